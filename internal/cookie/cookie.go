@@ -1,0 +1,76 @@
+// Package cookie reads the cookies of one application out of a request, those
+// of others untouched, and writes its own.
+package cookie
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Each calls visit for every cookie of the request whose name begins with
+// prefix, in the order the browser sent them. Others are not even parsed:
+// a request may carry hundreds. It returns how many cookies there were in all.
+func Each(h http.Header, prefix string, visit func(name, value string)) (total int) {
+	for _, line := range h["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			// Only space and tab: what else a sibling domain puts before a
+			// name must not turn it into ours.
+			pair = strings.Trim(pair, " \t")
+			if pair == "" {
+				continue
+			}
+			total++
+			if !strings.HasPrefix(pair, prefix) {
+				continue
+			}
+			if name, value, ok := strings.Cut(pair, "="); ok {
+				visit(name, strings.Trim(value, " \t"))
+			}
+		}
+	}
+	return total
+}
+
+// Values returns the values of the cookies called name, at most limit of them:
+// a well-meaning browser sends one.
+func Values(h http.Header, name string, limit int) (values []string) {
+	Each(h, name, func(n, value string) {
+		if n == name && len(values) < limit {
+			values = append(values, value)
+		}
+	})
+	return values
+}
+
+// Jar writes cookies that all share the same attributes.
+type Jar struct {
+	// Secure is false on a loopback http address alone.
+	Secure bool
+}
+
+// Set adds a cookie that lives for life, in place of one of the same name that
+// the response has already.
+func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
+	j.write(h, name, value, max(int(life/time.Second), 1))
+}
+
+// Expire tells the browser to forget a cookie.
+func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", -1) }
+
+func (j Jar) write(h http.Header, name, value string, maxAge int) {
+	lines := h["Set-Cookie"]
+	kept := lines[:0]
+	for _, line := range lines {
+		if !strings.HasPrefix(line, name+"=") {
+			kept = append(kept, line)
+		}
+	}
+	c := http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: j.Secure, SameSite: http.SameSiteLaxMode,
+	}
+	h["Set-Cookie"] = append(kept, c.String())
+}

@@ -1,0 +1,88 @@
+package cookie_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+)
+
+func TestEach(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  []string
+		total int
+	}{
+		{"no cookie", nil, nil, 0},
+		{"one among others", []string{"a=1; app=2; b=3"}, []string{"app=2"}, 3},
+		{"several lines, as HTTP/2 sends them", []string{"a=1", "app=2", "app-x=3"}, []string{"app=2", "app-x=3"}, 3},
+		{"the same name twice keeps the order", []string{"app=1; app=2"}, []string{"app=1", "app=2"}, 2},
+		{"names are case-sensitive", []string{"APP=1; App=2"}, nil, 2},
+		{"an exotic space before the name does not make it ours", []string{"\u2000app=1; \vapp=2"}, nil, 2},
+		{"a value may contain =", []string{"app=a=b"}, []string{"app=a=b"}, 1},
+		{"no value", []string{"app; app="}, []string{"app="}, 2},
+		{"blanks and empty pairs: a name keeps the blank that makes it another", []string{" ;; app = 1 ;\tapp=2\t;"}, []string{"app =1", "app=2"}, 2},
+		{"the name inside another's value", []string{`x="; app=1"`}, []string{`app=1"`}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			total := cookie.Each(http.Header{"Cookie": tt.lines}, "app", func(name, value string) {
+				got = append(got, name+"="+value)
+			})
+			if !slices.Equal(got, tt.want) || total != tt.total {
+				t.Errorf("got %q of %d, want %q of %d", got, total, tt.want, tt.total)
+			}
+		})
+	}
+}
+
+func TestValuesStopsAtLimit(t *testing.T) {
+	h := http.Header{"Cookie": {strings.Repeat("app=x; apple=y; ", 50)}}
+	if got := cookie.Values(h, "app", 4); !slices.Equal(got, []string{"x", "x", "x", "x"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSet(t *testing.T) {
+	h := http.Header{"Set-Cookie": {"other=1", "app-2=1"}}
+	jar := cookie.Jar{Secure: true}
+	jar.Set(h, "app", "old", time.Hour)
+	jar.Set(h, "app", "new", time.Hour)
+	want := []string{"other=1", "app-2=1", "app=new; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"}
+	if got := h["Set-Cookie"]; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	jar.Expire(h, "app")
+	want[2] = "app=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
+	if got := h["Set-Cookie"]; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestSetNeverWritesADeletingLifetime(t *testing.T) {
+	h := http.Header{}
+	cookie.Jar{}.Set(h, "app", "v", 0)
+	if got := h.Get("Set-Cookie"); got != "app=v; Path=/; Max-Age=1; HttpOnly; SameSite=Lax" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// net/http is the reference: what Each yields, Request.CookiesNamed yields too,
+// where the value is one that net/http accepts.
+func FuzzEachAgainstNetHTTP(f *testing.F) {
+	f.Add("app=1; b=2; app=3")
+	f.Add("app=\"q\"; ;;app")
+	f.Fuzz(func(t *testing.T, line string) {
+		req := &http.Request{Header: http.Header{"Cookie": {line}}}
+		ours := cookie.Values(req.Header, "app", 1<<20)
+		for _, c := range req.CookiesNamed("app") {
+			if c.Value != "" && !slices.Contains(ours, c.Value) && !slices.Contains(ours, `"`+c.Value+`"`) {
+				t.Errorf("net/http sees %q in %q, we see %q", c.Value, line, ours)
+			}
+		}
+	})
+}

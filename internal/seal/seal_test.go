@@ -1,0 +1,103 @@
+package seal_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth/internal/seal"
+)
+
+var (
+	first  = strings.Repeat("first secret ", 3)
+	second = strings.Repeat("other secret ", 3)
+)
+
+func box(t testing.TB, secrets []string, audience, purpose string) *seal.Box {
+	t.Helper()
+	b, err := seal.New(secrets, audience, purpose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestOpenReturnsWhatWasSealed(t *testing.T) {
+	b := box(t, []string{first}, "app", "session")
+	for _, plain := range []string{"", "x", strings.Repeat("long ", 999)} {
+		text := b.Seal([]byte(plain), "name")
+		if len(text) != seal.Size(len(plain)) {
+			t.Errorf("Size(%d) = %d, sealed text has %d", len(plain), seal.Size(len(plain)), len(text))
+		}
+		got, old, err := b.Open(text, "name")
+		if err != nil || old || string(got) != plain {
+			t.Errorf("Open = %q, %v, %v; want %q", got, old, err, plain)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	b := box(t, []string{first}, "app", "session")
+	text := b.Seal([]byte("hello"), "name")
+	for _, tt := range []struct {
+		name, text, sealedName string
+		box                    *seal.Box
+		want                   error
+	}{
+		{"a text sealed for another name", text, "other", b, seal.ErrForged},
+		{"a text of another purpose", text, "name", box(t, []string{first}, "app", "attempt"), seal.ErrKey},
+		{"a text of another application", text, "name", box(t, []string{first}, "ap", "psession"), seal.ErrKey},
+		{"a text under another secret", text, "name", box(t, []string{second}, "app", "session"), seal.ErrKey},
+		{"nothing", "", "name", b, seal.ErrForged},
+		{"a short text", text[:20], "name", b, seal.ErrForged},
+		{"a cut text", text[:len(text)-4], "name", b, seal.ErrForged},
+		{"a text with more behind it", text + "AAAA", "name", b, seal.ErrForged},
+		{"padding", text + "=", "name", b, seal.ErrForged},
+		{"a line break inside", text[:40] + "\n" + text[40:], "name", b, seal.ErrForged},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if plain, _, err := tt.box.Open(tt.text, tt.sealedName); !errors.Is(err, tt.want) || plain != nil {
+				t.Errorf("Open = %q, %v; want %v", plain, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryFlippedBitIsRefused(t *testing.T) {
+	b := box(t, []string{first, second}, "app", "session")
+	text := b.Seal([]byte("hello"), "name")
+	for i := range text {
+		for _, c := range "AB-_z0" {
+			if forged := text[:i] + string(c) + text[i+1:]; forged != text {
+				if _, _, err := b.Open(forged, "name"); err == nil {
+					t.Fatalf("opened with %q at %d", c, i)
+				}
+			}
+		}
+	}
+}
+
+func TestRotation(t *testing.T) {
+	text := box(t, []string{first}, "app", "session").Seal([]byte("hello"), "name")
+	plain, old, err := box(t, []string{second, first}, "app", "session").Open(text, "name")
+	if err != nil || !old || string(plain) != "hello" {
+		t.Errorf("under the second of two secrets: %q, old %v, %v", plain, old, err)
+	}
+	if _, _, err := box(t, []string{second}, "app", "session").Open(text, "name"); !errors.Is(err, seal.ErrKey) {
+		t.Errorf("after the secret is gone: %v, want ErrKey", err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	b := box(f, []string{first}, "app", "session")
+	good := b.Seal([]byte("hello"), "name")
+	f.Add(good)
+	f.Add(good[:30])
+	f.Add("")
+	f.Add("AAAA")
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, _, err := b.Open(text, "name"); err == nil && text != good {
+			t.Errorf("opened a text that was never sealed: %q", text)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+// Package wire writes and reads the compact records that are sealed into
+// cookies: numbers as varints, texts behind their length. A record begins with
+// a version of its owner's, and reading never panics and never allocates more
+// than the record is long.
+package wire
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+)
+
+// AppendUint appends a number.
+func AppendUint(b []byte, v uint64) []byte { return binary.AppendUvarint(b, v) }
+
+// AppendString appends a text.
+func AppendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// AppendStrings appends a list of texts.
+func AppendStrings(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = AppendString(b, s)
+	}
+	return b
+}
+
+// AppendTime appends a time, to the second; the zero time stays zero.
+func AppendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendUvarint(b, uint64(max(t.Unix(), 1)))
+}
+
+// Reader reads a record in the order it was written. After the first thing
+// that does not fit, everything it returns is zero and OK is false. Texts that
+// it returns share the record's memory.
+type Reader struct {
+	rest string
+	bad  bool
+}
+
+// NewReader returns a Reader of record.
+func NewReader(record string) *Reader { return &Reader{rest: record} }
+
+// Uint reads a number.
+func (r *Reader) Uint() uint64 {
+	var v uint64
+	for i := 0; i < len(r.rest) && i < binary.MaxVarintLen64; i++ {
+		c := r.rest[i]
+		if i == binary.MaxVarintLen64-1 && c > 1 {
+			break
+		}
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			r.rest = r.rest[i+1:]
+			return v
+		}
+	}
+	return r.fail()
+}
+
+func (r *Reader) fail() uint64 {
+	r.rest, r.bad = "", true
+	return 0
+}
+
+// Bytes reads n bytes.
+func (r *Reader) Bytes(n int) string {
+	if n > len(r.rest) {
+		r.fail()
+		return ""
+	}
+	s := r.rest[:n]
+	r.rest = r.rest[n:]
+	return s
+}
+
+// String reads a text.
+func (r *Reader) String() string {
+	n := r.Uint()
+	if n > uint64(len(r.rest)) {
+		r.fail()
+		return ""
+	}
+	return r.Bytes(int(n))
+}
+
+// Strings reads a list of texts; an empty list is nil.
+func (r *Reader) Strings() []string {
+	n := r.Uint()
+	if n == 0 || n > uint64(len(r.rest)) { // each text takes a byte at least
+		if n > 0 {
+			r.fail()
+		}
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.String()
+	}
+	return list
+}
+
+// Time reads a time.
+func (r *Reader) Time() time.Time {
+	v := r.Uint()
+	if v == 0 || v > math.MaxInt32*64 { // far beyond any year that matters
+		if v > 0 {
+			r.fail()
+		}
+		return time.Time{}
+	}
+	return time.Unix(int64(v), 0)
+}
+
+// OK says whether everything fitted and nothing is left.
+func (r *Reader) OK() bool { return !r.bad && r.rest == "" }
