@@ -1,0 +1,323 @@
+package strictjson
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// decoder reads one text, which is known to be valid UTF-8, from the left.
+type decoder struct {
+	text   string
+	pos    int
+	depth  int
+	values int
+}
+
+func (d *decoder) fault(what string) error {
+	return fmt.Errorf("%s at byte %d", what, d.pos)
+}
+
+func (d *decoder) space() {
+	for d.pos < len(d.text) {
+		switch d.text[d.pos] {
+		case ' ', '\t', '\n', '\r':
+			d.pos++
+		default:
+			return
+		}
+	}
+}
+
+// skip reads c, if it is next.
+func (d *decoder) skip(c byte) bool {
+	if d.pos < len(d.text) && d.text[d.pos] == c {
+		d.pos++
+		return true
+	}
+	return false
+}
+
+// value reads the value that begins here, without space around it.
+func (d *decoder) value() (any, error) {
+	if d.pos == len(d.text) {
+		return nil, d.fault("unexpected end")
+	}
+	if d.values++; d.values > maxValues {
+		return nil, d.fault("too many values")
+	}
+	switch c := d.text[d.pos]; {
+	case c == '{':
+		return d.object()
+	case c == '[':
+		return d.array()
+	case c == '"':
+		return d.string()
+	case c == '-' || isDigit(c):
+		return d.number()
+	default:
+		return d.literal()
+	}
+}
+
+func (d *decoder) literal() (any, error) {
+	for _, l := range literals {
+		if strings.HasPrefix(d.text[d.pos:], l.text) {
+			d.pos += len(l.text)
+			return l.value, nil
+		}
+	}
+	return nil, d.fault("unexpected character")
+}
+
+var literals = []struct {
+	text  string
+	value any
+}{{"true", true}, {"false", false}, {"null", nil}}
+
+// enter goes one level down. An error ends the reading, so only success has to
+// come up again.
+func (d *decoder) enter() error {
+	if d.depth++; d.depth > maxDepth {
+		return d.fault("nested too deeply")
+	}
+	d.pos++
+	d.space()
+	return nil
+}
+
+func (d *decoder) object() (any, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	obj := map[string]any{}
+	for more := !d.skip('}'); more; {
+		if err := d.member(obj); err != nil {
+			return nil, err
+		}
+		var err error
+		if more, err = d.next('}'); err != nil {
+			return nil, err
+		}
+	}
+	d.depth--
+	return obj, nil
+}
+
+func (d *decoder) member(obj map[string]any) error {
+	if d.pos == len(d.text) || d.text[d.pos] != '"' {
+		return d.fault("expected a member name")
+	}
+	name, err := d.string()
+	if err != nil {
+		return err
+	}
+	if _, twice := obj[name]; twice {
+		return fmt.Errorf("duplicate member %s", quote(name))
+	}
+	if len(obj) == maxMembers {
+		return d.fault("too many members")
+	}
+	d.space()
+	if !d.skip(':') {
+		return d.fault("expected a colon")
+	}
+	d.space()
+	obj[name], err = d.value()
+	return err
+}
+
+func (d *decoder) array() (any, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for more := !d.skip(']'); more; {
+		v, err := d.value()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+		if more, err = d.next(']'); err != nil {
+			return nil, err
+		}
+	}
+	d.depth--
+	return list, nil
+}
+
+// next reads what follows an element: a comma if there is another, or end.
+func (d *decoder) next(end byte) (more bool, err error) {
+	d.space()
+	if d.skip(',') {
+		d.space()
+		return true, nil
+	}
+	if d.skip(end) {
+		return false, nil
+	}
+	return false, d.fault("expected a comma or the end of the list")
+}
+
+// string reads a string, quotes included.
+func (d *decoder) string() (string, error) {
+	d.pos++
+	start := d.pos
+	for ; d.pos < len(d.text); d.pos++ {
+		switch c := d.text[d.pos]; {
+		case c == '"':
+			d.pos++
+			return d.text[start : d.pos-1], nil
+		case c == '\\':
+			return d.escaped(start)
+		case c < ' ':
+			return "", d.fault("control character in a string")
+		}
+	}
+	return "", d.fault("unexpected end")
+}
+
+// escaped reads the rest of a string that began at start, from its first
+// backslash on.
+func (d *decoder) escaped(start int) (string, error) {
+	var b strings.Builder
+	for d.pos < len(d.text) {
+		switch c := d.text[d.pos]; {
+		case c == '"':
+			b.WriteString(d.text[start:d.pos])
+			d.pos++
+			return b.String(), nil
+		case c == '\\':
+			b.WriteString(d.text[start:d.pos])
+			r, err := d.escape()
+			if err != nil {
+				return "", err
+			}
+			b.WriteRune(r)
+			start = d.pos
+		case c < ' ':
+			return "", d.fault("control character in a string")
+		default:
+			d.pos++
+		}
+	}
+	return "", d.fault("unexpected end")
+}
+
+// escape reads one escape sequence, or the two of a surrogate pair.
+func (d *decoder) escape() (rune, error) {
+	if r, ok := d.unit(); ok {
+		return d.pair(r)
+	}
+	if d.pos+1 < len(d.text) {
+		if i := strings.IndexByte(`"\/bfnrt`, d.text[d.pos+1]); i >= 0 {
+			d.pos += 2
+			return rune("\"\\/\b\f\n\r\t"[i]), nil
+		}
+	}
+	return 0, d.fault("bad escape in a string")
+}
+
+func (d *decoder) pair(r rune) (rune, error) {
+	if r == 0 {
+		return 0, d.fault("NUL in a string")
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, nil
+	}
+	low, _ := d.unit()
+	if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
+		return 0, d.fault("lone surrogate in a string")
+	}
+	return r, nil
+}
+
+// unit reads a \u escape, if one is next.
+func (d *decoder) unit() (rune, bool) {
+	rest := d.text[d.pos:]
+	if len(rest) < 6 || rest[:2] != `\u` {
+		return 0, false
+	}
+	var r rune
+	for _, c := range []byte(rest[2:6]) {
+		n, ok := hexDigit(c)
+		if !ok {
+			return 0, false
+		}
+		r = r<<4 | n
+	}
+	d.pos += 6
+	return r, true
+}
+
+func hexDigit(c byte) (rune, bool) {
+	switch {
+	case isDigit(c):
+		return rune(c - '0'), true
+	case 'a' <= c && c <= 'f':
+		return rune(c - 'a' + 10), true
+	case 'A' <= c && c <= 'F':
+		return rune(c - 'A' + 10), true
+	}
+	return 0, false
+}
+
+func (d *decoder) number() (any, error) {
+	rest := d.text[d.pos:]
+	if len(rest) > maxNumber {
+		rest = rest[:maxNumber+1]
+	}
+	n, ok := scanNumber(rest)
+	switch {
+	case n > maxNumber:
+		return nil, d.fault("number too long")
+	case !ok:
+		return nil, d.fault("bad number")
+	}
+	d.pos += n
+	return json.Number(rest[:n]), nil
+}
+
+// scanNumber measures the number that s begins with, and says whether it is
+// written as RFC 8259 has it, with an exponent within bounds.
+func scanNumber(s string) (n int, ok bool) {
+	if n < len(s) && s[n] == '-' {
+		n++
+	}
+	whole := digits(s[n:])
+	if whole == 0 || whole > 1 && s[n] == '0' {
+		return n + whole, false
+	}
+	n += whole
+	if n < len(s) && s[n] == '.' {
+		fraction := digits(s[n+1:])
+		n += 1 + fraction
+		if fraction == 0 {
+			return n, false
+		}
+	}
+	if n == len(s) || s[n] != 'e' && s[n] != 'E' {
+		return n, true
+	}
+	n++
+	if n < len(s) && (s[n] == '+' || s[n] == '-') {
+		n++
+	}
+	exponent := digits(s[n:])
+	e, err := strconv.Atoi(s[n : n+exponent])
+	return n + exponent, err == nil && e <= maxExponent
+}
+
+// digits counts the digits that s begins with.
+func digits(s string) int {
+	n := 0
+	for n < len(s) && isDigit(s[n]) {
+		n++
+	}
+	return n
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

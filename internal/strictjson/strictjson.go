@@ -1,0 +1,123 @@
+// Package strictjson decodes JSON that somebody else wrote: metadata, keys,
+// token answers, ID-token claims, profiles.
+//
+// RFC 8259 leaves open what duplicate names, lone surrogates and huge numbers
+// mean, so two decoders can read two different people out of one ID token.
+// Here, whatever is open is refused, and what is accepted has one meaning:
+//
+//   - one value in valid UTF-8, no byte order mark, nothing after it;
+//   - no object names a member twice, however the name is escaped;
+//   - no lone surrogate and no NUL in any string or name;
+//   - numbers are kept as written, and are at most 100 characters long with
+//     an exponent of at most 400 either way;
+//   - nesting is at most 32 levels, an object has at most 2,000 members, and
+//     the text holds at most 20,000 values in all.
+//
+// The time taken is linear in the size of the text. The size itself is for the
+// caller to bound. Errors name a member at most, never a value, which may be a
+// secret.
+package strictjson
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// The limits leave an order of magnitude above what providers send: a person
+// in 10,000 groups, a key set of 100 keys, a page of 100 teams.
+const (
+	maxDepth    = 32     // levels of nesting, the outermost counted
+	maxMembers  = 2_000  // members of one object
+	maxValues   = 20_000 // values in all, of whatever kind
+	maxNumber   = 100    // characters of a number
+	maxExponent = 400    // of a number, either way
+)
+
+// Object decodes a text whose value is an object. The values in it are string,
+// json.Number, bool, nil, []any and map[string]any. Strings without escapes
+// share memory with each other: clone one that must outlive the rest.
+func Object(data []byte) (map[string]any, error) {
+	v, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	obj, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("not a JSON object")
+	}
+	return obj, nil
+}
+
+// Array decodes a text whose value is an array, as Object does for an object.
+func Array(data []byte) ([]any, error) {
+	v, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return nil, errors.New("not a JSON array")
+	}
+	return list, nil
+}
+
+func decode(data []byte) (any, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("invalid UTF-8")
+	}
+	d := decoder{text: string(data)}
+	if strings.HasPrefix(d.text, "\ufeff") {
+		return nil, errors.New("begins with a byte order mark")
+	}
+	d.space()
+	if d.pos == len(d.text) {
+		return nil, errors.New("empty")
+	}
+	v, err := d.value()
+	if err != nil {
+		return nil, err
+	}
+	d.space()
+	if d.pos < len(d.text) {
+		return nil, d.fault("data after the value")
+	}
+	return v, nil
+}
+
+// CheckCase refuses an object that has a member whose name differs from one of
+// names only in case: "SUB" or "ſub" for "sub". encoding/json stores such a
+// member in the field of that name, a map does not, and the two then disagree
+// about who signed in. A member that is exactly one of names is always fine.
+func CheckCase(obj map[string]any, names ...string) error {
+	for member := range obj {
+		if name, ok := variant(member, names); ok {
+			return fmt.Errorf("member %s is a variant of %s", quote(member), quote(name))
+		}
+	}
+	return nil
+}
+
+// variant finds the name that member resembles without being one of names.
+func variant(member string, names []string) (name string, found bool) {
+	for _, n := range names {
+		if n == member {
+			return "", false
+		}
+		if strings.EqualFold(n, member) {
+			name, found = n, true
+		}
+	}
+	return name, found
+}
+
+// quote makes a name from the data fit for a log line: ASCII, so that a
+// look-alike letter shows, and at most 40 bytes of it.
+func quote(name string) string {
+	if len(name) > 40 {
+		name = strings.ToValidUTF8(name[:40], "") + "…"
+	}
+	return strconv.QuoteToASCII(name)
+}

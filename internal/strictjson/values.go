@@ -1,0 +1,120 @@
+package strictjson
+
+import (
+	"encoding/json"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Lookup finds the value at a dotted path such as
+// "kakao_account.profile.nickname" or "items.0.user_id"; a number is an index
+// where the value is an array. Names may contain dots themselves, as in
+// "https://slack.com/user_id": at each level the longest name that fits the
+// path wins, whether or not the rest of the path leads anywhere from there, so
+// that a path never has two meanings in one object. An empty path finds
+// nothing.
+func Lookup(obj map[string]any, path string) (any, bool) {
+	if path == "" {
+		return nil, false
+	}
+	var at any = obj
+	for {
+		v, rest, ok := step(at, path)
+		if !ok || rest == "" {
+			return v, ok
+		}
+		at, path = v, rest[1:]
+	}
+}
+
+// step goes one level down; rest, if any, begins with the dot.
+func step(at any, path string) (v any, rest string, ok bool) {
+	switch at := at.(type) {
+	case map[string]any:
+		for end := len(path); end >= 0; end = strings.LastIndexByte(path[:end], '.') {
+			if v, ok = at[path[:end]]; ok {
+				return v, path[end:], true
+			}
+		}
+	case []any:
+		head, _, _ := strings.Cut(path, ".")
+		if i, ok := index(head, len(at)); ok {
+			return at[i], path[len(head):], true
+		}
+	}
+	return nil, "", false
+}
+
+func index(s string, length int) (int, bool) {
+	i, err := strconv.Atoi(s)
+	return i, err == nil && 0 <= i && i < length && strconv.Itoa(i) == s
+}
+
+// String returns a string as it is, and a number that is written as an integer
+// digit for digit, since some providers number their users. Anything else,
+// "1e3", "1.0" and "-0" included, is no string.
+func String(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return string(v), isInteger(string(v))
+	}
+	return "", false
+}
+
+// Int64 returns a number that is written as an integer and fits.
+func Int64(v any) (int64, bool) {
+	n, ok := v.(json.Number)
+	if !ok || !isInteger(string(n)) {
+		return 0, false
+	}
+	i, err := strconv.ParseInt(string(n), 10, 64)
+	return i, err == nil
+}
+
+func isInteger(s string) bool {
+	n, ok := scanNumber(s)
+	return ok && n == len(s) && !strings.ContainsAny(s, ".eE") && s != "-0"
+}
+
+// maxDate is the first second after year 9998. The year to spare keeps sums
+// with a leeway, and other time zones, within what four digits can say.
+const maxDate = 253_370_764_800
+
+// NumericDate returns the time that a number stands for as seconds since 1970,
+// fractions allowed (RFC 7519, section 2), cut to the nanosecond. Strings, and
+// times outside the years 1970 to 9998, are refused. No float is involved: a
+// float64 too large for an int64 becomes a different time on each processor.
+func NumericDate(v any) (time.Time, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return time.Time{}, false
+	}
+	sec, nanos, ok := seconds(string(n))
+	if !ok || sec < 0 || sec >= maxDate {
+		return time.Time{}, false
+	}
+	return time.Unix(sec, nanos).UTC(), true
+}
+
+func seconds(s string) (sec, nanos int64, ok bool) {
+	if sec, ok = Int64(json.Number(s)); ok {
+		return sec, 0, true
+	}
+	// The bounds of scanNumber also keep big.Rat from computing 10 to the billionth.
+	if n, ok := scanNumber(s); !ok || n != len(s) || n > maxNumber {
+		return 0, 0, false
+	}
+	r, ok := new(big.Rat).SetString(s)
+	if !ok || r.Sign() < 0 || r.Cmp(big.NewRat(maxDate, 1)) >= 0 {
+		return 0, 0, false
+	}
+	second := big.NewInt(int64(time.Second))
+	r.Mul(r, new(big.Rat).SetInt(second))
+	whole, rest := new(big.Int).Quo(r.Num(), r.Denom()), new(big.Int)
+	whole.QuoRem(whole, second, rest)
+	return whole.Int64(), rest.Int64(), true
+}
