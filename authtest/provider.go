@@ -1,0 +1,285 @@
+package authtest
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config says what Start starts. Its zero value is a provider on a free port
+// with a few people to sign in as.
+type Config struct {
+	// Addr is where to listen: a loopback address, or a name ending in
+	// "localhost", which then is the issuer's host. Default "127.0.0.1:0".
+	Addr string
+
+	// TLS makes the provider speak https, with a certificate that HTTPClient
+	// and every Browser of this process trust.
+	TLS bool
+
+	// People are who may sign in. Default [DemoPeople].
+	People []Person
+
+	// ClientID and ClientSecret are the one registered client's. Default
+	// "demo-client" and a random secret.
+	ClientID, ClientSecret string
+
+	// ClientName is what the provider's page calls the client. Default ClientID.
+	ClientName string
+
+	// Public makes the client one without a secret: it authenticates with its
+	// client_id alone, and must use PKCE.
+	Public bool
+
+	// RedirectURIs are the client's registered redirect URIs, compared byte for
+	// byte; PostLogoutRedirectURIs likewise. Default nil: any http or https URL.
+	RedirectURIs, PostLogoutRedirectURIs []string
+
+	// SigningAlg is how ID tokens are signed: RS256 to PS512, ES256 or EdDSA.
+	// Default "RS256".
+	SigningAlg string
+
+	// IDTokenTTL is how long an ID token is valid. Default one hour.
+	IDTokenTTL time.Duration
+
+	// ThinIDToken keeps name, e-mail and groups out of the ID token, as some
+	// providers do: they are in the userinfo answer alone.
+	ThinIDToken bool
+
+	// Now is the provider's clock. Default time.Now.
+	Now func() time.Time
+}
+
+// Provider is a running OpenID provider. Its methods may be called at any time
+// and from any goroutine.
+type Provider struct {
+	// Issuer is the issuer identifier and the URL the server listens on,
+	// without a slash at the end.
+	Issuer string
+
+	// ClientID and ClientSecret are what the client has to present; the secret
+	// is empty if the client is public.
+	ClientID, ClientSecret string
+
+	config  Config
+	server  *http.Server
+	client  *http.Client
+	closing chan struct{}
+	closed  sync.Once
+	running sync.WaitGroup // the accept loop and the requests being answered
+
+	mu         sync.Mutex
+	keys       []key // the last one signs
+	strange    key   // never published; for WrongSignature
+	people     []Person
+	signInAs   string
+	deny       bool
+	ignorePKCE bool
+	faults     map[Endpoint]Fault
+	handlers   map[Endpoint]http.HandlerFunc
+	edits      edits
+	codes      map[string]*grant
+	tokens     map[string]*grant
+	sessions   map[string]session
+	journal    journal
+}
+
+// Endpoint names one of the provider's endpoints.
+type Endpoint string
+
+// The endpoints that tests count, break and take over.
+const (
+	Discovery  Endpoint = "discovery"
+	Authorize  Endpoint = "authorize"
+	Token      Endpoint = "token"
+	Userinfo   Endpoint = "userinfo"
+	JWKS       Endpoint = "jwks"
+	EndSession Endpoint = "end_session"
+)
+
+var endpointPaths = map[Endpoint]string{
+	Discovery:  "/.well-known/openid-configuration",
+	Authorize:  "/authorize",
+	Token:      "/token",
+	Userinfo:   "/userinfo",
+	JWKS:       "/jwks",
+	EndSession: "/end_session",
+}
+
+// Start starts a provider on a loopback port. Close ends it.
+func Start(config Config) (*Provider, error) {
+	config.setDefaults()
+	host, port, err := net.SplitHostPort(config.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("authtest: Config.Addr: %w", err)
+	}
+	if !isLoopback(host) {
+		return nil, fmt.Errorf("authtest: Config.Addr %q: a provider that asks for no password listens on loopback addresses alone", config.Addr)
+	}
+	signing, err := takeKey(config.SigningAlg)
+	if err != nil {
+		return nil, fmt.Errorf("%w: Config.SigningAlg %q", err, config.SigningAlg)
+	}
+	bind := host
+	if net.ParseIP(host) == nil {
+		bind = "127.0.0.1"
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(bind, port))
+	if err != nil {
+		return nil, fmt.Errorf("authtest: %w", err)
+	}
+	p := &Provider{
+		ClientID:     config.ClientID,
+		ClientSecret: config.ClientSecret,
+		config:       config,
+		client:       &http.Client{Transport: loopbackTransport(func(string) string { return "" })},
+		closing:      make(chan struct{}),
+		keys:         []key{signing},
+		faults:       map[Endpoint]Fault{},
+		handlers:     map[Endpoint]http.HandlerFunc{},
+		codes:        map[string]*grant{},
+		tokens:       map[string]*grant{},
+		sessions:     map[string]session{},
+	}
+	_, port, _ = net.SplitHostPort(listener.Addr().String())
+	p.Issuer = p.scheme() + "://" + net.JoinHostPort(host, port)
+	for _, person := range config.People {
+		p.AddPerson(person)
+	}
+	return p, p.serve(listener)
+}
+
+func (c *Config) setDefaults() {
+	orString(&c.Addr, "127.0.0.1:0")
+	orString(&c.ClientID, "demo-client")
+	orString(&c.ClientName, c.ClientID)
+	orString(&c.SigningAlg, "RS256")
+	if c.Public {
+		c.ClientSecret = ""
+	} else {
+		orString(&c.ClientSecret, randomString(32))
+	}
+	if c.IDTokenTTL == 0 {
+		c.IDTokenTTL = time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.People == nil {
+		c.People = DemoPeople()
+	}
+	c.RedirectURIs = slices.Clone(c.RedirectURIs)
+	c.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
+}
+
+func orString(s *string, otherwise string) {
+	if *s == "" {
+		*s = otherwise
+	}
+}
+
+func (p *Provider) scheme() string {
+	if p.config.TLS {
+		return "https"
+	}
+	return "http"
+}
+
+func (p *Provider) serve(listener net.Listener) error {
+	p.server = &http.Server{
+		Handler:           p.routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // refused TLS handshakes are what tests provoke
+	}
+	if !p.config.TLS {
+		p.running.Go(func() { _ = p.server.Serve(listener) }) // ErrServerClosed, by Close
+		return nil
+	}
+	certificate, err := Certificate(append([]string{"localhost", "*.localhost", "127.0.0.1", "::1"}, hostOf(p.Issuer))...)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	config := p.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.Certificates, config.RootCAs = append(config.Certificates, certificate), nil
+	p.server.TLSConfig = config
+	// HTTP/1 only: some of the faults need the connection itself.
+	p.server.Protocols = new(http.Protocols)
+	p.server.Protocols.SetHTTP1(true)
+	p.running.Go(func() { _ = p.server.ServeTLS(listener, "", "") })
+	return nil
+}
+
+func (p *Provider) routes() http.Handler {
+	mux := http.NewServeMux()
+	for endpoint, path := range endpointPaths {
+		mux.Handle(path, p.observed(endpoint))
+	}
+	mux.HandleFunc("POST "+choosePath, p.serveChoice)
+	mux.HandleFunc("GET /avatar/{file}", p.serveAvatar)
+	mux.HandleFunc(evilPath, p.serveEvil)
+	mux.HandleFunc("GET /{$}", p.serveIndex)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.enter() {
+			panic(http.ErrAbortHandler)
+		}
+		defer p.running.Done()
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// enter counts a request that Close has to wait for, unless Close was called.
+func (p *Provider) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.closing:
+		return false
+	default:
+		p.running.Add(1)
+		return true
+	}
+}
+
+// Close stops the provider: it ends requests that are being answered and
+// returns when nothing of it runs any more.
+func (p *Provider) Close() {
+	p.closed.Do(func() {
+		p.mu.Lock()
+		close(p.closing)
+		p.mu.Unlock()
+		_ = p.server.Close() // of a listener that nothing waits for
+		p.client.CloseIdleConnections()
+		p.running.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		returnKeys(p.keys)
+		if p.strange.signer != nil {
+			returnKeys([]key{p.strange})
+		}
+	})
+}
+
+// URL is an endpoint's address.
+func (p *Provider) URL(e Endpoint) string { return p.Issuer + endpointPaths[e] }
+
+// HTTPClient returns a client that trusts the provider's certificate and
+// reaches it under any loopback name.
+func (p *Provider) HTTPClient() *http.Client { return p.client }
+
+func (p *Provider) now() time.Time { return p.config.Now() }
+
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}

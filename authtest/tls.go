@@ -1,0 +1,104 @@
+package authtest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net"
+	"sync"
+	"time"
+)
+
+// authority is this process's own certificate authority. Its key never leaves
+// the process, and nothing but browsers and clients of this package trusts it.
+var authority = sync.OnceValues(func() (*tls.Certificate, error) {
+	return issue(&x509.Certificate{
+		Subject:               pkix.Name{CommonName: "authtest, made for one test run"},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}, nil)
+})
+
+// Certificate returns a TLS certificate for hosts (names, wildcards, IP
+// addresses) that every [Browser] and [Provider.HTTPClient] of this process
+// trusts, for a test server that plays, say, https://app.example.com:
+//
+//	server := httptest.NewUnstartedServer(handler)
+//	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+//	server.StartTLS()
+//	browser.Resolve("app.example.com", server.Listener.Addr().String())
+//
+// Without hosts it is for localhost, *.localhost, 127.0.0.1 and ::1.
+func Certificate(hosts ...string) (tls.Certificate, error) {
+	if len(hosts) == 0 {
+		hosts = []string{"localhost", "*.localhost", "127.0.0.1", "::1"}
+	}
+	parent, err := authority()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: hosts[0]},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	certificate, err := issue(template, parent)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return *certificate, nil
+}
+
+// issue completes template and signs it with parent's key, or its own if
+// parent is nil.
+func issue(template *x509.Certificate, parent *tls.Certificate) (*tls.Certificate, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = serial
+	template.NotBefore = time.Now().Add(-time.Hour)
+	template.NotAfter = time.Now().AddDate(1, 0, 0)
+	signer, issuer := private, template
+	if parent != nil {
+		signer, issuer = parent.PrivateKey.(*ecdsa.PrivateKey), parent.Leaf
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, private.Public(), signer)
+	if err != nil {
+		return nil, fmt.Errorf("authtest: make a certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}, nil
+}
+
+// roots is a pool of the process's authority and more.
+func roots(more ...*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	if parent, err := authority(); err == nil {
+		pool.AddCert(parent.Leaf)
+	}
+	for _, certificate := range more {
+		pool.AddCert(certificate)
+	}
+	return pool
+}
