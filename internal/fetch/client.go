@@ -1,0 +1,184 @@
+package fetch
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	maxTime   = 10 * time.Second // for a request in all, its body included
+	maxHeader = 64 << 10         // of an answer, in bytes
+)
+
+// Client returns a client to talk to providers with. It follows no redirect
+// (any 3xx is an error: the request may carry a secret, and a 307 would repeat
+// it elsewhere), takes at most ten seconds in all, keeps no cookies, reads at
+// most MaxBody bytes of a body, and verifies TLS. Its errors become safe to
+// show with Classify.
+//
+// base is for a company's proxy, its own certificate authorities, its tracing.
+// It is not changed, nor do later changes to it matter: an *http.Transport is
+// cloned and held to the same rules, any other RoundTripper is used as it is
+// and has only its answers bounded. A nil base, or one without a Transport,
+// gets a transport of our own, which takes nothing from the process but
+// HTTPS_PROXY and its kin.
+func Client(base *http.Client, userAgent string) *http.Client {
+	t := &transport{agent: userAgent}
+	timeout := maxTime
+	if base != nil {
+		t.next = base.Transport
+		if base.Timeout > 0 {
+			timeout = min(timeout, base.Timeout)
+		}
+	}
+	switch next := t.next.(type) {
+	case nil:
+		t.next = newTransport()
+	case *http.Transport:
+		t.next = harden(next.Clone())
+	}
+	return &http.Client{
+		Transport: t,
+		Timeout:   timeout,
+		// The transport answers for redirects already. This is for a caller that
+		// puts another one around it.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  maxTime,
+		MaxResponseHeaderBytes: maxHeader,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    64,
+		// A provider that hangs holds this many connections, and no more.
+		MaxConnsPerHost:   64,
+		ForceAttemptHTTP2: true,
+		// Without a ping, a connection that a firewall dropped fails every login
+		// until the kernel gives it up, a quarter of an hour later.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+	}
+}
+
+// harden takes back what no provider needs. A private certificate authority is
+// a matter of RootCAs.
+func harden(t *http.Transport) *http.Transport {
+	if c := t.TLSClientConfig; c != nil {
+		c.InsecureSkipVerify = false
+		if c.MinVersion != 0 { // 0 is Go's own choice, 1.2 or later
+			c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+		}
+	}
+	if t.MaxResponseHeaderBytes <= 0 || t.MaxResponseHeaderBytes > maxHeader {
+		t.MaxResponseHeaderBytes = maxHeader
+	}
+	return t
+}
+
+// transport bounds what comes back through next.
+type transport struct {
+	next  http.RoundTripper
+	agent string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Del("Cookie")
+	req.Header.Del("Referer")
+	// http.Transport asks for gzip itself and unpacks it, so that the cap below
+	// counts unpacked bytes. For a caller that asks, it would leave it packed.
+	req.Header.Del("Accept-Encoding")
+	if t.agent != "" && req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", t.agent)
+	}
+	resp, err := t.next.RoundTrip(req)
+	if err != nil || resp == nil {
+		return nil, err
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	if e := refuse(req.URL, resp); e != nil {
+		resp.Body.Close()
+		return nil, e
+	}
+	resp.Body = &cappedBody{ReadCloser: resp.Body, left: MaxBody, host: req.URL.Host}
+	return resp, nil
+}
+
+func refuse(from *url.URL, resp *http.Response) *Error {
+	e := &Error{Host: from.Host, Status: resp.StatusCode}
+	if resp.StatusCode >= 300 && resp.StatusCode <= 399 {
+		e.Kind, e.Detail = Redirect, redirected(from, resp)
+		return e
+	}
+	encoding := resp.Header.Get("Content-Encoding")
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
+		e.Kind, e.Detail = Malformed, "answered in a content encoding that was not asked for"
+		return e
+	}
+	return nil
+}
+
+// redirected says where to, as far as the host: what follows may be a secret.
+func redirected(from *url.URL, resp *http.Response) string {
+	location := resp.Header.Get("Location")
+	if location == "" {
+		return answered(resp.StatusCode)
+	}
+	to, err := from.Parse(location)
+	switch {
+	case err != nil || !plainHost.MatchString(to.Host) || to.Scheme != "http" && to.Scheme != "https":
+		return "redirected to an unusable address (not followed)"
+	case to.Host == from.Host && to.Scheme == from.Scheme:
+		return "redirected to another path (not followed)"
+	case to.Host == from.Host:
+		return "redirected to " + to.Scheme + " (not followed)"
+	}
+	return "redirected to host " + to.Host + " (not followed)"
+}
+
+// plainHost tells a host from a smuggled text.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]{1,255}$`)
+
+// cappedBody reads left bytes and then fails, rather than ending as if the body
+// had ended: half an answer is no answer.
+type cappedBody struct {
+	io.ReadCloser
+	left int64
+	host string
+}
+
+// Read implements io.Reader.
+func (b *cappedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, b.tooLarge()
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1] // one more, to tell an end from a limit
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n - 1, b.tooLarge()
+	}
+	return n, err
+}
+
+func (b *cappedBody) tooLarge() error {
+	return &Error{Kind: TooLarge, Host: b.host, Detail: "answered more than the limit allows"}
+}

@@ -1,0 +1,179 @@
+package fetch
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// Kind says what sort of thing went wrong.
+type Kind string
+
+// The kinds of errors.
+const (
+	Timeout     Kind = "timeout"      // no complete answer in time
+	Redirect    Kind = "redirect"     // a 3xx, not followed
+	TooLarge    Kind = "too_large"    // more bytes than the limit
+	Status      Kind = "status"       // not a 200
+	ContentType Kind = "content_type" // not JSON by its media type
+	TLS         Kind = "tls"          // no trusted connection
+	Network     Kind = "network"      // no connection, or not to the end; also canceled
+	Malformed   Kind = "malformed"    // an answer, or an address, that cannot be read
+)
+
+// Error is a request to a provider that failed. Its text is one line and never
+// holds a query, a body, a header's value or anything else that may be secret.
+//
+// Err is for errors.Is and errors.As alone. What it says may quote what the
+// provider sent, and so has no place in a log.
+type Error struct {
+	Kind   Kind
+	Op     string // what was being done: "discovery", "token endpoint"
+	Host   string // of the provider, with its port; "" if unknown
+	Status int    // of the answer; 0 if there was none
+	Detail string // what happened
+	Err    error  // the cause; nil if the answer itself is at fault
+}
+
+// Error implements error: "discovery: login.example.com: connection refused".
+func (e *Error) Error() string {
+	parts := make([]string, 0, 3)
+	for _, part := range []string{e.Op, e.Host, e.Detail} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Classify turns an error of an HTTP client, which names the whole address with
+// its query, into an *Error. One that is an *Error already keeps what it says
+// and learns op and host if it lacks them. err must not be nil.
+func Classify(op, address string, err error) *Error {
+	var host string
+	if u, err := url.Parse(address); err == nil {
+		host = u.Host
+	}
+	return classify(op, host, err)
+}
+
+func classify(op, host string, err error) *Error {
+	var known *Error
+	if errors.As(err, &known) {
+		e := *known
+		if e.Op == "" {
+			e.Op = op
+		}
+		if e.Host == "" {
+			e.Host = host
+		}
+		return &e
+	}
+	e := &Error{Op: op, Host: host, Err: err}
+	e.Kind, e.Detail = explain(err)
+	var u *url.Error
+	for errors.As(e.Err, &u) {
+		e.Err = u.Err
+	}
+	return e
+}
+
+// explain puts an error in words of ours. What it does not know stays unsaid,
+// since net/http quotes what it cannot read.
+func explain(err error) (Kind, string) {
+	var timeout interface{ Timeout() bool }
+	var u *url.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Network, "canceled"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return Timeout, "no complete answer in time"
+	case errors.As(err, &u) && u.Op == "parse":
+		return Malformed, "not a usable address"
+	}
+	for _, explain := range []func(error) (Kind, string){explainTLS, explainBody, explainNetwork} {
+		if kind, detail := explain(err); kind != "" {
+			return kind, detail
+		}
+	}
+	return Network, "request failed"
+}
+
+func explainTLS(err error) (Kind, string) {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		verify   *tls.CertificateVerificationError
+		record   tls.RecordHeaderError
+		op       *net.OpError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return TLS, "tls: certificate signed by unknown authority"
+	case errors.As(err, &hostname):
+		return TLS, "tls: certificate is for another host"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return TLS, "tls: certificate has expired or is not yet valid"
+	case errors.As(err, &invalid), errors.As(err, &verify):
+		return TLS, "tls: certificate cannot be verified"
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
+		return TLS, "tls: the server does not speak TLS here"
+	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"):
+		return TLS, op.Err.Error() // one of crypto/tls's alerts: "tls: handshake failure"
+	}
+	return "", ""
+}
+
+func explainBody(err error) (Kind, string) {
+	var corrupt flate.CorruptInputError
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
+		return Malformed, "answered gzip that cannot be unpacked"
+	}
+	return "", ""
+}
+
+func explainNetwork(err error) (Kind, string) {
+	var (
+		lookup *net.DNSError
+		number syscall.Errno
+		op     *net.OpError
+		detail string
+	)
+	switch {
+	case errors.As(err, &lookup) && lookup.IsNotFound:
+		detail = "host not found"
+	case errors.As(err, &lookup):
+		detail = "host lookup failed"
+	case errors.As(err, &number):
+		detail = number.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		detail = "connection closed before the answer was complete"
+	default:
+		return "", ""
+	}
+	if errors.As(err, &op) && op.Op == "proxyconnect" {
+		detail = "proxy: " + detail
+	}
+	return Network, detail
+}
+
+func answered(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return fmt.Sprintf("answered %d %s", status, text)
+	}
+	return fmt.Sprintf("answered %d", status)
+}

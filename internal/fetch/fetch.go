@@ -1,0 +1,118 @@
+// Package fetch talks to providers over HTTP.
+//
+// A provider, or whoever answers in its place, may redirect, hang, drip, reset,
+// send a page, or send a few kilobytes that inflate to gigabytes. The client
+// made here bears all of it for at most ten seconds and one mebibyte, and says
+// in one line what happened, without repeating what it was sent.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// How many bytes of an answer are read, after decompression.
+const (
+	MaxBody   = 1 << 20   // of any answer; Client enforces it
+	MaxKeySet = 512 << 10 // of a JWKS: a hundred large keys with their certificates
+)
+
+// Request is a GET whose answer is to be a JSON object.
+type Request struct {
+	Op     string      // what it is for, as Error.Op says it: "discovery"
+	URL    string      // where to
+	Header http.Header // beside Accept; nil for none
+	Limit  int64       // of the answer in bytes; 0 for MaxBody
+	Accept []string    // media types that pass for JSON beside application/json and application/*+json
+}
+
+// JSON sends r and decodes the answer strictly. Only a 200 with a JSON media
+// type will do; anything else is an *Error. The answer's header is returned
+// whenever there is an answer, so that a refusal can be told apart by it.
+func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL, http.NoBody)
+	if err != nil {
+		return nil, nil, Classify(r.Op, r.URL, err)
+	}
+	if r.Header != nil {
+		req.Header = r.Header.Clone()
+	}
+	req.Header.Set("Accept", strings.Join(append([]string{"application/json"}, r.Accept...), ", "))
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, Classify(r.Op, r.URL, err)
+	}
+	if err := r.check(resp, req.URL.Host); err != nil {
+		resp.Body.Close()
+		return nil, resp.Header, err
+	}
+	limit := r.Limit
+	if limit == 0 {
+		limit = MaxBody
+	}
+	body, err := Read(resp, r.Op, limit)
+	if err != nil {
+		return nil, resp.Header, err
+	}
+	obj, err := strictjson.Object(body)
+	if err != nil {
+		return nil, resp.Header, &Error{Kind: Malformed, Op: r.Op, Host: req.URL.Host, Status: resp.StatusCode,
+			Detail: "answered unusable JSON: " + err.Error(), Err: err}
+	}
+	return obj, resp.Header, nil
+}
+
+// check refuses what is not a 200 with JSON, before any of its body is read.
+func (r Request) check(resp *http.Response, host string) error {
+	e := &Error{Op: r.Op, Host: host, Status: resp.StatusCode}
+	if resp.StatusCode != http.StatusOK {
+		e.Kind, e.Detail = Status, answered(resp.StatusCode)
+		return e
+	}
+	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		media = ""
+	}
+	if isJSON(media) || media != "" && slices.Contains(r.Accept, media) {
+		return nil
+	}
+	e.Kind, e.Detail = ContentType, "answered without a media type, not JSON"
+	if plainMedia.MatchString(media) {
+		e.Detail = "answered " + media + ", not JSON"
+	}
+	return e
+}
+
+func isJSON(media string) bool {
+	return media == "application/json" ||
+		strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+}
+
+// plainMedia tells a media type from a smuggled text.
+var plainMedia = regexp.MustCompile(`^[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}$`)
+
+// Read reads a body of at most limit bytes and closes it. It is for answers
+// that JSON does not fit: other methods, other media types, lists. Whatever
+// goes wrong is an *Error.
+func Read(resp *http.Response, op string, limit int64) ([]byte, error) {
+	defer resp.Body.Close()
+	var host string
+	if resp.Request != nil && resp.Request.URL != nil {
+		host = resp.Request.URL.Host
+	}
+	body, err := io.ReadAll(&cappedBody{ReadCloser: resp.Body, left: limit, host: host})
+	if err != nil {
+		e := classify(op, host, err)
+		e.Status = resp.StatusCode
+		return nil, e
+	}
+	return body, nil
+}
