@@ -1,0 +1,256 @@
+package ginauth
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/seal"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	attemptLife    = 10 * time.Minute
+	attemptsMost   = 5 // live at a time in one browser
+	attemptVersion = 1
+	handleSize     = 6 // bytes; 8 characters
+	secretSize     = 32
+	stateLength    = 8 + 1 + 43 // handle, dot, secret
+)
+
+// attempt is one login attempt: what must survive the trip to the provider.
+// It lives in a sealed cookie of its own, named after its state, so that
+// attempts in several tabs are not in each other's way and none touches a
+// session. The state names the cookie and holds a secret that must equal the
+// sealed one: it binds the answer to this browser (RFC 9700, section 4.7.1).
+type attempt struct {
+	handle    string // names the cookie
+	secrets   [3][secretSize]byte
+	provider  string
+	print     [8]byte // fingerprint of what the provider was at the start
+	created   time.Time
+	returnTo  string
+	maxAge    int    // seconds; -1: not asked for
+	acr       string // acr_values asked for
+	linkingOf string // id of the session that asked to link, or ""
+}
+
+// newAttempt draws all of an attempt's randomness at once.
+func newAttempt(provider string, now time.Time) *attempt {
+	a := &attempt{provider: provider, created: now, maxAge: -1}
+	var handle [handleSize]byte
+	rand.Read(handle[:])
+	a.handle = base64.RawURLEncoding.EncodeToString(handle[:])
+	for i := range a.secrets {
+		rand.Read(a.secrets[i][:])
+	}
+	return a
+}
+
+func (a *attempt) secret(i int) string { return base64.RawURLEncoding.EncodeToString(a.secrets[i][:]) }
+
+// state is what goes to the provider and must come back.
+func (a *attempt) state() string { return a.handle + "." + a.secret(0) }
+
+// nonce ties the ID token to this attempt.
+func (a *attempt) nonce() string { return a.secret(1) }
+
+// verifier is PKCE's code_verifier: 43 characters (RFC 7636, section 4.1).
+func (a *attempt) verifier() string { return a.secret(2) }
+
+func (a *attempt) encode() []byte {
+	b := append(make([]byte, 0, 256), attemptVersion)
+	for i := range a.secrets {
+		b = append(b, a.secrets[i][:]...)
+	}
+	b = append(b, a.print[:]...)
+	b = wire.AppendString(b, a.provider)
+	b = wire.AppendTime(b, a.created)
+	b = wire.AppendString(b, a.returnTo)
+	b = wire.AppendUint(b, uint64(a.maxAge+1))
+	b = wire.AppendString(b, a.acr)
+	return wire.AppendString(b, a.linkingOf)
+}
+
+func decodeAttempt(plain []byte, handle string) (*attempt, bool) {
+	r := wire.NewReader(string(plain))
+	if r.Bytes(1) != string(rune(attemptVersion)) {
+		return nil, false
+	}
+	a := &attempt{handle: handle}
+	for i := range a.secrets {
+		copy(a.secrets[i][:], r.Bytes(secretSize))
+	}
+	copy(a.print[:], r.Bytes(len(a.print)))
+	a.provider = r.String()
+	a.created = r.Time()
+	a.returnTo = r.String()
+	a.maxAge = int(r.Uint()) - 1
+	a.acr = r.String()
+	a.linkingOf = r.String()
+	return a, r.OK()
+}
+
+// fingerprint is what a provider's answer must not have moved away from while
+// the browser was gone: RFC 9700, section 4.4.2.
+func (c *client) fingerprint(m *metadata) (print [8]byte) {
+	h := sha256.New()
+	for _, s := range []string{c.provider.Issuer, c.provider.Namespace, c.provider.ClientID, m.tokenURL, c.redirectURI} {
+		h.Write(wire.AppendString(nil, s))
+	}
+	copy(print[:], h.Sum(nil))
+	return print
+}
+
+// attempts is where login attempts are kept: in the browser, sealed.
+type attempts struct {
+	box    *seal.Box
+	jar    cookie.Jar
+	prefix string // of the cookies' names
+	now    func() time.Time
+	once   func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
+}
+
+// save seals an attempt into its cookie. A browser holds five at most: the
+// oldest make room, and those that are over go. A cookie that does not open is
+// left alone: it may be another application's.
+func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) error {
+	var live []*attempt
+	cookie.Each(r.Header, s.prefix, func(name, value string) {
+		old, err := s.open(name, value)
+		switch {
+		case err != nil || len(live) > 8*attemptsMost:
+		case s.over(old):
+			s.jar.Expire(w.Header(), name)
+		default:
+			live = append(live, old)
+		}
+	})
+	slices.SortFunc(live, func(x, y *attempt) int { return y.created.Compare(x.created) })
+	for i, old := range live {
+		if i >= attemptsMost-1 {
+			s.jar.Expire(w.Header(), s.prefix+old.handle)
+		}
+	}
+	name := s.prefix + a.handle
+	text := s.box.Seal(a.encode(), name)
+	if len(name)+len(text) > cookieLimit {
+		return &Error{Code: SessionError, Op: "begin sign-in", Provider: a.provider, Reason: "the login attempt does not fit into a cookie",
+			Fix: "shorten the return path or the parameters passed on"}
+	}
+	s.jar.Set(w.Header(), name, text, attemptLife)
+	return nil
+}
+
+func (s *attempts) open(name, value string) (*attempt, error) {
+	plain, _, err := s.box.Open(value, name)
+	if err != nil {
+		return nil, err
+	}
+	a, ok := decodeAttempt(plain, strings.TrimPrefix(name, s.prefix))
+	if !ok {
+		return nil, errors.New("the login attempt is of another version")
+	}
+	return a, nil
+}
+
+func (s *attempts) over(a *attempt) bool {
+	age := s.now().Sub(a.created)
+	return age > attemptLife || age < -leeway
+}
+
+// take finds the attempt that an answer belongs to, and uses it up: its cookie
+// is expired and its state spent before anything else happens, so that nothing
+// can redeem an answer twice. Every failure is state_invalid to the outside;
+// the reason, which the log gets, tells them apart.
+func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state string) (*attempt, error) {
+	a, err := s.match(r, state)
+	if err != nil {
+		return nil, err
+	}
+	s.jar.Expire(w.Header(), s.prefix+a.handle)
+	first, err := s.once(r, revocationKey('a', state), attemptLife+2*leeway)
+	switch {
+	case err != nil:
+		return nil, &Error{Code: StoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
+			Reason: "it cannot be known whether this answer was used before"}
+	case !first:
+		return nil, stateInvalid("this answer was used already", "start again; do not open an answer's address twice")
+	case s.over(a):
+		return nil, stateInvalid("the sign-in took longer than 10 minutes", "start again")
+	case a.provider != provider:
+		return nil, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
+	}
+	return a, nil
+}
+
+// match finds the cookie that a state names and compares the secrets.
+func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
+	handle, secret, ok := strings.Cut(state, ".")
+	if !ok || len(state) != stateLength || len(handle) != stateLength-44 || strings.Trim(handle+secret, base64url) != "" {
+		return nil, stateInvalid("the answer's state is not one of ours", "sign-ins must begin at /login")
+	}
+	name := s.prefix + handle
+	var found *attempt
+	var broken error
+	others := 0
+	total := cookie.Each(r.Header, s.prefix, func(n, value string) {
+		if n != name {
+			others++
+		} else if a, err := s.open(n, value); err == nil {
+			found = a
+		} else {
+			broken = err
+		}
+	})
+	if found == nil {
+		return nil, diagnose(total, others, broken, handle)
+	}
+	if subtle.ConstantTimeCompare([]byte(secret), []byte(found.secret(0))) != 1 {
+		return nil, stateInvalid("the answer's state is not the one that was sent", "start again")
+	}
+	return found, nil
+}
+
+// diagnose tells, without guessing, why there is no attempt for a state.
+func diagnose(cookies, attempts int, broken error, _ string) error {
+	switch {
+	case errors.Is(broken, seal.ErrKey):
+		return stateInvalid("the attempt's cookie was sealed under another key",
+			"give every replica the same Options.Keys, and keep the old key in second place when changing it")
+	case broken != nil:
+		return stateInvalid("the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
+	case attempts > 0:
+		return stateInvalid("the browser has sign-ins under way, but not this one: it is over, was used already, or was pushed out by five newer ones", "start again")
+	case cookies > 0:
+		return stateInvalid("the browser sent cookies, but none of a sign-in: it is over, was used already, or was begun in another browser or on another host name",
+			"open the application at the host of BaseURL, and register that redirect URI")
+	}
+	return stateInvalid("the browser sent no cookie at all: the sign-in was begun in another browser or on another host name, or cookies are blocked",
+		"open the application at the host of BaseURL, and register that redirect URI")
+}
+
+func stateInvalid(reason, fix string) *Error {
+	return &Error{Code: StateInvalid, Op: "match state", Reason: reason, Fix: fix}
+}
+
+// all names the cookies of every attempt in a request, for signing out.
+func (s *attempts) all(r *http.Request) (names []string) {
+	cookie.Each(r.Header, s.prefix, func(name, value string) {
+		if _, err := s.open(name, value); err == nil {
+			names = append(names, name)
+		}
+	})
+	return names
+}
+
+// samePrint compares fingerprints.
+func (a *attempt) samePrint(print [8]byte) bool { return bytes.Equal(a.print[:], print[:]) }

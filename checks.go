@@ -1,0 +1,152 @@
+package ginauth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Check admits a User by returning nil, or says why not. An application's own
+// are plain functions, and may ask a database whether the person is still
+// welcome:
+//
+//	auth.RequireAuth(func(u *ginauth.User) error { return staff.Welcomes(u.ID()) })
+//
+// What a Check returns is logged and answered with 403; the browser is not
+// told the reason. A Check that panics refuses.
+type Check func(*User) error
+
+// HasGroup admits a User who is in at least one of groups: exactly that name.
+func HasGroup(groups ...string) Check {
+	groups = slices.Clone(groups)
+	return func(u *User) error {
+		for _, g := range groups {
+			if slices.Contains(u.Groups, g) {
+				return nil
+			}
+		}
+		return fmt.Errorf("not in any of the groups %q", groups)
+	}
+}
+
+// HasClaim admits a User whose claim equals one of values: as text, a number
+// by its decimal form, true and false by their names, a list if one element
+// does. Without values, the claim must be there and be neither null, false nor
+// empty.
+//
+// The claim must be kept: name it in Options.KeepClaims. Otherwise everybody
+// is refused, and the log says what to add.
+func HasClaim(name string, values ...string) Check {
+	values = slices.Clone(values)
+	return func(u *User) error {
+		v, kept := u.claim(name)
+		if !kept {
+			return &Error{Code: Forbidden, Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
+				Fix: fmt.Sprintf("add %q to Options.KeepClaims; people who are signed in must sign in again", name)}
+		}
+		if claimMatches(v, values) {
+			return nil
+		}
+		return fmt.Errorf("claim %q does not have a required value", name)
+	}
+}
+
+func claimMatches(v any, values []string) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return len(values) == 0 && v || slices.Contains(values, fmt.Sprint(v))
+	case []any:
+		if len(values) == 0 {
+			return len(v) > 0
+		}
+		return slices.ContainsFunc(v, func(item any) bool {
+			_, nested := item.([]any)
+			return !nested && claimMatches(item, values)
+		})
+	case map[string]any:
+		return len(values) == 0 && len(v) > 0
+	}
+	s, ok := strictjson.String(v)
+	if !ok { // a fraction: its text as sent
+		s = fmt.Sprint(v)
+	}
+	return len(values) == 0 && s != "" || slices.Contains(values, s)
+}
+
+// VerifiedEmailDomain admits a User with a verified e-mail address at exactly
+// one of domains, upper and lower case alike: "example.com" does not admit
+// mail.example.com. Addresses that two programs could read in two ways (more
+// than one @, quotes, anything but ASCII) are refused.
+func VerifiedEmailDomain(domains ...string) Check {
+	domains = slices.Clone(domains)
+	return func(u *User) error {
+		email, ok := u.VerifiedEmail()
+		if !ok {
+			return fmt.Errorf("no e-mail address that the provider verified")
+		}
+		domain, ok := emailDomain(email)
+		if ok && slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
+			return nil
+		}
+		return fmt.Errorf("the e-mail address is not at any of %q", domains)
+	}
+}
+
+// emailDomain returns the domain of a plain address: one @, a dot-atom before
+// it (RFC 5322 3.2.3), letters, digits, dots and hyphens behind it.
+func emailDomain(email string) (string, bool) {
+	local, domain, ok := strings.Cut(email, "@")
+	if !ok || local == "" || domain == "" || len(email) > 254 {
+		return "", false
+	}
+	for _, c := range []byte(local) {
+		if !alphanumeric(c) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", rune(c)) {
+			return "", false
+		}
+	}
+	for label := range strings.SplitSeq(domain, ".") {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return "", false
+		}
+		for _, c := range []byte(label) {
+			if !alphanumeric(c) && c != '-' {
+				return "", false
+			}
+		}
+	}
+	return domain, true
+}
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// FromProvider admits a User who signed in through one of the providers named.
+func FromProvider(names ...string) Check {
+	names = slices.Clone(names)
+	return func(u *User) error {
+		if slices.Contains(names, u.Provider) {
+			return nil
+		}
+		return fmt.Errorf("signed in through %q, not through any of %q", u.Provider, names)
+	}
+}
+
+// AnyOf admits a User whom at least one of checks admits. Without checks it
+// admits nobody. (All of several: RequireAuth takes them side by side.)
+func AnyOf(checks ...Check) Check {
+	checks = slices.Clone(checks)
+	return func(u *User) error {
+		err := fmt.Errorf("AnyOf has no checks")
+		for _, check := range checks {
+			if err = check(u); err == nil {
+				return nil
+			}
+		}
+		return err
+	}
+}

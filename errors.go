@@ -1,0 +1,159 @@
+package ginauth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Code is a stable name for what went wrong: it stands in JSON answers, on
+// error pages and in the log. A Code is an error itself, so that
+// errors.Is(err, ginauth.StateInvalid) works.
+type Code string
+
+// Error returns the code.
+func (c Code) Error() string { return string(c) }
+
+// The codes, each with the status of its answer.
+const (
+	InvalidOptions        Code = "invalid_options"        // returned by Mount, never sent
+	UnknownProvider       Code = "unknown_provider"       // 404: no provider of that name
+	MethodNotAllowed      Code = "method_not_allowed"     // 405
+	BadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, oversize or contradictory parameters
+	StateInvalid          Code = "state_invalid"          // 400: the answer belongs to no login attempt of this browser
+	IssuerMismatch        Code = "issuer_mismatch"        // 400: RFC 9207 iss wrong, or missing though announced
+	ProviderDenied        Code = "provider_denied"        // 403: the person or the provider said no
+	ProviderError         Code = "provider_error"         // 502: any other error answer of the provider
+	CodeRejected          Code = "code_rejected"          // 400: the token endpoint said invalid_grant
+	ProviderMisconfigured Code = "provider_misconfigured" // 502: client or metadata do not fit the provider
+	ProviderUnavailable   Code = "provider_unavailable"   // 502 or 503: the provider does not answer as it should
+	ProviderTimeout       Code = "provider_timeout"       // 504: the provider does not answer in time
+	BadTokenResponse      Code = "bad_token_response"     // 502: the token answer is not usable
+	IDTokenInvalid        Code = "id_token_invalid"       // 403: a check of the ID token failed
+	UserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo is not about the person of the ID token
+	IdentityRejected      Code = "identity_rejected"      // 403: a rule of the application, or OnLogin, said no
+	SessionError          Code = "session_error"          // 500: the session could not be made
+	StoreUnavailable      Code = "store_unavailable"      // 503: revocations could not be read or written
+	Unauthenticated       Code = "unauthenticated"        // 401, or 303 to the login: nobody is signed in
+	Forbidden             Code = "forbidden"              // 403: a Check said no
+	CrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
+)
+
+// meaning is what a Code is answered with: the status, and a sentence for the
+// person in front of the browser.
+type meaning struct {
+	status int
+	text   string
+}
+
+var meanings = map[Code]meaning{
+	InvalidOptions:        {http.StatusInternalServerError, "This site's sign-in is not set up correctly."},
+	UnknownProvider:       {http.StatusNotFound, "There is no such way to sign in."},
+	MethodNotAllowed:      {http.StatusMethodNotAllowed, "This address does not take that kind of request."},
+	BadRequest:            {http.StatusBadRequest, "This request could not be understood."},
+	StateInvalid:          {http.StatusBadRequest, "This sign-in could not be completed. It may have taken too long, or have been started in another browser."},
+	IssuerMismatch:        {http.StatusBadRequest, "This sign-in could not be completed: the answer came from an unexpected provider."},
+	ProviderDenied:        {http.StatusForbidden, "The sign-in was cancelled or refused."},
+	ProviderError:         {http.StatusBadGateway, "The sign-in provider reported an error."},
+	CodeRejected:          {http.StatusBadRequest, "The sign-in provider did not accept this sign-in any more."},
+	ProviderMisconfigured: {http.StatusBadGateway, "This sign-in provider is not set up correctly."},
+	ProviderUnavailable:   {http.StatusBadGateway, "The sign-in provider cannot be reached right now."},
+	ProviderTimeout:       {http.StatusGatewayTimeout, "The sign-in provider took too long to answer."},
+	BadTokenResponse:      {http.StatusBadGateway, "The sign-in provider gave an unusable answer."},
+	IDTokenInvalid:        {http.StatusForbidden, "The sign-in provider's answer could not be trusted."},
+	UserinfoInvalid:       {http.StatusForbidden, "The sign-in provider's answer could not be trusted."},
+	IdentityRejected:      {http.StatusForbidden, "This account may not sign in here."},
+	SessionError:          {http.StatusInternalServerError, "You could not be signed in because of a problem on this site."},
+	StoreUnavailable:      {http.StatusServiceUnavailable, "Sign-ins cannot be checked right now."},
+	Unauthenticated:       {http.StatusUnauthorized, "You need to sign in to see this."},
+	Forbidden:             {http.StatusForbidden, "You are signed in, but this page is not for you."},
+	CrossOrigin:           {http.StatusForbidden, "This request came from another website and was refused."},
+}
+
+// Error is every failure of this package. Browsers and API clients are told
+// the Code and, in words of this package, what to do; the log gets Reason, Fix
+// and Err as well. No field ever holds a token, a code, a state or a cookie.
+type Error struct {
+	Code     Code
+	Op       string // what was being done: "exchange code"
+	Provider string // Provider.Name, or ""
+	Reason   string // what is wrong, for a developer
+	Fix      string // what to do about it, for a developer
+	Err      error  // the cause; for the log alone
+
+	status     int           // where the Code has several
+	retryAfter time.Duration // sent as Retry-After
+	allow      string        // sent as Allow
+	retry      string        // path that "Try again" leads to, or ""
+}
+
+// Error tells all of it, in one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("ginauth: ")
+	for _, part := range []string{e.Provider, e.Op} {
+		if part != "" {
+			b.WriteString(part)
+			b.WriteString(": ")
+		}
+	}
+	if e.Reason == "" {
+		b.WriteString(string(e.Code))
+	} else {
+		b.WriteString(e.Reason)
+	}
+	if e.Fix != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Fix)
+	}
+	if e.Err != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, ginauth.StateInvalid) true for an Error of that Code.
+func (e *Error) Is(target error) bool { return target == error(e.Code) }
+
+// Status returns the HTTP status that the error is answered with.
+func (e *Error) Status() int {
+	if e.status != 0 {
+		return e.status
+	}
+	if m, ok := meanings[e.Code]; ok {
+		return m.status
+	}
+	return http.StatusInternalServerError
+}
+
+// about returns e with op and provider filled in where they were left open.
+func (e *Error) about(op, provider string) *Error {
+	if e.Op == "" {
+		e.Op = op
+	}
+	if e.Provider == "" {
+		e.Provider = provider
+	}
+	return e
+}
+
+// asError returns err as an *Error; one that is none yet gets code.
+func asError(err error, code Code) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Code: code, Err: err}
+}
+
+// clip cuts a text of the provider's to what a log line can bear.
+func clip(s string) string {
+	if len(s) > 200 {
+		s = s[:200]
+	}
+	return strings.ToValidUTF8(s, "?")
+}

@@ -1,0 +1,170 @@
+package ginauth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+)
+
+const (
+	keysAge      = time.Hour        // then they are asked for again: a key that leaked is withdrawn
+	keysCooldown = 15 * time.Second // between two requests for keys, whatever is asked for
+	keysLimit    = 512 << 10        // bytes
+	keysMost     = 100
+	keysTried    = 10 // for a token that does not name its key
+)
+
+// keySet holds a provider's signing keys. Of a set of keys it takes those it
+// can use and passes over the rest: one key of an unknown kind does not make
+// the good ones unusable. Keys outlive an outage.
+type keySet struct {
+	url    string
+	name   string // of the provider
+	http   *http.Client
+	now    func() time.Time
+	flight singleflight.Group
+	held   atomic.Pointer[heldKeys]
+	asked  atomic.Int64 // when keys were asked for last, Unix nanoseconds
+}
+
+type heldKeys struct {
+	keys    []jose.JSONWebKey
+	fetched time.Time
+}
+
+func newKeySet(url, name string, h *http.Client, now func() time.Time) *keySet {
+	k := &keySet{url: url, name: name, http: h, now: now}
+	k.held.Store(&heldKeys{})
+	return k
+}
+
+// find returns the keys that may have signed a token with this header. It asks
+// the provider when it has none for it, at once after a rotation, but not more
+// often than the cool-down allows: key ids are anybody's to invent.
+func (k *keySet) find(ctx context.Context, kid, alg string) ([]jose.JSONWebKey, error) {
+	held := k.held.Load()
+	found := held.match(kid, alg, true)
+	if len(found) > 0 && k.now().Sub(held.fetched) < keysAge {
+		return found, nil
+	}
+	err := k.refresh(ctx)
+	if again := k.held.Load().match(kid, alg, false); err == nil || len(again) > 0 {
+		return again, nil
+	}
+	return nil, err
+}
+
+// match returns the keys for a kid and algorithm. Without a kid every key
+// that fits may be tried; strict leaves out keys that bear no name themselves.
+func (h *heldKeys) match(kid, alg string, strict bool) (found []jose.JSONWebKey) {
+	var nameless []jose.JSONWebKey
+	for _, key := range h.keys {
+		switch {
+		case !fits(&key, alg):
+		case kid == "" || key.KeyID == kid:
+			found = append(found, key)
+		case key.KeyID == "":
+			nameless = append(nameless, key)
+		}
+	}
+	if len(found) == 0 && !strict {
+		found = nameless
+	}
+	return found[:min(len(found), keysTried)]
+}
+
+func (k *keySet) refresh(ctx context.Context) error {
+	done := k.flight.DoChan("keys", func() (any, error) {
+		last, now := k.asked.Load(), k.now()
+		if last != 0 && now.Sub(time.Unix(0, last)) < keysCooldown {
+			return nil, nil
+		}
+		k.asked.Store(now.UnixNano())
+		keys, err := k.fetch(context.WithoutCancel(ctx))
+		if err != nil {
+			k.asked.Store(now.Add(retryMost - keysCooldown).UnixNano())
+			return nil, err
+		}
+		k.held.Store(&heldKeys{keys: keys, fetched: now})
+		return nil, nil
+	})
+	select {
+	case r := <-done:
+		return r.Err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (k *keySet) fetch(ctx context.Context) (keys []jose.JSONWebKey, err error) {
+	doc, _, err := fetch.JSON(ctx, k.http, fetch.Request{
+		Op: "signing keys", URL: k.url, Limit: keysLimit, Accept: []string{"application/jwk-set+json"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	list, _ := doc["keys"].([]any)
+	for _, item := range list[:min(len(list), keysMost)] {
+		if key, ok := usable(item); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// usable reads one key, and passes over what is no public key for checking
+// signatures: a secret one that was published by mistake, one for encryption,
+// one of a kind we do not know, one that is too weak (NIST SP 800-131A).
+func usable(item any) (key jose.JSONWebKey, ok bool) {
+	m, ok := item.(map[string]any)
+	if !ok {
+		return key, false
+	}
+	if use, there := m["use"]; there && use != "sig" {
+		return key, false
+	}
+	if ops, there := m["key_ops"]; there && !slices.Contains(stringList(ops), "verify") {
+		return key, false
+	}
+	if _, secret := m["d"]; secret || m["kty"] == "oct" {
+		return key, false
+	}
+	raw, err := json.Marshal(m)
+	if err != nil || json.Unmarshal(raw, &key) != nil || !key.Valid() || !key.IsPublic() {
+		return key, false
+	}
+	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
+		return key, false
+	}
+	return key, true
+}
+
+// fits says whether a key can have made a signature of that algorithm.
+func fits(key *jose.JSONWebKey, alg string) bool {
+	if key.Algorithm != "" && key.Algorithm != alg {
+		return false
+	}
+	switch pub := key.Key.(type) {
+	case *rsa.PublicKey:
+		return strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")
+	case *ecdsa.PublicKey:
+		return alg == "ES256" && pub.Curve == elliptic.P256() || alg == "ES384" && pub.Curve == elliptic.P384() ||
+			alg == "ES512" && pub.Curve == elliptic.P521()
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}

@@ -1,0 +1,23 @@
+package ginauth
+
+import "net/http"
+
+// signOut ends the session of a request: the record, every copy of it, and
+// the attempts under way. It returns who was signed in, or nil; that nobody
+// was is no failure.
+func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*User, error) {
+	for _, name := range a.attempts.all(r) {
+		a.attempts.jar.Expire(w.Header(), name)
+	}
+	s, _, err := a.sessions.find(w.Header(), r.Header)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, nil
+	}
+	if err := a.sessions.end(w, r, s); err != nil {
+		return nil, err
+	}
+	return &s.user, nil
+}

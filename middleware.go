@@ -1,0 +1,271 @@
+package ginauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/page"
+)
+
+// userKey's one value is UserKey. The type is nobody else's, so that no string
+// that an application puts into a context can pass for a user.
+type userKey struct{}
+
+// UserKey is where the user is kept: c.MustGet(ginauth.UserKey).(*ginauth.User).
+// Most handlers use CurrentUser and do not need it.
+var UserKey userKey
+
+// CurrentUser returns the signed-in user, or nil if there is none: of a
+// *gin.Context, or of a context from c.Request.Context(). A context made from
+// the *gin.Context itself has no user: Gin gives that one to the next
+// request, which may be somebody else's.
+func CurrentUser(ctx context.Context) *User {
+	if c, ok := ctx.(*gin.Context); ok {
+		v, _ := c.Get(UserKey)
+		u, _ := v.(*User)
+		return u
+	}
+	if ctx.Value(gin.ContextKey) != nil {
+		return nil
+	}
+	u, _ := ctx.Value(UserKey).(*User)
+	return u
+}
+
+// visit is a signed-in request: its session and its context in one.
+type visit struct {
+	context.Context
+	auth    *Auth
+	session session
+	ended   bool
+}
+
+type visitKey struct{}
+
+// Value implements context.Context.
+func (v *visit) Value(key any) any {
+	switch key.(type) {
+	case userKey:
+		if v.ended {
+			return (*User)(nil)
+		}
+		return &v.session.user
+	case visitKey:
+		return v
+	}
+	return v.Context.Value(key)
+}
+
+// RequireAuth returns the guard: middleware that lets signed-in users pass
+// whom all checks admit, and puts the User where CurrentUser finds it. Who is
+// not signed in is sent to the login if the request opens a page, and told so
+// with 401 if it does not; whom a Check refuses gets 403. Refused requests
+// never reach the handlers behind it.
+//
+// Requests that change something (POST, PUT, WebSocket upgrades, …) are
+// refused with 403 if another origin sent them with the session's cookie.
+func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
+	checks = slices.Clone(checks)
+	return func(c *gin.Context) {
+		v, err := a.visit(c)
+		if err == nil && v == nil {
+			err = &Error{Code: Unauthenticated, Op: "guard"}
+		}
+		if err == nil && a.cfg.foreign(c.Request) {
+			err = &Error{Code: CrossOrigin, Op: "guard", Reason: "an unsafe request came from another origin with the session's cookie",
+				Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
+		}
+		if err == nil {
+			err = admits(checks, &v.session.user)
+		}
+		if err != nil {
+			a.fail(c, err)
+			return
+		}
+		c.Next()
+	}
+}
+
+// LoadUser returns middleware that puts the User where CurrentUser finds it,
+// if somebody is signed in, and never refuses. A request that RequireAuth
+// would refuse for its origin is anonymous here.
+func (a *Auth) LoadUser() gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if a.cfg.foreign(c.Request) {
+			a.forget(c)
+		} else if _, err := a.visit(c); err != nil {
+			a.log(c, asError(err, StoreUnavailable), requestID(c))
+		}
+		c.Next()
+	}
+}
+
+// visit loads the session of a request, once, and puts the user into Gin's
+// context and the request's. Nobody is nil.
+func (a *Auth) visit(c *gin.Context) (*visit, error) {
+	r := c.Request
+	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.session.user {
+		return v, nil
+	}
+	s, renew, err := a.sessions.load(r.Context(), c.Writer.Header(), r.Header)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	if renew { // before the handler writes anything
+		if err := a.sessions.renew(c.Writer, r, s); err != nil {
+			return nil, err
+		}
+	}
+	h := c.Writer.Header()
+	h.Set("Cache-Control", "private, no-store")
+	h.Add("Vary", "Cookie")
+	v := &visit{Context: r.Context(), auth: a, session: *s}
+	c.Set(UserKey, &v.session.user)
+	c.Request = r.WithContext(v)
+	return v, nil
+}
+
+// forget makes the request anonymous from here on.
+func (a *Auth) forget(c *gin.Context) {
+	if v, ok := c.Request.Context().Value(visitKey{}).(*visit); ok && v.auth == a {
+		v.ended = true
+	}
+	c.Set(UserKey, (*User)(nil))
+}
+
+// admits asks the checks; a panic refuses.
+func admits(checks []Check, u *User) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Code: Forbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
+		}
+	}()
+	for _, check := range checks {
+		if err := check(u); err != nil {
+			e := asError(err, Forbidden)
+			if e.Err == err && e.Reason == "" {
+				e.Reason = "a Check said no"
+			}
+			return e.about("check", u.Provider)
+		}
+	}
+	return nil
+}
+
+// foreign says whether a request that changes something comes from another
+// origin. net/http's CrossOriginProtection knows the methods that do; a
+// WebSocket handshake is a GET that does.
+func (c *config) foreign(r *http.Request) bool {
+	if isUpgrade(r) {
+		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
+	}
+	return c.trusted.Check(r) != nil
+}
+
+// Update changes the session of the signed-in user from a handler of the
+// application: new groups, own data. What the provider vouched for (Provider,
+// Issuer, Subject, claims) stays. Call it before the answer is written. It
+// fails with SessionError if the session becomes too large, and then changes
+// nothing. Of two requests of one user at the same moment, the later answer
+// wins.
+func (a *Auth) Update(c *gin.Context, change func(*User)) error {
+	v, err := a.visit(c)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return &Error{Code: Unauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+	}
+	if c.Writer.Written() {
+		return &Error{Code: SessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+	}
+	s := v.session
+	s.user = *v.session.user.clone()
+	change(&s.user)
+	u, was := &s.user, &v.session.user
+	u.Provider, u.Issuer, u.Subject, u.claims, u.kept = was.Provider, was.Issuer, was.Subject, was.claims, was.kept
+	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
+		return err
+	}
+	v.session = s
+	return nil
+}
+
+// Logout signs the user out from a handler of the application: this session,
+// and every copy of its cookie, wherever. That nobody is signed in is no
+// error. Call it before the answer is written.
+func (a *Auth) Logout(c *gin.Context) error {
+	if c.Writer.Written() {
+		return &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
+	}
+	user, err := a.signOut(c.Writer, c.Request)
+	a.forget(c)
+	if err == nil && user != nil && a.cfg.Hooks.OnLogout != nil {
+		a.cfg.Hooks.OnLogout(c, user)
+	}
+	return err
+}
+
+// SignIn starts a session for a user whom the application itself vouches for:
+// in tests (see authtest.SignIn), or for an administrator who looks at the
+// site as a customer sees it. No provider is asked and OnLogin is not called.
+// user.Provider must be one of Options.Providers and user.Subject not empty;
+// an empty Issuer becomes the provider's. Most applications do not need it.
+func (a *Auth) SignIn(c *gin.Context, user *User) error {
+	cl := a.clients[user.Provider]
+	if cl == nil {
+		return &Error{Code: UnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+	}
+	u := user.clone()
+	if u.Issuer == "" {
+		u.Issuer = cl.namespace(nil)
+	}
+	if _, err := validSubject(u.Subject); err != nil || !a.sessions.known(u) {
+		return &Error{Code: IdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
+	}
+	if u.AuthTime.IsZero() {
+		u.AuthTime = a.cfg.Now()
+	}
+	_, err := a.sessions.begin(c.Writer, c.Request, u, a.cfg.Now(), "")
+	return err
+}
+
+// confirmLogout shows a button: a GET, which any page can cause, signs nobody
+// out.
+func (a *Auth) confirmLogout(c *gin.Context) error {
+	a.page(c, http.StatusOK, page.Page{Title: "Sign out?", Actions: []page.Action{
+		{Label: "Sign out", URL: a.cfg.prefix + a.cfg.mount + "/logout", Post: true,
+			Fields: map[string]string{"return_to": a.cfg.orDefault(c.Query("return_to"), "")}},
+		{Label: "Stay signed in", URL: a.cfg.url(a.cfg.AfterLogin)},
+	}})
+	return nil
+}
+
+// logout ends the session.
+func (a *Auth) logout(c *gin.Context) error {
+	if a.cfg.foreign(c.Request) {
+		return &Error{Code: CrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
+	}
+	returnTo := a.cfg.AfterLogout
+	if params, err := readParams(c.Request); err == nil {
+		returnTo = a.cfg.orDefault(params.Get("return_to"), returnTo)
+	}
+	if err := a.Logout(c); err != nil {
+		return err
+	}
+	if askerOf(c.Request) == asksAPI {
+		c.JSON(http.StatusOK, gin.H{"redirect_to": a.cfg.url(returnTo)})
+		return nil
+	}
+	if askerOf(c.Request) == asksHTMX {
+		c.Header("HX-Redirect", a.cfg.url(returnTo))
+		c.Status(http.StatusNoContent)
+		return nil
+	}
+	a.goTo(c, returnTo)
+	return nil
+}

@@ -1,0 +1,198 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Limits of what a request to our own routes may bring.
+const (
+	queryLimit  = 16 << 10 // bytes
+	formLimit   = 64 << 10 // bytes
+	paramsMost  = 50
+	stateLimit  = 512  // bytes
+	codeLimit   = 4096 // bytes
+	passedLimit = 256  // bytes of a parameter that is passed on
+)
+
+// readParams reads the query of a GET, or the form of a POST; never both.
+// What Go's parsers would drop or guess at is refused.
+func readParams(r *http.Request) (url.Values, error) {
+	raw, limit := r.URL.RawQuery, queryLimit
+	if r.Method == http.MethodPost {
+		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || media != "application/x-www-form-urlencoded" {
+			return nil, &Error{Code: BadRequest, Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
+		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
+		if err != nil {
+			return nil, &Error{Code: BadRequest, Reason: "the request's body could not be read", Err: err}
+		}
+		raw, limit = string(body), formLimit
+	}
+	if len(raw) > limit {
+		return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
+	}
+	if strings.Count(raw, "&") >= paramsMost {
+		return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
+	}
+	params, err := url.ParseQuery(raw)
+	if err != nil { // its text quotes what was sent
+		return nil, &Error{Code: BadRequest, Reason: "the parameters are malformed"}
+	}
+	return params, nil
+}
+
+// readAnswer reads a provider's answer: readParams, and nothing that two
+// programs could read in two ways. RFC 6749 3.1: "Request and response
+// parameters MUST NOT be included more than once."
+func readAnswer(r *http.Request) (url.Values, error) {
+	params, err := readParams(r)
+	if err != nil {
+		return nil, err
+	}
+	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
+		return nil, &Error{Code: BadRequest, Reason: "the answer came in the form and in the address"}
+	}
+	for name, values := range params {
+		for _, known := range []string{"state", "code", "iss", "error"} {
+			if name == known && len(values) > 1 {
+				return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("the parameter %q is there twice", known)}
+			}
+			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
+				return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("a parameter is almost called %q", known)}
+			}
+		}
+	}
+	if len(params.Get("state")) > stateLimit {
+		return nil, &Error{Code: BadRequest, Reason: "the state is longer than any of ours"}
+	}
+	return params, nil
+}
+
+// checkAnswer checks what came back with a state that matched: who it is from
+// (RFC 9207), whether it is a refusal, and that the code can be one.
+func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	iss, there := params["iss"]
+	want := c.provider.ResponseIssuer
+	switch {
+	case there && want != "" && iss[0] != want:
+		return &Error{Code: IssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", clip(iss[0]), want),
+			Fix: "if that is the provider's own address, set Provider.ResponseIssuer to it"}
+	case !there && m.issParam:
+		return &Error{Code: IssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has no iss, which the provider's metadata announces"}
+	}
+	code, hasCode := params["code"]
+	refusal, refused := params["error"]
+	switch {
+	case hasCode && refused:
+		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has both a code and an error"}
+	case refused:
+		return c.refusal(refusal[0], params.Get("error_description"))
+	case !hasCode:
+		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has neither a code nor an error"}
+	case code[0] == "" || len(code[0]) > codeLimit || strings.IndexFunc(code[0], func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
+		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the code has characters or a length that no code has"}
+	}
+	return nil
+}
+
+// refusal says what an error answer means (RFC 6749 4.1.2.1, OpenID Connect
+// Core 3.1.2.6). What the provider wrote beside it goes to the log, quoted.
+func (c *client) refusal(code, description string) error {
+	e := &Error{Code: ProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(clip(code))}
+	if description != "" {
+		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(clip(description)))
+	}
+	switch code {
+	case "access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required":
+		e.Code = ProviderDenied
+	case "temporarily_unavailable", "server_error":
+		e.retryAfter = retryMost
+	case "invalid_scope":
+		e.Fix = "check Provider.Scopes against what the client may ask for at the provider"
+	case "unauthorized_client", "invalid_request", "unsupported_response_type":
+		e.Fix = "check the client's registration at the provider: flow (authorization code) and redirect URI " + c.redirectURI
+	}
+	return e
+}
+
+// pass picks the parameters that the provider lets a request pass on, and
+// remembers in the attempt what the ID token must answer to.
+func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) {
+	passed := map[string]string{}
+	for _, name := range c.provider.LoginParams {
+		values, there := params[name]
+		if !there {
+			continue
+		}
+		v := values[0]
+		if len(values) > 1 || len(v) > passedLimit || strings.IndexFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
+			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name,
+				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
+		}
+		passed[name] = v
+	}
+	a.acr = passed["acr_values"]
+	if v, there := passed["max_age"]; there {
+		n, err := strconv.ParseInt(v, 10, 32)
+		if err != nil || n < 0 {
+			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
+		}
+		a.maxAge = int(n)
+	}
+	return passed, nil
+}
+
+// issuedAt is the ID token's iat; zero where there is none.
+func issuedAt(claims map[string]any) time.Time {
+	at, _ := strictjson.NumericDate(claims["iat"])
+	return at
+}
+
+// onlyNavigation refuses sign-ins that nobody asked for: an image, a frame or
+// a fetch on some page must not start one (CVE-2015-9284).
+func onlyNavigation(r *http.Request) error {
+	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest {
+	case "", "document":
+		return nil
+	default:
+		return &Error{Code: CrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", clip(dest)),
+			Fix: "navigate to the login address; behind fetch, let the page do it"}
+	}
+}
+
+// homeHost says where a visit belongs that came to another loopback name than
+// BaseURL's: the attempt's cookie would stay behind on the wrong one.
+func (c *config) homeHost(r *http.Request) (location string, moved bool) {
+	if !c.loopback || r.Method != http.MethodGet {
+		return "", false
+	}
+	here := &url.URL{Scheme: "http", Host: r.Host}
+	if !isLoopback(here.Hostname()) || strings.EqualFold(r.Host, strings.TrimPrefix(c.origin, "http://")) || c.secure {
+		return "", false
+	}
+	home, _ := url.Parse(c.origin)
+	if here.Port() != home.Port() { // another server, or a forwarded port
+		return "", false
+	}
+	location = c.url(r.URL.EscapedPath())
+	if r.URL.RawQuery != "" {
+		location += "?" + r.URL.RawQuery
+	}
+	return location, true
+}

@@ -1,0 +1,232 @@
+package ginauth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"golang.org/x/oauth2"
+)
+
+// Provider is an identity provider, as its users write it down: a plain value,
+// from package providers or by hand. With an Issuer it speaks OpenID Connect,
+// and the rest is discovered; without, it is plain OAuth 2.0.
+//
+//	{Name: "corp", Issuer: "https://login.corp.example", ClientID: id, ClientSecret: secret}
+type Provider struct {
+	// Name stands in the routes: /login/<Name>. Required: 1 to 32 of a-z, 0-9, _ and -.
+	Name string
+
+	// DisplayName is what people read on the button. Default: Name.
+	DisplayName string
+
+	// Issuer is the provider's issuer identifier, to the letter (OpenID
+	// Connect Discovery 1.0, section 3). Endpoints given beside it win over
+	// what is discovered; with AuthorizeURL, TokenURL and JWKSURL given,
+	// nothing is.
+	Issuer string
+
+	// ClientID is what the provider calls this application. Required.
+	ClientID string
+
+	// ClientSecret is the password that goes with it. Required unless
+	// AuthMethod is "none" or ClientSecretFunc is set.
+	ClientSecret string
+
+	// ClientSecretFunc makes the secret anew for each sign-in, for providers
+	// that want a signed assertion in its place (Apple).
+	ClientSecretFunc func(ctx context.Context) (string, error)
+
+	// AuthMethod is how the client authenticates at the token endpoint
+	// (RFC 7591, section 2): "client_secret_basic", "client_secret_post", or
+	// "none" for a public client, which PKCE protects. Default: the first of
+	// these that the provider's metadata names, client_secret_basic if it
+	// names none. It is never found out by trial, which would spend the code.
+	AuthMethod string
+
+	// Scopes are asked for. Default: openid, profile and email with an
+	// Issuer, none without. openid is added where it is missing.
+	Scopes []string
+
+	// AuthorizeURL, TokenURL, UserinfoURL and JWKSURL are the endpoints.
+	// Default: discovered. Plain OAuth 2.0 needs the first two, and
+	// UserinfoURL or Profile. https, except on loopback, or on any host while
+	// BaseURL is on loopback (containers in development).
+	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL string
+
+	// Namespace takes the issuer's place in User.ID for plain OAuth 2.0;
+	// required there. Write the provider's address, and never change it:
+	// stored ids begin with it.
+	Namespace string
+
+	// ResponseIssuer is the iss that the provider puts into its answers
+	// (RFC 9207), where it is not the Issuer. An iss that comes must be this
+	// one; one that the provider's metadata announces must come. Default:
+	// Issuer; without one, and with TokenIssuer, iss is not compared.
+	ResponseIssuer string
+
+	// AuthParams are sent with every authorization request, beside the
+	// protocol's own, which they cannot replace.
+	AuthParams map[string]string
+
+	// LoginParams names the parameters that a request to /login/<Name> may
+	// pass on: prompt, login_hint, ui_locales, max_age, acr_values, … Values
+	// have at most 256 bytes. max_age and acr_values are checked in the ID
+	// token. Default: none.
+	LoginParams []string
+
+	// ResponseMode is "query" or "form_post" (OAuth 2.0 Form Post Response
+	// Mode). Default "query".
+	ResponseMode string
+
+	// Userinfo says when the userinfo endpoint is asked: "missing", when the
+	// ID token lacks a claim that the scopes asked for; "always", and a
+	// sign-in fails without its answer; "never". Default "missing".
+	Userinfo string
+
+	// ClaimPaths maps standard claims to where they are in what the provider
+	// sends, by dotted paths: "picture": "picture.data.url". A claim that is
+	// not named is taken under its own name. With an Issuer the claims of the
+	// protocol (iss, sub, aud, …) cannot be mapped.
+	ClaimPaths map[string]string
+
+	// GroupsClaim is the dotted path to the groups: a list of texts, or one
+	// text. Default "groups".
+	GroupsClaim string
+
+	// Profile reads the profile of a plain OAuth 2.0 provider where one GET of
+	// UserinfoURL is not enough. The client sends the access token and
+	// Header itself, follows no redirect and reads at most 1 MiB an answer.
+	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)
+
+	// EmailVerified decides from the claims whether the e-mail address is
+	// verified. Default: the claim email_verified is true, not "true".
+	EmailVerified func(claims map[string]any) bool
+
+	// VerifyClaims refuses a sign-in after everything else is verified, with
+	// identity_rejected: a tenant or hosted domain that may not sign in.
+	VerifyClaims func(claims map[string]any) error
+
+	// TokenIssuer returns the iss that an ID token with these claims, whose
+	// signature is verified, must have, for providers whose tokens come from
+	// many issuers under one set of keys (Microsoft's tenants). It must not
+	// trust a tenant it does not know. Default: Issuer.
+	TokenIssuer func(claims map[string]any) (string, error)
+
+	// Header is sent with requests to the token, userinfo and profile
+	// endpoints, where a provider wants more than the standard does.
+	Header map[string]string
+
+	// ClientIDParam is what the provider calls client_id. Default "client_id".
+	ClientIDParam string
+
+	// ScopeSeparator stands between scopes. Default: a space.
+	ScopeSeparator string
+
+	// EditAuthorize has the last word on the parameters of the authorization
+	// request; state, nonce, redirect_uri and the challenge are put back.
+	EditAuthorize func(params url.Values)
+
+	// EditToken has the last word on the form of the token request; callback
+	// is what came back with the code.
+	EditToken func(form, callback url.Values)
+
+	// NormalizeToken brings a token answer that is not the standard's JSON
+	// into that shape. It gets answers of status 200 alone.
+	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
+
+	// DisablePKCE leaves PKCE (RFC 7636) out, for providers that refuse
+	// requests that have it.
+	DisablePKCE bool
+
+	// DisableNonce leaves the nonce out, for providers known not to echo it.
+	DisableNonce bool
+}
+
+// redacted is how a Provider and Options print: they hold secrets.
+func (p Provider) redacted() map[string]string {
+	m := map[string]string{"Name": p.Name, "Issuer": p.Issuer, "ClientID": p.ClientID}
+	if p.ClientSecret != "" {
+		m["ClientSecret"] = "[redacted]"
+	}
+	return m
+}
+
+// Format prints the Provider without its secret, whatever the verb.
+func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Provider%v", p.redacted()) }
+
+// MarshalJSON writes the Provider without its secret.
+func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted()) }
+
+// normalized returns a copy with the defaults filled in, that shares nothing
+// with p that can be changed.
+func (p Provider) normalized() Provider {
+	p.Scopes = p.scopes()
+	p.AuthParams, p.ClaimPaths, p.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Header)
+	p.LoginParams = slices.Clone(p.LoginParams)
+	for _, d := range []struct {
+		field *string
+		value string
+	}{
+		{&p.DisplayName, p.Name}, {&p.ResponseMode, "query"}, {&p.Userinfo, "missing"},
+		{&p.GroupsClaim, "groups"}, {&p.ClientIDParam, "client_id"}, {&p.ScopeSeparator, " "},
+	} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
+	if p.ResponseIssuer == "" && p.TokenIssuer == nil {
+		p.ResponseIssuer = p.Issuer
+	}
+	return p
+}
+
+// scopes: OpenID Connect Core 3.1.2.1: "OpenID Connect requests MUST contain
+// the openid scope value."
+func (p *Provider) scopes() []string {
+	list := p.Scopes
+	if p.Issuer != "" {
+		if list == nil {
+			list = []string{"profile", "email"}
+		}
+		list = append([]string{"openid"}, list...)
+	}
+	var once []string
+	for _, s := range list {
+		if !slices.Contains(once, s) {
+			once = append(once, s)
+		}
+	}
+	return once
+}
+
+// protocolParams are the authorization request's own.
+var protocolParams = []string{
+	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
+	"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "client_secret",
+}
+
+// protocolClaims are what an ID token says about itself; only the token itself
+// is asked for them.
+var protocolClaims = []string{
+	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
+	"auth_time", "acr", "amr", "sid", "typ", "events",
+}
+
+// identityClaims decide who somebody is and what they may do.
+var identityClaims = []string{
+	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
+	"groups", "roles", "tid", "oid", "hd",
+}
+
+// drain reads what is left of a small body, so that the connection can serve
+// the next request.
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 4<<10)
+	_ = body.Close()
+}

@@ -1,0 +1,259 @@
+package ginauth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+const tokenAnswerLimit = 1 << 20 // bytes
+
+// redeem turns a code into the claims of a verified person: RFC 6749 4.1.3,
+// OpenID Connect Core 3.1.3 and 5.3.
+func (c *client) redeem(ctx context.Context, a *attempt, code string, callback url.Values) (map[string]any, *oauth2.Token, error) {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !a.samePrint(c.fingerprint(m)) {
+		return nil, nil, &Error{Code: IssuerMismatch, Op: "redeem code", Provider: c.provider.Name,
+			Reason: "the provider's issuer, client or token endpoint changed while this sign-in was under way", Fix: "start again"}
+	}
+	token, skew, err := c.exchange(ctx, m, a, code, callback)
+	if err != nil {
+		return nil, nil, err
+	}
+	var claims map[string]any
+	if c.provider.Issuer == "" {
+		claims, err = c.profile(ctx, m, token)
+	} else {
+		claims, err = c.identity(ctx, m, token, expected{attempt: a, code: code, accessToken: token.AccessToken, skew: skew})
+	}
+	if err == nil && c.provider.VerifyClaims != nil {
+		if refused := c.provider.VerifyClaims(claims); refused != nil {
+			err = &Error{Code: IdentityRejected, Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Err: refused}
+		}
+	}
+	return claims, token, err
+}
+
+// exchange sends the code to the token endpoint, once, and says how far the
+// provider's clock is from ours.
+func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*oauth2.Token, time.Duration, error) {
+	p := &c.provider
+	secret := p.ClientSecret
+	if p.ClientSecretFunc != nil {
+		var err error
+		if secret, err = p.ClientSecretFunc(ctx); err != nil || secret == "" {
+			return nil, 0, &Error{Code: ProviderMisconfigured, Op: "client secret", Provider: p.Name, Reason: "ClientSecretFunc gave no secret", Err: err}
+		}
+	}
+	style := oauth2.AuthStyleInParams
+	if m.authMethod == "client_secret_basic" {
+		style = oauth2.AuthStyleInHeader // form-encoded before base64: RFC 6749 2.3.1
+	}
+	config := oauth2.Config{ClientID: p.ClientID, ClientSecret: secret, RedirectURL: c.redirectURI,
+		Endpoint: oauth2.Endpoint{TokenURL: m.tokenURL, AuthStyle: style}}
+	var params []oauth2.AuthCodeOption
+	if !p.DisablePKCE {
+		params = append(params, oauth2.VerifierOption(a.verifier()))
+	}
+	transport := &tokenTransport{client: c, callback: callback}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
+	token, err := config.Exchange(ctx, code, params...)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return nil, 0, e.about("redeem code", p.Name)
+	}
+	if err != nil {
+		return nil, 0, &Error{Code: BadTokenResponse, Op: "redeem code", Provider: p.Name, Err: err}
+	}
+	return token, transport.skew, nil
+}
+
+// tokenTransport stands between x/oauth2 and the token endpoint: what x/oauth2
+// gets to see is short, strict and in the standard's shape, and its errors,
+// which would quote whole bodies, are never made.
+type tokenTransport struct {
+	client   *client
+	callback url.Values
+	skew     time.Duration
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := t.client
+	req, err := t.edit(req)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable("redeem code", fetch.Classify("token endpoint", req.URL.String(), err))
+	}
+	body, err := fetch.Read(resp, "token endpoint", tokenAnswerLimit)
+	if err != nil {
+		return nil, c.unreachable("redeem code", err)
+	}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		t.skew = date.Sub(c.cfg.Now())
+	}
+	answer, err := c.tokenAnswer(resp.StatusCode, resp.Header, body)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(answer)),
+	}, nil
+}
+
+// edit applies what the Provider says about the token request.
+func (t *tokenTransport) edit(req *http.Request) (*http.Request, error) {
+	p := &t.client.provider
+	raw, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	_ = req.Body.Close()
+	if p.EditToken != nil || p.ClientIDParam != "client_id" {
+		form, err := url.ParseQuery(string(raw))
+		if err != nil {
+			return nil, err
+		}
+		if id, ok := form["client_id"]; ok {
+			delete(form, "client_id")
+			form[p.ClientIDParam] = id
+		}
+		if p.EditToken != nil {
+			p.EditToken(form, maps.Clone(t.callback))
+		}
+		raw = []byte(form.Encode())
+	}
+	req = req.Clone(req.Context())
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	req.GetBody = nil // a code is sent once, whatever happens to the connection
+	req.Header.Set("Accept", "application/json")
+	for name, value := range p.Header {
+		req.Header.Set(name, value)
+	}
+	return req, nil
+}
+
+// tokenAnswer checks a token answer (RFC 6749, 5.1 and 5.2) and writes it anew.
+func (c *client) tokenAnswer(status int, header http.Header, body []byte) ([]byte, error) {
+	bad := func(reason string, err error) error {
+		return &Error{Code: BadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
+	}
+	if status == http.StatusOK && c.provider.NormalizeToken != nil {
+		var err error
+		if body, err = c.provider.NormalizeToken(header, body); err != nil {
+			return nil, bad("NormalizeToken could not read the token answer", err)
+		}
+	} else if media, _, _ := mime.ParseMediaType(header.Get("Content-Type")); status == http.StatusOK && media != "application/json" {
+		return nil, bad("the token answer is not JSON but "+strconv.Quote(clip(media)), nil)
+	}
+	answer, err := strictjson.Object(body)
+	if code, ok := answer["error"].(string); err == nil && ok {
+		return nil, c.tokenRefusal(code)
+	}
+	switch {
+	case status >= 500:
+		return nil, c.unreachable("redeem code", &fetch.Error{Kind: fetch.Status, Op: "token endpoint", Status: status})
+	case status != http.StatusOK:
+		return nil, bad(fmt.Sprintf("the token endpoint answered with status %d", status), nil)
+	case err != nil:
+		return nil, bad("the token answer is not strict JSON", err)
+	}
+	if err := c.normalizeToken(answer); err != nil {
+		return nil, bad(err.Error(), nil)
+	}
+	return json.Marshal(answer)
+}
+
+// tokenRefusal says what an error code of RFC 6749, 5.2 means.
+func (c *client) tokenRefusal(code string) error {
+	e := &Error{Code: ProviderError, Op: "redeem code", Provider: c.provider.Name, Reason: "the token endpoint answered " + strconv.Quote(clip(code))}
+	switch code {
+	case "invalid_grant", "bad_verification_code":
+		e.Code, e.Fix = CodeRejected, "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
+	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
+		e.Code, e.Fix = ProviderMisconfigured, "check ClientID and ClientSecret (the secret's value, not its id), and AuthMethod"
+	case "redirect_uri_mismatch":
+		e.Code, e.Fix = ProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
+	case "temporarily_unavailable", "server_error":
+		e.Code, e.retryAfter = ProviderUnavailable, retryMost
+	}
+	return e
+}
+
+// normalizeToken checks the members that x/oauth2 and we read, and leaves the
+// others alone.
+func (c *client) normalizeToken(answer map[string]any) error {
+	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
+		return err
+	}
+	if typ, ok := answer["token_type"].(string); !ok || !strings.EqualFold(typ, "bearer") {
+		return errors.New(`token_type is not "Bearer"`)
+	}
+	if token, ok := answer["access_token"].(string); !ok || !validBearer(token) {
+		return errors.New("access_token is missing, too long, or has characters that no token has")
+	}
+	if token, there := answer["refresh_token"]; there {
+		if s, ok := token.(string); !ok || len(s) > tokenLimit {
+			delete(answer, "refresh_token")
+		}
+	}
+	if raw, there := answer["id_token"]; c.provider.Issuer != "" {
+		if s, ok := raw.(string); !there || !ok || s == "" {
+			return errors.New("there is no id_token: is the client registered for OpenID Connect?")
+		}
+	}
+	if list, ok := answer["scope"].([]any); ok { // Twitch
+		answer["scope"] = strings.Join(stringList(list), " ")
+	}
+	return normalizeExpiry(answer)
+}
+
+// normalizeExpiry: expires_in is a number of seconds, which some providers
+// write as text. 0 and nothing mean that it is not known.
+func normalizeExpiry(answer map[string]any) error {
+	v, there := answer["expires_in"]
+	if !there || v == nil {
+		delete(answer, "expires_in")
+		return nil
+	}
+	s, _ := strictjson.String(v)
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && n > 0 {
+		err = nil
+	}
+	if err != nil || n < 0 || s[0] == '+' {
+		return errors.New("expires_in is not a number of seconds")
+	}
+	answer["expires_in"] = json.Number(strconv.FormatInt(min(n, math.MaxInt32), 10))
+	return nil
+}
+
+// validBearer: RFC 6749 A.12: VSCHAR; RFC 6750 2.1 has no space.
+func validBearer(token string) bool {
+	if token == "" || len(token) > 16<<10 {
+		return false
+	}
+	return strings.IndexFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}

@@ -1,0 +1,242 @@
+package ginauth
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/page"
+)
+
+// asker is what kind of program waits for an answer.
+type asker int
+
+const (
+	asksAPI  asker = iota // fetch, XHR, another program: JSON and a status
+	asksPage              // a browser that opens a page: may be redirected
+	asksForm              // a browser that sends a page's form: gets a page
+	asksHTMX              // HTMX, which follows HX-Redirect
+)
+
+// askerOf reads the Fetch Metadata headers, which a page cannot forge, and
+// Accept where a browser is too old to send them.
+func askerOf(r *http.Request) asker {
+	if r.Header.Get("HX-Request") == "true" {
+		return asksHTMX
+	}
+	h := r.Header
+	page := h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
+	if h.Get("Sec-Fetch-Mode") == "" && h.Get("Sec-Fetch-Dest") == "" {
+		page = strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
+	}
+	switch {
+	case !page || isUpgrade(r):
+		return asksAPI
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return asksPage
+	}
+	return asksForm
+}
+
+// isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
+func isUpgrade(r *http.Request) bool {
+	return strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") && r.Header.Get("Upgrade") != ""
+}
+
+// isPrefetch recognizes a browser that opens a page before anybody asked.
+func isPrefetch(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		if strings.Contains(strings.ToLower(r.Header.Get(name)), "prefetch") {
+			return true
+		}
+	}
+	return false
+}
+
+// secure sets what every answer of our own routes bears: nothing of it may be
+// stored, framed, guessed at, or told to the next site (RFC 9700, 4.2.4).
+func secure(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+}
+
+// redirect sends the browser on with 303, which turns a POST into a GET
+// (RFC 9700, 4.12).
+func redirect(c *gin.Context, location string) {
+	c.Header("Location", location)
+	c.Status(http.StatusSeeOther)
+	c.Writer.WriteHeaderNow()
+}
+
+// goTo sends the browser to a path of the application. The address is whole,
+// and has a fragment even if it is empty: a browser would take over the one of
+// the callback, with whatever an attacker had the provider put there.
+func (a *Auth) goTo(c *gin.Context, path string) {
+	if !strings.Contains(path, "#") {
+		path += "#"
+	}
+	redirect(c, a.cfg.url(path))
+}
+
+// fail is the only place that answers an error. It aborts: in Gin, a handler
+// that merely returns lets the next one run.
+func (a *Auth) fail(c *gin.Context, err error) {
+	e := asError(err, SessionError)
+	id := requestID(c)
+	c.Abort()
+	a.log(c, e, id)
+	if c.Writer.Written() {
+		return
+	}
+	secure(c.Writer.Header())
+	if e.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
+	}
+	if e.allow != "" {
+		c.Header("Allow", e.allow)
+	}
+	if a.answered(c, e) {
+		return
+	}
+	if e.Code == Unauthenticated {
+		a.askToSignIn(c, e, id)
+		return
+	}
+	a.answer(c, e, id)
+}
+
+// answered lets the application's OnError answer, and says whether it did.
+func (a *Auth) answered(c *gin.Context, e *Error) (done bool) {
+	if a.cfg.Hooks.OnError == nil {
+		return false
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", r)
+			done = c.Writer.Written()
+		}
+	}()
+	policy := c.Writer.Header().Get("Content-Security-Policy")
+	c.Writer.Header().Del("Content-Security-Policy") // the application's page has its own styles
+	a.cfg.Hooks.OnError(c, e)
+	if c.Writer.Written() || c.Writer.Status() != http.StatusOK {
+		return true
+	}
+	c.Header("Content-Security-Policy", policy)
+	return false
+}
+
+// answer tells a person on a page and a program in JSON what happened: the
+// code, and never the cause.
+func (a *Auth) answer(c *gin.Context, e *Error, id string) {
+	text := meanings[e.Code].text
+	if kind := askerOf(c.Request); kind == asksAPI || kind == asksHTMX {
+		body := gin.H{"error": e.Code, "message": text, "request_id": id}
+		if a.cfg.loopback && e.Reason != "" {
+			body["reason"], body["fix"] = e.Reason, e.Fix
+		}
+		c.JSON(e.Status(), body)
+		return
+	}
+	p := page.Page{Title: title(e), Text: text, Code: string(e.Code), RequestID: id}
+	if a.cfg.loopback {
+		p.Reason, p.Fix = e.Reason, e.Fix
+	}
+	if e.retry != "" {
+		p.Actions = append(p.Actions, page.Action{Label: "Try again", URL: e.retry})
+	}
+	p.Actions = append(p.Actions, page.Action{Label: "Home", URL: a.cfg.url(a.cfg.AfterLogout)})
+	a.page(c, e.Status(), p)
+}
+
+func title(e *Error) string {
+	switch e.Code {
+	case Forbidden, IdentityRejected, CrossOrigin:
+		return "No access"
+	case ProviderDenied:
+		return "Not signed in"
+	case UnknownProvider, MethodNotAllowed, BadRequest:
+		return "That did not work"
+	}
+	return "Sign-in did not work"
+}
+
+func (a *Auth) page(c *gin.Context, status int, p page.Page) {
+	if err := page.Write(c.Writer, status, p, ""); err != nil {
+		a.cfg.Logger.Warn("ginauth: page could not be written", "error", err)
+	}
+}
+
+// askToSignIn answers who is not signed in: a page is sent to the login, and
+// everything else is told to, since a login cannot happen behind a fetch.
+func (a *Auth) askToSignIn(c *gin.Context, e *Error, id string) {
+	login := withReturn(a.loginPath(), a.cfg.comeBack(c.Request))
+	switch askerOf(c.Request) {
+	case asksPage:
+		redirect(c, login)
+	case asksForm:
+		a.page(c, e.Status(), page.Page{Title: "Please sign in again", Text: "Your session has ended, so this was not sent.",
+			Code: string(e.Code), RequestID: id, Actions: []page.Action{{Label: "Sign in", URL: login}}})
+	case asksHTMX:
+		c.Header("HX-Redirect", login)
+		c.JSON(e.Status(), gin.H{"error": e.Code, "login_url": login, "request_id": id})
+	default:
+		c.JSON(e.Status(), gin.H{"error": e.Code, "message": meanings[e.Code].text, "login_url": login, "request_id": id})
+	}
+}
+
+// loginPath is where signing in begins.
+func (a *Auth) loginPath() string {
+	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
+}
+
+// log records a failure once, with its cause. Nobody being signed in is none.
+func (a *Auth) log(c *gin.Context, e *Error, id string) {
+	level := slog.LevelWarn
+	switch {
+	case e.Code == Unauthenticated:
+		return
+	case e.Status() >= 500:
+		level = slog.LevelError
+	case e.Code == ProviderDenied || e.Code == Forbidden || e.Code == UnknownProvider || e.Code == MethodNotAllowed:
+		level = slog.LevelInfo
+	}
+	attrs := []slog.Attr{slog.String("code", string(e.Code)), slog.String("request_id", id)}
+	for _, s := range []struct{ key, value string }{{"op", e.Op}, {"provider", e.Provider}, {"reason", e.Reason}, {"fix", e.Fix}} {
+		if s.value != "" {
+			attrs = append(attrs, slog.String(s.key, s.value))
+		}
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", redactURL(e.Err).Error()))
+	}
+	a.cfg.Logger.LogAttrs(c.Request.Context(), level, "ginauth: request failed", attrs...)
+}
+
+// redactURL drops the address from a transport error: it may have a query.
+func redactURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+// requestID takes over the request's own id if it is plain, else makes one.
+func requestID(c *gin.Context) string {
+	id := c.GetHeader("X-Request-ID")
+	if len(id) >= 1 && len(id) <= 64 && strings.Trim(id, base64url+".") == "" {
+		return id
+	}
+	return rand.Text()[:16]
+}

@@ -1,0 +1,156 @@
+package ginauth
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"unicode"
+)
+
+const (
+	returnToLimit = 2048 // bytes
+	decodeRounds  = 4    // of percent-encoding that is looked through
+)
+
+// cleanPath admits a path of this application, with query and fragment, and
+// writes it anew; ok is false for everything that could lead a browser to
+// another site, by whichever reading. Behind it stands the history of open
+// redirects: //evil, /\evil, /%2fevil, /..//evil, and tabs, which browsers
+// drop, before any of them.
+func cleanPath(raw string) (clean string, ok bool) {
+	if raw == "" || len(raw) > returnToLimit || raw[0] != '/' {
+		return "", false
+	}
+	if strings.IndexFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) >= 0 {
+		return "", false
+	}
+	u, err := url.Parse(escapeNonASCII(raw))
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" {
+		return "", false
+	}
+	if _, ok := decodedPath(u.EscapedPath()); !ok {
+		return "", false
+	}
+	clean = u.EscapedPath()
+	if u.RawQuery != "" {
+		clean += "?" + u.RawQuery
+	}
+	if u.Fragment != "" {
+		clean += "#" + u.EscapedFragment()
+	}
+	return clean, len(clean) <= 3*returnToLimit
+}
+
+// escapeNonASCII percent-encodes what is not ASCII, as browsers do.
+func escapeNonASCII(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] < 0x80 {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		}
+	}
+	return b.String()
+}
+
+// decodedPath decodes a path until nothing is left to decode, and refuses it
+// if it is dangerous at any step: a server or proxy may stop at any of them.
+func decodedPath(p string) (decoded string, ok bool) {
+	for range decodeRounds + 1 {
+		if !harmless(p) {
+			return "", false
+		}
+		next, err := url.PathUnescape(p)
+		if err != nil || next == p {
+			return p, true
+		}
+		p = next
+	}
+	return "", false
+}
+
+// harmless says whether a path stays one however it is resolved: no control
+// characters or exotic spaces, no backslash, and no // at its beginning, now
+// or once its dot segments are gone (RFC 3986, 5.2.4).
+func harmless(p string) bool {
+	if strings.IndexFunc(p, func(r rune) bool {
+		return r == '\\' || unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r)
+	}) >= 0 {
+		return false
+	}
+	var kept []string
+	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
+		switch segment {
+		case ".":
+		case "..":
+			kept = kept[:max(len(kept)-1, 0)]
+		default:
+			kept = append(kept, segment)
+		}
+	}
+	return len(kept) < 2 || kept[0] != ""
+}
+
+// returnPath admits a path to go to after signing in or out: cleanPath, and
+// none of our own routes, which would make loops and forced sign-outs.
+func (c *config) returnPath(raw string) (string, bool) {
+	clean, ok := cleanPath(raw)
+	if !ok {
+		return "", false
+	}
+	u, err := url.Parse(clean)
+	if err != nil {
+		return "", false
+	}
+	decoded, ok := decodedPath(u.EscapedPath())
+	return clean, ok && !c.ownRoute(decoded)
+}
+
+// ownRoute is generous: in case, slashes and dots, and for everything below.
+func (c *config) ownRoute(p string) bool {
+	p = strings.ToLower(path.Clean(p)) + "/"
+	for _, route := range []string{"/login/", "/authorize/", "/logout/"} {
+		if strings.HasPrefix(p, strings.ToLower(c.mount)+route) {
+			return true
+		}
+	}
+	return false
+}
+
+// orDefault returns the path asked for if it is admitted, else fallback.
+func (c *config) orDefault(raw, fallback string) string {
+	if clean, ok := c.returnPath(raw); ok {
+		return clean
+	}
+	return fallback
+}
+
+// comeBack is the path to return to after signing in for a request that was
+// refused: its own if it was a page, where HTMX says its page is, else none.
+func (c *config) comeBack(r *http.Request) string {
+	switch askerOf(r) {
+	case asksPage:
+		p := r.URL.EscapedPath()
+		if r.URL.RawQuery != "" {
+			p += "?" + r.URL.RawQuery
+		}
+		return c.orDefault(p, "")
+	case asksHTMX:
+		rest, ok := strings.CutPrefix(r.Header.Get("HX-Current-URL"), c.origin+c.prefix)
+		if ok {
+			return c.orDefault(rest, "")
+		}
+	}
+	return ""
+}
+
+// withReturn appends the return path to an address of ours.
+func withReturn(address, returnTo string) string {
+	if returnTo == "" {
+		return address
+	}
+	return address + "?return_to=" + url.QueryEscape(returnTo)
+}

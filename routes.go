@@ -1,0 +1,438 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/page"
+	"github.com/ginauth/ginauth/internal/seal"
+)
+
+// Auth signs people in and guards routes. Mount makes it; it is safe for
+// concurrent use, and several can live in one process.
+type Auth struct {
+	cfg      *config
+	clients  map[string]*client
+	order    []string // of the providers, as configured
+	attempts *attempts
+	sessions *sessions
+	carrier  *carrier
+	live     atomic.Bool // false until Mount has registered every route
+}
+
+// Mount registers the routes of signing in and out under router, which is an
+// engine or a group, and returns the Auth that guards the application's own:
+//
+//	GET       /login                 the page to choose a provider on
+//	GET POST  /login/:provider       begins a sign-in
+//	GET POST  /authorize/:provider   where providers send the answer
+//	GET POST  /logout                a page with a button; ends the session
+//
+// The redirect URI to register at a provider is BaseURL + the group's path +
+// "/authorize/" + the provider's name.
+//
+// Mount makes no network request: providers are discovered at first use (see
+// Warm). It reports every mistake in opts at once, each with what to write
+// instead (errors.Is(err, InvalidOptions)); then nothing it registered answers.
+func Mount(router gin.IRouter, opts Options) (*Auth, error) {
+	if router == nil {
+		return nil, &Error{Code: InvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
+	}
+	mount := "/"
+	if group, ok := router.(interface{ BasePath() string }); ok {
+		mount = group.BasePath()
+	}
+	cfg, err := newConfig(opts, mount)
+	if err != nil {
+		return nil, err
+	}
+	a, err := newAuth(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.register(router); err != nil {
+		return nil, err
+	}
+	a.live.Store(true)
+	a.announce()
+	return a, nil
+}
+
+func newAuth(cfg *config) (*Auth, error) {
+	a := &Auth{cfg: cfg, clients: map[string]*client{}}
+	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
+	for _, p := range cfg.Providers {
+		a.clients[p.Name] = newClient(p, cfg, h)
+		a.order = append(a.order, p.Name)
+	}
+	boxes := map[string]*seal.Box{}
+	for _, purpose := range []string{"session", "attempt", "form_post"} {
+		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
+		if err != nil {
+			return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
+		}
+		boxes[purpose] = box
+	}
+	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
+	once := func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
+		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
+	}
+	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
+	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
+	a.sessions = &sessions{cfg: cfg, clients: a.clients, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
+	return a, nil
+}
+
+// announce says what must be registered at the providers, and what in-memory
+// revocations mean.
+func (a *Auth) announce() {
+	for _, name := range a.order {
+		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
+	}
+	if _, memory := a.cfg.Revocations.(*memoryRevocations); memory && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; set Options.Revocations to share them")
+	}
+}
+
+// Warm discovers every provider now, and returns what is wrong with those that
+// cannot be used, joined: for readiness probes. Signing in does not need it.
+func (a *Auth) Warm(ctx context.Context) error {
+	errs := make([]error, len(a.order))
+	var group errgroup.Group
+	for i, name := range a.order {
+		group.Go(func() error {
+			_, errs[i] = a.clients[name].metadata(ctx)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(errs...)
+}
+
+// LoginURL returns the address that begins a sign-in with a provider, or lets
+// people choose one if provider is "", and then goes to returnTo: a path of
+// the application, or "" for Options.AfterLogin.
+func (a *Auth) LoginURL(provider, returnTo string) string {
+	if provider == "" {
+		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
+	}
+	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
+}
+
+// step answers a request, or returns why not.
+type step func(c *gin.Context) error
+
+// register adds the routes. Gin panics where a route exists already; whoever
+// mounts gets an error that says what to change instead.
+func (a *Auth) register(router gin.IRouter) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Code: InvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", r),
+				Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
+		}
+	}()
+	if a.cfg.LoginPage != a.cfg.mount+"/login" {
+		a.handle(router, "/login", map[string]step{"GET": a.choose, "HEAD": a.choose})
+	}
+	a.handle(router, "/login/:provider", map[string]step{"GET": a.begin, "POST": a.begin})
+	callback := map[string]step{"GET": a.callback, "POST": a.callback}
+	a.handle(router, "/authorize/:provider", callback)
+	// Gin would answer this one with a cacheable 301 that carries the code.
+	a.handle(router, "/authorize/:provider/", callback)
+	a.handle(router, "/logout", map[string]step{"GET": a.confirmLogout, "HEAD": a.confirmLogout, "POST": a.logout})
+	return nil
+}
+
+// handle registers a path with its methods; the others get 405, which Gin by
+// itself answers with 404.
+func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
+	allow := strings.Join(sortedKeys(steps), ", ")
+	router.Any(path, func(c *gin.Context) {
+		if !a.live.Load() {
+			a.notFound(c)
+			return
+		}
+		secure(c.Writer.Header())
+		run, ok := steps[c.Request.Method]
+		if !ok {
+			a.fail(c, &Error{Code: MethodNotAllowed, allow: allow})
+			return
+		}
+		if err := guarded(c, run); err != nil {
+			a.fail(c, err)
+		}
+	})
+}
+
+// guarded runs a step, and turns a panic (of a hook, a store, a Provider's
+// function) into an error: half a sign-in is none.
+func guarded(c *gin.Context, run step) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r == http.ErrAbortHandler {
+				panic(r)
+			}
+			err = &Error{Code: SessionError, Op: "sign in", Reason: "a function of the application panicked", Err: fmt.Errorf("panic: %.500v", r)}
+		}
+	}()
+	return run(c)
+}
+
+// client returns the provider that the route names.
+func (a *Auth) client(c *gin.Context) (*client, error) {
+	if cl := a.clients[c.Param("provider")]; cl != nil {
+		return cl, nil
+	}
+	return nil, &Error{Code: UnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", clip(c.Param("provider")), a.order),
+		Fix: "use a Name of Options.Providers"}
+}
+
+// choose shows the providers, or goes straight to the only one.
+func (a *Auth) choose(c *gin.Context) error {
+	if a.cfg.LoginPage != "" {
+		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
+		return nil
+	}
+	own := a.cfg.prefix + a.cfg.mount + "/login/"
+	if len(a.order) == 1 {
+		location := own + a.order[0]
+		if c.Request.URL.RawQuery != "" {
+			location += "?" + c.Request.URL.RawQuery
+		}
+		redirect(c, location)
+		return nil
+	}
+	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
+	p := page.Page{Title: "Sign in", Text: "Choose how to sign in."}
+	for _, name := range a.order {
+		p.Actions = append(p.Actions, page.Action{Label: a.clients[name].provider.DisplayName, URL: withReturn(own+name, returnTo)})
+	}
+	a.page(c, http.StatusOK, p)
+	return nil
+}
+
+// begin starts a sign-in: an attempt in a cookie, and off to the provider.
+func (a *Auth) begin(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	if isPrefetch(c.Request) {
+		c.Status(http.StatusNoContent)
+		return nil
+	}
+	if err := onlyNavigation(c.Request); err != nil {
+		return err
+	}
+	if home, moved := a.cfg.homeHost(c.Request); moved {
+		redirect(c, home)
+		return nil
+	}
+	params, err := readParams(c.Request)
+	if err != nil {
+		return asError(err, BadRequest).about("begin sign-in", cl.provider.Name)
+	}
+	at := newAttempt(cl.provider.Name, a.cfg.Now())
+	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
+	passed, err := cl.pass(params, at)
+	if err != nil {
+		return err
+	}
+	if at.linkingOf, err = a.linking(c, params); err != nil {
+		return err
+	}
+	meta, err := cl.metadata(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	at.print = cl.fingerprint(meta)
+	location, err := cl.authorizeURL(meta, at, passed)
+	if err != nil {
+		return err
+	}
+	if err := a.attempts.save(c.Writer, c.Request, at); err != nil {
+		return err
+	}
+	redirect(c, location)
+	return nil
+}
+
+// linking returns the id of the session that asks to link another account. It
+// takes a POST that a page of ours sent: an attacker's page cannot.
+func (a *Auth) linking(c *gin.Context, params url.Values) (string, error) {
+	r := c.Request
+	if r.Method != http.MethodPost || params.Get("link") != "true" {
+		return "", nil
+	}
+	proof := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == a.cfg.origin
+	if a.cfg.trusted.Check(r) != nil || !proof {
+		return "", &Error{Code: CrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
+			Fix: "send link=true with a form of your own page"}
+	}
+	s, _, err := a.sessions.load(r.Context(), c.Writer.Header(), r.Header)
+	if err != nil {
+		return "", err
+	}
+	if s == nil {
+		return "", &Error{Code: Unauthenticated, Op: "link account", Reason: "nobody is signed in to link to"}
+	}
+	return s.id, nil
+}
+
+// callback takes the provider's answer: the steps of design and standard, in
+// the order that lets nothing wrong reach the network.
+func (a *Auth) callback(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	if isPrefetch(c.Request) {
+		c.Status(http.StatusNoContent)
+		return nil
+	}
+	params, done, err := a.answerOf(c, cl)
+	if done || err != nil {
+		return err
+	}
+	at, err := a.attempts.take(c.Writer, c.Request, cl.provider.Name, params.Get("state"))
+	if err != nil {
+		return a.lateAnswer(c, params, err)
+	}
+	if err := a.finish(c, cl, at, params); err != nil {
+		e := asError(err, SessionError).about("sign in", cl.provider.Name)
+		e.retry = a.LoginURL(cl.provider.Name, at.returnTo)
+		return e
+	}
+	return nil
+}
+
+// answerOf reads the provider's answer where its response mode puts it, and
+// only there. A form is carried over to a GET first; then done is true.
+func (a *Auth) answerOf(c *gin.Context, cl *client) (params url.Values, done bool, err error) {
+	r, form := c.Request, cl.provider.ResponseMode == "form_post"
+	refuse := &Error{Code: MethodNotAllowed, Op: "read answer", Provider: cl.provider.Name, allow: "GET",
+		Reason: "the answer came as " + r.Method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
+	switch {
+	case r.Method == http.MethodPost && !form:
+		return nil, false, refuse
+	case r.Method == http.MethodPost:
+		if params, err = readAnswer(r); err != nil {
+			return nil, false, asError(err, BadRequest).about("read answer", cl.provider.Name)
+		}
+		if err := a.carrier.put(c.Writer.Header(), params); err != nil {
+			return nil, false, err
+		}
+		redirect(c, a.cfg.url(a.cfg.mount+"/authorize/"+cl.provider.Name)+"?carried="+url.QueryEscape(params.Get("state"))+"#")
+		return nil, true, nil
+	case form:
+		state, carried := c.GetQuery("carried")
+		if !carried {
+			refuse.allow = "POST"
+			return nil, false, refuse
+		}
+		params, ok := a.carrier.take(c.Writer.Header(), r.Header, state)
+		if !ok {
+			params = url.Values{"state": {state}} // the attempt's diagnosis says more
+		}
+		return params, false, nil
+	}
+	if params, err = readAnswer(r); err != nil {
+		return nil, false, asError(err, BadRequest).about("read answer", cl.provider.Name)
+	}
+	return params, false, nil
+}
+
+// lateAnswer forgives the back button, a reload and a second tab: who is
+// signed in already goes home, and the answer is not looked at.
+func (a *Auth) lateAnswer(c *gin.Context, params url.Values, why error) error {
+	if !errors.Is(why, StateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
+		return why
+	}
+	s, _, err := a.sessions.load(c.Request.Context(), c.Writer.Header(), c.Request.Header)
+	if err != nil || s == nil {
+		return why
+	}
+	a.goTo(c, a.cfg.AfterLogin)
+	return nil
+}
+
+// finish checks the answer, redeems the code, and signs the person in.
+func (a *Auth) finish(c *gin.Context, cl *client, at *attempt, params url.Values) error {
+	ctx := c.Request.Context()
+	if err := cl.checkAnswer(ctx, params); err != nil {
+		return err
+	}
+	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
+	if err != nil {
+		return err
+	}
+	user, err := newUser(cl, claims, a.cfg.Now(), a.cfg.loopback)
+	if err != nil {
+		return err
+	}
+	login := &Login{User: user, Token: token, ReturnTo: at.returnTo}
+	if at.linkingOf != "" {
+		if login.Previous, err = a.linkedTo(c, at.linkingOf); err != nil {
+			return err
+		}
+	}
+	if err := a.admit(c, login); err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // who hung up gets no session
+		return &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+	}
+	if _, err := a.sessions.begin(c.Writer, c.Request, user, issuedAt(claims), text(claims, "sid")); err != nil {
+		return err
+	}
+	a.goTo(c, a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin))
+	return nil
+}
+
+// linkedTo returns who asked to link, if they are still signed in.
+func (a *Auth) linkedTo(c *gin.Context, id string) (*User, error) {
+	s, _, err := a.sessions.load(c.Request.Context(), c.Writer.Header(), c.Request.Header)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil || s.id != id {
+		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
+	}
+	return &s.user, nil
+}
+
+// admit asks OnLogin, and holds it to what it may change.
+func (a *Auth) admit(c *gin.Context, login *Login) error {
+	hook := a.cfg.Hooks.OnLogin
+	if hook == nil {
+		return nil
+	}
+	verified := *login.User
+	if err := hook(c, login); err != nil {
+		e := asError(err, IdentityRejected)
+		return e.about("OnLogin", verified.Provider)
+	}
+	if c.Writer.Written() || login.User == nil {
+		return &Error{Code: SessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
+	}
+	u := login.User
+	u.Provider, u.Issuer, u.Subject, u.claims, u.kept = verified.Provider, verified.Issuer, verified.Subject, verified.claims, verified.kept
+	return nil
+}
+
+// notFound answers for a Mount that failed.
+func (a *Auth) notFound(c *gin.Context) {
+	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
+}

@@ -1,0 +1,101 @@
+package ginauth
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/seal"
+)
+
+const (
+	cookieLimit = 3800 // bytes of a cookie's name and value: browsers keep 4,096 with the attributes
+	partsMost   = 2    // proxies take 8 KB of a header line
+	copiesMost  = 4    // cookies of one name that are looked at
+)
+
+// The first character of the first cookie says whether another belongs to it,
+// so that one left behind by a longer session is not taken for a part.
+const (
+	wholeMark = '1'
+	partMark  = '2'
+)
+
+// cookieHome keeps sessions in the browser, sealed, in one cookie or two.
+type cookieHome struct {
+	box  *seal.Box
+	jar  cookie.Jar
+	name string
+}
+
+func (h *cookieHome) second() string { return h.name + "-2" }
+
+// save writes a record, and takes back a second cookie that the browser has
+// and the record does not need.
+func (h *cookieHome) save(out, in http.Header, record []byte, life time.Duration) error {
+	text := h.box.Seal(record, h.name)
+	room := cookieLimit - len(h.second()) - 1
+	switch {
+	case len(text) <= room:
+		h.clear(out, in)
+		h.jar.Set(out, h.name, string(wholeMark)+text, life)
+	case len(text) <= partsMost*room:
+		h.jar.Set(out, h.name, string(partMark)+text[:room], life)
+		h.jar.Set(out, h.second(), text[room:], life)
+	default:
+		return fmt.Errorf("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(text))/1000, float64(partsMost*room)/1000)
+	}
+	return nil
+}
+
+// load returns the record of a request, or "". Of several cookies of the name
+// those count that open; if two sessions are among them, it cannot be told
+// which is meant: neither counts, and both are cleared.
+func (h *cookieHome) load(out, in http.Header) (record string, old bool, err error) {
+	var first, second [copiesMost]string
+	var n, m int
+	cookie.Each(in, h.name, func(name, value string) {
+		switch {
+		case name == h.name && n < copiesMost && value != "":
+			first[n] = value
+			n++
+		case name == h.second() && m < copiesMost:
+			second[m] = value
+			m++
+		}
+	})
+	two := false
+	accept := func(text string) {
+		plain, stale, err := h.box.Open(text, h.name)
+		if err != nil || len(plain) < 1+sessionIDSize {
+			return
+		}
+		found := string(plain)
+		two = two || record != "" && record[:1+sessionIDSize] != found[:1+sessionIDSize]
+		record, old = found, stale
+	}
+	for _, value := range first[:n] {
+		switch value[0] {
+		case wholeMark:
+			accept(value[1:])
+		case partMark:
+			for _, rest := range second[:m] {
+				accept(value[1:] + rest)
+			}
+		}
+	}
+	if two {
+		h.clear(out, in)
+		return "", false, nil
+	}
+	return record, old, nil
+}
+
+// clear tells the browser to forget the session.
+func (h *cookieHome) clear(out, in http.Header) {
+	h.jar.Expire(out, h.name)
+	if len(cookie.Values(in, h.second(), 1)) > 0 {
+		h.jar.Expire(out, h.second())
+	}
+}

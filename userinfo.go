@@ -1,0 +1,222 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// identity verifies the ID token and adds from the userinfo what it lacks.
+func (c *client) identity(ctx context.Context, m *metadata, token *oauth2.Token, want expected) (map[string]any, error) {
+	raw, _ := token.Extra("id_token").(string)
+	claims, err := c.verifyIDToken(ctx, m, raw, want)
+	if err != nil {
+		return nil, err
+	}
+	mode := c.provider.Userinfo
+	if mode == "never" || mode == "missing" && (m.userinfoURL == "" || !c.lacks(claims)) {
+		return claims, nil
+	}
+	if m.userinfoURL == "" {
+		return nil, c.misconfigured("userinfo", `Userinfo is "always", and there is no userinfo endpoint`, "set UserinfoURL")
+	}
+	info, err := c.userinfo(ctx, m, token)
+	if err != nil && mode == "missing" && !errors.Is(err, UserinfoInvalid) {
+		c.cfg.Logger.Warn("ginauth: userinfo could not be read; the sign-in goes on with the ID token's claims", "provider", c.provider.Name, "error", err)
+		return claims, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to
+	// exactly match the sub Claim in the ID Token".
+	if info["sub"] != claims["sub"] {
+		return nil, c.badUserinfo("its sub is not the ID token's", nil)
+	}
+	merge(claims, info)
+	return claims, nil
+}
+
+func (c *client) badUserinfo(reason string, err error) error {
+	return &Error{Code: UserinfoInvalid, Op: "userinfo", Provider: c.provider.Name, Reason: "the userinfo cannot be used: " + reason, Err: err}
+}
+
+// scopeClaims says which claims a scope asks for (OpenID Connect Core 5.4), of
+// those that User has; scopeMore, the others.
+var (
+	scopeClaims = map[string][]string{
+		"profile": {"name", "preferred_username", "picture", "locale"},
+		"email":   {"email", "email_verified"},
+	}
+	scopeMore = map[string][]string{
+		"profile": {"family_name", "given_name", "middle_name", "nickname", "profile", "website", "gender", "birthdate", "zoneinfo", "updated_at"},
+		"address": {"address"},
+		"phone":   {"phone_number", "phone_number_verified"},
+	}
+)
+
+// lacks says whether a claim that the scopes asked for is missing from the ID
+// token: one that User has, or one that the application keeps.
+func (c *client) lacks(claims map[string]any) bool {
+	missing := func(name string) bool { _, there := c.mapped(claims)[name]; return !there }
+	if _, there := strictjson.Lookup(claims, c.provider.GroupsClaim); !there && c.provider.GroupsClaim != "groups" {
+		return true
+	}
+	keeps := func(name string) bool {
+		return slices.Contains(c.cfg.KeepClaims, name) || slices.Contains(c.cfg.KeepClaims, "*")
+	}
+	for _, scope := range c.provider.Scopes {
+		if slices.ContainsFunc(scopeClaims[scope], missing) {
+			return true
+		}
+		if slices.ContainsFunc(scopeMore[scope], func(name string) bool { return keeps(name) && missing(name) }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.cfg.KeepClaims, func(name string) bool { return name != "*" && missing(name) })
+}
+
+// merge adds what userinfo knows beside the ID token, which is signed and wins.
+// The protocol's claims are taken from it alone, and a verified flag of one
+// address never goes to another.
+func merge(claims, info map[string]any) {
+	if email, there := claims["email"]; there && email != info["email"] {
+		delete(info, "email_verified")
+	}
+	if _, there := claims["email_verified"]; there {
+		if _, both := claims["email"]; !both {
+			delete(info, "email")
+		}
+	}
+	for name, v := range info {
+		if _, there := claims[name]; !there && !slices.Contains(protocolClaims, name) {
+			claims[name] = v
+		}
+	}
+}
+
+// userinfo asks the userinfo endpoint (OpenID Connect Core 5.3), which answers
+// with JSON or with a JWT that it signed.
+func (c *client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
+	resp, err := c.get(ctx, m.userinfoURL, token, "application/json, application/jwt")
+	if err != nil {
+		return nil, err
+	}
+	body, err := fetch.Read(resp, "userinfo", tokenAnswerLimit)
+	if err != nil {
+		return nil, c.unreachable("userinfo", err)
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if media == "application/jwt" {
+		return c.signedUserinfo(ctx, m, string(body))
+	}
+	return c.readProfile(media, body, UserinfoInvalid)
+}
+
+// signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the
+// Claims iss and aud". Those, signature and expiry are checked as an ID
+// token's are.
+func (c *client) signedUserinfo(ctx context.Context, m *metadata, raw string) (map[string]any, error) {
+	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), jwtKind{typ: "JWT", forever: true})
+	if e, ok := errors.AsType[*Error](err); ok {
+		return nil, e.about("userinfo", c.provider.Name)
+	}
+	if err != nil {
+		return nil, c.badUserinfo("it is signed, and "+err.Error(), nil)
+	}
+	if err := c.checkIssuer(claims); err != nil {
+		return nil, c.badUserinfo(err.Error(), nil)
+	}
+	if v, there := claims["exp"]; there {
+		if exp, ok := strictjson.NumericDate(v); !ok || exp.Before(c.cfg.Now().Add(-leeway)) {
+			return nil, c.badUserinfo("it has expired", nil)
+		}
+	}
+	return claims, nil
+}
+
+// profile reads who signed in at a plain OAuth 2.0 provider.
+func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
+	if c.provider.Profile != nil {
+		claims, err := c.provider.Profile(ctx, c.bearer(token), token)
+		if err != nil {
+			if e, ok := errors.AsType[*Error](err); ok {
+				return nil, e.about("profile", c.provider.Name)
+			}
+			return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
+		}
+		return claims, nil
+	}
+	resp, err := c.get(ctx, m.userinfoURL, token, "application/json")
+	if err != nil {
+		return nil, err
+	}
+	body, err := fetch.Read(resp, "profile", tokenAnswerLimit)
+	if err != nil {
+		return nil, c.unreachable("profile", err)
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return c.readProfile(media, body, IdentityRejected)
+}
+
+func (c *client) readProfile(media string, body []byte, code Code) (map[string]any, error) {
+	if media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: clip(media)})
+	}
+	claims, err := strictjson.Object(body)
+	if err == nil {
+		err = c.checkNames(claims)
+	}
+	if err != nil {
+		return nil, &Error{Code: code, Op: "userinfo", Provider: c.provider.Name, Reason: "the answer is not strict JSON", Err: err}
+	}
+	return claims, nil
+}
+
+// get asks with the access token, in the header alone (RFC 6750 2.1).
+func (c *client) get(ctx context.Context, address string, token *oauth2.Token, accept string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, c.misconfigured("userinfo", "UserinfoURL is not an address", "")
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := c.bearer(token).Do(req)
+	if err != nil {
+		return nil, c.unreachable("userinfo", fetch.Classify("userinfo", address, err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		drain(resp.Body)
+		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.Status, Op: "userinfo", Status: resp.StatusCode})
+	}
+	return resp, nil
+}
+
+// bearer returns a client that sends the access token and Provider.Header.
+func (c *client) bearer(token *oauth2.Token) *http.Client {
+	return &http.Client{Transport: bearerTransport{c, token.AccessToken}, CheckRedirect: c.http.CheckRedirect}
+}
+
+type bearerTransport struct {
+	client *client
+	token  string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	if req.Header.Get("Authorization") == "" {
+		req.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	for name, value := range t.client.provider.Header {
+		req.Header.Set(name, value)
+	}
+	return t.client.http.Do(req)
+}

@@ -1,0 +1,343 @@
+package ginauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// signingAlgs are the algorithms that an ID token may be signed with: public
+// key ones, since a shared secret would make whoever can verify able to sign.
+var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+const (
+	leeway     = time.Minute // between the provider's clock and ours, both ways
+	tokenLimit = 64 << 10    // bytes of a JWT
+)
+
+// expected is what an ID token must match.
+type expected struct {
+	attempt     *attempt
+	code        string
+	accessToken string
+	skew        time.Duration // of the provider's clock, seen in its Date header; 0 if unknown
+}
+
+// verifyIDToken verifies an ID token as OpenID Connect Core 3.1.3.7 says and
+// returns its claims. Signature, audience and expiry are go-oidc's; what it
+// leaves to its caller is checked here: how the token is written, and every
+// claim that it does not look at.
+func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
+	refuse := func(reason string, err error) error {
+		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: idTokenFix(reason), Err: err}
+	}
+	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typ: "JWT", skew: want.skew})
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			return nil, e.about("verify ID token", c.provider.Name)
+		}
+		return nil, refuse(err.Error(), errors.Unwrap(err))
+	}
+	for _, check := range []func() error{
+		func() error { return c.checkIssuer(claims) },
+		func() error { return checkParty(claims, c.provider.ClientID) },
+		func() error { return checkTimes(claims, c.cfg.Now(), want.attempt.created) },
+		func() error { return c.checkNonce(claims, want.attempt) },
+		func() error { return checkHashes(claims, alg, want) },
+		func() error { return checkAuthentication(claims, c.cfg.Now(), want.attempt) },
+		func() error { _, err := validSubject(claims["sub"]); return err },
+		func() error { return notANumber(claims["sub"]) },
+	} {
+		if err := check(); err != nil {
+			return nil, refuse(err.Error(), nil)
+		}
+	}
+	return claims, nil
+}
+
+// idTokenFix is what helps most often, by what a reason speaks of.
+func idTokenFix(reason string) string {
+	switch {
+	case strings.Contains(reason, "clock"):
+		return "set this machine's clock (NTP)"
+	case strings.Contains(reason, "algorithm"):
+		return "set the client's signing algorithm at the provider to RS256 or ES256"
+	case strings.Contains(reason, "audience"):
+		return "ClientID and the ID token come from different applications: check ClientID"
+	case strings.Contains(reason, "issuer"):
+		return "set Issuer to exactly what the provider puts into its tokens"
+	}
+	return ""
+}
+
+// jwtKind is what openJWT must know of the kind of JWT it opens.
+type jwtKind struct {
+	typ     string        // its header's typ, where there is one
+	forever bool          // it need not have an exp
+	skew    time.Duration // of the provider's clock, if known
+}
+
+// openJWT checks the form, the signature, the audience and the expiry of a
+// JWT, and decodes its claims strictly.
+func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtKind) (claims map[string]any, alg string, err error) {
+	kid, alg, err := joseHeader(raw, kind.typ)
+	if err != nil {
+		return nil, "", err
+	}
+	if !slices.Contains(m.algs, alg) {
+		return nil, "", fmt.Errorf("the token is signed with algorithm %.20q; expected one of %q", alg, m.algs)
+	}
+	found, err := m.keys.find(ctx, kid, alg)
+	if err != nil {
+		return nil, "", c.unreachable("signing keys", err)
+	}
+	keys := &candidates{keys: found, alg: jose.SignatureAlgorithm(alg)}
+	verifier := oidc.NewVerifier(c.provider.Issuer, keys, &oidc.Config{
+		ClientID: c.provider.ClientID, SupportedSigningAlgs: []string{alg},
+		// Ours is stricter: go-oidc lets Google's second spelling pass.
+		SkipIssuerCheck: true,
+		SkipExpiryCheck: kind.forever,
+		Now:             func() time.Time { return c.cfg.Now().Add(-leeway) },
+	})
+	if _, err := verifier.Verify(ctx, raw); err != nil {
+		return nil, "", explain(err, keys, c.cfg.Now(), kind.skew)
+	}
+	claims, err = strictjson.Object(keys.payload)
+	if err != nil {
+		return nil, "", fmt.Errorf("the claims are not strict JSON: %w", err)
+	}
+	return claims, alg, c.checkNames(claims)
+}
+
+// candidates are the keys that may have signed one token: go-oidc's KeySet.
+type candidates struct {
+	keys    []jose.JSONWebKey
+	alg     jose.SignatureAlgorithm
+	payload []byte // once verified
+}
+
+// VerifySignature implements oidc.KeySet.
+func (k *candidates) VerifySignature(_ context.Context, raw string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{k.alg})
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range k.keys {
+		if payload, err := jws.Verify(key.Key); err == nil {
+			k.payload = payload
+			return payload, nil
+		}
+	}
+	return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
+}
+
+// explain says what go-oidc's refusal means.
+func explain(err error, keys *candidates, now time.Time, skew time.Duration) error {
+	if keys.payload == nil {
+		if len(keys.keys) == 0 {
+			return fmt.Errorf("the signature cannot be verified: the provider publishes no key for it: %w", err)
+		}
+		return fmt.Errorf("the signature is wrong: %w", err)
+	}
+	if expired, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
+		reason := fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second))
+		if skew.Abs() > leeway {
+			reason += fmt.Sprintf(", which is %v off the provider's", skew.Abs().Round(time.Second))
+		}
+		return errors.New(reason)
+	}
+	return fmt.Errorf("the token's audience is another client, or its claims have the wrong form: %w", err)
+}
+
+// joseHeader checks the form of a JWT before anything looks inside: compact
+// serialization alone (OpenID Connect Core, section 2), nothing around it, and
+// a header that two programs cannot read in two ways (RFC 8725).
+func joseHeader(raw, typ string) (kid, alg string, err error) {
+	if len(raw) > tokenLimit {
+		return "", "", errors.New("the token is longer than 64 KB")
+	}
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 || slices.ContainsFunc(parts, func(s string) bool { return s == "" || strings.Trim(s, base64url) != "" }) {
+		return "", "", errors.New("the token is not in JWS compact serialization")
+	}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+	if err != nil {
+		return "", "", errors.New("the token's header is not base64url")
+	}
+	header, err := strictjson.Object(data)
+	if err != nil {
+		return "", "", fmt.Errorf("the token's header is not strict JSON: %w", err)
+	}
+	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
+		return "", "", fmt.Errorf("the token's header is ambiguous: %w", err)
+	}
+	for _, name := range []string{"crit", "b64", "enc", "zip"} {
+		if _, there := header[name]; there {
+			return "", "", fmt.Errorf("the token's header has %q, which is not supported", name)
+		}
+	}
+	// RFC 8725 3.11: a token of another kind must not pass for this one.
+	if t, there := header["typ"]; there {
+		if s, ok := t.(string); !ok || !strings.EqualFold(strings.TrimPrefix(strings.ToLower(s), "application/"), typ) {
+			return "", "", errors.New("the token is of another kind: its typ is not " + typ)
+		}
+	}
+	alg, _ = header["alg"].(string)
+	kid, _ = header["kid"].(string)
+	return kid, alg, nil
+}
+
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// checkNames refuses claims that differ from a name of ours in case alone:
+// Go's decoders, and the next program's, would take them for it.
+func (c *client) checkNames(claims map[string]any) error {
+	names := slices.Concat(protocolClaims, identityClaims, sortedKeys(c.provider.ClaimPaths))
+	if err := strictjson.CheckCase(claims, names...); err != nil {
+		return fmt.Errorf("the claims are ambiguous: %w", err)
+	}
+	return nil
+}
+
+// checkIssuer: 3.1.3.7 (2): "The Issuer Identifier […] MUST exactly match the
+// value of the iss (issuer) Claim."
+func (c *client) checkIssuer(claims map[string]any) error {
+	want := c.provider.Issuer
+	if c.provider.TokenIssuer != nil {
+		var err error
+		if want, err = c.provider.TokenIssuer(claims); err != nil || want == "" {
+			return fmt.Errorf("the token's issuer is not one of those admitted: %v", err)
+		}
+	}
+	if iss, ok := claims["iss"].(string); !ok || iss != want || strings.Contains(iss, "#") {
+		return fmt.Errorf("the token's issuer is %.200q, not %q", claims["iss"], want)
+	}
+	return nil
+}
+
+// checkParty: 3.1.3.7 (3)-(5). go-oidc has seen that the client is among the
+// audiences; several are fine if the token says that it was made for us.
+func checkParty(claims map[string]any, clientID string) error {
+	azp, there := claims["azp"]
+	if there && azp != clientID {
+		return errors.New("the token's azp is another client")
+	}
+	if list, ok := claims["aud"].([]any); ok && len(list) > 1 && !there {
+		return errors.New("the token has several audiences and no azp")
+	}
+	if _, there := claims["events"]; there {
+		return errors.New("the token is a logout token or a security event, not an ID token")
+	}
+	return nil
+}
+
+// checkTimes: NumericDate as RFC 7519 has it, which may be fractional and is
+// never a text. A token from before the attempt cannot be its answer.
+func checkTimes(claims map[string]any, now, started time.Time) error {
+	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
+		return errors.New("exp is missing or no date")
+	}
+	iat, ok := strictjson.NumericDate(claims["iat"])
+	switch {
+	case !ok:
+		return errors.New("iat is missing or no date")
+	case iat.After(now.Add(leeway)):
+		return fmt.Errorf("the token was issued %v ahead of this machine's clock", iat.Sub(now).Round(time.Second))
+	case iat.Before(started.Add(-leeway)):
+		return fmt.Errorf("the token was issued %v before this sign-in began, by this machine's clock", started.Sub(iat).Round(time.Second))
+	}
+	if v, there := claims["nbf"]; there {
+		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(now.Add(leeway)) {
+			return errors.New("nbf is no date, or ahead of this machine's clock")
+		}
+	}
+	return nil
+}
+
+// checkNonce: 3.1.3.7 (11). It ties the token to this attempt, and so to this
+// browser.
+func (c *client) checkNonce(claims map[string]any, a *attempt) error {
+	got, ok := claims["nonce"].(string)
+	if c.provider.DisableNonce {
+		return nil
+	}
+	if !ok || subtle.ConstantTimeCompare([]byte(got), []byte(a.nonce())) != 1 {
+		return errors.New("the nonce is not this sign-in's")
+	}
+	return nil
+}
+
+// checkHashes: 3.1.3.6 and 3.3.2.11: at_hash, c_hash and s_hash are optional,
+// and must be right where they are there.
+func checkHashes(claims map[string]any, alg string, want expected) error {
+	for _, h := range []struct{ claim, of string }{
+		{"at_hash", want.accessToken}, {"c_hash", want.code}, {"s_hash", want.attempt.state()},
+	} {
+		v, there := claims[h.claim]
+		if !there {
+			continue
+		}
+		if got, ok := v.(string); !ok || subtle.ConstantTimeCompare([]byte(got), []byte(halfHash(alg, h.of))) != 1 {
+			return errors.New(h.claim + " does not fit")
+		}
+	}
+	return nil
+}
+
+// halfHash is the left half of the hash that belongs to the algorithm.
+func halfHash(alg, s string) string {
+	var sum []byte
+	switch {
+	case strings.HasSuffix(alg, "256"):
+		h := sha256.Sum256([]byte(s))
+		sum = h[:]
+	case strings.HasSuffix(alg, "384"):
+		h := sha512.Sum384([]byte(s))
+		sum = h[:]
+	default: // 512, and EdDSA with Ed25519
+		h := sha512.Sum512([]byte(s))
+		sum = h[:]
+	}
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
+// checkAuthentication: 3.1.3.7 (12) and (13): what was asked for by max_age
+// and acr_values must have happened; a provider may ignore the request.
+func checkAuthentication(claims map[string]any, now time.Time, a *attempt) error {
+	v, there := claims["auth_time"]
+	at, ok := strictjson.NumericDate(v)
+	switch {
+	case there && !ok:
+		return errors.New("auth_time is no date")
+	case there && at.After(now.Add(leeway)):
+		return errors.New("auth_time is ahead of this machine's clock")
+	case a.maxAge >= 0 && !there:
+		return errors.New("max_age was asked for, and auth_time is missing")
+	case a.maxAge >= 0 && now.Sub(at) > time.Duration(a.maxAge)*time.Second+leeway:
+		return errors.New("the person proved who they are longer ago than max_age allows")
+	}
+	if acr, _ := claims["acr"].(string); a.acr != "" && !slices.Contains(strings.Fields(a.acr), acr) {
+		return errors.New("acr is none of those asked for")
+	}
+	return nil
+}
+
+// notANumber: a plain profile's id may be a number, an ID token's sub may not.
+func notANumber(sub any) error {
+	if _, ok := sub.(string); !ok {
+		return errors.New("sub is no text")
+	}
+	return nil
+}
