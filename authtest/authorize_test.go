@@ -2,8 +2,10 @@ package authtest_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ginauth/ginauth/authtest"
 )
@@ -151,5 +153,54 @@ func TestAvatar(t *testing.T) {
 	}
 	if _, body := get(t, p, p.Issuer+"/avatar/unknown.svg"); !strings.Contains(body, ">U<") {
 		t.Errorf("somebody unknown: %s", body)
+	}
+}
+
+func TestSessionAtProvider(t *testing.T) {
+	clock := newClock()
+	p := start(t, authtest.Config{Now: clock.now})
+	b := authtest.NewBrowser()
+	b.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), "https://app.example.com/") }
+	ask := func(pairs ...string) url.Values {
+		t.Helper()
+		page, err := b.Get(p.URL(authtest.Authorize) + "?" + authorization(p, pairs...).Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		location, err := url.Parse(page.Header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return location.Query()
+	}
+	if answer := ask("prompt", "none"); answer.Get("error") != "login_required" {
+		t.Fatalf("before anybody signed in: %v", answer)
+	}
+	p.SignInAs("grace")
+	sid := func(answer url.Values) any {
+		t.Helper()
+		_, tokens := redeem(t, p, redemption(answer.Get("code")))
+		return claimsOf(t, tokens["id_token"])["sid"]
+	}
+	first := sid(ask())
+	p.SignInAs("")
+	clock.add(time.Hour)
+	if again := sid(ask("prompt", "none")); first == nil || again != first {
+		t.Errorf("sid %v, then %v", first, again)
+	}
+	if answer := ask("prompt", "none", "max_age", "3599"); answer.Get("error") != "login_required" {
+		t.Errorf("a session that is too old: %v", answer)
+	}
+	if answer := ask("prompt", "none", "max_age", "3600"); !answer.Has("code") {
+		t.Errorf("a session that is just young enough: %v", answer)
+	}
+	if page, err := b.Get(p.URL(authtest.Authorize) + "?" + authorization(p).Encode()); err != nil || !strings.Contains(page.Text(), "Grace Hopper") {
+		t.Errorf("without prompt=none the page is missing: %v", err)
+	}
+	if _, err := b.Get(p.URL(authtest.EndSession)); err != nil {
+		t.Fatal(err)
+	}
+	if answer := ask("prompt", "none"); answer.Get("error") != "login_required" {
+		t.Errorf("after the end of the session: %v", answer)
 	}
 }

@@ -9,6 +9,18 @@
 // [Provider.Handle] takes an endpoint over, and [Provider.Requests] shows what
 // it was asked.
 //
+// [NewBrowser] gives a [Browser] that does what browsers do and HTTP clients do
+// not: SameSite, Secure and the __Host- prefix decide which cookies are sent,
+// Fetch-Metadata headers say who asked, redirects keep track of who began them.
+// A test of a login is then what a person would do:
+//
+//	provider, err := authtest.Start(authtest.Config{})
+//	…
+//	provider.SignInAs("ada")
+//	page, err := authtest.NewBrowser().Get(app.URL + "/private")
+//
+// Most tests of an application do not need the trip to a provider: [SignIn]
+// puts a session straight into a browser.
 //
 // # Sites
 //
