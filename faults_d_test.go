@@ -1,0 +1,5 @@
+package ginauth_test
+
+func faultsD() []fault {
+	return []fault{}
+}

@@ -1,0 +1,5 @@
+package ginauth_test
+
+func faultsE() []fault {
+	return []fault{}
+}

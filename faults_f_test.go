@@ -1,0 +1,5 @@
+package ginauth_test
+
+func faultsF() []fault {
+	return []fault{}
+}

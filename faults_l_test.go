@@ -1,0 +1,5 @@
+package ginauth_test
+
+func faultsL() []fault {
+	return []fault{}
+}
