@@ -160,7 +160,7 @@ func TestSessionAtProvider(t *testing.T) {
 	clock := newClock()
 	p := start(t, authtest.Config{Now: clock.now})
 	b := authtest.NewBrowser()
-	b.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), "https://app.example.com/") }
+	b.StopAt = stopAtApp
 	ask := func(pairs ...string) url.Values {
 		t.Helper()
 		page, err := b.Get(p.URL(authtest.Authorize) + "?" + authorization(p, pairs...).Encode())

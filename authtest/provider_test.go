@@ -161,6 +161,16 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+func TestOldRequestsAreForgotten(t *testing.T) {
+	p := start(t, authtest.Config{})
+	for range 1001 {
+		get(t, p, p.URL(authtest.JWKS))
+	}
+	if p.Count(authtest.JWKS) != 1001 || len(p.Requests(authtest.JWKS)) != 1000 {
+		t.Errorf("counted %d, remembered %d", p.Count(authtest.JWKS), len(p.Requests(authtest.JWKS)))
+	}
+}
+
 func TestBodyTooLarge(t *testing.T) {
 	p := start(t, authtest.Config{})
 	response, err := p.HTTPClient().Post(p.URL(authtest.Token), "application/x-www-form-urlencoded", strings.NewReader(strings.Repeat("a", 2<<20)))

@@ -238,6 +238,20 @@ func TestUserinfoNeedsBearer(t *testing.T) {
 	}
 }
 
+func TestHintsOfEveryAlgorithm(t *testing.T) {
+	for _, alg := range []string{"RS512", "PS256", "ES256", "EdDSA"} {
+		p, other := start(t, authtest.Config{SigningAlg: alg}), start(t, authtest.Config{SigningAlg: alg})
+		hint := tokens(t, p, "ada")["id_token"].(string)
+		forged := other.Sign(nil, claimsOf(t, hint))
+		short := hint[:strings.LastIndex(hint, ".")+5]
+		for compact, want := range map[string]int{hint: http.StatusOK, forged: http.StatusBadRequest, short: http.StatusBadRequest} {
+			if response, _ := get(t, p, p.URL(authtest.EndSession)+"?id_token_hint="+compact); response.StatusCode != want {
+				t.Errorf("%s: %d, want %d", alg, response.StatusCode, want)
+			}
+		}
+	}
+}
+
 func TestEndSession(t *testing.T) {
 	const back = "https://app.example.com/logout/return?x=1"
 	p := start(t, authtest.Config{PostLogoutRedirectURIs: []string{back}})
