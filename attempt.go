@@ -212,7 +212,7 @@ func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
 		}
 	})
 	if found == nil {
-		return nil, diagnose(total, others, broken, handle)
+		return nil, diagnose(total, others, broken)
 	}
 	if subtle.ConstantTimeCompare([]byte(secret), []byte(found.secret(0))) != 1 {
 		return nil, stateInvalid("the answer's state is not the one that was sent", "start again")
@@ -221,7 +221,7 @@ func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
 }
 
 // diagnose tells, without guessing, why there is no attempt for a state.
-func diagnose(cookies, attempts int, broken error, _ string) error {
+func diagnose(cookies, attempts int, broken error) error {
 	switch {
 	case errors.Is(broken, seal.ErrKey):
 		return stateInvalid("the attempt's cookie was sealed under another key",

@@ -88,9 +88,11 @@ func (c *client) namespace(claims map[string]any) string {
 	return c.provider.Issuer
 }
 
-func (c *client) emailVerified(claims map[string]any) bool {
+// emailVerified asks the Provider's rule, which sees the claims as sent, or
+// else the standard claim, which must be true itself.
+func (c *client) emailVerified(sent, claims map[string]any) bool {
 	if c.provider.EmailVerified != nil {
-		return c.provider.EmailVerified(claims)
+		return c.provider.EmailVerified(sent)
 	}
 	return claims["email_verified"] == true
 }

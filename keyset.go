@@ -37,7 +37,7 @@ type keySet struct {
 	now    func() time.Time
 	flight singleflight.Group
 	held   atomic.Pointer[heldKeys]
-	asked  atomic.Int64 // when keys were asked for last, Unix nanoseconds
+	rest   atomic.Pointer[failure] // until when not to ask again, and what went wrong if it did
 }
 
 type heldKeys struct {
@@ -86,19 +86,20 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []jose.JSONWebKey)
 	return found[:min(len(found), keysTried)]
 }
 
+// refresh asks for the keys, unless it did so a moment ago.
 func (k *keySet) refresh(ctx context.Context) error {
 	done := k.flight.DoChan("keys", func() (any, error) {
-		last, now := k.asked.Load(), k.now()
-		if last != 0 && now.Sub(time.Unix(0, last)) < keysCooldown {
-			return nil, nil
+		now := k.now()
+		if r := k.rest.Load(); r != nil && now.Before(r.until) {
+			return nil, r.err
 		}
-		k.asked.Store(now.UnixNano())
 		keys, err := k.fetch(context.WithoutCancel(ctx))
 		if err != nil {
-			k.asked.Store(now.Add(retryMost - keysCooldown).UnixNano())
+			k.rest.Store(&failure{err: err, until: now.Add(retryMost)})
 			return nil, err
 		}
 		k.held.Store(&heldKeys{keys: keys, fetched: now})
+		k.rest.Store(&failure{until: now.Add(keysCooldown)})
 		return nil, nil
 	})
 	select {

@@ -307,11 +307,16 @@ func (a *Auth) callback(c *gin.Context) error {
 	}
 	at, err := a.attempts.take(c.Writer, c.Request, cl.provider.Name, params.Get("state"))
 	if err != nil {
-		return a.lateAnswer(c, params, err)
+		err = a.lateAnswer(c, params, err)
+	} else {
+		err = a.finish(c, cl, at, params)
 	}
-	if err := a.finish(c, cl, at, params); err != nil {
+	if err != nil {
 		e := asError(err, SessionError).about("sign in", cl.provider.Name)
-		e.retry = a.LoginURL(cl.provider.Name, at.returnTo)
+		e.retry = a.LoginURL(cl.provider.Name, "")
+		if at != nil {
+			e.retry = a.LoginURL(cl.provider.Name, at.returnTo)
+		}
 		return e
 	}
 	return nil

@@ -118,14 +118,15 @@ func Claims[T any](ctx context.Context) (T, error) {
 
 // newUser makes the User of verified claims. From here on nothing knows which
 // kind of provider it was.
-func newUser(c *client, claims map[string]any, now time.Time, pictureOverHTTP bool) (*User, error) {
+func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool) (*User, error) {
+	claims := c.mapped(sent)
 	subject, err := validSubject(claims["sub"])
 	if err != nil {
 		return nil, &Error{Code: IdentityRejected, Op: "read profile", Provider: c.provider.Name,
 			Reason: "the profile has no usable subject: " + err.Error(),
 			Fix:    `map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`}
 	}
-	raw, err := json.Marshal(claims)
+	raw, err := json.Marshal(sent)
 	if err != nil {
 		return nil, &Error{Code: IdentityRejected, Op: "read profile", Provider: c.provider.Name, Err: err}
 	}
@@ -133,9 +134,9 @@ func newUser(c *client, claims map[string]any, now time.Time, pictureOverHTTP bo
 		Provider: c.provider.Name, Issuer: c.namespace(claims), Subject: subject,
 		Name: fullName(claims), Username: text(claims, "preferred_username"),
 		Email: text(claims, "email"), Locale: text(claims, "locale"),
-		Groups: groups(claims, c.provider.GroupsClaim), AuthTime: now, claims: string(raw),
+		Groups: groups(sent, c.provider.GroupsClaim), AuthTime: now, claims: string(raw),
 	}
-	u.EmailVerified = u.Email != "" && c.emailVerified(claims)
+	u.EmailVerified = u.Email != "" && c.emailVerified(sent, claims)
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
 		u.Picture = p
 	}
