@@ -13,7 +13,6 @@ const (
 	choosePath = "/choose"
 	codeLife   = time.Minute
 	tokenLife  = time.Hour
-	cookieName = "authtest_session"
 )
 
 // session is that of a browser at the provider.
@@ -180,17 +179,17 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, person Person)
 	s.since = p.now()
 	id := randomString(32)
 	p.mu.Lock()
-	if old, err := r.Cookie(cookieName); err == nil {
+	if old, err := r.Cookie(p.cookieName); err == nil {
 		delete(p.sessions, old.Value)
 	}
 	p.sessions[id] = s
 	p.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: id, Path: "/", HttpOnly: true, Secure: p.config.TLS, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: p.cookieName, Value: id, Path: "/", HttpOnly: true, Secure: p.config.TLS, SameSite: http.SameSiteLaxMode})
 	return s
 }
 
 func (p *Provider) session(r *http.Request) session {
-	cookie, err := r.Cookie(cookieName)
+	cookie, err := r.Cookie(p.cookieName)
 	if err != nil {
 		return session{}
 	}

@@ -25,8 +25,9 @@ type Browser struct {
 	// NoFetchMetadata makes it one from before the Sec-Fetch headers.
 	NoFetchMetadata bool
 
-	// StopAt, if not nil, is asked before a redirect is followed: if it says
-	// true, the page is the redirect itself, and Follow goes on from there.
+	// StopAt, if not nil, is asked before a redirect is followed, and before a
+	// form submits itself: if it says true, that is the page, and Follow goes
+	// on from there.
 	StopAt func(next *url.URL) bool
 
 	// Header is laid over the headers of every request.
@@ -166,7 +167,7 @@ func (b *Browser) visit(from *Page, href string, follow bool) (*Page, error) {
 	return b.run(t)
 }
 
-// Follow goes on with the redirect that Open or StopAt stopped at.
+// Follow goes on where Open or StopAt stopped.
 func (b *Browser) Follow(p *Page) (*Page, error) {
 	if p.next == nil {
 		return nil, fmt.Errorf("authtest: %s redirects nowhere", p.URL)
@@ -204,8 +205,15 @@ func (b *Browser) Fetch(p *Page, method, href string, header http.Header, body s
 	if err != nil {
 		return nil, err
 	}
-	t.method, t.header, t.body = method, header.Clone(), []byte(body)
+	t.method, t.body = method, []byte(body)
 	t.mode, t.dest, t.user = "cors", "empty", false
+	t.header = http.Header{}
+	for name, values := range header {
+		t.header[http.CanonicalHeaderKey(name)] = values
+	}
+	if mode := t.header.Get("Sec-Fetch-Mode"); mode != "" {
+		t.mode = mode // whether there is an Origin depends on it
+	}
 	return b.run(t)
 }
 

@@ -70,7 +70,10 @@ func TestWhoAsked(t *testing.T) {
 		{"a script of another site reads", func() (*authtest.Page, error) { return b.Fetch(at(evil), "GET", w.url(app), nil, "") }, "cross-site cors empty", origin(evil)},
 		{"an image of another site", func() (*authtest.Page, error) {
 			return b.Fetch(at(evil), "GET", w.url(app), http.Header{"sec-fetch-mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}}, "")
-		}, "cross-site no-cors image", origin(evil)},
+		}, "cross-site no-cors image", ""},
+		{"a careless form of a script of another site", func() (*authtest.Page, error) {
+			return b.Fetch(at(evil), "POST", w.url(app), http.Header{"Sec-Fetch-Mode": {"no-cors"}}, "x=y")
+		}, "cross-site no-cors empty", origin(evil)},
 		{"from https to http", func() (*authtest.Page, error) {
 			return b.Submit(at(app), w.url("http://localhost/"), nil)
 		}, "cross-site navigate document ?1", "null"},

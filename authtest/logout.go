@@ -41,14 +41,14 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) signOut(w http.ResponseWriter, r *http.Request) {
-	cookie, err := r.Cookie(cookieName)
+	cookie, err := r.Cookie(p.cookieName)
 	if err != nil {
 		return
 	}
 	p.mu.Lock()
 	delete(p.sessions, cookie.Value)
 	p.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: p.config.TLS, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: p.cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: p.config.TLS, SameSite: http.SameSiteLaxMode})
 }
 
 // audienceOf is the client that an ID token of this provider was made for; an

@@ -1,14 +1,13 @@
 package authtest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -75,6 +74,8 @@ type Provider struct {
 	closed  sync.Once
 	running sync.WaitGroup // the accept loop and the requests being answered
 
+	cookieName string
+
 	mu         sync.Mutex
 	keys       []key // the last one signs
 	strange    key   // never published; for WrongSignature
@@ -116,24 +117,14 @@ var endpointPaths = map[Endpoint]string{
 // Start starts a provider on a loopback port. Close ends it.
 func Start(config Config) (*Provider, error) {
 	config.setDefaults()
-	host, port, err := net.SplitHostPort(config.Addr)
+	listener, host, err := listen(config.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("authtest: Config.Addr: %w", err)
-	}
-	if !isLoopback(host) {
-		return nil, fmt.Errorf("authtest: Config.Addr %q: a provider that asks for no password listens on loopback addresses alone", config.Addr)
+		return nil, err
 	}
 	signing, err := takeKey(config.SigningAlg)
 	if err != nil {
+		_ = listener.Close()
 		return nil, fmt.Errorf("%w: Config.SigningAlg %q", err, config.SigningAlg)
-	}
-	bind := host
-	if net.ParseIP(host) == nil {
-		bind = "127.0.0.1"
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(bind, port))
-	if err != nil {
-		return nil, fmt.Errorf("authtest: %w", err)
 	}
 	p := &Provider{
 		ClientID:     config.ClientID,
@@ -148,12 +139,39 @@ func Start(config Config) (*Provider, error) {
 		tokens:       map[string]*grant{},
 		sessions:     map[string]session{},
 	}
-	_, port, _ = net.SplitHostPort(listener.Addr().String())
-	p.Issuer = p.scheme() + "://" + net.JoinHostPort(host, port)
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	p.cookieName = "authtest_session_" + port // cookies are shared by all ports of a host
+	p.Issuer = "http://" + net.JoinHostPort(host, port)
+	if config.TLS {
+		p.Issuer = "https://" + net.JoinHostPort(host, port)
+	}
 	for _, person := range config.People {
 		p.AddPerson(person)
 	}
-	return p, p.serve(listener)
+	if err := p.serve(listener, host); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// listen opens a port on loopback, and nowhere else.
+func listen(address string) (listener net.Listener, host string, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, "", fmt.Errorf("authtest: Config.Addr: %w", err)
+	}
+	if !isLoopback(host) {
+		return nil, "", fmt.Errorf("authtest: Config.Addr %q: a provider that asks for no password listens on loopback addresses alone", address)
+	}
+	bind := host
+	if net.ParseIP(host) == nil {
+		bind = "127.0.0.1"
+	}
+	if listener, err = net.Listen("tcp", net.JoinHostPort(bind, port)); err != nil {
+		return nil, "", fmt.Errorf("authtest: %w", err)
+	}
+	return listener, host, nil
 }
 
 func (c *Config) setDefaults() {
@@ -185,14 +203,7 @@ func orString(s *string, otherwise string) {
 	}
 }
 
-func (p *Provider) scheme() string {
-	if p.config.TLS {
-		return "https"
-	}
-	return "http"
-}
-
-func (p *Provider) serve(listener net.Listener) error {
+func (p *Provider) serve(listener net.Listener, host string) error {
 	p.server = &http.Server{
 		Handler:           p.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -202,14 +213,11 @@ func (p *Provider) serve(listener net.Listener) error {
 		p.running.Go(func() { _ = p.server.Serve(listener) }) // ErrServerClosed, by Close
 		return nil
 	}
-	certificate, err := Certificate(append([]string{"localhost", "*.localhost", "127.0.0.1", "::1"}, hostOf(p.Issuer))...)
+	certificate, err := Certificate("localhost", "*.localhost", "127.0.0.1", "::1", host)
 	if err != nil {
-		listener.Close()
 		return err
 	}
-	config := p.client.Transport.(*http.Transport).TLSClientConfig.Clone()
-	config.Certificates, config.RootCAs = append(config.Certificates, certificate), nil
-	p.server.TLSConfig = config
+	p.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	// HTTP/1 only: some of the faults need the connection itself.
 	p.server.Protocols = new(http.Protocols)
 	p.server.Protocols.SetHTTP1(true)
@@ -275,11 +283,3 @@ func (p *Provider) URL(e Endpoint) string { return p.Issuer + endpointPaths[e] }
 func (p *Provider) HTTPClient() *http.Client { return p.client }
 
 func (p *Provider) now() time.Time { return p.config.Now() }
-
-func hostOf(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return ""
-	}
-	return strings.ToLower(u.Hostname())
-}

@@ -3,6 +3,7 @@ package authtest
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,7 +58,7 @@ func (p *Provider) observed(e Endpoint) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		_ = r.ParseForm() // a body that is no form leaves the query
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		request := Request{Method: r.Method, Host: r.Host, URL: r.URL, Header: r.Header.Clone(), Body: body, Form: r.Form}
+		request := Request{Method: r.Method, Host: r.Host, URL: r.URL, Header: r.Header.Clone(), Body: body, Form: maps.Clone(r.Form)}
 
 		p.mu.Lock()
 		p.journal.add(e, request)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,7 +26,7 @@ type trip struct {
 	url    *url.URL
 	header http.Header
 	body   []byte
-	mode   string // navigate or cors
+	mode   string // navigate, cors or no-cors
 	dest   string // document, iframe or empty
 	user   bool   // the user typed or clicked
 	open   bool   // redirects are not followed
@@ -96,7 +97,7 @@ func (t *trip) visit() visit {
 	return visit{
 		url:      t.url,
 		sameSite: t.from == nil || sameSite(t.from.URL, t.url),
-		topLevel: t.dest == "document",
+		topLevel: t.mode == "navigate" && t.dest == "document",
 		safe:     t.method == http.MethodGet || t.method == http.MethodHead,
 	}
 }
@@ -179,9 +180,7 @@ func (t *trip) request(ctx context.Context) (*http.Request, error) {
 			h.Set("Origin", value)
 		}
 	}
-	for name, values := range t.header {
-		h[http.CanonicalHeaderKey(name)] = values
-	}
+	maps.Copy(h, t.header)
 	return request, nil
 }
 
