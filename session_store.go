@@ -1,0 +1,239 @@
+package ginauth
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+
+	ginsessions "github.com/gin-contrib/sessions"
+	"github.com/gorilla/securecookie"
+	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/seal"
+)
+
+const (
+	recordKey   = "ginauth" // the one value that we keep in a store's session
+	bindingSize = 32        // bytes
+)
+
+// storeHome keeps sessions in a gin-contrib/sessions store, used through its
+// interface alone. What the store holds is one sealed text that opens only
+// together with the binding cookie, which the store never sees: a planted
+// session id, a record copied under another id, and a dump of the store are
+// worth nothing, whatever the store does about ids.
+type storeHome struct {
+	store ginsessions.Store
+	box   *seal.Box
+	jar   cookie.Jar
+	name  string
+}
+
+func (h *storeHome) bindingName() string { return h.name + "-b" }
+
+// bound is what a record is sealed for.
+func (h *storeHome) bound(binding string) string { return h.name + " " + binding }
+
+// load reads the record. Two binding cookies, or two of the store's, are
+// tried in turn as they come: only the pair that belongs together opens.
+func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
+	bindings := cookie.Values(r.Header, h.bindingName(), copiesMost)
+	if len(bindings) == 0 {
+		return "", false, nil
+	}
+	found, two := "", false
+	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
+		s, err := h.open(h.with(r, value))
+		if err != nil {
+			return "", false, err
+		}
+		text, _ := s.Values[recordKey].(string)
+		for _, binding := range bindings {
+			plain, stale, err := h.box.Open(text, h.bound(binding))
+			if err != nil || len(plain) < 1+sessionIDSize {
+				continue
+			}
+			two = two || found != "" && found[:1+sessionIDSize] != string(plain[:1+sessionIDSize])
+			found, old = string(plain), stale
+		}
+	}
+	if two {
+		return "", false, h.clear(w, r)
+	}
+	return found, old, nil
+}
+
+// with returns the request with that one cookie of the store's, or none: what
+// the store reads is decided here, not by the order of a header.
+func (h *storeHome) with(r *http.Request, value string) *http.Request {
+	clone := r.Clone(r.Context())
+	clone.Header.Del("Cookie")
+	if value != "" {
+		clone.Header.Set("Cookie", h.name+"="+value)
+	}
+	return clone
+}
+
+// open asks the store for the session of a request. A cookie that the store
+// cannot read, or a record that it does not have, is a new session; only a
+// store that fails is an error. It may panic, and must not crash the request.
+func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = storeFailed("read session", fmt.Errorf("panic: %.500v", p))
+		}
+	}()
+	s, err = h.store.New(r, h.name)
+	if err == nil && s == nil {
+		err = errors.New("the store returned no session")
+	}
+	if err == nil {
+		return s, nil
+	}
+	if s == nil || !absent(err) {
+		return nil, storeFailed("read session", err)
+	}
+	s.Values, s.IsNew = map[any]any{}, true
+	return s, nil
+}
+
+// absent says whether a store's error means that there is no such session:
+// stores tell it in their own ways, and gomemcache only in words.
+func absent(err error) bool {
+	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() {
+		return true
+	}
+	if many, ok := errors.AsType[securecookie.MultiError](err); ok && many.IsDecode() {
+		return true
+	}
+	text := err.Error()
+	return errors.Is(err, fs.ErrNotExist) || strings.Contains(text, "cache miss") || strings.Contains(text, "key not found")
+}
+
+func storeFailed(op string, err error) *Error {
+	return &Error{Code: StoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
+		Reason: "Options.Sessions failed", Fix: "look at the store behind it"}
+}
+
+// create writes a record into a new session of the store's, with a new id and
+// a new binding. The store gets a request without its cookie, since some take
+// the id from there whatever the session says; the old record is deleted.
+func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
+	_ = h.erase(r) // it is revoked already; that it stays a while does no harm
+	s, err := h.open(h.with(r, ""))
+	if err != nil {
+		return err
+	}
+	s.ID, s.IsNew = "", true
+	raw := make([]byte, bindingSize)
+	rand.Read(raw)
+	return h.write(w, h.with(r, ""), s, base64.RawURLEncoding.EncodeToString(raw), record, life)
+}
+
+// update writes a record back into the session that it came from.
+func (h *storeHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
+	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
+		one := h.with(r, value)
+		s, err := h.open(one)
+		if err != nil {
+			return err
+		}
+		text, _ := s.Values[recordKey].(string)
+		for _, binding := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
+			if _, _, err := h.box.Open(text, h.bound(binding)); err == nil {
+				return h.write(w, one, s, binding, record, life)
+			}
+		}
+	}
+	return h.create(w, r, record, life) // made in this very request
+}
+
+// write saves through the store, under our own cookie attributes: a store's
+// defaults may be readable by scripts, or sent from other sites.
+func (h *storeHome) write(w http.ResponseWriter, r *http.Request, s *gorilla.Session, binding string, record []byte, life time.Duration) error {
+	s.Values = map[any]any{recordKey: h.box.Seal(record, h.bound(binding))}
+	s.Options = h.options(max(int(life/time.Second), 1)) // stores delete at 0
+	out := discard{}
+	if err := h.save(r, out, s); err != nil {
+		return err
+	}
+	for _, line := range out["Set-Cookie"] {
+		if name, _, _ := strings.Cut(line, ";"); len(name) > browserLimit {
+			return &Error{Code: SessionError, Reason: fmt.Sprintf("the store's cookie has %d bytes; browsers keep %d", len(name), browserLimit)}
+		}
+	}
+	for _, line := range out["Set-Cookie"] {
+		h.jar.Put(w.Header(), line)
+	}
+	h.jar.Set(w.Header(), h.bindingName(), binding, life)
+	return nil
+}
+
+func (h *storeHome) options(maxAge int) *gorilla.Options {
+	return &gorilla.Options{Path: "/", MaxAge: maxAge, Secure: h.jar.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+func (h *storeHome) save(r *http.Request, out discard, s *gorilla.Session) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = storeFailed("write session", fmt.Errorf("panic: %.500v", p))
+		}
+	}()
+	err = h.store.Save(r, out, s)
+	if err != nil && (strings.Contains(err.Error(), "too long") || strings.Contains(err.Error(), "too big")) {
+		return &Error{Code: SessionError, Reason: "the session is larger than the store takes", Err: err}
+	}
+	if err != nil {
+		return storeFailed("write session", err)
+	}
+	return nil
+}
+
+// clear deletes the record and tells the browser to forget both cookies.
+func (h *storeHome) clear(w http.ResponseWriter, r *http.Request) error {
+	h.jar.Expire(w.Header(), h.name)
+	h.jar.Expire(w.Header(), h.bindingName())
+	return h.erase(r)
+}
+
+// erase deletes the record of a request in the store, if the browser could
+// open it: an id alone must not do, or planted ones would delete others'.
+func (h *storeHome) erase(r *http.Request) error {
+	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
+		one := h.with(r, value)
+		s, err := h.open(one)
+		if err != nil {
+			return err
+		}
+		text, _ := s.Values[recordKey].(string)
+		for _, binding := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
+			if _, _, err := h.box.Open(text, h.bound(binding)); err != nil {
+				continue
+			}
+			s.Values = map[any]any{} // for stores that cannot delete
+			s.Options = h.options(-1)
+			if err := h.save(one, discard{}, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// discard takes the headers that a store writes.
+type discard http.Header
+
+// Header implements http.ResponseWriter.
+func (d discard) Header() http.Header { return http.Header(d) }
+
+// Write implements http.ResponseWriter.
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// WriteHeader implements http.ResponseWriter.
+func (d discard) WriteHeader(int) {}
