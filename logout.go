@@ -9,7 +9,7 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*User, error) {
 	for _, name := range a.attempts.all(r) {
 		a.attempts.jar.Expire(w.Header(), name)
 	}
-	s, _, err := a.sessions.find(w.Header(), r.Header)
+	s, _, err := a.sessions.find(w, r)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.session.user {
 		return v, nil
 	}
-	s, renew, err := a.sessions.load(r.Context(), c.Writer.Header(), r.Header)
+	s, renew, err := a.sessions.load(c.Writer, r)
 	if err != nil || s == nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	ginsessions "github.com/gin-contrib/sessions"
 )
 
 // Options is what Mount needs to know. It is copied: changing it afterwards
@@ -37,6 +39,14 @@ type Options struct {
 	// Lifetime. Every replica needs the same. Required, except that a
 	// loopback BaseURL gets a random one and a warning.
 	Keys []string
+
+	// Sessions keeps the sessions: any gin-contrib/sessions store (memstore,
+	// Redis, gorm, PostgreSQL, MongoDB, …), used directly: no
+	// sessions.Sessions middleware is needed, and one that the application
+	// uses for its own data is not disturbed. What the store gets is sealed,
+	// and opens only with a cookie that it does not see. Default: a sealed
+	// cookie, which needs no store.
+	Sessions ginsessions.Store
 
 	// CookieName is how the names of all our cookies begin. Default "ginauth".
 	CookieName string

@@ -77,7 +77,7 @@ func newAuth(cfg *config) (*Auth, error) {
 		a.order = append(a.order, p.Name)
 	}
 	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "attempt", "form_post"} {
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
 			return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
@@ -91,6 +91,9 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
 	a.sessions = &sessions{cfg: cfg, clients: a.clients, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
+	if cfg.Sessions != nil {
+		a.sessions.home = &storeHome{store: cfg.Sessions, box: boxes["stored session"], jar: jar, name: name}
+	}
 	return a, nil
 }
 
@@ -280,7 +283,7 @@ func (a *Auth) linking(c *gin.Context, params url.Values) (string, error) {
 		return "", &Error{Code: CrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
-	s, _, err := a.sessions.load(r.Context(), c.Writer.Header(), r.Header)
+	s, _, err := a.sessions.load(c.Writer, r)
 	if err != nil {
 		return "", err
 	}
@@ -364,7 +367,7 @@ func (a *Auth) lateAnswer(c *gin.Context, params url.Values, why error) error {
 	if !errors.Is(why, StateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
 		return why
 	}
-	s, _, err := a.sessions.load(c.Request.Context(), c.Writer.Header(), c.Request.Header)
+	s, _, err := a.sessions.load(c.Writer, c.Request)
 	if err != nil || s == nil {
 		return why
 	}
@@ -407,7 +410,7 @@ func (a *Auth) finish(c *gin.Context, cl *client, at *attempt, params url.Values
 
 // linkedTo returns who asked to link, if they are still signed in.
 func (a *Auth) linkedTo(c *gin.Context, id string) (*User, error) {
-	s, _, err := a.sessions.load(c.Request.Context(), c.Writer.Header(), c.Request.Header)
+	s, _, err := a.sessions.load(c.Writer, c.Request)
 	if err != nil {
 		return nil, err
 	}

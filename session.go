@@ -94,11 +94,25 @@ func (s *session) keys() [3]RevocationKey {
 	return keys
 }
 
+// home is where the records of sessions are kept: a sealed cookie, or a
+// gin-contrib/sessions store.
+type home interface {
+	// load returns the record of a request, or "". Old says that it is sealed
+	// under an old key.
+	load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error)
+	// create keeps the record of a new session.
+	create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
+	// update keeps a newer record of the session that load returns.
+	update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
+	// clear drops the record, and tells the browser to forget it.
+	clear(w http.ResponseWriter, r *http.Request) error
+}
+
 // sessions makes, keeps and ends sessions.
 type sessions struct {
 	cfg     *config
 	clients map[string]*client
-	home    *cookieHome
+	home    home
 }
 
 // begin makes a new session for a user, under an id that nobody has seen, and
@@ -114,12 +128,16 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, u *User, issued
 	if err := s.keep(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	if before, _, err := k.find(w.Header(), r.Header); err == nil && before != nil {
+	before, _, err := k.find(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
 		if err := k.revoke(r.Context(), before); err != nil {
 			return nil, err
 		}
 	}
-	return s, k.save(w, r, s)
+	return s, k.saved(s, k.home.create(w, r, s.encode(), k.left(s)))
 }
 
 // keep reduces the claims to those that stay.
@@ -151,14 +169,18 @@ func (s *session) keep(names []string) error {
 	return s.user.setClaims(some)
 }
 
-// save writes a session to its home.
-func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session) error {
-	record := s.encode()
-	if err := k.home.save(w.Header(), r.Header, record, k.left(s)); err != nil {
-		return &Error{Code: SessionError, Op: "save session", Provider: s.user.Provider, Reason: err.Error() + s.largest(),
-			Fix: "keep less: fewer KeepClaims, groups or data"}
+// saved says what went wrong with saving a session; of one that is too large,
+// what makes it so.
+func (k *sessions) saved(s *session, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	e := asError(err, SessionError).about("save session", s.user.Provider)
+	if e.Code == SessionError {
+		e.Reason += s.largest()
+		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
+	}
+	return e
 }
 
 // left is how long a session has to live.
@@ -197,8 +219,8 @@ func (s *session) largest() string {
 // not over, of a provider that is still configured. No session is nil, and not
 // an error: what does not open may be somebody else's. Renew says that it
 // should be written again.
-func (k *sessions) find(out, in http.Header) (s *session, renew bool, err error) {
-	record, old, err := k.home.load(out, in)
+func (k *sessions) find(w http.ResponseWriter, r *http.Request) (s *session, renew bool, err error) {
+	record, old, err := k.home.load(w, r)
 	if err != nil || record == "" {
 		return nil, false, err
 	}
@@ -226,12 +248,12 @@ func (k *sessions) known(u *User) bool {
 
 // load is find, and asks whether the session was revoked. If that cannot be
 // known, nobody gets in.
-func (k *sessions) load(ctx context.Context, out, in http.Header) (*session, bool, error) {
-	s, renew, err := k.find(out, in)
+func (k *sessions) load(w http.ResponseWriter, r *http.Request) (*session, bool, error) {
+	s, renew, err := k.find(w, r)
 	if s == nil || err != nil {
 		return nil, false, err
 	}
-	marks, err := k.cfg.Revocations.Watermarks(ctx, s.keys())
+	marks, err := k.cfg.Revocations.Watermarks(r.Context(), s.keys())
 	if err != nil {
 		return nil, false, storeUnavailable("read revocations", err)
 	}
@@ -252,13 +274,16 @@ func storeUnavailable(op string, err error) *Error {
 // renew writes a session again with the time of this request.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
 	s.seen = k.cfg.Now()
-	return k.save(w, r, s)
+	return k.saved(s, k.home.update(w, r, s.encode(), k.left(s)))
 }
 
-// end ends a session for good: its cookie, and every copy of it.
+// end ends a session for good: every copy of it first, then the record.
 func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error {
-	k.home.clear(w.Header(), r.Header)
-	return k.revoke(r.Context(), s)
+	err := k.revoke(r.Context(), s)
+	if cleared := k.home.clear(w, r); err == nil {
+		err = cleared
+	}
+	return err
 }
 
 func (k *sessions) revoke(ctx context.Context, s *session) error {

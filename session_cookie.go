@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	cookieLimit = 3800 // bytes of a cookie's name and value: browsers keep 4,096 with the attributes
-	partsMost   = 2    // proxies take 8 KB of a header line
-	copiesMost  = 4    // cookies of one name that are looked at
+	browserLimit = 4096 // bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)
+	cookieLimit  = 3800 // what we put into one, since some count the attributes too
+	partsMost    = 2    // proxies take 8 KB of a header line
+	copiesMost   = 4    // cookies of one name that are looked at
 )
 
 // The first character of the first cookie says whether another belongs to it,
@@ -33,29 +34,46 @@ func (h *cookieHome) second() string { return h.name + "-2" }
 
 // save writes a record, and takes back a second cookie that the browser has
 // and the record does not need.
-func (h *cookieHome) save(out, in http.Header, record []byte, life time.Duration) error {
+func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
+	out := w.Header()
 	text := h.box.Seal(record, h.name)
 	room := cookieLimit - len(h.second()) - 1
 	switch {
 	case len(text) <= room:
-		h.clear(out, in)
+		h.forget(w, r)
 		h.jar.Set(out, h.name, string(wholeMark)+text, life)
 	case len(text) <= partsMost*room:
 		h.jar.Set(out, h.name, string(partMark)+text[:room], life)
 		h.jar.Set(out, h.second(), text[room:], life)
 	default:
-		return fmt.Errorf("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(text))/1000, float64(partsMost*room)/1000)
+		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(text))/1000, float64(partsMost*room)/1000)
 	}
+	return nil
+}
+
+// create implements home.
+func (h *cookieHome) create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
+	return h.save(w, r, record, life)
+}
+
+// update implements home.
+func (h *cookieHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
+	return h.save(w, r, record, life)
+}
+
+// clear implements home.
+func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
+	h.forget(w, r)
 	return nil
 }
 
 // load returns the record of a request, or "". Of several cookies of the name
 // those count that open; if two sessions are among them, it cannot be told
 // which is meant: neither counts, and both are cleared.
-func (h *cookieHome) load(out, in http.Header) (record string, old bool, err error) {
+func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
 	var first, second [copiesMost]string
 	var n, m int
-	cookie.Each(in, h.name, func(name, value string) {
+	cookie.Each(r.Header, h.name, func(name, value string) {
 		switch {
 		case name == h.name && n < copiesMost && value != "":
 			first[n] = value
@@ -86,16 +104,20 @@ func (h *cookieHome) load(out, in http.Header) (record string, old bool, err err
 		}
 	}
 	if two {
-		h.clear(out, in)
-		return "", false, nil
+		return "", false, h.clear(w, r)
 	}
 	return record, old, nil
 }
 
-// clear tells the browser to forget the session.
-func (h *cookieHome) clear(out, in http.Header) {
-	h.jar.Expire(out, h.name)
-	if len(cookie.Values(in, h.second(), 1)) > 0 {
-		h.jar.Expire(out, h.second())
+// forget tells the browser to drop the cookies that it has.
+func (h *cookieHome) forget(w http.ResponseWriter, r *http.Request) {
+	h.jar.Expire(w.Header(), h.name)
+	if len(cookie.Values(r.Header, h.second(), 1)) > 0 {
+		h.jar.Expire(w.Header(), h.second())
 	}
+}
+
+// tooLarge is what a home says of a record that it has no room for.
+func tooLarge(format string, args ...any) *Error {
+	return &Error{Code: SessionError, Reason: fmt.Sprintf(format, args...)}
 }

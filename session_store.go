@@ -72,12 +72,12 @@ func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (record string,
 // with returns the request with that one cookie of the store's, or none: what
 // the store reads is decided here, not by the order of a header.
 func (h *storeHome) with(r *http.Request, value string) *http.Request {
-	clone := r.Clone(r.Context())
-	clone.Header.Del("Cookie")
+	one := r.WithContext(r.Context()) // a shallow copy
+	one.Header = http.Header{}
 	if value != "" {
-		clone.Header.Set("Cookie", h.name+"="+value)
+		one.Header["Cookie"] = []string{h.name + "=" + value}
 	}
-	return clone
+	return one
 }
 
 // open asks the store for the session of a request. A cookie that the store
@@ -165,11 +165,11 @@ func (h *storeHome) write(w http.ResponseWriter, r *http.Request, s *gorilla.Ses
 	}
 	for _, line := range out["Set-Cookie"] {
 		if name, _, _ := strings.Cut(line, ";"); len(name) > browserLimit {
-			return &Error{Code: SessionError, Reason: fmt.Sprintf("the store's cookie has %d bytes; browsers keep %d", len(name), browserLimit)}
+			return tooLarge("the store's cookie has %d bytes; browsers keep %d", len(name), browserLimit)
 		}
 	}
 	for _, line := range out["Set-Cookie"] {
-		h.jar.Put(w.Header(), line)
+		cookie.Put(w.Header(), line)
 	}
 	h.jar.Set(w.Header(), h.bindingName(), binding, life)
 	return nil
@@ -187,7 +187,9 @@ func (h *storeHome) save(r *http.Request, out discard, s *gorilla.Session) (err 
 	}()
 	err = h.store.Save(r, out, s)
 	if err != nil && (strings.Contains(err.Error(), "too long") || strings.Contains(err.Error(), "too big")) {
-		return &Error{Code: SessionError, Reason: "the session is larger than the store takes", Err: err}
+		e := tooLarge("the session is larger than the store takes")
+		e.Err = err
+		return e
 	}
 	if err != nil {
 		return storeFailed("write session", err)

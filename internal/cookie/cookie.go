@@ -61,16 +61,22 @@ func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
 func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", -1) }
 
 func (j Jar) write(h http.Header, name, value string, maxAge int) {
-	lines := h["Set-Cookie"]
-	kept := lines[:0]
-	for _, line := range lines {
-		if !strings.HasPrefix(line, name+"=") {
-			kept = append(kept, line)
-		}
-	}
 	c := http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, Secure: j.Secure, SameSite: http.SameSiteLaxMode,
 	}
-	h["Set-Cookie"] = append(kept, c.String())
+	Put(h, c.String())
+}
+
+// Put adds a whole Set-Cookie line, in place of one for the same name.
+func Put(h http.Header, line string) {
+	name, _, _ := strings.Cut(line, "=")
+	lines := h["Set-Cookie"]
+	kept := lines[:0]
+	for _, other := range lines {
+		if !strings.HasPrefix(other, name+"=") {
+			kept = append(kept, other)
+		}
+	}
+	h["Set-Cookie"] = append(kept, line)
 }
