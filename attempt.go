@@ -177,7 +177,7 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 		return nil, err
 	}
 	s.jar.Expire(w.Header(), s.prefix+a.handle)
-	first, err := s.once(r, revocationKey('a', state), attemptLife+2*leeway)
+	first, err := s.once(r, revocationKey(spentState, state), attemptLife+2*leeway)
 	switch {
 	case err != nil:
 		return nil, &Error{Code: StoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,

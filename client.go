@@ -44,6 +44,7 @@ type metadata struct {
 	authorize   *url.URL
 	tokenURL    string
 	userinfoURL string
+	endSession  string // "" if there is none
 	authMethod  string
 	algs        []string // for ID tokens
 	issParam    bool     // RFC 9207: iss is announced, so it must come
@@ -188,7 +189,7 @@ func (c *client) misconfigured(op, reason, fix string) *Error {
 // document, says; what is written down wins.
 func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	p := &c.provider
-	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, algs: signingAlgs, authMethod: p.AuthMethod}
+	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
 	authorize, jwks := p.AuthorizeURL, p.JWKSURL
 	for _, e := range []struct {
 		into     *string
@@ -197,6 +198,7 @@ func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	}{
 		{&authorize, "authorization_endpoint", true}, {&m.tokenURL, "token_endpoint", true},
 		{&jwks, "jwks_uri", p.Issuer != ""}, {&m.userinfoURL, "userinfo_endpoint", false},
+		{&m.endSession, "end_session_endpoint", false},
 	} {
 		if err := c.endpoint(doc, e.name, e.into, e.required); err != nil {
 			return nil, err

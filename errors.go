@@ -38,6 +38,7 @@ const (
 	Unauthenticated       Code = "unauthenticated"        // 401, or 303 to the login: nobody is signed in
 	Forbidden             Code = "forbidden"              // 403: a Check said no
 	CrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
+	LogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
 )
 
 // meaning is what a Code is answered with: the status, and a sentence for the
@@ -68,6 +69,7 @@ var meanings = map[Code]meaning{
 	StoreUnavailable:      {http.StatusServiceUnavailable, "Sign-ins cannot be checked right now."},
 	Unauthenticated:       {http.StatusUnauthorized, "You need to sign in to see this."},
 	Forbidden:             {http.StatusForbidden, "You are signed in, but this page is not for you."},
+	LogoutTokenInvalid:    {http.StatusBadRequest, "The logout token is not valid."},
 	CrossOrigin:           {http.StatusForbidden, "This request came from another website and was refused."},
 }
 

@@ -1,23 +1,205 @@
 package ginauth
 
-import "net/http"
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
 
-// signOut ends the session of a request: the record, every copy of it, and
-// the attempts under way. It returns who was signed in, or nil; that nobody
-// was is no failure.
-func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*User, error) {
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/seal"
+	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	logoutWait     = 2 * time.Second // for a provider's metadata: signing out does not wait for a provider
+	logoutLife     = 10 * time.Minute
+	logoutTokenAge = 5 * time.Minute // a logout token older than that is a replay
+)
+
+// logoutEvent is the member of events that makes a JWT a logout token.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// signOut ends the session of a request: every copy of it, the record, and
+// the attempts under way. It returns the session, or nil; that nobody was
+// signed in is no failure.
+func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error) {
 	for _, name := range a.attempts.all(r) {
 		a.attempts.jar.Expire(w.Header(), name)
 	}
 	s, _, err := a.sessions.find(w, r)
-	if err != nil {
+	if err != nil || s == nil {
 		return nil, err
 	}
-	if s == nil {
+	return s, a.sessions.end(w, r, s)
+}
+
+// LogoutEverywhere signs a user out of all sessions, on every device: "my
+// account was stolen", or an administrator's button. The user is named by
+// User.ID. Sessions that begin later live. It does not sign out at the
+// provider. An error (StoreUnavailable) means that it did not happen.
+func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
+	issuer, subject, ok := strings.Cut(userID, "#")
+	if !ok || issuer == "" || subject == "" {
+		return &Error{Code: BadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+	}
+	return a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now())
+}
+
+// logouts remembers, in the browser, where a sign-out at a provider comes back
+// to.
+type logouts struct {
+	box  *seal.Box
+	jar  cookie.Jar
+	name string
+	now  func() time.Time
+}
+
+// begin seals the return path, and returns the state that must come back.
+func (k *logouts) begin(w http.ResponseWriter, returnTo string) (state string) {
+	state = rand.Text()
+	b := wire.AppendTime(wire.AppendString(nil, state), k.now())
+	k.jar.Set(w.Header(), k.name, k.box.Seal(wire.AppendString(b, returnTo), k.name), logoutLife)
+	return state
+}
+
+// end returns where the sign-out with that state was to come back to.
+func (k *logouts) end(w http.ResponseWriter, r *http.Request, state string) (returnTo string, ok bool) {
+	for _, value := range cookie.Values(r.Header, k.name, copiesMost) {
+		plain, _, err := k.box.Open(value, k.name)
+		if err != nil {
+			continue
+		}
+		k.jar.Expire(w.Header(), k.name)
+		rd := wire.NewReader(string(plain))
+		sealed, at, path := rd.String(), rd.Time(), rd.String()
+		if rd.OK() && k.now().Sub(at) <= logoutLife && subtle.ConstantTimeCompare([]byte(sealed), []byte(state)) == 1 {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// endSessionURL is where a browser signs out at the provider (OpenID Connect
+// RP-Initiated Logout 1.0, section 2), or "" where there is nothing to go to.
+// The provider may be down: what is not known in a moment is not waited for.
+func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
+	p := &c.provider
+	if p.Logout == "local" {
+		return ""
+	}
+	if p.LogoutURL != "" {
+		return strings.NewReplacer("{client_id}", url.QueryEscape(p.ClientID), "{state}", url.QueryEscape(state),
+			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.LogoutURL)
+	}
+	ctx, cancel := context.WithTimeout(ctx, logoutWait)
+	defer cancel()
+	m, err := c.metadata(ctx)
+	if err != nil || m.endSession == "" {
+		return ""
+	}
+	u, err := url.Parse(m.endSession)
+	if err != nil {
+		return ""
+	}
+	q := u.Query()
+	q.Set("client_id", p.ClientID)
+	q.Set("post_logout_redirect_uri", returnURI)
+	q.Set("state", state)
+	if hint != "" {
+		q.Set("id_token_hint", hint)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// logoutToken verifies a logout token and says what it ends: OpenID Connect
+// Back-Channel Logout 1.0, section 2.6.
+func (c *client) logoutToken(ctx context.Context, raw string) (key RevocationKey, at time.Time, err error) {
+	refuse := func(reason string, err error) error {
+		return &Error{Code: LogoutTokenInvalid, Op: "verify logout token", Provider: c.provider.Name, Reason: reason, Err: err}
+	}
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return key, at, err
+	}
+	if m.keys == nil {
+		return key, at, refuse("a plain OAuth 2.0 provider sends no logout tokens", nil)
+	}
+	// The standard recommends typ logout+jwt; Keycloak and others say JWT. An
+	// ID token cannot pass either way: it has a nonce and no events.
+	claims, _, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"logout+jwt", "JWT"}})
+	if err == nil {
+		err = c.checkIssuer(claims)
+	}
+	if err == nil {
+		at, err = checkLogoutClaims(claims, c.cfg.Now())
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return key, at, e.about("verify logout token", c.provider.Name)
+	}
+	if err != nil {
+		return key, at, refuse(err.Error(), errors.Unwrap(err))
+	}
+	issuer := c.namespace(claims)
+	if sid, there := claims["sid"].(string); there {
+		return revocationKey(providerSession, issuer, sid), at, nil
+	}
+	return revocationKey(providerUser, issuer, claims["sub"].(string)), at, nil
+}
+
+// checkLogoutClaims: 2.4 and 2.6. A jti is required and not remembered: a
+// second time the token raises the same watermark to the same height.
+func checkLogoutClaims(claims map[string]any, now time.Time) (at time.Time, err error) {
+	events, _ := claims["events"].(map[string]any)
+	if _, ok := events[logoutEvent].(map[string]any); !ok {
+		return at, errors.New("the token is no logout token: events lacks its member")
+	}
+	if _, there := claims["nonce"]; there {
+		return at, errors.New("the token has a nonce: it may be an ID token")
+	}
+	if jti, _ := claims["jti"].(string); jti == "" {
+		return at, errors.New("jti is missing")
+	}
+	for _, name := range []string{"sub", "sid"} {
+		if v, there := claims[name]; there {
+			if s, ok := v.(string); !ok || s == "" {
+				return at, errors.New(name + " is no text")
+			}
+		}
+	}
+	if claims["sub"] == nil && claims["sid"] == nil {
+		return at, errors.New("the token has neither sub nor sid")
+	}
+	at, ok := strictjson.NumericDate(claims["iat"])
+	if !ok || at.After(now.Add(leeway)) || now.Sub(at) > logoutTokenAge {
+		return at, errors.New("iat is missing, ahead of this machine's clock, or older than 5 minutes")
+	}
+	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
+		return at, errors.New("exp is no date")
+	}
+	return at, nil
+}
+
+// frontChannel ends the session of this browser if iss and sid are its own
+// (OpenID Connect Front-Channel Logout 1.0, section 2). A frame on the
+// provider's site gets no SameSite=Lax cookie, so that there nothing happens.
+func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (*User, error) {
+	q := r.URL.Query()
+	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
 		return nil, nil
 	}
-	if err := a.sessions.end(w, r, s); err != nil {
+	s, _, err := a.sessions.find(w, r)
+	if err != nil || s == nil {
 		return nil, err
 	}
-	return &s.user, nil
+	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
+		return nil, nil
+	}
+	return &s.user, a.sessions.end(w, r, s)
 }

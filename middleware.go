@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/ginauth/ginauth/internal/page"
 )
 
 // userKey's one value is UserKey. The type is nobody else's, so that no string
@@ -196,18 +195,50 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 }
 
 // Logout signs the user out from a handler of the application: this session,
-// and every copy of its cookie, wherever. That nobody is signed in is no
+// and every copy of its cookie, wherever. It does not sign out at the provider
+// (send people to POST /logout for that). That nobody is signed in is no
 // error. Call it before the answer is written.
 func (a *Auth) Logout(c *gin.Context) error {
-	if c.Writer.Written() {
-		return &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
-	}
-	user, err := a.signOut(c.Writer, c.Request)
-	a.forget(c)
-	if err == nil && user != nil && a.cfg.Hooks.OnLogout != nil {
-		a.cfg.Hooks.OnLogout(c, user)
-	}
+	_, err := a.leave(c)
 	return err
+}
+
+// leave is Logout, and tells which session it was, or nil.
+func (a *Auth) leave(c *gin.Context) (*session, error) {
+	if c.Writer.Written() {
+		return nil, &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
+	}
+	s, err := a.signOut(c.Writer, c.Request)
+	a.forget(c)
+	if err == nil && s != nil && a.cfg.Hooks.OnLogout != nil {
+		a.cfg.Hooks.OnLogout(c, &s.user)
+	}
+	return s, err
+}
+
+// SessionInfo is what is known of a session, for a page that shows it.
+type SessionInfo struct {
+	Provider string    // Provider.Name of the sign-in
+	Created  time.Time // when the user signed in
+	LastSeen time.Time // as of the last rewrite: a tenth of IdleTimeout is not looked at
+	Expires  time.Time // when it ends if nothing more is heard of it
+	End      time.Time // when it ends however busy it is
+}
+
+// Session tells what is known of the session of this request; ok is false if
+// nobody is signed in. Put RequireAuth or LoadUser in front of the handler.
+func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
+	v, _ := c.Request.Context().Value(visitKey{}).(*visit)
+	if v == nil || v.auth != a || v.ended {
+		return info, false
+	}
+	s := &v.session
+	end := s.created.Add(a.cfg.Lifetime)
+	expires := s.seen.Add(a.cfg.IdleTimeout)
+	if expires.After(end) {
+		expires = end
+	}
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, Expires: expires, End: end}, true
 }
 
 // SignIn starts a session for a user whom the application itself vouches for:
@@ -230,42 +261,6 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	_, err := a.sessions.begin(c.Writer, c.Request, u, a.cfg.Now(), "")
+	_, err := a.sessions.begin(c.Writer, c.Request, &session{user: *u})
 	return err
-}
-
-// confirmLogout shows a button: a GET, which any page can cause, signs nobody
-// out.
-func (a *Auth) confirmLogout(c *gin.Context) error {
-	a.page(c, http.StatusOK, page.Page{Title: "Sign out?", Actions: []page.Action{
-		{Label: "Sign out", URL: a.cfg.prefix + a.cfg.mount + "/logout", Post: true,
-			Fields: map[string]string{"return_to": a.cfg.orDefault(c.Query("return_to"), "")}},
-		{Label: "Stay signed in", URL: a.cfg.url(a.cfg.AfterLogin)},
-	}})
-	return nil
-}
-
-// logout ends the session.
-func (a *Auth) logout(c *gin.Context) error {
-	if a.cfg.foreign(c.Request) {
-		return &Error{Code: CrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
-	}
-	returnTo := a.cfg.AfterLogout
-	if params, err := readParams(c.Request); err == nil {
-		returnTo = a.cfg.orDefault(params.Get("return_to"), returnTo)
-	}
-	if err := a.Logout(c); err != nil {
-		return err
-	}
-	if askerOf(c.Request) == asksAPI {
-		c.JSON(http.StatusOK, gin.H{"redirect_to": a.cfg.url(returnTo)})
-		return nil
-	}
-	if askerOf(c.Request) == asksHTMX {
-		c.Header("HX-Redirect", a.cfg.url(returnTo))
-		c.Status(http.StatusNoContent)
-		return nil
-	}
-	a.goTo(c, returnTo)
-	return nil
 }

@@ -219,6 +219,14 @@ func originOf(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
+// originAt is originOf for a text; "" for one that is no address.
+func originAt(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return originOf(u)
+	}
+	return ""
+}
+
 // isLoopback: what never leaves the machine, and what browsers treat so.
 func isLoopback(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

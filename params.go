@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,11 +132,33 @@ func (c *client) refusal(code, description string) error {
 	return e
 }
 
+// thirdParty reads what another site sends along when it begins a sign-in
+// (OpenID Connect Core, section 4): an iss, which must be the provider's, and
+// where to go afterwards, which must be here.
+func (c *client) thirdParty(params url.Values, a *attempt) error {
+	iss, there := params["iss"]
+	if !there {
+		return nil
+	}
+	if len(iss) > 1 || iss[0] != c.provider.Issuer || iss[0] == "" {
+		return &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", clip(iss[0])),
+			Fix: "send the sign-in to the provider with that issuer"}
+	}
+	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {
+		a.returnTo = c.cfg.orDefault(target, a.returnTo)
+	}
+	return nil
+}
+
 // pass picks the parameters that the provider lets a request pass on, and
 // remembers in the attempt what the ID token must answer to.
 func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) {
 	passed := map[string]string{}
-	for _, name := range c.provider.LoginParams {
+	names := c.provider.LoginParams
+	if params.Has("iss") && !slices.Contains(names, "login_hint") { // third-party-initiated
+		names = append(slices.Clone(names), "login_hint")
+	}
+	for _, name := range names {
 		values, there := params[name]
 		if !there {
 			continue

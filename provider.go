@@ -118,6 +118,25 @@ type Provider struct {
 	// trust a tenant it does not know. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
+	// Logout is what signing out does beside ending the session here:
+	// "provider" sends the browser on to the provider's end-session endpoint,
+	// where there is one, to sign out there too (OpenID Connect RP-Initiated
+	// Logout 1.0); "local" does not. Default "provider".
+	Logout string
+
+	// EndSessionURL is the end-session endpoint. Default: discovered.
+	EndSessionURL string
+
+	// LogoutURL is where to sign out at a provider that does not speak the
+	// standard: an address in which {client_id}, {post_logout_redirect_uri}
+	// and {state} are filled in. It goes before EndSessionURL.
+	LogoutURL string
+
+	// LogoutHint sends id_token_hint at logout, for providers that ask people
+	// to confirm without it, and keeps the ID token in the session for that
+	// (about 1 KB). Default: client_id alone.
+	LogoutHint bool
+
 	// Header is sent with requests to the token, userinfo and profile
 	// endpoints, where a provider wants more than the standard does.
 	Header map[string]string

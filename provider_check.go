@@ -67,7 +67,7 @@ func (p *Provider) checkClient(add addMistake) {
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 	for _, a := range []struct{ field, value string }{
 		{"Issuer", p.Issuer}, {"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL},
-		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL},
+		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"EndSessionURL", p.EndSessionURL},
 	} {
 		if a.value == "" {
 			continue
@@ -146,6 +146,9 @@ func (p *Provider) checkKind(add addMistake) {
 func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {
 		add("ResponseMode", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
+	}
+	if !slices.Contains([]string{"", "provider", "local"}, p.Logout) {
+		add("Logout", fmt.Sprintf("%q is not known", p.Logout), `use "provider" or "local"`)
 	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)

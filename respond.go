@@ -143,6 +143,9 @@ func (a *Auth) answer(c *gin.Context, e *Error, id string) {
 	text := meanings[e.Code].text
 	if kind := askerOf(c.Request); kind == asksAPI || kind == asksHTMX {
 		body := gin.H{"error": e.Code, "message": text, "request_id": id}
+		if e.Code == LogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
+			body["error"] = "invalid_request"
+		}
 		if a.cfg.loopback && e.Reason != "" {
 			body["reason"], body["fix"] = e.Reason, e.Fix
 		}
@@ -173,7 +176,7 @@ func title(e *Error) string {
 }
 
 func (a *Auth) page(c *gin.Context, status int, p page.Page) {
-	if err := page.Write(c.Writer, status, p, ""); err != nil {
+	if err := page.Write(c.Writer, status, p); err != nil {
 		a.cfg.Logger.Warn("ginauth: page could not be written", "error", err)
 	}
 }

@@ -33,9 +33,9 @@ type Revocations interface {
 
 	// Watermarks returns the watermark of each key, the zero time where there
 	// is none. It is called for every authenticated request, with the keys of
-	// one session: its own, that of its sign-in at the provider, that of its
-	// person.
-	Watermarks(ctx context.Context, keys [3]RevocationKey) ([3]time.Time, error)
+	// one session: its own; its person's, by our clock; and by the provider's
+	// clock, that of its sign-in there and its person's.
+	Watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time.Time, error)
 
 	// Once returns true for the first caller with that key within ttl, and
 	// false for every other.
@@ -129,7 +129,7 @@ func (s *memoryShard) clean(now time.Time) {
 	}
 }
 
-func (m *memoryRevocations) Watermarks(_ context.Context, keys [3]RevocationKey) (marks [3]time.Time, _ error) {
+func (m *memoryRevocations) Watermarks(_ context.Context, keys [4]RevocationKey) (marks [4]time.Time, _ error) {
 	for i, key := range keys {
 		s := m.shard(key)
 		s.mu.RLock()

@@ -28,6 +28,7 @@ type Auth struct {
 	attempts *attempts
 	sessions *sessions
 	carrier  *carrier
+	logouts  *logouts
 	live     atomic.Bool // false until Mount has registered every route
 }
 
@@ -38,6 +39,9 @@ type Auth struct {
 //	GET POST  /login/:provider       begins a sign-in
 //	GET POST  /authorize/:provider   where providers send the answer
 //	GET POST  /logout                a page with a button; ends the session
+//	GET       /logout/return         where the provider's own sign-out comes back to
+//	POST      /logout/:provider/backchannel   OpenID Connect Back-Channel Logout
+//	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
 //
 // The redirect URI to register at a provider is BaseURL + the group's path +
 // "/authorize/" + the provider's name.
@@ -77,7 +81,7 @@ func newAuth(cfg *config) (*Auth, error) {
 		a.order = append(a.order, p.Name)
 	}
 	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "stored session", "attempt", "form_post"} {
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
 			return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
@@ -89,6 +93,7 @@ func newAuth(cfg *config) (*Auth, error) {
 		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
 	}
 	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
+	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
 	a.sessions = &sessions{cfg: cfg, clients: a.clients, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
 	if cfg.Sessions != nil {
@@ -153,6 +158,9 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
 	a.handle(router, "/authorize/:provider/", callback)
+	a.handle(router, "/logout/return", map[string]step{"GET": a.loggedOut})
+	a.handle(router, "/logout/:provider/backchannel", map[string]step{"POST": a.backChannel})
+	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannelLogout})
 	a.handle(router, "/logout", map[string]step{"GET": a.confirmLogout, "HEAD": a.confirmLogout, "POST": a.logout})
 	return nil
 }
@@ -248,6 +256,9 @@ func (a *Auth) begin(c *gin.Context) error {
 	}
 	at := newAttempt(cl.provider.Name, a.cfg.Now())
 	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
+	if err := cl.thirdParty(params, at); err != nil {
+		return err
+	}
 	passed, err := cl.pass(params, at)
 	if err != nil {
 		return err
@@ -401,7 +412,11 @@ func (a *Auth) finish(c *gin.Context, cl *client, at *attempt, params url.Values
 	if ctx.Err() != nil { // who hung up gets no session
 		return &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
-	if _, err := a.sessions.begin(c.Writer, c.Request, user, issuedAt(claims), text(claims, "sid")); err != nil {
+	s := &session{user: *user.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
+	if cl.provider.LogoutHint {
+		s.hint, _ = token.Extra("id_token").(string)
+	}
+	if _, err := a.sessions.begin(c.Writer, c.Request, s); err != nil {
 		return err
 	}
 	a.goTo(c, a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin))
@@ -437,6 +452,115 @@ func (a *Auth) admit(c *gin.Context, login *Login) error {
 	}
 	u := login.User
 	u.Provider, u.Issuer, u.Subject, u.claims, u.kept = verified.Provider, verified.Issuer, verified.Subject, verified.claims, verified.kept
+	return nil
+}
+
+// confirmLogout shows a button: a GET, which any page can cause, signs nobody
+// out.
+func (a *Auth) confirmLogout(c *gin.Context) error {
+	p := page.Page{Title: "Sign out?", Actions: []page.Action{
+		{Label: "Sign out", URL: a.cfg.prefix + a.cfg.mount + "/logout", Post: true,
+			Fields: map[string]string{"return_to": a.cfg.orDefault(c.Query("return_to"), "")}},
+		{Label: "Stay signed in", URL: a.cfg.url(a.cfg.AfterLogin)},
+	}}
+	// The form's redirect may go on to the provider, which CSP must admit.
+	s, _, err := a.sessions.find(c.Writer, c.Request)
+	if err == nil && s != nil {
+		p.FormOrigin = originAt(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
+	}
+	a.page(c, http.StatusOK, p)
+	return nil
+}
+
+// logout ends the session here first, and then sends the browser on to sign
+// out at the provider too.
+func (a *Auth) logout(c *gin.Context) error {
+	if a.cfg.foreign(c.Request) {
+		return &Error{Code: CrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
+	}
+	returnTo := a.cfg.AfterLogout
+	if params, err := readParams(c.Request); err == nil {
+		returnTo = a.cfg.orDefault(params.Get("return_to"), returnTo)
+	}
+	s, err := a.leave(c)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if s != nil {
+		state := a.logouts.begin(c.Writer, returnTo)
+		next = a.clients[s.user.Provider].endSessionURL(c.Request.Context(), s.hint, state, a.cfg.url(a.cfg.mount+"/logout/return"))
+	}
+	if next == "" {
+		a.logouts.jar.Expire(c.Writer.Header(), a.logouts.name)
+		next = a.cfg.url(returnTo)
+	}
+	switch askerOf(c.Request) {
+	case asksAPI:
+		c.JSON(http.StatusOK, gin.H{"redirect_to": next})
+	case asksHTMX:
+		c.Header("HX-Redirect", next)
+		c.Status(http.StatusNoContent)
+	default:
+		redirect(c, next)
+	}
+	return nil
+}
+
+// loggedOut is where the provider's sign-out comes back to. Everything is
+// over by then; the state only says where to go.
+func (a *Auth) loggedOut(c *gin.Context) error {
+	returnTo, _ := a.logouts.end(c.Writer, c.Request, c.Query("state"))
+	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogout))
+	return nil
+}
+
+// backChannel takes the provider's word that a session, or a person, is signed
+// out: OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8.
+func (a *Auth) backChannel(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	params, err := readParams(c.Request)
+	if err != nil {
+		return asError(err, BadRequest).about("back-channel logout", cl.provider.Name)
+	}
+	if len(params["logout_token"]) != 1 {
+		return &Error{Code: LogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
+	}
+	key, at, err := cl.logoutToken(c.Request.Context(), params.Get("logout_token"))
+	if err != nil {
+		return err
+	}
+	if err := a.cfg.revoke(context.WithoutCancel(c.Request.Context()), key, at); err != nil {
+		return err
+	}
+	c.Status(http.StatusOK)
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// frontChannelLogout answers the provider's frame, always with the same empty
+// page: what it ended, if anything, is nobody's business.
+func (a *Auth) frontChannelLogout(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	user, err := a.frontChannel(c.Writer, c.Request, cl)
+	if err != nil {
+		return err
+	}
+	if user != nil && a.cfg.Hooks.OnLogout != nil {
+		a.cfg.Hooks.OnLogout(c, user)
+	}
+	ancestors := originAt(cl.provider.Issuer)
+	if ancestors == "" {
+		ancestors = "'none'"
+	}
+	c.Header("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors)
+	c.Data(http.StatusOK, "text/html; charset=utf-8", []byte("<!doctype html><title>Signed out</title>"))
 	return nil
 }
 

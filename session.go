@@ -26,6 +26,7 @@ type session struct {
 	seen    time.Time // IdleTimeout counts from here
 	issued  time.Time // iat of the ID token, by the provider's clock; else created
 	sid     string    // the provider's id of its own session, or ""
+	hint    string    // the ID token, if the provider wants it back at logout
 }
 
 // encode writes the record: versioned, since cookies outlive programs.
@@ -42,7 +43,7 @@ func (s *session) encode() []byte {
 		verified = 1
 	}
 	b = wire.AppendUint(b, verified)
-	for _, text := range []string{s.sid, u.Provider, u.Issuer, u.Subject, u.Name, u.Username, u.Email, u.Picture, u.Locale, u.claims} {
+	for _, text := range []string{s.sid, s.hint, u.Provider, u.Issuer, u.Subject, u.Name, u.Username, u.Email, u.Picture, u.Locale, u.claims} {
 		b = wire.AppendString(b, text)
 	}
 	b = wire.AppendStrings(b, u.kept)
@@ -64,7 +65,7 @@ func (s *session) decode(record string) bool {
 	s.id = r.Bytes(sessionIDSize)
 	s.created, s.seen, s.issued, u.AuthTime = r.Time(), r.Time(), r.Time(), r.Time()
 	u.EmailVerified = r.Uint() == 1
-	for _, text := range [...]*string{&s.sid, &u.Provider, &u.Issuer, &u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture, &u.Locale, &u.claims} {
+	for _, text := range [...]*string{&s.sid, &s.hint, &u.Provider, &u.Issuer, &u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture, &u.Locale, &u.claims} {
 		*text = r.String()
 	}
 	u.kept = r.Strings()
@@ -85,13 +86,31 @@ func (s *session) decode(record string) bool {
 	return r.OK()
 }
 
-// keys are what a session is revoked by.
-func (s *session) keys() [3]RevocationKey {
-	keys := [3]RevocationKey{revocationKey('l', s.id), {}, revocationKey('u', s.user.Issuer, s.user.Subject)}
-	if s.sid != "" {
-		keys[1] = revocationKey('s', s.user.Issuer, s.sid)
+// keys are what a session is revoked by: see Revocations.Watermarks.
+func (s *session) keys() [4]RevocationKey {
+	u := &s.user
+	return [4]RevocationKey{
+		revocationKey(oneSession, s.id), revocationKey(allOfUser, u.Issuer, u.Subject),
+		revocationKey(providerSession, u.Issuer, s.sid), revocationKey(providerUser, u.Issuer, u.Subject),
 	}
-	return keys
+}
+
+// The kinds of RevocationKey.
+const (
+	oneSession      = 'l'
+	allOfUser       = 'e'
+	providerSession = 's'
+	providerUser    = 'u'
+	spentState      = 'a'
+)
+
+// revoked compares a session with the watermarks of its keys. Its own kills it
+// whatever the time. The application's are compared by our clock, and the
+// provider's with the ID token's iat, which has the provider's: so clocks that
+// differ neither save an old session nor end a new one. A tie is dead.
+func (s *session) revoked(marks [4]time.Time) bool {
+	before := func(at, mark time.Time) bool { return !mark.IsZero() && !at.After(mark) }
+	return !marks[0].IsZero() || before(s.created, marks[1]) || s.sid != "" && before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
 // home is where the records of sessions are kept: a sealed cookie, or a
@@ -117,11 +136,11 @@ type sessions struct {
 
 // begin makes a new session for a user, under an id that nobody has seen, and
 // ends the one that it replaces.
-func (k *sessions) begin(w http.ResponseWriter, r *http.Request, u *User, issued time.Time, sid string) (*session, error) {
+func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*session, error) {
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
-	s := &session{id: string(id), user: *u.clone(), created: now, seen: now, issued: issued, sid: sid}
+	s.id, s.created, s.seen = string(id), now, now
 	if s.issued.IsZero() {
 		s.issued = now
 	}
@@ -198,7 +217,7 @@ func (s *session) largest() string {
 	u := &s.user
 	fields := []field{
 		{"name", len(u.Name)}, {"email", len(u.Email)}, {"picture", len(u.Picture)}, {"sub", len(u.Subject)},
-		{"groups", len(strings.Join(u.Groups, "."))}, {"preferred_username", len(u.Username)},
+		{"groups", len(strings.Join(u.Groups, "."))}, {"preferred_username", len(u.Username)}, {"ID token for logout", len(s.hint)},
 	}
 	for name, value := range u.Data {
 		fields = append(fields, field{"data " + name, len(value)})
@@ -257,14 +276,11 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request) (*session, bool,
 	if err != nil {
 		return nil, false, storeUnavailable("read revocations", err)
 	}
-	if !marks[0].IsZero() || s.before(marks[1]) && s.sid != "" || s.before(marks[2]) {
+	if s.revoked(marks) {
 		return nil, false, nil
 	}
 	return s, renew, nil
 }
-
-// before says whether a watermark covers the session. A tie is dead.
-func (s *session) before(mark time.Time) bool { return !mark.IsZero() && !s.issued.After(mark) }
 
 func storeUnavailable(op string, err error) *Error {
 	return &Error{Code: StoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
@@ -288,8 +304,12 @@ func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error
 
 func (k *sessions) revoke(ctx context.Context, s *session) error {
 	// Not on the request's context: who hangs up is signed out all the same.
-	err := k.cfg.Revocations.Revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now(), k.cfg.Lifetime+leeway)
-	if err != nil {
+	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now())
+}
+
+// revoke raises a watermark for as long as a session that it covers can live.
+func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) error {
+	if err := c.Revocations.Revoke(ctx, key, at, c.Lifetime+2*leeway); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
 	return nil

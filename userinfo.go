@@ -125,7 +125,7 @@ func (c *client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 // Claims iss and aud". Those, signature and expiry are checked as an ID
 // token's are.
 func (c *client) signedUserinfo(ctx context.Context, m *metadata, raw string) (map[string]any, error) {
-	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), jwtKind{typ: "JWT", forever: true})
+	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), jwtKind{typs: []string{"JWT"}, forever: true})
 	if e, ok := errors.AsType[*Error](err); ok {
 		return nil, e.about("userinfo", c.provider.Name)
 	}

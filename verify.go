@@ -43,7 +43,7 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 	refuse := func(reason string, err error) error {
 		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: idTokenFix(reason), Err: err}
 	}
-	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typ: "JWT", skew: want.skew})
+	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, skew: want.skew})
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return nil, e.about("verify ID token", c.provider.Name)
@@ -84,7 +84,7 @@ func idTokenFix(reason string) string {
 
 // jwtKind is what openJWT must know of the kind of JWT it opens.
 type jwtKind struct {
-	typ     string        // its header's typ, where there is one
+	typs    []string      // one of these is its header's typ, where there is one
 	forever bool          // it need not have an exp
 	skew    time.Duration // of the provider's clock, if known
 }
@@ -92,7 +92,7 @@ type jwtKind struct {
 // openJWT checks the form, the signature, the audience and the expiry of a
 // JWT, and decodes its claims strictly.
 func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtKind) (claims map[string]any, alg string, err error) {
-	kid, alg, err := joseHeader(raw, kind.typ)
+	kid, alg, err := joseHeader(raw, kind.typs)
 	if err != nil {
 		return nil, "", err
 	}
@@ -164,7 +164,7 @@ func explain(err error, keys *candidates, now time.Time, skew time.Duration) err
 // joseHeader checks the form of a JWT before anything looks inside: compact
 // serialization alone (OpenID Connect Core, section 2), nothing around it, and
 // a header that two programs cannot read in two ways (RFC 8725).
-func joseHeader(raw, typ string) (kid, alg string, err error) {
+func joseHeader(raw string, typs []string) (kid, alg string, err error) {
 	if len(raw) > tokenLimit {
 		return "", "", errors.New("the token is longer than 64 KB")
 	}
@@ -190,8 +190,10 @@ func joseHeader(raw, typ string) (kid, alg string, err error) {
 	}
 	// RFC 8725 3.11: a token of another kind must not pass for this one.
 	if t, there := header["typ"]; there {
-		if s, ok := t.(string); !ok || !strings.EqualFold(strings.TrimPrefix(strings.ToLower(s), "application/"), typ) {
-			return "", "", errors.New("the token is of another kind: its typ is not " + typ)
+		s, _ := t.(string)
+		s = strings.TrimPrefix(strings.ToLower(s), "application/")
+		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(s, typ) }) {
+			return "", "", fmt.Errorf("the token is of another kind: its typ is not one of %q", typs)
 		}
 	}
 	alg, _ = header["alg"].(string)

@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
+	"strings"
 )
 
 // Page is what a page says. Everything in it is escaped.
@@ -19,6 +20,8 @@ type Page struct {
 	RequestID string
 	Reason    string // for a developer, on loopback alone
 	Fix       string
+	// FormOrigin may be redirected to by a form, beside this origin.
+	FormOrigin string
 }
 
 // Action is a button: a link, or a form that posts.
@@ -34,10 +37,8 @@ var source string
 
 var layout = template.Must(template.New("page").Parse(source))
 
-// Write answers with a page. Extra are sources for form-action beside 'self',
-// which matter only where an Action posts: a browser holds redirects of a form
-// against them too.
-func Write(w http.ResponseWriter, status int, p Page, extra string) error {
+// Write answers with a page.
+func Write(w http.ResponseWriter, status int, p Page) error {
 	nonce := rand.Text()
 	var body bytes.Buffer
 	if err := layout.Execute(&body, struct {
@@ -51,7 +52,7 @@ func Write(w http.ResponseWriter, status int, p Page, extra string) error {
 	form := "'none'"
 	for _, a := range p.Actions {
 		if a.Post {
-			form = "'self'" + extra
+			form = strings.TrimSpace("'self' " + p.FormOrigin)
 			// Under no-referrer browsers send "Origin: null" with a form.
 			h.Set("Referrer-Policy", "same-origin")
 		}
