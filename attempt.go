@@ -252,5 +252,13 @@ func (s *attempts) all(r *http.Request) (names []string) {
 	return names
 }
 
+// wanted is the return path of an attempt, or "" if there is none.
+func (a *attempt) wanted() string {
+	if a == nil {
+		return ""
+	}
+	return a.returnTo
+}
+
 // samePrint compares fingerprints.
 func (a *attempt) samePrint(print [8]byte) bool { return bytes.Equal(a.print[:], print[:]) }

@@ -51,6 +51,30 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	return a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now())
 }
 
+// afterLogout is where the browser goes once its session s, or nil, has ended:
+// to the provider, to sign out there too, or to returnTo.
+func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, returnTo string) string {
+	if s != nil {
+		state := rand.Text()
+		next := a.clients[s.user.Provider].endSessionURL(r.Context(), s.hint, state, a.cfg.url(a.cfg.mount+"/logout/return"))
+		if next != "" {
+			a.logouts.save(w, state, returnTo)
+			return next
+		}
+	}
+	return a.cfg.url(returnTo)
+}
+
+// logoutByToken does what a logout token says. It does not stop halfway if the
+// provider hangs up.
+func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) error {
+	key, at, err := c.logoutToken(ctx, raw)
+	if err != nil {
+		return err
+	}
+	return a.cfg.revoke(context.WithoutCancel(ctx), key, at)
+}
+
 // logouts remembers, in the browser, where a sign-out at a provider comes back
 // to.
 type logouts struct {
@@ -60,16 +84,14 @@ type logouts struct {
 	now  func() time.Time
 }
 
-// begin seals the return path, and returns the state that must come back.
-func (k *logouts) begin(w http.ResponseWriter, returnTo string) (state string) {
-	state = rand.Text()
+// save seals the return path together with the state that must come back.
+func (k *logouts) save(w http.ResponseWriter, state, returnTo string) {
 	b := wire.AppendTime(wire.AppendString(nil, state), k.now())
 	k.jar.Set(w.Header(), k.name, k.box.Seal(wire.AppendString(b, returnTo), k.name), logoutLife)
-	return state
 }
 
-// end returns where the sign-out with that state was to come back to.
-func (k *logouts) end(w http.ResponseWriter, r *http.Request, state string) (returnTo string, ok bool) {
+// take returns where the sign-out with that state was to come back to.
+func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) (returnTo string, ok bool) {
 	for _, value := range cookie.Values(r.Header, k.name, copiesMost) {
 		plain, _, err := k.box.Open(value, k.name)
 		if err != nil {

@@ -185,8 +185,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s := v.session
 	s.user = *v.session.user.clone()
 	change(&s.user)
-	u, was := &s.user, &v.session.user
-	u.Provider, u.Issuer, u.Subject, u.claims, u.kept = was.Provider, was.Issuer, was.Subject, was.claims, was.kept
+	s.user.sameAs(&v.session.user)
 	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
 		return err
 	}

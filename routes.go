@@ -1,36 +1,14 @@
 package ginauth
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/ginauth/ginauth/internal/cookie"
-	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/page"
-	"github.com/ginauth/ginauth/internal/seal"
 )
-
-// Auth signs people in and guards routes. Mount makes it; it is safe for
-// concurrent use, and several can live in one process.
-type Auth struct {
-	cfg      *config
-	clients  map[string]*client
-	order    []string // of the providers, as configured
-	attempts *attempts
-	sessions *sessions
-	carrier  *carrier
-	logouts  *logouts
-	live     atomic.Bool // false until Mount has registered every route
-}
 
 // Mount registers the routes of signing in and out under router, which is an
 // engine or a group, and returns the Auth that guards the application's own:
@@ -71,71 +49,6 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	a.live.Store(true)
 	a.announce()
 	return a, nil
-}
-
-func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{cfg: cfg, clients: map[string]*client{}}
-	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
-	for _, p := range cfg.Providers {
-		a.clients[p.Name] = newClient(p, cfg, h)
-		a.order = append(a.order, p.Name)
-	}
-	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
-		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
-		if err != nil {
-			return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
-		}
-		boxes[purpose] = box
-	}
-	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
-	once := func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
-		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
-	}
-	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
-	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
-	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
-	a.sessions = &sessions{cfg: cfg, clients: a.clients, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
-	if cfg.Sessions != nil {
-		a.sessions.home = &storeHome{store: cfg.Sessions, box: boxes["stored session"], jar: jar, name: name}
-	}
-	return a, nil
-}
-
-// announce says what must be registered at the providers, and what in-memory
-// revocations mean.
-func (a *Auth) announce() {
-	for _, name := range a.order {
-		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
-	}
-	if _, memory := a.cfg.Revocations.(*memoryRevocations); memory && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; set Options.Revocations to share them")
-	}
-}
-
-// Warm discovers every provider now, and returns what is wrong with those that
-// cannot be used, joined: for readiness probes. Signing in does not need it.
-func (a *Auth) Warm(ctx context.Context) error {
-	errs := make([]error, len(a.order))
-	var group errgroup.Group
-	for i, name := range a.order {
-		group.Go(func() error {
-			_, errs[i] = a.clients[name].metadata(ctx)
-			return nil
-		})
-	}
-	_ = group.Wait()
-	return errors.Join(errs...)
-}
-
-// LoginURL returns the address that begins a sign-in with a provider, or lets
-// people choose one if provider is "", and then goes to returnTo: a path of
-// the application, or "" for Options.AfterLogin.
-func (a *Auth) LoginURL(provider, returnTo string) string {
-	if provider == "" {
-		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
-	}
-	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
 }
 
 // step answers a request, or returns why not.
@@ -263,7 +176,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if at.linkingOf, err = a.linking(c, params); err != nil {
+	if at.linkingOf, err = a.linking(c.Writer, c.Request, params); err != nil {
 		return err
 	}
 	meta, err := cl.metadata(c.Request.Context())
@@ -282,28 +195,6 @@ func (a *Auth) begin(c *gin.Context) error {
 	return nil
 }
 
-// linking returns the id of the session that asks to link another account. It
-// takes a POST that a page of ours sent: an attacker's page cannot.
-func (a *Auth) linking(c *gin.Context, params url.Values) (string, error) {
-	r := c.Request
-	if r.Method != http.MethodPost || params.Get("link") != "true" {
-		return "", nil
-	}
-	proof := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == a.cfg.origin
-	if a.cfg.trusted.Check(r) != nil || !proof {
-		return "", &Error{Code: CrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
-			Fix: "send link=true with a form of your own page"}
-	}
-	s, _, err := a.sessions.load(c.Writer, r)
-	if err != nil {
-		return "", err
-	}
-	if s == nil {
-		return "", &Error{Code: Unauthenticated, Op: "link account", Reason: "nobody is signed in to link to"}
-	}
-	return s.id, nil
-}
-
 // callback takes the provider's answer: the steps of design and standard, in
 // the order that lets nothing wrong reach the network.
 func (a *Auth) callback(c *gin.Context) error {
@@ -315,124 +206,30 @@ func (a *Auth) callback(c *gin.Context) error {
 		c.Status(http.StatusNoContent)
 		return nil
 	}
-	params, done, err := a.answerOf(c, cl)
-	if done || err != nil {
+	params, onward, err := a.readCallback(c.Writer, c.Request, cl)
+	if err != nil {
 		return err
 	}
+	if onward != "" {
+		redirect(c, onward)
+		return nil
+	}
 	at, err := a.attempts.take(c.Writer, c.Request, cl.provider.Name, params.Get("state"))
-	if err != nil {
-		err = a.lateAnswer(c, params, err)
-	} else {
-		err = a.finish(c, cl, at, params)
+	if err != nil && a.late(c.Writer, c.Request, params, err) {
+		a.goTo(c, a.cfg.AfterLogin)
+		return nil
+	}
+	returnTo := ""
+	if err == nil {
+		returnTo, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
 	}
 	if err != nil {
 		e := asError(err, SessionError).about("sign in", cl.provider.Name)
-		e.retry = a.LoginURL(cl.provider.Name, "")
-		if at != nil {
-			e.retry = a.LoginURL(cl.provider.Name, at.returnTo)
-		}
+		e.retry = a.LoginURL(cl.provider.Name, at.wanted())
 		return e
 	}
+	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogin))
 	return nil
-}
-
-// answerOf reads the provider's answer where its response mode puts it, and
-// only there. A form is carried over to a GET first; then done is true.
-func (a *Auth) answerOf(c *gin.Context, cl *client) (params url.Values, done bool, err error) {
-	r, form := c.Request, cl.provider.ResponseMode == "form_post"
-	refuse := &Error{Code: MethodNotAllowed, Op: "read answer", Provider: cl.provider.Name, allow: "GET",
-		Reason: "the answer came as " + r.Method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
-	switch {
-	case r.Method == http.MethodPost && !form:
-		return nil, false, refuse
-	case r.Method == http.MethodPost:
-		if params, err = readAnswer(r); err != nil {
-			return nil, false, asError(err, BadRequest).about("read answer", cl.provider.Name)
-		}
-		if err := a.carrier.put(c.Writer.Header(), params); err != nil {
-			return nil, false, err
-		}
-		redirect(c, a.cfg.url(a.cfg.mount+"/authorize/"+cl.provider.Name)+"?carried="+url.QueryEscape(params.Get("state"))+"#")
-		return nil, true, nil
-	case form:
-		state, carried := c.GetQuery("carried")
-		if !carried {
-			refuse.allow = "POST"
-			return nil, false, refuse
-		}
-		params, ok := a.carrier.take(c.Writer.Header(), r.Header, state)
-		if !ok {
-			params = url.Values{"state": {state}} // the attempt's diagnosis says more
-		}
-		return params, false, nil
-	}
-	if params, err = readAnswer(r); err != nil {
-		return nil, false, asError(err, BadRequest).about("read answer", cl.provider.Name)
-	}
-	return params, false, nil
-}
-
-// lateAnswer forgives the back button, a reload and a second tab: who is
-// signed in already goes home, and the answer is not looked at.
-func (a *Auth) lateAnswer(c *gin.Context, params url.Values, why error) error {
-	if !errors.Is(why, StateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
-		return why
-	}
-	s, _, err := a.sessions.load(c.Writer, c.Request)
-	if err != nil || s == nil {
-		return why
-	}
-	a.goTo(c, a.cfg.AfterLogin)
-	return nil
-}
-
-// finish checks the answer, redeems the code, and signs the person in.
-func (a *Auth) finish(c *gin.Context, cl *client, at *attempt, params url.Values) error {
-	ctx := c.Request.Context()
-	if err := cl.checkAnswer(ctx, params); err != nil {
-		return err
-	}
-	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
-	if err != nil {
-		return err
-	}
-	user, err := newUser(cl, claims, a.cfg.Now(), a.cfg.loopback)
-	if err != nil {
-		return err
-	}
-	login := &Login{User: user, Token: token, ReturnTo: at.returnTo}
-	if at.linkingOf != "" {
-		if login.Previous, err = a.linkedTo(c, at.linkingOf); err != nil {
-			return err
-		}
-	}
-	if err := a.admit(c, login); err != nil {
-		return err
-	}
-	if ctx.Err() != nil { // who hung up gets no session
-		return &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
-	}
-	s := &session{user: *user.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
-	if cl.provider.LogoutHint {
-		s.hint, _ = token.Extra("id_token").(string)
-	}
-	if _, err := a.sessions.begin(c.Writer, c.Request, s); err != nil {
-		return err
-	}
-	a.goTo(c, a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin))
-	return nil
-}
-
-// linkedTo returns who asked to link, if they are still signed in.
-func (a *Auth) linkedTo(c *gin.Context, id string) (*User, error) {
-	s, _, err := a.sessions.load(c.Writer, c.Request)
-	if err != nil {
-		return nil, err
-	}
-	if s == nil || s.id != id {
-		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
-	}
-	return &s.user, nil
 }
 
 // admit asks OnLogin, and holds it to what it may change.
@@ -443,15 +240,13 @@ func (a *Auth) admit(c *gin.Context, login *Login) error {
 	}
 	verified := *login.User
 	if err := hook(c, login); err != nil {
-		e := asError(err, IdentityRejected)
-		return e.about("OnLogin", verified.Provider)
+		return asError(err, IdentityRejected).about("OnLogin", verified.Provider)
 	}
 	if c.Writer.Written() || login.User == nil {
 		return &Error{Code: SessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
-	u := login.User
-	u.Provider, u.Issuer, u.Subject, u.claims, u.kept = verified.Provider, verified.Issuer, verified.Subject, verified.claims, verified.kept
+	login.User.sameAs(&verified)
 	return nil
 }
 
@@ -486,15 +281,7 @@ func (a *Auth) logout(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	next := ""
-	if s != nil {
-		state := a.logouts.begin(c.Writer, returnTo)
-		next = a.clients[s.user.Provider].endSessionURL(c.Request.Context(), s.hint, state, a.cfg.url(a.cfg.mount+"/logout/return"))
-	}
-	if next == "" {
-		a.logouts.jar.Expire(c.Writer.Header(), a.logouts.name)
-		next = a.cfg.url(returnTo)
-	}
+	next := a.afterLogout(c.Writer, c.Request, s, returnTo)
 	switch askerOf(c.Request) {
 	case asksAPI:
 		c.JSON(http.StatusOK, gin.H{"redirect_to": next})
@@ -510,7 +297,7 @@ func (a *Auth) logout(c *gin.Context) error {
 // loggedOut is where the provider's sign-out comes back to. Everything is
 // over by then; the state only says where to go.
 func (a *Auth) loggedOut(c *gin.Context) error {
-	returnTo, _ := a.logouts.end(c.Writer, c.Request, c.Query("state"))
+	returnTo, _ := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogout))
 	return nil
 }
@@ -529,11 +316,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if len(params["logout_token"]) != 1 {
 		return &Error{Code: LogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
 	}
-	key, at, err := cl.logoutToken(c.Request.Context(), params.Get("logout_token"))
-	if err != nil {
-		return err
-	}
-	if err := a.cfg.revoke(context.WithoutCancel(c.Request.Context()), key, at); err != nil {
+	if err := a.logoutByToken(c.Request.Context(), cl, params.Get("logout_token")); err != nil {
 		return err
 	}
 	c.Status(http.StatusOK)

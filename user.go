@@ -81,6 +81,13 @@ func (u *User) claim(name string) (value any, kept bool) {
 	return all[name], true
 }
 
+// sameAs puts back what identifies a verified user, whatever the application
+// did to the rest.
+func (u *User) sameAs(verified *User) {
+	u.Provider, u.Issuer, u.Subject = verified.Provider, verified.Issuer, verified.Subject
+	u.claims, u.kept = verified.claims, verified.kept
+}
+
 // setClaims replaces the claims.
 func (u *User) setClaims(claims map[string]any) error {
 	if len(claims) == 0 {

@@ -1,0 +1,95 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/seal"
+)
+
+// Auth signs people in and guards routes. Mount makes it; it is safe for
+// concurrent use, and several can live in one process.
+type Auth struct {
+	cfg      *config
+	clients  map[string]*client
+	order    []string // of the providers, as configured
+	attempts *attempts
+	sessions *sessions
+	carrier  *carrier
+	logouts  *logouts
+	live     atomic.Bool // false until Mount has registered every route
+}
+
+// newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
+func newAuth(cfg *config) (*Auth, error) {
+	a := &Auth{cfg: cfg, clients: map[string]*client{}}
+	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
+	for _, p := range cfg.Providers {
+		a.clients[p.Name] = newClient(p, cfg, h)
+		a.order = append(a.order, p.Name)
+	}
+	boxes := map[string]*seal.Box{}
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
+		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
+		if err != nil {
+			return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
+		}
+		boxes[purpose] = box
+	}
+	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
+	once := func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
+		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
+	}
+	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
+	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
+	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
+	a.sessions = &sessions{cfg: cfg, clients: a.clients, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
+	if cfg.Sessions != nil {
+		a.sessions.home = &storeHome{store: cfg.Sessions, box: boxes["stored session"], jar: jar, name: name}
+	}
+	return a, nil
+}
+
+// announce says what must be registered at the providers, and what in-memory
+// revocations mean.
+func (a *Auth) announce() {
+	for _, name := range a.order {
+		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
+	}
+	if _, memory := a.cfg.Revocations.(*memoryRevocations); memory && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; set Options.Revocations to share them")
+	}
+}
+
+// Warm discovers every provider now, and returns what is wrong with those that
+// cannot be used, joined: for readiness probes. Signing in does not need it.
+func (a *Auth) Warm(ctx context.Context) error {
+	errs := make([]error, len(a.order))
+	var group errgroup.Group
+	for i, name := range a.order {
+		group.Go(func() error {
+			_, errs[i] = a.clients[name].metadata(ctx)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(errs...)
+}
+
+// LoginURL returns the address that begins a sign-in with a provider, or lets
+// people choose one if provider is "", and then goes to returnTo: a path of
+// the application, or "" for Options.AfterLogin.
+func (a *Auth) LoginURL(provider, returnTo string) string {
+	if provider == "" {
+		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
+	}
+	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
+}

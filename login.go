@@ -1,0 +1,116 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+)
+
+// linking returns the id of the session that asks to link another account. It
+// takes a POST that a page of ours sent: an attacker's page cannot.
+func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values) (string, error) {
+	if r.Method != http.MethodPost || params.Get("link") != "true" {
+		return "", nil
+	}
+	proof := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == a.cfg.origin
+	if a.cfg.trusted.Check(r) != nil || !proof {
+		return "", &Error{Code: CrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
+			Fix: "send link=true with a form of your own page"}
+	}
+	s, _, err := a.sessions.load(w, r)
+	if err != nil {
+		return "", err
+	}
+	if s == nil {
+		return "", &Error{Code: Unauthenticated, Op: "link account", Reason: "nobody is signed in to link to"}
+	}
+	return s.id, nil
+}
+
+// linkedTo returns who asked to link, if they are still signed in.
+func (a *Auth) linkedTo(w http.ResponseWriter, r *http.Request, id string) (*User, error) {
+	s, _, err := a.sessions.load(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil || s.id != id {
+		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
+	}
+	return &s.user, nil
+}
+
+// readCallback reads the provider's answer where its response mode puts it,
+// and only there. A form is carried over to a GET first: onward is its address.
+func (a *Auth) readCallback(w http.ResponseWriter, r *http.Request, cl *client) (params url.Values, onward string, err error) {
+	form := cl.provider.ResponseMode == "form_post"
+	wrong := &Error{Code: MethodNotAllowed, Op: "read answer", Provider: cl.provider.Name, allow: "GET",
+		Reason: "the answer came as " + r.Method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
+	if r.Method == http.MethodPost && !form {
+		return nil, "", wrong
+	}
+	if r.Method == http.MethodGet && form {
+		state, carried := r.URL.Query()["carried"]
+		if !carried {
+			wrong.allow = http.MethodPost
+			return nil, "", wrong
+		}
+		params, ok := a.carrier.take(w.Header(), r.Header, state[0])
+		if !ok {
+			params = url.Values{"state": state} // the attempt's diagnosis says more
+		}
+		return params, "", nil
+	}
+	if params, err = readAnswer(r); err != nil {
+		return nil, "", asError(err, BadRequest).about("read answer", cl.provider.Name)
+	}
+	if !form {
+		return params, "", nil
+	}
+	onward = a.cfg.url(a.cfg.mount+"/authorize/"+cl.provider.Name) + "?carried=" + url.QueryEscape(params.Get("state")) + "#"
+	return nil, onward, a.carrier.put(w.Header(), params)
+}
+
+// late forgives the back button, a reload and a second tab: who is signed in
+// already goes home, and the answer is not looked at.
+func (a *Auth) late(w http.ResponseWriter, r *http.Request, params url.Values, why error) bool {
+	if !errors.Is(why, StateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
+		return false
+	}
+	s, _, err := a.sessions.load(w, r)
+	return err == nil && s != nil
+}
+
+// finish checks the answer, redeems the code, asks admit, and signs the person
+// in. It returns where to go.
+func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *attempt, params url.Values, admit func(*Login) error) (returnTo string, err error) {
+	ctx := r.Context()
+	if err := cl.checkAnswer(ctx, params); err != nil {
+		return "", err
+	}
+	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
+	if err != nil {
+		return "", err
+	}
+	login := &Login{Token: token, ReturnTo: at.returnTo}
+	if login.User, err = newUser(cl, claims, a.cfg.Now(), a.cfg.loopback); err != nil {
+		return "", err
+	}
+	if at.linkingOf != "" {
+		if login.Previous, err = a.linkedTo(w, r, at.linkingOf); err != nil {
+			return "", err
+		}
+	}
+	if err := admit(login); err != nil {
+		return "", err
+	}
+	if ctx.Err() != nil { // who hung up gets no session
+		return "", &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+	}
+	s := &session{user: *login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
+	if cl.provider.LogoutHint {
+		s.hint, _ = token.Extra("id_token").(string)
+	}
+	_, err = a.sessions.begin(w, r, s)
+	return login.ReturnTo, err
+}
