@@ -31,7 +31,7 @@ var areas = map[string]int{
 
 func TestFaults(t *testing.T) {
 	faults := slices.Concat(faultsA(), faultsB(), faultsC(), faultsD(), faultsE(), faultsF(), faultsG(),
-		faultsH(), faultsK(), faultsL(), faultsM(), faultsN(), faultsO())
+		faultsH(), faultsHProvider(), faultsK(), faultsL(), faultsM(), faultsN(), faultsO())
 	row := regexp.MustCompile(`^([A-O])([1-9][0-9]?)_[a-z0-9_]+$`)
 	tested := map[string]bool{}
 	for _, f := range faults {
