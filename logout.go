@@ -13,7 +13,8 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
+	if s == nil { // or over: then nothing of it should stay behind either
+		a.sessions.drop(w.Header(), r.Header)
 		return nil, nil
 	}
 	if err := a.sessions.end(w, r, s); err != nil {

@@ -261,9 +261,22 @@ func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error
 	return k.revoke(r.Context(), s)
 }
 
+// drop takes back the cookie of a session that opens, though it may be over.
+func (k *sessions) drop(out, in http.Header) {
+	if record, _, err := k.home.load(out, in); err == nil && record != "" {
+		k.home.clear(out, in)
+	}
+}
+
 func (k *sessions) revoke(ctx context.Context, s *session) error {
 	// Not on the request's context: who hangs up is signed out all the same.
-	err := k.cfg.Revocations.Revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now(), k.cfg.Lifetime+leeway)
+	// The later of the two clocks, so that a floor made of such marks (see
+	// Revocations) covers this session too.
+	at := k.cfg.Now()
+	if s.issued.After(at) {
+		at = s.issued
+	}
+	err := k.cfg.Revocations.Revoke(context.WithoutCancel(ctx), s.keys()[0], at, k.cfg.Lifetime+leeway)
 	if err != nil {
 		return storeUnavailable("write revocation", err)
 	}

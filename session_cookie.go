@@ -3,6 +3,8 @@ package ginauth
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
@@ -92,10 +94,12 @@ func (h *cookieHome) load(out, in http.Header) (record string, old bool, err err
 	return record, old, nil
 }
 
-// clear tells the browser to forget the session.
+// clear tells the browser to forget the session: the second cookie too, if the
+// browser has one or this very answer has set it.
 func (h *cookieHome) clear(out, in http.Header) {
 	h.jar.Expire(out, h.name)
-	if len(cookie.Values(in, h.second(), 1)) > 0 {
+	set := func(line string) bool { return strings.HasPrefix(line, h.second()+"=") }
+	if len(cookie.Values(in, h.second(), 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
 		h.jar.Expire(out, h.second())
 	}
 }
