@@ -1,7 +1,6 @@
 package ginauth
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -35,7 +34,7 @@ type attempt struct {
 	handle    string // names the cookie
 	secrets   [3][secretSize]byte
 	provider  string
-	print     [8]byte // fingerprint of what the provider was at the start
+	print     fingerprint // of what the provider was at the start
 	created   time.Time
 	returnTo  string
 	maxAge    int    // seconds; -1: not asked for
@@ -71,7 +70,8 @@ func (a *attempt) encode() []byte {
 	for i := range a.secrets {
 		b = append(b, a.secrets[i][:]...)
 	}
-	b = append(b, a.print[:]...)
+	b = append(b, a.print.theirs[:]...)
+	b = append(b, a.print.ours[:]...)
 	b = wire.AppendString(b, a.provider)
 	b = wire.AppendTime(b, a.created)
 	b = wire.AppendString(b, a.returnTo)
@@ -89,7 +89,8 @@ func decodeAttempt(plain []byte, handle string) (*attempt, bool) {
 	for i := range a.secrets {
 		copy(a.secrets[i][:], r.Bytes(secretSize))
 	}
-	copy(a.print[:], r.Bytes(len(a.print)))
+	copy(a.print.theirs[:], r.Bytes(len(a.print.theirs)))
+	copy(a.print.ours[:], r.Bytes(len(a.print.ours)))
 	a.provider = r.String()
 	a.created = r.Time()
 	a.returnTo = r.String()
@@ -99,15 +100,18 @@ func decodeAttempt(plain []byte, handle string) (*attempt, bool) {
 	return a, r.OK()
 }
 
-// fingerprint is what a provider's answer must not have moved away from while
-// the browser was gone: RFC 9700, section 4.4.2.
-func (c *client) fingerprint(m *metadata) (print [8]byte) {
-	h := sha256.New()
-	for _, s := range []string{c.provider.Issuer, c.provider.Namespace, c.provider.ClientID, m.tokenURL, c.redirectURI} {
-		h.Write(wire.AppendString(nil, s))
-	}
-	copy(print[:], h.Sum(nil))
-	return print
+// fingerprint is what must not have changed while the browser was gone: who the
+// provider is (RFC 9700, section 4.4.2), and who we are there.
+type fingerprint struct{ theirs, ours [8]byte }
+
+func (c *client) fingerprint(m *metadata) fingerprint {
+	p := &c.provider
+	return fingerprint{theirs: digest(p.Issuer, p.Namespace, m.tokenURL), ours: digest(p.ClientID, c.redirectURI)}
+}
+
+func digest(parts ...string) [8]byte {
+	sum := sha256.Sum256(wire.AppendStrings(nil, parts))
+	return [8]byte(sum[:8])
 }
 
 // attempts is where login attempts are kept: in the browser, sealed.
@@ -170,7 +174,8 @@ func (s *attempts) over(a *attempt) bool {
 // take finds the attempt that an answer belongs to, and uses it up: its cookie
 // is expired and its state spent before anything else happens, so that nothing
 // can redeem an answer twice. Every failure is state_invalid to the outside;
-// the reason, which the log gets, tells them apart.
+// the reason, which the log gets, tells them apart. An attempt that was found
+// is returned with the failure too: starting again should lead where it did.
 func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state string) (*attempt, error) {
 	a, err := s.match(r, state)
 	if err != nil {
@@ -180,14 +185,14 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 	first, err := s.once(r, revocationKey(spentState, state), attemptLife+2*leeway)
 	switch {
 	case err != nil:
-		return nil, &Error{Code: StoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
+		return a, &Error{Code: StoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
-		return nil, stateInvalid("this answer was used already", "start again; do not open an answer's address twice")
+		return a, stateInvalid("this answer was used already", "start again; do not open an answer's address twice")
 	case s.over(a):
-		return nil, stateInvalid("the sign-in took longer than 10 minutes", "start again")
+		return a, stateInvalid("the sign-in took longer than 10 minutes", "start again")
 	case a.provider != provider:
-		return nil, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
+		return a, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}
 	return a, nil
 }
@@ -259,6 +264,3 @@ func (a *attempt) wanted() string {
 	}
 	return a.returnTo
 }
-
-// samePrint compares fingerprints.
-func (a *attempt) samePrint(print [8]byte) bool { return bytes.Equal(a.print[:], print[:]) }

@@ -25,12 +25,13 @@ type Auth struct {
 	sessions *sessions
 	carrier  *carrier
 	logouts  *logouts
-	live     atomic.Bool // false until Mount has registered every route
+	live     atomic.Bool     // false until Mount has registered every route
+	own      map[string]bool // our routes, as Gin names them
 }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{cfg: cfg, clients: map[string]*client{}}
+	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[string]bool{}}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	for _, p := range cfg.Providers {
 		a.clients[p.Name] = newClient(p, cfg, h)

@@ -28,8 +28,12 @@ type carrier struct {
 	now    func() time.Time
 }
 
-// carried are the fields of an answer that anything reads.
-var carried = []string{"state", "code", "iss", "error", "error_description", "user", "device_id"}
+// carried are the fields of an answer that anything reads, and how long they
+// may be: what is longer than anybody needs is left behind, so that a chatty
+// provider does not fill the cookie. What has no limit must come whole.
+var carried = map[string]int{
+	"state": 0, "code": 0, "iss": 0, "error": 0, "user": 1024, "device_id": 256,
+}
 
 // slot names the cookie for a state: a few serve all, since other sites can
 // make a browser send such a POST.
@@ -44,10 +48,14 @@ func (k *carrier) slot(state string) string {
 // put seals an answer into its cookie.
 func (k *carrier) put(out http.Header, form url.Values) error {
 	kept := url.Values{}
-	for _, name := range carried {
-		if v, there := form[name]; there {
+	for name, limit := range carried {
+		v, there := form[name]
+		if there && (limit == 0 || len(v) == 1 && len(v[0]) <= limit) {
 			kept[name] = v
 		}
+	}
+	if text := form.Get("error_description"); text != "" {
+		kept.Set("error_description", clip(text))
 	}
 	name := k.slot(form.Get("state"))
 	text := k.box.Seal(wire.AppendString(wire.AppendTime(nil, k.now()), kept.Encode()), name)

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -133,15 +134,12 @@ func (e *Error) Status() int {
 	return http.StatusInternalServerError
 }
 
-// about returns e with op and provider filled in where they were left open.
+// about returns e with op and provider filled in where they were left open. It
+// is a copy: e may be one that several requests wait for, as with discovery.
 func (e *Error) about(op, provider string) *Error {
-	if e.Op == "" {
-		e.Op = op
-	}
-	if e.Provider == "" {
-		e.Provider = provider
-	}
-	return e
+	told := *e
+	told.Op, told.Provider = cmp.Or(e.Op, op), cmp.Or(e.Provider, provider)
+	return &told
 }
 
 // asError returns err as an *Error; one that is none yet gets code.

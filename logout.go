@@ -33,8 +33,11 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error)
 		a.attempts.jar.Expire(w.Header(), name)
 	}
 	s, _, err := a.sessions.find(w, r)
-	if err != nil || s == nil {
+	if err != nil {
 		return nil, err
+	}
+	if s == nil { // or over: then nothing of it should stay behind either
+		return nil, a.sessions.drop(w, r)
 	}
 	return s, a.sessions.end(w, r, s)
 }

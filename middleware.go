@@ -70,13 +70,16 @@ func (v *visit) Value(key any) any {
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
+		if a.own[c.FullPath()] {
+			c.Next() // a guard around everything must not shut the way in
+			return
+		}
 		v, err := a.visit(c)
 		if err == nil && v == nil {
 			err = &Error{Code: Unauthenticated, Op: "guard"}
 		}
 		if err == nil && a.cfg.foreign(c.Request) {
-			err = &Error{Code: CrossOrigin, Op: "guard", Reason: "an unsafe request came from another origin with the session's cookie",
-				Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
+			err = crossOrigin("guard")
 		}
 		if err == nil {
 			err = admits(checks, &v.session.user)
@@ -110,6 +113,10 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.session.user {
 		return v, nil
 	}
+	h := c.Writer.Header()
+	if !slices.Contains(h["Vary"], "Cookie") { // of anonymous answers too: they are not for those who are signed in
+		h.Add("Vary", "Cookie")
+	}
 	s, renew, err := a.sessions.load(c.Writer, r)
 	if err != nil || s == nil {
 		return nil, err
@@ -119,13 +126,16 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 			return nil, err
 		}
 	}
-	h := c.Writer.Header()
-	h.Set("Cache-Control", "private, no-store")
-	h.Add("Vary", "Cookie")
-	v := &visit{Context: r.Context(), auth: a, session: *s}
+	return a.enter(c, s), nil
+}
+
+// enter puts the user of a session into Gin's context and the request's.
+func (a *Auth) enter(c *gin.Context, s *session) *visit {
+	c.Header("Cache-Control", "private, no-store")
+	v := &visit{Context: c.Request.Context(), auth: a, session: *s}
 	c.Set(UserKey, &v.session.user)
-	c.Request = r.WithContext(v)
-	return v, nil
+	c.Request = c.Request.WithContext(v)
+	return v
 }
 
 // forget makes the request anonymous from here on.
@@ -165,6 +175,11 @@ func (c *config) foreign(r *http.Request) bool {
 	return c.trusted.Check(r) != nil
 }
 
+func crossOrigin(op string) *Error {
+	return &Error{Code: CrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
+		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
+}
+
 // Update changes the session of the signed-in user from a handler of the
 // application: new groups, own data. What the provider vouched for (Provider,
 // Issuer, Subject, claims) stays. Call it before the answer is written. It
@@ -178,6 +193,9 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	}
 	if v == nil {
 		return &Error{Code: Unauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+	}
+	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
+		return crossOrigin("update session")
 	}
 	if c.Writer.Written() {
 		return &Error{Code: SessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
@@ -244,8 +262,13 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 // in tests (see authtest.SignIn), or for an administrator who looks at the
 // site as a customer sees it. No provider is asked and OnLogin is not called.
 // user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Most applications do not need it.
+// an empty Issuer becomes the provider's. Call it before the answer is written;
+// for the rest of the request CurrentUser is that user. Most applications do
+// not need it.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
+	if c.Writer.Written() {
+		return &Error{Code: SessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+	}
 	cl := a.clients[user.Provider]
 	if cl == nil {
 		return &Error{Code: UnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
@@ -260,6 +283,10 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	_, err := a.sessions.begin(c.Writer, c.Request, &session{user: *u})
-	return err
+	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: *u})
+	if err != nil {
+		return err
+	}
+	a.enter(c, s)
+	return nil
 }

@@ -84,6 +84,10 @@ func readAnswer(r *http.Request) (url.Values, error) {
 // checkAnswer checks what came back with a state that matched: who it is from
 // (RFC 9207), whether it is a refusal, and that the code can be one.
 func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
+	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
+		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the provider's form did not come along to this page: the cookie that carries it is gone, or older than a minute",
+			Fix: "start again"}
+	}
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return err

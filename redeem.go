@@ -31,9 +31,12 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	if err != nil {
 		return nil, nil, err
 	}
-	if !a.samePrint(c.fingerprint(m)) {
+	switch now := c.fingerprint(m); {
+	case a.print.theirs != now.theirs:
 		return nil, nil, &Error{Code: IssuerMismatch, Op: "redeem code", Provider: c.provider.Name,
-			Reason: "the provider's issuer, client or token endpoint changed while this sign-in was under way", Fix: "start again"}
+			Reason: "the provider's issuer or token endpoint changed while this sign-in was under way", Fix: "start again"}
+	case a.print.ours != now.ours:
+		return nil, nil, stateInvalid("our client id or redirect URI changed while this sign-in was under way", "start again")
 	}
 	token, skew, err := c.exchange(ctx, m, a, code, callback)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -123,18 +124,17 @@ func (a *Auth) answered(c *gin.Context, e *Error) (done bool) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", r)
+			a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", fmt.Sprintf("%.500v", r))
 			done = c.Writer.Written()
 		}
+		if !done {
+			secure(c.Writer.Header())
+		}
 	}()
-	policy := c.Writer.Header().Get("Content-Security-Policy")
+	status := c.Writer.Status()
 	c.Writer.Header().Del("Content-Security-Policy") // the application's page has its own styles
 	a.cfg.Hooks.OnError(c, e)
-	if c.Writer.Written() || c.Writer.Status() != http.StatusOK {
-		return true
-	}
-	c.Header("Content-Security-Policy", policy)
-	return false
+	return c.Writer.Written() || c.Writer.Status() != status // under NoRoute it is 404 from the start
 }
 
 // answer tells a person on a page and a program in JSON what happened: the

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -20,14 +21,14 @@ const (
 // redirects: //evil, /\evil, /%2fevil, /..//evil, and tabs, which browsers
 // drop, before any of them.
 func cleanPath(raw string) (clean string, ok bool) {
-	if raw == "" || len(raw) > returnToLimit || raw[0] != '/' {
+	if len(raw) > returnToLimit || !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") {
 		return "", false
 	}
 	if strings.IndexFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) >= 0 {
 		return "", false
 	}
 	u, err := url.Parse(escapeNonASCII(raw))
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" {
+	if err != nil {
 		return "", false
 	}
 	if _, ok := decodedPath(u.EscapedPath()); !ok {
@@ -40,7 +41,7 @@ func cleanPath(raw string) (clean string, ok bool) {
 	if u.Fragment != "" {
 		clean += "#" + u.EscapedFragment()
 	}
-	return clean, len(clean) <= 3*returnToLimit
+	return clean, len(clean) <= returnToLimit // it grew where it was not ASCII
 }
 
 // escapeNonASCII percent-encodes what is not ASCII, as browsers do.
@@ -63,8 +64,8 @@ func decodedPath(p string) (decoded string, ok bool) {
 		if !harmless(p) {
 			return "", false
 		}
-		next, err := url.PathUnescape(p)
-		if err != nil || next == p {
+		next := decodeOnce(p)
+		if next == p {
 			return p, true
 		}
 		p = next
@@ -72,26 +73,39 @@ func decodedPath(p string) (decoded string, ok bool) {
 	return "", false
 }
 
-// harmless says whether a path stays one however it is resolved: no control
-// characters or exotic spaces, no backslash, and no // at its beginning, now
-// or once its dot segments are gone (RFC 3986, 5.2.4).
+// decodeOnce decodes what is percent-encoded. A % that begins nothing stays,
+// and does not keep the rest from being decoded: lenient servers read it so.
+func decodeOnce(p string) string {
+	var b strings.Builder
+	for i := 0; i < len(p); i++ {
+		if p[i] == '%' && i+2 < len(p) {
+			if c, err := strconv.ParseUint(p[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(p[i])
+	}
+	return b.String()
+}
+
+// harmless says whether a path stays one however it is read: no control
+// characters or exotic spaces, no backslash, no // at its beginning, and no dot
+// segments. A browser resolves those before it asks for a page, so no page has
+// them; others decode first, and come to another path (/x%2fy/../logout).
 func harmless(p string) bool {
-	if strings.IndexFunc(p, func(r rune) bool {
+	if strings.HasPrefix(p, "//") || strings.IndexFunc(p, func(r rune) bool {
 		return r == '\\' || unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r)
 	}) >= 0 {
 		return false
 	}
-	var kept []string
-	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
-		switch segment {
-		case ".":
-		case "..":
-			kept = kept[:max(len(kept)-1, 0)]
-		default:
-			kept = append(kept, segment)
+	for segment := range strings.SplitSeq(p, "/") {
+		if segment == "." || segment == ".." {
+			return false
 		}
 	}
-	return len(kept) < 2 || kept[0] != ""
+	return true
 }
 
 // returnPath admits a path to go to after signing in or out: cleanPath, and
@@ -147,10 +161,20 @@ func (c *config) comeBack(r *http.Request) string {
 	return ""
 }
 
-// withReturn appends the return path to an address of ours.
+// withReturn adds the return path to an address of ours, which may have a
+// query and a fragment already.
 func withReturn(address, returnTo string) string {
 	if returnTo == "" {
 		return address
 	}
-	return address + "?return_to=" + url.QueryEscape(returnTo)
+	address, fragment, found := strings.Cut(address, "#")
+	separator := "?"
+	if strings.Contains(address, "?") {
+		separator = "&"
+	}
+	address += separator + "return_to=" + url.QueryEscape(returnTo)
+	if found {
+		address += "#" + fragment
+	}
+	return address
 }

@@ -82,6 +82,7 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	allow := strings.Join(sortedKeys(steps), ", ")
+	a.own[a.cfg.mount+path] = true
 	router.Any(path, func(c *gin.Context) {
 		if !a.live.Load() {
 			a.notFound(c)

@@ -302,9 +302,24 @@ func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error
 	return err
 }
 
+// drop takes back the cookie of a session that opens, though it may be over.
+func (k *sessions) drop(w http.ResponseWriter, r *http.Request) error {
+	record, _, err := k.home.load(w, r)
+	if err != nil || record == "" {
+		return err
+	}
+	return k.home.clear(w, r)
+}
+
 func (k *sessions) revoke(ctx context.Context, s *session) error {
 	// Not on the request's context: who hangs up is signed out all the same.
-	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now())
+	// The later of the two clocks, so that a floor made of such marks (see
+	// Revocations) covers this session too.
+	at := k.cfg.Now()
+	if s.issued.After(at) {
+		at = s.issued
+	}
+	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], at)
 }
 
 // revoke raises a watermark for as long as a session that it covers can live.

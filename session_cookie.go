@@ -3,6 +3,8 @@ package ginauth
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
@@ -109,11 +111,14 @@ func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string
 	return record, old, nil
 }
 
-// forget tells the browser to drop the cookies that it has.
+// forget tells the browser to drop the cookies that it has: the second one too,
+// if the browser has it or this very answer has set it.
 func (h *cookieHome) forget(w http.ResponseWriter, r *http.Request) {
-	h.jar.Expire(w.Header(), h.name)
-	if len(cookie.Values(r.Header, h.second(), 1)) > 0 {
-		h.jar.Expire(w.Header(), h.second())
+	out := w.Header()
+	h.jar.Expire(out, h.name)
+	set := func(line string) bool { return strings.HasPrefix(line, h.second()+"=") }
+	if len(cookie.Values(r.Header, h.second(), 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
+		h.jar.Expire(out, h.second())
 	}
 }
 

@@ -61,9 +61,10 @@ func takeKey(alg string) (key, error) {
 	spareKeys.Lock()
 	spares := spareKeys.byKind[kind]
 	if n := len(spares); n > 0 {
+		signer := spares[n-1] // now: the next key that is returned takes its place
 		spareKeys.byKind[kind] = spares[:n-1]
 		spareKeys.Unlock()
-		return key{id: randomString(8), alg: alg, signer: spares[n-1]}, nil
+		return key{id: randomString(8), alg: alg, signer: signer}, nil
 	}
 	spareKeys.Unlock()
 	signer, err := makeKey(kind)

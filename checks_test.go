@@ -1,0 +1,295 @@
+package ginauth_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+func TestHasGroup(t *testing.T) {
+	t.Parallel()
+	u := &ginauth.User{Groups: []string{"staff", "Admin"}}
+	for _, tt := range []struct {
+		name   string
+		groups []string
+		admits bool
+	}{
+		{"a group of the user's", []string{"staff"}, true},
+		{"one of several", []string{"nobody", "Admin"}, true},
+		{"another group", []string{"guests"}, false},
+		{"another case", []string{"admin"}, false},
+		{"a part of a name", []string{"staf"}, false},
+		{"the empty name", []string{""}, false},
+		{"no group at all", nil, false},
+	} {
+		if err := ginauth.HasGroup(tt.groups...)(u); (err == nil) != tt.admits {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	groups := []string{"guests"}
+	check := ginauth.HasGroup(groups...)
+	groups[0] = "staff"
+	if check(u) == nil {
+		t.Error("changing the arguments afterwards changed the check")
+	}
+}
+
+func TestVerifiedEmailDomain(t *testing.T) {
+	t.Parallel()
+	check := ginauth.VerifiedEmailDomain("example.com", "-example.com", "", "[127.0.0.1]", "example.com.", "exаmple.com")
+	for email, admits := range map[string]bool{
+		"ada@example.com":                            true,
+		"ADA@Example.COM":                            true,
+		"ada.l+tag@example.com":                      true,
+		"ada@mail.example.com":                       false,
+		"ada@evilexample.com":                        false,
+		"ada@example.com.evil.net":                   false,
+		"ada@evil.net@example.com":                   false,
+		"ada@example.com@evil.net":                   false,
+		`"ada@evil.net"@example.com`:                 false,
+		"ada@example.com>":                           false,
+		"<ada@example.com>":                          false,
+		"Ada <ada@example.com>":                      false,
+		"ada(comment)@example.com":                   false,
+		"ada@evil.net,bob@example.com":               false,
+		" ada@example.com":                           false,
+		"ada@example.com ":                           false,
+		"ada@example.com\n":                          false,
+		"ada@example.com\x00":                        false,
+		"ada\r\n@example.com":                        false,
+		"@example.com":                               false,
+		"ada@":                                       false,
+		"ada":                                        false,
+		"ada@example.com.":                           false,
+		"ada@-example.com":                           false,
+		"ada@[127.0.0.1]":                            false,
+		"ada@exаmple.com":                            false, // a Cyrillic a
+		"аda@example.com":                            false,
+		strings.Repeat("a", 254) + "@example.com":    false,
+		"ada@example.com/@evil.net":                  false,
+		"ada@example。com":                            false,
+		"ada=example.com@evil.net":                   false,
+		"ada%example.com@evil.net":                   false,
+		"ada@example.com?x@evil.net":                 false,
+		"ada@" + strings.Repeat("a.", 4) + "example": false,
+	} {
+		err := check(&ginauth.User{Email: email, EmailVerified: true})
+		if (err == nil) != admits {
+			t.Errorf("%q: %v", email, err)
+		}
+		if check(&ginauth.User{Email: email}) == nil {
+			t.Errorf("%q is admitted unverified", email)
+		}
+	}
+	if ginauth.VerifiedEmailDomain()(&ginauth.User{Email: "ada@example.com", EmailVerified: true}) == nil {
+		t.Error("without domains somebody is admitted")
+	}
+}
+
+func TestFromProvider(t *testing.T) {
+	t.Parallel()
+	u := &ginauth.User{Provider: "work"}
+	if ginauth.FromProvider("home", "work")(u) != nil || ginauth.FromProvider("home")(u) == nil || ginauth.FromProvider()(u) == nil ||
+		ginauth.FromProvider("Work")(u) == nil {
+		t.Error("FromProvider does not compare names exactly")
+	}
+}
+
+func TestAnyOf(t *testing.T) {
+	t.Parallel()
+	yes := func(*ginauth.User) error { return nil }
+	no := func(*ginauth.User) error { return errors.New("no") }
+	for _, tt := range []struct {
+		name   string
+		checks []ginauth.Check
+		admits bool
+	}{
+		{"no checks", nil, false},
+		{"one that admits", []ginauth.Check{yes}, true},
+		{"the last one admits", []ginauth.Check{no, no, yes}, true},
+		{"the first one admits", []ginauth.Check{yes, no}, true},
+		{"none admits", []ginauth.Check{no, no}, false},
+	} {
+		if err := ginauth.AnyOf(tt.checks...)(&ginauth.User{}); (err == nil) != tt.admits {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// hasClaimTests are about the claims of TestHasClaim's user.
+var hasClaimTests = []struct {
+	name   string
+	values []string
+	admits bool
+}{
+	{"text", nil, true}, {"text", []string{"red"}, true}, {"text", []string{"blue", "red"}, true},
+	{"text", []string{"Red"}, false}, {"text", []string{"re"}, false}, {"text", []string{""}, false},
+	{"number", nil, true}, {"number", []string{"3"}, true}, {"number", []string{"3.0"}, false}, {"number", []string{"03"}, false},
+	{"big", []string{"9007199254740993"}, true}, {"big", []string{"9007199254740992"}, false},
+	{"fraction", []string{"1.5"}, true}, {"fraction", []string{"1"}, false},
+	{"yes", nil, true}, {"yes", []string{"true"}, true}, {"yes", []string{"false"}, false}, {"yes", []string{"1"}, false},
+	{"no", nil, false}, {"no", []string{"false"}, true}, {"no", []string{"true"}, false},
+	{"empty", nil, false}, {"empty", []string{"x"}, false},
+	{"null", nil, false}, {"null", []string{"null"}, false}, {"null", []string{""}, false},
+	{"list", nil, true}, {"list", []string{"b"}, true}, {"list", []string{"7"}, true}, {"list", []string{"a b"}, false},
+	{"list", []string{"[a b]"}, false}, {"list", []string{"deep"}, false},
+	{"nothings", nil, false}, {"object", nil, true}, {"object", []string{"map[x:y]"}, false}, {"object", []string{"y"}, false},
+	{"absent", nil, false}, {"absent", []string{""}, false},
+}
+
+func TestHasClaim(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.KeepClaims = []string{"text", "number", "big", "fraction", "yes", "no", "empty", "null", "list", "nothings", "object", "absent"}
+		s.idp.EditIDToken(func(_, claims map[string]any) {
+			for name, value := range map[string]any{
+				"text": "red", "number": 3, "big": int64(9007199254740993), "fraction": 1.5, "yes": true, "no": false, "empty": "", "null": nil,
+				"list": []any{"a", "b", 7, []any{"deep"}}, "nothings": []any{}, "object": map[string]any{"x": "y"}, "secret": "not kept",
+			} {
+				claims[name] = value
+			}
+		})
+	})
+	for i, tt := range hasClaimTests {
+		s.engine.GET(fmt.Sprint("/check/", i), s.auth.RequireAuth(ginauth.HasClaim(tt.name, tt.values...)), s.count)
+	}
+	s.engine.GET("/unkept", s.auth.RequireAuth(ginauth.HasClaim("secret")), s.count)
+	s.signIn()
+	for i, tt := range hasClaimTests {
+		ran := s.ran.Load()
+		p := s.ask("GET", fmt.Sprint("/check/", i), fetches...)
+		if tt.admits && (p.Status != http.StatusOK || s.ran.Load() != ran+1) {
+			t.Errorf("HasClaim(%q, %q): %d %s", tt.name, tt.values, p.Status, p.Text())
+		}
+		if !tt.admits && (p.Status != http.StatusForbidden || s.ran.Load() != ran) {
+			t.Errorf("HasClaim(%q, %q) is met: %d %s", tt.name, tt.values, p.Status, p.Text())
+		}
+	}
+	if strings.Contains(s.logs.String(), "KeepClaims") {
+		t.Errorf("a claim that is kept, or would be, is called not kept: %s", s.logs)
+	}
+	s.wantError(s.ask("GET", "/unkept", fetches...), ginauth.Forbidden)
+	if got := s.logs.String(); !strings.Contains(got, `HasClaim(\"secret\") can admit nobody`) || !strings.Contains(got, `add \"secret\" to Options.KeepClaims`) {
+		t.Errorf("the log does not say what to add: %s", got)
+	}
+}
+
+// A Check that refuses is answered with 403, never with a trip to the login,
+// which would come back here for ever; and the browser is not told why.
+func TestChecksRefuse(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Providers = append(o.Providers, client("other", startIDP(t, authtest.Config{})))
+	})
+	secret := errors.New("owes 100 florins")
+	checks := map[string]ginauth.Check{
+		"HasGroup":                  ginauth.HasGroup("admin"),
+		"HasClaim":                  ginauth.HasClaim("level", "3"),
+		"VerifiedEmailDomain":       ginauth.VerifiedEmailDomain("example.com"),
+		"FromProvider":              ginauth.FromProvider("other"),
+		"AnyOf":                     ginauth.AnyOf(ginauth.HasGroup("admin"), ginauth.FromProvider("other")),
+		"AnyOf of nothing":          ginauth.AnyOf(),
+		"an own function":           func(u *ginauth.User) error { return fmt.Errorf("%s: %w", u.Subject, secret) },
+		"an own function in AnyOf":  ginauth.AnyOf(func(*ginauth.User) error { return secret }),
+		"a function that panics":    func(*ginauth.User) error { panic(secret) },
+		"a panic with nothing":      func(*ginauth.User) error { panic(http.ErrAbortHandler) },
+		"a panic inside AnyOf":      ginauth.AnyOf(func(*ginauth.User) error { panic(secret) }, func(*ginauth.User) error { return nil }),
+		"a nil function":            nil,
+		"an *Error without a code":  func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.Forbidden} },
+		"a typed nil in the middle": func(u *ginauth.User) error { var m map[string]int; m[u.Subject] = 1; return nil },
+	}
+	for name, check := range checks {
+		path := "/" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "*", "")
+		s.engine.Any(path, s.auth.RequireAuth(func(*ginauth.User) error { return nil }, check), s.count)
+	}
+	s.asUser(&ginauth.User{Subject: "eve", Email: "eve@example.com", Groups: []string{"staff"}})
+	for name := range checks {
+		path := "/" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "*", "")
+		for _, header := range [][]string{navigates, fetches, plus(fetches, "HX-Request", "true"), upgrades} {
+			p := s.ask("GET", path, header...)
+			s.wantError(p, ginauth.Forbidden)
+			if p.Header.Get("Location") != "" || p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "florins") {
+				t.Errorf("%s: %v %s", name, p.Header, p.Text())
+			}
+		}
+	}
+	if n := s.ran.Load(); n != 0 {
+		t.Errorf("%d protected handlers ran", n)
+	}
+	if !strings.Contains(s.logs.String(), "florins") || !strings.Contains(s.logs.String(), "panicked") {
+		t.Errorf("the log does not say why: %s", s.logs)
+	}
+	if s.user() == nil {
+		t.Error("a refusal ended the session")
+	}
+}
+
+// A Check may say how it failed: that a database is down is not the user's
+// fault.
+func TestChecksMayHaveACode(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	down := &ginauth.Error{Code: ginauth.StoreUnavailable, Reason: "the staff list cannot be read"}
+	s.engine.GET("/staff", s.auth.RequireAuth(func(*ginauth.User) error { return down }), s.count)
+	s.as("ada")
+	s.wantError(s.ask("GET", "/staff", fetches...), ginauth.StoreUnavailable)
+	if down.Op != "" || down.Provider != "" {
+		t.Errorf("the application's own error was changed: %+v", down)
+	}
+	if s.ran.Load() != 0 {
+		t.Error("the handler ran")
+	}
+}
+
+func TestChecksRunInOrderAndAllMustAdmit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	var asked []string
+	check := func(name string, err error) ginauth.Check {
+		return func(*ginauth.User) error { asked = append(asked, name); return err }
+	}
+	checks := []ginauth.Check{check("a", nil), check("b", errors.New("no")), check("c", nil)}
+	s.engine.GET("/abc", s.auth.RequireAuth(checks...), s.count)
+	checks[1] = check("another", nil) // too late
+	s.as("ada")
+	s.wantError(s.ask("GET", "/abc", fetches...), ginauth.Forbidden)
+	if got := strings.Join(asked, ""); got != "ab" {
+		t.Errorf("asked %q, want a and b", got)
+	}
+	asked = nil
+	s.browser = s.newBrowser()
+	if p := s.ask("GET", "/abc", fetches...); p.Status != http.StatusUnauthorized || asked != nil {
+		t.Errorf("checks were asked about nobody: %d %q", p.Status, asked)
+	}
+}
+
+// The application's own page is shown instead of ours, and still nothing runs.
+func TestOnErrorAnswersRefusals(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, err *ginauth.Error) {
+			if c.Query("own") != "" {
+				c.String(err.Status(), "our own page for %s", err.Code)
+			}
+		}
+	})
+	s.engine.NoRoute(s.auth.RequireAuth(), s.count)
+	for _, path := range []string{"/me", "/nowhere"} {
+		p := s.ask("GET", path, fetches...)
+		s.wantError(p, ginauth.Unauthenticated) // the hook wrote nothing: the built-in answer
+		p = s.ask("GET", path+"?own=1", fetches...)
+		if p.Status != http.StatusUnauthorized || p.Text() != "our own page for unauthenticated" {
+			t.Errorf("%s: %d %q", path, p.Status, p.Text())
+		}
+	}
+	if s.ran.Load() != 0 {
+		t.Error("a protected handler ran")
+	}
+}

@@ -1,0 +1,198 @@
+// Command example is a Gin application that people sign in to. It needs
+// nothing but Go: an identity provider with a few people to sign in as runs in
+// the same process.
+//
+//	go run ./example
+//
+// Real providers join by environment, each with the redirect URI that is
+// printed at the start:
+//
+//	GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET
+//	GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET
+//	OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET
+//
+// ADDR is the address to listen on (default localhost:8080), BASE_URL the one
+// that browsers use (default http://ADDR), SESSION_KEYS the secrets that seal
+// the cookies, separated by commas.
+package main
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/providers"
+)
+
+//go:embed pages.html style.css
+var files embed.FS
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "example:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	addr := env("ADDR", "localhost:8080")
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%w\nIf another program listens there, choose another port: ADDR=localhost:8081 go run ./example", err)
+	}
+	base := env("BASE_URL", "http://"+publicHost(addr, listener))
+	list, closeDemo, err := allProviders(base)
+	if err != nil {
+		return err
+	}
+	defer closeDemo()
+	app, err := newApp(base, list)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: app, ReadHeaderTimeout: 10 * time.Second}
+	closed := make(chan error, 1)
+	context.AfterFunc(ctx, func() {
+		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		closed <- server.Shutdown(patience)
+	})
+	fmt.Printf("\nopen %s\n\n", base)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-closed
+}
+
+// newApp is the application: this is the part to copy.
+func newApp(base string, list []ginauth.Provider) (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	app := gin.New()
+	app.SetHTMLTemplate(template.Must(template.ParseFS(files, "pages.html")))
+	// A provider's answer brings a code in the query: it has no place in a log.
+	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.Recovery(), headers)
+
+	opts := ginauth.Options{
+		BaseURL:    base,
+		Providers:  list,
+		KeepClaims: []string{"*"}, // so that /profile can show them; most applications keep none
+		Hooks:      ginauth.Hooks{OnError: forbidden},
+	}
+	if keys := os.Getenv("SESSION_KEYS"); keys != "" {
+		opts.Keys = strings.Split(keys, ",")
+	}
+	// Mount adds /login, /authorize and /logout.
+	auth, err := ginauth.Mount(app, opts)
+	if err != nil {
+		return nil, err
+	}
+	app.StaticFileFS("/style.css", "style.css", http.FS(files))
+
+	// A page for everybody, which knows who is signed in, if anybody is.
+	app.GET("/", auth.LoadUser(), func(c *gin.Context) {
+		show(c, http.StatusOK, "home", gin.H{"Login": auth.LoginURL("", "/")})
+	})
+	// A page for everybody who is signed in; others are sent to the login, and
+	// come back here.
+	app.GET("/profile", auth.RequireAuth(), profile)
+	// A page for one group; others get 403.
+	app.GET("/admin", auth.RequireAuth(ginauth.HasGroup("admin")), func(c *gin.Context) {
+		show(c, http.StatusOK, "admin", gin.H{})
+	})
+	return app, nil
+}
+
+func profile(c *gin.Context) {
+	claims, err := ginauth.Claims[map[string]any](c)
+	if err != nil {
+		_ = c.AbortWithError(http.StatusInternalServerError, err)
+		return
+	}
+	text, _ := json.MarshalIndent(claims, "", "  ")
+	show(c, http.StatusOK, "profile", gin.H{"Claims": string(text)})
+}
+
+// forbidden answers for a check that said no, in the application's own words.
+// It writes nothing for other failures: they get the built-in page.
+func forbidden(c *gin.Context, e *ginauth.Error) {
+	if e.Code == ginauth.Forbidden {
+		c.Header("Content-Security-Policy", policy) // in place of the stricter one of built-in answers
+		show(c, e.Status(), "forbidden", gin.H{})
+	}
+}
+
+func show(c *gin.Context, status int, page string, data gin.H) {
+	data["User"] = ginauth.CurrentUser(c)
+	c.HTML(status, page, data)
+}
+
+// policy lets pages load their own style, and people's pictures: over https,
+// or from the built-in provider.
+const policy = "default-src 'none'; style-src 'self'; img-src https: http://127.0.0.1:*; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func headers(c *gin.Context) {
+	c.Header("Content-Security-Policy", policy)
+	c.Header("Referrer-Policy", "same-origin")
+	c.Header("X-Content-Type-Options", "nosniff")
+}
+
+// allProviders are the built-in one, unless others can reach the application
+// (it asks nobody for a password), and those of the environment.
+func allProviders(base string) (list []ginauth.Provider, closeDemo func(), err error) {
+	closeDemo = func() {}
+	if u, err := url.Parse(base); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
+		demo, err := authtest.Start(authtest.Config{ClientName: "the ginauth example"})
+		if err != nil {
+			return nil, nil, err
+		}
+		p := demo.Client("demo")
+		p.DisplayName = "Demo provider"
+		list, closeDemo = append(list, p), demo.Close
+		slog.Info("a provider to try this with has started; it asks for no password", "issuer", demo.Issuer)
+	}
+	if id := os.Getenv("GOOGLE_CLIENT_ID"); id != "" {
+		list = append(list, providers.Google(id, os.Getenv("GOOGLE_CLIENT_SECRET")))
+	}
+	if id := os.Getenv("GITHUB_CLIENT_ID"); id != "" {
+		list = append(list, providers.GitHub(id, os.Getenv("GITHUB_CLIENT_SECRET")))
+	}
+	if issuer := os.Getenv("OIDC_ISSUER"); issuer != "" {
+		list = append(list, providers.OIDC("oidc", issuer, os.Getenv("OIDC_CLIENT_ID"), os.Getenv("OIDC_CLIENT_SECRET")))
+	}
+	return list, closeDemo, nil
+}
+
+// publicHost is how browsers on this machine reach a listener.
+func publicHost(addr string, listener net.Listener) string {
+	host, _, _ := net.SplitHostPort(addr)
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	if host == "" {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}

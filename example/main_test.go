@@ -1,0 +1,115 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+// start serves the example with its built-in provider.
+func start(t *testing.T) (base string, browser *authtest.Browser) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	base = "http://" + publicHost("localhost:0", server.Listener)
+	list, closeDemo, err := allProviders(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closeDemo)
+	app, err := newApp(base, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = app
+	server.Start()
+	t.Cleanup(server.Close)
+	browser = authtest.NewBrowser()
+	t.Cleanup(browser.Close)
+	return base, browser
+}
+
+// must returns a function that fails the test unless a page came with that
+// status and has texts.
+func must(t *testing.T) func(p *authtest.Page, err error) func(status int, texts ...string) *authtest.Page {
+	return func(p *authtest.Page, err error) func(int, ...string) *authtest.Page {
+		return func(status int, texts ...string) *authtest.Page {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Status != status {
+				t.Errorf("%s: status %d, want %d", p.URL, p.Status, status)
+			}
+			for _, text := range texts {
+				if !strings.Contains(p.Text(), text) {
+					t.Errorf("%s does not say %q:\n%s", p.URL, text, p.Text())
+				}
+			}
+			return p
+		}
+	}
+}
+
+func TestExample(t *testing.T) {
+	base, b := start(t)
+	page := must(t)
+
+	home := page(b.Get(base))(http.StatusOK, "Nobody is signed in")
+	people := page(b.ClickLink(home, "Sign in"))(http.StatusOK, "Grace Hopper", "the ginauth example")
+	home = page(b.SubmitForm(people, "Grace Hopper", nil))(http.StatusOK, "Hello, Grace Hopper!")
+	if home.URL.Path != "/" {
+		t.Errorf("landed on %s", home.URL)
+	}
+
+	profile := page(b.ClickLink(home, "Profile"))(http.StatusOK, "grace@example.com (verified)", "/avatar/grace.svg", "&#34;preferred_username&#34;: &#34;grace&#34;")
+	for _, p := range []*authtest.Page{home, profile} {
+		if csp := p.Header.Get("Content-Security-Policy"); csp != policy {
+			t.Errorf("%s: Content-Security-Policy is %q", p.URL, csp)
+		}
+	}
+	refused := page(b.ClickLink(profile, "Admin"))(http.StatusForbidden, "Only the group", "Grace Hopper is not in it")
+	if csp := refused.Header.Get("Content-Security-Policy"); csp != policy {
+		t.Errorf("403: Content-Security-Policy is %q", csp)
+	}
+
+	page(b.SubmitForm(refused, "Sign out", nil))(http.StatusOK, "Nobody is signed in")
+	people = page(b.Get(base+"/admin"))(http.StatusOK, "Ada Lovelace")
+	admin := page(b.SubmitForm(people, "Ada Lovelace", nil))(http.StatusOK, "You see this page because")
+	if admin.URL.Path != "/admin" {
+		t.Errorf("landed on %s, not on the page that was asked for", admin.URL)
+	}
+}
+
+func TestProvidersOfTheEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "s", "GITHUB_CLIENT_ID": "h", "GITHUB_CLIENT_SECRET": "s",
+		"OIDC_ISSUER": "https://login.corp.example", "OIDC_CLIENT_ID": "c", "OIDC_CLIENT_SECRET": "s",
+	} {
+		t.Setenv(name, value)
+	}
+	base, b := start(t)
+	must(t)(b.Get(base+"/login"))(http.StatusOK, "Demo provider", "Google", "GitHub", "oidc")
+}
+
+// Where others can reach it, nobody signs in without a password.
+func TestTheBuiltInProviderStaysOnLoopback(t *testing.T) {
+	for base, want := range map[string]int{
+		"http://localhost:8080": 1, "http://127.0.0.1:8080": 1, "https://app.example.com": 0, "https://localhost.example.com": 0,
+	} {
+		list, closeDemo, err := allProviders(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeDemo()
+		if len(list) != want {
+			t.Errorf("%s: %d providers, want %d", base, len(list), want)
+		}
+	}
+	if _, err := newApp("https://app.example.com", []ginauth.Provider{}); err == nil {
+		t.Error("the example started without any provider")
+	}
+}

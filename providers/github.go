@@ -1,0 +1,151 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// GitHub is "Sign in with GitHub", for an OAuth app
+// (https://github.com/settings/developers) or a GitHub App. A GitHub App needs
+// the account permission "Email addresses: read" to learn verified addresses.
+//
+// User.Subject is the account's number. User.Username, the login, can be
+// renamed, and then be taken by somebody else. The e-mail address is the
+// primary one, private or not; see GitHubProfile for when it is verified.
+//
+// On a GitHub Enterprise Server the addresses are others, and so are the people:
+//
+//	github.AuthorizeURL = "https://HOST/login/oauth/authorize"
+//	github.TokenURL = "https://HOST/login/oauth/access_token"
+//	github.Profile = providers.GitHubProfile("https://HOST/api/v3")
+//	github.Namespace = "https://HOST/login/oauth"
+//	github.ResponseIssuer = "https://HOST/login/oauth"
+func GitHub(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "github", DisplayName: "GitHub",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
+		// describes the two endpoints, the secret in the form, PKCE (S256, since
+		// July 2025) and the parameters. The token endpoint answers with JSON only
+		// if it is asked for, and with errors under status 200: every ginauth
+		// client asks, and looks for an error whatever the status.
+		AuthorizeURL: "https://github.com/login/oauth/authorize",
+		TokenURL:     "https://github.com/login/oauth/access_token",
+		AuthMethod:   "client_secret_post",
+		LoginParams:  []string{"login", "prompt", "allow_signup"},
+
+		// What GitHub calls itself in its answers (RFC 9207): compared if it comes,
+		// since older servers leave it out. GitHub issues no ID tokens; should it
+		// ever, this is their issuer, and stored ids stay what they are.
+		// https://docs.github.com/en/apps/github-authentication-discovery-endpoints
+		ResponseIssuer: "https://github.com/login/oauth",
+		Namespace:      "https://github.com/login/oauth",
+
+		// The public profile needs no scope (read:user would add the plan, the
+		// number of private repositories and the like).
+		// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
+		Scopes: []string{"user:email"},
+
+		// https://docs.github.com/en/rest/users/users#get-the-authenticated-user
+		Profile:    GitHubProfile("https://api.github.com"),
+		ClaimPaths: map[string]string{"sub": "id", "preferred_username": "login", "picture": "avatar_url"},
+	}
+}
+
+// GitHubProfile reads the profile of who signed in from GitHub's API at that
+// address. It is what GitHub uses, exported for other addresses.
+//
+// The claims are those of GET /user as GitHub sends them, except: name is the
+// login for people who gave no name; email is the primary address, which GET
+// /user has only if it is public, and email_verified says whether GitHub
+// verified it. Where the list of addresses may not be read (without the scope
+// user:email), email is the public one, unverified.
+//
+// No API version is asked for (X-GitHub-Api-Version): GitHub answers 400 to one
+// that it has retired, and a sign-in should not end on such a day.
+func GitHubProfile(api string) func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
+	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
+		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: api + "/user"})
+		if err != nil {
+			return nil, err
+		}
+		if name, _ := claims["name"].(string); name == "" {
+			claims["name"] = claims["login"]
+		}
+		claims["email_verified"] = false
+		if !mayReadEmails(token) {
+			return claims, nil
+		}
+		primary, err := primaryEmail(ctx, client, api+"/user/emails?per_page=100")
+		if err != nil {
+			return nil, err
+		}
+		if primary != nil {
+			claims["email"], claims["email_verified"] = primary["email"], primary["verified"] == true
+		}
+		return claims, nil
+	}
+}
+
+// mayReadEmails says whether asking for the addresses makes sense: with the
+// scope, or without any, since the token of a GitHub App has permissions and
+// no scopes.
+func mayReadEmails(token *oauth2.Token) bool {
+	granted, _ := token.Extra("scope").(string)
+	scopes := strings.FieldsFunc(granted, func(r rune) bool { return r == ',' || r == ' ' })
+	return len(scopes) == 0 || slices.Contains(scopes, "user:email") || slices.Contains(scopes, "user")
+}
+
+// primaryEmail returns the primary address's entry, or nil if there is none or
+// the addresses may not be read. Of several addresses no other counts: the
+// person did not choose it.
+// https://docs.github.com/en/rest/users/emails#list-email-addresses-for-the-authenticated-user
+func primaryEmail(ctx context.Context, client *http.Client, address string) (map[string]any, error) {
+	body, err := get(ctx, client, address)
+	if e, ok := errors.AsType[*fetch.Error](err); ok && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := strictjson.Array(body)
+	if err != nil {
+		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "e-mail addresses", Detail: "answered unusable JSON", Err: err}
+	}
+	for _, item := range list {
+		if entry, ok := item.(map[string]any); ok && entry["primary"] == true {
+			return entry, nil
+		}
+	}
+	return nil, nil
+}
+
+// get is for answers that are lists; for objects there is fetch.JSON.
+func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, &fetch.Error{Kind: fetch.Status, Op: "e-mail addresses", Host: req.URL.Host, Status: resp.StatusCode,
+			Detail: fmt.Sprintf("answered with status %d", resp.StatusCode)}
+	}
+	return fetch.Read(resp, "e-mail addresses", fetch.MaxBody)
+}
