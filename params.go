@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -151,8 +152,11 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 		}
 		passed[name] = v
 	}
-	a.acr = passed["acr_values"]
-	if v, there := passed["max_age"]; there {
+	asked := map[string]string{}
+	maps.Copy(asked, c.provider.AuthParams)
+	maps.Copy(asked, passed)
+	a.acr = asked["acr_values"]
+	if v, there := asked["max_age"]; there {
 		n, err := strconv.ParseInt(v, 10, 32)
 		if err != nil || n < 0 {
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
