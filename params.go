@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
@@ -146,7 +147,7 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 			continue
 		}
 		v := values[0]
-		if len(values) > 1 || len(v) > passedLimit || strings.IndexFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
+		if len(values) > 1 || len(v) > passedLimit || strings.ContainsFunc(v, unicode.IsControl) {
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name,
 				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
 		}
@@ -157,13 +158,18 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 	maps.Copy(asked, passed)
 	a.acr = asked["acr_values"]
 	if v, there := asked["max_age"]; there {
-		n, err := strconv.ParseInt(v, 10, 32)
-		if err != nil || n < 0 {
+		var ok bool
+		if a.maxAge, ok = seconds(v); !ok {
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
 		}
-		a.maxAge = int(n)
 	}
 	return passed, nil
+}
+
+// seconds reads a max_age.
+func seconds(text string) (n int, ok bool) {
+	v, err := strconv.ParseUint(text, 10, 31)
+	return int(v), err == nil
 }
 
 // issuedAt is the ID token's iat; zero where there is none.

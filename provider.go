@@ -78,7 +78,9 @@ type Provider struct {
 
 	// LoginParams names the parameters that a request to /login/<Name> may
 	// pass on, in place of AuthParams': prompt, login_hint, ui_locales,
-	// max_age, acr_values, … Values have at most 256 bytes. Default: none.
+	// max_age, acr_values, … Values have at most 256 bytes. max_age and
+	// acr_values may be in one of the two alone: people could ask for less
+	// than the application does. Default: none.
 	LoginParams []string
 
 	// ResponseMode is "query" or "form_post" (OAuth 2.0 Form Post Response
