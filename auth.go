@@ -3,6 +3,7 @@ package ginauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -28,6 +29,10 @@ type Auth struct {
 	live     atomic.Bool     // false until Mount has registered every route
 	own      map[string]bool // our routes, as Gin names them
 }
+
+// Format prints the providers' names, whatever the verb: with some verbs fmt
+// follows pointers as far as the secrets.
+func (a *Auth) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Auth%q", a.order) }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {

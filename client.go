@@ -60,12 +60,23 @@ type failure struct {
 	wait  time.Duration
 }
 
+func newFailure(err error, now time.Time, wait time.Duration) *failure {
+	return &failure{err: err, until: now.Add(wait), wait: wait}
+}
+
+// holds says whether the moment is not over. One that would last longer than
+// was meant is over: the clock was put back.
+func (f *failure) holds(now time.Time) bool {
+	left := f.until.Sub(now)
+	return 0 < left && left <= f.wait
+}
+
 func newClient(p Provider, cfg *config, h *http.Client) *client {
 	c := &client{provider: p, cfg: cfg, http: h, redirectURI: cfg.url(cfg.mount + "/authorize/" + p.Name)}
 	if !c.discovers() {
 		m, err := c.assemble(nil)
 		if err != nil { // cannot be: check has seen every address
-			c.failed.Store(&failure{err: err, until: cfg.Now().AddDate(100, 0, 0)})
+			c.failed.Store(newFailure(err, cfg.Now(), 100*365*24*time.Hour))
 		}
 		c.meta.Store(m)
 	}
@@ -105,7 +116,7 @@ func (c *client) metadata(ctx context.Context) (*metadata, error) {
 	if m != nil && (!c.discovers() || now.Sub(m.fetched) < metadataAge) {
 		return m, nil
 	}
-	if f := c.failed.Load(); f != nil && now.Before(f.until) {
+	if f := c.failed.Load(); f != nil && f.holds(now) {
 		if m != nil {
 			return m, nil
 		}
@@ -135,12 +146,11 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 		c.failed.Store(nil)
 		return m, nil
 	}
-	f := &failure{err: err, wait: time.Second}
+	wait := time.Second
 	if before := c.failed.Load(); before != nil {
-		f.wait = min(2*before.wait, retryMost)
+		wait = min(2*before.wait, retryMost)
 	}
-	f.until = c.cfg.Now().Add(f.wait)
-	c.failed.Store(f)
+	c.failed.Store(newFailure(err, c.cfg.Now(), wait))
 	if c.meta.Load() != nil { // nobody waits for this one: say it here
 		c.cfg.Logger.Warn("ginauth: metadata could not be renewed; what is known stays in use", "provider", c.provider.Name, "error", err)
 	}

@@ -1,5 +1,491 @@
 package ginauth_test
 
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/seal"
+)
+
 func faultsC() []fault {
-	return []fault{}
+	return []fault{
+		{"C1_redirect", c1Redirect},
+		{"C2_one_post_per_code", c2OnePost},
+		{"C3_auth_methods", c3AuthMethods},
+		{"C4_odd_characters_in_the_secret", c4OddSecrets},
+		{"C5_errors", c5Errors},
+		{"C6_other_statuses", c6Statuses},
+		{"C7_content_type", c7ContentType},
+		{"C8_token_type", c8TokenType},
+		{"C9_access_token_missing", c9AccessToken},
+		{"C10_access_token_with_odd_characters", c10AccessTokenCharacters},
+		{"C11_duplicate_members", c11Duplicates},
+		{"C12_expires_in", c12ExpiresIn},
+		{"C13_no_id_token", c13NoIDToken},
+		{"C14_id_token_no_text", c14IDTokenType},
+		{"C15_not_json", c15NotJSON},
+		{"C16_too_large_or_too_slow", c16Limits},
+		{"C17_gzip", c17Gzip},
+		{"C18_tls", c18TLS},
+		{"C19_scope_lacks_something", c19Scope},
+		{"C20_refresh_token_is_not_kept", c20RefreshToken},
+		{"C21_the_request", c21Request},
+		{"C22_answer_that_quotes_secrets", c22Echo},
+		{"C24_encrypted_id_token", c24Encrypted},
+		{"C25_cookies", c25Cookies},
+	}
+}
+
+// editAnswer lets change rewrite the answer of an endpoint.
+func editAnswer(s *site, e authtest.Endpoint, change func(a *answer)) {
+	s.idp.Handle(e, func(w http.ResponseWriter, r *http.Request) {
+		own := httptest.NewRecorder()
+		s.idp.Default(e).ServeHTTP(own, r)
+		a := &answer{status: own.Code, media: own.Header().Get("Content-Type"), body: own.Body.String()}
+		change(a)
+		for name, values := range a.header {
+			w.Header()[name] = values
+		}
+		answers(a.status, a.media, a.body)(w, r)
+	})
+}
+
+type answer struct {
+	status      int
+	media, body string
+	header      http.Header
+}
+
+// answerCase is a change of the token answer, and what comes of it: "" if the
+// sign-in works all the same.
+type answerCase struct {
+	name   string
+	code   ginauth.Code
+	reason string
+	change func(a *answer)
+}
+
+func answerCases(t *testing.T, change func(s *site, o *ginauth.Options), cases []answerCase) {
+	t.Helper()
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, change)
+			editAnswer(s, authtest.Token, tt.change)
+			if tt.code == "" {
+				s.accepts(t, "/login/demo")
+				return
+			}
+			s.refuses(t, "/login/demo", tt.code, tt.reason, 1)
+		})
+	}
+}
+
+// member replaces a member of the token answer; value is JSON, "" takes it away.
+func member(name string, code ginauth.Code, reason, key, value string) answerCase {
+	return answerCase{name, code, reason, func(a *answer) { a.body = replaced(a.body, key, value) }}
+}
+
+// replaced writes a member of a flat JSON object anew.
+func replaced(object, key, value string) string {
+	var members []string
+	for m := range strings.SplitSeq(strings.Trim(object, "{}"), ",") {
+		if !strings.HasPrefix(m, `"`+key+`":`) {
+			members = append(members, m)
+		}
+	}
+	if value != "" {
+		members = append(members, `"`+key+`":`+value)
+	}
+	return "{" + strings.Join(members, ",") + "}"
+}
+
+func c1Redirect(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			s.idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.idp.EvilURL(), status) })
+			s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "redirect", 1)
+			if n := s.idp.EvilRequests(); n != 0 {
+				t.Errorf("the redirect was followed %d times", n)
+			}
+		})
+	}
+}
+
+func c2OnePost(t *testing.T) {
+	impatient := func(_ *site, o *ginauth.Options) { o.HTTPClient = quick(time.Second) }
+	for name, tt := range map[string]struct {
+		code ginauth.Code
+		set  func(idp *authtest.Provider)
+	}{
+		"400": {ginauth.BadTokenResponse, func(idp *authtest.Provider) { idp.Handle(authtest.Token, answers(400, "text/plain", "no")) }},
+		"401": {ginauth.ProviderMisconfigured, func(idp *authtest.Provider) {
+			idp.Handle(authtest.Token, answers(401, "application/json", `{"error":"invalid_client"}`))
+		}},
+		"500":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.ServerError) }},
+		"503":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Down) }},
+		"a hang":  {ginauth.ProviderTimeout, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Hanging) }},
+		"a reset": {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Resetting) }},
+		"invalid_code": {ginauth.CodeRejected, func(idp *authtest.Provider) {
+			idp.Handle(authtest.Token, answers(400, "application/json", `{"error":"invalid_grant"}`))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, impatient)
+			s.signIn() // so that the next request goes over a connection that was used before
+			s.browser = s.newBrowser()
+			tt.set(s.idp)
+			callback := s.begin("/login/demo")
+			p := s.finish(callback)
+			s.failsClosed(t, p, closed{code: tt.code, tokens: 2})
+			again := s.finish(callback)
+			s.failsClosed(t, again, closed{code: ginauth.StateInvalid, tokens: 2})
+		})
+	}
+}
+
+func c3AuthMethods(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		offered any
+		want    string // how the client authenticated; "" if the configuration does not do
+	}{
+		{"not said", nil, "basic"},
+		{"an empty list", []string{}, "basic"},
+		{"basic and post", []string{"client_secret_post", "client_secret_basic"}, "basic"},
+		{"post alone", []string{"client_secret_post"}, "post"},
+		{"post and more", []string{"private_key_jwt", "client_secret_post"}, "post"},
+		{"none alone", []string{"none"}, ""},
+		{"private_key_jwt alone", []string{"private_key_jwt"}, ""},
+		{"client_secret_jwt alone", []string{"client_secret_jwt", "tls_client_auth"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			s.idp.EditMetadata(func(m map[string]any) { put(m, "token_endpoint_auth_methods_supported", tt.offered) })
+			if tt.want == "" {
+				p := s.get("/login/demo")
+				s.failsClosed(t, p, closed{code: ginauth.ProviderMisconfigured})
+				if err := s.auth.Warm(t.Context()); !errors.Is(err, ginauth.ProviderMisconfigured) || !strings.Contains(err.Error(), "AuthMethod") {
+					t.Errorf("Warm says %v", err)
+				}
+				return
+			}
+			s.accepts(t, "/login/demo")
+			if got := authenticated(s.idp.LastRequest(authtest.Token)); got != tt.want || s.idp.Count(authtest.Token) != 1 {
+				t.Errorf("the client authenticated by %s, in %d requests", got, s.idp.Count(authtest.Token))
+			}
+		})
+	}
+	t.Run("none, by hand", func(t *testing.T) {
+		t.Parallel()
+		s := siteOf(t, authtest.Config{Public: true}, nil)
+		s.idp.EditMetadata(func(m map[string]any) { m["token_endpoint_auth_methods_supported"] = []string{"none"} })
+		s.accepts(t, "/login/demo")
+		r := s.idp.LastRequest(authtest.Token)
+		if got := authenticated(r); got != "none" || len(r.Form.Get("code_verifier")) < 43 {
+			t.Errorf("the client authenticated by %s, with verifier %q", got, r.Form.Get("code_verifier"))
+		}
+	})
+	t.Run("post by hand, whatever the metadata says", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].AuthMethod = "client_secret_post" })
+		s.idp.EditMetadata(func(m map[string]any) { m["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic"} })
+		s.accepts(t, "/login/demo")
+		if got := authenticated(s.idp.LastRequest(authtest.Token)); got != "post" {
+			t.Errorf("the client authenticated by %s", got)
+		}
+	})
+}
+
+// authenticated says how a token request authenticated the client.
+func authenticated(r authtest.Request) string {
+	basic, secret := r.Header.Get("Authorization") != "", r.Form.Has("client_secret")
+	switch {
+	case basic && (secret || r.Form.Has("client_id")):
+		return "two ways"
+	case basic:
+		return "basic"
+	case secret:
+		return "post"
+	}
+	return "none"
+}
+
+func c4OddSecrets(t *testing.T) {
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		for _, odd := range []string{"a:b", "50%", "a+b", "a&b=c", "caf\u00e9 au lait", "%41", `q"u'o\te`, "/?#[]@!$'()*;,~"} {
+			t.Run(method+" "+odd, func(t *testing.T) {
+				t.Parallel()
+				config := authtest.Config{ClientID: "id " + odd + " id", ClientSecret: "a secret " + odd + " of some length"}
+				s := siteOf(t, config, func(_ *site, o *ginauth.Options) { o.Providers[0].AuthMethod = method })
+				s.accepts(t, "/login/demo")
+			})
+		}
+	}
+	t.Run("form-encoded before base64", func(t *testing.T) {
+		t.Parallel()
+		s := siteOf(t, authtest.Config{ClientID: "a:b", ClientSecret: "50% & more é"}, nil)
+		s.accepts(t, "/login/demo")
+		r := http.Request{Header: s.idp.LastRequest(authtest.Token).Header}
+		id, secret, _ := r.BasicAuth()
+		if id != "a%3Ab" || secret != "50%25+%26+more+%C3%A9" {
+			t.Errorf("sent %q and %q", id, secret)
+		}
+	})
+}
+
+func c5Errors(t *testing.T) {
+	says := func(name string, code ginauth.Code, status int, body string) answerCase {
+		return answerCase{name, code, "the token endpoint answered", func(a *answer) { a.status, a.body = status, body }}
+	}
+	answerCases(t, nil, []answerCase{
+		says("200 with an error", ginauth.ProviderError, 200, `{"error":"slow_down"}`),
+		says("200 with an error and a token", ginauth.ProviderError, 200, `{"error":"slow_down","access_token":"abc","token_type":"bearer"}`),
+		{"200 with an error that is an object, beside a token", ginauth.BadTokenResponse, "error", func(a *answer) {
+			a.body = replaced(a.body, "error", `{"message":"no"}`)
+		}},
+		{"200 with an error that is null", "", "", func(a *answer) { a.body = replaced(a.body, "error", "null") }},
+		says("invalid_grant", ginauth.CodeRejected, 400, `{"error":"invalid_grant"}`),
+		says("GitHub's invalid_grant", ginauth.CodeRejected, 200, `{"error":"bad_verification_code"}`),
+		says("invalid_client", ginauth.ProviderMisconfigured, 401, `{"error":"invalid_client"}`),
+		says("unauthorized_client", ginauth.ProviderMisconfigured, 400, `{"error":"unauthorized_client"}`),
+		says("redirect_uri_mismatch", ginauth.ProviderMisconfigured, 400, `{"error":"redirect_uri_mismatch"}`),
+		says("invalid_scope", ginauth.ProviderError, 400, `{"error":"invalid_scope"}`),
+		says("server_error", ginauth.ProviderUnavailable, 400, `{"error":"server_error"}`),
+		{"400 without a word", ginauth.BadTokenResponse, "answered with status 400", func(a *answer) { a.status, a.body = 400, "" }},
+		{"500 with a page that says invalid_grant", ginauth.ProviderUnavailable, "", func(a *answer) {
+			a.status, a.media, a.body = 500, "text/html", "<p>invalid_grant"
+		}},
+	})
+}
+
+func c6Statuses(t *testing.T) {
+	for _, status := range []int{201, 202, 203, 206, 400, 404, 418} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			editAnswer(s, authtest.Token, func(a *answer) { a.status = status })
+			s.refuses(t, "/login/demo", ginauth.BadTokenResponse, fmt.Sprint("status ", status), 1)
+		})
+	}
+	answerCases(t, nil, []answerCase{
+		{"204", ginauth.BadTokenResponse, "status 204", func(a *answer) { a.status, a.body = 204, "" }},
+		{"300 with JSON", ginauth.ProviderUnavailable, "redirect", func(a *answer) { a.status = 300 }},
+	})
+}
+
+func c7ContentType(t *testing.T) {
+	media := func(name string, code ginauth.Code, media string) answerCase {
+		return answerCase{name, code, "the token answer is not JSON", func(a *answer) { a.media = media }}
+	}
+	cases := []answerCase{
+		media("a page", ginauth.BadTokenResponse, "text/html"),
+		media("none", ginauth.BadTokenResponse, ""),
+		media("a form", ginauth.BadTokenResponse, "application/x-www-form-urlencoded"),
+		media("text", ginauth.BadTokenResponse, "text/plain; charset=utf-8"),
+		media("a script", ginauth.BadTokenResponse, "text/json"),
+		media("JSON with a charset", "", "Application/JSON; charset=UTF-8"),
+	}
+	answerCases(t, nil, cases)
+	relaxed := func(_ *site, o *ginauth.Options) {
+		o.Providers[0].NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { return body, nil }
+	}
+	t.Run("a provider with a NormalizeToken of its own", func(t *testing.T) {
+		answerCases(t, relaxed, []answerCase{media("a page", "", "text/html"), media("none", "", "")})
+	})
+}
+
+func c8TokenType(t *testing.T) {
+	const reason = "token_type is not"
+	typ := func(name string, code ginauth.Code, value string) answerCase {
+		return member(name, code, reason, "token_type", value)
+	}
+	answerCases(t, nil, []answerCase{
+		typ("missing", ginauth.BadTokenResponse, ""),
+		typ("mac", ginauth.BadTokenResponse, `"mac"`),
+		typ("DPoP", ginauth.BadTokenResponse, `"DPoP"`),
+		typ("N_A", ginauth.BadTokenResponse, `"N_A"`),
+		typ("a list", ginauth.BadTokenResponse, `["bearer"]`),
+		typ("null", ginauth.BadTokenResponse, `null`),
+		typ("empty", ginauth.BadTokenResponse, `""`),
+		typ("bEaReR", "", `"bEaReR"`),
+	})
+}
+
+func c9AccessToken(t *testing.T) {
+	token := func(name, value string) answerCase {
+		return member(name, ginauth.BadTokenResponse, "access_token is missing", "access_token", value)
+	}
+	answerCases(t, nil, []answerCase{
+		token("missing", ""), token("empty", `""`), token("a number", "7"), token("an object", `{}`), token("null", "null"), token("a list", `["a"]`),
+	})
+}
+
+func c10AccessTokenCharacters(t *testing.T) {
+	token := func(name, value string) answerCase {
+		return member(name, ginauth.BadTokenResponse, "access_token is missing", "access_token", `"`+value+`"`)
+	}
+	answerCases(t, nil, []answerCase{
+		token("a line break", `abc\r\nX-Evil: 1`), token("a space", "a b"), token("a tab", `a\tb`), token("a delete", "a\x7fb"),
+		token("not ASCII", "caf\u00e9"), token("longer than 16 KB", strings.Repeat("a", 16<<10+1)),
+		member("a NUL", ginauth.BadTokenResponse, "not strict JSON", "access_token", `"a\u0000b"`),
+	})
+	t.Run("16 KB", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		s.idp.EditIDToken(func(_, c map[string]any) { delete(c, "at_hash") })
+		editAnswer(s, authtest.Token, func(a *answer) { a.body = replaced(a.body, "access_token", `"`+strings.Repeat("a", 16<<10)+`"`) })
+		s.accepts(t, "/login/demo")
+	})
+}
+
+func c11Duplicates(t *testing.T) {
+	more := func(name, members string) answerCase {
+		return answerCase{name, ginauth.BadTokenResponse, "", func(a *answer) { a.body = adding(members)(strings.TrimSpace(a.body)) }}
+	}
+	answerCases(t, nil, []answerCase{
+		more("access_token twice", `"access_token":"b"`), more("in upper case", `"ACCESS_TOKEN":"b"`), more("with a long s", `"acce\u017fs_token":"b"`),
+		more("id_token twice", `"id_token":"b"`), more("ID_Token", `"ID_Token":"b"`), more("Error", `"Error":"x"`), more("escaped", `"\u0061ccess_token":"b"`),
+		more("a member that nobody reads, twice", `"x":1,"x":1`),
+		{"a member that nobody knows", "", "", func(a *answer) { a.body = adding(`"x_custom":{"a":[1]}`)(strings.TrimSpace(a.body)) }},
+	})
+}
+
+func c12ExpiresIn(t *testing.T) {
+	var cases []answerCase
+	for _, bad := range []string{"-5", `"-5"`, "1.5", `"1.5"`, "1e400", "1e3", `""`, `"soon"`, `"+5"`, "true", "[]", "{}", "-99999999999999999999", `"0x10"`} {
+		cases = append(cases, member(bad, ginauth.BadTokenResponse, "", "expires_in", bad))
+	}
+	answerCases(t, nil, cases)
+	for _, tt := range []struct {
+		value string
+		life  time.Duration // 0: not known
+	}{
+		{"", 0}, {"null", 0}, {"0", 0}, {`"0"`, 0}, {"3600", time.Hour}, {`"3600"`, time.Hour},
+		{"99999999999", (1<<31 - 1) * time.Second}, {`"99999999999999999999999"`, (1<<31 - 1) * time.Second},
+	} {
+		t.Run("good: "+tt.value, func(t *testing.T) {
+			t.Parallel()
+			s, token := siteWithToken(t)
+			editAnswer(s, authtest.Token, func(a *answer) { a.body = replaced(strings.TrimSpace(a.body), "expires_in", tt.value) })
+			s.accepts(t, "/login/demo")
+			got := token().Expiry
+			if tt.life == 0 && !got.IsZero() || tt.life > 0 && (time.Until(got)-tt.life).Abs() > time.Minute {
+				t.Errorf("the token expires at %v", got)
+			}
+		})
+	}
+}
+
+// siteWithToken is a site whose OnLogin keeps the token that it was given.
+func siteWithToken(t *testing.T) (*site, func() *oauth2.Token) {
+	t.Helper()
+	kept := make(chan *oauth2.Token, 10)
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
+			kept <- login.Token
+			return nil
+		}
+	})
+	return s, func() *oauth2.Token { return <-kept }
+}
+
+func c13NoIDToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.idp.Fail(authtest.Token, authtest.NoIDToken)
+	s.refuses(t, "/login/demo", ginauth.BadTokenResponse, "there is no id_token", 1)
+}
+
+func c14IDTokenType(t *testing.T) {
+	var cases []answerCase
+	for _, value := range []string{`["a"]`, `{"a":1}`, "null", `""`, "7", "true"} {
+		cases = append(cases, member(value, ginauth.BadTokenResponse, "there is no id_token", "id_token", value))
+	}
+	answerCases(t, nil, cases)
+}
+
+func c15NotJSON(t *testing.T) {
+	body := func(name string, change func(string) string) answerCase {
+		return answerCase{name, ginauth.BadTokenResponse, "not strict JSON", func(a *answer) { a.body = change(strings.TrimSpace(a.body)) }}
+	}
+	answerCases(t, nil, []answerCase{
+		body("cut short", func(b string) string { return b[:len(b)-1] }),
+		body("something behind it", func(b string) string { return b + "x" }),
+		body("twice", func(b string) string { return b + b }),
+		body("a byte order mark", func(b string) string { return "\ufeff" + b }),
+		body("invalid UTF-8", func(b string) string { return adding("\"x\":\"\xff\"")(b) }),
+		body("a list", func(b string) string { return "[" + b + "]" }),
+		body("empty", func(string) string { return "" }),
+		body("a text", func(string) string { return `"token"` }),
+		body("null", func(string) string { return "null" }),
+		body("a form", func(string) string { return "access_token=a&token_type=bearer" }),
+		body("a comment", func(b string) string { return "/**/" + b }),
+		body("a comma too many", func(b string) string { return strings.TrimSuffix(b, "}") + ",}" }),
+		body("nested too deep", func(b string) string { return adding(`"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40))(b) }),
+	})
+}
+
+func c19Scope(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
+			scope, _ := login.Token.Extra("scope").(string)
+			if !slices.Contains(strings.Fields(scope), "email") {
+				return errors.New("the address was not shared")
+			}
+			return nil
+		}
+	})
+	s.accepts(t, "/login/demo")
+	s.browser = s.newBrowser()
+	s.idp.EditToken(func(a map[string]any) { a["scope"] = "openid profile" })
+	s.refuses(t, "/login/demo", ginauth.IdentityRejected, "the address was not shared", 2)
+}
+
+func c20RefreshToken(t *testing.T) {
+	t.Parallel()
+	const refresh = "refresh-token-that-nobody-asked-for"
+	s, token := siteWithToken(t)
+	s.idp.EditToken(func(a map[string]any) { a["refresh_token"] = refresh })
+	p := s.signIn()
+	if token().RefreshToken != refresh {
+		t.Error("OnLogin did not get it")
+	}
+	s.keepsSecrets(t, p, refresh)
+	box, err := seal.New([]string{testKey}, s.URL, "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	for _, c := range s.browser.Cookies(s.URL) {
+		plain, _, err := box.Open(c.Value[1:], c.Name) // the first character says how many cookies there are
+		if err != nil {
+			continue
+		}
+		opened++
+		for _, secret := range []string{refresh, s.idp.ClientSecret, strings.TrimPrefix(s.idp.LastRequest(authtest.Userinfo).Header.Get("Authorization"), "Bearer ")} {
+			if secret != "" && strings.Contains(string(plain), secret) {
+				t.Errorf("%s has the secret %.8q…", c.Name, secret)
+			}
+		}
+	}
+	if opened == 0 {
+		t.Error("no session cookie opened")
+	}
 }

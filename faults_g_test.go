@@ -176,7 +176,9 @@ func faultG13(t *testing.T) {
 		if kept := strings.Contains(page.Text(), "evil"); kept {
 			t.Errorf("the page to sign out on has %q: %s", raw, page.Text())
 		}
-		s.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.URL) && next.Path != "/logout/return" }
+		s.browser.StopAt = func(next *url.URL) bool {
+			return strings.HasPrefix(next.String(), s.URL) && next.Path != "/logout/return"
+		}
 		p := s.must(s.browser.SubmitForm(page, "Sign out", nil)) // through the provider's own sign-out
 		if got := p.Header.Get("Location"); got != s.URL+want+"#" {
 			t.Errorf("signing out with %q leads to %q, want %q", raw, got, want)

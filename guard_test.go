@@ -291,3 +291,6 @@ func TestLoadUserVaries(t *testing.T) {
 		t.Errorf("to Ada: %q, %v", p.Text(), p.Header)
 	}
 }
+
+// pageOf is the application's home page, as where a script runs.
+func pageOf(s *site) *authtest.Page { return authtest.At(s.URL + "/") }

@@ -21,7 +21,7 @@ import (
 
 const (
 	keysAge      = time.Hour        // then they are asked for again: a key that leaked is withdrawn
-	keysCooldown = 15 * time.Second // between two requests for keys, whatever is asked for
+	keysCooldown = 15 * time.Second // after a request for keys that did not bring the one asked for
 	keysLimit    = 512 << 10        // bytes
 	keysMost     = 100
 	keysTried    = 10 // for a token that does not name its key
@@ -60,7 +60,7 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]jose.JSONWebKey, 
 	if len(found) > 0 && k.now().Sub(held.fetched) < keysAge {
 		return found, nil
 	}
-	err := k.refresh(ctx)
+	err := k.refresh(ctx, kid, alg)
 	if again := k.held.Load().match(kid, alg, false); err == nil || len(again) > 0 {
 		return again, nil
 	}
@@ -86,20 +86,34 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []jose.JSONWebKey)
 	return found[:min(len(found), keysTried)]
 }
 
-// refresh asks for the keys, unless it did so a moment ago.
-func (k *keySet) refresh(ctx context.Context) error {
+// renew returns the keys that a token may be signed with which names none, and
+// which those that are held do not fit: they may have been changed.
+func (k *keySet) renew(ctx context.Context, alg string) []jose.JSONWebKey {
+	if k.refresh(ctx, "", alg) != nil {
+		return nil
+	}
+	return k.held.Load().match("", alg, true)
+}
+
+// refresh asks for the keys, unless it did so in vain a moment ago. An answer
+// that has the key does not start the cool-down: the next change of keys may
+// follow at once.
+func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 	done := k.flight.DoChan("keys", func() (any, error) {
 		now := k.now()
-		if r := k.rest.Load(); r != nil && now.Before(r.until) {
+		if r := k.rest.Load(); r != nil && r.holds(now) {
 			return nil, r.err
 		}
 		keys, err := k.fetch(context.WithoutCancel(ctx))
 		if err != nil {
-			k.rest.Store(&failure{err: err, until: now.Add(retryMost)})
+			k.rest.Store(newFailure(err, now, retryMost))
 			return nil, err
 		}
-		k.held.Store(&heldKeys{keys: keys, fetched: now})
-		k.rest.Store(&failure{until: now.Add(keysCooldown)})
+		held := &heldKeys{keys: keys, fetched: now}
+		k.held.Store(held)
+		if kid == "" || len(held.match(kid, alg, true)) == 0 {
+			k.rest.Store(newFailure(nil, now, keysCooldown))
+		}
 		return nil, nil
 	})
 	select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
@@ -168,21 +170,29 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 			continue
 		}
 		v := values[0]
-		if len(values) > 1 || len(v) > passedLimit || strings.IndexFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
+		if len(values) > 1 || len(v) > passedLimit || strings.ContainsFunc(v, unicode.IsControl) {
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name,
 				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
 		}
 		passed[name] = v
 	}
-	a.acr = passed["acr_values"]
-	if v, there := passed["max_age"]; there {
-		n, err := strconv.ParseInt(v, 10, 32)
-		if err != nil || n < 0 {
+	asked := map[string]string{}
+	maps.Copy(asked, c.provider.AuthParams)
+	maps.Copy(asked, passed)
+	a.acr = asked["acr_values"]
+	if v, there := asked["max_age"]; there {
+		var ok bool
+		if a.maxAge, ok = seconds(v); !ok {
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
 		}
-		a.maxAge = int(n)
 	}
 	return passed, nil
+}
+
+// seconds reads a max_age.
+func seconds(text string) (n int, ok bool) {
+	v, err := strconv.ParseUint(text, 10, 31)
+	return int(v), err == nil
 }
 
 // issuedAt is the ID token's iat; zero where there is none.

@@ -45,8 +45,9 @@ type Provider struct {
 	// AuthMethod is how the client authenticates at the token endpoint
 	// (RFC 7591, section 2): "client_secret_basic", "client_secret_post", or
 	// "none" for a public client, which PKCE protects. Default: the first of
-	// these that the provider's metadata names, client_secret_basic if it
-	// names none. It is never found out by trial, which would spend the code.
+	// the two with a secret that the provider's metadata names,
+	// client_secret_basic without metadata. It is never found out by trial,
+	// which would spend the code.
 	AuthMethod string
 
 	// Scopes are asked for. Default: openid, profile and email with an
@@ -71,13 +72,15 @@ type Provider struct {
 	ResponseIssuer string
 
 	// AuthParams are sent with every authorization request, beside the
-	// protocol's own, which they cannot replace.
+	// protocol's own, which they cannot replace. max_age and acr_values are
+	// checked in the ID token.
 	AuthParams map[string]string
 
 	// LoginParams names the parameters that a request to /login/<Name> may
-	// pass on: prompt, login_hint, ui_locales, max_age, acr_values, … Values
-	// have at most 256 bytes. max_age and acr_values are checked in the ID
-	// token. Default: none.
+	// pass on, in place of AuthParams': prompt, login_hint, ui_locales,
+	// max_age, acr_values, … Values have at most 256 bytes. max_age and
+	// acr_values may be in one of the two alone: people could ask for less
+	// than the application does. Default: none.
 	LoginParams []string
 
 	// ResponseMode is "query" or "form_post" (OAuth 2.0 Form Post Response

@@ -2,36 +2,34 @@ package ginauth
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 )
 
-// where names a field of the provider in a message.
-func (p *Provider) where(field string) string { return fmt.Sprintf("provider %q: %s", p.Name, field) }
+// wellKnown is where the discovery document of an issuer is.
+const wellKnown = ".well-known/openid-configuration"
 
 // check reports every mistake that can be known without asking the provider.
 // It mends one: an Issuer that is the address of the discovery document.
-func (p *Provider) check(wrong *mistakes, devHost bool) {
-	p.Issuer = strings.TrimSuffix(p.Issuer, "/.well-known/openid-configuration")
-	add := func(field, reason, fix string) { wrong.add(p.where(field), reason, fix) }
+func (p *Provider) check(add addMistake, devHost bool) {
+	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+wellKnown), "/"+wellKnown+"/")
 	if !validName(p.Name) {
-		add("Name", "cannot stand in a route", "use 1 to 32 of a-z, 0-9, _ and -")
+		add("Name", fmt.Sprintf("%q cannot stand in a route", clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
 	p.checkClient(add)
+	p.checkSecret(add)
 	p.checkAddresses(add, devHost)
-	p.checkKind(add)
+	if p.Issuer != "" {
+		p.checkOpenID(add)
+	} else {
+		p.checkPlain(add)
+	}
 	p.checkModes(add)
-	for _, s := range p.Scopes {
-		if s == "" || strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) >= 0 {
-			add("Scopes", fmt.Sprintf("%q is not one scope", s), `write each as an element of its own: []string{"profile", "email"}`)
-		}
-	}
-	for _, name := range append(sortedKeys(p.AuthParams), p.LoginParams...) {
-		if slices.Contains(protocolParams, name) || name == "" {
-			add("AuthParams", fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
-		}
-	}
+	p.checkParams(add)
+	p.checkPaths(add)
 }
 
 func validName(name string) bool {
@@ -45,22 +43,26 @@ func (p *Provider) checkClient(add addMistake) {
 		add("ClientID", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
 	}
 	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", "none"}, p.AuthMethod) {
-		add("AuthMethod", fmt.Sprintf("%q is not known", p.AuthMethod), `use "client_secret_basic", "client_secret_post" or "none"`)
+		add("AuthMethod", fmt.Sprintf("%q is not known", clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
 	}
-	switch {
-	case p.AuthMethod == "none" && (p.ClientSecret != "" || p.ClientSecretFunc != nil):
+	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
+		if reason, fix := pasted(s.value); reason != "" {
+			add(s.field, reason, fix)
+		}
+	}
+}
+
+// checkSecret: exactly one way to say who the client is, or PKCE alone.
+func (p *Provider) checkSecret(add addMistake) {
+	switch secret := p.ClientSecret != "" || p.ClientSecretFunc != nil; {
+	case p.AuthMethod == "none" && secret:
 		add("ClientSecret", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
 	case p.AuthMethod == "none" && p.DisablePKCE:
 		add("DisablePKCE", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
-	case p.AuthMethod != "none" && p.ClientSecret == "" && p.ClientSecretFunc == nil:
+	case p.AuthMethod != "none" && !secret:
 		add("ClientSecret", "is empty (is the environment variable set?)", `paste the client secret, or set AuthMethod "none" for a public client`)
-	}
-	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
-		if s.value != strings.TrimSpace(s.value) {
-			add(s.field, "begins or ends with white space", "trim it: files and shells like to add a line break")
-		} else if strings.Trim(s.value, `"'`) != s.value {
-			add(s.field, "begins or ends with a quotation mark", "leave the quotes out: env files keep them as part of the value")
-		}
+	case p.ClientSecret != "" && p.ClientSecretFunc != nil:
+		add("ClientSecret", "is set, and so is ClientSecretFunc", "drop one of the two")
 	}
 }
 
@@ -72,29 +74,45 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 		if a.value == "" {
 			continue
 		}
-		if strings.ContainsAny(a.value, "{}") {
-			add(a.field, fmt.Sprintf("%q has a placeholder in it", a.value), "put your own tenant or domain in its place")
-			continue
-		}
-		if why := unfitURL(a.value, devHost); why != "" {
-			add(a.field, fmt.Sprintf("%q %s", a.value, why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
-		} else if u, _ := url.Parse(a.value); a.field == "Issuer" && u.RawQuery != "" {
-			add(a.field, fmt.Sprintf("%q has a query", a.value), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
+		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
+			add(a.field, fmt.Sprintf("%q has a placeholder in it", clip(a.value)), "put your own tenant or domain in its place")
+		} else if reason, fix := pasted(a.value); reason != "" {
+			add(a.field, reason, fix)
+		} else if why := unfitURL(a.value, devHost); why != "" {
+			add(a.field, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
+			add(a.field, fmt.Sprintf("%q has a query", clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}
 	}
+}
+
+// shown is an address for a message, without a password that is in it.
+func shown(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		address = u.Redacted()
+	}
+	return clip(address)
 }
 
 // unfitURL says why an address is none to send people or secrets to, or "".
 // httpOK allows http on hosts that are not loopback.
 func unfitURL(address string, httpOK bool) string {
 	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ "):
+	if err != nil || u.Opaque != "" || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
 		return "is not an address"
+	}
+	segments := strings.Split(u.EscapedPath(), "/")
+	switch {
 	case u.User != nil:
 		return "has a user name in it"
 	case u.Fragment != "" || strings.HasSuffix(address, "#"):
 		return "has a fragment"
+	case slices.Contains(segments, "..") || slices.Contains(segments, "."):
+		return "has dot segments in its path"
+	case !webHost(u):
+		return "has no host that a browser could open"
+	case nowhere(u.Hostname()):
+		return "is an address at which no provider can be: it is for listening, or for the machines of one network"
 	case u.Scheme == "https":
 		return ""
 	case u.Scheme == "http" && (httpOK || isLoopback(u.Hostname())):
@@ -103,43 +121,77 @@ func unfitURL(address string, httpOK bool) string {
 	return "is not https"
 }
 
-// checkKind checks what an OpenID Connect and a plain OAuth 2.0 provider need.
-func (p *Provider) checkKind(add addMistake) {
-	if p.Issuer != "" {
-		if p.Namespace != "" {
-			add("Namespace", "is for plain OAuth 2.0, and this provider has an Issuer", "drop Namespace")
-		}
-		if p.Profile != nil {
-			add("Profile", "is for plain OAuth 2.0, and this provider has an Issuer", "drop Profile, or drop Issuer and set Namespace to it")
-		}
-		for claim := range p.ClaimPaths {
-			if slices.Contains(protocolClaims, claim) {
-				add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
-			}
-		}
-		return
+// nowhere recognizes 0.0.0.0, multicast, and link-local addresses, where clouds
+// answer anybody who asks with the machine's credentials (169.254.169.254).
+func nowhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast())
+}
+
+// checkOpenID checks what is said beside an Issuer. A field that would do
+// nothing is a mistake: it was meant to do something.
+func (p *Provider) checkOpenID(add addMistake) {
+	const why = "is for plain OAuth 2.0, and this provider has an Issuer"
+	if p.Namespace != "" {
+		add("Namespace", why, "drop Namespace")
 	}
+	if p.Profile != nil {
+		add("Profile", why, "drop Profile, or drop Issuer and set Namespace to it")
+	}
+	for _, claim := range sortedKeys(p.ClaimPaths) {
+		if slices.Contains(protocolClaims, claim) {
+			add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
+		}
+	}
+	if p.Userinfo == "always" && p.UserinfoURL == "" && p.AuthorizeURL != "" && p.TokenURL != "" && p.JWKSURL != "" {
+		add("UserinfoURL", `is empty, Userinfo is "always", and with the other endpoints written down nothing is discovered`, "set it")
+	}
+}
+
+// checkPlain checks what a plain OAuth 2.0 provider needs.
+func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
 		add("Issuer", "is empty, and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
 		return
 	}
-	if p.AuthorizeURL == "" || p.TokenURL == "" {
-		add("AuthorizeURL", "or TokenURL is empty, and without an Issuer they are not discovered", "set both")
+	for _, e := range []struct{ field, value string }{{"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL}} {
+		if e.value == "" {
+			add(e.field, "is empty, and without an Issuer it is not discovered", "set it")
+		}
 	}
-	if p.UserinfoURL == "" && p.Profile == nil {
+	switch {
+	case p.UserinfoURL == "" && p.Profile == nil:
 		add("UserinfoURL", "is empty, so nothing says who signed in", "set it to the address of the profile")
+	case p.UserinfoURL != "" && p.Profile != nil:
+		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
-	if ns := p.Namespace; ns == "" {
+	p.checkNamespace(add)
+	if slices.Contains(p.Scopes, "openid") {
+		add("Scopes", "ask for openid, but without an Issuer the ID token cannot be verified", "set Issuer, or drop openid")
+	}
+	for _, f := range []struct {
+		field string
+		set   bool
+	}{
+		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"DisableNonce", p.DisableNonce},
+	} {
+		if f.set {
+			add(f.field, "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
+		}
+	}
+}
+
+// checkNamespace: it stands before the # of User.ID, for ever.
+func (p *Provider) checkNamespace(add addMistake) {
+	if p.Namespace == "" {
 		example := "https://provider.example"
 		if u, err := url.Parse(p.AuthorizeURL); err == nil && u.Host != "" {
 			example = originOf(u)
 		}
 		add("Namespace", "is empty: without an Issuer it is what makes User.ID unique", fmt.Sprintf("set it to the provider's address, such as %q, and keep it for ever", example))
-	} else if strings.ContainsAny(ns, "# \t\r\n") || len(ns) > 255 {
-		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", ns), "write the provider's address")
-	}
-	if slices.Contains(p.Scopes, "openid") {
-		add("Scopes", "ask for openid, but without an Issuer the ID token cannot be verified", "set Issuer, or drop openid")
+	} else if strings.ContainsAny(p.Namespace, "# \t\r\n") || len(p.Namespace) > 255 {
+		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", clip(p.Namespace)), "write the provider's address")
 	}
 }
 
@@ -153,9 +205,57 @@ func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
 	}
-	for name, value := range p.Header {
-		if strings.ContainsAny(name+value, "\r\n") || name == "" {
-			add("Header", fmt.Sprintf("%q is not a header", name), "names and values have one line")
+	for _, name := range sortedKeys(p.Header) {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {
+			add("Header", fmt.Sprintf("%q is not a header's name", clip(name)), "use letters, digits and -")
+		}
+		if strings.ContainsFunc(p.Header[name], unicode.IsControl) {
+			add("Header", fmt.Sprintf("the value of %q has a line break or a control character", clip(name)), "write it on one line")
+		}
+	}
+}
+
+// checkParams checks what goes into the authorization request.
+func (p *Provider) checkParams(add addMistake) {
+	for _, s := range p.Scopes {
+		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			add("Scopes", fmt.Sprintf("%q is not one scope", clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
+		}
+	}
+	for _, list := range []struct {
+		field string
+		names []string
+	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
+		for _, name := range list.names {
+			if slices.Contains(protocolParams, name) || name == "" || name == p.ClientIDParam {
+				add(list.field, fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
+			}
+		}
+	}
+	for _, name := range []string{"max_age", "acr_values"} { // what the ID token is held to
+		if _, always := p.AuthParams[name]; always && slices.Contains(p.LoginParams, name) {
+			add("LoginParams", fmt.Sprintf("let a request ask for less than the %q of AuthParams", name), "name it in one of the two")
+		}
+	}
+	if v, there := p.AuthParams["max_age"]; there {
+		if _, ok := seconds(v); !ok {
+			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", clip(v)), `write a number of seconds: "3600"`)
+		}
+	}
+}
+
+// checkPaths: a path that finds nothing would say that nobody has the claim.
+func (p *Provider) checkPaths(add addMistake) {
+	const fix = `write names with dots between them: "realm_access.roles"`
+	wrong := func(path string) bool {
+		return strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") || strings.ContainsFunc(path, unicode.IsSpace)
+	}
+	if wrong(p.GroupsClaim) {
+		add("GroupsClaim", fmt.Sprintf("%q is not a path", clip(p.GroupsClaim)), fix)
+	}
+	for _, claim := range sortedKeys(p.ClaimPaths) {
+		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {
+			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", clip(path), clip(claim)), fix)
 		}
 	}
 }

@@ -191,7 +191,7 @@ func (c *client) tokenAnswer(status int, header http.Header, body []byte) ([]byt
 
 // tokenRefusal says what an error code of RFC 6749, 5.2 means.
 func (c *client) tokenRefusal(code string) error {
-	e := &Error{Code: ProviderError, Op: "redeem code", Provider: c.provider.Name, Reason: "the token endpoint answered " + strconv.Quote(clip(code))}
+	e := &Error{Code: ProviderError, Op: "redeem code", Provider: c.provider.Name, Reason: "the token endpoint answered " + errorCode(code)}
 	switch code {
 	case "invalid_grant", "bad_verification_code":
 		e.Code, e.Fix = CodeRejected, "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
@@ -205,11 +205,23 @@ func (c *client) tokenRefusal(code string) error {
 	return e
 }
 
+// errorCode returns an error code as a log may have it: one like those of the
+// standard. Any other text could be the code or the secret, sent back.
+func errorCode(code string) string {
+	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.") == "" {
+		return strconv.Quote(code)
+	}
+	return "an error code that is none of the standard's"
+}
+
 // normalizeToken checks the members that x/oauth2 and we read, and leaves the
 // others alone.
 func (c *client) normalizeToken(answer map[string]any) error {
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
 		return err
+	}
+	if answer["error"] != nil {
+		return errors.New("error is there, and no text")
 	}
 	if typ, ok := answer["token_type"].(string); !ok || !strings.EqualFold(typ, "bearer") {
 		return errors.New(`token_type is not "Bearer"`)

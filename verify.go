@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,9 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 		return nil, "", c.unreachable("signing keys", err)
 	}
 	keys := &candidates{keys: found, alg: jose.SignatureAlgorithm(alg)}
+	if kid == "" {
+		keys.renew = func(ctx context.Context) []jose.JSONWebKey { return m.keys.renew(ctx, alg) }
+	}
 	verifier := oidc.NewVerifier(c.provider.Issuer, keys, &oidc.Config{
 		ClientID: c.provider.ClientID, SupportedSigningAlgs: []string{alg},
 		// Ours is stricter: go-oidc lets Google's second spelling pass.
@@ -125,22 +129,34 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 type candidates struct {
 	keys    []jose.JSONWebKey
 	alg     jose.SignatureAlgorithm
-	payload []byte // once verified
+	renew   func(context.Context) []jose.JSONWebKey // nil if the token names its key
+	payload []byte                                  // once verified
 }
 
 // VerifySignature implements oidc.KeySet.
-func (k *candidates) VerifySignature(_ context.Context, raw string) ([]byte, error) {
+func (k *candidates) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{k.alg})
 	if err != nil {
 		return nil, err
 	}
+	if !k.try(jws) && k.renew != nil {
+		k.keys = k.renew(ctx)
+		k.try(jws)
+	}
+	if k.payload == nil {
+		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
+	}
+	return k.payload, nil
+}
+
+func (k *candidates) try(jws *jose.JSONWebSignature) bool {
 	for _, key := range k.keys {
 		if payload, err := jws.Verify(key.Key); err == nil {
 			k.payload = payload
-			return payload, nil
+			return true
 		}
 	}
-	return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
+	return false
 }
 
 // explain says what go-oidc's refusal means.
@@ -203,10 +219,15 @@ func joseHeader(raw string, typs []string) (kid, alg string, err error) {
 
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// checkNames refuses claims that differ from a name of ours in case alone:
-// Go's decoders, and the next program's, would take them for it.
+// checkNames refuses claims that differ from a name of ours in case alone, or
+// from where a path begins: Go's decoders, and the next program's, would take
+// them for it.
 func (c *client) checkNames(claims map[string]any) error {
 	names := slices.Concat(protocolClaims, identityClaims, sortedKeys(c.provider.ClaimPaths))
+	for _, path := range append(slices.Collect(maps.Values(c.provider.ClaimPaths)), c.provider.GroupsClaim) {
+		head, _, _ := strings.Cut(path, ".")
+		names = append(names, head)
+	}
 	if err := strictjson.CheckCase(claims, names...); err != nil {
 		return fmt.Errorf("the claims are ambiguous: %w", err)
 	}

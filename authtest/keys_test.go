@@ -27,7 +27,7 @@ func published(t *testing.T, p *authtest.Provider) jose.JSONWebKeySet {
 // published key of the token's kid.
 func verified(t *testing.T, p *authtest.Provider, compact, alg string) ([]byte, error) {
 	t.Helper()
-	token, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	token, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func TestSignOddHeaders(t *testing.T) {
 	if header, _ := decode(strings.Split(none, ".")[0]); string(header) != `{"alg":"none"}` || !strings.HasSuffix(none, ".") {
 		t.Errorf("alg none: %s", none)
 	}
-	token, err := jose.ParseSigned(p.Sign(map[string]any{"alg": "HS256"}, nil), []jose.SignatureAlgorithm{jose.HS256})
+	token, err := jose.ParseSignedCompact(p.Sign(map[string]any{"alg": "HS256"}, nil), []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestRotateKey(t *testing.T) {
 		t.Errorf("a new token: %v", err)
 	}
 	for name, key := range map[string]any{"new": p.PublicKey(), "another provider's": other.PublicKey()} {
-		token, err := jose.ParseSigned(before, []jose.SignatureAlgorithm{jose.RS256})
+		token, err := jose.ParseSignedCompact(before, []jose.SignatureAlgorithm{jose.RS256})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,302 @@
+package ginauth
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// longestLifetime is how long browsers keep a cookie at most (RFC 6265bis,
+// section 5.5).
+const longestLifetime = 400 * 24 * time.Hour
+
+// mistakes collects what is wrong with Options, to report all of it at once.
+type mistakes []error
+
+func (m *mistakes) add(where, reason, fix string) {
+	*m = append(*m, &Error{Code: InvalidOptions, Op: where, Reason: reason, Fix: fix})
+}
+
+// check reports every mistake, and derives the rest of c from what is right.
+func (c *config) check(mount string) error {
+	var wrong mistakes
+	c.checkBaseURL(&wrong)
+	c.checkMount(&wrong, mount)
+	c.checkKeys(&wrong)
+	c.checkPaths(&wrong)
+	c.checkLifetimes(&wrong)
+	c.checkNames(&wrong)
+	c.checkOrigins(&wrong)
+	c.checkProviders(&wrong)
+	return errors.Join(wrong...)
+}
+
+func (c *config) checkBaseURL(wrong *mistakes) {
+	add := func(reason, fix string) { wrong.add("Options.BaseURL", reason, fix) }
+	if c.BaseURL == "" {
+		add("is empty (is the environment variable set?)", `write the address at which browsers reach the application: "https://app.example.com", or "http://localhost:8080" in development`)
+		return
+	}
+	u, err := url.Parse(c.BaseURL)
+	if reason, fix := pasted(c.BaseURL); reason != "" {
+		add(reason, fix)
+		return
+	}
+	if err != nil || !webHost(u) || u.Scheme != "http" && u.Scheme != "https" {
+		add(fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com"`)
+		return
+	}
+	host := strings.ToLower(u.Hostname())
+	c.loopback, c.secure = isLoopback(host), u.Scheme == "https"
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		add(fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
+	} else if !c.secure && !c.loopback {
+		add(fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+	}
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.BaseURL, "#") ||
+		strings.Contains(path, "//") || strings.Contains(path, "..") || strings.ContainsAny(path, "%\\:*") {
+		add(fmt.Sprintf("%q has more than scheme, host and a plain path", u.Redacted()), "leave user, query, fragment, dots and escapes out")
+	}
+	c.origin, c.prefix = originOf(u), path
+}
+
+// webHost says whether an address has a host as browsers write it: ASCII, with
+// a port that exists.
+func webHost(u *url.URL) bool {
+	host, port := u.Hostname(), u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host != "" && !strings.Contains(host, "..") && strings.IndexFunc(host, func(r rune) bool {
+		return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune(".-_", r)
+	}) < 0
+}
+
+// originOf returns the origin as browsers write it: lower case, no default port.
+func originOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return u.Scheme + "://" + host
+}
+
+// originAt is originOf for a text; "" for one that is no address.
+func originAt(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return originOf(u)
+	}
+	return ""
+}
+
+// isLoopback: what never leaves the machine, and what browsers treat so.
+func isLoopback(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// checkMount: a redirect URI is one fixed address, and is compared to the byte.
+func (c *config) checkMount(wrong *mistakes, mount string) {
+	switch {
+	case strings.ContainsAny(mount, ":*"):
+		wrong.add("Mount", fmt.Sprintf("the router group's path %q has parameters, but a redirect URI must be one fixed address", mount), "mount on a group with a fixed path")
+	case (&url.URL{Path: mount}).EscapedPath() != mount:
+		wrong.add("Mount", fmt.Sprintf("the router group's path %q cannot stand in an address as it is", mount), "mount on a group whose path is letters, digits and -._~")
+	case c.prefix != "" && c.prefix == c.mount:
+		c.Logger.Warn("ginauth: BaseURL ends in the router group's own path, which then stands there twice; BaseURL's path is for what a proxy strips",
+			"base_url", c.BaseURL, "group", mount, "login", c.url(c.mount+"/login"))
+	}
+}
+
+func (c *config) checkKeys(wrong *mistakes) {
+	add := func(reason string) {
+		wrong.add("Options.Keys", reason, "make one with: openssl rand -hex 32 (the same for every replica)")
+	}
+	if len(c.Keys) == 0 && c.loopback {
+		c.Keys = []string{rand.Text() + rand.Text()}
+		c.Logger.Warn("ginauth: Options.Keys is empty: a random key was made, which is fine for development; sign-ins end with this process")
+		return
+	}
+	if len(c.Keys) == 0 {
+		add("is empty (is the environment variable set?)")
+	}
+	if len(c.Keys) > 5 {
+		add(fmt.Sprintf("has %d keys; five are the most", len(c.Keys)))
+	}
+	for i, key := range c.Keys {
+		if why := weakKey(key); why != "" {
+			add(fmt.Sprintf("key %d %s", i+1, why))
+		}
+		if slices.Contains(c.Keys[:i], key) {
+			add(fmt.Sprintf("key %d is there twice", i+1))
+		}
+		if slices.ContainsFunc(c.Providers, func(p Provider) bool { return key != "" && p.ClientSecret == key }) {
+			add(fmt.Sprintf("key %d is a provider's client secret", i+1))
+		}
+	}
+}
+
+// weakKey says what is wrong with a key, or "".
+func weakKey(key string) string {
+	distinct := map[byte]bool{}
+	for i := range len(key) {
+		distinct[key[i]] = true
+	}
+	switch {
+	case key == "":
+		return "is empty (is the environment variable set?)"
+	case placeholder(key):
+		return "looks like a placeholder"
+	case len(key) < 32:
+		return fmt.Sprintf("has %d bytes; at least 32 are needed", len(key))
+	case key != strings.TrimSpace(key):
+		return "begins or ends with white space, which would be part of it"
+	case strings.Trim(key, `"'`) != key:
+		return "begins or ends with a quotation mark, which would be part of it (env files keep them)"
+	case len(distinct) < 8 || repeats(key):
+		return "repeats itself"
+	}
+	return ""
+}
+
+// repeats says whether a text is one shorter text over and over.
+func repeats(s string) bool {
+	for period := 1; period <= len(s)/2; period++ {
+		if strings.HasPrefix(s, s[period:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// pasted says what shells, files and web pages leave on a value, or "". The
+// value itself is not repeated: it may be a secret.
+func pasted(s string) (reason, fix string) {
+	switch {
+	case s != strings.TrimSpace(s):
+		return "begins or ends with white space", "trim it: files and shells like to add a line break"
+	case strings.Trim(s, "\"'`“”‘’") != s:
+		return "begins or ends with a quotation mark", "leave the quotes out: env files keep them as part of the value"
+	case strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
+	}):
+		return "has a line break or a character that cannot be seen", "copy it once more, on one line"
+	case placeholder(s):
+		return "looks like a placeholder", "put your own value in its place, and see that the variable is filled in before this program reads it"
+	}
+	return "", ""
+}
+
+// placeholder recognizes what instructions write where a value belongs, and
+// what a shell or a template should have replaced.
+func placeholder(s string) bool {
+	lower := strings.ToLower(s)
+	for _, sign := range []string{"changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "your-secret", "your_secret", "xxxxxxxx"} {
+		if strings.Contains(lower, sign) {
+			return true
+		}
+	}
+	for _, around := range [][2]string{{"<", ">"}, {"${", "}"}, {"{{", "}}"}, {"$(", ")"}, {"your-", ""}, {"your_", ""}} {
+		if strings.HasPrefix(lower, around[0]) && strings.HasSuffix(lower, around[1]) {
+			return true
+		}
+	}
+	name, dollar := strings.CutPrefix(s, "$")
+	return dollar && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
+
+func (c *config) checkPaths(wrong *mistakes) {
+	for _, p := range []struct{ name, value string }{
+		{"AfterLogin", c.AfterLogin}, {"AfterLogout", c.AfterLogout}, {"LoginPage", c.LoginPage},
+	} {
+		if _, ok := cleanPath(p.value); !ok && (p.value != "" || p.name != "LoginPage") {
+			wrong.add("Options."+p.name, fmt.Sprintf("%q is not a path of the application", p.value), `write one that begins with a single /, such as "/home"`)
+		}
+	}
+	if _, ok := cleanPath(c.AfterLogin); ok && c.orDefault(c.AfterLogin, "") == "" {
+		wrong.add("Options.AfterLogin", fmt.Sprintf("%q is one of our own routes: who has signed in would be sent to sign in again", c.AfterLogin), `write a page of the application, such as "/home"`)
+	}
+}
+
+func (c *config) checkLifetimes(wrong *mistakes) {
+	if c.Lifetime < time.Minute || c.IdleTimeout < time.Minute || c.IdleTimeout > c.Lifetime {
+		wrong.add("Options.Lifetime", fmt.Sprintf("Lifetime %v and IdleTimeout %v do not fit together", c.Lifetime, c.IdleTimeout),
+			"both must be a minute or more, and IdleTimeout at most Lifetime (a bare number is nanoseconds: write 12*time.Hour)")
+	}
+	if c.Lifetime > longestLifetime {
+		wrong.add("Options.Lifetime", fmt.Sprintf("%v is longer than browsers keep a cookie", c.Lifetime), "write at most 400 days")
+	}
+}
+
+// checkNames checks what becomes part of a cookie's name, and the claims.
+func (c *config) checkNames(wrong *mistakes) {
+	ok := len(c.CookieName) <= 32
+	for i := range len(c.CookieName) {
+		ok = ok && (alphanumeric(c.CookieName[i]) || strings.IndexByte("_.", c.CookieName[i]) >= 0)
+	}
+	if !ok {
+		wrong.add("Options.CookieName", fmt.Sprintf("%q cannot begin a cookie's name", c.CookieName), "use at most 32 letters, digits, dots and underscores")
+	}
+	if slices.Contains(c.KeepClaims, "") {
+		wrong.add("Options.KeepClaims", "has an empty name in it", `name claims as the provider does: "department"; "*" keeps all`)
+	}
+}
+
+// checkOrigins: an origin on http can be anybody on the way.
+func (c *config) checkOrigins(wrong *mistakes) {
+	if c.origin != "" {
+		if err := c.trusted.AddTrustedOrigin(c.origin); err != nil {
+			wrong.add("Options.BaseURL", fmt.Sprintf("%q is not an origin", c.origin), `write it as in "https://app.example.com"`)
+		}
+	}
+	for _, origin := range c.TrustedOrigins {
+		u, err := url.Parse(origin)
+		if err != nil || !webHost(u) || c.trusted.AddTrustedOrigin(origin) != nil || originOf(u) != origin {
+			wrong.add("Options.TrustedOrigins", fmt.Sprintf("%q is not an origin as browsers write it", origin), `write scheme and host alone, in lower case: "https://admin.example.com"`)
+		} else if u.Scheme != "https" && !isLoopback(u.Hostname()) {
+			wrong.add("Options.TrustedOrigins", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
+		}
+	}
+}
+
+// checkProviders checks each provider and that no two are in each other's way.
+func (c *config) checkProviders(wrong *mistakes) {
+	if len(c.Providers) == 0 {
+		wrong.add("Options.Providers", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
+	}
+	list := make([]Provider, 0, len(c.Providers))
+	names, clients := map[string]bool{}, map[string]string{}
+	for i, p := range c.Providers {
+		called := fmt.Sprintf("provider %q", clip(p.Name))
+		if p.Name == "" {
+			called = fmt.Sprintf("Options.Providers[%d]", i)
+		}
+		add := func(field, reason, fix string) { wrong.add(called+": "+field, reason, fix) }
+		p.check(add, c.loopback)
+		if p.Name != "" && names[p.Name] {
+			add("Name", "is there twice", "give every provider a name of its own")
+		}
+		names[p.Name] = true
+		id := p.Issuer + p.Namespace + " " + p.ClientID
+		if other, there := clients[id]; there && other != p.Name && p.ClientID != "" {
+			add("ClientID", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")
+		}
+		clients[id] = p.Name
+		list = append(list, p.normalized())
+	}
+	c.Providers = list
+}
