@@ -3,6 +3,7 @@ package ginauth
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,33 +41,59 @@ func (h *storeHome) bindingName() string { return h.name + "-b" }
 // bound is what a record is sealed for.
 func (h *storeHome) bound(binding string) string { return h.name + " " + binding }
 
-// load reads the record. Two binding cookies, or two of the store's, are
-// tried in turn as they come: only the pair that belongs together opens.
+// load reads the record. Of several cookies of ours, those count that belong
+// together and open; if two sessions are among them, it cannot be told which
+// is meant: neither counts, and both are cleared.
 func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
-	bindings := cookie.Values(r.Header, h.bindingName(), copiesMost)
-	if len(bindings) == 0 {
-		return "", false, nil
-	}
-	found, two := "", false
-	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
-		s, err := h.open(h.with(r, value))
-		if err != nil {
-			return "", false, err
-		}
-		text, _ := s.Values[recordKey].(string)
-		for _, binding := range bindings {
-			plain, stale, err := h.box.Open(text, h.bound(binding))
-			if err != nil || len(plain) < 1+sessionIDSize {
-				continue
-			}
-			two = two || found != "" && found[:1+sessionIDSize] != string(plain[:1+sessionIDSize])
-			found, old = string(plain), stale
-		}
+	two := false
+	err = h.each(r, func(s stored) error {
+		two = two || record != "" && record[:1+sessionIDSize] != s.record[:1+sessionIDSize]
+		record, old = s.record, s.old
+		return nil
+	})
+	if err != nil {
+		return "", false, err
 	}
 	if two {
 		return "", false, h.clear(w, r)
 	}
-	return found, old, nil
+	return record, old, nil
+}
+
+// stored is a session of a request that the store has and the browser opens.
+type stored struct {
+	request *http.Request // with the store's cookie of this session alone
+	session *gorilla.Session
+	binding string
+	record  string
+	old     bool // sealed under an old key
+}
+
+// each calls do for the sessions of a request. A record opens with one binding
+// alone, and is longer than what identifies it.
+func (h *storeHome) each(r *http.Request, do func(stored) error) error {
+	bindings := cookie.Values(r.Header, h.bindingName(), copiesMost)
+	if len(bindings) == 0 {
+		return nil // and the store is not asked
+	}
+	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
+		one := h.with(r, value)
+		s, err := h.open(one)
+		if err != nil {
+			return err
+		}
+		text, _ := s.Values[recordKey].(string)
+		for _, binding := range bindings {
+			plain, old, err := h.box.Open(text, h.bound(binding))
+			if err != nil || len(plain) < 1+sessionIDSize {
+				continue
+			}
+			if err := do(stored{one, s, binding, string(plain), old}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // with returns the request with that one cookie of the store's, or none: what
@@ -103,8 +130,9 @@ func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
 	return s, nil
 }
 
-// absent says whether a store's error means that there is no such session:
-// stores tell it in their own ways, and gomemcache only in words.
+// absent says whether a store's error means that there is no such session, or
+// none that can be read: stores tell it in their own ways, memcached clients and gob
+// only in words. Whoever has such a cookie must be able to sign in again.
 func absent(err error) bool {
 	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() {
 		return true
@@ -112,8 +140,11 @@ func absent(err error) bool {
 	if many, ok := errors.AsType[securecookie.MultiError](err); ok && many.IsDecode() {
 		return true
 	}
+	if _, broken := errors.AsType[*json.SyntaxError](err); broken {
+		return true
+	}
 	text := err.Error()
-	return errors.Is(err, fs.ErrNotExist) || strings.Contains(text, "cache miss") || strings.Contains(text, "key not found")
+	return errors.Is(err, fs.ErrNotExist) || strings.Contains(text, "cache miss") || strings.Contains(text, "mc: not found") || strings.HasPrefix(text, "gob: ")
 }
 
 func storeFailed(op string, err error) *Error {
@@ -136,22 +167,16 @@ func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte
 	return h.write(w, h.with(r, ""), s, base64.RawURLEncoding.EncodeToString(raw), record, life)
 }
 
-// update writes a record back into the session that it came from.
+// update writes a record back into the session that it came from. One that is
+// gone was ended by another request meanwhile, and stays so: nothing is
+// written, and no cookie takes the place of those of a later sign-in.
 func (h *storeHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
-		one := h.with(r, value)
-		s, err := h.open(one)
-		if err != nil {
-			return err
+	return h.each(r, func(s stored) error {
+		if s.record[:1+sessionIDSize] != string(record[:1+sessionIDSize]) {
+			return nil
 		}
-		text, _ := s.Values[recordKey].(string)
-		for _, binding := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
-			if _, _, err := h.box.Open(text, h.bound(binding)); err == nil {
-				return h.write(w, one, s, binding, record, life)
-			}
-		}
-	}
-	return h.create(w, r, record, life) // made in this very request
+		return h.write(w, s.request, s.session, s.binding, record, life)
+	})
 }
 
 // write saves through the store, under our own cookie attributes: a store's
@@ -186,15 +211,22 @@ func (h *storeHome) save(r *http.Request, out discard, s *gorilla.Session) (err 
 		}
 	}()
 	err = h.store.Save(r, out, s)
-	if err != nil && (strings.Contains(err.Error(), "too long") || strings.Contains(err.Error(), "too big")) {
-		e := tooLarge("the session is larger than the store takes")
+	if err == nil {
+		return nil
+	}
+	if text, _ := s.Values[recordKey].(string); isTooLarge(err) {
+		e := tooLarge("the session takes %.1f KB, sealed, and the store does not take it: most hold 4096 bytes after an encoding of their own, unless told otherwise (MaxLength, SetMaxLength)", float64(len(text))/1000)
 		e.Err = err
 		return e
 	}
-	if err != nil {
-		return storeFailed("write session", err)
-	}
-	return nil
+	return storeFailed("write session", err)
+}
+
+// isTooLarge recognizes what stores say of a record that is: securecookie,
+// redistore, memcached, SQL databases.
+func isTooLarge(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "too long") || strings.Contains(text, "too big") || strings.Contains(text, "too large")
 }
 
 // clear deletes the record and tells the browser to forget both cookies.
@@ -207,25 +239,11 @@ func (h *storeHome) clear(w http.ResponseWriter, r *http.Request) error {
 // erase deletes the record of a request in the store, if the browser could
 // open it: an id alone must not do, or planted ones would delete others'.
 func (h *storeHome) erase(r *http.Request) error {
-	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
-		one := h.with(r, value)
-		s, err := h.open(one)
-		if err != nil {
-			return err
-		}
-		text, _ := s.Values[recordKey].(string)
-		for _, binding := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
-			if _, _, err := h.box.Open(text, h.bound(binding)); err != nil {
-				continue
-			}
-			s.Values = map[any]any{} // for stores that cannot delete
-			s.Options = h.options(-1)
-			if err := h.save(one, discard{}, s); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return h.each(r, func(s stored) error {
+		s.session.Values = map[any]any{} // for stores that cannot delete
+		s.session.Options = h.options(-1)
+		return h.save(s.request, discard{}, s.session)
+	})
 }
 
 // discard takes the headers that a store writes.

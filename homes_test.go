@@ -1,0 +1,90 @@
+package ginauth_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	ginsessions "github.com/gin-contrib/sessions"
+	"github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-contrib/sessions/memstore"
+	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth/internal/storetest"
+)
+
+// The stores' own secrets, which have nothing to do with Options.Keys.
+var (
+	storeHashKey  = []byte("a store's own secret for signatures")
+	storeBlockKey = []byte("and one of 32 to encrypt with...")
+)
+
+// The suite of a session's homes that need no server. Module stores has those
+// that do.
+func TestSessionsInSealedCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 6500, Limit: "two cookies hold"})
+}
+
+func TestSessionsInSignedCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(testing.TB) storetest.Opened {
+		return storetest.Opened{Store: cookie.NewStore(storeHashKey)}
+	}})
+}
+
+func TestSessionsInEncryptedCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(testing.TB) storetest.Opened {
+		return storetest.Opened{Store: cookie.NewStore(storeHashKey, storeBlockKey)}
+	}})
+}
+
+func TestSessionsInMemory(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{Open: func(testing.TB) storetest.Opened {
+		store := memstore.NewStore(storeHashKey)
+		return storetest.Opened{Store: store, Dump: func() string { return dumpMemory(store) }}
+	}})
+}
+
+// dumpMemory prints the map in a memstore, which nothing exports.
+func dumpMemory(store any) string {
+	v := reflect.ValueOf(store).Elem().FieldByName("MemStore").Elem().FieldByName("cache").Elem().FieldByName("data")
+	return fmt.Sprint(v)
+}
+
+func TestSessionsInFiles(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(t testing.TB) storetest.Opened {
+		dir := t.TempDir()
+		return storetest.Opened{Store: fileStore{gorilla.NewFilesystemStore(dir, storeHashKey)}, Dump: func() string { return dumpFiles(t, dir) }}
+	}})
+}
+
+// fileStore is gorilla's, with the method that gin-contrib/sessions wants
+// beside: all that it takes to use a store of gorilla's.
+type fileStore struct{ *gorilla.FilesystemStore }
+
+// Options implements sessions.Store.
+func (s fileStore) Options(o ginsessions.Options) { s.FilesystemStore.Options = o.ToGorillaOptions() }
+
+func dumpFiles(t testing.TB, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s\n%s\n", filepath.Base(name), text)
+	}
+	return b.String()
+}
