@@ -1,0 +1,162 @@
+// Package revokeredis keeps ginauth's revocations in Redis, so that a sign-out
+// at one replica counts at all of them, at once, and after a restart too.
+//
+//	auth, err := ginauth.Mount(router, ginauth.Options{
+//		…
+//		Revocations: revokeredis.New(client, "myapp:"),
+//	})
+//
+// Sessions may stay where they are: in the sealed cookie, or in any store.
+// What Redis holds is a few dozen bytes for each sign-out, for as long as a
+// session lives, and nothing personal: keys are hashes.
+//
+// # What Redis must be like
+//
+// A mark that is lost is a sign-out undone. So: no eviction (maxmemory-policy
+// noeviction, the default), and persistence, best appendonly yes. Reads must go
+// to the primary: a replica may not know yet of a sign-out, so leave
+// ClusterOptions.ReadOnly and its like alone. A failover may lose the marks of
+// its last moments, since Redis replicates after it has answered.
+//
+// While Redis cannot be asked nobody gets in: every guarded request is answered
+// with 503. The client's timeouts say how long that takes; go-redis waits up to
+// 5 s for a connection and 3 s for an answer, and tries again. Shorter ones
+// (DialTimeout, ReadTimeout: 500 ms) suit a store that every request asks.
+package revokeredis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ginauth/ginauth"
+)
+
+var _ ginauth.Revocations = (*Revocations)(nil)
+
+// Revocations implements ginauth.Revocations in Redis. It is safe for
+// concurrent use. The client stays the application's, which closes it.
+type Revocations struct {
+	client       redis.UniversalClient
+	marks, spent string // what keys begin with
+	together     bool   // one server holds all keys, and MGET may name several
+}
+
+// New returns Revocations that keep their keys under prefix: "myapp:", or
+// "ginauth:" if it is empty. Replicas of one application share a prefix, and
+// different applications must not: who signs out of all sessions of one would
+// leave the other too.
+//
+// client is one server's, Sentinel's, a cluster's or a Ring's.
+func New(client redis.UniversalClient, prefix string) *Revocations {
+	if prefix == "" {
+		prefix = "ginauth:"
+	}
+	_, single := client.(*redis.Client)
+	return &Revocations{client: client, marks: prefix + "mark:", spent: prefix + "spent:", together: single}
+}
+
+// raise keeps the later of two marks, for the longer of two lives: neither a
+// clock that is behind nor a request that comes late revives a session.
+var raise = redis.NewScript(`
+local at, life = ARGV[1], tonumber(ARGV[2])
+local old = redis.call('GET', KEYS[1])
+if old and tonumber(old) > tonumber(at) then at = old end
+local left = redis.call('PTTL', KEYS[1])
+if left > life then life = left end
+redis.call('SET', KEYS[1], at, 'PX', string.format('%d', life))
+return 1
+`)
+
+// Revoke implements ginauth.Revocations.
+func (v *Revocations) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	// Rounded up: a session that began in the same millisecond as the mark,
+	// and before it, stays dead.
+	mark := at.Add(time.Millisecond - 1).UnixMilli()
+	if err := raise.Run(ctx, v.client, []string{name(v.marks, key)}, mark, milliseconds(ttl)).Err(); err != nil {
+		return fmt.Errorf("revokeredis: %w", err)
+	}
+	return nil
+}
+
+// Watermarks implements ginauth.Revocations, with one question to Redis.
+func (v *Revocations) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
+	values, err := v.values(ctx, keys)
+	if err != nil {
+		return marks, fmt.Errorf("revokeredis: %w", err)
+	}
+	for i, value := range values {
+		if value == "" {
+			continue
+		}
+		at, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return marks, errors.New("revokeredis: a mark is no number: is the prefix used for something else?")
+		}
+		marks[i] = time.UnixMilli(at)
+	}
+	return marks, nil
+}
+
+// values reads the marks, "" where there is none. A cluster and a Ring have
+// them on several servers, and no command asks those together.
+func (v *Revocations) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values [4]string, err error) {
+	if v.together {
+		found, err := v.client.MGet(ctx, name(v.marks, keys[0]), name(v.marks, keys[1]), name(v.marks, keys[2]), name(v.marks, keys[3])).Result()
+		if err == nil && len(found) != len(keys) {
+			err = fmt.Errorf("MGET answered with %d values for %d keys", len(found), len(keys))
+		}
+		if err != nil {
+			return values, err
+		}
+		for i, value := range found {
+			if value != nil {
+				values[i] = fmt.Sprint(value)
+			}
+		}
+		return values, nil
+	}
+	var asked [4]*redis.StringCmd
+	_, err = v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			asked[i] = p.Get(ctx, name(v.marks, key))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return values, err
+	}
+	for i, got := range asked {
+		// Pipelined tells one error of several: each has its own.
+		if values[i], err = got.Result(); err != nil && !errors.Is(err, redis.Nil) {
+			return values, err
+		}
+	}
+	return values, nil
+}
+
+// Once implements ginauth.Revocations. A Redis that did it and could not say so
+// makes the first caller the second: a sign-in that has to be begun again, and
+// never one that counts twice.
+func (v *Revocations) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
+	life := time.Duration(milliseconds(ttl)) * time.Millisecond
+	first, err := v.client.SetNX(ctx, name(v.spent, key), 1, life).Result()
+	if err != nil {
+		return false, fmt.Errorf("revokeredis: %w", err)
+	}
+	return first, nil
+}
+
+// name is a key's name in Redis.
+func name(prefix string, key ginauth.RevocationKey) string {
+	return fmt.Sprintf("%s%x", prefix, key[:])
+}
+
+// milliseconds rounds a life up: Redis knows nothing shorter, and no life of 0.
+func milliseconds(ttl time.Duration) int64 {
+	return max(int64((ttl+time.Millisecond-1)/time.Millisecond), 1)
+}
