@@ -153,6 +153,9 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 			}
 			return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
 		}
+		if err := c.checkNames(claims); err != nil {
+			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name, Reason: err.Error()}
+		}
 		return claims, nil
 	}
 	resp, err := c.get(ctx, m.userinfoURL, token, "application/json")
