@@ -3,9 +3,9 @@ package ginauth
 import "net/http"
 
 // signOut ends the session of a request: the record, every copy of it, and
-// the attempts under way. It returns who was signed in, or nil; that nobody
-// was is no failure.
-func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*User, error) {
+// the attempts under way. It returns the session that there was, or nil; that
+// there was none is no failure.
+func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error) {
 	for _, name := range a.attempts.all(r) {
 		a.attempts.jar.Expire(w.Header(), name)
 	}
@@ -20,5 +20,5 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*User, error) {
 	if err := a.sessions.end(w, r, s); err != nil {
 		return nil, err
 	}
-	return &s.user, nil
+	return s, nil
 }

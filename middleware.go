@@ -90,6 +90,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			return
 		}
 		c.Next()
+		settle(c)
 	}
 }
 
@@ -104,6 +105,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			a.log(c, asError(err, StoreUnavailable), requestID(c))
 		}
 		c.Next()
+		settle(c)
 	}
 }
 
@@ -123,6 +125,7 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 		return nil, err
 	}
 	if renew { // before the handler writes anything
+		private(c)
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
@@ -206,6 +209,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	change(&s.user)
 	u, was := &s.user, &v.session.user
 	u.Provider, u.Issuer, u.Subject, u.claims, u.kept = was.Provider, was.Issuer, was.Subject, was.claims, was.kept
+	private(c)
 	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
 		return err
 	}
@@ -220,12 +224,17 @@ func (a *Auth) Logout(c *gin.Context) error {
 	if c.Writer.Written() {
 		return &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
-	user, err := a.signOut(c.Writer, c.Request)
+	private(c)
+	s, err := a.signOut(c.Writer, c.Request)
 	a.forget(c)
-	if err == nil && user != nil && a.cfg.Hooks.OnLogout != nil {
-		a.cfg.Hooks.OnLogout(c, user)
+	if err != nil || s == nil {
+		return err
 	}
-	return err
+	a.note(c, "signed out", s)
+	if a.cfg.Hooks.OnLogout != nil {
+		a.cfg.Hooks.OnLogout(c, &s.user)
+	}
+	return nil
 }
 
 // SignIn starts a session for a user whom the application itself vouches for:
@@ -257,6 +266,8 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if err != nil {
 		return err
 	}
+	private(c)
+	a.note(c, "signed in by the application", s)
 	a.enter(c, s)
 	return nil
 }

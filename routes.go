@@ -320,9 +320,11 @@ func (a *Auth) finish(c *gin.Context, cl *client, at *attempt, params url.Values
 	if ctx.Err() != nil { // who hung up gets no session
 		return &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
-	if _, err := a.sessions.begin(c.Writer, c.Request, login.User, issuedAt(claims), text(claims, "sid")); err != nil {
+	s, err := a.sessions.begin(c.Writer, c.Request, login.User, issuedAt(claims), text(claims, "sid"))
+	if err != nil {
 		return err
 	}
+	a.note(c, "signed in", s)
 	a.goTo(c, a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin))
 	return nil
 }
