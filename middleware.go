@@ -69,9 +69,10 @@ func (v *visit) Value(key any) any {
 // Requests that change something (POST, PUT, WebSocket upgrades, …) are
 // refused with 403 if another origin sent them with the session's cookie.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
+	a.mounted()
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
-		if a.own[c.FullPath()] {
+		if a.own[route{c.Request.Method, c.FullPath()}] {
 			c.Next() // a guard around everything must not shut the way in
 			return
 		}
@@ -98,6 +99,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 // if somebody is signed in, and never refuses. A request that RequireAuth
 // would refuse for its origin is anonymous here.
 func (a *Auth) LoadUser() gin.HandlerFunc {
+	a.mounted()
 	return func(c *gin.Context) {
 		if a.cfg.foreign(c.Request) {
 			a.forget(c)
@@ -106,6 +108,14 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 		}
 		c.Next()
 		settle(c)
+	}
+}
+
+// mounted panics while the application starts, and not at its first request, if
+// the error of Mount was not looked at.
+func (a *Auth) mounted() {
+	if a == nil {
+		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
 	}
 }
 
