@@ -20,6 +20,7 @@ func faultsBChanges() []fault {
 	return []fault{
 		{"B30_injected_code", testInjectedCode},
 		{"B38_browser_hangs_up", testHangUp},
+		{"B38_browser_hangs_up_late", testHangUpLate},
 		{"B42_provider_removed_or_client_changed", testClientChanged},
 		{"B43_issuer_changed", testIssuerChanged},
 	}
@@ -90,6 +91,39 @@ func testHangUp(t *testing.T) {
 	stacks := make([]byte, 1<<20)
 	if n := runtime.Stack(stacks, true); strings.Contains(string(stacks[:n]), "ginauth.(*client)") {
 		t.Errorf("a goroutine is left:\n%s", stacks[:n])
+	}
+}
+
+// testHangUpLate: nobody is there any more when all is verified.
+func testHangUpLate(t *testing.T) {
+	t.Parallel()
+	ctx, hangUp := context.WithCancel(context.Background())
+	answers := make(chan http.Header, 10)
+	f := newFlow(t, func(s *site, o *ginauth.Options) {
+		s.engine.Use(func(c *gin.Context) {
+			c.Next()
+			if strings.HasPrefix(c.Request.URL.Path, "/authorize/") {
+				answers <- c.Writer.Header()
+			}
+		})
+		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
+			hangUp()
+			<-c.Request.Context().Done()
+			return nil
+		}
+	})
+	callback := f.begin("/login/demo")
+	r, _ := http.NewRequestWithContext(ctx, "GET", callback.String(), nil)
+	if _, err := f.browser.Do(r); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the request ended with %v", err)
+	}
+	for _, line := range (<-answers)["Set-Cookie"] {
+		if !strings.Contains(line, "-a-") {
+			t.Errorf("a session was made for nobody: %s", line)
+		}
+	}
+	if !strings.Contains(f.logs.String(), "the browser went away") {
+		t.Errorf("the log does not say so:\n%s", f.logs)
 	}
 }
 

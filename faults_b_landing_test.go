@@ -164,18 +164,13 @@ func testSuccessAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, nil)
 	for _, tc := range []struct{ asked, want string }{
-		{"", "/"}, {"/page/b33?x=1%262", "/page/b33?x=1%262"}, {"//evil.example", "/"}, {"https://evil.example", "/"}, {"/logout", "/"}, {"/page/a?code=mine", "/page/a?code=mine"},
+		{"", "/"}, {"/page/b33?x=1%262", "/page/b33?x=1&2"}, {"//evil.example", "/"}, {"https://evil.example", "/"}, {"/logout", "/"}, {"/page/a?code=mine", "/page/a?code=mine"},
 	} {
 		callback := f.begin("/login/demo?return_to=" + tc.asked)
 		r, _ := http.NewRequest("GET", callback.String(), nil)
 		p := f.must(f.browser.Do(r))
 		location := p.Header.Get("Location")
-		if asked := tc.want; tc.asked == "/page/b33?x=1%262" {
-			asked = "/page/b33?x=1&2" // the query decoded it once
-			if location != f.URL+asked+"#" {
-				t.Errorf("led to %q", location)
-			}
-		} else if p.Status != http.StatusSeeOther || location != f.URL+tc.want+"#" {
+		if p.Status != http.StatusSeeOther || location != f.URL+tc.want+"#" {
 			t.Errorf("%q got %d to %q, want %q", tc.asked, p.Status, location, tc.want)
 		}
 		for _, secret := range []string{callback.Query().Get("code"), callback.Query().Get("state")} {

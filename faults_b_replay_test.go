@@ -129,10 +129,10 @@ func testAttemptExpired(t *testing.T) {
 	callback := p.URL
 	f.refuses(t, callback, closed{code: ginauth.StateInvalid})
 
-	// A second less is in time, and a browser that honours Max-Age agrees.
+	// A little less is in time, and a browser that honours Max-Age agrees.
 	f.browser = f.newBrowser()
 	slow := f.open("/login/demo?return_to=/page/b24")
-	f.clock.Advance(10*time.Minute - time.Second)
+	f.clock.Advance(10*time.Minute - 30*time.Second)
 	f.landed(t, f.must(f.browser.Follow(slow)), "/page/b24")
 	f.browser = f.newBrowser()
 	gone := f.open("/login/demo")

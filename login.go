@@ -82,35 +82,35 @@ func (a *Auth) late(w http.ResponseWriter, r *http.Request, params url.Values, w
 }
 
 // finish checks the answer, redeems the code, asks admit, and signs the person
-// in. It returns where to go.
-func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *attempt, params url.Values, admit func(*Login) error) (returnTo string, err error) {
+// in. It returns the session, and where to go.
+func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *attempt, params url.Values, admit func(*Login) error) (s *session, returnTo string, err error) {
 	ctx := r.Context()
 	if err := cl.checkAnswer(ctx, params); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	login := &Login{Token: token, ReturnTo: at.returnTo}
 	if login.User, err = newUser(cl, claims, a.cfg.Now(), a.cfg.loopback); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if at.linkingOf != "" {
 		if login.Previous, err = a.linkedTo(w, r, at.linkingOf); err != nil {
-			return "", err
+			return nil, "", err
 		}
 	}
 	if err := admit(login); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if ctx.Err() != nil { // who hung up gets no session
-		return "", &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+		return nil, "", &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
-	s := &session{user: *login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
+	s = &session{user: *login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
 	if cl.provider.LogoutHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}
-	_, err = a.sessions.begin(w, r, s)
-	return login.ReturnTo, err
+	s, err = a.sessions.begin(w, r, s)
+	return s, login.ReturnTo, err
 }

@@ -214,7 +214,7 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (at time.Time, err 
 // frontChannel ends the session of this browser if iss and sid are its own
 // (OpenID Connect Front-Channel Logout 1.0, section 2). A frame on the
 // provider's site gets no SameSite=Lax cookie, so that there nothing happens.
-func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (*User, error) {
+func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (*session, error) {
 	q := r.URL.Query()
 	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
 		return nil, nil
@@ -226,5 +226,5 @@ func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (
 	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
 		return nil, nil
 	}
-	return &s.user, a.sessions.end(w, r, s)
+	return s, a.sessions.end(w, r, s)
 }

@@ -1,259 +1,159 @@
 package ginauth_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/authtest"
 )
 
-// brokenRevocations keeps revocations in a map, fails while told to, and
-// counts.
-type brokenRevocations struct {
-	broken  atomic.Bool
-	revoked atomic.Int64
-	inner   revocationMap
-}
-
-var errBroken = errors.New("the revocation store is down")
-
-func (b *brokenRevocations) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
-	if b.broken.Load() {
-		return errBroken
-	}
-	b.revoked.Add(1)
-	return b.inner.Revoke(ctx, key, at, ttl)
-}
-
-func (b *brokenRevocations) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
-	if b.broken.Load() {
-		return [4]time.Time{}, errBroken
-	}
-	return b.inner.Watermarks(ctx, keys)
-}
-
-func (b *brokenRevocations) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
-	if b.broken.Load() {
-		return false, errBroken
-	}
-	return b.inner.Once(ctx, key, ttl)
-}
-
-func (s *site) serveClaims(c *gin.Context) {
-	claims, err := ginauth.Claims[map[string]any](c)
-	if err != nil {
-		c.String(http.StatusInternalServerError, err.Error())
-		return
-	}
-	c.JSON(http.StatusOK, claims)
-}
-
-func TestProviderLogout(t *testing.T) {
-	post := func(s *site) *authtest.Page {
-		return s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
-	}
-	t.Run("the ID token goes along if the provider wants it", func(t *testing.T) {
-		s := newSite(t, func(s *site, o *ginauth.Options) { o.Providers[0].LogoutHint = true })
-		s.signIn()
-		p := post(s)
-		r := s.idp.LastRequest(authtest.EndSession)
-		if hint := r.Form.Get("id_token_hint"); strings.Count(hint, ".") != 2 || r.Form.Get("client_id") != s.idp.ClientID {
-			t.Errorf("end_session got %v", r.Form)
-		}
-		if p.URL.Path != "/" || s.user() != nil {
-			t.Errorf("ended at %s", p.URL)
-		}
-	})
-	t.Run("a provider that is down does not keep anybody signed in", func(t *testing.T) {
-		s := newSite(t, nil)
-		s.signIn()
-		s.idp.Fail(authtest.Discovery, authtest.Down)
-		s.clock.Advance(25 * time.Hour / 2)
-		if p := post(s); s.user() != nil || p.Status >= 500 {
-			t.Errorf("%s answered %d", p.URL, p.Status)
-		}
-	})
-	t.Run("a provider never heard of since the start does not either", func(t *testing.T) {
-		s := newSite(t, nil)
-		s.idp.Fail(authtest.Discovery, authtest.Down)
-		if err := authtest.SignIn(s.auth, s.browser, &ginauth.User{Provider: "demo", Subject: "ada"}); err != nil {
-			t.Fatal(err)
-		}
-		if s.user() == nil {
-			t.Fatal("not signed in")
-		}
-		if p := post(s); s.user() != nil || p.Status != http.StatusOK || p.URL.Path != "/" {
-			t.Errorf("%s answered %d", p.URL, p.Status)
-		}
-	})
-	t.Run("a provider without the endpoint", func(t *testing.T) {
-		s := newSite(t, func(s *site, o *ginauth.Options) {
-			s.idp.EditMetadata(func(m map[string]any) { delete(m, "end_session_endpoint") })
-		})
-		s.signIn()
-		if p := post(s); s.user() != nil || p.URL.Path != "/" || s.hasCookie("-l") {
-			t.Errorf("%s answered %d", p.URL, p.Status)
-		}
-	})
-	t.Run("one of another form, by template", func(t *testing.T) {
-		s := newSite(t, func(s *site, o *ginauth.Options) {
-			o.Providers[0].LogoutURL = s.idp.URL(authtest.EndSession) + "?client={client_id}&returnTo={post_logout_redirect_uri}&state={state}"
-		})
-		s.signIn()
-		s.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.idp.Issuer) }
-		to, _ := url.Parse(post(s).Header.Get("Location"))
-		if q := to.Query(); q.Get("client") != s.idp.ClientID || q.Get("returnTo") != s.URL+"/logout/return" || q.Get("state") == "" {
-			t.Errorf("went to %s", to)
-		}
-	})
-	t.Run("fetch gets the address instead of a redirect", func(t *testing.T) {
-		s := newSite(t, nil)
-		s.signIn()
-		p := s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
-		if p.Status != http.StatusOK || !strings.Contains(p.Text(), `"redirect_to":"`+s.idp.URL(authtest.EndSession)) || s.user() != nil {
-			t.Errorf("%d %s", p.Status, p.Text())
-		}
-	})
-	t.Run("a browser that was on the page can post the form to the provider", func(t *testing.T) {
-		s := newSite(t, nil)
-		s.signIn()
-		page := s.get("/logout")
-		if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' "+s.idp.Issuer) {
-			t.Errorf("Content-Security-Policy %q", csp)
-		}
-		if p := s.must(s.browser.SubmitForm(page, "Sign out", nil)); p.URL.Path != "/" || s.idp.Count(authtest.EndSession) != 1 {
-			t.Errorf("ended at %s", p.URL)
-		}
-	})
-}
-
-func TestLogoutEverywhere(t *testing.T) {
-	s := newSite(t, nil)
-	var all []*authtest.Browser
-	for range 3 {
-		s.browser = s.newBrowser()
-		s.signIn()
-		all = append(all, s.browser)
-	}
-	id := s.user().ID()
-	s.idp.SignInAs("grace")
-	grace := s.newBrowser()
-	s.browser = grace
-	s.signIn()
-	if err := s.auth.LogoutEverywhere(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
-	for i, b := range all {
-		if s.userOf(b) != nil {
-			t.Errorf("session %d lives", i)
-		}
-	}
-	if s.userOf(grace) == nil {
-		t.Error("somebody else was signed out")
-	}
-	s.clock.Advance(time.Second)
-	s.idp.SignInAs("ada")
-	s.browser = s.newBrowser()
-	s.signIn()
-	for _, wrong := range []string{"", "ada", "#ada", s.idp.Issuer + "#"} {
-		if err := s.auth.LogoutEverywhere(t.Context(), wrong); !errors.Is(err, ginauth.BadRequest) {
-			t.Errorf("%q: %v", wrong, err)
-		}
-	}
-}
-
-// The provider's clock may be ahead of ours or behind: that must neither save
-// a stolen session nor end the new one.
-func TestLogoutEverywhereWithClocksThatDiffer(t *testing.T) {
-	for _, skew := range []time.Duration{-50 * time.Second, 50 * time.Second} {
-		s := newSite(t, nil)
-		s.idp.EditIDToken(func(_, claims map[string]any) { claims["iat"] = s.clock.Now().Add(skew).Unix() })
-		s.signIn()
-		stolen := s.browser
-		if err := s.auth.LogoutEverywhere(t.Context(), s.user().ID()); err != nil {
-			t.Fatal(err)
-		}
-		if s.userOf(stolen) != nil {
-			t.Errorf("skew %v: the session lives", skew)
-		}
-		s.clock.Advance(time.Second)
-		s.browser = s.newBrowser()
-		s.signIn()
-	}
-}
-
-func TestSessionInfo(t *testing.T) {
-	s := newSite(t, nil)
-	var info ginauth.SessionInfo
-	var ok bool
-	s.engine.GET("/session", s.auth.LoadUser(), func(c *gin.Context) { info, ok = s.auth.Session(c) })
-	s.get("/session")
-	if ok {
-		t.Error("there is a session before the sign-in")
-	}
-	s.signIn()
-	began := s.clock.Now()
-	s.clock.Advance(3 * time.Hour)
-	s.get("/session")
-	near := func(a, b time.Time) bool { return a.Sub(b).Abs() < 2*time.Second }
-	if !ok || info.Provider != "demo" || !near(info.Created, began) || !near(info.LastSeen, s.clock.Now()) ||
-		!near(info.Expires, s.clock.Now().Add(24*time.Hour)) || !near(info.End, began.Add(7*24*time.Hour)) {
-		t.Errorf("%+v, %v", info, ok)
-	}
-}
-
-func TestThirdPartyInitiatedLogin(t *testing.T) {
-	iss := func(s *site) string { return "iss=" + url.QueryEscape(s.idp.Issuer) }
-	t.Run("from the provider's own page, to where it says", func(t *testing.T) {
-		s := newSite(t, nil)
-		p := s.must(s.browser.Click(authtest.At(s.idp.Issuer), s.URL+"/login/demo?"+iss(s)+"&login_hint=ada&target_link_uri="+url.QueryEscape(s.URL+"/page/target?x=1")))
-		if p.URL.Path != "/page/target" || p.URL.RawQuery != "x=1" {
-			t.Errorf("landed on %s: %s", p.URL, p.Text())
-		}
-		if got := s.idp.LastRequest(authtest.Authorize).Form.Get("login_hint"); got != "ada" {
-			t.Errorf("login_hint is %q", got)
-		}
-	})
-	t.Run("by POST", func(t *testing.T) {
-		s := newSite(t, nil)
-		p := s.must(s.browser.Submit(authtest.At(s.idp.Issuer), s.URL+"/login/demo", url.Values{"iss": {s.idp.Issuer}, "target_link_uri": {s.URL + "/page/target"}}))
-		if p.URL.Path != "/page/target" || s.user() == nil {
-			t.Errorf("landed on %s: %s", p.URL, p.Text())
-		}
-	})
-	t.Run("to another site it goes to the default page", func(t *testing.T) {
-		s := newSite(t, nil)
-		for _, target := range []string{"https://evil.example/", s.URL + ".evil.example/", s.URL + "//evil.example", s.URL + "@evil.example/", "//evil.example", "/page/x"} {
-			p := s.get("/login/demo?" + iss(s) + "&target_link_uri=" + url.QueryEscape(target))
-			if p.URL.Path != "/" || !strings.HasPrefix(p.URL.String(), s.URL+"/") {
-				t.Errorf("%q led to %s", target, p.URL)
+// Logout from a handler of the application: gone for the rest of the request,
+// and for good.
+func TestLogoutFromAHandler(t *testing.T) {
+	t.Parallel()
+	var told []string
+	var err error
+	s, _ := sessionSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnLogout = func(c *gin.Context, u *ginauth.User) {
+			told = append(told, u.Subject)
+			if ginauth.CurrentUser(c) != nil {
+				told = append(told, "still here")
 			}
 		}
 	})
+	s.engine.POST("/bye", s.auth.LoadUser(), func(c *gin.Context) {
+		err = s.auth.Logout(c)
+		s.both(c)
+	})
+	s.as("ada")
+	line := s.cookieLine()
+	p := s.ask("POST", "/bye", fetches...)
+	if err != nil || p.Text() != "nobody, nobody" || strings.Join(told, " ") != "ada" {
+		t.Errorf("in the request: %v, %q; OnLogout was told %q", err, p.Text(), told)
+	}
+	if len(s.sessionCookies()) > 0 || s.stolen(line) != "" {
+		t.Error("the session lives on")
+	}
+	if p := s.ask("POST", "/bye", fetches...); err != nil || p.Text() != "nobody, nobody" || len(told) != 1 {
+		t.Errorf("with nobody signed in: %v, %q, %q", err, p.Text(), told)
+	}
 }
 
-func testThirdPartyFaults(t *testing.T) {
+func TestLogoutAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, nil)
+	var err error
+	s.guarded("/late", func(c *gin.Context) {
+		c.String(http.StatusOK, "written")
+		err = s.auth.Logout(c)
+	})
+	s.as("ada")
+	if s.ask("GET", "/late"); !errors.Is(err, ginauth.SessionError) || s.user() == nil {
+		t.Errorf("after the answer was written: %v", err)
+	}
+}
+
+// A session that grew and ended in one request leaves no cookie behind, and
+// Update cannot bring it back.
+func TestLogoutBehindUpdate(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, nil)
+	var errs []error
+	s.guarded("/grow-and-go", func(c *gin.Context) {
+		errs = []error{
+			s.auth.Update(c, func(u *ginauth.User) { u.Groups = groupsOf(4000) }),
+			s.auth.Logout(c),
+			s.auth.Update(c, func(u *ginauth.User) { u.Name = "back" }),
+		}
+	})
+	s.as("ada")
+	s.ask("POST", "/grow-and-go", fetches...)
+	if errs[0] != nil || errs[1] != nil || !errors.Is(errs[2], ginauth.Unauthenticated) {
+		t.Errorf("got %v", errs)
+	}
+	if left := s.sessionCookies(); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// Only this session ends: the person stays signed in elsewhere.
+func TestLogoutEndsOneSession(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, nil)
+	elsewhere := s.mint(&ginauth.User{Subject: "ada"})
+	s.as("ada")
+	s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	if s.user() != nil || s.stolen(elsewhere) != "ada" {
+		t.Error("signing out ended another session, or not this one")
+	}
+}
+
+// Scripts are told where to go; they cannot follow a redirect themselves.
+func TestLogoutByScripts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for name, query := range map[string]string{
-		"another issuer": "iss=https://evil.example", "issuer with a slash": "iss=" + url.QueryEscape(s.idp.Issuer+"/"), "empty issuer": "iss=",
-		"two issuers": "iss=" + url.QueryEscape(s.idp.Issuer) + "&iss=https://evil.example",
-		"long hint":   "iss=" + url.QueryEscape(s.idp.Issuer) + "&login_hint=" + strings.Repeat("x", 5<<10),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.failsClosed(t, s.open("/login/demo?"+query), closed{code: ginauth.BadRequest})
-			if s.hasCookie("-a-") {
-				t.Error("an attempt was begun")
-			}
-		})
+	s.localOnly()
+	to := s.URL + "/page/bye"
+	s.as("ada")
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	p := s.must(s.browser.Fetch(pageOf(s), "POST", s.URL+"/logout", form, "return_to=%2Fpage%2Fbye"))
+	if p.Status != http.StatusOK || p.Text() != `{"redirect_to":"`+to+`"}` || s.user() != nil {
+		t.Errorf("fetch: %d %s", p.Status, p.Text())
+	}
+	wantHeaders(t, p)
+	s.as("ada")
+	form.Set("HX-Request", "true")
+	p = s.must(s.browser.Fetch(pageOf(s), "POST", s.URL+"/logout", form, "return_to=%2Fpage%2Fbye"))
+	if p.Status != http.StatusNoContent || p.Header.Get("HX-Redirect") != to || s.user() != nil {
+		t.Errorf("HTMX: %d %v", p.Status, p.Header)
+	}
+}
+
+func TestLogoutPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site, o *ginauth.Options) { o.BaseURL = s.URL + "/app"; o.AfterLogin = "/page/home" })
+	s.as("ada")
+	for _, method := range []string{"GET", "HEAD"} {
+		p := s.ask(method, "/logout?return_to=/page/bye", navigates...)
+		wantHeaders(t, p)
+		if csp := p.Header.Get("Content-Security-Policy"); p.Status != http.StatusOK || !strings.Contains(csp, "form-action 'self'") || p.Header.Get("Referrer-Policy") != "same-origin" {
+			t.Errorf("%s: %d %v", method, p.Status, p.Header)
+		}
+	}
+	p := s.open("/logout?return_to=/page/bye")
+	forms := p.Forms()
+	if len(forms) != 1 || forms[0].Action != "/app/logout" || forms[0].Method != "POST" || forms[0].Fields.Get("return_to") != "/page/bye" ||
+		!strings.Contains(p.Text(), `href="`+s.URL+`/app/page/home"`) {
+		t.Errorf("the page is %s", p.Text())
+	}
+	if s.user() == nil {
+		t.Error("looking at the page signed out")
+	}
+	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"} {
+		p := s.ask(method, "/logout", fetches...)
+		s.wantError(p, ginauth.MethodNotAllowed)
+		if got := p.Header.Get("Allow"); got != "GET, HEAD, POST" {
+			t.Errorf("%s: Allow is %q", method, got)
+		}
+	}
+}
+
+// A hook that panics is told of; who signed out stays so.
+func TestOnLogoutPanics(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnLogout = func(*gin.Context, *ginauth.User) { panic("in the application") }
+	})
+	s.as("ada")
+	line := s.cookieLine()
+	p := s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", url.Values{}))
+	s.wantError(p, ginauth.SessionError)
+	if s.user() != nil || s.stolen(line) != "" {
+		t.Error("the session lives on")
 	}
 }

@@ -68,9 +68,10 @@ func (v *visit) Value(key any) any {
 // Requests that change something (POST, PUT, WebSocket upgrades, …) are
 // refused with 403 if another origin sent them with the session's cookie.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
+	a.mounted()
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
-		if a.own[c.FullPath()] {
+		if a.own[route{c.Request.Method, c.FullPath()}] {
 			c.Next() // a guard around everything must not shut the way in
 			return
 		}
@@ -89,6 +90,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			return
 		}
 		c.Next()
+		settle(c)
 	}
 }
 
@@ -96,6 +98,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 // if somebody is signed in, and never refuses. A request that RequireAuth
 // would refuse for its origin is anonymous here.
 func (a *Auth) LoadUser() gin.HandlerFunc {
+	a.mounted()
 	return func(c *gin.Context) {
 		if a.cfg.foreign(c.Request) {
 			a.forget(c)
@@ -103,6 +106,15 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			a.log(c, asError(err, StoreUnavailable), requestID(c))
 		}
 		c.Next()
+		settle(c)
+	}
+}
+
+// mounted panics while the application starts, and not at its first request, if
+// the error of Mount was not looked at.
+func (a *Auth) mounted() {
+	if a == nil {
+		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
 	}
 }
 
@@ -122,6 +134,7 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 		return nil, err
 	}
 	if renew { // before the handler writes anything
+		private(c)
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
@@ -204,6 +217,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user = *v.session.user.clone()
 	change(&s.user)
 	s.user.sameAs(&v.session.user)
+	private(c)
 	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
 		return err
 	}
@@ -225,12 +239,22 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
+	private(c)
 	s, err := a.signOut(c.Writer, c.Request)
 	a.forget(c)
-	if err == nil && s != nil && a.cfg.Hooks.OnLogout != nil {
+	if err != nil || s == nil {
+		return nil, err
+	}
+	a.left(c, s)
+	return s, nil
+}
+
+// left tells the log and the application that a session has ended.
+func (a *Auth) left(c *gin.Context, s *session) {
+	a.note(c, "signed out", s)
+	if a.cfg.Hooks.OnLogout != nil {
 		a.cfg.Hooks.OnLogout(c, &s.user)
 	}
-	return s, err
 }
 
 // SessionInfo is what is known of a session, for a page that shows it.
@@ -287,6 +311,8 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if err != nil {
 		return err
 	}
+	private(c)
+	a.note(c, "signed in by the application", s)
 	a.enter(c, s)
 	return nil
 }

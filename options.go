@@ -84,8 +84,9 @@ type Options struct {
 	// bounded answers. Default: one of our own, which honours HTTPS_PROXY.
 	HTTPClient *http.Client
 
-	// Logger gets failures with their causes, and no secrets. Default
-	// slog.Default().
+	// Logger gets failures with their causes, and who signed in and out, by a
+	// hash of User.ID; no secrets. The client's address is what Gin says it is:
+	// see its SetTrustedProxies. Default slog.Default().
 	Logger *slog.Logger
 
 	// Now is the clock. Default time.Now.

@@ -62,7 +62,7 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.BaseURL, "#") ||
-		strings.Contains(path, "//") || strings.Contains(path, "..") || strings.ContainsAny(path, "%\\:*") {
+		strings.Contains(path, "//") || strings.Contains(path, "..") || strings.Contains(path+"/", "/./") || strings.ContainsAny(path, "%\\:*") {
 		add(fmt.Sprintf("%q has more than scheme, host and a plain path", u.Redacted()), "leave user, query, fragment, dots and escapes out")
 	}
 	c.origin, c.prefix = originOf(u), path

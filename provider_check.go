@@ -9,9 +9,6 @@ import (
 	"unicode"
 )
 
-// wellKnown is where the discovery document of an issuer is.
-const wellKnown = ".well-known/openid-configuration"
-
 // check reports every mistake that can be known without asking the provider.
 // It mends one: an Issuer that is the address of the discovery document.
 func (p *Provider) check(add addMistake, devHost bool) {

@@ -3,6 +3,8 @@ package ginauth
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,6 +72,54 @@ func secure(h http.Header) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+}
+
+// private keeps an answer out of caches, whatever a handler says about it
+// later: it sets somebody's session cookie, which a cache would give to others.
+func private(c *gin.Context) {
+	if _, already := c.Writer.(privateWriter); !already {
+		c.Writer = privateWriter{c.Writer}
+	}
+}
+
+type privateWriter struct{ gin.ResponseWriter }
+
+func (w privateWriter) mark() {
+	if h := w.Header(); !w.Written() && !strings.Contains(h.Get("Cache-Control"), "no-store") {
+		h.Set("Cache-Control", "private, no-store")
+	}
+}
+
+// WriteHeaderNow, Write, WriteString and Flush are what begins an answer.
+func (w privateWriter) WriteHeaderNow() {
+	w.mark()
+	w.ResponseWriter.WriteHeaderNow()
+}
+
+func (w privateWriter) Write(p []byte) (int, error) {
+	w.mark()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w privateWriter) WriteString(s string) (int, error) {
+	w.mark()
+	return w.ResponseWriter.WriteString(s)
+}
+
+func (w privateWriter) Flush() {
+	w.mark()
+	w.ResponseWriter.Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// settle marks an answer that nothing was written of: Gin sends its headers
+// behind the back of c.Writer.
+func settle(c *gin.Context) {
+	if w, ok := c.Writer.(privateWriter); ok {
+		w.mark()
+	}
 }
 
 // redirect sends the browser on with 303, which turns a POST into a GET
@@ -215,7 +265,7 @@ func (a *Auth) log(c *gin.Context, e *Error, id string) {
 	case e.Code == ProviderDenied || e.Code == Forbidden || e.Code == UnknownProvider || e.Code == MethodNotAllowed:
 		level = slog.LevelInfo
 	}
-	attrs := []slog.Attr{slog.String("code", string(e.Code)), slog.String("request_id", id)}
+	attrs := []slog.Attr{slog.String("code", string(e.Code)), slog.String("request_id", id), slog.String("client_ip", c.ClientIP())}
 	for _, s := range []struct{ key, value string }{{"op", e.Op}, {"provider", e.Provider}, {"reason", e.Reason}, {"fix", e.Fix}} {
 		if s.value != "" {
 			attrs = append(attrs, slog.String(s.key, s.value))
@@ -225,6 +275,19 @@ func (a *Auth) log(c *gin.Context, e *Error, id string) {
 		attrs = append(attrs, slog.String("error", redactURL(e.Err).Error()))
 	}
 	a.cfg.Logger.LogAttrs(c.Request.Context(), level, "ginauth: request failed", attrs...)
+}
+
+// note records who signed in or out, for those who have to find out later. The
+// log is read by more people than the table of users is, so it names the person
+// and the session by a hash: the first 8 bytes of SHA-256, of User.ID.
+func (a *Auth) note(c *gin.Context, event string, s *session) {
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return hex.EncodeToString(sum[:8])
+	}
+	a.cfg.Logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "ginauth: "+event,
+		slog.String("provider", s.user.Provider), slog.String("user", hash(s.user.ID())),
+		slog.String("session", hash(s.id)), slog.String("client_ip", c.ClientIP()))
 }
 
 // redactURL drops the address from a transport error: it may have a query.

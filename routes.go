@@ -28,12 +28,9 @@ import (
 // Warm). It reports every mistake in opts at once, each with what to write
 // instead (errors.Is(err, InvalidOptions)); then nothing it registered answers.
 func Mount(router gin.IRouter, opts Options) (*Auth, error) {
-	if router == nil {
+	mount, ok := basePath(router)
+	if !ok {
 		return nil, &Error{Code: InvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
-	}
-	mount := "/"
-	if group, ok := router.(interface{ BasePath() string }); ok {
-		mount = group.BasePath()
 	}
 	cfg, err := newConfig(opts, mount)
 	if err != nil {
@@ -49,6 +46,24 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	a.live.Store(true)
 	a.announce()
 	return a, nil
+}
+
+// basePath is the path of a group, and false if there is no router.
+func basePath(router gin.IRouter) (path string, ok bool) {
+	switch r := router.(type) {
+	case nil:
+		return "", false
+	case *gin.Engine:
+		ok = r != nil
+	case *gin.RouterGroup:
+		ok = r != nil
+	default:
+		ok = true
+	}
+	if group, has := router.(interface{ BasePath() string }); ok && has {
+		return group.BasePath(), true
+	}
+	return "/", ok
 }
 
 // step answers a request, or returns why not.
@@ -78,14 +93,43 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 	return nil
 }
 
+// route is what Gin tells handlers apart by.
+type route struct{ method, path string }
+
 // handle registers a path with its methods; the others get 405, which Gin by
-// itself answers with 404.
+// itself answers with 404, or what the application has there, such as an
+// OPTIONS route for everything.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
+	handler := a.handler(steps)
+	for method := range steps {
+		router.Handle(method, path, handler)
+		a.own[route{method, a.cfg.mount + path}] = true
+	}
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"} {
+		if steps[method] == nil && free(router, method, path, handler) {
+			a.own[route{method, a.cfg.mount + path}] = true
+		}
+	}
+}
+
+// free registers a route if nothing is in its way.
+func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	router.Handle(method, path, handler)
+	return true
+}
+
+// handler answers a path's requests by method.
+func (a *Auth) handler(steps map[string]step) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
-	a.own[a.cfg.mount+path] = true
-	router.Any(path, func(c *gin.Context) {
+	return func(c *gin.Context) {
 		if !a.live.Load() {
 			a.notFound(c)
+			return
+		}
+		if c.Writer.Written() { // too late for cookies and redirects
+			a.fail(c, &Error{Code: SessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
+				Fix: "no middleware in front of the login routes may write"})
 			return
 		}
 		secure(c.Writer.Header())
@@ -97,7 +141,7 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 		if err := guarded(c, run); err != nil {
 			a.fail(c, err)
 		}
-	})
+	}
 }
 
 // guarded runs a step, and turns a panic (of a hook, a store, a Provider's
@@ -220,15 +264,17 @@ func (a *Auth) callback(c *gin.Context) error {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
+	var s *session
 	returnTo := ""
 	if err == nil {
-		returnTo, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
+		s, returnTo, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
 	}
 	if err != nil {
 		e := asError(err, SessionError).about("sign in", cl.provider.Name)
 		e.retry = a.LoginURL(cl.provider.Name, at.wanted())
 		return e
 	}
+	a.note(c, "signed in", s)
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogin))
 	return nil
 }
@@ -332,12 +378,12 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	user, err := a.frontChannel(c.Writer, c.Request, cl)
+	s, err := a.frontChannel(c.Writer, c.Request, cl)
 	if err != nil {
 		return err
 	}
-	if user != nil && a.cfg.Hooks.OnLogout != nil {
-		a.cfg.Hooks.OnLogout(c, user)
+	if s != nil {
+		a.left(c, s)
 	}
 	ancestors := originAt(cl.provider.Issuer)
 	if ancestors == "" {

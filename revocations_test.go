@@ -1,0 +1,358 @@
+package ginauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+// faultyRevocations fails on request, and remembers which keys were asked for.
+type faultyRevocations struct {
+	ginauth.Revocations
+	readErr, writeErr, onceErr error
+	mu                         sync.Mutex
+	asked                      [4]ginauth.RevocationKey
+}
+
+func (f *faultyRevocations) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	if f.writeErr != nil {
+		return f.writeErr
+	}
+	return f.Revocations.Revoke(ctx, key, at, ttl)
+}
+
+func (f *faultyRevocations) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
+	f.mu.Lock()
+	f.asked = keys
+	f.mu.Unlock()
+	if f.readErr != nil {
+		return [4]time.Time{}, f.readErr
+	}
+	return f.Revocations.Watermarks(ctx, keys)
+}
+
+func (f *faultyRevocations) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
+	if f.onceErr != nil {
+		return false, f.onceErr
+	}
+	return f.Revocations.Once(ctx, key, ttl)
+}
+
+// memory is the default Revocations, with a clock and a size of the test's.
+type memory struct {
+	ginauth.Revocations
+	t     *testing.T
+	clock clock
+}
+
+func newMemory(t *testing.T, limit int) *memory {
+	m := &memory{t: t}
+	m.Revocations = ginauth.NewMemoryRevocations(m.clock.Now, limit)
+	return m
+}
+
+func (m *memory) revoke(key ginauth.RevocationKey, at time.Time, ttl time.Duration) {
+	m.t.Helper()
+	if err := m.Revoke(m.t.Context(), key, at, ttl); err != nil {
+		m.t.Error(err)
+	}
+}
+
+// of is the watermark of a person's key.
+func (m *memory) of(key ginauth.RevocationKey) time.Time {
+	m.t.Helper()
+	marks, err := m.Watermarks(m.t.Context(), [4]ginauth.RevocationKey{{0xff}, {0xfe}, key})
+	if err != nil {
+		m.t.Error(err)
+	}
+	return marks[2]
+}
+
+func (m *memory) once(key ginauth.RevocationKey, ttl time.Duration) string {
+	m.t.Helper()
+	first, err := m.Once(m.t.Context(), key, ttl)
+	return fmt.Sprint(first, " ", err != nil)
+}
+
+func TestRevocationsKeepTheHighestMark(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	key, now := ginauth.RevocationKey{1}, time.Now()
+	if at := m.of(key); !at.IsZero() {
+		t.Errorf("nothing was revoked, but %v", at)
+	}
+	for _, at := range []time.Duration{0, time.Minute, -time.Hour, 30 * time.Second} {
+		m.revoke(key, now.Add(at), time.Hour)
+	}
+	if at := m.of(key); !at.Equal(now.Add(time.Minute)) {
+		t.Errorf("the mark is at %v, want the highest", at.Sub(now))
+	}
+	if at := m.of(ginauth.RevocationKey{1, 1}); !at.IsZero() {
+		t.Errorf("another key of the same shard has a mark: %v", at)
+	}
+	marks, _ := m.Watermarks(t.Context(), [4]ginauth.RevocationKey{key, {}, {2}})
+	if marks[0].IsZero() || !marks[1].IsZero() || !marks[2].IsZero() {
+		t.Errorf("marks are in the wrong places: %v", marks)
+	}
+}
+
+func TestRevocationsExpire(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	key, neighbour := ginauth.RevocationKey{1}, ginauth.RevocationKey{1, 1}
+	m.revoke(key, m.clock.Now(), time.Hour)
+	m.revoke(key, m.clock.Now(), time.Minute) // must not shorten it
+	m.clock.Advance(59 * time.Minute)
+	m.revoke(neighbour, m.clock.Now(), time.Hour)
+	if m.of(key).IsZero() {
+		t.Error("a mark went before its time")
+	}
+	m.clock.Advance(3 * time.Minute)
+	m.revoke(neighbour, m.clock.Now(), time.Hour)
+	if !m.of(key).IsZero() || m.of(neighbour).IsZero() {
+		t.Error("a mark outlived its time, or one went with it")
+	}
+}
+
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	key := ginauth.RevocationKey{1}
+	for i, tt := range []struct {
+		after time.Duration
+		key   ginauth.RevocationKey
+		want  string
+	}{
+		{0, key, "true false"}, {0, key, "false false"}, {0, ginauth.RevocationKey{2}, "true false"}, {0, ginauth.RevocationKey{1, 1}, "true false"},
+		{9 * time.Minute, key, "false false"}, {59 * time.Second, key, "false false"},
+		{5 * time.Second, key, "true false"}, {0, key, "false false"},
+	} {
+		m.clock.Advance(tt.after)
+		if got := m.once(tt.key, 10*time.Minute); got != tt.want {
+			t.Errorf("step %d: %s, want %s", i, got, tt.want)
+		}
+	}
+}
+
+func TestOnceHasOneWinner(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	var wait sync.WaitGroup
+	wins := make(chan bool, 64)
+	for range 64 {
+		wait.Go(func() {
+			first, err := m.Once(t.Context(), ginauth.RevocationKey{9}, time.Minute)
+			wins <- first && err == nil
+		})
+	}
+	wait.Wait()
+	close(wins)
+	n := 0
+	for won := range wins {
+		if won {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d callers were the first", n)
+	}
+}
+
+// A full table can neither forget what was spent, nor take more: it fails, and
+// a sign-in with it.
+func TestOnceAtCapacity(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 64*4) // four a shard
+	for i := range byte(4) {
+		if got := m.once(ginauth.RevocationKey{1, i}, 10*time.Minute); got != "true false" {
+			t.Fatalf("key %d: %s", i, got)
+		}
+	}
+	if got := m.once(ginauth.RevocationKey{1, 9}, 10*time.Minute); got != "false true" {
+		t.Errorf("beyond the limit: %s, want an error", got)
+	}
+	if got := m.once(ginauth.RevocationKey{1, 0}, 10*time.Minute); got != "false false" {
+		t.Errorf("what was spent before: %s", got)
+	}
+	m.clock.Advance(12 * time.Minute)
+	if got := m.once(ginauth.RevocationKey{1, 9}, 10*time.Minute); got != "true false" {
+		t.Errorf("when there is room again: %s", got)
+	}
+
+	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 0) })
+	p := s.finish(s.begin("/login/demo"))
+	s.failsClosed(t, p, closed{code: ginauth.StoreUnavailable})
+	if p.Header.Get("Retry-After") == "" {
+		t.Error("there is no Retry-After")
+	}
+}
+
+// Where marks have to make room, everybody's watermark rises: more is revoked,
+// and never less.
+func TestRevocationsOverflow(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 64*2)
+	random := rand.New(rand.NewPCG(1, 2))
+	start := time.Now()
+	revoked := map[ginauth.RevocationKey]time.Time{}
+	for i := range 2000 {
+		var key ginauth.RevocationKey
+		for j := range key {
+			key[j] = byte(random.Uint32())
+		}
+		revoked[key] = start.Add(time.Duration(random.IntN(1000)) * time.Second)
+		m.revoke(key, revoked[key], time.Hour)
+		if i%100 > 0 {
+			continue
+		}
+		for key, at := range revoked {
+			if m.of(key).Before(at) {
+				t.Fatalf("after %d: a mark is lower than what was revoked", i)
+			}
+		}
+	}
+	if at := m.of(ginauth.RevocationKey{}); at.Before(start) || at.After(start.Add(1000*time.Second)) {
+		t.Errorf("everybody's mark is %v, want one of those that were dropped", at.Sub(start))
+	}
+}
+
+// Sessions whose own mark had to go are covered by everybody's, also if the
+// provider's clock is ahead of ours; later ones live.
+func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
+	t.Parallel()
+	var revocations ginauth.Revocations
+	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
+		s.idp = startIDP(t, authtest.Config{Now: func() time.Time { return s.clock.Now().Add(40 * time.Second) }})
+		o.Providers = []ginauth.Provider{client("demo", s.idp)}
+		revocations = ginauth.NewMemoryRevocations(s.clock.Now, 64)
+		o.Revocations = revocations
+	})
+	s.signIn()
+	line := s.cookieLine()
+	if p := s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil)); p.Status != 200 || s.stolen(line) != "" {
+		t.Fatal("signing out did not end the session")
+	}
+	for i := range 64 {
+		for j := range byte(2) {
+			key := ginauth.RevocationKey{byte(i), j}
+			if err := revocations.Revoke(t.Context(), key, s.clock.Now(), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if who := s.stolen(line); who != "" {
+		t.Errorf("the overflow brought %q back", who)
+	}
+	s.clock.Advance(2 * time.Minute)
+	s.as("grace")
+	if s.user() == nil {
+		t.Error("nobody can sign in after an overflow")
+	}
+}
+
+func TestRevocationsUnderLoad(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 64*8)
+	var wait sync.WaitGroup
+	for g := range byte(8) {
+		wait.Go(func() {
+			for i := range byte(100) {
+				key := ginauth.RevocationKey{i, g}
+				m.revoke(key, m.clock.Now(), time.Minute)
+				if m.of(key).IsZero() {
+					t.Error("a mark is lost")
+				}
+				m.clock.Advance(time.Second)
+				_ = m.once(key, time.Minute)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// A session is asked about by three keys; the marks of the last two are times,
+// and a session at or before the mark is dead.
+func TestWatermarks(t *testing.T) {
+	t.Parallel()
+	f := &faultyRevocations{}
+	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
+		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		o.Revocations = f
+	})
+	f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+	s.signIn()
+	first, ada := s.cookieLine(), f.asked
+	begun := s.user().AuthTime
+	if ada[0] == ada[2] || ada[0] == (ginauth.RevocationKey{}) || ada[2] == (ginauth.RevocationKey{}) {
+		t.Fatalf("the keys are %x", ada)
+	}
+	s.browser = s.newBrowser()
+	s.clock.Advance(10 * time.Second)
+	s.signIn()
+	second := s.cookieLine()
+	if f.asked[0] == ada[0] || f.asked[2] != ada[2] {
+		t.Errorf("two sessions of one person have the keys %x and %x", ada, f.asked)
+	}
+	revoke := func(key ginauth.RevocationKey, at time.Time) {
+		t.Helper()
+		if err := f.Revocations.Revoke(t.Context(), key, at, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alive := func(what, want string) {
+		t.Helper()
+		if got := strings.TrimSpace(s.stolen(first) + " " + s.stolen(second)); got != want {
+			t.Errorf("%s: %q are signed in, want %q", what, got, want)
+		}
+	}
+	revoke(ginauth.RevocationKey{}, s.clock.Now().Add(time.Hour)) // the key of those without a session at the provider
+	alive("a mark of nobody's", "ada ada")
+	revoke(ada[2], begun.Add(-time.Second))
+	alive("a mark from before", "ada ada")
+	revoke(ada[2], begun)
+	s.browser = s.newBrowser()
+	alive("a mark at the first one's second", "ada")
+	s.clock.Advance(10 * time.Second)
+	s.signIn()
+	alive("and another login later", "ada")
+	if s.user() == nil {
+		t.Error("the later login is dead")
+	}
+	s.browser = s.newBrowser()
+	s.as("grace")
+	if s.user() == nil {
+		t.Error("somebody else was signed out")
+	}
+}
+
+// A Revocations that fails while somebody signs out: they are told so.
+func TestSignOutThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	f := &faultyRevocations{}
+	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
+		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		o.Revocations = f
+	})
+	s.as("ada")
+	line := s.cookieLine()
+	f.writeErr = errors.New("down")
+	p := s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	s.wantError(p, ginauth.StoreUnavailable)
+	if p.Header.Get("Retry-After") == "" {
+		t.Error("there is no Retry-After")
+	}
+	if s.stolen(line) != "ada" {
+		t.Fatal("the test is about a copy that lives on")
+	}
+	if s.user() != nil {
+		t.Error("this browser, at least, should be signed out")
+	}
+}
