@@ -55,7 +55,8 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 }
 
 // afterLogout is where the browser goes once its session s, or nil, has ended:
-// to the provider, to sign out there too, or to returnTo.
+// to the provider, to sign out there too and come back to returnTo; "" if there
+// is nothing to do there.
 func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, returnTo string) string {
 	if s != nil {
 		state := rand.Text()
@@ -65,7 +66,7 @@ func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, r
 			return next
 		}
 	}
-	return a.cfg.url(returnTo)
+	return ""
 }
 
 // logoutByToken does what a logout token says. It does not stop halfway if the

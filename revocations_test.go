@@ -291,14 +291,14 @@ func TestWatermarks(t *testing.T) {
 	s.signIn()
 	first, ada := s.cookieLine(), f.asked
 	begun := s.user().AuthTime
-	if ada[0] == ada[2] || ada[0] == (ginauth.RevocationKey{}) || ada[2] == (ginauth.RevocationKey{}) {
+	if ada[0] == ada[3] || ada[0] == (ginauth.RevocationKey{}) || ada[3] == (ginauth.RevocationKey{}) {
 		t.Fatalf("the keys are %x", ada)
 	}
 	s.browser = s.newBrowser()
 	s.clock.Advance(10 * time.Second)
 	s.signIn()
 	second := s.cookieLine()
-	if f.asked[0] == ada[0] || f.asked[2] != ada[2] {
+	if f.asked[0] == ada[0] || f.asked[3] != ada[3] {
 		t.Errorf("two sessions of one person have the keys %x and %x", ada, f.asked)
 	}
 	revoke := func(key ginauth.RevocationKey, at time.Time) {
@@ -315,9 +315,9 @@ func TestWatermarks(t *testing.T) {
 	}
 	revoke(ginauth.RevocationKey{}, s.clock.Now().Add(time.Hour)) // the key of those without a session at the provider
 	alive("a mark of nobody's", "ada ada")
-	revoke(ada[2], begun.Add(-time.Second))
+	revoke(ada[3], begun.Add(-time.Second))
 	alive("a mark from before", "ada ada")
-	revoke(ada[2], begun)
+	revoke(ada[3], begun)
 	s.browser = s.newBrowser()
 	alive("a mark at the first one's second", "ada")
 	s.clock.Advance(10 * time.Second)

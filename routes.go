@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -329,14 +330,17 @@ func (a *Auth) logout(c *gin.Context) error {
 		return err
 	}
 	next := a.afterLogout(c.Writer, c.Request, s, returnTo)
-	switch askerOf(c.Request) {
-	case asksAPI:
-		c.JSON(http.StatusOK, gin.H{"redirect_to": next})
-	case asksHTMX:
-		c.Header("HX-Redirect", next)
+	there := cmp.Or(next, a.cfg.url(returnTo))
+	switch kind := askerOf(c.Request); {
+	case kind == asksAPI:
+		c.JSON(http.StatusOK, gin.H{"redirect_to": there})
+	case kind == asksHTMX:
+		c.Header("HX-Redirect", there)
 		c.Status(http.StatusNoContent)
-	default:
+	case next != "":
 		redirect(c, next)
+	default:
+		a.goTo(c, returnTo)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -131,8 +132,9 @@ func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
 }
 
 // absent says whether a store's error means that there is no such session, or
-// none that can be read: stores tell it in their own ways, memcached clients and gob
-// only in words. Whoever has such a cookie must be able to sign in again.
+// none that can be read. Stores tell it in their own ways, memcached's clients
+// and gob only in words (gob also as an unexpected EOF). Whoever has the cookie
+// of such a session must be able to sign in again.
 func absent(err error) bool {
 	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() {
 		return true
@@ -144,7 +146,7 @@ func absent(err error) bool {
 		return true
 	}
 	text := err.Error()
-	return errors.Is(err, fs.ErrNotExist) || strings.Contains(text, "cache miss") || strings.Contains(text, "mc: not found") || strings.HasPrefix(text, "gob: ")
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(text, "cache miss") || strings.Contains(text, "mc: not found") || strings.HasPrefix(text, "gob: ")
 }
 
 func storeFailed(op string, err error) *Error {
