@@ -25,8 +25,8 @@ type Auth struct {
 	attempts *attempts
 	sessions *sessions
 	carrier  *carrier
-	live     atomic.Bool     // false until Mount has registered every route
-	own      map[string]bool // our routes, as Gin names them
+	live     atomic.Bool    // false until Mount has registered every route
+	own      map[route]bool // our routes
 }
 
 // Format prints the providers' names, whatever the verb: with some verbs fmt
@@ -35,7 +35,7 @@ func (a *Auth) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Auth%q", a.order) }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[string]bool{}}
+	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[route]bool{}}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	for _, p := range cfg.Providers {
 		a.clients[p.Name] = newClient(p, cfg, h)
