@@ -27,7 +27,7 @@ type Auth struct {
 	carrier  *carrier
 	logouts  *logouts
 	live     atomic.Bool    // false until Mount has registered every route
-	own      map[route]bool // our routes, as Gin names them
+	own      map[route]bool // our routes
 }
 
 // Format prints the providers' names, whatever the verb: with some verbs fmt

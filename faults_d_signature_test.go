@@ -2,7 +2,6 @@ package ginauth_test
 
 import (
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -11,7 +10,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -422,14 +420,6 @@ func ecKey() *ecdsa.PrivateKey {
 	return key
 }
 
-func edKey() ed25519.PrivateKey {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	return key
-}
-
 func d13TenKeys(t *testing.T) {
 	for _, others := range []int{9, 10} {
 		t.Run(fmt.Sprint(others, " keys before the right one"), func(t *testing.T) {
@@ -450,9 +440,4 @@ func d13TenKeys(t *testing.T) {
 			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongSig, 1)
 		})
 	}
-}
-
-// keysAnswer publishes a key set that is written by hand.
-func keysAnswer(body string) http.HandlerFunc {
-	return answers(http.StatusOK, "application/json", body)
 }

@@ -3,12 +3,11 @@ package ginauth_test
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/sha512"
+	_ "crypto/sha512" // for crypto.SHA384 and crypto.SHA512
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
@@ -183,24 +182,25 @@ func hs256(secret []byte, header, payload string) string {
 // signed makes a JWT with a key that the provider does not have.
 func signed(key crypto.Signer, header map[string]any, payload string) string {
 	input := b64([]byte(jsonOf(header))) + "." + b64([]byte(payload))
-	sum := sha256.Sum256([]byte(input))
+	hash := crypto.SHA256
+	switch header["alg"] {
+	case "ES384":
+		hash = crypto.SHA384
+	case "ES512":
+		hash = crypto.SHA512
+	}
+	h := hash.New()
+	h.Write([]byte(input))
 	var sig []byte
 	var err error
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
-		if header["alg"] == "RS512" {
-			sum := sha512.Sum512([]byte(input))
-			sig, err = rsa.SignPKCS1v15(nil, key, crypto.SHA512, sum[:])
-		} else {
-			sig, err = rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
-		}
+		sig, err = rsa.SignPKCS1v15(nil, key, hash, h.Sum(nil))
 	case *ecdsa.PrivateKey:
 		var r, s *big.Int
-		r, s, err = ecdsa.Sign(rand.Reader, key, sum[:])
+		r, s, err = ecdsa.Sign(rand.Reader, key, h.Sum(nil))
 		size := (key.Curve.Params().BitSize + 7) / 8
 		sig = append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
-	case ed25519.PrivateKey:
-		sig = ed25519.Sign(key, []byte(input))
 	}
 	if err != nil {
 		panic(err)

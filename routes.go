@@ -49,24 +49,6 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	return a, nil
 }
 
-// basePath is the path of a group, and false if there is no router.
-func basePath(router gin.IRouter) (path string, ok bool) {
-	switch r := router.(type) {
-	case nil:
-		return "", false
-	case *gin.Engine:
-		ok = r != nil
-	case *gin.RouterGroup:
-		ok = r != nil
-	default:
-		ok = true
-	}
-	if group, has := router.(interface{ BasePath() string }); ok && has {
-		return group.BasePath(), true
-	}
-	return "/", ok
-}
-
 // step answers a request, or returns why not.
 type step func(c *gin.Context) error
 
@@ -98,22 +80,21 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 type route struct{ method, path string }
 
 // handle registers a path with its methods; the others get 405, which Gin by
-// itself answers with 404, or what the application has there, such as an
-// OPTIONS route for everything.
+// itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	handler := a.handler(steps)
-	for method := range steps {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
 		router.Handle(method, path, handler)
 		a.own[route{method, a.cfg.mount + path}] = true
 	}
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"} {
-		if steps[method] == nil && free(router, method, path, handler) {
-			a.own[route{method, a.cfg.mount + path}] = true
-		}
+	if free(router, "OPTIONS", path, handler) {
+		a.own[route{"OPTIONS", a.cfg.mount + path}] = true
 	}
 }
 
-// free registers a route if nothing is in its way.
+// free registers a route unless one is in its way: applications answer
+// preflights with one OPTIONS route for everything, which may as well answer
+// ours.
 func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) (ok bool) {
 	defer func() { ok = recover() == nil }()
 	router.Handle(method, path, handler)
@@ -277,24 +258,6 @@ func (a *Auth) callback(c *gin.Context) error {
 	}
 	a.note(c, "signed in", s)
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogin))
-	return nil
-}
-
-// admit asks OnLogin, and holds it to what it may change.
-func (a *Auth) admit(c *gin.Context, login *Login) error {
-	hook := a.cfg.Hooks.OnLogin
-	if hook == nil {
-		return nil
-	}
-	verified := *login.User
-	if err := hook(c, login); err != nil {
-		return asError(err, IdentityRejected).about("OnLogin", verified.Provider)
-	}
-	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: SessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
-			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
-	}
-	login.User.sameAs(&verified)
 	return nil
 }
 

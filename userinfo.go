@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
@@ -88,12 +89,13 @@ func (c *client) lacks(claims map[string]any) bool {
 // The protocol's claims are taken from it alone, and a verified flag of one
 // address never goes to another.
 func merge(claims, info map[string]any) {
-	if email, there := claims["email"]; there && email != info["email"] {
-		delete(info, "email_verified")
-	}
-	if _, there := claims["email_verified"]; there {
-		if _, both := claims["email"]; !both {
-			delete(info, "email")
+	for _, name := range []string{"email", "phone_number"} {
+		_, there := claims[name]
+		if theirs, ok := info[name].(string); there && (!ok || claims[name] != theirs) {
+			delete(info, name+"_verified")
+		}
+		if _, flagged := claims[name+"_verified"]; flagged && !there {
+			delete(info, name)
 		}
 	}
 	for name, v := range info {
@@ -153,10 +155,12 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 			}
 			return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
 		}
-		if err := c.checkNames(claims); err != nil {
-			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name, Reason: err.Error()}
+		// Its numbers and lists may be of any type; ours are those of strictjson.
+		body, err := json.Marshal(claims)
+		if err != nil {
+			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name, Reason: "what Provider.Profile returned cannot be written as JSON", Err: err}
 		}
-		return claims, nil
+		return c.readProfile("application/json", body, IdentityRejected)
 	}
 	resp, err := c.get(ctx, m.userinfoURL, token, "application/json")
 	if err != nil {
