@@ -61,7 +61,11 @@ func TestSessionsInFiles(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(t testing.TB) storetest.Opened {
 		dir := t.TempDir()
-		return storetest.Opened{Store: fileStore{gorilla.NewFilesystemStore(dir, storeHashKey)}, Dump: func() string { return dumpFiles(t, dir) }}
+		return storetest.Opened{
+			Store: fileStore{gorilla.NewFilesystemStore(dir, storeHashKey)},
+			Dump:  func() string { return dumpFiles(t, dir) },
+			Spoil: func(text string) { spoilFiles(t, dir, text) },
+		}
 	}})
 }
 
@@ -72,14 +76,28 @@ type fileStore struct{ *gorilla.FilesystemStore }
 // Options implements sessions.Store.
 func (s fileStore) Options(o ginsessions.Options) { s.FilesystemStore.Options = o.ToGorillaOptions() }
 
-func dumpFiles(t testing.TB, dir string) string {
+func filesIn(t testing.TB, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(names) == 0 {
+		t.Logf("%s has no files: %v", dir, err)
 	}
+	return names
+}
+
+func spoilFiles(t testing.TB, dir, text string) {
+	t.Helper()
+	for _, name := range filesIn(t, dir) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func dumpFiles(t testing.TB, dir string) string {
+	t.Helper()
 	var b strings.Builder
-	for _, name := range names {
+	for _, name := range filesIn(t, dir) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -51,7 +51,8 @@ type Revocations struct {
 // different applications must not: who signs out of all sessions of one would
 // leave the other too.
 //
-// client is one server's, Sentinel's, a cluster's or a Ring's.
+// client is one server's, Sentinel's or a cluster's. A Ring will not do: it
+// gives the keys of a server that is down to the others, which know of no marks.
 func New(client redis.UniversalClient, prefix string) *Revocations {
 	if prefix == "" {
 		prefix = "ginauth:"
@@ -102,8 +103,8 @@ func (v *Revocations) Watermarks(ctx context.Context, keys [4]ginauth.Revocation
 	return marks, nil
 }
 
-// values reads the marks, "" where there is none. A cluster and a Ring have
-// them on several servers, and no command asks those together.
+// values reads the marks, "" where there is none. A cluster has them on several
+// servers, and no command asks those together.
 func (v *Revocations) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values [4]string, err error) {
 	if v.together {
 		found, err := v.client.MGet(ctx, name(v.marks, keys[0]), name(v.marks, keys[1]), name(v.marks, keys[2]), name(v.marks, keys[3])).Result()

@@ -32,6 +32,10 @@ type Opened struct {
 	// Dump returns everything in the store as a reader of its database sees
 	// it. Nil means that there is nothing but the browser's cookies.
 	Dump func() string
+
+	// Spoil writes a text over the records in the store, past the store and
+	// its codecs. Nil means that nobody could.
+	Spoil func(text string)
 }
 
 // Run runs the suite over a home.

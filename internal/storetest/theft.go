@@ -191,6 +191,14 @@ func refusesDamage(t *testing.T, h Home) {
 	}
 	// Whoever has such a record is not shut out for good.
 	a.signIn(a.browser, "ada")
+	if a.kept.Spoil == nil {
+		return
+	}
+	for _, text := range []string{"x", `{"ginauth":"x"}`, strings.Repeat("\x7f", 300), strings.Repeat("QUFB", 400)} {
+		a.kept.Spoil(text)
+		a.wants(a.browser, "", "with records that the store did not write")
+		a.signIn(a.browser, "ada")
+	}
 }
 
 // isIllegible looks for the person and the tokens in all that is kept.
