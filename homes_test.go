@@ -11,6 +11,7 @@ import (
 	ginsessions "github.com/gin-contrib/sessions"
 	"github.com/gin-contrib/sessions/cookie"
 	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gorilla/securecookie"
 	gorilla "github.com/gorilla/sessions"
 
 	"github.com/ginauth/ginauth/internal/storetest"
@@ -43,6 +44,24 @@ func TestSessionsInEncryptedCookies(t *testing.T) {
 	}})
 }
 
+// A store that sets whatever cookie it is asked to, and leaves it to browsers
+// to drop those that are too large.
+func TestSessionsInBoundlessCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "browsers keep 4096", Open: func(testing.TB) storetest.Opened {
+		store := gorilla.NewCookieStore(storeHashKey)
+		for _, codec := range store.Codecs {
+			codec.(*securecookie.SecureCookie).MaxLength(0)
+		}
+		return storetest.Opened{Store: cookieStore{store}}
+	}})
+}
+
+type cookieStore struct{ *gorilla.CookieStore }
+
+// Options implements sessions.Store.
+func (s cookieStore) Options(o ginsessions.Options) { s.CookieStore.Options = o.ToGorillaOptions() }
+
 func TestSessionsInMemory(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Home{Open: func(testing.TB) storetest.Opened {
@@ -60,11 +79,19 @@ func dumpMemory(store any) string {
 func TestSessionsInFiles(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(t testing.TB) storetest.Opened {
-		dir := t.TempDir()
+		dir := filepath.Join(t.TempDir(), "sessions")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
 		return storetest.Opened{
 			Store: fileStore{gorilla.NewFilesystemStore(dir, storeHashKey)},
 			Dump:  func() string { return dumpFiles(t, dir) },
 			Spoil: func(text string) { spoilFiles(t, dir, text) },
+			Break: func() func() {
+				rename(t, dir, dir+"-away")
+				return func() { rename(t, dir+"-away", dir) }
+			},
+			Silent: true,
 		}
 	}})
 }
@@ -91,6 +118,13 @@ func spoilFiles(t testing.TB, dir, text string) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
 	}
 }
 

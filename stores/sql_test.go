@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,39 +40,47 @@ func TestSessionsInGorm(t *testing.T) {
 		return storetest.Opened{
 			Store: gingorm.NewStore(db, false, storeKey),
 			Dump:  func() string { return dumpTable(t, pool, "sessions") },
-			Spoil: func(text string) { spoil(t, pool, "UPDATE sessions SET data = $1", text) },
+			Spoil: func(text string) { run(t, pool, "UPDATE sessions SET data = $1", text) },
+			Break: func() func() {
+				run(t, pool, "ALTER TABLE sessions RENAME TO away")
+				return func() { run(t, pool, "ALTER TABLE away RENAME TO sessions") }
+			},
+			Silent: true, // gormstore drops the error of its query
 		}
 	}})
 }
 
 // openPostgres is the database of the tests, and in it a schema for one: the
 // name of pgstore's table is fixed.
-func openPostgres(t testing.TB) *sql.DB {
+func openPostgres(t testing.TB) (*sql.DB, *relay) {
 	t.Helper()
-	url, schema := address(t, "GINAUTH_POSTGRES"), "s"+strings.ToLower(rand.Text())
-	first := must[*sql.DB](t)(sql.Open("postgres", url))
+	u, schema := must[*url.URL](t)(url.Parse(address(t, "GINAUTH_POSTGRES"))), "s"+strings.ToLower(rand.Text())
+	first := must[*sql.DB](t)(sql.Open("postgres", u.String()))
 	defer first.Close()
-	must[sql.Result](t)(first.Exec("CREATE SCHEMA " + schema))
-	db := must[*sql.DB](t)(sql.Open("postgres", url+"&search_path="+schema))
+	run(t, first, "CREATE SCHEMA "+schema)
+	relay := newRelay(t, u.Host)
+	u.Host = relay.Addr
+	db := must[*sql.DB](t)(sql.Open("postgres", u.String()+"&search_path="+schema))
 	db.SetMaxOpenConns(20)
 	t.Cleanup(func() { db.Close() })
-	return db
+	return db, relay
 }
 
 func TestSessionsInPostgres(t *testing.T) {
 	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(t testing.TB) storetest.Opened {
-		db := openPostgres(t)
+		db, relay := openPostgres(t)
 		return storetest.Opened{
 			Store: must[ginpostgres.Store](t)(ginpostgres.NewStore(db, storeKey)),
 			Dump:  func() string { return dumpTable(t, db, "http_sessions") },
-			Spoil: func(text string) { spoil(t, db, "UPDATE http_sessions SET data = $1", []byte(text)) },
+			Spoil: func(text string) { run(t, db, "UPDATE http_sessions SET data = $1", []byte(text)) },
+			Break: relay.Break,
 		}
 	}})
 }
 
-func spoil(t testing.TB, db *sql.DB, statement string, text any) {
+func run(t testing.TB, db *sql.DB, statement string, arguments ...any) {
 	t.Helper()
-	must[sql.Result](t)(db.Exec(statement, text))
+	must[sql.Result](t)(db.Exec(statement, arguments...))
 }
 
 // dumpTable prints a table as whoever may read it sees it.

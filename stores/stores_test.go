@@ -124,8 +124,10 @@ func openRedis(most int) func(t testing.TB) storetest.Opened {
 		client := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { client.Close() })
 		keys := func() []string { return must[[]string](t)(client.Keys(ctx, prefix+"*").Result()) }
+		relay := newRelay(t, addr)
 		return storetest.Opened{
-			Store: redisStore(t, addr, prefix, most),
+			Store: redisStore(t, relay.Addr, prefix, most),
+			Break: relay.Break,
 			Dump: func() string {
 				var b strings.Builder
 				for _, key := range keys() {
@@ -154,31 +156,35 @@ func TestLargeSessionsInRedis(t *testing.T) {
 }
 
 func TestSessionsInMemcached(t *testing.T) {
-	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(t testing.TB) storetest.Opened {
-		addr, prefix := address(t, "GINAUTH_MEMCACHED"), rand.Text()
-		client := memcache.New(addr)
-		client.Timeout, client.MaxIdleConns = 5*time.Second, 20 // half a second is little for two cores under test
-		t.Cleanup(func() { client.Close() })
-		return storetest.Opened{
-			Store: ginmemcached.NewStore(client, prefix, storeKey),
-			Dump: func() string {
-				var b strings.Builder
-				for _, key := range memcachedKeys(t, addr, prefix) {
-					if item, err := client.Get(key); err == nil {
-						fmt.Fprintf(&b, "%s %s\n", key, item.Value)
-					}
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: openMemcached})
+}
+
+func openMemcached(t testing.TB) storetest.Opened {
+	addr, prefix := address(t, "GINAUTH_MEMCACHED"), rand.Text()
+	relay := newRelay(t, addr)
+	client := memcache.New(relay.Addr)
+	client.Timeout, client.MaxIdleConns = 5*time.Second, 20 // half a second is little for two cores under test
+	t.Cleanup(func() { client.Close() })
+	return storetest.Opened{
+		Store: ginmemcached.NewStore(client, prefix, storeKey),
+		Break: relay.Break,
+		Dump: func() string {
+			var b strings.Builder
+			for _, key := range memcachedKeys(t, addr, prefix) {
+				if item, err := client.Get(key); err == nil {
+					fmt.Fprintf(&b, "%s %s\n", key, item.Value)
 				}
-				return b.String()
-			},
-			Spoil: func(text string) {
-				for _, key := range memcachedKeys(t, addr, prefix) {
-					if err := client.Set(&memcache.Item{Key: key, Value: []byte(text), Expiration: 3600}); err != nil {
-						t.Fatal(err)
-					}
+			}
+			return b.String()
+		},
+		Spoil: func(text string) {
+			for _, key := range memcachedKeys(t, addr, prefix) {
+				if err := client.Set(&memcache.Item{Key: key, Value: []byte(text), Expiration: 3600}); err != nil {
+					t.Fatal(err)
 				}
-			},
-		}
-	}})
+			}
+		},
+	}
 }
 
 // memcachedKeys asks for all keys, as an administrator does.

@@ -51,6 +51,9 @@ func staysDead(t *testing.T, h Home) {
 				t.Errorf("the slow request got %d: %s", p.Status, p.Text())
 			}
 			a.wants(a.browser, "", "after the slow request")
+			if left := a.cookies(a.browser); a.kept.Dump != nil && !way.slide && len(left) > 0 {
+				t.Errorf("after the slow request, the browser has %v again", left)
+			}
 			a.wants(thief, "", "after the slow request, with the cookies from before")
 			a.signIn(a.browser, "grace")
 		})
@@ -192,6 +195,27 @@ func (a *app) wantUnavailable(p *authtest.Page) {
 	if strings.Contains(p.Text(), "192.0.2.1") || strings.Contains(p.Text(), "gob:") {
 		a.t.Errorf("%s tells the cause: %.300s", p.URL.Path, p.Text())
 	}
+}
+
+// outlastsDatabase takes the real thing away, and brings it back.
+func outlastsDatabase(t *testing.T, h Home) {
+	a := newApp(t, h)
+	a.signIn(a.browser, "ada")
+	if a.kept.Break == nil {
+		return
+	}
+	mend := a.kept.Break()
+	if a.kept.Silent {
+		a.wants(a.browser, "", "without the database")
+	} else {
+		a.wantUnavailable(a.fetch(a.browser, "GET", "/me"))
+	}
+	late := a.newBrowser()
+	a.wantUnavailable(a.tryToSignIn(late, "grace"))
+	mend()
+	a.wants(late, "", "with the database back, after a sign-in that failed")
+	a.wants(a.browser, "ada", "with the database back")
+	a.signIn(late, "grace")
 }
 
 // hasNeighbours is an application that keeps data of its own with the

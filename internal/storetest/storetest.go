@@ -36,6 +36,14 @@ type Opened struct {
 	// Spoil writes a text over the records in the store, past the store and
 	// its codecs. Nil means that nobody could.
 	Spoil func(text string)
+
+	// Break takes the database away, and what it returns brings it back. Nil
+	// means that there is none.
+	Break func() (mend func())
+
+	// Silent says that the store takes a database that is gone for one that
+	// has no such session, and tells nobody.
+	Silent bool
 }
 
 // Run runs the suite over a home.
@@ -68,5 +76,6 @@ func Run(t *testing.T, h Home) {
 	t.Run("a copied record is nobody", func(t *testing.T) { refusesCopies(t, h) })
 	t.Run("a damaged record is nobody", func(t *testing.T) { refusesDamage(t, h) })
 	t.Run("a broken store lets nobody in", func(t *testing.T) { failsClosed(t, h) })
+	t.Run("a database that is gone lets nobody in", func(t *testing.T) { outlastsDatabase(t, h) })
 	t.Run("the application's own sessions are not disturbed", func(t *testing.T) { hasNeighbours(t, h) })
 }
