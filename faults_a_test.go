@@ -105,7 +105,7 @@ func injected() url.Values {
 	for _, name := range []string{
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
 		"request", "request_uri", "registration", "claims", "client_secret", "resource", "audience", "id_token_hint", "code_verifier",
-		"code", "iss", "login_hint", "max_age", "acr_values", "display", "tenant", "hd", "provider", "callback",
+		"code", "login_hint", "max_age", "acr_values", "display", "tenant", "hd", "provider", "callback",
 	} {
 		values.Set(name, "EVIL-"+name)
 	}
