@@ -32,7 +32,7 @@ func faultsA() []fault {
 		{"A12_abandoned_sign_in", faultA12},
 		{"A13_endpoint_with_parameters", faultA13},
 		{"A14_largest_attempt_fits", faultA14},
-		{"A15_third_party_parameters", faultA15},
+		{"A15_third_party_initiated", faultA15},
 		{"A16_one_provider_down", faultA16},
 		{"A17_max_age_and_acr_values", faultA17},
 		{"A18_address_longer_than_8_kb", faultA18},
@@ -105,7 +105,7 @@ func injected() url.Values {
 	for _, name := range []string{
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
 		"request", "request_uri", "registration", "claims", "client_secret", "resource", "audience", "id_token_hint", "code_verifier",
-		"code", "iss", "login_hint", "max_age", "acr_values", "display", "tenant", "hd", "provider", "callback",
+		"code", "login_hint", "max_age", "acr_values", "display", "tenant", "hd", "provider", "callback",
 	} {
 		values.Set(name, "EVIL-"+name)
 	}
@@ -144,6 +144,16 @@ func faultA2(t *testing.T) {
 	s.browser.StopAt = nil
 	if p := s.get("/login/demo?" + evil.Encode()); s.user() == nil {
 		t.Errorf("the sign-in ended at %s with %d", p.URL, p.Status)
+	}
+	edited := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Providers[0].EditAuthorize = func(params url.Values) {
+			for _, name := range []string{"state", "nonce", "redirect_uri", "code_challenge", "code_challenge_method"} {
+				params[name] = []string{"EVIL", "EVIL"}
+			}
+		}
+	})
+	if location, _ := edited.request(t, ""); strings.Contains(location, "EVIL") {
+		t.Errorf("EditAuthorize replaced what it must not: %s", location)
 	}
 	for _, name := range []string{"state", "nonce", "redirect_uri", "client_id", "code_challenge", "request_uri", ""} {
 		says(t, mountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{testKey},

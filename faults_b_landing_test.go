@@ -38,6 +38,8 @@ func faultsBMessages() []fault {
 			}
 			f.refuses(t, without(denied, "state"), closed{code: ginauth.StateInvalid})
 			f.refuses(t, denied, closed{code: ginauth.ProviderDenied, hide: []string{"555-0100"}})
+			f.signIn()
+			f.refuses(t, denied, closed{code: ginauth.StateInvalid, was: "ada", tokens: 1})
 		}},
 		{"B15_hostile_error_texts", testHostileTexts},
 		{"B16_error_uri", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,10 +9,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +24,65 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 )
+
+func c2OnePost(t *testing.T) {
+	impatient := func(_ *site, o *ginauth.Options) { o.HTTPClient = quick(time.Second) }
+	for name, tt := range map[string]struct {
+		code ginauth.Code
+		set  func(idp *authtest.Provider)
+	}{
+		"400": {ginauth.BadTokenResponse, func(idp *authtest.Provider) { idp.Handle(authtest.Token, answers(400, "text/plain", "no")) }},
+		"401": {ginauth.ProviderMisconfigured, func(idp *authtest.Provider) {
+			idp.Handle(authtest.Token, answers(401, "application/json", `{"error":"invalid_client"}`))
+		}},
+		"500":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.ServerError) }},
+		"503":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Down) }},
+		"a hang":  {ginauth.ProviderTimeout, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Hanging) }},
+		"a reset": {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Resetting) }},
+		"invalid_code": {ginauth.CodeRejected, func(idp *authtest.Provider) {
+			idp.Handle(authtest.Token, answers(400, "application/json", `{"error":"invalid_grant"}`))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, impatient)
+			s.signIn() // so that the next request goes over a connection that was used before
+			s.browser = s.newBrowser()
+			tt.set(s.idp)
+			callback := s.begin("/login/demo")
+			p := s.finish(callback)
+			s.failsClosed(t, p, closed{code: tt.code, tokens: 2})
+			again := s.finish(callback)
+			s.failsClosed(t, again, closed{code: ginauth.StateInvalid, tokens: 2})
+		})
+	}
+}
+
+// c2SameBody: what net/http would send again, on a connection that turned out
+// closed, is what was to be sent.
+func c2SameBody(t *testing.T) {
+	t.Parallel()
+	var sent, again []byte
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Providers[0].EditToken = func(form, _ url.Values) { form.Set("resource", "https://api.example") }
+		o.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				sent, _ = io.ReadAll(r.Body)
+				body, err := r.GetBody()
+				if err != nil {
+					return nil, err
+				}
+				again, _ = io.ReadAll(body)
+				r.Body, _ = r.GetBody()
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})}
+	})
+	s.accepts(t, "/login/demo")
+	if !bytes.Contains(sent, []byte("resource=")) || !bytes.Equal(sent, again) {
+		t.Errorf("sent %q, then %q", sent, again)
+	}
+}
 
 // c16Limits waits half a second for what would never end; that the limit is
 // ten seconds where nothing else is said, package fetch tests.

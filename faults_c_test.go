@@ -22,6 +22,7 @@ func faultsC() []fault {
 	return []fault{
 		{"C1_redirect", c1Redirect},
 		{"C2_one_post_per_code", c2OnePost},
+		{"C2_the_body_that_would_be_sent_again", c2SameBody},
 		{"C3_auth_methods", c3AuthMethods},
 		{"C4_odd_characters_in_the_secret", c4OddSecrets},
 		{"C5_errors", c5Errors},
@@ -121,39 +122,6 @@ func c1Redirect(t *testing.T) {
 			if n := s.idp.EvilRequests(); n != 0 {
 				t.Errorf("the redirect was followed %d times", n)
 			}
-		})
-	}
-}
-
-func c2OnePost(t *testing.T) {
-	impatient := func(_ *site, o *ginauth.Options) { o.HTTPClient = quick(time.Second) }
-	for name, tt := range map[string]struct {
-		code ginauth.Code
-		set  func(idp *authtest.Provider)
-	}{
-		"400": {ginauth.BadTokenResponse, func(idp *authtest.Provider) { idp.Handle(authtest.Token, answers(400, "text/plain", "no")) }},
-		"401": {ginauth.ProviderMisconfigured, func(idp *authtest.Provider) {
-			idp.Handle(authtest.Token, answers(401, "application/json", `{"error":"invalid_client"}`))
-		}},
-		"500":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.ServerError) }},
-		"503":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Down) }},
-		"a hang":  {ginauth.ProviderTimeout, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Hanging) }},
-		"a reset": {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Resetting) }},
-		"invalid_code": {ginauth.CodeRejected, func(idp *authtest.Provider) {
-			idp.Handle(authtest.Token, answers(400, "application/json", `{"error":"invalid_grant"}`))
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, impatient)
-			s.signIn() // so that the next request goes over a connection that was used before
-			s.browser = s.newBrowser()
-			tt.set(s.idp)
-			callback := s.begin("/login/demo")
-			p := s.finish(callback)
-			s.failsClosed(t, p, closed{code: tt.code, tokens: 2})
-			again := s.finish(callback)
-			s.failsClosed(t, again, closed{code: ginauth.StateInvalid, tokens: 2})
 		})
 	}
 }

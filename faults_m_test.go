@@ -244,6 +244,7 @@ func cacheable(t testing.TB) *flow {
 	f.engine.GET("/asset/guarded", f.auth.RequireAuth(), write)
 	f.engine.GET("/asset/open", f.auth.LoadUser(), write)
 	f.engine.GET("/asset/bytes", f.auth.LoadUser(), func(c *gin.Context) { keep(c); _, _ = c.Writer.Write([]byte("an asset")) })
+	f.engine.GET("/asset/text", f.auth.LoadUser(), func(c *gin.Context) { keep(c); _, _ = c.Writer.WriteString("an asset") })
 	f.engine.GET("/asset/file", f.auth.LoadUser(), func(c *gin.Context) {
 		keep(c)
 		http.ServeContent(c.Writer, c.Request, "a.txt", time.Time{}, strings.NewReader("an asset"))
@@ -277,7 +278,7 @@ func testCacheableCookie(t *testing.T) {
 	from := authtest.At(f.URL + "/")
 	f.signIn()
 	for _, tc := range []struct{ method, path string }{
-		{"GET", "guarded"}, {"GET", "open"}, {"GET", "bytes"}, {"GET", "file"}, {"GET", "empty"}, {"GET", "stream"},
+		{"GET", "guarded"}, {"GET", "open"}, {"GET", "bytes"}, {"GET", "text"}, {"GET", "file"}, {"GET", "empty"}, {"GET", "stream"},
 		{"GET", "update"}, {"POST", "logout"}, {"POST", "login"},
 	} {
 		for _, due := range []bool{false, true} {

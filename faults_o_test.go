@@ -97,7 +97,7 @@ func faultWrongUser(t *testing.T) {
 		{"a person who was revoked", ginauth.Unauthenticated, func(s *site, f *faultyRevocations) {
 			s.as("ada", "admin")
 			s.user()
-			if err := f.Revoke(s.t.Context(), f.asked[2], s.clock.Now(), time.Hour); err != nil {
+			if err := f.Revoke(s.t.Context(), f.asked[1], s.clock.Now(), time.Hour); err != nil {
 				s.t.Fatal(err)
 			}
 		}},

@@ -57,9 +57,8 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 		t.Run(tc.after.String(), func(t *testing.T) {
 			f := newFlow(t, formPost)
 			f.browser.Now = time.Now // one that ignores Max-Age
-			f.clock.Advance(2 * time.Minute)
 			start := f.open("/login/demo?return_to=/page/form")
-			f.clock.Advance(-time.Minute / 2) // so that the attempt is neither over nor from the future
+			f.clock.Advance(time.Minute / 2) // so that the attempt itself is neither over nor from the future
 			f.browser.StopAt = func(next *url.URL) bool { return strings.Contains(next.RawQuery, "carried=") }
 			second := f.must(f.browser.Follow(start))
 			f.browser.StopAt = nil
@@ -67,10 +66,7 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 			if carried.MaxAge > 60 {
 				t.Errorf("the cookie lives for %d seconds", carried.MaxAge)
 			}
-			if f.clock.Advance(tc.after); tc.after < -time.Minute/2 { // the attempt is from the future as well then
-				f.wantError(f.must(f.browser.Follow(second)), ginauth.StateInvalid)
-				return
-			}
+			f.clock.Advance(tc.after)
 			p := f.must(f.browser.Follow(second))
 			if !tc.lost {
 				f.landed(t, p, "/page/form")

@@ -21,7 +21,7 @@ func oddKeys() []map[string]any {
 	private := rsaJWK("leaked", &strangerKey().PublicKey)
 	private["d"] = b64(strangerKey().D.Bytes())
 	encryption := rsaJWK("encryption", &strangerKey().PublicKey)
-	encryption["use"], encryption["alg"] = "enc", "RSA-OAEP"
+	encryption["use"] = "enc"
 	return []map[string]any{
 		{"kty": "EC", "crv": "secp256k1", "kid": "koblitz", "alg": "ES256K", "use": "sig", "x": b64(make([]byte, 32)), "y": b64(make([]byte, 32))},
 		{"kty": "OKP", "crv": "Ed448", "kid": "ed448", "alg": "EdDSA", "use": "sig", "x": b64(make([]byte, 57))},

@@ -240,20 +240,3 @@ func TestThirdPartyInitiatedLogin(t *testing.T) {
 		}
 	})
 }
-
-func testThirdPartyFaults(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	for name, query := range map[string]string{
-		"another issuer": "iss=https://evil.example", "issuer with a slash": "iss=" + url.QueryEscape(s.idp.Issuer+"/"), "empty issuer": "iss=",
-		"two issuers": "iss=" + url.QueryEscape(s.idp.Issuer) + "&iss=https://evil.example",
-		"long hint":   "iss=" + url.QueryEscape(s.idp.Issuer) + "&login_hint=" + strings.Repeat("x", 5<<10),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.failsClosed(t, s.open("/login/demo?"+query), closed{code: ginauth.BadRequest})
-			if s.hasCookie("-a-") {
-				t.Error("an attempt was begun")
-			}
-		})
-	}
-}

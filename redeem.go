@@ -149,8 +149,12 @@ func (t *tokenTransport) edit(req *http.Request) (*http.Request, error) {
 		raw = []byte(form.Encode())
 	}
 	req = req.Clone(req.Context())
-	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
-	req.GetBody = nil // a code is sent once, whatever happens to the connection
+	// A code is sent once. net/http asks for the body again only where the
+	// provider cannot have seen the request: on a connection that it had closed,
+	// or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(raw))
 	req.Header.Set("Accept", "application/json")
 	for name, value := range p.Header {
 		req.Header.Set(name, value)

@@ -17,7 +17,7 @@ func directive(policy, name string) (sources []string, ok bool) {
 
 // matchesSource reports whether a page's source list lets it reach a URL. Of
 // the source expressions it knows 'self', *, schemes, and hosts with or without
-// a scheme; any other matches nothing.
+// a scheme, with a port or :* for any; another matches nothing.
 func matchesSource(sources []string, page, u *url.URL) bool {
 	for _, source := range sources {
 		switch lower := strings.ToLower(source); {
@@ -27,6 +27,11 @@ func matchesSource(sources []string, page, u *url.URL) bool {
 			}
 		case lower == "*", lower == u.Scheme+":":
 			return true
+		case strings.HasSuffix(lower, ":*"):
+			host := strings.TrimSuffix(lower, ":*")
+			if host == u.Scheme+"://"+u.Hostname() || host == u.Hostname() && page.Scheme == u.Scheme {
+				return true
+			}
 		case strings.Contains(lower, "://"):
 			if s, err := url.Parse(lower); err == nil && sameOrigin(s, u) {
 				return true

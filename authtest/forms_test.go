@@ -219,6 +219,10 @@ func TestFormAction(t *testing.T) {
 		{"form-action 'self'", w.url("https://app.example.com/", "to", www), false},
 		{"form-action 'self' " + www, w.url("https://app.example.com/", "to", www, "status", "303"), true},
 		{"form-action https:", evil, true},
+		{"form-action https://evil.example.org:*", evil, true},
+		{"form-action evil.example.org:*", evil, true},
+		{"form-action http://evil.example.org:*", evil, false},
+		{"form-action https://example.org:*", evil, false},
 		{"form-action *", evil, true},
 		{"form-action 'nonce-x'", app, false},
 	} {

@@ -44,6 +44,9 @@ func TestSigningInAndOut(t *testing.T) {
 			}
 
 			s.signOut()
+			if n := s.idp.requests("/end_session"); n != 1 {
+				t.Errorf("the provider was asked %d times to end its session, want once", n)
+			}
 			second := s.signIn("/private", otherUser)
 			if second.User.Name != "Test User2" || second.ID != s.idp.issuer+"#id2" {
 				t.Errorf("the second sign-in made %s %+v", second.ID, second.User)
@@ -74,8 +77,8 @@ func wantTestUser(t *testing.T, s *site, who *profile) {
 	}
 }
 
-// signOut presses the button, and checks that the old cookies are worth
-// nothing afterwards.
+// signOut presses the button, and checks that it leads home, maybe by way of the
+// provider, and that the old cookies are worth nothing afterwards.
 func (s *site) signOut() {
 	s.t.Helper()
 	stolen := s.browser.Clone()
@@ -87,6 +90,26 @@ func (s *site) signOut() {
 	s.loginForm("/private")
 	if home := s.must(stolen.Get(s.URL + "/")); home.Text() != "home" {
 		s.t.Errorf("a copy of the cookies still opens the %s", home.Text())
+	}
+}
+
+func TestSigningOut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*ginauth.Provider, *ginauth.Options)
+		asked  int // how often the provider is
+	}{
+		"here only":                 {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout = "local" }, 0},
+		"at the provider too":       {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout = "provider" }, 1},
+		"with the ID token as hint": {func(p *ginauth.Provider, _ *ginauth.Options) { p.LogoutHint = true }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, config{change: tt.change})
+			s.signIn("/private", testUser)
+			s.signOut()
+			if n := s.idp.requests("/end_session"); n != tt.asked {
+				t.Errorf("the provider was asked %d times to end its session, want %d", n, tt.asked)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -67,15 +68,15 @@ func newSite(t *testing.T, conf config) *site {
 	_, port, _ := strings.Cut(app.Listener.Addr().String(), ":")
 	s := &site{t: t, URL: "http://localhost:" + port, browser: authtest.NewBrowser()}
 	t.Cleanup(s.browser.Close)
-	s.idp = startIDP(t, conf, s.URL+"/auth/authorize/zitadel")
+	s.idp = startIDP(t, conf, s.URL+"/auth/authorize/zitadel", s.URL+"/auth/logout/return")
 	app.Config.Handler = s.application(conf)
 	app.Start()
 	t.Cleanup(app.Close)
 	return s
 }
 
-// startIDP starts the provider, for one client with that redirect URI.
-func startIDP(t *testing.T, conf config, redirectURI string) *idp {
+// startIDP starts the provider, for one client with those two addresses.
+func startIDP(t *testing.T, conf config, redirectURI, postLogoutURI string) *idp {
 	t.Helper()
 	newClient := conf.client
 	if newClient == nil {
@@ -89,11 +90,30 @@ func startIDP(t *testing.T, conf config, redirectURI string) *idp {
 	}
 	p.storage = storage.NewStorageWithClients(storage.NewUserStore(p.issuer),
 		map[string]*storage.Client{"web": newClient("web", "secret", redirectURI)})
-	p.handler = exampleop.SetupServer(p.issuer, p.storage, nil, conf.legacy)
+	p.handler = exampleop.SetupServer(p.issuer, signOutStorage{p.storage, postLogoutURI}, nil, conf.legacy)
 	server.Start()
 	t.Cleanup(server.Close)
 	return p
 }
+
+// signOutStorage registers an address to go to after signing out at the
+// provider, which the example's clients do not have.
+type signOutStorage struct {
+	*storage.Storage
+	uri string
+}
+
+func (s signOutStorage) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
+	client, err := s.Storage.GetClientByClientID(ctx, id)
+	return signOutClient{client, s.uri}, err
+}
+
+type signOutClient struct {
+	op.Client
+	uri string
+}
+
+func (c signOutClient) PostLogoutRedirectURIs() []string { return []string{c.uri} }
 
 // application is what a user of ginauth writes, mounted on a group.
 func (s *site) application(conf config) http.Handler {

@@ -1,0 +1,206 @@
+package ginauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+)
+
+// codes are the error codes as programs, dashboards and alerts know them. A
+// code is added here, and never spelled otherwise or taken away again.
+var codes = map[ginauth.Code]struct {
+	name   string
+	status int
+}{
+	"invalid_options":        {"InvalidOptions", 500},
+	"unknown_provider":       {"UnknownProvider", 404},
+	"method_not_allowed":     {"MethodNotAllowed", 405},
+	"bad_request":            {"BadRequest", 400},
+	"state_invalid":          {"StateInvalid", 400},
+	"issuer_mismatch":        {"IssuerMismatch", 400},
+	"provider_denied":        {"ProviderDenied", 403},
+	"provider_error":         {"ProviderError", 502},
+	"code_rejected":          {"CodeRejected", 400},
+	"provider_misconfigured": {"ProviderMisconfigured", 502},
+	"provider_unavailable":   {"ProviderUnavailable", 502},
+	"provider_timeout":       {"ProviderTimeout", 504},
+	"bad_token_response":     {"BadTokenResponse", 502},
+	"id_token_invalid":       {"IDTokenInvalid", 403},
+	"userinfo_invalid":       {"UserinfoInvalid", 403},
+	"identity_rejected":      {"IdentityRejected", 403},
+	"session_error":          {"SessionError", 500},
+	"store_unavailable":      {"StoreUnavailable", 503},
+	"unauthenticated":        {"Unauthenticated", 401},
+	"forbidden":              {"Forbidden", 403},
+	"cross_origin":           {"CrossOrigin", 403},
+	"logout_token_invalid":   {"LogoutTokenInvalid", 400},
+}
+
+func TestCodesNeverChange(t *testing.T) {
+	written := codesInSource(t)
+	for code, want := range codes {
+		if written[want.name] != string(code) {
+			t.Errorf("%s is spelled %q, and was %q", want.name, written[want.name], code)
+		}
+		delete(written, want.name)
+	}
+	for name, code := range written {
+		t.Errorf("%s = %q is new: write it into the table, with its status", name, code)
+	}
+}
+
+// codesInSource reads the constants of type Code.
+func codesInSource(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[spec.Names[0].Name] = value
+		}
+		return true
+	})
+	if len(found) == 0 {
+		t.Fatal("no codes found: the test looks at nothing")
+	}
+	return found
+}
+
+// What a code means to a person is said to a person: a status and a sentence,
+// on pages and in JSON.
+func TestEveryCodeHasAStatusAndAText(t *testing.T) {
+	s := newSite(t, nil)
+	s.signIn()
+	for code, want := range codes {
+		e := &ginauth.Error{Code: code}
+		if e.Status() != want.status {
+			t.Errorf("%s has status %d, want %d", code, e.Status(), want.status)
+		}
+		path := "/code/" + string(code)
+		s.engine.GET(path, s.auth.RequireAuth(func(*ginauth.User) error { return e }), teapot)
+		p := s.must(s.browser.Fetch(s.open("/"), "GET", s.URL+path, nil, ""))
+		var body struct{ Error, Message string }
+		if err := json.Unmarshal(p.Body, &body); err != nil {
+			t.Errorf("%s: %v: %s", code, err, p.Text())
+		}
+		outward := string(code)
+		if code == "logout_token_invalid" { // its reader is a provider, which knows one error (Back-Channel Logout 1.0, section 2.8)
+			outward = "invalid_request"
+		}
+		if p.Status != want.status || body.Error != outward || len(body.Message) < 20 || !strings.HasSuffix(body.Message, ".") {
+			t.Errorf("%s is answered with %d %+v", code, p.Status, body)
+		}
+		if code == "unauthenticated" { // a page is sent to the login
+			continue
+		}
+		if p := s.open(path); p.Status != want.status || !strings.Contains(p.Text(), string(code)) || !strings.Contains(p.Text(), strings.SplitN(body.Message, "'", 2)[0]) {
+			t.Errorf("the page of %s: %d %s", code, p.Status, p.Text())
+		}
+	}
+	if n := s.ran.Load(); n != 1 { // signIn's own
+		t.Errorf("%d protected handlers ran", n)
+	}
+	if got := (&ginauth.Error{Code: "another"}).Status(); got != http.StatusInternalServerError {
+		t.Errorf("a code that is none of ours has status %d", got)
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	cause := errors.New("connection refused")
+	for _, c := range []struct {
+		err  ginauth.Error
+		want string
+	}{
+		{ginauth.Error{}, "ginauth: "},
+		{ginauth.Error{Code: ginauth.StateInvalid}, "ginauth: state_invalid"},
+		{ginauth.Error{Code: ginauth.StateInvalid, Op: "match state"}, "ginauth: match state: state_invalid"},
+		{ginauth.Error{Code: ginauth.StateInvalid, Reason: "this answer was used already"}, "ginauth: this answer was used already"},
+		{ginauth.Error{Code: ginauth.StateInvalid, Fix: "start again"}, "ginauth: state_invalid; start again"},
+		{ginauth.Error{Code: ginauth.ProviderUnavailable, Err: cause}, "ginauth: provider_unavailable: connection refused"},
+		{ginauth.Error{Code: ginauth.ProviderUnavailable, Op: "discovery", Provider: "corp", Reason: "the provider does not answer", Fix: "look at it", Err: cause},
+			"ginauth: corp: discovery: the provider does not answer; look at it: connection refused"},
+	} {
+		if got := c.err.Error(); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+	if got := ginauth.StateInvalid.Error(); got != "state_invalid" {
+		t.Errorf("a Code says %q", got)
+	}
+}
+
+func TestErrorsIsAndAs(t *testing.T) {
+	cause := context.DeadlineExceeded
+	err := error(&ginauth.Error{Code: ginauth.ProviderTimeout, Provider: "corp", Err: fmt.Errorf("dial: %w", cause)})
+	for name, err := range map[string]error{
+		"itself": err, "wrapped": fmt.Errorf("sign in: %w", err), "joined": errors.Join(errors.New("first"), err),
+		"inside another": &ginauth.Error{Code: ginauth.SessionError, Err: err},
+	} {
+		if !errors.Is(err, ginauth.ProviderTimeout) || errors.Is(err, ginauth.ProviderUnavailable) || !errors.Is(err, cause) {
+			t.Errorf("%s: errors.Is does not know its codes and causes", name)
+		}
+		var e *ginauth.Error
+		if !errors.As(err, &e) || e.Code == "" {
+			t.Errorf("%s: errors.As finds %v", name, e)
+		}
+	}
+	if errors.Is(&ginauth.Error{}, ginauth.Code("another")) || errors.Is(errors.New("state_invalid"), ginauth.StateInvalid) {
+		t.Error("errors.Is takes one error for another")
+	}
+	if errors.Unwrap(&ginauth.Error{}) != nil {
+		t.Error("an error without a cause has one")
+	}
+}
+
+// Hooks and Checks of the application may return one error value for ever. It
+// is theirs: no request writes into it what another one reads.
+func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
+	noStaff := &ginauth.Error{Code: ginauth.IdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}
+	noAdmin := &ginauth.Error{Code: ginauth.Forbidden, Reason: "not an administrator"}
+	var seen []ginauth.Error
+	refuse := false
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error {
+			if refuse {
+				return fmt.Errorf("database: %w", noStaff)
+			}
+			return nil
+		}
+		o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) { seen = append(seen, *e) }
+	})
+	s.engine.GET("/staff", s.auth.RequireAuth(func(*ginauth.User) error { return noAdmin }), teapot)
+	s.signIn()
+	s.open("/staff")
+	refuse = true
+	s.get("/login/demo?return_to=/page/secret")
+	if len(seen) != 2 || seen[0].Provider != "demo" || seen[0].Op != "check" || seen[1].Op != "OnLogin" || seen[1].Provider != "demo" {
+		t.Errorf("OnError saw %+v", seen)
+	}
+	if *noStaff != (ginauth.Error{Code: ginauth.IdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}) ||
+		*noAdmin != (ginauth.Error{Code: ginauth.Forbidden, Reason: "not an administrator"}) {
+		t.Errorf("a request wrote into the application's errors: %+v, %+v", noStaff, noAdmin)
+	}
+}
