@@ -351,6 +351,14 @@ func faultA20(t *testing.T) {
 		callbacks = append(callbacks, s.begin("/login/demo"+returnTo("/page/"+strings.Repeat("x", 200))))
 		s.clock.Advance(time.Second)
 	}
+	for i, callback := range callbacks { // the oldest made room
+		b := s.browser.Clone()
+		p := s.must(b.Click(authtest.At(s.idp.Issuer), callback.String()))
+		if live := s.userOf(b) != nil; live != (i >= 2) {
+			t.Errorf("of 7 sign-ins, number %d ended at %s with %d", i+1, p.URL.Path, p.Status)
+		}
+	}
+	tokens := s.idp.Count(authtest.Token)
 	for range 200 {
 		s.open("/login/demo")
 		s.clock.Advance(time.Second)
@@ -366,7 +374,7 @@ func faultA20(t *testing.T) {
 		}
 	}
 	newest := s.begin("/login/demo" + returnTo("/page/newest"))
-	s.failsClosed(t, s.finish(callbacks[6]), closed{code: ginauth.StateInvalid})
+	s.failsClosed(t, s.finish(callbacks[6]), closed{code: ginauth.StateInvalid, tokens: tokens})
 	if p := s.finish(newest); p.Status != http.StatusOK || p.URL.Path != "/page/newest" {
 		t.Errorf("the newest sign-in ended at %s with %d: %s", p.URL, p.Status, p.Text())
 	}

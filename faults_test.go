@@ -148,4 +148,7 @@ func (s *site) hasCookie(part string) bool {
 }
 
 // waiting are the rows whose feature does not exist yet.
-var waiting = map[string]string{}
+var waiting = map[string]string{
+	"N2": "several public hosts for one application",
+	"N3": "several public hosts for one application",
+}

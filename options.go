@@ -2,7 +2,7 @@ package ginauth
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -169,7 +169,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // domains and paths out (RFC 6265bis, section 4.1.3.2).
 func (c *config) cookieName() string {
 	sum := sha256.Sum256([]byte(c.audience()))
-	name := c.CookieName + "-" + base64.RawURLEncoding.EncodeToString(sum[:])[:6]
+	name := c.CookieName + "-" + base32.StdEncoding.EncodeToString(sum[:])[:6]
 	if c.secure {
 		name = "__Host-" + name
 	}
