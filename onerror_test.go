@@ -63,6 +63,19 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 	}
 }
 
+// TestOnErrorSetsTheStatusAlone: an answer without a body is one.
+func TestOnErrorSetsTheStatusAlone(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) { c.Status(http.StatusTeapot) }
+	})
+	for code, fail := range failures(f) {
+		if p := fail(); p.Status != http.StatusTeapot || len(p.Body) != 0 {
+			t.Errorf("%s: got %d %s", code, p.Status, p.Text())
+		}
+	}
+}
+
 func TestOnErrorRedirects(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, func(_ *site, o *ginauth.Options) {
