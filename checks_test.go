@@ -181,6 +181,17 @@ func TestHasClaim(t *testing.T) {
 	}
 }
 
+func TestHasClaimWithoutKeepClaims(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.engine.GET("/claim", s.auth.RequireAuth(ginauth.HasClaim("email")), s.count)
+	s.signIn()
+	s.wantError(s.ask("GET", "/claim", fetches...), ginauth.Forbidden)
+	if got := s.logs.String(); !strings.Contains(got, `add \"email\" to Options.KeepClaims`) {
+		t.Errorf("the log does not say what to add: %s", got)
+	}
+}
+
 // A Check that refuses is answered with 403, never with a trip to the login,
 // which would come back here for ever; and the browser is not told why.
 func TestChecksRefuse(t *testing.T) {

@@ -251,3 +251,57 @@ func faultSliding(t *testing.T) {
 		}
 	}
 }
+
+// The provider says when its own session ends: ours ends then, if not before.
+func faultProviderExpiry(t *testing.T) {
+	t.Parallel()
+	start := func(expiry func(now time.Time) any) (*site, func(func(*ginauth.User)) (*authtest.Page, error)) {
+		return sessionSite(t, func(s *site, _ *ginauth.Options) {
+			s.idp.EditIDToken(func(_, claims map[string]any) { claims["session_expiry"] = expiry(s.clock.Now()) })
+		})
+	}
+	s, update := start(func(now time.Time) any { return now.Add(time.Hour).Unix() })
+	lines := s.finish(s.begin("/login/demo")).Hops[0].Header.Values("Set-Cookie")
+	line := s.cookieLine()
+	for _, text := range lines {
+		if c, err := http.ParseSetCookie(text); err != nil || c.MaxAge > 3600 {
+			t.Errorf("a cookie is kept for %d seconds: %v", c.MaxAge, err)
+		}
+	}
+	if line == "" || len(lines) < 2 {
+		t.Fatalf("signing in set the cookies %q", lines)
+	}
+	s.clock.Advance(59 * time.Minute)
+	if s.stolen(line) != "ada" {
+		t.Error("over before the provider's session")
+	}
+	if _, err := update(func(*ginauth.User) {}); err != nil { // which does not prolong it
+		t.Error(err)
+	}
+	renewed := s.cookieLine()
+	if renewed == line || s.stolen(renewed) != "ada" {
+		t.Error("the session was not written again")
+	}
+	s.clock.Advance(2 * time.Minute)
+	if s.stolen(line) != "" || s.stolen(renewed) != "" || s.user() != nil {
+		t.Error("alive after the provider's session")
+	}
+	s, _ = start(func(now time.Time) any { return now.Add(100 * time.Hour).Unix() })
+	s.signIn()
+	s.clock.Advance(25 * time.Hour)
+	if s.user() != nil {
+		t.Error("the provider's session prolongs ours")
+	}
+	for name, expiry := range map[string]func(now time.Time) any{
+		"past": func(now time.Time) any { return now.Add(-time.Second).Unix() }, "zero": func(time.Time) any { return 0 },
+		"text": func(now time.Time) any { return now.Add(time.Hour).Format(time.RFC3339) }, "null": func(time.Time) any { return nil },
+		"out of range": func(time.Time) any { return 1e300 },
+	} {
+		s, _ := start(expiry)
+		p := s.finish(s.begin("/login/demo"))
+		if !strings.Contains(s.logs.String(), "session_expiry") {
+			t.Errorf("%s: the log does not say why: %s", name, s.logs)
+		}
+		s.failsClosed(t, p, closed{code: ginauth.IDTokenInvalid, tokens: 1})
+	}
+}

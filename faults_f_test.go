@@ -34,6 +34,7 @@ func faultsF() []fault {
 		{"F20_cookie_of_another_application", faultOtherApplication},
 		{"F21_a_hundred_requests_at_once", faultParallelSliding},
 		{"F22_protected_pages_are_not_stored", faultStoredPages},
+		{"F24_session_of_the_provider_ends", faultProviderExpiry},
 		{"F25_unknown_records", faultUnknownRecords},
 		{"F26_many_cookies", faultManyCookies},
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // linking returns the id of the session that asks to link another account. It
@@ -108,6 +110,9 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 		return nil, "", &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
 	s = &session{user: *login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
+	if cl.provider.Issuer != "" {
+		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
+	}
 	if cl.provider.LogoutHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}

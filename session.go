@@ -25,6 +25,7 @@ type session struct {
 	created time.Time // Lifetime counts from here
 	seen    time.Time // IdleTimeout counts from here
 	issued  time.Time // iat of the ID token, by the provider's clock; else created
+	until   time.Time // when the provider wants it to be over; zero if it does not say
 	sid     string    // the provider's id of its own session, or ""
 	hint    string    // the ID token, if the provider wants it back at logout
 }
@@ -37,6 +38,7 @@ func (s *session) encode() []byte {
 	b = wire.AppendTime(b, s.created)
 	b = wire.AppendTime(b, s.seen)
 	b = wire.AppendTime(b, s.issued)
+	b = wire.AppendTime(b, s.until)
 	b = wire.AppendTime(b, u.AuthTime)
 	verified := uint64(0)
 	if u.EmailVerified {
@@ -63,7 +65,9 @@ func (s *session) decode(record string) bool {
 	}
 	u := &s.user
 	s.id = r.Bytes(sessionIDSize)
-	s.created, s.seen, s.issued, u.AuthTime = r.Time(), r.Time(), r.Time(), r.Time()
+	for _, at := range [...]*time.Time{&s.created, &s.seen, &s.issued, &s.until, &u.AuthTime} {
+		*at = r.Time()
+	}
 	u.EmailVerified = r.Uint() == 1
 	for _, text := range [...]*string{&s.sid, &s.hint, &u.Provider, &u.Issuer, &u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture, &u.Locale, &u.claims} {
 		*text = r.String()
@@ -204,7 +208,17 @@ func (k *sessions) saved(s *session, err error) error {
 
 // left is how long a session has to live.
 func (k *sessions) left(s *session) time.Duration {
-	return min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	if !s.until.IsZero() {
+		left = min(left, s.until.Sub(s.seen))
+	}
+	return left
+}
+
+// over says whether a session has ended by itself, or cannot have begun yet.
+func (k *sessions) over(s *session, now time.Time) bool {
+	return now.Sub(s.seen) > k.cfg.IdleTimeout || now.Sub(s.created) > k.cfg.Lifetime || !s.until.IsZero() && now.After(s.until) ||
+		s.seen.Sub(now) > leeway || s.created.Sub(now) > leeway
 }
 
 // largest names what takes the most room in a session, for the one who has to
@@ -248,11 +262,10 @@ func (k *sessions) find(w http.ResponseWriter, r *http.Request) (s *session, ren
 		return nil, false, nil
 	}
 	now := k.cfg.Now()
-	idle := now.Sub(s.seen)
-	if idle > k.cfg.IdleTimeout || now.Sub(s.created) > k.cfg.Lifetime || s.seen.Sub(now) > leeway || s.created.Sub(now) > leeway {
+	if k.over(s, now) {
 		return nil, false, nil
 	}
-	return s, old || idle >= k.cfg.IdleTimeout/10, nil
+	return s, old || now.Sub(s.seen) >= k.cfg.IdleTimeout/10, nil
 }
 
 // known says whether the provider that vouched for a user is still one of ours,
@@ -313,13 +326,7 @@ func (k *sessions) drop(w http.ResponseWriter, r *http.Request) error {
 
 func (k *sessions) revoke(ctx context.Context, s *session) error {
 	// Not on the request's context: who hangs up is signed out all the same.
-	// The later of the two clocks, so that a floor made of such marks (see
-	// Revocations) covers this session too.
-	at := k.cfg.Now()
-	if s.issued.After(at) {
-		at = s.issued
-	}
-	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], at)
+	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now())
 }
 
 // revoke raises a watermark for as long as a session that it covers can live.

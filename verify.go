@@ -286,6 +286,12 @@ func checkTimes(claims map[string]any, now, started time.Time) error {
 			return errors.New("nbf is no date, or ahead of this machine's clock")
 		}
 	}
+	// IPSIE SL1: when the provider's own session ends, and ours with it.
+	if v, there := claims["session_expiry"]; there {
+		if end, ok := strictjson.NumericDate(v); !ok || !end.After(now) {
+			return errors.New("session_expiry is no date, or past by this machine's clock")
+		}
+	}
 	return nil
 }
 
