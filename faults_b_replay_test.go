@@ -210,6 +210,17 @@ func testRenamedCookie(t *testing.T) {
 		f.refuses(t, first, closed{code: ginauth.StateInvalid})
 	}
 	f.lands(t, second, "/page/b26")
+
+	// Under another handle the state would be another one, not spent yet.
+	f.browser = f.newBrowser()
+	third := f.begin("/login/demo")
+	c := f.attempt()
+	handle, secret, _ := strings.Cut(third.Query().Get("state"), ".")
+	renamed := *c
+	renamed.Name = strings.TrimSuffix(c.Name, handle) + "AAAAAAAA"
+	f.keep(&renamed)
+	f.refuses(t, with(third, "state", "AAAAAAAA."+secret), closed{code: ginauth.StateInvalid, tokens: 1})
+	f.lands(t, third, "/")
 }
 
 // testConfusedCookies: what is sealed for one purpose does not open for
