@@ -26,6 +26,7 @@ const (
 	stateLimit  = 512  // bytes
 	codeLimit   = 4096 // bytes
 	passedLimit = 256  // bytes of a parameter that is passed on
+	bodyWait    = 10 * time.Second
 )
 
 // readParams reads the query of a GET, or the form of a POST; never both.

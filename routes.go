@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -115,6 +116,9 @@ func (a *Auth) handler(steps map[string]step) gin.HandlerFunc {
 			return
 		}
 		secure(c.Writer.Header())
+		if c.Request.Body != http.NoBody { // gin's Run sets no limit; net/http lifts it for the next request
+			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyWait))
+		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
 			a.fail(c, &Error{Code: MethodNotAllowed, allow: allow})
