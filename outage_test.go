@@ -129,12 +129,12 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 	// After a success the next failure counts from the beginning.
 	s.clock.Advance(25 * time.Hour)
 	s.idp.Fail(authtest.Discovery, authtest.Down)
-	for range 3 {
+	for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
 		n := s.idp.Count(authtest.Discovery)
 		s.signIn()
 		eventually(t, func() bool { return s.idp.Count(authtest.Discovery) == n+1 })
 		eventually(t, func() bool { return strings.Count(s.logs.String(), "stays in use") == n-asked })
-		s.clock.Advance(5 * time.Second)
+		s.clock.Advance(wait)
 	}
 }
 
