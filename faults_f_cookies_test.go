@@ -231,11 +231,12 @@ func faultManyCookies(t *testing.T) {
 	t.Parallel()
 	s, _ := sessionSite(t, nil)
 	line := s.mint(&ginauth.User{Subject: "ada"})
-	others := func(n, size int) (text string) {
+	others := func(n, size int) string {
+		var text strings.Builder
 		for i := range n {
-			text += fmt.Sprintf("other%d=%s; ", i, strings.Repeat("x", size))
+			fmt.Fprintf(&text, "other%d=%s; ", i, strings.Repeat("x", size))
 		}
-		return text
+		return text.String()
 	}
 	for name, header := range map[string]string{
 		"sixty others before":    others(60, 100) + line,

@@ -175,13 +175,20 @@ func faultPathTricks(t *testing.T) {
 	s := newSite(t, nil)
 	s.engine.GET("/ping", func(c *gin.Context) { c.String(http.StatusOK, "pong") })
 	s.engine.Group("/files", s.auth.RequireAuth()).Any("/*path", s.count)
-	for _, path := range trickyPaths("/me", "/files/x") {
-		for _, header := range [][]string{nil, navigates, {"User-Agent", "GoogleHC/1.0"}, {"User-Agent", "kube-probe/1.30"}, {"User-Agent", "ELB-HealthChecker/2.0"},
-			{"X-Original-URL", "/ping"}, {"X-Rewrite-URL", "/ping"}, {"X-Forwarded-Uri", "/ping"}, {"X-HTTP-Method-Override", "OPTIONS"}, {"X-Forwarded-For", "127.0.0.1"}} {
-			if p := s.exactly("GET", path, header...); p.Status == http.StatusOK && p.Text() != "pong" && !strings.HasPrefix(p.Text(), "home") || s.ran.Load() != 0 {
-				t.Fatalf("%q with %q: %d %s, %d handlers ran", path, header, p.Status, p.Text(), s.ran.Load())
-			}
+	refused := func(path string, header ...string) {
+		t.Helper()
+		p := s.exactly("GET", path, header...)
+		if p.Status == http.StatusOK && p.Text() != "pong" && !strings.HasPrefix(p.Text(), "home") || s.ran.Load() != 0 {
+			t.Fatalf("%q with %q: %d %s, %d handlers ran", path, header, p.Status, p.Text(), s.ran.Load())
 		}
+	}
+	for _, path := range trickyPaths("/me", "/files/x") {
+		refused(path)
+	}
+	for _, header := range [][]string{navigates, {"User-Agent", "GoogleHC/1.0"}, {"User-Agent", "kube-probe/1.30"}, {"User-Agent", "ELB-HealthChecker/2.0"},
+		{"X-Original-URL", "/ping"}, {"X-Rewrite-URL", "/ping"}, {"X-Forwarded-Uri", "/ping"}, {"X-HTTP-Method-Override", "OPTIONS"}, {"X-Forwarded-For", "127.0.0.1"}} {
+		refused("/me", header...)
+		refused("/files/ping", header...)
 	}
 }
 

@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -53,14 +54,30 @@ func (s *site) cookieLine() string {
 // stolen says who somebody without a browser is who sends this Cookie header.
 func (s *site) stolen(line string) string {
 	s.t.Helper()
-	p := s.askAs(s.newBrowser(), "GET", "/who", "Cookie", line)
-	if p.Status != http.StatusOK && p.Status != http.StatusUnauthorized {
-		s.t.Errorf("a stolen session is answered with %d %s\n%s", p.Status, p.Text(), s.logs)
+	r, err := http.NewRequest("GET", s.URL+"/who", nil)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	if p.Status != http.StatusOK {
-		return ""
+	r.Header.Set("Cookie", line)
+	transport := http.DefaultTransport
+	if s.tls {
+		transport = s.idp.HTTPClient().Transport
 	}
-	return p.Text()
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	who, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		s.t.Fatal(err)
+	case response.StatusCode == http.StatusOK:
+		return string(who)
+	case response.StatusCode != http.StatusUnauthorized:
+		s.t.Errorf("a stolen session is answered with %d %s\n%s", response.StatusCode, who, s.logs)
+	}
+	return ""
 }
 
 // sessionSite has a few more routes: who, which says who is signed in, and
