@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -166,6 +167,28 @@ func faultG12(t *testing.T) {
 	}
 }
 
+// leftBy signs out nobody, for whom there is no way through the provider, in
+// each way that there is to ask.
+func (s *site) leftBy(t *testing.T, raw, want string) {
+	t.Helper()
+	form := url.Values{"return_to": {raw}}
+	home := authtest.At(s.URL + "/")
+	p := s.must(s.browser.Submit(home, s.URL+"/logout", form))
+	asked := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	api := s.must(s.browser.Fetch(home, "POST", s.URL+"/logout", asked, form.Encode()))
+	asked.Set("HX-Request", "true")
+	htmx := s.must(s.browser.Fetch(home, "POST", s.URL+"/logout", asked, form.Encode()))
+	told := map[string]string{}
+	if err := json.Unmarshal(api.Body, &told); err != nil {
+		t.Errorf("%v: %s", err, api.Text())
+	}
+	for who, got := range map[string]string{"a page": p.URL.String(), "a script": told["redirect_to"], "HTMX": htmx.Header.Get("HX-Redirect")} {
+		if got != want {
+			t.Errorf("%s that signs out with %q is sent to %q, want %q", who, raw, got, want)
+		}
+	}
+}
+
 func faultG13(t *testing.T) {
 	t.Parallel()
 	s := homeSite(t)
@@ -194,6 +217,7 @@ func faultG13(t *testing.T) {
 		if got := p.URL.String(); got != s.URL+want {
 			t.Errorf("signing out by a form of the application with %q leads to %q, want %q", raw, got, want)
 		}
+		s.leftBy(t, raw, s.URL+want)
 	}
 	s.idp.DenyConsent(true)
 	for raw, want := range map[string]string{"/x?y=1": "/x?y=1", "//evil.example/": "/home", "/logout": "/home"} {
