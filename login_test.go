@@ -127,11 +127,14 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 	} {
 		p := tt.s.raw(t, "GET /login/demo?return_to=/x HTTP/1.1\r\nHost: "+tt.host+"\r\n"+askPage)
 		location := p.Header.Get("Location")
-		if moved := location == s.URL+"/login/demo?return_to=/x"; moved != tt.moved {
+		if moved := location == s.URL+"/login/demo?return_to=/x&moved=1"; moved != tt.moved {
 			t.Errorf("%s: %d with Location %q", tt.name, p.Status, location)
 		}
 		if begun := p.Header["Set-Cookie"] != nil; begun && tt.moved {
 			t.Errorf("%s: an attempt was begun on a host that it cannot end on", tt.name)
+		}
+		if again := tt.s.raw(t, "GET /login/demo?return_to=/x&moved=1 HTTP/1.1\r\nHost: "+tt.host+"\r\n"+askPage); strings.HasPrefix(again.Header.Get("Location"), tt.s.URL) {
+			t.Errorf("%s: moved twice, for ever if a proxy writes the host", tt.name)
 		}
 		if u, err := url.Parse(location); err != nil || strings.Contains(u.Host, "evil") {
 			t.Errorf("%s: Location is %q", tt.name, location)

@@ -27,6 +27,7 @@ const (
 	codeLimit   = 4096 // bytes
 	passedLimit = 256  // bytes of a parameter that is passed on
 	bodyWait    = 10 * time.Second
+	movedMark   = "moved=1" // says that a visit was put on BaseURL's host before
 )
 
 // readParams reads the query of a GET, or the form of a POST; never both.
@@ -228,9 +229,13 @@ func (c *config) homeHost(r *http.Request) (location string, moved bool) {
 	if here.Port() != home.Port() { // another server, or a forwarded port
 		return "", false
 	}
-	location = c.url(r.URL.EscapedPath())
-	if r.URL.RawQuery != "" {
-		location += "?" + r.URL.RawQuery
+	// Once: a proxy that writes another Host would bring the visit back here.
+	if strings.Contains(r.URL.RawQuery, movedMark) {
+		return "", false
 	}
-	return location, true
+	query := movedMark
+	if r.URL.RawQuery != "" {
+		query = r.URL.RawQuery + "&" + query
+	}
+	return c.url(r.URL.EscapedPath()) + "?" + query, true
 }
