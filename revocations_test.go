@@ -243,7 +243,7 @@ func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
 	for i := range 64 {
 		for j := range byte(2) {
 			key := ginauth.RevocationKey{byte(i), j}
-			if err := revocations.Revoke(t.Context(), key, s.clock.Now(), time.Hour); err != nil {
+			if err := revocations.Revoke(t.Context(), key, s.clock.Now().Add(-time.Hour), time.Hour); err != nil {
 				t.Fatal(err)
 			}
 		}

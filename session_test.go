@@ -188,7 +188,7 @@ func TestSignInByTheApplication(t *testing.T) {
 		if c.Query("late") != "" {
 			c.String(http.StatusOK, "written")
 		}
-		if err = s.auth.SignIn(c, to); err != nil {
+		if err = s.auth.SignIn(c, to); err != nil || c.Query("late") != "" {
 			return
 		}
 		if err = s.auth.Update(c, func(u *ginauth.User) { u.Data = map[string]string{"by": "ada"} }); err != nil {
