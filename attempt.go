@@ -19,6 +19,7 @@ import (
 const (
 	attemptLife    = 10 * time.Minute
 	attemptsMost   = 5 // live at a time in one browser
+	attemptsTried  = 8 * attemptsMost
 	attemptVersion = 1
 	handleSize     = 6 // bytes; 8 characters
 	secretSize     = 32
@@ -128,13 +129,10 @@ type attempts struct {
 // left alone: it may be another application's.
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	var live []*attempt
-	cookie.Each(r.Header, s.prefix, func(name, value string) {
-		old, err := s.open(name, value)
-		switch {
-		case err != nil || len(live) > 8*attemptsMost:
-		case s.over(old):
+	s.each(r, func(name string, old *attempt) {
+		if s.over(old) {
 			s.jar.Expire(w.Header(), name)
-		default:
+		} else {
 			live = append(live, old)
 		}
 	})
@@ -152,6 +150,21 @@ func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) erro
 	}
 	s.jar.Set(w.Header(), name, text, attemptLife)
 	return nil
+}
+
+// each opens the attempts of a request: as many as a browser may have by
+// accident (twenty tabs that are restored at once), not as many as fit into a
+// header.
+func (s *attempts) each(r *http.Request, visit func(name string, a *attempt)) {
+	tried := 0
+	cookie.Each(r.Header, s.prefix, func(name, value string) {
+		if tried++; tried > attemptsTried {
+			return
+		}
+		if a, err := s.open(name, value); err == nil {
+			visit(name, a)
+		}
+	})
 }
 
 func (s *attempts) open(name, value string) (*attempt, error) {
@@ -201,16 +214,25 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
 	handle, secret, ok := strings.Cut(state, ".")
 	if !ok || len(state) != stateLength || len(handle) != stateLength-44 || strings.Trim(handle+secret, base64url) != "" {
-		return nil, stateInvalid("the answer's state is not one of ours", "sign-ins must begin at /login")
+		reason := "the answer's state is not one of ours"
+		if state == "" {
+			reason = "there is no state: this is not a provider's answer"
+		}
+		return nil, stateInvalid(reason, "sign-ins must begin at /login")
 	}
 	name := s.prefix + handle
 	var found *attempt
 	var broken error
-	others := 0
+	others, copies := 0, 0
 	total := cookie.Each(r.Header, s.prefix, func(n, value string) {
 		if n != name {
 			others++
-		} else if a, err := s.open(n, value); err == nil {
+			return
+		}
+		if copies++; copies > copiesMost {
+			return
+		}
+		if a, err := s.open(n, value); err == nil {
 			found = a
 		} else {
 			broken = err
@@ -249,11 +271,7 @@ func stateInvalid(reason, fix string) *Error {
 
 // all names the cookies of every attempt in a request, for signing out.
 func (s *attempts) all(r *http.Request) (names []string) {
-	cookie.Each(r.Header, s.prefix, func(name, value string) {
-		if _, err := s.open(name, value); err == nil {
-			names = append(names, name)
-		}
-	})
+	s.each(r, func(name string, _ *attempt) { names = append(names, name) })
 	return names
 }
 

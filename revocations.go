@@ -111,9 +111,9 @@ func (m *memoryRevocations) overflow(s *memoryShard) {
 }
 
 // clean drops expired entries, once a minute: a shard is a sixty-fourth of
-// all, so nobody waits long.
+// all, so nobody waits long. Nor does it wait for long if the clock was put back.
 func (s *memoryShard) clean(now time.Time) {
-	if now.Unix() < s.sweep {
+	if left := s.sweep - now.Unix(); 0 < left && left <= 60 {
 		return
 	}
 	s.sweep = now.Unix() + 60
