@@ -321,6 +321,11 @@ func e9OddAddresses(t *testing.T) {
 			s.refuses(t, "/login/demo", ginauth.IdentityRejected, "the e-mail address is not at any of", 1)
 		})
 	}
+	for _, email := range []string{"v@di\u017fk.example", "v@dis\u212a.example", "v@dis%6b.example"} { // Unicode folds both into ASCII letters
+		if ginauth.VerifiedEmailDomain("disk.example")(&ginauth.User{Email: email, EmailVerified: true}) == nil {
+			t.Errorf("%q is at disk.example", email)
+		}
+	}
 }
 
 func e10NoID(t *testing.T) {
