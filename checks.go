@@ -18,6 +18,15 @@ import (
 // told the reason. A Check that panics refuses.
 type Check func(*User) error
 
+// refusal is what the checks here say: our own words, which a developer may see
+// on the page too.
+type refusal string
+
+// Error returns the reason.
+func (r refusal) Error() string { return string(r) }
+
+func refused(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
+
 // HasGroup admits a User who is in at least one of groups: exactly that name.
 func HasGroup(groups ...string) Check {
 	groups = slices.Clone(groups)
@@ -27,7 +36,7 @@ func HasGroup(groups ...string) Check {
 				return nil
 			}
 		}
-		return fmt.Errorf("not in any of the groups %q", groups)
+		return refused("not in any of the groups %q", groups)
 	}
 }
 
@@ -49,7 +58,10 @@ func HasClaim(name string, values ...string) Check {
 		if claimMatches(v, values) {
 			return nil
 		}
-		return fmt.Errorf("claim %q does not have a required value", name)
+		if len(values) == 0 {
+			return refused("claim %q is absent, null, false or empty", name)
+		}
+		return refused("claim %q is none of %q", name, values)
 	}
 }
 
@@ -86,13 +98,13 @@ func VerifiedEmailDomain(domains ...string) Check {
 	return func(u *User) error {
 		email, ok := u.VerifiedEmail()
 		if !ok {
-			return fmt.Errorf("no e-mail address that the provider verified")
+			return refused("there is no e-mail address that the provider verified")
 		}
 		domain, ok := emailDomain(email)
 		if ok && slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
 			return nil
 		}
-		return fmt.Errorf("the e-mail address is not at any of %q", domains)
+		return refused("the e-mail address is not at any of %q", domains)
 	}
 }
 
@@ -132,7 +144,7 @@ func FromProvider(names ...string) Check {
 		if slices.Contains(names, u.Provider) {
 			return nil
 		}
-		return fmt.Errorf("signed in through %q, not through any of %q", u.Provider, names)
+		return refused("signed in through %q, not through any of %q", u.Provider, names)
 	}
 }
 
@@ -141,7 +153,7 @@ func FromProvider(names ...string) Check {
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {
-		err := fmt.Errorf("AnyOf has no checks")
+		err := refused("AnyOf has no checks")
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil

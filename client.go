@@ -131,6 +131,9 @@ func (c *client) unreachable(op string, err error) *Error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
 		e.Code, e.Reason = ProviderTimeout, "the provider did not answer in time"
+	case ok && f.Kind == fetch.TLS && strings.Contains(f.Detail, "does not speak TLS"):
+		e.Reason = "there is no https at the provider's address"
+		e.Fix = "write http, which is for loopback and development alone, or the port that speaks https"
 	case ok && f.Kind == fetch.TLS:
 		e.Reason = "the provider's certificate is not trusted"
 		e.Fix = "for a private certificate authority, pass Options.HTTPClient with its RootCAs"
@@ -141,6 +144,11 @@ func (c *client) unreachable(op string, err error) *Error {
 		e.Fix = "check the address (a login page or a proxy in between?)"
 	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
 		e.Reason, e.Fix = "there is nothing at the provider's address", "check Issuer and the endpoints"
+	case ok && f.Kind == fetch.Network:
+		e.Reason, e.Fix = "the provider cannot be reached: "+f.Detail, "is it running, and is the address right?"
+	}
+	if ok && f.Host != "" {
+		e.Reason += " (" + f.Host + ")"
 	}
 	return e
 }

@@ -188,7 +188,7 @@ func (c *client) wrongIssuer(got, want string) error {
 	case strings.ContainsAny(got, "{}"):
 		e.Fix = "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
 	case err == nil && theirs.Host != "" && ours.Host != theirs.Host:
-		e.Fix = fmt.Sprintf("if the provider has another address inside your network (containers), set Issuer to %q, and AuthorizeURL, TokenURL, UserinfoURL and JWKSURL by hand", said)
+		e.Fix = fmt.Sprintf("set Issuer to %q if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL, TokenURL, UserinfoURL and JWKSURL by hand as well", said)
 	}
 	return e
 }

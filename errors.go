@@ -147,6 +147,9 @@ func asError(err error, code Code) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
+	if r, ok := errors.AsType[refusal](err); ok {
+		return &Error{Code: code, Reason: string(r)}
+	}
 	return &Error{Code: code, Err: err}
 }
 

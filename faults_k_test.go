@@ -71,7 +71,7 @@ func k1OtherIssuer(t *testing.T) {
 		"a slash more": {func(own string) any { return own + "/" }, "the final / counts: set Issuer to \"http://"},
 		"another case": {func(own string) any { return strings.Replace(own, "http://", "HTTP://", 1) }, "set Issuer to \"HTTP://"},
 		"another path": {func(own string) any { return own + "/realms/demo" }, "/realms/demo\""},
-		"another host": {func(string) any { return "https://login.example.com" }, "if the provider has another address inside your network (containers), set Issuer to \"https://login.example.com\", and AuthorizeURL"},
+		"another host": {func(string) any { return "https://login.example.com" }, "set Issuer to \"https://login.example.com\" if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL"},
 		"many tenants": {func(own string) any { return own + "/{tenantid}/v2.0" }, "for many tenants"},
 		"nothing":      {func(string) any { return nil }, "the provider's metadata has no issuer"},
 		"no text":      {func(string) any { return 7 }, "the provider's metadata has no issuer"},

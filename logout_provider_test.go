@@ -240,3 +240,33 @@ func TestThirdPartyInitiatedLogin(t *testing.T) {
 		}
 	})
 }
+
+// Somebody whose account was stolen signs out everywhere and in again, at once:
+// within the second, and even within the millisecond.
+func TestSignInRightAfterLogoutEverywhere(t *testing.T) {
+	s := newSite(t, nil)
+	s.signIn()
+	for range 5 {
+		if err := s.auth.LogoutEverywhere(t.Context(), s.user().ID()); err != nil {
+			t.Fatal(err)
+		}
+		if s.user() != nil {
+			t.Fatal("still signed in")
+		}
+		s.signIn()
+	}
+}
+
+// A sign-in that the provider has taken back before it is finished makes no
+// session, and says so: a session that is dead from the start would send the
+// browser round and round.
+func TestSignInThatTheProviderTookBack(t *testing.T) {
+	s := newLogoutSite(t, nil)
+	callback := s.begin("/login/demo")
+	s.idp.EditIDToken(func(_, claims map[string]any) { claims["iat"] = s.clock.Now().Add(-2 * time.Second).Unix() })
+	s.backChannel(s.idp.Sign(logoutTyp, s.claimsFor(map[string]any{"sub": "ada"})))
+	s.failsClosed(t, s.finish(callback), closed{code: ginauth.IDTokenInvalid, tokens: 1})
+	s.idp.EditIDToken(nil)
+	s.clock.Advance(2 * time.Second)
+	s.signIn()
+}

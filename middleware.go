@@ -293,6 +293,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if c.Writer.Written() {
 		return &Error{Code: SessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
+	if user == nil {
+		return &Error{Code: IdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
+	}
 	cl := a.clients[user.Provider]
 	if cl == nil {
 		return &Error{Code: UnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}

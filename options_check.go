@@ -50,7 +50,7 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 		return
 	}
 	if err != nil || !webHost(u) || u.Scheme != "http" && u.Scheme != "https" {
-		add(fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com"`)
+		add(fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
 	}
 	host := strings.ToLower(u.Hostname())
@@ -166,7 +166,7 @@ func weakKey(key string) string {
 	case key != strings.TrimSpace(key):
 		return "begins or ends with white space, which would be part of it"
 	case strings.Trim(key, `"'`) != key:
-		return "begins or ends with a quotation mark, which would be part of it (env files keep them)"
+		return "begins or ends with a quotation mark, which would be part of it: leave the quotes out, since env files keep them"
 	case len(distinct) < 8 || repeats(key):
 		return "repeats itself"
 	}

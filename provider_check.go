@@ -149,7 +149,7 @@ func (p *Provider) checkOpenID(add addMistake) {
 // checkPlain checks what a plain OAuth 2.0 provider needs.
 func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
-		add("Issuer", "is empty, and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
+		add("Issuer", "is empty (is the environment variable set?), and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
 		return
 	}
 	for _, e := range []struct{ field, value string }{{"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL}} {

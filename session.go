@@ -35,7 +35,7 @@ func (s *session) encode() []byte {
 	u := &s.user
 	b := append(make([]byte, 0, 512), sessionVersion)
 	b = append(b, s.id...)
-	b = wire.AppendTime(b, s.created)
+	b = wire.AppendMicros(b, s.created) // a sign-in may follow a sign-out within the second
 	b = wire.AppendTime(b, s.seen)
 	b = wire.AppendTime(b, s.issued)
 	b = wire.AppendTime(b, s.until)
@@ -65,7 +65,8 @@ func (s *session) decode(record string) bool {
 	}
 	u := &s.user
 	s.id = r.Bytes(sessionIDSize)
-	for _, at := range [...]*time.Time{&s.created, &s.seen, &s.issued, &s.until, &u.AuthTime} {
+	s.created = r.Micros()
+	for _, at := range [...]*time.Time{&s.seen, &s.issued, &s.until, &u.AuthTime} {
 		*at = r.Time()
 	}
 	u.EmailVerified = r.Uint() == 1
@@ -160,7 +161,24 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 			return nil, err
 		}
 	}
+	if err := k.alive(r.Context(), s); err != nil {
+		return nil, err
+	}
 	return s, k.saved(s, k.home.create(w, r, s.encode(), k.left(s)))
+}
+
+// alive refuses a session that would be dead from the start: the provider has
+// signed the person out since it issued this ID token, or in the same second.
+func (k *sessions) alive(ctx context.Context, s *session) error {
+	marks, err := k.cfg.watermarks(ctx, s)
+	if err != nil {
+		return err
+	}
+	if s.revoked(marks) {
+		return &Error{Code: IDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+			Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
+	}
+	return nil
 }
 
 // keep reduces the claims to those that stay.
@@ -242,8 +260,10 @@ func (s *session) largest() string {
 	}
 	slices.SortFunc(fields, func(a, b field) int { return b.size - a.size })
 	text := ": the largest are"
-	for _, f := range fields[:3] {
-		text += fmt.Sprintf(" %.40s (%.1f KB)", f.name, float64(f.size)/1000)
+	for i, f := range fields[:3] {
+		if i == 0 || f.size >= 100 {
+			text += fmt.Sprintf(" %.40s (%.1f KB)", f.name, float64(f.size)/1000)
+		}
 	}
 	return text
 }
@@ -285,9 +305,9 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request) (*session, bool,
 	if s == nil || err != nil {
 		return nil, false, err
 	}
-	marks, err := k.cfg.Revocations.Watermarks(r.Context(), s.keys())
+	marks, err := k.cfg.watermarks(r.Context(), s)
 	if err != nil {
-		return nil, false, storeUnavailable("read revocations", err)
+		return nil, false, err
 	}
 	if s.revoked(marks) {
 		return nil, false, nil
@@ -327,6 +347,19 @@ func (k *sessions) drop(w http.ResponseWriter, r *http.Request) error {
 func (k *sessions) revoke(ctx context.Context, s *session) error {
 	// Not on the request's context: who hangs up is signed out all the same.
 	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now())
+}
+
+// watermarks reads those of a session. A store that panics is one that fails.
+func (c *config) watermarks(ctx context.Context, s *session) (marks [4]time.Time, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = storeUnavailable("read revocations", fmt.Errorf("panic: %.500v", p))
+		}
+	}()
+	if marks, err = c.Revocations.Watermarks(ctx, s.keys()); err != nil {
+		return marks, storeUnavailable("read revocations", err)
+	}
+	return marks, nil
 }
 
 // revoke raises a watermark for as long as a session that it covers can live.

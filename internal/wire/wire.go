@@ -35,6 +35,14 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(b, uint64(max(t.Unix(), 1)))
 }
 
+// AppendMicros appends a time, to the microsecond; the zero time stays zero.
+func AppendMicros(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendUvarint(b, uint64(max(t.UnixMicro(), 1)))
+}
+
 // Reader reads a record in the order it was written. After the first thing
 // that does not fit, everything it returns is zero and OK is false. Texts that
 // it returns share the record's memory.
@@ -115,6 +123,18 @@ func (r *Reader) Time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(v), 0)
+}
+
+// Micros reads a time that AppendMicros wrote.
+func (r *Reader) Micros() time.Time {
+	v := r.Uint()
+	if v == 0 || v > 1e6*math.MaxInt32*64 {
+		if v > 0 {
+			r.fail()
+		}
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(v))
 }
 
 // OK says whether everything fitted and nothing is left.

@@ -19,6 +19,8 @@ func TestRoundTrip(t *testing.T) {
 	b = wire.AppendStrings(b, nil)
 	b = wire.AppendTime(b, at)
 	b = wire.AppendTime(b, time.Time{})
+	b = wire.AppendMicros(b, at.Add(123456*time.Microsecond+789))
+	b = wire.AppendMicros(b, time.Time{})
 	b = append(b, "raw"...)
 
 	r := wire.NewReader(string(b))
@@ -45,6 +47,12 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if v := r.Time(); !v.IsZero() {
 		t.Errorf("Time = %v, want zero", v)
+	}
+	if v := r.Micros(); !v.Equal(at.Add(123456 * time.Microsecond)) {
+		t.Errorf("Micros = %v", v)
+	}
+	if v := r.Micros(); !v.IsZero() {
+		t.Errorf("Micros = %v, want zero", v)
 	}
 	if s := r.Bytes(3); s != "raw" || !r.OK() {
 		t.Errorf("Bytes = %q, OK = %v", s, r.OK())
@@ -85,6 +93,7 @@ func TestHostileLengthsAllocateNothing(t *testing.T) {
 			r.Strings()
 			_ = r.String()
 			r.Time()
+			wire.NewReader(record).Micros()
 			r.Bytes(9)
 			if r.OK() {
 				t.Error("accepted")
