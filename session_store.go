@@ -174,9 +174,6 @@ func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte
 // written, and no cookie takes the place of those of a later sign-in.
 func (h *storeHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
 	return h.each(r, func(s stored) error {
-		if s.record[:1+sessionIDSize] != string(record[:1+sessionIDSize]) {
-			return nil
-		}
 		return h.write(w, s.request, s.session, s.binding, record, life)
 	})
 }

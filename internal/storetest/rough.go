@@ -122,8 +122,8 @@ func (b *broken) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Session
 }
 
 var (
-	refused = errors.New("dial tcp 192.0.2.1:6379: connect: connection refused")
-	faults  = map[string]*fault{"an error": {err: refused}, "a panic": {panic: "gob: type not registered"}, "a panic with an error": {panic: refused}}
+	errRefused = errors.New("dial tcp 192.0.2.1:6379: connect: connection refused")
+	faults     = map[string]*fault{"an error": {err: errRefused}, "a panic": {panic: "gob: type not registered"}, "a panic with an error": {panic: errRefused}}
 )
 
 func failsClosed(t *testing.T, h Home) {
