@@ -18,7 +18,8 @@ import (
 
 const (
 	attemptLife    = 10 * time.Minute
-	attemptsMost   = 5 // live at a time in one browser
+	attemptsMost   = 5       // live at a time in one browser
+	attemptsRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
 	attemptsTried  = 8 * attemptsMost
 	attemptVersion = 1
 	handleSize     = 6 // bytes; 8 characters
@@ -124,8 +125,9 @@ type attempts struct {
 	once   func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
-// save seals an attempt into its cookie. A browser holds five at most: the
-// oldest make room, and those that are over go. A cookie that does not open is
+// save seals an attempt into its cookie. A browser holds five at most, and 6 KB
+// of them, since other sites can begin some: the oldest make room, and those
+// that are over go. A cookie that does not open is
 // left alone: it may be another application's.
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	var live []*attempt
@@ -137,13 +139,15 @@ func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) erro
 		}
 	})
 	slices.SortFunc(live, func(x, y *attempt) int { return y.created.Compare(x.created) })
+	name := s.prefix + a.handle
+	text := s.box.Seal(a.encode(), name)
+	room := attemptsRoom - len(name) - len(text)
 	for i, old := range live {
-		if i >= attemptsMost-1 {
+		room -= len(name) + seal.Size(len(old.encode()))
+		if i >= attemptsMost-1 || room < 0 {
 			s.jar.Expire(w.Header(), s.prefix+old.handle)
 		}
 	}
-	name := s.prefix + a.handle
-	text := s.box.Seal(a.encode(), name)
 	if len(name)+len(text) > cookieLimit {
 		return &Error{Code: SessionError, Op: "begin sign-in", Provider: a.provider, Reason: "the login attempt does not fit into a cookie",
 			Fix: "shorten the return path or the parameters passed on"}

@@ -72,11 +72,11 @@ func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, r
 // logoutByToken does what a logout token says. It does not stop halfway if the
 // provider hangs up.
 func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) error {
-	key, at, err := c.logoutToken(ctx, raw)
-	if err != nil {
-		return err
+	keys, at, err := c.logoutToken(ctx, raw)
+	for _, key := range keys {
+		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, at))
 	}
-	return a.cfg.revoke(context.WithoutCancel(ctx), key, at)
+	return err
 }
 
 // logouts remembers, in the browser, where a sign-out at a provider comes back
@@ -146,16 +146,16 @@ func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI strin
 
 // logoutToken verifies a logout token and says what it ends: OpenID Connect
 // Back-Channel Logout 1.0, section 2.6.
-func (c *client) logoutToken(ctx context.Context, raw string) (key RevocationKey, at time.Time, err error) {
+func (c *client) logoutToken(ctx context.Context, raw string) (keys []RevocationKey, at time.Time, err error) {
 	refuse := func(reason string, err error) error {
 		return &Error{Code: LogoutTokenInvalid, Op: "verify logout token", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
 	m, err := c.metadata(ctx)
 	if err != nil {
-		return key, at, err
+		return nil, at, err
 	}
 	if m.keys == nil {
-		return key, at, refuse("a plain OAuth 2.0 provider sends no logout tokens", nil)
+		return nil, at, refuse("a plain OAuth 2.0 provider sends no logout tokens", nil)
 	}
 	// The standard recommends typ logout+jwt; Keycloak and others say JWT. An
 	// ID token cannot pass either way: it has a nonce and no events.
@@ -167,16 +167,21 @@ func (c *client) logoutToken(ctx context.Context, raw string) (key RevocationKey
 		at, err = checkLogoutClaims(claims, c.cfg.Now())
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
-		return key, at, e.about("verify logout token", c.provider.Name)
+		return nil, at, e.about("verify logout token", c.provider.Name)
 	}
 	if err != nil {
-		return key, at, refuse(err.Error(), errors.Unwrap(err))
+		return nil, at, refuse(err.Error(), errors.Unwrap(err))
 	}
 	issuer := c.namespace(claims)
-	if sid, there := claims["sid"].(string); there {
-		return revocationKey(providerSession, issuer, sid), at, nil
+	sid, hasSID := claims["sid"].(string)
+	sub, hasSub := claims["sub"].(string)
+	switch {
+	case hasSID && hasSub: // the session of that sid, and those that never had one
+		return []RevocationKey{revocationKey(providerSession, issuer, sid), revocationKey(providerNoSession, issuer, sub)}, at, nil
+	case hasSID:
+		return []RevocationKey{revocationKey(providerSession, issuer, sid)}, at, nil
 	}
-	return revocationKey(providerUser, issuer, claims["sub"].(string)), at, nil
+	return []RevocationKey{revocationKey(providerUser, issuer, sub)}, at, nil
 }
 
 // checkLogoutClaims: 2.4 and 2.6. A jti is required and not remembered: a

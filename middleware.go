@@ -2,9 +2,11 @@ package ginauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -19,7 +21,9 @@ type userKey struct{}
 var UserKey userKey
 
 // CurrentUser returns the signed-in user, or nil if there is none: of a
-// *gin.Context, or of a context from c.Request.Context(). A context made from
+// *gin.Context, or of a context from c.Request.Context(). Of several Auths in
+// front of one handler it is who the last one to find somebody found: tell them
+// apart with FromProvider, or by User.Provider. A context made from
 // the *gin.Context itself has no user: Gin gives that one to the next
 // request, which may be somebody else's.
 func CurrentUser(ctx context.Context) *User {
@@ -35,12 +39,15 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// visit is a signed-in request: its session and its context in one.
+// visit is a signed-in request: its session and its context in one. It never
+// changes: Update makes a new one.
 type visit struct {
 	context.Context
 	auth    *Auth
 	session session
-	ended   bool
+	user    User        // what handlers get: theirs to change
+	begun   bool        // in this very request
+	ended   atomic.Bool // signed out
 }
 
 type visitKey struct{}
@@ -49,10 +56,10 @@ type visitKey struct{}
 func (v *visit) Value(key any) any {
 	switch key.(type) {
 	case userKey:
-		if v.ended {
+		if v.ended.Load() {
 			return (*User)(nil)
 		}
-		return &v.session.user
+		return &v.user
 	case visitKey:
 		return v
 	}
@@ -71,7 +78,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mounted()
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
-		if a.own[route{c.Request.Method, c.FullPath()}] {
+		if a.own[route{c.Request.Method, c.FullPath()}] == c.HandlerName() {
 			c.Next() // a guard around everything must not shut the way in
 			return
 		}
@@ -82,8 +89,8 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		if err == nil && a.cfg.foreign(c.Request) {
 			err = crossOrigin("guard")
 		}
-		if err == nil {
-			err = admits(checks, &v.session.user)
+		if err == nil && len(checks) > 0 {
+			err = admits(checks, v.session.user.clone()) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, err)
@@ -122,14 +129,18 @@ func (a *Auth) mounted() {
 // context and the request's. Nobody is nil.
 func (a *Auth) visit(c *gin.Context) (*visit, error) {
 	r := c.Request
-	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.session.user {
+	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.user {
 		return v, nil
 	}
 	h := c.Writer.Header()
 	if !slices.Contains(h["Vary"], "Cookie") { // of anonymous answers too: they are not for those who are signed in
 		h.Add("Vary", "Cookie")
 	}
+	cookies := len(h["Set-Cookie"])
 	s, renew, err := a.sessions.load(c.Writer, r)
+	if len(h["Set-Cookie"]) != cookies {
+		private(c)
+	}
 	if err != nil || s == nil {
 		return nil, err
 	}
@@ -145,18 +156,27 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 // enter puts the user of a session into Gin's context and the request's.
 func (a *Auth) enter(c *gin.Context, s *session) *visit {
 	c.Header("Cache-Control", "private, no-store")
-	v := &visit{Context: c.Request.Context(), auth: a, session: *s}
-	c.Set(UserKey, &v.session.user)
+	v := &visit{Context: c.Request.Context(), auth: a, session: *s, user: *s.user.clone()}
+	c.Set(UserKey, &v.user)
 	c.Request = c.Request.WithContext(v)
 	return v
 }
 
 // forget makes the request anonymous from here on.
 func (a *Auth) forget(c *gin.Context) {
-	if v, ok := c.Request.Context().Value(visitKey{}).(*visit); ok && v.auth == a {
-		v.ended = true
+	if v := a.visited(c); v != nil {
+		v.ended.Store(true)
 	}
 	c.Set(UserKey, (*User)(nil))
+}
+
+// visited is the visit of this request as far as it is known, or nil.
+func (a *Auth) visited(c *gin.Context) *visit {
+	v, ok := c.Request.Context().Value(visitKey{}).(*visit)
+	if !ok || v.auth != a || v.ended.Load() {
+		return nil
+	}
+	return v
 }
 
 // admits asks the checks; a panic refuses.
@@ -200,15 +220,15 @@ func crossOrigin(op string) *Error {
 // nothing. Of two requests of one user at the same moment, the later answer
 // wins.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
+	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
+		return crossOrigin("update session")
+	}
 	v, err := a.visit(c)
 	if err != nil {
 		return err
 	}
 	if v == nil {
 		return &Error{Code: Unauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
-	}
-	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
-		return crossOrigin("update session")
 	}
 	if c.Writer.Written() {
 		return &Error{Code: SessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
@@ -221,7 +241,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
 		return err
 	}
-	v.session = s
+	a.enter(c, &s).begun = v.begun
 	return nil
 }
 
@@ -240,7 +260,11 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 		return nil, &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
 	private(c)
+	v := a.visited(c)
 	s, err := a.signOut(c.Writer, c.Request)
+	if v != nil && v.begun { // by SignIn: the request's cookies know nothing of it
+		s, err = &v.session, errors.Join(err, a.undo(c))
+	}
 	a.forget(c)
 	if err != nil || s == nil {
 		return nil, err
@@ -269,13 +293,12 @@ type SessionInfo struct {
 // Session tells what is known of the session of this request; ok is false if
 // nobody is signed in. Put RequireAuth or LoadUser in front of the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
-	v, _ := c.Request.Context().Value(visitKey{}).(*visit)
-	if v == nil || v.auth != a || v.ended {
+	v := a.visited(c)
+	if v == nil {
 		return info, false
 	}
 	s := &v.session
-	end := s.created.Add(a.cfg.Lifetime)
-	expires := s.seen.Add(a.cfg.IdleTimeout)
+	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
 	if expires.After(end) {
 		expires = end
 	}
@@ -316,6 +339,16 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	}
 	private(c)
 	a.note(c, "signed in by the application", s)
-	a.enter(c, s)
+	a.enter(c, s).begun = true
 	return nil
+}
+
+// undo ends a session that SignIn began in this request.
+func (a *Auth) undo(c *gin.Context) error {
+	v := a.visited(c)
+	if v == nil || !v.begun {
+		return nil
+	}
+	a.forget(c)
+	return a.sessions.end(c.Writer, c.Request, &v.session)
 }

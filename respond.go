@@ -51,7 +51,7 @@ func askerOf(r *http.Request) asker {
 
 // isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
 func isUpgrade(r *http.Request) bool {
-	return strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") && r.Header.Get("Upgrade") != ""
+	return r.Header.Get("Upgrade") != "" // Connection may have several lines: not asked
 }
 
 // isPrefetch recognizes a browser that opens a page before anybody asked.

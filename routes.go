@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"reflect"
+	"runtime"
 	"strings"
 	"time"
 
@@ -84,12 +86,13 @@ type route struct{ method, path string }
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	handler := a.handler(steps)
+	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
 		router.Handle(method, path, handler)
-		a.own[route{method, a.cfg.mount + path}] = true
+		a.own[route{method, a.cfg.mount + path}] = name
 	}
 	if free(router, "OPTIONS", path, handler) {
-		a.own[route{"OPTIONS", a.cfg.mount + path}] = true
+		a.own[route{"OPTIONS", a.cfg.mount + path}] = name
 	}
 }
 
@@ -256,6 +259,9 @@ func (a *Auth) callback(c *gin.Context) error {
 		s, returnTo, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
 	}
 	if err != nil {
+		if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
+			err = failed
+		}
 		e := asError(err, SessionError).about("sign in", cl.provider.Name)
 		e.retry = a.LoginURL(cl.provider.Name, at.wanted())
 		return e

@@ -96,17 +96,27 @@ func (s *session) keys() [4]RevocationKey {
 	u := &s.user
 	return [4]RevocationKey{
 		revocationKey(oneSession, s.id), revocationKey(allOfUser, u.Issuer, u.Subject),
-		revocationKey(providerSession, u.Issuer, s.sid), revocationKey(providerUser, u.Issuer, u.Subject),
+		s.providerKey(), revocationKey(providerUser, u.Issuer, u.Subject),
 	}
+}
+
+// providerKey is what the provider ends this one session by: its sid. Without
+// one it is the person, for tokens that name both.
+func (s *session) providerKey() RevocationKey {
+	if s.sid == "" {
+		return revocationKey(providerNoSession, s.user.Issuer, s.user.Subject)
+	}
+	return revocationKey(providerSession, s.user.Issuer, s.sid)
 }
 
 // The kinds of RevocationKey.
 const (
-	oneSession      = 'l'
-	allOfUser       = 'e'
-	providerSession = 's'
-	providerUser    = 'u'
-	spentState      = 'a'
+	oneSession        = 'l'
+	allOfUser         = 'e'
+	providerSession   = 's'
+	providerNoSession = 'n' // a person's sessions whose ID token had no sid
+	providerUser      = 'u'
+	spentState        = 'a'
 )
 
 // revoked compares a session with the watermarks of its keys. Its own kills it
@@ -115,7 +125,7 @@ const (
 // differ neither save an old session nor end a new one. A tie is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
 	before := func(at, mark time.Time) bool { return !mark.IsZero() && !at.After(mark) }
-	return !marks[0].IsZero() || before(s.created, marks[1]) || s.sid != "" && before(s.issued, marks[2]) || before(s.issued, marks[3])
+	return !marks[0].IsZero() || before(s.created, marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
 // home is where the records of sessions are kept: a sealed cookie, or a
@@ -146,6 +156,11 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.seen = string(id), now, now
+	// Sealed, so that a longer Lifetime later on does not outlive the mark of
+	// a sign-out, which is kept for today's.
+	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
+		s.until = end
+	}
 	if s.issued.IsZero() {
 		s.issued = now
 	}
