@@ -54,10 +54,14 @@ func (c *client) namespace(claims map[string]any) string {
 }
 
 // emailVerified asks the Provider's rule, which sees the claims as sent, or
-// else the standard claim, which must be true itself.
+// else the standard claim, which must be true itself. As sent, that one speaks
+// of the email sent beside it, and of no address that ClaimPaths found elsewhere.
 func (c *client) emailVerified(sent, claims map[string]any) bool {
 	if c.provider.EmailVerified != nil {
 		return c.provider.EmailVerified(sent)
+	}
+	if _, mapped := c.provider.ClaimPaths["email_verified"]; !mapped && text(sent, "email") != text(claims, "email") {
+		return false
 	}
 	return claims["email_verified"] == true
 }
@@ -68,10 +72,10 @@ func (c *client) emailVerified(sent, claims map[string]any) bool {
 func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string) (string, error) {
 	p := &c.provider
 	q := m.authorize.Query()
-	for name, value := range p.AuthParams {
+	for name, value := range passed {
 		q.Set(name, value)
 	}
-	for name, value := range passed {
+	for name, value := range p.AuthParams { // whatever the request says
 		q.Set(name, value)
 	}
 	for _, name := range protocolParams { // what an endpoint's own query says does not count
@@ -105,6 +109,14 @@ func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string)
 	}
 	return "", &Error{Code: BadRequest, Op: "authorization URL", Provider: p.Name, Reason: "the authorization URL is longer than 8 KB",
 		Fix: "shorten Scopes, AuthParams or what is passed to /login"}
+}
+
+// path is where a claim is in what the provider sends.
+func (c *client) path(claim string) string {
+	if path, there := c.provider.ClaimPaths[claim]; there {
+		return path
+	}
+	return claim
 }
 
 // mapped returns the claims under their standard names, as ClaimPaths says.

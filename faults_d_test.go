@@ -98,7 +98,7 @@ func d14Google(t *testing.T) {
 }
 
 func d15Audience(t *testing.T) {
-	const reason = "the token's audience is another client"
+	const reason, form = "the token's audience is another client", "its claims have the wrong form"
 	tokenCases(t, "/login/demo", nil, []tokenCase{
 		claimCase("missing", reason, "aud", nil),
 		claimCase("an empty list", reason, "aud", []string{}),
@@ -108,10 +108,41 @@ func d15Audience(t *testing.T) {
 		claimCase("ours with more behind it", reason, "aud", "demo-client2"),
 		claimCase("the beginning of ours", reason, "aud", "demo-clien"),
 		claimCase("ours in upper case", reason, "aud", "DEMO-CLIENT"),
-		claimCase("a number", reason, "aud", 7),
-		claimCase("an object", reason, "aud", claims{"demo-client": true}),
+		claimCase("a number", form, "aud", 7),
+		claimCase("an object", form, "aud", claims{"demo-client": true}),
 		claimCase("a list of ours alone", "", "aud", []string{"demo-client"}),
 	})
+	// Each has a fix of its own: ClientID is right where a claim is malformed.
+	const client, mapping, ntp = "check ClientID", "a claim mapping at the provider", "(NTP)"
+	for _, tt := range []struct {
+		name, claim string
+		value       any
+		fix         string
+	}{
+		{"another audience", "aud", "other", client},
+		{"a malformed audience", "aud", 7, mapping},
+		{"a malformed issuer", "iss", []string{"x"}, mapping},
+		{"a malformed subject", "sub", 17, mapping},
+		{"not valid for ten minutes", "nbf", func() int64 { return time.Now().Add(10 * time.Minute).Unix() }, ntp},
+	} {
+		t.Run(tt.name+" says what to do", func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			s.idp.EditIDToken(func(_, c map[string]any) {
+				if at, ok := tt.value.(func() int64); ok {
+					c[tt.claim] = at()
+				} else {
+					c[tt.claim] = tt.value
+				}
+			})
+			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, tt.fix, 1)
+			for _, other := range []string{client, mapping, ntp} {
+				if other != tt.fix && strings.Contains(s.logs.String(), other) {
+					t.Errorf("the log says %q too:\n%s", other, s.logs)
+				}
+			}
+		})
+	}
 }
 
 func d16Audiences(t *testing.T) {
@@ -205,6 +236,7 @@ func d22NotBefore(t *testing.T) {
 	tokenCases(t, "/login/demo", nil, []tokenCase{
 		timeCase("in a minute and a moment", reason, "nbf", 63*time.Second),
 		timeCase("in three minutes and a half", reason, "nbf", 210*time.Second), // go-oidc allows five
+		timeCase("in ten minutes", reason, "nbf", 10*time.Minute),
 		claimCase("a text", reason, "nbf", "1700000000"),
 		claimCase("null", reason, "nbf", json.RawMessage("null")),
 		timeCase("in less than a minute", "", "nbf", 50*time.Second),

@@ -42,15 +42,21 @@ func TestFaults(t *testing.T) {
 		tested[m[1]+m[2]] = true
 		t.Run(f.name, f.run)
 	}
-	untold := 0
-	for area, rows := range areas {
-		for n := 1; n <= rows; n++ {
-			if id := fmt.Sprint(area, n); !tested[id] && waiting[id] == "" {
-				untold++
+	rows, later := 0, 0
+	for area, n := range areas {
+		rows += n
+		for i := 1; i <= n; i++ {
+			switch id := fmt.Sprint(area, i); {
+			case tested[id], elsewhere[id] != "", dropped[id] != "":
+			case waiting[id] != "", waitingAreas[area] != "":
+				later++
+			default:
+				t.Errorf("%s is neither tested nor waiting for a feature", id)
 			}
 		}
 	}
-	t.Logf("%d rows tested, %d waiting for their feature, %d untold", len(tested), len(waiting), untold)
+	t.Logf("of %d rows %d are tested here, %d by the suite of session stores, %d wait for their feature, %d are dropped",
+		rows, len(tested), len(elsewhere), later, len(dropped))
 	for _, id := range slices.Sorted(maps.Keys(waiting)) {
 		if tested[id] {
 			t.Errorf("%s is tested, and listed as waiting", id)
@@ -149,6 +155,28 @@ func (s *site) hasCookie(part string) bool {
 
 // waiting are the rows whose feature does not exist yet.
 var waiting = map[string]string{
-	"N2": "several public hosts for one application",
-	"N3": "several public hosts for one application",
+	"C23": "private_key_jwt",
+	"K5":  "providers that are looked up at run time, which may be anybody's",
+	"K14": "presets that take a tenant, a domain or a realm",
+	"N2":  "several public hosts for one application",
+	"N3":  "several public hosts for one application",
+	"O13": "bearer tokens",
+}
+
+// waitingAreas are those of which no row has its feature yet.
+var waitingAreas = map[string]string{"I": "refresh", "J": "bearer tokens"}
+
+// elsewhere are rows about stores, which the suite of internal/storetest holds
+// every home of a session against: TestSessionsIn… here, and in module stores.
+var elsewhere = map[string]string{
+	"F2":  "fixation, on gorm's store too",
+	"F14": "a positive Max-Age, always",
+	"F18": "a record copied under another id",
+	"F19": "a dump that tells nothing",
+	"F23": "an application's own sessions.Sessions and SessionsMany",
+}
+
+// dropped are rows that do not hold, with the reason.
+var dropped = map[string]string{
+	"L13": "rate limits belong in front of the application, which knows its clients",
 }

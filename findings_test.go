@@ -197,3 +197,29 @@ func TestALongerLifetimeLaterOn(t *testing.T) {
 		s.clock.Advance(61 * time.Minute)
 	}
 }
+
+func TestDataCanBeWrittenToAtOnce(t *testing.T) {
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			l.User.Data["account"] = "7"
+			return nil
+		}
+	})
+	s.engine.POST("/project", s.auth.RequireAuth(), func(c *gin.Context) {
+		if err := s.auth.Update(c, func(u *ginauth.User) { u.Data["project"] = "x" }); err != nil {
+			t.Error(err)
+		}
+	})
+	s.signIn()
+	s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/project", nil, ""))
+	if u := s.user(); u.Data["account"] != "7" || u.Data["project"] != "x" {
+		t.Errorf("Data is %v", u.Data)
+	}
+	if err := authtest.SignIn(s.auth, s.browser, &ginauth.User{Provider: "demo", Subject: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/project", nil, ""))
+	if u := s.user(); u.Data["project"] != "x" || len(u.Data) != 1 {
+		t.Errorf("Data is %v", u.Data)
+	}
+}

@@ -28,7 +28,7 @@ type Hooks struct {
 // Login is a verified sign-in that is about to become a session.
 type Login struct {
 	// User is who signed in. OnLogin may change it, but not who it is:
-	// Provider, Issuer and Subject stay as verified.
+	// Provider, Issuer and Subject stay as verified. Its Data is not nil.
 	User *User
 
 	// Previous is who was signed in before, and now asks to tie User's
@@ -53,6 +53,7 @@ func (a *Auth) admit(c *gin.Context, login *Login) error {
 	if hook == nil {
 		return nil
 	}
+	login.User.writable()
 	verified := *login.User
 	if err := hook(c, login); err != nil {
 		e := asError(err, IdentityRejected)

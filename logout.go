@@ -32,14 +32,7 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error)
 	for _, name := range a.attempts.all(r) {
 		a.attempts.jar.Expire(w.Header(), name)
 	}
-	s, _, err := a.sessions.find(w, r)
-	if err != nil {
-		return nil, err
-	}
-	if s == nil { // or over: then nothing of it should stay behind either
-		return nil, a.sessions.drop(w, r)
-	}
-	return s, a.sessions.end(w, r, s)
+	return a.sessions.leave(w, r)
 }
 
 // LogoutEverywhere signs a user out of all sessions, on every device: "my

@@ -214,11 +214,12 @@ func crossOrigin(op string) *Error {
 }
 
 // Update changes the session of the signed-in user from a handler of the
-// application: new groups, own data. What the provider vouched for (Provider,
-// Issuer, Subject, claims) stays. Call it before the answer is written. It
-// fails with SessionError if the session becomes too large, and then changes
-// nothing. Of two requests of one user at the same moment, the later answer
-// wins.
+// application: new groups, own data (User.Data is not nil in change). What the
+// provider vouched for (Provider, Issuer, Subject, claims) stays. Call it
+// before the answer is written. It fails with SessionError if the session
+// becomes too large, and then changes nothing. Of two requests of one user at
+// the same moment, the later answer wins; a session in a cookie that somebody
+// kept from before is still good, with what it said then.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
 		return crossOrigin("update session")
@@ -235,6 +236,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	}
 	s := v.session
 	s.user = *v.session.user.clone()
+	s.user.writable()
 	change(&s.user)
 	s.user.sameAs(&v.session.user)
 	private(c)

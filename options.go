@@ -64,8 +64,9 @@ type Options struct {
 	// the provider if there is only one.
 	LoginPage string
 
-	// KeepClaims names the claims that stay in the session beside the User's
-	// own fields, for User.Claims and HasClaim; "*" keeps all. Mind the size:
+	// KeepClaims names the claims that stay in the session as they were sent,
+	// for User.Claims and HasClaim, which does not look at the User's own
+	// fields; "*" keeps all. Mind the size:
 	// a session is at most two cookies.
 	KeepClaims []string
 

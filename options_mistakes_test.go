@@ -40,6 +40,7 @@ func TestMistakesInBaseURL(t *testing.T) {
 		{"quotes", `"https://app.example.com"`, "begins or ends with a quotation mark", "leave the quotes out"},
 		{"a variable that nobody filled in", "${BASE_URL}", "looks like a placeholder", "put your own value"},
 		{"letters beyond ASCII", "https://bücher.example", "is not an address", "a host in ASCII"},
+		{"one machine's name for its network card", "https://[fe80::1%25eth0]", "is not an origin", "https://app.example.com"},
 		{"a wildcard", "https://*.example.com", "is not an address", "a host in ASCII"},
 	} {
 		all = append(all, mistake{m.name, func(o *ginauth.Options) { o.BaseURL = m.value }, []string{"Options.BaseURL: ", m.cause, m.fix}})
@@ -261,6 +262,8 @@ func TestMistakesInRequests(t *testing.T) {
 		onProvider("redirect_uri for everybody", func(p *ginauth.Provider) { p.LoginParams = []string{"redirect_uri"} }, "LoginParams: ", `"redirect_uri" is the protocol's own`, "leave it out"),
 		onProvider("the client's id by its other name", func(p *ginauth.Provider) { p.ClientIDParam, p.LoginParams = "appid", []string{"appid"} }, "LoginParams: ", `"appid" is the protocol's own`),
 		onProvider("an unknown response mode", func(p *ginauth.Provider) { p.ResponseMode = "fragment" }, "ResponseMode: ", `"fragment" is not known`, `"form_post"`),
+		onProvider("an unknown way out", func(p *ginauth.Provider) { p.Logout = "everywhere" }, "Logout: ", `"everywhere" is not known`, `"provider" or "local"`),
+		onProvider("a max_age in words", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"max_age": "1h"} }, "AuthParams: ", `max_age of "1h"`, "a number of seconds"),
 		onProvider("an unknown userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "sometimes" }, "Userinfo: ", `"sometimes" is not known`, `"always"`),
 		onProvider("a header on two lines", func(p *ginauth.Provider) { p.Header = map[string]string{"X-Key": "a\r\nX-Evil: 1"} }, "Header: ", `"X-Key" has a line break`, "on one line"),
 		onProvider("a header without a name", func(p *ginauth.Provider) { p.Header = map[string]string{"": "a"} }, "Header: ", "is not a header's name"),

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/gin-gonic/gin"
@@ -31,12 +32,12 @@ func TestLoginParamsArePassedOn(t *testing.T) {
 		want  map[string]string // "": not sent
 	}{
 		{"nothing", nil, map[string]string{"prompt": "select_account", "audience": "api", "login_hint": "", "ui_locales": ""}},
-		{"in place of what is always sent", url.Values{"prompt": {"login"}}, map[string]string{"prompt": "login", "audience": "api"}},
+		{"in place of what is always sent", url.Values{"prompt": {"none"}}, map[string]string{"prompt": "select_account", "audience": "api"}},
 		{"an address of an e-mail", url.Values{"login_hint": {"ada+test@example.com"}}, map[string]string{"login_hint": "ada+test@example.com", "prompt": "select_account"}},
 		{"characters that mean something", url.Values{"login_hint": {"ä&state=x=y #%00 +\"<"}}, map[string]string{"login_hint": "ä&state=x=y #%00 +\"<"}},
 		{"several words", url.Values{"ui_locales": {"de-CH de en"}}, map[string]string{"ui_locales": "de-CH de en"}},
 		{"256 bytes", url.Values{"login_hint": {strings.Repeat("x", 256)}}, map[string]string{"login_hint": strings.Repeat("x", 256)}},
-		{"beside what is not listed", url.Values{"audience": {"evil"}, "hd": {"evil"}, "prompt": {"none"}}, map[string]string{"audience": "api", "hd": "", "prompt": "none"}},
+		{"beside what is not listed", url.Values{"audience": {"evil"}, "hd": {"evil"}, "ui_locales": {"de"}}, map[string]string{"audience": "api", "hd": "", "ui_locales": "de"}},
 	} {
 		for way, visit := range map[string]func() (*authtest.Page, error){
 			"a link":      func() (*authtest.Page, error) { return s.browser.Get(s.URL + "/login/demo?" + tt.query.Encode()) },
@@ -58,6 +59,36 @@ func TestLoginParamsArePassedOn(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAuthParamsWin: what the application always asks for, a link to /login
+// cannot ask otherwise, though a preset names it in LoginParams.
+func TestAuthParamsWin(t *testing.T) {
+	always := map[string]string{"prompt": "login", "hd": "corp.example", "login_hint": "@corp.example", "max_age": "300", "acr_values": "urn:gold", "own": ""}
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Providers[0].AuthParams = always
+		o.Providers[0].LoginParams = []string{"prompt", "hd", "max_age", "acr_values", "own", "ui_locales"}
+	})
+	const query = "?prompt=none&hd=evil.example&login_hint=eve&max_age=999999&acr_values=urn:tin&own=eve&ui_locales=de"
+	for _, more := range []string{"", "&iss=" + url.QueryEscape(s.idp.Issuer)} { // by which another site begins a sign-in
+		s.browser = s.newBrowser()
+		_, params := authorization(t, s.open("/login/demo"+query+more))
+		for name, want := range always {
+			if got := params[name]; len(got) != 1 || got[0] != want {
+				t.Errorf("%s is sent as %q, want %q", name, got, want)
+			}
+		}
+		if params.Get("ui_locales") != "de" {
+			t.Errorf("ui_locales is sent as %q", params["ui_locales"])
+		}
+	}
+	s.browser = s.newBrowser()
+	s.idp.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:tin", c["iat"] })
+	s.refuses(t, "/login/demo"+query, ginauth.IDTokenInvalid, "acr is none of those asked for", 1)
+	s.idp.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:gold", s.clock.Now().Add(-time.Hour).Unix() })
+	s.refuses(t, "/login/demo"+query, ginauth.IDTokenInvalid, "longer ago than max_age", 2)
+	s.idp.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:gold", c["iat"] })
+	s.accepts(t, "/login/demo"+query)
 }
 
 // The parameters of a POST are its form's, and of a GET its query's: whoever

@@ -72,15 +72,15 @@ type Provider struct {
 	ResponseIssuer string
 
 	// AuthParams are sent with every authorization request, beside the
-	// protocol's own, which they cannot replace. max_age and acr_values are
+	// protocol's own, which they cannot replace. They win over LoginParams: a
+	// link to /login/<Name> cannot ask otherwise. max_age and acr_values are
 	// checked in the ID token.
 	AuthParams map[string]string
 
 	// LoginParams names the parameters that a request to /login/<Name> may
-	// pass on, in place of AuthParams': prompt, login_hint, ui_locales,
-	// max_age, acr_values, … Values have at most 256 bytes. max_age and
-	// acr_values may be in one of the two alone: people could ask for less
-	// than the application does. Default: none.
+	// pass on: prompt, login_hint, ui_locales, max_age, acr_values, … Values
+	// have at most 256 bytes. A name that is in AuthParams too is not passed
+	// on: people could ask for less than the application does. Default: none.
 	LoginParams []string
 
 	// ResponseMode is "query" or "form_post" (OAuth 2.0 Form Post Response
@@ -94,8 +94,10 @@ type Provider struct {
 
 	// ClaimPaths maps standard claims to where they are in what the provider
 	// sends, by dotted paths: "picture": "picture.data.url". A claim that is
-	// not named is taken under its own name. With an Issuer the claims of the
-	// protocol (iss, sub, aud, …) cannot be mapped.
+	// not named is taken under its own name. Map email_verified along with
+	// email: under its own name it counts only for the email sent beside it.
+	// With an Issuer the claims of the protocol (iss, sub, aud, …) cannot be
+	// mapped.
 	ClaimPaths map[string]string
 
 	// GroupsClaim is the dotted path to the groups: a list of texts, or one
@@ -105,10 +107,13 @@ type Provider struct {
 	// Profile reads the profile of a plain OAuth 2.0 provider where one GET of
 	// UserinfoURL is not enough. The client sends the access token and
 	// Header itself, follows no redirect and reads at most 1 MiB an answer.
+	// Decode ids into int64 or with json.Decoder.UseNumber: a float64 of 2^53
+	// or more, which may have been another number, is refused.
 	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)
 
 	// EmailVerified decides from the claims whether the e-mail address is
-	// verified. Default: the claim email_verified is true, not "true".
+	// verified. Default: the claim email_verified is true, not "true", and
+	// speaks of that address (see ClaimPaths).
 	EmailVerified func(claims map[string]any) bool
 
 	// VerifyClaims refuses a sign-in after everything else is verified, with
@@ -190,7 +195,10 @@ func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted
 func (p Provider) normalized() Provider {
 	p.Scopes = p.scopes()
 	p.AuthParams, p.ClaimPaths, p.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Header)
-	p.LoginParams = slices.Clone(p.LoginParams)
+	p.LoginParams = slices.DeleteFunc(slices.Clone(p.LoginParams), func(name string) bool {
+		_, always := p.AuthParams[name]
+		return always
+	})
 	for _, d := range []struct {
 		field *string
 		value string

@@ -229,11 +229,6 @@ func (p *Provider) checkParams(add addMistake) {
 			}
 		}
 	}
-	for _, name := range []string{"max_age", "acr_values"} { // what the ID token is held to
-		if _, always := p.AuthParams[name]; always && slices.Contains(p.LoginParams, name) {
-			add("LoginParams", fmt.Sprintf("let a request ask for less than the %q of AuthParams", name), "name it in one of the two")
-		}
-	}
 	if v, there := p.AuthParams["max_age"]; there {
 		if _, ok := seconds(v); !ok {
 			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", clip(v)), `write a number of seconds: "3600"`)

@@ -28,6 +28,10 @@ import (
 // The redirect URI to register at a provider is BaseURL + the group's path +
 // "/authorize/" + the provider's name.
 //
+// Routes of the application's own at these addresses are an error if they were
+// registered before; for those that come after, Gin panics. Mount on a group
+// if you have such.
+//
 // Mount makes no network request: providers are discovered at first use (see
 // Warm). It reports every mistake in opts at once, each with what to write
 // instead (errors.Is(err, InvalidOptions)); then nothing it registered answers.

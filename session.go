@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -140,6 +141,11 @@ type home interface {
 	update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
 	// clear drops the record, and tells the browser to forget it.
 	clear(w http.ResponseWriter, r *http.Request) error
+	// ids are those of the sessions that a request has, as its cookies alone
+	// tell. Some says that it has cookies of ours, even if they do not open.
+	ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool)
+	// forget tells the browser to drop the cookies, and asks no store.
+	forget(w http.ResponseWriter, r *http.Request)
 }
 
 // sessions makes, keeps and ends sessions.
@@ -167,14 +173,9 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := s.keep(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	before, _, err := k.find(w, r)
-	if err != nil {
+	before, _ := k.home.ids(w, r)
+	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
-	}
-	if before != nil {
-		if err := k.revoke(r.Context(), before); err != nil {
-			return nil, err
-		}
 	}
 	if err := k.alive(r.Context(), s); err != nil {
 		return nil, err
@@ -343,25 +344,36 @@ func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) err
 
 // end ends a session for good: every copy of it first, then the record.
 func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error {
-	err := k.revoke(r.Context(), s)
-	if cleared := k.home.clear(w, r); err == nil {
-		err = cleared
-	}
-	return err
+	err := k.revoke(r.Context(), s.id)
+	return cmp.Or(err, k.home.clear(w, r))
 }
 
-// drop takes back the cookie of a session that opens, though it may be over.
-func (k *sessions) drop(w http.ResponseWriter, r *http.Request) error {
-	record, _, err := k.home.load(w, r)
-	if err != nil || record == "" {
-		return err
+// leave ends all that a request has of sessions, and returns the one that find
+// does. What their cookies name is revoked whether find returns it or not: it
+// may be over, and its store may fail, and not even say so.
+func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, error) {
+	ids, some := k.home.ids(w, r)
+	if !some {
+		return nil, nil
 	}
-	return k.home.clear(w, r)
+	err := k.revoke(r.Context(), ids...)
+	s, _, failed := k.find(w, r)
+	if failed == nil {
+		failed = k.home.clear(w, r)
+	} else {
+		k.home.forget(w, r)
+	}
+	return s, cmp.Or(err, failed)
 }
 
-func (k *sessions) revoke(ctx context.Context, s *session) error {
-	// Not on the request's context: who hangs up is signed out all the same.
-	return k.cfg.revoke(context.WithoutCancel(ctx), s.keys()[0], k.cfg.Now())
+func (k *sessions) revoke(ctx context.Context, ids ...string) error {
+	for _, id := range ids {
+		// Not on the request's context: who hangs up is signed out all the same.
+		if err := k.cfg.revoke(context.WithoutCancel(ctx), revocationKey(oneSession, id), k.cfg.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watermarks reads those of a session. A store that panics is one that fails.

@@ -48,7 +48,8 @@ func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte,
 		h.jar.Set(out, h.name, string(partMark)+text[:room], life)
 		h.jar.Set(out, h.second(), text[room:], life)
 	default:
-		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(text))/1000, float64(partsMost*room)/1000)
+		sealed := float64(len(text)) / float64(len(record)) // bytes of text for one of the record
+		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(record))/1000, float64(partsMost*room)/1000/sealed)
 	}
 	return nil
 }
@@ -73,9 +74,33 @@ func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
 // those count that open; if two sessions are among them, it cannot be told
 // which is meant: neither counts, and both are cleared.
 func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
+	two := false
+	h.each(w, r, func(found string, stale bool) {
+		two = two || record != "" && record[:1+sessionIDSize] != found[:1+sessionIDSize]
+		record, old = found, stale
+	})
+	if two {
+		return "", false, h.clear(w, r)
+	}
+	return record, old, nil
+}
+
+// ids implements home.
+func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
+	now := cookie.Current(w, r, h.name)
+	for _, name := range []string{h.name, h.second()} {
+		some = some || len(cookie.Values(now.Header, name, 1)) > 0
+	}
+	h.each(w, r, func(record string, _ bool) { ids = append(ids, record[1:1+sessionIDSize]) })
+	return ids, some
+}
+
+// each calls do for the records of a request. A record is longer than what
+// identifies it.
+func (h *cookieHome) each(w http.ResponseWriter, r *http.Request, do func(record string, old bool)) {
 	var first, second [copiesMost]string
 	var n, m int
-	cookie.Each(r.Header, h.name, func(name, value string) {
+	cookie.Each(cookie.Current(w, r, h.name).Header, h.name, func(name, value string) {
 		switch {
 		case name == h.name && n < copiesMost && value != "":
 			first[n] = value
@@ -85,15 +110,10 @@ func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string
 			m++
 		}
 	})
-	two := false
 	accept := func(text string) {
-		plain, stale, err := h.box.Open(text, h.name)
-		if err != nil || len(plain) < 1+sessionIDSize {
-			return
+		if plain, old, err := h.box.Open(text, h.name); err == nil && len(plain) >= 1+sessionIDSize {
+			do(string(plain), old)
 		}
-		found := string(plain)
-		two = two || record != "" && record[:1+sessionIDSize] != found[:1+sessionIDSize]
-		record, old = found, stale
 	}
 	for _, value := range first[:n] {
 		switch value[0] {
@@ -105,10 +125,6 @@ func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string
 			}
 		}
 	}
-	if two {
-		return "", false, h.clear(w, r)
-	}
-	return record, old, nil
 }
 
 // forget tells the browser to drop the cookies that it has: the second one too,

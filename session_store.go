@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -29,7 +28,9 @@ const (
 // interface alone. What the store holds is one sealed text that opens only
 // together with the binding cookie, which the store never sees: a planted
 // session id, a record copied under another id, and a dump of the store are
-// worth nothing, whatever the store does about ids.
+// worth nothing, whatever the store does about ids. The cookie also has our own
+// id of the session, sealed: so a session can be revoked without the store,
+// which may fail, and may take its failure for "no such session".
 type storeHome struct {
 	store ginsessions.Store
 	box   *seal.Box
@@ -42,12 +43,43 @@ func (h *storeHome) bindingName() string { return h.name + "-b" }
 // bound is what a record is sealed for.
 func (h *storeHome) bound(binding string) string { return h.name + " " + binding }
 
+// binding is a binding cookie of a request.
+type binding struct {
+	text string // 32 random bytes, encoded
+	id   string // of the session that it belongs to
+	old  bool   // the id is sealed under an old key
+}
+
+// bindings are those of a request that are ours.
+func (h *storeHome) bindings(r *http.Request) (list []binding) {
+	for _, value := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
+		text, sealed, _ := strings.Cut(value, ".")
+		id, old, err := h.box.Open(sealed, h.bindingName()+" "+text)
+		if err == nil && len(id) == sessionIDSize {
+			list = append(list, binding{text, string(id), old})
+		}
+	}
+	return list
+}
+
+// ids implements home.
+func (h *storeHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
+	r = cookie.Current(w, r, h.name)
+	for _, name := range []string{h.name, h.bindingName()} {
+		some = some || len(cookie.Values(r.Header, name, 1)) > 0
+	}
+	for _, b := range h.bindings(r) {
+		ids = append(ids, b.id)
+	}
+	return ids, some
+}
+
 // load reads the record. Of several cookies of ours, those count that belong
 // together and open; if two sessions are among them, it cannot be told which
 // is meant: neither counts, and both are cleared.
 func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
 	two := false
-	err = h.each(r, func(s stored) error {
+	err = h.each(w, r, func(s stored) error {
 		two = two || record != "" && record[:1+sessionIDSize] != s.record[:1+sessionIDSize]
 		record, old = s.record, s.old
 		return nil
@@ -72,8 +104,9 @@ type stored struct {
 
 // each calls do for the sessions of a request. A record opens with one binding
 // alone, and is longer than what identifies it.
-func (h *storeHome) each(r *http.Request, do func(stored) error) error {
-	bindings := cookie.Values(r.Header, h.bindingName(), copiesMost)
+func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored) error) error {
+	r = cookie.Current(w, r, h.name)
+	bindings := h.bindings(r)
 	if len(bindings) == 0 {
 		return nil // and the store is not asked
 	}
@@ -84,12 +117,12 @@ func (h *storeHome) each(r *http.Request, do func(stored) error) error {
 			return err
 		}
 		text, _ := s.Values[recordKey].(string)
-		for _, binding := range bindings {
-			plain, old, err := h.box.Open(text, h.bound(binding))
-			if err != nil || len(plain) < 1+sessionIDSize {
+		for _, b := range bindings {
+			plain, old, err := h.box.Open(text, h.bound(b.text))
+			if err != nil || len(plain) < 1+sessionIDSize || string(plain[1:1+sessionIDSize]) != b.id {
 				continue
 			}
-			if err := do(stored{one, s, binding, string(plain), old}); err != nil {
+			if err := do(stored{one, s, b.text, string(plain), old || b.old}); err != nil {
 				return err
 			}
 		}
@@ -133,8 +166,8 @@ func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
 
 // absent says whether a store's error means that there is no such session, or
 // none that can be read. Stores tell it in their own ways, memcached's clients
-// and gob only in words (gob also as an unexpected EOF). Whoever has the cookie
-// of such a session must be able to sign in again.
+// and gob only in words. An unexpected EOF is none of them: gob says it of a
+// record that was cut, but clients say it of a connection that was.
 func absent(err error) bool {
 	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() {
 		return true
@@ -146,7 +179,7 @@ func absent(err error) bool {
 		return true
 	}
 	text := err.Error()
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(text, "cache miss") || strings.Contains(text, "mc: not found") || strings.HasPrefix(text, "gob: ")
+	return errors.Is(err, fs.ErrNotExist) || strings.Contains(text, "cache miss") || strings.Contains(text, "mc: not found") || strings.HasPrefix(text, "gob: ")
 }
 
 func storeFailed(op string, err error) *Error {
@@ -158,7 +191,7 @@ func storeFailed(op string, err error) *Error {
 // a new binding. The store gets a request without its cookie, since some take
 // the id from there whatever the session says; the old record is deleted.
 func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	_ = h.erase(r) // it is revoked already; that it stays a while does no harm
+	_ = h.erase(w, r) // it is revoked already; that it stays a while does no harm
 	s, err := h.open(h.with(r, ""))
 	if err != nil {
 		return err
@@ -169,11 +202,11 @@ func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte
 	return h.write(w, h.with(r, ""), s, base64.RawURLEncoding.EncodeToString(raw), record, life)
 }
 
-// update writes a record back into the session that it came from. One that is
-// gone was ended by another request meanwhile, and stays so: nothing is
+// update writes a record back into the session that it came from, which may
+// have begun with this very answer. One that is gone was ended by another request meanwhile, and stays so: nothing is
 // written, and no cookie takes the place of those of a later sign-in.
 func (h *storeHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	return h.each(r, func(s stored) error {
+	return h.each(w, r, func(s stored) error {
 		return h.write(w, s.request, s.session, s.binding, record, life)
 	})
 }
@@ -195,7 +228,8 @@ func (h *storeHome) write(w http.ResponseWriter, r *http.Request, s *gorilla.Ses
 	for _, line := range out["Set-Cookie"] {
 		cookie.Put(w.Header(), line)
 	}
-	h.jar.Set(w.Header(), h.bindingName(), binding, life)
+	id := h.box.Seal(record[1:1+sessionIDSize], h.bindingName()+" "+binding)
+	h.jar.Set(w.Header(), h.bindingName(), binding+"."+id, life)
 	return nil
 }
 
@@ -230,15 +264,21 @@ func isTooLarge(err error) bool {
 
 // clear deletes the record and tells the browser to forget both cookies.
 func (h *storeHome) clear(w http.ResponseWriter, r *http.Request) error {
+	err := h.erase(w, r)
+	h.forget(w, r)
+	return err
+}
+
+// forget implements home.
+func (h *storeHome) forget(w http.ResponseWriter, _ *http.Request) {
 	h.jar.Expire(w.Header(), h.name)
 	h.jar.Expire(w.Header(), h.bindingName())
-	return h.erase(r)
 }
 
 // erase deletes the record of a request in the store, if the browser could
 // open it: an id alone must not do, or planted ones would delete others'.
-func (h *storeHome) erase(r *http.Request) error {
-	return h.each(r, func(s stored) error {
+func (h *storeHome) erase(w http.ResponseWriter, r *http.Request) error {
+	return h.each(w, r, func(s stored) error {
 		s.session.Values = map[any]any{} // for stores that cannot delete
 		s.session.Options = h.options(-1)
 		return h.save(s.request, discard{}, s.session)

@@ -102,6 +102,13 @@ func (u *User) setClaims(claims map[string]any) error {
 	return nil
 }
 
+// writable makes a User whose Data can be written to without a thought.
+func (u *User) writable() {
+	if u.Data == nil {
+		u.Data = map[string]string{}
+	}
+}
+
 // clone returns a User that shares nothing with u that can be changed.
 func (u *User) clone() *User {
 	c := *u

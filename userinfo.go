@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"mime"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -42,7 +44,7 @@ func (c *client) identity(ctx context.Context, m *metadata, token *oauth2.Token,
 	if info["sub"] != claims["sub"] {
 		return nil, c.badUserinfo("its sub is not the ID token's", nil)
 	}
-	merge(claims, info)
+	c.merge(claims, info)
 	return claims, nil
 }
 
@@ -87,20 +89,46 @@ func (c *client) lacks(claims map[string]any) bool {
 
 // merge adds what userinfo knows beside the ID token, which is signed and wins.
 // The protocol's claims are taken from it alone, and a verified flag of one
-// address never goes to another.
-func merge(claims, info map[string]any) {
+// address never goes to another: not under the standard names, and not where
+// ClaimPaths finds the two.
+func (c *client) merge(claims, info map[string]any) {
 	for _, name := range []string{"email", "phone_number"} {
-		_, there := claims[name]
-		if theirs, ok := info[name].(string); there && (!ok || claims[name] != theirs) {
-			delete(info, name+"_verified")
-		}
-		if _, flagged := claims[name+"_verified"]; flagged && !there {
-			delete(info, name)
+		flag := name + "_verified"
+		pair(claims, info, name, flag)
+		if _, mapped := c.provider.ClaimPaths[flag]; mapped {
+			pair(claims, info, c.path(name), c.path(flag))
 		}
 	}
 	for name, v := range info {
 		if _, there := claims[name]; !there && !slices.Contains(protocolClaims, name) {
 			claims[name] = v
+		}
+	}
+}
+
+// pair takes out of info what would part the flag from its address. What the
+// ID token has goes as well: a path can be written in two ways.
+func pair(claims, info map[string]any, address, flag string) {
+	ours, there := strictjson.Lookup(claims, address)
+	_, flagged := strictjson.Lookup(claims, flag)
+	found, _ := strictjson.Lookup(info, address)
+	theirs, ok := found.(string)
+	if flagged || there && (!ok || ours != theirs) {
+		drop(info, flag)
+	}
+	if flagged || there {
+		drop(info, address)
+	}
+}
+
+// drop deletes whatever a path could lead to, and lists on its way whole.
+func drop(at map[string]any, path string) {
+	for name, v := range at {
+		rest, below := strings.CutPrefix(path, name+".")
+		if inner, ok := v.(map[string]any); below && ok {
+			drop(inner, rest)
+		} else if below || name == path {
+			delete(at, name)
 		}
 	}
 }
@@ -160,6 +188,11 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		if err != nil {
 			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name, Reason: "what Provider.Profile returned cannot be written as JSON", Err: err}
 		}
+		if rounded(reflect.ValueOf(claims)) {
+			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name,
+				Reason: "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
+				Fix:    "decode with json.Decoder.UseNumber, or into int64"}
+		}
 		return c.readProfile("application/json", body, IdentityRejected)
 	}
 	resp, err := c.get(ctx, m.userinfoURL, token, "application/json")
@@ -173,6 +206,44 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return c.readProfile(media, body, IdentityRejected)
 }
+
+// rounded says whether v holds a float too large for every integer up to it to
+// have one of its own. v has been written as JSON: it has no cycles.
+func rounded(v reflect.Value) bool {
+	if !v.IsValid() || v.Type().Implements(jsonMarshaler) {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.Float32:
+		return math.Abs(v.Float()) >= 1<<24
+	case reflect.Float64:
+		return math.Abs(v.Float()) >= 1<<53
+	case reflect.Interface, reflect.Pointer:
+		return rounded(v.Elem())
+	case reflect.Map:
+		for _, value := range v.Seq2() {
+			if rounded(value) {
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if rounded(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if (f.IsExported() || f.Anonymous) && f.Tag.Get("json") != "-" && rounded(v.Field(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
 func (c *client) readProfile(media string, body []byte, code Code) (map[string]any, error) {
 	if media != "application/json" && !strings.HasSuffix(media, "+json") {

@@ -71,6 +71,8 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 // idTokenFix is what helps most often, by what a reason speaks of.
 func idTokenFix(reason string) string {
 	switch {
+	case strings.Contains(reason, "wrong form"):
+		return "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
 	case strings.Contains(reason, "clock"):
 		return "set this machine's clock (NTP)"
 	case strings.Contains(reason, "algorithm"):
@@ -174,7 +176,13 @@ func explain(err error, keys *candidates, now time.Time, skew time.Duration) err
 		}
 		return errors.New(reason)
 	}
-	return fmt.Errorf("the token's audience is another client, or its claims have the wrong form: %w", err)
+	switch text := err.Error(); { // go-oidc has no types for these
+	case strings.HasPrefix(text, "oidc: expected audience"):
+		return fmt.Errorf("the token's audience is another client: %w", err)
+	case strings.HasPrefix(text, "oidc: current time"):
+		return fmt.Errorf("nbf is no date, or ahead of this machine's clock: %w", err)
+	}
+	return fmt.Errorf("the token cannot be read: its claims have the wrong form: %w", err)
 }
 
 // joseHeader checks the form of a JWT before anything looks inside: compact

@@ -16,6 +16,9 @@ import (
 // those of who was signed in before. user.Provider must be one of the
 // application's providers. No network is used, and no hook is called.
 //
+// The cookies are those of BaseURL's host: open pages there, and let
+// [Browser.Resolve] send that host to the test's server.
+//
 // It is for tests of what an application does once it knows its user. Tests of
 // the login itself start a Provider.
 func SignIn(auth *ginauth.Auth, b *Browser, user *ginauth.User) error {

@@ -4,6 +4,7 @@ package cookie
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,6 +44,37 @@ func Values(h http.Header, name string, limit int) (values []string) {
 		}
 	})
 	return values
+}
+
+// Current returns the request as it would be if the browser had read the
+// answer so far: with the cookies that the answer sets, and without those that
+// it takes back. This is about names that begin with prefix: if the answer says
+// nothing about any, the request is returned as it is, and else a copy that has
+// no other cookies.
+func Current(w http.ResponseWriter, r *http.Request, prefix string) *http.Request {
+	var lines, pairs []string
+	for _, line := range w.Header()["Set-Cookie"] {
+		if strings.HasPrefix(line, prefix) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return r
+	}
+	Each(r.Header, prefix, func(name, value string) {
+		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") }) {
+			pairs = append(pairs, name+"="+value)
+		}
+	})
+	for _, line := range lines {
+		pair, _, _ := strings.Cut(line, ";")
+		if _, value, _ := strings.Cut(pair, "="); value != "" {
+			pairs = append(pairs, pair)
+		}
+	}
+	one := r.WithContext(r.Context()) // a shallow copy
+	one.Header = http.Header{"Cookie": {strings.Join(pairs, "; ")}}
+	return one
 }
 
 // Jar writes cookies that all share the same attributes.

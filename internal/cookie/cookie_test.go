@@ -2,6 +2,7 @@ package cookie_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -92,4 +93,31 @@ func FuzzEachAgainstNetHTTP(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestCurrent(t *testing.T) {
+	for _, test := range []struct {
+		name, request string
+		answer        []string
+		want          string // the Cookie header; "same" is the request itself
+	}{
+		{"an answer without cookies", "ours=1; other=2", nil, "same"},
+		{"an answer about others' cookies", "ours=1; other=2", []string{"other=3; Path=/"}, "same"},
+		{"a cookie set anew", "ours=1; ours-b=2; other=3", []string{"ours=4==; Path=/"}, "ours-b=2; ours=4=="},
+		{"several of a name", "ours=1; ours=2", []string{"ours=3; Path=/"}, "ours=3"},
+		{"a first cookie", "", []string{"ours=1; Path=/"}, "ours=1"},
+		{"a cookie taken back", "ours=1; ours-b=2", []string{"ours=; Max-Age=0"}, "ours-b=2"},
+		{"all taken back", "ours=1", []string{"ours=; Max-Age=0"}, ""},
+	} {
+		r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+		r.Header.Set("Cookie", test.request)
+		w.Header()["Set-Cookie"] = test.answer
+		now := cookie.Current(w, r, "ours")
+		if got := now.Header.Get("Cookie"); (now == r) != (test.want == "same") || now != r && got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		if r.Header.Get("Cookie") != test.request {
+			t.Errorf("%s: the request was changed", test.name)
+		}
+	}
 }

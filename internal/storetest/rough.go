@@ -180,10 +180,8 @@ func (a *app) survives(broken *atomic.Pointer[fault], f *fault, reading bool) {
 	if u := a.user(busy); u != nil && u.Subject != "zoe" {
 		t.Errorf("with the store back, after a sign-in that failed, the user is %s", u.Subject)
 	}
-	if !reading { // what could not be read could not be ended, and the answer said so
-		a.wants(leaver, "", "with the store back, after a sign-out")
-		a.wants(stolen, "", "with the store back, after a sign-out, with the cookies from before")
-	}
+	a.wants(leaver, "", "with the store back, after a sign-out")
+	a.wants(stolen, "", "with the store back, after a sign-out, with the cookies from before")
 	a.signIn(a.browser, "eve")
 }
 
@@ -204,6 +202,9 @@ func outlastsDatabase(t *testing.T, h Home) {
 	if a.kept.Break == nil {
 		return
 	}
+	leaver := a.newBrowser()
+	a.signIn(leaver, "eve")
+	stolen := leaver.Clone()
 	mend := a.kept.Break()
 	if a.kept.Silent {
 		a.wants(a.browser, "", "without the database")
@@ -212,7 +213,12 @@ func outlastsDatabase(t *testing.T, h Home) {
 	}
 	late := a.newBrowser()
 	a.wantUnavailable(a.tryToSignIn(late, "grace"))
+	a.signOut(leaver)
+	if left := a.cookies(leaver); len(left) > 0 {
+		a.t.Errorf("after a sign-out without the database, the browser still has %v", left)
+	}
 	mend()
+	a.wants(stolen, "", "with the database back, after a sign-out, with the cookies from before")
 	a.wants(late, "", "with the database back, after a sign-in that failed")
 	a.wants(a.browser, "ada", "with the database back")
 	a.signIn(late, "grace")
