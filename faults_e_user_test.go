@@ -67,7 +67,7 @@ func e15Hooks(t *testing.T) {
 		"an error":               {func(*gin.Context, *ginauth.Login) error { return errRefused }, ginauth.IdentityRejected, errRefused.Error()},
 		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.Forbidden, own.Reason},
 		"a panic":                {func(*gin.Context, *ginauth.Login) error { panic("a bug") }, ginauth.SessionError, "panicked"},
-		"a nil map":              {func(*gin.Context, *ginauth.Login) error { var seen map[string]int; seen["x"]++; return nil }, ginauth.SessionError, "panicked"},
+		"no Previous":            {func(_ *gin.Context, l *ginauth.Login) error { l.Previous.Name = "x"; return nil }, ginauth.SessionError, "panicked"},
 		"no user":                {func(_ *gin.Context, l *ginauth.Login) error { l.User = nil; return nil }, ginauth.SessionError, "dropped the user"},
 	} {
 		t.Run(name, func(t *testing.T) {
