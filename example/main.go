@@ -13,10 +13,11 @@
 //
 // ADDR is the address to listen on (default localhost:8080), BASE_URL the one
 // that browsers use (default http://ADDR), SESSION_KEYS the secrets that seal
-// the cookies, separated by commas.
+// the cookies, separated by commas, REDIS_ADDR where replicas share sign-outs.
 package main
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -34,10 +35,12 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/providers"
+	"github.com/ginauth/ginauth/revokeredis"
 )
 
 //go:embed pages.html style.css
@@ -53,12 +56,12 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	addr := env("ADDR", "localhost:8080")
+	addr := cmp.Or(os.Getenv("ADDR"), "localhost:8080")
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%w\nIf another program listens there, choose another port: ADDR=localhost:8081 go run ./example", err)
 	}
-	base := env("BASE_URL", "http://"+publicHost(addr, listener))
+	base := cmp.Or(os.Getenv("BASE_URL"), "http://"+publicHost(addr, listener))
 	list, closeDemo, err := allProviders(base)
 	if err != nil {
 		return err
@@ -98,6 +101,9 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, error) {
 	}
 	if keys := os.Getenv("SESSION_KEYS"); keys != "" {
 		opts.Keys = strings.Split(keys, ",")
+	}
+	if addr := os.Getenv("REDIS_ADDR"); addr != "" { // several replicas: what one signs out, all do
+		opts.Revocations = revokeredis.New(redis.NewClient(&redis.Options{Addr: addr}), "example:")
 	}
 	// Mount adds /login, /authorize and /logout.
 	auth, err := ginauth.Mount(app, opts)
@@ -185,15 +191,5 @@ func allProviders(base string) (list []ginauth.Provider, closeDemo func(), err e
 func publicHost(addr string, listener net.Listener) string {
 	host, _, _ := net.SplitHostPort(addr)
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	if host == "" {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-func env(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
+	return net.JoinHostPort(cmp.Or(host, "localhost"), port)
 }
