@@ -136,15 +136,10 @@ func drop(at map[string]any, path string) {
 // userinfo asks the userinfo endpoint (OpenID Connect Core 5.3), which answers
 // with JSON or with a JWT that it signed.
 func (c *client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
-	resp, err := c.get(ctx, m.userinfoURL, token, "application/json, application/jwt")
+	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json, application/jwt")
 	if err != nil {
 		return nil, err
 	}
-	body, err := fetch.Read(resp, "userinfo", tokenAnswerLimit)
-	if err != nil {
-		return nil, c.unreachable("userinfo", err)
-	}
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if media == "application/jwt" {
 		return c.signedUserinfo(ctx, m, string(body))
 	}
@@ -195,15 +190,10 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		}
 		return c.readProfile("application/json", body, IdentityRejected)
 	}
-	resp, err := c.get(ctx, m.userinfoURL, token, "application/json")
+	media, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
 	if err != nil {
 		return nil, err
 	}
-	body, err := fetch.Read(resp, "profile", tokenAnswerLimit)
-	if err != nil {
-		return nil, c.unreachable("profile", err)
-	}
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return c.readProfile(media, body, IdentityRejected)
 }
 
@@ -259,22 +249,27 @@ func (c *client) readProfile(media string, body []byte, code Code) (map[string]a
 	return claims, nil
 }
 
-// get asks with the access token, in the header alone (RFC 6750 2.1).
-func (c *client) get(ctx context.Context, address string, token *oauth2.Token, accept string) (*http.Response, error) {
+// get asks with the access token, in the header alone (RFC 6750 2.1), and reads
+// the answer with its media type.
+func (c *client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media string, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, c.misconfigured("userinfo", "UserinfoURL is not an address", "")
+		return "", nil, c.misconfigured(op, "UserinfoURL is not an address", "")
 	}
 	req.Header.Set("Accept", accept)
 	resp, err := c.bearer(token).Do(req)
 	if err != nil {
-		return nil, c.unreachable("userinfo", fetch.Classify("userinfo", address, err))
+		return "", nil, c.unreachable(op, fetch.Classify(op, address, err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		drain(resp.Body)
-		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.Status, Op: "userinfo", Status: resp.StatusCode})
+		return "", nil, c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Status: resp.StatusCode})
 	}
-	return resp, nil
+	if body, err = fetch.Read(resp, op, tokenAnswerLimit); err != nil {
+		return "", nil, c.unreachable(op, err)
+	}
+	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return media, body, nil
 }
 
 // bearer returns a client that sends the access token and Provider.Header.
