@@ -28,6 +28,7 @@ type Auth struct {
 	logouts  *logouts
 	live     atomic.Bool      // false until Mount has registered every route
 	own      map[route]string // our routes, with the name of their handler
+	bodyWait time.Duration    // how long a request's body may take to arrive
 }
 
 // Format prints the providers' names, whatever the verb: with some verbs fmt
@@ -36,7 +37,7 @@ func (a *Auth) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Auth%q", a.order) }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[route]string{}}
+	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	for _, p := range cfg.Providers {
 		a.clients[p.Name] = newClient(p, cfg, h)

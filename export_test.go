@@ -2,6 +2,10 @@ package ginauth
 
 import "time"
 
+// SetBodyWait says how long the body of a request may take to arrive, so that
+// a test of one that never ends is over at once.
+func (a *Auth) SetBodyWait(wait time.Duration) { a.bodyWait = wait }
+
 // NewMemoryRevocations makes the default Revocations, with room for limit
 // marks and limit spent keys, so that tests can fill it.
 func NewMemoryRevocations(now func() time.Time, limit int) Revocations {

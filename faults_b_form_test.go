@@ -214,8 +214,8 @@ func testFormPost(t *testing.T) {
 func testEndlessBody(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, formPost)
+	f.auth.SetBodyWait(300 * time.Millisecond)
 	server := httptest.NewUnstartedServer(f.engine)
-	server.Config.ReadTimeout = 300 * time.Millisecond
 	server.Config.ErrorLog = f.logsAsErrorLog()
 	server.Start()
 	t.Cleanup(server.Close)

@@ -23,10 +23,9 @@ const (
 	queryLimit  = 16 << 10 // bytes
 	formLimit   = 64 << 10 // bytes
 	paramsMost  = 50
-	stateLimit  = 512  // bytes
-	codeLimit   = 4096 // bytes
-	passedLimit = 256  // bytes of a parameter that is passed on
-	bodyWait    = 10 * time.Second
+	stateLimit  = 512       // bytes
+	codeLimit   = 4096      // bytes
+	passedLimit = 256       // bytes of a parameter that is passed on
 	movedMark   = "moved=1" // says that a visit was put on BaseURL's host before
 )
 

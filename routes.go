@@ -124,7 +124,7 @@ func (a *Auth) handler(steps map[string]step) gin.HandlerFunc {
 		}
 		secure(c.Writer.Header())
 		if c.Request.Body != http.NoBody { // gin's Run sets no limit; net/http lifts it for the next request
-			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyWait))
+			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(a.bodyWait))
 		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
