@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if kind := os.Getenv(farEnv); kind != "" {
+		if err := serveFar(kind); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		return
+	}
 	gin.SetMode(gin.TestMode)
 	m.Run()
 }
