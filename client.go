@@ -103,7 +103,7 @@ func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string)
 	}
 	u := *m.authorize
 	// %20, which every server reads as a space; Apple does not read +.
-	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20")
+	u.RawQuery, u.Fragment = strings.ReplaceAll(q.Encode(), "+", "%20"), p.AuthorizeFragment
 	if s := u.String(); len(s) <= urlLimit {
 		return s, nil
 	}

@@ -284,7 +284,7 @@ func (c *client) chooseAlgs(m *metadata, doc map[string]any) error {
 		return nil
 	}
 	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
-	if len(m.algs) == 0 {
+	if len(m.algs) == 0 && !c.provider.HS256 {
 		return c.misconfigured("discovery", "the provider signs ID tokens with "+clip(fmt.Sprintf("%q", offered))+" alone",
 			"set the client's signing algorithm at the provider to RS256 or ES256")
 	}

@@ -234,7 +234,11 @@ func TestHTTPIsForDevelopment(t *testing.T) {
 func TestMistakesInTheKindOfProvider(t *testing.T) {
 	reports(t, []mistake{
 		onProvider("a namespace beside an issuer", func(p *ginauth.Provider) { p.Namespace = p.Issuer }, "Namespace: ", "is for plain OAuth 2.0", "drop Namespace"),
-		onProvider("a profile beside an issuer", func(p *ginauth.Provider) { p.Profile = noProfile }, "Profile: ", "is for plain OAuth 2.0", "drop Profile"),
+		onProvider("a profile that is never asked", func(p *ginauth.Provider) { p.Profile, p.Userinfo = noProfile, "never" }, "Profile: ", "it is not asked", "drop one"),
+		onProvider("two profiles beside an issuer", func(p *ginauth.Provider) { p.Profile, p.UserinfoURL = noProfile, "https://login.example.com/me" }, "UserinfoURL: ", "so is Profile", "drop one"),
+		onProvider("a shared secret", func(p *ginauth.Provider) { p.HS256 = true }, "HS256: ", `["https://access.line.me"] alone`, "RS256 or ES256"),
+		onProvider("a shared secret at almost LINE", func(p *ginauth.Provider) { p.HS256, p.Issuer = true, "https://access.line.me/" }, "HS256: ", "alone"),
+		onProvider("a short shared secret", func(p *ginauth.Provider) { p.HS256, p.Issuer = true, "https://access.line.me" }, "HS256: ", "32 bytes", "channel secret"),
 		onProvider("a mapped sub beside an issuer", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"sub": "oid"} }, "ClaimPaths: ", `"sub" is the ID token's own claim`, "drop it"),
 		onProvider("userinfo always, and nowhere", func(p *ginauth.Provider) {
 			p.Userinfo, p.AuthorizeURL, p.TokenURL, p.JWKSURL = "always", "https://login.example.com/a", "https://login.example.com/t", "https://login.example.com/j"
@@ -251,6 +255,7 @@ func TestMistakesInTheKindOfProvider(t *testing.T) {
 		onPlain("a userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "always" }, "Userinfo: ", "has no Issuer", "drop it, or set Issuer"),
 		onPlain("a token's issuer", func(p *ginauth.Provider) { p.TokenIssuer = noIssuer }, "TokenIssuer: ", "has no Issuer", "drop it, or set Issuer"),
 		onPlain("a nonce", func(p *ginauth.Provider) { p.DisableNonce = true }, "DisableNonce: ", "has no Issuer", "drop it, or set Issuer"),
+		onPlain("a shared secret", func(p *ginauth.Provider) { p.HS256 = true }, "HS256: ", "has no Issuer", "drop it, or set Issuer"),
 	})
 }
 
@@ -265,6 +270,8 @@ func TestMistakesInRequests(t *testing.T) {
 		onProvider("an unknown way out", func(p *ginauth.Provider) { p.Logout = "everywhere" }, "Logout: ", `"everywhere" is not known`, `"provider" or "local"`),
 		onProvider("a max_age in words", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"max_age": "1h"} }, "AuthParams: ", `max_age of "1h"`, "a number of seconds"),
 		onProvider("an unknown userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "sometimes" }, "Userinfo: ", `"sometimes" is not known`, `"always"`),
+		onProvider("an unknown way to ask for tokens", func(p *ginauth.Provider) { p.TokenMethod = "get" }, "TokenMethod: ", `"get" is not known`, `use "POST"`),
+		onProvider("a fragment with its sign", func(p *ginauth.Provider) { p.AuthorizeFragment = "#redirect" }, "AuthorizeFragment: ", "more than letters", "without it"),
 		onProvider("a header on two lines", func(p *ginauth.Provider) { p.Header = map[string]string{"X-Key": "a\r\nX-Evil: 1"} }, "Header: ", `"X-Key" has a line break`, "on one line"),
 		onProvider("a header without a name", func(p *ginauth.Provider) { p.Header = map[string]string{"": "a"} }, "Header: ", "is not a header's name"),
 		onProvider("a header's name with a colon", func(p *ginauth.Provider) { p.Header = map[string]string{"X-Key:": "a"} }, "Header: ", "is not a header's name", "letters, digits and -"),

@@ -116,6 +116,11 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 	case code[0] == "" || len(code[0]) > codeLimit || strings.IndexFunc(code[0], func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
 		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the code has characters or a length that no code has"}
 	}
+	if c.provider.VerifyCallback != nil {
+		if err := c.provider.VerifyCallback(maps.Clone(params)); err != nil {
+			return &Error{Code: ProviderError, Op: "check answer", Provider: c.provider.Name, Reason: "Provider.VerifyCallback refused the answer", Err: err}
+		}
+	}
 	return nil
 }
 

@@ -25,6 +25,14 @@ type Provider struct {
 	// DisplayName is what people read on the button. Default: Name.
 	DisplayName string
 
+	// Color is the provider's own, for its button: "#24292f". Default: none.
+	Color string
+
+	// Mark is the provider's sign, for its button: one svg element of at most
+	// 4 KB, drawn from plain shapes. Scripts, styles, links and whatever else
+	// is not needed for that are refused. Default: a letter.
+	Mark string
+
 	// Issuer is the provider's issuer identifier, to the letter (OpenID
 	// Connect Discovery 1.0, section 3). Endpoints given beside it win over
 	// what is discovered; with AuthorizeURL, TokenURL and JWKSURL given,
@@ -104,8 +112,9 @@ type Provider struct {
 	// text. Default "groups".
 	GroupsClaim string
 
-	// Profile reads the profile of a plain OAuth 2.0 provider where one GET of
-	// UserinfoURL is not enough. The client sends the access token and
+	// Profile reads the profile where one GET of UserinfoURL is not enough.
+	// With an Issuer it takes the userinfo endpoint's place, and the sub that it
+	// returns must be the ID token's. The client sends the access token and
 	// Header itself, follows no redirect and reads at most 1 MiB an answer.
 	// Decode ids into int64 or with json.Decoder.UseNumber: a float64 of 2^53
 	// or more, which may have been another number, is refused.
@@ -116,6 +125,16 @@ type Provider struct {
 	// speaks of that address (see ClaimPaths).
 	EmailVerified func(claims map[string]any) bool
 
+	// NameFromCallback reads the person's name from what came back with the
+	// code, for providers that send it nowhere else (Apple, once). Nobody signed
+	// it: it counts only where the verified claims have no name, and nothing but
+	// a name can come this way.
+	NameFromCallback func(callback url.Values) string
+
+	// VerifyCallback refuses an answer, with provider_error, before its code is
+	// redeemed, for providers that sign it in a way of their own (Shopify).
+	VerifyCallback func(callback url.Values) error
+
 	// VerifyClaims refuses a sign-in after everything else is verified, with
 	// identity_rejected: a tenant or hosted domain that may not sign in.
 	VerifyClaims func(claims map[string]any) error
@@ -125,6 +144,12 @@ type Provider struct {
 	// many issuers under one set of keys (Microsoft's tenants). It must not
 	// trust a tenant it does not know. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
+
+	// HS256 accepts ID tokens that are signed with the client secret, beside
+	// those of a public key. Whoever can verify such a token can make one, so
+	// this is an error for all issuers but the one that signs web logins in no
+	// other way: LINE, https://access.line.me.
+	HS256 bool
 
 	// Logout is what signing out does beside ending the session here:
 	// "provider" sends the browser on to the provider's end-session endpoint,
@@ -152,6 +177,15 @@ type Provider struct {
 	// ClientIDParam is what the provider calls client_id. Default "client_id".
 	ClientIDParam string
 
+	// AuthorizeFragment stands behind a # at the end of the authorization URL,
+	// for providers that demand it, against RFC 6749, 3.1 (WeChat).
+	AuthorizeFragment string
+
+	// TokenMethod is "POST", or "GET" for providers that take the token request
+	// as a query alone, against RFC 6749, 3.2 (WeChat): their logs then have the
+	// secret. Default "POST".
+	TokenMethod string
+
 	// ScopeSeparator stands between scopes. Default: a space.
 	ScopeSeparator string
 
@@ -173,6 +207,11 @@ type Provider struct {
 
 	// DisableNonce leaves the nonce out, for providers known not to echo it.
 	DisableNonce bool
+
+	// Err is what was wrong with the arguments of the function that made this
+	// Provider: a tenant that is none, say. Mount reports it in place of what
+	// followed from it. An *Error is reported with its Op as the argument's name.
+	Err error
 }
 
 // redacted is how a Provider and Options print: they hold secrets.
@@ -204,7 +243,7 @@ func (p Provider) normalized() Provider {
 		value string
 	}{
 		{&p.DisplayName, p.Name}, {&p.ResponseMode, "query"}, {&p.Userinfo, "missing"},
-		{&p.GroupsClaim, "groups"}, {&p.ClientIDParam, "client_id"}, {&p.ScopeSeparator, " "},
+		{&p.GroupsClaim, "groups"}, {&p.ClientIDParam, "client_id"}, {&p.ScopeSeparator, " "}, {&p.TokenMethod, "POST"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value

@@ -18,6 +18,11 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	}
 	p.checkClient(add)
 	p.checkSecret(add)
+	p.checkBrand(add)
+	if p.Err != nil { // addresses made of a wrong argument are wrong too
+		addMade(add, p.Err)
+		return
+	}
 	p.checkAddresses(add, devHost)
 	if p.Issuer != "" {
 		p.checkOpenID(add)
@@ -34,6 +39,21 @@ func validName(name string) bool {
 }
 
 type addMistake = func(field, reason, fix string)
+
+// addMade reports what is wrong with the arguments that a Provider was made of.
+func addMade(add addMistake, err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			addMade(add, err)
+		}
+		return
+	}
+	if e, ok := err.(*Error); ok && e.Op != "" {
+		add(e.Op, e.Reason, e.Fix)
+		return
+	}
+	add("Err", err.Error(), "correct what the Provider was made of")
+}
 
 func (p *Provider) checkClient(add addMistake) {
 	if p.ClientID == "" {
@@ -133,16 +153,33 @@ func (p *Provider) checkOpenID(add addMistake) {
 	if p.Namespace != "" {
 		add("Namespace", why, "drop Namespace")
 	}
-	if p.Profile != nil {
-		add("Profile", why, "drop Profile, or drop Issuer and set Namespace to it")
+	switch {
+	case p.Profile != nil && p.Userinfo == "never":
+		add("Profile", `is set, and with Userinfo "never" it is not asked`, "drop one of the two")
+	case p.Profile != nil && p.UserinfoURL != "":
+		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
+	p.checkHS256(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if slices.Contains(protocolClaims, claim) {
 			add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
 		}
 	}
-	if p.Userinfo == "always" && p.UserinfoURL == "" && p.AuthorizeURL != "" && p.TokenURL != "" && p.JWKSURL != "" {
+	if p.Userinfo == "always" && p.UserinfoURL == "" && p.Profile == nil && p.AuthorizeURL != "" && p.TokenURL != "" && p.JWKSURL != "" {
 		add("UserinfoURL", `is empty, Userinfo is "always", and with the other endpoints written down nothing is discovered`, "set it")
+	}
+}
+
+// hs256Issuers sign ID tokens with the client's secret and in no other way.
+// https://developers.line.biz/en/docs/line-login/verify-id-token/#signature
+var hs256Issuers = []string{"https://access.line.me"}
+
+func (p *Provider) checkHS256(add addMistake) {
+	switch {
+	case p.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
+		add("HS256", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+	case p.HS256 && len(p.ClientSecret) < 32:
+		add("HS256", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
 	}
 }
 
@@ -172,6 +209,7 @@ func (p *Provider) checkPlain(add addMistake) {
 		set   bool
 	}{
 		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"DisableNonce", p.DisableNonce},
+		{"HS256", p.HS256},
 	} {
 		if f.set {
 			add(f.field, "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
@@ -201,6 +239,12 @@ func (p *Provider) checkModes(add addMistake) {
 	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
+	}
+	if !slices.Contains([]string{"", "POST", "GET"}, p.TokenMethod) {
+		add("TokenMethod", fmt.Sprintf("%q is not known", clip(p.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
+	}
+	if strings.ContainsFunc(p.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
+		add("AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", clip(p.AuthorizeFragment)), "write what stands behind the #, without it")
 	}
 	for _, name := range sortedKeys(p.Header) {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 
@@ -48,12 +50,24 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	} else {
 		claims, err = c.identity(ctx, m, token, expected{attempt: a, code: code, accessToken: token.AccessToken, skew: skew})
 	}
+	if err == nil && c.provider.NameFromCallback != nil && fullName(c.mapped(claims)) == "" {
+		c.addName(claims, callback)
+	}
 	if err == nil && c.provider.VerifyClaims != nil {
 		if refused := c.provider.VerifyClaims(claims); refused != nil {
 			err = &Error{Code: IdentityRejected, Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Err: refused}
 		}
 	}
 	return claims, token, err
+}
+
+// addName takes a name that nobody signed: the person, or whoever sent the
+// form, may have written anything.
+func (c *client) addName(claims map[string]any, callback url.Values) {
+	name := strings.TrimSpace(c.provider.NameFromCallback(maps.Clone(callback)))
+	if name != "" && len(name) <= 200 && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl) {
+		claims[c.path("name")] = name
+	}
 }
 
 // exchange sends the code to the token endpoint, once, and says how far the
@@ -155,11 +169,23 @@ func (t *tokenTransport) edit(req *http.Request) (*http.Request, error) {
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
 	req.Body, _ = req.GetBody()
 	req.ContentLength = int64(len(raw))
+	if p.TokenMethod == http.MethodGet {
+		asQuery(req, raw)
+	}
 	req.Header.Set("Accept", "application/json")
 	for name, value := range p.Header {
 		req.Header.Set(name, value)
 	}
 	return req, nil
+}
+
+// asQuery moves a form into the address.
+func asQuery(req *http.Request, form []byte) {
+	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
+	req.Header.Del("Content-Type")
+	u := *req.URL
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+string(form), "&")
+	req.URL = &u
 }
 
 // tokenAnswer checks a token answer (RFC 6749, 5.1 and 5.2) and writes it anew.

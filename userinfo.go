@@ -25,14 +25,15 @@ func (c *client) identity(ctx context.Context, m *metadata, token *oauth2.Token,
 		return nil, err
 	}
 	mode := c.provider.Userinfo
-	if mode == "never" || mode == "missing" && (m.userinfoURL == "" || !c.lacks(claims)) {
+	nowhere := m.userinfoURL == "" && c.provider.Profile == nil
+	if mode == "never" || mode == "missing" && (nowhere || !c.lacks(claims)) {
 		return claims, nil
 	}
-	if m.userinfoURL == "" {
+	if nowhere {
 		return nil, c.misconfigured("userinfo", `Userinfo is "always", and there is no userinfo endpoint`, "set UserinfoURL")
 	}
 	info, err := c.userinfo(ctx, m, token)
-	if err != nil && mode == "missing" && !errors.Is(err, UserinfoInvalid) {
+	if err != nil && mode == "missing" && !errors.Is(err, UserinfoInvalid) && !errors.Is(err, IdentityRejected) {
 		c.cfg.Logger.Warn("ginauth: userinfo could not be read; the sign-in goes on with the ID token's claims", "provider", c.provider.Name, "error", err)
 		return claims, nil
 	}
@@ -136,6 +137,9 @@ func drop(at map[string]any, path string) {
 // userinfo asks the userinfo endpoint (OpenID Connect Core 5.3), which answers
 // with JSON or with a JWT that it signed.
 func (c *client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
+	if c.provider.Profile != nil {
+		return c.profile(ctx, m, token)
+	}
 	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json, application/jwt")
 	if err != nil {
 		return nil, err

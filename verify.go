@@ -44,7 +44,7 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 	refuse := func(reason string, err error) error {
 		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: idTokenFix(reason), Err: err}
 	}
-	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, skew: want.skew})
+	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, skew: want.skew, secret: c.provider.HS256})
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return nil, e.about("verify ID token", c.provider.Name)
@@ -90,6 +90,7 @@ type jwtKind struct {
 	typs    []string      // one of these is its header's typ, where there is one
 	forever bool          // it need not have an exp
 	skew    time.Duration // of the provider's clock, if known
+	secret  bool          // it may be signed with the client secret (HS256)
 }
 
 // openJWT checks the form, the signature, the audience and the expiry of a
@@ -99,16 +100,9 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 	if err != nil {
 		return nil, "", err
 	}
-	if !slices.Contains(m.algs, alg) {
-		return nil, "", fmt.Errorf("the token is signed with algorithm %.20q; expected one of %q", alg, m.algs)
-	}
-	found, err := m.keys.find(ctx, kid, alg)
+	keys, err := c.keysFor(ctx, m, kid, alg, kind)
 	if err != nil {
-		return nil, "", c.unreachable("signing keys", err)
-	}
-	keys := &candidates{keys: found, alg: jose.SignatureAlgorithm(alg)}
-	if kid == "" {
-		keys.renew = func(ctx context.Context) []jose.JSONWebKey { return m.keys.renew(ctx, alg) }
+		return nil, "", err
 	}
 	verifier := oidc.NewVerifier(c.provider.Issuer, keys, &oidc.Config{
 		ClientID: c.provider.ClientID, SupportedSigningAlgs: []string{alg},
@@ -125,6 +119,27 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 		return nil, "", fmt.Errorf("the claims are not strict JSON: %w", err)
 	}
 	return claims, alg, c.checkNames(claims)
+}
+
+// keysFor returns what may have signed a token with this header. HS256 is
+// verified with the client secret alone, and only where that is allowed: a
+// public key used as a secret would let anybody sign (RFC 8725, 3.1).
+func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind jwtKind) (*candidates, error) {
+	if kind.secret && alg == string(jose.HS256) {
+		return &candidates{keys: []jose.JSONWebKey{{Key: []byte(c.provider.ClientSecret)}}, alg: jose.HS256}, nil
+	}
+	if !slices.Contains(m.algs, alg) {
+		return nil, fmt.Errorf("the token is signed with algorithm %.20q; expected one of %q", alg, m.algs)
+	}
+	found, err := m.keys.find(ctx, kid, alg)
+	if err != nil {
+		return nil, c.unreachable("signing keys", err)
+	}
+	keys := &candidates{keys: found, alg: jose.SignatureAlgorithm(alg)}
+	if kid == "" {
+		keys.renew = func(ctx context.Context) []jose.JSONWebKey { return m.keys.renew(ctx, alg) }
+	}
+	return keys, nil
 }
 
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
