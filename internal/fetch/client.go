@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -106,8 +107,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.agent != "" && req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", t.agent)
 	}
-	resp, err := t.next.RoundTrip(req)
-	if err != nil || resp == nil {
+	resp, err := t.send(req)
+	if err != nil {
 		return nil, err
 	}
 	if resp.Body == nil {
@@ -119,6 +120,23 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &cappedBody{ReadCloser: resp.Body, left: MaxBody, host: req.URL.Host}
 	return resp, nil
+}
+
+// send asks the next one, which may be the application's: one that panics, or
+// returns nothing, has failed. Without an error, http.Client would keep a
+// goroutine for the request until its time is over.
+func (t *transport) send(req *http.Request) (resp *http.Response, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			text := strings.Fields(fmt.Sprintf("panic: %.500v", r)) // for one line
+			resp, err = nil, &Error{Kind: Malformed, Host: req.URL.Host, Detail: strings.Join(text, " ")}
+		}
+	}()
+	resp, err = t.next.RoundTrip(req)
+	if err == nil && resp == nil {
+		err = &Error{Kind: Network, Host: req.URL.Host, Detail: "the HTTP client returned no answer"}
+	}
+	return resp, err
 }
 
 func refuse(from *url.URL, resp *http.Response) *Error {

@@ -244,6 +244,12 @@ func TestOtherRoundTrippersAreUsedAsTheyAre(t *testing.T) {
 	}
 }
 
+func TestARoundTripperThatPanicsFails(t *testing.T) {
+	base := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { panic("two\nlines") })}
+	_, err := get(t, base, "https://idp.example/")
+	wantError(t, err, fetch.Malformed, "discovery: idp.example: panic: two lines")
+}
+
 // TestProxyOfTheEnvironment runs itself anew, since net/http reads the
 // environment once.
 func TestProxyOfTheEnvironment(t *testing.T) {
