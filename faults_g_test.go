@@ -123,6 +123,11 @@ func faultG11(t *testing.T) {
 			t.Errorf("%s led to %s with %d", page, p.URL, p.Status)
 		}
 	}
+	const odd = "/files/a%2Fb|c^{d}?x=|" // as browsers send it
+	p := s.raw(t, "GET "+odd+" HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.URL, "http://")+"\r\n"+askPage)
+	if got := p.Header.Get("Location"); got != "/login"+returnTo("/files/a%2Fb%7Cc%5E%7Bd%7D?x=|") {
+		t.Errorf("%s is to be returned to by %s", odd, got)
+	}
 }
 
 // G12: what is no page is never replayed, and never returned to.

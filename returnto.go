@@ -27,7 +27,7 @@ func cleanPath(raw string) (clean string, ok bool) {
 	if strings.IndexFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) >= 0 {
 		return "", false
 	}
-	u, err := url.Parse(escapeNonASCII(raw))
+	u, err := url.Parse(escapeOdd(raw))
 	if err != nil {
 		return "", false
 	}
@@ -44,17 +44,33 @@ func cleanPath(raw string) (clean string, ok bool) {
 	return clean, len(clean) <= returnToLimit // it grew where it was not ASCII
 }
 
-// escapeNonASCII percent-encodes what is not ASCII, as browsers do.
-func escapeNonASCII(s string) string {
+// escapeOdd percent-encodes what is not ASCII, as browsers do, and, outside of
+// the query, what net/url would: once it finds one of those unescaped, it no
+// longer tells an escaped slash from a slash.
+func escapeOdd(s string) string {
 	var b strings.Builder
+	query, fragment := false, false
 	for i := range len(s) {
-		if s[i] < 0x80 {
-			b.WriteByte(s[i])
-		} else {
-			fmt.Fprintf(&b, "%%%02X", s[i])
+		c := s[i]
+		odd := !query && strings.IndexByte("\"<>^`{|}", c) >= 0
+		if c >= 0x80 || odd || fragment && c == '#' {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
 		}
+		b.WriteByte(c)
+		fragment = fragment || c == '#'
+		query = !fragment && (query || c == '?')
 	}
 	return b.String()
+}
+
+// asSent is the path of a request as it was sent. EscapedPath would lose the
+// escaped slashes of one that has an odd character too.
+func asSent(u *url.URL) string {
+	if p, err := url.PathUnescape(u.RawPath); err == nil && p == u.Path {
+		return u.RawPath
+	}
+	return u.EscapedPath()
 }
 
 // decodedPath decodes a path until nothing is left to decode, and refuses it
@@ -147,7 +163,7 @@ func (c *config) orDefault(raw, fallback string) string {
 func (c *config) comeBack(r *http.Request) string {
 	switch askerOf(r) {
 	case asksPage:
-		p := r.URL.EscapedPath()
+		p := asSent(r.URL)
 		if r.URL.RawQuery != "" {
 			p += "?" + r.URL.RawQuery
 		}

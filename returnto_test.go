@@ -17,6 +17,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/urltest"
 )
 
 // hostilePaths are return paths that lead somewhere else by somebody's
@@ -62,6 +63,24 @@ var goodPaths = map[string]string{
 	"/a:b@c":                    "/a:b@c",
 	"/x?a=%5c&b=%09":            "/x?a=%5c&b=%09",
 	"/#/route?x=1":              "/#/route?x=1",
+	"/문서/한국어?검색=회의록#둘째":              "/%EB%AC%B8%EC%84%9C/%ED%95%9C%EA%B5%AD%EC%96%B4?%EA%B2%80%EC%83%89=%ED%9A%8C%EC%9D%98%EB%A1%9D#%EB%91%98%EC%A7%B8",
+	"/%ED%95%9C%EA%B5%AD%EC%96%B4/일": "/%ED%95%9C%EA%B5%AD%EC%96%B4/%EC%9D%BC",
+	"/ページ/カード":                       "/%E3%83%9A%E3%83%BC%E3%82%B8/%E3%82%AB%E3%83%BC%E3%83%89",
+	"/?next=%2Fa%2Fb%3Fc%3Dd":        "/?next=%2Fa%2Fb%3Fc%3Dd",
+	"/?q=%252F":                      "/?q=%252F",
+	"/search?q=c%2B%2B+and+go":       "/search?q=c%2B%2B+and+go",
+	"/c++/a+b":                       "/c++/a+b",
+	"/@ada/posts;v=1/a,b":            "/@ada/posts;v=1/a,b",
+	"/a;jsessionid=1?b;c":            "/a;jsessionid=1?b;c",
+	"/mail/ada@example.com":          "/mail/ada@example.com",
+	"/a//b//":                        "/a//b//",
+	"/~ada/!'()*$&=":                 "/~ada/!'()*$&=",
+	"/x?a[0]=1&b={2}|3^`":            "/x?a[0]=1&b={2}|3^`",
+	"/x#a=%2Fb&c=/d?e":               "/x#a=%2Fb&c=/d?e",
+	"/files/a%2Fb|c^d":               "/files/a%2Fb%7Cc%5Ed", // a browser sends some of these as they are
+	"/files/%2f{id}\"<`>":            "/files/%2f%7Bid%7D%22%3C%60%3E",
+	"/x?a=1#b%2Fc{d}#e":              "/x?a=1#b%2Fc%7Bd%7D%23e",
+	"/x?#":                           "/x",
 }
 
 // returned signs in with that query behind /login/demo and says which path the
@@ -149,6 +168,32 @@ func whatwg(base *url.URL, ref string) (origin, resolved string) {
 	}
 	return base.Scheme + "://" + base.Host, "/" + strings.Join(kept, "/")
 }
+
+// The reading above, which the fuzzer relies on, is that of Node.
+func TestTheReadingOfURLsIsThatOfNode(t *testing.T) {
+	list, err := urltest.Expectations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, _ := url.Parse("https://app.example.com:8443/base/Desk/logout")
+	read := 0
+	for _, e := range list {
+		if strings.Trim(e.Raw, asWritten) != "" || !strings.HasPrefix(e.Raw, "/") {
+			continue
+		}
+		read++
+		origin, resolved := whatwg(base, e.Raw)
+		if home := origin == "https://app.example.com:8443"; !home && e.Leads != "away" || home && resolved != e.Leads {
+			t.Errorf("%q is read as %q on %s; Node says %s", e.Raw, resolved, origin, e.Leads)
+		}
+	}
+	if read < 500 {
+		t.Errorf("only %d strings were read", read)
+	}
+}
+
+// asWritten is what neither reading writes in another way.
+const asWritten = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/\\%?#\t\n\r"
 
 // chooser is an application with a login page of its own, whose redirects show
 // which return paths are admitted without a trip to a provider.

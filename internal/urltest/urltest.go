@@ -1,0 +1,171 @@
+// Package urltest holds return paths against the URL standard of browsers
+// (https://url.spec.whatwg.org), as Node.js has it: whatever ginauth admits has
+// to stay on the application's origin, off ginauth's own routes, and mean what
+// it meant. The program in directory node asks Node itself about as many
+// strings as it is told to; testdata/whatwg.tsv has its answers about a few
+// thousand, for machines without Node.
+package urltest
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Site is an application behind ginauth, asked without a network.
+type Site struct {
+	Origin, Prefix string // of BaseURL
+	Mount          string // the group's path
+	engine         *gin.Engine
+	routers        []*router
+}
+
+// Written is what a site made of a return path.
+type Written struct {
+	Path     string // as it is kept; "" if the site refused it
+	Location string // where the browser is sent to
+	Field    string // of the form to sign out with
+	Link     string // to a provider, on the login page
+}
+
+// elsewhere is where a site sends browsers whose return path it refused.
+const elsewhere = "/the-default"
+
+// Sites are one whose address has a path, behind a proxy that takes it off, and
+// whose routes are below a group; and one without either.
+func Sites() ([]*Site, error) {
+	gin.SetMode(gin.TestMode)
+	sites := []*Site{
+		{Origin: "https://app.example.com:8443", Prefix: "/base", Mount: "/Desk"},
+		{Origin: "https://app.example.com"},
+	}
+	for _, s := range sites {
+		s.engine = gin.New()
+		const idp = "https://idp.example"
+		provider := ginauth.Provider{Name: "one", Issuer: idp, ClientID: "an-id", ClientSecret: "a client's secret",
+			AuthorizeURL: idp + "/authorize", TokenURL: idp + "/token", JWKSURL: idp + "/keys"}
+		second := provider
+		second.Name, second.ClientID = "two", "another-id"
+		_, err := ginauth.Mount(s.engine.Group(s.Mount), ginauth.Options{
+			BaseURL: s.Origin + s.Prefix, Keys: []string{"a key for tests, which is 32 bytes and more"}, AfterLogout: elsewhere,
+			Providers: []ginauth.Provider{provider, second}, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.routers = routers(s.engine)
+	}
+	return sites, nil
+}
+
+// Write asks the site to return to raw, in all the places that it writes it to.
+func (s *Site) Write(raw string) (w Written, err error) {
+	query := "return_to=" + url.QueryEscape(raw)
+	out, err := s.ask("POST", "/logout", "", query)
+	if err != nil {
+		return w, err
+	}
+	w.Location = out.Header().Get("Location")
+	path, ok := strings.CutPrefix(w.Location, s.Origin+s.Prefix)
+	if !ok || path == "" {
+		return w, fmt.Errorf("a browser that signs out is sent to %q, which does not begin with %s", w.Location, s.Origin+s.Prefix)
+	}
+	if w.Path = strings.TrimSuffix(path, "#"); w.Path == elsewhere {
+		w.Path = ""
+		return w, nil
+	}
+	if out, err = s.ask("GET", "/logout", query, ""); err != nil {
+		return w, err
+	}
+	if w.Field, err = attribute(out, `name="return_to" value="`); err != nil {
+		return w, err
+	}
+	if out, err = s.ask("GET", "/login", query, ""); err != nil {
+		return w, err
+	}
+	w.Link, err = attribute(out, `<a class="action first" href="`)
+	return w, err
+}
+
+func (s *Site) ask(method, path, query, form string) (*httptest.ResponseRecorder, error) {
+	out := httptest.NewRecorder()
+	r, err := http.NewRequest(method, s.Origin+s.Mount+path, strings.NewReader(form))
+	if err != nil {
+		return nil, err
+	}
+	r.URL.RawQuery = query
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "text/html")
+	s.engine.ServeHTTP(out, r)
+	if out.Code >= 400 {
+		return nil, fmt.Errorf("%s %s answered %d: %s", method, path, out.Code, out.Body)
+	}
+	return out, nil
+}
+
+// attribute reads a page as a browser does: an attribute ends with its quote,
+// and only then are its references resolved.
+func attribute(page *httptest.ResponseRecorder, before string) (string, error) {
+	_, rest, found := strings.Cut(page.Body.String(), before)
+	value, _, closed := strings.Cut(rest, `"`)
+	if !found || !closed {
+		return "", errors.New("a page lacks what it should have: " + before)
+	}
+	return html.UnescapeString(value), nil
+}
+
+// router is Gin with a site's routes and nothing behind them.
+type router struct {
+	engine *gin.Engine
+	hit    string // the route that the last request met
+}
+
+// routers are Gin in each way that an application may have set it up.
+func routers(mounted *gin.Engine) []*router {
+	var all []*router
+	for bits := range 1 << 5 {
+		r := &router{engine: gin.New()}
+		r.engine.RedirectTrailingSlash = bits&1 != 0
+		r.engine.RedirectFixedPath = bits&2 != 0
+		r.engine.UseRawPath = bits&4 != 0
+		r.engine.RemoveExtraSlash = bits&8 != 0
+		r.engine.UnescapePathValues = bits&16 != 0
+		for _, route := range mounted.Routes() {
+			if route.Method == http.MethodGet {
+				r.engine.GET(route.Path, func(c *gin.Context) { r.hit = c.FullPath() })
+			}
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Own returns the route of ginauth that a visit of the path ends at, in any of
+// the ways to set Gin up, or "". path is escaped, and without BaseURL's.
+func (s *Site) Own(path string) string {
+	for _, r := range s.routers {
+		r.hit = ""
+		for target, most := path, 0; most < 5; most++ {
+			u, err := url.ParseRequestURI(target)
+			if err != nil {
+				break
+			}
+			out := httptest.NewRecorder()
+			r.engine.ServeHTTP(out, &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1})
+			if r.hit != "" {
+				return r.hit
+			}
+			target = out.Header().Get("Location")
+		}
+	}
+	return ""
+}
