@@ -24,6 +24,7 @@ type client struct {
 	cfg         *config
 	http        *http.Client
 	redirectURI string
+	names       []string // of claims that mean something to us
 
 	flight singleflight.Group
 	meta   atomic.Pointer[metadata]
@@ -31,7 +32,7 @@ type client struct {
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
-	c := &client{provider: p, cfg: cfg, http: h, redirectURI: cfg.url(cfg.mount + "/authorize/" + p.Name)}
+	c := &client{provider: p, cfg: cfg, http: h, redirectURI: cfg.url(cfg.mount + "/authorize/" + p.Name), names: claimNames(&p)}
 	if !c.discovers() {
 		m, err := c.assemble(nil)
 		if err != nil { // cannot be: check has seen every address

@@ -2,8 +2,6 @@ package ginauth
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -16,6 +14,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
 
+	"github.com/ginauth/ginauth/internal/jws"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -126,7 +125,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 // public key used as a secret would let anybody sign (RFC 8725, 3.1).
 func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind jwtKind) (*candidates, error) {
 	if kind.secret && alg == string(jose.HS256) {
-		return &candidates{keys: []jose.JSONWebKey{{Key: []byte(c.provider.ClientSecret)}}, alg: jose.HS256}, nil
+		return &candidates{keys: []jose.JSONWebKey{{Key: []byte(c.provider.ClientSecret)}}, alg: alg}, nil
 	}
 	if !slices.Contains(m.algs, alg) {
 		return nil, fmt.Errorf("the token is signed with algorithm %.20q; expected one of %q", alg, m.algs)
@@ -135,7 +134,7 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 	if err != nil {
 		return nil, c.unreachable("signing keys", err)
 	}
-	keys := &candidates{keys: found, alg: jose.SignatureAlgorithm(alg)}
+	keys := &candidates{keys: found, alg: alg}
 	if kid == "" {
 		keys.renew = func(ctx context.Context) []jose.JSONWebKey { return m.keys.renew(ctx, alg) }
 	}
@@ -143,22 +142,23 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 }
 
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
+// go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
 	keys    []jose.JSONWebKey
-	alg     jose.SignatureAlgorithm
+	alg     string
 	renew   func(context.Context) []jose.JSONWebKey // nil if the token names its key
 	payload []byte                                  // once verified
 }
 
 // VerifySignature implements oidc.KeySet.
 func (k *candidates) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{k.alg})
+	token, err := jws.Split(raw)
 	if err != nil {
 		return nil, err
 	}
-	if !k.try(jws) && k.renew != nil {
+	if !k.try(token) && k.renew != nil {
 		k.keys = k.renew(ctx)
-		k.try(jws)
+		k.try(token)
 	}
 	if k.payload == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
@@ -166,10 +166,10 @@ func (k *candidates) VerifySignature(ctx context.Context, raw string) ([]byte, e
 	return k.payload, nil
 }
 
-func (k *candidates) try(jws *jose.JSONWebSignature) bool {
-	for _, key := range k.keys {
-		if payload, err := jws.Verify(key.Key); err == nil {
-			k.payload = payload
+func (k *candidates) try(token *jws.Token) bool {
+	for i := range k.keys {
+		if token.Verify(k.alg, k.keys[i].Key) {
+			k.payload = token.Payload
 			return true
 		}
 	}
@@ -246,15 +246,20 @@ const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 // from where a path begins: Go's decoders, and the next program's, would take
 // them for it.
 func (c *client) checkNames(claims map[string]any) error {
-	names := slices.Concat(protocolClaims, identityClaims, sortedKeys(c.provider.ClaimPaths))
-	for _, path := range append(slices.Collect(maps.Values(c.provider.ClaimPaths)), c.provider.GroupsClaim) {
-		head, _, _ := strings.Cut(path, ".")
-		names = append(names, head)
-	}
-	if err := strictjson.CheckCase(claims, names...); err != nil {
+	if err := strictjson.CheckCase(claims, c.names...); err != nil {
 		return fmt.Errorf("the claims are ambiguous: %w", err)
 	}
 	return nil
+}
+
+// claimNames are the names that a Provider gives a meaning to.
+func claimNames(p *Provider) []string {
+	names := slices.Concat(protocolClaims, identityClaims, sortedKeys(p.ClaimPaths))
+	for _, path := range append(slices.Collect(maps.Values(p.ClaimPaths)), p.GroupsClaim) {
+		head, _, _ := strings.Cut(path, ".")
+		names = append(names, head)
+	}
+	return names
 }
 
 // checkIssuer: 3.1.3.7 (2): "The Issuer Identifier […] MUST exactly match the
@@ -350,18 +355,7 @@ func checkHashes(claims map[string]any, alg string, want expected) error {
 
 // halfHash is the left half of the hash that belongs to the algorithm.
 func halfHash(alg, s string) string {
-	var sum []byte
-	switch {
-	case strings.HasSuffix(alg, "256"):
-		h := sha256.Sum256([]byte(s))
-		sum = h[:]
-	case strings.HasSuffix(alg, "384"):
-		h := sha512.Sum384([]byte(s))
-		sum = h[:]
-	default: // 512, and EdDSA with Ed25519
-		h := sha512.Sum512([]byte(s))
-		sum = h[:]
-	}
+	sum := jws.Sum(alg, []byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
