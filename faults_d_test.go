@@ -110,6 +110,7 @@ func d15Audience(t *testing.T) {
 		claimCase("ours in upper case", reason, "aud", "DEMO-CLIENT"),
 		claimCase("a number", form, "aud", 7),
 		claimCase("an object", form, "aud", claims{"demo-client": true}),
+		claimCase("ours and a null", form, "aud", []any{"demo-client", nil}),
 		claimCase("a list of ours alone", "", "aud", []string{"demo-client"}),
 	})
 	// Each has a fix of its own: ClientID is right where a claim is malformed.

@@ -256,6 +256,7 @@ func testBackChannelParty(t *testing.T) {
 	s.bad(t, map[string]func(map[string]any){
 		"other issuer": set("iss", "https://evil.example"), "issuer with a slash": set("iss", s.idp.Issuer+"/"), "no issuer": drop("iss"),
 		"other audience": set("aud", "other"), "audiences without us": set("aud", []any{"a", "b"}), "no audience": drop("aud"),
+		"our audience and a null": set("aud", []any{s.idp.ClientID, nil}),
 	})
 }
 

@@ -83,8 +83,7 @@ func newStage(t testing.TB, change func(p *ginauth.Provider, o *ginauth.Options)
 // fresh forgets the last input, and holds this one, of so many bytes, to what
 // it may cost.
 func (s *stage) fresh(t *testing.T, size int) {
-	s.now, s.asked, s.login, s.ran, s.ledger = fuzzTime, nil, nil, 0, ledger{}
-	s.log.Reset()
+	s.forget()
 	before, start := allocated(), time.Now()
 	t.Cleanup(func() {
 		if used, may := allocated()-before, uint64(8<<20+200*size); used > may {
@@ -94,6 +93,11 @@ func (s *stage) fresh(t *testing.T, size int) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+func (s *stage) forget() {
+	s.now, s.asked, s.login, s.ran, s.ledger = fuzzTime, nil, nil, 0, ledger{}
+	s.log.Reset()
 }
 
 func allocated() uint64 {

@@ -117,6 +117,10 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 	if err != nil {
 		return nil, "", fmt.Errorf("the claims are not strict JSON: %w", err)
 	}
+	// RFC 7519 4.1.3: an array of texts. go-oidc takes a null in it for "".
+	if list, ok := claims["aud"].([]any); ok && len(stringList(list)) != len(list) {
+		return nil, "", errors.New("the token cannot be read: its claims have the wrong form: aud is no list of texts")
+	}
 	return claims, alg, c.checkNames(claims)
 }
 
