@@ -10,6 +10,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/providers"
 )
 
 func faultsK() []fault {
@@ -26,6 +27,7 @@ func faultsK() []fault {
 		{"K11_the_process_defaults_are_not_used", k11Defaults},
 		{"K12_the_applications_http_client", k12HTTPClient},
 		{"K13_client_secret_empty_or_with_a_line_break", k13Secrets},
+		{"K14_arguments_of_presets", k14Arguments},
 		{"K15_secrets_are_not_printed", TestOptionsAndProvidersPrintNoSecrets},
 	}
 }
@@ -262,6 +264,20 @@ func k13Secrets(t *testing.T) {
 		opts.Providers[0].ClientSecret = secret
 		err := mountError(opts)
 		says(t, err, `provider "corp": ClientSecret: `)
+		if strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("the error repeats the secret: %v", err)
+		}
+	}
+}
+
+// k14Arguments: what a preset is made of must not lead elsewhere, nor fall back
+// to something wider. All presets are tested beside them.
+func k14Arguments(t *testing.T) {
+	for _, domain := range []string{"", "../evil", "a/b", "?x", "corp.example?", "me@evil.example", "corp example", "https://corp.example", "..", "*"} {
+		opts := goodOptions()
+		opts.Providers = []ginauth.Provider{providers.GoogleWorkspace(domain, "web", "s3cr3t-of-corp")}
+		err := mountError(opts)
+		says(t, err, `provider "google-workspace": domain: `)
 		if strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("the error repeats the secret: %v", err)
 		}

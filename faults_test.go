@@ -160,7 +160,6 @@ func (s *site) hasCookie(part string) bool {
 var waiting = map[string]string{
 	"C23": "private_key_jwt",
 	"K5":  "providers that are looked up at run time, which may be anybody's",
-	"K14": "presets that take a tenant, a domain or a realm",
 	"N2":  "several public hosts for one application",
 	"N3":  "several public hosts for one application",
 	"O13": "bearer tokens",

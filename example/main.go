@@ -5,11 +5,11 @@
 //	go run ./example
 //
 // Real providers join by environment, each with the redirect URI that is
-// printed at the start:
+// printed at the start: all of docs/providers.md, and any OpenID provider.
 //
 //	GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET
 //	GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET
-//	OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET
+//	CORP_ISSUER, CORP_CLIENT_ID, CORP_CLIENT_SECRET
 //
 // ADDR is the address to listen on (default localhost:8080), BASE_URL the one
 // that browsers use (default http://ADDR), SESSION_KEYS the secrets that seal
@@ -175,16 +175,12 @@ func allProviders(base string) (list []ginauth.Provider, closeDemo func(), err e
 		list, closeDemo = append(list, p), demo.Close
 		slog.Info("a provider to try this with has started; it asks for no password", "issuer", demo.Issuer)
 	}
-	if id := os.Getenv("GOOGLE_CLIENT_ID"); id != "" {
-		list = append(list, providers.Google(id, os.Getenv("GOOGLE_CLIENT_SECRET")))
+	real, err := providers.FromEnv()
+	if err != nil {
+		closeDemo()
+		return nil, nil, err
 	}
-	if id := os.Getenv("GITHUB_CLIENT_ID"); id != "" {
-		list = append(list, providers.GitHub(id, os.Getenv("GITHUB_CLIENT_SECRET")))
-	}
-	if issuer := os.Getenv("OIDC_ISSUER"); issuer != "" {
-		list = append(list, providers.OIDC("oidc", issuer, os.Getenv("OIDC_CLIENT_ID"), os.Getenv("OIDC_CLIENT_SECRET")))
-	}
-	return list, closeDemo, nil
+	return append(list, real...), closeDemo, nil
 }
 
 // publicHost is how browsers on this machine reach a listener.

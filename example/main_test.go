@@ -95,6 +95,13 @@ func TestProvidersOfTheEnvironment(t *testing.T) {
 	must(t)(b.Get(base+"/login"))(http.StatusOK, "Demo provider", "Google", "GitHub", "oidc")
 }
 
+func TestHalfAProviderOfTheEnvironment(t *testing.T) {
+	t.Setenv("GITHUB_CLIENT_ID", "h")
+	if _, _, err := allProviders("http://localhost:8080"); err == nil || !strings.Contains(err.Error(), "GITHUB_CLIENT_SECRET is empty") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Where others can reach it, nobody signs in without a password.
 func TestTheBuiltInProviderStaysOnLoopback(t *testing.T) {
 	for base, want := range map[string]int{

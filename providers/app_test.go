@@ -2,7 +2,6 @@ package providers_test
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
-	"github.com/ginauth/ginauth/providers"
 )
 
 func TestMain(m *testing.M) {
@@ -56,13 +54,19 @@ func (l *logs) String() string {
 
 func newApp(t *testing.T, provider ginauth.Provider) *app {
 	t.Helper()
+	return newAppWith(t, provider, nil)
+}
+
+// newAppWith is newApp with a client to talk to the provider with.
+func newAppWith(t *testing.T, provider ginauth.Provider, client *http.Client) *app {
+	t.Helper()
 	engine := gin.New()
 	server := httptest.NewServer(engine)
 	t.Cleanup(server.Close)
 	a := &app{t: t, URL: strings.Replace(server.URL, "127.0.0.1", "localhost", 1), browser: authtest.NewBrowser()}
 	t.Cleanup(a.browser.Close)
 	auth, err := ginauth.Mount(engine, ginauth.Options{
-		BaseURL: a.URL, Providers: []ginauth.Provider{provider}, KeepClaims: []string{"hd"},
+		BaseURL: a.URL, Providers: []ginauth.Provider{provider}, KeepClaims: []string{"hd"}, HTTPClient: client,
 		Logger: slog.New(slog.NewTextHandler(&a.logs, nil)),
 		Hooks: ginauth.Hooks{OnLogin: func(_ *gin.Context, login *ginauth.Login) error {
 			a.mu.Lock()
@@ -131,39 +135,4 @@ func read(t *testing.T, name string) []byte {
 		t.Error(err)
 	}
 	return data
-}
-
-// A preset is complete: it mounts as it is, for an application on the internet.
-func TestPresetsMount(t *testing.T) {
-	for _, p := range []ginauth.Provider{
-		providers.Google("id", "secret"),
-		providers.GitHub("id", "secret"),
-		providers.OIDC("corp", "https://login.corp.example", "id", "secret"),
-	} {
-		_, err := ginauth.Mount(gin.New(), ginauth.Options{
-			BaseURL: "https://app.example.com", Keys: []string{"a key for tests, which is 32 bytes and more"},
-			Providers: []ginauth.Provider{p}, Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Errorf("%s: %v", p.Name, err)
-		}
-		for name, address := range map[string]string{
-			"Issuer": p.Issuer, "AuthorizeURL": p.AuthorizeURL, "TokenURL": p.TokenURL, "Namespace": p.Namespace,
-		} {
-			if address != "" && !strings.HasPrefix(address, "https://") {
-				t.Errorf("%s: %s is %q", p.Name, name, address)
-			}
-		}
-	}
-}
-
-func TestPresetsSayWhatIsMissing(t *testing.T) {
-	for _, p := range []ginauth.Provider{providers.Google("", ""), providers.GitHub("", ""), providers.OIDC("corp", "", "", "")} {
-		_, err := ginauth.Mount(gin.New(), ginauth.Options{
-			BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{p}, Logger: slog.New(slog.DiscardHandler),
-		})
-		if !errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), "ClientID: is empty") {
-			t.Errorf("%s: got %v", p.Name, err)
-		}
-	}
 }

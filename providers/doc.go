@@ -14,6 +14,10 @@
 //	google := providers.Google(id, secret)
 //	google.AuthParams = map[string]string{"access_type": "offline"}
 //
+// ByName and FromEnv are for applications that are told by a file or the
+// environment which providers there are. docs/providers.md says for each how to
+// register the application there, and what its users have.
+//
 // A provider that is not here needs no function: with OpenID Connect its issuer
 // is enough (OIDC), and plain OAuth 2.0 is a ginauth.Provider written by hand.
 package providers

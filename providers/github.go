@@ -32,7 +32,7 @@ import (
 //	github.ResponseIssuer = "https://HOST/login/oauth"
 func GitHub(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "github", DisplayName: "GitHub",
+		Name: "github", DisplayName: "GitHub", Color: "#24292f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
@@ -61,6 +61,17 @@ func GitHub(clientID, clientSecret string) ginauth.Provider {
 		Profile:    GitHubProfile("https://api.github.com"),
 		ClaimPaths: map[string]string{"sub": "id", "preferred_username": "login", "picture": "avatar_url"},
 	}
+}
+
+var presetGitHub = preset{
+	name: "github", function: "GitHub", make: plain(GitHub),
+	console:  "https://github.com/settings/developers",
+	register: "An OAuth app, or a GitHub App with the account permission *Email addresses: read*.",
+	user:     "Stable number, name (the login where there is none), login, picture, the primary e-mail address, private or not, with GitHub's word on whether it is verified.",
+	quirks: []string{
+		"A login can be renamed and then taken by somebody else: it is `Username`, and never the subject.",
+		"`/login/github` passes on `login`, `prompt` and `allow_signup`.",
+	},
 }
 
 // GitHubProfile reads the profile of who signed in from GitHub's API at that

@@ -1,25 +1,16 @@
 package providers
 
-import "github.com/ginauth/ginauth"
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
 
 // Google is "Sign in with Google", for personal and Workspace accounts.
 // Register the client as a web application at
 // https://console.cloud.google.com/auth/clients.
 //
-// To admit one Workspace domain, keep the claim hd and check it, with
-// RequireAuth(ginauth.HasClaim("hd", "example.com")), or refuse at the login:
-//
-//	google.VerifyClaims = func(claims map[string]any) error {
-//		if claims["hd"] != "example.com" {
-//			return errors.New("not an account of example.com")
-//		}
-//		return nil
-//	}
-//
-// An e-mail address at that domain proves less: anybody may have opened a
-// personal account with an address that was theirs at the time, and it stays
-// verified after it was taken from them. The parameter hd, which /login/google
-// passes on, only shortens the list of accounts that Google shows.
+// GoogleWorkspace admits the accounts of one organization.
 //
 // User.Subject is the account's number, which Google never gives to anybody
 // else; an e-mail address may change, and change hands.
@@ -28,7 +19,7 @@ import "github.com/ginauth/ginauth"
 // "consent"}.
 func Google(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "google", DisplayName: "Google",
+		Name: "google", DisplayName: "Google", Color: "#4285f4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Google's second spelling, accounts.google.com without https://, is of
@@ -51,4 +42,50 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 		// https://developers.google.com/identity/openid-connect/openid-connect#authenticationuriparameters
 		LoginParams: []string{"prompt", "login_hint", "hd"},
 	}
+}
+
+// GoogleWorkspace is Google for the accounts of one Workspace domain, such as
+// "example.com"; others are refused (identity_rejected).
+//
+// What decides is the claim hd of the ID token. An e-mail address at the domain
+// proves less: anybody may have opened a personal account with an address that
+// was theirs at the time, and it stays verified after it was taken from them.
+// The parameter hd only shortens the list of accounts that Google shows.
+func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
+	p := Google(clientID, clientSecret)
+	p.Name, p.Err = "google-workspace", host("domain", domain)
+	p.AuthParams = map[string]string{"hd": domain}
+	p.LoginParams = []string{"prompt", "login_hint"}
+	// https://developers.google.com/identity/openid-connect/openid-connect#hd-param:
+	// the request can be changed by the person, the token cannot.
+	p.VerifyClaims = func(claims map[string]any) error {
+		if claims["hd"] != domain {
+			return errors.New("not an account of the Workspace domain " + domain)
+		}
+		return nil
+	}
+	return p
+}
+
+var presetGoogle = preset{
+	name: "google", function: "Google", make: plain(Google), domains: []string{"googleapis.com"},
+	console:  "https://console.cloud.google.com/auth/clients",
+	register: "An OAuth client of the type *Web application*. On the page *Audience*, publish the app, or add the people who test it.",
+	user:     "Stable number, name, e-mail address with Google's word on whether it is verified, picture. `hd` is among the claims of Workspace accounts.",
+	quirks: []string{
+		"For a refresh token set `AuthParams` to `access_type=offline` and `prompt=consent`.",
+		"`/login/google` passes on `prompt`, `login_hint` and `hd`. `hd` is a hint: to admit one organization, use `google-workspace`.",
+	},
+}
+
+var presetGoogleWorkspace = preset{
+	name: "google-workspace", function: "GoogleWorkspace", domains: []string{"googleapis.com"},
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return GoogleWorkspace(arg["domain"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the organization's Workspace domain", example: "kvarnbygd.example"}},
+	console:  "https://console.cloud.google.com/auth/clients",
+	register: "An OAuth client of the type *Web application*. *Audience* may be *Internal*.",
+	user:     "As with `google`.",
+	quirks:   []string{"Decided by the claim `hd` of the ID token, never by the e-mail address."},
 }

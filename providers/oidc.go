@@ -17,3 +17,19 @@ func OIDC(name, issuer, clientID, clientSecret string) ginauth.Provider {
 		LoginParams: []string{"prompt", "login_hint", "ui_locales"},
 	}
 }
+
+var presetOIDC = preset{
+	name: "oidc", function: "OIDC",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return OIDC("oidc", arg["issuer"], clientID, clientSecret)
+	},
+	args: []argument{{
+		name: "issuer", env: "_ISSUER", example: "https://login.oidc.example", free: true,
+		about: "the provider's issuer identifier: what stands before `/.well-known/openid-configuration`",
+	}},
+	register: "A confidential web client with the authorization code flow.",
+	user:     "What the provider puts into the standard claims.",
+	quirks: []string{
+		"In the environment any name will do: `CORP_ISSUER`, `CORP_CLIENT_ID` and `CORP_CLIENT_SECRET` make the provider `corp`.",
+	},
+}

@@ -1,0 +1,60 @@
+package providers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What a preset is made of becomes part of an address: whoever could write
+// another tenant, host or path into it would choose who signs people in. Each
+// check returns nil, or an error for Provider.Err with the argument's name.
+
+const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+// host accepts a host name in lower case, with a port or without.
+func host(name, value string) error {
+	hostname, port, hasPort := strings.Cut(value, ":")
+	ok := len(hostname) <= 253 && (!hasPort || len(port) >= 1 && len(port) <= 5 && strings.Trim(port, "0123456789") == "")
+	for label := range strings.SplitSeq(hostname, ".") {
+		ok = ok && len(label) >= 1 && len(label) <= 63 && strings.Trim(label, alphanumeric+"-") == "" && strings.Trim(label, "-") == label
+	}
+	return unless(ok, name, value, "is not a host", "write the host alone, in lower case: login.example.com")
+}
+
+// segment accepts what can be one segment of a path: a realm, a slug, an id.
+func segment(name, value string) error {
+	lower := strings.ToLower(value)
+	ok := len(value) >= 1 && len(value) <= 128 && strings.Trim(lower, alphanumeric+"-_.~") == "" && strings.Trim(value, ".") == value && !strings.Contains(value, "..")
+	return unless(ok, name, value, "cannot stand in an address as it is", "write letters, digits and -_.~ alone, or set the addresses of the Provider by hand")
+}
+
+// label accepts one label of a host name: a region, a shop, an organization.
+func label(name, value string) error {
+	ok := len(value) >= 1 && len(value) <= 63 && strings.Trim(value, alphanumeric+"-") == "" && strings.Trim(value, "-") == value
+	return unless(ok, name, value, "cannot be part of a host name", "write lower-case letters, digits and - alone")
+}
+
+// guid accepts a GUID in lower case, as Microsoft writes them into tokens.
+func guid(name, value string) error {
+	return unless(isGUID(value), name, value, "is not a GUID", "write it as its console shows it, in lower case: 8 hexadecimal digits, three times 4, and 12")
+}
+
+func isGUID(s string) bool {
+	parts := strings.Split(s, "-")
+	lengths := make([]int, len(parts))
+	for i, part := range parts {
+		lengths[i] = len(part)
+	}
+	return slices.Equal(lengths, []int{8, 4, 4, 4, 12}) && strings.Trim(s, "0123456789abcdef-") == ""
+}
+
+func unless(ok bool, name, value, reason, fix string) error {
+	switch {
+	case ok:
+		return nil
+	case value == "":
+		return wrong(name, "is empty (is the environment variable set?)", fix)
+	}
+	return wrong(name, fmt.Sprintf("%.60q %s", value, reason), fix)
+}

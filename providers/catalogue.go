@@ -1,0 +1,114 @@
+package providers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth"
+)
+
+//go:generate go test -run ^TestDocumentation$ -update .
+
+// preset is a provider's row in the catalogue. ByName, FromEnv, the tests and
+// docs/providers.md all read it; each stands in its provider's file.
+type preset struct {
+	name     string // Provider.Name; in capitals, the prefix of its environment variables
+	function string // which function makes it
+	make     func(clientID, clientSecret string, arg arguments) ginauth.Provider
+
+	args     []argument // beside client id and secret, in the function's order
+	noSecret bool       // there is no client secret
+
+	domains  []string // where its addresses are, beside hosts that have the name in them
+	console  string   // where the application is registered
+	register string   // what to set there, beside the redirect URI; Markdown
+	user     string   // what the User has; Markdown
+	quirks   []string // what else to know; Markdown
+}
+
+// argument is what a preset needs beside client id and secret.
+type argument struct {
+	name     string // as the function calls it
+	env      string // what its environment variable ends in: "_TENANT"
+	about    string // what it is; Markdown
+	example  string
+	optional bool
+	list     bool // several, separated by commas
+	free     bool // any text may be one; what is wrong with it shows elsewhere
+}
+
+type arguments map[string]string
+
+// list returns an argument that is one.
+func (a arguments) list(name string) []string {
+	return strings.FieldsFunc(a[name], func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// plain is make for a preset without arguments.
+func plain(f func(clientID, clientSecret string) ginauth.Provider) func(string, string, arguments) ginauth.Provider {
+	return func(clientID, clientSecret string, _ arguments) ginauth.Provider { return f(clientID, clientSecret) }
+}
+
+// catalogue is every preset there is.
+var catalogue = []preset{
+	presetGitHub,
+	presetGoogle,
+	presetGoogleWorkspace,
+	presetOIDC,
+}
+
+func find(name string) (preset, bool) {
+	i := slices.IndexFunc(catalogue, func(p preset) bool { return p.name == name })
+	if i < 0 {
+		return preset{}, false
+	}
+	return catalogue[i], true
+}
+
+// ByName returns the preset of that name, for applications that read their
+// providers from a file. Names, and what args are for the few that need more
+// than client id and secret (a tenant, a domain), are in docs/providers.md:
+//
+//	providers.ByName("github", id, secret)
+//	providers.ByName("keycloak", id, secret, "login.example.com", "staff")
+//
+// An argument that is a list is one text with commas. Arguments with the wrong
+// form are reported by ginauth.Mount, with other mistakes.
+func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provider, error) {
+	p, ok := find(name)
+	if !ok {
+		return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("there is no preset %.40q", name),
+			"use one of "+strings.Join(names(), ", ")+`; any OpenID provider is "oidc" with its issuer`)
+	}
+	if len(args) > len(p.args) {
+		return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("%s takes %d arguments beside client id and secret, not %d", name, len(p.args), len(args)), "see docs/providers.md")
+	}
+	given := arguments{}
+	for i, a := range p.args {
+		if i < len(args) {
+			given[a.name] = args[i]
+		}
+		if given[a.name] == "" && !a.optional {
+			return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), fmt.Sprintf("write it behind the client secret: %q", a.example))
+		}
+	}
+	if p.noSecret && clientSecret != "" {
+		return ginauth.Provider{}, wrong("providers.ByName", name+" has no client secret", `write ""; what it has instead are arguments`)
+	}
+	return p.make(clientID, clientSecret, given), nil
+}
+
+// names are those of all presets, sorted.
+func names() []string {
+	var list []string
+	for _, p := range catalogue {
+		list = append(list, p.name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func wrong(op, reason, fix string) *ginauth.Error {
+	return &ginauth.Error{Code: ginauth.InvalidOptions, Op: op, Reason: reason, Fix: fix}
+}

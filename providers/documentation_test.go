@@ -1,0 +1,126 @@
+package providers_test
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/providers"
+)
+
+const documentation = "../docs/providers.md"
+
+// TestDocumentation holds docs/providers.md against the catalogue; go generate
+// writes it.
+func TestDocumentation(t *testing.T) {
+	head, err := os.ReadFile("providers.head.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc bytes.Buffer
+	doc.Write(head)
+	presets := providers.Catalogue()
+	slices.SortFunc(presets, func(a, b providers.Preset) int { return strings.Compare(a.Name, b.Name) })
+	signatures := signatures(t)
+	for _, p := range presets {
+		section(&doc, p, signatures[p.Function])
+	}
+	if *update {
+		if err := os.WriteFile(documentation, doc.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got, err := os.ReadFile(documentation); err != nil || !bytes.Equal(got, doc.Bytes()) {
+		t.Errorf("docs/providers.md is not the catalogue's: run go generate ./providers (%v)", err)
+	}
+}
+
+// section writes what there is to know of a preset.
+func section(doc *bytes.Buffer, p providers.Preset, signature string) {
+	made := made(p)
+	kind := "OpenID Connect"
+	if made.Issuer == "" {
+		kind = "OAuth 2.0"
+	}
+	title := made.DisplayName
+	if title == "" {
+		title = "Any OpenID provider"
+	}
+	fmt.Fprintf(doc, "\n## %s: %s\n\n`providers.%s` (%s)\n\n", p.Name, title, signature, kind)
+	if p.Console != "" {
+		fmt.Fprintf(doc, "- **Register** at <%s>. Redirect URI: `BaseURL/authorize/%s`. %s\n", p.Console, p.Name, p.Register)
+	} else {
+		fmt.Fprintf(doc, "- **Register** in its own console. Redirect URI: `BaseURL/authorize/%s`. %s\n", p.Name, p.Register)
+	}
+	prefix := strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_"))
+	variables := []string{"`" + prefix + "_CLIENT_ID`"}
+	if !p.NoSecret {
+		variables = append(variables, "`"+prefix+"_CLIENT_SECRET`")
+	}
+	for _, a := range p.Args {
+		variable := "`" + prefix + a.Env + "`"
+		if a.Optional {
+			variable += " (optional)"
+		}
+		variables = append(variables, variable)
+	}
+	fmt.Fprintf(doc, "- **Environment**: %s\n", strings.Join(variables, ", "))
+	for _, a := range p.Args {
+		example := fmt.Sprintf(", as in `%s`", a.Example)
+		if a.Example == "" {
+			example = ""
+		}
+		fmt.Fprintf(doc, "- **%s**: %s%s\n", a.Name, a.About, example)
+	}
+	fmt.Fprintf(doc, "- **Scopes**: %s\n- **User**: %s\n", scopes(made), p.User)
+	for _, quirk := range p.Quirks {
+		fmt.Fprintf(doc, "- %s\n", quirk)
+	}
+}
+
+// scopes are those that are asked for by default.
+func scopes(p ginauth.Provider) string {
+	list := p.Scopes
+	switch {
+	case list == nil && p.Issuer != "":
+		list = []string{"openid", "profile", "email"}
+	case len(list) == 0:
+		return "none"
+	}
+	return "`" + strings.Join(list, "` `") + "`"
+}
+
+// signatures are how the functions of this package are called, by name.
+func signatures(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, all := token.NewFileSet(), map[string]string{}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(set, file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range parsed.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && returnsProvider(f) {
+				var text bytes.Buffer
+				f.Type.Results = nil
+				_ = printer.Fprint(&text, set, f.Type)
+				all[f.Name.Name] = f.Name.Name + strings.TrimPrefix(text.String(), "func")
+			}
+		}
+	}
+	return all
+}

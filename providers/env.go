@@ -1,0 +1,130 @@
+package providers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth"
+)
+
+const (
+	idSuffix     = "_CLIENT_ID"
+	secretSuffix = "_CLIENT_SECRET"
+)
+
+// FromEnv returns a provider for each pair of NAME_CLIENT_ID and
+// NAME_CLIENT_SECRET in the environment, where NAME is a preset's in capitals,
+// with _ for -: GITHUB_CLIENT_ID. Presets that need more take it from
+// variables beside these: MICROSOFT_TENANT (see docs/providers.md). Any other
+// NAME is an OpenID provider with that name, if there is NAME_ISSUER. The
+// providers come sorted by name.
+//
+// Half a pair, a name that means nothing and a variable that would do nothing
+// are errors, which come all at once and name the variable. NAMEs that belong
+// to something else are passed over: FromEnv("AZURE", "STRIPE"). Empty
+// variables are as good as unset ones.
+func FromEnv(except ...string) ([]ginauth.Provider, error) {
+	env := environment{}
+	prefixes := map[string]bool{}
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if value == "" {
+			continue
+		}
+		env[name] = value
+		for _, suffix := range []string{idSuffix, secretSuffix} {
+			if prefix, ok := strings.CutSuffix(name, suffix); ok && prefix != "" && !slices.Contains(except, prefix) {
+				prefixes[prefix] = true
+			}
+		}
+	}
+	var list []ginauth.Provider
+	var mistakes []error
+	for _, prefix := range slices.Sorted(maps.Keys(prefixes)) {
+		p, err := env.provider(prefix)
+		if err != nil {
+			mistakes = append(mistakes, err)
+			continue
+		}
+		list = append(list, p)
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b ginauth.Provider) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// environment has the variables that are set.
+type environment map[string]string
+
+func (env environment) provider(prefix string) (ginauth.Provider, error) {
+	name := strings.ReplaceAll(strings.ToLower(prefix), "_", "-")
+	p, ok := find(name)
+	if !ok && env[prefix+"_ISSUER"] == "" {
+		variable := prefix + idSuffix
+		if env[variable] == "" {
+			variable = prefix + secretSuffix
+		}
+		return ginauth.Provider{}, wrong("providers.FromEnv", fmt.Sprintf("%s is set, and %.40q is no preset", variable, name),
+			fmt.Sprintf("for an OpenID provider set %s_ISSUER as well; for something else, call FromEnv(%q); presets are %s", prefix, prefix, strings.Join(names(), ", ")))
+	}
+	if !ok {
+		p = presetOIDC
+	}
+	given, err := env.arguments(prefix, p)
+	if err != nil {
+		return ginauth.Provider{}, err
+	}
+	made := p.make(env[prefix+idSuffix], env[prefix+secretSuffix], given)
+	made.Name = name // an OIDC provider's is not its preset's
+	return made, nil
+}
+
+// arguments collects a preset's variables and reports all that is missing or
+// would do nothing.
+func (env environment) arguments(prefix string, p preset) (arguments, error) {
+	var mistakes []error
+	missing := func(variable, beside string) {
+		mistakes = append(mistakes, wrong("providers.FromEnv", fmt.Sprintf("%s is empty, and %s is set", variable, beside), "set both or neither"))
+	}
+	id, secret := prefix+idSuffix, prefix+secretSuffix
+	switch {
+	case p.noSecret && env[secret] != "":
+		mistakes = append(mistakes, wrong("providers.FromEnv", fmt.Sprintf("%s is set, and %s has no client secret", secret, p.name), "unset it"))
+	case env[id] == "":
+		missing(id, secret)
+	case env[secret] == "" && !p.noSecret:
+		missing(secret, id)
+	}
+	given := arguments{}
+	for _, a := range p.args {
+		given[a.name] = env[prefix+a.env]
+		if given[a.name] == "" && !a.optional {
+			mistakes = append(mistakes, wrong("providers.FromEnv", fmt.Sprintf("%s is empty, and %s needs it", prefix+a.env, p.name), fmt.Sprintf("set it, as in %q", a.example)))
+		}
+	}
+	for _, suffix := range suffixes() {
+		if env[prefix+suffix] != "" && !slices.ContainsFunc(p.args, func(a argument) bool { return a.env == suffix }) {
+			mistakes = append(mistakes, wrong("providers.FromEnv", fmt.Sprintf("%s is set, and means nothing to %s", prefix+suffix, p.name), "unset it"))
+		}
+	}
+	return given, errors.Join(mistakes...)
+}
+
+// suffixes are those of all arguments.
+func suffixes() []string {
+	var list []string
+	for _, p := range catalogue {
+		for _, a := range p.args {
+			list = append(list, a.env)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

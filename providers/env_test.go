@@ -1,0 +1,152 @@
+package providers_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/providers"
+)
+
+// environ makes the environment of a test: these variables, and no other that
+// FromEnv could take for a provider.
+func environ(t *testing.T, variables map[string]string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasSuffix(name, "_CLIENT_ID") || strings.HasSuffix(name, "_CLIENT_SECRET") {
+			t.Setenv(name, "")
+		}
+	}
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	environ(t, map[string]string{
+		"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "gs",
+		"GITHUB_CLIENT_ID": "h", "GITHUB_CLIENT_SECRET": "hs",
+		"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "ws", "GOOGLE_WORKSPACE_DOMAIN": "kvarnbygd.example",
+		"OIDC_CLIENT_ID": "o", "OIDC_CLIENT_SECRET": "os", "OIDC_ISSUER": "https://login.oidc.example",
+		"HEAD_OFFICE_CLIENT_ID": "c", "HEAD_OFFICE_CLIENT_SECRET": "cs", "HEAD_OFFICE_ISSUER": "https://login.corp.example",
+		"STRIPE_CLIENT_ID": "not ours", "_CLIENT_ID": "nobody's", "CLIENT_SECRET": "nobody's",
+	})
+	list, err := providers.FromEnv("STRIPE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range list {
+		got = append(got, strings.Join([]string{p.Name, p.ClientID, p.ClientSecret, p.Issuer}, " "))
+		if err := mount(p); err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{
+		"github h hs ", "google g gs https://accounts.google.com", "google-workspace w ws https://accounts.google.com",
+		"head-office c cs https://login.corp.example", "oidc o os https://login.oidc.example",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestFromEnvOfNothing(t *testing.T) {
+	environ(t, map[string]string{"GOOGLE_CLIENT_ID": "", "GOOGLE_CLIENT_SECRET": "", "GOOGLE_DOMAIN": "kvarnbygd.example"})
+	if list, err := providers.FromEnv(); len(list) != 0 || err != nil {
+		t.Errorf("got %v, %v", list, err)
+	}
+}
+
+func TestMistakesInTheEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		says []string
+	}{
+		{"an id without its secret", map[string]string{"GITHUB_CLIENT_ID": "h"}, []string{"GITHUB_CLIENT_SECRET is empty, and GITHUB_CLIENT_ID is set"}},
+		{"a secret without its id", map[string]string{"GITHUB_CLIENT_SECRET": "hunter2hunter2"}, []string{"GITHUB_CLIENT_ID is empty, and GITHUB_CLIENT_SECRET is set"}},
+		{"a name that means nothing", map[string]string{"GOGLE_CLIENT_ID": "g", "GOGLE_CLIENT_SECRET": "hunter2hunter2"},
+			[]string{`GOGLE_CLIENT_ID is set, and "gogle" is no preset`, "GOGLE_ISSUER", `FromEnv("GOGLE")`, "github, google"}},
+		{"a secret of a name that means nothing", map[string]string{"GOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GOGLE_CLIENT_SECRET is set"}},
+		{"an argument that is missing", map[string]string{"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GOOGLE_WORKSPACE_DOMAIN is empty, and google-workspace needs it"}},
+		{"an argument that would do nothing", map[string]string{"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "hunter2hunter2", "GOOGLE_DOMAIN": "kvarnbygd.example"}, []string{"GOOGLE_DOMAIN is set, and means nothing to google"}},
+		{"half a company's own", map[string]string{"CORP_ISSUER": "https://login.corp.example", "CORP_CLIENT_ID": "c"}, []string{"CORP_CLIENT_SECRET is empty"}},
+		{"several at once", map[string]string{"GITHUB_CLIENT_ID": "h", "GOOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GITHUB_CLIENT_SECRET is empty", "GOOGLE_CLIENT_ID is empty"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			environ(t, tt.env)
+			list, err := providers.FromEnv()
+			if list != nil || !errors.Is(err, ginauth.InvalidOptions) {
+				t.Fatalf("got %v, %v", list, err)
+			}
+			for _, text := range tt.says {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("the error does not say %q: %v", text, err)
+				}
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error repeats a secret: %v", err)
+			}
+		})
+	}
+}
+
+// Every preset can be had by name and from the environment, and is the one that
+// its function makes.
+func TestEveryPresetByName(t *testing.T) {
+	for _, p := range providers.Catalogue() {
+		want := made(p)
+		prefix := strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_"))
+		env := map[string]string{prefix + "_CLIENT_ID": want.ClientID, prefix + "_CLIENT_SECRET": want.ClientSecret}
+		var args []string
+		for _, a := range p.Args {
+			value := a.Example
+			if testArguments[a.Name] != nil {
+				value = testArguments[a.Name]()
+			}
+			env[prefix+a.Env], args = value, append(args, value)
+		}
+		environ(t, env)
+		fromEnv, err := providers.FromEnv()
+		if err != nil || len(fromEnv) != 1 {
+			t.Errorf("%s: %v, %v", p.Name, fromEnv, err)
+			continue
+		}
+		byName, err := providers.ByName(p.Name, want.ClientID, want.ClientSecret, args...)
+		if err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+		for _, got := range []ginauth.Provider{fromEnv[0], byName} {
+			if got.Name != want.Name || got.Issuer != want.Issuer || got.TokenURL != want.TokenURL || got.Namespace != want.Namespace || got.ClientID != want.ClientID || got.Err != nil {
+				t.Errorf("%s: got %v, want %v", p.Name, got, want)
+			}
+		}
+		for name := range env {
+			t.Setenv(name, "")
+		}
+	}
+}
+
+func TestByNameSaysWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"gogle", nil, `no preset "gogle"; use one of`},
+		{"", nil, `no preset ""`},
+		{"Google", nil, `no preset "Google"`},
+		{"google", []string{"kvarnbygd.example"}, "takes 0 arguments"},
+		{"google-workspace", nil, "needs the argument domain"},
+		{"google-workspace", []string{""}, "needs the argument domain"},
+		{"google-workspace", []string{"a.example", "b"}, "takes 1 arguments"},
+	} {
+		_, err := providers.ByName(tt.name, "id", "hunter2hunter2", tt.args...)
+		if !errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s %q: got %v", tt.name, tt.args, err)
+		}
+	}
+}
