@@ -82,8 +82,8 @@ func (a *attempt) encode() []byte {
 	return wire.AppendString(b, a.linkingOf)
 }
 
-func decodeAttempt(plain []byte, handle string) (*attempt, bool) {
-	r := wire.NewReader(string(plain))
+func decodeAttempt(plain, handle string) (*attempt, bool) {
+	r := wire.NewReader(plain)
 	if r.Bytes(1) != string(rune(attemptVersion)) {
 		return nil, false
 	}

@@ -74,7 +74,7 @@ func (k *carrier) take(out, in http.Header, state string) (url.Values, bool) {
 		if err != nil {
 			continue
 		}
-		r := wire.NewReader(string(plain))
+		r := wire.NewReader(plain)
 		at, query := r.Time(), r.String()
 		form, err := url.ParseQuery(query)
 		age := k.now().Sub(at)

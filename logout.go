@@ -95,7 +95,7 @@ func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) (re
 			continue
 		}
 		k.jar.Expire(w.Header(), k.name)
-		rd := wire.NewReader(string(plain))
+		rd := wire.NewReader(plain)
 		sealed, at, path := rd.String(), rd.Time(), rd.String()
 		if rd.OK() && k.now().Sub(at) <= logoutLife && subtle.ConstantTimeCompare([]byte(sealed), []byte(state)) == 1 {
 			return path, true

@@ -112,7 +112,7 @@ func (h *cookieHome) each(w http.ResponseWriter, r *http.Request, do func(record
 	})
 	accept := func(text string) {
 		if plain, old, err := h.box.Open(text, h.name); err == nil && len(plain) >= 1+sessionIDSize {
-			do(string(plain), old)
+			do(plain, old)
 		}
 	}
 	for _, value := range first[:n] {

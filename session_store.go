@@ -56,7 +56,7 @@ func (h *storeHome) bindings(r *http.Request) (list []binding) {
 		text, sealed, _ := strings.Cut(value, ".")
 		id, old, err := h.box.Open(sealed, h.bindingName()+" "+text)
 		if err == nil && len(id) == sessionIDSize {
-			list = append(list, binding{text, string(id), old})
+			list = append(list, binding{text, id, old})
 		}
 	}
 	return list
@@ -119,10 +119,10 @@ func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored)
 		text, _ := s.Values[recordKey].(string)
 		for _, b := range bindings {
 			plain, old, err := h.box.Open(text, h.bound(b.text))
-			if err != nil || len(plain) < 1+sessionIDSize || string(plain[1:1+sessionIDSize]) != b.id {
+			if err != nil || len(plain) < 1+sessionIDSize || plain[1:1+sessionIDSize] != b.id {
 				continue
 			}
-			if err := do(stored{one, s, b.text, string(plain), old || b.old}); err != nil {
+			if err := do(stored{one, s, b.text, plain, old || b.old}); err != nil {
 				return err
 			}
 		}

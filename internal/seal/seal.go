@@ -12,7 +12,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"strings"
+	"slices"
+	"sync"
 )
 
 // What is wrong with a text that does not open.
@@ -32,8 +33,9 @@ const (
 	headSize  = idSize + nonceSize
 )
 
-// encoding refuses every second spelling of the same bytes.
-var encoding = base64.RawURLEncoding.Strict()
+// encoding is how texts are written. They are read by decode, which refuses
+// every second spelling of the same bytes.
+var encoding = base64.RawURLEncoding
 
 // Box seals and opens texts of one purpose. It is safe for concurrent use.
 type Box struct{ keys []key }
@@ -88,29 +90,33 @@ func (b *Box) Seal(plain []byte, name string) string {
 	return encoding.EncodeToString(buf)
 }
 
+// scratch holds what Open works in, so that what it returns is all it allocates.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
 // Open returns what Seal was given for that name. Old says that it was sealed
 // under a secret that is not the first one, and should be sealed again.
-func (b *Box) Open(text, name string) (plain []byte, old bool, err error) {
-	if strings.ContainsAny(text, "\r\n") { // encoding/base64 skips them
-		return nil, false, ErrForged
+func (b *Box) Open(text, name string) (plain string, old bool, err error) {
+	size := encoding.DecodedLen(len(text))
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	*buf = slices.Grow((*buf)[:0], size+len(name))
+	sealed := (*buf)[:size]
+	if !decode(sealed, text) || size < headSize+tagSize {
+		return "", false, ErrForged
 	}
-	buf := make([]byte, encoding.DecodedLen(len(text)))
-	n, err := encoding.Decode(buf, []byte(text))
-	if err != nil || n < headSize+tagSize {
-		return nil, false, ErrForged
-	}
-	buf = buf[:n]
-	for i, k := range b.keys {
-		if [idSize]byte(buf) != k.id {
+	data := append(sealed[size:], name...)
+	for i := range b.keys {
+		k := &b.keys[i]
+		if [idSize]byte(sealed) != k.id {
 			continue
 		}
-		plain, err = k.aead.Open(buf[headSize:headSize], buf[idSize:headSize], buf[headSize:], []byte(name))
+		raw, err := k.aead.Open(sealed[headSize:headSize], sealed[idSize:headSize], sealed[headSize:], data)
 		if err != nil {
-			return nil, false, ErrForged
+			return "", false, ErrForged
 		}
-		return plain, i > 0, nil
+		return string(raw), i > 0, nil
 	}
-	return nil, false, ErrKey
+	return "", false, ErrKey
 }
 
 // Size returns how long the sealed text of n bytes is.

@@ -56,7 +56,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a line break inside", text[:40] + "\n" + text[40:], "name", b, seal.ErrForged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if plain, _, err := tt.box.Open(tt.text, tt.sealedName); !errors.Is(err, tt.want) || plain != nil {
+			if plain, _, err := tt.box.Open(tt.text, tt.sealedName); !errors.Is(err, tt.want) || plain != "" {
 				t.Errorf("Open = %q, %v; want %v", plain, err, tt.want)
 			}
 		})

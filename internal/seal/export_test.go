@@ -1,0 +1,4 @@
+package seal
+
+// Decode is lent to the tests.
+var Decode = decode
