@@ -39,8 +39,10 @@ func (a *Auth) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Auth%q", a.order) }
 func newAuth(cfg *config) (*Auth, error) {
 	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
+	from := map[string]*issuers{}
 	for _, p := range cfg.Providers {
-		a.clients[p.Name] = newClient(p, cfg, h)
+		cl := newClient(p, cfg, h)
+		a.clients[p.Name], from[p.Name] = cl, cl.issuers()
 		a.order = append(a.order, p.Name)
 	}
 	boxes := map[string]*seal.Box{}
@@ -58,7 +60,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
 	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
-	a.sessions = &sessions{cfg: cfg, clients: a.clients, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
+	a.sessions = &sessions{cfg: cfg, issuers: from, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
 	if cfg.Sessions != nil {
 		a.sessions.home = &storeHome{store: cfg.Sessions, box: boxes["stored session"], jar: jar, name: name}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/seal"
+	"github.com/ginauth/ginauth/internal/wire"
 )
 
 // Whatever is done to a cookie, its bearer is nobody: no error, no panic.
@@ -203,6 +204,7 @@ func faultUnknownRecords(t *testing.T) {
 	s, _ := sessionSite(t, nil)
 	box := sessionBox(t, s)
 	name, good := recordOf(t, box, s.mint(&ginauth.User{Subject: "ada", Data: map[string]string{"k": "v"}}))
+	text := func(s string) string { return string(wire.AppendString(nil, s)) }
 	var asGob bytes.Buffer
 	if err := gob.NewEncoder(&asGob).Encode(map[string]string{"sub": "ada"}); err != nil {
 		t.Fatal(err)
@@ -210,11 +212,16 @@ func faultUnknownRecords(t *testing.T) {
 	if who := s.stolen(name + "=1" + box.Seal([]byte(good), name)); who != "ada" {
 		t.Fatalf("the record, sealed again, is %q", who)
 	}
+	at := strings.Index(good, "demo") + len("demo") // where the issuer's print is
+	other := string(good[0]) + good[1:17] + string(good[17]&^2) + good[18:at]
+	if who := s.stolen(name + "=1" + box.Seal([]byte(other+text(s.idp.Issuer)+good[at+8:]), name)); who != "ada" {
+		t.Fatalf("the record with its issuer in full is %q", who)
+	}
 	records := map[string]string{
-		"nothing": "", "version 0": "\x00" + good[1:], "version 2": "\x02" + good[1:], "version 255": "\xff" + good[1:], "version alone": "\x01",
+		"nothing": "", "version 0": "\x00" + good[1:], "version 1": "\x01" + good[1:], "version 3": "\x03" + good[1:], "version 255": "\xff" + good[1:], "version alone": good[:1],
 		"JSON": `{"sub":"ada","provider":"demo"}`, "JSON in ours": good[:17] + `{"sub":"ada"}`, "gob": asGob.String(), "more behind it": good + "\x00",
-		"another provider": strings.Replace(good, "demo", "gone", 1), "another issuer": strings.Replace(good, "http://127.0.0.1", "http://127.0.0.2", 1),
-		"an endless number": good[:17] + strings.Repeat("\xff", 40), "zeroes": "\x01" + strings.Repeat("\x00", 200), "a lone name in the data": good[:len(good)-5] + "\x01\x01k",
+		"another provider": strings.Replace(good, "demo", "gone", 1), "another issuer": good[:at] + "another " + good[at+8:], "another issuer in full": other + text("https://id.example.com") + good[at+8:],
+		"an endless number": good[:17] + strings.Repeat("\xff", 40), "zeroes": good[:1] + strings.Repeat("\x00", 200), "a lone name in the data": good[:len(good)-5] + "\x01\x01k",
 	}
 	for i := 1; i < len(good); i += 3 {
 		records[fmt.Sprint("cut to ", i)] = good[:i]

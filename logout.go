@@ -218,7 +218,7 @@ func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (
 	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
 		return nil, nil
 	}
-	s, _, err := a.sessions.find(w, r)
+	s, err := a.sessions.find(w, r)
 	if err != nil || s == nil {
 		return nil, err
 	}

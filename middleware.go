@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -39,33 +38,6 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// visit is a signed-in request: its session and its context in one. It never
-// changes: Update makes a new one.
-type visit struct {
-	context.Context
-	auth    *Auth
-	session session
-	user    User        // what handlers get: theirs to change
-	begun   bool        // in this very request
-	ended   atomic.Bool // signed out
-}
-
-type visitKey struct{}
-
-// Value implements context.Context.
-func (v *visit) Value(key any) any {
-	switch key.(type) {
-	case userKey:
-		if v.ended.Load() {
-			return (*User)(nil)
-		}
-		return &v.user
-	case visitKey:
-		return v
-	}
-	return v.Context.Value(key)
-}
-
 // RequireAuth returns the guard: middleware that lets signed-in users pass
 // whom all checks admit, and puts the User where CurrentUser finds it. Who is
 // not signed in is sent to the login if the request opens a page, and told so
@@ -78,7 +50,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mounted()
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
-		if a.own[route{c.Request.Method, c.FullPath()}] == c.HandlerName() {
+		if own, ours := a.own[route{c.Request.Method, c.FullPath()}]; ours && own == c.HandlerName() {
 			c.Next() // a guard around everything must not shut the way in
 			return
 		}
@@ -90,7 +62,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOrigin("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = admits(checks, v.session.user.clone()) // not what a handler may have changed
+			err = admits(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, err)
@@ -133,33 +105,62 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 		return v, nil
 	}
 	h := c.Writer.Header()
-	if !slices.Contains(h["Vary"], "Cookie") { // of anonymous answers too: they are not for those who are signed in
-		h.Add("Vary", "Cookie")
-	}
 	cookies := len(h["Set-Cookie"])
-	s, renew, err := a.sessions.load(c.Writer, r)
+	record, old, err := a.sessions.home.load(c.Writer, r)
 	if len(h["Set-Cookie"]) != cookies {
 		private(c)
 	}
-	if err != nil || s == nil {
+	v, s := a.read(record)
+	if v == nil {
+		vary(h, new([1]string)) // of anonymous answers too: they are not for those who are signed in
 		return nil, err
 	}
-	if renew { // before the handler writes anything
+	vary(h, &v.vary)
+	now := a.cfg.Now()
+	if a.sessions.over(&s, now) {
+		return nil, nil
+	}
+	if revoked, err := a.sessions.revoked(r.Context(), &s); revoked || err != nil {
+		return nil, err
+	}
+	if old || a.sessions.stale(&s, now) { // before the handler writes anything
 		private(c)
-		if err := a.sessions.renew(c.Writer, r, s); err != nil {
+		if err := a.sessions.renew(c.Writer, r, &s); err != nil {
 			return nil, err
 		}
+		v, _ = a.read(string(a.sessions.encode(&s)))
 	}
-	return a.enter(c, s), nil
+	a.enter(c, v)
+	return v, nil
 }
 
-// enter puts the user of a session into Gin's context and the request's.
-func (a *Auth) enter(c *gin.Context, s *session) *visit {
-	c.Header("Cache-Control", "private, no-store")
-	v := &visit{Context: c.Request.Context(), auth: a, session: *s, user: *s.user.clone()}
+// enter puts the user of a visit into Gin's context and the request's.
+func (a *Auth) enter(c *gin.Context, v *visit) {
+	v.cache[0] = "private, no-store"
+	c.Writer.Header()["Cache-Control"] = v.cache[:]
+	v.Context = c.Request.Context()
+	v.request = *c.Request.WithContext(v)
+	c.Request = &v.request
 	c.Set(UserKey, &v.user)
-	c.Request = c.Request.WithContext(v)
-	return v
+}
+
+// become is enter for a session that began, or changed, in this very request.
+func (a *Auth) become(c *gin.Context, s *session, begun bool) {
+	v, _ := a.read(string(a.sessions.encode(s)))
+	v.begun = begun
+	a.enter(c, v)
+}
+
+// vary says that an answer depends on cookies. Room is for the line that says
+// so.
+func vary(h http.Header, room *[1]string) {
+	switch lines := h["Vary"]; {
+	case len(lines) == 0:
+		room[0] = "Cookie"
+		h["Vary"] = room[:]
+	case !slices.Contains(lines, "Cookie"):
+		h["Vary"] = append(lines, "Cookie")
+	}
 }
 
 // forget makes the request anonymous from here on.
@@ -234,16 +235,16 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	if c.Writer.Written() {
 		return &Error{Code: SessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
-	s := v.session
-	s.user = *v.session.user.clone()
+	s := v.session()
+	verified := *s.user
 	s.user.writable()
-	change(&s.user)
-	s.user.sameAs(&v.session.user)
+	change(s.user)
+	s.user.sameAs(&verified)
 	private(c)
-	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
+	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.enter(c, &s).begun = v.begun
+	a.become(c, s, v.begun)
 	return nil
 }
 
@@ -265,7 +266,7 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 	v := a.visited(c)
 	s, err := a.signOut(c.Writer, c.Request)
 	if v != nil && v.begun { // by SignIn: the request's cookies know nothing of it
-		s, err = &v.session, errors.Join(err, a.undo(c))
+		s, err = v.session(), errors.Join(err, a.undo(c))
 	}
 	a.forget(c)
 	if err != nil || s == nil {
@@ -279,7 +280,7 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 func (a *Auth) left(c *gin.Context, s *session) {
 	a.note(c, "signed out", s)
 	if a.cfg.Hooks.OnLogout != nil {
-		a.cfg.Hooks.OnLogout(c, &s.user)
+		a.cfg.Hooks.OnLogout(c, s.user)
 	}
 }
 
@@ -299,7 +300,7 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 	if v == nil {
 		return info, false
 	}
-	s := &v.session
+	s := v.session()
 	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
 	if expires.After(end) {
 		expires = end
@@ -335,13 +336,13 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: *u})
+	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: u})
 	if err != nil {
 		return err
 	}
 	private(c)
 	a.note(c, "signed in by the application", s)
-	a.enter(c, s).begun = true
+	a.become(c, s, true)
 	return nil
 }
 
@@ -352,5 +353,5 @@ func (a *Auth) undo(c *gin.Context) error {
 		return nil
 	}
 	a.forget(c)
-	return a.sessions.end(c.Writer, c.Request, &v.session)
+	return a.sessions.end(c.Writer, c.Request, v.session())
 }

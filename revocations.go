@@ -45,13 +45,20 @@ type Revocations interface {
 // revocationKey hashes the parts of a key; their lengths keep them apart.
 func revocationKey(kind byte, parts ...string) RevocationKey {
 	var buf [256]byte
-	b := append(buf[:0], kind)
+	b := buf[:0]
 	for _, part := range parts {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
 	}
 	sum := sha256.Sum256(b)
-	return RevocationKey(sum[:16])
+	return RevocationKey(sum[:16]).of(kind)
+}
+
+// of returns the key of another kind with the same parts, which needs no second
+// hash.
+func (k RevocationKey) of(kind byte) RevocationKey {
+	k[15] ^= kind
+	return k
 }
 
 // memoryLimit bounds each of the two tables of memoryRevocations.

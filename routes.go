@@ -284,7 +284,7 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 		{Label: "Stay signed in", URL: a.cfg.url(a.cfg.AfterLogin)},
 	}}
 	// The form's redirect may go on to the provider, which CSP must admit.
-	s, _, err := a.sessions.find(c.Writer, c.Request)
+	s, err := a.sessions.find(c.Writer, c.Request)
 	if err == nil && s != nil {
 		p.FormOrigin = originAt(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
 	}

@@ -4,130 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/ginauth/ginauth/internal/strictjson"
-	"github.com/ginauth/ginauth/internal/wire"
 )
-
-const (
-	sessionVersion = 1
-	sessionIDSize  = 16
-)
-
-// session is what is remembered of a signed-in user between requests.
-type session struct {
-	id      string    // 16 random bytes, new at every sign-in
-	user    User      // and the claims that are kept
-	created time.Time // Lifetime counts from here
-	seen    time.Time // IdleTimeout counts from here
-	issued  time.Time // iat of the ID token, by the provider's clock; else created
-	until   time.Time // when the provider wants it to be over; zero if it does not say
-	sid     string    // the provider's id of its own session, or ""
-	hint    string    // the ID token, if the provider wants it back at logout
-}
-
-// encode writes the record: versioned, since cookies outlive programs.
-func (s *session) encode() []byte {
-	u := &s.user
-	b := append(make([]byte, 0, 512), sessionVersion)
-	b = append(b, s.id...)
-	b = wire.AppendMicros(b, s.created) // a sign-in may follow a sign-out within the second
-	b = wire.AppendTime(b, s.seen)
-	b = wire.AppendTime(b, s.issued)
-	b = wire.AppendTime(b, s.until)
-	b = wire.AppendTime(b, u.AuthTime)
-	verified := uint64(0)
-	if u.EmailVerified {
-		verified = 1
-	}
-	b = wire.AppendUint(b, verified)
-	for _, text := range []string{s.sid, s.hint, u.Provider, u.Issuer, u.Subject, u.Name, u.Username, u.Email, u.Picture, u.Locale, u.claims} {
-		b = wire.AppendString(b, text)
-	}
-	b = wire.AppendStrings(b, u.kept)
-	b = wire.AppendStrings(b, u.Groups)
-	data := make([]string, 0, 2*len(u.Data))
-	for _, name := range sortedKeys(u.Data) {
-		data = append(data, name, u.Data[name])
-	}
-	return wire.AppendStrings(b, data)
-}
-
-// decode reads a record, and is false for one that this version did not write.
-func (s *session) decode(record string) bool {
-	r := wire.NewReader(record)
-	if r.Bytes(1) != string(rune(sessionVersion)) {
-		return false
-	}
-	u := &s.user
-	s.id = r.Bytes(sessionIDSize)
-	s.created = r.Micros()
-	for _, at := range [...]*time.Time{&s.seen, &s.issued, &s.until, &u.AuthTime} {
-		*at = r.Time()
-	}
-	u.EmailVerified = r.Uint() == 1
-	for _, text := range [...]*string{&s.sid, &s.hint, &u.Provider, &u.Issuer, &u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture, &u.Locale, &u.claims} {
-		*text = r.String()
-	}
-	u.kept = r.Strings()
-	if u.kept == nil {
-		u.kept = []string{} // nil would mean all
-	}
-	u.Groups = r.Strings()
-	data := r.Strings()
-	if len(data)%2 != 0 {
-		return false
-	}
-	for i := 0; i < len(data); i += 2 {
-		if u.Data == nil {
-			u.Data = make(map[string]string, len(data)/2)
-		}
-		u.Data[data[i]] = data[i+1]
-	}
-	return r.OK()
-}
-
-// keys are what a session is revoked by: see Revocations.Watermarks.
-func (s *session) keys() [4]RevocationKey {
-	u := &s.user
-	return [4]RevocationKey{
-		revocationKey(oneSession, s.id), revocationKey(allOfUser, u.Issuer, u.Subject),
-		s.providerKey(), revocationKey(providerUser, u.Issuer, u.Subject),
-	}
-}
-
-// providerKey is what the provider ends this one session by: its sid. Without
-// one it is the person, for tokens that name both.
-func (s *session) providerKey() RevocationKey {
-	if s.sid == "" {
-		return revocationKey(providerNoSession, s.user.Issuer, s.user.Subject)
-	}
-	return revocationKey(providerSession, s.user.Issuer, s.sid)
-}
-
-// The kinds of RevocationKey.
-const (
-	oneSession        = 'l'
-	allOfUser         = 'e'
-	providerSession   = 's'
-	providerNoSession = 'n' // a person's sessions whose ID token had no sid
-	providerUser      = 'u'
-	spentState        = 'a'
-)
-
-// revoked compares a session with the watermarks of its keys. Its own kills it
-// whatever the time. The application's are compared by our clock, and the
-// provider's with the ID token's iat, which has the provider's: so clocks that
-// differ neither save an old session nor end a new one. A tie is dead.
-func (s *session) revoked(marks [4]time.Time) bool {
-	before := func(at, mark time.Time) bool { return !mark.IsZero() && !at.After(mark) }
-	return !marks[0].IsZero() || before(s.created, marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
-}
 
 // home is where the records of sessions are kept: a sealed cookie, or a
 // gin-contrib/sessions store.
@@ -151,7 +30,7 @@ type home interface {
 // sessions makes, keeps and ends sessions.
 type sessions struct {
 	cfg     *config
-	clients map[string]*client
+	issuers map[string]*issuers // by Provider.Name
 	home    home
 }
 
@@ -177,53 +56,27 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
-	if err := k.alive(r.Context(), s); err != nil {
+	if err := k.fresh(r.Context(), s); err != nil {
 		return nil, err
 	}
-	return s, k.saved(s, k.home.create(w, r, s.encode(), k.left(s)))
+	return s, k.saved(s, k.home.create(w, r, k.encode(s), k.left(s)))
 }
 
-// alive refuses a session that would be dead from the start: the provider has
+// fresh refuses a session that would be dead from the start: the provider has
 // signed the person out since it issued this ID token, or in the same second.
-func (k *sessions) alive(ctx context.Context, s *session) error {
-	marks, err := k.cfg.watermarks(ctx, s)
-	if err != nil {
+func (k *sessions) fresh(ctx context.Context, s *session) error {
+	revoked, err := k.revoked(ctx, s)
+	if err != nil || !revoked {
 		return err
 	}
-	if s.revoked(marks) {
-		return &Error{Code: IDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
-			Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
-	}
-	return nil
+	return &Error{Code: IDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
-// keep reduces the claims to those that stay.
-func (s *session) keep(names []string) error {
-	s.user.kept = append([]string{}, names...)
-	if len(names) == 0 {
-		s.user.claims = ""
-		return nil
-	}
-	if slices.Contains(names, "*") {
-		return nil
-	}
-	var all, some map[string]any
-	all, err := strictjson.Object([]byte(s.user.claims))
-	if s.user.claims == "" {
-		return nil
-	}
-	if err != nil {
-		return &Error{Code: SessionError, Op: "keep claims", Err: err}
-	}
-	for _, name := range names {
-		if v, there := all[name]; there {
-			if some == nil {
-				some = map[string]any{}
-			}
-			some[name] = v
-		}
-	}
-	return s.user.setClaims(some)
+// revoked asks Options.Revocations.
+func (k *sessions) revoked(ctx context.Context, s *session) (bool, error) {
+	marks, err := k.cfg.watermarks(ctx, s)
+	return err == nil && s.revoked(marks), err
 }
 
 // saved says what went wrong with saving a session; of one that is too large,
@@ -251,95 +104,53 @@ func (k *sessions) left(s *session) time.Duration {
 
 // over says whether a session has ended by itself, or cannot have begun yet.
 func (k *sessions) over(s *session, now time.Time) bool {
-	return now.Sub(s.seen) > k.cfg.IdleTimeout || now.Sub(s.created) > k.cfg.Lifetime || !s.until.IsZero() && now.After(s.until) ||
-		s.seen.Sub(now) > leeway || s.created.Sub(now) > leeway
-}
-
-// largest names what takes the most room in a session, for the one who has to
-// make it smaller.
-func (s *session) largest() string {
-	type field struct {
-		name string
-		size int
-	}
-	u := &s.user
-	fields := []field{
-		{"name", len(u.Name)}, {"email", len(u.Email)}, {"picture", len(u.Picture)}, {"sub", len(u.Subject)},
-		{"groups", len(strings.Join(u.Groups, "."))}, {"preferred_username", len(u.Username)}, {"ID token for logout", len(s.hint)},
-	}
-	for name, value := range u.Data {
-		fields = append(fields, field{"data " + name, len(value)})
-	}
-	claims, _ := strictjson.Object([]byte(u.claims))
-	for name, value := range claims {
-		fields = append(fields, field{"claim " + name, len(fmt.Sprint(value))})
-	}
-	slices.SortFunc(fields, func(a, b field) int { return b.size - a.size })
-	text := ": the largest are"
-	for i, f := range fields[:3] {
-		if i == 0 || f.size >= 100 {
-			text += fmt.Sprintf(" %.40s (%.1f KB)", f.name, float64(f.size)/1000)
-		}
-	}
-	return text
+	idle, age := now.Sub(s.seen), now.Sub(s.created)
+	return idle > k.cfg.IdleTimeout || age > k.cfg.Lifetime || !s.until.IsZero() && now.After(s.until) || idle < -leeway || age < -leeway
 }
 
 // find reads the session of a request, alive by its own account: sealed by us,
 // not over, of a provider that is still configured. No session is nil, and not
-// an error: what does not open may be somebody else's. Renew says that it
-// should be written again.
-func (k *sessions) find(w http.ResponseWriter, r *http.Request) (s *session, renew bool, err error) {
-	record, old, err := k.home.load(w, r)
+// an error: what does not open may be somebody else's.
+func (k *sessions) find(w http.ResponseWriter, r *http.Request) (*session, error) {
+	record, _, err := k.home.load(w, r)
 	if err != nil || record == "" {
-		return nil, false, err
+		return nil, err
 	}
-	s = new(session)
-	if !s.decode(record) || !k.known(&s.user) {
-		return nil, false, nil
+	s := &session{user: new(User)}
+	if !k.decode(record, s) || k.over(s, k.cfg.Now()) {
+		return nil, nil
 	}
-	now := k.cfg.Now()
-	if k.over(s, now) {
-		return nil, false, nil
-	}
-	return s, old || now.Sub(s.seen) >= k.cfg.IdleTimeout/10, nil
-}
-
-// known says whether the provider that vouched for a user is still one of ours,
-// and still the same.
-func (k *sessions) known(u *User) bool {
-	c := k.clients[u.Provider]
-	if c == nil {
-		return false
-	}
-	return c.provider.TokenIssuer != nil || u.Issuer == c.namespace(nil)
+	return s, nil
 }
 
 // load is find, and asks whether the session was revoked. If that cannot be
 // known, nobody gets in.
-func (k *sessions) load(w http.ResponseWriter, r *http.Request) (*session, bool, error) {
-	s, renew, err := k.find(w, r)
+func (k *sessions) load(w http.ResponseWriter, r *http.Request) (*session, error) {
+	s, err := k.find(w, r)
 	if s == nil || err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	marks, err := k.cfg.watermarks(r.Context(), s)
-	if err != nil {
-		return nil, false, err
+	if revoked, err := k.revoked(r.Context(), s); revoked || err != nil {
+		return nil, err
 	}
-	if s.revoked(marks) {
-		return nil, false, nil
-	}
-	return s, renew, nil
+	return s, nil
 }
 
-func storeUnavailable(op string, err error) *Error {
-	return &Error{Code: StoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
-		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
+// known says whether the provider that vouched for a user is one of ours.
+func (k *sessions) known(u *User) bool {
+	from := k.issuers[u.Provider]
+	return from != nil && from.admit(u.Issuer)
+}
+
+// stale says whether it is time to write down that a session is in use.
+func (k *sessions) stale(s *session, now time.Time) bool {
+	return now.Sub(s.seen) >= k.cfg.IdleTimeout/10
 }
 
 // renew writes a session again with the time of this request.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
 	s.seen = k.cfg.Now()
-	return k.saved(s, k.home.update(w, r, s.encode(), k.left(s)))
+	return k.saved(s, k.home.update(w, r, k.encode(s), k.left(s)))
 }
 
 // end ends a session for good: every copy of it first, then the record.
@@ -357,7 +168,7 @@ func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, erro
 		return nil, nil
 	}
 	err := k.revoke(r.Context(), ids...)
-	s, _, failed := k.find(w, r)
+	s, failed := k.find(w, r)
 	if failed == nil {
 		failed = k.home.clear(w, r)
 	} else {
@@ -369,30 +180,9 @@ func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, erro
 func (k *sessions) revoke(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		// Not on the request's context: who hangs up is signed out all the same.
-		if err := k.cfg.revoke(context.WithoutCancel(ctx), revocationKey(oneSession, id), k.cfg.Now()); err != nil {
+		if err := k.cfg.revoke(context.WithoutCancel(ctx), sessionKey(id), k.cfg.Now()); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// watermarks reads those of a session. A store that panics is one that fails.
-func (c *config) watermarks(ctx context.Context, s *session) (marks [4]time.Time, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeUnavailable("read revocations", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	if marks, err = c.Revocations.Watermarks(ctx, s.keys()); err != nil {
-		return marks, storeUnavailable("read revocations", err)
-	}
-	return marks, nil
-}
-
-// revoke raises a watermark for as long as a session that it covers can live.
-func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) error {
-	if err := c.Revocations.Revoke(ctx, key, at, c.Lifetime+2*leeway); err != nil {
-		return storeUnavailable("write revocation", err)
 	}
 	return nil
 }

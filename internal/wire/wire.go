@@ -6,7 +6,9 @@ package wire
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -27,6 +29,15 @@ func AppendStrings(b []byte, list []string) []byte {
 	return b
 }
 
+// AppendMap appends the pairs of a map, sorted by name.
+func AppendMap(b []byte, m map[string]string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(m)))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		b = AppendString(AppendString(b, name), m[name])
+	}
+	return b
+}
+
 // AppendTime appends a time, to the second; the zero time stays zero.
 func AppendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
@@ -41,6 +52,16 @@ func AppendMicros(b []byte, t time.Time) []byte {
 		return append(b, 0)
 	}
 	return binary.AppendUvarint(b, uint64(max(t.UnixMicro(), 1)))
+}
+
+// AppendSince appends a time by its distance from another one, in whole
+// seconds; the zero time stays zero.
+func AppendSince(b []byte, t, base time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	d := t.Unix() - base.Unix()
+	return binary.AppendUvarint(b, uint64(d<<1^d>>63)+1) // zigzag: small either way
 }
 
 // Reader reads a record in the order it was written. After the first thing
@@ -97,8 +118,9 @@ func (r *Reader) String() string {
 	return r.Bytes(int(n))
 }
 
-// Strings reads a list of texts; an empty list is nil.
-func (r *Reader) Strings() []string {
+// Strings reads a list of texts, into room if it has enough; an empty list is
+// nil.
+func (r *Reader) Strings(room []string) []string {
 	n := r.Uint()
 	if n == 0 || n > uint64(len(r.rest)) { // each text takes a byte at least
 		if n > 0 {
@@ -106,11 +128,31 @@ func (r *Reader) Strings() []string {
 		}
 		return nil
 	}
-	list := make([]string, n)
+	if uint64(len(room)) < n {
+		room = make([]string, n)
+	}
+	list := room[:n:n]
 	for i := range list {
 		list[i] = r.String()
 	}
 	return list
+}
+
+// Map reads the pairs of a map; an empty one is nil.
+func (r *Reader) Map() map[string]string {
+	n := r.Uint()
+	if n == 0 || n > uint64(len(r.rest)) {
+		if n > 0 {
+			r.fail()
+		}
+		return nil
+	}
+	m := make(map[string]string, n)
+	for range n {
+		name := r.String()
+		m[name] = r.String()
+	}
+	return m
 }
 
 // Time reads a time.
@@ -135,6 +177,19 @@ func (r *Reader) Micros() time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(v))
+}
+
+// Since reads a time that AppendSince wrote with the same base.
+func (r *Reader) Since(base time.Time) time.Time {
+	v := r.Uint()
+	if v == 0 || v > math.MaxInt32*64 {
+		if v > 0 {
+			r.fail()
+		}
+		return time.Time{}
+	}
+	v--
+	return time.Unix(base.Unix()+(int64(v>>1)^-int64(v&1)), 0)
 }
 
 // OK says whether everything fitted and nothing is left.

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -8,6 +9,25 @@ import (
 
 	"github.com/ginauth/ginauth/internal/wire"
 )
+
+var distances = []time.Duration{0, time.Second, -time.Second, 7 * 24 * time.Hour, -400 * 24 * time.Hour, 1500 * time.Millisecond}
+
+// Room is used if the list fits, and is no part of the list's own otherwise.
+func TestStringsInARoom(t *testing.T) {
+	var room [2]string
+	for _, tt := range []struct {
+		list []string
+		in   bool
+	}{{[]string{"a"}, true}, {[]string{"a", "b"}, true}, {[]string{"a", "b", "c"}, false}} {
+		got := wire.NewReader(string(wire.AppendStrings(nil, tt.list))).Strings(room[:])
+		if !slices.Equal(got, tt.list) || (&got[0] == &room[0]) != tt.in || cap(got) != len(got) {
+			t.Errorf("%q: %q, capacity %d", tt.list, got, cap(got))
+		}
+	}
+	if got := wire.NewReader("\x00").Strings(room[:]); got != nil {
+		t.Errorf("an empty list is %q", got)
+	}
+}
 
 func TestRoundTrip(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
@@ -21,6 +41,12 @@ func TestRoundTrip(t *testing.T) {
 	b = wire.AppendTime(b, time.Time{})
 	b = wire.AppendMicros(b, at.Add(123456*time.Microsecond+789))
 	b = wire.AppendMicros(b, time.Time{})
+	for _, d := range distances {
+		b = wire.AppendSince(b, at.Add(d), at.Add(999*time.Millisecond))
+	}
+	b = wire.AppendSince(b, time.Time{}, at)
+	b = wire.AppendMap(b, map[string]string{"b": "2", "a": "", "": "0"})
+	b = wire.AppendMap(b, nil)
 	b = append(b, "raw"...)
 
 	r := wire.NewReader(string(b))
@@ -36,10 +62,10 @@ func TestRoundTrip(t *testing.T) {
 	if s := r.String(); s != "" {
 		t.Errorf("String = %q", s)
 	}
-	if l := r.Strings(); !slices.Equal(l, []string{"a", "", "c"}) {
+	if l := r.Strings(nil); !slices.Equal(l, []string{"a", "", "c"}) {
 		t.Errorf("Strings = %q", l)
 	}
-	if l := r.Strings(); l != nil {
+	if l := r.Strings(nil); l != nil {
 		t.Errorf("Strings = %q, want nil", l)
 	}
 	if v := r.Time(); !v.Equal(at) {
@@ -54,6 +80,20 @@ func TestRoundTrip(t *testing.T) {
 	if v := r.Micros(); !v.IsZero() {
 		t.Errorf("Micros = %v, want zero", v)
 	}
+	for _, d := range distances {
+		if v := r.Since(at); !v.Equal(at.Add(d.Truncate(time.Second))) {
+			t.Errorf("Since = %v, want %v", v, d)
+		}
+	}
+	if v := r.Since(at); !v.IsZero() {
+		t.Errorf("Since = %v, want zero", v)
+	}
+	if m := r.Map(); !maps.Equal(m, map[string]string{"b": "2", "a": "", "": "0"}) {
+		t.Errorf("Map = %q", m)
+	}
+	if m := r.Map(); m != nil {
+		t.Errorf("Map = %q, want nil", m)
+	}
 	if s := r.Bytes(3); s != "raw" || !r.OK() {
 		t.Errorf("Bytes = %q, OK = %v", s, r.OK())
 	}
@@ -61,11 +101,13 @@ func TestRoundTrip(t *testing.T) {
 
 func TestEveryCutRecordIsRefused(t *testing.T) {
 	b := wire.AppendStrings(wire.AppendString(wire.AppendUint(nil, 300), "hello"), []string{"a", "b"})
+	b = wire.AppendMap(b, map[string]string{"k": "v"})
 	read := func(s string) bool {
 		r := wire.NewReader(s)
 		r.Uint()
 		_ = r.String()
-		r.Strings()
+		r.Strings(nil)
+		r.Map()
 		return r.OK()
 	}
 	if !read(string(b)) {
@@ -90,9 +132,11 @@ func TestHostileLengthsAllocateNothing(t *testing.T) {
 	} {
 		if n := testing.AllocsPerRun(10, func() {
 			r := wire.NewReader(record)
-			r.Strings()
+			r.Strings(nil)
 			_ = r.String()
 			r.Time()
+			wire.NewReader(record).Map()
+			wire.NewReader(record).Since(time.Time{})
 			wire.NewReader(record).Micros()
 			r.Bytes(9)
 			if r.OK() {
@@ -105,16 +149,19 @@ func TestHostileLengthsAllocateNothing(t *testing.T) {
 }
 
 func FuzzReader(f *testing.F) {
-	f.Add(string(wire.AppendTime(wire.AppendStrings(wire.AppendString(nil, "a"), []string{"b"}), time.Unix(1, 0))))
+	base := time.Unix(1_800_000_000, 0)
+	b := wire.AppendTime(wire.AppendStrings(wire.AppendString(nil, "a"), []string{"b"}), time.Unix(1, 0))
+	f.Add(string(wire.AppendMap(wire.AppendSince(b, base, base), map[string]string{"k": "v"})))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, record string) {
 		r := wire.NewReader(record)
-		s, l, at := r.String(), r.Strings(), r.Time()
+		s, l, at, since, m := r.String(), r.Strings(nil), r.Time(), r.Since(base), r.Map()
 		if !r.OK() {
 			return
 		}
-		again := wire.NewReader(string(wire.AppendTime(wire.AppendStrings(wire.AppendString(nil, s), l), at)))
-		if again.String() != s || !slices.Equal(again.Strings(), l) || !again.Time().Equal(at) || !again.OK() {
+		b := wire.AppendTime(wire.AppendStrings(wire.AppendString(nil, s), l), at)
+		again := wire.NewReader(string(wire.AppendMap(wire.AppendSince(b, since, base), m)))
+		if again.String() != s || !slices.Equal(again.Strings(nil), l) || !again.Time().Equal(at) || !again.Since(base).Equal(since) || !maps.Equal(again.Map(), m) || !again.OK() {
 			t.Errorf("%q does not survive being written again", record)
 		}
 	})
