@@ -1,0 +1,3 @@
+module github.com/ginauth/ginauth/mutation
+
+go 1.26.0

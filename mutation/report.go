@@ -1,0 +1,214 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+const cellLimit = 160 // characters of code in a cell of the table
+
+// accepted is a mutant that may survive, and why.
+type accepted struct {
+	function, check, change, reason string
+	used                            bool
+}
+
+// readAccepted reads the list of mutants that may survive: blocks of lines
+// "function:", "check:", "change:" and "reason:", with a blank line between
+// them. Lines that begin with # are comments.
+func readAccepted(name string) (list []*accepted, err error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var a *accepted
+	for i, line := range strings.Split(string(text), "\n") {
+		key, value, _ := strings.Cut(line, ": ")
+		if a == nil && line != "" && line[0] != '#' {
+			a = &accepted{}
+			list = append(list, a)
+		}
+		switch {
+		case line == "":
+			a = nil
+		case line[0] == '#':
+		case key == "function":
+			a.function = value
+		case key == "check":
+			a.check = value
+		case key == "change":
+			a.change = value
+		case key == "reason":
+			a.reason = value
+		default:
+			return nil, fmt.Errorf("%s:%d: neither function, check, change nor reason", name, i+1)
+		}
+	}
+	for _, a := range list {
+		if a.function == "" || a.check == "" || a.change == "" || a.reason == "" {
+			return nil, fmt.Errorf("%s: %s is not complete", name, a.function)
+		}
+	}
+	return list, nil
+}
+
+// judge matches survivors with the list, and returns what is wrong: survivors
+// that are not in it, and entries that are none.
+func judge(mutants []*mutant, list []*accepted) (wrong []string) {
+	for _, m := range mutants {
+		if !m.alive() {
+			continue
+		}
+		if a := m.excuse(list); a != nil {
+			a.used = true
+		} else {
+			wrong = append(wrong, m.String())
+		}
+	}
+	for _, a := range list {
+		if !a.used {
+			wrong = append(wrong, fmt.Sprintf("accepted, and no survivor: %s\n\tcheck:  %s\n\tchange: %s", a.function, a.check, a.change))
+		}
+	}
+	return wrong
+}
+
+// String implements fmt.Stringer: a survivor, in the words of accepted.txt.
+func (m *mutant) String() string {
+	return fmt.Sprintf("survived in %s, with %d tests that could tell\nfunction: %s\ncheck: %s\nchange: %s\n", m.file, len(m.tests), m.function, m.check, m.change)
+}
+
+func (m *mutant) excuse(list []*accepted) *accepted {
+	for _, a := range list {
+		if a.function == m.function && a.check == m.check && a.change == m.change {
+			return a
+		}
+	}
+	return nil
+}
+
+// cell is code or words as a table can hold them, the same every time.
+func cell(text string) string {
+	if runes := []rune(text); len(runes) > cellLimit {
+		text = string(runes[:cellLimit]) + "…"
+	}
+	return strings.ReplaceAll(text, "|", `\|`)
+}
+
+func codeCell(text string) string {
+	fence := "`"
+	if strings.Contains(text, "`") {
+		fence = "``"
+	}
+	return fence + cell(text) + fence
+}
+
+// row is the mutant's line of the table without its last cell.
+func (m *mutant) row() string {
+	change := m.change
+	if what, ok := strings.CutPrefix(change, "without "); ok {
+		change = "without " + codeCell(what)
+	}
+	return fmt.Sprintf("| %s | %s | %s |", codeCell(m.function), codeCell(m.check), change)
+}
+
+func (m *mutant) verdict(list []*accepted) string {
+	switch m.outcome {
+	case caught:
+		return codeCell(m.caught)
+	case hung:
+		return codeCell(m.caught) + " (does not end)"
+	}
+	if a := m.excuse(list); a != nil {
+		return "accepted: " + strings.ReplaceAll(a.reason, "|", `\|`)
+	}
+	return "**nobody**"
+}
+
+// readTable returns which test caught what, by row, as an earlier table has it.
+func readTable(name string) (map[string]string, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	before := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(strings.TrimSpace(line), " |")
+		if i := strings.LastIndex(line, "| "); i > 0 && strings.HasPrefix(line, "| ") {
+			test, _, _ := strings.Cut(strings.Trim(line[i+2:], "`"), "`")
+			before[strings.TrimSpace(line[:i+1])] = test
+		}
+	}
+	return before, err
+}
+
+// table is the whole report. It has neither times nor lines nor machines, so
+// that what changes in it is what changed.
+func table(mutants []*mutant, list []*accepted) string {
+	var b strings.Builder
+	b.WriteString(heading)
+	count := func(of []*mutant) string {
+		n := map[outcome]int{}
+		for _, m := range of {
+			n[m.outcome]++
+		}
+		return fmt.Sprintf("%d | %d | %d | %d", len(of), n[caught], n[hung], n[survived]+n[untouched])
+	}
+	b.WriteString("| file | changes | caught by a failing test | by a test that does not end | accepted |\n|---|---|---|---|---|\n")
+	files := slices.SortedFunc(keys(mutants), compareFiles)
+	for _, file := range files {
+		fmt.Fprintf(&b, "| %s | %s |\n", file, count(of(mutants, file)))
+	}
+	fmt.Fprintf(&b, "| **all** | %s |\n", count(mutants))
+	for _, file := range files {
+		fmt.Fprintf(&b, "\n## %s\n\n| function | check | change | caught by |\n|---|---|---|---|\n", file)
+		for _, m := range of(mutants, file) {
+			fmt.Fprintf(&b, "%s %s |\n", m.row(), m.verdict(list))
+		}
+	}
+	return b.String()
+}
+
+func keys(mutants []*mutant) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		seen := map[string]bool{}
+		for _, m := range mutants {
+			if !seen[m.file] && !yield(m.file) {
+				return
+			}
+			seen[m.file] = true
+		}
+	}
+}
+
+// compareFiles puts the root before what is below it.
+func compareFiles(x, y string) int {
+	return cmp.Or(strings.Count(x, "/")-strings.Count(y, "/"), strings.Compare(x, y))
+}
+
+func of(mutants []*mutant, file string) (list []*mutant) {
+	for _, m := range mutants {
+		if m.file == file {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+const heading = `# The checks, and the tests that prove them
+
+Written by the program in ` + "`mutation`" + `; do not edit. It takes every check out of the code, one at
+a time, and runs the tests. A check is a condition, an operand of one, a value
+of a case or of a list, a call that is made for its effect, or the error of a
+last call. "Never holds" and "always holds" mean that the condition as a whole came out so, "without" that only this
+part was left out. The test that is named failed then: without it, or one like
+it, the check could be deleted and nobody would notice. What is accepted without
+a test says why.
+
+`

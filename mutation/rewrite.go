@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const runtimeName = "mutant"
+
+//go:embed runtime.go.txt
+var runtimeText string
+
+// rewrite writes copies of the sources, with every mutant in them, into dir,
+// and returns the file that tells the go command to use these. The lines of
+// the copies are those of the originals.
+func rewrite(pkgs []*pkg, mutants []*mutant, dir string) (overlay string, err error) {
+	module := pkgs[0].Module
+	path := module.Path + "/internal/" + runtimeName
+	replace := map[string]string{}
+	write := func(original string, text []byte) error {
+		copied := filepath.Join(dir, fmt.Sprintf("%d.go", len(replace)))
+		replace[original] = copied
+		return os.WriteFile(copied, text, 0o600)
+	}
+	edits := map[*source][]*mutant{}
+	for _, m := range mutants {
+		edits[m.edit.source] = append(edits[m.edit.source], m)
+	}
+	for _, p := range pkgs {
+		for _, s := range p.files {
+			if len(edits[s]) > 0 {
+				if err := write(s.path, s.rewritten(edits[s], path)); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	text := fmt.Sprintf("%s\nconst size = %d\n", runtimeText, len(mutants))
+	if err := write(filepath.Join(module.Dir, "internal", runtimeName, runtimeName+".go"), []byte(text)); err != nil {
+		return "", err
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, list, 0o600)
+}
+
+// insertion is text that goes into a file. At one place what ends comes before
+// what begins, and what lies inside is closed first and opened last.
+type insertion struct {
+	at   int
+	rank [3]int
+	text string
+}
+
+func (s *source) rewritten(mutants []*mutant, runtimePath string) []byte {
+	inserts := []insertion{{at: s.offset(s.Name.End()), text: fmt.Sprintf("; import %s %q", runtimeName, runtimePath)}}
+	for _, m := range mutants {
+		e := m.edit
+		inserts = append(inserts,
+			insertion{e.from, [3]int{1, -e.to, m.id}, fmt.Sprintf(e.before, m.id)},
+			insertion{e.to, [3]int{0, -e.from, -m.id}, e.after})
+	}
+	slices.SortFunc(inserts, func(a, b insertion) int {
+		if a.at != b.at {
+			return a.at - b.at
+		}
+		return slices.Compare(a.rank[:], b.rank[:])
+	})
+	var out bytes.Buffer
+	done := 0
+	for _, i := range inserts {
+		out.Write(s.text[done:i.at])
+		out.WriteString(i.text)
+		done = i.at
+	}
+	out.Write(s.text[done:])
+	return out.Bytes()
+}
+
+// build compiles the test binary of every package that has tests, all with the
+// same mutants in them.
+func build(pkgs []*pkg, overlay, dir string) (list []*binary, err error) {
+	for _, p := range pkgs {
+		if !p.tested() {
+			continue
+		}
+		b := &binary{path: filepath.Join(dir, fmt.Sprintf("%d.test", len(list))), dir: p.Dir, pkg: p}
+		if p.ImportPath != p.Module.Path {
+			b.prefix = p.ImportPath[strings.LastIndex(p.ImportPath, "/")+1:] + "."
+		}
+		if _, err := goCommand(p.Dir, "test", "-c", "-vet=off", "-buildvcs=false", "-overlay", overlay, "-o", b.path, "."); err != nil {
+			return nil, err
+		}
+		list = append(list, b)
+	}
+	return list, nil
+}

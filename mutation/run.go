@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// outcome is what became of a mutant.
+type outcome int
+
+const (
+	survived  outcome = iota
+	untouched         // and no test could have told it from the original
+	caught
+	hung // caught too: the test did not end
+)
+
+// alive says whether no test caught the mutant.
+func (m *mutant) alive() bool { return m.outcome == survived || m.outcome == untouched }
+
+// patience is how long tests may take: some time, and what they take by
+// themselves on a machine that is five times as busy.
+func patience(some time.Duration, units []*unit) time.Duration {
+	for _, u := range units {
+		some += 5 * u.time
+	}
+	return some
+}
+
+// inParallel calls f for every index below n, some at a time.
+func inParallel(workers, n int, f func(i int)) {
+	next := make(chan int)
+	var wait sync.WaitGroup
+	for range workers {
+		wait.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+}
+
+// cover finds out which tests can tell which mutants from the original. Tests
+// that cannot be run alone are left out, and returned as errors.
+func cover(binaries []*binary, mutants []*mutant, dir string, workers int) error {
+	var units []*unit
+	for _, b := range binaries {
+		units = append(units, b.units...)
+	}
+	told := make([][]int, len(units))
+	errs := make([]error, len(units))
+	inParallel(workers, len(units), func(i int) { told[i], errs[i] = units[i].record(dir, i) })
+	for i, u := range units {
+		u.tells = len(told[i])
+		for _, id := range told[i] {
+			mutants[id-1].tests = append(mutants[id-1].tests, u)
+		}
+	}
+	for _, m := range mutants {
+		slices.SortFunc(m.tests, m.compare)
+	}
+	return errors.Join(errs...)
+}
+
+// compare orders the tests of a mutant: those that wait last, its own package's
+// first, and then those that are about the least.
+func (m *mutant) compare(x, y *unit) int {
+	rank := func(u *unit) []int {
+		var own, slow int
+		if u.binary.pkg != m.pkg {
+			own = 1
+		}
+		if u.slow() {
+			slow = 1
+		}
+		return []int{slow, own, u.tells}
+	}
+	if c := slices.Compare(rank(x), rank(y)); c != 0 {
+		return c
+	}
+	return strings.Compare(x.title(), y.title())
+}
+
+// batches are how many tests go into a process, one process after the other.
+var batches = []int{6, 20, 60, 200}
+
+// hunt looks for a test that catches a mutant: the one that did last time, and
+// then all that can, until one does.
+func (m *mutant) hunt(before string, wait time.Duration) {
+	if len(m.tests) == 0 {
+		m.outcome = untouched
+		return
+	}
+	for _, u := range m.tests {
+		if u.title() == before && m.try([]*unit{u}, wait) {
+			return
+		}
+	}
+	rest := m.tests
+	for i := 0; len(rest) > 0; i++ {
+		batch := rest[:min(batches[min(i, len(batches)-1)], len(rest))]
+		rest = rest[len(batch):]
+		for _, b := range byBinary(batch) {
+			if m.try(b, wait) {
+				return
+			}
+		}
+	}
+}
+
+// byBinary splits units where their binary changes.
+func byBinary(units []*unit) (split [][]*unit) {
+	for i, u := range units {
+		if i == 0 || u.binary != units[i-1].binary {
+			split = append(split, nil)
+		}
+		split[len(split)-1] = append(split[len(split)-1], u)
+	}
+	return split
+}
+
+// try runs tests against the mutant. One that fails among others has to fail
+// alone too: then it is about this mutant, and not about the company.
+func (m *mutant) try(units []*unit, wait time.Duration) bool {
+	r := units[0].binary.start(pattern(units), patience(wait, units), fmt.Sprintf("MUTANT=%d", m.id))
+	if !r.failed {
+		return false
+	}
+	if len(units) == 1 {
+		m.caught, m.outcome = units[0].title(), caught
+		if r.hung {
+			m.outcome = hung
+		}
+		return true
+	}
+	// Whoever failed goes first; without a name it can be any of them.
+	slices.SortStableFunc(units, func(x, y *unit) int { return blame(r.names, y) - blame(r.names, x) })
+	return slices.ContainsFunc(units, func(u *unit) bool { return m.try([]*unit{u}, wait) })
+}
+
+func blame(names []string, u *unit) int {
+	for _, name := range names {
+		if name == u.name || strings.HasPrefix(name, u.name+"/") {
+			return 1
+		}
+	}
+	return 0
+}
