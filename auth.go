@@ -26,6 +26,8 @@ type Auth struct {
 	sessions *sessions
 	carrier  *carrier
 	logouts  *logouts
+	pages    *pages
+	last     *lastUsed
 	live     atomic.Bool      // false until Mount has registered every route
 	own      map[route]string // our routes, with the name of their handler
 	bodyWait time.Duration    // how long a request's body may take to arrive
@@ -37,7 +39,7 @@ func (a *Auth) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Auth%q", a.order) }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{cfg: cfg, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}
+	a := &Auth{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	from := map[string]*issuers{}
 	for _, p := range cfg.Providers {
@@ -59,6 +61,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	}
 	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
 	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
+	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
 	a.sessions = &sessions{cfg: cfg, issuers: from, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
 	if cfg.Sessions != nil {

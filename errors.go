@@ -42,36 +42,30 @@ const (
 	LogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
 )
 
-// meaning is what a Code is answered with: the status, and a sentence for the
-// person in front of the browser.
-type meaning struct {
-	status int
-	text   string
-}
-
-var meanings = map[Code]meaning{
-	InvalidOptions:        {http.StatusInternalServerError, "This site's sign-in is not set up correctly."},
-	UnknownProvider:       {http.StatusNotFound, "There is no such way to sign in."},
-	MethodNotAllowed:      {http.StatusMethodNotAllowed, "This address does not take that kind of request."},
-	BadRequest:            {http.StatusBadRequest, "This request could not be understood."},
-	StateInvalid:          {http.StatusBadRequest, "This sign-in could not be completed. It may have taken too long, or have been started in another browser."},
-	IssuerMismatch:        {http.StatusBadRequest, "This sign-in could not be completed: the answer came from an unexpected provider."},
-	ProviderDenied:        {http.StatusForbidden, "The sign-in was cancelled or refused."},
-	ProviderError:         {http.StatusBadGateway, "The sign-in provider reported an error."},
-	CodeRejected:          {http.StatusBadRequest, "The sign-in provider did not accept this sign-in any more."},
-	ProviderMisconfigured: {http.StatusBadGateway, "This sign-in provider is not set up correctly."},
-	ProviderUnavailable:   {http.StatusBadGateway, "The sign-in provider cannot be reached right now."},
-	ProviderTimeout:       {http.StatusGatewayTimeout, "The sign-in provider took too long to answer."},
-	BadTokenResponse:      {http.StatusBadGateway, "The sign-in provider gave an unusable answer."},
-	IDTokenInvalid:        {http.StatusForbidden, "The sign-in provider's answer could not be trusted."},
-	UserinfoInvalid:       {http.StatusForbidden, "The sign-in provider's answer could not be trusted."},
-	IdentityRejected:      {http.StatusForbidden, "This account may not sign in here."},
-	SessionError:          {http.StatusInternalServerError, "You could not be signed in because of a problem on this site."},
-	StoreUnavailable:      {http.StatusServiceUnavailable, "Sign-ins cannot be checked right now."},
-	Unauthenticated:       {http.StatusUnauthorized, "You need to sign in to see this."},
-	Forbidden:             {http.StatusForbidden, "You are signed in, but this page is not for you."},
-	LogoutTokenInvalid:    {http.StatusBadRequest, "The logout token is not valid."},
-	CrossOrigin:           {http.StatusForbidden, "This request came from another website and was refused."},
+// statuses are what the codes are answered with.
+var statuses = map[Code]int{
+	InvalidOptions:        http.StatusInternalServerError,
+	UnknownProvider:       http.StatusNotFound,
+	MethodNotAllowed:      http.StatusMethodNotAllowed,
+	BadRequest:            http.StatusBadRequest,
+	StateInvalid:          http.StatusBadRequest,
+	IssuerMismatch:        http.StatusBadRequest,
+	ProviderDenied:        http.StatusForbidden,
+	ProviderError:         http.StatusBadGateway,
+	CodeRejected:          http.StatusBadRequest,
+	ProviderMisconfigured: http.StatusBadGateway,
+	ProviderUnavailable:   http.StatusBadGateway,
+	ProviderTimeout:       http.StatusGatewayTimeout,
+	BadTokenResponse:      http.StatusBadGateway,
+	IDTokenInvalid:        http.StatusForbidden,
+	UserinfoInvalid:       http.StatusForbidden,
+	IdentityRejected:      http.StatusForbidden,
+	SessionError:          http.StatusInternalServerError,
+	StoreUnavailable:      http.StatusServiceUnavailable,
+	Unauthenticated:       http.StatusUnauthorized,
+	Forbidden:             http.StatusForbidden,
+	LogoutTokenInvalid:    http.StatusBadRequest,
+	CrossOrigin:           http.StatusForbidden,
 }
 
 // Error is every failure of this package. Browsers and API clients are told
@@ -128,10 +122,7 @@ func (e *Error) Status() int {
 	if e.status != 0 {
 		return e.status
 	}
-	if m, ok := meanings[e.Code]; ok {
-		return m.status
-	}
-	return http.StatusInternalServerError
+	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
 }
 
 // about returns e with op and provider filled in where they were left open. It

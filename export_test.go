@@ -2,6 +2,9 @@ package ginauth
 
 import "time"
 
+// Message is the sentence that programs get for a code.
+func Message(a *Auth, code Code) string { return a.message(code) }
+
 // SetBodyWait says how long the body of a request may take to arrive, so that
 // a test of one that never ends is over at once.
 func (a *Auth) SetBodyWait(wait time.Duration) { a.bodyWait = wait }

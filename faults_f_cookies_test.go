@@ -38,7 +38,9 @@ func faultAlteredCookies(t *testing.T) {
 	for i := 7; i < len(value); i += 7 {
 		refuse(fmt.Sprintf("cut to %d", i), value[:i])
 		refuse(fmt.Sprintf("begun at %d", i+1), value[i+1:])
-		refuse(fmt.Sprintf("ada up to %d, then grace", i), value[:i+1]+other[i+1:])
+		if mixed := value[:i+1] + other[i+1:]; mixed != other { // they begin with the same key's name
+			refuse(fmt.Sprintf("ada up to %d, then grace", i), mixed)
+		}
 	}
 	for _, what := range []string{"=", "==", "A", "AAAA", ".", "%00", "\"", "\x80", "ü"} {
 		refuse("with "+what, value+what)

@@ -64,6 +64,9 @@ type Options struct {
 	// the provider if there is only one.
 	LoginPage string
 
+	// Pages changes the built-in pages: their template, sentences, languages.
+	Pages Pages
+
 	// KeepClaims names the claims that stay in the session as they were sent,
 	// for User.Claims and HasClaim, which does not look at the User's own
 	// fields; "*" keeps all. Mind the size:
@@ -118,6 +121,7 @@ type config struct {
 	loopback bool   // BaseURL is on loopback
 	secure   bool   // BaseURL is https
 	trusted  http.CrossOriginProtection
+	pages    *pages
 }
 
 // url returns the public address of a path of the application.

@@ -35,6 +35,7 @@ func (c *config) check(mount string) error {
 	c.checkNames(&wrong)
 	c.checkOrigins(&wrong)
 	c.checkProviders(&wrong)
+	c.checkPages(&wrong)
 	return errors.Join(wrong...)
 }
 

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/ginauth/ginauth/internal/page"
 )
 
 // asker is what kind of program waits for an answer.
@@ -190,9 +188,8 @@ func (a *Auth) answered(c *gin.Context, e *Error) (done bool) {
 // answer tells a person on a page and a program in JSON what happened: the
 // code, and never the cause.
 func (a *Auth) answer(c *gin.Context, e *Error, id string) {
-	text := meanings[e.Code].text
 	if kind := askerOf(c.Request); kind == asksAPI || kind == asksHTMX {
-		body := gin.H{"error": e.Code, "message": text, "request_id": id}
+		body := gin.H{"error": e.Code, "message": a.message(e.Code), "request_id": id}
 		if e.Code == LogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
 			body["error"] = "invalid_request"
 		}
@@ -202,31 +199,12 @@ func (a *Auth) answer(c *gin.Context, e *Error, id string) {
 		c.JSON(e.Status(), body)
 		return
 	}
-	p := page.Page{Title: title(e), Text: text, Code: string(e.Code), RequestID: id}
-	if a.cfg.loopback {
-		p.Reason, p.Fix = e.Reason, e.Fix
-	}
-	if e.retry != "" {
-		p.Actions = append(p.Actions, page.Action{Label: "Try again", URL: e.retry})
-	}
-	p.Actions = append(p.Actions, page.Action{Label: "Home", URL: a.cfg.url(a.cfg.AfterLogout)})
-	a.page(c, e.Status(), p)
+	a.page(c, e.Status(), a.errorPage(c.Request, e, id), "")
 }
 
-func title(e *Error) string {
-	switch e.Code {
-	case Forbidden, IdentityRejected, CrossOrigin:
-		return "No access"
-	case ProviderDenied:
-		return "Not signed in"
-	case UnknownProvider, MethodNotAllowed, BadRequest:
-		return "That did not work"
-	}
-	return "Sign-in did not work"
-}
-
-func (a *Auth) page(c *gin.Context, status int, p page.Page) {
-	if err := page.Write(c.Writer, status, p); err != nil {
+// page draws a page; its forms may be redirected to formTo too.
+func (a *Auth) page(c *gin.Context, status int, p *Page, formTo string) {
+	if err := a.pages.write(c.Writer, status, p, formTo); err != nil {
 		a.cfg.Logger.Warn("ginauth: page could not be written", "error", err)
 	}
 }
@@ -239,13 +217,12 @@ func (a *Auth) askToSignIn(c *gin.Context, e *Error, id string) {
 	case asksPage:
 		redirect(c, login)
 	case asksForm:
-		a.page(c, e.Status(), page.Page{Title: "Please sign in again", Text: "Your session has ended, so this was not sent.",
-			Code: string(e.Code), RequestID: id, Actions: []page.Action{{Label: "Sign in", URL: login}}})
+		a.page(c, e.Status(), a.endedPage(c.Request, e, id, login), "")
 	case asksHTMX:
 		c.Header("HX-Redirect", login)
 		c.JSON(e.Status(), gin.H{"error": e.Code, "login_url": login, "request_id": id})
 	default:
-		c.JSON(e.Status(), gin.H{"error": e.Code, "message": meanings[e.Code].text, "login_url": login, "request_id": id})
+		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": id})
 	}
 }
 

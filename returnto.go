@@ -183,12 +183,17 @@ func withReturn(address, returnTo string) string {
 	if returnTo == "" {
 		return address
 	}
+	return withParam(address, "return_to", returnTo)
+}
+
+// withParam adds a parameter to an address.
+func withParam(address, name, value string) string {
 	address, fragment, found := strings.Cut(address, "#")
 	separator := "?"
 	if strings.Contains(address, "?") {
 		separator = "&"
 	}
-	address += separator + "return_to=" + url.QueryEscape(returnTo)
+	address += separator + name + "=" + url.QueryEscape(value)
 	if found {
 		address += "#" + fragment
 	}

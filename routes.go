@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/ginauth/ginauth/internal/page"
 )
 
 // Mount registers the routes of signing in and out under router, which is an
@@ -166,21 +164,15 @@ func (a *Auth) choose(c *gin.Context) error {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
-	own := a.cfg.prefix + a.cfg.mount + "/login/"
 	if len(a.order) == 1 {
-		location := own + a.order[0]
+		location := a.cfg.prefix + a.cfg.mount + "/login/" + a.order[0]
 		if c.Request.URL.RawQuery != "" {
 			location += "?" + c.Request.URL.RawQuery
 		}
 		redirect(c, location)
 		return nil
 	}
-	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
-	p := page.Page{Title: "Sign in", Text: "Choose how to sign in."}
-	for _, name := range a.order {
-		p.Actions = append(p.Actions, page.Action{Label: a.clients[name].provider.DisplayName, URL: withReturn(own+name, returnTo)})
-	}
-	a.page(c, http.StatusOK, p)
+	a.page(c, http.StatusOK, a.chooser(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
 	return nil
 }
 
@@ -270,6 +262,7 @@ func (a *Auth) callback(c *gin.Context) error {
 		e.retry = a.LoginURL(cl.provider.Name, at.wanted())
 		return e
 	}
+	a.last.remember(c.Writer, c.Request, cl.provider.Name)
 	a.note(c, "signed in", s)
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogin))
 	return nil
@@ -278,17 +271,8 @@ func (a *Auth) callback(c *gin.Context) error {
 // confirmLogout shows a button: a GET, which any page can cause, signs nobody
 // out.
 func (a *Auth) confirmLogout(c *gin.Context) error {
-	p := page.Page{Title: "Sign out?", Actions: []page.Action{
-		{Label: "Sign out", URL: a.cfg.prefix + a.cfg.mount + "/logout", Post: true,
-			Fields: map[string]string{"return_to": a.cfg.orDefault(c.Query("return_to"), "")}},
-		{Label: "Stay signed in", URL: a.cfg.url(a.cfg.AfterLogin)},
-	}}
-	// The form's redirect may go on to the provider, which CSP must admit.
-	s, err := a.sessions.find(c.Writer, c.Request)
-	if err == nil && s != nil {
-		p.FormOrigin = originAt(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
-	}
-	a.page(c, http.StatusOK, p)
+	p, formTo := a.signOutPage(c.Writer, c.Request, a.cfg.orDefault(c.Query("return_to"), ""))
+	a.page(c, http.StatusOK, p, formTo)
 	return nil
 }
 

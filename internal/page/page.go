@@ -1,5 +1,5 @@
-// Package page draws the built-in pages: one layout, no script, nothing
-// loaded from anywhere.
+// Package page draws the built-in pages: one layout, no script, nothing loaded
+// from anywhere, in the language that the browser asks for.
 package page
 
 import (
@@ -11,54 +11,47 @@ import (
 	"strings"
 )
 
-// Page is what a page says. Everything in it is escaped.
-type Page struct {
-	Title     string
-	Text      string
-	Actions   []Action // what to do next; the first one stands out
-	Code      string   // of an error
-	RequestID string
-	Reason    string // for a developer, on loopback alone
-	Fix       string
-	// FormOrigin may be redirected to by a form, beside this origin.
-	FormOrigin string
-}
-
-// Action is a button: a link, or a form that posts.
-type Action struct {
-	Label  string
-	URL    string
-	Post   bool
-	Fields map[string]string // of the form
-}
-
 //go:embed page.html
 var source string
 
-var layout = template.Must(template.New("page").Parse(source))
+// Layout is the built-in template.
+var Layout = template.Must(template.New("page").Parse(source))
 
-// Write answers with a page.
-func Write(w http.ResponseWriter, status int, p Page) error {
-	nonce := rand.Text()
+// Sources are what a page may load and send, beside its own styles.
+type Sources struct {
+	Own  bool   // styles, fonts and pictures of the application
+	Form bool   // the page has a form
+	To   string // origin that a form may be redirected to
+}
+
+// Nonce returns what a page's style element has to bear.
+func Nonce() string { return rand.Text() }
+
+// Write draws data with a template and answers with it. If the template fails,
+// nothing is written.
+func Write(w http.ResponseWriter, status int, layout *template.Template, data any, nonce string, may Sources) error {
 	var body bytes.Buffer
-	if err := layout.Execute(&body, struct {
-		Page
-		Nonce string
-	}{p, nonce}); err != nil {
+	if err := layout.Execute(&body, data); err != nil {
 		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	form := "'none'"
-	for _, a := range p.Actions {
-		if a.Post {
-			form = strings.TrimSpace("'self' " + p.FormOrigin)
-			// Under no-referrer browsers send "Origin: null" with a form.
-			h.Set("Referrer-Policy", "same-origin")
-		}
+	h.Set("Content-Security-Policy", may.policy(nonce))
+	if may.Form { // under no-referrer browsers send "Origin: null" with a form
+		h.Set("Referrer-Policy", "same-origin")
 	}
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; frame-ancestors 'none'; base-uri 'none'; form-action "+form)
 	w.WriteHeader(status)
 	_, err := w.Write(body.Bytes())
 	return err
+}
+
+func (s Sources) policy(nonce string) string {
+	style, form := "'nonce-"+nonce+"'", "'none'"
+	if s.Own {
+		style = "'self' " + style + "; img-src 'self' data:; font-src 'self'"
+	}
+	if s.Form {
+		form = strings.TrimSpace("'self' " + s.To)
+	}
+	return "default-src 'none'; style-src " + style + "; frame-ancestors 'none'; base-uri 'none'; form-action " + form
 }

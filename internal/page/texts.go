@@ -1,0 +1,91 @@
+package page
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
+//go:embed texts/*.json
+var files embed.FS
+
+// builtIn are the languages of texts/; the first is for everybody else.
+var builtIn = []string{"en", "de", "es", "fr", "ja", "ko", "zh"}
+
+// headerLimit is how much of an Accept-Language header is read; browsers send
+// less than a hundred bytes.
+const headerLimit = 400
+
+// Texts are the sentences of the pages, by language and name.
+type Texts struct {
+	names   []string // of the languages, as written
+	table   map[string]map[string]string
+	matcher language.Matcher
+}
+
+// NewTexts returns the built-in texts, changed by an application's own. A
+// language that is not built in says in English what it leaves out.
+func NewTexts(own map[string]map[string]string) (*Texts, error) {
+	t := &Texts{names: slices.Clone(builtIn), table: map[string]map[string]string{}}
+	for _, name := range builtIn {
+		t.table[name] = load(name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if _, err := language.Parse(name); err != nil {
+			return nil, fmt.Errorf("%q is no language: write a tag such as \"ko\" or \"pt-BR\"", name)
+		}
+		if t.table[name] == nil {
+			t.table[name] = maps.Clone(t.table["en"])
+			t.names = append(t.names, name)
+		}
+		for key, text := range own[name] {
+			if _, known := t.table["en"][key]; !known {
+				return nil, fmt.Errorf("%s has a text called %q; there are %s", name, key, strings.Join(t.Keys(), ", "))
+			}
+			t.table[name][key] = text
+		}
+	}
+	tags := make([]language.Tag, len(t.names))
+	for i, name := range t.names {
+		tags[i] = language.Make(name)
+	}
+	t.matcher = language.NewMatcher(tags)
+	return t, nil
+}
+
+// load reads a file of ours, which the tests have read before.
+func load(name string) (texts map[string]string) {
+	raw, err := files.ReadFile("texts/" + name + ".json")
+	if err == nil {
+		err = json.Unmarshal(raw, &texts)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return texts
+}
+
+// Keys are the names of the texts.
+func (t *Texts) Keys() []string { return slices.Sorted(maps.Keys(t.table["en"])) }
+
+// Language returns the one that fits an Accept-Language header best.
+func (t *Texts) Language(header string) string {
+	if header == "" || len(header) > headerLimit {
+		return t.names[0]
+	}
+	_, i := language.MatchStrings(t.matcher, header)
+	return t.names[i]
+}
+
+// Get returns a text, or "" if there is none of that name.
+func (t *Texts) Get(lang, key string) string { return t.table[lang][key] }
+
+// Fill returns a text with a value in place of {name}.
+func (t *Texts) Fill(lang, key, name, value string) string {
+	return strings.ReplaceAll(t.Get(lang, key), "{"+name+"}", value)
+}

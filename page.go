@@ -1,0 +1,262 @@
+package ginauth
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/page"
+)
+
+// Pages changes the built-in pages piece by piece. The zero value changes
+// nothing. A whole page of one's own for choosing a provider is
+// Options.LoginPage with Auth.Providers, and for errors Hooks.OnError.
+type Pages struct {
+	// Template draws every page; it gets a *Page. A style element in it needs
+	// nonce="{{.Nonce}}"; style sheets, fonts and pictures may come from the
+	// application's own origin, scripts from nowhere. Mount tries it on every
+	// kind of page. Default: the built-in layout.
+	Template *template.Template
+
+	// Texts replaces sentences by language and name, and may add languages:
+	// Texts["en"]["choose.title"] = "Welcome". The names are in docs/pages.md.
+	// Default: Chinese, English, French, German, Japanese, Korean and Spanish,
+	// of which a browser gets what its Accept-Language asks for, else English.
+	Texts map[string]map[string]string
+}
+
+// Page is what a page says, in the language of Lang. A Pages.Template draws it.
+type Page struct {
+	// Kind is "choose" (a provider), "error", "ended" (a form came after its
+	// session had ended), "sign_out" (asks) or "signed_out".
+	Kind string
+
+	Lang      string // BCP 47, for the lang attribute
+	Title     string
+	Text      string       // a sentence, or ""
+	Actions   []PageAction // what to do next; the first one is what most people want
+	Code      Code         // of an error, or ""
+	RequestID string       // of an error, or ""; the log has it too
+	Footer    string       // the two, written out, or ""
+	Reason    string       // for a developer, on a loopback BaseURL alone, or ""
+	Fix       string
+	Nonce     string // of the style element
+}
+
+// PageAction is a button: a link, or a form that posts.
+type PageAction struct {
+	Label  string
+	URL    string
+	Post   bool
+	Fields map[string]string // of the form
+
+	// Of a provider to choose.
+	Provider string // Provider.Name
+	Note     string // "Used last time", or ""
+}
+
+// pages makes and draws pages.
+type pages struct {
+	texts  *page.Texts
+	layout *template.Template // the application's, or nil
+}
+
+// checkPages makes the pages. An application's template is tried on every kind
+// of page, so that a mistake in it shows at Mount and not to a person.
+func (c *config) checkPages(wrong *mistakes) {
+	texts, err := page.NewTexts(c.Pages.Texts)
+	if err != nil {
+		wrong.add("Options.Pages.Texts", err.Error(), "see docs/pages.md")
+	}
+	c.pages = &pages{texts: texts, layout: c.Pages.Template}
+	if c.pages.layout == nil {
+		return
+	}
+	for _, kind := range []string{"choose", "error", "ended", "sign_out", "signed_out"} {
+		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: StateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Nonce: "n",
+			Actions: []PageAction{{Label: "l", URL: "/", Provider: "p", Note: "n"}, {Label: "l", URL: "/", Post: true, Fields: map[string]string{"n": "v"}}}}
+		if err := c.pages.layout.Execute(io.Discard, sample); err != nil {
+			wrong.add("Options.Pages.Template", fmt.Sprintf("fails on a page of kind %q: %v", kind, err), "it gets a *ginauth.Page")
+			return
+		}
+	}
+}
+
+// text is a sentence in the language of a request.
+func (k *pages) text(p *Page, key string) string { return k.texts.Get(p.Lang, key) }
+
+// start begins a page for a request.
+func (k *pages) start(r *http.Request, kind string) *Page {
+	return &Page{Kind: kind, Lang: k.texts.Language(r.Header.Get("Accept-Language")), Nonce: page.Nonce()}
+}
+
+// named begins a page whose title and text go by its kind.
+func (k *pages) named(r *http.Request, kind string) *Page {
+	p := k.start(r, kind)
+	p.Title, p.Text = k.text(p, kind+".title"), k.text(p, kind+".text")
+	return p
+}
+
+// write draws a page. If the application's template fails after all, ours
+// draws it.
+func (k *pages) write(w http.ResponseWriter, status int, p *Page, formTo string) error {
+	may := page.Sources{Form: slices.ContainsFunc(p.Actions, func(a PageAction) bool { return a.Post }), To: formTo}
+	w.Header().Set("Content-Language", p.Lang)
+	if k.layout != nil {
+		own := may
+		own.Own = true
+		if err := page.Write(w, status, k.layout, p, p.Nonce, own); err == nil || w.Header().Get("Content-Type") != "" {
+			return err
+		}
+	}
+	return page.Write(w, status, page.Layout, p, p.Nonce, may)
+}
+
+// chooser lists the providers, the one of the last time first.
+func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
+	p := a.pages.named(r, "choose")
+	last := a.last.name(r)
+	for _, name := range a.order {
+		action := PageAction{
+			Label:    a.pages.texts.Fill(p.Lang, "choose.button", "name", a.clients[name].provider.DisplayName),
+			URL:      withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+name, returnTo),
+			Provider: name,
+		}
+		if name == last {
+			action.Note = a.pages.text(p, "choose.last")
+			p.Actions = slices.Insert(p.Actions, 0, action)
+			continue
+		}
+		p.Actions = append(p.Actions, action)
+	}
+	return p
+}
+
+// signOutPage asks whether to sign out: a GET, which any page can cause, signs
+// nobody out. Who is not signed in is told so, which makes "/logout" a page to
+// put into Options.AfterLogout.
+func (a *Auth) signOutPage(w http.ResponseWriter, r *http.Request, returnTo string) (p *Page, formTo string) {
+	s, err := a.sessions.load(w, r)
+	if s == nil && err == nil {
+		p = a.pages.named(r, "signed_out")
+		p.Actions = []PageAction{
+			{Label: a.pages.text(p, "signed_out.button"), URL: withReturn(a.loginPath(), returnTo)},
+			{Label: a.pages.text(p, "home"), URL: a.cfg.url(a.cfg.AfterLogin)},
+		}
+		return p, ""
+	}
+	p = a.pages.named(r, "sign_out")
+	p.Actions = []PageAction{
+		{Label: a.pages.text(p, "sign_out.button"), URL: a.cfg.prefix + a.cfg.mount + "/logout", Post: true, Fields: map[string]string{"return_to": returnTo}},
+		{Label: a.pages.text(p, "sign_out.stay"), URL: a.cfg.url(a.cfg.AfterLogin)},
+	}
+	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
+		formTo = originAt(a.clients[s.user.Provider].endSessionURL(r.Context(), "", "", ""))
+	}
+	return p, formTo
+}
+
+// errorPage says what happened and what to do next. The cause is not on it.
+func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
+	p := a.pages.start(r, "error")
+	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, string(e.Code))
+	p.Code, p.RequestID = e.Code, id
+	p.Footer = a.footer(p.Lang, e.Code, id)
+	if a.cfg.loopback {
+		p.Reason, p.Fix = e.Reason, e.Fix
+	}
+	act := func(key, url string) {
+		p.Actions = append(p.Actions, PageAction{Label: a.pages.text(p, key), URL: url})
+	}
+	if e.retry != "" {
+		if e.Code == IdentityRejected && a.asksAgain(e.Provider) {
+			act("other", withParam(e.retry, "prompt", "select_account"))
+		} else {
+			act("again", e.retry)
+		}
+	}
+	if e.Code == Forbidden { // signed in, as the wrong person perhaps
+		act("other", a.cfg.prefix+a.cfg.mount+"/logout")
+	}
+	act("home", a.cfg.url(a.cfg.AfterLogout))
+	return p
+}
+
+// asksAgain says whether a provider lets a link ask for another account.
+func (a *Auth) asksAgain(provider string) bool {
+	c := a.clients[provider]
+	return c != nil && slices.Contains(c.provider.LoginParams, "prompt")
+}
+
+func titleKey(code Code) string {
+	switch code {
+	case Forbidden, IdentityRejected, CrossOrigin:
+		return "title.access"
+	case ProviderDenied:
+		return "title.denied"
+	case UnknownProvider, MethodNotAllowed, BadRequest:
+		return "title.request"
+	}
+	return "title.failed"
+}
+
+// message is the sentence for a code that programs get, in English.
+func (a *Auth) message(code Code) string { return a.pages.texts.Get("en", string(code)) }
+
+// lastLife is how long a browser remembers the provider it was used with.
+const lastLife = 365 * 24 * time.Hour
+
+// lastUsed remembers, in a cookie of its own, which provider a browser signed
+// in with. It is a hint for the chooser: not sealed, and never trusted.
+type lastUsed struct {
+	jar     cookie.Jar
+	cookie  string
+	clients map[string]*client
+}
+
+// name returns the provider of the last time, or "".
+func (k *lastUsed) name(r *http.Request) string {
+	for _, value := range cookie.Values(r.Header, k.cookie, 1) {
+		if k.clients[value] != nil {
+			return value
+		}
+	}
+	return ""
+}
+
+// remember is of use where there is something to choose.
+func (k *lastUsed) remember(w http.ResponseWriter, r *http.Request, provider string) {
+	if len(k.clients) > 1 && k.name(r) != provider {
+		k.jar.Set(w.Header(), k.cookie, provider, lastLife)
+	}
+}
+
+// Providers returns the providers, in the order of Options.Providers and
+// without their secrets and functions: for a page of one's own at
+// Options.LoginPage. LoginURL makes the links.
+func (a *Auth) Providers() []Provider {
+	list := make([]Provider, 0, len(a.order))
+	for _, name := range a.order {
+		p := &a.clients[name].provider
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID})
+	}
+	return list
+}
+
+// endedPage answers a form whose session ended before it was sent.
+func (a *Auth) endedPage(r *http.Request, e *Error, id, login string) *Page {
+	p := a.pages.named(r, "ended")
+	p.Code, p.RequestID, p.Footer = e.Code, id, a.footer(p.Lang, e.Code, id)
+	p.Actions = []PageAction{{Label: a.pages.text(p, "sign_in"), URL: login}}
+	return p
+}
+
+// footer is what people read out to those who help them.
+func (a *Auth) footer(lang string, code Code, id string) string {
+	return string(code) + " · " + a.pages.texts.Fill(lang, "request", "id", id)
+}

@@ -1,0 +1,271 @@
+package ginauth_test
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+var (
+	link = regexp.MustCompile(`<a [^>]*>(.*)</a>`)
+	tag  = regexp.MustCompile(`<[^>]*>`)
+)
+
+// twoProviders is a site with "demo" and "other".
+func twoProviders(t testing.TB, change func(o *ginauth.Options)) *site {
+	return newSite(t, func(s *site, o *ginauth.Options) {
+		other := client("other", startIDP(t, authtest.Config{Now: s.clock.Now}))
+		other.DisplayName = "The Other <One>"
+		o.Providers = append(o.Providers, other)
+		if change != nil {
+			change(o)
+		}
+	})
+}
+
+// inLanguage opens a page as a browser with that Accept-Language.
+func (s *site) inLanguage(path, header string) (status int, lang, body string) {
+	s.t.Helper()
+	r, err := http.NewRequest("GET", s.URL+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Accept-Language", header)
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header.Get("Content-Language"), string(text)
+}
+
+func TestPagesSpeakTheBrowsersLanguage(t *testing.T) {
+	s := twoProviders(t, nil)
+	for header, want := range map[string][3]string{
+		"ko-KR,ko;q=0.9,en;q=0.8": {"ko", "demo 계정으로 로그인", "그런 로그인 방법은 없습니다."},
+		"ja":                      {"ja", "demoでログイン", "そのログイン方法はありません。"},
+		"zh-CN":                   {"zh", "使用 demo 登录", "没有这种登录方式。"},
+		"de-DE,de":                {"de", "Mit demo anmelden", "Diese Art der Anmeldung gibt es hier nicht."},
+		"fr":                      {"fr", "Se connecter avec demo", "Ce mode de connexion n’existe pas."},
+		"es-MX":                   {"es", "Iniciar sesión con demo", "No existe esa forma de iniciar sesión."},
+		"en":                      {"en", "Sign in with demo", "There is no such way to sign in."},
+		"sv":                      {"en", "Sign in with demo", "There is no such way to sign in."},
+	} {
+		for path, text := range map[string]string{"/login": want[1], "/login/nobody": want[2]} {
+			_, lang, body := s.inLanguage(path, header)
+			if lang != want[0] || !strings.Contains(body, `<html lang="`+want[0]+`">`) || !strings.Contains(body, text) {
+				t.Errorf("%s for %s is in %q: %s; want %q", path, header, lang, body, text)
+			}
+		}
+	}
+}
+
+func TestEveryCodeHasASentence(t *testing.T) {
+	s := newSite(t, nil)
+	for code := range codes {
+		if text := ginauth.Message(s.auth, code); len(text) < 10 {
+			t.Errorf("%s says %q", code, text)
+		}
+	}
+}
+
+func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
+	s := twoProviders(t, nil)
+	labels := func() (list []string) {
+		p := s.get("/login?return_to=/page/x%3Fa%3D1")
+		for _, m := range link.FindAllStringSubmatch(p.Text(), -1) {
+			list = append(list, html.UnescapeString(tag.ReplaceAllString(m[1], "")))
+		}
+		return list
+	}
+	if got, want := labels(), []string{"Sign in with demo", "Sign in with The Other <One>"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("the buttons are %q, want %q", got, want)
+	}
+	p := s.must(s.browser.ClickLink(s.get("/login?return_to=/page/x%3Fa%3D1"), "Sign in with The Other <One>"))
+	if p.URL.RequestURI() != "/page/x?a=1" || s.user().Provider != "other" {
+		t.Errorf("the button led to %s", p.URL)
+	}
+	if got, want := labels(), []string{"Sign in with The Other <One> Used last time", "Sign in with demo"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("after that the buttons are %q, want %q", got, want)
+	}
+	s.must(s.browser.SubmitForm(s.get("/logout"), "Sign out", nil))
+	if got := labels(); got[0] != "Sign in with The Other <One> Used last time" {
+		t.Errorf("signed out, the buttons are %q", got)
+	}
+	s.get("/login/demo")
+	if got := labels(); got[0] != "Sign in with demo Used last time" {
+		t.Errorf("after the other one, the buttons are %q", got)
+	}
+}
+
+func TestOneProviderIsNotRemembered(t *testing.T) {
+	s := newSite(t, nil)
+	s.get("/login")
+	for _, c := range s.browser.Cookies(s.URL) {
+		if strings.HasSuffix(c.Name, "-p") {
+			t.Errorf("there is nothing to choose, and the browser got %s", c.Name)
+		}
+	}
+}
+
+func TestAForgedLastProviderIsNone(t *testing.T) {
+	s := twoProviders(t, nil)
+	s.get("/login/other")
+	for _, c := range s.browser.Cookies(s.URL) {
+		if strings.HasSuffix(c.Name, "-p") {
+			if err := s.browser.SetCookie(s.URL, &http.Cookie{Name: c.Name, Value: "<b>nobody</b>", Path: "/"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if p := s.get("/login"); p.Status != http.StatusOK || strings.Contains(p.Text(), "Used last time") || strings.Contains(p.Text(), "nobody") {
+		t.Errorf("got %d %s", p.Status, p.Text())
+	}
+}
+
+func TestTheSignedOutPage(t *testing.T) {
+	s := newSite(t, func(s *site, o *ginauth.Options) { o.AfterLogout = "/logout" })
+	s.get("/login/demo")
+	p := s.must(s.browser.SubmitForm(s.get("/logout"), "Sign out", nil))
+	if p.URL.Path != "/logout" || !strings.Contains(p.Text(), "You are signed out") {
+		t.Fatalf("signed out, the browser is at %s: %s", p.URL, p.Text())
+	}
+	wantHeaders(t, p)
+	if p = s.must(s.browser.ClickLink(p, "Sign in again")); s.user() == nil {
+		t.Errorf("the button led to %s with %d", p.URL, p.Status)
+	}
+}
+
+func TestTheNextStepOnErrorPages(t *testing.T) {
+	banned := false
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Providers[0].LoginParams = []string{"prompt"}
+		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
+			if banned && login.User.Subject == "grace" {
+				return errors.New("not grace")
+			}
+			return nil
+		}
+	})
+	s.idp.SignInAs("grace") // no admin
+	p := s.must(s.browser.ClickLink(s.get("/admin"), "Use another account"))
+	if p.URL.Path != "/logout" || !strings.Contains(p.Text(), "Sign out?") {
+		t.Errorf("who may not see a page is led to %s: %s", p.URL, p.Text())
+	}
+	banned = true
+	p = s.get("/login/demo?return_to=/page/y")
+	s.wantError(p, ginauth.IdentityRejected)
+	s.idp.SignInAs("ada")
+	p = s.must(s.browser.ClickLink(p, "Use another account"))
+	asked := s.idp.Requests(authtest.Authorize)
+	if prompt := asked[len(asked)-1].Form.Get("prompt"); p.URL.Path != "/page/y" || prompt != "select_account" {
+		t.Errorf("who may not sign in is led to %s, with prompt %q", p.URL, prompt)
+	}
+}
+
+func TestPagesOfOnesOwn(t *testing.T) {
+	t.Run("texts", func(t *testing.T) {
+		s := twoProviders(t, func(o *ginauth.Options) {
+			o.Pages.Texts = map[string]map[string]string{"en": {"choose.title": "Welcome to <Acme>"}, "nl": {"choose.button": "Inloggen met {name}"}}
+		})
+		if _, _, body := s.inLanguage("/login", "en"); !strings.Contains(body, "<h1>Welcome to &lt;Acme&gt;</h1>") {
+			t.Errorf("the title is not replaced: %s", body)
+		}
+		if _, lang, body := s.inLanguage("/login", "nl-BE"); lang != "nl" || !strings.Contains(body, "Inloggen met demo") || !strings.Contains(body, "Choose how to sign in.") {
+			t.Errorf("the language is %s: %s", lang, body)
+		}
+	})
+	t.Run("a template", func(t *testing.T) {
+		s := twoProviders(t, func(o *ginauth.Options) {
+			o.Pages.Template = template.Must(template.New("").Parse(`<html lang="{{.Lang}}"><style nonce="{{.Nonce}}"></style>{{.Kind}}: {{.Title}}{{range .Actions}}<a href="{{.URL}}">{{.Label}}</a>{{end}}{{.Footer}}`))
+		})
+		p := s.get("/login?return_to=/page/z")
+		if !strings.Contains(p.Text(), "choose: Sign in") || !strings.Contains(p.Header.Get("Content-Security-Policy"), "style-src 'self' 'nonce-") {
+			t.Errorf("got %s with %v", p.Text(), p.Header)
+		}
+		if p = s.must(s.browser.ClickLink(p, "Sign in with demo")); p.URL.Path != "/page/z" {
+			t.Errorf("its button led to %s", p.URL)
+		}
+		s.idp.SignInAs("grace") // no admin
+		s.browser = s.newBrowser()
+		if p = s.get("/login/demo?return_to=/admin"); p.Status != http.StatusForbidden || !strings.Contains(p.Text(), "error: No access") || !strings.Contains(p.Text(), "forbidden · request ") {
+			t.Errorf("an error shows %d %s", p.Status, p.Text())
+		}
+	})
+	t.Run("the template of the documentation", func(t *testing.T) {
+		_, rest, _ := strings.Cut(file(t, "docs/pages.md"), "```html\n")
+		source, _, found := strings.Cut(rest, "```")
+		if !found {
+			t.Fatal("docs/pages.md has no template")
+		}
+		s := twoProviders(t, func(o *ginauth.Options) { o.Pages.Template = template.Must(template.New("").Parse(source)) })
+		s.must(s.browser.ClickLink(s.get("/login"), "Sign in with demo"))
+		if s.must(s.browser.SubmitForm(s.get("/logout"), "Sign out", nil)); s.user() != nil {
+			t.Error("its buttons sign in and not out")
+		}
+	})
+	t.Run("a template that fails for some", func(t *testing.T) {
+		s := twoProviders(t, func(o *ginauth.Options) {
+			o.Pages.Template = template.Must(template.New("").Funcs(template.FuncMap{"fail": func(code ginauth.Code) (string, error) {
+				if code == ginauth.UnknownProvider {
+					return "", fmt.Errorf("no")
+				}
+				return "", nil
+			}}).Parse(`half of it {{fail .Code}}`))
+		})
+		if p := s.get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), "There is no such way to sign in.") {
+			t.Errorf("got %d %s", p.Status, p.Text())
+		}
+	})
+}
+
+func TestMistakesInPages(t *testing.T) {
+	reports(t, []mistake{
+		{"a template that fails", func(o *ginauth.Options) {
+			o.Pages.Template = template.Must(template.New("").Parse(`{{if eq .Kind "ended"}}{{.Nothing}}{{end}}`))
+		}, []string{"Options.Pages.Template: ", `fails on a page of kind "ended"`, "it gets a *ginauth.Page"}},
+		{"a text that is not on any page", func(o *ginauth.Options) {
+			o.Pages.Texts = map[string]map[string]string{"en": {"nonsense": "x"}}
+		}, []string{"Options.Pages.Texts: ", `en has a text called "nonsense"`, "choose.title", "docs/pages.md"}},
+		{"a language that is none", func(o *ginauth.Options) {
+			o.Pages.Texts = map[string]map[string]string{"klingon!": {"home": "x"}}
+		}, []string{"Options.Pages.Texts: ", `"klingon!" is no language`, `"pt-BR"`}},
+	})
+}
+
+func TestProvidersForAPageOfOnesOwn(t *testing.T) {
+	s := twoProviders(t, func(o *ginauth.Options) { o.LoginPage = "/welcome" })
+	list := s.auth.Providers()
+	if len(list) != 2 || list[0].Name != "demo" || list[0].DisplayName != "demo" || list[1].DisplayName != "The Other <One>" {
+		t.Errorf("got %+v", list)
+	}
+	for _, p := range list {
+		if p.ClientSecret != "" || p.ClientSecretFunc != nil {
+			t.Errorf("%s comes with its secret", p.Name)
+		}
+		if p := s.get(strings.TrimPrefix(s.auth.LoginURL(p.Name, "/page/own"), s.URL)); p.URL.Path != "/page/own" {
+			t.Errorf("its LoginURL led to %s", p.URL)
+		}
+	}
+	if p := s.open("/login?return_to=/page/q"); p.Header.Get("Location") != "/welcome?return_to="+url.QueryEscape("/page/q") {
+		t.Errorf("/login goes to %s", p.Header.Get("Location"))
+	}
+}
