@@ -26,6 +26,7 @@ type Site struct {
 	Origin, Prefix string // of BaseURL
 	Mount          string // the group's path
 	engine         *gin.Engine
+	cookie         string // of somebody who is signed in
 	routers        []*router
 }
 
@@ -55,7 +56,7 @@ func Sites() ([]*Site, error) {
 			AuthorizeURL: idp + "/authorize", TokenURL: idp + "/token", JWKSURL: idp + "/keys"}
 		second := provider
 		second.Name, second.ClientID = "two", "another-id"
-		_, err := ginauth.Mount(s.engine.Group(s.Mount), ginauth.Options{
+		auth, err := ginauth.Mount(s.engine.Group(s.Mount), ginauth.Options{
 			BaseURL: s.Origin + s.Prefix, Keys: []string{"a key for tests, which is 32 bytes and more"}, AfterLogout: elsewhere,
 			Providers: []ginauth.Provider{provider, second}, Logger: slog.New(slog.DiscardHandler),
 		})
@@ -63,8 +64,23 @@ func Sites() ([]*Site, error) {
 			return nil, err
 		}
 		s.routers = routers(s.engine)
+		if s.cookie, err = signIn(auth); err != nil {
+			return nil, err
+		}
 	}
 	return sites, nil
+}
+
+// signIn returns the Cookie header of somebody who is signed in.
+func signIn(auth *ginauth.Auth) (string, error) {
+	out := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(out)
+	c.Request = httptest.NewRequest(http.MethodGet, "/", nil)
+	if err := auth.SignIn(c, &ginauth.User{Provider: "one", Subject: "ada"}); err != nil {
+		return "", err
+	}
+	pair, _, _ := strings.Cut(out.Header().Get("Set-Cookie"), ";")
+	return pair, nil
 }
 
 // Write asks the site to return to raw, in all the places that it writes it to.
@@ -105,6 +121,9 @@ func (s *Site) ask(method, path, query, form string) (*httptest.ResponseRecorder
 	r.URL.RawQuery = query
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "text/html")
+	if method == http.MethodGet { // who is signed in is asked whether to sign out
+		r.Header.Set("Cookie", s.cookie)
+	}
 	s.engine.ServeHTTP(out, r)
 	if out.Code >= 400 {
 		return nil, fmt.Errorf("%s %s answered %d: %s", method, path, out.Code, out.Body)
