@@ -1,0 +1,97 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	s, err := parse("goos: linux\nBenchmarkRequest/ours-2   \t 100\t 1234 ns/op\t 519.5 set-cookie-B\t 3 allocs/op\nPASS\n")
+	if err != nil || s["ns/op"] != 1234 || s["set-cookie-B"] != 519.5 || s["allocs/op"] != 3 || len(s) != 3 {
+		t.Errorf("%v, %v", s, err)
+	}
+	for _, broken := range []string{"PASS\n", "BenchmarkX 1 many ns/op\n"} {
+		if _, err := parse(broken); err == nil {
+			t.Errorf("%q is a result", broken)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	if got := median([]float64{9, 1, 5}); got != 5 {
+		t.Error(got)
+	}
+	if got := median([]float64{4, 1, 2, 9}); got != 3 {
+		t.Error(got)
+	}
+}
+
+// The median of ratios, and not the ratio of medians: a round on a machine that
+// is slow for a while counts as any other.
+func TestRatiosAreTakenInsideARound(t *testing.T) {
+	all := []round{}
+	for _, speed := range []float64{1, 2, 7} {
+		all = append(all, round{"Request/a": {"cpu-ns/op": 30 * speed}, "Request/b": {"cpu-ns/op": 10 * speed}})
+	}
+	if got := median(over(all, ratio(spent("a"), spent("b")))); got != 3 {
+		t.Error(got)
+	}
+}
+
+func TestSlope(t *testing.T) {
+	get := func(name, _ string) float64 {
+		kb := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, "Request/ours"), "-"), "k")
+		if kb == "" {
+			return 1000
+		}
+		return 1000 + 700*float64(kb[0]-'0')
+	}
+	if got := slope(get); math.Abs(got-700) > 1e-6 {
+		t.Error(got)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	rounds := func(v float64) []round { return []round{{"x": {"u": v}, "floor": {"u": 2}}} }
+	value, floor := of("x", "u"), of("floor", "u")
+	base := baseline{Values: map[string]float64{"t": 10}, Judged: map[string]float64{"t": 10}}
+	for _, c := range []struct {
+		name string
+		t    target
+		v    float64
+		ok   bool
+	}{
+		{"as it was", target{of: value, most: 12}, 10, true},
+		{"a little worse", target{of: value, most: 12}, 12.4, true},
+		{"worse by more than a quarter", target{of: value, most: 20}, 12.6, false},
+		{"less of what should be much", target{of: value, least: 5}, 7.9, false},
+		{"much less of what should be little", target{of: value, most: 12}, 1, true},
+		{"a count up to its target", target{of: value, most: 11, count: true}, 11, true},
+		{"a count beyond it", target{of: value, most: 11, count: true}, 11.1, false},
+		{"a count that missed its target already", target{of: value, most: 5, count: true}, 10.1, true},
+		{"a time within its target", target{of: value, most: 40, guard: ratio(value, floor)}, 38, true},
+		{"a time beyond it", target{of: value, most: 40, guard: ratio(value, floor)}, 42, false},
+	} {
+		c.t.name = "t"
+		if c.t.guard != nil {
+			base.Judged["t"] = 5
+		} else {
+			base.Judged["t"] = 10
+		}
+		if verdict := c.t.verdict(rounds(c.v), base); (verdict == "") != c.ok {
+			t.Errorf("%s: %q", c.name, verdict)
+		}
+	}
+}
+
+// Each target says what it needs by being asked.
+func TestNeeds(t *testing.T) {
+	names := needs(targets)
+	for _, want := range []string{"Request/ours", "Request/ours-5k", "SignIn/limit-2", "Revocations", "Socket/bare-1c"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not among %v", want, names)
+		}
+	}
+}

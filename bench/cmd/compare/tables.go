@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth/bench/internal/report"
+)
+
+// write puts a full run into the pages, and makes it the baseline.
+func write(m *meter, all []round) error {
+	for name, text := range map[string]string{
+		"machine":     fmt.Sprintf("Measured on %s; rounds: %d; %s.", report.Machine(), len(all), m.busy),
+		"targets":     targetTable(all),
+		"requests":    requestTable(m, all),
+		"sockets":     socketTable(m, all),
+		"cores":       coreTable(m, all),
+		"sign-ins":    signInTable(m, all),
+		"revocations": revocationText(all),
+	} {
+		if err := report.Replace(report.Performance, name, text); err != nil {
+			return err
+		}
+	}
+	if err := report.Replace(report.Readme, "costs", readmeTable(all)); err != nil {
+		return err
+	}
+	return newBaseline(all).write()
+}
+
+// raw is every number, for those who look at a few of them.
+func raw(all []round, names []string) string {
+	var b strings.Builder
+	for _, name := range names {
+		units := []string{}
+		for unit := range all[0][name] {
+			units = append(units, unit)
+		}
+		slices.Sort(units)
+		fmt.Fprintf(&b, "%-34s", name)
+		for _, unit := range units {
+			fmt.Fprintf(&b, "  %s %s", report.Number(median(over(all, of(name, unit)))), unit)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// number is the median of a quantity.
+func number(all []round, q quantity) string { return report.Number(median(over(all, q))) }
+
+// times is the median of a ratio, taken in each round.
+func times(all []round, dear, cheap quantity) string {
+	return number(all, ratio(dear, cheap)) + " ×"
+}
+
+func targetTable(all []round) string {
+	var rows [][]string
+	for _, t := range targets {
+		values := over(all, t.of)
+		v := median(values)
+		met := "yes"
+		if !t.met(v) {
+			met = "**no**"
+		}
+		spread := report.Number(slices.Min(values)) + " – " + report.Number(slices.Max(values))
+		rows = append(rows, []string{t.name, t.wanted(), report.Number(v), spread, met})
+	}
+	return report.Table([]string{"what", "target", "median", "rounds", "met"}, rows)
+}
+
+// named are the names that begin with prefix, in the order of the benchmarks.
+func (m *meter) named(prefix string) (names []string) {
+	for _, name := range m.names {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func requestTable(m *meter, all []round) string {
+	var rows [][]string
+	for _, name := range m.named("Request/") {
+		short := strings.TrimPrefix(name, "Request/")
+		set := "–"
+		if _, there := all[0][name]["set-cookie-B"]; there {
+			set = number(all, of(name, "set-cookie-B"))
+		}
+		cost := spent
+		if strings.Contains(short, "redis") {
+			cost = wall // CPU is the smaller part of it
+		}
+		rows = append(rows, []string{m.titles[name], number(all, of(name, "ns/op")), number(all, of(name, "B/op")), number(all, of(name, "allocs/op")),
+			times(all, cost(short), cost("floor")), times(all, cost(short), cost("ours")), set})
+	}
+	return report.Table([]string{"a request of somebody who is signed in", "ns", "bytes", "allocations", "floors", "ginauths", "`Set-Cookie`, bytes"}, rows)
+}
+
+func socketTable(m *meter, all []round) string {
+	var rows [][]string
+	for _, name := range m.named("Socket/") {
+		short, ok := strings.CutSuffix(name, "-1c")
+		if !ok {
+			continue
+		}
+		row := []string{m.titles[name]}
+		for _, connections := range []string{"-1c", "-8c"} {
+			cost := of(short+connections, "server-cpu-ns/op")
+			row = append(row, number(all, scaled(cost, 1e-3)), times(all, cost, of("Socket/bare"+connections, "server-cpu-ns/op")))
+		}
+		rows = append(rows, row)
+	}
+	return report.Table([]string{"CPU of the server, a request", "µs, one connection", "against Gin alone", "µs, eight connections", "against Gin alone"}, rows)
+}
+
+func coreTable(m *meter, all []round) string {
+	var rows [][]string
+	many := fmt.Sprintf("@%d", runtime.NumCPU())
+	for _, name := range m.named("Parallel/") {
+		short, ok := strings.CutSuffix(name, "@1")
+		if !ok || many == "@1" {
+			continue
+		}
+		rows = append(rows, []string{m.titles[name], number(all, speedup(strings.TrimPrefix(short, "Parallel/"), "ns/op")) + " ×",
+			number(all, of(short+many, "waits/Mop")), number(all, of(short+many, "mutex-ns/op"))})
+	}
+	return report.Table([]string{fmt.Sprintf("%d cores against one", runtime.NumCPU()), "faster", "waits for a lock, a million requests", "ns waited for locks, a request"}, rows)
+}
+
+func signInTable(m *meter, all []round) string {
+	var rows [][]string
+	for _, name := range m.named("SignIn/") {
+		short := strings.TrimPrefix(name, "SignIn/")
+		bound := "limit-1"
+		if strings.HasSuffix(short, "userinfo") || short == "limit-2" {
+			bound = "limit-2"
+		}
+		begin := []string{"–", "–"}
+		if !strings.HasPrefix(short, "limit") {
+			begin = []string{number(all, scaled(of(name, "begin-cpu-ns"), 1e-3)), number(all, of(name, "begin-allocs"))}
+		}
+		rows = append(rows, append([]string{m.titles[name], begin[0], begin[1],
+			number(all, scaled(of(name, "finish-cpu-ns"), 1e-3)), number(all, of(name, "finish-allocs")), number(all, scaled(of(name, "finish-B"), 1e-3))},
+			times(all, of(name, "finish-cpu-ns"), of("SignIn/"+bound, "finish-cpu-ns")), number(all, of(name, "sign-ins/cpu-s"))))
+	}
+	return report.Table([]string{"a sign-in", "to the provider, µs", "allocations", "the callback, µs", "allocations", "KB", "limits", "sign-ins a second of CPU"}, rows)
+}
+
+func revocationText(all []round) string {
+	return fmt.Sprintf(`A million sign-outs take %s bytes each. With them, a request of somebody else, who is one of 1,024, costs %s ns more than
+with revocations that remember nothing: four look-ups. When all million are over, the call that cleans up most of them at once
+takes %s µs of CPU, under a lock for no longer than that; of the requests made meanwhile, in another goroutine, the slowest took
+%s µs, waits for a core included.`,
+		number(all, of("Revocations", "B/mark")), number(all, lookup), number(all, scaled(of("Revocations", "cleaning-ns"), 1e-3)),
+		number(all, scaled(of("Revocations", "longest-request-ns"), 1e-3)))
+}
+
+func readmeTable(all []round) string {
+	head, cost, against := []string{"a signed-in request"}, []string{"µs of CPU"}, []string{"against ginauth"}
+	for _, column := range []struct{ title, name string }{
+		{"Gin and one `c.Set`", "floor"}, {"**ginauth**", "ours"}, {"a JWT cookie", "jwt"}, {"scs", "scs-json"},
+		{"gin-contrib's cookie", "contrib-aes-json"}, {"go-oidc", "oidc-rs256"}, {"gothic", "gothic"},
+	} {
+		head = append(head, column.title)
+		cost = append(cost, number(all, scaled(spent(column.name), 1e-3)))
+		against = append(against, times(all, spent(column.name), ourTime))
+	}
+	return report.Table(head, [][]string{cost, against})
+}

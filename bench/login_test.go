@@ -1,0 +1,250 @@
+package bench_test
+
+import (
+	"cmp"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	gorilla "github.com/gorilla/sessions"
+	"github.com/markbates/goth"
+	"github.com/markbates/goth/gothic"
+	"github.com/markbates/goth/providers/openidConnect"
+
+	"github.com/ginauth/ginauth"
+)
+
+// flow is a way to sign in.
+type flow struct {
+	name, title string
+	setup       func(provider string) site
+}
+
+// site is what a flow needs to know of its application.
+type site struct {
+	handler        http.Handler
+	begin, finish  string // paths
+	redirects      int    // status of the answer at begin
+	finished       int    // status of the answer at finish
+	page           string // one that only who is signed in may see, if there is any
+	withoutBrowser func() // in place of all of it: the least that a sign-in can be
+}
+
+func flows() []flow {
+	return []flow{
+		{"ours", "**ginauth**", signInWith("never", 1)},
+		{"ours-userinfo", "**ginauth**, with userinfo", signInWith("always", 1)},
+		{"ours-500", "**ginauth**, one of 500 providers", signInWith("never", 500)},
+		{"goth", "goth's openidConnect", func(p string) site { return gothSite(p, false) }},
+		{"goth-userinfo", "goth's openidConnect, with userinfo", func(p string) site { return gothSite(p, true) }},
+		{"limit-1", "one RSA-2048 verification and one round trip: the limit", func(p string) site { return least(p, 1) }},
+		{"limit-2", "… and two round trips", func(p string) site { return least(p, 2) }},
+	}
+}
+
+// signInWith is ginauth with that many providers, of which one is used.
+func signInWith(userinfo string, providers int) func(string) site {
+	return func(provider string) site {
+		list := []ginauth.Provider{{Name: "corp", Issuer: provider, ClientID: clientID, ClientSecret: "secret", Userinfo: userinfo}}
+		for i := 1; i < providers; i++ {
+			list = append(list, ginauth.Provider{Name: fmt.Sprint("p", i), Issuer: fmt.Sprintf("https://login%d.example.com", i), ClientID: clientID, ClientSecret: "secret"})
+		}
+		engine := gin.New()
+		auth := must(ginauth.Mount(engine, ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{key}, Providers: list, Logger: quiet()}))
+		return site{handler: routes(engine, welcome, auth.RequireAuth()), begin: "/login/corp", finish: "/authorize/corp",
+			redirects: http.StatusSeeOther, finished: http.StatusSeeOther, page: page}
+	}
+}
+
+// gothSite does what goth's examples do. Nothing is kept of the user: that
+// would cost more.
+func gothSite(provider string, userinfo bool) site {
+	gothic.Store = gorilla.NewCookieStore([]byte(key), []byte(key))
+	p := must(openidConnect.New(clientID, "secret", "https://app.example.com/callback/corp", provider+"/.well-known/openid-configuration", "profile", "email"))
+	p.SkipUserInfoRequest = !userinfo
+	p.SetName("corp")
+	goth.UseProviders(p)
+	engine := gin.New()
+	engine.GET("/auth/:provider", func(c *gin.Context) {
+		gothic.BeginAuthHandler(c.Writer, gothic.GetContextWithProvider(c.Request, c.Param("provider")))
+	})
+	engine.GET("/callback/:provider", func(c *gin.Context) {
+		user, err := gothic.CompleteUserAuth(c.Writer, gothic.GetContextWithProvider(c.Request, c.Param("provider")))
+		if groups, _ := user.RawData["groups"].([]any); err != nil || user.UserID != adaID || len(groups) != adaRoles {
+			c.Status(http.StatusInternalServerError)
+			return
+		}
+		c.Redirect(http.StatusSeeOther, "/")
+	})
+	return site{handler: engine, begin: "/auth/corp", finish: "/callback/corp", redirects: http.StatusTemporaryRedirect, finished: http.StatusSeeOther}
+}
+
+// least is what no client can do without: it asks the token endpoint, and
+// verifies a signature; with two round trips it asks for userinfo too.
+func least(provider string, trips int) site {
+	private := rsaKey()
+	signed := sha256.Sum256([]byte("header.payload"))
+	signature := must(rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, signed[:]))
+	client := &http.Client{Transport: &http.Transport{}}
+	body := url.Values{"grant_type": {"authorization_code"}, "code": {"code"}, "code_verifier": {key}, "redirect_uri": {"https://app.example.com/authorize/corp"}}.Encode()
+	read := func(answer *http.Response, err error) {
+		must(io.Copy(io.Discard, must(answer, err).Body))
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			panic(answer.Status)
+		}
+	}
+	return site{withoutBrowser: func() {
+		r := must(http.NewRequest("POST", provider+"/token", strings.NewReader(body)))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth(clientID, "secret")
+		read(client.Do(r))
+		if trips > 1 {
+			read(client.Get(provider + "/userinfo"))
+		}
+		if err := rsa.VerifyPKCS1v15(&private.PublicKey, crypto.SHA256, signed[:], signature); err != nil {
+			panic(err)
+		}
+	}}
+}
+
+// batch is how many browsers are sent to the provider before the first one
+// comes back, so that the two halves of a sign-in can be told apart.
+const batch = 32
+
+// BenchmarkSignIn is whole sign-ins, counted in batches. The CPU time is that
+// of the client alone: the provider is another process.
+func BenchmarkSignIn(b *testing.B) {
+	provider := sync.OnceValue(func() *child { return spawn("provider") })
+	for _, f := range flows() {
+		b.Run(f.name, func(b *testing.B) {
+			s := f.setup(provider().url)
+			s.batch(b, new(tally), new(tally)) // discovery, keys, connections
+			var begin, finish tally
+			n := 0
+			for b.Loop() {
+				s.batch(b, &begin, &finish)
+				n += batch
+			}
+			begin.report(b, "begin", n)
+			finish.report(b, "finish", n)
+			b.ReportMetric(float64(n)/(begin.cpu+finish.cpu).Seconds(), "sign-ins/cpu-s")
+		})
+	}
+}
+
+// tally adds up what something cost.
+type tally struct {
+	cpu            time.Duration
+	mallocs, bytes uint64
+}
+
+func (t *tally) add(do func()) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := cpu()
+	do()
+	t.cpu += cpu() - start
+	runtime.ReadMemStats(&after)
+	t.mallocs += after.Mallocs - before.Mallocs
+	t.bytes += after.TotalAlloc - before.TotalAlloc
+}
+
+func (t *tally) report(b *testing.B, name string, n int) {
+	b.ReportMetric(float64(t.cpu)/float64(n), name+"-cpu-ns")
+	b.ReportMetric(float64(t.mallocs)/float64(n), name+"-allocs")
+	b.ReportMetric(float64(t.bytes)/float64(n), name+"-B")
+}
+
+// trip is a browser on its way to the provider, and back.
+type trip struct {
+	there, back *http.Request
+	writer      writer
+}
+
+// batch sends browsers to the provider, and lets them come back.
+func (s *site) batch(b *testing.B, begin, finish *tally) {
+	if s.withoutBrowser != nil {
+		finish.add(func() {
+			for range batch {
+				s.withoutBrowser()
+			}
+		})
+		return
+	}
+	trips := make([]trip, batch)
+	for i := range trips {
+		trips[i].writer.header = http.Header{}
+		trips[i].there = httptest.NewRequest("GET", "https://app.example.com"+s.begin, nil)
+		trips[i].there.Header["Cookie"] = []string{others}
+	}
+	begin.add(func() {
+		for i := range trips {
+			s.handler.ServeHTTP(&trips[i].writer, trips[i].there)
+		}
+	})
+	for i := range trips {
+		trips[i].turn(b, s)
+	}
+	finish.add(func() {
+		for i := range trips {
+			s.handler.ServeHTTP(&trips[i].writer, trips[i].back)
+		}
+	})
+	for i := range trips {
+		trips[i].arrive(b, s)
+	}
+}
+
+// turn is what the provider does with a browser: it sends it back with a code,
+// here the nonce.
+func (t *trip) turn(b *testing.B, s *site) {
+	b.Helper()
+	if t.writer.status != s.redirects {
+		b.Fatalf("%s answered with %d", s.begin, t.writer.status)
+	}
+	query := must(url.Parse(t.writer.header.Get("Location"))).Query()
+	back := url.Values{"state": {query.Get("state")}, "code": {cmp.Or(query.Get("nonce"), "code")}}
+	t.back = httptest.NewRequest("GET", "https://app.example.com"+s.finish+"?"+back.Encode(), nil)
+	t.back.Header["Cookie"] = []string{others + cookiesIn(t.writer.header)}
+	t.writer = writer{header: http.Header{}}
+}
+
+// arrive makes sure that somebody is signed in.
+func (t *trip) arrive(b *testing.B, s *site) {
+	b.Helper()
+	if t.writer.status != s.finished {
+		b.Fatalf("%s answered with %d", s.finish, t.writer.status)
+	}
+	if s.page == "" {
+		return
+	}
+	if v := newVisitor(app{handler: s.handler, cookies: cookiesIn(t.writer.header)}); !v.visit() {
+		b.Fatalf("who has signed in got %d", v.writer.status)
+	}
+}
+
+// cookiesIn are the cookies that an answer sets, without those that it takes
+// back.
+func cookiesIn(h http.Header) string {
+	var pairs []string
+	for _, line := range h["Set-Cookie"] {
+		pair, _, _ := strings.Cut(line, ";")
+		if _, value, _ := strings.Cut(pair, "="); value != "" {
+			pairs = append(pairs, pair)
+		}
+	}
+	return strings.Join(pairs, "; ")
+}

@@ -1,0 +1,221 @@
+package bench_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/metrics"
+	"runtime/pprof"
+	"strings"
+	"testing"
+)
+
+// request is a way to have a signed-in user in a handler.
+type request struct {
+	name, title string
+	setup       func() app
+	open        bool // lets everybody in: a measure, no guard
+}
+
+// requests are all of them: what nobody can do without, what users would
+// pick, and ginauth.
+func requests() []request {
+	return append([]request{
+		{"bare", "Gin alone", bare, true},
+		{"floor", "Gin and one `c.Set` of a user: the floor", floor, true},
+		{"limit", "the floor, and a sealed cookie opened by hand: the limit", limit, false},
+		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
+		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
+		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
+		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},
+		{"ours-1k", "… 1 KB more in the session", ours(setting{more: 1}), false},
+		{"ours-2k", "… 2 KB more", ours(setting{more: 2}), false},
+		{"ours-3k", "… 3 KB more (two cookies)", ours(setting{more: 3}), false},
+		{"ours-4k", "… 4 KB more (two cookies)", ours(setting{more: 4}), false},
+		{"ours-5k", "… 5 KB more (two cookies, nearly full)", ours(setting{more: 5}), false},
+		{"ours-revocations-redis", "… revocations in Redis", ours(setting{shared: true}), false},
+		{"ours-memstore", "**ginauth**, sessions in gin-contrib's memstore", ours(setting{store: memory}), false},
+		{"ours-memstore-6k", "… 6 KB more in the session", ours(setting{store: memory, more: 6}), false},
+		{"ours-redis", "**ginauth**, sessions in Redis", ours(setting{store: inRedis}), false},
+	}, append(contribRequests(), otherRequests()...)...)
+}
+
+func find(name string) request {
+	for _, r := range requests() {
+		if r.name == name {
+			return r
+		}
+	}
+	panic("there is no " + name)
+}
+
+// entry is one thing that can be measured.
+type entry struct{ name, title string }
+
+// catalogue lists them all, by the names of their benchmarks.
+func catalogue() []entry {
+	var list []entry
+	for _, r := range requests() {
+		list = append(list, entry{"Request/" + r.name, r.title})
+	}
+	for _, name := range parallel {
+		list = append(list, entry{"Parallel/" + name, find(name).title})
+	}
+	for _, name := range sockets {
+		for _, connections := range []int{1, 8} {
+			list = append(list, entry{"Socket/" + socketName(name, connections), find(name).title})
+		}
+	}
+	for _, f := range flows() {
+		list = append(list, entry{"SignIn/" + f.name, f.title})
+	}
+	return append(list, entry{"Revocations", "a million of them"})
+}
+
+// writer is a ResponseWriter that costs nothing.
+type writer struct {
+	header http.Header
+	status int
+}
+
+func (w *writer) Header() http.Header         { return w.header }
+func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
+func (w *writer) WriteHeader(status int)      { w.status = status }
+
+// visitor makes one request over and over again. Each is a fresh value:
+// gorilla/sessions keeps what it found in the request, and would answer the
+// second from there.
+type visitor struct {
+	app      http.Handler
+	template *http.Request
+	request  *http.Request
+	writer   *writer
+}
+
+func newVisitor(a app) *visitor {
+	r := httptest.NewRequest("GET", "https://app.example.com"+page, nil)
+	r.Header["Cookie"] = []string{others + a.cookies}
+	return &visitor{a.handler, r, new(http.Request), &writer{header: http.Header{}}}
+}
+
+// visit reports whether the handler got the right user.
+func (v *visitor) visit() bool {
+	*v.request = *v.template
+	clear(v.writer.header)
+	v.writer.status = 0
+	v.app.ServeHTTP(v.writer, v.request)
+	return v.writer.status == http.StatusNoContent
+}
+
+// BenchmarkRequest is a request of somebody who is signed in. cpu-ns/op is
+// nearly ns/op, unless other programs run or Redis is asked.
+func BenchmarkRequest(b *testing.B) {
+	for _, r := range requests() {
+		b.Run(r.name, func(b *testing.B) {
+			a := r.setup()
+			v := newVisitor(a)
+			b.ReportAllocs()
+			start := cpu()
+			for b.Loop() {
+				if !v.visit() {
+					b.Fatalf("answered with %d", v.writer.status)
+				}
+			}
+			b.ReportMetric(float64(cpu()-start)/float64(b.N), "cpu-ns/op")
+			if a.set > 0 {
+				b.ReportMetric(float64(a.set), "set-cookie-B")
+			}
+		})
+	}
+}
+
+// parallel are the cases that are also measured on several cores.
+var parallel = []string{"bare", "floor", "ours", "ours-memstore", "contrib-aes-json", "contrib-memstore-json", "scs-json"}
+
+// BenchmarkParallel is the same on all cores, and says how often somebody had
+// to wait for a lock: mutex-ns/op is what goroutines waited in all, waits/Mop
+// how often in a million requests, the runtime's own locks not counted.
+func BenchmarkParallel(b *testing.B) {
+	for _, name := range parallel {
+		b.Run(name, func(b *testing.B) {
+			a := find(name).setup()
+			defer runtime.SetMutexProfileFraction(runtime.SetMutexProfileFraction(1))
+			waited, waits, start := mutexWait(), mutexWaits(), cpu()
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				v := newVisitor(a)
+				for pb.Next() {
+					if !v.visit() {
+						b.Errorf("answered with %d", v.writer.status)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(cpu()-start)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric((mutexWait()-waited)*1e9/float64(b.N), "mutex-ns/op")
+			b.ReportMetric(float64(mutexWaits()-waits)/float64(b.N)*1e6, "waits/Mop")
+		})
+	}
+}
+
+// mutexWait is how many seconds goroutines have waited for locks.
+func mutexWait() float64 {
+	sample := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
+	metrics.Read(sample)
+	return sample[0].Value.Float64()
+}
+
+// mutexWaits is how often they did so in code that is not the runtime's.
+func mutexWaits() (n int64) {
+	records := make([]runtime.BlockProfileRecord, pprof.Lookup("mutex").Count()+64)
+	count, _ := runtime.MutexProfile(records)
+	for _, r := range records[:min(count, len(records))] {
+		frames := runtime.CallersFrames(r.Stack())
+		for {
+			frame, more := frames.Next()
+			if strings.Contains(frame.Function, ".ServeHTTP") {
+				n += r.Count
+				break
+			}
+			if !more {
+				break
+			}
+		}
+	}
+	return n
+}
+
+// TestGuards makes sure that what is measured is a guard: nobody gets in
+// without the cookie, and a cookie that was changed is worth nothing.
+func TestGuards(t *testing.T) {
+	for _, r := range requests() {
+		t.Run(r.name, func(t *testing.T) {
+			a := r.setup()
+			if v := newVisitor(a); !v.visit() {
+				t.Errorf("who is signed in got %d", v.writer.status)
+			}
+			if r.open {
+				return
+			}
+			for what, cookies := range map[string]string{"no cookie": "", "a changed cookie": spoil(a.cookies)} {
+				if v := newVisitor(app{handler: a.handler, cookies: cookies}); v.visit() || v.writer.status != http.StatusUnauthorized {
+					t.Errorf("%s got %d", what, v.writer.status)
+				}
+			}
+		})
+	}
+}
+
+// spoil changes a character in the middle of every cookie.
+func spoil(cookies string) string {
+	pairs := strings.Split(cookies, "; ")
+	for i, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		c := byte('A')
+		if value[len(value)/2] == c {
+			c = 'B'
+		}
+		pairs[i] = name + "=" + value[:len(value)/2] + string(c) + value[len(value)/2+1:]
+	}
+	return strings.Join(pairs, "; ")
+}

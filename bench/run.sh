@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs one of the commands of cmd, with a Redis server:
+#
+#   ./run.sh compare          measures everything, and writes the pages
+#   ./run.sh compare -check   fails where it got worse: what CI runs
+#   ./run.sh test             the tests of this module
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+command=${1:-}
+case $command in
+compare) ;;
+test) exec ../stores/servers.sh run go test ./... ;;
+*)
+	sed -n '2,6p' "$0" >&2
+	exit 2
+	;;
+esac
+shift
+exec ../stores/servers.sh run go run "./cmd/$command" "$@"
