@@ -2,12 +2,16 @@ package ginauth
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/page"
@@ -56,8 +60,12 @@ type PageAction struct {
 	Fields map[string]string // of the form
 
 	// Of a provider to choose.
-	Provider string // Provider.Name
-	Note     string // "Used last time", or ""
+	Provider string        // Provider.Name
+	Note     string        // "Used last time", or ""
+	Color    string        // Provider.Color
+	Ink      string        // black or white, whichever can be read on Color
+	Mark     template.HTML // Provider.Mark, which Mount has checked
+	Letter   string        // where there is no Mark
 }
 
 // pages makes and draws pages.
@@ -122,10 +130,10 @@ func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
 	p := a.pages.named(r, "choose")
 	last := a.last.name(r)
 	for _, name := range a.order {
+		own := &a.clients[name].provider
 		action := PageAction{
-			Label:    a.pages.texts.Fill(p.Lang, "choose.button", "name", a.clients[name].provider.DisplayName),
-			URL:      withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+name, returnTo),
-			Provider: name,
+			Label: a.pages.texts.Fill(p.Lang, "choose.button", "name", own.DisplayName), URL: withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+name, returnTo),
+			Provider: name, Color: own.Color, Ink: ink(own.Color), Mark: template.HTML(own.Mark), Letter: initial(own.DisplayName), // #nosec G203: see unfitMark
 		}
 		if name == last {
 			action.Note = a.pages.text(p, "choose.last")
@@ -135,6 +143,35 @@ func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
 		p.Actions = append(p.Actions, action)
 	}
 	return p
+}
+
+// initial is the first letter of a name.
+func initial(name string) string {
+	first, _ := utf8.DecodeRuneInString(name)
+	return strings.ToUpper(string(first))
+}
+
+// ink is what can be read on a colour: black or white, whichever has the higher
+// contrast (WCAG 2.2, relative luminance and contrast ratio).
+func ink(color string) string {
+	raw, err := hex.DecodeString(strings.TrimPrefix(color, "#"))
+	if err != nil || len(raw) != 3 {
+		return ""
+	}
+	luminance := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		v := float64(raw[i]) / 255
+		if v <= 0.04045 {
+			v /= 12.92
+		} else {
+			v = math.Pow((v+0.055)/1.055, 2.4)
+		}
+		luminance += weight * v
+	}
+	if (luminance+0.05)/0.05 >= 1.05/(luminance+0.05) {
+		return "#000000"
+	}
+	return "#ffffff"
 }
 
 // signOutPage asks whether to sign out: a GET, which any page can cause, signs
@@ -243,7 +280,7 @@ func (a *Auth) Providers() []Provider {
 	list := make([]Provider, 0, len(a.order))
 	for _, name := range a.order {
 		p := &a.clients[name].provider
-		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID})
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Mark: p.Mark})
 	}
 	return list
 }

@@ -21,7 +21,7 @@ import (
 
 var (
 	link = regexp.MustCompile(`<a [^>]*>(.*)</a>`)
-	tag  = regexp.MustCompile(`<[^>]*>`)
+	tag  = regexp.MustCompile(`<span class="mark[^>]*>.*?</span>|<[^>]*>`)
 )
 
 // twoProviders is a site with "demo" and "other".
@@ -113,6 +113,27 @@ func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
 	s.get("/login/demo")
 	if got := labels(); got[0] != "Sign in with demo Used last time" {
 		t.Errorf("after the other one, the buttons are %q", got)
+	}
+}
+
+// A button shows the provider's own colour and mark, or its letter in a colour
+// that can be read on it.
+func TestTheButtonsOfProviders(t *testing.T) {
+	for _, tt := range []struct{ color, mark, name, want string }{
+		{"", "", "émile", `<span class="mark brand-1" aria-hidden="true">É</span><span>Sign in with émile</span>`},
+		{"#24292f", "", "x", ".brand-1 { --brand: #24292f; --ink: #ffffff }"},
+		{"#FEE500", "", "x", ".brand-1 { --brand: #FEE500; --ink: #000000 }"},
+		{"#000000", "", "x", "--ink: #ffffff }"},
+		{"#ffffff", "", "x", "--ink: #000000 }"},
+		{"#ff0000", mark, "x", `<span class="mark drawn" aria-hidden="true">` + mark + `</span>`},
+	} {
+		s := twoProviders(t, func(o *ginauth.Options) {
+			p := &o.Providers[1]
+			p.Color, p.Mark, p.DisplayName = tt.color, tt.mark, tt.name
+		})
+		if p := s.get("/login"); !strings.Contains(p.Text(), tt.want) {
+			t.Errorf("%s of %q: the page lacks %q: %s", tt.name, tt.color, tt.want, p.Text())
+		}
 	}
 }
 

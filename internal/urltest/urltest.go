@@ -108,7 +108,7 @@ func (s *Site) Write(raw string) (w Written, err error) {
 	if out, err = s.ask("GET", "/login", query, ""); err != nil {
 		return w, err
 	}
-	w.Link, err = attribute(out, `<a class="action first" href="`)
+	w.Link, err = attribute(out, `<a class="action provider" href="`)
 	return w, err
 }
 
