@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 type app struct {
 	t       *testing.T
 	URL     string
+	auth    *ginauth.Auth
 	browser *authtest.Browser
 	logs    logs
 
@@ -78,6 +79,7 @@ func newAppWith(t *testing.T, provider ginauth.Provider, client *http.Client) *a
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.auth = auth
 	who := func(c *gin.Context) { c.JSON(http.StatusOK, ginauth.CurrentUser(c)) }
 	engine.GET("/me", auth.RequireAuth(), who)
 	engine.GET("/workspace", auth.RequireAuth(ginauth.HasClaim("hd", "kvarnbygd.example")), who)

@@ -52,9 +52,16 @@ func plain(f func(clientID, clientSecret string) ginauth.Provider) func(string, 
 
 // catalogue is every preset there is.
 var catalogue = []preset{
+	presetApple,
+	presetDiscord,
 	presetGitHub,
 	presetGoogle,
 	presetGoogleWorkspace,
+	presetKakao,
+	presetKakaoOAuth,
+	presetLINE,
+	presetMicrosoft,
+	presetNaver,
 	presetOIDC,
 }
 

@@ -45,7 +45,7 @@ func madeWith(p providers.Preset, other map[string]string) ginauth.Provider {
 }
 
 // testArguments are those that cannot stand in the documentation.
-var testArguments = map[string]func() string{}
+var testArguments = map[string]func() string{"privateKey": func() string { return p8(teamKey()) }}
 
 // mount mounts a provider as an application on the internet would.
 func mount(p ginauth.Provider) error {

@@ -1,0 +1,130 @@
+package providers
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Apple is "Sign in with Apple". clientID is the identifier of a Services ID,
+// teamID the team's, and keyID and privateKey those of a key for Sign in with
+// Apple: the text of the .p8 file. There is no client secret; each sign-in makes
+// one, so there is nothing to renew.
+//
+// User.Subject is the person in your team's applications. The e-mail address is
+// verified; it may be a relay at privaterelay.appleid.com, which reaches the
+// person only from senders that are registered with Apple (claim
+// is_private_email). The name comes at the very first sign-in and never again:
+// keep it in OnLogin. Nobody signed it.
+func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
+	key, err := appleKey(privateKey)
+	return ginauth.Provider{
+		Name: "apple", DisplayName: "Apple", Color: "#000000",
+		ClientID: clientID,
+		Err:      errors.Join(segment("teamID", teamID), segment("keyID", keyID), err),
+
+		// https://appleid.apple.com/.well-known/openid-configuration
+		Issuer: "https://appleid.apple.com",
+
+		// https://developer.apple.com/documentation/accountorganizationaldatasharing/creating-a-client-secret
+		AuthMethod: "client_secret_post",
+		ClientSecretFunc: func(context.Context) (string, error) {
+			return appleSecret(key, teamID, keyID, clientID, time.Now())
+		},
+
+		// With a scope, Apple answers by a form alone.
+		// https://developer.apple.com/documentation/signinwithapple/request-an-authorization-to-the-sign-in-with-apple-server
+		Scopes:       []string{"openid", "name", "email"},
+		ResponseMode: "form_post",
+
+		// There is no userinfo endpoint.
+		Userinfo: "never",
+
+		// A boolean, or the text of one.
+		// https://developer.apple.com/documentation/signinwithapple/authenticating-users-with-sign-in-with-apple
+		EmailVerified: func(claims map[string]any) bool {
+			return claims["email_verified"] == true || claims["email_verified"] == "true"
+		},
+		NameFromCallback: appleName,
+	}
+}
+
+// appleKey reads a .p8 file. Environment files often have \n for its line breaks.
+func appleKey(text string) (*ecdsa.PrivateKey, error) {
+	const name, fix = "privateKey", "paste the .p8 file as it is, from -----BEGIN PRIVATE KEY----- to the end"
+	if text == "" {
+		return nil, wrong(name, "is empty (is the environment variable set?)", fix)
+	}
+	block, _ := pem.Decode([]byte(strings.ReplaceAll(text, `\n`, "\n")))
+	if block == nil {
+		return nil, wrong(name, "is not in PEM", fix)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if err != nil || !ok || key.Curve != elliptic.P256() {
+		return nil, wrong(name, "is no key of the curve P-256 in PKCS #8", fix)
+	}
+	return key, nil
+}
+
+// appleSecret signs what Apple takes for a client secret. It may be valid for
+// six months; five minutes leave little to steal.
+func appleSecret(key *ecdsa.PrivateKey, teamID, keyID, clientID string, now time.Time) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: keyID}}, nil)
+	if err != nil {
+		return "", err
+	}
+	claims, err := json.Marshal(map[string]any{
+		"iss": teamID, "sub": clientID, "aud": "https://appleid.apple.com", "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
+	})
+	if err != nil {
+		return "", err
+	}
+	jws, err := signer.Sign(claims)
+	if err != nil {
+		return "", err
+	}
+	return jws.CompactSerialize()
+}
+
+// appleName reads the field user, of which only the name counts: the address in
+// it is whatever the form's sender wrote, and the ID token has the real one.
+func appleName(callback url.Values) string {
+	user, err := strictjson.Object([]byte(callback.Get("user")))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(textAt(user, "name.firstName") + " " + textAt(user, "name.lastName"))
+}
+
+var presetApple = preset{
+	name: "apple", function: "Apple", noSecret: true,
+	make: func(clientID, _ string, arg arguments) ginauth.Provider {
+		return Apple(arg["teamID"], arg["keyID"], arg["privateKey"], clientID)
+	},
+	args: []argument{
+		{name: "teamID", env: "_TEAM_ID", example: "A1B2C3D4E5", about: "the team's identifier, at the top right of the console"},
+		{name: "keyID", env: "_KEY_ID", example: "K1L2M3N4P5", about: "the key's identifier"},
+		{name: "privateKey", env: "_PRIVATE_KEY", free: true, about: "the text of the key's .p8 file; line breaks may be written as `\\n`"},
+	},
+	console:  "https://developer.apple.com/account/resources/identifiers/list/serviceId",
+	register: "An App ID with *Sign in with Apple*, a *Services ID* for it, whose identifier is the client id, with the domain and the redirect URI (https on a public host alone), and a key with *Sign in with Apple*.",
+	user:     "An id for this person in your team's applications, e-mail address, verified, and the name at the first sign-in alone.",
+	quirks: []string{
+		"The answer is a form that Apple's page posts; nothing has to be set for that.",
+		"The name comes once, unsigned: keep it in `OnLogin`. To get it again, people have to stop using Apple with your application first.",
+		"An address at `privaterelay.appleid.com` forwards only what registered senders send.",
+	},
+}

@@ -1,0 +1,50 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// LINE is LINE Login v2.1, by OpenID Connect. Client id and secret are the
+// channel's id and secret.
+//
+// User.Subject is the person's id at the channel's provider (LINE's word for the
+// company): the channels of one provider see the same, others another. The
+// address is there if the channel has the permission for e-mail and the person
+// agreed; LINE does not say that it is verified, so it never is.
+func LINE(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "line", DisplayName: "LINE", Color: "#06c755",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://access.line.me/.well-known/openid-configuration
+		Issuer: "https://access.line.me",
+
+		// ID tokens of web logins are signed with HS256 and the channel secret; the
+		// metadata names ES256, which LINE uses for native applications.
+		// https://developers.line.biz/en/docs/line-login/verify-id-token/#signature
+		HS256: true,
+
+		// https://developers.line.biz/en/reference/line-login/#issue-access-token
+		// has both in the form; the metadata names no method.
+		AuthMethod: "client_secret_post",
+
+		// The ID token has what these ask for: name, picture, email. Userinfo has no
+		// more, and no address.
+		// https://developers.line.biz/en/docs/line-login/integrate-line-login/#scopes
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
+
+		// https://developers.line.biz/en/docs/line-login/integrate-line-login/#making-an-authorization-request
+		// prompt=login and max_age ask people to sign in anew.
+		LoginParams: []string{"prompt", "max_age", "ui_locales", "bot_prompt"},
+	}
+}
+
+var presetLINE = preset{
+	name: "line", function: "LINE", make: plain(LINE),
+	console:  "https://developers.line.biz/console/",
+	register: "A *LINE Login* channel of the type *Web app*; the redirect URI is its callback URL. For e-mail addresses apply for the permission under *Basic settings*, *OpenID Connect*. Publish the channel.",
+	user:     "An id that is the same for all channels of one LINE provider, name, picture, and the e-mail address, which is never verified.",
+	quirks: []string{
+		"ID tokens are signed with the channel secret (HS256). No other preset accepts such tokens.",
+		"`/login/line` passes on `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
+	},
+}

@@ -1,0 +1,143 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ginauth/ginauth"
+)
+
+const (
+	entra           = "https://login.microsoftonline.com/"
+	personalAccount = "9188040d-6c67-4c5b-b112-36a304b66dad" // the tenant of everybody without one
+)
+
+// AnyTenant, in place of Microsoft's list of tenants, admits people of every
+// organization that has a tenant, and anybody can make one for free.
+const AnyTenant = "*"
+
+// Microsoft is "Sign in with Microsoft": Entra ID, once Azure AD. The tenant is
+// who may sign in:
+//
+//   - a directory (tenant) ID: the accounts of that organization
+//   - "organizations": those of the organizations in allowedTenants
+//   - "common": the same, and personal accounts if consumers is among them
+//   - "consumers": personal accounts (Outlook, Xbox)
+//
+// allowedTenants are directory IDs, or AnyTenant alone; only the middle two take
+// them, and need them. Each ID token must be its own tenant's: its issuer is
+// compared with its verified tid, which must be on the list. User.Issuer is the
+// tenant's, so two tenants' people never share a User.ID.
+//
+// User.Subject is the person in this application. An application of yours with
+// another client id sees another one; the claim oid is the same in all of them.
+//
+// The e-mail address is what the organization's administrator wrote there, which
+// may be anybody's. It counts as verified only if the optional claim xms_edov
+// says that the organization owns the address's domain. The claim email_verified
+// counts for nothing. Never look people up by this address (nOAuth).
+func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) ginauth.Provider {
+	directory, several, err := entraTenants(tenant, allowedTenants)
+	p := ginauth.Provider{
+		Name: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
+		ClientID: clientID, ClientSecret: clientSecret, Err: err,
+
+		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc
+		Issuer: entra + directory + "/v2.0",
+
+		// The metadata names this, client_secret_basic and private_key_jwt; the
+		// documentation shows this one.
+		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow
+		AuthMethod: "client_secret_post",
+
+		// Userinfo (Microsoft Graph) has no more than the ID token, but a picture
+		// behind an access token, which no browser could load.
+		// https://learn.microsoft.com/en-us/entra/identity-platform/userinfo
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
+
+		LoginParams: []string{"prompt", "login_hint", "domain_hint"},
+
+		// https://learn.microsoft.com/en-us/entra/identity-platform/optional-claims-reference
+		EmailVerified: func(claims map[string]any) bool {
+			switch fmt.Sprint(claims["xms_edov"]) { // a boolean, which arrives in several types
+			case "true", "1":
+				return true
+			}
+			return false
+		},
+	}
+	if several {
+		p.TokenIssuer = entraIssuer(slices.Clone(allowedTenants))
+	}
+	return p
+}
+
+// entraTenants checks the tenants. directory is what stands in the issuer;
+// several says that the people of more than one tenant come through it.
+func entraTenants(tenant string, allowed []string) (directory string, several bool, err error) {
+	switch tenant {
+	case "consumers":
+		directory = personalAccount
+	case "common", "organizations":
+		directory, several = tenant, true
+	default:
+		// A domain's name would do for Microsoft, but not tell whose tokens to take.
+		directory, err = tenant, guid("tenant", tenant)
+		if err != nil {
+			return directory, false, wrong("tenant", fmt.Sprintf("%.60q is no directory ID", tenant), `write the directory (tenant) ID of the app's overview page, or "organizations", "common" or "consumers"`)
+		}
+	}
+	const list = "allowedTenants"
+	switch {
+	case !several && len(allowed) > 0:
+		return directory, several, wrong(list, "are for organizations and common; one tenant admits itself", "drop them")
+	case several && len(allowed) == 0:
+		return directory, several, wrong(list, "are missing: anybody can make a tenant, and then be in it who they like", "write the directory IDs of those who may sign in, or providers.AnyTenant")
+	case slices.Equal(allowed, []string{AnyTenant}):
+		return directory, several, nil
+	}
+	for _, id := range allowed {
+		if err := guid(list, id); err != nil {
+			return directory, several, err
+		}
+	}
+	return directory, several, nil
+}
+
+// entraIssuer is TokenIssuer: the issuer of the token's own tenant, if that may
+// sign in. The endpoints for several tenants name an issuer with {tenantid} in
+// their metadata, and sign all tokens with the same keys.
+// https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-issuer
+func entraIssuer(allowed []string) func(map[string]any) (string, error) {
+	return func(claims map[string]any) (string, error) {
+		tid, _ := claims["tid"].(string)
+		if !isGUID(tid) {
+			return "", errors.New("tid is no tenant")
+		}
+		if !slices.Contains(allowed, tid) && !slices.Equal(allowed, []string{AnyTenant}) {
+			return "", fmt.Errorf("the tenant %s may not sign in", tid)
+		}
+		return entra + tid + "/v2.0", nil
+	}
+}
+
+var presetMicrosoft = preset{
+	name: "microsoft", function: "Microsoft", domains: []string{"microsoftonline.com"},
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Microsoft(arg["tenant"], clientID, clientSecret, arg.list("allowedTenants")...)
+	},
+	args: []argument{
+		{name: "tenant", env: "_TENANT", example: "8c2e1d0a-4b7f-4a55-9d3e-2f6b1c0e7a94", about: "the directory (tenant) ID of who may sign in, or `organizations`, `common` or `consumers`"},
+		{name: "allowedTenants", env: "_ALLOWED_TENANTS", optional: true, list: true, free: true, about: "for `organizations` and `common`: the directory IDs of who may sign in, separated by commas, or `*` for everybody's"},
+	},
+	console:  "https://entra.microsoft.com/#view/Microsoft_AAD_RegisteredApps/ApplicationsListBlade",
+	register: "A redirect URI of the platform *Web*, and a client secret: copy its *Value*, not its *Secret ID*. Under *Token configuration* add the optional claims `email` and `xms_edov`, and groups if you want them.",
+	user:     "An id for this person and application, within the tenant's issuer; name, user name, e-mail address, which is verified only if `xms_edov` says so. Groups, if the application is set up so, are object IDs.",
+	quirks: []string{
+		"Tokens of several tenants are admitted by their verified `tid` alone.",
+		"People in very many groups get none in their token: ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
+		"Secrets end after two years at most.",
+	},
+}

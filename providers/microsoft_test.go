@@ -1,0 +1,138 @@
+package providers_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/providers"
+)
+
+const (
+	ourTenant   = "8c2e1d0a-4b7f-4a55-9d3e-2f6b1c0e7a94"
+	otherTenant = "11111111-2222-3333-4444-555555555555"
+	consumers   = "9188040d-6c67-4c5b-b112-36a304b66dad"
+)
+
+func tenantIssuer(tid string) string { return "https://login.microsoftonline.com/" + tid + "/v2.0" }
+
+// entraAt is a stand-in for an endpoint of several tenants, with a token of tid.
+func entraAt(t *testing.T, endpoint, tid string) *standIn {
+	t.Helper()
+	s := newStandIn(t, "microsoft")
+	s.discovery = nil
+	decode(t, "microsoft/"+endpoint+".json", &s.discovery)
+	s.Discovery = tenantIssuer(endpoint) + "/.well-known/openid-configuration"
+	s.Authorize.URL = "https://login.microsoftonline.com/" + endpoint + "/oauth2/v2.0/authorize"
+	s.Token.URL = "https://login.microsoftonline.com/" + endpoint + "/oauth2/v2.0/token"
+	s.claims["iss"], s.claims["tid"] = tenantIssuer(tid), tid
+	return s
+}
+
+func TestMicrosoftOfSeveralTenants(t *testing.T) {
+	for _, tt := range []struct {
+		endpoint, tid string
+		allowed       []string
+	}{
+		{"organizations", ourTenant, []string{otherTenant, ourTenant}},
+		{"organizations", otherTenant, []string{providers.AnyTenant}},
+		{"common", consumers, []string{ourTenant, consumers}},
+	} {
+		s := entraAt(t, tt.endpoint, tt.tid)
+		a := s.app(providers.Microsoft(tt.endpoint, testClientID, testClientSecret, tt.allowed...))
+		if err := a.auth.Warm(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if u := a.signIn(); u.Issuer != tenantIssuer(tt.tid) {
+			t.Errorf("%s: signed in as %s", tt.endpoint, u.ID())
+		}
+	}
+}
+
+// D37: a tenant that is not on the list, and a token that is not its tenant's.
+func TestMicrosoftRefusesOtherTenants(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		iss, tid any
+		reason   string
+	}{
+		{"another tenant", tenantIssuer(otherTenant), otherTenant, "the tenant " + otherTenant + " may not sign in"},
+		{"personal accounts", tenantIssuer(consumers), consumers, "may not sign in"},
+		{"another tenant's issuer", tenantIssuer(otherTenant), ourTenant, "the token's issuer is"},
+		{"our issuer, another tid", tenantIssuer(ourTenant), otherTenant, "may not sign in"},
+		{"no tid", tenantIssuer(ourTenant), nil, "tid is no tenant"},
+		{"a tid that leads elsewhere", tenantIssuer("../evil"), "../evil", "tid is no tenant"},
+		{"the template", tenantIssuer("{tenantid}"), "{tenantid}", "tid is no tenant"},
+		{"the endpoint", tenantIssuer("organizations"), "organizations", "tid is no tenant"},
+		{"capitals", tenantIssuer(strings.ToUpper(ourTenant)), strings.ToUpper(ourTenant), "tid is no tenant"},
+		{"the old issuer", "https://sts.windows.net/" + ourTenant + "/", ourTenant, "the token's issuer is"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := entraAt(t, "organizations", ourTenant)
+			s.claims["iss"], s.claims["tid"] = tt.iss, tt.tid
+			s.app(providers.Microsoft("organizations", testClientID, testClientSecret, ourTenant)).refuses(ginauth.IDTokenInvalid, tt.reason)
+		})
+	}
+	s := newStandIn(t, "microsoft")
+	s.claims["iss"], s.claims["tid"] = tenantIssuer(otherTenant), otherTenant
+	s.app(s.provider()).refuses(ginauth.IDTokenInvalid, "the token's issuer is")
+}
+
+// nOAuth: an administrator writes any address into a tenant of their own.
+func TestMicrosoftAddressIsNotVerified(t *testing.T) {
+	for _, tt := range []struct {
+		name, claim string
+		value       any
+		want        bool
+	}{
+		{"nothing", "xms_edov", nil, false},
+		{"email_verified", "email_verified", true, false},
+		{"not the domain's owner", "xms_edov", false, false},
+		{"not the domain's owner, as a number", "xms_edov", 0, false},
+		{"not the domain's owner, as text", "xms_edov", "false", false},
+		{"the domain's owner", "xms_edov", true, true},
+		{"the domain's owner, as a number", "xms_edov", 1, true},
+		{"the domain's owner, as text", "xms_edov", "true", true},
+	} {
+		s := entraAt(t, "organizations", otherTenant)
+		s.claims["email"], s.claims[tt.claim] = "victim@kvarnbygd.example", tt.value
+		u := s.app(providers.Microsoft("organizations", testClientID, testClientSecret, providers.AnyTenant)).signIn()
+		if _, ok := u.VerifiedEmail(); ok != tt.want || u.ID() != tenantIssuer(otherTenant)+"#AAAAAAAAAAAAAAAAAAAAAMadeUpForTests0123456" {
+			t.Errorf("%s: signed in as %+v", tt.name, u)
+		}
+	}
+}
+
+func TestMicrosoftTenants(t *testing.T) {
+	for _, tt := range []struct {
+		tenant  string
+		allowed []string
+		says    string // "": fine
+	}{
+		{ourTenant, nil, ""},
+		{"consumers", nil, ""},
+		{"organizations", []string{ourTenant}, ""},
+		{"common", []string{providers.AnyTenant}, ""},
+		{"", nil, "tenant: "},
+		{"kvarnbygd.example", nil, "tenant: "},
+		{"Common", []string{ourTenant}, "tenant: "},
+		{"organizations", nil, "allowedTenants: are missing"},
+		{"common", nil, "allowedTenants: are missing"},
+		{"common", []string{"kvarnbygd.example"}, "allowedTenants: "},
+		{"common", []string{ourTenant, "*"}, "allowedTenants: "},
+		{"common", []string{ourTenant, "../evil"}, "allowedTenants: "},
+		{"common", []string{""}, "allowedTenants: "},
+		{ourTenant, []string{ourTenant}, "allowedTenants: are for organizations"},
+		{"consumers", []string{"*"}, "allowedTenants: are for organizations"},
+	} {
+		err := mount(providers.Microsoft(tt.tenant, testClientID, testClientSecret, tt.allowed...))
+		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s %q: got %v", tt.tenant, tt.allowed, err)
+		}
+	}
+	if p := providers.Microsoft("consumers", "a", "b"); p.Issuer != tenantIssuer(consumers) || p.TokenIssuer != nil {
+		t.Errorf("consumers is %v", p)
+	}
+}

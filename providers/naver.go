@@ -1,0 +1,64 @@
+package providers
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Naver is "Log in with NAVER" as plain OAuth 2.0, which every application there
+// has.
+//
+// User.Subject is the id that NAVER makes for this person and application. Name
+// is the name, or the nickname where only that was agreed to. NAVER does not say
+// that an address is verified (people may have entered one of elsewhere), so it
+// never is.
+func Naver(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "naver", DisplayName: "NAVER", Color: "#03c75a",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.naver.com/docs/login/api/api.md
+		AuthorizeURL: "https://nid.naver.com/oauth2.0/authorize",
+		TokenURL:     "https://nid.naver.com/oauth2.0/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://nid.naver.com",
+
+		// What is asked of people is chosen in the console, not by scopes.
+		Scopes: nil,
+
+		// The token endpoint wants the state once more.
+		EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
+
+		// auth_type: reauthenticate asks for the password, reprompt for the consent.
+		// https://developers.naver.com/docs/login/devguide/devguide.md
+		LoginParams: []string{"auth_type"},
+
+		// https://developers.naver.com/docs/login/profile/profile.md
+		// Everything is under response, beside a code of its own.
+		Profile: profileAt("https://openapi.naver.com/v1/nid/me", func(claims map[string]any) error {
+			put(claims, "name", textAt(claims, "response.name", "response.nickname"))
+			return nil
+		}),
+		ClaimPaths: map[string]string{"sub": "response.id", "email": "response.email", "picture": "response.profile_image"},
+		VerifyClaims: func(claims map[string]any) error {
+			if claims["resultcode"] != "00" {
+				return errors.New("NAVER's answer is no profile: resultcode is not 00")
+			}
+			return nil
+		},
+		// Whatever a profile may say in time: nothing there is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+var presetNaver = preset{
+	name: "naver", function: "Naver", make: plain(Naver),
+	console:  "https://developers.naver.com/apps/",
+	register: "Under *Login API* (네이버 로그인) choose which of name, nickname, e-mail address and picture people are asked for. The redirect URI is the callback URL.",
+	user:     "An id for this person and application, name or nickname, picture, e-mail address, which is never verified.",
+	quirks: []string{
+		"`/login/naver?auth_type=reauthenticate` asks for the password again, `auth_type=reprompt` for the consent.",
+	},
+}

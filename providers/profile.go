@@ -1,0 +1,84 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// profile is the type of Provider.Profile.
+type profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error)
+
+// profileAt reads a profile with one GET, and lets edit bring it into shape: for
+// what ClaimPaths cannot say, such as a name in two parts.
+func profileAt(address string, edit func(claims map[string]any) error) profile {
+	return func(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
+		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: address})
+		if err != nil {
+			return nil, err
+		}
+		return claims, edit(claims)
+	}
+}
+
+// postForObject is fetch.JSON for a POST.
+func postForObject(ctx context.Context, client *http.Client, address, contentType, body string) (map[string]any, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, io.NopCloser(strings.NewReader(body)))
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Accept", "application/json")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, &fetch.Error{Kind: fetch.Status, Op: "profile", Host: req.URL.Host, Status: resp.StatusCode,
+			Detail: fmt.Sprintf("answered with status %d", resp.StatusCode)}
+	}
+	raw, err := fetch.Read(resp, "profile", fetch.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := strictjson.Object(raw)
+	if err != nil {
+		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "profile", Host: req.URL.Host, Detail: "answered unusable JSON", Err: err}
+	}
+	return claims, nil
+}
+
+// textAt returns the first text, or number, that is at one of the paths.
+func textAt(claims map[string]any, paths ...string) string {
+	for _, path := range paths {
+		v, _ := strictjson.Lookup(claims, path)
+		if s, ok := strictjson.String(v); ok && s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// flagAt says whether true is at a path.
+func flagAt(claims map[string]any, path string) bool {
+	v, _ := strictjson.Lookup(claims, path)
+	return v == true
+}
+
+// put sets a claim, unless there is nothing to set it to.
+func put(claims map[string]any, name, value string) {
+	if value != "" {
+		claims[name] = value
+	}
+}
