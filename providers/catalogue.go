@@ -62,6 +62,7 @@ var catalogue = []preset{
 	presetLINE,
 	presetMicrosoft,
 	presetNaver,
+	presetNaverOIDC,
 	presetOIDC,
 }
 

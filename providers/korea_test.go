@@ -74,3 +74,14 @@ func TestNaverAddressesAreNotVerified(t *testing.T) {
 		t.Errorf("signed in as %+v", u)
 	}
 }
+
+func TestNaverOIDC(t *testing.T) {
+	s := newStandIn(t, "naver-oidc")
+	s.claims["email"], s.claims["email_verified"] = "petra@kvarnbygd.example", true
+	if u := s.app(s.provider()).signIn(); u.EmailVerified || u.Email == "" {
+		t.Errorf("signed in as %+v", u)
+	}
+	s = newStandIn(t, "naver-oidc")
+	s.claims["nonce"] = "another"
+	s.app(s.provider()).refuses(ginauth.IDTokenInvalid, "the nonce is not this sign-in's")
+}

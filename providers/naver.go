@@ -62,3 +62,42 @@ var presetNaver = preset{
 		"`/login/naver?auth_type=reauthenticate` asks for the password again, `auth_type=reprompt` for the consent.",
 	},
 }
+
+// NaverOIDC is "Log in with NAVER" by OpenID Connect, for applications that have
+// it switched on: with PKCE, a nonce and a signed ID token, from which all that
+// is known of the person comes. Naver knows more, since it asks for the profile.
+//
+// User.Subject is the ID token's sub. NAVER does not say that this is the id that
+// Naver has: take one of the two forms, and stay with it.
+func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "naver-oidc", DisplayName: "NAVER", Color: "#03c75a",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.naver.com/docs/login/devguide/devguide.md
+		// These are written down since nothing says that they can be discovered.
+		Issuer:       "https://nid.naver.com",
+		AuthorizeURL: "https://nid.naver.com/oauth2/authorize",
+		TokenURL:     "https://nid.naver.com/oauth2/token",
+		JWKSURL:      "https://nid.naver.com/oauth2/jwks",
+		AuthMethod:   "client_secret_post",
+
+		Scopes: []string{"openid", "profile"},
+
+		// The profile's id need not be the ID token's sub, so it proves nothing.
+		Userinfo: "never",
+
+		LoginParams: []string{"auth_type"},
+
+		// As with the other form, nothing is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+var presetNaverOIDC = preset{
+	name: "naver-oidc", function: "NaverOIDC", make: plain(NaverOIDC),
+	console:  "https://developers.naver.com/apps/",
+	register: "As for `naver`, with OpenID Connect.",
+	user:     "What NAVER puts into the ID token: the subject, and name and picture if people agreed. An e-mail address is never verified.",
+	quirks:   []string{"`User.ID()` need not be that of `naver`."},
+}
