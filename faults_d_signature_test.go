@@ -234,6 +234,9 @@ func d9Segments(t *testing.T) {
 		{"a header with spare bits", oddHeader, func(_ *site, c, _, _ string) string {
 			return b64([]byte(`{"a":1}`))[:9] + "R" + c[strings.Index(c, "."):]
 		}},
+		{"a signature with spare bits", "the token's signature is not base64url", func(_ *site, c, _, _ string) string {
+			return c[:len(c)-1] + string(c[len(c)-1]+1) // A, Q, g and w leave none
+		}},
 		{"a hundred thousand dots", "longer than 64 KB", func(*site, string, string, string) string { return strings.Repeat(".", 100_000) }},
 		{"a token of 70 KB", "longer than 64 KB", func(s *site, _, header, payload string) string {
 			return s.idp.SignRaw([]byte(header), []byte(adding(`"x":"`+strings.Repeat("x", 70<<10)+`"`)(payload)))
@@ -369,6 +372,10 @@ func d12WeakRSA(t *testing.T) {
 }
 
 func d13NoKid(t *testing.T) {
+	kid := func(name string, value any) tokenCase {
+		return tokenCase{name, "a kid that is no text", func(_ *site, header, _ claims) { header["kid"] = value }}
+	}
+	tokenCases(t, "/login/demo", nil, []tokenCase{kid("a number", 1), kid("null", nil), kid("a list", []string{"a"})})
 	for name, jwks := range map[string]func(keys []map[string]any) []map[string]any{
 		"one key": func(keys []map[string]any) []map[string]any { return keys },
 		"several keys": func(keys []map[string]any) []map[string]any {

@@ -223,3 +223,16 @@ func TestDataCanBeWrittenToAtOnce(t *testing.T) {
 		t.Errorf("Data is %v", u.Data)
 	}
 }
+
+// Anybody can post a logout token. Its header is read before its signature, and
+// what the error of that quotes is not for the log in full.
+func TestStrangersTokenDoesNotFillTheLog(t *testing.T) {
+	s := newSite(t, nil)
+	s.signIn()
+	before := len(s.logs.String())
+	header := `{"alg":"RS256","kid":"` + s.idp.KeyID() + `","x5c":["` + strings.Repeat("A", 30<<10) + `"]}`
+	s.refused(t, s.backChannel(b64([]byte(header))+".e30.AAAA"))
+	if logged := len(s.logs.String()) - before; logged == 0 || logged > 2<<10 {
+		t.Errorf("%d bytes were logged", logged)
+	}
+}

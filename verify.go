@@ -180,13 +180,15 @@ func (k *candidates) try(token *jws.Token) bool {
 	return false
 }
 
-// explain says what go-oidc's refusal means.
+// explain says what go-oidc's refusal means. It quotes the token, which
+// anybody may have sent: a log line is as much as that gets.
 func explain(err error, keys *candidates, now time.Time, skew time.Duration) error {
+	quoted := errors.New(clip(err.Error()))
 	if keys.payload == nil {
 		if len(keys.keys) == 0 {
-			return fmt.Errorf("the signature cannot be verified: the provider publishes no key for it: %w", err)
+			return fmt.Errorf("the signature cannot be verified: the provider publishes no key for it: %w", quoted)
 		}
-		return fmt.Errorf("the signature is wrong: %w", err)
+		return fmt.Errorf("the signature is wrong: %w", quoted)
 	}
 	if expired, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		reason := fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second))
@@ -197,54 +199,12 @@ func explain(err error, keys *candidates, now time.Time, skew time.Duration) err
 	}
 	switch text := err.Error(); { // go-oidc has no types for these
 	case strings.HasPrefix(text, "oidc: expected audience"):
-		return fmt.Errorf("the token's audience is another client: %w", err)
+		return fmt.Errorf("the token's audience is another client: %w", quoted)
 	case strings.HasPrefix(text, "oidc: current time"):
-		return fmt.Errorf("nbf is no date, or ahead of this machine's clock: %w", err)
+		return fmt.Errorf("nbf is no date, or ahead of this machine's clock: %w", quoted)
 	}
-	return fmt.Errorf("the token cannot be read: its claims have the wrong form: %w", err)
+	return fmt.Errorf("the token cannot be read: its claims have the wrong form: %w", quoted)
 }
-
-// joseHeader checks the form of a JWT before anything looks inside: compact
-// serialization alone (OpenID Connect Core, section 2), nothing around it, and
-// a header that two programs cannot read in two ways (RFC 8725).
-func joseHeader(raw string, typs []string) (kid, alg string, err error) {
-	if len(raw) > tokenLimit {
-		return "", "", errors.New("the token is longer than 64 KB")
-	}
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 || slices.ContainsFunc(parts, func(s string) bool { return s == "" || strings.Trim(s, base64url) != "" }) {
-		return "", "", errors.New("the token is not in JWS compact serialization")
-	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
-	if err != nil {
-		return "", "", errors.New("the token's header is not base64url")
-	}
-	header, err := strictjson.Object(data)
-	if err != nil {
-		return "", "", fmt.Errorf("the token's header is not strict JSON: %w", err)
-	}
-	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
-		return "", "", fmt.Errorf("the token's header is ambiguous: %w", err)
-	}
-	for _, name := range []string{"crit", "b64", "enc", "zip"} {
-		if _, there := header[name]; there {
-			return "", "", fmt.Errorf("the token's header has %q, which is not supported", name)
-		}
-	}
-	// RFC 8725 3.11: a token of another kind must not pass for this one.
-	if t, there := header["typ"]; there {
-		s, _ := t.(string)
-		s = strings.TrimPrefix(strings.ToLower(s), "application/")
-		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(s, typ) }) {
-			return "", "", fmt.Errorf("the token is of another kind: its typ is not one of %q", typs)
-		}
-	}
-	alg, _ = header["alg"].(string)
-	kid, _ = header["kid"].(string)
-	return kid, alg, nil
-}
-
-const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // checkNames refuses claims that differ from a name of ours in case alone, or
 // from where a path begins: Go's decoders, and the next program's, would take

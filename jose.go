@@ -1,0 +1,59 @@
+package ginauth
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// joseHeader checks the form of a JWT before anything looks inside: compact
+// serialization alone (OpenID Connect Core, section 2), nothing around it, and
+// a header that two programs cannot read in two ways (RFC 8725).
+func joseHeader(raw string, typs []string) (kid, alg string, err error) {
+	if len(raw) > tokenLimit {
+		return "", "", errors.New("the token is longer than 64 KB")
+	}
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 || slices.ContainsFunc(parts, func(s string) bool { return s == "" || strings.Trim(s, base64url) != "" }) {
+		return "", "", errors.New("the token is not in JWS compact serialization")
+	}
+	var decoded [3][]byte
+	for i, name := range []string{"header", "payload", "signature"} {
+		if decoded[i], err = base64.RawURLEncoding.Strict().DecodeString(parts[i]); err != nil {
+			return "", "", fmt.Errorf("the token's %s is not base64url", name)
+		}
+	}
+	header, err := strictjson.Object(decoded[0])
+	if err != nil {
+		return "", "", fmt.Errorf("the token's header is not strict JSON: %w", err)
+	}
+	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
+		return "", "", fmt.Errorf("the token's header is ambiguous: %w", err)
+	}
+	for _, name := range []string{"crit", "b64", "enc", "zip"} {
+		if _, there := header[name]; there {
+			return "", "", fmt.Errorf("the token's header has %q, which is not supported", name)
+		}
+	}
+	// RFC 8725 3.11: a token of another kind must not pass for this one.
+	if t, there := header["typ"]; there {
+		s, _ := t.(string)
+		s = strings.TrimPrefix(strings.ToLower(s), "application/")
+		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(s, typ) }) {
+			return "", "", fmt.Errorf("the token is of another kind: its typ is not one of %q", typs)
+		}
+	}
+	if v, there := header["kid"]; there {
+		if kid, there = v.(string); !there {
+			return "", "", errors.New("the token's header has a kid that is no text")
+		}
+	}
+	alg, _ = header["alg"].(string)
+	return kid, alg, nil
+}
+
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
