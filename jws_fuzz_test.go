@@ -124,8 +124,12 @@ var readMembers = regexp.MustCompile(`"(jwk|x5c|x5t|x5t#S256|nonce|cty|jku|x5u|e
 // and only if the reference says that it is a JWS of the provider's, and it
 // still has the claims.
 func FuzzCompactJWS(f *testing.F) {
+	for i, header := range jwsHeaders {
+		f.Add(header, uint8(0), "H.P.S", uint16(0), uint8(0))
+		f.Add(header, uint8(1+i%(len(jwsSigners)-1)), "H.P.S", uint16(0), uint8(0))
+	}
 	for signer := range jwsSigners {
-		for _, header := range jwsHeaders {
+		for _, header := range []string{jwsHeaders[0], jwsHeaders[2], jwsHeaders[3], `{"alg":"none"}`, `{"alg":"HS256","kid":"ed"}`} {
 			f.Add(header, uint8(signer), "H.P.S", uint16(0), uint8(0))
 		}
 	}

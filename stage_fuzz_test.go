@@ -189,10 +189,15 @@ func (a attempt) cookie() string { return a.name + "=" + a.value }
 // begin opens /login/demo and stops before the provider.
 func (s *stage) begin(t testing.TB, query string) attempt {
 	t.Helper()
-	w := s.ask("GET", "/login/demo", query, "")
+	return s.beginWith(t, "demo", query)
+}
+
+func (s *stage) beginWith(t testing.TB, provider, query string) attempt {
+	t.Helper()
+	w := s.ask("GET", "/login/"+provider, query, "")
 	to, err := url.Parse(w.Header().Get("Location"))
 	if err != nil || w.Code != http.StatusSeeOther {
-		t.Fatalf("/login/demo answered %d %s\n%s", w.Code, w.Body, &s.log)
+		t.Fatalf("/login/%s answered %d %s\n%s", provider, w.Code, w.Body, &s.log)
 	}
 	name, value, _ := strings.Cut(jarOf(w), "=")
 	q := to.Query()
