@@ -21,13 +21,11 @@ func joseHeader(raw string, typs []string) (kid, alg string, err error) {
 	if len(parts) != 3 || slices.ContainsFunc(parts, func(s string) bool { return s == "" || strings.Trim(s, base64url) != "" }) {
 		return "", "", errors.New("the token is not in JWS compact serialization")
 	}
-	var decoded [3][]byte
-	for i, name := range []string{"header", "payload", "signature"} {
-		if decoded[i], err = base64.RawURLEncoding.Strict().DecodeString(parts[i]); err != nil {
-			return "", "", fmt.Errorf("the token's %s is not base64url", name)
-		}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+	if err != nil {
+		return "", "", errors.New("the token's header is not base64url")
 	}
-	header, err := strictjson.Object(decoded[0])
+	header, err := strictjson.Object(data)
 	if err != nil {
 		return "", "", fmt.Errorf("the token's header is not strict JSON: %w", err)
 	}
