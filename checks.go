@@ -108,8 +108,9 @@ func VerifiedEmailDomain(domains ...string) Check {
 	}
 }
 
-// emailDomain returns the domain of a plain address: one @, a dot-atom before
-// it (RFC 5322 3.2.3), letters, digits, dots and hyphens behind it.
+// emailDomain returns the domain of a plain address: one @, the characters of an
+// atom (RFC 5322 3.2.3) and dots before it, wherever those are, since some
+// providers give out a..b; letters, digits, dots and hyphens behind it.
 func emailDomain(email string) (string, bool) {
 	local, domain, ok := strings.Cut(email, "@")
 	if !ok || local == "" || domain == "" || len(email) > 254 {
