@@ -3,7 +3,9 @@ package strictjson_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,9 +13,19 @@ import (
 )
 
 // FuzzObject holds the decoder against encoding/json: what is accepted here
-// means the same there, and survives being written out and read again.
+// means the same there, has no name twice at any depth, and survives being
+// written out and read again. With a member of it doubled it is refused, and so
+// is a name that differs in case alone, by whoever asks for it.
 func FuzzObject(f *testing.F) {
 	f.Add([]byte(idToken))
+	for _, text := range []string{
+		`{"a":1,"a":1}`, `{"a":1,"\u0061":2}`, `{"a":{"b":1,"b":2}}`, `{"a":[{"b":1,"b":2}]}`, `{"":1,"":2}`, `{"a":{"a":{"a":1}}}`, `{"sub":"u","SUB":"admin"}`, `{"sub":"u","\u017fub":"admin"}`, `{"kid":1,"\u212aid":2}`,
+		`{"a":"\ud83d\ude00","b":"\ud83d"}`, `{"a":"\u0000"}`, `{"a\u0000":1}`, `{"a":1e400,"b":1e401}`, `{"a":-0,"b":1.50,"c":1E+2}`, `{"a":01}`, `{"a":.5}`, `{"a":5.}`, `{"a":+1}`, `{"a":NaN}`, `{"a":tru}`, `{"a":1,}`, `{,}`, `{"a" 1}`, `{'a':1}`,
+		"\ufeff{}", "{}x", "{} {}", " \t\r\n{}\n", "{\"a\":\"\n\"}", "{\"a\":\"\x7f\xc2\x85\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\v}", `{"a":/**/1}`, `[]`, `"a"`, `null`, ``,
+		strings.Repeat(`{"a":`, 31) + `{}` + strings.Repeat("}", 31), strings.Repeat(`{"a":`, 32) + `{}` + strings.Repeat("}", 32), `{"a":` + strings.Repeat("1", 100) + `}`, `{"a":` + strings.Repeat("1", 101) + `}`,
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := strictjson.Object(data)
 		if err != nil {
@@ -25,6 +37,19 @@ func FuzzObject(f *testing.F) {
 		if want := standard(t, data); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %#v\nencoding/json %#v", got, want)
 		}
+		if name := twice(json.NewDecoder(bytes.NewReader(data))); name != "" {
+			t.Fatalf("accepted, with %s", name)
+		}
+		names := slices.Sorted(maps.Keys(got))
+		for _, name := range names[:min(len(names), 4)] {
+			doubled := "{" + string(mustJSON(t, name)) + ":0," + strings.TrimLeft(string(data), " \t\r\n")[1:]
+			if _, err := strictjson.Object([]byte(doubled)); err == nil {
+				t.Fatalf("accepted with %q twice", name)
+			}
+			if err := strictjson.CheckCase(got, name); (err != nil) != alike(got, name) {
+				t.Fatalf("CheckCase says %v of %q", err, name)
+			}
+		}
 		again, err := json.Marshal(got)
 		if err != nil {
 			t.Fatal(err)
@@ -34,6 +59,58 @@ func FuzzObject(f *testing.F) {
 		}
 		useValues(got)
 	})
+}
+
+// twice finds a name that an object has more than once, however deep. It reads
+// tokens, and so what encoding/json would hide.
+func twice(dec *json.Decoder) string {
+	var names []map[string]bool // of the objects that are open; nil for an array
+	key := false                // whether the next text is a name
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		inObject := len(names) > 0 && names[len(names)-1] != nil
+		switch {
+		case inObject && key && token != json.Delim('}'):
+			name := token.(string)
+			if names[len(names)-1][name] {
+				return name + " twice"
+			}
+			names[len(names)-1][name] = true
+			key = false
+			continue
+		case token == json.Delim('{'):
+			names, key = append(names, map[string]bool{}), true
+			continue
+		case token == json.Delim('['):
+			names = append(names, nil)
+			continue
+		case token == json.Delim('}') || token == json.Delim(']'):
+			names = names[:len(names)-1]
+		}
+		key = len(names) > 0 && names[len(names)-1] != nil
+	}
+}
+
+// alike says whether an object has a name that is almost this one.
+func alike(obj map[string]any, name string) bool {
+	for other := range obj {
+		if other != name && strings.EqualFold(other, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func standard(t *testing.T, data []byte) map[string]any {
