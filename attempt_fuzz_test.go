@@ -21,13 +21,14 @@ var attemptCookies = []string{
 
 // FuzzAttemptCookie brings back a good answer with cookies that anybody may have
 // changed: a header made of the attempts' parts, with one byte of the sealed
-// ones changed if mask is not zero, and the state of either attempt, or none.
+// ones changed if mask is not zero, and the state of either attempt, or none, or
+// one that names the right cookie (HANDLE).
 // The code is redeemed only with the whole cookie of that very state.
 func FuzzAttemptCookie(f *testing.F) {
 	for _, header := range attemptCookies {
 		f.Add(header, "STATE", uint16(0), uint8(0))
 	}
-	for _, state := range []string{"", "OTHER", "STATEx", "xSTATE", "STATE.", "STATE=", "STATE\x00", "AAAAAAAA." + strings.Repeat("B", 43), ".", "AAAAAAAA.", strings.Repeat("A", 52)} {
+	for _, state := range []string{"", "OTHER", "STATEx", "xSTATE", "HANDLE." + strings.Repeat("B", 43), "STATE.", "STATE=", "STATE\x00", "AAAAAAAA." + strings.Repeat("B", 43), ".", "AAAAAAAA.", strings.Repeat("A", 52)} {
 		f.Add("NAME=VALUE", state, uint16(0), uint8(0))
 		f.Add("NAME=VALUE; OTHER=WORTH", state, uint16(0), uint8(0))
 	}
@@ -45,7 +46,7 @@ func FuzzAttemptCookie(f *testing.F) {
 		value := []byte(own.value)
 		value[int(at)%len(value)] ^= mask
 		cookies := strings.NewReplacer("NAME", own.name, "VALUE", string(value), "OTHER", other.name, "WORTH", other.value, "SESSION", session).Replace(header)
-		back := strings.NewReplacer("STATE", own.state, "OTHER", other.state).Replace(state)
+		back := strings.NewReplacer("STATE", own.state, "OTHER", other.state, "HANDLE", own.state[:8]).Replace(state)
 		mine := own
 		if back == other.state {
 			mine = other

@@ -27,6 +27,7 @@ var callbacks = []string{
 	"code=CODE&state=STATE&iss=ISS", "state=STATE&iss=ISS&code=CODE", "code=CODE&state=STATE", "code=CODE&iss=ISS", "state=STATE&iss=ISS",
 	"code=CODE&state=&iss=ISS", "code=CODE&state=OTHER&iss=ISS", "code=CODE&state=STATEx&iss=ISS", "code=CODE&state=STATE%00&iss=ISS",
 	"code=CODE&state=STATE=&iss=ISS", "code=CODE&state=%53TATE&iss=ISS", "code=CODE&state=AAAAAAAA.BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB&iss=ISS",
+	"code=CODE&state=HANDLE.BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB&iss=ISS",
 	"code=CODE&code=CODE&state=STATE&iss=ISS", "code=CODE&state=STATE&state=STATE&iss=ISS", "code=CODE&state=OTHER&state=STATE&iss=ISS",
 	"code=CODE&state=STATE&iss=ISS&iss=ISS", "error=a&error=b&state=STATE&iss=ISS", "code=CODE&state=STATE&iss=ISS/", "code=CODE&state=STATE&iss=",
 	"code=CODE&state=STATE&iss=https://IDP.example", "code=CODE&state=STATE&iss=https://evil.example", "code=CODE&error=access_denied&state=STATE&iss=ISS",
@@ -51,7 +52,7 @@ func manyAndLong() []string {
 // answerText puts an attempt's own values into a seed. The fuzzer cannot guess
 // them.
 func answerText(text string, own, other attempt) string {
-	return strings.NewReplacer("STATE", own.state, "OTHER", other.state, "CODE", stageCode, "ISS", stageIDP).Replace(text)
+	return strings.NewReplacer("STATE", own.state, "OTHER", other.state, "HANDLE", own.state[:8], "CODE", stageCode, "ISS", stageIDP).Replace(text)
 }
 
 // plainPair unescapes one name or value of a form, as WHATWG's URL standard
