@@ -202,6 +202,9 @@ func whyNot(payload string, want expectation) string {
 	if nbf, there, ok := secondsIn(c, "nbf"); there && (!ok || !inRange(nbf, want.now, -ever, 60)) {
 		return "nbf"
 	}
+	if _, isText := c["at_hash"].(string); !isText && c["at_hash"] != nil { // 3.1.3.6 has it as a text, wherever it is
+		return "at_hash"
+	}
 	if want.logoutToken {
 		return whyNoLogout(c, iat, want)
 	}

@@ -15,7 +15,7 @@ import (
 
 // logoutStage is a stage with two people signed in: Ada, with a session at the
 // provider, and Grace.
-func logoutStage(f *testing.F) (s *stage, ada, grace string) {
+func logoutStage(f testing.TB) (s *stage, ada, grace string) {
 	s = newStage(f, nil)
 	a := s.begin(f, "")
 	claims := s.goodClaims(a)
@@ -56,7 +56,7 @@ func FuzzLogoutToken(f *testing.F) {
 		}
 	}
 	for _, program := range [][]byte{
-		change(setClaim, "nonce", "null"), change(setClaim, "nonce", `"NONCE"`), change(setClaim, "Nonce", "null"), change(setClaim, "Events", event), change(setClaim, "sid", `"s1"`), change(setClaim, "sid", `""`), change(setClaim, "sid", "null"),
+		change(setClaim, "at_hash", "1e-3"), change(setClaim, "nonce", "null"), change(setClaim, "nonce", `"NONCE"`), change(setClaim, "Nonce", "null"), change(setClaim, "Events", event), change(setClaim, "sid", `"s1"`), change(setClaim, "sid", `""`), change(setClaim, "sid", "null"),
 		slices.Concat(change(dropClaim, "sub", "true"), change(setClaim, "sid", `"ada"`)), change(setClaim, "aud", `["CID",null]`), change(setClaim, "aud", `["x","CID"]`), change(setClaim, "azp", `"CID2"`),
 		slices.Concat(change(setClaim, "events", "{}"), change(setClaim, "Events", event)), change(setClaim, "sub", `"LONG256"`), change(setClaim, "sub", `"ada\u0000"`),
 	} {
@@ -66,32 +66,49 @@ func FuzzLogoutToken(f *testing.F) {
 	s, ada, grace := logoutStage(f)
 	f.Fuzz(func(t *testing.T, program []byte, wait, typ uint8) {
 		s.fresh(t, len(program))
-		s.now = s.now.Add(20 * time.Duration(wait) * time.Second)
-		values := strings.NewReplacer("ISS", stageIDP, "CID", stageClient, "LONG255", strings.Repeat("x", 255), "LONG256", strings.Repeat("x", 256))
-		payload := forge([]entry{{"iss", jsonOf(stageIDP)}, {"aud", jsonOf(stageClient)}, {"iat", fmt.Sprint(s.now.Unix())}, {"exp", fmt.Sprint(s.now.Unix() + 120)},
-			{"jti", `"j"`}, {"events", `{"http://schemas.openid.net/event/backchannel-logout":{}}`}, {"sub", `"ada"`}}, program[:min(len(program), 24)],
-			func(template string) string { return values.Replace(moment(template, s.now)) })
-		kind := int(typ) % len(logoutTyps)
-		token := edToken(map[string]any{"typ": logoutTyps[kind]}, payload)
-		why := whyNot(payload, expectation{now: s.now, begun: s.now, logoutToken: true})
-		if kind >= len(logoutTyps)/2 {
-			why = "typ"
-		}
-		w := s.backChannel(token)
-		s.closes(t, w, token[len(token)-40:])
-		if (why == "") != (w.Code == http.StatusOK) || why != "" && (w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"invalid_request"`) || len(s.marks) != 0) {
-			t.Fatalf("the reference says %q, and it was answered with %d %s\n%s\n%s", why, w.Code, w.Body, payload, &s.log)
-		}
-		if w.Header()["Set-Cookie"] != nil || w.Code == http.StatusOK && w.Body.Len() != 0 {
-			t.Errorf("answered with %q, %s", w.Header()["Set-Cookie"], w.Body)
-		}
-		if s.who(t, grace) == nil {
-			t.Errorf("Grace was signed out\n%s", payload)
-		}
-		if gone := s.who(t, ada) == nil; gone != (why == "" && endsAda(payload)) {
-			t.Errorf("Ada is signed out: %t; the reference says %q\n%s", gone, why, payload)
-		}
+		s.signsOut(t, ada, grace, program, wait, typ)
 	})
+}
+
+// TestLogoutClaimsOneByOne makes every single change to a good logout token.
+func TestLogoutClaimsOneByOne(t *testing.T) {
+	s, ada, grace := logoutStage(t)
+	for name := range forgedNames {
+		for value := range forgedValues {
+			s.forget()
+			s.signsOut(t, ada, grace, []byte{setClaim, byte(name), byte(value)}, 20, 0)
+		}
+	}
+}
+
+// signsOut posts a logout token that a program has changed, and holds what
+// comes of it against the reference.
+func (s *stage) signsOut(t *testing.T, ada, grace string, program []byte, wait, typ uint8) {
+	s.now = s.now.Add(20 * time.Duration(wait) * time.Second)
+	values := strings.NewReplacer("ISS", stageIDP, "CID", stageClient, "LONG255", strings.Repeat("x", 255), "LONG256", strings.Repeat("x", 256))
+	payload := forge([]entry{{"iss", jsonOf(stageIDP)}, {"aud", jsonOf(stageClient)}, {"iat", fmt.Sprint(s.now.Unix())}, {"exp", fmt.Sprint(s.now.Unix() + 120)},
+		{"jti", `"j"`}, {"events", `{"http://schemas.openid.net/event/backchannel-logout":{}}`}, {"sub", `"ada"`}}, program[:min(len(program), 24)],
+		func(template string) string { return values.Replace(moment(template, s.now)) })
+	kind := int(typ) % len(logoutTyps)
+	token := edToken(map[string]any{"typ": logoutTyps[kind]}, payload)
+	why := whyNot(payload, expectation{now: s.now, begun: s.now, logoutToken: true})
+	if kind >= len(logoutTyps)/2 {
+		why = "typ"
+	}
+	w := s.backChannel(token)
+	s.closes(t, w, token[len(token)-40:])
+	if (why == "") != (w.Code == http.StatusOK) || why != "" && (w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"invalid_request"`) || len(s.marks) != 0) {
+		t.Fatalf("the reference says %q, and it was answered with %d %s\n%s\n%s", why, w.Code, w.Body, payload, &s.log)
+	}
+	if w.Header()["Set-Cookie"] != nil || w.Code == http.StatusOK && w.Body.Len() != 0 {
+		t.Errorf("answered with %q, %s", w.Header()["Set-Cookie"], w.Body)
+	}
+	if s.who(t, grace) == nil {
+		t.Errorf("Grace was signed out\n%s", payload)
+	}
+	if gone := s.who(t, ada) == nil; gone != (why == "" && endsAda(payload)) {
+		t.Errorf("Ada is signed out: %t; the reference says %q\n%s", gone, why, payload)
+	}
 }
 
 // endsAda is the reference for whom a good logout token is about: the session

@@ -121,6 +121,12 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 	if list, ok := claims["aud"].([]any); ok && len(stringList(list)) != len(list) {
 		return nil, "", errors.New("the token cannot be read: its claims have the wrong form: aud is no list of texts")
 	}
+	// go-oidc lets an nbf of the next five minutes pass, and null.
+	if v, there := claims["nbf"]; there {
+		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(c.cfg.Now().Add(leeway)) {
+			return nil, "", errors.New("nbf is no date, or ahead of this machine's clock")
+		}
+	}
 	return claims, alg, c.checkNames(claims)
 }
 
@@ -272,11 +278,6 @@ func checkTimes(claims map[string]any, now, started time.Time) error {
 		return fmt.Errorf("the token was issued %v ahead of this machine's clock", iat.Sub(now).Round(time.Second))
 	case iat.Before(started.Add(-leeway)):
 		return fmt.Errorf("the token was issued %v before this sign-in began, by this machine's clock", started.Sub(iat).Round(time.Second))
-	}
-	if v, there := claims["nbf"]; there {
-		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(now.Add(leeway)) {
-			return errors.New("nbf is no date, or ahead of this machine's clock")
-		}
 	}
 	// IPSIE SL1: when the provider's own session ends, and ours with it.
 	if v, there := claims["session_expiry"]; there {
