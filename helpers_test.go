@@ -22,6 +22,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
@@ -89,10 +90,12 @@ type site struct {
 // startIDP starts a provider that signs Ada in without asking.
 func startIDP(t testing.TB, config authtest.Config) *authtest.Provider {
 	t.Helper()
+	watch := leaktest.Of(t)
 	idp, err := authtest.Start(config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	watch.Provider(idp)
 	t.Cleanup(idp.Close)
 	idp.SignInAs("ada")
 	return idp
@@ -168,6 +171,10 @@ func (s *site) start(change func(o *ginauth.Options)) {
 func (s *site) newBrowser() *authtest.Browser {
 	b := authtest.NewBrowser()
 	b.Now = s.clock.Now
+	watch := leaktest.Of(s.t)
+	watch.Browser(b)
+	watch.Log(s.logs.String)
+	watch.Secret("key", testKey)
 	s.t.Cleanup(b.Close)
 	return b
 }

@@ -69,8 +69,8 @@ type Options struct {
 
 	// KeepClaims names the claims that stay in the session as they were sent,
 	// for User.Claims and HasClaim, which does not look at the User's own
-	// fields; "*" keeps all. Mind the size:
-	// a session is at most two cookies.
+	// fields; "*" keeps all but the nonce, which was the sign-in's. Mind the
+	// size: a session is at most two cookies.
 	KeepClaims []string
 
 	// TrustedOrigins may send unsafe requests (POST, PUT, WebSocket upgrades,

@@ -166,16 +166,17 @@ func (s *session) keep(names []string) error {
 		s.user.claims = ""
 		return nil
 	}
-	if slices.Contains(names, "*") {
+	if s.user.claims == "" {
 		return nil
 	}
 	var all, some map[string]any
 	all, err := strictjson.Object([]byte(s.user.claims))
-	if s.user.claims == "" {
-		return nil
-	}
 	if err != nil {
 		return &Error{Code: SessionError, Op: "keep claims", Err: err}
+	}
+	if slices.Contains(names, "*") {
+		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
+		return s.user.setClaims(all)
 	}
 	for _, name := range names {
 		if v, there := all[name]; there {

@@ -37,6 +37,7 @@ type Browser struct {
 	Now func() time.Time
 
 	mu        sync.Mutex
+	past      *past
 	jar       jar
 	hosts     map[string]string
 	trusted   []*x509.Certificate
@@ -62,6 +63,31 @@ type Hop struct {
 	Request http.Header
 	Status  int
 	Header  http.Header
+	Body    []byte
+}
+
+// past is what browsers remember of their requests.
+type past struct {
+	mu   sync.Mutex
+	hops []Hop
+}
+
+func (p *past) add(h Hop) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.hops) == maxRemembered {
+		p.hops = slices.Delete(p.hops, 0, 1)
+	}
+	p.hops = append(p.hops, h)
+}
+
+// History is the last thousand requests of the browser and its clones, oldest
+// first, with what was answered: for a test that wants to know where a login
+// went, or that no page of it says too much.
+func (b *Browser) History() []Hop {
+	b.past.mu.Lock()
+	defer b.past.mu.Unlock()
+	return slices.Clone(b.past.hops)
 }
 
 // Text is the page's source.
@@ -82,7 +108,7 @@ func At(rawURL string) *Page {
 
 // NewBrowser returns a browser without cookies.
 func NewBrowser() *Browser {
-	b := &Browser{jar: jar{cookies: map[cookieKey]*cookie{}}, hosts: map[string]string{}}
+	b := &Browser{past: &past{}, jar: jar{cookies: map[cookieKey]*cookie{}}, hosts: map[string]string{}}
 	b.transport = loopbackTransport(b.resolve)
 	return b
 }
@@ -93,7 +119,7 @@ func (b *Browser) Clone() *Browser {
 	defer b.mu.Unlock()
 	twin := &Browser{
 		NoFetchMetadata: b.NoFetchMetadata, StopAt: b.StopAt, Header: b.Header.Clone(), Now: b.Now,
-		jar: b.jar.clone(), hosts: maps.Clone(b.hosts), trusted: slices.Clone(b.trusted),
+		past: b.past, jar: b.jar.clone(), hosts: maps.Clone(b.hosts), trusted: slices.Clone(b.trusted),
 	}
 	twin.transport = loopbackTransport(twin.resolve, twin.trusted...)
 	return twin
@@ -251,7 +277,8 @@ func (b *Browser) exchange(request *http.Request, v visit) (*Page, error) {
 	for _, line := range response.Header.Values("Set-Cookie") {
 		_ = b.jar.set(parseSetCookie(line, b.now()), v, b.now()) // RefusedCookies has the reason
 	}
-	hop := Hop{Method: request.Method, URL: request.URL, Request: request.Header, Status: response.StatusCode, Header: response.Header}
+	hop := Hop{Method: request.Method, URL: request.URL, Request: request.Header, Status: response.StatusCode, Header: response.Header, Body: body}
+	b.past.add(hop)
 	return &Page{Status: response.StatusCode, URL: request.URL, Header: response.Header, Body: body, Hops: []Hop{hop}}, nil
 }
 

@@ -1,6 +1,8 @@
 package authtest_test
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -344,6 +346,37 @@ func TestEndlessPage(t *testing.T) {
 	p.Fail(authtest.Discovery, authtest.Resetting)
 	if _, err := authtest.NewBrowser().Get(p.URL(authtest.Discovery)); err == nil {
 		t.Error("a reset connection shows a page")
+	}
+}
+
+func TestHistory(t *testing.T) {
+	w := newWorld(t)
+	from := w.url("https://www.example.com/", "to", w.url("https://app.example.com/page"))
+	if _, err := w.browser.Get(from); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.browser.Clone().Submit(authtest.At(from), w.url("https://app.example.com/form"), url.Values{"a": {"b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var went []string
+	history := w.browser.History()
+	for _, h := range history {
+		went = append(went, fmt.Sprint(h.Method, " ", h.URL.Path, " ", h.Status))
+	}
+	if got := strings.Join(went, ", "); got != "GET / 302, GET /page 200, POST /form 200" {
+		t.Fatalf("the browser and its clone went %s", got)
+	}
+	if last := history[2]; !bytes.Equal(last.Body, p.Body) || len(last.Body) == 0 || last.Request.Get("Sec-Fetch-Site") != "same-site" || last.Header.Get("Content-Type") == "" {
+		t.Errorf("the last request was remembered as %+v", last)
+	}
+	for range 1000 {
+		if _, err := w.browser.Open(from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if history = w.browser.History(); len(history) != 1000 || history[0].Status != 302 {
+		t.Errorf("%d requests are remembered, the first with status %d", len(history), history[0].Status)
 	}
 }
 

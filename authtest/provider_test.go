@@ -1,6 +1,7 @@
 package authtest_test
 
 import (
+	"bytes"
 	"net/http"
 	"runtime"
 	"slices"
@@ -146,6 +147,9 @@ func TestRequests(t *testing.T) {
 		!strings.Contains(string(got.Body), "code_verifier=") || got.Header.Get("Authorization") == "" || "http://"+got.Host != p.Issuer {
 		t.Errorf("token request %+v", got)
 	}
+	if !strings.Contains(string(got.Answer), answer["access_token"].(string)) || len(p.LastRequest(authtest.Authorize).Answer) > 1000 {
+		t.Errorf("the token endpoint's answer is remembered as %q", got.Answer)
+	}
 	userinfo(t, p, answer["access_token"].(string))
 	userinfo(t, p, "another")
 	if all := p.Requests(authtest.Userinfo); len(all) != 2 || all[1].Header.Get("Authorization") != "Bearer another" {
@@ -158,6 +162,23 @@ func TestRequests(t *testing.T) {
 	p.Reset()
 	if p.Count(authtest.Token) != 0 || len(p.Requests(authtest.Userinfo)) != 0 || p.EvilRequests() != 0 {
 		t.Error("Reset forgot less than all")
+	}
+}
+
+func TestLongAnswersAreNotRemembered(t *testing.T) {
+	p := start(t, authtest.Config{})
+	p.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) {
+		for range 3 {
+			_, _ = w.Write(bytes.Repeat([]byte("x"), 30_000))
+			w.(http.Flusher).Flush()
+		}
+	})
+	if _, page := get(t, p, p.URL(authtest.Userinfo)); len(page) != 90_000 {
+		t.Errorf("%d bytes were sent", len(page))
+	}
+	p.Close() // which waits for the answer to end
+	if got := len(p.LastRequest(authtest.Userinfo).Answer); got != 64<<10 {
+		t.Errorf("%d bytes are remembered", got)
 	}
 }
 

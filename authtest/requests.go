@@ -18,24 +18,28 @@ type Request struct {
 	Body   []byte
 	// Form has the query's parameters, and those of a form in the body.
 	Form url.Values
+	// Answer is the body of what was answered: its first 64 KB, and nil as long
+	// as there is none.
+	Answer []byte
 }
 
 const (
 	evilPath      = "/evil"
 	maxBody       = 1 << 20
+	maxAnswer     = 64 << 10
 	maxRemembered = 1000 // requests for each endpoint, the oldest forgotten: a provider may run for weeks
 )
 
 // journal is what the provider remembers of the requests it got.
 type journal struct {
 	count    map[Endpoint]int
-	requests map[Endpoint][]Request
+	requests map[Endpoint][]*Request
 	evil     int
 }
 
-func (j *journal) add(e Endpoint, r Request) {
+func (j *journal) add(e Endpoint, r *Request) {
 	if j.count == nil {
-		j.count, j.requests = map[Endpoint]int{}, map[Endpoint][]Request{}
+		j.count, j.requests = map[Endpoint]int{}, map[Endpoint][]*Request{}
 	}
 	j.count[e]++
 	kept := j.requests[e]
@@ -58,13 +62,20 @@ func (p *Provider) observed(e Endpoint) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		_ = r.ParseForm() // a body that is no form leaves the query
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		request := Request{Method: r.Method, Host: r.Host, URL: r.URL, Header: r.Header.Clone(), Body: body, Form: maps.Clone(r.Form)}
+		request := &Request{Method: r.Method, Host: r.Host, URL: r.URL, Header: r.Header.Clone(), Body: body, Form: maps.Clone(r.Form)}
 
 		p.mu.Lock()
 		p.journal.add(e, request)
 		fault, handler := p.faults[e], p.handlers[e]
 		p.mu.Unlock()
 
+		kept := &answer{ResponseWriter: w}
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			request.Answer = kept.body
+		}()
+		w = kept
 		switch {
 		case fault.breaks():
 			p.serveFault(w, r, fault)
@@ -75,6 +86,23 @@ func (p *Provider) observed(e Endpoint) http.Handler {
 		}
 	})
 }
+
+// answer keeps the beginning of what an endpoint answers.
+type answer struct {
+	http.ResponseWriter
+	body []byte
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.body = append(a.body, p[:min(len(p), maxAnswer-len(a.body))]...)
+	return a.ResponseWriter.Write(p)
+}
+
+// Flush is for handlers that ask for an http.Flusher, and Unwrap for an
+// http.ResponseController.
+func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
+
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // Count is how often an endpoint was asked since Start or Reset.
 func (p *Provider) Count(e Endpoint) int {
@@ -87,7 +115,11 @@ func (p *Provider) Count(e Endpoint) int {
 func (p *Provider) Requests(e Endpoint) []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.journal.requests[e])
+	var list []Request
+	for _, r := range p.journal.requests[e] {
+		list = append(list, *r)
+	}
+	return list
 }
 
 // LastRequest is the newest request to an endpoint, empty if there was none.
@@ -95,7 +127,7 @@ func (p *Provider) LastRequest(e Endpoint) Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.journal.requests[e]); n > 0 {
-		return p.journal.requests[e][n-1]
+		return *p.journal.requests[e][n-1]
 	}
 	return Request{}
 }

@@ -1,6 +1,7 @@
 package authtest_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +27,8 @@ func TestMain(m *testing.M) {
 // a browser that reaches it.
 func newApp(t *testing.T, baseURL string, p *authtest.Provider, edit func(*ginauth.Provider)) (*ginauth.Auth, *authtest.Browser) {
 	t.Helper()
+	watch := leaktest.Of(t)
+	watch.Provider(p)
 	base, err := url.Parse(baseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -34,14 +38,16 @@ func newApp(t *testing.T, baseURL string, p *authtest.Provider, edit func(*ginau
 		edit(&client)
 	}
 	engine := gin.New()
+	var log bytes.Buffer
 	auth, err := ginauth.Mount(engine, ginauth.Options{
 		BaseURL: baseURL, Providers: []ginauth.Provider{client},
 		HTTPClient: p.HTTPClient(), Keys: []string{"a key of 32 bytes or more, for tests"},
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	watch.Log(log.String) // when all is over
 	engine.GET("/me", auth.RequireAuth(), func(c *gin.Context) { c.String(http.StatusOK, ginauth.CurrentUser(c).Name) })
 	certificate, err := authtest.Certificate(base.Hostname())
 	if err != nil {
@@ -56,6 +62,7 @@ func newApp(t *testing.T, baseURL string, p *authtest.Provider, edit func(*ginau
 	}
 	t.Cleanup(server.Close)
 	b := authtest.NewBrowser()
+	watch.Browser(b)
 	b.Resolve(base.Hostname(), server.Listener.Addr().String())
 	return auth, b
 }

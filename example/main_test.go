@@ -8,11 +8,13 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/leaktest"
 )
 
 // start serves the example with its built-in provider.
 func start(t *testing.T) (base string, browser *authtest.Browser) {
 	t.Helper()
+	watch := leaktest.Of(t)
 	server := httptest.NewUnstartedServer(nil)
 	base = "http://" + publicHost("localhost:0", server.Listener)
 	list, closeDemo, err := allProviders(base)
@@ -28,6 +30,7 @@ func start(t *testing.T) (base string, browser *authtest.Browser) {
 	server.Start()
 	t.Cleanup(server.Close)
 	browser = authtest.NewBrowser()
+	watch.Browser(browser)
 	t.Cleanup(browser.Close)
 	return base, browser
 }

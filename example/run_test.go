@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/leaktest"
 )
 
 // TestTheExampleRuns does what a newcomer does: it starts the program as it is,
@@ -21,6 +22,7 @@ func TestTheExampleRuns(t *testing.T) {
 	base := runExample(t)
 	b := authtest.NewBrowser()
 	t.Cleanup(b.Close)
+	leaktest.Of(t).Browser(b)
 	page := must(t)
 
 	home := page(b.Get(base))(http.StatusOK, "Nobody is signed in")
@@ -49,12 +51,14 @@ func TestTheExampleRuns(t *testing.T) {
 // has to end well.
 func runExample(t *testing.T) string {
 	t.Helper()
+	watch := leaktest.Of(t)
 	program := filepath.Join(t.TempDir(), "example.exe")
 	if text, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, text)
 	}
 	ctx, interrupt := context.WithCancel(context.Background())
 	out := &output{base: make(chan string, 1)}
+	watch.Log(out.String)
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(), "ADDR=localhost:0", "BASE_URL=", "SESSION_KEYS=",
 		"GOOGLE_CLIENT_ID=", "GITHUB_CLIENT_ID=", "OIDC_ISSUER=")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/leaktest"
 )
 
 const (
@@ -105,8 +106,12 @@ func startApp(t testing.TB, h Home, secure bool, change func(*app, *ginauth.Opti
 	t.Helper()
 	gin.SetMode(gin.TestMode)
 	a := &app{t: t, clock: &clock{}, log: &logs{}, issued: &tokens{}, entered: make(chan struct{}, 1), release: make(chan struct{})}
+	watch := leaktest.Of(t)
+	watch.Log(a.log.String)
+	watch.Secret("key", firstKey)
 	idp, err := authtest.Start(authtest.Config{TLS: secure, Now: a.clock.Now})
 	a.check(err)
+	watch.Provider(idp)
 	t.Cleanup(idp.Close)
 	a.idp = idp
 	idp.SignInAs("ada")
@@ -215,6 +220,7 @@ func (a *app) answer(c *gin.Context, v any, err error) {
 func (a *app) newBrowser() *authtest.Browser {
 	b := authtest.NewBrowser()
 	b.Now = a.clock.Now
+	leaktest.Of(a.t).Browser(b)
 	a.t.Cleanup(b.Close)
 	return b
 }
