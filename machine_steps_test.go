@@ -80,6 +80,24 @@ func textOn(page string) string {
 	return strings.Join(strings.Fields(regexp.MustCompile("<[^>]*>").ReplaceAllString(body, " ")), " ")
 }
 
+// replay is signIn with a copy of the device's cookies from before it, which
+// tries the same answer again: in the same device, or in another one.
+func (w *world) replay(a, b, c int) {
+	replies := len(w.replies)
+	if w.begin(a, b, c); len(w.replies) == replies {
+		return
+	}
+	i := w.replies[replies].device
+	before := w.clone(w.devices[i])
+	w.deliver(1, 1, 15)
+	if i = (i + b/2%2) % len(w.devices); b/4%2 == 0 {
+		w.tick(c, 1, 0)
+	}
+	w.note("device %d gets the cookies of before that", i)
+	w.devices[i], w.replies[replies].device = before, i
+	w.deliver(1, 1, 15)
+}
+
 // begin begins a sign-in, or asks to link an account, and lets the provider
 // answer it: person signs in there, or refuses.
 func (w *world) begin(a, b, c int) {

@@ -88,6 +88,8 @@ func (tr *trials) try(t *testing.T, holds int) {
 	logins := tr.logins.Load()
 
 	callback, attempt := tr.request(has(goodPKCE)), tr.attempt()
+	attempt.Expires = time.Time{} // a browser that keeps it for ever
+	tr.keep(attempt)
 	tr.spoilToken(has)
 	if !has(unspent) {
 		denied := without(with(callback, "error", "access_denied"), "code")
@@ -97,10 +99,12 @@ func (tr *trials) try(t *testing.T, holds int) {
 	if !has(inTime) {
 		tr.clock.Advance(10*time.Minute + time.Second)
 		defer tr.clock.Advance(-10*time.Minute - time.Second)
-		tr.keep(attempt) // which browsers would have dropped
 	}
 	if !has(goodCookie) {
 		tr.browser.RemoveCookie(tr.URL, attempt.Name)
+	}
+	if got := len(tr.attempts()) == 1; got != has(goodCookie) {
+		t.Fatalf("the browser has the attempt: %v", got)
 	}
 	p := tr.finish(tr.spoilAnswer(callback, has))
 
