@@ -98,6 +98,19 @@ func (w *world) replay(a, b, c int) {
 	w.deliver(1, 1, 15)
 }
 
+// tabs begins a sign-in in one tab, often to link an account, and signs in in
+// another one before the first is finished.
+func (w *world) tabs(a, b, c int) {
+	replies, i := len(w.replies), w.pick(a)
+	if w.begin(i, b, c/12*12+c%3+3*(c/3%2)); len(w.replies) == replies {
+		return
+	}
+	w.signIn(i, b/2, 15+c%3)
+	re := w.replies[replies]
+	w.note("device %d opens the answer to %s…", i, re.attempt.state[:8])
+	w.compare(w.devices[i], re, re.attempt.provider, maps.Clone(re.query))
+}
+
 // begin begins a sign-in, or asks to link an account, and lets the provider
 // answer it: person signs in there, or refuses.
 func (w *world) begin(a, b, c int) {
