@@ -241,10 +241,10 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	change(s.user)
 	s.user.sameAs(&verified)
 	private(c)
-	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
+	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
 		return err
 	}
-	a.become(c, s, v.begun)
+	a.become(c, &s, v.begun)
 	return nil
 }
 
@@ -266,7 +266,8 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 	v := a.visited(c)
 	s, err := a.signOut(c.Writer, c.Request)
 	if v != nil && v.begun { // by SignIn: the request's cookies know nothing of it
-		s, err = v.session(), errors.Join(err, a.undo(c))
+		began := v.session()
+		s, err = &began, errors.Join(err, a.undo(c))
 	}
 	a.forget(c)
 	if err != nil || s == nil {
@@ -353,5 +354,6 @@ func (a *Auth) undo(c *gin.Context) error {
 		return nil
 	}
 	a.forget(c)
-	return a.sessions.end(c.Writer, c.Request, v.session())
+	s := v.session()
+	return a.sessions.end(c.Writer, c.Request, &s)
 }

@@ -49,7 +49,7 @@ func askerOf(r *http.Request) asker {
 
 // isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
 func isUpgrade(r *http.Request) bool {
-	return r.Header.Get("Upgrade") != "" // Connection may have several lines: not asked
+	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
 }
 
 // isPrefetch recognizes a browser that opens a page before anybody asked.

@@ -39,7 +39,7 @@ func (h *cookieHome) second() string { return h.name + "-2" }
 func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
 	out := w.Header()
 	text := h.box.Seal(record, h.name)
-	room := cookieLimit - len(h.second()) - 1
+	room := (cookieLimit - len(h.second()) - 1) &^ 3 // see OpenParts
 	switch {
 	case len(text) <= room:
 		h.forget(w, r)
@@ -110,18 +110,18 @@ func (h *cookieHome) each(w http.ResponseWriter, r *http.Request, do func(record
 			m++
 		}
 	})
-	accept := func(text string) {
-		if plain, old, err := h.box.Open(text, h.name); err == nil && len(plain) >= 1+sessionIDSize {
+	accept := func(text, rest string) {
+		if plain, old, err := h.box.OpenParts(text, rest, h.name); err == nil && len(plain) >= 1+sessionIDSize {
 			do(plain, old)
 		}
 	}
 	for _, value := range first[:n] {
 		switch value[0] {
 		case wholeMark:
-			accept(value[1:])
+			accept(value[1:], "")
 		case partMark:
 			for _, rest := range second[:m] {
-				accept(value[1:] + rest)
+				accept(value[1:], rest)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 // User is the person who signed in, in OpenID Connect's standard claim names
 // (OpenID Connect Core 5.1), whatever the provider calls them. Every request
 // gets a User of its own: changing it changes nothing else (see Auth.Update).
+// Whoever keeps one for longer than the request keeps the request in memory too.
 //
 // What a provider sends is text that somebody typed: escape Name and the like
 // as you would any input.

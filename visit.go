@@ -53,8 +53,8 @@ func (a *Auth) read(record string) (*visit, session) {
 }
 
 // session reads the record once more: nothing of it was in a handler's hands.
-func (v *visit) session() *session {
-	s := &session{user: new(User)}
-	v.auth.sessions.decode(v.record, s) // as read did
+func (v *visit) session() session {
+	s := session{user: new(User)}
+	v.auth.sessions.decode(v.record, &s) // as read did
 	return s
 }

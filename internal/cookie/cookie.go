@@ -19,7 +19,7 @@ func Each(h http.Header, prefix string, visit func(name, value string)) (total i
 			pair, line, _ = strings.Cut(line, ";")
 			// Only space and tab: what else a sibling domain puts before a
 			// name must not turn it into ours.
-			pair = strings.Trim(pair, " \t")
+			pair = trim(pair)
 			if pair == "" {
 				continue
 			}
@@ -28,11 +28,22 @@ func Each(h http.Header, prefix string, visit func(name, value string)) (total i
 				continue
 			}
 			if name, value, ok := strings.Cut(pair, "="); ok {
-				visit(name, strings.Trim(value, " \t"))
+				visit(name, trim(value))
 			}
 		}
 	}
 	return total
+}
+
+// trim is strings.Trim(s, " \t"), which would take longer than all the rest here.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // Values returns the values of the cookies called name, at most limit of them:

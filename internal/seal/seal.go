@@ -96,12 +96,19 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // Open returns what Seal was given for that name. Old says that it was sealed
 // under a secret that is not the first one, and should be sealed again.
 func (b *Box) Open(text, name string) (plain string, old bool, err error) {
-	size := encoding.DecodedLen(len(text))
+	return b.OpenParts(text, "", name)
+}
+
+// OpenParts is Open of a text that was cut in two, behind a multiple of four
+// characters.
+func (b *Box) OpenParts(text, rest, name string) (plain string, old bool, err error) {
+	cut := encoding.DecodedLen(len(text))
+	size := cut + encoding.DecodedLen(len(rest))
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	*buf = slices.Grow((*buf)[:0], size+len(name))
 	sealed := (*buf)[:size]
-	if !decode(sealed, text) || size < headSize+tagSize {
+	if rest != "" && len(text)%4 != 0 || !decode(sealed[:cut], text) || !decode(sealed[cut:], rest) || size < headSize+tagSize {
 		return "", false, ErrForged
 	}
 	data := append(sealed[size:], name...)

@@ -77,6 +77,23 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	}
 }
 
+// A text has one spelling in parts too: where it was cut.
+func TestOpenParts(t *testing.T) {
+	b := box(t, []string{first}, "app", "session")
+	text := b.Seal([]byte("hello"), "name")
+	for cut := range text {
+		plain, _, err := b.OpenParts(text[:cut], text[cut:], "name")
+		if ok := cut%4 == 0; ok != (err == nil) || ok != (plain == "hello") {
+			t.Errorf("cut at %d: %q, %v", cut, plain, err)
+		}
+	}
+	for _, parts := range [][2]string{{text, "AAAA"}, {text[4:], text[:4]}, {text[:40], text[44:]}, {text[:40], text[40:] + "A"}, {text[:40], ""}, {"", ""}} {
+		if _, _, err := b.OpenParts(parts[0], parts[1], "name"); !errors.Is(err, seal.ErrForged) {
+			t.Errorf("%q: %v", parts, err)
+		}
+	}
+}
+
 func TestRotation(t *testing.T) {
 	text := box(t, []string{first}, "app", "session").Seal([]byte("hello"), "name")
 	plain, old, err := box(t, []string{second, first}, "app", "session").Open(text, "name")
