@@ -3,16 +3,27 @@
 #
 #   ./run.sh compare          measures everything, and writes the pages
 #   ./run.sh compare -check   fails where it got worse: what CI runs
+#   ./run.sh load             the example under load, and its like without ginauth
+#   ./run.sh soak             ten minutes of signing in and out
 #   ./run.sh test             the tests of this module
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+install_wrk() {
+	local root=()
+	command -v wrk >/dev/null && return
+	[ "$(id -u)" = 0 ] || root=(sudo)
+	"${root[@]}" apt-get update -q
+	DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -q -y --no-install-recommends wrk
+}
+
 command=${1:-}
 case $command in
-compare) ;;
+compare | soak) ;;
+load) install_wrk ;;
 test) exec ../stores/servers.sh run go test ./... ;;
 *)
-	sed -n '2,6p' "$0" >&2
+	sed -n '2,8p' "$0" >&2
 	exit 2
 	;;
 esac

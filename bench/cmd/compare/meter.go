@@ -58,9 +58,8 @@ func newMeter(each time.Duration) (*meter, error) {
 			m.add(name, title)
 			continue
 		}
-		for _, cores := range []int{1, runtime.NumCPU()} {
-			m.add(fmt.Sprintf("%s@%d", name, cores), title)
-		}
+		m.add(name+"@1", title)
+		m.add(name+"@2", title)
 	}
 	return m, nil
 }

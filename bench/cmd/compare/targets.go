@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 )
 
@@ -69,14 +68,14 @@ func slope(get func(string, string) float64) float64 {
 	return (n*sxy - sx*sy) / (n*sxx - sx*sx)
 }
 
-// speedup is how much more gets done on all cores than on one. Told by CPU time
+// speedup is how much more gets done on two cores than on one. Told by CPU time
 // it does not see who waits for a lock, and is not disturbed by other programs.
 func speedup(name, unit string) quantity {
-	one, all := "Parallel/"+name+"@1", fmt.Sprintf("Parallel/%s@%d", name, runtime.NumCPU())
+	faster := ratio(of("Parallel/"+name+"@1", unit), of("Parallel/"+name+"@2", unit))
 	if unit == "cpu-ns/op" {
-		return scaled(ratio(of(one, unit), of(all, unit)), float64(runtime.NumCPU()))
+		return scaled(faster, 2)
 	}
-	return ratio(of(one, unit), of(all, unit))
+	return faster
 }
 
 var (
