@@ -28,6 +28,7 @@ type Auth struct {
 	logouts  *logouts
 	pages    *pages
 	last     *lastUsed
+	loops    *loops
 	live     atomic.Bool      // false until Mount has registered every route
 	own      map[route]string // our routes, with the name of their handler
 	bodyWait time.Duration    // how long a request's body may take to arrive
@@ -62,6 +63,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
 	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
 	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
+	a.loops = &loops{jar: jar, cookie: name + "-n", now: cfg.Now}
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
 	a.sessions = &sessions{cfg: cfg, issuers: from, home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
 	if cfg.Sessions != nil {

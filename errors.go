@@ -36,6 +36,7 @@ const (
 	IdentityRejected      Code = "identity_rejected"      // 403: a rule of the application, or OnLogin, said no
 	SessionError          Code = "session_error"          // 500: the session could not be made
 	StoreUnavailable      Code = "store_unavailable"      // 503: revocations could not be read or written
+	LoginLoop             Code = "login_loop"             // 508: signed in again and again, and the session cookie does not come back
 	Unauthenticated       Code = "unauthenticated"        // 401, or 303 to the login: nobody is signed in
 	Forbidden             Code = "forbidden"              // 403: a Check said no
 	CrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
@@ -62,6 +63,7 @@ var statuses = map[Code]int{
 	IdentityRejected:      http.StatusForbidden,
 	SessionError:          http.StatusInternalServerError,
 	StoreUnavailable:      http.StatusServiceUnavailable,
+	LoginLoop:             http.StatusLoopDetected,
 	Unauthenticated:       http.StatusUnauthorized,
 	Forbidden:             http.StatusForbidden,
 	LogoutTokenInvalid:    http.StatusBadRequest,

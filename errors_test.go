@@ -42,6 +42,7 @@ var codes = map[ginauth.Code]struct {
 	"identity_rejected":      {"IdentityRejected", 403},
 	"session_error":          {"SessionError", 500},
 	"store_unavailable":      {"StoreUnavailable", 503},
+	"login_loop":             {"LoginLoop", 508},
 	"unauthenticated":        {"Unauthenticated", 401},
 	"forbidden":              {"Forbidden", 403},
 	"cross_origin":           {"CrossOrigin", 403},

@@ -32,6 +32,7 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error)
 	for _, name := range a.attempts.all(r) {
 		a.attempts.jar.Expire(w.Header(), name)
 	}
+	a.loops.reset(w, r)
 	return a.sessions.leave(w, r)
 }
 

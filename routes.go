@@ -199,6 +199,9 @@ func (a *Auth) begin(c *gin.Context) error {
 	}
 	at := newAttempt(cl.provider.Name, a.cfg.Now())
 	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
+	if err := a.looping(c.Writer, c.Request, at); err != nil {
+		return err
+	}
 	if err := cl.thirdParty(params, at); err != nil {
 		return err
 	}
@@ -262,6 +265,7 @@ func (a *Auth) callback(c *gin.Context) error {
 		e.retry = a.LoginURL(cl.provider.Name, at.wanted())
 		return e
 	}
+	a.loops.add(c.Writer, c.Request)
 	a.last.remember(c.Writer, c.Request, cl.provider.Name)
 	a.note(c, "signed in", s)
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogin))
