@@ -22,6 +22,9 @@ func host(name, value string) error {
 	return unless(ok, name, value, "is not a host", "write the host alone, in lower case: login.example.com")
 }
 
+// hostError is host for functions whose argument has its name.
+func hostError(value string) error { return host("host", value) }
+
 // segment accepts what can be one segment of a path: a realm, a slug, an id.
 func segment(name, value string) error {
 	lower := strings.ToLower(value)

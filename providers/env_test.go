@@ -69,7 +69,7 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 		{"an id without its secret", map[string]string{"GITHUB_CLIENT_ID": "h"}, []string{"GITHUB_CLIENT_SECRET is empty, and GITHUB_CLIENT_ID is set"}},
 		{"a secret without its id", map[string]string{"GITHUB_CLIENT_SECRET": "hunter2hunter2"}, []string{"GITHUB_CLIENT_ID is empty, and GITHUB_CLIENT_SECRET is set"}},
 		{"a name that means nothing", map[string]string{"GOGLE_CLIENT_ID": "g", "GOGLE_CLIENT_SECRET": "hunter2hunter2"},
-			[]string{`GOGLE_CLIENT_ID is set, and "gogle" is no preset`, "GOGLE_ISSUER", `FromEnv("GOGLE")`, "github, google"}},
+			[]string{`GOGLE_CLIENT_ID is set, and "gogle" is no preset`, "GOGLE_ISSUER", `FromEnv("GOGLE")`, "google, google-workspace"}},
 		{"a secret of a name that means nothing", map[string]string{"GOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GOGLE_CLIENT_SECRET is set"}},
 		{"an argument that is missing", map[string]string{"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GOOGLE_WORKSPACE_DOMAIN is empty, and google-workspace needs it"}},
 		{"an argument that would do nothing", map[string]string{"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "hunter2hunter2", "GOOGLE_DOMAIN": "kvarnbygd.example"}, []string{"GOOGLE_DOMAIN is set, and means nothing to google"}},

@@ -1,0 +1,83 @@
+package providers
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/fetch"
+)
+
+// facebookVersion is the Graph API's. One that has ended is answered by the
+// oldest that has not, so that sign-ins do not end with it.
+// https://developers.facebook.com/docs/graph-api/guides/versioning
+const facebookVersion = "v24.0"
+
+// Facebook is "Continue with Facebook", as plain OAuth 2.0.
+//
+// User.Subject is the person in this application: another application sees
+// another id. The address is there if the person has one and agreed to hand it
+// over; Facebook does not say that it is verified, so it never is.
+//
+// The secret is also in Profile, which proves with it that the request is the
+// application's own: for another secret, make another Provider.
+func Facebook(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "facebook", DisplayName: "Facebook", Color: "#1877f2",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow
+		// has the secret among the parameters. PKCE is described in
+		// https://developers.facebook.com/docs/facebook-login/guides/advanced/oidc-token
+		// together with ID tokens, which Facebook calls still in testing there.
+		AuthorizeURL: "https://www.facebook.com/" + facebookVersion + "/dialog/oauth",
+		TokenURL:     "https://graph.facebook.com/" + facebookVersion + "/oauth/access_token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://www.facebook.com",
+
+		// https://developers.facebook.com/docs/permissions
+		Scopes: []string{"public_profile", "email"},
+
+		// auth_type: reauthenticate asks for the password, rerequest for a
+		// permission that was declined.
+		// https://developers.facebook.com/docs/facebook-login/guides/advanced/re-authentication
+		LoginParams: []string{"auth_type"},
+
+		// https://developers.facebook.com/docs/graph-api/reference/user
+		Profile:    facebookProfile(clientSecret),
+		ClaimPaths: map[string]string{"sub": "id", "picture": "picture.data.url"},
+
+		// Nothing in the profile is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+// facebookProfile asks with appsecret_proof, which makes a stolen access token
+// useless in requests of others, and which an application can demand of all.
+// https://developers.facebook.com/docs/graph-api/guides/secure-requests#appsecret_proof
+func facebookProfile(secret string) profile {
+	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
+		proof := hmac.New(sha256.New, []byte(secret))
+		proof.Write([]byte(token.AccessToken))
+		q := url.Values{"fields": {"id,name,email,picture.type(large)"}, "appsecret_proof": {hex.EncodeToString(proof.Sum(nil))}}
+		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://graph.facebook.com/" + facebookVersion + "/me?" + q.Encode()})
+		return claims, err
+	}
+}
+
+var presetFacebook = preset{
+	name: "facebook", function: "Facebook", make: plain(Facebook),
+	console:  "https://developers.facebook.com/apps/",
+	register: "An app with the use case *Authenticate and request data from users with Facebook Login*, and in it the permission `email`. The redirect URI is a *Valid OAuth Redirect URI*. *Require app secret* may be on.",
+	user:     "An id for this person and application, name, picture, and the e-mail address, if there is one, which is never verified.",
+	quirks: []string{
+		"People can decline to hand over the address: `/login/facebook?auth_type=rerequest` asks once more, `auth_type=reauthenticate` for the password.",
+		"The profile is asked for with `appsecret_proof`.",
+	},
+}

@@ -1,0 +1,48 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// LinkedIn is "Sign in with LinkedIn using OpenID Connect".
+//
+// User.Subject is the member in this application: another application sees
+// another id. LinkedIn has neither a nonce nor PKCE for web applications; what
+// ties an answer to this browser is the state alone.
+func LinkedIn(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "linkedin", DisplayName: "LinkedIn", Color: "#0a66c2",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://www.linkedin.com/oauth/.well-known/openid-configuration has named
+		// this issuer since April 2024. The documentation's example of an ID token
+		// has the one from before.
+		Issuer: "https://www.linkedin.com/oauth",
+
+		// https://learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow
+		AuthMethod: "client_secret_post",
+
+		// https://learn.microsoft.com/en-us/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2
+		// lists the claims of the ID token: everything that these scopes ask for, and
+		// no nonce.
+		Scopes:       []string{"openid", "profile", "email"},
+		Userinfo:     "never",
+		DisableNonce: true,
+
+		// The token endpoint answers invalid_client to a code_verifier; PKCE is for
+		// native applications, at another address. Seen by many, as in
+		// https://github.com/teamhanko/hanko/pull/2405, and nowhere documented.
+		DisablePKCE: true,
+
+		// A boolean, or the text of one, as in the documentation's example.
+		EmailVerified: func(claims map[string]any) bool {
+			return claims["email_verified"] == true || claims["email_verified"] == "true"
+		},
+	}
+}
+
+var presetLinkedIn = preset{
+	name: "linkedin", function: "LinkedIn", make: plain(LinkedIn),
+	console:  "https://www.linkedin.com/developers/apps",
+	register: "Under *Products* request *Sign In with LinkedIn using OpenID Connect*; the redirect URI goes under *Auth*.",
+	user:     "An id for this member and application, name, picture, e-mail address with LinkedIn's word on whether it is verified.",
+	quirks:   []string{"There is no nonce and no PKCE. LinkedIn refuses the one and does not echo the other."},
+}
