@@ -141,7 +141,7 @@ func l2AnswerFlood(t *testing.T) {
 // l2SpentLimit: at the limit sign-ins wait; nothing that was spent is spendable
 // again, and in time there is room.
 func l2SpentLimit(t *testing.T) {
-	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 64) })
+	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 16) })
 	full := false
 	for range 64 {
 		callback := s.begin("/login/demo")

@@ -160,7 +160,7 @@ func (c *config) defaults() {
 		c.Now = time.Now
 	}
 	if c.Revocations == nil {
-		c.Revocations = newMemoryRevocations(c.Now)
+		c.Revocations = newMemoryRevocations(c.Now, memoryLimit)
 	}
 	c.Keys, c.KeepClaims = slices.Clone(c.Keys), slices.Clone(c.KeepClaims)
 	c.TrustedOrigins = slices.Clone(c.TrustedOrigins)

@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // RevocationKey names a session, or all sessions of a person or of a sign-in
@@ -66,82 +67,41 @@ const memoryLimit = 1 << 20
 
 // memoryRevocations keeps revocations in this process.
 type memoryRevocations struct {
-	now    func() time.Time
-	limit  int
-	floor  atomic.Int64 // watermark of everybody, in nanoseconds: raised when marks had to be dropped
-	shards [64]memoryShard
+	now   func() time.Time
+	marks *marks.Table // in nanoseconds
+	spent *marks.Table
+	floor atomic.Int64 // watermark of everybody, in nanoseconds: raised when marks had to be dropped
 }
 
-type memoryShard struct {
-	mu    sync.RWMutex
-	marks map[RevocationKey]mark
-	spent map[RevocationKey]int64 // until when, Unix seconds
-	sweep int64                   // when to look for expired entries next
-}
-
-type mark struct{ at, until int64 } // at in nanoseconds, until in seconds
-
-func newMemoryRevocations(now func() time.Time) *memoryRevocations {
-	return &memoryRevocations{now: now, limit: memoryLimit}
-}
-
-func (m *memoryRevocations) shard(key RevocationKey) *memoryShard {
-	return &m.shards[key[0]%byte(len(m.shards))]
+func newMemoryRevocations(now func() time.Time, limit int) *memoryRevocations {
+	return &memoryRevocations{now: now, marks: marks.New(limit), spent: marks.New(limit)}
 }
 
 func (m *memoryRevocations) Revoke(_ context.Context, key RevocationKey, at time.Time, ttl time.Duration) error {
-	s, now := m.shard(key), m.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clean(now)
-	if s.marks == nil {
-		s.marks = make(map[RevocationKey]mark)
+	now := m.now()
+	raise := func() bool { return m.marks.Raise(key, at.UnixNano(), now.Add(ttl).Unix(), now.Unix()) }
+	if raise() {
+		return nil
 	}
-	if len(s.marks) >= m.limit/len(m.shards) {
-		m.overflow(s)
+	// Room is made by revoking more, never less: the marks of some go, and the
+	// highest of them becomes everybody's. Not this one: who signs in anew ends
+	// the session from before, and would be out again at once.
+	m.marks.Drop(m.everybody)
+	if !raise() {
+		m.everybody(at.UnixNano())
 	}
-	old := s.marks[key]
-	s.marks[key] = mark{max(old.at, at.UnixNano()), max(old.until, now.Add(ttl).Unix())}
 	return nil
 }
 
-// overflow makes room by revoking more, never less: the marks go, and the
-// highest of them becomes everybody's.
-func (m *memoryRevocations) overflow(s *memoryShard) {
-	floor := m.floor.Load()
-	for _, old := range s.marks {
-		floor = max(floor, old.at)
-	}
-	for old := m.floor.Load(); old < floor && !m.floor.CompareAndSwap(old, floor); old = m.floor.Load() {
-	}
-	clear(s.marks)
-}
-
-// clean drops expired entries, once a minute: a shard is a sixty-fourth of
-// all, so nobody waits long. Nor does it wait for long if the clock was put back.
-func (s *memoryShard) clean(now time.Time) {
-	if left := s.sweep - now.Unix(); 0 < left && left <= 60 {
-		return
-	}
-	s.sweep = now.Unix() + 60
-	for key, old := range s.marks {
-		if old.until < now.Unix() {
-			delete(s.marks, key)
-		}
-	}
-	for key, until := range s.spent {
-		if until < now.Unix() {
-			delete(s.spent, key)
-		}
+// everybody raises the watermark of everybody.
+func (m *memoryRevocations) everybody(at int64) {
+	for old := m.floor.Load(); old < at && !m.floor.CompareAndSwap(old, at); old = m.floor.Load() {
 	}
 }
 
 func (m *memoryRevocations) Watermarks(_ context.Context, keys [4]RevocationKey) (marks [4]time.Time, _ error) {
 	for i, key := range keys {
-		s := m.shard(key)
-		s.mu.RLock()
-		at := s.marks[key].at
-		s.mu.RUnlock()
+		at := m.marks.Value(key)
 		if i > 0 { // a session's own mark kills it whatever its time: the floor is none
 			at = max(at, m.floor.Load())
 		}
@@ -153,19 +113,10 @@ func (m *memoryRevocations) Watermarks(_ context.Context, keys [4]RevocationKey)
 }
 
 func (m *memoryRevocations) Once(_ context.Context, key RevocationKey, ttl time.Duration) (bool, error) {
-	s, now := m.shard(key), m.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clean(now)
-	if s.spent == nil {
-		s.spent = make(map[RevocationKey]int64)
-	}
-	if until, ok := s.spent[key]; ok && until >= now.Unix() {
-		return false, nil
-	}
-	if len(s.spent) >= m.limit/len(m.shards) {
+	now := m.now()
+	first, room := m.spent.Spend(key, now.Add(ttl).Unix(), now.Unix())
+	if !room {
 		return false, errors.New("too many sign-ins in the last minutes for this process's memory")
 	}
-	s.spent[key] = now.Add(ttl).Unix()
-	return true, nil
+	return first, nil
 }
