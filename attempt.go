@@ -47,16 +47,23 @@ type attempt struct {
 // newAttempt draws all of an attempt's randomness at once.
 func newAttempt(provider string, now time.Time) *attempt {
 	a := &attempt{provider: provider, created: now, maxAge: -1}
-	var handle [handleSize]byte
-	rand.Read(handle[:])
-	a.handle = base64.RawURLEncoding.EncodeToString(handle[:])
+	var random [handleSize + len(a.secrets)*secretSize]byte
+	rand.Read(random[:])
+	a.handle = base64.RawURLEncoding.EncodeToString(random[:handleSize])
 	for i := range a.secrets {
-		rand.Read(a.secrets[i][:])
+		copy(a.secrets[i][:], random[handleSize+i*secretSize:])
 	}
 	return a
 }
 
-func (a *attempt) secret(i int) string { return base64.RawURLEncoding.EncodeToString(a.secrets[i][:]) }
+func (a *attempt) secret(i int) string {
+	var b [64]byte
+	return string(a.appendSecret(b[:0], i))
+}
+
+func (a *attempt) appendSecret(b []byte, i int) []byte {
+	return base64.RawURLEncoding.AppendEncode(b, a.secrets[i][:])
+}
 
 // state is what goes to the provider and must come back.
 func (a *attempt) state() string { return a.handle + "." + a.secret(0) }
@@ -66,6 +73,24 @@ func (a *attempt) nonce() string { return a.secret(1) }
 
 // verifier is PKCE's code_verifier: 43 characters (RFC 7636, section 4.1).
 func (a *attempt) verifier() string { return a.secret(2) }
+
+// appendQuery appends what an authorization request has of the attempt, with
+// the S256 challenge of the verifier: BASE64URL(SHA256(ASCII(code_verifier)))
+// (RFC 7636, section 4.2). Nothing in it has to be escaped.
+func (a *attempt) appendQuery(b []byte, nonce, challenge bool) []byte {
+	b = append(append(append(b, "&state="...), a.handle...), '.')
+	b = a.appendSecret(b, 0)
+	if nonce {
+		b = a.appendSecret(append(b, "&nonce="...), 1)
+	}
+	if challenge {
+		var verifier [64]byte
+		sum := sha256.Sum256(a.appendSecret(verifier[:0], 2))
+		b = append(b, "&code_challenge_method=S256&code_challenge="...)
+		b = base64.RawURLEncoding.AppendEncode(b, sum[:])
+	}
+	return b
+}
 
 func (a *attempt) encode() []byte {
 	b := append(make([]byte, 0, 256), attemptVersion)
@@ -106,9 +131,9 @@ func decodeAttempt(plain, handle string) (*attempt, bool) {
 // provider is (RFC 9700, section 4.4.2), and who we are there.
 type fingerprint struct{ theirs, ours [8]byte }
 
-func (c *client) fingerprint(m *metadata) fingerprint {
+func (c *client) fingerprint(tokenURL string) fingerprint {
 	p := &c.provider
-	return fingerprint{theirs: digest(p.Issuer, p.Namespace, m.tokenURL), ours: digest(p.ClientID, c.redirectURI)}
+	return fingerprint{theirs: digest(p.Issuer, p.Namespace, tokenURL), ours: digest(p.ClientID, c.redirectURI)}
 }
 
 func digest(parts ...string) [8]byte {

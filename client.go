@@ -5,11 +5,11 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ginauth/ginauth/internal/fetch"
@@ -71,8 +71,30 @@ func (c *client) emailVerified(sent, claims map[string]any) bool {
 // (RFC 7636) and the nonce of OpenID Connect. passed are the LoginParams of
 // this request.
 func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string) (string, error) {
+	p, start := &c.provider, m.start
+	if len(passed) > 0 || start == "" {
+		start = c.startURL(m.authorize, passed)
+	}
+	b := append(make([]byte, 0, len(start)+256), start...)
+	b = a.appendQuery(b, c.sendsNonce(), !p.DisablePKCE)
+	if p.AuthorizeFragment != "" {
+		b = append(append(b, '#'), p.AuthorizeFragment...)
+	}
+	if len(b) <= urlLimit {
+		return string(b), nil
+	}
+	return "", &Error{Code: BadRequest, Op: "authorization URL", Provider: p.Name, Reason: "the authorization URL is longer than 8 KB",
+		Fix: "shorten Scopes, AuthParams or what is passed to /login"}
+}
+
+// sendsNonce says whether there will be an ID token to tie to the attempt.
+func (c *client) sendsNonce() bool { return c.provider.Issuer != "" && !c.provider.DisableNonce }
+
+// startURL is the part of the authorization URL that every attempt shares which
+// passes on the same parameters.
+func (c *client) startURL(endpoint *url.URL, passed map[string]string) string {
 	p := &c.provider
-	q := m.authorize.Query()
+	q := endpoint.Query()
 	for name, value := range passed {
 		q.Set(name, value)
 	}
@@ -94,22 +116,18 @@ func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string)
 		p.EditAuthorize(q)
 	}
 	q.Set("redirect_uri", c.redirectURI)
-	q.Set("state", a.state())
-	if p.Issuer != "" && !p.DisableNonce {
-		q.Set("nonce", a.nonce())
+	q.Del("state") // each attempt has its own of these, whatever EditAuthorize says
+	if c.sendsNonce() {
+		q.Del("nonce")
 	}
 	if !p.DisablePKCE {
-		q.Set("code_challenge", oauth2.S256ChallengeFromVerifier(a.verifier()))
-		q.Set("code_challenge_method", "S256")
+		q.Del("code_challenge")
+		q.Del("code_challenge_method")
 	}
-	u := *m.authorize
+	u := *endpoint
 	// %20, which every server reads as a space; Apple does not read +.
-	u.RawQuery, u.Fragment = strings.ReplaceAll(q.Encode(), "+", "%20"), p.AuthorizeFragment
-	if s := u.String(); len(s) <= urlLimit {
-		return s, nil
-	}
-	return "", &Error{Code: BadRequest, Op: "authorization URL", Provider: p.Name, Reason: "the authorization URL is longer than 8 KB",
-		Fix: "shorten Scopes, AuthParams or what is passed to /login"}
+	u.RawQuery, u.Fragment = strings.ReplaceAll(q.Encode(), "+", "%20"), ""
+	return u.String()
 }
 
 // path is where a claim is in what the provider sends.

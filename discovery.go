@@ -24,6 +24,8 @@ const (
 type metadata struct {
 	issuer      string // as discovered
 	authorize   *url.URL
+	start       string // of an authorization URL that passes nothing on; "" if it has to be made each time
+	print       fingerprint
 	tokenURL    string
 	userinfoURL string
 	endSession  string // "" if there is none
@@ -223,6 +225,10 @@ func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	if m.authorize, err = url.Parse(authorize); err != nil { // cannot be: it was looked at before
 		return nil, c.misconfigured("discovery", "authorization_endpoint is not an address", "")
 	}
+	if c.provider.EditAuthorize == nil { // which may say something else each time
+		m.start = c.startURL(m.authorize, nil)
+	}
+	m.print = c.fingerprint(m.tokenURL)
 	m.keys = c.keySet(jwks)
 	m.issParam = doc["authorization_response_iss_parameter_supported"] == true
 	return m, nil

@@ -1,8 +1,10 @@
 package ginauth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -414,15 +416,20 @@ func c19Scope(t *testing.T) {
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			scope, _ := login.Token.Extra("scope").(string)
+			if n := login.Token.Extra("account"); n != json.Number("9007199254740993") || login.Token.ExpiresIn != 3600 || login.Token.RefreshToken != "a+b&c=d %41" {
+				t.Errorf("the answer has become %v, %+v", n, login.Token)
+			}
 			if !slices.Contains(strings.Fields(scope), "email") {
 				return errors.New("the address was not shared")
 			}
 			return nil
 		}
 	})
+	answer := map[string]any{"account": json.Number("9007199254740993"), "expires_in": 3600, "refresh_token": "a+b&c=d %41"}
+	s.idp.EditToken(func(a map[string]any) { maps.Copy(a, answer) })
 	s.accepts(t, "/login/demo")
 	s.browser = s.newBrowser()
-	s.idp.EditToken(func(a map[string]any) { a["scope"] = "openid profile" })
+	answer["scope"] = "openid profile"
 	s.refuses(t, "/login/demo", ginauth.IdentityRejected, "the address was not shared", 2)
 }
 

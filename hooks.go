@@ -37,8 +37,9 @@ type Login struct {
 	// attacker's link would tie the attacker's account to the victim's.
 	Previous *User
 
-	// Token is what the provider's token endpoint gave. It is not kept: use
-	// it now (to ask for groups, say), or store it.
+	// Token is what the provider's token endpoint gave; numbers in its Extra
+	// are json.Number. It is not kept: use it now (to ask for groups, say), or
+	// store it.
 	Token *oauth2.Token
 
 	// ReturnTo is the path of the application that the browser goes to next.

@@ -165,7 +165,7 @@ func (c *client) thirdParty(params url.Values, a *attempt) error {
 // pass picks the parameters that the provider lets a request pass on, and
 // remembers in the attempt what the ID token must answer to.
 func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) {
-	passed := map[string]string{}
+	var passed map[string]string
 	names := c.provider.LoginParams
 	if params.Has("iss") && !slices.Contains(names, "login_hint") { // third-party-initiated
 		names = append(slices.Clone(names), "login_hint")
@@ -180,19 +180,27 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name,
 				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
 		}
+		if passed == nil {
+			passed = map[string]string{}
+		}
 		passed[name] = v
 	}
-	asked := map[string]string{}
-	maps.Copy(asked, c.provider.AuthParams)
-	maps.Copy(asked, passed)
-	a.acr = asked["acr_values"]
-	if v, there := asked["max_age"]; there {
+	a.acr, _ = c.asks("acr_values", passed)
+	if v, there := c.asks("max_age", passed); there {
 		var ok bool
 		if a.maxAge, ok = seconds(v); !ok {
 			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
 		}
 	}
 	return passed, nil
+}
+
+// asks returns what an authorization request asks for.
+func (c *client) asks(name string, passed map[string]string) (value string, there bool) {
+	if value, there = passed[name]; !there {
+		value, there = c.provider.AuthParams[name]
+	}
+	return value, there
 }
 
 // seconds reads a max_age.

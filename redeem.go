@@ -1,7 +1,6 @@
 package ginauth
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,11 +32,11 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	if err != nil {
 		return nil, nil, err
 	}
-	switch now := c.fingerprint(m); {
-	case a.print.theirs != now.theirs:
+	switch {
+	case a.print.theirs != m.print.theirs:
 		return nil, nil, &Error{Code: IssuerMismatch, Op: "redeem code", Provider: c.provider.Name,
 			Reason: "the provider's issuer or token endpoint changed while this sign-in was under way", Fix: "start again"}
-	case a.print.ours != now.ours:
+	case a.print.ours != m.print.ours:
 		return nil, nil, stateInvalid("our client id or redirect URI changed while this sign-in was under way", "start again")
 	}
 	token, skew, err := c.exchange(ctx, m, a, code, callback)
@@ -100,7 +99,8 @@ func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code str
 	if err != nil {
 		return nil, 0, &Error{Code: BadTokenResponse, Op: "redeem code", Provider: p.Name, Err: err}
 	}
-	return token, transport.skew, nil
+	token.ExpiresIn, _ = strictjson.Int64(transport.answer["expires_in"])
+	return token.WithExtra(transport.answer), transport.skew, nil
 }
 
 // tokenTransport stands between x/oauth2 and the token endpoint: what x/oauth2
@@ -109,6 +109,7 @@ func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code str
 type tokenTransport struct {
 	client   *client
 	callback url.Values
+	answer   map[string]any // what the endpoint said, all of it
 	skew     time.Duration
 }
 
@@ -119,7 +120,7 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Transport.RoundTrip(req) // it does all there is to do: x/oauth2 has its own client around this one
 	if err != nil {
 		return nil, c.unreachable("redeem code", fetch.Classify("token endpoint", req.URL.String(), err))
 	}
@@ -130,66 +131,89 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		t.skew = date.Sub(c.cfg.Now())
 	}
-	answer, err := c.tokenAnswer(resp.StatusCode, resp.Header, body)
-	if err != nil {
+	if t.answer, err = c.tokenAnswer(resp.StatusCode, resp.Header, body); err != nil {
 		return nil, err
 	}
 	return &http.Response{
 		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(answer)),
+		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Body: io.NopCloser(strings.NewReader(t.understood())),
 	}, nil
 }
 
+// understood is what x/oauth2 makes a Token of, in the form that it reads with
+// the least effort: JSON it would decode twice.
+func (t *tokenTransport) understood() string {
+	form := url.Values{}
+	for _, name := range []string{"access_token", "token_type", "refresh_token", "expires_in"} {
+		if value, ok := strictjson.String(t.answer[name]); ok {
+			form[name] = []string{value}
+		}
+	}
+	return form.Encode()
+}
+
 // edit applies what the Provider says about the token request.
+//
+// A code is sent once. net/http asks for the body again (GetBody) only where
+// the provider cannot have seen the request: on a connection that it had closed,
+// or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
 func (t *tokenTransport) edit(req *http.Request) (*http.Request, error) {
 	p := &t.client.provider
-	raw, err := io.ReadAll(req.Body)
+	req = req.WithContext(req.Context()) // a shallow copy
+	req.Header = req.Header.Clone()
+	req.Header.Set("Accept", "application/json")
+	for name, value := range p.Header {
+		req.Header.Set(name, value)
+	}
+	if p.EditToken == nil && p.ClientIDParam == "client_id" && p.TokenMethod != http.MethodGet {
+		return req, nil
+	}
+	raw, err := t.form(req)
 	if err != nil {
 		return nil, err
 	}
-	_ = req.Body.Close()
-	if p.EditToken != nil || p.ClientIDParam != "client_id" {
-		form, err := url.ParseQuery(string(raw))
-		if err != nil {
-			return nil, err
-		}
-		if id, ok := form["client_id"]; ok {
-			delete(form, "client_id")
-			form[p.ClientIDParam] = id
-		}
-		if p.EditToken != nil {
-			p.EditToken(form, maps.Clone(t.callback))
-		}
-		raw = []byte(form.Encode())
-	}
-	req = req.Clone(req.Context())
-	// A code is sent once. net/http asks for the body again only where the
-	// provider cannot have seen the request: on a connection that it had closed,
-	// or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(raw)), nil }
 	req.Body, _ = req.GetBody()
 	req.ContentLength = int64(len(raw))
 	if p.TokenMethod == http.MethodGet {
 		asQuery(req, raw)
 	}
-	req.Header.Set("Accept", "application/json")
-	for name, value := range p.Header {
-		req.Header.Set(name, value)
-	}
 	return req, nil
 }
 
+// form is the token request's, as the Provider wants it.
+func (t *tokenTransport) form(req *http.Request) (string, error) {
+	p := &t.client.provider
+	raw, err := io.ReadAll(req.Body)
+	if err != nil {
+		return "", err
+	}
+	_ = req.Body.Close()
+	form, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return "", err
+	}
+	if id, ok := form["client_id"]; ok {
+		delete(form, "client_id")
+		form[p.ClientIDParam] = id
+	}
+	if p.EditToken != nil {
+		p.EditToken(form, maps.Clone(t.callback))
+	}
+	return form.Encode(), nil
+}
+
 // asQuery moves a form into the address.
-func asQuery(req *http.Request, form []byte) {
+func asQuery(req *http.Request, form string) {
 	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
 	req.Header.Del("Content-Type")
 	u := *req.URL
-	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+string(form), "&")
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+form, "&")
 	req.URL = &u
 }
 
-// tokenAnswer checks a token answer (RFC 6749, 5.1 and 5.2) and writes it anew.
-func (c *client) tokenAnswer(status int, header http.Header, body []byte) ([]byte, error) {
+// tokenAnswer reads and checks a token answer (RFC 6749, 5.1 and 5.2).
+func (c *client) tokenAnswer(status int, header http.Header, body []byte) (map[string]any, error) {
 	bad := func(reason string, err error) error {
 		return &Error{Code: BadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
@@ -216,7 +240,7 @@ func (c *client) tokenAnswer(status int, header http.Header, body []byte) ([]byt
 	if err := c.normalizeToken(answer); err != nil {
 		return nil, bad(err.Error(), nil)
 	}
-	return json.Marshal(answer)
+	return answer, nil
 }
 
 // tokenRefusal says what an error code of RFC 6749, 5.2 means.

@@ -65,11 +65,10 @@ func isPrefetch(r *http.Request) bool {
 // secure sets what every answer of our own routes bears: nothing of it may be
 // stored, framed, guessed at, or told to the next site (RFC 9700, 4.2.4).
 func secure(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	values := [...]string{"no-store", "no-cache", "no-referrer", "nosniff", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+	for i, name := range [...]string{"Cache-Control", "Pragma", "Referrer-Policy", "X-Content-Type-Options", "Content-Security-Policy"} {
+		h[name] = values[i : i+1 : i+1] // one allocation for all
+	}
 }
 
 // private keeps an answer out of caches, whatever a handler says about it
@@ -261,6 +260,9 @@ func (a *Auth) note(c *gin.Context, event string, s *session) {
 	hash := func(text string) string {
 		sum := sha256.Sum256([]byte(text))
 		return hex.EncodeToString(sum[:8])
+	}
+	if !a.cfg.Logger.Enabled(c.Request.Context(), slog.LevelInfo) {
+		return
 	}
 	a.cfg.Logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "ginauth: "+event,
 		slog.String("provider", s.user.Provider), slog.String("user", hash(s.user.ID())),

@@ -49,6 +49,7 @@ func cleanPath(raw string) (clean string, ok bool) {
 // longer tells an escaped slash from a slash.
 func escapeOdd(s string) string {
 	var b strings.Builder
+	b.Grow(len(s))
 	query, fragment := false, false
 	for i := range len(s) {
 		c := s[i]
@@ -92,6 +93,9 @@ func decodedPath(p string) (decoded string, ok bool) {
 // decodeOnce decodes what is percent-encoded. A % that begins nothing stays,
 // and does not keep the rest from being decoded: lenient servers read it so.
 func decodeOnce(p string) string {
+	if !strings.Contains(p, "%") {
+		return p
+	}
 	var b strings.Builder
 	for i := 0; i < len(p); i++ {
 		if p[i] == '%' && i+2 < len(p) {
@@ -141,9 +145,9 @@ func (c *config) returnPath(raw string) (string, bool) {
 
 // ownRoute is generous: in case, slashes and dots, and for everything below.
 func (c *config) ownRoute(p string) bool {
-	p = strings.ToLower(path.Clean(p)) + "/"
+	p, below := strings.CutPrefix(strings.ToLower(path.Clean(p))+"/", strings.ToLower(c.mount))
 	for _, route := range []string{"/login/", "/authorize/", "/logout/"} {
-		if strings.HasPrefix(p, strings.ToLower(c.mount)+route) {
+		if below && strings.HasPrefix(p, route) {
 			return true
 		}
 	}

@@ -216,7 +216,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	at.print = cl.fingerprint(meta)
+	at.print = meta.print
 	location, err := cl.authorizeURL(meta, at, passed)
 	if err != nil {
 		return err

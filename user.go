@@ -141,9 +141,11 @@ func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool
 			Reason: "the profile has no usable subject: " + err.Error(),
 			Fix:    `map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`}
 	}
-	raw, err := json.Marshal(sent)
-	if err != nil {
-		return nil, &Error{Code: IdentityRejected, Op: "read profile", Provider: c.provider.Name, Err: err}
+	var raw []byte
+	if c.cfg.Hooks.OnLogin != nil || len(c.cfg.KeepClaims) > 0 { // nobody else can read it
+		if raw, err = json.Marshal(sent); err != nil {
+			return nil, &Error{Code: IdentityRejected, Op: "read profile", Provider: c.provider.Name, Err: err}
+		}
 	}
 	u := &User{
 		Provider: c.provider.Name, Issuer: c.namespace(claims), Subject: subject,

@@ -288,12 +288,13 @@ type bearerTransport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	req = req.Clone(req.Context())
+	req = req.WithContext(req.Context()) // a shallow copy
+	req.Header = req.Header.Clone()
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}
 	for name, value := range t.client.provider.Header {
 		req.Header.Set(name, value)
 	}
-	return t.client.http.Do(req)
+	return t.client.http.Transport.RoundTrip(req)
 }

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -30,12 +31,11 @@ const (
 // gets a transport of our own, which takes nothing from the process but
 // HTTPS_PROXY and its kin.
 func Client(base *http.Client, userAgent string) *http.Client {
-	t := &transport{agent: userAgent}
-	timeout := maxTime
+	t := &transport{agent: userAgent, timeout: maxTime}
 	if base != nil {
 		t.next = base.Transport
 		if base.Timeout > 0 {
-			timeout = min(timeout, base.Timeout)
+			t.timeout = min(maxTime, base.Timeout)
 		}
 	}
 	switch next := t.next.(type) {
@@ -45,8 +45,7 @@ func Client(base *http.Client, userAgent string) *http.Client {
 		t.next = harden(next.Clone())
 	}
 	return &http.Client{
-		Transport: t,
-		Timeout:   timeout,
+		Transport: t, // keeps the time, too: http.Client would start a goroutine for each request to do so
 		// The transport answers for redirects already. This is for a caller that
 		// puts another one around it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -92,13 +91,16 @@ func harden(t *http.Transport) *http.Transport {
 
 // transport bounds what comes back through next.
 type transport struct {
-	next  http.RoundTripper
-	agent string
+	next    http.RoundTripper
+	agent   string
+	timeout time.Duration
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	req = req.Clone(req.Context())
+	ctx, cancel := context.WithTimeout(req.Context(), t.timeout)
+	req = req.WithContext(ctx) // a shallow copy
+	req.Header = req.Header.Clone()
 	req.Header.Del("Cookie")
 	req.Header.Del("Referer")
 	// http.Transport asks for gzip itself and unpacks it, so that the cap below
@@ -109,22 +111,22 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.send(req)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
+	resp.Body = &cappedBody{ReadCloser: resp.Body, left: MaxBody, host: req.URL.Host, done: cancel}
 	if e := refuse(req.URL, resp); e != nil {
 		resp.Body.Close()
 		return nil, e
 	}
-	resp.Body = &cappedBody{ReadCloser: resp.Body, left: MaxBody, host: req.URL.Host}
 	return resp, nil
 }
 
 // send asks the next one, which may be the application's: one that panics, or
-// returns nothing, has failed. Without an error, http.Client would keep a
-// goroutine for the request until its time is over.
+// returns nothing, has failed.
 func (t *transport) send(req *http.Request) (resp *http.Response, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -180,6 +182,7 @@ type cappedBody struct {
 	io.ReadCloser
 	left int64
 	host string
+	done func() // when it is closed; nil for nothing
 }
 
 // Read implements io.Reader.
@@ -195,6 +198,15 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 		return n - 1, b.tooLarge()
 	}
 	return n, err
+}
+
+// Close implements io.Closer.
+func (b *cappedBody) Close() error {
+	err := b.ReadCloser.Close()
+	if b.done != nil {
+		b.done()
+	}
+	return err
 }
 
 func (b *cappedBody) tooLarge() error {

@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/fetch"
@@ -190,8 +192,8 @@ func TestBaseIsClonedAndNotChanged(t *testing.T) {
 	if c := transport.TLSClientConfig; !c.InsecureSkipVerify || c.MinVersion != tls.VersionTLS10 || transport.MaxResponseHeaderBytes != 0 {
 		t.Error("the transport of base was changed")
 	}
-	if client.Timeout != 10*time.Second || client.Jar != nil {
-		t.Errorf("the client takes %v", client.Timeout)
+	if client.Jar != nil {
+		t.Error("the client keeps cookies")
 	}
 	broken := errors.New("mutated")
 	transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, broken }
@@ -213,10 +215,43 @@ func TestTimeoutOfBase(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fetch.Client(&http.Client{Timeout: tt.base}, "").Timeout; got != tt.want {
-				t.Errorf("got %v, want %v", got, tt.want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				var left time.Duration
+				base := &http.Client{Timeout: tt.base, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					deadline, _ := r.Context().Deadline()
+					left = time.Until(deadline)
+					return nil, errors.New("enough")
+				})}
+				_, _ = get(t, base, "https://idp.example/")
+				if left != tt.want {
+					t.Errorf("got %v, want %v", left, tt.want)
+				}
+			})
 		})
+	}
+}
+
+// Each request has a timer, which must not run on.
+func TestTheTimerEndsWithTheAnswer(t *testing.T) {
+	answers := map[string]func() (*http.Response, error){
+		"an answer that is read": func() (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+		},
+		"an answer that is refused": func() (*http.Response, error) { return &http.Response{StatusCode: 302}, nil },
+		"no answer":                 func() (*http.Response, error) { return nil, errors.New("down") },
+	}
+	for name, answer := range answers {
+		var ctx context.Context
+		base := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if ctx = r.Context(); ctx.Err() != nil {
+				t.Errorf("%s: over before it began", name)
+			}
+			return answer()
+		})}
+		_, _ = get(t, base, "https://idp.example/")
+		if ctx.Err() != context.Canceled {
+			t.Errorf("%s: the timer runs on", name)
+		}
 	}
 }
 

@@ -7,9 +7,9 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -108,11 +108,21 @@ func Read(resp *http.Response, op string, limit int64) ([]byte, error) {
 	if resp.Request != nil && resp.Request.URL != nil {
 		host = resp.Request.URL.Host
 	}
-	body, err := io.ReadAll(&cappedBody{ReadCloser: resp.Body, left: limit, host: host})
-	if err != nil {
+	body := bytes.NewBuffer(make([]byte, 0, roomFor(resp.ContentLength)))
+	if _, err := body.ReadFrom(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}); err != nil {
 		e := classify(op, host, err)
 		e.Status = resp.StatusCode
 		return nil, e
 	}
-	return body, nil
+	return body.Bytes(), nil
+}
+
+// roomFor is how much memory an answer gets at first. Its length is what
+// somebody says it is, so that a long one has to come before it gets more.
+func roomFor(length int64) int64 {
+	const most = 8 << 10
+	if length < 0 || length > most {
+		length = most / 4
+	}
+	return length + bytes.MinRead // or the buffer grows only to find the end
 }
