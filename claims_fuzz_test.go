@@ -319,21 +319,32 @@ func newClaimsStage(t testing.TB) *stage {
 	return newStage(t, func(p *ginauth.Provider, _ *ginauth.Options) { p.LoginParams = []string{"max_age", "acr_values"} })
 }
 
+// oneByOne gives every change of a single claim to do: for those of the
+// protocol, which stand first, with every value, for the others with some.
+func oneByOne(do func(name string, program []byte)) {
+	own := slices.Index(forgedNames, "name")
+	for n, name := range forgedNames {
+		for v := range forgedValues {
+			if n < own || (n+v)%9 == 0 {
+				do(name, []byte{setClaim, byte(n), byte(v)})
+			}
+		}
+	}
+}
+
 // TestClaimsOneByOne makes every single change to a good ID token, and none.
 func TestClaimsOneByOne(t *testing.T) {
+	t.Parallel()
 	s := newClaimsStage(t)
 	for how, ask := range asks {
 		s.forget()
 		s.claimed(t, nil, 0, uint8(how))
-		for i, name := range forgedNames {
-			if ask.query != "" && name != "auth_time" && name != "acr" {
-				continue // not what it is about
-			}
-			for value := range forgedValues {
+		oneByOne(func(name string, program []byte) {
+			if ask.query == "" || name == "auth_time" || name == "acr" { // what it is about
 				s.forget()
-				s.claimed(t, []byte{setClaim, byte(i), byte(value)}, 250, uint8(how))
+				s.claimed(t, program, 250, uint8(how))
 			}
-		}
+		})
 	}
 }
 
@@ -347,7 +358,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 		f.Add([]byte{}, uint8(250), how|0x80)
 	}
 	for _, program := range [][]byte{
-		change(dropClaim, "sub", "true"), change(doubleClaim, "sub", `"ada"`), change(doubleClaim, "SUB", `"ada"`), change(doubleClaim, "ſub", `"ada"`),
+		change(dropClaim, "sub", "true"), change(doubleClaim, "sub", `"ada"`), change(doubleClaim, "SUB", `"ada"`), change(doubleClaim, "ſub", `"ada"`), change(setClaim, "emaIl", `"ada@example.com"`), change(setClaim, "GROUPS", `[]`),
 		join(change(setClaim, "aud", `["CID","x"]`), change(setClaim, "azp", `"CID"`)), join(change(setClaim, "aud", `["CID",null]`), change(setClaim, "azp", `"CID"`)),
 		join(change(setClaim, "aud", `["x"]`), change(setClaim, "AUD", `"CID"`)), join(change(setClaim, "iss", `"https://evil.example"`), change(setClaim, "Iss", `"ISS"`)),
 		join(change(setClaim, "iat", `T-600`), change(setClaim, "exp", `T-60`)), join(change(setClaim, "exp", `T-60.5`), change(setClaim, "iat", `T-61`)),

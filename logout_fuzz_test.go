@@ -72,13 +72,12 @@ func FuzzLogoutToken(f *testing.F) {
 
 // TestLogoutClaimsOneByOne makes every single change to a good logout token.
 func TestLogoutClaimsOneByOne(t *testing.T) {
+	t.Parallel()
 	s, ada, grace := logoutStage(t)
-	for name := range forgedNames {
-		for value := range forgedValues {
-			s.forget()
-			s.signsOut(t, ada, grace, []byte{setClaim, byte(name), byte(value)}, 20, 0)
-		}
-	}
+	oneByOne(func(_ string, program []byte) {
+		s.forget()
+		s.signsOut(t, ada, grace, program, 20, 0)
+	})
 }
 
 // signsOut posts a logout token that a program has changed, and holds what
