@@ -5,6 +5,8 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +46,15 @@ type finder struct {
 	stack    []ast.Node // from the file to the node that is looked at
 }
 
+// Left alone are the files that check what an application configures, before
+// any request, or draw pages, and the functions that put into words what
+// another has found wrong.
+var (
+	configuration = regexp.MustCompile(`^(options|options_check|provider|provider_check|provider_brand|page|errors)\.go$|^internal/page/`)
+	words         = regexp.MustCompile(`^(attempt\.go diagnose|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go (explain|idTokenFix)|` +
+		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|session\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
+)
+
 // find returns every mutant of the packages, numbered from 1.
 func find(pkgs []*pkg) (all []*mutant) {
 	for _, p := range pkgs {
@@ -53,6 +64,9 @@ func find(pkgs []*pkg) (all []*mutant) {
 			all = append(all, f.found...)
 		}
 	}
+	all = slices.DeleteFunc(all, func(m *mutant) bool {
+		return configuration.MatchString(m.file) || words.MatchString(m.file+" "+m.function)
+	})
 	same := map[string]int{}
 	for i, m := range all {
 		m.id = i + 1

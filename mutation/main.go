@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,11 @@ type job struct {
 	accepted string         // the file of mutants that may survive
 	only     *regexp.Regexp // of mutants; nil for all
 	tests    *regexp.Regexp // of tests; nil for all
+	keep     string         // the directory that an interrupted run goes on in; "" for none
 	workers  int
 	wait     time.Duration // for a test that does not end, beside its own time
+	limit    time.Duration // after which no more is begun; 0 for none
+	most     int           // tests that a change is tried against; 0 for all
 	say      func(format string, args ...any)
 }
 
@@ -37,6 +41,9 @@ func main() {
 	flag.StringVar(&only, "only", "", "regular expression: change only checks whose \"file function: check: change\" it matches, and write no table")
 	flag.StringVar(&tests, "tests", "", "regular expression: run only tests that it matches, and write no table")
 	flag.IntVar(&j.workers, "workers", 2, "processes at a time")
+	flag.StringVar(&j.keep, "keep", "", "directory that keeps what was built and found out, for runs with the same sources")
+	flag.IntVar(&j.most, "most", 0, "try a change against that many tests at most, and leave it open if they do not notice; for a first look")
+	flag.DurationVar(&j.limit, "limit", 0, "begin nothing more after this time; with -keep the next run goes on from there")
 	flag.DurationVar(&j.wait, "wait", 20*time.Second, "how long to wait for a test that does not end, beside the time that it takes")
 	flag.Parse()
 	j.packages = strings.Fields(packages)
@@ -65,27 +72,23 @@ func (j *job) run() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	dir, err := os.MkdirTemp("", "mutation")
-	if err != nil {
-		return false, err
+	dir := j.keep
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "mutation"); err != nil {
+			return false, err
+		}
+		defer os.RemoveAll(dir)
 	}
-	defer os.RemoveAll(dir)
-	mutants, err := j.prepare(dir)
+	mutants, sources, err := j.prepare(dir)
 	if err != nil {
 		return false, err
 	}
 	chosen := j.choose(mutants)
-	var done atomic.Int64
-	inParallel(j.workers, len(chosen), func(i int) {
-		chosen[i].hunt(before[chosen[i].row()], j.wait)
-		if chosen[i].alive() && chosen[i].excuse(list) == nil {
-			j.say("%s", chosen[i])
-		}
-		if n := done.Add(1); n%100 == 0 {
-			j.say("%d of %d", n, len(chosen))
-		}
-	})
-	if j.only == nil && j.tests == nil {
+	j.hunt(chosen, before, list)
+	if err := keep(sources, mutants).write(dir); err != nil {
+		return false, err
+	}
+	if j.only == nil && j.tests == nil && !slices.ContainsFunc(mutants, func(m *mutant) bool { return m.outcome == open }) {
 		if err := os.WriteFile(j.table, []byte(table(mutants, list)), 0o644); err != nil {
 			return false, err
 		}
@@ -97,33 +100,69 @@ func (j *job) run() (ok bool, err error) {
 	return len(wrong) == 0, nil
 }
 
-// prepare finds the mutants, builds the tests, and sees which can tell which.
-func (j *job) prepare(dir string) ([]*mutant, error) {
+// hunt looks for tests that catch the mutants, some at a time.
+func (j *job) hunt(mutants []*mutant, before map[string]string, list []*accepted) {
+	todo := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return m.outcome != open })
+	var done atomic.Int64
+	stop := time.Now().Add(j.limit)
+	inParallel(j.workers, len(todo), func(i int) {
+		m := todo[i]
+		if j.limit > 0 && time.Now().After(stop) {
+			return
+		}
+		m.hunt(before[m.row()], j.wait, j.most)
+		if m.alive() && m.excuse(list) == nil {
+			j.say("%s", m)
+		}
+		if n := done.Add(1); n%100 == 0 {
+			j.say("%d of %d", n, len(todo))
+		}
+	})
+}
+
+// prepare finds the mutants, builds the tests, and sees which can tell which;
+// or takes that over from an earlier run.
+func (j *job) prepare(dir string) (mutants []*mutant, sources string, err error) {
+	if sources, err = hashSources(j.dir); err != nil {
+		return nil, "", err
+	}
+	if j.tests != nil {
+		sources += j.tests.String()
+	}
+	earlier, err := readKept(dir, sources)
+	if err != nil {
+		return nil, "", err
+	}
 	pkgs, err := load(j.dir, j.packages)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	mutants := find(pkgs)
+	mutants = find(pkgs)
+	binaries := binariesOf(pkgs, dir)
+	if earlier != nil {
+		earlier.apply(mutants, binaries)
+		return mutants, sources, nil
+	}
 	overlay, err := rewrite(pkgs, mutants, dir)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	binaries, err := build(pkgs, overlay, dir)
-	if err != nil {
-		return nil, err
+	if err := build(binaries, overlay); err != nil {
+		return nil, "", err
 	}
-	units := 0
+	var units []*unit
 	for _, b := range binaries {
-		if err := b.list(j.tests); err != nil {
-			return nil, err
+		some, err := b.list(j.tests)
+		if err != nil {
+			return nil, "", err
 		}
-		units += len(b.units)
+		units = append(units, some...)
 	}
-	j.say("%d changes to %s; looking which of %d tests could tell", len(mutants), filepath.Base(pkgs[0].Module.Path), units)
-	if err := cover(binaries, mutants, dir, j.workers); err != nil {
+	j.say("%d changes to %s; looking which of %d tests could tell", len(mutants), filepath.Base(pkgs[0].Module.Path), len(units))
+	if err := cover(units, mutants, dir, j.workers); err != nil {
 		j.say("%v", err)
 	}
-	return mutants, nil
+	return mutants, sources, keep(sources, mutants).write(dir)
 }
 
 // choose returns the mutants that were asked for.

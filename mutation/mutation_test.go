@@ -87,7 +87,7 @@ func accept(t *testing.T, dir, table string) {
 	for _, row := range rows(table) {
 		if strings.Contains(row, "**nobody**") {
 			cells := strings.Split(strings.ReplaceAll(row, "`", ""), " | ")
-			list += fmt.Sprintf("function: %s\ncheck: %s\nchange: %s\nreason: it is a fixture\n\n", strings.TrimPrefix(cells[0], "| "), cells[1], cells[2])
+			list += fmt.Sprintf("file: door.go\nfunction: %s\ncheck: %s\nchange: %s\nreason: it is a fixture\n\n", strings.TrimPrefix(cells[0], "| "), cells[1], cells[2])
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "accepted.txt"), []byte(list), 0o600); err != nil {
@@ -97,7 +97,7 @@ func accept(t *testing.T, dir, table string) {
 
 func TestAnEntryThatIsNoSurvivorIsWrong(t *testing.T) {
 	m := &mutant{file: "a.go", function: "f", check: "if x", change: "never holds", outcome: caught}
-	entry := &accepted{function: "f", check: "if x", change: "never holds", reason: "r"}
+	entry := &accepted{file: "a.go", function: "f", check: "if x", change: "never holds", reason: "r"}
 	if wrong := judge([]*mutant{m}, []*accepted{entry}); len(wrong) != 1 {
 		t.Errorf("the mutant is caught, and its entry still accepted: %q", wrong)
 	}
@@ -112,9 +112,9 @@ func TestTheListOfWhatMaySurvive(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"":          true,
 		"# words\n": true,
-		"function: f\ncheck: if a: b\nchange: never holds\nreason: r\n": true,
-		"function: f\ncheck: if a\nchange: never holds\n":               false,
-		"function: f\nline: 7\n":                                        false,
+		"file: a\nfunction: f\ncheck: if a: b\nchange: never holds\nreason: r\n": true,
+		"file: a\nfunction: f\ncheck: if a\nchange: never holds\n":               false,
+		"file: a\nfunction: f\nline: 7\n":                                        false,
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

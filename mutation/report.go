@@ -13,13 +13,13 @@ const cellLimit = 160 // characters of code in a cell of the table
 
 // accepted is a mutant that may survive, and why.
 type accepted struct {
-	function, check, change, reason string
-	used                            bool
+	file, function, check, change, reason string
+	used                                  bool
 }
 
 // readAccepted reads the list of mutants that may survive: blocks of lines
-// "function:", "check:", "change:" and "reason:", with a blank line between
-// them. Lines that begin with # are comments.
+// "file:", "function:", "check:", "change:" and "reason:", with a blank line
+// between them. Lines that begin with # are comments.
 func readAccepted(name string) (list []*accepted, err error) {
 	text, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -38,6 +38,8 @@ func readAccepted(name string) (list []*accepted, err error) {
 		case line == "":
 			a = nil
 		case line[0] == '#':
+		case key == "file":
+			a.file = value
 		case key == "function":
 			a.function = value
 		case key == "check":
@@ -47,11 +49,11 @@ func readAccepted(name string) (list []*accepted, err error) {
 		case key == "reason":
 			a.reason = value
 		default:
-			return nil, fmt.Errorf("%s:%d: neither function, check, change nor reason", name, i+1)
+			return nil, fmt.Errorf("%s:%d: neither file, function, check, change nor reason", name, i+1)
 		}
 	}
 	for _, a := range list {
-		if a.function == "" || a.check == "" || a.change == "" || a.reason == "" {
+		if a.file == "" || a.function == "" || a.check == "" || a.change == "" || a.reason == "" {
 			return nil, fmt.Errorf("%s: %s is not complete", name, a.function)
 		}
 	}
@@ -73,7 +75,7 @@ func judge(mutants []*mutant, list []*accepted) (wrong []string) {
 	}
 	for _, a := range list {
 		if !a.used {
-			wrong = append(wrong, fmt.Sprintf("accepted, and no survivor: %s\n\tcheck:  %s\n\tchange: %s", a.function, a.check, a.change))
+			wrong = append(wrong, fmt.Sprintf("accepted, and no survivor: %s: %s\n\tcheck:  %s\n\tchange: %s", a.file, a.function, a.check, a.change))
 		}
 	}
 	return wrong
@@ -81,12 +83,12 @@ func judge(mutants []*mutant, list []*accepted) (wrong []string) {
 
 // String implements fmt.Stringer: a survivor, in the words of accepted.txt.
 func (m *mutant) String() string {
-	return fmt.Sprintf("survived in %s, with %d tests that could tell\nfunction: %s\ncheck: %s\nchange: %s\n", m.file, len(m.tests), m.function, m.check, m.change)
+	return fmt.Sprintf("survived, with %d tests that could tell\nfile: %s\nfunction: %s\ncheck: %s\nchange: %s\n", len(m.tests), m.file, m.function, m.check, m.change)
 }
 
 func (m *mutant) excuse(list []*accepted) *accepted {
 	for _, a := range list {
-		if a.function == m.function && a.check == m.check && a.change == m.change {
+		if a.file == m.file && a.function == m.function && a.check == m.check && a.change == m.change {
 			return a
 		}
 	}
@@ -158,7 +160,7 @@ func table(mutants []*mutant, list []*accepted) string {
 		for _, m := range of {
 			n[m.outcome]++
 		}
-		return fmt.Sprintf("%d | %d | %d | %d", len(of), n[caught], n[hung], n[survived]+n[untouched])
+		return fmt.Sprintf("%d | %d | %d | %d", len(of), n[caught], n[hung], n[survived]+n[open])
 	}
 	b.WriteString("| file | changes | caught by a failing test | by a test that does not end | accepted |\n|---|---|---|---|---|\n")
 	files := slices.SortedFunc(keys(mutants), compareFiles)

@@ -86,9 +86,8 @@ func (s *source) rewritten(mutants []*mutant, runtimePath string) []byte {
 	return out.Bytes()
 }
 
-// build compiles the test binary of every package that has tests, all with the
-// same mutants in them.
-func build(pkgs []*pkg, overlay, dir string) (list []*binary, err error) {
+// binariesOf names the test binaries, one for each package that has tests.
+func binariesOf(pkgs []*pkg, dir string) (list []*binary) {
 	for _, p := range pkgs {
 		if !p.tested() {
 			continue
@@ -97,10 +96,17 @@ func build(pkgs []*pkg, overlay, dir string) (list []*binary, err error) {
 		if p.ImportPath != p.Module.Path {
 			b.prefix = p.ImportPath[strings.LastIndex(p.ImportPath, "/")+1:] + "."
 		}
-		if _, err := goCommand(p.Dir, "test", "-c", "-vet=off", "-buildvcs=false", "-overlay", overlay, "-o", b.path, "."); err != nil {
-			return nil, err
-		}
 		list = append(list, b)
 	}
-	return list, nil
+	return list
+}
+
+// build compiles the test binaries, all with the same mutants in them.
+func build(binaries []*binary, overlay string) error {
+	for _, b := range binaries {
+		if _, err := goCommand(b.dir, "test", "-c", "-vet=off", "-buildvcs=false", "-overlay", overlay, "-o", b.path, "."); err != nil {
+			return err
+		}
+	}
+	return nil
 }

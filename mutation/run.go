@@ -13,14 +13,14 @@ import (
 type outcome int
 
 const (
-	survived  outcome = iota
-	untouched         // and no test could have told it from the original
+	open     outcome = iota // not looked at
+	survived                // perhaps since no test can tell it from the original
 	caught
 	hung // caught too: the test did not end
 )
 
 // alive says whether no test caught the mutant.
-func (m *mutant) alive() bool { return m.outcome == survived || m.outcome == untouched }
+func (m *mutant) alive() bool { return m.outcome == open || m.outcome == survived }
 
 // patience is how long tests may take: some time, and what they take by
 // themselves on a machine that is five times as busy.
@@ -51,24 +51,36 @@ func inParallel(workers, n int, f func(i int)) {
 
 // cover finds out which tests can tell which mutants from the original. Tests
 // that cannot be run alone are left out, and returned as errors.
-func cover(binaries []*binary, mutants []*mutant, dir string, workers int) error {
-	var units []*unit
-	for _, b := range binaries {
-		units = append(units, b.units...)
-	}
-	told := make([][]int, len(units))
-	errs := make([]error, len(units))
-	inParallel(workers, len(units), func(i int) { told[i], errs[i] = units[i].record(dir, i) })
-	for i, u := range units {
-		u.tells = len(told[i])
-		for _, id := range told[i] {
+func cover(units []*unit, mutants []*mutant, dir string, workers int) error {
+	var again []*unit
+	var errs []error
+	var mu sync.Mutex
+	inParallel(workers, len(units), func(i int) {
+		u := units[i]
+		ids, subtests, err := u.record(dir)
+		if err != nil {
+			ids, _, err = u.record(dir)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		again = append(again, subtests...)
+		errs = append(errs, err)
+		u.tells = len(ids)
+		for _, id := range ids {
 			mutants[id-1].tests = append(mutants[id-1].tests, u)
 		}
+	})
+	if len(again) > 0 {
+		errs = append(errs, cover(again, mutants, dir, workers))
 	}
+	sortTests(mutants)
+	return errors.Join(errs...)
+}
+
+func sortTests(mutants []*mutant) {
 	for _, m := range mutants {
 		slices.SortFunc(m.tests, m.compare)
 	}
-	return errors.Join(errs...)
 }
 
 // compare orders the tests of a mutant: those that wait last, its own package's
@@ -91,21 +103,26 @@ func (m *mutant) compare(x, y *unit) int {
 }
 
 // batches are how many tests go into a process, one process after the other.
-var batches = []int{6, 20, 60, 200}
+var batches = []int{1, 6, 20, 60, 200}
 
 // hunt looks for a test that catches a mutant: the one that did last time, and
 // then all that can, until one does.
-func (m *mutant) hunt(before string, wait time.Duration) {
-	if len(m.tests) == 0 {
-		m.outcome = untouched
-		return
-	}
+func (m *mutant) hunt(before string, wait time.Duration, most int) {
 	for _, u := range m.tests {
 		if u.title() == before && m.try([]*unit{u}, wait) {
 			return
 		}
 	}
 	rest := m.tests
+	if most > 0 && most < len(rest) {
+		rest = rest[:most]
+	} else {
+		defer func() {
+			if m.outcome == open {
+				m.outcome = survived
+			}
+		}()
+	}
 	for i := 0; len(rest) > 0; i++ {
 		batch := rest[:min(batches[min(i, len(batches)-1)], len(rest))]
 		rest = rest[len(batch):]
@@ -136,6 +153,9 @@ func (m *mutant) try(units []*unit, wait time.Duration) bool {
 		return false
 	}
 	if len(units) == 1 {
+		if u := units[0]; u.slow() && u.binary.start(pattern(units), patience(wait, units)).failed {
+			return false // whatever the change: it waits, and the machine is busy
+		}
 		m.caught, m.outcome = units[0].title(), caught
 		if r.hung {
 			m.outcome = hung

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +21,6 @@ type binary struct {
 	path, dir string
 	prefix    string // before its tests' names
 	pkg       *pkg
-	units     []*unit
 }
 
 // unit is a test, or a subtest of one that has many.
@@ -37,7 +34,7 @@ type unit struct {
 func (u *unit) title() string { return u.binary.prefix + u.name }
 
 // slow is a test that waits for real seconds: it comes last.
-func (u *unit) slow() bool { return u.time > 2*time.Second }
+func (u *unit) slow() bool { return u.time > 5*time.Second }
 
 // pattern is what -test.run gets to run these units alone.
 func pattern(units []*unit) string {
@@ -62,7 +59,7 @@ type run struct {
 
 var (
 	failLine = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+) \(`)
-	passLine = regexp.MustCompile(`(?m)^ *--- (?:PASS|SKIP): (\S+) \((\d+\.\d+)s\)`)
+	passLine = regexp.MustCompile(`(?m)^ *--- (?:PASS|SKIP): (\S+) \(`)
 	runLine  = regexp.MustCompile(`(?m)^=== RUN +(\S+)$`)
 )
 
@@ -104,68 +101,70 @@ func culprits(output []byte) (names []string) {
 	return names
 }
 
-// list runs all tests once, to see that they pass, how long they take, and
-// which have so many subtests that these are taken one by one. It keeps those
-// that only, which may be nil, matches.
-func (b *binary) list(only *regexp.Regexp) error {
-	r := b.start(".", 10*time.Minute)
-	if r.failed {
-		return fmt.Errorf("the tests of %s fail before anything is changed:\n%s", b.pkg.ImportPath, r.output)
+// list names the tests of a binary: those that only, which may be nil, matches.
+func (b *binary) list(only *regexp.Regexp) ([]*unit, error) {
+	cmd := exec.Command(b.path, "-test.list=.")
+	cmd.Dir = b.dir
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the tests of %s: %w", b.pkg.ImportPath, err)
 	}
-	times := map[string]time.Duration{}
-	below := map[string][]string{}
-	for _, m := range passLine.FindAllSubmatch(r.output, -1) {
-		name := string(m[1])
-		seconds, _ := strconv.ParseFloat(string(m[2]), 64)
-		times[name] = time.Duration(seconds * float64(time.Second))
-		if top, rest, sub := strings.Cut(name, "/"); sub && !strings.ContainsAny(rest, "/|") {
-			below[top] = append(below[top], name)
+	var units []*unit
+	for name := range strings.FieldsSeq(string(out)) {
+		u := &unit{binary: b, name: name}
+		if !strings.HasPrefix(name, "Benchmark") && (only == nil || only.MatchString(u.title())) {
+			units = append(units, u)
 		}
 	}
-	for name, time := range times {
-		switch {
-		case strings.Contains(name, "/"):
-		case len(below[name]) < manySubtests:
-			b.units = append(b.units, &unit{binary: b, name: name, time: time})
-		default:
-			for _, sub := range below[name] {
-				b.units = append(b.units, &unit{binary: b, name: sub, time: times[sub]})
-			}
-		}
-	}
-	if only != nil {
-		b.units = slices.DeleteFunc(b.units, func(u *unit) bool { return !only.MatchString(u.title()) })
-	}
-	slices.SortFunc(b.units, func(x, y *unit) int { return strings.Compare(x.name, y.name) })
-	return nil
+	return units, nil
 }
 
-// record runs a unit alone and notes it with every mutant that it can tell
-// from the original: where the changed check, in this test, came out otherwise.
-func (u *unit) record(dir string, n int) ([]int, error) {
-	file := filepath.Join(dir, fmt.Sprintf("record-%d", n))
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		return nil, err
+// subtests are the units of a test that has many, by what its run printed.
+func (u *unit) subtests(output []byte) (list []*unit) {
+	if !strings.HasPrefix(u.name, "Test") {
+		return nil // the seeds of a fuzz target are about the same
 	}
-	defer os.Remove(file)
-	r := u.binary.start(pattern([]*unit{u}), 5*time.Minute, "MUTANT_RECORD="+file)
-	if r.failed {
-		r = u.binary.start(pattern([]*unit{u}), 5*time.Minute, "MUTANT_RECORD="+file)
+	for _, m := range runLine.FindAllSubmatch(output, -1) {
+		name := string(m[1])
+		if rest, ok := strings.CutPrefix(name, u.name+"/"); ok && !strings.ContainsAny(rest, "/|") {
+			list = append(list, &unit{binary: u.binary, name: name})
+		}
 	}
-	if r.failed {
-		return nil, fmt.Errorf("%s fails when it is run alone, and proves nothing:\n%s", u.title(), r.output)
+	if len(list) < manySubtests {
+		return nil
 	}
-	text, err := os.ReadFile(file)
+	return list
+}
+
+// record runs a unit alone and returns the mutants that it can tell from the
+// original: where the changed check, in this test, came out otherwise. A test
+// with many subtests returns them instead.
+func (u *unit) record(dir string) (ids []int, subtests []*unit, err error) {
+	f, err := os.CreateTemp(dir, "record")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var ids []int
+	defer os.Remove(f.Name())
+	f.Close()
+	began := time.Now()
+	r := u.binary.start(pattern([]*unit{u}), 5*time.Minute, "MUTANT_RECORD="+f.Name())
+	u.time = time.Since(began)
+	if subtests := u.subtests(r.output); subtests != nil {
+		return nil, subtests, nil
+	}
+	if r.failed {
+		return nil, nil, fmt.Errorf("%s fails when it is run alone, and proves nothing:\n%.4000s", u.title(), r.output)
+	}
+	text, err := os.ReadFile(f.Name())
+	if err != nil {
+		return nil, nil, err
+	}
 	for line := range strings.FieldsSeq(string(text)) {
 		id, err := strconv.Atoi(line)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ids = append(ids, id)
 	}
-	return ids, nil
+	return ids, nil, nil
 }

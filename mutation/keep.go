@@ -1,0 +1,123 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// kept is what a run leaves in its directory, for one that goes on with it.
+type kept struct {
+	Sources  string // a hash of them: with others nothing of this is true
+	Units    []keptUnit
+	Verdicts map[int]verdict
+}
+
+type keptUnit struct {
+	Package, Name string
+	Time          time.Duration
+	Tells         []int
+}
+
+type verdict struct {
+	Outcome outcome
+	Caught  string
+}
+
+const keptName = "kept.json"
+
+// readKept reads what an earlier run left; nil if it was about other sources.
+func readKept(dir, sources string) (*kept, error) {
+	text, err := os.ReadFile(filepath.Join(dir, keptName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	k := new(kept)
+	if err := json.Unmarshal(text, k); err != nil || k.Sources != sources {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *kept) write(dir string) error {
+	text, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	part := filepath.Join(dir, keptName+".part")
+	if err := os.WriteFile(part, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, filepath.Join(dir, keptName))
+}
+
+// keep notes which tests can tell which mutants, and what became of these.
+func keep(sources string, mutants []*mutant) *kept {
+	k := &kept{Sources: sources, Verdicts: map[int]verdict{}}
+	tells := map[*unit][]int{}
+	for _, m := range mutants {
+		for _, u := range m.tests {
+			tells[u] = append(tells[u], m.id)
+		}
+		if m.outcome != open {
+			k.Verdicts[m.id] = verdict{m.outcome, m.caught}
+		}
+	}
+	for u, ids := range tells {
+		k.Units = append(k.Units, keptUnit{u.binary.pkg.ImportPath, u.name, u.time, ids})
+	}
+	return k
+}
+
+// apply gives the mutants what was noted.
+func (k *kept) apply(mutants []*mutant, binaries []*binary) {
+	of := map[string]*binary{}
+	for _, b := range binaries {
+		of[b.pkg.ImportPath] = b
+	}
+	for _, u := range k.Units {
+		one := &unit{binary: of[u.Package], name: u.Name, time: u.Time, tells: len(u.Tells)}
+		for _, id := range u.Tells {
+			mutants[id-1].tests = append(mutants[id-1].tests, one)
+		}
+	}
+	for id, v := range k.Verdicts {
+		mutants[id-1].outcome, mutants[id-1].caught = v.Outcome, v.Caught
+	}
+	sortTests(mutants)
+}
+
+// hashSources hashes the module's files without those of the modules in it.
+func hashSources(dir string) (string, error) {
+	sum := sha256.New()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, own := os.Stat(filepath.Join(name, "go.mod"))
+			if name != dir && (own == nil || strings.HasPrefix(d.Name(), ".")) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if ext := filepath.Ext(name); ext != ".go" && ext != ".mod" && ext != ".html" {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		sum.Write([]byte(name + "\x00" + string(text) + "\x00"))
+		return nil
+	})
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
