@@ -23,13 +23,7 @@ import (
 // renamed, and then be taken by somebody else. The e-mail address is the
 // primary one, private or not; see GitHubProfile for when it is verified.
 //
-// On a GitHub Enterprise Server the addresses are others, and so are the people:
-//
-//	github.AuthorizeURL = "https://HOST/login/oauth/authorize"
-//	github.TokenURL = "https://HOST/login/oauth/access_token"
-//	github.Profile = providers.GitHubProfile("https://HOST/api/v3")
-//	github.Namespace = "https://HOST/login/oauth"
-//	github.ResponseIssuer = "https://HOST/login/oauth"
+// GitHubEnterprise is for a GitHub Enterprise Server.
 func GitHub(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "github", DisplayName: "GitHub", Color: "#24292f",

@@ -1,0 +1,56 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Auth0 is a tenant at Auth0. domain is the tenant's, "kvarnbygd.eu.auth0.com",
+// or a custom one; tokens of the two have other issuers.
+//
+// User.Subject is the account in the tenant, with where it comes from:
+// "auth0|5f7c8ec7c33c6c004bbafe82", "google-oauth2|104729". What the tenant takes
+// for a verified address may be another provider's word.
+func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "auth0", DisplayName: "Auth0", Color: "#eb5424",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// The slash is part of it:
+		// https://auth0.com/docs/secure/tokens/id-tokens/validate-id-tokens
+		Issuer: "https://" + domain + "/",
+		Err:    host("domain", domain),
+
+		// What a regular web application has unless its settings say otherwise:
+		// https://auth0.com/docs/get-started/applications/application-settings
+		AuthMethod: "client_secret_post",
+
+		// The ID token has what these ask for.
+		// https://auth0.com/docs/get-started/apis/scopes/openid-connect-scopes
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
+
+		// An organization is not among them: it decides who may sign in.
+		// https://auth0.com/docs/api/authentication/authorization-code-flow/authorize-application
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "screen_hint", "connection"},
+
+		// Unlike /oidc/logout, this asks nobody to confirm and is there in every
+		// tenant. It passes no state on; what stands in returnTo behind a ? is not
+		// compared with the list of addresses.
+		// https://auth0.com/docs/authenticate/login/logout/redirect-users-after-logout
+		LogoutURL: "https://" + domain + "/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}%3Fstate%3D{state}",
+	}
+}
+
+var presetAuth0 = preset{
+	name: "auth0", function: "Auth0",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Auth0(arg["domain"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the tenant's domain, or its custom one", example: "login.kvarnbygd.example"}},
+	console:  "https://manage.auth0.com/",
+	register: "A *Regular Web Application*. The redirect URI is an *Allowed Callback URL*, `BaseURL/logout/return` an *Allowed Logout URL*.",
+	user:     "An id in the tenant, name, picture, e-mail address with the tenant's word on whether it is verified.",
+	quirks: []string{
+		"Roles come in a claim of your own, which an Action adds: set `GroupsClaim` to its name, `https://kvarnbygd.example/roles`.",
+		"A tenant that lets everybody sign up lets everybody in.",
+		"`/login/auth0` passes on `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
+	},
+}

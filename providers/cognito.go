@@ -1,0 +1,69 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Cognito is a user pool of Amazon Cognito: region is where it is,
+// "eu-north-1", pool its id, "eu-north-1_AbCdEfGhI", and domain that of its
+// sign-in pages, "kvarnbygd.auth.eu-north-1.amazoncognito.com" or its own.
+//
+// User.Subject is the account's id in the pool, and User.Groups are its groups
+// there. cognito:username is not mapped: after an account is gone, another may
+// get its name.
+func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "cognito", DisplayName: "Amazon Cognito", Color: "#dd344c",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html
+		Issuer: "https://cognito-idp." + region + ".amazonaws.com/" + pool,
+		Err:    errors.Join(label("region", region), segment("pool", pool), host("domain", domain)),
+
+		// https://docs.aws.amazon.com/cognito/latest/developerguide/token-endpoint.html
+		AuthMethod: "client_secret_basic",
+
+		// The ID token has every attribute that the client may read, and the groups,
+		// which userinfo has not.
+		// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
+		Scopes:      []string{"openid", "profile", "email"},
+		Userinfo:    "never",
+		GroupsClaim: "cognito:groups",
+
+		// A boolean in the documentation's ID token; a text in its userinfo, and in
+		// ID tokens that markbates/goth has met.
+		EmailVerified: func(claims map[string]any) bool {
+			return claims["email_verified"] == true || claims["email_verified"] == "true"
+		},
+
+		// https://docs.aws.amazon.com/cognito/latest/developerguide/authorization-endpoint.html
+		LoginParams: []string{"prompt", "login_hint", "lang", "identity_provider", "idp_identifier"},
+
+		// logout_uri has to be one of the client's sign-out URLs to the letter, so
+		// that there is no room for a state: people come back to AfterLogout.
+		// https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
+		LogoutURL: "https://" + domain + "/logout?client_id={client_id}&logout_uri={post_logout_redirect_uri}",
+	}
+}
+
+var presetCognito = preset{
+	name: "cognito", function: "Cognito", domains: []string{"amazonaws.com", "aws.amazon.com"},
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Cognito(arg["region"], arg["pool"], arg["domain"], clientID, clientSecret)
+	},
+	args: []argument{
+		{name: "region", env: "_REGION", about: "the pool's region", example: "eu-north-1"},
+		{name: "pool", env: "_POOL", about: "the user pool's id", example: "eu-north-1_AbCdEfGhI"},
+		{name: "domain", env: "_DOMAIN", about: "the domain of the pool's sign-in pages", example: "login.kvarnbygd.example"},
+	},
+	console:  "https://console.aws.amazon.com/cognito/v2/idp/user-pools",
+	register: "An app client with a secret, the authorization code grant and the scopes `openid`, `profile` and `email`; `BaseURL/logout/return` is an *Allowed sign-out URL*. The client must be allowed to read the attributes `name`, `email`, `email_verified` and `picture`.",
+	user:     "An id in the pool, name, picture, e-mail address with the pool's word on whether it is verified, and the pool's groups.",
+	quirks: []string{
+		"After signing out people come back to `AfterLogout`.",
+		"A pool that lets everybody sign up lets everybody in.",
+		"`/login/cognito` passes on `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
+	},
+}

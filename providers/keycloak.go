@@ -1,0 +1,59 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Keycloak is a realm of a Keycloak server at the root of host:
+// "login.example.com". For a server below a path, as all were before version 17
+// ("/auth"), set Issuer by hand.
+//
+// User.Subject is the account's id in the realm. User.Groups are the realm's
+// roles. For groups in their place set GroupsClaim to "groups", and for the roles
+// of one client to "resource_access.CLIENT.roles". Each has to be in the ID token
+// or in userinfo, which the realm's configuration decides.
+func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://www.keycloak.org/securing-apps/oidc-layers
+		Issuer: "https://" + host + "/realms/" + realm,
+		Err:    errors.Join(hostError(host), segment("realm", realm)),
+
+		// The metadata names several; a confidential client takes both that have a
+		// secret.
+		AuthMethod: "client_secret_basic",
+
+		Scopes:      []string{"openid", "profile", "email"},
+		GroupsClaim: "realm_access.roles",
+
+		// kc_idp_hint goes straight to another identity provider:
+		// https://www.keycloak.org/docs/latest/server_admin/#_client_suggested_idp
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "kc_idp_hint"},
+
+		// Without the hint people are asked to confirm:
+		// https://www.keycloak.org/securing-apps/oidc-layers
+		LogoutHint: true,
+	}
+}
+
+var presetKeycloak = preset{
+	name: "keycloak", function: "Keycloak",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Keycloak(arg["host"], arg["realm"], clientID, clientSecret)
+	},
+	args: []argument{
+		{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"},
+		{name: "realm", env: "_REALM", about: "the realm's name", example: "staff"},
+	},
+	register: "An OpenID Connect client with *Client authentication* and the *Standard flow*, and `BaseURL/logout/return` among the *Valid post logout redirect URIs*. For roles, switch on *Add to ID token* in the mapper *realm roles* of the client scope *roles*. The back-channel logout URL is `BaseURL/logout/keycloak/backchannel`.",
+	user:     "An id in the realm, name, user name, locale, e-mail address with the realm's word on whether it is verified. The groups are the realm's roles.",
+	quirks: []string{
+		"Roles are in the access token alone until a mapper says otherwise, and then nobody has a group.",
+		"Servers before version 17 have `/auth` in their addresses: set `Issuer` by hand.",
+		"`/login/keycloak` passes on `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",
+	},
+}

@@ -1,0 +1,63 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Okta is "Sign in with Okta", for the people of one organization. domain is the
+// organization's, "kvarnbygd.okta.com" or its own. server is the id of a custom
+// authorization server, such as "default"; "" is the organization's own. The two
+// have other issuers, so that User.ID differs: take one, and stay with it.
+//
+// User.Subject is the person's id in the organization.
+func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
+	p := ginauth.Provider{
+		Name: "okta", DisplayName: "Okta", Color: "#007dc1",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developer.okta.com/docs/concepts/auth-servers/
+		Issuer: "https://" + domain,
+		Err:    host("domain", domain),
+
+		// What a web application is registered with unless it says otherwise:
+		// https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/
+		AuthMethod: "client_secret_basic",
+
+		// Beside an access token, the ID token has the subject and little more; the
+		// profile is in userinfo, which is then asked.
+		// https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/
+		Scopes: []string{"openid", "profile", "email"},
+
+		// https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/OrgAS/
+		LoginParams: []string{"prompt", "login_hint", "idp", "max_age"},
+
+		// Okta requires the id_token_hint:
+		// https://support.okta.com/help/s/article/the-purpose-of-id-token-hint-in-the-logout-api-and-how-does-it-affect-the-single-logout-process
+		LogoutHint: true,
+	}
+	if server != "" {
+		p.Issuer += "/oauth2/" + server
+		p.Err = errors.Join(p.Err, segment("server", server))
+	}
+	return p
+}
+
+var presetOkta = preset{
+	name: "okta", function: "Okta",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Okta(arg["domain"], arg["server"], clientID, clientSecret)
+	},
+	args: []argument{
+		{name: "domain", env: "_DOMAIN", about: "the organization's domain, without `-admin`", example: "login.kvarnbygd.example"},
+		{name: "server", env: "_SERVER", optional: true, about: "the id of a custom authorization server; without it, the organization's own", example: "default"},
+	},
+	register: "An app integration of the type *OIDC - OpenID Connect*, *Web Application*, with `BaseURL/logout/return` among its *Sign-out redirect URIs*, and people or groups assigned to it.",
+	user:     "An id in the organization, name, user name, locale, e-mail address with the organization's word on whether it is verified.",
+	quirks: []string{
+		"For groups add `groups` to `Scopes`, and a groups claim to the app or the authorization server.",
+		"The organization's own server and a custom one have other issuers: the same person has another `User.ID()`.",
+		"`/login/okta` passes on `prompt`, `login_hint`, `idp` and `max_age`.",
+	},
+}

@@ -1,0 +1,43 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Spotify is "Log in with Spotify", as plain OAuth 2.0.
+//
+// User.Subject is the Spotify user id, which cannot be changed. Whether that of
+// a deleted account is ever given away again, Spotify does not say. It does say
+// that the address is unverified, so it never is anything else.
+func Spotify(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "spotify", DisplayName: "Spotify", Color: "#1db954",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developer.spotify.com/documentation/web-api/tutorials/code-flow
+		// has the secret in the header; PKCE is in a page beside it.
+		AuthorizeURL: "https://accounts.spotify.com/authorize",
+		TokenURL:     "https://accounts.spotify.com/api/token",
+		AuthMethod:   "client_secret_basic",
+		Namespace:    "https://accounts.spotify.com",
+
+		// Name and picture need no scope.
+		// https://developer.spotify.com/documentation/web-api/concepts/scopes
+		Scopes: []string{"user-read-email"},
+
+		// show_dialog=true asks people to confirm anew, so that they can take another
+		// account.
+		LoginParams: []string{"show_dialog"},
+
+		// https://developer.spotify.com/documentation/web-api/reference/get-current-users-profile
+		UserinfoURL:   "https://api.spotify.com/v1/me",
+		ClaimPaths:    map[string]string{"sub": "id", "name": "display_name", "picture": "images.0.url"},
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+var presetSpotify = preset{
+	name: "spotify", function: "Spotify", make: plain(Spotify),
+	console:  "https://developer.spotify.com/dashboard",
+	register: "An app with the *Web API*. In development mode only the people on its list can sign in. The redirect URI is https, or http on `127.0.0.1`, not on `localhost`.",
+	user:     "The Spotify user id, display name, picture, and the e-mail address, which is never verified.",
+	quirks:   []string{"`/login/spotify` passes on `show_dialog`."},
+}
