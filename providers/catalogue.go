@@ -74,6 +74,7 @@ var catalogue = []preset{
 	presetNaverOIDC,
 	presetOIDC,
 	presetOkta,
+	presetShopify,
 	presetSlack,
 	presetSlackWorkspace,
 	presetSpotify,

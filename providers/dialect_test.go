@@ -1,7 +1,9 @@
 package providers_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,6 +27,7 @@ type dialect struct {
 		Params map[string]string // must be exactly so
 		Absent []string          // must not be there
 		Answer map[string]string // comes with code and state
+		HMAC   string            // the parameter with a MAC of all others
 		Hash   string            // must stand behind #
 	}
 	Token struct {
@@ -121,4 +124,12 @@ func decode(t *testing.T, file string, into any) {
 	if err := decoder.Decode(into); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprint("testdata: ", err))
+	}
+	return bytes.TrimSpace(b)
 }

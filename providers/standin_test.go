@@ -1,7 +1,6 @@
 package providers_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -9,8 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"html/template"
 	"io"
 	"maps"
@@ -196,6 +193,9 @@ func (s *standIn) authorize(w http.ResponseWriter, r *http.Request) {
 	answer.Set("state", q.Get("state"))
 	for name, value := range s.Authorize.Answer {
 		answer.Set(name, value)
+	}
+	if s.Authorize.HMAC != "" {
+		answer.Set(s.Authorize.HMAC, answerMAC(answer))
 	}
 	if q.Get("response_mode") == "form_post" {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -388,12 +388,4 @@ func (s *standIn) everything() {
 			s.t.Errorf("%s: nobody asked for %s %s", s.name, method, q.URL)
 		}
 	}
-}
-
-func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprint("testdata: ", err))
-	}
-	return bytes.TrimSpace(b)
 }

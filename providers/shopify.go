@@ -1,0 +1,120 @@
+package providers
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Shopify signs in the staff of one shop, kvarnbygd for
+// kvarnbygd.myshopify.com, as plain OAuth 2.0. It is for applications that are
+// installed in that shop; the first sign-in installs them. The shop's customers
+// are no part of it.
+//
+// User.Subject is the number of the member of staff, and User.Issuer the shop: a
+// token that belongs to the shop and to nobody in it signs nobody in. Who is the
+// owner, or a collaborator from elsewhere, is in the claims account_owner and
+// collaborator.
+//
+// The secret is also in VerifyCallback: for another secret, make another
+// Provider.
+func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
+	address := "https://" + shop + ".myshopify.com"
+	return ginauth.Provider{
+		Name: "shopify", DisplayName: "Shopify", Color: "#5e8e3e",
+		ClientID: clientID, ClientSecret: clientSecret,
+		Err: label("shop", shop),
+
+		// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/authorization-code-grant
+		AuthorizeURL: address + "/admin/oauth/authorize",
+		TokenURL:     address + "/admin/oauth/access_token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    address,
+
+		// To know who somebody is needs no scope; those of the API are separated by
+		// commas.
+		ScopeSeparator: ",",
+
+		// Without this, the token is the shop's, and says nothing of a person.
+		// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
+		AuthParams: map[string]string{"grant_options[]": "per-user"},
+
+		VerifyCallback: func(callback url.Values) error {
+			return shopifyAnswer(callback, shop+".myshopify.com", clientSecret)
+		},
+
+		// Who it is stands in the token answer.
+		NormalizeToken: shopifyToken,
+		Profile:        shopifyUser,
+		ClaimPaths:     map[string]string{"sub": "id", "given_name": "first_name", "family_name": "last_name"},
+	}
+}
+
+// shopifyAnswer checks that Shopify made the answer, and for this shop: hmac is
+// an HMAC-SHA256 of all other parameters, sorted by name, under the secret. The
+// documentation leaves open whether they are form-encoded in it; in Shopify's own
+// library (shopify-api-ruby, auth_query.rb) they are.
+func shopifyAnswer(callback url.Values, shop, secret string) error {
+	sent, err := hex.DecodeString(callback.Get("hmac"))
+	callback.Del("hmac")
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(callback.Encode()))
+	if err != nil || !hmac.Equal(sent, mac.Sum(nil)) {
+		return errors.New("its hmac is not Shopify's (is that the client secret?)")
+	}
+	if callback.Get("shop") != shop {
+		return errors.New("it is from another shop")
+	}
+	return nil
+}
+
+// shopifyToken adds the token_type that Shopify leaves out, and writes the
+// person's number as text, which x/oauth2 would read into a float.
+func shopifyToken(_ http.Header, body []byte) ([]byte, error) {
+	answer, err := strictjson.Object(body)
+	if err != nil {
+		return nil, err
+	}
+	if answer["token_type"] == nil {
+		answer["token_type"] = "Bearer"
+	}
+	if user, ok := answer["associated_user"].(map[string]any); ok {
+		put(user, "id", textAt(user, "id"))
+	}
+	return json.Marshal(answer)
+}
+
+func shopifyUser(_ context.Context, _ *http.Client, token *oauth2.Token) (map[string]any, error) {
+	user, ok := token.Extra("associated_user").(map[string]any)
+	if !ok {
+		return nil, &ginauth.Error{Code: ginauth.IdentityRejected, Op: "profile", Reason: "the token is the shop's, not a person's",
+			Fix: `leave "grant_options[]": "per-user" in AuthParams`}
+	}
+	return user, nil
+}
+
+var presetShopify = preset{
+	name: "shopify", function: "Shopify", domains: []string{"myshopify.com"},
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Shopify(arg["shop"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "shop", env: "_SHOP", about: "the shop: what stands before `.myshopify.com`", example: "kvarnbygd"}},
+	console:  "https://partners.shopify.com/",
+	register: "An app that is not embedded in the admin; the redirect URI is an *Allowed redirection URL*.",
+	user:     "The number of the member of staff, within the shop, name, locale, e-mail address with Shopify's word on whether it is verified.",
+	quirks: []string{
+		"It is for the staff of one shop, not for its customers. The first sign-in installs the app.",
+		"Shopify's answers are checked by their `hmac`.",
+		"The Admin API wants the access token in the header `X-Shopify-Access-Token`.",
+	},
+}
