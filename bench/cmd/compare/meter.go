@@ -107,8 +107,11 @@ func (m *meter) measure(name string) (sample, error) {
 		cores = strconv.Itoa(runtime.NumCPU())
 	}
 	length := m.each.String()
-	if name == "Revocations" {
+	switch {
+	case name == "Revocations":
 		length = "1x"
+	case strings.HasPrefix(name, "Socket/"): // two processes and the kernel
+		length = (3 * m.each).String()
 	}
 	pattern := "^Benchmark" + strings.ReplaceAll(bench, "/", "$/^") + "$"
 	cmd := exec.Command(m.binary(), "-test.run=^$", "-test.bench="+pattern, "-test.benchtime="+length, "-test.cpu="+cores)
