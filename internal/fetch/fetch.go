@@ -7,9 +7,9 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -108,13 +108,31 @@ func Read(resp *http.Response, op string, limit int64) ([]byte, error) {
 	if resp.Request != nil && resp.Request.URL != nil {
 		host = resp.Request.URL.Host
 	}
-	body := bytes.NewBuffer(make([]byte, 0, roomFor(resp.ContentLength)))
-	if _, err := body.ReadFrom(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}); err != nil {
+	body, err := readAll(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}, roomFor(resp.ContentLength))
+	if err != nil {
 		e := classify(op, host, err)
 		e.Status = resp.StatusCode
 		return nil, e
 	}
-	return body.Bytes(), nil
+	return body, nil
+}
+
+// readAll is io.ReadAll for those who know how much will come.
+func readAll(r io.Reader, room int64) ([]byte, error) {
+	b := make([]byte, 0, room)
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
 }
 
 // roomFor is how much memory an answer gets at first. Its length is what
@@ -124,5 +142,5 @@ func roomFor(length int64) int64 {
 	if length < 0 || length > most {
 		length = most / 4
 	}
-	return length + bytes.MinRead // or the buffer grows only to find the end
+	return length + 1 // or it grows only to find the end
 }
