@@ -63,11 +63,29 @@ func (w *world) pick(n int) int {
 	return some[n/4%len(some)]
 }
 
-// signIn begins a sign-in and ends it.
+// signIn begins a sign-in and ends it, sometimes after somebody has tried to
+// alter the answer.
 func (w *world) signIn(a, b, c int) {
 	replies := len(w.replies)
-	if w.begin(a, b, c); len(w.replies) > replies {
-		w.deliver(1, 1, 15) // the newest, as it came
+	if w.begin(a, b, c); len(w.replies) == replies {
+		return
+	}
+	if c/96%6 == 1 {
+		w.deliver(1, 1, c/576%3)
+	}
+	w.deliver(1, 1, 15) // the newest, as it came
+}
+
+// stay lets a device come back before it was away for too long, for days.
+func (w *world) stay(a, b, _ int) {
+	i := w.pick(a)
+	for range 1 + b%12 {
+		w.note("device %d is away for 20 hours, and visits", i)
+		if w.forgets(w.now().Add(20 * time.Hour)) {
+			return
+		}
+		w.time.Add(int64(20 * time.Hour))
+		w.look(w.devices[i], true)
 	}
 }
 

@@ -25,8 +25,9 @@ var deeds = []struct {
 	weight int
 	do     func(w *world, a, b, c int)
 }{
-	{14, (*world).signIn}, {6, (*world).begin}, {3, (*world).replay}, {3, (*world).tabs}, {8, (*world).deliver}, {4, (*world).visit}, {4, (*world).update}, {9, (*world).tick},
-	{4, (*world).logout}, {4, (*world).backChannel}, {4, (*world).frontChannel}, {2, (*world).signOutEverywhere},
+	{14, (*world).signIn}, {6, (*world).begin}, {3, (*world).replay}, {3, (*world).tabs}, {8, (*world).deliver},
+	{4, (*world).visit}, {2, (*world).stay}, {4, (*world).update}, {9, (*world).tick}, {4, (*world).logout},
+	{4, (*world).backChannel}, {4, (*world).frontChannel}, {2, (*world).signOutEverywhere},
 	{2, (*world).rotate}, {2, (*world).rotateProvider}, {3, (*world).trouble}, {4, (*world).steal},
 	{4, (*world).keepCopy}, {4, (*world).restore}, {1, (*world).ban},
 }
