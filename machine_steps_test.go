@@ -321,7 +321,7 @@ func (w *world) forgets(then time.Time) bool {
 
 // rotate changes Options.Keys: a new one, with the others still opening; or
 // only the newest.
-func (w *world) rotate(a, _, _ int) {
+func (w *world) rotate(a, b, _ int) {
 	w.serial++
 	if a%3 == 0 {
 		w.keys = w.keys[:1]
@@ -331,6 +331,10 @@ func (w *world) rotate(a, _, _ int) {
 	}
 	w.note("the application starts anew, with %d keys: %.14q", len(w.keys), w.keys)
 	w.mount()
+	if a%3 == 1 {
+		w.visit(b, 0, 0) // which is enough to outlive the old key
+		w.rotate(0, 0, 0)
+	}
 }
 
 func (w *world) rotateProvider(a, _, _ int) {
