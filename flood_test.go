@@ -1,0 +1,115 @@
+package ginauth_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth"
+)
+
+// BenchmarkFloods is for the heap, not for the time: whoever has no account can
+// send as many requests as they like, and nothing of them may stay. How many is
+// for -benchtime to say; docs/proof.md has what came of it.
+func BenchmarkFloods(b *testing.B) {
+	for _, flood := range []struct {
+		name string
+		of   func(b *testing.B, s *site) (send func(i int))
+	}{
+		{"logins", floodOfLogins},
+		{"backchannel", floodOfLogoutTokens},
+		{"frontchannel", floodOfFrames},
+	} {
+		b.Run(flood.name, func(b *testing.B) {
+			s := newSite(b, func(_ *site, o *ginauth.Options) { o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) })
+			s.signIn() // so that all is there that comes with the first one
+			send := flood.of(b, s)
+			for i := range 5000 {
+				send(i)
+			}
+			staysFlat(b, send)
+		})
+	}
+}
+
+// staysFlat sends b.N requests and looks at the heap ten times on the way.
+func staysFlat(b *testing.B, send func(i int)) {
+	const limit = 256 << 10 // bytes, however many requests
+	before := heap()
+	most, last := before, before
+	b.ResetTimer()
+	for i := range b.N {
+		send(5000 + i)
+		if (i+1)%max(b.N/10, 1) == 0 {
+			b.StopTimer()
+			last = heap()
+			most = max(most, last)
+			b.StartTimer()
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(before)/1e6, "MB-before")
+	b.ReportMetric(float64(most)/1e6, "MB-most")
+	b.ReportMetric(float64(last)/1e6, "MB-after")
+	if most-before > limit {
+		b.Errorf("%d requests left %d bytes behind", b.N, most-before)
+	}
+}
+
+// flood sends a request of a client of its own, and wants this answer.
+func (s *site) flood(b *testing.B, i int, r *http.Request, status int) {
+	r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:%d", i>>16&255, i>>8&255, i&255, 1024+i%60000)
+	r.Header.Set("User-Agent", fmt.Sprint("client ", i))
+	if w := s.serve(r); w.Code != status {
+		b.Fatalf("%s %s: %d %s", r.Method, r.URL, w.Code, w.Body)
+	}
+}
+
+func floodOfLogins(b *testing.B, s *site) func(int) {
+	return func(i int) {
+		s.flood(b, i, page(fmt.Sprint("/login/demo?return_to=/page/", i)), http.StatusSeeOther)
+	}
+}
+
+// floodOfLogoutTokens: forged ones, of each kind that gets further than the one
+// before it.
+func floodOfLogoutTokens(b *testing.B, s *site) func(int) {
+	return func(i int) {
+		claims := map[string]any{"iss": s.idp.Issuer, "aud": s.idp.ClientID, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+			"jti": fmt.Sprint(i), "sid": fmt.Sprint("session ", i), "sub": fmt.Sprint("person ", i),
+			"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
+		token := fmt.Sprint("no token ", i)
+		switch i % 5 {
+		case 1:
+			token = s.idp.Sign(map[string]any{"alg": "none", "typ": "logout+jwt"}, claims)
+		case 2:
+			token = hs256([]byte("a guess"), jsonOf(map[string]any{"alg": "HS256", "typ": "logout+jwt"}), jsonOf(claims))
+		case 3:
+			token = signed(strangerKey(), map[string]any{"alg": "RS256", "typ": "logout+jwt", "kid": fmt.Sprint("key ", i)}, jsonOf(claims))
+		case 4:
+			token = signed(strangerKey(), map[string]any{"alg": "RS256", "typ": "logout+jwt", "kid": s.idp.KeyID()}, jsonOf(claims))
+		}
+		r := httptest.NewRequest("POST", "/logout/demo/backchannel", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		s.flood(b, i, r, http.StatusBadRequest)
+	}
+}
+
+// floodOfFrames: with the issuer right and the sid wrong, from browsers without
+// a session and with one.
+func floodOfFrames(b *testing.B, s *site) func(int) {
+	cookies := s.browser.Cookies(s.URL)
+	return func(i int) {
+		r := page("/logout/demo/frontchannel?" + url.Values{"iss": {s.idp.Issuer}, "sid": {fmt.Sprint("session ", i)}}.Encode())
+		for _, c := range cookies[:i%2*len(cookies)] {
+			r.AddCookie(c)
+		}
+		s.flood(b, i, r, http.StatusOK)
+	}
+}
