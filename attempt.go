@@ -241,8 +241,8 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 
 // match finds the cookie that a state names and compares the secrets.
 func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
-	handle, secret, ok := strings.Cut(state, ".")
-	if !ok || len(state) != stateLength || len(handle) != stateLength-44 || strings.Trim(handle+secret, base64url) != "" {
+	handle, secret, _ := strings.Cut(state, ".")
+	if len(state) != stateLength || len(handle) != stateLength-44 || strings.Trim(handle+secret, base64url) != "" {
 		reason := "the answer's state is not one of ours"
 		if state == "" {
 			reason = "there is no state: this is not a provider's answer"

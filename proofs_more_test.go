@@ -1,0 +1,111 @@
+package ginauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	ginsessions "github.com/gin-contrib/sessions"
+	"github.com/gin-contrib/sessions/memstore"
+	gorilla "github.com/gorilla/sessions"
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+// What has the name of the cookie of a sign-out and does not open is not ours
+// to take back.
+func TestForeignCookieAtTheReturnFromTheProvider(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.signIn()
+	s.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.idp.Issuer) }
+	p := s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	state, name := "", ""
+	if to, err := url.Parse(p.Header.Get("Location")); err == nil {
+		state = to.Query().Get("state")
+	}
+	for _, line := range p.Header.Values("Set-Cookie") {
+		if cookie, value, _ := strings.Cut(line, "="); strings.HasSuffix(cookie, "-l") && !strings.HasPrefix(value, ";") {
+			name = cookie
+		}
+	}
+	if name == "" || state == "" {
+		t.Fatalf("the sign-out has no state or cookie: %v", p.Header)
+	}
+	answer := s.withCookies("GET", s.URL+"/logout/return?state="+url.QueryEscape(state), name+"=somebody-elses")
+	if got := answer.Header.Values("Set-Cookie"); len(got) > 0 || answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("answered %d and %q", answer.StatusCode, got)
+	}
+}
+
+// fullStore is a store that does not take what it is given.
+type fullStore struct {
+	ginsessions.Store
+	err error
+}
+
+func (f *fullStore) Save(*http.Request, http.ResponseWriter, *gorilla.Session) error { return f.err }
+
+// Stores say in their own words that a record is too large: that is the
+// application's to mend, and not an outage.
+func TestWhatStoresSayOfRecordsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	for text, code := range map[string]ginauth.Code{
+		"securecookie: the value is too long": ginauth.SessionError, "SessionStore: the value to store is too big": ginauth.SessionError,
+		"SERVER_ERROR object too large for cache": ginauth.SessionError, "i/o timeout": ginauth.StoreUnavailable,
+	} {
+		s := newSite(t, func(_ *site, o *ginauth.Options) {
+			o.Sessions = &fullStore{memstore.NewStore([]byte("the store's secret")), errors.New(text)}
+		})
+		s.wantError(s.get("/login/demo"), code)
+	}
+}
+
+// A Profile that needs another form of authorization than the standard's says
+// so itself.
+func TestProfileWithItsOwnAuthorization(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 1)
+	s := plainSite(t, "", func(s *site, p *ginauth.Provider) {
+		p.UserinfoURL, p.ClaimPaths = "", nil
+		p.Profile = func(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
+			r, err := http.NewRequestWithContext(ctx, "GET", s.idp.URL(authtest.Userinfo), nil)
+			if err != nil {
+				return nil, err
+			}
+			r.Header.Set("Authorization", "token of-its-own")
+			answer, err := client.Do(r)
+			if err != nil {
+				return nil, err
+			}
+			return map[string]any{"sub": "7"}, answer.Body.Close()
+		}
+	})
+	s.idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") })
+	s.signIn()
+	if got := <-seen; got != "token of-its-own" {
+		t.Errorf("the provider saw %q", got)
+	}
+}
+
+// A field of a form_post answer that is there twice is not carried over: which
+// of the two is meant cannot be told.
+func TestFieldsThatAreThereTwiceAreNotCarried(t *testing.T) {
+	t.Parallel()
+	got := make(chan url.Values, 1)
+	f := newFlow(t, func(s *site, o *ginauth.Options) {
+		formPost(s, o)
+		o.Providers[0].EditToken = func(_, answer url.Values) { got <- answer }
+	})
+	form := f.answerForm("/login/demo")
+	form["user"], form["device_id"] = []string{"ada", "eve"}, []string{"one"}
+	f.post(form)
+	if answer := <-got; answer.Has("user") || answer.Get("device_id") != "one" {
+		t.Errorf("carried over were %v", answer)
+	}
+}
