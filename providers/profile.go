@@ -39,6 +39,11 @@ func postForObject(ctx context.Context, client *http.Client, address, contentTyp
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	return objectOf(client, req)
+}
+
+// objectOf sends a request and reads the JSON object that answers it.
+func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err

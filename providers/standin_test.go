@@ -147,8 +147,7 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.Discovery:
 		s.send(w, "application/json", 200, mustJSON(s.discovery))
 	case jwks:
-		keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: signingKey().Public(), KeyID: "test", Algorithm: "RS256", Use: "sig"}}}
-		s.send(w, "application/json", 200, mustJSON(keys))
+		s.send(w, "application/json", 200, mustJSON(publicKeys(s.IDToken.Alg)))
 	case bare(s.Authorize.URL):
 		s.authorize(w, r)
 	case bare(s.Token.URL):
@@ -297,7 +296,7 @@ func (s *standIn) idClaims() map[string]any {
 
 // signed signs as the dialect says.
 func (s *standIn) signed(claims map[string]any) string {
-	key := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.IDToken.Alg), Key: jose.JSONWebKey{Key: signingKey(), KeyID: "test"}}
+	key := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.IDToken.Alg), Key: jose.JSONWebKey{Key: signer(s.IDToken.Alg), KeyID: "test"}}
 	if s.IDToken.Alg == "HS256" {
 		key.Key = []byte(testClientSecret)
 	}

@@ -1,0 +1,39 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Figma is "Log in with Figma", as plain OAuth 2.0.
+//
+// User.Subject is the id of the account, which Figma calls stable. User.Name is
+// the handle: the name as people write it, which need not be unique. Figma does
+// not say whether an address is verified, so it never is.
+func Figma(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "figma", DisplayName: "Figma", Color: "#f24e1e",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.figma.com/docs/rest-api/authentication/ has the secret
+		// in the header, and PKCE. A code lives for 30 seconds.
+		AuthorizeURL: "https://www.figma.com/oauth",
+		TokenURL:     "https://api.figma.com/v1/oauth/token",
+		AuthMethod:   "client_secret_basic",
+		Namespace:    "https://www.figma.com",
+
+		// Not every description of the answer has a token_type.
+		NormalizeToken: addTokenType,
+
+		// https://developers.figma.com/docs/rest-api/scopes/
+		Scopes: []string{"current_user:read"},
+
+		// https://developers.figma.com/docs/rest-api/users-types/
+		UserinfoURL: "https://api.figma.com/v1/me",
+		ClaimPaths:  map[string]string{"sub": "id", "name": "handle", "picture": "img_url"},
+	}
+}
+
+var presetFigma = preset{
+	name: "figma", function: "Figma", make: plain(Figma),
+	console:  "https://www.figma.com/developers/apps",
+	register: "An app with the scope `current_user:read`, published for everybody or for your organization.",
+	user:     "Stable id, name, picture, and the e-mail address, which is never verified.",
+}

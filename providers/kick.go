@@ -1,0 +1,38 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Kick is "Log in with Kick", as plain OAuth 2.0.
+//
+// User.Subject is the account's number. User.Name is the user name, which can be
+// changed. Kick does not say whether an address is verified, so it never is.
+func Kick(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "kick", DisplayName: "Kick", Color: "#53fc18",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow
+		// has the secret in the form, and requires PKCE with S256.
+		AuthorizeURL: "https://id.kick.com/oauth/authorize",
+		TokenURL:     "https://id.kick.com/oauth/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://kick.com",
+
+		// https://docs.kick.com/getting-started/scopes
+		Scopes: []string{"user:read"},
+
+		// Without an id it is who signed in: https://docs.kick.com/apis/users
+		UserinfoURL: "https://api.kick.com/public/v1/users",
+		ClaimPaths: map[string]string{
+			"sub": "data.0.user_id", "name": "data.0.name", "preferred_username": "data.0.name",
+			"email": "data.0.email", "picture": "data.0.profile_picture",
+		},
+	}
+}
+
+var presetKick = preset{
+	name: "kick", function: "Kick", make: plain(Kick),
+	console:  "https://kick.com/settings/developer",
+	register: "An app with the scope *Read user information* (`user:read`).",
+	user:     "Stable number, user name, picture, and the e-mail address, which is never verified.",
+}

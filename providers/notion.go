@@ -1,0 +1,48 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Notion is "Log in with Notion", as plain OAuth 2.0, for a public integration.
+// People choose a workspace and pages on the way: Notion has no sign-in without.
+//
+// User.Subject is the id of the person who gave the permission, not that of the
+// bot which acts in their name: the profile is the bot's, and has the person as
+// its owner. Notion does not say whether an address is verified, so it never is.
+func Notion(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "notion", DisplayName: "Notion", Color: "#000000",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.notion.com/docs/authorization has the secret in the
+		// header. Of PKCE it says nothing; Auth.js sends it there as well.
+		AuthorizeURL: "https://api.notion.com/v1/oauth/authorize",
+		TokenURL:     "https://api.notion.com/v1/oauth/token",
+		AuthMethod:   "client_secret_basic",
+		Namespace:    "https://www.notion.so",
+
+		// Without it the owner could be a workspace, which is nobody.
+		AuthParams: map[string]string{"owner": "user"},
+
+		// What an integration may read is set in the console, not by scopes.
+		Scopes: nil,
+
+		// Notion answers 400 to requests without a version.
+		// https://developers.notion.com/reference/versioning
+		Header: map[string]string{"Notion-Version": "2022-06-28"},
+
+		// https://developers.notion.com/reference/get-self
+		UserinfoURL: "https://api.notion.com/v1/users/me",
+		ClaimPaths: map[string]string{
+			"sub": "bot.owner.user.id", "name": "bot.owner.user.name",
+			"email": "bot.owner.user.person.email", "picture": "bot.owner.user.avatar_url",
+		},
+	}
+}
+
+var presetNotion = preset{
+	name: "notion", function: "Notion", make: plain(Notion),
+	console:  "https://www.notion.so/profile/integrations",
+	register: "A *public* integration, with the capability *Read user information including email addresses*.",
+	user:     "Id of the person, name, picture, and the e-mail address, which is never verified.",
+	quirks:   []string{"People are asked for a workspace and for pages, even if the application wants neither."},
+}

@@ -1,0 +1,42 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Pinterest is "Log in with Pinterest", as plain OAuth 2.0.
+//
+// User.Subject is the number of the account. User.Username can be changed, and
+// then be taken by somebody else; other packages take it for the subject. There
+// is no e-mail address.
+func Pinterest(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "pinterest", DisplayName: "Pinterest", Color: "#bd081c",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
+		// has the secret in the header, and commas between scopes. Of PKCE it says
+		// nothing; Auth.js sends it there as well.
+		AuthorizeURL:   "https://www.pinterest.com/oauth/",
+		TokenURL:       "https://api.pinterest.com/v5/oauth/token",
+		AuthMethod:     "client_secret_basic",
+		Namespace:      "https://www.pinterest.com",
+		ScopeSeparator: ",",
+
+		Scopes: []string{"user_accounts:read"},
+
+		// https://developers.pinterest.com/docs/api/v5/user_account-get
+		// Only businesses have a name beside the user name.
+		Profile: profileAt("https://api.pinterest.com/v5/user_account", func(claims map[string]any) error {
+			put(claims, "name", textAt(claims, "business_name", "username"))
+			return nil
+		}),
+		ClaimPaths: map[string]string{"sub": "id", "preferred_username": "username", "picture": "profile_image"},
+	}
+}
+
+var presetPinterest = preset{
+	name: "pinterest", function: "Pinterest", make: plain(Pinterest),
+	console:  "https://developers.pinterest.com/apps/",
+	register: "An app. Pinterest reviews it before it is for everybody.",
+	user:     "Stable number, user name, name of a business, picture. No e-mail address.",
+	quirks:   []string{"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject."},
+}

@@ -1,0 +1,35 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Roblox is "Log in with Roblox", by OpenID Connect.
+//
+// User.Subject is the account's number. User.Name, the display name, and
+// User.Username can be changed, and Roblox says not to identify people by them.
+// There is no e-mail address: the scope is for Roblox's own applications.
+func Roblox(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "roblox", DisplayName: "Roblox", Color: "#335fff",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// The slash is part of it:
+		// https://create.roblox.com/docs/cloud/auth/oauth2-reference#discovery
+		Issuer: "https://apis.roblox.com/oauth/",
+
+		// The metadata names this and client_secret_basic; the examples have this.
+		AuthMethod: "client_secret_post",
+
+		Scopes: []string{"openid", "profile"},
+
+		// https://create.roblox.com/docs/cloud/auth/oauth2-reference#get-v1authorize
+		LoginParams: []string{"prompt"},
+	}
+}
+
+var presetRoblox = preset{
+	name: "roblox", function: "Roblox", make: plain(Roblox),
+	console:  "https://create.roblox.com/dashboard/credentials",
+	register: "An OAuth 2.0 app with the scopes `openid` and `profile`. Until Roblox has reviewed it, only a few people can sign in.",
+	user:     "Stable number, display name, user name, and the picture, once there is one. No e-mail address.",
+	quirks:   []string{"`/login/roblox` passes on `prompt` (`login`, `consent`, `select_account`, `none`)."},
+}

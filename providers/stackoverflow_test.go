@@ -1,0 +1,50 @@
+package providers_test
+
+import (
+	"testing"
+
+	"github.com/ginauth/ginauth"
+)
+
+func TestStackOverflowTokens(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer, reason string
+		status               int
+		code                 ginauth.Code
+	}{
+		{"an error", `{"error":{"type":"invalid_request","message":"Invalid code"}}`, "status 400", 400, ginauth.BadTokenResponse},
+		{"an error under status 200", `error=invalid_grant`, "no form with an access_token", 200, ginauth.BadTokenResponse},
+		{"JSON", `{"access_token":"abcd"}`, "no form with an access_token", 200, ginauth.BadTokenResponse},
+		{"no form", `access_token=abcd&x=%zz`, "no form with an access_token", 200, ginauth.BadTokenResponse},
+		{"a life that is no number", `access_token=abcd&expires=soon`, "expires_in", 200, ginauth.BadTokenResponse},
+		{"two lines", `access_token=ab%0acd`, "access_token", 200, ginauth.BadTokenResponse},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStandIn(t, "stackoverflow")
+			s.answers["token.json"], s.status["token.json"] = []byte(tt.answer), tt.status
+			s.app(s.provider()).refuses(tt.code, tt.reason)
+		})
+	}
+}
+
+func TestStackOverflowTokenWithoutEnd(t *testing.T) {
+	s := newStandIn(t, "stackoverflow")
+	s.answers["token.json"] = []byte(`access_token=abcd*(01234%29)`)
+	a := s.app(s.provider())
+	if a.signIn(); !a.login.Token.Expiry.IsZero() {
+		t.Errorf("the token ends at %s", a.login.Token.Expiry)
+	}
+}
+
+// Nobody is who has no profile on the site, and the profile's own number is not
+// the account's.
+func TestStackOverflowProfiles(t *testing.T) {
+	for _, answer := range []string{`{"items":[],"has_more":false}`, `{"items":[{"user_id":3104729,"display_name":"Petra"}]}`} {
+		s := newStandIn(t, "stackoverflow")
+		s.answers["me.json"] = []byte(answer)
+		s.app(s.provider()).refuses(ginauth.IdentityRejected, "no usable subject")
+	}
+	s := newStandIn(t, "stackoverflow")
+	s.status["me.json"] = 502
+	s.app(s.provider()).refuses(ginauth.ProviderUnavailable, "502")
+}

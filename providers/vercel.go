@@ -1,0 +1,31 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Vercel is "Sign in with Vercel", by OpenID Connect.
+//
+// User.Subject is the account's id. User.Username can be changed. Whether the
+// address is verified is not in the ID token; it is if userinfo says so.
+func Vercel(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "vercel", DisplayName: "Vercel", Color: "#000000",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://vercel.com/docs/sign-in-with-vercel/authorization-server-api
+		// PKCE is required.
+		Issuer: "https://vercel.com",
+
+		// The metadata names this and client_secret_basic.
+		AuthMethod: "client_secret_post",
+
+		// Those that the app was not given are left out without an error.
+		Scopes: []string{"openid", "profile", "email"},
+	}
+}
+
+var presetVercel = preset{
+	name: "vercel", function: "Vercel", make: plain(Vercel),
+	console:  "https://vercel.com/dashboard",
+	register: "An app in the settings of a team, with the permissions `openid`, `profile` and `email`, and the redirect URI among its *Authorization Callback URLs*.",
+	user:     "Stable id, name, user name, picture, e-mail address, verified if userinfo says so.",
+}
