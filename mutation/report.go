@@ -83,7 +83,11 @@ func judge(mutants []*mutant, list []*accepted) (wrong []string) {
 
 // String implements fmt.Stringer: a survivor, in the words of accepted.txt.
 func (m *mutant) String() string {
-	return fmt.Sprintf("survived, with %d tests that could tell\nfile: %s\nfunction: %s\ncheck: %s\nchange: %s\n", len(m.tests), m.file, m.function, m.check, m.change)
+	what := "survived"
+	if m.outcome == open {
+		what = "not looked at to the end"
+	}
+	return fmt.Sprintf("%s, with %d tests that could tell\nfile: %s\nfunction: %s\ncheck: %s\nchange: %s\n", what, len(m.tests), m.file, m.function, m.check, m.change)
 }
 
 func (m *mutant) excuse(list []*accepted) *accepted {

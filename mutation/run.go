@@ -153,8 +153,8 @@ func (m *mutant) try(units []*unit, wait time.Duration) bool {
 		return false
 	}
 	if len(units) == 1 {
-		if u := units[0]; u.slow() && u.binary.start(pattern(units), patience(wait, units)).failed {
-			return false // whatever the change: it waits, and the machine is busy
+		if u := units[0]; (r.hung || u.slow()) && u.binary.start(pattern(units), patience(wait, units)).failed {
+			return false // whatever the change: the machine is busy
 		}
 		m.caught, m.outcome = units[0].title(), caught
 		if r.hung {
