@@ -56,7 +56,9 @@ var catalogue = []preset{
 	presetAuth0,
 	presetBitbucket,
 	presetCognito,
+	presetBattleNet,
 	presetDiscord,
+	presetDropbox,
 	presetFacebook,
 	presetFigma,
 	presetGitHub,
@@ -83,13 +85,17 @@ var catalogue = []preset{
 	presetPinterest,
 	presetRoblox,
 	presetShopify,
+	presetPatreon,
+	presetReddit,
 	presetSlack,
 	presetSlackWorkspace,
 	presetSpotify,
 	presetStackOverflow,
 	presetTwitch,
 	presetVercel,
+	presetVK,
 	presetX,
+	presetYandex,
 }
 
 func find(name string) (preset, bool) {

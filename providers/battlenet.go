@@ -1,0 +1,38 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// BattleNet is "Log in with Battle.net", by OpenID Connect, for accounts of all
+// regions but China.
+//
+// User.Subject is the account's number. Name is the BattleTag, which can be
+// changed. There is no e-mail address and no picture.
+func BattleNet(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "battlenet", DisplayName: "Battle.net", Color: "#148eff",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://oauth.battle.net/.well-known/openid-configuration. It does not say
+		// how the client authenticates; the guide has the header.
+		// https://develop.battle.net/documentation/guides/using-oauth/authorization-code-flow
+		Issuer:     "https://oauth.battle.net",
+		AuthMethod: "client_secret_basic",
+
+		// The ID token has all there is. The nonce comes back in it, as seen in
+		// https://github.com/nextauthjs/next-auth/issues/12869.
+		Scopes:     []string{"openid"},
+		Userinfo:   "never",
+		ClaimPaths: map[string]string{"name": "battle_tag"},
+
+		// The console has no place for an address to return to from there.
+		Logout: "local",
+	}
+}
+
+var presetBattleNet = preset{
+	name: "battlenet", function: "BattleNet", make: plain(BattleNet), domains: []string{"battle.net"},
+	console:  "https://develop.battle.net/access/clients",
+	register: "A client with the redirect URI.",
+	user:     "Stable number and BattleTag. There is no e-mail address and no picture.",
+	quirks:   []string{"Signing out ends the session here, not the one at Battle.net."},
+}

@@ -1,0 +1,70 @@
+package providers
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+)
+
+// VK is "Sign in with VK ID", as plain OAuth 2.0: id.vk.com, which has taken the
+// place of oauth.vk.com.
+//
+// clientID is the application's number. There is no client secret: VK ID
+// exchanges a code for whoever has the PKCE verifier that belongs to it.
+//
+// User.Subject is the account's number. VK does not say that the address is
+// verified; verified in its profile speaks of the account.
+func VK(clientID string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "vk", DisplayName: "VK", Color: "#0077ff",
+		ClientID: clientID,
+
+		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
+		// PKCE is required, and the exchange has no parameter for a secret.
+		AuthorizeURL: "https://id.vk.com/authorize",
+		TokenURL:     "https://id.vk.com/oauth2/auth",
+		AuthMethod:   "none",
+		Namespace:    "https://id.vk.com",
+
+		// vkid.personal_info is name and picture.
+		Scopes:      []string{"vkid.personal_info", "email"},
+		LoginParams: []string{"prompt", "lang_id", "scheme"},
+
+		// What came back with the code says which browser it is for, and the
+		// exchange wants that and the state again.
+		EditToken: func(form, callback url.Values) {
+			form.Set("device_id", callback.Get("device_id"))
+			form.Set("state", callback.Get("state"))
+		},
+
+		Profile:    vkProfile(clientID),
+		ClaimPaths: map[string]string{"sub": "user.user_id", "email": "user.email", "picture": "user.avatar", "given_name": "user.first_name", "family_name": "user.last_name"},
+
+		// Nothing in the profile is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+// vkProfile asks with a form: token and application are both in it.
+func vkProfile(clientID string) profile {
+	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
+		form := url.Values{"access_token": {token.AccessToken}, "client_id": {clientID}}
+		return postForObject(ctx, client, "https://id.vk.com/oauth2/user_info", "application/x-www-form-urlencoded", form.Encode())
+	}
+}
+
+var presetVK = preset{
+	name: "vk", function: "VK", noSecret: true,
+	make:     func(clientID, _ string, _ arguments) ginauth.Provider { return VK(clientID) },
+	console:  "https://id.vk.com/about/business/go",
+	register: "An application for the platform *Web*, with the redirect URI as trusted redirect URL. The client id is the number of the application.",
+	user:     "Stable number, name, picture, the e-mail address, if people hand it over, which is never verified.",
+	quirks: []string{
+		"This is VK ID, not the older oauth.vk.com: applications that were registered there have to be moved.",
+		"`/login/vk` passes on `prompt`, `lang_id` and `scheme`.",
+	},
+}
