@@ -1,9 +1,11 @@
 package providers_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/providers"
 )
 
 // What looks like an id in a profile, and is not the one that stays a person's.
@@ -13,6 +15,9 @@ func TestProfilesWithoutAStableID(t *testing.T) {
 		{"heroku", "account.json", `{"email":"petra@kvarnbygd.example","name":"Petra","verified":true}`},
 		{"kick", "users.json", `{"data":[],"message":"OK"}`},
 		{"kick", "users.json", `{"user_id":1047291,"data":[{"name":"hollow_oak"}]}`},
+		{"mailchimp", "metadata.json", `{"error":"invalid_token"}`},
+		{"mailchimp", "metadata.json", `{"user_id":20472910,"accountname":"Kvarnbygd","login":{"login_name":"hollow-oak"}}`},
+		{"mailru", "userinfo.json", `{"error":"token not found","error_code":6}`},
 		{"pinterest", "account.json", `{"username":"hollowoak","business_name":"Kvarnbygd"}`},
 	} {
 		s := newStandIn(t, tt.preset)
@@ -54,5 +59,37 @@ func TestPinterestWithoutABusiness(t *testing.T) {
 	s.answers["account.json"] = []byte(`{"id":"2783136121146311751","username":"hollowoak","business_name":null}`)
 	if u := s.app(s.provider()).signIn(); u.Name != "hollowoak" {
 		t.Errorf("signed in as %+v", u)
+	}
+}
+
+// The names come from userinfo alone, and a person may hide them.
+func TestORCIDNames(t *testing.T) {
+	s := newStandIn(t, "orcid")
+	s.answers["userinfo.json"] = []byte(`{"sub":"0000-0002-1825-009X","name":null,"given_name":"Petra"}`)
+	if u := s.app(s.provider()).signIn(); u.Subject != "0000-0002-1825-009X" || u.Name != "Petra" {
+		t.Errorf("signed in as %+v", u)
+	}
+	s = newStandIn(t, "orcid")
+	s.answers["userinfo.json"] = []byte(`{"sub":"0000-0001-5109-3700","name":"Somebody Else"}`)
+	s.app(s.provider()).refuses(ginauth.UserinfoInvalid, "not the ID token's")
+}
+
+func TestKindeSignOut(t *testing.T) {
+	s := newStandIn(t, "kinde")
+	a := s.app(s.provider())
+	if to := a.signOut(); to.Host+to.Path != "login.kvarnbygd.example/logout" || to.Query().Get("redirect") != a.URL+"/logout/return" {
+		t.Errorf("went to %s", to)
+	}
+	if p := a.get("/logout/return"); p.URL.Path != "/" {
+		t.Errorf("coming back without a state ended at %s", p.URL)
+	}
+}
+
+// The client id is part of Descope's issuer.
+func TestDescopeClientIDs(t *testing.T) {
+	for _, id := range []string{"../evil", "a/b", "P2abc?x", "P2abc#", "@evil.example", "P2 abc"} {
+		if err := mount(providers.Descope(id, testClientSecret)); err == nil || !strings.Contains(err.Error(), "ClientID: ") {
+			t.Errorf("%q: %v", id, err)
+		}
 	}
 }

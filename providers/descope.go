@@ -1,0 +1,35 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Descope is the default OIDC application of a project at Descope, whose client
+// id is the project's: "P2abc…", and whose secret is an access key. For another
+// application, or another region, set Issuer to what its page in the console
+// shows.
+//
+// User.Subject is the id of the user in the project.
+func Descope(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "descope", DisplayName: "Descope", Color: "#00acee",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.descope.com/getting-started/oidc-endpoints, which has PKCE too.
+		// Auth.js has the same issuer.
+		Issuer: "https://api.descope.com/" + clientID,
+		Err:    segment("ClientID", clientID),
+
+		// What a provider takes that does not say otherwise, and what Auth.js sends.
+		AuthMethod: "client_secret_basic",
+
+		// descope.claims would add roles and tenants.
+		Scopes: []string{"openid", "profile", "email"},
+	}
+}
+
+var presetDescope = preset{
+	name: "descope", function: "Descope", make: plain(Descope),
+	console:  "https://app.descope.com/applications",
+	register: "The default OIDC application, which is there. Its client id is the project's id, its secret an access key (*Access Keys*). The host of the redirect URI is one of the project's *Approved Domains*.",
+	user:     "Id in the project, name, picture, e-mail address with Descope's word on whether it is verified.",
+	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `GroupsClaim` to it."},
+}

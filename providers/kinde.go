@@ -1,0 +1,46 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Kinde is a business at Kinde. domain is its own, "kvarnbygd.kinde.com", or a
+// custom one; tokens of the two have other issuers.
+//
+// User.Subject is the id of the user in the business: "kp_…".
+func Kinde(domain, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "kinde", DisplayName: "Kinde", Color: "#0f0f0f",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.kinde.com/developer-tools/about/using-kinde-without-an-sdk
+		// has the address of the metadata, the secret in the form, and PKCE.
+		Issuer:     "https://" + domain,
+		Err:        host("domain", domain),
+		AuthMethod: "client_secret_post",
+
+		// The ID token has name, picture and address; of a verified one the page does
+		// not speak. https://docs.kinde.com/build/tokens/about-id-tokens/
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
+
+		LoginParams: []string{"prompt", "login_hint"},
+
+		// Not the standard's, and redirect has to be one of the addresses that the
+		// application has, to the letter: nothing can be passed on.
+		LogoutURL: "https://" + domain + "/logout?redirect={post_logout_redirect_uri}",
+	}
+}
+
+var presetKinde = preset{
+	name: "kinde", function: "Kinde",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Kinde(arg["domain"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the business's domain, or its custom one", example: "login.kvarnbygd.example"}},
+	console:  "https://app.kinde.com/",
+	register: "A *back-end web* application. The redirect URI is an *Allowed callback URL*, `BaseURL/logout/return` an *Allowed logout redirect URL*.",
+	user:     "Id in the business, name, picture, and the e-mail address, verified if the ID token says so.",
+	quirks: []string{
+		"After signing out there, people come back to `AfterLogout`.",
+		"`/login/kinde` passes on `prompt` and `login_hint`.",
+	},
+}

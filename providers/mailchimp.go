@@ -1,0 +1,39 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Mailchimp is "Log in with Mailchimp", as plain OAuth 2.0.
+//
+// User.Subject is the number of the login, which is a person's; an account has
+// several. User.Username can be changed. Mailchimp does not say whether an
+// address is verified, so it never is.
+func Mailchimp(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "mailchimp", DisplayName: "Mailchimp", Color: "#ffe01b",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
+		// has the secret in the form, no scopes, and an answer without token_type. Of
+		// PKCE it says nothing; Auth.js sends it there as well.
+		AuthorizeURL:   "https://login.mailchimp.com/oauth2/authorize",
+		TokenURL:       "https://login.mailchimp.com/oauth2/token",
+		AuthMethod:     "client_secret_post",
+		Namespace:      "https://login.mailchimp.com",
+		NormalizeToken: addTokenType,
+
+		// Answers 200 to a token that is none, and then has no login.
+		UserinfoURL: "https://login.mailchimp.com/oauth2/metadata",
+		ClaimPaths: map[string]string{
+			"sub": "login.login_id", "name": "accountname", "preferred_username": "login.login_name",
+			"email": "login.email", "picture": "login.avatar",
+		},
+	}
+}
+
+var presetMailchimp = preset{
+	name: "mailchimp", function: "Mailchimp", make: plain(Mailchimp),
+	console:  "https://admin.mailchimp.com/account/oauth2/",
+	register: "A registered app. On a development machine its redirect URI, and `BaseURL`, have `127.0.0.1` for `localhost`.",
+	user:     "Number of the login, name of the account, user name, picture if there is one, and the e-mail address, which is never verified.",
+	quirks:   []string{"Mailchimp has no scopes: an access token may do all that the person may. Tokens do not end."},
+}

@@ -1,0 +1,37 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// ORCID is "Sign in with ORCID", for researchers, by OpenID Connect.
+//
+// User.Subject is the ORCID iD, which a person keeps for life:
+// "0000-0002-1825-0097". Names are there unless the person hides them. There is
+// no e-mail address.
+//
+// For the sandbox set Issuer to https://sandbox.orcid.org.
+func ORCID(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "orcid", DisplayName: "ORCID", Color: "#a6ce39",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://github.com/ORCID/ORCID-Source/blob/main/orcid-web/ORCID_AUTH_WITH_OPENID_CONNECT.md
+		// has the secret in the form. Of PKCE it says nothing.
+		Issuer:     "https://orcid.org",
+		AuthMethod: "client_secret_post",
+
+		// ORCID knows no other scope of OpenID Connect, and gives the names with
+		// this one; an ID token of the code flow need not have them.
+		Scopes:   []string{"openid"},
+		Userinfo: "always",
+
+		LoginParams: []string{"prompt", "max_age"},
+	}
+}
+
+var presetORCID = preset{
+	name: "orcid", function: "ORCID", make: plain(ORCID),
+	console:  "https://orcid.org/developer-tools",
+	register: "A client of the Public API.",
+	user:     "The ORCID iD, and the name unless the person hides it. No picture, no e-mail address.",
+	quirks:   []string{"`/login/orcid` passes on `prompt` (`login`, `none`) and `max_age`."},
+}

@@ -1,0 +1,63 @@
+package providers
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Webex is "Login with Webex", by OpenID Connect.
+//
+// User.Subject is the account's id. User.Issuer is the one of the region that the
+// person's organization belongs to, such as https://idbroker-b-us.webex.com/idb;
+// with it User.ID would change if an organization ever moved.
+func Webex(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "webex", DisplayName: "Webex", Color: "#00bceb",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// Where the metadata is; its issuer is another one. All below is from
+		// https://developer.webex.com/docs/login-with-webex
+		Issuer:      "https://webexapis.com/v1",
+		TokenIssuer: webexIssuer,
+
+		// Of the two that the guide has, the one that the metadata names.
+		AuthMethod: "client_secret_basic",
+
+		// The ID token has the subject, and userinfo the rest.
+		Scopes: []string{"openid", "profile", "email"},
+
+		LoginParams: []string{"prompt", "login_hint", "max_age"},
+
+		// Written as text: "true".
+		EmailVerified: func(claims map[string]any) bool {
+			return claims["email_verified"] == true || claims["email_verified"] == "true"
+		},
+	}
+}
+
+// webexIssuer is TokenIssuer: that of the token, if it is one of Webex's. The
+// documentation has tokens of https://idbroker.webex.com/idb and metadata of
+// https://idbroker-b-us.webex.com/idb, and no list. Whose token it is, is known
+// from its signature: there is one set of keys, at webexapis.com.
+func webexIssuer(claims map[string]any) (string, error) {
+	issuer, _ := claims["iss"].(string)
+	region, idb := strings.CutSuffix(issuer, ".webex.com/idb")
+	region, broker := strings.CutPrefix(region, "https://idbroker")
+	if !idb || !broker || strings.Trim(region, alphanumeric+"-") != "" || region != "" && region[0] != '-' {
+		return "", errors.New("it is not one of Webex's")
+	}
+	return issuer, nil
+}
+
+var presetWebex = preset{
+	name: "webex", function: "Webex", make: plain(Webex), domains: []string{"webexapis.com"},
+	console:  "https://developer.webex.com/my-apps/new/integration",
+	register: "An integration. The OpenID scopes need not be chosen.",
+	user:     "Stable id, name, e-mail address with Webex's word on whether it is verified. No picture.",
+	quirks: []string{
+		"`User.Issuer` is that of the organization's region.",
+		"`/login/webex` passes on `prompt`, `login_hint` and `max_age`.",
+	},
+}

@@ -1,0 +1,37 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// WorkOS is AuthKit of WorkOS as an OpenID provider (WorkOS Connect). domain is
+// AuthKit's, "hollow-oak-12.authkit.app" or your own.
+//
+// User.Subject is the id of the user in the environment: "user_01J…".
+func WorkOS(domain, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "workos", DisplayName: "WorkOS", Color: "#6363f1",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://workos.com/docs/reference/workos-connect/metadata/openid-configuration
+		Issuer: "https://" + domain,
+		Err:    host("domain", domain),
+
+		// https://workos.com/docs/reference/workos-connect/token
+		AuthMethod: "client_secret_post",
+
+		// https://workos.com/docs/reference/workos-connect/authorize has what each
+		// adds to the ID token: names, address and whether it is verified.
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
+	}
+}
+
+var presetWorkOS = preset{
+	name: "workos", function: "WorkOS",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return WorkOS(arg["domain"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "domain", env: "_DOMAIN", about: "AuthKit's domain", example: "login.kvarnbygd.example"}},
+	console:  "https://dashboard.workos.com/",
+	register: "Under *Connect* an OAuth application, and the redirect URI. Nobody is asked for consent by a first-party one.",
+	user:     "Id in the environment, name, e-mail address with WorkOS's word on whether it is verified. No picture.",
+}
