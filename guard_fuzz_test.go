@@ -23,7 +23,7 @@ var guardHeaders = []string{
 	"HX-Request: true\nHX-Current-URL: https://app.example.com@evil.example/x", "HX-Request: true\nHX-Current-URL: https://evil.example/", "HX-Request: true\nHX-Current-URL: /page/y", "HX-Request: true\nHX-Current-URL: https://app.example.com/logout", "HX-Request: true\nHX-Current-URL: javascript:alert(1)",
 	"HX-Request: True", "HX-Request: true\nHX-Boosted: true", "HX-Request: false\nAccept: text/html", "HX-Request: true\nUpgrade: websocket", "HX-Current-URL: https://app.example.com/y\nAccept: text/html", "HX-Request: true\nHX-Current-URL: https://app.example.com",
 	"Origin: https://evil.example", "Origin: https://app.example.com", "Origin: null", "Origin: http://app.example.com", "Origin: https://app.example.com.evil.example\nSec-Fetch-Site: same-site", "Origin: https://app.example.com\nSec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-origin\nOrigin: https://evil.example",
-	"Sec-Fetch-Site: same-site", "Sec-Fetch-Site: none", "Sec-Fetch-Site: ", "Sec-Fetch-Site: SAME-ORIGIN", "Sec-Fetch-Site: cross-site\nSec-Fetch-Site: same-origin", "Upgrade: websocket\nOrigin: https://evil.example", "Upgrade: h2c", "Upgrade: ",
+	"Sec-Fetch-Site: same-site", "Sec-Fetch-Site: none", "Sec-Fetch-Site: ", "Sec-Fetch-Site: SAME-ORIGIN", "Sec-Fetch-Site: cross-site\nSec-Fetch-Site: same-origin", "Upgrade: websocket\nOrigin: https://evil.example", "Upgrade: h2c", "Upgrade: ", "Upgrade: \nUpgrade: websocket\nOrigin: https://evil.example", "Origin: 0\nUpgrade: ",
 	"Host: evil.example", "X-Forwarded-Host: evil.example\nX-Forwarded-Proto: http\nAccept: text/html", "Forwarded: host=evil.example\nX-Forwarded-Prefix: //evil.example\nX-Original-URL: //evil.example\nX-Rewrite-URL: /x\nAccept: text/html", "X-Request-ID: abc", "X-Request-ID: a\"b<script>",
 	"X-User: root\nRemote-User: root\nX-Forwarded-User: root", "Authorization: Bearer x", "User-Agent: kube-probe/1.29", "Access-Control-Request-Method: POST\nOrigin: https://evil.example", "Sec-Purpose: prefetch\nAccept: text/html", "Cookie: __Host-ginauth=1x; a=b", "X-HTTP-Method-Override: GET",
 }
@@ -71,13 +71,13 @@ func opensPage(r *http.Request) bool {
 	}
 	mode, dest := first("Sec-Fetch-Mode"), first("Sec-Fetch-Dest")
 	page := mode == "navigate" && dest == "document" || mode == "" && dest == "" && strings.Contains(first("Accept"), "text/html") && first("X-Requested-With") == ""
-	return page && first("HX-Request") != "true" && first("Upgrade") == ""
+	return page && first("HX-Request") != "true" && r.Header["Upgrade"] == nil
 }
 
 // fromElsewhere is the reference: whether a request that changes something
 // comes from another origin, as far as its headers say.
 func fromElsewhere(r *http.Request) bool {
-	unsafe := !slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, r.Method) || r.Header.Get("Upgrade") != ""
+	unsafe := !slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, r.Method) || r.Header["Upgrade"] != nil
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 	if !unsafe || origin == stageURL {
 		return false
@@ -116,6 +116,7 @@ func FuzzGuard(f *testing.F) {
 	for _, lines := range guardHeaders {
 		f.Add(uint8(0), guardPaths[1], lines, false)
 		f.Add(uint8(1), guardPaths[0], lines, true)
+		f.Add(uint8(0), guardPaths[0], lines, true)
 	}
 	for method := range methods {
 		f.Add(uint8(method), guardPaths[0], guardHeaders[1], false)
