@@ -225,8 +225,23 @@ func d37Tenants(t *testing.T) {
 	tenant := func(name, reason, iss string, tid any) tokenCase {
 		return tokenCase{name, reason, func(_ *site, _, c claims) { c["iss"] = iss; put(c, "tid", tid) }}
 	}
+	keyOf := func(name, reason, keyIssuer string) tokenCase {
+		return tokenCase{name, reason, func(s *site, _, c claims) {
+			c["iss"], c["tid"] = issuer(ours), ours
+			s.idp.EditJWKS(func(keys []map[string]any) []map[string]any {
+				for _, key := range keys {
+					key["issuer"] = keyIssuer
+				}
+				return keys
+			})
+		}}
+	}
 	tokenCases(t, "/login/demo", tenants, []tokenCase{
 		tenant("ours", "", issuer(ours), ours),
+		keyOf("a key of ours", "", issuer(ours)),
+		keyOf("a key of all tenants", "", issuer("{tenantid}")),
+		keyOf("a key of another tenant", "a key of another issuer", issuer(other)),
+		keyOf("a key of somewhere else", "a key of another issuer", "https://evil.example/{tenantid}/v2.0"),
 		tenant("another in iss", "the token's issuer is", issuer(other), ours),
 		tenant("another", "may not sign in", issuer(other), other),
 		tenant("the template itself", "tid is no tenant", "https://login.example/{tenantid}/v2.0", "{tenantid}"),

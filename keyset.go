@@ -40,8 +40,14 @@ type keySet struct {
 	rest   atomic.Pointer[failure] // until when not to ask again, and what went wrong if it did
 }
 
+// signingKey is a provider's, or the secret it shares with us.
+type signingKey struct {
+	jose.JSONWebKey
+	issuer string // whose tokens it is for, where one set of keys serves several (Microsoft); or ""
+}
+
 type heldKeys struct {
-	keys    []jose.JSONWebKey
+	keys    []signingKey
 	fetched time.Time
 }
 
@@ -54,7 +60,7 @@ func newKeySet(url, name string, h *http.Client, now func() time.Time) *keySet {
 // find returns the keys that may have signed a token with this header. It asks
 // the provider when it has none for it, at once after a rotation, but not more
 // often than the cool-down allows: key ids are anybody's to invent.
-func (k *keySet) find(ctx context.Context, kid, alg string) ([]jose.JSONWebKey, error) {
+func (k *keySet) find(ctx context.Context, kid, alg string) ([]signingKey, error) {
 	held := k.held.Load()
 	found := held.match(kid, alg, true)
 	if len(found) > 0 && k.now().Sub(held.fetched) < keysAge {
@@ -69,8 +75,8 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]jose.JSONWebKey, 
 
 // match returns the keys for a kid and algorithm. Without a kid every key
 // that fits may be tried; strict leaves out keys that bear no name themselves.
-func (h *heldKeys) match(kid, alg string, strict bool) (found []jose.JSONWebKey) {
-	var nameless []jose.JSONWebKey
+func (h *heldKeys) match(kid, alg string, strict bool) (found []signingKey) {
+	var nameless []signingKey
 	for _, key := range h.keys {
 		switch {
 		case !fits(&key, alg):
@@ -88,7 +94,7 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []jose.JSONWebKey)
 
 // renew returns the keys that a token may be signed with which names none, and
 // which those that are held do not fit: they may have been changed.
-func (k *keySet) renew(ctx context.Context, alg string) []jose.JSONWebKey {
+func (k *keySet) renew(ctx context.Context, alg string) []signingKey {
 	if k.refresh(ctx, "", alg) != nil {
 		return nil
 	}
@@ -104,7 +110,7 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 		if r := k.rest.Load(); r != nil && r.holds(now) {
 			return nil, r.err
 		}
-		keys, err := contained(func() ([]jose.JSONWebKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
+		keys, err := contained(func() ([]signingKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.rest.Store(newFailure(err, now, retryMost))
 			return nil, err
@@ -124,7 +130,7 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 	}
 }
 
-func (k *keySet) fetch(ctx context.Context) (keys []jose.JSONWebKey, err error) {
+func (k *keySet) fetch(ctx context.Context) (keys []signingKey, err error) {
 	doc, _, err := fetch.JSON(ctx, k.http, fetch.Request{
 		Op: "signing keys", URL: k.url, Limit: keysLimit, Accept: []string{"application/jwk-set+json"},
 	})
@@ -143,7 +149,7 @@ func (k *keySet) fetch(ctx context.Context) (keys []jose.JSONWebKey, err error) 
 // usable reads one key, and passes over what is no public key for checking
 // signatures: a secret one that was published by mistake, one for encryption,
 // one of a kind we do not know, one that is too weak (NIST SP 800-131A).
-func usable(item any) (key jose.JSONWebKey, ok bool) {
+func usable(item any) (key signingKey, ok bool) {
 	m, ok := item.(map[string]any)
 	if !ok {
 		return key, false
@@ -158,17 +164,18 @@ func usable(item any) (key jose.JSONWebKey, ok bool) {
 		return key, false
 	}
 	raw, err := json.Marshal(m)
-	if err != nil || json.Unmarshal(raw, &key) != nil || !key.Valid() || !key.IsPublic() {
+	if err != nil || json.Unmarshal(raw, &key.JSONWebKey) != nil || !key.Valid() || !key.IsPublic() {
 		return key, false
 	}
 	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
 		return key, false
 	}
+	key.issuer, _ = m["issuer"].(string)
 	return key, true
 }
 
 // fits says whether a key can have made a signature of that algorithm.
-func fits(key *jose.JSONWebKey, alg string) bool {
+func fits(key *signingKey, alg string) bool {
 	if key.Algorithm != "" && key.Algorithm != alg {
 		return false
 	}

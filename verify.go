@@ -127,7 +127,20 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 			return nil, "", errors.New("nbf is no date, or ahead of this machine's clock")
 		}
 	}
+	if c.provider.TokenIssuer != nil && !keys.used.mayIssue(claims) {
+		return nil, "", errors.New("the token is signed with a key of another issuer")
+	}
 	return claims, alg, c.checkNames(claims)
+}
+
+// mayIssue says whether a key that names an issuer is for this token's. One set
+// of keys serves all of Microsoft's tenants: the key that signs for personal
+// accounts must not do so for an organization (Storm-0558, 2023). {tenantid}
+// stands for the token's own.
+// https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-signing-key-issuer
+func (k *signingKey) mayIssue(claims map[string]any) bool {
+	tenant, _ := claims["tid"].(string)
+	return k.issuer == "" || strings.ReplaceAll(k.issuer, "{tenantid}", tenant) == claims["iss"]
 }
 
 // keysFor returns what may have signed a token with this header. HS256 is
@@ -135,7 +148,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 // public key used as a secret would let anybody sign (RFC 8725, 3.1).
 func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind jwtKind) (*candidates, error) {
 	if kind.secret && alg == string(jose.HS256) {
-		return &candidates{keys: []jose.JSONWebKey{{Key: []byte(c.provider.ClientSecret)}}, alg: alg}, nil
+		return &candidates{keys: []signingKey{{JSONWebKey: jose.JSONWebKey{Key: []byte(c.provider.ClientSecret)}}}, alg: alg}, nil
 	}
 	if !slices.Contains(m.algs, alg) {
 		return nil, fmt.Errorf("the token is signed with algorithm %.20q; expected one of %q", alg, m.algs)
@@ -146,7 +159,7 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 	}
 	keys := &candidates{keys: found, alg: alg}
 	if kid == "" {
-		keys.renew = func(ctx context.Context) []jose.JSONWebKey { return m.keys.renew(ctx, alg) }
+		keys.renew = func(ctx context.Context) []signingKey { return m.keys.renew(ctx, alg) }
 	}
 	return keys, nil
 }
@@ -154,10 +167,11 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
-	keys    []jose.JSONWebKey
+	keys    []signingKey
 	alg     string
-	renew   func(context.Context) []jose.JSONWebKey // nil if the token names its key
-	payload []byte                                  // once verified
+	renew   func(context.Context) []signingKey // nil if the token names its key
+	payload []byte                             // once verified
+	used    *signingKey                        // that it was verified with
 }
 
 // VerifySignature implements oidc.KeySet.
@@ -179,7 +193,7 @@ func (k *candidates) VerifySignature(ctx context.Context, raw string) ([]byte, e
 func (k *candidates) try(token *jws.Token) bool {
 	for i := range k.keys {
 		if token.Verify(k.alg, k.keys[i].Key) {
-			k.payload = token.Payload
+			k.payload, k.used = token.Payload, &k.keys[i]
 			return true
 		}
 	}
