@@ -97,7 +97,7 @@ func scopes(p ginauth.Provider) string {
 	case len(list) == 0:
 		return "none"
 	}
-	return "`" + strings.Join(list, "` `") + "`"
+	return strings.ReplaceAll("`"+strings.Join(list, "` `")+"`", testClientID, "CLIENT_ID")
 }
 
 // signatures are how the functions of this package are called, by name.

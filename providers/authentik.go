@@ -1,0 +1,54 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Authentik is an application of an authentik server at the root of host, by its
+// slug.
+//
+// User.Subject is the person's hashed id, unless the provider's *Subject mode* is
+// another: do not choose one by user name or e-mail address, which change hands.
+// User.Groups are the names of the person's groups.
+func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "authentik", DisplayName: "authentik", Color: "#fd4b2d",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// With *Issuer mode* "each provider has a different issuer", the default. The
+		// slash is part of it.
+		// https://docs.goauthentik.io/add-secure-apps/providers/oauth2/
+		Issuer: "https://" + host + "/application/o/" + slug + "/",
+		Err:    errors.Join(hostError(host), segment("slug", slug)),
+
+		// The metadata names this and client_secret_post.
+		AuthMethod: "client_secret_basic",
+
+		// groups come with profile. email_verified is false in the default mapping;
+		// one of the administrator's own may say more.
+		// blueprints/system/providers-oauth2.yaml in its source
+		Scopes: []string{"openid", "profile", "email"},
+
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
+	}
+}
+
+var presetAuthentik = preset{
+	name: "authentik", function: "Authentik",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Authentik(arg["host"], arg["slug"], clientID, clientSecret)
+	},
+	args: []argument{
+		{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"},
+		{name: "slug", env: "_SLUG", about: "the application's slug", example: "mill-app"},
+	},
+	register: "An application with a provider *OAuth2/OpenID*, *Confidential*, with a signing key (RS256 or ES256: without one, tokens are signed with the client secret, and refused). `BaseURL/logout/return` is another of its redirect URIs.",
+	user:     "A hashed id, name, user name, groups, and an e-mail address with the server's word on whether it is verified, which is no unless a mapping of yours says otherwise.",
+	quirks: []string{
+		"*Subject mode* stays at the hashed user id: user names and e-mail addresses change hands.",
+		"For *Issuer mode* \"same issuer for all\", set `Issuer` to what the provider's page shows.",
+		"`/login/authentik` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+}

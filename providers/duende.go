@@ -1,0 +1,50 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Duende is a Duende IdentityServer, or an IdentityServer4, at the root of host.
+// For one below a path set Issuer by hand.
+//
+// User.Subject is the subject id that its user store gives. User.Groups are the
+// claims "role", for which an identity resource has to exist and be added to
+// Scopes; it is usually called "roles".
+func Duende(host, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "duende", DisplayName: "IdentityServer", Color: "#2c2e76",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.duendesoftware.com/identityserver/reference/endpoints/discovery
+		Issuer: "https://" + host,
+		Err:    hostError(host),
+
+		// The metadata names this and client_secret_post.
+		AuthMethod: "client_secret_basic",
+
+		// Beside an access token, the ID token has the subject alone; the profile is
+		// in userinfo, unless the client has AlwaysIncludeUserClaimsInIdToken.
+		// https://docs.duendesoftware.com/identityserver/reference/models/client
+		Scopes:      []string{"openid", "profile", "email"},
+		GroupsClaim: "role",
+
+		// acr_values with tenant: or idp: belongs into AuthParams.
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
+
+		// Without it people are asked to confirm, and do not come back:
+		// https://docs.duendesoftware.com/identityserver/reference/endpoints/end-session
+		LogoutHint: true,
+	}
+}
+
+var presetDuende = preset{
+	name: "duende", function: "Duende",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Duende(arg["host"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"}},
+	register: "A client with the grant type `code`, a secret, the scopes `openid`, `profile` and `email`, and `BaseURL/logout/return` among its `PostLogoutRedirectUris`. `BackChannelLogoutUri` is `BaseURL/logout/duende/backchannel`.",
+	user:     "The subject id of its user store, and of the profile what it has: name, user name, picture, e-mail address with the server's word on whether it is verified.",
+	quirks: []string{
+		"For roles add the identity resource that has the claim `role` to `Scopes`; it is usually called `roles`.",
+		"`/login/duende` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+}

@@ -1,0 +1,66 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// FusionAuth is a tenant of a FusionAuth server at host, by its id. The tenant's
+// *Issuer* has to be "https://HOST"; if it is another, set Issuer by hand.
+//
+// User.Subject is the person's id. User.Groups are the roles in the application.
+func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
+	server := "https://" + host
+	return ginauth.Provider{
+		Name: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
+		ClientID: clientID, ClientSecret: clientSecret,
+		Issuer: server,
+		Err:    errors.Join(hostError(host), guid("tenant", tenant)),
+
+		// Not discovered: what is at the server's root speaks of its first tenant.
+		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/endpoints
+		AuthorizeURL:  server + "/oauth2/authorize",
+		TokenURL:      server + "/oauth2/token",
+		UserinfoURL:   server + "/oauth2/userinfo",
+		JWKSURL:       server + "/.well-known/jwks.json",
+		EndSessionURL: server + "/oauth2/logout",
+		AuthParams:    map[string]string{"tenantId": tenant},
+		AuthMethod:    "client_secret_basic",
+
+		// Since version 1.24 the roles are in userinfo alone.
+		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens
+		Scopes:      []string{"openid", "profile", "email"},
+		GroupsClaim: "roles",
+
+		// All tenants of a server may have one issuer, and an application may belong
+		// to all tenants. tid is there since version 1.36.
+		VerifyClaims: func(claims map[string]any) error {
+			if claims["tid"] != tenant {
+				return errors.New("not an account of the tenant " + tenant)
+			}
+			return nil
+		},
+
+		LoginParams: []string{"prompt", "login_hint", "max_age", "idp_hint", "locale"},
+	}
+}
+
+var presetFusionAuth = preset{
+	name: "fusionauth", function: "FusionAuth",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return FusionAuth(arg["host"], arg["tenant"], clientID, clientSecret)
+	},
+	args: []argument{
+		{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"},
+		{name: "tenant", env: "_TENANT", about: "the tenant's id", example: "7d2f0a41-93c5-4be8-8e17-a1b2c3d4e5f6"},
+	},
+	register: "An application with the grant *Authorization Code*, *Require authentication*, and under *JWT* an *Id token signing key* that is RSA or EC: the default signs with the client secret, and is refused. `BaseURL/logout/return` is another *Authorized redirect URL*. The tenant's *Issuer* is `https://HOST`.",
+	user:     "A stable id, name, user name, picture, roles in the application, and an e-mail address with the server's word on whether it is verified.",
+	quirks: []string{
+		"FusionAuth lets everybody of the tenant in, registered for the application or not, unless it has *Require registration*.",
+		"A tenant's *Issuer* is `acme.com` until it is set.",
+		"Servers before version 1.36 do not say which tenant a person is of, and nobody gets in.",
+		"`/login/fusionauth` passes on `prompt`, `login_hint`, `max_age`, `idp_hint` and `locale`.",
+	},
+}

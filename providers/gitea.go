@@ -1,0 +1,97 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Gitea is "Sign in with Gitea", for a server at the root of host:
+// "git.example.com". For one below a path set Issuer by hand, to the address that
+// the server calls its ROOT_URL.
+//
+// User.Subject is the account's number. User.Username can be renamed, and then
+// be taken by somebody else. For organizations and teams ("mill", "mill:owners")
+// add "groups" to Scopes: they are User.Groups.
+//
+// An address counts as verified only if you say so, by setting EmailVerified to
+// nil: the claim says that the account is active, which it also is where the
+// server asks nobody to confirm an address.
+func Gitea(host, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "gitea", DisplayName: "Gitea", Color: "#609926",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// ROOT_URL without its last slash, since version 1.25; before, and with the
+		// legacy setting of 1.25.1, with it. The two are different issuers, and the
+		// log says which one a server has.
+		// https://github.com/go-gitea/gitea/issues/35830
+		Issuer: "https://" + host,
+		Err:    hostError(host),
+
+		// The metadata of older servers names no method; the server takes both that
+		// have a secret: routers/web/auth/oauth.go.
+		// https://docs.gitea.com/development/oauth2-provider
+		AuthMethod: "client_secret_basic",
+
+		// The ID token has every claim that these ask for, and the groups if asked
+		// for them; userinfo has fewer.
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
+
+		// email_verified is user.IsActive: services/oauth2_provider/access_token.go.
+		EmailVerified: giteaEmailVerified,
+
+		// Re-authentication: none. The server ignores prompt and max_age, and has no
+		// end-session endpoint.
+	}
+}
+
+func giteaEmailVerified(map[string]any) bool { return false }
+
+// Forgejo is "Sign in with Forgejo", for a server at the root of host. It is a
+// fork of Gitea, and like it in all that matters here.
+func Forgejo(host, clientID, clientSecret string) ginauth.Provider {
+	p := Gitea(host, clientID, clientSecret)
+	p.Name, p.DisplayName, p.Color = "forgejo", "Forgejo", "#d40000"
+	return p
+}
+
+// Codeberg is "Sign in with Codeberg", the Forgejo of the association Codeberg.
+func Codeberg(clientID, clientSecret string) ginauth.Provider {
+	p := Forgejo("codeberg.org", clientID, clientSecret)
+	p.Name, p.DisplayName, p.Color = "codeberg", "Codeberg", "#2185d0"
+	return p
+}
+
+const (
+	giteaRegister = "An OAuth2 application, under *Settings*, *Applications* of an account or an organization, with *Confidential Client*."
+	giteaUser     = "A stable number, name, user name, picture, locale, and an e-mail address that does not count as verified."
+)
+
+var giteaQuirks = []string{
+	"Older servers (Gitea before 1.25) put a slash at the end of the issuer. The log then says so: set `Issuer` to it. If an update of the server takes the slash away, every `User.ID()` changes with it.",
+	"`email_verified` says that the account is active, not that anybody confirmed the address. If the server demands that of everybody, set `EmailVerified` to nil.",
+	"For organizations and teams (`mill`, `mill:owners`) add `groups` to `Scopes`. They, and user names, can be renamed, and then taken by somebody else.",
+	"There is no sign-out at the server: signing out ends the session here.",
+}
+
+var presetGitea = preset{
+	name: "gitea", function: "Gitea",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Gitea(arg["host"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
+	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
+}
+
+var presetForgejo = preset{
+	name: "forgejo", function: "Forgejo",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Forgejo(arg["host"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
+	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
+}
+
+var presetCodeberg = preset{
+	name: "codeberg", function: "Codeberg", make: plain(Codeberg),
+	console:  "https://codeberg.org/user/settings/applications",
+	register: giteaRegister, user: giteaUser, quirks: giteaQuirks[1:],
+}

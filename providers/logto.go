@@ -1,0 +1,47 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Logto is a Logto tenant: "x1y2z3.logto.app", a custom domain, or a server of
+// one's own.
+//
+// User.Subject is the person's id in the tenant, and User.Groups are the names of
+// the person's roles.
+func Logto(host, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "logto", DisplayName: "Logto", Color: "#5d34f2",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.logto.io/integrate-logto/application-data-structure
+		Issuer: "https://" + host + "/oidc",
+		Err:    hostError(host),
+
+		// What a traditional web application has.
+		AuthMethod: "client_secret_basic",
+
+		// The roles need their scope. Whether they are in the ID token is a setting;
+		// userinfo has them either way.
+		// https://docs.logto.io/developers/custom-id-token
+		Scopes:      []string{"openid", "profile", "email", "roles"},
+		GroupsClaim: "roles",
+
+		// first_screen and direct_sign_in choose the page:
+		// https://docs.logto.io/end-user-flows/authentication-parameters
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "first_screen", "direct_sign_in"},
+	}
+}
+
+var presetLogto = preset{
+	name: "logto", function: "Logto",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Logto(arg["host"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "host", env: "_HOST", about: "the tenant's domain", example: "login.kvarnbygd.example"}},
+	console:  "https://cloud.logto.io/",
+	register: "A *Traditional web* application, with `BaseURL/logout/return` among its *Post sign-out redirect URIs*.",
+	user:     "An id in the tenant, name, user name, picture, roles, and an e-mail address with the tenant's word on whether it is verified.",
+	quirks: []string{
+		"A third-party application has to be given the scope `roles`, or it comes out of `Scopes`.",
+		"`/login/logto` passes on `prompt`, `login_hint`, `ui_locales`, `first_screen` and `direct_sign_in`.",
+	},
+}

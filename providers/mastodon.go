@@ -1,0 +1,52 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Mastodon is "Sign in with Mastodon", for the accounts of one server, its
+// instance: "mastodon.social". Each server has its own clients and its own
+// accounts. Several are several Providers, with names of their own.
+//
+// User.Subject is the account's number on that server. User.Username is its name
+// there, without the server's: "petra", not "petra@kvarnbygd.example". There is no
+// e-mail address.
+func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
+	server := "https://" + instance
+	return ginauth.Provider{
+		Name: "mastodon", DisplayName: "Mastodon", Color: "#6364ff",
+		ClientID: clientID, ClientSecret: clientSecret, Err: host("instance", instance),
+
+		// https://docs.joinmastodon.org/methods/oauth/
+		AuthorizeURL: server + "/oauth/authorize",
+		TokenURL:     server + "/oauth/token",
+		Namespace:    server,
+		AuthMethod:   "client_secret_post",
+
+		// The least there is, since version 4.3; read:accounts on older servers.
+		// https://docs.joinmastodon.org/api/oauth-scopes/#profile
+		Scopes: []string{"profile"},
+
+		// https://docs.joinmastodon.org/methods/accounts/#verify_credentials
+		UserinfoURL: server + "/api/v1/accounts/verify_credentials",
+		ClaimPaths: map[string]string{
+			"sub": "id", "name": "display_name", "preferred_username": "username", "picture": "avatar", "profile": "url",
+		},
+
+		// force_login has people sign in again: its own word for prompt=login.
+		LoginParams: []string{"force_login", "lang"},
+	}
+}
+
+var presetMastodon = preset{
+	name: "mastodon", function: "Mastodon",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Mastodon(arg["instance"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "instance", env: "_INSTANCE", about: "the server's host", example: "social.kvarnbygd.example"}},
+	register: "An application with the scope `profile`, under *Preferences*, *Development* of any account on that server.",
+	user:     "A stable number, name, user name and picture; no e-mail address.",
+	quirks: []string{
+		"Servers before version 4.3 do not know the scope: set `Scopes` to `read:accounts`, and register the application with it.",
+		"For a second server, give the Provider another `Name`.",
+		"`/login/mastodon` passes on `force_login` and `lang`.",
+	},
+}

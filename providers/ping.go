@@ -1,0 +1,96 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// PingOne is an environment of PingOne. domain is its region's,
+// "auth.pingone.com", "auth.pingone.eu", "auth.pingone.ca", "auth.pingone.asia",
+// "auth.pingone.com.au" or "auth.pingone.sg", and environment its id. With a
+// custom domain set Issuer to "https://DOMAIN/as" by hand.
+//
+// User.Subject is the person's id, unless the application's attribute mapping for
+// sub is another.
+func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "pingone", DisplayName: "PingOne", Color: "#b3282d",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2.html
+		Issuer: "https://" + domain + "/" + environment + "/as",
+		Err:    errors.Join(host("domain", domain), guid("environment", environment)),
+
+		// What an application of the type OIDC Web App has.
+		AuthMethod: "client_secret_basic",
+
+		// acr_values, which chooses a sign-on policy, belongs into AuthParams.
+		Scopes:      []string{"openid", "profile", "email"},
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
+
+		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2/signoff.html
+		// It finds the application, whose addresses post_logout_redirect_uri must be
+		// one of, by the hint.
+		LogoutHint: true,
+	}
+}
+
+// PingFederate is a PingFederate server at host: "login.example.com",
+// "login.example.com:9031". If its base URL has a path, or the issuer was chosen
+// otherwise, set Issuer by hand.
+//
+// User.Subject is what the OpenID Connect policy puts into sub: take care that it
+// is an id. All other claims are the policy's too.
+func PingFederate(host, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "pingfederate", DisplayName: "PingFederate", Color: "#b3282d",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.pingidentity.com/pingfederate/latest/developers_reference_guide/pf_openid_provider_config_endpoint.html
+		Issuer: "https://" + host,
+		Err:    hostError(host),
+
+		// The metadata names several; a client with a secret may use both that have
+		// one.
+		AuthMethod: "client_secret_basic",
+
+		Scopes:      []string{"openid", "profile", "email"},
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
+	}
+}
+
+var presetPingOne = preset{
+	name: "pingone", function: "PingOne",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return PingOne(arg["domain"], arg["environment"], clientID, clientSecret)
+	},
+	args: []argument{
+		{name: "domain", env: "_DOMAIN", about: "the region's domain: `auth.pingone.com`, `auth.pingone.eu`, …", example: "login.kvarnbygd.example"},
+		{name: "environment", env: "_ENVIRONMENT", about: "the environment's id", example: "4b7c1e02-5f3a-4d68-9a1b-2c3d4e5f6a7b"},
+	},
+	console:  "https://console.pingone.com/",
+	domains:  []string{"pingone.com"},
+	register: "An application *OIDC Web App* with the grant *Authorization Code*, the method *Client Secret Basic* and the scopes `profile` and `email`. `BaseURL/logout/return` is among its *Signoff URLs*.",
+	user:     "An id in the environment, name, user name, locale, and an e-mail address. It counts as verified if a mapping of yours sends `email_verified`.",
+	quirks: []string{
+		"For groups add an attribute mapping from *Group Names* to `groups`.",
+		"With a custom domain, set `Issuer` to `https://DOMAIN/as`.",
+		"`/login/pingone` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+}
+
+var presetPingFederate = preset{
+	name: "pingfederate", function: "PingFederate",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return PingFederate(arg["host"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"}},
+	register: "An OAuth client with a client secret, the grant *Authorization Code* and an ID token signed with RS256 or ES256.",
+	user:     "What the OpenID Connect policy grants.",
+	quirks: []string{
+		"The subject is what the policy says: it should be an id, never a user name or an e-mail address.",
+		"Signing out goes on to the server only if its metadata has an `end_session_endpoint`.",
+		"`/login/pingfederate` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+}

@@ -1,0 +1,67 @@
+package providers
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/ginauth/ginauth"
+)
+
+// zitadelRoles is an object with a member for each role, which has the
+// organizations that gave it: {"miller": {"2784": "kvarnbygd.example"}}.
+const zitadelRoles = "urn:zitadel:iam:org:project:roles"
+
+// Zitadel is a ZITADEL instance: "kvarnbygd-x1y2z3.eu1.zitadel.cloud", or a server
+// of one's own.
+//
+// User.Subject is the person's id. User.Groups are the roles in the application's
+// project, whichever organization gave them: if the project is granted to others,
+// grant no role that must stay yours.
+func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "zitadel", DisplayName: "ZITADEL", Color: "#2073c4",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://zitadel.com/docs/apis/openidoauth/endpoints
+		Issuer: "https://" + host,
+		Err:    hostError(host),
+
+		// What an application of the type Web with the method CODE or BASIC has:
+		// https://zitadel.com/docs/apis/openidoauth/authn-methods
+		AuthMethod: "client_secret_basic",
+
+		// The roles need no scope of their own if the project asserts them.
+		// https://zitadel.com/docs/apis/openidoauth/scopes
+		Scopes: []string{"openid", "profile", "email"},
+
+		// Without a setting of the application, the ID token has no profile and no
+		// roles; userinfo has both.
+		// https://zitadel.com/docs/apis/openidoauth/claims
+		Profile:     profileAt("https://"+host+"/oidc/v1/userinfo", zitadelGroups),
+		GroupsClaim: "roles",
+
+		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
+	}
+}
+
+// zitadelGroups makes a list of the roles.
+func zitadelGroups(claims map[string]any) error {
+	if roles, ok := claims[zitadelRoles].(map[string]any); ok && claims["roles"] == nil {
+		claims["roles"] = slices.Sorted(maps.Keys(roles))
+	}
+	return nil
+}
+
+var presetZitadel = preset{
+	name: "zitadel", function: "Zitadel",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Zitadel(arg["host"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "host", env: "_HOST", about: "the instance's domain", example: "login.kvarnbygd.example"}},
+	register: "An application of the type *Web* with the method *CODE* and the authentication *Basic*, and `BaseURL/logout/return` among its *Post Logout URIs*. For roles, switch on *Assert Roles on Authentication* in the project.",
+	user:     "A stable id, name, user name, picture, locale, roles, and an e-mail address with the instance's word on whether it is verified.",
+	quirks: []string{
+		"A role counts whichever organization gave it. `Claims` has them with their organizations, under `" + zitadelRoles + "`.",
+		"`/login/zitadel` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+}
