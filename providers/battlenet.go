@@ -13,8 +13,8 @@ func BattleNet(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://oauth.battle.net/.well-known/openid-configuration. It does not say
-		// how the client authenticates; the guide has the header.
-		// https://develop.battle.net/documentation/guides/using-oauth/authorization-code-flow
+		// how the client authenticates, for which the standard has the header
+		// (OpenID Connect Discovery 1.0, section 3).
 		Issuer:     "https://oauth.battle.net",
 		AuthMethod: "client_secret_basic",
 
@@ -24,7 +24,8 @@ func BattleNet(clientID, clientSecret string) ginauth.Provider {
 		Userinfo:   "never",
 		ClaimPaths: map[string]string{"name": "battle_tag"},
 
-		// The console has no place for an address to return to from there.
+		// Nothing is documented of where to register an address to return to, and
+		// without one that ends on a page of Battle.net.
 		Logout: "local",
 	}
 }

@@ -20,7 +20,7 @@ func Dropbox(clientID, clientSecret string) ginauth.Provider {
 
 		// https://www.dropbox.com/developers/documentation/http/documentation#authorization
 		// has the two endpoints, PKCE, and the secret among the parameters. Dropbox
-		// has OpenID Connect too, whose claims have no picture.
+		// has OpenID Connect too; the profile has more, the picture for one.
 		AuthorizeURL: "https://www.dropbox.com/oauth2/authorize",
 		TokenURL:     "https://api.dropboxapi.com/oauth2/token",
 		AuthMethod:   "client_secret_post",

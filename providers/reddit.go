@@ -19,7 +19,7 @@ func Reddit(clientID, clientSecret string) ginauth.Provider {
 
 		Scopes: []string{"identity"},
 
-		// Requests whose User-Agent many share are answered with 429. It is to be
+		// Reddit limits a User-Agent that many share, and wants
 		// "platform:application:version".
 		// https://github.com/reddit-archive/reddit/wiki/API
 		Header: map[string]string{"User-Agent": "web:" + clientID + ":1 (ginauth)"},

@@ -24,7 +24,9 @@ func VK(clientID string) ginauth.Provider {
 		ClientID: clientID,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
-		// PKCE is required, and the exchange has no parameter for a secret.
+		// PKCE is required (VK writes s256 for the method; better-auth sends S256, as
+		// we do). Those who sign in there exchange the code without a secret, as in
+		// https://github.com/atinux/nuxt-auth-utils.
 		AuthorizeURL: "https://id.vk.com/authorize",
 		TokenURL:     "https://id.vk.com/oauth2/auth",
 		AuthMethod:   "none",

@@ -1,0 +1,46 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Atlassian is "Sign in with Atlassian" (OAuth 2.0, 3LO), for accounts of Jira,
+// Confluence, Trello and others in Atlassian's cloud.
+//
+// User.Subject is the account_id, the same in all of Atlassian's products.
+// Atlassian does not say that the address is verified, so it never is.
+func Atlassian(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "atlassian", DisplayName: "Atlassian", Color: "#0052cc",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developer.atlassian.com/cloud/oauth/getting-started/implementing-oauth-3lo/
+		// has the audience, and the secret in the body.
+		AuthorizeURL: "https://auth.atlassian.com/authorize",
+		TokenURL:     "https://auth.atlassian.com/oauth/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://auth.atlassian.com",
+		AuthParams:   map[string]string{"audience": "api.atlassian.com"},
+
+		// consent shows that screen to those too who agreed before. The guide asks for
+		// it, Auth.js does not.
+		LoginParams: []string{"prompt"},
+
+		// read:me is for this request alone.
+		Scopes:      []string{"read:me"},
+		UserinfoURL: "https://api.atlassian.com/me",
+		ClaimPaths:  map[string]string{"sub": "account_id"},
+
+		// Nothing in the profile is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+var presetAtlassian = preset{
+	name: "atlassian", function: "Atlassian", make: plain(Atlassian),
+	console:  "https://developer.atlassian.com/console/myapps/",
+	register: "An *OAuth 2.0 integration* with the *User identity API* among its permissions and the redirect URI under *Authorization*. Until it is shared (*Distribution*), it is for its owner alone.",
+	user:     "Stable account id, name, locale, picture, e-mail address, which is never verified.",
+	quirks: []string{
+		"For a refresh token add `offline_access` to `Scopes`.",
+		"`/login/atlassian` passes on `prompt`.",
+	},
+}

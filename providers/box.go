@@ -1,0 +1,40 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Box is "Sign in with Box", as plain OAuth 2.0.
+//
+// User.Subject is the user's number. The e-mail address is the login; Box does
+// not say that it is verified, so it never is.
+func Box(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "box", DisplayName: "Box", Color: "#0061d5",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developer.box.com/reference/get-authorize/
+		// https://developer.box.com/reference/post-oauth2-token/
+		AuthorizeURL: "https://account.box.com/api/oauth2/authorize",
+		TokenURL:     "https://api.box.com/oauth2/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://account.box.com",
+
+		// No scope is for the profile alone. Without any, those count that the
+		// application has in the console.
+		// https://developer.box.com/guides/api-calls/permissions-and-errors/scopes/
+		Scopes: nil,
+
+		// https://developer.box.com/reference/get-users-me/
+		UserinfoURL: "https://api.box.com/2.0/users/me?fields=id,name,login,language,avatar_url",
+		ClaimPaths:  map[string]string{"sub": "id", "email": "login", "locale": "language", "picture": "avatar_url"},
+
+		// Nothing in the profile is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+var presetBox = preset{
+	name: "box", function: "Box", make: plain(Box),
+	console:  "https://app.box.com/developers/console",
+	register: "A *Custom App* with *User Authentication (OAuth 2.0)*. Switch off the application scopes that it does not need.",
+	user:     "Stable number, name, language, the address of a picture, which people see who are signed in at Box, the login as e-mail address, which is never verified.",
+}

@@ -1,0 +1,40 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Coinbase is "Sign in with Coinbase", as plain OAuth 2.0.
+//
+// User.Subject is the user's id. Coinbase does not say that the address is
+// verified, so it never is.
+func Coinbase(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "coinbase", DisplayName: "Coinbase", Color: "#0052ff",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations
+		// has these, with a space between scopes; the older ones were at
+		// www.coinbase.com/oauth. PKCE (S256) is in the reference beside it.
+		AuthorizeURL: "https://login.coinbase.com/oauth2/auth",
+		TokenURL:     "https://login.coinbase.com/oauth2/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://login.coinbase.com",
+
+		Scopes: []string{"wallet:user:read", "wallet:user:email"},
+
+		// Everything is under data.
+		UserinfoURL: "https://api.coinbase.com/v2/user",
+		ClaimPaths: map[string]string{
+			"sub": "data.id", "name": "data.name", "preferred_username": "data.username", "picture": "data.avatar_url", "email": "data.email",
+		},
+
+		// Nothing in the profile is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+var presetCoinbase = preset{
+	name: "coinbase", function: "Coinbase", make: plain(Coinbase),
+	console:  "https://portal.cdp.coinbase.com/",
+	register: "An OAuth client, with both scopes. Coinbase makes new ones for approved partners alone.",
+	user:     "Stable id, name, user name, picture, e-mail address, which is never verified.",
+}

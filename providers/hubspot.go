@@ -1,0 +1,67 @@
+package providers
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+)
+
+// hubspotVersion is of the endpoints: HubSpot gives each version a date, and
+// ends those without one, which older applications use, in 2027.
+// https://developers.hubspot.com/docs/api-reference/latest/authentication/oauth-tokens/token-introspect
+const hubspotVersion = "https://api.hubapi.com/oauth/2026-03/token"
+
+// HubSpot is "Sign in with HubSpot", as plain OAuth 2.0: people who sign in
+// install the application in one of their accounts.
+//
+// User.Subject is the user's number. The claim hub_id is the account that was
+// chosen. Name and e-mail address are the address that the user signs in with at
+// HubSpot, which does not say that it is verified.
+//
+// The secret is also in Profile, since HubSpot says who a token is for to the
+// application alone: for another secret, make another Provider.
+func HubSpot(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "hubspot", DisplayName: "HubSpot", Color: "#ff7a59",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
+		AuthorizeURL: "https://app.hubspot.com/oauth/authorize",
+		TokenURL:     hubspotVersion,
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://app.hubspot.com",
+
+		Scopes: []string{"oauth"},
+
+		Profile:    hubspotProfile(clientID, clientSecret),
+		ClaimPaths: map[string]string{"sub": "user_id", "name": "user", "email": "user"},
+
+		// Nothing in the answer is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
+	}
+}
+
+// hubspotProfile asks who the token is for (RFC 7662). The older request had the
+// token in the address.
+func hubspotProfile(clientID, clientSecret string) profile {
+	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
+		form := url.Values{"client_id": {clientID}, "client_secret": {clientSecret}, "token": {token.AccessToken}, "token_type_hint": {"access_token"}}
+		claims, err := postForObject(ctx, client, hubspotVersion+"/introspect", "application/x-www-form-urlencoded", form.Encode())
+		if err == nil && claims["active"] != true {
+			err = &ginauth.Error{Code: ginauth.IdentityRejected, Reason: "HubSpot does not know the access token any more"}
+		}
+		return claims, err
+	}
+}
+
+var presetHubSpot = preset{
+	name: "hubspot", function: "HubSpot", make: plain(HubSpot), domains: []string{"hubapi.com"},
+	console:  "https://app.hubspot.com/developer-projects",
+	register: "An app with OAuth, and the scope `oauth` as the only one that is required; whatever else the app requires has to be in `Scopes` too.",
+	user:     "Stable number, and the address that the user signs in with, as name and e-mail address; it is never verified. The claim `hub_id` is the account.",
+	quirks:   []string{"People install the application in one of their accounts to sign in, and may need permission to."},
+}

@@ -1,0 +1,69 @@
+package providers
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Instagram is "Business Login for Instagram", as plain OAuth 2.0, for
+// professional accounts (businesses and creators) alone: the Basic Display API,
+// by which others could sign in, ended in December 2024.
+//
+// User.Subject is the number of the professional account. User.Username can be
+// changed, and then be taken by somebody else. There is no e-mail address.
+func Instagram(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "instagram", DisplayName: "Instagram", Color: "#e4405f",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
+		AuthorizeURL:   "https://www.instagram.com/oauth/authorize",
+		TokenURL:       "https://api.instagram.com/oauth/access_token",
+		AuthMethod:     "client_secret_post",
+		NormalizeToken: instagramToken,
+		Namespace:      "https://www.instagram.com",
+
+		// Without it, nothing can be asked. Several are separated by commas.
+		Scopes:         []string{"instagram_business_basic"},
+		ScopeSeparator: ",",
+
+		// true asks for the password.
+		LoginParams: []string{"force_reauth"},
+
+		// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/get-started
+		// The token answer has a user_id too, which is the application's own.
+		UserinfoURL: "https://graph.instagram.com/me?fields=user_id,username,name,profile_picture_url",
+		ClaimPaths:  map[string]string{"sub": "user_id", "preferred_username": "username", "picture": "profile_picture_url"},
+	}
+}
+
+// instagramToken brings the answer into the standard's shape: it is in a list
+// under data, or, as from older applications, is not, and has no token_type.
+func instagramToken(_ http.Header, body []byte) ([]byte, error) {
+	answer, err := strictjson.Object(body)
+	if err != nil {
+		return nil, err
+	}
+	if inner, ok := strictjson.Lookup(answer, "data.0"); ok {
+		if answer, ok = inner.(map[string]any); !ok {
+			answer = map[string]any{}
+		}
+	}
+	answer["token_type"] = "Bearer"
+	return json.Marshal(answer)
+}
+
+var presetInstagram = preset{
+	name: "instagram", function: "Instagram", make: plain(Instagram),
+	console: "https://developers.facebook.com/apps/", domains: []string{"developers.facebook.com"},
+	register: "A business app with the product *Instagram*, *API setup with Instagram login*. Id and secret are the *Instagram app ID* and its secret, not those of the Facebook app.",
+	user:     "Number of the professional account, name, user name, picture. There is no e-mail address.",
+	quirks: []string{
+		"Professional accounts alone can sign in: Instagram has nothing for others since the Basic Display API ended.",
+		"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject.",
+		"`/login/instagram?force_reauth=true` asks for the password.",
+	},
+}

@@ -1,0 +1,74 @@
+package providers
+
+import (
+	"net/url"
+
+	"github.com/ginauth/ginauth"
+)
+
+// PayPal is "Log in with PayPal", as plain OAuth 2.0. PayPalSandbox is the same
+// for accounts of the sandbox.
+//
+// User.Subject is an address that PayPal makes for this person and application.
+// The address is verified if PayPal says so; verified_account speaks of the
+// account.
+func PayPal(clientID, clientSecret string) ginauth.Provider {
+	p := paypal("paypal.com", clientID, clientSecret)
+	p.Name, p.DisplayName = "paypal", "PayPal"
+	return p
+}
+
+// PayPalSandbox is PayPal for development: with the accounts and the credentials
+// of the sandbox.
+func PayPalSandbox(clientID, clientSecret string) ginauth.Provider {
+	p := paypal("sandbox.paypal.com", clientID, clientSecret)
+	p.Name, p.DisplayName = "paypal-sandbox", "PayPal Sandbox"
+	return p
+}
+
+// paypal is what both have in common.
+func paypal(domain, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Color:    "#003087",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://www.paypal.com/.well-known/openid-configuration has these (the
+		// second at api.paypal.com, whose successor api-m is), the header, and PKCE.
+		// Among the algorithms of ID tokens it names HS256 first, for which the
+		// secret would be the key, and nothing says which one comes: the profile
+		// is asked for in the ID token's place.
+		AuthorizeURL: "https://www." + domain + "/signin/authorize",
+		TokenURL:     "https://api-m." + domain + "/v1/oauth2/token",
+		AuthMethod:   "client_secret_basic",
+		Namespace:    "https://www." + domain,
+
+		// https://developer.paypal.com/docs/log-in-with-paypal/reference/
+		// PayPal wants openid all the same.
+		Scopes:        []string{"profile", "email"},
+		EditAuthorize: func(params url.Values) { params.Set("scope", "openid "+params.Get("scope")) },
+
+		// https://developer.paypal.com/docs/api/identity/v1/#userinfo_get
+		UserinfoURL: "https://api-m." + domain + "/v1/identity/openidconnect/userinfo?schema=openid",
+		ClaimPaths:  map[string]string{"sub": "user_id"},
+	}
+}
+
+const paypalRegister = "An app with *Log in with PayPal* switched on. In its advanced settings choose *Full name* and *Email*; the redirect URI is the *Return URL*, with 127.0.0.1 in the place of localhost."
+
+var paypalQuirks = []string{"The scope `openid` is asked for beside `Scopes`; the ID token is not read."}
+
+var presetPayPal = preset{
+	name: "paypal", function: "PayPal", make: plain(PayPal),
+	console:  "https://developer.paypal.com/dashboard/applications/live",
+	register: paypalRegister,
+	user:     "An id for this person and application, name, e-mail address with PayPal's word on whether it is verified.",
+	quirks:   paypalQuirks,
+}
+
+var presetPayPalSandbox = preset{
+	name: "paypal-sandbox", function: "PayPalSandbox", make: plain(PayPalSandbox),
+	console:  "https://developer.paypal.com/dashboard/applications/sandbox",
+	register: paypalRegister,
+	user:     "As with `paypal`: accounts of the sandbox.",
+	quirks:   paypalQuirks,
+}

@@ -1,0 +1,47 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Salesforce is Salesforce as OpenID provider, for the people of one org.
+//
+// domain is the org's own (Setup, My Domain): kvarnbygd.my.salesforce.com; a
+// sandbox and an Experience Cloud site have theirs. login.salesforce.com will
+// not do: it lets the people of every org in, and their ID tokens have the
+// org's domain for an issuer, which is not the one that was asked.
+//
+// User.Subject is an address that has the numbers of org and user, which no
+// other user gets. With another domain, User.ID is another one too.
+func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "salesforce", DisplayName: "Salesforce", Color: "#00a1e0",
+		ClientID: clientID, ClientSecret: clientSecret, Err: host("domain", domain),
+
+		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_openid_discovery_endpoint.htm
+		// That tokens have the org's issuer was seen in
+		// https://github.com/nextauthjs/next-auth/issues/11917.
+		Issuer: "https://" + domain,
+
+		// Of the two in the metadata, the one that the guide shows.
+		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_web_server_flow.htm
+		AuthMethod: "client_secret_post",
+
+		// The ID token has the claims of these scopes if the app is set so; else
+		// they come from userinfo.
+		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_userinfo_endpoint.htm
+		Scopes: []string{"openid", "profile", "email"},
+
+		LoginParams: []string{"prompt", "login_hint"},
+	}
+}
+
+var presetSalesforce = preset{
+	name: "salesforce", function: "Salesforce",
+	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
+		return Salesforce(arg["domain"], clientID, clientSecret)
+	},
+	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the org's *My Domain*, of a sandbox or an Experience Cloud site too", example: "kvarnbygd.my.salesforce.com"}},
+	console:  "https://login.salesforce.com/",
+	register: "In *Setup*, *App Manager*, an external client app or connected app with OAuth switched on and the scopes `openid`, `profile` and `email`. The consumer key is the client id.",
+	user:     "Stable id, name, user name, locale, picture, e-mail address with Salesforce's word on whether it is verified. `organization_id` is among the claims.",
+	quirks:   []string{"`/login/salesforce` passes on `prompt` and `login_hint`."},
+}

@@ -1,0 +1,59 @@
+package providers
+
+import (
+	"errors"
+
+	"github.com/ginauth/ginauth"
+)
+
+// TikTok is "Log in with TikTok" (Login Kit for Web), as plain OAuth 2.0.
+//
+// clientID is the client key. User.Subject is the open_id, the person in this
+// application: another application sees another id. The claim data.user.union_id
+// is the same for all applications of one developer. TikTok hands over no e-mail
+// address.
+func TikTok(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "tiktok", DisplayName: "TikTok", Color: "#000000",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.tiktok.com/doc/login-kit-web
+		// https://developers.tiktok.com/doc/oauth-user-access-token-management
+		// A client_id is a client_key there, in both requests. PKCE is described for
+		// other platforms, in a form of TikTok's own; for the web the parameters of
+		// the standard are sent by others too (Auth.js, Arctic).
+		AuthorizeURL:  "https://www.tiktok.com/v2/auth/authorize/",
+		TokenURL:      "https://open.tiktokapis.com/v2/oauth/token/",
+		AuthMethod:    "client_secret_post",
+		ClientIDParam: "client_key",
+		Namespace:     "https://www.tiktok.com",
+
+		// user.info.basic is name and picture. Several are separated by commas.
+		Scopes:         []string{"user.info.basic"},
+		ScopeSeparator: ",",
+
+		// 1 asks people who are signed in there as well.
+		LoginParams: []string{"disable_auto_auth"},
+
+		// https://developers.tiktok.com/doc/tiktok-api-v2-get-user-info
+		UserinfoURL: "https://open.tiktokapis.com/v2/user/info/?fields=open_id,union_id,avatar_url,display_name",
+		ClaimPaths:  map[string]string{"sub": "data.user.open_id", "name": "data.user.display_name", "picture": "data.user.avatar_url"},
+		VerifyClaims: func(claims map[string]any) error {
+			if textAt(claims, "error.code") != "ok" {
+				return errors.New("TikTok's answer is no profile: error.code is not ok")
+			}
+			return nil
+		},
+	}
+}
+
+var presetTikTok = preset{
+	name: "tiktok", function: "TikTok", make: plain(TikTok), domains: []string{"tiktokapis.com"},
+	console:  "https://developers.tiktok.com/apps/",
+	register: "An app with the product *Login Kit* for the platform *Web*. The client key is the client id. Redirect URIs have to be https.",
+	user:     "An id for this person and application, display name, picture. There is no e-mail address.",
+	quirks: []string{
+		"TikTok takes no http redirect URI, not even on localhost.",
+		"`/login/tiktok` passes on `disable_auto_auth`.",
+	},
+}

@@ -1,0 +1,148 @@
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// WeChat is "Log in with WeChat" for websites, in WeChat's own dialect of OAuth
+// 2.0: people scan a code with their phone. WeChatOfficialAccount is for pages
+// that are opened within WeChat.
+//
+// clientID is the AppID. User.Subject is the openid, the person in this
+// application, which every account has. The unionid, the same for all
+// applications that one Open Platform account holds, is there only if one does:
+// an application that has several, and had them from the start, may set
+// ClaimPaths["sub"] to "unionid". Never one or the other: somebody would become
+// somebody else on the day the unionid appears.
+//
+// There is no e-mail address, and no PKCE. WeChat wants the secret in the
+// address of the token request: nobody sees it on the way, but WeChat's logs may
+// have it.
+func WeChat(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "wechat", DisplayName: "WeChat", Color: "#07c160",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
+		AuthorizeURL:      "https://open.weixin.qq.com/connect/qrconnect",
+		AuthorizeFragment: "wechat_redirect",
+		TokenURL:          "https://api.weixin.qq.com/sns/oauth2/access_token",
+		TokenMethod:       "GET",
+		AuthMethod:        "client_secret_post",
+		ClientIDParam:     "appid",
+		EditToken: func(form, _ url.Values) {
+			form.Set("secret", form.Get("client_secret"))
+			form.Del("client_secret")
+		},
+		NormalizeToken: wechatToken,
+		Namespace:      "https://open.weixin.qq.com",
+
+		Scopes:         []string{"snsapi_login"},
+		ScopeSeparator: ",",
+
+		// WeChat compares the address with a pattern that has its parameters, and no
+		// others, in this order: appid, redirect_uri, response_type, scope, state.
+		// https://developers.weixin.qq.com/doc/offiaccount/en/OA_Web_Apps/Wechat_webpage_authorization.html
+		DisablePKCE: true,
+
+		Profile:    wechatProfile,
+		ClaimPaths: map[string]string{"sub": "openid", "name": "nickname", "picture": "headimgurl"},
+	}
+}
+
+// WeChatOfficialAccount is WeChat for pages of an official account, which people
+// open within WeChat. The openid is the official account's: the same person has
+// another one at WeChat's form for websites.
+func WeChatOfficialAccount(clientID, clientSecret string) ginauth.Provider {
+	p := WeChat(clientID, clientSecret)
+	p.Name = "wechat-official-account"
+	p.AuthorizeURL = "https://open.weixin.qq.com/connect/oauth2/authorize"
+	p.Scopes = []string{"snsapi_userinfo"}
+	return p
+}
+
+// wechatErrors are the numbers of errors that have a name in the standard.
+// https://developers.weixin.qq.com/doc/oplatform/en/Return_codes/Return_code_descriptions_new.html
+var wechatErrors = map[string]string{
+	"-1":    "temporarily_unavailable",
+	"40013": "invalid_client", // AppID
+	"40029": "invalid_grant",  // code
+	"40125": "invalid_client", // secret
+	"40163": "invalid_grant",  // code was used
+	"42003": "invalid_grant",  // code has expired
+}
+
+// wechatToken brings the answer into the standard's shape: it is text/plain, has
+// no token_type, and says what is wrong under status 200.
+func wechatToken(_ http.Header, body []byte) ([]byte, error) {
+	answer, err := strictjson.Object(body)
+	if err != nil {
+		return nil, err
+	}
+	if code := wechatError(answer); code != "" {
+		name := wechatErrors[code]
+		if name == "" {
+			name = "invalid_request"
+		}
+		return json.Marshal(map[string]string{"error": name})
+	}
+	answer["token_type"] = "Bearer"
+	return json.Marshal(answer)
+}
+
+// wechatError returns the number of an error, or "". What is no number is an
+// error too.
+func wechatError(answer map[string]any) string {
+	switch code := textAt(answer, "errcode"); {
+	case answer["errcode"] == nil || code == "0":
+		return ""
+	case code == "":
+		return "unknown"
+	default:
+		return code
+	}
+}
+
+// wechatProfile asks with the access token and the openid in the address, as
+// WeChat wants it, and holds the answer to that openid.
+func wechatProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
+	openid, _ := token.Extra("openid").(string)
+	q := url.Values{"access_token": {token.AccessToken}, "openid": {openid}, "lang": {"en"}}
+	claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://api.weixin.qq.com/sns/userinfo?" + q.Encode(), Accept: []string{"text/plain"}})
+	if err != nil {
+		return nil, err
+	}
+	if wechatError(claims) != "" || claims["openid"] != openid {
+		return nil, &ginauth.Error{Code: ginauth.IdentityRejected, Reason: "WeChat's answer is no profile of who signed in", Err: errors.New("errcode is there, or another openid")}
+	}
+	return claims, nil
+}
+
+var presetWeChat = preset{
+	name: "wechat", function: "WeChat", make: plain(WeChat), domains: []string{"weixin.qq.com"},
+	console:  "https://open.weixin.qq.com/",
+	register: "A *website application* (网站应用). Its callback domain is the host of the redirect URI alone.",
+	user:     "An openid for this person and application, nickname, picture; the claim `unionid` where there is one. There is no e-mail address.",
+	quirks: []string{
+		"The subject is the openid. See `providers.WeChat` before you take the unionid.",
+		"There is no PKCE, and WeChat wants the secret in the address of the token request.",
+	},
+}
+
+var presetWeChatOfficialAccount = preset{
+	name: "wechat-official-account", function: "WeChatOfficialAccount", make: plain(WeChatOfficialAccount), domains: []string{"weixin.qq.com"},
+	console:  "https://mp.weixin.qq.com/",
+	register: "A verified service account, with the host as *web authorization domain* (网页授权域名).",
+	user:     "As with `wechat`; the openid is another one.",
+	quirks:   []string{"The page opens within WeChat alone: elsewhere, use `wechat`."},
+}

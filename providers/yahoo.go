@@ -1,0 +1,35 @@
+package providers
+
+import "github.com/ginauth/ginauth"
+
+// Yahoo is "Sign in with Yahoo", by OpenID Connect.
+//
+// User.Subject is the account's GUID. The address is verified if Yahoo says so.
+func Yahoo(clientID, clientSecret string) ginauth.Provider {
+	return ginauth.Provider{
+		Name: "yahoo", DisplayName: "Yahoo", Color: "#6001d2",
+		ClientID: clientID, ClientSecret: clientSecret,
+
+		// https://api.login.yahoo.com/.well-known/openid-configuration
+		Issuer: "https://api.login.yahoo.com",
+
+		// The first of the two in the metadata. The guide is
+		// https://developer.yahoo.com/oauth2/guide/openid_connect/getting_started.html
+		AuthMethod: "client_secret_basic",
+
+		// The ID token has no picture: userinfo is asked.
+		Scopes:      []string{"openid", "profile", "email"},
+		LoginParams: []string{"prompt", "max_age"},
+	}
+}
+
+var presetYahoo = preset{
+	name: "yahoo", function: "Yahoo", make: plain(Yahoo),
+	console:  "https://developer.yahoo.com/apps/",
+	register: "A *Confidential Client* with *OpenID Connect Permissions*: *Email* and *Profile*. Redirect URIs have to be https.",
+	user:     "Stable GUID, name, locale, picture, e-mail address with Yahoo's word on whether it is verified.",
+	quirks: []string{
+		"Yahoo takes no http redirect URI, not even on localhost.",
+		"`/login/yahoo` passes on `prompt` and `max_age`.",
+	},
+}

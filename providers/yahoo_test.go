@@ -1,0 +1,21 @@
+package providers_test
+
+import (
+	"testing"
+
+	"github.com/ginauth/ginauth"
+)
+
+func TestYahoo(t *testing.T) {
+	s := newStandIn(t, "yahoo")
+	s.claims["email_verified"] = false // userinfo does not overrule it
+	if u := s.app(s.provider()).signIn(); u.EmailVerified || u.Email == "" {
+		t.Errorf("signed in as %+v", u)
+	}
+	s = newStandIn(t, "yahoo")
+	s.claims["nonce"] = "another"
+	s.app(s.provider()).refuses(ginauth.IDTokenInvalid, "the nonce is not this sign-in's")
+	s = newStandIn(t, "yahoo")
+	s.replace("userinfo.json", "4XVDLM", "4XVDLN")
+	s.app(s.provider()).refuses(ginauth.UserinfoInvalid, "its sub is not the ID token's")
+}
