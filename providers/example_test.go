@@ -1,0 +1,113 @@
+package providers_test
+
+import (
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/providers"
+)
+
+const id, secret = "client-of-tests", "a secret of the tests"
+
+// A preset is a value: any field may be changed before it is mounted.
+func ExampleGitHub_changed() {
+	work := providers.GitHub(id, secret)
+	work.Name, work.DisplayName = "github-work", "GitHub (work)"
+	work.Scopes = append(work.Scopes, "read:org")
+
+	fmt.Println(mounted(work))
+	// Output: https://app.example.com/login/github-work
+}
+
+// A server of one's own may be elsewhere than the preset thinks.
+func ExampleKeycloak_changed() {
+	staff := providers.Keycloak("login.example.com", "staff", id, secret)
+	staff.Issuer = "https://login.example.com/auth/realms/staff" // as its metadata says, to the letter
+	staff.GroupsClaim = "resource_access.shop.roles"             // in place of the realm's roles
+	staff.AuthParams = map[string]string{"acr_values": "gold"}   // and the ID token has to say so
+
+	fmt.Println(mounted(staff))
+	// Output: https://app.example.com/login/keycloak
+}
+
+// With OpenID Connect, a name and the issuer are enough.
+func ExampleOIDC() {
+	cilogon := providers.OIDC("cilogon", "https://cilogon.org", id, secret)
+	cilogon.DisplayName = "My university"
+
+	fmt.Println(mounted(cilogon))
+	// Output: https://app.example.com/login/cilogon
+}
+
+// mounted returns where to sign in with a provider.
+func mounted(p ginauth.Provider) string {
+	auth, err := ginauth.Mount(gin.New(), ginauth.Options{
+		BaseURL: "https://app.example.com", Keys: []string{"a key for tests, which is 32 bytes and more"},
+		Providers: []ginauth.Provider{p}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return auth.LoginURL(p.Name, "")
+}
+
+// A plain OAuth 2.0 provider that is not here takes no function. This one signs
+// somebody in at a stand-in, which answers as Wikimedia does.
+func Example_ownProvider() {
+	wikimedia := ginauth.Provider{
+		Name: "wikimedia", DisplayName: "Wikimedia", ClientID: id, ClientSecret: secret, AuthMethod: "client_secret_post",
+		AuthorizeURL: "https://meta.wikimedia.org/w/rest.php/oauth2/authorize",
+		TokenURL:     "https://meta.wikimedia.org/w/rest.php/oauth2/access_token",
+		UserinfoURL:  "https://meta.wikimedia.org/w/rest.php/oauth2/resource/profile",
+		Namespace:    "https://meta.wikimedia.org", // never change it: stored ids begin with it
+		ClaimPaths:   map[string]string{"preferred_username": "username", "email": "email", "email_verified": "confirmed_email"},
+	}
+	fmt.Println(mounted(wikimedia))
+
+	idp, err := authtest.Start(authtest.Config{ClientID: id, ClientSecret: secret})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer idp.Close()
+	idp.SignInAs(authtest.DemoPeople()[0].Subject)
+	idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"sub": 60214076, "username": "Hollow Oak", "editcount": 12, "confirmed_email": true, "email": "petra@kvarnbygd.example"}`)
+	})
+	wikimedia.AuthorizeURL, wikimedia.TokenURL, wikimedia.UserinfoURL = idp.URL(authtest.Authorize), idp.URL(authtest.Token), idp.URL(authtest.Userinfo)
+	fmt.Println(whoSignsIn(wikimedia))
+	// Output:
+	// https://app.example.com/login/wikimedia
+	// https://meta.wikimedia.org#60214076 "Hollow Oak" petra@kvarnbygd.example true
+}
+
+// whoSignsIn signs in with a browser.
+func whoSignsIn(provider ginauth.Provider) string {
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{provider}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.RequireAuth(), func(c *gin.Context) {
+		u := ginauth.CurrentUser(c)
+		c.String(http.StatusOK, "%s %q %s %t", u.ID(), u.Username, u.Email, u.EmailVerified)
+	})
+	server, browser := httptest.NewServer(app), authtest.NewBrowser()
+	defer server.Close()
+	defer browser.Close()
+	browser.Resolve("localhost", server.Listener.Addr().String())
+	page, err := browser.Get("http://localhost:8080/")
+	if err != nil {
+		log.Fatal(err)
+	}
+	return string(page.Body)
+}
