@@ -3,18 +3,17 @@ package providers
 import "github.com/ginauth/ginauth"
 
 // ADFS is Active Directory Federation Services on Windows Server 2016 or newer, by
-// the farm's host: "sts.example.com".
+// the farm's host: "sts.example.com". resource is the identifier of the web API
+// whose issuance rules say what people have: name, e-mail address, groups. With ""
+// there is no more than a subject and two names.
 //
 // User.Subject is a hash for this client of the claim that the directory's trust
 // is anchored on. That is the Windows account name until an administrator changes
 // it (Set-AdfsClaimsProviderTrust -AnchorClaimType): where account names are given
 // to new people, anchor it on the SID, before the first sign-in, since every
 // User.ID changes with it.
-//
-// Name, e-mail address and groups are in the ID token if the application's
-// issuance rules send them.
-func ADFS(host, clientID, clientSecret string) ginauth.Provider {
-	return ginauth.Provider{
+func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
+	p := ginauth.Provider{
 		Name: "adfs", DisplayName: "AD FS", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
@@ -26,12 +25,9 @@ func ADFS(host, clientID, clientSecret string) ginauth.Provider {
 		// shows this one.
 		AuthMethod: "client_secret_post",
 
-		// With allatclaims and form_post the ID token has what the issuance rules
-		// send; userinfo never has more than sub.
-		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/custom-id-tokens-in-ad-fs
-		Scopes:       []string{"openid", "profile", "email", "allatclaims"},
-		ResponseMode: "form_post",
-		Userinfo:     "never",
+		// Userinfo never has more than sub.
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
 
 		// Both are in every ID token; unique_name is the account name unless a rule
 		// sends another *Name*. Like the e-mail address, upn is what the directory
@@ -39,25 +35,36 @@ func ADFS(host, clientID, clientSecret string) ginauth.Provider {
 		ClaimPaths:  map[string]string{"name": "unique_name", "preferred_username": "upn"},
 		GroupsClaim: "group",
 
-		LoginParams: []string{"prompt", "login_hint", "domain_hint", "max_age"},
+		LoginParams: []string{"prompt", "login_hint", "domain_hint"},
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-logout-openid-connect
 		// Only with it do people come back.
 		LogoutHint: true,
 	}
+	if resource != "" {
+		// Only with these three does the ID token have what the issuance rules send.
+		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/custom-id-tokens-in-ad-fs
+		p.AuthParams = map[string]string{"resource": resource}
+		p.Scopes = append(p.Scopes, "allatclaims")
+		p.ResponseMode = "form_post"
+	}
+	return p
 }
 
 var presetADFS = preset{
 	name: "adfs", function: "ADFS",
 	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
-		return ADFS(arg["host"], clientID, clientSecret)
+		return ADFS(arg["host"], arg["resource"], clientID, clientSecret)
 	},
-	args:     []argument{{name: "host", env: "_HOST", about: "the farm's federation service name", example: "sts.kvarnbygd.example"}},
-	register: "An application group *Server application accessing a web API*. The web API has the client id as its identifier, the permissions `openid`, `profile`, `email` and `allatclaims`, and issuance rules that send *Display-Name* as *Name*, *E-Mail-Addresses* as `email` and, for groups, *Token-Groups* as `group`. `BaseURL/logout/return` is another redirect URI of the server application.",
+	args: []argument{
+		{name: "host", env: "_HOST", about: "the farm's federation service name", example: "sts.kvarnbygd.example"},
+		{name: "resource", env: "_RESOURCE", optional: true, free: true, about: "the identifier of the web API whose issuance rules say what people have", example: "https://kvarnbygd.example/mill-app"},
+	},
+	register: "An application group *Server application accessing a web API*. The web API has an identifier of its own, which is `resource`, the permissions `openid`, `profile`, `email` and `allatclaims`, and issuance rules that send *Display-Name* as *Name*, *E-Mail-Addresses* as `email` and, for groups, *Token-Groups* as `group`. `BaseURL/logout/return` is another redirect URI of the server application.",
 	user:     "A hash of the account for this client, name, user principal name, groups, and an e-mail address that does not count as verified.",
 	quirks: []string{
 		"The subject is made from the Windows account name unless the trust is anchored on something else: where names are given to new people, anchor it on the SID.",
 		"On Windows Server 2016, claims of your own need KB4019472, and signing out KB4038801.",
-		"`/login/adfs` passes on `prompt`, `login_hint`, `domain_hint` and `max_age`.",
+		"`/login/adfs` passes on `prompt`, `login_hint` and `domain_hint`.",
 	},
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/providers"
 )
 
 // The claim says that the account is active, whether or not anybody confirmed
@@ -134,6 +135,19 @@ func TestADFSEmailIsNotVerified(t *testing.T) {
 	s := newStandIn(t, "adfs")
 	u := s.app(s.provider()).signIn()
 	if u.Email == "" || u.EmailVerified || !strings.HasSuffix(u.Subject, "=") {
+		t.Errorf("signed in as %+v", u)
+	}
+}
+
+// Without a web API's rules there is nothing to ask for in that way.
+func TestADFSWithoutAResource(t *testing.T) {
+	s := newStandIn(t, "adfs")
+	s.Authorize.Params = map[string]string{"scope": "openid profile email"}
+	s.Authorize.Absent = []string{"resource", "response_mode"}
+	delete(s.claims, "email")
+	delete(s.claims, "group")
+	u := s.app(providers.ADFS("sts.kvarnbygd.example", "", testClientID, testClientSecret)).signIn()
+	if u.Username != "petra@kvarnbygd.example" || u.Email != "" || len(u.Groups) != 0 {
 		t.Errorf("signed in as %+v", u)
 	}
 }
