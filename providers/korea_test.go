@@ -75,6 +75,23 @@ func TestNaverAddressesAreNotVerified(t *testing.T) {
 	}
 }
 
+// The standard's word for signing in anew works at NAVER too, which has one of
+// its own.
+func TestNaverPrompts(t *testing.T) {
+	for _, name := range []string{"naver", "naver-oidc"} {
+		for query, want := range map[string]string{
+			"prompt=login": "reauthenticate", "prompt=consent": "reprompt", "prompt=none": "", "": "", "auth_type=reprompt": "reprompt",
+		} {
+			s := newStandIn(t, name)
+			a := s.app(s.provider())
+			a.get("/login/" + name + "?" + query)
+			if got := s.params.Get("auth_type"); got != want || s.params.Has("prompt") {
+				t.Errorf("%s with %s: auth_type is %q and prompt %q, want %q", name, query, got, s.params.Get("prompt"), want)
+			}
+		}
+	}
+}
+
 func TestNaverOIDC(t *testing.T) {
 	s := newStandIn(t, "naver-oidc")
 	s.claims["email"], s.claims["email_verified"] = "petra@kvarnbygd.example", true

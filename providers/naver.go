@@ -31,9 +31,8 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 		// The token endpoint wants the state once more.
 		EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
 
-		// auth_type: reauthenticate asks for the password, reprompt for the consent.
-		// https://developers.naver.com/docs/login/devguide/devguide.md
-		LoginParams: []string{"auth_type"},
+		LoginParams:   []string{"auth_type", "prompt"},
+		EditAuthorize: naverPrompt,
 
 		// https://developers.naver.com/docs/login/profile/profile.md
 		// Everything is under response, beside a code of its own.
@@ -53,13 +52,26 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
+// naverPrompt says in NAVER's words what prompt asks for: auth_type
+// reauthenticate asks for the password, reprompt for the consent.
+// https://developers.naver.com/docs/login/devguide/devguide.md
+func naverPrompt(params url.Values) {
+	switch params.Get("prompt") {
+	case "login":
+		params.Set("auth_type", "reauthenticate")
+	case "consent":
+		params.Set("auth_type", "reprompt")
+	}
+	params.Del("prompt")
+}
+
 var presetNaver = preset{
 	name: "naver", function: "Naver", make: plain(Naver),
 	console:  "https://developers.naver.com/apps/",
 	register: "Under *Login API* (네이버 로그인) choose which of name, nickname, e-mail address and picture people are asked for. The redirect URI is the callback URL.",
 	user:     "An id for this person and application, name or nickname, picture, e-mail address, which is never verified.",
 	quirks: []string{
-		"`/login/naver?auth_type=reauthenticate` asks for the password again, `auth_type=reprompt` for the consent.",
+		"`/login/naver?prompt=login` asks for the password again, `prompt=consent` for the consent; NAVER is sent its own `auth_type` for it.",
 	},
 }
 
@@ -87,7 +99,8 @@ func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 		// The profile's id need not be the ID token's sub, so it proves nothing.
 		Userinfo: "never",
 
-		LoginParams: []string{"auth_type"},
+		LoginParams:   []string{"auth_type", "prompt"},
+		EditAuthorize: naverPrompt,
 
 		// As with the other form, nothing is documented to mean it.
 		EmailVerified: func(map[string]any) bool { return false },
