@@ -1,6 +1,10 @@
 package providers_test
 
 import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/ginauth/ginauth"
@@ -89,5 +93,37 @@ func TestWeChatUnionID(t *testing.T) {
 	s = newStandIn(t, "wechat")
 	if u := s.app(union).signIn(); u.Subject != "oMadeUpUnion_0123456789abcde" {
 		t.Errorf("signed in as %+v", u)
+	}
+}
+
+// unreachable fails requests to one path, as a network does.
+type unreachable struct {
+	http.RoundTripper
+	path string
+}
+
+func (u unreachable) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == u.path {
+		return nil, &url.Error{Op: r.Method, URL: r.URL.String(), Err: io.ErrUnexpectedEOF}
+	}
+	return u.RoundTripper.RoundTrip(r)
+}
+
+// Secret and access token are in addresses, which errors like to quote.
+func TestWeChatKeepsAddressesOutOfTheLog(t *testing.T) {
+	for _, path := range []string{"/sns/oauth2/access_token", "/sns/userinfo"} {
+		s := newStandIn(t, "wechat")
+		client := s.client()
+		client.Transport = unreachable{client.Transport, path}
+		a := newAppWith(t, s.provider(), client)
+		for _, host := range s.hosts(nil) {
+			a.browser.Resolve(host, s.server.Listener.Addr().String())
+		}
+		a.refuses(ginauth.ProviderUnavailable, "api.weixin.qq.com")
+		for _, secret := range []string{testClientSecret, url.QueryEscape(testClientSecret), testToken, testCode, url.QueryEscape(testCode)} {
+			if strings.Contains(a.logs.String(), secret) {
+				t.Errorf("%s: the log has %q: %s", path, secret, &a.logs)
+			}
+		}
 	}
 }
