@@ -3,6 +3,7 @@ package providers
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,7 +16,8 @@ const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 // host accepts a host name in lower case, with a port or without.
 func host(name, value string) error {
 	hostname, port, hasPort := strings.Cut(value, ":")
-	ok := len(hostname) <= 253 && (!hasPort || len(port) >= 1 && len(port) <= 5 && strings.Trim(port, "0123456789") == "")
+	n, err := strconv.ParseUint(port, 10, 16)
+	ok := len(hostname) <= 253 && (!hasPort || err == nil && n > 0)
 	for label := range strings.SplitSeq(hostname, ".") {
 		ok = ok && len(label) >= 1 && len(label) <= 63 && strings.Trim(label, alphanumeric+"-") == "" && strings.Trim(label, "-") == label
 	}

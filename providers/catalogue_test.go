@@ -134,7 +134,7 @@ func TestPresetsRefuseArguments(t *testing.T) {
 			}
 			for _, value := range []string{
 				"../evil", "..", ".", "a/b", "a/../b", "/", "?x", "a?b=c", "a#b", "a@evil.example", "@", "a b", " ", " " + a.Example, a.Example + "\n", a.Example + "/",
-				"http://" + a.Example, "https://evil.example", "javascript:alert(1)", "a\\b", "a%2fb", "ä", "{tenant}", "<tenant>", a.Example + "?", a.Example + ":x",
+				"http://" + a.Example, "https://evil.example", "javascript:alert(1)", "a\\b", "a%2fb", "ä", "{tenant}", "<tenant>", a.Example + "?", a.Example + ":x", a.Example + ":0", a.Example + ":65536",
 				strings.Repeat("a", 300),
 			} {
 				err := mount(madeWith(p, map[string]string{a.Name: value}))
