@@ -28,6 +28,8 @@ func Figma(clientID, clientSecret string) ginauth.Provider {
 		// https://developers.figma.com/docs/rest-api/users-types/
 		UserinfoURL: "https://api.figma.com/v1/me",
 		ClaimPaths:  map[string]string{"sub": "id", "name": "handle", "picture": "img_url"},
+		// Whatever a profile may say in time: nothing is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 

@@ -30,6 +30,8 @@ func Heroku(clientID, clientSecret string) ginauth.Provider {
 
 		Profile:    herokuProfile,
 		ClaimPaths: map[string]string{"sub": "id"},
+		// Whatever a profile may say in time: nothing is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 

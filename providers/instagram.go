@@ -47,6 +47,9 @@ func instagramToken(_ http.Header, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, failed := answer["error"]; failed {
+		return body, nil
+	}
 	if inner, ok := strictjson.Lookup(answer, "data.0"); ok {
 		if answer, ok = inner.(map[string]any); !ok {
 			answer = map[string]any{}

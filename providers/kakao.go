@@ -56,7 +56,7 @@ func kakao(clientID, clientSecret string) ginauth.Provider {
 
 		// https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#req-user-info
 		Profile: profileAt("https://kapi.kakao.com/v2/user/me", func(claims map[string]any) error {
-			put(claims, "sub", textAt(claims, "id"))
+			put(claims, "sub", idAt(claims, "id"))
 			put(claims, "name", textAt(claims, "kakao_account.profile.nickname", "kakao_account.name"))
 			put(claims, "picture", textAt(claims, "kakao_account.profile.profile_image_url"))
 			put(claims, "email", textAt(claims, "kakao_account.email"))

@@ -35,6 +35,8 @@ func MailRu(clientID, clientSecret string) ginauth.Provider {
 
 		Profile:    mailRuProfile,
 		ClaimPaths: map[string]string{"sub": "id", "given_name": "first_name", "family_name": "last_name", "picture": "image"},
+		// Whatever a profile may say in time: nothing is documented to mean it.
+		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 

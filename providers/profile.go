@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,6 +74,15 @@ func textAt(claims map[string]any, paths ...string) string {
 		}
 	}
 	return ""
+}
+
+// idAt is textAt for a subject. The number 0 is none: as text it would be an
+// account that all people without an id share.
+func idAt(claims map[string]any, path string) string {
+	if v, _ := strictjson.Lookup(claims, path); v == json.Number("0") {
+		return ""
+	}
+	return textAt(claims, path)
 }
 
 // flagAt says whether true is at a path.

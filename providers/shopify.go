@@ -89,7 +89,7 @@ func shopifyToken(_ http.Header, body []byte) ([]byte, error) {
 		answer["token_type"] = "Bearer"
 	}
 	if user, ok := answer["associated_user"].(map[string]any); ok {
-		put(user, "id", textAt(user, "id"))
+		put(user, "id", idAt(user, "id"))
 	}
 	return json.Marshal(answer)
 }

@@ -50,8 +50,8 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 // expires_in is called expires: https://api.stackexchange.com/docs/authentication
 func stackOverflowToken(_ http.Header, body []byte) ([]byte, error) {
 	form, err := url.ParseQuery(string(body))
-	if err != nil || form.Get("access_token") == "" {
-		return nil, errors.New("the answer is no form with an access_token")
+	if err != nil || form.Get("access_token") == "" || form.Has("error") {
+		return nil, errors.New("the answer is no form with an access_token, or has an error")
 	}
 	answer := map[string]string{"token_type": "Bearer", "access_token": form.Get("access_token")}
 	if expires := form.Get("expires"); expires != "" {

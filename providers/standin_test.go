@@ -115,10 +115,15 @@ func (s *standIn) provider() ginauth.Provider {
 func (s *standIn) app(p ginauth.Provider) *app {
 	s.t.Helper()
 	a := newAppWith(s.t, p, s.client())
+	s.resolve(a)
+	return a
+}
+
+// resolve brings the browser here, under every name.
+func (s *standIn) resolve(a *app) {
 	for _, host := range s.hosts(s.discovery) {
 		a.browser.Resolve(host, s.server.Listener.Addr().String())
 	}
-	return a
 }
 
 // fill puts values in the place of their names.
@@ -239,12 +244,7 @@ func (s *standIn) redeem(w http.ResponseWriter, r *http.Request) {
 	for name, value := range s.Token.Header {
 		s.demand(r.Header.Get(name) == s.fill(value), "token request: the header %s is %q, want %q", name, r.Header.Get(name), value)
 	}
-	answer := s.file("token.json")
-	status := s.status["token.json"]
-	if s.answers["token.json"] == nil {
-		answer = s.tokenAnswer(answer)
-	}
-	s.send(w, s.Token.ContentType, max(status, 200), answer)
+	s.send(w, s.Token.ContentType, max(s.status["token.json"], 200), s.tokenAnswer(s.file("token.json")))
 }
 
 // authenticated checks how the client says who it is, and that it does so in
