@@ -38,6 +38,14 @@ type argument struct {
 	free     bool // any text may be one; what is wrong with it shows elsewhere
 }
 
+// hint says what to write; not every argument has an example.
+func (a argument) hint() string {
+	if a.example == "" {
+		return a.about
+	}
+	return fmt.Sprintf("%s, as in %q", a.about, a.example)
+}
+
 type arguments map[string]string
 
 // list returns an argument that is one.
@@ -172,7 +180,7 @@ func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provid
 			given[a.name] = args[i]
 		}
 		if given[a.name] == "" && !a.optional {
-			return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), fmt.Sprintf("write it behind the client secret: %q", a.example))
+			return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), "write it behind the client secret: "+a.hint())
 		}
 	}
 	if p.noSecret && clientSecret != "" {

@@ -106,7 +106,7 @@ func (env environment) arguments(prefix string, p preset) (arguments, error) {
 	for _, a := range p.args {
 		given[a.name] = env[prefix+a.env]
 		if given[a.name] == "" && !a.optional {
-			mistakes = append(mistakes, wrong("providers.FromEnv", fmt.Sprintf("%s is empty, and %s needs it", prefix+a.env, p.name), fmt.Sprintf("set it, as in %q", a.example)))
+			mistakes = append(mistakes, wrong("providers.FromEnv", fmt.Sprintf("%s is empty, and %s needs it", prefix+a.env, p.name), "set it to "+a.hint()))
 		}
 	}
 	for _, suffix := range suffixes() {

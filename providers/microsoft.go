@@ -94,7 +94,7 @@ func entraTenants(tenant string, allowed []string) (directory string, several bo
 	case !several && len(allowed) > 0:
 		return directory, several, wrong(list, "are for organizations and common; one tenant admits itself", "drop them")
 	case several && len(allowed) == 0:
-		return directory, several, wrong(list, "are missing: anybody can make a tenant, and then be in it who they like", "write the directory IDs of those who may sign in, or providers.AnyTenant")
+		return directory, several, wrong(list, "are missing: anybody can make a tenant, and then be in it who they like", "write the directory IDs of those who may sign in, or providers.AnyTenant (\"*\")")
 	case slices.Equal(allowed, []string{AnyTenant}):
 		return directory, several, nil
 	}
