@@ -79,6 +79,13 @@ func webHost(u *url.URL) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
+	// https://url.spec.whatwg.org/#ends-in-a-number-checker: 2852039166 and
+	// 0xa9.254.43518 are addresses, which browsers write as 169.254.169.254.
+	last := strings.ToLower(strings.TrimSuffix(host, "."))
+	last = last[strings.LastIndexByte(last, '.')+1:]
+	if hex, is := strings.CutPrefix(last, "0x"); is && strings.Trim(hex, "0123456789abcdef") == "" || last != "" && strings.Trim(last, "0123456789") == "" {
+		return false
+	}
 	return host != "" && !strings.Contains(host, "..") && strings.IndexFunc(host, func(r rune) bool {
 		return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune(".-_", r)
 	}) < 0
