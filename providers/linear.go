@@ -41,7 +41,8 @@ func Linear(clientID, clientSecret string) ginauth.Provider {
 			"email": "data.viewer.email", "picture": "data.viewer.avatarUrl",
 		},
 		VerifyClaims: func(claims map[string]any) error {
-			if active, there := strictjson.Lookup(claims, "data.viewer.active"); there && active != true {
+			_, there := strictjson.Lookup(claims, "data.viewer.id")
+			if active, _ := strictjson.Lookup(claims, "data.viewer.active"); there && active != true { // it is asked for
 				return errors.New("the member of the workspace is suspended")
 			}
 			return nil
