@@ -53,6 +53,7 @@ func TestStateMachine(t *testing.T) {
 				sequence := newSequence(rand.New(rand.NewPCG(uint64(seed), uint64(n))))
 				steps += len(sequence)
 				if err, _ := run(home, sequence); err != "" {
+					t.Errorf("sequence %d of GINAUTH_SEED=%d, in %s: %s", n, seed, home.name, err)
 					report(t, home, seed, n, sequence)
 					return
 				}
