@@ -1,14 +1,13 @@
 package ginauth_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ginauth/ginauth/internal/doctest"
 )
 
 // blocks are the README's code blocks in one language.
@@ -64,76 +63,22 @@ func TestReadmeSnippetsAreExamples(t *testing.T) {
 // The program, and the program after each of the README's changes, compiles.
 func TestReadmeProgramsCompile(t *testing.T) {
 	first := blocks(t, "go")[0]
-	programs := []string{first}
-	for _, diff := range blocks(t, "diff") {
-		changed, err := apply(first, diff)
+	module := doctest.NewModule(t, ".", "")
+	module.Add(&doctest.Program{Name: "first", Files: map[string]string{"main.go": first}})
+	for i, diff := range blocks(t, "diff") {
+		changed, err := doctest.Apply(first, diff)
+		if err == nil {
+			changed, err = doctest.Imports(changed)
+		}
 		if err != nil {
 			t.Errorf("%v: in\n%s", err, diff)
 			continue
 		}
-		programs = append(programs, withImports(changed))
+		module.Add(&doctest.Program{Name: fmt.Sprint(i), Files: map[string]string{"main.go": changed}})
 	}
-	// The go command is shown the programs inside the module, where they can
-	// import it, without a file being written there.
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	replace := map[string]string{}
-	args := []string{"list", "-export", "-overlay", filepath.Join(dir, "overlay.json")} // compiles, and does not link
-	for i, program := range programs {
-		name := filepath.Join(dir, fmt.Sprintf("%d.go", i))
-		if err := os.WriteFile(name, []byte(program), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[filepath.Join(root, "readme", fmt.Sprint(i), "main.go")] = name
-		args = append(args, fmt.Sprintf("./readme/%d", i))
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
+	if out, err := module.Go("vet", "./..."); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-}
-
-// apply makes the changes of a diff: its parts are divided by lines of @@.
-func apply(program, diff string) (string, error) {
-	for part := range strings.SplitSeq(diff, "@@\n") {
-		var before, after strings.Builder
-		for line := range strings.Lines(part) {
-			switch line[0] {
-			case '-':
-				before.WriteString(line[1:])
-			case '+':
-				after.WriteString(line[1:])
-			default:
-				before.WriteString(strings.TrimPrefix(line, " "))
-				after.WriteString(strings.TrimPrefix(line, " "))
-			}
-		}
-		if n := strings.Count(program, before.String()); n != 1 {
-			return "", fmt.Errorf("the program has the lines to change %d times", n)
-		}
-		program = strings.Replace(program, before.String(), after.String(), 1)
-	}
-	return program, nil
-}
-
-// withImports makes the changes to the imports that the README leaves out.
-func withImports(program string) string {
-	if strings.Contains(program, "errors.") {
-		program = strings.Replace(program, "import (\n", "import (\n\t\"errors\"\n", 1)
-	}
-	if !strings.Contains(program, "providers.") {
-		program = strings.Replace(program, "\t\"github.com/ginauth/ginauth/providers\"\n", "", 1)
-	}
-	return program
 }
 
 func TestReadmeIsShort(t *testing.T) {

@@ -16,6 +16,22 @@ import (
 
 const id, secret = "client-of-tests", "a secret of the tests"
 
+// Three ways to a preset.
+func Example() {
+	github := providers.GitHub(id, secret) // in code
+
+	// by its name, from a file of yours
+	staff, err := providers.ByName("keycloak", id, secret, "login.example.com", "staff")
+
+	// every NAME_CLIENT_ID with its NAME_CLIENT_SECRET
+	list, failed := providers.FromEnv()
+	if err != nil || failed != nil {
+		log.Fatal(err, failed)
+	}
+	fmt.Println(github.Name, staff.Name, len(list))
+	// Output: github keycloak 0
+}
+
 // A preset is a value: any field may be changed before it is mounted.
 func ExampleGitHub_changed() {
 	work := providers.GitHub(id, secret)

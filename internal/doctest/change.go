@@ -1,0 +1,96 @@
+package doctest
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Apply makes the changes of a diff: its parts are divided by lines of @@.
+func Apply(program, diff string) (string, error) {
+	for part := range strings.SplitSeq(diff, "@@\n") {
+		var before, after strings.Builder
+		for line := range strings.Lines(part) {
+			switch line[0] {
+			case '-':
+				before.WriteString(line[1:])
+			case '+':
+				after.WriteString(line[1:])
+			default:
+				before.WriteString(strings.TrimPrefix(line, " "))
+				after.WriteString(strings.TrimPrefix(line, " "))
+			}
+		}
+		if n := strings.Count(program, before.String()); n != 1 {
+			return "", fmt.Errorf("the program has the lines to change %d times", n)
+		}
+		program = strings.Replace(program, before.String(), after.String(), 1)
+	}
+	return program, nil
+}
+
+// known are the packages that a change may use without showing the import.
+var known = packages("bytes", "context", "crypto/subtle", "database/sql", "embed", "encoding/json", "errors", "fmt", "html", "html/template", "io", "log",
+	"log/slog", "maps", "net/http", "net/http/httptest", "net/url", "os", "path", "slices", "strings", "sync", "testing", "time",
+	"github.com/gin-gonic/gin", "github.com/ginauth/ginauth", "github.com/ginauth/ginauth/authtest", "github.com/ginauth/ginauth/providers",
+	"github.com/ginauth/ginauth/revokeredis", "github.com/redis/go-redis/v9", "golang.org/x/oauth2")
+
+// packages maps the names of packages to their paths.
+func packages(paths ...string) map[string]string {
+	all := map[string]string{}
+	for _, p := range paths {
+		all[packageName(p)] = p
+	}
+	return all
+}
+
+var version = regexp.MustCompile(`^v[0-9]+$`)
+
+// packageName is the name that a package most likely has.
+func packageName(p string) string {
+	if version.MatchString(path.Base(p)) {
+		p = path.Dir(p)
+	}
+	return strings.TrimPrefix(path.Base(p), "go-")
+}
+
+// Imports makes the changes to the imports that a diff leaves out.
+func Imports(program string) (string, error) {
+	f, err := parser.ParseFile(token.NewFileSet(), "", program, 0)
+	if err != nil {
+		return "", err
+	}
+	open := map[string]bool{} // names that nothing in the file declares
+	for _, ident := range f.Unresolved {
+		open[ident.Name] = true
+	}
+	for _, spec := range f.Imports {
+		name := importName(spec)
+		if !open[name] && name != "_" && name != "." {
+			program = strings.Replace(program, "\t"+program[spec.Pos()-1:spec.End()-1]+"\n", "", 1)
+		}
+		delete(open, name)
+	}
+	var missing []string
+	for name := range open {
+		if known[name] != "" {
+			missing = append(missing, "\t"+strconv.Quote(known[name])+"\n")
+		}
+	}
+	slices.Sort(missing)
+	return strings.Replace(program, "import (\n", "import (\n"+strings.Join(missing, ""), 1), nil
+}
+
+func importName(spec *ast.ImportSpec) string {
+	if spec.Name != nil {
+		return spec.Name.Name
+	}
+	p, _ := strconv.Unquote(spec.Path.Value)
+	return packageName(p)
+}
