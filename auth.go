@@ -3,7 +3,6 @@ package ginauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -19,6 +18,13 @@ import (
 // Auth signs people in and guards routes. Mount makes it; it is safe for
 // concurrent use, and several can live in one process.
 type Auth struct {
+	// Whoever prints an Auth prints an address: with some verbs fmt follows one
+	// pointer, and the secrets are behind the next.
+	*parts
+}
+
+// parts are what an Auth is made of.
+type parts struct {
 	cfg      *config
 	clients  map[string]*client
 	order    []string // of the providers, as configured
@@ -34,13 +40,9 @@ type Auth struct {
 	bodyWait time.Duration    // how long a request's body may take to arrive
 }
 
-// Format prints the providers' names, whatever the verb: with some verbs fmt
-// follows pointers as far as the secrets.
-func (a *Auth) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Auth%q", a.order) }
-
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}
+	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	from := map[string]*issuers{}
 	for _, p := range cfg.Providers {

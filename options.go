@@ -3,7 +3,6 @@ package ginauth
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -19,6 +18,7 @@ import (
 // Options is what Mount needs to know. It is copied: changing it afterwards
 // changes nothing. Paths in it are the application's own, as its routes are
 // written; the path of BaseURL is put before them where a browser needs it.
+// Options print without their secrets, and JSON has none of them either.
 type Options struct {
 	// BaseURL is the address at which browsers reach the application:
 	// "https://app.example.com", with a path if a proxy strips one. Required.
@@ -35,7 +35,7 @@ type Options struct {
 	// five; to change it, put a new one before it and drop the old one after
 	// Lifetime. Every replica needs the same. Required, except that a
 	// loopback BaseURL gets a random one and a warning.
-	Keys []string
+	Keys []string `json:"-"`
 
 	// Sessions keeps the sessions: any gin-contrib/sessions store (memstore,
 	// Redis, gorm, PostgreSQL, MongoDB, …), used directly: no
@@ -43,7 +43,7 @@ type Options struct {
 	// uses for its own data is not disturbed. What the store gets is sealed,
 	// and opens only with a cookie that it does not see. Default: a sealed
 	// cookie, which needs no store.
-	Sessions ginsessions.Store
+	Sessions ginsessions.Store `json:"-"`
 
 	// CookieName is how the names of all our cookies begin. Default "ginauth".
 	CookieName string
@@ -78,24 +78,24 @@ type Options struct {
 	TrustedOrigins []string
 
 	// Hooks are functions of the application's that a sign-in calls.
-	Hooks Hooks
+	Hooks Hooks `json:"-"`
 
 	// Revocations remembers what was signed out. Default: this process's
 	// memory, which is lost at a restart and not shared between replicas.
-	Revocations Revocations
+	Revocations Revocations `json:"-"`
 
 	// HTTPClient talks to providers: for a private certificate authority or a
 	// proxy. It is cloned and hardened: no redirects, no cookies, 10 seconds,
 	// bounded answers. Default: one of our own, which honours HTTPS_PROXY.
-	HTTPClient *http.Client
+	HTTPClient *http.Client `json:"-"`
 
 	// Logger gets failures with their causes, and who signed in and out, by a
 	// hash of User.ID; no secrets. The client's address is what Gin says it is:
 	// see its SetTrustedProxies. Default slog.Default().
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
 
 	// Now is the clock. Default time.Now.
-	Now func() time.Time
+	Now func() time.Time `json:"-"`
 }
 
 // redacted is how Options print: they hold secrets.
@@ -108,9 +108,6 @@ func (o Options) redacted() map[string]any {
 
 // Format prints the Options without their secrets, whatever the verb.
 func (o Options) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Options%v", o.redacted()) }
-
-// MarshalJSON writes the Options without their secrets.
-func (o Options) MarshalJSON() ([]byte, error) { return json.Marshal(o.redacted()) }
 
 // config is Options, checked and frozen, with what follows from them.
 type config struct {

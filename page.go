@@ -25,7 +25,7 @@ type Pages struct {
 	// nonce="{{.Nonce}}"; style sheets, fonts and pictures may come from the
 	// application's own origin, scripts from nowhere. Mount tries it on every
 	// kind of page. Default: the built-in layout.
-	Template *template.Template
+	Template *template.Template `json:"-"`
 
 	// Texts replaces sentences by language and name, and may add languages:
 	// Texts["en"]["choose.title"] = "Welcome". The names are in docs/pages.md.
