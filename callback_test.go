@@ -157,7 +157,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 			p := f.must(f.browser.Do(r))
 			f.failsClosed(t, p, closed{code: ginauth.StateInvalid, tokens: 1})
 			text := html.UnescapeString(p.Text())
-			for _, word := range []string{"not one of ours", "cookie", "BaseURL", "reason", "fix", "developers"} {
+			for _, word := range []string{"not one of ours", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
 				if strings.Contains(text, word) {
 					t.Errorf("the answer says %q: %s", word, text)
 				}

@@ -16,7 +16,8 @@ type Code string
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
 
-// The codes, each with the status of its answer.
+// The codes, each with the status of its answer. docs/errors.md says of each
+// what can cause it, and what to do.
 const (
 	InvalidOptions        Code = "invalid_options"        // returned by Mount, never sent
 	UnknownProvider       Code = "unknown_provider"       // 404: no provider of that name
@@ -28,7 +29,7 @@ const (
 	ProviderError         Code = "provider_error"         // 502: any other error answer of the provider
 	CodeRejected          Code = "code_rejected"          // 400: the token endpoint said invalid_grant
 	ProviderMisconfigured Code = "provider_misconfigured" // 502: client or metadata do not fit the provider
-	ProviderUnavailable   Code = "provider_unavailable"   // 502 or 503: the provider does not answer as it should
+	ProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not answer as it should
 	ProviderTimeout       Code = "provider_timeout"       // 504: the provider does not answer in time
 	BadTokenResponse      Code = "bad_token_response"     // 502: the token answer is not usable
 	IDTokenInvalid        Code = "id_token_invalid"       // 403: a check of the ID token failed
@@ -42,6 +43,15 @@ const (
 	CrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	LogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
 )
+
+// docs is the address of what docs/errors.md says of a code, or "" for one that
+// is the application's own.
+func (c Code) docs() string {
+	if statuses[c] == 0 {
+		return ""
+	}
+	return "https://github.com/ginauth/ginauth/blob/main/docs/errors.md#" + string(c)
+}
 
 // statuses are what the codes are answered with.
 var statuses = map[Code]int{

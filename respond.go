@@ -193,7 +193,7 @@ func (a *Auth) answer(c *gin.Context, e *Error, id string) {
 			body["error"] = "invalid_request"
 		}
 		if a.cfg.loopback && e.Reason != "" {
-			body["reason"], body["fix"] = e.Reason, e.Fix
+			body["reason"], body["fix"], body["docs"] = e.Reason, e.Fix, e.Code.docs()
 		}
 		c.JSON(e.Status(), body)
 		return
@@ -242,7 +242,11 @@ func (a *Auth) log(c *gin.Context, e *Error, id string) {
 		level = slog.LevelInfo
 	}
 	attrs := []slog.Attr{slog.String("code", string(e.Code)), slog.String("request_id", id), slog.String("client_ip", c.ClientIP())}
-	for _, s := range []struct{ key, value string }{{"op", e.Op}, {"provider", e.Provider}, {"reason", e.Reason}, {"fix", e.Fix}} {
+	docs := ""
+	if a.cfg.loopback {
+		docs = e.Code.docs()
+	}
+	for _, s := range []struct{ key, value string }{{"op", e.Op}, {"provider", e.Provider}, {"reason", e.Reason}, {"fix", e.Fix}, {"docs", docs}} {
 		if s.value != "" {
 			attrs = append(attrs, slog.String(s.key, s.value))
 		}
