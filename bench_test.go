@@ -62,6 +62,7 @@ func newBenchmark(t testing.TB, path string, cookies func(s *site) string, chang
 	b.engine.GET("/open", func(*gin.Context) { b.found++ })
 	b.engine.GET("/floor", func(c *gin.Context) { c.Set(ginauth.UserKey, static) }, b.read)
 	b.engine.GET("/guarded", auth.RequireAuth(), b.read)
+	b.engine.GET("/first", func(*gin.Context) { ginauth.ForgetSessions(auth) }, auth.RequireAuth(), b.read)
 	b.engine.GET("/checked", auth.RequireAuth(ginauth.HasGroup("admin")), b.read)
 	b.engine.GET("/loaded", auth.LoadUser(), b.read)
 	b.template, err = http.NewRequest("GET", b.site.URL+path, nil)

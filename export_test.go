@@ -14,3 +14,19 @@ func (a *Auth) SetBodyWait(wait time.Duration) { a.bodyWait = wait }
 func NewMemoryRevocations(now func() time.Time, limit int) Revocations {
 	return newMemoryRevocations(now, limit)
 }
+
+// MemorySize is how many sessions an Auth remembers at most.
+const MemorySize = memorySize
+
+// Remembered counts those that it does.
+func Remembered(a *Auth) (n int) {
+	for i := range a.sessions.memory.places {
+		if a.sessions.memory.places[i].Load() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// ForgetSessions makes the next request of every browser its first.
+func ForgetSessions(a *Auth) { clear(a.sessions.memory.places[:]) }

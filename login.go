@@ -20,7 +20,7 @@ func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values
 		return "", &Error{Code: CrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
-	s, err := a.sessions.load(w, r)
+	s, err := a.sessions.load(w, r, a.cfg.Now())
 	if err != nil {
 		return "", err
 	}
@@ -32,14 +32,14 @@ func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values
 
 // linkedTo returns who asked to link, if they are still signed in.
 func (a *Auth) linkedTo(w http.ResponseWriter, r *http.Request, id string) (*User, error) {
-	s, err := a.sessions.load(w, r)
+	s, err := a.sessions.load(w, r, a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
 	if s == nil || s.id != id {
 		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
 	}
-	return s.user, nil
+	return s.user.clone(), nil
 }
 
 // readCallback reads the provider's answer where its response mode puts it,
@@ -79,7 +79,7 @@ func (a *Auth) late(w http.ResponseWriter, r *http.Request, params url.Values, w
 	if !errors.Is(why, StateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
 		return false
 	}
-	s, err := a.sessions.load(w, r)
+	s, err := a.sessions.load(w, r, a.cfg.Now())
 	return err == nil && s != nil
 }
 

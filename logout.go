@@ -219,10 +219,11 @@ func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (
 	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
 		return nil, nil
 	}
-	s, err := a.sessions.find(w, r)
-	if err != nil || s == nil {
+	o, err := a.sessions.open(w, r, a.cfg.Now())
+	if err != nil || o == nil {
 		return nil, err
 	}
+	s := o.copy()
 	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
 		return nil, nil
 	}

@@ -104,32 +104,26 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.user {
 		return v, nil
 	}
-	h := c.Writer.Header()
+	h, now := c.Writer.Header(), a.cfg.Now()
 	cookies := len(h["Set-Cookie"])
-	record, old, err := a.sessions.home.load(c.Writer, r)
+	o, err := a.sessions.load(c.Writer, r, now)
 	if len(h["Set-Cookie"]) != cookies {
 		private(c)
 	}
-	v, s := a.read(record)
-	if v == nil {
+	if o == nil {
 		vary(h, new([1]string)) // of anonymous answers too: they are not for those who are signed in
 		return nil, err
 	}
-	vary(h, &v.vary)
-	now := a.cfg.Now()
-	if a.sessions.over(&s, now) {
-		return nil, nil
-	}
-	if revoked, err := a.sessions.revoked(r.Context(), &s); revoked || err != nil {
-		return nil, err
-	}
-	if old || a.sessions.stale(&s, now) { // before the handler writes anything
+	if o.old || !now.Before(o.stale) { // before the handler writes anything
 		private(c)
-		if err := a.sessions.renew(c.Writer, r, &s); err != nil {
+		s := o.copy()
+		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
-		v, _ = a.read(string(a.sessions.encode(&s)))
+		o = a.sessions.read(string(a.sessions.encode(s)), false)
 	}
+	v := a.visiting(o)
+	vary(h, &v.vary)
 	a.enter(c, v)
 	return v, nil
 }
@@ -146,7 +140,7 @@ func (a *Auth) enter(c *gin.Context, v *visit) {
 
 // become is enter for a session that began, or changed, in this very request.
 func (a *Auth) become(c *gin.Context, s *session, begun bool) {
-	v, _ := a.read(string(a.sessions.encode(s)))
+	v := a.visiting(a.sessions.read(string(a.sessions.encode(s)), false))
 	v.begun = begun
 	a.enter(c, v)
 }
@@ -241,10 +235,10 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	change(s.user)
 	s.user.sameAs(&verified)
 	private(c)
-	if err := a.sessions.renew(c.Writer, c.Request, &s); err != nil {
+	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.become(c, &s, v.begun)
+	a.become(c, s, v.begun)
 	return nil
 }
 
@@ -266,8 +260,7 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 	v := a.visited(c)
 	s, err := a.signOut(c.Writer, c.Request)
 	if v != nil && v.begun { // by SignIn: the request's cookies know nothing of it
-		began := v.session()
-		s, err = &began, errors.Join(err, a.undo(c))
+		s, err = v.session(), errors.Join(err, a.undo(c))
 	}
 	a.forget(c)
 	if err != nil || s == nil {
@@ -354,6 +347,5 @@ func (a *Auth) undo(c *gin.Context) error {
 		return nil
 	}
 	a.forget(c)
-	s := v.session()
-	return a.sessions.end(c.Writer, c.Request, &s)
+	return a.sessions.end(c.Writer, c.Request, v.session())
 }

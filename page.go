@@ -178,7 +178,7 @@ func ink(color string) string {
 // nobody out. Who is not signed in is told so, which makes "/logout" a page to
 // put into Options.AfterLogout.
 func (a *Auth) signOutPage(w http.ResponseWriter, r *http.Request, returnTo string) (p *Page, formTo string) {
-	s, err := a.sessions.load(w, r)
+	s, err := a.sessions.load(w, r, a.cfg.Now())
 	if s == nil && err == nil {
 		p = a.pages.named(r, "signed_out")
 		p.Actions = []PageAction{

@@ -115,7 +115,8 @@ func (k *sessions) encode(s *session) []byte {
 
 // decode reads a record into s, whose user's Groups are the room for those of
 // the record. It is false for a record that this version did not write, and for
-// one of a provider that is not ours any more, or not the same.
+// one of a provider that is not ours any more, or not the same. What s and its
+// user get shares the record's memory.
 func (k *sessions) decode(record string, s *session) bool {
 	r, u := wire.NewReader(record), s.user
 	version := r.Bytes(1)

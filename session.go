@@ -11,6 +11,9 @@ import (
 // home is where the records of sessions are kept: a sealed cookie, or a
 // gin-contrib/sessions store.
 type home interface {
+	// text is what all of load's answer follows from, or "" if that is more
+	// than one text in the request.
+	text(w http.ResponseWriter, r *http.Request) string
 	// load returns the record of a request, or "". Old says that it is sealed
 	// under an old key.
 	load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error)
@@ -32,6 +35,7 @@ type sessions struct {
 	cfg     *config
 	issuers map[string]*issuers // by Provider.Name
 	home    home
+	memory  *memory
 }
 
 // begin makes a new session for a user, under an id that nobody has seen, and
@@ -65,7 +69,7 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 // fresh refuses a session that would be dead from the start: the provider has
 // signed the person out since it issued this ID token, or in the same second.
 func (k *sessions) fresh(ctx context.Context, s *session) error {
-	revoked, err := k.revoked(ctx, s)
+	revoked, err := k.revoked(ctx, s, s.keys())
 	if err != nil || !revoked {
 		return err
 	}
@@ -74,8 +78,8 @@ func (k *sessions) fresh(ctx context.Context, s *session) error {
 }
 
 // revoked asks Options.Revocations.
-func (k *sessions) revoked(ctx context.Context, s *session) (bool, error) {
-	marks, err := k.cfg.watermarks(ctx, s)
+func (k *sessions) revoked(ctx context.Context, s *session, keys [4]RevocationKey) (bool, error) {
+	marks, err := k.cfg.watermarks(ctx, keys)
 	return err == nil && s.revoked(marks), err
 }
 
@@ -102,49 +106,51 @@ func (k *sessions) left(s *session) time.Duration {
 	return left
 }
 
-// over says whether a session has ended by itself, or cannot have begun yet.
-func (k *sessions) over(s *session, now time.Time) bool {
-	idle, age := now.Sub(s.seen), now.Sub(s.created)
-	return idle > k.cfg.IdleTimeout || age > k.cfg.Lifetime || !s.until.IsZero() && now.After(s.until) || idle < -leeway || age < -leeway
-}
-
-// find reads the session of a request, alive by its own account: sealed by us,
+// open reads the session of a request, alive by its own account: sealed by us,
 // not over, of a provider that is still configured. No session is nil, and not
 // an error: what does not open may be somebody else's.
-func (k *sessions) find(w http.ResponseWriter, r *http.Request) (*session, error) {
-	record, _, err := k.home.load(w, r)
-	if err != nil || record == "" {
-		return nil, err
+func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
+	text := k.home.text(w, r)
+	o := k.memory.find(text)
+	if o == nil {
+		record, old, err := k.home.load(w, r)
+		if err != nil {
+			return nil, err
+		}
+		if o = k.read(record, old); o == nil {
+			return nil, nil
+		}
+		k.memory.put(text, o)
 	}
-	s := &session{user: new(User)}
-	if !k.decode(record, s) || k.over(s, k.cfg.Now()) {
+	if now.Before(o.from) || now.After(o.to) {
+		k.memory.drop(o)
 		return nil, nil
 	}
-	return s, nil
+	return o, nil
 }
 
-// load is find, and asks whether the session was revoked. If that cannot be
+// load is open, and asks whether the session was revoked. If that cannot be
 // known, nobody gets in.
-func (k *sessions) load(w http.ResponseWriter, r *http.Request) (*session, error) {
-	s, err := k.find(w, r)
-	if s == nil || err != nil {
+func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
+	o, err := k.open(w, r, now)
+	if o == nil || err != nil {
 		return nil, err
 	}
-	if revoked, err := k.revoked(r.Context(), s); revoked || err != nil {
+	revoked, err := k.revoked(r.Context(), &o.session, o.keys)
+	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	if revoked {
+		k.memory.drop(o)
+		return nil, nil
+	}
+	return o, nil
 }
 
 // known says whether the provider that vouched for a user is one of ours.
 func (k *sessions) known(u *User) bool {
 	from := k.issuers[u.Provider]
 	return from != nil && from.admit(u.Issuer)
-}
-
-// stale says whether it is time to write down that a session is in use.
-func (k *sessions) stale(s *session, now time.Time) bool {
-	return now.Sub(s.seen) >= k.cfg.IdleTimeout/10
 }
 
 // renew writes a session again with the time of this request.
@@ -159,8 +165,8 @@ func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error
 	return cmp.Or(err, k.home.clear(w, r))
 }
 
-// leave ends all that a request has of sessions, and returns the one that find
-// does. What their cookies name is revoked whether find returns it or not: it
+// leave ends all that a request has of sessions, and returns the one that open
+// does. What their cookies name is revoked whether open returns it or not: it
 // may be over, and its store may fail, and not even say so.
 func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, error) {
 	ids, some := k.home.ids(w, r)
@@ -168,13 +174,14 @@ func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, erro
 		return nil, nil
 	}
 	err := k.revoke(r.Context(), ids...)
-	s, failed := k.find(w, r)
+	o, failed := k.open(w, r, k.cfg.Now())
 	if failed == nil {
 		failed = k.home.clear(w, r)
 	} else {
 		k.home.forget(w, r)
 	}
-	return s, cmp.Or(err, failed)
+	k.memory.drop(o)
+	return o.copy(), cmp.Or(err, failed)
 }
 
 func (k *sessions) revoke(ctx context.Context, ids ...string) error {

@@ -70,6 +70,15 @@ func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// text implements home. A second cookie, or one of this very answer, is more
+// than one text.
+func (h *cookieHome) text(w http.ResponseWriter, r *http.Request) string {
+	if text := cookie.Only(r.Header, h.name); text != "" && text[0] == wholeMark && cookie.Current(w, r, h.name) == r {
+		return text
+	}
+	return ""
+}
+
 // load returns the record of a request, or "". Of several cookies of the name
 // those count that open; if two sessions are among them, it cannot be told
 // which is meant: neither counts, and both are cleared.

@@ -72,20 +72,32 @@ func FuzzSessionRecord(f *testing.F) {
 }
 
 // FuzzSessionCookies makes Cookie headers of real sessions' parts: NAME stands
-// for the cookie's name, WHOLE for a session, FIRST and SECOND for the two
-// cookies of a larger one. Nobody is signed in without all of a session.
+// for the cookie's name, WHOLE for a session, OTHER for somebody else's, FIRST
+// and SECOND for the two cookies of a larger one. Nobody is signed in without
+// all of a session, and who it is does not depend on who came before.
 func FuzzSessionCookies(f *testing.F) {
 	s := fuzzSite(f)
 	name, whole, _ := strings.Cut(s.mint(&ginauth.User{Subject: "ada"}), "=")
 	first, second, _ := strings.Cut(s.mint(&ginauth.User{Subject: "ada", Groups: groupsOf(4000)}), "; ")
 	first, second = strings.TrimPrefix(first, name+"="), strings.TrimPrefix(second, name+"-2=")
-	parts := strings.NewReplacer("NAME", name, "WHOLE", whole, "FIRST", first, "SECOND", second)
+	_, other, _ := strings.Cut(s.mint(&ginauth.User{Subject: "bob"}), "=")
+	parts := strings.NewReplacer("NAME", name, "WHOLE", whole, "OTHER", other, "FIRST", first, "SECOND", second)
 	f.Add("NAME=WHOLE")
+	f.Add("NAME=OTHER; NAME=WHOLE")
+	f.Add("NAME=WHOLE; NAME=")
+	f.Add("NAME=WHOLE; NAME-2=SECOND")
 	f.Add("NAME=FIRST; NAME-2=SECOND")
 	f.Fuzz(func(t *testing.T, header string) {
 		cookies := parts.Replace(header)
-		_, in := s.fuzzed(t, cookies)
-		if in && !strings.Contains(cookies, whole) && !strings.Contains(cookies, whole[1:]) && !(strings.Contains(cookies, first[1:]) && strings.Contains(cookies, second)) {
+		who, in := s.fuzzed(t, cookies)
+		if again, still := s.fuzzed(t, cookies); in && again != who || still != in {
+			t.Errorf("%q is %q, and when it is remembered %q", header, who, again)
+		}
+		ginauth.ForgetSessions(s.auth)
+		if again, still := s.fuzzed(t, cookies); in && again != who || still != in {
+			t.Errorf("%q is %q, and when nothing is remembered %q", header, who, again)
+		}
+		if in && !strings.Contains(cookies, whole) && !strings.Contains(cookies, whole[1:]) && !strings.Contains(cookies, other[1:]) && !(strings.Contains(cookies, first[1:]) && strings.Contains(cookies, second)) {
 			t.Errorf("%q is a session", header)
 		}
 		if header == "NAME=WHOLE" && !in || header == "NAME=FIRST; NAME-2=SECOND" && !in {

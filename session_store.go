@@ -74,6 +74,9 @@ func (h *storeHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, s
 	return ids, some
 }
 
+// text implements home: what a store has may change.
+func (h *storeHome) text(http.ResponseWriter, *http.Request) string { return "" }
+
 // load reads the record. Of several cookies of ours, those count that belong
 // together and open; if two sessions are among them, it cannot be told which
 // is meant: neither counts, and both are cleared.

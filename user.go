@@ -112,10 +112,18 @@ func (u *User) writable() {
 
 // clone returns a User that shares nothing with u that can be changed.
 func (u *User) clone() *User {
-	c := *u
-	c.Groups = slices.Clone(u.Groups)
+	c := new(User)
+	u.copyTo(c, nil)
+	return c
+}
+
+// copyTo is clone into a User that is there already, with room for its Groups.
+func (u *User) copyTo(c *User, room []string) {
+	*c = *u
+	if c.Groups = nil; len(u.Groups) > 0 {
+		c.Groups = append(room, u.Groups...)
+	}
 	c.Data = maps.Clone(u.Data)
-	return &c
 }
 
 // Claims decodes the claims of the signed-in user into a T. It is an error if

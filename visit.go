@@ -11,13 +11,13 @@ import (
 type visit struct {
 	context.Context
 	auth    *Auth
-	record  string // of the session, whatever a handler does to user
-	user    User   // what handlers get: theirs to change
+	opened  *opened // the session, whatever a handler does to user
+	user    User    // what handlers get: theirs to change
 	request http.Request
-	groups  [5]string // room for user.Groups: most people have no more
-	vary    [1]string // room for two lines of the answer's header, which
-	cache   [1]string // others may write to: so nobody shares them
-	begun   bool      // in this very request
+	groups  [groupsRoom]string // room for user.Groups
+	vary    [1]string          // room for two lines of the answer's header, which
+	cache   [1]string          // others may write to: so nobody shares them
+	begun   bool               // in this very request
 	ended   atomic.Bool
 }
 
@@ -37,24 +37,12 @@ func (v *visit) Value(key any) any {
 	return v.Context.Value(key)
 }
 
-// read makes a visit of a session's record, which is not looked into any
-// further. What is no record makes none.
-func (a *Auth) read(record string) (*visit, session) {
-	if record == "" {
-		return nil, session{}
-	}
-	v := &visit{auth: a, record: record}
-	v.user.Groups = v.groups[:]
-	s := session{user: &v.user}
-	if !a.sessions.decode(record, &s) {
-		return nil, session{}
-	}
-	return v, s
+// visiting makes a visit of a session.
+func (a *Auth) visiting(o *opened) *visit {
+	v := &visit{auth: a, opened: o}
+	o.user.copyTo(&v.user, v.groups[:0])
+	return v
 }
 
-// session reads the record once more: nothing of it was in a handler's hands.
-func (v *visit) session() session {
-	s := session{user: new(User)}
-	v.auth.sessions.decode(v.record, &s) // as read did
-	return s
-}
+// session is a copy of the session: nothing of it was in a handler's hands.
+func (v *visit) session() *session { return v.opened.copy() }

@@ -48,14 +48,14 @@ func storeUnavailable(op string, err error) *Error {
 		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
 }
 
-// watermarks reads those of a session. A store that panics is one that fails.
-func (c *config) watermarks(ctx context.Context, s *session) (marks [4]time.Time, err error) {
+// watermarks reads those of a session's keys. A store that panics is one that fails.
+func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) (marks [4]time.Time, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = storeUnavailable("read revocations", fmt.Errorf("panic: %.500v", p))
 		}
 	}()
-	if marks, err = c.Revocations.Watermarks(ctx, s.keys()); err != nil {
+	if marks, err = c.Revocations.Watermarks(ctx, keys); err != nil {
 		return marks, storeUnavailable("read revocations", err)
 	}
 	return marks, nil

@@ -26,6 +26,7 @@ func requests() []request {
 		{"limit", "the floor, and a sealed cookie opened by hand: the limit", limit, false},
 		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
 		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
+		{"ours-first", "… of a browser's first request, which it has not seen lately", ours(setting{first: true}), false},
 		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
 		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},
 		{"ours-1k", "… 1 KB more in the session", ours(setting{more: 1}), false},
@@ -90,17 +91,23 @@ type visitor struct {
 	template *http.Request
 	request  *http.Request
 	writer   *writer
+	turns    []string
+	turn     int
 }
 
 func newVisitor(a app) *visitor {
 	r := httptest.NewRequest("GET", "https://app.example.com"+page, nil)
 	r.Header["Cookie"] = []string{others + a.cookies}
-	return &visitor{a.handler, r, new(http.Request), &writer{header: http.Header{}}}
+	return &visitor{app: a.handler, template: r, request: new(http.Request), writer: &writer{header: http.Header{}}, turns: a.turns}
 }
 
 // visit reports whether the handler got the right user.
 func (v *visitor) visit() bool {
 	*v.request = *v.template
+	if len(v.turns) > 0 {
+		v.template.Header["Cookie"][0] = v.turns[v.turn%len(v.turns)]
+		v.turn++
+	}
 	clear(v.writer.header)
 	v.writer.status = 0
 	v.app.ServeHTTP(v.writer, v.request)

@@ -57,6 +57,33 @@ func Values(h http.Header, name string, limit int) (values []string) {
 	return values
 }
 
+// Only returns the value of the cookie called name, or "" if there is none, or
+// more than one. It is Values for every request that comes with a session.
+func Only(h http.Header, name string) (value string) {
+	found := false
+	for _, line := range h["Cookie"] {
+		for line != "" {
+			pair := line
+			if end := strings.IndexByte(line, ';'); end >= 0 {
+				pair, line = line[:end], line[end+1:]
+			} else {
+				line = ""
+			}
+			for pair != "" && (pair[0] == ' ' || pair[0] == '\t') {
+				pair = pair[1:]
+			}
+			if len(pair) <= len(name) || pair[len(name)] != '=' || pair[:len(name)] != name {
+				continue
+			}
+			if found {
+				return ""
+			}
+			value, found = trim(pair[len(name)+1:]), true
+		}
+	}
+	return value
+}
+
 // Current returns the request as it would be if the browser had read the
 // answer so far: with the cookies that the answer sets, and without those that
 // it takes back. This is about names that begin with prefix: if the answer says

@@ -48,6 +48,44 @@ func TestValuesStopsAtLimit(t *testing.T) {
 	}
 }
 
+func TestOnly(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		lines      []string
+	}{
+		{"none", "", []string{"a=1; apple=2; ap=3; app"}},
+		{"one", "2", []string{"a=1;app=2; apple=3"}},
+		{"one, in a line of its own", "2", []string{"a=1", "\t app=2 "}},
+		{"two", "", []string{"app=1; b=2; app=2"}},
+		{"two in two lines", "", []string{"app=1", "app=2"}},
+		{"two, and the second has no value", "", []string{"app=1; app="}},
+		{"two, and the first has no value", "", []string{"app=; app=1"}},
+		{"blanks in the name", "", []string{"app =1; \vapp=1"}},
+		{"blanks around the value", "1", []string{"app= \t1\t ;"}},
+		{"= in the value", "a=b", []string{"app=a=b"}},
+	} {
+		if got := cookie.Only(http.Header{"Cookie": tt.lines}, "app"); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// FuzzOnly holds Only to Values.
+func FuzzOnly(f *testing.F) {
+	f.Add("a=1; app=2", "app=3")
+	f.Add("app = 1;; \tapp=\t2", "")
+	f.Fuzz(func(t *testing.T, one, two string) {
+		h := http.Header{"Cookie": {one, two}}
+		want := ""
+		if values := cookie.Values(h, "app", 2); len(values) == 1 {
+			want = values[0]
+		}
+		if got := cookie.Only(h, "app"); got != want {
+			t.Errorf("%q, %q: %q, want %q", one, two, got, want)
+		}
+	})
+}
+
 func TestSet(t *testing.T) {
 	h := http.Header{"Set-Cookie": {"other=1", "app-2=1"}}
 	jar := cookie.Jar{Secure: true}

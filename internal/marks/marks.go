@@ -112,6 +112,9 @@ func (at *spot) entry() *slot {
 
 // Value returns the number under a key, 0 if there is none.
 func (t *Table) Value(key [16]byte) int64 {
+	if t.count.Load() == 0 {
+		return 0
+	}
 	at := t.spot(key)
 	if s := at.entry(); s != nil {
 		return s.value.Load()
