@@ -35,7 +35,7 @@ func (b *Block) note(prefix string) (rest string, there bool) {
 // Program is a program that a page shows: as it stands there, or after one of
 // the page's changes.
 type Program struct {
-	Name   string            // "first-sign-in/line-12": the page, and where the code is
+	Name   string            // "first-sign-in-line-12": the page, and where the code is
 	Module string            // "" is the root's, else the directory of another
 	Files  map[string]string // by name
 	Screen []*Block          // the console blocks that show it running
@@ -251,7 +251,7 @@ func (r *reader) imported(b *Block, from *Program, name, text string) error {
 
 // change adds a program: from, with another text in one file.
 func (r *reader) change(b *Block, from *Program, name, text string) {
-	p := &Program{Name: fmt.Sprintf("%s/line-%d", r.page.Name, b.Line), Module: from.Module, Files: map[string]string{}, last: name}
+	p := &Program{Name: fmt.Sprintf("%s-line-%d", r.page.Name, b.Line), Module: from.Module, Files: map[string]string{}, last: name}
 	maps.Copy(p.Files, from.Files)
 	p.Files[name] = text
 	if module, there := b.note("compiled in "); there {

@@ -1,0 +1,158 @@
+package ginauth_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/doctest"
+)
+
+// docs are the programs of the pages, running.
+type docs struct {
+	*doctest.Built
+	pages map[string]*doctest.Page
+	env   []string // of the README's first program
+}
+
+// program is the first one of a page that has a text.
+func program(t testing.TB, pages map[string]*doctest.Page, page, text string) *doctest.Program {
+	t.Helper()
+	for _, p := range pages[page].Programs {
+		if strings.Contains(p.Files["main.go"], text) {
+			return p
+		}
+	}
+	t.Fatalf("docs/%s.md has no program with %q", page, text)
+	return nil
+}
+
+// The programs in docs do what the pages say. The pages' consoles are tried as
+// they stand there; what is done with a browser is done here.
+func TestDocsRun(t *testing.T) {
+	visits := []struct {
+		page, program string // a text that the program has
+		visit         func(t *testing.T, d *docVisit)
+	}{
+		{"first-sign-in", "Hello, %s!", firstSignIn},
+		{"first-sign-in", "welcome.Execute", firstButtons},
+	}
+	d := &docs{pages: map[string]*doctest.Page{}}
+	var wanted []*doctest.Program
+	want := func(p *doctest.Program) *doctest.Program {
+		if !slices.Contains(wanted, p) {
+			wanted = append(wanted, p)
+		}
+		return p
+	}
+	var screens []*doctest.Program
+	for _, page := range doctest.ReadAll(t, ".") {
+		d.pages[page.Name] = page
+		for _, p := range page.Programs {
+			if len(p.Screen) > 0 {
+				if p.Module != "" {
+					t.Errorf("%s: a console cannot be tried in module %s", p.Name, p.Module)
+				}
+				screens = append(screens, want(p))
+			}
+		}
+	}
+	visited := map[int]*doctest.Program{}
+	for i, v := range visits {
+		visited[i] = want(program(t, d.pages, v.page, v.program))
+	}
+	d.Built = doctest.Build(t, ".", wanted)
+	idp := startIDP(t, authtest.Config{})
+	d.env = []string{"OIDC_ISSUER=" + idp.Issuer, "OIDC_CLIENT_ID=" + idp.ClientID, "OIDC_CLIENT_SECRET=" + idp.ClientSecret}
+	for _, p := range screens {
+		t.Run("console of "+p.Name, func(t *testing.T) { d.Play(t, p, d.env...) })
+	}
+	for i, v := range visits {
+		t.Run(v.page+": "+v.program, func(t *testing.T) { v.visit(t, d.start(t, visited[i])) })
+	}
+}
+
+// docVisit is a person with a browser, at a program of a page.
+type docVisit struct {
+	visitor
+	t   *testing.T
+	URL string
+}
+
+func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
+	t.Helper()
+	running := d.Start(t, p, d.env...)
+	if err := running.Listens(); err != nil {
+		t.Fatal(err)
+	}
+	browser := authtest.NewBrowser()
+	t.Cleanup(browser.Close)
+	return &docVisit{visitor: visitor{browser: browser}, t: t, URL: running.URL}
+}
+
+// sees fails the test unless something was seen that the page of docs says.
+func (v *docVisit) sees(got, want string) {
+	v.t.Helper()
+	if !strings.Contains(got, want) {
+		v.t.Errorf("at %s: %q, want %q", v.page.URL, got, want)
+	}
+}
+
+// opens visits a page of the program.
+func (v *docVisit) opens(path string) string { return v.saw(v.browser.Get(v.URL + path)) }
+
+// says fails the test unless a page of docs has a text, whatever its lines.
+func docSays(t *testing.T, page, text string) {
+	t.Helper()
+	if !strings.Contains(strings.Join(strings.Fields(file(t, "docs/"+page+".md")), " "), text) {
+		t.Errorf("docs/%s.md does not say %q", page, text)
+	}
+}
+
+func firstSignIn(t *testing.T, v *docVisit) {
+	v.sees(v.opens("/"), "Ada Lovelace")
+	if strings.HasPrefix(v.page.URL.String(), v.URL) {
+		t.Errorf("%s is not the provider's page", v.page.URL)
+	}
+	v.sees(v.choose("Ada Lovelace"), "200 Hello, Ada Lovelace!")
+}
+
+func firstButtons(t *testing.T, v *docVisit) {
+	v.sees(v.opens("/welcome"), "Sign in")
+	v.sees(v.saw(v.browser.ClickLink(v.page, "Sign in")), "Ada Lovelace")
+	v.sees(v.choose("Ada Lovelace"), "You are Ada Lovelace.")
+	v.sees(v.choose("Sign out"), "Sign in")
+	if v.page.URL.Path != "/welcome" {
+		t.Errorf("signing out ended at %s", v.page.URL)
+	}
+}
+
+// What docs/first-sign-in.md says of mistakes is what people see then.
+func TestDocsFirstMistakes(t *testing.T) {
+	site := func() *site {
+		return newSite(t, func(_ *site, o *ginauth.Options) {
+			o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) {
+				docSays(t, "first-sign-in", "`"+string(e.Code)+"`")
+				docSays(t, "first-sign-in", e.Reason)
+				docSays(t, "first-sign-in", "**Fix:** "+e.Fix)
+			}
+		})
+	}
+	wrongSecret := site()
+	wrongSecret.idp.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) { // as GitHub does
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"error": "incorrect_client_credentials"}`)
+	})
+	wrongSecret.wantError(wrongSecret.get("/login/demo"), ginauth.ProviderMisconfigured)
+
+	otherHost := site()
+	callback := otherHost.begin("/login/demo")
+	otherHost.browser = otherHost.newBrowser() // what another host's page knows of the first
+	otherHost.wantError(otherHost.finish(callback), ginauth.StateInvalid)
+}
