@@ -11,9 +11,11 @@ import (
 )
 
 // A browser that signs in so often within so short a time, and still has no
-// session, is sent round and round by machines.
+// session, is sent round and round by machines. A round is five redirects and
+// those inside the provider, and browsers give up after 20, some after 16: a
+// third round would end on their error page, which says nothing.
 const (
-	loopMost   = 5
+	loopMost   = 2
 	loopWindow = 10 * time.Second
 )
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
 )
@@ -49,7 +50,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 					o.Sessions = memstore.NewStore([]byte(testKey))
 				}
 			})
-			for i := range 5 {
+			for i := range 2 {
 				if p := s.get("/login/demo?return_to=/"); p.Text() != "home of Ada Lovelace" {
 					t.Fatalf("sign-in %d ended at %s with %d: %s", i+1, p.URL, p.Status, p.Text())
 				}
@@ -58,7 +59,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 			asked := s.idp.Count("authorize")
 			p := s.get("/page/there?x=1")
 			s.wantError(p, ginauth.LoginLoop)
-			for _, want := range []string{"signed in 5 times within 10 seconds", tt.reason, tt.fix, "Allow cookies for this site"} {
+			for _, want := range []string{"signed in 2 times within 10 seconds", tt.reason, tt.fix, "Allow cookies for this site"} {
 				if !strings.Contains(p.Text(), want) {
 					t.Errorf("the page lacks %q: %s", want, p.Text())
 				}
@@ -71,6 +72,33 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 				t.Errorf("some time later the button leads to %s with %d: %s", p.URL, p.Status, p.Text())
 			}
 		})
+	}
+}
+
+// keeping is a proxy that keeps the session's cookie to itself.
+type keeping struct{ gin.ResponseWriter }
+
+func (k keeping) WriteHeaderNow() {
+	lines := k.Header()["Set-Cookie"]
+	k.Header().Del("Set-Cookie")
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, "=")
+		if strings.Count(name, "-") > 1 {
+			k.Header().Add("Set-Cookie", line)
+		}
+	}
+	k.ResponseWriter.WriteHeaderNow()
+}
+
+// All the redirects of the loop follow from opening one page, and browsers stop
+// after so many: ours has to come before that, with room for those of a
+// provider that redirects inside itself.
+func TestTheLoopIsShorterThanABrowsersPatience(t *testing.T) {
+	s := newSite(t, func(s *site, _ *ginauth.Options) { s.engine.Use(func(c *gin.Context) { c.Writer = keeping{c.Writer} }) })
+	p := s.get("/page/there")
+	s.wantError(p, ginauth.LoginLoop)
+	if n := len(p.Hops) - 1; n > 12 {
+		t.Errorf("it took %d redirects", n)
 	}
 }
 
