@@ -150,10 +150,10 @@ func show(c *gin.Context, status int, page string, data gin.H) {
 	c.HTML(status, page, data)
 }
 
-// policy lets pages load their own style and people's pictures, and the button
-// to sign out lead on to the provider: name yours in place of https: and the
-// built-in one's http://127.0.0.1:*.
-const policy = "default-src 'none'; style-src 'self'; img-src https: http://127.0.0.1:*; form-action 'self' https: http://127.0.0.1:*; base-uri 'none'; frame-ancestors 'none'"
+// policy lets pages load their own style, the site's icon and people's
+// pictures, and the button to sign out lead on to the provider: name yours in
+// place of https: and the built-in one's http://127.0.0.1:*.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self' https: http://127.0.0.1:*; form-action 'self' https: http://127.0.0.1:*; base-uri 'none'; frame-ancestors 'none'"
 
 func headers(c *gin.Context) {
 	c.Header("Content-Security-Policy", policy)

@@ -45,13 +45,15 @@ func Write(w http.ResponseWriter, status int, layout *template.Template, data an
 	return err
 }
 
+// policy lets every page show the site's icon, which browsers ask for by
+// themselves; Firefox complains where it may not.
 func (s Sources) policy(nonce string) string {
-	style, form := "'nonce-"+nonce+"'", "'none'"
+	load, form := "style-src 'nonce-"+nonce+"'; img-src 'self'", "'none'"
 	if s.Own {
-		style = "'self' " + style + "; img-src 'self' data:; font-src 'self'"
+		load = "style-src 'self' 'nonce-" + nonce + "'; img-src 'self' data:; font-src 'self'"
 	}
 	if s.Form {
 		form = strings.TrimSpace("'self' " + s.To)
 	}
-	return "default-src 'none'; style-src " + style + "; frame-ancestors 'none'; base-uri 'none'; form-action " + form
+	return "default-src 'none'; " + load + "; frame-ancestors 'none'; base-uri 'none'; form-action " + form
 }
