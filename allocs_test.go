@@ -11,9 +11,9 @@ import (
 // for its builds.
 const (
 	beginAllocs    = 30
-	callbackAllocs = 345 // of which go-oidc, x/oauth2 and net/http have two in three
-	callbackBytes  = 48 << 10
-	userinfoAllocs = 430
+	callbackAllocs = 320 // of which go-oidc, x/oauth2 and net/http have two in three
+	callbackBytes  = 40 << 10
+	userinfoAllocs = 420
 )
 
 func TestAllocationsOfASignIn(t *testing.T) {

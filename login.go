@@ -46,16 +46,13 @@ func (a *Auth) linkedTo(w http.ResponseWriter, r *http.Request, id string) (*Use
 // and only there. A form is carried over to a GET first: onward is its address.
 func (a *Auth) readCallback(w http.ResponseWriter, r *http.Request, cl *client) (params url.Values, onward string, err error) {
 	form := cl.provider.ResponseMode == "form_post"
-	wrong := &Error{Code: MethodNotAllowed, Op: "read answer", Provider: cl.provider.Name, allow: "GET",
-		Reason: "the answer came as " + r.Method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 	if r.Method == http.MethodPost && !form {
-		return nil, "", wrong
+		return nil, "", cl.wrongMode(r.Method, http.MethodGet)
 	}
 	if r.Method == http.MethodGet && form {
 		state, carried := r.URL.Query()["carried"]
 		if !carried {
-			wrong.allow = http.MethodPost
-			return nil, "", wrong
+			return nil, "", cl.wrongMode(r.Method, http.MethodPost)
 		}
 		params, ok := a.carrier.take(w.Header(), r.Header, state[0])
 		if !ok {
@@ -71,6 +68,11 @@ func (a *Auth) readCallback(w http.ResponseWriter, r *http.Request, cl *client) 
 	}
 	onward = a.cfg.url(a.cfg.mount+"/authorize/"+cl.provider.Name) + "?carried=" + url.QueryEscape(params.Get("state")) + "#"
 	return nil, onward, a.carrier.put(w.Header(), params)
+}
+
+func (c *client) wrongMode(method, allow string) *Error {
+	return &Error{Code: MethodNotAllowed, Op: "read answer", Provider: c.provider.Name, allow: allow,
+		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
 // late forgives the back button, a reload and a second tab: who is signed in

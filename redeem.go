@@ -92,20 +92,31 @@ func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code str
 	}
 	transport := &tokenTransport{client: c, callback: callback}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
-	token, err := config.Exchange(ctx, code, params...)
+	_, err := config.Exchange(ctx, code, params...)
 	if e, ok := errors.AsType[*Error](err); ok {
 		return nil, 0, e.about("redeem code", p.Name)
 	}
 	if err != nil {
 		return nil, 0, &Error{Code: BadTokenResponse, Op: "redeem code", Provider: p.Name, Err: err}
 	}
-	token.ExpiresIn, _ = strictjson.Int64(transport.answer["expires_in"])
-	return token.WithExtra(transport.answer), transport.skew, nil
+	return c.tokenOf(transport.answer), transport.skew, nil
 }
 
-// tokenTransport stands between x/oauth2 and the token endpoint: what x/oauth2
-// gets to see is short, strict and in the standard's shape, and its errors,
-// which would quote whole bodies, are never made.
+// tokenOf makes a Token of a token answer that was found good.
+func (c *client) tokenOf(answer map[string]any) *oauth2.Token {
+	t := &oauth2.Token{}
+	t.AccessToken, _ = answer["access_token"].(string)
+	t.TokenType, _ = answer["token_type"].(string)
+	t.RefreshToken, _ = answer["refresh_token"].(string)
+	if t.ExpiresIn, _ = strictjson.Int64(answer["expires_in"]); t.ExpiresIn > 0 {
+		t.Expiry = c.cfg.Now().Add(time.Duration(t.ExpiresIn) * time.Second)
+	}
+	return t.WithExtra(answer)
+}
+
+// tokenTransport stands between x/oauth2, which makes the request, and the token
+// endpoint, whose answer is read here: x/oauth2 would take duplicate members,
+// and quote whole bodies in its errors. It gets to see that there is a token.
 type tokenTransport struct {
 	client   *client
 	callback url.Values
@@ -136,20 +147,8 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Body: io.NopCloser(strings.NewReader(t.understood())),
+		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Body: io.NopCloser(strings.NewReader("access_token=seen")),
 	}, nil
-}
-
-// understood is what x/oauth2 makes a Token of, in the form that it reads with
-// the least effort: JSON it would decode twice.
-func (t *tokenTransport) understood() string {
-	form := url.Values{}
-	for _, name := range []string{"access_token", "token_type", "refresh_token", "expires_in"} {
-		if value, ok := strictjson.String(t.answer[name]); ok {
-			form[name] = []string{value}
-		}
-	}
-	return form.Encode()
 }
 
 // edit applies what the Provider says about the token request.
@@ -159,9 +158,7 @@ func (t *tokenTransport) understood() string {
 // or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
 func (t *tokenTransport) edit(req *http.Request) (*http.Request, error) {
 	p := &t.client.provider
-	req = req.WithContext(req.Context()) // a shallow copy
-	req.Header = req.Header.Clone()
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", "application/json") // x/oauth2 made the request for us alone
 	for name, value := range p.Header {
 		req.Header.Set(name, value)
 	}

@@ -73,7 +73,7 @@ func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
 // text implements home. A second cookie, or one of this very answer, is more
 // than one text.
 func (h *cookieHome) text(w http.ResponseWriter, r *http.Request) string {
-	if text := cookie.Only(r.Header, h.name); text != "" && text[0] == wholeMark && cookie.Current(w, r, h.name) == r {
+	if text := cookie.Only(r.Header, h.name); text != "" && text[0] == wholeMark && cookie.Current(w, r, h.name, h.second()) == r {
 		return text
 	}
 	return ""
@@ -96,7 +96,7 @@ func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string
 
 // ids implements home.
 func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
-	now := cookie.Current(w, r, h.name)
+	now := cookie.Current(w, r, h.name, h.second())
 	for _, name := range []string{h.name, h.second()} {
 		some = some || len(cookie.Values(now.Header, name, 1)) > 0
 	}
@@ -109,7 +109,7 @@ func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, 
 func (h *cookieHome) each(w http.ResponseWriter, r *http.Request, do func(record string, old bool)) {
 	var first, second [copiesMost]string
 	var n, m int
-	cookie.Each(cookie.Current(w, r, h.name).Header, h.name, func(name, value string) {
+	cookie.Each(cookie.Current(w, r, h.name, h.second()).Header, h.name, func(name, value string) {
 		switch {
 		case name == h.name && n < copiesMost && value != "":
 			first[n] = value

@@ -64,7 +64,7 @@ func (h *storeHome) bindings(r *http.Request) (list []binding) {
 
 // ids implements home.
 func (h *storeHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
-	r = cookie.Current(w, r, h.name)
+	r = cookie.Current(w, r, h.name, h.bindingName())
 	for _, name := range []string{h.name, h.bindingName()} {
 		some = some || len(cookie.Values(r.Header, name, 1)) > 0
 	}
@@ -108,7 +108,7 @@ type stored struct {
 // each calls do for the sessions of a request. A record opens with one binding
 // alone, and is longer than what identifies it.
 func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored) error) error {
-	r = cookie.Current(w, r, h.name)
+	r = cookie.Current(w, r, h.name, h.bindingName())
 	bindings := h.bindings(r)
 	if len(bindings) == 0 {
 		return nil // and the store is not asked

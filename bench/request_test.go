@@ -2,7 +2,6 @@ package bench_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
@@ -96,7 +95,7 @@ type visitor struct {
 }
 
 func newVisitor(a app) *visitor {
-	r := httptest.NewRequest("GET", "https://app.example.com"+page, nil)
+	r := newRequest("https://app.example.com" + page)
 	r.Header["Cookie"] = []string{others + a.cookies}
 	return &visitor{app: a.handler, template: r, request: new(http.Request), writer: &writer{header: http.Header{}}, turns: a.turns}
 }

@@ -5,6 +5,7 @@ package cookie
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -86,24 +87,29 @@ func Only(h http.Header, name string) (value string) {
 
 // Current returns the request as it would be if the browser had read the
 // answer so far: with the cookies that the answer sets, and without those that
-// it takes back. This is about names that begin with prefix: if the answer says
+// it takes back. This is about the cookies of these names: if the answer says
 // nothing about any, the request is returned as it is, and else a copy that has
 // no other cookies.
-func Current(w http.ResponseWriter, r *http.Request, prefix string) *http.Request {
+func Current(w http.ResponseWriter, r *http.Request, names ...string) *http.Request {
 	var lines, pairs []string
 	for _, line := range w.Header()["Set-Cookie"] {
-		if strings.HasPrefix(line, prefix) {
+		if name, _, _ := strings.Cut(line, "="); slices.Contains(names, name) {
 			lines = append(lines, line)
 		}
 	}
 	if len(lines) == 0 {
 		return r
 	}
-	Each(r.Header, prefix, func(name, value string) {
-		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") }) {
-			pairs = append(pairs, name+"="+value)
+	for _, name := range names {
+		if slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") }) {
+			continue
 		}
-	})
+		Each(r.Header, name, func(n, value string) {
+			if n == name {
+				pairs = append(pairs, name+"="+value)
+			}
+		})
+	}
 	for _, line := range lines {
 		pair, _, _ := strings.Cut(line, ";")
 		if _, value, _ := strings.Cut(pair, "="); value != "" {
@@ -130,12 +136,13 @@ func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
 // Expire tells the browser to forget a cookie.
 func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", -1) }
 
+// write needs no escaping: names and values are ours, base64url and points.
 func (j Jar) write(h http.Header, name, value string, maxAge int) {
-	c := http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, Secure: j.Secure, SameSite: http.SameSiteLaxMode,
+	attributes := "; HttpOnly; SameSite=Lax"
+	if j.Secure {
+		attributes = "; HttpOnly; Secure; SameSite=Lax"
 	}
-	Put(h, c.String())
+	Put(h, name+"="+value+"; Path=/; Max-Age="+strconv.Itoa(max(maxAge, 0))+attributes)
 }
 
 // Put adds a whole Set-Cookie line, in place of one for the same name.

@@ -143,6 +143,7 @@ func TestCurrent(t *testing.T) {
 		{"an answer about others' cookies", "ours=1; other=2", []string{"other=3; Path=/"}, "same"},
 		{"a cookie set anew", "ours=1; ours-b=2; other=3", []string{"ours=4==; Path=/"}, "ours-b=2; ours=4=="},
 		{"several of a name", "ours=1; ours=2", []string{"ours=3; Path=/"}, "ours=3"},
+		{"a cookie whose name is longer", "ours=1; ours-b=2", []string{"ours-c=1; Path=/"}, "same"},
 		{"a first cookie", "", []string{"ours=1; Path=/"}, "ours=1"},
 		{"a cookie taken back", "ours=1; ours-b=2", []string{"ours=; Max-Age=0"}, "ours-b=2"},
 		{"all taken back", "ours=1", []string{"ours=; Max-Age=0"}, ""},
@@ -150,7 +151,7 @@ func TestCurrent(t *testing.T) {
 		r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
 		r.Header.Set("Cookie", test.request)
 		w.Header()["Set-Cookie"] = test.answer
-		now := cookie.Current(w, r, "ours")
+		now := cookie.Current(w, r, "ours", "ours-b")
 		if got := now.Header.Get("Cookie"); (now == r) != (test.want == "same") || now != r && got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}

@@ -142,15 +142,11 @@ func (t *transport) send(req *http.Request) (resp *http.Response, err error) {
 }
 
 func refuse(from *url.URL, resp *http.Response) *Error {
-	e := &Error{Host: from.Host, Status: resp.StatusCode}
 	if resp.StatusCode >= 300 && resp.StatusCode <= 399 {
-		e.Kind, e.Detail = Redirect, redirected(from, resp)
-		return e
+		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Redirect, Detail: redirected(from, resp)}
 	}
-	encoding := resp.Header.Get("Content-Encoding")
-	if encoding != "" && !strings.EqualFold(encoding, "identity") {
-		e.Kind, e.Detail = Malformed, "answered in a content encoding that was not asked for"
-		return e
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Malformed, Detail: "answered in a content encoding that was not asked for"}
 	}
 	return nil
 }
