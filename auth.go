@@ -67,9 +67,12 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
 	a.loops = &loops{jar: jar, cookie: name + "-n", now: cfg.Now}
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
-	a.sessions = &sessions{cfg: cfg, issuers: from, memory: newMemory(), home: &cookieHome{box: boxes["session"], jar: jar, name: name}}
-	if cfg.Sessions != nil {
-		a.sessions.home = &storeHome{store: cfg.Sessions, box: boxes["stored session"], jar: jar, name: name}
+	a.sessions = &sessions{cfg: cfg, issuers: from, memory: newMemory()}
+	if box := boxes["session"]; cfg.Sessions == nil {
+		a.sessions.home = &cookieHome{box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
+	} else {
+		box = boxes["stored session"]
+		a.sessions.home = &storeHome{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
 	}
 	return a, nil
 }

@@ -11,12 +11,8 @@ import (
 // home is where the records of sessions are kept: a sealed cookie, or a
 // gin-contrib/sessions store.
 type home interface {
-	// text is what all of load's answer follows from, or "" if that is more
-	// than one text in the request.
-	text(w http.ResponseWriter, r *http.Request) string
-	// load returns the record of a request, or "". Old says that it is sealed
-	// under an old key.
-	load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error)
+	// load returns the session of a request, or nil.
+	load(w http.ResponseWriter, r *http.Request) (*opened, error)
 	// create keeps the record of a new session.
 	create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
 	// update keeps a newer record of the session that load returns.
@@ -110,19 +106,11 @@ func (k *sessions) left(s *session) time.Duration {
 // not over, of a provider that is still configured. No session is nil, and not
 // an error: what does not open may be somebody else's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
-	text := k.home.text(w, r)
-	o := k.memory.find(text)
-	if o == nil {
-		record, old, err := k.home.load(w, r)
-		if err != nil {
-			return nil, err
-		}
-		if o = k.read(record, old); o == nil {
-			return nil, nil
-		}
-		k.memory.put(text, o)
+	o, err := k.home.load(w, r)
+	if o == nil || err != nil {
+		return nil, err
 	}
-	if now.Before(o.from) || now.After(o.to) {
+	if now.Before(o.begins) || now.After(o.ends) {
 		k.memory.drop(o)
 		return nil, nil
 	}

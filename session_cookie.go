@@ -27,9 +27,10 @@ const (
 
 // cookieHome keeps sessions in the browser, sealed, in one cookie or two.
 type cookieHome struct {
-	box  *seal.Box
-	jar  cookie.Jar
-	name string
+	box    *seal.Box
+	unseal func(text, rest, name string) *opened // what box opens
+	jar    cookie.Jar
+	name   string
 }
 
 func (h *cookieHome) second() string { return h.name + "-2" }
@@ -70,46 +71,47 @@ func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// text implements home. A second cookie, or one of this very answer, is more
-// than one text.
-func (h *cookieHome) text(w http.ResponseWriter, r *http.Request) string {
-	if text := cookie.Only(r.Header, h.name); text != "" && text[0] == wholeMark && cookie.Current(w, r, h.name, h.second()) == r {
-		return text
-	}
-	return ""
-}
-
-// load returns the record of a request, or "". Of several cookies of the name
+// load returns the session of a request, or nil. Of several cookies of the name
 // those count that open; if two sessions are among them, it cannot be told
 // which is meant: neither counts, and both are cleared.
-func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
+func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
+	now := cookie.Current(w, r, h.name, h.second()).Header
+	if text := cookie.Only(now, h.name); text != "" && text[0] == wholeMark { // nearly always
+		return h.unseal(text[1:], "", h.name), nil
+	}
 	two := false
-	h.each(w, r, func(found string, stale bool) {
-		two = two || record != "" && record[:1+sessionIDSize] != found[:1+sessionIDSize]
-		record, old = found, stale
+	h.each(now, func(text, rest string) {
+		if o := h.unseal(text, rest, h.name); o != nil {
+			two = two || found != nil && found.id != o.id
+			found = o
+		}
 	})
 	if two {
-		return "", false, h.clear(w, r)
+		return nil, h.clear(w, r)
 	}
-	return record, old, nil
+	return found, nil
 }
 
 // ids implements home.
 func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
-	now := cookie.Current(w, r, h.name, h.second())
+	now := cookie.Current(w, r, h.name, h.second()).Header
 	for _, name := range []string{h.name, h.second()} {
-		some = some || len(cookie.Values(now.Header, name, 1)) > 0
+		some = some || len(cookie.Values(now, name, 1)) > 0
 	}
-	h.each(w, r, func(record string, _ bool) { ids = append(ids, record[1:1+sessionIDSize]) })
+	h.each(now, func(text, rest string) {
+		if record, _, err := h.box.OpenParts(text, rest, h.name); err == nil && len(record) >= 1+sessionIDSize {
+			ids = append(ids, record[1:1+sessionIDSize])
+		}
+	})
 	return ids, some
 }
 
-// each calls do for the records of a request. A record is longer than what
-// identifies it.
-func (h *cookieHome) each(w http.ResponseWriter, r *http.Request, do func(record string, old bool)) {
+// each calls do for what may be the sealed record of a request, in one cookie or
+// in two.
+func (h *cookieHome) each(in http.Header, do func(text, rest string)) {
 	var first, second [copiesMost]string
 	var n, m int
-	cookie.Each(cookie.Current(w, r, h.name, h.second()).Header, h.name, func(name, value string) {
+	cookie.Each(in, h.name, func(name, value string) {
 		switch {
 		case name == h.name && n < copiesMost && value != "":
 			first[n] = value
@@ -119,18 +121,13 @@ func (h *cookieHome) each(w http.ResponseWriter, r *http.Request, do func(record
 			m++
 		}
 	})
-	accept := func(text, rest string) {
-		if plain, old, err := h.box.OpenParts(text, rest, h.name); err == nil && len(plain) >= 1+sessionIDSize {
-			do(plain, old)
-		}
-	}
 	for _, value := range first[:n] {
 		switch value[0] {
 		case wholeMark:
-			accept(value[1:], "")
+			do(value[1:], "")
 		case partMark:
 			for _, rest := range second[:m] {
-				accept(value[1:], rest)
+				do(value[1:], rest)
 			}
 		}
 	}

@@ -32,10 +32,11 @@ const (
 // id of the session, sealed: so a session can be revoked without the store,
 // which may fail, and may take its failure for "no such session".
 type storeHome struct {
-	store ginsessions.Store
-	box   *seal.Box
-	jar   cookie.Jar
-	name  string
+	store  ginsessions.Store
+	box    *seal.Box
+	unseal func(text, rest, name string) *opened // what box opens
+	jar    cookie.Jar
+	name   string
 }
 
 func (h *storeHome) bindingName() string { return h.name + "-b" }
@@ -74,39 +75,45 @@ func (h *storeHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, s
 	return ids, some
 }
 
-// text implements home: what a store has may change.
-func (h *storeHome) text(http.ResponseWriter, *http.Request) string { return "" }
-
-// load reads the record. Of several cookies of ours, those count that belong
+// load asks the store. Of several cookies of ours, those count that belong
 // together and open; if two sessions are among them, it cannot be told which
 // is meant: neither counts, and both are cleared.
-func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (record string, old bool, err error) {
+func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	two := false
 	err = h.each(w, r, func(s stored) error {
-		two = two || record != "" && record[:1+sessionIDSize] != s.record[:1+sessionIDSize]
-		record, old = s.record, s.old
+		if o := h.unseal(s.text, "", h.bound(s.binding.text)); o != nil && o.id == s.binding.id {
+			two = two || found != nil && found.id != o.id
+			if found = o; s.binding.old {
+				found = o.sealedAnew()
+			}
+		}
 		return nil
 	})
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	if two {
-		return "", false, h.clear(w, r)
+		return nil, h.clear(w, r)
 	}
-	return record, old, nil
+	return found, nil
 }
 
-// stored is a session of a request that the store has and the browser opens.
+// stored is what may be a session of a request: a text in the store, and a
+// binding that it may open with.
 type stored struct {
 	request *http.Request // with the store's cookie of this session alone
 	session *gorilla.Session
-	binding string
-	record  string
-	old     bool // sealed under an old key
+	text    string
+	binding binding
 }
 
-// each calls do for the sessions of a request. A record opens with one binding
-// alone, and is longer than what identifies it.
+// opens says whether it is one.
+func (h *storeHome) opens(s stored) bool {
+	record, _, err := h.box.Open(s.text, h.bound(s.binding.text))
+	return err == nil && len(record) >= 1+sessionIDSize && record[1:1+sessionIDSize] == s.binding.id
+}
+
+// each calls do for what a request and the store have.
 func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored) error) error {
 	r = cookie.Current(w, r, h.name, h.bindingName())
 	bindings := h.bindings(r)
@@ -121,11 +128,7 @@ func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored)
 		}
 		text, _ := s.Values[recordKey].(string)
 		for _, b := range bindings {
-			plain, old, err := h.box.Open(text, h.bound(b.text))
-			if err != nil || len(plain) < 1+sessionIDSize || plain[1:1+sessionIDSize] != b.id {
-				continue
-			}
-			if err := do(stored{one, s, b.text, plain, old || b.old}); err != nil {
+			if err := do(stored{one, s, text, b}); err != nil {
 				return err
 			}
 		}
@@ -210,7 +213,10 @@ func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte
 // written, and no cookie takes the place of those of a later sign-in.
 func (h *storeHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
 	return h.each(w, r, func(s stored) error {
-		return h.write(w, s.request, s.session, s.binding, record, life)
+		if !h.opens(s) {
+			return nil
+		}
+		return h.write(w, s.request, s.session, s.binding.text, record, life)
 	})
 }
 
@@ -282,6 +288,9 @@ func (h *storeHome) forget(w http.ResponseWriter, _ *http.Request) {
 // open it: an id alone must not do, or planted ones would delete others'.
 func (h *storeHome) erase(w http.ResponseWriter, r *http.Request) error {
 	return h.each(w, r, func(s stored) error {
+		if !h.opens(s) {
+			return nil
+		}
 		s.session.Values = map[any]any{} // for stores that cannot delete
 		s.session.Options = h.options(-1)
 		return h.save(s.request, discard{}, s.session)
