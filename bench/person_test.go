@@ -49,9 +49,10 @@ const (
 // app is an application in which somebody is signed in.
 type app struct {
 	handler http.Handler
-	cookies string   // the Cookie header
-	turns   []string // those of several browsers, which take turns; or none
-	set     int      // bytes of the Set-Cookie lines that made it
+	cookies string        // the Cookie header
+	turns   []string      // those of several browsers, which take turns; or none
+	another func() string // signs in with another browser; nil where it makes no difference
+	set     int           // bytes of the Set-Cookie lines that made it
 }
 
 // paths are the routes of every application here.
