@@ -63,7 +63,7 @@ type PageAction struct {
 	Provider string        // Provider.Name
 	Note     string        // "Used last time", or ""
 	Color    string        // Provider.Color
-	Ink      string        // black or white, whichever can be read on Color
+	Ink      string        // white, or black where white could not be read on Color
 	Mark     template.HTML // Provider.Mark, which Mount has checked
 	Letter   string        // where there is no Mark
 }
@@ -151,8 +151,8 @@ func initial(name string) string {
 	return strings.ToUpper(string(first))
 }
 
-// ink is what can be read on a colour: black or white, whichever has the higher
-// contrast (WCAG 2.2, relative luminance and contrast ratio).
+// ink is what can be read on a colour: white, as most brands have it, or black
+// if its contrast is less than the 3:1 that large letters need (WCAG 2.2, 1.4.3).
 func ink(color string) string {
 	raw, err := hex.DecodeString(strings.TrimPrefix(color, "#"))
 	if err != nil || len(raw) != 3 {
@@ -168,7 +168,7 @@ func ink(color string) string {
 		}
 		luminance += weight * v
 	}
-	if (luminance+0.05)/0.05 >= 1.05/(luminance+0.05) {
+	if 1.05/(luminance+0.05) < 3 {
 		return "#000000"
 	}
 	return "#ffffff"

@@ -120,9 +120,12 @@ func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
 // that can be read on it.
 func TestTheButtonsOfProviders(t *testing.T) {
 	for _, tt := range []struct{ color, mark, name, want string }{
-		{"", "", "émile", `<span class="mark brand-1" aria-hidden="true">É</span><span>Sign in with émile</span>`},
+		{"", "", "émile", `<span class="mark brand-1" aria-hidden="true">É</span><span class="label">Sign in with émile</span>`},
 		{"#24292f", "", "x", ".brand-1 { --brand: #24292f; --ink: #ffffff }"},
 		{"#FEE500", "", "x", ".brand-1 { --brand: #FEE500; --ink: #000000 }"},
+		{"#4285f4", "", "x", "--ink: #ffffff }"},
+		{"#949494", "", "x", "--ink: #ffffff }"}, // 3.03:1
+		{"#969696", "", "x", "--ink: #000000 }"}, // 2.96:1
 		{"#000000", "", "x", "--ink: #ffffff }"},
 		{"#ffffff", "", "x", "--ink: #000000 }"},
 		{"#ff0000", mark, "x", `<span class="mark drawn" aria-hidden="true">` + mark + `</span>`},
