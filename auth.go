@@ -36,6 +36,7 @@ type parts struct {
 	last     *lastUsed
 	loops    *loops
 	live     atomic.Bool      // false until Mount has registered every route
+	minded   atomic.Bool      // the warning of mindScheme was given
 	own      map[route]string // our routes, with the name of their handler
 	bodyWait time.Duration    // how long a request's body may take to arrive
 }
@@ -77,14 +78,17 @@ func newAuth(cfg *config) (*Auth, error) {
 	return a, nil
 }
 
-// announce says what must be registered at the providers, and what in-memory
-// revocations mean.
+// announce says what must be registered at the providers, and what it means to
+// keep revocations and sessions in memory.
 func (a *Auth) announce() {
 	for _, name := range a.order {
 		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
 	}
 	if _, memory := a.cfg.Revocations.(*memoryRevocations); memory && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; set Options.Revocations to share them")
+	}
+	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: Options.Sessions is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas; leave the option out to keep them in a sealed cookie, or take a store with a server behind it")
 	}
 }
 

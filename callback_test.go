@@ -180,11 +180,12 @@ func TestErrorAnswers(t *testing.T) {
 		retry string
 		level string
 	}{
-		{"access_denied", ginauth.ProviderDenied, "", "", "INFO"},
-		{"login_required", ginauth.ProviderDenied, "", "", "INFO"},
-		{"consent_required", ginauth.ProviderDenied, "", "", "INFO"},
-		{"interaction_required", ginauth.ProviderDenied, "", "", "INFO"},
-		{"account_selection_required", ginauth.ProviderDenied, "", "", "INFO"},
+		{"access_denied", ginauth.ProviderDenied, "nothing, if the person cancelled", "", "INFO"},
+		{"login_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
+		{"consent_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
+		{"interaction_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
+		{"account_selection_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
+		{"redirect_uri_mismatch", ginauth.ProviderMisconfigured, "exactly: " + f.URL + "/authorize/demo", "", "ERROR"},
 		{"server_error", ginauth.ProviderError, "", "5", "ERROR"},
 		{"temporarily_unavailable", ginauth.ProviderError, "", "5", "ERROR"},
 		{"invalid_scope", ginauth.ProviderError, "Provider.Scopes", "", "ERROR"},

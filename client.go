@@ -166,13 +166,12 @@ func (c *client) unreachable(op string, err error) *Error {
 		e.Reason = "there is no https at the provider's address"
 		e.Fix = "write http, which is for loopback and development alone, or the port that speaks https"
 	case ok && f.Kind == fetch.TLS:
-		e.Reason = "the provider's certificate is not trusted"
-		e.Fix = "for a private certificate authority, pass Options.HTTPClient with its RootCAs"
+		e.Reason, e.Fix = untrusted(f.Detail)
 	case ok && f.Kind == fetch.Redirect:
 		e.Reason, e.Fix = "the provider answered with a redirect, which is not followed", "set the final address in Provider"
 	case ok && f.Kind == fetch.ContentType:
-		e.Reason = "the provider did not answer with JSON"
-		e.Fix = "check the address (a login page or a proxy in between?)"
+		e.Reason = "the provider did not answer with JSON: it " + f.Detail
+		e.Fix = "check Issuer and the endpoints; is a login page or a proxy in between?"
 	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
 		e.Reason, e.Fix = "there is nothing at the provider's address", "check Issuer and the endpoints"
 	case ok && f.Kind == fetch.Network:
@@ -182,4 +181,16 @@ func (c *client) unreachable(op string, err error) *Error {
 		e.Reason += " (" + f.Host + ")"
 	}
 	return e
+}
+
+// untrusted says what is wrong with a certificate, by what package fetch says.
+func untrusted(detail string) (reason, fix string) {
+	reason = "the provider's certificate is not trusted: " + strings.TrimPrefix(detail, "tls: ")
+	switch {
+	case strings.Contains(detail, "another host"):
+		return reason, "write the host name that the certificate is for into Issuer and the endpoints"
+	case strings.Contains(detail, "expired"):
+		return reason, "have the provider's certificate renewed, and check this machine's clock"
+	}
+	return reason, "for a private certificate authority, pass Options.HTTPClient with its RootCAs"
 }

@@ -194,7 +194,7 @@ func d19Expiry(t *testing.T) {
 		var ahead clock
 		ahead.Advance(3 * time.Hour)
 		s := newSite(t, func(_ *site, o *ginauth.Options) { o.Now = ahead.Now })
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "off the provider's", 1)
+		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "ahead of the provider's", 1)
 	})
 }
 

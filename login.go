@@ -9,6 +9,16 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
+// nobody is what a guard says of a request without a session. One that stands
+// in front of the page to sign in on would send people there for ever.
+func (a *Auth) nobody(r *http.Request) *Error {
+	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
+		return &Error{Code: SessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
+	}
+	return &Error{Code: Unauthenticated, Op: "guard"}
+}
+
 // linking returns the id of the session that asks to link another account. It
 // takes a POST that a page of ours sent: an attacker's page cannot.
 func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values) (string, error) {

@@ -164,7 +164,7 @@ func (c *client) logoutToken(ctx context.Context, raw string) (keys []Revocation
 		return nil, at, e.about("verify logout token", c.provider.Name)
 	}
 	if err != nil {
-		return nil, at, refuse(err.Error(), errors.Unwrap(err))
+		return nil, at, refuse(inWords(err))
 	}
 	issuer := c.namespace(claims)
 	sid, hasSID := claims["sid"].(string)

@@ -56,7 +56,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		}
 		v, err := a.visit(c)
 		if err == nil && v == nil {
-			err = &Error{Code: Unauthenticated, Op: "guard"}
+			err = a.nobody(c.Request)
 		}
 		if err == nil && a.cfg.foreign(c.Request) {
 			err = crossOrigin("guard")

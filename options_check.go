@@ -36,6 +36,7 @@ func (c *config) check(mount string) error {
 	c.checkOrigins(&wrong)
 	c.checkProviders(&wrong)
 	c.checkPages(&wrong)
+	c.checkStore(&wrong)
 	return errors.Join(wrong...)
 }
 
@@ -136,7 +137,7 @@ func (c *config) checkKeys(wrong *mistakes) {
 	}
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys = []string{rand.Text() + rand.Text()}
-		c.Logger.Warn("ginauth: Options.Keys is empty: a random key was made, which is fine for development; sign-ins end with this process")
+		c.Logger.Warn("ginauth: Options.Keys is empty: a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them; to keep them, set Options.Keys (openssl rand -hex 32)")
 		return
 	}
 	if len(c.Keys) == 0 {
@@ -294,7 +295,11 @@ func (c *config) checkProviders(wrong *mistakes) {
 			called = fmt.Sprintf("Options.Providers[%d]", i)
 		}
 		add := func(field, reason, fix string) { wrong.add(called+": "+field, reason, fix) }
+		written := p.Issuer
 		p.check(add, c.loopback)
+		if p.Issuer != written {
+			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", clip(p.Name), "issuer", shown(p.Issuer))
+		}
 		if p.Name != "" && names[p.Name] {
 			add("Name", "is there twice", "give every provider a name of its own")
 		}

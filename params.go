@@ -132,8 +132,12 @@ func (c *client) refusal(code, description string) error {
 		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(clip(description)))
 	}
 	switch code {
-	case "access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required":
-		e.Code = ProviderDenied
+	case "access_denied":
+		e.Code, e.Fix = ProviderDenied, "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
+	case "login_required", "consent_required", "interaction_required", "account_selection_required":
+		e.Code, e.Fix = ProviderDenied, "begin the sign-in without prompt=none, so that the provider may ask the person"
+	case "redirect_uri_mismatch":
+		e.Code, e.Fix = ProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
 	case "temporarily_unavailable", "server_error":
 		e.retryAfter = retryMost
 	case "invalid_scope":

@@ -92,7 +92,7 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 			continue
 		}
 		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
-			add(a.field, fmt.Sprintf("%q has a placeholder in it", clip(a.value)), "put your own tenant or domain in its place")
+			add(a.field, fmt.Sprintf("%q has a placeholder in it", clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
 		} else if reason, fix := pasted(a.value); reason != "" {
 			add(a.field, reason, fix)
 		} else if why := unfitURL(a.value, devHost); why != "" {
@@ -160,6 +160,7 @@ func (p *Provider) checkOpenID(add addMistake) {
 		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
 	p.checkHS256(add)
+	p.checkTenant(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if slices.Contains(protocolClaims, claim) {
 			add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
@@ -167,6 +168,16 @@ func (p *Provider) checkOpenID(add addMistake) {
 	}
 	if p.Userinfo == "always" && p.UserinfoURL == "" && p.Profile == nil && p.AuthorizeURL != "" && p.TokenURL != "" && p.JWKSURL != "" {
 		add("UserinfoURL", `is empty, Userinfo is "always", and with the other endpoints written down nothing is discovered`, "set it")
+	}
+}
+
+// checkTenant: three of Microsoft's addresses stand for many tenants, each of
+// which issues its own tokens, so that none would ever fit.
+func (p *Provider) checkTenant(add addMistake) {
+	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
+	tenant, _, _ := strings.Cut(rest, "/")
+	if microsoft && p.TokenIssuer == nil && slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
+		add("Issuer", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
 	}
 }
 

@@ -211,7 +211,7 @@ func asQuery(req *http.Request, form string) {
 
 // tokenAnswer reads and checks a token answer (RFC 6749, 5.1 and 5.2).
 func (c *client) tokenAnswer(status int, header http.Header, body []byte) (map[string]any, error) {
-	bad := func(reason string, err error) error {
+	bad := func(reason string, err error) *Error {
 		return &Error{Code: BadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
 	if status == http.StatusOK && c.provider.NormalizeToken != nil {
@@ -235,7 +235,12 @@ func (c *client) tokenAnswer(status int, header http.Header, body []byte) (map[s
 		return nil, bad("the token answer is not strict JSON", err)
 	}
 	if err := c.normalizeToken(answer); err != nil {
-		return nil, bad(err.Error(), nil)
+		reason, cause := inWords(err)
+		e := bad(reason, cause)
+		if reason == noIDToken {
+			e.Fix = "register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints"
+		}
+		return nil, e
 	}
 	return answer, nil
 }
@@ -247,7 +252,7 @@ func (c *client) tokenRefusal(code string) error {
 	case "invalid_grant", "bad_verification_code":
 		e.Code, e.Fix = CodeRejected, "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
-		e.Code, e.Fix = ProviderMisconfigured, "check ClientID and ClientSecret (the secret's value, not its id), and AuthMethod"
+		e.Code, e.Fix = ProviderMisconfigured, "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
 	case "redirect_uri_mismatch":
 		e.Code, e.Fix = ProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
 	case "temporarily_unavailable", "server_error":
@@ -265,11 +270,13 @@ func errorCode(code string) string {
 	return "an error code that is none of the standard's"
 }
 
+const noIDToken = "there is no id_token in the token answer"
+
 // normalizeToken checks the members that x/oauth2 and we read, and leaves the
 // others alone.
 func (c *client) normalizeToken(answer map[string]any) error {
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
-		return err
+		return fmt.Errorf("a member is almost called as the standard has it: %w", err)
 	}
 	if answer["error"] != nil {
 		return errors.New("error is there, and no text")
@@ -287,7 +294,7 @@ func (c *client) normalizeToken(answer map[string]any) error {
 	}
 	if raw, there := answer["id_token"]; c.provider.Issuer != "" {
 		if s, ok := raw.(string); !there || !ok || s == "" {
-			return errors.New("there is no id_token: is the client registered for OpenID Connect?")
+			return errors.New(noIDToken)
 		}
 	}
 	if list, ok := answer["scope"].([]any); ok { // Twitch

@@ -189,6 +189,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err := onlyNavigation(c.Request); err != nil {
 		return err
 	}
+	a.mindScheme(c.Request)
 	if home, moved := a.cfg.homeHost(c.Request); moved {
 		redirect(c, home)
 		return nil

@@ -159,10 +159,11 @@ func (c *client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 		return nil, e.about("userinfo", c.provider.Name)
 	}
 	if err != nil {
-		return nil, c.badUserinfo("it is signed, and "+err.Error(), nil)
+		reason, cause := inWords(err)
+		return nil, c.badUserinfo("it is signed, and "+reason, cause)
 	}
 	if err := c.checkIssuer(claims); err != nil {
-		return nil, c.badUserinfo(err.Error(), nil)
+		return nil, c.badUserinfo(inWords(err))
 	}
 	if v, there := claims["exp"]; there {
 		if exp, ok := strictjson.NumericDate(v); !ok || exp.Before(c.cfg.Now().Add(-leeway)) {

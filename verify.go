@@ -40,15 +40,19 @@ type expected struct {
 // leaves to its caller is checked here: how the token is written, and every
 // claim that it does not look at.
 func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
-	refuse := func(reason string, err error) error {
-		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: idTokenFix(reason), Err: err}
+	refuse := func(err error) error {
+		reason, cause := inWords(err)
+		if strings.Contains(reason, "this machine's clock") {
+			reason += skewed(want.skew)
+		}
+		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: c.idTokenFix(reason), Err: cause}
 	}
-	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, skew: want.skew, secret: c.provider.HS256})
+	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, secret: c.provider.HS256})
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return nil, e.about("verify ID token", c.provider.Name)
 		}
-		return nil, refuse(err.Error(), errors.Unwrap(err))
+		return nil, refuse(err)
 	}
 	for _, check := range []func() error{
 		func() error { return c.checkIssuer(claims) },
@@ -61,35 +65,17 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 		func() error { return notANumber(claims["sub"]) },
 	} {
 		if err := check(); err != nil {
-			return nil, refuse(err.Error(), nil)
+			return nil, refuse(err)
 		}
 	}
 	return claims, nil
 }
 
-// idTokenFix is what helps most often, by what a reason speaks of.
-func idTokenFix(reason string) string {
-	switch {
-	case strings.Contains(reason, "wrong form"):
-		return "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
-	case strings.Contains(reason, "clock"):
-		return "set this machine's clock (NTP)"
-	case strings.Contains(reason, "algorithm"):
-		return "set the client's signing algorithm at the provider to RS256 or ES256"
-	case strings.Contains(reason, "audience"):
-		return "ClientID and the ID token come from different applications: check ClientID"
-	case strings.Contains(reason, "issuer"):
-		return "set Issuer to exactly what the provider puts into its tokens"
-	}
-	return ""
-}
-
 // jwtKind is what openJWT must know of the kind of JWT it opens.
 type jwtKind struct {
-	typs    []string      // one of these is its header's typ, where there is one
-	forever bool          // it need not have an exp
-	skew    time.Duration // of the provider's clock, if known
-	secret  bool          // it may be signed with the client secret (HS256)
+	typs    []string // one of these is its header's typ, where there is one
+	forever bool     // it need not have an exp
+	secret  bool     // it may be signed with the client secret (HS256)
 }
 
 // openJWT checks the form, the signature, the audience and the expiry of a
@@ -111,7 +97,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 		Now:             func() time.Time { return c.cfg.Now().Add(-leeway) },
 	})
 	if _, err := verifier.Verify(ctx, raw); err != nil {
-		return nil, "", explain(err, keys, c.cfg.Now(), kind.skew)
+		return nil, "", explain(err, keys, c.cfg.Now())
 	}
 	claims, err = strictjson.Object(keys.payload)
 	if err != nil {
@@ -202,7 +188,7 @@ func (k *candidates) try(token *jws.Token) bool {
 
 // explain says what go-oidc's refusal means. It quotes the token, which
 // anybody may have sent: a log line is as much as that gets.
-func explain(err error, keys *candidates, now time.Time, skew time.Duration) error {
+func explain(err error, keys *candidates, now time.Time) error {
 	quoted := errors.New(clip(err.Error()))
 	if keys.payload == nil {
 		if len(keys.keys) == 0 {
@@ -211,11 +197,7 @@ func explain(err error, keys *candidates, now time.Time, skew time.Duration) err
 		return fmt.Errorf("the signature is wrong: %w", quoted)
 	}
 	if expired, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		reason := fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second))
-		if skew.Abs() > leeway {
-			reason += fmt.Sprintf(", which is %v off the provider's", skew.Abs().Round(time.Second))
-		}
-		return errors.New(reason)
+		return fmt.Errorf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second))
 	}
 	switch text := err.Error(); { // go-oidc has no types for these
 	case strings.HasPrefix(text, "oidc: expected audience"):
@@ -253,13 +235,21 @@ func (c *client) checkIssuer(claims map[string]any) error {
 	if c.provider.TokenIssuer != nil {
 		var err error
 		if want, err = c.provider.TokenIssuer(claims); err != nil || want == "" {
-			return fmt.Errorf("the token's issuer is not one of those admitted: %v", err)
+			if err == nil {
+				err = errors.New("TokenIssuer returned none")
+			}
+			return fmt.Errorf("the token's issuer is not one of those admitted: %w", err)
 		}
 	}
-	if iss, ok := claims["iss"].(string); !ok || iss != want || strings.Contains(iss, "#") {
-		return fmt.Errorf("the token's issuer is %.200q, not %q", claims["iss"], want)
+	iss, ok := claims["iss"].(string)
+	if ok && iss == want && !strings.Contains(iss, "#") {
+		return nil
 	}
-	return nil
+	reason := fmt.Sprintf("the token's issuer is %.200q, not %q", claims["iss"], want)
+	if ok && want == c.provider.Issuer && strings.TrimSuffix(iss, "/") == strings.TrimSuffix(want, "/") {
+		reason += onlySlash
+	}
+	return errors.New(reason)
 }
 
 // checkParty: 3.1.3.7 (3)-(5). go-oidc has seen that the client is among the

@@ -1,0 +1,74 @@
+package ginauth
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/gorilla/securecookie"
+)
+
+// checkStore finds the mistakes in Options.Sessions that can be seen without
+// asking it: a store whose keys cannot seal takes no session, ever, and would
+// say so at the end of the first sign-in.
+func (c *config) checkStore(wrong *mistakes) {
+	if c.Sessions == nil {
+		return
+	}
+	if v := reflect.ValueOf(c.Sessions); v.Kind() == reflect.Pointer && v.IsNil() {
+		wrong.add("Options.Sessions", "is a nil pointer", "look at the error that came with the store; leave the option out to keep sessions in a sealed cookie")
+		return
+	}
+	codecs, found := storeCodecs(c.Sessions)
+	if !found {
+		return
+	}
+	why := ""
+	if len(codecs) == 0 {
+		why = "has no key"
+	}
+	for _, codec := range codecs {
+		if _, err := codec.Encode("ginauth", ""); err != nil {
+			why = unfitKey(err)
+		}
+	}
+	if why != "" {
+		wrong.add("Options.Sessions", "the store "+why+", so it cannot save a session",
+			`pass it []byte(os.Getenv("STORE_KEY")), made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?`)
+	}
+}
+
+// unfitKey says what securecookie, which the stores of gin-contrib sign with,
+// has against a key.
+func unfitKey(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "hash key is not set"):
+		return "has an empty key (is the environment variable set?)"
+	case strings.Contains(text, "invalid key size"):
+		return "has an encryption key (each second one) that is not 16, 24 or 32 bytes long"
+	}
+	return "has a key that it cannot use"
+}
+
+// storeCodecs returns what a store seals its cookies with. All of gin-contrib's
+// have it in a field of that name, however deep.
+func storeCodecs(store any) (codecs []securecookie.Codec, found bool) {
+	v := reflect.Indirect(reflect.ValueOf(store))
+	if v.Kind() != reflect.Struct {
+		return nil, false
+	}
+	field, ok := v.Type().FieldByName("Codecs")
+	if !ok {
+		return nil, false
+	}
+	if v, err := v.FieldByIndexErr(field.Index); err == nil && v.CanInterface() {
+		codecs, found = v.Interface().([]securecookie.Codec)
+	}
+	return codecs, found
+}
+
+// keptInMemory says whether a store is gin-contrib's memstore, which is not
+// imported for that.
+func keptInMemory(store any) bool {
+	t := reflect.TypeOf(store)
+	return t != nil && t.Kind() == reflect.Pointer && strings.HasSuffix(t.Elem().PkgPath(), "gin-contrib/sessions/memstore")
+}
