@@ -21,10 +21,11 @@ const (
 	attemptsMost   = 5       // live at a time in one browser
 	attemptsRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
 	attemptsTried  = 8 * attemptsMost
-	attemptVersion = 1
-	handleSize     = 6 // bytes; 8 characters
+	attemptVersion = 2
+	handleSize     = 6 // bytes
+	handleLength   = 8 // characters
 	secretSize     = 32
-	stateLength    = 8 + 1 + 43 // handle, dot, secret
+	stateLength    = 8 + 1 + 43 + 1 + 16 // handle, secret and note, with dots between
 )
 
 // attempt is one login attempt: what must survive the trip to the provider.
@@ -32,9 +33,11 @@ const (
 // attempts in several tabs are not in each other's way and none touches a
 // session. The state names the cookie and holds a secret that must equal the
 // sealed one: it binds the answer to this browser (RFC 9700, section 4.7.1).
+// The note at its end is for when no cookie comes back: see diagnosis.go.
 type attempt struct {
 	handle    string // names the cookie
 	secrets   [3][secretSize]byte
+	note      [seal.StampSize]byte // how it was begun
 	provider  string
 	print     fingerprint // of what the provider was at the start
 	created   time.Time
@@ -66,7 +69,16 @@ func (a *attempt) appendSecret(b []byte, i int) []byte {
 }
 
 // state is what goes to the provider and must come back.
-func (a *attempt) state() string { return a.handle + "." + a.secret(0) }
+func (a *attempt) state() string {
+	var b [stateLength]byte
+	return string(a.appendState(b[:0]))
+}
+
+func (a *attempt) appendState(b []byte) []byte {
+	b = append(append(b, a.handle...), '.')
+	b = append(a.appendSecret(b, 0), '.')
+	return base64.RawURLEncoding.AppendEncode(b, a.note[:])
+}
 
 // nonce ties the ID token to this attempt.
 func (a *attempt) nonce() string { return a.secret(1) }
@@ -78,8 +90,7 @@ func (a *attempt) verifier() string { return a.secret(2) }
 // the S256 challenge of the verifier: BASE64URL(SHA256(ASCII(code_verifier)))
 // (RFC 7636, section 4.2). Nothing in it has to be escaped.
 func (a *attempt) appendQuery(b []byte, nonce, challenge bool) []byte {
-	b = append(append(append(b, "&state="...), a.handle...), '.')
-	b = a.appendSecret(b, 0)
+	b = a.appendState(append(b, "&state="...))
 	if nonce {
 		b = a.appendSecret(append(b, "&nonce="...), 1)
 	}
@@ -97,6 +108,7 @@ func (a *attempt) encode() []byte {
 	for i := range a.secrets {
 		b = append(b, a.secrets[i][:]...)
 	}
+	b = append(b, a.note[:]...)
 	b = append(b, a.print.theirs[:]...)
 	b = append(b, a.print.ours[:]...)
 	b = wire.AppendString(b, a.provider)
@@ -116,6 +128,7 @@ func decodeAttempt(plain, handle string) (*attempt, bool) {
 	for i := range a.secrets {
 		copy(a.secrets[i][:], r.Bytes(secretSize))
 	}
+	copy(a.note[:], r.Bytes(len(a.note)))
 	copy(a.print.theirs[:], r.Bytes(len(a.print.theirs)))
 	copy(a.print.ours[:], r.Bytes(len(a.print.ours)))
 	a.provider = r.String()
@@ -144,8 +157,11 @@ func digest(parts ...string) [8]byte {
 // attempts is where login attempts are kept: in the browser, sealed.
 type attempts struct {
 	box    *seal.Box
+	notes  *seal.Stamps
 	jar    cookie.Jar
 	prefix string // of the cookies' names
+	failed string // name of the cookie that says which attempt failed last
+	home   string // host of BaseURL
 	now    func() time.Time
 	once   func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
@@ -230,32 +246,32 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 		return a, &Error{Code: StoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
-		return a, stateInvalid("this answer was used already", "start again; do not open an answer's address twice")
+		return a, usedAlready()
 	case s.over(a):
-		return a, stateInvalid("the sign-in took longer than 10 minutes", "start again")
+		return a, s.untimely(a.created)
 	case a.provider != provider:
 		return a, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}
 	return a, nil
 }
 
-// match finds the cookie that a state names and compares the secrets.
+// match finds the cookie that a state names and compares the state with the
+// sealed one.
 func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
-	handle, secret, _ := strings.Cut(state, ".")
-	if len(state) != stateLength || len(handle) != stateLength-44 || strings.Trim(handle+secret, base64url) != "" {
+	if !stateForm(state) {
 		reason := "the answer's state is not one of ours"
 		if state == "" {
 			reason = "there is no state: this is not a provider's answer"
 		}
 		return nil, stateInvalid(reason, "sign-ins must begin at /login")
 	}
-	name := s.prefix + handle
+	name := s.prefix + state[:handleLength]
 	var found *attempt
-	var broken error
-	others, copies := 0, 0
-	total := cookie.Each(r.Header, s.prefix, func(n, value string) {
+	var seen sighting
+	copies := 0
+	seen.cookies = cookie.Each(r.Header, s.prefix, func(n, value string) {
 		if n != name {
-			others++
+			seen.others++
 			return
 		}
 		if copies++; copies > copiesMost {
@@ -264,43 +280,31 @@ func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
 		if a, err := s.open(n, value); err == nil {
 			found = a
 		} else {
-			broken = err
+			seen.broken = err
 		}
 	})
 	if found == nil {
-		return nil, diagnose(total, others, broken)
+		return nil, s.diagnose(r, state, seen)
 	}
-	if subtle.ConstantTimeCompare([]byte(secret), []byte(found.secret(0))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(state), []byte(found.state())) != 1 {
 		return nil, stateInvalid("the answer's state is not the one that was sent", "start again")
 	}
 	return found, nil
 }
 
-// diagnose tells, without guessing, why there is no attempt for a state.
-func diagnose(cookies, attempts int, broken error) error {
-	switch {
-	case errors.Is(broken, seal.ErrKey):
-		return stateInvalid("the attempt's cookie was sealed under another key",
-			"give every replica the same Options.Keys, and keep the old key in second place when changing it")
-	case broken != nil:
-		return stateInvalid("the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
-	case attempts > 0:
-		return stateInvalid("the browser has sign-ins under way, but not this one: it is over, was used already, or was pushed out by five newer ones", "start again")
-	case cookies > 0:
-		return stateInvalid("the browser sent cookies, but none of a sign-in: it is over, was used already, or was begun in another browser or on another host name",
-			"open the application at the host of BaseURL, and register that redirect URI")
-	}
-	return stateInvalid("the browser sent no cookie at all: the sign-in was begun in another browser or on another host name, or cookies are blocked",
-		"open the application at the host of BaseURL, and register that redirect URI")
+// stateForm says whether a state looks like ours.
+func stateForm(state string) bool {
+	const secret, note = handleLength + 1, stateLength - 16
+	return len(state) == stateLength && state[handleLength] == '.' && state[note-1] == '.' &&
+		strings.Trim(state[:handleLength]+state[secret:note-1]+state[note:], base64url) == ""
 }
 
-func stateInvalid(reason, fix string) *Error {
-	return &Error{Code: StateInvalid, Op: "match state", Reason: reason, Fix: fix}
-}
-
-// all names the cookies of every attempt in a request, for signing out.
+// all names the cookies that a request has of attempts, for signing out.
 func (s *attempts) all(r *http.Request) (names []string) {
 	s.each(r, func(name string, _ *attempt) { names = append(names, name) })
+	if len(cookie.Values(r.Header, s.failed, 1)) > 0 {
+		names = append(names, s.failed)
+	}
 	return names
 }
 

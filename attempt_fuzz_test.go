@@ -28,7 +28,7 @@ func FuzzAttemptCookie(f *testing.F) {
 	for _, header := range attemptCookies {
 		f.Add(header, "STATE", uint16(0), uint8(0))
 	}
-	for _, state := range []string{"", "OTHER", "STATEx", "xSTATE", "HANDLE." + strings.Repeat("B", 43), "STATE.", "STATE=", "STATE\x00", "AAAAAAAA." + strings.Repeat("B", 43), ".", "AAAAAAAA.", strings.Repeat("A", 52)} {
+	for _, state := range []string{"", "OTHER", "STATEx", "xSTATE", "HANDLE" + madeUp[8:], "HANDLE." + strings.Repeat("B", 43), "STATE.", "STATE=", "STATE\x00", madeUp, ".", "AAAAAAAA.", strings.Repeat("A", 69)} {
 		f.Add("NAME=VALUE", state, uint16(0), uint8(0))
 		f.Add("NAME=VALUE; OTHER=WORTH", state, uint16(0), uint8(0))
 	}
@@ -87,7 +87,7 @@ func FuzzAttemptRecord(f *testing.F) {
 	good := []byte(text)
 	f.Add(good)
 	f.Add([]byte{})
-	f.Add([]byte{1})
+	f.Add([]byte{2})
 	for cut := 8; cut < len(good); cut += 8 {
 		f.Add(good[:cut])
 	}
@@ -97,7 +97,7 @@ func FuzzAttemptRecord(f *testing.F) {
 		f.Add(changed)
 	}
 	f.Add(append(slices.Clone(good), 0))
-	f.Add(append(slices.Clone(good[:113]), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1))
+	f.Add(append(slices.Clone(good[:125]), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if len(record) > 2000 {
 			return // more than a cookie holds
@@ -107,7 +107,7 @@ func FuzzAttemptRecord(f *testing.F) {
 		cookies := a.name + "=" + box.Seal(record, a.name)
 		w := s.ask("GET", "/authorize/demo", answerOf(a), cookies)
 		redeemed := s.count("/token") == 1
-		if redeemed && (record[0] != 1 || !slices.Equal(record[1:33], good[1:33]) || !strings.Contains(string(record), "demo")) || s.count("/token") > 1 {
+		if redeemed && (record[0] != 2 || !slices.Equal(record[1:33], good[1:33]) || !slices.Equal(record[97:109], good[97:109]) || !strings.Contains(string(record), "demo")) || s.count("/token") > 1 {
 			t.Fatalf("redeemed: %q", record)
 		}
 		if u := s.who(t, jarOf(w)); u != nil && (!redeemed || u.Provider != "demo" || !slices.Equal(record[33:65], good[33:65])) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +64,12 @@ func newAuth(cfg *config) (*Auth, error) {
 	once := func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
 		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
 	}
-	a.attempts = &attempts{box: boxes["attempt"], jar: jar, prefix: name + "-a-", now: cfg.Now, once: once}
+	notes, err := seal.NewStamps(cfg.Keys, cfg.audience())
+	if err != nil {
+		return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
+	}
+	_, host, _ := strings.Cut(cfg.origin, "://")
+	a.attempts = &attempts{box: boxes["attempt"], notes: notes, jar: jar, prefix: name + "-a-", failed: name + "-u", home: host, now: cfg.Now, once: once}
 	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
 	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
 	a.loops = &loops{jar: jar, cookie: name + "-n", now: cfg.Now}

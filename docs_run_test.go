@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +134,8 @@ func firstButtons(t *testing.T, v *docVisit) {
 	}
 }
 
+var ports = regexp.MustCompile(`:[0-9]{4,5}`)
+
 // What docs/first-sign-in.md says of mistakes is what people see then.
 func TestDocsFirstMistakes(t *testing.T) {
 	site := func() *site {
@@ -140,7 +143,7 @@ func TestDocsFirstMistakes(t *testing.T) {
 			o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) {
 				docSays(t, "first-sign-in", "`"+string(e.Code)+"`")
 				docSays(t, "first-sign-in", e.Reason)
-				docSays(t, "first-sign-in", "**Fix:** "+e.Fix)
+				docSays(t, "first-sign-in", "**Fix:** "+ports.ReplaceAllString(e.Fix, ":8080"))
 			}
 		})
 	}
@@ -152,7 +155,7 @@ func TestDocsFirstMistakes(t *testing.T) {
 	wrongSecret.wantError(wrongSecret.get("/login/demo"), ginauth.ProviderMisconfigured)
 
 	otherHost := site()
-	callback := otherHost.begin("/login/demo")
-	otherHost.browser = otherHost.newBrowser() // what another host's page knows of the first
-	otherHost.wantError(otherHost.finish(callback), ginauth.StateInvalid)
+	begun := otherHost.raw(t, "GET /login/demo HTTP/1.1\r\nHost: my-machine:"+mustURL(t, otherHost.URL).Port()+"\r\n"+askPage)
+	state := mustURL(t, begun.Header.Get("Location")).Query().Get("state")
+	otherHost.wantError(otherHost.get("/authorize/demo?code=abc&state="+state), ginauth.StateInvalid)
 }

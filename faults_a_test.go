@@ -69,7 +69,7 @@ func authorization(t testing.TB, p *authtest.Page) (location string, params url.
 	return location, params
 }
 
-var stateForm = regexp.MustCompile(`^[A-Za-z0-9_-]{8}\.[A-Za-z0-9_-]{43}$`)
+var stateForm = regexp.MustCompile(`^[A-Za-z0-9_-]{8}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{16}$`)
 
 func faultA1(t *testing.T) {
 	t.Parallel()
@@ -88,8 +88,8 @@ func faultA1(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := u.Query()
-		handle, secret, _ := strings.Cut(q.Get("state"), ".")
-		for _, random := range []string{handle, secret, q.Get("nonce"), q.Get("code_challenge")} {
+		parts := strings.Split(q.Get("state"), ".")
+		for _, random := range []string{parts[0], parts[1], q.Get("nonce"), q.Get("code_challenge")} {
 			seen[random] = true
 		}
 	}

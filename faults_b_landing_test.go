@@ -33,7 +33,7 @@ func faultsBMessages() []fault {
 			f := newFlow(t, nil)
 			callback := without(f.begin("/login/demo?return_to=/page/b14"), "code")
 			denied := with(with(callback, "error", "access_denied"), "error_description", "call 555-0100 to unlock your account")
-			for _, bad := range []string{"", "wrong", strings.Repeat("A", 52), callback.Query().Get("state") + "="} {
+			for _, bad := range []string{"", "wrong", strings.Repeat("A", 69), madeUp, callback.Query().Get("state") + "="} {
 				f.refuses(t, with(denied, "state", bad), closed{code: ginauth.StateInvalid})
 			}
 			f.refuses(t, without(denied, "state"), closed{code: ginauth.StateInvalid})

@@ -12,6 +12,9 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
+// madeUp is a state of the right form that nobody was given.
+var madeUp = "AAAAAAAA." + strings.Repeat("B", 43) + "." + strings.Repeat("C", 16)
+
 // faultsBState: the state must be that of an attempt of this browser.
 func faultsBState() []fault {
 	return []fault{
@@ -27,10 +30,11 @@ func faultsBState() []fault {
 			t.Parallel()
 			f := newFlow(t, nil)
 			callback := f.begin("/login/demo?return_to=/page/b3")
-			handle, secret, _ := strings.Cut(callback.Query().Get("state"), ".")
+			handle, rest, _ := strings.Cut(callback.Query().Get("state"), ".")
+			secret, note, _ := strings.Cut(rest, ".")
 			for _, state := range []string{
-				"AAAAAAAA." + strings.Repeat("B", 43), "AAAAAAAA." + secret, handle + "." + strings.Repeat("B", 43),
-				strings.Repeat("A", 52), strings.Repeat(".", 52),
+				madeUp, "AAAAAAAA." + rest, handle + "." + strings.Repeat("B", 43) + "." + note, handle + "." + secret + "." + strings.Repeat("B", 16),
+				strings.Repeat("A", len(madeUp)), strings.Repeat(".", len(madeUp)), handle + "." + secret,
 			} {
 				f.refuses(t, with(callback, "state", state), closed{code: ginauth.StateInvalid})
 			}
@@ -176,8 +180,8 @@ func testBadStateNoNetwork(t *testing.T) {
 	}
 	state := callback.Query().Get("state")
 	for _, bad := range []*url.URL{
-		without(callback, "state"), with(callback, "state", ""), with(callback, "state", state[:51]+"!"), with(callback, "state", "AAAAAAAA"+state[8:]),
-		with(callback, "state", state[:9]+strings.Repeat("A", 43)), with(with(callback, "state", "x"), "iss", "https://evil.example"),
+		without(callback, "state"), with(callback, "state", ""), with(callback, "state", state[:len(state)-1]+"!"), with(callback, "state", "AAAAAAAA"+state[8:]),
+		with(callback, "state", state[:9]+madeUp[9:]), with(with(callback, "state", "x"), "iss", "https://evil.example"),
 	} {
 		f.refuses(t, bad, closed{code: ginauth.StateInvalid})
 	}

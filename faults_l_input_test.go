@@ -313,8 +313,8 @@ func l14States(t *testing.T) {
 	stranger := f.newBrowser()
 	stranger.Resolve("app.example.com", "127.0.0.1")
 	answers := map[string]*authtest.Page{
-		"unknown":          answer(before, with(callback, "state", "AAAAAAAA."+strings.Repeat("A", 43))),
-		"wrong secret":     answer(before, with(callback, "state", state[:9]+strings.Repeat("A", 43))),
+		"unknown":          answer(before, with(callback, "state", madeUp)),
+		"wrong secret":     answer(before, with(callback, "state", state[:9]+madeUp[9:])),
 		"another browser":  answer(stranger, callback),
 		"used already":     answer(before, spent),
 		"none":             answer(before, without(callback, "state")),

@@ -223,7 +223,7 @@ func faultN9(t *testing.T) {
 		if p.URL.Host != "app.example.com" {
 			t.Errorf("the answer came to %s", p.URL)
 		}
-		if log := s.logs.String(); !strings.Contains(log, "on another host name") || !strings.Contains(log, "open the application at the host of BaseURL") {
+		if log := s.logs.String(); !strings.Contains(log, "the sign-in was begun at another host name than BaseURL's, where its cookie stayed") || !strings.Contains(log, "open the application at https://app.example.com, and send visits to other names there") {
 			t.Errorf("the log does not say what to do:\n%s", log)
 		}
 		for _, text := range []string{"other.example.com", "cookie", "host"} {

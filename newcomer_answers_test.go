@@ -3,13 +3,15 @@ package ginauth_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/gin-contrib/sessions/cookie"
 
 	"github.com/ginauth/ginauth"
 )
 
-// newcomersWithAnswers are what comes back, and what does not.
+// newcomersWithAnswers are what comes back, and what does not. More of why an
+// answer finds no attempt is in TestStateInvalidDiagnosis.
 func newcomersWithAnswers() []newcomer {
 	return []newcomer{
 		{"the person cancelled", told{
@@ -17,10 +19,55 @@ func newcomersWithAnswers() []newcomer {
 			make:   comesBack, code: ginauth.ProviderDenied, level: "INFO",
 			cause: `the provider answered "access_denied"`, fix: "nothing, if the person cancelled; if they did not, look at the provider for who may use this client",
 		}.run},
+		{"a sign-in that took too long", told{
+			make: func(f *flow) string {
+				callback := f.begin("/login/demo")
+				f.clock.Advance(11 * time.Minute)
+				return callback.String()
+			},
+			code: ginauth.StateInvalid, level: "WARN", cause: "the sign-in took longer than 10 minutes", fix: "start again",
+		}.run},
+		{"an answer that is opened again", told{
+			make: func(f *flow) string {
+				f.idp.DenyConsent(true)
+				callback := f.begin("/login/demo")
+				f.finish(callback)
+				return callback.String()
+			},
+			code: ginauth.StateInvalid, level: "WARN", cause: "this answer was used already", fix: "start again; do not open an answer's address twice",
+		}.run},
+		{"an answer that is opened again by who is signed in", answerAgain},
+		{"a key that changed", told{
+			make: func(f *flow) string {
+				callback := f.begin("/login/demo")
+				f.redeploy(func(o *ginauth.Options) { o.Keys = []string{otherKey} })
+				return callback.String()
+			},
+			code: ginauth.StateInvalid, level: "WARN", cause: "the attempt's cookie was sealed under another key",
+			fix: "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it",
+		}.run},
+		{"cookies that are blocked", told{
+			make: func(f *flow) string {
+				callback := f.begin("/login/demo")
+				for _, c := range f.browser.Cookies(f.URL) {
+					f.browser.RemoveCookie(f.URL, c.Name)
+				}
+				return callback.String()
+			},
+			code: ginauth.StateInvalid, level: "WARN", cause: "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun in another browser",
+			fix: "start again; if this is every sign-in's end, see whether cookies are blocked, or a proxy drops Set-Cookie",
+		}.run},
 		{"a session that is too large", tooMuch("")},
 		{"a session that is too large for a store", tooMuch("store")},
 		{"a loop", loopIsTold},
 	}
+}
+
+func answerAgain(t *testing.T) {
+	f := newFlow(t, nil)
+	callback := f.begin("/login/demo?return_to=/page/x")
+	f.lands(t, callback, "/page/x")
+	f.lands(t, callback, "/")
 }
 
 // tooMuch is a session of so many groups that no cookie holds it.

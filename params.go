@@ -237,12 +237,7 @@ func (c *config) homeHost(r *http.Request) (location string, moved bool) {
 	if !c.loopback || r.Method != http.MethodGet {
 		return "", false
 	}
-	here := &url.URL{Scheme: "http", Host: r.Host}
-	if !isLoopback(here.Hostname()) || strings.EqualFold(r.Host, strings.TrimPrefix(c.origin, "http://")) || c.secure {
-		return "", false
-	}
-	home, _ := url.Parse(c.origin)
-	if here.Port() != home.Port() { // another server, or a forwarded port
+	if c.secure || !otherLoopback(r.Host, strings.TrimPrefix(c.origin, "http://")) {
 		return "", false
 	}
 	// Once: a proxy that writes another Host would bring the visit back here.
@@ -254,4 +249,11 @@ func (c *config) homeHost(r *http.Request) (location string, moved bool) {
 		query = r.URL.RawQuery + "&" + query
 	}
 	return c.url(r.URL.EscapedPath()) + "?" + query, true
+}
+
+// otherLoopback says whether a host is another loopback name than home, with
+// the same port: another port is another server, or a forwarded one.
+func otherLoopback(host, home string) bool {
+	here, there := &url.URL{Host: host}, &url.URL{Host: home}
+	return !strings.EqualFold(host, home) && isLoopback(here.Hostname()) && isLoopback(there.Hostname()) && here.Port() == there.Port()
 }

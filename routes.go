@@ -198,7 +198,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err != nil {
 		return asError(err, BadRequest).about("begin sign-in", cl.provider.Name)
 	}
-	at := newAttempt(cl.provider.Name, a.cfg.Now())
+	at := a.attempts.begin(c.Request, cl.provider.Name)
 	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
 	if err := a.looping(c.Writer, c.Request, at); err != nil {
 		return err
@@ -261,6 +261,9 @@ func (a *Auth) callback(c *gin.Context) error {
 	if err != nil {
 		if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
 			err = failed
+		}
+		if at != nil {
+			a.attempts.setFailed(c.Writer, at)
 		}
 		e := asError(err, SessionError).about("sign in", cl.provider.Name)
 		e.retry = a.LoginURL(cl.provider.Name, at.wanted())

@@ -299,7 +299,7 @@ func (a *app) signOut(b *authtest.Browser) *authtest.Page {
 func (a *app) cookies(b *authtest.Browser) (ours []*http.Cookie) {
 	for _, c := range b.Cookies(a.URL) {
 		name := strings.TrimPrefix(c.Name, "__Host-")
-		if strings.HasPrefix(name, "ginauth-") && !strings.Contains(name, "-a-") && !strings.HasSuffix(name, "-l") && !strings.HasSuffix(name, "-n") {
+		if strings.HasPrefix(name, "ginauth-") && !strings.Contains(name, "-a-") && !strings.HasSuffix(name, "-l") && !strings.HasSuffix(name, "-n") && !strings.HasSuffix(name, "-u") {
 			ours = append(ours, c)
 		}
 	}
