@@ -79,9 +79,7 @@ func newTransport() *http.Transport {
 func harden(t *http.Transport) *http.Transport {
 	if c := t.TLSClientConfig; c != nil {
 		c.InsecureSkipVerify = false
-		if c.MinVersion != 0 { // 0 is Go's own choice, 1.2 or later
-			c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
-		}
+		c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
 	}
 	if t.MaxResponseHeaderBytes <= 0 || t.MaxResponseHeaderBytes > maxHeader {
 		t.MaxResponseHeaderBytes = maxHeader
@@ -106,7 +104,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	// http.Transport asks for gzip itself and unpacks it, so that the cap below
 	// counts unpacked bytes. For a caller that asks, it would leave it packed.
 	req.Header.Del("Accept-Encoding")
-	if t.agent != "" && req.Header.Get("User-Agent") == "" {
+	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", t.agent)
 	}
 	resp, err := t.send(req)
@@ -178,7 +176,7 @@ type cappedBody struct {
 	io.ReadCloser
 	left int64
 	host string
-	done func() // when it is closed; nil for nothing
+	done func() // when it is closed
 }
 
 // Read implements io.Reader.
@@ -199,9 +197,7 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *cappedBody) Close() error {
 	err := b.ReadCloser.Close()
-	if b.done != nil {
-		b.done()
-	}
+	b.done()
 	return err
 }
 

@@ -150,6 +150,19 @@ func TestRequestsCarryNothingOfTheUsers(t *testing.T) {
 	}
 }
 
+// What is not encoded may say so.
+func TestIdentityIsNoEncoding(t *testing.T) {
+	for _, encoding := range []string{"identity", "Identity"} {
+		srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", encoding)
+			okay(w, r)
+		})
+		if obj, err := get(t, nil, srv.URL); err != nil || obj["ok"] != true {
+			t.Errorf("%s: %v, %v", encoding, obj, err)
+		}
+	}
+}
+
 func TestUserAgentOfTheRequestWins(t *testing.T) {
 	var got string
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {

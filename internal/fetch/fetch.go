@@ -8,7 +8,6 @@ package fetch
 
 import (
 	"context"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -77,10 +76,8 @@ func (r Request) check(resp *http.Response, host string) error {
 		e.Kind, e.Detail = Status, answered(resp.StatusCode)
 		return e
 	}
-	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		media = ""
-	}
+	// A bad parameter does not matter, and with anything else that is wrong media is "".
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if isJSON(media) || media != "" && slices.Contains(r.Accept, media) {
 		return nil
 	}
@@ -129,9 +126,7 @@ func readAll(r io.Reader, room int64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
+		b = slices.Grow(b, 1)
 	}
 }
 

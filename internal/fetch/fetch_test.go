@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -70,6 +71,7 @@ func TestJSONMediaTypes(t *testing.T) {
 		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "answered text/javascript, not JSON"},
 		{"a page is refused", "text/html; charset=utf-8", nil, "answered text/html, not JSON"},
 		{"text is refused", "text/plain", nil, "answered text/plain, not JSON"},
+		{"a kind of JSON outside application is refused", "text/x+json", nil, "answered text/x+json, not JSON"},
 		{"JSON outside application is refused", "text/json", nil, "answered text/json, not JSON"},
 		{"a form is refused", "application/x-www-form-urlencoded", nil, "answered application/x-www-form-urlencoded, not JSON"},
 		{"a JWT is refused", "application/jwt", nil, "answered application/jwt, not JSON"},
@@ -227,6 +229,39 @@ func TestReadClosesTheBody(t *testing.T) {
 		if !body.closed {
 			t.Errorf("limit %d: still open, %v", limit, err)
 		}
+	}
+}
+
+// The application's own transport may leave out what net/http always says, or
+// say what is not so.
+func TestReadOfAnOddAnswer(t *testing.T) {
+	body := strings.Repeat("x", 10_000)
+	for name, resp := range map[string]*http.Response{
+		"without a request":    {ContentLength: -1},
+		"without an address":   {ContentLength: -1, Request: &http.Request{}},
+		"of a negative length": {ContentLength: math.MinInt64},
+		"of an absurd length":  {ContentLength: math.MaxInt64},
+	} {
+		resp.Body = io.NopCloser(strings.NewReader(body))
+		if got, err := fetch.Read(resp, "userinfo", fetch.MaxBody); err != nil || string(got) != body {
+			t.Errorf("an answer %s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
+
+// One whose length is known takes one buffer.
+func TestReadMakesRoom(t *testing.T) {
+	body := strings.NewReader(strings.Repeat("x", 8_000))
+	read := func(length int64) float64 {
+		return testing.AllocsPerRun(10, func() {
+			body.Seek(0, io.SeekStart)
+			if _, err := fetch.Read(&http.Response{Body: io.NopCloser(body), ContentLength: length}, "userinfo", fetch.MaxBody); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if known, unknown := read(8_000), read(-1); known >= unknown {
+		t.Errorf("%v allocations with a length, %v without", known, unknown)
 	}
 }
 

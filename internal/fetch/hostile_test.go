@@ -87,6 +87,9 @@ func TestBodiesAreCapped(t *testing.T) {
 			io.WriteString(w, "{}"+strings.Repeat(" ", fetch.MaxBody-1))
 		}, fetch.TooLarge, "answered more than the limit allows"},
 		{"a huge header is refused", nil, hugeHeader, fetch.Network, "request failed"},
+		{"a huge header is refused, where base says nothing", &http.Client{Transport: &http.Transport{}}, hugeHeader, fetch.Network, "request failed"},
+		{"a header above what base allows is refused", &http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 4 << 10}},
+			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("x", 32<<10)) }, fetch.Network, "request failed"},
 		{"a huge header is refused, whatever base allows", &http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 1 << 30}},
 			hugeHeader, fetch.Network, "request failed"},
 	}
@@ -121,6 +124,23 @@ func TestTheCapHoldsForEveryReader(t *testing.T) {
 	}
 	if n, err := resp.Body.Read(make([]byte, 10)); n != 0 || err == nil {
 		t.Errorf("read %d more, %v", n, err)
+	}
+}
+
+// A body that comes all at once is no longer than one that drips.
+func TestTheCapHoldsForALargeBuffer(t *testing.T) {
+	base := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(strings.Repeat("x", 2*fetch.MaxBody)))}, nil
+	})}
+	resp, err := fetch.Client(base, "").Get("https://idp.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	n, err := resp.Body.Read(make([]byte, 2*fetch.MaxBody))
+	wantError(t, err, fetch.TooLarge, "answered more")
+	if n != fetch.MaxBody {
+		t.Errorf("read %d bytes", n)
 	}
 }
 

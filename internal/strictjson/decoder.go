@@ -267,9 +267,6 @@ func hexDigit(c byte) (rune, bool) {
 
 func (d *decoder) number() (any, error) {
 	rest := d.text[d.pos:]
-	if len(rest) > maxNumber {
-		rest = rest[:maxNumber+1]
-	}
 	n, ok := scanNumber(rest)
 	switch {
 	case n > maxNumber:

@@ -134,6 +134,7 @@ func TestObjectRefuses(t *testing.T) {
 		{"a leading point", `{"a":.5}`, "unexpected character"},
 		{"a trailing point", `{"a":1.}`, "bad number"},
 		{"a point before an exponent", `{"a":1.e5}`, "bad number"},
+		{"text cut in an exponent", `{"a":1e`, "bad number"},
 		{"an exponent without digits", `{"a":1e+}`, "bad number"},
 		{"an exponent of 401", `{"a":1e401}`, "bad number"},
 		{"an exponent of -401", `{"a":1e-401}`, "bad number"},
@@ -197,9 +198,11 @@ func TestArray(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, %v; want %#v", got, err, want)
 	}
-	for _, text := range []string{"", "{}", "[1", `[{"a":1,"a":1}]`, "[] []"} {
-		if got, err := strictjson.Array([]byte(text)); err == nil {
-			t.Errorf("%s is accepted as %#v", text, got)
+	for text, want := range map[string]string{
+		"": "empty", "{}": "not a JSON array", "[1": "expected a comma", `[{"a":1,"a":1}]`: `duplicate member "a"`, "[] []": "data after the value",
+	} {
+		if got, err := strictjson.Array([]byte(text)); err == nil || got != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %#v, %v, want %q", text, got, err, want)
 		}
 	}
 }

@@ -22,14 +22,15 @@ func Lookup(obj map[string]any, path string) (any, bool) {
 	var at any = obj
 	for {
 		v, rest, ok := step(at, path)
-		if !ok || rest == "" {
+		if rest == "" {
 			return v, ok
 		}
 		at, path = v, rest[1:]
 	}
 }
 
-// step goes one level down; rest, if any, begins with the dot.
+// step goes one level down; rest, if any, begins with the dot. Where nothing is
+// found, there is none.
 func step(at any, path string) (v any, rest string, ok bool) {
 	switch at := at.(type) {
 	case map[string]any:
@@ -48,8 +49,8 @@ func step(at any, path string) (v any, rest string, ok bool) {
 }
 
 func index(s string, length int) (int, bool) {
-	i, err := strconv.Atoi(s)
-	return i, err == nil && 0 <= i && i < length && strconv.Itoa(i) == s
+	i, _ := strconv.Atoi(s) // what is no integer, or none that fits, is not what Itoa writes
+	return i, 0 <= i && i < length && strconv.Itoa(i) == s
 }
 
 // String returns a string as it is, and a number that is written as an integer
@@ -67,8 +68,8 @@ func String(v any) (string, bool) {
 
 // Int64 returns a number that is written as an integer and fits.
 func Int64(v any) (int64, bool) {
-	n, ok := v.(json.Number)
-	if !ok || !isInteger(string(n)) {
+	n, _ := v.(json.Number) // "", which is no integer, if it is something else
+	if !isInteger(string(n)) {
 		return 0, false
 	}
 	i, err := strconv.ParseInt(string(n), 10, 64)
@@ -89,10 +90,7 @@ const maxDate = 253_370_764_800
 // times outside the years 1970 to 9998, are refused. No float is involved: a
 // float64 too large for an int64 becomes a different time on each processor.
 func NumericDate(v any) (time.Time, bool) {
-	n, ok := v.(json.Number)
-	if !ok {
-		return time.Time{}, false
-	}
+	n, _ := v.(json.Number) // "", which is no number, if it is something else
 	sec, nanos, ok := seconds(string(n))
 	if !ok || sec < 0 || sec >= maxDate {
 		return time.Time{}, false

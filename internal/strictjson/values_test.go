@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,8 @@ func TestInt64(t *testing.T) {
 		{"a negative integer", json.Number("-5"), -5, true},
 		{"the largest", json.Number("9223372036854775807"), 1<<63 - 1, true},
 		{"one beyond the largest is refused", json.Number("9223372036854775808"), 0, false},
+		{"a negative zero is refused", json.Number("-0"), 0, false},
+		{"a padded number is refused", json.Number("007"), 0, false},
 		{"a fraction is refused", json.Number("1.5"), 0, false},
 		{"an exponent is refused", json.Number("1e2"), 0, false},
 		{"a string is refused", "3600", 0, false},
@@ -170,6 +173,7 @@ func TestNumericDate(t *testing.T) {
 		{"the largest exponent is refused", json.Number("1e400"), time.Time{}},
 		{"an exponent beyond the bounds is refused", json.Number("0e999999999"), time.Time{}},
 		{"a number that JSON does not know is refused", json.Number("0x10"), time.Time{}},
+		{"a number of 101 characters is refused", json.Number("1." + strings.Repeat("0", 99)), time.Time{}},
 		{"a ratio is refused", json.Number("1/2"), time.Time{}},
 		{"an empty number is refused", json.Number(""), time.Time{}},
 		{"a string is refused", "1516239022", time.Time{}},
