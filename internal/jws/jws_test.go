@@ -184,8 +184,41 @@ func TestVerifyECDSAOfNothing(t *testing.T) {
 	}
 }
 
+// A curve that is another, or has no name, fits no algorithm, whatever it signed.
+func TestVerifyECDSAOfAnotherCurve(t *testing.T) {
+	t.Parallel()
+	nameless := *elliptic.P256().Params()
+	nameless.Name = ""
+	for _, tt := range []struct {
+		alg           string
+		signed, shown elliptic.Curve
+		want          bool
+	}{
+		{"ES256", elliptic.P256(), elliptic.P256(), true},
+		{"ES256", elliptic.P384(), elliptic.P384(), false},
+		{"ES256", elliptic.P256(), &nameless, false},
+		{"RS256", elliptic.P256(), &nameless, false},
+	} {
+		key, err := ecdsa.GenerateKey(tt.signed, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, size := sha256.Sum256([]byte("e30.e30")), (tt.signed.Params().BitSize+7)/8
+		r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature := append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
+		key.PublicKey.Curve = tt.shown
+		if got := split(t, "e30.e30."+base64.RawURLEncoding.EncodeToString(signature)).Verify(tt.alg, &key.PublicKey); got != tt.want {
+			t.Errorf("%s with %s, said to be %q: %v", tt.alg, tt.signed.Params().Name, tt.shown.Params().Name, got)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	t.Parallel()
+	key, _, _ := ed25519.GenerateKey(rand.Reader)
 	for _, tt := range []struct{ name, compact string }{
 		{"nothing", ""},
 		{"one part", "e30"},
@@ -202,7 +235,7 @@ func TestSplit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if token, err := jws.Split(tt.compact); err == nil || token.Verify("RS256", nil) {
+			if token, err := jws.Split(tt.compact); err == nil || token.Verify("EdDSA", key) {
 				t.Errorf("%q is a token", tt.compact)
 			}
 		})

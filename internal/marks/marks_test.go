@@ -10,8 +10,9 @@ import (
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
+// key has something in one half, so that each half alone is many keys'.
 func key(n uint64) (k [16]byte) {
-	binary.LittleEndian.PutUint64(k[:], n*0x9e3779b97f4a7c15)
+	binary.LittleEndian.PutUint64(k[8*(n%2):], n*0x9e3779b97f4a7c15)
 	return k
 }
 
@@ -120,6 +121,23 @@ func TestTableIsBounded(t *testing.T) {
 		if !table.Raise(key(10_000+n), 7, 300, 200) {
 			t.Fatalf("no room for %d", n)
 		}
+	}
+}
+
+// New keys take memory now and then, keys that are there take none.
+func TestTableCopiesLittle(t *testing.T) {
+	table, now, n := marks.New(1<<20), int64(1000), uint64(0)
+	if allocs := testing.AllocsPerRun(10_000, func() {
+		n++
+		table.Raise(key(n), 1, 1<<40, now)
+	}); allocs > 0 {
+		t.Errorf("a new key takes %v allocations", allocs)
+	}
+	if allocs := testing.AllocsPerRun(1000, func() {
+		now += 100
+		table.Raise(key(1), 1, 1<<40, now)
+	}); allocs > 0 {
+		t.Errorf("a key that is there takes %v allocations", allocs)
 	}
 }
 

@@ -94,6 +94,22 @@ func TestOpenParts(t *testing.T) {
 	}
 }
 
+// What is no digit must not pass for an A, in either part.
+func TestOpenPartsWithAnOddCharacter(t *testing.T) {
+	b := box(t, []string{first}, "app", "session")
+	var text string
+	for text == "" || !strings.Contains(text[:40], "A") || !strings.Contains(text[40:], "A") {
+		text = b.Seal([]byte(strings.Repeat("long ", 99)), "name")
+	}
+	for _, parts := range [][2]string{
+		{strings.Replace(text[:40], "A", "!", 1), text[40:]}, {text[:40], strings.Replace(text[40:], "A", "!", 1)},
+	} {
+		if _, _, err := b.OpenParts(parts[0], parts[1], "name"); !errors.Is(err, seal.ErrForged) {
+			t.Errorf("%q: %v", parts, err)
+		}
+	}
+}
+
 func TestRotation(t *testing.T) {
 	text := box(t, []string{first}, "app", "session").Seal([]byte("hello"), "name")
 	plain, old, err := box(t, []string{second, first}, "app", "session").Open(text, "name")

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +121,39 @@ func TestEveryCutRecordIsRefused(t *testing.T) {
 	}
 	if read(string(b) + "x") {
 		t.Error("a record with more behind it is accepted")
+	}
+}
+
+// Each read alone refuses what does not fit, and leaves nothing that a later
+// one could take for a record that ended well.
+func TestEveryReadRefuses(t *testing.T) {
+	number := func(v uint64) string { return string(wire.AppendUint(nil, v)) }
+	for _, tt := range []struct {
+		name, record string
+		read         func(r *wire.Reader) bool // whether it returned something
+	}{
+		{"a number beyond 64 bits", strings.Repeat("\xff", 9) + "\x02", func(r *wire.Reader) bool { return r.Uint() != 0 }},
+		{"more bytes than there are", "", func(r *wire.Reader) bool { return r.Bytes(1) != "" }},
+		{"a text longer than the record", "\x05", func(r *wire.Reader) bool { return r.String() != "" }},
+		{"more texts than there are bytes", "\x05", func(r *wire.Reader) bool { return r.Strings(nil) != nil }},
+		{"more pairs than there are bytes", "\x05", func(r *wire.Reader) bool { return r.Map() != nil }},
+		{"a time beyond the years", number(math.MaxInt32*64 + 1), func(r *wire.Reader) bool { return !r.Time().IsZero() }},
+		{"a time in microseconds beyond the years", number(1e6*math.MaxInt32*64 + 1), func(r *wire.Reader) bool { return !r.Micros().IsZero() }},
+		{"a distance beyond the years", number(math.MaxInt32*64 + 1), func(r *wire.Reader) bool { return !r.Since(time.Unix(0, 0)).IsZero() }},
+	} {
+		if r := wire.NewReader(tt.record); tt.read(r) || r.OK() {
+			t.Errorf("%s is accepted", tt.name)
+		}
+	}
+}
+
+// The zero time takes one byte, whatever it is a distance from.
+func TestZeroTimesAreShort(t *testing.T) {
+	var zero time.Time
+	for i, b := range [][]byte{wire.AppendTime(nil, zero), wire.AppendMicros(nil, zero), wire.AppendSince(nil, zero, time.Unix(1_800_000_000, 0))} {
+		if len(b) != 1 {
+			t.Errorf("%d: %x", i, b)
+		}
 	}
 }
 
