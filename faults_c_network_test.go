@@ -274,7 +274,7 @@ func c21Request(t *testing.T) {
 }
 
 func c22Echo(t *testing.T) {
-	const secret = "SECRETSECRET1234567890"
+	const secret, lettersOnly = "SECRETSECRET1234567890", "qCEAZREJcjWgcOZIlettersByChance"
 	for name, a := range map[string]struct {
 		status      int
 		media, body string
@@ -288,6 +288,7 @@ func c22Echo(t *testing.T) {
 		"error_uri":               {400, "application/json", `{"error":"invalid_grant","error_uri":"https://idp.example/` + secret + `"}`, ginauth.CodeRejected},
 		"the error itself":        {400, "application/json", `{"error":"` + secret + `\nFAKE LOG"}`, ginauth.ProviderError},
 		"the error, plausible":    {400, "application/json", `{"error":"invalid_code_` + secret + `"}`, ginauth.ProviderError},
+		"letters alone":           {400, "application/json", `{"error":"` + lettersOnly + `"}`, ginauth.ProviderError},
 		"a token type":            {200, "application/json", `{"access_token":"a","token_type":"` + secret + `"}`, ginauth.BadTokenResponse},
 		"an access token":         {200, "application/json", `{"access_token":"` + secret + ` FAKE LOG","token_type":"bearer"}`, ginauth.BadTokenResponse},
 		"an expiry":               {200, "application/json", `{"access_token":"a","id_token":"b","token_type":"bearer","expires_in":"` + secret + `"}`, ginauth.BadTokenResponse},
@@ -298,7 +299,7 @@ func c22Echo(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, nil)
 			s.idp.Handle(authtest.Token, answers(a.status, a.media, a.body))
-			s.refuses(t, "/login/demo", a.code, "", 1, secret)
+			s.refuses(t, "/login/demo", a.code, "", 1, secret, lettersOnly)
 			if strings.Contains(s.logs.String(), "FAKE LOG") {
 				t.Errorf("the log has what the answer said:\n%s", s.logs)
 			}

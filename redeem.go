@@ -261,10 +261,11 @@ func (c *client) tokenRefusal(code string) error {
 	return e
 }
 
-// errorCode returns an error code as a log may have it: one like those of the
-// standard. Any other text could be the code or the secret, sent back.
+// errorCode returns an error code as a log may have it: in small letters, as
+// those of the standard are. Any other text could be the code or the secret,
+// sent back; one of those in a thousand has no digit.
 func errorCode(code string) string {
-	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.") == "" {
+	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_-.") == "" {
 		return strconv.Quote(code)
 	}
 	return "an error code that is none of the standard's"
