@@ -166,7 +166,7 @@ user_pref("browser.startup.page", 0);
 
 func startFirefox() (*browser, error) {
 	b := &browser{name: "firefox", tabs: map[string]*tab{}}
-	program, err := program("firefox-esr", "firefox")
+	fox, err := program("firefox-esr", "firefox")
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func startFirefox() (*browser, error) {
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(preferences), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0")
+	cmd := exec.Command(fox, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0")
 	socket, err := b.run(cmd, regexp.MustCompile(`WebDriver BiDi listening on (ws://\S+)`))
 	if err == nil {
 		err = b.connect(socket + "/session")

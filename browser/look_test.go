@@ -111,10 +111,8 @@ func (x *tab) keys(name string) {
 	for range want {
 		x.press(tabKey)
 		var at struct {
-			Text          string
-			Style         string
-			Width, Before float64
-			Y             float64
+			Text, Style string
+			Width       float64
 		}
 		x.run(`(() => {
 			const e = document.activeElement, s = getComputedStyle(e)

@@ -41,6 +41,55 @@ func TestSigningInAndOut(t *testing.T) {
 		x.at(s.idp.Issuer+"/authorize", "Grace Hopper")
 		x.click("Grace Hopper")
 		x.at(s.URL+"/page/two", "Page two of Grace Hopper")
+
+		// From our own page, whose policy has to let the form go on to the provider.
+		x.get(s.URL + "/logout")
+		x.at(s.URL+"/logout", "Sign out?")
+		x.click("Sign out")
+		x.at(s.URL+"/", "Home of nobody")
+		if n := s.idp.Count("end_session"); n != 2 {
+			t.Errorf("the provider was asked %d times to end its session, want twice", n)
+		}
+	})
+}
+
+// Whoever changes their mind at the provider gets there once more.
+func TestCancelling(t *testing.T) {
+	each(t, func(t *testing.T, b *browser) {
+		s := newSite(t, places["https"], nil)
+		x := b.open(t)
+		x.get(s.URL + "/page/one")
+		x.at(s.idp.Issuer+"/authorize", "Cancel")
+		x.click("Cancel")
+		x.at(s.URL+"/authorize/demo", "cancelled", "provider_denied")
+		x.click("Try again")
+		x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
+		x.click("Ada Lovelace")
+		x.at(s.URL+"/page/one", "Page one of Ada Lovelace")
+	})
+}
+
+func TestTheKeyboardAlone(t *testing.T) {
+	each(t, func(t *testing.T, b *browser) {
+		s := newSite(t, places["https"], many)
+		x := b.open(t)
+		enter := func(nth int) {
+			for range nth {
+				x.press(tabKey)
+			}
+			x.press(enterKey)
+			x.load()
+		}
+		x.get(s.URL + "/page/one")
+		x.at(s.URL+"/login", "Sign in with Acme")
+		enter(1)
+		x.at(s.idp.Issuer+"/authorize", "Grace Hopper")
+		enter(2)
+		x.at(s.URL+"/page/one", "Page one of Grace Hopper")
+		x.get(s.URL + "/logout")
+		x.at(s.URL+"/logout", "Sign out?")
+		enter(1)
+		x.at(s.URL+"/", "Home of nobody")
 	})
 }
 

@@ -3,6 +3,8 @@ package browser
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -139,7 +141,6 @@ func (s *site) through(proxy func(http.ResponseWriter) http.ResponseWriter) {
 
 // write answers with a page that has what people need to go on.
 func write(c *gin.Context, title string) {
-	c.Header("Cache-Control", "private, no-store")
 	c.Header("Content-Type", "text/html; charset=utf-8")
 	_, _ = fmt.Fprintf(c.Writer, `<!doctype html><html lang="en"><title>%s</title><main><h1>%[1]s</h1>
 <p><a href="/page/next">Next</a></p>
@@ -157,6 +158,26 @@ func (s *site) got(method, path string) (list []*http.Request) {
 		}
 	}
 	return list
+}
+
+// sid is the session's id at the provider, which the ID token told.
+func (s *site) sid() string {
+	s.t.Helper()
+	var answer struct {
+		Token string `json:"id_token"`
+	}
+	var claims struct{ Sid string }
+	if err := json.Unmarshal(s.idp.LastRequest("token").Answer, &answer); err != nil {
+		s.t.Fatal(err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(answer.Token, ".")[1])
+	if err == nil {
+		err = json.Unmarshal(raw, &claims)
+	}
+	if err != nil || claims.Sid == "" {
+		s.t.Fatalf("the ID token has no sid: %v", err)
+	}
+	return claims.Sid
 }
 
 // logs keeps what is logged.
