@@ -136,7 +136,7 @@ func (s *attempts) strayed(r *http.Request, n note) *Error {
 	case here && n.host != hostMark(s.home):
 		return stateInvalid("the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+home+", and send visits to other names there")
 	case !here && otherLoopback(r.Host, s.home):
-		return stateInvalid("the answer came to http://"+r.Host+", and BaseURL is "+home+": cookies are per host", "register the redirect URI that Mount logs, exactly, and no other")
+		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+home+": cookies are per host", "register the redirect URI that Mount logs, exactly, and no other")
 	}
 	return nil
 }

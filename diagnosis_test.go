@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -188,6 +189,40 @@ func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 				t.Errorf("people are told: %s", p.Text())
 			}
 		})
+	}
+}
+
+// On an http BaseURL cookies are not Secure, so no scheme is a reason.
+func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
+	t.Parallel()
+	for _, proto := range [][2]string{{"http", ""}, {"http", "http"}, {"", "https"}, {"https", "https"}} {
+		s := newSite(t, nil)
+		header := func(proto string) string {
+			if proto == "" {
+				return "Host: " + mustURL(t, s.URL).Host + "\r\n"
+			}
+			return "Host: " + mustURL(t, s.URL).Host + "\r\nX-Forwarded-Proto: " + proto + "\r\n"
+		}
+		u := mustURL(t, s.raw(t, "GET /login/demo HTTP/1.1\r\n"+header(proto[0])+askPage).Header.Get("Location"))
+		s.logs.Reset()
+		s.raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\n"+header(proto[1])+askPage)
+		if log := s.logs.String(); strings.Contains(log, "Secure") || !strings.Contains(log, "no cookie at all") {
+			t.Errorf("%q: the log says:\n%s", proto, log)
+		}
+	}
+}
+
+// On an https BaseURL too, the other loopback name is one.
+func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
+	t.Parallel()
+	s := newTLSSite(t, nil)
+	callback := s.begin("/login/demo")
+	callback.Host = "localhost:" + callback.Port()
+	r := httptest.NewRequest("GET", callback.String(), nil)
+	r.Header.Set("Accept", "text/html")
+	s.engine.ServeHTTP(httptest.NewRecorder(), r)
+	if log := s.logs.String(); !strings.Contains(log, "the answer came to https://localhost:"+callback.Port()+", and BaseURL is "+s.URL) {
+		t.Errorf("the log says:\n%s", log)
 	}
 }
 
