@@ -90,11 +90,11 @@ func (a *Auth) announce() {
 	for _, name := range a.order {
 		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
 	}
-	if _, memory := a.cfg.Revocations.(*memoryRevocations); memory && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; set Options.Revocations to share them")
+	if a.remembersHere() && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
 	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: Options.Sessions is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas; leave the option out to keep them in a sealed cookie, or take a store with a server behind it")
+		a.cfg.Logger.Warn("ginauth: Options.Sessions " + memstoreRemark + "; " + memstoreFix)
 	}
 }
 

@@ -32,7 +32,8 @@ type client struct {
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
-	c := &client{provider: p, cfg: cfg, http: h, redirectURI: cfg.url(cfg.mount + "/authorize/" + p.Name), names: claimNames(&p)}
+	c := &client{provider: p, cfg: cfg, http: h, names: claimNames(&p)}
+	c.redirectURI = c.uri("/authorize/", "")
 	if !c.discovers() {
 		m, err := c.assemble(nil)
 		if err != nil { // cannot be: check has seen every address
@@ -41,6 +42,11 @@ func newClient(p Provider, cfg *config, h *http.Client) *client {
 		c.meta.Store(m)
 	}
 	return c
+}
+
+// uri is the public address of a route that has the provider's name in it.
+func (c *client) uri(before, after string) string {
+	return c.cfg.url(c.cfg.mount + before + c.provider.Name + after)
 }
 
 // namespace is what stands before the # of User.ID.

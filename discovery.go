@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -139,11 +140,9 @@ func contained[T any](f func() (T, error)) (v T, err error) {
 
 // fetchMetadata: OpenID Connect Discovery 1.0, section 4.
 func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
-	doc, _, err := fetch.JSON(ctx, c.http, fetch.Request{
-		Op: "discovery", URL: strings.TrimSuffix(c.provider.Issuer, "/") + "/" + wellKnown, Limit: metadataLimit,
-	})
+	doc, _, err := c.fetchDocument(ctx)
 	if err != nil {
-		return nil, c.unreachable("discovery", err)
+		return nil, err
 	}
 	issuer, err := c.checkMetadata(doc)
 	if err != nil {
@@ -155,6 +154,17 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	}
 	m.issuer, m.fetched = issuer, c.cfg.Now()
 	return m, nil
+}
+
+// fetchDocument asks for the discovery document, and looks at nothing in it.
+func (c *client) fetchDocument(ctx context.Context) (map[string]any, http.Header, error) {
+	doc, header, err := fetch.JSON(ctx, c.http, fetch.Request{
+		Op: "discovery", URL: strings.TrimSuffix(c.provider.Issuer, "/") + "/" + wellKnown, Limit: metadataLimit,
+	})
+	if err != nil {
+		return nil, header, c.unreachable("discovery", err)
+	}
+	return doc, header, nil
 }
 
 // checkMetadata: 4.3: "The issuer value returned MUST be identical to the

@@ -47,7 +47,8 @@
 //
 // # What is yours to do
 //
-// Register the redirect URI at the provider; Mount logs it. Store people by
+// Register the redirect URI at the provider; Mount logs it, and Diagnose says
+// whether the rest fits. Store people by
 // User.ID, never by e-mail address or user name, which change hands. Set
 // Options.Keys, the same for every replica, and with several replicas a shared
 // Options.Revocations, since the default is this process's memory. Escape what

@@ -84,12 +84,12 @@ var statuses = map[Code]int{
 // the Code and, in words of this package, what to do; the log gets Reason, Fix
 // and Err as well. No field ever holds a token, a code, a state or a cookie.
 type Error struct {
-	Code     Code
-	Op       string // what was being done: "exchange code"
-	Provider string // Provider.Name, or ""
-	Reason   string // what is wrong, for a developer
-	Fix      string // what to do about it, for a developer
-	Err      error  // the cause; for the log alone
+	Code     Code   `json:"code"`
+	Op       string `json:"op,omitempty"`       // what was being done: "exchange code"
+	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
+	Reason   string `json:"reason,omitempty"`   // what is wrong, for a developer
+	Fix      string `json:"fix,omitempty"`      // what to do about it, for a developer
+	Err      error  `json:"-"`                  // the cause; for the log alone
 
 	status     int           // where the Code has several
 	retryAfter time.Duration // sent as Retry-After

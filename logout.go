@@ -54,7 +54,7 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, returnTo string) string {
 	if s != nil {
 		state := rand.Text()
-		next := a.clients[s.user.Provider].endSessionURL(r.Context(), s.hint, state, a.cfg.url(a.cfg.mount+"/logout/return"))
+		next := a.clients[s.user.Provider].endSessionURL(r.Context(), s.hint, state, a.cfg.logoutReturn())
 		if next != "" {
 			a.logouts.save(w, state, returnTo)
 			return next
@@ -62,6 +62,9 @@ func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, r
 	}
 	return ""
 }
+
+// logoutReturn is where the providers' own sign-outs come back to.
+func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
 
 // logoutByToken does what a logout token says. It does not stop halfway if the
 // provider hangs up.

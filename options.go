@@ -117,6 +117,7 @@ type config struct {
 	mount    string // of the router group: "" or "/group"
 	loopback bool   // BaseURL is on loopback
 	secure   bool   // BaseURL is https
+	keyMade  bool   // Keys was empty
 	trusted  http.CrossOriginProtection
 	pages    *pages
 }

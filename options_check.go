@@ -136,8 +136,8 @@ func (c *config) checkKeys(wrong *mistakes) {
 		wrong.add("Options.Keys", reason, "make one with: openssl rand -hex 32 (the same for every replica)")
 	}
 	if len(c.Keys) == 0 && c.loopback {
-		c.Keys = []string{rand.Text() + rand.Text()}
-		c.Logger.Warn("ginauth: Options.Keys is empty: a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them; to keep them, set Options.Keys (openssl rand -hex 32)")
+		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
+		c.Logger.Warn("ginauth: Options.Keys is empty: " + keyMadeRemark + "; to keep them, set Options.Keys (openssl rand -hex 32)")
 		return
 	}
 	if len(c.Keys) == 0 {

@@ -73,12 +73,9 @@ func (c *client) addName(claims map[string]any, callback url.Values) {
 // provider's clock is from ours.
 func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*oauth2.Token, time.Duration, error) {
 	p := &c.provider
-	secret := p.ClientSecret
-	if p.ClientSecretFunc != nil {
-		var err error
-		if secret, err = p.ClientSecretFunc(ctx); err != nil || secret == "" {
-			return nil, 0, &Error{Code: ProviderMisconfigured, Op: "client secret", Provider: p.Name, Reason: "ClientSecretFunc gave no secret", Err: err}
-		}
+	secret, err := c.secret(ctx)
+	if err != nil {
+		return nil, 0, err
 	}
 	style := oauth2.AuthStyleInParams
 	if m.authMethod == "client_secret_basic" {
@@ -92,7 +89,7 @@ func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code str
 	}
 	transport := &tokenTransport{client: c, callback: callback}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
-	_, err := config.Exchange(ctx, code, params...)
+	_, err = config.Exchange(ctx, code, params...)
 	if e, ok := errors.AsType[*Error](err); ok {
 		return nil, 0, e.about("redeem code", p.Name)
 	}
@@ -100,6 +97,19 @@ func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code str
 		return nil, 0, &Error{Code: BadTokenResponse, Op: "redeem code", Provider: p.Name, Err: err}
 	}
 	return c.tokenOf(transport.answer), transport.skew, nil
+}
+
+// secret is the client's.
+func (c *client) secret(ctx context.Context) (string, error) {
+	p := &c.provider
+	if p.ClientSecretFunc == nil {
+		return p.ClientSecret, nil
+	}
+	secret, err := p.ClientSecretFunc(ctx)
+	if err != nil || secret == "" {
+		return "", &Error{Code: ProviderMisconfigured, Op: "client secret", Provider: p.Name, Reason: "ClientSecretFunc gave no secret", Err: err}
+	}
+	return secret, nil
 }
 
 // tokenOf makes a Token of a token answer that was found good.

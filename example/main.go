@@ -3,6 +3,7 @@
 // the same process.
 //
 //	go run ./example
+//	go run ./example -check   # asks the providers, says what is wrong, and ends
 //
 // Real providers join by environment, each with the redirect URI that is
 // printed at the start: all of docs/providers.md, and any OpenID provider.
@@ -17,11 +18,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -47,27 +48,33 @@ import (
 var files embed.FS
 
 func main() {
+	justCheck := flag.Bool("check", false, "ask the providers what is wrong, print what to register where, and end: with status 1 if something is wrong")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
-	if err := run(ctx); err != nil {
+	do := run
+	if *justCheck {
+		slog.SetLogLoggerLevel(slog.LevelError) // the rest is in what check prints
+		do = func(ctx context.Context) error { return check(ctx, os.Stdout) }
+	}
+	if err := do(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "example:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context) error {
-	addr := cmp.Or(os.Getenv("ADDR"), "localhost:8080")
-	listener, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", address())
 	if err != nil {
 		return fmt.Errorf("%w\nIf another program listens there, choose another port: ADDR=localhost:8081 go run ./example", err)
 	}
-	base := cmp.Or(os.Getenv("BASE_URL"), "http://"+publicHost(addr, listener))
+	base := publicBase(listener.Addr().String())
 	list, closeDemo, err := allProviders(base)
 	if err != nil {
 		return err
 	}
 	defer closeDemo()
-	app, err := newApp(base, list)
+	app, _, err := newApp(base, list)
 	if err != nil {
 		return err
 	}
@@ -86,7 +93,7 @@ func run(ctx context.Context) error {
 }
 
 // newApp is the application: this is the part to copy.
-func newApp(base string, list []ginauth.Provider) (*gin.Engine, error) {
+func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, error) {
 	gin.SetMode(gin.ReleaseMode)
 	app := gin.New()
 	app.SetHTMLTemplate(template.Must(template.ParseFS(files, "pages.html")))
@@ -108,7 +115,7 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, error) {
 	// Mount adds /login, /authorize and /logout.
 	auth, err := ginauth.Mount(app, opts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	app.StaticFileFS("/style.css", "style.css", http.FS(files))
 
@@ -123,7 +130,7 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, error) {
 	app.GET("/admin", auth.RequireAuth(ginauth.HasGroup("admin")), func(c *gin.Context) {
 		show(c, http.StatusOK, "admin", gin.H{})
 	})
-	return app, nil
+	return app, auth, nil
 }
 
 func profile(c *gin.Context) {
@@ -181,11 +188,4 @@ func allProviders(base string) (list []ginauth.Provider, closeDemo func(), err e
 		return nil, nil, err
 	}
 	return append(list, real...), closeDemo, nil
-}
-
-// publicHost is how browsers on this machine reach a listener.
-func publicHost(addr string, listener net.Listener) string {
-	host, _, _ := net.SplitHostPort(addr)
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return net.JoinHostPort(cmp.Or(host, "localhost"), port)
 }

@@ -16,13 +16,13 @@ func start(t *testing.T) (base string, browser *authtest.Browser) {
 	t.Helper()
 	watch := leaktest.Of(t)
 	server := httptest.NewUnstartedServer(nil)
-	base = "http://" + publicHost("localhost:0", server.Listener)
+	base = "http://" + publicHost("localhost:0", server.Listener.Addr().String())
 	list, closeDemo, err := allProviders(base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(closeDemo)
-	app, err := newApp(base, list)
+	app, _, err := newApp(base, list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestTheBuiltInProviderStaysOnLoopback(t *testing.T) {
 			t.Errorf("%s: %d providers, want %d", base, len(list), want)
 		}
 	}
-	if _, err := newApp("https://app.example.com", []ginauth.Provider{}); err == nil {
+	if _, _, err := newApp("https://app.example.com", []ginauth.Provider{}); err == nil {
 		t.Error("the example started without any provider")
 	}
 }

@@ -52,10 +52,7 @@ func TestTheExampleRuns(t *testing.T) {
 func runExample(t *testing.T) string {
 	t.Helper()
 	watch := leaktest.Of(t)
-	program := filepath.Join(t.TempDir(), "example.exe")
-	if text, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, text)
-	}
+	program := build(t)
 	ctx, interrupt := context.WithCancel(context.Background())
 	out := &output{base: make(chan string, 1)}
 	watch.Log(out.String)
@@ -89,6 +86,16 @@ func runExample(t *testing.T) string {
 		t.Fatal("the example did not say where it can be opened")
 	}
 	return ""
+}
+
+// build builds the example as it is.
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "example.exe")
+	if text, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, text)
+	}
+	return program
 }
 
 var opening = regexp.MustCompile(`(?m)^open (http://\S+)\n`)

@@ -1,0 +1,130 @@
+package ginauth
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// String is the Diagnosis for a terminal: what is wrong comes first, then what
+// to register and what is in use.
+func (d *Diagnosis) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))
+	for _, e := range d.Problems {
+		e.list(&b, "PROBLEM")
+	}
+	for _, e := range d.Warnings {
+		e.list(&b, "warning")
+	}
+	for i := range d.Providers {
+		d.listProvider(&b, i)
+	}
+	for i, c := range d.Cookies {
+		if i == 0 { // they all have the same attributes
+			fmt.Fprintf(&b, "\ncookies (%s)\n", c.Attributes)
+		}
+		row(&b, c.Name, fmt.Sprintf("%s: %s", spell(c.Life), c.Use))
+	}
+	return b.String()
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// row writes a name and what there is to say about it, if there is anything.
+func row(b *strings.Builder, name, text string) {
+	if text != "" {
+		fmt.Fprintf(b, "  %-25s %s\n", name, text)
+	}
+}
+
+// list writes an error in a few lines. The cause is for whoever reads the log,
+// and so for who reads this.
+func (e *Error) list(b *strings.Builder, kind string) {
+	about := e.Op
+	if e.Provider != "" && e.Op != "" {
+		about = e.Provider + ": " + e.Op
+	}
+	fmt.Fprintf(b, "\n%s %s: %s\n", kind, cmp.Or(about, e.Provider), cmp.Or(e.Reason, string(e.Code)))
+	row(b, "what to do", e.Fix)
+	if e.Err != nil {
+		row(b, "cause", printable(e.Err.Error()))
+	}
+}
+
+// listProvider writes what there is to know of one provider.
+func (d *Diagnosis) listProvider(b *strings.Builder, i int) {
+	p := &d.Providers[i]
+	state, kind, wrong := "answers", "plain OAuth 2.0", 0
+	if !p.Reachable {
+		state = "does not answer"
+	}
+	for _, e := range d.Problems {
+		if e.Provider == p.Name {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		state += ", " + count(wrong, "problem")
+	}
+	if p.Issuer != "" {
+		kind = "OpenID Connect, " + p.Issuer
+	}
+	fmt.Fprintf(b, "\nprovider %s: %s (%s)\n", p.Name, state, kind)
+	b.WriteString(" to register there\n")
+	logout := func(address, name string) string {
+		if address != "" && len(p.Offered) > 0 && !slices.Contains(p.Offered[name], "true") {
+			address += " (the provider does not announce it)"
+		}
+		return address
+	}
+	row(b, "redirect URI", p.RedirectURI)
+	row(b, "post-logout redirect URI", p.PostLogoutRedirectURI)
+	row(b, "back-channel logout URI", logout(p.BackChannelLogoutURI, "backchannel_logout_supported"))
+	row(b, "front-channel logout URI", logout(p.FrontChannelLogoutURI, "frontchannel_logout_supported"))
+	b.WriteString(" in use\n")
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"} {
+		row(b, name, p.Endpoints[name])
+	}
+	used := func(name, used, offered string) {
+		if list := p.Offered[offered]; len(list) > 0 {
+			used = cmp.Or(used, "none") + " (offered: " + strings.Join(list, ", ") + ")"
+		}
+		row(b, name, used)
+	}
+	used("PKCE", p.PKCE, "code_challenge_methods_supported")
+	used("scopes", strings.Join(p.Scopes, ", "), "scopes_supported")
+	used("response mode", p.ResponseMode, "response_modes_supported")
+	used("iss in answers", map[bool]string{true: "required"}[p.RequiresIss], "")
+	used("client authentication", p.AuthMethod, "token_endpoint_auth_methods_supported")
+	used("ID token algorithms", strings.Join(p.Algorithms, ", "), "id_token_signing_alg_values_supported")
+	var keys []string
+	for _, alg := range slices.Sorted(maps.Keys(p.Keys)) {
+		keys = append(keys, fmt.Sprintf("%d for %s", p.Keys[alg], alg))
+	}
+	row(b, "signing keys", strings.Join(keys, ", "))
+	row(b, "clock", clockText(p.ClockAhead, p.ClockTolerance))
+}
+
+// spell writes a time as people say it: 365 days, 24h, 10m.
+func spell(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d > day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	text := d.String()
+	for _, nought := range []string{"0s", "0m"} {
+		if short, ok := strings.CutSuffix(text, nought); ok && short != "" && strings.Contains("hm", short[len(short)-1:]) {
+			text = short
+		}
+	}
+	return text
+}

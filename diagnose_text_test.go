@@ -1,0 +1,125 @@
+package ginauth_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-contrib/sessions/memstore"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+var updateText = flag.Bool("update-diagnosis", false, "write testdata/diagnosis")
+
+// What people see in a terminal, to the letter; testdata/diagnosis has it.
+func TestDiagnosisAsText(t *testing.T) {
+	t.Parallel()
+	healthy := newTLSSite(t, func(s *site, o *ginauth.Options) {
+		s.idp.EditMetadata(func(m map[string]any) {
+			m["backchannel_logout_supported"], m["frontchannel_logout_supported"] = true, false
+		})
+	})
+	compareText(t, "healthy.txt", healthy, healthy.auth.Diagnose(t.Context()).String())
+
+	sick := newTLSSite(t, func(s *site, o *ginauth.Options) {
+		s.clock.Advance(10 * time.Minute)
+		s.idp.EditMetadata(func(m map[string]any) {
+			m["code_challenge_methods_supported"], m["token_endpoint"] = []string{"plain"}, "https://127.0.0.1:1/token"
+		})
+		o.Sessions, o.Lifetime, o.IdleTimeout = memstore.NewStore([]byte(testKey)), 8*time.Hour, 90*time.Minute
+		o.Revocations = &faultyRevocations{readErr: errors.New("dial tcp: connection refused")}
+		plain := plainProvider()
+		plain.AuthorizeURL, plain.TokenURL, plain.UserinfoURL = s.idp.URL(authtest.Authorize), s.idp.URL(authtest.Token), s.idp.URL(authtest.Userinfo)
+		plain.ClientSecret, plain.ClientSecretFunc = "", func(context.Context) (string, error) { return "", errors.New("open key.p8: no such file") }
+		slashed := client("slashed", s.idp)
+		slashed.Issuer += "/"
+		o.Providers = append(o.Providers, plain, slashed)
+	})
+	compareText(t, "sick.txt", sick, sick.auth.Diagnose(t.Context()).String())
+}
+
+// docs/diagnose.md shows what people see.
+func TestDocsShowADiagnosis(t *testing.T) {
+	page, err := os.ReadFile("docs/diagnose.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := strings.NewReplacer("https://app.localhost:8080", "https://app.example.com", "https://127.0.0.1:9000", "https://login.example.com", "HASHED", "MVCWQA")
+	healthy, err := os.ReadFile("testdata/diagnosis/healthy.txt")
+	if want := texts.Replace(string(healthy)); err != nil || !strings.Contains(string(page), "```text\n"+want+"```\n") {
+		t.Errorf("docs/diagnose.md does not have\n%s", want)
+	}
+	sick, err := os.ReadFile("testdata/diagnosis/sick.txt")
+	_, problem, _ := strings.Cut(texts.Replace(string(sick)), "PROBLEM slashed")
+	problem, _, _ = strings.Cut(problem, "\n\n")
+	if err != nil || !strings.Contains(string(page), "PROBLEM slashed"+problem+"\n```") {
+		t.Errorf("docs/diagnose.md does not have %s", problem)
+	}
+}
+
+var (
+	cookieHash = regexp.MustCompile(`ginauth-[A-Z2-7]{6}`)
+	tolerated  = regexp.MustCompile(`give or take \d+s`)
+	tenMinutes = regexp.MustCompile(`\b(9m5\ds|10m\ds)\b`)
+)
+
+func compareText(t *testing.T, name string, s *site, got string) {
+	t.Helper()
+	for from, to := range map[string]string{s.URL: "https://app.localhost:8080", s.idp.Issuer: "https://127.0.0.1:9000", strings.TrimPrefix(s.idp.Issuer, "https://"): "127.0.0.1:9000"} {
+		got = strings.ReplaceAll(got, from, to)
+	}
+	got = cookieHash.ReplaceAllString(got, "ginauth-HASHED")
+	got = tolerated.ReplaceAllString(tenMinutes.ReplaceAllString(got, "10m"), "give or take 1s") // on a machine that is busy
+	name = filepath.Join("testdata", "diagnosis", name)
+	if *updateText {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil || got != string(want) {
+		t.Errorf("%v; %s:\n%s\ngot:\n%s", err, name, want, got)
+	}
+}
+
+// A terminal obeys what is written to it: nothing of a provider's may be more
+// than a line of plain text.
+func TestDiagnosisPrintsNoCommandsOfAProvider(t *testing.T) {
+	t.Parallel()
+	const clears = "\x1b[2J\r\nall is well\u202e"
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		s.idp.EditMetadata(func(m map[string]any) {
+			m["scopes_supported"] = []string{"openid", clears, strings.Repeat("x", 1000)}
+			m["userinfo_endpoint"] = s.idp.URL(authtest.Userinfo) + "/\u202e"
+		})
+		other := client("other", startIDP(t, authtest.Config{}))
+		other.ClientSecret, other.ClientSecretFunc = "", func(context.Context) (string, error) { return "", errors.New(clears) }
+		o.Providers = append(o.Providers, other)
+	})
+	text := s.auth.Diagnose(t.Context()).String()
+	for i, line := range strings.Split(text, "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) || strings.HasPrefix(line, "all is well") || len(line) > 500 {
+			t.Errorf("line %d: %q", i+1, line)
+		}
+	}
+	if !strings.Contains(text, "?[2J??all is well?") {
+		t.Errorf("%s", text)
+	}
+	many := make([]string, 1000)
+	for i := range many {
+		many[i] = http.StatusText(200)
+	}
+	edited(s, "scopes_supported", many)
+	if n := len(s.auth.Diagnose(t.Context()).Providers[0].Offered["scopes_supported"]); n != 50 {
+		t.Errorf("%d scopes", n)
+	}
+}
