@@ -90,15 +90,17 @@ func startChromium() (*browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	profile, err := b.directory()
+	dir, err := b.directory()
 	if err != nil {
 		return nil, err
 	}
-	port, err := b.run(exec.Command(driver, "--port=0"), regexp.MustCompile(`started successfully on port (\d+)`))
+	cmd := exec.Command(driver, "--port=0")
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // where it leaves a lot behind
+	port, err := b.run(cmd, regexp.MustCompile(`started successfully on port (\d+)`))
 	if err != nil {
 		return nil, err
 	}
-	arguments := []string{"--headless=new", "--user-data-dir=" + profile, "--hide-scrollbars", "--disable-gpu", "--no-first-run",
+	arguments := []string{"--headless=new", "--hide-scrollbars", "--disable-gpu", "--no-first-run",
 		"--host-resolver-rules=MAP " + appHost + " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"}
 	if os.Getuid() == 0 {
 		arguments = append(arguments, "--no-sandbox") // Chromium refuses to be root with it
@@ -196,7 +198,7 @@ func startFirefox() (*browser, error) {
 	return b, nil
 }
 
-// directory is for the browser's profile, and gone when it ends.
+// directory is for what the browser writes, and gone when it ends.
 func (b *browser) directory() (string, error) {
 	dir, err := os.MkdirTemp("", "ginauth-"+b.name)
 	b.stop = append(b.stop, func() { _ = os.RemoveAll(dir) })
@@ -261,10 +263,14 @@ func (b *browser) call(method string, params args, result any) error {
 	return b.remote.call(ctx, method, params, result)
 }
 
-// close ends the browser, by asking it first: then its profile is left alone.
+// close ends the browser, by asking it first: then it writes nothing any more.
 func (b *browser) close() {
 	if b.remote != nil {
 		_ = b.call("browser.close", nil, nil)
+		select {
+		case <-b.remote.ended:
+		case <-time.After(5 * time.Second):
+		}
 	}
 	for len(b.stop) > 0 {
 		last := b.stop[len(b.stop)-1]

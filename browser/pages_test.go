@@ -159,7 +159,10 @@ func TestLanguages(t *testing.T) {
 			wantLanguage(t, x, name)
 			x.look("choose " + name)
 			x.get(s.URL + "/authorize/demo?code=x&state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
-			x.look("failed " + name)
+			x.until(func(p page) bool { return strings.Contains(p.Text, "state_invalid") }, "the error")
+			x.size(320, 568)
+			x.fits("failed "+name, 320)
+			x.keep("failed-" + name + "-chromium.png")
 		})
 	}
 }
