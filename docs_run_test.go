@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,6 +44,8 @@ func TestDocsRun(t *testing.T) {
 	}{
 		{"first-sign-in", "Hello, %s!", firstSignIn},
 		{"first-sign-in", "welcome.Execute", firstButtons},
+		{"api-and-spa", "dist := os.DirFS", singlePage},
+		{"api-and-spa", "func cors", otherOrigin},
 	}
 	d := &docs{pages: map[string]*doctest.Page{}}
 	var wanted []*doctest.Program
@@ -135,6 +138,46 @@ func firstButtons(t *testing.T, v *docVisit) {
 }
 
 var ports = regexp.MustCompile(`:[0-9]{4,5}`)
+
+func (v *docVisit) fetches(from, method, path string, header http.Header) string {
+	return v.saw(v.browser.Fetch(authtest.At(from), method, v.URL+path, header, ""))
+}
+
+func singlePage(t *testing.T, v *docVisit) {
+	v.sees(v.opens("/cart?step=2"), `200 <!doctype html>`)
+	v.sees(v.opens("/session.js"), "export async function api")
+	v.sees(v.opens("/api/nothing"), `404 {"error":"not_found"}`)
+	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), `401 {"error":"unauthenticated","login_url":"/login"`)
+	v.opens("/login?return_to=/cart%3Fstep=2") // what session.js makes of it
+	if v.page.URL.RequestURI() != "/cart?step=2" {
+		t.Errorf("signing in ended at %s", v.page.URL)
+	}
+	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), `"name":"Ada Lovelace"`)
+	v.sees(v.fetches(v.URL, "POST", "/api/orders", nil), `201 {"owner":"Ada Lovelace"}`)
+	v.sees(v.fetches("https://evil.example/", "POST", "/api/orders", nil), `401 {"error":"unauthenticated"`) // browsers keep the cookie back
+	v.sees(v.fetches("http://localhost:5173/", "POST", "/api/orders", nil), `403 {"error":"cross_origin"`)
+	v.sees(v.fetches(v.URL, "POST", "/logout", nil), `200 {"redirect_to":"http`)
+	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), "401")
+}
+
+func otherOrigin(t *testing.T, v *docVisit) {
+	const spa = "http://localhost:5173/"
+	preflight := http.Header{"Access-Control-Request-Method": {"DELETE"}}
+	v.sees(v.fetches(spa, "OPTIONS", "/api/orders", preflight), "204")
+	if got := v.page.Header.Get("Access-Control-Allow-Methods"); !strings.Contains(got, "DELETE") {
+		t.Errorf("the preflight allows %q", got)
+	}
+	v.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), spa) }
+	v.opens("/login?return_to=/back")
+	if got := v.page.Header.Get("Location"); got != spa {
+		t.Errorf("signing in led to %q", got)
+	}
+	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"Ada Lovelace"}`)
+	if h := v.page.Header; h.Get("Access-Control-Allow-Origin")+"/" != spa || h.Get("Access-Control-Allow-Credentials") != "true" {
+		t.Errorf("the browser would not show this answer to the page: %v", h)
+	}
+	v.sees(v.fetches("http://localhost:5174/", "POST", "/api/orders", nil), `403 {"error":"cross_origin"`)
+}
 
 // What docs/first-sign-in.md says of mistakes is what people see then.
 func TestDocsFirstMistakes(t *testing.T) {

@@ -30,6 +30,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 		"a part of a file that does not have it":   {"<!-- part of some.go -->\n" + block("go", "third()\n"), "some.go does not have these lines"},
 		"a part of a file that is not there":       {"<!-- part of none.go -->\n" + block("go", "third()\n"), "none.go"},
 		"a mark that nobody knows":                 {"<!-- on top of it -->\n" + block("go", program), "is no mark"},
+		"a file of Go that would not be looked at": {"<!-- file a.go -->\n" + block("go", program), "is no mark"},
 		"a mark that a line of text took away":     {"<!-- part of some.go -->\ntext\n" + block("go", "first()\n"), "this is a fragment"},
 		"a change to lines that are not there":     {block("diff", "-\tfmt.Println(\"two\")\n"), "0 times"},
 		"a change to lines that are there twice":   {block("go", strings.Replace(program, "\tfmt", "\tfmt.Println(\"one\")\n\tfmt", 1)) + block("diff", "-\tfmt.Println(\"one\")\n"), "2 times"},
@@ -65,9 +66,9 @@ func TestWhatAPageShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []struct {
-		module, main, test, other string
-		tested                    bool
-		screens                   int
+		module, main, test string
+		tested             bool
+		screens            int
 	}{
 		{main: "log.Println(\"of the readme\")"},
 		{main: "fmt.Println(\"whole\")"},
@@ -76,14 +77,13 @@ func TestWhatAPageShows(t *testing.T) {
 		{main: "func two()"},
 		{main: "fmt.Println(\"whole\")", test: "TestOne", tested: true},
 		{main: "fmt.Println(\"whole\")", test: "TestTwo", tested: true, module: "stores"},
-		{main: "fmt.Println(\"whole\")", test: "TestOne", tested: true, other: "<p>\n"},
 	}
 	if len(p.Programs) != len(want) {
 		t.Fatalf("%d programs, want %d", len(p.Programs), len(want))
 	}
 	for i, w := range want {
 		got := p.Programs[i]
-		if !strings.Contains(got.Files["main.go"], w.main) || !strings.Contains(got.Files["main_test.go"], w.test) || got.Files["index.html"] != w.other {
+		if !strings.Contains(got.Files["main.go"], w.main) || !strings.Contains(got.Files["main_test.go"], w.test) || got.Files["index.html"] != "<p>\n" {
 			t.Errorf("%s: %q", got.Name, got.Files)
 		}
 		if got.Module != w.module || got.Tested() != w.tested || len(got.Screen) != w.screens {

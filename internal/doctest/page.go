@@ -116,7 +116,7 @@ func parse(root, name, text, readme string) (*Page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("README.md: %w", err)
 	}
-	r := &reader{root: root, page: p}
+	r := &reader{root: root, page: p, files: map[string]string{}}
 	for _, b := range first {
 		if b.Language == "go" { // what a page changes that has no program of its own yet
 			r.base = &Program{Files: map[string]string{"main.go": b.Text}, last: "main.go"}
@@ -129,19 +129,23 @@ func parse(root, name, text, readme string) (*Page, error) {
 			wrong = append(wrong, fmt.Errorf("docs/%s.md:%d: %w", name, b.Line, err))
 		}
 	}
+	for _, program := range p.Programs {
+		maps.Copy(program.Files, r.files)
+	}
 	return p, errors.Join(wrong...)
 }
 
 // reader goes through a page from the top.
 type reader struct {
-	root string
-	page *Page
-	base *Program // the program that changes change
-	now  *Program // the one that was shown last
+	root  string
+	page  *Page
+	base  *Program          // the program that changes change
+	now   *Program          // the one that was shown last
+	files map[string]string // that stand beside all of them
 }
 
 // mark is what a comment right above a block may say.
-var mark = regexp.MustCompile(`^(part of \S+|file \S+|compiled in \S+|on top of the change before)$`)
+var mark = regexp.MustCompile(`^(part of \S+|file \S+\.(css|html|js|json)|compiled in \S+|on top of the change before)$`)
 
 var declaration = regexp.MustCompile(`^(//.*\n)*(func|type|var|const) `)
 
@@ -152,8 +156,7 @@ func (r *reader) read(b *Block) error {
 		}
 	}
 	if name, there := b.note("file "); there {
-		r.change(b, r.base, name, b.Text)
-		r.base = r.now
+		r.files[name] = b.Text
 		return nil
 	}
 	switch b.Language {
