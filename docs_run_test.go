@@ -46,6 +46,10 @@ func TestDocsRun(t *testing.T) {
 		{"first-sign-in", "welcome.Execute", firstButtons},
 		{"api-and-spa", "dist := os.DirFS", singlePage},
 		{"api-and-spa", "func cors", otherOrigin},
+		{"roles", "ginauth.AnyOf", rolesOfTheProvider},
+		{"roles", "func (m *members)", rolesOfTheDatabase},
+		{"roles", "\"/beta\"", rolesTakenAway},
+		{"roles", "the person who invited you", rolesRefused},
 	}
 	d := &docs{pages: map[string]*doctest.Page{}}
 	var wanted []*doctest.Program
@@ -87,6 +91,7 @@ type docVisit struct {
 	visitor
 	t   *testing.T
 	URL string
+	out func() string // what the program printed
 }
 
 func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
@@ -97,14 +102,34 @@ func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
 	}
 	browser := authtest.NewBrowser()
 	t.Cleanup(browser.Close)
-	return &docVisit{visitor: visitor{browser: browser}, t: t, URL: running.URL}
+	return &docVisit{visitor: visitor{browser: browser}, t: t, URL: running.URL, out: running.Out}
 }
 
 // sees fails the test unless something was seen that the page of docs says.
-func (v *docVisit) sees(got, want string) {
+func (v *docVisit) sees(got string, want ...string) {
 	v.t.Helper()
-	if !strings.Contains(got, want) {
-		v.t.Errorf("at %s: %q, want %q", v.page.URL, got, want)
+	for _, text := range want {
+		if !strings.Contains(got, text) {
+			v.t.Errorf("at %s: %q, want %q", v.page.URL, got, text)
+		}
+	}
+}
+
+// printed fails the test unless the program printed what the page shows as
+// text.
+func (v *docVisit) printed(page string) {
+	v.t.Helper()
+	blocks, err := doctest.Blocks(file(v.t, "docs/"+page+".md"))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if b.Language != "text" {
+			continue
+		}
+		if err := doctest.Shows(v.out(), strings.Split(strings.TrimSpace(b.Text), "\n")); err != nil {
+			v.t.Errorf("docs/%s.md:%d: %v", page, b.Line, err)
+		}
 	}
 }
 
@@ -147,15 +172,15 @@ func singlePage(t *testing.T, v *docVisit) {
 	v.sees(v.opens("/cart?step=2"), `200 <!doctype html>`)
 	v.sees(v.opens("/session.js"), "export async function api")
 	v.sees(v.opens("/api/nothing"), `404 {"error":"not_found"}`)
-	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), `401 {"error":"unauthenticated","login_url":"/login"`)
+	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), "401", `"error":"unauthenticated"`, `"login_url":"/login"`)
 	v.opens("/login?return_to=/cart%3Fstep=2") // what session.js makes of it
 	if v.page.URL.RequestURI() != "/cart?step=2" {
 		t.Errorf("signing in ended at %s", v.page.URL)
 	}
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), `"name":"Ada Lovelace"`)
 	v.sees(v.fetches(v.URL, "POST", "/api/orders", nil), `201 {"owner":"Ada Lovelace"}`)
-	v.sees(v.fetches("https://evil.example/", "POST", "/api/orders", nil), `401 {"error":"unauthenticated"`) // browsers keep the cookie back
-	v.sees(v.fetches("http://localhost:5173/", "POST", "/api/orders", nil), `403 {"error":"cross_origin"`)
+	v.sees(v.fetches("https://evil.example/", "POST", "/api/orders", nil), "401", `"error":"unauthenticated"`) // browsers keep the cookie back
+	v.sees(v.fetches("http://localhost:5173/", "POST", "/api/orders", nil), "403", `"error":"cross_origin"`)
 	v.sees(v.fetches(v.URL, "POST", "/logout", nil), `200 {"redirect_to":"http`)
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), "401")
 }
@@ -176,7 +201,66 @@ func otherOrigin(t *testing.T, v *docVisit) {
 	if h := v.page.Header; h.Get("Access-Control-Allow-Origin")+"/" != spa || h.Get("Access-Control-Allow-Credentials") != "true" {
 		t.Errorf("the browser would not show this answer to the page: %v", h)
 	}
-	v.sees(v.fetches("http://localhost:5174/", "POST", "/api/orders", nil), `403 {"error":"cross_origin"`)
+	v.sees(v.fetches("http://localhost:5174/", "POST", "/api/orders", nil), "403", `"error":"cross_origin"`)
+}
+
+// another is another person with a browser, at the same program, who signs in.
+func (v *docVisit) another(name string) *docVisit {
+	browser := authtest.NewBrowser()
+	v.t.Cleanup(browser.Close)
+	other := &docVisit{visitor: visitor{browser: browser}, t: v.t, URL: v.URL, out: v.out}
+	other.opens("/login")
+	other.choose(name)
+	return other
+}
+
+func rolesOfTheProvider(t *testing.T, v *docVisit) {
+	for name, want := range map[string]string{
+		"Ada Lovelace": "200 200 200 200 403 200",
+		"Grace Hopper": "200 200 403 200 403 403",
+		"Zoë Ångström": "200 403 403 200 200 200",
+		"Eve Newcomer": "200 403 403 403 403 403",
+	} {
+		p := v.another(name)
+		var got []string
+		for _, path := range []string{"/", "/staff", "/admin", "/company", "/sweden", "/either"} {
+			got = append(got, strings.Fields(p.opens(path))[0])
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s sees %s, want %s", name, got, want)
+		}
+	}
+	v.printed("roles")
+}
+
+func rolesOfTheDatabase(_ *testing.T, v *docVisit) {
+	ada, zoe := v.another("Ada Lovelace"), v.another("Zoë Ångström")
+	ada.sees(ada.opens("/"), "Hello, Ada Lovelace of [admin editor]!")
+	ada.sees(ada.opens("/admin"), "200 The admins' page")
+	if zoe.page.Status != http.StatusForbidden || !strings.Contains(zoe.page.Text(), "identity_rejected") {
+		zoe.sees(zoe.page.Text(), "identity_rejected")
+	}
+	zoe.sees(zoe.opens("/"), "Ada Lovelace") // still the page to sign in on
+}
+
+func rolesTakenAway(_ *testing.T, v *docVisit) {
+	ada, grace := v.another("Ada Lovelace"), v.another("Grace Hopper")
+	provider := grace.page.Hops[0].URL // where she pressed her name
+	issuer := provider.Scheme + "://" + provider.Host
+	grace.sees(grace.opens("/admin"), "403")
+	ada.sees(ada.saw(ada.browser.Submit(ada.page, "/beta", nil)), "Hello, Ada Lovelace of [admin editor beta]!")
+	ada.sees(ada.saw(ada.browser.Submit(ada.page, "/members", url.Values{"id": {issuer + "#grace"}, "role": {"admin"}})), "200 The admins' page")
+	grace.sees(grace.opens("/"), "Ada Lovelace") // signed out, and asked who she is
+	grace.sees(grace.choose("Grace Hopper"), "Hello, Grace Hopper of [admin]!")
+	grace.saw(grace.browser.Submit(grace.page, "/members", url.Values{"id": {issuer + "#grace"}}))
+	grace.opens("/")
+	grace.sees(grace.choose("Grace Hopper"), "Hello, Grace Hopper of []!")
+	grace.sees(grace.opens("/admin"), "403")
+}
+
+func rolesRefused(_ *testing.T, v *docVisit) {
+	zoe := v.another("Zoë Ångström")
+	zoe.sees(zoe.saw(zoe.page, nil), "403 Ask the person who invited you.")
 }
 
 // What docs/first-sign-in.md says of mistakes is what people see then.

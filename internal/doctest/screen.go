@@ -118,16 +118,17 @@ func (s *screen) run(c command, variables []string) error {
 	} else if err := s.running.Listens(); err != nil {
 		return err
 	}
-	return inOrder(s.running.Out(), want)
+	return Shows(s.running.Out(), want)
 }
 
-// inOrder looks for lines in a text, which may have others between them.
-func inOrder(text string, want []string) error {
+// Shows looks for lines in a text, which may have others between them.
+func Shows(text string, want []string) error {
 	lines := strings.Split(text, "\n")
 	for _, w := range want {
 		at := slices.IndexFunc(lines, func(line string) bool { return like(w, line) })
 		if at < 0 {
-			return fmt.Errorf("there is no line %q in\n%s", w, text)
+			rest := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return strings.Contains(line, " --> ") }) // Gin's list of routes
+			return fmt.Errorf("there is no line %q in\n%s", w, strings.Join(rest, "\n"))
 		}
 		lines = lines[at+1:]
 	}
