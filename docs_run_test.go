@@ -50,6 +50,7 @@ func TestDocsRun(t *testing.T) {
 		{"roles", "func (m *members)", rolesOfTheDatabase},
 		{"roles", "\"/beta\"", rolesTakenAway},
 		{"roles", "the person who invited you", rolesRefused},
+		{"linking", "db.unlink(", linking},
 	}
 	d := &docs{pages: map[string]*doctest.Page{}}
 	var wanted []*doctest.Program
@@ -261,6 +262,56 @@ func rolesTakenAway(_ *testing.T, v *docVisit) {
 func rolesRefused(_ *testing.T, v *docVisit) {
 	zoe := v.another("Zoë Ångström")
 	zoe.sees(zoe.saw(zoe.page, nil), "403 Ask the person who invited you.")
+}
+
+func (v *docVisit) presses(button string) string {
+	return v.saw(v.browser.SubmitForm(v.page, button, nil))
+}
+
+func (v *docVisit) clicks(link string) string { return v.saw(v.browser.ClickLink(v.page, link)) }
+
+func linking(t *testing.T, v *docVisit) {
+	v.sees(v.opens("/"), "Continue with corp", "Continue with forum")
+	v.clicks("Continue with corp")
+	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 1")
+	v.sees(v.presses("Link forum"), "forum") // the provider's page
+	v.sees(v.presses("Zoë Ångström"), "Zoë Ångström has account 1", "#ada", "#zoe")
+
+	other := &docVisit{visitor: visitor{browser: authtest.NewBrowser()}, t: t, URL: v.URL}
+	t.Cleanup(other.browser.Close)
+	other.opens("/")
+	other.clicks("Continue with forum")
+	other.sees(other.presses("Grace Hopper"), "Grace Hopper has account 2")
+	other.presses("Link corp")
+	other.sees(other.presses("Ada Lovelace"), "403", "identity_rejected") // is linked to account 1
+	other.sees(other.opens("/"), "Grace Hopper has account 2")
+	if strings.Contains(other.page.Text(), "#ada") {
+		t.Error("what was refused was linked")
+	}
+	other.saw(other.browser.Submit(authtest.At("https://evil.example/"), v.URL+"/login/corp", url.Values{"link": {"true"}}))
+	other.sees(other.page.Text(), "cross_origin")
+
+	forms := v.page.Forms() // the rows' come first, in no order
+	if len(forms) < 2 {
+		t.Fatal(v.page.Text())
+	}
+	ada := forms[0].Fields.Get("id")
+	if !strings.HasSuffix(ada, "#ada") {
+		ada = forms[1].Fields.Get("id")
+	}
+	unlink := func(id string) string { return v.saw(v.browser.Submit(v.page, "/unlink", url.Values{"id": {id}})) }
+	v.sees(unlink("https://somebody.example/#else"), "400 That is not yours")
+	v.opens("/")
+	v.sees(unlink(ada), "Zoë Ångström has account 1")
+	if strings.Contains(v.page.Text(), "#ada") {
+		t.Error("what was unlinked is still there")
+	}
+	v.sees(v.presses("Unlink"), "400 That is not yours, or the last one.")
+	v.opens("/")
+	v.presses("Sign out")
+	v.opens("/welcome")
+	v.clicks("Continue with corp")
+	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 3") // somebody new
 }
 
 // What docs/first-sign-in.md says of mistakes is what people see then.
