@@ -16,7 +16,8 @@ import (
 // with a few people to sign in as.
 type Config struct {
 	// Addr is where to listen: a loopback address, or a name ending in
-	// "localhost", which then is the issuer's host. Default "127.0.0.1:0".
+	// "localhost", which then is the issuer's host. Not every system knows such
+	// a name: give the application Provider.HTTPClient. Default "127.0.0.1:0".
 	Addr string
 
 	// TLS makes the provider speak https, with a certificate that HTTPClient

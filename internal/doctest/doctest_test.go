@@ -59,6 +59,8 @@ func TestWhatAPageShows(t *testing.T) {
 		block("go", "func two() int { return strings.Count(\"\", \"\") }\n"),
 		block("go", "package main\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) {}\n"),
 		"<!-- compiled in stores -->\n" + block("diff", "-func TestOne(t *testing.T) {}\n+func TestTwo(t *testing.T) {}\n"),
+		block("go", "func TestThree(t *testing.T) {}\n"),
+		"<!-- on top of the change before -->\n" + block("go", "func TestFour(t *testing.T) {}\n"),
 		"<!-- file index.html -->\n" + block("html", "<p>\n"),
 		"<!-- part of some.go -->\n" + block("go", "first()\n\nsecond()\n"),
 	}, "\n"))
@@ -75,8 +77,10 @@ func TestWhatAPageShows(t *testing.T) {
 		{main: "fmt.Println(os.Args)"},
 		{main: "fmt.Println(len(os.Args))", screens: 1},
 		{main: "func two()"},
-		{main: "fmt.Println(\"whole\")", test: "TestOne", tested: true},
+		{main: "fmt.Println(\"whole\")", test: "TestOne"}, // a later one has it
 		{main: "fmt.Println(\"whole\")", test: "TestTwo", tested: true, module: "stores"},
+		{main: "fmt.Println(\"whole\")", test: "TestThree"},
+		{main: "fmt.Println(\"whole\")", test: "TestFour", tested: true},
 	}
 	if len(p.Programs) != len(want) {
 		t.Fatalf("%d programs, want %d", len(p.Programs), len(want))

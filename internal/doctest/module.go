@@ -98,7 +98,7 @@ func (m *Module) Add(p *Program) {
 // Go runs the go command there.
 func (m *Module) Go(args ...string) (string, error) {
 	cmd := exec.CommandContext(m.t.Context(), "go", args...)
-	cmd.Dir, cmd.Env = m.dir, append(os.Environ(), "GOWORK=off")
+	cmd.Dir, cmd.Env = m.dir, append(os.Environ(), "GOWORK=off", "GIN_MODE=release")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -40,6 +40,7 @@ type Program struct {
 	Files  map[string]string // by name
 	Screen []*Block          // the console blocks that show it running
 	last   string            // the file that was shown last
+	inside bool              // a later program has all of it, and more
 }
 
 // Page is a page of documentation, taken apart.
@@ -49,11 +50,11 @@ type Page struct {
 	Programs []*Program
 }
 
-// Tested tells whether the program has tests to run.
+// Tested tells whether the program has tests to run, which no other runs.
 func (p *Program) Tested() bool {
 	for name := range p.Files {
 		if strings.HasSuffix(name, "_test.go") {
-			return true
+			return !p.inside
 		}
 	}
 	return false
@@ -182,6 +183,7 @@ func (r *reader) golang(b *Block) error {
 		return r.whole(b)
 	case declaration.MatchString(b.Text):
 		from := r.from(b)
+		from.inside = true
 		return r.imported(b, from, from.last, from.Files[from.last]+"\n"+b.Text)
 	}
 	return errors.New("this is a fragment: show a whole program or a diff, or say above it where it is from: <!-- part of FILE -->")
