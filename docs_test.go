@@ -3,6 +3,10 @@ package ginauth_test
 import (
 	"os"
 	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ginauth/ginauth/internal/doctest"
@@ -23,4 +27,38 @@ func TestDocsOfOtherModulesAreCompiledThere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The pages' links to each other lead to a file, and to a heading that is there.
+func TestDocsLinksLeadSomewhere(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal("there are no pages: nothing is looked at")
+	}
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
+	code := regexp.MustCompile("(?s)```.*?```|`[^`]*`")
+	for _, page := range append(pages, "README.md", "CONTRIBUTING.md", "SECURITY.md") {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(file(t, page), ""), -1) {
+			target := page
+			if m[1] != "" {
+				target = path.Join(path.Dir(page), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, m[0])
+			} else if m[2] != "" && !slices.Contains(anchors(file(t, target)), m[2]) {
+				t.Errorf("%s: %s: %s has no such heading", page, m[0], target)
+			}
+		}
+	}
+}
+
+// anchors are what GitHub calls a page's headings in addresses.
+func anchors(text string) (all []string) {
+	odd := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for line := range strings.Lines(text) {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && line[0] == '#' {
+			all = append(all, strings.ReplaceAll(odd.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), ""), " ", "-"))
+		}
+	}
+	return all
 }
