@@ -56,6 +56,11 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 			o.HTTPClient = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { panic("a bug") })}
 		}, unreachable: true,
 			problems: []string{"discovery: the provider does not answer as it should"}},
+		{name: "a panic while it is read", make: func(_ *site, o *ginauth.Options) {
+			o.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: panickyBody{}, Request: r}, nil
+			})}
+		}, unreachable: true, problems: []string{"discovery: the provider does not answer as it should"}},
 		{name: "another issuer", make: metadata("issuer", "https://other.example"), problems: []string{`discovery: the provider says that its issuer is "https://other.example"`}},
 		{name: "a slash", make: func(s *site, _ *ginauth.Options) { edited(s, "issuer", s.idp.Issuer+"/") }, problems: []string{"the final / counts: set Issuer to"}},
 		{name: "http", make: metadata("token_endpoint", "http://login.example/token"), problems: []string{"discovery: the provider's token_endpoint is not https"}},
@@ -287,6 +292,11 @@ func (c *countingStore) Save(r *http.Request, w http.ResponseWriter, s *gorilla.
 	c.lines = append(c.lines, w.Header().Values("Set-Cookie")...)
 	return err
 }
+
+type panickyBody struct{ io.ReadCloser }
+
+func (panickyBody) Read([]byte) (int, error) { panic("a bug") }
+func (panickyBody) Close() error             { return nil }
 
 // LINE signs with the client's secret, and has no keys for it.
 func TestDiagnoseOfASharedSecret(t *testing.T) {
