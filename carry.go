@@ -49,14 +49,11 @@ func (k *carrier) slot(state string) string {
 func (k *carrier) put(out http.Header, form url.Values) error {
 	kept := url.Values{}
 	for name, limit := range carried {
-		v, there := form[name]
-		if there && (limit == 0 || len(v) == 1 && len(v[0]) <= limit) {
+		if v := form[name]; limit == 0 || len(v) == 1 && len(v[0]) <= limit {
 			kept[name] = v
 		}
 	}
-	if text := form.Get("error_description"); text != "" {
-		kept.Set("error_description", clip(text))
-	}
+	kept.Set("error_description", clip(form.Get("error_description")))
 	name := k.slot(form.Get("state"))
 	text := k.box.Seal(wire.AppendString(wire.AppendTime(nil, k.now()), kept.Encode()), name)
 	if len(name)+len(text) > cookieLimit {

@@ -43,7 +43,7 @@ func TestHasGroup(t *testing.T) {
 
 func TestVerifiedEmailDomain(t *testing.T) {
 	t.Parallel()
-	check := ginauth.VerifiedEmailDomain("example.com", "-example.com", "", "[127.0.0.1]", "example.com.", "exаmple.com")
+	check := ginauth.VerifiedEmailDomain("example.com", "-example.com", "", "[127.0.0.1]", "example.com.", "example-.com", "my-example.com", "exаmple.com")
 	for email, admits := range map[string]bool{
 		"ada@example.com":                            true,
 		"ADA@Example.COM":                            true,
@@ -69,6 +69,8 @@ func TestVerifiedEmailDomain(t *testing.T) {
 		"ada":                                        false,
 		"ada@example.com.":                           false,
 		"ada@-example.com":                           false,
+		"ada@example-.com":                           false,
+		"ada@my-example.com":                         true,
 		"ada@[127.0.0.1]":                            false,
 		"ada@exаmple.com":                            false, // a Cyrillic a
 		"аda@example.com":                            false,
@@ -140,18 +142,18 @@ var hasClaimTests = []struct {
 	{"null", nil, false}, {"null", []string{"null"}, false}, {"null", []string{""}, false},
 	{"list", nil, true}, {"list", []string{"b"}, true}, {"list", []string{"7"}, true}, {"list", []string{"a b"}, false},
 	{"list", []string{"[a b]"}, false}, {"list", []string{"deep"}, false},
-	{"nothings", nil, false}, {"object", nil, true}, {"object", []string{"map[x:y]"}, false}, {"object", []string{"y"}, false},
+	{"nothings", nil, false}, {"falses", nil, true}, {"emptyObject", nil, false}, {"object", nil, true}, {"object", []string{"map[x:y]"}, false}, {"object", []string{"y"}, false},
 	{"absent", nil, false}, {"absent", []string{""}, false},
 }
 
 func TestHasClaim(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(s *site, o *ginauth.Options) {
-		o.KeepClaims = []string{"text", "number", "big", "fraction", "yes", "no", "empty", "null", "list", "nothings", "object", "absent"}
+		o.KeepClaims = []string{"text", "number", "big", "fraction", "yes", "no", "empty", "null", "list", "nothings", "falses", "object", "emptyObject", "absent"}
 		s.idp.EditIDToken(func(_, claims map[string]any) {
 			for name, value := range map[string]any{
 				"text": "red", "number": 3, "big": int64(9007199254740993), "fraction": 1.5, "yes": true, "no": false, "empty": "", "null": nil,
-				"list": []any{"a", "b", 7, []any{"deep"}}, "nothings": []any{}, "object": map[string]any{"x": "y"}, "secret": "not kept",
+				"list": []any{"a", "b", 7, []any{"deep"}}, "nothings": []any{}, "falses": []any{false, ""}, "emptyObject": map[string]any{}, "object": map[string]any{"x": "y"}, "secret": "not kept",
 			} {
 				claims[name] = value
 			}
@@ -170,6 +172,11 @@ func TestHasClaim(t *testing.T) {
 		}
 		if !tt.admits && (p.Status != http.StatusForbidden || s.ran.Load() != ran) {
 			t.Errorf("HasClaim(%q, %q) is met: %d %s", tt.name, tt.values, p.Status, p.Text())
+		}
+	}
+	for _, text := range []string{`claim \"empty\" is absent, null, false or empty`, `claim \"number\" is none of [\"`} {
+		if !strings.Contains(s.logs.String(), text) {
+			t.Errorf("the log does not say %s", text)
 		}
 	}
 	if strings.Contains(s.logs.String(), "KeepClaims") {

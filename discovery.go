@@ -258,7 +258,7 @@ func (c *client) keySet(address string) *keySet {
 
 // endpoint fills in an address that was not written down.
 func (c *client) endpoint(doc map[string]any, name string, into *string, required bool) error {
-	if *into != "" || doc == nil {
+	if *into != "" {
 		return nil
 	}
 	v := doc[name]
@@ -296,7 +296,7 @@ func (c *client) unfitEndpoint(address string) string {
 // that offers only what we refuse (none, HS256) must not fall back to RS256.
 func (c *client) chooseAlgs(m *metadata, doc map[string]any) error {
 	offered := stringList(doc["id_token_signing_alg_values_supported"])
-	if len(offered) == 0 || c.provider.Issuer == "" {
+	if len(offered) == 0 {
 		return nil
 	}
 	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })

@@ -29,7 +29,7 @@ func testFrontChannel(t *testing.T) {
 	body := ""
 	for name, query := range map[string]string{
 		"wrong issuer": "?iss=https://evil.example&sid=" + url.QueryEscape(sid), "wrong sid": "?iss=" + url.QueryEscape(s.idp.Issuer) + "&sid=other",
-		"nothing": "", "no sid": "?iss=" + url.QueryEscape(s.idp.Issuer), "no iss": "?sid=" + url.QueryEscape(sid), "twice": good + "&sid=" + url.QueryEscape(sid), "empty": "?iss=&sid=",
+		"nothing": "", "no sid": "?iss=" + url.QueryEscape(s.idp.Issuer), "no iss": "?sid=" + url.QueryEscape(sid), "twice": good + "&sid=" + url.QueryEscape(sid), "issuer twice": good + "&iss=https://evil.example", "empty": "?iss=&sid=",
 	} {
 		p := s.frame(s.browser, s.idp.Issuer, query)
 		if p.Status != http.StatusOK || s.user() == nil {

@@ -67,7 +67,7 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]signingKey, error
 		return found, nil
 	}
 	err := k.refresh(ctx, kid, alg)
-	if again := k.held.Load().match(kid, alg, false); err == nil || len(again) > 0 {
+	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
 	}
 	return nil, err
@@ -150,21 +150,15 @@ func (k *keySet) fetch(ctx context.Context) (keys []signingKey, err error) {
 // signatures: a secret one that was published by mistake, one for encryption,
 // one of a kind we do not know, one that is too weak (NIST SP 800-131A).
 func usable(item any) (key signingKey, ok bool) {
-	m, ok := item.(map[string]any)
-	if !ok {
-		return key, false
-	}
+	m, _ := item.(map[string]any) // what is no object is no key either
 	if use, there := m["use"]; there && use != "sig" {
 		return key, false
 	}
 	if ops, there := m["key_ops"]; there && !slices.Contains(stringList(ops), "verify") {
 		return key, false
 	}
-	if _, secret := m["d"]; secret || m["kty"] == "oct" {
-		return key, false
-	}
-	raw, err := json.Marshal(m)
-	if err != nil || json.Unmarshal(raw, &key.JSONWebKey) != nil || !key.Valid() || !key.IsPublic() {
+	raw, _ := json.Marshal(m) // it was JSON before
+	if json.Unmarshal(raw, &key.JSONWebKey) != nil || !key.Valid() || !key.IsPublic() {
 		return key, false
 	}
 	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {

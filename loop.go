@@ -33,10 +33,10 @@ func (k *loops) count(r *http.Request) (n int, since time.Time) {
 	now := k.now()
 	for _, value := range cookie.Values(r.Header, k.cookie, 1) {
 		count, began, _ := strings.Cut(value, ".")
-		n, err := strconv.Atoi(count)
-		ms, failed := strconv.ParseInt(began, 10, 64)
+		n, _ := strconv.Atoi(count)
+		ms, _ := strconv.ParseInt(began, 10, 64)
 		at := time.UnixMilli(ms)
-		if err == nil && failed == nil && n > 0 && !at.After(now) && now.Sub(at) < loopWindow {
+		if !at.After(now) && now.Sub(at) < loopWindow {
 			return n, at
 		}
 	}

@@ -2,7 +2,6 @@ package ginauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -51,8 +50,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
 		if own, ours := a.own[route{c.Request.Method, c.FullPath()}]; ours && own == c.HandlerName() {
-			c.Next() // a guard around everything must not shut the way in
-			return
+			return // a guard around everything must not shut the way in
 		}
 		v, err := a.visit(c)
 		if err == nil && v == nil {
@@ -257,11 +255,7 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 		return nil, &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
 	private(c)
-	v := a.visited(c)
 	s, err := a.signOut(c.Writer, c.Request)
-	if v != nil && v.begun { // by SignIn: the request's cookies know nothing of it
-		s, err = v.session(), errors.Join(err, a.undo(c))
-	}
 	a.forget(c)
 	if err != nil || s == nil {
 		return nil, err

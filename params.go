@@ -232,12 +232,13 @@ func onlyNavigation(r *http.Request) error {
 }
 
 // homeHost says where a visit belongs that came to another loopback name than
-// BaseURL's: the attempt's cookie would stay behind on the wrong one.
+// BaseURL's: the attempt's cookie would stay behind on the wrong one. Without
+// https BaseURL is a loopback name itself.
 func (c *config) homeHost(r *http.Request) (location string, moved bool) {
-	if !c.loopback || r.Method != http.MethodGet {
+	if c.secure || r.Method != http.MethodGet {
 		return "", false
 	}
-	if c.secure || !otherLoopback(r.Host, strings.TrimPrefix(c.origin, "http://")) {
+	if !otherLoopback(r.Host, strings.TrimPrefix(c.origin, "http://")) {
 		return "", false
 	}
 	// Once: a proxy that writes another Host would bring the visit back here.

@@ -104,6 +104,9 @@ func TestOnLoginThatAnswers(t *testing.T) {
 	if p := s.get("/login/demo"); p.Status != http.StatusForbidden || s.user() != nil {
 		t.Errorf("answered %d, and %v is signed in", p.Status, s.user())
 	}
+	if !strings.Contains(s.logs.String(), "OnLogin answered the request itself") {
+		t.Errorf("the log: %s", s.logs)
+	}
 }
 
 // A sign-in that OnLogin made and then refused has to be taken back; if that

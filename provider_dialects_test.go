@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 )
@@ -86,6 +88,16 @@ func TestNameFromCallback(t *testing.T) {
 			s := newSite(t, func(_ *site, o *ginauth.Options) {
 				o.Providers[0].Userinfo = "never"
 				o.Providers[0].NameFromCallback = func(url.Values) string { return tt.sent }
+				o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
+					all := claims{}
+					if err := login.User.Claims(&all); err != nil {
+						return err
+					}
+					if _, there := all["name"]; there != (tt.want != "") {
+						t.Errorf("the claims have a name: %v", there)
+					}
+					return nil
+				}
 			})
 			s.idp.EditIDToken(func(_, c map[string]any) {
 				delete(c, "given_name")

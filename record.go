@@ -77,7 +77,7 @@ func (k *sessions) encode(s *session) []byte {
 		}
 	}
 	set(hasVerifiedEmail, u.EmailVerified)
-	set(hasOwnIssuer, from != nil && u.Issuer == from.own)
+	set(hasOwnIssuer, u.Issuer == from.own)
 	set(hasKept, len(u.kept) > 0)
 	set(hasData, len(u.Data) > 0)
 	for i, text := range s.rare() {

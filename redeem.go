@@ -233,7 +233,7 @@ func (c *client) tokenAnswer(status int, header http.Header, body []byte) (map[s
 		return nil, bad("the token answer is not JSON but "+strconv.Quote(clip(media)), nil)
 	}
 	answer, err := strictjson.Object(body)
-	if code, ok := answer["error"].(string); err == nil && ok {
+	if code, ok := answer["error"].(string); ok {
 		return nil, c.tokenRefusal(code)
 	}
 	switch {
