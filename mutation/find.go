@@ -52,7 +52,7 @@ type finder struct {
 var (
 	configuration = regexp.MustCompile(`^(options|options_check|provider|provider_check|provider_brand|page|errors)\.go$|^internal/page/`)
 	words         = regexp.MustCompile(`^(attempt\.go diagnose|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go (explain|idTokenFix)|` +
-		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|session\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
+		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|record\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
 )
 
 // find returns every mutant of the packages, numbered from 1.
