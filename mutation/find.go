@@ -47,11 +47,11 @@ type finder struct {
 }
 
 // Left alone are the files that check what an application configures, before
-// any request, or draw pages, and the functions that put into words what
-// another has found wrong.
+// any request, or what Diagnose reports, or draw pages, and the functions that
+// put into words what another has found wrong.
 var (
-	configuration = regexp.MustCompile(`^(options|options_check|provider|provider_check|provider_brand|page|errors)\.go$|^internal/page/`)
-	words         = regexp.MustCompile(`^(attempt\.go diagnose|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go (explain|idTokenFix)|` +
+	configuration = regexp.MustCompile(`^(options|options_check|provider|provider_check|provider_brand|store_check|diagnose\w*|page|words|errors)\.go$|^internal/page/`)
+	words         = regexp.MustCompile(`^(diagnosis\.go attempts\.(diagnose|strayed|untimely)|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go explain|` +
 		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|record\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
 )
 
