@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -93,6 +94,52 @@ func (k *kept) apply(mutants []*mutant, binaries []*binary) {
 		mutants[id-1].outcome, mutants[id-1].caught = v.Outcome, v.Caught
 	}
 	sortTests(mutants)
+}
+
+// hints say which test caught a change in an earlier run, by the change's row in
+// the table: it is tried first, whatever has become of the sources.
+type hints struct {
+	mu    sync.Mutex
+	name  string
+	tests map[string]string
+}
+
+const hintsName = "caught.json"
+
+func readHints(dir string) (*hints, error) {
+	h := &hints{name: filepath.Join(dir, hintsName), tests: map[string]string{}}
+	text, err := os.ReadFile(h.name)
+	if errors.Is(err, os.ErrNotExist) {
+		return h, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return h, json.Unmarshal(text, &h.tests)
+}
+
+func (h *hints) of(m *mutant) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tests[m.row()]
+}
+
+func (h *hints) add(m *mutant) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m.caught != "" {
+		h.tests[m.row()] = m.caught
+	}
+}
+
+// write is called while others add: a run that is broken off leaves them too.
+func (h *hints) write() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	text, err := json.Marshal(h.tests)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(h.name, text, 0o600)
 }
 
 // hashSources hashes the module's files without those of the modules in it.

@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -79,12 +80,23 @@ func (j *job) run() (ok bool, err error) {
 		}
 		defer os.RemoveAll(dir)
 	}
+	early, err := readHints(dir)
+	if err != nil {
+		return false, err
+	}
+	maps.Copy(early.tests, before)
 	mutants, sources, err := j.prepare(dir)
 	if err != nil {
 		return false, err
 	}
 	chosen := j.choose(mutants)
-	j.hunt(chosen, before, list)
+	for _, m := range mutants {
+		early.add(m) // what an earlier run with the same sources found out
+	}
+	j.hunt(chosen, early, list)
+	if err := early.write(); err != nil {
+		return false, err
+	}
 	if err := keep(sources, mutants).write(dir); err != nil {
 		return false, err
 	}
@@ -101,7 +113,7 @@ func (j *job) run() (ok bool, err error) {
 }
 
 // hunt looks for tests that catch the mutants, some at a time.
-func (j *job) hunt(mutants []*mutant, before map[string]string, list []*accepted) {
+func (j *job) hunt(mutants []*mutant, early *hints, list []*accepted) {
 	todo := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return m.outcome != open })
 	var done atomic.Int64
 	stop := time.Now().Add(j.limit)
@@ -110,12 +122,16 @@ func (j *job) hunt(mutants []*mutant, before map[string]string, list []*accepted
 		if j.limit > 0 && time.Now().After(stop) {
 			return
 		}
-		m.hunt(before[m.row()], j.wait, j.most)
+		m.hunt(early.of(m), j.wait, j.most)
+		early.add(m)
 		if m.alive() && m.excuse(list) == nil {
 			j.say("%s", m)
 		}
 		if n := done.Add(1); n%100 == 0 {
 			j.say("%d of %d", n, len(todo))
+			if err := early.write(); err != nil {
+				j.say("%v", err)
+			}
 		}
 	})
 }
