@@ -67,7 +67,9 @@ func (s *site) serve(r *http.Request) *httptest.ResponseRecorder {
 
 // l1LoginFlood runs by itself, since it looks at the heap.
 func l1LoginFlood(t *testing.T) {
-	s := newSite(t, nil)
+	s := newSite(t, func(s *site, o *ginauth.Options) { // whose log and events are not kept either
+		s.unheard, o.Logger = true, slog.New(slog.DiscardHandler)
+	})
 	begin := func() {
 		if w := s.serve(page("/login/demo?return_to=/page/x")); w.Code != http.StatusSeeOther {
 			t.Fatalf("%d %s", w.Code, w.Body)
@@ -101,7 +103,9 @@ func (c *counted) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.
 // spent, and only a provider can make us ask for its keys.
 func l2AnswerFlood(t *testing.T) {
 	c := &counted{Revocations: ginauth.NewMemoryRevocations(time.Now, 1<<20)}
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.Revocations, o.Logger = c, slog.New(slog.DiscardHandler) })
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		s.unheard, o.Revocations, o.Logger = true, c, slog.New(slog.DiscardHandler)
+	})
 	callback := s.begin("/login/demo")
 	mine := callback.Query().Get("state")
 	jar := s.browser.Cookies(s.URL)

@@ -331,14 +331,14 @@ func testAuditEvents(t *testing.T) {
 	f.must(f.browser.Fetch(from, "POST", f.URL+"/become", nil, ""))
 
 	log := f.logs.String()
-	session := regexp.MustCompile(`msg="ginauth: signed in" provider=demo user=` + who + ` session=([0-9a-f]{16}) client_ip=(127\.0\.0\.1|::1)\n`).FindStringSubmatch(log)
+	session := regexp.MustCompile(`msg="ginauth: signed in" event=sign_in_succeeded provider=demo user=` + who + ` session=([0-9a-f]{16}) request_id=[A-Z2-7]{16} client_ip=(127\.0\.0\.1|::1) duration=[0-9.]+[mµ]?s\n`).FindStringSubmatch(log)
 	if session == nil {
 		t.Fatalf("the sign-in was not logged:\n%s", log)
 	}
 	for what, pattern := range map[string]string{
-		"the sign-out, once":            `(?s)^[^§]*msg="ginauth: signed out" provider=demo user=` + who + ` session=` + session[1] + ` client_ip=[0-9.:]+\n`,
-		"the failure":                   `msg="ginauth: request failed" code=state_invalid request_id=\S+ client_ip=[0-9.:]+ op="match state" provider=demo`,
-		"the application's own signing": `msg="ginauth: signed in by the application" provider=demo user=` + who + ` session=[0-9a-f]{16} client_ip=`,
+		"the sign-out, once":            `(?s)^[^§]*msg="ginauth: signed out" event=signed_out provider=demo user=` + who + ` session=` + session[1] + ` by=user request_id=[A-Z2-7]{16} client_ip=[0-9.:]+\n`,
+		"the failure":                   `msg="ginauth: request failed" event=sign_in_failed code=state_invalid provider=demo request_id=[A-Z2-7]{16} client_ip=[0-9.:]+ op="match state" `,
+		"the application's own signing": `msg="ginauth: signed in by the application" event=sign_in_by_application provider=demo user=` + who + ` session=[0-9a-f]{16} request_id=[A-Z2-7]{16} client_ip=`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(log) {
 			t.Errorf("the log lacks %s:\n%s", what, log)

@@ -63,6 +63,7 @@ func (f *flow) redeploy(change func(o *ginauth.Options)) {
 	f.t.Helper()
 	opts := f.opts
 	change(&opts)
+	f.events.watch(&opts)
 	engine := gin.New()
 	auth, err := ginauth.Mount(engine, opts)
 	if err != nil {

@@ -83,6 +83,8 @@ type site struct {
 	browser *authtest.Browser
 	clock   *clock
 	logs    *logs
+	events  *events
+	unheard bool         // no OnEvent, unless the test has one
 	ran     atomic.Int64 // protected handlers that ran
 	tls     bool
 }
@@ -160,6 +162,10 @@ func (s *site) start(change func(o *ginauth.Options)) {
 		Providers: []ginauth.Provider{client("demo", s.idp)},
 	}
 	change(&opts)
+	s.events = newEvents(t)
+	if !s.unheard {
+		s.events.watch(&opts)
+	}
 	auth, err := ginauth.Mount(s.engine, opts)
 	if err != nil {
 		t.Fatal(err)

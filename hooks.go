@@ -1,12 +1,15 @@
 package ginauth
 
 import (
+	"context"
+
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
 )
 
 // Hooks are functions of the application's that a sign-in calls. All are
-// optional. A hook that panics fails its request; one that blocks, blocks it.
+// optional. A hook that panics fails its request, except for OnEvent; one that
+// blocks, blocks it.
 type Hooks struct {
 	// OnLogin is called after everything is verified and before the session
 	// is written. It is the one hook that can refuse: what it returns is
@@ -23,6 +26,13 @@ type Hooks struct {
 	// The request is aborted already, and the failure logged. If it writes
 	// nothing, the built-in answer follows.
 	OnError func(c *gin.Context, err *Error)
+
+	// OnEvent is told what happens: for metrics, traces, alarms. The outcome is
+	// settled by then, and the answer not written yet. ctx is that of the
+	// request, with its trace; the request may be over before what OnEvent
+	// starts is. A panic is logged, and changes nothing. docs/observability.md
+	// has what to write for OpenTelemetry and for Prometheus.
+	OnEvent func(ctx context.Context, e Event)
 }
 
 // Login is a verified sign-in that is about to become a session.

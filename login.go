@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
@@ -95,39 +96,52 @@ func (a *Auth) late(w http.ResponseWriter, r *http.Request, params url.Values, w
 	return s != nil
 }
 
+// arrival is what a provider's answer came to. Of one that failed, it is as far
+// as it came.
+type arrival struct {
+	took     time.Duration // of it the provider
+	user     User          // of whom only Issuer and Subject are known
+	session  *session
+	returnTo string
+}
+
 // finish checks the answer, redeems the code, asks admit, and signs the person
-// in. It returns the session, and where to go.
-func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *attempt, params url.Values, admit func(*Login) error) (s *session, returnTo string, err error) {
+// in.
+func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *attempt, params url.Values, admit func(*Login) error) (got arrival, err error) {
 	ctx := r.Context()
+	began := a.cfg.Now()
 	if err := cl.checkAnswer(ctx, params); err != nil {
-		return nil, "", err
+		return got, err
 	}
 	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
+	got.took = max(0, a.cfg.Now().Sub(began))
 	if err != nil {
-		return nil, "", err
+		return got, err
 	}
 	login := &Login{Token: token, ReturnTo: at.returnTo}
 	if login.User, err = newUser(cl, claims, a.cfg.Now(), a.cfg.loopback); err != nil {
-		return nil, "", err
+		return got, err
 	}
+	got.user = User{Issuer: login.User.Issuer, Subject: login.User.Subject} // whatever OnLogin makes of it
 	if at.linkingOf != "" {
 		if login.Previous, err = a.linkedTo(w, r, at.linkingOf); err != nil {
-			return nil, "", err
+			return got, err
 		}
 	}
 	if err := admit(login); err != nil {
-		return nil, "", err
+		return got, err
 	}
 	if ctx.Err() != nil { // who hung up gets no session
-		return nil, "", &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+		return got, &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
-	s = &session{user: login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
+	s := &session{user: login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
 	if cl.provider.Issuer != "" {
 		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
 	}
 	if cl.provider.LogoutHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}
-	s, err = a.sessions.begin(w, r, s)
-	return s, login.ReturnTo, err
+	got.returnTo = login.ReturnTo
+	got.session, err = a.sessions.begin(w, r, s)
+	return got, err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,7 +46,11 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if issuer == "" || subject == "" {
 		return &Error{Code: BadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
-	return a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now())
+	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
+		return err
+	}
+	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
+	return nil
 }
 
 // afterLogout is where the browser goes once its session s, or nil, has ended:
@@ -66,14 +71,14 @@ func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, r
 // logoutReturn is where the providers' own sign-outs come back to.
 func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
 
-// logoutByToken does what a logout token says. It does not stop halfway if the
-// provider hangs up.
-func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) error {
-	keys, at, err := c.logoutToken(ctx, raw)
-	for _, key := range keys {
-		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, at))
+// logoutByToken does what a logout token says, and returns whom it names. It
+// does not stop halfway if the provider hangs up.
+func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) (*User, error) {
+	end, err := c.logoutToken(ctx, raw)
+	for _, key := range end.keys {
+		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, end.at))
 	}
-	return err
+	return end.user, err
 }
 
 // logouts remembers, in the browser, where a sign-out at a provider comes back
@@ -141,18 +146,25 @@ func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI strin
 	return u.String()
 }
 
+// ending is what a logout token says: which sessions end, and when it was made.
+type ending struct {
+	keys []RevocationKey
+	at   time.Time
+	user *User // of whom only Issuer and Subject are known, and no Subject if the token has no sub
+}
+
 // logoutToken verifies a logout token and says what it ends: OpenID Connect
 // Back-Channel Logout 1.0, section 2.6.
-func (c *client) logoutToken(ctx context.Context, raw string) (keys []RevocationKey, at time.Time, err error) {
+func (c *client) logoutToken(ctx context.Context, raw string) (end ending, err error) {
 	refuse := func(reason string, err error) error {
 		return &Error{Code: LogoutTokenInvalid, Op: "verify logout token", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
 	m, err := c.metadata(ctx)
 	if err != nil {
-		return nil, at, err
+		return end, err
 	}
 	if m.keys == nil {
-		return nil, at, refuse("a plain OAuth 2.0 provider sends no logout tokens", nil)
+		return end, refuse("a plain OAuth 2.0 provider sends no logout tokens", nil)
 	}
 	// The standard recommends typ logout+jwt; Keycloak and others say JWT. An
 	// ID token cannot pass either way: it has a nonce and no events.
@@ -161,21 +173,24 @@ func (c *client) logoutToken(ctx context.Context, raw string) (keys []Revocation
 		err = c.checkIssuer(claims)
 	}
 	if err == nil {
-		at, err = checkLogoutClaims(claims, c.cfg.Now())
+		end.at, err = checkLogoutClaims(claims, c.cfg.Now())
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
-		return nil, at, e.about("verify logout token", c.provider.Name)
+		return end, e.about("verify logout token", c.provider.Name)
 	}
 	if err != nil {
-		return nil, at, refuse(inWords(err))
+		return end, refuse(inWords(err))
 	}
 	issuer := c.namespace(claims)
 	sid, hasSID := claims["sid"].(string)
 	sub, _ := claims["sub"].(string)
+	end.user = &User{Issuer: issuer, Subject: sub}
 	if hasSID { // the session of that sid, and those that never had one: of sub "", which nobody has, there are none
-		return []RevocationKey{revocationKey(providerSession, issuer, sid), revocationKey(providerNoSession, issuer, sub)}, at, nil
+		end.keys = []RevocationKey{revocationKey(providerSession, issuer, sid), revocationKey(providerNoSession, issuer, sub)}
+	} else {
+		end.keys = []RevocationKey{revocationKey(providerUser, issuer, sub)}
 	}
-	return []RevocationKey{revocationKey(providerUser, issuer, sub)}, at, nil
+	return end, nil
 }
 
 // checkLogoutClaims: 2.4 and 2.6. A jti is required and not remembered: a

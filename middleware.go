@@ -3,6 +3,7 @@ package ginauth
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -63,7 +64,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = admits(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
-			a.fail(c, err)
+			a.fail(c, requestRefused, err)
 			return
 		}
 		c.Next()
@@ -80,7 +81,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 		if a.cfg.foreign(c.Request) {
 			a.forget(c)
 		} else if _, err := a.visit(c); err != nil {
-			a.log(c, asError(err, StoreUnavailable), requestID(c))
+			a.log(c, requestRefused, asError(err, StoreUnavailable))
 		}
 		c.Next()
 		settle(c)
@@ -245,12 +246,12 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 // (send people to POST /logout for that). That nobody is signed in is no
 // error. Call it before the answer is written.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c)
+	_, err := a.leave(c, byApplication)
 	return err
 }
 
 // leave is Logout, and tells which session it was, or nil.
-func (a *Auth) leave(c *gin.Context) (*session, error) {
+func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
@@ -260,13 +261,13 @@ func (a *Auth) leave(c *gin.Context) (*session, error) {
 	if err != nil || s == nil {
 		return nil, err
 	}
-	a.left(c, s)
+	a.left(c, s, by)
 	return s, nil
 }
 
 // left tells the log and the application that a session has ended.
-func (a *Auth) left(c *gin.Context, s *session) {
-	a.note(c, "signed out", s)
+func (a *Auth) left(c *gin.Context, s *session, by string) {
+	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: signedOut, By: by}, s)
 	if a.cfg.Hooks.OnLogout != nil {
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}
@@ -329,7 +330,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 		return err
 	}
 	private(c)
-	a.note(c, "signed in by the application", s)
+	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
 	a.become(c, s, true)
 	return nil
 }

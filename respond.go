@@ -2,9 +2,8 @@ package ginauth
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -139,11 +138,10 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 
 // fail is the only place that answers an error. It aborts: in Gin, a handler
 // that merely returns lets the next one run.
-func (a *Auth) fail(c *gin.Context, err error) {
+func (a *Auth) fail(c *gin.Context, event string, err error) {
 	e := asError(err, SessionError)
-	id := requestID(c)
 	c.Abort()
-	a.log(c, e, id)
+	a.log(c, event, e)
 	if c.Writer.Written() {
 		return
 	}
@@ -158,10 +156,10 @@ func (a *Auth) fail(c *gin.Context, err error) {
 		return
 	}
 	if e.Code == Unauthenticated {
-		a.askToSignIn(c, e, id)
+		a.askToSignIn(c, e)
 		return
 	}
-	a.answer(c, e, id)
+	a.answer(c, e, requestID(c))
 }
 
 // answered lets the application's OnError answer, and says whether it did.
@@ -210,18 +208,18 @@ func (a *Auth) page(c *gin.Context, status int, p *Page, formTo string) {
 
 // askToSignIn answers who is not signed in: a page is sent to the login, and
 // everything else is told to, since a login cannot happen behind a fetch.
-func (a *Auth) askToSignIn(c *gin.Context, e *Error, id string) {
+func (a *Auth) askToSignIn(c *gin.Context, e *Error) {
 	login := withReturn(a.loginPath(), a.cfg.comeBack(c.Request))
 	switch askerOf(c.Request) {
 	case asksPage:
 		redirect(c, login)
 	case asksForm:
-		a.page(c, e.Status(), a.endedPage(c.Request, e, id, login), "")
+		a.page(c, e.Status(), a.endedPage(c.Request, e, requestID(c), login), "")
 	case asksHTMX:
 		c.Header("HX-Redirect", login)
-		c.JSON(e.Status(), gin.H{"error": e.Code, "login_url": login, "request_id": id})
+		c.JSON(e.Status(), gin.H{"error": e.Code, "login_url": login, "request_id": requestID(c)})
 	default:
-		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": id})
+		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": requestID(c)})
 	}
 }
 
@@ -230,47 +228,51 @@ func (a *Auth) loginPath() string {
 	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
 }
 
-// log records a failure once, with its cause. Nobody being signed in is none.
-func (a *Auth) log(c *gin.Context, e *Error, id string) {
-	level := slog.LevelWarn
-	switch {
-	case e.Code == Unauthenticated:
+// log records a failure once, with its cause, under the name of its event.
+// Nobody being signed in is none.
+func (a *Auth) log(c *gin.Context, event string, e *Error) {
+	ctx := c.Request.Context()
+	if e.Code == Unauthenticated || !a.heard(ctx, e.level()) {
 		return
-	case e.Status() >= 500:
-		level = slog.LevelError
-	case e.Code == ProviderDenied || e.Code == Forbidden || e.Code == UnknownProvider || e.Code == MethodNotAllowed:
-		level = slog.LevelInfo
 	}
-	attrs := []slog.Attr{slog.String("code", string(e.Code)), slog.String("request_id", id), slog.String("client_ip", c.ClientIP())}
-	docs := ""
-	if a.cfg.loopback {
-		docs = e.Code.docs()
-	}
-	for _, s := range []struct{ key, value string }{{"op", e.Op}, {"provider", e.Provider}, {"reason", e.Reason}, {"fix", e.Fix}, {"docs", docs}} {
-		if s.value != "" {
-			attrs = append(attrs, slog.String(s.key, s.value))
+	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
+	if event == requestRefused {
+		if v := a.visited(c); v != nil {
+			user := v.session().user // not what a handler may have changed
+			told.Provider, told.User = user.Provider, user.hash()
 		}
+	} else if a.clients[told.Provider] == nil { // an *Error of the application's may have any text there
+		told.Provider = c.Param("provider")
+	}
+	more := details{clientIP: c.ClientIP(), op: e.Op, reason: e.Reason, fix: e.Fix}
+	if a.cfg.loopback {
+		more.docs = e.Code.docs()
 	}
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", redactURL(e.Err).Error()))
+		more.err = redactURL(e.Err).Error()
 	}
-	a.cfg.Logger.LogAttrs(c.Request.Context(), level, "ginauth: request failed", attrs...)
+	a.tell(ctx, e.level(), "ginauth: request failed", told, more)
 }
 
-// note records who signed in or out, for those who have to find out later. The
-// log is read by more people than the table of users is, so it names the person
-// and the session by a hash: the first 8 bytes of SHA-256, of User.ID.
-func (a *Auth) note(c *gin.Context, event string, s *session) {
-	hash := func(text string) string {
-		sum := sha256.Sum256([]byte(text))
-		return hex.EncodeToString(sum[:8])
+// note records that somebody signed in or out, for those who have to find out
+// later, and what led to it. s is the session, or nil. ctx may be of something
+// else than a request: LogoutEverywhere takes any.
+func (a *Auth) note(ctx context.Context, level slog.Level, message string, e Event, s *session) {
+	c, _ := ctx.(*gin.Context)
+	if c != nil && c.Request != nil {
+		ctx = c.Request.Context()
 	}
-	if !a.cfg.Logger.Enabled(c.Request.Context(), slog.LevelInfo) {
+	if !a.heard(ctx, level) {
 		return
 	}
-	a.cfg.Logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "ginauth: "+event,
-		slog.String("provider", s.user.Provider), slog.String("user", hash(s.user.ID())),
-		slog.String("session", hash(s.id)), slog.String("client_ip", c.ClientIP()))
+	var more details
+	if s != nil {
+		e.Provider, e.User, more.session = s.user.Provider, s.user.hash(), hashed(s.id)
+	}
+	if c != nil && c.Request != nil {
+		e.RequestID, more.clientIP = requestID(c), c.ClientIP()
+	}
+	a.tell(ctx, level, message, e, more)
 }
 
 // redactURL drops the address from a transport error: it may have a query.
@@ -281,11 +283,20 @@ func redactURL(err error) error {
 	return err
 }
 
-// requestID takes over the request's own id if it is plain, else makes one.
+// requestIDKey is where the id is kept of a request that brought none.
+type requestIDKey struct{}
+
+// requestID takes over the request's own id if it is plain, else makes one,
+// which stays the same for all that is said about the request.
 func requestID(c *gin.Context) string {
+	if id := c.GetString(requestIDKey{}); id != "" {
+		return id
+	}
 	id := c.GetHeader("X-Request-ID")
 	if len(id) >= 1 && len(id) <= 64 && strings.Trim(id, base64url+".") == "" {
 		return id
 	}
-	return rand.Text()[:16]
+	id = rand.Text()[:16]
+	c.Set(requestIDKey{}, id)
+	return id
 }

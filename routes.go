@@ -3,6 +3,7 @@ package ginauth
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"runtime"
@@ -87,7 +88,11 @@ type route struct{ method, path string }
 // handle registers a path with its methods; the others get 405, which Gin by
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
-	handler := a.handler(steps)
+	failed := signInFailed
+	if strings.HasPrefix(path, "/logout") {
+		failed = signOutFailed
+	}
+	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
 		router.Handle(method, path, handler)
@@ -107,8 +112,9 @@ func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) (ok 
 	return true
 }
 
-// handler answers a path's requests by method.
-func (a *Auth) handler(steps map[string]step) gin.HandlerFunc {
+// handler answers a path's requests by method. What fails there is told as the
+// event of that name.
+func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
 		if !a.live.Load() {
@@ -116,7 +122,7 @@ func (a *Auth) handler(steps map[string]step) gin.HandlerFunc {
 			return
 		}
 		if c.Writer.Written() { // too late for cookies and redirects
-			a.fail(c, &Error{Code: SessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
+			a.fail(c, failed, &Error{Code: SessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
 				Fix: "no middleware in front of the login routes may write"})
 			return
 		}
@@ -126,11 +132,11 @@ func (a *Auth) handler(steps map[string]step) gin.HandlerFunc {
 		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
-			a.fail(c, &Error{Code: MethodNotAllowed, allow: allow})
+			a.fail(c, failed, &Error{Code: MethodNotAllowed, allow: allow})
 			return
 		}
 		if err := guarded(c, run); err != nil {
-			a.fail(c, err)
+			a.fail(c, failed, err)
 		}
 	}
 }
@@ -225,6 +231,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err := a.attempts.save(c.Writer, c.Request, at); err != nil {
 		return err
 	}
+	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }
@@ -253,10 +260,9 @@ func (a *Auth) callback(c *gin.Context) error {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
-	var s *session
-	returnTo := ""
+	var got arrival
 	if err == nil {
-		s, returnTo, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
+		got, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
 	}
 	if err != nil {
 		if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
@@ -266,13 +272,13 @@ func (a *Auth) callback(c *gin.Context) error {
 			a.attempts.setFailed(c.Writer, at)
 		}
 		e := asError(err, SessionError).about("sign in", cl.provider.Name)
-		e.retry = a.LoginURL(cl.provider.Name, at.wanted())
+		e.retry, e.user, e.took = a.LoginURL(cl.provider.Name, at.wanted()), got.user.hash(), got.took
 		return e
 	}
 	a.loops.add(c.Writer, c.Request)
 	a.last.remember(c.Writer, c.Request, cl.provider.Name)
-	a.note(c, "signed in", s)
-	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogin))
+	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: signInSucceeded, Duration: got.took}, got.session)
+	a.goTo(c, a.cfg.orDefault(got.returnTo, a.cfg.AfterLogin))
 	return nil
 }
 
@@ -294,7 +300,7 @@ func (a *Auth) logout(c *gin.Context) error {
 	if params, err := readParams(c.Request); err == nil {
 		returnTo = a.cfg.orDefault(params.Get("return_to"), returnTo)
 	}
-	s, err := a.leave(c)
+	s, err := a.leave(c, byUser)
 	if err != nil {
 		return err
 	}
@@ -336,9 +342,11 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if len(params["logout_token"]) != 1 {
 		return &Error{Code: LogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
 	}
-	if err := a.logoutByToken(c.Request.Context(), cl, params.Get("logout_token")); err != nil {
+	user, err := a.logoutByToken(c.Request.Context(), cl, params.Get("logout_token"))
+	if err != nil {
 		return err
 	}
+	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
 	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()
 	return nil
@@ -356,7 +364,7 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 		return err
 	}
 	if s != nil {
-		a.left(c, s)
+		a.left(c, s, byProvider)
 	}
 	ancestors := originAt(cl.provider.Issuer)
 	if ancestors == "" {

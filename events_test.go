@@ -1,0 +1,97 @@
+package ginauth_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/leaktest"
+)
+
+// events collects what Hooks.OnEvent of a test's application is told.
+type events struct {
+	mu        sync.Mutex
+	list      []ginauth.Event
+	text      strings.Builder // for leaktest
+	providers []string
+	wrong     []string
+}
+
+// newEvents watches the events of a test to its end: whatever the test is
+// about, no event has a secret in it, or what no event may have.
+func newEvents(t testing.TB) *events {
+	e := &events{}
+	leaktest.Of(t).Log(func() string {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.text.String()
+	})
+	t.Cleanup(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, wrong := range e.wrong {
+			t.Error(wrong)
+		}
+	})
+	return e
+}
+
+// watch makes an application tell of its events, before its own OnEvent is told.
+func (e *events) watch(o *ginauth.Options) {
+	for _, p := range o.Providers {
+		e.providers = append(e.providers, p.Name)
+	}
+	next := o.Hooks.OnEvent
+	o.Hooks.OnEvent = func(ctx context.Context, event ginauth.Event) {
+		e.add(event)
+		if next != nil {
+			next(ctx, event)
+		}
+	}
+}
+
+func (e *events) add(event ginauth.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, event)
+	fmt.Fprintf(&e.text, "event %+v\n", event)
+	if !e.proper(event) {
+		e.wrong = append(e.wrong, fmt.Sprintf("an event is not as they are documented: %+v", event))
+	}
+}
+
+// take returns the events since the last take.
+func (e *events) take() []ginauth.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list = nil
+	return list
+}
+
+// eventNames are all there are; those of failures have a code.
+var eventNames = map[string]bool{
+	"sign_in_started": false, "sign_in_succeeded": false, "sign_in_by_application": false, "signed_out": false, "revoked": false,
+	"sign_in_failed": true, "sign_out_failed": true, "request_refused": true,
+}
+
+var (
+	codePattern = regexp.MustCompile(`^[a-z_]+$`)
+	hashPattern = regexp.MustCompile(`^([0-9a-f]{16})?$`)
+	idPattern   = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`)
+)
+
+// proper says whether an event has only what its documentation says.
+func (e *events) proper(event ginauth.Event) bool {
+	fails, known := eventNames[event.Name]
+	ends := event.Name == "signed_out" || event.Name == "revoked"
+	return known && fails == (event.Code != "") && (event.Code == "" || codePattern.MatchString(string(event.Code))) &&
+		(event.Provider == "" || slices.Contains(e.providers, event.Provider)) &&
+		ends == (event.By != "") && slices.Contains([]string{"", "user", "application", "provider"}, event.By) &&
+		hashPattern.MatchString(event.User) && idPattern.MatchString(event.RequestID) && event.Duration >= 0
+}
