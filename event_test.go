@@ -219,6 +219,15 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 	if line["client_ip"] != "127.0.0.1" && line["client_ip"] != "::1" || !strings.HasPrefix(line["msg"].(string), "ginauth: ") {
 		t.Errorf("the line is %v", line)
 	}
+	row, there := documented(t)[e.Name]
+	if !there || row.level != strings.ToLower(level) && (row.level != "by its code" || e.Code == "") {
+		t.Errorf("docs/observability.md says of %s: %+v; its level is %s", e.Name, row, level)
+	}
+	for name := range line {
+		if slices.Contains([]string{"provider", "user", "session", "by", "code", "duration"}, name) && !slices.Contains(row.with, name) {
+			t.Errorf("docs/observability.md does not say that %s has %s", e.Name, name)
+		}
+	}
 	ours := maps.Clone(line)
 	for _, name := range []string{"time", "msg", "request_id", "client_ip", "session", "op", "reason", "fix", "docs", "error"} {
 		delete(ours, name)
@@ -363,37 +372,6 @@ func TestOneRequestOneID(t *testing.T) {
 				t.Errorf("%s with id %q: the ids are %q", tt.path, sent, ids)
 			}
 			w.signIn()
-		}
-	}
-}
-
-// Nothing is made for a log that is not interested, and an application that
-// does not listen.
-func TestNothingIsToldToNobody(t *testing.T) {
-	t.Parallel()
-	var keys []int
-	for _, tt := range []struct {
-		level slog.Level
-		hook  bool
-		want  []int // how many values the requests to /login, /authorize and /logout had, which keeps one of its own
-	}{
-		{slog.LevelInfo, false, []int{0, 1, 2}}, {slog.LevelError, false, []int{0, 0, 1}}, {slog.LevelDebug, false, []int{1, 1, 2}}, {slog.LevelError, true, []int{1, 1, 2}},
-	} {
-		s := newSite(t, func(s *site, o *ginauth.Options) {
-			s.unheard = !tt.hook
-			o.Logger = slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: tt.level}))
-			s.engine.Use(func(c *gin.Context) {
-				c.Next()
-				if strings.HasPrefix(c.Request.URL.Path, "/log") || strings.HasPrefix(c.Request.URL.Path, "/auth") {
-					keys = append(keys, len(c.Keys)) // where a request's id is kept
-				}
-			})
-		})
-		keys = nil
-		s.get("/login/demo")
-		s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
-		if !slices.Equal(keys, tt.want) {
-			t.Errorf("at level %v, with a hook: %v: the requests have %v values, want %v", tt.level, tt.hook, keys, tt.want)
 		}
 	}
 }

@@ -1,0 +1,79 @@
+package ginauth_test
+
+import (
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+// row is what docs/observability.md says of an event.
+type row struct {
+	level string
+	with  []string
+}
+
+var eventRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z ]+) \\| .* \\| (.*) \\|$")
+
+// documented is the table of that page.
+func documented(t *testing.T) map[string]row {
+	t.Helper()
+	rows := map[string]row{}
+	for _, m := range eventRow.FindAllStringSubmatch(file(t, "docs/observability.md"), -1) {
+		rows[m[1]] = row{m[2], strings.Split(strings.ReplaceAll(m[3], "`", ""), ", ")}
+	}
+	return rows
+}
+
+func TestEveryEventIsDocumented(t *testing.T) {
+	rows := documented(t)
+	if got, want := sortedNames(rows), sortedNames(eventNames); !slices.Equal(got, want) {
+		t.Errorf("docs/observability.md has %q, want %q", got, want)
+	}
+	comments := file(t, "event.go")
+	for name := range eventNames {
+		if !strings.Contains(comments, "\n\t//\t"+name+" ") {
+			t.Errorf("the comment on Event.Name lacks %s", name)
+		}
+	}
+}
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Nothing is made for a log that is not interested, and an application that
+// does not listen.
+func TestNothingIsToldToNobody(t *testing.T) {
+	t.Parallel()
+	var keys []int
+	for _, tt := range []struct {
+		level slog.Level
+		hook  bool
+		want  []int // how many values the requests to /login, /authorize and /logout had, which keeps one of its own
+	}{
+		{slog.LevelInfo, false, []int{0, 1, 2}}, {slog.LevelError, false, []int{0, 0, 1}}, {slog.LevelDebug, false, []int{1, 1, 2}}, {slog.LevelError, true, []int{1, 1, 2}},
+	} {
+		s := newSite(t, func(s *site, o *ginauth.Options) {
+			s.unheard = !tt.hook
+			o.Logger = slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: tt.level}))
+			s.engine.Use(func(c *gin.Context) {
+				c.Next()
+				if strings.HasPrefix(c.Request.URL.Path, "/log") || strings.HasPrefix(c.Request.URL.Path, "/auth") {
+					keys = append(keys, len(c.Keys)) // where a request's id is kept
+				}
+			})
+		})
+		keys = nil
+		s.get("/login/demo")
+		s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
+		if !slices.Equal(keys, tt.want) {
+			t.Errorf("at level %v, with a hook: %v: the requests have %v values, want %v", tt.level, tt.hook, keys, tt.want)
+		}
+	}
+}

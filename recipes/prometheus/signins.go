@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+
+	"github.com/ginauth/ginauth"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// count returns what to set as Hooks.OnEvent.
+func count(registry prometheus.Registerer) func(context.Context, ginauth.Event) {
+	metrics := promauto.With(registry)
+	events := metrics.NewCounterVec(prometheus.CounterOpts{
+		Name: "ginauth_events_total", Help: "Sign-ins, sign-outs and refusals.",
+	}, []string{"event", "provider", "code", "by"})
+	seconds := metrics.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "ginauth_provider_seconds", Help: "How long a provider took to say who signs in.",
+		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+	}, []string{"provider"})
+	return func(_ context.Context, e ginauth.Event) {
+		events.WithLabelValues(e.Name, e.Provider, string(e.Code), e.By).Inc()
+		if e.Duration > 0 {
+			seconds.WithLabelValues(e.Provider).Observe(e.Duration.Seconds())
+		}
+	}
+}
