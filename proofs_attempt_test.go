@@ -1,12 +1,14 @@
 package ginauth_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
@@ -84,5 +86,64 @@ func TestFewAttemptsAreOpened(t *testing.T) {
 	answer := s.withCookies("POST", s.URL+"/logout", strings.Join(pairs, "; "))
 	if n := len(answer.Header.Values("Set-Cookie")); n != 40 {
 		t.Errorf("%d attempts were taken back, want 40", n)
+	}
+}
+
+// wantReason opens the callback with that state and looks for what the log says.
+func (s *site) wantReason(callback *url.URL, state, reason string) {
+	s.t.Helper()
+	s.logs.Reset()
+	s.wantError(s.must(s.browser.Open(with(callback, "state", state).String())), ginauth.StateInvalid)
+	if got := s.logs.String(); !strings.Contains(got, reason) {
+		s.t.Errorf("%s: the log does not say %q:\n%s", state, reason, got)
+	}
+}
+
+// Of a state that only looks like ours, nothing is made of any part.
+func TestStateOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	callback := s.begin("/login/demo")
+	state := callback.Query().Get("state")
+	for i, other := range map[int]string{0: "!", 8: "-", 9: "!", 51: ".", 52: "-", 53: "!", 68: "."} {
+		s.wantReason(callback, state[:i]+other+state[i+1:], "the answer's state is not one of ours")
+	}
+}
+
+// A secret has one spelling: another one was not made with our keys, even where
+// it would be read as the same bytes.
+func TestSecretInAnotherSpelling(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	callback := s.begin("/login/demo")
+	state := callback.Query().Get("state")
+	begun, err := base64.RawURLEncoding.DecodeString(state[53:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamps, err := seal.NewStamps([]string{testKey}, s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := stamps.Make([seal.FactSize]byte(begun), make([]byte, 32))
+	s.browser = s.newBrowser()
+	for last, reason := range map[string]string{"A": "the browser sent no cookie at all", "B": "was not made with our keys"} {
+		s.wantReason(callback, state[:9]+strings.Repeat("A", 42)+last+"."+base64.RawURLEncoding.EncodeToString(stamp[:]), reason)
+	}
+}
+
+// That one attempt has failed says nothing of another.
+func TestAnotherAttemptHasFailed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	callback := s.begin("/login/demo")
+	_, name, _ := s.openAttempt(callback)
+	app, handle, _ := strings.Cut(name, "-a-")
+	for failed, reason := range map[string]string{handle: "used already", "AAAAAAAA": "none of this sign-in"} {
+		s.logs.Reset()
+		s.withCookies("GET", callback.String(), app+"-u="+failed)
+		if got := s.logs.String(); !strings.Contains(got, reason) {
+			t.Errorf("the log does not say %q:\n%s", reason, got)
+		}
 	}
 }

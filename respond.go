@@ -149,9 +149,7 @@ func (a *Auth) fail(c *gin.Context, event string, err error) {
 	if e.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
 	}
-	if e.allow != "" {
-		c.Header("Allow", e.allow)
-	}
+	c.Header("Allow", e.allow) // which Gin leaves out if it is empty
 	if a.answered(c, e) {
 		return
 	}

@@ -68,7 +68,7 @@ func escapeOdd(s string) string {
 // asSent is the path of a request as it was sent. EscapedPath would lose the
 // escaped slashes of one that has an odd character too.
 func asSent(u *url.URL) string {
-	if p, err := url.PathUnescape(u.RawPath); err == nil && p == u.Path {
+	if p, _ := url.PathUnescape(u.RawPath); p == u.Path {
 		return u.RawPath
 	}
 	return u.EscapedPath()
@@ -167,11 +167,7 @@ func (c *config) orDefault(raw, fallback string) string {
 func (c *config) comeBack(r *http.Request) string {
 	switch askerOf(r) {
 	case asksPage:
-		p := asSent(r.URL)
-		if r.URL.RawQuery != "" {
-			p += "?" + r.URL.RawQuery
-		}
-		return c.orDefault(p, "")
+		return c.orDefault(asSent(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
 	case asksHTMX:
 		rest, ok := strings.CutPrefix(r.Header.Get("HX-Current-URL"), c.origin+c.prefix)
 		if ok {

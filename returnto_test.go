@@ -53,6 +53,7 @@ var goodPaths = map[string]string{
 	"/a//b":                     "/a//b",
 	"/a/":                       "/a/",
 	"/100%25":                   "/100%25",
+	"/100%25zz":                 "/100%25zz",
 	"/a%20b/c+d":                "/a%20b/c+d",
 	"/x?next=https://a.example": "/x?next=https://a.example",
 	"/x?a=1&a=2&b":              "/x?a=1&a=2&b",

@@ -141,6 +141,7 @@ func TestCurrent(t *testing.T) {
 	}{
 		{"an answer without cookies", "ours=1; other=2", nil, "same"},
 		{"an answer about others' cookies", "ours=1; other=2", []string{"other=3; Path=/"}, "same"},
+		{"a cookie whose name is longer, and one set", "ours=1; ours-c=2", []string{"ours-b=1; Path=/"}, "ours=1; ours-b=1"},
 		{"a cookie set anew", "ours=1; ours-b=2; other=3", []string{"ours=4==; Path=/"}, "ours-b=2; ours=4=="},
 		{"several of a name", "ours=1; ours=2", []string{"ours=3; Path=/"}, "ours=3"},
 		{"a cookie whose name is longer", "ours=1; ours-b=2", []string{"ours-c=1; Path=/"}, "same"},
