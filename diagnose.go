@@ -238,6 +238,7 @@ func (d *Diagnosis) addCookies(a *Auth) {
 		add(home.bindingName(), "what opens the session there", idle)
 	}
 	add(a.attempts.prefix+"*", "a sign-in under way", attemptLife)
+	add(a.attempts.failed, "which sign-in has failed, for a message", attemptLife)
 	for _, name := range a.order {
 		if a.clients[name].provider.ResponseMode == "form_post" {
 			add(a.carrier.prefix+"*", "a provider's answer that came as a form", carryLife)

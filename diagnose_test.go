@@ -343,6 +343,9 @@ func TestDiagnosisNamesAllCookies(t *testing.T) {
 		for _, start := range []func(testing.TB, func(*site, *ginauth.Options)) *site{newSite, newTLSSite} {
 			s := start(t, func(_ *site, o *ginauth.Options) { change(o) })
 			d := s.auth.Diagnose(t.Context())
+			s.idp.DenyConsent(true)
+			s.get("/login/demo")
+			s.idp.DenyConsent(false)
 			s.signIn()
 			s.must(s.browser.Submit(s.get("/"), s.URL+"/logout", nil))
 			seen := map[string]bool{}

@@ -47,7 +47,7 @@ func row(b *strings.Builder, name, text string) {
 }
 
 // list writes an error in a few lines. The cause is for whoever reads the log,
-// and so for who reads this.
+// and so for who reads this, without an address that may have a secret in it.
 func (e *Error) list(b *strings.Builder, kind string) {
 	about := e.Op
 	if e.Provider != "" && e.Op != "" {
@@ -56,7 +56,7 @@ func (e *Error) list(b *strings.Builder, kind string) {
 	fmt.Fprintf(b, "\n%s %s: %s\n", kind, cmp.Or(about, e.Provider), cmp.Or(e.Reason, string(e.Code)))
 	row(b, "what to do", e.Fix)
 	if e.Err != nil {
-		row(b, "cause", printable(e.Err.Error()))
+		row(b, "cause", printable(redactURL(e.Err).Error()))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/http"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ func stateInvalid(reason, fix string) *Error {
 // note is how an attempt was begun.
 type note struct {
 	begun time.Time
-	host  [3]byte // of a hash: whether it was another, not which
+	home  bool // at BaseURL's host
 	over  scheme
 }
 
@@ -39,20 +38,15 @@ func hostOf(r *http.Request) string {
 	return r.Host
 }
 
-func hostMark(host string) [3]byte {
-	h := fnv.New32a()
-	h.Write([]byte(strings.ToLower(host)))
-	return [3]byte(h.Sum(nil))
-}
-
 // begin makes an attempt, with a note of how its request came.
 func (s *attempts) begin(r *http.Request, provider string) *attempt {
 	a := newAttempt(provider, s.now())
 	var fact [seal.FactSize]byte
 	binary.BigEndian.PutUint32(fact[:], uint32(a.created.Unix()))
-	host := hostMark(hostOf(r))
-	copy(fact[4:], host[:])
-	fact[7] = byte(schemeOf(r))
+	if strings.EqualFold(hostOf(r), s.home) { // which other one is nobody's business
+		fact[4] = 1
+	}
+	fact[5] = byte(schemeOf(r))
 	a.note = s.notes.Make(fact, a.secrets[0][:])
 	return a
 }
@@ -70,7 +64,7 @@ func (s *attempts) read(state string) (n note, ours bool) {
 		return n, false
 	}
 	fact, ours := s.notes.Read(stamp, secret[:])
-	return note{begun: time.Unix(int64(binary.BigEndian.Uint32(fact[:])), 0), host: [3]byte(fact[4:]), over: scheme(fact[7])}, ours
+	return note{begun: time.Unix(int64(binary.BigEndian.Uint32(fact[:])), 0), home: fact[4] == 1, over: scheme(fact[5])}, ours
 }
 
 // sighting is what a request had in place of the attempt's cookie.
@@ -133,7 +127,7 @@ func (s *attempts) strayed(r *http.Request, n note) *Error {
 			"have the proxy send people to https; if it does, have it write X-Forwarded-Proto as the browser asked")
 	case s.jar.Secure && n.over == unsaid && schemeOf(r) == overHTTPS:
 		return stateInvalid("the sign-in came here without TLS, and no proxy said that there was any; its answer came over https, as BaseURL is: a browser keeps no Secure cookie from http", "open the application at "+home)
-	case here && n.host != hostMark(s.home):
+	case here && !n.home:
 		return stateInvalid("the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+home+", and send visits to other names there")
 	case !here && otherLoopback(r.Host, s.home):
 		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+home+": cookies are per host", "register the redirect URI that Mount logs, exactly, and no other")

@@ -13,8 +13,8 @@ import (
 // line about each, and Hooks.OnEvent gets it, to count or to trace.
 //
 // Name, Provider, Code and By have few values and can be labels of a metric.
-// RequestID and User cannot. Nothing in an Event is a secret, and nothing comes
-// from a request as it was sent.
+// RequestID and User cannot. Nothing in an Event is a secret, and of what a
+// request sends only a plain X-Request-ID is in it.
 type Event struct {
 	// Name is what happened, and keeps its meaning from version to version:
 	//

@@ -53,6 +53,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		if own, ours := a.own[route{c.Request.Method, c.FullPath()}]; ours && own == c.HandlerName() {
 			return // a guard around everything must not shut the way in
 		}
+		defer handBack(c, c.Request)
 		v, err := a.visit(c)
 		if err == nil && v == nil {
 			err = a.nobody(c.Request)
@@ -78,13 +79,23 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mounted()
 	return func(c *gin.Context) {
+		defer handBack(c, c.Request)
 		if a.cfg.foreign(c.Request) {
+			vary(c.Writer.Header(), new([1]string))
 			a.forget(c)
 		} else if _, err := a.visit(c); err != nil {
 			a.log(c, requestRefused, asError(err, StoreUnavailable))
 		}
 		c.Next()
 		settle(c)
+	}
+}
+
+// handBack gives the request that a guard was called with the form that handlers
+// had read into its copy: the server removes the files of an upload from there.
+func handBack(c *gin.Context, before *http.Request) {
+	if before.MultipartForm == nil {
+		before.MultipartForm = c.Request.MultipartForm
 	}
 }
 
@@ -152,7 +163,7 @@ func vary(h http.Header, room *[1]string) {
 		room[0] = "Cookie"
 		h["Vary"] = room[:]
 	case !slices.Contains(lines, "Cookie"):
-		h["Vary"] = append(lines, "Cookie")
+		h["Vary"] = append(slices.Clip(lines), "Cookie") // others may have the same lines
 	}
 }
 

@@ -77,8 +77,8 @@ func webHost(u *url.URL) bool {
 	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) || strings.HasSuffix(u.Host, ":") {
 		return false
 	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Zone() == "" // it may be any text
 	}
 	// https://url.spec.whatwg.org/#ends-in-a-number-checker: 2852039166 and
 	// 0xa9.254.43518 are addresses, which browsers write as 169.254.169.254.

@@ -40,7 +40,7 @@ func TestMistakesInBaseURL(t *testing.T) {
 		{"quotes", `"https://app.example.com"`, "begins or ends with a quotation mark", "leave the quotes out"},
 		{"a variable that nobody filled in", "${BASE_URL}", "looks like a placeholder", "put your own value"},
 		{"letters beyond ASCII", "https://bücher.example", "is not an address", "a host in ASCII"},
-		{"one machine's name for its network card", "https://[fe80::1%25eth0]", "is not an origin", "https://app.example.com"},
+		{"one machine's name for its network card", "https://[fe80::1%25eth0]", "is not an address", "https://app.example.com"},
 		{"a wildcard", "https://*.example.com", "is not an address", "a host in ASCII"},
 	} {
 		all = append(all, mistake{m.name, func(o *ginauth.Options) { o.BaseURL = m.value }, []string{"Options.BaseURL: ", m.cause, m.fix}})

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"net/http"
 	"time"
+
+	"github.com/ginauth/ginauth/internal/wire"
 )
 
 // home is where the records of sessions are kept: a sealed cookie, or a
@@ -52,6 +54,9 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := s.keep(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
+	if err := k.readable(s); err != nil {
+		return nil, err
+	}
 	before, _ := k.home.ids(w, r)
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
@@ -60,6 +65,17 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 		return nil, err
 	}
 	return s, k.saved(s, k.home.create(w, r, k.encode(s), k.left(s)))
+}
+
+// readable refuses a session that could be written and not read again.
+func (k *sessions) readable(s *session) error {
+	for _, at := range s.times() {
+		if !wire.Reaches(*at, s.created) {
+			return &Error{Code: SessionError, Op: "save session", Provider: s.user.Provider,
+				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
+		}
+	}
+	return nil
 }
 
 // fresh refuses a session that would be dead from the start: the provider has
@@ -144,6 +160,9 @@ func (k *sessions) known(u *User) bool {
 // renew writes a session again with the time of this request.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
 	s.seen = k.cfg.Now()
+	if err := k.readable(s); err != nil {
+		return err
+	}
 	return k.saved(s, k.home.update(w, r, k.encode(s), k.left(s)))
 }
 

@@ -136,7 +136,11 @@ func (m *memory) put(from sealedText, o *opened) {
 
 // drop forgets a session that is over, with the personal data in it.
 func (m *memory) drop(o *opened) {
-	if o != nil {
-		m.places[o.from.hash%memorySize].CompareAndSwap(o, nil)
+	if o == nil {
+		return
+	}
+	place := &m.places[o.from.hash%memorySize]
+	if held := place.Load(); held != nil && held.from == o.from { // o may be a copy
+		place.CompareAndSwap(held, nil)
 	}
 }

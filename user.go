@@ -165,7 +165,7 @@ func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
 		u.Picture = p
 	}
-	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok {
+	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && !at.After(now.Add(leeway)) {
 		u.AuthTime = at
 	}
 	return u, nil

@@ -64,6 +64,15 @@ func AppendSince(b []byte, t, base time.Time) []byte {
 	return binary.AppendUvarint(b, uint64(d<<1^d>>63)+1) // zigzag: small either way
 }
 
+// farthest is how many seconds from its base a time may be that is read again.
+const farthest = (math.MaxInt32*64 - 1) / 2
+
+// Reaches says whether Since reads what AppendSince writes of t.
+func Reaches(t, base time.Time) bool {
+	d := t.Unix() - base.Unix()
+	return t.IsZero() || -farthest-1 <= d && d <= farthest
+}
+
 // Reader reads a record in the order it was written. After the first thing
 // that does not fit, everything it returns is zero and OK is false. Texts that
 // it returns share the record's memory.

@@ -200,3 +200,19 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// Reaches knows what Since does not read.
+func TestReaches(t *testing.T) {
+	base := time.Unix(1_800_000_000, 0)
+	for _, far := range []int64{0, 1, -1, 1 << 36, -1 << 36, 1<<36 - 33, -1<<36 + 33, 1<<36 - 32, -1<<36 + 32, 1 << 40, -1 << 40} {
+		at := time.Unix(base.Unix()+far, 0)
+		r := wire.NewReader(string(wire.AppendSince(nil, at, base)))
+		read := r.Since(base).Equal(at) && r.OK()
+		if got := wire.Reaches(at, base); got != read {
+			t.Errorf("%d seconds: %v, and what was written reads: %v", far, got, read)
+		}
+	}
+	if !wire.Reaches(time.Time{}, base) {
+		t.Error("the zero time is not written at all")
+	}
+}
