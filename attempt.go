@@ -162,6 +162,7 @@ type attempts struct {
 	prefix string // of the cookies' names
 	failed string // name of the cookie that says which attempt failed last
 	home   string // host of BaseURL
+	answer string // redirect URIs, up to the provider's name
 	now    func() time.Time
 	once   func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
@@ -235,7 +236,7 @@ func (s *attempts) over(a *attempt) bool {
 // the reason, which the log gets, tells them apart. An attempt that was found
 // is returned with the failure too: starting again should lead where it did.
 func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state string) (*attempt, error) {
-	a, err := s.match(r, state)
+	a, err := s.match(r, provider, state)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +258,7 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 
 // match finds the cookie that a state names and compares the state with the
 // sealed one.
-func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
+func (s *attempts) match(r *http.Request, provider, state string) (*attempt, error) {
 	if !stateForm(state) {
 		reason := "the answer's state is not one of ours"
 		if state == "" {
@@ -284,7 +285,7 @@ func (s *attempts) match(r *http.Request, state string) (*attempt, error) {
 		}
 	})
 	if found == nil {
-		return nil, s.diagnose(r, state, seen)
+		return nil, s.diagnose(r, provider, state, seen)
 	}
 	if subtle.ConstantTimeCompare([]byte(state), []byte(found.state())) != 1 {
 		return nil, stateInvalid("the answer's state is not the one that was sent", "start again")

@@ -69,7 +69,7 @@ func newAuth(cfg *config) (*Auth, error) {
 		return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
 	}
 	_, host, _ := strings.Cut(cfg.origin, "://")
-	a.attempts = &attempts{box: boxes["attempt"], notes: notes, jar: jar, prefix: name + "-a-", failed: name + "-u", home: host, now: cfg.Now, once: once}
+	a.attempts = &attempts{box: boxes["attempt"], notes: notes, jar: jar, prefix: name + "-a-", failed: name + "-u", home: host, answer: cfg.url(cfg.mount + "/authorize/"), now: cfg.Now, once: once}
 	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
 	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
 	a.loops = &loops{jar: jar, cookie: name + "-n", now: cfg.Now}

@@ -13,7 +13,9 @@ import (
 //	auth.RequireAuth(func(u *ginauth.User) error { return staff.Welcomes(u.ID()) })
 //
 // What a Check returns is logged and answered with 403; the browser is not
-// told the reason. A Check that panics refuses.
+// told the reason. An *Error is answered with the status of its Code: return
+// one with StoreUnavailable if the database could not be asked, which is not
+// the user's fault (503). A Check that panics refuses.
 type Check func(*User) error
 
 // refusal is what the checks here say: our own words, which a developer may see

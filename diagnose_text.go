@@ -14,6 +14,7 @@ import (
 func (d *Diagnosis) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))
+	b.WriteString("only a sign-in shows whether client id, secret and redirect URI are the registered ones\n")
 	for _, e := range d.Problems {
 		e.list(&b, "PROBLEM")
 	}

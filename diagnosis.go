@@ -77,7 +77,7 @@ type sighting struct {
 const sameKeys = "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it"
 
 // diagnose tells, without guessing, why there is no attempt for a state.
-func (s *attempts) diagnose(r *http.Request, state string, seen sighting) error {
+func (s *attempts) diagnose(r *http.Request, provider, state string, seen sighting) error {
 	n, ours := s.read(state)
 	age := s.now().Sub(n.begun)
 	switch {
@@ -92,7 +92,7 @@ func (s *attempts) diagnose(r *http.Request, state string, seen sighting) error 
 	case s.hasFailed(r, state[:handleLength]):
 		return usedAlready()
 	}
-	if e := s.strayed(r, n); e != nil {
+	if e := s.strayed(r, provider, n); e != nil {
 		return e
 	}
 	elsewhere := "in another browser"
@@ -115,7 +115,7 @@ func (s *attempts) diagnose(r *http.Request, state string, seen sighting) error 
 // strayed says whether an attempt was begun where its cookie could not be kept,
 // or not be sent back from. Hosts are compared where the answer came to BaseURL's:
 // a proxy that writes another Host would have done so both times.
-func (s *attempts) strayed(r *http.Request, n note) *Error {
+func (s *attempts) strayed(r *http.Request, provider string, n note) *Error {
 	scheme := "http"
 	if s.jar.Secure {
 		scheme = "https"
@@ -130,7 +130,7 @@ func (s *attempts) strayed(r *http.Request, n note) *Error {
 	case here && !n.home:
 		return stateInvalid("the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+home+", and send visits to other names there")
 	case !here && otherLoopback(r.Host, s.home):
-		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+home+": cookies are per host", "register the redirect URI that Mount logs, exactly, and no other")
+		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+home+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+s.answer+provider)
 	}
 	return nil
 }

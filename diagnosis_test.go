@@ -111,7 +111,7 @@ func diagnoses() []diagnosis {
 			callback := f.begin("/login/demo")
 			callback.Host = "127.0.0.1:" + callback.Port()
 			return callback
-		}, "the answer came to http://127.0.0.1:", "register the redirect URI that Mount logs, exactly, and no other"},
+		}, "the answer came to http://127.0.0.1:", "register this redirect URI at the provider, exactly, and no other loopback name's: http://localhost:"},
 	}
 }
 
@@ -136,6 +136,9 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 		if !strings.Contains(text, d.reason) || !strings.Contains(text, d.fix) {
 			t.Errorf("%s does not say %q and %q:\n%s", where, d.reason, d.fix, text)
 		}
+	}
+	if !strings.Contains(page, "docs/errors.md#state_invalid<") {
+		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
 	}
 	for _, other := range diagnoses() {
 		if other.reason != d.reason && strings.Contains(log, other.reason) {

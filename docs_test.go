@@ -1,6 +1,8 @@
 package ginauth_test
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -61,4 +63,20 @@ func anchors(text string) (all []string) {
 		}
 	}
 	return all
+}
+
+// docs/pages.md lists the texts that can be changed, as they are.
+func TestDocsListTheTexts(t *testing.T) {
+	var texts map[string]string
+	if err := json.Unmarshal([]byte(file(t, "internal/page/texts/en.json")), &texts); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(file(t, "docs/pages.md"), "\n## The names of the texts\n")
+	listed := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]*)` \\| (.*) \\|$").FindAllStringSubmatch(table, -1) {
+		listed[row[1]] = row[2]
+	}
+	if len(texts) == 0 || !maps.Equal(listed, texts) {
+		t.Errorf("docs/pages.md lists %q, and the texts are %q", listed, texts)
+	}
 }

@@ -44,13 +44,21 @@ const (
 	LogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
 )
 
-// docs is the address of what docs/errors.md says of a code, or "" for one that
-// is the application's own.
-func (c Code) docs() string {
+// section is where a code is explained in the repository, or "" for one that is
+// the application's own.
+func (c Code) section() string {
 	if statuses[c] == 0 {
 		return ""
 	}
-	return "https://github.com/ginauth/ginauth/blob/main/docs/errors.md#" + string(c)
+	return "docs/errors.md#" + string(c)
+}
+
+// docs is the address of its section.
+func (c Code) docs() string {
+	if section := c.section(); section != "" {
+		return "https://github.com/ginauth/ginauth/blob/main/" + section
+	}
+	return ""
 }
 
 // statuses are what the codes are answered with.

@@ -163,6 +163,9 @@ func faultG12(t *testing.T) {
 		if got := p.Header.Get("HX-Redirect"); p.Status != http.StatusUnauthorized || got != want {
 			t.Errorf("HTMX on %.60q: %d with HX-Redirect %q, want %q", current, p.Status, got, want)
 		}
+		if !strings.Contains(p.Text(), `"message":"You need to sign in to see this."`) {
+			t.Errorf("HTMX on %.60q is not told what happened: %s", current, p.Text())
+		}
 	}
 	if s.ran.Load() != 0 {
 		t.Error("a protected handler ran")

@@ -56,7 +56,10 @@ type Options struct {
 	IdleTimeout time.Duration
 
 	// AfterLogin and AfterLogout are the paths to go to when nobody said
-	// where. Default "/".
+	// where, as the application's routes are written: the path of a group that
+	// Mount is given is a part of them. Where a guard is in front of
+	// AfterLogout, who signs out is sent to sign in again; "/logout" is a page
+	// without. Default "/".
 	AfterLogin, AfterLogout string
 
 	// LoginPage is the path of the application's own page to choose a

@@ -49,6 +49,7 @@ type Page struct {
 	Footer    string       // the two, written out, or ""
 	Reason    string       // for a developer, on a loopback BaseURL alone, or ""
 	Fix       string
+	Docs      string // where Code is explained, with Reason: "docs/errors.md#forbidden"
 	Nonce     string // of the style element
 }
 
@@ -86,7 +87,7 @@ func (c *config) checkPages(wrong *mistakes) {
 		return
 	}
 	for _, kind := range []string{"choose", "error", "ended", "sign_out", "signed_out"} {
-		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: StateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Nonce: "n",
+		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: StateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Docs: "d", Nonce: "n",
 			Actions: []PageAction{{Label: "l", URL: "/", Provider: "p", Note: "n"}, {Label: "l", URL: "/", Post: true, Fields: map[string]string{"n": "v"}}}}
 		if err := c.pages.layout.Execute(io.Discard, sample); err != nil {
 			wrong.add("Options.Pages.Template", fmt.Sprintf("fails on a page of kind %q: %v", kind, err), "it gets a *ginauth.Page")
@@ -205,7 +206,7 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
 	if a.cfg.loopback {
-		p.Reason, p.Fix = e.Reason, e.Fix
+		p.Reason, p.Fix, p.Docs = e.Reason, e.Fix, e.Code.section()
 	}
 	act := func(key, url string) {
 		p.Actions = append(p.Actions, PageAction{Label: a.pages.text(p, key), URL: url})

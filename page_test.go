@@ -241,6 +241,9 @@ func TestPagesOfOnesOwn(t *testing.T) {
 			t.Fatal("docs/pages.md has no template")
 		}
 		s := twoProviders(t, func(o *ginauth.Options) { o.Pages.Template = template.Must(template.New("").Parse(source)) })
+		if p := s.get("/authorize/demo?code=abc"); !strings.Contains(p.Text(), "; fix: sign-ins must begin at /login") || !strings.Contains(p.Text(), "errors.md#state_invalid") {
+			t.Errorf("an error shows %s", p.Text())
+		}
 		s.must(s.browser.ClickLink(s.get("/login"), "Sign in with demo"))
 		if s.must(s.browser.SubmitForm(s.get("/logout"), "Sign out", nil)); s.user() != nil {
 			t.Error("its buttons sign in and not out")

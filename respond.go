@@ -215,7 +215,7 @@ func (a *Auth) askToSignIn(c *gin.Context, e *Error) {
 		a.page(c, e.Status(), a.endedPage(c.Request, e, requestID(c), login), "")
 	case asksHTMX:
 		c.Header("HX-Redirect", login)
-		c.JSON(e.Status(), gin.H{"error": e.Code, "login_url": login, "request_id": requestID(c)})
+		fallthrough
 	default:
 		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": requestID(c)})
 	}
