@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -51,6 +52,7 @@ func TestDocsRun(t *testing.T) {
 		{"roles", "\"/beta\"", rolesTakenAway},
 		{"roles", "the person who invited you", rolesRefused},
 		{"linking", "db.unlink(", linking},
+		{"coming-from", "httputil.ReverseProxy", passedOn},
 	}
 	d := &docs{pages: map[string]*doctest.Page{}}
 	var wanted []*doctest.Program
@@ -78,7 +80,9 @@ func TestDocsRun(t *testing.T) {
 	}
 	d.Built = doctest.Build(t, ".", wanted)
 	idp := startIDP(t, authtest.Config{})
-	d.env = []string{"OIDC_ISSUER=" + idp.Issuer, "OIDC_CLIENT_ID=" + idp.ClientID, "OIDC_CLIENT_SECRET=" + idp.ClientSecret}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = r.Header.Write(w) }))
+	t.Cleanup(upstream.Close)
+	d.env = []string{"UPSTREAM=" + upstream.URL, "OIDC_ISSUER=" + idp.Issuer, "OIDC_CLIENT_ID=" + idp.ClientID, "OIDC_CLIENT_SECRET=" + idp.ClientSecret}
 	for _, p := range screens {
 		t.Run("console of "+p.Name, func(t *testing.T) { d.Play(t, p, d.env...) })
 	}
@@ -173,6 +177,8 @@ func singlePage(t *testing.T, v *docVisit) {
 	v.sees(v.opens("/cart?step=2"), `200 <!doctype html>`)
 	v.sees(v.opens("/session.js"), "export async function api")
 	v.sees(v.opens("/api/nothing"), `404 {"error":"not_found"}`)
+	v.sees(v.opens("/api"), `404 {"error":"not_found"}`)
+	v.sees(v.opens("/apis"), `200 <!doctype html>`)
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), "401", `"error":"unauthenticated"`, `"login_url":"/login"`)
 	v.opens("/login?return_to=/cart%3Fstep=2") // what session.js makes of it
 	if v.page.URL.RequestURI() != "/cart?step=2" {
@@ -312,6 +318,26 @@ func linking(t *testing.T, v *docVisit) {
 	v.opens("/welcome")
 	v.clicks("Continue with corp")
 	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 3") // somebody new
+}
+
+// passedOn is somebody signed in who claims to be somebody else, to the program
+// behind.
+func passedOn(t *testing.T, v *docVisit) {
+	v.sees(v.opens("/orders"), "X-Forwarded-User: ada", "X-Forwarded-Groups: admin,staff")
+	if err := v.browser.SetCookie(v.URL, &http.Cookie{Name: "cart", Value: "full", Path: "/"}); err != nil {
+		t.Fatal(err)
+	}
+	claims := http.Header{"Accept-Language": {"de"}}
+	for _, name := range []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token",
+		"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Access-Token", "X_Auth_Request_Email", "X_forwarded_user", "Remote-User", "Remote_User",
+		"X-Remote-User", "X-User", "X-Webauth-User", "Authorization"} {
+		claims[name] = []string{"boss"}
+	}
+	v.sees(v.fetches(v.URL, "GET", "/orders", claims), "X-Forwarded-User: ada", "Accept-Language: de", "Cookie: cart=full", "X-Forwarded-For: 127.0.0.1")
+	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "ginauth") {
+		t.Errorf("the program behind is told %s", text)
+	}
+	v.sees(v.saw(v.browser.Submit(v.page, "/oauth2/logout", nil)), "You are signed out")
 }
 
 // What docs/first-sign-in.md says of mistakes is what people see then.

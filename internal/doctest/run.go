@@ -94,7 +94,7 @@ func (b *Built) Start(t testing.TB, p *Program, variables ...string) *Running {
 	t.Helper()
 	out := &output{}
 	cmd := exec.CommandContext(t.Context(), b.binary)
-	cmd.Env = append(append(os.Environ(), variables...), "DOCTEST_PROGRAM="+p.Name, "GIN_MODE=", "PORT=")
+	cmd.Env = append(append(os.Environ(), "DOCTEST_PROGRAM="+p.Name, "GIN_MODE=", "PORT="), variables...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, filepath.Join(filepath.Dir(b.binary), p.Name)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
