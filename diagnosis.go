@@ -47,7 +47,7 @@ func (s *attempts) begin(r *http.Request, provider string) *attempt {
 		fact[4] = 1
 	}
 	fact[5] = byte(schemeOf(r))
-	a.note = s.notes.Make(fact, a.secrets[0][:])
+	a.note = s.notes.Make(fact, a.secrets[0])
 	return a
 }
 
@@ -63,7 +63,7 @@ func (s *attempts) read(state string) (n note, ours bool) {
 	if _, err := base64.RawURLEncoding.Decode(stamp[:], []byte(state[at:])); err != nil {
 		return n, false
 	}
-	fact, ours := s.notes.Read(stamp, secret[:])
+	fact, ours := s.notes.Read(stamp, secret)
 	return note{begun: time.Unix(int64(binary.BigEndian.Uint32(fact[:])), 0), home: fact[4] == 1, over: scheme(fact[5])}, ours
 }
 

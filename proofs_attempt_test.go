@@ -125,7 +125,7 @@ func TestSecretInAnotherSpelling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stamp := stamps.Make([seal.FactSize]byte(begun), make([]byte, 32))
+	stamp := stamps.Make([seal.FactSize]byte(begun), [seal.SubjectSize]byte{})
 	s.browser = s.newBrowser()
 	for last, reason := range map[string]string{"A": "the browser sent no cookie at all", "B": "was not made with our keys"} {
 		s.wantReason(callback, state[:9]+strings.Repeat("A", 42)+last+"."+base64.RawURLEncoding.EncodeToString(stamp[:]), reason)

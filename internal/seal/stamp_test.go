@@ -17,7 +17,7 @@ func stamps(t *testing.T, audience string, secrets ...string) *seal.Stamps {
 
 func TestStamps(t *testing.T) {
 	const first, second = "a secret of 32 bytes or more, really", "another secret of 32 bytes or more"
-	fact, subject := [seal.FactSize]byte{1, 2, 3, 4, 5, 6, 7, 8}, []byte("handle.secret")
+	fact, subject := [seal.FactSize]byte{1, 2, 3, 4, 5, 6, 7, 8}, [seal.SubjectSize]byte{9, 9}
 	stamp := stamps(t, "app", first).Make(fact, subject)
 	for name, s := range map[string]*seal.Stamps{"same": stamps(t, "app", first), "key in second place": stamps(t, "app", second, first)} {
 		if got, ok := s.Read(stamp, subject); !ok || got != fact {
@@ -30,7 +30,7 @@ func TestStamps(t *testing.T) {
 		}
 	}
 	s := stamps(t, "app", first)
-	if _, ok := s.Read(stamp, []byte("handle.secret2")); ok {
+	if _, ok := s.Read(stamp, [seal.SubjectSize]byte{9, 8}); ok {
 		t.Error("the stamp is good for another subject")
 	}
 	for i := range stamp {
