@@ -65,14 +65,6 @@ func (e *events) add(event ginauth.Event) {
 	}
 }
 
-// take returns the events since the last take.
-func (e *events) take() []ginauth.Event {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	list := e.list
-	e.list = nil
-	return list
-}
 
 // eventNames are all there are; those of failures have a code.
 var eventNames = map[string]bool{
