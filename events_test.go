@@ -16,7 +16,6 @@ import (
 // events collects what Hooks.OnEvent of a test's application is told.
 type events struct {
 	mu        sync.Mutex
-	list      []ginauth.Event
 	text      strings.Builder // for leaktest
 	providers []string
 	wrong     []string
@@ -58,13 +57,11 @@ func (e *events) watch(o *ginauth.Options) {
 func (e *events) add(event ginauth.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.list = append(e.list, event)
 	fmt.Fprintf(&e.text, "event %+v\n", event)
 	if !e.proper(event) {
 		e.wrong = append(e.wrong, fmt.Sprintf("an event is not as they are documented: %+v", event))
 	}
 }
-
 
 // eventNames are all there are; those of failures have a code.
 var eventNames = map[string]bool{
