@@ -30,8 +30,7 @@ func TestThePagesThatPeopleSee(t *testing.T) {
 			},
 			"choose again": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo?return_to=/page/one")
-				x.at(s.idp.Issuer+"/authorize", "Ada")
-				x.click("Ada Lovelace")
+				s.choose(x)
 				x.at(s.URL+"/page/one", "Ada")
 				x.get(s.URL + "/login")
 				x.at(s.URL+"/login", "Used last time")
@@ -50,14 +49,12 @@ func TestThePagesThatPeopleSee(t *testing.T) {
 			},
 			"forbidden": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo?return_to=/staff")
-				x.at(s.idp.Issuer+"/authorize", "Ada")
-				x.click("Ada Lovelace")
+				s.choose(x)
 				x.at(s.URL+"/staff", "No access", "Use another account")
 			},
 			"sign out": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo")
-				x.at(s.idp.Issuer+"/authorize", "Ada")
-				x.click("Ada Lovelace")
+				s.choose(x)
 				x.at(s.URL+"/", "Home of Ada")
 				x.get(s.URL + "/logout")
 				x.at(s.URL+"/logout", "Sign out?", "Stay signed in")
@@ -96,8 +93,7 @@ func TestThePicturesOfTheReadme(t *testing.T) {
 	x := running(t, chromium).open(t)
 	x.pixels = 2
 	x.get(s.URL + "/login/demo")
-	x.at(s.idp.Issuer+"/authorize", "Ada")
-	x.click("Ada Lovelace")
+	s.choose(x)
 	x.at(s.URL+"/", "Home of Ada")
 	x.get(s.URL + "/login")
 	x.at(s.URL+"/login", "Used last time")

@@ -9,12 +9,18 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
+// choose signs Ada in at the provider, which has just come up.
+func (s *site) choose(x *tab) {
+	x.t.Helper()
+	x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
+	x.click("Ada Lovelace")
+}
+
 // signIn opens a page that needs a user, and chooses Ada at the provider.
 func (s *site) signIn(x *tab, path string) {
 	x.t.Helper()
 	x.get(s.URL + path)
-	x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
-	x.click("Ada Lovelace")
+	s.choose(x)
 	x.at(s.URL+path, "of Ada Lovelace")
 }
 
@@ -63,8 +69,7 @@ func TestCancelling(t *testing.T) {
 		x.click("Cancel")
 		x.at(s.URL+"/authorize/demo", "cancelled", "provider_denied")
 		x.click("Try again")
-		x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
-		x.click("Ada Lovelace")
+		s.choose(x)
 		x.at(s.URL+"/page/one", "Page one of Ada Lovelace")
 	})
 }
@@ -123,8 +128,7 @@ func TestFiveTabs(t *testing.T) {
 			x.get(fmt.Sprint(s.URL, "/page/", i))
 		}
 		for i, x := range tabs {
-			x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
-			x.click("Ada Lovelace")
+			s.choose(x)
 			x.at(fmt.Sprint(s.URL, "/page/", i), fmt.Sprintf("Page %d of Ada Lovelace", i))
 		}
 	})
@@ -141,8 +145,7 @@ func TestTheBackButton(t *testing.T) {
 		// Back at the provider, whose page is as it was: choosing again must
 		// not end in an error.
 		x.back()
-		x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
-		x.click("Ada Lovelace")
+		s.choose(x)
 		x.at(s.URL+"/", "Home of Ada Lovelace")
 		if n := s.idp.Count("token"); n != 1 {
 			t.Errorf("%d codes were redeemed, want 1", n)
