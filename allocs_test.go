@@ -11,7 +11,7 @@ import (
 // for its builds.
 const (
 	beginAllocs    = 30
-	callbackAllocs = 320 // of which go-oidc, x/oauth2 and net/http have two in three
+	callbackAllocs = 320 // of which go-oidc, go-jose and net/http have two in three
 	callbackBytes  = 40 << 10
 	userinfoAllocs = 420
 )

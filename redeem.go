@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"mime"
@@ -39,7 +38,7 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	case a.print.ours != m.print.ours:
 		return nil, nil, stateInvalid("our client id or redirect URI changed while this sign-in was under way", "start again")
 	}
-	token, skew, err := c.exchange(ctx, m, a, code, callback)
+	token, date, err := c.exchange(ctx, m, a, code, callback)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +46,7 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	if c.provider.Issuer == "" {
 		claims, err = c.profile(ctx, m, token)
 	} else {
-		claims, err = c.identity(ctx, m, token, expected{attempt: a, code: code, accessToken: token.AccessToken, skew: skew})
+		claims, err = c.identity(ctx, m, token, expected{attempt: a, code: code, accessToken: token.AccessToken, date: date})
 	}
 	if err == nil && c.provider.NameFromCallback != nil && fullName(c.mapped(claims)) == "" {
 		c.addName(claims, callback)
@@ -69,34 +68,78 @@ func (c *client) addName(claims map[string]any, callback url.Values) {
 	}
 }
 
-// exchange sends the code to the token endpoint, once, and says how far the
-// provider's clock is from ours.
-func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*oauth2.Token, time.Duration, error) {
+// exchange sends the code to the token endpoint, once, and returns the token and
+// the Date of the answer. It is not x/oauth2's Exchange, which takes duplicate
+// members and any media type, and whose errors quote what was sent.
+func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*oauth2.Token, string, error) {
+	req, err := c.tokenRequest(ctx, m, a, code, callback)
+	if err != nil {
+		return nil, "", err
+	}
+	resp, err := c.http.Transport.RoundTrip(req) // follows no redirect, which would take the secret elsewhere
+	if err != nil {
+		return nil, "", c.unreachable("redeem code", fetch.Classify("token endpoint", m.tokenURL, err))
+	}
+	body, err := fetch.Read(resp, "token endpoint", tokenAnswerLimit)
+	if err != nil {
+		return nil, "", c.unreachable("redeem code", err)
+	}
+	answer, err := c.tokenAnswer(resp.StatusCode, resp.Header, body)
+	if err != nil {
+		return nil, "", err
+	}
+	return c.tokenOf(answer), resp.Header.Get("Date"), nil
+}
+
+// tokenRequest is the request of RFC 6749, 4.1.3, as the Provider wants it.
+//
+// A code is sent once. net/http asks for the body again (GetBody) only where
+// the provider cannot have seen the request: on a connection that it had closed,
+// or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
+func (c *client) tokenRequest(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*http.Request, error) {
 	p := &c.provider
 	secret, err := c.secret(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	style := oauth2.AuthStyleInParams
-	if m.authMethod == "client_secret_basic" {
-		style = oauth2.AuthStyleInHeader // form-encoded before base64: RFC 6749 2.3.1
-	}
-	config := oauth2.Config{ClientID: p.ClientID, ClientSecret: secret, RedirectURL: c.redirectURI,
-		Endpoint: oauth2.Endpoint{TokenURL: m.tokenURL, AuthStyle: style}}
-	var params []oauth2.AuthCodeOption
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.redirectURI}}
 	if !p.DisablePKCE {
-		params = append(params, oauth2.VerifierOption(a.verifier()))
+		form.Set("code_verifier", a.verifier())
 	}
-	transport := &tokenTransport{client: c, callback: callback}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
-	_, err = config.Exchange(ctx, code, params...)
-	if e, ok := errors.AsType[*Error](err); ok {
-		return nil, 0, e.about("redeem code", p.Name)
+	basic := m.authMethod == "client_secret_basic"
+	if !basic {
+		form.Set(p.ClientIDParam, p.ClientID)
 	}
+	if !basic && secret != "" {
+		form.Set("client_secret", secret)
+	}
+	if p.EditToken != nil {
+		p.EditToken(form, maps.Clone(callback))
+	}
+	raw := form.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.tokenURL, strings.NewReader(raw))
 	if err != nil {
-		return nil, 0, &Error{Code: BadTokenResponse, Op: "redeem code", Provider: p.Name, Err: err}
+		return nil, c.misconfigured("redeem code", "TokenURL is not an address", "")
 	}
-	return c.tokenOf(transport.answer), transport.skew, nil
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	if basic { // RFC 6749 2.3.1: form-encoded, and then base64
+		req.SetBasicAuth(url.QueryEscape(p.ClientID), url.QueryEscape(secret))
+	}
+	for name, value := range p.Header {
+		req.Header.Set(name, value)
+	}
+	if p.TokenMethod == http.MethodGet {
+		asQuery(req, raw)
+	}
+	return req, nil
+}
+
+// asQuery moves the form of a request into its address.
+func asQuery(req *http.Request, form string) {
+	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
+	req.Header.Del("Content-Type")
+	req.URL.RawQuery = strings.TrimPrefix(req.URL.RawQuery+"&"+form, "&")
 }
 
 // secret is the client's.
@@ -122,101 +165,6 @@ func (c *client) tokenOf(answer map[string]any) *oauth2.Token {
 		t.Expiry = c.cfg.Now().Add(time.Duration(t.ExpiresIn) * time.Second)
 	}
 	return t.WithExtra(answer)
-}
-
-// tokenTransport stands between x/oauth2, which makes the request, and the token
-// endpoint, whose answer is read here: x/oauth2 would take duplicate members,
-// and quote whole bodies in its errors. It gets to see that there is a token.
-type tokenTransport struct {
-	client   *client
-	callback url.Values
-	answer   map[string]any // what the endpoint said, all of it
-	skew     time.Duration
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := t.client
-	req, err := t.edit(req)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.http.Transport.RoundTrip(req) // it does all there is to do: x/oauth2 has its own client around this one
-	if err != nil {
-		return nil, c.unreachable("redeem code", fetch.Classify("token endpoint", req.URL.String(), err))
-	}
-	body, err := fetch.Read(resp, "token endpoint", tokenAnswerLimit)
-	if err != nil {
-		return nil, c.unreachable("redeem code", err)
-	}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		t.skew = date.Sub(c.cfg.Now())
-	}
-	if t.answer, err = c.tokenAnswer(resp.StatusCode, resp.Header, body); err != nil {
-		return nil, err
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Body: io.NopCloser(strings.NewReader("access_token=seen")),
-	}, nil
-}
-
-// edit applies what the Provider says about the token request.
-//
-// A code is sent once. net/http asks for the body again (GetBody) only where
-// the provider cannot have seen the request: on a connection that it had closed,
-// or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
-func (t *tokenTransport) edit(req *http.Request) (*http.Request, error) {
-	p := &t.client.provider
-	req.Header.Set("Accept", "application/json") // x/oauth2 made the request for us alone
-	for name, value := range p.Header {
-		req.Header.Set(name, value)
-	}
-	if p.EditToken == nil && p.ClientIDParam == "client_id" && p.TokenMethod != http.MethodGet {
-		return req, nil
-	}
-	raw, err := t.form(req)
-	if err != nil {
-		return nil, err
-	}
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(raw)), nil }
-	req.Body, _ = req.GetBody()
-	req.ContentLength = int64(len(raw))
-	if p.TokenMethod == http.MethodGet {
-		asQuery(req, raw)
-	}
-	return req, nil
-}
-
-// form is the token request's, as the Provider wants it.
-func (t *tokenTransport) form(req *http.Request) (string, error) {
-	p := &t.client.provider
-	raw, err := io.ReadAll(req.Body)
-	if err != nil {
-		return "", err
-	}
-	_ = req.Body.Close()
-	form, err := url.ParseQuery(string(raw))
-	if err != nil {
-		return "", err
-	}
-	if id, ok := form["client_id"]; ok {
-		delete(form, "client_id")
-		form[p.ClientIDParam] = id
-	}
-	if p.EditToken != nil {
-		p.EditToken(form, maps.Clone(t.callback))
-	}
-	return form.Encode(), nil
-}
-
-// asQuery moves a form into the address.
-func asQuery(req *http.Request, form string) {
-	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
-	req.Header.Del("Content-Type")
-	u := *req.URL
-	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+form, "&")
-	req.URL = &u
 }
 
 // tokenAnswer reads and checks a token answer (RFC 6749, 5.1 and 5.2).
@@ -283,7 +231,7 @@ func errorCode(code string) string {
 
 const noIDToken = "there is no id_token in the token answer"
 
-// normalizeToken checks the members that x/oauth2 and we read, and leaves the
+// normalizeToken checks the members that mean something here, and leaves the
 // others alone.
 func (c *client) normalizeToken(answer map[string]any) error {
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {

@@ -3,6 +3,7 @@ package ginauth
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -22,7 +23,12 @@ func inWords(err error) (reason string, cause error) {
 
 // skewed says whose clock is ahead, as the provider's Date header tells, where
 // that can matter.
-func skewed(skew time.Duration) string {
+func skewed(date string, now time.Time) string {
+	theirs, err := http.ParseTime(date)
+	if err != nil {
+		return ""
+	}
+	skew := theirs.Sub(now)
 	const of = ", which is %v %s the provider's"
 	switch by := skew.Abs().Round(time.Second); {
 	case skew > leeway:
