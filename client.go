@@ -188,15 +188,3 @@ func (c *client) unreachable(op string, err error) *Error {
 	}
 	return e
 }
-
-// untrusted says what is wrong with a certificate, by what package fetch says.
-func untrusted(detail string) (reason, fix string) {
-	reason = "the provider's certificate is not trusted: " + strings.TrimPrefix(detail, "tls: ")
-	switch {
-	case strings.Contains(detail, "another host"):
-		return reason, "write the host name that the certificate is for into Issuer and the endpoints"
-	case strings.Contains(detail, "expired"):
-		return reason, "have the provider's certificate renewed, and check this machine's clock"
-	}
-	return reason, "for a private certificate authority, pass Options.HTTPClient with its RootCAs"
-}

@@ -134,7 +134,7 @@ func hashed(id string) string {
 
 // hash is hashed(u.ID()), or "" for nobody.
 func (u *User) hash() string {
-	if u == nil || u.Subject == "" {
+	if u.Subject == "" {
 		return ""
 	}
 	var room [256]byte

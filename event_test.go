@@ -336,6 +336,16 @@ func TestOnEventPanics(t *testing.T) {
 	}
 }
 
+// An OnEvent that does not panic is not said to.
+func TestOnEventThatReturns(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, func(_ *site, o *ginauth.Options) { o.Hooks.OnEvent = func(context.Context, ginauth.Event) {} })
+	f.signIn()
+	if strings.Contains(f.logs.String(), "OnEvent") {
+		t.Error(f.logs)
+	}
+}
+
 // One request has one id: in every line, event and answer.
 func TestOneRequestOneID(t *testing.T) {
 	t.Parallel()

@@ -330,7 +330,8 @@ func c11Duplicates(t *testing.T) {
 	}
 	answerCases(t, nil, []answerCase{
 		more("access_token twice", `"access_token":"b"`), more("in upper case", `"ACCESS_TOKEN":"b"`), more("with a long s", `"acce\u017fs_token":"b"`),
-		more("id_token twice", `"id_token":"b"`), more("ID_Token", `"ID_Token":"b"`), more("Error", `"Error":"x"`), more("escaped", `"\u0061ccess_token":"b"`),
+		more("id_token twice", `"id_token":"b"`), more("ID_Token", `"ID_Token":"b"`), more("Error", `"Error":"x"`),
+		more("Token_type", `"Token_type":"Bearer"`), more("EXPIRES_IN", `"EXPIRES_IN":1`), more("Refresh_Token", `"Refresh_Token":"r"`), more("Scope", `"Scope":"openid"`), more("escaped", `"\u0061ccess_token":"b"`),
 		more("a member that nobody reads, twice", `"x":1,"x":1`),
 		{"a member that nobody knows", "", "", func(a *answer) { a.body = adding(`"x_custom":{"a":[1]}`)(strings.TrimSpace(a.body)) }},
 	})

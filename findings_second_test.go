@@ -69,9 +69,11 @@ func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	s.engine.POST("/guarded", s.auth.RequireAuth(), read)
 	s.engine.POST("/loaded", s.auth.LoadUser(), read)
 	s.engine.POST("/both", s.auth.LoadUser(), s.auth.RequireAuth(), read)
+	// What was read before the guard stays known, whatever request a handler leaves.
+	s.engine.POST("/replaced", read, s.auth.RequireAuth(), func(c *gin.Context) { c.Request = httptest.NewRequest("GET", "/", nil) })
 	server := httptest.NewServer(s.engine)
 	cookies := s.mint(grace())
-	for _, path := range []string{"/guarded", "/loaded", "/both"} {
+	for _, path := range []string{"/guarded", "/loaded", "/both", "/replaced"} {
 		upload(t, server.URL+path, cookies)
 	}
 	server.Close() // and wait until it has finished with the requests

@@ -95,6 +95,7 @@ var guardAnswers = []struct {
 	{"a frame", "GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe", "Accept", "text/html"}, asJSON, noReturn},
 	{"an image", "GET", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image", "Accept", "text/html"}, asJSON, noReturn},
 	{"half the Fetch Metadata", "GET", []string{"Sec-Fetch-Mode", "navigate", "Accept", "text/html"}, asJSON, noReturn},
+	{"the other half", "GET", []string{"Sec-Fetch-Dest", "document", "Accept", "text/html"}, asJSON, noReturn},
 	{"a WebSocket handshake", "GET", upgrades, asJSON, noReturn},
 	{"a WebSocket handshake in a page's clothes", "GET", plus(navigates, upgrades...), asJSON, noReturn},
 	{"a preflight", "OPTIONS", []string{"Origin", "https://other.example", "Access-Control-Request-Method", "PUT", "Sec-Fetch-Mode", "cors"}, asJSON, noReturn},

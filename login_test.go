@@ -124,6 +124,7 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 		{"a host that ends like loopback", s, "evillocalhost:" + port, false},
 		{"a user that looks like loopback", s, "localhost:" + port + "@evil.example", false},
 		{"loopback, of a public application", public, "127.0.0.1:" + port, false},
+		{"loopback without a port, of a public application", public, "localhost", false},
 	} {
 		p := tt.s.raw(t, "GET /login/demo?return_to=/x HTTP/1.1\r\nHost: "+tt.host+"\r\n"+askPage)
 		location := p.Header.Get("Location")

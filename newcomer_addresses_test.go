@@ -1,7 +1,9 @@
 package ginauth_test
 
 import (
+	"crypto/tls"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -75,6 +77,20 @@ func httpBase(t *testing.T) {
 			s.warns(t, "a sign-in began over https, but BaseURL is http", "asked to send people back to http, and most refuse that", "set Options.BaseURL to the https address that browsers use", "base_url="+s.URL)
 		})
 	}
+	t.Run("TLS of its own", func(t *testing.T) {
+		s := newSite(t, nil)
+		r := httptest.NewRequest("GET", s.URL+"/login/demo", nil)
+		r.TLS = &tls.ConnectionState{}
+		s.engine.ServeHTTP(httptest.NewRecorder(), r)
+		s.warns(t, "a sign-in began over https, but BaseURL is http")
+	})
+	t.Run("a proxy that says nothing", func(t *testing.T) {
+		s := newSite(t, func(_ *site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
+		s.engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://app.example.com/login/demo", nil))
+		if strings.Contains(s.logs.String(), "a sign-in began over") {
+			t.Errorf("the log warns:\n%s", s.logs)
+		}
+	})
 	t.Run("nobody says otherwise", func(t *testing.T) {
 		secure, open := newTLSSite(t, nil), newSite(t, nil)
 		for _, headers := range [][]string{nil, {"X-Forwarded-Proto", "gopher"}, {"Forwarded", "for=10.0.0.3"}, {"X-Forwarded-Proto", ""}} {

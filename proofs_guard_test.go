@@ -227,3 +227,16 @@ func TestWhatStoresSayOfSessionsThatAreNotThere(t *testing.T) {
 		})
 	}
 }
+
+// A request without a path is not one for a login page that there is not.
+func TestRefusedWithoutAPath(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.engine.NoRoute(s.auth.RequireAuth(), s.count)
+	r, w := httptest.NewRequest("CONNECT", s.URL, nil), httptest.NewRecorder()
+	r.URL.Path = ""
+	s.engine.ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized || s.ran.Load() != 0 {
+		t.Errorf("answered %d: %s", w.Code, w.Body)
+	}
+}

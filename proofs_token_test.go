@@ -88,7 +88,7 @@ func TestTokenAnswersWithoutADate(t *testing.T) {
 		s.idp.Default(authtest.Token).ServeHTTP(w, r)
 	})
 	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "exp", 1)
-	if strings.Contains(s.logs.String(), "off the provider") {
+	if strings.Contains(s.logs.String(), "the provider's") {
 		t.Error(s.logs)
 	}
 }

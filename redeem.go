@@ -240,21 +240,17 @@ func (c *client) normalizeToken(answer map[string]any) error {
 	if answer["error"] != nil {
 		return errors.New("error is there, and no text")
 	}
-	if typ, ok := answer["token_type"].(string); !ok || !strings.EqualFold(typ, "bearer") {
+	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
 		return errors.New(`token_type is not "Bearer"`)
 	}
-	if token, ok := answer["access_token"].(string); !ok || !validBearer(token) {
+	if token, _ := answer["access_token"].(string); !validBearer(token) {
 		return errors.New("access_token is missing, too long, or has characters that no token has")
 	}
-	if token, there := answer["refresh_token"]; there {
-		if s, ok := token.(string); !ok || len(s) > tokenLimit {
-			delete(answer, "refresh_token")
-		}
+	if token, ok := answer["refresh_token"].(string); !ok || len(token) > tokenLimit {
+		delete(answer, "refresh_token")
 	}
-	if raw, there := answer["id_token"]; c.provider.Issuer != "" {
-		if s, ok := raw.(string); !there || !ok || s == "" {
-			return errors.New(noIDToken)
-		}
+	if raw, _ := answer["id_token"].(string); raw == "" && c.provider.Issuer != "" {
+		return errors.New(noIDToken)
 	}
 	if list, ok := answer["scope"].([]any); ok { // Twitch
 		answer["scope"] = strings.Join(stringList(list), " ")
@@ -265,15 +261,14 @@ func (c *client) normalizeToken(answer map[string]any) error {
 // normalizeExpiry: expires_in is a number of seconds, which some providers
 // write as text. 0 and nothing mean that it is not known.
 func normalizeExpiry(answer map[string]any) error {
-	v, there := answer["expires_in"]
-	if !there || v == nil {
-		delete(answer, "expires_in")
+	v := answer["expires_in"]
+	if v == nil {
 		return nil
 	}
 	s, _ := strictjson.String(v)
 	n, err := strconv.ParseInt(s, 10, 64)
-	if errors.Is(err, strconv.ErrRange) && n > 0 {
-		err = nil
+	if errors.Is(err, strconv.ErrRange) {
+		err = nil // and n is as far as it goes, either way
 	}
 	if err != nil || n < 0 || s[0] == '+' {
 		return errors.New("expires_in is not a number of seconds")

@@ -81,7 +81,7 @@ func private(c *gin.Context) {
 type privateWriter struct{ gin.ResponseWriter }
 
 func (w privateWriter) mark() {
-	if h := w.Header(); !w.Written() && !strings.Contains(h.Get("Cache-Control"), "no-store") {
+	if h := w.Header(); !strings.Contains(h.Get("Cache-Control"), "no-store") {
 		h.Set("Cache-Control", "private, no-store")
 	}
 }
