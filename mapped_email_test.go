@@ -89,6 +89,7 @@ func TestVerifiedFlagStaysWithItsMappedAddress(t *testing.T) {
 		{"a flag in a list", map[string]string{"email": "mail", "email_verified": "flags.0.ok"},
 			claims{"mail": "a@x"}, claims{"mail": "b@x", "flags": []claims{{"ok": true}}}, "a@x", false},
 		{"a second address under the same path", deep, claims{"contact": claims{"mail": "a@x"}, "flags": flag}, claims{"contact.mail": "b@x"}, "a@x", true},
+		{"a second address under the same path, and no flags", deep, claims{"contact": claims{"mail": "a@x"}}, claims{"contact.mail": "b@x"}, "a@x", false},
 		{"a second flag under the same path", deep, claims{"contact": claims{"mail": "a@x"}, "flags": claims{"mail": claims{"ok": false}}},
 			claims{"contact": claims{"mail": "a@x"}, "flags.mail.ok": true}, "a@x", false},
 		{"the address alone is mapped", apart, claims{"mail": "a@x"}, claims{"email": "b@x", "email_verified": true}, "a@x", false},

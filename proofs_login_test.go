@@ -153,6 +153,18 @@ func TestTokenIssuerThatNamesNone(t *testing.T) {
 	})
 	s.idp.EditIDToken(func(_, claims map[string]any) { claims["iss"] = "" })
 	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "not one of those admitted", 1)
+	if !strings.Contains(s.logs.String(), "TokenIssuer returned none") {
+		t.Error(s.logs)
+	}
+}
+
+// Nor does one that says what is wrong, whatever it returns beside it.
+func TestTokenIssuerThatFails(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return s.idp.Issuer, errors.New("the tenant is closed") }
+	})
+	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "the tenant is closed", 1)
 }
 
 // OnLogin gets a refresh token only if it is text, and of a size that one has.

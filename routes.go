@@ -256,7 +256,7 @@ func (a *Auth) callback(c *gin.Context) error {
 		return nil
 	}
 	at, err := a.attempts.take(c.Writer, c.Request, cl.provider.Name, params.Get("state"))
-	if err != nil && a.late(c.Writer, c.Request, params, err) {
+	if a.late(c.Writer, c.Request, params, err) {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
@@ -296,10 +296,8 @@ func (a *Auth) logout(c *gin.Context) error {
 	if a.cfg.foreign(c.Request) {
 		return &Error{Code: CrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
-	returnTo := a.cfg.AfterLogout
-	if params, err := readParams(c.Request); err == nil {
-		returnTo = a.cfg.orDefault(params.Get("return_to"), returnTo)
-	}
+	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
+	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
 	s, err := a.leave(c, byUser)
 	if err != nil {
 		return err
@@ -347,7 +345,6 @@ func (a *Auth) backChannel(c *gin.Context) error {
 		return err
 	}
 	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
-	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 // home is where the records of sessions are kept: a sealed cookie, or a
 // gin-contrib/sessions store.
 type home interface {
-	// load returns the session of a request, or nil.
+	// load returns the session of a request, or nil, as it does with an error.
 	load(w http.ResponseWriter, r *http.Request) (*opened, error)
 	// create keeps the record of a new session.
 	create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
@@ -82,7 +82,7 @@ func (k *sessions) readable(s *session) error {
 // signed the person out since it issued this ID token, or in the same second.
 func (k *sessions) fresh(ctx context.Context, s *session) error {
 	revoked, err := k.revoked(ctx, s, s.keys())
-	if err != nil || !revoked {
+	if !revoked {
 		return err
 	}
 	return &Error{Code: IDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
@@ -92,7 +92,7 @@ func (k *sessions) fresh(ctx context.Context, s *session) error {
 // revoked asks Options.Revocations.
 func (k *sessions) revoked(ctx context.Context, s *session, keys [4]RevocationKey) (bool, error) {
 	marks, err := k.cfg.watermarks(ctx, keys)
-	return err == nil && s.revoked(marks), err
+	return s.revoked(marks), err
 }
 
 // saved says what went wrong with saving a session; of one that is too large,
@@ -123,7 +123,7 @@ func (k *sessions) left(s *session) time.Duration {
 // an error: what does not open may be somebody else's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.home.load(w, r)
-	if o == nil || err != nil {
+	if o == nil {
 		return nil, err
 	}
 	if now.Before(o.begins) || now.After(o.ends) {
@@ -137,7 +137,7 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 // known, nobody gets in.
 func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.open(w, r, now)
-	if o == nil || err != nil {
+	if o == nil {
 		return nil, err
 	}
 	revoked, err := k.revoked(r.Context(), &o.session, o.keys)

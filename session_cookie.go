@@ -99,7 +99,7 @@ func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, 
 		some = some || len(cookie.Values(now, name, 1)) > 0
 	}
 	h.each(now, func(text, rest string) {
-		if record, _, err := h.box.OpenParts(text, rest, h.name); err == nil && len(record) >= 1+sessionIDSize {
+		if record, _, _ := h.box.OpenParts(text, rest, h.name); len(record) > sessionIDSize {
 			ids = append(ids, record[1:1+sessionIDSize])
 		}
 	})

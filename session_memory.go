@@ -134,13 +134,10 @@ func (m *memory) put(from sealedText, o *opened) {
 	m.places[from.hash%memorySize].Store(o)
 }
 
-// drop forgets a session that is over, with the personal data in it.
+// drop forgets a session that is over, with the personal data in it, or whatever
+// has taken its place meanwhile, which is opened again then.
 func (m *memory) drop(o *opened) {
-	if o == nil {
-		return
-	}
-	place := &m.places[o.from.hash%memorySize]
-	if held := place.Load(); held != nil && held.from == o.from { // o may be a copy
-		place.CompareAndSwap(held, nil)
+	if o != nil {
+		m.places[o.from.hash%memorySize].Store(nil)
 	}
 }

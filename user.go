@@ -72,13 +72,7 @@ func (u *User) claim(name string) (value any, kept bool) {
 	if u.kept != nil && !slices.Contains(u.kept, name) && !slices.Contains(u.kept, "*") {
 		return nil, false
 	}
-	if u.claims == "" {
-		return nil, true
-	}
-	all, err := strictjson.Object([]byte(u.claims))
-	if err != nil {
-		return nil, true
-	}
+	all, _ := strictjson.Object([]byte(u.claims)) // without claims, none
 	return all[name], true
 }
 
@@ -120,9 +114,7 @@ func (u *User) clone() *User {
 // copyTo is clone into a User that is there already, with room for its Groups.
 func (u *User) copyTo(c *User, room []string) {
 	*c = *u
-	if c.Groups = nil; len(u.Groups) > 0 {
-		c.Groups = append(room, u.Groups...)
-	}
+	c.Groups = append(room, u.Groups...)
 	c.Data = maps.Clone(u.Data)
 }
 

@@ -74,14 +74,9 @@ func (c *client) lacks(claims map[string]any) bool {
 	if _, there := strictjson.Lookup(claims, c.provider.GroupsClaim); !there && c.provider.GroupsClaim != "groups" {
 		return true
 	}
-	keeps := func(name string) bool {
-		return slices.Contains(c.cfg.KeepClaims, name) || slices.Contains(c.cfg.KeepClaims, "*")
-	}
+	all := slices.Contains(c.cfg.KeepClaims, "*")
 	for _, scope := range c.provider.Scopes {
-		if slices.ContainsFunc(scopeClaims[scope], missing) {
-			return true
-		}
-		if slices.ContainsFunc(scopeMore[scope], func(name string) bool { return keeps(name) && missing(name) }) {
+		if slices.ContainsFunc(scopeClaims[scope], missing) || all && slices.ContainsFunc(scopeMore[scope], missing) {
 			return true
 		}
 	}
@@ -113,8 +108,8 @@ func pair(claims, info map[string]any, address, flag string) {
 	ours, there := strictjson.Lookup(claims, address)
 	_, flagged := strictjson.Lookup(claims, flag)
 	found, _ := strictjson.Lookup(info, address)
-	theirs, ok := found.(string)
-	if flagged || there && (!ok || ours != theirs) {
+	theirs, _ := found.(string)
+	if flagged || there && ours != theirs {
 		drop(info, flag)
 	}
 	if flagged || there {
@@ -166,7 +161,7 @@ func (c *client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 		return nil, c.badUserinfo(inWords(err))
 	}
 	if v, there := claims["exp"]; there {
-		if exp, ok := strictjson.NumericDate(v); !ok || exp.Before(c.cfg.Now().Add(-leeway)) {
+		if exp, _ := strictjson.NumericDate(v); exp.Before(c.cfg.Now().Add(-leeway)) { // what is no date was long ago
 			return nil, c.badUserinfo("it has expired", nil)
 		}
 	}

@@ -39,7 +39,7 @@ const (
 // provider's with the ID token's iat, which has the provider's: so clocks that
 // differ neither save an old session nor end a new one. A tie is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
-	before := func(at, mark time.Time) bool { return !mark.IsZero() && !at.After(mark) }
+	before := func(at, mark time.Time) bool { return !at.After(mark) }
 	return !marks[0].IsZero() || before(s.created, marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
