@@ -316,3 +316,6 @@ func (a *attempt) wanted() string {
 	}
 	return a.returnTo
 }
+
+// base64url is its alphabet.
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -29,7 +29,7 @@ func TestHeadersInAnotherCase(t *testing.T) {
 // A header that is JSON as far as it can be decoded is still not base64url.
 func TestHeaderWithHalfAByteMore(t *testing.T) {
 	t.Parallel()
-	rawCases(t, []rawCase{{"half a byte behind the header", "the token's header is not base64url", func(_ *site, compact, header, _ string) string {
+	rawCases(t, []rawCase{{"half a byte behind the header", "not in JWS compact serialization", func(_ *site, compact, header, _ string) string {
 		for len(header)%3 != 0 {
 			header += " "
 		}

@@ -81,7 +81,14 @@ type jwtKind struct {
 // openJWT checks the form, the signature, the audience and the expiry of a
 // JWT, and decodes its claims strictly.
 func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtKind) (claims map[string]any, alg string, err error) {
-	kid, alg, err := joseHeader(raw, kind.typs)
+	if len(raw) > tokenLimit {
+		return nil, "", errors.New("the token is longer than 64 KB")
+	}
+	token, err := jws.Split(raw)
+	if err != nil {
+		return nil, "", err
+	}
+	kid, alg, err := joseHeader(token.Header, kind.typs)
 	if err != nil {
 		return nil, "", err
 	}
@@ -89,6 +96,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 	if err != nil {
 		return nil, "", err
 	}
+	keys.token = token
 	verifier := oidc.NewVerifier(c.provider.Issuer, keys, &oidc.Config{
 		ClientID: c.provider.ClientID, SupportedSigningAlgs: []string{alg},
 		// Ours is stricter: go-oidc lets Google's second spelling pass.
@@ -99,7 +107,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 	if _, err := verifier.Verify(ctx, raw); err != nil {
 		return nil, "", explain(err, keys, c.cfg.Now())
 	}
-	claims, err = strictjson.Object(keys.payload)
+	claims, err = strictjson.Object(token.Payload)
 	if err != nil {
 		return nil, "", fmt.Errorf("the claims are not strict JSON: %w", err)
 	}
@@ -153,33 +161,29 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
-	keys    []signingKey
-	alg     string
-	renew   func(context.Context) []signingKey // nil if the token names its key
-	payload []byte                             // once verified
-	used    *signingKey                        // that it was verified with
+	token *jws.Token
+	keys  []signingKey
+	alg   string
+	renew func(context.Context) []signingKey // nil if the token names its key
+	used  *signingKey                        // that it was verified with
 }
 
 // VerifySignature implements oidc.KeySet.
-func (k *candidates) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	token, err := jws.Split(raw)
-	if err != nil {
-		return nil, err
-	}
-	if !k.try(token) && k.renew != nil {
+func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
+	if !k.try() && k.renew != nil {
 		k.keys = k.renew(ctx)
-		k.try(token)
+		k.try()
 	}
-	if k.payload == nil {
+	if k.used == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
 	}
-	return k.payload, nil
+	return k.token.Payload, nil
 }
 
-func (k *candidates) try(token *jws.Token) bool {
+func (k *candidates) try() bool {
 	for i := range k.keys {
-		if token.Verify(k.alg, k.keys[i].Key) {
-			k.payload, k.used = token.Payload, &k.keys[i]
+		if k.token.Verify(k.alg, k.keys[i].Key) {
+			k.used = &k.keys[i]
 			return true
 		}
 	}
@@ -190,7 +194,7 @@ func (k *candidates) try(token *jws.Token) bool {
 // anybody may have sent: a log line is as much as that gets.
 func explain(err error, keys *candidates, now time.Time) error {
 	quoted := errors.New(clip(err.Error()))
-	if keys.payload == nil {
+	if keys.used == nil {
 		if len(keys.keys) == 0 {
 			return fmt.Errorf("the signature cannot be verified: the provider publishes no key for it: %w", quoted)
 		}

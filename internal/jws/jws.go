@@ -1,7 +1,7 @@
-// Package jws checks signatures of tokens in JWS compact serialization (RFC
-// 7515, section 7.1) with one algorithm and one key (RFC 7518, section 3). It
-// reads no header: which algorithm is admitted, and which key, is for the
-// caller to say and never for the token.
+// Package jws takes tokens in JWS compact serialization (RFC 7515, section 7.1)
+// apart, and checks their signatures with one algorithm and one key (RFC 7518,
+// section 3). It does not look into the header: which algorithm is admitted, and
+// which key, is for the caller to say and never for the token.
 package jws
 
 import (
@@ -21,30 +21,38 @@ import (
 // encoding refuses every second spelling of the same bytes.
 var encoding = base64.RawURLEncoding.Strict()
 
-// Token is a token taken apart. Its payload is anybody's until Verify is true.
+// Token is a token taken apart. Header and payload are anybody's until Verify is
+// true.
 type Token struct {
-	Payload   []byte
-	signed    []byte // header and payload, as they were sent
-	signature []byte
+	Header, Payload []byte
+	signed          []byte // both, as they were sent
+	signature       []byte
 }
 
-// Split takes a token apart.
+// Split takes a token apart: three parts that are not empty, in base64url that
+// has no second spelling, and nothing around or in between.
 func Split(compact string) (*Token, error) {
 	header, rest, _ := strings.Cut(compact, ".")
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.ContainsAny(signature, ".\r\n") || strings.ContainsAny(payload, "\r\n") { // encoding/base64 skips line ends
-		return nil, errors.New("not in JWS compact serialization")
+	payload, signature, _ := strings.Cut(rest, ".")
+	if header == "" || payload == "" || signature == "" {
+		return nil, errForm
 	}
 	t := &Token{signed: []byte(compact[:len(header)+1+len(payload)])}
-	var err error
-	if t.Payload, err = encoding.DecodeString(payload); err != nil {
-		return nil, errors.New("the payload is not base64url")
-	}
-	if t.signature, err = encoding.DecodeString(signature); err != nil {
-		return nil, errors.New("the signature is not base64url")
+	for _, part := range []struct {
+		text string
+		into *[]byte
+	}{{header, &t.Header}, {payload, &t.Payload}, {signature, &t.signature}} {
+		// encoding/base64 skips line ends
+		data, err := encoding.DecodeString(part.text)
+		if err != nil || strings.IndexByte(part.text, '\n') >= 0 || strings.IndexByte(part.text, '\r') >= 0 {
+			return nil, errForm
+		}
+		*part.into = data
 	}
 	return t, nil
 }
+
+var errForm = errors.New("the token is not in JWS compact serialization")
 
 // Verify says whether the token was signed with that algorithm by that key: an
 // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey, or with HS256 the
