@@ -80,6 +80,9 @@ func (j *job) run() (ok bool, err error) {
 		}
 		defer os.RemoveAll(dir)
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return false, err
+	}
 	early, err := readHints(dir)
 	if err != nil {
 		return false, err
