@@ -195,6 +195,21 @@ func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 	}
 }
 
+// Localhost is another loopback name only for those who are on one themselves.
+func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(_ *site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
+	at := func(host, path string) *authtest.Page {
+		return s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\nX-Forwarded-Proto: https\r\n"+askPage)
+	}
+	u := mustURL(t, at("app.example.com", "/login/demo").Header.Get("Location"))
+	s.logs.Reset()
+	at("localhost", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
+	if log := s.logs.String(); strings.Contains(log, "the answer came to") || !strings.Contains(log, "no cookie at all") {
+		t.Errorf("the log says:\n%s", log)
+	}
+}
+
 // On an http BaseURL cookies are not Secure, so no scheme is a reason.
 func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 	t.Parallel()

@@ -330,7 +330,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace(nil)
 	}
-	if _, err := validSubject(u.Subject); err != nil || !a.sessions.known(u) {
+	if _, err := validSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
 		return &Error{Code: IdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {

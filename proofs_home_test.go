@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gin-contrib/sessions/cookie"
 	"github.com/gin-contrib/sessions/memstore"
 	"github.com/gin-gonic/gin"
 	gorilla "github.com/gorilla/sessions"
@@ -26,13 +27,7 @@ type oddStore struct {
 	say   func() (*gorilla.Session, error)
 }
 
-func newOddStore(keys ...string) *oddStore {
-	pairs := make([][]byte, len(keys))
-	for i, key := range keys {
-		pairs[i] = []byte(key)
-	}
-	return &oddStore{Store: memstore.NewStore(pairs...)}
-}
+func newOddStore() *oddStore { return &oddStore{Store: memstore.NewStore([]byte(storeSecret))} }
 
 // New implements sessions.Store.
 func (o *oddStore) New(r *http.Request, name string) (*gorilla.Session, error) {
@@ -72,7 +67,7 @@ func (s *site) shown(cookies string) bool {
 // nobody's, and do not end the session whose id was taken along.
 func TestAnIDAloneDeletesNothing(t *testing.T) {
 	t.Parallel()
-	s := inStore(t, newOddStore(storeSecret))
+	s := inStore(t, newOddStore())
 	hers, mine := s.mint(grace()), s.mint(&ginauth.User{Subject: "mallory"})
 	id, _, _ := strings.Cut(hers, "; ")
 	_, own, _ := strings.Cut(mine, "; ")
@@ -87,7 +82,7 @@ func TestAnIDAloneDeletesNothing(t *testing.T) {
 // Every session has a secret of its own.
 func TestBindingsDiffer(t *testing.T) {
 	t.Parallel()
-	s := inStore(t, newOddStore(storeSecret))
+	s := inStore(t, newOddStore())
 	secret := func() string {
 		_, binding, _ := strings.Cut(s.mint(grace()), "; ")
 		text, _, _ := strings.Cut(binding, ".")
@@ -101,7 +96,7 @@ func TestBindingsDiffer(t *testing.T) {
 // A store that takes the id of a new session from the request finds none there.
 func TestANewSessionIsAskedForWithoutACookie(t *testing.T) {
 	t.Parallel()
-	o := newOddStore(storeSecret)
+	o := newOddStore()
 	s := inStore(t, o)
 	o.saw = func(r *http.Request) {
 		if len(r.Header) > 0 {
@@ -123,7 +118,7 @@ func TestWhatAStoreReturnsBesideAnError(t *testing.T) {
 		"nothing, since nothing is there": {nil, fs.ErrNotExist, fs.ErrNotExist.Error()},
 		"nothing at all":                  {nil, nil, "the store returned no session"},
 	} {
-		o := newOddStore(storeSecret)
+		o := newOddStore()
 		s := inStore(t, o)
 		cookies := s.mint(grace())
 		o.say = func() (*gorilla.Session, error) { return tt.session, tt.err }
@@ -137,7 +132,9 @@ func TestWhatAStoreReturnsBesideAnError(t *testing.T) {
 // session, and does not fail.
 func TestAStoreOfSeveralKeysThatReadsNothing(t *testing.T) {
 	t.Parallel()
-	s := inStore(t, newOddStore(storeSecret, "0123456789abcdef", "its key before", "fedcba9876543210"))
+	s := remembering(t, func(o *ginauth.Options) {
+		o.Sessions = cookie.NewStore([]byte(storeSecret), []byte("0123456789abcdef"), []byte("its key before"), []byte("fedcba9876543210"))
+	})
 	id, binding, _ := strings.Cut(s.mint(grace()), "; ")
 	if w := s.send("GET", "/show", id+"x; "+binding); w.Code != http.StatusUnauthorized {
 		t.Errorf("answered %d\n%s", w.Code, s.logs)
@@ -148,7 +145,7 @@ func TestAStoreOfSeveralKeysThatReadsNothing(t *testing.T) {
 // be read.
 func TestSignOutAsksAFailingStoreOnce(t *testing.T) {
 	t.Parallel()
-	o := newOddStore(storeSecret)
+	o := newOddStore()
 	s := inStore(t, o)
 	cookies := s.mint(grace())
 	o.say = func() (*gorilla.Session, error) { return nil, errors.New("connection refused") }
@@ -162,7 +159,7 @@ func TestSignOutAsksAFailingStoreOnce(t *testing.T) {
 // Who has nothing of ours is told to forget nothing.
 func TestSignOutOfNobodySetsNothing(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]*site{"a cookie": remembering(t, nil), "a store": inStore(t, newOddStore(storeSecret))} {
+	for name, s := range map[string]*site{"a cookie": remembering(t, nil), "a store": inStore(t, newOddStore())} {
 		if w := s.send("POST", "/out", "theme=dark"); len(w.Header()["Set-Cookie"]) > 0 {
 			t.Errorf("%s: %q", name, w.Header()["Set-Cookie"])
 		}
@@ -172,7 +169,7 @@ func TestSignOutOfNobodySetsNothing(t *testing.T) {
 // Two sessions in one request are both over when it signs out.
 func TestSignOutOfTwoSessions(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]*site{"cookies": remembering(t, nil), "a store": inStore(t, newOddStore(storeSecret))} {
+	for name, s := range map[string]*site{"cookies": remembering(t, nil), "a store": inStore(t, newOddStore())} {
 		first, second := s.mint(grace()), s.mint(grace())
 		s.send("POST", "/out", first+"; "+second)
 		if s.shown(first) || s.shown(second) {
@@ -185,7 +182,7 @@ func TestSignOutOfTwoSessions(t *testing.T) {
 // gets it with its next request, before the old key is taken away.
 func TestABindingUnderAnOldKeyIsReplaced(t *testing.T) {
 	t.Parallel()
-	o, newKey := newOddStore(storeSecret), "7c9e6679f4e1b3a85d20c7f8e9ab1432c56d78e09fa1b2c3d4e5f60718293a4b"
+	o, newKey := newOddStore(), "7c9e6679f4e1b3a85d20c7f8e9ab1432c56d78e09fa1b2c3d4e5f60718293a4b"
 	old := inStore(t, o)
 	cookies := old.mint(grace())
 	both := remembering(t, func(opts *ginauth.Options) {
@@ -239,7 +236,7 @@ func TestSignInOfAnUnknownProvider(t *testing.T) {
 	s := remembering(t, nil)
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
 	c.Request = httptest.NewRequest("GET", "/", nil)
-	if err := s.auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}); !errors.Is(err, ginauth.InvalidOptions) && err == nil {
+	if err := s.auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}); !errors.Is(err, ginauth.UnknownProvider) {
 		t.Errorf("SignIn returned %v", err)
 	}
 }

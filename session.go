@@ -151,12 +151,6 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 	return o, nil
 }
 
-// known says whether the provider that vouched for a user is one of ours.
-func (k *sessions) known(u *User) bool {
-	from := k.issuers[u.Provider]
-	return from != nil && from.admit(u.Issuer)
-}
-
 // renew writes a session again with the time of this request.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
 	s.seen = k.cfg.Now()
