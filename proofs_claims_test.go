@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -79,6 +80,7 @@ func TestATokenWithoutAKidAsksForKeysOnce(t *testing.T) {
 	s.idp.EditIDToken(func(header, _ claims) { delete(header, "kid") })
 	for range 3 {
 		s.accepts(t, "/login/demo")
+		s.clock.Advance(time.Minute)
 	}
 	if n := s.idp.Count(authtest.JWKS); n != 1 {
 		t.Errorf("the keys were asked for %d times", n)
