@@ -113,3 +113,31 @@ func TestProfilesThatAreNone(t *testing.T) {
 	})
 	s.refuses(t, "/login/demo", ginauth.IdentityRejected, "cannot be written as JSON", 1)
 }
+
+// A flag that came without an address does not go to one that is empty.
+func TestAFlagForAnEmptyAddress(t *testing.T) {
+	t.Parallel()
+	var seen map[string]any
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		always(s, o)
+		o.Providers[0].VerifyClaims = func(c map[string]any) error { seen = c; return nil }
+	})
+	s.idp.EditIDToken(func(_, c claims) { c["email"] = ""; delete(c, "email_verified") })
+	s.idp.EditUserinfo(func(c claims) { delete(c, "email"); c["email_verified"] = true })
+	s.accepts(t, "/login/demo")
+	if v, there := seen["email_verified"]; there || seen["email"] != "" {
+		t.Errorf("email %q is verified: %v", seen["email"], v)
+	}
+}
+
+// A provider is told that its logout token was taken, whatever a middleware in
+// front wrote down before.
+func TestBackChannelAnswersOK(t *testing.T) {
+	t.Parallel()
+	s := newLogoutSite(t, func(s *site, _ *ginauth.Options) {
+		s.engine.Use(func(c *gin.Context) { c.Status(http.StatusNotFound) })
+	})
+	if p := s.backChannel(s.idp.Sign(logoutTyp, s.claimsFor(claims{"sub": "ada"}))); p.Status != http.StatusOK {
+		t.Errorf("answered %d: %s", p.Status, p.Text())
+	}
+}

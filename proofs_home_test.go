@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -238,5 +239,45 @@ func TestSignInOfAnUnknownProvider(t *testing.T) {
 	c.Request = httptest.NewRequest("GET", "/", nil)
 	if err := s.auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}); !errors.Is(err, ginauth.UnknownProvider) {
 		t.Errorf("SignIn returned %v", err)
+	}
+}
+
+// sureRevocations answer an outage as if everybody had been signed out for ever.
+type sureRevocations struct{ ginauth.Revocations }
+
+func (sureRevocations) Watermarks(context.Context, [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
+	for i := range marks {
+		marks[i] = time.Now().AddDate(100, 0, 0)
+	}
+	return marks, errBroken
+}
+
+// An outage is an outage, whatever is returned beside it.
+func TestWhatRevocationsReturnBesideAnError(t *testing.T) {
+	t.Parallel()
+	s := remembering(t, func(o *ginauth.Options) { o.Revocations = sureRevocations{&revocationMap{}} })
+	c, _ := gin.CreateTestContext(httptest.NewRecorder())
+	c.Request = httptest.NewRequest("GET", "/", nil)
+	if err := s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); !errors.Is(err, ginauth.StoreUnavailable) || !errors.Is(err, errBroken) {
+		t.Errorf("SignIn returned %v", err)
+	}
+}
+
+// Groups of nobody are none, and lists that are made of them are two.
+func TestGroupsAreAppendedToTwice(t *testing.T) {
+	t.Parallel()
+	s := remembering(t, nil)
+	s.engine.GET("/groups", s.auth.RequireAuth(), func(c *gin.Context) {
+		u := ginauth.CurrentUser(c)
+		one, two := append(u.Groups, "guest"), append(u.Groups, "admin")
+		c.String(http.StatusOK, "%t %q %q", u.Groups == nil, one, two)
+	})
+	for want, groups := range map[string][]string{
+		`true ["guest"] ["admin"]`:                                nil,
+		`false ["navy" "staff" "guest"] ["navy" "staff" "admin"]`: {"navy", "staff"},
+	} {
+		if got := s.send("GET", "/groups", s.mint(&ginauth.User{Subject: "grace", Groups: groups})).Body.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	case a.print.ours != m.print.ours:
 		return nil, nil, stateInvalid("our client id or redirect URI changed while this sign-in was under way", "start again")
 	}
-	token, date, err := c.exchange(ctx, m, a, code, callback)
+	token, clock, err := c.exchange(ctx, m, a, code, callback)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,7 +46,7 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	if c.provider.Issuer == "" {
 		claims, err = c.profile(ctx, m, token)
 	} else {
-		claims, err = c.identity(ctx, m, token, expected{attempt: a, code: code, accessToken: token.AccessToken, date: date})
+		claims, err = c.identity(ctx, m, token, expected{attempt: a, code: code, accessToken: token.AccessToken, clock: clock})
 	}
 	if err == nil && c.provider.NameFromCallback != nil && fullName(c.mapped(claims)) == "" {
 		c.addName(claims, callback)
@@ -69,33 +69,36 @@ func (c *client) addName(claims map[string]any, callback url.Values) {
 }
 
 // exchange sends the code to the token endpoint, once, and returns the token and
-// the Date of the answer. It is not x/oauth2's Exchange, which takes duplicate
+// what the clock there showed. It is not x/oauth2's Exchange, which takes duplicate
 // members and any media type, and whose errors quote what was sent.
-func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*oauth2.Token, string, error) {
+func (c *client) exchange(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*oauth2.Token, clockReading, error) {
+	var clock clockReading
 	req, err := c.tokenRequest(ctx, m, a, code, callback)
 	if err != nil {
-		return nil, "", err
+		return nil, clock, err
 	}
 	resp, err := c.http.Transport.RoundTrip(req) // follows no redirect, which would take the secret elsewhere
 	if err != nil {
-		return nil, "", c.unreachable("redeem code", fetch.Classify("token endpoint", m.tokenURL, err))
+		return nil, clock, c.unreachable("redeem code", fetch.Classify("token endpoint", m.tokenURL, err))
 	}
 	body, err := fetch.Read(resp, "token endpoint", tokenAnswerLimit)
 	if err != nil {
-		return nil, "", c.unreachable("redeem code", err)
+		return nil, clock, c.unreachable("redeem code", err)
 	}
+	clock = clockReading{resp.Header.Get("Date"), c.cfg.Now()}
 	answer, err := c.tokenAnswer(resp.StatusCode, resp.Header, body)
 	if err != nil {
-		return nil, "", err
+		return nil, clock, err
 	}
-	return c.tokenOf(answer), resp.Header.Get("Date"), nil
+	return c.tokenOf(answer), clock, nil
 }
 
 // tokenRequest is the request of RFC 6749, 4.1.3, as the Provider wants it.
 //
-// A code is sent once. net/http asks for the body again (GetBody) only where
-// the provider cannot have seen the request: on a connection that it had closed,
-// or takes no more requests on (HTTP/2's GOAWAY, which load balancers send).
+// A code is sent once. net/http asks for the body of a POST again (GetBody) only
+// where the provider cannot have seen the request: on a connection that it had
+// closed, or takes no more requests on (HTTP/2's GOAWAY, which load balancers
+// send). A GET, which WeChat alone wants, may be sent again on a new connection.
 func (c *client) tokenRequest(ctx context.Context, m *metadata, a *attempt, code string, callback url.Values) (*http.Request, error) {
 	p := &c.provider
 	secret, err := c.secret(ctx)

@@ -345,6 +345,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 		return err
 	}
 	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil
 }

@@ -82,7 +82,7 @@ func (k *sessions) readable(s *session) error {
 // signed the person out since it issued this ID token, or in the same second.
 func (k *sessions) fresh(ctx context.Context, s *session) error {
 	revoked, err := k.revoked(ctx, s, s.keys())
-	if !revoked {
+	if err != nil || !revoked {
 		return err
 	}
 	return &Error{Code: IDTokenInvalid, Op: "begin session", Provider: s.user.Provider,

@@ -114,7 +114,9 @@ func (u *User) clone() *User {
 // copyTo is clone into a User that is there already, with room for its Groups.
 func (u *User) copyTo(c *User, room []string) {
 	*c = *u
-	c.Groups = append(room, u.Groups...)
+	if c.Groups = nil; len(u.Groups) > 0 {
+		c.Groups = slices.Clip(append(room, u.Groups...)) // who appends to it twice gets two lists
+	}
 	c.Data = maps.Clone(u.Data)
 }
 

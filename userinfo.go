@@ -108,8 +108,8 @@ func pair(claims, info map[string]any, address, flag string) {
 	ours, there := strictjson.Lookup(claims, address)
 	_, flagged := strictjson.Lookup(claims, flag)
 	found, _ := strictjson.Lookup(info, address)
-	theirs, _ := found.(string)
-	if flagged || there && ours != theirs {
+	theirs, ok := found.(string)
+	if flagged || there && (!ok || ours != theirs) {
 		drop(info, flag)
 	}
 	if flagged || there {

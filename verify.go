@@ -32,7 +32,7 @@ type expected struct {
 	attempt     *attempt
 	code        string
 	accessToken string
-	date        string // of the token answer: what the provider's clock showed
+	clock       clockReading // the provider's, as the token answer had it
 }
 
 // verifyIDToken verifies an ID token as OpenID Connect Core 3.1.3.7 says and
@@ -43,7 +43,7 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 	refuse := func(err error) error {
 		reason, cause := inWords(err)
 		if strings.Contains(reason, "this machine's clock") {
-			reason += skewed(want.date, c.cfg.Now())
+			reason += want.clock.skewed()
 		}
 		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: c.idTokenFix(reason), Err: cause}
 	}

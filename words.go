@@ -21,14 +21,20 @@ func inWords(err error) (reason string, cause error) {
 	return reason, cause
 }
 
-// skewed says whose clock is ahead, as the provider's Date header tells, where
-// that can matter.
-func skewed(date string, now time.Time) string {
-	theirs, err := http.ParseTime(date)
+// clockReading is what a provider's clock showed in an answer, and ours when it
+// came.
+type clockReading struct {
+	date string // the Date header
+	came time.Time
+}
+
+// skewed says whose clock is ahead, where that can matter.
+func (r clockReading) skewed() string {
+	theirs, err := http.ParseTime(r.date)
 	if err != nil {
 		return ""
 	}
-	skew := theirs.Sub(now)
+	skew := theirs.Sub(r.came)
 	const of = ", which is %v %s the provider's"
 	switch by := skew.Abs().Round(time.Second); {
 	case skew > leeway:
