@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -33,6 +34,23 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 		if err != nil || old || string(got) != plain {
 			t.Errorf("Open = %q, %v, %v; want %q", got, old, err, plain)
 		}
+	}
+}
+
+// A nonce that comes twice under one key gives away what is sealed, and the key
+// to forge with (NIST SP 800-38D, section 8).
+func TestNoncesDiffer(t *testing.T) {
+	b := box(t, []string{first}, "app", "session")
+	seen := map[string]bool{}
+	for range 100 {
+		raw, err := base64.RawURLEncoding.DecodeString(b.Seal([]byte("hello"), "name"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[string(raw[4:16])] = true
+	}
+	if len(seen) != 100 {
+		t.Errorf("100 texts have %d nonces", len(seen))
 	}
 }
 
