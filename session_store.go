@@ -175,10 +175,7 @@ func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
 // and gob only in words. An unexpected EOF is none of them: gob says it of a
 // record that was cut, but clients say it of a connection that was.
 func absent(err error) bool {
-	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() {
-		return true
-	}
-	if many, _ := errors.AsType[securecookie.MultiError](err); many.IsDecode() {
+	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() { // MultiError is one, too
 		return true
 	}
 	if _, broken := errors.AsType[*json.SyntaxError](err); broken {
