@@ -10,16 +10,14 @@ import (
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rsa"
-	_ "crypto/sha256" // for crypto.SHA256
-	_ "crypto/sha512" // for crypto.SHA384 and crypto.SHA512
-	"encoding/base64"
+	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"math/big"
 	"strings"
-)
 
-// encoding refuses every second spelling of the same bytes.
-var encoding = base64.RawURLEncoding.Strict()
+	"github.com/ginauth/ginauth/internal/base64url"
+)
 
 // Token is a token taken apart. Header and payload are anybody's until Verify is
 // true.
@@ -42,9 +40,8 @@ func Split(compact string) (*Token, error) {
 		text string
 		into *[]byte
 	}{{header, &t.Header}, {payload, &t.Payload}, {signature, &t.signature}} {
-		// encoding/base64 skips line ends
-		data, err := encoding.DecodeString(part.text)
-		if err != nil || strings.IndexByte(part.text, '\n') >= 0 || strings.IndexByte(part.text, '\r') >= 0 {
+		data, ok := base64url.Decode(part.text)
+		if !ok {
 			return nil, errForm
 		}
 		*part.into = data
@@ -112,7 +109,14 @@ func Hash(alg string) crypto.Hash {
 
 // Sum hashes data with an algorithm's hash, which must be known.
 func Sum(alg string, data []byte) []byte {
-	h := Hash(alg).New()
-	h.Write(data)
-	return h.Sum(nil)
+	switch Hash(alg) {
+	case crypto.SHA256:
+		sum := sha256.Sum256(data)
+		return sum[:]
+	case crypto.SHA384:
+		sum := sha512.Sum384(data)
+		return sum[:]
+	}
+	sum := sha512.Sum512(data)
+	return sum[:]
 }

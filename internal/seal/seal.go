@@ -14,6 +14,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/ginauth/ginauth/internal/base64url"
 )
 
 // What is wrong with a text that does not open.
@@ -33,8 +35,8 @@ const (
 	headSize  = idSize + nonceSize
 )
 
-// encoding is how texts are written. They are read by decode, which refuses
-// every second spelling of the same bytes.
+// encoding is how texts are written. They are read by package base64url, which
+// refuses every second spelling of the same bytes.
 var encoding = base64.RawURLEncoding
 
 // Box seals and opens texts of one purpose. It is safe for concurrent use.
@@ -83,14 +85,19 @@ func derive(secret, audience, purpose string) (k key, err error) {
 // must be given to Open.
 func (b *Box) Seal(plain []byte, name string) string {
 	k := b.keys[0]
-	buf := make([]byte, headSize, headSize+len(plain)+tagSize)
-	copy(buf, k.id[:])
-	rand.Read(buf[idSize:headSize]) // never fails: crypto/rand
-	buf = k.aead.Seal(buf, buf[idSize:headSize], plain, []byte(name))
-	return encoding.EncodeToString(buf)
+	size := headSize + len(plain) + tagSize
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	*buf = slices.Grow((*buf)[:0], size+encoding.EncodedLen(size))
+	head := (*buf)[:headSize]
+	copy(head, k.id[:])
+	rand.Read(head[idSize:]) // never fails: crypto/rand
+	sealed := k.aead.Seal(head, head[idSize:], plain, []byte(name))
+	return string(encoding.AppendEncode(sealed[size:], sealed))
 }
 
-// scratch holds what Open works in, so that what it returns is all it allocates.
+// scratch holds what Seal and Open work in, so that what they return is all they
+// allocate.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Open returns what Seal was given for that name. Old says that it was sealed
@@ -102,13 +109,13 @@ func (b *Box) Open(text, name string) (plain string, old bool, err error) {
 // OpenParts is Open of a text that was cut in two, behind a multiple of four
 // characters.
 func (b *Box) OpenParts(text, rest, name string) (plain string, old bool, err error) {
-	cut := encoding.DecodedLen(len(text))
-	size := cut + encoding.DecodedLen(len(rest))
+	cut := base64url.Size(len(text))
+	size := cut + base64url.Size(len(rest))
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	*buf = slices.Grow((*buf)[:0], size+len(name))
 	sealed := (*buf)[:size]
-	if rest != "" && len(text)%4 != 0 || !decode(sealed[:cut], text) || !decode(sealed[cut:], rest) || size < headSize+tagSize {
+	if rest != "" && len(text)%4 != 0 || !base64url.DecodeInto(sealed[:cut], text) || !base64url.DecodeInto(sealed[cut:], rest) || size < headSize+tagSize {
 		return "", false, ErrForged
 	}
 	data := append(sealed[size:], name...)

@@ -1,4 +1,0 @@
-package seal
-
-// Decode is lent to the tests.
-var Decode = decode
