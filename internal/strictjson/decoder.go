@@ -115,10 +115,8 @@ func (d *decoder) member(obj map[string]any) error {
 	if err != nil {
 		return err
 	}
-	if _, twice := obj[name]; twice {
-		return fmt.Errorf("duplicate member %s", quote(name))
-	}
-	if len(obj) == maxMembers {
+	before := len(obj)
+	if before == maxMembers {
 		return d.fault("too many members")
 	}
 	d.space()
@@ -126,8 +124,13 @@ func (d *decoder) member(obj map[string]any) error {
 		return d.fault("expected a colon")
 	}
 	d.space()
-	obj[name], err = d.value()
-	return err
+	if obj[name], err = d.value(); err != nil {
+		return err
+	}
+	if len(obj) == before {
+		return fmt.Errorf("duplicate member %s", quote(name))
+	}
+	return nil
 }
 
 func (d *decoder) array() (any, error) {

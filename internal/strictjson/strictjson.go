@@ -21,6 +21,7 @@ package strictjson
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -39,8 +40,8 @@ const (
 // Object decodes a text whose value is an object. The values in it are string,
 // json.Number, bool, nil, []any and map[string]any. Strings without escapes
 // share memory with each other: clone one that must outlive the rest.
-func Object(data []byte) (map[string]any, error) {
-	v, err := decode(data)
+func Object[T string | []byte](data T) (map[string]any, error) {
+	v, err := decode(string(data))
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +53,8 @@ func Object(data []byte) (map[string]any, error) {
 }
 
 // Array decodes a text whose value is an array, as Object does for an object.
-func Array(data []byte) ([]any, error) {
-	v, err := decode(data)
+func Array[T string | []byte](data T) ([]any, error) {
+	v, err := decode(string(data))
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +65,11 @@ func Array(data []byte) ([]any, error) {
 	return list, nil
 }
 
-func decode(data []byte) (any, error) {
-	if !utf8.Valid(data) {
+func decode(text string) (any, error) {
+	if !utf8.ValidString(text) {
 		return nil, errors.New("invalid UTF-8")
 	}
-	d := decoder{text: string(data)}
+	d := decoder{text: text}
 	if strings.HasPrefix(d.text, "\ufeff") {
 		return nil, errors.New("begins with a byte order mark")
 	}
@@ -93,24 +94,16 @@ func decode(data []byte) (any, error) {
 // about who signed in. A member that is exactly one of names is always fine.
 func CheckCase(obj map[string]any, names ...string) error {
 	for member := range obj {
-		if name, ok := variant(member, names); ok {
-			return fmt.Errorf("member %s is a variant of %s", quote(member), quote(name))
+		if slices.Contains(names, member) {
+			continue
+		}
+		for _, name := range names {
+			if strings.EqualFold(name, member) {
+				return fmt.Errorf("member %s is a variant of %s", quote(member), quote(name))
+			}
 		}
 	}
 	return nil
-}
-
-// variant finds the name that member resembles without being one of names.
-func variant(member string, names []string) (name string, found bool) {
-	for _, n := range names {
-		if n == member {
-			return "", false
-		}
-		if strings.EqualFold(n, member) {
-			name, found = n, true
-		}
-	}
-	return name, found
 }
 
 // quote makes a name from the data fit for a log line: ASCII, so that a
