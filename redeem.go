@@ -105,22 +105,24 @@ func (c *client) tokenRequest(ctx context.Context, m *metadata, a *attempt, code
 	if err != nil {
 		return nil, err
 	}
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.redirectURI}}
+	params := []string{"grant_type=authorization_code", param("code", code), param("redirect_uri", c.redirectURI)}
 	if !p.DisablePKCE {
-		form.Set("code_verifier", a.verifier())
+		params = append(params, param("code_verifier", a.verifier()))
 	}
 	basic := m.authMethod == "client_secret_basic"
 	if !basic {
-		form.Set(p.ClientIDParam, p.ClientID)
+		params = append(params, param(p.ClientIDParam, p.ClientID))
 	}
 	if !basic && secret != "" {
-		form.Set("client_secret", secret)
+		params = append(params, param("client_secret", secret))
 	}
+	form := strings.Join(params, "&")
 	if p.EditToken != nil {
-		p.EditToken(form, maps.Clone(callback))
+		values, _ := url.ParseQuery(form) // it is ours
+		p.EditToken(values, maps.Clone(callback))
+		form = values.Encode()
 	}
-	raw := form.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.tokenURL, strings.NewReader(raw))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.tokenURL, strings.NewReader(form))
 	if err != nil {
 		return nil, c.misconfigured("redeem code", "TokenURL is not an address", "")
 	}
@@ -133,10 +135,13 @@ func (c *client) tokenRequest(ctx context.Context, m *metadata, a *attempt, code
 		req.Header.Set(name, value)
 	}
 	if p.TokenMethod == http.MethodGet {
-		asQuery(req, raw)
+		asQuery(req, form)
 	}
 	return req, nil
 }
+
+// param is a parameter of a form.
+func param(name, value string) string { return url.QueryEscape(name) + "=" + url.QueryEscape(value) }
 
 // asQuery moves the form of a request into its address.
 func asQuery(req *http.Request, form string) {
@@ -171,15 +176,16 @@ func (c *client) tokenOf(answer map[string]any) *oauth2.Token {
 }
 
 // tokenAnswer reads and checks a token answer (RFC 6749, 5.1 and 5.2).
-func (c *client) tokenAnswer(status int, header http.Header, body []byte) (map[string]any, error) {
+func (c *client) tokenAnswer(status int, header http.Header, body string) (map[string]any, error) {
 	bad := func(reason string, err error) *Error {
 		return &Error{Code: BadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
 	if status == http.StatusOK && c.provider.NormalizeToken != nil {
-		var err error
-		if body, err = c.provider.NormalizeToken(header, body); err != nil {
+		normalized, err := c.provider.NormalizeToken(header, []byte(body))
+		if err != nil {
 			return nil, bad("NormalizeToken could not read the token answer", err)
 		}
+		body = string(normalized)
 	} else if media, _, _ := mime.ParseMediaType(header.Get("Content-Type")); status == http.StatusOK && media != "application/json" {
 		return nil, bad("the token answer is not JSON but "+strconv.Quote(clip(media)), nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"mime"
 	"net/http"
@@ -140,7 +141,7 @@ func (c *client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 		return nil, err
 	}
 	if media == "application/jwt" {
-		return c.signedUserinfo(ctx, m, string(body))
+		return c.signedUserinfo(ctx, m, body)
 	}
 	return c.readProfile(media, body, UserinfoInvalid)
 }
@@ -188,7 +189,7 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 				Reason: "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
 				Fix:    "decode with json.Decoder.UseNumber, or into int64"}
 		}
-		return c.readProfile("application/json", body, IdentityRejected)
+		return c.readProfile("application/json", string(body), IdentityRejected)
 	}
 	media, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
 	if err != nil {
@@ -235,7 +236,7 @@ func rounded(v reflect.Value) bool {
 
 var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
-func (c *client) readProfile(media string, body []byte, code Code) (map[string]any, error) {
+func (c *client) readProfile(media, body string, code Code) (map[string]any, error) {
 	if media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: clip(media)})
 	}
@@ -251,22 +252,22 @@ func (c *client) readProfile(media string, body []byte, code Code) (map[string]a
 
 // get asks with the access token, in the header alone (RFC 6750 2.1), and reads
 // the answer with its media type.
-func (c *client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media string, body []byte, err error) {
+func (c *client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", nil, c.misconfigured(op, "UserinfoURL is not an address", "")
+		return "", "", c.misconfigured(op, "UserinfoURL is not an address", "")
 	}
 	req.Header.Set("Accept", accept)
 	resp, err := c.bearer(token).Do(req)
 	if err != nil {
-		return "", nil, c.unreachable(op, fetch.Classify(op, address, err))
+		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		drain(resp.Body)
-		return "", nil, c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Status: resp.StatusCode})
+		return "", "", c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Status: resp.StatusCode})
 	}
 	if body, err = fetch.Read(resp, op, tokenAnswerLimit); err != nil {
-		return "", nil, c.unreachable(op, err)
+		return "", "", c.unreachable(op, err)
 	}
 	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return media, body, nil
@@ -285,7 +286,7 @@ type bearerTransport struct {
 // RoundTrip implements http.RoundTripper.
 func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(req.Context()) // a shallow copy
-	req.Header = req.Header.Clone()
+	req.Header = maps.Clone(req.Header)
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}

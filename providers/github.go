@@ -137,19 +137,19 @@ func primaryEmail(ctx context.Context, client *http.Client, address string) (map
 }
 
 // get is for answers that are lists; for objects there is fetch.JSON.
-func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+func get(ctx context.Context, client *http.Client, address string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
-		return nil, &fetch.Error{Kind: fetch.Status, Op: "e-mail addresses", Host: req.URL.Host, Status: resp.StatusCode,
+		return "", &fetch.Error{Kind: fetch.Status, Op: "e-mail addresses", Host: req.URL.Host, Status: resp.StatusCode,
 			Detail: fmt.Sprintf("answered with status %d", resp.StatusCode)}
 	}
 	return fetch.Read(resp, "e-mail addresses", fetch.MaxBody)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -97,12 +98,12 @@ type transport struct {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), t.timeout)
 	req = req.WithContext(ctx) // a shallow copy
-	req.Header = req.Header.Clone()
-	req.Header.Del("Cookie")
-	req.Header.Del("Referer")
+	req.Header = maps.Clone(req.Header)
+	delete(req.Header, "Cookie")
+	delete(req.Header, "Referer")
 	// http.Transport asks for gzip itself and unpacks it, so that the cap below
 	// counts unpacked bytes. For a caller that asks, it would leave it packed.
-	req.Header.Del("Accept-Encoding")
+	delete(req.Header, "Accept-Encoding")
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", t.agent)
 	}

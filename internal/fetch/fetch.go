@@ -7,13 +7,14 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
-	"io"
 	"mime"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
@@ -99,43 +100,28 @@ var plainMedia = regexp.MustCompile(`^[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}$`)
 // Read reads a body of at most limit bytes and closes it. It is for answers
 // that JSON does not fit: other methods, other media types, lists. Whatever
 // goes wrong is an *Error.
-func Read(resp *http.Response, op string, limit int64) ([]byte, error) {
+func Read(resp *http.Response, op string, limit int64) (string, error) {
 	defer resp.Body.Close()
 	var host string
 	if resp.Request != nil && resp.Request.URL != nil {
 		host = resp.Request.URL.Host
 	}
-	body, err := readAll(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}, roomFor(resp.ContentLength))
-	if err != nil {
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	if _, err := b.ReadFrom(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}); err != nil {
 		e := classify(op, host, err)
 		e.Status = resp.StatusCode
-		return nil, e
+		return "", e
 	}
-	return body, nil
+	text := b.String()
+	if b.Cap() <= buffersMost {
+		buffers.Put(b)
+	}
+	return text, nil
 }
 
-// readAll is io.ReadAll for those who know how much will come.
-func readAll(r io.Reader, room int64) ([]byte, error) {
-	b := make([]byte, 0, room)
-	for {
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err == io.EOF {
-			return b, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		b = slices.Grow(b, 1)
-	}
-}
+// buffers are for reading answers, so that an answer's text is all that is
+// allocated for it. Large ones are not kept.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// roomFor is how much memory an answer gets at first. Its length is what
-// somebody says it is, so that a long one has to come before it gets more.
-func roomFor(length int64) int64 {
-	const most = 8 << 10
-	if length < 0 || length > most {
-		length = most / 4
-	}
-	return length + 1 // or it grows only to find the end
-}
+const buffersMost = 64 << 10 // bytes

@@ -249,22 +249,6 @@ func TestReadOfAnOddAnswer(t *testing.T) {
 	}
 }
 
-// One whose length is known takes one buffer.
-func TestReadMakesRoom(t *testing.T) {
-	body := strings.NewReader(strings.Repeat("x", 8_000))
-	read := func(length int64) float64 {
-		return testing.AllocsPerRun(10, func() {
-			body.Seek(0, io.SeekStart)
-			if _, err := fetch.Read(&http.Response{Body: io.NopCloser(body), ContentLength: length}, "userinfo", fetch.MaxBody); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	if known, unknown := read(8_000), read(-1); known >= unknown {
-		t.Errorf("%v allocations with a length, %v without", known, unknown)
-	}
-}
-
 type closer struct {
 	io.Reader
 	closed bool
