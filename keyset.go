@@ -60,7 +60,7 @@ func newKeySet(url, name string, h *http.Client, now func() time.Time) *keySet {
 // find returns the keys that may have signed a token with this header. It asks
 // the provider when it has none for it, at once after a rotation, but not more
 // often than the cool-down allows: key ids are anybody's to invent.
-func (k *keySet) find(ctx context.Context, kid, alg string) ([]signingKey, error) {
+func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, error) {
 	held := k.held.Load()
 	found := held.match(kid, alg, true)
 	if len(found) > 0 && k.now().Sub(held.fetched) < keysAge {
@@ -75,11 +75,11 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]signingKey, error
 
 // match returns the keys for a kid and algorithm. Without a kid every key
 // that fits may be tried; strict leaves out keys that bear no name themselves.
-func (h *heldKeys) match(kid, alg string, strict bool) (found []signingKey) {
-	var nameless []signingKey
-	for _, key := range h.keys {
-		switch {
-		case !fits(&key, alg):
+func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
+	var nameless []*signingKey
+	for i := range h.keys {
+		switch key := &h.keys[i]; {
+		case !fits(key, alg):
 		case kid == "" || key.KeyID == kid:
 			found = append(found, key)
 		case key.KeyID == "":
@@ -94,7 +94,7 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []signingKey) {
 
 // renew returns the keys that a token may be signed with which names none, and
 // which those that are held do not fit: they may have been changed.
-func (k *keySet) renew(ctx context.Context, alg string) []signingKey {
+func (k *keySet) renew(ctx context.Context, alg string) []*signingKey {
 	if k.refresh(ctx, "", alg) != nil {
 		return nil
 	}

@@ -141,7 +141,9 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 	if cl.provider.LogoutHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}
-	got.returnTo = login.ReturnTo
+	if got.returnTo = at.returnTo; login.ReturnTo != at.returnTo { // which was admitted at /login
+		got.returnTo = a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin)
+	}
 	got.session, err = a.sessions.begin(w, r, s)
 	return got, err
 }

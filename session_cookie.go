@@ -43,7 +43,7 @@ func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte,
 	room := (cookieLimit - len(h.second()) - 1) &^ 3 // see OpenParts
 	switch {
 	case len(text) <= room:
-		h.forget(w, r)
+		h.forgetSecond(w, r)
 		h.jar.Set(out, h.name, string(wholeMark)+text, life)
 	case len(text) <= partsMost*room:
 		h.jar.Set(out, h.name, string(partMark)+text[:room], life)
@@ -133,11 +133,16 @@ func (h *cookieHome) each(in http.Header, do func(text, rest string)) {
 	}
 }
 
-// forget tells the browser to drop the cookies that it has: the second one too,
-// if the browser has it or this very answer has set it.
+// forget tells the browser to drop the cookies that it has.
 func (h *cookieHome) forget(w http.ResponseWriter, r *http.Request) {
+	h.jar.Expire(w.Header(), h.name)
+	h.forgetSecond(w, r)
+}
+
+// forgetSecond does so with the second one, if the browser has it or this very
+// answer has set it.
+func (h *cookieHome) forgetSecond(w http.ResponseWriter, r *http.Request) {
 	out := w.Header()
-	h.jar.Expire(out, h.name)
 	set := func(line string) bool { return strings.HasPrefix(line, h.second()+"=") }
 	if len(cookie.Values(r.Header, h.second(), 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
 		h.jar.Expire(out, h.second())

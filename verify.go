@@ -142,7 +142,7 @@ func (k *signingKey) mayIssue(claims map[string]any) bool {
 // public key used as a secret would let anybody sign (RFC 8725, 3.1).
 func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind jwtKind) (*candidates, error) {
 	if kind.secret && alg == string(jose.HS256) {
-		return &candidates{keys: []signingKey{{JSONWebKey: jose.JSONWebKey{Key: []byte(c.provider.ClientSecret)}}}, alg: alg}, nil
+		return &candidates{keys: []*signingKey{{JSONWebKey: jose.JSONWebKey{Key: []byte(c.provider.ClientSecret)}}}, alg: alg}, nil
 	}
 	if !slices.Contains(m.algs, alg) {
 		return nil, fmt.Errorf("the token is signed with algorithm %.20q; expected one of %q", alg, m.algs)
@@ -153,7 +153,7 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 	}
 	keys := &candidates{keys: found, alg: alg}
 	if kid == "" {
-		keys.renew = func(ctx context.Context) []signingKey { return m.keys.renew(ctx, alg) }
+		keys.renew = func(ctx context.Context) []*signingKey { return m.keys.renew(ctx, alg) }
 	}
 	return keys, nil
 }
@@ -162,10 +162,10 @@ func (c *client) keysFor(ctx context.Context, m *metadata, kid, alg string, kind
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
 	token *jws.Token
-	keys  []signingKey
+	keys  []*signingKey
 	alg   string
-	renew func(context.Context) []signingKey // nil if the token names its key
-	used  *signingKey                        // that it was verified with
+	renew func(context.Context) []*signingKey // nil if the token names its key
+	used  *signingKey                         // that it was verified with
 }
 
 // VerifySignature implements oidc.KeySet.
@@ -181,9 +181,9 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 }
 
 func (k *candidates) try() bool {
-	for i := range k.keys {
-		if k.token.Verify(k.alg, k.keys[i].Key) {
-			k.used = &k.keys[i]
+	for _, key := range k.keys {
+		if k.token.Verify(k.alg, key.Key) {
+			k.used = key
 			return true
 		}
 	}
