@@ -62,8 +62,8 @@ func catalogue() []entry {
 	for _, name := range parallel {
 		list = append(list, entry{"Parallel/" + name, find(name).title})
 	}
-	for _, name := range sockets {
-		for _, connections := range []int{1, 8} {
+	for _, connections := range []int{1, 8} { // those that are compared, one after the other
+		for _, name := range sockets {
 			list = append(list, entry{"Socket/" + socketName(name, connections), find(name).title})
 		}
 	}
