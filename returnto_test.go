@@ -322,3 +322,28 @@ func TestReturnPathsHaveALimit(t *testing.T) {
 		}
 	}
 }
+
+// What OnLogin makes of the return path is looked at as any other.
+func TestOnLoginSaysWhereToGo(t *testing.T) {
+	to := ""
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.AfterLogin = "/page/after"
+		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
+			if login.ReturnTo != "/page/asked" {
+				t.Errorf("OnLogin got %q", login.ReturnTo)
+			}
+			login.ReturnTo = to
+			return nil
+		}
+	})
+	for hook, want := range map[string]string{
+		"/page/asked": "/page/asked", "/page/welcome?x=1": "/page/welcome?x=1",
+		"": "/page/after", "//evil.example/": "/page/after", "https://evil.example/": "/page/after", "/logout": "/page/after",
+	} {
+		to = hook
+		s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
+		if p := s.must(s.browser.Get(s.URL + "/login/demo?return_to=/page/asked")); p.URL.String() != s.URL+want || p.Status != http.StatusOK {
+			t.Errorf("OnLogin said %q, and the browser went to %s with %d", hook, p.URL, p.Status)
+		}
+	}
+}

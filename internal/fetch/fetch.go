@@ -113,15 +113,10 @@ func Read(resp *http.Response, op string, limit int64) (string, error) {
 		e.Status = resp.StatusCode
 		return "", e
 	}
-	text := b.String()
-	if b.Cap() <= buffersMost {
-		buffers.Put(b)
-	}
-	return text, nil
+	defer buffers.Put(b)
+	return b.String(), nil
 }
 
 // buffers are for reading answers, so that an answer's text is all that is
-// allocated for it. Large ones are not kept.
+// allocated for it.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-const buffersMost = 64 << 10 // bytes
