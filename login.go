@@ -141,7 +141,7 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 	if cl.provider.LogoutHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}
-	if got.returnTo = at.returnTo; login.ReturnTo != at.returnTo { // which was admitted at /login
+	if got.returnTo = at.returnTo; login.ReturnTo != at.returnTo { // which /login admitted, or AfterLogin
 		got.returnTo = a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin)
 	}
 	got.session, err = a.sessions.begin(w, r, s)

@@ -228,13 +228,19 @@ func placeholder(s string) bool {
 	return dollar && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
+// checkPaths checks the application's own pages, and writes their paths as
+// addresses have them: they go into headers.
 func (c *config) checkPaths(wrong *mistakes) {
-	for _, p := range []struct{ name, value string }{
-		{"AfterLogin", c.AfterLogin}, {"AfterLogout", c.AfterLogout}, {"LoginPage", c.LoginPage},
-	} {
-		if _, ok := cleanPath(p.value); !ok && (p.value != "" || p.name != "LoginPage") {
-			wrong.add("Options."+p.name, fmt.Sprintf("%q is not a path of the application", p.value), `write one that begins with a single /, such as "/home"`)
+	for _, p := range []struct {
+		name  string
+		value *string
+	}{{"AfterLogin", &c.AfterLogin}, {"AfterLogout", &c.AfterLogout}, {"LoginPage", &c.LoginPage}} {
+		clean, ok := cleanPath(*p.value)
+		if !ok && (*p.value != "" || p.name != "LoginPage") {
+			wrong.add("Options."+p.name, fmt.Sprintf("%q is not a path of the application", *p.value), `write one that begins with a single /, such as "/home"`)
+			continue
 		}
+		*p.value = clean
 	}
 	if _, ok := cleanPath(c.AfterLogin); ok && c.orDefault(c.AfterLogin, "") == "" {
 		wrong.add("Options.AfterLogin", fmt.Sprintf("%q is one of our own routes: who has signed in would be sent to sign in again", c.AfterLogin), `write a page of the application, such as "/home"`)

@@ -266,6 +266,8 @@ func TestMistakesInRequests(t *testing.T) {
 	reports(t, []mistake{
 		onProvider("scopes in one text", func(p *ginauth.Provider) { p.Scopes = []string{"profile email"} }, "Scopes: ", `"profile email" is not one scope`, `[]string{"profile", "email"}`),
 		onProvider("an empty scope", func(p *ginauth.Provider) { p.Scopes = []string{""} }, "Scopes: ", "is not one scope"),
+		onProvider("a client id called as the code is", func(p *ginauth.Provider) { p.ClientIDParam = "code" }, "ClientIDParam: ", `"code" is the protocol's name`, "leave it empty"),
+		onProvider("a client id called as the secret is", func(p *ginauth.Provider) { p.ClientIDParam = "client_secret" }, "ClientIDParam: ", `"client_secret" is the protocol's name`, "leave it empty"),
 		onProvider("a protocol parameter", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"state": "fixed"} }, "AuthParams: ", `"state" is the protocol's own`, "leave it out"),
 		onProvider("redirect_uri for everybody", func(p *ginauth.Provider) { p.LoginParams = []string{"redirect_uri"} }, "LoginParams: ", `"redirect_uri" is the protocol's own`, "leave it out"),
 		onProvider("the client's id by its other name", func(p *ginauth.Provider) { p.ClientIDParam, p.LoginParams = "appid", []string{"appid"} }, "LoginParams: ", `"appid" is the protocol's own`),

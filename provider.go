@@ -280,6 +280,9 @@ var protocolParams = []string{
 	"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "client_secret",
 }
 
+// tokenParams are those that the token request has beside them.
+var tokenParams = []string{"grant_type", "code", "code_verifier"}
+
 // protocolClaims are what an ID token says about itself; only the token itself
 // is asked for them.
 var protocolClaims = []string{

@@ -274,6 +274,9 @@ func (p *Provider) checkParams(add addMistake) {
 			add("Scopes", fmt.Sprintf("%q is not one scope", clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
+	if name := p.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
+		add("ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
+	}
 	for _, list := range []struct {
 		field string
 		names []string

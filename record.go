@@ -171,7 +171,7 @@ func (s *session) keep(names []string) error {
 		return nil
 	}
 	var all, some map[string]any
-	all, err := strictjson.Object([]byte(s.user.claims))
+	all, err := strictjson.Object(s.user.claims)
 	if err != nil {
 		return &Error{Code: SessionError, Op: "keep claims", Err: err}
 	}
@@ -205,7 +205,7 @@ func (s *session) largest() string {
 	for name, value := range u.Data {
 		fields = append(fields, field{"data " + name, len(value)})
 	}
-	claims, _ := strictjson.Object([]byte(u.claims))
+	claims, _ := strictjson.Object(u.claims)
 	for name, value := range claims {
 		fields = append(fields, field{"claim " + name, len(fmt.Sprint(value))})
 	}

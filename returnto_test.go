@@ -347,3 +347,21 @@ func TestOnLoginSaysWhereToGo(t *testing.T) {
 		}
 	}
 }
+
+// The application's own pages go into headers, and are written as browsers
+// write addresses, whoever leads there.
+func TestPagesAreWrittenAsAddresses(t *testing.T) {
+	const page, written = "/page/ü{b}?#", "/page/%C3%BC%7Bb%7D"
+	f := newFlow(t, func(_ *site, o *ginauth.Options) { o.AfterLogin, o.AfterLogout, o.LoginPage = page, page, page })
+	callback := f.begin("/login/demo")
+	attempt := f.attempt()
+	for what, p := range map[string]*authtest.Page{
+		"the callback":       f.exactly("GET", callback.RequestURI(), "Cookie", attempt.Name+"="+attempt.Value),
+		"signing out":        f.exactly("POST", "/logout", "Origin", f.URL, "Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate"),
+		"the way to sign in": f.exactly("GET", "/login"),
+	} {
+		if got := p.Header.Get("Location"); strings.TrimSuffix(strings.TrimPrefix(got, f.URL), "#") != written {
+			t.Errorf("%s leads to %q with %d", what, got, p.Status)
+		}
+	}
+}

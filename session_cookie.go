@@ -38,20 +38,20 @@ func (h *cookieHome) second() string { return h.name + "-2" }
 // save writes a record, and takes back a second cookie that the browser has
 // and the record does not need.
 func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	out := w.Header()
-	text := h.box.Seal(record, h.name)
+	out, size := w.Header(), seal.Size(len(record))
 	room := (cookieLimit - len(h.second()) - 1) &^ 3 // see OpenParts
-	switch {
-	case len(text) <= room:
-		h.forgetSecond(w, r)
-		h.jar.Set(out, h.name, string(wholeMark)+text, life)
-	case len(text) <= partsMost*room:
-		h.jar.Set(out, h.name, string(partMark)+text[:room], life)
-		h.jar.Set(out, h.second(), text[room:], life)
-	default:
-		sealed := float64(len(text)) / float64(len(record)) // bytes of text for one of the record
+	if size > partsMost*room {
+		sealed := float64(size) / float64(len(record)) // bytes of text for one of the record
 		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(record))/1000, float64(partsMost*room)/1000/sealed)
 	}
+	text := h.box.Seal(record, h.name)
+	if size <= room {
+		h.forgetSecond(w, r)
+		h.jar.Set(out, h.name, string(wholeMark)+text, life)
+		return nil
+	}
+	h.jar.Set(out, h.name, string(partMark)+text[:room], life)
+	h.jar.Set(out, h.second(), text[room:], life)
 	return nil
 }
 

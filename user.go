@@ -72,7 +72,7 @@ func (u *User) claim(name string) (value any, kept bool) {
 	if u.kept != nil && !slices.Contains(u.kept, name) && !slices.Contains(u.kept, "*") {
 		return nil, false
 	}
-	all, _ := strictjson.Object([]byte(u.claims)) // without claims, none
+	all, _ := strictjson.Object(u.claims) // without claims, none
 	return all[name], true
 }
 

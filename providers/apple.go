@@ -102,7 +102,7 @@ func appleSecret(key *ecdsa.PrivateKey, teamID, keyID, clientID string, now time
 // appleName reads the field user, of which only the name counts: the address in
 // it is whatever the form's sender wrote, and the ID token has the real one.
 func appleName(callback url.Values) string {
-	user, err := strictjson.Object([]byte(callback.Get("user")))
+	user, err := strictjson.Object(callback.Get("user"))
 	if err != nil {
 		return ""
 	}

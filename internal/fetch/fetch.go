@@ -107,16 +107,17 @@ func Read(resp *http.Response, op string, limit int64) (string, error) {
 		host = resp.Request.URL.Host
 	}
 	b := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
 	b.Reset()
 	if _, err := b.ReadFrom(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}); err != nil {
 		e := classify(op, host, err)
 		e.Status = resp.StatusCode
 		return "", e
 	}
-	defer buffers.Put(b)
 	return b.String(), nil
 }
 
 // buffers are for reading answers, so that an answer's text is all that is
-// allocated for it.
+// allocated for it. One that a long answer made large goes when the garbage is
+// collected for the second time.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -116,7 +116,9 @@ func Sum(alg string, data []byte) []byte {
 	case crypto.SHA384:
 		sum := sha512.Sum384(data)
 		return sum[:]
+	case crypto.SHA512:
+		sum := sha512.Sum512(data)
+		return sum[:]
 	}
-	sum := sha512.Sum512(data)
-	return sum[:]
+	panic("jws: no hash belongs to this algorithm")
 }

@@ -88,12 +88,12 @@ func (b *Box) Seal(plain []byte, name string) string {
 	size := headSize + len(plain) + tagSize
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
-	*buf = slices.Grow((*buf)[:0], size+encoding.EncodedLen(size))
-	head := (*buf)[:headSize]
+	*buf = slices.Grow((*buf)[:0], size+max(len(name), encoding.EncodedLen(size)))
+	head, rest := (*buf)[:headSize], (*buf)[size:size]
 	copy(head, k.id[:])
 	rand.Read(head[idSize:]) // never fails: crypto/rand
-	sealed := k.aead.Seal(head, head[idSize:], plain, []byte(name))
-	return string(encoding.AppendEncode(sealed[size:], sealed))
+	sealed := k.aead.Seal(head, head[idSize:], plain, append(rest, name...))
+	return string(encoding.AppendEncode(rest, sealed))
 }
 
 // scratch holds what Seal and Open work in, so that what they return is all they

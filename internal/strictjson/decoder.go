@@ -127,7 +127,7 @@ func (d *decoder) member(obj map[string]any) error {
 	if obj[name], err = d.value(); err != nil {
 		return err
 	}
-	if len(obj) == before {
+	if len(obj) == before { // obj is as good as gone
 		return fmt.Errorf("duplicate member %s", quote(name))
 	}
 	return nil
