@@ -36,15 +36,15 @@ type parts struct {
 	pages    *pages
 	last     *lastUsed
 	loops    *loops
-	live     atomic.Bool      // false until Mount has registered every route
-	minded   atomic.Bool      // the warning of mindScheme was given
-	own      map[route]string // our routes, with the name of their handler
-	bodyWait time.Duration    // how long a request's body may take to arrive
+	live     atomic.Bool                  // false until Mount has registered every route
+	minded   atomic.Bool                  // the warning of mindScheme was given
+	own      map[string]map[string]string // our routes by path and method, with the name of their handler
+	bodyWait time.Duration                // how long a request's body may take to arrive
 }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[route]string{}, bodyWait: 10 * time.Second}}
+	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	from := map[string]*issuers{}
 	for _, p := range cfg.Providers {
@@ -76,7 +76,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
 	a.sessions = &sessions{cfg: cfg, issuers: from, memory: newMemory()}
 	if box := boxes["session"]; cfg.Sessions == nil {
-		a.sessions.home = &cookieHome{box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
+		a.sessions.home = &cookieHome{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
 	} else {
 		box = boxes["stored session"]
 		a.sessions.home = &storeHome{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}

@@ -232,7 +232,7 @@ func (d *Diagnosis) addCookies(a *Auth) {
 	switch home := a.sessions.home.(type) {
 	case *cookieHome:
 		add(home.name, "the session, renewed with use for "+spell(a.cfg.Lifetime), idle)
-		add(home.second(), "the rest of a session that is too long for one", idle)
+		add(home.second, "the rest of a session that is too long for one", idle)
 	case *storeHome:
 		add(home.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
 		add(home.bindingName(), "what opens the session there", idle)

@@ -50,7 +50,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mounted()
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
-		if own, ours := a.own[route{c.Request.Method, c.FullPath()}]; ours && own == c.HandlerName() {
+		if own, ours := a.own[c.FullPath()][c.Request.Method]; ours && own == c.HandlerName() {
 			return // a guard around everything must not shut the way in
 		}
 		defer handBack(c, c.Request)

@@ -82,9 +82,6 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 	return nil
 }
 
-// route is what Gin tells handlers apart by.
-type route struct{ method, path string }
-
 // handle registers a path with its methods; the others get 405, which Gin by
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
@@ -94,12 +91,14 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	}
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
+	own := map[string]string{}
+	a.own[a.cfg.mount+path] = own
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
 		router.Handle(method, path, handler)
-		a.own[route{method, a.cfg.mount + path}] = name
+		own[method] = name
 	}
 	if free(router, "OPTIONS", path, handler) {
-		a.own[route{"OPTIONS", a.cfg.mount + path}] = name
+		own["OPTIONS"] = name
 	}
 }
 

@@ -31,15 +31,14 @@ type cookieHome struct {
 	unseal func(text, rest, name string) *opened // what box opens
 	jar    cookie.Jar
 	name   string
+	second string // name of the other cookie
 }
-
-func (h *cookieHome) second() string { return h.name + "-2" }
 
 // save writes a record, and takes back a second cookie that the browser has
 // and the record does not need.
 func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
 	out, size := w.Header(), seal.Size(len(record))
-	room := (cookieLimit - len(h.second()) - 1) &^ 3 // see OpenParts
+	room := (cookieLimit - len(h.second) - 1) &^ 3 // see OpenParts
 	if size > partsMost*room {
 		sealed := float64(size) / float64(len(record)) // bytes of text for one of the record
 		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(record))/1000, float64(partsMost*room)/1000/sealed)
@@ -51,7 +50,7 @@ func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte,
 		return nil
 	}
 	h.jar.Set(out, h.name, string(partMark)+text[:room], life)
-	h.jar.Set(out, h.second(), text[room:], life)
+	h.jar.Set(out, h.second, text[room:], life)
 	return nil
 }
 
@@ -75,7 +74,7 @@ func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
 // those count that open; if two sessions are among them, it cannot be told
 // which is meant: neither counts, and both are cleared.
 func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
-	now := cookie.Current(w, r, h.name, h.second()).Header
+	now := cookie.Current(w, r, h.name, h.second).Header
 	if text := cookie.Only(now, h.name); text != "" && text[0] == wholeMark { // nearly always
 		return h.unseal(text[1:], "", h.name), nil
 	}
@@ -94,8 +93,8 @@ func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (found *opened
 
 // ids implements home.
 func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
-	now := cookie.Current(w, r, h.name, h.second()).Header
-	for _, name := range []string{h.name, h.second()} {
+	now := cookie.Current(w, r, h.name, h.second).Header
+	for _, name := range []string{h.name, h.second} {
 		some = some || len(cookie.Values(now, name, 1)) > 0
 	}
 	h.each(now, func(text, rest string) {
@@ -116,7 +115,7 @@ func (h *cookieHome) each(in http.Header, do func(text, rest string)) {
 		case name == h.name && n < copiesMost && value != "":
 			first[n] = value
 			n++
-		case name == h.second() && m < copiesMost:
+		case name == h.second && m < copiesMost:
 			second[m] = value
 			m++
 		}
@@ -143,9 +142,9 @@ func (h *cookieHome) forget(w http.ResponseWriter, r *http.Request) {
 // answer has set it.
 func (h *cookieHome) forgetSecond(w http.ResponseWriter, r *http.Request) {
 	out := w.Header()
-	set := func(line string) bool { return strings.HasPrefix(line, h.second()+"=") }
-	if len(cookie.Values(r.Header, h.second(), 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
-		h.jar.Expire(out, h.second())
+	set := func(line string) bool { return strings.HasPrefix(line, h.second+"=") }
+	if len(cookie.Values(r.Header, h.second, 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
+		h.jar.Expire(out, h.second)
 	}
 }
 
