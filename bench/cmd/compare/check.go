@@ -27,12 +27,14 @@ type baseline struct {
 	Judged  map[string]float64 `json:"judged"` // and as they are compared
 }
 
-func newBaseline(all []round) baseline {
-	b := baseline{Machine: report.Machine(), Rounds: len(all), Values: map[string]float64{}, Judged: map[string]float64{}}
-	for _, t := range targets {
-		b.Values[t.name], b.Judged[t.name] = median(over(all, t.of)), median(over(all, t.judged()))
+// take puts in what was measured.
+func (b *baseline) take(all []round) {
+	b.Machine, b.Rounds = report.Machine(), len(all)
+	for i, t := range targets {
+		if all[0].has(needs(targets[i : i+1])) {
+			b.Values[t.name], b.Judged[t.name] = median(over(all, t.of)), median(over(all, t.judged()))
+		}
 	}
-	return b
 }
 
 func (b baseline) write() error {

@@ -95,3 +95,28 @@ func TestNeeds(t *testing.T) {
 		}
 	}
 }
+
+// A run of a part writes its rows anew, and leaves the others.
+func TestTheRestOfATableStays(t *testing.T) {
+	part := round{"SignIn/ours": {"begin-cpu-ns": 4000, "begin-allocs": 14, "finish-cpu-ns": 300, "finish-allocs": 261}, "SignIn/limit-1": {"finish-cpu-ns": 200}}
+	before := "| what | target | median | rounds | met |\n|---|---:|---:|---:|---:|\n"
+	for _, t := range targets {
+		before += "| " + t.name + " | " + t.wanted() + " | 1 | 1 – 1 | perhaps |\n"
+	}
+	after := targetTable([]round{part}, before)
+	old, now := strings.Split(before, "\n"), strings.Split(after, "\n")
+	if len(old) != len(now) {
+		t.Fatalf("%d lines became %d", len(old), len(now))
+	}
+	for i := range now {
+		changed := strings.HasPrefix(now[i], "| `/login/:provider`") || strings.HasPrefix(now[i], "| the callback, a")
+		if (now[i] != old[i]) != changed {
+			t.Errorf("%q became %q", old[i], now[i])
+		}
+	}
+	b := baseline{Values: map[string]float64{"`Set-Cookie` of the user": 470}, Judged: map[string]float64{}}
+	b.take([]round{part})
+	if b.Values["`Set-Cookie` of the user"] != 470 || b.Values["the callback, against its limit"] != 1.5 || len(b.Values) != 5 {
+		t.Errorf("the baseline became %v", b.Values)
+	}
+}

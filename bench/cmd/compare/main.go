@@ -19,7 +19,8 @@ func main() {
 	check := flag.Bool("check", false, "compare with the targets and the baseline, and write nothing")
 	rounds := flag.Int("rounds", 0, "how often to measure everything: 10, or 3 with -check")
 	each := flag.Duration("time", 0, "how long to measure one thing: 1s, or 150ms with -check")
-	only := flag.String("only", "", "what to measure: a regular expression; nothing is written")
+	only := flag.String("only", "", "what to measure: a regular expression; nothing is written without -write")
+	writes := flag.Bool("write", false, "with -only: write the tables of which everything was measured")
 	flag.Parse()
 	usual, length := 10, time.Second
 	if *check {
@@ -31,13 +32,13 @@ func main() {
 	if *each == 0 {
 		*each = length
 	}
-	if err := run(*check, *rounds, *each, *only); err != nil {
+	if err := run(*check, *rounds, *each, *only, *writes); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(check bool, rounds int, each time.Duration, only string) error {
+func run(check bool, rounds int, each time.Duration, only string, writes bool) error {
 	m, err := newMeter(each)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func run(check bool, rounds int, each time.Duration, only string) error {
 	switch {
 	case err != nil:
 		return err
-	case only != "":
+	case only != "" && !writes:
 		fmt.Print(raw(all, wanted))
 		return nil
 	case check:

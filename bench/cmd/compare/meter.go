@@ -23,6 +23,22 @@ type sample map[string]float64
 // round: machines are faster and slower by the minute.
 type round map[string]sample
 
+// has says whether all of these were measured.
+func (r round) has(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return r[name] == nil })
+}
+
+// kinds are the benchmarks that it is of.
+func (r round) kinds() []string {
+	var kinds []string
+	for name := range r {
+		kind, _, _ := strings.Cut(name, "/")
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
 // meter runs benchmarks, each in a process of its own.
 type meter struct {
 	dir    string
@@ -110,7 +126,7 @@ func (m *meter) measure(name string) (sample, error) {
 	switch {
 	case name == "Revocations":
 		length = "1x"
-	case strings.HasPrefix(name, "Socket/"): // two processes and the kernel
+	case strings.HasPrefix(name, "Socket/"), strings.HasPrefix(name, "SignIn/"): // two processes and the kernel
 		length = (3 * m.each).String()
 	}
 	pattern := "^Benchmark" + strings.ReplaceAll(bench, "/", "$/^") + "$"

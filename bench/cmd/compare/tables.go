@@ -8,25 +8,49 @@ import (
 	"github.com/ginauth/ginauth/bench/internal/report"
 )
 
-// write puts a full run into the pages, and makes it the baseline.
+// write puts a run into the pages, and makes it the baseline. What it did not
+// measure stays as it was.
 func write(m *meter, all []round) error {
-	for name, text := range map[string]string{
-		"machine":     fmt.Sprintf("Measured on %s; rounds: %d; %s.", report.Machine(), len(all), m.busy),
-		"targets":     targetTable(all),
-		"requests":    requestTable(m, all),
-		"sockets":     socketTable(m, all),
-		"cores":       coreTable(m, all),
-		"sign-ins":    signInTable(m, all),
-		"revocations": revocationText(all),
+	machine := fmt.Sprintf("Measured on %s; rounds: %d; %s.", report.Machine(), len(all), m.busy)
+	base := baseline{Values: map[string]float64{}, Judged: map[string]float64{}}
+	targets, err := report.Text(report.Performance, "targets")
+	if err != nil {
+		return err
+	}
+	if !all[0].has(m.names) {
+		before, err := report.Text(report.Performance, "machine")
+		if err != nil {
+			return err
+		}
+		if base, err = readBaseline(); err != nil {
+			return err
+		}
+		machine = before + fmt.Sprintf("%s anew; rounds: %d; %s.", strings.Join(all[0].kinds(), ", "), len(all), m.busy)
+	}
+	texts := map[string]string{"machine": machine, "targets": targetTable(all, targets)}
+	for _, table := range []struct {
+		name, prefix string
+		text         func(*meter, []round) string
+	}{
+		{"requests", "Request/", requestTable}, {"sockets", "Socket/", socketTable}, {"cores", "Parallel/", coreTable},
+		{"sign-ins", "SignIn/", signInTable}, {"revocations", "Revocations", revocationText},
 	} {
+		if all[0].has(m.named(table.prefix)) {
+			texts[table.name] = table.text(m, all)
+		}
+	}
+	for name, text := range texts {
 		if err := report.Replace(report.Performance, name, text); err != nil {
 			return err
 		}
 	}
-	if err := report.Replace(report.Readme, "costs", readmeTable(all)); err != nil {
-		return err
+	if all[0].has(m.named("Request/")) {
+		if err := report.Replace(report.Readme, "costs", readmeTable(all)); err != nil {
+			return err
+		}
 	}
-	return newBaseline(all).write()
+	base.take(all)
+	return base.write()
 }
 
 // raw is every number, for those who look at a few of them.
@@ -55,9 +79,19 @@ func times(all []round, dear, cheap quantity) string {
 	return number(all, ratio(dear, cheap)) + " ×"
 }
 
-func targetTable(all []round) string {
+// targetTable takes what was not measured from the table before.
+func targetTable(all []round, before string) string {
+	old := map[string][]string{}
+	for line := range strings.Lines(before) {
+		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
+		old[cells[0]] = cells
+	}
 	var rows [][]string
-	for _, t := range targets {
+	for i, t := range targets {
+		if !all[0].has(needs(targets[i : i+1])) {
+			rows = append(rows, old[t.name])
+			continue
+		}
 		values := over(all, t.of)
 		v := median(values)
 		met := "yes"
@@ -147,7 +181,7 @@ func signInTable(m *meter, all []round) string {
 	return report.Table([]string{"a sign-in", "to the provider, µs", "allocations", "the callback, µs", "allocations", "KB", "limits", "sign-ins a second of CPU"}, rows)
 }
 
-func revocationText(all []round) string {
+func revocationText(_ *meter, all []round) string {
 	return fmt.Sprintf(`A million sign-outs take %s bytes each. With them, a request of somebody else, who is one of 1,024, costs %s ns more than
 with revocations that remember nothing: four look-ups. When all million are over, the call that cleans up most of them at once
 takes %s µs of CPU, under a lock for no longer than that; of the requests made meanwhile, in another goroutine, the slowest took

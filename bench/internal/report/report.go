@@ -33,6 +33,20 @@ func Replace(path, name, text string) error {
 	return os.WriteFile(path, []byte(replaced), 0o644)
 }
 
+// Text returns what stands between these comments.
+func Text(path, name string) (string, error) {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(page), "<!-- begin "+name+" -->\n")
+	text, _, ok := strings.Cut(rest, "<!-- end "+name+" -->\n")
+	if !ok {
+		return "", fmt.Errorf("%s: there is no %s", path, name)
+	}
+	return text, nil
+}
+
 func replaced(page, name, text string) (string, error) {
 	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
 	before, rest, ok := strings.Cut(page, begin)
