@@ -7,8 +7,8 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -106,18 +106,35 @@ func Read(resp *http.Response, op string, limit int64) (string, error) {
 	if resp.Request != nil && resp.Request.URL != nil {
 		host = resp.Request.URL.Host
 	}
-	b := buffers.Get().(*bytes.Buffer)
+	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
-	b.Reset()
-	if _, err := b.ReadFrom(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}); err != nil {
+	if err := readAll(&cappedBody{ReadCloser: resp.Body, left: limit, host: host}, b); err != nil {
 		e := classify(op, host, err)
 		e.Status = resp.StatusCode
 		return "", e
 	}
-	return b.String(), nil
+	return string(*b), nil
 }
 
 // buffers are for reading answers, so that an answer's text is all that is
 // allocated for it. One that a long answer made large goes when the garbage is
 // collected for the second time.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// readAll is io.ReadAll into memory that is there. bytes.Buffer would take twice
+// as much of it for a long answer.
+func readAll(r io.Reader, into *[]byte) error {
+	b := (*into)[:0]
+	for {
+		b = slices.Grow(b, 512)
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		*into = b
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
