@@ -191,7 +191,7 @@ func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) erro
 		}
 	}
 	if len(name)+len(text) > cookieLimit {
-		return &Error{Code: SessionError, Op: "begin sign-in", Provider: a.provider, Reason: "the login attempt does not fit into a cookie",
+		return &Error{Code: ErrSessionError, Op: "begin sign-in", Provider: a.provider, Reason: "the login attempt does not fit into a cookie",
 			Fix: "shorten the return path or the parameters passed on"}
 	}
 	s.jar.Set(w.Header(), name, text, attemptLife)
@@ -244,7 +244,7 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 	first, err := s.once(r, revocationKey(spentState, state), attemptLife+2*leeway)
 	switch {
 	case err != nil:
-		return a, &Error{Code: StoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
+		return a, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
 		return a, usedAlready()

@@ -56,7 +56,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
-			return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
+			return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
 		}
 		boxes[purpose] = box
 	}
@@ -66,7 +66,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	}
 	notes, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
-		return nil, &Error{Code: InvalidOptions, Op: "Options.Keys", Err: err}
+		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
 	}
 	_, host, _ := strings.Cut(cfg.origin, "://")
 	a.attempts = &attempts{box: boxes["attempt"], notes: notes, jar: jar, prefix: name + "-a-", failed: name + "-u", home: host, answer: cfg.url(cfg.mount + "/authorize/"), now: cfg.Now, once: once}

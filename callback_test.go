@@ -28,7 +28,7 @@ func TestStateInvalidDiagnosisInJSON(t *testing.T) {
 	if err := json.Unmarshal(p.Body, &answer); err != nil || answer.Error != "state_invalid" || !strings.Contains(answer.Reason, "not one of ours") || !strings.Contains(answer.Fix, "begin at /login") {
 		t.Errorf("%v: %s", err, p.Text())
 	}
-	f.failsClosed(t, p, closed{code: ginauth.StateInvalid})
+	f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid})
 }
 
 // newPublicFlow is a flow whose BaseURL is not loopback.
@@ -64,7 +64,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 			r, _ := http.NewRequest("GET", f.URL+"/authorize/demo?"+query, nil)
 			r.Header.Set("Accept", accept)
 			p := f.must(f.browser.Do(r))
-			f.failsClosed(t, p, closed{code: ginauth.StateInvalid, tokens: 1})
+			f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid, tokens: 1})
 			text := html.UnescapeString(p.Text())
 			for _, word := range []string{"not one of ours", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
 				if strings.Contains(text, word) {
@@ -89,22 +89,22 @@ func TestErrorAnswers(t *testing.T) {
 		retry string
 		level string
 	}{
-		{"access_denied", ginauth.ProviderDenied, "nothing, if the person cancelled", "", "INFO"},
-		{"login_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
-		{"consent_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
-		{"interaction_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
-		{"account_selection_required", ginauth.ProviderDenied, "without prompt=none", "", "INFO"},
-		{"redirect_uri_mismatch", ginauth.ProviderMisconfigured, "exactly: " + f.URL + "/authorize/demo", "", "ERROR"},
-		{"server_error", ginauth.ProviderError, "", "5", "ERROR"},
-		{"temporarily_unavailable", ginauth.ProviderError, "", "5", "ERROR"},
-		{"invalid_scope", ginauth.ProviderError, "Provider.Scopes", "", "ERROR"},
-		{"invalid_request", ginauth.ProviderError, f.URL + "/authorize/demo", "", "ERROR"},
-		{"unauthorized_client", ginauth.ProviderError, f.URL + "/authorize/demo", "", "ERROR"},
-		{"unsupported_response_type", ginauth.ProviderError, f.URL + "/authorize/demo", "", "ERROR"},
-		{"request_not_supported", ginauth.ProviderError, "", "", "ERROR"},
-		{"ACCESS_DENIED", ginauth.ProviderError, "", "", "ERROR"},
-		{"access_denied ", ginauth.ProviderError, "", "", "ERROR"},
-		{"", ginauth.ProviderError, "", "", "ERROR"},
+		{"access_denied", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"},
+		{"login_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
+		{"consent_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
+		{"interaction_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
+		{"account_selection_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
+		{"redirect_uri_mismatch", ginauth.ErrProviderMisconfigured, "exactly: " + f.URL + "/authorize/demo", "", "ERROR"},
+		{"server_error", ginauth.ErrProviderError, "", "5", "ERROR"},
+		{"temporarily_unavailable", ginauth.ErrProviderError, "", "5", "ERROR"},
+		{"invalid_scope", ginauth.ErrProviderError, "Provider.Scopes", "", "ERROR"},
+		{"invalid_request", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
+		{"unauthorized_client", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
+		{"unsupported_response_type", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
+		{"request_not_supported", ginauth.ErrProviderError, "", "", "ERROR"},
+		{"ACCESS_DENIED", ginauth.ErrProviderError, "", "", "ERROR"},
+		{"access_denied ", ginauth.ErrProviderError, "", "", "ERROR"},
+		{"", ginauth.ErrProviderError, "", "", "ERROR"},
 	} {
 		t.Run(fmt.Sprintf("%q", tc.sent), func(t *testing.T) {
 			before := len(f.logs.String())

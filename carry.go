@@ -57,7 +57,7 @@ func (k *carrier) put(out http.Header, form url.Values) error {
 	name := k.slot(form.Get("state"))
 	text := k.box.Seal(wire.AppendString(wire.AppendTime(nil, k.now()), kept.Encode()), name)
 	if len(name)+len(text) > cookieLimit {
-		return &Error{Code: BadRequest, Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}
+		return &Error{Code: ErrBadRequest, Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}
 	}
 	k.jar.Set(out, name, text, carryLife)
 	return nil

@@ -14,7 +14,7 @@ import (
 //
 // What a Check returns is logged and answered with 403; the browser is not
 // told the reason. An *Error is answered with the status of its Code: return
-// one with StoreUnavailable if the database could not be asked, which is not
+// one with ErrStoreUnavailable if the database could not be asked, which is not
 // the user's fault (503). A Check that panics refuses.
 type Check func(*User) error
 
@@ -52,7 +52,7 @@ func HasClaim(name string, values ...string) Check {
 	return func(u *User) error {
 		v, kept := u.claim(name)
 		if !kept {
-			return &Error{Code: Forbidden, Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
+			return &Error{Code: ErrForbidden, Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
 				Fix: fmt.Sprintf("add %q to Options.KeepClaims; people who are signed in must sign in again", name)}
 		}
 		if claimMatches(v, values) {

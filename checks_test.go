@@ -182,7 +182,7 @@ func TestHasClaim(t *testing.T) {
 	if strings.Contains(s.logs.String(), "KeepClaims") {
 		t.Errorf("a claim that is kept, or would be, is called not kept: %s", s.logs)
 	}
-	s.wantError(s.ask("GET", "/unkept", fetches...), ginauth.Forbidden)
+	s.wantError(s.ask("GET", "/unkept", fetches...), ginauth.ErrForbidden)
 	if got := s.logs.String(); !strings.Contains(got, `HasClaim(\"secret\") can admit nobody`) || !strings.Contains(got, `add \"secret\" to Options.KeepClaims`) {
 		t.Errorf("the log does not say what to add: %s", got)
 	}
@@ -193,7 +193,7 @@ func TestHasClaimWithoutKeepClaims(t *testing.T) {
 	s := newSite(t, nil)
 	s.engine.GET("/claim", s.auth.RequireAuth(ginauth.HasClaim("email")), s.count)
 	s.signIn()
-	s.wantError(s.ask("GET", "/claim", fetches...), ginauth.Forbidden)
+	s.wantError(s.ask("GET", "/claim", fetches...), ginauth.ErrForbidden)
 	if got := s.logs.String(); !strings.Contains(got, `add \"email\" to Options.KeepClaims`) {
 		t.Errorf("the log does not say what to add: %s", got)
 	}
@@ -220,7 +220,7 @@ func TestChecksRefuse(t *testing.T) {
 		"a panic with nothing":     func(*ginauth.User) error { panic(http.ErrAbortHandler) },
 		"a panic inside AnyOf":     ginauth.AnyOf(func(*ginauth.User) error { panic(secret) }, func(*ginauth.User) error { return nil }),
 		"a nil function":           nil,
-		"an *Error without a code": func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.Forbidden} },
+		"an *Error without a code": func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrForbidden} },
 		"an index out of range":    func(u *ginauth.User) error { return []error{nil}[len(u.Subject)] },
 	}
 	for name, check := range checks {
@@ -232,7 +232,7 @@ func TestChecksRefuse(t *testing.T) {
 		path := "/" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "*", "")
 		for _, header := range [][]string{navigates, fetches, plus(fetches, "HX-Request", "true"), upgrades} {
 			p := s.ask("GET", path, header...)
-			s.wantError(p, ginauth.Forbidden)
+			s.wantError(p, ginauth.ErrForbidden)
 			if p.Header.Get("Location") != "" || p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "florins") {
 				t.Errorf("%s: %v %s", name, p.Header, p.Text())
 			}
@@ -254,10 +254,10 @@ func TestChecksRefuse(t *testing.T) {
 func TestChecksMayHaveACode(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	down := &ginauth.Error{Code: ginauth.StoreUnavailable, Reason: "the staff list cannot be read"}
+	down := &ginauth.Error{Code: ginauth.ErrStoreUnavailable, Reason: "the staff list cannot be read"}
 	s.engine.GET("/staff", s.auth.RequireAuth(func(*ginauth.User) error { return down }), s.count)
 	s.as("ada")
-	s.wantError(s.ask("GET", "/staff", fetches...), ginauth.StoreUnavailable)
+	s.wantError(s.ask("GET", "/staff", fetches...), ginauth.ErrStoreUnavailable)
 	if down.Op != "" || down.Provider != "" {
 		t.Errorf("the application's own error was changed: %+v", down)
 	}
@@ -277,7 +277,7 @@ func TestChecksRunInOrderAndAllMustAdmit(t *testing.T) {
 	s.engine.GET("/abc", s.auth.RequireAuth(checks...), s.count)
 	checks[1] = check("another", nil) // too late
 	s.as("ada")
-	s.wantError(s.ask("GET", "/abc", fetches...), ginauth.Forbidden)
+	s.wantError(s.ask("GET", "/abc", fetches...), ginauth.ErrForbidden)
 	if got := strings.Join(asked, ""); got != "ab" {
 		t.Errorf("asked %q, want a and b", got)
 	}
@@ -301,7 +301,7 @@ func TestOnErrorAnswersRefusals(t *testing.T) {
 	s.engine.NoRoute(s.auth.RequireAuth(), s.count)
 	for _, path := range []string{"/me", "/nowhere"} {
 		p := s.ask("GET", path, fetches...)
-		s.wantError(p, ginauth.Unauthenticated) // the hook wrote nothing: the built-in answer
+		s.wantError(p, ginauth.ErrUnauthenticated) // the hook wrote nothing: the built-in answer
 		p = s.ask("GET", path+"?own=1", fetches...)
 		if p.Status != http.StatusUnauthorized || p.Text() != "our own page for unauthenticated" {
 			t.Errorf("%s: %d %q", path, p.Status, p.Text())

@@ -89,7 +89,7 @@ func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string)
 	if len(b) <= urlLimit {
 		return string(b), nil
 	}
-	return "", &Error{Code: BadRequest, Op: "authorization URL", Provider: p.Name, Reason: "the authorization URL is longer than 8 KB",
+	return "", &Error{Code: ErrBadRequest, Op: "authorization URL", Provider: p.Name, Reason: "the authorization URL is longer than 8 KB",
 		Fix: "shorten Scopes, AuthParams or what is passed to /login"}
 }
 
@@ -162,12 +162,12 @@ func (c *client) mapped(sent map[string]any) map[string]any {
 
 // unreachable turns what package fetch says into an Error.
 func (c *client) unreachable(op string, err error) *Error {
-	e := &Error{Code: ProviderUnavailable, Op: op, Provider: c.provider.Name, Err: err, retryAfter: retryMost,
+	e := &Error{Code: ErrProviderUnavailable, Op: op, Provider: c.provider.Name, Err: err, retryAfter: retryMost,
 		Reason: "the provider does not answer as it should"}
 	f, ok := errors.AsType[*fetch.Error](err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
-		e.Code, e.Reason = ProviderTimeout, "the provider did not answer in time"
+		e.Code, e.Reason = ErrProviderTimeout, "the provider did not answer in time"
 	case ok && f.Kind == fetch.TLS && strings.Contains(f.Detail, "does not speak TLS"):
 		e.Reason = "there is no https at the provider's address"
 		e.Fix = "write http, which is for loopback and development alone, or the port that speaks https"

@@ -79,7 +79,7 @@ func TestRequestsFromAnotherOrigin(t *testing.T) {
 				}
 				return
 			}
-			s.wantError(p, ginauth.CrossOrigin)
+			s.wantError(p, ginauth.ErrCrossOrigin)
 			if loaded.Text() != "nobody, nobody" {
 				t.Errorf("LoadUser says it is %q", loaded.Text())
 			}
@@ -117,7 +117,7 @@ func TestAnotherOriginWithoutSession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	p := s.ask("POST", "/me", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
-	s.wantError(p, ginauth.Unauthenticated)
+	s.wantError(p, ginauth.ErrUnauthenticated)
 }
 
 // What SameSite=Lax does not stop, since a sibling subdomain is the same site;
@@ -133,10 +133,10 @@ func TestFormsOfOtherSites(t *testing.T) {
 				from string
 				code ginauth.Code
 			}{
-				{"https://evil.app.localhost/", ginauth.CrossOrigin},
-				{strings.Replace(s.URL, "app.localhost", "other.app.localhost", 1), ginauth.CrossOrigin},
-				{"https://app.localhost:1/", ginauth.CrossOrigin},
-				{"https://evil.example/", ginauth.Unauthenticated},
+				{"https://evil.app.localhost/", ginauth.ErrCrossOrigin},
+				{strings.Replace(s.URL, "app.localhost", "other.app.localhost", 1), ginauth.ErrCrossOrigin},
+				{"https://app.localhost:1/", ginauth.ErrCrossOrigin},
+				{"https://evil.example/", ginauth.ErrUnauthenticated},
 			} {
 				p := s.must(s.browser.Submit(authtest.At(tt.from), s.URL+"/me", url.Values{"x": {"1"}}))
 				s.wantError(p, tt.code)

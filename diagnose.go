@@ -109,7 +109,7 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	_, _ = tries.Wait(), group.Wait() // which have nothing to say themselves
 	for _, err := range stores {
 		if err != nil {
-			d.Problems = append(d.Problems, asError(err, StoreUnavailable))
+			d.Problems = append(d.Problems, asError(err, ErrStoreUnavailable))
 		}
 	}
 	for _, x := range exams {
@@ -132,7 +132,7 @@ func (a *Auth) remarks() []*Error {
 	list := []*Error{}
 	remark := func(is bool, where, reason, fix string) {
 		if is {
-			list = append(list, &Error{Code: InvalidOptions, Op: where, Reason: reason, Fix: fix})
+			list = append(list, &Error{Code: ErrInvalidOptions, Op: where, Reason: reason, Fix: fix})
 		}
 	}
 	remark(!a.cfg.secure, "Options.BaseURL", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")

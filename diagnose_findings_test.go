@@ -357,7 +357,7 @@ func saysAll(t *testing.T, kind string, s *site, got []*ginauth.Error, want []st
 		if !strings.Contains(text, want[i]) {
 			t.Errorf("%s: %q, want %q", kind, text, want[i])
 		}
-		if e.Provider != "demo" && !strings.HasPrefix(e.Op, "Options.") && e.Code != ginauth.StoreUnavailable || e.Code == "" || e.Reason == "" {
+		if e.Provider != "demo" && !strings.HasPrefix(e.Op, "Options.") && e.Code != ginauth.ErrStoreUnavailable || e.Code == "" || e.Reason == "" {
 			t.Errorf("%s: %+v", kind, e)
 		}
 	}

@@ -151,7 +151,7 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 		c, p, m := x.client, &x.client.provider, x.meta
 		to := &d.Providers[i]
 		to.Name, to.Issuer, to.RedirectURI, to.ResponseMode = p.Name, p.Issuer, c.redirectURI, p.ResponseMode
-		to.Reachable = !slices.ContainsFunc(x.problems, func(e *Error) bool { return e.Code == ProviderUnavailable || e.Code == ProviderTimeout })
+		to.Reachable = !slices.ContainsFunc(x.problems, func(e *Error) bool { return e.Code == ErrProviderUnavailable || e.Code == ErrProviderTimeout })
 		if c.comesBack(m) {
 			to.PostLogoutRedirectURI = c.cfg.logoutReturn()
 		}

@@ -42,12 +42,12 @@ func (x *exam) fail(err error) {
 			x.fail(err)
 		}
 	} else if err != nil {
-		x.problems = append(x.problems, asError(err, ProviderMisconfigured))
+		x.problems = append(x.problems, asError(err, ErrProviderMisconfigured))
 	}
 }
 
 func (x *exam) warn(op, reason, fix string) {
-	x.warnings = append(x.warnings, &Error{Code: ProviderMisconfigured, Op: op, Provider: x.client.provider.Name, Reason: reason, Fix: fix})
+	x.warnings = append(x.warnings, &Error{Code: ErrProviderMisconfigured, Op: op, Provider: x.client.provider.Name, Reason: reason, Fix: fix})
 }
 
 // inquiry is one request to a provider.

@@ -210,7 +210,7 @@ func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		s.idp.Fail(authtest.Discovery, authtest.Down)
-		s.wantErrorStatus(s.get("/login/demo"), ginauth.ProviderUnavailable, http.StatusBadGateway)
+		s.wantErrorStatus(s.get("/login/demo"), ginauth.ErrProviderUnavailable, http.StatusBadGateway)
 		s.idp.Heal()
 		if d := s.auth.Diagnose(t.Context()); len(d.Problems) != 0 {
 			t.Errorf("%s", d)
@@ -250,7 +250,7 @@ func TestDiagnoseWithADeadProvider(t *testing.T) {
 		o.HTTPClient = quick(3 * time.Second)
 	})
 	d := s.auth.Diagnose(t.Context())
-	if len(d.Problems) != 1 || d.Problems[0].Code != ginauth.ProviderTimeout || d.Problems[0].Provider != "demo" {
+	if len(d.Problems) != 1 || d.Problems[0].Code != ginauth.ErrProviderTimeout || d.Problems[0].Provider != "demo" {
 		t.Errorf("%s", d)
 	}
 	if dead, well := d.Providers[0], d.Providers[1]; dead.Reachable || !well.Reachable || len(well.Endpoints) != 5 || dead.RedirectURI == "" {
@@ -319,7 +319,7 @@ func TestDiagnoseEndsWithItsContext(t *testing.T) {
 			t.Errorf("%v", e)
 		}
 	}
-	if want := []ginauth.Code{ginauth.StoreUnavailable, ginauth.StoreUnavailable, ginauth.ProviderTimeout, ginauth.ProviderMisconfigured}; !slices.Equal(codes, want) {
+	if want := []ginauth.Code{ginauth.ErrStoreUnavailable, ginauth.ErrStoreUnavailable, ginauth.ErrProviderTimeout, ginauth.ErrProviderMisconfigured}; !slices.Equal(codes, want) {
 		t.Errorf("%v, want %v\n%s", codes, want, d)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // for messages: what is accepted hangs on the cookie.
 
 func stateInvalid(reason, fix string) *Error {
-	return &Error{Code: StateInvalid, Op: "match state", Reason: reason, Fix: fix}
+	return &Error{Code: ErrStateInvalid, Op: "match state", Reason: reason, Fix: fix}
 }
 
 // note is how an attempt was begun.

@@ -124,7 +124,7 @@ func TestStateInvalidDiagnosis(t *testing.T) {
 			f, _ := withTwo(t, nil)
 			callback := d.answer(f)
 			before := len(f.logs.String())
-			p := f.refuses(t, callback, closed{code: ginauth.StateInvalid})
+			p := f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid})
 			wantDiagnosis(t, d, f.logs.String()[before:], html.UnescapeString(p.Text()))
 		})
 	}

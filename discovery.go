@@ -206,7 +206,7 @@ func (c *client) wrongIssuer(got, want string) error {
 }
 
 func (c *client) misconfigured(op, reason, fix string) *Error {
-	return &Error{Code: ProviderMisconfigured, Op: op, Provider: c.provider.Name, Reason: reason, Fix: fix}
+	return &Error{Code: ErrProviderMisconfigured, Op: op, Provider: c.provider.Name, Reason: reason, Fix: fix}
 }
 
 // assemble puts together what is written down and what doc, the discovery

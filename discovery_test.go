@@ -122,7 +122,7 @@ func TestSplitHorizon(t *testing.T) {
 	}
 	// A token that names the inner address is another issuer's.
 	s.idp.EditIDToken(nil)
-	s.wantError(s.get("/login/demo"), ginauth.IDTokenInvalid)
+	s.wantError(s.get("/login/demo"), ginauth.ErrIDTokenInvalid)
 }
 
 // inContainer is a site whose provider is reached, and calls itself, by a name
@@ -170,7 +170,7 @@ func TestHTTPEndpointsAreThoseOfAnHTTPIssuer(t *testing.T) {
 				t.Errorf("%d %s\n%s", p.Status, p.Text(), s.logs)
 			}
 			if !c.ok {
-				s.wantError(p, ginauth.ProviderMisconfigured)
+				s.wantError(p, ginauth.ErrProviderMisconfigured)
 			}
 		})
 	}

@@ -356,10 +356,10 @@ func TestDocsFirstMistakes(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"error": "incorrect_client_credentials"}`)
 	})
-	wrongSecret.wantError(wrongSecret.get("/login/demo"), ginauth.ProviderMisconfigured)
+	wrongSecret.wantError(wrongSecret.get("/login/demo"), ginauth.ErrProviderMisconfigured)
 
 	otherHost := site()
 	begun := otherHost.raw(t, "GET /login/demo HTTP/1.1\r\nHost: my-machine:"+mustURL(t, otherHost.URL).Port()+"\r\n"+askPage)
 	state := mustURL(t, begun.Header.Get("Location")).Query().Get("state")
-	otherHost.wantError(otherHost.get("/authorize/demo?code=abc&state="+state), ginauth.StateInvalid)
+	otherHost.wantError(otherHost.get("/authorize/demo?code=abc&state="+state), ginauth.ErrStateInvalid)
 }

@@ -10,7 +10,7 @@ import (
 
 // Code is a stable name for what went wrong: it stands in JSON answers, on
 // error pages and in the log. A Code is an error itself, so that
-// errors.Is(err, ginauth.StateInvalid) works.
+// errors.Is(err, ginauth.ErrStateInvalid) works.
 type Code string
 
 // Error returns the code.
@@ -19,29 +19,29 @@ func (c Code) Error() string { return string(c) }
 // The codes, each with the status of its answer. docs/errors.md says of each
 // what can cause it, and what to do.
 const (
-	InvalidOptions        Code = "invalid_options"        // returned by Mount, never sent
-	UnknownProvider       Code = "unknown_provider"       // 404: no provider of that name
-	MethodNotAllowed      Code = "method_not_allowed"     // 405
-	BadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, oversize or contradictory parameters
-	StateInvalid          Code = "state_invalid"          // 400: the answer belongs to no login attempt of this browser
-	IssuerMismatch        Code = "issuer_mismatch"        // 400: RFC 9207 iss wrong, or missing though announced
-	ProviderDenied        Code = "provider_denied"        // 403: the person or the provider said no
-	ProviderError         Code = "provider_error"         // 502: any other error answer of the provider
-	CodeRejected          Code = "code_rejected"          // 400: the token endpoint said invalid_grant
-	ProviderMisconfigured Code = "provider_misconfigured" // 502: client or metadata do not fit the provider
-	ProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not answer as it should
-	ProviderTimeout       Code = "provider_timeout"       // 504: the provider does not answer in time
-	BadTokenResponse      Code = "bad_token_response"     // 502: the token answer is not usable
-	IDTokenInvalid        Code = "id_token_invalid"       // 403: a check of the ID token failed
-	UserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo is not about the person of the ID token
-	IdentityRejected      Code = "identity_rejected"      // 403: a rule of the application, or OnLogin, said no
-	SessionError          Code = "session_error"          // 500: the session could not be made
-	StoreUnavailable      Code = "store_unavailable"      // 503: revocations could not be read or written
-	LoginLoop             Code = "login_loop"             // 508: signed in again and again, and the session cookie does not come back
-	Unauthenticated       Code = "unauthenticated"        // 401, or 303 to the login: nobody is signed in
-	Forbidden             Code = "forbidden"              // 403: a Check said no
-	CrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
-	LogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
+	ErrInvalidOptions        Code = "invalid_options"        // returned by Mount, never sent
+	ErrUnknownProvider       Code = "unknown_provider"       // 404: no provider of that name
+	ErrMethodNotAllowed      Code = "method_not_allowed"     // 405
+	ErrBadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, oversize or contradictory parameters
+	ErrStateInvalid          Code = "state_invalid"          // 400: the answer belongs to no login attempt of this browser
+	ErrIssuerMismatch        Code = "issuer_mismatch"        // 400: RFC 9207 iss wrong, or missing though announced
+	ErrProviderDenied        Code = "provider_denied"        // 403: the person or the provider said no
+	ErrProviderError         Code = "provider_error"         // 502: any other error answer of the provider
+	ErrCodeRejected          Code = "code_rejected"          // 400: the token endpoint said invalid_grant
+	ErrProviderMisconfigured Code = "provider_misconfigured" // 502: client or metadata do not fit the provider
+	ErrProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not answer as it should
+	ErrProviderTimeout       Code = "provider_timeout"       // 504: the provider does not answer in time
+	ErrBadTokenResponse      Code = "bad_token_response"     // 502: the token answer is not usable
+	ErrIDTokenInvalid        Code = "id_token_invalid"       // 403: a check of the ID token failed
+	ErrUserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo is not about the person of the ID token
+	ErrIdentityRejected      Code = "identity_rejected"      // 403: a rule of the application, or OnLogin, said no
+	ErrSessionError          Code = "session_error"          // 500: the session could not be made
+	ErrStoreUnavailable      Code = "store_unavailable"      // 503: revocations could not be read or written
+	ErrLoginLoop             Code = "login_loop"             // 508: signed in again and again, and the session cookie does not come back
+	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to the login: nobody is signed in
+	ErrForbidden             Code = "forbidden"              // 403: a Check said no
+	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
+	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
 )
 
 // section is where a code is explained in the repository, or "" for one that is
@@ -63,29 +63,29 @@ func (c Code) docs() string {
 
 // statuses are what the codes are answered with.
 var statuses = map[Code]int{
-	InvalidOptions:        http.StatusInternalServerError,
-	UnknownProvider:       http.StatusNotFound,
-	MethodNotAllowed:      http.StatusMethodNotAllowed,
-	BadRequest:            http.StatusBadRequest,
-	StateInvalid:          http.StatusBadRequest,
-	IssuerMismatch:        http.StatusBadRequest,
-	ProviderDenied:        http.StatusForbidden,
-	ProviderError:         http.StatusBadGateway,
-	CodeRejected:          http.StatusBadRequest,
-	ProviderMisconfigured: http.StatusBadGateway,
-	ProviderUnavailable:   http.StatusBadGateway,
-	ProviderTimeout:       http.StatusGatewayTimeout,
-	BadTokenResponse:      http.StatusBadGateway,
-	IDTokenInvalid:        http.StatusForbidden,
-	UserinfoInvalid:       http.StatusForbidden,
-	IdentityRejected:      http.StatusForbidden,
-	SessionError:          http.StatusInternalServerError,
-	StoreUnavailable:      http.StatusServiceUnavailable,
-	LoginLoop:             http.StatusLoopDetected,
-	Unauthenticated:       http.StatusUnauthorized,
-	Forbidden:             http.StatusForbidden,
-	LogoutTokenInvalid:    http.StatusBadRequest,
-	CrossOrigin:           http.StatusForbidden,
+	ErrInvalidOptions:        http.StatusInternalServerError,
+	ErrUnknownProvider:       http.StatusNotFound,
+	ErrMethodNotAllowed:      http.StatusMethodNotAllowed,
+	ErrBadRequest:            http.StatusBadRequest,
+	ErrStateInvalid:          http.StatusBadRequest,
+	ErrIssuerMismatch:        http.StatusBadRequest,
+	ErrProviderDenied:        http.StatusForbidden,
+	ErrProviderError:         http.StatusBadGateway,
+	ErrCodeRejected:          http.StatusBadRequest,
+	ErrProviderMisconfigured: http.StatusBadGateway,
+	ErrProviderUnavailable:   http.StatusBadGateway,
+	ErrProviderTimeout:       http.StatusGatewayTimeout,
+	ErrBadTokenResponse:      http.StatusBadGateway,
+	ErrIDTokenInvalid:        http.StatusForbidden,
+	ErrUserinfoInvalid:       http.StatusForbidden,
+	ErrIdentityRejected:      http.StatusForbidden,
+	ErrSessionError:          http.StatusInternalServerError,
+	ErrStoreUnavailable:      http.StatusServiceUnavailable,
+	ErrLoginLoop:             http.StatusLoopDetected,
+	ErrUnauthenticated:       http.StatusUnauthorized,
+	ErrForbidden:             http.StatusForbidden,
+	ErrLogoutTokenInvalid:    http.StatusBadRequest,
+	ErrCrossOrigin:           http.StatusForbidden,
 }
 
 // Error is every failure of this package. Browsers and API clients are told
@@ -136,7 +136,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes errors.Is(err, ginauth.StateInvalid) true for an Error of that Code.
+// Is makes errors.Is(err, ginauth.ErrStateInvalid) true for an Error of that Code.
 func (e *Error) Is(target error) bool { return target == error(e.Code) }
 
 // Status returns the HTTP status that the error is answered with.

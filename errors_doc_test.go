@@ -256,10 +256,10 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 			f = newPublicFlow(t, nil)
 		}
 		f.signIn()
-		for path, code := range map[string]ginauth.Code{"/ours": ginauth.Forbidden, "/theirs": "closed_today"} {
+		for path, code := range map[string]ginauth.Code{"/ours": ginauth.ErrForbidden, "/theirs": "closed_today"} {
 			f.engine.GET(path, f.auth.RequireAuth(func(*ginauth.User) error { return &ginauth.Error{Code: code, Reason: "a reason"} }), teapot)
 			link := ""
-			if code == ginauth.Forbidden && !public {
+			if code == ginauth.ErrForbidden && !public {
 				link = page + "forbidden"
 			}
 			f.logs.Reset()

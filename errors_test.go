@@ -24,29 +24,29 @@ var codes = map[ginauth.Code]struct {
 	name   string
 	status int
 }{
-	"invalid_options":        {"InvalidOptions", 500},
-	"unknown_provider":       {"UnknownProvider", 404},
-	"method_not_allowed":     {"MethodNotAllowed", 405},
-	"bad_request":            {"BadRequest", 400},
-	"state_invalid":          {"StateInvalid", 400},
-	"issuer_mismatch":        {"IssuerMismatch", 400},
-	"provider_denied":        {"ProviderDenied", 403},
-	"provider_error":         {"ProviderError", 502},
-	"code_rejected":          {"CodeRejected", 400},
-	"provider_misconfigured": {"ProviderMisconfigured", 502},
-	"provider_unavailable":   {"ProviderUnavailable", 502},
-	"provider_timeout":       {"ProviderTimeout", 504},
-	"bad_token_response":     {"BadTokenResponse", 502},
-	"id_token_invalid":       {"IDTokenInvalid", 403},
-	"userinfo_invalid":       {"UserinfoInvalid", 403},
-	"identity_rejected":      {"IdentityRejected", 403},
-	"session_error":          {"SessionError", 500},
-	"store_unavailable":      {"StoreUnavailable", 503},
-	"login_loop":             {"LoginLoop", 508},
-	"unauthenticated":        {"Unauthenticated", 401},
-	"forbidden":              {"Forbidden", 403},
-	"cross_origin":           {"CrossOrigin", 403},
-	"logout_token_invalid":   {"LogoutTokenInvalid", 400},
+	"invalid_options":        {"ErrInvalidOptions", 500},
+	"unknown_provider":       {"ErrUnknownProvider", 404},
+	"method_not_allowed":     {"ErrMethodNotAllowed", 405},
+	"bad_request":            {"ErrBadRequest", 400},
+	"state_invalid":          {"ErrStateInvalid", 400},
+	"issuer_mismatch":        {"ErrIssuerMismatch", 400},
+	"provider_denied":        {"ErrProviderDenied", 403},
+	"provider_error":         {"ErrProviderError", 502},
+	"code_rejected":          {"ErrCodeRejected", 400},
+	"provider_misconfigured": {"ErrProviderMisconfigured", 502},
+	"provider_unavailable":   {"ErrProviderUnavailable", 502},
+	"provider_timeout":       {"ErrProviderTimeout", 504},
+	"bad_token_response":     {"ErrBadTokenResponse", 502},
+	"id_token_invalid":       {"ErrIDTokenInvalid", 403},
+	"userinfo_invalid":       {"ErrUserinfoInvalid", 403},
+	"identity_rejected":      {"ErrIdentityRejected", 403},
+	"session_error":          {"ErrSessionError", 500},
+	"store_unavailable":      {"ErrStoreUnavailable", 503},
+	"login_loop":             {"ErrLoginLoop", 508},
+	"unauthenticated":        {"ErrUnauthenticated", 401},
+	"forbidden":              {"ErrForbidden", 403},
+	"cross_origin":           {"ErrCrossOrigin", 403},
+	"logout_token_invalid":   {"ErrLogoutTokenInvalid", 400},
 }
 
 func TestCodesNeverChange(t *testing.T) {
@@ -136,31 +136,31 @@ func TestErrorText(t *testing.T) {
 		want string
 	}{
 		{ginauth.Error{}, "ginauth: "},
-		{ginauth.Error{Code: ginauth.StateInvalid}, "ginauth: state_invalid"},
-		{ginauth.Error{Code: ginauth.StateInvalid, Op: "match state"}, "ginauth: match state: state_invalid"},
-		{ginauth.Error{Code: ginauth.StateInvalid, Reason: "this answer was used already"}, "ginauth: this answer was used already"},
-		{ginauth.Error{Code: ginauth.StateInvalid, Fix: "start again"}, "ginauth: state_invalid; start again"},
-		{ginauth.Error{Code: ginauth.ProviderUnavailable, Err: cause}, "ginauth: provider_unavailable: connection refused"},
-		{ginauth.Error{Code: ginauth.ProviderUnavailable, Op: "discovery", Provider: "corp", Reason: "the provider does not answer", Fix: "look at it", Err: cause},
+		{ginauth.Error{Code: ginauth.ErrStateInvalid}, "ginauth: state_invalid"},
+		{ginauth.Error{Code: ginauth.ErrStateInvalid, Op: "match state"}, "ginauth: match state: state_invalid"},
+		{ginauth.Error{Code: ginauth.ErrStateInvalid, Reason: "this answer was used already"}, "ginauth: this answer was used already"},
+		{ginauth.Error{Code: ginauth.ErrStateInvalid, Fix: "start again"}, "ginauth: state_invalid; start again"},
+		{ginauth.Error{Code: ginauth.ErrProviderUnavailable, Err: cause}, "ginauth: provider_unavailable: connection refused"},
+		{ginauth.Error{Code: ginauth.ErrProviderUnavailable, Op: "discovery", Provider: "corp", Reason: "the provider does not answer", Fix: "look at it", Err: cause},
 			"ginauth: corp: discovery: the provider does not answer; look at it: connection refused"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
-	if got := ginauth.StateInvalid.Error(); got != "state_invalid" {
+	if got := ginauth.ErrStateInvalid.Error(); got != "state_invalid" {
 		t.Errorf("a Code says %q", got)
 	}
 }
 
 func TestErrorsIsAndAs(t *testing.T) {
 	cause := context.DeadlineExceeded
-	err := error(&ginauth.Error{Code: ginauth.ProviderTimeout, Provider: "corp", Err: fmt.Errorf("dial: %w", cause)})
+	err := error(&ginauth.Error{Code: ginauth.ErrProviderTimeout, Provider: "corp", Err: fmt.Errorf("dial: %w", cause)})
 	for name, err := range map[string]error{
 		"itself": err, "wrapped": fmt.Errorf("sign in: %w", err), "joined": errors.Join(errors.New("first"), err),
-		"inside another": &ginauth.Error{Code: ginauth.SessionError, Err: err},
+		"inside another": &ginauth.Error{Code: ginauth.ErrSessionError, Err: err},
 	} {
-		if !errors.Is(err, ginauth.ProviderTimeout) || errors.Is(err, ginauth.ProviderUnavailable) || !errors.Is(err, cause) {
+		if !errors.Is(err, ginauth.ErrProviderTimeout) || errors.Is(err, ginauth.ErrProviderUnavailable) || !errors.Is(err, cause) {
 			t.Errorf("%s: errors.Is does not know its codes and causes", name)
 		}
 		var e *ginauth.Error
@@ -168,7 +168,7 @@ func TestErrorsIsAndAs(t *testing.T) {
 			t.Errorf("%s: errors.As finds %v", name, e)
 		}
 	}
-	if errors.Is(&ginauth.Error{}, ginauth.Code("another")) || errors.Is(errors.New("state_invalid"), ginauth.StateInvalid) {
+	if errors.Is(&ginauth.Error{}, ginauth.Code("another")) || errors.Is(errors.New("state_invalid"), ginauth.ErrStateInvalid) {
 		t.Error("errors.Is takes one error for another")
 	}
 	if errors.Unwrap(&ginauth.Error{}) != nil {
@@ -179,8 +179,8 @@ func TestErrorsIsAndAs(t *testing.T) {
 // Hooks and Checks of the application may return one error value for ever. It
 // is theirs: no request writes into it what another one reads.
 func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
-	noStaff := &ginauth.Error{Code: ginauth.IdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}
-	noAdmin := &ginauth.Error{Code: ginauth.Forbidden, Reason: "not an administrator"}
+	noStaff := &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}
+	noAdmin := &ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not an administrator"}
 	var seen []ginauth.Error
 	refuse := false
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
@@ -200,8 +200,8 @@ func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
 	if len(seen) != 2 || seen[0].Provider != "demo" || seen[0].Op != "check" || seen[1].Op != "OnLogin" || seen[1].Provider != "demo" {
 		t.Errorf("OnError saw %+v", seen)
 	}
-	if *noStaff != (ginauth.Error{Code: ginauth.IdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}) ||
-		*noAdmin != (ginauth.Error{Code: ginauth.Forbidden, Reason: "not an administrator"}) {
+	if *noStaff != (ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}) ||
+		*noAdmin != (ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not an administrator"}) {
 		t.Errorf("a request wrote into the application's errors: %+v, %+v", noStaff, noAdmin)
 	}
 }

@@ -153,7 +153,7 @@ func (e *Error) level() slog.Level {
 	switch {
 	case e.Status() >= 500:
 		return slog.LevelError
-	case e.Code == ProviderDenied || e.Code == Forbidden || e.Code == UnknownProvider || e.Code == MethodNotAllowed:
+	case e.Code == ErrProviderDenied || e.Code == ErrForbidden || e.Code == ErrUnknownProvider || e.Code == ErrMethodNotAllowed:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

@@ -129,23 +129,23 @@ func happenings(w *eventSite) []happening {
 		{"a sign-in begins", func() { w.open("/login/demo") },
 			ginauth.Event{Name: "sign_in_started", Provider: "demo"}, "GET /login/:provider", "DEBUG"},
 		{"the provider cannot be asked", func() { w.open("/login/down") },
-			ginauth.Event{Name: "sign_in_failed", Provider: "down", Code: ginauth.ProviderUnavailable}, "GET /login/:provider", "ERROR"},
+			ginauth.Event{Name: "sign_in_failed", Provider: "down", Code: ginauth.ErrProviderUnavailable}, "GET /login/:provider", "ERROR"},
 		{"nobody's sign-in", func() { w.open("/login/nobody@example.com") },
-			ginauth.Event{Name: "sign_in_failed", Code: ginauth.UnknownProvider}, "GET /login/:provider", "INFO"},
+			ginauth.Event{Name: "sign_in_failed", Code: ginauth.ErrUnknownProvider}, "GET /login/:provider", "INFO"},
 		{"a wrong method", func() { w.must(w.browser.Fetch(authtest.At(w.URL+"/"), "PUT", w.URL+"/authorize/demo/", nil, "")) },
-			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.MethodNotAllowed}, "PUT /authorize/:provider/", "INFO"},
+			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrMethodNotAllowed}, "PUT /authorize/:provider/", "INFO"},
 		{"an answer that nobody waits for", func() { w.open("/authorize/demo?state=x&code=y") },
-			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.StateInvalid}, "GET /authorize/:provider", "WARN"},
+			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrStateInvalid}, "GET /authorize/:provider", "WARN"},
 		{"a sign-out from elsewhere", func() { w.must(w.browser.Submit(authtest.At("http://evil.example/"), w.URL+"/logout", url.Values{})) },
-			ginauth.Event{Name: "sign_out_failed", Code: ginauth.CrossOrigin}, "POST /logout", "WARN"},
+			ginauth.Event{Name: "sign_out_failed", Code: ginauth.ErrCrossOrigin}, "POST /logout", "WARN"},
 		{"a guard that says no", func() { w.get("/others") },
-			ginauth.Event{Name: "request_refused", Provider: "demo", Code: ginauth.Forbidden, User: ada}, "GET /others", "INFO"},
+			ginauth.Event{Name: "request_refused", Provider: "demo", Code: ginauth.ErrForbidden, User: ada}, "GET /others", "INFO"},
 		{"a request from elsewhere", func() { w.must(w.browser.Submit(authtest.At("http://localhost:1/"), w.URL+"/cross", url.Values{})) },
-			ginauth.Event{Name: "request_refused", Provider: "demo", Code: ginauth.CrossOrigin, User: ada}, "POST /cross", "WARN"},
+			ginauth.Event{Name: "request_refused", Provider: "demo", Code: ginauth.ErrCrossOrigin, User: ada}, "POST /cross", "WARN"},
 		{"a guard that cannot know", broken(func() { w.get("/me") }),
-			ginauth.Event{Name: "request_refused", Code: ginauth.StoreUnavailable}, "GET /me", "ERROR"},
+			ginauth.Event{Name: "request_refused", Code: ginauth.ErrStoreUnavailable}, "GET /me", "ERROR"},
 		{"a page that cannot know", broken(func() { w.get("/") }),
-			ginauth.Event{Name: "request_refused", Code: ginauth.StoreUnavailable}, "GET /", "ERROR"},
+			ginauth.Event{Name: "request_refused", Code: ginauth.ErrStoreUnavailable}, "GET /", "ERROR"},
 		{"the application lets somebody in", func() { w.post("/become") },
 			ginauth.Event{Name: "sign_in_by_application", Provider: "demo", User: ada}, "POST /become", "INFO"},
 		{"a button", func() { w.post("/logout") },
@@ -162,9 +162,9 @@ func happenings(w *eventSite) []happening {
 		{"the provider's word about both", logout(map[string]any{"sid": "a-session", "sub": "ada"}),
 			ginauth.Event{Name: "revoked", Provider: "demo", User: ada, By: "provider"}, "POST /logout/:provider/backchannel", "INFO"},
 		{"a lie", logout(map[string]any{"iss": "https://evil.example", "sub": "ada"}),
-			ginauth.Event{Name: "sign_out_failed", Provider: "demo", Code: ginauth.LogoutTokenInvalid}, "POST /logout/:provider/backchannel", "WARN"},
+			ginauth.Event{Name: "sign_out_failed", Provider: "demo", Code: ginauth.ErrLogoutTokenInvalid}, "POST /logout/:provider/backchannel", "WARN"},
 		{"the provider's word that cannot be kept", broken(logout(map[string]any{"sub": "ada"})),
-			ginauth.Event{Name: "sign_out_failed", Provider: "demo", Code: ginauth.StoreUnavailable}, "POST /logout/:provider/backchannel", "ERROR"},
+			ginauth.Event{Name: "sign_out_failed", Provider: "demo", Code: ginauth.ErrStoreUnavailable}, "POST /logout/:provider/backchannel", "ERROR"},
 		{"everywhere", func() { w.post("/everywhere") },
 			ginauth.Event{Name: "revoked", User: ada, By: "application"}, "POST /everywhere", "INFO"},
 	}
@@ -265,10 +265,10 @@ func TestEventsOfASignIn(t *testing.T) {
 	}{
 		{"succeeds", nil, 3 * time.Second, "", ginauth.Event{Name: "sign_in_succeeded", Provider: "demo", User: ada}},
 		{"with a clock that is put back", nil, -3 * time.Second, "", ginauth.Event{Name: "sign_in_succeeded", Provider: "demo", User: ada}},
-		{"is refused", errors.New("not invited"), 3 * time.Second, "", ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.IdentityRejected, User: ada}},
+		{"is refused", errors.New("not invited"), 3 * time.Second, "", ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrIdentityRejected, User: ada}},
 		{"is refused in the application's words", &ginauth.Error{Code: "not_invited", Provider: "ada@example.com"}, 3 * time.Second, "",
 			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: "not_invited", User: ada}},
-		{"brings a bad token", nil, 3 * time.Second, authtest.WrongNonce, ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.IDTokenInvalid}},
+		{"brings a bad token", nil, 3 * time.Second, authtest.WrongNonce, ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrIDTokenInvalid}},
 	} {
 		refuse, pause = tt.refuse, tt.pause
 		if tt.fault != "" {
@@ -328,7 +328,7 @@ func TestOnEventPanics(t *testing.T) {
 	})
 	f.signIn()
 	f.must(f.browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+"/logout", nil, ""))
-	f.wantError(f.open("/authorize/demo?state=x"), ginauth.StateInvalid)
+	f.wantError(f.open("/authorize/demo?state=x"), ginauth.ErrStateInvalid)
 	for _, name := range []string{"sign_in_started", "sign_in_succeeded", "signed_out", "sign_in_failed"} {
 		if n := strings.Count(f.logs.String(), `level=ERROR msg="ginauth: Hooks.OnEvent panicked" on=`+name+` panic="no such counter"`); n != 1 {
 			t.Errorf("%s: %d lines say that OnEvent panicked:\n%s", name, n, f.logs)

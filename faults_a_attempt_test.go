@@ -54,7 +54,7 @@ func faultA11(t *testing.T) {
 			s.idp.SignInAs("eve")
 			p := s.must(tt.start())
 			if tt.refused {
-				s.failsClosed(t, p, closed{code: ginauth.CrossOrigin, was: "ada", tokens: tokens})
+				s.failsClosed(t, p, closed{code: ginauth.ErrCrossOrigin, was: "ada", tokens: tokens})
 				return
 			}
 			if len(logins) != 1 || logins[0].User.Subject != "eve" {
@@ -74,7 +74,7 @@ func faultA11(t *testing.T) {
 	}
 	s.browser = s.newBrowser()
 	tokens := s.idp.Count(authtest.Token)
-	s.failsClosed(t, s.must(s.browser.Submit(home, s.URL+"/login/demo", link)), closed{code: ginauth.Unauthenticated, tokens: tokens, quiet: map[string]string{"Referrer-Policy": "no-referrer"}})
+	s.failsClosed(t, s.must(s.browser.Submit(home, s.URL+"/login/demo", link)), closed{code: ginauth.ErrUnauthenticated, tokens: tokens, quiet: map[string]string{"Referrer-Policy": "no-referrer"}})
 }
 
 func faultA12(t *testing.T) {
@@ -91,7 +91,7 @@ func faultA12(t *testing.T) {
 	answer.Del("code")
 	answer.Set("error", "access_denied")
 	callback.RawQuery = answer.Encode()
-	s.failsClosed(t, s.finish(callback), closed{code: ginauth.ProviderDenied, was: "ada", tokens: 1})
+	s.failsClosed(t, s.finish(callback), closed{code: ginauth.ErrProviderDenied, was: "ada", tokens: 1})
 }
 
 func faultA13(t *testing.T) {
@@ -112,7 +112,7 @@ func faultA13(t *testing.T) {
 		s := newSite(t, func(s *site, _ *ginauth.Options) {
 			s.idp.EditMetadata(func(m map[string]any) { m["authorization_endpoint"] = s.idp.URL(authtest.Authorize) + endpoint })
 		})
-		s.failsClosed(t, s.open("/login/demo"), closed{code: ginauth.ProviderMisconfigured})
+		s.failsClosed(t, s.open("/login/demo"), closed{code: ginauth.ErrProviderMisconfigured})
 		if err := s.auth.Warm(t.Context()); err == nil || !strings.Contains(err.Error(), "authorization_endpoint has a fragment") {
 			t.Errorf("Warm returned %v", err)
 		}
@@ -162,7 +162,7 @@ func faultA15(t *testing.T) {
 		iss + "&login_hint=a%00", iss + "&login_hint=a&login_hint=b",
 	} {
 		p := s.must(s.browser.Click(authtest.At("https://evil.example/"), s.URL+"/login/demo"+query))
-		s.failsClosed(t, p, closed{code: ginauth.BadRequest})
+		s.failsClosed(t, p, closed{code: ginauth.ErrBadRequest})
 	}
 	if s.hasCookie("-a-") || s.idp.Count(authtest.Authorize) != 0 {
 		t.Error("a refused start left an attempt, or reached the provider")
@@ -196,8 +196,8 @@ func faultA16(t *testing.T) {
 		fault authtest.Fault
 		code  ginauth.Code
 	}{
-		{authtest.Down, ginauth.ProviderUnavailable}, {authtest.HTML, ginauth.ProviderUnavailable}, {authtest.Resetting, ginauth.ProviderUnavailable},
-		{authtest.Redirecting, ginauth.ProviderUnavailable}, {authtest.Hanging, ginauth.ProviderTimeout}, {authtest.Dripping, ginauth.ProviderTimeout},
+		{authtest.Down, ginauth.ErrProviderUnavailable}, {authtest.HTML, ginauth.ErrProviderUnavailable}, {authtest.Resetting, ginauth.ErrProviderUnavailable},
+		{authtest.Redirecting, ginauth.ErrProviderUnavailable}, {authtest.Hanging, ginauth.ErrProviderTimeout}, {authtest.Dripping, ginauth.ErrProviderTimeout},
 	} {
 		t.Run(string(tt.fault), func(t *testing.T) {
 			t.Parallel()
@@ -300,7 +300,7 @@ func faultA17(t *testing.T) {
 				}
 				return
 			}
-			s.failsClosed(t, p, closed{code: ginauth.IDTokenInvalid, tokens: 1})
+			s.failsClosed(t, p, closed{code: ginauth.ErrIDTokenInvalid, tokens: 1})
 		})
 	}
 	for _, v := range []string{"", "-1", "1h", "1.5", "+5", "99999999999"} {
@@ -310,7 +310,7 @@ func faultA17(t *testing.T) {
 	}
 	s := demands(t, may)
 	for _, query := range []string{"?max_age=", "?max_age=-1", "?max_age=1.5", "?max_age=x", "?max_age=99999999999", "?max_age=1&max_age=2", "?max_age=%2B5", "?max_age=0x10"} {
-		s.failsClosed(t, s.open("/login/demo"+query), closed{code: ginauth.BadRequest})
+		s.failsClosed(t, s.open("/login/demo"+query), closed{code: ginauth.ErrBadRequest})
 	}
 }
 
@@ -369,7 +369,7 @@ func faultA20(t *testing.T) {
 		}
 	}
 	newest := s.begin("/login/demo" + returnTo("/page/newest"))
-	s.failsClosed(t, s.finish(callbacks[6]), closed{code: ginauth.StateInvalid, tokens: tokens})
+	s.failsClosed(t, s.finish(callbacks[6]), closed{code: ginauth.ErrStateInvalid, tokens: tokens})
 	if p := s.finish(newest); p.Status != http.StatusOK || p.URL.Path != "/page/newest" {
 		t.Errorf("the newest sign-in ended at %s with %d: %s", p.URL, p.Status, p.Text())
 	}

@@ -176,10 +176,10 @@ func faultA3(t *testing.T) {
 		"ESC": "hint-of-a\x1b[31m", "DEL": "hint-of-a\x7f", "a C1 control": "hint-of-a\u009b31m",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.failsClosed(t, s.open("/login/demo?login_hint="+url.QueryEscape(hint)), closed{code: ginauth.BadRequest, hide: []string{hint}})
+			s.failsClosed(t, s.open("/login/demo?login_hint="+url.QueryEscape(hint)), closed{code: ginauth.ErrBadRequest, hide: []string{hint}})
 		})
 	}
-	s.failsClosed(t, s.open("/login/demo?login_hint=a&login_hint=b"), closed{code: ginauth.BadRequest})
+	s.failsClosed(t, s.open("/login/demo?login_hint=a&login_hint=b"), closed{code: ginauth.ErrBadRequest})
 	if s.hasCookie("-a-") || s.idp.Count(authtest.Authorize) != 0 {
 		t.Error("a refused start left an attempt, or reached the provider")
 	}
@@ -257,7 +257,7 @@ func faultA6(t *testing.T) {
 	}
 	s = newSite(t, nil)
 	s.idp.Fail(authtest.Token, authtest.WrongNonce)
-	s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.IDTokenInvalid, tokens: 1})
+	s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.ErrIDTokenInvalid, tokens: 1})
 }
 
 func faultA7(t *testing.T) {
@@ -317,7 +317,7 @@ func faultA9(t *testing.T) {
 			for _, s := range []*site{public, local} {
 				for _, method := range []string{"GET", "POST"} {
 					p := s.raw(t, method+" "+route+name+"?state=s HTTP/1.1\r\nHost: "+s.addr()+"\r\nContent-Length: 0\r\n"+askPage)
-					s.failsClosed(t, p, closed{code: ginauth.UnknownProvider})
+					s.failsClosed(t, p, closed{code: ginauth.ErrUnknownProvider})
 					plain, _ := url.PathUnescape(name)
 					if s == public && (strings.Contains(p.Text(), plain) && len(plain) > 2 || strings.Contains(p.Text(), "demo")) || strings.Contains(p.Text(), "<script") {
 						t.Errorf("%s%s: the page has the name, or the providers': %s", route, name, p.Text())
@@ -347,11 +347,11 @@ func faultA10(t *testing.T) {
 		for _, dest := range []string{"image", "iframe", "frame", "script", "empty", "style", "object", "embed", "audio", "worker", "manifest"} {
 			for _, method := range []string{"GET", "POST"} {
 				header := http.Header{"Sec-Fetch-Dest": {dest}, "Sec-Fetch-Mode": {"no-cors"}, "Content-Type": {"application/x-www-form-urlencoded"}}
-				s.failsClosed(t, s.must(s.browser.Fetch(from, method, s.URL+"/login/demo", header, "")), closed{code: ginauth.CrossOrigin})
+				s.failsClosed(t, s.must(s.browser.Fetch(from, method, s.URL+"/login/demo", header, "")), closed{code: ginauth.ErrCrossOrigin})
 			}
 		}
-		s.failsClosed(t, s.must(s.browser.Frame(from, s.URL+"/login/demo")), closed{code: ginauth.CrossOrigin})
-		s.failsClosed(t, s.must(s.browser.Frame(from, s.URL+"/login")), closed{code: ginauth.CrossOrigin})
+		s.failsClosed(t, s.must(s.browser.Frame(from, s.URL+"/login/demo")), closed{code: ginauth.ErrCrossOrigin})
+		s.failsClosed(t, s.must(s.browser.Frame(from, s.URL+"/login")), closed{code: ginauth.ErrCrossOrigin})
 	}
 	for _, prefetch := range []http.Header{{"Sec-Purpose": {"prefetch"}}, {"Sec-Purpose": {"prefetch;prerender"}}, {"Purpose": {"Prefetch"}}, {"X-Moz": {"prefetch"}}} {
 		p := s.must(s.browser.Do(&http.Request{Method: "GET", URL: mustURL(t, s.URL+"/login/demo"), Header: prefetch}))
@@ -362,7 +362,7 @@ func faultA10(t *testing.T) {
 	}
 	for _, method := range []string{"HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"} {
 		p := s.must(s.browser.Do(&http.Request{Method: method, URL: mustURL(t, s.URL+"/login/demo"), Header: http.Header{}}))
-		s.failsClosed(t, p, closed{code: ginauth.MethodNotAllowed})
+		s.failsClosed(t, p, closed{code: ginauth.ErrMethodNotAllowed})
 		if got := p.Header.Get("Allow"); got != "GET, POST" {
 			t.Errorf("%s: Allow is %q", method, got)
 		}
@@ -392,7 +392,7 @@ func faultA18(t *testing.T) {
 	}
 	s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].LoginParams = names })
 	p := s.open("/login/demo?" + query.Encode())
-	s.failsClosed(t, p, closed{code: ginauth.BadRequest})
+	s.failsClosed(t, p, closed{code: ginauth.ErrBadRequest})
 	if p.Header.Get("Location") != "" || s.hasCookie("-a-") || s.idp.Count(authtest.Authorize) != 0 {
 		t.Error("an attempt was begun all the same")
 	}

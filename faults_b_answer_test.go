@@ -24,15 +24,15 @@ func faultsBAnswer() []fault {
 			t.Parallel()
 			f := newFlow(t, nil)
 			callback := f.begin("/login/demo")
-			f.refuses(t, with(callback, "error", "access_denied"), closed{code: ginauth.BadRequest})
-			f.refuses(t, callback, closed{code: ginauth.StateInvalid}) // used up
+			f.refuses(t, with(callback, "error", "access_denied"), closed{code: ginauth.ErrBadRequest})
+			f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid}) // used up
 		}},
 		{"B12_neither_code_nor_error", func(t *testing.T) {
 			t.Parallel()
 			f := newFlow(t, nil)
 			callback := f.begin("/login/demo")
-			f.refuses(t, without(callback, "code"), closed{code: ginauth.BadRequest})
-			f.refuses(t, callback, closed{code: ginauth.StateInvalid})
+			f.refuses(t, without(callback, "code"), closed{code: ginauth.ErrBadRequest})
+			f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid})
 		}},
 		{"B17_malformed_query", testMalformed},
 		{"B20_other_methods", testOtherMethods},
@@ -52,12 +52,12 @@ func testWrongIss(t *testing.T) {
 		strings.Replace(iss, "127.0.0.1", "localhost", 1), strings.Replace(iss, "http", "https", 1), "", "null",
 	} {
 		t.Run(fmt.Sprintf("%q", wrong), func(t *testing.T) {
-			f.refuses(t, with(f.begin("/login/demo"), "iss", wrong), closed{code: ginauth.IssuerMismatch})
+			f.refuses(t, with(f.begin("/login/demo"), "iss", wrong), closed{code: ginauth.ErrIssuerMismatch})
 		})
 	}
 	t.Run("in an error", func(t *testing.T) {
 		denied := with(without(f.begin("/login/demo"), "code"), "error", "access_denied")
-		f.refuses(t, with(denied, "iss", other.Issuer), closed{code: ginauth.IssuerMismatch})
+		f.refuses(t, with(denied, "iss", other.Issuer), closed{code: ginauth.ErrIssuerMismatch})
 	})
 	f.lands(t, f.begin("/login/demo"), "/")
 }
@@ -65,9 +65,9 @@ func testWrongIss(t *testing.T) {
 func testMissingIss(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, nil)
-	f.refuses(t, without(f.begin("/login/demo"), "iss"), closed{code: ginauth.IssuerMismatch})
+	f.refuses(t, without(f.begin("/login/demo"), "iss"), closed{code: ginauth.ErrIssuerMismatch})
 	denied := with(without(f.begin("/login/demo"), "code"), "error", "access_denied")
-	f.refuses(t, without(denied, "iss"), closed{code: ginauth.IssuerMismatch})
+	f.refuses(t, without(denied, "iss"), closed{code: ginauth.ErrIssuerMismatch})
 }
 
 func testUnannouncedIss(t *testing.T) {
@@ -75,7 +75,7 @@ func testUnannouncedIss(t *testing.T) {
 	f := newFlow(t, func(s *site, _ *ginauth.Options) {
 		s.idp.EditMetadata(func(m map[string]any) { delete(m, "authorization_response_iss_parameter_supported") })
 	})
-	f.refuses(t, with(f.begin("/login/demo"), "iss", f.idp.Issuer+"/"), closed{code: ginauth.IssuerMismatch})
+	f.refuses(t, with(f.begin("/login/demo"), "iss", f.idp.Issuer+"/"), closed{code: ginauth.ErrIssuerMismatch})
 	f.lands(t, f.begin("/login/demo?return_to=/page/with"), "/page/with")
 	f.lands(t, without(f.begin("/login/demo?return_to=/page/without"), "iss"), "/page/without")
 }
@@ -93,8 +93,8 @@ func testDuplicates(t *testing.T) {
 		}
 		q, _ := url.ParseQuery(query)
 		for _, second := range []string{q.Get(name), "another", ""} {
-			f.refuses(t, withRaw(callback, query+"&"+name+"="+url.QueryEscape(second)), closed{code: ginauth.BadRequest})
-			f.refuses(t, withRaw(callback, name+"="+url.QueryEscape(second)+"&"+query), closed{code: ginauth.BadRequest})
+			f.refuses(t, withRaw(callback, query+"&"+name+"="+url.QueryEscape(second)), closed{code: ginauth.ErrBadRequest})
+			f.refuses(t, withRaw(callback, name+"="+url.QueryEscape(second)+"&"+query), closed{code: ginauth.ErrBadRequest})
 		}
 	}
 	f.lands(t, callback, "/page/b10") // none of them used it up
@@ -111,7 +111,7 @@ func testMalformed(t *testing.T) {
 		"STATE=" + state + "&code=" + code, "State=" + state + "&Code=" + code, callback.RawQuery + "&Code=x", callback.RawQuery + "&code[]=x",
 		callback.RawQuery + "&state[0]=x", callback.RawQuery + "&ISS=x", callback.RawQuery + "&Error=x", callback.RawQuery + "&x=%", callback.RawQuery + "&%zz",
 	} {
-		f.refuses(t, withRaw(callback, query), closed{code: ginauth.BadRequest})
+		f.refuses(t, withRaw(callback, query), closed{code: ginauth.ErrBadRequest})
 	}
 	f.lands(t, callback, "/page/b17")
 }
@@ -124,7 +124,7 @@ func testOtherMethods(t *testing.T) {
 		for _, path := range []string{"/authorize/demo", "/authorize/demo/"} {
 			r, _ := http.NewRequest(method, at(callback, path).String(), nil)
 			p := f.must(f.browser.Do(r))
-			f.refused(t, p, callback, closed{code: ginauth.MethodNotAllowed})
+			f.refused(t, p, callback, closed{code: ginauth.ErrMethodNotAllowed})
 			if allow := p.Header.Get("Allow"); allow != "GET, POST" {
 				t.Errorf("%s: Allow is %q", method, allow)
 			}
@@ -140,11 +140,11 @@ func testMalformedCode(t *testing.T) {
 		"", " ", strings.Repeat("a", 4097), "two words", "a\tcode", "a\ncode", "a\x00code", "a\x7fcode", "cod\u00e9-latin-letters", "\u202ecode-backwards", "caf\xe9-not-utf-8",
 	} {
 		t.Run(fmt.Sprintf("%.20q", code), func(t *testing.T) {
-			f.refuses(t, with(f.begin("/login/demo"), "code", code), closed{code: ginauth.BadRequest})
+			f.refuses(t, with(f.begin("/login/demo"), "code", code), closed{code: ginauth.ErrBadRequest})
 		})
 	}
 	longest := with(f.begin("/login/demo"), "code", strings.Repeat("a", 4096)) // RFC 6749 sets no limit: this one is for the provider to refuse
-	f.refuses(t, longest, closed{code: ginauth.CodeRejected, tokens: 1})
+	f.refuses(t, longest, closed{code: ginauth.ErrCodeRejected, tokens: 1})
 }
 
 // testTokensInAnswer: identity comes from the token endpoint alone.
@@ -158,7 +158,7 @@ func testTokensInAnswer(t *testing.T) {
 		"nonce": f.idp.LastRequest(authtest.Authorize).Form.Get("nonce"),
 	})
 	tokens := with(with(with(callback, "id_token", forged), "access_token", "token-of-somebody-else"), "token_type", "Bearer")
-	f.refuses(t, without(tokens, "code"), closed{code: ginauth.BadRequest, hide: []string{forged, "token-of-somebody-else"}})
+	f.refuses(t, without(tokens, "code"), closed{code: ginauth.ErrBadRequest, hide: []string{forged, "token-of-somebody-else"}})
 
 	callback = f.begin("/login/demo?return_to=/page/b35")
 	tokens = with(with(callback, "id_token", forged), "access_token", "token-of-somebody-else")
@@ -194,7 +194,7 @@ func testTooMuch(t *testing.T) {
 		{"a state over 512 bytes", with(callback, "state", strings.Repeat("a", 513)).RawQuery, 400},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f.refuses(t, withRaw(callback, tc.query), closed{code: ginauth.BadRequest, status: tc.status})
+			f.refuses(t, withRaw(callback, tc.query), closed{code: ginauth.ErrBadRequest, status: tc.status})
 		})
 	}
 	f.lands(t, withRaw(callback, many(filler)), "/page/b36")

@@ -35,8 +35,8 @@ func testInjectedCode(t *testing.T) {
 		ignore bool
 		code   ginauth.Code
 	}{
-		{"the provider checks PKCE", false, ginauth.CodeRejected},
-		{"the provider ignores PKCE", true, ginauth.IDTokenInvalid},
+		{"the provider checks PKCE", false, ginauth.ErrCodeRejected},
+		{"the provider ignores PKCE", true, ginauth.ErrIDTokenInvalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFlow(t, nil)
@@ -87,7 +87,7 @@ func testHangUp(t *testing.T) {
 		t.Error("who hung up is signed in")
 	}
 	f.keep(saved)
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid, tokens: 1}) // used up all the same
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1}) // used up all the same
 	stacks := make([]byte, 1<<20)
 	if n := runtime.Stack(stacks, true); strings.Contains(string(stacks[:n]), "ginauth.(*client)") {
 		t.Errorf("a goroutine is left:\n%s", stacks[:n])
@@ -136,8 +136,8 @@ func testClientChanged(t *testing.T) {
 			p := client("renamed", f.idp)
 			o.Providers = []ginauth.Provider{p}
 		})
-		f.refuses(t, callback, closed{code: ginauth.UnknownProvider})
-		f.refuses(t, at(callback, "/authorize/renamed"), closed{code: ginauth.StateInvalid})
+		f.refuses(t, callback, closed{code: ginauth.ErrUnknownProvider})
+		f.refuses(t, at(callback, "/authorize/renamed"), closed{code: ginauth.ErrStateInvalid})
 	})
 	t.Run("another client id", func(t *testing.T) {
 		f := newFlow(t, nil)
@@ -147,8 +147,8 @@ func testClientChanged(t *testing.T) {
 			p.ClientID = "another-client"
 			o.Providers = []ginauth.Provider{p}
 		})
-		f.refuses(t, callback, closed{code: ginauth.StateInvalid})
-		f.refuses(t, callback, closed{code: ginauth.StateInvalid})
+		f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid})
+		f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid})
 	})
 	t.Run("nothing of it", func(t *testing.T) {
 		f := newFlow(t, nil)
@@ -169,7 +169,7 @@ func testIssuerChanged(t *testing.T) {
 		quiet(other)
 		callback := without(f.begin("/login/demo"), "iss")
 		f.redeploy(func(o *ginauth.Options) { o.Providers = []ginauth.Provider{client("demo", other)} })
-		f.refuses(t, callback, closed{code: ginauth.IssuerMismatch})
+		f.refuses(t, callback, closed{code: ginauth.ErrIssuerMismatch})
 		if other.Count(authtest.Token) != 0 {
 			t.Error("the other token endpoint got the code")
 		}
@@ -179,7 +179,7 @@ func testIssuerChanged(t *testing.T) {
 		callback := f.begin("/login/demo")
 		f.idp.EditMetadata(func(m map[string]any) { m["token_endpoint"] = f.idp.EvilURL() })
 		f.redeploy(func(*ginauth.Options) {})
-		f.refuses(t, callback, closed{code: ginauth.IssuerMismatch})
+		f.refuses(t, callback, closed{code: ginauth.ErrIssuerMismatch})
 		if f.idp.EvilRequests() != 0 {
 			t.Error("the other token endpoint got the code")
 		}

@@ -67,7 +67,7 @@ func testWrongMode(t *testing.T) {
 		f := newFlow(t, nil)
 		callback := f.begin("/login/demo?return_to=/page/b18")
 		p := f.post(callback.Query())
-		f.refused(t, p, callback, closed{code: ginauth.MethodNotAllowed})
+		f.refused(t, p, callback, closed{code: ginauth.ErrMethodNotAllowed})
 		if p.Header.Get("Allow") != "GET" {
 			t.Errorf("Allow is %q", p.Header.Get("Allow"))
 		}
@@ -77,7 +77,7 @@ func testWrongMode(t *testing.T) {
 		f := newFlow(t, formPost)
 		form := f.answerForm("/login/demo?return_to=/page/b18")
 		callback, _ := url.Parse(f.URL + "/authorize/demo?" + form.Encode())
-		p := f.refuses(t, callback, closed{code: ginauth.MethodNotAllowed})
+		p := f.refuses(t, callback, closed{code: ginauth.ErrMethodNotAllowed})
 		if p.Header.Get("Allow") != "POST" {
 			t.Errorf("Allow is %q", p.Header.Get("Allow"))
 		}
@@ -88,7 +88,7 @@ func testWrongMode(t *testing.T) {
 		form := f.answerForm("/login/demo?return_to=/page/b18")
 		for _, query := range []string{"state=" + form.Get("state"), form.Encode(), "carried=" + form.Get("state"), "x"} {
 			p := f.must(f.browser.Submit(authtest.At(f.idp.Issuer), f.URL+"/authorize/demo?"+query, form))
-			f.failsClosed(t, p, closed{code: ginauth.BadRequest, hide: hidden(form)})
+			f.failsClosed(t, p, closed{code: ginauth.ErrBadRequest, hide: hidden(form)})
 		}
 		f.landed(t, f.post(form), "/page/b18")
 	})
@@ -96,7 +96,7 @@ func testWrongMode(t *testing.T) {
 		f := newFlow(t, formPost)
 		form := f.answerForm("/login/demo")
 		callback, _ := url.Parse(f.URL + "/authorize/demo?carried=" + form.Get("state") + "&" + form.Encode())
-		f.refuses(t, callback, closed{code: ginauth.BadRequest})
+		f.refuses(t, callback, closed{code: ginauth.ErrBadRequest})
 	})
 }
 
@@ -111,7 +111,7 @@ func testMediaTypes(t *testing.T) {
 		if media != "" {
 			r.Header.Set("Content-Type", media)
 		}
-		f.failsClosed(t, f.must(f.browser.Do(r)), closed{code: ginauth.BadRequest, status: http.StatusUnsupportedMediaType, hide: hidden(form)})
+		f.failsClosed(t, f.must(f.browser.Do(r)), closed{code: ginauth.ErrBadRequest, status: http.StatusUnsupportedMediaType, hide: hidden(form)})
 	}
 	f.landed(t, f.post(form), "/page/b19")
 }
@@ -139,7 +139,7 @@ func testFormTooLarge(t *testing.T) {
 		}
 		t.Run(tc.name, func(t *testing.T) {
 			p := f.post(changed)
-			f.failsClosed(t, p, closed{code: ginauth.BadRequest, status: tc.status, hide: hidden(form)})
+			f.failsClosed(t, p, closed{code: ginauth.ErrBadRequest, status: tc.status, hide: hidden(form)})
 			if len(p.Hops) != 1 || len(p.Header["Set-Cookie"]) != 0 {
 				t.Errorf("it was carried on: %d hops, %q", len(p.Hops), p.Header["Set-Cookie"])
 			}

@@ -22,11 +22,11 @@ func faultsBMessages() []fault {
 			f := newFlow(t, nil)
 			f.idp.DenyConsent(true)
 			denied := f.begin("/login/demo")
-			f.refuses(t, denied, closed{code: ginauth.ProviderDenied})
+			f.refuses(t, denied, closed{code: ginauth.ErrProviderDenied})
 			if f.attempts() != nil {
 				t.Error("the attempt was not used up")
 			}
-			f.refuses(t, denied, closed{code: ginauth.StateInvalid})
+			f.refuses(t, denied, closed{code: ginauth.ErrStateInvalid})
 		}},
 		{"B14_error_without_state", func(t *testing.T) {
 			t.Parallel()
@@ -34,12 +34,12 @@ func faultsBMessages() []fault {
 			callback := without(f.begin("/login/demo?return_to=/page/b14"), "code")
 			denied := with(with(callback, "error", "access_denied"), "error_description", "call 555-0100 to unlock your account")
 			for _, bad := range []string{"", "wrong", strings.Repeat("A", 69), madeUp, callback.Query().Get("state") + "="} {
-				f.refuses(t, with(denied, "state", bad), closed{code: ginauth.StateInvalid})
+				f.refuses(t, with(denied, "state", bad), closed{code: ginauth.ErrStateInvalid})
 			}
-			f.refuses(t, without(denied, "state"), closed{code: ginauth.StateInvalid})
-			f.refuses(t, denied, closed{code: ginauth.ProviderDenied, hide: []string{"555-0100"}})
+			f.refuses(t, without(denied, "state"), closed{code: ginauth.ErrStateInvalid})
+			f.refuses(t, denied, closed{code: ginauth.ErrProviderDenied, hide: []string{"555-0100"}})
 			f.signIn()
-			f.refuses(t, denied, closed{code: ginauth.StateInvalid, was: "ada", tokens: 1})
+			f.refuses(t, denied, closed{code: ginauth.ErrStateInvalid, was: "ada", tokens: 1})
 		}},
 		{"B15_hostile_error_texts", testHostileTexts},
 		{"B16_error_uri", func(t *testing.T) {
@@ -47,7 +47,7 @@ func faultsBMessages() []fault {
 			f := newFlow(t, nil)
 			for _, address := range []string{"javascript:alert(document.domain)", f.idp.EvilURL(), "https://evil.example/help"} {
 				denied := with(without(f.begin("/login/demo"), "code"), "error", "server_error")
-				p := f.refuses(t, with(denied, "error_uri", address), closed{code: ginauth.ProviderError})
+				p := f.refuses(t, with(denied, "error_uri", address), closed{code: ginauth.ErrProviderError})
 				if strings.Contains(p.Text(), "javascript:") || strings.Contains(p.Text(), "evil") {
 					t.Errorf("the page has the error_uri: %s", p.Text())
 				}
@@ -69,12 +69,12 @@ func testHostileTexts(t *testing.T) {
 		t.Run(fmt.Sprintf("%.12q", text), func(t *testing.T) {
 			denied := without(f.begin("/login/demo"), "code")
 			p := f.finish(with(with(denied, "error", "access_denied"), "error_description", text))
-			f.failsClosed(t, p, closed{code: ginauth.ProviderDenied})
+			f.failsClosed(t, p, closed{code: ginauth.ErrProviderDenied})
 			if strings.Contains(p.Text(), text) || strings.Contains(p.Text(), "AAAA") {
 				t.Error("the page has the description")
 			}
 			p = f.finish(with(without(f.begin("/login/demo"), "code"), "error", text))
-			f.failsClosed(t, p, closed{code: ginauth.ProviderError})
+			f.failsClosed(t, p, closed{code: ginauth.ErrProviderError})
 			if strings.Contains(p.Text(), text) || strings.ContainsFunc(p.Text(), func(r rune) bool { return r == '\u202e' || r == 0x1b || r == 0 }) {
 				t.Errorf("the page has the error as it was sent: %s", p.Text())
 			}
@@ -93,7 +93,7 @@ func testHostileTexts(t *testing.T) {
 	// The form above 16 KB is refused as a whole.
 	long := with(with(without(f.begin("/login/demo"), "code"), "error", "access_denied"), "error_description", strings.Repeat("B", 64<<10))
 	p := f.finish(long)
-	f.failsClosed(t, p, closed{code: ginauth.BadRequest, status: http.StatusRequestEntityTooLarge})
+	f.failsClosed(t, p, closed{code: ginauth.ErrBadRequest, status: http.StatusRequestEntityTooLarge})
 	if strings.Contains(p.Text()+f.logs.String(), "BBBB") {
 		t.Error("what is too long was repeated")
 	}

@@ -42,7 +42,7 @@ func testBackButton(t *testing.T) {
 		t.Errorf("OnLogin was called %d times", n)
 	}
 	f.browser.RemoveCookie(f.URL, f.sessionCookie().Name)
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid, tokens: 1})
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1})
 }
 
 func testStateReplay(t *testing.T) {
@@ -57,7 +57,7 @@ func testStateReplay(t *testing.T) {
 
 	f.browser = f.newBrowser() // the attacker's, with the victim's cookie
 	f.keep(saved)
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid, tokens: 1})
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1})
 	if !strings.Contains(f.logs.String(), "used already") {
 		t.Errorf("the log does not say why:\n%s", f.logs)
 	}
@@ -69,7 +69,7 @@ func testStateReplay(t *testing.T) {
 	fresh := f.begin("/login/demo").Query().Get("code")
 	f.browser = f.newBrowser()
 	f.keep(saved)
-	f.refuses(t, with(callback, "code", fresh), closed{code: ginauth.StateInvalid, tokens: 1})
+	f.refuses(t, with(callback, "code", fresh), closed{code: ginauth.ErrStateInvalid, tokens: 1})
 }
 
 // testSimultaneous: a double click, or a browser that asks twice.
@@ -128,14 +128,14 @@ func testAttemptExpired(t *testing.T) {
 	f.clock.Advance(10*time.Minute + time.Second)
 	cookie := f.attempt()
 	p := f.must(f.browser.Follow(late))
-	f.failsClosed(t, p, closed{code: ginauth.StateInvalid})
+	f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid})
 	if f.attempts() != nil {
 		t.Error("the attempt's cookie was left there")
 	}
 	f.clock.Advance(-time.Minute)
 	f.keep(cookie) // turning the clock back does not bring it to life
 	callback := p.URL
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid})
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid})
 
 	// A little less is in time, and a browser that honours Max-Age agrees.
 	f.browser = f.newBrowser()
@@ -145,7 +145,7 @@ func testAttemptExpired(t *testing.T) {
 	f.browser = f.newBrowser()
 	gone := f.open("/login/demo")
 	f.clock.Advance(10*time.Minute + time.Second)
-	f.failsClosed(t, f.must(f.browser.Follow(gone)), closed{code: ginauth.StateInvalid, tokens: 1})
+	f.failsClosed(t, f.must(f.browser.Follow(gone)), closed{code: ginauth.ErrStateInvalid, tokens: 1})
 }
 
 func testAttemptFromTheFuture(t *testing.T) {
@@ -154,7 +154,7 @@ func testAttemptFromTheFuture(t *testing.T) {
 	f.browser.Now = time.Now
 	callback := f.begin("/login/demo")
 	f.clock.Advance(-62 * time.Second)
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid})
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid})
 	if f.attempts() != nil {
 		t.Error("the attempt's cookie was left there")
 	}
@@ -183,14 +183,14 @@ func testAlteredCookie(t *testing.T) {
 			continue
 		}
 		p := f.carrying(callback.String(), &http.Cookie{Name: cookie.Name, Value: value})
-		f.wantError(p, ginauth.StateInvalid)
+		f.wantError(p, ginauth.ErrStateInvalid)
 		if len(p.Header["Set-Cookie"]) != 0 { // it may be another replica's, which has the key
 			t.Fatalf("a cookie that does not open was touched: %q", p.Header["Set-Cookie"])
 		}
 	}
 	p := f.carrying(callback.String(), &http.Cookie{Name: cookie.Name, Value: v[1:]})
 	f.browser = f.newBrowser()
-	f.refused(t, p, callback, closed{code: ginauth.StateInvalid})
+	f.refused(t, p, callback, closed{code: ginauth.ErrStateInvalid})
 	if p := f.carrying(callback.String(), cookie); p.Status != http.StatusSeeOther {
 		t.Errorf("the cookie as it was got %d: %s", p.Status, p.Text())
 	}
@@ -210,12 +210,12 @@ func testRenamedCookie(t *testing.T) {
 		renamed := *c
 		renamed.Value = one.Value
 		f.keep(&renamed)
-		f.refuses(t, second, closed{code: ginauth.StateInvalid})
+		f.refuses(t, second, closed{code: ginauth.ErrStateInvalid})
 		f.keep(c)
 		renamed = *one
 		renamed.Value = c.Value
 		f.keep(&renamed)
-		f.refuses(t, first, closed{code: ginauth.StateInvalid})
+		f.refuses(t, first, closed{code: ginauth.ErrStateInvalid})
 	}
 	f.lands(t, second, "/page/b26")
 
@@ -227,7 +227,7 @@ func testRenamedCookie(t *testing.T) {
 	renamed := *c
 	renamed.Name = strings.TrimSuffix(c.Name, handle) + "AAAAAAAA"
 	f.keep(&renamed)
-	f.refuses(t, with(third, "state", "AAAAAAAA."+secret), closed{code: ginauth.StateInvalid, tokens: 1})
+	f.refuses(t, with(third, "state", "AAAAAAAA."+secret), closed{code: ginauth.ErrStateInvalid, tokens: 1})
 	f.lands(t, third, "/")
 }
 
@@ -271,10 +271,10 @@ func testConfusedCookies(t *testing.T) {
 	f.browser = f.newBrowser()
 	for _, value := range []string{session.Value, session.Value[1:], carried.Value} {
 		p := f.carrying(callback.String(), &http.Cookie{Name: attempt.Name, Value: value})
-		f.refused(t, p, callback, closed{code: ginauth.StateInvalid, tokens: 1})
+		f.refused(t, p, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1})
 	}
 	for _, value := range []string{session.Value[1:], attempt.Value} {
 		p := f.carrying(f.URL+"/authorize/form?carried="+callback.Query().Get("state"), &http.Cookie{Name: carried.Name, Value: value})
-		f.refused(t, p, callback, closed{code: ginauth.StateInvalid, tokens: 1})
+		f.refused(t, p, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1})
 	}
 }

@@ -22,7 +22,7 @@ func faultsBState() []fault {
 			t.Parallel()
 			f := newFlow(t, nil)
 			callback := f.begin("/login/demo?return_to=/page/b1")
-			f.refuses(t, without(callback, "state"), closed{code: ginauth.StateInvalid})
+			f.refuses(t, without(callback, "state"), closed{code: ginauth.ErrStateInvalid})
 			f.lands(t, callback, "/page/b1")
 		}},
 		{"B2_empty_state", testEmptyState},
@@ -36,7 +36,7 @@ func faultsBState() []fault {
 				madeUp, "AAAAAAAA." + rest, handle + "." + strings.Repeat("B", 43) + "." + note, handle + "." + secret + "." + strings.Repeat("B", 16),
 				strings.Repeat("A", len(madeUp)), strings.Repeat(".", len(madeUp)), handle + "." + secret,
 			} {
-				f.refuses(t, with(callback, "state", state), closed{code: ginauth.StateInvalid})
+				f.refuses(t, with(callback, "state", state), closed{code: ginauth.ErrStateInvalid})
 			}
 			f.lands(t, callback, "/page/b3")
 		}},
@@ -51,10 +51,10 @@ func testEmptyState(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, nil)
 	bare, _ := url.Parse(f.URL + "/authorize/demo?state=&code=a-code-of-somebody-else")
-	f.refuses(t, bare, closed{code: ginauth.StateInvalid})
+	f.refuses(t, bare, closed{code: ginauth.ErrStateInvalid})
 	f.signIn()
-	f.refuses(t, bare, closed{code: ginauth.StateInvalid, was: "ada", tokens: 1})
-	f.refuses(t, without(bare, "state"), closed{code: ginauth.StateInvalid, was: "ada", tokens: 1})
+	f.refuses(t, bare, closed{code: ginauth.ErrStateInvalid, was: "ada", tokens: 1})
+	f.refuses(t, without(bare, "state"), closed{code: ginauth.ErrStateInvalid, was: "ada", tokens: 1})
 }
 
 // testLoginCSRF: the attacker sends the victim his own answer, to have the
@@ -67,9 +67,9 @@ func testLoginCSRF(t *testing.T) {
 	attack := f.begin("/login/demo?return_to=/page/attacker")
 
 	f.browser = victim
-	f.refuses(t, attack, closed{code: ginauth.StateInvalid})
+	f.refuses(t, attack, closed{code: ginauth.ErrStateInvalid})
 	own := f.begin("/login/demo?return_to=/page/victim")
-	f.refuses(t, attack, closed{code: ginauth.StateInvalid})
+	f.refuses(t, attack, closed{code: ginauth.ErrStateInvalid})
 	f.lands(t, own, "/page/victim")
 
 	// Signed in, the victim stays who they are.
@@ -110,9 +110,9 @@ func testAlteredState(t *testing.T) {
 			continue
 		}
 		p := f.finish(with(callback, "state", v))
-		f.wantError(p, ginauth.StateInvalid)
+		f.wantError(p, ginauth.ErrStateInvalid)
 	}
-	f.refused(t, f.finish(with(callback, "state", state+"=")), callback, closed{code: ginauth.StateInvalid})
+	f.refused(t, f.finish(with(callback, "state", state+"=")), callback, closed{code: ginauth.ErrStateInvalid})
 	f.lands(t, callback, "/page/b5")
 }
 
@@ -140,14 +140,14 @@ func testProviderSwap(t *testing.T) {
 			f.idp.Reset()
 			other.Reset()
 			callback := f.begin("/login/" + way.from)
-			f.refuses(t, at(callback, "/authorize/"+way.to), closed{code: ginauth.StateInvalid})
+			f.refuses(t, at(callback, "/authorize/"+way.to), closed{code: ginauth.ErrStateInvalid})
 			if !strings.Contains(f.logs.String(), "came to the callback of another") {
 				t.Errorf("the log does not say what happened:\n%s", f.logs)
 			}
 			if f.attempts() != nil {
 				t.Error("the attempt was not used up")
 			}
-			f.refuses(t, callback, closed{code: ginauth.StateInvalid}) // it is spent
+			f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid}) // it is spent
 			if other.Count(authtest.Token) != 0 {
 				t.Error("the other token endpoint was asked")
 			}
@@ -158,7 +158,7 @@ func testProviderSwap(t *testing.T) {
 		stolen := f.begin("/login/other").Query()
 		callback := f.begin("/login/demo")
 		mixed := with(with(callback, "code", stolen.Get("code")), "iss", stolen.Get("iss"))
-		f.refuses(t, mixed, closed{code: ginauth.IssuerMismatch, hide: []string{stolen.Get("state")}})
+		f.refuses(t, mixed, closed{code: ginauth.ErrIssuerMismatch, hide: []string{stolen.Get("state")}})
 		if other.Count(authtest.Token) != 0 {
 			t.Error("the other token endpoint was asked")
 		}
@@ -183,10 +183,10 @@ func testBadStateNoNetwork(t *testing.T) {
 		without(callback, "state"), with(callback, "state", ""), with(callback, "state", state[:len(state)-1]+"!"), with(callback, "state", "AAAAAAAA"+state[8:]),
 		with(callback, "state", state[:9]+madeUp[9:]), with(with(callback, "state", "x"), "iss", "https://evil.example"),
 	} {
-		f.refuses(t, bad, closed{code: ginauth.StateInvalid})
+		f.refuses(t, bad, closed{code: ginauth.ErrStateInvalid})
 	}
 	for _, query := range []string{callback.RawQuery + "&state=" + state, callback.RawQuery + "&a=%zz", callback.RawQuery + "&STATE=x"} {
-		f.refuses(t, withRaw(callback, query), closed{code: ginauth.BadRequest})
+		f.refuses(t, withRaw(callback, query), closed{code: ginauth.ErrBadRequest})
 	}
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the provider was asked %d times", n)

@@ -31,15 +31,15 @@ func c2OnePost(t *testing.T) {
 		code ginauth.Code
 		set  func(idp *authtest.Provider)
 	}{
-		"400": {ginauth.BadTokenResponse, func(idp *authtest.Provider) { idp.Handle(authtest.Token, answers(400, "text/plain", "no")) }},
-		"401": {ginauth.ProviderMisconfigured, func(idp *authtest.Provider) {
+		"400": {ginauth.ErrBadTokenResponse, func(idp *authtest.Provider) { idp.Handle(authtest.Token, answers(400, "text/plain", "no")) }},
+		"401": {ginauth.ErrProviderMisconfigured, func(idp *authtest.Provider) {
 			idp.Handle(authtest.Token, answers(401, "application/json", `{"error":"invalid_client"}`))
 		}},
-		"500":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.ServerError) }},
-		"503":     {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Down) }},
-		"a hang":  {ginauth.ProviderTimeout, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Hanging) }},
-		"a reset": {ginauth.ProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Resetting) }},
-		"invalid_code": {ginauth.CodeRejected, func(idp *authtest.Provider) {
+		"500":     {ginauth.ErrProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.ServerError) }},
+		"503":     {ginauth.ErrProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Down) }},
+		"a hang":  {ginauth.ErrProviderTimeout, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Hanging) }},
+		"a reset": {ginauth.ErrProviderUnavailable, func(idp *authtest.Provider) { idp.Fail(authtest.Token, authtest.Resetting) }},
+		"invalid_code": {ginauth.ErrCodeRejected, func(idp *authtest.Provider) {
 			idp.Handle(authtest.Token, answers(400, "application/json", `{"error":"invalid_grant"}`))
 		}},
 	} {
@@ -53,7 +53,7 @@ func c2OnePost(t *testing.T) {
 			p := s.finish(callback)
 			s.failsClosed(t, p, closed{code: tt.code, tokens: 2})
 			again := s.finish(callback)
-			s.failsClosed(t, again, closed{code: ginauth.StateInvalid, tokens: 2})
+			s.failsClosed(t, again, closed{code: ginauth.ErrStateInvalid, tokens: 2})
 		})
 	}
 }
@@ -91,10 +91,10 @@ func c16Limits(t *testing.T) {
 		fault authtest.Fault
 		code  ginauth.Code
 	}{
-		"without an end":           {authtest.Endless, ginauth.ProviderUnavailable},
-		"a byte now and then":      {authtest.Dripping, ginauth.ProviderTimeout},
-		"not even a header":        {authtest.Hanging, ginauth.ProviderTimeout},
-		"the connection was reset": {authtest.Resetting, ginauth.ProviderUnavailable},
+		"without an end":           {authtest.Endless, ginauth.ErrProviderUnavailable},
+		"a byte now and then":      {authtest.Dripping, ginauth.ErrProviderTimeout},
+		"not even a header":        {authtest.Hanging, ginauth.ErrProviderTimeout},
+		"the connection was reset": {authtest.Resetting, ginauth.ErrProviderUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,13 +115,13 @@ func c16Limits(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		})
-		s.refuses(t, "/login/demo", ginauth.ProviderTimeout, "token endpoint", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrProviderTimeout, "token endpoint", 1)
 	})
 	t.Run("just over a mebibyte", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		editAnswer(s, authtest.Token, func(a *answer) { a.body = padded(a.body, 1<<20+1) })
-		s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "more than the limit", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "more than the limit", 1)
 	})
 	t.Run("a mebibyte", func(t *testing.T) {
 		t.Parallel()
@@ -146,7 +146,7 @@ func c17Gzip(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	p := s.finish(callback)
 	runtime.ReadMemStats(&after)
-	s.failsClosed(t, p, closed{code: ginauth.ProviderUnavailable, tokens: 1})
+	s.failsClosed(t, p, closed{code: ginauth.ErrProviderUnavailable, tokens: 1})
 	if got := after.TotalAlloc - before.TotalAlloc; got > 32<<20 {
 		t.Errorf("%d MB were allocated for it", got>>20)
 	}
@@ -209,7 +209,7 @@ func c18TLS(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "the provider's certificate is not trusted", 0)
+			s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "the provider's certificate is not trusted", 0)
 		})
 	}
 }
@@ -280,20 +280,20 @@ func c22Echo(t *testing.T) {
 		media, body string
 		code        ginauth.Code
 	}{
-		"500":                     {500, "text/plain", "token=" + secret + "\nFAKE LOG", ginauth.ProviderUnavailable},
-		"400":                     {400, "text/plain", "token=" + secret + "\nFAKE LOG", ginauth.BadTokenResponse},
-		"a page with status 200":  {200, "text/html", "token=" + secret + "\nFAKE LOG", ginauth.BadTokenResponse},
-		"JSON that is none":       {200, "application/json", `{"` + secret + `":FAKE LOG`, ginauth.BadTokenResponse},
-		"error_description":       {400, "application/json", `{"error":"invalid_request","error_description":"` + secret + `\nFAKE LOG"}`, ginauth.ProviderError},
-		"error_uri":               {400, "application/json", `{"error":"invalid_grant","error_uri":"https://idp.example/` + secret + `"}`, ginauth.CodeRejected},
-		"the error itself":        {400, "application/json", `{"error":"` + secret + `\nFAKE LOG"}`, ginauth.ProviderError},
-		"the error, plausible":    {400, "application/json", `{"error":"invalid_code_` + secret + `"}`, ginauth.ProviderError},
-		"letters alone":           {400, "application/json", `{"error":"` + lettersOnly + `"}`, ginauth.ProviderError},
-		"a token type":            {200, "application/json", `{"access_token":"a","token_type":"` + secret + `"}`, ginauth.BadTokenResponse},
-		"an access token":         {200, "application/json", `{"access_token":"` + secret + ` FAKE LOG","token_type":"bearer"}`, ginauth.BadTokenResponse},
-		"an expiry":               {200, "application/json", `{"access_token":"a","id_token":"b","token_type":"bearer","expires_in":"` + secret + `"}`, ginauth.BadTokenResponse},
-		"an ID token":             {200, "application/json", `{"access_token":"a","id_token":"` + secret + `.FAKE LOG","token_type":"bearer"}`, ginauth.IDTokenInvalid},
-		"an ID token's algorithm": {200, "application/json", `{"access_token":"a","id_token":"` + b64([]byte(`{"alg":"X"}`)) + `.` + secret + `.` + secret + `","token_type":"bearer"}`, ginauth.IDTokenInvalid},
+		"500":                     {500, "text/plain", "token=" + secret + "\nFAKE LOG", ginauth.ErrProviderUnavailable},
+		"400":                     {400, "text/plain", "token=" + secret + "\nFAKE LOG", ginauth.ErrBadTokenResponse},
+		"a page with status 200":  {200, "text/html", "token=" + secret + "\nFAKE LOG", ginauth.ErrBadTokenResponse},
+		"JSON that is none":       {200, "application/json", `{"` + secret + `":FAKE LOG`, ginauth.ErrBadTokenResponse},
+		"error_description":       {400, "application/json", `{"error":"invalid_request","error_description":"` + secret + `\nFAKE LOG"}`, ginauth.ErrProviderError},
+		"error_uri":               {400, "application/json", `{"error":"invalid_grant","error_uri":"https://idp.example/` + secret + `"}`, ginauth.ErrCodeRejected},
+		"the error itself":        {400, "application/json", `{"error":"` + secret + `\nFAKE LOG"}`, ginauth.ErrProviderError},
+		"the error, plausible":    {400, "application/json", `{"error":"invalid_code_` + secret + `"}`, ginauth.ErrProviderError},
+		"letters alone":           {400, "application/json", `{"error":"` + lettersOnly + `"}`, ginauth.ErrProviderError},
+		"a token type":            {200, "application/json", `{"access_token":"a","token_type":"` + secret + `"}`, ginauth.ErrBadTokenResponse},
+		"an access token":         {200, "application/json", `{"access_token":"` + secret + ` FAKE LOG","token_type":"bearer"}`, ginauth.ErrBadTokenResponse},
+		"an expiry":               {200, "application/json", `{"access_token":"a","id_token":"b","token_type":"bearer","expires_in":"` + secret + `"}`, ginauth.ErrBadTokenResponse},
+		"an ID token":             {200, "application/json", `{"access_token":"a","id_token":"` + secret + `.FAKE LOG","token_type":"bearer"}`, ginauth.ErrIDTokenInvalid},
+		"an ID token's algorithm": {200, "application/json", `{"access_token":"a","id_token":"` + b64([]byte(`{"alg":"X"}`)) + `.` + secret + `.` + secret + `","token_type":"bearer"}`, ginauth.ErrIDTokenInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -313,7 +313,7 @@ func c22Echo(t *testing.T) {
 			text := r.Form.Encode() + " " + r.Header.Get("Authorization") + " " + s.idp.ClientSecret
 			answers(400, "application/json", jsonOf(map[string]string{"error": r.Form.Get("code"), "error_description": text}))(w, r)
 		})
-		s.refuses(t, "/login/demo", ginauth.ProviderError, "", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrProviderError, "", 1)
 	})
 }
 

@@ -120,7 +120,7 @@ func c1Redirect(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, nil)
 			s.idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.idp.EvilURL(), status) })
-			s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "redirect", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "redirect", 1)
 			if n := s.idp.EvilRequests(); n != 0 {
 				t.Errorf("the redirect was followed %d times", n)
 			}
@@ -149,8 +149,8 @@ func c3AuthMethods(t *testing.T) {
 			s.idp.EditMetadata(func(m map[string]any) { put(m, "token_endpoint_auth_methods_supported", tt.offered) })
 			if tt.want == "" {
 				p := s.get("/login/demo")
-				s.failsClosed(t, p, closed{code: ginauth.ProviderMisconfigured})
-				if err := s.auth.Warm(t.Context()); !errors.Is(err, ginauth.ProviderMisconfigured) || !strings.Contains(err.Error(), "AuthMethod") {
+				s.failsClosed(t, p, closed{code: ginauth.ErrProviderMisconfigured})
+				if err := s.auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderMisconfigured) || !strings.Contains(err.Error(), "AuthMethod") {
 					t.Errorf("Warm says %v", err)
 				}
 				return
@@ -224,21 +224,21 @@ func c5Errors(t *testing.T) {
 		return answerCase{name, code, "the token endpoint answered", func(a *answer) { a.status, a.body = status, body }}
 	}
 	answerCases(t, nil, []answerCase{
-		says("200 with an error", ginauth.ProviderError, 200, `{"error":"slow_down"}`),
-		says("200 with an error and a token", ginauth.ProviderError, 200, `{"error":"slow_down","access_token":"abc","token_type":"bearer"}`),
-		{"200 with an error that is an object, beside a token", ginauth.BadTokenResponse, "error is there, and no text", func(a *answer) {
+		says("200 with an error", ginauth.ErrProviderError, 200, `{"error":"slow_down"}`),
+		says("200 with an error and a token", ginauth.ErrProviderError, 200, `{"error":"slow_down","access_token":"abc","token_type":"bearer"}`),
+		{"200 with an error that is an object, beside a token", ginauth.ErrBadTokenResponse, "error is there, and no text", func(a *answer) {
 			a.body = replaced(a.body, "error", `{"message":"no"}`)
 		}},
 		{"200 with an error that is null", "", "", func(a *answer) { a.body = replaced(a.body, "error", "null") }},
-		says("invalid_grant", ginauth.CodeRejected, 400, `{"error":"invalid_grant"}`),
-		says("GitHub's invalid_grant", ginauth.CodeRejected, 200, `{"error":"bad_verification_code"}`),
-		says("invalid_client", ginauth.ProviderMisconfigured, 401, `{"error":"invalid_client"}`),
-		says("unauthorized_client", ginauth.ProviderMisconfigured, 400, `{"error":"unauthorized_client"}`),
-		says("redirect_uri_mismatch", ginauth.ProviderMisconfigured, 400, `{"error":"redirect_uri_mismatch"}`),
-		says("invalid_scope", ginauth.ProviderError, 400, `{"error":"invalid_scope"}`),
-		says("server_error", ginauth.ProviderUnavailable, 400, `{"error":"server_error"}`),
-		{"400 without a word", ginauth.BadTokenResponse, "answered with status 400", func(a *answer) { a.status, a.body = 400, "" }},
-		{"500 with a page that says invalid_grant", ginauth.ProviderUnavailable, "", func(a *answer) {
+		says("invalid_grant", ginauth.ErrCodeRejected, 400, `{"error":"invalid_grant"}`),
+		says("GitHub's invalid_grant", ginauth.ErrCodeRejected, 200, `{"error":"bad_verification_code"}`),
+		says("invalid_client", ginauth.ErrProviderMisconfigured, 401, `{"error":"invalid_client"}`),
+		says("unauthorized_client", ginauth.ErrProviderMisconfigured, 400, `{"error":"unauthorized_client"}`),
+		says("redirect_uri_mismatch", ginauth.ErrProviderMisconfigured, 400, `{"error":"redirect_uri_mismatch"}`),
+		says("invalid_scope", ginauth.ErrProviderError, 400, `{"error":"invalid_scope"}`),
+		says("server_error", ginauth.ErrProviderUnavailable, 400, `{"error":"server_error"}`),
+		{"400 without a word", ginauth.ErrBadTokenResponse, "answered with status 400", func(a *answer) { a.status, a.body = 400, "" }},
+		{"500 with a page that says invalid_grant", ginauth.ErrProviderUnavailable, "", func(a *answer) {
 			a.status, a.media, a.body = 500, "text/html", "<p>invalid_grant"
 		}},
 	})
@@ -250,12 +250,12 @@ func c6Statuses(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, nil)
 			editAnswer(s, authtest.Token, func(a *answer) { a.status = status })
-			s.refuses(t, "/login/demo", ginauth.BadTokenResponse, fmt.Sprint("status ", status), 1)
+			s.refuses(t, "/login/demo", ginauth.ErrBadTokenResponse, fmt.Sprint("status ", status), 1)
 		})
 	}
 	answerCases(t, nil, []answerCase{
-		{"204", ginauth.BadTokenResponse, "status 204", func(a *answer) { a.status, a.body = 204, "" }},
-		{"300 with JSON", ginauth.ProviderUnavailable, "redirect", func(a *answer) { a.status = 300 }},
+		{"204", ginauth.ErrBadTokenResponse, "status 204", func(a *answer) { a.status, a.body = 204, "" }},
+		{"300 with JSON", ginauth.ErrProviderUnavailable, "redirect", func(a *answer) { a.status = 300 }},
 	})
 }
 
@@ -264,11 +264,11 @@ func c7ContentType(t *testing.T) {
 		return answerCase{name, code, "the token answer is not JSON", func(a *answer) { a.media = media }}
 	}
 	cases := []answerCase{
-		media("a page", ginauth.BadTokenResponse, "text/html"),
-		media("none", ginauth.BadTokenResponse, ""),
-		media("a form", ginauth.BadTokenResponse, "application/x-www-form-urlencoded"),
-		media("text", ginauth.BadTokenResponse, "text/plain; charset=utf-8"),
-		media("a script", ginauth.BadTokenResponse, "text/json"),
+		media("a page", ginauth.ErrBadTokenResponse, "text/html"),
+		media("none", ginauth.ErrBadTokenResponse, ""),
+		media("a form", ginauth.ErrBadTokenResponse, "application/x-www-form-urlencoded"),
+		media("text", ginauth.ErrBadTokenResponse, "text/plain; charset=utf-8"),
+		media("a script", ginauth.ErrBadTokenResponse, "text/json"),
 		media("JSON with a charset", "", "Application/JSON; charset=UTF-8"),
 	}
 	answerCases(t, nil, cases)
@@ -286,20 +286,20 @@ func c8TokenType(t *testing.T) {
 		return member(name, code, reason, "token_type", value)
 	}
 	answerCases(t, nil, []answerCase{
-		typ("missing", ginauth.BadTokenResponse, ""),
-		typ("mac", ginauth.BadTokenResponse, `"mac"`),
-		typ("DPoP", ginauth.BadTokenResponse, `"DPoP"`),
-		typ("N_A", ginauth.BadTokenResponse, `"N_A"`),
-		typ("a list", ginauth.BadTokenResponse, `["bearer"]`),
-		typ("null", ginauth.BadTokenResponse, `null`),
-		typ("empty", ginauth.BadTokenResponse, `""`),
+		typ("missing", ginauth.ErrBadTokenResponse, ""),
+		typ("mac", ginauth.ErrBadTokenResponse, `"mac"`),
+		typ("DPoP", ginauth.ErrBadTokenResponse, `"DPoP"`),
+		typ("N_A", ginauth.ErrBadTokenResponse, `"N_A"`),
+		typ("a list", ginauth.ErrBadTokenResponse, `["bearer"]`),
+		typ("null", ginauth.ErrBadTokenResponse, `null`),
+		typ("empty", ginauth.ErrBadTokenResponse, `""`),
 		typ("bEaReR", "", `"bEaReR"`),
 	})
 }
 
 func c9AccessToken(t *testing.T) {
 	token := func(name, value string) answerCase {
-		return member(name, ginauth.BadTokenResponse, "access_token is missing", "access_token", value)
+		return member(name, ginauth.ErrBadTokenResponse, "access_token is missing", "access_token", value)
 	}
 	answerCases(t, nil, []answerCase{
 		token("missing", ""), token("empty", `""`), token("a number", "7"), token("an object", `{}`), token("null", "null"), token("a list", `["a"]`),
@@ -308,12 +308,12 @@ func c9AccessToken(t *testing.T) {
 
 func c10AccessTokenCharacters(t *testing.T) {
 	token := func(name, value string) answerCase {
-		return member(name, ginauth.BadTokenResponse, "access_token is missing", "access_token", `"`+value+`"`)
+		return member(name, ginauth.ErrBadTokenResponse, "access_token is missing", "access_token", `"`+value+`"`)
 	}
 	answerCases(t, nil, []answerCase{
 		token("a line break", `abc\r\nX-Evil: 1`), token("a space", "a b"), token("a tab", `a\tb`), token("a delete", "a\x7fb"),
 		token("not ASCII", "caf\u00e9"), token("longer than 16 KB", strings.Repeat("a", 16<<10+1)),
-		member("a NUL", ginauth.BadTokenResponse, "not strict JSON", "access_token", `"a\u0000b"`),
+		member("a NUL", ginauth.ErrBadTokenResponse, "not strict JSON", "access_token", `"a\u0000b"`),
 	})
 	t.Run("16 KB", func(t *testing.T) {
 		t.Parallel()
@@ -326,7 +326,7 @@ func c10AccessTokenCharacters(t *testing.T) {
 
 func c11Duplicates(t *testing.T) {
 	more := func(name, members string) answerCase {
-		return answerCase{name, ginauth.BadTokenResponse, "", func(a *answer) { a.body = adding(members)(strings.TrimSpace(a.body)) }}
+		return answerCase{name, ginauth.ErrBadTokenResponse, "", func(a *answer) { a.body = adding(members)(strings.TrimSpace(a.body)) }}
 	}
 	answerCases(t, nil, []answerCase{
 		more("access_token twice", `"access_token":"b"`), more("in upper case", `"ACCESS_TOKEN":"b"`), more("with a long s", `"acce\u017fs_token":"b"`),
@@ -340,7 +340,7 @@ func c11Duplicates(t *testing.T) {
 func c12ExpiresIn(t *testing.T) {
 	var cases []answerCase
 	for _, bad := range []string{"-5", `"-5"`, "1.5", `"1.5"`, "1e400", "1e3", `""`, `"soon"`, `"+5"`, "true", "[]", "{}", "-99999999999999999999", `"0x10"`} {
-		cases = append(cases, member(bad, ginauth.BadTokenResponse, "", "expires_in", bad))
+		cases = append(cases, member(bad, ginauth.ErrBadTokenResponse, "", "expires_in", bad))
 	}
 	answerCases(t, nil, cases)
 	for _, tt := range []struct {
@@ -380,20 +380,20 @@ func c13NoIDToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	s.idp.Fail(authtest.Token, authtest.NoIDToken)
-	s.refuses(t, "/login/demo", ginauth.BadTokenResponse, "there is no id_token", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrBadTokenResponse, "there is no id_token", 1)
 }
 
 func c14IDTokenType(t *testing.T) {
 	var cases []answerCase
 	for _, value := range []string{`["a"]`, `{"a":1}`, "null", `""`, "7", "true"} {
-		cases = append(cases, member(value, ginauth.BadTokenResponse, "there is no id_token", "id_token", value))
+		cases = append(cases, member(value, ginauth.ErrBadTokenResponse, "there is no id_token", "id_token", value))
 	}
 	answerCases(t, nil, cases)
 }
 
 func c15NotJSON(t *testing.T) {
 	body := func(name string, change func(string) string) answerCase {
-		return answerCase{name, ginauth.BadTokenResponse, "not strict JSON", func(a *answer) { a.body = change(strings.TrimSpace(a.body)) }}
+		return answerCase{name, ginauth.ErrBadTokenResponse, "not strict JSON", func(a *answer) { a.body = change(strings.TrimSpace(a.body)) }}
 	}
 	answerCases(t, nil, []answerCase{
 		body("cut short", func(b string) string { return b[:len(b)-1] }),
@@ -431,7 +431,7 @@ func c19Scope(t *testing.T) {
 	s.accepts(t, "/login/demo")
 	s.browser = s.newBrowser()
 	answer["scope"] = "openid profile"
-	s.refuses(t, "/login/demo", ginauth.IdentityRejected, "the address was not shared", 2)
+	s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "the address was not shared", 2)
 }
 
 func c20RefreshToken(t *testing.T) {

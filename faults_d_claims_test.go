@@ -104,7 +104,7 @@ func d30Case(t *testing.T) {
 				o.Providers[0].GroupsClaim = "Teams"
 			})
 			s.idp.EditIDToken(func(_, c map[string]any) { c["UserName"], c["Teams"], c[name] = "ada7", []string{"a"}, []string{"b"} })
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, doubtClaims, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, doubtClaims, 1)
 		}
 	})
 }
@@ -199,7 +199,7 @@ func d36Replay(t *testing.T) {
 	s.idp.EditIDToken(func(_, c map[string]any) { delete(c, "at_hash") })
 	s.signIn()
 	s.browser = s.newBrowser()
-	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "the nonce is not this sign-in's", 2)
+	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the nonce is not this sign-in's", 2)
 }
 
 var guid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -268,7 +268,7 @@ func d37Tenants(t *testing.T) {
 			}
 		})
 		s.idp.Fail(authtest.Token, authtest.WrongSignature)
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongSig, 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongSig, 1)
 	})
 	t.Run("an issuer with a fragment", func(t *testing.T) {
 		t.Parallel()
@@ -276,7 +276,7 @@ func d37Tenants(t *testing.T) {
 			o.Providers[0].TokenIssuer = func(c map[string]any) (string, error) { return c["iss"].(string), nil }
 		})
 		s.idp.EditIDToken(func(_, c map[string]any) { c["iss"] = "https://a.example#b" })
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "the token's issuer is", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the token's issuer is", 1)
 	})
 }
 
@@ -303,7 +303,7 @@ func d38HostedDomain(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.IdentityRejected, "another domain's account", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "another domain's account", 1)
 		})
 	}
 }
@@ -336,14 +336,14 @@ func d40Groups(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		s.idp.EditIDToken(func(_, c map[string]any) { c["groups"] = groups(20_000) })
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "longer than 64 KB", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "longer than 64 KB", 1)
 	})
 	t.Run("in the userinfo", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Userinfo = "always" })
 		s.idp.EditIDToken(func(_, c map[string]any) { delete(c, "groups") })
 		s.idp.EditUserinfo(func(c map[string]any) { c["groups"] = groups(15_000) })
-		s.refuses(t, "/login/demo", ginauth.SessionError, "", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrSessionError, "", 1)
 	})
 	t.Run("under a name that is not kept", func(t *testing.T) {
 		t.Parallel()
@@ -355,7 +355,7 @@ func d40Groups(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, func(_ *site, o *ginauth.Options) { o.KeepClaims = []string{"memberships"} })
 		s.idp.EditIDToken(func(_, c map[string]any) { c["memberships"] = groups(1_000) })
-		s.refuses(t, "/login/demo", ginauth.SessionError, "", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrSessionError, "", 1)
 	})
 }
 
@@ -387,7 +387,7 @@ func d42KeysDown(t *testing.T) {
 			s.browser = s.newBrowser()
 			s.idp.RotateKey()
 			for range 2 { // the second time without another request for keys
-				p := s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "signing keys", s.idp.Count(authtest.Token)+1)
+				p := s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "signing keys", s.idp.Count(authtest.Token)+1)
 				if p.Header.Get("Retry-After") == "" {
 					t.Error("there is no Retry-After")
 				}
@@ -404,6 +404,6 @@ func d42KeysDown(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		s.idp.Handle(authtest.JWKS, http.NotFound)
-		s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "signing keys", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "signing keys", 1)
 	})
 }

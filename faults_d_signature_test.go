@@ -55,7 +55,7 @@ func d1AlgsOffered(t *testing.T) {
 			s := newSite(t, nil)
 			s.idp.EditMetadata(func(m map[string]any) { m["id_token_signing_alg_values_supported"] = offered })
 			p := s.get("/login/demo")
-			s.failsClosed(t, p, closed{code: ginauth.ProviderMisconfigured})
+			s.failsClosed(t, p, closed{code: ginauth.ErrProviderMisconfigured})
 			if err := s.auth.Warm(t.Context()); err == nil || !strings.Contains(err.Error(), "signs ID tokens with") {
 				t.Errorf("Warm says %v", err)
 			}
@@ -88,7 +88,7 @@ func d2HS256(t *testing.T) {
 				s.idp.ReplaceIDToken(func(compact string) string {
 					return hs256(secret(s), `{"alg":"HS256","typ":"JWT","kid":"`+s.idp.KeyID()+`"}`, decoded(compact, 1))
 				})
-				s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongAlg, 1)
+				s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongAlg, 1)
 			})
 		}
 	}
@@ -123,7 +123,7 @@ func d3OtherAlg(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongAlg, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongAlg, 1)
 		})
 	}
 }
@@ -147,7 +147,7 @@ func d4KeyInHeader(t *testing.T) {
 					}
 					return signed(strangerKey(), header, decoded(compact, 1))
 				})
-				s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "the signature", 1)
+				s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the signature", 1)
 				if n := s.idp.EvilRequests(); n != 0 {
 					t.Errorf("the key's address was asked %d times", n)
 				}
@@ -275,7 +275,7 @@ func d10WrongSignature(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		s.idp.Fail(authtest.Token, authtest.WrongSignature)
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongSig, 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongSig, 1)
 	})
 }
 
@@ -320,7 +320,7 @@ func d10WrongSignatureOtherKeys(t *testing.T) {
 				sig, _ := base64.RawURLEncoding.DecodeString(c[dot+1:])
 				return c[:dot+1] + b64(tt.change(sig))
 			})
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongSig, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongSig, 1)
 			s.idp.ReplaceIDToken(nil)
 			s.accepts(t, "/login/demo")
 		})
@@ -342,7 +342,7 @@ func keyCase(t *testing.T, name, reason string, members claims) {
 			s.accepts(t, "/login/demo")
 			return
 		}
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, reason, 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, reason, 1)
 	})
 }
 
@@ -366,7 +366,7 @@ func d12WeakRSA(t *testing.T) {
 	s.idp.ReplaceIDToken(func(c string) string {
 		return signed(weakKey(), claims{"alg": "RS256", "kid": "weak"}, decoded(c, 1))
 	})
-	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, noKey, 1)
+	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, noKey, 1)
 	s.idp.ReplaceIDToken(nil)
 	s.accepts(t, "/login/demo")
 }
@@ -444,7 +444,7 @@ func d13TenKeys(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongSig, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongSig, 1)
 		})
 	}
 }

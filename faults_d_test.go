@@ -79,7 +79,7 @@ func d14Issuer(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		s.idp.Fail(authtest.Token, authtest.WrongIssuer)
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, reason, 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, reason, 1)
 	})
 }
 
@@ -136,7 +136,7 @@ func d15Audience(t *testing.T) {
 					c[tt.claim] = tt.value
 				}
 			})
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, tt.fix, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.fix, 1)
 			for _, other := range []string{client, mapping, ntp} {
 				if other != tt.fix && strings.Contains(s.logs.String(), other) {
 					t.Errorf("the log says %q too:\n%s", other, s.logs)
@@ -194,7 +194,7 @@ func d19Expiry(t *testing.T) {
 		var ahead clock
 		ahead.Advance(3 * time.Hour)
 		s := newSite(t, func(_ *site, o *ginauth.Options) { o.Now = ahead.Now })
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "ahead of the provider's", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "ahead of the provider's", 1)
 	})
 }
 

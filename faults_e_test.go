@@ -60,7 +60,7 @@ func e1OtherSubject(t *testing.T) {
 				s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Userinfo = mode })
 				s.idp.EditIDToken(func(_, c map[string]any) { delete(c, "email") })
 				s.idp.EditUserinfo(func(c map[string]any) { put(c, "sub", sub) })
-				s.refuses(t, "/login/demo", ginauth.UserinfoInvalid, "its sub is not the ID token's", 1)
+				s.refuses(t, "/login/demo", ginauth.ErrUserinfoInvalid, "its sub is not the ID token's", 1)
 			})
 		}
 	}
@@ -112,7 +112,7 @@ func e2SignedUserinfo(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.UserinfoInvalid, tt.reason, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrUserinfoInvalid, tt.reason, 1)
 		})
 	}
 }
@@ -145,7 +145,7 @@ func e3UserinfoFails(t *testing.T) {
 				s.idp.EditIDToken(func(_, c map[string]any) { delete(c, "name"); delete(c, "email") })
 				set(s.idp)
 				if mode == "always" {
-					s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "userinfo", 1)
+					s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "userinfo", 1)
 				} else if u := s.accepts(t, "/login/demo"); u.Name != "" || u.Email != "" || u.Username != "ada" {
 					t.Errorf("got %+v", u)
 				} else if !strings.Contains(s.logs.String(), "userinfo could not be read") {
@@ -162,7 +162,7 @@ func e3UserinfoFails(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, always)
 			s.idp.Handle(authtest.Userinfo, answers(200, "application/json", body))
-			s.refuses(t, "/login/demo", ginauth.UserinfoInvalid, "userinfo", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrUserinfoInvalid, "userinfo", 1)
 		})
 	}
 }
@@ -198,7 +198,7 @@ func e5Request(t *testing.T) {
 	}
 	s.idp.Fail(authtest.Userinfo, authtest.Redirecting307)
 	s.browser = s.newBrowser()
-	s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "redirect", 2)
+	s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "redirect", 2)
 	if n := s.idp.EvilRequests(); n != 0 {
 		t.Errorf("the token was taken elsewhere %d times", n)
 	}
@@ -256,7 +256,7 @@ func e7UnverifiedEmail(t *testing.T) {
 	s := newSite(t, corpOnly)
 	s.engine.GET("/corp", s.auth.RequireAuth(ginauth.VerifiedEmailDomain("corp.com")), func(c *gin.Context) { c.String(200, "in") })
 	s.idp.EditIDToken(func(_, c map[string]any) { c["email"], c["email_verified"] = "ada@corp.com", false })
-	s.refuses(t, "/login/demo", ginauth.IdentityRejected, "no e-mail address that the provider verified", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "no e-mail address that the provider verified", 1)
 	s.idp.EditIDToken(func(_, c map[string]any) { c["email"] = "ada@corp.com" })
 	s.accepts(t, "/login/demo")
 	if p := s.get("/corp"); p.Text() != "in" {
@@ -318,7 +318,7 @@ func e9OddAddresses(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.IdentityRejected, "the e-mail address is not at any of", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "the e-mail address is not at any of", 1)
 		})
 	}
 	for _, email := range []string{"v@di\u017fk.example", "v@dis\u212a.example", "v@dis%6b.example"} { // Unicode folds both into ASCII letters
@@ -335,14 +335,14 @@ func e10NoID(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, plain)
 			s.idp.Handle(authtest.Userinfo, answers(200, "application/json", profile))
-			s.refuses(t, "/login/demo", ginauth.IdentityRejected, "", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "", 1)
 		})
 	}
 	t.Run("an error is nobody", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, plain)
 		s.idp.Handle(authtest.Userinfo, answers(403, "application/json", `{"id":7,"message":"rate limit"}`))
-		s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "", 1)
+		s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "", 1)
 	})
 }
 

@@ -58,17 +58,17 @@ func e14TwoIssuers(t *testing.T) {
 }
 
 func e15Hooks(t *testing.T) {
-	own := &ginauth.Error{Code: ginauth.Forbidden, Reason: "not before noon"}
+	own := &ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not before noon"}
 	for name, tt := range map[string]struct {
 		hook   func(c *gin.Context, login *ginauth.Login) error
 		code   ginauth.Code
 		reason string
 	}{
-		"an error":               {func(*gin.Context, *ginauth.Login) error { return errRefused }, ginauth.IdentityRejected, errRefused.Error()},
-		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.Forbidden, own.Reason},
-		"a panic":                {func(*gin.Context, *ginauth.Login) error { panic("a bug") }, ginauth.SessionError, "panicked"},
-		"no Previous":            {func(_ *gin.Context, l *ginauth.Login) error { l.Previous.Name = "x"; return nil }, ginauth.SessionError, "panicked"},
-		"no user":                {func(_ *gin.Context, l *ginauth.Login) error { l.User = nil; return nil }, ginauth.SessionError, "dropped the user"},
+		"an error":               {func(*gin.Context, *ginauth.Login) error { return errRefused }, ginauth.ErrIdentityRejected, errRefused.Error()},
+		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.ErrForbidden, own.Reason},
+		"a panic":                {func(*gin.Context, *ginauth.Login) error { panic("a bug") }, ginauth.ErrSessionError, "panicked"},
+		"no Previous":            {func(_ *gin.Context, l *ginauth.Login) error { l.Previous.Name = "x"; return nil }, ginauth.ErrSessionError, "panicked"},
+		"no user":                {func(_ *gin.Context, l *ginauth.Login) error { l.User = nil; return nil }, ginauth.ErrSessionError, "dropped the user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +84,7 @@ func e15Hooks(t *testing.T) {
 		t.Run("a panic in "+name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(_ *site, o *ginauth.Options) { break_(&o.Providers[0]) })
-			s.refuses(t, "/login/demo", ginauth.SessionError, "panicked", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrSessionError, "panicked", 1)
 		})
 	}
 	t.Run("a hook that makes somebody else of the user", func(t *testing.T) {
@@ -267,7 +267,7 @@ func e19Tokens(t *testing.T) {
 		q.Del("code")
 		callback.RawQuery = q.Encode() + "&" + offer
 		p := s.finish(callback)
-		s.failsClosed(t, p, closed{code: ginauth.BadRequest, hide: []string{token}})
+		s.failsClosed(t, p, closed{code: ginauth.ErrBadRequest, hide: []string{token}})
 	}
 	for _, header := range []http.Header{{"Authorization": {"Bearer " + token}}, {"X-Forwarded-User": {"eve"}}, {"X-Access-Token": {token}}} {
 		p, err := s.browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", header, "")
@@ -297,7 +297,7 @@ func e20Nobody(t *testing.T) {
 			t.Errorf("%s: got %+v", name, u)
 		}
 		got, err := ginauth.Claims[map[string]any](ctx)
-		if got != nil || !errors.Is(err, ginauth.Unauthenticated) {
+		if got != nil || !errors.Is(err, ginauth.ErrUnauthenticated) {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}

@@ -83,7 +83,7 @@ func faultRevocationsFail(t *testing.T) {
 	broken.readErr = errors.New("dial redis at 10.1.2.3: refused")
 	for _, header := range [][]string{fetches, navigates, upgrades} {
 		p := s.ask("GET", "/me", header...)
-		s.wantError(p, ginauth.StoreUnavailable)
+		s.wantError(p, ginauth.ErrStoreUnavailable)
 		if p.Header.Get("Retry-After") == "" || strings.Contains(p.Text(), "redis") {
 			t.Errorf("Retry-After %q, %s", p.Header.Get("Retry-After"), p.Text())
 		}
@@ -103,10 +103,10 @@ func faultRevocationsFail(t *testing.T) {
 	}
 	broken.onceErr = errors.New("down")
 	p := s.finish(s.begin("/login/demo"))
-	s.failsClosed(t, p, closed{code: ginauth.StoreUnavailable, was: "ada"})
+	s.failsClosed(t, p, closed{code: ginauth.ErrStoreUnavailable, was: "ada"})
 	broken.onceErr, broken.writeErr = nil, errors.New("down") // the session that is replaced cannot be revoked
 	p = s.finish(s.begin("/login/demo"))
-	s.failsClosed(t, p, closed{code: ginauth.StoreUnavailable, was: "ada", tokens: 1})
+	s.failsClosed(t, p, closed{code: ginauth.ErrStoreUnavailable, was: "ada", tokens: 1})
 }
 
 func faultParallelSliding(t *testing.T) {
@@ -160,7 +160,7 @@ func faultSessionTooLarge(t *testing.T) {
 		})
 	})
 	p := s.finish(s.begin("/login/demo"))
-	s.failsClosed(t, p, closed{code: ginauth.SessionError, tokens: 1, hide: []string{"pppppppppppp"}})
+	s.failsClosed(t, p, closed{code: ginauth.ErrSessionError, tokens: 1, hide: []string{"pppppppppppp"}})
 	if got := s.logs.String(); !strings.Contains(got, "claim permissions (5.0 KB)") || !strings.Contains(got, "groups (1.2 KB)") || !strings.Contains(got, "fewer KeepClaims") {
 		t.Errorf("the log does not name what is too large: %s", got)
 	}
@@ -302,6 +302,6 @@ func faultProviderExpiry(t *testing.T) {
 		if !strings.Contains(s.logs.String(), "session_expiry") {
 			t.Errorf("%s: the log does not say why: %s", name, s.logs)
 		}
-		s.failsClosed(t, p, closed{code: ginauth.IDTokenInvalid, tokens: 1})
+		s.failsClosed(t, p, closed{code: ginauth.ErrIDTokenInvalid, tokens: 1})
 	}
 }

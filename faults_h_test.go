@@ -63,7 +63,7 @@ func faultForcedLogout(t *testing.T) {
 					}
 					wantHeaders(t, p)
 					if strings.HasPrefix(what, "a form") || what == "fetch" {
-						s.wantError(p, ginauth.CrossOrigin)
+						s.wantError(p, ginauth.ErrCrossOrigin)
 					}
 				}
 			}

@@ -46,7 +46,7 @@ func k7MixUp(t *testing.T) {
 		if honest.Count(authtest.Authorize) != 1 || !callback.Query().Has("code") {
 			t.Fatalf("the attack did not take place: %s", callback)
 		}
-		s.failsClosed(t, s.finish(callback), closed{code: ginauth.IssuerMismatch, hide: callback.Query()["code"]})
+		s.failsClosed(t, s.finish(callback), closed{code: ginauth.ErrIssuerMismatch, hide: callback.Query()["code"]})
 		s.finish(at(callback, "/authorize/honest")) // the code at the honest callback instead
 		if s.user() != nil || honest.Count(authtest.Token) != 0 || s.idp.Count(authtest.Token) != 0 {
 			t.Error("the code went to a token endpoint")
@@ -59,7 +59,7 @@ func k7MixUp(t *testing.T) {
 		})
 		honest.EditAnswer(func(answer url.Values) { delete(answer, "iss") })
 		callback := s.begin("/login/demo")
-		s.failsClosed(t, s.finish(callback), closed{code: ginauth.IssuerMismatch, hide: callback.Query()["code"]})
+		s.failsClosed(t, s.finish(callback), closed{code: ginauth.ErrIssuerMismatch, hide: callback.Query()["code"]})
 	})
 	t.Run("the honest token endpoint", func(t *testing.T) {
 		t.Parallel()
@@ -94,7 +94,7 @@ func k7MixUp(t *testing.T) {
 			r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 		}
 		p := again.must(again.newBrowser().Do(r))
-		again.wantError(p, ginauth.IssuerMismatch)
+		again.wantError(p, ginauth.ErrIssuerMismatch)
 		if honest.Count(authtest.Token) != 0 || s.idp.Count(authtest.Token) != 0 {
 			t.Error("the code went to a token endpoint")
 		}
@@ -174,33 +174,33 @@ func k9KeySets(t *testing.T) {
 		code ginauth.Code // "" if it is fine
 	}{
 		"99 keys before the one":  {func(keys []map[string]any) []map[string]any { return append(many(99), keys...) }, ""},
-		"100 keys before the one": {func(keys []map[string]any) []map[string]any { return append(many(100), keys...) }, ginauth.IDTokenInvalid},
-		"10,000 keys":             {func(keys []map[string]any) []map[string]any { return append(keys, many(10_000)...) }, ginauth.ProviderUnavailable},
+		"100 keys before the one": {func(keys []map[string]any) []map[string]any { return append(many(100), keys...) }, ginauth.ErrIDTokenInvalid},
+		"10,000 keys":             {func(keys []map[string]any) []map[string]any { return append(keys, many(10_000)...) }, ginauth.ErrProviderUnavailable},
 		"10,000 small keys":       {func(keys []map[string]any) []map[string]any { return append(keys, make([]map[string]any, 10_000)...) }, ""},
 		"10 MB": {func(keys []map[string]any) []map[string]any {
 			return append(keys, map[string]any{"kty": "EC", "padding": strings.Repeat("x", 10<<20)})
-		}, ginauth.ProviderUnavailable},
+		}, ginauth.ErrProviderUnavailable},
 		"just above 512 KB": {func(keys []map[string]any) []map[string]any {
 			return append(keys, map[string]any{"kty": "EC", "padding": strings.Repeat("x", 512<<10)})
-		}, ginauth.ProviderUnavailable},
+		}, ginauth.ErrProviderUnavailable},
 		"just below 512 KB": {func(keys []map[string]any) []map[string]any {
 			return append(keys, map[string]any{"kty": "EC", "padding": strings.Repeat("x", 510<<10)})
 		}, ""},
 		"the private half too": {func(keys []map[string]any) []map[string]any {
 			keys[0]["d"] = "c2VjcmV0"
 			return keys
-		}, ginauth.IDTokenInvalid},
+		}, ginauth.ErrIDTokenInvalid},
 		"a symmetric key of the same name before it": {func(keys []map[string]any) []map[string]any {
 			return append([]map[string]any{{"kty": "oct", "kid": keys[0]["kid"], "k": "c2VjcmV0"}}, keys...)
 		}, ""},
 		"a symmetric key alone": {func(keys []map[string]any) []map[string]any {
 			return []map[string]any{{"kty": "oct", "kid": keys[0]["kid"], "k": "c2VjcmV0"}}
-		}, ginauth.IDTokenInvalid},
+		}, ginauth.ErrIDTokenInvalid},
 		"keys that nobody can use around it": {func(keys []map[string]any) []map[string]any {
 			return append([]map[string]any{{"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}, {"kty": "RSA"}, {"kty": 7}, nil}, keys...)
 		}, ""},
-		"none":    {func([]map[string]any) []map[string]any { return nil }, ginauth.IDTokenInvalid},
-		"garbage": {func([]map[string]any) []map[string]any { return []map[string]any{{"keys": "x"}} }, ginauth.IDTokenInvalid},
+		"none":    {func([]map[string]any) []map[string]any { return nil }, ginauth.ErrIDTokenInvalid},
+		"garbage": {func([]map[string]any) []map[string]any { return []map[string]any{{"keys": "x"}} }, ginauth.ErrIDTokenInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -306,7 +306,7 @@ func k12HTTPClient(t *testing.T) {
 					s.idp.Fail(e, f)
 				})
 				p := s.get("/login/demo")
-				s.wantError(p, ginauth.ProviderUnavailable)
+				s.wantError(p, ginauth.ErrProviderUnavailable)
 				if s.user() != nil || s.idp.EvilRequests() != 0 {
 					t.Errorf("signed in, or %d redirects followed", s.idp.EvilRequests())
 				}
@@ -324,10 +324,10 @@ func k12HTTPClient(t *testing.T) {
 				return http.DefaultTransport.RoundTrip(r)
 			})}
 		})
-		s.wantError(s.open("/login/demo"), ginauth.ProviderUnavailable)
+		s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
 		calm.Store(true)
 		s.clock.Advance(6 * time.Second)
-		s.wantError(s.get("/login/demo"), ginauth.ProviderUnavailable)
+		s.wantError(s.get("/login/demo"), ginauth.ErrProviderUnavailable)
 		if !strings.Contains(s.logs.String(), "panic: a transport of the application") {
 			t.Errorf("the log does not tell of the panic: %s", s.logs)
 		}

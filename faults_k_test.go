@@ -36,7 +36,7 @@ func faultsK() []fault {
 // itself, that Warm returns it, and that the developer is told what is wrong.
 func misconfigured(t *testing.T, s *site, says ...string) {
 	t.Helper()
-	s.failsClosed(t, s.open("/login/demo"), closed{code: ginauth.ProviderMisconfigured})
+	s.failsClosed(t, s.open("/login/demo"), closed{code: ginauth.ErrProviderMisconfigured})
 	if s.hasCookie("-a-") {
 		t.Error("an attempt was begun")
 	}
@@ -190,7 +190,7 @@ func k4Metadata(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(s *site, _ *ginauth.Options) { s.idp.Handle(authtest.Discovery, c.answer) })
 			p := s.open("/login/demo")
-			s.failsClosed(t, p, closed{code: ginauth.ProviderUnavailable})
+			s.failsClosed(t, p, closed{code: ginauth.ErrProviderUnavailable})
 			if p.Header.Get("Retry-After") != "5" {
 				t.Errorf("Retry-After is %q", p.Header.Get("Retry-After"))
 			}

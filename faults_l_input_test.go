@@ -80,8 +80,8 @@ func l9JSON(t *testing.T) {
 		"nested 32 deep": strings.Repeat("[", 31) + strings.Repeat("]", 31), "a number of 100": strings.Repeat("9", 100), "2,000 members": members(1900),
 	}
 	codes := map[authtest.Endpoint][]ginauth.Code{
-		authtest.Discovery: {ginauth.ProviderUnavailable}, authtest.JWKS: {ginauth.ProviderUnavailable},
-		authtest.Token: {ginauth.BadTokenResponse}, authtest.Userinfo: {ginauth.UserinfoInvalid},
+		authtest.Discovery: {ginauth.ErrProviderUnavailable}, authtest.JWKS: {ginauth.ErrProviderUnavailable},
+		authtest.Token: {ginauth.ErrBadTokenResponse}, authtest.Userinfo: {ginauth.ErrUserinfoInvalid},
 	}
 	for e, allowed := range codes {
 		with := func(t *testing.T, text string) (*site, *authtest.Page) {
@@ -121,7 +121,7 @@ func l9JSON(t *testing.T) {
 					return s.idp.SignRaw([]byte(decoded(compact, 0)), []byte(adding(`"hostile":`+text)(decoded(compact, 1))))
 				})
 			})
-			s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.IDTokenInvalid, tokens: 1})
+			s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.ErrIDTokenInvalid, tokens: 1})
 		})
 	}
 }
@@ -182,7 +182,7 @@ func l10Panics(t *testing.T) {
 			})
 			for range 2 {
 				p := s.get("/login/demo")
-				s.wantError(p, ginauth.SessionError)
+				s.wantError(p, ginauth.ErrSessionError)
 				if s.user() != nil || s.ran.Load() != 0 {
 					t.Error("somebody is signed in")
 				}
@@ -206,7 +206,7 @@ func l10Panics(t *testing.T) {
 			s.signIn()
 			ran := false
 			s.engine.GET("/checked", s.auth.RequireAuth(check), func(*gin.Context) { ran = true })
-			s.wantError(s.open("/checked"), ginauth.Forbidden)
+			s.wantError(s.open("/checked"), ginauth.ErrForbidden)
 			if ran || s.user() == nil {
 				t.Errorf("the handler ran: %v; signed in: %v", ran, s.user())
 			}
@@ -228,7 +228,7 @@ func l12Clock(t *testing.T) {
 			out := s.browser.Clone()
 			s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
 			s.clock.Advance(jump)
-			s.wantError(s.must(out.Click(authtest.At(s.idp.Issuer), pending.String())), ginauth.StateInvalid)
+			s.wantError(s.must(out.Click(authtest.At(s.idp.Issuer), pending.String())), ginauth.ErrStateInvalid)
 			if s.userOf(copied) != nil {
 				t.Error("who signed out is signed in")
 			}
@@ -349,7 +349,7 @@ func l14Signatures(t *testing.T) {
 		f := newPublicFlow(t, nil)
 		edit(f.idp)
 		p := f.get("/login/demo")
-		f.wantError(p, ginauth.IDTokenInvalid)
+		f.wantError(p, ginauth.ErrIDTokenInvalid)
 		p.Body = []byte(strings.ReplaceAll(p.Text(), f.URL, ""))
 		answers[name] = p
 	}

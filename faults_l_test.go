@@ -151,7 +151,7 @@ func l2SpentLimit(t *testing.T) {
 		callback := s.begin("/login/demo")
 		p := s.finish(callback)
 		if p.Status == http.StatusServiceUnavailable {
-			s.wantError(p, ginauth.StoreUnavailable)
+			s.wantError(p, ginauth.ErrStoreUnavailable)
 			if p.Header.Get("Retry-After") == "" {
 				t.Error("there is no Retry-After")
 			}
@@ -159,7 +159,7 @@ func l2SpentLimit(t *testing.T) {
 			break
 		}
 		again := s.must(s.newBrowser().Click(authtest.At(s.idp.Issuer), callback.String()))
-		s.wantError(again, ginauth.StateInvalid)
+		s.wantError(again, ginauth.ErrStateInvalid)
 	}
 	if !full {
 		t.Fatal("the table took more than its limit")

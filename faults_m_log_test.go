@@ -283,11 +283,11 @@ func testAccessLog(t *testing.T) {
 	}
 	reader := f.newBrowser()
 	f.browser = reader
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid, tokens: 1})
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1})
 	own := f.begin("/login/demo")
-	f.refuses(t, with(own, "code", callback.Query().Get("code")), closed{code: ginauth.CodeRejected, tokens: 2})
+	f.refuses(t, with(own, "code", callback.Query().Get("code")), closed{code: ginauth.ErrCodeRejected, tokens: 2})
 	f.keep(saved) // even with the cookie
-	f.refuses(t, callback, closed{code: ginauth.StateInvalid, tokens: 2})
+	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 2})
 }
 
 // testGinErrors: Gin's logger prints c.Errors, private ones included.
@@ -306,9 +306,9 @@ func testGinErrors(t *testing.T) {
 	})
 	f.idp.EditToken(func(answer map[string]any) { answer["refresh_token"] = "the-refresh-token-of-ada" })
 	callback := f.begin("/login/demo")
-	f.refuses(t, with(without(callback, "code"), "error", "access_denied"), closed{code: ginauth.ProviderDenied})
+	f.refuses(t, with(without(callback, "code"), "error", "access_denied"), closed{code: ginauth.ErrProviderDenied})
 	p := f.finish(f.begin("/login/demo"))
-	f.wantError(p, ginauth.IdentityRejected)
+	f.wantError(p, ginauth.ErrIdentityRejected)
 	everyAnswer(newFlow(t, nil))
 	for _, secret := range []string{callback.Query().Get("code"), callback.Query().Get("state"), "the-refresh-token", "the reason that is", "request failed"} {
 		if strings.Contains(kept, secret) {

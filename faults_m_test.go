@@ -165,15 +165,15 @@ func testTypedError(t *testing.T) {
 	var got *ginauth.Error
 	f := newFlow(t, func(_ *site, o *ginauth.Options) {
 		o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) {
-			if e.Code != ginauth.Unauthenticated { // the harness asks who is signed in
+			if e.Code != ginauth.ErrUnauthenticated { // the harness asks who is signed in
 				got = e
 			}
 		}
 	})
 	const text = "<b>your account is\u202e locked</b>\r\nX: y"
 	denied := with(without(f.begin("/login/demo"), "code"), "error", "access_denied")
-	f.refuses(t, with(denied, "error_description", text), closed{code: ginauth.ProviderDenied})
-	if got == nil || !errors.Is(got, ginauth.ProviderDenied) || got.Provider != "demo" || got.Op == "" || got.Status() != http.StatusForbidden {
+	f.refuses(t, with(denied, "error_description", text), closed{code: ginauth.ErrProviderDenied})
+	if got == nil || !errors.Is(got, ginauth.ErrProviderDenied) || got.Provider != "demo" || got.Op == "" || got.Status() != http.StatusForbidden {
 		t.Fatalf("the hook was given %#v", got)
 	}
 	if words := got.Reason + got.Fix + got.Op; strings.Contains(words, "account") {

@@ -219,7 +219,7 @@ func faultN9(t *testing.T) {
 			}
 			continue
 		}
-		s.failsClosed(t, p, closed{code: ginauth.StateInvalid})
+		s.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid})
 		if p.URL.Host != "app.example.com" {
 			t.Errorf("the answer came to %s", p.URL)
 		}
@@ -234,7 +234,7 @@ func faultN9(t *testing.T) {
 	}
 	callback := s.beginAt("https://app.example.com", "/login/demo")
 	callback.Host = "other.example.com"
-	s.failsClosed(t, s.finish(callback), closed{code: ginauth.StateInvalid, tokens: 1, was: "ada"})
+	s.failsClosed(t, s.finish(callback), closed{code: ginauth.ErrStateInvalid, tokens: 1, was: "ada"})
 }
 
 // beginAt is begin for a host of its own.

@@ -227,7 +227,7 @@ func faultEngineSettings(t *testing.T) {
 		})
 		for _, path := range []string{"/login/nope", "/login/%00", "/login/%0d%0aSet-Cookie:x", "/login/%2e%2e", "/login/demo%00", "/login/demo%2f", "/login/%64emo%20", "/login/Demo"} {
 			p := s.exactly("GET", path)
-			if ours := strings.Contains(p.Text(), string(ginauth.UnknownProvider)); p.Status == http.StatusNotFound && ours {
+			if ours := strings.Contains(p.Text(), string(ginauth.ErrUnknownProvider)); p.Status == http.StatusNotFound && ours {
 				wantHeaders(t, p)
 			} else if p.Status != http.StatusNotFound && p.Text() != "home" && p.Status != http.StatusMovedPermanently {
 				t.Errorf("%05b: %s: %d %s", mask, path, p.Status, p.Text())

@@ -80,28 +80,28 @@ func faultWrongUser(t *testing.T) {
 		code ginauth.Code
 		make func(s *site, f *faultyRevocations)
 	}{
-		{"the wrong group", ginauth.Forbidden, func(s *site, _ *faultyRevocations) { s.as("ada", "staff") }},
-		{"a check that panics", ginauth.Forbidden, func(s *site, _ *faultyRevocations) { s.as("panic", "admin") }},
-		{"a session that is over", ginauth.Unauthenticated, func(s *site, _ *faultyRevocations) {
+		{"the wrong group", ginauth.ErrForbidden, func(s *site, _ *faultyRevocations) { s.as("ada", "staff") }},
+		{"a check that panics", ginauth.ErrForbidden, func(s *site, _ *faultyRevocations) { s.as("panic", "admin") }},
+		{"a session that is over", ginauth.ErrUnauthenticated, func(s *site, _ *faultyRevocations) {
 			s.as("ada", "admin")
 			s.browser.Now = time.Now // a browser that keeps it all the same
 			s.clock.Advance(25 * time.Hour)
 		}},
-		{"a session that was revoked", ginauth.Unauthenticated, func(s *site, f *faultyRevocations) {
+		{"a session that was revoked", ginauth.ErrUnauthenticated, func(s *site, f *faultyRevocations) {
 			s.as("ada", "admin")
 			s.user()
 			if err := f.Revoke(s.t.Context(), f.asked[0], s.clock.Now(), time.Hour); err != nil {
 				s.t.Fatal(err)
 			}
 		}},
-		{"a person who was revoked", ginauth.Unauthenticated, func(s *site, f *faultyRevocations) {
+		{"a person who was revoked", ginauth.ErrUnauthenticated, func(s *site, f *faultyRevocations) {
 			s.as("ada", "admin")
 			s.user()
 			if err := f.Revoke(s.t.Context(), f.asked[1], s.clock.Now(), time.Hour); err != nil {
 				s.t.Fatal(err)
 			}
 		}},
-		{"revocations that cannot be read", ginauth.StoreUnavailable, func(s *site, f *faultyRevocations) {
+		{"revocations that cannot be read", ginauth.ErrStoreUnavailable, func(s *site, f *faultyRevocations) {
 			s.as("ada", "admin")
 			f.readErr = errors.New("down")
 		}},
@@ -124,7 +124,7 @@ func faultWrongUser(t *testing.T) {
 			for _, method := range []string{"GET", "POST"} {
 				s.wantError(s.ask(method, "/admins", fetches...), tt.code)
 			}
-			if p := s.ask("GET", "/admins", navigates...); tt.code == ginauth.Unauthenticated && p.Status != http.StatusSeeOther || tt.code != ginauth.Unauthenticated && p.Status < 400 {
+			if p := s.ask("GET", "/admins", navigates...); tt.code == ginauth.ErrUnauthenticated && p.Status != http.StatusSeeOther || tt.code != ginauth.ErrUnauthenticated && p.Status < 400 {
 				t.Errorf("a visit is answered with %d", p.Status)
 			}
 			if ran != 0 {
@@ -143,7 +143,7 @@ func faultPreflight(t *testing.T) {
 		"Sec-Fetch-Mode", "cors", "Sec-Fetch-Site", "cross-site"}
 	s.engine.Any("/api", s.auth.RequireAuth(), s.count)
 	p := s.ask("OPTIONS", "/api", preflight...)
-	s.wantError(p, ginauth.Unauthenticated)
+	s.wantError(p, ginauth.ErrUnauthenticated)
 	for name := range p.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
 			t.Errorf("the guard answers with %s", name)
@@ -160,7 +160,7 @@ func faultPreflight(t *testing.T) {
 		t.Errorf("the application's CORS answered %d", p.Status)
 	}
 	p = s.ask("GET", "/cors/api", fetches...)
-	if s.wantError(p, ginauth.Unauthenticated); p.Header.Get("Access-Control-Allow-Origin") == "" {
+	if s.wantError(p, ginauth.ErrUnauthenticated); p.Header.Get("Access-Control-Allow-Origin") == "" {
 		t.Error("the refusal lost the application's CORS header, so that its script cannot read it")
 	}
 	if s.ran.Load() != 0 {
@@ -262,7 +262,7 @@ func faultSpoofedUser(t *testing.T) {
 				t.Errorf("%s with %q: %q", path, header, p.Text())
 			}
 		}
-		s.wantError(s.ask("GET", "/keys/guarded", header...), ginauth.Unauthenticated)
+		s.wantError(s.ask("GET", "/keys/guarded", header...), ginauth.ErrUnauthenticated)
 	}
 	s.as("ada")
 	if p := s.ask("GET", "/keys", "X-Forwarded-User", "eve"); p.Text() != "ada, ada" {

@@ -188,7 +188,7 @@ func TestTimesThatARecordCannotHold(t *testing.T) {
 	for _, path := range []string{"/in", "/update"} {
 		failed = nil
 		s.visit("POST", path, cookies)
-		if !errors.Is(failed, ginauth.SessionError) {
+		if !errors.Is(failed, ginauth.ErrSessionError) {
 			t.Errorf("%s: %v", path, failed)
 		}
 	}

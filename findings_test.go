@@ -44,7 +44,7 @@ func TestOnLoginThatSignsInAndRefuses(t *testing.T) {
 			return errors.New("not welcome")
 		}
 	})
-	s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.IdentityRejected, tokens: 1})
+	s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.ErrIdentityRejected, tokens: 1})
 }
 
 // What a handler does to its User stays with it: a request body decoded into
@@ -101,7 +101,7 @@ func TestUpdateBesideACopiedContext(t *testing.T) {
 func TestARefusedUpdateTellsNobodyWhoItIs(t *testing.T) {
 	s := newSite(t, nil)
 	s.engine.POST("/comment", s.auth.LoadUser(), func(c *gin.Context) {
-		if err := s.auth.Update(c, func(*ginauth.User) {}); !errors.Is(err, ginauth.CrossOrigin) {
+		if err := s.auth.Update(c, func(*ginauth.User) {}); !errors.Is(err, ginauth.ErrCrossOrigin) {
 			t.Errorf("Update: %v", err)
 		}
 		if u := ginauth.CurrentUser(c); u != nil {

@@ -43,9 +43,9 @@ func TestFormPostCarriesOnce(t *testing.T) {
 	f.browser = f.newBrowser() // somebody who kept all the cookies
 	f.keep(attempt)
 	f.keep(carried)
-	f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.StateInvalid, tokens: 1, hide: hidden(form)})
+	f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.ErrStateInvalid, tokens: 1, hide: hidden(form)})
 	f.keep(attempt)
-	f.failsClosed(t, f.post(form), closed{code: ginauth.StateInvalid, tokens: 1, hide: hidden(form)})
+	f.failsClosed(t, f.post(form), closed{code: ginauth.ErrStateInvalid, tokens: 1, hide: hidden(form)})
 }
 
 func TestFormPostCarriesForAMinute(t *testing.T) {
@@ -72,7 +72,7 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 				f.landed(t, p, "/page/form")
 				return
 			}
-			f.failsClosed(t, p, closed{code: ginauth.BadRequest})
+			f.failsClosed(t, p, closed{code: ginauth.ErrBadRequest})
 			if !strings.Contains(f.logs.String(), "older than a minute") {
 				t.Errorf("the log does not say why:\n%s", f.logs)
 			}
@@ -96,13 +96,13 @@ func TestFormPostSlots(t *testing.T) {
 				f.keep(&http.Cookie{Name: name, Value: moved.Value, Path: "/"})
 			}
 		}
-		f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.BadRequest, hide: hidden(form)})
+		f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.ErrBadRequest, hide: hidden(form)})
 	})
 	t.Run("two answers in one slot", func(t *testing.T) {
 		f := newFlow(t, formPost)
 		first, second := f.sameSlot()
 		one, two := f.postOnly(first), f.postOnly(second)
-		f.failsClosed(t, f.must(f.browser.Follow(one)), closed{code: ginauth.BadRequest, hide: append(hidden(first), hidden(second)...)})
+		f.failsClosed(t, f.must(f.browser.Follow(one)), closed{code: ginauth.ErrBadRequest, hide: append(hidden(first), hidden(second)...)})
 		f.must(f.browser.Follow(two))
 		if f.user() == nil || f.idp.Count(authtest.Token) != 1 {
 			t.Errorf("the other one was lost as well:\n%s", f.logs)
@@ -146,12 +146,12 @@ func TestFormPostProviderSwap(t *testing.T) {
 	})
 	form := f.answerForm("/login/demo")
 	p := f.must(f.browser.Submit(authtest.At(f.idp.Issuer), f.URL+"/authorize/other", form))
-	f.failsClosed(t, p, closed{code: ginauth.StateInvalid, hide: hidden(form)})
+	f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid, hide: hidden(form)})
 
 	form = f.answerForm("/login/demo")
 	second := f.postOnly(form)
 	crossed := strings.Replace(second.Header.Get("Location"), "/authorize/demo", "/authorize/other", 1)
-	f.failsClosed(t, f.must(f.browser.Get(crossed)), closed{code: ginauth.StateInvalid, hide: hidden(form)})
+	f.failsClosed(t, f.must(f.browser.Get(crossed)), closed{code: ginauth.ErrStateInvalid, hide: hidden(form)})
 	if other.Count(authtest.Token) != 0 {
 		t.Error("the other token endpoint was asked")
 	}
@@ -167,7 +167,7 @@ func TestFormPostLoginCSRF(t *testing.T) {
 	f.browser = victim
 	own := f.answerForm("/login/demo?return_to=/page/mine")
 	p := f.must(f.browser.Submit(authtest.At("https://evil.example/"), f.URL+"/authorize/demo", attack))
-	f.failsClosed(t, p, closed{code: ginauth.StateInvalid, hide: hidden(attack)})
+	f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid, hide: hidden(attack)})
 	f.landed(t, f.post(own), "/page/mine")
 	f.idp.SignInAs("grace")
 	f.browser = f.newBrowser()
@@ -186,7 +186,7 @@ func TestFormPostErrors(t *testing.T) {
 	form := f.answerForm("/login/demo")
 	form.Set("error_description", "<b>no</b> "+strings.Repeat("and no ", 2000))
 	p := f.post(form)
-	f.failsClosed(t, p, closed{code: ginauth.ProviderDenied, hide: hidden(form)})
+	f.failsClosed(t, p, closed{code: ginauth.ErrProviderDenied, hide: hidden(form)})
 	if strings.Contains(p.Text(), "and no") || !strings.Contains(f.logs.String(), "<b>no</b> and no") {
 		t.Error("the description is on the page, or not in the log")
 	}
@@ -198,7 +198,7 @@ func TestFormPostErrors(t *testing.T) {
 		form := f.answerForm("/login/demo")
 		change(form)
 		p := f.post(form)
-		f.failsClosed(t, p, closed{code: ginauth.StateInvalid, hide: hidden(form)})
+		f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid, hide: hidden(form)})
 		if strings.Contains(p.Text(), "provider_denied") {
 			t.Errorf("%s: the provider's message got through", name)
 		}
@@ -206,5 +206,5 @@ func TestFormPostErrors(t *testing.T) {
 	f.idp.DenyConsent(false)
 	form = f.answerForm("/login/demo")
 	form.Set("iss", "https://evil.example")
-	f.failsClosed(t, f.post(form), closed{code: ginauth.IssuerMismatch, hide: hidden(form)})
+	f.failsClosed(t, f.post(form), closed{code: ginauth.ErrIssuerMismatch, hide: hidden(form)})
 }

@@ -158,12 +158,12 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 			LoginURL  string       `json:"login_url"`
 			RequestID string       `json:"request_id"`
 		}
-		if err := json.Unmarshal(p.Body, &body); err != nil || body.Error != ginauth.Unauthenticated || body.LoginURL != login || body.RequestID == "" {
+		if err := json.Unmarshal(p.Body, &body); err != nil || body.Error != ginauth.ErrUnauthenticated || body.LoginURL != login || body.RequestID == "" {
 			t.Errorf("the answer is not JSON with error, login_url and request_id: %v %s", err, p.Text())
 		}
 	case asPage:
 		if !strings.Contains(p.Header.Get("Content-Type"), "text/html") || !strings.Contains(p.Text(), `href="`+login+`"`) ||
-			!strings.Contains(p.Text(), string(ginauth.Unauthenticated)) {
+			!strings.Contains(p.Text(), string(ginauth.ErrUnauthenticated)) {
 			t.Errorf("the answer is not a page with a link to sign in: %s", p.Text())
 		}
 	}
@@ -205,7 +205,7 @@ func TestOnlyVisitsBeginSignIns(t *testing.T) {
 	s.browser.Header = nil
 	from := authtest.At(s.URL + "/")
 	p := s.must(s.browser.Fetch(from, "GET", s.URL+"/login/demo", nil, ""))
-	s.wantError(p, ginauth.CrossOrigin)
+	s.wantError(p, ginauth.ErrCrossOrigin)
 	if got := s.browser.Cookies(s.URL); len(got) > 0 {
 		t.Errorf("cookies were set: %v", got)
 	}

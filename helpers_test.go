@@ -332,7 +332,7 @@ func mountError(opts ginauth.Options) error {
 // says fails the test unless err is one of Mount's and names all of texts.
 func says(t testing.TB, err error, texts ...string) {
 	t.Helper()
-	if !errors.Is(err, ginauth.InvalidOptions) {
+	if !errors.Is(err, ginauth.ErrInvalidOptions) {
 		t.Fatalf("got %v, want InvalidOptions", err)
 	}
 	for _, text := range texts {

@@ -67,11 +67,11 @@ func (a *Auth) admit(c *gin.Context, login *Login) error {
 	login.User.writable()
 	verified := *login.User
 	if err := hook(c, login); err != nil {
-		e := asError(err, IdentityRejected)
+		e := asError(err, ErrIdentityRejected)
 		return e.about("OnLogin", verified.Provider)
 	}
 	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: SessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+		return &Error{Code: ErrSessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)

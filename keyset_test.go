@@ -81,7 +81,7 @@ func TestPublishedSecretsSignNothing(t *testing.T) {
 				}
 				return signed(strangerKey(), header, decoded(c, 1))
 			})
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "the signature", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the signature", 1)
 		})
 	}
 }
@@ -94,7 +94,7 @@ func TestKeySetIsNone(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, nil)
 			s.idp.Handle(authtest.JWKS, answers(200, "application/jwk-set+json", body))
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, noKey, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, noKey, 1)
 		})
 	}
 }
@@ -107,10 +107,10 @@ func TestSigningAlgorithms(t *testing.T) {
 			s.accepts(t, "/login/demo")
 			s.browser = s.newBrowser()
 			s.idp.EditIDToken(func(_, c map[string]any) { c["at_hash"] = "AAAA" + c["at_hash"].(string)[4:] })
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "at_hash does not fit", 2)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "at_hash does not fit", 2)
 			s.idp.EditIDToken(nil)
 			s.idp.Fail(authtest.Token, authtest.WrongSignature)
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, wrongSig, 3)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, wrongSig, 3)
 		})
 	}
 }
@@ -141,7 +141,7 @@ func TestCurves(t *testing.T) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, noKey, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, noKey, 1)
 		})
 	}
 }
@@ -222,7 +222,7 @@ func TestWithdrawnKey(t *testing.T) {
 	s.accepts(t, "/login/demo")
 	s.clock.Advance(11 * time.Minute)
 	s.browser = s.newBrowser()
-	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, noKey, 3)
+	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, noKey, 3)
 }
 
 func TestManyAskForKeysOnce(t *testing.T) {
@@ -252,7 +252,7 @@ func TestClockPutBack(t *testing.T) {
 	s := newSite(t, nil)
 	s.clock.Advance(24 * time.Hour)
 	s.idp.Fail(authtest.JWKS, authtest.Down)
-	s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "signing keys", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "signing keys", 1)
 	s.clock.Advance(-24 * time.Hour)
 	s.idp.Heal()
 	s.browser = s.newBrowser()

@@ -14,10 +14,10 @@ import (
 // in front of the page to sign in on would send people there for ever.
 func (a *Auth) nobody(r *http.Request) *Error {
 	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
-		return &Error{Code: SessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+		return &Error{Code: ErrSessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
-	return &Error{Code: Unauthenticated, Op: "guard"}
+	return &Error{Code: ErrUnauthenticated, Op: "guard"}
 }
 
 // linking returns the id of the session that asks to link another account. It
@@ -28,7 +28,7 @@ func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values
 	}
 	proof := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == a.cfg.origin
 	if !proof {
-		return "", &Error{Code: CrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
+		return "", &Error{Code: ErrCrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
 	s, err := a.sessions.load(w, r, a.cfg.Now())
@@ -36,7 +36,7 @@ func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values
 		return "", err
 	}
 	if s == nil {
-		return "", &Error{Code: Unauthenticated, Op: "link account", Reason: "nobody is signed in to link to"}
+		return "", &Error{Code: ErrUnauthenticated, Op: "link account", Reason: "nobody is signed in to link to"}
 	}
 	return s.id, nil
 }
@@ -72,7 +72,7 @@ func (a *Auth) readCallback(w http.ResponseWriter, r *http.Request, cl *client) 
 		return params, "", nil
 	}
 	if params, err = readAnswer(r); err != nil {
-		return nil, "", asError(err, BadRequest).about("read answer", cl.provider.Name)
+		return nil, "", asError(err, ErrBadRequest).about("read answer", cl.provider.Name)
 	}
 	if !form {
 		return params, "", nil
@@ -82,14 +82,14 @@ func (a *Auth) readCallback(w http.ResponseWriter, r *http.Request, cl *client) 
 }
 
 func (c *client) wrongMode(method, allow string) *Error {
-	return &Error{Code: MethodNotAllowed, Op: "read answer", Provider: c.provider.Name, allow: allow,
+	return &Error{Code: ErrMethodNotAllowed, Op: "read answer", Provider: c.provider.Name, allow: allow,
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
 // late forgives the back button, a reload and a second tab: who is signed in
 // already goes home, and the answer is not looked at.
 func (a *Auth) late(w http.ResponseWriter, r *http.Request, params url.Values, why error) bool {
-	if !errors.Is(why, StateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
+	if !errors.Is(why, ErrStateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
 		return false
 	}
 	s, _ := a.sessions.load(w, r, a.cfg.Now())
@@ -132,7 +132,7 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 		return got, err
 	}
 	if ctx.Err() != nil { // who hung up gets no session
-		return got, &Error{Code: SessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+		return got, &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
 	s := &session{user: login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
 	if cl.provider.Issuer != "" {

@@ -40,11 +40,11 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error)
 // LogoutEverywhere signs a user out of all sessions, on every device: "my
 // account was stolen", or an administrator's button. The user is named by
 // User.ID. Sessions that begin later live. It does not sign out at the
-// provider. An error (StoreUnavailable) means that it did not happen.
+// provider. An error (ErrStoreUnavailable) means that it did not happen.
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
-		return &Error{Code: BadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+		return &Error{Code: ErrBadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
 	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
 		return err
@@ -157,7 +157,7 @@ type ending struct {
 // Back-Channel Logout 1.0, section 2.6.
 func (c *client) logoutToken(ctx context.Context, raw string) (end ending, err error) {
 	refuse := func(reason string, err error) error {
-		return &Error{Code: LogoutTokenInvalid, Op: "verify logout token", Provider: c.provider.Name, Reason: reason, Err: err}
+		return &Error{Code: ErrLogoutTokenInvalid, Op: "verify logout token", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
 	m, err := c.metadata(ctx)
 	if err != nil {

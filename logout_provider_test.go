@@ -165,7 +165,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	s.browser = s.newBrowser()
 	s.signIn()
 	for _, wrong := range []string{"", "ada", "#ada", s.idp.Issuer + "#"} {
-		if err := s.auth.LogoutEverywhere(t.Context(), wrong); !errors.Is(err, ginauth.BadRequest) {
+		if err := s.auth.LogoutEverywhere(t.Context(), wrong); !errors.Is(err, ginauth.ErrBadRequest) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
@@ -265,7 +265,7 @@ func TestSignInThatTheProviderTookBack(t *testing.T) {
 	callback := s.begin("/login/demo")
 	s.idp.EditIDToken(func(_, claims map[string]any) { claims["iat"] = s.clock.Now().Add(-2 * time.Second).Unix() })
 	s.backChannel(s.idp.Sign(logoutTyp, s.claimsFor(map[string]any{"sub": "ada"})))
-	s.failsClosed(t, s.finish(callback), closed{code: ginauth.IDTokenInvalid, tokens: 1})
+	s.failsClosed(t, s.finish(callback), closed{code: ginauth.ErrIDTokenInvalid, tokens: 1})
 	s.idp.EditIDToken(nil)
 	s.clock.Advance(2 * time.Second)
 	s.signIn()

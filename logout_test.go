@@ -53,7 +53,7 @@ func TestLogoutAfterTheAnswer(t *testing.T) {
 		err = s.auth.Logout(c)
 	})
 	s.as("ada")
-	if s.ask("GET", "/late"); !errors.Is(err, ginauth.SessionError) || s.user() == nil {
+	if s.ask("GET", "/late"); !errors.Is(err, ginauth.ErrSessionError) || s.user() == nil {
 		t.Errorf("after the answer was written: %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestLogoutBehindUpdate(t *testing.T) {
 	})
 	s.as("ada")
 	s.ask("POST", "/grow-and-go", fetches...)
-	if errs[0] != nil || errs[1] != nil || !errors.Is(errs[2], ginauth.Unauthenticated) {
+	if errs[0] != nil || errs[1] != nil || !errors.Is(errs[2], ginauth.ErrUnauthenticated) {
 		t.Errorf("got %v", errs)
 	}
 	if left := s.sessionCookies(); len(left) > 0 {
@@ -136,7 +136,7 @@ func TestLogoutPage(t *testing.T) {
 	}
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"} {
 		p := s.ask(method, "/logout", fetches...)
-		s.wantError(p, ginauth.MethodNotAllowed)
+		s.wantError(p, ginauth.ErrMethodNotAllowed)
 		if got := p.Header.Get("Allow"); got != "GET, HEAD, POST" {
 			t.Errorf("%s: Allow is %q", method, got)
 		}
@@ -152,7 +152,7 @@ func TestOnLogoutPanics(t *testing.T) {
 	s.as("ada")
 	line := s.cookieLine()
 	p := s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", url.Values{}))
-	s.wantError(p, ginauth.SessionError)
+	s.wantError(p, ginauth.ErrSessionError)
 	if s.user() != nil || s.stolen(line) != "" {
 		t.Error("the session lives on")
 	}

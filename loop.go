@@ -67,7 +67,7 @@ func (a *Auth) looping(w http.ResponseWriter, r *http.Request, at *attempt) erro
 	if s, err := a.sessions.open(w, r, a.cfg.Now()); s != nil || err != nil {
 		return nil // what is wrong with the store, the sign-in itself will say
 	}
-	e := &Error{Code: LoginLoop, Op: "begin sign-in", Provider: at.provider, retry: a.LoginURL(at.provider, at.returnTo)}
+	e := &Error{Code: ErrLoginLoop, Op: "begin sign-in", Provider: at.provider, retry: a.LoginURL(at.provider, at.returnTo)}
 	ids, some := a.sessions.home.ids(w, r)
 	why := ""
 	switch {

@@ -58,7 +58,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 			}
 			asked := s.idp.Count("authorize")
 			p := s.get("/page/there?x=1")
-			s.wantError(p, ginauth.LoginLoop)
+			s.wantError(p, ginauth.ErrLoginLoop)
 			for _, want := range []string{"signed in 2 times within 10 seconds", tt.reason, tt.fix, "Allow cookies for this site"} {
 				if !strings.Contains(p.Text(), want) {
 					t.Errorf("the page lacks %q: %s", want, p.Text())
@@ -96,7 +96,7 @@ func (k keeping) WriteHeaderNow() {
 func TestTheLoopIsShorterThanABrowsersPatience(t *testing.T) {
 	s := newSite(t, func(s *site, _ *ginauth.Options) { s.engine.Use(func(c *gin.Context) { c.Writer = keeping{c.Writer} }) })
 	p := s.get("/page/there")
-	s.wantError(p, ginauth.LoginLoop)
+	s.wantError(p, ginauth.ErrLoginLoop)
 	if n := len(p.Hops) - 1; n > 12 {
 		t.Errorf("it took %d redirects", n)
 	}

@@ -106,13 +106,13 @@ func (w *world) expected(d *device, re *reply, p int, q url.Values) (want predic
 		want.refusal = code
 		return want
 	}
-	if code := w.take(d, re, p, q); code == ginauth.StateInvalid && q.Get("error") == "" && w.load(d.held) == somebody {
+	if code := w.take(d, re, p, q); code == ginauth.ErrStateInvalid && q.Get("error") == "" && w.load(d.held) == somebody {
 		return want // the back button: who is signed in goes home
 	} else if code != "" {
 		return refused(code)
 	}
 	if q.Get("error") != "" {
-		return refused(ginauth.ProviderDenied)
+		return refused(ginauth.ErrProviderDenied)
 	}
 	want.requests = 1
 	c := w.codes[q.Get("code")]
@@ -121,40 +121,40 @@ func (w *world) expected(d *device, re *reply, p int, q url.Values) (want predic
 		c.spent = true
 	}
 	if !fresh {
-		return refused(ginauth.CodeRejected)
+		return refused(ginauth.ErrCodeRejected)
 	}
 	if re.attempt.linking != nil {
 		who := w.load(d.held)
 		if who == unknowable {
-			return refused(ginauth.StoreUnavailable)
+			return refused(ginauth.ErrStoreUnavailable)
 		}
 		if who == nobody || d.held.login != re.attempt.linking {
-			return refused(ginauth.StateInvalid)
+			return refused(ginauth.ErrStateInvalid)
 		}
 		want.previous = d.held.login.name
 	}
 	want.hooks = 1
 	l := w.signedFor(re)
 	if w.banned[l.sub] {
-		return refused(ginauth.IdentityRejected)
+		return refused(ginauth.ErrIdentityRejected)
 	}
 	if w.named(d.held) {
 		if w.marks.failWrite {
-			return refused(ginauth.StoreUnavailable)
+			return refused(ginauth.ErrStoreUnavailable)
 		}
 		w.kill(d.held.login)
 	}
 	if w.marks.failRead {
-		return refused(ginauth.StoreUnavailable)
+		return refused(ginauth.ErrStoreUnavailable)
 	}
 	if w.revoked(l) {
-		return refused(ginauth.IDTokenInvalid)
+		return refused(ginauth.ErrIDTokenInvalid)
 	}
 	if d.held != nil {
 		w.erased(d.held)
 	}
 	if w.home.stored && (w.store.failRead || w.store.failWrite) {
-		return refused(ginauth.StoreUnavailable)
+		return refused(ginauth.ErrStoreUnavailable)
 	}
 	want.login = l
 	return want
@@ -170,17 +170,17 @@ func (w *world) take(d *device, re *reply, p int, q url.Values) ginauth.Code {
 		}
 	}
 	if at == nil || !w.opens(at.key) || q.Get("state") != at.state {
-		return ginauth.StateInvalid
+		return ginauth.ErrStateInvalid
 	}
 	if w.marks.failOnce {
-		return ginauth.StoreUnavailable
+		return ginauth.ErrStoreUnavailable
 	}
 	spent := at.spent
 	if at.spent = true; !spent {
 		w.remember(attemptMinutes)
 	}
 	if spent || w.overAttempt(at) || p != at.provider {
-		return ginauth.StateInvalid
+		return ginauth.ErrStateInvalid
 	}
 	return ""
 }
@@ -193,19 +193,19 @@ func (w *world) logout(a, b, _ int) {
 		w.note("another site sends device %d to sign out", i)
 		r.Header.Set("Origin", "https://evil.example")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		w.expect(w.send(d, r), ginauth.CrossOrigin, 0)
+		w.expect(w.send(d, r), ginauth.ErrCrossOrigin, 0)
 		return
 	}
 	w.note("device %d signs out", i)
 	want := ginauth.Code("")
 	if w.named(d.held) {
 		if w.marks.failWrite {
-			want = ginauth.StoreUnavailable
+			want = ginauth.ErrStoreUnavailable
 		} else {
 			w.kill(d.held.login)
 		}
 		if !w.erased(d.held) {
-			want = ginauth.StoreUnavailable
+			want = ginauth.ErrStoreUnavailable
 		}
 	}
 	d.held = nil
@@ -260,23 +260,23 @@ func (w *world) backChannel(a, b, c int) {
 	path, want, how := "/logout/"+w.names[l.provider]+"/backchannel", ginauth.Code(""), ""
 	switch b / 4 % 12 {
 	case 0:
-		header["alg"], want, how = "none", ginauth.LogoutTokenInvalid, ", unsigned"
+		header["alg"], want, how = "none", ginauth.ErrLogoutTokenInvalid, ", unsigned"
 	case 1:
-		claims["nonce"], want, how = "n", ginauth.LogoutTokenInvalid, ", with a nonce"
+		claims["nonce"], want, how = "n", ginauth.ErrLogoutTokenInvalid, ", with a nonce"
 	case 2:
 		// Under a kid that is known there. One that is not would start the
 		// cool-down of the provider's keys, which the model knows nothing of.
 		header["kid"] = w.idps[1-l.provider].KeyID()
-		path, want, how = "/logout/"+w.names[1-l.provider]+"/backchannel", ginauth.LogoutTokenInvalid, ", at the other provider's address"
+		path, want, how = "/logout/"+w.names[1-l.provider]+"/backchannel", ginauth.ErrLogoutTokenInvalid, ", at the other provider's address"
 	}
 	w.note("%s says that %s is signed out, sid: %v, sub: %v, as of %v%s", w.names[l.provider], l.name, b%4 != 0, b%4 != 1, at.Format(time.TimeOnly), how)
 	if want == "" && w.marks.failWrite {
-		want = ginauth.StoreUnavailable
+		want = ginauth.ErrStoreUnavailable
 	}
 	r := opened("POST", path, url.Values{"logout_token": {w.idps[l.provider].Sign(header, claims)}})
 	r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
 	got := w.send(newDevice(), r)
-	if status := map[ginauth.Code]int{"": 200, ginauth.LogoutTokenInvalid: 400, ginauth.StoreUnavailable: 503}[want]; got.Code != status {
+	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503}[want]; got.Code != status {
 		w.fail("answered %d %s, want %d", got.Code, got.Body, status)
 	}
 	switch {
@@ -308,16 +308,16 @@ func (w *world) frontChannel(a, b, c int) {
 	w.note("a page of ours frames the sign-out of %s in device %d", l.name, i)
 	want, who := ginauth.Code(""), w.find(d.held)
 	if who == unknowable {
-		want = ginauth.StoreUnavailable
+		want = ginauth.ErrStoreUnavailable
 	}
 	if own := w.loginOf(d); who == somebody && own.provider == l.provider && own.sid == l.sid {
 		if w.marks.failWrite {
-			want = ginauth.StoreUnavailable
+			want = ginauth.ErrStoreUnavailable
 		} else {
 			w.kill(own)
 		}
 		if !w.erased(d.held) {
-			want = ginauth.StoreUnavailable
+			want = ginauth.ErrStoreUnavailable
 		}
 		d.held = nil
 	}

@@ -143,7 +143,7 @@ func (w *world) begin(a, b, c int) {
 		r = opened("POST", "/login/"+w.names[p], url.Values{"link": {"true"}, "return_to": {page}})
 		at.linking = w.loginOf(d)
 		if who := w.load(d.held); who != somebody {
-			w.expect(w.send(d, r), map[outcome]ginauth.Code{nobody: ginauth.Unauthenticated, unknowable: ginauth.StoreUnavailable}[who], 0)
+			w.expect(w.send(d, r), map[outcome]ginauth.Code{nobody: ginauth.ErrUnauthenticated, unknowable: ginauth.ErrStoreUnavailable}[who], 0)
 			return
 		}
 	}
@@ -253,9 +253,9 @@ func (w *world) look(d *device, keeps bool) {
 		}
 		ran++
 	case nobody:
-		w.expect(got, ginauth.Unauthenticated, 0)
+		w.expect(got, ginauth.ErrUnauthenticated, 0)
 	case unknowable:
-		w.expect(got, ginauth.StoreUnavailable, 0)
+		w.expect(got, ginauth.ErrStoreUnavailable, 0)
 	}
 	if w.ran != ran {
 		w.fail("%d protected handlers ran, want %d", w.ran, ran)

@@ -84,7 +84,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.forget(c)
 		} else if _, err := a.visit(c); err != nil {
-			a.log(c, requestRefused, asError(err, StoreUnavailable))
+			a.log(c, requestRefused, asError(err, ErrStoreUnavailable))
 		}
 		c.Next()
 		settle(c)
@@ -188,12 +188,12 @@ func (a *Auth) visited(c *gin.Context) *visit {
 func admits(checks []Check, u *User) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &Error{Code: Forbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
+			err = &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
 		}
 	}()
 	for _, check := range checks {
 		if err := check(u); err != nil {
-			e := asError(err, Forbidden)
+			e := asError(err, ErrForbidden)
 			if e.Err == err && e.Reason == "" {
 				e.Reason = "a Check said no"
 			}
@@ -214,14 +214,14 @@ func (c *config) foreign(r *http.Request) bool {
 }
 
 func crossOrigin(op string) *Error {
-	return &Error{Code: CrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
+	return &Error{Code: ErrCrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
 // Update changes the session of the signed-in user from a handler of the
 // application: new groups, own data (User.Data is not nil in change). What the
 // provider vouched for (Provider, Issuer, Subject, claims) stays. Call it
-// before the answer is written. It fails with SessionError if the session
+// before the answer is written. It fails with ErrSessionError if the session
 // becomes too large, and then changes nothing. Of two requests of one user at
 // the same moment, the later answer wins; a session in a cookie that somebody
 // kept from before is still good, with what it said then.
@@ -234,10 +234,10 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: Unauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	if c.Writer.Written() {
-		return &Error{Code: SessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+		return &Error{Code: ErrSessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
 	s := v.session()
 	verified := *s.user
@@ -264,7 +264,7 @@ func (a *Auth) Logout(c *gin.Context) error {
 // leave is Logout, and tells which session it was, or nil.
 func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
 	if c.Writer.Written() {
-		return nil, &Error{Code: SessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
+		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
 	private(c)
 	s, err := a.signOut(c.Writer, c.Request)
@@ -317,21 +317,21 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 // not need it.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if c.Writer.Written() {
-		return &Error{Code: SessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
 	if user == nil {
-		return &Error{Code: IdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
+		return &Error{Code: ErrIdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
 	cl := a.clients[user.Provider]
 	if cl == nil {
-		return &Error{Code: UnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+		return &Error{Code: ErrUnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace(nil)
 	}
 	if _, err := validSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return &Error{Code: IdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
+		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()

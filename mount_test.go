@@ -231,7 +231,7 @@ func TestAFailedMountLeavesTheRouterAlone(t *testing.T) {
 	opts := quietOptions()
 	opts.BaseURL = ""
 	auth, err := ginauth.Mount(engine, opts)
-	if auth != nil || !errors.Is(err, ginauth.InvalidOptions) || len(engine.Routes()) != 0 {
+	if auth != nil || !errors.Is(err, ginauth.ErrInvalidOptions) || len(engine.Routes()) != 0 {
 		t.Errorf("auth %v, error %v, %d routes", auth, err, len(engine.Routes()))
 	}
 	if _, err := ginauth.Mount(engine, quietOptions()); err != nil {

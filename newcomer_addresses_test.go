@@ -31,14 +31,14 @@ func newcomersWithAddresses() []newcomer {
 					_, _ = w.Write([]byte(`{"error":"redirect_uri_mismatch"}`))
 				})
 			},
-			make: comesBack, code: ginauth.ProviderMisconfigured, level: "ERROR",
+			make: comesBack, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `the token endpoint answered "redirect_uri_mismatch"`, fix: "register this redirect URI at the provider, exactly: {url}/authorize/demo",
 		}.run},
 		{"another redirect URI is registered, and the provider says so at once", told{
 			make: func(f *flow) string {
 				return with(without(f.begin("/login/demo"), "code"), "error", "redirect_uri_mismatch").String()
 			},
-			code: ginauth.ProviderMisconfigured, level: "ERROR",
+			code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `the provider answered "redirect_uri_mismatch"`, fix: "register this redirect URI at the provider, exactly: {url}/authorize/demo",
 		}.run},
 		{"a guard that does not stop handlers", guardStops},
@@ -49,7 +49,7 @@ func newcomersWithAddresses() []newcomer {
 				f.engine.GET("/sign-in", f.auth.RequireAuth(), teapot)
 				return f.URL + "/sign-in?return_to=/page/x"
 			},
-			code: ginauth.SessionError, level: "ERROR",
+			code: ginauth.ErrSessionError, level: "ERROR",
 			cause: "RequireAuth stands in front of Options.LoginPage itself", fix: "take RequireAuth off that route",
 		}.run},
 	}

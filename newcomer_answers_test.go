@@ -16,7 +16,7 @@ func newcomersWithAnswers() []newcomer {
 	return []newcomer{
 		{"the person cancelled", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.DenyConsent(true) },
-			make:   comesBack, code: ginauth.ProviderDenied, level: "INFO",
+			make:   comesBack, code: ginauth.ErrProviderDenied, level: "INFO",
 			cause: `the provider answered "access_denied"`, fix: "nothing, if the person cancelled; if they did not, look at the provider for who may use this client",
 		}.run},
 		{"a sign-in that took too long", told{
@@ -25,7 +25,7 @@ func newcomersWithAnswers() []newcomer {
 				f.clock.Advance(11 * time.Minute)
 				return callback.String()
 			},
-			code: ginauth.StateInvalid, level: "WARN", cause: "the sign-in took longer than 10 minutes", fix: "start again",
+			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the sign-in took longer than 10 minutes", fix: "start again",
 		}.run},
 		{"an answer that is opened again", told{
 			make: func(f *flow) string {
@@ -34,7 +34,7 @@ func newcomersWithAnswers() []newcomer {
 				f.finish(callback)
 				return callback.String()
 			},
-			code: ginauth.StateInvalid, level: "WARN", cause: "this answer was used already", fix: "start again; do not open an answer's address twice",
+			code: ginauth.ErrStateInvalid, level: "WARN", cause: "this answer was used already", fix: "start again; do not open an answer's address twice",
 		}.run},
 		{"an answer that is opened again by who is signed in", answerAgain},
 		{"a key that changed", told{
@@ -43,7 +43,7 @@ func newcomersWithAnswers() []newcomer {
 				f.redeploy(func(o *ginauth.Options) { o.Keys = []string{otherKey} })
 				return callback.String()
 			},
-			code: ginauth.StateInvalid, level: "WARN", cause: "the attempt's cookie was sealed under another key",
+			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the attempt's cookie was sealed under another key",
 			fix: "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it",
 		}.run},
 		{"cookies that are blocked", told{
@@ -54,7 +54,7 @@ func newcomersWithAnswers() []newcomer {
 				}
 				return callback.String()
 			},
-			code: ginauth.StateInvalid, level: "WARN", cause: "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun in another browser",
+			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun in another browser",
 			fix: "start again; if this is every sign-in's end, see whether cookies are blocked, or a proxy drops Set-Cookie",
 		}.run},
 		{"a session that is too large", tooMuch("")},
@@ -85,7 +85,7 @@ func tooMuch(home string) func(t *testing.T) {
 				claims["groups"] = groups
 			})
 		},
-		make: comesBack, code: ginauth.SessionError, level: "ERROR",
+		make: comesBack, code: ginauth.ErrSessionError, level: "ERROR",
 		cause: "groups", fix: "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)",
 	}.run
 }
@@ -100,7 +100,7 @@ func loopIsTold(t *testing.T) {
 			}
 			return f.URL + "/login/demo"
 		},
-		code: ginauth.LoginLoop, level: "ERROR",
+		code: ginauth.ErrLoginLoop, level: "ERROR",
 		cause: "this browser signed in 2 times within 10 seconds, and is sent to sign in again: it sends other cookies of ours, but never the one of the session",
 		fix:   "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused",
 	}.run(t)

@@ -15,14 +15,14 @@ func newcomersWithProviders() []newcomer {
 		{"the issuer is the discovery address", discoveryAddress},
 		{"the issuer lacks its slash", told{
 			change: func(_ *site, o *ginauth.Options) { o.Providers[0].Issuer += "/" },
-			make:   starts, code: ginauth.ProviderMisconfigured, level: "ERROR",
+			make:   starts, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `the provider says that its issuer is "{issuer}", not "{issuer}/"`, fix: `the final / counts: set Issuer to "{issuer}"`,
 		}.run},
 		{"the tokens' issuer lacks its slash", told{
 			change: func(s *site, _ *ginauth.Options) {
 				s.idp.EditIDToken(func(_, claims map[string]any) { claims["iss"] = s.idp.Issuer + "/" })
 			},
-			make: comesBack, code: ginauth.IDTokenInvalid, level: "WARN",
+			make: comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
 			cause: `the token's issuer is "{issuer}/", not "{issuer}": only the final / differs`, fix: `set Issuer to "{issuer}/"`,
 		}.run},
 		{"a tenant left open", atMount(issuedBy("https://login.microsoftonline.com/{tenant}/v2.0"), `"https://login.microsoftonline.com/{tenant}/v2.0" has a placeholder in it`, "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")},
@@ -31,21 +31,21 @@ func newcomersWithProviders() []newcomer {
 			change: func(s *site, _ *ginauth.Options) {
 				s.idp.EditMetadata(func(m map[string]any) { m["issuer"] = "https://login.example.com/{tenantid}/v2.0" })
 			},
-			make: starts, code: ginauth.ProviderMisconfigured, level: "ERROR",
+			make: starts, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `its issuer is "https://login.example.com/{tenantid}/v2.0"`, fix: "the provider issues tokens for many tenants: put the id of yours into Issuer",
 		}.run},
 		{"a provider with another address for containers", told{
 			change: func(s *site, _ *ginauth.Options) {
 				s.idp.EditMetadata(func(m map[string]any) { m["issuer"] = "https://login.example.com/realms/x" })
 			},
-			make: starts, code: ginauth.ProviderMisconfigured, level: "ERROR",
+			make: starts, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `its issuer is "https://login.example.com/realms/x", not "{issuer}"`,
 			fix:   `set Issuer to "https://login.example.com/realms/x" if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL, TokenURL, UserinfoURL and JWKSURL by hand as well`,
 		}.run},
 		{"no scope openid", noOpenID},
 		{"no ID token", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Token, authtest.NoIDToken) },
-			make:   comesBack, code: ginauth.BadTokenResponse, level: "ERROR",
+			make:   comesBack, code: ginauth.ErrBadTokenResponse, level: "ERROR",
 			cause: "there is no id_token in the token answer", fix: "register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty",
 		}.run},
 		{"no client id", atMount(func(o *ginauth.Options) { o.Providers[0].ClientID = "" }, `provider "corp": ClientID: is empty (is the environment variable set?)`, "paste its client id")},
@@ -54,51 +54,51 @@ func newcomersWithProviders() []newcomer {
 		{"a client secret with a line break", atMount(func(o *ginauth.Options) { o.Providers[0].ClientSecret += "\n" }, "ClientSecret: begins or ends with white space", "files and shells like to add a line break")},
 		{"a wrong client secret", told{
 			change: func(_ *site, o *ginauth.Options) { o.Providers[0].ClientSecret = "the-secret-of-the-test-environment" },
-			make:   comesBack, code: ginauth.ProviderMisconfigured, level: "ERROR",
+			make:   comesBack, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `the token endpoint answered "invalid_client"`, fix: "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id)",
 		}.run},
 		{"ID tokens signed with HS256", told{
 			change: func(s *site, _ *ginauth.Options) {
 				s.idp.EditIDToken(func(header, _ map[string]any) { header["alg"] = "HS256" })
 			},
-			make: comesBack, code: ginauth.IDTokenInvalid, level: "WARN",
+			make: comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
 			cause: `the token is signed with algorithm "HS256"; expected one of`, fix: "set the client's signing algorithm at the provider to RS256 or ES256",
 		}.run},
 		{"ID tokens for another client", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Token, authtest.WrongAudience) },
-			make:   comesBack, code: ginauth.IDTokenInvalid, level: "WARN",
+			make:   comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
 			cause: "the token's audience is another client", fix: "ClientID and the ID token come from different applications: check ClientID",
 		}.run},
 		{"ID tokens of another environment", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Token, authtest.WrongSignature) },
-			make:   comesBack, code: ginauth.IDTokenInvalid, level: "WARN",
+			make:   comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
 			cause: "the signature is wrong", fix: "check Issuer and JWKSURL: the keys must be those of the provider that signs",
 		}.run},
 		{"a clock that is ahead", told{
-			change: clockOff(3 * time.Hour), make: comesBack, code: ginauth.IDTokenInvalid, level: "WARN",
+			change: clockOff(3 * time.Hour), make: comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
 			cause: "by this machine's clock, which is 3h0m", fix: "set this machine's clock (NTP)",
 		}.run},
 		{"a clock that is behind", told{
-			change: clockOff(-8*time.Minute - 30*time.Second), make: comesBack, code: ginauth.IDTokenInvalid, level: "WARN",
+			change: clockOff(-8*time.Minute - 30*time.Second), make: comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
 			cause: "ahead of this machine's clock, which is 8m", fix: "set this machine's clock (NTP)",
 		}.run},
 		{"whose clock is ahead", whoseClock},
 		{"a private certificate authority", told{
-			change: privateCA, make: starts, code: ginauth.ProviderUnavailable, level: "ERROR",
+			change: privateCA, make: starts, code: ginauth.ErrProviderUnavailable, level: "ERROR",
 			cause: "the provider's certificate is not trusted: certificate signed by unknown authority", fix: "for a private certificate authority, pass Options.HTTPClient with its RootCAs",
 		}.run},
 		{"discovery answers with a page", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Discovery, authtest.HTML) },
-			make:   starts, code: ginauth.ProviderUnavailable, level: "ERROR",
+			make:   starts, code: ginauth.ErrProviderUnavailable, level: "ERROR",
 			cause: "the provider did not answer with JSON: it answered text/html, not JSON", fix: "check Issuer and the endpoints; is a login page or a proxy in between?",
 		}.run},
 		{"discovery finds nothing", told{
 			change: func(_ *site, o *ginauth.Options) { o.Providers[0].Issuer += "/realms/nowhere" },
-			make:   starts, code: ginauth.ProviderUnavailable, level: "ERROR",
+			make:   starts, code: ginauth.ErrProviderUnavailable, level: "ERROR",
 			cause: "there is nothing at the provider's address", fix: "check Issuer and the endpoints",
 		}.run},
 		{"an unknown provider", told{
-			make: func(f *flow) string { return f.URL + "/login/gogle" }, code: ginauth.UnknownProvider, level: "INFO",
+			make: func(f *flow) string { return f.URL + "/login/gogle" }, code: ginauth.ErrUnknownProvider, level: "INFO",
 			cause: `no provider is called "gogle"; there are ["demo"]`, fix: "use a Name of Options.Providers",
 		}.run},
 	}
@@ -167,7 +167,7 @@ func whoseClock(t *testing.T) {
 		if by == -50*time.Second { // too little to blame
 			s.idp.EditIDToken(func(_, claims map[string]any) { claims["iat"] = time.Now().Add(time.Hour).Unix() })
 		}
-		s.wantError(s.get("/login/demo"), ginauth.IDTokenInvalid)
+		s.wantError(s.get("/login/demo"), ginauth.ErrIDTokenInvalid)
 		if log := s.logs.String(); !strings.Contains(log, want) || want == "" && strings.Contains(log, "the provider's\"") {
 			t.Errorf("with a clock that is %v ahead the log lacks %q:\n%s", by, want, log)
 		}

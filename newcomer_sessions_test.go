@@ -137,7 +137,7 @@ func storeKeys(t *testing.T) {
 		"Options.Sessions: is a nil pointer", "look at the error that came with the store")
 	t.Run("one that shows no keys", told{
 		change: func(_ *site, o *ginauth.Options) { o.Sessions = &deafStore{Store: memstore.NewStore([]byte(""))} },
-		make:   comesBack, code: ginauth.StoreUnavailable, level: "ERROR", cause: "Options.Sessions failed", fix: "look at the store behind it",
+		make:   comesBack, code: ginauth.ErrStoreUnavailable, level: "ERROR", cause: "Options.Sessions failed", fix: "look at the store behind it",
 	}.run)
 }
 

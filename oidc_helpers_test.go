@@ -99,7 +99,7 @@ func tokenCases(t *testing.T, path string, change func(s *site, o *ginauth.Optio
 				s.accepts(t, path)
 				return
 			}
-			s.refuses(t, path, ginauth.IDTokenInvalid, tt.reason, 1)
+			s.refuses(t, path, ginauth.ErrIDTokenInvalid, tt.reason, 1)
 		})
 	}
 }
@@ -126,7 +126,7 @@ func rawCases(t *testing.T, cases []rawCase) {
 				s.accepts(t, "/login/demo")
 				return
 			}
-			s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, tt.reason, 1)
+			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.reason, 1)
 		})
 	}
 }

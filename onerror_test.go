@@ -21,12 +21,12 @@ func failures(f *flow) map[ginauth.Code]func() *authtest.Page {
 		return f.must(f.browser.Fetch(authtest.At(f.URL), "GET", f.URL+path, nil, ""))
 	}
 	return map[ginauth.Code]func() *authtest.Page{
-		ginauth.StateInvalid:    func() *authtest.Page { return f.open("/authorize/demo?state=xyz&code=abc") },
-		ginauth.UnknownProvider: func() *authtest.Page { return fetch("/login/nobody") },
-		ginauth.MethodNotAllowed: func() *authtest.Page {
+		ginauth.ErrStateInvalid:    func() *authtest.Page { return f.open("/authorize/demo?state=xyz&code=abc") },
+		ginauth.ErrUnknownProvider: func() *authtest.Page { return fetch("/login/nobody") },
+		ginauth.ErrMethodNotAllowed: func() *authtest.Page {
 			return f.must(f.browser.Fetch(authtest.At(f.URL), "PUT", f.URL+"/logout", nil, ""))
 		},
-		ginauth.Unauthenticated: func() *authtest.Page { return fetch("/me") },
+		ginauth.ErrUnauthenticated: func() *authtest.Page { return fetch("/me") },
 	}
 }
 
@@ -58,7 +58,7 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 	}
 	f.idp.SignInAs("grace")
 	f.signIn()
-	if p := f.get("/admin"); p.Status != http.StatusTeapot || !errors.Is(got, ginauth.Forbidden) {
+	if p := f.get("/admin"); p.Status != http.StatusTeapot || !errors.Is(got, ginauth.ErrForbidden) {
 		t.Errorf("/admin: %d %s, %v", p.Status, p.Text(), got)
 	}
 }

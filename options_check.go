@@ -21,7 +21,7 @@ const longestLifetime = 400 * 24 * time.Hour
 type mistakes []error
 
 func (m *mistakes) add(where, reason, fix string) {
-	*m = append(*m, &Error{Code: InvalidOptions, Op: where, Reason: reason, Fix: fix})
+	*m = append(*m, &Error{Code: ErrInvalidOptions, Op: where, Reason: reason, Fix: fix})
 }
 
 // check reports every mistake, and derives the rest of c from what is right.

@@ -53,12 +53,12 @@ func TestAProviderInTrouble(t *testing.T) {
 }
 
 func inTrouble(t *testing.T, e authtest.Endpoint, f authtest.Fault) {
-	code, retry := ginauth.ProviderUnavailable, "5"
+	code, retry := ginauth.ErrProviderUnavailable, "5"
 	switch {
 	case f == authtest.Hanging || f == authtest.Dripping:
-		code = ginauth.ProviderTimeout
+		code = ginauth.ErrProviderTimeout
 	case e == authtest.Token && f == authtest.HTML:
-		code, retry = ginauth.BadTokenResponse, "" // the code may be spent
+		code, retry = ginauth.ErrBadTokenResponse, "" // the code may be spent
 	}
 	s := outageSite(t, func(s *site, _ *ginauth.Options) { s.idp.Fail(e, f) })
 	var meanwhile sync.WaitGroup
@@ -99,7 +99,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 			s.clock.Advance(6 * time.Second)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			s.wantError(s.get("/login/demo"), ginauth.ProviderUnavailable)
+			s.wantError(s.get("/login/demo"), ginauth.ErrProviderUnavailable)
 			runtime.ReadMemStats(&after)
 			if used := after.TotalAlloc - before.TotalAlloc; used > limit {
 				t.Errorf("%s, %s: %d MB were allocated", e, f, used>>20)
@@ -115,9 +115,9 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 	asked := 0
 	for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
 		asked++
-		s.wantError(s.open("/login/demo"), ginauth.ProviderUnavailable)
+		s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
 		s.clock.Advance(wait - 200*time.Millisecond)
-		s.wantError(s.open("/login/demo"), ginauth.ProviderUnavailable)
+		s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
 		if n := s.idp.Count(authtest.Discovery); n != asked {
 			t.Fatalf("before %v were over, the provider was asked %d times, want %d", wait, n, asked)
 		}
@@ -141,14 +141,14 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 // A clock that is put back must not make a moment of a day.
 func TestFailuresAreForgottenWhenTheClockIsPutBack(t *testing.T) {
 	s := newSite(t, func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Discovery, authtest.Down) })
-	s.wantError(s.open("/login/demo"), ginauth.ProviderUnavailable)
+	s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
 	s.idp.Heal()
 	s.clock.Advance(-24 * time.Hour)
 	s.signIn()
 
 	s.idp.Fail(authtest.JWKS, authtest.Down)
 	s.idp.RotateKey()
-	s.wantError(s.get("/login/demo"), ginauth.ProviderUnavailable)
+	s.wantError(s.get("/login/demo"), ginauth.ErrProviderUnavailable)
 	s.idp.Heal()
 	s.clock.Advance(-24 * time.Hour)
 	s.signIn()
@@ -176,7 +176,7 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "ginauth: other") {
 		t.Errorf("Warm finds fault with a provider that works: %v", err)
 	}
-	for _, code := range []ginauth.Code{ginauth.ProviderUnavailable, ginauth.ProviderMisconfigured, ginauth.ProviderTimeout} {
+	for _, code := range []ginauth.Code{ginauth.ErrProviderUnavailable, ginauth.ErrProviderMisconfigured, ginauth.ErrProviderTimeout} {
 		if !errors.Is(err, code) {
 			t.Errorf("errors.Is does not find %s in %v", code, err)
 		}
@@ -185,7 +185,7 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 
 func TestWarmIsQuietWhenAllIsWell(t *testing.T) {
 	s := newSite(t, func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Discovery, authtest.Down) })
-	if err := s.auth.Warm(t.Context()); !errors.Is(err, ginauth.ProviderUnavailable) {
+	if err := s.auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderUnavailable) {
 		t.Errorf("Warm says %v", err)
 	}
 	s.idp.Heal()
@@ -205,7 +205,7 @@ func TestWarmEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if err := s.auth.Warm(ctx); !errors.Is(err, ginauth.ProviderTimeout) {
+	if err := s.auth.Warm(ctx); !errors.Is(err, ginauth.ErrProviderTimeout) {
 		t.Errorf("Warm says %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {

@@ -87,7 +87,7 @@ func (c *config) checkPages(wrong *mistakes) {
 		return
 	}
 	for _, kind := range []string{"choose", "error", "ended", "sign_out", "signed_out"} {
-		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: StateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Docs: "d", Nonce: "n",
+		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: ErrStateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Docs: "d", Nonce: "n",
 			Actions: []PageAction{{Label: "l", URL: "/", Provider: "p", Note: "n"}, {Label: "l", URL: "/", Post: true, Fields: map[string]string{"n": "v"}}}}
 		if err := c.pages.layout.Execute(io.Discard, sample); err != nil {
 			wrong.add("Options.Pages.Template", fmt.Sprintf("fails on a page of kind %q: %v", kind, err), "it gets a *ginauth.Page")
@@ -212,13 +212,13 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 		p.Actions = append(p.Actions, PageAction{Label: a.pages.text(p, key), URL: url})
 	}
 	if e.retry != "" {
-		if e.Code == IdentityRejected && a.asksAgain(e.Provider) {
+		if e.Code == ErrIdentityRejected && a.asksAgain(e.Provider) {
 			act("other", withParam(e.retry, "prompt", "select_account"))
 		} else {
 			act("again", e.retry)
 		}
 	}
-	if e.Code == Forbidden { // signed in, as the wrong person perhaps
+	if e.Code == ErrForbidden { // signed in, as the wrong person perhaps
 		act("other", a.cfg.prefix+a.cfg.mount+"/logout")
 	}
 	act("home", a.cfg.url(a.cfg.AfterLogout))
@@ -233,11 +233,11 @@ func (a *Auth) asksAgain(provider string) bool {
 
 func titleKey(code Code) string {
 	switch code {
-	case Forbidden, IdentityRejected, CrossOrigin:
+	case ErrForbidden, ErrIdentityRejected, ErrCrossOrigin:
 		return "title.access"
-	case ProviderDenied:
+	case ErrProviderDenied:
 		return "title.denied"
-	case UnknownProvider, MethodNotAllowed, BadRequest:
+	case ErrUnknownProvider, ErrMethodNotAllowed, ErrBadRequest:
 		return "title.request"
 	}
 	return "title.failed"

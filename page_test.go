@@ -196,7 +196,7 @@ func TestTheNextStepOnErrorPages(t *testing.T) {
 	}
 	banned = true
 	p = s.get("/login/demo?return_to=/page/y")
-	s.wantError(p, ginauth.IdentityRejected)
+	s.wantError(p, ginauth.ErrIdentityRejected)
 	s.idp.SignInAs("ada")
 	p = s.must(s.browser.ClickLink(p, "Use another account"))
 	asked := s.idp.Requests(authtest.Authorize)
@@ -252,7 +252,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 	t.Run("a template that fails for some", func(t *testing.T) {
 		s := twoProviders(t, func(o *ginauth.Options) {
 			o.Pages.Template = template.Must(template.New("").Funcs(template.FuncMap{"fail": func(code ginauth.Code) (string, error) {
-				if code == ginauth.UnknownProvider {
+				if code == ginauth.ErrUnknownProvider {
 					return "", fmt.Errorf("no")
 				}
 				return "", nil

@@ -36,23 +36,23 @@ func readParams(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodPost {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, &Error{Code: BadRequest, Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
+			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
 		if err != nil {
-			return nil, &Error{Code: BadRequest, Reason: "the request's body could not be read", Err: err}
+			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body could not be read", Err: err}
 		}
 		raw, limit = string(body), formLimit
 	}
 	if len(raw) > limit {
-		return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
+		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
 	}
 	if strings.Count(raw, "&") >= paramsMost {
-		return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
+		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
 	}
 	params, err := url.ParseQuery(raw)
 	if err != nil { // its text quotes what was sent
-		return nil, &Error{Code: BadRequest, Reason: "the parameters are malformed"}
+		return nil, &Error{Code: ErrBadRequest, Reason: "the parameters are malformed"}
 	}
 	return params, nil
 }
@@ -66,20 +66,20 @@ func readAnswer(r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
-		return nil, &Error{Code: BadRequest, Reason: "the answer came in the form and in the address"}
+		return nil, &Error{Code: ErrBadRequest, Reason: "the answer came in the form and in the address"}
 	}
 	for name, values := range params {
 		for _, known := range []string{"state", "code", "iss", "error"} {
 			if name == known && len(values) > 1 {
-				return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("the parameter %q is there twice", known)}
+				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameter %q is there twice", known)}
 			}
 			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
-				return nil, &Error{Code: BadRequest, Reason: fmt.Sprintf("a parameter is almost called %q", known)}
+				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("a parameter is almost called %q", known)}
 			}
 		}
 	}
 	if len(params.Get("state")) > stateLimit {
-		return nil, &Error{Code: BadRequest, Reason: "the state is longer than any of ours"}
+		return nil, &Error{Code: ErrBadRequest, Reason: "the state is longer than any of ours"}
 	}
 	return params, nil
 }
@@ -88,7 +88,7 @@ func readAnswer(r *http.Request) (url.Values, error) {
 // (RFC 9207), whether it is a refusal, and that the code can be one.
 func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
-		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the provider's form did not come along to this page: the cookie that carries it is gone, or older than a minute",
+		return &Error{Code: ErrBadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the provider's form did not come along to this page: the cookie that carries it is gone, or older than a minute",
 			Fix: "start again"}
 	}
 	m, err := c.metadata(ctx)
@@ -99,26 +99,26 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 	want := c.provider.ResponseIssuer
 	switch {
 	case there && want != "" && iss[0] != want:
-		return &Error{Code: IssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", clip(iss[0]), want),
+		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", clip(iss[0]), want),
 			Fix: "if that is the provider's own address, set Provider.ResponseIssuer to it"}
 	case !there && m.issParam:
-		return &Error{Code: IssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has no iss, which the provider's metadata announces"}
+		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has no iss, which the provider's metadata announces"}
 	}
 	code, hasCode := params["code"]
 	refusal, refused := params["error"]
 	switch {
 	case hasCode && refused:
-		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has both a code and an error"}
+		return &Error{Code: ErrBadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has both a code and an error"}
 	case refused:
 		return c.refusal(refusal[0], params.Get("error_description"))
 	case !hasCode:
-		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has neither a code nor an error"}
+		return &Error{Code: ErrBadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has neither a code nor an error"}
 	case code[0] == "" || len(code[0]) > codeLimit || strings.IndexFunc(code[0], func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
-		return &Error{Code: BadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the code has characters or a length that no code has"}
+		return &Error{Code: ErrBadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the code has characters or a length that no code has"}
 	}
 	if c.provider.VerifyCallback != nil {
 		if err := c.provider.VerifyCallback(maps.Clone(params)); err != nil {
-			return &Error{Code: ProviderError, Op: "check answer", Provider: c.provider.Name, Reason: "Provider.VerifyCallback refused the answer", Err: err}
+			return &Error{Code: ErrProviderError, Op: "check answer", Provider: c.provider.Name, Reason: "Provider.VerifyCallback refused the answer", Err: err}
 		}
 	}
 	return nil
@@ -127,17 +127,17 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 // refusal says what an error answer means (RFC 6749 4.1.2.1, OpenID Connect
 // Core 3.1.2.6). What the provider wrote beside it goes to the log, quoted.
 func (c *client) refusal(code, description string) error {
-	e := &Error{Code: ProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(clip(code))}
+	e := &Error{Code: ErrProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(clip(code))}
 	if description != "" {
 		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(clip(description)))
 	}
 	switch code {
 	case "access_denied":
-		e.Code, e.Fix = ProviderDenied, "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
+		e.Code, e.Fix = ErrProviderDenied, "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
-		e.Code, e.Fix = ProviderDenied, "begin the sign-in without prompt=none, so that the provider may ask the person"
+		e.Code, e.Fix = ErrProviderDenied, "begin the sign-in without prompt=none, so that the provider may ask the person"
 	case "redirect_uri_mismatch":
-		e.Code, e.Fix = ProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
+		e.Code, e.Fix = ErrProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
 	case "temporarily_unavailable", "server_error":
 		e.retryAfter = retryMost
 	case "invalid_scope":
@@ -157,7 +157,7 @@ func (c *client) thirdParty(params url.Values, a *attempt) error {
 		return nil
 	}
 	if len(iss) > 1 || iss[0] != c.provider.Issuer || iss[0] == "" {
-		return &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", clip(iss[0])),
+		return &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", clip(iss[0])),
 			Fix: "send the sign-in to the provider with that issuer"}
 	}
 	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {
@@ -181,7 +181,7 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 		}
 		v := values[0]
 		if len(values) > 1 || len(v) > passedLimit || strings.ContainsFunc(v, unicode.IsControl) {
-			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name,
+			return nil, &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name,
 				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
 		}
 		if passed == nil {
@@ -193,7 +193,7 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 	if v, there := c.asks("max_age", passed); there {
 		var ok bool
 		if a.maxAge, ok = seconds(v); !ok {
-			return nil, &Error{Code: BadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
+			return nil, &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
 		}
 	}
 	return passed, nil
@@ -226,7 +226,7 @@ func onlyNavigation(r *http.Request) error {
 	case "", "document":
 		return nil
 	default:
-		return &Error{Code: CrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", clip(dest)),
+		return &Error{Code: ErrCrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", clip(dest)),
 			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
 }

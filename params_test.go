@@ -84,9 +84,9 @@ func TestAuthParamsWin(t *testing.T) {
 	}
 	s.browser = s.newBrowser()
 	s.idp.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:tin", c["iat"] })
-	s.refuses(t, "/login/demo"+query, ginauth.IDTokenInvalid, "acr is none of those asked for", 1)
+	s.refuses(t, "/login/demo"+query, ginauth.ErrIDTokenInvalid, "acr is none of those asked for", 1)
 	s.idp.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:gold", s.clock.Now().Add(-time.Hour).Unix() })
-	s.refuses(t, "/login/demo"+query, ginauth.IDTokenInvalid, "longer ago than max_age", 2)
+	s.refuses(t, "/login/demo"+query, ginauth.ErrIDTokenInvalid, "longer ago than max_age", 2)
 	s.idp.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:gold", c["iat"] })
 	s.accepts(t, "/login/demo"+query)
 }
@@ -127,7 +127,7 @@ func TestUnreadableParametersAreRefused(t *testing.T) {
 		if p := s.open("/login/demo?" + tt.query); p.Status != tt.status {
 			t.Errorf("%s: %d, want %d: %s", tt.name, p.Status, tt.status, p.Text())
 		} else if tt.status != 303 {
-			s.failsClosed(t, p, closed{code: ginauth.BadRequest, status: tt.status})
+			s.failsClosed(t, p, closed{code: ginauth.ErrBadRequest, status: tt.status})
 			if s.hasCookie("-a-") {
 				t.Errorf("%s: an attempt was begun", tt.name)
 			}
@@ -156,7 +156,7 @@ func TestUnreadableParametersAreRefused(t *testing.T) {
 		if p := s.must(s.browser.Do(request)); p.Status != tt.status {
 			t.Errorf("%s: %d, want %d: %s", tt.name, p.Status, tt.status, p.Text())
 		} else if tt.status != 303 {
-			s.failsClosed(t, p, closed{code: ginauth.BadRequest, status: tt.status})
+			s.failsClosed(t, p, closed{code: ginauth.ErrBadRequest, status: tt.status})
 		}
 	}
 }

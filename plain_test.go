@@ -143,20 +143,20 @@ func TestProfileFuncFails(t *testing.T) {
 		fault authtest.Fault
 		give  func(s *site, get getter) (map[string]any, error)
 	}{
-		"an error": {ginauth.ProviderUnavailable, "", func(*site, getter) (map[string]any, error) { return nil, errRefused }},
-		"an Error": {ginauth.IdentityRejected, "", func(*site, getter) (map[string]any, error) {
-			return nil, &ginauth.Error{Code: ginauth.IdentityRejected}
+		"an error": {ginauth.ErrProviderUnavailable, "", func(*site, getter) (map[string]any, error) { return nil, errRefused }},
+		"an Error": {ginauth.ErrIdentityRejected, "", func(*site, getter) (map[string]any, error) {
+			return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected}
 		}},
-		"a panic":      {ginauth.SessionError, "", func(*site, getter) (map[string]any, error) { panic("a bug") }},
-		"nothing":      {ginauth.IdentityRejected, "", func(*site, getter) (map[string]any, error) { return nil, nil }},
-		"nobody":       {ginauth.IdentityRejected, "", func(*site, getter) (map[string]any, error) { return map[string]any{"name": "Ada"}, nil }},
-		"two readings": {ginauth.IdentityRejected, "", func(*site, getter) (map[string]any, error) { return map[string]any{"sub": "ada", "Sub": "eve"}, nil }},
-		"a channel": {ginauth.IdentityRejected, "", func(*site, getter) (map[string]any, error) {
+		"a panic":      {ginauth.ErrSessionError, "", func(*site, getter) (map[string]any, error) { panic("a bug") }},
+		"nothing":      {ginauth.ErrIdentityRejected, "", func(*site, getter) (map[string]any, error) { return nil, nil }},
+		"nobody":       {ginauth.ErrIdentityRejected, "", func(*site, getter) (map[string]any, error) { return map[string]any{"name": "Ada"}, nil }},
+		"two readings": {ginauth.ErrIdentityRejected, "", func(*site, getter) (map[string]any, error) { return map[string]any{"sub": "ada", "Sub": "eve"}, nil }},
+		"a channel": {ginauth.ErrIdentityRejected, "", func(*site, getter) (map[string]any, error) {
 			return map[string]any{"sub": "ada", "x": make(chan int)}, nil
 		}},
-		"a redirect":        {ginauth.ProviderUnavailable, authtest.Redirecting, read},
-		"an endless answer": {ginauth.ProviderUnavailable, authtest.Endless, read},
-		"a reset":           {ginauth.ProviderUnavailable, authtest.Resetting, read},
+		"a redirect":        {ginauth.ErrProviderUnavailable, authtest.Redirecting, read},
+		"an endless answer": {ginauth.ErrProviderUnavailable, authtest.Endless, read},
+		"a reset":           {ginauth.ErrProviderUnavailable, authtest.Resetting, read},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +240,7 @@ func TestTwoOfOneKind(t *testing.T) {
 	}
 	s.browser = s.newBrowser()
 	s.idp.EditIDToken(func(_, c map[string]any) { c["aud"] = "demo-client" }) // the one's token at the other
-	s.refuses(t, "/login/second", ginauth.IDTokenInvalid, "audience is another client", 3)
+	s.refuses(t, "/login/second", ginauth.ErrIDTokenInvalid, "audience is another client", 3)
 }
 
 func TestEditAuthorize(t *testing.T) {
@@ -326,11 +326,11 @@ func TestNormalizeToken(t *testing.T) {
 	}{
 		{"a form", form, asForm, ""},
 		{"nested", nested, func(a *answer) { a.body = `{"code":0,"data":` + a.body + `}` }, ""},
-		{"an error of its own", nested, func(a *answer) { a.body = `{"code":7}` }, ginauth.BadTokenResponse},
-		{"what it makes is checked", nested, func(a *answer) { a.body = `{"code":0,"data":{"access_token":"a"}}` }, ginauth.BadTokenResponse},
-		{"an error in the standard's shape", nested, func(a *answer) { a.body = `{"code":0,"data":{"error":"invalid_grant"}}` }, ginauth.CodeRejected},
-		{"another status is not its matter", nested, func(a *answer) { a.status, a.body = 400, `{"error":"invalid_grant"}` }, ginauth.CodeRejected},
-		{"a panic", func(http.Header, []byte) ([]byte, error) { panic("a bug") }, func(*answer) {}, ginauth.SessionError},
+		{"an error of its own", nested, func(a *answer) { a.body = `{"code":7}` }, ginauth.ErrBadTokenResponse},
+		{"what it makes is checked", nested, func(a *answer) { a.body = `{"code":0,"data":{"access_token":"a"}}` }, ginauth.ErrBadTokenResponse},
+		{"an error in the standard's shape", nested, func(a *answer) { a.body = `{"code":0,"data":{"error":"invalid_grant"}}` }, ginauth.ErrCodeRejected},
+		{"another status is not its matter", nested, func(a *answer) { a.status, a.body = 400, `{"error":"invalid_grant"}` }, ginauth.ErrCodeRejected},
+		{"a panic", func(http.Header, []byte) ([]byte, error) { panic("a bug") }, func(*answer) {}, ginauth.ErrSessionError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -384,9 +384,9 @@ func TestClientSecretFunc(t *testing.T) {
 		code ginauth.Code
 		give func() (string, error)
 	}{
-		"an error": {ginauth.ProviderMisconfigured, func() (string, error) { return "half a secret of some length", errRefused }},
-		"nothing":  {ginauth.ProviderMisconfigured, func() (string, error) { return "", nil }},
-		"a panic":  {ginauth.SessionError, func() (string, error) { panic("a bug") }},
+		"an error": {ginauth.ErrProviderMisconfigured, func() (string, error) { return "half a secret of some length", errRefused }},
+		"nothing":  {ginauth.ErrProviderMisconfigured, func() (string, error) { return "", nil }},
+		"a panic":  {ginauth.ErrSessionError, func() (string, error) { panic("a bug") }},
 	} {
 		s := newSite(t, func(_ *site, o *ginauth.Options) {
 			o.Providers[0].ClientSecret = ""

@@ -66,7 +66,7 @@ func TestProfileFuncWithRoundedNumbers(t *testing.T) {
 				p.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return tt.profile, nil }
 			})
 			if tt.subject == "" {
-				s.refuses(t, "/login/demo", ginauth.IdentityRejected, "decode with json.Decoder.UseNumber, or into int64", 1)
+				s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "decode with json.Decoder.UseNumber, or into int64", 1)
 				return
 			}
 			if u := s.accepts(t, "/login/demo"); u.Subject != tt.subject {

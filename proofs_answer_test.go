@@ -26,7 +26,7 @@ func TestStatesOfAnotherForm(t *testing.T) {
 		"with the dot elsewhere": handle + secret[:1] + "." + secret[1:], "with another character": state[:len(state)-1] + "!",
 	} {
 		f.logs.Reset()
-		f.refuses(t, with(callback, "state", forged), closed{code: ginauth.StateInvalid})
+		f.refuses(t, with(callback, "state", forged), closed{code: ginauth.ErrStateInvalid})
 		if !strings.Contains(f.logs.String(), "the answer's state is not one of ours") {
 			t.Errorf("a state %s: %s", name, f.logs)
 		}
@@ -52,16 +52,16 @@ func TestAnswersThatSayNothing(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, nil)
 	callback := f.begin("/login/demo")
-	f.refuses(t, withRaw(callback, url.Values{"state": callback.Query()["state"], "iss": {f.idp.Issuer}}.Encode()), closed{code: ginauth.BadRequest})
+	f.refuses(t, withRaw(callback, url.Values{"state": callback.Query()["state"], "iss": {f.idp.Issuer}}.Encode()), closed{code: ginauth.ErrBadRequest})
 	callback = f.begin("/login/demo")
 	f.idp.EditMetadata(nil)
-	f.refuses(t, withRaw(callback, url.Values{"state": callback.Query()["state"]}.Encode()), closed{code: ginauth.IssuerMismatch})
+	f.refuses(t, withRaw(callback, url.Values{"state": callback.Query()["state"]}.Encode()), closed{code: ginauth.ErrIssuerMismatch})
 	if strings.Contains(f.logs.String(), "form did not come along") {
 		t.Errorf("there was no form: %s", f.logs)
 	}
 	callback = f.begin("/login/demo")
 	refusal := url.Values{"state": callback.Query()["state"], "iss": {f.idp.Issuer}, "error": {"access_denied"}}
-	f.refuses(t, withRaw(callback, refusal.Encode()), closed{code: ginauth.ProviderDenied})
+	f.refuses(t, withRaw(callback, refusal.Encode()), closed{code: ginauth.ErrProviderDenied})
 	if strings.Contains(f.logs.String(), "description") {
 		t.Errorf("there was no description: %s", f.logs)
 	}
@@ -75,7 +75,7 @@ func TestAnswersAfterARestartDuringAnOutage(t *testing.T) {
 	callback := f.begin("/login/demo")
 	f.redeploy(func(*ginauth.Options) {})
 	f.idp.Fail(authtest.Discovery, authtest.Down)
-	f.refuses(t, without(callback, "iss"), closed{code: ginauth.ProviderUnavailable})
+	f.refuses(t, without(callback, "iss"), closed{code: ginauth.ErrProviderUnavailable})
 }
 
 // Only a page that is opened is put on BaseURL's host: a form is not, and what

@@ -46,7 +46,7 @@ func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
 func TestTheLogBlamesNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	s.wantErrorStatus(s.get("/login/nobody"), ginauth.UnknownProvider, http.StatusNotFound)
+	s.wantErrorStatus(s.get("/login/nobody"), ginauth.ErrUnknownProvider, http.StatusNotFound)
 	if got := s.logs.String(); strings.Contains(got, "OnError") || strings.Contains(got, "could not be written") {
 		t.Errorf("the log says:\n%s", got)
 	}

@@ -93,7 +93,7 @@ func TestFewAttemptsAreOpened(t *testing.T) {
 func (s *site) wantReason(callback *url.URL, state, reason string) {
 	s.t.Helper()
 	s.logs.Reset()
-	s.wantError(s.must(s.browser.Open(with(callback, "state", state).String())), ginauth.StateInvalid)
+	s.wantError(s.must(s.browser.Open(with(callback, "state", state).String())), ginauth.ErrStateInvalid)
 	if got := s.logs.String(); !strings.Contains(got, reason) {
 		s.t.Errorf("%s: the log does not say %q:\n%s", state, reason, got)
 	}

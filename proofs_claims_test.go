@@ -95,7 +95,7 @@ func TestSignedUserinfoAndKeysThatCannotBeHad(t *testing.T) {
 		s.idp.Fail(authtest.JWKS, authtest.Down)
 		answers(http.StatusOK, "application/jwt", signed(strangerKey(), claims{"alg": "RS256", "kid": "newer"}, `{"sub":"ada"}`))(w, r)
 	})
-	s.wantError(s.get("/login/demo"), ginauth.ProviderUnavailable)
+	s.wantError(s.get("/login/demo"), ginauth.ErrProviderUnavailable)
 }
 
 // What a plain provider answers in place of a profile is what the log speaks of.
@@ -103,7 +103,7 @@ func TestProfilesThatAreNone(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t, "", nil)
 	s.idp.Handle(authtest.Userinfo, answers(http.StatusInternalServerError, "application/json", `{"id":7}`))
-	s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "the provider does not answer as it should", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "the provider does not answer as it should", 1)
 
 	s = plainSite(t, "", func(_ *site, p *ginauth.Provider) {
 		p.UserinfoURL = ""
@@ -111,7 +111,7 @@ func TestProfilesThatAreNone(t *testing.T) {
 			return map[string]any{"sub": "7", "at": make(chan int)}, nil
 		}
 	})
-	s.refuses(t, "/login/demo", ginauth.IdentityRejected, "cannot be written as JSON", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "cannot be written as JSON", 1)
 }
 
 // A flag that came without an address does not go to one that is empty.

@@ -149,7 +149,7 @@ func TestAFailedSignInTakesNothingBack(t *testing.T) {
 	s.signIn()
 	refuse = true
 	s.idp.SignInAs("eve")
-	s.wantError(s.get("/login/demo"), ginauth.IdentityRejected)
+	s.wantError(s.get("/login/demo"), ginauth.ErrIdentityRejected)
 	if u := s.user(); u == nil || u.Subject != "ada" {
 		t.Errorf("%v is signed in", u)
 	}
@@ -158,7 +158,7 @@ func TestAFailedSignInTakesNothingBack(t *testing.T) {
 func TestFrontChannelOfNobody(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t, `{"id":7}`, nil)
-	s.wantErrorStatus(s.must(s.browser.Frame(pageOf(s), s.URL+"/logout/nobody/frontchannel?iss=a&sid=b")), ginauth.UnknownProvider, http.StatusNotFound)
+	s.wantErrorStatus(s.must(s.browser.Frame(pageOf(s), s.URL+"/logout/nobody/frontchannel?iss=a&sid=b")), ginauth.ErrUnknownProvider, http.StatusNotFound)
 	p := s.frame(s.browser, s.URL, "?iss=a&sid=b")
 	if csp := p.Header.Get("Content-Security-Policy"); p.Status != http.StatusOK || !strings.Contains(csp, "frame-ancestors 'none'") {
 		t.Errorf("a provider without an issuer: %d, %q", p.Status, csp)

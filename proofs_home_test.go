@@ -237,7 +237,7 @@ func TestSignInOfAnUnknownProvider(t *testing.T) {
 	s := remembering(t, nil)
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
 	c.Request = httptest.NewRequest("GET", "/", nil)
-	if err := s.auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}); !errors.Is(err, ginauth.UnknownProvider) {
+	if err := s.auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}); !errors.Is(err, ginauth.ErrUnknownProvider) {
 		t.Errorf("SignIn returned %v", err)
 	}
 }
@@ -258,7 +258,7 @@ func TestWhatRevocationsReturnBesideAnError(t *testing.T) {
 	s := remembering(t, func(o *ginauth.Options) { o.Revocations = sureRevocations{&revocationMap{}} })
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
 	c.Request = httptest.NewRequest("GET", "/", nil)
-	if err := s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); !errors.Is(err, ginauth.StoreUnavailable) || !errors.Is(err, errBroken) {
+	if err := s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); !errors.Is(err, ginauth.ErrStoreUnavailable) || !errors.Is(err, errBroken) {
 		t.Errorf("SignIn returned %v", err)
 	}
 }

@@ -22,7 +22,7 @@ func TestHeadersInAnotherCase(t *testing.T) {
 			return s.idp.SignRaw([]byte(adding(`"`+name+`":"x"`)(decoded(compact, 0))), []byte(decoded(compact, 1)))
 		})
 		s.logs.Reset()
-		s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, fmt.Sprintf(`member \"%s\" is a variant of`, name), i+1)
+		s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, fmt.Sprintf(`member \"%s\" is a variant of`, name), i+1)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestMetadataWithoutAnIssuer(t *testing.T) {
 		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return s.idp.Issuer, nil }
 		s.idp.EditMetadata(func(m map[string]any) { delete(m, "issuer") })
 	})
-	s.wantError(s.open("/login/demo"), ginauth.ProviderMisconfigured)
+	s.wantError(s.open("/login/demo"), ginauth.ErrProviderMisconfigured)
 	if !strings.Contains(s.logs.String(), "the provider's metadata has no issuer") {
 		t.Error(s.logs)
 	}
@@ -117,7 +117,7 @@ func (brokenBody) Close() error             { return nil }
 func TestABodyThatPanics(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(_ *site, o *ginauth.Options) { o.HTTPClient = &http.Client{Transport: brokenBody{}} })
-	s.wantError(s.open("/login/demo"), ginauth.ProviderUnavailable)
+	s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
 }
 
 // fixed answers everything with the same JSON.

@@ -61,9 +61,9 @@ func TestLinkingNeedsTheSessionThatAsked(t *testing.T) {
 			if err := s.auth.LogoutEverywhere(context.Background(), s.user().ID()); err != nil {
 				s.t.Fatal(err)
 			}
-		}, ginauth.StateInvalid},
-		"somebody else signed in":        {func(s *site, _ *faultyRevocations) { s.as("grace") }, ginauth.StateInvalid},
-		"it cannot be known if it ended": {func(_ *site, f *faultyRevocations) { f.readErr = errBroken }, ginauth.StoreUnavailable},
+		}, ginauth.ErrStateInvalid},
+		"somebody else signed in":        {func(s *site, _ *faultyRevocations) { s.as("grace") }, ginauth.ErrStateInvalid},
+		"it cannot be known if it ended": {func(_ *site, f *faultyRevocations) { f.readErr = errBroken }, ginauth.ErrStoreUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +84,7 @@ func TestLinkingBeginsWithASessionThatIsKnownToLive(t *testing.T) {
 	t.Parallel()
 	s, f, _ := linkingSite(t)
 	f.readErr = errBroken
-	s.wantError(s.must(s.browser.Submit(pageOf(s), s.URL+"/login/demo", linkForm)), ginauth.StoreUnavailable)
+	s.wantError(s.must(s.browser.Submit(pageOf(s), s.URL+"/login/demo", linkForm)), ginauth.ErrStoreUnavailable)
 }
 
 // Old browsers send no Sec-Fetch-Site: then Origin has to say that the page is
@@ -139,7 +139,7 @@ func TestAnAttemptTooLargeForACookie(t *testing.T) {
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
 		o.Providers[0].AuthParams = map[string]string{"acr_values": strings.Repeat("x", 4000)}
 	})
-	s.wantError(s.open("/login/demo"), ginauth.SessionError)
+	s.wantError(s.open("/login/demo"), ginauth.ErrSessionError)
 	if n := s.idp.Count(authtest.Authorize); n != 0 {
 		t.Errorf("the provider was asked %d times", n)
 	}
@@ -152,7 +152,7 @@ func TestTokenIssuerThatNamesNone(t *testing.T) {
 		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return "", nil }
 	})
 	s.idp.EditIDToken(func(_, claims map[string]any) { claims["iss"] = "" })
-	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "not one of those admitted", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "not one of those admitted", 1)
 	if !strings.Contains(s.logs.String(), "TokenIssuer returned none") {
 		t.Error(s.logs)
 	}
@@ -164,7 +164,7 @@ func TestTokenIssuerThatFails(t *testing.T) {
 	s := newSite(t, func(s *site, o *ginauth.Options) {
 		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return s.idp.Issuer, errors.New("the tenant is closed") }
 	})
-	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "the tenant is closed", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the tenant is closed", 1)
 }
 
 // OnLogin gets a refresh token only if it is text, and of a size that one has.
@@ -201,7 +201,7 @@ func TestSignInOfNobody(t *testing.T) {
 	since := s.clock.Now().Add(-time.Hour).Round(time.Second)
 	u := (*ginauth.User)(nil)
 	s.engine.GET("/as", func(c *gin.Context) { err = s.auth.SignIn(c, u) })
-	if s.ask("GET", "/as"); !errors.Is(err, ginauth.IdentityRejected) || s.user() != nil {
+	if s.ask("GET", "/as"); !errors.Is(err, ginauth.ErrIdentityRejected) || s.user() != nil {
 		t.Errorf("nobody: %v", err)
 	}
 	u = &ginauth.User{Provider: "demo", Subject: "ada", AuthTime: since}
@@ -221,7 +221,7 @@ func TestUpdateWhenRevocationsCannotBeRead(t *testing.T) {
 	f.readErr = errBroken
 	s.ask("POST", "/rename", fetches...)
 	f.readErr = nil
-	if u := s.user(); !errors.Is(err, ginauth.StoreUnavailable) || u == nil || u.Name == "changed" {
+	if u := s.user(); !errors.Is(err, ginauth.ErrStoreUnavailable) || u == nil || u.Name == "changed" {
 		t.Errorf("got %v; the user is %+v", err, u)
 	}
 }

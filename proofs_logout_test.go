@@ -42,11 +42,11 @@ func TestSignOutThatCannotBeWrittenDown(t *testing.T) {
 	})
 	s.signIn()
 	f.writeErr = errBroken
-	if err := s.auth.LogoutEverywhere(t.Context(), s.user().ID()); !errors.Is(err, ginauth.StoreUnavailable) {
+	if err := s.auth.LogoutEverywhere(t.Context(), s.user().ID()); !errors.Is(err, ginauth.ErrStoreUnavailable) {
 		t.Errorf("everywhere: %v", err)
 	}
 	p := s.frame(s.browser, s.URL, "?iss="+url.QueryEscape(s.idp.Issuer)+"&sid="+url.QueryEscape(s.sid()))
-	s.wantError(p, ginauth.StoreUnavailable)
+	s.wantError(p, ginauth.ErrStoreUnavailable)
 }
 
 // Where a sign-out comes back to is known for ten minutes, also to a browser
@@ -92,7 +92,7 @@ func TestBackChannelDuringAnOutage(t *testing.T) {
 		s := newSite(t, func(s *site, _ *ginauth.Options) { s.idp.Fail(e, authtest.Down) })
 		s.as("ada")
 		p := s.backChannel(s.idp.Sign(logoutTyp, s.claimsFor(map[string]any{"sub": "ada"})))
-		if p.Status != http.StatusBadGateway || !strings.Contains(p.Text(), string(ginauth.ProviderUnavailable)) || s.user() == nil {
+		if p.Status != http.StatusBadGateway || !strings.Contains(p.Text(), string(ginauth.ErrProviderUnavailable)) || s.user() == nil {
 			t.Errorf("without %v: %d %s", e, p.Status, p.Text())
 		}
 	}

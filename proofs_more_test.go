@@ -56,8 +56,8 @@ func (f *fullStore) Save(*http.Request, http.ResponseWriter, *gorilla.Session) e
 func TestWhatStoresSayOfRecordsThatAreTooLarge(t *testing.T) {
 	t.Parallel()
 	for text, code := range map[string]ginauth.Code{
-		"securecookie: the value is too long": ginauth.SessionError, "SessionStore: the value to store is too big": ginauth.SessionError,
-		"SERVER_ERROR object too large for cache": ginauth.SessionError, "i/o timeout": ginauth.StoreUnavailable,
+		"securecookie: the value is too long": ginauth.ErrSessionError, "SessionStore: the value to store is too big": ginauth.ErrSessionError,
+		"SERVER_ERROR object too large for cache": ginauth.ErrSessionError, "i/o timeout": ginauth.ErrStoreUnavailable,
 	} {
 		s := newSite(t, func(_ *site, o *ginauth.Options) {
 			o.Sessions = &fullStore{memstore.NewStore([]byte("the store's secret")), errors.New(text)}

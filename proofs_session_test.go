@@ -71,7 +71,7 @@ func (panickyTransport) RoundTrip(*http.Request) (*http.Response, error) { panic
 func TestATransportThatPanics(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(_ *site, o *ginauth.Options) { o.HTTPClient = &http.Client{Transport: panickyTransport{}} })
-	s.wantError(s.open("/login/demo"), ginauth.ProviderUnavailable)
+	s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
 }
 
 // An error code that is none of the standard's may be the code or the secret,
@@ -91,7 +91,7 @@ func TestLongErrorCodesAreNotRepeated(t *testing.T) {
 func TestAnEmptyIssBeginsNoSignIn(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t, `{"id":7}`, nil)
-	s.wantError(s.open("/login/demo?iss="), ginauth.BadRequest)
+	s.wantError(s.open("/login/demo?iss="), ginauth.ErrBadRequest)
 }
 
 // HasClaim without values asks for something to be there: an empty list is

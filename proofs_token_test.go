@@ -22,17 +22,17 @@ func TestErrorCodesOfTokenEndpoints(t *testing.T) {
 		code   ginauth.Code
 		reason string
 	}{
-		"invalid_grant":                {ginauth.CodeRejected, `answered \"invalid_grant\"`},
-		"bad_verification_code":        {ginauth.CodeRejected, `answered \"bad_verification_code\"`},
-		"invalid_client":               {ginauth.ProviderMisconfigured, `answered \"invalid_client\"`},
-		"unauthorized_client":          {ginauth.ProviderMisconfigured, `answered \"unauthorized_client\"`},
-		"incorrect_client_credentials": {ginauth.ProviderMisconfigured, `answered \"incorrect_client_credentials\"`},
-		"redirect_uri_mismatch":        {ginauth.ProviderMisconfigured, `answered \"redirect_uri_mismatch\"`},
-		"temporarily_unavailable":      {ginauth.ProviderUnavailable, `answered \"temporarily_unavailable\"`},
-		"server_error":                 {ginauth.ProviderUnavailable, `answered \"server_error\"`},
-		"another":                      {ginauth.ProviderError, `answered \"another\"`},
-		"":                             {ginauth.ProviderError, "none of the standard's"},
-		"a code, sent back":            {ginauth.ProviderError, "none of the standard's"},
+		"invalid_grant":                {ginauth.ErrCodeRejected, `answered \"invalid_grant\"`},
+		"bad_verification_code":        {ginauth.ErrCodeRejected, `answered \"bad_verification_code\"`},
+		"invalid_client":               {ginauth.ErrProviderMisconfigured, `answered \"invalid_client\"`},
+		"unauthorized_client":          {ginauth.ErrProviderMisconfigured, `answered \"unauthorized_client\"`},
+		"incorrect_client_credentials": {ginauth.ErrProviderMisconfigured, `answered \"incorrect_client_credentials\"`},
+		"redirect_uri_mismatch":        {ginauth.ErrProviderMisconfigured, `answered \"redirect_uri_mismatch\"`},
+		"temporarily_unavailable":      {ginauth.ErrProviderUnavailable, `answered \"temporarily_unavailable\"`},
+		"server_error":                 {ginauth.ErrProviderUnavailable, `answered \"server_error\"`},
+		"another":                      {ginauth.ErrProviderError, `answered \"another\"`},
+		"":                             {ginauth.ErrProviderError, "none of the standard's"},
+		"a code, sent back":            {ginauth.ErrProviderError, "none of the standard's"},
 	} {
 		s := newSite(t, nil)
 		s.idp.Handle(authtest.Token, answers(http.StatusBadRequest, "application/json", jsonOf(claims{"error": said})))
@@ -46,7 +46,7 @@ func TestNormalizeTokenThatFails(t *testing.T) {
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
 		o.Providers[0].NormalizeToken = func(http.Header, []byte) ([]byte, error) { return nil, errors.New("odd") }
 	})
-	s.refuses(t, "/login/demo", ginauth.BadTokenResponse, "NormalizeToken could not read the token answer", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrBadTokenResponse, "NormalizeToken could not read the token answer", 1)
 }
 
 // A token request may be a GET without being changed otherwise.
@@ -58,7 +58,7 @@ func TestTokenByGETAlone(t *testing.T) {
 		method = r.Method + " " + r.URL.Query().Get("grant_type")
 		http.Error(w, "", http.StatusTeapot)
 	})
-	s.wantError(s.get("/login/demo"), ginauth.BadTokenResponse)
+	s.wantError(s.get("/login/demo"), ginauth.ErrBadTokenResponse)
 	if method != "GET authorization_code" {
 		t.Errorf("asked with %q", method)
 	}
@@ -87,7 +87,7 @@ func TestTokenAnswersWithoutADate(t *testing.T) {
 		w.Header()["Date"] = nil
 		s.idp.Default(authtest.Token).ServeHTTP(w, r)
 	})
-	s.refuses(t, "/login/demo", ginauth.IDTokenInvalid, "exp", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "exp", 1)
 	if strings.Contains(s.logs.String(), "the provider's") {
 		t.Error(s.logs)
 	}

@@ -121,7 +121,7 @@ func TestMissingClaimsAndUserinfoThatCannotBeUsed(t *testing.T) {
 	s := newSite(t, nil)
 	s.idp.EditIDToken(func(_, c claims) { delete(c, "name") })
 	s.idp.Handle(authtest.Userinfo, answers(http.StatusOK, "application/json", `{"sub":`))
-	s.refuses(t, "/login/demo", ginauth.UserinfoInvalid, "the answer is not strict JSON", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrUserinfoInvalid, "the answer is not strict JSON", 1)
 }
 
 // Provider.Profile is where userinfo comes from, also where the provider has no

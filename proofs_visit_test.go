@@ -60,7 +60,7 @@ func TestLoadUserLogsWhatItCannotKnow(t *testing.T) {
 	s.as("ada")
 	f.readErr = errBroken
 	s.logs.Reset()
-	if p := s.get("/"); p.Text() != "home" || !strings.Contains(s.logs.String(), string(ginauth.StoreUnavailable)) {
+	if p := s.get("/"); p.Text() != "home" || !strings.Contains(s.logs.String(), string(ginauth.ErrStoreUnavailable)) {
 		t.Errorf("%s\n%s", p.Text(), s.logs)
 	}
 }
@@ -118,7 +118,7 @@ func TestSignInThatCannotBeKept(t *testing.T) {
 		u = ginauth.CurrentUser(c)
 		c.Status(http.StatusNoContent)
 	})
-	if p := s.ask("GET", "/as"); p.Status != http.StatusNoContent || !errors.Is(err, ginauth.SessionError) || u != nil || s.user() != nil {
+	if p := s.ask("GET", "/as"); p.Status != http.StatusNoContent || !errors.Is(err, ginauth.ErrSessionError) || u != nil || s.user() != nil {
 		t.Errorf("answered %d, %v, %v is signed in", p.Status, err, u)
 	}
 }
@@ -224,7 +224,7 @@ func TestNobodyLooksAtClaimsOfABadToken(t *testing.T) {
 		o.Providers[0].VerifyClaims = func(map[string]any) error { asked++; return errors.New("no") }
 		s.idp.EditIDToken(func(_, c claims) { c["aud"] = "another" })
 	})
-	s.wantError(s.get("/login/demo"), ginauth.IDTokenInvalid)
+	s.wantError(s.get("/login/demo"), ginauth.ErrIDTokenInvalid)
 	if asked != 0 {
 		t.Errorf("VerifyClaims was asked %d times", asked)
 	}
@@ -237,5 +237,5 @@ func TestNobodyNamesABadToken(t *testing.T) {
 		o.Providers[0].NameFromCallback = func(url.Values) string { return "Ada" }
 		s.idp.EditIDToken(func(_, c claims) { c["aud"] = "another" })
 	})
-	s.wantError(s.get("/login/demo"), ginauth.IDTokenInvalid)
+	s.wantError(s.get("/login/demo"), ginauth.ErrIDTokenInvalid)
 }

@@ -68,7 +68,7 @@ func TestMistakesInTheBrand(t *testing.T) {
 // What a function of package providers found wrong with its arguments, Mount
 // reports, in place of what followed from it.
 func TestMistakesInArguments(t *testing.T) {
-	tenant := &ginauth.Error{Code: ginauth.InvalidOptions, Op: "tenant", Reason: `"../x" is no tenant`, Fix: "write its id"}
+	tenant := &ginauth.Error{Code: ginauth.ErrInvalidOptions, Op: "tenant", Reason: `"../x" is no tenant`, Fix: "write its id"}
 	reports(t, []mistake{
 		onProvider("an argument", func(p *ginauth.Provider) { p.Err, p.Issuer = tenant, "https://login.example.com/../x" }, `tenant: "../x" is no tenant`, "write its id"),
 		onProvider("any error", func(p *ginauth.Provider) { p.Err = errors.New("the key is no key") }, "Err: the key is no key", "correct"),

@@ -43,7 +43,7 @@ func TestTokenByGETFails(t *testing.T) {
 			t.Parallel()
 			s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.TokenMethod, p.AuthMethod = "GET", "client_secret_post" })
 			s.idp.Fail(authtest.Token, fault)
-			s.refuses(t, "/login/demo", ginauth.ProviderUnavailable, "", 1)
+			s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "", 1)
 		})
 	}
 }
@@ -67,7 +67,7 @@ func TestVerifyCallback(t *testing.T) {
 			return nil
 		}
 	})
-	s.refuses(t, "/login/demo", ginauth.ProviderError, "hmac does not fit", 0)
+	s.refuses(t, "/login/demo", ginauth.ErrProviderError, "hmac does not fit", 0)
 	s.idp.EditAnswer(func(answer url.Values) { answer.Set("hmac", "good") })
 	s.accepts(t, "/login/demo")
 }
@@ -125,12 +125,12 @@ func TestProfileBesideAnIssuer(t *testing.T) {
 		email   string
 	}{
 		{"adds what is missing", "missing", map[string]any{"sub": "ada", "email": "ada@kakao.example", "email_verified": true}, nil, "", "ada@kakao.example"},
-		{"is about another person", "missing", map[string]any{"sub": "eve", "email": "eve@example.com"}, nil, ginauth.UserinfoInvalid, ""},
-		{"is about nobody", "always", map[string]any{"email": "eve@example.com"}, nil, ginauth.UserinfoInvalid, ""},
-		{"can be read in two ways", "missing", map[string]any{"sub": "ada", "Email": "eve@example.com"}, nil, ginauth.IdentityRejected, ""},
-		{"refuses", "missing", nil, &ginauth.Error{Code: ginauth.IdentityRejected}, ginauth.IdentityRejected, ""},
+		{"is about another person", "missing", map[string]any{"sub": "eve", "email": "eve@example.com"}, nil, ginauth.ErrUserinfoInvalid, ""},
+		{"is about nobody", "always", map[string]any{"email": "eve@example.com"}, nil, ginauth.ErrUserinfoInvalid, ""},
+		{"can be read in two ways", "missing", map[string]any{"sub": "ada", "Email": "eve@example.com"}, nil, ginauth.ErrIdentityRejected, ""},
+		{"refuses", "missing", nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected}, ginauth.ErrIdentityRejected, ""},
 		{"is away, and nobody insists", "missing", nil, errRefused, "", ""},
-		{"is away, and is needed", "always", nil, errRefused, ginauth.ProviderUnavailable, ""},
+		{"is away, and is needed", "always", nil, errRefused, ginauth.ErrProviderUnavailable, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -216,7 +216,7 @@ func TestSignOutBehindAProxy(t *testing.T) {
 		}
 		s.get("/me")
 		p := s.must(s.browser.Submit(authtest.At("https://other.example.com/"), s.URL+group+"/logout", nil))
-		s.wantError(p, ginauth.CrossOrigin)
+		s.wantError(p, ginauth.ErrCrossOrigin)
 		if s.user() == nil {
 			t.Error("another origin could sign somebody out")
 		}
@@ -255,7 +255,7 @@ func TestPagesBehindAProxy(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *site, group string) {
 		s.idp.DenyConsent(true)
 		p := s.get(group + "/login/demo" + returnTo("/page/x"))
-		s.wantError(p, ginauth.ProviderDenied)
+		s.wantError(p, ginauth.ErrProviderDenied)
 		if home := s.must(s.browser.ClickLink(p, "Home")); home.Text() != "home" || home.URL.String() != s.URL+"/" {
 			t.Errorf("Home led to %s with %d", home.URL, home.Status)
 		}

@@ -33,7 +33,7 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	}
 	switch {
 	case a.print.theirs != m.print.theirs:
-		return nil, nil, &Error{Code: IssuerMismatch, Op: "redeem code", Provider: c.provider.Name,
+		return nil, nil, &Error{Code: ErrIssuerMismatch, Op: "redeem code", Provider: c.provider.Name,
 			Reason: "the provider's issuer or token endpoint changed while this sign-in was under way", Fix: "start again"}
 	case a.print.ours != m.print.ours:
 		return nil, nil, stateInvalid("our client id or redirect URI changed while this sign-in was under way", "start again")
@@ -53,7 +53,7 @@ func (c *client) redeem(ctx context.Context, a *attempt, code string, callback u
 	}
 	if err == nil && c.provider.VerifyClaims != nil {
 		if refused := c.provider.VerifyClaims(claims); refused != nil {
-			err = &Error{Code: IdentityRejected, Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Err: refused}
+			err = &Error{Code: ErrIdentityRejected, Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Err: refused}
 		}
 	}
 	return claims, token, err
@@ -158,7 +158,7 @@ func (c *client) secret(ctx context.Context) (string, error) {
 	}
 	secret, err := p.ClientSecretFunc(ctx)
 	if err != nil || secret == "" {
-		return "", &Error{Code: ProviderMisconfigured, Op: "client secret", Provider: p.Name, Reason: "ClientSecretFunc gave no secret", Err: err}
+		return "", &Error{Code: ErrProviderMisconfigured, Op: "client secret", Provider: p.Name, Reason: "ClientSecretFunc gave no secret", Err: err}
 	}
 	return secret, nil
 }
@@ -178,7 +178,7 @@ func (c *client) tokenOf(answer map[string]any) *oauth2.Token {
 // tokenAnswer reads and checks a token answer (RFC 6749, 5.1 and 5.2).
 func (c *client) tokenAnswer(status int, header http.Header, body string) (map[string]any, error) {
 	bad := func(reason string, err error) *Error {
-		return &Error{Code: BadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
+		return &Error{Code: ErrBadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
 	if status == http.StatusOK && c.provider.NormalizeToken != nil {
 		normalized, err := c.provider.NormalizeToken(header, []byte(body))
@@ -214,16 +214,16 @@ func (c *client) tokenAnswer(status int, header http.Header, body string) (map[s
 
 // tokenRefusal says what an error code of RFC 6749, 5.2 means.
 func (c *client) tokenRefusal(code string) error {
-	e := &Error{Code: ProviderError, Op: "redeem code", Provider: c.provider.Name, Reason: "the token endpoint answered " + errorCode(code)}
+	e := &Error{Code: ErrProviderError, Op: "redeem code", Provider: c.provider.Name, Reason: "the token endpoint answered " + errorCode(code)}
 	switch code {
 	case "invalid_grant", "bad_verification_code":
-		e.Code, e.Fix = CodeRejected, "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
+		e.Code, e.Fix = ErrCodeRejected, "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
-		e.Code, e.Fix = ProviderMisconfigured, "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
+		e.Code, e.Fix = ErrProviderMisconfigured, "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
 	case "redirect_uri_mismatch":
-		e.Code, e.Fix = ProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
+		e.Code, e.Fix = ErrProviderMisconfigured, "register this redirect URI at the provider, exactly: "+c.redirectURI
 	case "temporarily_unavailable", "server_error":
-		e.Code, e.retryAfter = ProviderUnavailable, retryMost
+		e.Code, e.retryAfter = ErrProviderUnavailable, retryMost
 	}
 	return e
 }

@@ -139,7 +139,7 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 // fail is the only place that answers an error. It aborts: in Gin, a handler
 // that merely returns lets the next one run.
 func (a *Auth) fail(c *gin.Context, event string, err error) {
-	e := asError(err, SessionError)
+	e := asError(err, ErrSessionError)
 	c.Abort()
 	a.log(c, event, e)
 	if c.Writer.Written() {
@@ -153,7 +153,7 @@ func (a *Auth) fail(c *gin.Context, event string, err error) {
 	if a.answered(c, e) {
 		return
 	}
-	if e.Code == Unauthenticated {
+	if e.Code == ErrUnauthenticated {
 		a.askToSignIn(c, e)
 		return
 	}
@@ -185,7 +185,7 @@ func (a *Auth) answered(c *gin.Context, e *Error) (done bool) {
 func (a *Auth) answer(c *gin.Context, e *Error, id string) {
 	if kind := askerOf(c.Request); kind == asksAPI || kind == asksHTMX {
 		body := gin.H{"error": e.Code, "message": a.message(e.Code), "request_id": id}
-		if e.Code == LogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
+		if e.Code == ErrLogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
 			body["error"] = "invalid_request"
 		}
 		if a.cfg.loopback && e.Reason != "" {
@@ -230,7 +230,7 @@ func (a *Auth) loginPath() string {
 // Nobody being signed in is none.
 func (a *Auth) log(c *gin.Context, event string, e *Error) {
 	ctx := c.Request.Context()
-	if e.Code == Unauthenticated || !a.heard(ctx, e.level()) {
+	if e.Code == ErrUnauthenticated || !a.heard(ctx, e.level()) {
 		return
 	}
 	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}

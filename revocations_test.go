@@ -191,7 +191,7 @@ func TestOnceAtCapacity(t *testing.T) {
 
 	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 0) })
 	p := s.finish(s.begin("/login/demo"))
-	s.failsClosed(t, p, closed{code: ginauth.StoreUnavailable})
+	s.failsClosed(t, p, closed{code: ginauth.ErrStoreUnavailable})
 	if p.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
@@ -347,7 +347,7 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 	line := s.cookieLine()
 	f.writeErr = errors.New("down")
 	p := s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
-	s.wantError(p, ginauth.StoreUnavailable)
+	s.wantError(p, ginauth.ErrStoreUnavailable)
 	if p.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}

@@ -33,11 +33,11 @@ import (
 //
 // Mount makes no network request: providers are discovered at first use (see
 // Warm). It reports every mistake in opts at once, each with what to write
-// instead (errors.Is(err, InvalidOptions)); then nothing it registered answers.
+// instead (errors.Is(err, ErrInvalidOptions)); then nothing it registered answers.
 func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	mount, ok := basePath(router)
 	if !ok {
-		return nil, &Error{Code: InvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
+		return nil, &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
 	}
 	cfg, err := newConfig(opts, mount)
 	if err != nil {
@@ -63,7 +63,7 @@ type step func(c *gin.Context) error
 func (a *Auth) register(router gin.IRouter) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &Error{Code: InvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", r),
+			err = &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", r),
 				Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
 		}
 	}()
@@ -121,7 +121,7 @@ func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
 			return
 		}
 		if c.Writer.Written() { // too late for cookies and redirects
-			a.fail(c, failed, &Error{Code: SessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
+			a.fail(c, failed, &Error{Code: ErrSessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
 				Fix: "no middleware in front of the login routes may write"})
 			return
 		}
@@ -131,7 +131,7 @@ func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
 		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
-			a.fail(c, failed, &Error{Code: MethodNotAllowed, allow: allow})
+			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, allow: allow})
 			return
 		}
 		if err := guarded(c, run); err != nil {
@@ -148,7 +148,7 @@ func guarded(c *gin.Context, run step) (err error) {
 			if r == http.ErrAbortHandler {
 				panic(r)
 			}
-			err = &Error{Code: SessionError, Op: "sign in", Reason: "a function of the application panicked", Err: fmt.Errorf("panic: %.500v", r)}
+			err = &Error{Code: ErrSessionError, Op: "sign in", Reason: "a function of the application panicked", Err: fmt.Errorf("panic: %.500v", r)}
 		}
 	}()
 	return run(c)
@@ -159,7 +159,7 @@ func (a *Auth) client(c *gin.Context) (*client, error) {
 	if cl := a.clients[c.Param("provider")]; cl != nil {
 		return cl, nil
 	}
-	return nil, &Error{Code: UnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", clip(c.Param("provider")), a.order),
+	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", clip(c.Param("provider")), a.order),
 		Fix: "use a Name of Options.Providers"}
 }
 
@@ -201,7 +201,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	}
 	params, err := readParams(c.Request)
 	if err != nil {
-		return asError(err, BadRequest).about("begin sign-in", cl.provider.Name)
+		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
 	}
 	at := a.attempts.begin(c.Request, cl.provider.Name)
 	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
@@ -270,7 +270,7 @@ func (a *Auth) callback(c *gin.Context) error {
 		if at != nil {
 			a.attempts.setFailed(c.Writer, at)
 		}
-		e := asError(err, SessionError).about("sign in", cl.provider.Name)
+		e := asError(err, ErrSessionError).about("sign in", cl.provider.Name)
 		e.retry, e.user, e.took = a.LoginURL(cl.provider.Name, at.wanted()), got.user.hash(), got.took
 		return e
 	}
@@ -293,7 +293,7 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 // out at the provider too.
 func (a *Auth) logout(c *gin.Context) error {
 	if a.cfg.foreign(c.Request) {
-		return &Error{Code: CrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
+		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
 	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
 	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
@@ -334,10 +334,10 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	}
 	params, err := readParams(c.Request)
 	if err != nil {
-		return asError(err, BadRequest).about("back-channel logout", cl.provider.Name)
+		return asError(err, ErrBadRequest).about("back-channel logout", cl.provider.Name)
 	}
 	if len(params["logout_token"]) != 1 {
-		return &Error{Code: LogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
+		return &Error{Code: ErrLogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
 	}
 	user, err := a.logoutByToken(c.Request.Context(), cl, params.Get("logout_token"))
 	if err != nil {

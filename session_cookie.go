@@ -150,5 +150,5 @@ func (h *cookieHome) forgetSecond(w http.ResponseWriter, r *http.Request) {
 
 // tooLarge is what a home says of a record that it has no room for.
 func tooLarge(format string, args ...any) *Error {
-	return &Error{Code: SessionError, Reason: fmt.Sprintf(format, args...)}
+	return &Error{Code: ErrSessionError, Reason: fmt.Sprintf(format, args...)}
 }

@@ -148,18 +148,18 @@ func TestUpdateRefuses(t *testing.T) {
 	})
 	s.engine.GET("/nobody", func(c *gin.Context) { nobody = s.auth.Update(c, func(u *ginauth.User) { u.Name = "x" }) })
 	s.ask("GET", "/nobody")
-	if !errors.Is(nobody, ginauth.Unauthenticated) || !strings.Contains(nobody.Error(), "RequireAuth") {
+	if !errors.Is(nobody, ginauth.ErrUnauthenticated) || !strings.Contains(nobody.Error(), "RequireAuth") {
 		t.Errorf("nobody is signed in: %v", nobody)
 	}
 	s.asUser(&ginauth.User{Subject: "ada", Name: "Ada", Data: map[string]string{"k": "v"}})
-	if s.ask("GET", "/late"); !errors.Is(late, ginauth.SessionError) {
+	if s.ask("GET", "/late"); !errors.Is(late, ginauth.ErrSessionError) {
 		t.Errorf("after the answer was written: %v", late)
 	}
 	p, err := update(func(u *ginauth.User) {
 		u.Name = "changed"
 		u.Data["k"], u.Data["more"] = "changed", strings.Repeat("x", 6000)
 	})
-	if !errors.Is(err, ginauth.SessionError) || !strings.Contains(err.Error(), "data more (6.0 KB)") || !strings.Contains(err.Error(), "two cookies hold") {
+	if !errors.Is(err, ginauth.ErrSessionError) || !strings.Contains(err.Error(), "data more (6.0 KB)") || !strings.Contains(err.Error(), "two cookies hold") {
 		t.Errorf("too large: %v", err)
 	}
 	if strings.Contains(p.Text(), "changed") || len(p.Header.Values("Set-Cookie")) > 0 {
@@ -217,11 +217,11 @@ func TestSignInByTheApplication(t *testing.T) {
 		user ginauth.User
 		code ginauth.Code
 	}{
-		"a provider that is not configured":    {"/as", ginauth.User{Provider: "other", Subject: "x"}, ginauth.UnknownProvider},
-		"no subject":                           {"/as", ginauth.User{Provider: "demo"}, ginauth.IdentityRejected},
-		"an issuer that is not the provider's": {"/as", ginauth.User{Provider: "demo", Subject: "x", Issuer: "https://evil.example"}, ginauth.IdentityRejected},
-		"after the answer was written":         {"/as?late=1", ginauth.User{Provider: "demo", Subject: "x"}, ginauth.SessionError},
-		"too much":                             {"/as", ginauth.User{Provider: "demo", Subject: "x", Name: strings.Repeat("n", 9000)}, ginauth.SessionError},
+		"a provider that is not configured":    {"/as", ginauth.User{Provider: "other", Subject: "x"}, ginauth.ErrUnknownProvider},
+		"no subject":                           {"/as", ginauth.User{Provider: "demo"}, ginauth.ErrIdentityRejected},
+		"an issuer that is not the provider's": {"/as", ginauth.User{Provider: "demo", Subject: "x", Issuer: "https://evil.example"}, ginauth.ErrIdentityRejected},
+		"after the answer was written":         {"/as?late=1", ginauth.User{Provider: "demo", Subject: "x"}, ginauth.ErrSessionError},
+		"too much":                             {"/as", ginauth.User{Provider: "demo", Subject: "x", Name: strings.Repeat("n", 9000)}, ginauth.ErrSessionError},
 	} {
 		to = &tt.user
 		if p := s.ask("GET", tt.path); !errors.Is(err, tt.code) || len(p.Header.Values("Set-Cookie")) > 0 {

@@ -93,7 +93,7 @@ func (tr *trials) try(t *testing.T, holds int) {
 	tr.spoilToken(has)
 	if !has(unspent) {
 		denied := without(with(callback, "error", "access_denied"), "code")
-		tr.wantError(tr.finish(denied), ginauth.ProviderDenied)
+		tr.wantError(tr.finish(denied), ginauth.ErrProviderDenied)
 		tr.keep(attempt)
 	}
 	if !has(inTime) {
@@ -134,13 +134,13 @@ func refusalOf(holds int) closed {
 	lacks := func(some int) bool { return holds&some != some }
 	switch {
 	case lacks(goodState | goodCookie | ownCallback | unspent | inTime):
-		return closed{code: ginauth.StateInvalid}
+		return closed{code: ginauth.ErrStateInvalid}
 	case lacks(goodIss):
-		return closed{code: ginauth.IssuerMismatch}
+		return closed{code: ginauth.ErrIssuerMismatch}
 	case lacks(goodPKCE):
-		return closed{code: ginauth.CodeRejected, tokens: 1}
+		return closed{code: ginauth.ErrCodeRejected, tokens: 1}
 	}
-	return closed{code: ginauth.IDTokenInvalid, tokens: 1}
+	return closed{code: ginauth.ErrIDTokenInvalid, tokens: 1}
 }
 
 // request begins a sign-in and returns the provider's answer. Without PKCE, the

@@ -83,7 +83,7 @@ func TestTabsOfSeveralPeople(t *testing.T) {
 			t.Errorf("%q is signed in, want %q", u.Subject, people[i])
 		}
 	}
-	f.refuses(t, with(tabs[0], "code", "not-a-code-of-the-provider"), closed{code: ginauth.CodeRejected, tokens: 3, was: "zoe"})
+	f.refuses(t, with(tabs[0], "code", "not-a-code-of-the-provider"), closed{code: ginauth.ErrCodeRejected, tokens: 3, was: "zoe"})
 }
 
 func TestSixthTabPushesOutTheFirst(t *testing.T) {
@@ -94,7 +94,7 @@ func TestSixthTabPushesOutTheFirst(t *testing.T) {
 		tabs[i] = f.begin(fmt.Sprintf("/login/demo?return_to=/page/tab-%d", i))
 		f.clock.Advance(1e9)
 	}
-	f.refuses(t, tabs[0], closed{code: ginauth.StateInvalid})
+	f.refuses(t, tabs[0], closed{code: ginauth.ErrStateInvalid})
 	for i, tab := range tabs[1:] {
 		f.lands(t, tab, fmt.Sprintf("/page/tab-%d", i+1))
 	}

@@ -62,7 +62,7 @@ func (u *User) Claims(v any) error {
 		text = "{}"
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return &Error{Code: SessionError, Op: "decode claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, Op: "decode claims", Provider: u.Provider, Err: err}
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (u *User) setClaims(claims map[string]any) error {
 	}
 	raw, err := json.Marshal(claims)
 	if err != nil {
-		return &Error{Code: SessionError, Op: "keep claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, Op: "keep claims", Provider: u.Provider, Err: err}
 	}
 	u.claims = string(raw)
 	return nil
@@ -126,7 +126,7 @@ func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)
 	if u == nil {
-		return claims, &Error{Code: Unauthenticated, Op: "decode claims", Reason: "nobody is signed in",
+		return claims, &Error{Code: ErrUnauthenticated, Op: "decode claims", Reason: "nobody is signed in",
 			Fix: "put RequireAuth in front of this handler"}
 	}
 	err := u.Claims(&claims)
@@ -139,14 +139,14 @@ func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool
 	claims := c.mapped(sent)
 	subject, err := validSubject(claims["sub"])
 	if err != nil {
-		return nil, &Error{Code: IdentityRejected, Op: "read profile", Provider: c.provider.Name,
+		return nil, &Error{Code: ErrIdentityRejected, Op: "read profile", Provider: c.provider.Name,
 			Reason: "the profile has no usable subject: " + err.Error(),
 			Fix:    `map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`}
 	}
 	var raw []byte
 	if c.cfg.Hooks.OnLogin != nil || len(c.cfg.KeepClaims) > 0 { // nobody else can read it
 		if raw, err = json.Marshal(sent); err != nil {
-			return nil, &Error{Code: IdentityRejected, Op: "read profile", Provider: c.provider.Name, Err: err}
+			return nil, &Error{Code: ErrIdentityRejected, Op: "read profile", Provider: c.provider.Name, Err: err}
 		}
 	}
 	u := &User{

@@ -118,10 +118,10 @@ func TestClaimsThatCannotBe(t *testing.T) {
 	})
 	s.signIn()
 	s.ask("GET", "/claims")
-	if !errors.Is(wrong, ginauth.SessionError) {
+	if !errors.Is(wrong, ginauth.ErrSessionError) {
 		t.Errorf("a claim of another type: %v", wrong)
 	}
-	if !errors.Is(nobody, ginauth.Unauthenticated) {
+	if !errors.Is(nobody, ginauth.ErrUnauthenticated) {
 		t.Errorf("without a user: %v", nobody)
 	}
 }

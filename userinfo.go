@@ -34,7 +34,7 @@ func (c *client) identity(ctx context.Context, m *metadata, token *oauth2.Token,
 		return nil, c.misconfigured("userinfo", `Userinfo is "always", and there is no userinfo endpoint`, "set UserinfoURL")
 	}
 	info, err := c.userinfo(ctx, m, token)
-	if err != nil && mode == "missing" && !errors.Is(err, UserinfoInvalid) && !errors.Is(err, IdentityRejected) {
+	if err != nil && mode == "missing" && !errors.Is(err, ErrUserinfoInvalid) && !errors.Is(err, ErrIdentityRejected) {
 		c.cfg.Logger.Warn("ginauth: userinfo could not be read; the sign-in goes on with the ID token's claims", "provider", c.provider.Name, "error", err)
 		return claims, nil
 	}
@@ -51,7 +51,7 @@ func (c *client) identity(ctx context.Context, m *metadata, token *oauth2.Token,
 }
 
 func (c *client) badUserinfo(reason string, err error) error {
-	return &Error{Code: UserinfoInvalid, Op: "userinfo", Provider: c.provider.Name, Reason: "the userinfo cannot be used: " + reason, Err: err}
+	return &Error{Code: ErrUserinfoInvalid, Op: "userinfo", Provider: c.provider.Name, Reason: "the userinfo cannot be used: " + reason, Err: err}
 }
 
 // scopeClaims says which claims a scope asks for (OpenID Connect Core 5.4), of
@@ -143,7 +143,7 @@ func (c *client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 	if media == "application/jwt" {
 		return c.signedUserinfo(ctx, m, body)
 	}
-	return c.readProfile(media, body, UserinfoInvalid)
+	return c.readProfile(media, body, ErrUserinfoInvalid)
 }
 
 // signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the
@@ -182,20 +182,20 @@ func (c *client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		// Its numbers and lists may be of any type; ours are those of strictjson.
 		body, err := json.Marshal(claims)
 		if err != nil {
-			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name, Reason: "what Provider.Profile returned cannot be written as JSON", Err: err}
+			return nil, &Error{Code: ErrIdentityRejected, Op: "profile", Provider: c.provider.Name, Reason: "what Provider.Profile returned cannot be written as JSON", Err: err}
 		}
 		if rounded(reflect.ValueOf(claims)) {
-			return nil, &Error{Code: IdentityRejected, Op: "profile", Provider: c.provider.Name,
+			return nil, &Error{Code: ErrIdentityRejected, Op: "profile", Provider: c.provider.Name,
 				Reason: "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
 				Fix:    "decode with json.Decoder.UseNumber, or into int64"}
 		}
-		return c.readProfile("application/json", string(body), IdentityRejected)
+		return c.readProfile("application/json", string(body), ErrIdentityRejected)
 	}
 	media, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
 	if err != nil {
 		return nil, err
 	}
-	return c.readProfile(media, body, IdentityRejected)
+	return c.readProfile(media, body, ErrIdentityRejected)
 }
 
 // rounded says whether v holds a float too large for every integer up to it to

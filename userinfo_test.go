@@ -66,7 +66,7 @@ func TestWhenUserinfoIsAsked(t *testing.T) {
 }
 
 func TestNoUserinfoEndpoint(t *testing.T) {
-	for mode, code := range map[string]ginauth.Code{"missing": "", "never": "", "always": ginauth.ProviderMisconfigured} {
+	for mode, code := range map[string]ginauth.Code{"missing": "", "never": "", "always": ginauth.ErrProviderMisconfigured} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Userinfo = mode })

@@ -45,7 +45,7 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 		if strings.Contains(reason, "this machine's clock") {
 			reason += want.clock.skewed()
 		}
-		return &Error{Code: IDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: c.idTokenFix(reason), Err: cause}
+		return &Error{Code: ErrIDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: c.idTokenFix(reason), Err: cause}
 	}
 	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, secret: c.provider.HS256})
 	if err != nil {

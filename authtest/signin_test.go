@@ -80,7 +80,7 @@ func TestSignIn(t *testing.T) {
 					t.Errorf("%v, %v", page, err)
 				}
 			}
-			if err := authtest.SignIn(auth, b, &ginauth.User{Provider: "other", Subject: "x"}); !errors.Is(err, ginauth.UnknownProvider) {
+			if err := authtest.SignIn(auth, b, &ginauth.User{Provider: "other", Subject: "x"}); !errors.Is(err, ginauth.ErrUnknownProvider) {
 				t.Errorf("another provider: %v", err)
 			}
 			if page, err := b.Get(base + "/me"); err != nil || page.Text() != "Grace" {

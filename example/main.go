@@ -146,7 +146,7 @@ func profile(c *gin.Context) {
 // forbidden answers for a check that said no, in the application's own words.
 // It writes nothing for other failures: they get the built-in page.
 func forbidden(c *gin.Context, e *ginauth.Error) {
-	if e.Code == ginauth.Forbidden {
+	if e.Code == ginauth.ErrForbidden {
 		c.Header("Content-Security-Policy", policy) // in place of the stricter one of built-in answers
 		show(c, e.Status(), "forbidden", gin.H{})
 	}

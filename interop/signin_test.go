@@ -120,7 +120,7 @@ func TestThePersonRefuses(t *testing.T) {
 			form := s.loginForm("/private?tab=3")
 			refuse := "/refuse?id=" + url.QueryEscape(form.URL.Query().Get("authRequestID"))
 			p := s.must(s.browser.Click(form, refuse))
-			s.wantRefused(p, ginauth.ProviderDenied)
+			s.wantRefused(p, ginauth.ErrProviderDenied)
 			if n := s.idp.requests("/oauth/token"); n != 0 {
 				t.Errorf("a refusal led to %d token requests", n)
 			}
@@ -139,7 +139,7 @@ func TestThePersonRefuses(t *testing.T) {
 // keeps no sign-ins of its own, so it always answers login_required.
 func TestPromptNone(t *testing.T) {
 	s := newSite(t, config{change: func(p *ginauth.Provider, _ *ginauth.Options) { p.LoginParams = []string{"prompt", "max_age"} }})
-	s.wantRefused(s.get("/auth/login/zitadel?prompt=none"), ginauth.ProviderDenied)
+	s.wantRefused(s.get("/auth/login/zitadel?prompt=none"), ginauth.ErrProviderDenied)
 	s.loginForm("/auth/login/zitadel?prompt=login")
 	p := s.logIn(s.loginForm("/auth/login/zitadel?return_to=/private&max_age=60"), testUser, password)
 	wantTestUser(t, s, s.profileOn(p))
@@ -200,7 +200,7 @@ func authMethod(method, secret string) func(*ginauth.Provider, *ginauth.Options)
 func TestAWrongClientSecret(t *testing.T) {
 	s := newSite(t, config{change: authMethod("", "not the secret")})
 	p := s.logIn(s.loginForm("/private"), testUser, password)
-	s.wantRefused(p, ginauth.ProviderMisconfigured)
+	s.wantRefused(p, ginauth.ErrProviderMisconfigured)
 	if n := s.idp.requests("/oauth/token"); n != 1 {
 		t.Errorf("a wrong secret was tried %d times, want once", n)
 	}
@@ -233,7 +233,7 @@ func TestAnAnswerIsGoodForOneTime(t *testing.T) {
 	}
 	s.browser = authtest.NewBrowser()
 	t.Cleanup(s.browser.Close)
-	s.wantRefused(s.must(s.browser.Get(answer)), ginauth.StateInvalid)
+	s.wantRefused(s.must(s.browser.Get(answer)), ginauth.ErrStateInvalid)
 	if n := s.idp.requests("/oauth/token") - asked; n != 0 {
 		t.Errorf("an answer opened again led to %d token requests", n)
 	}

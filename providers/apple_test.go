@@ -127,7 +127,7 @@ func TestAppleKeys(t *testing.T) {
 		"something else": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
 	} {
 		err := mount(providers.Apple("A1B2C3D4E5", "K1L2M3N4P5", text, "app.example"))
-		if !errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), `provider "apple": privateKey: `) || text != "" && strings.Contains(err.Error(), text[:min(len(text), 40)]) {
+		if !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), `provider "apple": privateKey: `) || text != "" && strings.Contains(err.Error(), text[:min(len(text), 40)]) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

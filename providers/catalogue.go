@@ -200,5 +200,5 @@ func names() []string {
 }
 
 func wrong(op, reason, fix string) *ginauth.Error {
-	return &ginauth.Error{Code: ginauth.InvalidOptions, Op: op, Reason: reason, Fix: fix}
+	return &ginauth.Error{Code: ginauth.ErrInvalidOptions, Op: op, Reason: reason, Fix: fix}
 }

@@ -113,7 +113,7 @@ func TestPresetsMount(t *testing.T) {
 func TestPresetsSayWhatIsMissing(t *testing.T) {
 	for _, p := range providers.Catalogue() {
 		err := mount(p.Make("", "", map[string]string{}))
-		if !errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), "ClientID: is empty") {
+		if !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), "ClientID: is empty") {
 			t.Errorf("%s: got %v", p.Name, err)
 		}
 		for _, a := range p.Args {

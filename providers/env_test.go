@@ -80,7 +80,7 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			environ(t, tt.env)
 			list, err := providers.FromEnv()
-			if list != nil || !errors.Is(err, ginauth.InvalidOptions) {
+			if list != nil || !errors.Is(err, ginauth.ErrInvalidOptions) {
 				t.Fatalf("got %v, %v", list, err)
 			}
 			for _, text := range tt.says {
@@ -146,7 +146,7 @@ func TestByNameSaysWhatIsWrong(t *testing.T) {
 		{"google-workspace", []string{"a.example", "b"}, "takes 1 arguments"},
 	} {
 		_, err := providers.ByName(tt.name, "id", "hunter2hunter2", tt.args...)
-		if !errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s %q: got %v", tt.name, tt.args, err)
 		}
 	}

@@ -249,10 +249,10 @@ func TestGitHubErrorsUnderStatus200(t *testing.T) {
 		code   ginauth.Code
 		reason string
 	}{
-		{"bad_verification_code.json", ginauth.CodeRejected, "bad_verification_code"},
-		{"incorrect_client_credentials.json", ginauth.ProviderMisconfigured, "incorrect_client_credentials"},
-		{"redirect_uri_mismatch.json", ginauth.ProviderMisconfigured, "register this redirect URI"},
-		{"unverified_user_email.json", ginauth.ProviderError, "unverified_user_email"},
+		{"bad_verification_code.json", ginauth.ErrCodeRejected, "bad_verification_code"},
+		{"incorrect_client_credentials.json", ginauth.ErrProviderMisconfigured, "incorrect_client_credentials"},
+		{"redirect_uri_mismatch.json", ginauth.ErrProviderMisconfigured, "register this redirect URI"},
+		{"unverified_user_email.json", ginauth.ErrProviderError, "unverified_user_email"},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			t.Parallel()
@@ -273,12 +273,12 @@ func TestGitHubRefuses(t *testing.T) {
 		code   ginauth.Code
 		reason string
 	}{
-		{"an answer of another server", func(g *gitHub, _ *ginauth.Provider) { g.iss = "https://ghe.example/login/oauth" }, ginauth.IssuerMismatch, "ghe.example"},
-		{"a wrong secret", func(_ *gitHub, p *ginauth.Provider) { p.ClientSecret = "another" }, ginauth.ProviderMisconfigured, "incorrect_client_credentials"},
-		{"a profile that is an error under status 200", func(g *gitHub, _ *ginauth.Provider) { g.user = "not_found.json" }, ginauth.IdentityRejected, "no usable subject"},
-		{"a list of addresses that fails for now", func(g *gitHub, _ *ginauth.Provider) { g.status = http.StatusBadGateway }, ginauth.ProviderUnavailable, "status 502"},
-		{"a list of addresses that is none", func(g *gitHub, _ *ginauth.Provider) { g.emails = "user.json" }, ginauth.ProviderUnavailable, "unusable JSON"},
-		{"an API that is not there", func(g *gitHub, p *ginauth.Provider) { p.Profile = providers.GitHubProfile(g.URL) }, ginauth.ProviderUnavailable, "404"},
+		{"an answer of another server", func(g *gitHub, _ *ginauth.Provider) { g.iss = "https://ghe.example/login/oauth" }, ginauth.ErrIssuerMismatch, "ghe.example"},
+		{"a wrong secret", func(_ *gitHub, p *ginauth.Provider) { p.ClientSecret = "another" }, ginauth.ErrProviderMisconfigured, "incorrect_client_credentials"},
+		{"a profile that is an error under status 200", func(g *gitHub, _ *ginauth.Provider) { g.user = "not_found.json" }, ginauth.ErrIdentityRejected, "no usable subject"},
+		{"a list of addresses that fails for now", func(g *gitHub, _ *ginauth.Provider) { g.status = http.StatusBadGateway }, ginauth.ErrProviderUnavailable, "status 502"},
+		{"a list of addresses that is none", func(g *gitHub, _ *ginauth.Provider) { g.emails = "user.json" }, ginauth.ErrProviderUnavailable, "unusable JSON"},
+		{"an API that is not there", func(g *gitHub, p *ginauth.Provider) { p.Profile = providers.GitHubProfile(g.URL) }, ginauth.ErrProviderUnavailable, "404"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ func TestInstagramTokenAnswers(t *testing.T) {
 	for _, answer := range []string{`{"data":[]}`, `{"data":["x"]}`, `{"data":[{"user_id":"1"}]}`, `{"data":{"access_token":"x"}}`, `[]`, `access_token=x`} {
 		s := newStandIn(t, "instagram")
 		s.answers["token.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.BadTokenResponse, "")
+		s.app(s.provider()).refuses(ginauth.ErrBadTokenResponse, "")
 	}
 }
 
@@ -23,5 +23,5 @@ func TestInstagramTokenAnswers(t *testing.T) {
 func TestInstagramSubject(t *testing.T) {
 	s := newStandIn(t, "instagram")
 	s.answers["me.json"] = []byte(`{"id":"9876543210987654","username":"hollow.oak"}`)
-	s.app(s.provider()).refuses(ginauth.IdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
 }

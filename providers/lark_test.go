@@ -14,7 +14,7 @@ func TestLarkProfiles(t *testing.T) {
 	} {
 		s := newStandIn(t, "lark")
 		s.answers["user_info.json"] = []byte(tt.answer)
-		s.app(s.provider()).refuses(ginauth.IdentityRejected, tt.reason)
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, tt.reason)
 	}
 	s := newStandIn(t, "lark")
 	s.answers["user_info.json"] = []byte(`{"code":0,"email_verified":true,"data":{"union_id":"on_d89","email":"petra@kvarnbygd.example","email_verified":true}}`)
@@ -26,5 +26,5 @@ func TestLarkProfiles(t *testing.T) {
 func TestLarkRefusesACode(t *testing.T) {
 	s := newStandIn(t, "feishu")
 	s.answers["token.json"], s.status["token.json"] = []byte(`{"code":20003,"error":"invalid_grant","error_description":"The authorization code is not found."}`), 400
-	s.app(s.provider()).refuses(ginauth.CodeRejected, "invalid_grant")
+	s.app(s.provider()).refuses(ginauth.ErrCodeRejected, "invalid_grant")
 }

@@ -42,7 +42,7 @@ func TestLINESignatures(t *testing.T) {
 			t.Parallel()
 			s := newStandIn(t, "line")
 			s.sign = tt.sign
-			s.app(s.provider()).refuses(ginauth.IDTokenInvalid, tt.reason)
+			s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, tt.reason)
 		})
 	}
 }
@@ -51,7 +51,7 @@ func TestLINESignatures(t *testing.T) {
 func TestHS256IsForLINEAlone(t *testing.T) {
 	s := newStandIn(t, "google")
 	s.IDToken.Alg = "HS256"
-	s.app(s.provider()).refuses(ginauth.IDTokenInvalid, "algorithm")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "algorithm")
 	p := s.provider()
 	p.HS256 = true
 	if err := mount(p); err == nil {

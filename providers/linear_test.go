@@ -17,7 +17,7 @@ func TestLinearRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStandIn(t, "linear")
 			s.answers["viewer.json"] = []byte(tt.answer)
-			s.app(s.provider()).refuses(ginauth.IdentityRejected, tt.reason)
+			s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, tt.reason)
 		})
 	}
 }
@@ -25,5 +25,5 @@ func TestLinearRefuses(t *testing.T) {
 func TestLinearThatDoesNotAnswer(t *testing.T) {
 	s := newStandIn(t, "linear")
 	s.status["viewer.json"] = 500
-	s.app(s.provider()).refuses(ginauth.ProviderUnavailable, "500")
+	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "500")
 }

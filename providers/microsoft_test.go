@@ -72,12 +72,12 @@ func TestMicrosoftRefusesOtherTenants(t *testing.T) {
 			t.Parallel()
 			s := entraAt(t, "organizations", ourTenant)
 			s.claims["iss"], s.claims["tid"] = tt.iss, tt.tid
-			s.app(providers.Microsoft("organizations", testClientID, testClientSecret, ourTenant)).refuses(ginauth.IDTokenInvalid, tt.reason)
+			s.app(providers.Microsoft("organizations", testClientID, testClientSecret, ourTenant)).refuses(ginauth.ErrIDTokenInvalid, tt.reason)
 		})
 	}
 	s := newStandIn(t, "microsoft")
 	s.claims["iss"], s.claims["tid"] = tenantIssuer(otherTenant), otherTenant
-	s.app(s.provider()).refuses(ginauth.IDTokenInvalid, "the token's issuer is")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "the token's issuer is")
 }
 
 // nOAuth: an administrator writes any address into a tenant of their own.
@@ -128,7 +128,7 @@ func TestMicrosoftTenants(t *testing.T) {
 		{"consumers", []string{"*"}, "allowedTenants: are for organizations"},
 	} {
 		err := mount(providers.Microsoft(tt.tenant, testClientID, testClientSecret, tt.allowed...))
-		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, ginauth.InvalidOptions) || !strings.Contains(err.Error(), tt.says)) {
+		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s %q: got %v", tt.tenant, tt.allowed, err)
 		}
 	}

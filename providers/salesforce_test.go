@@ -11,12 +11,12 @@ func TestSalesforceRefusesOtherOrgs(t *testing.T) {
 	for _, issuer := range []string{"https://login.salesforce.com", "https://other.my.salesforce.com", "https://kvarnbygd.my.salesforce.com/"} {
 		s := newStandIn(t, "salesforce")
 		s.claims["iss"] = issuer
-		s.app(s.provider()).refuses(ginauth.IDTokenInvalid, "")
+		s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "")
 	}
 }
 
 func TestSalesforceUserinfoOfAnother(t *testing.T) {
 	s := newStandIn(t, "salesforce")
 	s.replace("userinfo.json", "005xx000001SwiUAAS", "005xx000001SwiVAAS")
-	s.app(s.provider()).refuses(ginauth.UserinfoInvalid, "its sub is not the ID token's")
+	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "its sub is not the ID token's")
 }

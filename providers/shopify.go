@@ -97,7 +97,7 @@ func shopifyToken(_ http.Header, body []byte) ([]byte, error) {
 func shopifyUser(_ context.Context, _ *http.Client, token *oauth2.Token) (map[string]any, error) {
 	user, ok := token.Extra("associated_user").(map[string]any)
 	if !ok {
-		return nil, &ginauth.Error{Code: ginauth.IdentityRejected, Op: "profile", Reason: "the token is the shop's, not a person's",
+		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Op: "profile", Reason: "the token is the shop's, not a person's",
 			Fix: `leave "grant_options[]": "per-user" in AuthParams`}
 	}
 	return user, nil

@@ -40,7 +40,7 @@ func TestShopifyAnswers(t *testing.T) {
 	} {
 		s := newStandIn(t, "shopify")
 		tt.change(s)
-		s.app(s.provider()).refuses(ginauth.ProviderError, tt.reason)
+		s.app(s.provider()).refuses(ginauth.ErrProviderError, tt.reason)
 		if n := s.requests("POST " + s.Token.URL); n != 0 {
 			t.Errorf("%s: the code was redeemed", tt.name)
 		}
@@ -53,12 +53,12 @@ func TestShopifyTokens(t *testing.T) {
 		code         ginauth.Code
 		reason       string
 	}{
-		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.IdentityRejected, "the shop's, not a person's"},
-		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.IdentityRejected, "the shop's, not a person's"},
-		{"nobody's", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.IdentityRejected, "no usable subject"},
-		{"of another type", `{"access_token":"` + testToken + `","token_type":"mac","associated_user":{"id":1}}`, ginauth.BadTokenResponse, "token_type"},
-		{"no JSON", `<html>`, ginauth.BadTokenResponse, "NormalizeToken"},
-		{"an error", `{"error":"invalid_request","error_description":"The authorization code was not found or was already used"}`, ginauth.ProviderError, "invalid_request"},
+		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.ErrIdentityRejected, "the shop's, not a person's"},
+		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.ErrIdentityRejected, "the shop's, not a person's"},
+		{"nobody's", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.ErrIdentityRejected, "no usable subject"},
+		{"of another type", `{"access_token":"` + testToken + `","token_type":"mac","associated_user":{"id":1}}`, ginauth.ErrBadTokenResponse, "token_type"},
+		{"no JSON", `<html>`, ginauth.ErrBadTokenResponse, "NormalizeToken"},
+		{"an error", `{"error":"invalid_request","error_description":"The authorization code was not found or was already used"}`, ginauth.ErrProviderError, "invalid_request"},
 	} {
 		s := newStandIn(t, "shopify")
 		s.answers["token.json"] = []byte(tt.answer)

@@ -12,12 +12,12 @@ func TestStackOverflowTokens(t *testing.T) {
 		status               int
 		code                 ginauth.Code
 	}{
-		{"an error", `{"error":{"type":"invalid_request","message":"Invalid code"}}`, "status 400", 400, ginauth.BadTokenResponse},
-		{"an error under status 200", `error=invalid_grant`, "no form with an access_token", 200, ginauth.BadTokenResponse},
-		{"JSON", `{"access_token":"abcd"}`, "no form with an access_token", 200, ginauth.BadTokenResponse},
-		{"no form", `access_token=abcd&x=%zz`, "no form with an access_token", 200, ginauth.BadTokenResponse},
-		{"a life that is no number", `access_token=abcd&expires=soon`, "expires_in", 200, ginauth.BadTokenResponse},
-		{"two lines", `access_token=ab%0acd`, "access_token", 200, ginauth.BadTokenResponse},
+		{"an error", `{"error":{"type":"invalid_request","message":"Invalid code"}}`, "status 400", 400, ginauth.ErrBadTokenResponse},
+		{"an error under status 200", `error=invalid_grant`, "no form with an access_token", 200, ginauth.ErrBadTokenResponse},
+		{"JSON", `{"access_token":"abcd"}`, "no form with an access_token", 200, ginauth.ErrBadTokenResponse},
+		{"no form", `access_token=abcd&x=%zz`, "no form with an access_token", 200, ginauth.ErrBadTokenResponse},
+		{"a life that is no number", `access_token=abcd&expires=soon`, "expires_in", 200, ginauth.ErrBadTokenResponse},
+		{"two lines", `access_token=ab%0acd`, "access_token", 200, ginauth.ErrBadTokenResponse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStandIn(t, "stackoverflow")
@@ -42,9 +42,9 @@ func TestStackOverflowProfiles(t *testing.T) {
 	for _, answer := range []string{`{"items":[],"has_more":false}`, `{"items":[{"user_id":3104729,"display_name":"Petra"}]}`} {
 		s := newStandIn(t, "stackoverflow")
 		s.answers["me.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.IdentityRejected, "no usable subject")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
 	}
 	s := newStandIn(t, "stackoverflow")
 	s.status["me.json"] = 502
-	s.app(s.provider()).refuses(ginauth.ProviderUnavailable, "502")
+	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "502")
 }

@@ -33,17 +33,17 @@ func TestWeChatTokenErrors(t *testing.T) {
 		code   ginauth.Code
 		reason string
 	}{
-		{`{"errcode":40029,"errmsg":"invalid code"}`, ginauth.CodeRejected, "invalid_grant"},
-		{`{"errcode":40163,"errmsg":"code been used"}`, ginauth.CodeRejected, "invalid_grant"},
-		{`{"errcode":"42003","errmsg":"code expired"}`, ginauth.CodeRejected, "invalid_grant"},
-		{`{"errcode":40013,"errmsg":"invalid appid"}`, ginauth.ProviderMisconfigured, "invalid_client"},
-		{`{"errcode":40125,"errmsg":"invalid appsecret"}`, ginauth.ProviderMisconfigured, "invalid_client"},
-		{`{"errcode":-1,"errmsg":"system error"}`, ginauth.ProviderUnavailable, "temporarily_unavailable"},
-		{`{"errcode":48001,"errmsg":"api unauthorized"}`, ginauth.ProviderError, "invalid_request"},
-		{`{"errcode":48001,"access_token":"x","openid":"y"}`, ginauth.ProviderError, "invalid_request"},
-		{`{"errcode":{},"access_token":"x","openid":"y"}`, ginauth.ProviderError, "invalid_request"},
-		{`{"expires_in":7200}`, ginauth.BadTokenResponse, "access_token is missing"},
-		{`errcode=40029`, ginauth.BadTokenResponse, "NormalizeToken"},
+		{`{"errcode":40029,"errmsg":"invalid code"}`, ginauth.ErrCodeRejected, "invalid_grant"},
+		{`{"errcode":40163,"errmsg":"code been used"}`, ginauth.ErrCodeRejected, "invalid_grant"},
+		{`{"errcode":"42003","errmsg":"code expired"}`, ginauth.ErrCodeRejected, "invalid_grant"},
+		{`{"errcode":40013,"errmsg":"invalid appid"}`, ginauth.ErrProviderMisconfigured, "invalid_client"},
+		{`{"errcode":40125,"errmsg":"invalid appsecret"}`, ginauth.ErrProviderMisconfigured, "invalid_client"},
+		{`{"errcode":-1,"errmsg":"system error"}`, ginauth.ErrProviderUnavailable, "temporarily_unavailable"},
+		{`{"errcode":48001,"errmsg":"api unauthorized"}`, ginauth.ErrProviderError, "invalid_request"},
+		{`{"errcode":48001,"access_token":"x","openid":"y"}`, ginauth.ErrProviderError, "invalid_request"},
+		{`{"errcode":{},"access_token":"x","openid":"y"}`, ginauth.ErrProviderError, "invalid_request"},
+		{`{"expires_in":7200}`, ginauth.ErrBadTokenResponse, "access_token is missing"},
+		{`errcode=40029`, ginauth.ErrBadTokenResponse, "NormalizeToken"},
 	} {
 		s := newStandIn(t, "wechat")
 		s.answers["token.json"] = []byte(tt.answer)
@@ -64,7 +64,7 @@ func TestWeChatAnswersThatAreNoProfile(t *testing.T) {
 	} {
 		s := newStandIn(t, "wechat")
 		s.answers["userinfo.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.IdentityRejected, "no profile of who signed in")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no profile of who signed in")
 	}
 }
 
@@ -76,7 +76,7 @@ func TestWeChatWithoutOpenID(t *testing.T) {
 		s.Requests[0].URL = "https://api.weixin.qq.com/sns/userinfo?access_token=x&openid=&lang=en"
 		s.answers["token.json"] = []byte(`{"access_token":"x","expires_in":7200}`)
 		s.answers["userinfo.json"] = []byte(profile)
-		s.app(s.provider()).refuses(ginauth.IdentityRejected, "")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "")
 	}
 }
 
@@ -89,7 +89,7 @@ func TestWeChatUnionID(t *testing.T) {
 	}
 	union := s.provider()
 	union.ClaimPaths["sub"] = "unionid"
-	s.app(union).refuses(ginauth.IdentityRejected, "no usable subject")
+	s.app(union).refuses(ginauth.ErrIdentityRejected, "no usable subject")
 	s = newStandIn(t, "wechat")
 	if u := s.app(union).signIn(); u.Subject != "oMadeUpUnion_0123456789abcde" {
 		t.Errorf("signed in as %+v", u)
@@ -119,7 +119,7 @@ func TestWeChatKeepsAddressesOutOfTheLog(t *testing.T) {
 		for _, host := range s.hosts(nil) {
 			a.browser.Resolve(host, s.server.Listener.Addr().String())
 		}
-		a.refuses(ginauth.ProviderUnavailable, "api.weixin.qq.com")
+		a.refuses(ginauth.ErrProviderUnavailable, "api.weixin.qq.com")
 		for _, secret := range []string{testClientSecret, url.QueryEscape(testClientSecret), testToken, testCode, url.QueryEscape(testCode)} {
 			if strings.Contains(a.logs.String(), secret) {
 				t.Errorf("%s: the log has %q: %s", path, secret, &a.logs)

@@ -268,7 +268,7 @@ func TestASignInSurvivesItsReplica(t *testing.T) {
 		}
 		s.start(0)
 		s.at(1)
-		if p := s.page(replay.Follow(begun)); p.Status != http.StatusBadRequest || !strings.Contains(p.Text(), string(ginauth.StateInvalid)) {
+		if p := s.page(replay.Follow(begun)); p.Status != http.StatusBadRequest || !strings.Contains(p.Text(), string(ginauth.ErrStateInvalid)) {
 			t.Errorf("the same answer of the provider, at the first replica again, got %d: %.300s", p.Status, p.Text())
 		}
 		s.everywhere(replay, "", "in the browser that came second")
@@ -319,7 +319,7 @@ func TestNobodyGetsInWithoutRedis(t *testing.T) {
 			t.Errorf("without Redis, somebody signed out: %q", got)
 		}
 		p := s.page(s.browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", nil, ""))
-		if p.Header.Get("Retry-After") == "" || !strings.Contains(p.Text(), string(ginauth.StoreUnavailable)) {
+		if p.Header.Get("Retry-After") == "" || !strings.Contains(p.Text(), string(ginauth.ErrStoreUnavailable)) {
 			t.Errorf("without Redis: %v %s", p.Header, p.Text())
 		}
 		if p := s.page(s.browser.Get(s.URL + "/")); p.Status != http.StatusOK || p.Text() != "hello, whoever you are" {

@@ -187,7 +187,7 @@ func (a *app) survives(broken *atomic.Pointer[fault], f *fault, reading bool) {
 
 func (a *app) wantUnavailable(p *authtest.Page) {
 	a.t.Helper()
-	if p.Status != http.StatusServiceUnavailable || !strings.Contains(p.Text(), string(ginauth.StoreUnavailable)) || p.Header.Get("Retry-After") == "" {
+	if p.Status != http.StatusServiceUnavailable || !strings.Contains(p.Text(), string(ginauth.ErrStoreUnavailable)) || p.Header.Get("Retry-After") == "" {
 		a.t.Errorf("%s answered %d, Retry-After %q: %.300s; want 503 store_unavailable", p.URL.Path, p.Status, p.Header.Get("Retry-After"), p.Text())
 	}
 	if strings.Contains(p.Text(), "192.0.2.1") || strings.Contains(p.Text(), "gob:") {
