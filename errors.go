@@ -93,6 +93,7 @@ var statuses = map[Code]int{
 // and Err as well. No field ever holds a token, a code, a state or a cookie.
 type Error struct {
 	Code     Code   `json:"code"`
+	ID       string `json:"id,omitempty"`       // stable id of the reason: "id_token.nonce"; an anchor in docs/errors.md
 	Op       string `json:"op,omitempty"`       // what was being done: "exchange code"
 	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
 	Reason   string `json:"reason,omitempty"`   // what is wrong, for a developer

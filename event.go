@@ -82,7 +82,7 @@ func (a *Auth) heard(ctx context.Context, level slog.Level) bool {
 }
 
 // details are what the log has of an event beside it.
-type details struct{ session, clientIP, op, reason, fix, docs, err string }
+type details struct{ session, clientIP, op, id, reason, fix, docs, err string }
 
 // tell writes an event into the log, and hands it to the application.
 func (a *Auth) tell(ctx context.Context, level slog.Level, message string, e Event, more details) {
@@ -113,7 +113,7 @@ func (e *Event) attrs(more details) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 14)
 	for _, text := range [...]struct{ key, value string }{
 		{"event", e.Name}, {"code", string(e.Code)}, {"provider", e.Provider}, {"user", e.User}, {"session", more.session}, {"by", e.By},
-		{"request_id", e.RequestID}, {"client_ip", more.clientIP}, {"op", more.op}, {"reason", more.reason}, {"fix", more.fix}, {"docs", more.docs}, {"error", more.err},
+		{"request_id", e.RequestID}, {"client_ip", more.clientIP}, {"op", more.op}, {"id", more.id}, {"reason", more.reason}, {"fix", more.fix}, {"docs", more.docs}, {"error", more.err},
 	} {
 		if text.value != "" {
 			attrs = append(attrs, slog.String(text.key, text.value))

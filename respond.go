@@ -242,7 +242,7 @@ func (a *Auth) log(c *gin.Context, event string, e *Error) {
 	} else if a.clients[told.Provider] == nil { // an *Error of the application's may have any text there
 		told.Provider = c.Param("provider")
 	}
-	more := details{clientIP: c.ClientIP(), op: e.Op, reason: e.Reason, fix: e.Fix}
+	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
 	if a.cfg.loopback {
 		more.docs = e.Code.docs()
 	}
