@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 const (
@@ -195,29 +198,6 @@ func (h *storeHome) try(ctx context.Context) error {
 	return cmp.Or(err, h.clear(answer, r))
 }
 
-// patiently calls a function of the application's, and stops waiting for it
-// when it is time, whether the function looks at its context or not.
-func patiently(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, diagnoseWait)
-	done := make(chan error, 1)
-	go func() {
-		defer cancel()
-		_, err := contained(func() (struct{}, error) { return struct{}{}, f(ctx) })
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		select { // both may have come
-		case err := <-done:
-			return err
-		default:
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // addCookies asks those who set them.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
@@ -231,10 +211,10 @@ func (d *Diagnosis) addCookies(a *Auth) {
 	idle := a.cfg.IdleTimeout
 	switch home := a.sessions.home.(type) {
 	case *cookieHome:
-		add(home.name, "the session, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(home.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(home.second, "the rest of a session that is too long for one", idle)
 	case *storeHome:
-		add(home.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(home.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(home.bindingName(), "what opens the session there", idle)
 	}
 	add(a.attempts.prefix+"*", "a sign-in under way", attemptLife)
@@ -250,4 +230,12 @@ func (d *Diagnosis) addCookies(a *Auth) {
 		add(a.last.cookie, "the provider of the last time", lastLife)
 	}
 	add(a.loops.cookie, "counts sign-ins, to stop a loop", loopWindow)
+}
+
+// patiently calls a function of the application and stops waiting for it after
+// diagnoseWait.
+func patiently(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, diagnoseWait)
+	defer cancel()
+	return contain.Wait(ctx, f)
 }

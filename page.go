@@ -15,6 +15,7 @@ import (
 
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/page"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // Pages changes the built-in pages piece by piece. The zero value changes
@@ -194,7 +195,7 @@ func (a *Auth) signOutPage(w http.ResponseWriter, r *http.Request, returnTo stri
 		{Label: a.pages.text(p, "sign_out.stay"), URL: a.cfg.url(a.cfg.AfterLogin)},
 	}
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = originAt(a.clients[s.user.Provider].endSessionURL(r.Context(), "", "", ""))
+		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(r.Context(), "", "", ""))
 	}
 	return p, formTo
 }

@@ -15,7 +15,9 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // Limits of what a request to our own routes may bring.
@@ -99,7 +101,7 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 	want := c.provider.ResponseIssuer
 	switch {
 	case there && want != "" && iss[0] != want:
-		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", clip(iss[0]), want),
+		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
 			Fix: "if that is the provider's own address, set Provider.ResponseIssuer to it"}
 	case !there && m.issParam:
 		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has no iss, which the provider's metadata announces"}
@@ -127,9 +129,9 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 // refusal says what an error answer means (RFC 6749 4.1.2.1, OpenID Connect
 // Core 3.1.2.6). What the provider wrote beside it goes to the log, quoted.
 func (c *client) refusal(code, description string) error {
-	e := &Error{Code: ErrProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(clip(code))}
+	e := &Error{Code: ErrProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(printable.Clip(code))}
 	if description != "" {
-		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(clip(description)))
+		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
 	}
 	switch code {
 	case "access_denied":
@@ -157,7 +159,7 @@ func (c *client) thirdParty(params url.Values, a *attempt) error {
 		return nil
 	}
 	if len(iss) > 1 || iss[0] != c.provider.Issuer || iss[0] == "" {
-		return &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", clip(iss[0])),
+		return &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", printable.Clip(iss[0])),
 			Fix: "send the sign-in to the provider with that issuer"}
 	}
 	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {
@@ -226,7 +228,7 @@ func onlyNavigation(r *http.Request) error {
 	case "", "document":
 		return nil
 	default:
-		return &Error{Code: ErrCrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", clip(dest)),
+		return &Error{Code: ErrCrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
 			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
 }
@@ -256,5 +258,5 @@ func (c *config) homeHost(r *http.Request) (location string, moved bool) {
 // the same port: another port is another server, or a forwarded one.
 func otherLoopback(host, home string) bool {
 	here, there := &url.URL{Host: host}, &url.URL{Host: home}
-	return !strings.EqualFold(host, home) && isLoopback(here.Hostname()) && isLoopback(there.Hostname()) && here.Port() == there.Port()
+	return !strings.EqualFold(host, home) && weburl.IsLoopback(here.Hostname()) && weburl.IsLoopback(there.Hostname()) && here.Port() == there.Port()
 }

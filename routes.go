@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // Mount registers the routes of signing in and out under router, which is an
@@ -159,7 +162,7 @@ func (a *Auth) client(c *gin.Context) (*client, error) {
 	if cl := a.clients[c.Param("provider")]; cl != nil {
 		return cl, nil
 	}
-	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", clip(c.Param("provider")), a.order),
+	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
 		Fix: "use a Name of Options.Providers"}
 }
 
@@ -363,7 +366,7 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 	if s != nil {
 		a.left(c, s, byProvider)
 	}
-	ancestors := originAt(cl.provider.Issuer)
+	ancestors := weburl.OriginOf(cl.provider.Issuer)
 	if ancestors == "" {
 		ancestors = "'none'"
 	}
