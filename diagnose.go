@@ -154,7 +154,7 @@ func (a *Auth) remembersHere() bool {
 // askRevocations reads the marks of a session that never was.
 func (a *Auth) askRevocations(ctx context.Context) error {
 	nobody := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := a.cfg.watermarks(ctx, nobody)
 		return err
 	})
@@ -171,7 +171,7 @@ func (a *Auth) askSessions(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	err := patiently(ctx, home.try)
+	err := contain.Within(ctx, diagnoseWait, home.try)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = storeFailed("try session store", err)
 	}
@@ -230,12 +230,4 @@ func (d *Diagnosis) addCookies(a *Auth) {
 		add(a.last.cookie, "the provider of the last time", lastLife)
 	}
 	add(a.loops.cookie, "counts sign-ins, to stop a loop", loopWindow)
-}
-
-// patiently calls a function of the application and stops waiting for it after
-// diagnoseWait.
-func patiently(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, diagnoseWait)
-	defer cancel()
-	return contain.Wait(ctx, f)
 }

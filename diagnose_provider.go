@@ -168,7 +168,7 @@ func (x *exam) inquiries() (list []inquiry) {
 
 // trySecret asks ClientSecretFunc for a secret, and forgets it.
 func (c *client) trySecret(ctx context.Context) (http.Header, error) {
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := c.secret(ctx)
 		return err
 	})

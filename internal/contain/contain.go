@@ -1,53 +1,57 @@
-// Package contain calls functions that other people wrote, such as hooks, stores
-// and transports, so that neither a panic nor a hang of theirs reaches the
-// caller.
+// Package contain calls functions that are not ours (hooks, checks, session
+// stores, transports of the application) and returns their panics as errors. On
+// a goroutine that no request owns, a panic would end the process; inside a
+// request, it would leave a sign-in half done.
 package contain
 
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
-// Panic is the error that a recovered panic becomes.
+// Panic is the error that stands for a panic. It does not unwrap: an error that
+// a function panics with must not choose how the request is answered.
 type Panic struct{ Value any }
 
-// Error cuts the value's text, which may be of any size.
+// Error returns the value, cut to what a log line can bear.
 func (p *Panic) Error() string { return fmt.Sprintf("panic: %.500v", p.Value) }
 
-// Call returns what f returns. If f panics, err is a *Panic.
-func Call[T any](f func() (T, error)) (v T, err error) {
-	defer Recover(func(p *Panic) { err = p })
-	return f()
-}
-
-// Do is Call for a function that returns an error alone.
+// Do calls f. If f panics, Do returns a *Panic.
 func Do(f func() error) (err error) {
-	defer Recover(func(p *Panic) { err = p })
+	defer func() {
+		if v := recover(); v != nil {
+			err = &Panic{v}
+		}
+	}()
 	return f()
 }
 
-// Recover passes a panic of the function that defers it on to handle:
-//
-//	defer contain.Recover(func(p *contain.Panic) { err = p })
-//
-// It recovers http.ErrAbortHandler too, since on a goroutine that no request
-// owns that would end the process. A handler of requests panics with it again.
-func Recover(handle func(p *Panic)) {
-	if r := recover(); r != nil {
-		handle(&Panic{r})
-	}
+// Call calls f. If f panics, Call returns the zero T and a *Panic.
+func Call[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Panic{p}
+		}
+	}()
+	return f()
 }
 
-// Wait is Do on a goroutine of its own, and stops waiting for f when ctx ends,
-// whether f looks at its context or not. It then returns ctx's cause.
-func Wait(ctx context.Context, f func(context.Context) error) error {
+// Within calls f and waits for it until limit has passed or ctx ends, whether f
+// looks at its context or not; then it returns the cause. A panic is an error,
+// as with Do. An f that never returns keeps its goroutine.
+func Within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	done := make(chan error, 1)
-	go func() { done <- Do(func() error { return f(ctx) }) }()
+	go func() {
+		defer cancel()
+		done <- Do(func() error { return f(ctx) })
+	}()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		select { // both may have come
+		select { // f may have returned at the same moment
 		case err := <-done:
 			return err
 		default:

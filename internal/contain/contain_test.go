@@ -3,49 +3,81 @@ package contain_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-func TestAPanicBecomesAnError(t *testing.T) {
-	_, err := contain.Call(func() (int, error) { panic(strings.Repeat("x", 1000)) })
-	p, ok := errors.AsType[*contain.Panic](err)
-	if !ok || len(p.Error()) != len("panic: ")+500 {
-		t.Errorf("got %v", err)
-	}
-	if err := contain.Do(func() error { panic(nil) }); err == nil {
-		t.Error("a panic with nil is no error")
+var errOwn = errors.New("own error")
+
+func TestDoReturnsWhatTheFunctionReturns(t *testing.T) {
+	for _, want := range []error{nil, errOwn} {
+		if err := contain.Do(func() error { return want }); err != want {
+			t.Errorf("got %v, want %v", err, want)
+		}
 	}
 }
 
-func TestWhatReturnsIsReturned(t *testing.T) {
-	failed := errors.New("failed")
-	if v, err := contain.Call(func() (int, error) { return 7, failed }); v != 7 || err != failed {
+func TestAPanicIsAnErrorThatDoesNotUnwrap(t *testing.T) {
+	for name, call := range map[string]func() error{
+		"Do": func() error { return contain.Do(func() error { panic(errOwn) }) },
+		"Call": func() error {
+			v, err := contain.Call(func() (string, error) { panic(errOwn) })
+			if v != "" {
+				t.Errorf("Call returned %q with the panic", v)
+			}
+			return err
+		},
+		"Within": func() error {
+			return contain.Within(t.Context(), time.Minute, func(context.Context) error { panic(errOwn) })
+		},
+	} {
+		err := call()
+		if p, ok := err.(*contain.Panic); !ok || p.Value != any(errOwn) || err.Error() != "panic: own error" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if errors.Is(err, errOwn) {
+			t.Errorf("%s: the panic unwraps to the error that it was made with", name)
+		}
+	}
+}
+
+func TestThePanicInALogIsCut(t *testing.T) {
+	err := contain.Do(func() error { panic(strings.Repeat("long ", 1000)) })
+	if n := len(err.Error()); n > 600 {
+		t.Errorf("the text of the error has %d bytes", n)
+	}
+}
+
+func TestCallReturnsTheValueBesideTheError(t *testing.T) {
+	v, err := contain.Call(func() (int, error) { return 7, errOwn })
+	if v != 7 || err != errOwn {
 		t.Errorf("got %d, %v", v, err)
 	}
 }
 
-func TestAnAbortedHandlerIsRecoveredAndCanBeTold(t *testing.T) {
-	err := contain.Do(func() error { panic(http.ErrAbortHandler) })
-	if p, ok := errors.AsType[*contain.Panic](err); !ok || p.Value != http.ErrAbortHandler {
-		t.Errorf("got %v", err)
+func TestWithinStopsWaiting(t *testing.T) {
+	never := func(context.Context) error { select {} }
+	if err := contain.Within(t.Context(), time.Millisecond, never); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("at its limit: %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errOwn)
+	if err := contain.Within(ctx, time.Minute, never); err != errOwn {
+		t.Errorf("when the caller gives up: %v", err)
 	}
 }
 
-func TestWaitStopsWaiting(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	release := make(chan struct{})
-	defer close(release)
-	started := make(chan struct{})
-	go func() { <-started; cancel() }()
-	err := contain.Wait(ctx, func(context.Context) error { close(started); <-release; return nil })
-	if !errors.Is(err, context.Canceled) {
+func TestWithinEndsTheContextOfAFunctionThatReturned(t *testing.T) {
+	var ended context.Context
+	err := contain.Within(t.Context(), time.Minute, func(ctx context.Context) error {
+		ended = ctx
+		return errOwn
+	})
+	if err != errOwn {
 		t.Errorf("got %v", err)
 	}
-	if err := contain.Wait(t.Context(), func(context.Context) error { panic("no") }); err == nil {
-		t.Error("a panic is no error")
-	}
+	<-ended.Done()
 }

@@ -199,9 +199,7 @@ func (x *examination) inquiries() (list []inquiry) {
 
 // trySecret asks ClientSecretFunc for a secret, and forgets it.
 func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
-	ctx, cancel := context.WithTimeout(ctx, diagnoseWait)
-	defer cancel()
-	err := contain.Wait(ctx, func(ctx context.Context) error {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := c.secret(ctx)
 		return err
 	})
