@@ -13,7 +13,7 @@ import (
 const clockNoted = 10 * time.Second
 
 func (x *exam) compareKeys() {
-	if x.keys != nil && len(x.keys) == 0 && !x.client.provider.HS256 {
+	if x.keys != nil && len(x.keys) == 0 && !x.client.provider.Quirks.HS256 {
 		x.fail(x.client.misconfigured("signing keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.algs, ", "),
 			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more"))
 	}
@@ -60,9 +60,9 @@ func (x *exam) compareOffer() {
 		is          bool
 		reason, fix string
 	}{
-		{!p.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "the provider does not offer PKCE with S256, which is sent all the same",
-			"if sign-ins fail at the provider, set DisablePKCE"},
-		{p.DisablePKCE && slices.Contains(stringList(x.doc["code_challenge_methods_supported"]), "S256"), "the provider offers PKCE with S256, and DisablePKCE leaves it out", "drop DisablePKCE"},
+		{!p.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "the provider does not offer PKCE with S256, which is sent all the same",
+			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
+		{p.Quirks.DisablePKCE && slices.Contains(stringList(x.doc["code_challenge_methods_supported"]), "S256"), "the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out", "drop Quirks.DisablePKCE"},
 		{p.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", p.AuthMethod), fmt.Sprintf("the provider does not offer the AuthMethod %q", p.AuthMethod),
 			"drop AuthMethod: it is chosen from the metadata"},
 		{lacks("response_modes_supported", p.ResponseMode), fmt.Sprintf("the provider does not offer the ResponseMode %q", p.ResponseMode), "set another ResponseMode"},
@@ -158,7 +158,7 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 		if p.Issuer != "" {
 			to.BackChannelLogoutURI, to.FrontChannelLogoutURI = c.uri("/logout/", "/backchannel"), c.uri("/logout/", "/frontchannel")
 		}
-		if !p.DisablePKCE {
+		if !p.Quirks.DisablePKCE {
 			to.PKCE = "S256"
 		}
 		if to.AuthMethod = p.AuthMethod; m != nil {

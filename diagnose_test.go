@@ -128,9 +128,11 @@ func TestDiagnosisOfPlainOAuth(t *testing.T) {
 func TestDiagnoseSendsNoSecrets(t *testing.T) {
 	t.Parallel()
 	for name, site := range map[string]*site{
-		"OpenID Connect": newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Header = map[string]string{"X-Api-Key": "s3cr3t"} }),
+		"OpenID Connect": newSite(t, func(_ *site, o *ginauth.Options) {
+			o.Providers[0].Quirks.Header = map[string]string{"X-Api-Key": "s3cr3t"}
+		}),
 		"plain OAuth 2.0": plainSite(t, "", func(_ *site, p *ginauth.Provider) {
-			p.Header = map[string]string{"X-Api-Key": "s3cr3t"}
+			p.Quirks.Header = map[string]string{"X-Api-Key": "s3cr3t"}
 			p.AuthorizeURL, p.TokenURL, p.UserinfoURL = p.AuthorizeURL+"?key=s3cr3t", p.TokenURL+"?key=s3cr3t", p.UserinfoURL+"?key=s3cr3t"
 		}),
 	} {
