@@ -178,10 +178,10 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 func (c *client) comesBack(m *metadata) bool {
 	p := &c.provider
 	switch {
-	case p.Logout == "local":
+	case p.Logout.Local:
 		return false
-	case p.LogoutURL != "":
-		return strings.Contains(p.LogoutURL, "{post_logout_redirect_uri}")
+	case p.Logout.URL != "":
+		return strings.Contains(p.Logout.URL, "{post_logout_redirect_uri}")
 	case m == nil:
 		return true
 	}

@@ -213,7 +213,7 @@ func (c *client) misconfigured(op, reason, fix string) *Error {
 // document, says; what is written down wins. It returns all that is wrong.
 func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	p := &c.provider
-	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
+	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.Logout.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
 	authorize, jwks := p.AuthorizeURL, p.JWKSURL
 	var wrong []error
 	for _, e := range []struct {

@@ -198,6 +198,8 @@ func TestMistakesInAddresses(t *testing.T) {
 			"TokenURL":     func(p *ginauth.Provider) { p.TokenURL = m.value },
 			"UserinfoURL":  func(p *ginauth.Provider) { p.UserinfoURL = m.value },
 			"JWKSURL":      func(p *ginauth.Provider) { p.JWKSURL = m.value },
+
+			"Logout.EndSessionURL": func(p *ginauth.Provider) { p.Logout.EndSessionURL = m.value },
 		} {
 			all = append(all, onProvider(field+": "+m.name, set, field+": ", m.cause, m.fix))
 		}
@@ -272,7 +274,6 @@ func TestMistakesInRequests(t *testing.T) {
 		onProvider("redirect_uri for everybody", func(p *ginauth.Provider) { p.LoginParams = []string{"redirect_uri"} }, "LoginParams: ", `"redirect_uri" is the protocol's own`, "leave it out"),
 		onProvider("the client's id by its other name", func(p *ginauth.Provider) { p.Quirks.ClientIDParam, p.LoginParams = "appid", []string{"appid"} }, "LoginParams: ", `"appid" is the protocol's own`),
 		onProvider("an unknown response mode", func(p *ginauth.Provider) { p.ResponseMode = "fragment" }, "ResponseMode: ", `"fragment" is not known`, `"form_post"`),
-		onProvider("an unknown way out", func(p *ginauth.Provider) { p.Logout = "everywhere" }, "Logout: ", `"everywhere" is not known`, `"provider" or "local"`),
 		onProvider("a max_age in words", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"max_age": "1h"} }, "AuthParams: ", `max_age of "1h"`, "a number of seconds"),
 		onProvider("an unknown userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "sometimes" }, "Userinfo: ", `"sometimes" is not known`, `"always"`),
 		onProvider("an unknown way to ask for tokens", func(p *ginauth.Provider) { p.Quirks.TokenMethod = "get" }, "Quirks.TokenMethod: ", `"get" is not known`, `use "POST"`),

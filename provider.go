@@ -145,24 +145,9 @@ type Provider struct {
 	// trust a tenant it does not know. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
-	// Logout is what signing out does beside ending the session here:
-	// "provider" sends the browser on to the provider's end-session endpoint,
-	// where there is one, to sign out there too (OpenID Connect RP-Initiated
-	// Logout 1.0); "local" does not. Default "provider".
-	Logout string
-
-	// EndSessionURL is the end-session endpoint. Default: discovered.
-	EndSessionURL string
-
-	// LogoutURL is where to sign out at a provider that does not speak the
-	// standard: an address in which {client_id}, {post_logout_redirect_uri}
-	// and {state} are filled in. It goes before EndSessionURL.
-	LogoutURL string
-
-	// LogoutHint sends id_token_hint at logout, for providers that ask people
-	// to confirm without it, and keeps the ID token in the session for that
-	// (about 1 KB). Default: client_id alone.
-	LogoutHint bool
+	// Logout is what signing out does at the provider. The zero value signs the
+	// person out there too, where that is possible.
+	Logout ProviderLogout
 
 	// Quirks adapts the requests and checks to a provider that deviates from the
 	// standards. Most providers need none of it.
@@ -172,6 +157,29 @@ type Provider struct {
 	// Provider: a tenant that is none, say. Mount reports it in place of what
 	// followed from it. An *Error is reported with its Op as the argument's name.
 	Err error
+}
+
+// ProviderLogout is what signing out does at a provider, beside ending the
+// session here. By default the browser is redirected to the provider's
+// end-session endpoint, if the provider has one (OpenID Connect RP-Initiated
+// Logout 1.0).
+type ProviderLogout struct {
+	// Local ends the session here only. The person stays signed in at the
+	// provider, so that the next sign-in may need no password.
+	Local bool
+
+	// IDTokenHint sends the ID token as id_token_hint, for providers that ask
+	// people to confirm without it. The ID token is kept in the session for
+	// that (about 1 KB). Default: client_id alone.
+	IDTokenHint bool
+
+	// URL is the sign-out address of a provider that does not implement the
+	// standard. {client_id}, {post_logout_redirect_uri} and {state} in it are
+	// replaced. It takes precedence over EndSessionURL.
+	URL string
+
+	// EndSessionURL is the end-session endpoint. Default: discovered.
+	EndSessionURL string
 }
 
 // Quirks adapts requests and checks to a provider that deviates from the

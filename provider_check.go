@@ -86,7 +86,7 @@ func (p *Provider) checkSecret(add addMistake) {
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 	for _, a := range []struct{ field, value string }{
 		{"Issuer", p.Issuer}, {"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL},
-		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"EndSessionURL", p.EndSessionURL},
+		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"Logout.EndSessionURL", p.Logout.EndSessionURL},
 	} {
 		if a.value == "" {
 			continue
@@ -244,9 +244,6 @@ func (p *Provider) checkNamespace(add addMistake) {
 func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {
 		add("ResponseMode", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
-	}
-	if !slices.Contains([]string{"", "provider", "local"}, p.Logout) {
-		add("Logout", fmt.Sprintf("%q is not known", p.Logout), `use "provider" or "local"`)
 	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
