@@ -175,7 +175,7 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 	if cl.provider.Issuer != "" {
 		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
 	}
-	if cl.provider.LogoutHint {
+	if cl.provider.Logout.IDTokenHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}
 	if got.returnTo = at.returnTo; login.ReturnTo != at.returnTo { // which /login admitted, or AfterLogin

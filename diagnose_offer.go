@@ -17,7 +17,7 @@ import (
 const clockNoted = 10 * time.Second
 
 func (x *exam) compareKeys() {
-	if x.keys != nil && len(x.keys) == 0 && !x.client.provider.HS256 {
+	if x.keys != nil && len(x.keys) == 0 && !x.client.provider.Quirks.HS256 {
 		x.fail(x.client.misconfigured("signing keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.algs, ", "),
 			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more"))
 	}
@@ -64,9 +64,9 @@ func (x *exam) compareOffer() {
 		is          bool
 		reason, fix string
 	}{
-		{!p.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "the provider does not offer PKCE with S256, which is sent all the same",
-			"if sign-ins fail at the provider, set DisablePKCE"},
-		{p.DisablePKCE && slices.Contains(strictjson.Strings(x.doc["code_challenge_methods_supported"]), "S256"), "the provider offers PKCE with S256, and DisablePKCE leaves it out", "drop DisablePKCE"},
+		{!p.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "the provider does not offer PKCE with S256, which is sent all the same",
+			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
+		{p.Quirks.DisablePKCE && slices.Contains(strictjson.Strings(x.doc["code_challenge_methods_supported"]), "S256"), "the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out", "drop Quirks.DisablePKCE"},
 		{p.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", p.AuthMethod), fmt.Sprintf("the provider does not offer the AuthMethod %q", p.AuthMethod),
 			"drop AuthMethod: it is chosen from the metadata"},
 		{lacks("response_modes_supported", p.ResponseMode), fmt.Sprintf("the provider does not offer the ResponseMode %q", p.ResponseMode), "set another ResponseMode"},
@@ -152,7 +152,7 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 		if p.Issuer != "" {
 			to.BackChannelLogoutURI, to.FrontChannelLogoutURI = c.uri("/logout/", "/backchannel"), c.uri("/logout/", "/frontchannel")
 		}
-		if !p.DisablePKCE {
+		if !p.Quirks.DisablePKCE {
 			to.PKCE = "S256"
 		}
 		if to.AuthMethod = p.AuthMethod; m != nil {
@@ -172,10 +172,10 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 func (c *client) comesBack(m *metadata) bool {
 	p := &c.provider
 	switch {
-	case p.Logout == "local":
+	case p.Logout.Local:
 		return false
-	case p.LogoutURL != "":
-		return strings.Contains(p.LogoutURL, "{post_logout_redirect_uri}")
+	case p.Logout.URL != "":
+		return strings.Contains(p.Logout.URL, "{post_logout_redirect_uri}")
 	case m == nil:
 		return true
 	}

@@ -206,7 +206,7 @@ func (c *client) misconfigured(op, reason, fix string) *Error {
 // document, says; what is written down wins. It returns all that is wrong.
 func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	p := &c.provider
-	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
+	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.Logout.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
 	authorize, jwks := p.AuthorizeURL, p.JWKSURL
 	var wrong []error
 	for _, e := range []struct {
@@ -228,7 +228,7 @@ func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	if m.authorize, err = url.Parse(authorize); err != nil { // cannot be: it was looked at before
 		return nil, c.misconfigured("discovery", "authorization_endpoint is not an address", "")
 	}
-	if c.provider.EditAuthorize == nil { // which may say something else each time
+	if c.provider.Quirks.EditAuthorize == nil { // which may say something else each time
 		m.start = c.startURL(m.authorize, nil)
 	}
 	m.print = c.fingerprint(m.tokenURL)
@@ -293,7 +293,7 @@ func (c *client) chooseAlgs(m *metadata, doc map[string]any) error {
 		return nil
 	}
 	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
-	if len(m.algs) == 0 && !c.provider.HS256 {
+	if len(m.algs) == 0 && !c.provider.Quirks.HS256 {
 		return c.misconfigured("discovery", "the provider signs ID tokens with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
 			"set the client's signing algorithm at the provider to RS256 or ES256")
 	}

@@ -162,12 +162,12 @@ func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) (re
 // The provider may be down: what is not known in a moment is not waited for.
 func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
 	p := &c.provider
-	if p.Logout == "local" {
+	if p.Logout.Local {
 		return ""
 	}
-	if p.LogoutURL != "" {
+	if p.Logout.URL != "" {
 		return strings.NewReplacer("{client_id}", url.QueryEscape(p.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.LogoutURL)
+			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.Logout.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, logoutWait)
 	defer cancel()

@@ -76,8 +76,8 @@ func (p *Provider) checkSecret(add addMistake) {
 	switch secret := p.ClientSecret != "" || p.ClientSecretFunc != nil; {
 	case p.AuthMethod == "none" && secret:
 		add("ClientSecret", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
-	case p.AuthMethod == "none" && p.DisablePKCE:
-		add("DisablePKCE", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
+	case p.AuthMethod == "none" && p.Quirks.DisablePKCE:
+		add("Quirks.DisablePKCE", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
 	case p.AuthMethod != "none" && !secret:
 		add("ClientSecret", "is empty (is the environment variable set?)", `paste the client secret, or set AuthMethod "none" for a public client`)
 	case p.ClientSecret != "" && p.ClientSecretFunc != nil:
@@ -88,7 +88,7 @@ func (p *Provider) checkSecret(add addMistake) {
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 	for _, a := range []struct{ field, value string }{
 		{"Issuer", p.Issuer}, {"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL},
-		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"EndSessionURL", p.EndSessionURL},
+		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"Logout.EndSessionURL", p.Logout.EndSessionURL},
 	} {
 		if a.value == "" {
 			continue
@@ -154,10 +154,10 @@ var hs256Issuers = []string{"https://access.line.me"}
 
 func (p *Provider) checkHS256(add addMistake) {
 	switch {
-	case p.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
-		add("HS256", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
-	case p.HS256 && len(p.ClientSecret) < 32:
-		add("HS256", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
+	case p.Quirks.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
+		add("Quirks.HS256", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+	case p.Quirks.HS256 && len(p.ClientSecret) < 32:
+		add("Quirks.HS256", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
 	}
 }
 
@@ -186,8 +186,8 @@ func (p *Provider) checkPlain(add addMistake) {
 		field string
 		set   bool
 	}{
-		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"DisableNonce", p.DisableNonce},
-		{"HS256", p.HS256},
+		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"Quirks.DisableNonce", p.Quirks.DisableNonce},
+		{"Quirks.HS256", p.Quirks.HS256},
 	} {
 		if f.set {
 			add(f.field, "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
@@ -212,24 +212,21 @@ func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {
 		add("ResponseMode", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
 	}
-	if !slices.Contains([]string{"", "provider", "local"}, p.Logout) {
-		add("Logout", fmt.Sprintf("%q is not known", p.Logout), `use "provider" or "local"`)
-	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
 	}
-	if !slices.Contains([]string{"", "POST", "GET"}, p.TokenMethod) {
-		add("TokenMethod", fmt.Sprintf("%q is not known", printable.Clip(p.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
+	if !slices.Contains([]string{"", "POST", "GET"}, p.Quirks.TokenMethod) {
+		add("Quirks.TokenMethod", fmt.Sprintf("%q is not known", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
 	}
-	if strings.ContainsFunc(p.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
-		add("AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.AuthorizeFragment)), "write what stands behind the #, without it")
+	if strings.ContainsFunc(p.Quirks.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
+		add("Quirks.AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
 	}
-	for _, name := range sortedKeys(p.Header) {
+	for _, name := range sortedKeys(p.Quirks.Header) {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {
-			add("Header", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
+			add("Quirks.Header", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
 		}
-		if strings.ContainsFunc(p.Header[name], unicode.IsControl) {
-			add("Header", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
+		if strings.ContainsFunc(p.Quirks.Header[name], unicode.IsControl) {
+			add("Quirks.Header", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
 		}
 	}
 }
@@ -241,15 +238,15 @@ func (p *Provider) checkParams(add addMistake) {
 			add("Scopes", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
-	if name := p.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
-		add("ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
+	if name := p.Quirks.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
+		add("Quirks.ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
 	}
 	for _, list := range []struct {
 		field string
 		names []string
 	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
 		for _, name := range list.names {
-			if slices.Contains(protocolParams, name) || name == "" || name == p.ClientIDParam {
+			if slices.Contains(protocolParams, name) || name == "" || name == p.Quirks.ClientIDParam {
 				add(list.field, fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
 			}
 		}

@@ -291,7 +291,7 @@ func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}
-	for name, value := range t.client.provider.Header {
+	for name, value := range t.client.provider.Quirks.Header {
 		req.Header.Set(name, value)
 	}
 	return t.client.http.Transport.RoundTrip(req)

@@ -48,7 +48,7 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 		}
 		return &Error{Code: ErrIDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: c.idTokenFix(reason), Err: cause}
 	}
-	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, secret: c.provider.HS256})
+	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, secret: c.provider.Quirks.HS256})
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return nil, e.about("verify ID token", c.provider.Name)
@@ -301,7 +301,7 @@ func checkTimes(claims map[string]any, now, started time.Time) error {
 // browser.
 func (c *client) checkNonce(claims map[string]any, a *attempt) error {
 	got, _ := claims["nonce"].(string)
-	if c.provider.DisableNonce {
+	if c.provider.Quirks.DisableNonce {
 		return nil
 	}
 	if subtle.ConstantTimeCompare([]byte(got), []byte(a.nonce())) != 1 {
