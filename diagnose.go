@@ -14,6 +14,7 @@ import (
 
 	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 const (
@@ -99,28 +100,54 @@ type Diagnosis struct {
 // every few seconds, use Warm.
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
-	exams := make([]*exam, len(a.order))
+	reports := make([]*rp.Report, len(a.order))
 	var stores [2]error
 	var tries, group errgroup.Group
 	tries.Go(func() error { stores[0] = a.askRevocations(ctx); return nil })
 	tries.Go(func() error { stores[1] = a.askSessions(ctx); return nil })
 	group.SetLimit(diagnoseMost)
 	for i, name := range a.order {
-		exams[i] = &exam{client: a.clients[name]}
-		group.Go(func() error { exams[i].run(ctx); return nil })
+		group.Go(func() error { reports[i] = a.clients[name].rp.Diagnose(ctx); return nil })
 	}
-	_, _ = tries.Wait(), group.Wait() // which have nothing to say themselves
+	_, _ = tries.Wait(), group.Wait() // the functions return no errors
 	for _, err := range stores {
 		if err != nil {
 			d.Problems = append(d.Problems, asError(err, ErrStoreUnavailable))
 		}
 	}
-	for _, x := range exams {
-		d.Problems, d.Warnings = append(d.Problems, x.problems...), append(d.Warnings, x.warnings...)
+	for i, r := range reports {
+		for _, e := range r.Problems {
+			d.Problems = append(d.Problems, asError(fromRP(e), ErrProviderMisconfigured))
+		}
+		for _, e := range r.Warnings {
+			d.Warnings = append(d.Warnings, asError(fromRP(e), ErrProviderMisconfigured))
+		}
+		d.addProvider(a.clients[a.order[i]], r)
 	}
-	d.addProviders(exams)
 	d.addCookies(a)
 	return d
+}
+
+// addProvider adds what was found at a provider, and what to register there.
+func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
+	p := &c.provider
+	d.Providers = slices.Grow(d.Providers, 1)[:len(d.Providers)+1]
+	to := &d.Providers[len(d.Providers)-1]
+	to.Name, to.Issuer, to.RedirectURI, to.ResponseMode = p.Name, p.Issuer, c.redirectURI, p.ResponseMode
+	to.Reachable = !slices.ContainsFunc(r.Problems, func(e *rp.Error) bool { return e.Code == rp.ProviderUnavailable || e.Code == rp.ProviderTimeout })
+	if r.Returns {
+		to.PostLogoutRedirectURI = c.cfg.logoutReturn()
+	}
+	if p.Issuer != "" {
+		to.BackChannelLogoutURI, to.FrontChannelLogoutURI = c.uri("/logout/", "/backchannel"), c.uri("/logout/", "/frontchannel")
+	}
+	if !p.Quirks.DisablePKCE {
+		to.PKCE = "S256"
+	}
+	to.Scopes = slices.Clone(p.Scopes)
+	to.AuthMethod, to.RequiresIss, to.Algorithms = r.AuthMethod, r.RequiresIss, r.Algorithms
+	to.Keys, to.Endpoints, to.Offered = r.Keys, r.Endpoints, r.Offered
+	to.ClockAhead, to.ClockTolerance = r.ClockAhead, r.ClockTolerance
 }
 
 // Remarks are about Options that work, and may not be meant. Mount logs them too.

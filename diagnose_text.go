@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 // String is the Diagnosis for a terminal: what is wrong comes first, then what
@@ -113,5 +114,5 @@ func (d *Diagnosis) listProvider(b *strings.Builder, i int) {
 		keys = append(keys, fmt.Sprintf("%d for %s", p.Keys[alg], alg))
 	}
 	row(b, "signing keys", strings.Join(keys, ", "))
-	row(b, "clock", clockText(p.ClockAhead, p.ClockTolerance))
+	row(b, "clock", rp.ClockText(p.ClockAhead, p.ClockTolerance))
 }

@@ -150,7 +150,7 @@ func (a *Auth) Warm(ctx context.Context) error {
 	var group errgroup.Group
 	for i, name := range a.order {
 		group.Go(func() error {
-			_, errs[i] = a.clients[name].metadata(ctx)
+			errs[i] = a.clients[name].discover(ctx)
 			return nil
 		})
 	}

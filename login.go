@@ -78,12 +78,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if at.linkingOf, err = a.linking(c.Writer, c.Request, params); err != nil {
 		return err
 	}
-	meta, err := cl.metadata(c.Request.Context())
-	if err != nil {
-		return err
-	}
-	at.print = meta.print
-	location, err := cl.authorizeURL(meta, at, passed)
+	location, err := cl.authorizationURL(c.Request.Context(), at, passed)
 	if err != nil {
 		return err
 	}
