@@ -104,13 +104,10 @@ type Provider struct {
 	// sends, by dotted paths: "picture": "picture.data.url". A claim that is
 	// not named is taken under its own name. Map email_verified along with
 	// email: under its own name it counts only for the email sent beside it.
-	// With an Issuer the claims of the protocol (iss, sub, aud, …) cannot be
-	// mapped.
+	// "groups" is for User.Groups, and its claim is a list of strings or one
+	// string: "groups": "realm_access.roles". With an Issuer the claims of the
+	// protocol (iss, sub, aud, …) cannot be mapped.
 	ClaimPaths map[string]string
-
-	// GroupsClaim is the dotted path to the groups: a list of texts, or one
-	// text. Default "groups".
-	GroupsClaim string
 
 	// Profile reads the profile where one GET of UserinfoURL is not enough.
 	// With an Issuer it takes the userinfo endpoint's place, and the sub that it
@@ -263,7 +260,7 @@ func (p Provider) normalized() Provider {
 		value string
 	}{
 		{&p.DisplayName, p.Name}, {&p.ResponseMode, "query"}, {&p.Userinfo, "missing"},
-		{&p.GroupsClaim, "groups"}, {&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
+		{&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value

@@ -31,7 +31,7 @@ type User struct {
 	Picture       string `json:"picture,omitempty"`            // an https address, or empty
 	Locale        string `json:"locale,omitempty"`
 
-	Groups []string          `json:"groups,omitempty"` // from Provider.GroupsClaim; OnLogin may add to them
+	Groups []string          `json:"groups,omitempty"` // from the claim "groups", or its ClaimPaths; OnLogin may add to them
 	Data   map[string]string `json:"data,omitempty"`   // the application's own, set in OnLogin or Auth.Update
 
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
@@ -153,7 +153,7 @@ func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool
 		Provider: c.provider.Name, Issuer: c.namespace(claims), Subject: subject,
 		Name: fullName(claims), Username: text(claims, "preferred_username"),
 		Email: text(claims, "email"), Locale: text(claims, "locale"),
-		Groups: groups(sent, c.provider.GroupsClaim), AuthTime: now, claims: string(raw),
+		Groups: groups(claims["groups"]), AuthTime: now, claims: string(raw),
 	}
 	u.EmailVerified = u.Email != "" && c.emailVerified(sent, claims)
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
@@ -198,11 +198,10 @@ func fullName(claims map[string]any) string {
 	return strings.TrimSpace(text(claims, "given_name") + " " + text(claims, "family_name"))
 }
 
-// groups reads the groups at path: a list of texts, or one text, which is one
-// group. Anything else is no group, never a guess.
-func groups(claims map[string]any, path string) []string {
-	v, _ := strictjson.Lookup(claims, path)
-	switch v := v.(type) {
+// groups reads the claim groups: a list of strings, or one string, which is one
+// group. Anything else is ignored, never guessed at.
+func groups(claim any) []string {
+	switch v := claim.(type) {
 	case string:
 		return []string{v}
 	case []any:

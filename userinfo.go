@@ -72,7 +72,7 @@ var (
 // token: one that User has, or one that the application keeps.
 func (c *client) lacks(claims map[string]any) bool {
 	missing := func(name string) bool { _, there := c.mapped(claims)[name]; return !there }
-	if _, there := strictjson.Lookup(claims, c.provider.GroupsClaim); !there && c.provider.GroupsClaim != "groups" {
+	if path := c.provider.ClaimPaths["groups"]; path != "" && path != "groups" && missing("groups") {
 		return true
 	}
 	all := slices.Contains(c.cfg.KeepClaims, "*")

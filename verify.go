@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -225,7 +224,7 @@ func (c *client) checkNames(claims map[string]any) error {
 // claimNames are the names that a Provider gives a meaning to.
 func claimNames(p *Provider) []string {
 	names := slices.Concat(protocolClaims, identityClaims, sortedKeys(p.ClaimPaths))
-	for _, path := range append(slices.Collect(maps.Values(p.ClaimPaths)), p.GroupsClaim) {
+	for _, path := range p.ClaimPaths {
 		head, _, _ := strings.Cut(path, ".")
 		names = append(names, head)
 	}
