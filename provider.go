@@ -28,10 +28,10 @@ type Provider struct {
 	// Color is the provider's own, for its button: "#24292f". Default: none.
 	Color string
 
-	// Mark is the provider's sign, for its button: one svg element of at most
-	// 4 KB, drawn from plain shapes. Scripts, styles, links and whatever else
-	// is not needed for that are refused. Default: a letter.
-	Mark string
+	// Icon is shown on the provider's button: one svg element of at most 4 KB
+	// that consists of plain shapes. Mount refuses scripts, styles, links and
+	// every other element. Default: the first letter of DisplayName.
+	Icon string
 
 	// Issuer is the provider's issuer identifier, to the letter (OpenID
 	// Connect Discovery 1.0, section 3). Endpoints given beside it win over
