@@ -65,7 +65,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = admits(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
-			a.fail(c, requestRefused, err)
+			a.fail(c, RequestRefused, err)
 			return
 		}
 		c.Next()
@@ -84,7 +84,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.forget(c)
 		} else if _, err := a.visit(c); err != nil {
-			a.log(c, requestRefused, asError(err, ErrStoreUnavailable))
+			a.log(c, RequestRefused, asError(err, ErrStoreUnavailable))
 		}
 		c.Next()
 		settle(c)
@@ -257,12 +257,12 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 // (send people to POST /logout for that). That nobody is signed in is no
 // error. Call it before the answer is written.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, byApplication)
+	_, err := a.leave(c, ByApplication)
 	return err
 }
 
 // leave is Logout, and tells which session it was, or nil.
-func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
+func (a *Auth) leave(c *gin.Context, by EventBy) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
@@ -277,8 +277,8 @@ func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
 }
 
 // left tells the log and the application that a session has ended.
-func (a *Auth) left(c *gin.Context, s *session, by string) {
-	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: signedOut, By: by}, s)
+func (a *Auth) left(c *gin.Context, s *session, by EventBy) {
+	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
 	if a.cfg.Hooks.OnLogout != nil {
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}
@@ -341,7 +341,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 		return err
 	}
 	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
+	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
 	a.become(c, s, true)
 	return nil
 }

@@ -138,7 +138,7 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 
 // fail is the only place that answers an error. It aborts: in Gin, a handler
 // that merely returns lets the next one run.
-func (a *Auth) fail(c *gin.Context, event string, err error) {
+func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := asError(err, ErrSessionError)
 	c.Abort()
 	a.log(c, event, e)
@@ -228,13 +228,13 @@ func (a *Auth) loginPath() string {
 
 // log records a failure once, with its cause, under the name of its event.
 // Nobody being signed in is none.
-func (a *Auth) log(c *gin.Context, event string, e *Error) {
+func (a *Auth) log(c *gin.Context, event EventName, e *Error) {
 	ctx := c.Request.Context()
 	if e.Code == ErrUnauthenticated || !a.heard(ctx, e.level()) {
 		return
 	}
 	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
-	if event == requestRefused {
+	if event == RequestRefused {
 		if v := a.visited(c); v != nil {
 			user := v.session().user // not what a handler may have changed
 			told.Provider, told.User = user.Provider, user.hash()

@@ -85,9 +85,9 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 // handle registers a path with its methods; the others get 405, which Gin by
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
-	failed := signInFailed
+	failed := SignInFailed
 	if strings.HasPrefix(path, "/logout") {
-		failed = signOutFailed
+		failed = SignOutFailed
 	}
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
@@ -113,7 +113,7 @@ func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) (ok 
 
 // handler answers a path's requests by method. What fails there is told as the
 // event of that name.
-func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
+func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
 		if !a.live.Load() {
@@ -230,7 +230,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err := a.attempts.save(c.Writer, c.Request, at); err != nil {
 		return err
 	}
-	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
+	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }
@@ -276,7 +276,7 @@ func (a *Auth) callback(c *gin.Context) error {
 	}
 	a.loops.add(c.Writer, c.Request)
 	a.last.remember(c.Writer, c.Request, cl.provider.Name)
-	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: signInSucceeded, Duration: got.took}, got.session)
+	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: got.took}, got.session)
 	a.goTo(c, got.returnTo)
 	return nil
 }
@@ -297,7 +297,7 @@ func (a *Auth) logout(c *gin.Context) error {
 	}
 	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
 	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
-	s, err := a.leave(c, byUser)
+	s, err := a.leave(c, ByUser)
 	if err != nil {
 		return err
 	}
@@ -343,7 +343,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
 	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil
@@ -361,7 +361,7 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 		return err
 	}
 	if s != nil {
-		a.left(c, s, byProvider)
+		a.left(c, s, ByProvider)
 	}
 	ancestors := originAt(cl.provider.Issuer)
 	if ancestors == "" {
