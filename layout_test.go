@@ -17,13 +17,6 @@ import (
 
 const modulePath = "github.com/ginauth/ginauth"
 
-// mayImport names the files of the root that may know of a dependency. Nothing
-// below internal may.
-var mayImport = map[string][]string{
-	"github.com/gin-gonic/gin":     {"routes.go", "middleware.go", "respond.go", "hooks.go", "options.go"},
-	"github.com/coreos/go-oidc/v3": {"provider.go", "verify.go", "logout.go", "bearer.go"},
-}
-
 // goFile is a parsed source file.
 type goFile struct {
 	*ast.File
@@ -119,21 +112,7 @@ func core(f *goFile) bool { return f.inCore() && !f.isTest() }
 
 func root(f *goFile) bool { return path.Dir(f.path) == "." && !f.isTest() }
 
-// Rules 1 and 2: each dependency is known to the few files that are made for
-// it, so that replacing one, or reading about one, stays a small job.
-func TestOnlyTheFilesMadeForItImportADependency(t *testing.T) {
-	for _, f := range goFiles(t, core) {
-		for spec, name := range f.imports {
-			for dependency, allowed := range mayImport {
-				if strings.HasPrefix(name, dependency) && !slices.Contains(allowed, f.path) {
-					t.Errorf("%s imports %s, which only %v may", f.at(spec), name, allowed)
-				}
-			}
-		}
-	}
-}
-
-// Rule 3: in Gin, returning does not stop the chain. One place aborts, and
+// Rule 1: in Gin, returning does not stop the chain. One place aborts, and
 // handlers return errors to it; then no refused request reaches the handlers
 // behind the guard because somebody forgot.
 func TestOnlyRespondAborts(t *testing.T) {
@@ -156,7 +135,7 @@ func TestOnlyRespondAborts(t *testing.T) {
 	}
 }
 
-// Rule 4: who imports ginauth compiles neither presets nor test tools.
+// Rule 2: who imports ginauth compiles neither presets nor test tools.
 func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	for _, f := range goFiles(t, core) {
 		for spec, name := range f.imports {
@@ -169,7 +148,7 @@ func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	}
 }
 
-// The other half of rule 4: the root's tests use it as its users do. By custom,
+// The other half of rule 2: the root's tests use it as its users do. By custom,
 // export_test.go lends them what cannot be reached from outside; it tests
 // nothing itself.
 func TestTestsOfTheRootStandOutside(t *testing.T) {

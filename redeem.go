@@ -19,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -187,7 +188,7 @@ func (c *client) tokenAnswer(status int, header http.Header, body string) (map[s
 		}
 		body = string(normalized)
 	} else if media, _, _ := mime.ParseMediaType(header.Get("Content-Type")); status == http.StatusOK && media != "application/json" {
-		return nil, bad("the token answer is not JSON but "+strconv.Quote(clip(media)), nil)
+		return nil, bad("the token answer is not JSON but "+strconv.Quote(printable.Clip(media)), nil)
 	}
 	answer, err := strictjson.Object(body)
 	if code, ok := answer["error"].(string); ok {
@@ -262,7 +263,7 @@ func (c *client) normalizeToken(answer map[string]any) error {
 		return errors.New(noIDToken)
 	}
 	if list, ok := answer["scope"].([]any); ok { // Twitch
-		answer["scope"] = strings.Join(stringList(list), " ")
+		answer["scope"] = strings.Join(strictjson.Strings(list), " ")
 	}
 	return normalizeExpiry(answer)
 }

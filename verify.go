@@ -14,6 +14,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/ginauth/ginauth/internal/jws"
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -111,7 +112,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 		return nil, "", fmt.Errorf("the claims are not strict JSON: %w", err)
 	}
 	// RFC 7519 4.1.3: an array of texts. go-oidc takes a null in it for "".
-	if list, _ := claims["aud"].([]any); len(stringList(list)) != len(list) {
+	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
 		return nil, "", errors.New("the token cannot be read: its claims have the wrong form: aud is no list of texts")
 	}
 	// go-oidc lets an nbf of the next five minutes pass, and null.
@@ -192,7 +193,7 @@ func (k *candidates) try() bool {
 // explain says what go-oidc's refusal means. It quotes the token, which
 // anybody may have sent: a log line is as much as that gets.
 func explain(err error, keys *candidates, now time.Time) error {
-	quoted := errors.New(clip(err.Error()))
+	quoted := errors.New(printable.Clip(err.Error()))
 	if keys.used == nil {
 		if len(keys.keys) == 0 {
 			return fmt.Errorf("the signature cannot be verified: the provider publishes no key for it: %w", quoted)

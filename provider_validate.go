@@ -2,11 +2,13 @@ package ginauth
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // check reports every mistake that can be known without asking the provider.
@@ -14,7 +16,7 @@ import (
 func (p *Provider) check(add addMistake, devHost bool) {
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+wellKnown), "/"+wellKnown+"/")
 	if !validName(p.Name) {
-		add("Name", fmt.Sprintf("%q cannot stand in a route", clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
+		add("Name", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
 	p.checkClient(add)
 	p.checkSecret(add)
@@ -60,7 +62,7 @@ func (p *Provider) checkClient(add addMistake) {
 		add("ClientID", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
 	}
 	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", "none"}, p.AuthMethod) {
-		add("AuthMethod", fmt.Sprintf("%q is not known", clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
+		add("AuthMethod", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
 	}
 	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
 		if reason, fix := pasted(s.value); reason != "" {
@@ -92,13 +94,13 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 			continue
 		}
 		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
-			add(a.field, fmt.Sprintf("%q has a placeholder in it", clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
+			add(a.field, fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
 		} else if reason, fix := pasted(a.value); reason != "" {
 			add(a.field, reason, fix)
-		} else if why := unfitURL(a.value, devHost); why != "" {
+		} else if why := weburl.Unfit(a.value, devHost); why != "" {
 			add(a.field, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
 		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
-			add(a.field, fmt.Sprintf("%q has a query", clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
+			add(a.field, fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}
 	}
 }
@@ -108,42 +110,7 @@ func shown(address string) string {
 	if u, err := url.Parse(address); err == nil {
 		address = u.Redacted()
 	}
-	return clip(address)
-}
-
-// unfitURL says why an address is none to send people or secrets to, or "".
-// httpOK allows http on hosts that are not loopback.
-func unfitURL(address string, httpOK bool) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Opaque != "" || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
-		return "is not an address"
-	}
-	segments := strings.Split(u.EscapedPath(), "/")
-	switch {
-	case u.User != nil:
-		return "has a user name in it"
-	case u.Fragment != "" || strings.HasSuffix(address, "#"):
-		return "has a fragment"
-	case slices.Contains(segments, "..") || slices.Contains(segments, "."):
-		return "has dot segments in its path"
-	case !webHost(u):
-		return "has no host that a browser could open"
-	case nowhere(u.Hostname()):
-		return "is an address at which no provider can be: it is for listening, or for the machines of one network"
-	case u.Scheme == "https":
-		return ""
-	case u.Scheme == "http" && (httpOK || isLoopback(u.Hostname())):
-		return ""
-	}
-	return "is not https"
-}
-
-// nowhere recognizes 0.0.0.0, multicast, and link-local addresses, where clouds
-// answer anybody who asks with the machine's credentials (169.254.169.254).
-func nowhere(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	ip = ip.Unmap()
-	return err == nil && (ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast())
+	return printable.Clip(address)
 }
 
 // checkOpenID checks what is said beside an Issuer. A field that would do
@@ -177,7 +144,7 @@ func (p *Provider) checkTenant(add addMistake) {
 	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
 	tenant, _, _ := strings.Cut(rest, "/")
 	if microsoft && p.TokenIssuer == nil && slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
-		add("Issuer", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
+		add("Issuer", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", printable.Clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
 	}
 }
 
@@ -233,11 +200,11 @@ func (p *Provider) checkNamespace(add addMistake) {
 	if p.Namespace == "" {
 		example := "https://provider.example"
 		if u, err := url.Parse(p.AuthorizeURL); err == nil && u.Host != "" {
-			example = originOf(u)
+			example = weburl.Origin(u)
 		}
 		add("Namespace", "is empty: without an Issuer it is what makes User.ID unique", fmt.Sprintf("set it to the provider's address, such as %q, and keep it for ever", example))
 	} else if strings.ContainsAny(p.Namespace, "# \t\r\n") || len(p.Namespace) > 255 {
-		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", clip(p.Namespace)), "write the provider's address")
+		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", printable.Clip(p.Namespace)), "write the provider's address")
 	}
 }
 
@@ -249,17 +216,17 @@ func (p *Provider) checkModes(add addMistake) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
 	}
 	if !slices.Contains([]string{"", "POST", "GET"}, p.Quirks.TokenMethod) {
-		add("Quirks.TokenMethod", fmt.Sprintf("%q is not known", clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
+		add("Quirks.TokenMethod", fmt.Sprintf("%q is not known", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
 	}
 	if strings.ContainsFunc(p.Quirks.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
-		add("Quirks.AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
+		add("Quirks.AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
 	}
 	for _, name := range sortedKeys(p.Quirks.Header) {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {
-			add("Quirks.Header", fmt.Sprintf("%q is not a header's name", clip(name)), "use letters, digits and -")
+			add("Quirks.Header", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
 		}
 		if strings.ContainsFunc(p.Quirks.Header[name], unicode.IsControl) {
-			add("Quirks.Header", fmt.Sprintf("the value of %q has a line break or a control character", clip(name)), "write it on one line")
+			add("Quirks.Header", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
 		}
 	}
 }
@@ -268,7 +235,7 @@ func (p *Provider) checkModes(add addMistake) {
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-			add("Scopes", fmt.Sprintf("%q is not one scope", clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
+			add("Scopes", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
 	if name := p.Quirks.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
@@ -286,7 +253,7 @@ func (p *Provider) checkParams(add addMistake) {
 	}
 	if v, there := p.AuthParams["max_age"]; there {
 		if _, ok := seconds(v); !ok {
-			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", clip(v)), `write a number of seconds: "3600"`)
+			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", printable.Clip(v)), `write a number of seconds: "3600"`)
 		}
 	}
 }
@@ -299,7 +266,7 @@ func (p *Provider) checkPaths(add addMistake) {
 	}
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {
-			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", clip(path), clip(claim)), fix)
+			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", printable.Clip(path), printable.Clip(claim)), fix)
 		}
 	}
 }
