@@ -140,7 +140,7 @@ func (x *exam) endpoints() map[string]string {
 
 // addProviders says what came of the exams.
 func (d *Diagnosis) addProviders(exams []*exam) {
-	d.Providers = slices.Grow(d.Providers, len(exams))[:len(exams)]
+	d.Providers = make([]ProviderDiagnosis, len(exams))
 	for i, x := range exams {
 		c, p, m := x.client, &x.client.provider, x.meta
 		to := &d.Providers[i]
