@@ -44,7 +44,7 @@ func (a *Auth) logout(c *gin.Context) error {
 		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
 	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
-	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
+	returnTo := a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogout)
 	s, err := a.leave(c, ByUser)
 	if err != nil {
 		return err
