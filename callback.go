@@ -56,7 +56,7 @@ func (a *Auth) callback(c *gin.Context) error {
 	}
 	a.loops.add(c.Writer, c.Request)
 	a.last.remember(c.Writer, c.Request, cl.provider.Name)
-	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: signInSucceeded, Duration: got.took}, got.session)
+	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: got.took}, got.session)
 	a.goTo(c, got.returnTo)
 	return nil
 }

@@ -38,7 +38,7 @@ var (
 // protocol, and where the paths to claims begin.
 func claimNames(p *Provider) []string {
 	names := slices.Concat(identityClaims, sortedKeys(p.ClaimPaths))
-	for _, path := range append(slices.Collect(maps.Values(p.ClaimPaths)), p.GroupsClaim) {
+	for _, path := range p.ClaimPaths {
 		head, _, _ := strings.Cut(path, ".")
 		names = append(names, head)
 	}
@@ -89,7 +89,7 @@ func (c *client) verifiedPairs() [][2]string {
 func (c *client) complete(claims map[string]any) bool {
 	mapped := c.mapped(claims)
 	missing := func(name string) bool { _, there := mapped[name]; return !there }
-	if _, there := strictjson.Lookup(claims, c.provider.GroupsClaim); !there && c.provider.GroupsClaim != "groups" {
+	if path := c.provider.ClaimPaths["groups"]; path != "" && path != "groups" && missing("groups") {
 		return false
 	}
 	all := slices.Contains(c.cfg.KeepClaims, "*")
@@ -157,7 +157,7 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 		Provider: c.provider.Name, Issuer: id.Issuer, Subject: subject,
 		Name: fullName(claims), Username: text(claims, "preferred_username"),
 		Email: text(claims, "email"), Locale: text(claims, "locale"),
-		Groups: groups(id.Claims, c.provider.GroupsClaim), AuthTime: now, claims: string(raw),
+		Groups: groups(claims["groups"]), AuthTime: now, claims: string(raw),
 	}
 	u.EmailVerified = u.Email != "" && c.emailVerified(id.Claims, claims)
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
@@ -183,12 +183,11 @@ func fullName(claims map[string]any) string {
 	return strings.TrimSpace(text(claims, "given_name") + " " + text(claims, "family_name"))
 }
 
-// groups reads the groups at path: a list of texts, or one text, which is one
-// group. Anything else is not a group, and is never guessed at.
-func groups(claims map[string]any, path string) []string {
-	v, _ := strictjson.Lookup(claims, path)
-	if s, ok := v.(string); ok {
+// groups reads the claim groups: a list of strings, or one string, which is one
+// group. Anything else is ignored, never guessed at.
+func groups(claim any) []string {
+	if s, ok := claim.(string); ok {
 		return []string{s}
 	}
-	return strictjson.Strings(v)
+	return strictjson.Strings(claim)
 }

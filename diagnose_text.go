@@ -24,7 +24,7 @@ func (d *Diagnosis) String() string {
 		e.list(&b, "warning")
 	}
 	for i := range d.Providers {
-		d.listProvider(&b, i)
+		d.listProvider(&b, &d.Providers[i])
 	}
 	for i, c := range d.Cookies {
 		if i == 0 { // they all have the same attributes
@@ -64,8 +64,7 @@ func (e *Error) list(b *strings.Builder, kind string) {
 }
 
 // listProvider writes what there is to know of one provider.
-func (d *Diagnosis) listProvider(b *strings.Builder, i int) {
-	p := &d.Providers[i]
+func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	state, kind, wrong := "answers", "plain OAuth 2.0", 0
 	if !p.Reachable {
 		state = "does not answer"

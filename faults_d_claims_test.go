@@ -91,8 +91,7 @@ func d30Case(t *testing.T) {
 	t.Run("a name that a path leads to", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, func(_ *site, o *ginauth.Options) {
-			o.Providers[0].ClaimPaths = map[string]string{"preferred_username": "UserName"}
-			o.Providers[0].GroupsClaim = "Teams"
+			o.Providers[0].ClaimPaths = map[string]string{"preferred_username": "UserName", "groups": "Teams"}
 		})
 		s.idp.EditIDToken(func(_, c map[string]any) { c["UserName"], c["Teams"] = "ada7", []string{"a"} })
 		if u := s.accepts(t, "/login/demo"); u.Username != "ada7" || u.Groups[0] != "a" {
@@ -100,8 +99,7 @@ func d30Case(t *testing.T) {
 		}
 		for _, name := range []string{"username", "teamſ"} {
 			s := newSite(t, func(_ *site, o *ginauth.Options) {
-				o.Providers[0].ClaimPaths = map[string]string{"preferred_username": "UserName"}
-				o.Providers[0].GroupsClaim = "Teams"
+				o.Providers[0].ClaimPaths = map[string]string{"preferred_username": "UserName", "groups": "Teams"}
 			})
 			s.idp.EditIDToken(func(_, c map[string]any) { c["UserName"], c["Teams"], c[name] = "ada7", []string{"a"}, []string{"b"} })
 			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, doubtClaims, 1)

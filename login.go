@@ -85,7 +85,7 @@ func (a *Auth) begin(c *gin.Context) error {
 	if err := a.attempts.save(c.Writer, c.Request, at); err != nil {
 		return err
 	}
-	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
+	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }

@@ -32,8 +32,8 @@ func (a *Auth) logout(c *gin.Context) error {
 		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
 	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
-	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
-	s, err := a.leave(c, byUser)
+	returnTo := a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogout)
+	s, err := a.leave(c, ByUser)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (a *Auth) logout(c *gin.Context) error {
 }
 
 // leave is Logout, and tells which session it was, or nil.
-func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
+func (a *Auth) leave(c *gin.Context, by EventBy) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
@@ -80,8 +80,8 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error)
 }
 
 // left tells the log and the application that a session has ended.
-func (a *Auth) left(c *gin.Context, s *session, by string) {
-	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: signedOut, By: by}, s)
+func (a *Auth) left(c *gin.Context, s *session, by EventBy) {
+	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
 	if a.cfg.Hooks.OnLogout != nil {
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}

@@ -265,9 +265,6 @@ func (p *Provider) checkPaths(add addMistake) {
 	wrong := func(path string) bool {
 		return strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") || strings.ContainsFunc(path, unicode.IsSpace)
 	}
-	if wrong(p.GroupsClaim) {
-		add("GroupsClaim", fmt.Sprintf("%q is not a path", printable.Clip(p.GroupsClaim)), fix)
-	}
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {
 			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", printable.Clip(path), printable.Clip(claim)), fix)

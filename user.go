@@ -29,7 +29,7 @@ type User struct {
 	Picture       string `json:"picture,omitempty"`            // an https address, or empty
 	Locale        string `json:"locale,omitempty"`
 
-	Groups []string          `json:"groups,omitempty"` // from Provider.GroupsClaim; OnLogin may add to them
+	Groups []string          `json:"groups,omitempty"` // from the claim "groups", or its ClaimPaths; OnLogin may add to them
 	Data   map[string]string `json:"data,omitempty"`   // the application's own, set in OnLogin or Auth.Update
 
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
