@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&j.dir, "dir", "..", "directory of the module")
 	flag.StringVar(&packages, "packages", changedPackages, "packages whose checks are changed; with others than these, no table is written")
 	flag.StringVar(&tests, "tests", testPackages, "packages whose tests are run")
-	flag.StringVar(&j.table, "table", "../docs/mutation.md", "file that the result is written to")
+	flag.StringVar(&j.table, "table", "RESULTS.md", "file that the result is written to")
 	flag.StringVar(&j.accepted, "accepted", "accepted.txt", "file of what may survive")
 	flag.StringVar(&j.ignored, "ignored", "ignored.txt", "file of functions whose checks are left alone")
 	flag.StringVar(&only, "only", "", "regular expression: change only checks whose \"file function: check: change\" it matches, and write no table")
