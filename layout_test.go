@@ -323,3 +323,27 @@ func TestNothingIsLeftForLater(t *testing.T) {
 		}
 	})
 }
+
+// Scripts become root only by the command that SUDO names, and the one script
+// that installs packages is the one that does it.
+func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
+	asks := regexp.MustCompile(`\bsudo\b|\bapt-get (update|install)\b`)
+	comment := regexp.MustCompile(`(?m)^\s*#.*$`)
+	looked := 0
+	walkModule(t, func(name string) {
+		if path.Ext(name) != ".sh" && path.Dir(name) != ".ci" && path.Base(name) != "Makefile" || name == ".ci/install" {
+			return
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		looked++
+		for _, m := range asks.FindAllString(comment.ReplaceAllString(string(text), ""), -1) {
+			t.Errorf("%s: %s; .ci/install does that", name, m)
+		}
+	})
+	if looked == 0 {
+		t.Error("no scripts found: the test looks at nothing")
+	}
+}
