@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -322,6 +323,35 @@ func TestNothingIsLeftForLater(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ecosystems are the names that Dependabot has for what these files list.
+var ecosystems = map[string]string{"go.mod": "gomod", "package.json": "npm", "pom.xml": "maven"}
+
+// Every module is kept up to date, whatever its language.
+func TestDependabotKnowsEveryModule(t *testing.T) {
+	want := map[string]bool{"github-actions /": true}
+	walkModule(t, func(name string) {
+		if ecosystem, ok := ecosystems[path.Base(name)]; ok {
+			want[ecosystem+" "+path.Join("/", path.Dir(name))] = true
+		}
+	})
+	text, err := os.ReadFile(".github/dependabot.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	ecosystem := ""
+	for _, m := range regexp.MustCompile(`package-ecosystem: (\S+)|"(/[^"]*)"`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "" {
+			ecosystem = m[1]
+		} else {
+			listed[ecosystem+" "+m[2]] = true
+		}
+	}
+	if !maps.Equal(listed, want) {
+		t.Errorf(".github/dependabot.yml lists %v, and the repository has %v", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(want)))
+	}
 }
 
 // Scripts become root only by the command that SUDO names, and the one script
