@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 const (
@@ -196,26 +198,9 @@ func (h *storeHome) try(ctx context.Context) error {
 }
 
 // patiently calls a function of the application's, and stops waiting for it
-// when it is time, whether the function looks at its context or not.
+// when it is time.
 func patiently(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, diagnoseWait)
-	done := make(chan error, 1)
-	go func() {
-		defer cancel()
-		_, err := contained(func() (struct{}, error) { return struct{}{}, f(ctx) })
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		select { // both may have come
-		case err := <-done:
-			return err
-		default:
-			return context.Cause(ctx)
-		}
-	}
+	return contain.Within(ctx, diagnoseWait, f)
 }
 
 // addCookies asks those who set them.

@@ -2,13 +2,14 @@ package ginauth
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 // userKey's one value is UserKey. The type is nobody else's, so that no string
@@ -133,14 +134,13 @@ func crossOrigin(op string) *Error {
 }
 
 // admits asks the checks; a panic refuses.
-func admits(checks []Check, u *User) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
-		}
-	}()
+func admits(checks []Check, u *User) error {
 	for _, check := range checks {
-		if err := check(u); err != nil {
+		err := contain.Do(func() error { return check(u) })
+		if p, panicked := err.(*contain.Panic); panicked {
+			return &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: p}
+		}
+		if err != nil {
 			e := asError(err, ErrForbidden)
 			if e.Err == err && e.Reason == "" {
 				e.Reason = "a Check said no"

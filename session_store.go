@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/gorilla/securecookie"
 	gorilla "github.com/gorilla/sessions"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/seal"
 )
@@ -150,13 +150,8 @@ func (h *storeHome) with(r *http.Request, value string) *http.Request {
 // open asks the store for the session of a request. A cookie that the store
 // cannot read, or a record that it does not have, is a new session; only a
 // store that fails is an error. It may panic, and must not crash the request.
-func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeFailed("read session", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	s, err = h.store.New(r, h.name)
+func (h *storeHome) open(r *http.Request) (*gorilla.Session, error) {
+	s, err := contain.Call(func() (*gorilla.Session, error) { return h.store.New(r, h.name) })
 	if err == nil && s == nil {
 		err = errors.New("the store returned no session")
 	}
@@ -243,17 +238,13 @@ func (h *storeHome) options(maxAge int) *gorilla.Options {
 	return &gorilla.Options{Path: "/", MaxAge: maxAge, Secure: h.jar.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
-func (h *storeHome) save(r *http.Request, out discard, s *gorilla.Session) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeFailed("write session", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	err = h.store.Save(r, out, s)
+func (h *storeHome) save(r *http.Request, out discard, s *gorilla.Session) error {
+	err := contain.Do(func() error { return h.store.Save(r, out, s) })
 	if err == nil {
 		return nil
 	}
-	if text, _ := s.Values[recordKey].(string); isTooLarge(err) {
+	_, panicked := err.(*contain.Panic)
+	if text, _ := s.Values[recordKey].(string); !panicked && isTooLarge(err) {
 		e := tooLarge("the session takes %.1f KB, sealed, and the store does not take it: most hold 4096 bytes after an encoding of their own, unless told otherwise (MaxLength, SetMaxLength)", float64(len(text))/1000)
 		e.Err = err
 		return e
