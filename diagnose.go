@@ -207,7 +207,7 @@ func patiently(ctx context.Context, f func(context.Context) error) error {
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
 		out := http.Header{}
-		a.attempts.jar.Set(out, name, "", life)
+		a.loginStates.jar.Set(out, name, "", life)
 		attributes := slices.DeleteFunc(strings.Split(out.Get("Set-Cookie"), "; ")[1:], func(s string) bool { return strings.HasPrefix(s, "Max-Age") })
 		d.Cookies = slices.Grow(d.Cookies, 1)[:len(d.Cookies)+1]
 		c := &d.Cookies[len(d.Cookies)-1]
@@ -222,17 +222,17 @@ func (d *Diagnosis) addCookies(a *Auth) {
 		add(home.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
 		add(home.bindingName(), "what opens the session there", idle)
 	}
-	add(a.attempts.prefix+"*", "a sign-in under way", attemptLife)
-	add(a.attempts.failed, "which sign-in has failed, for a message", attemptLife)
+	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)
+	add(a.loginStates.failed.name, "which sign-in has failed, for a message", a.loginStates.failed.life)
 	for _, name := range a.order {
 		if a.clients[name].provider.ResponseMode == "form_post" {
-			add(a.carrier.prefix+"*", "a provider's answer that came as a form", carryLife)
+			add(a.formPosts.prefix+"*", "a provider's answer that came as a form", a.formPosts.life)
 			break
 		}
 	}
-	add(a.logouts.name, "where a sign-out at the provider comes back to", logoutLife)
+	add(a.logouts.name, "where a sign-out at the provider comes back to", a.logouts.life)
 	if len(a.order) > 1 {
-		add(a.last.cookie, "the provider of the last time", lastLife)
+		add(a.lastProvider.name, "the provider of the last time", a.lastProvider.life)
 	}
-	add(a.loops.cookie, "counts sign-ins, to stop a loop", loopWindow)
+	add(a.loops.name, "counts sign-ins, to stop a loop", a.loops.life)
 }

@@ -32,7 +32,7 @@ func (a *Auth) handleAll(router gin.IRouter) {
 	if a.cfg.LoginPage != a.cfg.mount+"/login" {
 		a.handle(router, "/login", map[string]step{"GET": a.choose, "HEAD": a.choose})
 	}
-	a.handle(router, "/login/:provider", map[string]step{"GET": a.begin, "POST": a.begin})
+	a.handle(router, "/login/:provider", map[string]step{"GET": a.beginLogin, "POST": a.beginLogin})
 	callback := map[string]step{"GET": a.callback, "POST": a.callback}
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
@@ -93,16 +93,17 @@ func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
 			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, allow: allow})
 			return
 		}
-		if err := guarded(c, run); err != nil {
+		if err := protect(func() error { return run(c) }); err != nil {
 			a.fail(c, failed, err)
 		}
 	}
 }
 
-// guarded runs a step, and turns a panic (of a hook, a store, a Provider's
-// function) into an error: half a sign-in is none.
-func guarded(c *gin.Context, run step) error {
-	err := contain.Do(func() error { return run(c) })
+// protect calls f and turns a panic of a function of the application (a hook, a
+// store, a function of a Provider) into an error, so that a sign-in never
+// half-succeeds.
+func protect(f func() error) error {
+	err := contain.Do(f)
 	p, panicked := err.(*contain.Panic)
 	if !panicked {
 		return err

@@ -12,10 +12,7 @@ import (
 )
 
 const (
-	browserLimit = 4096 // bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)
-	cookieLimit  = 3800 // what we put into one, since some count the attributes too
-	partsMost    = 2    // proxies take 8 KB of a header line
-	copiesMost   = 4    // cookies of one name that are looked at
+	partsMost = 2 // proxies take 8 KB of a header line
 )
 
 // The first character of the first cookie says whether another belongs to it,
@@ -108,14 +105,14 @@ func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, 
 // each calls do for what may be the sealed record of a request, in one cookie or
 // in two.
 func (h *cookieHome) each(in http.Header, do func(text, rest string)) {
-	var first, second [copiesMost]string
+	var first, second [maxCopies]string
 	var n, m int
 	cookie.Each(in, h.name, func(name, value string) {
 		switch {
-		case name == h.name && n < copiesMost && value != "":
+		case name == h.name && n < maxCopies && value != "":
 			first[n] = value
 			n++
-		case name == h.second && m < copiesMost:
+		case name == h.second && m < maxCopies:
 			second[m] = value
 			m++
 		}

@@ -53,7 +53,7 @@ type binding struct {
 
 // bindings are those of a request that are ours.
 func (h *storeHome) bindings(r *http.Request) (list []binding) {
-	for _, value := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
+	for _, value := range cookie.Values(r.Header, h.bindingName(), maxCopies) {
 		text, sealed, _ := strings.Cut(value, ".")
 		id, old, _ := h.box.Open(sealed, h.bindingName()+" "+text)
 		if len(id) == sessionIDSize {
@@ -120,7 +120,7 @@ func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored)
 	if len(bindings) == 0 {
 		return nil // and the store is not asked
 	}
-	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
+	for _, value := range cookie.Values(r.Header, h.name, maxCopies) {
 		one := h.with(r, value)
 		s, err := h.open(one)
 		if err != nil {
