@@ -166,11 +166,11 @@ func (a *Auth) askRevocations(ctx context.Context) error {
 // askSessions keeps a record in Options.Sessions for a moment. A read alone
 // would show nothing: without a cookie of theirs, stores do not look.
 func (a *Auth) askSessions(ctx context.Context) error {
-	home, ok := a.sessions.home.(*storeHome)
+	store, ok := a.sessions.backend.(*storeBackend)
 	if !ok {
 		return nil
 	}
-	err := patiently(ctx, home.try)
+	err := patiently(ctx, store.try)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = storeFailed("try session store", err)
 	}
@@ -179,22 +179,22 @@ func (a *Auth) askSessions(ctx context.Context) error {
 
 // try keeps a record in the store, reads it back, and deletes it. No browser
 // gets its cookies, and if one did: it is of no version, and so is no session.
-func (h *storeHome) try(ctx context.Context) error {
+func (b *storeBackend) try(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 	if err != nil {
 		return err
 	}
 	answer := discard{}
 	record := []byte("\x00" + rand.Text()) // as long as what identifies a session, or longer
-	if err := h.create(answer, r, record, time.Minute); err != nil {
+	if err := b.save(answer, r, sessionRecord{record, time.Minute, true}); err != nil {
 		return err
 	}
 	found := false
-	err = h.each(answer, r, func(s stored) error { found = found || h.opens(s); return nil })
+	err = b.each(answer, r, func(s stored) error { found = found || b.opens(s); return nil })
 	if err == nil && !found {
 		err = storeFailed("try session store", errors.New("the store has lost what it was given a moment ago"))
 	}
-	return cmp.Or(err, h.clear(answer, r))
+	return cmp.Or(err, b.delete(answer, r))
 }
 
 // patiently calls a function of the application's, and stops waiting for it
@@ -214,13 +214,13 @@ func (d *Diagnosis) addCookies(a *Auth) {
 		c.Name, c.Use, c.Attributes, c.Life = name, use, strings.Join(attributes, "; "), life
 	}
 	idle := a.cfg.IdleTimeout
-	switch home := a.sessions.home.(type) {
-	case *cookieHome:
-		add(home.name, "the session, renewed with use for "+spell(a.cfg.Lifetime), idle)
-		add(home.second, "the rest of a session that is too long for one", idle)
-	case *storeHome:
-		add(home.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
-		add(home.bindingName(), "what opens the session there", idle)
+	switch b := a.sessions.backend.(type) {
+	case *cookieBackend:
+		add(b.name, "the session, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(b.second, "the rest of a session that is too long for one", idle)
+	case *storeBackend:
+		add(b.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(b.bindingName(), "what opens the session there", idle)
 	}
 	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)
 	add(a.loginStates.failed.name, "which sign-in has failed, for a message", a.loginStates.failed.life)

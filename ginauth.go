@@ -128,12 +128,12 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.logouts = &logouts{sealed("logout", logoutVersion, logoutLife), name + "-l"}
 	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
 	a.lastProvider = &lastProvider{hint("-p", lastProviderLife), a.clients}
-	a.sessions = &sessions{cfg: cfg, issuers: from, memory: newMemory()}
+	a.sessions = &sessions{cfg: cfg, issuers: from, cache: newSessionCache()}
 	if box := boxes["session"]; cfg.Sessions == nil {
-		a.sessions.home = &cookieHome{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
+		a.sessions.backend = &cookieBackend{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
 	} else {
 		box = boxes["stored session"]
-		a.sessions.home = &storeHome{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
+		a.sessions.backend = &storeBackend{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
 	}
 	return a, nil
 }

@@ -286,12 +286,12 @@ func (a *Auth) checkLoop(c *gin.Context, state *loginState) error {
 		return nil // the sign-in itself will say what is wrong with the store
 	}
 	e := &Error{Code: ErrLoginLoop, Op: "begin sign-in", Provider: state.provider, retry: a.LoginURL(state.provider, state.returnTo)}
-	ids, some := a.sessions.home.ids(c.Writer, c.Request)
+	ids, found := a.sessions.backend.ids(c.Writer, c.Request)
 	why := ""
 	switch {
 	case len(ids) > 0:
 		why, e.Fix = "its session cookie opens, but the session is not there or over", "give every replica the same session store, and clocks that agree"
-	case some:
+	case found:
 		why = "its session cookie does not open, or came without the other one that belongs to it"
 		e.Fix = "give every replica the same Options.Keys and Options.BaseURL; if they have, look in the browser's developer tools for a cookie that is refused"
 	default:
