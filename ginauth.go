@@ -173,8 +173,9 @@ func (a *Auth) Providers() []Provider {
 // LoginURL returns the absolute address that starts a sign-in with a provider,
 // or shows the choice of providers if provider is "". Afterwards the browser goes
 // to returnTo, a path of the application, or to [Options].AfterLogin if returnTo
-// is "" or not such a path. The address of an unknown provider is answered with
-// [ErrUnknownProvider].
+// is "" or not such a path. With a provider the address also takes the POST of a
+// form, whose field return_to has precedence. The address of an unknown provider
+// is answered with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {
 	if provider == "" {
 		return withReturn(a.cfg.origin+a.loginPath(), returnTo)

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -64,7 +65,7 @@ func (a *Auth) begin(c *gin.Context) error {
 		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
 	}
 	at := a.attempts.begin(c.Request, cl.provider.Name)
-	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
+	at.returnTo = a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogin)
 	if err := a.looping(c.Writer, c.Request, at); err != nil {
 		return err
 	}
