@@ -139,7 +139,7 @@ func TestOnlyRespondAborts(t *testing.T) {
 func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	for _, f := range goFiles(t, core) {
 		for spec, name := range f.imports {
-			for _, satellite := range []string{"providers", "authtest", "example", "revokeredis", "stores", "internal/storetest"} {
+			for _, satellite := range []string{"providers", "authtest", "example", "redisstate", "stores", "internal/storetest"} {
 				if within(name, modulePath+"/"+satellite) {
 					t.Errorf("%s imports %s", f.at(spec), name)
 				}
