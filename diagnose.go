@@ -90,19 +90,20 @@ type CookieDiagnosis struct {
 	Life       time.Duration `json:"life_ns"`    // how long browsers keep it (Max-Age)
 }
 
-// Diagnose asks every provider anew, and the stores, and says what is wrong and
-// what to register where. Nothing is signed in, no secret and no code is sent,
-// and sign-ins under way do not notice: what is known of a provider stays
-// known, and no failure counts against it.
+// Diagnose asks every provider and the stores anew, and reports what is wrong and
+// what to register where. It has no error of its own: what fails is in
+// [Diagnosis.Problems]. Nobody is signed in, no secret and no code is sent, and
+// sign-ins in progress are not affected: cached metadata and keys stay as they are,
+// and no failure counts against a provider.
 //
-// Of a provider it gets the metadata and the signing keys, and asks the other
-// endpoints whether somebody answers (HEAD, without a query). ClientSecretFunc
-// is called. Options.Revocations is read, and in Options.Sessions a record is
-// written, read and deleted. With 16 providers or fewer that takes 20 seconds
-// at most, or as long as ctx lets it.
+// From a provider it fetches the metadata and the signing keys, and sends a HEAD
+// without a query to the other endpoints. It calls [Provider.ClientSecretFunc]. It
+// reads [Options.Revocations], and writes, reads and deletes a record in
+// [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
+// until ctx is done.
 //
-// It is for a terminal, a test and an operator's page. For a probe that is sent
-// every few seconds, use Warm.
+// It is for a terminal, a test and an operator's page. For a probe that runs every
+// few seconds, use [Auth.Warm].
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
 	reports := make([]*rp.Report, len(a.order))

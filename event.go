@@ -14,12 +14,12 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// Event is something that happened to a sign-in or to a session: the log has a
-// line about each, and Hooks.OnEvent gets it, to count or to trace.
+// Event is something that happened to a sign-in or to a session. The log has a line
+// about each, and [Hooks.OnEvent] receives it.
 //
 // Name, Provider, Code and By have few values and can be labels of a metric.
-// RequestID and User cannot. Nothing in an Event is a secret, and of what a
-// request sends only a plain X-Request-ID is in it.
+// RequestID and User cannot. An Event contains no secret, and of a request only a
+// plain X-Request-ID.
 type Event struct {
 	// Name is what happened.
 	Name EventName

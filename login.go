@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -63,7 +64,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
-	state.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
+	state.returnTo = a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogin)
 	if err := a.checkLoop(c, state); err != nil {
 		return err
 	}
