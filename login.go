@@ -19,8 +19,9 @@ const (
 	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
 
-// choose shows the providers, or goes straight to the only one.
-func (a *Auth) choose(c *gin.Context) error {
+// chooseProvider answers /login: it lists the providers, or goes straight to the
+// only one.
+func (a *Auth) chooseProvider(c *gin.Context) error {
 	if a.cfg.LoginPage != "" {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
@@ -33,7 +34,7 @@ func (a *Auth) choose(c *gin.Context) error {
 		redirect(c, location)
 		return nil
 	}
-	a.page(c, http.StatusOK, a.chooser(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
+	a.writePage(c, http.StatusOK, a.choosePage(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
 	return nil
 }
 
@@ -86,7 +87,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
 	}
-	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
+	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }

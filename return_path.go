@@ -165,10 +165,10 @@ func (c *config) orDefault(raw, fallback string) string {
 // comeBack is the path to return to after signing in for a request that was
 // refused: its own if it was a page, where HTMX says its page is, else none.
 func (c *config) comeBack(r *http.Request) string {
-	switch askerOf(r) {
-	case asksPage:
+	switch kindOf(r) {
+	case pageRequest:
 		return c.orDefault(asSent(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
-	case asksHTMX:
+	case htmxRequest:
 		rest, ok := strings.CutPrefix(r.Header.Get("HX-Current-URL"), c.origin+c.prefix)
 		if ok {
 			return c.orDefault(rest, "")

@@ -18,10 +18,10 @@ import (
 // the same moment, the later answer wins; a session in a cookie that somebody
 // kept from before is still good, with what it said then.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
-	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
-		return crossOrigin("update session")
+	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
+		return crossOriginError("update session")
 	}
-	v, err := a.visit(c)
+	v, err := a.authenticate(c)
 	if err != nil {
 		return err
 	}
@@ -36,15 +36,15 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
-	private(c)
+	keepPrivate(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.become(c, s, v.begun)
+	a.attachSession(c, s, v.isNew)
 	return nil
 }
 
-// SignIn starts a session for a user whom the application itself vouches for:
+// SignIn starts a session for a user that the application itself vouches for:
 // in tests (see authtest.SignIn), or for an administrator who looks at the
 // site as a customer sees it. No provider is asked and OnLogin is not called.
 // user.Provider must be one of Options.Providers and user.Subject not empty;
@@ -72,13 +72,13 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: u})
+	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u})
 	if err != nil {
 		return err
 	}
-	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
-	a.become(c, s, true)
+	keepPrivate(c)
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
+	a.attachSession(c, s, true)
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 // (send people to POST /logout for that). That nobody is signed in is no
 // error. Call it before the answer is written.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, byApplication)
+	_, err := a.signOut(c, byApplication)
 	return err
 }
 
@@ -103,7 +103,7 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
 		return err
 	}
-	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
+	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
 	return nil
 }
 
@@ -119,7 +119,7 @@ type SessionInfo struct {
 // Session tells what is known of the session of this request; ok is false if
 // nobody is signed in. Put RequireAuth or LoadUser in front of the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
-	v := a.visited(c)
+	v := a.authenticated(c)
 	if v == nil {
 		return info, false
 	}

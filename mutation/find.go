@@ -15,7 +15,7 @@ type mutant struct {
 	id       int
 	pkg      *pkg
 	file     string // "login_state.go"
-	function string // "attempts.take"
+	function string // "loginStates.take"
 	check    string // the code that is changed, with what is around it
 	change   string // in words
 	edit     edit
@@ -51,8 +51,8 @@ type finder struct {
 // put into words what another has found wrong.
 var (
 	configuration = regexp.MustCompile(`^(options|options_validate|provider|provider_validate|provider_brand|store_check|diagnose\w*|pages|words|errors)\.go$|^internal/page/`)
-	words         = regexp.MustCompile(`^(login_state_hint\.go attempts\.(diagnose|strayed|untimely)|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go explain|` +
-		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|session_codec\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
+	words         = regexp.MustCompile(`^(login_state_hint\.go loginStates\.(explain|strayed|untimely)|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go explain|` +
+		`event\.go (Auth\.logFailure|Auth\.logEvent|redactURL)|session_codec\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
 )
 
 // find returns every mutant of the packages, numbered from 1.
