@@ -241,7 +241,7 @@ func newSession(cl *client, user *User, claims map[string]any, token *oauth2.Tok
 	if cl.provider.Issuer != "" {
 		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
 	}
-	if cl.provider.LogoutHint {
+	if cl.provider.Logout.IDTokenHint {
 		s.hint, _ = token.Extra("id_token").(string)
 	}
 	return s

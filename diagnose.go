@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 const (
@@ -153,7 +154,7 @@ func (a *Auth) remembersHere() bool {
 // askRevocations reads the marks of a session that never was.
 func (a *Auth) askRevocations(ctx context.Context) error {
 	nobody := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := a.cfg.watermarks(ctx, nobody)
 		return err
 	})
@@ -170,7 +171,7 @@ func (a *Auth) askSessions(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	err := patiently(ctx, store.try)
+	err := contain.Within(ctx, diagnoseWait, store.try)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = storeFailed("try session store", err)
 	}
@@ -197,12 +198,6 @@ func (b *storeBackend) try(ctx context.Context) error {
 	return cmp.Or(err, b.delete(answer, r))
 }
 
-// patiently calls a function of the application's, and stops waiting for it
-// when it is time.
-func patiently(ctx context.Context, f func(context.Context) error) error {
-	return contain.Within(ctx, diagnoseWait, f)
-}
-
 // addCookies asks those who set them.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
@@ -216,10 +211,10 @@ func (d *Diagnosis) addCookies(a *Auth) {
 	idle := a.cfg.IdleTimeout
 	switch b := a.sessions.backend.(type) {
 	case *cookieBackend:
-		add(b.name, "the session, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(b.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(b.second, "the rest of a session that is too long for one", idle)
 	case *storeBackend:
-		add(b.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(b.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(b.bindingName(), "what opens the session there", idle)
 	}
 	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -53,7 +54,7 @@ func (k *formPosts) save(out http.Header, form url.Values) error {
 			kept[name] = v
 		}
 	}
-	kept.Set("error_description", clip(form.Get("error_description")))
+	kept.Set("error_description", printable.Clip(form.Get("error_description")))
 	contents := wire.AppendString(wire.AppendTime(k.contents(), k.now()), kept.Encode())
 	if !k.set(out, k.slot(form.Get("state")), contents) {
 		return &Error{Code: ErrBadRequest, Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}

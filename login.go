@@ -12,6 +12,9 @@ import (
 	"unicode"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 const (
@@ -99,7 +102,7 @@ func checkNavigation(r *http.Request) error {
 	case "", "document":
 		return nil
 	default:
-		return &Error{Code: ErrCrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", clip(dest)),
+		return &Error{Code: ErrCrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
 			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
 }
@@ -129,7 +132,7 @@ func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 // the same port: another port is another server, or a forwarded one.
 func otherLoopback(host, base string) bool {
 	here, there := &url.URL{Host: host}, &url.URL{Host: base}
-	return !strings.EqualFold(host, base) && isLoopback(here.Hostname()) && isLoopback(there.Hostname()) && here.Port() == there.Port()
+	return !strings.EqualFold(host, base) && weburl.IsLoopback(here.Hostname()) && weburl.IsLoopback(there.Hostname()) && here.Port() == there.Port()
 }
 
 // thirdParty reads what another site sends along when it begins a sign-in
@@ -141,7 +144,7 @@ func (c *client) thirdParty(params url.Values, l *loginState) error {
 		return nil
 	}
 	if len(iss) > 1 || iss[0] != c.provider.Issuer || iss[0] == "" {
-		return &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", clip(iss[0])),
+		return &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", printable.Clip(iss[0])),
 			Fix: "send the sign-in to the provider with that issuer"}
 	}
 	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -39,7 +40,7 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 	}
 	formTo := ""
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = originAt(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
+		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil
@@ -157,12 +158,12 @@ func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) str
 // The provider may be down: what is not known in a moment is not waited for.
 func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
 	p := &c.provider
-	if p.Logout == "local" {
+	if p.Logout.Local {
 		return ""
 	}
-	if p.LogoutURL != "" {
+	if p.Logout.URL != "" {
 		return strings.NewReplacer("{client_id}", url.QueryEscape(p.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.LogoutURL)
+			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.Logout.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, logoutWait)
 	defer cancel()

@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // backChannel answers POST /logout/:provider/backchannel: the provider says that
@@ -60,7 +62,7 @@ func (a *Auth) frontChannel(c *gin.Context) error {
 	if s != nil {
 		a.logSignOut(c, s, byProvider)
 	}
-	ancestors := originAt(cl.provider.Issuer)
+	ancestors := weburl.OriginOf(cl.provider.Issuer)
 	if ancestors == "" {
 		ancestors = "'none'"
 	}

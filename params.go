@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 const codeLimit = 4096 // bytes
@@ -27,7 +29,7 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 	want := c.provider.ResponseIssuer
 	switch {
 	case there && want != "" && iss[0] != want:
-		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", clip(iss[0]), want),
+		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
 			Fix: "if that is the provider's own address, set Provider.ResponseIssuer to it"}
 	case !there && m.issParam:
 		return &Error{Code: ErrIssuerMismatch, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has no iss, which the provider's metadata announces"}
@@ -55,9 +57,9 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 // refusal says what an error answer means (RFC 6749 4.1.2.1, OpenID Connect
 // Core 3.1.2.6). What the provider wrote beside it goes to the log, quoted.
 func (c *client) refusal(code, description string) error {
-	e := &Error{Code: ErrProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(clip(code))}
+	e := &Error{Code: ErrProviderError, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered " + strconv.Quote(printable.Clip(code))}
 	if description != "" {
-		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(clip(description)))
+		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
 	}
 	switch code {
 	case "access_denied":

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 // step answers a request, or returns why not.
@@ -124,6 +125,6 @@ func (a *Auth) client(c *gin.Context) (*client, error) {
 	if cl := a.clients[c.Param("provider")]; cl != nil {
 		return cl, nil
 	}
-	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", clip(c.Param("provider")), a.order),
+	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
 		Fix: "use a Name of Options.Providers"}
 }
