@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ginauth/ginauth/internal/oauthcode"
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
@@ -41,6 +42,9 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 		return &Error{Code: ErrBadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has both a code and an error"}
 	case refused:
 		return c.refusal(refusal[0], params.Get("error_description"))
+	case !hasCode && c.provider.Quirks.SilentRefusal:
+		return &Error{Code: ErrProviderDenied, Op: "authorize", Provider: c.provider.Name, Reason: "the provider answered with the state alone",
+			Fix: "nothing: that is how this provider says that the person cancelled"}
 	case !hasCode:
 		return &Error{Code: ErrBadRequest, Op: "check answer", Provider: c.provider.Name, Reason: "the answer has neither a code nor an error"}
 	case code[0] == "" || len(code[0]) > codeLimit || strings.IndexFunc(code[0], func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
@@ -61,8 +65,8 @@ func (c *client) refusal(code, description string) error {
 	if description != "" {
 		e.Err = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
 	}
-	switch code {
-	case "access_denied":
+	switch oauthcode.Canonical(code) {
+	case oauthcode.AccessDenied:
 		e.Code, e.Fix = ErrProviderDenied, "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
 		e.Code, e.Fix = ErrProviderDenied, "begin the sign-in without prompt=none, so that the provider may ask the person"
