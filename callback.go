@@ -3,16 +3,14 @@ package ginauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 const stateLimit = 512 // bytes
@@ -58,7 +56,7 @@ func (a *Auth) callback(c *gin.Context) error {
 	}
 	a.loops.add(c.Writer, c.Request)
 	a.last.remember(c.Writer, c.Request, cl.provider.Name)
-	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: signInSucceeded, Duration: got.took}, got.session)
+	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: got.took}, got.session)
 	a.goTo(c, got.returnTo)
 	return nil
 }
@@ -74,15 +72,8 @@ func readAnswer(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
 		return nil, &Error{Code: ErrBadRequest, Reason: "the answer came in the form and in the address"}
 	}
-	for name, values := range params {
-		for _, known := range []string{"state", "code", "iss", "error"} {
-			if name == known && len(values) > 1 {
-				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameter %q is there twice", known)}
-			}
-			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
-				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("a parameter is almost called %q", known)}
-			}
-		}
+	if err := rp.CheckParams(params); err != nil {
+		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
 		return nil, &Error{Code: ErrBadRequest, Reason: "the state is longer than any of ours"}
@@ -150,13 +141,13 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 	if err := cl.checkAnswer(ctx, params); err != nil {
 		return got, err
 	}
-	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
+	id, err := cl.redeem(ctx, at, params)
 	got.took = max(0, a.cfg.Now().Sub(began))
 	if err != nil {
 		return got, err
 	}
-	login := &Login{Token: token, ReturnTo: at.returnTo}
-	if login.User, err = newUser(cl, claims, a.cfg.Now(), a.cfg.loopback); err != nil {
+	login := &Login{Token: id.Token, ReturnTo: at.returnTo}
+	if login.User, err = newUser(cl, id, a.cfg.Now(), a.cfg.loopback); err != nil {
 		return got, err
 	}
 	got.user = User{Issuer: login.User.Issuer, Subject: login.User.Subject} // whatever OnLogin makes of it
@@ -171,24 +162,15 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 	if ctx.Err() != nil { // who hung up gets no session
 		return got, &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
-	s := &session{user: login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
-	if cl.provider.Issuer != "" {
-		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
-	}
+	s := &session{user: login.User.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
 	if cl.provider.Logout.IDTokenHint {
-		s.hint, _ = token.Extra("id_token").(string)
+		s.hint, _ = id.Token.Extra("id_token").(string)
 	}
 	if got.returnTo = at.returnTo; login.ReturnTo != at.returnTo { // which /login admitted, or AfterLogin
 		got.returnTo = a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin)
 	}
 	got.session, err = a.sessions.begin(w, r, s)
 	return got, err
-}
-
-// issuedAt is the ID token's iat; zero where there is none.
-func issuedAt(claims map[string]any) time.Time {
-	at, _ := strictjson.NumericDate(claims["iat"])
-	return at
 }
 
 // linkedTo returns who asked to link, if they are still signed in.

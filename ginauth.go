@@ -150,7 +150,7 @@ func (a *Auth) Warm(ctx context.Context) error {
 	var group errgroup.Group
 	for i, name := range a.order {
 		group.Go(func() error {
-			_, errs[i] = a.clients[name].metadata(ctx)
+			errs[i] = a.clients[name].discover(ctx)
 			return nil
 		})
 	}
@@ -165,19 +165,30 @@ func (a *Auth) Providers() []Provider {
 	list := make([]Provider, 0, len(a.order))
 	for _, name := range a.order {
 		p := &a.clients[name].provider
-		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Mark: p.Mark})
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Icon: p.Icon})
 	}
 	return list
 }
 
-// LoginURL returns the address that begins a sign-in with a provider, or lets
-// people choose one if provider is "", and then goes to returnTo: a path of
-// the application, or "" for Options.AfterLogin.
+// LoginURL returns the absolute address that starts a sign-in with a provider,
+// or shows the choice of providers if provider is "". Afterwards the browser goes
+// to returnTo, a path of the application, or to [Options].AfterLogin if returnTo
+// is "" or not such a path. The address of an unknown provider is answered with
+// [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {
 	if provider == "" {
 		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
 	}
 	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
+}
+
+// LogoutURL returns the absolute address that signs out, for the action of a form
+// with method POST, or for fetch: a GET shows a page that asks first. Afterwards
+// the browser goes to returnTo, a path of the application, or to
+// [Options].AfterLogout if returnTo is "" or not such a path. A field return_to of
+// the form takes precedence.
+func (a *Auth) LogoutURL(returnTo string) string {
+	return withReturn(a.cfg.url(a.cfg.mount+"/logout"), returnTo)
 }
 
 // basePath is the path of a group, and false if there is no router.

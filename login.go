@@ -78,19 +78,14 @@ func (a *Auth) begin(c *gin.Context) error {
 	if at.linkingOf, err = a.linking(c.Writer, c.Request, params); err != nil {
 		return err
 	}
-	meta, err := cl.metadata(c.Request.Context())
-	if err != nil {
-		return err
-	}
-	at.print = meta.print
-	location, err := cl.authorizeURL(meta, at, passed)
+	location, err := cl.authorizationURL(c.Request.Context(), at, passed)
 	if err != nil {
 		return err
 	}
 	if err := a.attempts.save(c.Writer, c.Request, at); err != nil {
 		return err
 	}
-	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
+	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }

@@ -2,7 +2,6 @@ package ginauth
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/wire"
 )
@@ -25,6 +25,7 @@ const (
 	handleSize     = 6 // bytes
 	handleLength   = 8 // characters
 	secretSize     = 32
+	secretLength   = 43                  // characters: of a PKCE verifier, 43 to 128 (RFC 7636, section 4.1)
 	stateLength    = 8 + 1 + 43 + 1 + 16 // handle, secret and note, with dots between
 )
 
@@ -39,7 +40,7 @@ type attempt struct {
 	secrets   [3][secretSize]byte
 	note      [seal.StampSize]byte // how it was begun
 	provider  string
-	print     fingerprint // of what the provider was at the start
+	print     rp.Fingerprint // of the provider and the client at the start
 	created   time.Time
 	returnTo  string
 	maxAge    int    // seconds; -1: not asked for
@@ -59,11 +60,6 @@ func newAttempt(provider string, now time.Time) *attempt {
 	return a
 }
 
-func (a *attempt) secret(i int) string {
-	var b [64]byte
-	return string(a.appendSecret(b[:0], i))
-}
-
 func (a *attempt) appendSecret(b []byte, i int) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, a.secrets[i][:])
 }
@@ -80,27 +76,16 @@ func (a *attempt) appendState(b []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, a.note[:])
 }
 
-// nonce ties the ID token to this attempt.
-func (a *attempt) nonce() string { return a.secret(1) }
-
-// verifier is PKCE's code_verifier: 43 characters (RFC 7636, section 4.1).
-func (a *attempt) verifier() string { return a.secret(2) }
-
-// appendQuery appends what an authorization request has of the attempt, with
-// the S256 challenge of the verifier: BASE64URL(SHA256(ASCII(code_verifier)))
-// (RFC 7636, section 4.2). Nothing in it has to be escaped.
-func (a *attempt) appendQuery(b []byte, nonce, challenge bool) []byte {
-	b = a.appendState(append(b, "&state="...))
-	if nonce {
-		b = a.appendSecret(append(b, "&nonce="...), 1)
+// request is what the relying party has to know of a login attempt. Its texts
+// share one string, which saves two allocations.
+func (a *attempt) request() rp.Request {
+	var room [stateLength + 2*secretLength]byte
+	b := a.appendSecret(a.appendSecret(a.appendState(room[:0]), 1), 2)
+	text := string(b)
+	return rp.Request{
+		State: text[:stateLength], Nonce: text[stateLength : stateLength+secretLength], Verifier: text[stateLength+secretLength:],
+		Started: a.created, MaxAge: a.maxAge, ACRValues: a.acr, Fingerprint: a.print,
 	}
-	if challenge {
-		var verifier [64]byte
-		sum := sha256.Sum256(a.appendSecret(verifier[:0], 2))
-		b = append(b, "&code_challenge_method=S256&code_challenge="...)
-		b = base64.RawURLEncoding.AppendEncode(b, sum[:])
-	}
-	return b
 }
 
 func (a *attempt) encode() []byte {
@@ -109,8 +94,8 @@ func (a *attempt) encode() []byte {
 		b = append(b, a.secrets[i][:]...)
 	}
 	b = append(b, a.note[:]...)
-	b = append(b, a.print.theirs[:]...)
-	b = append(b, a.print.ours[:]...)
+	b = append(b, a.print.Theirs[:]...)
+	b = append(b, a.print.Ours[:]...)
 	b = wire.AppendString(b, a.provider)
 	b = wire.AppendTime(b, a.created)
 	b = wire.AppendString(b, a.returnTo)
@@ -129,8 +114,8 @@ func decodeAttempt(plain, handle string) (*attempt, bool) {
 		copy(a.secrets[i][:], r.Bytes(secretSize))
 	}
 	copy(a.note[:], r.Bytes(len(a.note)))
-	copy(a.print.theirs[:], r.Bytes(len(a.print.theirs)))
-	copy(a.print.ours[:], r.Bytes(len(a.print.ours)))
+	copy(a.print.Theirs[:], r.Bytes(len(a.print.Theirs)))
+	copy(a.print.Ours[:], r.Bytes(len(a.print.Ours)))
 	a.provider = r.String()
 	a.created = r.Time()
 	a.returnTo = r.String()
@@ -138,20 +123,6 @@ func decodeAttempt(plain, handle string) (*attempt, bool) {
 	a.acr = r.String()
 	a.linkingOf = r.String()
 	return a, r.OK()
-}
-
-// fingerprint is what must not have changed while the browser was gone: who the
-// provider is (RFC 9700, section 4.4.2), and who we are there.
-type fingerprint struct{ theirs, ours [8]byte }
-
-func (c *client) fingerprint(tokenURL string) fingerprint {
-	p := &c.provider
-	return fingerprint{theirs: digest(p.Issuer, p.Namespace, tokenURL), ours: digest(p.ClientID, c.redirectURI)}
-}
-
-func digest(parts ...string) [8]byte {
-	sum := sha256.Sum256(wire.AppendStrings(nil, parts))
-	return [8]byte(sum[:8])
 }
 
 // attempts is where login attempts are kept: in the browser, sealed.
@@ -244,7 +215,7 @@ func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state 
 	first, err := s.once(r, revocationKey(spentState, state), attemptLife+2*leeway)
 	switch {
 	case err != nil:
-		return a, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
+		return a, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
 		return a, usedAlready()

@@ -29,7 +29,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
 	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil
@@ -57,7 +57,7 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 		return err
 	}
 	if s != nil {
-		a.left(c, s, byProvider)
+		a.left(c, s, ByProvider)
 	}
 	ancestors := weburl.OriginOf(cl.provider.Issuer)
 	if ancestors == "" {

@@ -65,7 +65,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = admits(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
-			a.fail(c, requestRefused, err)
+			a.fail(c, RequestRefused, err)
 			return
 		}
 		c.Next()
@@ -84,7 +84,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.forget(c)
 		} else if _, err := a.visit(c); err != nil {
-			a.log(c, requestRefused, asError(err, ErrStoreUnavailable))
+			a.log(c, RequestRefused, asError(err, ErrStoreUnavailable))
 		}
 		c.Next()
 		settle(c)

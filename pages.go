@@ -63,8 +63,8 @@ type PageAction struct {
 	Note     string        // "Used last time", or ""
 	Color    string        // Provider.Color
 	Ink      string        // white, or black where white could not be read on Color
-	Mark     template.HTML // Provider.Mark, which Mount has checked
-	Letter   string        // where there is no Mark
+	Icon     template.HTML // Provider.Icon, which Mount has checked
+	Letter   string        // where there is no Icon
 }
 
 // pages makes and draws pages.
@@ -132,7 +132,7 @@ func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
 		own := &a.clients[name].provider
 		action := PageAction{
 			Label: a.pages.texts.Fill(p.Lang, "choose.button", "name", own.DisplayName), URL: withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+name, returnTo),
-			Provider: name, Color: own.Color, Ink: ink(own.Color), Mark: template.HTML(own.Mark), Letter: initial(own.DisplayName), // #nosec G203: see unfitMark
+			Provider: name, Color: own.Color, Ink: ink(own.Color), Icon: template.HTML(own.Icon), Letter: initial(own.DisplayName), // #nosec G203: see unfitIcon
 		}
 		if name == last {
 			action.Note = a.pages.text(p, "choose.last")

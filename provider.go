@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -28,10 +27,10 @@ type Provider struct {
 	// Color is the provider's own, for its button: "#24292f". Default: none.
 	Color string
 
-	// Mark is the provider's sign, for its button: one svg element of at most
-	// 4 KB, drawn from plain shapes. Scripts, styles, links and whatever else
-	// is not needed for that are refused. Default: a letter.
-	Mark string
+	// Icon is shown on the provider's button: one svg element of at most 4 KB
+	// that consists of plain shapes. Mount refuses scripts, styles, links and
+	// every other element. Default: the first letter of DisplayName.
+	Icon string
 
 	// Issuer is the provider's issuer identifier, to the letter (OpenID
 	// Connect Discovery 1.0, section 3). Endpoints given beside it win over
@@ -104,13 +103,10 @@ type Provider struct {
 	// sends, by dotted paths: "picture": "picture.data.url". A claim that is
 	// not named is taken under its own name. Map email_verified along with
 	// email: under its own name it counts only for the email sent beside it.
-	// With an Issuer the claims of the protocol (iss, sub, aud, …) cannot be
-	// mapped.
+	// "groups" is for User.Groups, and its claim is a list of strings or one
+	// string: "groups": "realm_access.roles". With an Issuer the claims of the
+	// protocol (iss, sub, aud, …) cannot be mapped.
 	ClaimPaths map[string]string
-
-	// GroupsClaim is the dotted path to the groups: a list of texts, or one
-	// text. Default "groups".
-	GroupsClaim string
 
 	// Profile reads the profile where one GET of UserinfoURL is not enough.
 	// With an Issuer it takes the userinfo endpoint's place, and the sub that it
@@ -268,7 +264,7 @@ func (p Provider) normalized() Provider {
 		value string
 	}{
 		{&p.DisplayName, p.Name}, {&p.ResponseMode, "query"}, {&p.Userinfo, "missing"},
-		{&p.GroupsClaim, "groups"}, {&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
+		{&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value
@@ -297,33 +293,4 @@ func (p *Provider) scopes() []string {
 		}
 	}
 	return once
-}
-
-// protocolParams are the authorization request's own.
-var protocolParams = []string{
-	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
-	"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "client_secret",
-}
-
-// tokenParams are those that the token request has beside them.
-var tokenParams = []string{"grant_type", "code", "code_verifier"}
-
-// protocolClaims are what an ID token says about itself; only the token itself
-// is asked for them.
-var protocolClaims = []string{
-	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
-	"auth_time", "acr", "amr", "sid", "typ", "events",
-}
-
-// identityClaims decide who somebody is and what they may do.
-var identityClaims = []string{
-	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
-	"groups", "roles", "tid", "oid", "hd",
-}
-
-// drain reads what is left of a small body, so that the connection can serve
-// the next request.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 4<<10)
-	_ = body.Close()
 }

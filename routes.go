@@ -43,9 +43,9 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 // handle registers a path with its methods; the others get 405, which Gin by
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
-	failed := signInFailed
+	failed := SignInFailed
 	if strings.HasPrefix(path, "/logout") {
-		failed = signOutFailed
+		failed = SignOutFailed
 	}
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
@@ -71,7 +71,7 @@ func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) (ok 
 
 // handler answers a path's requests by method. What fails there is told as the
 // event of that name.
-func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
+func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
 		if !a.live.Load() {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 // Update changes the session of the signed-in user from a handler of the
@@ -64,9 +66,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	}
 	u := user.clone()
 	if u.Issuer == "" {
-		u.Issuer = cl.namespace(nil)
+		u.Issuer = cl.namespace()
 	}
-	if _, err := validSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
+	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
 		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {
@@ -77,7 +79,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 		return err
 	}
 	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
+	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
 	a.become(c, s, true)
 	return nil
 }
@@ -87,7 +89,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 // (send people to POST /logout for that). That nobody is signed in is no
 // error. Call it before the answer is written.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, byApplication)
+	_, err := a.leave(c, ByApplication)
 	return err
 }
 
@@ -103,30 +105,32 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
 		return err
 	}
-	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
+	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
 	return nil
 }
 
-// SessionInfo is what is known of a session, for a page that shows it.
+// SessionInfo describes a session, for a page that shows it.
 type SessionInfo struct {
 	Provider string    // Provider.Name of the sign-in
 	Created  time.Time // when the user signed in
-	LastSeen time.Time // as of the last rewrite: a tenth of IdleTimeout is not looked at
-	Expires  time.Time // when it ends if nothing more is heard of it
-	End      time.Time // when it ends however busy it is
+	LastSeen time.Time // the last request; one within a tenth of Options.IdleTimeout after it is not recorded
+
+	IdleExpiry     time.Time // when the session expires without another request; not after AbsoluteExpiry
+	AbsoluteExpiry time.Time // when the session expires in any case
 }
 
-// Session tells what is known of the session of this request; ok is false if
-// nobody is signed in. Put RequireAuth or LoadUser in front of the handler.
+// Session describes the session of this request. ok is false if the request is
+// unauthenticated, or if neither [Auth.RequireAuth] nor [Auth.LoadUser] ran
+// before the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 	v := a.visited(c)
 	if v == nil {
 		return info, false
 	}
 	s := v.session()
-	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
-	if expires.After(end) {
-		expires = end
+	idle := s.seen.Add(a.cfg.IdleTimeout)
+	if idle.After(s.until) {
+		idle = s.until
 	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, Expires: expires, End: end}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, IdleExpiry: idle, AbsoluteExpiry: s.until}, true
 }

@@ -11,9 +11,9 @@ import (
 // ("/auth"), set Issuer by hand.
 //
 // User.Subject is the account's id in the realm. User.Groups are the realm's
-// roles. For groups in their place set GroupsClaim to "groups", and for the roles
-// of one client to "resource_access.CLIENT.roles". Each has to be in the ID token
-// or in userinfo, which the realm's configuration decides.
+// roles. For groups in their place set ClaimPaths["groups"] to "groups", and for
+// the roles of one client to "resource_access.CLIENT.roles". Each has to be in the
+// ID token or in userinfo, which the realm's configuration decides.
 func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
@@ -27,8 +27,8 @@ func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 		// secret.
 		AuthMethod: "client_secret_basic",
 
-		Scopes:      []string{"openid", "profile", "email"},
-		GroupsClaim: "realm_access.roles",
+		Scopes:     []string{"openid", "profile", "email"},
+		ClaimPaths: map[string]string{"groups": "realm_access.roles"},
 
 		// kc_idp_hint goes straight to another identity provider:
 		// https://www.keycloak.org/docs/latest/server_admin/#_client_suggested_idp
