@@ -203,3 +203,17 @@ func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 		t.Errorf("a path is left over:\n%s", bare.Text())
 	}
 }
+
+// A panic in OnLogin is a refusal too: the session that it began before ends.
+func TestOnLoginThatSignsInAndPanics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
+			if err := s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
+				t.Error(err)
+			}
+			panic("a bug")
+		}
+	})
+	s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.ErrSessionError, tokens: 1})
+}

@@ -90,19 +90,20 @@ type CookieDiagnosis struct {
 	Life       time.Duration `json:"life_ns"`    // how long browsers keep it (Max-Age)
 }
 
-// Diagnose asks every provider anew, and the stores, and says what is wrong and
-// what to register where. Nothing is signed in, no secret and no code is sent,
-// and sign-ins under way do not notice: what is known of a provider stays
-// known, and no failure counts against it.
+// Diagnose asks every provider and the stores anew, and reports what is wrong and
+// what to register where. It has no error of its own: what fails is in
+// [Diagnosis.Problems]. Nobody is signed in, no secret and no code is sent, and
+// sign-ins in progress are not affected: cached metadata and keys stay as they are,
+// and no failure counts against a provider.
 //
-// Of a provider it gets the metadata and the signing keys, and asks the other
-// endpoints whether somebody answers (HEAD, without a query). ClientSecretFunc
-// is called. Options.Revocations is read, and in Options.Sessions a record is
-// written, read and deleted. With 16 providers or fewer that takes 20 seconds
-// at most, or as long as ctx lets it.
+// From a provider it fetches the metadata and the signing keys, and sends a HEAD
+// without a query to the other endpoints. It calls [Provider.ClientSecretFunc]. It
+// reads [Options.Revocations], and writes, reads and deletes a record in
+// [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
+// until ctx is done.
 //
-// It is for a terminal, a test and an operator's page. For a probe that is sent
-// every few seconds, use Warm.
+// It is for a terminal, a test and an operator's page. For a probe that runs every
+// few seconds, use [Auth.Warm].
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
 	reports := make([]*rp.Report, len(a.order))
@@ -199,11 +200,11 @@ func (a *Auth) askRevocations(ctx context.Context) error {
 // askSessions keeps a record in Options.Sessions for a moment. A read alone
 // would show nothing: without a cookie of theirs, stores do not look.
 func (a *Auth) askSessions(ctx context.Context) error {
-	home, ok := a.sessions.home.(*storeHome)
+	store, ok := a.sessions.backend.(*storeBackend)
 	if !ok {
 		return nil
 	}
-	err := contain.Within(ctx, diagnoseWait, home.try)
+	err := contain.Within(ctx, diagnoseWait, store.try)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = storeFailed("try session store", err)
 	}
@@ -212,52 +213,52 @@ func (a *Auth) askSessions(ctx context.Context) error {
 
 // try keeps a record in the store, reads it back, and deletes it. No browser
 // gets its cookies, and if one did: it is of no version, and so is no session.
-func (h *storeHome) try(ctx context.Context) error {
+func (b *storeBackend) try(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 	if err != nil {
 		return err
 	}
 	answer := discard{}
 	record := []byte("\x00" + rand.Text()) // as long as what identifies a session, or longer
-	if err := h.create(answer, r, record, time.Minute); err != nil {
+	if err := b.save(answer, r, sessionRecord{record, time.Minute, true}); err != nil {
 		return err
 	}
 	found := false
-	err = h.each(answer, r, func(s stored) error { found = found || h.opens(s); return nil })
+	err = b.each(answer, r, func(s stored) error { found = found || b.opens(s); return nil })
 	if err == nil && !found {
 		err = storeFailed("try session store", errors.New("the store has lost what it was given a moment ago"))
 	}
-	return cmp.Or(err, h.clear(answer, r))
+	return cmp.Or(err, b.delete(answer, r))
 }
 
 // addCookies asks those who set them.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
 		out := http.Header{}
-		a.attempts.jar.Set(out, name, "", life)
+		a.loginStates.jar.Set(out, name, "", life)
 		attributes := slices.DeleteFunc(strings.Split(out.Get("Set-Cookie"), "; ")[1:], func(s string) bool { return strings.HasPrefix(s, "Max-Age") })
 		d.Cookies = append(d.Cookies, CookieDiagnosis{Name: name, Use: use, Attributes: strings.Join(attributes, "; "), Life: life})
 	}
 	idle := a.cfg.IdleTimeout
-	switch home := a.sessions.home.(type) {
-	case *cookieHome:
-		add(home.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
-		add(home.second, "the rest of a session that is too long for one", idle)
-	case *storeHome:
-		add(home.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
-		add(home.bindingName(), "what opens the session there", idle)
+	switch b := a.sessions.backend.(type) {
+	case *cookieBackend:
+		add(b.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
+		add(b.second, "the rest of a session that is too long for one", idle)
+	case *storeBackend:
+		add(b.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
+		add(b.bindingName(), "what opens the session there", idle)
 	}
-	add(a.attempts.prefix+"*", "a sign-in under way", attemptLife)
-	add(a.attempts.failed, "which sign-in has failed, for a message", attemptLife)
+	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)
+	add(a.loginStates.failed.name, "which sign-in has failed, for a message", a.loginStates.failed.life)
 	for _, name := range a.order {
 		if a.clients[name].provider.ResponseMode == "form_post" {
-			add(a.carrier.prefix+"*", "a provider's answer that came as a form", carryLife)
+			add(a.formPosts.prefix+"*", "a provider's answer that came as a form", a.formPosts.life)
 			break
 		}
 	}
-	add(a.logouts.name, "where a sign-out at the provider comes back to", logoutLife)
+	add(a.logouts.name, "where a sign-out at the provider comes back to", a.logouts.life)
 	if len(a.order) > 1 {
-		add(a.last.cookie, "the provider of the last time", lastLife)
+		add(a.lastProvider.name, "the provider of the last time", a.lastProvider.life)
 	}
-	add(a.loops.cookie, "counts sign-ins, to stop a loop", loopWindow)
+	add(a.loops.name, "counts sign-ins, to stop a loop", a.loops.life)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// String is the Diagnosis for a terminal: what is wrong comes first, then what
-// to register and what is in use.
+// String returns the Diagnosis as text for a terminal: first what is wrong, then
+// what to register and what is in use.
 func (d *Diagnosis) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))

@@ -5,20 +5,21 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// Event is something that happened to a sign-in or to a session: the log has a
-// line about each, and Hooks.OnEvent gets it, to count or to trace.
+// Event is something that happened to a sign-in or to a session. The log has a line
+// about each, and [Hooks.OnEvent] receives it.
 //
 // Name, Provider, Code and By have few values and can be labels of a metric.
-// RequestID and User cannot. Nothing in an Event is a secret, and of what a
-// request sends only a plain X-Request-ID is in it.
+// RequestID and User cannot. An Event contains no secret, and of a request only a
+// plain X-Request-ID.
 type Event struct {
 	// Name is what happened.
 	Name EventName
@@ -98,12 +99,10 @@ func (a *Auth) tell(ctx context.Context, level slog.Level, message string, e Eve
 // hand calls OnEvent. What it breaks in is over: a sign-in does not fail for
 // want of a counter.
 func (a *Auth) hand(ctx context.Context, e Event) {
-	defer func() {
-		if r := recover(); r != nil {
-			a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", string(e.Name), "panic", fmt.Sprintf("%.500v", r))
-		}
-	}()
-	a.cfg.Hooks.OnEvent(ctx, e)
+	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
+	if p, panicked := err.(*contain.Panic); panicked {
+		a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", string(e.Name), "panic", p.Text())
+	}
 }
 
 // log records a failure once, with its cause, under the name of its event.

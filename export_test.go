@@ -28,12 +28,12 @@ func NewMemoryRevocations(now func() time.Time, limit int) Revocations {
 }
 
 // MemorySize is how many sessions an Auth remembers at most.
-const MemorySize = memorySize
+const MemorySize = sessionCacheSize
 
 // Remembered counts those that it does.
 func Remembered(a *Auth) (n int) {
-	for i := range a.sessions.memory.places {
-		if a.sessions.memory.places[i].Load() != nil {
+	for i := range a.sessions.cache.slots {
+		if a.sessions.cache.slots[i].Load() != nil {
 			n++
 		}
 	}
@@ -41,4 +41,4 @@ func Remembered(a *Auth) (n int) {
 }
 
 // ForgetSessions makes the next request of every browser its first.
-func ForgetSessions(a *Auth) { clear(a.sessions.memory.places[:]) }
+func ForgetSessions(a *Auth) { clear(a.sessions.cache.slots[:]) }

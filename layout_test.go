@@ -2,6 +2,7 @@ package ginauth_test
 
 import (
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -140,7 +141,7 @@ func TestOnlyRespondAborts(t *testing.T) {
 func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	for _, f := range goFiles(t, core) {
 		for spec, name := range f.imports {
-			for _, satellite := range []string{"providers", "authtest", "example", "revokeredis", "stores", "internal/storetest"} {
+			for _, satellite := range []string{"providers", "authtest", "example", "redisstate", "stores", "internal/storetest"} {
 				if within(name, modulePath+"/"+satellite) {
 					t.Errorf("%s imports %s", f.at(spec), name)
 				}
@@ -180,6 +181,45 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// A doc link that leads nowhere is shown in brackets.
+func TestDocLinksLeadSomewhere(t *testing.T) {
+	packages := map[string][]*goFile{}
+	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && path.Dir(f.path) != "example" }) {
+		packages[path.Dir(f.path)] = append(packages[path.Dir(f.path)], f)
+	}
+	links := 0
+	for dir, files := range packages {
+		var parsed []*ast.File
+		for _, f := range files {
+			parsed = append(parsed, f.File)
+		}
+		pkg, err := doc.NewFromFiles(files[0].set, parsed, path.Join(modulePath, dir), doc.PreserveAST)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			ast.Inspect(f.File, func(n ast.Node) bool {
+				group, ok := n.(*ast.CommentGroup)
+				if !ok {
+					return true
+				}
+				for _, link := range docLink.FindAllString(group.Text(), -1) {
+					links++
+					if text := string(pkg.Markdown(link)); text == link || strings.Contains(text, "\\[") {
+						t.Errorf("%s: %s is not a name of this package, or of one that the file imports", f.at(n), link)
+					}
+				}
+				return true
+			})
+		}
+	}
+	if links < 100 {
+		t.Errorf("only %d doc links found: the test looks at the wrong thing", links)
+	}
+}
+
+var docLink = regexp.MustCompile(`\[\*?[A-Za-z]*\.?[A-Z]\w*(\.[A-Z]\w*)?\]`)
 
 // export is a name that a file exports, with what is written about it.
 type export struct {

@@ -10,12 +10,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/ginauth/ginauth/internal/cookie"
-	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-const logoutLife = 10 * time.Minute
+const (
+	logoutLife    = 10 * time.Minute
+	logoutVersion = 1
+)
 
 // confirmLogout shows a button: a GET, which any page can cause, signs nobody
 // out.
@@ -72,10 +73,8 @@ func (a *Auth) leave(c *gin.Context, by EventBy) (*session, error) {
 // the attempts under way. It returns the session, or nil; that nobody was
 // signed in is no failure.
 func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error) {
-	for _, name := range a.attempts.all(r) {
-		a.attempts.jar.Expire(w.Header(), name)
-	}
-	a.loops.reset(w, r)
+	a.loginStates.expireAll(w, r)
+	a.loops.expire(w, r) // the browser had a session: it is in no loop
 	return a.sessions.leave(w, r)
 }
 
@@ -105,7 +104,7 @@ func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, r
 // loggedOut is where the provider's sign-out comes back to. Everything is
 // over by then; the state only says where to go.
 func (a *Auth) loggedOut(c *gin.Context) error {
-	returnTo, _ := a.logouts.take(c.Writer, c.Request, c.Query("state"))
+	returnTo := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogout))
 	return nil
 }
@@ -113,34 +112,28 @@ func (a *Auth) loggedOut(c *gin.Context) error {
 // logoutReturn is where the providers' own sign-outs come back to.
 func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
 
-// logouts remembers, in the browser, where a sign-out at a provider comes back
-// to.
+// logouts keeps, in the browser, where to go when the sign-out at a provider
+// comes back.
 type logouts struct {
-	box  *seal.Box
-	jar  cookie.Jar
+	sealedCookie
 	name string
-	now  func() time.Time
 }
 
 // save seals the return path together with the state that must come back.
 func (k *logouts) save(w http.ResponseWriter, state, returnTo string) {
-	b := wire.AppendTime(wire.AppendString(nil, state), k.now())
-	k.jar.Set(w.Header(), k.name, k.box.Seal(wire.AppendString(b, returnTo), k.name), logoutLife)
+	contents := wire.AppendTime(k.contents(), k.now())
+	k.set(w.Header(), k.name, wire.AppendString(wire.AppendString(contents, state), returnTo))
 }
 
-// take returns where the sign-out with that state was to come back to.
-func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) (returnTo string, ok bool) {
-	for _, value := range cookie.Values(r.Header, k.name, copiesMost) {
-		plain, _, err := k.box.Open(value, k.name)
-		if err != nil {
-			continue
-		}
-		k.jar.Expire(w.Header(), k.name)
-		rd := wire.NewReader(plain)
-		sealed, at, path := rd.String(), rd.Time(), rd.String()
-		if rd.OK() && k.now().Sub(at) <= logoutLife && subtle.ConstantTimeCompare([]byte(sealed), []byte(state)) == 1 {
-			return path, true
-		}
+// take returns the return path of the sign-out with that state, or "".
+func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) string {
+	var sealed, returnTo string
+	ok := k.sealedCookie.take(w.Header(), r.Header, k.name, func(r *wire.Reader) bool {
+		sealed, returnTo = r.String(), r.String()
+		return subtle.ConstantTimeCompare([]byte(sealed), []byte(state)) == 1
+	})
+	if !ok {
+		return ""
 	}
-	return "", false
+	return returnTo
 }

@@ -97,11 +97,11 @@ func fromRP(err error) error {
 // discover fetches the provider's metadata unless it is cached.
 func (c *client) discover(ctx context.Context) error { return fromRP(c.rp.Discover(ctx)) }
 
-// authorizationURL is where the browser is sent. at learns who the provider is
+// authorizationURL is where the browser is sent. state learns who the provider is
 // now, so that the callback can compare.
-func (c *client) authorizationURL(ctx context.Context, at *attempt, params map[string]string) (string, error) {
-	location, print, err := c.rp.AuthorizationURL(ctx, at.request(), params)
-	at.print = print
+func (c *client) authorizationURL(ctx context.Context, state *loginState, params map[string]string) (string, error) {
+	location, print, err := c.rp.AuthorizationURL(ctx, state.request(), params)
+	state.print = print
 	return location, fromRP(err)
 }
 
@@ -117,8 +117,8 @@ func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
 
 // redeem turns the code of an answer into a verified identity, and asks the
 // Provider's own rules about it.
-func (c *client) redeem(ctx context.Context, at *attempt, params url.Values) (*rp.Identity, error) {
-	id, err := c.rp.Redeem(ctx, at.request(), params)
+func (c *client) redeem(ctx context.Context, state *loginState, params url.Values) (*rp.Identity, error) {
+	id, err := c.rp.Redeem(ctx, state.request(), params)
 	if err != nil {
 		return nil, fromRP(err)
 	}

@@ -12,13 +12,19 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// Update changes the session of the signed-in user from a handler of the
-// application: new groups, own data (User.Data is not nil in change). What the
-// provider vouched for (Provider, Issuer, Subject, claims) stays. Call it
-// before the answer is written. It fails with ErrSessionError if the session
-// becomes too large, and then changes nothing. Of two requests of one user at
-// the same moment, the later answer wins; a session in a cookie that somebody
-// kept from before is still good, with what it said then.
+// Update changes the session of the signed-in user: groups, say, or the
+// application's own User.Data, which is not nil in change. Provider, Issuer,
+// Subject and the claims stay as verified. Call it before the response is written;
+// no middleware is needed in front of it.
+//
+// It fails with [ErrUnauthenticated] if no user is signed in, with [ErrCrossOrigin]
+// for an unsafe request from another origin, with [ErrSessionError] if the session
+// becomes too large or the response is already written, which leaves it as it was,
+// and with [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations]
+// fails.
+//
+// If two requests of one user call it at the same time, the later response wins. A
+// copy of the cookie from before is still valid, with what it said then.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
 		return crossOrigin("update session")
@@ -46,13 +52,21 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// SignIn starts a session for a user whom the application itself vouches for:
-// in tests (see authtest.SignIn), or for an administrator who looks at the
-// site as a customer sees it. No provider is asked and OnLogin is not called.
-// user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. Most applications do
-// not need it.
+// SignIn starts a session for a user that the application vouches for: in tests
+// (see authtest.SignIn), or for an administrator who looks at the site as a
+// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
+// applications do not need it.
+//
+// user.Provider must be the name of one of [Options.Providers], else SignIn fails
+// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
+// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
+// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
+// that the response is already written, [ErrStoreUnavailable] that
+// [Options.Sessions] or [Options.Revocations] failed. After an error no session was
+// started, but one from before may have ended.
+//
+// Call it before the response is written. For the rest of the request
+// [CurrentUser] returns that user.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
@@ -84,19 +98,26 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	return nil
 }
 
-// Logout signs the user out from a handler of the application: this session,
-// and every copy of its cookie, wherever. It does not sign out at the provider
-// (send people to POST /logout for that). That nobody is signed in is no
-// error. Call it before the answer is written.
+// Logout ends the session of this request and revokes every copy of its cookie. It
+// does not sign out at the provider: post a form to [Auth.LogoutURL] for that. It
+// does nothing, and returns nil, if no user is signed in.
+//
+// It fails with [ErrSessionError] if the response is already written, and with
+// [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
+// the latter case this browser's cookie is cleared all the same, but a copy of it
+// may still be valid.
 func (a *Auth) Logout(c *gin.Context) error {
 	_, err := a.leave(c, ByApplication)
 	return err
 }
 
-// LogoutEverywhere signs a user out of all sessions, on every device: "my
-// account was stolen", or an administrator's button. The user is named by
-// User.ID. Sessions that begin later live. It does not sign out at the
-// provider. An error (ErrStoreUnavailable) means that it did not happen.
+// LogoutEverywhere revokes all sessions of a user, on every device: after a stolen
+// password, say. Sessions that start later are not affected. It does not sign out
+// at the provider.
+//
+// userID is what [User.ID] returned; anything without an issuer and a subject is
+// [ErrBadRequest]. The ID of an unknown user is no error. [ErrStoreUnavailable]
+// means that nothing was revoked.
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {

@@ -11,12 +11,12 @@ import (
 )
 
 // User is the person who signed in, in OpenID Connect's standard claim names
-// (OpenID Connect Core 5.1), whatever the provider calls them. Every request
-// gets a User of its own: changing it changes nothing else (see Auth.Update).
-// Whoever keeps one for longer than the request keeps the request in memory too.
+// (OpenID Connect Core 5.1), whatever the provider calls them. Every request gets a
+// copy of its own: changing it changes nothing else (see [Auth.Update]). Holding a
+// *User after the request ends also retains the request.
 //
-// What a provider sends is text that somebody typed: escape Name and the like
-// as you would any input.
+// What a provider sends is text that a person typed: escape Name and the other
+// fields like any input.
 type User struct {
 	Provider string `json:"provider"` // Provider.Name of the sign-in
 	Issuer   string `json:"iss"`      // the issuer, or the Namespace of a plain OAuth 2.0 provider
@@ -38,12 +38,13 @@ type User struct {
 	kept   []string // which claims could be there; nil in OnLogin: all; "*" all
 }
 
-// ID returns Issuer + "#" + Subject: stable, and unambiguous since an issuer
-// has no fragment. It is the only key worth storing: e-mail addresses and user
-// names change hands (OpenID Connect Core 5.7).
+// ID returns Issuer + "#" + Subject, which is stable, and unambiguous since an
+// issuer has no fragment. It is the only key worth storing: e-mail addresses and
+// user names change hands (OpenID Connect Core 5.7).
 func (u *User) ID() string { return u.Issuer + "#" + u.Subject }
 
-// VerifiedEmail returns the e-mail address if the provider vouches for it.
+// VerifiedEmail returns the e-mail address if the provider verified it, else "" and
+// false.
 func (u *User) VerifiedEmail() (string, bool) {
 	if !u.EmailVerified || u.Email == "" {
 		return "", false
@@ -51,9 +52,10 @@ func (u *User) VerifiedEmail() (string, bool) {
 	return u.Email, true
 }
 
-// Claims decodes the claims, exactly as the provider sent them, into v as
-// json.Unmarshal does: all of them in OnLogin, those of Options.KeepClaims
-// afterwards.
+// Claims decodes the claims as the provider sent them into v, a pointer, as
+// [json.Unmarshal] does: all claims in [Hooks.OnLogin], those of
+// [Options.KeepClaims] afterwards. Claims that are not there leave v as it is. It
+// fails with [ErrSessionError] if a claim does not fit into v.
 func (u *User) Claims(v any) error {
 	text := u.claims
 	if text == "" {
@@ -118,8 +120,9 @@ func (u *User) copyTo(c *User, room []string) {
 	c.Data = maps.Clone(u.Data)
 }
 
-// Claims decodes the claims of the signed-in user into a T. It is an error if
-// nobody is signed in. See User.Claims.
+// Claims decodes the claims of the signed-in user into a T; see [User.Claims]. It
+// fails with [ErrUnauthenticated] if [CurrentUser] returns nil for ctx, and with
+// [ErrSessionError] if a claim does not fit into a T.
 func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)

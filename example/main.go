@@ -41,7 +41,7 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/providers"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 //go:embed pages.html style.css
@@ -111,7 +111,7 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 		opts.Keys = strings.Split(keys, ",")
 	}
 	if addr := os.Getenv("REDIS_ADDR"); addr != "" { // several replicas: what one signs out, all do
-		opts.Revocations = revokeredis.New(redis.NewClient(&redis.Options{Addr: addr}), "example:")
+		opts.Revocations = redisstate.New(redis.NewClient(&redis.Options{Addr: addr}), "example:")
 	}
 	// Mount adds /login, /authorize and /logout.
 	auth, err := ginauth.Mount(app, opts)
