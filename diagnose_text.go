@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 // String returns the Diagnosis as text for a terminal: first what is wrong, then
@@ -112,5 +113,5 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 		keys = append(keys, fmt.Sprintf("%d for %s", p.Keys[alg], alg))
 	}
 	row(b, "signing keys", strings.Join(keys, ", "))
-	row(b, "clock", clockText(p.ClockAhead, p.ClockTolerance))
+	row(b, "clock", rp.ClockText(p.ClockAhead, p.ClockTolerance))
 }

@@ -167,3 +167,6 @@ func asError(err error, code Code) *Error {
 	}
 	return &Error{Code: code, Err: err}
 }
+
+// retryAfter is what failures of stores send as Retry-After.
+const retryAfter = 5 * time.Second

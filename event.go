@@ -5,12 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 // Event is something that happened to a sign-in or to a session. The log has a line
@@ -98,12 +99,10 @@ func (a *Auth) tell(ctx context.Context, level slog.Level, message string, e Eve
 // hand calls OnEvent. What it breaks in is over: a sign-in does not fail for
 // want of a counter.
 func (a *Auth) hand(ctx context.Context, e Event) {
-	defer func() {
-		if r := recover(); r != nil {
-			a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", string(e.Name), "panic", fmt.Sprintf("%.500v", r))
-		}
-	}()
-	a.cfg.Hooks.OnEvent(ctx, e)
+	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
+	if p, panicked := err.(*contain.Panic); panicked {
+		a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", string(e.Name), "panic", p.Text())
+	}
 }
 
 // log records a failure once, with its cause, under the name of its event.

@@ -229,7 +229,7 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 		}
 	}
 	ours := maps.Clone(line)
-	for _, name := range []string{"time", "msg", "request_id", "client_ip", "session", "op", "reason", "fix", "docs", "error"} {
+	for _, name := range []string{"time", "msg", "request_id", "client_ip", "session", "op", "id", "reason", "fix", "docs", "error"} {
 		delete(ours, name)
 	}
 	if !maps.Equal(ours, want) {

@@ -22,27 +22,27 @@ import (
 // Auth signs people in and guards routes. [Mount] returns one. It is safe for
 // concurrent use, and a process may have several.
 type Auth struct {
-	// Whoever prints an Auth prints an address: with some verbs fmt follows one
+	// To print an Auth is to print an address: with some verbs fmt follows one
 	// pointer, and the secrets are behind the next.
 	*parts
 }
 
 // parts are what an Auth is made of.
 type parts struct {
-	cfg      *config
-	clients  map[string]*client
-	order    []string // of the providers, as configured
-	attempts *attempts
-	sessions *sessions
-	carrier  *carrier
-	logouts  *logouts
-	pages    *pages
-	last     *lastUsed
-	loops    *loops
-	live     atomic.Bool                  // false until Mount has registered every route
-	minded   atomic.Bool                  // the warning of mindScheme was given
-	own      map[string]map[string]string // our routes by path and method, with the name of their handler
-	bodyWait time.Duration                // how long a request's body may take to arrive
+	cfg          *config
+	clients      map[string]*client // by Provider.Name
+	order        []string           // of the providers, as configured
+	loginStates  *loginStates
+	formPosts    *formPosts
+	sessions     *sessions
+	logouts      *logouts
+	loops        *loops
+	lastProvider *lastProvider
+	pages        *pages
+	live         atomic.Bool                  // false until Mount has registered every route
+	schemeWarned atomic.Bool                  // warnAboutScheme has warned
+	own          map[string]map[string]string // our routes by path and method, with the name of their handler
+	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 
 // Mount registers the routes for signing in and out on router, an engine or a
@@ -107,26 +107,35 @@ func newAuth(cfg *config) (*Auth, error) {
 		}
 		boxes[purpose] = box
 	}
-	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
-	once := func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
-		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
-	}
-	notes, err := seal.NewStamps(cfg.Keys, cfg.audience())
+	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
 		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
 	}
+	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
+	sealed := func(purpose string, version byte, life time.Duration) sealedCookie {
+		return sealedCookie{jar: jar, box: boxes[purpose], version: version, life: life, now: cfg.Now}
+	}
+	hint := func(suffix string, life time.Duration) hintCookie {
+		return hintCookie{jar: jar, name: name + suffix, life: life}
+	}
 	_, host, _ := strings.Cut(cfg.origin, "://")
-	a.attempts = &attempts{box: boxes["attempt"], notes: notes, jar: jar, prefix: name + "-a-", failed: name + "-u", home: host, answer: cfg.url(cfg.mount + "/authorize/"), now: cfg.Now, once: once}
-	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
-	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
-	a.loops = &loops{jar: jar, cookie: name + "-n", now: cfg.Now}
-	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
-	a.sessions = &sessions{cfg: cfg, issuers: from, memory: newMemory()}
+	a.loginStates = &loginStates{
+		sealedCookie: sealed("attempt", loginStateVersion, loginStateLife), prefix: name + "-a-", failed: hint("-u", loginStateLife),
+		stamps: stamps, host: host, redirectURI: cfg.url(cfg.mount + "/authorize/"),
+		once: func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
+			return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
+		},
+	}
+	a.formPosts = &formPosts{sealed("form_post", formPostVersion, formPostLife), name + "-f"}
+	a.logouts = &logouts{sealed("logout", logoutVersion, logoutLife), name + "-l"}
+	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
+	a.lastProvider = &lastProvider{hint("-p", lastProviderLife), a.clients}
+	a.sessions = &sessions{cfg: cfg, issuers: from, cache: newSessionCache()}
 	if box := boxes["session"]; cfg.Sessions == nil {
-		a.sessions.home = &cookieHome{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
+		a.sessions.backend = &cookieBackend{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
 	} else {
 		box = boxes["stored session"]
-		a.sessions.home = &storeHome{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
+		a.sessions.backend = &storeBackend{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
 	}
 	return a, nil
 }
@@ -154,7 +163,7 @@ func (a *Auth) Warm(ctx context.Context) error {
 	var group errgroup.Group
 	for i, name := range a.order {
 		group.Go(func() error {
-			_, errs[i] = a.clients[name].metadata(ctx)
+			errs[i] = a.clients[name].discover(ctx)
 			return nil
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -299,4 +300,57 @@ func TestNothingIsLeftForLater(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ecosystems are the names that Dependabot has for what these files list.
+var ecosystems = map[string]string{"go.mod": "gomod", "package.json": "npm", "pom.xml": "maven"}
+
+// Every module is kept up to date, whatever its language.
+func TestDependabotKnowsEveryModule(t *testing.T) {
+	want := map[string]bool{"github-actions /": true}
+	walkModule(t, func(name string) {
+		if ecosystem, ok := ecosystems[path.Base(name)]; ok {
+			want[ecosystem+" "+path.Join("/", path.Dir(name))] = true
+		}
+	})
+	text, err := os.ReadFile(".github/dependabot.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	ecosystem := ""
+	for _, m := range regexp.MustCompile(`package-ecosystem: (\S+)|"(/[^"]*)"`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "" {
+			ecosystem = m[1]
+		} else {
+			listed[ecosystem+" "+m[2]] = true
+		}
+	}
+	if !maps.Equal(listed, want) {
+		t.Errorf(".github/dependabot.yml lists %v, and the repository has %v", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// Scripts become root only by the command that SUDO names, and the one script
+// that installs packages is the one that does it.
+func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
+	asks := regexp.MustCompile(`\bsudo\b|\bapt-get (update|install)\b`)
+	comment := regexp.MustCompile(`(?m)^\s*#.*$`)
+	looked := 0
+	walkModule(t, func(name string) {
+		if path.Ext(name) != ".sh" && path.Dir(name) != ".ci" && path.Base(name) != "Makefile" || name == ".ci/install" {
+			return
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		looked++
+		for _, m := range asks.FindAllString(comment.ReplaceAllString(string(text), ""), -1) {
+			t.Errorf("%s: %s; .ci/install does that", name, m)
+		}
+	})
+	if looked == 0 {
+		t.Error("no scripts found: the test looks at nothing")
+	}
 }

@@ -84,6 +84,6 @@ func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (
 	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
 		return nil, nil
 	}
-	a.sessions.memory.drop(o)
+	a.sessions.cache.drop(o)
 	return s, a.sessions.end(w, r, s)
 }

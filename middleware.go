@@ -2,13 +2,14 @@ package ginauth
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 // userKey's one value is UserKey. The type is nobody else's, so that no string
@@ -71,7 +72,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOrigin("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = admits(checks, v.session().user) // not what a handler may have changed
+			err = admit(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
@@ -143,23 +144,24 @@ func crossOrigin(op string) *Error {
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
-// admits asks the checks; a panic refuses.
-func admits(checks []Check, u *User) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
-		}
-	}()
-	for _, check := range checks {
-		if err := check(u); err != nil {
-			e := asError(err, ErrForbidden)
-			if e.Err == err && e.Reason == "" {
-				e.Reason = "a Check said no"
+// admit asks the checks. One that panics refuses.
+func admit(checks []Check, u *User) error {
+	err := contain.Do(func() error {
+		for _, check := range checks {
+			if err := check(u); err != nil {
+				e := asError(err, ErrForbidden)
+				if e.Err == err && e.Reason == "" {
+					e.Reason = "a Check said no"
+				}
+				return e.about("check", u.Provider)
 			}
-			return e.about("check", u.Provider)
 		}
+		return nil
+	})
+	if p, panicked := err.(*contain.Panic); panicked {
+		return &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: p}
 	}
-	return nil
+	return err
 }
 
 // visit is a signed-in request: its user, its context and itself in one, which

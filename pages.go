@@ -127,7 +127,7 @@ func (k *pages) write(w http.ResponseWriter, status int, p *Page, formTo string)
 // chooser lists the providers, the one of the last time first.
 func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
 	p := a.pages.named(r, "choose")
-	last := a.last.name(r)
+	last := a.lastProvider.of(r)
 	for _, name := range a.order {
 		own := &a.clients[name].provider
 		action := PageAction{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -291,33 +290,4 @@ func (p *Provider) scopes() []string {
 		}
 	}
 	return once
-}
-
-// protocolParams are the authorization request's own.
-var protocolParams = []string{
-	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
-	"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "client_secret",
-}
-
-// tokenParams are those that the token request has beside them.
-var tokenParams = []string{"grant_type", "code", "code_verifier"}
-
-// protocolClaims are what an ID token says about itself; only the token itself
-// is asked for them.
-var protocolClaims = []string{
-	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
-	"auth_time", "acr", "amr", "sid", "typ", "events",
-}
-
-// identityClaims decide who somebody is and what they may do.
-var identityClaims = []string{
-	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
-	"groups", "roles", "tid", "oid", "hd",
-}
-
-// drain reads what is left of a small body, so that the connection can serve
-// the next request.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 4<<10)
-	_ = body.Close()
 }

@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
@@ -160,18 +160,14 @@ func (s *session) revoked(marks [4]time.Time) bool {
 }
 
 func storeUnavailable(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
+	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
 }
 
 // watermarks reads those of a session's keys. A store that panics is one that fails.
-func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) (marks [4]time.Time, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeUnavailable("read revocations", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	if marks, err = c.Revocations.Watermarks(ctx, keys); err != nil {
+func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time.Time, error) {
+	marks, err := contain.Call(func() ([4]time.Time, error) { return c.Revocations.Watermarks(ctx, keys) })
+	if err != nil {
 		return marks, storeUnavailable("read revocations", err)
 	}
 	return marks, nil

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 // Update changes the session of the signed-in user: groups, say, or the
@@ -78,9 +80,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	}
 	u := user.clone()
 	if u.Issuer == "" {
-		u.Issuer = cl.namespace(nil)
+		u.Issuer = cl.namespace()
 	}
-	if _, err := validSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
+	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
 		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {

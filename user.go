@@ -3,10 +3,8 @@ package ginauth
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
@@ -134,87 +132,4 @@ func Claims[T any](ctx context.Context) (T, error) {
 	}
 	err := u.Claims(&claims)
 	return claims, err
-}
-
-// newUser makes the User of verified claims. From here on nothing knows which
-// kind of provider it was.
-func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool) (*User, error) {
-	claims := c.mapped(sent)
-	subject, err := validSubject(claims["sub"])
-	if err != nil {
-		return nil, &Error{Code: ErrIdentityRejected, Op: "read profile", Provider: c.provider.Name,
-			Reason: "the profile has no usable subject: " + err.Error(),
-			Fix:    `map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`}
-	}
-	var raw []byte
-	if c.cfg.Hooks.OnLogin != nil || len(c.cfg.KeepClaims) > 0 { // nobody else can read it
-		if raw, err = json.Marshal(sent); err != nil {
-			return nil, &Error{Code: ErrIdentityRejected, Op: "read profile", Provider: c.provider.Name, Err: err}
-		}
-	}
-	u := &User{
-		Provider: c.provider.Name, Issuer: c.namespace(claims), Subject: subject,
-		Name: fullName(claims), Username: text(claims, "preferred_username"),
-		Email: text(claims, "email"), Locale: text(claims, "locale"),
-		Groups: groups(claims["groups"]), AuthTime: now, claims: string(raw),
-	}
-	u.EmailVerified = u.Email != "" && c.emailVerified(sent, claims)
-	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
-		u.Picture = p
-	}
-	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && !at.After(now.Add(leeway)) {
-		u.AuthTime = at
-	}
-	return u, nil
-}
-
-// validSubject: OpenID Connect Core 2: "It MUST NOT exceed 255 ASCII
-// characters in length." Plain OAuth 2.0 ids are held to the same, and may be
-// numbers; the number 0 and "" are what broken profiles have, never a person.
-func validSubject(v any) (string, error) {
-	s, ok := strictjson.String(v)
-	switch {
-	case !ok || s == "" || v == json.Number("0"):
-		return "", errors.New("sub is missing, empty, zero or no text")
-	case len(s) > 255:
-		return "", errors.New("sub is longer than 255 characters")
-	}
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return "", errors.New("sub has characters that are not printable ASCII")
-		}
-	}
-	return s, nil
-}
-
-// text returns a claim that must be text to count; a number in plain OAuth 2.0
-// profiles counts as its decimal form.
-func text(claims map[string]any, name string) string {
-	s, _ := strictjson.String(claims[name])
-	return s
-}
-
-func fullName(claims map[string]any) string {
-	if name := text(claims, "name"); name != "" {
-		return name
-	}
-	return strings.TrimSpace(text(claims, "given_name") + " " + text(claims, "family_name"))
-}
-
-// groups reads the claim groups: a list of strings, or one string, which is one
-// group. Anything else is ignored, never guessed at.
-func groups(claim any) []string {
-	switch v := claim.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		var list []string
-		for _, item := range v {
-			if s, ok := item.(string); ok {
-				list = append(list, s)
-			}
-		}
-		return list
-	}
-	return nil
 }
