@@ -23,6 +23,7 @@ type Config struct {
 	ClientSecret     string
 	ClientSecretFunc func(context.Context) (string, error)
 	AuthMethod       string // of RFC 7591, section 2; default: from metadata
+	IDTokenAlg       string // the only algorithm of ID and logout tokens; default: ours and the metadata's
 
 	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL, EndSessionURL string // default: discovered
 

@@ -37,7 +37,7 @@ func ProtocolClaim(name string) bool { return slices.Contains(protocolClaims, na
 // says, and returns its claims.
 func (c *Client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
 	claims, alg, err := c.openJWT(ctx, m, raw, expectedJWT{
-		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, secret: c.cfg.Quirks.HS256,
+		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, secret: c.cfg.Quirks.HS256,
 	})
 	if err == nil {
 		err = c.checkIDToken(claims, alg, want)

@@ -31,7 +31,7 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 	}
 	// 2.4 recommends typ logout+jwt; Keycloak and others say JWT. An ID token
 	// cannot pass either way: it has a nonce and no events.
-	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.algs})
+	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs})
 	if err == nil {
 		err = c.checkIssuer(claims)
 	}
