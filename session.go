@@ -51,7 +51,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
-	s.id, s.created, s.seen = string(id), now, now
+	s.id, s.created, s.lastSeen = string(id), now, now
 	// Sealed, so that a longer Lifetime later on does not outlive the mark of
 	// a sign-out, which is kept for today's.
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
@@ -60,7 +60,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if s.issued.IsZero() {
 		s.issued = now
 	}
-	if err := s.keep(k.cfg.KeepClaims); err != nil {
+	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
 	if err := k.readable(s); err != nil {
@@ -121,9 +121,9 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 
 // left is how long a session has to live.
 func (k *sessions) left(s *session) time.Duration {
-	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout)
 	if !s.until.IsZero() {
-		left = min(left, s.until.Sub(s.seen))
+		left = min(left, s.until.Sub(s.lastSeen))
 	}
 	return left
 }
@@ -163,7 +163,7 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 
 // renew writes a session again with the time of this request.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	s.seen = k.cfg.Now()
+	s.lastSeen = k.cfg.Now()
 	if err := k.readable(s); err != nil {
 		return err
 	}

@@ -124,9 +124,9 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
+	end, expires := s.until, s.lastSeen.Add(a.cfg.IdleTimeout)
 	if expires.After(end) {
 		expires = end
 	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, Expires: expires, End: end}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, Expires: expires, End: end}, true
 }

@@ -36,8 +36,8 @@ type User struct {
 
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
 
-	claims string   // JSON object
-	kept   []string // which claims could be there; nil in OnLogin: all; "*" all
+	claims     string   // JSON object
+	keptClaims []string // which claims could be there; nil in OnLogin: all; "*" all
 }
 
 // ID returns Issuer + "#" + Subject: stable, and unambiguous since an issuer
@@ -69,7 +69,7 @@ func (u *User) Claims(v any) error {
 
 // claim returns one claim, and whether claims of that name are kept at all.
 func (u *User) claim(name string) (value any, kept bool) {
-	if u.kept != nil && !slices.Contains(u.kept, name) && !slices.Contains(u.kept, "*") {
+	if u.keptClaims != nil && !slices.Contains(u.keptClaims, name) && !slices.Contains(u.keptClaims, "*") {
 		return nil, false
 	}
 	all, _ := strictjson.Object(u.claims) // without claims, none
@@ -80,7 +80,7 @@ func (u *User) claim(name string) (value any, kept bool) {
 // did to the rest.
 func (u *User) sameAs(verified *User) {
 	u.Provider, u.Issuer, u.Subject = verified.Provider, verified.Issuer, verified.Subject
-	u.claims, u.kept = verified.claims, verified.kept
+	u.claims, u.keptClaims = verified.claims, verified.keptClaims
 }
 
 // setClaims replaces the claims.
