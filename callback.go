@@ -3,17 +3,14 @@ package ginauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/oauth2"
 
-	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 const stateLimit = 512 // bytes
@@ -49,18 +46,18 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := cl.checkAnswer(c.Request.Context(), response); err != nil {
 		return err
 	}
-	claims, token, err := cl.redeem(c.Request.Context(), state, response.Get("code"), response)
+	id, err := cl.redeem(c.Request.Context(), state, response)
 	in.took = max(0, a.cfg.Now().Sub(began))
 	if err != nil {
 		return err
 	}
-	user, err := newUser(cl, claims, a.cfg.Now(), a.cfg.loopback)
+	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
 	if err != nil {
 		return err
 	}
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
-	login := &Login{User: user, Token: token, ReturnTo: state.returnTo}
+	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo}
 	if login.Previous, err = a.linkedTo(c, state); err != nil {
 		return err
 	}
@@ -70,13 +67,13 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, newSession(cl, login.User, claims, token))
+	s, err := a.sessions.start(c.Writer, c.Request, newSession(cl, login.User, id))
 	if err != nil {
 		return err
 	}
 	a.loops.add(c.Writer, c.Request)
 	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
-	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: signInSucceeded, Duration: in.took}, s)
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
 }
@@ -157,15 +154,8 @@ func readAnswer(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
 		return nil, &Error{Code: ErrBadRequest, Reason: "the answer came in the form and in the address"}
 	}
-	for name, values := range params {
-		for _, known := range []string{"state", "code", "iss", "error"} {
-			if name == known && len(values) > 1 {
-				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameter %q is there twice", known)}
-			}
-			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
-				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("a parameter is almost called %q", known)}
-			}
-		}
+	if err := rp.CheckParams(params); err != nil {
+		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
 		return nil, &Error{Code: ErrBadRequest, Reason: "the state is longer than any of ours"}
@@ -235,14 +225,10 @@ func stillThere(ctx context.Context) error {
 
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
-func newSession(cl *client, user *User, claims map[string]any, token *oauth2.Token) *session {
-	s := &session{user: user.clone(), sid: text(claims, "sid")}
-	s.issued, _ = strictjson.NumericDate(claims["iat"])
-	if cl.provider.Issuer != "" {
-		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
-	}
+func newSession(cl *client, user *User, id *rp.Identity) *session {
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
 	if cl.provider.Logout.IDTokenHint {
-		s.hint, _ = token.Extra("id_token").(string)
+		s.hint, _ = id.Token.Extra("id_token").(string)
 	}
 	return s
 }

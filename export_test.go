@@ -1,6 +1,18 @@
 package ginauth
 
-import "time"
+import (
+	"net/http"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// RelyingPartyConfig is what the relying party of p is configured with.
+func RelyingPartyConfig(p Provider) rp.Config {
+	cfg := &config{Options: Options{BaseURL: "https://app.example.com"}, loopback: true}
+	cfg.defaults()
+	return (&client{provider: p, cfg: cfg, redirectURI: "https://app.example.com/authorize/x"}).rpConfig(new(http.Client))
+}
 
 // Message is the sentence that programs get for a code.
 func Message(a *Auth, code Code) string { return a.message(code) }

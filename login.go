@@ -64,7 +64,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
-	state.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
+	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
 	if err := a.checkLoop(c, state); err != nil {
 		return err
 	}
@@ -78,19 +78,14 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if state.linkingOf, err = a.linkingSession(c, params); err != nil {
 		return err
 	}
-	meta, err := cl.metadata(c.Request.Context())
-	if err != nil {
-		return err
-	}
-	state.print = meta.print
-	location, err := cl.authorizeURL(meta, state, passed)
+	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
 	if err != nil {
 		return err
 	}
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
 	}
-	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
+	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }

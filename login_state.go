@@ -2,7 +2,6 @@ package ginauth
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/wire"
 )
@@ -25,6 +25,7 @@ const (
 	handleSize   = 6 // bytes
 	handleLength = 8 // characters
 	secretSize   = 32
+	secretLength = 43                  // characters: of a PKCE verifier, 43 to 128 (RFC 7636, 4.1)
 	stateLength  = 8 + 1 + 43 + 1 + 16 // handle, secret and stamp, with dots between
 )
 
@@ -39,7 +40,7 @@ type loginState struct {
 	secrets   [3][secretSize]byte // of state, nonce and PKCE
 	stamp     [seal.StampSize]byte
 	provider  string
-	print     fingerprint // of the provider when the sign-in began
+	print     rp.Fingerprint // of the provider and the client when the sign-in began
 	created   time.Time
 	returnTo  string
 	maxAge    int    // seconds; -1 if not requested
@@ -59,11 +60,6 @@ func newLoginState(provider string, now time.Time) *loginState {
 	return l
 }
 
-func (l *loginState) secret(i int) string {
-	var b [64]byte
-	return string(l.appendSecret(b[:0], i))
-}
-
 func (l *loginState) appendSecret(b []byte, i int) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, l.secrets[i][:])
 }
@@ -80,27 +76,15 @@ func (l *loginState) appendState(b []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, l.stamp[:])
 }
 
-// nonce returns the value that ties the ID token to this sign-in.
-func (l *loginState) nonce() string { return l.secret(1) }
-
-// verifier returns PKCE's code_verifier: 43 characters (RFC 7636, 4.1).
-func (l *loginState) verifier() string { return l.secret(2) }
-
-// appendQuery appends the login state's part of an authorization request, with
-// the S256 challenge of the verifier: BASE64URL(SHA256(ASCII(code_verifier)))
-// (RFC 7636, 4.2). Nothing in it has to be escaped.
-func (l *loginState) appendQuery(b []byte, nonce, challenge bool) []byte {
-	b = l.appendState(append(b, "&state="...))
-	if nonce {
-		b = l.appendSecret(append(b, "&nonce="...), 1)
+// request returns what the relying party has to know. Its texts share one string,
+// which saves two allocations.
+func (l *loginState) request() rp.Request {
+	var room [stateLength + 2*secretLength]byte
+	text := string(l.appendSecret(l.appendSecret(l.appendState(room[:0]), 1), 2))
+	return rp.Request{
+		State: text[:stateLength], Nonce: text[stateLength : stateLength+secretLength], Verifier: text[stateLength+secretLength:],
+		Started: l.created, MaxAge: l.maxAge, ACRValues: l.acr, Fingerprint: l.print,
 	}
-	if challenge {
-		var verifier [64]byte
-		sum := sha256.Sum256(l.appendSecret(verifier[:0], 2))
-		b = append(b, "&code_challenge_method=S256&code_challenge="...)
-		b = base64.RawURLEncoding.AppendEncode(b, sum[:])
-	}
-	return b
 }
 
 // appendTo writes the contents of the cookie.
@@ -109,8 +93,8 @@ func (l *loginState) appendTo(b []byte) []byte {
 		b = append(b, l.secrets[i][:]...)
 	}
 	b = append(b, l.stamp[:]...)
-	b = append(b, l.print.theirs[:]...)
-	b = append(b, l.print.ours[:]...)
+	b = append(b, l.print.Theirs[:]...)
+	b = append(b, l.print.Ours[:]...)
 	b = wire.AppendString(b, l.provider)
 	b = wire.AppendTime(b, l.created)
 	b = wire.AppendString(b, l.returnTo)
@@ -126,8 +110,8 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 		copy(l.secrets[i][:], r.Bytes(secretSize))
 	}
 	copy(l.stamp[:], r.Bytes(len(l.stamp)))
-	copy(l.print.theirs[:], r.Bytes(len(l.print.theirs)))
-	copy(l.print.ours[:], r.Bytes(len(l.print.ours)))
+	copy(l.print.Theirs[:], r.Bytes(len(l.print.Theirs)))
+	copy(l.print.Ours[:], r.Bytes(len(l.print.Ours)))
 	l.provider = r.String()
 	l.created = r.Time()
 	l.returnTo = r.String()
@@ -135,20 +119,6 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l.acr = r.String()
 	l.linkingOf = r.String()
 	return l, r.OK()
-}
-
-// fingerprint holds what must not change during a sign-in: who the provider is
-// (RFC 9700, 4.4.2), and which client this application is there.
-type fingerprint struct{ theirs, ours [8]byte }
-
-func (c *client) fingerprint(tokenURL string) fingerprint {
-	p := &c.provider
-	return fingerprint{theirs: digest(p.Issuer, p.Namespace, tokenURL), ours: digest(p.ClientID, c.redirectURI)}
-}
-
-func digest(parts ...string) [8]byte {
-	sum := sha256.Sum256(wire.AppendStrings(nil, parts))
-	return [8]byte(sum[:8])
 }
 
 // loginStates keeps login states in the browser.
@@ -234,7 +204,7 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 	first, err := s.once(r, revocationKey(spentState, state), loginStateLife+2*leeway)
 	switch {
 	case err != nil:
-		return l, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
+		return l, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
 		return l, usedAlready()
@@ -299,6 +269,3 @@ func (s *loginStates) expireAll(w http.ResponseWriter, r *http.Request) {
 
 // base64url is its alphabet.
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-// attempt is what the protocol client calls a login state.
-type attempt = loginState

@@ -2,32 +2,22 @@ package ginauth
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/ginauth/ginauth/internal/strictjson"
 	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
 const (
-	logoutWait     = 2 * time.Second // for a provider's metadata: signing out does not wait for a provider
-	logoutLife     = 10 * time.Minute
-	logoutVersion  = 1
-	logoutTokenAge = 5 * time.Minute // a logout token older than that is a replay
+	logoutLife    = 10 * time.Minute
+	logoutVersion = 1
 )
-
-// logoutEvent is the member of events that makes a JWT a logout token.
-const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // confirmLogout answers GET /logout with a button: a GET, which any page can
 // cause, signs nobody out.
@@ -53,8 +43,8 @@ func (a *Auth) logout(c *gin.Context) error {
 		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
 	params, _ := readParams(c.Request) // a form that cannot be read signs out all the same
-	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
-	s, err := a.signOut(c, byUser)
+	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
+	s, err := a.signOut(c, ByUser)
 	if err != nil {
 		return err
 	}
@@ -77,7 +67,7 @@ func (a *Auth) logout(c *gin.Context) error {
 // signOut ends the session of a request: every copy of it, the record, and the
 // sign-ins under way. It returns the session, or nil if there was none, which is
 // not an error.
-func (a *Auth) signOut(c *gin.Context, by string) (*session, error) {
+func (a *Auth) signOut(c *gin.Context, by EventBy) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
@@ -94,8 +84,8 @@ func (a *Auth) signOut(c *gin.Context, by string) (*session, error) {
 }
 
 // logSignOut tells the log and the application that a session has ended.
-func (a *Auth) logSignOut(c *gin.Context, s *session, by string) {
-	a.logEvent(c, slog.LevelInfo, "ginauth: signed out", Event{Name: signedOut, By: by}, s)
+func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
 	if a.cfg.Hooks.OnLogout != nil {
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}
@@ -151,117 +141,4 @@ func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) str
 		return ""
 	}
 	return returnTo
-}
-
-// endSessionURL is where a browser signs out at the provider (OpenID Connect
-// RP-Initiated Logout 1.0, section 2), or "" where there is nothing to go to.
-// The provider may be down: what is not known in a moment is not waited for.
-func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
-	p := &c.provider
-	if p.Logout.Local {
-		return ""
-	}
-	if p.Logout.URL != "" {
-		return strings.NewReplacer("{client_id}", url.QueryEscape(p.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.Logout.URL)
-	}
-	ctx, cancel := context.WithTimeout(ctx, logoutWait)
-	defer cancel()
-	m, err := c.metadata(ctx)
-	if err != nil || m.endSession == "" {
-		return ""
-	}
-	u, err := url.Parse(m.endSession)
-	if err != nil {
-		return ""
-	}
-	q := u.Query()
-	q.Set("client_id", p.ClientID)
-	q.Set("post_logout_redirect_uri", returnURI)
-	q.Set("state", state)
-	if hint != "" {
-		q.Set("id_token_hint", hint)
-	}
-	u.RawQuery = q.Encode()
-	return u.String()
-}
-
-// ending is what a logout token says: which sessions end, and when it was made.
-type ending struct {
-	keys []RevocationKey
-	at   time.Time
-	user *User // of whom only Issuer and Subject are known, and no Subject if the token has no sub
-}
-
-// logoutToken verifies a logout token and says what it ends: OpenID Connect
-// Back-Channel Logout 1.0, section 2.6.
-func (c *client) logoutToken(ctx context.Context, raw string) (end ending, err error) {
-	refuse := func(reason string, err error) error {
-		return &Error{Code: ErrLogoutTokenInvalid, Op: "verify logout token", Provider: c.provider.Name, Reason: reason, Err: err}
-	}
-	m, err := c.metadata(ctx)
-	if err != nil {
-		return end, err
-	}
-	if m.keys == nil {
-		return end, refuse("a plain OAuth 2.0 provider sends no logout tokens", nil)
-	}
-	// The standard recommends typ logout+jwt; Keycloak and others say JWT. An
-	// ID token cannot pass either way: it has a nonce and no events.
-	claims, _, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"logout+jwt", "JWT"}})
-	if err == nil {
-		err = c.checkIssuer(claims)
-	}
-	if err == nil {
-		end.at, err = checkLogoutClaims(claims, c.cfg.Now())
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		return end, e.about("verify logout token", c.provider.Name)
-	}
-	if err != nil {
-		return end, refuse(inWords(err))
-	}
-	issuer := c.namespace(claims)
-	sid, hasSID := claims["sid"].(string)
-	sub, _ := claims["sub"].(string)
-	end.user = &User{Issuer: issuer, Subject: sub}
-	if hasSID { // the session of that sid, and those that never had one: of sub "", which nobody has, there are none
-		end.keys = []RevocationKey{revocationKey(providerSession, issuer, sid), revocationKey(providerNoSession, issuer, sub)}
-	} else {
-		end.keys = []RevocationKey{revocationKey(providerUser, issuer, sub)}
-	}
-	return end, nil
-}
-
-// checkLogoutClaims: 2.4 and 2.6. A jti is required and not remembered: a
-// second time the token raises the same watermark to the same height.
-func checkLogoutClaims(claims map[string]any, now time.Time) (at time.Time, err error) {
-	events, _ := claims["events"].(map[string]any)
-	if _, ok := events[logoutEvent].(map[string]any); !ok {
-		return at, errors.New("the token is no logout token: events lacks its member")
-	}
-	if _, there := claims["nonce"]; there {
-		return at, errors.New("the token has a nonce: it may be an ID token")
-	}
-	if jti, _ := claims["jti"].(string); jti == "" {
-		return at, errors.New("jti is missing")
-	}
-	for _, name := range []string{"sub", "sid"} {
-		if v, there := claims[name]; there {
-			if s, _ := v.(string); s == "" {
-				return at, errors.New(name + " is no text")
-			}
-		}
-	}
-	if claims["sub"] == nil && claims["sid"] == nil {
-		return at, errors.New("the token has neither sub nor sid")
-	}
-	at, _ = strictjson.NumericDate(claims["iat"]) // the year 1 if it is none
-	if at.After(now.Add(leeway)) || now.Sub(at) > logoutTokenAge {
-		return at, errors.New("iat is missing, ahead of this machine's clock, or older than 5 minutes")
-	}
-	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
-		return at, errors.New("exp is no date")
-	}
-	return at, nil
 }

@@ -30,7 +30,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.logEvent(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	a.logEvent(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
 	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil
@@ -60,7 +60,7 @@ func (a *Auth) frontChannel(c *gin.Context) error {
 		return err
 	}
 	if s != nil {
-		a.logSignOut(c, s, byProvider)
+		a.logSignOut(c, s, ByProvider)
 	}
 	ancestors := weburl.OriginOf(cl.provider.Issuer)
 	if ancestors == "" {

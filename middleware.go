@@ -16,8 +16,9 @@ import (
 // string that an application puts into a context can pass for a user.
 type userKey struct{}
 
-// UserKey is where the user is kept: c.MustGet(ginauth.UserKey).(*ginauth.User).
-// Most handlers use CurrentUser and do not need it.
+// UserKey is the key of the signed-in user in a Gin context:
+// c.MustGet(ginauth.UserKey).(*ginauth.User). Most handlers use [CurrentUser]
+// instead.
 var UserKey userKey
 
 // CurrentUser returns the signed-in user, or nil if there is none: of a
@@ -45,8 +46,12 @@ func CurrentUser(ctx context.Context) *User {
 // requests with 401; a user that a Check refuses gets 403. Refused requests
 // never reach the handlers behind it.
 //
-// Requests that change something (POST, PUT, WebSocket upgrades, …) are
-// refused with 403 if another origin sent them with the session's cookie.
+// Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
+// from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
+// [Options.TrustedOrigins].
+//
+// RequireAuth panics if a is nil, which means that the error of [Mount] was not
+// checked.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mustBeMounted()
 	checks = slices.Clone(checks)
@@ -66,7 +71,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = checkUser(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
-			a.fail(c, requestRefused, err)
+			a.fail(c, RequestRefused, err)
 			return
 		}
 		c.Next()
@@ -85,7 +90,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if _, err := a.authenticate(c); err != nil {
-			a.logFailure(c, requestRefused, asError(err, ErrStoreUnavailable))
+			a.logFailure(c, RequestRefused, asError(err, ErrStoreUnavailable))
 		}
 		c.Next()
 		settle(c)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/gin-gonic/gin"
 )
 
 const (
@@ -198,4 +200,13 @@ func withParam(address, name, value string) string {
 		address += "#" + fragment
 	}
 	return address
+}
+
+// requestedReturn is the return_to of a request: a form's own field, or that of the
+// address that the form is sent to, as LoginURL and LogoutURL write it.
+func requestedReturn(c *gin.Context, params url.Values) string {
+	if field := params.Get("return_to"); field != "" || c.Request.Method != http.MethodPost {
+		return field
+	}
+	return c.Query("return_to")
 }

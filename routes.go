@@ -47,9 +47,9 @@ func (a *Auth) handleAll(router gin.IRouter) {
 // handle registers a path with its methods; the others get 405, which Gin by
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
-	failed := signInFailed
+	failed := SignInFailed
 	if strings.HasPrefix(path, "/logout") {
-		failed = signOutFailed
+		failed = SignOutFailed
 	}
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
@@ -73,7 +73,7 @@ func handleIfFree(router gin.IRouter, method, path string, handler gin.HandlerFu
 
 // handler answers the requests for a path by their method. Failures there are
 // events of the name failed.
-func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
+func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
 		if !a.mounted.Load() {

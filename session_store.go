@@ -183,7 +183,7 @@ func absent(err error) bool {
 }
 
 func storeFailed(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
+	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Sessions failed", Fix: "look at the store behind it"}
 }
 
