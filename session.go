@@ -80,7 +80,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 func (k *sessions) readable(s *session) error {
 	for _, at := range s.times() {
 		if !wire.Reaches(*at, s.created) {
-			return &Error{Code: ErrSessionError, Op: "save session", Provider: s.user.Provider,
+			return &Error{Code: ErrSessionError, ID: "session.time", Op: "save session", Provider: s.user.Provider,
 				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
 		}
 	}
@@ -94,7 +94,7 @@ func (k *sessions) fresh(ctx context.Context, s *session) error {
 	if err != nil || !revoked {
 		return err
 	}
-	return &Error{Code: ErrIDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+	return &Error{Code: ErrIDTokenInvalid, ID: "session.signed_out_before", Op: "begin session", Provider: s.user.Provider,
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
@@ -111,7 +111,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	if err == nil {
 		return nil
 	}
-	e := asError(err, ErrSessionError).about("save session", s.user.Provider)
+	e := complete(err, Error{Code: ErrSessionError, ID: "session.save_failed", Op: "save session", Provider: s.user.Provider})
 	if e.Code == ErrSessionError {
 		e.Reason += s.largest()
 		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"

@@ -62,7 +62,7 @@ func (u *User) Claims(v any) error {
 		text = "{}"
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return &Error{Code: ErrSessionError, Op: "decode claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.decode", Op: "decode claims", Provider: u.Provider, Err: err}
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (u *User) setClaims(claims map[string]any) error {
 	}
 	raw, err := json.Marshal(claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, Op: "keep claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.encode", Op: "keep claims", Provider: u.Provider, Err: err}
 	}
 	u.claims = string(raw)
 	return nil
@@ -127,7 +127,7 @@ func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)
 	if u == nil {
-		return claims, &Error{Code: ErrUnauthenticated, Op: "decode claims", Reason: "nobody is signed in",
+		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "nobody is signed in",
 			Fix: "put RequireAuth in front of this handler"}
 	}
 	err := u.Claims(&claims)
