@@ -96,7 +96,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if _, err := a.authenticate(c); err != nil {
-			a.logFailure(c, RequestRefused, asError(err, ErrStoreUnavailable))
+			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
 		c.Next()
 		settle(c)
@@ -124,10 +124,10 @@ func returnForm(c *gin.Context, original *http.Request) {
 // of the page to sign in on would send users there for ever.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
-		return &Error{Code: ErrSessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
-	return &Error{Code: ErrUnauthenticated, Op: "guard"}
+	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard"}
 }
 
 // isCrossOrigin reports whether a request that changes something comes from
@@ -141,7 +141,7 @@ func (c *config) isCrossOrigin(r *http.Request) bool {
 }
 
 func crossOriginError(op string) *Error {
-	return &Error{Code: ErrCrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
+	return &Error{Code: ErrCrossOrigin, ID: "request.cross_origin", Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
@@ -150,17 +150,13 @@ func checkUser(checks []Check, u *User) error {
 	err := contain.Do(func() error {
 		for _, check := range checks {
 			if err := check(u); err != nil {
-				e := asError(err, ErrForbidden)
-				if e.Err == err && e.Reason == "" {
-					e.Reason = "a Check said no"
-				}
-				return e.about("check", u.Provider)
+				return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: u.Provider, Reason: "a Check said no"})
 			}
 		}
 		return nil
 	})
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: p}
+		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Err: p}
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
-	s.id, s.created, s.seen = string(id), now, now
+	s.id, s.created, s.lastSeen = string(id), now, now
 	// Sealed, so that a longer Lifetime later on does not outlive the mark of
 	// a sign-out, which is kept for today's.
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
@@ -60,7 +60,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if s.issued.IsZero() {
 		s.issued = now
 	}
-	if err := s.keep(k.cfg.KeepClaims); err != nil {
+	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
 	if err := k.readable(s); err != nil {
@@ -80,7 +80,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 func (k *sessions) readable(s *session) error {
 	for _, at := range s.times() {
 		if !wire.Reaches(*at, s.created) {
-			return &Error{Code: ErrSessionError, Op: "save session", Provider: s.user.Provider,
+			return &Error{Code: ErrSessionError, ID: "session.time", Op: "save session", Provider: s.user.Provider,
 				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
 		}
 	}
@@ -94,7 +94,7 @@ func (k *sessions) fresh(ctx context.Context, s *session) error {
 	if err != nil || !revoked {
 		return err
 	}
-	return &Error{Code: ErrIDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+	return &Error{Code: ErrIDTokenInvalid, ID: "session.signed_out_before", Op: "begin session", Provider: s.user.Provider,
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
@@ -111,7 +111,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	if err == nil {
 		return nil
 	}
-	e := asError(err, ErrSessionError).about("save session", s.user.Provider)
+	e := complete(err, Error{Code: ErrSessionError, ID: "session.save_failed", Op: "save session", Provider: s.user.Provider})
 	if e.Code == ErrSessionError {
 		e.Reason += s.largest()
 		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
@@ -121,9 +121,9 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 
 // left is how long a session has to live.
 func (k *sessions) left(s *session) time.Duration {
-	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout)
 	if !s.until.IsZero() {
-		left = min(left, s.until.Sub(s.seen))
+		left = min(left, s.until.Sub(s.lastSeen))
 	}
 	return left
 }
@@ -163,7 +163,7 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 
 // renew writes a session again with the time of this request.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	s.seen = k.cfg.Now()
+	s.lastSeen = k.cfg.Now()
 	if err := k.readable(s); err != nil {
 		return err
 	}

@@ -48,9 +48,9 @@ func (k *sessions) read(record string, oldKey bool) *opened {
 		return nil
 	}
 	o.keys = o.session.keys()
-	o.notBefore = later(o.created, o.seen).Add(-leeway)
-	o.expires = o.seen.Add(k.left(&o.session))
-	o.renewAt = o.seen.Add(k.cfg.IdleTimeout / 10)
+	o.notBefore = later(o.created, o.lastSeen).Add(-leeway)
+	o.expires = o.lastSeen.Add(k.left(&o.session))
+	o.renewAt = o.lastSeen.Add(k.cfg.IdleTimeout / 10)
 	return o
 }
 

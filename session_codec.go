@@ -20,19 +20,19 @@ const (
 
 // session is what is remembered of a signed-in user between requests.
 type session struct {
-	id      string    // 16 random bytes, new at every sign-in
-	user    *User     // and the claims that are kept
-	created time.Time // Lifetime counts from here
-	seen    time.Time // IdleTimeout counts from here
-	issued  time.Time // iat of the ID token, by the provider's clock; else created
-	until   time.Time // when the provider wants it to be over; zero if it does not say
-	sid     string    // the provider's id of its own session, or ""
-	hint    string    // the ID token, if the provider wants it back at logout
+	id       string    // 16 random bytes, new at every sign-in
+	user     *User     // and the claims that are kept
+	created  time.Time // Lifetime counts from here
+	lastSeen time.Time // IdleTimeout counts from here
+	issued   time.Time // iat of the ID token, by the provider's clock; else created
+	until    time.Time // when the provider wants it to be over; zero if it does not say
+	sid      string    // the provider's id of its own session, or ""
+	hint     string    // the ID token, if the provider wants it back at logout
 }
 
 // times are those that a record keeps as a distance from created.
 func (s *session) times() [4]*time.Time {
-	return [...]*time.Time{&s.seen, &s.issued, &s.until, &s.user.AuthTime}
+	return [...]*time.Time{&s.lastSeen, &s.issued, &s.until, &s.user.AuthTime}
 }
 
 // texts are those that every record has, and rare those that most have not: the
@@ -79,7 +79,7 @@ func (k *sessions) encode(s *session) []byte {
 	}
 	set(hasVerifiedEmail, u.EmailVerified)
 	set(hasOwnIssuer, u.Issuer == from.own)
-	set(hasKept, len(u.kept) > 0)
+	set(hasKept, len(u.keptClaims) > 0)
 	set(hasData, len(u.Data) > 0)
 	for i, text := range s.rare() {
 		set(hasRare<<i, *text != "")
@@ -106,7 +106,7 @@ func (k *sessions) encode(s *session) []byte {
 		}
 	}
 	if flags&hasKept != 0 {
-		b = wire.AppendStrings(b, u.kept)
+		b = wire.AppendStrings(b, u.keptClaims)
 	}
 	if flags&hasData != 0 {
 		b = wire.AppendMap(b, u.Data)
@@ -151,9 +151,9 @@ func (k *sessions) decode(record string, s *session) bool {
 			*text = r.String()
 		}
 	}
-	u.kept = []string{} // nil would mean all
+	u.keptClaims = []string{} // nil would mean all
 	if flags&hasKept != 0 {
-		u.kept = append(u.kept, r.Strings(nil)...)
+		u.keptClaims = append(u.keptClaims, r.Strings(nil)...)
 	}
 	if flags&hasData != 0 {
 		u.Data = r.Map()
@@ -161,9 +161,9 @@ func (k *sessions) decode(record string, s *session) bool {
 	return r.OK() && from.admit(u.Issuer)
 }
 
-// keep reduces the claims to those that stay.
-func (s *session) keep(names []string) error {
-	s.user.kept = append([]string{}, names...)
+// keepClaims reduces the claims to those that stay.
+func (s *session) keepClaims(names []string) error {
+	s.user.keptClaims = append([]string{}, names...)
 	if len(names) == 0 {
 		s.user.claims = ""
 		return nil
@@ -174,7 +174,7 @@ func (s *session) keep(names []string) error {
 	var all, some map[string]any
 	all, err := strictjson.Object(s.user.claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, Op: "keep claims", Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
