@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,6 +75,20 @@ func requestsFromAnotherOrigin(t *testing.T, s *site, otherScheme string) {
 			c.String(http.StatusOK, err.Error())
 		}
 	})
+	for path, act := range map[string]func(c *gin.Context) error{
+		"/out": s.auth.Logout,
+		"/in": func(c *gin.Context) error {
+			return s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"})
+		},
+	} {
+		s.engine.Any(path, func(c *gin.Context) {
+			if err := act(c); errors.Is(err, ginauth.ErrCrossOrigin) {
+				c.String(http.StatusOK, "refused")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	s.as("ada")
 	for _, tt := range crossOriginRequests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,7 +99,17 @@ func requestsFromAnotherOrigin(t *testing.T, s *site, otherScheme string) {
 			ran := s.ran.Load()
 			p := s.ask(tt.method, "/guarded", header...)
 			loaded := s.ask(tt.method, "/loaded", header...)
+			for _, path := range []string{"/in", "/out"} {
+				b := s.browser.Clone()
+				defer b.Close()
+				p := s.askAs(b, tt.method, path, header...)
+				if changed := len(p.Header.Values("Set-Cookie")) > 0; changed == tt.refused || (p.Text() == "refused") != tt.refused {
+					t.Errorf("%s: cookies %q, and it says %q", path, p.Header.Values("Set-Cookie"), p.Text())
+				}
+			}
 			if !tt.refused {
+				s.browser = s.newBrowser()
+				s.as("ada") // Logout and SignIn have ended the session
 				if p.Status != http.StatusOK || s.ran.Load() != ran+1 {
 					t.Errorf("was refused: %d %s", p.Status, p.Text())
 				}

@@ -271,8 +271,13 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 // Logout signs the user out from a handler of the application: this session,
 // and every copy of its cookie, wherever. It does not sign out at the provider
 // (send people to POST /logout for that). That nobody is signed in is no
-// error. Call it before the answer is written.
+// error. A POST or another unsafe request that comes from another origin is
+// refused with ErrCrossOrigin, as Update and SignIn refuse it. Call it before
+// the answer is written.
 func (a *Auth) Logout(c *gin.Context) error {
+	if a.cfg.foreign(c.Request) {
+		return crossOrigin("sign out")
+	}
 	_, err := a.leave(c, byApplication)
 	return err
 }
@@ -329,9 +334,13 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 // site as a customer sees it. No provider is asked and OnLogin is not called.
 // user.Provider must be one of Options.Providers and user.Subject not empty;
 // an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. Most applications do
-// not need it.
+// for the rest of the request CurrentUser is that user. An unsafe request from
+// another origin is refused with ErrCrossOrigin: a form on another site must not
+// sign people in as somebody of its choice. Most applications do not need it.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
+	if a.cfg.foreign(c.Request) {
+		return crossOrigin("sign in")
+	}
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
