@@ -134,8 +134,11 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 	if ctx.Err() != nil { // who hung up gets no session
 		return got, &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 	}
-	s := &session{user: login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
+	s := &session{user: login.User.clone()}
 	if cl.provider.Issuer != "" {
+		// Of an ID token alone: in the profile of a plain OAuth 2.0 provider these
+		// are members like any other, and sid would let a link sign people out.
+		s.issued, s.sid = issuedAt(claims), text(claims, "sid")
 		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
 	}
 	if cl.provider.LogoutHint {
