@@ -74,14 +74,17 @@ func (t *Table) hash(key [2]uint64) uint64 {
 	return high ^ low
 }
 
-// find returns the slot of a key, or else the free one that it would get. A
-// quarter of the slots is free at least.
-func (e *entries) find(key [2]uint64, hash uint64) *slot {
+// find returns the slot of a key, or else the free one that it would get, which
+// may be another key's by now. A quarter of the slots is free at least.
+func (e *entries) find(key [2]uint64, hash uint64) (s *slot, found bool) {
 	at, _ := bits.Mul64(hash, uint64(len(e.slots)))
 	for {
 		s := &e.slots[at]
-		if s.until.Load() == 0 || s.key[0].Load() == key[0] && s.key[1].Load() == key[1] {
-			return s
+		if s.until.Load() == 0 {
+			return s, false
+		}
+		if s.key[0].Load() == key[0] && s.key[1].Load() == key[1] {
+			return s, true
 		}
 		if at++; at == uint64(len(e.slots)) {
 			at = 0
@@ -104,7 +107,7 @@ func (at *spot) entry() *slot {
 	if word, mask := held.bit(at.hash); word.Load()&mask == 0 {
 		return nil
 	}
-	if s := held.find(at.key, at.hash); s.until.Load() != 0 {
+	if s, found := held.find(at.key, at.hash); found {
 		return s
 	}
 	return nil
@@ -202,7 +205,7 @@ func (t *Table) add(at *spot, value, until, now int64) bool {
 // add fills a free slot in the order opposite to that of readers: until, and
 // then the bit, are what they ask for first.
 func (e *entries) add(key [2]uint64, hash uint64, value, until int64) {
-	s := e.find(key, hash)
+	s, _ := e.find(key, hash)
 	s.key[0].Store(key[0])
 	s.key[1].Store(key[1])
 	s.value.Store(value)
