@@ -188,7 +188,7 @@ func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, erro
 func (k *sessions) revoke(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		// Not on the request's context: who hangs up is signed out all the same.
-		if err := k.cfg.revoke(context.WithoutCancel(ctx), sessionKey(id), k.cfg.Now()); err != nil {
+		if err := k.cfg.revokeSession(context.WithoutCancel(ctx), id); err != nil {
 			return err
 		}
 	}
