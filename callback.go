@@ -176,6 +176,11 @@ func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *at
 		// Of an ID token alone: in the profile of a plain OAuth 2.0 provider these
 		// are members like any other, and sid would let a link sign people out.
 		s.issued, s.sid = issuedAt(claims), text(claims, "sid")
+		if s.acr = text(claims, "acr"); len(s.acr) > acrLimit {
+			s.acr = ""
+		}
+		at, said := authTime(claims, a.cfg.Now())
+		s.authTime = said && s.user.AuthTime.Equal(at) // OnLogin may have set another
 		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
 	}
 	if cl.provider.Logout.IDTokenHint {

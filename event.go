@@ -122,7 +122,7 @@ func (a *Auth) log(c *gin.Context, event string, e *Error) {
 	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
 	if event == requestRefused {
 		if v := a.visited(c); v != nil {
-			user := v.session().user // not what a handler may have changed
+			user := &v.opened.user // not what a handler may have changed
 			told.Provider, told.User = user.Provider, user.hash()
 		}
 	} else if a.clients[told.Provider] == nil { // an *Error of the application's may have any text there

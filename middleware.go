@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -62,7 +63,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOrigin("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = admits(checks, v.session().user) // not what a handler may have changed
+			err = admits(checks, v.opened.user.clone()) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, requestRefused, err)
@@ -178,6 +179,7 @@ type visit struct {
 	groups  [groupsRoom]string // room for user.Groups
 	vary    [1]string          // room for two lines of the answer's header, which
 	cache   [1]string          // others may write to: so nobody shares them
+	asked   int64              // when it was found not to be revoked, in Unix microseconds
 	begun   bool               // in this very request
 	ended   atomic.Bool
 }
@@ -199,8 +201,8 @@ func (v *visit) Value(key any) any {
 }
 
 // visiting makes a visit of a session.
-func (a *Auth) visiting(o *opened) *visit {
-	v := &visit{auth: a, opened: o}
+func (a *Auth) visiting(o *opened, asked time.Time) *visit {
+	v := &visit{auth: a, opened: o, asked: asked.UnixMicro()}
 	o.user.copyTo(&v.user, v.groups[:0])
 	return v
 }
@@ -225,15 +227,16 @@ func (a *Auth) visit(c *gin.Context) (*visit, error) {
 		vary(h, new([1]string)) // of anonymous answers too: they are not for those who are signed in
 		return nil, err
 	}
-	if o.old || !now.Before(o.stale) { // before the handler writes anything
+	if o.old || now.UnixMicro() >= o.stale { // before the handler writes anything
 		private(c)
 		s := o.copy()
+		s.seen = now
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
 		o = a.sessions.read(string(a.sessions.encode(s)), false)
 	}
-	v := a.visiting(o)
+	v := a.visiting(o, now)
 	vary(h, &v.vary)
 	a.enter(c, v)
 	return v, nil
@@ -251,7 +254,7 @@ func (a *Auth) enter(c *gin.Context, v *visit) {
 
 // become is enter for a session that began, or changed, in this very request.
 func (a *Auth) become(c *gin.Context, s *session, begun bool) {
-	v := a.visiting(a.sessions.read(string(a.sessions.encode(s)), false))
+	v := a.visiting(a.sessions.read(string(a.sessions.encode(s)), false), s.seen)
 	v.begun = begun
 	a.enter(c, v)
 }

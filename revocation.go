@@ -18,8 +18,8 @@ type RevocationKey [16]byte
 
 // Revocations remembers what was signed out and what was used up, for as long
 // as something could still come of it. It holds watermarks, not flags: a
-// session of the key that began at or before the mark is dead, a later one
-// lives, and nothing is ever un-revoked.
+// watermark only rises, sessions of its key that began before it rose are dead,
+// later ones live, and nothing is ever un-revoked.
 //
 // The default is this process's memory: lost at a restart and not shared, so
 // that a session copied before its sign-out could be used again, at the other
@@ -30,7 +30,7 @@ type RevocationKey [16]byte
 // gets in (503).
 type Revocations interface {
 	// Revoke raises the watermark of key to at, unless it is higher already,
-	// and keeps it for ttl.
+	// and keeps it for ttl. It may round at up, by less than a millisecond.
 	Revoke(ctx context.Context, key RevocationKey, at time.Time, ttl time.Duration) error
 
 	// Watermarks returns the watermark of each key, the zero time where there
@@ -159,13 +159,13 @@ const (
 	spentState        = 'a'
 )
 
-// revoked compares a session with the watermarks of its keys. The application's
-// are compared by our clock, and the provider's with the ID token's iat, which
-// has the provider's: so clocks that differ neither save an old session nor end a
-// new one. A tie is dead.
+// revoked compares a session with the watermarks of its keys: its own, with when
+// it began; its person's, with the one of its birth, so that it does not matter
+// by which replica's clock either was made; and the provider's with the ID token's
+// iat, which is by the provider's clock. A tie of times is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
 	before := func(at, mark time.Time) bool { return !at.After(mark) }
-	return before(s.created, marks[0]) || before(s.created, marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
+	return before(s.created, marks[0]) || millis(marks[1]) > s.mark || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
 func storeUnavailable(op string, err error) *Error {
@@ -189,6 +189,23 @@ func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) (marks [
 // markLife is how long a watermark is kept: as long as a session that it covers
 // can live.
 func (c *config) markLife() time.Duration { return c.Lifetime + 2*leeway }
+
+// markUnit is what a person's watermark rises by at least: see millis.
+const markUnit = time.Millisecond
+
+// revokePerson ends all sessions of a person that have begun. The mark is higher
+// than the one of any of them, whatever the clocks of the replicas say.
+func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
+	marks, err := c.watermarks(ctx, [4]RevocationKey{key, key, key, key})
+	if err != nil {
+		return err
+	}
+	at := c.Now()
+	if next := marks[1].Add(markUnit); next.After(at) {
+		at = next
+	}
+	return c.revoke(ctx, key, at)
+}
 
 // revoke raises a watermark.
 func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) error {

@@ -43,8 +43,9 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.seen = string(id), now, now
-	// Sealed, so that a longer Lifetime later on does not outlive the mark of
-	// a sign-out, which is kept for today's.
+	// Sealed, so that longer times in the options later on do not outlive the
+	// mark of a sign-out, which is kept for today's.
+	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
 	}
@@ -61,7 +62,7 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
-	if err := k.fresh(r.Context(), s); err != nil {
+	if err := k.birth(r.Context(), s); err != nil {
 		return nil, err
 	}
 	return s, k.saved(s, k.home.create(w, r, k.encode(s), k.left(s)))
@@ -69,7 +70,8 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 
 // readable refuses a session that could be written and not read again.
 func (k *sessions) readable(s *session) error {
-	for _, at := range s.times() {
+	times := s.times()
+	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
 			return &Error{Code: ErrSessionError, Op: "save session", Provider: s.user.Provider,
 				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
@@ -78,21 +80,19 @@ func (k *sessions) readable(s *session) error {
 	return nil
 }
 
-// fresh refuses a session that would be dead from the start: the provider has
+// birth notes the person's watermark of now, which a later one is told apart
+// from, and refuses a session that would be dead from the start: the provider has
 // signed the person out since it issued this ID token, or in the same second.
-func (k *sessions) fresh(ctx context.Context, s *session) error {
-	revoked, err := k.revoked(ctx, s, s.keys())
-	if err != nil || !revoked {
+func (k *sessions) birth(ctx context.Context, s *session) error {
+	marks, err := k.cfg.watermarks(ctx, s.keys())
+	if err != nil {
 		return err
+	}
+	if s.mark = millis(marks[1]); !s.revoked(marks) {
+		return nil
 	}
 	return &Error{Code: ErrIDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
-}
-
-// revoked asks Options.Revocations.
-func (k *sessions) revoked(ctx context.Context, s *session, keys [4]RevocationKey) (bool, error) {
-	marks, err := k.cfg.watermarks(ctx, keys)
-	return s.revoked(marks), err
 }
 
 // saved says what went wrong with saving a session; of one that is too large,
@@ -109,9 +109,9 @@ func (k *sessions) saved(s *session, err error) error {
 	return e
 }
 
-// left is how long a session has to live.
+// left is how long a session has to live, from when it was seen.
 func (k *sessions) left(s *session) time.Duration {
-	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
 	if !s.until.IsZero() {
 		left = min(left, s.until.Sub(s.seen))
 	}
@@ -126,7 +126,7 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 	if o == nil {
 		return nil, err
 	}
-	if now.Before(o.begins) || now.After(o.ends) {
+	if at := now.UnixMicro(); at < o.begins || at > o.ends {
 		k.memory.drop(o)
 		return nil, nil
 	}
@@ -140,20 +140,21 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 	if o == nil {
 		return nil, err
 	}
-	revoked, err := k.revoked(r.Context(), &o.session, o.keys)
+	marks, err := k.cfg.watermarks(r.Context(), o.keys)
 	if err != nil {
 		return nil, err
 	}
-	if revoked {
+	if o.revoked(marks) {
 		k.memory.drop(o)
 		return nil, nil
 	}
 	return o, nil
 }
 
-// renew writes a session again with the time of this request.
+// renew writes a session again, which was seen at the time at which it was found
+// not to be revoked. A handler may call Update hours after that, and the mark of a
+// sign-out meanwhile is kept no longer than a session that was seen before it.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	s.seen = k.cfg.Now()
 	if err := k.readable(s); err != nil {
 		return err
 	}

@@ -32,10 +32,12 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return &Error{Code: ErrSessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
 	s := v.session()
+	s.seen = time.UnixMicro(v.asked)
 	verified := *s.user
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
+	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	private(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
@@ -109,7 +111,7 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if issuer == "" || subject == "" {
 		return &Error{Code: ErrBadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
-	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
+	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
 	}
 	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
@@ -133,9 +135,6 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
-	if expires.After(end) {
-		expires = end
-	}
+	end, expires := s.until, s.seen.Add(a.sessions.left(s))
 	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, Expires: expires, End: end}, true
 }

@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/ginauth/ginauth/internal/seal"
 )
@@ -19,9 +18,9 @@ type opened struct {
 	session // whose user is the one below
 	user    User
 	keys    [4]RevocationKey   // of the session
-	begins  time.Time          // before that it cannot have begun
-	ends    time.Time          // when it ends by itself if nothing more is heard of it
-	stale   time.Time          // when it is time to write down that it is in use
+	begins  int64              // before that it cannot have begun; this and the next two in Unix microseconds
+	ends    int64              // when it ends by itself if nothing more is heard of it
+	stale   int64              // when it is time to write down that it is in use
 	old     bool               // sealed under an old key
 	from    sealedText         // what it was opened from
 	groups  [groupsRoom]string // room for user.Groups
@@ -47,17 +46,10 @@ func (k *sessions) read(record string, old bool) *opened {
 		return nil
 	}
 	o.keys = o.session.keys()
-	o.begins = later(o.created, o.seen).Add(-leeway)
-	o.ends = o.seen.Add(k.left(&o.session))
-	o.stale = o.seen.Add(k.cfg.IdleTimeout / 10)
+	o.begins = max(o.created.UnixMicro(), o.seen.UnixMicro()) - leeway.Microseconds()
+	o.ends = o.seen.Add(k.left(&o.session)).UnixMicro()
+	o.stale = o.seen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
 	return o
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // sealedAnew is a session that has to be: its record is under the first key, and

@@ -159,10 +159,16 @@ func newUser(c *client, sent map[string]any, now time.Time, pictureOverHTTP bool
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
 		u.Picture = p
 	}
-	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && !at.After(now.Add(leeway)) {
+	if at, ok := authTime(claims, now); ok {
 		u.AuthTime = at
 	}
 	return u, nil
+}
+
+// authTime is when the person proved to the provider who they are, if it says so.
+func authTime(claims map[string]any, now time.Time) (at time.Time, ok bool) {
+	at, ok = strictjson.NumericDate(claims["auth_time"])
+	return at, ok && !at.After(now.Add(leeway))
 }
 
 // validSubject: OpenID Connect Core 2: "It MUST NOT exceed 255 ASCII
