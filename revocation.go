@@ -187,8 +187,9 @@ func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) (marks [
 }
 
 // markLife is how long a watermark is kept: as long as a session that it covers
-// can live.
-func (c *config) markLife() time.Duration { return c.Lifetime + 2*leeway }
+// can live. Requests with it are refused, so that it is not renewed any more and
+// ends by its idle timeout, which is sealed in it.
+func (c *config) markLife() time.Duration { return c.IdleTimeout + 2*leeway }
 
 // markUnit is what a person's watermark rises by at least: see millis.
 const markUnit = time.Millisecond

@@ -275,6 +275,39 @@ func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	}
 }
 
+// lives remembers for how long marks are kept.
+type lives struct {
+	revocationMap
+	ttls []time.Duration
+}
+
+func (l *lives) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	l.ttls = append(l.ttls, ttl)
+	return l.revocationMap.Revoke(ctx, key, at, ttl)
+}
+
+// A mark is kept as long as a copy of what it covers could live, and not for a
+// whole lifetime, which would fill the memory.
+func TestMarksLiveAsLongAsAnUnusedSession(t *testing.T) {
+	t.Parallel()
+	kept := &lives{}
+	s, _ := sessionSite(t, func(_ *site, o *ginauth.Options) { o.Revocations, o.IdleTimeout = kept, 3*time.Hour })
+	s.as("ada")
+	s.signIn()
+	s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	if err := s.auth.LogoutEverywhere(t.Context(), s.idp.Issuer+"#ada"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ttl := range kept.ttls {
+		if ttl < 3*time.Hour+time.Minute || ttl > 3*time.Hour+2*time.Minute {
+			t.Errorf("a mark is kept for %v", ttl)
+		}
+	}
+	if len(kept.ttls) != 3 {
+		t.Errorf("%d marks were made", len(kept.ttls))
+	}
+}
+
 // A clock that is put forward past the end of every mark, and back again, brings
 // no session back, whatever was written meanwhile.
 func TestSignedOutWhileTheClockIsAhead(t *testing.T) {

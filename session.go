@@ -43,8 +43,8 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.seen = string(id), now, now
-	// Sealed, so that longer times in the options later on do not outlive the
-	// mark of a sign-out, which is kept for today's.
+	// Sealed, so that with longer times in the options later on no copy of it
+	// outlives the mark of its sign-out, which is kept for today's.
 	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
