@@ -1,6 +1,18 @@
 package ginauth
 
-import "time"
+import (
+	"net/http"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// RelyingPartyConfig is what the relying party of p is configured with.
+func RelyingPartyConfig(p Provider) rp.Config {
+	cfg := &config{Options: Options{BaseURL: "https://app.example.com"}, loopback: true}
+	cfg.defaults()
+	return (&client{provider: p, cfg: cfg, redirectURI: "https://app.example.com/authorize/x"}).rpConfig(new(http.Client))
+}
 
 // Message is the sentence that programs get for a code.
 func Message(a *Auth, code Code) string { return a.message(code) }
@@ -19,12 +31,12 @@ func NewMemoryRevocations(now func() time.Time, limit int) Revocations {
 func RunBy(r Revocations, ran func() time.Duration) { r.(*memoryRevocations).ran = ran }
 
 // MemorySize is how many sessions an Auth remembers at most.
-const MemorySize = memorySize
+const MemorySize = sessionCacheSize
 
 // Remembered counts those that it does.
 func Remembered(a *Auth) (n int) {
-	for i := range a.sessions.memory.places {
-		if a.sessions.memory.places[i].Load() != nil {
+	for i := range a.sessions.cache.slots {
+		if a.sessions.cache.slots[i].Load() != nil {
 			n++
 		}
 	}
@@ -32,4 +44,4 @@ func Remembered(a *Auth) (n int) {
 }
 
 // ForgetSessions makes the next request of every browser its first.
-func ForgetSessions(a *Auth) { clear(a.sessions.memory.places[:]) }
+func ForgetSessions(a *Auth) { clear(a.sessions.cache.slots[:]) }

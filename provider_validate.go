@@ -8,13 +8,14 @@ import (
 	"unicode"
 
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // check reports every mistake that can be known without asking the provider.
 // It mends one: an Issuer that is the address of the discovery document.
 func (p *Provider) check(add addMistake, devHost bool) {
-	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+wellKnown), "/"+wellKnown+"/")
+	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
 		add("Name", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
@@ -127,9 +128,10 @@ func (p *Provider) checkOpenID(add addMistake) {
 		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
 	p.checkHS256(add)
+	p.checkIDTokenAlg(add)
 	p.checkTenant(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
-		if slices.Contains(protocolClaims, claim) {
+		if rp.ProtocolClaim(claim) {
 			add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
 		}
 	}
@@ -161,6 +163,17 @@ func (p *Provider) checkHS256(add addMistake) {
 	}
 }
 
+func (p *Provider) checkIDTokenAlg(add addMistake) {
+	switch {
+	case p.IDTokenAlg == "", p.Quirks.HS256 && p.IDTokenAlg == "HS256":
+	case p.Quirks.HS256:
+		add("IDTokenAlg", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
+	case !slices.Contains(rp.SigningAlgs(), p.IDTokenAlg):
+		add("IDTokenAlg", fmt.Sprintf("%q is not a signature algorithm that is accepted", printable.Clip(p.IDTokenAlg)),
+			"write the one that the client is registered for: "+strings.Join(rp.SigningAlgs(), ", "))
+	}
+}
+
 // checkPlain checks what a plain OAuth 2.0 provider needs.
 func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
@@ -186,7 +199,7 @@ func (p *Provider) checkPlain(add addMistake) {
 		field string
 		set   bool
 	}{
-		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"Quirks.DisableNonce", p.Quirks.DisableNonce},
+		{"JWKSURL", p.JWKSURL != ""}, {"IDTokenAlg", p.IDTokenAlg != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"Quirks.DisableNonce", p.Quirks.DisableNonce},
 		{"Quirks.HS256", p.Quirks.HS256},
 	} {
 		if f.set {
@@ -238,7 +251,7 @@ func (p *Provider) checkParams(add addMistake) {
 			add("Scopes", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
-	if name := p.Quirks.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
+	if name := p.Quirks.ClientIDParam; name != "client_id" && (rp.ProtocolParam(name) || rp.TokenParam(name)) {
 		add("Quirks.ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
 	}
 	for _, list := range []struct {
@@ -246,7 +259,7 @@ func (p *Provider) checkParams(add addMistake) {
 		names []string
 	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
 		for _, name := range list.names {
-			if slices.Contains(protocolParams, name) || name == "" || name == p.Quirks.ClientIDParam {
+			if rp.ProtocolParam(name) || name == "" || name == p.Quirks.ClientIDParam {
 				add(list.field, fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
 			}
 		}
@@ -263,9 +276,6 @@ func (p *Provider) checkPaths(add addMistake) {
 	const fix = `write names with dots between them: "realm_access.roles"`
 	wrong := func(path string) bool {
 		return strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") || strings.ContainsFunc(path, unicode.IsSpace)
-	}
-	if wrong(p.GroupsClaim) {
-		add("GroupsClaim", fmt.Sprintf("%q is not a path", printable.Clip(p.GroupsClaim)), fix)
 	}
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {

@@ -15,19 +15,19 @@ const groupsRoom = 5
 // opened is a session as its record has it. It never changes, so that requests
 // can share it.
 type opened struct {
-	session // whose user is the one below
-	user    User
-	keys    [4]RevocationKey   // of the session
-	begins  int64              // before that it cannot have begun; this and the next two in Unix microseconds
-	ends    int64              // when it ends by itself if nothing more is heard of it
-	stale   int64              // when it is time to write down that it is in use
-	old     bool               // sealed under an old key
-	from    sealedText         // what it was opened from
-	groups  [groupsRoom]string // room for user.Groups
+	session   // whose user is the one below
+	user      User
+	keys      [4]RevocationKey   // of the session
+	notBefore int64              // a clock before this one is wrong; this and the next two in Unix microseconds
+	expires   int64              // without a further request
+	renewAt   int64              // when a request makes the record be written again
+	oldKey    bool               // sealed under a key that is not the first
+	from      sealedText         // what it was opened from
+	groups    [groupsRoom]string // room for user.Groups
 }
 
-// copy is for those who change it, or hand it to the application. Nobody's is
-// nobody's.
+// copy returns a session that can be changed, or handed to the application. The
+// copy of nil is nil.
 func (o *opened) copy() *session {
 	if o == nil {
 		return nil
@@ -37,65 +37,66 @@ func (o *opened) copy() *session {
 	return &s
 }
 
-// read makes a session of its record. What is no record of ours makes none.
-func (k *sessions) read(record string, old bool) *opened {
-	o := &opened{old: old}
+// read returns the session of a record, or nil if the record is not one of this
+// version and of a configured provider.
+func (k *sessions) read(record string, oldKey bool) *opened {
+	o := &opened{oldKey: oldKey}
 	o.session.user = &o.user
 	o.user.Groups = o.groups[:]
 	if !k.decode(record, &o.session) {
 		return nil
 	}
 	o.keys = o.session.keys()
-	o.begins = max(o.created.UnixMicro(), o.seen.UnixMicro()) - leeway.Microseconds()
-	o.ends = o.seen.Add(k.left(&o.session)).UnixMicro()
-	o.stale = o.seen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
+	o.notBefore = max(o.created.UnixMicro(), o.seen.UnixMicro()) - leeway.Microseconds()
+	o.expires = o.seen.Add(k.left(&o.session)).UnixMicro()
+	o.renewAt = o.seen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
 	return o
 }
 
-// sealedAnew is a session that has to be: its record is under the first key, and
-// something else of it is not.
-func (o *opened) sealedAnew() *opened {
+// withOldKey returns the session as one to seal again: its record is under the
+// first key, but its binding cookie is not.
+func (o *opened) withOldKey() *opened {
 	c := *o
-	c.old = true
+	c.oldKey = true
 	return &c
 }
 
-// opener is what opens the texts of a box.
+// opener returns a function that opens what box sealed, or finds it in the cache.
 func (k *sessions) opener(box *seal.Box) func(text, rest, name string) *opened {
 	return func(text, rest, name string) *opened {
-		from := k.memory.sealed(text, rest, name)
-		if o := k.memory.find(&from); o != nil {
+		from := k.cache.sealed(text, rest, name)
+		if o := k.cache.find(&from); o != nil {
 			return o
 		}
-		record, old, err := box.OpenParts(text, rest, name)
+		record, oldKey, err := box.OpenParts(text, rest, name)
 		if err != nil {
 			return nil
 		}
-		o := k.read(record, old)
+		o := k.read(record, oldKey)
 		if o != nil {
-			k.memory.put(from, o)
+			k.cache.put(from, o)
 		}
 		return o
 	}
 }
 
-// memorySize is how many sessions are remembered: those of as many browsers as
-// come back within seconds, in about 1.5 MB.
-const memorySize = 1 << 10
+// sessionCacheSize is how many sessions the cache holds: those of as many
+// browsers as come back within seconds, in about 1.5 MB.
+const sessionCacheSize = 1 << 10
 
-// memory remembers the sessions that sealed texts held: a browser sends the same
-// one with every request, and what comes of it is always the same, until the
-// keys change, and they do not while the program runs. To find it again takes a
-// tenth of what decoding, decrypting and reading takes. Whether a session is
-// over or revoked is asked anew each time.
+// sessionCache holds the sessions of sealed texts: a browser sends the same text
+// with every request, and opening it gives the same session, until the keys
+// change, and they do not while the program runs. To find it again takes a tenth
+// of what decoding, decrypting and reading takes. Whether a session has expired
+// or was revoked is asked anew each time.
 //
 // A session is looked up by all of its text, so that nothing but the very text
 // that was sealed finds it. Texts are compared only if their hashes agree, under
 // a seed of this process: how long it takes tells nothing of what others sent.
-// Readers take no lock. Whoever comes to a place takes it.
-type memory struct {
-	seed   maphash.Seed
-	places [memorySize]atomic.Pointer[opened]
+// Readers take no lock. A new session takes the slot of the one before.
+type sessionCache struct {
+	seed  maphash.Seed
+	slots [sessionCacheSize]atomic.Pointer[opened]
 }
 
 // sealedText is a text and what it opens with: see seal.Box.OpenParts.
@@ -104,32 +105,32 @@ type sealedText struct {
 	text, rest, name string
 }
 
-func newMemory() *memory { return &memory{seed: maphash.MakeSeed()} }
+func newSessionCache() *sessionCache { return &sessionCache{seed: maphash.MakeSeed()} }
 
-func (m *memory) sealed(text, rest, name string) sealedText {
-	return sealedText{maphash.String(m.seed, text), text, rest, name}
+func (c *sessionCache) sealed(text, rest, name string) sealedText {
+	return sealedText{maphash.String(c.seed, text), text, rest, name}
 }
 
 // find returns what put was given with that text, or nil.
-func (m *memory) find(from *sealedText) *opened {
-	if o := m.places[from.hash%memorySize].Load(); o != nil && o.from == *from {
+func (c *sessionCache) find(from *sealedText) *opened {
+	if o := c.slots[from.hash%sessionCacheSize].Load(); o != nil && o.from == *from {
 		return o
 	}
 	return nil
 }
 
-// put remembers a session. The text is copied: it is a piece of a header, which
+// put keeps a session. The text is copied: it is a piece of a header, which
 // would stay with it.
-func (m *memory) put(from sealedText, o *opened) {
+func (c *sessionCache) put(from sealedText, o *opened) {
 	from.text, from.rest = strings.Clone(from.text), strings.Clone(from.rest)
 	o.from = from
-	m.places[from.hash%memorySize].Store(o)
+	c.slots[from.hash%sessionCacheSize].Store(o)
 }
 
-// drop forgets a session that is over, with the personal data in it, or whatever
-// has taken its place meanwhile, which is opened again then.
-func (m *memory) drop(o *opened) {
+// drop forgets a session that has ended, with the personal data in it. If another
+// one has taken its slot meanwhile, that one will be opened again.
+func (c *sessionCache) drop(o *opened) {
 	if o != nil {
-		m.places[o.from.hash%memorySize].Store(nil)
+		c.slots[o.from.hash%sessionCacheSize].Store(nil)
 	}
 }

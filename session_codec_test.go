@@ -99,7 +99,7 @@ func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
 			t.Error(err)
 		}
 		info, _ := auth.Session(c)
-		c.JSON(http.StatusOK, goldenSession{User: *ginauth.CurrentUser(c), Claims: claims, End: info.End})
+		c.JSON(http.StatusOK, goldenSession{User: *ginauth.CurrentUser(c), Claims: claims, End: info.AbsoluteExpiry})
 	})
 	return a
 }

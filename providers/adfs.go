@@ -19,7 +19,11 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
 		Issuer: "https://" + host + "/adfs",
-		Err:    hostError(host),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: hostError(host),
 
 		// The metadata names this, client_secret_basic and others; the documentation
 		// shows this one.
@@ -32,8 +36,7 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 		// Both are in every ID token; unique_name is the account name unless a rule
 		// sends another *Name*. Like the e-mail address, upn is what the directory
 		// has, and nobody says that it is verified.
-		ClaimPaths:  map[string]string{"name": "unique_name", "preferred_username": "upn"},
-		GroupsClaim: "group",
+		ClaimPaths: map[string]string{"name": "unique_name", "preferred_username": "upn", "groups": "group"},
 
 		LoginParams: []string{"prompt", "login_hint", "domain_hint"},
 
