@@ -354,3 +354,24 @@ func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
 		t.Error("no scripts found: the test looks at nothing")
 	}
 }
+
+// The files that CONTRIBUTING.md leads to are there: in the root, or in internal/rp.
+func TestContributingLeadsToFiles(t *testing.T) {
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Where things are\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	names := regexp.MustCompile(`[a-z_]+\.go`).FindAllString(section, -1)
+	if len(names) < 20 {
+		t.Fatalf("only %d files are named: the test looks at the wrong thing", len(names))
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name); err != nil {
+			if _, err := os.Stat(path.Join("internal/rp", name)); err != nil {
+				t.Errorf("there is no %s, in the root or in internal/rp", name)
+			}
+		}
+	}
+}
