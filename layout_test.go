@@ -112,8 +112,6 @@ func goFiles(t *testing.T, want func(*goFile) bool) []*goFile {
 
 func core(f *goFile) bool { return f.inCore() && !f.isTest() }
 
-func root(f *goFile) bool { return path.Dir(f.path) == "." && !f.isTest() }
-
 // Rule 1: in Gin, returning does not stop the chain. One place aborts, and
 // handlers return errors to it; then no refused request reaches the handlers
 // behind the guard because somebody forgot.
