@@ -45,6 +45,7 @@ type Report struct {
 // keeps what comes of them out of the cached state.
 func (c *Client) Diagnose(ctx context.Context) *Report {
 	x := &examination{c: c}
+	// What needs no request comes after those that do: it compares what they brought.
 	x.discover(ctx)
 	x.inquire(ctx)
 	x.compareKeys()

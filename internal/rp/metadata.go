@@ -17,8 +17,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// WellKnown is the path of the discovery document below the issuer (OpenID
-// Connect Discovery 1.0, section 4).
+// WellKnown is the path of the discovery document below the issuer. OpenID Connect
+// Discovery 1.0, 4: it is "formed by concatenating the string
+// /.well-known/openid-configuration to the Issuer".
 const WellKnown = ".well-known/openid-configuration"
 
 const (
@@ -102,8 +103,10 @@ func (c *Client) metadata(ctx context.Context) (*metadata, error) {
 	if !due {
 		return m, err
 	}
-	// Not on this request's context: others wait for the same response.
+	// Not on this request's context: others wait for the same response. A person who
+	// closes the browser must not fail them all.
 	done := c.flight.DoChan("discover", func() (any, error) { return c.discover(context.WithoutCancel(ctx)) })
+	// What is a day old is still right, most likely: nobody waits for the newer.
 	if m != nil {
 		return m, nil
 	}
@@ -134,6 +137,9 @@ func (c *Client) discover(ctx context.Context) (*metadata, error) {
 	if _, ok := errors.AsType[*Error](err); !ok {
 		err = c.unreachable("discovery", err)
 	}
+	// A failure is remembered for one second, then two, four, and five at most: as long as
+	// an outage lasts, each process asks a dozen times a minute, however many sign-ins there
+	// are, and notices its end within seconds.
 	wait := time.Second
 	if before := c.failed.Load(); before != nil {
 		wait = min(2*before.wait, longestRetry)
@@ -152,6 +158,10 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The issuer comes first. 4.3: "If any of the validation procedures defined in this
+	// specification fail, any operations requiring the information that failed to
+	// correctly validate MUST be aborted and the information that failed to validate MUST
+	// NOT be used."
 	issuer, err := c.checkIssuerOf(doc)
 	if err != nil {
 		return nil, err
@@ -164,7 +174,10 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// fetchDocument fetches the discovery document, unchecked.
+// fetchDocument fetches the discovery document, unchecked. 4.1: "If the Issuer value
+// contains a path component, any terminating / MUST be removed before appending
+// /.well-known/openid-configuration." 4.2: the response has status 200 and "the
+// application/json content type", to which package fetch holds it.
 func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header, error) {
 	doc, header, err := fetch.JSON(ctx, c.cfg.HTTP, fetch.Request{
 		Op: "discovery", URL: strings.TrimSuffix(c.cfg.Issuer, "/") + "/" + WellKnown, Limit: metadataLimit,
@@ -180,6 +193,8 @@ func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header
 // document could be another provider's. Where TokenIssuer says which issuers
 // there are, the value must at least stay the same.
 func (c *Client) checkIssuerOf(doc map[string]any) (issuer string, err error) {
+	// 4.3 goes on: "This MUST also be identical to the iss Claim value in ID Tokens issued
+	// from this Issuer": checkIssuer compares that with what is configured, too.
 	issuer, _ = doc["issuer"].(string)
 	want := c.cfg.Issuer
 	if c.cfg.TokenIssuer != nil {
@@ -217,7 +232,11 @@ func (c *Client) wrongIssuer(got, want string) error {
 }
 
 // assemble combines what is configured, which wins, with doc, the discovery
-// document. It returns everything that is wrong, joined.
+// document. It returns everything that is wrong, joined: who sets up a provider wants
+// to know it all at once.
+//
+// Section 3 requires authorization_endpoint, token_endpoint (but for the implicit flow,
+// which is not used) and jwks_uri; userinfo_endpoint is RECOMMENDED.
 func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	m := &metadata{
 		tokenURL: c.cfg.TokenURL, userinfoURL: c.cfg.UserinfoURL, endSession: c.cfg.EndSessionURL,
@@ -249,6 +268,8 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	m.fingerprint = c.fingerprint(m.tokenURL)
 	m.keys = c.keySet(jwks)
+	// RFC 9207, 3: "If omitted, the default value is false." 2.4: "clients MUST retain state
+	// about whether each authorization server supports the iss parameter": this is it.
 	m.issParam = doc["authorization_response_iss_parameter_supported"] == true
 	return m, nil
 }
@@ -285,7 +306,8 @@ func (c *Client) endpoint(doc map[string]any, name string, into *string, require
 	return nil
 }
 
-// unfitEndpoint is weburl.Unfit for an address that the provider names. An issuer
+// unfitEndpoint is weburl.Unfit for an address that the provider names. Section 3 says
+// of each endpoint: "This URL MUST use the https scheme". An issuer
 // configured with http may name http addresses: on loopback, and at its very own
 // host in development. One with https may not: it could have secrets sent to
 // whatever listens on this machine.
@@ -304,7 +326,8 @@ func (c *Client) unfitEndpoint(address string) string {
 // chooseAlgs narrows our signature algorithms to those of the metadata, and those
 // of ID and logout tokens to the one that is registered for this client. Neither
 // widens them. Metadata that offers only what we refuse (none, HS256) must not
-// lead back to RS256.
+// lead back to RS256. Section 3: "The value none MAY be supported", for the code flow
+// among others: it is never in signingAlgs.
 func (c *Client) chooseAlgs(m *metadata, doc map[string]any) error {
 	offered := strictjson.Strings(doc["id_token_signing_alg_values_supported"])
 	if len(offered) > 0 {
