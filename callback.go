@@ -174,8 +174,8 @@ func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) b
 	return s != nil
 }
 
-// linkedTo returns the user that asked to link an account, or nil if nobody did.
-// They must still be signed in.
+// linkedTo returns the user that asked to link an account, who must still be
+// signed in, or nil if this sign-in links none.
 func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil

@@ -21,12 +21,14 @@ type userKey struct{}
 // instead.
 var UserKey userKey
 
-// CurrentUser returns the signed-in user, or nil if there is none: of a
-// *gin.Context, or of a context from c.Request.Context(). If several Auths
-// guard one handler, it is the user that the last of them found: tell them apart
-// with FromProvider, or by User.Provider. A context made from the *gin.Context
-// itself has no user: Gin gives that one to the next request, which may be
-// somebody else's.
+// CurrentUser returns the signed-in user, or nil if no user is signed in or neither
+// [Auth.RequireAuth] nor [Auth.LoadUser] ran before. ctx is a *gin.Context, or a
+// context derived from c.Request.Context().
+//
+// If several Auths stand in front of one handler, it is the user that the last one
+// found: tell them apart with [FromProvider] or by User.Provider. A context that is
+// derived from the *gin.Context itself has no user, since Gin reuses that one for
+// other requests.
 func CurrentUser(ctx context.Context) *User {
 	if c, ok := ctx.(*gin.Context); ok {
 		v, _ := c.Get(UserKey)
@@ -40,11 +42,13 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// RequireAuth returns the guard: middleware that admits signed-in users that
-// pass every check, and puts the User where CurrentUser finds it. If no user is
-// signed in, RequireAuth redirects page loads to /login and answers other
-// requests with 401; a user that a Check refuses gets 403. Refused requests
-// never reach the handlers behind it.
+// RequireAuth returns middleware that admits signed-in users that pass every check,
+// and makes the user available through [CurrentUser]. If no user is signed in, it
+// redirects page loads to /login and answers other requests with 401
+// ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
+// the status of the [*Error] that the check returned. If [Options.Sessions] or
+// [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
+// such an answer the request is aborted: no later handler runs.
 //
 // Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
 // from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
@@ -79,9 +83,11 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	}
 }
 
-// LoadUser returns middleware that puts the User where CurrentUser finds it, if
-// a user is signed in, and never refuses. A request that RequireAuth would
-// refuse for its origin is unauthenticated here.
+// LoadUser returns middleware that makes the signed-in user available through
+// [CurrentUser], and never refuses a request. The request is unauthenticated if no user
+// is signed in, if [Auth.RequireAuth] would refuse it for its origin, and if
+// [Options.Sessions] or [Options.Revocations] fails, which is logged. LoadUser
+// panics if a is nil.
 func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mustBeMounted()
 	return func(c *gin.Context) {

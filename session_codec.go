@@ -12,13 +12,12 @@ import (
 )
 
 const (
-	// Nothing but its own version is read: who has a session of another signs
-	// in again.
+	// Records of other versions are not read: their users sign in again.
 	sessionVersion = 2
 	sessionIDSize  = 16
 )
 
-// session is what is remembered of a signed-in user between requests.
+// session is what is kept of a signed-in user between requests.
 type session struct {
 	id       string    // 16 random bytes, new at every sign-in
 	user     *User     // and the claims that are kept
@@ -191,7 +190,7 @@ func (s *session) keepClaims(names []string) error {
 	return s.user.setClaims(some)
 }
 
-// largest names what takes the most room in a session, for the one who has to
+// largest names what takes the most room in a session, for an error that asks to
 // make it smaller.
 func (s *session) largest() string {
 	type field struct {
