@@ -128,9 +128,9 @@ func (k *sessions) left(s *session) time.Duration {
 	return left
 }
 
-// open reads the session of a request, alive by its own account: sealed by us,
-// not over, of a provider that is still configured. No session is nil, and not
-// an error: what does not open may be somebody else's.
+// open returns the session of a request if it opens, has not expired and is of a
+// provider that is still configured, else nil. A cookie that does not open is not
+// an error: it may be another application's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.backend.load(w, r)
 	if o == nil {
@@ -143,8 +143,8 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 	return o, nil
 }
 
-// load is open, and asks whether the session was revoked. If that cannot be
-// known, nobody gets in.
+// load is open, and asks whether the session was revoked. If Options.Revocations
+// fails, it returns an error: the user does not get in.
 func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.open(w, r, now)
 	if o == nil {
