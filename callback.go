@@ -103,7 +103,7 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
-	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), in.user.hash(), in.took
+	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
 	return e
 }
 

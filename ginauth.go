@@ -32,6 +32,7 @@ type parts struct {
 	cfg          *config
 	clients      map[string]*client // by Provider.Name
 	order        []string           // of the providers, as configured
+	hasher       *seal.Hasher       // of the log
 	loginStates  *loginStates
 	formPosts    *formPosts
 	sessions     *sessions
@@ -106,6 +107,10 @@ func newAuth(cfg *config) (*Auth, error) {
 			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 		}
 		boxes[purpose] = box
+	}
+	var err error
+	if a.hasher, err = seal.NewHasher(cfg.Keys[0]); err != nil {
+		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
 	}
 	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
