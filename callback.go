@@ -226,7 +226,11 @@ func stillThere(ctx context.Context) error {
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
 func newSession(cl *client, user *User, id *rp.Identity) *session {
-	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, acr: id.ACR}
+	if len(s.acr) > acrLimit {
+		s.acr = ""
+	}
+	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime) // OnLogin may have set another
 	if cl.provider.Logout.IDTokenHint {
 		s.hint, _ = id.Token.Extra("id_token").(string)
 	}

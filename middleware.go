@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -72,7 +73,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = checkUser(checks, v.session().user) // not what a handler may have changed
+			err = checkUser(checks, v.opened.user.clone()) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
@@ -131,13 +132,29 @@ func (a *Auth) unauthenticated(r *http.Request) *Error {
 }
 
 // isCrossOrigin reports whether a request that changes something comes from
-// another origin. net/http's CrossOriginProtection knows the methods that do; a
-// WebSocket handshake is a GET that does.
+// another origin: an unsafe method, or a WebSocket handshake, which is a GET that
+// acts. Browsers send Sec-Fetch-Site, those from before 2023 Origin alone, and
+// programs neither.
 func (c *config) isCrossOrigin(r *http.Request) bool {
-	if isUpgrade(r) {
-		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		if !isUpgrade(r) {
+			return false
+		}
 	}
-	return c.trusted.Check(r) != nil
+	origin := r.Header.Get("Origin")
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+		if origin == "" {
+			return false
+		}
+	}
+	// The whole origin, with its scheme: net/http's CrossOriginProtection takes
+	// http://host for https://host, since it compares Origin with Host, and so
+	// would let in whoever answers for the host on http.
+	return !slices.Contains(c.origins, origin)
 }
 
 func crossOriginError(op string) *Error {
@@ -172,6 +189,7 @@ type authRequest struct {
 	groups  [groupsRoom]string // room for user.Groups
 	vary    [1]string          // room for two header lines, which others may
 	cache   [1]string          // write to: so requests do not share them
+	asked   int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew   bool               // the session began in this very request
 	ended   atomic.Bool
 }
@@ -192,8 +210,8 @@ func (v *authRequest) Value(key any) any {
 	return v.Context.Value(key)
 }
 
-func (a *Auth) newAuthRequest(o *opened) *authRequest {
-	v := &authRequest{auth: a, opened: o}
+func (a *Auth) newAuthRequest(o *opened, asked time.Time) *authRequest {
+	v := &authRequest{auth: a, opened: o, asked: asked.UnixMicro()}
 	o.user.copyTo(&v.user, v.groups[:0])
 	return v
 }
@@ -218,15 +236,16 @@ func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 		vary(h, new([1]string)) // an answer without a user is not for those with one
 		return nil, err
 	}
-	if o.oldKey || !now.Before(o.renewAt) { // before the handler writes anything
+	if o.oldKey || now.UnixMicro() >= o.renewAt { // before the handler writes anything
 		keepPrivate(c)
 		s := o.copy()
+		s.lastSeen = now
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
 		o = a.sessions.read(string(a.sessions.encode(s)), false)
 	}
-	v := a.newAuthRequest(o)
+	v := a.newAuthRequest(o, now)
 	vary(h, &v.vary)
 	a.attach(c, v)
 	return v, nil
@@ -245,7 +264,7 @@ func (a *Auth) attach(c *gin.Context, v *authRequest) {
 
 // attachSession is attach for a session that began, or changed, in this request.
 func (a *Auth) attachSession(c *gin.Context, s *session, isNew bool) {
-	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false))
+	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false), s.lastSeen)
 	v.isNew = isNew
 	a.attach(c, v)
 }

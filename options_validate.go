@@ -249,19 +249,15 @@ func (c *config) checkNames(wrong *mistakes) {
 
 // checkOrigins: an origin on http can be anybody on the way.
 func (c *config) checkOrigins(wrong *mistakes) {
-	if c.origin != "" {
-		if err := c.trusted.AddTrustedOrigin(c.origin); err != nil {
-			wrong.add("Options.BaseURL", "not_an_origin", fmt.Sprintf("%q is not an origin", c.origin), `write it as in "https://app.example.com"`)
-		}
-	}
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
-		if err != nil || !weburl.HasHost(u) || c.trusted.AddTrustedOrigin(origin) != nil || weburl.Origin(u) != origin {
+		if err != nil || !weburl.HasHost(u) || u.Scheme != "https" && u.Scheme != "http" || weburl.Origin(u) != origin {
 			wrong.add("Options.TrustedOrigins", "malformed", fmt.Sprintf("%q is not an origin as browsers write it", origin), `write scheme and host alone, in lower case: "https://admin.example.com"`)
 		} else if u.Scheme != "https" && !weburl.IsLoopback(u.Hostname()) {
 			wrong.add("Options.TrustedOrigins", "http", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
 		}
 	}
+	c.origins = append([]string{c.origin}, c.TrustedOrigins...)
 }
 
 // checkProviders checks each provider and that no two are in each other's way.

@@ -40,10 +40,12 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
 	s := v.session()
+	s.lastSeen = time.UnixMicro(v.asked)
 	verified := *s.user
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
+	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	keepPrivate(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
@@ -52,14 +54,29 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// SignIn starts a session for a user that the application itself vouches for:
-// in tests (see authtest.SignIn), or for an administrator who looks at the
-// site as a customer sees it. No provider is asked and OnLogin is not called.
-// user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. Most applications do
-// not need it.
+// SignIn starts a session for a user that the application vouches for: in tests
+// (see authtest.SignIn), or for an administrator who looks at the site as a
+// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
+// applications do not need it.
+//
+// user.Provider must be the name of one of [Options.Providers], else SignIn fails
+// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
+// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
+// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
+// that the response is already written, [ErrIDTokenInvalid] that the provider signed
+// this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
+// or [Options.Revocations] failed. After an error no session was started, but one
+// from before may have ended.
+//
+// An unsafe request from another origin is refused with [ErrCrossOrigin]: a form on
+// another site must not sign people in as somebody of its choice.
+//
+// Call it before the response is written. For the rest of the request
+// [CurrentUser] returns that user.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
+	if a.cfg.isCrossOrigin(c.Request) {
+		return crossOriginError("sign in")
+	}
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
@@ -94,11 +111,15 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 // does not sign out at the provider: post a form to [Auth.LogoutURL] for that. It
 // does nothing, and returns nil, if no user is signed in.
 //
-// It fails with [ErrSessionError] if the response is already written, and with
+// It fails with [ErrCrossOrigin] if an unsafe request comes from another origin,
+// with [ErrSessionError] if the response is already written, and with
 // [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
 // the latter case this browser's cookie is cleared all the same, but a copy of it
 // may still be valid.
 func (a *Auth) Logout(c *gin.Context) error {
+	if a.cfg.isCrossOrigin(c.Request) {
+		return crossOriginError("sign out")
+	}
 	_, err := a.signOut(c, ByApplication)
 	return err
 }
@@ -115,7 +136,7 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if issuer == "" || subject == "" {
 		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
-	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
+	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
 	}
 	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
@@ -141,9 +162,5 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	idle := s.lastSeen.Add(a.cfg.IdleTimeout)
-	if idle.After(s.until) {
-		idle = s.until
-	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: idle, AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
 }
