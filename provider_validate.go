@@ -167,7 +167,7 @@ func (p *Provider) checkIDTokenAlg(add addMistake) {
 	switch {
 	case p.IDTokenAlg == "", p.Quirks.HS256 && p.IDTokenAlg == "HS256":
 	case p.Quirks.HS256:
-		add("IDTokenAlg", "hs256", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
+		add("IDTokenAlg", "quirk", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
 	case !slices.Contains(rp.SigningAlgs(), p.IDTokenAlg):
 		add("IDTokenAlg", "unknown", fmt.Sprintf("%q is not a signature algorithm that is accepted", printable.Clip(p.IDTokenAlg)),
 			"write the one that the client is registered for: "+strings.Join(rp.SigningAlgs(), ", "))

@@ -52,8 +52,8 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.lastSeen = string(id), now, now
-	// Sealed, so that with longer times in the options later on no copy of it
-	// outlives the mark of its sign-out, which is kept for today's.
+	// Kept in the record: if the options have longer times one day, no copy of the
+	// session may outlive the watermark of its sign-out, which is kept for today's.
 	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
