@@ -169,7 +169,7 @@ func (s *session) revoked(marks [4]time.Time) bool {
 }
 
 func storeUnavailable(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
+	return &Error{Code: ErrStoreUnavailable, ID: "store.revocations_failed", Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
 }
 

@@ -51,7 +51,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
-	s.id, s.created, s.seen = string(id), now, now
+	s.id, s.created, s.lastSeen = string(id), now, now
 	// Sealed, so that with longer times in the options later on no copy of it
 	// outlives the mark of its sign-out, which is kept for today's.
 	s.idle = k.cfg.IdleTimeout
@@ -61,7 +61,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if s.issued.IsZero() {
 		s.issued = now
 	}
-	if err := s.keep(k.cfg.KeepClaims); err != nil {
+	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
 	if err := k.readable(s); err != nil {
@@ -82,7 +82,7 @@ func (k *sessions) readable(s *session) error {
 	times := s.times()
 	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
-			return &Error{Code: ErrSessionError, Op: "save session", Provider: s.user.Provider,
+			return &Error{Code: ErrSessionError, ID: "session.time", Op: "save session", Provider: s.user.Provider,
 				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
 		}
 	}
@@ -100,7 +100,7 @@ func (k *sessions) birth(ctx context.Context, s *session) error {
 	if s.mark = millis(marks[1]); !s.revoked(marks) {
 		return nil
 	}
-	return &Error{Code: ErrIDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+	return &Error{Code: ErrIDTokenInvalid, ID: "session.signed_out_before", Op: "begin session", Provider: s.user.Provider,
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
@@ -111,7 +111,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	if err == nil {
 		return nil
 	}
-	e := asError(err, ErrSessionError).about("save session", s.user.Provider)
+	e := complete(err, Error{Code: ErrSessionError, ID: "session.save_failed", Op: "save session", Provider: s.user.Provider})
 	if e.Code == ErrSessionError {
 		e.Reason += s.largest()
 		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
@@ -121,9 +121,9 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 
 // left is how long a session has to live, from when it was seen.
 func (k *sessions) left(s *session) time.Duration {
-	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
+	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
 	if !s.until.IsZero() {
-		left = min(left, s.until.Sub(s.seen))
+		left = min(left, s.until.Sub(s.lastSeen))
 	}
 	return left
 }

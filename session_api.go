@@ -34,13 +34,13 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: ErrUnauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
 	s := v.session()
-	s.seen = time.UnixMicro(v.asked)
+	s.lastSeen = time.UnixMicro(v.asked)
 	verified := *s.user
 	s.user.writable()
 	change(s.user)
@@ -54,34 +54,45 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// SignIn starts a session for a user that the application itself vouches for:
-// in tests (see authtest.SignIn), or for an administrator who looks at the
-// site as a customer sees it. No provider is asked and OnLogin is not called.
-// user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. An unsafe request from
-// another origin is refused with [ErrCrossOrigin]: a form on another site must not
-// sign people in as somebody of its choice. Most applications do not need it.
+// SignIn starts a session for a user that the application vouches for: in tests
+// (see authtest.SignIn), or for an administrator who looks at the site as a
+// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
+// applications do not need it.
+//
+// user.Provider must be the name of one of [Options.Providers], else SignIn fails
+// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
+// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
+// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
+// that the response is already written, [ErrIDTokenInvalid] that the provider signed
+// this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
+// or [Options.Revocations] failed. After an error no session was started, but one
+// from before may have ended.
+//
+// An unsafe request from another origin is refused with [ErrCrossOrigin]: a form on
+// another site must not sign people in as somebody of its choice.
+//
+// Call it before the response is written. For the rest of the request
+// [CurrentUser] returns that user.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign in")
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
 	if user == nil {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
 	cl := a.clients[user.Provider]
 	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace()
 	}
 	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
@@ -123,7 +134,7 @@ func (a *Auth) Logout(c *gin.Context) error {
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
-		return &Error{Code: ErrBadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
 	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
@@ -151,5 +162,5 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, IdleExpiry: s.seen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
 }

@@ -47,9 +47,9 @@ func (k *sessions) read(record string, oldKey bool) *opened {
 		return nil
 	}
 	o.keys = o.session.keys()
-	o.notBefore = max(o.created.UnixMicro(), o.seen.UnixMicro()) - leeway.Microseconds()
-	o.expires = o.seen.Add(k.left(&o.session)).UnixMicro()
-	o.renewAt = o.seen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
+	o.notBefore = max(o.created.UnixMicro(), o.lastSeen.UnixMicro()) - leeway.Microseconds()
+	o.expires = o.lastSeen.Add(k.left(&o.session)).UnixMicro()
+	o.renewAt = o.lastSeen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
 	return o
 }
 

@@ -28,7 +28,7 @@ type session struct {
 	id          string        // 16 random bytes, new at every sign-in
 	user        *User         // and the claims that are kept
 	created     time.Time     // Lifetime counts from here
-	seen        time.Time     // IdleTimeout counts from here
+	lastSeen    time.Time     // IdleTimeout counts from here
 	issued      time.Time     // iat of the ID token, by the provider's clock; else created
 	until       time.Time     // the end of its own lifetime, or of the provider's session if that is sooner
 	rechecked   time.Time     // when the provider was last asked about the person; zero if never since the sign-in
@@ -44,7 +44,7 @@ type session struct {
 
 // times are those that every record keeps, as a distance from created.
 func (s *session) times() [4]*time.Time {
-	return [...]*time.Time{&s.seen, &s.issued, &s.until, &s.user.AuthTime}
+	return [...]*time.Time{&s.lastSeen, &s.issued, &s.until, &s.user.AuthTime}
 }
 
 // texts are those that every record has, and rare those that most have not: the
@@ -116,7 +116,7 @@ func (k *sessions) encode(s *session) []byte {
 		flag uint16
 		on   bool
 	}{
-		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(u.kept) > 0}, {hasData, len(u.Data) > 0},
+		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(u.keptClaims) > 0}, {hasData, len(u.Data) > 0},
 		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0},
 	} {
 		if f.on {
@@ -157,7 +157,7 @@ func (k *sessions) encode(s *session) []byte {
 		}
 	}
 	if flags&hasKept != 0 {
-		b = wire.AppendStrings(b, u.kept)
+		b = wire.AppendStrings(b, u.keptClaims)
 	}
 	if flags&hasData != 0 {
 		b = wire.AppendMap(b, u.Data)
@@ -261,18 +261,18 @@ func (u *User) decode(r *wire.Reader, flags, there int, rare []*string) {
 			*text = r.String()
 		}
 	}
-	u.kept = []string{} // nil would mean all
+	u.keptClaims = []string{} // nil would mean all
 	if flags&hasKept != 0 {
-		u.kept = append(u.kept, r.Strings(nil)...)
+		u.keptClaims = append(u.keptClaims, r.Strings(nil)...)
 	}
 	if flags&hasData != 0 {
 		u.Data = r.Map()
 	}
 }
 
-// keep reduces the claims to those that stay.
-func (s *session) keep(names []string) error {
-	s.user.kept = append([]string{}, names...)
+// keepClaims reduces the claims to those that stay.
+func (s *session) keepClaims(names []string) error {
+	s.user.keptClaims = append([]string{}, names...)
 	if len(names) == 0 {
 		s.user.claims = ""
 		return nil
@@ -283,7 +283,7 @@ func (s *session) keep(names []string) error {
 	var all, some map[string]any
 	all, err := strictjson.Object(s.user.claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, Op: "keep claims", Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
