@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -176,6 +177,16 @@ func (p *provider) on(path string, handler http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handle[path] = handler
+}
+
+// until waits for something that another goroutine does.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for start := time.Now(); !done(); runtime.Gosched() {
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("it does not happen")
+		}
+	}
 }
 
 // requests returns the requests that came for a path.
@@ -387,6 +398,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func marshal(v any) []byte { return must(json.Marshal(v)) }
+
+// A roundTripper is a transport.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
 // jwk returns the public key for a key set.
@@ -407,7 +426,7 @@ func (s *signer) jwk() map[string]any {
 // sign returns a JWT, signed with the signer's own algorithm whatever the header
 // says.
 func (s *signer) sign(header, claims map[string]any) string {
-	return s.signText(string(must(json.Marshal(header))), string(must(json.Marshal(claims))))
+	return s.signText(string(marshal(header)), string(marshal(claims)))
 }
 
 // signText is sign for JSON that encoding/json would not write.
@@ -450,7 +469,11 @@ func (s *signer) signature(data []byte) []byte {
 // that the other tests fail for their own reasons.
 func TestProvider(t *testing.T) {
 	p := newProvider(t)
-	for _, s := range []*signer{rsaKey(), rsaKey().as("ps", "PS384"), ecKey(), newEC("p521", "ES512", elliptic.P521()), edKey()} {
+	signers := []*signer{ecKey(), newEC("p384", "ES384", elliptic.P384()), newEC("p521", "ES512", elliptic.P521()), edKey()}
+	for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
+		signers = append(signers, rsaKey().as("rsa", alg))
+	}
+	for _, s := range signers {
 		p.signer = s
 		id := p.mustSignIn(p.client())
 		if id.Issuer != p.URL || id.Claims["sub"] != theSubject || id.Token.AccessToken != theAccess {
