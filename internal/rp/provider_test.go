@@ -13,6 +13,7 @@ import (
 	_ "crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"math/big"
@@ -54,7 +55,8 @@ var absent = new(int)
 
 // edit returns a copy of members with edits applied.
 func edit(members, edits map[string]any) map[string]any {
-	edited := maps.Clone(members)
+	edited := map[string]any{}
+	maps.Copy(edited, members)
 	maps.Copy(edited, edits)
 	maps.DeleteFunc(edited, func(_ string, v any) bool { return v == any(absent) })
 	return edited
@@ -83,6 +85,7 @@ func (c *clock) add(d time.Duration) {
 // request is a request that a provider got.
 type request struct {
 	method, body  string
+	query         string
 	header        http.Header
 	form          url.Values // of the body, or of the query for a GET
 	authorization string
@@ -145,7 +148,7 @@ func startProvider(t *testing.T, start func(*httptest.Server)) *provider {
 // or as a provider does.
 func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	got := request{method: r.Method, body: string(body), header: r.Header, authorization: r.Header.Get("Authorization")}
+	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization")}
 	got.form, _ = url.ParseQuery(string(body))
 	if r.Method == http.MethodGet {
 		got.form = r.URL.Query()
@@ -187,6 +190,18 @@ func until(t *testing.T, done func() bool) {
 			t.Fatal("it does not happen")
 		}
 	}
+}
+
+// rediscover lets a day pass, and waits until c uses the metadata of then.
+func (p *provider) rediscover(c *rp.Client) {
+	p.t.Helper()
+	newer := fmt.Sprint(p.URL, pathAuthorize, len(p.requests(pathDiscovery)))
+	p.doc = edit(p.doc, map[string]any{"authorization_endpoint": newer})
+	p.clock.add(24 * time.Hour)
+	until(p.t, func() bool {
+		location, _, err := c.AuthorizationURL(p.t.Context(), rp.Request{}, nil)
+		return err == nil && strings.HasPrefix(location, newer+"?")
+	})
 }
 
 // requests returns the requests that came for a path.
