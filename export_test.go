@@ -27,6 +27,9 @@ func NewMemoryRevocations(now func() time.Time, limit int) Revocations {
 	return newMemoryRevocations(now, limit)
 }
 
+// RunBy has the default Revocations take how long the process has run from ran.
+func RunBy(r Revocations, ran func() time.Duration) { r.(*memoryRevocations).ran = ran }
+
 // MemorySize is how many sessions an Auth remembers at most.
 const MemorySize = sessionCacheSize
 

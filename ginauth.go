@@ -39,9 +39,9 @@ type parts struct {
 	loops        *loops
 	lastProvider *lastProvider
 	pages        *pages
-	live         atomic.Bool                  // false until Mount has registered every route
+	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
-	own          map[string]map[string]string // our routes by path and method, with the name of their handler
+	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
 	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 
@@ -71,7 +71,7 @@ type parts struct {
 func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	mount, ok := basePath(router)
 	if !ok {
-		return nil, &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
+		return nil, &Error{Code: ErrInvalidOptions, ID: "mount.router_nil", Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
 	}
 	cfg, err := newConfig(opts, mount)
 	if err != nil {
@@ -84,14 +84,14 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	if err := a.register(router); err != nil {
 		return nil, err
 	}
-	a.live.Store(true)
+	a.mounted.Store(true)
 	a.announce()
 	return a, nil
 }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
+	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	from := map[string]*issuers{}
 	for _, p := range cfg.Providers {
@@ -103,13 +103,13 @@ func newAuth(cfg *config) (*Auth, error) {
 	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
-			return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
+			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 		}
 		boxes[purpose] = box
 	}
 	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
-		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
+		return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 	}
 	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
 	sealed := func(purpose string, version byte, life time.Duration) sealedCookie {

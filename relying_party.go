@@ -43,6 +43,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	cfg := rp.Config{
 		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
+		IDTokenAlg:   p.IDTokenAlg,
 		RedirectURI:  c.redirectURI,
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
 		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,
@@ -82,7 +83,7 @@ func (c *client) warn(msg string, err error) {
 func fromRP(err error) error {
 	switch e := err.(type) {
 	case *rp.Error:
-		return &Error{Code: Code(e.Code), ID: e.ID, Op: e.Op, Provider: e.Provider, Reason: e.Reason, Fix: e.Fix, Err: e.Cause, retryAfter: e.RetryAfter}
+		return convert(e)
 	case interface{ Unwrap() []error }:
 		list := e.Unwrap()
 		errs := make([]error, len(list))
@@ -92,6 +93,10 @@ func fromRP(err error) error {
 		return errors.Join(errs...)
 	}
 	return err
+}
+
+func convert(e *rp.Error) *Error {
+	return &Error{Code: Code(e.Code), ID: e.ID, Op: e.Op, Provider: e.Provider, Reason: e.Reason, Fix: e.Fix, Err: e.Cause, retryAfter: e.RetryAfter}
 }
 
 // discover fetches the provider's metadata unless it is cached.

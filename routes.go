@@ -22,7 +22,7 @@ type step func(c *gin.Context) error
 func (a *Auth) register(router gin.IRouter) error {
 	err := contain.Do(func() error { a.handleAll(router); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
+		return &Error{Code: ErrInvalidOptions, ID: "mount.route_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
 			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
 	}
 	return nil
@@ -31,16 +31,16 @@ func (a *Auth) register(router gin.IRouter) error {
 // handleAll is the table of routes.
 func (a *Auth) handleAll(router gin.IRouter) {
 	if a.cfg.LoginPage != a.cfg.mount+"/login" {
-		a.handle(router, "/login", map[string]step{"GET": a.choose, "HEAD": a.choose})
+		a.handle(router, "/login", map[string]step{"GET": a.chooseProvider, "HEAD": a.chooseProvider})
 	}
 	a.handle(router, "/login/:provider", map[string]step{"GET": a.beginLogin, "POST": a.beginLogin})
 	callback := map[string]step{"GET": a.callback, "POST": a.callback}
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
 	a.handle(router, "/authorize/:provider/", callback)
-	a.handle(router, "/logout/return", map[string]step{"GET": a.loggedOut})
+	a.handle(router, "/logout/return", map[string]step{"GET": a.afterProviderLogout})
 	a.handle(router, "/logout/:provider/backchannel", map[string]step{"POST": a.backChannel})
-	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannelLogout})
+	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannel})
 	a.handle(router, "/logout", map[string]step{"GET": a.confirmLogout, "HEAD": a.confirmLogout, "POST": a.logout})
 }
 
@@ -54,44 +54,44 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
 	own := map[string]string{}
-	a.own[a.cfg.mount+path] = own
+	a.ownRoutes[a.cfg.mount+path] = own
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
 		router.Handle(method, path, handler)
 		own[method] = name
 	}
-	if free(router, "OPTIONS", path, handler) {
+	if handleIfFree(router, "OPTIONS", path, handler) {
 		own["OPTIONS"] = name
 	}
 }
 
-// free registers a route unless one is in its way: applications answer
-// preflights with one OPTIONS route for everything, which may as well answer
-// ours.
-func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) bool {
+// handleIfFree registers a route unless another one is in its way: applications
+// answer preflights with one OPTIONS route for everything, which may answer ours
+// too.
+func handleIfFree(router gin.IRouter, method, path string, handler gin.HandlerFunc) bool {
 	return contain.Do(func() error { router.Handle(method, path, handler); return nil }) == nil
 }
 
-// handler answers a path's requests by method. What fails there is told as the
-// event of that name.
+// handler answers the requests for a path by their method. Failures there are
+// events of the name failed.
 func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
-		if !a.live.Load() {
+		if !a.mounted.Load() {
 			a.notFound(c)
 			return
 		}
 		if c.Writer.Written() { // too late for cookies and redirects
-			a.fail(c, failed, &Error{Code: ErrSessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
+			a.fail(c, failed, &Error{Code: ErrSessionError, ID: "request.answered_before", Op: "answer", Reason: "another handler has answered before ginauth could",
 				Fix: "no middleware in front of the login routes may write"})
 			return
 		}
-		secure(c.Writer.Header())
+		setSecurityHeaders(c.Writer.Header())
 		if c.Request.Body != http.NoBody { // gin's Run sets no limit; net/http lifts it for the next request
 			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(a.bodyWait))
 		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
-			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, allow: allow})
+			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", allow: allow})
 			return
 		}
 		if err := protect(func() error { return run(c) }); err != nil {
@@ -112,7 +112,7 @@ func protect(f func() error) error {
 	if p.Value == http.ErrAbortHandler { // net/http's own way to hang up
 		panic(p.Value)
 	}
-	return &Error{Code: ErrSessionError, Op: "sign in", Reason: "a function of the application panicked", Err: p}
+	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: "sign in", Reason: "a function of the application panicked", Err: p}
 }
 
 // notFound answers for a Mount that failed.
@@ -125,6 +125,6 @@ func (a *Auth) client(c *gin.Context) (*client, error) {
 	if cl := a.clients[c.Param("provider")]; cl != nil {
 		return cl, nil
 	}
-	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
+	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
 		Fix: "use a Name of Options.Providers"}
 }

@@ -26,29 +26,31 @@ import (
 // If two requests of one user call it at the same time, the later response wins. A
 // copy of the cookie from before is still valid, with what it said then.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
-	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
-		return crossOrigin("update session")
+	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
+		return crossOriginError("update session")
 	}
-	v, err := a.visit(c)
+	v, err := a.authenticate(c)
 	if err != nil {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: ErrUnauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
 	s := v.session()
+	s.lastSeen = time.UnixMicro(v.asked)
 	verified := *s.user
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
-	private(c)
+	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
+	keepPrivate(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.become(c, s, v.begun)
+	a.attachSession(c, s, v.isNew)
 	return nil
 }
 
@@ -61,40 +63,47 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 // with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
 // the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
 // is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
-// that the response is already written, [ErrStoreUnavailable] that
-// [Options.Sessions] or [Options.Revocations] failed. After an error no session was
-// started, but one from before may have ended.
+// that the response is already written, [ErrIDTokenInvalid] that the provider signed
+// this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
+// or [Options.Revocations] failed. After an error no session was started, but one
+// from before may have ended.
+//
+// An unsafe request from another origin is refused with [ErrCrossOrigin]: a form on
+// another site must not sign people in as somebody of its choice.
 //
 // Call it before the response is written. For the rest of the request
 // [CurrentUser] returns that user.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
+	if a.cfg.isCrossOrigin(c.Request) {
+		return crossOriginError("sign in")
+	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
 	if user == nil {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
 	cl := a.clients[user.Provider]
 	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace()
 	}
 	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: u})
+	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u})
 	if err != nil {
 		return err
 	}
-	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
-	a.become(c, s, true)
+	keepPrivate(c)
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
+	a.attachSession(c, s, true)
 	return nil
 }
 
@@ -102,12 +111,16 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 // does not sign out at the provider: post a form to [Auth.LogoutURL] for that. It
 // does nothing, and returns nil, if no user is signed in.
 //
-// It fails with [ErrSessionError] if the response is already written, and with
+// It fails with [ErrCrossOrigin] if an unsafe request comes from another origin,
+// with [ErrSessionError] if the response is already written, and with
 // [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
 // the latter case this browser's cookie is cleared all the same, but a copy of it
 // may still be valid.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, ByApplication)
+	if a.cfg.isCrossOrigin(c.Request) {
+		return crossOriginError("sign out")
+	}
+	_, err := a.signOut(c, ByApplication)
 	return err
 }
 
@@ -121,12 +134,12 @@ func (a *Auth) Logout(c *gin.Context) error {
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
-		return &Error{Code: ErrBadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
-	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
+	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
 	}
-	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
+	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
 	return nil
 }
 
@@ -144,14 +157,10 @@ type SessionInfo struct {
 // unauthenticated, or if neither [Auth.RequireAuth] nor [Auth.LoadUser] ran
 // before the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
-	v := a.visited(c)
+	v := a.authenticated(c)
 	if v == nil {
 		return info, false
 	}
 	s := v.session()
-	idle := s.seen.Add(a.cfg.IdleTimeout)
-	if idle.After(s.until) {
-		idle = s.until
-	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, IdleExpiry: idle, AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
 }

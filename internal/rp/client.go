@@ -23,6 +23,7 @@ type Config struct {
 	ClientSecret     string
 	ClientSecretFunc func(context.Context) (string, error)
 	AuthMethod       string // of RFC 7591, section 2; default: from metadata
+	IDTokenAlg       string // the only algorithm of ID and logout tokens; default: ours and the metadata's
 
 	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL, EndSessionURL string // default: discovered
 
@@ -53,7 +54,7 @@ type Config struct {
 // Quirks adapts requests and checks to providers that deviate from the standards.
 // Its fields are those of ginauth.Quirks, so that one converts to the other.
 type Quirks struct {
-	HS256, DisablePKCE, DisableNonce                              bool
+	HS256, DisablePKCE, DisableNonce, SilentRefusal               bool
 	Header                                                        map[string]string
 	ClientIDParam, ScopeSeparator, AuthorizeFragment, TokenMethod string
 	EditAuthorize                                                 func(url.Values)

@@ -45,7 +45,7 @@ func ProtocolClaim(name string) bool { return slices.Contains(protocolClaims, na
 // supported: openJWT rejects an encrypted token.
 func (c *Client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
 	claims, alg, err := c.openJWT(ctx, m, raw, expectedJWT{
-		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, secret: c.cfg.Quirks.HS256,
+		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, secret: c.cfg.Quirks.HS256,
 	})
 	if err == nil {
 		err = c.checkIDToken(claims, alg, want)
@@ -161,7 +161,7 @@ func (c *Client) checkNonce(claims map[string]any, want string) error {
 	got, _ := claims["nonce"].(string)
 	if want == "" || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
 		return fault("id_token.nonce", "the nonce is not this sign-in's",
-			"start again; only for a provider that is known not to send the nonce back, set Provider.Quirks.DisableNonce", nil)
+			"start again; only for a provider that is known not to send the nonce back, set Quirks.DisableNonce", nil)
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
+// SigningAlgs returns the algorithms that a provider may sign with.
+func SigningAlgs() []string { return slices.Clone(signingAlgs) }
+
 // signingAlgs are the algorithms that a provider may sign with: those with a
 // public key, since with a shared secret everyone who can verify could sign. none is
 // not among them, though Core, section 2, lets a client of the code flow ask for it:
@@ -183,8 +186,11 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 		return &candidates{keys: []*signingKey{{JSONWebKey: jose.JSONWebKey{Key: []byte(c.cfg.ClientSecret)}}}, alg: alg}, nil
 	}
 	if !slices.Contains(want.algs, alg) {
-		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs),
-			"set the client's signing algorithm at the provider to RS256 or ES256", nil)
+		fix := "set the client's signing algorithm at the provider to RS256 or ES256"
+		if slices.Equal(want.algs, []string{c.cfg.IDTokenAlg}) {
+			fix = "compare Provider.IDTokenAlg with the signing algorithm that the client is registered for at the provider"
+		}
+		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
 	// The token is not at fault if the keys cannot be had: the error is the provider's.
 	found, err := m.keys.find(ctx, kid, alg)

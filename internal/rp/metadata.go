@@ -39,7 +39,8 @@ type metadata struct {
 	userinfoURL string
 	endSession  string // "" if the provider has none
 	authMethod  string
-	algs        []string // for ID tokens
+	algs        []string // that the provider signs with, as far as we accept them
+	idTokenAlgs []string // for ID tokens and logout tokens
 	issParam    bool     // the metadata announces iss in responses, so it must come (RFC 9207)
 	keys        *keySet  // nil for plain OAuth 2.0
 	fetched     time.Time
@@ -322,19 +323,27 @@ func (c *Client) unfitEndpoint(address string) string {
 	return weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
 }
 
-// chooseAlgs narrows our signature algorithms to those of the metadata, and never
+// chooseAlgs narrows our signature algorithms to those of the metadata, and those
+// of ID and logout tokens to the one that is registered for this client. Neither
 // widens them. Metadata that offers only what we refuse (none, HS256) must not
 // lead back to RS256. Section 3: "The value none MAY be supported", for the code flow
 // among others: it is never in signingAlgs.
 func (c *Client) chooseAlgs(m *metadata, doc map[string]any) error {
 	offered := strictjson.Strings(doc["id_token_signing_alg_values_supported"])
-	if len(offered) == 0 {
-		return nil
+	if len(offered) > 0 {
+		m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
 	}
-	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
 	if len(m.algs) == 0 && !c.cfg.Quirks.HS256 {
 		return c.misconfigured("discovery", "discovery.algorithms", "the provider signs ID tokens with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
 			"set the client's signing algorithm at the provider to RS256 or ES256")
+	}
+	m.idTokenAlgs = m.algs
+	if registered := c.cfg.IDTokenAlg; registered != "" {
+		m.idTokenAlgs = slices.DeleteFunc(slices.Clone(m.algs), func(alg string) bool { return alg != registered })
+	}
+	if len(m.idTokenAlgs) == 0 && !c.cfg.Quirks.HS256 {
+		return c.misconfigured("discovery", "discovery.id_token_alg", fmt.Sprintf("the provider signs ID tokens with %s, and Provider.IDTokenAlg is %q",
+			printable.Clip(fmt.Sprintf("%q", offered)), c.cfg.IDTokenAlg), "set IDTokenAlg to the algorithm that the client is registered for, or drop it")
 	}
 	return nil
 }
