@@ -170,7 +170,7 @@ func TestRefusals(t *testing.T) {
 		{"temporarily_unavailable", rp.ProviderError, "response.error"},
 		{"request_not_supported", rp.ProviderError, "response.error"},
 		{"", rp.ProviderError, "response.error"},
-		{"ACCESS_DENIED", rp.ProviderError, "response.error"},
+		{"ACCESS_DENIED", rp.ProviderDenied, "response.access_denied"}, // what providers are seen to write
 		{"<script>", rp.ProviderError, "response.error"},
 	} {
 		t.Run(test.error, func(t *testing.T) {
@@ -205,6 +205,18 @@ func TestTextOfARefusal(t *testing.T) {
 		if e, _ := p.respond(c, url.Values{"error": {code}}).(*rp.Error); !strings.Contains(e.Fix, theRedirect) {
 			t.Errorf("%s: %q", code, e.Fix)
 		}
+	}
+}
+
+// WeChat says with the state alone that the person refused.
+func TestSilentRefusal(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(func(cfg *rp.Config) { cfg.Quirks.SilentRefusal = true })
+	wantError(t, p.respond(c, url.Values{"state": {theState}}), rp.ProviderDenied, "response.access_denied")
+	wantError(t, p.respond(c, url.Values{"code": {""}}), rp.BadRequest, "response.code")
+	wantError(t, p.respond(c, url.Values{"error": {"invalid_scope"}}), rp.ProviderError, "response.invalid_scope")
+	if err := p.respond(c, response()); err != nil {
+		t.Error(err)
 	}
 }
 
