@@ -217,8 +217,10 @@ type candidates struct {
 // VerifySignature implements oidc.KeySet.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
 	if !k.try() && k.renew != nil {
-		k.keys = k.renew(ctx)
-		k.try()
+		if newer := k.renew(ctx); len(newer) > 0 { // else the error is about those that did not fit
+			k.keys = newer
+			k.try()
+		}
 	}
 	if k.used == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
