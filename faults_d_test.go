@@ -184,7 +184,7 @@ func timeCase(name, reason, claim string, fromNow time.Duration) tokenCase {
 func d19Expiry(t *testing.T) {
 	const expired = "the token expired"
 	tokenCases(t, "/login/demo", nil, []tokenCase{
-		claimCase("missing", expired, "exp", nil),
+		claimCase("missing", "jwt.exp", "exp", nil),
 		timeCase("an hour ago", expired, "exp", -time.Hour),
 		timeCase("a minute and a moment ago", expired, "exp", -62*time.Second),
 		timeCase("within the leeway", "", "exp", -50*time.Second),

@@ -29,7 +29,7 @@ type expectedJWT struct {
 	typs     []string // its header's typ is one of these, or absent
 	audience string
 	algs     []string // that it may be signed with
-	noExpiry bool     // it need not have an exp
+	noExpiry bool     // it need not have an exp; one that is there counts
 	secret   bool     // it may be signed with the client secret (HS256)
 }
 
@@ -67,6 +67,11 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 	if claims, err = strictjson.Object(token.Payload); err != nil {
 		return nil, "", fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err)
 	}
+	if v, there := claims["exp"]; there && want.noExpiry {
+		if err := checkExpiry(v, c.cfg.Now()); err != nil {
+			return nil, "", err
+		}
+	}
 	// RFC 7519, 4.1.3: aud is an array of strings. go-oidc takes a null in it for "".
 	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
 		return nil, "", fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
@@ -86,6 +91,24 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 }
 
 const wrongFormFix = "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
+
+// checkExpiry checks an exp that go-oidc does not, since it need not be there.
+func checkExpiry(exp any, now time.Time) error {
+	at, ok := strictjson.NumericDate(exp)
+	switch {
+	case !ok:
+		return fault("jwt.exp", "exp is not a date", wrongFormFix, nil)
+	case at.Before(now.Add(-Leeway)):
+		return expired(now, at)
+	}
+	return nil
+}
+
+func expired(now, at time.Time) *Error {
+	e := fault("jwt.expired", fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(at).Round(time.Second)), clockFix, nil)
+	e.clock = true
+	return e
+}
 
 func notYetValid(cause error) *Error {
 	e := fault("jwt.nbf", "nbf is not a date, or ahead of this machine's clock", clockFix, cause)
@@ -205,10 +228,11 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 	case keys.used == nil:
 		return fault("jwt.signature", "the signature is wrong", keysFix, quoted)
 	}
-	if expired, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		e := fault("jwt.expired", fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second)), clockFix, nil)
-		e.clock = true
-		return e
+	if e, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
+		if e.Expiry.IsZero() { // there is none, of which go-oidc says the same
+			return fault("jwt.exp", "exp is missing", wrongFormFix, nil)
+		}
+		return expired(now, e.Expiry)
 	}
 	switch text := err.Error(); { // go-oidc 3.21 has no types for these
 	case strings.HasPrefix(text, "oidc: expected audience"):

@@ -121,18 +121,13 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 
 // signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the Claims
 // iss (issuer) and aud (audience) as members." They, the signature and the expiry
-// are checked as those of an ID token are.
+// are checked as those of an ID token are. It need not have an exp.
 func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (map[string]any, error) {
 	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), expectedJWT{
 		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, noExpiry: true,
 	})
 	if err == nil {
 		err = c.checkIssuer(claims)
-	}
-	if v, there := claims["exp"]; err == nil && there {
-		if exp, _ := strictjson.NumericDate(v); exp.Before(c.cfg.Now().Add(-Leeway)) { // what is not a date is the year 1
-			err = fault("userinfo.expired", "it has expired", clockFix, nil)
-		}
 	}
 	if e, ok := err.(*Error); ok && e.Code != "" { // the keys could not be fetched
 		return nil, c.about(e, e.Code, "userinfo")
