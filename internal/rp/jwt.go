@@ -2,8 +2,10 @@ package rp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -61,11 +63,13 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		SkipExpiryCheck: want.noExpiry,
 		Now:             func() time.Time { return c.cfg.Now().Add(-Leeway) },
 	})
-	if _, err := verifier.Verify(ctx, raw); err != nil {
-		return nil, "", explain(err, keys, c.cfg.Now())
+	_, err = verifier.Verify(ctx, raw)
+	claims = keys.claims
+	if err := c.checkNames(claims); err != nil { // go-oidc may have taken AUD for aud
+		return nil, "", err
 	}
-	if claims, err = strictjson.Object(token.Payload); err != nil {
-		return nil, "", fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err)
+	if err != nil {
+		return nil, "", explain(err, keys, c.cfg.Now())
 	}
 	if v, there := claims["exp"]; there && want.noExpiry {
 		if err := checkExpiry(v, c.cfg.Now()); err != nil {
@@ -77,7 +81,7 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		return nil, "", fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
 	}
 	// RFC 7519, 4.1.5: "the JWT MUST NOT be accepted for processing" before nbf.
-	// go-oidc lets an nbf of the next five minutes pass, and null.
+	// go-oidc lets an nbf of the next five minutes pass.
 	if v, there := claims["nbf"]; there {
 		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(c.cfg.Now().Add(Leeway)) {
 			return nil, "", notYetValid(nil)
@@ -87,7 +91,7 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		return nil, "", fault("jwt.key_issuer", "the token is signed with a key of another issuer",
 			"nothing to set: a provider that signs for several issuers must use the key of each", nil)
 	}
-	return claims, alg, c.checkNames(claims)
+	return claims, alg, nil
 }
 
 const wrongFormFix = "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
@@ -188,14 +192,18 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
-	token *jws.Token
-	keys  []*signingKey
-	alg   string
-	renew func(context.Context) []*signingKey // nil if the token names its key
-	used  *signingKey                         // that verified the token
+	token   *jws.Token
+	keys    []*signingKey
+	alg     string
+	renew   func(context.Context) []*signingKey // nil if the token names its key
+	used    *signingKey                         // that verified the token
+	claims  map[string]any                      // of the token that it verified
+	notJSON error                               // why that token has none
 }
 
-// VerifySignature implements oidc.KeySet.
+// VerifySignature implements oidc.KeySet. go-oidc rejects claims that are null,
+// which are absent here, and reads _claim_names and _claim_sources, which nothing
+// here uses: it gets the claims without them.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
 	if !k.try() && k.renew != nil {
 		k.keys = k.renew(ctx)
@@ -204,7 +212,24 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 	if k.used == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
 	}
-	return k.token.Payload, nil
+	if k.claims, k.notJSON = strictjson.Object(k.token.Payload); k.notJSON != nil {
+		return nil, k.notJSON
+	}
+	sent := len(k.claims)
+	dropNulls(k.claims)
+	if len(k.claims) == sent && k.claims["_claim_names"] == nil && k.claims["_claim_sources"] == nil {
+		return k.token.Payload, nil
+	}
+	checked := maps.Clone(k.claims)
+	delete(checked, "_claim_names")
+	delete(checked, "_claim_sources")
+	return json.Marshal(checked)
+}
+
+// dropNulls deletes the claims that are null: those are absent. A nonce counts
+// even then, since a logout token must not have one.
+func dropNulls(claims map[string]any) {
+	maps.DeleteFunc(claims, func(name string, v any) bool { return v == nil && name != "nonce" })
 }
 
 func (k *candidates) try() bool {
@@ -227,6 +252,8 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", keysFix, quoted)
 	case keys.used == nil:
 		return fault("jwt.signature", "the signature is wrong", keysFix, quoted)
+	case keys.notJSON != nil:
+		return fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, keys.notJSON)
 	}
 	if e, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		if e.Expiry.IsZero() { // there is none, of which go-oidc says the same

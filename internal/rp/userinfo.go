@@ -38,6 +38,7 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	if err != nil {
 		return err
 	}
+	dropNulls(info)
 	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to exactly
 	// match the sub Claim in the ID Token; if they do not match, the UserInfo
 	// Response values MUST NOT be used."
