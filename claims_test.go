@@ -22,7 +22,9 @@ func TestAuthTimeOfZero(t *testing.T) {
 // TestNullIsMissing: the userinfo endpoint is asked for a claim that is null.
 func TestNullIsMissing(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].ClaimPaths = map[string]string{"locale": "extra.locale"} })
+	s := newSite(t, func(_ *site, o *ginauth.Options) {
+		o.Providers[0].ClaimPaths = map[string]string{"locale": "extra.locale"}
+	})
 	s.idp.EditIDToken(func(_, c map[string]any) { c["extra"] = claims{"locale": nil} })
 	s.accepts(t, "/login/demo")
 	if n := s.idp.Count(authtest.Userinfo); n != 1 {

@@ -182,7 +182,7 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 	if err != nil {
 		return nil, c.unreachable("signing keys", err)
 	}
-	keys := &candidates{keys: found, alg: alg}
+	keys := &candidates{keys: found, alg: alg, passedOver: m.keys.held.Load().passedOver(kid, alg)}
 	if kid == "" {
 		keys.renew = func(ctx context.Context) []*signingKey { return m.keys.renew(ctx, alg) }
 	}
@@ -192,13 +192,14 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
-	token   *jws.Token
-	keys    []*signingKey
-	alg     string
-	renew   func(context.Context) []*signingKey // nil if the token names its key
-	used    *signingKey                         // that verified the token
-	claims  map[string]any                      // of the token that it verified
-	notJSON error                               // why that token has none
+	token      *jws.Token
+	keys       []*signingKey
+	alg        string
+	renew      func(context.Context) []*signingKey // nil if the token names its key
+	used       *signingKey                         // that verified the token
+	passedOver *Error                              // why the key that the token names cannot be used; or nil
+	claims     map[string]any                      // of the token that it verified
+	notJSON    error                               // why that token has none
 }
 
 // VerifySignature implements oidc.KeySet. go-oidc rejects claims that are null,
@@ -248,6 +249,9 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 	quoted := errors.New(printable.Clip(err.Error()))
 	const keysFix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
 	switch {
+	case keys.used == nil && keys.passedOver != nil:
+		keys.passedOver.Cause = quoted
+		return keys.passedOver
 	case keys.used == nil && len(keys.keys) == 0:
 		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", keysFix, quoted)
 	case keys.used == nil:
