@@ -58,6 +58,14 @@ type Provider struct {
 	// trial, which would spend the code.
 	AuthMethod string
 
+	// IDTokenAlg is the algorithm that the client is registered for at the provider
+	// (id_token_signed_response_alg): "RS256", "PS256", "ES256", "EdDSA" or a sibling
+	// with another hash. ID tokens and logout tokens that are signed with another one
+	// are rejected. Default: every algorithm with a public key that the provider's
+	// metadata names. The shared-secret algorithms and "none" are never accepted; see
+	// Quirks.HS256 for the exception.
+	IDTokenAlg string
+
 	// Scopes are the requested scopes. Default: openid, profile and email with an
 	// Issuer, none without. With an Issuer, openid is added if it is missing.
 	Scopes []string
@@ -197,6 +205,11 @@ type Quirks struct {
 	// DisableNonce leaves out the nonce and its check, for providers that are
 	// known not to echo it in the ID token.
 	DisableNonce bool
+
+	// SilentRefusal takes a response that has neither a code nor an error for a
+	// refusal ([ErrProviderDenied]): WeChat sends the state alone if the person
+	// cancels. Otherwise such a response is [ErrBadRequest].
+	SilentRefusal bool
 
 	// Header is sent with requests to the token, userinfo and profile endpoints.
 	Header map[string]string

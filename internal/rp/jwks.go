@@ -30,9 +30,11 @@ const (
 	keysTried    = 10 // for a token that does not name its key
 )
 
-// keySet holds a provider's signing keys (RFC 7517). It uses the keys that it can
-// and passes over the rest: one key of an unknown kind does not make the good ones
-// unusable. Keys outlive an outage.
+// keySet holds a provider's signing keys. It uses the keys that it can and passes over
+// the rest. RFC 7517, 5: "Implementations SHOULD ignore JWKs within a JWK Set that use
+// "kty" (key type) values that are not understood by them, that are missing required
+// members, or for which values are out of the supported ranges." One key of an unknown
+// kind does not make the good ones unusable. Keys outlive an outage.
 type keySet struct {
 	url    string
 	http   *http.Client
@@ -66,15 +68,21 @@ func newKeySet(url string, h *http.Client, now func() time.Time) *keySet {
 	return k
 }
 
-// find returns the keys that may have signed a token with this header. It asks the
-// provider if it has none, at once after a rotation, but not more often than the
-// cool-down allows: anyone can invent key ids.
+// find returns the keys that may have signed a token with this header. OpenID Connect
+// Core, 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
+// the keys when it sees an unfamiliar kid value." So it asks the provider if it has
+// none, at once after a rotation, but not more often than the cool-down allows: anyone
+// can invent key ids.
 func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, error) {
+	// strict while the keys may be old: a key without a kid must not hide that the one
+	// asked for has been added since.
 	held := k.held.Load()
 	found := held.match(kid, alg, true)
 	if len(found) > 0 && fresh(held.fetched, k.now(), keysAge) {
 		return found, nil
 	}
+	// Keys that are older than an hour serve on if there are no newer ones to be had: an
+	// outage of jwks_uri alone must not end every sign-in.
 	err := k.refresh(ctx, kid, alg)
 	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
@@ -98,6 +106,8 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	if len(found) == 0 && !strict {
 		found = unnamed
 	}
+	// Anyone can send a token without a kid, and each key tried is a signature verified: a
+	// hundred RSA keys would take milliseconds of processor for every one.
 	return found[:min(len(found), keysTried)]
 }
 
@@ -108,7 +118,7 @@ func (h *heldKeys) passedOver(kid, alg string) *Error {
 		return nil
 	}
 	told := func(why, fix string) *Error {
-		return fault("jwt.key_unusable", "the signature cannot be verified: the provider publishes no key for it: the one that the token names is passed over: "+why, fix, nil)
+		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it: the one that the token names is passed over: "+why, fix, nil)
 	}
 	for _, key := range h.passed {
 		if key.kid == kid {
@@ -154,6 +164,8 @@ func (k *keySet) renew(ctx context.Context, alg string) []*signingKey {
 // once.
 func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 	done := k.flight.DoChan("keys", func() (any, error) {
+		// Those who wait share the one request. Within the cool-down there is none, and its
+		// error, if it failed, is the answer.
 		now := k.now()
 		if r := k.rest.Load(); r != nil && r.active(now) {
 			return nil, r.err
@@ -186,6 +198,8 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 		return nil, err
 	}
 	held := new(heldKeys)
+	// RFC 7517, 5.1: "keys" is a list. What is anything else has no keys, which is an
+	// answer: a provider may withdraw them all.
 	list, _ := doc["keys"].([]any)
 	for _, item := range list[:min(len(list), keysMost)] {
 		if key, passed := readKey(item); passed == nil {
@@ -220,6 +234,8 @@ func readKey(item any) (signingKey, *passedKey) {
 	if why, other := unfitUse(key.Use, m["key_ops"]); why != "" {
 		return key, &passedKey{key.KeyID, why, other}
 	}
+	// A private key or a shared secret (kty oct) that was published is known to
+	// everyone, and so are the tokens that everyone can sign with it.
 	if slices.ContainsFunc(privateMembers, func(name string) bool { return m[name] != nil && m[name] != "" }) {
 		return key, &passedKey{key.KeyID, "it is a private key: with what is published, everyone could sign", false}
 	}
@@ -235,6 +251,8 @@ func readKey(item any) (signingKey, *passedKey) {
 		return key, &passedKey{key.KeyID, fmt.Sprintf("it is malformed, or of a kind that is not supported (kty %.20q, crv %.20q)", kty, crv), false}
 	}
 	key.Key = decoded.Key
+	// RFC 7518, 3.3 and 3.5: "A key of size 2048 bits or larger MUST be used with these
+	// algorithms."
 	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
 		return key, &passedKey{key.KeyID, fmt.Sprintf("its RSA modulus has %d bits, less than 2048", pub.N.BitLen()), false}
 	}
@@ -243,7 +261,10 @@ func readKey(item any) (signingKey, *passedKey) {
 }
 
 // unfitUse says why a key with this use and key_ops is not one to verify
-// signatures with, or "". other means that it is for something else.
+// signatures with, or "". other means that it is for something else. RFC 7517, 4.2 and
+// 4.3: use is "sig" or "enc", key_ops has "verify" or not. Discovery 1.0, 3: where there
+// are keys for encryption as well, use "is REQUIRED for all keys": without it, a key is
+// for signatures.
 func unfitUse(use string, ops any) (why string, other bool) {
 	list, isList := ops.([]any)
 	switch {
@@ -257,8 +278,11 @@ func unfitUse(use string, ops any) (why string, other bool) {
 	return "", false
 }
 
-// fits reports whether a key can have made a signature of that algorithm. RFC
-// 7517, 4.4: alg names the algorithm that the key is for.
+// fits reports whether a key can have made a signature of that algorithm. RFC 7517,
+// 4.4: alg names the algorithm that the key is for. RFC 8725, 3.1: "each key MUST be used
+// with exactly one algorithm, and this MUST be checked when the cryptographic operation
+// is performed": the token's header chooses among the keys and never what is done with
+// one.
 func fits(key *signingKey, alg string) bool {
 	if key.Algorithm != "" && key.Algorithm != alg {
 		return false

@@ -59,7 +59,7 @@ func TestUnusableKeys(t *testing.T) {
 		t.Run(fmt.Sprint(tt.why, tt.key["kty"]), func(t *testing.T) {
 			p.signer, p.keys = tt.signer, []any{tt.key, otherRSA().jwk()}
 			_, err := p.signIn(p.client())
-			if e := wantError(t, err, rp.IDTokenInvalid, "jwt.key_unusable"); !strings.Contains(e.Reason, tt.why) || e.Fix == "" {
+			if e := wantError(t, err, rp.IDTokenInvalid, "jwt.no_key"); !strings.Contains(e.Reason, tt.why) || e.Fix == "" {
 				t.Errorf("the reason does not have %q: %v", tt.why, e)
 			}
 		})
