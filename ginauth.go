@@ -110,7 +110,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	}
 	var err error
 	if a.hasher, err = seal.NewHasher(cfg.Keys[0]); err != nil {
-		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
+		return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 	}
 	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
