@@ -84,7 +84,7 @@ type signIn struct {
 	provider string
 	state    *loginState   // nil if none was found
 	user     User          // Issuer and Subject, as verified
-	took     time.Duration // of it the provider
+	took     time.Duration // spent waiting for the provider
 }
 
 // abandon ends a sign-in that fails with err, and says where to start again.

@@ -39,7 +39,7 @@ type parts struct {
 	logouts      *logouts
 	loops        *loops
 	lastProvider *lastProvider
-	pages        *pages
+	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
 	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler

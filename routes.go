@@ -14,7 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// step answers a request, or returns why not.
+// step answers a request, or returns why not. CONTRIBUTING.md has a table from each
+// route to the file of its step.
 type step func(c *gin.Context) error
 
 // register adds the routes. Gin panics if a route exists already; Mount returns an

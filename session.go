@@ -13,7 +13,7 @@ import (
 // sessionBackend keeps the records of sessions: in a sealed cookie, or in a
 // gin-contrib/sessions store.
 type sessionBackend interface {
-	// load returns the session of a request, or nil, as it does with an error.
+	// load returns the request's session, or nil if there is none or on error.
 	load(w http.ResponseWriter, r *http.Request) (*opened, error)
 	// save keeps a record.
 	save(w http.ResponseWriter, r *http.Request, record sessionRecord) error
@@ -64,21 +64,21 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	if err := k.readable(s); err != nil {
+	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
 	before, _ := k.backend.ids(w, r)
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
-	if err := k.birth(r.Context(), s); err != nil {
+	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
 	}
 	return s, k.save(w, r, s, true)
 }
 
-// readable refuses a session that could be written and not read again.
-func (k *sessions) readable(s *session) error {
+// checkTimes refuses a session that could be written and not read again.
+func (k *sessions) checkTimes(s *session) error {
 	times := s.times()
 	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
@@ -89,10 +89,11 @@ func (k *sessions) readable(s *session) error {
 	return nil
 }
 
-// birth notes the person's watermark of now, which a later one is told apart
-// from, and refuses a session that would be dead from the start: the provider has
-// signed the person out since it issued this ID token, or in the same second.
-func (k *sessions) birth(ctx context.Context, s *session) error {
+// recordMark records the user's current watermark in s.mark, so that a later one can
+// be recognized. It refuses a session that would be revoked from the start: the
+// provider has signed the user out since it issued this ID token, or in the same
+// second.
+func (k *sessions) recordMark(ctx context.Context, s *session) error {
 	marks, err := k.cfg.watermarks(ctx, s.keys())
 	if err != nil {
 		return err
@@ -165,7 +166,7 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 // not to be revoked. A handler may call Update hours after that, and the mark of a
 // sign-out meanwhile is kept no longer than a session that was seen before it.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	if err := k.readable(s); err != nil {
+	if err := k.checkTimes(s); err != nil {
 		return err
 	}
 	return k.save(w, r, s, false)

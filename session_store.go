@@ -257,7 +257,7 @@ func (b *storeBackend) saveTo(r *http.Request, out discard, s *gorilla.Session) 
 }
 
 // isTooLarge recognizes the error of a store that has no room for a record. None has
-// // a type for it: "the value is too long" (securecookie v1.1.2), "the value to store
+// a type for it: "the value is too long" (securecookie v1.1.2), "the value to store
 // is too big" (redistore v1.4.1), "object too large for cache" (memcached), "value
 // too long for type" (PostgreSQL), "Data too long for column" (MySQL), "string or
 // blob too big" (SQLite).
