@@ -9,12 +9,6 @@ func Message(a *Auth, code Code) string { return a.message(code) }
 // a test of one that never ends is over at once.
 func (a *Auth) SetBodyWait(wait time.Duration) { a.bodyWait = wait }
 
-// NewMemoryRevocations makes the default Revocations, with room for limit
-// marks and limit spent keys, so that tests can fill it.
-func NewMemoryRevocations(now func() time.Time, limit int) Revocations {
-	return newMemoryRevocations(now, limit)
-}
-
 // MemorySize is how many sessions an Auth remembers at most.
 const MemorySize = memorySize
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // A claim that is to be kept and is not there is not there afterwards either.
@@ -55,7 +56,7 @@ func TestRevokingWithoutRoom(t *testing.T) {
 	first := time.Now()
 	second := first.Add(time.Second)
 	for limit, want := range map[int]time.Time{0: second, 1: first} {
-		r := ginauth.NewMemoryRevocations(time.Now, limit)
+		r := marks.NewRevocations[ginauth.RevocationKey](time.Now, limit)
 		for i, at := range []time.Time{first, second} {
 			if err := r.Revoke(t.Context(), ginauth.RevocationKey{byte(i + 1)}, at, time.Hour); err != nil {
 				t.Fatal(err)

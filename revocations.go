@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/marks"
@@ -62,61 +60,12 @@ func (k RevocationKey) of(kind byte) RevocationKey {
 	return k
 }
 
-// memoryLimit bounds each of the two tables of memoryRevocations.
+// memoryLimit bounds the watermarks and the spent keys of memoryRevocations.
 const memoryLimit = 1 << 20
 
 // memoryRevocations keeps revocations in this process.
-type memoryRevocations struct {
-	now   func() time.Time
-	marks *marks.Table // in nanoseconds
-	spent *marks.Table
-	floor atomic.Int64 // watermark of everybody, in nanoseconds: raised when marks had to be dropped
-}
+type memoryRevocations = marks.Revocations[RevocationKey]
 
 func newMemoryRevocations(now func() time.Time, limit int) *memoryRevocations {
-	return &memoryRevocations{now: now, marks: marks.New(limit), spent: marks.New(limit)}
-}
-
-func (m *memoryRevocations) Revoke(_ context.Context, key RevocationKey, at time.Time, ttl time.Duration) error {
-	now := m.now()
-	raise := func() bool { return m.marks.Raise(key, at.UnixNano(), now.Add(ttl).Unix(), now.Unix()) }
-	if raise() {
-		return nil
-	}
-	// Room is made by revoking more, never less: the marks of some go, and the
-	// highest of them becomes everybody's. Not this one: who signs in anew ends
-	// the session from before, and would be out again at once.
-	m.marks.Drop(m.everybody)
-	if !raise() {
-		m.everybody(at.UnixNano())
-	}
-	return nil
-}
-
-// everybody raises the watermark of everybody.
-func (m *memoryRevocations) everybody(at int64) {
-	for old := m.floor.Load(); old < at && !m.floor.CompareAndSwap(old, at); old = m.floor.Load() {
-	}
-}
-
-func (m *memoryRevocations) Watermarks(_ context.Context, keys [4]RevocationKey) (marks [4]time.Time, _ error) {
-	for i, key := range keys {
-		at := m.marks.Value(key)
-		if i > 0 { // a session's own mark kills it whatever its time: the floor is none
-			at = max(at, m.floor.Load())
-		}
-		if at != 0 {
-			marks[i] = time.Unix(0, at)
-		}
-	}
-	return marks, nil
-}
-
-func (m *memoryRevocations) Once(_ context.Context, key RevocationKey, ttl time.Duration) (bool, error) {
-	now := m.now()
-	first, room := m.spent.Spend(key, now.Add(ttl).Unix(), now.Unix())
-	if !room {
-		return false, errors.New("too many sign-ins in the last minutes for this process's memory")
-	}
-	return first, nil
+	return marks.NewRevocations[RevocationKey](now, limit)
 }
