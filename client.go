@@ -82,9 +82,9 @@ func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string)
 		start = c.startURL(m.authorize, passed)
 	}
 	b := append(make([]byte, 0, len(start)+256), start...)
-	b = a.appendQuery(b, c.sendsNonce(), !p.DisablePKCE)
-	if p.AuthorizeFragment != "" {
-		b = append(append(b, '#'), p.AuthorizeFragment...)
+	b = a.appendQuery(b, c.sendsNonce(), !p.Quirks.DisablePKCE)
+	if p.Quirks.AuthorizeFragment != "" {
+		b = append(append(b, '#'), p.Quirks.AuthorizeFragment...)
 	}
 	if len(b) <= urlLimit {
 		return string(b), nil
@@ -94,7 +94,7 @@ func (c *client) authorizeURL(m *metadata, a *attempt, passed map[string]string)
 }
 
 // sendsNonce says whether there will be an ID token to tie to the attempt.
-func (c *client) sendsNonce() bool { return c.provider.Issuer != "" && !c.provider.DisableNonce }
+func (c *client) sendsNonce() bool { return c.provider.Issuer != "" && !c.provider.Quirks.DisableNonce }
 
 // startURL is the part of the authorization URL that every attempt shares which
 // passes on the same parameters.
@@ -111,22 +111,22 @@ func (c *client) startURL(endpoint *url.URL, passed map[string]string) string {
 		q.Del(name)
 	}
 	q.Set("response_type", "code")
-	q.Set(p.ClientIDParam, p.ClientID)
+	q.Set(p.Quirks.ClientIDParam, p.ClientID)
 	if len(p.Scopes) > 0 {
-		q.Set("scope", strings.Join(p.Scopes, p.ScopeSeparator))
+		q.Set("scope", strings.Join(p.Scopes, p.Quirks.ScopeSeparator))
 	}
 	if p.ResponseMode == "form_post" {
 		q.Set("response_mode", "form_post")
 	}
-	if p.EditAuthorize != nil {
-		p.EditAuthorize(q)
+	if p.Quirks.EditAuthorize != nil {
+		p.Quirks.EditAuthorize(q)
 	}
 	q.Set("redirect_uri", c.redirectURI)
 	q.Del("state") // each attempt has its own of these, whatever EditAuthorize says
 	if c.sendsNonce() {
 		q.Del("nonce")
 	}
-	if !p.DisablePKCE {
+	if !p.Quirks.DisablePKCE {
 		q.Del("code_challenge")
 		q.Del("code_challenge_method")
 	}

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 const (
@@ -151,7 +154,7 @@ func (a *Auth) remembersHere() bool {
 // askRevocations reads the marks of a session that never was.
 func (a *Auth) askRevocations(ctx context.Context) error {
 	nobody := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := a.cfg.watermarks(ctx, nobody)
 		return err
 	})
@@ -168,7 +171,7 @@ func (a *Auth) askSessions(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	err := patiently(ctx, home.try)
+	err := contain.Within(ctx, diagnoseWait, home.try)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = storeFailed("try session store", err)
 	}
@@ -195,29 +198,6 @@ func (h *storeHome) try(ctx context.Context) error {
 	return cmp.Or(err, h.clear(answer, r))
 }
 
-// patiently calls a function of the application's, and stops waiting for it
-// when it is time, whether the function looks at its context or not.
-func patiently(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, diagnoseWait)
-	done := make(chan error, 1)
-	go func() {
-		defer cancel()
-		_, err := contained(func() (struct{}, error) { return struct{}{}, f(ctx) })
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		select { // both may have come
-		case err := <-done:
-			return err
-		default:
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // addCookies asks those who set them.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
@@ -231,10 +211,10 @@ func (d *Diagnosis) addCookies(a *Auth) {
 	idle := a.cfg.IdleTimeout
 	switch home := a.sessions.home.(type) {
 	case *cookieHome:
-		add(home.name, "the session, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(home.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(home.second, "the rest of a session that is too long for one", idle)
 	case *storeHome:
-		add(home.name, "the session's place in Options.Sessions, renewed with use for "+spell(a.cfg.Lifetime), idle)
+		add(home.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(home.bindingName(), "what opens the session there", idle)
 	}
 	add(a.attempts.prefix+"*", "a sign-in under way", attemptLife)

@@ -187,11 +187,11 @@ func TestDiagnoseComparesWhatIsOffered(t *testing.T) {
 	as := func(*ginauth.Provider) {}
 	runFindings(t, newTLSSite, []finding{
 		{name: "plain PKCE", make: provider(as, "code_challenge_methods_supported", "plain"),
-			warnings: []string{"metadata: the provider does not offer PKCE with S256, which is sent all the same; if sign-ins fail at the provider, set DisablePKCE"}},
+			warnings: []string{"metadata: the provider does not offer PKCE with S256, which is sent all the same; if sign-ins fail at the provider, set Quirks.DisablePKCE"}},
 		{name: "nothing said of PKCE", make: provider(as, "code_challenge_methods_supported")},
-		{name: "PKCE left out", make: provider(func(p *ginauth.Provider) { p.DisablePKCE = true }, "code_challenge_methods_supported", "S256"),
-			warnings: []string{"metadata: the provider offers PKCE with S256, and DisablePKCE leaves it out; drop DisablePKCE"}},
-		{name: "PKCE left out where it is not offered", make: provider(func(p *ginauth.Provider) { p.DisablePKCE = true }, "code_challenge_methods_supported", "plain")},
+		{name: "PKCE left out", make: provider(func(p *ginauth.Provider) { p.Quirks.DisablePKCE = true }, "code_challenge_methods_supported", "S256"),
+			warnings: []string{"metadata: the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out; drop Quirks.DisablePKCE"}},
+		{name: "PKCE left out where it is not offered", make: provider(func(p *ginauth.Provider) { p.Quirks.DisablePKCE = true }, "code_challenge_methods_supported", "plain")},
 		{name: "another way to authenticate", make: provider(func(p *ginauth.Provider) { p.AuthMethod = "client_secret_post" }, "token_endpoint_auth_methods_supported", "client_secret_basic"),
 			warnings: []string{`metadata: the provider does not offer the AuthMethod "client_secret_post"; drop AuthMethod`}},
 		{name: "another response mode", make: provider(func(p *ginauth.Provider) { p.ResponseMode = "form_post" }, "response_modes_supported", "query"),
@@ -313,7 +313,7 @@ func TestDiagnoseOfASharedSecret(t *testing.T) {
 		o := goodOptions()
 		o.Logger = (&logs{}).Logger()
 		o.HTTPClient = &http.Client{Transport: canned}
-		o.Providers = []ginauth.Provider{{Name: "line", Issuer: issuer, ClientID: "id", ClientSecret: strings.Repeat("0123456789abcdef", 2), HS256: shared}}
+		o.Providers = []ginauth.Provider{{Name: "line", Issuer: issuer, ClientID: "id", ClientSecret: strings.Repeat("0123456789abcdef", 2), Quirks: ginauth.Quirks{HS256: shared}}}
 		auth, err := ginauth.Mount(gin.New(), o)
 		if err != nil {
 			t.Fatal(err)

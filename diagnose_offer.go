@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // clockNoted is how far a clock may be off before somebody should know. From
@@ -13,7 +17,7 @@ import (
 const clockNoted = 10 * time.Second
 
 func (x *exam) compareKeys() {
-	if x.keys != nil && len(x.keys) == 0 && !x.client.provider.HS256 {
+	if x.keys != nil && len(x.keys) == 0 && !x.client.provider.Quirks.HS256 {
 		x.fail(x.client.misconfigured("signing keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.algs, ", "),
 			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more"))
 	}
@@ -27,7 +31,7 @@ func (x *exam) compareClock() {
 	}
 	reason, fix := "the provider's clock is "+clockText(x.ahead, x.tolerance), "set this machine's clock (NTP)"
 	if off > leeway {
-		x.fail(x.client.misconfigured("clock", fmt.Sprintf("%s: ID tokens are refused from %s on", reason, spell(leeway)), fix))
+		x.fail(x.client.misconfigured("clock", fmt.Sprintf("%s: ID tokens are refused from %s on", reason, printable.Duration(leeway)), fix))
 	} else {
 		x.warn("clock", reason, fix)
 	}
@@ -35,8 +39,8 @@ func (x *exam) compareClock() {
 
 // clockText says where the provider's clock is, seen from ours.
 func clockText(ahead, tolerance time.Duration) string {
-	give := ", give or take " + spell((tolerance + time.Second - 1).Truncate(time.Second))
-	switch off := spell(ahead.Abs().Round(time.Second)); {
+	give := ", give or take " + printable.Duration((tolerance + time.Second - 1).Truncate(time.Second))
+	switch off := printable.Duration(ahead.Abs().Round(time.Second)); {
 	case tolerance == 0:
 		return "not known: no answer had a Date"
 	case ahead.Abs() <= tolerance:
@@ -53,16 +57,16 @@ func clockText(ahead, tolerance time.Duration) string {
 func (x *exam) compareOffer() {
 	p := &x.client.provider
 	lacks := func(name, value string) bool {
-		offered := stringList(x.doc[name])
+		offered := strictjson.Strings(x.doc[name])
 		return len(offered) > 0 && !slices.Contains(offered, value)
 	}
 	for _, c := range []struct {
 		is          bool
 		reason, fix string
 	}{
-		{!p.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "the provider does not offer PKCE with S256, which is sent all the same",
-			"if sign-ins fail at the provider, set DisablePKCE"},
-		{p.DisablePKCE && slices.Contains(stringList(x.doc["code_challenge_methods_supported"]), "S256"), "the provider offers PKCE with S256, and DisablePKCE leaves it out", "drop DisablePKCE"},
+		{!p.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "the provider does not offer PKCE with S256, which is sent all the same",
+			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
+		{p.Quirks.DisablePKCE && slices.Contains(strictjson.Strings(x.doc["code_challenge_methods_supported"]), "S256"), "the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out", "drop Quirks.DisablePKCE"},
 		{p.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", p.AuthMethod), fmt.Sprintf("the provider does not offer the AuthMethod %q", p.AuthMethod),
 			"drop AuthMethod: it is chosen from the metadata"},
 		{lacks("response_modes_supported", p.ResponseMode), fmt.Sprintf("the provider does not offer the ResponseMode %q", p.ResponseMode), "set another ResponseMode"},
@@ -72,7 +76,7 @@ func (x *exam) compareOffer() {
 			x.warn("metadata", c.reason, c.fix)
 		}
 	}
-	if x.meta != nil && !x.client.cfg.loopback && isLoopback(x.meta.authorize.Hostname()) {
+	if x.meta != nil && !x.client.cfg.loopback && weburl.IsLoopback(x.meta.authorize.Hostname()) {
 		x.warn("authorization endpoint", "is at "+x.meta.authorize.Hostname()+", which to people's browsers is their own machine", "write the address at which they reach the provider")
 	}
 	for _, scope := range p.Scopes {
@@ -94,9 +98,9 @@ func (x *exam) offered() map[string][]string {
 	var all map[string][]string
 	for _, name := range offers {
 		var list []string
-		for _, value := range stringList(x.doc[name]) {
+		for _, value := range strictjson.Strings(x.doc[name]) {
 			if len(list) < 50 {
-				list = append(list, printable(value))
+				list = append(list, printable.ASCII(value))
 			}
 		}
 		if is, ok := x.doc[name].(bool); ok {
@@ -121,7 +125,7 @@ func (x *exam) endpoints() map[string]string {
 	all := map[string]string{}
 	add := func(name, address string) {
 		if u, err := url.Parse(address); err == nil && address != "" {
-			all[name] = printable((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
+			all[name] = printable.ASCII((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
 		}
 	}
 	add("authorization_endpoint", x.meta.authorize.String())
@@ -132,16 +136,6 @@ func (x *exam) endpoints() map[string]string {
 		add("jwks_uri", x.meta.keys.url)
 	}
 	return all
-}
-
-// printable is a text from outside as a terminal can bear it.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, clip(s))
 }
 
 // addProviders says what came of the exams.
@@ -158,7 +152,7 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 		if p.Issuer != "" {
 			to.BackChannelLogoutURI, to.FrontChannelLogoutURI = c.uri("/logout/", "/backchannel"), c.uri("/logout/", "/frontchannel")
 		}
-		if !p.DisablePKCE {
+		if !p.Quirks.DisablePKCE {
 			to.PKCE = "S256"
 		}
 		if to.AuthMethod = p.AuthMethod; m != nil {
@@ -178,10 +172,10 @@ func (d *Diagnosis) addProviders(exams []*exam) {
 func (c *client) comesBack(m *metadata) bool {
 	p := &c.provider
 	switch {
-	case p.Logout == "local":
+	case p.Logout.Local:
 		return false
-	case p.LogoutURL != "":
-		return strings.Contains(p.LogoutURL, "{post_logout_redirect_uri}")
+	case p.Logout.URL != "":
+		return strings.Contains(p.Logout.URL, "{post_logout_redirect_uri}")
 	case m == nil:
 		return true
 	}

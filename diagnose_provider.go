@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
@@ -67,7 +68,7 @@ type outcome struct {
 // run makes the request, and reads the provider's clock from the answer.
 func (q *inquiry) run(ctx context.Context, c *client) (o outcome) {
 	start := time.Now()
-	header, err := contained(func() (http.Header, error) { return q.ask(ctx) })
+	header, err := contain.Call(func() (http.Header, error) { return q.ask(ctx) })
 	took := time.Since(start)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = c.unreachable(q.op, err)
@@ -167,7 +168,7 @@ func (x *exam) inquiries() (list []inquiry) {
 
 // trySecret asks ClientSecretFunc for a secret, and forgets it.
 func (c *client) trySecret(ctx context.Context) (http.Header, error) {
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := c.secret(ctx)
 		return err
 	})

@@ -81,14 +81,17 @@ func TestDiagnosisOfWhatIsNotToRegister(t *testing.T) {
 		change func(s *site, p *ginauth.Provider)
 		want   bool
 	}{
-		"local": {func(_ *site, p *ginauth.Provider) { p.Logout = "local" }, false},
+		"local": {func(_ *site, p *ginauth.Provider) { p.Logout.Local = true }, false},
 		"an address of its own": {func(_ *site, p *ginauth.Provider) {
-			p.LogoutURL = "https://x.example/out?to={post_logout_redirect_uri}"
+			p.Logout.URL = "https://x.example/out?to={post_logout_redirect_uri}"
 		}, true},
-		"one that does not come back": {func(_ *site, p *ginauth.Provider) { p.LogoutURL = "https://x.example/out" }, false},
+		"one that does not come back": {func(_ *site, p *ginauth.Provider) { p.Logout.URL = "https://x.example/out" }, false},
 		"no end-session endpoint":     {func(s *site, _ *ginauth.Provider) { edited(s, "end_session_endpoint", nil) }, false},
 		"a provider that is down":     {func(s *site, _ *ginauth.Provider) { s.idp.Fail(authtest.Discovery, authtest.Down) }, true},
-		"one that is down, and local": {func(s *site, p *ginauth.Provider) { s.idp.Fail(authtest.Discovery, authtest.Down); p.Logout = "local" }, false},
+		"one that is down, and local": {func(s *site, p *ginauth.Provider) {
+			s.idp.Fail(authtest.Discovery, authtest.Down)
+			p.Logout.Local = true
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, func(s *site, o *ginauth.Options) { c.change(s, &o.Providers[0]) })
@@ -129,9 +132,11 @@ func TestDiagnosisOfPlainOAuth(t *testing.T) {
 func TestDiagnoseSendsNoSecrets(t *testing.T) {
 	t.Parallel()
 	for name, site := range map[string]*site{
-		"OpenID Connect": newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Header = map[string]string{"X-Api-Key": "s3cr3t"} }),
+		"OpenID Connect": newSite(t, func(_ *site, o *ginauth.Options) {
+			o.Providers[0].Quirks.Header = map[string]string{"X-Api-Key": "s3cr3t"}
+		}),
 		"plain OAuth 2.0": plainSite(t, "", func(_ *site, p *ginauth.Provider) {
-			p.Header = map[string]string{"X-Api-Key": "s3cr3t"}
+			p.Quirks.Header = map[string]string{"X-Api-Key": "s3cr3t"}
 			p.AuthorizeURL, p.TokenURL, p.UserinfoURL = p.AuthorizeURL+"?key=s3cr3t", p.TokenURL+"?key=s3cr3t", p.UserinfoURL+"?key=s3cr3t"
 		}),
 	} {

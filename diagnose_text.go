@@ -6,7 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 // String is the Diagnosis for a terminal: what is wrong comes first, then what
@@ -28,7 +29,7 @@ func (d *Diagnosis) String() string {
 		if i == 0 { // they all have the same attributes
 			fmt.Fprintf(&b, "\ncookies (%s)\n", c.Attributes)
 		}
-		row(&b, c.Name, fmt.Sprintf("%s: %s", spell(c.Life), c.Use))
+		row(&b, c.Name, fmt.Sprintf("%s: %s", printable.Duration(c.Life), c.Use))
 	}
 	return b.String()
 }
@@ -57,7 +58,7 @@ func (e *Error) list(b *strings.Builder, kind string) {
 	fmt.Fprintf(b, "\n%s %s: %s\n", kind, cmp.Or(about, e.Provider), cmp.Or(e.Reason, string(e.Code)))
 	row(b, "what to do", e.Fix)
 	if e.Err != nil {
-		row(b, "cause", printable(redactURL(e.Err).Error()))
+		row(b, "cause", printable.ASCII(redactURL(e.Err).Error()))
 	}
 }
 
@@ -113,19 +114,4 @@ func (d *Diagnosis) listProvider(b *strings.Builder, i int) {
 	}
 	row(b, "signing keys", strings.Join(keys, ", "))
 	row(b, "clock", clockText(p.ClockAhead, p.ClockTolerance))
-}
-
-// spell writes a time as people say it: 365 days, 24h, 10m.
-func spell(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d > day && d%day == 0 {
-		return fmt.Sprintf("%d days", d/day)
-	}
-	text := d.String()
-	for _, nought := range []string{"0s", "0m"} {
-		if short, ok := strings.CutSuffix(text, nought); ok && short != "" && strings.Contains("hm", short[len(short)-1:]) {
-			text = short
-		}
-	}
-	return text
 }

@@ -10,7 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 const (
@@ -107,7 +111,7 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	if m, err, due := c.known(); !due { // an answer came between looking and waiting for one
 		return m, err
 	}
-	m, err := contained(func() (*metadata, error) { return c.fetchMetadata(ctx) })
+	m, err := contain.Call(func() (*metadata, error) { return c.fetchMetadata(ctx) })
 	if err == nil {
 		c.meta.Store(m)
 		c.failed.Store(nil)
@@ -125,17 +129,6 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 		c.cfg.Logger.Warn("ginauth: metadata could not be renewed; what is known stays in use", "provider", c.provider.Name, "error", err)
 	}
 	return nil, err
-}
-
-// contained calls f on a goroutine that no request owns, where a panic (of the
-// transport in Options.HTTPClient, say) would end the process.
-func contained[T any](f func() (T, error)) (v T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %.500v", r)
-		}
-	}()
-	return f()
 }
 
 // fetchMetadata: OpenID Connect Discovery 1.0, section 4.
@@ -187,7 +180,7 @@ func (c *client) checkMetadata(doc map[string]any) (issuer string, err error) {
 }
 
 func (c *client) wrongIssuer(got, want string) error {
-	said := clip(got)
+	said := printable.Clip(got)
 	e := c.misconfigured("discovery", fmt.Sprintf("the provider says that its issuer is %q, not %q", said, want),
 		fmt.Sprintf("if you trust that address, set Issuer to %q", said))
 	theirs, err := url.Parse(got)
@@ -213,7 +206,7 @@ func (c *client) misconfigured(op, reason, fix string) *Error {
 // document, says; what is written down wins. It returns all that is wrong.
 func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	p := &c.provider
-	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
+	m := &metadata{tokenURL: p.TokenURL, userinfoURL: p.UserinfoURL, endSession: p.Logout.EndSessionURL, algs: signingAlgs, authMethod: p.AuthMethod}
 	authorize, jwks := p.AuthorizeURL, p.JWKSURL
 	var wrong []error
 	for _, e := range []struct {
@@ -235,7 +228,7 @@ func (c *client) assemble(doc map[string]any) (*metadata, error) {
 	if m.authorize, err = url.Parse(authorize); err != nil { // cannot be: it was looked at before
 		return nil, c.misconfigured("discovery", "authorization_endpoint is not an address", "")
 	}
-	if c.provider.EditAuthorize == nil { // which may say something else each time
+	if c.provider.Quirks.EditAuthorize == nil { // which may say something else each time
 		m.start = c.startURL(m.authorize, nil)
 	}
 	m.print = c.fingerprint(m.tokenURL)
@@ -289,19 +282,19 @@ func (c *client) unfitEndpoint(address string) string {
 	if u.Scheme == "http" && issuer.Scheme != "http" {
 		return "is not https"
 	}
-	return unfitURL(address, c.cfg.loopback && u.Host == issuer.Host)
+	return weburl.Unfit(address, c.cfg.loopback && u.Host == issuer.Host)
 }
 
 // chooseAlgs: ours, narrowed by the metadata and never widened by it. Metadata
 // that offers only what we refuse (none, HS256) must not fall back to RS256.
 func (c *client) chooseAlgs(m *metadata, doc map[string]any) error {
-	offered := stringList(doc["id_token_signing_alg_values_supported"])
+	offered := strictjson.Strings(doc["id_token_signing_alg_values_supported"])
 	if len(offered) == 0 {
 		return nil
 	}
 	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
-	if len(m.algs) == 0 && !c.provider.HS256 {
-		return c.misconfigured("discovery", "the provider signs ID tokens with "+clip(fmt.Sprintf("%q", offered))+" alone",
+	if len(m.algs) == 0 && !c.provider.Quirks.HS256 {
+		return c.misconfigured("discovery", "the provider signs ID tokens with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
 			"set the client's signing algorithm at the provider to RS256 or ES256")
 	}
 	return nil
@@ -314,7 +307,7 @@ func (c *client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 		return nil
 	}
 	m.authMethod = "client_secret_basic"
-	offered := stringList(doc["token_endpoint_auth_methods_supported"])
+	offered := strictjson.Strings(doc["token_endpoint_auth_methods_supported"])
 	if len(offered) == 0 || slices.Contains(offered, "client_secret_basic") {
 		return nil
 	}
@@ -322,17 +315,6 @@ func (c *client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 	if slices.Contains(offered, "client_secret_post") {
 		return nil
 	}
-	return c.misconfigured("discovery", "the provider's token endpoint takes "+clip(fmt.Sprintf("%q", offered))+" alone",
+	return c.misconfigured("discovery", "the provider's token endpoint takes "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
 		`set AuthMethod by hand: "none" for a public client`)
-}
-
-// stringList returns the texts of a list.
-func stringList(v any) (list []string) {
-	items, _ := v.([]any)
-	for _, item := range items {
-		if s, ok := item.(string); ok {
-			list = append(list, s)
-		}
-	}
-	return list
 }

@@ -166,11 +166,3 @@ func asError(err error, code Code) *Error {
 	}
 	return &Error{Code: code, Err: err}
 }
-
-// clip cuts a text of the provider's to what a log line can bear.
-func clip(s string) string {
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return strings.ToValidUTF8(s, "?")
-}

@@ -197,7 +197,7 @@ func (s *source) call(n *ast.CallExpr) {
 	case *ast.SelectorExpr:
 		name = fn.Sel.Name
 	}
-	if name == "add" && (strings.HasSuffix(s.path, "_check.go") || s.path == "page.go") {
+	if name == "add" && (strings.HasSuffix(s.path, "_validate.go") || s.path == "store_check.go" || s.path == "provider_brand.go" || s.path == "pages.go") {
 		s.texts("invalid_options", n.Args[len(n.Args)/3]) // (where, reason, fix), (reason, fix) or (reason)
 	}
 	m, ok := makers[name]

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
+
+	"github.com/gin-gonic/gin"
 )
 
 // Event is something that happened to a sign-in or to a session: the log has a
@@ -106,6 +110,61 @@ func (a *Auth) hand(ctx context.Context, e Event) {
 		}
 	}()
 	a.cfg.Hooks.OnEvent(ctx, e)
+}
+
+// log records a failure once, with its cause, under the name of its event.
+// Nobody being signed in is none.
+func (a *Auth) log(c *gin.Context, event string, e *Error) {
+	ctx := c.Request.Context()
+	if e.Code == ErrUnauthenticated || !a.heard(ctx, e.level()) {
+		return
+	}
+	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
+	if event == requestRefused {
+		if v := a.visited(c); v != nil {
+			user := v.session().user // not what a handler may have changed
+			told.Provider, told.User = user.Provider, user.hash()
+		}
+	} else if a.clients[told.Provider] == nil { // an *Error of the application's may have any text there
+		told.Provider = c.Param("provider")
+	}
+	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
+	if a.cfg.loopback {
+		more.docs = e.Code.docs()
+	}
+	if e.Err != nil {
+		more.err = redactURL(e.Err).Error()
+	}
+	a.tell(ctx, e.level(), "ginauth: request failed", told, more)
+}
+
+// note records that somebody signed in or out, for those who have to find out
+// later, and what led to it. s is the session, or nil. ctx may be of something
+// else than a request: LogoutEverywhere takes any.
+func (a *Auth) note(ctx context.Context, level slog.Level, message string, e Event, s *session) {
+	c, _ := ctx.(*gin.Context)
+	if c != nil && c.Request != nil {
+		ctx = c.Request.Context()
+	}
+	if !a.heard(ctx, level) {
+		return
+	}
+	var more details
+	if s != nil {
+		e.Provider, e.User, more.session = s.user.Provider, s.user.hash(), hashed(s.id)
+	}
+	if c != nil && c.Request != nil {
+		e.RequestID, more.clientIP = requestID(c), c.ClientIP()
+	}
+	a.tell(ctx, level, message, e, more)
+}
+
+// redactURL drops the address from a transport error: it may have a query.
+func redactURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 // attrs is an event as the log has it, without what is empty.

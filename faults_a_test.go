@@ -146,7 +146,7 @@ func faultA2(t *testing.T) {
 		t.Errorf("the sign-in ended at %s with %d", p.URL, p.Status)
 	}
 	edited := newSite(t, func(_ *site, o *ginauth.Options) {
-		o.Providers[0].EditAuthorize = func(params url.Values) {
+		o.Providers[0].Quirks.EditAuthorize = func(params url.Values) {
 			for _, name := range []string{"state", "nonce", "redirect_uri", "code_challenge", "code_challenge_method"} {
 				params[name] = []string{"EVIL", "EVIL"}
 			}

@@ -64,7 +64,7 @@ func c2SameBody(t *testing.T) {
 	t.Parallel()
 	var sent, again []byte
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
-		o.Providers[0].EditToken = func(form, _ url.Values) { form.Set("resource", "https://api.example") }
+		o.Providers[0].Quirks.EditToken = func(form, _ url.Values) { form.Set("resource", "https://api.example") }
 		o.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodPost {
 				sent, _ = io.ReadAll(r.Body)
@@ -242,7 +242,7 @@ func c21Request(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(_ *site, o *ginauth.Options) {
 				o.Providers[0].AuthMethod, o.Providers[0].Userinfo = method, "always"
-				o.Providers[0].Header = map[string]string{"X-Wanted": "yes"}
+				o.Providers[0].Quirks.Header = map[string]string{"X-Wanted": "yes"}
 			})
 			s.browser.Header = http.Header{"X-Own": {"1"}, "Authorization": {"Bearer of-the-browser"}, "Accept-Language": {"en"}}
 			s.accepts(t, "/login/demo")

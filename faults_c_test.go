@@ -273,7 +273,7 @@ func c7ContentType(t *testing.T) {
 	}
 	answerCases(t, nil, cases)
 	relaxed := func(_ *site, o *ginauth.Options) {
-		o.Providers[0].NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { return body, nil }
+		o.Providers[0].Quirks.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { return body, nil }
 	}
 	t.Run("a provider with a NormalizeToken of its own", func(t *testing.T) {
 		answerCases(t, relaxed, []answerCase{media("a page", "", "text/html"), media("none", "", "")})

@@ -164,7 +164,7 @@ func testLogoutReturn(t *testing.T) {
 
 func testLogoutForeignReturn(t *testing.T) {
 	t.Parallel()
-	s := newLogoutSite(t, func(s *site, o *ginauth.Options) { o.Providers[0].Logout = "local" })
+	s := newLogoutSite(t, func(s *site, o *ginauth.Options) { o.Providers[0].Logout.Local = true })
 	s.signIn()
 	p := s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{
 		"return_to": {"https://evil.example/"}, "post_logout_redirect_uri": {"https://evil.example/"}}))

@@ -151,10 +151,10 @@ func panicky(boom func()) map[string]func(o *ginauth.Options) {
 			issuer := p.Issuer
 			p.TokenIssuer = func(map[string]any) (string, error) { boom(); return issuer, nil }
 		}),
-		"EditAuthorize": provider(func(p *ginauth.Provider) { p.EditAuthorize = func(url.Values) { boom() } }),
-		"EditToken":     provider(func(p *ginauth.Provider) { p.EditToken = func(url.Values, url.Values) { boom() } }),
+		"EditAuthorize": provider(func(p *ginauth.Provider) { p.Quirks.EditAuthorize = func(url.Values) { boom() } }),
+		"EditToken":     provider(func(p *ginauth.Provider) { p.Quirks.EditToken = func(url.Values, url.Values) { boom() } }),
 		"NormalizeToken": provider(func(p *ginauth.Provider) {
-			p.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { boom(); return body, nil }
+			p.Quirks.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { boom(); return body, nil }
 		}),
 		"Profile": provider(func(p *ginauth.Provider) {
 			*p = ginauth.Provider{Name: p.Name, ClientID: p.ClientID, ClientSecret: p.ClientSecret, Namespace: p.Issuer,

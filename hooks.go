@@ -57,23 +57,3 @@ type Login struct {
 	// Options.AfterLogin.
 	ReturnTo string
 }
-
-// admit asks OnLogin, and holds it to what it may change.
-func (a *Auth) admit(c *gin.Context, login *Login) error {
-	hook := a.cfg.Hooks.OnLogin
-	if hook == nil {
-		return nil
-	}
-	login.User.writable()
-	verified := *login.User
-	if err := hook(c, login); err != nil {
-		e := asError(err, ErrIdentityRejected)
-		return e.about("OnLogin", verified.Provider)
-	}
-	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
-			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
-	}
-	login.User.sameAs(&verified)
-	return nil
-}

@@ -16,7 +16,9 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 const (
@@ -110,7 +112,7 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 		if r := k.rest.Load(); r != nil && r.holds(now) {
 			return nil, r.err
 		}
-		keys, err := contained(func() ([]signingKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
+		keys, err := contain.Call(func() ([]signingKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.rest.Store(newFailure(err, now, retryMost))
 			return nil, err
@@ -154,7 +156,7 @@ func usable(item any) (key signingKey, ok bool) {
 	if use, there := m["use"]; there && use != "sig" {
 		return key, false
 	}
-	if ops, there := m["key_ops"]; there && !slices.Contains(stringList(ops), "verify") {
+	if ops, there := m["key_ops"]; there && !slices.Contains(strictjson.Strings(ops), "verify") {
 		return key, false
 	}
 	raw, _ := json.Marshal(m) // it was JSON before

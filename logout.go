@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -10,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/seal"
@@ -26,6 +29,57 @@ const (
 // logoutEvent is the member of events that makes a JWT a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
+// confirmLogout shows a button: a GET, which any page can cause, signs nobody
+// out.
+func (a *Auth) confirmLogout(c *gin.Context) error {
+	p, formTo := a.signOutPage(c.Writer, c.Request, a.cfg.orDefault(c.Query("return_to"), ""))
+	a.page(c, http.StatusOK, p, formTo)
+	return nil
+}
+
+// logout ends the session here first, and then sends the browser on to sign
+// out at the provider too.
+func (a *Auth) logout(c *gin.Context) error {
+	if a.cfg.foreign(c.Request) {
+		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
+	}
+	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
+	returnTo := a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogout)
+	s, err := a.leave(c, byUser)
+	if err != nil {
+		return err
+	}
+	next := a.afterLogout(c.Writer, c.Request, s, returnTo)
+	there := cmp.Or(next, a.cfg.url(returnTo))
+	switch kind := askerOf(c.Request); {
+	case kind == asksAPI:
+		c.JSON(http.StatusOK, gin.H{"redirect_to": there})
+	case kind == asksHTMX:
+		c.Header("HX-Redirect", there)
+		c.Status(http.StatusNoContent)
+	case next != "":
+		redirect(c, next)
+	default:
+		a.goTo(c, returnTo)
+	}
+	return nil
+}
+
+// leave is Logout, and tells which session it was, or nil.
+func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
+	if c.Writer.Written() {
+		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
+	}
+	private(c)
+	s, err := a.signOut(c.Writer, c.Request)
+	a.forget(c)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	a.left(c, s, by)
+	return s, nil
+}
+
 // signOut ends the session of a request: every copy of it, the record, and
 // the attempts under way. It returns the session, or nil; that nobody was
 // signed in is no failure.
@@ -37,20 +91,12 @@ func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error)
 	return a.sessions.leave(w, r)
 }
 
-// LogoutEverywhere signs a user out of all sessions, on every device: "my
-// account was stolen", or an administrator's button. The user is named by
-// User.ID. Sessions that begin later live. It does not sign out at the
-// provider. An error (ErrStoreUnavailable) means that it did not happen.
-func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
-	issuer, subject, _ := strings.Cut(userID, "#")
-	if issuer == "" || subject == "" {
-		return &Error{Code: ErrBadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+// left tells the log and the application that a session has ended.
+func (a *Auth) left(c *gin.Context, s *session, by string) {
+	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: signedOut, By: by}, s)
+	if a.cfg.Hooks.OnLogout != nil {
+		a.cfg.Hooks.OnLogout(c, s.user)
 	}
-	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
-		return err
-	}
-	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
-	return nil
 }
 
 // afterLogout is where the browser goes once its session s, or nil, has ended:
@@ -68,18 +114,16 @@ func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, r
 	return ""
 }
 
+// loggedOut is where the provider's sign-out comes back to. Everything is
+// over by then; the state only says where to go.
+func (a *Auth) loggedOut(c *gin.Context) error {
+	returnTo, _ := a.logouts.take(c.Writer, c.Request, c.Query("state"))
+	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogout))
+	return nil
+}
+
 // logoutReturn is where the providers' own sign-outs come back to.
 func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
-
-// logoutByToken does what a logout token says, and returns whom it names. It
-// does not stop halfway if the provider hangs up.
-func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) (*User, error) {
-	end, err := c.logoutToken(ctx, raw)
-	for _, key := range end.keys {
-		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, end.at))
-	}
-	return end.user, err
-}
 
 // logouts remembers, in the browser, where a sign-out at a provider comes back
 // to.
@@ -118,12 +162,12 @@ func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) (re
 // The provider may be down: what is not known in a moment is not waited for.
 func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
 	p := &c.provider
-	if p.Logout == "local" {
+	if p.Logout.Local {
 		return ""
 	}
-	if p.LogoutURL != "" {
+	if p.Logout.URL != "" {
 		return strings.NewReplacer("{client_id}", url.QueryEscape(p.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.LogoutURL)
+			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(p.Logout.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, logoutWait)
 	defer cancel()
@@ -224,24 +268,4 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (at time.Time, err 
 		return at, errors.New("exp is no date")
 	}
 	return at, nil
-}
-
-// frontChannel ends the session of this browser if iss and sid are its own
-// (OpenID Connect Front-Channel Logout 1.0, section 2). A frame on the
-// provider's site gets no SameSite=Lax cookie, so that there nothing happens.
-func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (*session, error) {
-	q := r.URL.Query()
-	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
-		return nil, nil
-	}
-	o, err := a.sessions.open(w, r, a.cfg.Now())
-	if o == nil {
-		return nil, err
-	}
-	s := o.copy()
-	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
-		return nil, nil
-	}
-	a.sessions.memory.drop(o)
-	return s, a.sessions.end(w, r, s)
 }

@@ -62,7 +62,7 @@ func TestProviderLogout(t *testing.T) {
 		return s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
 	}
 	t.Run("the ID token goes along if the provider wants it", func(t *testing.T) {
-		s := newSite(t, func(s *site, o *ginauth.Options) { o.Providers[0].LogoutHint = true })
+		s := newSite(t, func(s *site, o *ginauth.Options) { o.Providers[0].Logout.IDTokenHint = true })
 		s.signIn()
 		p := post(s)
 		r := s.idp.LastRequest(authtest.EndSession)
@@ -106,7 +106,7 @@ func TestProviderLogout(t *testing.T) {
 	})
 	t.Run("one of another form, by template", func(t *testing.T) {
 		s := newSite(t, func(s *site, o *ginauth.Options) {
-			o.Providers[0].LogoutURL = s.idp.URL(authtest.EndSession) + "?client={client_id}&returnTo={post_logout_redirect_uri}&state={state}"
+			o.Providers[0].Logout.URL = s.idp.URL(authtest.EndSession) + "?client={client_id}&returnTo={post_logout_redirect_uri}&state={state}"
 		})
 		s.signIn()
 		s.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.idp.Issuer) }

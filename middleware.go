@@ -3,10 +3,10 @@ package ginauth
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
-	"time"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 )
@@ -91,6 +91,14 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 	}
 }
 
+// mounted panics while the application starts, and not at its first request, if
+// the error of Mount was not looked at.
+func (a *Auth) mounted() {
+	if a == nil {
+		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
+	}
+}
+
 // handBack gives the request that a guard was called with the form that handlers
 // had read into its copy: the server removes the files of an upload from there.
 func handBack(c *gin.Context, before *http.Request) {
@@ -99,13 +107,90 @@ func handBack(c *gin.Context, before *http.Request) {
 	}
 }
 
-// mounted panics while the application starts, and not at its first request, if
-// the error of Mount was not looked at.
-func (a *Auth) mounted() {
-	if a == nil {
-		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
+// nobody is what a guard says of a request without a session. One that stands
+// in front of the page to sign in on would send people there for ever.
+func (a *Auth) nobody(r *http.Request) *Error {
+	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
+		return &Error{Code: ErrSessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
+	return &Error{Code: ErrUnauthenticated, Op: "guard"}
 }
+
+// foreign says whether a request that changes something comes from another
+// origin. net/http's CrossOriginProtection knows the methods that do; a
+// WebSocket handshake is a GET that does.
+func (c *config) foreign(r *http.Request) bool {
+	if isUpgrade(r) {
+		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
+	}
+	return c.trusted.Check(r) != nil
+}
+
+func crossOrigin(op string) *Error {
+	return &Error{Code: ErrCrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
+		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
+}
+
+// admits asks the checks; a panic refuses.
+func admits(checks []Check, u *User) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
+		}
+	}()
+	for _, check := range checks {
+		if err := check(u); err != nil {
+			e := asError(err, ErrForbidden)
+			if e.Err == err && e.Reason == "" {
+				e.Reason = "a Check said no"
+			}
+			return e.about("check", u.Provider)
+		}
+	}
+	return nil
+}
+
+// visit is a signed-in request: its user, its context and itself in one, which
+// is one allocation. It never changes: Update makes a new one.
+type visit struct {
+	context.Context
+	auth    *Auth
+	opened  *opened // the session, whatever a handler does to user
+	user    User    // what handlers get: theirs to change
+	request http.Request
+	groups  [groupsRoom]string // room for user.Groups
+	vary    [1]string          // room for two lines of the answer's header, which
+	cache   [1]string          // others may write to: so nobody shares them
+	begun   bool               // in this very request
+	ended   atomic.Bool
+}
+
+type visitKey struct{}
+
+// Value implements context.Context.
+func (v *visit) Value(key any) any {
+	switch key.(type) {
+	case userKey:
+		if v.ended.Load() {
+			return (*User)(nil)
+		}
+		return &v.user
+	case visitKey:
+		return v
+	}
+	return v.Context.Value(key)
+}
+
+// visiting makes a visit of a session.
+func (a *Auth) visiting(o *opened) *visit {
+	v := &visit{auth: a, opened: o}
+	o.user.copyTo(&v.user, v.groups[:0])
+	return v
+}
+
+// session is a copy of the session: nothing of it was in a handler's hands.
+func (v *visit) session() *session { return v.opened.copy() }
 
 // visit loads the session of a request, once, and puts the user into Gin's
 // context and the request's. Nobody is nil.
@@ -155,18 +240,6 @@ func (a *Auth) become(c *gin.Context, s *session, begun bool) {
 	a.enter(c, v)
 }
 
-// vary says that an answer depends on cookies. Room is for the line that says
-// so.
-func vary(h http.Header, room *[1]string) {
-	switch lines := h["Vary"]; {
-	case len(lines) == 0:
-		room[0] = "Cookie"
-		h["Vary"] = room[:]
-	case !slices.Contains(lines, "Cookie"):
-		h["Vary"] = append(slices.Clip(lines), "Cookie") // others may have the same lines
-	}
-}
-
 // forget makes the request anonymous from here on.
 func (a *Auth) forget(c *gin.Context) {
 	if v := a.visited(c); v != nil {
@@ -184,174 +257,14 @@ func (a *Auth) visited(c *gin.Context) *visit {
 	return v
 }
 
-// admits asks the checks; a panic refuses.
-func admits(checks []Check, u *User) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
-		}
-	}()
-	for _, check := range checks {
-		if err := check(u); err != nil {
-			e := asError(err, ErrForbidden)
-			if e.Err == err && e.Reason == "" {
-				e.Reason = "a Check said no"
-			}
-			return e.about("check", u.Provider)
-		}
+// vary says that an answer depends on cookies. Room is for the line that says
+// so.
+func vary(h http.Header, room *[1]string) {
+	switch lines := h["Vary"]; {
+	case len(lines) == 0:
+		room[0] = "Cookie"
+		h["Vary"] = room[:]
+	case !slices.Contains(lines, "Cookie"):
+		h["Vary"] = append(slices.Clip(lines), "Cookie") // others may have the same lines
 	}
-	return nil
-}
-
-// foreign says whether a request that changes something comes from another
-// origin. net/http's CrossOriginProtection knows the methods that do; a
-// WebSocket handshake is a GET that does.
-func (c *config) foreign(r *http.Request) bool {
-	if isUpgrade(r) {
-		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
-	}
-	return c.trusted.Check(r) != nil
-}
-
-func crossOrigin(op string) *Error {
-	return &Error{Code: ErrCrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
-		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
-}
-
-// Update changes the session of the signed-in user from a handler of the
-// application: new groups, own data (User.Data is not nil in change). What the
-// provider vouched for (Provider, Issuer, Subject, claims) stays. Call it
-// before the answer is written. It fails with ErrSessionError if the session
-// becomes too large, and then changes nothing. Of two requests of one user at
-// the same moment, the later answer wins; a session in a cookie that somebody
-// kept from before is still good, with what it said then.
-func (a *Auth) Update(c *gin.Context, change func(*User)) error {
-	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
-		return crossOrigin("update session")
-	}
-	v, err := a.visit(c)
-	if err != nil {
-		return err
-	}
-	if v == nil {
-		return &Error{Code: ErrUnauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
-	}
-	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
-	}
-	s := v.session()
-	verified := *s.user
-	s.user.writable()
-	change(s.user)
-	s.user.sameAs(&verified)
-	private(c)
-	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
-		return err
-	}
-	a.become(c, s, v.begun)
-	return nil
-}
-
-// Logout signs the user out from a handler of the application: this session,
-// and every copy of its cookie, wherever. It does not sign out at the provider
-// (send people to POST /logout for that). That nobody is signed in is no
-// error. Call it before the answer is written.
-func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, byApplication)
-	return err
-}
-
-// leave is Logout, and tells which session it was, or nil.
-func (a *Auth) leave(c *gin.Context, by string) (*session, error) {
-	if c.Writer.Written() {
-		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
-	}
-	private(c)
-	s, err := a.signOut(c.Writer, c.Request)
-	a.forget(c)
-	if err != nil || s == nil {
-		return nil, err
-	}
-	a.left(c, s, by)
-	return s, nil
-}
-
-// left tells the log and the application that a session has ended.
-func (a *Auth) left(c *gin.Context, s *session, by string) {
-	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: signedOut, By: by}, s)
-	if a.cfg.Hooks.OnLogout != nil {
-		a.cfg.Hooks.OnLogout(c, s.user)
-	}
-}
-
-// SessionInfo is what is known of a session, for a page that shows it.
-type SessionInfo struct {
-	Provider string    // Provider.Name of the sign-in
-	Created  time.Time // when the user signed in
-	LastSeen time.Time // as of the last rewrite: a tenth of IdleTimeout is not looked at
-	Expires  time.Time // when it ends if nothing more is heard of it
-	End      time.Time // when it ends however busy it is
-}
-
-// Session tells what is known of the session of this request; ok is false if
-// nobody is signed in. Put RequireAuth or LoadUser in front of the handler.
-func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
-	v := a.visited(c)
-	if v == nil {
-		return info, false
-	}
-	s := v.session()
-	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
-	if expires.After(end) {
-		expires = end
-	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, Expires: expires, End: end}, true
-}
-
-// SignIn starts a session for a user whom the application itself vouches for:
-// in tests (see authtest.SignIn), or for an administrator who looks at the
-// site as a customer sees it. No provider is asked and OnLogin is not called.
-// user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. Most applications do
-// not need it.
-func (a *Auth) SignIn(c *gin.Context, user *User) error {
-	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
-	}
-	if user == nil {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
-	}
-	cl := a.clients[user.Provider]
-	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
-	}
-	u := user.clone()
-	if u.Issuer == "" {
-		u.Issuer = cl.namespace(nil)
-	}
-	if _, err := validSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
-	}
-	if u.AuthTime.IsZero() {
-		u.AuthTime = a.cfg.Now()
-	}
-	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: u})
-	if err != nil {
-		return err
-	}
-	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
-	a.become(c, s, true)
-	return nil
-}
-
-// undo ends a session that SignIn began in this request.
-func (a *Auth) undo(c *gin.Context) error {
-	v := a.visited(c)
-	if v == nil || !v.begun {
-		return nil
-	}
-	a.forget(c)
-	return a.sessions.end(c.Writer, c.Request, v.session())
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	ginsessions "github.com/gin-contrib/sessions"
-	"github.com/gin-gonic/gin"
 )
 
 // Options is what Mount needs to know. It is copied: changing it afterwards
@@ -180,22 +179,4 @@ func (c *config) cookieName() string {
 		name = "__Host-" + name
 	}
 	return name
-}
-
-// basePath is the path of a group, and false if there is no router.
-func basePath(router gin.IRouter) (path string, ok bool) {
-	switch r := router.(type) {
-	case nil:
-		return "", false
-	case *gin.Engine:
-		ok = r != nil
-	case *gin.RouterGroup:
-		ok = r != nil
-	default:
-		ok = true
-	}
-	if group, has := router.(interface{ BasePath() string }); ok && has {
-		return group.BasePath(), true
-	}
-	return "/", ok
 }

@@ -155,7 +155,7 @@ func TestMistakesInTheClient(t *testing.T) {
 		onProvider("a secret that a template gave", func(p *ginauth.Provider) { p.ClientSecret = "{{ .Values.secret }}" }, "ClientSecret: ", "placeholder"),
 		onProvider("a secret and none", func(p *ginauth.Provider) { p.AuthMethod = "none" }, "ClientSecret: ", `AuthMethod "none" sends no secret`, "drop one"),
 		onProvider("two secrets", func(p *ginauth.Provider) { p.ClientSecretFunc = noSecret }, "ClientSecret: ", "so is ClientSecretFunc", "drop one"),
-		onProvider("a public client without PKCE", func(p *ginauth.Provider) { p.ClientSecret, p.AuthMethod, p.DisablePKCE = "", "none", true }, "DisablePKCE: ", "without any protection", "leave PKCE on"),
+		onProvider("a public client without PKCE", func(p *ginauth.Provider) { p.ClientSecret, p.AuthMethod, p.Quirks.DisablePKCE = "", "none", true }, "Quirks.DisablePKCE: ", "without any protection", "leave PKCE on"),
 		onProvider("an unknown method", func(p *ginauth.Provider) { p.AuthMethod = "basic" }, "AuthMethod: ", `"basic" is not known`, `"client_secret_basic"`),
 	})
 }
@@ -198,6 +198,8 @@ func TestMistakesInAddresses(t *testing.T) {
 			"TokenURL":     func(p *ginauth.Provider) { p.TokenURL = m.value },
 			"UserinfoURL":  func(p *ginauth.Provider) { p.UserinfoURL = m.value },
 			"JWKSURL":      func(p *ginauth.Provider) { p.JWKSURL = m.value },
+
+			"Logout.EndSessionURL": func(p *ginauth.Provider) { p.Logout.EndSessionURL = m.value },
 		} {
 			all = append(all, onProvider(field+": "+m.name, set, field+": ", m.cause, m.fix))
 		}
@@ -239,9 +241,9 @@ func TestMistakesInTheKindOfProvider(t *testing.T) {
 		onProvider("a namespace beside an issuer", func(p *ginauth.Provider) { p.Namespace = p.Issuer }, "Namespace: ", "is for plain OAuth 2.0", "drop Namespace"),
 		onProvider("a profile that is never asked", func(p *ginauth.Provider) { p.Profile, p.Userinfo = noProfile, "never" }, "Profile: ", "it is not asked", "drop one"),
 		onProvider("two profiles beside an issuer", func(p *ginauth.Provider) { p.Profile, p.UserinfoURL = noProfile, "https://login.example.com/me" }, "UserinfoURL: ", "so is Profile", "drop one"),
-		onProvider("a shared secret", func(p *ginauth.Provider) { p.HS256 = true }, "HS256: ", `["https://access.line.me"] alone`, "RS256 or ES256"),
-		onProvider("a shared secret at almost LINE", func(p *ginauth.Provider) { p.HS256, p.Issuer = true, "https://access.line.me/" }, "HS256: ", "alone"),
-		onProvider("a short shared secret", func(p *ginauth.Provider) { p.HS256, p.Issuer = true, "https://access.line.me" }, "HS256: ", "32 bytes", "channel secret"),
+		onProvider("a shared secret", func(p *ginauth.Provider) { p.Quirks.HS256 = true }, "Quirks.HS256: ", `["https://access.line.me"] alone`, "RS256 or ES256"),
+		onProvider("a shared secret at almost LINE", func(p *ginauth.Provider) { p.Quirks.HS256, p.Issuer = true, "https://access.line.me/" }, "Quirks.HS256: ", "alone"),
+		onProvider("a short shared secret", func(p *ginauth.Provider) { p.Quirks.HS256, p.Issuer = true, "https://access.line.me" }, "Quirks.HS256: ", "32 bytes", "channel secret"),
 		onProvider("a mapped sub beside an issuer", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"sub": "oid"} }, "ClaimPaths: ", `"sub" is the ID token's own claim`, "drop it"),
 		onProvider("userinfo always, and nowhere", func(p *ginauth.Provider) {
 			p.Userinfo, p.AuthorizeURL, p.TokenURL, p.JWKSURL = "always", "https://login.example.com/a", "https://login.example.com/t", "https://login.example.com/j"
@@ -257,8 +259,8 @@ func TestMistakesInTheKindOfProvider(t *testing.T) {
 		onPlain("keys", func(p *ginauth.Provider) { p.JWKSURL = "https://plain.example/keys" }, "JWKSURL: ", "has no Issuer", "drop it, or set Issuer"),
 		onPlain("a userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "always" }, "Userinfo: ", "has no Issuer", "drop it, or set Issuer"),
 		onPlain("a token's issuer", func(p *ginauth.Provider) { p.TokenIssuer = noIssuer }, "TokenIssuer: ", "has no Issuer", "drop it, or set Issuer"),
-		onPlain("a nonce", func(p *ginauth.Provider) { p.DisableNonce = true }, "DisableNonce: ", "has no Issuer", "drop it, or set Issuer"),
-		onPlain("a shared secret", func(p *ginauth.Provider) { p.HS256 = true }, "HS256: ", "has no Issuer", "drop it, or set Issuer"),
+		onPlain("a nonce", func(p *ginauth.Provider) { p.Quirks.DisableNonce = true }, "Quirks.DisableNonce: ", "has no Issuer", "drop it, or set Issuer"),
+		onPlain("a shared secret", func(p *ginauth.Provider) { p.Quirks.HS256 = true }, "Quirks.HS256: ", "has no Issuer", "drop it, or set Issuer"),
 	})
 }
 
@@ -266,20 +268,19 @@ func TestMistakesInRequests(t *testing.T) {
 	reports(t, []mistake{
 		onProvider("scopes in one text", func(p *ginauth.Provider) { p.Scopes = []string{"profile email"} }, "Scopes: ", `"profile email" is not one scope`, `[]string{"profile", "email"}`),
 		onProvider("an empty scope", func(p *ginauth.Provider) { p.Scopes = []string{""} }, "Scopes: ", "is not one scope"),
-		onProvider("a client id called as the code is", func(p *ginauth.Provider) { p.ClientIDParam = "code" }, "ClientIDParam: ", `"code" is the protocol's name`, "leave it empty"),
-		onProvider("a client id called as the secret is", func(p *ginauth.Provider) { p.ClientIDParam = "client_secret" }, "ClientIDParam: ", `"client_secret" is the protocol's name`, "leave it empty"),
+		onProvider("a client id called as the code is", func(p *ginauth.Provider) { p.Quirks.ClientIDParam = "code" }, "Quirks.ClientIDParam: ", `"code" is the protocol's name`, "leave it empty"),
+		onProvider("a client id called as the secret is", func(p *ginauth.Provider) { p.Quirks.ClientIDParam = "client_secret" }, "Quirks.ClientIDParam: ", `"client_secret" is the protocol's name`, "leave it empty"),
 		onProvider("a protocol parameter", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"state": "fixed"} }, "AuthParams: ", `"state" is the protocol's own`, "leave it out"),
 		onProvider("redirect_uri for everybody", func(p *ginauth.Provider) { p.LoginParams = []string{"redirect_uri"} }, "LoginParams: ", `"redirect_uri" is the protocol's own`, "leave it out"),
-		onProvider("the client's id by its other name", func(p *ginauth.Provider) { p.ClientIDParam, p.LoginParams = "appid", []string{"appid"} }, "LoginParams: ", `"appid" is the protocol's own`),
+		onProvider("the client's id by its other name", func(p *ginauth.Provider) { p.Quirks.ClientIDParam, p.LoginParams = "appid", []string{"appid"} }, "LoginParams: ", `"appid" is the protocol's own`),
 		onProvider("an unknown response mode", func(p *ginauth.Provider) { p.ResponseMode = "fragment" }, "ResponseMode: ", `"fragment" is not known`, `"form_post"`),
-		onProvider("an unknown way out", func(p *ginauth.Provider) { p.Logout = "everywhere" }, "Logout: ", `"everywhere" is not known`, `"provider" or "local"`),
 		onProvider("a max_age in words", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"max_age": "1h"} }, "AuthParams: ", `max_age of "1h"`, "a number of seconds"),
 		onProvider("an unknown userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "sometimes" }, "Userinfo: ", `"sometimes" is not known`, `"always"`),
-		onProvider("an unknown way to ask for tokens", func(p *ginauth.Provider) { p.TokenMethod = "get" }, "TokenMethod: ", `"get" is not known`, `use "POST"`),
-		onProvider("a fragment with its sign", func(p *ginauth.Provider) { p.AuthorizeFragment = "#redirect" }, "AuthorizeFragment: ", "more than letters", "without it"),
-		onProvider("a header on two lines", func(p *ginauth.Provider) { p.Header = map[string]string{"X-Key": "a\r\nX-Evil: 1"} }, "Header: ", `"X-Key" has a line break`, "on one line"),
-		onProvider("a header without a name", func(p *ginauth.Provider) { p.Header = map[string]string{"": "a"} }, "Header: ", "is not a header's name"),
-		onProvider("a header's name with a colon", func(p *ginauth.Provider) { p.Header = map[string]string{"X-Key:": "a"} }, "Header: ", "is not a header's name", "letters, digits and -"),
+		onProvider("an unknown way to ask for tokens", func(p *ginauth.Provider) { p.Quirks.TokenMethod = "get" }, "Quirks.TokenMethod: ", `"get" is not known`, `use "POST"`),
+		onProvider("a fragment with its sign", func(p *ginauth.Provider) { p.Quirks.AuthorizeFragment = "#redirect" }, "Quirks.AuthorizeFragment: ", "more than letters", "without it"),
+		onProvider("a header on two lines", func(p *ginauth.Provider) { p.Quirks.Header = map[string]string{"X-Key": "a\r\nX-Evil: 1"} }, "Quirks.Header: ", `"X-Key" has a line break`, "on one line"),
+		onProvider("a header without a name", func(p *ginauth.Provider) { p.Quirks.Header = map[string]string{"": "a"} }, "Quirks.Header: ", "is not a header's name"),
+		onProvider("a header's name with a colon", func(p *ginauth.Provider) { p.Quirks.Header = map[string]string{"X-Key:": "a"} }, "Quirks.Header: ", "is not a header's name", "letters, digits and -"),
 		onProvider("a path with a hole", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"picture": "picture..url"} }, "ClaimPaths: ", `"picture..url" for "picture" is not a path`, "dots between"),
 		onProvider("an empty path", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"picture": ""} }, "ClaimPaths: ", "is not a path"),
 		onProvider("a groups path that ends in a dot", func(p *ginauth.Provider) { p.GroupsClaim = "realm_access." }, "GroupsClaim: ", "is not a path", `"realm_access.roles"`),

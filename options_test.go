@@ -189,7 +189,7 @@ func printed(t *testing.T, v any) string {
 
 func TestOptionsAndProvidersPrintNoSecrets(t *testing.T) {
 	p := goodProvider()
-	p.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
+	p.Quirks.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
 	p.AuthParams = map[string]string{"api_key": "param-s3cr3t"}
 	o := goodOptions()
 	o.Keys = append(o.Keys, "the second key, which is 32 bytes long")
@@ -238,7 +238,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		p.AuthParams = map[string]string{"ui": "dark"}
 		p.LoginParams = []string{"prompt"}
 		p.ClaimPaths = map[string]string{"name": "name"}
-		p.Header = map[string]string{"X-App": "demo"}
+		p.Quirks.Header = map[string]string{"X-App": "demo"}
 		opts = *o
 	})
 	before := s.signIn()
@@ -248,7 +248,7 @@ func TestOptionsAreCopied(t *testing.T) {
 	p.Scopes[0], p.LoginParams[0] = "admin", "max_age"
 	p.AuthParams["ui"], p.AuthParams["more"] = "light", "1"
 	p.ClaimPaths["name"], p.ClaimPaths["sub"] = "sub", "name"
-	p.Header["X-App"], p.Header["Authorization"] = "evil", "none"
+	p.Quirks.Header["X-App"], p.Quirks.Header["Authorization"] = "evil", "none"
 	p.Name, p.Issuer, p.ClientID, p.ClientSecret = "evil", "https://evil.example", "evil", "evil"
 	opts.Providers[0] = ginauth.Provider{}
 

@@ -79,7 +79,7 @@ func TestPlainIDTokenIsNotRead(t *testing.T) {
 func profileOf(read func(ctx context.Context, get func(address string) (*http.Response, error), s *site) (map[string]any, error)) func(s *site, p *ginauth.Provider) {
 	return func(s *site, p *ginauth.Provider) {
 		p.UserinfoURL, p.ClaimPaths = "", nil
-		p.Header = map[string]string{"X-Api-Version": "7"}
+		p.Quirks.Header = map[string]string{"X-Api-Version": "7"}
 		p.Profile = func(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 			return read(ctx, func(address string) (*http.Response, error) {
 				req, err := http.NewRequestWithContext(ctx, "GET", address, nil)
@@ -201,7 +201,7 @@ func called(s *site, param, second string) {
 func TestClientIDParamAndScopeSeparator(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t, `{"id":7}`, func(s *site, p *ginauth.Provider) {
-		p.ClientIDParam, p.ScopeSeparator, p.AuthMethod = "client_key", ",", "client_secret_post"
+		p.Quirks.ClientIDParam, p.Quirks.ScopeSeparator, p.AuthMethod = "client_key", ",", "client_secret_post"
 		called(s, "client_key", "")
 	})
 	s.accepts(t, "/login/demo")
@@ -247,7 +247,7 @@ func TestEditAuthorize(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
 		o.Providers[0].AuthParams = map[string]string{"audience": "api", "dropped": "x"}
-		o.Providers[0].EditAuthorize = func(q url.Values) {
+		o.Providers[0].Quirks.EditAuthorize = func(q url.Values) {
 			q.Del("dropped")
 			q.Set("added", "a b&c")
 			q.Set("scope", "openid profile email groups")
@@ -272,7 +272,7 @@ func TestEditToken(t *testing.T) {
 	t.Parallel()
 	var seen url.Values
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
-		o.Providers[0].EditToken = func(form, callback url.Values) {
+		o.Providers[0].Quirks.EditToken = func(form, callback url.Values) {
 			seen = url.Values{"code": callback["code"], "device": callback["device_id"]}
 			form.Set("device_id", callback.Get("device_id"))
 			form.Set("resource", "https://api.example")
@@ -334,7 +334,7 @@ func TestNormalizeToken(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.NormalizeToken = tt.normalize })
+			s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.Quirks.NormalizeToken = tt.normalize })
 			editAnswer(s, authtest.Token, tt.change)
 			if tt.code == "" {
 				s.accepts(t, "/login/demo")
@@ -348,7 +348,7 @@ func TestNormalizeToken(t *testing.T) {
 func TestDisablePKCEAndNonce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
-		o.Providers[0].DisablePKCE, o.Providers[0].DisableNonce = true, true
+		o.Providers[0].Quirks.DisablePKCE, o.Providers[0].Quirks.DisableNonce = true, true
 	})
 	s.accepts(t, "/login/demo")
 	start, token := s.idp.LastRequest(authtest.Authorize).Form, s.idp.LastRequest(authtest.Token).Form

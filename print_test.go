@@ -40,7 +40,7 @@ func TestJSONOfOptionsWithEverythingSet(t *testing.T) {
 	o.HTTPClient = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
 	o.Logger, o.Now, o.Pages.Template = slog.Default(), (&clock{}).Now, template.New("t")
 	o.Providers[0].VerifyClaims = func(map[string]any) error { return nil }
-	o.Providers[0].Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
+	o.Providers[0].Quirks.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
 	text, err := json.Marshal(o)
 	if err != nil || !json.Valid(text) {
 		t.Fatalf("%v: %s", err, text)

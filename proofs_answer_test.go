@@ -160,8 +160,8 @@ func TestEditAuthorizeWithItsOwnNonce(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t, func(s *site, o *ginauth.Options) {
 		plain(s, o)
-		o.Providers[0].DisablePKCE = true
-		o.Providers[0].EditAuthorize = func(q url.Values) {
+		o.Providers[0].Quirks.DisablePKCE = true
+		o.Providers[0].Quirks.EditAuthorize = func(q url.Values) {
 			q.Set("nonce", "mine")
 			q.Set("code_challenge", "mine")
 			q.Set("code_challenge_method", "plain")

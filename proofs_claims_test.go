@@ -49,7 +49,7 @@ func TestSignedWithTheClientSecret(t *testing.T) {
 			s.idp = startIDP(t, authtest.Config{Now: s.clock.Now, ClientSecret: shared})
 			p := client("demo", s.idp)
 			p.AuthorizeURL, p.TokenURL, p.JWKSURL = s.idp.URL(authtest.Authorize), s.idp.URL(authtest.Token), s.idp.URL(authtest.JWKS)
-			p.Issuer, p.HS256 = issuer, true
+			p.Issuer, p.Quirks.HS256 = issuer, true
 			o.Providers[0] = p
 		})
 		s.idp.EditAnswer(func(answer url.Values) { answer.Del("iss") })

@@ -138,7 +138,7 @@ func TestMetadataThatOffersTheSharedSecretAlone(t *testing.T) {
 				"issuer": issuer, "authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token", "jwks_uri": issuer + "/keys",
 				"id_token_signing_alg_values_supported": []string{"HS256"},
 			}))}
-			o.Providers[0].Issuer, o.Providers[0].HS256 = issuer, shared
+			o.Providers[0].Issuer, o.Providers[0].Quirks.HS256 = issuer, shared
 		})
 		if err := s.auth.Warm(t.Context()); (err == nil) != shared {
 			t.Errorf("with HS256 %v: %v", shared, err)

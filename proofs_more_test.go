@@ -100,7 +100,7 @@ func TestFieldsThatAreThereTwiceAreNotCarried(t *testing.T) {
 	got := make(chan url.Values, 1)
 	f := newFlow(t, func(s *site, o *ginauth.Options) {
 		formPost(s, o)
-		o.Providers[0].EditToken = func(_, answer url.Values) { got <- answer }
+		o.Providers[0].Quirks.EditToken = func(_, answer url.Values) { got <- answer }
 	})
 	form := f.answerForm("/login/demo")
 	form["user"], form["device_id"] = []string{"ada", "eve"}, []string{"one"}

@@ -44,7 +44,7 @@ func TestErrorCodesOfTokenEndpoints(t *testing.T) {
 func TestNormalizeTokenThatFails(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
-		o.Providers[0].NormalizeToken = func(http.Header, []byte) ([]byte, error) { return nil, errors.New("odd") }
+		o.Providers[0].Quirks.NormalizeToken = func(http.Header, []byte) ([]byte, error) { return nil, errors.New("odd") }
 	})
 	s.refuses(t, "/login/demo", ginauth.ErrBadTokenResponse, "NormalizeToken could not read the token answer", 1)
 }
@@ -52,7 +52,7 @@ func TestNormalizeTokenThatFails(t *testing.T) {
 // A token request may be a GET without being changed otherwise.
 func TestTokenByGETAlone(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].TokenMethod = http.MethodGet })
+	s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Quirks.TokenMethod = http.MethodGet })
 	method := ""
 	s.idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
 		method = r.Method + " " + r.URL.Query().Get("grant_type")
@@ -70,7 +70,7 @@ func TestEditTokenSeesWhatIsSent(t *testing.T) {
 	var seen url.Values
 	s := newSite(t, func(_ *site, o *ginauth.Options) {
 		o.Providers[0].AuthMethod = "client_secret_basic"
-		o.Providers[0].EditToken = func(form, _ url.Values) { seen = form }
+		o.Providers[0].Quirks.EditToken = func(form, _ url.Values) { seen = form }
 	})
 	s.accepts(t, "/login/demo")
 	if seen.Has("client_id") || !seen.Has("code") {

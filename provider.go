@@ -115,7 +115,7 @@ type Provider struct {
 	// Profile reads the profile where one GET of UserinfoURL is not enough.
 	// With an Issuer it takes the userinfo endpoint's place, and the sub that it
 	// returns must be the ID token's. The client sends the access token and
-	// Header itself, follows no redirect and reads at most 1 MiB an answer.
+	// Quirks.Header itself, follows no redirect and reads at most 1 MiB an answer.
 	// Decode ids into int64 or with json.Decoder.UseNumber: a float64 of 2^53
 	// or more, which may have been another number, is refused.
 	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)
@@ -145,73 +145,93 @@ type Provider struct {
 	// trust a tenant it does not know. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
-	// HS256 accepts ID tokens that are signed with the client secret, beside
-	// those of a public key. Whoever can verify such a token can make one, so
-	// this is an error for all issuers but the one that signs web logins in no
-	// other way: LINE, https://access.line.me.
-	HS256 bool
+	// Logout is what signing out does at the provider. The zero value signs the
+	// person out there too, where that is possible.
+	Logout ProviderLogout
 
-	// Logout is what signing out does beside ending the session here:
-	// "provider" sends the browser on to the provider's end-session endpoint,
-	// where there is one, to sign out there too (OpenID Connect RP-Initiated
-	// Logout 1.0); "local" does not. Default "provider".
-	Logout string
-
-	// EndSessionURL is the end-session endpoint. Default: discovered.
-	EndSessionURL string
-
-	// LogoutURL is where to sign out at a provider that does not speak the
-	// standard: an address in which {client_id}, {post_logout_redirect_uri}
-	// and {state} are filled in. It goes before EndSessionURL.
-	LogoutURL string
-
-	// LogoutHint sends id_token_hint at logout, for providers that ask people
-	// to confirm without it, and keeps the ID token in the session for that
-	// (about 1 KB). Default: client_id alone.
-	LogoutHint bool
-
-	// Header is sent with requests to the token, userinfo and profile
-	// endpoints, where a provider wants more than the standard does.
-	Header map[string]string
-
-	// ClientIDParam is what the provider calls client_id. Default "client_id".
-	ClientIDParam string
-
-	// AuthorizeFragment stands behind a # at the end of the authorization URL,
-	// for providers that demand it, against RFC 6749, 3.1 (WeChat).
-	AuthorizeFragment string
-
-	// TokenMethod is "POST", or "GET" for providers that take the token request
-	// as a query alone, against RFC 6749, 3.2 (WeChat): their logs then have the
-	// secret. Default "POST".
-	TokenMethod string
-
-	// ScopeSeparator stands between scopes. Default: a space.
-	ScopeSeparator string
-
-	// EditAuthorize has the last word on the parameters of the authorization
-	// request; state, nonce, redirect_uri and the challenge are put back.
-	EditAuthorize func(params url.Values)
-
-	// EditToken has the last word on the form of the token request; callback
-	// is what came back with the code.
-	EditToken func(form, callback url.Values)
-
-	// NormalizeToken brings a token answer that is not the standard's JSON
-	// into that shape. It gets answers of status 200 alone.
-	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
-
-	// DisablePKCE leaves PKCE (RFC 7636) out, for providers that refuse
-	// requests that have it.
-	DisablePKCE bool
-
-	// DisableNonce leaves the nonce out, for providers known not to echo it.
-	DisableNonce bool
+	// Quirks adapts the requests and checks to a provider that deviates from the
+	// standards. Most providers need none of it.
+	Quirks Quirks
 
 	// Err is what was wrong with the arguments of the function that made this
 	// Provider: a tenant that is none, say. Mount reports it in place of what
 	// followed from it. An *Error is reported with its Op as the argument's name.
 	Err error
+}
+
+// ProviderLogout is what signing out does at a provider, beside ending the
+// session here. By default the browser is redirected to the provider's
+// end-session endpoint, if the provider has one (OpenID Connect RP-Initiated
+// Logout 1.0).
+type ProviderLogout struct {
+	// Local ends the session here only. The person stays signed in at the
+	// provider, so that the next sign-in may need no password.
+	Local bool
+
+	// IDTokenHint sends the ID token as id_token_hint, for providers that ask
+	// people to confirm without it. The ID token is kept in the session for
+	// that (about 1 KB). Default: client_id alone.
+	IDTokenHint bool
+
+	// URL is the sign-out address of a provider that does not implement the
+	// standard. {client_id}, {post_logout_redirect_uri} and {state} in it are
+	// replaced. It takes precedence over EndSessionURL.
+	URL string
+
+	// EndSessionURL is the end-session endpoint. Default: discovered.
+	EndSessionURL string
+}
+
+// Quirks adapts requests and checks to a provider that deviates from the
+// standards. The zero value is a provider that keeps to them.
+type Quirks struct {
+	// HS256 also accepts ID tokens that are signed with the client secret.
+	// Everybody who can verify such a token can forge one, so Mount reports an
+	// error unless Issuer is https://access.line.me: LINE signs the ID tokens of
+	// web logins in no other way. ClientSecret must have 32 bytes or more.
+	HS256 bool
+
+	// DisablePKCE leaves out PKCE (RFC 7636), for providers that refuse requests
+	// with a code_challenge or code_verifier. A public client (AuthMethod
+	// "none") must not set it.
+	DisablePKCE bool
+
+	// DisableNonce leaves out the nonce and its check, for providers that are
+	// known not to echo it in the ID token.
+	DisableNonce bool
+
+	// Header is sent with requests to the token, userinfo and profile endpoints.
+	Header map[string]string
+
+	// ClientIDParam is the name of the client_id parameter in both requests.
+	// Default "client_id".
+	ClientIDParam string
+
+	// ScopeSeparator separates the scopes. Default: a space.
+	ScopeSeparator string
+
+	// AuthorizeFragment is appended to the authorization URL after a #, against
+	// RFC 6749, section 3.1 (WeChat). Letters, digits and -_. only.
+	AuthorizeFragment string
+
+	// TokenMethod is the method of the token request: "POST", or "GET" for
+	// providers that accept its parameters in the query alone, against RFC 6749,
+	// section 3.2 (WeChat). With GET the secret ends up in the provider's logs.
+	// Default "POST".
+	TokenMethod string
+
+	// EditAuthorize may change the parameters of the authorization request.
+	// state, nonce, redirect_uri and the code challenge are set again afterwards.
+	EditAuthorize func(params url.Values)
+
+	// EditToken may change the form of the token request. callback holds the
+	// parameters that came with the code.
+	EditToken func(form, callback url.Values)
+
+	// NormalizeToken turns a token response that is not the JSON of RFC 6749
+	// into that form. It is called for responses with status 200 only. If it
+	// returns an error, the sign-in fails with [ErrBadTokenResponse].
+	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
 }
 
 // redacted is how a Provider and Options print: they hold secrets.
@@ -233,7 +253,7 @@ func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted
 // with p that can be changed.
 func (p Provider) normalized() Provider {
 	p.Scopes = p.scopes()
-	p.AuthParams, p.ClaimPaths, p.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Header)
+	p.AuthParams, p.ClaimPaths, p.Quirks.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Quirks.Header)
 	p.LoginParams = slices.DeleteFunc(slices.Clone(p.LoginParams), func(name string) bool {
 		_, always := p.AuthParams[name]
 		return always
@@ -243,7 +263,7 @@ func (p Provider) normalized() Provider {
 		value string
 	}{
 		{&p.DisplayName, p.Name}, {&p.ResponseMode, "query"}, {&p.Userinfo, "missing"},
-		{&p.GroupsClaim, "groups"}, {&p.ClientIDParam, "client_id"}, {&p.ScopeSeparator, " "}, {&p.TokenMethod, "POST"},
+		{&p.GroupsClaim, "groups"}, {&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 const markLimit = 4 << 10 // bytes of a Mark
@@ -13,7 +15,7 @@ const markLimit = 4 << 10 // bytes of a Mark
 // checkBrand checks what the sign-in page draws a button with.
 func (p *Provider) checkBrand(add addMistake) {
 	if p.Color != "" && !validColor(p.Color) {
-		add("Color", fmt.Sprintf("%q is not a colour", clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
+		add("Color", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
 	}
 	if why := unfitMark(p.Mark); p.Mark != "" && why != "" {
 		add("Mark", why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
@@ -86,21 +88,21 @@ func wellFormed(svg string) string {
 
 func unfitShape(t xml.StartElement, depth int) string {
 	if t.Name.Space != "" || !slices.Contains(markShapes, t.Name.Local) {
-		return fmt.Sprintf("has the element %q", clip(t.Name.Local))
+		return fmt.Sprintf("has the element %q", printable.Clip(t.Name.Local))
 	}
 	if (depth == 0) != (t.Name.Local == "svg") {
 		return "is not one well-formed svg element"
 	}
 	for _, a := range t.Attr {
 		if a.Name.Space != "" || !slices.Contains(markAttributes, a.Name.Local) {
-			return fmt.Sprintf("has the attribute %q", clip(a.Name.Local))
+			return fmt.Sprintf("has the attribute %q", printable.Clip(a.Name.Local))
 		}
 		if a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {
 			return "has another namespace than SVG's"
 		}
 		if strings.Contains(a.Name.Local, "fill") || strings.Contains(a.Name.Local, "stroke") {
 			if strings.ContainsAny(a.Value, "(:/\\") {
-				return fmt.Sprintf("has a reference in %q", clip(a.Name.Local))
+				return fmt.Sprintf("has a reference in %q", printable.Clip(a.Name.Local))
 			}
 		}
 	}

@@ -21,8 +21,8 @@ func TestTokenByGET(t *testing.T) {
 	t.Parallel()
 	var seen *http.Request
 	s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) {
-		p.TokenMethod, p.AuthMethod = "GET", "client_secret_post"
-		p.EditToken = func(form, _ url.Values) { form.Set("secret", form.Get("client_secret")); form.Del("client_secret") }
+		p.Quirks.TokenMethod, p.AuthMethod = "GET", "client_secret_post"
+		p.Quirks.EditToken = func(form, _ url.Values) { form.Set("secret", form.Get("client_secret")); form.Del("client_secret") }
 	})
 	s.idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Clone(r.Context())
@@ -41,7 +41,7 @@ func TestTokenByGETFails(t *testing.T) {
 	for _, fault := range []authtest.Fault{authtest.Resetting, authtest.Redirecting, authtest.Endless} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.TokenMethod, p.AuthMethod = "GET", "client_secret_post" })
+			s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.Quirks.TokenMethod, p.AuthMethod = "GET", "client_secret_post" })
 			s.idp.Fail(authtest.Token, fault)
 			s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "", 1)
 		})
@@ -50,7 +50,7 @@ func TestTokenByGETFails(t *testing.T) {
 
 func TestAuthorizeFragment(t *testing.T) {
 	t.Parallel()
-	s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.AuthorizeFragment = "wechat_redirect" })
+	s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.Quirks.AuthorizeFragment = "wechat_redirect" })
 	if to := s.open("/login/demo").Header.Get("Location"); !strings.HasSuffix(to, "#wechat_redirect") {
 		t.Errorf("sent to %s", to)
 	}

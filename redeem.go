@@ -19,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -106,20 +107,20 @@ func (c *client) tokenRequest(ctx context.Context, m *metadata, a *attempt, code
 		return nil, err
 	}
 	params := []string{"grant_type=authorization_code", param("code", code), param("redirect_uri", c.redirectURI)}
-	if !p.DisablePKCE {
+	if !p.Quirks.DisablePKCE {
 		params = append(params, param("code_verifier", a.verifier()))
 	}
 	basic := m.authMethod == "client_secret_basic"
 	if !basic {
-		params = append(params, param(p.ClientIDParam, p.ClientID))
+		params = append(params, param(p.Quirks.ClientIDParam, p.ClientID))
 	}
 	if !basic && secret != "" {
 		params = append(params, param("client_secret", secret))
 	}
 	form := strings.Join(params, "&")
-	if p.EditToken != nil {
+	if p.Quirks.EditToken != nil {
 		values, _ := url.ParseQuery(form) // it is ours
-		p.EditToken(values, maps.Clone(callback))
+		p.Quirks.EditToken(values, maps.Clone(callback))
 		form = values.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.tokenURL, strings.NewReader(form))
@@ -131,10 +132,10 @@ func (c *client) tokenRequest(ctx context.Context, m *metadata, a *attempt, code
 	if basic { // RFC 6749 2.3.1: form-encoded, and then base64
 		req.SetBasicAuth(url.QueryEscape(p.ClientID), url.QueryEscape(secret))
 	}
-	for name, value := range p.Header {
+	for name, value := range p.Quirks.Header {
 		req.Header.Set(name, value)
 	}
-	if p.TokenMethod == http.MethodGet {
+	if p.Quirks.TokenMethod == http.MethodGet {
 		asQuery(req, form)
 	}
 	return req, nil
@@ -180,14 +181,14 @@ func (c *client) tokenAnswer(status int, header http.Header, body string) (map[s
 	bad := func(reason string, err error) *Error {
 		return &Error{Code: ErrBadTokenResponse, Op: "redeem code", Provider: c.provider.Name, Reason: reason, Err: err}
 	}
-	if status == http.StatusOK && c.provider.NormalizeToken != nil {
-		normalized, err := c.provider.NormalizeToken(header, []byte(body))
+	if status == http.StatusOK && c.provider.Quirks.NormalizeToken != nil {
+		normalized, err := c.provider.Quirks.NormalizeToken(header, []byte(body))
 		if err != nil {
 			return nil, bad("NormalizeToken could not read the token answer", err)
 		}
 		body = string(normalized)
 	} else if media, _, _ := mime.ParseMediaType(header.Get("Content-Type")); status == http.StatusOK && media != "application/json" {
-		return nil, bad("the token answer is not JSON but "+strconv.Quote(clip(media)), nil)
+		return nil, bad("the token answer is not JSON but "+strconv.Quote(printable.Clip(media)), nil)
 	}
 	answer, err := strictjson.Object(body)
 	if code, ok := answer["error"].(string); ok {
@@ -262,7 +263,7 @@ func (c *client) normalizeToken(answer map[string]any) error {
 		return errors.New(noIDToken)
 	}
 	if list, ok := answer["scope"].([]any); ok { // Twitch
-		answer["scope"] = strings.Join(stringList(list), " ")
+		answer["scope"] = strings.Join(strictjson.Strings(list), " ")
 	}
 	return normalizeExpiry(answer)
 }

@@ -2,13 +2,8 @@ package ginauth
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -44,21 +39,6 @@ func askerOf(r *http.Request) asker {
 		return asksPage
 	}
 	return asksForm
-}
-
-// isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
-func isUpgrade(r *http.Request) bool {
-	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
-}
-
-// isPrefetch recognizes a browser that opens a page before anybody asked.
-func isPrefetch(r *http.Request) bool {
-	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
-		if strings.Contains(strings.ToLower(r.Header.Get(name)), "prefetch") {
-			return true
-		}
-	}
-	return false
 }
 
 // secure sets what every answer of our own routes bears: nothing of it may be
@@ -224,77 +204,4 @@ func (a *Auth) askToSignIn(c *gin.Context, e *Error) {
 // loginPath is where signing in begins.
 func (a *Auth) loginPath() string {
 	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
-}
-
-// log records a failure once, with its cause, under the name of its event.
-// Nobody being signed in is none.
-func (a *Auth) log(c *gin.Context, event string, e *Error) {
-	ctx := c.Request.Context()
-	if e.Code == ErrUnauthenticated || !a.heard(ctx, e.level()) {
-		return
-	}
-	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
-	if event == requestRefused {
-		if v := a.visited(c); v != nil {
-			user := v.session().user // not what a handler may have changed
-			told.Provider, told.User = user.Provider, user.hash()
-		}
-	} else if a.clients[told.Provider] == nil { // an *Error of the application's may have any text there
-		told.Provider = c.Param("provider")
-	}
-	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
-	if a.cfg.loopback {
-		more.docs = e.Code.docs()
-	}
-	if e.Err != nil {
-		more.err = redactURL(e.Err).Error()
-	}
-	a.tell(ctx, e.level(), "ginauth: request failed", told, more)
-}
-
-// note records that somebody signed in or out, for those who have to find out
-// later, and what led to it. s is the session, or nil. ctx may be of something
-// else than a request: LogoutEverywhere takes any.
-func (a *Auth) note(ctx context.Context, level slog.Level, message string, e Event, s *session) {
-	c, _ := ctx.(*gin.Context)
-	if c != nil && c.Request != nil {
-		ctx = c.Request.Context()
-	}
-	if !a.heard(ctx, level) {
-		return
-	}
-	var more details
-	if s != nil {
-		e.Provider, e.User, more.session = s.user.Provider, s.user.hash(), hashed(s.id)
-	}
-	if c != nil && c.Request != nil {
-		e.RequestID, more.clientIP = requestID(c), c.ClientIP()
-	}
-	a.tell(ctx, level, message, e, more)
-}
-
-// redactURL drops the address from a transport error: it may have a query.
-func redactURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
-	}
-	return err
-}
-
-// requestIDKey is where the id is kept of a request that brought none.
-type requestIDKey struct{}
-
-// requestID takes over the request's own id if it is plain, else makes one,
-// which stays the same for all that is said about the request.
-func requestID(c *gin.Context) string {
-	if id := c.GetString(requestIDKey{}); id != "" {
-		return id
-	}
-	id := c.GetHeader("X-Request-ID")
-	if len(id) >= 1 && len(id) <= 64 && strings.Trim(id, base64url+".") == "" {
-		return id
-	}
-	id = rand.Text()[:16]
-	c.Set(requestIDKey{}, id)
-	return id
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -238,7 +239,7 @@ var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
 func (c *client) readProfile(media, body string, code Code) (map[string]any, error) {
 	if media != "application/json" && !strings.HasSuffix(media, "+json") {
-		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: clip(media)})
+		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: printable.Clip(media)})
 	}
 	claims, err := strictjson.Object(body)
 	if err == nil {
@@ -290,7 +291,7 @@ func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}
-	for name, value := range t.client.provider.Header {
+	for name, value := range t.client.provider.Quirks.Header {
 		req.Header.Set(name, value)
 	}
 	return t.client.http.Transport.RoundTrip(req)

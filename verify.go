@@ -15,6 +15,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/ginauth/ginauth/internal/jws"
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -47,7 +48,7 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 		}
 		return &Error{Code: ErrIDTokenInvalid, Op: "verify ID token", Provider: c.provider.Name, Reason: reason, Fix: c.idTokenFix(reason), Err: cause}
 	}
-	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, secret: c.provider.HS256})
+	claims, alg, err := c.openJWT(ctx, m, raw, jwtKind{typs: []string{"JWT"}, secret: c.provider.Quirks.HS256})
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return nil, e.about("verify ID token", c.provider.Name)
@@ -112,7 +113,7 @@ func (c *client) openJWT(ctx context.Context, m *metadata, raw string, kind jwtK
 		return nil, "", fmt.Errorf("the claims are not strict JSON: %w", err)
 	}
 	// RFC 7519 4.1.3: an array of texts. go-oidc takes a null in it for "".
-	if list, _ := claims["aud"].([]any); len(stringList(list)) != len(list) {
+	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
 		return nil, "", errors.New("the token cannot be read: its claims have the wrong form: aud is no list of texts")
 	}
 	// go-oidc lets an nbf of the next five minutes pass, and null.
@@ -193,7 +194,7 @@ func (k *candidates) try() bool {
 // explain says what go-oidc's refusal means. It quotes the token, which
 // anybody may have sent: a log line is as much as that gets.
 func explain(err error, keys *candidates, now time.Time) error {
-	quoted := errors.New(clip(err.Error()))
+	quoted := errors.New(printable.Clip(err.Error()))
 	if keys.used == nil {
 		if len(keys.keys) == 0 {
 			return fmt.Errorf("the signature cannot be verified: the provider publishes no key for it: %w", quoted)
@@ -300,7 +301,7 @@ func checkTimes(claims map[string]any, now, started time.Time) error {
 // browser.
 func (c *client) checkNonce(claims map[string]any, a *attempt) error {
 	got, _ := claims["nonce"].(string)
-	if c.provider.DisableNonce {
+	if c.provider.Quirks.DisableNonce {
 		return nil
 	}
 	if subtle.ConstantTimeCompare([]byte(got), []byte(a.nonce())) != 1 {

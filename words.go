@@ -67,7 +67,7 @@ func (c *client) idTokenFix(reason string) string {
 	case strings.Contains(reason, "signature"):
 		return "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
 	case strings.Contains(reason, "nonce"):
-		return "start again; only for a provider that is known not to send the nonce back, set Provider.DisableNonce"
+		return "start again; only for a provider that is known not to send the nonce back, set Quirks.DisableNonce"
 	}
 	return ""
 }

@@ -98,9 +98,9 @@ func TestSigningOut(t *testing.T) {
 		change func(*ginauth.Provider, *ginauth.Options)
 		asked  int // how often the provider is
 	}{
-		"here only":                 {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout = "local" }, 0},
-		"at the provider too":       {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout = "provider" }, 1},
-		"with the ID token as hint": {func(p *ginauth.Provider, _ *ginauth.Options) { p.LogoutHint = true }, 1},
+		"here only":                 {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.Local = true }, 0},
+		"at the provider too":       {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout = ginauth.ProviderLogout{} }, 1},
+		"with the ID token as hint": {func(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.IDTokenHint = true }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, config{change: tt.change})

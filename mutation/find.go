@@ -14,7 +14,7 @@ import (
 type mutant struct {
 	id       int
 	pkg      *pkg
-	file     string // "attempt.go"
+	file     string // "login_state.go"
 	function string // "attempts.take"
 	check    string // the code that is changed, with what is around it
 	change   string // in words
@@ -50,9 +50,9 @@ type finder struct {
 // any request, or what Diagnose reports, or draw pages, and the functions that
 // put into words what another has found wrong.
 var (
-	configuration = regexp.MustCompile(`^(options|options_check|provider|provider_check|provider_brand|store_check|diagnose\w*|page|words|errors)\.go$|^internal/page/`)
-	words         = regexp.MustCompile(`^(diagnosis\.go attempts\.(diagnose|strayed|untimely)|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go explain|` +
-		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|record\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
+	configuration = regexp.MustCompile(`^(options|options_validate|provider|provider_validate|provider_brand|store_check|diagnose\w*|pages|words|errors)\.go$|^internal/page/`)
+	words         = regexp.MustCompile(`^(login_state_hint\.go attempts\.(diagnose|strayed|untimely)|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go explain|` +
+		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|session_codec\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
 )
 
 // find returns every mutant of the packages, numbered from 1.

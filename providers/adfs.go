@@ -39,7 +39,7 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-logout-openid-connect
 		// Only with it do people come back.
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 	if resource != "" {
 		// Only with these three does the ID token have what the issuance rules send.

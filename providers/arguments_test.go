@@ -12,7 +12,7 @@ import (
 
 // addresses are those of a Provider that an argument may be part of.
 func addresses(p ginauth.Provider) []string {
-	return []string{p.Issuer, p.AuthorizeURL, p.TokenURL, p.UserinfoURL, p.JWKSURL, p.EndSessionURL, p.LogoutURL, p.Namespace, p.ResponseIssuer}
+	return []string{p.Issuer, p.AuthorizeURL, p.TokenURL, p.UserinfoURL, p.JWKSURL, p.Logout.EndSessionURL, p.Logout.URL, p.Namespace, p.ResponseIssuer}
 }
 
 // hostile is written around what an argument should be: hosts, ports and paths

@@ -35,7 +35,7 @@ func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 		// tenant. It passes no state on; what stands in returnTo behind a ? is not
 		// compared with the list of addresses.
 		// https://auth0.com/docs/authenticate/login/logout/redirect-users-after-logout
-		LogoutURL: "https://" + domain + "/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}%3Fstate%3D{state}",
+		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}%3Fstate%3D{state}"},
 	}
 }
 

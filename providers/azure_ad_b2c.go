@@ -29,12 +29,11 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 		// The metadata is a policy's, the issuer in it the tenant's: they are at
 		// other addresses, so that nothing can be discovered from the issuer.
 		// https://learn.microsoft.com/en-us/azure/active-directory-b2c/openid-connect
-		Issuer:        server + tenantID + "/v2.0/",
-		AuthorizeURL:  flow + "/oauth2/v2.0/authorize",
-		TokenURL:      flow + "/oauth2/v2.0/token",
-		JWKSURL:       flow + "/discovery/v2.0/keys",
-		EndSessionURL: flow + "/oauth2/v2.0/logout",
-		AuthMethod:    "client_secret_post",
+		Issuer:       server + tenantID + "/v2.0/",
+		AuthorizeURL: flow + "/oauth2/v2.0/authorize",
+		TokenURL:     flow + "/oauth2/v2.0/token",
+		JWKSURL:      flow + "/discovery/v2.0/keys",
+		AuthMethod:   "client_secret_post",
 
 		// Without a scope that is the client's own id there is no access token in
 		// the answer, which RFC 6749 demands.
@@ -52,7 +51,7 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 
 		// "Require ID Token in logout requests" is a setting of the flow.
 		// https://learn.microsoft.com/en-us/azure/active-directory-b2c/session-behavior
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true, EndSessionURL: flow + "/oauth2/v2.0/logout"},
 	}
 }
 

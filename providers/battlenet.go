@@ -26,7 +26,7 @@ func BattleNet(clientID, clientSecret string) ginauth.Provider {
 
 		// Nothing is documented of where to register an address to return to, and
 		// without one that ends on a page of Battle.net.
-		Logout: "local",
+		Logout: ginauth.ProviderLogout{Local: true},
 	}
 }
 

@@ -181,7 +181,7 @@ func TestPresetsStayAtHome(t *testing.T) {
 	for _, p := range providers.Catalogue() {
 		made := made(p)
 		d, discovery := readDialect(t, p.Name)
-		addresses := []string{p.Console, made.Issuer, made.AuthorizeURL, made.TokenURL, made.UserinfoURL, made.JWKSURL, made.EndSessionURL, made.LogoutURL, made.Namespace, made.ResponseIssuer}
+		addresses := []string{p.Console, made.Issuer, made.AuthorizeURL, made.TokenURL, made.UserinfoURL, made.JWKSURL, made.Logout.EndSessionURL, made.Logout.URL, made.Namespace, made.ResponseIssuer}
 		for _, host := range d.hosts(discovery) {
 			addresses = append(addresses, "https://"+host)
 		}

@@ -44,7 +44,7 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 		// logout_uri has to be one of the client's sign-out URLs to the letter, so
 		// that there is no room for a state: people come back to AfterLogout.
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
-		LogoutURL: "https://" + domain + "/logout?client_id={client_id}&logout_uri={post_logout_redirect_uri}",
+		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/logout?client_id={client_id}&logout_uri={post_logout_redirect_uri}"},
 	}
 }
 

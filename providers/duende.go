@@ -31,7 +31,7 @@ func Duende(host, clientID, clientSecret string) ginauth.Provider {
 
 		// Without it people are asked to confirm, and do not come back:
 		// https://docs.duendesoftware.com/identityserver/reference/endpoints/end-session
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -20,7 +20,7 @@ func Figma(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://www.figma.com",
 
 		// Not every description of the answer has a token_type.
-		NormalizeToken: addTokenType,
+		Quirks: ginauth.Quirks{NormalizeToken: addTokenType},
 
 		// https://developers.figma.com/docs/rest-api/scopes/
 		Scopes: []string{"current_user:read"},

@@ -20,13 +20,13 @@ func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 
 		// Not discovered: what is at the server's root speaks of its first tenant.
 		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/endpoints
-		AuthorizeURL:  server + "/oauth2/authorize",
-		TokenURL:      server + "/oauth2/token",
-		UserinfoURL:   server + "/oauth2/userinfo",
-		JWKSURL:       server + "/.well-known/jwks.json",
-		EndSessionURL: server + "/oauth2/logout",
-		AuthParams:    map[string]string{"tenantId": tenant},
-		AuthMethod:    "client_secret_basic",
+		AuthorizeURL: server + "/oauth2/authorize",
+		TokenURL:     server + "/oauth2/token",
+		UserinfoURL:  server + "/oauth2/userinfo",
+		JWKSURL:      server + "/.well-known/jwks.json",
+		Logout:       ginauth.ProviderLogout{EndSessionURL: server + "/oauth2/logout"},
+		AuthParams:   map[string]string{"tenantId": tenant},
+		AuthMethod:   "client_secret_basic",
 
 		// Since version 1.24 the roles are in userinfo alone.
 		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens

@@ -20,15 +20,14 @@ func Instagram(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
-		AuthorizeURL:   "https://www.instagram.com/oauth/authorize",
-		TokenURL:       "https://api.instagram.com/oauth/access_token",
-		AuthMethod:     "client_secret_post",
-		NormalizeToken: instagramToken,
-		Namespace:      "https://www.instagram.com",
+		AuthorizeURL: "https://www.instagram.com/oauth/authorize",
+		TokenURL:     "https://api.instagram.com/oauth/access_token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://www.instagram.com",
+		Quirks:       ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: instagramToken},
 
 		// Without it, nothing can be asked. Several are separated by commas.
-		Scopes:         []string{"instagram_business_basic"},
-		ScopeSeparator: ",",
+		Scopes: []string{"instagram_business_basic"},
 
 		// true asks for the password.
 		LoginParams: []string{"force_reauth"},

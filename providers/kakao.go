@@ -52,7 +52,7 @@ func kakao(clientID, clientSecret string) ginauth.Provider {
 		LoginParams: []string{"prompt", "login_hint"},
 
 		// https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#logout-of-service-and-kakaoaccount
-		LogoutURL: "https://kauth.kakao.com/oauth/logout?client_id={client_id}&logout_redirect_uri={post_logout_redirect_uri}&state={state}",
+		Logout: ginauth.ProviderLogout{URL: "https://kauth.kakao.com/oauth/logout?client_id={client_id}&logout_redirect_uri={post_logout_redirect_uri}&state={state}"},
 
 		// https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#req-user-info
 		Profile: profileAt("https://kapi.kakao.com/v2/user/me", func(claims map[string]any) error {

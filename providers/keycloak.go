@@ -36,7 +36,7 @@ func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 
 		// Without the hint people are asked to confirm:
 		// https://www.keycloak.org/securing-apps/oidc-layers
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -26,7 +26,7 @@ func Kinde(domain, clientID, clientSecret string) ginauth.Provider {
 
 		// Not the standard's, and redirect has to be one of the addresses that the
 		// application has, to the letter: nothing can be passed on.
-		LogoutURL: "https://" + domain + "/logout?redirect={post_logout_redirect_uri}",
+		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/logout?redirect={post_logout_redirect_uri}"},
 	}
 }
 

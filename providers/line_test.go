@@ -53,7 +53,7 @@ func TestHS256IsForLINEAlone(t *testing.T) {
 	s.IDToken.Alg = "HS256"
 	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "algorithm")
 	p := s.provider()
-	p.HS256 = true
+	p.Quirks.HS256 = true
 	if err := mount(p); err == nil {
 		t.Error("HS256 was accepted for Google")
 	}

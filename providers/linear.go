@@ -23,11 +23,11 @@ func Linear(clientID, clientSecret string) ginauth.Provider {
 
 		// https://linear.app/developers/oauth-2-0-authentication has the secret in
 		// the form, PKCE, and commas between scopes.
-		AuthorizeURL:   "https://linear.app/oauth/authorize",
-		TokenURL:       "https://api.linear.app/oauth/token",
-		AuthMethod:     "client_secret_post",
-		Namespace:      "https://linear.app",
-		ScopeSeparator: ",",
+		AuthorizeURL: "https://linear.app/oauth/authorize",
+		TokenURL:     "https://api.linear.app/oauth/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://linear.app",
+		Quirks:       ginauth.Quirks{ScopeSeparator: ","},
 
 		// The least there is: Linear adds it to every request.
 		Scopes: []string{"read"},

@@ -23,14 +23,13 @@ func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 		// https://learn.microsoft.com/en-us/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2
 		// lists the claims of the ID token: everything that these scopes ask for, and
 		// no nonce.
-		Scopes:       []string{"openid", "profile", "email"},
-		Userinfo:     "never",
-		DisableNonce: true,
+		Scopes:   []string{"openid", "profile", "email"},
+		Userinfo: "never",
 
 		// The token endpoint answers invalid_client to a code_verifier; PKCE is for
 		// native applications, at another address. Seen by many, as in
 		// https://github.com/teamhanko/hanko/pull/2405, and nowhere documented.
-		DisablePKCE: true,
+		Quirks: ginauth.Quirks{DisablePKCE: true, DisableNonce: true},
 
 		// A boolean, or the text of one, as in the documentation's example.
 		EmailVerified: func(claims map[string]any) bool {

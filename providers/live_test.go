@@ -43,7 +43,7 @@ func TestDrift(t *testing.T) {
 		address := d.Discovery
 		if server := servers[p.Name]; server != "" && address != "" {
 			address, recorded = moved(recorded, server)
-			made.AuthorizeURL, made.TokenURL, made.JWKSURL, made.UserinfoURL, made.EndSessionURL = "", "", "", "", "" // at the example's host
+			made.AuthorizeURL, made.TokenURL, made.JWKSURL, made.UserinfoURL, made.Logout.EndSessionURL = "", "", "", "", "" // at the example's host
 		} else if len(p.Args) > 0 { // whose examples have no server
 			continue
 		}
@@ -113,7 +113,7 @@ func drift(t *testing.T, client *http.Client, address string, recorded map[strin
 	}
 	for _, e := range []struct{ name, written string }{
 		{"issuer", made.Issuer}, {"authorization_endpoint", made.AuthorizeURL}, {"token_endpoint", made.TokenURL},
-		{"jwks_uri", made.JWKSURL}, {"userinfo_endpoint", made.UserinfoURL}, {"end_session_endpoint", made.EndSessionURL},
+		{"jwks_uri", made.JWKSURL}, {"userinfo_endpoint", made.UserinfoURL}, {"end_session_endpoint", made.Logout.EndSessionURL},
 	} {
 		if is, there := now[e.name]; there && e.written != "" && is != e.written && recorded[e.name] == e.written {
 			lines = append(lines, fmt.Sprintf("the preset's %s is %s, not %v", e.name, e.written, is))

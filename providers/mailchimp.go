@@ -15,11 +15,11 @@ func Mailchimp(clientID, clientSecret string) ginauth.Provider {
 		// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
 		// has the secret in the form, no scopes, and an answer without token_type. Of
 		// PKCE it says nothing; Auth.js sends it there as well.
-		AuthorizeURL:   "https://login.mailchimp.com/oauth2/authorize",
-		TokenURL:       "https://login.mailchimp.com/oauth2/token",
-		AuthMethod:     "client_secret_post",
-		Namespace:      "https://login.mailchimp.com",
-		NormalizeToken: addTokenType,
+		AuthorizeURL: "https://login.mailchimp.com/oauth2/authorize",
+		TokenURL:     "https://login.mailchimp.com/oauth2/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://login.mailchimp.com",
+		Quirks:       ginauth.Quirks{NormalizeToken: addTokenType},
 
 		// Answers 200 to a token that is none, and then has no login.
 		UserinfoURL: "https://login.mailchimp.com/oauth2/metadata",

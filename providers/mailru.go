@@ -24,11 +24,11 @@ func MailRu(clientID, clientSecret string) ginauth.Provider {
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index
 		// has PKCE. The secret in the form, and that token_type may be missing, are
 		// seen in the ASP.NET Core providers of aspnet-contrib alone.
-		AuthorizeURL:   "https://oauth.mail.ru/login",
-		TokenURL:       "https://oauth.mail.ru/token",
-		AuthMethod:     "client_secret_post",
-		Namespace:      "https://oauth.mail.ru",
-		NormalizeToken: addTokenType,
+		AuthorizeURL: "https://oauth.mail.ru/login",
+		TokenURL:     "https://oauth.mail.ru/token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://oauth.mail.ru",
+		Quirks:       ginauth.Quirks{NormalizeToken: addTokenType},
 
 		Scopes:      []string{"userinfo"},
 		LoginParams: []string{"prompt"},

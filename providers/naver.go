@@ -28,11 +28,13 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 		// What is asked of people is chosen in the console, not by scopes.
 		Scopes: nil,
 
-		// The token endpoint wants the state once more.
-		EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
+		LoginParams: []string{"auth_type", "prompt"},
 
-		LoginParams:   []string{"auth_type", "prompt"},
-		EditAuthorize: naverPrompt,
+		Quirks: ginauth.Quirks{
+			EditAuthorize: naverPrompt,
+			// The token endpoint wants the state once more.
+			EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
+		},
 
 		// https://developers.naver.com/docs/login/profile/profile.md
 		// Everything is under response, beside a code of its own.
@@ -99,8 +101,8 @@ func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 		// The profile's id need not be the ID token's sub, so it proves nothing.
 		Userinfo: "never",
 
-		LoginParams:   []string{"auth_type", "prompt"},
-		EditAuthorize: naverPrompt,
+		LoginParams: []string{"auth_type", "prompt"},
+		Quirks:      ginauth.Quirks{EditAuthorize: naverPrompt},
 
 		// As with the other form, nothing is documented to mean it.
 		EmailVerified: func(map[string]any) bool { return false },

@@ -28,7 +28,7 @@ func Notion(clientID, clientSecret string) ginauth.Provider {
 
 		// Notion answers 400 to requests without a version.
 		// https://developers.notion.com/reference/versioning
-		Header: map[string]string{"Notion-Version": "2022-06-28"},
+		Quirks: ginauth.Quirks{Header: map[string]string{"Notion-Version": "2022-06-28"}},
 
 		// https://developers.notion.com/reference/get-self
 		UserinfoURL: "https://api.notion.com/v1/users/me",

@@ -35,7 +35,7 @@ func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 
 		// Okta requires the id_token_hint:
 		// https://support.okta.com/help/s/article/the-purpose-of-id-token-hint-in-the-logout-api-and-how-does-it-affect-the-single-logout-process
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 	if server != "" {
 		p.Issuer += "/oauth2/" + server

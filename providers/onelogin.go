@@ -29,7 +29,7 @@ func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 
 		// "Required when post_logout_redirect_uri is used":
 		// https://developers.onelogin.com/openid-connect/api/logout
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -27,7 +27,7 @@ func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 
 		// post_logout_redirect_uri is refused without it:
 		// https://www.ory.com/docs/oauth2-oidc/oidc-logout
-		LogoutHint: true,
+		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -44,8 +44,8 @@ func paypal(domain, clientID, clientSecret string) ginauth.Provider {
 
 		// https://developer.paypal.com/docs/log-in-with-paypal/reference/
 		// PayPal wants openid all the same.
-		Scopes:        []string{"profile", "email"},
-		EditAuthorize: func(params url.Values) { params.Set("scope", "openid "+params.Get("scope")) },
+		Scopes: []string{"profile", "email"},
+		Quirks: ginauth.Quirks{EditAuthorize: func(params url.Values) { params.Set("scope", "openid "+params.Get("scope")) }},
 
 		// https://developer.paypal.com/docs/api/identity/v1/#userinfo_get
 		UserinfoURL: "https://api-m." + domain + "/v1/identity/openidconnect/userinfo?schema=openid",

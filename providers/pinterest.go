@@ -15,11 +15,11 @@ func Pinterest(clientID, clientSecret string) ginauth.Provider {
 		// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
 		// has the secret in the header, and commas between scopes. Of PKCE it says
 		// nothing; Auth.js sends it there as well.
-		AuthorizeURL:   "https://www.pinterest.com/oauth/",
-		TokenURL:       "https://api.pinterest.com/v5/oauth/token",
-		AuthMethod:     "client_secret_basic",
-		Namespace:      "https://www.pinterest.com",
-		ScopeSeparator: ",",
+		AuthorizeURL: "https://www.pinterest.com/oauth/",
+		TokenURL:     "https://api.pinterest.com/v5/oauth/token",
+		AuthMethod:   "client_secret_basic",
+		Namespace:    "https://www.pinterest.com",
+		Quirks:       ginauth.Quirks{ScopeSeparator: ","},
 
 		Scopes: []string{"user_accounts:read"},
 

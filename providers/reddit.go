@@ -22,7 +22,7 @@ func Reddit(clientID, clientSecret string) ginauth.Provider {
 		// Reddit limits a User-Agent that many share, and wants
 		// "platform:application:version".
 		// https://github.com/reddit-archive/reddit/wiki/API
-		Header: map[string]string{"User-Agent": "web:" + clientID + ":1 (ginauth)"},
+		Quirks: ginauth.Quirks{Header: map[string]string{"User-Agent": "web:" + clientID + ":1 (ginauth)"}},
 
 		// Without raw_json, & is &amp; in the picture's address.
 		// https://www.reddit.com/dev/api/#response_body_encoding
@@ -41,6 +41,6 @@ var presetReddit = preset{
 	user:     "Stable id, user name, picture. There is no e-mail address.",
 	quirks: []string{
 		"For a refresh token set `AuthParams` to `duration=permanent`.",
-		"The header `User-Agent` names the application by its client id, as Reddit demands: set `Header` to name it otherwise.",
+		"The header `User-Agent` names the application by its client id, as Reddit demands: set `Quirks.Header` to name it otherwise.",
 	},
 }

@@ -41,9 +41,9 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    address,
 
-		// To know who somebody is needs no scope; those of the API are separated by
-		// commas.
-		ScopeSeparator: ",",
+		// Knowing who somebody is needs no scope; those of the API are separated by
+		// commas. The person is in the token answer.
+		Quirks: ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: shopifyToken},
 
 		// Without this, the token is the shop's, and says nothing of a person.
 		// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
@@ -53,10 +53,8 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 			return shopifyAnswer(callback, shop+".myshopify.com", clientSecret)
 		},
 
-		// Who it is stands in the token answer.
-		NormalizeToken: shopifyToken,
-		Profile:        shopifyUser,
-		ClaimPaths:     map[string]string{"sub": "id", "given_name": "first_name", "family_name": "last_name"},
+		Profile:    shopifyUser,
+		ClaimPaths: map[string]string{"sub": "id", "given_name": "first_name", "family_name": "last_name"},
 	}
 }
 

@@ -32,7 +32,7 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 		// An app with PKCE switched on becomes a public client for ever, and only
 		// such an app may send its parameters.
 		// https://docs.slack.dev/authentication/using-pkce
-		DisablePKCE: true,
+		Quirks: ginauth.Quirks{DisablePKCE: true},
 
 		// The ID token has all claims; the picture is among them in several sizes.
 		// https://docs.slack.dev/authentication/sign-in-with-slack

@@ -27,11 +27,11 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 
 		// https://stackapps.com/help/api-authentication has the secret in the form,
 		// and PKCE since June 2025.
-		AuthorizeURL:   "https://stackoverflow.com/oauth",
-		TokenURL:       "https://stackoverflow.com/oauth/access_token",
-		AuthMethod:     "client_secret_post",
-		Namespace:      "https://stackexchange.com",
-		NormalizeToken: stackOverflowToken,
+		AuthorizeURL: "https://stackoverflow.com/oauth",
+		TokenURL:     "https://stackoverflow.com/oauth/access_token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://stackexchange.com",
+		Quirks:       ginauth.Quirks{NormalizeToken: stackOverflowToken},
 
 		// Without any, a token says who somebody is, and may do nothing.
 		Scopes: nil,

@@ -17,8 +17,8 @@ func Strava(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://www.strava.com",
 
 		// read is the public profile. Several are separated by commas.
-		Scopes:         []string{"read"},
-		ScopeSeparator: ",",
+		Scopes: []string{"read"},
+		Quirks: ginauth.Quirks{ScopeSeparator: ","},
 
 		// approval_prompt: auto, or force, to ask people anew.
 		LoginParams: []string{"approval_prompt"},

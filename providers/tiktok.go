@@ -22,15 +22,14 @@ func TikTok(clientID, clientSecret string) ginauth.Provider {
 		// A client_id is a client_key there, in both requests. PKCE is described for
 		// other platforms, in a form of TikTok's own; for the web the parameters of
 		// the standard are sent by others too (Auth.js, Arctic).
-		AuthorizeURL:  "https://www.tiktok.com/v2/auth/authorize/",
-		TokenURL:      "https://open.tiktokapis.com/v2/oauth/token/",
-		AuthMethod:    "client_secret_post",
-		ClientIDParam: "client_key",
-		Namespace:     "https://www.tiktok.com",
+		AuthorizeURL: "https://www.tiktok.com/v2/auth/authorize/",
+		TokenURL:     "https://open.tiktokapis.com/v2/oauth/token/",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://www.tiktok.com",
+		Quirks:       ginauth.Quirks{ClientIDParam: "client_key", ScopeSeparator: ","},
 
 		// user.info.basic is name and picture. Several are separated by commas.
-		Scopes:         []string{"user.info.basic"},
-		ScopeSeparator: ",",
+		Scopes: []string{"user.info.basic"},
 
 		// 1 asks people who are signed in there as well.
 		LoginParams: []string{"disable_auto_auth"},

@@ -36,11 +36,13 @@ func VK(clientID string) ginauth.Provider {
 		Scopes:      []string{"vkid.personal_info", "email"},
 		LoginParams: []string{"prompt", "lang_id", "scheme"},
 
-		// What came back with the code says which browser it is for, and the
-		// exchange wants that and the state again.
-		EditToken: func(form, callback url.Values) {
-			form.Set("device_id", callback.Get("device_id"))
-			form.Set("state", callback.Get("state"))
+		Quirks: ginauth.Quirks{
+			// What came back with the code says which browser it is for, and the
+			// exchange wants that and the state again.
+			EditToken: func(form, callback url.Values) {
+				form.Set("device_id", callback.Get("device_id"))
+				form.Set("state", callback.Get("state"))
+			},
 		},
 
 		Profile:    vkProfile(clientID),

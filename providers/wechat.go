@@ -34,26 +34,29 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
-		AuthorizeURL:      "https://open.weixin.qq.com/connect/qrconnect",
-		AuthorizeFragment: "wechat_redirect",
-		TokenURL:          "https://api.weixin.qq.com/sns/oauth2/access_token",
-		TokenMethod:       "GET",
-		AuthMethod:        "client_secret_post",
-		ClientIDParam:     "appid",
-		EditToken: func(form, _ url.Values) {
-			form.Set("secret", form.Get("client_secret"))
-			form.Del("client_secret")
+		AuthorizeURL: "https://open.weixin.qq.com/connect/qrconnect",
+		TokenURL:     "https://api.weixin.qq.com/sns/oauth2/access_token",
+		AuthMethod:   "client_secret_post",
+		Namespace:    "https://open.weixin.qq.com",
+
+		Scopes: []string{"snsapi_login"},
+
+		Quirks: ginauth.Quirks{
+			// WeChat compares the address with a pattern that has its parameters, and no
+			// others, in this order: appid, redirect_uri, response_type, scope, state.
+			// https://developers.weixin.qq.com/doc/offiaccount/en/OA_Web_Apps/Wechat_webpage_authorization.html
+			DisablePKCE: true,
+
+			ClientIDParam:     "appid",
+			ScopeSeparator:    ",",
+			AuthorizeFragment: "wechat_redirect",
+			TokenMethod:       "GET",
+			EditToken: func(form, _ url.Values) {
+				form.Set("secret", form.Get("client_secret"))
+				form.Del("client_secret")
+			},
+			NormalizeToken: wechatToken,
 		},
-		NormalizeToken: wechatToken,
-		Namespace:      "https://open.weixin.qq.com",
-
-		Scopes:         []string{"snsapi_login"},
-		ScopeSeparator: ",",
-
-		// WeChat compares the address with a pattern that has its parameters, and no
-		// others, in this order: appid, redirect_uri, response_type, scope, state.
-		// https://developers.weixin.qq.com/doc/offiaccount/en/OA_Web_Apps/Wechat_webpage_authorization.html
-		DisablePKCE: true,
 
 		Profile:    wechatProfile,
 		ClaimPaths: map[string]string{"sub": "openid", "name": "nickname", "picture": "headimgurl"},

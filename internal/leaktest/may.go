@@ -41,7 +41,7 @@ var allowed = []struct {
 	{"/login/", inLocation, []string{state, nonce}, "the authorization request goes through the browser (RFC 6749, 4.1.1)"},
 	{"/authorize", inAddress, []string{state, nonce, code}, "the authorization request at the provider, and its answer to us (RFC 6749, 4.1.2)"},
 	{"/authorize/", inLocation, []string{state}, "a form_post answer is carried over to a GET, which names its state alone"},
-	{"/logout", inLocation, []string{logoutState, idToken}, "the sign-out at the provider goes through the browser; id_token_hint only with Provider.LogoutHint"},
+	{"/logout", inLocation, []string{logoutState, idToken}, "the sign-out at the provider goes through the browser; id_token_hint only with ProviderLogout.IDTokenHint"},
 	{"/logout", inJSON, []string{logoutState, idToken}, "the same for a script, which follows redirect_to itself"},
 	{"/end_session", inAddress, []string{logoutState, idToken}, "the sign-out at the provider"},
 	{"/logout/return", inAddress, []string{logoutState}, "the way back from there"},

@@ -116,3 +116,15 @@ func seconds(s string) (sec, nanos int64, ok bool) {
 	whole.QuoRem(whole, second, rest)
 	return whole.Int64(), rest.Int64(), true
 }
+
+// Strings returns the strings of a list, and nil for anything else. Elements of
+// other types are left out.
+func Strings(v any) (list []string) {
+	items, _ := v.([]any)
+	for _, item := range items {
+		if s, ok := item.(string); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}

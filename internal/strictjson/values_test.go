@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,5 +192,17 @@ func TestNumericDate(t *testing.T) {
 				t.Errorf("in %v, not in UTC", got.Location())
 			}
 		})
+	}
+}
+
+func TestStrings(t *testing.T) {
+	for in, want := range map[string][]string{
+		`{"v": ["a", "b"]}`: {"a", "b"}, `{"v": ["a", 1, null, ["b"]]}`: {"a"},
+		`{"v": "a"}`: nil, `{"v": []}`: nil, `{}`: nil,
+	} {
+		obj, err := strictjson.Object(in)
+		if got := strictjson.Strings(obj["v"]); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, %v, want %q", in, got, err, want)
+		}
 	}
 }

@@ -2,11 +2,13 @@ package ginauth
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // check reports every mistake that can be known without asking the provider.
@@ -14,7 +16,7 @@ import (
 func (p *Provider) check(add addMistake, devHost bool) {
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+wellKnown), "/"+wellKnown+"/")
 	if !validName(p.Name) {
-		add("Name", fmt.Sprintf("%q cannot stand in a route", clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
+		add("Name", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
 	p.checkClient(add)
 	p.checkSecret(add)
@@ -60,7 +62,7 @@ func (p *Provider) checkClient(add addMistake) {
 		add("ClientID", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
 	}
 	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", "none"}, p.AuthMethod) {
-		add("AuthMethod", fmt.Sprintf("%q is not known", clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
+		add("AuthMethod", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
 	}
 	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
 		if reason, fix := pasted(s.value); reason != "" {
@@ -74,8 +76,8 @@ func (p *Provider) checkSecret(add addMistake) {
 	switch secret := p.ClientSecret != "" || p.ClientSecretFunc != nil; {
 	case p.AuthMethod == "none" && secret:
 		add("ClientSecret", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
-	case p.AuthMethod == "none" && p.DisablePKCE:
-		add("DisablePKCE", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
+	case p.AuthMethod == "none" && p.Quirks.DisablePKCE:
+		add("Quirks.DisablePKCE", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
 	case p.AuthMethod != "none" && !secret:
 		add("ClientSecret", "is empty (is the environment variable set?)", `paste the client secret, or set AuthMethod "none" for a public client`)
 	case p.ClientSecret != "" && p.ClientSecretFunc != nil:
@@ -86,19 +88,19 @@ func (p *Provider) checkSecret(add addMistake) {
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 	for _, a := range []struct{ field, value string }{
 		{"Issuer", p.Issuer}, {"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL},
-		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"EndSessionURL", p.EndSessionURL},
+		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"Logout.EndSessionURL", p.Logout.EndSessionURL},
 	} {
 		if a.value == "" {
 			continue
 		}
 		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
-			add(a.field, fmt.Sprintf("%q has a placeholder in it", clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
+			add(a.field, fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
 		} else if reason, fix := pasted(a.value); reason != "" {
 			add(a.field, reason, fix)
-		} else if why := unfitURL(a.value, devHost); why != "" {
+		} else if why := weburl.Unfit(a.value, devHost); why != "" {
 			add(a.field, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
 		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
-			add(a.field, fmt.Sprintf("%q has a query", clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
+			add(a.field, fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}
 	}
 }
@@ -108,42 +110,7 @@ func shown(address string) string {
 	if u, err := url.Parse(address); err == nil {
 		address = u.Redacted()
 	}
-	return clip(address)
-}
-
-// unfitURL says why an address is none to send people or secrets to, or "".
-// httpOK allows http on hosts that are not loopback.
-func unfitURL(address string, httpOK bool) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Opaque != "" || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
-		return "is not an address"
-	}
-	segments := strings.Split(u.EscapedPath(), "/")
-	switch {
-	case u.User != nil:
-		return "has a user name in it"
-	case u.Fragment != "" || strings.HasSuffix(address, "#"):
-		return "has a fragment"
-	case slices.Contains(segments, "..") || slices.Contains(segments, "."):
-		return "has dot segments in its path"
-	case !webHost(u):
-		return "has no host that a browser could open"
-	case nowhere(u.Hostname()):
-		return "is an address at which no provider can be: it is for listening, or for the machines of one network"
-	case u.Scheme == "https":
-		return ""
-	case u.Scheme == "http" && (httpOK || isLoopback(u.Hostname())):
-		return ""
-	}
-	return "is not https"
-}
-
-// nowhere recognizes 0.0.0.0, multicast, and link-local addresses, where clouds
-// answer anybody who asks with the machine's credentials (169.254.169.254).
-func nowhere(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	ip = ip.Unmap()
-	return err == nil && (ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast())
+	return printable.Clip(address)
 }
 
 // checkOpenID checks what is said beside an Issuer. A field that would do
@@ -177,7 +144,7 @@ func (p *Provider) checkTenant(add addMistake) {
 	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
 	tenant, _, _ := strings.Cut(rest, "/")
 	if microsoft && p.TokenIssuer == nil && slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
-		add("Issuer", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
+		add("Issuer", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", printable.Clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
 	}
 }
 
@@ -187,10 +154,10 @@ var hs256Issuers = []string{"https://access.line.me"}
 
 func (p *Provider) checkHS256(add addMistake) {
 	switch {
-	case p.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
-		add("HS256", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
-	case p.HS256 && len(p.ClientSecret) < 32:
-		add("HS256", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
+	case p.Quirks.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
+		add("Quirks.HS256", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+	case p.Quirks.HS256 && len(p.ClientSecret) < 32:
+		add("Quirks.HS256", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
 	}
 }
 
@@ -219,8 +186,8 @@ func (p *Provider) checkPlain(add addMistake) {
 		field string
 		set   bool
 	}{
-		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"DisableNonce", p.DisableNonce},
-		{"HS256", p.HS256},
+		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"Quirks.DisableNonce", p.Quirks.DisableNonce},
+		{"Quirks.HS256", p.Quirks.HS256},
 	} {
 		if f.set {
 			add(f.field, "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
@@ -233,11 +200,11 @@ func (p *Provider) checkNamespace(add addMistake) {
 	if p.Namespace == "" {
 		example := "https://provider.example"
 		if u, err := url.Parse(p.AuthorizeURL); err == nil && u.Host != "" {
-			example = originOf(u)
+			example = weburl.Origin(u)
 		}
 		add("Namespace", "is empty: without an Issuer it is what makes User.ID unique", fmt.Sprintf("set it to the provider's address, such as %q, and keep it for ever", example))
 	} else if strings.ContainsAny(p.Namespace, "# \t\r\n") || len(p.Namespace) > 255 {
-		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", clip(p.Namespace)), "write the provider's address")
+		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", printable.Clip(p.Namespace)), "write the provider's address")
 	}
 }
 
@@ -245,24 +212,21 @@ func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {
 		add("ResponseMode", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
 	}
-	if !slices.Contains([]string{"", "provider", "local"}, p.Logout) {
-		add("Logout", fmt.Sprintf("%q is not known", p.Logout), `use "provider" or "local"`)
-	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
 		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
 	}
-	if !slices.Contains([]string{"", "POST", "GET"}, p.TokenMethod) {
-		add("TokenMethod", fmt.Sprintf("%q is not known", clip(p.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
+	if !slices.Contains([]string{"", "POST", "GET"}, p.Quirks.TokenMethod) {
+		add("Quirks.TokenMethod", fmt.Sprintf("%q is not known", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
 	}
-	if strings.ContainsFunc(p.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
-		add("AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", clip(p.AuthorizeFragment)), "write what stands behind the #, without it")
+	if strings.ContainsFunc(p.Quirks.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
+		add("Quirks.AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
 	}
-	for _, name := range sortedKeys(p.Header) {
+	for _, name := range sortedKeys(p.Quirks.Header) {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {
-			add("Header", fmt.Sprintf("%q is not a header's name", clip(name)), "use letters, digits and -")
+			add("Quirks.Header", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
 		}
-		if strings.ContainsFunc(p.Header[name], unicode.IsControl) {
-			add("Header", fmt.Sprintf("the value of %q has a line break or a control character", clip(name)), "write it on one line")
+		if strings.ContainsFunc(p.Quirks.Header[name], unicode.IsControl) {
+			add("Quirks.Header", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
 		}
 	}
 }
@@ -271,25 +235,25 @@ func (p *Provider) checkModes(add addMistake) {
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-			add("Scopes", fmt.Sprintf("%q is not one scope", clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
+			add("Scopes", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
-	if name := p.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
-		add("ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
+	if name := p.Quirks.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
+		add("Quirks.ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
 	}
 	for _, list := range []struct {
 		field string
 		names []string
 	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
 		for _, name := range list.names {
-			if slices.Contains(protocolParams, name) || name == "" || name == p.ClientIDParam {
+			if slices.Contains(protocolParams, name) || name == "" || name == p.Quirks.ClientIDParam {
 				add(list.field, fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
 			}
 		}
 	}
 	if v, there := p.AuthParams["max_age"]; there {
 		if _, ok := seconds(v); !ok {
-			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", clip(v)), `write a number of seconds: "3600"`)
+			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", printable.Clip(v)), `write a number of seconds: "3600"`)
 		}
 	}
 }
@@ -301,11 +265,11 @@ func (p *Provider) checkPaths(add addMistake) {
 		return strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") || strings.ContainsFunc(path, unicode.IsSpace)
 	}
 	if wrong(p.GroupsClaim) {
-		add("GroupsClaim", fmt.Sprintf("%q is not a path", clip(p.GroupsClaim)), fix)
+		add("GroupsClaim", fmt.Sprintf("%q is not a path", printable.Clip(p.GroupsClaim)), fix)
 	}
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {
-			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", clip(path), clip(claim)), fix)
+			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", printable.Clip(path), printable.Clip(claim)), fix)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package ginauth
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"html/template"
@@ -10,11 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/page"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // Pages changes the built-in pages piece by piece. The zero value changes
@@ -194,7 +192,7 @@ func (a *Auth) signOutPage(w http.ResponseWriter, r *http.Request, returnTo stri
 		{Label: a.pages.text(p, "sign_out.stay"), URL: a.cfg.url(a.cfg.AfterLogin)},
 	}
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = originAt(a.clients[s.user.Provider].endSessionURL(r.Context(), "", "", ""))
+		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(r.Context(), "", "", ""))
 	}
 	return p, formTo
 }
@@ -245,46 +243,6 @@ func titleKey(code Code) string {
 
 // message is the sentence for a code that programs get, in English.
 func (a *Auth) message(code Code) string { return a.pages.texts.Get("en", string(code)) }
-
-// lastLife is how long a browser remembers the provider it was used with.
-const lastLife = 365 * 24 * time.Hour
-
-// lastUsed remembers, in a cookie of its own, which provider a browser signed
-// in with. It is a hint for the chooser: not sealed, and never trusted.
-type lastUsed struct {
-	jar     cookie.Jar
-	cookie  string
-	clients map[string]*client
-}
-
-// name returns the provider of the last time, or "".
-func (k *lastUsed) name(r *http.Request) string {
-	for _, value := range cookie.Values(r.Header, k.cookie, 1) {
-		if k.clients[value] != nil {
-			return value
-		}
-	}
-	return ""
-}
-
-// remember is of use where there is something to choose.
-func (k *lastUsed) remember(w http.ResponseWriter, r *http.Request, provider string) {
-	if len(k.clients) > 1 && k.name(r) != provider {
-		k.jar.Set(w.Header(), k.cookie, provider, lastLife)
-	}
-}
-
-// Providers returns the providers, in the order of Options.Providers and
-// without their secrets and functions: for a page of one's own at
-// Options.LoginPage. LoginURL makes the links.
-func (a *Auth) Providers() []Provider {
-	list := make([]Provider, 0, len(a.order))
-	for _, name := range a.order {
-		p := &a.clients[name].provider
-		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Mark: p.Mark})
-	}
-	return list
-}
 
 // endedPage answers a form whose session ended before it was sent.
 func (a *Auth) endedPage(r *http.Request, e *Error, id, login string) *Page {

@@ -7,10 +7,12 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // longestLifetime is how long browsers keep a cookie at most (RFC 6265bis,
@@ -51,12 +53,12 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 		add(reason, fix)
 		return
 	}
-	if err != nil || !webHost(u) || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || !weburl.HasHost(u) || u.Scheme != "http" && u.Scheme != "https" {
 		add(fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
 	}
 	host := strings.ToLower(u.Hostname())
-	c.loopback, c.secure = isLoopback(host), u.Scheme == "https"
+	c.loopback, c.secure = weburl.IsLoopback(host), u.Scheme == "https"
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		add(fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
 	} else if !c.secure && !c.loopback {
@@ -67,55 +69,7 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 		strings.Contains(path, "//") || strings.Contains(path, "..") || strings.Contains(path+"/", "/./") || strings.ContainsAny(path, "%\\:*") {
 		add(fmt.Sprintf("%q has more than scheme, host and a plain path", u.Redacted()), "leave user, query, fragment, dots and escapes out")
 	}
-	c.origin, c.prefix = originOf(u), path
-}
-
-// webHost says whether an address has a host as browsers write it: ASCII, with
-// a port that exists.
-func webHost(u *url.URL) bool {
-	host, port := u.Hostname(), u.Port()
-	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) || strings.HasSuffix(u.Host, ":") {
-		return false
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.Zone() == "" // it may be any text
-	}
-	// https://url.spec.whatwg.org/#ends-in-a-number-checker: 2852039166 and
-	// 0xa9.254.43518 are addresses, which browsers write as 169.254.169.254.
-	last := strings.ToLower(strings.TrimSuffix(host, "."))
-	last = last[strings.LastIndexByte(last, '.')+1:]
-	if hex, is := strings.CutPrefix(last, "0x"); is && strings.Trim(hex, "0123456789abcdef") == "" || last != "" && strings.Trim(last, "0123456789") == "" {
-		return false
-	}
-	return host != "" && !strings.Contains(host, "..") && strings.IndexFunc(host, func(r rune) bool {
-		return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune(".-_", r)
-	}) < 0
-}
-
-// originOf returns the origin as browsers write it: lower case, no default port.
-func originOf(u *url.URL) string {
-	host := strings.ToLower(u.Host)
-	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
-		host = strings.TrimSuffix(host, ":"+port)
-	}
-	return u.Scheme + "://" + host
-}
-
-// originAt is originOf for a text; "" for one that is no address.
-func originAt(address string) string {
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		return originOf(u)
-	}
-	return ""
-}
-
-// isLoopback: what never leaves the machine, and what browsers treat so.
-func isLoopback(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsLoopback()
-	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	c.origin, c.prefix = weburl.Origin(u), path
 }
 
 // checkMount: a redirect URI is one fixed address, and is compared to the byte.
@@ -280,9 +234,9 @@ func (c *config) checkOrigins(wrong *mistakes) {
 	}
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
-		if err != nil || !webHost(u) || c.trusted.AddTrustedOrigin(origin) != nil || originOf(u) != origin {
+		if err != nil || !weburl.HasHost(u) || c.trusted.AddTrustedOrigin(origin) != nil || weburl.Origin(u) != origin {
 			wrong.add("Options.TrustedOrigins", fmt.Sprintf("%q is not an origin as browsers write it", origin), `write scheme and host alone, in lower case: "https://admin.example.com"`)
-		} else if u.Scheme != "https" && !isLoopback(u.Hostname()) {
+		} else if u.Scheme != "https" && !weburl.IsLoopback(u.Hostname()) {
 			wrong.add("Options.TrustedOrigins", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
 		}
 	}
@@ -296,7 +250,7 @@ func (c *config) checkProviders(wrong *mistakes) {
 	list := make([]Provider, 0, len(c.Providers))
 	names, clients := map[string]bool{}, map[string]string{}
 	for i, p := range c.Providers {
-		called := fmt.Sprintf("provider %q", clip(p.Name))
+		called := fmt.Sprintf("provider %q", printable.Clip(p.Name))
 		if p.Name == "" {
 			called = fmt.Sprintf("Options.Providers[%d]", i)
 		}
@@ -304,7 +258,7 @@ func (c *config) checkProviders(wrong *mistakes) {
 		written := p.Issuer
 		p.check(add, c.loopback)
 		if p.Issuer != written {
-			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", clip(p.Name), "issuer", shown(p.Issuer))
+			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", printable.Clip(p.Name), "issuer", shown(p.Issuer))
 		}
 		if p.Name != "" && names[p.Name] {
 			add("Name", "is there twice", "give every provider a name of its own")

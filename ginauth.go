@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/fetch"
@@ -40,6 +43,48 @@ type parts struct {
 	minded   atomic.Bool                  // the warning of mindScheme was given
 	own      map[string]map[string]string // our routes by path and method, with the name of their handler
 	bodyWait time.Duration                // how long a request's body may take to arrive
+}
+
+// Mount registers the routes of signing in and out under router, which is an
+// engine or a group, and returns the Auth that guards the application's own:
+//
+//	GET       /login                 the page to choose a provider on
+//	GET POST  /login/:provider       begins a sign-in
+//	GET POST  /authorize/:provider   where providers send the answer
+//	GET POST  /logout                a page with a button; ends the session
+//	GET       /logout/return         where the provider's own sign-out comes back to
+//	POST      /logout/:provider/backchannel   OpenID Connect Back-Channel Logout
+//	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
+//
+// The redirect URI to register at a provider is BaseURL + the group's path +
+// "/authorize/" + the provider's name.
+//
+// Routes of the application's own at these addresses are an error if they were
+// registered before; for those that come after, Gin panics. Mount on a group
+// if you have such.
+//
+// Mount makes no network request: providers are discovered at first use (see
+// Warm). It reports every mistake in opts at once, each with what to write
+// instead (errors.Is(err, ErrInvalidOptions)); then nothing it registered answers.
+func Mount(router gin.IRouter, opts Options) (*Auth, error) {
+	mount, ok := basePath(router)
+	if !ok {
+		return nil, &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
+	}
+	cfg, err := newConfig(opts, mount)
+	if err != nil {
+		return nil, err
+	}
+	a, err := newAuth(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.register(router); err != nil {
+		return nil, err
+	}
+	a.live.Store(true)
+	a.announce()
+	return a, nil
 }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
@@ -113,6 +158,18 @@ func (a *Auth) Warm(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Providers returns the providers, in the order of Options.Providers and
+// without their secrets and functions: for a page of one's own at
+// Options.LoginPage. LoginURL makes the links.
+func (a *Auth) Providers() []Provider {
+	list := make([]Provider, 0, len(a.order))
+	for _, name := range a.order {
+		p := &a.clients[name].provider
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Mark: p.Mark})
+	}
+	return list
+}
+
 // LoginURL returns the address that begins a sign-in with a provider, or lets
 // people choose one if provider is "", and then goes to returnTo: a path of
 // the application, or "" for Options.AfterLogin.
@@ -121,4 +178,22 @@ func (a *Auth) LoginURL(provider, returnTo string) string {
 		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
 	}
 	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
+}
+
+// basePath is the path of a group, and false if there is no router.
+func basePath(router gin.IRouter) (path string, ok bool) {
+	switch r := router.(type) {
+	case nil:
+		return "", false
+	case *gin.Engine:
+		ok = r != nil
+	case *gin.RouterGroup:
+		ok = r != nil
+	default:
+		ok = true
+	}
+	if group, has := router.(interface{ BasePath() string }); ok && has {
+		return group.BasePath(), true
+	}
+	return "/", ok
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/wire"
 )
@@ -53,7 +54,7 @@ func (k *carrier) put(out http.Header, form url.Values) error {
 			kept[name] = v
 		}
 	}
-	kept.Set("error_description", clip(form.Get("error_description")))
+	kept.Set("error_description", printable.Clip(form.Get("error_description")))
 	name := k.slot(form.Get("state"))
 	text := k.box.Seal(wire.AppendString(wire.AppendTime(nil, k.now()), kept.Encode()), name)
 	if len(name)+len(text) > cookieLimit {

@@ -33,7 +33,7 @@ const (
 // attempts in several tabs are not in each other's way and none touches a
 // session. The state names the cookie and holds a secret that must equal the
 // sealed one: it binds the answer to this browser (RFC 9700, section 4.7.1).
-// The note at its end is for when no cookie comes back: see diagnosis.go.
+// The note at its end is for when no cookie comes back: see login_state_hint.go.
 type attempt struct {
 	handle    string // names the cookie
 	secrets   [3][secretSize]byte

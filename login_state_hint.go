@@ -29,15 +29,6 @@ type note struct {
 	over  scheme
 }
 
-// hostOf is the host that the browser asked, as far as this process can know:
-// as with schemeOf, for messages alone.
-func hostOf(r *http.Request) string {
-	if first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); first != "" {
-		return strings.TrimSpace(first)
-	}
-	return r.Host
-}
-
 // begin makes an attempt, with a note of how its request came.
 func (s *attempts) begin(r *http.Request, provider string) *attempt {
 	a := newAttempt(provider, s.now())

@@ -1,0 +1,61 @@
+// Package contain calls functions that are not ours (hooks, checks, session
+// stores, transports of the application) and returns their panics as errors. On
+// a goroutine that no request owns, a panic would end the process; inside a
+// request, it would leave a sign-in half done.
+package contain
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Panic is the error that stands for a panic. It does not unwrap: an error that
+// a function panics with must not choose how the request is answered.
+type Panic struct{ Value any }
+
+// Error returns the value, cut to what a log line can bear.
+func (p *Panic) Error() string { return fmt.Sprintf("panic: %.500v", p.Value) }
+
+// Do calls f. If f panics, Do returns a *Panic.
+func Do(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &Panic{v}
+		}
+	}()
+	return f()
+}
+
+// Call calls f. If f panics, Call returns the zero T and a *Panic.
+func Call[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Panic{p}
+		}
+	}()
+	return f()
+}
+
+// Within calls f and waits for it until limit has passed or ctx ends, whether f
+// looks at its context or not; then it returns the cause. A panic is an error,
+// as with Do. An f that never returns keeps its goroutine.
+func Within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		done <- Do(func() error { return f(ctx) })
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		select { // f may have returned at the same moment
+		case err := <-done:
+			return err
+		default:
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+// Package printable makes text that providers and browsers send fit for a log
+// line and a terminal.
+package printable
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// clipLength is how many bytes of a text a log line gets.
+const clipLength = 200
+
+// Clip cuts s to the length that a log line gets, and replaces what is not
+// UTF-8. The result may have line breaks: quote it.
+func Clip(s string) string {
+	if len(s) > clipLength {
+		s = s[:clipLength]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// ASCII clips s and replaces every byte that a terminal could interpret.
+func ASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, Clip(s))
+}
+
+// Duration writes a duration without the units that are zero: "365 days",
+// "24h", "10m".
+func Duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d > day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	text := d.String()
+	for _, zero := range []string{"0s", "0m"} {
+		if short, ok := strings.CutSuffix(text, zero); ok && short != "" && strings.Contains("hm", short[len(short)-1:]) {
+			text = short
+		}
+	}
+	return text
+}

@@ -1,0 +1,100 @@
+package rp
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
+)
+
+// Config configures a Client. The caller has validated it and filled in the
+// defaults, and must not modify it afterwards.
+type Config struct {
+	Name             string // for Error.Provider
+	Issuer           string // empty for plain OAuth 2.0
+	Namespace        string // identifies a plain OAuth 2.0 provider
+	ClientID         string
+	RedirectURI      string
+	ClientSecret     string
+	ClientSecretFunc func(context.Context) (string, error)
+	AuthMethod       string // of RFC 7591, section 2; default: from metadata
+
+	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL, EndSessionURL string // default: discovered
+
+	LogoutURL   string // template; takes precedence over EndSessionURL
+	LogoutLocal bool   // sign-outs stay here: there is no EndSessionURL
+	Development bool   // the issuer's own host may use http for its endpoints
+
+	Scopes         []string
+	AuthParams     map[string]string // take precedence over the params of AuthorizationURL
+	ResponseMode   string            // "query" or "form_post"
+	ResponseIssuer string            // expected iss of authorization responses (RFC 9207)
+	Userinfo       string            // "missing", "always" or "never"
+
+	Names    []string                         // claims that must not occur in another case
+	Pairs    [][2]string                      // paths of an address and of its verified flag: merged together or not at all
+	Complete func(claims map[string]any) bool // reports whether the userinfo endpoint can be skipped
+
+	Profile        func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error)
+	VerifyCallback func(url.Values) error
+	TokenIssuer    func(claims map[string]any) (string, error)
+	Quirks         Quirks
+
+	HTTP *http.Client
+	Now  func() time.Time
+	Warn func(msg string, err error) // reports a failure that does not fail a request
+}
+
+// Quirks adapts requests and checks to providers that deviate from the standards.
+// Its fields are those of ginauth.Quirks, so that one converts to the other.
+type Quirks struct {
+	HS256, DisablePKCE, DisableNonce                              bool
+	Header                                                        map[string]string
+	ClientIDParam, ScopeSeparator, AuthorizeFragment, TokenMethod string
+	EditAuthorize                                                 func(url.Values)
+	EditToken                                                     func(form, callback url.Values)
+	NormalizeToken                                                func(http.Header, []byte) ([]byte, error)
+}
+
+// Leeway is how far the provider's clock and ours may be apart, both ways.
+const Leeway = time.Minute
+
+// Client is the relying party of one provider. It is safe for concurrent use.
+type Client struct {
+	cfg Config
+
+	flight singleflight.Group
+	meta   atomic.Pointer[metadata]
+	failed atomic.Pointer[failure]
+}
+
+// New returns a Client. It makes no request.
+func New(cfg Config) *Client {
+	c := &Client{cfg: cfg}
+	if !c.discovers() {
+		m, err := c.assemble(nil)
+		if err != nil { // unreachable after the caller's validation, which has seen every address
+			c.failed.Store(newFailure(err, cfg.Now(), 100*365*24*time.Hour))
+		}
+		c.meta.Store(m)
+	}
+	return c
+}
+
+// Discover fetches the provider's metadata unless it is cached.
+func (c *Client) Discover(ctx context.Context) error {
+	_, err := c.metadata(ctx)
+	return err
+}
+
+// openID reports whether the provider speaks OpenID Connect: whether there will
+// be an ID token.
+func (c *Client) openID() bool { return c.cfg.Issuer != "" }
+
+// sendsNonce reports whether a nonce ties the ID token to the authorization
+// request (OpenID Connect Core 1.0, section 3.1.2.1).
+func (c *Client) sendsNonce() bool { return c.openID() && !c.cfg.Quirks.DisableNonce }

@@ -1,0 +1,376 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/weburl"
+)
+
+// diagnoseWait is how long Diagnose waits for ClientSecretFunc.
+const diagnoseWait = 10 * time.Second
+
+// clockNoted is how far a clock may be off before it is reported. From Leeway on,
+// ID tokens are rejected.
+const clockNoted = 10 * time.Second
+
+// Report is what Diagnose found.
+type Report struct {
+	Problems, Warnings []*Error
+	Endpoints          map[string]string   // in use, by their names in the metadata, without queries
+	Offered            map[string][]string // what the metadata says can be used
+	AuthMethod         string
+	RequiresIss        bool           // responses must have an iss (RFC 9207)
+	Algorithms         []string       // that ID tokens may be signed with
+	Keys               map[string]int // usable keys by algorithm; nil if unknown
+	ClockAhead         time.Duration  // of the provider's clock
+	ClockTolerance     time.Duration  // 0 if no answer had a Date
+	Returns            bool           // the provider's sign-out comes back to an address of ours
+}
+
+// Diagnose examines the provider: it makes the requests that sign-ins make, and
+// keeps what comes of them out of the cached state.
+func (c *Client) Diagnose(ctx context.Context) *Report {
+	x := &examination{c: c}
+	x.discover(ctx)
+	x.inquire(ctx)
+	x.compareKeys()
+	x.compareClock()
+	x.compareOffer()
+	x.Endpoints, x.Offered, x.AuthMethod, x.Returns = x.endpoints(), x.offered(), c.cfg.AuthMethod, c.returns(x.meta)
+	if x.meta != nil {
+		x.AuthMethod, x.RequiresIss = x.meta.authMethod, x.meta.issParam
+	}
+	if x.meta != nil && c.openID() {
+		x.Algorithms = slices.Clone(x.meta.algs)
+	}
+	return &x.Report
+}
+
+// examination is a Diagnose under way.
+type examination struct {
+	Report
+	c    *Client
+	doc  map[string]any // the metadata, or nil
+	meta *metadata      // what a sign-in would use, or nil
+}
+
+// fail adds a problem, or those that are joined in one error.
+func (x *examination) fail(err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			x.fail(err)
+		}
+	} else if err != nil {
+		x.Problems = append(x.Problems, x.c.about(err, ProviderMisconfigured, ""))
+	}
+}
+
+func (x *examination) warn(op, id, reason, fix string) {
+	x.Warnings = append(x.Warnings, x.c.misconfigured(op, id, reason, fix))
+}
+
+// inquiry is one request to a provider.
+type inquiry struct {
+	op       string
+	ask      func(context.Context) (http.Header, error)
+	optional bool // a sign-in may work although nothing answers here
+}
+
+// outcome is what came of an inquiry.
+type outcome struct {
+	err              error
+	ahead, tolerance time.Duration
+}
+
+// run makes the request, and reads the provider's clock from the answer.
+func (q *inquiry) run(ctx context.Context, c *Client) (o outcome) {
+	start := time.Now()
+	header, err := contain.Call(func() (http.Header, error) { return q.ask(ctx) })
+	took := time.Since(start)
+	if _, told := errors.AsType[*Error](err); err != nil && !told {
+		err = c.unreachable(q.op, err)
+	}
+	o.err = err
+	if date, ok := dateOf(header); ok {
+		// The header leaves out what is less than a second.
+		o.ahead = date.Add(time.Second / 2).Sub(c.cfg.Now().Add(-took / 2))
+		o.tolerance = (took + time.Second) / 2
+	}
+	return o
+}
+
+// dateOf is the time on the clock of the server that answered. A cache in between
+// keeps the Date of old, and says in Age how long ago that was (RFC 9111, 5.1).
+func dateOf(h http.Header) (time.Time, bool) {
+	date, err := http.ParseTime(h.Get("Date"))
+	age, _ := strconv.ParseUint(h.Get("Age"), 10, 31)
+	return date.Add(time.Duration(age) * time.Second), err == nil
+}
+
+// record adds what came of an inquiry. Of several clocks the one counts that is
+// known best.
+func (x *examination) record(q *inquiry, o outcome) {
+	if o.tolerance > 0 && (x.ClockTolerance == 0 || o.tolerance < x.ClockTolerance) {
+		x.ClockAhead, x.ClockTolerance = o.ahead, o.tolerance
+	}
+	if e, ok := errors.AsType[*Error](o.err); ok && q.optional {
+		x.Warnings = append(x.Warnings, e)
+	} else {
+		x.fail(o.err)
+	}
+}
+
+// discover does what Client.fetchMetadata does, and keeps what it sees on the way.
+func (x *examination) discover(ctx context.Context) {
+	c := x.c
+	if !c.discovers() {
+		x.meta = c.meta.Load()
+		return
+	}
+	var doc map[string]any
+	q := &inquiry{op: "discovery", ask: func(ctx context.Context) (header http.Header, err error) {
+		doc, header, err = c.fetchDocument(ctx)
+		return header, err
+	}}
+	o := q.run(ctx, c)
+	x.record(q, o)
+	if o.err != nil {
+		return
+	}
+	if _, err := c.checkIssuerOf(doc); err != nil { // it may be another provider's: not read any further
+		x.fail(err)
+		return
+	}
+	m, err := c.assemble(doc)
+	x.doc, x.meta = doc, m
+	x.fail(err)
+}
+
+// inquire makes the requests that do not need each other's answers.
+func (x *examination) inquire(ctx context.Context) {
+	list := x.inquiries()
+	outcomes := make([]outcome, len(list))
+	var group errgroup.Group
+	for i := range list {
+		group.Go(func() error { outcomes[i] = list[i].run(ctx, x.c); return nil })
+	}
+	_ = group.Wait()
+	for i := range list {
+		x.record(&list[i], outcomes[i])
+	}
+}
+
+func (x *examination) inquiries() (list []inquiry) {
+	c, m := x.c, x.meta
+	if c.cfg.ClientSecretFunc != nil {
+		list = append(list, inquiry{op: "client secret", ask: c.trySecret})
+	}
+	if m == nil {
+		return list
+	}
+	knock := func(op, address string, optional bool) {
+		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, address) }, optional})
+	}
+	knock("token endpoint", m.tokenURL, false)
+	if m.userinfoURL != "" && c.cfg.Userinfo != "never" && c.cfg.Profile == nil {
+		knock("userinfo endpoint", m.userinfoURL, false)
+	}
+	// Browsers go there. In a network of containers, this process may not be able to.
+	knock("authorization endpoint", m.authorize.String(), true)
+	if m.keys != nil {
+		list = append(list, inquiry{op: "signing keys", ask: x.countKeys})
+	}
+	return list
+}
+
+// trySecret asks ClientSecretFunc for a secret, and forgets it.
+func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
+	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
+		_, err := c.secret(ctx)
+		return err
+	})
+	if _, ok := err.(*Error); err != nil && !ok {
+		e := c.misconfigured("client secret", "token.client_secret_func", "ClientSecretFunc gave no secret", "look at what it returned")
+		e.Cause, err = err, e
+	}
+	return nil, err
+}
+
+// knock asks whether anything answers at an address. HEAD asks for nothing, and
+// every answer counts: many servers say that the method, or the page, does not
+// exist. The query, which may have a key in it, is not sent.
+func (c *Client) knock(ctx context.Context, op, address string) (http.Header, error) {
+	address, _, _ = strings.Cut(address, "?")
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, http.NoBody)
+	if err != nil {
+		return nil, c.unreachable(op, fetch.Classify(op, address, err))
+	}
+	resp, err := c.cfg.HTTP.Do(req)
+	if err != nil {
+		if e := fetch.Classify(op, address, err); e.Status == 0 { // else it is a redirect
+			return nil, c.unreachable(op, e)
+		}
+		return nil, nil
+	}
+	_ = resp.Body.Close()
+	switch resp.StatusCode { // a proxy in front of a provider that is down
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return nil, c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Host: req.URL.Host, Status: resp.StatusCode,
+			Detail: fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))})
+	}
+	return resp.Header, nil
+}
+
+// countKeys fetches the signing keys, past those that are held.
+func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
+	keys, err := x.meta.keys.fetch(ctx)
+	if err != nil {
+		return nil, x.c.unreachable("signing keys", err)
+	}
+	x.Keys = map[string]int{}
+	for _, alg := range x.meta.algs {
+		for i := range keys {
+			if fits(&keys[i], alg) {
+				x.Keys[alg]++
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (x *examination) compareKeys() {
+	if x.Keys != nil && len(x.Keys) == 0 && !x.c.cfg.Quirks.HS256 {
+		x.fail(x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.algs, ", "),
+			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more"))
+	}
+}
+
+// compareClock: an ID token's times are compared with ours. Plain OAuth 2.0 has none.
+func (x *examination) compareClock() {
+	off := x.ClockAhead.Abs() - x.ClockTolerance
+	if x.ClockTolerance == 0 || !x.c.openID() || off <= clockNoted {
+		return
+	}
+	reason := "the provider's clock is " + ClockText(x.ClockAhead, x.ClockTolerance)
+	if off > Leeway {
+		x.fail(x.c.misconfigured("clock", "diagnose.clock", fmt.Sprintf("%s: ID tokens are refused from %s on", reason, printable.Duration(Leeway)), clockFix))
+	} else {
+		x.warn("clock", "diagnose.clock", reason, clockFix)
+	}
+}
+
+// ClockText says where the provider's clock is, seen from this machine's.
+func ClockText(ahead, tolerance time.Duration) string {
+	give := ", give or take " + printable.Duration((tolerance + time.Second - 1).Truncate(time.Second))
+	switch off := printable.Duration(ahead.Abs().Round(time.Second)); {
+	case tolerance == 0:
+		return "not known: no answer had a Date"
+	case ahead.Abs() <= tolerance:
+		return "the same as this machine's" + give
+	case ahead > 0:
+		return off + " ahead of this machine's" + give
+	default:
+		return off + " behind this machine's" + give
+	}
+}
+
+// compareOffer compares what a sign-in uses with what the metadata says. A provider
+// may accept more than it says: these are warnings.
+func (x *examination) compareOffer() {
+	cfg := &x.c.cfg
+	lacks := func(name, value string) bool {
+		offered := strictjson.Strings(x.doc[name])
+		return len(offered) > 0 && !slices.Contains(offered, value)
+	}
+	offersPKCE := slices.Contains(strictjson.Strings(x.doc["code_challenge_methods_supported"]), "S256")
+	for _, w := range []struct {
+		is              bool
+		id, reason, fix string
+	}{
+		{!cfg.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "diagnose.pkce_not_offered", "the provider does not offer PKCE with S256, which is sent all the same",
+			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
+		{cfg.Quirks.DisablePKCE && offersPKCE, "diagnose.pkce_disabled", "the provider offers PKCE with S256, and DisablePKCE leaves it out", "drop DisablePKCE"},
+		{cfg.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", cfg.AuthMethod), "diagnose.auth_method", fmt.Sprintf("the provider does not offer the AuthMethod %q", cfg.AuthMethod),
+			"drop AuthMethod: it is chosen from the metadata"},
+		{lacks("response_modes_supported", cfg.ResponseMode), "diagnose.response_mode", fmt.Sprintf("the provider does not offer the ResponseMode %q", cfg.ResponseMode), "set another ResponseMode"},
+		{lacks("response_types_supported", "code"), "diagnose.response_type", "the provider does not offer the response type code, which is the one in use", "allow the authorization code flow for this client"},
+	} {
+		if w.is {
+			x.warn("metadata", w.id, w.reason, w.fix)
+		}
+	}
+	if x.meta != nil && !cfg.Development && weburl.IsLoopback(x.meta.authorize.Hostname()) {
+		x.warn("authorization endpoint", "diagnose.loopback", "is at "+x.meta.authorize.Hostname()+", which to people's browsers is their own machine", "write the address at which they reach the provider")
+	}
+	for _, scope := range cfg.Scopes {
+		if lacks("scopes_supported", scope) {
+			x.warn("metadata", "diagnose.scope", fmt.Sprintf("the provider does not offer the scope %q", scope), "drop it from Scopes if the provider refuses it")
+		}
+	}
+}
+
+// offers are the members of the metadata that say what a provider can do.
+var offers = []string{
+	"response_types_supported", "response_modes_supported", "scopes_supported", "code_challenge_methods_supported",
+	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "authorization_response_iss_parameter_supported",
+	"backchannel_logout_supported", "backchannel_logout_session_supported", "frontchannel_logout_supported", "frontchannel_logout_session_supported",
+}
+
+// offered returns those that are there, as far as they can be printed.
+func (x *examination) offered() map[string][]string {
+	var all map[string][]string
+	for _, name := range offers {
+		var list []string
+		for _, value := range strictjson.Strings(x.doc[name]) {
+			if len(list) < 50 {
+				list = append(list, printable.ASCII(value))
+			}
+		}
+		if is, ok := x.doc[name].(bool); ok {
+			list = []string{fmt.Sprint(is)}
+		}
+		if len(list) > 0 {
+			if all == nil {
+				all = map[string][]string{}
+			}
+			all[name] = list
+		}
+	}
+	return all
+}
+
+// endpoints are those in use, by their names in the metadata. Their queries may
+// have keys in them.
+func (x *examination) endpoints() map[string]string {
+	if x.meta == nil {
+		return nil
+	}
+	all := map[string]string{}
+	add := func(name, address string) {
+		if u, err := url.Parse(address); err == nil && address != "" {
+			all[name] = printable.ASCII((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
+		}
+	}
+	add("authorization_endpoint", x.meta.authorize.String())
+	add("token_endpoint", x.meta.tokenURL)
+	add("userinfo_endpoint", x.meta.userinfoURL)
+	add("end_session_endpoint", x.meta.endSession)
+	if x.meta.keys != nil {
+		add("jwks_uri", x.meta.keys.url)
+	}
+	return all
+}

@@ -1,0 +1,51 @@
+// Package rp implements the relying party of one identity provider: the client
+// side of OAuth 2.0 (RFC 6749) and OpenID Connect Core 1.0. It knows nothing of
+// Gin, cookies, sessions or users.
+//
+// # The way of a sign-in
+//
+// The caller makes a Request: a random State, Nonce and Verifier, kept where only
+// this browser can bring them back. [Client.AuthorizationURL] says where to send
+// the browser (authorize.go). The first call discovers the provider's endpoints
+// (metadata.go): one request for all callers, cached for a day, kept through an
+// outage. The Fingerprint that it returns belongs to the Request.
+//
+// The browser comes back with a response. [CheckParams] rejects one that two
+// programs could read in two ways; the caller compares the state; and
+// [Client.CheckResponse] says whether the response is from this provider (RFC
+// 9207) and has a code (response.go). Until here nothing was asked of the
+// provider but its metadata.
+//
+// [Client.Redeem] does the rest, and its body is the list of the steps (redeem.go):
+//
+//  1. The Fingerprint is still the same.
+//  2. The code goes to the token endpoint, once. A token request is a grant
+//     (codeGrant), client authentication (authenticate) and the request that
+//     carries both (request, send): a refresh, a revocation or an introspection
+//     differ in the grant alone (token_request.go).
+//  3. The token response is strict JSON and has what it must (token_response.go).
+//  4. The ID token is opened (jwt.go): its form, the algorithm, the signature by
+//     one of the provider's keys (jwks.go), audience and times. go-oidc verifies;
+//     what it leaves to its caller is done around it.
+//  5. What makes it an ID token of this very sign-in is checked (id_token.go):
+//     issuer, azp, iat, nonce, at_hash and its kin, what max_age and acr_values
+//     asked for, and a subject that can identify a person.
+//  6. Claims that are missing come from the userinfo endpoint, whose sub must be
+//     the same; for plain OAuth 2.0 the profile is all there is (userinfo.go).
+//
+// The result is an Identity: verified claims under the names that the provider
+// uses. What they mean is the caller's business.
+//
+// # The rest
+//
+// [Client.VerifyLogoutToken] opens logout tokens by step 4 (logout_token.go).
+// [Client.EndSessionURL] says where to sign out (end_session.go).
+// [Client.Diagnose] makes the same requests as a sign-in does and reports what is
+// wrong (diagnose.go).
+//
+// # Errors
+//
+// Every failure is an *Error with a Code, a stable ID of the reason, and what to do
+// about it, set where it is raised (errors.go). A check raises a fault, which knows
+// the reason; about adds what was being done.
+package rp

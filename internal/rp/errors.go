@@ -1,0 +1,173 @@
+package rp
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+)
+
+// Code says which kind of failure an Error is. The texts are those of the error
+// codes of package ginauth, except for the last two.
+type Code string
+
+// The codes.
+const (
+	BadRequest            Code = "bad_request"
+	IssuerMismatch        Code = "issuer_mismatch"
+	StateInvalid          Code = "state_invalid"
+	ProviderDenied        Code = "provider_denied"
+	ProviderError         Code = "provider_error"
+	CodeRejected          Code = "code_rejected"
+	ProviderMisconfigured Code = "provider_misconfigured"
+	ProviderUnavailable   Code = "provider_unavailable"
+	ProviderTimeout       Code = "provider_timeout"
+	BadTokenResponse      Code = "bad_token_response"
+	IDTokenInvalid        Code = "id_token_invalid"
+	UserinfoInvalid       Code = "userinfo_invalid"
+	IdentityRejected      Code = "identity_rejected"
+	LogoutTokenInvalid    Code = "logout_token_invalid"
+)
+
+// Error is what every method of Client returns when it fails, alone or joined
+// with others by errors.Join. No field but Cause holds text that a provider or a
+// browser sent, other than clipped and quoted.
+type Error struct {
+	Code     Code
+	ID       string // of the reason, stable: "id_token.nonce"
+	Provider string // Config.Name
+	Op       string // what was being done: "redeem code"
+	Reason   string // what is wrong, for a developer
+	Fix      string // what to do about it, for a developer
+	Cause    error  // for the log alone
+
+	// RetryAfter is how long to wait before trying again; 0 if that is unknown.
+	RetryAfter time.Duration
+
+	// clock is set if the reason compares the provider's clock with ours: the
+	// token response may show which of the two is wrong.
+	clock bool
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	text := cmp.Or(e.Reason, string(e.Code))
+	for _, part := range []string{e.Op, e.Provider} {
+		if part != "" {
+			text = part + ": " + text
+		}
+	}
+	if e.Fix != "" {
+		text += "; " + e.Fix
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// fault returns an Error that the checks of this package raise: they know the
+// reason and the way out, and their caller knows what it was doing (see about).
+func fault(id, reason, fix string, cause error) *Error {
+	return &Error{ID: id, Reason: reason, Fix: fix, Cause: cause}
+}
+
+// about fills in what err leaves open. It returns a copy, since several requests
+// may wait for the same error; an err of another type becomes the cause of a new
+// Error with that code.
+func (c *Client) about(err error, code Code, op string) *Error {
+	e, ok := err.(*Error) // not errors.AsType: an Error that is the cause of something else is not ours
+	if !ok {
+		return &Error{Code: code, Op: op, Provider: c.cfg.Name, Cause: err}
+	}
+	told := *e
+	told.Code, told.Op, told.Provider = cmp.Or(e.Code, code), cmp.Or(e.Op, op), cmp.Or(e.Provider, c.cfg.Name)
+	return &told
+}
+
+func (c *Client) misconfigured(op, id, reason, fix string) *Error {
+	return &Error{Code: ProviderMisconfigured, ID: id, Op: op, Provider: c.cfg.Name, Reason: reason, Fix: fix}
+}
+
+// unreachable turns what package fetch and the context say into an Error.
+func (c *Client) unreachable(op string, err error) *Error {
+	e := &Error{Code: ProviderUnavailable, Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry}
+	f, ok := errors.AsType[*fetch.Error](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
+		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not answer in time"
+	case ok && f.Kind == fetch.TLS:
+		e.ID, e.Reason, e.Fix = certificate(f)
+	case ok && f.Kind == fetch.Redirect:
+		e.ID, e.Reason, e.Fix = "http.redirect", "the provider answered with a redirect, which is not followed", "set the final address in Provider"
+	case ok && f.Kind == fetch.ContentType:
+		e.ID, e.Reason = "http.media_type", "the provider did not answer with JSON: it "+f.Detail
+		e.Fix = "check Issuer and the endpoints; is a login page or a proxy in between?"
+	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
+		e.ID, e.Reason, e.Fix = "http.not_found", "there is nothing at the provider's address", "check Issuer and the endpoints"
+	case ok && f.Kind == fetch.Status:
+		e.ID, e.Reason, e.Fix = "http.status", fmt.Sprintf("the provider answered with status %d", f.Status), "look at the provider's own log"
+	case ok && f.Kind == fetch.Network:
+		e.ID, e.Reason, e.Fix = "http.network", "the provider cannot be reached: "+f.Detail, "is it running, and is the address right?"
+	default:
+		e.ID, e.Reason = "http.unusable", "the provider does not answer as it should"
+	}
+	if ok && f.Host != "" {
+		e.Reason += " (" + f.Host + ")"
+	}
+	return e
+}
+
+// certificate says why there is no trusted connection.
+func certificate(f *fetch.Error) (id, reason, fix string) {
+	var (
+		record   tls.RecordHeaderError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+	)
+	reason = "the provider's certificate is not trusted: " + strings.TrimPrefix(f.Detail, "tls: ")
+	switch {
+	case errors.Is(f, http.ErrSchemeMismatch), errors.As(f, &record):
+		return "http.no_tls", "there is no https at the provider's address",
+			"write http, which is for loopback and development alone, or the port that speaks https"
+	case errors.As(f, &hostname):
+		return "http.certificate_host", reason, "write the host name that the certificate is for into Issuer and the endpoints"
+	case errors.As(f, &invalid) && invalid.Reason == x509.Expired:
+		return "http.certificate_expired", reason, "have the provider's certificate renewed, and check this machine's clock"
+	}
+	return "http.certificate", reason, "for a private certificate authority, pass Options.HTTPClient with its RootCAs"
+}
+
+// clockReading is what the provider's clock showed in a response, and ours when
+// it came.
+type clockReading struct {
+	date string // the Date header
+	came time.Time
+}
+
+// compare says whose clock is ahead, if that can matter, as the end of a reason.
+func (r clockReading) compare() string {
+	theirs, err := http.ParseTime(r.date)
+	if err != nil {
+		return ""
+	}
+	skew := theirs.Sub(r.came)
+	const text = ", which is %v %s the provider's"
+	switch by := skew.Abs().Round(time.Second); {
+	case skew > Leeway:
+		return fmt.Sprintf(text, by, "behind")
+	case skew < -Leeway:
+		return fmt.Sprintf(text, by, "ahead of")
+	}
+	return ""
+}

@@ -1,0 +1,224 @@
+package rp
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/jws"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// expected is what an ID token must match.
+type expected struct {
+	request     Request
+	code        string
+	accessToken string
+	clock       clockReading // the provider's, as the token response showed it
+}
+
+// ProtocolClaim reports whether a claim says something about the ID token itself.
+// Such claims are read from the ID token alone.
+func ProtocolClaim(name string) bool {
+	switch name {
+	case "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
+		"auth_time", "acr", "amr", "sid", "typ", "events":
+		return true
+	}
+	return false
+}
+
+// verifyIDToken verifies an ID token as OpenID Connect Core 1.0, section 3.1.3.7
+// says, and returns its claims.
+func (c *Client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
+	claims, alg, err := c.openJWT(ctx, m, raw, expectedJWT{
+		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, secret: c.cfg.Quirks.HS256,
+	})
+	if err == nil {
+		err = c.checkIDToken(claims, alg, want)
+	}
+	if err == nil {
+		return claims, nil
+	}
+	told := c.about(err, IDTokenInvalid, "verify ID token")
+	if told.clock {
+		told.Reason += want.clock.compare()
+	}
+	return nil, told
+}
+
+// checkIDToken checks what is true of ID tokens beside that they are valid JWTs.
+func (c *Client) checkIDToken(claims map[string]any, alg string, want expected) error {
+	if err := c.checkIssuer(claims); err != nil {
+		return err
+	}
+	if err := checkParty(claims, c.cfg.ClientID); err != nil {
+		return err
+	}
+	if err := checkTimes(claims, c.cfg.Now(), want.request.Started); err != nil {
+		return err
+	}
+	if err := c.checkNonce(claims, want.request.Nonce); err != nil {
+		return err
+	}
+	if err := checkHashes(claims, alg, want); err != nil {
+		return err
+	}
+	if err := checkAuthentication(claims, c.cfg.Now(), want.request); err != nil {
+		return err
+	}
+	return checkSubject(claims["sub"])
+}
+
+// checkParty: 3.1.3.7 (3): "The ID Token MUST be rejected if the ID Token does not
+// list the Client as a valid audience" is go-oidc's. (4), (5): several audiences
+// are fine if azp says that the token was made for this client.
+func checkParty(claims map[string]any, clientID string) error {
+	const fix = "have the provider issue ID tokens for this client: check ClientID, and the audiences that it adds"
+	azp, there := claims["azp"]
+	if there && azp != clientID {
+		return fault("id_token.azp", "the token's azp is another client", fix, nil)
+	}
+	if list, _ := claims["aud"].([]any); len(list) > 1 && !there {
+		return fault("id_token.audiences", "the token has several audiences and no azp", fix, nil)
+	}
+	if _, there := claims["events"]; there {
+		return fault("id_token.events", "the token is a logout token or a security event, not an ID token", "nothing to set: the provider sent another token in its place", nil)
+	}
+	return nil
+}
+
+// checkTimes: a NumericDate may be fractional and is never text (RFC 7519, section
+// 2). 3.1.3.7 (10): "The iat Claim can be used to reject tokens that were issued
+// too far away from the current time": one from before the sign-in cannot be its
+// result. (9), that the current time is before exp, is go-oidc's.
+func checkTimes(claims map[string]any, now, started time.Time) error {
+	form := func(id, reason string) error { return fault(id, reason, wrongFormFix, nil) }
+	byClock := func(id, reason string) error {
+		e := fault(id, reason, clockFix, nil)
+		e.clock = true
+		return e
+	}
+	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
+		return form("id_token.exp", "exp is missing or not a date")
+	}
+	iat, ok := strictjson.NumericDate(claims["iat"])
+	switch {
+	case !ok:
+		return form("id_token.iat", "iat is missing or not a date")
+	case iat.After(now.Add(Leeway)):
+		return byClock("id_token.iat_future", fmt.Sprintf("the token was issued %v ahead of this machine's clock", iat.Sub(now).Round(time.Second)))
+	case iat.Before(started.Add(-Leeway)):
+		return byClock("id_token.iat_past", fmt.Sprintf("the token was issued %v before this sign-in began, by this machine's clock", started.Sub(iat).Round(time.Second)))
+	}
+	// IPSIE SL1: when the provider's own session ends, and ours with it.
+	if v, there := claims["session_expiry"]; there {
+		if end, _ := strictjson.NumericDate(v); !end.After(now) {
+			return byClock("id_token.session_expiry", "session_expiry is not a date, or past by this machine's clock")
+		}
+	}
+	return nil
+}
+
+// checkNonce: 3.1.3.7 (11): "If a nonce value was sent in the Authentication
+// Request, a nonce Claim MUST be present and its value checked to verify that it
+// is the same value as the one that was sent". It ties the token to this browser.
+func (c *Client) checkNonce(claims map[string]any, want string) error {
+	if c.cfg.Quirks.DisableNonce {
+		return nil
+	}
+	got, _ := claims["nonce"].(string)
+	if want == "" || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
+		return fault("id_token.nonce", "the nonce is not this sign-in's",
+			"start again; only for a provider that is known not to send the nonce back, set Provider.Quirks.DisableNonce", nil)
+	}
+	return nil
+}
+
+// checkHashes: 3.1.3.6 and 3.3.2.11: at_hash, c_hash and s_hash are optional, and
+// must be right if they are there: they tie access token, code and state to the
+// ID token.
+func checkHashes(claims map[string]any, alg string, want expected) error {
+	for _, h := range []struct{ id, claim, of string }{
+		{"id_token.at_hash", "at_hash", want.accessToken}, {"id_token.c_hash", "c_hash", want.code}, {"id_token.s_hash", "s_hash", want.request.State},
+	} {
+		v, there := claims[h.claim]
+		if !there {
+			continue
+		}
+		if got, _ := v.(string); subtle.ConstantTimeCompare([]byte(got), []byte(halfHash(alg, h.of))) != 1 {
+			return fault(h.id, h.claim+" does not fit", "start again; if it stays so, the provider combines answers of several sign-ins", nil)
+		}
+	}
+	return nil
+}
+
+// halfHash: 3.1.3.6: "the base64url encoding of the left-most half of the hash",
+// with the hash of the token's algorithm.
+func halfHash(alg, s string) string {
+	sum := jws.Sum(alg, []byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
+// checkAuthentication: 3.1.3.7 (12) and (13): what max_age and acr_values asked
+// for must have happened; a provider may ignore the request.
+func checkAuthentication(claims map[string]any, now time.Time, r Request) error {
+	const fix = "see whether the provider supports max_age and acr_values for this client; do not ask for them if not"
+	v, there := claims["auth_time"]
+	at, ok := strictjson.NumericDate(v)
+	switch {
+	case there && !ok:
+		return fault("id_token.auth_time", "auth_time is not a date", wrongFormFix, nil)
+	case at.After(now.Add(Leeway)):
+		e := fault("id_token.auth_time_future", "auth_time is ahead of this machine's clock", clockFix, nil)
+		e.clock = true
+		return e
+	case r.MaxAge >= 0 && !there:
+		return fault("id_token.max_age_ignored", "max_age was asked for, and auth_time is missing", fix, nil)
+	case r.MaxAge >= 0 && now.Sub(at) > time.Duration(r.MaxAge)*time.Second+Leeway:
+		return fault("id_token.max_age", "the person authenticated longer ago than max_age allows", fix, nil)
+	}
+	if acr, _ := claims["acr"].(string); r.ACRValues != "" && !slices.Contains(strings.Fields(r.ACRValues), acr) {
+		return fault("id_token.acr", "acr is none of those asked for", fix, nil)
+	}
+	return nil
+}
+
+const subjectFix = "nothing to set: the provider must identify the person by a stable text"
+
+// checkSubject: an ID token's sub is text (2), whatever a profile's id may be.
+func checkSubject(sub any) error {
+	if _, err := ValidSubject(sub); err != nil {
+		return fault("id_token.sub", err.Error(), subjectFix, nil)
+	}
+	if _, ok := sub.(string); !ok {
+		return fault("id_token.sub", "sub is not text", subjectFix, nil)
+	}
+	return nil
+}
+
+// ValidSubject returns a subject if it can identify a person. OpenID Connect Core,
+// section 2: sub "MUST NOT exceed 255 ASCII characters in length". The ids of plain
+// OAuth 2.0 profiles are held to the same, and may be numbers; the number 0 and ""
+// are what broken profiles have.
+func ValidSubject(v any) (string, error) {
+	s, ok := strictjson.String(v)
+	switch {
+	case !ok || s == "" || v == json.Number("0"):
+		return "", errors.New("sub is missing, empty, zero or not text")
+	case len(s) > 255:
+		return "", errors.New("sub is longer than 255 characters")
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return "", errors.New("sub has characters that are not printable ASCII")
+		}
+	}
+	return s, nil
+}

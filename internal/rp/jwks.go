@@ -1,0 +1,189 @@
+package rp
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+const (
+	keysAge      = time.Hour        // then keys are fetched again: one that leaked is withdrawn
+	keysCooldown = 15 * time.Second // after a request for keys that did not bring the one asked for
+	keysLimit    = 512 << 10        // bytes
+	keysMost     = 100
+	keysTried    = 10 // for a token that does not name its key
+)
+
+// keySet holds a provider's signing keys (RFC 7517). It uses the keys that it can
+// and passes over the rest: one key of an unknown kind does not make the good ones
+// unusable. Keys outlive an outage.
+type keySet struct {
+	url    string
+	http   *http.Client
+	now    func() time.Time
+	flight singleflight.Group
+	held   atomic.Pointer[heldKeys]
+	rest   atomic.Pointer[failure] // until when not to ask again, and why if the last request failed
+}
+
+// signingKey is a key of the provider, or the secret that it shares with us.
+type signingKey struct {
+	jose.JSONWebKey
+	issuer string // whose tokens it is for, where one set of keys serves several (Microsoft); or ""
+}
+
+type heldKeys struct {
+	keys    []signingKey
+	fetched time.Time
+}
+
+func newKeySet(url string, h *http.Client, now func() time.Time) *keySet {
+	k := &keySet{url: url, http: h, now: now}
+	k.held.Store(&heldKeys{})
+	return k
+}
+
+// find returns the keys that may have signed a token with this header. It asks the
+// provider if it has none, at once after a rotation, but not more often than the
+// cool-down allows: anyone can invent key ids.
+func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, error) {
+	held := k.held.Load()
+	found := held.match(kid, alg, true)
+	if len(found) > 0 && fresh(held.fetched, k.now(), keysAge) {
+		return found, nil
+	}
+	err := k.refresh(ctx, kid, alg)
+	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
+		return again, nil
+	}
+	return nil, err
+}
+
+// match returns the keys for a kid and algorithm. Without a kid every key that
+// fits may be tried. strict leaves out keys that have no kid themselves.
+func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
+	var unnamed []*signingKey
+	for i := range h.keys {
+		switch key := &h.keys[i]; {
+		case !fits(key, alg):
+		case kid == "" || key.KeyID == kid:
+			found = append(found, key)
+		case key.KeyID == "":
+			unnamed = append(unnamed, key)
+		}
+	}
+	if len(found) == 0 && !strict {
+		found = unnamed
+	}
+	return found[:min(len(found), keysTried)]
+}
+
+// renew fetches the keys again for a token that names none and that none of those
+// held has signed: they may have been replaced.
+func (k *keySet) renew(ctx context.Context, alg string) []*signingKey {
+	if k.refresh(ctx, "", alg) != nil {
+		return nil
+	}
+	return k.held.Load().match("", alg, true)
+}
+
+// refresh fetches the keys, unless it did so in vain a moment ago. A response that
+// has the key does not start the cool-down: the next change of keys may follow at
+// once.
+func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
+	done := k.flight.DoChan("keys", func() (any, error) {
+		now := k.now()
+		if r := k.rest.Load(); r != nil && r.active(now) {
+			return nil, r.err
+		}
+		keys, err := contain.Call(func() ([]signingKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
+		if err != nil {
+			k.rest.Store(newFailure(err, now, longestRetry))
+			return nil, err
+		}
+		held := &heldKeys{keys: keys, fetched: now}
+		k.held.Store(held)
+		if kid == "" || len(held.match(kid, alg, true)) == 0 {
+			k.rest.Store(newFailure(nil, now, keysCooldown))
+		}
+		return nil, nil
+	})
+	select {
+	case r := <-done:
+		return r.Err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (k *keySet) fetch(ctx context.Context) (keys []signingKey, err error) {
+	doc, _, err := fetch.JSON(ctx, k.http, fetch.Request{
+		Op: "signing keys", URL: k.url, Limit: keysLimit, Accept: []string{"application/jwk-set+json"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	list, _ := doc["keys"].([]any)
+	for _, item := range list[:min(len(list), keysMost)] {
+		if key, ok := readKey(item); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// readKey reads one key, and passes over what is not a public key for verifying
+// signatures: a private one that was published by mistake, one for encryption,
+// one of an unknown kind, one that is too weak (NIST SP 800-131A).
+func readKey(item any) (key signingKey, ok bool) {
+	m, _ := item.(map[string]any) // anything but an object has no members, and fails below
+	if use, there := m["use"]; there && use != "sig" {
+		return key, false
+	}
+	if ops, there := m["key_ops"]; there && !slices.Contains(strictjson.Strings(ops), "verify") {
+		return key, false
+	}
+	raw, _ := json.Marshal(m) // cannot fail: it was JSON before
+	if json.Unmarshal(raw, &key.JSONWebKey) != nil || !key.Valid() || !key.IsPublic() {
+		return key, false
+	}
+	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
+		return key, false
+	}
+	key.issuer, _ = m["issuer"].(string)
+	return key, true
+}
+
+// fits reports whether a key can have made a signature of that algorithm. RFC
+// 7517, 4.4: alg names the algorithm that the key is for.
+func fits(key *signingKey, alg string) bool {
+	if key.Algorithm != "" && key.Algorithm != alg {
+		return false
+	}
+	switch pub := key.Key.(type) {
+	case *rsa.PublicKey:
+		return strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")
+	case *ecdsa.PublicKey:
+		// RFC 7518, 3.4: each of these algorithms has its own curve.
+		return alg == "ES256" && pub.Curve == elliptic.P256() || alg == "ES384" && pub.Curve == elliptic.P384() ||
+			alg == "ES512" && pub.Curve == elliptic.P521()
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}

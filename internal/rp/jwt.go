@@ -1,0 +1,266 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/ginauth/ginauth/internal/jws"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// signingAlgs are the algorithms that a provider may sign with: those with a
+// public key, since with a shared secret everyone who can verify could sign.
+var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+const tokenLimit = 64 << 10 // bytes of a JWT
+
+const clockFix = "set this machine's clock (NTP)"
+
+// expectedJWT is what a kind of JWT must be, whoever it is about.
+type expectedJWT struct {
+	typs     []string // its header's typ is one of these, or absent
+	audience string
+	algs     []string // that it may be signed with
+	noExpiry bool     // it need not have an exp
+	secret   bool     // it may be signed with the client secret (HS256)
+}
+
+// openJWT checks the form, the signature, the audience and the times of a JWT, and
+// decodes its claims strictly. go-oidc verifies; what it leaves to its caller is
+// checked here: how the token is written, and every claim that it does not look
+// at. The error is an *Error without Code and Op, or one with both if the keys
+// could not be fetched.
+func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expectedJWT) (claims map[string]any, alg string, err error) {
+	if len(raw) > tokenLimit {
+		return nil, "", fault("jwt.too_long", "the token is longer than 64 KB", "have the provider put less into it", nil)
+	}
+	token, err := jws.Split(raw)
+	if err != nil {
+		return nil, "", fault("jwt.malformed", err.Error(), "look at the provider's own log", nil)
+	}
+	kid, alg, err := readHeader(token.Header, want.typs)
+	if err != nil {
+		return nil, "", err
+	}
+	keys, err := c.keysFor(ctx, m, kid, alg, want)
+	if err != nil {
+		return nil, "", err
+	}
+	keys.token = token
+	verifier := oidc.NewVerifier(c.cfg.Issuer, keys, &oidc.Config{
+		ClientID: want.audience, SupportedSigningAlgs: []string{alg},
+		SkipIssuerCheck: true, // ours is stricter: go-oidc lets Google's second spelling pass
+		SkipExpiryCheck: want.noExpiry,
+		Now:             func() time.Time { return c.cfg.Now().Add(-Leeway) },
+	})
+	if _, err := verifier.Verify(ctx, raw); err != nil {
+		return nil, "", explain(err, keys, c.cfg.Now())
+	}
+	if claims, err = strictjson.Object(token.Payload); err != nil {
+		return nil, "", fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err)
+	}
+	// RFC 7519, 4.1.3: aud is an array of strings. go-oidc takes a null in it for "".
+	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
+		return nil, "", fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
+	}
+	// RFC 7519, 4.1.5: "the JWT MUST NOT be accepted for processing" before nbf.
+	// go-oidc lets an nbf of the next five minutes pass, and null.
+	if v, there := claims["nbf"]; there {
+		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(c.cfg.Now().Add(Leeway)) {
+			return nil, "", notYetValid(nil)
+		}
+	}
+	if c.cfg.TokenIssuer != nil && !keys.used.mayIssue(claims) {
+		return nil, "", fault("jwt.key_issuer", "the token is signed with a key of another issuer",
+			"nothing to set: a provider that signs for several issuers must use the key of each", nil)
+	}
+	return claims, alg, c.checkNames(claims)
+}
+
+const wrongFormFix = "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
+
+func notYetValid(cause error) *Error {
+	e := fault("jwt.nbf", "nbf is not a date, or ahead of this machine's clock", clockFix, cause)
+	e.clock = true
+	return e
+}
+
+// readHeader checks the header of a JWT before anything else is read: that two
+// programs cannot read it in two ways (RFC 8725), and that the token is of one of
+// these types.
+func readHeader(data []byte, typs []string) (kid, alg string, err error) {
+	bad := func(id, reason string, cause error) error {
+		return fault(id, reason, "have the provider sign plain JWTs (RFC 7519) for this client", cause)
+	}
+	header, err := strictjson.Object(data)
+	if err != nil {
+		return "", "", bad("jwt.header_json", "the token's header is not strict JSON", err)
+	}
+	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
+		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous", err)
+	}
+	// RFC 7515, 4.1.11: what crit names must be understood, or the token rejected.
+	for _, name := range []string{"crit", "b64", "enc", "zip"} {
+		if _, there := header[name]; there {
+			return "", "", bad("jwt.header_unsupported", fmt.Sprintf("the token's header has %q, which is not supported", name), nil)
+		}
+	}
+	// RFC 8725, 3.11: a token of another kind must not pass for this one.
+	if t, there := header["typ"]; there {
+		s, _ := t.(string)
+		s = strings.TrimPrefix(strings.ToLower(s), "application/")
+		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(s, typ) }) {
+			return "", "", bad("jwt.typ", fmt.Sprintf("the token is of another kind: its typ is not one of %q", typs), nil)
+		}
+	}
+	if v, there := header["kid"]; there {
+		if kid, there = v.(string); !there {
+			return "", "", bad("jwt.kid", "the token's header has a kid that is not text", nil)
+		}
+	}
+	alg, _ = header["alg"].(string)
+	return kid, alg, nil
+}
+
+// mayIssue reports whether a key that names an issuer is for the issuer of this
+// token. One set of keys serves all of Microsoft's tenants: the key that signs for
+// personal accounts must not do so for an organization (Storm-0558, 2023).
+// {tenantid} stands for the token's own.
+// https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-signing-key-issuer
+func (k *signingKey) mayIssue(claims map[string]any) bool {
+	tenant, _ := claims["tid"].(string)
+	return k.issuer == "" || strings.ReplaceAll(k.issuer, "{tenantid}", tenant) == claims["iss"]
+}
+
+// keysFor returns the keys that may have signed a token with this header. HS256 is
+// verified with the client secret alone, and only where that is allowed: a public
+// key used as a secret would let anyone sign (RFC 8725, 3.1).
+func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want expectedJWT) (*candidates, error) {
+	if want.secret && alg == string(jose.HS256) {
+		return &candidates{keys: []*signingKey{{JSONWebKey: jose.JSONWebKey{Key: []byte(c.cfg.ClientSecret)}}}, alg: alg}, nil
+	}
+	if !slices.Contains(want.algs, alg) {
+		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs),
+			"set the client's signing algorithm at the provider to RS256 or ES256", nil)
+	}
+	found, err := m.keys.find(ctx, kid, alg)
+	if err != nil {
+		return nil, c.unreachable("signing keys", err)
+	}
+	keys := &candidates{keys: found, alg: alg}
+	if kid == "" {
+		keys.renew = func(ctx context.Context) []*signingKey { return m.keys.renew(ctx, alg) }
+	}
+	return keys, nil
+}
+
+// candidates are the keys that may have signed one token: go-oidc's KeySet.
+// go-oidc has read the token with go-jose by then; only the signature is left.
+type candidates struct {
+	token *jws.Token
+	keys  []*signingKey
+	alg   string
+	renew func(context.Context) []*signingKey // nil if the token names its key
+	used  *signingKey                         // that verified the token
+}
+
+// VerifySignature implements oidc.KeySet.
+func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
+	if !k.try() && k.renew != nil {
+		k.keys = k.renew(ctx)
+		k.try()
+	}
+	if k.used == nil {
+		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
+	}
+	return k.token.Payload, nil
+}
+
+func (k *candidates) try() bool {
+	for _, key := range k.keys {
+		if k.token.Verify(k.alg, key.Key) {
+			k.used = key
+			return true
+		}
+	}
+	return false
+}
+
+// explain says what go-oidc's error means. Its text quotes the token, which anyone
+// may have sent: it becomes the cause, clipped.
+func explain(err error, keys *candidates, now time.Time) *Error {
+	quoted := errors.New(printable.Clip(err.Error()))
+	const keysFix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
+	switch {
+	case keys.used == nil && len(keys.keys) == 0:
+		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", keysFix, quoted)
+	case keys.used == nil:
+		return fault("jwt.signature", "the signature is wrong", keysFix, quoted)
+	}
+	if expired, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
+		e := fault("jwt.expired", fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second)), clockFix, nil)
+		e.clock = true
+		return e
+	}
+	switch text := err.Error(); { // go-oidc 3.21 has no types for these
+	case strings.HasPrefix(text, "oidc: expected audience"):
+		return fault("jwt.audience", "the token's audience is another client", "ClientID and the token come from different applications: check ClientID", quoted)
+	case strings.HasPrefix(text, "oidc: current time"):
+		return notYetValid(quoted)
+	}
+	return fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form", wrongFormFix, quoted)
+}
+
+// checkNames rejects claims that differ in case alone from a name that has a
+// meaning, or from where the path to one begins: Go's decoders, and those of the
+// next program, would take them for it.
+func (c *Client) checkNames(claims map[string]any) error {
+	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
+		return fault("jwt.claims_ambiguous", "the claims are ambiguous",
+			"have the provider send one of the two; or give the other a meaning of its own in ClaimPaths", err)
+	}
+	return nil
+}
+
+// checkIssuer: OpenID Connect Core, 3.1.3.7 (2): "The Issuer Identifier […] MUST
+// exactly match the value of the iss (issuer) Claim."
+func (c *Client) checkIssuer(claims map[string]any) error {
+	want := c.cfg.Issuer
+	if c.cfg.TokenIssuer != nil {
+		var err error
+		if want, err = c.cfg.TokenIssuer(claims); err != nil || want == "" {
+			if err == nil {
+				err = errors.New("TokenIssuer returned none")
+			}
+			return fault("jwt.issuer_not_admitted", "the token's issuer is not one of those admitted", "if it should be, admit it where the provider is configured", err)
+		}
+	}
+	iss, _ := claims["iss"].(string)
+	if iss == want && !strings.Contains(iss, "#") { // # parts User.ID
+		return nil
+	}
+	if _, there := claims["iss"]; !there {
+		return fault("jwt.issuer_missing", fmt.Sprintf("the token has no iss; expected %q", want), "have the provider issue OpenID Connect tokens for this client", nil)
+	}
+	reason, fix := fmt.Sprintf("the token's issuer is %.200q, not %q", claims["iss"], want), "set Issuer to exactly what the provider puts into its tokens"
+	if toggled := toggleSlash(c.cfg.Issuer); want == c.cfg.Issuer && iss == toggled {
+		reason, fix = reason+": only the final / differs", fmt.Sprintf("set Issuer to %q", toggled)
+	}
+	return fault("jwt.issuer", reason, fix, nil)
+}
+
+// toggleSlash returns an address without its final slash, or with one.
+func toggleSlash(address string) string {
+	if without, had := strings.CutSuffix(address, "/"); had {
+		return without
+	}
+	return address + "/"
+}

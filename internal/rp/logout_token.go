@@ -1,0 +1,92 @@
+package rp
+
+import (
+	"context"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+const logoutTokenAge = 5 * time.Minute // a logout token older than that is a replay
+
+// logoutEvent is the member of events that makes a JWT a logout token.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// LogoutToken is a verified logout token. Subject or SID may be empty, not both.
+type LogoutToken struct {
+	Issuer, Subject, SID string
+	IssuedAt             time.Time
+}
+
+// VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout
+// 1.0, section 2.6).
+func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
+	const op = "verify logout token"
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.keys == nil {
+		return nil, c.about(fault("logout_token.plain", "a plain OAuth 2.0 provider sends no logout tokens", "set Issuer if the provider speaks OpenID Connect", nil), LogoutTokenInvalid, op)
+	}
+	// 2.4 recommends typ logout+jwt; Keycloak and others say JWT. An ID token
+	// cannot pass either way: it has a nonce and no events.
+	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.algs})
+	if err == nil {
+		err = c.checkIssuer(claims)
+	}
+	var issued time.Time
+	if err == nil {
+		issued, err = checkLogoutClaims(claims, c.cfg.Now())
+	}
+	if err != nil {
+		return nil, c.about(err, LogoutTokenInvalid, op)
+	}
+	token := &LogoutToken{Issuer: c.cfg.Issuer, IssuedAt: issued}
+	if iss, ok := claims["iss"].(string); ok {
+		token.Issuer = iss // verified; another than Issuer only where TokenIssuer said so
+	}
+	token.Subject, _ = claims["sub"].(string)
+	token.SID, _ = claims["sid"].(string)
+	return token, nil
+}
+
+// checkLogoutClaims checks what section 2.4 requires of a logout token. A jti is
+// required and not remembered: the same token a second time raises the same
+// watermark to the same height.
+func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, err error) {
+	bad := func(id, reason string) (time.Time, error) {
+		return time.Time{}, fault(id, reason, "have the provider send logout tokens as OpenID Connect Back-Channel Logout 1.0, 2.4 says", nil)
+	}
+	events, _ := claims["events"].(map[string]any)
+	if _, ok := events[logoutEvent].(map[string]any); !ok {
+		return bad("logout_token.events", "the token is not a logout token: events lacks its member")
+	}
+	// 2.4: "A nonce Claim MUST NOT be present", so that an ID token cannot pass.
+	if _, there := claims["nonce"]; there {
+		return bad("logout_token.nonce", "the token has a nonce: it may be an ID token")
+	}
+	if jti, _ := claims["jti"].(string); jti == "" {
+		return bad("logout_token.jti", "jti is missing")
+	}
+	for _, name := range []string{"sub", "sid"} {
+		if v, there := claims[name]; there {
+			if s, _ := v.(string); s == "" {
+				return bad("logout_token."+name, name+" is not text")
+			}
+		}
+	}
+	if claims["sub"] == nil && claims["sid"] == nil {
+		return bad("logout_token.nobody", "the token has neither sub nor sid")
+	}
+	issued, _ = strictjson.NumericDate(claims["iat"]) // the year 1 if it is not a date
+	if issued.After(now.Add(Leeway)) || now.Sub(issued) > logoutTokenAge {
+		e := fault("logout_token.iat", "iat is missing, ahead of this machine's clock, or older than 5 minutes", clockFix, nil)
+		e.clock = true
+		return time.Time{}, e
+	}
+	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
+		return bad("logout_token.exp", "exp is not a date")
+	}
+	return issued, nil
+}

@@ -1,0 +1,338 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/weburl"
+)
+
+// WellKnown is the path of the discovery document below the issuer (OpenID
+// Connect Discovery 1.0, section 4).
+const WellKnown = ".well-known/openid-configuration"
+
+const (
+	metadataAge   = 24 * time.Hour  // then it is discovered again, while sign-ins use the old
+	metadataLimit = 1 << 20         // bytes of a discovery document
+	longestRetry  = 5 * time.Second // the longest that a failed discovery is remembered
+)
+
+// metadata is what is known of a provider's endpoints, configured or discovered.
+// It is immutable; newer metadata replaces it.
+type metadata struct {
+	issuer      string // as discovered
+	authorize   *url.URL
+	prefix      string // of authorization URLs without parameters of the request; "" if each is made anew
+	fingerprint Fingerprint
+	tokenURL    string
+	userinfoURL string
+	endSession  string // "" if the provider has none
+	authMethod  string
+	algs        []string // for ID tokens
+	issParam    bool     // the metadata announces iss in responses, so it must come (RFC 9207)
+	keys        *keySet  // nil for plain OAuth 2.0
+	fetched     time.Time
+}
+
+// failure is a request that failed, remembered for a moment so that a provider in
+// trouble is not flooded.
+type failure struct {
+	err   error
+	until time.Time
+	wait  time.Duration
+}
+
+func newFailure(err error, now time.Time, wait time.Duration) *failure {
+	return &failure{err: err, until: now.Add(wait), wait: wait}
+}
+
+// active reports whether the moment lasts. If it would last longer than was
+// meant, the clock has been put back, and it is over.
+func (f *failure) active(now time.Time) bool {
+	left := f.until.Sub(now)
+	return 0 < left && left <= f.wait
+}
+
+// discovers reports whether the configuration leaves anything to discover.
+func (c *Client) discovers() bool {
+	return c.openID() && (c.cfg.AuthorizeURL == "" || c.cfg.TokenURL == "" || c.cfg.JWKSURL == "")
+}
+
+// cached returns metadata, or the failure that stands in its place, without a
+// request. due reports that it is time to ask the provider.
+func (c *Client) cached() (m *metadata, err error, due bool) {
+	m, now := c.meta.Load(), c.cfg.Now()
+	if m != nil && (!c.discovers() || fresh(m.fetched, now, metadataAge)) {
+		return m, nil, false
+	}
+	f := c.failed.Load()
+	if f == nil || !f.active(now) {
+		return m, nil, true
+	}
+	if m != nil {
+		return m, nil, false
+	}
+	return nil, f.err, false
+}
+
+// fresh reports whether what was fetched at a time may be used without asking
+// again. An age below zero means that the clock has been put back: what was
+// fetched "later" is not trusted for longer than it would have been.
+func fresh(fetched, now time.Time, life time.Duration) bool {
+	age := now.Sub(fetched)
+	return 0 <= age && age < life
+}
+
+// metadata returns the provider's endpoints. The first caller discovers them,
+// others wait for the same response. Metadata that was discovered once outlives
+// an outage.
+func (c *Client) metadata(ctx context.Context) (*metadata, error) {
+	m, err, due := c.cached()
+	if !due {
+		return m, err
+	}
+	// Not on this request's context: others wait for the same response.
+	done := c.flight.DoChan("discover", func() (any, error) { return c.discover(context.WithoutCancel(ctx)) })
+	if m != nil {
+		return m, nil
+	}
+	select {
+	case r := <-done:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*metadata), nil
+	case <-ctx.Done():
+		return nil, c.unreachable("discovery", context.Cause(ctx))
+	}
+}
+
+// discover fetches the metadata and remembers the outcome.
+func (c *Client) discover(ctx context.Context) (*metadata, error) {
+	if m, err, due := c.cached(); !due { // a response came between looking and waiting for one
+		return m, err
+	}
+	// On a goroutine that no request owns, where a panic of the application's
+	// transport would end the process.
+	m, err := contain.Call(func() (*metadata, error) { return c.fetchMetadata(ctx) })
+	if err == nil {
+		c.meta.Store(m)
+		c.failed.Store(nil)
+		return m, nil
+	}
+	if _, ok := errors.AsType[*Error](err); !ok {
+		err = c.unreachable("discovery", err)
+	}
+	wait := time.Second
+	if before := c.failed.Load(); before != nil {
+		wait = min(2*before.wait, longestRetry)
+	}
+	c.failed.Store(newFailure(err, c.cfg.Now(), wait))
+	if c.meta.Load() != nil { // no request waits for this failure
+		c.cfg.Warn("metadata could not be renewed; what is known stays in use", err)
+	}
+	return nil, err
+}
+
+// fetchMetadata fetches, checks and reads the discovery document (OpenID Connect
+// Discovery 1.0, section 4).
+func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
+	doc, _, err := c.fetchDocument(ctx)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := c.checkIssuerOf(doc)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.assemble(doc)
+	if err != nil {
+		return nil, err
+	}
+	m.issuer, m.fetched = issuer, c.cfg.Now()
+	return m, nil
+}
+
+// fetchDocument fetches the discovery document, unchecked.
+func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header, error) {
+	doc, header, err := fetch.JSON(ctx, c.cfg.HTTP, fetch.Request{
+		Op: "discovery", URL: strings.TrimSuffix(c.cfg.Issuer, "/") + "/" + WellKnown, Limit: metadataLimit,
+	})
+	if err != nil {
+		return nil, header, c.unreachable("discovery", err)
+	}
+	return doc, header, nil
+}
+
+// Discovery 1.0, 4.3: "The issuer value returned MUST be identical to the Issuer
+// URL that was used as the prefix to /.well-known/openid-configuration", or the
+// document could be another provider's. Where TokenIssuer says which issuers
+// there are, the value must at least stay the same.
+func (c *Client) checkIssuerOf(doc map[string]any) (issuer string, err error) {
+	issuer, _ = doc["issuer"].(string)
+	want := c.cfg.Issuer
+	if c.cfg.TokenIssuer != nil {
+		want = issuer
+		if m := c.meta.Load(); m != nil {
+			want = m.issuer
+		}
+	}
+	if issuer == "" || issuer != want {
+		return "", c.wrongIssuer(issuer, want)
+	}
+	return issuer, nil
+}
+
+// wrongIssuer returns the error for metadata of another issuer, with the fix that
+// fits the way in which the two differ.
+func (c *Client) wrongIssuer(got, want string) error {
+	said := printable.Clip(got)
+	e := c.misconfigured("discovery", "discovery.issuer_mismatch", fmt.Sprintf("the provider says that its issuer is %q, not %q", said, want),
+		fmt.Sprintf("if you trust that address, set Issuer to %q", said))
+	theirs, err := url.Parse(got)
+	ours, _ := url.Parse(want)
+	switch {
+	case got == "":
+		e.ID = "discovery.issuer_missing"
+		e.Reason, e.Fix = "the provider's metadata has no issuer", "check Issuer: what answers there is not an OpenID provider"
+	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(want, "/"):
+		e.Fix = fmt.Sprintf("the final / counts: set Issuer to %q", said)
+	case strings.ContainsAny(got, "{}"):
+		e.Fix = "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
+	case err == nil && theirs.Host != "" && ours.Host != theirs.Host:
+		e.Fix = fmt.Sprintf("set Issuer to %q if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL, TokenURL, UserinfoURL and JWKSURL by hand as well", said)
+	}
+	return e
+}
+
+// assemble combines what is configured, which wins, with doc, the discovery
+// document. It returns everything that is wrong, joined.
+func (c *Client) assemble(doc map[string]any) (*metadata, error) {
+	m := &metadata{
+		tokenURL: c.cfg.TokenURL, userinfoURL: c.cfg.UserinfoURL, endSession: c.cfg.EndSessionURL,
+		algs: signingAlgs, authMethod: c.cfg.AuthMethod,
+	}
+	authorize, jwks := c.cfg.AuthorizeURL, c.cfg.JWKSURL
+	var wrong []error
+	for _, e := range []struct {
+		into     *string
+		name     string
+		required bool
+	}{
+		{&authorize, "authorization_endpoint", true}, {&m.tokenURL, "token_endpoint", true},
+		{&jwks, "jwks_uri", c.openID()}, {&m.userinfoURL, "userinfo_endpoint", false},
+		{&m.endSession, "end_session_endpoint", false},
+	} {
+		wrong = append(wrong, c.endpoint(doc, e.name, e.into, e.required))
+	}
+	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc))
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.authorize, err = url.Parse(authorize); err != nil { // unreachable: endpoint has parsed it
+		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "")
+	}
+	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
+		m.prefix = c.authorizationPrefix(m.authorize, nil)
+	}
+	m.fingerprint = c.fingerprint(m.tokenURL)
+	m.keys = c.keySet(jwks)
+	m.issParam = doc["authorization_response_iss_parameter_supported"] == true
+	return m, nil
+}
+
+// keySet returns the key set at an address: the one in use if the address is the
+// same, since newer metadata is no reason to forget keys.
+func (c *Client) keySet(address string) *keySet {
+	if !c.openID() {
+		return nil
+	}
+	if m := c.meta.Load(); m != nil && m.keys.url == address {
+		return m.keys
+	}
+	return newKeySet(address, c.cfg.HTTP, c.cfg.Now)
+}
+
+// endpoint reads an address from the metadata unless it is configured.
+func (c *Client) endpoint(doc map[string]any, name string, into *string, required bool) error {
+	if *into != "" {
+		return nil
+	}
+	v := doc[name]
+	if v == nil && !required {
+		return nil
+	}
+	address, ok := v.(string)
+	if !ok {
+		return c.misconfigured("discovery", "discovery.endpoint_missing", "the provider's metadata has no "+name, "set it by hand in Provider, or check Issuer")
+	}
+	if why := c.unfitEndpoint(address); why != "" {
+		return c.misconfigured("discovery", "discovery.endpoint_invalid", fmt.Sprintf("the provider's %s %s", name, why), "the provider must be set up to name https addresses")
+	}
+	*into = address
+	return nil
+}
+
+// unfitEndpoint is weburl.Unfit for an address that the provider names. An issuer
+// configured with http may name http addresses: on loopback, and at its very own
+// host in development. One with https may not: it could have secrets sent to
+// whatever listens on this machine.
+func (c *Client) unfitEndpoint(address string) string {
+	issuer, err := url.Parse(c.cfg.Issuer)
+	u, wrong := url.Parse(address)
+	if err != nil || wrong != nil {
+		return "is not an address"
+	}
+	if u.Scheme == "http" && issuer.Scheme != "http" {
+		return "is not https"
+	}
+	return weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
+}
+
+// chooseAlgs narrows our signature algorithms to those of the metadata, and never
+// widens them. Metadata that offers only what we refuse (none, HS256) must not
+// lead back to RS256.
+func (c *Client) chooseAlgs(m *metadata, doc map[string]any) error {
+	offered := strictjson.Strings(doc["id_token_signing_alg_values_supported"])
+	if len(offered) == 0 {
+		return nil
+	}
+	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
+	if len(m.algs) == 0 && !c.cfg.Quirks.HS256 {
+		return c.misconfigured("discovery", "discovery.algorithms", "the provider signs ID tokens with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
+			"set the client's signing algorithm at the provider to RS256 or ES256")
+	}
+	return nil
+}
+
+// chooseAuthMethod: Discovery 1.0, section 3, of
+// token_endpoint_auth_methods_supported: "If omitted, the default is
+// client_secret_basic". It is never found out by trial, which would spend the
+// code.
+func (c *Client) chooseAuthMethod(m *metadata, doc map[string]any) error {
+	if m.authMethod != "" {
+		return nil
+	}
+	m.authMethod = "client_secret_basic"
+	offered := strictjson.Strings(doc["token_endpoint_auth_methods_supported"])
+	if len(offered) == 0 || slices.Contains(offered, "client_secret_basic") {
+		return nil
+	}
+	m.authMethod = "client_secret_post"
+	if slices.Contains(offered, "client_secret_post") {
+		return nil
+	}
+	return c.misconfigured("discovery", "discovery.auth_method", "the provider's token endpoint takes "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
+		`set AuthMethod by hand: "none" for a public client`)
+}

@@ -1,0 +1,77 @@
+package rp
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Identity is the verified result of a sign-in.
+type Identity struct {
+	Issuer string         // Config.Namespace for plain OAuth 2.0
+	SID    string         // session at the provider, for logout tokens; empty for plain OAuth 2.0
+	Claims map[string]any // as the provider sent them
+	Token  *oauth2.Token
+
+	IssuedAt      time.Time // of the ID token; zero for plain OAuth 2.0
+	SessionExpiry time.Time // when the provider's own session ends (IPSIE SL1); zero if absent
+}
+
+// Redeem exchanges the code of a response that CheckResponse has passed, once, and
+// verifies who signed in: RFC 6749, section 4.1.3; OpenID Connect Core 1.0,
+// sections 3.1.3 and 5.3. For plain OAuth 2.0 the profile says who it is.
+func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*Identity, error) {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkFingerprint(m, r.Fingerprint); err != nil {
+		return nil, err
+	}
+	answer, clock, err := c.exchange(ctx, m, r, response)
+	if err != nil {
+		return nil, err
+	}
+	id := &Identity{Issuer: c.cfg.Namespace, Token: c.tokenOf(answer)}
+	if !c.openID() {
+		id.Claims, err = c.profile(ctx, m, id.Token)
+		return id, err
+	}
+	raw, _ := answer["id_token"].(string)
+	id.Claims, err = c.verifyIDToken(ctx, m, raw, expected{request: r, code: response.Get("code"), accessToken: id.Token.AccessToken, clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	id.read(c.cfg.Issuer)
+	return id, c.addUserinfo(ctx, m, id)
+}
+
+// read fills in what the ID token says about itself. Userinfo has no say in it.
+func (id *Identity) read(issuer string) {
+	id.Issuer = issuer
+	if iss, ok := id.Claims["iss"].(string); ok {
+		id.Issuer = iss // verified; another than issuer only where TokenIssuer said so
+	}
+	id.SID, _ = id.Claims["sid"].(string)
+	id.IssuedAt, _ = strictjson.NumericDate(id.Claims["iat"])
+	id.SessionExpiry, _ = strictjson.NumericDate(id.Claims["session_expiry"])
+}
+
+// checkFingerprint: RFC 9700, 4.4.2, has the client store the issuer that it sent
+// the person to, and compare it where the response comes in. A token endpoint
+// that changed meanwhile must not get the code either.
+func (c *Client) checkFingerprint(m *metadata, began Fingerprint) error {
+	switch {
+	case began.Theirs != m.fingerprint.Theirs:
+		return &Error{Code: IssuerMismatch, ID: "response.provider_changed", Op: "redeem code", Provider: c.cfg.Name,
+			Reason: "the provider's issuer or token endpoint changed while this sign-in was under way", Fix: "start again"}
+	case began.Ours != m.fingerprint.Ours:
+		return &Error{Code: StateInvalid, ID: "response.client_changed", Op: "match state", Provider: c.cfg.Name,
+			Reason: "our client id or redirect URI changed while this sign-in was under way", Fix: "start again"}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/ginauth/ginauth/internal/printable"
+)
+
+// CodeLimit is how many bytes an authorization code may have. Azure AD B2C's have
+// more than 2,600.
+const CodeLimit = 4096
+
+// responseParams are the parameters of an authorization response that decide
+// something.
+var responseParams = [...]string{"state", "code", "iss", "error"}
+
+// CheckParams rejects a response that two programs could read in two ways.
+// RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
+// once."
+func CheckParams(response url.Values) error {
+	for name, values := range response {
+		for _, known := range responseParams {
+			if name == known && len(values) > 1 {
+				return &Error{Code: BadRequest, ID: "response.duplicate", Reason: fmt.Sprintf("the parameter %q is there twice", known), Fix: "start again"}
+			}
+			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
+				return &Error{Code: BadRequest, ID: "response.ambiguous", Reason: fmt.Sprintf("a parameter is almost called %q", known), Fix: "start again"}
+			}
+		}
+	}
+	return nil
+}
+
+// CheckResponse checks an authorization response whose state the caller has
+// matched: which provider it is from, whether it is a refusal, and whether it has
+// a code that can be one. It makes no request but discovery.
+func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.checkResponseIssuer(m, response); err != nil {
+		return c.about(err, IssuerMismatch, "check answer")
+	}
+	code, hasCode := response["code"]
+	refusal, refused := response["error"]
+	bad := func(id, reason string) error {
+		return &Error{Code: BadRequest, ID: id, Op: "check answer", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
+	}
+	switch {
+	case hasCode && refused:
+		return bad("response.code_and_error", "the answer has both a code and an error")
+	case refused:
+		return c.refusal(refusal[0], response.Get("error_description"))
+	case !hasCode:
+		return bad("response.empty", "the answer has neither a code nor an error")
+	case code[0] == "" || len(code[0]) > CodeLimit || !visible(code[0]):
+		return bad("response.code", "the code has characters or a length that no code has")
+	}
+	if c.cfg.VerifyCallback != nil {
+		if err := c.cfg.VerifyCallback(maps.Clone(response)); err != nil {
+			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer", Cause: err}
+		}
+	}
+	return nil
+}
+
+// visible reports whether s is made of VSCHAR without the space, as codes and
+// bearer tokens are (RFC 6749, appendix A.11; RFC 6750, section 2.1).
+func visible(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+// RFC 9207, 2.4: "If the value does not match the expected issuer identifier,
+// clients MUST reject the authorization response and MUST NOT proceed with the
+// authorization grant." The same holds for a response without an iss if the
+// metadata announces it. It is what protects from mix-up (RFC 9700, section 4.4).
+func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
+	iss, there := response["iss"]
+	want := c.cfg.ResponseIssuer
+	switch {
+	case there && want != "" && iss[0] != want:
+		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
+			"if that is the provider's own address, set Provider.ResponseIssuer to it", nil)
+	case !there && m.issParam:
+		return fault("response.issuer_missing", "the answer has no iss, which the provider's metadata announces",
+			"have the provider send iss, or correct its metadata", nil)
+	}
+	return nil
+}
+
+// refusal says what an error response means (RFC 6749, section 4.1.2.1; OpenID
+// Connect Core 1.0, section 3.1.2.6). The provider's description goes into the
+// cause, quoted.
+func (c *Client) refusal(code, description string) error {
+	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + strconv.Quote(printable.Clip(code)),
+		Fix: "look at the provider's own log"}
+	if description != "" {
+		e.Cause = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
+	}
+	switch code {
+	case "access_denied":
+		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
+	case "login_required", "consent_required", "interaction_required", "account_selection_required":
+		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "begin the sign-in without prompt=none, so that the provider may ask the person"
+	case "redirect_uri_mismatch":
+		e.Code, e.ID, e.Fix = ProviderMisconfigured, "response.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
+	case "temporarily_unavailable", "server_error":
+		e.RetryAfter, e.Fix = longestRetry, "try again; the provider has a problem of its own"
+	case "invalid_scope":
+		e.ID, e.Fix = "response.invalid_scope", "check Provider.Scopes against what the client may ask for at the provider"
+	case "unauthorized_client", "invalid_request", "unsupported_response_type":
+		e.ID, e.Fix = "response.invalid_request", "check the client's registration at the provider: flow (authorization code) and redirect URI "+c.cfg.RedirectURI
+	}
+	return e
+}

@@ -1,0 +1,156 @@
+package rp
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+)
+
+const tokenResponseLimit = 1 << 20 // bytes
+
+// tokenResponse is what a token endpoint answered, unchecked.
+type tokenResponse struct {
+	status int
+	header http.Header
+	body   string
+	clock  clockReading
+}
+
+// codeGrant is the form of a token request for an authorization code (RFC 6749,
+// section 4.1.3), without client authentication.
+func (c *Client) codeGrant(r Request, code string) string {
+	form := "grant_type=authorization_code&" + param("code", code) + "&" + param("redirect_uri", c.cfg.RedirectURI)
+	if !c.cfg.Quirks.DisablePKCE {
+		form += "&" + param("code_verifier", r.Verifier) // RFC 7636, section 4.5
+	}
+	return form
+}
+
+// param is a parameter of a form.
+func param(name, value string) string { return url.QueryEscape(name) + "=" + url.QueryEscape(value) }
+
+// authentication is what a request to an endpoint of the provider bears so that
+// the provider knows the client (RFC 6749, section 2.3).
+type authentication struct {
+	basic  bool
+	secret string
+	form   string // what it adds to the form
+}
+
+// authenticate says how the client authenticates: RFC 6749, 2.3.1, or as a public
+// client by its id alone (3.2.1).
+func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication, error) {
+	secret, err := c.secret(ctx)
+	if err != nil {
+		return authentication{}, err
+	}
+	a := authentication{basic: m.authMethod == "client_secret_basic", secret: secret}
+	if !a.basic {
+		a.form = "&" + param(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID)
+		if secret != "" {
+			a.form += "&" + param("client_secret", secret)
+		}
+	}
+	return a, nil
+}
+
+// secret is the client's.
+func (c *Client) secret(ctx context.Context) (string, error) {
+	if c.cfg.ClientSecretFunc == nil {
+		return c.cfg.ClientSecret, nil
+	}
+	secret, err := c.cfg.ClientSecretFunc(ctx)
+	if err != nil || secret == "" {
+		return "", &Error{Code: ProviderMisconfigured, ID: "token.client_secret_func", Op: "client secret", Provider: c.cfg.Name,
+			Reason: "ClientSecretFunc gave no secret", Fix: "look at what it returned", Cause: err}
+	}
+	return secret, nil
+}
+
+// request makes the request that takes a form to an endpoint, as the Provider
+// wants it. edit may be nil.
+//
+// A code is sent once. net/http asks for the body of a POST again (GetBody) only
+// where the provider cannot have seen the request: on a connection that it had
+// closed, or takes no more requests on (HTTP/2's GOAWAY, which load balancers
+// send). A GET, which WeChat alone wants, may be sent again on a new connection.
+func (c *Client) request(ctx context.Context, endpoint, form string, auth authentication, edit func(url.Values)) (*http.Request, error) {
+	form += auth.form
+	if edit != nil {
+		values, _ := url.ParseQuery(form) // cannot fail: param has escaped it
+		edit(values)
+		form = values.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form))
+	if err != nil {
+		return nil, c.misconfigured("redeem code", "token.endpoint", "TokenURL is not an address", "set the address of the token endpoint")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	if auth.basic {
+		// RFC 6749, 2.3.1: "The client identifier is encoded using the
+		// "application/x-www-form-urlencoded" encoding algorithm", and so is the
+		// password, before RFC 2617 makes base64 of them.
+		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(auth.secret))
+	}
+	for name, value := range c.cfg.Quirks.Header {
+		req.Header.Set(name, value)
+	}
+	if c.cfg.Quirks.TokenMethod == http.MethodGet {
+		formToQuery(req, form)
+	}
+	return req, nil
+}
+
+// formToQuery makes a GET of a POST: its form moves into its address.
+func formToQuery(req *http.Request, form string) {
+	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
+	req.Header.Del("Content-Type")
+	req.URL.RawQuery = strings.TrimPrefix(req.URL.RawQuery+"&"+form, "&")
+}
+
+// send sends a request to the token endpoint, once. It is not x/oauth2's
+// Exchange, which takes duplicate members and any media type, and whose errors
+// quote what was sent.
+func (c *Client) send(req *http.Request) (tokenResponse, error) {
+	// RoundTrip follows no redirect, which would take the secret elsewhere.
+	resp, err := c.cfg.HTTP.Transport.RoundTrip(req)
+	if err != nil {
+		return tokenResponse{}, fetch.Classify("token endpoint", req.URL.Scheme+"://"+req.URL.Host, err)
+	}
+	body, err := fetch.Read(resp, "token endpoint", tokenResponseLimit)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	return tokenResponse{resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
+}
+
+// exchange sends the code to the token endpoint and reads the response.
+func (c *Client) exchange(ctx context.Context, m *metadata, r Request, response url.Values) (map[string]any, clockReading, error) {
+	const op = "redeem code"
+	auth, err := c.authenticate(ctx, m)
+	if err != nil {
+		return nil, clockReading{}, err
+	}
+	var edit func(url.Values)
+	if c.cfg.Quirks.EditToken != nil {
+		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, maps.Clone(response)) }
+	}
+	req, err := c.request(ctx, m.tokenURL, c.codeGrant(r, response.Get("code")), auth, edit)
+	if err != nil {
+		return nil, clockReading{}, err
+	}
+	got, err := c.send(req)
+	if err != nil {
+		return nil, clockReading{}, c.unreachable(op, err)
+	}
+	answer, err := c.readTokenResponse(got, c.openID())
+	if err != nil {
+		return nil, clockReading{}, c.about(err, BadTokenResponse, op)
+	}
+	return answer, got.clock, nil
+}

@@ -1,0 +1,148 @@
+package rp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// readTokenResponse reads and checks what the token endpoint answered (RFC 6749,
+// sections 5.1 and 5.2). idToken says that there must be an ID token.
+func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]any, error) {
+	body := r.body
+	if r.status == http.StatusOK && c.cfg.Quirks.NormalizeToken != nil {
+		normalized, err := c.cfg.Quirks.NormalizeToken(r.header, []byte(body))
+		if err != nil {
+			return nil, fault("token.normalize", "NormalizeToken could not read the token answer", "look at what the provider answers, and at NormalizeToken", err)
+		}
+		body = string(normalized)
+	} else if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); r.status == http.StatusOK && media != "application/json" {
+		return nil, fault("token.media_type", "the token answer is not JSON but "+strconv.Quote(printable.Clip(media)),
+			"check TokenURL; is a login page or a proxy in between?", nil)
+	}
+	answer, err := strictjson.Object(body)
+	if code, ok := answer["error"].(string); ok {
+		return nil, c.tokenRefusal(code)
+	}
+	switch {
+	case r.status >= http.StatusInternalServerError:
+		return nil, c.unreachable("redeem code", &fetch.Error{Kind: fetch.Status, Op: "token endpoint", Status: r.status})
+	case r.status != http.StatusOK:
+		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d", r.status), "check TokenURL, and look at the provider's own log", nil)
+	case err != nil:
+		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; NormalizeToken can correct it", err)
+	}
+	return answer, checkTokenResponse(answer, idToken)
+}
+
+// tokenRefusal says what an error code of RFC 6749, section 5.2 means.
+func (c *Client) tokenRefusal(code string) *Error {
+	e := &Error{Code: ProviderError, ID: "token.error", Reason: "the token endpoint answered " + quotedErrorCode(code), Fix: "look at the provider's own log"}
+	switch code {
+	case "invalid_grant", "bad_verification_code":
+		e.Code, e.ID, e.Fix = CodeRejected, "token.invalid_grant", "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
+	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
+		e.Code, e.ID = ProviderMisconfigured, "token.invalid_client"
+		e.Fix = "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
+	case "redirect_uri_mismatch":
+		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
+	case "temporarily_unavailable", "server_error":
+		e.Code, e.RetryAfter, e.Fix = ProviderUnavailable, longestRetry, "try again; the provider has a problem of its own"
+	}
+	return e
+}
+
+// quotedErrorCode returns an error code as a log may have it: in small letters,
+// as those of the standard are. Any other text could be the code or the secret,
+// sent back; of those, one in a thousand has no digit.
+func quotedErrorCode(code string) string {
+	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_-.") == "" {
+		return strconv.Quote(code)
+	}
+	return "an error code that is none of the standard's"
+}
+
+// checkTokenResponse checks the members that mean something here, brings them into
+// the standard's form, and leaves the others alone.
+func checkTokenResponse(answer map[string]any, idToken bool) error {
+	bad := func(id, reason string, cause error) error {
+		return fault(id, reason, "look at what the provider answers; NormalizeToken can correct it", cause)
+	}
+	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
+		return bad("token.ambiguous", "a member is almost called as the standard has it", err)
+	}
+	if answer["error"] != nil {
+		return bad("token.error_type", "error is there, and not text", nil)
+	}
+	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not
+	// understand the token type."
+	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
+		return bad("token.type", `token_type is not "Bearer"`, nil)
+	}
+	if token, _ := answer["access_token"].(string); !validBearer(token) {
+		return bad("token.access_token", "access_token is missing, too long, or has characters that no token has", nil)
+	}
+	if token, ok := answer["refresh_token"].(string); !ok || len(token) > tokenLimit {
+		delete(answer, "refresh_token")
+	}
+	if raw, _ := answer["id_token"].(string); raw == "" && idToken {
+		return fault("token.no_id_token", "there is no id_token in the token answer",
+			"register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
+	}
+	if list, ok := answer["scope"].([]any); ok { // Twitch
+		answer["scope"] = strings.Join(strictjson.Strings(list), " ")
+	}
+	if !normalizeExpiry(answer) {
+		return bad("token.expires_in", "expires_in is not a number of seconds", nil)
+	}
+	return nil
+}
+
+// normalizeExpiry makes a number of expires_in, which some providers write as
+// text, and reports whether that could be done. 0 and absence mean that it is
+// unknown.
+func normalizeExpiry(answer map[string]any) bool {
+	v := answer["expires_in"]
+	if v == nil {
+		return true
+	}
+	s, _ := strictjson.String(v)
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		err = nil // n is the largest or smallest number then
+	}
+	if err != nil || n < 0 || s[0] == '+' {
+		return false
+	}
+	answer["expires_in"] = json.Number(strconv.FormatInt(min(n, math.MaxInt32), 10))
+	return true
+}
+
+// validBearer reports whether a text can be an access token (RFC 6750, 2.1).
+func validBearer(token string) bool {
+	return token != "" && len(token) <= 16<<10 && visible(token)
+}
+
+// tokenOf makes a Token of a checked token response.
+func (c *Client) tokenOf(answer map[string]any) *oauth2.Token {
+	t := &oauth2.Token{}
+	t.AccessToken, _ = answer["access_token"].(string)
+	t.TokenType, _ = answer["token_type"].(string)
+	t.RefreshToken, _ = answer["refresh_token"].(string)
+	if t.ExpiresIn, _ = strictjson.Int64(answer["expires_in"]); t.ExpiresIn > 0 {
+		t.Expiry = c.cfg.Now().Add(time.Duration(t.ExpiresIn) * time.Second)
+	}
+	return t.WithExtra(answer)
+}

@@ -1,0 +1,285 @@
+package rp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"math"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// addUserinfo adds to the claims of an ID token those that it lacks (OpenID Connect
+// Core 1.0, section 5.3), as Config.Userinfo has it.
+func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) error {
+	nowhere := m.userinfoURL == "" && c.cfg.Profile == nil
+	optional := c.cfg.Userinfo == "missing"
+	if c.cfg.Userinfo == "never" || optional && (nowhere || c.cfg.Complete(id.Claims)) {
+		return nil
+	}
+	if nowhere {
+		return c.misconfigured("userinfo", "userinfo.no_endpoint", `Userinfo is "always", and there is no userinfo endpoint`, "set UserinfoURL")
+	}
+	info, err := c.userinfo(ctx, m, id.Token)
+	if err != nil && optional && unavailable(err) {
+		c.cfg.Warn("userinfo could not be read; the sign-in goes on with the ID token's claims", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to exactly
+	// match the sub Claim in the ID Token; if they do not match, the UserInfo
+	// Response values MUST NOT be used."
+	if info["sub"] != id.Claims["sub"] {
+		return c.badUserinfo(fault("userinfo.sub", "its sub is not the ID token's", "nothing to set: the provider answered about another person", nil))
+	}
+	c.merge(id.Claims, info)
+	return nil
+}
+
+// unavailable reports whether the userinfo could not be had: an answer that
+// contradicts the ID token is another matter.
+func unavailable(err error) bool {
+	e, ok := err.(*Error)
+	return !ok || e.Code != UserinfoInvalid && e.Code != IdentityRejected
+}
+
+func (c *Client) badUserinfo(err error) error {
+	e := c.about(err, UserinfoInvalid, "userinfo")
+	e.Reason = "the userinfo cannot be used: " + e.Reason
+	return e
+}
+
+// merge adds what the userinfo knows beside the ID token, which is signed and wins.
+// Protocol claims are read from the token alone. A verified flag never goes to
+// another address than the one beside it.
+func (c *Client) merge(claims, info map[string]any) {
+	for _, p := range c.cfg.Pairs {
+		dropUnpaired(claims, info, p[0], p[1])
+	}
+	for name, v := range info {
+		if _, there := claims[name]; !there && !ProtocolClaim(name) {
+			claims[name] = v
+		}
+	}
+}
+
+// dropUnpaired deletes from info what would part a flag from its address. What the
+// ID token has is deleted as well: a path can be written in two ways.
+func dropUnpaired(claims, info map[string]any, address, flag string) {
+	ours, there := strictjson.Lookup(claims, address)
+	_, flagged := strictjson.Lookup(claims, flag)
+	found, _ := strictjson.Lookup(info, address)
+	theirs, ok := found.(string)
+	if flagged || there && (!ok || ours != theirs) {
+		deletePath(info, flag)
+	}
+	if flagged || there {
+		deletePath(info, address)
+	}
+}
+
+// deletePath deletes everything that a path could lead to, and lists on its way
+// whole.
+func deletePath(at map[string]any, path string) {
+	for name, v := range at {
+		rest, below := strings.CutPrefix(path, name+".")
+		if inner, ok := v.(map[string]any); below && ok {
+			deletePath(inner, rest)
+		} else if below || name == path {
+			delete(at, name)
+		}
+	}
+}
+
+// userinfo asks the userinfo endpoint, which answers with JSON or with a signed
+// JWT (5.3.2). Config.Profile takes its place.
+func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
+	if c.cfg.Profile != nil {
+		return c.profile(ctx, m, token)
+	}
+	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json, application/jwt")
+	if err != nil {
+		return nil, err
+	}
+	if media == "application/jwt" {
+		return c.signedUserinfo(ctx, m, body)
+	}
+	return c.readProfile(media, body, UserinfoInvalid)
+}
+
+// signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the Claims
+// iss (issuer) and aud (audience) as members." They, the signature and the expiry
+// are checked as those of an ID token are.
+func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (map[string]any, error) {
+	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), expectedJWT{
+		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, noExpiry: true,
+	})
+	if err == nil {
+		err = c.checkIssuer(claims)
+	}
+	if v, there := claims["exp"]; err == nil && there {
+		if exp, _ := strictjson.NumericDate(v); exp.Before(c.cfg.Now().Add(-Leeway)) { // what is not a date is the year 1
+			err = fault("userinfo.expired", "it has expired", clockFix, nil)
+		}
+	}
+	if e, ok := err.(*Error); ok && e.Code != "" { // the keys could not be fetched
+		return nil, c.about(e, e.Code, "userinfo")
+	}
+	if err != nil {
+		return nil, c.badUserinfo(err)
+	}
+	return claims, nil
+}
+
+// profile reads who signed in at a plain OAuth 2.0 provider, or what Config.Profile
+// says in place of the userinfo endpoint.
+func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
+	if c.cfg.Profile == nil {
+		media, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
+		if err != nil {
+			return nil, err
+		}
+		return c.readProfile(media, body, IdentityRejected)
+	}
+	claims, err := c.cfg.Profile(ctx, c.bearer(token), token)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			return nil, c.about(e, ProviderUnavailable, "profile")
+		}
+		return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
+	}
+	rejected := func(id, reason, fix string, err error) error {
+		return &Error{Code: IdentityRejected, ID: id, Op: "profile", Provider: c.cfg.Name, Reason: reason, Fix: fix, Cause: err}
+	}
+	// Its numbers and lists may be of any type; ours are those of strictjson.
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return nil, rejected("profile.unwritable", "what Provider.Profile returned cannot be written as JSON", "return maps, lists, text and numbers", err)
+	}
+	if hasRoundedFloat(reflect.ValueOf(claims)) {
+		return nil, rejected("profile.float", "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
+			"decode with json.Decoder.UseNumber, or into int64", nil)
+	}
+	return c.readProfile("application/json", string(body), IdentityRejected)
+}
+
+// hasRoundedFloat reports whether v holds a float so large that it may stand for
+// several integers. v has been written as JSON: it has no cycles.
+func hasRoundedFloat(v reflect.Value) bool {
+	if !v.IsValid() || v.Type().Implements(jsonMarshaler) {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.Float32:
+		return math.Abs(v.Float()) >= 1<<24
+	case reflect.Float64:
+		return math.Abs(v.Float()) >= 1<<53
+	case reflect.Interface, reflect.Pointer:
+		return hasRoundedFloat(v.Elem())
+	case reflect.Map:
+		for _, value := range v.Seq2() {
+			if hasRoundedFloat(value) {
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if hasRoundedFloat(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if (f.IsExported() || f.Anonymous) && f.Tag.Get("json") != "-" && hasRoundedFloat(v.Field(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
+
+// readProfile decodes the claims of a profile. code is that of an answer that
+// cannot be trusted.
+func (c *Client) readProfile(media, body string, code Code) (map[string]any, error) {
+	if media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: "answered " + printable.Clip(media)})
+	}
+	claims, err := strictjson.Object(body)
+	if err != nil {
+		err = fault("profile.json", "the answer is not strict JSON", "look at what the provider answers; Profile can read it another way", err)
+	} else {
+		err = c.checkNames(claims)
+	}
+	if err != nil {
+		return nil, c.about(err, code, "userinfo")
+	}
+	return claims, nil
+}
+
+// get asks with the access token, in the header alone (RFC 6750, section 2.1), and
+// reads the answer with its media type.
+func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not an address", "set the address of the userinfo endpoint")
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := c.bearer(token).Do(req)
+	if err != nil {
+		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		drain(resp.Body)
+		return "", "", c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Status: resp.StatusCode})
+	}
+	if body, err = fetch.Read(resp, op, tokenResponseLimit); err != nil {
+		return "", "", c.unreachable(op, err)
+	}
+	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return media, body, nil
+}
+
+// drain reads what is left of a small body, so that the connection can serve the
+// next request.
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 4<<10)
+	_ = body.Close()
+}
+
+// bearer returns an HTTP client that sends the access token and Quirks.Header.
+func (c *Client) bearer(token *oauth2.Token) *http.Client {
+	return &http.Client{Transport: bearerTransport{c, token.AccessToken}, CheckRedirect: c.cfg.HTTP.CheckRedirect}
+}
+
+type bearerTransport struct {
+	client *Client
+	token  string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.WithContext(req.Context()) // a shallow copy
+	req.Header = maps.Clone(req.Header)
+	if req.Header.Get("Authorization") == "" {
+		req.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	for name, value := range t.client.cfg.Quirks.Header {
+		req.Header.Set(name, value)
+	}
+	return t.client.cfg.HTTP.Transport.RoundTrip(req)
+}

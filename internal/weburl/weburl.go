@@ -1,0 +1,102 @@
+// Package weburl judges addresses as browsers do: which of them have a host,
+// which never leave the machine, and where neither people nor secrets may be
+// sent.
+package weburl
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// HasHost reports whether u has a host as browsers write it: ASCII, with a port
+// that exists.
+func HasHost(u *url.URL) bool {
+	host, port := u.Hostname(), u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Zone() == "" // a zone may be any text
+	}
+	// https://url.spec.whatwg.org/#ends-in-a-number-checker: 2852039166 and
+	// 0xa9.254.43518 are addresses, which browsers write as 169.254.169.254.
+	last := strings.ToLower(strings.TrimSuffix(host, "."))
+	last = last[strings.LastIndexByte(last, '.')+1:]
+	if hex, is := strings.CutPrefix(last, "0x"); is && strings.Trim(hex, "0123456789abcdef") == "" || last != "" && strings.Trim(last, "0123456789") == "" {
+		return false
+	}
+	return host != "" && !strings.Contains(host, "..") && strings.IndexFunc(host, func(r rune) bool {
+		return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune(".-_", r)
+	}) < 0
+}
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// Origin returns the origin of u as browsers write it: in lower case, without
+// the default port.
+func Origin(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return u.Scheme + "://" + host
+}
+
+// OriginOf is Origin for text. It returns "" if address has no host.
+func OriginOf(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return Origin(u)
+	}
+	return ""
+}
+
+// IsLoopback reports whether traffic to host never leaves the machine, which is
+// where browsers permit plain http: loopback addresses and *.localhost.
+func IsLoopback(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// Unfit says why people and secrets must not be sent to address, or "". The
+// address of a provider is https; http is accepted on loopback, and everywhere if
+// httpOK is set.
+func Unfit(address string, httpOK bool) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Opaque != "" || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
+		return "is not an address"
+	}
+	segments := strings.Split(u.EscapedPath(), "/")
+	switch {
+	case u.User != nil:
+		return "has a user name in it"
+	case u.Fragment != "" || strings.HasSuffix(address, "#"):
+		return "has a fragment"
+	case slices.Contains(segments, "..") || slices.Contains(segments, "."):
+		return "has dot segments in its path"
+	case !HasHost(u):
+		return "has no host that a browser could open"
+	case unroutable(u.Hostname()):
+		return "is an address at which no provider can be: it is for listening, or for the machines of one network"
+	case u.Scheme == "https":
+		return ""
+	case u.Scheme == "http" && (httpOK || IsLoopback(u.Hostname())):
+		return ""
+	}
+	return "is not https"
+}
+
+// unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the
+// last, clouds hand the machine's credentials to whoever asks (169.254.169.254).
+func unroutable(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast())
+}

@@ -1,0 +1,89 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/weburl"
+)
+
+// backChannel takes the provider's word that a session, or a person, is signed
+// out: OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8.
+func (a *Auth) backChannel(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	params, err := readParams(c.Request)
+	if err != nil {
+		return asError(err, ErrBadRequest).about("back-channel logout", cl.provider.Name)
+	}
+	if len(params["logout_token"]) != 1 {
+		return &Error{Code: ErrLogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
+	}
+	user, err := a.logoutByToken(c.Request.Context(), cl, params.Get("logout_token"))
+	if err != nil {
+		return err
+	}
+	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	c.Status(http.StatusOK) // whatever stood there before
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// logoutByToken does what a logout token says, and returns whom it names. It
+// does not stop halfway if the provider hangs up.
+func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) (*User, error) {
+	end, err := c.logoutToken(ctx, raw)
+	for _, key := range end.keys {
+		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, end.at))
+	}
+	return end.user, err
+}
+
+// frontChannelLogout answers the provider's frame, always with the same empty
+// page: what it ended, if anything, is nobody's business.
+func (a *Auth) frontChannelLogout(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	s, err := a.frontChannel(c.Writer, c.Request, cl)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		a.left(c, s, byProvider)
+	}
+	ancestors := weburl.OriginOf(cl.provider.Issuer)
+	if ancestors == "" {
+		ancestors = "'none'"
+	}
+	c.Header("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors)
+	c.Data(http.StatusOK, "text/html; charset=utf-8", []byte("<!doctype html><title>Signed out</title>"))
+	return nil
+}
+
+// frontChannel ends the session of this browser if iss and sid are its own
+// (OpenID Connect Front-Channel Logout 1.0, section 2). A frame on the
+// provider's site gets no SameSite=Lax cookie, so that there nothing happens.
+func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (*session, error) {
+	q := r.URL.Query()
+	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
+		return nil, nil
+	}
+	o, err := a.sessions.open(w, r, a.cfg.Now())
+	if o == nil {
+		return nil, err
+	}
+	s := o.copy()
+	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
+		return nil, nil
+	}
+	a.sessions.memory.drop(o)
+	return s, a.sessions.end(w, r, s)
+}

@@ -1,0 +1,120 @@
+package ginauth
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Limits of what a request to our own routes may bring.
+const (
+	queryLimit = 16 << 10 // bytes
+	formLimit  = 64 << 10 // bytes
+	paramsMost = 50
+)
+
+// readParams reads the query of a GET, or the form of a POST; never both.
+// What Go's parsers would drop or guess at is refused.
+func readParams(r *http.Request) (url.Values, error) {
+	raw, limit := r.URL.RawQuery, queryLimit
+	if r.Method == http.MethodPost {
+		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || media != "application/x-www-form-urlencoded" {
+			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
+		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
+		if err != nil {
+			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body could not be read", Err: err}
+		}
+		raw, limit = string(body), formLimit
+	}
+	if len(raw) > limit {
+		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
+	}
+	if strings.Count(raw, "&") >= paramsMost {
+		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
+	}
+	params, err := url.ParseQuery(raw)
+	if err != nil { // its text quotes what was sent
+		return nil, &Error{Code: ErrBadRequest, Reason: "the parameters are malformed"}
+	}
+	return params, nil
+}
+
+// isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
+func isUpgrade(r *http.Request) bool {
+	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
+}
+
+// isPrefetch recognizes a browser that opens a page before anybody asked.
+func isPrefetch(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		if strings.Contains(strings.ToLower(r.Header.Get(name)), "prefetch") {
+			return true
+		}
+	}
+	return false
+}
+
+// scheme is how a browser asked for a page, as far as this process can know.
+type scheme byte
+
+const (
+	unsaid scheme = iota // no TLS here, and no proxy says whether there was some before it
+	overHTTP
+	overHTTPS
+)
+
+// schemeOf reads what a proxy says about the first hop. Anybody can write such
+// headers: they decide nothing, and are for messages alone.
+func schemeOf(r *http.Request) scheme {
+	said, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	if said == "" {
+		first, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Forwarded")), ",")
+		_, said, _ = strings.Cut(first, "proto=")
+		said, _, _ = strings.Cut(said, ";")
+	}
+	switch strings.ToLower(strings.Trim(said, ` "`)) {
+	case "https":
+		return overHTTPS
+	case "http":
+		return overHTTP
+	}
+	if r.TLS != nil {
+		return overHTTPS
+	}
+	return unsaid
+}
+
+// hostOf is the host that the browser asked, as far as this process can know:
+// as with schemeOf, for messages alone.
+func hostOf(r *http.Request) string {
+	if first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); first != "" {
+		return strings.TrimSpace(first)
+	}
+	return r.Host
+}
+
+// requestIDKey is where the id is kept of a request that brought none.
+type requestIDKey struct{}
+
+// requestID takes over the request's own id if it is plain, else makes one,
+// which stays the same for all that is said about the request.
+func requestID(c *gin.Context) string {
+	if id := c.GetString(requestIDKey{}); id != "" {
+		return id
+	}
+	id := c.GetHeader("X-Request-ID")
+	if len(id) >= 1 && len(id) <= 64 && strings.Trim(id, base64url+".") == "" {
+		return id
+	}
+	id = rand.Text()[:16]
+	c.Set(requestIDKey{}, id)
+	return id
+}
