@@ -3,64 +3,144 @@ package ginauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 const stateLimit = 512 // bytes
 
-// callback takes the provider's answer: the steps of design and standard, in
-// the order that lets nothing wrong reach the network.
-func (a *Auth) callback(c *gin.Context) error {
+// callback answers /authorize/:provider: it takes the provider's response, and
+// signs the user in. The state is spent before anything reaches the network, so
+// that no response is used twice, and a sign-in that fails at any step leaves no
+// session behind.
+func (a *Auth) callback(c *gin.Context) (err error) {
 	cl, err := a.client(c)
 	if err != nil {
 		return err
 	}
-	if isPrefetch(c.Request) {
-		c.Status(http.StatusNoContent)
+	if answeredPrefetch(c) {
 		return nil
 	}
-	params, onward, err := a.readCallback(c.Writer, c.Request, cl)
-	if err != nil {
+	response, err := a.readResponse(c, cl)
+	if err != nil || response == nil { // a form was carried over to a GET
 		return err
 	}
-	if onward != "" {
-		redirect(c, onward)
-		return nil
-	}
-	at, err := a.attempts.take(c.Writer, c.Request, cl.provider.Name, params.Get("state"))
-	if a.late(c.Writer, c.Request, params, err) {
+	state, err := a.loginStates.take(c.Writer, c.Request, cl.provider.Name, response.Get("state"))
+	if a.alreadySignedIn(c, response, err) {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
-	var got arrival
-	if err == nil {
-		got, err = a.finish(c.Writer, c.Request, cl, at, params, func(l *Login) error { return a.admit(c, l) })
-	}
+	in := signIn{provider: cl.provider.Name, state: state}
+	defer func() { err = a.abandon(c, &in, err) }()
 	if err != nil {
-		if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
-			err = failed
-		}
-		if at != nil {
-			a.attempts.setFailed(c.Writer, at)
-		}
-		e := asError(err, ErrSessionError).about("sign in", cl.provider.Name)
-		e.retry, e.user, e.took = a.LoginURL(cl.provider.Name, at.wanted()), got.user.hash(), got.took
-		return e
+		return err
+	}
+
+	began := a.cfg.Now()
+	if err := cl.checkAnswer(c.Request.Context(), response); err != nil {
+		return err
+	}
+	id, err := cl.redeem(c.Request.Context(), state, response)
+	in.took = max(0, a.cfg.Now().Sub(began))
+	if err != nil {
+		return err
+	}
+	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
+	if err != nil {
+		return err
+	}
+	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
+
+	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo}
+	if login.Previous, err = a.linkedTo(c, state); err != nil {
+		return err
+	}
+	if err := a.admit(c, login); err != nil {
+		return err
+	}
+	if err := stillThere(c.Request.Context()); err != nil {
+		return err
+	}
+	s, err := a.sessions.begin(c.Writer, c.Request, newSession(cl, login.User, id))
+	if err != nil {
+		return err
 	}
 	a.loops.add(c.Writer, c.Request)
-	a.last.remember(c.Writer, c.Request, cl.provider.Name)
-	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: signInSucceeded, Duration: got.took}, got.session)
-	a.goTo(c, got.returnTo)
+	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
+	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
+	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
+}
+
+// signIn is what a callback knows of the sign-in so far, for the log and the
+// page of one that fails.
+type signIn struct {
+	provider string
+	state    *loginState   // nil if none was found
+	user     User          // Issuer and Subject, as verified
+	took     time.Duration // of it the provider
+}
+
+// abandon ends a sign-in that fails with err, and says where to start again.
+// Without an error it does nothing.
+func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
+	if err == nil {
+		return nil
+	}
+	if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
+		err = failed
+	}
+	returnTo := ""
+	if in.state != nil {
+		returnTo = in.state.returnTo
+		// The address stays in the address bar, and people reload it.
+		a.loginStates.failed.set(c.Writer, in.state.handle)
+	}
+	e := asError(err, ErrSessionError).about("sign in", in.provider)
+	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), in.user.hash(), in.took
+	return e
+}
+
+// undo ends a session that SignIn began in this request.
+func (a *Auth) undo(c *gin.Context) error {
+	v := a.visited(c)
+	if v == nil || !v.begun {
+		return nil
+	}
+	a.forget(c)
+	return a.sessions.end(c.Writer, c.Request, v.session())
+}
+
+// readResponse reads the authorization response from where the provider's
+// response mode puts it, and from nowhere else. A form is carried over to a GET;
+// then readResponse has answered the request, and returns nil.
+func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
+	form := cl.provider.ResponseMode == "form_post"
+	switch {
+	case c.Request.Method == http.MethodPost && !form:
+		return nil, wrongMode(cl.provider.Name, http.MethodPost, http.MethodGet)
+	case c.Request.Method == http.MethodGet && form:
+		return a.carriedResponse(c, cl.provider.Name)
+	}
+	response, err := readAnswer(c.Request)
+	if err != nil {
+		return nil, asError(err, ErrBadRequest).about("read answer", cl.provider.Name)
+	}
+	if form {
+		return nil, a.carryResponse(c, cl.provider.Name, response)
+	}
+	return response, nil
+}
+
+func wrongMode(provider, method, allow string) *Error {
+	return &Error{Code: ErrMethodNotAllowed, Op: "read answer", Provider: provider, allow: allow,
+		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
 // readAnswer reads a provider's answer: readParams, and nothing that two
@@ -74,15 +154,8 @@ func readAnswer(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
 		return nil, &Error{Code: ErrBadRequest, Reason: "the answer came in the form and in the address"}
 	}
-	for name, values := range params {
-		for _, known := range []string{"state", "code", "iss", "error"} {
-			if name == known && len(values) > 1 {
-				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameter %q is there twice", known)}
-			}
-			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
-				return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("a parameter is almost called %q", known)}
-			}
-		}
+	if err := rp.CheckParams(params); err != nil {
+		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
 		return nil, &Error{Code: ErrBadRequest, Reason: "the state is longer than any of ours"}
@@ -90,114 +163,28 @@ func readAnswer(r *http.Request) (url.Values, error) {
 	return params, nil
 }
 
-func (c *client) wrongMode(method, allow string) *Error {
-	return &Error{Code: ErrMethodNotAllowed, Op: "read answer", Provider: c.provider.Name, allow: allow,
-		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
-}
-
-// readCallback reads the provider's answer where its response mode puts it,
-// and only there. A form is carried over to a GET first: onward is its address.
-func (a *Auth) readCallback(w http.ResponseWriter, r *http.Request, cl *client) (params url.Values, onward string, err error) {
-	form := cl.provider.ResponseMode == "form_post"
-	if r.Method == http.MethodPost && !form {
-		return nil, "", cl.wrongMode(r.Method, http.MethodGet)
-	}
-	if r.Method == http.MethodGet && form {
-		state, carried := r.URL.Query()["carried"]
-		if !carried {
-			return nil, "", cl.wrongMode(r.Method, http.MethodPost)
-		}
-		params, ok := a.carrier.take(w.Header(), r.Header, state[0])
-		if !ok {
-			params = url.Values{"state": state} // the attempt's diagnosis says more
-		}
-		return params, "", nil
-	}
-	if params, err = readAnswer(r); err != nil {
-		return nil, "", asError(err, ErrBadRequest).about("read answer", cl.provider.Name)
-	}
-	if !form {
-		return params, "", nil
-	}
-	onward = a.cfg.url(a.cfg.mount+"/authorize/"+cl.provider.Name) + "?carried=" + url.QueryEscape(params.Get("state")) + "#"
-	return nil, onward, a.carrier.put(w.Header(), params)
-}
-
-// late forgives the back button, a reload and a second tab: who is signed in
-// already goes home, and the answer is not looked at.
-func (a *Auth) late(w http.ResponseWriter, r *http.Request, params url.Values, why error) bool {
-	if !errors.Is(why, ErrStateInvalid) || len(params.Get("state")) != stateLength || params.Get("error") != "" {
+// alreadySignedIn forgives the back button, a reload and a second tab: a user
+// who is signed in goes on to the application, and the response, which has the
+// form of one but no login state, is not looked at.
+func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) bool {
+	if !errors.Is(err, ErrStateInvalid) || len(response.Get("state")) != stateLength || response.Get("error") != "" {
 		return false
 	}
-	s, _ := a.sessions.load(w, r, a.cfg.Now())
+	s, _ := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	return s != nil
 }
 
-// arrival is what a provider's answer came to. Of one that failed, it is as far
-// as it came.
-type arrival struct {
-	took     time.Duration // of it the provider
-	user     User          // of whom only Issuer and Subject are known
-	session  *session
-	returnTo string
-}
-
-// finish checks the answer, redeems the code, asks admit, and signs the person
-// in.
-func (a *Auth) finish(w http.ResponseWriter, r *http.Request, cl *client, at *attempt, params url.Values, admit func(*Login) error) (got arrival, err error) {
-	ctx := r.Context()
-	began := a.cfg.Now()
-	if err := cl.checkAnswer(ctx, params); err != nil {
-		return got, err
+// linkedTo returns the user that asked to link an account, or nil if nobody did.
+// They must still be signed in.
+func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
+	if state.linkingOf == "" {
+		return nil, nil
 	}
-	claims, token, err := cl.redeem(ctx, at, params.Get("code"), params)
-	got.took = max(0, a.cfg.Now().Sub(began))
-	if err != nil {
-		return got, err
-	}
-	login := &Login{Token: token, ReturnTo: at.returnTo}
-	if login.User, err = newUser(cl, claims, a.cfg.Now(), a.cfg.loopback); err != nil {
-		return got, err
-	}
-	got.user = User{Issuer: login.User.Issuer, Subject: login.User.Subject} // whatever OnLogin makes of it
-	if at.linkingOf != "" {
-		if login.Previous, err = a.linkedTo(w, r, at.linkingOf); err != nil {
-			return got, err
-		}
-	}
-	if err := admit(login); err != nil {
-		return got, err
-	}
-	if ctx.Err() != nil { // who hung up gets no session
-		return got, &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
-	}
-	s := &session{user: login.User.clone(), issued: issuedAt(claims), sid: text(claims, "sid")}
-	if cl.provider.Issuer != "" {
-		s.until, _ = strictjson.NumericDate(claims["session_expiry"])
-	}
-	if cl.provider.Logout.IDTokenHint {
-		s.hint, _ = token.Extra("id_token").(string)
-	}
-	if got.returnTo = at.returnTo; login.ReturnTo != at.returnTo { // which /login admitted, or AfterLogin
-		got.returnTo = a.cfg.orDefault(login.ReturnTo, a.cfg.AfterLogin)
-	}
-	got.session, err = a.sessions.begin(w, r, s)
-	return got, err
-}
-
-// issuedAt is the ID token's iat; zero where there is none.
-func issuedAt(claims map[string]any) time.Time {
-	at, _ := strictjson.NumericDate(claims["iat"])
-	return at
-}
-
-// linkedTo returns who asked to link, if they are still signed in.
-func (a *Auth) linkedTo(w http.ResponseWriter, r *http.Request, id string) (*User, error) {
-	s, err := a.sessions.load(w, r, a.cfg.Now())
+	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
-	if s == nil || s.id != id {
+	if s == nil || s.id != state.linkingOf {
 		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
 	}
 	return s.user.clone(), nil
@@ -211,9 +198,14 @@ func (a *Auth) admit(c *gin.Context, login *Login) error {
 	}
 	login.User.writable()
 	verified := *login.User
-	if err := hook(c, login); err != nil {
-		e := asError(err, ErrIdentityRejected)
-		return e.about("OnLogin", verified.Provider)
+	err := protect(func() error {
+		if err := hook(c, login); err != nil {
+			return asError(err, ErrIdentityRejected).about("OnLogin", verified.Provider)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if c.Writer.Written() || login.User == nil {
 		return &Error{Code: ErrSessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
@@ -223,12 +215,29 @@ func (a *Auth) admit(c *gin.Context, login *Login) error {
 	return nil
 }
 
-// undo ends a session that SignIn began in this request.
-func (a *Auth) undo(c *gin.Context) error {
-	v := a.visited(c)
-	if v == nil || !v.begun {
+// stillThere refuses a session to a browser that has hung up.
+func stillThere(ctx context.Context) error {
+	if ctx.Err() == nil {
 		return nil
 	}
-	a.forget(c)
-	return a.sessions.end(c.Writer, c.Request, v.session())
+	return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+}
+
+// newSession returns the session of a verified user, as far as the ID token says
+// something about it.
+func newSession(cl *client, user *User, id *rp.Identity) *session {
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
+	if cl.provider.Logout.IDTokenHint {
+		s.hint, _ = id.Token.Extra("id_token").(string)
+	}
+	return s
+}
+
+// afterLogin returns where the browser goes next. What /login admitted is not
+// asked again; what OnLogin wrote is.
+func (c *config) afterLogin(state *loginState, login *Login) string {
+	if login.ReturnTo == state.returnTo {
+		return state.returnTo
+	}
+	return c.orDefault(login.ReturnTo, c.AfterLogin)
 }

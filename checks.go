@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Check admits a User by returning nil, or says why not. An application's own
-// are plain functions, and may ask a database whether the person is still
-// welcome:
+// Check decides whether [Auth.RequireAuth] admits a user: it returns nil to admit
+// the user, or an error that says why not. An application's own checks are plain
+// functions, and may query a database:
 //
 //	auth.RequireAuth(func(u *ginauth.User) error { return staff.Welcomes(u.ID()) })
 //
-// What a Check returns is logged and answered with 403; the browser is not
-// told the reason. An *Error is answered with the status of its Code: return
-// one with ErrStoreUnavailable if the database could not be asked, which is not
-// the user's fault (503). A Check that panics refuses.
+// The error is logged and answered with 403; the browser is not told the reason. An
+// [*Error] is answered with the status of its Code: return one with
+// [ErrStoreUnavailable] (503) if the database could not be queried. A Check that
+// panics refuses the user.
 type Check func(*User) error
 
 // refusal is what the checks here say: our own words, which a developer may see
@@ -27,7 +27,8 @@ func (r refusal) Error() string { return string(r) }
 
 func refused(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
-// HasGroup admits a User who is in at least one of groups: exactly that name.
+// HasGroup admits a user that is in at least one of groups. Names are compared
+// exactly. Without groups it admits nobody.
 func HasGroup(groups ...string) Check {
 	groups = slices.Clone(groups)
 	return func(u *User) error {
@@ -40,13 +41,13 @@ func HasGroup(groups ...string) Check {
 	}
 }
 
-// HasClaim admits a User whose claim equals one of values: as text, a number
-// by its decimal form, true and false by their names, a list if one element
-// does. Without values, the claim must be there and be neither null, false nor
-// empty.
+// HasClaim admits a user whose claim name equals one of values. A number is compared
+// in its decimal form, a boolean as "true" or "false", and a list matches if one of
+// its elements does. Without values, the claim must be present and not null, false
+// or empty.
 //
-// The claim must be kept: name it in Options.KeepClaims. Otherwise everybody
-// is refused, and the log says what to add.
+// The session must keep the claim: add name to [Options.KeepClaims]. Otherwise every
+// user is refused, and the log says what to add.
 func HasClaim(name string, values ...string) Check {
 	values = slices.Clone(values)
 	return func(u *User) error {
@@ -86,10 +87,10 @@ func claimMatches(v any, values []string) bool {
 	return len(values) == 0 && s != "" || slices.Contains(values, s)
 }
 
-// VerifiedEmailDomain admits a User with a verified e-mail address at exactly
-// one of domains, upper and lower case alike: "example.com" does not admit
-// mail.example.com. Addresses that two programs could read in two ways (more
-// than one @, quotes, anything but ASCII) are refused.
+// VerifiedEmailDomain admits a user with a verified e-mail address at exactly one of
+// domains, in upper or lower case: "example.com" does not admit mail.example.com.
+// An address that two programs could read in two ways (more than one @, quotes,
+// characters that are not ASCII) is refused. Without domains it admits nobody.
 func VerifiedEmailDomain(domains ...string) Check {
 	domains = slices.Clone(domains)
 	return func(u *User) error {
@@ -135,7 +136,8 @@ func alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// FromProvider admits a User who signed in through one of the providers named.
+// FromProvider admits a user that signed in through one of the named providers. A
+// name that is not in [Options.Providers] matches no user, and is not reported.
 func FromProvider(names ...string) Check {
 	names = slices.Clone(names)
 	return func(u *User) error {
@@ -146,8 +148,9 @@ func FromProvider(names ...string) Check {
 	}
 }
 
-// AnyOf admits a User whom at least one of checks admits. Without checks it
-// admits nobody. (All of several: RequireAuth takes them side by side.)
+// AnyOf admits a user that passes at least one of checks; its error is that of the
+// last one. Without checks it admits nobody. To require all of several, pass them to
+// [Auth.RequireAuth] side by side.
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 const (
@@ -21,9 +22,9 @@ const (
 	diagnoseWait = 10 * time.Second // for a function of the application's, or a store
 )
 
-// Diagnosis is what Diagnose found. It prints as text for a terminal, and as
-// JSON for a health page. It has no secrets, but names hosts: show it to those
-// who run the application.
+// Diagnosis is the result of [Auth.Diagnose]. It prints as text for a terminal,
+// and as JSON for a health page. It contains no secrets, but names of hosts: show
+// it to operators only.
 type Diagnosis struct {
 	BaseURL string `json:"base_url"`
 
@@ -35,92 +36,124 @@ type Diagnosis struct {
 	Warnings []*Error `json:"warnings"`
 
 	// Providers are in the order of Options.Providers.
-	Providers []struct {
-		Name   string `json:"name"`
-		Issuer string `json:"issuer,omitempty"`
+	Providers []ProviderDiagnosis `json:"providers"`
 
-		// Reachable says that what signing in asks from this machine answered:
-		// metadata, signing keys, the token and the userinfo endpoint.
-		Reachable bool `json:"reachable"`
-
-		// What to register at the provider, to the letter; "" where there is
-		// nothing to register.
-		RedirectURI           string `json:"redirect_uri"`
-		PostLogoutRedirectURI string `json:"post_logout_redirect_uri,omitempty"`
-		BackChannelLogoutURI  string `json:"backchannel_logout_uri,omitempty"`
-		FrontChannelLogoutURI string `json:"frontchannel_logout_uri,omitempty"`
-
-		// Endpoints are those in use, written down or discovered, without their
-		// queries; Offered is what the metadata says can be used. Both go by
-		// the names of OpenID Connect Discovery 1.0, section 3. Without
-		// metadata they are empty.
-		Endpoints map[string]string   `json:"endpoints,omitempty"`
-		Offered   map[string][]string `json:"offered,omitempty"`
-
-		// What a sign-in uses of that.
-		Scopes       []string       `json:"scopes,omitempty"`
-		AuthMethod   string         `json:"token_endpoint_auth_method,omitempty"`
-		ResponseMode string         `json:"response_mode"`
-		PKCE         string         `json:"code_challenge_method,omitempty"`
-		RequiresIss  bool           `json:"iss_required"`           // in answers: RFC 9207
-		Algorithms   []string       `json:"algorithms,omitempty"`   // that ID tokens may be signed with
-		Keys         map[string]int `json:"signing_keys,omitempty"` // published ones that fit, by algorithm
-
-		// ClockAhead is how far the provider's clock is ahead of this machine's,
-		// give or take ClockTolerance: half the time that its answer took, and
-		// half the second in which its Date header counts. A tolerance of 0
-		// means that no answer had one.
-		ClockAhead     time.Duration `json:"clock_ahead_ns"`
-		ClockTolerance time.Duration `json:"clock_tolerance_ns"`
-	} `json:"providers"`
-
-	// Cookies are all that are set. A * in a name stands for what differs from
-	// one to the next; Life is how long browsers keep it (Max-Age).
-	Cookies []struct {
-		Name       string        `json:"name"`
-		Use        string        `json:"use"`
-		Attributes string        `json:"attributes"`
-		Life       time.Duration `json:"life_ns"`
-	} `json:"cookies"`
+	// Cookies are all cookies that this Auth sets.
+	Cookies []CookieDiagnosis `json:"cookies"`
 }
 
-// Diagnose asks every provider anew, and the stores, and says what is wrong and
-// what to register where. Nothing is signed in, no secret and no code is sent,
-// and sign-ins under way do not notice: what is known of a provider stays
-// known, and no failure counts against it.
+// ProviderDiagnosis is what [Auth.Diagnose] found out about one provider.
+type ProviderDiagnosis struct {
+	Name   string `json:"name"`             // Provider.Name
+	Issuer string `json:"issuer,omitempty"` // Provider.Issuer; "" for plain OAuth 2.0
+
+	// Reachable reports whether everything answered that a sign-in requests from
+	// this machine: metadata, signing keys, the token and the userinfo endpoint.
+	Reachable bool `json:"reachable"`
+
+	// The addresses to register at the provider, exactly; "" if there is nothing
+	// to register.
+	RedirectURI           string `json:"redirect_uri"`
+	PostLogoutRedirectURI string `json:"post_logout_redirect_uri,omitempty"`
+	BackChannelLogoutURI  string `json:"backchannel_logout_uri,omitempty"`
+	FrontChannelLogoutURI string `json:"frontchannel_logout_uri,omitempty"`
+
+	// Endpoints are those in use, configured or discovered, without their
+	// queries. Offered is what the metadata says that the provider supports.
+	// Both have the names of OpenID Connect Discovery 1.0, section 3, and are
+	// empty without metadata.
+	Endpoints map[string]string   `json:"endpoints,omitempty"`
+	Offered   map[string][]string `json:"offered,omitempty"`
+
+	// What a sign-in uses of that.
+	Scopes       []string       `json:"scopes,omitempty"`
+	AuthMethod   string         `json:"token_endpoint_auth_method,omitempty"`
+	ResponseMode string         `json:"response_mode"`
+	PKCE         string         `json:"code_challenge_method,omitempty"`
+	RequiresIss  bool           `json:"iss_required"`           // in responses: RFC 9207
+	Algorithms   []string       `json:"algorithms,omitempty"`   // accepted for ID tokens
+	Keys         map[string]int `json:"signing_keys,omitempty"` // usable published keys, by algorithm
+
+	// ClockAhead is how far the provider's clock is ahead of this machine's,
+	// give or take ClockTolerance: half the time that its response took, and
+	// half the second that its Date header rounds to. A tolerance of 0 means
+	// that no response had a Date.
+	ClockAhead     time.Duration `json:"clock_ahead_ns"`
+	ClockTolerance time.Duration `json:"clock_tolerance_ns"`
+}
+
+// CookieDiagnosis describes one cookie.
+type CookieDiagnosis struct {
+	Name       string        `json:"name"`       // a * stands for the part that differs from one cookie to the next
+	Use        string        `json:"use"`        // what it is for
+	Attributes string        `json:"attributes"` // as in Set-Cookie, without Max-Age
+	Life       time.Duration `json:"life_ns"`    // how long browsers keep it (Max-Age)
+}
+
+// Diagnose asks every provider and the stores anew, and reports what is wrong and
+// what to register where. It has no error of its own: what fails is in
+// [Diagnosis.Problems]. Nobody is signed in, no secret and no code is sent, and
+// sign-ins in progress are not affected: cached metadata and keys stay as they are,
+// and no failure counts against a provider.
 //
-// Of a provider it gets the metadata and the signing keys, and asks the other
-// endpoints whether somebody answers (HEAD, without a query). ClientSecretFunc
-// is called. Options.Revocations is read, and in Options.Sessions a record is
-// written, read and deleted. With 16 providers or fewer that takes 20 seconds
-// at most, or as long as ctx lets it.
+// From a provider it fetches the metadata and the signing keys, and sends a HEAD
+// without a query to the other endpoints. It calls [Provider.ClientSecretFunc]. It
+// reads [Options.Revocations], and writes, reads and deletes a record in
+// [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
+// until ctx is done.
 //
-// It is for a terminal, a test and an operator's page. For a probe that is sent
-// every few seconds, use Warm.
+// It is for a terminal, a test and an operator's page. For a probe that runs every
+// few seconds, use [Auth.Warm].
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
-	exams := make([]*exam, len(a.order))
+	reports := make([]*rp.Report, len(a.order))
 	var stores [2]error
 	var tries, group errgroup.Group
 	tries.Go(func() error { stores[0] = a.askRevocations(ctx); return nil })
 	tries.Go(func() error { stores[1] = a.askSessions(ctx); return nil })
 	group.SetLimit(diagnoseMost)
 	for i, name := range a.order {
-		exams[i] = &exam{client: a.clients[name]}
-		group.Go(func() error { exams[i].run(ctx); return nil })
+		group.Go(func() error { reports[i] = a.clients[name].rp.Diagnose(ctx); return nil })
 	}
-	_, _ = tries.Wait(), group.Wait() // which have nothing to say themselves
+	_, _ = tries.Wait(), group.Wait() // the functions return no errors
 	for _, err := range stores {
 		if err != nil {
 			d.Problems = append(d.Problems, asError(err, ErrStoreUnavailable))
 		}
 	}
-	for _, x := range exams {
-		d.Problems, d.Warnings = append(d.Problems, x.problems...), append(d.Warnings, x.warnings...)
+	for i, r := range reports {
+		for _, e := range r.Problems {
+			d.Problems = append(d.Problems, asError(fromRP(e), ErrProviderMisconfigured))
+		}
+		for _, e := range r.Warnings {
+			d.Warnings = append(d.Warnings, asError(fromRP(e), ErrProviderMisconfigured))
+		}
+		d.addProvider(a.clients[a.order[i]], r)
 	}
-	d.addProviders(exams)
 	d.addCookies(a)
 	return d
+}
+
+// addProvider adds what was found at a provider, and what to register there.
+func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
+	p := &c.provider
+	d.Providers = append(d.Providers, ProviderDiagnosis{})
+	to := &d.Providers[len(d.Providers)-1]
+	to.Name, to.Issuer, to.RedirectURI, to.ResponseMode = p.Name, p.Issuer, c.redirectURI, p.ResponseMode
+	to.Reachable = !slices.ContainsFunc(r.Problems, func(e *rp.Error) bool { return e.Code == rp.ProviderUnavailable || e.Code == rp.ProviderTimeout })
+	if r.Returns {
+		to.PostLogoutRedirectURI = c.cfg.logoutReturn()
+	}
+	if p.Issuer != "" {
+		to.BackChannelLogoutURI, to.FrontChannelLogoutURI = c.uri("/logout/", "/backchannel"), c.uri("/logout/", "/frontchannel")
+	}
+	if !p.Quirks.DisablePKCE {
+		to.PKCE = "S256"
+	}
+	to.Scopes = slices.Clone(p.Scopes)
+	to.AuthMethod, to.RequiresIss, to.Algorithms = r.AuthMethod, r.RequiresIss, r.Algorithms
+	to.Keys, to.Endpoints, to.Offered = r.Keys, r.Endpoints, r.Offered
+	to.ClockAhead, to.ClockTolerance = r.ClockAhead, r.ClockTolerance
 }
 
 // Remarks are about Options that work, and may not be meant. Mount logs them too.
@@ -167,11 +200,11 @@ func (a *Auth) askRevocations(ctx context.Context) error {
 // askSessions keeps a record in Options.Sessions for a moment. A read alone
 // would show nothing: without a cookie of theirs, stores do not look.
 func (a *Auth) askSessions(ctx context.Context) error {
-	home, ok := a.sessions.home.(*storeHome)
+	store, ok := a.sessions.backend.(*storeBackend)
 	if !ok {
 		return nil
 	}
-	err := contain.Within(ctx, diagnoseWait, home.try)
+	err := contain.Within(ctx, diagnoseWait, store.try)
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
 		err = storeFailed("try session store", err)
 	}
@@ -180,54 +213,52 @@ func (a *Auth) askSessions(ctx context.Context) error {
 
 // try keeps a record in the store, reads it back, and deletes it. No browser
 // gets its cookies, and if one did: it is of no version, and so is no session.
-func (h *storeHome) try(ctx context.Context) error {
+func (b *storeBackend) try(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 	if err != nil {
 		return err
 	}
 	answer := discard{}
 	record := []byte("\x00" + rand.Text()) // as long as what identifies a session, or longer
-	if err := h.create(answer, r, record, time.Minute); err != nil {
+	if err := b.save(answer, r, sessionRecord{record, time.Minute, true}); err != nil {
 		return err
 	}
 	found := false
-	err = h.each(answer, r, func(s stored) error { found = found || h.opens(s); return nil })
+	err = b.each(answer, r, func(s stored) error { found = found || b.opens(s); return nil })
 	if err == nil && !found {
 		err = storeFailed("try session store", errors.New("the store has lost what it was given a moment ago"))
 	}
-	return cmp.Or(err, h.clear(answer, r))
+	return cmp.Or(err, b.delete(answer, r))
 }
 
 // addCookies asks those who set them.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
 		out := http.Header{}
-		a.attempts.jar.Set(out, name, "", life)
+		a.loginStates.jar.Set(out, name, "", life)
 		attributes := slices.DeleteFunc(strings.Split(out.Get("Set-Cookie"), "; ")[1:], func(s string) bool { return strings.HasPrefix(s, "Max-Age") })
-		d.Cookies = slices.Grow(d.Cookies, 1)[:len(d.Cookies)+1]
-		c := &d.Cookies[len(d.Cookies)-1]
-		c.Name, c.Use, c.Attributes, c.Life = name, use, strings.Join(attributes, "; "), life
+		d.Cookies = append(d.Cookies, CookieDiagnosis{Name: name, Use: use, Attributes: strings.Join(attributes, "; "), Life: life})
 	}
 	idle := a.cfg.IdleTimeout
-	switch home := a.sessions.home.(type) {
-	case *cookieHome:
-		add(home.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
-		add(home.second, "the rest of a session that is too long for one", idle)
-	case *storeHome:
-		add(home.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
-		add(home.bindingName(), "what opens the session there", idle)
+	switch b := a.sessions.backend.(type) {
+	case *cookieBackend:
+		add(b.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
+		add(b.second, "the rest of a session that is too long for one", idle)
+	case *storeBackend:
+		add(b.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
+		add(b.bindingName(), "what opens the session there", idle)
 	}
-	add(a.attempts.prefix+"*", "a sign-in under way", attemptLife)
-	add(a.attempts.failed, "which sign-in has failed, for a message", attemptLife)
+	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)
+	add(a.loginStates.failed.name, "which sign-in has failed, for a message", a.loginStates.failed.life)
 	for _, name := range a.order {
 		if a.clients[name].provider.ResponseMode == "form_post" {
-			add(a.carrier.prefix+"*", "a provider's answer that came as a form", carryLife)
+			add(a.formPosts.prefix+"*", "a provider's answer that came as a form", a.formPosts.life)
 			break
 		}
 	}
-	add(a.logouts.name, "where a sign-out at the provider comes back to", logoutLife)
+	add(a.logouts.name, "where a sign-out at the provider comes back to", a.logouts.life)
 	if len(a.order) > 1 {
-		add(a.last.cookie, "the provider of the last time", lastLife)
+		add(a.lastProvider.name, "the provider of the last time", a.lastProvider.life)
 	}
-	add(a.loops.cookie, "counts sign-ins, to stop a loop", loopWindow)
+	add(a.loops.name, "counts sign-ins, to stop a loop", a.loops.life)
 }

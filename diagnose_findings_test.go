@@ -46,7 +46,7 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 		}
 	}
 	runFindings(t, newTLSSite, []finding{
-		{name: "down", make: broken(authtest.Discovery, authtest.Down), unreachable: true, problems: []string{"discovery: the provider does not answer as it should"}},
+		{name: "down", make: broken(authtest.Discovery, authtest.Down), unreachable: true, problems: []string{"discovery: the provider answered with status 503"}},
 		{name: "a page", make: broken(authtest.Discovery, authtest.HTML), unreachable: true, problems: []string{"discovery: the provider did not answer with JSON"}},
 		{name: "not listening", make: func(_ *site, o *ginauth.Options) { o.Providers[0].Issuer = closedPort }, unreachable: true,
 			problems: []string{"discovery: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
@@ -74,7 +74,7 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 		{name: "no token endpoint", make: metadata("token_endpoint", "https://127.0.0.1:1/token"), unreachable: true,
 			problems: []string{"token endpoint: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
 		{name: "a token endpoint behind a proxy", make: broken(authtest.Token, authtest.Down), unreachable: true,
-			problems: []string{"token endpoint: the provider does not answer as it should"}},
+			problems: []string{"token endpoint: the provider answered with status 503"}},
 		{name: "no userinfo endpoint", make: broken(authtest.Userinfo, authtest.Resetting), unreachable: true, problems: []string{"userinfo endpoint: the provider cannot be reached"}},
 		{name: "one that is not asked", make: func(s *site, o *ginauth.Options) {
 			s.idp.Fail(authtest.Userinfo, authtest.Resetting)
@@ -87,7 +87,7 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 		{name: "browsers alone get there", make: metadata("authorization_endpoint", "https://127.0.0.1:1/authorize"),
 			warnings: []string{"authorization endpoint: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
 
-		{name: "no keys", make: broken(authtest.JWKS, authtest.ServerError), unreachable: true, problems: []string{"signing keys: the provider does not answer as it should"}},
+		{name: "no keys", make: broken(authtest.JWKS, authtest.ServerError), unreachable: true, problems: []string{"signing keys: the provider answered with status 500"}},
 		{name: "none that fits", make: func(s *site, _ *ginauth.Options) {
 			s.idp.EditJWKS(func([]map[string]any) []map[string]any {
 				return []map[string]any{{"kty": "OKP", "crv": "Ed25519", "x": b64(make([]byte, 32))}, {"kty": "oct", "k": "c2VjcmV0"}}
@@ -95,10 +95,10 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 		}, problems: []string{"signing keys: none of the published keys fits an ID token that is signed with RS256; see that the provider publishes"}},
 
 		{name: "a secret that is not made", make: secret(func(context.Context) (string, error) { return "", errors.New("no such file") }),
-			problems: []string{"client secret: ClientSecretFunc gave no secret: no such file"}},
+			problems: []string{"client secret: ClientSecretFunc gave no secret; look at what it returned: no such file"}},
 		{name: "an empty secret", make: secret(func(context.Context) (string, error) { return "", nil }), problems: []string{"client secret: ClientSecretFunc gave no secret"}},
 		{name: "a panic instead of a secret", make: secret(func(context.Context) (string, error) { panic("a bug") }),
-			problems: []string{"client secret: ClientSecretFunc gave no secret: panic: a bug"}},
+			problems: []string{"client secret: ClientSecretFunc gave no secret; look at what it returned: panic: a bug"}},
 		{name: "a secret", make: secret(func(context.Context) (string, error) { return "secret", nil })},
 	})
 }
@@ -122,7 +122,7 @@ func TestDiagnoseTakesAnyAnswerForOne(t *testing.T) {
 			for _, e := range []authtest.Endpoint{authtest.Token, authtest.Authorize} {
 				s.idp.Handle(e, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 			}
-		}, problems: []string{fmt.Sprintf("token endpoint: 127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}, warnings: []string{"authorization endpoint: the provider does"}})
+		}, problems: []string{fmt.Sprintf("token endpoint: 127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}, warnings: []string{"authorization endpoint: the provider answered"}})
 	}
 	runFindings(t, newTLSSite, list)
 }

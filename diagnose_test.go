@@ -409,7 +409,7 @@ func TestDiagnosisAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`"base_url":"` + s.URL + `"`, `"problems":[{"code":"provider_misconfigured","op":"client secret","provider":"demo","reason":"ClientSecretFunc gave no secret"}]`,
+		`"base_url":"` + s.URL + `"`, `"problems":[{"code":"provider_misconfigured","id":"token.client_secret_func","op":"client secret","provider":"demo","reason":"`,
 		`"warnings":[{"code":"invalid_options","op":"Options.BaseURL","reason":"is http`, `"redirect_uri":"` + s.URL + `/authorize/demo"`, `"reachable":true`, `"cookies":[{"name":"ginauth-`,
 	} {
 		if !strings.Contains(string(text), want) {

@@ -8,10 +8,11 @@ import (
 	"strings"
 
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// String is the Diagnosis for a terminal: what is wrong comes first, then what
-// to register and what is in use.
+// String returns the Diagnosis as text for a terminal: first what is wrong, then
+// what to register and what is in use.
 func (d *Diagnosis) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))
@@ -23,7 +24,7 @@ func (d *Diagnosis) String() string {
 		e.list(&b, "warning")
 	}
 	for i := range d.Providers {
-		d.listProvider(&b, i)
+		d.listProvider(&b, &d.Providers[i])
 	}
 	for i, c := range d.Cookies {
 		if i == 0 { // they all have the same attributes
@@ -63,8 +64,7 @@ func (e *Error) list(b *strings.Builder, kind string) {
 }
 
 // listProvider writes what there is to know of one provider.
-func (d *Diagnosis) listProvider(b *strings.Builder, i int) {
-	p := &d.Providers[i]
+func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	state, kind, wrong := "answers", "plain OAuth 2.0", 0
 	if !p.Reachable {
 		state = "does not answer"
@@ -113,5 +113,5 @@ func (d *Diagnosis) listProvider(b *strings.Builder, i int) {
 		keys = append(keys, fmt.Sprintf("%d for %s", p.Keys[alg], alg))
 	}
 	row(b, "signing keys", strings.Join(keys, ", "))
-	row(b, "clock", clockText(p.ClockAhead, p.ClockTolerance))
+	row(b, "clock", rp.ClockText(p.ClockAhead, p.ClockTolerance))
 }

@@ -182,7 +182,7 @@ func TestNoSecondDiscoveryForWhoWasOvertaken(t *testing.T) {
 	var overtake atomic.Pointer[func()]
 	s := newSite(t, func(s *site, o *ginauth.Options) {
 		o.Now = func() time.Time {
-			if f := overtake.Load(); f != nil && calledFrom("client).known") && overtake.CompareAndSwap(f, nil) {
+			if f := overtake.Load(); f != nil && calledFrom("Client).cached") && overtake.CompareAndSwap(f, nil) {
 				(*f)()
 			}
 			return s.clock.Now()

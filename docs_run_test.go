@@ -22,6 +22,7 @@ type docs struct {
 	*doctest.Built
 	pages map[string]*doctest.Page
 	env   []string // of the README's first program
+	idp   *authtest.Provider
 }
 
 // program is the first one of a page that has a text.
@@ -80,6 +81,7 @@ func TestDocsRun(t *testing.T) {
 	}
 	d.Built = doctest.Build(t, ".", wanted)
 	idp := startIDP(t, authtest.Config{})
+	d.idp = idp
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = r.Header.Write(w) }))
 	t.Cleanup(upstream.Close)
 	d.env = []string{"UPSTREAM=" + upstream.URL, "OIDC_ISSUER=" + idp.Issuer, "OIDC_CLIENT_ID=" + idp.ClientID, "OIDC_CLIENT_SECRET=" + idp.ClientSecret}
@@ -96,7 +98,8 @@ type docVisit struct {
 	visitor
 	t   *testing.T
 	URL string
-	out func() string // what the program printed
+	out func() string      // what the program printed
+	idp *authtest.Provider // of programs that take it from the environment
 }
 
 func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
@@ -107,7 +110,7 @@ func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
 	}
 	browser := authtest.NewBrowser()
 	t.Cleanup(browser.Close)
-	return &docVisit{visitor: visitor{browser: browser}, t: t, URL: running.URL, out: running.Out}
+	return &docVisit{visitor: visitor{browser: browser}, t: t, URL: running.URL, out: running.Out, idp: d.idp}
 }
 
 // sees fails the test unless something was seen that the page of docs says.
@@ -185,7 +188,7 @@ func singlePage(t *testing.T, v *docVisit) {
 		t.Errorf("signing in ended at %s", v.page.URL)
 	}
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), `"name":"Ada Lovelace"`)
-	v.sees(v.fetches(v.URL, "POST", "/api/orders", nil), `201 {"owner":"Ada Lovelace"}`)
+	v.sees(v.fetches(v.URL, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)
 	v.sees(v.fetches("https://evil.example/", "POST", "/api/orders", nil), "401", `"error":"unauthenticated"`) // browsers keep the cookie back
 	v.sees(v.fetches("http://localhost:5173/", "POST", "/api/orders", nil), "403", `"error":"cross_origin"`)
 	v.sees(v.fetches(v.URL, "POST", "/logout", nil), `200 {"redirect_to":"http`)
@@ -204,7 +207,7 @@ func otherOrigin(t *testing.T, v *docVisit) {
 	if got := v.page.Header.Get("Location"); got != spa {
 		t.Errorf("signing in led to %q", got)
 	}
-	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"Ada Lovelace"}`)
+	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)
 	if h := v.page.Header; h.Get("Access-Control-Allow-Origin")+"/" != spa || h.Get("Access-Control-Allow-Credentials") != "true" {
 		t.Errorf("the browser would not show this answer to the page: %v", h)
 	}
@@ -323,14 +326,14 @@ func linking(t *testing.T, v *docVisit) {
 // passedOn is somebody signed in who claims to be somebody else, to the program
 // behind.
 func passedOn(t *testing.T, v *docVisit) {
-	v.sees(v.opens("/orders"), "X-Forwarded-User: ada", "X-Forwarded-Groups: admin,staff")
+	v.sees(v.opens("/orders"), "X-Forwarded-User: ada", "X-Forwarded-Groups: admin,staff", "X-Forwarded-Email: ada@example.com")
 	if err := v.browser.SetCookie(v.URL, &http.Cookie{Name: "cart", Value: "full", Path: "/"}); err != nil {
 		t.Fatal(err)
 	}
 	claims := http.Header{"Accept-Language": {"de"}}
 	for _, name := range []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token",
 		"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Access-Token", "X_Auth_Request_Email", "X_forwarded_user", "Remote-User", "Remote_User",
-		"X-Remote-User", "X-User", "X-Webauth-User", "Authorization"} {
+		"X-Remote-User", "X-User", "X-Authenticated-Email", "X-Groups", "X-Webauth-User", "Authorization"} {
 		claims[name] = []string{"boss"}
 	}
 	v.sees(v.fetches(v.URL, "GET", "/orders", claims), "X-Forwarded-User: ada", "Accept-Language: de", "Cookie: cart=full", "X-Forwarded-For: 127.0.0.1")
@@ -338,6 +341,15 @@ func passedOn(t *testing.T, v *docVisit) {
 		t.Errorf("the program behind is told %s", text)
 	}
 	v.sees(v.saw(v.browser.Submit(v.page, "/oauth2/logout", nil)), "You are signed out")
+	// What a person could write into a profile is not told as theirs.
+	v.idp.AddPerson(authtest.Person{Subject: "mallory", Username: "mallory", Email: "boss@example.com",
+		Groups: []string{"staff,admin", " admin", "admin ", "admin\t", "domain users", "readers"}})
+	v.idp.SignInAs("mallory")
+	t.Cleanup(func() { v.idp.SignInAs("ada") })
+	v.sees(v.opens("/orders"), "X-Forwarded-User: mallory", "X-Forwarded-Groups: domain users,readers\r\n")
+	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "Email") {
+		t.Errorf("the program behind is told %s", text)
+	}
 }
 
 // What docs/first-sign-in.md says of mistakes is what people see then.

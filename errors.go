@@ -8,40 +8,40 @@ import (
 	"time"
 )
 
-// Code is a stable name for what went wrong: it stands in JSON answers, on
-// error pages and in the log. A Code is an error itself, so that
+// Code is a stable name for what went wrong. It is in JSON responses, on error pages
+// and in the log. A Code is an error itself, so that
 // errors.Is(err, ginauth.ErrStateInvalid) works.
 type Code string
 
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
 
-// The codes, each with the status of its answer. docs/errors.md says of each
-// what can cause it, and what to do.
+// The codes, each with the status of its response. docs/errors.md says what can
+// cause each, and what to do.
 const (
 	ErrInvalidOptions        Code = "invalid_options"        // returned by Mount, never sent
-	ErrUnknownProvider       Code = "unknown_provider"       // 404: no provider of that name
+	ErrUnknownProvider       Code = "unknown_provider"       // 404: there is no provider of that name
 	ErrMethodNotAllowed      Code = "method_not_allowed"     // 405
 	ErrBadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, oversize or contradictory parameters
-	ErrStateInvalid          Code = "state_invalid"          // 400: the answer belongs to no login attempt of this browser
-	ErrIssuerMismatch        Code = "issuer_mismatch"        // 400: RFC 9207 iss wrong, or missing though announced
-	ErrProviderDenied        Code = "provider_denied"        // 403: the person or the provider said no
-	ErrProviderError         Code = "provider_error"         // 502: any other error answer of the provider
-	ErrCodeRejected          Code = "code_rejected"          // 400: the token endpoint said invalid_grant
-	ErrProviderMisconfigured Code = "provider_misconfigured" // 502: client or metadata do not fit the provider
-	ErrProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not answer as it should
-	ErrProviderTimeout       Code = "provider_timeout"       // 504: the provider does not answer in time
-	ErrBadTokenResponse      Code = "bad_token_response"     // 502: the token answer is not usable
+	ErrStateInvalid          Code = "state_invalid"          // 400: the response does not belong to a login that this browser started
+	ErrIssuerMismatch        Code = "issuer_mismatch"        // 400: iss (RFC 9207) is wrong, or missing although announced
+	ErrProviderDenied        Code = "provider_denied"        // 403: the person or the provider refused
+	ErrProviderError         Code = "provider_error"         // 502: any other error response of the provider
+	ErrCodeRejected          Code = "code_rejected"          // 400: the token endpoint answered invalid_grant
+	ErrProviderMisconfigured Code = "provider_misconfigured" // 502: the configuration or the metadata does not fit the provider
+	ErrProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not respond, or not as it should
+	ErrProviderTimeout       Code = "provider_timeout"       // 504: the provider does not respond in time
+	ErrBadTokenResponse      Code = "bad_token_response"     // 502: the token response is not usable
 	ErrIDTokenInvalid        Code = "id_token_invalid"       // 403: a check of the ID token failed
-	ErrUserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo is not about the person of the ID token
-	ErrIdentityRejected      Code = "identity_rejected"      // 403: a rule of the application, or OnLogin, said no
-	ErrSessionError          Code = "session_error"          // 500: the session could not be made
-	ErrStoreUnavailable      Code = "store_unavailable"      // 503: revocations could not be read or written
-	ErrLoginLoop             Code = "login_loop"             // 508: signed in again and again, and the session cookie does not come back
-	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to the login: nobody is signed in
-	ErrForbidden             Code = "forbidden"              // 403: a Check said no
+	ErrUserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo response is not about the person of the ID token
+	ErrIdentityRejected      Code = "identity_rejected"      // 403: Provider.VerifyClaims or Hooks.OnLogin refused, or the identity is unusable
+	ErrSessionError          Code = "session_error"          // 500: the session could not be written
+	ErrStoreUnavailable      Code = "store_unavailable"      // 503: Options.Revocations or Options.Sessions failed
+	ErrLoginLoop             Code = "login_loop"             // 508: the session cookie never comes back, however often the browser signs in
+	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
+	ErrForbidden             Code = "forbidden"              // 403: a Check refused
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
-	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: a back-channel logout token that is none
+	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
 )
 
 // section is where a code is explained in the repository, or "" for one that is
@@ -88,9 +88,9 @@ var statuses = map[Code]int{
 	ErrCrossOrigin:           http.StatusForbidden,
 }
 
-// Error is every failure of this package. Browsers and API clients are told
-// the Code and, in words of this package, what to do; the log gets Reason, Fix
-// and Err as well. No field ever holds a token, a code, a state or a cookie.
+// Error is the type of every error of this package. Browsers and API clients get the
+// Code and a sentence of this package that says what to do; the log also gets ID,
+// Reason, Fix and Err. No field ever holds a token, a code, a state or a cookie.
 type Error struct {
 	Code     Code   `json:"code"`
 	ID       string `json:"id,omitempty"`       // stable id of the reason: "id_token.nonce"; an anchor in docs/errors.md
@@ -108,7 +108,7 @@ type Error struct {
 	took       time.Duration // of it the provider: for the event
 }
 
-// Error tells all of it, in one line.
+// Error returns all of it in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("ginauth: ")
@@ -134,13 +134,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes errors.Is(err, ginauth.ErrStateInvalid) true for an Error of that Code.
+// Is reports whether target is the [Code] of e, for [errors.Is].
 func (e *Error) Is(target error) bool { return target == error(e.Code) }
 
-// Status returns the HTTP status that the error is answered with.
+// Status returns the HTTP status of the response: that of its Code, or 500 if the
+// Code is not one of this package's.
 func (e *Error) Status() int {
 	if e.status != 0 {
 		return e.status
@@ -166,3 +167,6 @@ func asError(err error, code Code) *Error {
 	}
 	return &Error{Code: code, Err: err}
 }
+
+// retryAfter is what failures of stores send as Retry-After.
+const retryAfter = 5 * time.Second

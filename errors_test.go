@@ -50,7 +50,7 @@ var codes = map[ginauth.Code]struct {
 }
 
 func TestCodesNeverChange(t *testing.T) {
-	written := codesInSource(t)
+	written := constants(t, "errors.go", "Code")
 	for code, want := range codes {
 		if written[want.name] != string(code) {
 			t.Errorf("%s is spelled %q, and was %q", want.name, written[want.name], code)
@@ -62,10 +62,10 @@ func TestCodesNeverChange(t *testing.T) {
 	}
 }
 
-// codesInSource reads the constants of type Code.
-func codesInSource(t *testing.T) map[string]string {
+// constants reads the constants of a type from a file: their texts by name.
+func constants(t *testing.T, name, kind string) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func codesInSource(t *testing.T) map[string]string {
 		if !ok {
 			return true
 		}
-		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
+		if of, ok := spec.Type.(*ast.Ident); ok && of.Name == kind {
 			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
 			if err != nil {
 				t.Fatal(err)
@@ -85,7 +85,7 @@ func codesInSource(t *testing.T) map[string]string {
 		return true
 	})
 	if len(found) == 0 {
-		t.Fatal("no codes found: the test looks at nothing")
+		t.Fatalf("%s has no constants of type %s: the test looks at nothing", name, kind)
 	}
 	return found
 }

@@ -5,34 +5,24 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// Event is something that happened to a sign-in or to a session: the log has a
-// line about each, and Hooks.OnEvent gets it, to count or to trace.
+// Event is something that happened to a sign-in or to a session. The log has a line
+// about each, and [Hooks.OnEvent] receives it.
 //
 // Name, Provider, Code and By have few values and can be labels of a metric.
-// RequestID and User cannot. Nothing in an Event is a secret, and of what a
-// request sends only a plain X-Request-ID is in it.
+// RequestID and User cannot. An Event contains no secret, and of a request only a
+// plain X-Request-ID.
 type Event struct {
-	// Name is what happened, and keeps its meaning from version to version:
-	//
-	//	sign_in_started         the browser is on its way to the provider
-	//	sign_in_succeeded       it came back, and a session began
-	//	sign_in_failed          at /login/:provider or /authorize/:provider; see Code
-	//	sign_in_by_application  Auth.SignIn began a session; no provider was asked
-	//	signed_out              a session ended in its own browser; see By
-	//	sign_out_failed         at /logout or below; see Code
-	//	revoked                 sessions ended wherever they are; see By
-	//	request_refused         a guard refused who is signed in, or could not know; see Code
-	//
-	// That nobody is signed in is not an event.
-	Name string
+	// Name is what happened.
+	Name EventName
 
 	// Provider is the Name of one of Options.Providers, or "" if none can be
 	// told.
@@ -42,10 +32,9 @@ type Event struct {
 	// that a function of the application's returned.
 	Code Code
 
-	// By is who ended a session: "user" (POST /logout), "application"
-	// (Auth.Logout, Auth.LogoutEverywhere) or "provider" (front-channel and
-	// back-channel logout).
-	By string
+	// By is who ended a session. It is "" unless Name is [SignedOut] or
+	// [SessionsRevoked].
+	By EventBy
 
 	// Duration is how long the provider took, once the browser had come back:
 	// its token endpoint, keys and profile. 0 if it was not asked.
@@ -61,23 +50,29 @@ type Event struct {
 	User string
 }
 
-// The names of events.
+// EventName is what happened: the text of the attribute "event" in the log. The
+// texts keep their meaning from version to version. That a request is
+// unauthenticated is not an event.
+type EventName string
+
 const (
-	signInStarted       = "sign_in_started"
-	signInSucceeded     = "sign_in_succeeded"
-	signInFailed        = "sign_in_failed"
-	signInByApplication = "sign_in_by_application"
-	signedOut           = "signed_out"
-	signOutFailed       = "sign_out_failed"
-	sessionsRevoked     = "revoked"
-	requestRefused      = "request_refused"
+	SignInStarted       EventName = "sign_in_started"        // the browser was redirected to the provider
+	SignInSucceeded     EventName = "sign_in_succeeded"      // it came back, and a session began
+	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider; see Event.Code
+	SignInByApplication EventName = "sign_in_by_application" // [Auth.SignIn] began a session; no provider was asked
+	SignedOut           EventName = "signed_out"             // a session ended in its own browser; see Event.By
+	SignOutFailed       EventName = "sign_out_failed"        // at /logout or below; see Event.Code
+	SessionsRevoked     EventName = "revoked"                // sessions ended in all browsers; see Event.By
+	RequestRefused      EventName = "request_refused"        // a guard refused a signed-in user, or could not decide; see Event.Code
 )
 
-// Who ends a session.
+// EventBy is who ended a session.
+type EventBy string
+
 const (
-	byUser        = "user"
-	byApplication = "application"
-	byProvider    = "provider"
+	ByUser        EventBy = "user"        // POST /logout
+	ByApplication EventBy = "application" // [Auth.Logout], [Auth.LogoutEverywhere]
+	ByProvider    EventBy = "provider"    // front-channel and back-channel logout
 )
 
 // heard says whether anybody wants to know of an event of that level.
@@ -104,23 +99,21 @@ func (a *Auth) tell(ctx context.Context, level slog.Level, message string, e Eve
 // hand calls OnEvent. What it breaks in is over: a sign-in does not fail for
 // want of a counter.
 func (a *Auth) hand(ctx context.Context, e Event) {
-	defer func() {
-		if r := recover(); r != nil {
-			a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", e.Name, "panic", fmt.Sprintf("%.500v", r))
-		}
-	}()
-	a.cfg.Hooks.OnEvent(ctx, e)
+	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
+	if p, panicked := err.(*contain.Panic); panicked {
+		a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", string(e.Name), "panic", p.Text())
+	}
 }
 
 // log records a failure once, with its cause, under the name of its event.
 // Nobody being signed in is none.
-func (a *Auth) log(c *gin.Context, event string, e *Error) {
+func (a *Auth) log(c *gin.Context, event EventName, e *Error) {
 	ctx := c.Request.Context()
 	if e.Code == ErrUnauthenticated || !a.heard(ctx, e.level()) {
 		return
 	}
 	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
-	if event == requestRefused {
+	if event == RequestRefused {
 		if v := a.visited(c); v != nil {
 			user := v.session().user // not what a handler may have changed
 			told.Provider, told.User = user.Provider, user.hash()
@@ -171,7 +164,7 @@ func redactURL(err error) error {
 func (e *Event) attrs(more details) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 14)
 	for _, text := range [...]struct{ key, value string }{
-		{"event", e.Name}, {"code", string(e.Code)}, {"provider", e.Provider}, {"user", e.User}, {"session", more.session}, {"by", e.By},
+		{"event", string(e.Name)}, {"code", string(e.Code)}, {"provider", e.Provider}, {"user", e.User}, {"session", more.session}, {"by", string(e.By)},
 		{"request_id", e.RequestID}, {"client_ip", more.clientIP}, {"op", more.op}, {"id", more.id}, {"reason", more.reason}, {"fix", more.fix}, {"docs", more.docs}, {"error", more.err},
 	} {
 		if text.value != "" {

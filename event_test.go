@@ -127,46 +127,46 @@ func happenings(w *eventSite) []happening {
 	}
 	return []happening{
 		{"a sign-in begins", func() { w.open("/login/demo") },
-			ginauth.Event{Name: "sign_in_started", Provider: "demo"}, "GET /login/:provider", "DEBUG"},
+			ginauth.Event{Name: ginauth.SignInStarted, Provider: "demo"}, "GET /login/:provider", "DEBUG"},
 		{"the provider cannot be asked", func() { w.open("/login/down") },
-			ginauth.Event{Name: "sign_in_failed", Provider: "down", Code: ginauth.ErrProviderUnavailable}, "GET /login/:provider", "ERROR"},
+			ginauth.Event{Name: ginauth.SignInFailed, Provider: "down", Code: ginauth.ErrProviderUnavailable}, "GET /login/:provider", "ERROR"},
 		{"nobody's sign-in", func() { w.open("/login/nobody@example.com") },
-			ginauth.Event{Name: "sign_in_failed", Code: ginauth.ErrUnknownProvider}, "GET /login/:provider", "INFO"},
+			ginauth.Event{Name: ginauth.SignInFailed, Code: ginauth.ErrUnknownProvider}, "GET /login/:provider", "INFO"},
 		{"a wrong method", func() { w.must(w.browser.Fetch(authtest.At(w.URL+"/"), "PUT", w.URL+"/authorize/demo/", nil, "")) },
-			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrMethodNotAllowed}, "PUT /authorize/:provider/", "INFO"},
+			ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: ginauth.ErrMethodNotAllowed}, "PUT /authorize/:provider/", "INFO"},
 		{"an answer that nobody waits for", func() { w.open("/authorize/demo?state=x&code=y") },
-			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrStateInvalid}, "GET /authorize/:provider", "WARN"},
+			ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: ginauth.ErrStateInvalid}, "GET /authorize/:provider", "WARN"},
 		{"a sign-out from elsewhere", func() { w.must(w.browser.Submit(authtest.At("http://evil.example/"), w.URL+"/logout", url.Values{})) },
-			ginauth.Event{Name: "sign_out_failed", Code: ginauth.ErrCrossOrigin}, "POST /logout", "WARN"},
+			ginauth.Event{Name: ginauth.SignOutFailed, Code: ginauth.ErrCrossOrigin}, "POST /logout", "WARN"},
 		{"a guard that says no", func() { w.get("/others") },
-			ginauth.Event{Name: "request_refused", Provider: "demo", Code: ginauth.ErrForbidden, User: ada}, "GET /others", "INFO"},
+			ginauth.Event{Name: ginauth.RequestRefused, Provider: "demo", Code: ginauth.ErrForbidden, User: ada}, "GET /others", "INFO"},
 		{"a request from elsewhere", func() { w.must(w.browser.Submit(authtest.At("http://localhost:1/"), w.URL+"/cross", url.Values{})) },
-			ginauth.Event{Name: "request_refused", Provider: "demo", Code: ginauth.ErrCrossOrigin, User: ada}, "POST /cross", "WARN"},
+			ginauth.Event{Name: ginauth.RequestRefused, Provider: "demo", Code: ginauth.ErrCrossOrigin, User: ada}, "POST /cross", "WARN"},
 		{"a guard that cannot know", broken(func() { w.get("/me") }),
-			ginauth.Event{Name: "request_refused", Code: ginauth.ErrStoreUnavailable}, "GET /me", "ERROR"},
+			ginauth.Event{Name: ginauth.RequestRefused, Code: ginauth.ErrStoreUnavailable}, "GET /me", "ERROR"},
 		{"a page that cannot know", broken(func() { w.get("/") }),
-			ginauth.Event{Name: "request_refused", Code: ginauth.ErrStoreUnavailable}, "GET /", "ERROR"},
+			ginauth.Event{Name: ginauth.RequestRefused, Code: ginauth.ErrStoreUnavailable}, "GET /", "ERROR"},
 		{"the application lets somebody in", func() { w.post("/become") },
-			ginauth.Event{Name: "sign_in_by_application", Provider: "demo", User: ada}, "POST /become", "INFO"},
+			ginauth.Event{Name: ginauth.SignInByApplication, Provider: "demo", User: ada}, "POST /become", "INFO"},
 		{"a button", func() { w.post("/logout") },
-			ginauth.Event{Name: "signed_out", Provider: "demo", User: ada, By: "user"}, "POST /logout", "INFO"},
+			ginauth.Event{Name: ginauth.SignedOut, Provider: "demo", User: ada, By: ginauth.ByUser}, "POST /logout", "INFO"},
 		{"a handler", func() { w.post("/leave") },
-			ginauth.Event{Name: "signed_out", Provider: "demo", User: ada, By: "application"}, "POST /leave", "INFO"},
+			ginauth.Event{Name: ginauth.SignedOut, Provider: "demo", User: ada, By: ginauth.ByApplication}, "POST /leave", "INFO"},
 		{"the provider's frame", func() {
 			w.frame(w.browser, w.idp.Issuer, "?iss="+url.QueryEscape(w.idp.Issuer)+"&sid="+url.QueryEscape(w.sid()))
-		}, ginauth.Event{Name: "signed_out", Provider: "demo", User: ada, By: "provider"}, "GET /logout/:provider/frontchannel", "INFO"},
+		}, ginauth.Event{Name: ginauth.SignedOut, Provider: "demo", User: ada, By: ginauth.ByProvider}, "GET /logout/:provider/frontchannel", "INFO"},
 		{"the provider's word about a person", logout(map[string]any{"sub": "ada"}),
-			ginauth.Event{Name: "revoked", Provider: "demo", User: ada, By: "provider"}, "POST /logout/:provider/backchannel", "INFO"},
+			ginauth.Event{Name: ginauth.SessionsRevoked, Provider: "demo", User: ada, By: ginauth.ByProvider}, "POST /logout/:provider/backchannel", "INFO"},
 		{"the provider's word about a session", logout(map[string]any{"sid": "a-session"}),
-			ginauth.Event{Name: "revoked", Provider: "demo", By: "provider"}, "POST /logout/:provider/backchannel", "INFO"},
+			ginauth.Event{Name: ginauth.SessionsRevoked, Provider: "demo", By: ginauth.ByProvider}, "POST /logout/:provider/backchannel", "INFO"},
 		{"the provider's word about both", logout(map[string]any{"sid": "a-session", "sub": "ada"}),
-			ginauth.Event{Name: "revoked", Provider: "demo", User: ada, By: "provider"}, "POST /logout/:provider/backchannel", "INFO"},
+			ginauth.Event{Name: ginauth.SessionsRevoked, Provider: "demo", User: ada, By: ginauth.ByProvider}, "POST /logout/:provider/backchannel", "INFO"},
 		{"a lie", logout(map[string]any{"iss": "https://evil.example", "sub": "ada"}),
-			ginauth.Event{Name: "sign_out_failed", Provider: "demo", Code: ginauth.ErrLogoutTokenInvalid}, "POST /logout/:provider/backchannel", "WARN"},
+			ginauth.Event{Name: ginauth.SignOutFailed, Provider: "demo", Code: ginauth.ErrLogoutTokenInvalid}, "POST /logout/:provider/backchannel", "WARN"},
 		{"the provider's word that cannot be kept", broken(logout(map[string]any{"sub": "ada"})),
-			ginauth.Event{Name: "sign_out_failed", Provider: "demo", Code: ginauth.ErrStoreUnavailable}, "POST /logout/:provider/backchannel", "ERROR"},
+			ginauth.Event{Name: ginauth.SignOutFailed, Provider: "demo", Code: ginauth.ErrStoreUnavailable}, "POST /logout/:provider/backchannel", "ERROR"},
 		{"everywhere", func() { w.post("/everywhere") },
-			ginauth.Event{Name: "revoked", User: ada, By: "application"}, "POST /everywhere", "INFO"},
+			ginauth.Event{Name: ginauth.SessionsRevoked, User: ada, By: ginauth.ByApplication}, "POST /everywhere", "INFO"},
 	}
 }
 
@@ -210,8 +210,8 @@ func TestEvents(t *testing.T) {
 // wantLine holds a line of the log against the event.
 func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) {
 	t.Helper()
-	want := map[string]any{"level": level, "event": e.Name}
-	for name, value := range map[string]string{"provider": e.Provider, "code": string(e.Code), "by": e.By, "user": e.User} {
+	want := map[string]any{"level": level, "event": string(e.Name)}
+	for name, value := range map[string]string{"provider": e.Provider, "code": string(e.Code), "by": string(e.By), "user": e.User} {
 		if value != "" {
 			want[name] = value
 		}
@@ -229,7 +229,7 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 		}
 	}
 	ours := maps.Clone(line)
-	for _, name := range []string{"time", "msg", "request_id", "client_ip", "session", "op", "reason", "fix", "docs", "error"} {
+	for _, name := range []string{"time", "msg", "request_id", "client_ip", "session", "op", "id", "reason", "fix", "docs", "error"} {
 		delete(ours, name)
 	}
 	if !maps.Equal(ours, want) {
@@ -263,12 +263,12 @@ func TestEventsOfASignIn(t *testing.T) {
 		fault  authtest.Fault
 		want   ginauth.Event
 	}{
-		{"succeeds", nil, 3 * time.Second, "", ginauth.Event{Name: "sign_in_succeeded", Provider: "demo", User: ada}},
-		{"with a clock that is put back", nil, -3 * time.Second, "", ginauth.Event{Name: "sign_in_succeeded", Provider: "demo", User: ada}},
-		{"is refused", errors.New("not invited"), 3 * time.Second, "", ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrIdentityRejected, User: ada}},
+		{"succeeds", nil, 3 * time.Second, "", ginauth.Event{Name: ginauth.SignInSucceeded, Provider: "demo", User: ada}},
+		{"with a clock that is put back", nil, -3 * time.Second, "", ginauth.Event{Name: ginauth.SignInSucceeded, Provider: "demo", User: ada}},
+		{"is refused", errors.New("not invited"), 3 * time.Second, "", ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: ginauth.ErrIdentityRejected, User: ada}},
 		{"is refused in the application's words", &ginauth.Error{Code: "not_invited", Provider: "ada@example.com"}, 3 * time.Second, "",
-			ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: "not_invited", User: ada}},
-		{"brings a bad token", nil, 3 * time.Second, authtest.WrongNonce, ginauth.Event{Name: "sign_in_failed", Provider: "demo", Code: ginauth.ErrIDTokenInvalid}},
+			ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: "not_invited", User: ada}},
+		{"brings a bad token", nil, 3 * time.Second, authtest.WrongNonce, ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: ginauth.ErrIDTokenInvalid}},
 	} {
 		refuse, pause = tt.refuse, tt.pause
 		if tt.fault != "" {
@@ -309,7 +309,7 @@ func TestEventsOutsideOfARequest(t *testing.T) {
 		if err := w.auth.LogoutEverywhere(tt.ctx, w.idp.Issuer+"#ada"); err != nil {
 			t.Fatal(err)
 		}
-		want := tracedEvent{ginauth.Event{Name: "revoked", User: hashOf(w.idp.Issuer + "#ada"), By: "application"}, tt.trace}
+		want := tracedEvent{ginauth.Event{Name: ginauth.SessionsRevoked, User: hashOf(w.idp.Issuer + "#ada"), By: ginauth.ByApplication}, tt.trace}
 		if got := w.take(); len(got) != 1 || got[0] != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}

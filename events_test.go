@@ -64,9 +64,9 @@ func (e *events) add(event ginauth.Event) {
 }
 
 // eventNames are all there are; those of failures have a code.
-var eventNames = map[string]bool{
-	"sign_in_started": false, "sign_in_succeeded": false, "sign_in_by_application": false, "signed_out": false, "revoked": false,
-	"sign_in_failed": true, "sign_out_failed": true, "request_refused": true,
+var eventNames = map[ginauth.EventName]bool{
+	ginauth.SignInStarted: false, ginauth.SignInSucceeded: false, ginauth.SignInByApplication: false, ginauth.SignedOut: false, ginauth.SessionsRevoked: false,
+	ginauth.SignInFailed: true, ginauth.SignOutFailed: true, ginauth.RequestRefused: true,
 }
 
 var (
@@ -78,9 +78,9 @@ var (
 // proper says whether an event has only what its documentation says.
 func (e *events) proper(event ginauth.Event) bool {
 	fails, known := eventNames[event.Name]
-	ends := event.Name == "signed_out" || event.Name == "revoked"
+	ends := event.Name == ginauth.SignedOut || event.Name == ginauth.SessionsRevoked
 	return known && fails == (event.Code != "") && (event.Code == "" || codePattern.MatchString(string(event.Code))) &&
 		(event.Provider == "" || slices.Contains(e.providers, event.Provider)) &&
-		ends == (event.By != "") && slices.Contains([]string{"", "user", "application", "provider"}, event.By) &&
+		ends == (event.By != "") && slices.Contains([]ginauth.EventBy{"", ginauth.ByUser, ginauth.ByApplication, ginauth.ByProvider}, event.By) &&
 		hashPattern.MatchString(event.User) && idPattern.MatchString(event.RequestID) && event.Duration >= 0
 }

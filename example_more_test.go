@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"fmt"
 	"html"
+	"html/template"
 	"log"
 	"log/slog"
 	"net/http"
@@ -106,6 +107,26 @@ func ExampleAuth_LoginURL() {
 	// Output:
 	// https://shop.example.com/auth/login/corp?return_to=%2Fcart%3Fstep%3D2
 	// https://shop.example.com/auth/login
+}
+
+// A button to sign out is a form that posts to this address.
+func ExampleAuth_LogoutURL() {
+	app := gin.New()
+	auth, err := ginauth.Mount(app.Group("/auth"), ginauth.Options{
+		BaseURL:   "https://shop.example.com",
+		Keys:      []string{"use what openssl rand -hex 32 prints"},
+		Providers: []ginauth.Provider{{Name: "corp", Issuer: "https://login.corp.example", ClientID: "shop", ClientSecret: "secret"}},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	page := template.Must(template.New("").Parse(`<form method="post" action="{{.LogoutURL "/bye"}}"><button>Sign out</button></form>`))
+	if err := page.Execute(os.Stdout, auth); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// <form method="post" action="https://shop.example.com/auth/logout?return_to=%2Fbye"><button>Sign out</button></form>
 }
 
 // Somebody who is signed in adds a second account of theirs: the page has a

@@ -74,6 +74,9 @@ func testHangUp(t *testing.T) {
 	ctx, hangUp := context.WithCancel(context.Background())
 	go func() {
 		<-asked
+		if relyingParties() == "" {
+			t.Error("no goroutine talks to the provider: the check below looks for the wrong name")
+		}
 		hangUp()
 	}()
 	r, _ := http.NewRequestWithContext(ctx, "GET", callback.String(), nil)
@@ -88,10 +91,19 @@ func testHangUp(t *testing.T) {
 	}
 	f.keep(saved)
 	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1}) // used up all the same
-	stacks := make([]byte, 1<<20)
-	if n := runtime.Stack(stacks, true); strings.Contains(string(stacks[:n]), "ginauth.(*client)") {
-		t.Errorf("a goroutine is left:\n%s", stacks[:n])
+	if stacks := relyingParties(); stacks != "" {
+		t.Errorf("a goroutine is left:\n%s", stacks)
 	}
+}
+
+// relyingParties returns the stacks of the goroutines that talk to a provider, or "".
+func relyingParties() string {
+	stacks := make([]byte, 1<<20)
+	n := runtime.Stack(stacks, true)
+	if !strings.Contains(string(stacks[:n]), "/internal/rp.(*Client)") {
+		return ""
+	}
+	return string(stacks[:n])
 }
 
 // testHangUpLate: nobody is there any more when all is verified.

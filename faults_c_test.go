@@ -226,7 +226,7 @@ func c5Errors(t *testing.T) {
 	answerCases(t, nil, []answerCase{
 		says("200 with an error", ginauth.ErrProviderError, 200, `{"error":"slow_down"}`),
 		says("200 with an error and a token", ginauth.ErrProviderError, 200, `{"error":"slow_down","access_token":"abc","token_type":"bearer"}`),
-		{"200 with an error that is an object, beside a token", ginauth.ErrBadTokenResponse, "error is there, and no text", func(a *answer) {
+		{"200 with an error that is an object, beside a token", ginauth.ErrBadTokenResponse, "token.error_type", func(a *answer) {
 			a.body = replaced(a.body, "error", `{"message":"no"}`)
 		}},
 		{"200 with an error that is null", "", "", func(a *answer) { a.body = replaced(a.body, "error", "null") }},

@@ -373,7 +373,7 @@ func d12WeakRSA(t *testing.T) {
 
 func d13NoKid(t *testing.T) {
 	kid := func(name string, value any) tokenCase {
-		return tokenCase{name, "a kid that is no text", func(_ *site, header, _ claims) { header["kid"] = value }}
+		return tokenCase{name, "jwt.kid", func(_ *site, header, _ claims) { header["kid"] = value }}
 	}
 	tokenCases(t, "/login/demo", nil, []tokenCase{kid("a number", 1), kid("null", nil), kid("a list", []string{"a"})})
 	for name, jwks := range map[string]func(keys []map[string]any) []map[string]any{

@@ -82,8 +82,8 @@ func e2SignedUserinfo(t *testing.T) {
 	}{
 		{"good", "", func(s *site) string { return sign(s, nil, nil) }},
 		{"with an expiry", "", func(s *site) string { return sign(s, nil, claims{"exp": time.Now().Add(time.Hour).Unix()}) }},
-		{"another issuer", "the token's issuer is", func(s *site) string { return sign(s, nil, claims{"iss": "https://evil.example"}) }},
-		{"no issuer", "the token's issuer is", func(s *site) string { return sign(s, nil, claims{"iss": nil}) }},
+		{"another issuer", "jwt.issuer", func(s *site) string { return sign(s, nil, claims{"iss": "https://evil.example"}) }},
+		{"no issuer", "jwt.issuer", func(s *site) string { return sign(s, nil, claims{"iss": nil}) }},
 		{"another audience", "audience is another client", func(s *site) string { return sign(s, nil, claims{"aud": "other"}) }},
 		{"no audience", "audience is another client", func(s *site) string { return sign(s, nil, claims{"aud": nil}) }},
 		{"expired", "it has expired", func(s *site) string { return sign(s, nil, claims{"exp": past}) }},

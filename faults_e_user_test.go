@@ -240,7 +240,9 @@ func e18Groups(t *testing.T) {
 	}
 	t.Run("nested", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].GroupsClaim = "realm_access.roles" })
+		s := newSite(t, func(_ *site, o *ginauth.Options) {
+			o.Providers[0].ClaimPaths = map[string]string{"groups": "realm_access.roles"}
+		})
 		s.idp.EditIDToken(func(_, c map[string]any) { c["realm_access"] = claims{"roles": []string{"a", "b"}} })
 		if u := s.accepts(t, "/login/demo"); fmt.Sprint(u.Groups) != "[a b]" {
 			t.Errorf("the groups are %q", u.Groups)

@@ -7,79 +7,89 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/gin-gonic/gin"
+
 	"github.com/ginauth/ginauth/internal/printable"
-	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
 const (
-	carryLife  = time.Minute
-	carrySlots = 4 // cookies at most, however many answers arrive at once
+	formPostLife    = time.Minute
+	formPostVersion = 1
+	formPostSlots   = 4 // cookies at most, however many responses arrive at once
 )
 
-// carrier takes the answer of a form_post provider over to a GET. The POST
-// comes from another site, so the browser sends no SameSite=Lax cookie with it
-// and the attempt cannot be seen; the GET that it is redirected to brings them.
-// Nothing is checked or skipped here: the GET checks everything.
-type carrier struct {
-	box    *seal.Box
-	jar    cookie.Jar
-	prefix string
-	now    func() time.Time
+// formPosts carries the response of a form_post provider (OAuth 2.0 Form Post
+// Response Mode) over to a GET. The POST comes from another site, so the browser
+// sends no SameSite=Lax cookie with it and the login state cannot be seen; the
+// GET that follows brings the cookies. Nothing is checked or skipped here: the
+// GET checks everything.
+type formPosts struct {
+	sealedCookie
+	prefix string // of the cookies' names
 }
 
-// carried are the fields of an answer that anything reads, and how long they
-// may be: what is longer than anybody needs is left behind, so that a chatty
-// provider does not fill the cookie. What has no limit must come whole.
-var carried = map[string]int{
+// formPostFields are the fields of a response that anything reads, and how long
+// they may be: longer ones are left behind, so that a chatty provider does not
+// fill the cookie. A field without a limit must come whole.
+var formPostFields = map[string]int{
 	"state": 0, "code": 0, "iss": 0, "error": 0, "user": 1024, "device_id": 256,
 }
 
 // slot names the cookie for a state: a few serve all, since other sites can
 // make a browser send such a POST.
-func (k *carrier) slot(state string) string {
+func (k *formPosts) slot(state string) string {
 	n := 0
 	if state != "" {
-		n = strings.IndexByte(base64url, state[0]) & (carrySlots - 1)
+		n = strings.IndexByte(base64url, state[0]) & (formPostSlots - 1)
 	}
 	return k.prefix + strconv.Itoa(n)
 }
 
-// put seals an answer into its cookie.
-func (k *carrier) put(out http.Header, form url.Values) error {
+// save seals a response into its cookie.
+func (k *formPosts) save(out http.Header, form url.Values) error {
 	kept := url.Values{}
-	for name, limit := range carried {
+	for name, limit := range formPostFields {
 		if v := form[name]; limit == 0 || len(v) == 1 && len(v[0]) <= limit {
 			kept[name] = v
 		}
 	}
 	kept.Set("error_description", printable.Clip(form.Get("error_description")))
-	name := k.slot(form.Get("state"))
-	text := k.box.Seal(wire.AppendString(wire.AppendTime(nil, k.now()), kept.Encode()), name)
-	if len(name)+len(text) > cookieLimit {
+	contents := wire.AppendString(wire.AppendTime(k.contents(), k.now()), kept.Encode())
+	if !k.set(out, k.slot(form.Get("state")), contents) {
 		return &Error{Code: ErrBadRequest, Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}
 	}
-	k.jar.Set(out, name, text, carryLife)
 	return nil
 }
 
-// take returns the answer for a state, and uses its cookie up.
-func (k *carrier) take(out, in http.Header, state string) (url.Values, bool) {
-	name := k.slot(state)
-	for _, value := range cookie.Values(in, name, copiesMost) {
-		plain, _, err := k.box.Open(value, name)
-		if err != nil {
-			continue
-		}
-		r := wire.NewReader(plain)
-		at, query := r.Time(), r.String()
-		form, err := url.ParseQuery(query)
-		age := k.now().Sub(at)
-		if r.OK() && err == nil && age <= carryLife && age >= -leeway && form.Get("state") == state {
-			k.jar.Expire(out, name)
-			return form, true
-		}
+// take returns the response for a state and uses its cookie up.
+func (k *formPosts) take(out, in http.Header, state string) (form url.Values, ok bool) {
+	ok = k.sealedCookie.take(out, in, k.slot(state), func(r *wire.Reader) bool {
+		var err error
+		form, err = url.ParseQuery(r.String())
+		return err == nil && form.Get("state") == state
+	})
+	return form, ok
+}
+
+// carryResponse answers the POST of a form_post provider: the response goes into
+// a cookie, and the browser to a GET that brings it, with all the others.
+func (a *Auth) carryResponse(c *gin.Context, provider string, response url.Values) error {
+	if err := a.formPosts.save(c.Writer.Header(), response); err != nil {
+		return err
 	}
-	return nil, false
+	redirect(c, a.cfg.url(a.cfg.mount+"/authorize/"+provider)+"?carried="+url.QueryEscape(response.Get("state"))+"#")
+	return nil
+}
+
+// carriedResponse returns the response that the GET after a form_post brings.
+func (a *Auth) carriedResponse(c *gin.Context, provider string) (url.Values, error) {
+	state, carried := c.Request.URL.Query()["carried"]
+	if !carried {
+		return nil, wrongMode(provider, http.MethodGet, http.MethodPost)
+	}
+	if response, ok := a.formPosts.take(c.Writer.Header(), c.Request.Header, state[0]); ok {
+		return response, nil
+	}
+	return url.Values{"state": state}, nil // what is wrong with the login state explains more
 }

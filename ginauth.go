@@ -19,53 +19,55 @@ import (
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-// Auth signs people in and guards routes. Mount makes it; it is safe for
-// concurrent use, and several can live in one process.
+// Auth signs people in and guards routes. [Mount] returns one. It is safe for
+// concurrent use, and a process may have several.
 type Auth struct {
-	// Whoever prints an Auth prints an address: with some verbs fmt follows one
+	// To print an Auth is to print an address: with some verbs fmt follows one
 	// pointer, and the secrets are behind the next.
 	*parts
 }
 
 // parts are what an Auth is made of.
 type parts struct {
-	cfg      *config
-	clients  map[string]*client
-	order    []string // of the providers, as configured
-	attempts *attempts
-	sessions *sessions
-	carrier  *carrier
-	logouts  *logouts
-	pages    *pages
-	last     *lastUsed
-	loops    *loops
-	live     atomic.Bool                  // false until Mount has registered every route
-	minded   atomic.Bool                  // the warning of mindScheme was given
-	own      map[string]map[string]string // our routes by path and method, with the name of their handler
-	bodyWait time.Duration                // how long a request's body may take to arrive
+	cfg          *config
+	clients      map[string]*client // by Provider.Name
+	order        []string           // of the providers, as configured
+	loginStates  *loginStates
+	formPosts    *formPosts
+	sessions     *sessions
+	logouts      *logouts
+	loops        *loops
+	lastProvider *lastProvider
+	pages        *pages
+	live         atomic.Bool                  // false until Mount has registered every route
+	schemeWarned atomic.Bool                  // warnAboutScheme has warned
+	own          map[string]map[string]string // our routes by path and method, with the name of their handler
+	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 
-// Mount registers the routes of signing in and out under router, which is an
-// engine or a group, and returns the Auth that guards the application's own:
+// Mount registers the routes for signing in and out on router, an engine or a
+// group, and returns the [Auth] that guards the application's own routes:
 //
 //	GET       /login                 the page to choose a provider on
-//	GET POST  /login/:provider       begins a sign-in
-//	GET POST  /authorize/:provider   where providers send the answer
-//	GET POST  /logout                a page with a button; ends the session
-//	GET       /logout/return         where the provider's own sign-out comes back to
+//	GET POST  /login/:provider       starts a sign-in
+//	GET POST  /authorize/:provider   receives the provider's response
+//	GET POST  /logout                GET shows a button, POST ends the session
+//	GET       /logout/return         where a sign-out at the provider returns to
 //	POST      /logout/:provider/backchannel   OpenID Connect Back-Channel Logout
 //	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
 //
 // The redirect URI to register at a provider is BaseURL + the group's path +
 // "/authorize/" + the provider's name.
 //
-// Routes of the application's own at these addresses are an error if they were
-// registered before; for those that come after, Gin panics. Mount on a group
-// if you have such.
+// Mount makes no network request: a provider is discovered when it is first used
+// (see [Auth.Warm]).
 //
-// Mount makes no network request: providers are discovered at first use (see
-// Warm). It reports every mistake in opts at once, each with what to write
-// instead (errors.Is(err, ErrInvalidOptions)); then nothing it registered answers.
+// If router or opts are wrong, Mount returns an error that contains one [*Error]
+// for each mistake, with what to write instead; errors.Is(err, [ErrInvalidOptions])
+// is true. A route that the application registered before at one of these
+// addresses is such a mistake. For one that is registered later, Gin panics: mount
+// on a group to avoid that. After an error, the routes that were registered answer
+// 404.
 func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	mount, ok := basePath(router)
 	if !ok {
@@ -105,26 +107,35 @@ func newAuth(cfg *config) (*Auth, error) {
 		}
 		boxes[purpose] = box
 	}
-	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
-	once := func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
-		return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
-	}
-	notes, err := seal.NewStamps(cfg.Keys, cfg.audience())
+	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
 		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
 	}
+	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
+	sealed := func(purpose string, version byte, life time.Duration) sealedCookie {
+		return sealedCookie{jar: jar, box: boxes[purpose], version: version, life: life, now: cfg.Now}
+	}
+	hint := func(suffix string, life time.Duration) hintCookie {
+		return hintCookie{jar: jar, name: name + suffix, life: life}
+	}
 	_, host, _ := strings.Cut(cfg.origin, "://")
-	a.attempts = &attempts{box: boxes["attempt"], notes: notes, jar: jar, prefix: name + "-a-", failed: name + "-u", home: host, answer: cfg.url(cfg.mount + "/authorize/"), now: cfg.Now, once: once}
-	a.logouts = &logouts{box: boxes["logout"], jar: jar, name: name + "-l", now: cfg.Now}
-	a.last = &lastUsed{jar: jar, cookie: name + "-p", clients: a.clients}
-	a.loops = &loops{jar: jar, cookie: name + "-n", now: cfg.Now}
-	a.carrier = &carrier{box: boxes["form_post"], jar: jar, prefix: name + "-f", now: cfg.Now}
-	a.sessions = &sessions{cfg: cfg, issuers: from, memory: newMemory()}
+	a.loginStates = &loginStates{
+		sealedCookie: sealed("attempt", loginStateVersion, loginStateLife), prefix: name + "-a-", failed: hint("-u", loginStateLife),
+		stamps: stamps, host: host, redirectURI: cfg.url(cfg.mount + "/authorize/"),
+		once: func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
+			return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
+		},
+	}
+	a.formPosts = &formPosts{sealed("form_post", formPostVersion, formPostLife), name + "-f"}
+	a.logouts = &logouts{sealed("logout", logoutVersion, logoutLife), name + "-l"}
+	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
+	a.lastProvider = &lastProvider{hint("-p", lastProviderLife), a.clients}
+	a.sessions = &sessions{cfg: cfg, issuers: from, cache: newSessionCache()}
 	if box := boxes["session"]; cfg.Sessions == nil {
-		a.sessions.home = &cookieHome{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
+		a.sessions.backend = &cookieBackend{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
 	} else {
 		box = boxes["stored session"]
-		a.sessions.home = &storeHome{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
+		a.sessions.backend = &storeBackend{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
 	}
 	return a, nil
 }
@@ -143,14 +154,16 @@ func (a *Auth) announce() {
 	}
 }
 
-// Warm discovers every provider now, and returns what is wrong with those that
-// cannot be used, joined: for readiness probes. Signing in does not need it.
+// Warm discovers every provider, for readiness probes. Sign-ins work without it.
+// It returns the errors of the providers that cannot be used, joined: each is an
+// [*Error] with its Provider, and [ErrProviderUnavailable], [ErrProviderTimeout] or
+// [ErrProviderMisconfigured] as its code. nil means that every provider is ready.
 func (a *Auth) Warm(ctx context.Context) error {
 	errs := make([]error, len(a.order))
 	var group errgroup.Group
 	for i, name := range a.order {
 		group.Go(func() error {
-			_, errs[i] = a.clients[name].metadata(ctx)
+			errs[i] = a.clients[name].discover(ctx)
 			return nil
 		})
 	}
@@ -158,26 +171,38 @@ func (a *Auth) Warm(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Providers returns the providers, in the order of Options.Providers and
-// without their secrets and functions: for a page of one's own at
-// Options.LoginPage. LoginURL makes the links.
+// Providers returns the providers in the order of [Options.Providers], for a page of
+// your own at [Options.LoginPage]. They have Name, DisplayName, Issuer, ClientID,
+// Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links.
 func (a *Auth) Providers() []Provider {
 	list := make([]Provider, 0, len(a.order))
 	for _, name := range a.order {
 		p := &a.clients[name].provider
-		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Mark: p.Mark})
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Icon: p.Icon})
 	}
 	return list
 }
 
-// LoginURL returns the address that begins a sign-in with a provider, or lets
-// people choose one if provider is "", and then goes to returnTo: a path of
-// the application, or "" for Options.AfterLogin.
+// LoginURL returns the absolute address that starts a sign-in with a provider, or
+// shows the choice of providers if provider is "". Afterwards the browser goes to
+// returnTo, a path of the application, or to [Options.AfterLogin] if returnTo is ""
+// or not such a path. With a provider the address also accepts the POST of a form,
+// whose field return_to takes precedence. LoginURL does not check the provider: the
+// address of an unknown one is answered with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {
 	if provider == "" {
 		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
 	}
 	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
+}
+
+// LogoutURL returns the absolute address that signs out, for the action of a form
+// with method POST, or for fetch. A GET of it shows a page with a button. Afterwards
+// the browser goes to returnTo, a path of the application, or to
+// [Options.AfterLogout] if returnTo is "" or not such a path. A field return_to of
+// the form takes precedence.
+func (a *Auth) LogoutURL(returnTo string) string {
+	return withReturn(a.cfg.url(a.cfg.mount+"/logout"), returnTo)
 }
 
 // basePath is the path of a group, and false if there is no router.

@@ -2,9 +2,11 @@ package ginauth_test
 
 import (
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -139,7 +141,7 @@ func TestOnlyRespondAborts(t *testing.T) {
 func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	for _, f := range goFiles(t, core) {
 		for spec, name := range f.imports {
-			for _, satellite := range []string{"providers", "authtest", "example", "revokeredis", "stores", "internal/storetest"} {
+			for _, satellite := range []string{"providers", "authtest", "example", "redisstate", "stores", "internal/storetest"} {
 				if within(name, modulePath+"/"+satellite) {
 					t.Errorf("%s imports %s", f.at(spec), name)
 				}
@@ -148,11 +150,18 @@ func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	}
 }
 
-// The other half of rule 2: the root's tests use it as its users do. Nothing
-// is exported for them alone.
+// The other half of rule 2: the root's tests use it as its users do. By custom,
+// export_test.go lends them what cannot be reached from outside; it tests
+// nothing itself.
 func TestTestsOfTheRootStandOutside(t *testing.T) {
 	for _, f := range goFiles(t, func(f *goFile) bool { return path.Dir(f.path) == "." && f.isTest() }) {
-		if f.Name.Name != "ginauth_test" {
+		if f.path == "export_test.go" {
+			for spec, name := range f.imports {
+				if name == "testing" {
+					t.Errorf("%s imports testing; tests belong elsewhere", f.at(spec))
+				}
+			}
+		} else if f.Name.Name != "ginauth_test" {
 			t.Errorf("%s is in package %s, want ginauth_test", f.path, f.Name.Name)
 		}
 	}
@@ -172,6 +181,45 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// A doc link that leads nowhere is shown in brackets.
+func TestDocLinksLeadSomewhere(t *testing.T) {
+	packages := map[string][]*goFile{}
+	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && path.Dir(f.path) != "example" }) {
+		packages[path.Dir(f.path)] = append(packages[path.Dir(f.path)], f)
+	}
+	links := 0
+	for dir, files := range packages {
+		var parsed []*ast.File
+		for _, f := range files {
+			parsed = append(parsed, f.File)
+		}
+		pkg, err := doc.NewFromFiles(files[0].set, parsed, path.Join(modulePath, dir), doc.PreserveAST)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			ast.Inspect(f.File, func(n ast.Node) bool {
+				group, ok := n.(*ast.CommentGroup)
+				if !ok {
+					return true
+				}
+				for _, link := range docLink.FindAllString(group.Text(), -1) {
+					links++
+					if text := string(pkg.Markdown(link)); text == link || strings.Contains(text, "\\[") {
+						t.Errorf("%s: %s is not a name of this package, or of one that the file imports", f.at(n), link)
+					}
+				}
+				return true
+			})
+		}
+	}
+	if links < 100 {
+		t.Errorf("only %d doc links found: the test looks at the wrong thing", links)
+	}
+}
+
+var docLink = regexp.MustCompile(`\[\*?[A-Za-z]*\.?[A-Z]\w*(\.[A-Z]\w*)?\]`)
 
 // export is a name that a file exports, with what is written about it.
 type export struct {
@@ -252,4 +300,57 @@ func TestNothingIsLeftForLater(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ecosystems are the names that Dependabot has for what these files list.
+var ecosystems = map[string]string{"go.mod": "gomod", "package.json": "npm", "pom.xml": "maven"}
+
+// Every module is kept up to date, whatever its language.
+func TestDependabotKnowsEveryModule(t *testing.T) {
+	want := map[string]bool{"github-actions /": true}
+	walkModule(t, func(name string) {
+		if ecosystem, ok := ecosystems[path.Base(name)]; ok {
+			want[ecosystem+" "+path.Join("/", path.Dir(name))] = true
+		}
+	})
+	text, err := os.ReadFile(".github/dependabot.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	ecosystem := ""
+	for _, m := range regexp.MustCompile(`package-ecosystem: (\S+)|"(/[^"]*)"`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "" {
+			ecosystem = m[1]
+		} else {
+			listed[ecosystem+" "+m[2]] = true
+		}
+	}
+	if !maps.Equal(listed, want) {
+		t.Errorf(".github/dependabot.yml lists %v, and the repository has %v", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// Scripts become root only by the command that SUDO names, and the one script
+// that installs packages is the one that does it.
+func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
+	asks := regexp.MustCompile(`\bsudo\b|\bapt-get (update|install)\b`)
+	comment := regexp.MustCompile(`(?m)^\s*#.*$`)
+	looked := 0
+	walkModule(t, func(name string) {
+		if path.Ext(name) != ".sh" && path.Dir(name) != ".ci" && path.Base(name) != "Makefile" || name == ".ci/install" {
+			return
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		looked++
+		for _, m := range asks.FindAllString(comment.ReplaceAllString(string(text), ""), -1) {
+			t.Errorf("%s: %s; .ci/install does that", name, m)
+		}
+	})
+	if looked == 0 {
+		t.Error("no scripts found: the test looks at nothing")
+	}
 }

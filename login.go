@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,14 +14,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 const (
 	passedLimit = 256       // bytes of a parameter that is passed on
-	movedMark   = "moved=1" // says that a visit was put on BaseURL's host before
+	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
 
 // choose shows the providers, or goes straight to the only one.
@@ -41,63 +41,58 @@ func (a *Auth) choose(c *gin.Context) error {
 	return nil
 }
 
-// begin starts a sign-in: an attempt in a cookie, and off to the provider.
-func (a *Auth) begin(c *gin.Context) error {
+// beginLogin answers /login/:provider: it keeps a login state in a cookie and
+// sends the browser to the provider.
+func (a *Auth) beginLogin(c *gin.Context) error {
 	cl, err := a.client(c)
 	if err != nil {
 		return err
 	}
-	if isPrefetch(c.Request) {
-		c.Status(http.StatusNoContent)
+	if answeredPrefetch(c) {
 		return nil
 	}
-	if err := onlyNavigation(c.Request); err != nil {
+	if err := checkNavigation(c.Request); err != nil {
 		return err
 	}
-	a.mindScheme(c.Request)
-	if home, moved := a.cfg.homeHost(c.Request); moved {
-		redirect(c, home)
+	a.warnAboutScheme(c.Request)
+	if location, other := a.cfg.atBaseURL(c.Request); other {
+		redirect(c, location)
 		return nil
 	}
 	params, err := readParams(c.Request)
 	if err != nil {
 		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
 	}
-	at := a.attempts.begin(c.Request, cl.provider.Name)
-	at.returnTo = a.cfg.orDefault(params.Get("return_to"), a.cfg.AfterLogin)
-	if err := a.looping(c.Writer, c.Request, at); err != nil {
+	state := a.loginStates.create(c.Request, cl.provider.Name)
+	state.returnTo = a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogin)
+	if err := a.checkLoop(c, state); err != nil {
 		return err
 	}
-	if err := cl.thirdParty(params, at); err != nil {
+	if err := cl.thirdParty(params, state); err != nil {
 		return err
 	}
-	passed, err := cl.pass(params, at)
+	passed, err := cl.pass(params, state)
 	if err != nil {
 		return err
 	}
-	if at.linkingOf, err = a.linking(c.Writer, c.Request, params); err != nil {
+	if state.linkingOf, err = a.linkingSession(c, params); err != nil {
 		return err
 	}
-	meta, err := cl.metadata(c.Request.Context())
+	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
 	if err != nil {
 		return err
 	}
-	at.print = meta.print
-	location, err := cl.authorizeURL(meta, at, passed)
-	if err != nil {
+	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
 	}
-	if err := a.attempts.save(c.Writer, c.Request, at); err != nil {
-		return err
-	}
-	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: signInStarted, Provider: cl.provider.Name}, nil)
+	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }
 
-// onlyNavigation refuses sign-ins that nobody asked for: an image, a frame or
-// a fetch on some page must not start one (CVE-2015-9284).
-func onlyNavigation(r *http.Request) error {
+// checkNavigation refuses sign-ins that the user did not ask for: an image, a
+// frame or a fetch on some page must not start one (CVE-2015-9284).
+func checkNavigation(r *http.Request) error {
 	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest {
 	case "", "document":
 		return nil
@@ -107,38 +102,38 @@ func onlyNavigation(r *http.Request) error {
 	}
 }
 
-// homeHost says where a visit belongs that came to another loopback name than
-// BaseURL's: the attempt's cookie would stay behind on the wrong one. Without
-// https BaseURL is a loopback name itself.
-func (c *config) homeHost(r *http.Request) (location string, moved bool) {
+// atBaseURL returns the address of a request at BaseURL's host, if the request
+// came to another loopback name: the cookie of the login state would stay behind
+// there. (Without https, BaseURL is a loopback name itself.)
+func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 	if c.secure || r.Method != http.MethodGet {
 		return "", false
 	}
 	if !otherLoopback(r.Host, strings.TrimPrefix(c.origin, "http://")) {
 		return "", false
 	}
-	// Once: a proxy that writes another Host would bring the visit back here.
-	if strings.Contains(r.URL.RawQuery, movedMark) {
+	// Once: a proxy that writes another Host would bring the browser back here.
+	if strings.Contains(r.URL.RawQuery, movedParam) {
 		return "", false
 	}
-	query := movedMark
+	query := movedParam
 	if r.URL.RawQuery != "" {
 		query = r.URL.RawQuery + "&" + query
 	}
 	return c.url(r.URL.EscapedPath()) + "?" + query, true
 }
 
-// otherLoopback says whether a host is another loopback name than home, with
+// otherLoopback reports whether host is another loopback name than base, with
 // the same port: another port is another server, or a forwarded one.
-func otherLoopback(host, home string) bool {
-	here, there := &url.URL{Host: host}, &url.URL{Host: home}
-	return !strings.EqualFold(host, home) && weburl.IsLoopback(here.Hostname()) && weburl.IsLoopback(there.Hostname()) && here.Port() == there.Port()
+func otherLoopback(host, base string) bool {
+	here, there := &url.URL{Host: host}, &url.URL{Host: base}
+	return !strings.EqualFold(host, base) && weburl.IsLoopback(here.Hostname()) && weburl.IsLoopback(there.Hostname()) && here.Port() == there.Port()
 }
 
 // thirdParty reads what another site sends along when it begins a sign-in
 // (OpenID Connect Core, section 4): an iss, which must be the provider's, and
 // where to go afterwards, which must be here.
-func (c *client) thirdParty(params url.Values, a *attempt) error {
+func (c *client) thirdParty(params url.Values, l *loginState) error {
 	iss, there := params["iss"]
 	if !there {
 		return nil
@@ -148,14 +143,14 @@ func (c *client) thirdParty(params url.Values, a *attempt) error {
 			Fix: "send the sign-in to the provider with that issuer"}
 	}
 	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {
-		a.returnTo = c.cfg.orDefault(target, a.returnTo)
+		l.returnTo = c.cfg.orDefault(target, l.returnTo)
 	}
 	return nil
 }
 
 // pass picks the parameters that the provider lets a request pass on, and
-// remembers in the attempt what the ID token must answer to.
-func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) {
+// keeps in the login state what the ID token must satisfy.
+func (c *client) pass(params url.Values, l *loginState) (map[string]string, error) {
 	var passed map[string]string
 	names := c.provider.LoginParams
 	if params.Has("iss") && !slices.Contains(names, "login_hint") { // third-party-initiated
@@ -176,10 +171,10 @@ func (c *client) pass(params url.Values, a *attempt) (map[string]string, error) 
 		}
 		passed[name] = v
 	}
-	a.acr, _ = c.asks("acr_values", passed)
+	l.acr, _ = c.asks("acr_values", passed)
 	if v, there := c.asks("max_age", passed); there {
 		var ok bool
-		if a.maxAge, ok = seconds(v); !ok {
+		if l.maxAge, ok = seconds(v); !ok {
 			return nil, &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
 		}
 	}
@@ -200,9 +195,11 @@ func seconds(text string) (n int, ok bool) {
 	return int(v), err == nil
 }
 
-// linking returns the id of the session that asks to link another account. It
-// takes a POST that a page of ours sent: an attacker's page cannot.
-func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values) (string, error) {
+// linkingSession returns the id of the session that asks to link another
+// account, or "". Only a POST from a page of this origin can ask: an attacker's
+// page would tie the attacker's account to the user's.
+func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error) {
+	r := c.Request
 	if r.Method != http.MethodPost || params.Get("link") != "true" {
 		return "", nil
 	}
@@ -211,7 +208,7 @@ func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values
 		return "", &Error{Code: ErrCrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
-	s, err := a.sessions.load(w, r, a.cfg.Now())
+	s, err := a.sessions.load(c.Writer, r, a.cfg.Now())
 	if err != nil {
 		return "", err
 	}
@@ -221,14 +218,15 @@ func (a *Auth) linking(w http.ResponseWriter, r *http.Request, params url.Values
 	return s.id, nil
 }
 
-// mindScheme warns, once in the life of a process, that a sign-in begins over
-// another scheme than BaseURL's. Once, since anybody can send the header.
-func (a *Auth) mindScheme(r *http.Request) {
-	came := schemeOf(r)
-	if came == unsaid || (came == overHTTPS) == a.cfg.secure || !a.minded.CompareAndSwap(false, true) {
+// warnAboutScheme warns that a sign-in begins over another scheme than
+// BaseURL's. It warns once in the life of a process, since anybody can send the
+// headers that schemeOf reads.
+func (a *Auth) warnAboutScheme(r *http.Request) {
+	scheme := schemeOf(r)
+	if scheme == unknownScheme || (scheme == overHTTPS) == a.cfg.secure || !a.schemeWarned.CompareAndSwap(false, true) {
 		return
 	}
-	if came == overHTTPS {
+	if scheme == overHTTPS {
 		a.cfg.Logger.Warn("ginauth: a sign-in began over https, but BaseURL is http: providers will be asked to send people back to http, and most refuse that;"+
 			" set Options.BaseURL to the https address that browsers use", "base_url", a.cfg.BaseURL)
 		return
@@ -237,70 +235,62 @@ func (a *Auth) mindScheme(r *http.Request) {
 		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", "base_url", a.cfg.BaseURL)
 }
 
-// A browser that signs in so often within so short a time, and still has no
+// A browser that signs in more often within the window, and still has no
 // session, is sent round and round by machines. A round is five redirects and
 // those inside the provider, and browsers give up after 20, some after 16: a
-// third round would end on their error page, which says nothing.
+// third round would end on their error page, which explains nothing.
 const (
-	loopMost   = 2
-	loopWindow = 10 * time.Second
+	maxLoopLogins = 2
+	loopWindow    = 10 * time.Second
 )
 
-// loops counts the sign-ins of a browser in a cookie of its own, which says how
-// many there were and when the first one was. Whoever forges it is shown a page
-// that explains a loop, or is not.
+// loops counts the sign-ins of a browser in a cookie, which says how many there
+// were and when the first one was.
 type loops struct {
-	jar    cookie.Jar
-	cookie string
-	now    func() time.Time
+	hintCookie
+	now func() time.Time
 }
 
 // count returns how many sign-ins the window has so far, and when it began.
 func (k *loops) count(r *http.Request) (n int, since time.Time) {
-	now := k.now()
-	for _, value := range cookie.Values(r.Header, k.cookie, 1) {
-		count, began, _ := strings.Cut(value, ".")
-		n, _ := strconv.Atoi(count)
-		ms, _ := strconv.ParseInt(began, 10, 64)
-		at := time.UnixMilli(ms)
-		if !at.After(now) && now.Sub(at) < loopWindow {
-			return n, at
-		}
+	now, value := k.now(), k.value(r)
+	if value == "" {
+		return 0, now
 	}
-	return 0, now
+	count, began, _ := strings.Cut(value, ".")
+	n, _ = strconv.Atoi(count)
+	ms, _ := strconv.ParseInt(began, 10, 64)
+	since = time.UnixMilli(ms)
+	if since.After(now) || now.Sub(since) >= loopWindow {
+		return 0, now
+	}
+	return n, since
 }
 
 // add counts a sign-in.
 func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 	n, since := k.count(r)
-	k.jar.Set(w.Header(), k.cookie, strconv.Itoa(n+1)+"."+strconv.FormatInt(since.UnixMilli(), 10), loopWindow)
+	k.set(w, strconv.Itoa(n+1)+"."+strconv.FormatInt(since.UnixMilli(), 10))
 }
 
-// reset forgets the sign-ins of a browser that signs out: it had a session.
-func (k *loops) reset(w http.ResponseWriter, r *http.Request) {
-	if len(cookie.Values(r.Header, k.cookie, 1)) > 0 {
-		k.jar.Expire(w.Header(), k.cookie)
-	}
-}
-
-// looping refuses a sign-in of a browser that had enough of them and has no
-// session to show for it, and says why the session does not come back. A
+// checkLoop refuses a sign-in of a browser that has signed in too often and has
+// no session to show for it, and says why the session does not come back. A
 // session that was revoked does come back: that is no loop.
-func (a *Auth) looping(w http.ResponseWriter, r *http.Request, at *attempt) error {
-	n, _ := a.loops.count(r)
-	if n < loopMost {
+func (a *Auth) checkLoop(c *gin.Context, state *loginState) error {
+	n, _ := a.loops.count(c.Request)
+	if n < maxLoopLogins {
 		return nil
 	}
-	if s, err := a.sessions.open(w, r, a.cfg.Now()); s != nil || err != nil {
-		return nil // what is wrong with the store, the sign-in itself will say
+	if s, err := a.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
+		return nil // the sign-in itself will say what is wrong with the store
 	}
-	e := &Error{Code: ErrLoginLoop, Op: "begin sign-in", Provider: at.provider, retry: a.LoginURL(at.provider, at.returnTo)}
-	ids, some := a.sessions.home.ids(w, r)
+	e := &Error{Code: ErrLoginLoop, Op: "begin sign-in", Provider: state.provider, retry: a.LoginURL(state.provider, state.returnTo)}
+	ids, found := a.sessions.backend.ids(c.Writer, c.Request)
 	why := ""
 	switch {
 	case len(ids) > 0:
 		why, e.Fix = "its session cookie opens, but the session is not there or over", "give every replica the same session store, and clocks that agree"
-	case some:
+	case found:
 		why = "its session cookie does not open, or came without the other one that belongs to it"
 		e.Fix = "give every replica the same Options.Keys and Options.BaseURL; if they have, look in the browser's developer tools for a cookie that is refused"
 	default:
@@ -311,30 +301,28 @@ func (a *Auth) looping(w http.ResponseWriter, r *http.Request, at *attempt) erro
 	return e
 }
 
-// lastLife is how long a browser remembers the provider it was used with.
-const lastLife = 365 * 24 * time.Hour
+// lastProviderLife is how long a browser remembers the provider used last.
+const lastProviderLife = 365 * 24 * time.Hour
 
-// lastUsed remembers, in a cookie of its own, which provider a browser signed
-// in with. It is a hint for the chooser: not sealed, and never trusted.
-type lastUsed struct {
-	jar     cookie.Jar
-	cookie  string
+// lastProvider remembers which provider a browser signed in with, for the page
+// that lists them.
+type lastProvider struct {
+	hintCookie
 	clients map[string]*client
 }
 
-// name returns the provider of the last time, or "".
-func (k *lastUsed) name(r *http.Request) string {
-	for _, value := range cookie.Values(r.Header, k.cookie, 1) {
-		if k.clients[value] != nil {
-			return value
-		}
+// of returns the provider that the browser of a request used last, or "".
+func (k *lastProvider) of(r *http.Request) string {
+	name := k.value(r)
+	if k.clients[name] == nil {
+		return ""
 	}
-	return ""
+	return name
 }
 
-// remember is of use where there is something to choose.
-func (k *lastUsed) remember(w http.ResponseWriter, r *http.Request, provider string) {
-	if len(k.clients) > 1 && k.name(r) != provider {
-		k.jar.Set(w.Header(), k.cookie, provider, lastLife)
+// remember keeps the provider, if there is a choice.
+func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, provider string) {
+	if len(k.clients) > 1 && k.of(r) != provider {
+		k.set(w, provider)
 	}
 }

@@ -2,264 +2,224 @@ package ginauth
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
 const (
-	attemptLife    = 10 * time.Minute
-	attemptsMost   = 5       // live at a time in one browser
-	attemptsRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
-	attemptsTried  = 8 * attemptsMost
-	attemptVersion = 2
-	handleSize     = 6 // bytes
-	handleLength   = 8 // characters
-	secretSize     = 32
-	stateLength    = 8 + 1 + 43 + 1 + 16 // handle, secret and note, with dots between
+	loginStateLife    = 10 * time.Minute
+	loginStateVersion = 2
+	maxLoginStates    = 5       // in one browser at a time
+	loginStatesRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
+	maxStatesOpened   = 8 * maxLoginStates
+
+	handleSize   = 6 // bytes
+	handleLength = 8 // characters
+	secretSize   = 32
+	secretLength = 43                  // characters: of a PKCE verifier, 43 to 128 (RFC 7636, 4.1)
+	stateLength  = 8 + 1 + 43 + 1 + 16 // handle, secret and stamp, with dots between
 )
 
-// attempt is one login attempt: what must survive the trip to the provider.
-// It lives in a sealed cookie of its own, named after its state, so that
-// attempts in several tabs are not in each other's way and none touches a
-// session. The state names the cookie and holds a secret that must equal the
-// sealed one: it binds the answer to this browser (RFC 9700, section 4.7.1).
-// The note at its end is for when no cookie comes back: see login_state_hint.go.
-type attempt struct {
-	handle    string // names the cookie
-	secrets   [3][secretSize]byte
-	note      [seal.StampSize]byte // how it was begun
+// loginState is what must survive the trip to the provider. It is kept in a
+// sealed cookie of its own, so that sign-ins in several tabs do not disturb each
+// other and none touches a session. The state parameter names the cookie and
+// carries a secret that must equal the sealed one: it binds the response to this
+// browser (RFC 9700, 4.7.1). The stamp at the end of the parameter is for the
+// case that no cookie comes back: see login_state_hint.go.
+type loginState struct {
+	handle    string              // names the cookie
+	secrets   [3][secretSize]byte // of state, nonce and PKCE
+	stamp     [seal.StampSize]byte
 	provider  string
-	print     fingerprint // of what the provider was at the start
+	print     rp.Fingerprint // of the provider and the client when the sign-in began
 	created   time.Time
 	returnTo  string
-	maxAge    int    // seconds; -1: not asked for
-	acr       string // acr_values asked for
-	linkingOf string // id of the session that asked to link, or ""
+	maxAge    int    // seconds; -1 if not requested
+	acr       string // acr_values, if requested
+	linkingOf string // id of the session that asks to link an account, or ""
 }
 
-// newAttempt draws all of an attempt's randomness at once.
-func newAttempt(provider string, now time.Time) *attempt {
-	a := &attempt{provider: provider, created: now, maxAge: -1}
-	var random [handleSize + len(a.secrets)*secretSize]byte
+// newLoginState draws all of a login state's randomness at once.
+func newLoginState(provider string, now time.Time) *loginState {
+	l := &loginState{provider: provider, created: now, maxAge: -1}
+	var random [handleSize + len(l.secrets)*secretSize]byte
 	rand.Read(random[:])
-	a.handle = base64.RawURLEncoding.EncodeToString(random[:handleSize])
-	for i := range a.secrets {
-		copy(a.secrets[i][:], random[handleSize+i*secretSize:])
+	l.handle = base64.RawURLEncoding.EncodeToString(random[:handleSize])
+	for i := range l.secrets {
+		copy(l.secrets[i][:], random[handleSize+i*secretSize:])
 	}
-	return a
+	return l
 }
 
-func (a *attempt) secret(i int) string {
-	var b [64]byte
-	return string(a.appendSecret(b[:0], i))
+func (l *loginState) appendSecret(b []byte, i int) []byte {
+	return base64.RawURLEncoding.AppendEncode(b, l.secrets[i][:])
 }
 
-func (a *attempt) appendSecret(b []byte, i int) []byte {
-	return base64.RawURLEncoding.AppendEncode(b, a.secrets[i][:])
-}
-
-// state is what goes to the provider and must come back.
-func (a *attempt) state() string {
+// state returns the state parameter, which must come back (RFC 6749, 4.1.1).
+func (l *loginState) state() string {
 	var b [stateLength]byte
-	return string(a.appendState(b[:0]))
+	return string(l.appendState(b[:0]))
 }
 
-func (a *attempt) appendState(b []byte) []byte {
-	b = append(append(b, a.handle...), '.')
-	b = append(a.appendSecret(b, 0), '.')
-	return base64.RawURLEncoding.AppendEncode(b, a.note[:])
+func (l *loginState) appendState(b []byte) []byte {
+	b = append(append(b, l.handle...), '.')
+	b = append(l.appendSecret(b, 0), '.')
+	return base64.RawURLEncoding.AppendEncode(b, l.stamp[:])
 }
 
-// nonce ties the ID token to this attempt.
-func (a *attempt) nonce() string { return a.secret(1) }
-
-// verifier is PKCE's code_verifier: 43 characters (RFC 7636, section 4.1).
-func (a *attempt) verifier() string { return a.secret(2) }
-
-// appendQuery appends what an authorization request has of the attempt, with
-// the S256 challenge of the verifier: BASE64URL(SHA256(ASCII(code_verifier)))
-// (RFC 7636, section 4.2). Nothing in it has to be escaped.
-func (a *attempt) appendQuery(b []byte, nonce, challenge bool) []byte {
-	b = a.appendState(append(b, "&state="...))
-	if nonce {
-		b = a.appendSecret(append(b, "&nonce="...), 1)
+// request returns what the relying party has to know. Its texts share one string,
+// which saves two allocations.
+func (l *loginState) request() rp.Request {
+	var room [stateLength + 2*secretLength]byte
+	text := string(l.appendSecret(l.appendSecret(l.appendState(room[:0]), 1), 2))
+	return rp.Request{
+		State: text[:stateLength], Nonce: text[stateLength : stateLength+secretLength], Verifier: text[stateLength+secretLength:],
+		Started: l.created, MaxAge: l.maxAge, ACRValues: l.acr, Fingerprint: l.print,
 	}
-	if challenge {
-		var verifier [64]byte
-		sum := sha256.Sum256(a.appendSecret(verifier[:0], 2))
-		b = append(b, "&code_challenge_method=S256&code_challenge="...)
-		b = base64.RawURLEncoding.AppendEncode(b, sum[:])
+}
+
+// appendTo writes the contents of the cookie.
+func (l *loginState) appendTo(b []byte) []byte {
+	for i := range l.secrets {
+		b = append(b, l.secrets[i][:]...)
 	}
-	return b
+	b = append(b, l.stamp[:]...)
+	b = append(b, l.print.Theirs[:]...)
+	b = append(b, l.print.Ours[:]...)
+	b = wire.AppendString(b, l.provider)
+	b = wire.AppendTime(b, l.created)
+	b = wire.AppendString(b, l.returnTo)
+	b = wire.AppendUint(b, uint64(l.maxAge+1))
+	b = wire.AppendString(b, l.acr)
+	return wire.AppendString(b, l.linkingOf)
 }
 
-func (a *attempt) encode() []byte {
-	b := append(make([]byte, 0, 256), attemptVersion)
-	for i := range a.secrets {
-		b = append(b, a.secrets[i][:]...)
+// readLoginState reads what appendTo wrote.
+func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
+	l := &loginState{handle: handle}
+	for i := range l.secrets {
+		copy(l.secrets[i][:], r.Bytes(secretSize))
 	}
-	b = append(b, a.note[:]...)
-	b = append(b, a.print.theirs[:]...)
-	b = append(b, a.print.ours[:]...)
-	b = wire.AppendString(b, a.provider)
-	b = wire.AppendTime(b, a.created)
-	b = wire.AppendString(b, a.returnTo)
-	b = wire.AppendUint(b, uint64(a.maxAge+1))
-	b = wire.AppendString(b, a.acr)
-	return wire.AppendString(b, a.linkingOf)
+	copy(l.stamp[:], r.Bytes(len(l.stamp)))
+	copy(l.print.Theirs[:], r.Bytes(len(l.print.Theirs)))
+	copy(l.print.Ours[:], r.Bytes(len(l.print.Ours)))
+	l.provider = r.String()
+	l.created = r.Time()
+	l.returnTo = r.String()
+	l.maxAge = int(r.Uint()) - 1
+	l.acr = r.String()
+	l.linkingOf = r.String()
+	return l, r.OK()
 }
 
-func decodeAttempt(plain, handle string) (*attempt, bool) {
-	r := wire.NewReader(plain)
-	if r.Bytes(1) != string(rune(attemptVersion)) {
-		return nil, false
-	}
-	a := &attempt{handle: handle}
-	for i := range a.secrets {
-		copy(a.secrets[i][:], r.Bytes(secretSize))
-	}
-	copy(a.note[:], r.Bytes(len(a.note)))
-	copy(a.print.theirs[:], r.Bytes(len(a.print.theirs)))
-	copy(a.print.ours[:], r.Bytes(len(a.print.ours)))
-	a.provider = r.String()
-	a.created = r.Time()
-	a.returnTo = r.String()
-	a.maxAge = int(r.Uint()) - 1
-	a.acr = r.String()
-	a.linkingOf = r.String()
-	return a, r.OK()
+// loginStates keeps login states in the browser.
+type loginStates struct {
+	sealedCookie
+	prefix      string     // of the cookies' names
+	failed      hintCookie // the handle of the sign-in that failed last
+	stamps      *seal.Stamps
+	host        string // of BaseURL
+	redirectURI string // up to the provider's name
+	once        func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
-// fingerprint is what must not have changed while the browser was gone: who the
-// provider is (RFC 9700, section 4.4.2), and who we are there.
-type fingerprint struct{ theirs, ours [8]byte }
-
-func (c *client) fingerprint(tokenURL string) fingerprint {
-	p := &c.provider
-	return fingerprint{theirs: digest(p.Issuer, p.Namespace, tokenURL), ours: digest(p.ClientID, c.redirectURI)}
-}
-
-func digest(parts ...string) [8]byte {
-	sum := sha256.Sum256(wire.AppendStrings(nil, parts))
-	return [8]byte(sum[:8])
-}
-
-// attempts is where login attempts are kept: in the browser, sealed.
-type attempts struct {
-	box    *seal.Box
-	notes  *seal.Stamps
-	jar    cookie.Jar
-	prefix string // of the cookies' names
-	failed string // name of the cookie that says which attempt failed last
-	home   string // host of BaseURL
-	answer string // redirect URIs, up to the provider's name
-	now    func() time.Time
-	once   func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
-}
-
-// save seals an attempt into its cookie. A browser holds five at most, and 6 KB
-// of them, since other sites can begin some: the oldest make room, and those
-// that are over go. A cookie that does not open is
-// left alone: it may be another application's.
-func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) error {
-	var live []*attempt
-	s.each(r, func(name string, old *attempt) {
-		if s.over(old) {
-			s.jar.Expire(w.Header(), name)
+// save seals a login state into its cookie. Other sites can begin sign-ins too,
+// so a browser keeps at most five, and 6 KB of them: the oldest make room, and
+// expired ones go. A cookie that does not open stays: it may be another
+// application's.
+func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState) error {
+	out, name := w.Header(), s.prefix+l.handle
+	contents := l.appendTo(s.contents())
+	var live []*loginState
+	s.each(r, func(name string, old *loginState) {
+		if s.expired(old.created) {
+			s.jar.Expire(out, name)
 		} else {
 			live = append(live, old)
 		}
 	})
-	slices.SortFunc(live, func(x, y *attempt) int { return y.created.Compare(x.created) })
-	name := s.prefix + a.handle
-	text := s.box.Seal(a.encode(), name)
-	room := attemptsRoom - len(name) - len(text)
+	slices.SortFunc(live, func(x, y *loginState) int { return y.created.Compare(x.created) })
+	room := loginStatesRoom - s.size(name, contents)
 	for i, old := range live {
-		room -= len(name) + seal.Size(len(old.encode()))
-		if i >= attemptsMost-1 || room < 0 {
-			s.jar.Expire(w.Header(), s.prefix+old.handle)
+		room -= s.size(name, old.appendTo(s.contents())) // all names are of one length
+		if i >= maxLoginStates-1 || room < 0 {
+			s.jar.Expire(out, s.prefix+old.handle)
 		}
 	}
-	if len(name)+len(text) > cookieLimit {
-		return &Error{Code: ErrSessionError, Op: "begin sign-in", Provider: a.provider, Reason: "the login attempt does not fit into a cookie",
+	if !s.set(out, name, contents) {
+		return &Error{Code: ErrSessionError, Op: "begin sign-in", Provider: l.provider, Reason: "the login attempt does not fit into a cookie",
 			Fix: "shorten the return path or the parameters passed on"}
 	}
-	s.jar.Set(w.Header(), name, text, attemptLife)
 	return nil
 }
 
-// each opens the attempts of a request: as many as a browser may have by
+// each opens the login states of a request: as many as a browser may have by
 // accident (twenty tabs that are restored at once), not as many as fit into a
 // header.
-func (s *attempts) each(r *http.Request, visit func(name string, a *attempt)) {
-	tried := 0
+func (s *loginStates) each(r *http.Request, visit func(name string, l *loginState)) {
+	n := 0
 	cookie.Each(r.Header, s.prefix, func(name, value string) {
-		if tried++; tried > attemptsTried {
+		if n++; n > maxStatesOpened {
 			return
 		}
-		if a, err := s.open(name, value); err == nil {
-			visit(name, a)
+		if l, err := s.read(name, value); err == nil {
+			visit(name, l)
 		}
 	})
 }
 
-func (s *attempts) open(name, value string) (*attempt, error) {
-	plain, _, err := s.box.Open(value, name)
+// read opens the cookie of a login state.
+func (s *loginStates) read(name, value string) (*loginState, error) {
+	r, err := s.open(name, value)
 	if err != nil {
 		return nil, err
 	}
-	a, ok := decodeAttempt(plain, strings.TrimPrefix(name, s.prefix))
+	l, ok := readLoginState(r, strings.TrimPrefix(name, s.prefix))
 	if !ok {
-		return nil, errors.New("the login attempt is of another version")
+		return nil, errCookieVersion
 	}
-	return a, nil
+	return l, nil
 }
 
-func (s *attempts) over(a *attempt) bool {
-	age := s.now().Sub(a.created)
-	return age > attemptLife || age < -leeway
-}
-
-// take finds the attempt that an answer belongs to, and uses it up: its cookie
-// is expired and its state spent before anything else happens, so that nothing
-// can redeem an answer twice. Every failure is state_invalid to the outside;
-// the reason, which the log gets, tells them apart. An attempt that was found
-// is returned with the failure too: starting again should lead where it did.
-func (s *attempts) take(w http.ResponseWriter, r *http.Request, provider, state string) (*attempt, error) {
-	a, err := s.match(r, provider, state)
+// take finds the login state that a response belongs to and uses it up: its
+// cookie is expired and its state spent before anything else happens, so that no
+// response is redeemed twice. All failures are state_invalid to the browser; the
+// log gets the reason. With a failure, take still returns the login state that
+// it found: starting again should lead where this sign-in would have led.
+func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, state string) (*loginState, error) {
+	l, err := s.match(r, provider, state)
 	if err != nil {
 		return nil, err
 	}
-	s.jar.Expire(w.Header(), s.prefix+a.handle)
-	first, err := s.once(r, revocationKey(spentState, state), attemptLife+2*leeway)
+	s.jar.Expire(w.Header(), s.prefix+l.handle)
+	first, err := s.once(r, revocationKey(spentState, state), loginStateLife+2*leeway)
 	switch {
 	case err != nil:
-		return a, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryMost,
+		return l, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
-		return a, usedAlready()
-	case s.over(a):
-		return a, s.untimely(a.created)
-	case a.provider != provider:
-		return a, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
+		return l, usedAlready()
+	case s.expired(l.created):
+		return l, s.untimely(l.created)
+	case l.provider != provider:
+		return l, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}
-	return a, nil
+	return l, nil
 }
 
-// match finds the cookie that a state names and compares the state with the
-// sealed one.
-func (s *attempts) match(r *http.Request, provider, state string) (*attempt, error) {
-	if !stateForm(state) {
+// match finds the cookie that a state parameter names and compares the
+// parameter with the sealed state.
+func (s *loginStates) match(r *http.Request, provider, state string) (*loginState, error) {
+	if !isState(state) {
 		reason := "the answer's state is not one of ours"
 		if state == "" {
 			reason = "there is no state: this is not a provider's answer"
@@ -267,25 +227,25 @@ func (s *attempts) match(r *http.Request, provider, state string) (*attempt, err
 		return nil, stateInvalid(reason, "sign-ins must begin at /login")
 	}
 	name := s.prefix + state[:handleLength]
-	var found *attempt
-	var seen sighting
+	var found *loginState
+	var missing missingCookie
 	copies := 0
-	seen.cookies = cookie.Each(r.Header, s.prefix, func(n, value string) {
+	missing.cookies = cookie.Each(r.Header, s.prefix, func(n, value string) {
 		if n != name {
-			seen.others++
+			missing.others++
 			return
 		}
-		if copies++; copies > copiesMost {
+		if copies++; copies > maxCopies {
 			return
 		}
-		if a, err := s.open(n, value); err == nil {
-			found = a
+		if l, err := s.read(n, value); err == nil {
+			found = l
 		} else {
-			seen.broken = err
+			missing.broken = err
 		}
 	})
 	if found == nil {
-		return nil, s.diagnose(r, provider, state, seen)
+		return nil, s.explain(r, provider, state, missing)
 	}
 	if subtle.ConstantTimeCompare([]byte(state), []byte(found.state())) != 1 {
 		return nil, stateInvalid("the answer's state is not the one that was sent", "start again")
@@ -293,28 +253,18 @@ func (s *attempts) match(r *http.Request, provider, state string) (*attempt, err
 	return found, nil
 }
 
-// stateForm says whether a state looks like ours.
-func stateForm(state string) bool {
-	const secret, note = handleLength + 1, stateLength - 16
-	return len(state) == stateLength && state[handleLength] == '.' && state[note-1] == '.' &&
-		strings.Trim(state[:handleLength]+state[secret:note-1]+state[note:], base64url) == ""
+// isState reports whether a state parameter has the form of ours.
+func isState(state string) bool {
+	const secret, stamp = handleLength + 1, stateLength - 16
+	return len(state) == stateLength && state[handleLength] == '.' && state[stamp-1] == '.' &&
+		strings.Trim(state[:handleLength]+state[secret:stamp-1]+state[stamp:], base64url) == ""
 }
 
-// all names the cookies that a request has of attempts, for signing out.
-func (s *attempts) all(r *http.Request) (names []string) {
-	s.each(r, func(name string, _ *attempt) { names = append(names, name) })
-	if len(cookie.Values(r.Header, s.failed, 1)) > 0 {
-		names = append(names, s.failed)
-	}
-	return names
-}
-
-// wanted is the return path of an attempt, or "" if there is none.
-func (a *attempt) wanted() string {
-	if a == nil {
-		return ""
-	}
-	return a.returnTo
+// expireAll tells the browser to drop all login states, and the hint about the
+// one that failed: the user signs out.
+func (s *loginStates) expireAll(w http.ResponseWriter, r *http.Request) {
+	s.each(r, func(name string, _ *loginState) { s.jar.Expire(w.Header(), name) })
+	s.failed.expire(w, r)
 }
 
 // base64url is its alphabet.

@@ -9,125 +9,129 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-// An answer without its attempt's cookie is the most frequent trouble of all,
-// and the cookie that would say why is what is missing. So the state says, in
-// words of ours that a key attests, when and how the attempt was begun. This is
-// for messages: what is accepted hangs on the cookie.
+// A response whose login cookie is missing is the most frequent failure of all,
+// and the cookie that would explain it is what is missing. So the state parameter
+// ends with a stamp, authenticated by a key of ours, that says when and how the
+// sign-in began. It chooses messages and nothing else: whether a response is
+// accepted depends on the cookie.
 
 func stateInvalid(reason, fix string) *Error {
 	return &Error{Code: ErrStateInvalid, Op: "match state", Reason: reason, Fix: fix}
 }
 
-// note is how an attempt was begun.
-type note struct {
-	begun time.Time
-	home  bool // at BaseURL's host
-	over  scheme
+// beginning is what the stamp of a state says of the request that began the
+// sign-in.
+type beginning struct {
+	at        time.Time
+	atBaseURL bool // it asked for BaseURL's host
+	scheme    scheme
 }
 
-// begin makes an attempt, with a note of how its request came.
-func (s *attempts) begin(r *http.Request, provider string) *attempt {
-	a := newAttempt(provider, s.now())
+// create makes a login state for a request that begins a sign-in.
+func (s *loginStates) create(r *http.Request, provider string) *loginState {
+	l := newLoginState(provider, s.now())
 	var fact [seal.FactSize]byte
-	binary.BigEndian.PutUint32(fact[:], uint32(a.created.Unix()))
-	if strings.EqualFold(hostOf(r), s.home) { // which other one is nobody's business
+	binary.BigEndian.PutUint32(fact[:], uint32(l.created.Unix()))
+	if s.atBaseURL(r) { // of another host, the stamp does not say which
 		fact[4] = 1
 	}
 	fact[5] = byte(schemeOf(r))
-	a.note = s.notes.Make(fact, a.secrets[0])
-	return a
+	l.stamp = s.stamps.Make(fact, l.secrets[0])
+	return l
 }
 
-// read returns the note of a state of the right form; ours is false where none
-// of our keys made it.
-func (s *attempts) read(state string) (n note, ours bool) {
+// atBaseURL reports whether a request asks for BaseURL's host, as far as this
+// process can know.
+func (s *loginStates) atBaseURL(r *http.Request) bool { return strings.EqualFold(hostOf(r), s.host) }
+
+// beginningOf reads the stamp of a state that has the right form; ok is false if
+// none of our keys made it.
+func (s *loginStates) beginningOf(state string) (b beginning, ok bool) {
 	var secret [secretSize]byte
 	var stamp [seal.StampSize]byte
 	const at = stateLength - 16
 	if _, err := base64.RawURLEncoding.Strict().Decode(secret[:], []byte(state[handleLength+1:at-1])); err != nil {
-		return n, false
+		return b, false
 	}
 	if _, err := base64.RawURLEncoding.Decode(stamp[:], []byte(state[at:])); err != nil {
-		return n, false
+		return b, false
 	}
-	fact, ours := s.notes.Read(stamp, secret)
-	return note{begun: time.Unix(int64(binary.BigEndian.Uint32(fact[:])), 0), home: fact[4] == 1, over: scheme(fact[5])}, ours
+	fact, ok := s.stamps.Read(stamp, secret)
+	return beginning{at: time.Unix(int64(binary.BigEndian.Uint32(fact[:])), 0), atBaseURL: fact[4] == 1, scheme: scheme(fact[5])}, ok
 }
 
-// sighting is what a request had in place of the attempt's cookie.
-type sighting struct {
+// missingCookie is what a request has in place of the login state's cookie.
+type missingCookie struct {
 	cookies int   // of any kind
-	others  int   // of other attempts
-	broken  error // why the attempt's own does not open
+	others  int   // of other login states
+	broken  error // why the right one does not open, or nil
 }
 
 const sameKeys = "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it"
 
-// diagnose tells, without guessing, why there is no attempt for a state.
-func (s *attempts) diagnose(r *http.Request, provider, state string, seen sighting) error {
-	n, ours := s.read(state)
-	age := s.now().Sub(n.begun)
+// explain tells, without guessing, why there is no login state for a response.
+func (s *loginStates) explain(r *http.Request, provider, state string, missing missingCookie) error {
+	begun, ours := s.beginningOf(state)
 	switch {
-	case errors.Is(seen.broken, seal.ErrKey):
+	case errors.Is(missing.broken, seal.ErrKey):
 		return stateInvalid("the attempt's cookie was sealed under another key", sameKeys)
-	case seen.broken != nil:
+	case missing.broken != nil:
 		return stateInvalid("the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
 	case !ours:
 		return stateInvalid("the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", sameKeys)
-	case age > attemptLife || age < -leeway:
-		return s.untimely(n.begun)
-	case s.hasFailed(r, state[:handleLength]):
+	case s.expired(begun.at):
+		return s.untimely(begun.at)
+	case s.failed.value(r) == state[:handleLength]:
 		return usedAlready()
 	}
-	if e := s.strayed(r, provider, n); e != nil {
+	if e := s.strayed(r, provider, begun); e != nil {
 		return e
 	}
 	elsewhere := "in another browser"
-	if !strings.EqualFold(hostOf(r), s.home) { // a proxy writes another, and did so before
+	if !s.atBaseURL(r) { // a proxy writes another, and did so before
 		elsewhere += " or on another host name"
 	}
 	fix := "start again; if this is every sign-in's end, see whether cookies are blocked, or a proxy drops Set-Cookie"
-	if s.jar.Secure && schemeOf(r) == unsaid {
+	if s.jar.Secure && schemeOf(r) == unknownScheme {
 		fix += "; or the browser is on http all along, where it keeps no Secure cookie"
 	}
 	switch {
-	case seen.others > 0:
+	case missing.others > 0:
 		return stateInvalid("the browser has other sign-ins under way, but not this one: it ended here before, was pushed out by five newer ones, or was begun "+elsewhere, "start again")
-	case seen.cookies > 0:
+	case missing.cookies > 0:
 		return stateInvalid("the browser sent cookies, but none of this sign-in: it ended here before, its cookie was not kept, or it was begun "+elsewhere, fix)
 	}
 	return stateInvalid("the browser sent no cookie at all: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
 }
 
-// strayed says whether an attempt was begun where its cookie could not be kept,
-// or not be sent back from. Hosts are compared where the answer came to BaseURL's:
-// a proxy that writes another Host would have done so both times.
-func (s *attempts) strayed(r *http.Request, provider string, n note) *Error {
+// strayed reports a sign-in that began where the browser could not keep its
+// cookie, or does not send it from. Host names decide only if one of the two
+// requests came to BaseURL's: a proxy that writes another Host does so both times.
+func (s *loginStates) strayed(r *http.Request, provider string, begun beginning) *Error {
 	scheme := "http"
 	if s.jar.Secure {
 		scheme = "https"
 	}
-	home := scheme + "://" + s.home
-	switch here := strings.EqualFold(hostOf(r), s.home); {
-	case s.jar.Secure && n.over == overHTTP:
+	base := scheme + "://" + s.host
+	switch here := s.atBaseURL(r); {
+	case s.jar.Secure && begun.scheme == overHTTP:
 		return stateInvalid("the sign-in began over http, as the proxy in front says, and BaseURL is https: a browser keeps no Secure cookie from http",
 			"have the proxy send people to https; if it does, have it write X-Forwarded-Proto as the browser asked")
-	case s.jar.Secure && n.over == unsaid && schemeOf(r) == overHTTPS:
-		return stateInvalid("the sign-in came here without TLS, and no proxy said that there was any; its answer came over https, as BaseURL is: a browser keeps no Secure cookie from http", "open the application at "+home)
-	case here && !n.home:
-		return stateInvalid("the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+home+", and send visits to other names there")
-	case !here && otherLoopback(r.Host, s.home):
-		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+home+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+s.answer+provider)
+	case s.jar.Secure && begun.scheme == unknownScheme && schemeOf(r) == overHTTPS:
+		return stateInvalid("the sign-in came here without TLS, and no proxy said that there was any; its answer came over https, as BaseURL is: a browser keeps no Secure cookie from http", "open the application at "+base)
+	case here && !begun.atBaseURL:
+		return stateInvalid("the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+base+", and send visits to other names there")
+	case !here && otherLoopback(r.Host, s.host):
+		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+base+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+s.redirectURI+provider)
 	}
 	return nil
 }
 
-// untimely is what is wrong with an attempt that did not begin within its life.
-func (s *attempts) untimely(begun time.Time) *Error {
+// untimely says what is wrong with a login state that has expired.
+func (s *loginStates) untimely(begun time.Time) *Error {
 	if ahead := begun.Sub(s.now()); ahead > leeway {
 		return stateInvalid(fmt.Sprintf("the sign-in began %v ahead of this machine's clock: the clocks of replicas differ", ahead.Round(time.Second)), "set their clocks (NTP)")
 	}
@@ -136,17 +140,4 @@ func (s *attempts) untimely(begun time.Time) *Error {
 
 func usedAlready() *Error {
 	return stateInvalid("this answer was used already", "start again; do not open an answer's address twice")
-}
-
-// setFailed remembers in the browser that this attempt has failed: its address stays
-// in the address bar, and people reload it. A hint, which nothing hangs on.
-func (s *attempts) setFailed(w http.ResponseWriter, a *attempt) {
-	s.jar.Set(w.Header(), s.failed, a.handle, attemptLife)
-}
-
-func (s *attempts) hasFailed(r *http.Request, handle string) bool {
-	for _, value := range cookie.Values(r.Header, s.failed, 1) {
-		return value == handle
-	}
-	return false
 }

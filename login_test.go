@@ -64,6 +64,18 @@ func TestLoginURLLeadsThere(t *testing.T) {
 			if got := p.URL.String(); got != s.URL+want || p.Status != http.StatusOK {
 				t.Errorf("LoginURL(%q, %q) led to %s with %d", provider, to, got, p.Status)
 			}
+			if provider == "" {
+				continue
+			}
+			for field, want := range map[string]string{"": want, "/page/field": "/page/field", "//evil.example/": "/"} {
+				form := url.Values{}
+				if field != "" {
+					form.Set("return_to", field)
+				}
+				if got := s.must(s.browser.Submit(s.open("/"), s.auth.LoginURL(provider, to), form)).URL.String(); got != s.URL+want {
+					t.Errorf("a form to LoginURL(%q, %q) with the field %q led to %s", provider, to, field, got)
+				}
+			}
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
 	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil
@@ -57,7 +57,7 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 		return err
 	}
 	if s != nil {
-		a.left(c, s, byProvider)
+		a.left(c, s, ByProvider)
 	}
 	ancestors := weburl.OriginOf(cl.provider.Issuer)
 	if ancestors == "" {
@@ -84,6 +84,6 @@ func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (
 	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
 		return nil, nil
 	}
-	a.sessions.memory.drop(o)
+	a.sessions.cache.drop(o)
 	return s, a.sessions.end(w, r, s)
 }

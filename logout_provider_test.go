@@ -206,7 +206,7 @@ func TestSessionInfo(t *testing.T) {
 	s.get("/session")
 	near := func(a, b time.Time) bool { return a.Sub(b).Abs() < 2*time.Second }
 	if !ok || info.Provider != "demo" || !near(info.Created, began) || !near(info.LastSeen, s.clock.Now()) ||
-		!near(info.Expires, s.clock.Now().Add(24*time.Hour)) || !near(info.End, began.Add(7*24*time.Hour)) {
+		!near(info.IdleExpiry, s.clock.Now().Add(24*time.Hour)) || !near(info.AbsoluteExpiry, began.Add(7*24*time.Hour)) {
 		t.Errorf("%+v, %v", info, ok)
 	}
 }

@@ -10,7 +10,63 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
 )
+
+func TestLogoutURL(t *testing.T) {
+	for _, tt := range []struct{ name, base, group, returnTo, want string }{
+		{"no page", "https://app.example.com", "", "", "https://app.example.com/logout"},
+		{"a page", "https://app.example.com", "", "/x?y=1&z=/#top", "https://app.example.com/logout?return_to=%2Fx%3Fy%3D1%26z%3D%2F%23top"},
+		{"a BaseURL that ends in a slash", "https://app.example.com/", "", "/x", "https://app.example.com/logout?return_to=%2Fx"},
+		{"a prefix and a group", "https://app.example.com/shop", "/auth", "/x", "https://app.example.com/shop/auth/logout?return_to=%2Fx"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			auth, err := ginauth.Mount(gin.New().Group(tt.group), ginauth.Options{
+				BaseURL: tt.base, Keys: []string{testKey}, Logger: new(logs).Logger(), Providers: []ginauth.Provider{offline("demo")},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := auth.LogoutURL(tt.returnTo); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// A form may have a field that says where to go, and then needs no LogoutURL
+// that does.
+func TestLogoutURLLeadsThere(t *testing.T) {
+	for name, there := range map[string]bool{"at the provider too": true, "here only": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Logout.Local, o.AfterLogout = !there, "/open/bye" })
+			s.engine.GET("/open/*any", teapot)
+			for _, tt := range []struct{ returnTo, field, want string }{
+				{"/open/x?y=1#z", "", "/open/x?y=1#z"}, {"", "", "/open/bye"}, {"", "/open/field", "/open/field"}, {"/open/x", "/open/field", "/open/field"},
+				{"//evil.example/", "", "/open/bye"}, {"https://evil.example/", "", "/open/bye"}, {"/logout", "", "/open/bye"}, {"/open/x", "//evil.example/", "/open/bye"},
+			} {
+				form := url.Values{}
+				if tt.field != "" {
+					form.Set("return_to", tt.field)
+				}
+				s.signIn()
+				before := s.idp.Count(authtest.EndSession)
+				p := s.must(s.browser.Submit(s.open("/"), s.auth.LogoutURL(tt.returnTo), form))
+				if got := p.URL.String(); got != s.URL+tt.want || s.user() != nil || s.idp.Count(authtest.EndSession) > before != there {
+					t.Errorf("a form to LogoutURL(%q) with the field %q led to %s", tt.returnTo, tt.field, got)
+				}
+				if tt.field == "" {
+					s.signIn()
+					p = s.must(s.browser.SubmitForm(s.must(s.browser.Get(s.auth.LogoutURL(tt.returnTo))), "Sign out", nil))
+					if got := p.URL.String(); got != s.URL+tt.want || s.user() != nil {
+						t.Errorf("the page at LogoutURL(%q) led to %s", tt.returnTo, got)
+					}
+				}
+			}
+		})
+	}
+}
 
 // Logout from a handler of the application: gone for the rest of the request,
 // and for good.

@@ -2,29 +2,33 @@ package ginauth
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 // userKey's one value is UserKey. The type is nobody else's, so that no string
 // that an application puts into a context can pass for a user.
 type userKey struct{}
 
-// UserKey is where the user is kept: c.MustGet(ginauth.UserKey).(*ginauth.User).
-// Most handlers use CurrentUser and do not need it.
+// UserKey is the key of the signed-in user in a Gin context:
+// c.MustGet(ginauth.UserKey).(*ginauth.User). Most handlers use [CurrentUser]
+// instead.
 var UserKey userKey
 
-// CurrentUser returns the signed-in user, or nil if there is none: of a
-// *gin.Context, or of a context from c.Request.Context(). Of several Auths in
-// front of one handler it is who the last one to find somebody found: tell them
-// apart with FromProvider, or by User.Provider. A context made from
-// the *gin.Context itself has no user: Gin gives that one to the next
-// request, which may be somebody else's.
+// CurrentUser returns the signed-in user, or nil if no user is signed in or neither
+// [Auth.RequireAuth] nor [Auth.LoadUser] ran before. ctx is a *gin.Context, or a
+// context derived from c.Request.Context().
+//
+// If several Auths stand in front of one handler, it is the user that the last one
+// found: tell them apart with [FromProvider] or by User.Provider. A context that is
+// derived from the *gin.Context itself has no user, since Gin reuses that one for
+// other requests.
 func CurrentUser(ctx context.Context) *User {
 	if c, ok := ctx.(*gin.Context); ok {
 		v, _ := c.Get(UserKey)
@@ -38,14 +42,20 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// RequireAuth returns the guard: middleware that lets signed-in users pass
-// whom all checks admit, and puts the User where CurrentUser finds it. Who is
-// not signed in is sent to the login if the request opens a page, and told so
-// with 401 if it does not; whom a Check refuses gets 403. Refused requests
-// never reach the handlers behind it.
+// RequireAuth returns middleware that admits signed-in users that pass every check,
+// and makes the user available through [CurrentUser]. If no user is signed in, it
+// redirects page loads to /login and answers other requests with 401
+// ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
+// the status of the [*Error] that the check returned. If [Options.Sessions] or
+// [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
+// such an answer the request is aborted: no later handler runs.
 //
-// Requests that change something (POST, PUT, WebSocket upgrades, …) are
-// refused with 403 if another origin sent them with the session's cookie.
+// Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
+// from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
+// [Options.TrustedOrigins].
+//
+// RequireAuth panics if a is nil, which means that the error of [Mount] was not
+// checked.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mounted()
 	checks = slices.Clone(checks)
@@ -62,10 +72,10 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOrigin("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = admits(checks, v.session().user) // not what a handler may have changed
+			err = admit(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
-			a.fail(c, requestRefused, err)
+			a.fail(c, RequestRefused, err)
 			return
 		}
 		c.Next()
@@ -73,9 +83,11 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	}
 }
 
-// LoadUser returns middleware that puts the User where CurrentUser finds it,
-// if somebody is signed in, and never refuses. A request that RequireAuth
-// would refuse for its origin is anonymous here.
+// LoadUser returns middleware that makes the signed-in user available through
+// [CurrentUser], and never refuses a request. The request is anonymous if no user is
+// signed in, if [Auth.RequireAuth] would refuse it for its origin, and if
+// [Options.Sessions] or [Options.Revocations] fails, which is logged. LoadUser
+// panics if a is nil.
 func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mounted()
 	return func(c *gin.Context) {
@@ -84,7 +96,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.forget(c)
 		} else if _, err := a.visit(c); err != nil {
-			a.log(c, requestRefused, asError(err, ErrStoreUnavailable))
+			a.log(c, RequestRefused, asError(err, ErrStoreUnavailable))
 		}
 		c.Next()
 		settle(c)
@@ -132,23 +144,24 @@ func crossOrigin(op string) *Error {
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
-// admits asks the checks; a panic refuses.
-func admits(checks []Check, u *User) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: fmt.Errorf("panic: %.500v", r)}
-		}
-	}()
-	for _, check := range checks {
-		if err := check(u); err != nil {
-			e := asError(err, ErrForbidden)
-			if e.Err == err && e.Reason == "" {
-				e.Reason = "a Check said no"
+// admit asks the checks. One that panics refuses.
+func admit(checks []Check, u *User) error {
+	err := contain.Do(func() error {
+		for _, check := range checks {
+			if err := check(u); err != nil {
+				e := asError(err, ErrForbidden)
+				if e.Err == err && e.Reason == "" {
+					e.Reason = "a Check said no"
+				}
+				return e.about("check", u.Provider)
 			}
-			return e.about("check", u.Provider)
 		}
+		return nil
+	})
+	if p, panicked := err.(*contain.Panic); panicked {
+		return &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: p}
 	}
-	return nil
+	return err
 }
 
 // visit is a signed-in request: its user, its context and itself in one, which

@@ -67,7 +67,7 @@ func newcomersWithProviders() []newcomer {
 		{"ID tokens for another client", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Token, authtest.WrongAudience) },
 			make:   comesBack, code: ginauth.ErrIDTokenInvalid, level: "WARN",
-			cause: "the token's audience is another client", fix: "ClientID and the ID token come from different applications: check ClientID",
+			cause: "the token's audience is another client", fix: "check ClientID",
 		}.run},
 		{"ID tokens of another environment", told{
 			change: func(s *site, _ *ginauth.Options) { s.idp.Fail(authtest.Token, authtest.WrongSignature) },

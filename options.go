@@ -14,89 +14,86 @@ import (
 	ginsessions "github.com/gin-contrib/sessions"
 )
 
-// Options is what Mount needs to know. It is copied: changing it afterwards
-// changes nothing. Paths in it are the application's own, as its routes are
-// written; the path of BaseURL is put before them where a browser needs it.
-// Options print without their secrets, and JSON has none of them either.
+// Options configures [Mount], which copies it: later changes have no effect. Paths
+// are written as the application's routes are; the path of BaseURL is prepended
+// where a browser needs it. Options print, and encode as JSON, without their secrets.
 type Options struct {
 	// BaseURL is the address at which browsers reach the application:
-	// "https://app.example.com", with a path if a proxy strips one. Required.
-	// Everything absolute is made from it, nothing from the Host or
-	// X-Forwarded headers of a request, which anybody can write. http is for
-	// loopback alone (localhost, *.localhost, 127.0.0.0/8, ::1).
+	// "https://app.example.com", with a path if a proxy strips one. Required. All
+	// absolute addresses are made from it, and none from the Host or X-Forwarded
+	// headers of a request, which anybody can write. http is accepted for loopback
+	// only (localhost, *.localhost, 127.0.0.0/8, ::1).
 	BaseURL string
 
-	// Providers to sign in with. Required: at least one.
+	// Providers are the providers to sign in with. Required: at least one.
 	Providers []Provider
 
-	// Keys seal the cookies: secrets of at least 32 bytes, used as written
-	// (openssl rand -hex 32). The first one seals, all of them open, at most
-	// five; to change it, put a new one before it and drop the old one after
-	// Lifetime. Every replica needs the same. Required, except that a
-	// loopback BaseURL gets a random one and a warning.
+	// Keys seal the cookies: at most five secrets of at least 32 bytes, used as
+	// written (openssl rand -hex 32). The first one seals, all of them open. To
+	// rotate, put a new one first and remove the old one after Lifetime. Every
+	// replica needs the same. Required, except that a loopback BaseURL gets a random
+	// key and a warning.
 	Keys []string `json:"-"`
 
-	// Sessions keeps the sessions: any gin-contrib/sessions store (memstore,
-	// Redis, gorm, PostgreSQL, MongoDB, …), used directly: no
-	// sessions.Sessions middleware is needed, and one that the application
-	// uses for its own data is not disturbed. What the store gets is sealed,
-	// and opens only with a cookie that it does not see. Default: a sealed
-	// cookie, which needs no store.
+	// Sessions keeps the sessions: any gin-contrib/sessions store (memstore, Redis,
+	// gorm, PostgreSQL, MongoDB, …). It needs no sessions.Sessions middleware, and
+	// does not disturb one that the application uses for its own data. What the store
+	// receives is sealed, and can be opened only with a cookie that it never sees.
+	// Default: a sealed cookie, which needs no store.
 	Sessions ginsessions.Store `json:"-"`
 
-	// CookieName is how the names of all our cookies begin. Default "ginauth".
+	// CookieName is the beginning of the names of all cookies. Default "ginauth".
 	CookieName string
 
-	// Lifetime is how long a session lasts, however busy. Default 7 days.
+	// Lifetime is how long a session lasts at most. Default 7 days.
 	Lifetime time.Duration
 
-	// IdleTimeout is how long a session lasts without a request. Default 24
-	// hours, at most Lifetime.
+	// IdleTimeout is how long a session lasts without a request. Default 24 hours,
+	// at most Lifetime.
 	IdleTimeout time.Duration
 
-	// AfterLogin and AfterLogout are the paths to go to when nobody said
-	// where, as the application's routes are written: the path of a group that
-	// Mount is given is a part of them. Where a guard is in front of
-	// AfterLogout, who signs out is sent to sign in again; "/logout" is a page
-	// without. Default "/".
+	// AfterLogin and AfterLogout are the paths to go to after signing in and out if
+	// no other path was asked for. They include the path of a group that Mount is
+	// given. AfterLogout should not be guarded: the browser would be sent to sign in
+	// again. "/logout" is a page that says "you are signed out". Default "/".
 	AfterLogin, AfterLogout string
 
-	// LoginPage is the path of the application's own page to choose a
-	// provider on. Default: a built-in one at /login, which goes straight to
-	// the provider if there is only one.
+	// LoginPage is the path of the application's own page to choose a provider on.
+	// Default: a built-in page at /login, which redirects to the provider if there is
+	// only one.
 	LoginPage string
 
-	// Pages changes the built-in pages: their template, sentences, languages.
+	// Pages changes the built-in pages: their template, sentences and languages.
 	Pages Pages
 
-	// KeepClaims names the claims that stay in the session as they were sent,
-	// for User.Claims and HasClaim, which does not look at the User's own
-	// fields; "*" keeps all but the nonce, which was the sign-in's. Mind the
-	// size: a session is at most two cookies.
+	// KeepClaims names the claims that the session keeps as they were sent, for
+	// [User.Claims] and [HasClaim], neither of which looks at the fields of User; "*"
+	// keeps all but the nonce. Mind the size: a session has at most two cookies.
 	KeepClaims []string
 
-	// TrustedOrigins may send unsafe requests (POST, PUT, WebSocket upgrades,
-	// …) with the session cookie, beside BaseURL's: "https://admin.example.com".
+	// TrustedOrigins are origins beside BaseURL's that may send unsafe requests
+	// (POST, PUT, WebSocket upgrades, …) with the session cookie:
+	// "https://admin.example.com".
 	TrustedOrigins []string
 
-	// Hooks are functions of the application's that a sign-in calls.
+	// Hooks are functions of the application that this package calls.
 	Hooks Hooks `json:"-"`
 
-	// Revocations remembers what was signed out. Default: this process's
-	// memory, which is lost at a restart and not shared between replicas.
+	// Revocations remembers what was signed out. Default: this process's memory,
+	// which is lost at a restart and not shared between replicas.
 	Revocations Revocations `json:"-"`
 
-	// HTTPClient talks to providers: for a private certificate authority or a
-	// proxy. It is cloned and hardened: no redirects, no cookies, 10 seconds,
-	// bounded answers. Default: one of our own, which honours HTTPS_PROXY.
+	// HTTPClient sends the requests to providers, for a private certificate authority
+	// or a proxy. It is cloned and hardened: no redirects, no cookies, a timeout of
+	// 10 seconds, limited responses. Default: a client that honours HTTPS_PROXY.
 	HTTPClient *http.Client `json:"-"`
 
-	// Logger gets failures with their causes, and who signed in and out, by a
-	// hash of User.ID; no secrets. The client's address is what Gin says it is:
-	// see its SetTrustedProxies. Default slog.Default().
+	// Logger receives failures with their causes, and sign-ins and sign-outs with a
+	// hash of [User.ID]; no secrets. The client's address in it is what Gin reports:
+	// see SetTrustedProxies there. Default [slog.Default].
 	Logger *slog.Logger `json:"-"`
 
-	// Now is the clock. Default time.Now.
+	// Now is the clock. Default [time.Now].
 	Now func() time.Time `json:"-"`
 }
 

@@ -283,7 +283,7 @@ func TestMistakesInRequests(t *testing.T) {
 		onProvider("a header's name with a colon", func(p *ginauth.Provider) { p.Quirks.Header = map[string]string{"X-Key:": "a"} }, "Quirks.Header: ", "is not a header's name", "letters, digits and -"),
 		onProvider("a path with a hole", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"picture": "picture..url"} }, "ClaimPaths: ", `"picture..url" for "picture" is not a path`, "dots between"),
 		onProvider("an empty path", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"picture": ""} }, "ClaimPaths: ", "is not a path"),
-		onProvider("a groups path that ends in a dot", func(p *ginauth.Provider) { p.GroupsClaim = "realm_access." }, "GroupsClaim: ", "is not a path", `"realm_access.roles"`),
+		onProvider("a groups path that ends in a dot", func(p *ginauth.Provider) { p.ClaimPaths = map[string]string{"groups": "realm_access."} }, "ClaimPaths: ", `for "groups" is not a path`, `"realm_access.roles"`),
 	})
 }
 

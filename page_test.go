@@ -21,7 +21,7 @@ import (
 
 var (
 	link = regexp.MustCompile(`<a [^>]*>(.*)</a>`)
-	tag  = regexp.MustCompile(`<span class="mark[^>]*>.*?</span>|<[^>]*>`)
+	tag  = regexp.MustCompile(`<span class="icon[^>]*>.*?</span>|<[^>]*>`)
 )
 
 // twoProviders is a site with "demo" and "other".
@@ -115,11 +115,11 @@ func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
 	}
 }
 
-// A button shows the provider's own colour and mark, or its letter in a colour
+// A button shows the provider's own colour and icon, or its letter in a colour
 // that can be read on it.
 func TestTheButtonsOfProviders(t *testing.T) {
-	for _, tt := range []struct{ color, mark, name, want string }{
-		{"", "", "émile", `<span class="mark brand-1" aria-hidden="true">É</span><span class="label">Sign in with émile</span>`},
+	for _, tt := range []struct{ color, icon, name, want string }{
+		{"", "", "émile", `<span class="icon brand-1" aria-hidden="true">É</span><span class="label">Sign in with émile</span>`},
 		{"#24292f", "", "x", ".brand-1 { --brand: #24292f; --ink: #ffffff }"},
 		{"#FEE500", "", "x", ".brand-1 { --brand: #FEE500; --ink: #000000 }"},
 		{"#4285f4", "", "x", "--ink: #ffffff }"},
@@ -127,11 +127,11 @@ func TestTheButtonsOfProviders(t *testing.T) {
 		{"#969696", "", "x", "--ink: #000000 }"}, // 2.96:1
 		{"#000000", "", "x", "--ink: #ffffff }"},
 		{"#ffffff", "", "x", "--ink: #000000 }"},
-		{"#ff0000", mark, "x", `<span class="mark drawn" aria-hidden="true">` + mark + `</span>`},
+		{"#ff0000", icon, "x", `<span class="icon drawn" aria-hidden="true">` + icon + `</span>`},
 	} {
 		s := twoProviders(t, func(o *ginauth.Options) {
 			p := &o.Providers[1]
-			p.Color, p.Mark, p.DisplayName = tt.color, tt.mark, tt.name
+			p.Color, p.Icon, p.DisplayName = tt.color, tt.icon, tt.name
 		})
 		if p := s.get("/login"); !strings.Contains(p.Text(), tt.want) {
 			t.Errorf("%s of %q: the page lacks %q: %s", tt.name, tt.color, tt.want, p.Text())

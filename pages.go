@@ -15,24 +15,24 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// Pages changes the built-in pages piece by piece. The zero value changes
-// nothing. A whole page of one's own for choosing a provider is
-// Options.LoginPage with Auth.Providers, and for errors Hooks.OnError.
+// Pages changes the built-in pages. The zero value changes nothing. For a page of
+// your own to choose a provider on, use [Options.LoginPage] and [Auth.Providers];
+// for errors, [Hooks.OnError].
 type Pages struct {
-	// Template draws every page; it gets a *Page. A style element in it needs
-	// nonce="{{.Nonce}}"; style sheets, fonts and pictures may come from the
-	// application's own origin, scripts from nowhere. Mount tries it on every
-	// kind of page. Default: the built-in layout.
+	// Template renders every page; its data is a *[Page]. A style element in it needs
+	// nonce="{{.Nonce}}". Style sheets, fonts and pictures may come from the
+	// application's own origin; scripts do not run. Mount tries it on every kind of
+	// page. Default: the built-in layout.
 	Template *template.Template `json:"-"`
 
 	// Texts replaces sentences by language and name, and may add languages:
 	// Texts["en"]["choose.title"] = "Welcome". The names are in docs/pages.md.
-	// Default: Chinese, English, French, German, Japanese, Korean and Spanish,
-	// of which a browser gets what its Accept-Language asks for, else English.
+	// Default: Chinese, English, French, German, Japanese, Korean and Spanish, chosen
+	// by the browser's Accept-Language, else English.
 	Texts map[string]map[string]string
 }
 
-// Page is what a page says, in the language of Lang. A Pages.Template draws it.
+// Page is the content of a page, in the language Lang, for [Pages.Template].
 type Page struct {
 	// Kind is "choose" (a provider), "error", "ended" (a form came after its
 	// session had ended), "sign_out" (asks) or "signed_out".
@@ -51,7 +51,7 @@ type Page struct {
 	Nonce     string // of the style element
 }
 
-// PageAction is a button: a link, or a form that posts.
+// PageAction is a button: a link, or a form with method POST.
 type PageAction struct {
 	Label  string
 	URL    string
@@ -63,8 +63,8 @@ type PageAction struct {
 	Note     string        // "Used last time", or ""
 	Color    string        // Provider.Color
 	Ink      string        // white, or black where white could not be read on Color
-	Mark     template.HTML // Provider.Mark, which Mount has checked
-	Letter   string        // where there is no Mark
+	Icon     template.HTML // Provider.Icon, which Mount has checked
+	Letter   string        // where there is no Icon
 }
 
 // pages makes and draws pages.
@@ -127,12 +127,12 @@ func (k *pages) write(w http.ResponseWriter, status int, p *Page, formTo string)
 // chooser lists the providers, the one of the last time first.
 func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
 	p := a.pages.named(r, "choose")
-	last := a.last.name(r)
+	last := a.lastProvider.of(r)
 	for _, name := range a.order {
 		own := &a.clients[name].provider
 		action := PageAction{
 			Label: a.pages.texts.Fill(p.Lang, "choose.button", "name", own.DisplayName), URL: withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+name, returnTo),
-			Provider: name, Color: own.Color, Ink: ink(own.Color), Mark: template.HTML(own.Mark), Letter: initial(own.DisplayName), // #nosec G203: see unfitMark
+			Provider: name, Color: own.Color, Ink: ink(own.Color), Icon: template.HTML(own.Icon), Letter: initial(own.DisplayName), // #nosec G203: see unfitIcon
 		}
 		if name == last {
 			action.Note = a.pages.text(p, "choose.last")

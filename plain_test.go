@@ -44,8 +44,8 @@ func TestPlainProfile(t *testing.T) {
 			p.ClaimPaths = map[string]string{
 				"sub": "response.id", "name": "response.profile.nickname", "picture": "response.profile.image.url", "email": "emails.0.value",
 				"email_verified": "emails.0.ok", "locale": "lang", "preferred_username": "not.there",
+				"groups": "https://idp.example/roles",
 			}
-			p.GroupsClaim = "https://idp.example/roles"
 		})
 	u := s.accepts(t, "/login/demo")
 	want := ginauth.User{Provider: "demo", Issuer: "https://idp.example", Subject: "32742776", Name: "Ada", Email: "ada@example.com", EmailVerified: true,

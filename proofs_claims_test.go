@@ -103,7 +103,7 @@ func TestProfilesThatAreNone(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t, "", nil)
 	s.idp.Handle(authtest.Userinfo, answers(http.StatusInternalServerError, "application/json", `{"id":7}`))
-	s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "the provider does not answer as it should", 1)
+	s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "http.status", 1)
 
 	s = plainSite(t, "", func(_ *site, p *ginauth.Provider) {
 		p.UserinfoURL = ""

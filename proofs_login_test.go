@@ -237,7 +237,7 @@ func TestSessionInfoNamesNoTimeAfterTheEnd(t *testing.T) {
 	s.ask("GET", "/info")
 	s.clock.Advance(80 * time.Minute)
 	s.ask("GET", "/info")
-	if info.End.IsZero() || !info.Expires.Equal(info.End) {
-		t.Errorf("it expires at %v and ends at %v", info.Expires, info.End)
+	if info.AbsoluteExpiry.IsZero() || !info.IdleExpiry.Equal(info.AbsoluteExpiry) {
+		t.Errorf("it expires at %v and ends at %v", info.IdleExpiry, info.AbsoluteExpiry)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -13,136 +12,135 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Provider is an identity provider, as its users write it down: a plain value,
-// from package providers or by hand. With an Issuer it speaks OpenID Connect,
-// and the rest is discovered; without, it is plain OAuth 2.0.
+// Provider configures one identity provider. Package providers has functions that
+// return one for well-known providers. With an Issuer it uses OpenID Connect, and
+// everything else can be discovered; without one it uses plain OAuth 2.0.
 //
 //	{Name: "corp", Issuer: "https://login.corp.example", ClientID: id, ClientSecret: secret}
 type Provider struct {
-	// Name stands in the routes: /login/<Name>. Required: 1 to 32 of a-z, 0-9, _ and -.
+	// Name identifies the provider in the routes: /login/<Name>. Required: 1 to 32 of
+	// a-z, 0-9, _ and -.
 	Name string
 
-	// DisplayName is what people read on the button. Default: Name.
+	// DisplayName is the name on the provider's button. Default: Name.
 	DisplayName string
 
-	// Color is the provider's own, for its button: "#24292f". Default: none.
+	// Color is the colour of the provider's button: "#24292f". Default: none.
 	Color string
 
-	// Mark is the provider's sign, for its button: one svg element of at most
-	// 4 KB, drawn from plain shapes. Scripts, styles, links and whatever else
-	// is not needed for that are refused. Default: a letter.
-	Mark string
+	// Icon is shown on the provider's button: one svg element of at most 4 KB
+	// that consists of plain shapes. Mount refuses scripts, styles, links and
+	// every other element. Default: the first letter of DisplayName.
+	Icon string
 
-	// Issuer is the provider's issuer identifier, to the letter (OpenID
-	// Connect Discovery 1.0, section 3). Endpoints given beside it win over
-	// what is discovered; with AuthorizeURL, TokenURL and JWKSURL given,
-	// nothing is.
+	// Issuer is the provider's issuer identifier, exactly as in its metadata (OpenID
+	// Connect Discovery 1.0, section 3). Endpoints that are configured take precedence
+	// over discovered ones; if AuthorizeURL, TokenURL and JWKSURL are configured,
+	// nothing is discovered.
 	Issuer string
 
-	// ClientID is what the provider calls this application. Required.
+	// ClientID identifies the application at the provider. Required.
 	ClientID string
 
-	// ClientSecret is the password that goes with it. Required unless
-	// AuthMethod is "none" or ClientSecretFunc is set.
+	// ClientSecret authenticates the application. Required unless AuthMethod is
+	// "none" or ClientSecretFunc is set.
 	ClientSecret string
 
-	// ClientSecretFunc makes the secret anew for each sign-in, for providers
-	// that want a signed assertion in its place (Apple).
+	// ClientSecretFunc returns the secret for each sign-in, for providers that want a
+	// signed assertion in its place (Apple). If it returns an error, the sign-in
+	// fails with [ErrProviderMisconfigured].
 	ClientSecretFunc func(ctx context.Context) (string, error)
 
-	// AuthMethod is how the client authenticates at the token endpoint
-	// (RFC 7591, section 2): "client_secret_basic", "client_secret_post", or
-	// "none" for a public client, which PKCE protects. Default: the first of
-	// the two with a secret that the provider's metadata names,
-	// client_secret_basic without metadata. It is never found out by trial,
-	// which would spend the code.
+	// AuthMethod is how the client authenticates at the token endpoint (RFC 7591,
+	// section 2): "client_secret_basic", "client_secret_post", or "none" for a public
+	// client, which PKCE protects. Default: client_secret_basic, or
+	// client_secret_post if the metadata offers only that. It is never found out by
+	// trial, which would spend the code.
 	AuthMethod string
 
-	// Scopes are asked for. Default: openid, profile and email with an
-	// Issuer, none without. openid is added where it is missing.
+	// Scopes are the requested scopes. Default: openid, profile and email with an
+	// Issuer, none without. With an Issuer, openid is added if it is missing.
 	Scopes []string
 
-	// AuthorizeURL, TokenURL, UserinfoURL and JWKSURL are the endpoints.
-	// Default: discovered. Plain OAuth 2.0 needs the first two, and
-	// UserinfoURL or Profile. https, except on loopback, or on any host while
-	// BaseURL is on loopback (containers in development).
+	// AuthorizeURL, TokenURL, UserinfoURL and JWKSURL are the endpoints. Default:
+	// discovered. Plain OAuth 2.0 requires the first two, and UserinfoURL or Profile.
+	// They must be https, except on loopback, or on any host while BaseURL is on
+	// loopback (containers in development).
 	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL string
 
-	// Namespace takes the issuer's place in User.ID for plain OAuth 2.0;
-	// required there. Write the provider's address, and never change it:
-	// stored ids begin with it.
+	// Namespace takes the place of the issuer in [User.ID] for plain OAuth 2.0, where
+	// it is required. Write the provider's address, and never change it: stored ids
+	// begin with it.
 	Namespace string
 
-	// ResponseIssuer is the iss that the provider puts into its answers
-	// (RFC 9207), where it is not the Issuer. An iss that comes must be this
-	// one; one that the provider's metadata announces must come. Default:
-	// Issuer; without one, and with TokenIssuer, iss is not compared.
+	// ResponseIssuer is the iss of the provider's authorization responses (RFC 9207)
+	// if it differs from Issuer. An iss that is present must equal it, and one that
+	// the metadata announces must be present. Default: Issuer; without an Issuer, and
+	// with TokenIssuer, iss is not compared.
 	ResponseIssuer string
 
-	// AuthParams are sent with every authorization request, beside the
-	// protocol's own, which they cannot replace. They win over LoginParams: a
-	// link to /login/<Name> cannot ask otherwise. max_age and acr_values are
-	// checked in the ID token.
+	// AuthParams are sent with every authorization request, besides the protocol's
+	// own parameters, which they cannot replace. They take precedence over
+	// LoginParams, so that a link to /login/<Name> cannot ask for something else.
+	// max_age and acr_values are also checked in the ID token.
 	AuthParams map[string]string
 
-	// LoginParams names the parameters that a request to /login/<Name> may
-	// pass on: prompt, login_hint, ui_locales, max_age, acr_values, … Values
-	// have at most 256 bytes. A name that is in AuthParams too is not passed
-	// on: people could ask for less than the application does. Default: none.
+	// LoginParams names the parameters that a request to /login/<Name> may pass on:
+	// prompt, login_hint, ui_locales, max_age, acr_values, … A value has at most 256
+	// bytes. A name that is in AuthParams too is not passed on: people could ask for
+	// less than the application does. Default: none.
 	LoginParams []string
 
 	// ResponseMode is "query" or "form_post" (OAuth 2.0 Form Post Response
 	// Mode). Default "query".
 	ResponseMode string
 
-	// Userinfo says when the userinfo endpoint is asked: "missing", when the
-	// ID token lacks a claim that the scopes asked for; "always", and a
-	// sign-in fails without its answer; "never". Default "missing".
+	// Userinfo says when the userinfo endpoint is called: "missing" if the ID token
+	// lacks a claim that the scopes or [Options.KeepClaims] ask for; "always", so
+	// that a sign-in fails without a response; "never". Default "missing".
 	Userinfo string
 
-	// ClaimPaths maps standard claims to where they are in what the provider
-	// sends, by dotted paths: "picture": "picture.data.url". A claim that is
-	// not named is taken under its own name. Map email_verified along with
-	// email: under its own name it counts only for the email sent beside it.
-	// With an Issuer the claims of the protocol (iss, sub, aud, …) cannot be
-	// mapped.
+	// ClaimPaths maps standard claims to dotted paths in what the provider sends:
+	// "picture": "picture.data.url". A claim that is not in it is taken under its own
+	// name. Map email_verified along with email: under its own name it counts only
+	// for the email sent beside it. "groups" is the claim of User.Groups, a list of
+	// strings or one string: "groups": "realm_access.roles". With an Issuer the
+	// claims of the protocol (iss, sub, aud, …) cannot be mapped.
 	ClaimPaths map[string]string
 
-	// GroupsClaim is the dotted path to the groups: a list of texts, or one
-	// text. Default "groups".
-	GroupsClaim string
-
-	// Profile reads the profile where one GET of UserinfoURL is not enough.
-	// With an Issuer it takes the userinfo endpoint's place, and the sub that it
-	// returns must be the ID token's. The client sends the access token and
-	// Quirks.Header itself, follows no redirect and reads at most 1 MiB an answer.
-	// Decode ids into int64 or with json.Decoder.UseNumber: a float64 of 2^53
-	// or more, which may have been another number, is refused.
+	// Profile reads the profile if one GET of UserinfoURL is not enough. With an
+	// Issuer it replaces the userinfo endpoint, and the sub that it returns must be
+	// the ID token's. client adds the access token and Quirks.Header, follows no
+	// redirect and reads at most 1 MiB of a response. Decode ids into int64 or with
+	// json.Decoder.UseNumber: a float64 of 2^53 or more, which may have been another
+	// number, is refused.
 	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)
 
-	// EmailVerified decides from the claims whether the e-mail address is
-	// verified. Default: the claim email_verified is true, not "true", and
-	// speaks of that address (see ClaimPaths).
+	// EmailVerified decides from the claims whether the e-mail address is verified.
+	// Default: the claim email_verified is true, not "true", and belongs to that
+	// address (see ClaimPaths).
 	EmailVerified func(claims map[string]any) bool
 
-	// NameFromCallback reads the person's name from what came back with the
-	// code, for providers that send it nowhere else (Apple, once). Nobody signed
-	// it: it counts only where the verified claims have no name, and nothing but
-	// a name can come this way.
+	// NameFromCallback reads the person's name from the parameters that came with the
+	// code, for providers that send it nowhere else (Apple, once). It is not signed:
+	// it counts only if the verified claims have no name, and sets nothing but a name.
 	NameFromCallback func(callback url.Values) string
 
-	// VerifyCallback refuses an answer, with provider_error, before its code is
-	// redeemed, for providers that sign it in a way of their own (Shopify).
+	// VerifyCallback checks the parameters that came with the code before it is
+	// redeemed, for providers that sign them in a way of their own (Shopify). Its
+	// error fails the sign-in with [ErrProviderError].
 	VerifyCallback func(callback url.Values) error
 
-	// VerifyClaims refuses a sign-in after everything else is verified, with
-	// identity_rejected: a tenant or hosted domain that may not sign in.
+	// VerifyClaims checks the claims after everything else is verified: a tenant or
+	// hosted domain, for example. Its error fails the sign-in with
+	// [ErrIdentityRejected].
 	VerifyClaims func(claims map[string]any) error
 
-	// TokenIssuer returns the iss that an ID token with these claims, whose
-	// signature is verified, must have, for providers whose tokens come from
-	// many issuers under one set of keys (Microsoft's tenants). It must not
-	// trust a tenant it does not know. Default: Issuer.
+	// TokenIssuer returns the iss that an ID token with these claims must have, for
+	// providers whose tokens come from many issuers under one set of keys
+	// (Microsoft's tenants). The token's signature is verified by then. It must
+	// return an error for a tenant that it does not know, which fails the sign-in
+	// with [ErrIDTokenInvalid]. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
 	// Logout is what signing out does at the provider. The zero value signs the
@@ -153,9 +151,9 @@ type Provider struct {
 	// standards. Most providers need none of it.
 	Quirks Quirks
 
-	// Err is what was wrong with the arguments of the function that made this
-	// Provider: a tenant that is none, say. Mount reports it in place of what
-	// followed from it. An *Error is reported with its Op as the argument's name.
+	// Err is set by a function that made this Provider from wrong arguments, such as
+	// a tenant that cannot exist. Mount reports it in place of the mistakes that
+	// follow from it, an [*Error] with its Op as the name of the argument.
 	Err error
 }
 
@@ -246,7 +244,7 @@ func (p Provider) redacted() map[string]string {
 // Format prints the Provider without its secret, whatever the verb.
 func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Provider%v", p.redacted()) }
 
-// MarshalJSON writes the Provider without its secret.
+// MarshalJSON encodes the Provider's Name, Issuer and ClientID, without its secret.
 func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted()) }
 
 // normalized returns a copy with the defaults filled in, that shares nothing
@@ -263,7 +261,7 @@ func (p Provider) normalized() Provider {
 		value string
 	}{
 		{&p.DisplayName, p.Name}, {&p.ResponseMode, "query"}, {&p.Userinfo, "missing"},
-		{&p.GroupsClaim, "groups"}, {&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
+		{&p.Quirks.ClientIDParam, "client_id"}, {&p.Quirks.ScopeSeparator, " "}, {&p.Quirks.TokenMethod, "POST"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value
@@ -292,33 +290,4 @@ func (p *Provider) scopes() []string {
 		}
 	}
 	return once
-}
-
-// protocolParams are the authorization request's own.
-var protocolParams = []string{
-	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
-	"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "client_secret",
-}
-
-// tokenParams are those that the token request has beside them.
-var tokenParams = []string{"grant_type", "code", "code_verifier"}
-
-// protocolClaims are what an ID token says about itself; only the token itself
-// is asked for them.
-var protocolClaims = []string{
-	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
-	"auth_time", "acr", "amr", "sid", "typ", "events",
-}
-
-// identityClaims decide who somebody is and what they may do.
-var identityClaims = []string{
-	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
-	"groups", "roles", "tid", "oid", "hd",
-}
-
-// drain reads what is left of a small body, so that the connection can serve
-// the next request.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 4<<10)
-	_ = body.Close()
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-const markLimit = 4 << 10 // bytes of a Mark
+const iconLimit = 4 << 10 // bytes of an Icon
 
 // checkBrand checks what the sign-in page draws a button with.
 func (p *Provider) checkBrand(add addMistake) {
 	if p.Color != "" && !validColor(p.Color) {
 		add("Color", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
 	}
-	if why := unfitMark(p.Mark); p.Mark != "" && why != "" {
-		add("Mark", why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
+	if why := unfitIcon(p.Icon); p.Icon != "" && why != "" {
+		add("Icon", why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
 	}
 }
 
@@ -26,22 +26,22 @@ func validColor(s string) bool {
 	return len(s) == 7 && s[0] == '#' && strings.Trim(s[1:], "0123456789abcdefABCDEF") == ""
 }
 
-// markShapes and markAttributes are all that a Mark may have. It stands in our
+// iconShapes and iconAttributes are all that an Icon may have. It stands in our
 // page as it is, so there is nothing among them that runs, loads or links.
 var (
-	markShapes     = []string{"svg", "g", "title", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon"}
-	markAttributes = []string{
+	iconShapes     = []string{"svg", "g", "title", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon"}
+	iconAttributes = []string{
 		"xmlns", "viewBox", "width", "height", "role", "aria-hidden", "aria-label", "d", "points", "transform", "opacity",
 		"x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "fill", "fill-rule", "fill-opacity", "clip-rule",
 		"stroke", "stroke-width", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "stroke-opacity",
 	}
 )
 
-// unfitMark says why an SVG cannot stand in a page, or "". What XML and HTML
+// unfitIcon says why an SVG cannot stand in a page, or "". What XML and HTML
 // read in two ways (entities, comments, CDATA, instructions) is refused unread.
-func unfitMark(svg string) string {
-	if len(svg) > markLimit {
-		return fmt.Sprintf("has %d bytes, more than %d", len(svg), markLimit)
+func unfitIcon(svg string) string {
+	if len(svg) > iconLimit {
+		return fmt.Sprintf("has %d bytes, more than %d", len(svg), iconLimit)
 	}
 	if strings.ContainsAny(svg, "&\x00") || strings.Contains(svg, "<!") || strings.Contains(svg, "<?") {
 		return "has an entity, a comment, a declaration or an instruction"
@@ -87,14 +87,14 @@ func wellFormed(svg string) string {
 }
 
 func unfitShape(t xml.StartElement, depth int) string {
-	if t.Name.Space != "" || !slices.Contains(markShapes, t.Name.Local) {
+	if t.Name.Space != "" || !slices.Contains(iconShapes, t.Name.Local) {
 		return fmt.Sprintf("has the element %q", printable.Clip(t.Name.Local))
 	}
 	if (depth == 0) != (t.Name.Local == "svg") {
 		return "is not one well-formed svg element"
 	}
 	for _, a := range t.Attr {
-		if a.Name.Space != "" || !slices.Contains(markAttributes, a.Name.Local) {
+		if a.Name.Space != "" || !slices.Contains(iconAttributes, a.Name.Local) {
 			return fmt.Sprintf("has the attribute %q", printable.Clip(a.Name.Local))
 		}
 		if a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {

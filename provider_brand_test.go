@@ -8,18 +8,18 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-const mark = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><title>Corp</title><g fill="#fff"><path d="M0 0h24v24z"/><circle cx="12" cy="12" r="4"></circle></g></svg>`
+const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><title>Corp</title><g fill="#fff"><path d="M0 0h24v24z"/><circle cx="12" cy="12" r="4"></circle></g></svg>`
 
 func TestBrand(t *testing.T) {
 	for _, color := range []string{"", "#24292f", "#FFFFFF"} {
-		err := mountError(goodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Color, o.Providers[0].Mark = color, mark }))
+		err := mountError(goodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Color, o.Providers[0].Icon = color, icon }))
 		if err != nil {
 			t.Errorf("%s: %v", color, err)
 		}
 	}
 }
 
-// A mark stands in the sign-in page as it is.
+// An icon stands in the sign-in page as it is.
 func TestMistakesInTheBrand(t *testing.T) {
 	var all []mistake
 	for _, color := range []string{"24292f", "#24292", "#24292ff", "#24292g", "red", "#fff;x:y", "#ＦＦＦ"} {
@@ -60,7 +60,7 @@ func TestMistakesInTheBrand(t *testing.T) {
 		{"an address", "https://corp.example/logo.svg", "has text"},
 		{"too much", in(`<path d="` + strings.Repeat("M0 0", 1025) + `"/>`), "more than 4096"},
 	} {
-		all = append(all, onProvider(m.name, func(p *ginauth.Provider) { p.Mark = m.svg }, "Mark: ", m.why, "plain shapes"))
+		all = append(all, onProvider(m.name, func(p *ginauth.Provider) { p.Icon = m.svg }, "Icon: ", m.why, "plain shapes"))
 	}
 	reports(t, all)
 }

@@ -8,13 +8,14 @@ import (
 	"unicode"
 
 	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // check reports every mistake that can be known without asking the provider.
 // It mends one: an Issuer that is the address of the discovery document.
 func (p *Provider) check(add addMistake, devHost bool) {
-	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+wellKnown), "/"+wellKnown+"/")
+	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
 		add("Name", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
@@ -129,7 +130,7 @@ func (p *Provider) checkOpenID(add addMistake) {
 	p.checkHS256(add)
 	p.checkTenant(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
-		if slices.Contains(protocolClaims, claim) {
+		if rp.ProtocolClaim(claim) {
 			add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
 		}
 	}
@@ -238,7 +239,7 @@ func (p *Provider) checkParams(add addMistake) {
 			add("Scopes", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
-	if name := p.Quirks.ClientIDParam; name != "client_id" && (slices.Contains(protocolParams, name) || slices.Contains(tokenParams, name)) {
+	if name := p.Quirks.ClientIDParam; name != "client_id" && (rp.ProtocolParam(name) || rp.TokenParam(name)) {
 		add("Quirks.ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
 	}
 	for _, list := range []struct {
@@ -246,7 +247,7 @@ func (p *Provider) checkParams(add addMistake) {
 		names []string
 	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
 		for _, name := range list.names {
-			if slices.Contains(protocolParams, name) || name == "" || name == p.Quirks.ClientIDParam {
+			if rp.ProtocolParam(name) || name == "" || name == p.Quirks.ClientIDParam {
 				add(list.field, fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
 			}
 		}
@@ -263,9 +264,6 @@ func (p *Provider) checkPaths(add addMistake) {
 	const fix = `write names with dots between them: "realm_access.roles"`
 	wrong := func(path string) bool {
 		return strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") || strings.ContainsFunc(path, unicode.IsSpace)
-	}
-	if wrong(p.GroupsClaim) {
-		add("GroupsClaim", fmt.Sprintf("%q is not a path", printable.Clip(p.GroupsClaim)), fix)
 	}
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {

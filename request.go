@@ -52,6 +52,16 @@ func isUpgrade(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
 }
 
+// answeredPrefetch answers a browser that opens an address before its user asks
+// for it: with nothing, so that no sign-in begins and no code is spent.
+func answeredPrefetch(c *gin.Context) bool {
+	if !isPrefetch(c.Request) {
+		return false
+	}
+	c.Status(http.StatusNoContent)
+	return true
+}
+
 // isPrefetch recognizes a browser that opens a page before anybody asked.
 func isPrefetch(r *http.Request) bool {
 	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
@@ -66,7 +76,7 @@ func isPrefetch(r *http.Request) bool {
 type scheme byte
 
 const (
-	unsaid scheme = iota // no TLS here, and no proxy says whether there was some before it
+	unknownScheme scheme = iota // no TLS here, and no proxy says whether there was some before it
 	overHTTP
 	overHTTPS
 )
@@ -89,7 +99,7 @@ func schemeOf(r *http.Request) scheme {
 	if r.TLS != nil {
 		return overHTTPS
 	}
-	return unsaid
+	return unknownScheme
 }
 
 // hostOf is the host that the browser asked, as far as this process can know:

@@ -2,13 +2,14 @@ package ginauth
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 // asker is what kind of program waits for an answer.
@@ -118,7 +119,7 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 
 // fail is the only place that answers an error. It aborts: in Gin, a handler
 // that merely returns lets the next one run.
-func (a *Auth) fail(c *gin.Context, event string, err error) {
+func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := asError(err, ErrSessionError)
 	c.Abort()
 	a.log(c, event, e)
@@ -141,23 +142,23 @@ func (a *Auth) fail(c *gin.Context, event string, err error) {
 }
 
 // answered lets the application's OnError answer, and says whether it did.
-func (a *Auth) answered(c *gin.Context, e *Error) (done bool) {
+func (a *Auth) answered(c *gin.Context, e *Error) bool {
 	if a.cfg.Hooks.OnError == nil {
 		return false
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", fmt.Sprintf("%.500v", r))
-			done = c.Writer.Written()
-		}
-		if !done {
-			secure(c.Writer.Header())
-		}
-	}()
 	status := c.Writer.Status()
 	c.Writer.Header().Del("Content-Security-Policy") // the application's page has its own styles
-	a.cfg.Hooks.OnError(c, e)
-	return c.Writer.Written() || c.Writer.Status() != status // under NoRoute it is 404 from the start
+	err := contain.Do(func() error { a.cfg.Hooks.OnError(c, e); return nil })
+	p, panicked := err.(*contain.Panic)
+	if panicked {
+		a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", p.Text())
+	}
+	// A status alone is an answer too; under NoRoute it is 404 from the start.
+	if c.Writer.Written() || !panicked && c.Writer.Status() != status {
+		return true
+	}
+	secure(c.Writer.Header())
+	return false
 }
 
 // answer tells a person on a page and a program in JSON what happened: the

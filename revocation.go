@@ -4,41 +4,41 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
-// RevocationKey names a session, or all sessions of a person or of a sign-in
-// at the provider. It is a hash: nothing in it is personal.
+// RevocationKey identifies a session, or all sessions of a person or of a sign-in at
+// the provider. It is a hash: nothing in it is personal.
 type RevocationKey [16]byte
 
-// Revocations remembers what was signed out and what was used up, for as long
-// as something could still come of it. It holds watermarks, not flags: a
-// session of the key that began at or before the mark is dead, a later one
-// lives, and nothing is ever un-revoked.
+// Revocations remembers which sessions were revoked, and which states and logout
+// tokens were used, for as long as they could be used again. It holds watermarks,
+// not flags: a session of a key that started at or before the watermark is revoked,
+// a later one is valid, and nothing is ever un-revoked.
 //
-// The default is this process's memory: lost at a restart and not shared, so
-// that a session copied before its sign-out could be used again, at the other
-// replica or after the restart, until it ends by itself. Run several replicas
-// on one shared implementation.
+// The default is this process's memory, which is lost at a restart and not shared:
+// a copy of a session that was signed out is then valid again, at another replica
+// or after the restart, until it expires. Run several replicas on one shared
+// implementation, such as package redisstate.
 //
-// Implementations must be safe for concurrent use. An error means that nobody
-// gets in (503).
+// Implementations must be safe for concurrent use. If one returns an error, guarded
+// requests are answered with 503 ([ErrStoreUnavailable]).
 type Revocations interface {
-	// Revoke raises the watermark of key to at, unless it is higher already,
-	// and keeps it for ttl.
+	// Revoke raises the watermark of key to at, unless it is higher already, and
+	// keeps it for ttl.
 	Revoke(ctx context.Context, key RevocationKey, at time.Time, ttl time.Duration) error
 
-	// Watermarks returns the watermark of each key, the zero time where there
-	// is none. It is called for every authenticated request, with the keys of
-	// one session: its own; its person's, by our clock; and by the provider's
-	// clock, that of its sign-in there and its person's.
+	// Watermarks returns the watermark of each key, the zero time for a key that
+	// has none. It is called for every authenticated request, with the keys of one
+	// session: its own; its person's, by our clock; and by the provider's clock,
+	// that of its sign-in there and its person's.
 	Watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time.Time, error)
 
-	// Once returns true for the first caller with that key within ttl, and
-	// false for every other.
+	// Once returns true for the first caller with that key within ttl, and false
+	// for every other one.
 	Once(ctx context.Context, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
@@ -109,18 +109,14 @@ func (s *session) revoked(marks [4]time.Time) bool {
 }
 
 func storeUnavailable(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
+	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
 }
 
 // watermarks reads those of a session's keys. A store that panics is one that fails.
-func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) (marks [4]time.Time, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeUnavailable("read revocations", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	if marks, err = c.Revocations.Watermarks(ctx, keys); err != nil {
+func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time.Time, error) {
+	marks, err := contain.Call(func() ([4]time.Time, error) { return c.Revocations.Watermarks(ctx, keys) })
+	if err != nil {
 		return marks, storeUnavailable("read revocations", err)
 	}
 	return marks, nil

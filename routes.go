@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
@@ -18,17 +19,21 @@ type step func(c *gin.Context) error
 
 // register adds the routes. Gin panics where a route exists already; whoever
 // mounts gets an error that says what to change instead.
-func (a *Auth) register(router gin.IRouter) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", r),
-				Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
-		}
-	}()
+func (a *Auth) register(router gin.IRouter) error {
+	err := contain.Do(func() error { a.handleAll(router); return nil })
+	if p, panicked := err.(*contain.Panic); panicked {
+		return &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
+			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
+	}
+	return nil
+}
+
+// handleAll is the table of routes.
+func (a *Auth) handleAll(router gin.IRouter) {
 	if a.cfg.LoginPage != a.cfg.mount+"/login" {
 		a.handle(router, "/login", map[string]step{"GET": a.choose, "HEAD": a.choose})
 	}
-	a.handle(router, "/login/:provider", map[string]step{"GET": a.begin, "POST": a.begin})
+	a.handle(router, "/login/:provider", map[string]step{"GET": a.beginLogin, "POST": a.beginLogin})
 	callback := map[string]step{"GET": a.callback, "POST": a.callback}
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
@@ -37,15 +42,14 @@ func (a *Auth) register(router gin.IRouter) (err error) {
 	a.handle(router, "/logout/:provider/backchannel", map[string]step{"POST": a.backChannel})
 	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannelLogout})
 	a.handle(router, "/logout", map[string]step{"GET": a.confirmLogout, "HEAD": a.confirmLogout, "POST": a.logout})
-	return nil
 }
 
 // handle registers a path with its methods; the others get 405, which Gin by
 // itself answers with 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
-	failed := signInFailed
+	failed := SignInFailed
 	if strings.HasPrefix(path, "/logout") {
-		failed = signOutFailed
+		failed = SignOutFailed
 	}
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
@@ -63,15 +67,13 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 // free registers a route unless one is in its way: applications answer
 // preflights with one OPTIONS route for everything, which may as well answer
 // ours.
-func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) (ok bool) {
-	defer func() { ok = recover() == nil }()
-	router.Handle(method, path, handler)
-	return true
+func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) bool {
+	return contain.Do(func() error { router.Handle(method, path, handler); return nil }) == nil
 }
 
 // handler answers a path's requests by method. What fails there is told as the
 // event of that name.
-func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
+func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
 		if !a.live.Load() {
@@ -92,24 +94,25 @@ func (a *Auth) handler(steps map[string]step, failed string) gin.HandlerFunc {
 			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, allow: allow})
 			return
 		}
-		if err := guarded(c, run); err != nil {
+		if err := protect(func() error { return run(c) }); err != nil {
 			a.fail(c, failed, err)
 		}
 	}
 }
 
-// guarded runs a step, and turns a panic (of a hook, a store, a Provider's
-// function) into an error: half a sign-in is none.
-func guarded(c *gin.Context, run step) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if r == http.ErrAbortHandler {
-				panic(r)
-			}
-			err = &Error{Code: ErrSessionError, Op: "sign in", Reason: "a function of the application panicked", Err: fmt.Errorf("panic: %.500v", r)}
-		}
-	}()
-	return run(c)
+// protect calls f and turns a panic of a function of the application (a hook, a
+// store, a function of a Provider) into an error, so that a sign-in never
+// half-succeeds.
+func protect(f func() error) error {
+	err := contain.Do(f)
+	p, panicked := err.(*contain.Panic)
+	if !panicked {
+		return err
+	}
+	if p.Value == http.ErrAbortHandler { // net/http's own way to hang up
+		panic(p.Value)
+	}
+	return &Error{Code: ErrSessionError, Op: "sign in", Reason: "a function of the application panicked", Err: p}
 }
 
 // notFound answers for a Mount that failed.

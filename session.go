@@ -10,30 +10,39 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-// home is where the records of sessions are kept: a sealed cookie, or a
+// sessionBackend keeps the records of sessions: in a sealed cookie, or in a
 // gin-contrib/sessions store.
-type home interface {
+type sessionBackend interface {
 	// load returns the session of a request, or nil, as it does with an error.
 	load(w http.ResponseWriter, r *http.Request) (*opened, error)
-	// create keeps the record of a new session.
-	create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
-	// update keeps a newer record of the session that load returns.
-	update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error
-	// clear drops the record, and tells the browser to forget it.
-	clear(w http.ResponseWriter, r *http.Request) error
-	// ids are those of the sessions that a request has, as its cookies alone
-	// tell. Some says that it has cookies of ours, even if they do not open.
-	ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool)
-	// forget tells the browser to drop the cookies, and asks no store.
-	forget(w http.ResponseWriter, r *http.Request)
+	// save keeps a record.
+	save(w http.ResponseWriter, r *http.Request, record sessionRecord) error
+	// delete deletes the record of a request where the server keeps it.
+	delete(w http.ResponseWriter, r *http.Request) error
+	// expire tells the browser to drop the cookies, and asks no store.
+	expire(w http.ResponseWriter, r *http.Request)
+	// ids returns the ids of the sessions that a request's cookies name, without
+	// asking a store. found reports whether it has session cookies at all, even
+	// if they do not open.
+	ids(w http.ResponseWriter, r *http.Request) (ids []string, found bool)
+}
+
+// sessionRecord is a session as a backend keeps it.
+type sessionRecord struct {
+	data []byte
+	life time.Duration
+	// isNew says that the session begins: a store gives it an id and a binding of
+	// its own. Without it, the record replaces that of the session that load
+	// returns; if that one is gone, another request has ended it, and it stays so.
+	isNew bool
 }
 
 // sessions makes, keeps and ends sessions.
 type sessions struct {
 	cfg     *config
 	issuers map[string]*issuers // by Provider.Name
-	home    home
-	memory  *memory
+	backend sessionBackend
+	cache   *sessionCache
 }
 
 // begin makes a new session for a user, under an id that nobody has seen, and
@@ -57,14 +66,14 @@ func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := k.readable(s); err != nil {
 		return nil, err
 	}
-	before, _ := k.home.ids(w, r)
+	before, _ := k.backend.ids(w, r)
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
 	if err := k.fresh(r.Context(), s); err != nil {
 		return nil, err
 	}
-	return s, k.saved(s, k.home.create(w, r, k.encode(s), k.left(s)))
+	return s, k.save(w, r, s, true)
 }
 
 // readable refuses a session that could be written and not read again.
@@ -95,9 +104,10 @@ func (k *sessions) revoked(ctx context.Context, s *session, keys [4]RevocationKe
 	return s.revoked(marks), err
 }
 
-// saved says what went wrong with saving a session; of one that is too large,
-// what makes it so.
-func (k *sessions) saved(s *session, err error) error {
+// save keeps a session. The error about one that is too large says what makes it
+// so.
+func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNew bool) error {
+	err := k.backend.save(w, r, sessionRecord{k.encode(s), k.left(s), isNew})
 	if err == nil {
 		return nil
 	}
@@ -122,12 +132,12 @@ func (k *sessions) left(s *session) time.Duration {
 // not over, of a provider that is still configured. No session is nil, and not
 // an error: what does not open may be somebody else's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
-	o, err := k.home.load(w, r)
+	o, err := k.backend.load(w, r)
 	if o == nil {
 		return nil, err
 	}
 	if now.Before(o.begins) || now.After(o.ends) {
-		k.memory.drop(o)
+		k.cache.drop(o)
 		return nil, nil
 	}
 	return o, nil
@@ -145,7 +155,7 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 		return nil, err
 	}
 	if revoked {
-		k.memory.drop(o)
+		k.cache.drop(o)
 		return nil, nil
 	}
 	return o, nil
@@ -157,31 +167,32 @@ func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) err
 	if err := k.readable(s); err != nil {
 		return err
 	}
-	return k.saved(s, k.home.update(w, r, k.encode(s), k.left(s)))
+	return k.save(w, r, s, false)
 }
 
 // end ends a session for good: every copy of it first, then the record.
 func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error {
 	err := k.revoke(r.Context(), s.id)
-	return cmp.Or(err, k.home.clear(w, r))
+	failed := k.backend.delete(w, r)
+	k.backend.expire(w, r)
+	return cmp.Or(err, failed)
 }
 
 // leave ends all that a request has of sessions, and returns the one that open
 // does. What their cookies name is revoked whether open returns it or not: it
 // may be over, and its store may fail, and not even say so.
 func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, error) {
-	ids, some := k.home.ids(w, r)
-	if !some {
+	ids, found := k.backend.ids(w, r)
+	if !found {
 		return nil, nil
 	}
 	err := k.revoke(r.Context(), ids...)
 	o, failed := k.open(w, r, k.cfg.Now())
 	if failed == nil {
-		failed = k.home.clear(w, r)
-	} else {
-		k.home.forget(w, r)
+		failed = k.backend.delete(w, r)
 	}
-	k.memory.drop(o)
+	k.backend.expire(w, r)
+	k.cache.drop(o)
 	return o.copy(), cmp.Or(err, failed)
 }
 

@@ -8,15 +8,23 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// Update changes the session of the signed-in user from a handler of the
-// application: new groups, own data (User.Data is not nil in change). What the
-// provider vouched for (Provider, Issuer, Subject, claims) stays. Call it
-// before the answer is written. It fails with ErrSessionError if the session
-// becomes too large, and then changes nothing. Of two requests of one user at
-// the same moment, the later answer wins; a session in a cookie that somebody
-// kept from before is still good, with what it said then.
+// Update changes the session of the signed-in user: groups, say, or the
+// application's own User.Data, which is not nil in change. Provider, Issuer,
+// Subject and the claims stay as verified. Call it before the response is written;
+// no middleware is needed in front of it.
+//
+// It fails with [ErrUnauthenticated] if no user is signed in, with [ErrCrossOrigin]
+// for an unsafe request from another origin, with [ErrSessionError] if the session
+// becomes too large or the response is already written, which leaves it as it was,
+// and with [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations]
+// fails.
+//
+// If two requests of one user call it at the same time, the later response wins. A
+// copy of the cookie from before is still valid, with what it said then.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
 		return crossOrigin("update session")
@@ -44,13 +52,21 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// SignIn starts a session for a user whom the application itself vouches for:
-// in tests (see authtest.SignIn), or for an administrator who looks at the
-// site as a customer sees it. No provider is asked and OnLogin is not called.
-// user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. Most applications do
-// not need it.
+// SignIn starts a session for a user that the application vouches for: in tests
+// (see authtest.SignIn), or for an administrator who looks at the site as a
+// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
+// applications do not need it.
+//
+// user.Provider must be the name of one of [Options.Providers], else SignIn fails
+// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
+// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
+// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
+// that the response is already written, [ErrStoreUnavailable] that
+// [Options.Sessions] or [Options.Revocations] failed. After an error no session was
+// started, but one from before may have ended.
+//
+// Call it before the response is written. For the rest of the request
+// [CurrentUser] returns that user.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
@@ -64,9 +80,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	}
 	u := user.clone()
 	if u.Issuer == "" {
-		u.Issuer = cl.namespace(nil)
+		u.Issuer = cl.namespace()
 	}
-	if _, err := validSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
+	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
 		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {
@@ -77,24 +93,31 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 		return err
 	}
 	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: signInByApplication}, s)
+	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
 	a.become(c, s, true)
 	return nil
 }
 
-// Logout signs the user out from a handler of the application: this session,
-// and every copy of its cookie, wherever. It does not sign out at the provider
-// (send people to POST /logout for that). That nobody is signed in is no
-// error. Call it before the answer is written.
+// Logout ends the session of this request and revokes every copy of its cookie. It
+// does not sign out at the provider: post a form to [Auth.LogoutURL] for that. It
+// does nothing, and returns nil, if no user is signed in.
+//
+// It fails with [ErrSessionError] if the response is already written, and with
+// [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
+// the latter case this browser's cookie is cleared all the same, but a copy of it
+// may still be valid.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, byApplication)
+	_, err := a.leave(c, ByApplication)
 	return err
 }
 
-// LogoutEverywhere signs a user out of all sessions, on every device: "my
-// account was stolen", or an administrator's button. The user is named by
-// User.ID. Sessions that begin later live. It does not sign out at the
-// provider. An error (ErrStoreUnavailable) means that it did not happen.
+// LogoutEverywhere revokes all sessions of a user, on every device: after a stolen
+// password, say. Sessions that start later are not affected. It does not sign out
+// at the provider.
+//
+// userID is what [User.ID] returned; anything without an issuer and a subject is
+// [ErrBadRequest]. The ID of an unknown user is no error. [ErrStoreUnavailable]
+// means that nothing was revoked.
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
@@ -103,30 +126,32 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
 		return err
 	}
-	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: sessionsRevoked, By: byApplication, User: hashed(userID)}, nil)
+	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
 	return nil
 }
 
-// SessionInfo is what is known of a session, for a page that shows it.
+// SessionInfo describes a session, for a page that shows it.
 type SessionInfo struct {
 	Provider string    // Provider.Name of the sign-in
 	Created  time.Time // when the user signed in
-	LastSeen time.Time // as of the last rewrite: a tenth of IdleTimeout is not looked at
-	Expires  time.Time // when it ends if nothing more is heard of it
-	End      time.Time // when it ends however busy it is
+	LastSeen time.Time // the last request; one within a tenth of Options.IdleTimeout after it is not recorded
+
+	IdleExpiry     time.Time // when the session expires without another request; not after AbsoluteExpiry
+	AbsoluteExpiry time.Time // when the session expires in any case
 }
 
-// Session tells what is known of the session of this request; ok is false if
-// nobody is signed in. Put RequireAuth or LoadUser in front of the handler.
+// Session describes the session of this request. ok is false if the request is
+// unauthenticated, or if neither [Auth.RequireAuth] nor [Auth.LoadUser] ran
+// before the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 	v := a.visited(c)
 	if v == nil {
 		return info, false
 	}
 	s := v.session()
-	end, expires := s.until, s.seen.Add(a.cfg.IdleTimeout)
-	if expires.After(end) {
-		expires = end
+	idle := s.seen.Add(a.cfg.IdleTimeout)
+	if idle.After(s.until) {
+		idle = s.until
 	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, Expires: expires, End: end}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, IdleExpiry: idle, AbsoluteExpiry: s.until}, true
 }

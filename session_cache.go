@@ -71,8 +71,8 @@ func (o *opened) sealedAnew() *opened {
 // opener is what opens the texts of a box.
 func (k *sessions) opener(box *seal.Box) func(text, rest, name string) *opened {
 	return func(text, rest, name string) *opened {
-		from := k.memory.sealed(text, rest, name)
-		if o := k.memory.find(&from); o != nil {
+		from := k.cache.sealed(text, rest, name)
+		if o := k.cache.find(&from); o != nil {
 			return o
 		}
 		record, old, err := box.OpenParts(text, rest, name)
@@ -81,29 +81,29 @@ func (k *sessions) opener(box *seal.Box) func(text, rest, name string) *opened {
 		}
 		o := k.read(record, old)
 		if o != nil {
-			k.memory.put(from, o)
+			k.cache.put(from, o)
 		}
 		return o
 	}
 }
 
-// memorySize is how many sessions are remembered: those of as many browsers as
-// come back within seconds, in about 1.5 MB.
-const memorySize = 1 << 10
+// sessionCacheSize is how many sessions the cache holds: those of as many
+// browsers as come back within seconds, in about 1.5 MB.
+const sessionCacheSize = 1 << 10
 
-// memory remembers the sessions that sealed texts held: a browser sends the same
-// one with every request, and what comes of it is always the same, until the
-// keys change, and they do not while the program runs. To find it again takes a
-// tenth of what decoding, decrypting and reading takes. Whether a session is
-// over or revoked is asked anew each time.
+// sessionCache holds the sessions of sealed texts: a browser sends the same text
+// with every request, and opening it gives the same session, until the keys
+// change, and they do not while the program runs. To find it again takes a tenth
+// of what decoding, decrypting and reading takes. Whether a session has expired
+// or was revoked is asked anew each time.
 //
 // A session is looked up by all of its text, so that nothing but the very text
 // that was sealed finds it. Texts are compared only if their hashes agree, under
 // a seed of this process: how long it takes tells nothing of what others sent.
-// Readers take no lock. Whoever comes to a place takes it.
-type memory struct {
-	seed   maphash.Seed
-	places [memorySize]atomic.Pointer[opened]
+// Readers take no lock. A new session takes the slot of the one before.
+type sessionCache struct {
+	seed  maphash.Seed
+	slots [sessionCacheSize]atomic.Pointer[opened]
 }
 
 // sealedText is a text and what it opens with: see seal.Box.OpenParts.
@@ -112,32 +112,32 @@ type sealedText struct {
 	text, rest, name string
 }
 
-func newMemory() *memory { return &memory{seed: maphash.MakeSeed()} }
+func newSessionCache() *sessionCache { return &sessionCache{seed: maphash.MakeSeed()} }
 
-func (m *memory) sealed(text, rest, name string) sealedText {
-	return sealedText{maphash.String(m.seed, text), text, rest, name}
+func (c *sessionCache) sealed(text, rest, name string) sealedText {
+	return sealedText{maphash.String(c.seed, text), text, rest, name}
 }
 
 // find returns what put was given with that text, or nil.
-func (m *memory) find(from *sealedText) *opened {
-	if o := m.places[from.hash%memorySize].Load(); o != nil && o.from == *from {
+func (c *sessionCache) find(from *sealedText) *opened {
+	if o := c.slots[from.hash%sessionCacheSize].Load(); o != nil && o.from == *from {
 		return o
 	}
 	return nil
 }
 
-// put remembers a session. The text is copied: it is a piece of a header, which
+// put keeps a session. The text is copied: it is a piece of a header, which
 // would stay with it.
-func (m *memory) put(from sealedText, o *opened) {
+func (c *sessionCache) put(from sealedText, o *opened) {
 	from.text, from.rest = strings.Clone(from.text), strings.Clone(from.rest)
 	o.from = from
-	m.places[from.hash%memorySize].Store(o)
+	c.slots[from.hash%sessionCacheSize].Store(o)
 }
 
-// drop forgets a session that is over, with the personal data in it, or whatever
-// has taken its place meanwhile, which is opened again then.
-func (m *memory) drop(o *opened) {
+// drop forgets a session that has ended, with the personal data in it. If another
+// one has taken its slot meanwhile, that one will be opened again.
+func (c *sessionCache) drop(o *opened) {
 	if o != nil {
-		m.places[o.from.hash%memorySize].Store(nil)
+		c.slots[o.from.hash%sessionCacheSize].Store(nil)
 	}
 }

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ type issuers struct {
 }
 
 func (c *client) issuers() *issuers {
-	own := c.namespace(nil)
+	own := c.namespace()
 	return &issuers{own, digest(own), c.provider.TokenIssuer != nil}
 }
 
@@ -217,4 +218,10 @@ func (s *session) largest() string {
 		}
 	}
 	return text
+}
+
+// digest is a short hash of texts, told apart by their lengths.
+func digest(parts ...string) [8]byte {
+	sum := sha256.Sum256(wire.AppendStrings(nil, parts))
+	return [8]byte(sum[:8])
 }

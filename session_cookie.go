@@ -5,126 +5,108 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-const (
-	browserLimit = 4096 // bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)
-	cookieLimit  = 3800 // what we put into one, since some count the attributes too
-	partsMost    = 2    // proxies take 8 KB of a header line
-	copiesMost   = 4    // cookies of one name that are looked at
-)
+const maxCookies = 2 // of a session: proxies take 8 KB of a header line
 
 // The first character of the first cookie says whether another belongs to it,
 // so that one left behind by a longer session is not taken for a part.
 const (
-	wholeMark = '1'
-	partMark  = '2'
+	wholeCookie = '1'
+	splitCookie = '2'
 )
 
-// cookieHome keeps sessions in the browser, sealed, in one cookie or two.
-type cookieHome struct {
+// cookieBackend keeps sessions in the browser, sealed, in one cookie or two.
+type cookieBackend struct {
 	box    *seal.Box
-	unseal func(text, rest, name string) *opened // what box opens
+	unseal func(text, rest, name string) *opened // opens what box sealed
 	jar    cookie.Jar
 	name   string
 	second string // name of the other cookie
 }
 
-// save writes a record, and takes back a second cookie that the browser has
-// and the record does not need.
-func (h *cookieHome) save(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	out, size := w.Header(), seal.Size(len(record))
-	room := (cookieLimit - len(h.second) - 1) &^ 3 // see OpenParts
-	if size > partsMost*room {
-		sealed := float64(size) / float64(len(record)) // bytes of text for one of the record
-		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(record))/1000, float64(partsMost*room)/1000/sealed)
+// save implements sessionBackend. It takes back a second cookie that the browser
+// has and the record does not need.
+func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sessionRecord) error {
+	out, size := w.Header(), seal.Size(len(record.data))
+	room := (cookieLimit - len(b.second) - 1) &^ 3 // see OpenParts
+	if size > maxCookies*room {
+		sealed := float64(size) / float64(len(record.data)) // bytes of text for one of the record
+		return tooLarge("the session takes %.1f KB; two cookies hold %.1f KB", float64(len(record.data))/1000, float64(maxCookies*room)/1000/sealed)
 	}
-	text := h.box.Seal(record, h.name)
+	text := b.box.Seal(record.data, b.name)
 	if size <= room {
-		h.forgetSecond(w, r)
-		h.jar.Set(out, h.name, string(wholeMark)+text, life)
+		b.expireSecond(w, r)
+		b.jar.Set(out, b.name, string(wholeCookie)+text, record.life)
 		return nil
 	}
-	h.jar.Set(out, h.name, string(partMark)+text[:room], life)
-	h.jar.Set(out, h.second, text[room:], life)
+	b.jar.Set(out, b.name, string(splitCookie)+text[:room], record.life)
+	b.jar.Set(out, b.second, text[room:], record.life)
 	return nil
 }
 
-// create implements home.
-func (h *cookieHome) create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	return h.save(w, r, record, life)
-}
-
-// update implements home.
-func (h *cookieHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	return h.save(w, r, record, life)
-}
-
-// clear implements home.
-func (h *cookieHome) clear(w http.ResponseWriter, r *http.Request) error {
-	h.forget(w, r)
-	return nil
-}
+// delete implements sessionBackend: the cookie is the record.
+func (b *cookieBackend) delete(http.ResponseWriter, *http.Request) error { return nil }
 
 // load returns the session of a request, or nil. Of several cookies of the name
 // those count that open; if two sessions are among them, it cannot be told
 // which is meant: neither counts, and both are cleared.
-func (h *cookieHome) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
-	now := cookie.Current(w, r, h.name, h.second).Header
-	if text := cookie.Only(now, h.name); text != "" && text[0] == wholeMark { // nearly always
-		return h.unseal(text[1:], "", h.name), nil
+func (b *cookieBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
+	now := cookie.Current(w, r, b.name, b.second).Header
+	if text := cookie.Only(now, b.name); text != "" && text[0] == wholeCookie { // nearly always
+		return b.unseal(text[1:], "", b.name), nil
 	}
 	two := false
-	h.each(now, func(text, rest string) {
-		if o := h.unseal(text, rest, h.name); o != nil {
+	b.each(now, func(text, rest string) {
+		if o := b.unseal(text, rest, b.name); o != nil {
 			two = two || found != nil && found.id != o.id
 			found = o
 		}
 	})
 	if two {
-		return nil, h.clear(w, r)
+		b.expire(w, r)
+		return nil, nil
 	}
 	return found, nil
 }
 
-// ids implements home.
-func (h *cookieHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
-	now := cookie.Current(w, r, h.name, h.second).Header
-	for _, name := range []string{h.name, h.second} {
-		some = some || len(cookie.Values(now, name, 1)) > 0
+// ids implements sessionBackend.
+func (b *cookieBackend) ids(w http.ResponseWriter, r *http.Request) (ids []string, found bool) {
+	now := cookie.Current(w, r, b.name, b.second).Header
+	for _, name := range []string{b.name, b.second} {
+		found = found || len(cookie.Values(now, name, 1)) > 0
 	}
-	h.each(now, func(text, rest string) {
-		if record, _, _ := h.box.OpenParts(text, rest, h.name); len(record) > sessionIDSize {
+	b.each(now, func(text, rest string) {
+		if record, _, _ := b.box.OpenParts(text, rest, b.name); len(record) > sessionIDSize {
 			ids = append(ids, record[1:1+sessionIDSize])
 		}
 	})
-	return ids, some
+	return ids, found
 }
 
 // each calls do for what may be the sealed record of a request, in one cookie or
 // in two.
-func (h *cookieHome) each(in http.Header, do func(text, rest string)) {
-	var first, second [copiesMost]string
+func (b *cookieBackend) each(in http.Header, do func(text, rest string)) {
+	var first, second [maxCopies]string
 	var n, m int
-	cookie.Each(in, h.name, func(name, value string) {
+	cookie.Each(in, b.name, func(name, value string) {
 		switch {
-		case name == h.name && n < copiesMost && value != "":
+		case name == b.name && n < maxCopies && value != "":
 			first[n] = value
 			n++
-		case name == h.second && m < copiesMost:
+		case name == b.second && m < maxCopies:
 			second[m] = value
 			m++
 		}
 	})
 	for _, value := range first[:n] {
 		switch value[0] {
-		case wholeMark:
+		case wholeCookie:
 			do(value[1:], "")
-		case partMark:
+		case splitCookie:
 			for _, rest := range second[:m] {
 				do(value[1:], rest)
 			}
@@ -132,23 +114,23 @@ func (h *cookieHome) each(in http.Header, do func(text, rest string)) {
 	}
 }
 
-// forget tells the browser to drop the cookies that it has.
-func (h *cookieHome) forget(w http.ResponseWriter, r *http.Request) {
-	h.jar.Expire(w.Header(), h.name)
-	h.forgetSecond(w, r)
+// expire implements sessionBackend.
+func (b *cookieBackend) expire(w http.ResponseWriter, r *http.Request) {
+	b.jar.Expire(w.Header(), b.name)
+	b.expireSecond(w, r)
 }
 
-// forgetSecond does so with the second one, if the browser has it or this very
-// answer has set it.
-func (h *cookieHome) forgetSecond(w http.ResponseWriter, r *http.Request) {
+// expireSecond tells the browser to drop the second cookie, if it has one or
+// this very response has set one.
+func (b *cookieBackend) expireSecond(w http.ResponseWriter, r *http.Request) {
 	out := w.Header()
-	set := func(line string) bool { return strings.HasPrefix(line, h.second+"=") }
-	if len(cookie.Values(r.Header, h.second, 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
-		h.jar.Expire(out, h.second)
+	set := func(line string) bool { return strings.HasPrefix(line, b.second+"=") }
+	if len(cookie.Values(r.Header, b.second, 1)) > 0 || slices.ContainsFunc(out["Set-Cookie"], set) {
+		b.jar.Expire(out, b.second)
 	}
 }
 
-// tooLarge is what a home says of a record that it has no room for.
+// tooLarge is the error of a backend that has no room for a record.
 func tooLarge(format string, args ...any) *Error {
 	return &Error{Code: ErrSessionError, Reason: fmt.Sprintf(format, args...)}
 }

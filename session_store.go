@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/gorilla/securecookie"
 	gorilla "github.com/gorilla/sessions"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/seal"
 )
@@ -24,25 +24,25 @@ const (
 	bindingSize = 32        // bytes
 )
 
-// storeHome keeps sessions in a gin-contrib/sessions store, used through its
+// storeBackend keeps sessions in a gin-contrib/sessions store, used through its
 // interface alone. What the store holds is one sealed text that opens only
 // together with the binding cookie, which the store never sees: a planted
 // session id, a record copied under another id, and a dump of the store are
 // worth nothing, whatever the store does about ids. The cookie also has our own
 // id of the session, sealed: so a session can be revoked without the store,
 // which may fail, and may take its failure for "no such session".
-type storeHome struct {
+type storeBackend struct {
 	store  ginsessions.Store
 	box    *seal.Box
-	unseal func(text, rest, name string) *opened // what box opens
+	unseal func(text, rest, name string) *opened // opens what box sealed
 	jar    cookie.Jar
 	name   string
 }
 
-func (h *storeHome) bindingName() string { return h.name + "-b" }
+func (b *storeBackend) bindingName() string { return b.name + "-b" }
 
 // bound is what a record is sealed for.
-func (h *storeHome) bound(binding string) string { return h.name + " " + binding }
+func (b *storeBackend) bound(binding string) string { return b.name + " " + binding }
 
 // binding is a binding cookie of a request.
 type binding struct {
@@ -52,10 +52,10 @@ type binding struct {
 }
 
 // bindings are those of a request that are ours.
-func (h *storeHome) bindings(r *http.Request) (list []binding) {
-	for _, value := range cookie.Values(r.Header, h.bindingName(), copiesMost) {
+func (b *storeBackend) bindings(r *http.Request) (list []binding) {
+	for _, value := range cookie.Values(r.Header, b.bindingName(), maxCopies) {
 		text, sealed, _ := strings.Cut(value, ".")
-		id, old, _ := h.box.Open(sealed, h.bindingName()+" "+text)
+		id, old, _ := b.box.Open(sealed, b.bindingName()+" "+text)
 		if len(id) == sessionIDSize {
 			list = append(list, binding{text, id, old})
 		}
@@ -63,25 +63,25 @@ func (h *storeHome) bindings(r *http.Request) (list []binding) {
 	return list
 }
 
-// ids implements home.
-func (h *storeHome) ids(w http.ResponseWriter, r *http.Request) (ids []string, some bool) {
-	r = cookie.Current(w, r, h.name, h.bindingName())
-	for _, name := range []string{h.name, h.bindingName()} {
-		some = some || len(cookie.Values(r.Header, name, 1)) > 0
+// ids implements sessionBackend.
+func (b *storeBackend) ids(w http.ResponseWriter, r *http.Request) (ids []string, found bool) {
+	r = cookie.Current(w, r, b.name, b.bindingName())
+	for _, name := range []string{b.name, b.bindingName()} {
+		found = found || len(cookie.Values(r.Header, name, 1)) > 0
 	}
-	for _, b := range h.bindings(r) {
-		ids = append(ids, b.id)
+	for _, binding := range b.bindings(r) {
+		ids = append(ids, binding.id)
 	}
-	return ids, some
+	return ids, found
 }
 
 // load asks the store. Of several cookies of ours, those count that belong
 // together and open; if two sessions are among them, it cannot be told which
 // is meant: neither counts, and both are cleared.
-func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
+func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	two := false
-	err = h.each(w, r, func(s stored) error {
-		if o := h.unseal(s.text, "", h.bound(s.binding.text)); o != nil && o.id == s.binding.id {
+	err = b.each(w, r, func(s stored) error {
+		if o := b.unseal(s.text, "", b.bound(s.binding.text)); o != nil && o.id == s.binding.id {
 			two = two || found != nil && found.id != o.id
 			if found = o; s.binding.old {
 				found = o.sealedAnew()
@@ -93,7 +93,9 @@ func (h *storeHome) load(w http.ResponseWriter, r *http.Request) (found *opened,
 		return nil, err
 	}
 	if two {
-		return nil, h.clear(w, r)
+		err := b.delete(w, r)
+		b.expire(w, r)
+		return nil, err
 	}
 	return found, nil
 }
@@ -108,27 +110,27 @@ type stored struct {
 }
 
 // opens says whether it is one.
-func (h *storeHome) opens(s stored) bool {
-	record, _, _ := h.box.Open(s.text, h.bound(s.binding.text))
+func (b *storeBackend) opens(s stored) bool {
+	record, _, _ := b.box.Open(s.text, b.bound(s.binding.text))
 	return len(record) > sessionIDSize && record[1:1+sessionIDSize] == s.binding.id
 }
 
 // each calls do for what a request and the store have.
-func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored) error) error {
-	r = cookie.Current(w, r, h.name, h.bindingName())
-	bindings := h.bindings(r)
+func (b *storeBackend) each(w http.ResponseWriter, r *http.Request, do func(stored) error) error {
+	r = cookie.Current(w, r, b.name, b.bindingName())
+	bindings := b.bindings(r)
 	if len(bindings) == 0 {
 		return nil // and the store is not asked
 	}
-	for _, value := range cookie.Values(r.Header, h.name, copiesMost) {
-		one := h.with(r, value)
-		s, err := h.open(one)
+	for _, value := range cookie.Values(r.Header, b.name, maxCopies) {
+		one := b.with(r, value)
+		s, err := b.open(one)
 		if err != nil {
 			return err
 		}
 		text, _ := s.Values[recordKey].(string)
-		for _, b := range bindings {
-			if err := do(stored{one, s, text, b}); err != nil {
+		for _, binding := range bindings {
+			if err := do(stored{one, s, text, binding}); err != nil {
 				return err
 			}
 		}
@@ -138,11 +140,11 @@ func (h *storeHome) each(w http.ResponseWriter, r *http.Request, do func(stored)
 
 // with returns the request with that one cookie of the store's, or none: what
 // the store reads is decided here, not by the order of a header.
-func (h *storeHome) with(r *http.Request, value string) *http.Request {
+func (b *storeBackend) with(r *http.Request, value string) *http.Request {
 	one := r.WithContext(r.Context()) // a shallow copy
 	one.Header = http.Header{}
 	if value != "" {
-		one.Header["Cookie"] = []string{h.name + "=" + value}
+		one.Header["Cookie"] = []string{b.name + "=" + value}
 	}
 	return one
 }
@@ -150,13 +152,8 @@ func (h *storeHome) with(r *http.Request, value string) *http.Request {
 // open asks the store for the session of a request. A cookie that the store
 // cannot read, or a record that it does not have, is a new session; only a
 // store that fails is an error. It may panic, and must not crash the request.
-func (h *storeHome) open(r *http.Request) (s *gorilla.Session, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeFailed("read session", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	s, err = h.store.New(r, h.name)
+func (b *storeBackend) open(r *http.Request) (*gorilla.Session, error) {
+	s, err := contain.Call(func() (*gorilla.Session, error) { return b.store.New(r, b.name) })
 	if err == nil && s == nil {
 		err = errors.New("the store returned no session")
 	}
@@ -186,44 +183,45 @@ func absent(err error) bool {
 }
 
 func storeFailed(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryMost,
+	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Sessions failed", Fix: "look at the store behind it"}
+}
+
+// save implements sessionBackend.
+func (b *storeBackend) save(w http.ResponseWriter, r *http.Request, record sessionRecord) error {
+	if record.isNew {
+		return b.create(w, r, record)
+	}
+	return b.each(w, r, func(s stored) error {
+		if !b.opens(s) {
+			return nil
+		}
+		return b.write(w, s.request, s.session, s.binding.text, record)
+	})
 }
 
 // create writes a record into a new session of the store's, with a new id and
 // a new binding. The store gets a request without its cookie, since some take
 // the id from there whatever the session says; the old record is deleted.
-func (h *storeHome) create(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	_ = h.erase(w, r) // it is revoked already; that it stays a while does no harm
-	s, err := h.open(h.with(r, ""))
+func (b *storeBackend) create(w http.ResponseWriter, r *http.Request, record sessionRecord) error {
+	_ = b.delete(w, r) // it is revoked already; that it stays a while does no harm
+	s, err := b.open(b.with(r, ""))
 	if err != nil {
 		return err
 	}
 	s.ID, s.IsNew = "", true
 	raw := make([]byte, bindingSize)
 	rand.Read(raw)
-	return h.write(w, h.with(r, ""), s, base64.RawURLEncoding.EncodeToString(raw), record, life)
-}
-
-// update writes a record back into the session that it came from, which may
-// have begun with this very answer. One that is gone was ended by another request meanwhile, and stays so: nothing is
-// written, and no cookie takes the place of those of a later sign-in.
-func (h *storeHome) update(w http.ResponseWriter, r *http.Request, record []byte, life time.Duration) error {
-	return h.each(w, r, func(s stored) error {
-		if !h.opens(s) {
-			return nil
-		}
-		return h.write(w, s.request, s.session, s.binding.text, record, life)
-	})
+	return b.write(w, b.with(r, ""), s, base64.RawURLEncoding.EncodeToString(raw), record)
 }
 
 // write saves through the store, under our own cookie attributes: a store's
 // defaults may be readable by scripts, or sent from other sites.
-func (h *storeHome) write(w http.ResponseWriter, r *http.Request, s *gorilla.Session, binding string, record []byte, life time.Duration) error {
-	s.Values = map[any]any{recordKey: h.box.Seal(record, h.bound(binding))}
-	s.Options = h.options(max(int(life/time.Second), 1)) // stores delete at 0
+func (b *storeBackend) write(w http.ResponseWriter, r *http.Request, s *gorilla.Session, binding string, record sessionRecord) error {
+	s.Values = map[any]any{recordKey: b.box.Seal(record.data, b.bound(binding))}
+	s.Options = b.options(max(int(record.life/time.Second), 1)) // stores delete at 0
 	out := discard{}
-	if err := h.save(r, out, s); err != nil {
+	if err := b.saveTo(r, out, s); err != nil {
 		return err
 	}
 	for _, line := range out["Set-Cookie"] {
@@ -234,26 +232,22 @@ func (h *storeHome) write(w http.ResponseWriter, r *http.Request, s *gorilla.Ses
 	for _, line := range out["Set-Cookie"] {
 		cookie.Put(w.Header(), line)
 	}
-	id := h.box.Seal(record[1:1+sessionIDSize], h.bindingName()+" "+binding)
-	h.jar.Set(w.Header(), h.bindingName(), binding+"."+id, life)
+	id := b.box.Seal(record.data[1:1+sessionIDSize], b.bindingName()+" "+binding)
+	b.jar.Set(w.Header(), b.bindingName(), binding+"."+id, record.life)
 	return nil
 }
 
-func (h *storeHome) options(maxAge int) *gorilla.Options {
-	return &gorilla.Options{Path: "/", MaxAge: maxAge, Secure: h.jar.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+func (b *storeBackend) options(maxAge int) *gorilla.Options {
+	return &gorilla.Options{Path: "/", MaxAge: maxAge, Secure: b.jar.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
-func (h *storeHome) save(r *http.Request, out discard, s *gorilla.Session) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = storeFailed("write session", fmt.Errorf("panic: %.500v", p))
-		}
-	}()
-	err = h.store.Save(r, out, s)
+func (b *storeBackend) saveTo(r *http.Request, out discard, s *gorilla.Session) error {
+	err := contain.Do(func() error { return b.store.Save(r, out, s) })
 	if err == nil {
 		return nil
 	}
-	if text, _ := s.Values[recordKey].(string); isTooLarge(err) {
+	_, panicked := err.(*contain.Panic)
+	if text, _ := s.Values[recordKey].(string); !panicked && isTooLarge(err) {
 		e := tooLarge("the session takes %.1f KB, sealed, and the store does not take it: most hold 4096 bytes after an encoding of their own, unless told otherwise (MaxLength, SetMaxLength)", float64(len(text))/1000)
 		e.Err = err
 		return e
@@ -268,29 +262,22 @@ func isTooLarge(err error) bool {
 	return strings.Contains(text, "too long") || strings.Contains(text, "too big") || strings.Contains(text, "too large")
 }
 
-// clear deletes the record and tells the browser to forget both cookies.
-func (h *storeHome) clear(w http.ResponseWriter, r *http.Request) error {
-	err := h.erase(w, r)
-	h.forget(w, r)
-	return err
+// expire implements sessionBackend.
+func (b *storeBackend) expire(w http.ResponseWriter, _ *http.Request) {
+	b.jar.Expire(w.Header(), b.name)
+	b.jar.Expire(w.Header(), b.bindingName())
 }
 
-// forget implements home.
-func (h *storeHome) forget(w http.ResponseWriter, _ *http.Request) {
-	h.jar.Expire(w.Header(), h.name)
-	h.jar.Expire(w.Header(), h.bindingName())
-}
-
-// erase deletes the record of a request in the store, if the browser could
-// open it: an id alone must not do, or planted ones would delete others'.
-func (h *storeHome) erase(w http.ResponseWriter, r *http.Request) error {
-	return h.each(w, r, func(s stored) error {
-		if !h.opens(s) {
+// delete implements sessionBackend. It deletes only what the browser can open:
+// if an id alone were enough, planted ones would delete others' sessions.
+func (b *storeBackend) delete(w http.ResponseWriter, r *http.Request) error {
+	return b.each(w, r, func(s stored) error {
+		if !b.opens(s) {
 			return nil
 		}
 		s.session.Values = map[any]any{} // for stores that cannot delete
-		s.session.Options = h.options(-1)
-		return h.save(s.request, discard{}, s.session)
+		s.session.Options = b.options(-1)
+		return b.saveTo(s.request, discard{}, s.session)
 	})
 }
 

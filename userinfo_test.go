@@ -20,7 +20,6 @@ func TestWhenUserinfoIsAsked(t *testing.T) {
 		mode    string
 		scopes  []string
 		keep    []string
-		groups  string
 		paths   map[string]string
 		lacking string
 		asked   int
@@ -35,8 +34,9 @@ func TestWhenUserinfoIsAsked(t *testing.T) {
 		{name: "the name is missing and was not asked for", scopes: []string{"email"}, lacking: "name"},
 		{name: "nothing was asked for", scopes: []string{}, lacking: "name"},
 		{name: "the usual groups are missing", lacking: "groups"},
-		{name: "groups of another name are missing", groups: "roles", asked: 1},
-		{name: "groups of another name are there", groups: "extra.teams"},
+		{name: "groups of another name are missing", paths: map[string]string{"groups": "roles"}, asked: 1},
+		{name: "groups of another name are there", paths: map[string]string{"groups": "extra.teams"}},
+		{name: "the usual groups are missing, by their usual path", paths: map[string]string{"groups": "groups"}, lacking: "groups"},
 		{name: "a claim that is kept is missing", keep: []string{"department"}, asked: 1},
 		{name: "a claim that is kept is there", keep: []string{"extra"}},
 		{name: "all are kept and the profile has more", keep: []string{"*"}, asked: 1},
@@ -51,7 +51,7 @@ func TestWhenUserinfoIsAsked(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(_ *site, o *ginauth.Options) {
 				p := &o.Providers[0]
-				p.Userinfo, p.Scopes, p.GroupsClaim, p.ClaimPaths, o.KeepClaims = tt.mode, tt.scopes, tt.groups, tt.paths, tt.keep
+				p.Userinfo, p.Scopes, p.ClaimPaths, o.KeepClaims = tt.mode, tt.scopes, tt.paths, tt.keep
 			})
 			s.idp.EditIDToken(func(_, c map[string]any) {
 				c["extra"] = claims{"teams": []string{"a"}, "display": "Ada"}

@@ -148,7 +148,7 @@ func (k key) verifies(input, signature []byte) bool {
 	switch public := k.signer.Public().(type) {
 	case *rsa.PublicKey:
 		if k.alg[0] == 'P' {
-			return rsa.VerifyPSS(public, hash, digest, signature, nil) == nil
+			return rsa.VerifyPSS(public, hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}
 		return rsa.VerifyPKCS1v15(public, hash, digest, signature) == nil
 	case *ecdsa.PublicKey:

@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 // setting is what may differ from ginauth with its defaults.
@@ -61,7 +61,7 @@ func ours(s setting) func() app {
 			opts.Sessions = s.store()
 		}
 		if s.shared {
-			opts.Revocations = revokeredis.New(redis.NewClient(&redis.Options{Addr: redisAddress()}), rand.Text())
+			opts.Revocations = redisstate.New(redis.NewClient(&redis.Options{Addr: redisAddress()}), rand.Text())
 		}
 		if s.hooks {
 			opts.Logger = slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -9,18 +9,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-install_wrk() {
-	local root=()
-	command -v wrk >/dev/null && return
-	[ "$(id -u)" = 0 ] || root=(sudo)
-	"${root[@]}" apt-get update -q
-	DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -q -y --no-install-recommends wrk
-}
-
 command=${1:-}
 case $command in
 compare | soak) ;;
-load) install_wrk ;;
+load) command -v wrk >/dev/null || ../.ci/install wrk ;;
 test) exec ../stores/servers.sh run go test ./... ;;
 *)
 	sed -n '2,8p' "$0" >&2

@@ -5,16 +5,13 @@
 #   ./browsers.sh run go test ./...   installs what is missing, runs the command
 set -euo pipefail
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 axe=4.14.1
 checksum=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
 
 # unless COMMAND PACKAGE… installs packages if there is no such command.
 unless() {
-	local root=()
-	! command -v "$1" >/dev/null || return 0
-	[ "$(id -u)" = 0 ] || root=(sudo)
-	"${root[@]}" apt-get update -q
-	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${@:2}"
+	command -v "$1" >/dev/null || "$here/../.ci/install" "${@:2}"
 }
 
 # get_axe prints where axe.min.js is.

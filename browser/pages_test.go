@@ -9,12 +9,12 @@ import (
 	"github.com/ginauth/ginauth/providers"
 )
 
-// mark is a provider's logo, as an application may have one.
-const mark = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><circle cx="12" cy="12" r="10" fill="#1d4fd7"/><path d="M7 12l3.5 3.5L17 9" fill="none" stroke="#fff" stroke-width="2.5" stroke-linecap="round" stroke-linejoin="round"/></svg>`
+// icon is a provider's logo, as an application may have one.
+const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><circle cx="12" cy="12" r="10" fill="#1d4fd7"/><path d="M7 12l3.5 3.5L17 9" fill="none" stroke="#fff" stroke-width="2.5" stroke-linecap="round" stroke-linejoin="round"/></svg>`
 
 // many gives people something to choose from.
 func many(_ *site, o *ginauth.Options) {
-	o.Providers[0].DisplayName, o.Providers[0].Mark = "Acme", mark
+	o.Providers[0].DisplayName, o.Providers[0].Icon = "Acme", icon
 	o.Providers = append(o.Providers,
 		providers.Google("id", "secret"), providers.GitHub("id", "secret"), providers.Microsoft("organizations", "id", "secret", providers.AnyTenant), providers.Kakao("id", "secret"),
 		ginauth.Provider{Name: "long", DisplayName: "Staff of the Universitätsklinikum Schleswig-Holstein", Issuer: "https://login.example.org", ClientID: "id", ClientSecret: "secret"},

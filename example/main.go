@@ -41,7 +41,7 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/providers"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 //go:embed pages.html style.css
@@ -100,60 +100,68 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 	// A provider's answer brings a code in the query: it has no place in a log.
 	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.Recovery(), headers)
 
+	site := new(site)
 	opts := ginauth.Options{
 		BaseURL:    base,
 		Providers:  list,
 		KeepClaims: []string{"*"}, // so that /profile can show them; most applications keep none
-		Hooks:      ginauth.Hooks{OnError: forbidden},
+		Hooks:      ginauth.Hooks{OnError: site.forbidden},
 	}
 	if keys := os.Getenv("SESSION_KEYS"); keys != "" {
 		opts.Keys = strings.Split(keys, ",")
 	}
 	if addr := os.Getenv("REDIS_ADDR"); addr != "" { // several replicas: what one signs out, all do
-		opts.Revocations = revokeredis.New(redis.NewClient(&redis.Options{Addr: addr}), "example:")
+		opts.Revocations = redisstate.New(redis.NewClient(&redis.Options{Addr: addr}), "example:")
 	}
 	// Mount adds /login, /authorize and /logout.
 	auth, err := ginauth.Mount(app, opts)
 	if err != nil {
 		return nil, nil, err
 	}
+	site.auth = auth
 	app.StaticFileFS("/style.css", "style.css", http.FS(files))
 
 	// A page for everybody, which knows who is signed in, if anybody is.
 	app.GET("/", auth.LoadUser(), func(c *gin.Context) {
-		show(c, http.StatusOK, "home", gin.H{"Login": auth.LoginURL("", "/")})
+		site.show(c, http.StatusOK, "home", gin.H{})
 	})
 	// A page for everybody who is signed in; others are sent to the login, and
 	// come back here.
-	app.GET("/profile", auth.RequireAuth(), profile)
+	app.GET("/profile", auth.RequireAuth(), site.profile)
 	// A page for one group; others get 403.
 	app.GET("/admin", auth.RequireAuth(ginauth.HasGroup("admin")), func(c *gin.Context) {
-		show(c, http.StatusOK, "admin", gin.H{})
+		site.show(c, http.StatusOK, "admin", gin.H{})
 	})
 	return app, auth, nil
 }
 
-func profile(c *gin.Context) {
+// site shows the pages.
+type site struct {
+	auth *ginauth.Auth // set before the first request
+}
+
+func (s *site) profile(c *gin.Context) {
 	claims, err := ginauth.Claims[map[string]any](c)
 	if err != nil {
 		_ = c.AbortWithError(http.StatusInternalServerError, err)
 		return
 	}
 	text, _ := json.MarshalIndent(claims, "", "  ")
-	show(c, http.StatusOK, "profile", gin.H{"Claims": string(text)})
+	s.show(c, http.StatusOK, "profile", gin.H{"Claims": string(text)})
 }
 
 // forbidden answers for a check that said no, in the application's own words.
 // It writes nothing for other failures: they get the built-in page.
-func forbidden(c *gin.Context, e *ginauth.Error) {
+func (s *site) forbidden(c *gin.Context, e *ginauth.Error) {
 	if e.Code == ginauth.ErrForbidden {
 		c.Header("Content-Security-Policy", policy) // in place of the stricter one of built-in answers
-		show(c, e.Status(), "forbidden", gin.H{})
+		s.show(c, e.Status(), "forbidden", gin.H{})
 	}
 }
 
-func show(c *gin.Context, status int, page string, data gin.H) {
-	data["User"] = ginauth.CurrentUser(c)
+// show renders a page, which finds the addresses of sign-in and sign-out in Auth.
+func (s *site) show(c *gin.Context, status int, page string, data gin.H) {
+	data["Auth"], data["User"] = s.auth, ginauth.CurrentUser(c)
 	c.HTML(status, page, data)
 }
 

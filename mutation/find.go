@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,8 +13,8 @@ import (
 type mutant struct {
 	id       int
 	pkg      *pkg
-	file     string // "login_state.go"
-	function string // "attempts.take"
+	file     string // "attempt.go"
+	function string // "attempts.take", or "var table"
 	check    string // the code that is changed, with what is around it
 	change   string // in words
 	edit     edit
@@ -25,9 +24,10 @@ type mutant struct {
 	outcome outcome
 }
 
-// key names a mutant by what it says, so that it outlives other changes.
+// key names a mutant by what it says and not by where it stands, so that it
+// outlives other changes and a move to another file.
 func (m *mutant) key() string {
-	return strings.Join([]string{m.file, m.function, m.check, m.change}, "\n")
+	return strings.Join([]string{m.pkg.ImportPath, m.function, m.check, m.change}, "\n")
 }
 
 // edit puts text around a piece of a file.
@@ -46,17 +46,8 @@ type finder struct {
 	stack    []ast.Node // from the file to the node that is looked at
 }
 
-// Left alone are the files that check what an application configures, before
-// any request, or what Diagnose reports, or draw pages, and the functions that
-// put into words what another has found wrong.
-var (
-	configuration = regexp.MustCompile(`^(options|options_validate|provider|provider_validate|provider_brand|store_check|diagnose\w*|pages|words|errors)\.go$|^internal/page/`)
-	words         = regexp.MustCompile(`^(login_state_hint\.go attempts\.(diagnose|strayed|untimely)|client\.go client\.unreachable|discovery\.go client\.wrongIssuer|verify\.go explain|` +
-		`respond\.go (title|Auth\.log|Auth\.note|redactURL)|session_codec\.go session\.largest|internal/fetch/error\.go \w+|internal/fetch/client\.go redirected)$`)
-)
-
-// find returns every mutant of the packages, numbered from 1.
-func find(pkgs []*pkg) (all []*mutant) {
+// find returns every mutant of the packages that is not ignored, numbered from 1.
+func find(pkgs []*pkg, ignore []*ignored) (all []*mutant) {
 	for _, p := range pkgs {
 		for _, s := range p.files {
 			f := &finder{pkg: p, source: s}
@@ -64,9 +55,7 @@ func find(pkgs []*pkg) (all []*mutant) {
 			all = append(all, f.found...)
 		}
 	}
-	all = slices.DeleteFunc(all, func(m *mutant) bool {
-		return configuration.MatchString(m.file) || words.MatchString(m.file+" "+m.function)
-	})
+	all = slices.DeleteFunc(all, func(m *mutant) bool { return m.ignored(ignore) })
 	same := map[string]int{}
 	for i, m := range all {
 		m.id = i + 1
@@ -88,10 +77,6 @@ func (f *finder) visit(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.FuncDecl:
 		f.function = nameOf(n)
-	case *ast.GenDecl:
-		if len(f.stack) == 2 {
-			f.function = "package " + f.source.Name.Name
-		}
 	case *ast.ExprStmt:
 		f.effect(n)
 	case *ast.IfStmt:
@@ -105,6 +90,9 @@ func (f *finder) visit(n ast.Node) bool {
 			f.value(e, f.text(n))
 		}
 	case *ast.ValueSpec:
+		if len(f.stack) == 3 {
+			f.function = "var " + n.Names[0].Name
+		}
 		for _, e := range n.Values {
 			f.value(e, f.text(n))
 		}

@@ -73,7 +73,7 @@ func keep(sources string, mutants []*mutant) *kept {
 		}
 	}
 	for u, ids := range tells {
-		k.Units = append(k.Units, keptUnit{u.binary.pkg.ImportPath, u.name, u.time, ids})
+		k.Units = append(k.Units, keptUnit{u.binary.pkg, u.name, u.time, ids})
 	}
 	return k
 }
@@ -82,7 +82,7 @@ func keep(sources string, mutants []*mutant) *kept {
 func (k *kept) apply(mutants []*mutant, binaries []*binary) {
 	of := map[string]*binary{}
 	for _, b := range binaries {
-		of[b.pkg.ImportPath] = b
+		of[b.pkg] = b
 	}
 	for _, u := range k.Units {
 		one := &unit{binary: of[u.Package], name: u.Name, time: u.Time, tells: len(u.Tells)}

@@ -12,27 +12,28 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // pkg is a package whose checks are changed.
 type pkg struct {
-	ImportPath   string
-	Dir          string
-	Name         string
-	Export       string
-	GoFiles      []string
-	TestGoFiles  []string
-	XTestGoFiles []string
-	DepOnly      bool
-	Module       *struct{ Path, Dir string }
+	ImportPath string
+	Dir        string
+	Name       string
+	Export     string
+	GoFiles    []string
+	DepOnly    bool
+	Module     *struct{ Path, Dir string }
 
 	files []*source
 	types *types.Info
 }
 
-func (p *pkg) tested() bool { return len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 }
+// last is the last part of the package's path.
+func (p *pkg) last() string { return path.Base(p.ImportPath) }
 
 // source is one of its files.
 type source struct {
@@ -53,7 +54,7 @@ func (s *source) excerpt(from, to token.Pos) string {
 // load lists, parses and type-checks the packages that patterns name in dir.
 // Those that only tests use, by their name, and programs are left out.
 func load(dir string, patterns []string) ([]*pkg, error) {
-	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Dir,Name,Export,GoFiles,TestGoFiles,XTestGoFiles,DepOnly,Module"}, patterns...)
+	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Dir,Name,Export,GoFiles,DepOnly,Module"}, patterns...)
 	out, err := goCommand(dir, args...)
 	if err != nil {
 		return nil, err
@@ -104,6 +105,41 @@ func (p *pkg) parse(set *token.FileSet, imports types.Importer) error {
 	config := types.Config{Importer: imports}
 	_, err := config.Check(p.ImportPath, set, parsed, p.types)
 	return err
+}
+
+// listTests returns the test binaries of the packages that patterns name in dir,
+// without those in which none of the changed packages is.
+func listTests(dir string, patterns []string, changed []*pkg, out string) (list []*binary, err error) {
+	text, err := goCommand(dir, append([]string{"list", "-test", "-json=ImportPath,Dir,Deps,Module"}, patterns...)...)
+	if err != nil {
+		return nil, err
+	}
+	for decoder := json.NewDecoder(bytes.NewReader(text)); ; {
+		var p struct {
+			ImportPath, Dir string
+			Deps            []string
+			Module          *struct{ Path string }
+		}
+		if err := decoder.Decode(&p); err == io.EOF {
+			return list, nil
+		} else if err != nil {
+			return nil, err
+		}
+		// A test binary is called after its package, and a package that is
+		// compiled anew for it "example.com/fixture [example.com/fixture.test]".
+		path, binaryOf := strings.CutSuffix(p.ImportPath, ".test")
+		if !binaryOf || !slices.ContainsFunc(p.Deps, func(dep string) bool {
+			dep, _, _ = strings.Cut(dep, " ")
+			return slices.ContainsFunc(changed, func(c *pkg) bool { return c.ImportPath == dep })
+		}) {
+			continue
+		}
+		b := &binary{path: filepath.Join(out, fmt.Sprintf("%d.test", len(list))), dir: p.Dir, pkg: path}
+		if below, ok := strings.CutPrefix(path, p.Module.Path+"/"); ok {
+			b.prefix = strings.TrimPrefix(below, "internal/") + "."
+		}
+		list = append(list, b)
+	}
 }
 
 // goCommand runs the go command and returns what it prints.

@@ -19,11 +19,14 @@ import (
 // job is what to do.
 type job struct {
 	dir      string         // of the module whose checks are changed
-	packages []string       // patterns
+	packages []string       // patterns: whose checks are changed
+	tests    []string       // patterns: whose tests are run
 	table    string         // the file that the result goes to
 	accepted string         // the file of mutants that may survive
+	ignored  string         // the file of functions whose checks are left alone
+	partial  bool           // the packages are not those that the files are about
 	only     *regexp.Regexp // of mutants; nil for all
-	tests    *regexp.Regexp // of tests; nil for all
+	run      *regexp.Regexp // of tests; nil for all
 	keep     string         // the directory that an interrupted run goes on in; "" for none
 	workers  int
 	wait     time.Duration // for a test that does not end, beside its own time
@@ -32,29 +35,38 @@ type job struct {
 	say      func(format string, args ...any)
 }
 
+// The packages of the module that are looked at unless the command line says
+// otherwise.
+const (
+	changedPackages = ". ./internal/..."
+	testPackages    = "./..."
+)
+
 func main() {
 	j := job{say: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
-	var packages, only, tests string
+	var packages, tests, only, run string
 	flag.StringVar(&j.dir, "dir", "..", "directory of the module")
-	flag.StringVar(&packages, "packages", ". ./internal/...", "packages whose checks are changed")
-	flag.StringVar(&j.table, "table", "../docs/mutation.md", "file that the result is written to")
+	flag.StringVar(&packages, "packages", changedPackages, "packages whose checks are changed; with others than these, no table is written")
+	flag.StringVar(&tests, "tests", testPackages, "packages whose tests are run")
+	flag.StringVar(&j.table, "table", "RESULTS.md", "file that the result is written to")
 	flag.StringVar(&j.accepted, "accepted", "accepted.txt", "file of what may survive")
+	flag.StringVar(&j.ignored, "ignored", "ignored.txt", "file of functions whose checks are left alone")
 	flag.StringVar(&only, "only", "", "regular expression: change only checks whose \"file function: check: change\" it matches, and write no table")
-	flag.StringVar(&tests, "tests", "", "regular expression: run only tests that it matches, and write no table")
+	flag.StringVar(&run, "run", "", "regular expression: run only tests that it matches, and write no table")
 	flag.IntVar(&j.workers, "workers", 2, "processes at a time")
 	flag.StringVar(&j.keep, "keep", "", "directory that keeps what was built and found out, for runs with the same sources")
 	flag.IntVar(&j.most, "most", 0, "try a change against that many tests at most, and leave it open if they do not notice; for a first look")
 	flag.DurationVar(&j.limit, "limit", 0, "begin nothing more after this time; with -keep the next run goes on from there")
 	flag.DurationVar(&j.wait, "wait", 20*time.Second, "how long to wait for a test that does not end, beside the time that it takes")
 	flag.Parse()
-	j.packages = strings.Fields(packages)
+	j.packages, j.tests, j.partial = strings.Fields(packages), strings.Fields(tests), packages != changedPackages
 	if only != "" {
 		j.only = regexp.MustCompile(only)
 	}
-	if tests != "" {
-		j.tests = regexp.MustCompile(tests)
+	if run != "" {
+		j.run = regexp.MustCompile(run)
 	}
-	ok, err := j.run()
+	ok, err := j.do()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -63,9 +75,13 @@ func main() {
 	}
 }
 
-// run does the job, and says whether every mutant is caught or accepted.
-func (j *job) run() (ok bool, err error) {
+// do does the job, and says whether every mutant is caught or accepted.
+func (j *job) do() (ok bool, err error) {
 	list, err := readAccepted(j.accepted)
+	if err != nil {
+		return false, err
+	}
+	ignore, err := readIgnored(j.ignored)
 	if err != nil {
 		return false, err
 	}
@@ -88,7 +104,7 @@ func (j *job) run() (ok bool, err error) {
 		return false, err
 	}
 	maps.Copy(early.tests, before)
-	mutants, sources, err := j.prepare(dir)
+	mutants, sources, err := j.prepare(dir, ignore, list)
 	if err != nil {
 		return false, err
 	}
@@ -103,7 +119,7 @@ func (j *job) run() (ok bool, err error) {
 	if err := keep(sources, mutants).write(dir); err != nil {
 		return false, err
 	}
-	if j.only == nil && j.tests == nil && !slices.ContainsFunc(mutants, func(m *mutant) bool { return m.outcome == open }) {
+	if !j.partial && j.only == nil && j.run == nil && !slices.ContainsFunc(mutants, func(m *mutant) bool { return m.outcome == open }) {
 		if err := os.WriteFile(j.table, []byte(table(mutants, list)), 0o644); err != nil {
 			return false, err
 		}
@@ -140,14 +156,13 @@ func (j *job) hunt(mutants []*mutant, early *hints, list []*accepted) {
 }
 
 // prepare finds the mutants, builds the tests, and sees which can tell which;
-// or takes that over from an earlier run.
-func (j *job) prepare(dir string) (mutants []*mutant, sources string, err error) {
+// or takes that over from an earlier run. It fails if the lists do not fit the
+// sources.
+func (j *job) prepare(dir string, ignore []*ignored, list []*accepted) (mutants []*mutant, sources string, err error) {
 	if sources, err = hashSources(j.dir); err != nil {
 		return nil, "", err
 	}
-	if j.tests != nil {
-		sources += j.tests.String()
-	}
+	sources += fmt.Sprint(j.packages, j.tests, j.run)
 	earlier, err := readKept(dir, sources)
 	if err != nil {
 		return nil, "", err
@@ -156,8 +171,14 @@ func (j *job) prepare(dir string) (mutants []*mutant, sources string, err error)
 	if err != nil {
 		return nil, "", err
 	}
-	mutants = find(pkgs)
-	binaries := binariesOf(pkgs, dir)
+	mutants = find(pkgs, ignore)
+	if err := stale(mutants, ignore, list); err != nil && !j.partial {
+		return nil, "", err
+	}
+	binaries, err := listTests(j.dir, j.tests, pkgs, dir)
+	if err != nil {
+		return nil, "", err
+	}
 	if earlier != nil {
 		earlier.apply(mutants, binaries)
 		return mutants, sources, nil
@@ -171,7 +192,7 @@ func (j *job) prepare(dir string) (mutants []*mutant, sources string, err error)
 	}
 	var units []*unit
 	for _, b := range binaries {
-		some, err := b.list(j.tests)
+		some, err := b.list(j.run)
 		if err != nil {
 			return nil, "", err
 		}

@@ -4,22 +4,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// door runs the program over the fixture, with its files in dir.
-func door(t *testing.T, dir string) (ok bool, table, said string) {
+// door runs the program over the fixture and the tests that patterns name, with
+// its files in dir.
+func door(t *testing.T, dir string, tests ...string) (ok bool, table, said string) {
 	t.Helper()
 	var lines strings.Builder
 	j := job{
-		dir: "testdata/fixture", packages: []string{"."}, workers: 2, wait: 2 * time.Second,
-		table: filepath.Join(dir, "table.md"), accepted: filepath.Join(dir, "accepted.txt"),
+		dir: "testdata/fixture", packages: []string{"."}, tests: tests, workers: 2, wait: 2 * time.Second,
+		table: filepath.Join(dir, "table.md"), accepted: filepath.Join(dir, "accepted.txt"), ignored: filepath.Join(dir, "ignored.txt"),
 		say: func(format string, args ...any) { fmt.Fprintf(&lines, format+"\n", args...) },
 	}
-	ok, err := j.run()
+	write(t, j.ignored, "# signs\nGreet*\n")
+	ok, err := j.do()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +62,7 @@ var proved = []string{
 
 func TestWhatIsProvedAndWhatIsNot(t *testing.T) {
 	dir := t.TempDir()
-	ok, table, said := door(t, dir)
+	ok, table, said := door(t, dir, ".")
 	if ok || !strings.Contains(said, "16 changes; 6 complaints") || !strings.Contains(said, "check: if g.Age < 18\nchange: never holds") {
 		t.Errorf("survivors are not told about: %v %s", ok, said)
 	}
@@ -71,7 +74,7 @@ func TestWhatIsProvedAndWhatIsNot(t *testing.T) {
 	}
 	// The survivors are accepted now; nothing else changes.
 	accept(t, dir, table)
-	ok, again, said := door(t, dir)
+	ok, again, said := door(t, dir, ".")
 	if !ok {
 		t.Errorf("accepted survivors are wrong: %s", said)
 	}
@@ -87,17 +90,112 @@ func accept(t *testing.T, dir, table string) {
 	for _, row := range rows(table) {
 		if strings.Contains(row, "**nobody**") {
 			cells := strings.Split(strings.ReplaceAll(row, "`", ""), " | ")
-			list += fmt.Sprintf("file: door.go\nfunction: %s\ncheck: %s\nchange: %s\nreason: it is a fixture\n\n", strings.TrimPrefix(cells[0], "| "), cells[1], cells[2])
+			list += fmt.Sprintf("function: %s\ncheck: %s\nchange: %s\nreason: it is a fixture\n\n", strings.TrimPrefix(cells[0], "| "), cells[1], cells[2])
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "accepted.txt"), []byte(list), 0o600); err != nil {
+	write(t, filepath.Join(dir, "accepted.txt"), list)
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// Tests may stand in another package than the checks that they prove. Packages
+// that do not use the changed ones are left out, whatever their tests say.
+func TestTestsOfOtherPackagesProveChecks(t *testing.T) {
+	_, table, said := door(t, t.TempDir(), "./...")
+	want := slices.Clone(proved)
+	i := slices.IndexFunc(want, func(row string) bool { return strings.Contains(row, "`if g.Age < 18` | never holds") })
+	want[i] = strings.Replace(want[i], "**nobody**", "`test/age.TestAge`", 1)
+	if got := rows(table); !slices.Equal(got, want) {
+		t.Errorf("the table is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if !strings.Contains(said, "16 changes to fixture; looking which of 3 tests could tell") {
+		t.Errorf("the tests of the garden were looked at:\n%s", said)
+	}
+}
+
+// An entry that matches no change, since something was renamed or removed, ends
+// the run before it begins, and one that matches several does too.
+func TestEntriesThatMatchNothing(t *testing.T) {
+	const (
+		fits  = "function: Enter\ncheck: if g.Age < 18\nchange: never holds\nreason: r\n"
+		again = "function: known\ncheck: if g.Name != \"\"\nchange: always holds\nreason: r\n"
+	)
+	for name, c := range map[string]struct{ accepted, ignored, want string }{
+		"nothing is listed":            {},
+		"all match":                    {accepted: fits + "\n" + again, ignored: "Greeting\n# a comment\nfixture: ban*\n"},
+		"of this package":              {accepted: "package: fixture\n" + fits},
+		"of another package":           {accepted: "package: window\n" + fits, want: "accepted, and no such change"},
+		"another function":             {accepted: strings.Replace(fits, "Enter", "Leave", 1), want: "function: Leave"},
+		"another check":                {accepted: strings.Replace(fits, "18", "21", 1), want: "if g.Age < 21"},
+		"another change":               {accepted: strings.Replace(fits, "never holds", "without g.Age", 1), want: "without g.Age"},
+		"ignored, and without a check": {ignored: "greet\n", want: "ignored, and no function of that name has a check: greet"},
+		"ignored in another package":   {ignored: "window: Greeting\n", want: "window: Greeting"},
+		"ignored as a part of a name":  {ignored: "Greet\n", want: "ignored"},
+		"ignored and accepted":         {accepted: fits, ignored: "Enter\n", want: "accepted, and no such change"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			j := job{dir: "testdata/fixture", packages: []string{"."}, tests: []string{"."}, workers: 2,
+				accepted: filepath.Join(dir, "accepted.txt"), ignored: filepath.Join(dir, "ignored.txt"),
+				only: regexp.MustCompile("nothing at all"), say: func(string, ...any) {}}
+			write(t, j.accepted, c.accepted)
+			write(t, j.ignored, c.ignored)
+			_, err := j.do()
+			if j.partial = true; c.want != "" {
+				if _, err := j.do(); err != nil {
+					t.Errorf("with a part of the packages: %v", err)
+				}
+			}
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAnEntryForTwoPackagesNamesOne(t *testing.T) {
+	in := func(path string) *mutant {
+		return &mutant{pkg: &pkg{ImportPath: path}, function: "New", check: "if err != nil", change: "never holds"}
+	}
+	mutants := []*mutant{in("example.com/seal"), in("example.com/page")}
+	entry := &accepted{function: "New", check: "if err != nil", change: "never holds", reason: "r"}
+	if err := stale(mutants, nil, []*accepted{entry}); err == nil {
+		t.Error("an entry accepts two changes")
+	}
+	entry.pkg = "seal"
+	if err := stale(mutants, nil, []*accepted{entry}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The lists fit the sources that they are about. A whole run takes hours: this
+// says at once that something was renamed.
+func TestTheListsFitTheSources(t *testing.T) {
+	ignore, err := readIgnored("ignored.txt")
+	if err != nil || len(ignore) == 0 {
+		t.Fatal("ignored.txt:", err)
+	}
+	accept, err := readAccepted("accepted.txt")
+	if err != nil || len(accept) == 0 {
+		t.Fatal("accepted.txt:", err)
+	}
+	pkgs, err := load("..", strings.Fields(changedPackages))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stale(find(pkgs, ignore), ignore, accept); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnEntryThatIsNoSurvivorIsWrong(t *testing.T) {
-	m := &mutant{file: "a.go", function: "f", check: "if x", change: "never holds", outcome: caught}
-	entry := &accepted{file: "a.go", function: "f", check: "if x", change: "never holds", reason: "r"}
+	m := &mutant{pkg: &pkg{ImportPath: "example.com/a"}, function: "f", check: "if x", change: "never holds", outcome: caught}
+	entry := &accepted{function: "f", check: "if x", change: "never holds", reason: "r"}
 	if wrong := judge([]*mutant{m}, []*accepted{entry}); len(wrong) != 1 {
 		t.Errorf("the mutant is caught, and its entry still accepted: %q", wrong)
 	}
@@ -112,13 +210,13 @@ func TestTheListOfWhatMaySurvive(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"":          true,
 		"# words\n": true,
-		"file: a\nfunction: f\ncheck: if a: b\nchange: never holds\nreason: r\n": true,
-		"file: a\nfunction: f\ncheck: if a\nchange: never holds\n":               false,
-		"file: a\nfunction: f\nline: 7\n":                                        false,
+		"function: f\ncheck: if a: b\nchange: never holds\nreason: r\n":          true,
+		"package: a\nfunction: f\ncheck: if a\nchange: never holds\nreason: r\n": true,
+		"package: a\nfunction: f\ncheck: if a\nchange: never holds\n":            false,
+		"function: f\nline: 7\n": false,
+		"file: a.go\nfunction: f\ncheck: if a\nchange: never holds\nreason: r\n": false,
 	} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		write(t, name, text)
 		if _, err := readAccepted(name); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
 		}

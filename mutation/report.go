@@ -2,63 +2,12 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 )
 
 const cellLimit = 160 // characters of code in a cell of the table
-
-// accepted is a mutant that may survive, and why.
-type accepted struct {
-	file, function, check, change, reason string
-	used                                  bool
-}
-
-// readAccepted reads the list of mutants that may survive: blocks of lines
-// "file:", "function:", "check:", "change:" and "reason:", with a blank line
-// between them. Lines that begin with # are comments.
-func readAccepted(name string) (list []*accepted, err error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	var a *accepted
-	for i, line := range strings.Split(string(text), "\n") {
-		key, value, _ := strings.Cut(line, ": ")
-		if a == nil && line != "" && line[0] != '#' {
-			a = &accepted{}
-			list = append(list, a)
-		}
-		switch {
-		case line == "":
-			a = nil
-		case line[0] == '#':
-		case key == "file":
-			a.file = value
-		case key == "function":
-			a.function = value
-		case key == "check":
-			a.check = value
-		case key == "change":
-			a.change = value
-		case key == "reason":
-			a.reason = value
-		default:
-			return nil, fmt.Errorf("%s:%d: neither file, function, check, change nor reason", name, i+1)
-		}
-	}
-	for _, a := range list {
-		if a.file == "" || a.function == "" || a.check == "" || a.change == "" || a.reason == "" {
-			return nil, fmt.Errorf("%s: %s is not complete", name, a.function)
-		}
-	}
-	return list, nil
-}
 
 // judge matches survivors with the list, and returns what is wrong: survivors
 // that are not in it, and entries that are none.
@@ -75,7 +24,7 @@ func judge(mutants []*mutant, list []*accepted) (wrong []string) {
 	}
 	for _, a := range list {
 		if !a.used {
-			wrong = append(wrong, fmt.Sprintf("accepted, and no survivor: %s: %s\n\tcheck:  %s\n\tchange: %s", a.file, a.function, a.check, a.change))
+			wrong = append(wrong, "accepted, and no survivor\n"+a.String())
 		}
 	}
 	return wrong
@@ -87,16 +36,7 @@ func (m *mutant) String() string {
 	if m.outcome == open {
 		what = "not looked at to the end"
 	}
-	return fmt.Sprintf("%s, with %d tests that could tell\nfile: %s\nfunction: %s\ncheck: %s\nchange: %s\n", what, len(m.tests), m.file, m.function, m.check, m.change)
-}
-
-func (m *mutant) excuse(list []*accepted) *accepted {
-	for _, a := range list {
-		if a.file == m.file && a.function == m.function && a.check == m.check && a.change == m.change {
-			return a
-		}
-	}
-	return nil
+	return fmt.Sprintf("%s: %s, with %d tests that could tell\nfunction: %s\ncheck: %s\nchange: %s\n", m.file, what, len(m.tests), m.function, m.check, m.change)
 }
 
 // cell is code or words as a table can hold them, the same every time.
@@ -139,12 +79,9 @@ func (m *mutant) verdict(list []*accepted) string {
 
 // readTable returns which test caught what, by row, as an earlier table has it.
 func readTable(name string) (map[string]string, error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+	text, err := readOptional(name)
 	before := map[string]string{}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(strings.TrimSpace(line), " |")
 		if i := strings.LastIndex(line, "| "); i > 0 && strings.HasPrefix(line, "| ") {
 			test, _, _ := strings.Cut(strings.Trim(line[i+2:], "`"), "`")

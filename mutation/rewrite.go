@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 const runtimeName = "mutant"
@@ -84,21 +83,6 @@ func (s *source) rewritten(mutants []*mutant, runtimePath string) []byte {
 	}
 	out.Write(s.text[done:])
 	return out.Bytes()
-}
-
-// binariesOf names the test binaries, one for each package that has tests.
-func binariesOf(pkgs []*pkg, dir string) (list []*binary) {
-	for _, p := range pkgs {
-		if !p.tested() {
-			continue
-		}
-		b := &binary{path: filepath.Join(dir, fmt.Sprintf("%d.test", len(list))), dir: p.Dir, pkg: p}
-		if p.ImportPath != p.Module.Path {
-			b.prefix = p.ImportPath[strings.LastIndex(p.ImportPath, "/")+1:] + "."
-		}
-		list = append(list, b)
-	}
-	return list
 }
 
 // build compiles the test binaries, all with the same mutants in them.

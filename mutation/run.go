@@ -88,7 +88,7 @@ func sortTests(mutants []*mutant) {
 func (m *mutant) compare(x, y *unit) int {
 	rank := func(u *unit) []int {
 		var own, slow int
-		if u.binary.pkg != m.pkg {
+		if u.binary.pkg != m.pkg.ImportPath {
 			own = 1
 		}
 		if u.slow() {
@@ -134,13 +134,17 @@ func (m *mutant) hunt(before string, wait time.Duration, most int) {
 	}
 }
 
-// byBinary splits units where their binary changes.
+// byBinary splits units by their binary, in the order of its first unit.
 func byBinary(units []*unit) (split [][]*unit) {
-	for i, u := range units {
-		if i == 0 || u.binary != units[i-1].binary {
+	at := map[*binary]int{}
+	for _, u := range units {
+		i, ok := at[u.binary]
+		if !ok {
+			i = len(split)
+			at[u.binary] = i
 			split = append(split, nil)
 		}
-		split[len(split)-1] = append(split[len(split)-1], u)
+		split[i] = append(split[i], u)
 	}
 	return split
 }

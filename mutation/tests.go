@@ -20,7 +20,7 @@ const manySubtests = 100
 type binary struct {
 	path, dir string
 	prefix    string // before its tests' names
-	pkg       *pkg
+	pkg       string // the package's path
 }
 
 // unit is a test, or a subtest of one that has many.
@@ -107,7 +107,7 @@ func (b *binary) list(only *regexp.Regexp) ([]*unit, error) {
 	cmd.Dir = b.dir
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("list the tests of %s: %w", b.pkg.ImportPath, err)
+		return nil, fmt.Errorf("list the tests of %s: %w", b.pkg, err)
 	}
 	var units []*unit
 	for name := range strings.FieldsSeq(string(out)) {

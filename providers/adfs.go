@@ -32,8 +32,7 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 		// Both are in every ID token; unique_name is the account name unless a rule
 		// sends another *Name*. Like the e-mail address, upn is what the directory
 		// has, and nobody says that it is verified.
-		ClaimPaths:  map[string]string{"name": "unique_name", "preferred_username": "upn"},
-		GroupsClaim: "group",
+		ClaimPaths: map[string]string{"name": "unique_name", "preferred_username": "upn", "groups": "group"},
 
 		LoginParams: []string{"prompt", "login_hint", "domain_hint"},
 

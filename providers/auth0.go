@@ -49,7 +49,7 @@ var presetAuth0 = preset{
 	register: "A *Regular Web Application*. The redirect URI is an *Allowed Callback URL*, `BaseURL/logout/return` an *Allowed Logout URL*.",
 	user:     "An id in the tenant, name, picture, e-mail address with the tenant's word on whether it is verified.",
 	quirks: []string{
-		"Roles come in a claim of your own, which an Action adds: set `GroupsClaim` to its name, `https://kvarnbygd.example/roles`.",
+		"Roles come in a claim of your own, which an Action adds: set `ClaimPaths[\"groups\"]` to its name, `https://kvarnbygd.example/roles`.",
 		"A tenant that lets everybody sign up lets everybody in.",
 		"`/login/auth0` passes on `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
 	},

@@ -28,9 +28,9 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 		// The ID token has every attribute that the client may read, and the groups,
 		// which userinfo has not.
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
-		Scopes:      []string{"openid", "profile", "email"},
-		Userinfo:    "never",
-		GroupsClaim: "cognito:groups",
+		Scopes:     []string{"openid", "profile", "email"},
+		Userinfo:   "never",
+		ClaimPaths: map[string]string{"groups": "cognito:groups"},
 
 		// A boolean in the documentation's ID token; a text in its userinfo, and in
 		// ID tokens that markbates/goth has met.

@@ -31,5 +31,5 @@ var presetDescope = preset{
 	console:  "https://app.descope.com/applications",
 	register: "The default OIDC application, which is there. Its client id is the project's id, its secret an access key (*Access Keys*). The host of the redirect URI is one of the project's *Approved Domains*.",
 	user:     "Id in the project, name, picture, e-mail address with Descope's word on whether it is verified.",
-	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `GroupsClaim` to it."},
+	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `ClaimPaths[\"groups\"]` to it."},
 }

@@ -7,8 +7,10 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +44,34 @@ func TestDocumentation(t *testing.T) {
 	}
 	if got, err := os.ReadFile(documentation); err != nil || !bytes.Equal(got, doc.Bytes()) {
 		t.Errorf("docs/providers.md is not the catalogue's: run go generate ./providers (%v)", err)
+	}
+}
+
+// TestDocumentationOfSecretsInAddresses: docs/observability.md names every
+// preset whose requests have a secret in their address.
+func TestDocumentationOfSecretsInAddresses(t *testing.T) {
+	text, err := os.ReadFile("../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n### Secrets in addresses\n")
+	section, _, _ = strings.Cut(section, "\n#")
+	var listed, want []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(section, -1) {
+		listed = append(listed, strings.Split(strings.Trim(row[1], "`"), "`, `")...)
+	}
+	for _, p := range providers.Catalogue() {
+		d, _ := readDialect(t, p.Name)
+		if d.Token.Method == http.MethodGet || slices.ContainsFunc(d.Requests, func(r request) bool {
+			return strings.Contains(r.URL, "{access_token}") || strings.Contains(r.URL, "{proof}") || strings.Contains(r.URL, "{client_secret}")
+		}) {
+			want = append(want, p.Name)
+		}
+	}
+	slices.Sort(listed)
+	slices.Sort(want)
+	if len(want) == 0 || !slices.Equal(listed, want) {
+		t.Errorf("docs/observability.md lists %q, and secrets are in the addresses of %q", listed, want)
 	}
 }
 

@@ -23,8 +23,8 @@ func Duende(host, clientID, clientSecret string) ginauth.Provider {
 		// Beside an access token, the ID token has the subject alone; the profile is
 		// in userinfo, unless the client has AlwaysIncludeUserClaimsInIdToken.
 		// https://docs.duendesoftware.com/identityserver/reference/models/client
-		Scopes:      []string{"openid", "profile", "email"},
-		GroupsClaim: "role",
+		Scopes:     []string{"openid", "profile", "email"},
+		ClaimPaths: map[string]string{"groups": "role"},
 
 		// acr_values with tenant: or idp: belongs into AuthParams.
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},

@@ -46,7 +46,7 @@ func ExampleGitHub_changed() {
 func ExampleKeycloak_changed() {
 	staff := providers.Keycloak("login.example.com", "staff", id, secret)
 	staff.Issuer = "https://login.example.com/auth/realms/staff" // as its metadata says, to the letter
-	staff.GroupsClaim = "resource_access.shop.roles"             // in place of the realm's roles
+	staff.ClaimPaths["groups"] = "resource_access.shop.roles"    // in place of the realm's roles
 	staff.AuthParams = map[string]string{"acr_values": "gold"}   // and the ID token has to say so
 
 	fmt.Println(mounted(staff))

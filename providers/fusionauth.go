@@ -30,8 +30,8 @@ func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 
 		// Since version 1.24 the roles are in userinfo alone.
 		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens
-		Scopes:      []string{"openid", "profile", "email"},
-		GroupsClaim: "roles",
+		Scopes:     []string{"openid", "profile", "email"},
+		ClaimPaths: map[string]string{"groups": "roles"},
 
 		// All tenants of a server may have one issuer, and an application may belong
 		// to all tenants. tid is there since version 1.36.

@@ -11,9 +11,9 @@ import (
 // ("/auth"), set Issuer by hand.
 //
 // User.Subject is the account's id in the realm. User.Groups are the realm's
-// roles. For groups in their place set GroupsClaim to "groups", and for the roles
-// of one client to "resource_access.CLIENT.roles". Each has to be in the ID token
-// or in userinfo, which the realm's configuration decides.
+// roles. For groups in their place set ClaimPaths["groups"] to "groups", and for
+// the roles of one client to "resource_access.CLIENT.roles". Each has to be in the
+// ID token or in userinfo, which the realm's configuration decides.
 func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
@@ -27,8 +27,8 @@ func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 		// secret.
 		AuthMethod: "client_secret_basic",
 
-		Scopes:      []string{"openid", "profile", "email"},
-		GroupsClaim: "realm_access.roles",
+		Scopes:     []string{"openid", "profile", "email"},
+		ClaimPaths: map[string]string{"groups": "realm_access.roles"},
 
 		// kc_idp_hint goes straight to another identity provider:
 		// https://www.keycloak.org/docs/latest/server_admin/#_client_suggested_idp
@@ -53,6 +53,9 @@ var presetKeycloak = preset{
 	user:     "An id in the realm, name, user name, locale, e-mail address with the realm's word on whether it is verified. The groups are the realm's roles.",
 	quirks: []string{
 		"Roles are in the access token alone until a mapper says otherwise, and then nobody has a group.",
+		"Everybody has the realm roles `default-roles-REALM`, `offline_access` and `uma_authorization`: do not admit people by them.",
+		"Groups in place of roles need a mapper *Group Membership*, and `GroupsClaim` set to its claim. *Full group path* is on by default: the group is `/staff` then, and one below it `/staff/bakers`. Without it, two groups of one name at different places are the same.",
+		"Disabling an account ends no session, here or at Keycloak: see [logout.md](logout.md#what-keycloak-tells-and-what-not).",
 		"Servers before version 17 have `/auth` in their addresses: set `Issuer` by hand.",
 		"`/login/keycloak` passes on `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",
 	},

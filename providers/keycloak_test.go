@@ -16,7 +16,7 @@ func TestKeycloakRoles(t *testing.T) {
 	s = newStandIn(t, "keycloak")
 	s.claims["resource_access"] = map[string]any{"mill.app": map[string]any{"roles": []string{"grinder"}}}
 	p := s.provider()
-	p.GroupsClaim = "resource_access.mill.app.roles"
+	p.ClaimPaths["groups"] = "resource_access.mill.app.roles"
 	if u := s.app(p).signIn(); !slices.Equal(u.Groups, []string{"grinder"}) {
 		t.Errorf("the groups are %q", u.Groups)
 	}

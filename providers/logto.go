@@ -22,8 +22,8 @@ func Logto(host, clientID, clientSecret string) ginauth.Provider {
 		// The roles need their scope. Whether they are in the ID token is a setting;
 		// userinfo has them either way.
 		// https://docs.logto.io/developers/custom-id-token
-		Scopes:      []string{"openid", "profile", "email", "roles"},
-		GroupsClaim: "roles",
+		Scopes:     []string{"openid", "profile", "email", "roles"},
+		ClaimPaths: map[string]string{"groups": "roles"},
 
 		// first_screen and direct_sign_in choose the page:
 		// https://docs.logto.io/end-user-flows/authentication-parameters

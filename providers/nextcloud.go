@@ -34,10 +34,9 @@ func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 
 		// The header is required of whoever asks without a page of Nextcloud's:
 		// https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ocs-api-overview.html
-		Quirks:      ginauth.Quirks{Header: map[string]string{"OCS-APIRequest": "true"}},
-		Profile:     profileAt(server+"/ocs/v2.php/cloud/user?format=json", nextcloudProfile(server)),
-		GroupsClaim: "ocs.data.groups",
-		ClaimPaths:  map[string]string{"sub": "ocs.data.id", "preferred_username": "ocs.data.id", "email": "ocs.data.email", "locale": "ocs.data.language"},
+		Quirks:     ginauth.Quirks{Header: map[string]string{"OCS-APIRequest": "true"}},
+		Profile:    profileAt(server+"/ocs/v2.php/cloud/user?format=json", nextcloudProfile(server)),
+		ClaimPaths: map[string]string{"sub": "ocs.data.id", "preferred_username": "ocs.data.id", "email": "ocs.data.email", "locale": "ocs.data.language", "groups": "ocs.data.groups"},
 
 		// Nothing says whether the address is verified: an administrator may have
 		// entered it.

@@ -37,8 +37,8 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 		// Without a setting of the application, the ID token has no profile and no
 		// roles; userinfo has both.
 		// https://zitadel.com/docs/apis/openidoauth/claims
-		Profile:     profileAt("https://"+host+"/oidc/v1/userinfo", zitadelGroups),
-		GroupsClaim: "roles",
+		Profile:    profileAt("https://"+host+"/oidc/v1/userinfo", zitadelGroups),
+		ClaimPaths: map[string]string{"groups": "roles"},
 
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 	}

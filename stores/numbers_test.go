@@ -22,7 +22,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 // somebody is a user as a provider for employees describes them.
@@ -140,7 +140,7 @@ func TestSizes(t *testing.T) {
 // BenchmarkGuard asks for a protected page, and BenchmarkBare for an
 // unprotected one that reads the same user by hand.
 func BenchmarkGuard(b *testing.B) {
-	shared := revokeredis.New(redis.NewClient(&redis.Options{Addr: address(b, "GINAUTH_REDIS")}), rand.Text())
+	shared := redisstate.New(redis.NewClient(&redis.Options{Addr: address(b, "GINAUTH_REDIS")}), rand.Text())
 	measure := func(name string, store func() ginsessions.Store, revocations ginauth.Revocations) {
 		b.Run(name, func(b *testing.B) {
 			app, cookies, _ := guarded(b, store(), revocations)
@@ -151,8 +151,8 @@ func BenchmarkGuard(b *testing.B) {
 	measure("sealed cookie", none, nil)
 	measure("memstore", memory, nil)
 	measure("Redis", redisOf(b), nil)
-	measure("sealed cookie, revokeredis", none, shared)
-	measure("Redis, revokeredis", redisOf(b), shared)
+	measure("sealed cookie, redisstate", none, shared)
+	measure("Redis, redisstate", redisOf(b), shared)
 }
 
 func BenchmarkBare(b *testing.B) {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 // site is one application as its users see it: an address, behind which a
@@ -102,7 +102,7 @@ func (s *site) start(i int) {
 	client := redis.NewClient(&redis.Options{Addr: s.redis.Addr, DialTimeout: time.Second, ReadTimeout: 5 * time.Second, MaxRetries: 1})
 	opts := ginauth.Options{
 		BaseURL: s.URL, Keys: []string{"the key that all replicas of the tests share"}, Providers: []ginauth.Provider{s.idp.Client("demo")},
-		Revocations: revokeredis.New(client, "app:"), Logger: slog.New(slog.DiscardHandler),
+		Revocations: redisstate.New(client, "app:"), Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.inStore {
 		opts.Sessions = redisStore(s.t, s.redis.Addr, "app:session:", -1)

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 var base = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -23,10 +23,10 @@ func newKey() (key ginauth.RevocationKey) {
 	return key
 }
 
-// revoker is revokeredis with what a test needs to look behind it.
+// revoker is redisstate with what a test needs to look behind it.
 type revoker struct {
 	t testing.TB
-	*revokeredis.Revocations
+	*redisstate.Store
 	client redis.UniversalClient
 	prefix string
 }
@@ -35,7 +35,7 @@ func newRevoker(t testing.TB, client redis.UniversalClient) *revoker {
 	t.Helper()
 	t.Cleanup(func() { client.Close() })
 	prefix := rand.Text() + ":"
-	return &revoker{t, revokeredis.New(client, prefix), client, prefix}
+	return &revoker{t, redisstate.New(client, prefix), client, prefix}
 }
 
 func (v *revoker) revoke(key ginauth.RevocationKey, at time.Time, ttl time.Duration) {
@@ -132,7 +132,7 @@ func newCluster(t *testing.T) redis.UniversalClient {
 }
 
 func (v *revoker) in(test func(t *testing.T, v *revoker)) func(t *testing.T) {
-	return func(t *testing.T) { test(t, &revoker{t, v.Revocations, v.client, v.prefix}) }
+	return func(t *testing.T) { test(t, &revoker{t, v.Store, v.client, v.prefix}) }
 }
 
 func keepsMaximum(t *testing.T, v *revoker) {

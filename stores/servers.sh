@@ -8,6 +8,7 @@
 #   ./servers.sh stop                stops those of GINAUTH_STORES_DIR
 set -euo pipefail
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 packages=(redis-server postgresql memcached)
 
 # As root, what must not be root is somebody else; other users are themselves.
@@ -26,12 +27,8 @@ pg() { find /usr/lib/postgresql -path "*/bin/$1" 2>/dev/null | sort -V | tail -n
 have() { command -v redis-server >/dev/null && command -v memcached >/dev/null && [ -n "$(pg initdb)" ]; }
 
 install_servers() {
-	local root=()
 	have && return
-	[ "$(id -u)" = 0 ] || root=(sudo)
-	"${root[@]}" apt-get update -q
-	# At runlevel 1 Debian does not start them for the whole machine.
-	"${root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+	"$here/../.ci/install" "${packages[@]}"
 	have
 }
 

@@ -14,8 +14,11 @@ import (
 // a function panics with must not choose how the request is answered.
 type Panic struct{ Value any }
 
-// Error returns the value, cut to what a log line can bear.
-func (p *Panic) Error() string { return fmt.Sprintf("panic: %.500v", p.Value) }
+// Text returns the value as text, cut to what a log line can bear.
+func (p *Panic) Text() string { return fmt.Sprintf("%.500v", p.Value) }
+
+// Error implements error.
+func (p *Panic) Error() string { return "panic: " + p.Text() }
 
 // Do calls f. If f panics, Do returns a *Panic.
 func Do(f func() error) (err error) {

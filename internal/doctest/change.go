@@ -39,7 +39,7 @@ func Apply(program, diff string) (string, error) {
 var known = packages("bytes", "context", "crypto/subtle", "database/sql", "embed", "encoding/json", "errors", "fmt", "html", "html/template", "io", "log",
 	"log/slog", "maps", "net/http", "net/http/httptest", "net/url", "os", "path", "slices", "strings", "sync", "testing", "time",
 	"github.com/gin-gonic/gin", "github.com/ginauth/ginauth", "github.com/ginauth/ginauth/authtest", "github.com/ginauth/ginauth/providers",
-	"github.com/ginauth/ginauth/revokeredis", "github.com/redis/go-redis/v9", "golang.org/x/oauth2")
+	"github.com/ginauth/ginauth/redisstate", "github.com/redis/go-redis/v9", "golang.org/x/oauth2")
 
 // packages maps the names of packages to their paths.
 func packages(paths ...string) map[string]string {

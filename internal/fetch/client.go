@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/ginauth/ginauth/internal/contain"
 )
 
 const (
@@ -125,14 +126,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send asks the next one, which may be the application's: one that panics, or
 // returns nothing, has failed.
-func (t *transport) send(req *http.Request) (resp *http.Response, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			text := strings.Fields(fmt.Sprintf("panic: %.500v", r)) // for one line
-			resp, err = nil, &Error{Kind: Malformed, Host: req.URL.Host, Detail: strings.Join(text, " ")}
-		}
-	}()
-	resp, err = t.next.RoundTrip(req)
+func (t *transport) send(req *http.Request) (*http.Response, error) {
+	resp, err := contain.Call(func() (*http.Response, error) { return t.next.RoundTrip(req) })
+	if p, panicked := err.(*contain.Panic); panicked {
+		detail := strings.Join(strings.Fields(p.Error()), " ") // on one line
+		return nil, &Error{Kind: Malformed, Host: req.URL.Host, Detail: detail}
+	}
 	if err == nil && resp == nil {
 		err = &Error{Kind: Network, Host: req.URL.Host, Detail: "the HTTP client returned no answer"}
 	}

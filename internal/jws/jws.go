@@ -66,7 +66,10 @@ func (t *Token) Verify(alg string, key any) bool {
 		case "RS":
 			return rsa.VerifyPKCS1v15(key, hash, Sum(alg, t.signed), t.signature) == nil
 		case "PS":
-			return rsa.VerifyPSS(key, hash, Sum(alg, t.signed), t.signature, nil) == nil
+			// 3.5: "The size of the salt value is the same size as the hash function
+			// output." Without options, Go takes the size from the signature.
+			salt := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+			return rsa.VerifyPSS(key, hash, Sum(alg, t.signed), t.signature, &salt) == nil
 		}
 	case *ecdsa.PublicKey:
 		return alg[:2] == "ES" && t.verifyECDSA(alg, key)

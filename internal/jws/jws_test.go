@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -104,6 +105,62 @@ func TestVerify(t *testing.T) {
 			}
 		}
 	}
+}
+
+// RFC 7518, 3.5: the salt of a PSS signature is as long as the hash, neither
+// longer nor shorter, and of each algorithm's own hash.
+func TestVerifyPSSOfAnotherSalt(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	longest := func(hash crypto.Hash) int { return key.Size() - 2 - hash.Size() }
+	for alg, hash := range map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512} {
+		// 0 is rsa.PSSSaltLengthAuto: the longest that fits.
+		for _, size := range []int{0, 1, 8, 20, 31, 32, 33, 47, 48, 49, 63, 64, 65, longest(hash) - 1, longest(hash)} {
+			signature, err := rsa.SignPSS(rand.Reader, key, hash, jws.Sum(alg, []byte("e30.e30")), &rsa.PSSOptions{SaltLength: size})
+			if err != nil {
+				t.Fatalf("%s with a salt of %d bytes: %v", alg, size, err)
+			}
+			token := split(t, "e30.e30."+base64.RawURLEncoding.EncodeToString(signature))
+			if got, want := token.Verify(alg, key.Public()), size == hash.Size(); got != want {
+				t.Errorf("%s with a salt of %d bytes: %v, want %v", alg, size, got, want)
+			}
+		}
+		// A salt of no bytes at all, which Go does not sign with.
+		if split(t, "e30.e30."+base64.RawURLEncoding.EncodeToString(unsalted(t, key, hash, jws.Sum(alg, []byte("e30.e30"))))).Verify(alg, key.Public()) {
+			t.Errorf("%s without a salt: true", alg)
+		}
+	}
+}
+
+// unsalted is a PSS signature without a salt (RFC 8017, 9.1.1).
+func unsalted(t *testing.T, key *rsa.PrivateKey, hash crypto.Hash, digest []byte) []byte {
+	t.Helper()
+	sum := func(parts ...[]byte) []byte {
+		h := hash.New()
+		for _, p := range parts {
+			h.Write(p)
+		}
+		return h.Sum(nil)
+	}
+	h := sum(make([]byte, 8), digest)
+	message := make([]byte, key.Size()) // the DB's padding, 1, H, 0xbc
+	db := message[:len(message)-len(h)-1]
+	db[len(db)-1] = 1
+	for i := range db { // MGF1
+		block := sum(h, []byte{0, 0, 0, byte(i / hash.Size())})
+		db[i] ^= block[i%hash.Size()]
+	}
+	db[0] &= 0x7f
+	copy(message[len(db):], h)
+	message[len(message)-1] = 0xbc
+	signature := new(big.Int).Exp(new(big.Int).SetBytes(message), key.D, key.N).FillBytes(make([]byte, key.Size()))
+	if err := rsa.VerifyPSS(&key.PublicKey, hash, digest, signature, nil); err != nil {
+		t.Fatal("this is no signature:", err)
+	}
+	return signature
 }
 
 func TestVerifyHS256(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,7 @@ type Config struct {
 	ResponseIssuer string            // expected iss of authorization responses (RFC 9207)
 	Userinfo       string            // "missing", "always" or "never"
 
-	Names    []string                         // claims that must not occur in another case
+	Names    []string                         // claims that must not occur in another case, beside the protocol's
 	Pairs    [][2]string                      // paths of an address and of its verified flag: merged together or not at all
 	Complete func(claims map[string]any) bool // reports whether the userinfo endpoint can be skipped
 
@@ -74,6 +75,7 @@ type Client struct {
 
 // New returns a Client. It makes no request.
 func New(cfg Config) *Client {
+	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
 	c := &Client{cfg: cfg}
 	if !c.discovers() {
 		m, err := c.assemble(nil)

@@ -303,7 +303,7 @@ func (x *examination) compareOffer() {
 	}{
 		{!cfg.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "diagnose.pkce_not_offered", "the provider does not offer PKCE with S256, which is sent all the same",
 			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
-		{cfg.Quirks.DisablePKCE && offersPKCE, "diagnose.pkce_disabled", "the provider offers PKCE with S256, and DisablePKCE leaves it out", "drop DisablePKCE"},
+		{cfg.Quirks.DisablePKCE && offersPKCE, "diagnose.pkce_disabled", "the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out", "drop Quirks.DisablePKCE"},
 		{cfg.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", cfg.AuthMethod), "diagnose.auth_method", fmt.Sprintf("the provider does not offer the AuthMethod %q", cfg.AuthMethod),
 			"drop AuthMethod: it is chosen from the metadata"},
 		{lacks("response_modes_supported", cfg.ResponseMode), "diagnose.response_mode", fmt.Sprintf("the provider does not offer the ResponseMode %q", cfg.ResponseMode), "set another ResponseMode"},

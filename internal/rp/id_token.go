@@ -23,16 +23,15 @@ type expected struct {
 	clock       clockReading // the provider's, as the token response showed it
 }
 
+// protocolClaims say something about the ID token itself.
+var protocolClaims = []string{
+	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
+	"auth_time", "acr", "amr", "sid", "typ", "events",
+}
+
 // ProtocolClaim reports whether a claim says something about the ID token itself.
 // Such claims are read from the ID token alone.
-func ProtocolClaim(name string) bool {
-	switch name {
-	case "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
-		"auth_time", "acr", "amr", "sid", "typ", "events":
-		return true
-	}
-	return false
-}
+func ProtocolClaim(name string) bool { return slices.Contains(protocolClaims, name) }
 
 // verifyIDToken verifies an ID token as OpenID Connect Core 1.0, section 3.1.3.7
 // says, and returns its claims.

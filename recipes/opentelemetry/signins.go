@@ -29,13 +29,13 @@ func observe() (func(context.Context, ginauth.Event), error) {
 	}
 	return func(ctx context.Context, e ginauth.Event) {
 		provider := attribute.String("ginauth.provider", e.Provider)
-		labels := []attribute.KeyValue{attribute.String("ginauth.event", e.Name), provider,
-			attribute.String("ginauth.code", string(e.Code)), attribute.String("ginauth.by", e.By)}
+		labels := []attribute.KeyValue{attribute.String("ginauth.event", string(e.Name)), provider,
+			attribute.String("ginauth.code", string(e.Code)), attribute.String("ginauth.by", string(e.By))}
 		events.Add(ctx, 1, metric.WithAttributes(labels...))
 		if e.Duration > 0 {
 			seconds.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(provider))
 		}
-		trace.SpanFromContext(ctx).AddEvent(e.Name, trace.WithAttributes(append(labels,
+		trace.SpanFromContext(ctx).AddEvent(string(e.Name), trace.WithAttributes(append(labels,
 			attribute.String("ginauth.user", e.User), attribute.String("ginauth.request_id", e.RequestID))...))
 	}, nil
 }

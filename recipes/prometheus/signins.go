@@ -19,7 +19,7 @@ func count(registry prometheus.Registerer) func(context.Context, ginauth.Event) 
 		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 	}, []string{"provider"})
 	return func(_ context.Context, e ginauth.Event) {
-		events.WithLabelValues(e.Name, e.Provider, string(e.Code), e.By).Inc()
+		events.WithLabelValues(string(e.Name), e.Provider, string(e.Code), string(e.By)).Inc()
 		if e.Duration > 0 {
 			seconds.WithLabelValues(e.Provider).Observe(e.Duration.Seconds())
 		}

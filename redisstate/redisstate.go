@@ -1,9 +1,10 @@
-// Package revokeredis keeps ginauth's revocations in Redis, so that a sign-out
-// at one replica counts at all of them, at once, and after a restart too.
+// Package redisstate keeps in Redis what the replicas of an application share.
+// Today these are ginauth's revocations: a sign-out at one replica counts at all
+// of them, at once, and after a restart too.
 //
 //	auth, err := ginauth.Mount(router, ginauth.Options{
 //		…
-//		Revocations: revokeredis.New(client, "myapp:"),
+//		Revocations: redisstate.New(client, "myapp:"),
 //	})
 //
 // Sessions may stay where they are: in the sealed cookie, or in any store.
@@ -22,7 +23,7 @@
 // with 503. The client's timeouts say how long that takes; go-redis waits up to
 // 5 s for a connection and 3 s for an answer, and tries again. Shorter ones
 // (DialTimeout, ReadTimeout: 500 ms) suit a store that every request asks.
-package revokeredis
+package redisstate
 
 import (
 	"context"
@@ -36,29 +37,29 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-var _ ginauth.Revocations = (*Revocations)(nil)
+var _ ginauth.Revocations = (*Store)(nil)
 
-// Revocations implements ginauth.Revocations in Redis. It is safe for
-// concurrent use. The client stays the application's, which closes it.
-type Revocations struct {
+// Store implements [ginauth.Revocations] in Redis. It is safe for concurrent use.
+// The application keeps the client, and closes it.
+type Store struct {
 	client       redis.UniversalClient
 	marks, spent string // what keys begin with
 	together     bool   // one server holds all keys, and MGET may name several
 }
 
-// New returns Revocations that keep their keys under prefix: "myapp:", or
-// "ginauth:" if it is empty. Replicas of one application share a prefix, and
+// New returns a Store whose keys begin with prefix: "myapp:", or "ginauth:" if it
+// is empty. It makes no request. Replicas of one application share a prefix, and
 // different applications must not: who signs out of all sessions of one would
 // leave the other too.
 //
 // client is one server's, Sentinel's or a cluster's. A Ring will not do: it
 // gives the keys of a server that is down to the others, which know of no marks.
-func New(client redis.UniversalClient, prefix string) *Revocations {
+func New(client redis.UniversalClient, prefix string) *Store {
 	if prefix == "" {
 		prefix = "ginauth:"
 	}
 	_, single := client.(*redis.Client)
-	return &Revocations{client: client, marks: prefix + "mark:", spent: prefix + "spent:", together: single}
+	return &Store{client: client, marks: prefix + "mark:", spent: prefix + "spent:", together: single}
 }
 
 // raise keeps the later of two marks, for the longer of two lives: neither a
@@ -73,22 +74,23 @@ redis.call('SET', KEYS[1], at, 'PX', string.format('%d', life))
 return 1
 `)
 
-// Revoke implements ginauth.Revocations.
-func (v *Revocations) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+// Revoke implements [ginauth.Revocations]. Its errors are those of the client.
+func (s *Store) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
 	// Rounded up: a session that began in the same millisecond as the mark,
 	// and before it, stays dead.
 	mark := at.Add(time.Millisecond - 1).UnixMilli()
-	if err := raise.Run(ctx, v.client, []string{name(v.marks, key)}, mark, milliseconds(ttl)).Err(); err != nil {
-		return fmt.Errorf("revokeredis: %w", err)
+	if err := raise.Run(ctx, s.client, []string{name(s.marks, key)}, mark, milliseconds(ttl)).Err(); err != nil {
+		return fmt.Errorf("redisstate: %w", err)
 	}
 	return nil
 }
 
-// Watermarks implements ginauth.Revocations, with one question to Redis.
-func (v *Revocations) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
-	values, err := v.values(ctx, keys)
+// Watermarks implements [ginauth.Revocations] with one round trip. Its errors are
+// those of the client, and one for a value that this package did not write.
+func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
+	values, err := s.values(ctx, keys)
 	if err != nil {
-		return marks, fmt.Errorf("revokeredis: %w", err)
+		return marks, fmt.Errorf("redisstate: %w", err)
 	}
 	for i, value := range values {
 		if value == "" {
@@ -96,7 +98,7 @@ func (v *Revocations) Watermarks(ctx context.Context, keys [4]ginauth.Revocation
 		}
 		at, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return marks, errors.New("revokeredis: a mark is no number: is the prefix used for something else?")
+			return marks, errors.New("redisstate: a mark is no number: is the prefix used for something else?")
 		}
 		marks[i] = time.UnixMilli(at)
 	}
@@ -105,9 +107,9 @@ func (v *Revocations) Watermarks(ctx context.Context, keys [4]ginauth.Revocation
 
 // values reads the marks, "" where there is none. A cluster has them on several
 // servers, and no command asks those together.
-func (v *Revocations) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values [4]string, err error) {
-	if v.together {
-		found, err := v.client.MGet(ctx, name(v.marks, keys[0]), name(v.marks, keys[1]), name(v.marks, keys[2]), name(v.marks, keys[3])).Result()
+func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values [4]string, err error) {
+	if s.together {
+		found, err := s.client.MGet(ctx, name(s.marks, keys[0]), name(s.marks, keys[1]), name(s.marks, keys[2]), name(s.marks, keys[3])).Result()
 		if err == nil && len(found) != len(keys) {
 			err = fmt.Errorf("MGET answered with %d values for %d keys", len(found), len(keys))
 		}
@@ -122,9 +124,9 @@ func (v *Revocations) values(ctx context.Context, keys [4]ginauth.RevocationKey)
 		return values, nil
 	}
 	var asked [4]*redis.StringCmd
-	_, err = v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
-			asked[i] = p.Get(ctx, name(v.marks, key))
+			asked[i] = p.Get(ctx, name(s.marks, key))
 		}
 		return nil
 	})
@@ -140,14 +142,14 @@ func (v *Revocations) values(ctx context.Context, keys [4]ginauth.RevocationKey)
 	return values, nil
 }
 
-// Once implements ginauth.Revocations. A Redis that did it and could not say so
+// Once implements [ginauth.Revocations]. A Redis that did it and could not say so
 // makes the first caller the second: a sign-in that has to be begun again, and
 // never one that counts twice.
-func (v *Revocations) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
+func (s *Store) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
 	life := time.Duration(milliseconds(ttl)) * time.Millisecond
-	first, err := v.client.SetNX(ctx, name(v.spent, key), 1, life).Result()
+	first, err := s.client.SetNX(ctx, name(s.spent, key), 1, life).Result()
 	if err != nil {
-		return false, fmt.Errorf("revokeredis: %w", err)
+		return false, fmt.Errorf("redisstate: %w", err)
 	}
 	return first, nil
 }

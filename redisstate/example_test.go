@@ -1,4 +1,4 @@
-package revokeredis_test
+package redisstate_test
 
 import (
 	"log"
@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/revokeredis"
+	"github.com/ginauth/ginauth/redisstate"
 )
 
 // Several replicas, one Redis: whoever signs out at one is out at all.
@@ -25,7 +25,7 @@ func Example() {
 	auth, err := ginauth.Mount(router, ginauth.Options{
 		BaseURL:     "https://app.example.com",
 		Keys:        []string{os.Getenv("GINAUTH_KEY")}, // the same for every replica
-		Revocations: revokeredis.New(client, "myapp:"),
+		Revocations: redisstate.New(client, "myapp:"),
 		Providers: []ginauth.Provider{{
 			Name: "corp", Issuer: "https://login.example.com",
 			ClientID: os.Getenv("CLIENT_ID"), ClientSecret: os.Getenv("CLIENT_SECRET"),

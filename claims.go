@@ -1,0 +1,193 @@
+package ginauth
+
+import (
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// identityClaims decide who somebody is and what they may do.
+var identityClaims = []string{
+	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
+	"groups", "roles", "tid", "oid", "hd",
+}
+
+// scopeClaims are the claims that a scope asks for (OpenID Connect Core 1.0,
+// section 5.4), of those that User has; scopeMore are the others.
+var (
+	scopeClaims = map[string][]string{
+		"profile": {"name", "preferred_username", "picture", "locale"},
+		"email":   {"email", "email_verified"},
+	}
+	scopeMore = map[string][]string{
+		"profile": {"family_name", "given_name", "middle_name", "nickname", "profile", "website", "gender", "birthdate", "zoneinfo", "updated_at"},
+		"address": {"address"},
+		"phone":   {"phone_number", "phone_number_verified"},
+	}
+)
+
+// claimNames are the names that a Provider gives a meaning to, beside those of the
+// protocol, and where the paths to claims begin.
+func claimNames(p *Provider) []string {
+	names := slices.Concat(identityClaims, sortedKeys(p.ClaimPaths))
+	for _, path := range p.ClaimPaths {
+		head, _, _ := strings.Cut(path, ".")
+		names = append(names, head)
+	}
+	return names
+}
+
+// claimPath is where a claim is in what the provider sends.
+func (c *client) claimPath(claim string) string {
+	if path, there := c.provider.ClaimPaths[claim]; there {
+		return path
+	}
+	return claim
+}
+
+// mapped returns the claims under their standard names, as ClaimPaths says.
+func (c *client) mapped(sent map[string]any) map[string]any {
+	if len(c.provider.ClaimPaths) == 0 {
+		return sent
+	}
+	claims := maps.Clone(sent)
+	for claim, path := range c.provider.ClaimPaths {
+		if v, ok := strictjson.Lookup(sent, path); ok {
+			claims[claim] = v
+		} else {
+			delete(claims, claim)
+		}
+	}
+	return claims
+}
+
+// verifiedPairs are the paths of addresses and of the flags that vouch for them,
+// under their standard names and where ClaimPaths finds them.
+func (c *client) verifiedPairs() [][2]string {
+	var pairs [][2]string
+	for _, name := range []string{"email", "phone_number"} {
+		flag := name + "_verified"
+		pairs = append(pairs, [2]string{name, flag})
+		if _, mapped := c.provider.ClaimPaths[flag]; mapped {
+			pairs = append(pairs, [2]string{c.claimPath(name), c.claimPath(flag)})
+		}
+	}
+	return pairs
+}
+
+// complete reports whether an ID token has every claim that the scopes asked for
+// and that User has or the application keeps: then the userinfo endpoint need not
+// be asked.
+func (c *client) complete(claims map[string]any) bool {
+	mapped := c.mapped(claims)
+	missing := func(name string) bool { _, there := mapped[name]; return !there }
+	if path := c.provider.ClaimPaths["groups"]; path != "" && path != "groups" && missing("groups") {
+		return false
+	}
+	all := slices.Contains(c.cfg.KeepClaims, "*")
+	for _, scope := range c.provider.Scopes {
+		if slices.ContainsFunc(scopeClaims[scope], missing) || all && slices.ContainsFunc(scopeMore[scope], missing) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(c.cfg.KeepClaims, func(name string) bool { return name != "*" && missing(name) })
+}
+
+// namespace is the part of User.ID before the #, where nothing says which issuer
+// a token is from.
+func (c *client) namespace() string {
+	if c.provider.Issuer == "" {
+		return c.provider.Namespace
+	}
+	return c.provider.Issuer
+}
+
+// emailVerified asks the Provider's rule, which sees the claims as sent, or else
+// the standard claim, which must be true itself. As sent, that one speaks of the
+// email sent beside it, and of no address that ClaimPaths found elsewhere.
+func (c *client) emailVerified(sent, claims map[string]any) bool {
+	if c.provider.EmailVerified != nil {
+		return c.provider.EmailVerified(sent)
+	}
+	if _, mapped := c.provider.ClaimPaths["email_verified"]; !mapped && text(sent, "email") != text(claims, "email") {
+		return false
+	}
+	return claims["email_verified"] == true
+}
+
+// addName adds the name that Provider.NameFromCallback finds in the answer if the
+// claims have none. It is unsigned: the person may have written anything.
+func (c *client) addName(claims map[string]any, answer url.Values) {
+	if c.provider.NameFromCallback == nil || fullName(c.mapped(claims)) != "" {
+		return
+	}
+	name := strings.TrimSpace(c.provider.NameFromCallback(maps.Clone(answer)))
+	if name != "" && len(name) <= 200 && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl) {
+		claims[c.claimPath("name")] = name
+	}
+}
+
+// newUser makes the User of verified claims. From here on nothing knows which
+// kind of provider it was.
+func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*User, error) {
+	claims := c.mapped(id.Claims)
+	rejected := func(id, reason, fix string, err error) error {
+		return &Error{Code: ErrIdentityRejected, ID: id, Op: "read profile", Provider: c.provider.Name, Reason: reason, Fix: fix, Err: err}
+	}
+	subject, err := rp.ValidSubject(claims["sub"])
+	if err != nil {
+		return nil, rejected("claims.sub", "the profile has no usable subject: "+err.Error(),
+			`map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`, nil)
+	}
+	var raw []byte
+	if c.cfg.Hooks.OnLogin != nil || len(c.cfg.KeepClaims) > 0 { // else they are never read
+		if raw, err = json.Marshal(id.Claims); err != nil {
+			return nil, rejected("claims.unwritable", "the claims cannot be written as JSON", "look at what Provider.Profile returns", err)
+		}
+	}
+	u := &User{
+		Provider: c.provider.Name, Issuer: id.Issuer, Subject: subject,
+		Name: fullName(claims), Username: text(claims, "preferred_username"),
+		Email: text(claims, "email"), Locale: text(claims, "locale"),
+		Groups: groups(claims["groups"]), AuthTime: now, claims: string(raw),
+	}
+	u.EmailVerified = u.Email != "" && c.emailVerified(id.Claims, claims)
+	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
+		u.Picture = p
+	}
+	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && !at.After(now.Add(leeway)) {
+		u.AuthTime = at
+	}
+	return u, nil
+}
+
+// text returns a claim that must be text to count; a number in plain OAuth 2.0
+// profiles counts as its decimal form.
+func text(claims map[string]any, name string) string {
+	s, _ := strictjson.String(claims[name])
+	return s
+}
+
+func fullName(claims map[string]any) string {
+	if name := text(claims, "name"); name != "" {
+		return name
+	}
+	return strings.TrimSpace(text(claims, "given_name") + " " + text(claims, "family_name"))
+}
+
+// groups reads the claim groups: a list of strings, or one string, which is one
+// group. Anything else is ignored, never guessed at.
+func groups(claim any) []string {
+	if s, ok := claim.(string); ok {
+		return []string{s}
+	}
+	return strictjson.Strings(claim)
+}

@@ -1,0 +1,14 @@
+package ginauth
+
+import (
+	"net/http"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// RelyingPartyConfig is what the relying party of p is configured with.
+func RelyingPartyConfig(p Provider) rp.Config {
+	cfg := &config{Options: Options{BaseURL: "https://app.example.com"}, loopback: true}
+	cfg.defaults()
+	return (&client{provider: p, cfg: cfg, redirectURI: "https://app.example.com/authorize/x"}).rpConfig(new(http.Client))
+}

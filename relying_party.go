@@ -1,0 +1,161 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// leeway is how far the clocks of providers, browsers and replicas may be apart.
+const leeway = rp.Leeway
+
+// client is a configured Provider: what it is, and the relying party that talks
+// to it.
+type client struct {
+	provider    Provider
+	cfg         *config
+	rp          *rp.Client
+	redirectURI string
+}
+
+func newClient(p Provider, cfg *config, h *http.Client) *client {
+	c := &client{provider: p, cfg: cfg}
+	c.redirectURI = c.uri("/authorize/", "")
+	c.rp = rp.New(c.rpConfig(h))
+	return c
+}
+
+// uri is the public address of a route that has the provider's name in it.
+func (c *client) uri(before, after string) string {
+	return c.cfg.url(c.cfg.mount + before + c.provider.Name + after)
+}
+
+// rpConfig is everything that the relying party knows of a Provider.
+func (c *client) rpConfig(h *http.Client) rp.Config {
+	p := &c.provider
+	cfg := rp.Config{
+		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
+		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
+		RedirectURI:  c.redirectURI,
+		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
+		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,
+		Development: c.cfg.loopback,
+		Scopes:      p.Scopes, AuthParams: p.AuthParams,
+		ResponseMode: p.ResponseMode, ResponseIssuer: p.ResponseIssuer, Userinfo: p.Userinfo,
+		Names: claimNames(p), Pairs: c.verifiedPairs(), Complete: c.complete,
+		VerifyCallback: p.VerifyCallback, TokenIssuer: p.TokenIssuer,
+		Quirks: rp.Quirks(p.Quirks),
+		HTTP:   h, Now: c.cfg.Now, Warn: c.warn,
+	}
+	if p.Profile != nil {
+		cfg.Profile = c.profile
+	}
+	return cfg
+}
+
+// profile calls Provider.Profile. An *Error that it returns is the answer to the
+// sign-in: the relying party has to know it for one of its own.
+func (c *client) profile(ctx context.Context, h *http.Client, token *oauth2.Token) (map[string]any, error) {
+	claims, err := c.provider.Profile(ctx, h, token)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return nil, &rp.Error{Code: rp.Code(e.Code), ID: e.ID, Provider: e.Provider, Op: e.Op, Reason: e.Reason, Fix: e.Fix, Cause: e.Err, RetryAfter: e.retryAfter}
+	}
+	return claims, err
+}
+
+// warn logs a failure that does not fail a request.
+func (c *client) warn(msg string, err error) {
+	c.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "ginauth: "+msg, slog.String("provider", c.provider.Name), slog.Any("error", fromRP(err)))
+}
+
+// fromRP returns err as an error of this package. Every error of package rp must
+// pass through it where rp is called: errors.As would look through an *rp.Error
+// into its cause, which may be an *Error that a function of the application
+// returned and that must not choose the answer.
+func fromRP(err error) error {
+	switch e := err.(type) {
+	case *rp.Error:
+		return &Error{Code: Code(e.Code), ID: e.ID, Op: e.Op, Provider: e.Provider, Reason: e.Reason, Fix: e.Fix, Err: e.Cause, retryAfter: e.RetryAfter}
+	case interface{ Unwrap() []error }:
+		list := e.Unwrap()
+		errs := make([]error, len(list))
+		for i, err := range list {
+			errs[i] = fromRP(err)
+		}
+		return errors.Join(errs...)
+	}
+	return err
+}
+
+// discover fetches the provider's metadata unless it is cached.
+func (c *client) discover(ctx context.Context) error { return fromRP(c.rp.Discover(ctx)) }
+
+// authorizationURL is where the browser is sent. state learns who the provider is
+// now, so that the callback can compare.
+func (c *client) authorizationURL(ctx context.Context, state *loginState, params map[string]string) (string, error) {
+	location, print, err := c.rp.AuthorizationURL(ctx, state.request(), params)
+	state.print = print
+	return location, fromRP(err)
+}
+
+// checkAnswer checks an answer whose state has matched, before its code is
+// redeemed.
+func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
+	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
+		return &Error{Code: ErrBadRequest, ID: "form_post.lost", Op: "check answer", Provider: c.provider.Name,
+			Reason: "the provider's form did not come along to this page: the cookie that carries it is missing, or older than a minute", Fix: "start again"}
+	}
+	return fromRP(c.rp.CheckResponse(ctx, params))
+}
+
+// redeem turns the code of an answer into a verified identity, and asks the
+// Provider's own rules about it.
+func (c *client) redeem(ctx context.Context, state *loginState, params url.Values) (*rp.Identity, error) {
+	id, err := c.rp.Redeem(ctx, state.request(), params)
+	if err != nil {
+		return nil, fromRP(err)
+	}
+	c.addName(id.Claims, params)
+	if c.provider.VerifyClaims != nil {
+		if err := c.provider.VerifyClaims(id.Claims); err != nil {
+			return nil, &Error{Code: ErrIdentityRejected, ID: "claims.rejected", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Fix: "nothing, if this account may not sign in", Err: err}
+		}
+	}
+	return id, nil
+}
+
+// endSessionURL is where the browser signs out at the provider, or "".
+func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
+	return c.rp.EndSessionURL(ctx, hint, state, returnURI)
+}
+
+// ending is what a logout token says: which sessions end, and when it was made.
+type ending struct {
+	keys []RevocationKey
+	at   time.Time
+	user *User // of whom only Issuer and Subject are known, and no Subject if the token has no sub
+}
+
+// logoutToken verifies a logout token and says what it ends.
+func (c *client) logoutToken(ctx context.Context, raw string) (ending, error) {
+	t, err := c.rp.VerifyLogoutToken(ctx, raw)
+	if err != nil {
+		return ending{}, fromRP(err)
+	}
+	end := ending{at: t.IssuedAt, user: &User{Issuer: t.Issuer, Subject: t.Subject}}
+	if t.SID != "" {
+		// The session of that sid, and those of the person that have none. No
+		// session has the subject "", so a token without sub ends none of these.
+		end.keys = []RevocationKey{revocationKey(providerSession, t.Issuer, t.SID), revocationKey(providerNoSession, t.Issuer, t.Subject)}
+	} else {
+		end.keys = []RevocationKey{revocationKey(providerUser, t.Issuer, t.Subject)}
+	}
+	return end, nil
+}

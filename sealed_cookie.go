@@ -1,0 +1,120 @@
+package ginauth
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/seal"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	browserLimit = 4096 // bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)
+	cookieLimit  = 3800 // bytes that we use: some browsers count the attributes too
+	maxCopies    = 4    // cookies of one name that are looked at
+)
+
+// sealedCookie seals one kind of small cookie: a login state, a form_post
+// response, a sign-out under way. Each kind has a key of its own, and the
+// cookie's name is authenticated with its contents, so that no cookie can stand
+// in for another one.
+type sealedCookie struct {
+	jar     cookie.Jar
+	box     *seal.Box
+	version byte // of the contents; other versions do not open
+	life    time.Duration
+	now     func() time.Time
+}
+
+// errCookieVersion says that a cookie was sealed by another version of this
+// package, under a key that is right.
+var errCookieVersion = errors.New("the contents of the cookie have another version")
+
+// contents begins the contents of a cookie, with room for the rest.
+func (k *sealedCookie) contents() []byte { return append(make([]byte, 0, 256), k.version) }
+
+// size returns how many bytes a cookie takes in a request.
+func (k *sealedCookie) size(name string, contents []byte) int {
+	return len(name) + seal.Size(len(contents))
+}
+
+// set seals contents into a cookie. It sets nothing and reports false if they
+// do not fit.
+func (k *sealedCookie) set(out http.Header, name string, contents []byte) bool {
+	if k.size(name, contents) > cookieLimit {
+		return false
+	}
+	k.jar.Set(out, name, k.box.Seal(contents, name), k.life)
+	return true
+}
+
+// open returns the contents of a cookie, behind their version. The error is
+// seal.ErrKey, seal.ErrForged or errCookieVersion.
+func (k *sealedCookie) open(name, value string) (*wire.Reader, error) {
+	plain, _, err := k.box.Open(value, name)
+	if err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(plain)
+	if version := r.Bytes(1); version == "" || version[0] != k.version {
+		return nil, errCookieVersion
+	}
+	return r, nil
+}
+
+// expired reports whether a cookie made at that time has expired. One that was
+// made in the future has too: the clocks of two replicas differ, or the clock
+// was put back, and its end could be any time away.
+func (k *sealedCookie) expired(made time.Time) bool {
+	age := k.now().Sub(made)
+	return age > k.life || age < -leeway
+}
+
+// take finds the cookie called name whose contents open, have not expired and
+// are accepted, and expires it: it can be used once. The contents begin with the
+// time at which they were made.
+func (k *sealedCookie) take(out, in http.Header, name string, accept func(*wire.Reader) bool) bool {
+	for _, value := range cookie.Values(in, name, maxCopies) {
+		r, err := k.open(name, value)
+		if err != nil {
+			continue // a sibling domain may have set it
+		}
+		made := r.Time()
+		if accept(r) && r.OK() && !k.expired(made) {
+			k.jar.Expire(out, name)
+			return true
+		}
+	}
+	return false
+}
+
+// hintCookie is a small cookie in the clear. Nothing depends on it: somebody who
+// forges it in their own browser changes which button comes first there, or
+// which message they read. Sealed, it would add some 60 bytes to every request,
+// for a year with the provider used last, and a decryption to each sign-in.
+type hintCookie struct {
+	jar  cookie.Jar
+	name string
+	life time.Duration
+}
+
+// value returns the cookie's value, or "" if the request has none.
+func (k *hintCookie) value(r *http.Request) string {
+	for _, value := range cookie.Values(r.Header, k.name, 1) {
+		return value
+	}
+	return ""
+}
+
+func (k *hintCookie) set(w http.ResponseWriter, value string) {
+	k.jar.Set(w.Header(), k.name, value, k.life)
+}
+
+// expire tells the browser to drop the cookie if the request has it.
+func (k *hintCookie) expire(w http.ResponseWriter, r *http.Request) {
+	if len(cookie.Values(r.Header, k.name, 1)) > 0 {
+		k.jar.Expire(w.Header(), k.name)
+	}
+}
