@@ -61,19 +61,19 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if login.Previous, err = a.linkedTo(c, state); err != nil {
 		return err
 	}
-	if err := a.admit(c, login); err != nil {
+	if err := a.askOnLogin(c, login); err != nil {
 		return err
 	}
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.begin(c.Writer, c.Request, newSession(cl, login.User, id))
+	s, err := a.sessions.start(c.Writer, c.Request, newSession(cl, login.User, id))
 	if err != nil {
 		return err
 	}
 	a.loops.add(c.Writer, c.Request)
 	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
-	a.note(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
 }
@@ -109,11 +109,11 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 
 // undo ends a session that SignIn began in this request.
 func (a *Auth) undo(c *gin.Context) error {
-	v := a.visited(c)
-	if v == nil || !v.begun {
+	v := a.authenticated(c)
+	if v == nil || !v.isNew {
 		return nil
 	}
-	a.forget(c)
+	a.detach(c)
 	return a.sessions.end(c.Writer, c.Request, v.session())
 }
 
@@ -190,8 +190,8 @@ func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 	return s.user.clone(), nil
 }
 
-// admit asks OnLogin, and holds it to what it may change.
-func (a *Auth) admit(c *gin.Context, login *Login) error {
+// askOnLogin asks Hooks.OnLogin, and holds it to what it may change.
+func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 	hook := a.cfg.Hooks.OnLogin
 	if hook == nil {
 		return nil

@@ -102,7 +102,10 @@ func TestErrorAnswers(t *testing.T) {
 		{"unauthorized_client", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
 		{"unsupported_response_type", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
 		{"request_not_supported", ginauth.ErrProviderError, "", "", "ERROR"},
-		{"ACCESS_DENIED", ginauth.ErrProviderError, "", "", "ERROR"},
+		{"ACCESS_DENIED", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"}, // LINE
+		{"LOGIN_REQUIRED", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
+		{"user_cancelled_login", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"},
+		{"consent request denied", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"},
 		{"access_denied ", ginauth.ErrProviderError, "", "", "ERROR"},
 		{"", ginauth.ErrProviderError, "", "", "ERROR"},
 	} {

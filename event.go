@@ -75,51 +75,26 @@ const (
 	ByProvider    EventBy = "provider"    // front-channel and back-channel logout
 )
 
-// heard says whether anybody wants to know of an event of that level.
-func (a *Auth) heard(ctx context.Context, level slog.Level) bool {
+// logs reports whether the log or the application takes events of that level.
+func (a *Auth) logs(ctx context.Context, level slog.Level) bool {
 	return a.cfg.Hooks.OnEvent != nil || a.cfg.Logger.Enabled(ctx, level)
 }
 
-// details are what the log has of an event beside it.
-type details struct{ session, clientIP, op, id, reason, fix, docs, err string }
-
-// tell writes an event into the log, and hands it to the application.
-func (a *Auth) tell(ctx context.Context, level slog.Level, message string, e Event, more details) {
-	if a.clients[e.Provider] == nil {
-		e.Provider = ""
-	}
-	if a.cfg.Logger.Enabled(ctx, level) {
-		a.cfg.Logger.LogAttrs(ctx, level, message, e.attrs(more)...)
-	}
-	if a.cfg.Hooks.OnEvent != nil {
-		a.hand(ctx, e)
-	}
-}
-
-// hand calls OnEvent. What it breaks in is over: a sign-in does not fail for
-// want of a counter.
-func (a *Auth) hand(ctx context.Context, e Event) {
-	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
-	if p, panicked := err.(*contain.Panic); panicked {
-		a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", string(e.Name), "panic", p.Text())
-	}
-}
-
-// log records a failure once, with its cause, under the name of its event.
-// Nobody being signed in is none.
-func (a *Auth) log(c *gin.Context, event EventName, e *Error) {
+// logFailure logs a failure once, with its cause, under the name of its event.
+// An unauthenticated request is not a failure.
+func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 	ctx := c.Request.Context()
-	if e.Code == ErrUnauthenticated || !a.heard(ctx, e.level()) {
+	if e.Code == ErrUnauthenticated || !a.logs(ctx, e.level()) {
 		return
 	}
-	told := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
+	failure := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
 	if event == RequestRefused {
-		if v := a.visited(c); v != nil {
+		if v := a.authenticated(c); v != nil {
 			user := v.session().user // not what a handler may have changed
-			told.Provider, told.User = user.Provider, user.hash()
+			failure.Provider, failure.User = user.Provider, user.hash()
 		}
-	} else if a.clients[told.Provider] == nil { // an *Error of the application's may have any text there
-		told.Provider = c.Param("provider")
+	} else if a.clients[failure.Provider] == nil { // an *Error of the application's may have any text there
+		failure.Provider = c.Param("provider")
 	}
 	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
 	if a.cfg.loopback {
@@ -128,18 +103,18 @@ func (a *Auth) log(c *gin.Context, event EventName, e *Error) {
 	if e.Err != nil {
 		more.err = redactURL(e.Err).Error()
 	}
-	a.tell(ctx, e.level(), "ginauth: request failed", told, more)
+	a.emit(ctx, e.level(), "ginauth: request failed", failure, more)
 }
 
-// note records that somebody signed in or out, for those who have to find out
-// later, and what led to it. s is the session, or nil. ctx may be of something
-// else than a request: LogoutEverywhere takes any.
-func (a *Auth) note(ctx context.Context, level slog.Level, message string, e Event, s *session) {
+// logEvent logs that a user signed in or out, for an audit, and what led to it.
+// s is the session, or nil. ctx need not be a request's: LogoutEverywhere takes
+// any.
+func (a *Auth) logEvent(ctx context.Context, level slog.Level, message string, e Event, s *session) {
 	c, _ := ctx.(*gin.Context)
 	if c != nil && c.Request != nil {
 		ctx = c.Request.Context()
 	}
-	if !a.heard(ctx, level) {
+	if !a.logs(ctx, level) {
 		return
 	}
 	var more details
@@ -149,7 +124,28 @@ func (a *Auth) note(ctx context.Context, level slog.Level, message string, e Eve
 	if c != nil && c.Request != nil {
 		e.RequestID, more.clientIP = requestID(c), c.ClientIP()
 	}
-	a.tell(ctx, level, message, e, more)
+	a.emit(ctx, level, message, e, more)
+}
+
+// details are what the log has of an event beside it.
+type details struct{ session, clientIP, op, id, reason, fix, docs, err string }
+
+// emit writes an event to the log and passes it to Hooks.OnEvent. A panic there
+// is logged and changes nothing: a sign-in does not fail for want of a counter.
+func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Event, more details) {
+	if a.clients[e.Provider] == nil {
+		e.Provider = ""
+	}
+	if a.cfg.Logger.Enabled(ctx, level) {
+		a.cfg.Logger.LogAttrs(ctx, level, message, e.attrs(more)...)
+	}
+	if a.cfg.Hooks.OnEvent == nil {
+		return
+	}
+	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
+	if p, panicked := err.(*contain.Panic); panicked {
+		a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", e.Name, "panic", p.Text())
+	}
 }
 
 // redactURL drops the address from a transport error: it may have a query.
@@ -160,7 +156,7 @@ func redactURL(err error) error {
 	return err
 }
 
-// attrs is an event as the log has it, without what is empty.
+// attrs returns an event as attributes of a log line, without empty ones.
 func (e *Event) attrs(more details) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 14)
 	for _, text := range [...]struct{ key, value string }{
@@ -177,14 +173,14 @@ func (e *Event) attrs(more details) []slog.Attr {
 	return attrs
 }
 
-// hashed is how the log names a session, or a person: it is read by more people
-// than the table of users is.
+// hashed returns what the log has in place of an id of a session or a person:
+// more people read the log than the table of users.
 func hashed(id string) string {
 	var room [256]byte
 	return hashedBytes(append(room[:0], id...))
 }
 
-// hash is hashed(u.ID()), or "" for nobody.
+// hash returns hashed(u.ID()), or "" without a Subject.
 func (u *User) hash() string {
 	if u.Subject == "" {
 		return ""
@@ -200,7 +196,7 @@ func hashedBytes(id []byte) string {
 	return string(text[:])
 }
 
-// level is how loud the log is about an error.
+// level returns the level at which an error is logged.
 func (e *Error) level() slog.Level {
 	switch {
 	case e.Status() >= 500:

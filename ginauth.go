@@ -39,9 +39,9 @@ type parts struct {
 	loops        *loops
 	lastProvider *lastProvider
 	pages        *pages
-	live         atomic.Bool                  // false until Mount has registered every route
+	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
-	own          map[string]map[string]string // our routes by path and method, with the name of their handler
+	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
 	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 
@@ -84,14 +84,14 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	if err := a.register(router); err != nil {
 		return nil, err
 	}
-	a.live.Store(true)
+	a.mounted.Store(true)
 	a.announce()
 	return a, nil
 }
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, own: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
+	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
 	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	from := map[string]*issuers{}
 	for _, p := range cfg.Providers {

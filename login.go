@@ -1,7 +1,6 @@
 package ginauth
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -23,8 +22,9 @@ const (
 	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
 
-// choose shows the providers, or goes straight to the only one.
-func (a *Auth) choose(c *gin.Context) error {
+// chooseProvider answers /login: it lists the providers, or goes straight to the
+// only one.
+func (a *Auth) chooseProvider(c *gin.Context) error {
 	if a.cfg.LoginPage != "" {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
@@ -37,7 +37,7 @@ func (a *Auth) choose(c *gin.Context) error {
 		redirect(c, location)
 		return nil
 	}
-	a.page(c, http.StatusOK, a.chooser(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
+	a.writePage(c, http.StatusOK, a.choosePage(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
-	state.returnTo = a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogin)
+	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
 	if err := a.checkLoop(c, state); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
 	}
-	a.note(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
+	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
 }

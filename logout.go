@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -18,33 +19,42 @@ const (
 	logoutVersion = 1
 )
 
-// confirmLogout shows a button: a GET, which any page can cause, signs nobody
-// out.
+// confirmLogout answers GET /logout with a button: a GET, which any page can
+// cause, signs nobody out.
 func (a *Auth) confirmLogout(c *gin.Context) error {
-	p, formTo := a.signOutPage(c.Writer, c.Request, a.cfg.orDefault(c.Query("return_to"), ""))
-	a.page(c, http.StatusOK, p, formTo)
+	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
+	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	if s == nil && err == nil {
+		a.writePage(c, http.StatusOK, a.signedOutPage(c.Request, returnTo), "")
+		return nil
+	}
+	formTo := ""
+	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
+		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
+	}
+	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil
 }
 
-// logout ends the session here first, and then sends the browser on to sign
-// out at the provider too.
+// logout answers POST /logout: it ends the session here, and then sends the
+// browser to the provider, to sign out there too.
 func (a *Auth) logout(c *gin.Context) error {
-	if a.cfg.foreign(c.Request) {
+	if a.cfg.isCrossOrigin(c.Request) {
 		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
-	params, _ := readParams(c.Request) // who sends what cannot be read is signed out all the same
-	returnTo := a.cfg.orDefault(cmp.Or(params.Get("return_to"), c.Query("return_to")), a.cfg.AfterLogout)
-	s, err := a.leave(c, ByUser)
+	params, _ := readParams(c.Request) // a form that cannot be read signs out all the same
+	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
+	s, err := a.signOut(c, ByUser)
 	if err != nil {
 		return err
 	}
-	next := a.afterLogout(c.Writer, c.Request, s, returnTo)
-	there := cmp.Or(next, a.cfg.url(returnTo))
-	switch kind := askerOf(c.Request); {
-	case kind == asksAPI:
-		c.JSON(http.StatusOK, gin.H{"redirect_to": there})
-	case kind == asksHTMX:
-		c.Header("HX-Redirect", there)
+	next := a.providerLogout(c, s, returnTo)
+	location := cmp.Or(next, a.cfg.url(returnTo))
+	switch kind := kindOf(c.Request); {
+	case kind == apiRequest:
+		c.JSON(http.StatusOK, gin.H{"redirect_to": location})
+	case kind == htmxRequest:
+		c.Header("HX-Redirect", location)
 		c.Status(http.StatusNoContent)
 	case next != "":
 		redirect(c, next)
@@ -54,62 +64,57 @@ func (a *Auth) logout(c *gin.Context) error {
 	return nil
 }
 
-// leave is Logout, and tells which session it was, or nil.
-func (a *Auth) leave(c *gin.Context, by EventBy) (*session, error) {
+// signOut ends the session of a request: every copy of it, the record, and the
+// sign-ins under way. It returns the session, or nil if there was none, which is
+// not an error.
+func (a *Auth) signOut(c *gin.Context, by EventBy) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
-	private(c)
-	s, err := a.signOut(c.Writer, c.Request)
-	a.forget(c)
+	keepPrivate(c)
+	a.loginStates.expireAll(c.Writer, c.Request)
+	a.loops.expire(c.Writer, c.Request) // the browser had a session: it is in no loop
+	s, err := a.sessions.endAll(c.Writer, c.Request)
+	a.detach(c)
 	if err != nil || s == nil {
 		return nil, err
 	}
-	a.left(c, s, by)
+	a.logSignOut(c, s, by)
 	return s, nil
 }
 
-// signOut ends the session of a request: every copy of it, the record, and
-// the attempts under way. It returns the session, or nil; that nobody was
-// signed in is no failure.
-func (a *Auth) signOut(w http.ResponseWriter, r *http.Request) (*session, error) {
-	a.loginStates.expireAll(w, r)
-	a.loops.expire(w, r) // the browser had a session: it is in no loop
-	return a.sessions.leave(w, r)
-}
-
-// left tells the log and the application that a session has ended.
-func (a *Auth) left(c *gin.Context, s *session, by EventBy) {
-	a.note(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
+// logSignOut tells the log and the application that a session has ended.
+func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
 	if a.cfg.Hooks.OnLogout != nil {
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}
 }
 
-// afterLogout is where the browser goes once its session s, or nil, has ended:
-// to the provider, to sign out there too and come back to returnTo; "" if there
-// is nothing to do there.
-func (a *Auth) afterLogout(w http.ResponseWriter, r *http.Request, s *session, returnTo string) string {
-	if s != nil {
-		state := rand.Text()
-		next := a.clients[s.user.Provider].endSessionURL(r.Context(), s.hint, state, a.cfg.logoutReturn())
-		if next != "" {
-			a.logouts.save(w, state, returnTo)
-			return next
-		}
+// providerLogout returns where the browser signs out at the provider of a session
+// that has ended, to come back to returnTo. It is "" without a session, or if
+// there is nothing to do at the provider.
+func (a *Auth) providerLogout(c *gin.Context, s *session, returnTo string) string {
+	if s == nil {
+		return ""
 	}
-	return ""
+	state := rand.Text()
+	next := a.clients[s.user.Provider].endSessionURL(c.Request.Context(), s.hint, state, a.cfg.logoutReturn())
+	if next != "" {
+		a.logouts.save(c.Writer, state, returnTo)
+	}
+	return next
 }
 
-// loggedOut is where the provider's sign-out comes back to. Everything is
-// over by then; the state only says where to go.
-func (a *Auth) loggedOut(c *gin.Context) error {
+// afterProviderLogout answers GET /logout/return, where the provider's sign-out
+// comes back to. The session has ended before; the state only says where to go.
+func (a *Auth) afterProviderLogout(c *gin.Context) error {
 	returnTo := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogout))
 	return nil
 }
 
-// logoutReturn is where the providers' own sign-outs come back to.
+// logoutReturn returns the post_logout_redirect_uri of all providers.
 func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
 
 // logouts keeps, in the browser, where to go when the sign-out at a provider

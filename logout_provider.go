@@ -11,8 +11,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// backChannel takes the provider's word that a session, or a person, is signed
-// out: OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8.
+// backChannel answers POST /logout/:provider/backchannel: the provider says that
+// a session, or a user, is signed out (OpenID Connect Back-Channel Logout 1.0,
+// sections 2.5 to 2.8).
 func (a *Auth) backChannel(c *gin.Context) error {
 	cl, err := a.client(c)
 	if err != nil {
@@ -25,19 +26,20 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if len(params["logout_token"]) != 1 {
 		return &Error{Code: ErrLogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
 	}
-	user, err := a.logoutByToken(c.Request.Context(), cl, params.Get("logout_token"))
+	user, err := a.revokeByToken(c.Request.Context(), cl, params.Get("logout_token"))
 	if err != nil {
 		return err
 	}
-	a.note(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	a.logEvent(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
 	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil
 }
 
-// logoutByToken does what a logout token says, and returns whom it names. It
-// does not stop halfway if the provider hangs up.
-func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) (*User, error) {
+// revokeByToken revokes what a logout token names, and returns the user, of whom
+// only Issuer and Subject are known. It does not stop halfway if the provider
+// hangs up.
+func (a *Auth) revokeByToken(ctx context.Context, c *client, raw string) (*User, error) {
 	end, err := c.logoutToken(ctx, raw)
 	for _, key := range end.keys {
 		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, end.at))
@@ -45,19 +47,20 @@ func (a *Auth) logoutByToken(ctx context.Context, c *client, raw string) (*User,
 	return end.user, err
 }
 
-// frontChannelLogout answers the provider's frame, always with the same empty
-// page: what it ended, if anything, is nobody's business.
-func (a *Auth) frontChannelLogout(c *gin.Context) error {
+// frontChannel answers GET /logout/:provider/frontchannel, which the provider's
+// page opens in a frame. The answer is always the same empty page: the frame must
+// not learn whether a session ended.
+func (a *Auth) frontChannel(c *gin.Context) error {
 	cl, err := a.client(c)
 	if err != nil {
 		return err
 	}
-	s, err := a.frontChannel(c.Writer, c.Request, cl)
+	s, err := a.endFrameSession(c, cl)
 	if err != nil {
 		return err
 	}
 	if s != nil {
-		a.left(c, s, ByProvider)
+		a.logSignOut(c, s, ByProvider)
 	}
 	ancestors := weburl.OriginOf(cl.provider.Issuer)
 	if ancestors == "" {
@@ -68,22 +71,23 @@ func (a *Auth) frontChannelLogout(c *gin.Context) error {
 	return nil
 }
 
-// frontChannel ends the session of this browser if iss and sid are its own
-// (OpenID Connect Front-Channel Logout 1.0, section 2). A frame on the
-// provider's site gets no SameSite=Lax cookie, so that there nothing happens.
-func (a *Auth) frontChannel(w http.ResponseWriter, r *http.Request, c *client) (*session, error) {
-	q := r.URL.Query()
+// endFrameSession ends the session of this browser if iss and sid are its own
+// (OpenID Connect Front-Channel Logout 1.0, section 2), and returns it, or nil.
+// A frame on the provider's site gets no SameSite=Lax cookie, so that there
+// nothing happens.
+func (a *Auth) endFrameSession(c *gin.Context, cl *client) (*session, error) {
+	q := c.Request.URL.Query()
 	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
 		return nil, nil
 	}
-	o, err := a.sessions.open(w, r, a.cfg.Now())
+	o, err := a.sessions.open(c.Writer, c.Request, a.cfg.Now())
 	if o == nil {
 		return nil, err
 	}
 	s := o.copy()
-	if s.sid == "" || s.user.Provider != c.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
+	if s.sid == "" || s.user.Provider != cl.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
 		return nil, nil
 	}
 	a.sessions.cache.drop(o)
-	return s, a.sessions.end(w, r, s)
+	return s, a.sessions.end(c.Writer, c.Request, s)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// userKey's one value is UserKey. The type is nobody else's, so that no string
-// that an application puts into a context can pass for a user.
+// userKey's one value is UserKey. The type is this package's own, so that no
+// string that an application puts into a context can pass for a user.
 type userKey struct{}
 
 // UserKey is the key of the signed-in user in a Gin context:
@@ -21,14 +21,12 @@ type userKey struct{}
 // instead.
 var UserKey userKey
 
-// CurrentUser returns the signed-in user, or nil if no user is signed in or neither
-// [Auth.RequireAuth] nor [Auth.LoadUser] ran before. ctx is a *gin.Context, or a
-// context derived from c.Request.Context().
-//
-// If several Auths stand in front of one handler, it is the user that the last one
-// found: tell them apart with [FromProvider] or by User.Provider. A context that is
-// derived from the *gin.Context itself has no user, since Gin reuses that one for
-// other requests.
+// CurrentUser returns the signed-in user, or nil if there is none: of a
+// *gin.Context, or of a context from c.Request.Context(). If several Auths
+// guard one handler, it is the user that the last of them found: tell them apart
+// with FromProvider, or by User.Provider. A context made from the *gin.Context
+// itself has no user: Gin gives that one to the next request, which may be
+// somebody else's.
 func CurrentUser(ctx context.Context) *User {
 	if c, ok := ctx.(*gin.Context); ok {
 		v, _ := c.Get(UserKey)
@@ -42,13 +40,11 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// RequireAuth returns middleware that admits signed-in users that pass every check,
-// and makes the user available through [CurrentUser]. If no user is signed in, it
-// redirects page loads to /login and answers other requests with 401
-// ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
-// the status of the [*Error] that the check returned. If [Options.Sessions] or
-// [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
-// such an answer the request is aborted: no later handler runs.
+// RequireAuth returns the guard: middleware that admits signed-in users that
+// pass every check, and puts the User where CurrentUser finds it. If no user is
+// signed in, RequireAuth redirects page loads to /login and answers other
+// requests with 401; a user that a Check refuses gets 403. Refused requests
+// never reach the handlers behind it.
 //
 // Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
 // from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
@@ -57,22 +53,22 @@ func CurrentUser(ctx context.Context) *User {
 // RequireAuth panics if a is nil, which means that the error of [Mount] was not
 // checked.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
-	a.mounted()
+	a.mustBeMounted()
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
-		if own, ours := a.own[c.FullPath()][c.Request.Method]; ours && own == c.HandlerName() {
+		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
 			return // a guard around everything must not shut the way in
 		}
-		defer handBack(c, c.Request)
-		v, err := a.visit(c)
+		defer returnForm(c, c.Request)
+		v, err := a.authenticate(c)
 		if err == nil && v == nil {
-			err = a.nobody(c.Request)
+			err = a.unauthenticated(c.Request)
 		}
-		if err == nil && a.cfg.foreign(c.Request) {
-			err = crossOrigin("guard")
+		if err == nil && a.cfg.isCrossOrigin(c.Request) {
+			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = admit(checks, v.session().user) // not what a handler may have changed
+			err = checkUser(checks, v.session().user) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
@@ -83,45 +79,44 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	}
 }
 
-// LoadUser returns middleware that makes the signed-in user available through
-// [CurrentUser], and never refuses a request. The request is anonymous if no user is
-// signed in, if [Auth.RequireAuth] would refuse it for its origin, and if
-// [Options.Sessions] or [Options.Revocations] fails, which is logged. LoadUser
-// panics if a is nil.
+// LoadUser returns middleware that puts the User where CurrentUser finds it, if
+// a user is signed in, and never refuses. A request that RequireAuth would
+// refuse for its origin is unauthenticated here.
 func (a *Auth) LoadUser() gin.HandlerFunc {
-	a.mounted()
+	a.mustBeMounted()
 	return func(c *gin.Context) {
-		defer handBack(c, c.Request)
-		if a.cfg.foreign(c.Request) {
+		defer returnForm(c, c.Request)
+		if a.cfg.isCrossOrigin(c.Request) {
 			vary(c.Writer.Header(), new([1]string))
-			a.forget(c)
-		} else if _, err := a.visit(c); err != nil {
-			a.log(c, RequestRefused, asError(err, ErrStoreUnavailable))
+			a.detach(c)
+		} else if _, err := a.authenticate(c); err != nil {
+			a.logFailure(c, RequestRefused, asError(err, ErrStoreUnavailable))
 		}
 		c.Next()
 		settle(c)
 	}
 }
 
-// mounted panics while the application starts, and not at its first request, if
-// the error of Mount was not looked at.
-func (a *Auth) mounted() {
+// mustBeMounted panics while the application starts, and not at its first
+// request, if the error of Mount was not looked at.
+func (a *Auth) mustBeMounted() {
 	if a == nil {
 		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
 	}
 }
 
-// handBack gives the request that a guard was called with the form that handlers
-// had read into its copy: the server removes the files of an upload from there.
-func handBack(c *gin.Context, before *http.Request) {
-	if before.MultipartForm == nil {
-		before.MultipartForm = c.Request.MultipartForm
+// returnForm gives the request that a guard was called with the form that
+// handlers have read into the guard's copy of it: the server removes the files
+// of an upload from there.
+func returnForm(c *gin.Context, original *http.Request) {
+	if original.MultipartForm == nil {
+		original.MultipartForm = c.Request.MultipartForm
 	}
 }
 
-// nobody is what a guard says of a request without a session. One that stands
-// in front of the page to sign in on would send people there for ever.
-func (a *Auth) nobody(r *http.Request) *Error {
+// unauthenticated is the error for a request without a session. A guard in front
+// of the page to sign in on would send users there for ever.
+func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
 		return &Error{Code: ErrSessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
@@ -129,23 +124,23 @@ func (a *Auth) nobody(r *http.Request) *Error {
 	return &Error{Code: ErrUnauthenticated, Op: "guard"}
 }
 
-// foreign says whether a request that changes something comes from another
-// origin. net/http's CrossOriginProtection knows the methods that do; a
+// isCrossOrigin reports whether a request that changes something comes from
+// another origin. net/http's CrossOriginProtection knows the methods that do; a
 // WebSocket handshake is a GET that does.
-func (c *config) foreign(r *http.Request) bool {
+func (c *config) isCrossOrigin(r *http.Request) bool {
 	if isUpgrade(r) {
 		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
 	}
 	return c.trusted.Check(r) != nil
 }
 
-func crossOrigin(op string) *Error {
+func crossOriginError(op string) *Error {
 	return &Error{Code: ErrCrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
-// admit asks the checks. One that panics refuses.
-func admit(checks []Check, u *User) error {
+// checkUser asks the checks. One that panics refuses.
+func checkUser(checks []Check, u *User) error {
 	err := contain.Do(func() error {
 		for _, check := range checks {
 			if err := check(u); err != nil {
@@ -164,80 +159,80 @@ func admit(checks []Check, u *User) error {
 	return err
 }
 
-// visit is a signed-in request: its user, its context and itself in one, which
-// is one allocation. It never changes: Update makes a new one.
-type visit struct {
+// authRequest is an authenticated request: its user, its context and itself in
+// one allocation. It never changes: Update makes a new one.
+type authRequest struct {
 	context.Context
 	auth    *Auth
 	opened  *opened // the session, whatever a handler does to user
 	user    User    // what handlers get: theirs to change
 	request http.Request
 	groups  [groupsRoom]string // room for user.Groups
-	vary    [1]string          // room for two lines of the answer's header, which
-	cache   [1]string          // others may write to: so nobody shares them
-	begun   bool               // in this very request
+	vary    [1]string          // room for two header lines, which others may
+	cache   [1]string          // write to: so requests do not share them
+	isNew   bool               // the session began in this very request
 	ended   atomic.Bool
 }
 
-type visitKey struct{}
+type authRequestKey struct{}
 
 // Value implements context.Context.
-func (v *visit) Value(key any) any {
+func (v *authRequest) Value(key any) any {
 	switch key.(type) {
 	case userKey:
 		if v.ended.Load() {
 			return (*User)(nil)
 		}
 		return &v.user
-	case visitKey:
+	case authRequestKey:
 		return v
 	}
 	return v.Context.Value(key)
 }
 
-// visiting makes a visit of a session.
-func (a *Auth) visiting(o *opened) *visit {
-	v := &visit{auth: a, opened: o}
+func (a *Auth) newAuthRequest(o *opened) *authRequest {
+	v := &authRequest{auth: a, opened: o}
 	o.user.copyTo(&v.user, v.groups[:0])
 	return v
 }
 
-// session is a copy of the session: nothing of it was in a handler's hands.
-func (v *visit) session() *session { return v.opened.copy() }
+// session returns a copy of the session: no handler has changed it.
+func (v *authRequest) session() *session { return v.opened.copy() }
 
-// visit loads the session of a request, once, and puts the user into Gin's
-// context and the request's. Nobody is nil.
-func (a *Auth) visit(c *gin.Context) (*visit, error) {
+// authenticate loads the session of a request, once, and puts the user into
+// Gin's context and the request's. Without a session it returns nil.
+func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 	r := c.Request
-	if v, ok := r.Context().Value(visitKey{}).(*visit); ok && v.auth == a && CurrentUser(c) == &v.user {
+	if v, ok := r.Context().Value(authRequestKey{}).(*authRequest); ok && v.auth == a && CurrentUser(c) == &v.user {
 		return v, nil
 	}
 	h, now := c.Writer.Header(), a.cfg.Now()
 	cookies := len(h["Set-Cookie"])
 	o, err := a.sessions.load(c.Writer, r, now)
 	if len(h["Set-Cookie"]) != cookies {
-		private(c)
+		keepPrivate(c)
 	}
 	if o == nil {
-		vary(h, new([1]string)) // of anonymous answers too: they are not for those who are signed in
+		vary(h, new([1]string)) // an answer without a user is not for those with one
 		return nil, err
 	}
-	if o.old || !now.Before(o.stale) { // before the handler writes anything
-		private(c)
+	if o.oldKey || !now.Before(o.renewAt) { // before the handler writes anything
+		keepPrivate(c)
 		s := o.copy()
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
 		o = a.sessions.read(string(a.sessions.encode(s)), false)
 	}
-	v := a.visiting(o)
+	v := a.newAuthRequest(o)
 	vary(h, &v.vary)
-	a.enter(c, v)
+	a.attach(c, v)
 	return v, nil
 }
 
-// enter puts the user of a visit into Gin's context and the request's.
-func (a *Auth) enter(c *gin.Context, v *visit) {
+// attach puts the user of an authenticated request into Gin's context and the
+// request's.
+func (a *Auth) attach(c *gin.Context, v *authRequest) {
 	v.cache[0] = "private, no-store"
 	c.Writer.Header()["Cache-Control"] = v.cache[:]
 	v.Context = c.Request.Context()
@@ -246,32 +241,32 @@ func (a *Auth) enter(c *gin.Context, v *visit) {
 	c.Set(UserKey, &v.user)
 }
 
-// become is enter for a session that began, or changed, in this very request.
-func (a *Auth) become(c *gin.Context, s *session, begun bool) {
-	v := a.visiting(a.sessions.read(string(a.sessions.encode(s)), false))
-	v.begun = begun
-	a.enter(c, v)
+// attachSession is attach for a session that began, or changed, in this request.
+func (a *Auth) attachSession(c *gin.Context, s *session, isNew bool) {
+	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false))
+	v.isNew = isNew
+	a.attach(c, v)
 }
 
-// forget makes the request anonymous from here on.
-func (a *Auth) forget(c *gin.Context) {
-	if v := a.visited(c); v != nil {
+// detach makes the request unauthenticated from here on.
+func (a *Auth) detach(c *gin.Context) {
+	if v := a.authenticated(c); v != nil {
 		v.ended.Store(true)
 	}
 	c.Set(UserKey, (*User)(nil))
 }
 
-// visited is the visit of this request as far as it is known, or nil.
-func (a *Auth) visited(c *gin.Context) *visit {
-	v, ok := c.Request.Context().Value(visitKey{}).(*visit)
+// authenticated returns what authenticate, or attach, has put into this request
+// before, or nil.
+func (a *Auth) authenticated(c *gin.Context) *authRequest {
+	v, ok := c.Request.Context().Value(authRequestKey{}).(*authRequest)
 	if !ok || v.auth != a || v.ended.Load() {
 		return nil
 	}
 	return v
 }
 
-// vary says that an answer depends on cookies. Room is for the line that says
-// so.
+// vary says that an answer depends on cookies. Room is for the header's line.
 func vary(h http.Header, room *[1]string) {
 	switch lines := h["Vary"]; {
 	case len(lines) == 0:

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/ginauth/ginauth/internal/page"
-	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // Pages changes the built-in pages. The zero value changes nothing. For a page of
@@ -97,20 +96,20 @@ func (c *config) checkPages(wrong *mistakes) {
 // text is a sentence in the language of a request.
 func (k *pages) text(p *Page, key string) string { return k.texts.Get(p.Lang, key) }
 
-// start begins a page for a request.
-func (k *pages) start(r *http.Request, kind string) *Page {
+// newPage returns a page for a request.
+func (k *pages) newPage(r *http.Request, kind string) *Page {
 	return &Page{Kind: kind, Lang: k.texts.Language(r.Header.Get("Accept-Language")), Nonce: page.Nonce()}
 }
 
-// named begins a page whose title and text go by its kind.
-func (k *pages) named(r *http.Request, kind string) *Page {
-	p := k.start(r, kind)
+// newTitledPage returns a page whose title and text go by its kind.
+func (k *pages) newTitledPage(r *http.Request, kind string) *Page {
+	p := k.newPage(r, kind)
 	p.Title, p.Text = k.text(p, kind+".title"), k.text(p, kind+".text")
 	return p
 }
 
-// write draws a page. If the application's template fails after all, ours
-// draws it.
+// write writes a page. If the application's template fails after all, the
+// built-in one is used.
 func (k *pages) write(w http.ResponseWriter, status int, p *Page, formTo string) error {
 	may := page.Sources{Form: slices.ContainsFunc(p.Actions, func(a PageAction) bool { return a.Post }), To: formTo}
 	w.Header().Set("Content-Language", p.Lang)
@@ -124,9 +123,9 @@ func (k *pages) write(w http.ResponseWriter, status int, p *Page, formTo string)
 	return page.Write(w, status, page.Layout, p, p.Nonce, may)
 }
 
-// chooser lists the providers, the one of the last time first.
-func (a *Auth) chooser(r *http.Request, returnTo string) *Page {
-	p := a.pages.named(r, "choose")
+// choosePage lists the providers, the one used last first.
+func (a *Auth) choosePage(r *http.Request, returnTo string) *Page {
+	p := a.pages.newTitledPage(r, "choose")
 	last := a.lastProvider.of(r)
 	for _, name := range a.order {
 		own := &a.clients[name].provider
@@ -173,33 +172,30 @@ func ink(color string) string {
 	return "#ffffff"
 }
 
-// signOutPage asks whether to sign out: a GET, which any page can cause, signs
-// nobody out. Who is not signed in is told so, which makes "/logout" a page to
-// put into Options.AfterLogout.
-func (a *Auth) signOutPage(w http.ResponseWriter, r *http.Request, returnTo string) (p *Page, formTo string) {
-	s, err := a.sessions.load(w, r, a.cfg.Now())
-	if s == nil && err == nil {
-		p = a.pages.named(r, "signed_out")
-		p.Actions = []PageAction{
-			{Label: a.pages.text(p, "signed_out.button"), URL: withReturn(a.loginPath(), returnTo)},
-			{Label: a.pages.text(p, "home"), URL: a.cfg.url(a.cfg.AfterLogin)},
-		}
-		return p, ""
-	}
-	p = a.pages.named(r, "sign_out")
+// signOutPage asks whether to sign out.
+func (a *Auth) signOutPage(r *http.Request, returnTo string) *Page {
+	p := a.pages.newTitledPage(r, "sign_out")
 	p.Actions = []PageAction{
 		{Label: a.pages.text(p, "sign_out.button"), URL: a.cfg.prefix + a.cfg.mount + "/logout", Post: true, Fields: map[string]string{"return_to": returnTo}},
 		{Label: a.pages.text(p, "sign_out.stay"), URL: a.cfg.url(a.cfg.AfterLogin)},
 	}
-	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(r.Context(), "", "", ""))
-	}
-	return p, formTo
+	return p
 }
 
-// errorPage says what happened and what to do next. The cause is not on it.
+// signedOutPage says that no user is signed in, which makes "/logout" a page for
+// Options.AfterLogout.
+func (a *Auth) signedOutPage(r *http.Request, returnTo string) *Page {
+	p := a.pages.newTitledPage(r, "signed_out")
+	p.Actions = []PageAction{
+		{Label: a.pages.text(p, "signed_out.button"), URL: withReturn(a.loginPath(), returnTo)},
+		{Label: a.pages.text(p, "home"), URL: a.cfg.url(a.cfg.AfterLogin)},
+	}
+	return p
+}
+
+// errorPage says what happened and what to do next. It does not show the cause.
 func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
-	p := a.pages.start(r, "error")
+	p := a.pages.newPage(r, "error")
 	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, string(e.Code))
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
@@ -210,7 +206,7 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 		p.Actions = append(p.Actions, PageAction{Label: a.pages.text(p, key), URL: url})
 	}
 	if e.retry != "" {
-		if e.Code == ErrIdentityRejected && a.asksAgain(e.Provider) {
+		if e.Code == ErrIdentityRejected && a.canSwitchAccount(e.Provider) {
 			act("other", withParam(e.retry, "prompt", "select_account"))
 		} else {
 			act("again", e.retry)
@@ -223,8 +219,9 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	return p
 }
 
-// asksAgain says whether a provider lets a link ask for another account.
-func (a *Auth) asksAgain(provider string) bool {
+// canSwitchAccount reports whether a link to a provider may ask for another
+// account.
+func (a *Auth) canSwitchAccount(provider string) bool {
 	c := a.clients[provider]
 	return c != nil && slices.Contains(c.provider.LoginParams, "prompt")
 }
@@ -241,18 +238,18 @@ func titleKey(code Code) string {
 	return "title.failed"
 }
 
-// message is the sentence for a code that programs get, in English.
+// message returns the sentence about a code that programs get, in English.
 func (a *Auth) message(code Code) string { return a.pages.texts.Get("en", string(code)) }
 
-// endedPage answers a form whose session ended before it was sent.
+// endedPage answers a form whose session ended before the form was sent.
 func (a *Auth) endedPage(r *http.Request, e *Error, id, login string) *Page {
-	p := a.pages.named(r, "ended")
+	p := a.pages.newTitledPage(r, "ended")
 	p.Code, p.RequestID, p.Footer = e.Code, id, a.footer(p.Lang, e.Code, id)
 	p.Actions = []PageAction{{Label: a.pages.text(p, "sign_in"), URL: login}}
 	return p
 }
 
-// footer is what people read out to those who help them.
+// footer is what users read out to support.
 func (a *Auth) footer(lang string, code Code, id string) string {
 	return string(code) + " · " + a.pages.texts.Fill(lang, "request", "id", id)
 }

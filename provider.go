@@ -198,6 +198,11 @@ type Quirks struct {
 	// known not to echo it in the ID token.
 	DisableNonce bool
 
+	// SilentRefusal takes a response that has neither a code nor an error for a
+	// refusal ([ErrProviderDenied]): WeChat sends the state alone if the person
+	// cancels. Otherwise such a response is [ErrBadRequest].
+	SilentRefusal bool
+
 	// Header is sent with requests to the token, userinfo and profile endpoints.
 	Header map[string]string
 

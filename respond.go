@@ -12,21 +12,21 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// asker is what kind of program waits for an answer.
-type asker int
+// requestKind says what kind of program waits for an answer.
+type requestKind int
 
 const (
-	asksAPI  asker = iota // fetch, XHR, another program: JSON and a status
-	asksPage              // a browser that opens a page: may be redirected
-	asksForm              // a browser that sends a page's form: gets a page
-	asksHTMX              // HTMX, which follows HX-Redirect
+	apiRequest  requestKind = iota // fetch, XHR, another program: gets JSON and a status
+	pageRequest                    // a browser that opens a page: may be redirected
+	formRequest                    // a browser that sends a page's form: gets a page
+	htmxRequest                    // HTMX, which follows HX-Redirect
 )
 
-// askerOf reads the Fetch Metadata headers, which a page cannot forge, and
-// Accept where a browser is too old to send them.
-func askerOf(r *http.Request) asker {
+// kindOf reads the Fetch Metadata headers, which a page cannot forge, and Accept
+// where a browser is too old to send them.
+func kindOf(r *http.Request) requestKind {
 	if r.Header.Get("HX-Request") == "true" {
-		return asksHTMX
+		return htmxRequest
 	}
 	h := r.Header
 	page := h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
@@ -35,25 +35,25 @@ func askerOf(r *http.Request) asker {
 	}
 	switch {
 	case !page || isUpgrade(r):
-		return asksAPI
+		return apiRequest
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		return asksPage
+		return pageRequest
 	}
-	return asksForm
+	return formRequest
 }
 
-// secure sets what every answer of our own routes bears: nothing of it may be
-// stored, framed, guessed at, or told to the next site (RFC 9700, 4.2.4).
-func secure(h http.Header) {
+// setSecurityHeaders sets the headers of all answers of our own routes: they must
+// not be stored, framed, sniffed, or told to the next site (RFC 9700, 4.2.4).
+func setSecurityHeaders(h http.Header) {
 	values := [...]string{"no-store", "no-cache", "no-referrer", "nosniff", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
 	for i, name := range [...]string{"Cache-Control", "Pragma", "Referrer-Policy", "X-Content-Type-Options", "Content-Security-Policy"} {
 		h[name] = values[i : i+1 : i+1] // one allocation for all
 	}
 }
 
-// private keeps an answer out of caches, whatever a handler says about it
-// later: it sets somebody's session cookie, which a cache would give to others.
-func private(c *gin.Context) {
+// keepPrivate keeps an answer out of caches, whatever a handler says about it
+// later: it sets a session cookie, which a cache would give to other users.
+func keepPrivate(c *gin.Context) {
 	if _, already := c.Writer.(privateWriter); !already {
 		c.Writer = privateWriter{c.Writer}
 	}
@@ -61,7 +61,7 @@ func private(c *gin.Context) {
 
 type privateWriter struct{ gin.ResponseWriter }
 
-func (w privateWriter) mark() {
+func (w privateWriter) setPrivate() {
 	if h := w.Header(); !strings.Contains(h.Get("Cache-Control"), "no-store") {
 		h.Set("Cache-Control", "private, no-store")
 	}
@@ -69,33 +69,33 @@ func (w privateWriter) mark() {
 
 // WriteHeaderNow, Write, WriteString and Flush are what begins an answer.
 func (w privateWriter) WriteHeaderNow() {
-	w.mark()
+	w.setPrivate()
 	w.ResponseWriter.WriteHeaderNow()
 }
 
 func (w privateWriter) Write(p []byte) (int, error) {
-	w.mark()
+	w.setPrivate()
 	return w.ResponseWriter.Write(p)
 }
 
 func (w privateWriter) WriteString(s string) (int, error) {
-	w.mark()
+	w.setPrivate()
 	return w.ResponseWriter.WriteString(s)
 }
 
 func (w privateWriter) Flush() {
-	w.mark()
+	w.setPrivate()
 	w.ResponseWriter.Flush()
 }
 
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle marks an answer that nothing was written of: Gin sends its headers
-// behind the back of c.Writer.
+// settle is for an answer of which nothing was written: Gin sends its headers
+// without asking c.Writer.
 func settle(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
-		w.mark()
+		w.setPrivate()
 	}
 }
 
@@ -107,8 +107,8 @@ func redirect(c *gin.Context, location string) {
 	c.Writer.WriteHeaderNow()
 }
 
-// goTo sends the browser to a path of the application. The address is whole,
-// and has a fragment even if it is empty: a browser would take over the one of
+// goTo sends the browser to a path of the application. The address is absolute
+// and has a fragment, even an empty one: else a browser keeps the fragment of
 // the callback, with whatever an attacker had the provider put there.
 func (a *Auth) goTo(c *gin.Context, path string) {
 	if !strings.Contains(path, "#") {
@@ -118,31 +118,31 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 }
 
 // fail is the only place that answers an error. It aborts: in Gin, a handler
-// that merely returns lets the next one run.
+// that only returns lets the next one run.
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := asError(err, ErrSessionError)
 	c.Abort()
-	a.log(c, event, e)
+	a.logFailure(c, event, e)
 	if c.Writer.Written() {
 		return
 	}
-	secure(c.Writer.Header())
+	setSecurityHeaders(c.Writer.Header())
 	if e.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
 	}
 	c.Header("Allow", e.allow) // which Gin leaves out if it is empty
-	if a.answered(c, e) {
+	if a.answeredByHook(c, e) {
 		return
 	}
 	if e.Code == ErrUnauthenticated {
-		a.askToSignIn(c, e)
+		a.writeUnauthenticated(c, e)
 		return
 	}
-	a.answer(c, e, requestID(c))
+	a.writeError(c, e, requestID(c))
 }
 
-// answered lets the application's OnError answer, and says whether it did.
-func (a *Auth) answered(c *gin.Context, e *Error) bool {
+// answeredByHook lets Hooks.OnError answer, and reports whether it did.
+func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 	if a.cfg.Hooks.OnError == nil {
 		return false
 	}
@@ -157,14 +157,14 @@ func (a *Auth) answered(c *gin.Context, e *Error) bool {
 	if c.Writer.Written() || !panicked && c.Writer.Status() != status {
 		return true
 	}
-	secure(c.Writer.Header())
+	setSecurityHeaders(c.Writer.Header())
 	return false
 }
 
-// answer tells a person on a page and a program in JSON what happened: the
-// code, and never the cause.
-func (a *Auth) answer(c *gin.Context, e *Error, id string) {
-	if kind := askerOf(c.Request); kind == asksAPI || kind == asksHTMX {
+// writeError answers a browser with a page and a program with JSON: the code, and
+// never the cause.
+func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
+	if kind := kindOf(c.Request); kind == apiRequest || kind == htmxRequest {
 		body := gin.H{"error": e.Code, "message": a.message(e.Code), "request_id": id}
 		if e.Code == ErrLogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
 			body["error"] = "invalid_request"
@@ -175,26 +175,28 @@ func (a *Auth) answer(c *gin.Context, e *Error, id string) {
 		c.JSON(e.Status(), body)
 		return
 	}
-	a.page(c, e.Status(), a.errorPage(c.Request, e, id), "")
+	a.writePage(c, e.Status(), a.errorPage(c.Request, e, id), "")
 }
 
-// page draws a page; its forms may be redirected to formTo too.
-func (a *Auth) page(c *gin.Context, status int, p *Page, formTo string) {
+// writePage answers with a page. The browser may follow redirects of its forms to
+// the origin formTo too.
+func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	if err := a.pages.write(c.Writer, status, p, formTo); err != nil {
 		a.cfg.Logger.Warn("ginauth: page could not be written", "error", err)
 	}
 }
 
-// askToSignIn answers who is not signed in: a page is sent to the login, and
-// everything else is told to, since a login cannot happen behind a fetch.
-func (a *Auth) askToSignIn(c *gin.Context, e *Error) {
+// writeUnauthenticated answers an unauthenticated request: a page load is
+// redirected to the login, and everything else gets its address, since a login
+// cannot happen behind a fetch.
+func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
 	login := withReturn(a.loginPath(), a.cfg.comeBack(c.Request))
-	switch askerOf(c.Request) {
-	case asksPage:
+	switch kindOf(c.Request) {
+	case pageRequest:
 		redirect(c, login)
-	case asksForm:
-		a.page(c, e.Status(), a.endedPage(c.Request, e, requestID(c), login), "")
-	case asksHTMX:
+	case formRequest:
+		a.writePage(c, e.Status(), a.endedPage(c.Request, e, requestID(c), login), "")
+	case htmxRequest:
 		c.Header("HX-Redirect", login)
 		fallthrough
 	default:
@@ -202,7 +204,7 @@ func (a *Auth) askToSignIn(c *gin.Context, e *Error) {
 	}
 }
 
-// loginPath is where signing in begins.
+// loginPath returns the path, from the browser's view, where a sign-in begins.
 func (a *Auth) loginPath() string {
 	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/gin-gonic/gin"
 )
 
 const (
@@ -165,10 +167,10 @@ func (c *config) orDefault(raw, fallback string) string {
 // comeBack is the path to return to after signing in for a request that was
 // refused: its own if it was a page, where HTMX says its page is, else none.
 func (c *config) comeBack(r *http.Request) string {
-	switch askerOf(r) {
-	case asksPage:
+	switch kindOf(r) {
+	case pageRequest:
 		return c.orDefault(asSent(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
-	case asksHTMX:
+	case htmxRequest:
 		rest, ok := strings.CutPrefix(r.Header.Get("HX-Current-URL"), c.origin+c.prefix)
 		if ok {
 			return c.orDefault(rest, "")
@@ -198,4 +200,13 @@ func withParam(address, name, value string) string {
 		address += "#" + fragment
 	}
 	return address
+}
+
+// requestedReturn is the return_to of a request: a form's own field, or that of the
+// address that the form is sent to, as LoginURL and LogoutURL write it.
+func requestedReturn(c *gin.Context, params url.Values) string {
+	if field := params.Get("return_to"); field != "" || c.Request.Method != http.MethodPost {
+		return field
+	}
+	return c.Query("return_to")
 }

@@ -31,16 +31,16 @@ func (a *Auth) register(router gin.IRouter) error {
 // handleAll is the table of routes.
 func (a *Auth) handleAll(router gin.IRouter) {
 	if a.cfg.LoginPage != a.cfg.mount+"/login" {
-		a.handle(router, "/login", map[string]step{"GET": a.choose, "HEAD": a.choose})
+		a.handle(router, "/login", map[string]step{"GET": a.chooseProvider, "HEAD": a.chooseProvider})
 	}
 	a.handle(router, "/login/:provider", map[string]step{"GET": a.beginLogin, "POST": a.beginLogin})
 	callback := map[string]step{"GET": a.callback, "POST": a.callback}
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
 	a.handle(router, "/authorize/:provider/", callback)
-	a.handle(router, "/logout/return", map[string]step{"GET": a.loggedOut})
+	a.handle(router, "/logout/return", map[string]step{"GET": a.afterProviderLogout})
 	a.handle(router, "/logout/:provider/backchannel", map[string]step{"POST": a.backChannel})
-	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannelLogout})
+	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannel})
 	a.handle(router, "/logout", map[string]step{"GET": a.confirmLogout, "HEAD": a.confirmLogout, "POST": a.logout})
 }
 
@@ -54,29 +54,29 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	handler := a.handler(steps, failed)
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
 	own := map[string]string{}
-	a.own[a.cfg.mount+path] = own
+	a.ownRoutes[a.cfg.mount+path] = own
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
 		router.Handle(method, path, handler)
 		own[method] = name
 	}
-	if free(router, "OPTIONS", path, handler) {
+	if handleIfFree(router, "OPTIONS", path, handler) {
 		own["OPTIONS"] = name
 	}
 }
 
-// free registers a route unless one is in its way: applications answer
-// preflights with one OPTIONS route for everything, which may as well answer
-// ours.
-func free(router gin.IRouter, method, path string, handler gin.HandlerFunc) bool {
+// handleIfFree registers a route unless another one is in its way: applications
+// answer preflights with one OPTIONS route for everything, which may answer ours
+// too.
+func handleIfFree(router gin.IRouter, method, path string, handler gin.HandlerFunc) bool {
 	return contain.Do(func() error { router.Handle(method, path, handler); return nil }) == nil
 }
 
-// handler answers a path's requests by method. What fails there is told as the
-// event of that name.
+// handler answers the requests for a path by their method. Failures there are
+// events of the name failed.
 func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {
-		if !a.live.Load() {
+		if !a.mounted.Load() {
 			a.notFound(c)
 			return
 		}
@@ -85,7 +85,7 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 				Fix: "no middleware in front of the login routes may write"})
 			return
 		}
-		secure(c.Writer.Header())
+		setSecurityHeaders(c.Writer.Header())
 		if c.Request.Body != http.NoBody { // gin's Run sets no limit; net/http lifts it for the next request
 			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(a.bodyWait))
 		}

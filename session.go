@@ -45,9 +45,9 @@ type sessions struct {
 	cache   *sessionCache
 }
 
-// begin makes a new session for a user, under an id that nobody has seen, and
-// ends the one that it replaces.
-func (k *sessions) begin(w http.ResponseWriter, r *http.Request, s *session) (*session, error) {
+// start makes a new session for a user, under a new id, and ends the one that it
+// replaces.
+func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*session, error) {
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
@@ -136,7 +136,7 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 	if o == nil {
 		return nil, err
 	}
-	if now.Before(o.begins) || now.After(o.ends) {
+	if now.Before(o.notBefore) || now.After(o.expires) {
 		k.cache.drop(o)
 		return nil, nil
 	}
@@ -178,10 +178,10 @@ func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error
 	return cmp.Or(err, failed)
 }
 
-// leave ends all that a request has of sessions, and returns the one that open
-// does. What their cookies name is revoked whether open returns it or not: it
-// may be over, and its store may fail, and not even say so.
-func (k *sessions) leave(w http.ResponseWriter, r *http.Request) (*session, error) {
+// endAll ends all sessions of a request, and returns the one that open returns.
+// What the cookies name is revoked even if open does not return it: it may have
+// expired, and its store may fail, and not even say so.
+func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, error) {
 	ids, found := k.backend.ids(w, r)
 	if !found {
 		return nil, nil

@@ -26,10 +26,10 @@ import (
 // If two requests of one user call it at the same time, the later response wins. A
 // copy of the cookie from before is still valid, with what it said then.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
-	if a.cfg.foreign(c.Request) { // there may be no RequireAuth in front of this handler
-		return crossOrigin("update session")
+	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
+		return crossOriginError("update session")
 	}
-	v, err := a.visit(c)
+	v, err := a.authenticate(c)
 	if err != nil {
 		return err
 	}
@@ -44,29 +44,21 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
-	private(c)
+	keepPrivate(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.become(c, s, v.begun)
+	a.attachSession(c, s, v.isNew)
 	return nil
 }
 
-// SignIn starts a session for a user that the application vouches for: in tests
-// (see authtest.SignIn), or for an administrator who looks at the site as a
-// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
-// applications do not need it.
-//
-// user.Provider must be the name of one of [Options.Providers], else SignIn fails
-// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
-// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
-// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
-// that the response is already written, [ErrStoreUnavailable] that
-// [Options.Sessions] or [Options.Revocations] failed. After an error no session was
-// started, but one from before may have ended.
-//
-// Call it before the response is written. For the rest of the request
-// [CurrentUser] returns that user.
+// SignIn starts a session for a user that the application itself vouches for:
+// in tests (see authtest.SignIn), or for an administrator who looks at the
+// site as a customer sees it. No provider is asked and OnLogin is not called.
+// user.Provider must be one of Options.Providers and user.Subject not empty;
+// an empty Issuer becomes the provider's. Call it before the answer is written;
+// for the rest of the request CurrentUser is that user. Most applications do
+// not need it.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
@@ -88,13 +80,13 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := a.sessions.begin(c.Writer, c.Request, &session{user: u})
+	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u})
 	if err != nil {
 		return err
 	}
-	private(c)
-	a.note(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
-	a.become(c, s, true)
+	keepPrivate(c)
+	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
+	a.attachSession(c, s, true)
 	return nil
 }
 
@@ -107,7 +99,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 // the latter case this browser's cookie is cleared all the same, but a copy of it
 // may still be valid.
 func (a *Auth) Logout(c *gin.Context) error {
-	_, err := a.leave(c, ByApplication)
+	_, err := a.signOut(c, ByApplication)
 	return err
 }
 
@@ -126,7 +118,7 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
 		return err
 	}
-	a.note(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
+	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
 	return nil
 }
 
@@ -144,7 +136,7 @@ type SessionInfo struct {
 // unauthenticated, or if neither [Auth.RequireAuth] nor [Auth.LoadUser] ran
 // before the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
-	v := a.visited(c)
+	v := a.authenticated(c)
 	if v == nil {
 		return info, false
 	}

@@ -16,19 +16,19 @@ const groupsRoom = 5
 // opened is a session as its record has it. It never changes, so that requests
 // can share it.
 type opened struct {
-	session // whose user is the one below
-	user    User
-	keys    [4]RevocationKey   // of the session
-	begins  time.Time          // before that it cannot have begun
-	ends    time.Time          // when it ends by itself if nothing more is heard of it
-	stale   time.Time          // when it is time to write down that it is in use
-	old     bool               // sealed under an old key
-	from    sealedText         // what it was opened from
-	groups  [groupsRoom]string // room for user.Groups
+	session   // whose user is the one below
+	user      User
+	keys      [4]RevocationKey   // of the session
+	notBefore time.Time          // a clock before this one is wrong
+	expires   time.Time          // without a further request
+	renewAt   time.Time          // when a request makes the record be written again
+	oldKey    bool               // sealed under a key that is not the first
+	from      sealedText         // what it was opened from
+	groups    [groupsRoom]string // room for user.Groups
 }
 
-// copy is for those who change it, or hand it to the application. Nobody's is
-// nobody's.
+// copy returns a session that can be changed, or handed to the application. The
+// copy of nil is nil.
 func (o *opened) copy() *session {
 	if o == nil {
 		return nil
@@ -38,18 +38,19 @@ func (o *opened) copy() *session {
 	return &s
 }
 
-// read makes a session of its record. What is no record of ours makes none.
-func (k *sessions) read(record string, old bool) *opened {
-	o := &opened{old: old}
+// read returns the session of a record, or nil if the record is not one of this
+// version and of a configured provider.
+func (k *sessions) read(record string, oldKey bool) *opened {
+	o := &opened{oldKey: oldKey}
 	o.session.user = &o.user
 	o.user.Groups = o.groups[:]
 	if !k.decode(record, &o.session) {
 		return nil
 	}
 	o.keys = o.session.keys()
-	o.begins = later(o.created, o.seen).Add(-leeway)
-	o.ends = o.seen.Add(k.left(&o.session))
-	o.stale = o.seen.Add(k.cfg.IdleTimeout / 10)
+	o.notBefore = later(o.created, o.seen).Add(-leeway)
+	o.expires = o.seen.Add(k.left(&o.session))
+	o.renewAt = o.seen.Add(k.cfg.IdleTimeout / 10)
 	return o
 }
 
@@ -60,26 +61,26 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// sealedAnew is a session that has to be: its record is under the first key, and
-// something else of it is not.
-func (o *opened) sealedAnew() *opened {
+// withOldKey returns the session as one to seal again: its record is under the
+// first key, but its binding cookie is not.
+func (o *opened) withOldKey() *opened {
 	c := *o
-	c.old = true
+	c.oldKey = true
 	return &c
 }
 
-// opener is what opens the texts of a box.
+// opener returns a function that opens what box sealed, or finds it in the cache.
 func (k *sessions) opener(box *seal.Box) func(text, rest, name string) *opened {
 	return func(text, rest, name string) *opened {
 		from := k.cache.sealed(text, rest, name)
 		if o := k.cache.find(&from); o != nil {
 			return o
 		}
-		record, old, err := box.OpenParts(text, rest, name)
+		record, oldKey, err := box.OpenParts(text, rest, name)
 		if err != nil {
 			return nil
 		}
-		o := k.read(record, old)
+		o := k.read(record, oldKey)
 		if o != nil {
 			k.cache.put(from, o)
 		}

@@ -84,7 +84,7 @@ func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *open
 		if o := b.unseal(s.text, "", b.bound(s.binding.text)); o != nil && o.id == s.binding.id {
 			two = two || found != nil && found.id != o.id
 			if found = o; s.binding.old {
-				found = o.sealedAnew()
+				found = o.withOldKey()
 			}
 		}
 		return nil

@@ -165,8 +165,11 @@ func (b *Browser) now() time.Time {
 	return time.Now()
 }
 
-// Get visits an address that the user typed and follows redirects, and forms
-// that submit themselves, to the page where they end.
+// Get visits an address that the user typed and follows redirects, and forms that
+// submit themselves, to the page where they end. A response with any status is a
+// page. Like the other methods that visit, it returns an error if the address is not
+// one of this machine (see [Browser.Resolve]), if there is no complete response, or
+// after too many redirects.
 func (b *Browser) Get(rawURL string) (*Page, error) { return b.visit(nil, rawURL, true) }
 
 // Open is Get without following anything. Follow goes on.
@@ -175,7 +178,8 @@ func (b *Browser) Open(rawURL string) (*Page, error) { return b.visit(nil, rawUR
 // Click visits where a link on the page leads; href is relative to the page.
 func (b *Browser) Click(p *Page, href string) (*Page, error) { return b.visit(p, href, true) }
 
-// ClickLink clicks the page's first link whose text is, or else contains, text.
+// ClickLink clicks the page's first link whose text is text, or else contains it. It
+// returns an error if there is none.
 func (b *Browser) ClickLink(p *Page, text string) (*Page, error) {
 	href, ok := findLink(p.Text(), text)
 	if !ok {
@@ -193,7 +197,8 @@ func (b *Browser) visit(from *Page, href string, follow bool) (*Page, error) {
 	return b.run(t)
 }
 
-// Follow goes on where Open or StopAt stopped.
+// Follow goes on where [Browser.Open] or StopAt stopped. It returns an error if the
+// page does not redirect.
 func (b *Browser) Follow(p *Page) (*Page, error) {
 	if p.next == nil {
 		return nil, fmt.Errorf("authtest: %s redirects nowhere", p.URL)
@@ -203,7 +208,8 @@ func (b *Browser) Follow(p *Page) (*Page, error) {
 	return b.run(&t)
 }
 
-// Submit posts a form from a page: its own, or, with [At], that of another site.
+// Submit posts a form from a page: its own, or, with [At], that of another site. It
+// returns an error if the page's Content-Security-Policy forbids the form.
 func (b *Browser) Submit(p *Page, action string, form url.Values) (*Page, error) {
 	t, err := navigation(p, action)
 	if err != nil {

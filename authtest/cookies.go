@@ -211,8 +211,8 @@ func (b *Browser) Cookies(rawURL string) []*http.Cookie {
 	return cookies
 }
 
-// SetCookie stores a cookie as if the URL had answered with it. The error says
-// why a browser refuses it.
+// SetCookie stores a cookie as if the URL had answered with it. It returns an error
+// that says why if a browser would refuse the cookie.
 func (b *Browser) SetCookie(rawURL string, c *http.Cookie) error {
 	u, err := resolveURL(nil, rawURL)
 	if err != nil {

@@ -26,10 +26,11 @@ type Button struct {
 	action, method string // "" for the form's own
 }
 
-// SubmitForm presses a button on the page, with fields in the place of what the
-// form had under those names. The button is the one whose text or value is, or
-// else the one whose text contains, what is given; "" presses the first button
-// of the first form.
+// SubmitForm presses a button on the page, with fields in place of what the form had
+// under those names. The button is the one whose text or value is button, or else
+// the one whose text contains it; "" presses the first button of the first form. It
+// returns an error that lists the buttons if there is none, and one if the page's
+// Content-Security-Policy forbids the form.
 func (b *Browser) SubmitForm(p *Page, button string, fields url.Values) (*Page, error) {
 	form, pressed, err := findButton(p.Forms(), button)
 	if err != nil {
@@ -38,7 +39,8 @@ func (b *Browser) SubmitForm(p *Page, button string, fields url.Values) (*Page, 
 	return b.submit(p, form, pressed, fields)
 }
 
-// SubmitFormAt presses the first button of the page's n-th form, counted from 0.
+// SubmitFormAt presses the first button of the page's n-th form, counted from 0. It
+// returns an error if there are not that many.
 func (b *Browser) SubmitFormAt(p *Page, n int, fields url.Values) (*Page, error) {
 	forms := p.Forms()
 	if n < 0 || n >= len(forms) {

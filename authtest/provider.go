@@ -115,7 +115,9 @@ var endpointPaths = map[Endpoint]string{
 	EndSession: "/end_session",
 }
 
-// Start starts a provider on a loopback port. Close ends it.
+// Start starts a provider on a loopback port; [Provider.Close] ends it. It returns
+// an error if config.Addr is not a loopback address or cannot be listened on, or if
+// config.SigningAlg is unknown.
 func Start(config Config) (*Provider, error) {
 	config.setDefaults()
 	listener, host, err := listen(config.Addr)

@@ -11,16 +11,17 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// SignIn signs a user in to the application without the trip to a provider: the
-// browser gets the cookies that a login would have given it, in the place of
-// those of who was signed in before. user.Provider must be one of the
-// application's providers. No network is used, and no hook is called.
+// SignIn signs a user in to the application without the trip to a provider: b gets
+// the cookies that a login would have set, in place of those of an earlier user. No
+// network is used, and no hook is called. It returns the errors of
+// [ginauth.Auth.SignIn], for a user.Provider that is not one of the application's
+// providers, say, and an error for a cookie that b refuses.
 //
 // The cookies are those of BaseURL's host: open pages there, and let
 // [Browser.Resolve] send that host to the test's server.
 //
-// It is for tests of what an application does once it knows its user. Tests of
-// the login itself start a Provider.
+// It is for tests of what an application does once it knows its user. Tests of the
+// login itself start a [Provider].
 func SignIn(auth *ginauth.Auth, b *Browser, user *ginauth.User) error {
 	u, err := resolveURL(nil, auth.LoginURL("", "/"))
 	if err != nil {

@@ -44,6 +44,10 @@ type dialect struct {
 	}
 	Requests []request // with the access token; userinfo.json needs none
 
+	// Denials are what comes with the state, each if the person cancels in another
+	// way. Default: RFC 6749's access_denied.
+	Denials []map[string]string
+
 	ClientID, ClientSecret, Verifier string // what client_id, client_secret and code_verifier are called
 }
 
@@ -76,6 +80,9 @@ func readDialect(t *testing.T, name string) (d dialect, discovery map[string]any
 	if discovery != nil && d.Discovery == "" {
 		endpoint(&d.Discovery, "issuer")
 		d.Discovery = strings.TrimSuffix(d.Discovery, "/") + "/.well-known/openid-configuration"
+	}
+	if d.Denials == nil {
+		d.Denials = []map[string]string{{"error": "access_denied"}}
 	}
 	if userinfo, ok := discovery["userinfo_endpoint"].(string); ok && has(name, "userinfo.json") {
 		d.Requests = append(d.Requests, request{URL: userinfo, Answer: "userinfo.json"})

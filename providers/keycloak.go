@@ -54,7 +54,7 @@ var presetKeycloak = preset{
 	quirks: []string{
 		"Roles are in the access token alone until a mapper says otherwise, and then nobody has a group.",
 		"Everybody has the realm roles `default-roles-REALM`, `offline_access` and `uma_authorization`: do not admit people by them.",
-		"Groups in place of roles need a mapper *Group Membership*, and `GroupsClaim` set to its claim. *Full group path* is on by default: the group is `/staff` then, and one below it `/staff/bakers`. Without it, two groups of one name at different places are the same.",
+		"Groups in place of roles need a mapper *Group Membership*, and `ClaimPaths[\"groups\"]` set to its claim. *Full group path* is on by default: the group is `/staff` then, and one below it `/staff/bakers`. Without it, two groups of one name at different places are the same.",
 		"Disabling an account ends no session, here or at Keycloak: see [logout.md](logout.md#what-keycloak-tells-and-what-not).",
 		"Servers before version 17 have `/auth` in their addresses: set `Issuer` by hand.",
 		"`/login/keycloak` passes on `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",

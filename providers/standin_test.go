@@ -48,6 +48,7 @@ type standIn struct {
 	answers   map[string][]byte // in place of files
 	status    map[string]int    // in place of 200, by file
 	form      url.Values        // what Apple and its like put into the answer
+	denial    map[string]string // the person cancels, and this is how the provider says so
 	lenient   bool              // requests that the provider would refuse do not fail the test
 	sign      func(claims map[string]any) string
 
@@ -197,6 +198,15 @@ func (s *standIn) authorize(w http.ResponseWriter, r *http.Request) {
 	answer.Set("state", q.Get("state"))
 	for name, value := range s.Authorize.Answer {
 		answer.Set(name, value)
+	}
+	if s.denial != nil {
+		answer = url.Values{"state": answer["state"]}
+		if iss, ok := s.Authorize.Answer["iss"]; ok {
+			answer.Set("iss", iss)
+		}
+		for name, value := range s.denial {
+			answer.Set(name, value)
+		}
 	}
 	if s.Authorize.HMAC != "" {
 		answer.Set(s.Authorize.HMAC, answerMAC(answer))

@@ -56,6 +56,9 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 				form.Del("client_secret")
 			},
 			NormalizeToken: wechatToken,
+
+			// Who says no comes back with the state alone: same page, second step.
+			SilentRefusal: true,
 		},
 
 		Profile:    wechatProfile,

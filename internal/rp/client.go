@@ -53,7 +53,7 @@ type Config struct {
 // Quirks adapts requests and checks to providers that deviate from the standards.
 // Its fields are those of ginauth.Quirks, so that one converts to the other.
 type Quirks struct {
-	HS256, DisablePKCE, DisableNonce                              bool
+	HS256, DisablePKCE, DisableNonce, SilentRefusal               bool
 	Header                                                        map[string]string
 	ClientIDParam, ScopeSeparator, AuthorizeFragment, TokenMethod string
 	EditAuthorize                                                 func(url.Values)

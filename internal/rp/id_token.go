@@ -135,7 +135,7 @@ func (c *Client) checkNonce(claims map[string]any, want string) error {
 	got, _ := claims["nonce"].(string)
 	if want == "" || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
 		return fault("id_token.nonce", "the nonce is not this sign-in's",
-			"start again; only for a provider that is known not to send the nonce back, set Provider.Quirks.DisableNonce", nil)
+			"start again; only for a provider that is known not to send the nonce back, set Quirks.DisableNonce", nil)
 	}
 	return nil
 }

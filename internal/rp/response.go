@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ginauth/ginauth/internal/oauthcode"
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
@@ -58,6 +59,9 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 		return bad("response.code_and_error", "the answer has both a code and an error")
 	case refused:
 		return c.refusal(refusal[0], response.Get("error_description"))
+	case !hasCode && c.cfg.Quirks.SilentRefusal:
+		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",
+			Fix: "nothing: that is how this provider says that the person cancelled"}
 	case !hasCode:
 		return bad("response.empty", "the answer has neither a code nor an error")
 	case code[0] == "" || len(code[0]) > CodeLimit || !visible(code[0]):
@@ -104,8 +108,8 @@ func (c *Client) refusal(code, description string) error {
 	if description != "" {
 		e.Cause = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
 	}
-	switch code {
-	case "access_denied":
+	switch oauthcode.Canonical(code) {
+	case oauthcode.AccessDenied:
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "begin the sign-in without prompt=none, so that the provider may ask the person"

@@ -25,7 +25,7 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	if r.status == http.StatusOK && c.cfg.Quirks.NormalizeToken != nil {
 		normalized, err := c.cfg.Quirks.NormalizeToken(r.header, []byte(body))
 		if err != nil {
-			return nil, fault("token.normalize", "NormalizeToken could not read the token answer", "look at what the provider answers, and at NormalizeToken", err)
+			return nil, fault("token.normalize", "NormalizeToken could not read the token answer", "look at what the provider answers, and at Quirks.NormalizeToken", err)
 		}
 		body = string(normalized)
 	} else if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); r.status == http.StatusOK && media != "application/json" {
@@ -42,7 +42,7 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	case r.status != http.StatusOK:
 		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d", r.status), "check TokenURL, and look at the provider's own log", nil)
 	case err != nil:
-		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; NormalizeToken can correct it", err)
+		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; Quirks.NormalizeToken can correct it", err)
 	}
 	return answer, checkTokenResponse(answer, idToken)
 }
@@ -78,7 +78,7 @@ func quotedErrorCode(code string) string {
 // the standard's form, and leaves the others alone.
 func checkTokenResponse(answer map[string]any, idToken bool) error {
 	bad := func(id, reason string, cause error) error {
-		return fault(id, reason, "look at what the provider answers; NormalizeToken can correct it", cause)
+		return fault(id, reason, "look at what the provider answers; Quirks.NormalizeToken can correct it", cause)
 	}
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
 		return bad("token.ambiguous", "a member is almost called as the standard has it", err)
