@@ -58,6 +58,14 @@ type Provider struct {
 	// trial, which would spend the code.
 	AuthMethod string
 
+	// IDTokenAlg is the algorithm that the client is registered for at the provider
+	// (id_token_signed_response_alg): "RS256", "PS256", "ES256", "EdDSA" or a sibling
+	// with another hash. ID tokens and logout tokens that are signed with another one
+	// are rejected. Default: every algorithm with a public key that the provider's
+	// metadata names. The shared-secret algorithms and "none" are never accepted; see
+	// Quirks.HS256 for the exception.
+	IDTokenAlg string
+
 	// Scopes are the requested scopes. Default: openid, profile and email with an
 	// Issuer, none without. With an Issuer, openid is added if it is missing.
 	Scopes []string

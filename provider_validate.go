@@ -128,6 +128,7 @@ func (p *Provider) checkOpenID(add addMistake) {
 		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
 	p.checkHS256(add)
+	p.checkIDTokenAlg(add)
 	p.checkTenant(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if rp.ProtocolClaim(claim) {
@@ -162,6 +163,17 @@ func (p *Provider) checkHS256(add addMistake) {
 	}
 }
 
+func (p *Provider) checkIDTokenAlg(add addMistake) {
+	switch {
+	case p.IDTokenAlg == "", p.Quirks.HS256 && p.IDTokenAlg == "HS256":
+	case p.Quirks.HS256:
+		add("IDTokenAlg", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
+	case !slices.Contains(rp.SigningAlgs(), p.IDTokenAlg):
+		add("IDTokenAlg", fmt.Sprintf("%q is not a signature algorithm that is accepted", printable.Clip(p.IDTokenAlg)),
+			"write the one that the client is registered for: "+strings.Join(rp.SigningAlgs(), ", "))
+	}
+}
+
 // checkPlain checks what a plain OAuth 2.0 provider needs.
 func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
@@ -187,7 +199,7 @@ func (p *Provider) checkPlain(add addMistake) {
 		field string
 		set   bool
 	}{
-		{"JWKSURL", p.JWKSURL != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"Quirks.DisableNonce", p.Quirks.DisableNonce},
+		{"JWKSURL", p.JWKSURL != ""}, {"IDTokenAlg", p.IDTokenAlg != ""}, {"Userinfo", p.Userinfo != ""}, {"TokenIssuer", p.TokenIssuer != nil}, {"Quirks.DisableNonce", p.Quirks.DisableNonce},
 		{"Quirks.HS256", p.Quirks.HS256},
 	} {
 		if f.set {

@@ -43,6 +43,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	cfg := rp.Config{
 		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
+		IDTokenAlg:   p.IDTokenAlg,
 		RedirectURI:  c.redirectURI,
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
 		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,

@@ -1,4 +1,3 @@
-// Package interop has no code of its own: its tests sign people in through an
-// OpenID provider that other people wrote, github.com/zitadel/oidc. See
-// README.md.
+// Package interop has no code of its own: its tests sign people in at OpenID
+// providers that other people wrote. See README.md.
 package interop

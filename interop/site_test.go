@@ -1,23 +1,23 @@
 package interop
 
 import (
-	"context"
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gin-gonic/gin"
-	"github.com/zitadel/oidc/v3/example/server/exampleop"
-	"github.com/zitadel/oidc/v3/example/server/storage"
-	"github.com/zitadel/oidc/v3/pkg/oidc"
-	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
@@ -25,102 +25,104 @@ import (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode)
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // the provider logs there
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel's provider logs there
 	os.Exit(m.Run())
 }
 
-// The people of the provider's example storage.
+// Every server knows these two: Ada Lovelace of the groups staff and admins, and
+// Ben Jonson of staff.
 const (
-	testUser  = "test-user@127.0.0.1"
-	otherUser = "test-user2"
-	password  = "verysecure"
+	ada      = "ada"
+	ben      = "ben"
+	password = "correct horse"
 )
 
-// config says which provider a test wants, and how the application uses it.
-type config struct {
-	slash  bool // the issuer ends in one
-	legacy bool // the second of the library's two HTTP servers
-	client func(id, secret string, redirectURIs ...string) *storage.Client
-	change func(*ginauth.Provider, *ginauth.Options)
+// server is an OpenID provider that other people wrote.
+type server interface {
+	// register makes the application a client, and returns the provider as the
+	// application writes it down.
+	register(t *testing.T, c client) ginauth.Provider
+
+	// asks reports whether a page is its login form.
+	asks(p *authtest.Page) bool
+
+	// logIn fills in the login form, and gives the consent that is asked for.
+	logIn(b *authtest.Browser, form *authtest.Page, username, password string) (*authtest.Page, error)
+
+	// refuse says no on the login form, or where it is asked for consent.
+	refuse(b *authtest.Browser, form *authtest.Page) (*authtest.Page, error)
+
+	// rotate makes it sign with a new key from now on.
+	rotate(t *testing.T)
+
+	// down stops it, and up starts it again, at the same address and with the
+	// same clients.
+	down(t *testing.T)
+	up(t *testing.T)
 }
 
-// site is an application, an OpenID provider on another host, and a browser.
+// client is what a server is told of an application.
+type client struct {
+	ID, Secret     string
+	AuthMethod     string // "none" has no secret
+	RedirectURI    string
+	PostLogoutURI  string
+	BackChannelURI string
+	Consent        bool // people are asked for it
+}
+
+// site is an application, the server that its users sign in at, on another host,
+// and a browser.
 type site struct {
 	t       *testing.T
 	URL     string // of the application
-	idp     *idp
+	server  server
+	client  client
+	auth    *ginauth.Auth
 	browser *authtest.Browser
 }
 
-// idp is zitadel/oidc with its example storage and its example login form.
-type idp struct {
-	issuer  string
-	storage *storage.Storage
-	handler http.Handler
-
-	mu    sync.Mutex
-	count map[string]int // requests, by path
+// config says how the application uses the server.
+type config struct {
+	consent    bool
+	authMethod string // default: client_secret_basic is registered, and ginauth chooses
+	change     func(*ginauth.Provider, *ginauth.Options)
 }
 
-func newSite(t *testing.T, conf config) *site {
+func newSite(t *testing.T, with server, conf config) *site {
 	t.Helper()
 	app := httptest.NewUnstartedServer(nil)
 	_, port, _ := strings.Cut(app.Listener.Addr().String(), ":")
-	s := &site{t: t, URL: "http://localhost:" + port, browser: authtest.NewBrowser()}
-	t.Cleanup(s.browser.Close)
-	s.idp = startIDP(t, conf, s.URL+"/auth/authorize/zitadel", s.URL+"/auth/logout/return")
-	app.Config.Handler = s.application(conf)
+	s := &site{t: t, URL: "http://localhost:" + port, server: with}
+	s.browser = s.newBrowser()
+	s.client = client{
+		ID: "web-" + port, Secret: "a-secret-for-tests", AuthMethod: cmp.Or(conf.authMethod, "client_secret_basic"), Consent: conf.consent,
+		RedirectURI:    s.URL + "/auth/authorize/corp",
+		PostLogoutURI:  s.URL + "/auth/logout/return",
+		BackChannelURI: s.URL + "/auth/logout/corp/backchannel",
+	}
+	if conf.authMethod == "none" {
+		s.client.Secret = ""
+	}
+	provider := with.register(t, s.client)
+	provider.AuthMethod = conf.authMethod
+	app.Config.Handler = s.application(provider, conf)
 	app.Start()
 	t.Cleanup(app.Close)
 	return s
 }
 
-// startIDP starts the provider, for one client with those two addresses.
-func startIDP(t *testing.T, conf config, redirectURI, postLogoutURI string) *idp {
-	t.Helper()
-	newClient := conf.client
-	if newClient == nil {
-		newClient = storage.WebClient
-	}
-	p := &idp{count: map[string]int{}}
-	server := httptest.NewUnstartedServer(p)
-	p.issuer = "http://" + server.Listener.Addr().String()
-	if conf.slash {
-		p.issuer += "/"
-	}
-	p.storage = storage.NewStorageWithClients(storage.NewUserStore(p.issuer),
-		map[string]*storage.Client{"web": newClient("web", "secret", redirectURI)})
-	p.handler = exampleop.SetupServer(p.issuer, signOutStorage{p.storage, postLogoutURI}, nil, conf.legacy)
-	server.Start()
-	t.Cleanup(server.Close)
-	return p
+func (s *site) newBrowser() *authtest.Browser {
+	b := authtest.NewBrowser()
+	s.t.Cleanup(b.Close)
+	return b
 }
-
-// signOutStorage registers an address to go to after signing out at the
-// provider, which the example's clients do not have.
-type signOutStorage struct {
-	*storage.Storage
-	uri string
-}
-
-func (s signOutStorage) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
-	client, err := s.Storage.GetClientByClientID(ctx, id)
-	return signOutClient{client, s.uri}, err
-}
-
-type signOutClient struct {
-	op.Client
-	uri string
-}
-
-func (c signOutClient) PostLogoutRedirectURIs() []string { return []string{c.uri} }
 
 // application is what a user of ginauth writes, mounted on a group.
-func (s *site) application(conf config) http.Handler {
+func (s *site) application(provider ginauth.Provider, conf config) http.Handler {
 	s.t.Helper()
-	provider := ginauth.Provider{Name: "zitadel", Issuer: s.idp.issuer, ClientID: "web", ClientSecret: "secret"}
 	opts := ginauth.Options{
-		BaseURL: s.URL, Keys: []string{"a key for tests, which is 32 bytes and more"},
+		BaseURL: s.URL, Keys: []string{"a key for tests, which is 32 bytes and more"}, KeepClaims: []string{"sid"},
 		Logger: slog.New(slog.NewTextHandler(testLog{s.t}, nil)),
 	}
 	if conf.change != nil {
@@ -132,6 +134,7 @@ func (s *site) application(conf config) http.Handler {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.auth = auth
 	router.GET("/", auth.LoadUser(), func(c *gin.Context) {
 		if u := ginauth.CurrentUser(c); u != nil {
 			c.String(http.StatusOK, "home of "+u.Name)
@@ -143,6 +146,9 @@ func (s *site) application(conf config) http.Handler {
 		claims, _ := ginauth.Claims[map[string]any](c)
 		c.JSON(http.StatusOK, profile{User: ginauth.CurrentUser(c), ID: ginauth.CurrentUser(c).ID(), Claims: claims})
 	})
+	router.GET("/admins", auth.RequireAuth(ginauth.HasGroup("admins")), func(c *gin.Context) {
+		c.String(http.StatusOK, "for admins")
+	})
 	return router
 }
 
@@ -153,43 +159,6 @@ type profile struct {
 	Claims map[string]any
 }
 
-// ServeHTTP counts the request and lets the provider answer it. The example
-// has no consent page: /refuse is where one's "No" would lead, and gives the
-// answer that the library gives for it, to the authorization request at hand.
-func (p *idp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	p.count[r.URL.Path]++
-	p.mu.Unlock()
-	if r.URL.Path == "/refuse" {
-		p.refuse(w, r)
-		return
-	}
-	p.handler.ServeHTTP(w, r)
-}
-
-func (p *idp) refuse(w http.ResponseWriter, r *http.Request) {
-	request, err := p.storage.AuthRequestByID(r.Context(), r.FormValue("id"))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	denied := oidc.ErrAccessDenied()
-	denied.State = request.GetState()
-	location, err := op.AuthResponseURL(request.GetRedirectURI(), request.GetResponseType(), request.GetResponseMode(), denied, oidc.NewEncoder())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	http.Redirect(w, r, location, http.StatusFound)
-}
-
-// requests is how often a path of the provider was asked for.
-func (p *idp) requests(path string) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.count[path]
-}
-
 func (s *site) must(page *authtest.Page, err error) *authtest.Page {
 	s.t.Helper()
 	if err != nil {
@@ -198,14 +167,14 @@ func (s *site) must(page *authtest.Page, err error) *authtest.Page {
 	return page
 }
 
-// get opens a page of the application as somebody who types its address.
+// get opens a page of the application by its address.
 func (s *site) get(path string) *authtest.Page {
 	s.t.Helper()
 	return s.must(s.browser.Get(s.URL + path))
 }
 
-// loginForm opens a page of the application and returns the provider's form
-// that it must lead to.
+// loginForm opens a page of the application, which has to lead to the server's
+// login form.
 func (s *site) loginForm(path string) *authtest.Page {
 	s.t.Helper()
 	p := s.get(path)
@@ -215,22 +184,26 @@ func (s *site) loginForm(path string) *authtest.Page {
 
 func (s *site) wantLoginForm(p *authtest.Page) {
 	s.t.Helper()
-	if p.Status != http.StatusOK || p.URL.Path != "/login/username" || !strings.HasPrefix(p.URL.String(), s.idp.issuer) {
-		s.t.Fatalf("got to %s with status %d instead of the provider's login form: %s", p.URL, p.Status, p.Text())
+	if p.Status != http.StatusOK || !s.server.asks(p) {
+		s.t.Fatalf("got to %s with status %d instead of the login form: %s", p.URL, p.Status, p.Text())
 	}
 }
 
-// logIn fills in the provider's form.
 func (s *site) logIn(form *authtest.Page, username, password string) *authtest.Page {
 	s.t.Helper()
-	return s.must(s.browser.SubmitForm(form, "Login", url.Values{"username": {username}, "password": {password}}))
+	return s.must(s.server.logIn(s.browser, form, username, password))
 }
 
-// signIn does it all for one page of the application.
+// signIn opens a page of the application and signs in for it.
 func (s *site) signIn(path, username string) *profile {
 	s.t.Helper()
-	p := s.logIn(s.loginForm(path), username, password)
-	return s.profileOn(p)
+	return s.profileOn(s.logIn(s.loginForm(path), username, password))
+}
+
+// signOut presses the button of the application.
+func (s *site) signOut() *authtest.Page {
+	s.t.Helper()
+	return s.must(s.browser.SubmitForm(s.get("/auth/logout"), "Sign out", nil))
 }
 
 // profileOn reads the answer of /private.
@@ -254,16 +227,107 @@ func readProfile(app string, p *authtest.Page) (*profile, error) {
 	return who, nil
 }
 
-// wantRefused checks that a page is ginauth's answer with that code, and that
-// nobody is signed in.
+// wantHome checks what the page that anybody can open says.
+func (s *site) wantHome(b *authtest.Browser, want string) {
+	s.t.Helper()
+	if home := s.must(b.Get(s.URL + "/")); home.Text() != want {
+		s.t.Errorf("the front page says %q, want %q", home.Text(), want)
+	}
+}
+
+// wantRefused checks that a page is ginauth's answer with that code, and that no
+// user is signed in.
 func (s *site) wantRefused(p *authtest.Page, code ginauth.Code) {
 	s.t.Helper()
 	want := (&ginauth.Error{Code: code}).Status()
 	if p.Status != want || !strings.Contains(p.Text(), string(code)) || !strings.HasPrefix(p.URL.String(), s.URL) {
 		s.t.Errorf("got to %s with status %d, want %d %s: %s", p.URL, p.Status, want, code, p.Text())
 	}
-	if home := s.get("/"); home.Text() != "home" {
-		s.t.Errorf("afterwards somebody is signed in: %s", home.Text())
+	s.wantHome(s.browser, "home")
+}
+
+// process is a server that servers.sh has started.
+type process struct{ name string }
+
+func (p process) down(t *testing.T) { p.servers(t, "down") }
+
+func (p process) up(t *testing.T) { p.servers(t, "up") }
+
+func (p process) servers(t *testing.T, do string) {
+	t.Helper()
+	if out, err := exec.Command("./servers.sh", do, p.name).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v: %s", do, p.name, err, out)
+	}
+}
+
+// address is where it listens.
+func (p process) address(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("GINAUTH_INTEROP_DIR")
+	port, err := os.ReadFile(filepath.Join(dir, p.name, "port"))
+	if dir == "" || err != nil {
+		t.Fatalf("%s is not running: start the tests with servers.sh, see README.md", p.name)
+	}
+	return "http://127.0.0.1:" + strings.TrimSpace(string(port))
+}
+
+// control is one of this module's own programs, which takes its clients and the
+// names of its keys over HTTP and forgets them when it stops.
+type control struct {
+	process
+	clients []any
+}
+
+func (c *control) add(t *testing.T, client any) {
+	t.Helper()
+	c.clients = append(c.clients, client)
+	call(t, http.MethodPost, c.address(t)+"/control/client", nil, client, nil)
+}
+
+func (c *control) rotate(t *testing.T) {
+	t.Helper()
+	call(t, http.MethodPost, c.address(t)+"/control/rotate", nil, map[string]string{"kid": newName()}, nil)
+}
+
+func (c *control) up(t *testing.T) {
+	t.Helper()
+	c.process.up(t)
+	for _, client := range c.clients {
+		call(t, http.MethodPost, c.address(t)+"/control/client", nil, client, nil)
+	}
+}
+
+// call sends a JSON request to a server's own API, and decodes the answer into
+// out if that is not nil.
+func call(t *testing.T, method, address string, header http.Header, in, out any) {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header.Clone()
+	if request.Header == nil {
+		request.Header = http.Header{}
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode/100 != 2 {
+		t.Fatalf("%s %s: %s: %s %v", method, address, answer.Status, text, err)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		t.Fatalf("%s %s: %v: %s", method, address, err, text)
 	}
 }
 
@@ -274,3 +338,8 @@ func (l testLog) Write(line []byte) (int, error) {
 	l.t.Log(strings.TrimSuffix(string(line), "\n"))
 	return len(line), nil
 }
+
+var names atomic.Int64
+
+// newName returns another name each time.
+func newName() string { return "n" + strconv.FormatInt(names.Add(1), 10) }

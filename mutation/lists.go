@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -140,12 +141,47 @@ func stale(mutants []*mutant, ignore []*ignored, accept []*accepted) error {
 		}
 		switch {
 		case n == 0:
-			errs = append(errs, fmt.Errorf("accepted, and no such change: rename or remove the entry\n%s", a))
+			errs = append(errs, fmt.Errorf("accepted, and no such change: rename or remove the entry\n%sperhaps it is now\n%s", a, a.nearest(mutants)))
 		case n > 1:
 			errs = append(errs, fmt.Errorf("accepted, and %d changes in different packages: name the package\n%s", n, a))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// nearest returns the change that has the most words in common with the entry's,
+// as it would stand in the list: what the entry may be called after a renaming.
+func (a *accepted) nearest(mutants []*mutant) *accepted {
+	var best accepted
+	most := -1.0
+	own := a.words()
+	for _, m := range mutants {
+		other := &accepted{function: m.function, check: m.check, change: m.change}
+		common := 0
+		theirs := other.words()
+		for word := range own {
+			if theirs[word] {
+				common++
+			}
+		}
+		if likeness := float64(common) / float64(len(own)+len(theirs)-common); likeness > most {
+			best, most = *other, likeness
+		}
+	}
+	return &best
+}
+
+var word = regexp.MustCompile(`[A-Za-z0-9]+|[^A-Za-z0-9\s]+`)
+
+// words are the entry's names and signs, each with the line that it stands in.
+func (a *accepted) words() map[string]bool {
+	set := map[string]bool{}
+	for i, line := range []string{a.function, a.check, a.change} {
+		for _, w := range word.FindAllString(line, -1) {
+			set[fmt.Sprint(i, w)] = true
+		}
+	}
+	return set
 }
 
 // readOptional returns a file's text, or "" if there is no such file.

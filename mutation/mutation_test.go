@@ -132,6 +132,7 @@ func TestEntriesThatMatchNothing(t *testing.T) {
 		"of another package":           {accepted: "package: window\n" + fits, want: "accepted, and no such change"},
 		"another function":             {accepted: strings.Replace(fits, "Enter", "Leave", 1), want: "function: Leave"},
 		"another check":                {accepted: strings.Replace(fits, "18", "21", 1), want: "if g.Age < 21"},
+		"a renamed variable":           {accepted: strings.Replace(fits, "g.Age", "guest.Age", 1), want: "perhaps it is now\nfunction: Enter\ncheck: if g.Age < 18\nchange: never holds\n"},
 		"another change":               {accepted: strings.Replace(fits, "never holds", "without g.Age", 1), want: "without g.Age"},
 		"ignored, and without a check": {ignored: "greet\n", want: "ignored, and no function of that name has a check: greet"},
 		"ignored in another package":   {ignored: "window: Greeting\n", want: "window: Greeting"},

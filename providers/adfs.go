@@ -19,7 +19,11 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
 		Issuer: "https://" + host + "/adfs",
-		Err:    hostError(host),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: hostError(host),
 
 		// The metadata names this, client_secret_basic and others; the documentation
 		// shows this one.

@@ -38,6 +38,9 @@ func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 		// https://appleid.apple.com/.well-known/openid-configuration
 		Issuer: "https://appleid.apple.com",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// https://developer.apple.com/documentation/accountorganizationaldatasharing/creating-a-client-secret
 		AuthMethod: "client_secret_post",
 		ClientSecretFunc: func(context.Context) (string, error) {

@@ -29,7 +29,11 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 		// The metadata is a policy's, the issuer in it the tenant's: they are at
 		// other addresses, so that nothing can be discovered from the issuer.
 		// https://learn.microsoft.com/en-us/azure/active-directory-b2c/openid-connect
-		Issuer:       server + tenantID + "/v2.0/",
+		Issuer: server + tenantID + "/v2.0/",
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		AuthorizeURL: flow + "/oauth2/v2.0/authorize",
 		TokenURL:     flow + "/oauth2/v2.0/token",
 		JWKSURL:      flow + "/discovery/v2.0/keys",

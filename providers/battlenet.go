@@ -15,7 +15,11 @@ func BattleNet(clientID, clientSecret string) ginauth.Provider {
 		// https://oauth.battle.net/.well-known/openid-configuration. It does not say
 		// how the client authenticates, for which the standard has the header
 		// (OpenID Connect Discovery 1.0, section 3).
-		Issuer:     "https://oauth.battle.net",
+		Issuer: "https://oauth.battle.net",
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		AuthMethod: "client_secret_basic",
 
 		// The ID token has all there is. The nonce comes back in it, as seen in

@@ -20,7 +20,11 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html
 		Issuer: "https://cognito-idp." + region + ".amazonaws.com/" + pool,
-		Err:    errors.Join(label("region", region), segment("pool", pool), host("domain", domain)),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: errors.Join(label("region", region), segment("pool", pool), host("domain", domain)),
 
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/token-endpoint.html
 		AuthMethod: "client_secret_basic",

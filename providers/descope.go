@@ -16,7 +16,11 @@ func Descope(clientID, clientSecret string) ginauth.Provider {
 		// https://docs.descope.com/getting-started/oidc-endpoints, which has PKCE too.
 		// Auth.js has the same issuer.
 		Issuer: "https://api.descope.com/" + clientID,
-		Err:    segment("ClientID", clientID),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: segment("ClientID", clientID),
 
 		// What a provider takes that does not say otherwise, and what Auth.js sends.
 		AuthMethod: "client_secret_basic",

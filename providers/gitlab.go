@@ -17,6 +17,9 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 		// https://gitlab.com/.well-known/openid-configuration
 		Issuer: "https://gitlab.com",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// The metadata names this and client_secret_post.
 		AuthMethod: "client_secret_basic",
 

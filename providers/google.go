@@ -27,6 +27,9 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 		// https://developers.google.com/identity/openid-connect/reference#discovery-document
 		Issuer: "https://accounts.google.com",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// The metadata names this and client_secret_basic. It is the one that
 		// Google's guide shows, and that golang.org/x/oauth2/endpoints uses.
 		// https://developers.google.com/identity/openid-connect/openid-connect#exchangecode

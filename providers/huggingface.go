@@ -13,6 +13,9 @@ func HuggingFace(clientID, clientSecret string) ginauth.Provider {
 		// https://huggingface.co/docs/hub/oauth
 		Issuer: "https://huggingface.co",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// https://huggingface.co/docs/hub/spaces-oauth has the secret in the header.
 		AuthMethod: "client_secret_basic",
 

@@ -16,6 +16,7 @@ func Kakao(clientID, clientSecret string) ginauth.Provider {
 
 	// https://kauth.kakao.com/.well-known/openid-configuration
 	p.Issuer = "https://kauth.kakao.com"
+	p.IDTokenAlg = "RS256" // the only one in the metadata
 	p.Scopes = append([]string{"openid"}, p.Scopes...)
 
 	// The ID token does not say whether the address is verified. What the names of

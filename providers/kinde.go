@@ -13,7 +13,11 @@ func Kinde(domain, clientID, clientSecret string) ginauth.Provider {
 
 		// https://docs.kinde.com/developer-tools/about/using-kinde-without-an-sdk
 		// has the address of the metadata, the secret in the form, and PKCE.
-		Issuer:     "https://" + domain,
+		Issuer: "https://" + domain,
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		Err:        host("domain", domain),
 		AuthMethod: "client_secret_post",
 

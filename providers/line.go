@@ -20,7 +20,8 @@ func LINE(clientID, clientSecret string) ginauth.Provider {
 		// ID tokens of web logins are signed with HS256 and the channel secret; the
 		// metadata names ES256, which LINE uses for native applications.
 		// https://developers.line.biz/en/docs/line-login/verify-id-token/#signature
-		Quirks: ginauth.Quirks{HS256: true},
+		Quirks:     ginauth.Quirks{HS256: true},
+		IDTokenAlg: "HS256",
 
 		// https://developers.line.biz/en/reference/line-login/#issue-access-token
 		// has both in the form; the metadata names no method.

@@ -17,6 +17,9 @@ func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 		// has the one from before.
 		Issuer: "https://www.linkedin.com/oauth",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// https://learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow
 		AuthMethod: "client_secret_post",
 

@@ -46,6 +46,9 @@ func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) 
 		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc
 		Issuer: entra + directory + "/v2.0",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// The metadata names this, client_secret_basic and private_key_jwt; the
 		// documentation shows this one.
 		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow

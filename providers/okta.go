@@ -19,7 +19,11 @@ func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 
 		// https://developer.okta.com/docs/concepts/auth-servers/
 		Issuer: "https://" + domain,
-		Err:    host("domain", domain),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: host("domain", domain),
 
 		// What a web application is registered with unless it says otherwise:
 		// https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/

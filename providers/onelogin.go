@@ -15,7 +15,11 @@ func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 		// /oidc/2; the address without a number is the first version's, withdrawn.
 		// https://developers.onelogin.com/openid-connect/api/provider-config
 		Issuer: "https://" + subdomain + ".onelogin.com/oidc/2",
-		Err:    label("subdomain", subdomain),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: label("subdomain", subdomain),
 
 		// The app's *Token Endpoint* setting says which; this is Basic.
 		// https://developers.onelogin.com/openid-connect/api/authorization-code

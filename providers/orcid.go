@@ -16,7 +16,11 @@ func ORCID(clientID, clientSecret string) ginauth.Provider {
 
 		// https://github.com/ORCID/ORCID-Source/blob/main/orcid-web/ORCID_AUTH_WITH_OPENID_CONNECT.md
 		// has the secret in the form. Of PKCE it says nothing.
-		Issuer:     "https://orcid.org",
+		Issuer: "https://orcid.org",
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		AuthMethod: "client_secret_post",
 
 		// ORCID knows no other scope of OpenID Connect, and gives the names with

@@ -20,7 +20,11 @@ func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provide
 
 		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2.html
 		Issuer: "https://" + domain + "/" + environment + "/as",
-		Err:    errors.Join(host("domain", domain), guid("environment", environment)),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: errors.Join(host("domain", domain), guid("environment", environment)),
 
 		// What an application of the type OIDC Web App has.
 		AuthMethod: "client_secret_basic",

@@ -16,6 +16,9 @@ func Roblox(clientID, clientSecret string) ginauth.Provider {
 		// https://create.roblox.com/docs/cloud/auth/oauth2-reference#discovery
 		Issuer: "https://apis.roblox.com/oauth/",
 
+		// The only one in the metadata.
+		IDTokenAlg: "ES256",
+
 		// The metadata names this and client_secret_basic; the examples have this.
 		AuthMethod: "client_secret_post",
 

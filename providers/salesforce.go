@@ -21,6 +21,9 @@ func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
 		// https://github.com/nextauthjs/next-auth/issues/11917.
 		Issuer: "https://" + domain,
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// Of the two in the metadata, the one that the guide shows.
 		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_web_server_flow.htm
 		AuthMethod: "client_secret_post",

@@ -24,6 +24,9 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 		// https://slack.com/.well-known/openid-configuration
 		Issuer: "https://slack.com",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// https://docs.slack.dev/reference/methods/openid.connect.token
 		// has id and secret among the arguments. It answers errors under status 200,
 		// as do all of Slack's methods.

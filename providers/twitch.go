@@ -12,7 +12,11 @@ func Twitch(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://dev.twitch.tv/docs/authentication/getting-tokens-oidc/
-		Issuer:     "https://id.twitch.tv/oauth2",
+		Issuer: "https://id.twitch.tv/oauth2",
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		AuthMethod: "client_secret_post",
 
 		// There is no scope profile or email. What the ID token has is asked for

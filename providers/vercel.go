@@ -15,6 +15,9 @@ func Vercel(clientID, clientSecret string) ginauth.Provider {
 		// PKCE is required.
 		Issuer: "https://vercel.com",
 
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		// The metadata names this and client_secret_basic.
 		AuthMethod: "client_secret_post",
 

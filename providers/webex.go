@@ -19,7 +19,11 @@ func Webex(clientID, clientSecret string) ginauth.Provider {
 
 		// Where the metadata is; its issuer is another one. All below is from
 		// https://developer.webex.com/docs/login-with-webex
-		Issuer:      "https://webexapis.com/v1",
+		Issuer: "https://webexapis.com/v1",
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
 		TokenIssuer: webexIssuer,
 
 		// Of the two that the guide has, the one that the metadata names.

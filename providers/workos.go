@@ -13,7 +13,11 @@ func WorkOS(domain, clientID, clientSecret string) ginauth.Provider {
 
 		// https://workos.com/docs/reference/workos-connect/metadata/openid-configuration
 		Issuer: "https://" + domain,
-		Err:    host("domain", domain),
+
+		// The only one in the metadata.
+		IDTokenAlg: "RS256",
+
+		Err: host("domain", domain),
 
 		// https://workos.com/docs/reference/workos-connect/token
 		AuthMethod: "client_secret_post",

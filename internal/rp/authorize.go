@@ -11,11 +11,19 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-// urlLimit is how many bytes of an authorization URL every server takes.
+// urlLimit is how many bytes of an authorization URL every server takes. RFC 9110,
+// 4.1: "It is RECOMMENDED that all senders and recipients support, at a minimum,
+// URIs with lengths of 8000 octets in protocol elements." Beyond that, a browser
+// would show the person an error page of the provider's proxy.
 const urlLimit = 8 << 10
 
 // Request holds what an authorization request sends and what its response must
 // match. State, Nonce and Verifier are base64url text.
+//
+// RFC 9700, 2.1.1: "the PKCE challenge or OpenID Connect nonce MUST be
+// transaction-specific and securely bound to the client and the user agent in which
+// the transaction was started." The caller sees to that: it makes them for each
+// request and keeps them in this browser.
 type Request struct {
 	State, Nonce, Verifier string
 	Started                time.Time
@@ -26,6 +34,13 @@ type Request struct {
 
 // Fingerprint identifies the provider and the client. It must be the same at both
 // ends of a sign-in.
+//
+// RFC 9700, 4.4.2: "clients MUST store, for each authorization request, the issuer
+// they sent the authorization request to and bind this information to the user
+// agent." The address of the authorization endpoint would not do: an attacker "might
+// declare an uncompromised authorization server's authorization endpoint URL as
+// "their" authorization server URL, but declare a token endpoint under their own
+// control". So the token endpoint is part of it.
 type Fingerprint struct {
 	Theirs [8]byte // issuer or Namespace, and token endpoint: RFC 9700, section 4.4.2
 	Ours   [8]byte // client ID and redirect URI
@@ -66,11 +81,20 @@ func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[str
 // appendRequest appends the parameters that are different in each request. None
 // of them needs escaping.
 func (c *Client) appendRequest(b []byte, r Request) []byte {
+	// RFC 6749, 4.1.1: state "SHOULD be used for preventing cross-site request
+	// forgery". It is sent to every provider, also to one that has PKCE.
 	b = append(append(b, "&state="...), r.State...)
+	// OpenID Connect Core, 2: the nonce is "passed through unmodified from the
+	// Authentication Request to the ID Token": checkNonce finds it there.
 	if c.sendsNonce() {
 		b = append(append(b, "&nonce="...), r.Nonce...)
 	}
 	if !c.cfg.Quirks.DisablePKCE {
+		// RFC 9700, 2.1.1: "clients SHOULD use PKCE code challenge methods that do not
+		// expose the PKCE verifier in the authorization request. […] Currently, S256 is
+		// the only such method." plain is never used, whatever the metadata offers: a
+		// server that knows no PKCE ignores both.
+		//
 		// RFC 7636, 4.2: code_challenge = BASE64URL-ENCODE(SHA256(ASCII(code_verifier)))
 		var verifier [64]byte // a conversion to []byte would allocate
 		sum := sha256.Sum256(append(verifier[:0], r.Verifier...))
@@ -107,22 +131,35 @@ func (c *Client) authorizationPrefix(endpoint *url.URL, params map[string]string
 	for name, value := range c.cfg.AuthParams { // they win: a link must not ask for less
 		q.Set(name, value)
 	}
-	for name := range q { // RFC 6749, 3.1: an endpoint may have a query; ours take its place
+	// RFC 6749, 3.1: the query of an endpoint "MUST be retained when adding additional
+	// query parameters", but also: "Request and response parameters MUST NOT be included
+	// more than once." Where both cannot be obeyed, the protocol's own parameters win.
+	for name := range q {
 		if ProtocolParam(name) {
 			q.Del(name)
 		}
 	}
+	// The code flow alone. RFC 9700, 2.1.2: "clients SHOULD NOT use the implicit grant
+	// (response type "token") or other response types issuing access tokens in the
+	// authorization response".
 	q.Set("response_type", "code")
 	q.Set(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID)
+	// RFC 6749, 3.3: scope is "a list of space-delimited, case-sensitive strings". Some
+	// providers want commas.
 	if len(c.cfg.Scopes) > 0 {
 		q.Set("scope", strings.Join(c.cfg.Scopes, c.cfg.Quirks.ScopeSeparator))
 	}
+	// query is the default of the code flow: not naming it suits the servers that do
+	// not know response_mode.
 	if c.cfg.ResponseMode == "form_post" {
 		q.Set("response_mode", "form_post")
 	}
 	if c.cfg.Quirks.EditAuthorize != nil {
 		c.cfg.Quirks.EditAuthorize(q)
 	}
+	// Last, past EditAuthorize. RFC 6749, 4.1.3: redirect_uri is in the token request
+	// as well, "and their values MUST be identical". A code that went to another
+	// address could not be redeemed, but it would be there.
 	q.Set("redirect_uri", c.cfg.RedirectURI)
 	q.Del("state") // appendRequest writes these, whatever EditAuthorize did
 	if c.sendsNonce() {
@@ -132,6 +169,7 @@ func (c *Client) authorizationPrefix(endpoint *url.URL, params map[string]string
 		q.Del("code_challenge")
 		q.Del("code_challenge_method")
 	}
+	// RFC 6749, 3.1: "The endpoint URI MUST NOT include a fragment component."
 	u := *endpoint
 	// %20, which every server reads as a space; Apple does not read +.
 	u.RawQuery, u.Fragment = strings.ReplaceAll(q.Encode(), "+", "%20"), ""

@@ -23,6 +23,7 @@ type Config struct {
 	ClientSecret     string
 	ClientSecretFunc func(context.Context) (string, error)
 	AuthMethod       string // of RFC 7591, section 2; default: from metadata
+	IDTokenAlg       string // the only algorithm of ID and logout tokens; default: ours and the metadata's
 
 	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL, EndSessionURL string // default: discovered
 
@@ -61,7 +62,10 @@ type Quirks struct {
 	NormalizeToken                                                func(http.Header, []byte) ([]byte, error)
 }
 
-// Leeway is how far the provider's clock and ours may be apart, both ways.
+// Leeway is how far the provider's clock and ours may be apart, both ways. RFC 7519,
+// 4.1.4: "Implementers MAY provide for some small leeway, usually no more than a few
+// minutes, to account for clock skew." Everything that compares the two uses it, so
+// that a clock is wrong for all checks or for none.
 const Leeway = time.Minute
 
 // Client is the relying party of one provider. It is safe for concurrent use.
@@ -76,6 +80,8 @@ type Client struct {
 // New returns a Client. It makes no request.
 func New(cfg Config) *Client {
 	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
+	// Without anything to discover, the metadata is what is configured, for good: such a
+	// provider is never asked for a document that it may not have.
 	c := &Client{cfg: cfg}
 	if !c.discovers() {
 		m, err := c.assemble(nil)

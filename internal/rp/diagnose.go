@@ -45,6 +45,7 @@ type Report struct {
 // keeps what comes of them out of the cached state.
 func (c *Client) Diagnose(ctx context.Context) *Report {
 	x := &examination{c: c}
+	// What needs no request comes after those that do: it compares what they brought.
 	x.discover(ctx)
 	x.inquire(ctx)
 	x.compareKeys()
@@ -55,7 +56,7 @@ func (c *Client) Diagnose(ctx context.Context) *Report {
 		x.AuthMethod, x.RequiresIss = x.meta.authMethod, x.meta.issParam
 	}
 	if x.meta != nil && c.openID() {
-		x.Algorithms = slices.Clone(x.meta.algs)
+		x.Algorithms = slices.Clone(x.meta.idTokenAlgs)
 	}
 	return &x.Report
 }
@@ -242,7 +243,7 @@ func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 		return nil, x.c.unreachable("signing keys", err)
 	}
 	x.Keys = map[string]int{}
-	for _, alg := range x.meta.algs {
+	for _, alg := range x.meta.idTokenAlgs {
 		for i := range keys {
 			if fits(&keys[i], alg) {
 				x.Keys[alg]++
@@ -254,7 +255,7 @@ func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 
 func (x *examination) compareKeys() {
 	if x.Keys != nil && len(x.Keys) == 0 && !x.c.cfg.Quirks.HS256 {
-		x.fail(x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.algs, ", "),
+		x.fail(x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.idTokenAlgs, ", "),
 			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more"))
 	}
 }

@@ -32,6 +32,10 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	if err != nil {
 		return ""
 	}
+	// Section 2: client_id is "to specify the Client Identifier when
+	// post_logout_redirect_uri is used but id_token_hint is not"; state, "Opaque value used
+	// by the RP to maintain state between the logout request and the callback"; the hint is
+	// RECOMMENDED, and without it the provider "MUST ask the End-User" whether to sign out.
 	q := u.Query()
 	q.Set("client_id", c.cfg.ClientID)
 	q.Set("post_logout_redirect_uri", returnURI)

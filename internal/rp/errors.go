@@ -86,7 +86,9 @@ func fault(id, reason, fix string, cause error) *Error {
 // may wait for the same error; an err of another type becomes the cause of a new
 // Error with that code.
 func (c *Client) about(err error, code Code, op string) *Error {
-	e, ok := err.(*Error) // not errors.AsType: an Error that is the cause of something else is not ours
+	// Not errors.AsType: an Error that is the cause of something else is not ours. A
+	// function of the application may return one of another Client.
+	e, ok := err.(*Error)
 	if !ok {
 		return &Error{Code: code, Op: op, Provider: c.cfg.Name, Cause: err}
 	}
@@ -103,6 +105,7 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry}
 	f, ok := errors.AsType[*fetch.Error](err)
+	// What can be set right comes with its fix; the rest is the provider's to repair.
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
 		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not answer in time"
@@ -155,7 +158,9 @@ type clockReading struct {
 	came time.Time
 }
 
-// compare says whose clock is ahead, if that can matter, as the end of a reason.
+// compare says whose clock is ahead, if that can matter, as the end of a reason. A
+// rejected ID token has the provider's time in it but proves nothing: only the response
+// that brought it says which of the two clocks is wrong (RFC 9110, 6.6.1, Date).
 func (r clockReading) compare() string {
 	theirs, err := http.ParseTime(r.date)
 	if err != nil {

@@ -23,7 +23,10 @@ type expected struct {
 	clock       clockReading // the provider's, as the token response showed it
 }
 
-// protocolClaims say something about the ID token itself.
+// protocolClaims say something about the ID token itself. RFC 7519, 4: "all claims
+// that are not understood by implementations MUST be ignored": the names that have a
+// meaning are these and Config.Names, and a variant of one in another case is refused
+// (checkNames).
 var protocolClaims = []string{
 	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
 	"auth_time", "acr", "amr", "sid", "typ", "events",
@@ -35,9 +38,14 @@ func ProtocolClaim(name string) bool { return slices.Contains(protocolClaims, na
 
 // verifyIDToken verifies an ID token as OpenID Connect Core 1.0, section 3.1.3.7
 // says, and returns its claims.
+//
+// (6) permits to leave out the signature of a token that came from the token endpoint,
+// since TLS vouches for it. It is checked all the same: proxies end TLS, and the keys
+// are the one thing that only the provider has. (1) is about encryption, which is not
+// supported: openJWT rejects an encrypted token.
 func (c *Client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
 	claims, alg, err := c.openJWT(ctx, m, raw, expectedJWT{
-		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, secret: c.cfg.Quirks.HS256,
+		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, secret: c.cfg.Quirks.HS256,
 	})
 	if err == nil {
 		err = c.checkIDToken(claims, alg, want)
@@ -52,7 +60,10 @@ func (c *Client) verifyIDToken(ctx context.Context, m *metadata, raw string, wan
 	return nil, told
 }
 
-// checkIDToken checks what is true of ID tokens beside that they are valid JWTs.
+// checkIDToken checks what is true of ID tokens beside that they are valid JWTs. The
+// numbers in the comments below are those of the steps of 3.1.3.7. The nonce comes
+// before the checks that depend on the request: what they say of a token from another
+// sign-in would lead nowhere.
 func (c *Client) checkIDToken(claims map[string]any, alg string, want expected) error {
 	if err := c.checkIssuer(claims); err != nil {
 		return err
@@ -77,9 +88,14 @@ func (c *Client) checkIDToken(claims map[string]any, alg string, want expected) 
 
 // checkParty: 3.1.3.7 (3): "The ID Token MUST be rejected if the ID Token does not
 // list the Client as a valid audience" is go-oidc's. (4), (5): several audiences
-// are fine if azp says that the token was made for this client.
+// are fine if azp says that the token was made for this client. Without it, one of the
+// "additional audiences not trusted by the Client" of (3) could have got the token for
+// itself and handed it on.
 func checkParty(claims map[string]any, clientID string) error {
 	const fix = "have the provider issue ID tokens for this client: check ClientID, and the audiences that it adds"
+	// (5): "when an azp (authorized party) Claim is present, the Client SHOULD verify that
+	// its client_id is the Claim Value." Also when there is one audience: Google's Android
+	// apps get tokens for the server's id, with their own as azp.
 	azp, there := claims["azp"]
 	if there && azp != clientID {
 		return fault("id_token.azp", "the token's azp is another client", fix, nil)
@@ -87,6 +103,9 @@ func checkParty(claims map[string]any, clientID string) error {
 	if list, _ := claims["aud"].([]any); len(list) > 1 && !there {
 		return fault("id_token.audiences", "the token has several audiences and no azp", fix, nil)
 	}
+	// RFC 8725, 3.12: the rules for JWTs of several kinds "MUST be written such that they
+	// are mutually exclusive, rejecting JWTs of the wrong kind". A logout token has the
+	// same issuer, audience and keys; its events are what an ID token never has.
 	if _, there := claims["events"]; there {
 		return fault("id_token.events", "the token is a logout token or a security event, not an ID token", "nothing to set: the provider sent another token in its place", nil)
 	}
@@ -104,9 +123,14 @@ func checkTimes(claims map[string]any, now, started time.Time) error {
 		e.clock = true
 		return e
 	}
+	// Section 2: exp is REQUIRED, and "Its value is a JSON number". go-oidc takes text for
+	// one as well, and of a number beyond an int64 whatever a float64 makes of it.
 	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
 		return form("id_token.exp", "exp is missing or not a date")
 	}
+	// Section 2: iat is REQUIRED as well. (10) goes on: "limiting the amount of time that
+	// nonces need to be stored to prevent attacks. The acceptable range is Client
+	// specific." Here it begins with the sign-in, which is when the nonce was made.
 	iat, ok := strictjson.NumericDate(claims["iat"])
 	switch {
 	case !ok:
@@ -132,6 +156,8 @@ func (c *Client) checkNonce(claims map[string]any, want string) error {
 	if c.cfg.Quirks.DisableNonce {
 		return nil
 	}
+	// An empty want would equal a nonce that is missing. The comparison takes the same time
+	// wherever the two differ (16.12, timing attacks).
 	got, _ := claims["nonce"].(string)
 	if want == "" || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
 		return fault("id_token.nonce", "the nonce is not this sign-in's",
@@ -142,7 +168,9 @@ func (c *Client) checkNonce(claims map[string]any, want string) error {
 
 // checkHashes: 3.1.3.6 and 3.3.2.11: at_hash, c_hash and s_hash are optional, and
 // must be right if they are there: they tie access token, code and state to the
-// ID token.
+// ID token. 16.11: "The c_hash in the ID Token enables Clients to prevent Authorization
+// Code substitution. The at_hash in the ID Token enables Clients to prevent Access Token
+// substitution." s_hash is FAPI's, for the state.
 func checkHashes(claims map[string]any, alg string, want expected) error {
 	for _, h := range []struct{ id, claim, of string }{
 		{"id_token.at_hash", "at_hash", want.accessToken}, {"id_token.c_hash", "c_hash", want.code}, {"id_token.s_hash", "s_hash", want.request.State},
@@ -158,8 +186,10 @@ func checkHashes(claims map[string]any, alg string, want expected) error {
 	return nil
 }
 
-// halfHash: 3.1.3.6: "the base64url encoding of the left-most half of the hash",
-// with the hash of the token's algorithm.
+// halfHash: 3.1.3.6: "Its value is the base64url encoding of the left-most half of the
+// hash of the octets of the ASCII representation of the access_token value, where the
+// hash algorithm used is the hash algorithm used in the alg Header Parameter of the ID
+// Token's JOSE Header."
 func halfHash(alg, s string) string {
 	sum := jws.Sum(alg, []byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
@@ -169,6 +199,10 @@ func halfHash(alg, s string) string {
 // for must have happened; a provider may ignore the request.
 func checkAuthentication(claims map[string]any, now time.Time, r Request) error {
 	const fix = "see whether the provider supports max_age and acr_values for this client; do not ask for them if not"
+	// 3.1.2.1: "When max_age is used, the ID Token returned MUST include an auth_time Claim
+	// Value." (13): the client should "request re-authentication if it determines too much
+	// time has elapsed since the last End-User authentication": by an error, since it has
+	// just asked for that.
 	v, there := claims["auth_time"]
 	at, ok := strictjson.NumericDate(v)
 	switch {
@@ -183,6 +217,9 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	case r.MaxAge >= 0 && now.Sub(at) > time.Duration(r.MaxAge)*time.Second+Leeway:
 		return fault("id_token.max_age", "the person authenticated longer ago than max_age allows", fix, nil)
 	}
+	// (12): "If the acr Claim was requested, the Client SHOULD check that the asserted Claim
+	// Value is appropriate." acr_values is voluntary to a provider: without this check, a
+	// password would pass where a second factor was asked for.
 	if acr, _ := claims["acr"].(string); r.ACRValues != "" && !slices.Contains(strings.Fields(r.ACRValues), acr) {
 		return fault("id_token.acr", "acr is none of those asked for", fix, nil)
 	}
@@ -191,7 +228,8 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 
 const subjectFix = "nothing to set: the provider must identify the person by a stable text"
 
-// checkSubject: an ID token's sub is text (2), whatever a profile's id may be.
+// checkSubject: section 2: "The sub value is a case-sensitive string", whatever the id
+// of a profile may be: 1 and "1" must not be the same person.
 func checkSubject(sub any) error {
 	if _, err := ValidSubject(sub); err != nil {
 		return fault("id_token.sub", err.Error(), subjectFix, nil)
@@ -214,6 +252,8 @@ func ValidSubject(v any) (string, error) {
 	case len(s) > 255:
 		return "", errors.New("sub is longer than 255 characters")
 	}
+	// ASCII without control characters: a subject goes into logs, and two that look alike
+	// must not be two people.
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] > 0x7e {
 			return "", errors.New("sub has characters that are not printable ASCII")

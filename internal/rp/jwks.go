@@ -29,9 +29,11 @@ const (
 	keysTried    = 10 // for a token that does not name its key
 )
 
-// keySet holds a provider's signing keys (RFC 7517). It uses the keys that it can
-// and passes over the rest: one key of an unknown kind does not make the good ones
-// unusable. Keys outlive an outage.
+// keySet holds a provider's signing keys. It uses the keys that it can and passes over
+// the rest. RFC 7517, 5: "Implementations SHOULD ignore JWKs within a JWK Set that use
+// "kty" (key type) values that are not understood by them, that are missing required
+// members, or for which values are out of the supported ranges." One key of an unknown
+// kind does not make the good ones unusable. Keys outlive an outage.
 type keySet struct {
 	url    string
 	http   *http.Client
@@ -58,15 +60,21 @@ func newKeySet(url string, h *http.Client, now func() time.Time) *keySet {
 	return k
 }
 
-// find returns the keys that may have signed a token with this header. It asks the
-// provider if it has none, at once after a rotation, but not more often than the
-// cool-down allows: anyone can invent key ids.
+// find returns the keys that may have signed a token with this header. OpenID Connect
+// Core, 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
+// the keys when it sees an unfamiliar kid value." So it asks the provider if it has
+// none, at once after a rotation, but not more often than the cool-down allows: anyone
+// can invent key ids.
 func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, error) {
+	// strict while the keys may be old: a key without a kid must not hide that the one
+	// asked for has been added since.
 	held := k.held.Load()
 	found := held.match(kid, alg, true)
 	if len(found) > 0 && fresh(held.fetched, k.now(), keysAge) {
 		return found, nil
 	}
+	// Keys that are older than an hour serve on if there are no newer ones to be had: an
+	// outage of jwks_uri alone must not end every sign-in.
 	err := k.refresh(ctx, kid, alg)
 	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
@@ -90,6 +98,8 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	if len(found) == 0 && !strict {
 		found = unnamed
 	}
+	// Anyone can send a token without a kid, and each key tried is a signature verified: a
+	// hundred RSA keys would take milliseconds of processor for every one.
 	return found[:min(len(found), keysTried)]
 }
 
@@ -107,6 +117,8 @@ func (k *keySet) renew(ctx context.Context, alg string) []*signingKey {
 // once.
 func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 	done := k.flight.DoChan("keys", func() (any, error) {
+		// Those who wait share the one request. Within the cool-down there is none, and its
+		// error, if it failed, is the answer.
 		now := k.now()
 		if r := k.rest.Load(); r != nil && r.active(now) {
 			return nil, r.err
@@ -138,6 +150,8 @@ func (k *keySet) fetch(ctx context.Context) (keys []signingKey, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// RFC 7517, 5.1: "keys" is a list. What is anything else has no keys, which is an
+	// answer: a provider may withdraw them all.
 	list, _ := doc["keys"].([]any)
 	for _, item := range list[:min(len(list), keysMost)] {
 		if key, ok := readKey(item); ok {
@@ -151,6 +165,9 @@ func (k *keySet) fetch(ctx context.Context) (keys []signingKey, err error) {
 // signatures: a private one that was published by mistake, one for encryption,
 // one of an unknown kind, one that is too weak (NIST SP 800-131A).
 func readKey(item any) (key signingKey, ok bool) {
+	// RFC 7517, 4.2 and 4.3: use is "sig" or "enc", key_ops has "verify" or not. Discovery
+	// 1.0, 3: where there are keys for encryption as well, use "is REQUIRED for all keys":
+	// without it, a key is for signatures.
 	m, _ := item.(map[string]any) // anything but an object has no members, and fails below
 	if use, there := m["use"]; there && use != "sig" {
 		return key, false
@@ -158,10 +175,14 @@ func readKey(item any) (key signingKey, ok bool) {
 	if ops, there := m["key_ops"]; there && !slices.Contains(strictjson.Strings(ops), "verify") {
 		return key, false
 	}
+	// IsPublic: a private key or a shared secret (kty oct) that was published is known to
+	// everyone, and so are the tokens that everyone can sign with it.
 	raw, _ := json.Marshal(m) // cannot fail: it was JSON before
 	if json.Unmarshal(raw, &key.JSONWebKey) != nil || !key.Valid() || !key.IsPublic() {
 		return key, false
 	}
+	// RFC 7518, 3.3 and 3.5: "A key of size 2048 bits or larger MUST be used with these
+	// algorithms."
 	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
 		return key, false
 	}
@@ -169,8 +190,11 @@ func readKey(item any) (key signingKey, ok bool) {
 	return key, true
 }
 
-// fits reports whether a key can have made a signature of that algorithm. RFC
-// 7517, 4.4: alg names the algorithm that the key is for.
+// fits reports whether a key can have made a signature of that algorithm. RFC 7517,
+// 4.4: alg names the algorithm that the key is for. RFC 8725, 3.1: "each key MUST be used
+// with exactly one algorithm, and this MUST be checked when the cryptographic operation
+// is performed": the token's header chooses among the keys and never what is done with
+// one.
 func fits(key *signingKey, alg string) bool {
 	if key.Algorithm != "" && key.Algorithm != alg {
 		return false

@@ -16,11 +16,19 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
+// SigningAlgs returns the algorithms that a provider may sign with.
+func SigningAlgs() []string { return slices.Clone(signingAlgs) }
+
 // signingAlgs are the algorithms that a provider may sign with: those with a
-// public key, since with a shared secret everyone who can verify could sign.
+// public key, since with a shared secret everyone who can verify could sign. none is
+// not among them, though Core, section 2, lets a client of the code flow ask for it:
+// such a token would be whatever anyone wrote. RFC 8725, 3.1: "Libraries MUST enable the
+// caller to specify a supported set of algorithms and MUST NOT use any other algorithms
+// when performing cryptographic operations."
 var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
-const tokenLimit = 64 << 10 // bytes of a JWT
+// tokenLimit is how many bytes a JWT may have. Logout tokens come from anyone.
+const tokenLimit = 64 << 10
 
 const clockFix = "set this machine's clock (NTP)"
 
@@ -46,6 +54,9 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 	if err != nil {
 		return nil, "", fault("jwt.malformed", err.Error(), "look at the provider's own log", nil)
 	}
+	// RFC 8725, 3.3: "All cryptographic operations used in the JWT MUST be validated and
+	// the entire JWT MUST be rejected if any of them fail to validate." The header says
+	// which operations there are: it is read first, and what cannot be done is refused.
 	kid, alg, err := readHeader(token.Header, want.typs)
 	if err != nil {
 		return nil, "", err
@@ -55,6 +66,10 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		return nil, "", err
 	}
 	keys.token = token
+	// RFC 8725, 3.9: "if the audience value is not present or not associated with the
+	// recipient, it MUST reject the JWT"; RFC 7519, 4.1.4: exp is when the token "MUST NOT
+	// be accepted for processing". Both are go-oidc's, with a clock that is behind by the
+	// leeway.
 	verifier := oidc.NewVerifier(c.cfg.Issuer, keys, &oidc.Config{
 		ClientID: want.audience, SupportedSigningAlgs: []string{alg},
 		SkipIssuerCheck: true, // ours is stricter: go-oidc lets Google's second spelling pass
@@ -64,6 +79,9 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 	if _, err := verifier.Verify(ctx, raw); err != nil {
 		return nil, "", explain(err, keys, c.cfg.Now())
 	}
+	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a
+	// JSON parser that returns only the lexically last duplicate member name". go-oidc does
+	// the latter; what comes after it may do neither.
 	if claims, err = strictjson.Object(token.Payload); err != nil {
 		return nil, "", fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err)
 	}
@@ -100,6 +118,9 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 	bad := func(id, reason string, cause error) error {
 		return fault(id, reason, "have the provider sign plain JWTs (RFC 7519) for this client", cause)
 	}
+	// RFC 7515, 4: "JWS parsers MUST either reject JWSs with duplicate Header Parameter
+	// names or use a JSON parser that returns only the lexically last duplicate member
+	// name". With two algs, one program would verify and another would not.
 	header, err := strictjson.Object(data)
 	if err != nil {
 		return "", "", bad("jwt.header_json", "the token's header is not strict JSON", err)
@@ -107,13 +128,22 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
 		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous", err)
 	}
-	// RFC 7515, 4.1.11: what crit names must be understood, or the token rejected.
+	// RFC 7515, 4.1.11, of crit: "If any of the listed extension Header Parameters are not
+	// understood and supported by the recipient, then the JWS is invalid." None is
+	// supported. b64 (RFC 7797) changes what is signed, enc and zip are of encrypted
+	// tokens: they are refused even if crit does not name them.
+	//
+	// jwk, jku, x5u and x5c would let a token name its own key. They are ignored: Core,
+	// section 2: "references to keys used are communicated in advance".
 	for _, name := range []string{"crit", "b64", "enc", "zip"} {
 		if _, there := header[name]; there {
 			return "", "", bad("jwt.header_unsupported", fmt.Sprintf("the token's header has %q, which is not supported", name), nil)
 		}
 	}
-	// RFC 8725, 3.11: a token of another kind must not pass for this one.
+	// RFC 8725, 3.11: a token of another kind must not pass for this one: an access token
+	// (at+jwt, RFC 9068) has the same issuer and keys. RFC 7515, 4.1.9: "treat it as if
+	// "application/" were prepended to any "typ" value not containing a '/'"; RFC 7519,
+	// 5.1: "media type names are not case sensitive".
 	if t, there := header["typ"]; there {
 		s, _ := t.(string)
 		s = strings.TrimPrefix(strings.ToLower(s), "application/")
@@ -121,6 +151,7 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 			return "", "", bad("jwt.typ", fmt.Sprintf("the token is of another kind: its typ is not one of %q", typs), nil)
 		}
 	}
+	// RFC 7515, 4.1.4: the kid "MUST be a case-sensitive string".
 	if v, there := header["kid"]; there {
 		if kid, there = v.(string); !there {
 			return "", "", bad("jwt.kid", "the token's header has a kid that is not text", nil)
@@ -131,7 +162,9 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 }
 
 // mayIssue reports whether a key that names an issuer is for the issuer of this
-// token. One set of keys serves all of Microsoft's tenants: the key that signs for
+// token. RFC 8725, 3.8: "the application MUST validate that the cryptographic keys used
+// for the cryptographic operations in the JWT belong to the issuer. If they do not, the
+// application MUST reject the JWT." One set of keys serves all of Microsoft's tenants: the key that signs for
 // personal accounts must not do so for an organization (Storm-0558, 2023).
 // {tenantid} stands for the token's own.
 // https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-signing-key-issuer
@@ -141,16 +174,25 @@ func (k *signingKey) mayIssue(claims map[string]any) bool {
 }
 
 // keysFor returns the keys that may have signed a token with this header. HS256 is
-// verified with the client secret alone, and only where that is allowed: a public
-// key used as a secret would let anyone sign (RFC 8725, 3.1).
+// verified with the client secret alone, and only where that is allowed. RFC 8725, 2.1,
+// has the attack: the algorithm is changed from RS256 to HS256, and a library takes the
+// public key, which everyone knows, for the secret. Here secret and public keys never
+// meet: package jws verifies HS256 with a []byte, and nothing else with one.
 func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want expectedJWT) (*candidates, error) {
+	// Core, 3.1.3.7 (8): with HS256, "the octets of the UTF-8 representation of the
+	// client_secret" are the key. 16.19: it "MUST contain at least 32 octets", which
+	// package jws checks.
 	if want.secret && alg == string(jose.HS256) {
 		return &candidates{keys: []*signingKey{{JSONWebKey: jose.JSONWebKey{Key: []byte(c.cfg.ClientSecret)}}}, alg: alg}, nil
 	}
 	if !slices.Contains(want.algs, alg) {
-		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs),
-			"set the client's signing algorithm at the provider to RS256 or ES256", nil)
+		fix := "set the client's signing algorithm at the provider to RS256 or ES256"
+		if slices.Equal(want.algs, []string{c.cfg.IDTokenAlg}) {
+			fix = "compare Provider.IDTokenAlg with the signing algorithm that the client is registered for at the provider"
+		}
+		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
+	// The token is not at fault if the keys cannot be had: the error is the provider's.
 	found, err := m.keys.find(ctx, kid, alg)
 	if err != nil {
 		return nil, c.unreachable("signing keys", err)
@@ -196,6 +238,8 @@ func (k *candidates) try() bool {
 
 // explain says what go-oidc's error means. Its text quotes the token, which anyone
 // may have sent: it becomes the cause, clipped.
+//
+// The signature comes first: of a token that nobody signed, the rest means nothing.
 func explain(err error, keys *candidates, now time.Time) *Error {
 	quoted := errors.New(printable.Clip(err.Error()))
 	const keysFix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
@@ -231,7 +275,9 @@ func (c *Client) checkNames(claims map[string]any) error {
 }
 
 // checkIssuer: OpenID Connect Core, 3.1.3.7 (2): "The Issuer Identifier […] MUST
-// exactly match the value of the iss (issuer) Claim."
+// exactly match the value of the iss (issuer) Claim." 16.15: "OpenID Connect treats the
+// path component of any Issuer URI as being part of the Issuer Identifier": a final
+// slash makes another issuer, with other people.
 func (c *Client) checkIssuer(claims map[string]any) error {
 	want := c.cfg.Issuer
 	if c.cfg.TokenIssuer != nil {
@@ -244,7 +290,9 @@ func (c *Client) checkIssuer(claims map[string]any) error {
 		}
 	}
 	iss, _ := claims["iss"].(string)
-	if iss == want && !strings.Contains(iss, "#") { // # parts User.ID
+	// User.ID is the issuer, # and the subject: with a # in it, an issuer could make the id
+	// of another's user.
+	if iss == want && !strings.Contains(iss, "#") {
 		return nil
 	}
 	if _, there := claims["iss"]; !there {

@@ -7,7 +7,9 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-const logoutTokenAge = 5 * time.Minute // a logout token older than that is a replay
+// logoutTokenAge is how old a logout token may be: an older one is a replay, or was
+// stuck in a queue, and would end sessions that have begun since.
+const logoutTokenAge = 5 * time.Minute
 
 // logoutEvent is the member of events that makes a JWT a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -19,7 +21,8 @@ type LogoutToken struct {
 }
 
 // VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout
-// 1.0, section 2.6).
+// 1.0, section 2.6). Anyone can send one: nothing of it is believed, and no request is
+// made for it but for the keys, until its signature is verified.
 func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
 	const op = "verify logout token"
 	m, err := c.metadata(ctx)
@@ -31,7 +34,11 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 	}
 	// 2.4 recommends typ logout+jwt; Keycloak and others say JWT. An ID token
 	// cannot pass either way: it has a nonce and no events.
-	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.algs})
+	//
+	// 2.6: the signature and alg are validated "in the same way" as those of ID tokens,
+	// and "an alg with the value none MUST NOT be used for Logout Tokens". HS256 is not
+	// admitted, whatever Quirks say: everyone who knows the secret could sign people out.
+	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs})
 	if err == nil {
 		err = c.checkIssuer(claims)
 	}
@@ -58,6 +65,8 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	bad := func(id, reason string) (time.Time, error) {
 		return time.Time{}, fault(id, reason, "have the provider send logout tokens as OpenID Connect Back-Channel Logout 1.0, 2.4 says", nil)
 	}
+	// 2.4, of events: "This declares that the JWT is a Logout Token. The corresponding
+	// member value MUST be a JSON object".
 	events, _ := claims["events"].(map[string]any)
 	if _, ok := events[logoutEvent].(map[string]any); !ok {
 		return bad("logout_token.events", "the token is not a logout token: events lacks its member")
@@ -76,9 +85,12 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 			}
 		}
 	}
+	// 2.4: "A Logout Token MUST contain either a sub or a sid Claim, and MAY contain both."
 	if claims["sub"] == nil && claims["sid"] == nil {
 		return bad("logout_token.nobody", "the token has neither sub nor sid")
 	}
+	// 2.6: "Validate the iss, aud, iat, and exp Claims in the same way they are validated in
+	// ID Tokens." There is no sign-in here that iat could be compared with: its age is.
 	issued, _ = strictjson.NumericDate(claims["iat"]) // the year 1 if it is not a date
 	if issued.After(now.Add(Leeway)) || now.Sub(issued) > logoutTokenAge {
 		e := fault("logout_token.iat", "iat is missing, ahead of this machine's clock, or older than 5 minutes", clockFix, nil)

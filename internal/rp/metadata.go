@@ -17,8 +17,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// WellKnown is the path of the discovery document below the issuer (OpenID
-// Connect Discovery 1.0, section 4).
+// WellKnown is the path of the discovery document below the issuer. OpenID Connect
+// Discovery 1.0, 4: it is "formed by concatenating the string
+// /.well-known/openid-configuration to the Issuer".
 const WellKnown = ".well-known/openid-configuration"
 
 const (
@@ -38,7 +39,8 @@ type metadata struct {
 	userinfoURL string
 	endSession  string // "" if the provider has none
 	authMethod  string
-	algs        []string // for ID tokens
+	algs        []string // that the provider signs with, as far as we accept them
+	idTokenAlgs []string // for ID tokens and logout tokens
 	issParam    bool     // the metadata announces iss in responses, so it must come (RFC 9207)
 	keys        *keySet  // nil for plain OAuth 2.0
 	fetched     time.Time
@@ -101,8 +103,10 @@ func (c *Client) metadata(ctx context.Context) (*metadata, error) {
 	if !due {
 		return m, err
 	}
-	// Not on this request's context: others wait for the same response.
+	// Not on this request's context: others wait for the same response. A person who
+	// closes the browser must not fail them all.
 	done := c.flight.DoChan("discover", func() (any, error) { return c.discover(context.WithoutCancel(ctx)) })
+	// What is a day old is still right, most likely: nobody waits for the newer.
 	if m != nil {
 		return m, nil
 	}
@@ -133,6 +137,9 @@ func (c *Client) discover(ctx context.Context) (*metadata, error) {
 	if _, ok := errors.AsType[*Error](err); !ok {
 		err = c.unreachable("discovery", err)
 	}
+	// A failure is remembered for one second, then two, four, and five at most: as long as
+	// an outage lasts, each process asks a dozen times a minute, however many sign-ins there
+	// are, and notices its end within seconds.
 	wait := time.Second
 	if before := c.failed.Load(); before != nil {
 		wait = min(2*before.wait, longestRetry)
@@ -151,6 +158,10 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The issuer comes first. 4.3: "If any of the validation procedures defined in this
+	// specification fail, any operations requiring the information that failed to
+	// correctly validate MUST be aborted and the information that failed to validate MUST
+	// NOT be used."
 	issuer, err := c.checkIssuerOf(doc)
 	if err != nil {
 		return nil, err
@@ -163,7 +174,10 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// fetchDocument fetches the discovery document, unchecked.
+// fetchDocument fetches the discovery document, unchecked. 4.1: "If the Issuer value
+// contains a path component, any terminating / MUST be removed before appending
+// /.well-known/openid-configuration." 4.2: the response has status 200 and "the
+// application/json content type", to which package fetch holds it.
 func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header, error) {
 	doc, header, err := fetch.JSON(ctx, c.cfg.HTTP, fetch.Request{
 		Op: "discovery", URL: strings.TrimSuffix(c.cfg.Issuer, "/") + "/" + WellKnown, Limit: metadataLimit,
@@ -179,6 +193,8 @@ func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header
 // document could be another provider's. Where TokenIssuer says which issuers
 // there are, the value must at least stay the same.
 func (c *Client) checkIssuerOf(doc map[string]any) (issuer string, err error) {
+	// 4.3 goes on: "This MUST also be identical to the iss Claim value in ID Tokens issued
+	// from this Issuer": checkIssuer compares that with what is configured, too.
 	issuer, _ = doc["issuer"].(string)
 	want := c.cfg.Issuer
 	if c.cfg.TokenIssuer != nil {
@@ -216,7 +232,11 @@ func (c *Client) wrongIssuer(got, want string) error {
 }
 
 // assemble combines what is configured, which wins, with doc, the discovery
-// document. It returns everything that is wrong, joined.
+// document. It returns everything that is wrong, joined: who sets up a provider wants
+// to know it all at once.
+//
+// Section 3 requires authorization_endpoint, token_endpoint (but for the implicit flow,
+// which is not used) and jwks_uri; userinfo_endpoint is RECOMMENDED.
 func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	m := &metadata{
 		tokenURL: c.cfg.TokenURL, userinfoURL: c.cfg.UserinfoURL, endSession: c.cfg.EndSessionURL,
@@ -248,6 +268,8 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	m.fingerprint = c.fingerprint(m.tokenURL)
 	m.keys = c.keySet(jwks)
+	// RFC 9207, 3: "If omitted, the default value is false." 2.4: "clients MUST retain state
+	// about whether each authorization server supports the iss parameter": this is it.
 	m.issParam = doc["authorization_response_iss_parameter_supported"] == true
 	return m, nil
 }
@@ -284,7 +306,8 @@ func (c *Client) endpoint(doc map[string]any, name string, into *string, require
 	return nil
 }
 
-// unfitEndpoint is weburl.Unfit for an address that the provider names. An issuer
+// unfitEndpoint is weburl.Unfit for an address that the provider names. Section 3 says
+// of each endpoint: "This URL MUST use the https scheme". An issuer
 // configured with http may name http addresses: on loopback, and at its very own
 // host in development. One with https may not: it could have secrets sent to
 // whatever listens on this machine.
@@ -300,18 +323,27 @@ func (c *Client) unfitEndpoint(address string) string {
 	return weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
 }
 
-// chooseAlgs narrows our signature algorithms to those of the metadata, and never
+// chooseAlgs narrows our signature algorithms to those of the metadata, and those
+// of ID and logout tokens to the one that is registered for this client. Neither
 // widens them. Metadata that offers only what we refuse (none, HS256) must not
-// lead back to RS256.
+// lead back to RS256. Section 3: "The value none MAY be supported", for the code flow
+// among others: it is never in signingAlgs.
 func (c *Client) chooseAlgs(m *metadata, doc map[string]any) error {
 	offered := strictjson.Strings(doc["id_token_signing_alg_values_supported"])
-	if len(offered) == 0 {
-		return nil
+	if len(offered) > 0 {
+		m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
 	}
-	m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
 	if len(m.algs) == 0 && !c.cfg.Quirks.HS256 {
 		return c.misconfigured("discovery", "discovery.algorithms", "the provider signs ID tokens with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
 			"set the client's signing algorithm at the provider to RS256 or ES256")
+	}
+	m.idTokenAlgs = m.algs
+	if registered := c.cfg.IDTokenAlg; registered != "" {
+		m.idTokenAlgs = slices.DeleteFunc(slices.Clone(m.algs), func(alg string) bool { return alg != registered })
+	}
+	if len(m.idTokenAlgs) == 0 && !c.cfg.Quirks.HS256 {
+		return c.misconfigured("discovery", "discovery.id_token_alg", fmt.Sprintf("the provider signs ID tokens with %s, and Provider.IDTokenAlg is %q",
+			printable.Clip(fmt.Sprintf("%q", offered)), c.cfg.IDTokenAlg), "set IDTokenAlg to the algorithm that the client is registered for, or drop it")
 	}
 	return nil
 }

@@ -29,18 +29,26 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 	if err != nil {
 		return nil, err
 	}
+	// Before the code leaves: a code in the hands of another token endpoint is lost.
 	if err := c.checkFingerprint(m, r.Fingerprint); err != nil {
 		return nil, err
 	}
+	// RFC 6749, 4.1.2: "The client MUST NOT use the authorization code more than once."
+	// Nothing below tries again.
 	answer, clock, err := c.exchange(ctx, m, r, response)
 	if err != nil {
 		return nil, err
 	}
 	id := &Identity{Issuer: c.cfg.Namespace, Token: c.tokenOf(answer)}
+	// Plain OAuth 2.0 has no ID token. That the access token is for this client follows
+	// from the code, which came with our state and our PKCE challenge, and went to the
+	// token endpoint with our authentication.
 	if !c.openID() {
 		id.Claims, err = c.profile(ctx, m, id.Token)
 		return id, err
 	}
+	// OpenID Connect Core, 3.1.3.5: the ID token is validated before the access token is
+	// used: at_hash, if it is there, says that the two belong together.
 	raw, _ := answer["id_token"].(string)
 	id.Claims, err = c.verifyIDToken(ctx, m, raw, expected{request: r, code: response.Get("code"), accessToken: id.Token.AccessToken, clock: clock})
 	if err != nil {
@@ -50,7 +58,9 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 	return id, c.addUserinfo(ctx, m, id)
 }
 
-// read fills in what the ID token says about itself. Userinfo has no say in it.
+// read fills in what the ID token says about itself. Userinfo has no say in it: 5.7:
+// "The sub (subject) and iss (issuer) Claims from the ID Token, used together, are the
+// only Claims that an RP can rely upon as a stable identifier for the End-User".
 func (id *Identity) read(issuer string) {
 	id.Issuer = issuer
 	if iss, ok := id.Claims["iss"].(string); ok {

@@ -13,7 +13,8 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// CodeLimit is how many bytes an authorization code may have. Azure AD B2C's have
+// CodeLimit is how many bytes an authorization code may have. RFC 6749, 4.1.2: "The
+// client should avoid making assumptions about code value sizes." Azure AD B2C's have
 // more than 2,600.
 const CodeLimit = 4096
 
@@ -23,7 +24,12 @@ var responseParams = [...]string{"state", "code", "iss", "error"}
 
 // CheckParams rejects a response that two programs could read in two ways.
 // RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
-// once."
+// once." The proxy in front of the application may have judged by the first of two
+// codes, and we would redeem the second.
+//
+// A look-alike is refused for the same reason: some programs ignore case, and PHP and
+// Rails read code[] as a list called code. All other parameters pass (4.1.2): "The
+// client MUST ignore unrecognized response parameters."
 func CheckParams(response url.Values) error {
 	for name, values := range response {
 		for _, known := range responseParams {
@@ -46,6 +52,9 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	if err != nil {
 		return err
 	}
+	// Before anything else, also before a refusal is believed. RFC 9207, 2.4: "For
+	// error responses, clients MUST NOT assume that the error originates from the
+	// intended authorization server."
 	if err := c.checkResponseIssuer(m, response); err != nil {
 		return c.about(err, IssuerMismatch, "check answer")
 	}
@@ -67,6 +76,8 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	case code[0] == "" || len(code[0]) > CodeLimit || !visible(code[0]):
 		return bad("response.code", "the code has characters or a length that no code has")
 	}
+	// The application's own check comes last: it may take for granted what is checked
+	// above. It gets a map of its own: what it sets there is not what is redeemed.
 	if c.cfg.VerifyCallback != nil {
 		if err := c.cfg.VerifyCallback(maps.Clone(response)); err != nil {
 			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer", Cause: err}
@@ -88,6 +99,10 @@ func visible(s string) bool {
 func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 	iss, there := response["iss"]
 	want := c.cfg.ResponseIssuer
+	// RFC 9207, 2.4: "This comparison MUST use simple string comparison", and: "Clients
+	// MUST reject authorization responses without the iss parameter from authorization
+	// servers that do support the parameter according to the client's configuration."
+	// An iss that was not announced is compared all the same.
 	switch {
 	case there && want != "" && iss[0] != want:
 		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
@@ -101,7 +116,8 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 
 // refusal says what an error response means (RFC 6749, section 4.1.2.1; OpenID
 // Connect Core 1.0, section 3.1.2.6). The provider's description goes into the
-// cause, quoted.
+// cause, quoted: whoever can make a person follow a link can write it, whatever
+// characters the standard permits in it.
 func (c *Client) refusal(code, description string) error {
 	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + strconv.Quote(printable.Clip(code)),
 		Fix: "look at the provider's own log"}
@@ -111,10 +127,14 @@ func (c *Client) refusal(code, description string) error {
 	switch oauthcode.Canonical(code) {
 	case oauthcode.AccessDenied:
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
+	// 3.1.2.6: they "MAY be returned when the prompt parameter value in the
+	// Authentication Request is none", which is what asked for them.
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "begin the sign-in without prompt=none, so that the provider may ask the person"
 	case "redirect_uri_mismatch":
 		e.Code, e.ID, e.Fix = ProviderMisconfigured, "response.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
+	// 4.1.2.1: they are error codes "because a 500 Internal Server Error HTTP status code
+	// cannot be returned to the client via an HTTP redirect".
 	case "temporarily_unavailable", "server_error":
 		e.RetryAfter, e.Fix = longestRetry, "try again; the provider has a problem of its own"
 	case "invalid_scope":

@@ -23,9 +23,12 @@ type tokenResponse struct {
 // codeGrant is the form of a token request for an authorization code (RFC 6749,
 // section 4.1.3), without client authentication.
 func (c *Client) codeGrant(r Request, code string) string {
+	// 4.1.3: redirect_uri is in both requests, "and their values MUST be identical". The
+	// server sees by it that the code was sent to us.
 	form := "grant_type=authorization_code&" + param("code", code) + "&" + param("redirect_uri", c.cfg.RedirectURI)
 	if !c.cfg.Quirks.DisablePKCE {
-		form += "&" + param("code_verifier", r.Verifier) // RFC 7636, section 4.5
+		// RFC 7636, 4.5: a code that was stolen on its way is worth nothing without it.
+		form += "&" + param("code_verifier", r.Verifier)
 	}
 	return form
 }
@@ -48,8 +51,13 @@ func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication,
 	if err != nil {
 		return authentication{}, err
 	}
+	// 2.3: "The client MUST NOT use more than one authentication method in each request."
+	// So with Basic the form has neither the id nor the secret: 5.2 has invalid_request for
+	// a request that "utilizes more than one mechanism for authenticating the client".
 	a := authentication{basic: m.authMethod == "client_secret_basic", secret: secret}
 	if !a.basic {
+		// 3.2.1: "an unauthenticated client MUST send its "client_id" to prevent itself from
+		// inadvertently accepting a code intended for a client with a different "client_id"."
 		a.form = "&" + param(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID)
 		if secret != "" {
 			a.form += "&" + param("client_secret", secret)
@@ -85,6 +93,7 @@ func (c *Client) request(ctx context.Context, endpoint, form string, auth authen
 		edit(values)
 		form = values.Encode()
 	}
+	// 3.2: "The client MUST use the HTTP "POST" method when making access token requests."
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form))
 	if err != nil {
 		return nil, c.misconfigured("redeem code", "token.endpoint", "TokenURL is not an address", "set the address of the token endpoint")
@@ -106,7 +115,9 @@ func (c *Client) request(ctx context.Context, endpoint, form string, auth authen
 	return req, nil
 }
 
-// formToQuery makes a GET of a POST: its form moves into its address.
+// formToQuery makes a GET of a POST: its form moves into its address. It is what
+// RFC 6749, 2.3.1 forbids (credentials "MUST NOT be included in the request URI"), and
+// what WeChat wants: only Quirks.TokenMethod leads here.
 func formToQuery(req *http.Request, form string) {
 	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
 	req.Header.Del("Content-Type")
@@ -117,7 +128,9 @@ func formToQuery(req *http.Request, form string) {
 // Exchange, which takes duplicate members and any media type, and whose errors
 // quote what was sent.
 func (c *Client) send(req *http.Request) (tokenResponse, error) {
-	// RoundTrip follows no redirect, which would take the secret elsewhere.
+	// RoundTrip follows no redirect. RFC 9110, 15.4.8: on a 307 "the user agent MUST NOT
+	// change the request method if it performs an automatic redirection": it would send
+	// code and secret to whatever address the answer names.
 	resp, err := c.cfg.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		return tokenResponse{}, fetch.Classify("token endpoint", req.URL.Scheme+"://"+req.URL.Host, err)
@@ -132,10 +145,13 @@ func (c *Client) send(req *http.Request) (tokenResponse, error) {
 // exchange sends the code to the token endpoint and reads the response.
 func (c *Client) exchange(ctx context.Context, m *metadata, r Request, response url.Values) (map[string]any, clockReading, error) {
 	const op = "redeem code"
+	// The secret comes first: if there is none, the code is not spent.
 	auth, err := c.authenticate(ctx, m)
 	if err != nil {
 		return nil, clockReading{}, err
 	}
+	// EditToken gets a copy of the response: it may read of it what the standard does not
+	// know, and the code that is checked later is the one that was sent.
 	var edit func(url.Values)
 	if c.cfg.Quirks.EditToken != nil {
 		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, maps.Clone(response)) }

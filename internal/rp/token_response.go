@@ -22,6 +22,8 @@ import (
 // sections 5.1 and 5.2). idToken says that there must be an ID token.
 func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]any, error) {
 	body := r.body
+	// 5.1: the parameters come "using the "application/json" media type". A 200 of another
+	// type is a login page, or a proxy: what looks like JSON in it is not an answer.
 	if r.status == http.StatusOK && c.cfg.Quirks.NormalizeToken != nil {
 		normalized, err := c.cfg.Quirks.NormalizeToken(r.header, []byte(body))
 		if err != nil {
@@ -32,6 +34,9 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 		return nil, fault("token.media_type", "the token answer is not JSON but "+strconv.Quote(printable.Clip(media)),
 			"check TokenURL; is a login page or a proxy in between?", nil)
 	}
+	// 5.2: an error comes with "an HTTP 400 (Bad Request) status code (unless specified
+	// otherwise)". GitHub answers 200, others 401 or 403: the member decides, before the
+	// status does. Of two that are called error, none decides: the JSON is not strict.
 	answer, err := strictjson.Object(body)
 	if code, ok := answer["error"].(string); ok {
 		return nil, c.tokenRefusal(code)
@@ -51,8 +56,12 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 func (c *Client) tokenRefusal(code string) *Error {
 	e := &Error{Code: ProviderError, ID: "token.error", Reason: "the token endpoint answered " + quotedErrorCode(code), Fix: "look at the provider's own log"}
 	switch code {
+	// 5.2: the code "is invalid, expired, revoked, does not match the redirection URI used
+	// in the authorization request, or was issued to another client".
 	case "invalid_grant", "bad_verification_code":
 		e.Code, e.ID, e.Fix = CodeRejected, "token.invalid_grant", "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
+	// 5.2: "Client authentication failed (e.g., unknown client, no client authentication
+	// included, or unsupported authentication method)."
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
 		e.Code, e.ID = ProviderMisconfigured, "token.invalid_client"
 		e.Fix = "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
@@ -75,7 +84,8 @@ func quotedErrorCode(code string) string {
 }
 
 // checkTokenResponse checks the members that mean something here, brings them into
-// the standard's form, and leaves the others alone.
+// the standard's form, and leaves the others alone. RFC 6749, 5.1: "The client MUST
+// ignore unrecognized value names in the response."
 func checkTokenResponse(answer map[string]any, idToken bool) error {
 	bad := func(id, reason string, cause error) error {
 		return fault(id, reason, "look at what the provider answers; Quirks.NormalizeToken can correct it", cause)
@@ -87,21 +97,26 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 		return bad("token.error_type", "error is there, and not text", nil)
 	}
 	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not
-	// understand the token type."
+	// understand the token type." 5.1: "Value is case insensitive."
 	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
 		return bad("token.type", `token_type is not "Bearer"`, nil)
 	}
 	if token, _ := answer["access_token"].(string); !validBearer(token) {
 		return bad("token.access_token", "access_token is missing, too long, or has characters that no token has", nil)
 	}
+	// 5.1: refresh_token is OPTIONAL, and a sign-in does not need it: an unusable one is
+	// dropped and fails no sign-in.
 	if token, ok := answer["refresh_token"].(string); !ok || len(token) > tokenLimit {
 		delete(answer, "refresh_token")
 	}
+	// OpenID Connect Core, 3.1.3.3: id_token is among what "MUST be included in the
+	// response". Without it, the access token alone would say who signed in.
 	if raw, _ := answer["id_token"].(string); raw == "" && idToken {
 		return fault("token.no_id_token", "there is no id_token in the token answer",
 			"register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
 	}
-	if list, ok := answer["scope"].([]any); ok { // Twitch
+	// 3.3 has text, with spaces in between; Twitch sends a list.
+	if list, ok := answer["scope"].([]any); ok {
 		answer["scope"] = strings.Join(strictjson.Strings(list), " ")
 	}
 	if !normalizeExpiry(answer) {
@@ -110,8 +125,9 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	return nil
 }
 
-// normalizeExpiry makes a number of expires_in, which some providers write as
-// text, and reports whether that could be done. 0 and absence mean that it is
+// normalizeExpiry makes a number of expires_in, and reports whether that could be
+// done. RFC 6749, 5.1: "Numerical values are included as JSON numbers", and some
+// providers write text. 0 and absence mean that it is
 // unknown.
 func normalizeExpiry(answer map[string]any) bool {
 	v := answer["expires_in"]

@@ -30,6 +30,8 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	if nowhere {
 		return c.misconfigured("userinfo", "userinfo.no_endpoint", `Userinfo is "always", and there is no userinfo endpoint`, "set UserinfoURL")
 	}
+	// The ID token has proved who signed in: where the userinfo only adds to it, an outage
+	// of that endpoint does not fail the sign-in. An answer that contradicts it does.
 	info, err := c.userinfo(ctx, m, id.Token)
 	if err != nil && optional && unavailable(err) {
 		c.cfg.Warn("userinfo could not be read; the sign-in goes on with the ID token's claims", err)
@@ -40,7 +42,8 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	}
 	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to exactly
 	// match the sub Claim in the ID Token; if they do not match, the UserInfo
-	// Response values MUST NOT be used."
+	// Response values MUST NOT be used." One that is missing does not match, either: "The sub
+	// (subject) Claim MUST always be returned in the UserInfo Response."
 	if info["sub"] != id.Claims["sub"] {
 		return c.badUserinfo(fault("userinfo.sub", "its sub is not the ID token's", "nothing to set: the provider answered about another person", nil))
 	}
@@ -78,6 +81,9 @@ func (c *Client) merge(claims, info map[string]any) {
 // dropUnpaired deletes from info what would part a flag from its address. What the
 // ID token has is deleted as well: a path can be written in two ways.
 func dropUnpaired(claims, info map[string]any, address, flag string) {
+	// An attacker who may write one of the two sources would combine an address that is
+	// not theirs from the one with "verified" from the other: the combination of OpenID
+	// Connect Core, 5.1, email and email_verified, has a meaning only as a pair.
 	ours, there := strictjson.Lookup(claims, address)
 	_, flagged := strictjson.Lookup(claims, flag)
 	found, _ := strictjson.Lookup(info, address)
@@ -113,6 +119,9 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 	if err != nil {
 		return nil, err
 	}
+	// 5.3.2: "If the UserInfo Response is signed and/or encrypted, then the Claims are
+	// returned in a JWT and the content-type MUST be application/jwt." A provider that is
+	// asked for no such thing may still be registered to send it.
 	if media == "application/jwt" {
 		return c.signedUserinfo(ctx, m, body)
 	}
@@ -120,8 +129,10 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 }
 
 // signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the Claims
-// iss (issuer) and aud (audience) as members." They, the signature and the expiry
-// are checked as those of an ID token are.
+// iss (issuer) and aud (audience) as members. The iss value MUST be the OP's Issuer
+// Identifier URL. The aud value MUST be or include the RP's Client ID value." They and
+// the signature are checked as those of an ID token are. exp is not required here; one
+// that is there counts.
 func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (map[string]any, error) {
 	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), expectedJWT{
 		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, noExpiry: true,
@@ -153,6 +164,8 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		}
 		return c.readProfile(media, body, IdentityRejected)
 	}
+	// Its HTTP client sends the access token, and has the limits of all other requests: no
+	// redirects, ten seconds, a megabyte.
 	claims, err := c.cfg.Profile(ctx, c.bearer(token), token)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
@@ -177,6 +190,10 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 
 // hasRoundedFloat reports whether v holds a float so large that it may stand for
 // several integers. v has been written as JSON: it has no cycles.
+//
+// A float64 has 53 bits for the digits: 9007199254740993 becomes 9007199254740992, and
+// with it one person's id another's. encoding/json decodes every number into one unless
+// it is told otherwise.
 func hasRoundedFloat(v reflect.Value) bool {
 	if !v.IsValid() || v.Type().Implements(jsonMarshaler) {
 		return false
@@ -216,6 +233,8 @@ var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 // readProfile decodes the claims of a profile. code is that of an answer that
 // cannot be trusted.
 func (c *Client) readProfile(media, body string, code Code) (map[string]any, error) {
+	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
+	// anyone's.
 	if media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: "answered " + printable.Clip(media)})
 	}
@@ -231,8 +250,10 @@ func (c *Client) readProfile(media, body string, code Code) (map[string]any, err
 	return claims, nil
 }
 
-// get asks with the access token, in the header alone (RFC 6750, section 2.1), and
-// reads the answer with its media type.
+// get asks with the access token, and reads the answer with its media type. OpenID
+// Connect Core, 5.3.1: "It is RECOMMENDED that the request use the HTTP GET method and
+// the Access Token be sent using the Authorization header field." RFC 6750, 5.3: "Bearer
+// tokens SHOULD NOT be passed in page URLs".
 func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -275,6 +296,7 @@ type bearerTransport struct {
 func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(req.Context()) // a shallow copy
 	req.Header = maps.Clone(req.Header)
+	// What Config.Profile has set stays: some APIs have a scheme of their own.
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}

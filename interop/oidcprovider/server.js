@@ -1,0 +1,112 @@
+// oidc-provider as its documentation sets it up, with a login form that asks for
+// a password, for clients that the tests register:
+//
+//   node server.js PORT
+import { createServer } from 'node:http';
+import { generateKeyPairSync } from 'node:crypto';
+import { json } from 'node:stream/consumers';
+import Provider from 'oidc-provider';
+
+const port = Number(process.argv[2]);
+const issuer = `http://127.0.0.1:${port}`;
+const password = 'correct horse';
+const people = {
+  ada: { name: 'Ada Lovelace', groups: ['staff', 'admins'] },
+  ben: { name: 'Ben Jonson', groups: ['staff'] },
+};
+
+// The key that signs comes first. Each start makes a new one under the same kid.
+const keys = [newKey('first')];
+const clients = [];
+let provider = newProvider();
+
+function newKey(kid) {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { ...privateKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' };
+}
+
+function newProvider() {
+  return new Provider(issuer, {
+    clients,
+    jwks: { keys },
+    cookies: { keys: ['for tests'] },
+    claims: { openid: ['sub', 'groups'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'] },
+    features: {
+      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+    },
+    // By itself it calls no address of a private network.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
+    findAccount: (ctx, id) => people[id] && {
+      accountId: id,
+      claims: () => ({ sub: id, preferred_username: id, email: `${id}@example.com`, email_verified: true, ...people[id] }),
+    },
+    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  });
+}
+
+const page = (body) => `<!doctype html><title>Sign in</title>${body}`;
+const loginForm = (text) => page(`<p>${text}</p><form method="post"><input name="username"><input name="password" type="password">
+<button name="do" value="login">Sign in</button><button name="do" value="abort">Cancel</button></form>`);
+const consentForm = page(`<p>Let the application know who you are?</p><form method="post">
+<button name="do" value="consent">Allow</button><button name="do" value="abort">Deny</button></form>`);
+
+function html(response, status, body) {
+  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8' }).end(body);
+}
+
+// interact answers the person: it shows a form, or finishes what the form asked for.
+async function interact(request, response) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+  if (request.method !== 'POST') {
+    return html(response, 200, prompt.name === 'login' ? loginForm('Who are you?') : consentForm);
+  }
+  let form = '';
+  for await (const chunk of request) form += chunk;
+  form = new URLSearchParams(form);
+  const finish = (result) => provider.interactionFinished(request, response, result);
+  switch (form.get('do')) {
+    case 'login': {
+      const accountId = form.get('username');
+      if (!people[accountId] || form.get('password') !== password) {
+        return html(response, 401, loginForm('Wrong user name or password.'));
+      }
+      return finish({ login: { accountId } });
+    }
+    case 'consent': {
+      const grant = grantId ? await provider.Grant.find(grantId)
+        : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+      grant.addOIDCScope(params.scope);
+      return finish({ consent: { grantId: await grant.save() } });
+    }
+    default:
+      return finish({ error: 'access_denied', error_description: 'the person said no' });
+  }
+}
+
+// control is what the tests ask for: one more client, or another signing key.
+async function control(request, response) {
+  const asked = await json(request);
+  if (request.url === '/control/client') {
+    clients.push({ ...asked, client_secret: asked.client_secret || undefined });
+  } else {
+    keys.unshift(newKey(asked.kid));
+  }
+  provider = newProvider();
+  response.writeHead(204).end();
+}
+
+createServer(async (request, response) => {
+  try {
+    if (request.url.startsWith('/control/')) {
+      await control(request, response);
+    } else if (request.url.startsWith('/interaction/')) {
+      await interact(request, response);
+    } else {
+      await provider.callback()(request, response);
+    }
+  } catch (error) {
+    console.error(error);
+    html(response, 500, 'something went wrong: see the log');
+  }
+}).listen(port, '127.0.0.1');

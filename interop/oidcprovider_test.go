@@ -1,0 +1,52 @@
+package interop
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/providers"
+)
+
+// oidcProvider is oidc-provider, run by oidcprovider/server.js.
+type oidcProvider struct{ control }
+
+func (o *oidcProvider) register(t *testing.T, c client) ginauth.Provider {
+	t.Helper()
+	o.add(t, map[string]any{
+		"client_id": c.ID, "client_secret": c.Secret, "token_endpoint_auth_method": c.AuthMethod,
+		"redirect_uris": []string{c.RedirectURI}, "post_logout_redirect_uris": []string{c.PostLogoutURI},
+		"backchannel_logout_uri": c.BackChannelURI, "backchannel_logout_session_required": true,
+	})
+	return providers.OIDC("corp", o.address(t), c.ID, c.Secret)
+}
+
+func (*oidcProvider) asks(p *authtest.Page) bool {
+	return strings.HasPrefix(p.URL.Path, "/interaction/") && strings.Contains(p.Text(), `name="password"`)
+}
+
+// logIn presses "Allow" too, which the server asks of everybody once.
+func (*oidcProvider) logIn(b *authtest.Browser, form *authtest.Page, username, password string) (*authtest.Page, error) {
+	p, err := b.SubmitForm(form, "Sign in", url.Values{"username": {username}, "password": {password}})
+	if err != nil || !strings.HasPrefix(p.URL.Path, "/interaction/") || p.Status != http.StatusOK {
+		return p, err
+	}
+	return b.SubmitForm(p, "Allow", nil)
+}
+
+func (*oidcProvider) refuse(b *authtest.Browser, form *authtest.Page) (*authtest.Page, error) {
+	return b.SubmitForm(form, "Cancel", nil)
+}
+
+func TestOIDCProvider(t *testing.T) {
+	with := &oidcProvider{control{process: process{"oidcprovider"}}}
+	everyServer(t, with)
+	t.Run("form_post", func(t *testing.T) { tryFormPost(t, with) })
+	t.Run("prompt=none", func(t *testing.T) { tryPromptNone(t, with) })
+	t.Run("prompt=login", func(t *testing.T) { tryPromptLogin(t, with) })
+	t.Run("signing out without a hint", func(t *testing.T) { trySigningOutWithoutAHint(t, with) })
+	t.Run("back-channel logout", func(t *testing.T) { tryBackChannelLogout(t, with, signOutAtTheServer("/session/end")) })
+}
