@@ -26,6 +26,8 @@ func nthKey(n uint64) ginauth.RevocationKey {
 func fullMemory(t testing.TB, clock *clock) ginauth.Revocations {
 	t.Helper()
 	m := marks.NewRevocations[ginauth.RevocationKey](clock.Now, 1<<20)
+	began := time.Now()
+	m.Ran = func() time.Duration { return clock.Now().Sub(began) } // or nothing would be removed
 	now := clock.Now()
 	for n := range uint64(million) {
 		if err := m.Revoke(t.Context(), nthKey(n), now, time.Hour+time.Duration(n)*time.Millisecond); err != nil {

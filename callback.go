@@ -102,7 +102,7 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		// The address stays in the address bar, and people reload it.
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
-	e := asError(err, ErrSessionError).about("sign in", in.provider)
+	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
 	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), in.user.hash(), in.took
 	return e
 }
@@ -130,7 +130,7 @@ func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
 	}
 	response, err := readAnswer(c.Request)
 	if err != nil {
-		return nil, asError(err, ErrBadRequest).about("read answer", cl.provider.Name)
+		return nil, complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: cl.provider.Name})
 	}
 	if form {
 		return nil, a.carryResponse(c, cl.provider.Name, response)
@@ -139,7 +139,7 @@ func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
 }
 
 func wrongMode(provider, method, allow string) *Error {
-	return &Error{Code: ErrMethodNotAllowed, Op: "read answer", Provider: provider, allow: allow,
+	return &Error{Code: ErrMethodNotAllowed, ID: "response.mode", Op: "read answer", Provider: provider, allow: allow,
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
@@ -152,13 +152,13 @@ func readAnswer(r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
-		return nil, &Error{Code: ErrBadRequest, Reason: "the answer came in the form and in the address"}
+		return nil, &Error{Code: ErrBadRequest, ID: "response.form_and_query", Reason: "the answer came in the form and in the address"}
 	}
 	if err := rp.CheckParams(params); err != nil {
 		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
-		return nil, &Error{Code: ErrBadRequest, Reason: "the state is longer than any of ours"}
+		return nil, &Error{Code: ErrBadRequest, ID: "state.too_long", Reason: "the state is longer than any of ours"}
 	}
 	return params, nil
 }
@@ -185,7 +185,7 @@ func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 		return nil, err
 	}
 	if s == nil || s.id != state.linkingOf {
-		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
+		return nil, stateInvalid("login.link_session_ended", "the session that asked to link an account has ended meanwhile", "sign in and link again")
 	}
 	return s.user.clone(), nil
 }
@@ -200,7 +200,7 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 	verified := *login.User
 	err := protect(func() error {
 		if err := hook(c, login); err != nil {
-			return asError(err, ErrIdentityRejected).about("OnLogin", verified.Provider)
+			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider})
 		}
 		return nil
 	})
@@ -208,7 +208,7 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 		return err
 	}
 	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)
@@ -220,13 +220,17 @@ func stillThere(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 }
 
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
 func newSession(cl *client, user *User, id *rp.Identity) *session {
-	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, acr: id.ACR}
+	if len(s.acr) > acrLimit {
+		s.acr = ""
+	}
+	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime) // OnLogin may have set another
 	if cl.provider.Logout.IDTokenHint {
 		s.hint, _ = id.Token.Extra("id_token").(string)
 	}

@@ -118,15 +118,15 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	_, _ = tries.Wait(), group.Wait() // the functions return no errors
 	for _, err := range stores {
 		if err != nil {
-			d.Problems = append(d.Problems, asError(err, ErrStoreUnavailable))
+			d.Problems = append(d.Problems, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
 	}
 	for i, r := range reports {
 		for _, e := range r.Problems {
-			d.Problems = append(d.Problems, asError(fromRP(e), ErrProviderMisconfigured))
+			d.Problems = append(d.Problems, convert(e))
 		}
 		for _, e := range r.Warnings {
-			d.Warnings = append(d.Warnings, asError(fromRP(e), ErrProviderMisconfigured))
+			d.Warnings = append(d.Warnings, convert(e))
 		}
 		d.addProvider(a.clients[a.order[i]], r)
 	}
@@ -166,15 +166,15 @@ const (
 
 func (a *Auth) remarks() []*Error {
 	list := []*Error{}
-	remark := func(is bool, where, reason, fix string) {
+	remark := func(is bool, where, what, reason, fix string) {
 		if is {
-			list = append(list, &Error{Code: ErrInvalidOptions, Op: where, Reason: reason, Fix: fix})
+			list = append(list, &Error{Code: ErrInvalidOptions, ID: mistakeID(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
-	remark(!a.cfg.secure, "Options.BaseURL", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
-	remark(a.cfg.keyMade, "Options.Keys", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
-	remark(a.remembersHere() && !a.cfg.loopback, "Options.Revocations", memoryRemark, "with several replicas, set Options.Revocations to share them")
-	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", memstoreRemark, memstoreFix)
+	remark(!a.cfg.secure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
+	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
+	remark(a.remembersHere() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
+	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list
 }
 

@@ -410,7 +410,7 @@ func TestDiagnosisAsJSON(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"base_url":"` + s.URL + `"`, `"problems":[{"code":"provider_misconfigured","id":"token.client_secret_func","op":"client secret","provider":"demo","reason":"`,
-		`"warnings":[{"code":"invalid_options","op":"Options.BaseURL","reason":"is http`, `"redirect_uri":"` + s.URL + `/authorize/demo"`, `"reachable":true`, `"cookies":[{"name":"ginauth-`,
+		`"warnings":[{"code":"invalid_options","id":"options.base_url.http","op":"Options.BaseURL","reason":"is http`, `"redirect_uri":"` + s.URL + `/authorize/demo"`, `"reachable":true`, `"cookies":[{"name":"ginauth-`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s", want, text)

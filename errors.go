@@ -149,23 +149,21 @@ func (e *Error) Status() int {
 	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
 }
 
-// about returns e with op and provider filled in where they were left open. It
-// is a copy: e may be one that several requests wait for, as with discovery.
-func (e *Error) about(op, provider string) *Error {
-	told := *e
-	told.Op, told.Provider = cmp.Or(e.Op, op), cmp.Or(e.Provider, provider)
-	return &told
-}
-
-// asError returns err as an *Error; one that is none yet gets code.
-func asError(err error, code Code) *Error {
+// complete returns err as an *Error, with the ID, Op and Provider of rest where it
+// has none of its own. It is a copy: several requests may wait for the same error.
+// An err of another type becomes the cause of rest.
+func complete(err error, rest Error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+		c := *e
+		c.ID, c.Op, c.Provider = cmp.Or(e.ID, rest.ID), cmp.Or(e.Op, rest.Op), cmp.Or(e.Provider, rest.Provider)
+		return &c
 	}
 	if r, ok := errors.AsType[refusal](err); ok {
-		return &Error{Code: code, Reason: string(r)}
+		rest.ID, rest.Reason = r.id, r.reason
+		return &rest
 	}
-	return &Error{Code: code, Err: err}
+	rest.Err = err
+	return &rest
 }
 
 // retryAfter is what failures of stores send as Retry-After.

@@ -90,7 +90,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 	failure := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
 	if event == RequestRefused {
 		if v := a.authenticated(c); v != nil {
-			user := v.session().user // not what a handler may have changed
+			user := &v.opened.user // not what a handler may have changed
 			failure.Provider, failure.User = user.Provider, user.hash()
 		}
 	} else if a.clients[failure.Provider] == nil { // an *Error of the application's may have any text there

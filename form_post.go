@@ -57,7 +57,7 @@ func (k *formPosts) save(out http.Header, form url.Values) error {
 	kept.Set("error_description", printable.Clip(form.Get("error_description")))
 	contents := wire.AppendString(wire.AppendTime(k.contents(), k.now()), kept.Encode())
 	if !k.set(out, k.slot(form.Get("state")), contents) {
-		return &Error{Code: ErrBadRequest, Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}
+		return &Error{Code: ErrBadRequest, ID: "form_post.too_large", Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ type parts struct {
 func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	mount, ok := basePath(router)
 	if !ok {
-		return nil, &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
+		return nil, &Error{Code: ErrInvalidOptions, ID: "mount.router_nil", Op: "Mount", Reason: "router is nil", Fix: "pass a *gin.Engine or a *gin.RouterGroup"}
 	}
 	cfg, err := newConfig(opts, mount)
 	if err != nil {
@@ -103,13 +103,13 @@ func newAuth(cfg *config) (*Auth, error) {
 	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
-			return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
+			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 		}
 		boxes[purpose] = box
 	}
 	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
 	if err != nil {
-		return nil, &Error{Code: ErrInvalidOptions, Op: "Options.Keys", Err: err}
+		return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 	}
 	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
 	sealed := func(purpose string, version byte, life time.Duration) sealedCookie {

@@ -85,8 +85,7 @@ func fromElsewhere(r *http.Request) bool {
 	if site != "" {
 		return site != "same-origin" && site != "none"
 	}
-	u, err := url.Parse(origin)
-	return origin != "" && (err != nil || u.Host != r.Host)
+	return origin != ""
 }
 
 // leadsToLogin fails the test unless an address leads to the sign-in here, and comes

@@ -21,10 +21,10 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	}
 	params, err := readParams(c.Request)
 	if err != nil {
-		return asError(err, ErrBadRequest).about("back-channel logout", cl.provider.Name)
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "back-channel logout", Provider: cl.provider.Name})
 	}
 	if len(params["logout_token"]) != 1 {
-		return &Error{Code: ErrLogoutTokenInvalid, Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
+		return &Error{Code: ErrLogoutTokenInvalid, ID: "logout_token.not_one", Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
 	}
 	user, err := a.revokeByToken(c.Request.Context(), cl, params.Get("logout_token"))
 	if err != nil {

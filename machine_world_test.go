@@ -61,7 +61,6 @@ type world struct {
 	subs, sids map[string]time.Time
 	banned     map[string]bool
 	codes      map[string]*code
-	remembered []*reminder
 
 	// What was seen.
 	signed   map[string]claims // by nonce: what the provider said

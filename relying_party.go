@@ -83,7 +83,7 @@ func (c *client) warn(msg string, err error) {
 func fromRP(err error) error {
 	switch e := err.(type) {
 	case *rp.Error:
-		return &Error{Code: Code(e.Code), ID: e.ID, Op: e.Op, Provider: e.Provider, Reason: e.Reason, Fix: e.Fix, Err: e.Cause, retryAfter: e.RetryAfter}
+		return convert(e)
 	case interface{ Unwrap() []error }:
 		list := e.Unwrap()
 		errs := make([]error, len(list))
@@ -93,6 +93,10 @@ func fromRP(err error) error {
 		return errors.Join(errs...)
 	}
 	return err
+}
+
+func convert(e *rp.Error) *Error {
+	return &Error{Code: Code(e.Code), ID: e.ID, Op: e.Op, Provider: e.Provider, Reason: e.Reason, Fix: e.Fix, Err: e.Cause, retryAfter: e.RetryAfter}
 }
 
 // discover fetches the provider's metadata unless it is cached.

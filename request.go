@@ -26,23 +26,23 @@ func readParams(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodPost {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.not_form", Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
 		if err != nil {
-			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body could not be read", Err: err}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.body", Reason: "the request's body could not be read", Err: err}
 		}
 		raw, limit = string(body), formLimit
 	}
 	if len(raw) > limit {
-		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_too_long", Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
 	}
 	if strings.Count(raw, "&") >= paramsMost {
-		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
 	}
 	params, err := url.ParseQuery(raw)
 	if err != nil { // its text quotes what was sent
-		return nil, &Error{Code: ErrBadRequest, Reason: "the parameters are malformed"}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_malformed", Reason: "the parameters are malformed"}
 	}
 	return params, nil
 }

@@ -120,7 +120,7 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 // fail is the only place that answers an error. It aborts: in Gin, a handler
 // that only returns lets the next one run.
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
-	e := asError(err, ErrSessionError)
+	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
 	c.Abort()
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {

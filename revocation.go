@@ -16,8 +16,8 @@ type RevocationKey [16]byte
 
 // Revocations remembers which sessions were revoked, and which states and logout
 // tokens were used, for as long as they could be used again. It holds watermarks,
-// not flags: a session of a key that started at or before the watermark is revoked,
-// a later one is valid, and nothing is ever un-revoked.
+// not flags: a watermark only rises, the sessions of its key that started before it
+// rose are revoked, a later one is valid, and nothing is ever un-revoked.
 //
 // The default is this process's memory, which is lost at a restart and not shared:
 // a copy of a session that was signed out is then valid again, at another replica
@@ -28,7 +28,7 @@ type RevocationKey [16]byte
 // requests are answered with 503 ([ErrStoreUnavailable]).
 type Revocations interface {
 	// Revoke raises the watermark of key to at, unless it is higher already, and
-	// keeps it for ttl.
+	// keeps it for ttl. It may round at up, by less than a millisecond.
 	Revoke(ctx context.Context, key RevocationKey, at time.Time, ttl time.Duration) error
 
 	// Watermarks returns the watermark of each key, the zero time for a key that
@@ -99,17 +99,17 @@ const (
 	spentState        = 'a'
 )
 
-// revoked compares a session with the watermarks of its keys. Its own kills it
-// whatever the time. The application's are compared by our clock, and the
-// provider's with the ID token's iat, which has the provider's: so clocks that
-// differ neither save an old session nor end a new one. A tie is dead.
+// revoked compares a session with the watermarks of its keys: its own, with when
+// it began; its person's, with the one of its birth, so that it does not matter
+// by which replica's clock either was made; and the provider's with the ID token's
+// iat, which is by the provider's clock. A tie of times is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
 	before := func(at, mark time.Time) bool { return !at.After(mark) }
-	return !marks[0].IsZero() || before(s.created, marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
+	return before(s.created, marks[0]) || millis(marks[1]) > s.mark || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
 func storeUnavailable(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
+	return &Error{Code: ErrStoreUnavailable, ID: "store.revocations_failed", Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
 }
 
@@ -122,10 +122,38 @@ func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time
 	return marks, nil
 }
 
-// revoke raises a watermark for as long as a session that it covers can live.
+// markLife is how long a watermark is kept: as long as a session that it covers
+// can live. Requests with it are refused, so that it is not renewed any more and
+// ends by its idle timeout, which is sealed in it.
+func (c *config) markLife() time.Duration { return c.IdleTimeout + 2*leeway }
+
+// markUnit is what a person's watermark rises by at least: see millis.
+const markUnit = time.Millisecond
+
+// revokePerson ends all sessions of a person that have begun. The mark is higher
+// than the one of any of them, whatever the clocks of the replicas say.
+func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
+	marks, err := c.watermarks(ctx, [4]RevocationKey{key, key, key, key})
+	if err != nil {
+		return err
+	}
+	at := c.Now()
+	if next := marks[1].Add(markUnit); next.After(at) {
+		at = next
+	}
+	return c.revoke(ctx, key, at)
+}
+
+// revoke raises a watermark.
 func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) error {
-	if err := c.Revocations.Revoke(ctx, key, at, c.Lifetime+2*leeway); err != nil {
+	if err := c.Revocations.Revoke(ctx, key, at, c.markLife()); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
 	return nil
+}
+
+// revokeSession ends one session, whenever it began by the clock of the replica
+// that it began at: its mark is ahead of every clock.
+func (c *config) revokeSession(ctx context.Context, id string) error {
+	return c.revoke(ctx, sessionKey(id), c.Now().Add(c.markLife()))
 }

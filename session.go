@@ -51,16 +51,17 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
-	s.id, s.created, s.seen = string(id), now, now
-	// Sealed, so that a longer Lifetime later on does not outlive the mark of
-	// a sign-out, which is kept for today's.
+	s.id, s.created, s.lastSeen = string(id), now, now
+	// Sealed, so that with longer times in the options later on no copy of it
+	// outlives the mark of its sign-out, which is kept for today's.
+	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
 	}
 	if s.issued.IsZero() {
 		s.issued = now
 	}
-	if err := s.keep(k.cfg.KeepClaims); err != nil {
+	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
 	if err := k.readable(s); err != nil {
@@ -70,7 +71,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
-	if err := k.fresh(r.Context(), s); err != nil {
+	if err := k.birth(r.Context(), s); err != nil {
 		return nil, err
 	}
 	return s, k.save(w, r, s, true)
@@ -78,30 +79,29 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 
 // readable refuses a session that could be written and not read again.
 func (k *sessions) readable(s *session) error {
-	for _, at := range s.times() {
+	times := s.times()
+	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
-			return &Error{Code: ErrSessionError, Op: "save session", Provider: s.user.Provider,
+			return &Error{Code: ErrSessionError, ID: "session.time", Op: "save session", Provider: s.user.Provider,
 				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
 		}
 	}
 	return nil
 }
 
-// fresh refuses a session that would be dead from the start: the provider has
+// birth notes the person's watermark of now, which a later one is told apart
+// from, and refuses a session that would be dead from the start: the provider has
 // signed the person out since it issued this ID token, or in the same second.
-func (k *sessions) fresh(ctx context.Context, s *session) error {
-	revoked, err := k.revoked(ctx, s, s.keys())
-	if err != nil || !revoked {
+func (k *sessions) birth(ctx context.Context, s *session) error {
+	marks, err := k.cfg.watermarks(ctx, s.keys())
+	if err != nil {
 		return err
 	}
-	return &Error{Code: ErrIDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+	if s.mark = millis(marks[1]); !s.revoked(marks) {
+		return nil
+	}
+	return &Error{Code: ErrIDTokenInvalid, ID: "session.signed_out_before", Op: "begin session", Provider: s.user.Provider,
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
-}
-
-// revoked asks Options.Revocations.
-func (k *sessions) revoked(ctx context.Context, s *session, keys [4]RevocationKey) (bool, error) {
-	marks, err := k.cfg.watermarks(ctx, keys)
-	return s.revoked(marks), err
 }
 
 // save keeps a session. The error about one that is too large says what makes it
@@ -111,7 +111,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	if err == nil {
 		return nil
 	}
-	e := asError(err, ErrSessionError).about("save session", s.user.Provider)
+	e := complete(err, Error{Code: ErrSessionError, ID: "session.save_failed", Op: "save session", Provider: s.user.Provider})
 	if e.Code == ErrSessionError {
 		e.Reason += s.largest()
 		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
@@ -119,11 +119,11 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	return e
 }
 
-// left is how long a session has to live.
+// left is how long a session has to live, from when it was seen.
 func (k *sessions) left(s *session) time.Duration {
-	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
 	if !s.until.IsZero() {
-		left = min(left, s.until.Sub(s.seen))
+		left = min(left, s.until.Sub(s.lastSeen))
 	}
 	return left
 }
@@ -136,7 +136,7 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 	if o == nil {
 		return nil, err
 	}
-	if now.Before(o.notBefore) || now.After(o.expires) {
+	if at := now.UnixMicro(); at < o.notBefore || at > o.expires {
 		k.cache.drop(o)
 		return nil, nil
 	}
@@ -150,20 +150,21 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 	if o == nil {
 		return nil, err
 	}
-	revoked, err := k.revoked(r.Context(), &o.session, o.keys)
+	marks, err := k.cfg.watermarks(r.Context(), o.keys)
 	if err != nil {
 		return nil, err
 	}
-	if revoked {
+	if o.revoked(marks) {
 		k.cache.drop(o)
 		return nil, nil
 	}
 	return o, nil
 }
 
-// renew writes a session again with the time of this request.
+// renew writes a session again, which was seen at the time at which it was found
+// not to be revoked. A handler may call Update hours after that, and the mark of a
+// sign-out meanwhile is kept no longer than a session that was seen before it.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	s.seen = k.cfg.Now()
 	if err := k.readable(s); err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 func (k *sessions) revoke(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		// Not on the request's context: who hangs up is signed out all the same.
-		if err := k.cfg.revoke(context.WithoutCancel(ctx), sessionKey(id), k.cfg.Now()); err != nil {
+		if err := k.cfg.revokeSession(context.WithoutCancel(ctx), id); err != nil {
 			return err
 		}
 	}

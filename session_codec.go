@@ -2,7 +2,9 @@ package ginauth
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -12,27 +14,37 @@ import (
 )
 
 const (
-	// Nothing but its own version is read: who has a session of another signs
-	// in again.
-	sessionVersion = 2
-	sessionIDSize  = 16
+	sessionVersion = 3
+	// A record of the version before is read too, so that an upgrade signs nobody
+	// out. It is written again, as version 3, when it is renewed, and no such
+	// session is older than Lifetime: what reads it can go in the release after.
+	sessionVersion2 = 2
+	sessionIDSize   = 16
+	acrLimit        = 256 // bytes of an acr that is kept
 )
 
 // session is what is remembered of a signed-in user between requests.
 type session struct {
-	id      string    // 16 random bytes, new at every sign-in
-	user    *User     // and the claims that are kept
-	created time.Time // Lifetime counts from here
-	seen    time.Time // IdleTimeout counts from here
-	issued  time.Time // iat of the ID token, by the provider's clock; else created
-	until   time.Time // when the provider wants it to be over; zero if it does not say
-	sid     string    // the provider's id of its own session, or ""
-	hint    string    // the ID token, if the provider wants it back at logout
+	id          string        // 16 random bytes, new at every sign-in
+	user        *User         // and the claims that are kept
+	created     time.Time     // Lifetime counts from here
+	lastSeen    time.Time     // IdleTimeout counts from here
+	issued      time.Time     // iat of the ID token, by the provider's clock; else created
+	until       time.Time     // the end of its own lifetime, or of the provider's session if that is sooner
+	rechecked   time.Time     // when the provider was last asked about the person; zero if never since the sign-in
+	idle        time.Duration // its own IdleTimeout
+	mark        int64         // the person's watermark at its birth, as millis has it
+	sid         string        // the provider's id of its own session, or ""
+	acr         string        // of the ID token, or ""
+	actor       string        // User.ID of somebody who acts as the user, or ""
+	hint        string        // the ID token, if the provider wants it back at logout
+	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
+	browserOnly bool          // its cookie ends with the browser
 }
 
-// times are those that a record keeps as a distance from created.
+// times are those that every record keeps, as a distance from created.
 func (s *session) times() [4]*time.Time {
-	return [...]*time.Time{&s.seen, &s.issued, &s.until, &s.user.AuthTime}
+	return [...]*time.Time{&s.lastSeen, &s.issued, &s.until, &s.user.AuthTime}
 }
 
 // texts are those that every record has, and rare those that most have not: the
@@ -41,18 +53,41 @@ func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
-func (s *session) rare() [4]*string {
+func (s *session) rare() [6]*string {
+	return [...]*string{&s.sid, &s.user.Locale, &s.user.claims, &s.acr, &s.actor, &s.hint}
+}
+
+// rare2 is rare of version 2.
+func (s *session) rare2() [4]*string {
 	return [...]*string{&s.sid, &s.hint, &s.user.Locale, &s.user.claims}
 }
 
-// The flags of a record.
+// The flags of a record, in 16 bits. A record with one that is not known here
+// is of a later version, and is not read.
 const (
 	hasVerifiedEmail = 1 << iota
 	hasOwnIssuer     // the provider's own: its print is there in place of its text
 	hasKept
 	hasData
-	hasRare // and the bits above it, one for each
+	hasAuthTime
+	hasBrowserOnly
+	hasRechecked
+	hasMark
+	hasRare    // and the bits above it, one for each
+	knownFlags = hasRare<<len([6]*string{}) - 1
+
+	hasRare2 = 1 << 4 // in the 8 bits of version 2, whose lower four are the same
 )
+
+// millis is a watermark as a record has it, in milliseconds of Unix time, or 0 if
+// there is none. It is rounded up, as stores may round it, so that a mark does not
+// rise by being read from another place.
+func millis(mark time.Time) int64 {
+	if mark.IsZero() {
+		return 0
+	}
+	return mark.Add(time.Millisecond - 1).UnixMilli()
+}
 
 // issuers are what users of a provider have as their Issuer.
 type issuers struct {
@@ -71,24 +106,36 @@ func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
 // encode writes the record: versioned, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
 	u, from := s.user, k.issuers[s.user.Provider]
-	flags := byte(0)
-	set := func(flag byte, on bool) {
-		if on {
-			flags |= flag
+	flags := uint16(0)
+	for _, f := range [...]struct {
+		flag uint16
+		on   bool
+	}{
+		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(u.keptClaims) > 0}, {hasData, len(u.Data) > 0},
+		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0},
+	} {
+		if f.on {
+			flags |= f.flag
 		}
 	}
-	set(hasVerifiedEmail, u.EmailVerified)
-	set(hasOwnIssuer, u.Issuer == from.own)
-	set(hasKept, len(u.kept) > 0)
-	set(hasData, len(u.Data) > 0)
 	for i, text := range s.rare() {
-		set(hasRare<<i, *text != "")
+		if *text != "" {
+			flags |= hasRare << i
+		}
 	}
 	b := append(make([]byte, 0, 512), sessionVersion)
-	b = append(append(b, s.id...), flags)
+	b = append(b, s.id...)
+	b = binary.LittleEndian.AppendUint16(b, flags)
 	b = wire.AppendMicros(b, s.created) // a sign-in may follow a sign-out within the second
 	for _, at := range s.times() {
 		b = wire.AppendSince(b, *at, s.created)
+	}
+	b = wire.AppendUint(b, uint64(s.idle/time.Second))
+	if flags&hasRechecked != 0 {
+		b = wire.AppendSince(b, s.rechecked, s.created)
+	}
+	if flags&hasMark != 0 {
+		b = wire.AppendUint(b, uint64(s.mark))
 	}
 	b = wire.AppendString(b, u.Provider)
 	if flags&hasOwnIssuer != 0 {
@@ -106,7 +153,7 @@ func (k *sessions) encode(s *session) []byte {
 		}
 	}
 	if flags&hasKept != 0 {
-		b = wire.AppendStrings(b, u.kept)
+		b = wire.AppendStrings(b, u.keptClaims)
 	}
 	if flags&hasData != 0 {
 		b = wire.AppendMap(b, u.Data)
@@ -115,23 +162,59 @@ func (k *sessions) encode(s *session) []byte {
 }
 
 // decode reads a record into s, whose user's Groups are the room for those of
-// the record. It is false for a record that this version did not write, and for
-// one of a provider that is not ours any more, or not the same. What s and its
-// user get shares the record's memory.
+// the record. It is false for a record that neither this version nor the one
+// before wrote, and for one of a provider that is not ours any more, or not the
+// same. What s and its user get shares the record's memory.
 func (k *sessions) decode(record string, s *session) bool {
-	r, u := wire.NewReader(record), s.user
+	r := wire.NewReader(record)
 	version := r.Bytes(1)
 	s.id = r.Bytes(sessionIDSize)
-	head := r.Bytes(1)
-	if head == "" || version[0] != sessionVersion {
+	var room [6]*string
+	rare, flags := room[:0], 0
+	switch version {
+	case string(rune(sessionVersion)):
+		if head := r.Bytes(2); head != "" {
+			flags = int(head[0]) | int(head[1])<<8
+		}
+		all := s.rare()
+		rare = append(rare, all[:]...)
+	case string(rune(sessionVersion2)):
+		if head := r.Bytes(1); head != "" {
+			flags = int(head[0])&(hasRare2-1) | int(head[0])/hasRare2*hasRare
+		}
+		all := s.rare2()
+		rare = append(rare, all[:]...)
+	default:
 		return false
 	}
-	flags := head[0]
-	u.EmailVerified = flags&hasVerifiedEmail != 0
+	if flags&^knownFlags != 0 {
+		return false
+	}
 	s.created = r.Micros()
 	for _, at := range s.times() {
 		*at = r.Since(s.created)
 	}
+	if version == string(rune(sessionVersion2)) {
+		// Any mark that is not older than the session kills it: without one of its
+		// birth, the clocks decide, as they did.
+		s.idle, s.mark = k.cfg.IdleTimeout, millis(s.created)-1
+	} else {
+		s.idle = time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
+	}
+	if flags&hasRechecked != 0 {
+		s.rechecked = r.Since(s.created)
+	}
+	if flags&hasMark != 0 {
+		s.mark = int64(min(r.Uint(), math.MaxInt64))
+	}
+	s.authTime, s.browserOnly = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0
+	return k.decodeUser(r, flags, s.user, rare) && r.OK()
+}
+
+// decodeUser reads the rest of a record: the user, and the texts that most
+// records have not.
+func (k *sessions) decodeUser(r *wire.Reader, flags int, u *User, rare []*string) bool {
+	u.EmailVerified = flags&hasVerifiedEmail != 0
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
@@ -146,24 +229,24 @@ func (k *sessions) decode(record string, s *session) bool {
 		*text = r.String()
 	}
 	u.Groups = r.Strings(u.Groups)
-	for i, text := range s.rare() {
+	for i, text := range rare {
 		if flags&(hasRare<<i) != 0 {
 			*text = r.String()
 		}
 	}
-	u.kept = []string{} // nil would mean all
+	u.keptClaims = []string{} // nil would mean all
 	if flags&hasKept != 0 {
-		u.kept = append(u.kept, r.Strings(nil)...)
+		u.keptClaims = append(u.keptClaims, r.Strings(nil)...)
 	}
 	if flags&hasData != 0 {
 		u.Data = r.Map()
 	}
-	return r.OK() && from.admit(u.Issuer)
+	return from.admit(u.Issuer)
 }
 
-// keep reduces the claims to those that stay.
-func (s *session) keep(names []string) error {
-	s.user.kept = append([]string{}, names...)
+// keepClaims reduces the claims to those that stay.
+func (s *session) keepClaims(names []string) error {
+	s.user.keptClaims = append([]string{}, names...)
 	if len(names) == 0 {
 		s.user.claims = ""
 		return nil
@@ -174,7 +257,7 @@ func (s *session) keep(names []string) error {
 	var all, some map[string]any
 	all, err := strictjson.Object(s.user.claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, Op: "keep claims", Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims

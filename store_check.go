@@ -15,7 +15,7 @@ func (c *config) checkStore(wrong *mistakes) {
 		return
 	}
 	if v := reflect.ValueOf(c.Sessions); v.Kind() == reflect.Pointer && v.IsNil() {
-		wrong.add("Options.Sessions", "is a nil pointer", "look at the error that came with the store; leave the option out to keep sessions in a sealed cookie")
+		wrong.add("Options.Sessions", "nil", "is a nil pointer", "look at the error that came with the store; leave the option out to keep sessions in a sealed cookie")
 		return
 	}
 	codecs, found := storeCodecs(c.Sessions)
@@ -32,7 +32,7 @@ func (c *config) checkStore(wrong *mistakes) {
 		}
 	}
 	if why != "" {
-		wrong.add("Options.Sessions", "the store "+why+", so it cannot save a session",
+		wrong.add("Options.Sessions", "key", "the store "+why+", so it cannot save a session",
 			`pass it []byte(os.Getenv("STORE_KEY")), made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?`)
 	}
 }
