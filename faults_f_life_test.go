@@ -295,7 +295,7 @@ func faultProviderExpiry(t *testing.T) {
 	}
 	for name, expiry := range map[string]func(now time.Time) any{
 		"past": func(now time.Time) any { return now.Add(-time.Second).Unix() }, "zero": func(time.Time) any { return 0 },
-		"text": func(now time.Time) any { return now.Add(time.Hour).Format(time.RFC3339) }, "null": func(time.Time) any { return nil },
+		"text":         func(now time.Time) any { return now.Add(time.Hour).Format(time.RFC3339) },
 		"out of range": func(time.Time) any { return 1e300 },
 	} {
 		s, _ := start(expiry)

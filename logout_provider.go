@@ -30,7 +30,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.logEvent(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: user.hash()}, nil)
+	a.logEvent(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: a.hashUser(user)}, nil)
 	c.Status(http.StatusOK) // whatever stood there before
 	c.Writer.WriteHeaderNow()
 	return nil

@@ -110,9 +110,9 @@ func (c *client) authorizationURL(ctx context.Context, state *loginState, params
 	return location, fromRP(err)
 }
 
-// checkAnswer checks an answer whose state has matched, before its code is
+// checkResponse checks a response whose state has matched, before its code is
 // redeemed.
-func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
+func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
 		return &Error{Code: ErrBadRequest, ID: "form_post.lost", Op: "check answer", Provider: c.provider.Name,
 			Reason: "the provider's form did not come along to this page: the cookie that carries it is missing, or older than a minute", Fix: "start again"}

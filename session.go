@@ -52,8 +52,8 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.lastSeen = string(id), now, now
-	// Sealed, so that with longer times in the options later on no copy of it
-	// outlives the mark of its sign-out, which is kept for today's.
+	// Kept in the record: if the options have longer times one day, no copy of the
+	// session may outlive the watermark of its sign-out, which is kept for today's.
 	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
@@ -128,9 +128,9 @@ func (k *sessions) left(s *session) time.Duration {
 	return left
 }
 
-// open reads the session of a request, alive by its own account: sealed by us,
-// not over, of a provider that is still configured. No session is nil, and not
-// an error: what does not open may be somebody else's.
+// open returns the session of a request if it opens, has not expired and is of a
+// provider that is still configured, else nil. A cookie that does not open is not
+// an error: it may be another application's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.backend.load(w, r)
 	if o == nil {
@@ -143,8 +143,8 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 	return o, nil
 }
 
-// load is open, and asks whether the session was revoked. If that cannot be
-// known, nobody gets in.
+// load is open, and asks whether the session was revoked. If Options.Revocations
+// fails, it returns an error: the user does not get in.
 func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.open(w, r, now)
 	if o == nil {
