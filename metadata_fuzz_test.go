@@ -216,11 +216,8 @@ func publishes(body, alg string, kid any, ec map[string]any) bool {
 			text, _ := key[name].(string)
 			return undone(strings.TrimRight(text, "=")) == undone(want.(string))
 		}
-		_, ops := key["key_ops"]
-		list, _ := key["key_ops"].([]any)
-		_, secret := key["d"]
-		_, use := key["use"]
-		if secret || use && !is("use", "sig") || ops && !slices.Contains(list, any("verify")) || !is("alg", nil, "", alg) || kid != nil && !is("kid", nil, "", kid) {
+		ops, isList := key["key_ops"].([]any)
+		if !is("d", nil, "") || !is("use", nil, "", "sig") || key["key_ops"] != nil && !isList || len(ops) > 0 && !slices.Contains(ops, any("verify")) || !is("alg", nil, "", alg) || kid != nil && !is("kid", nil, "", kid) {
 			return false
 		}
 		if alg == "EdDSA" {
