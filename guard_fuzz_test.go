@@ -59,6 +59,12 @@ func fuzzedRequest(method, target, lines string) (r *http.Request, ok bool) {
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
+// prefetches is the reference: whether a browser loads a page before its user asks.
+func prefetches(r *http.Request) bool {
+	said := strings.ToLower(strings.Join(slices.Concat(r.Header["Sec-Purpose"], r.Header["Purpose"], r.Header["X-Purpose"], r.Header["X-Moz"]), "\n"))
+	return slices.ContainsFunc([]string{"prefetch", "prerender", "preview"}, func(word string) bool { return strings.Contains(said, word) })
+}
+
 // opensPage is the reference: whether somebody waits for a page in a tab of
 // their own (Fetch Metadata, 2.2 and 2.3; before it, what Accept and
 // X-Requested-With say).
@@ -173,6 +179,12 @@ func FuzzGuard(f *testing.F) {
 func asksToSignIn(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 	t.Helper()
 	h, page := w.Header(), opensPage(r)
+	if prefetches(r) {
+		if w.Code != http.StatusServiceUnavailable || h["Location"] != nil || w.Body.Len() > 0 {
+			t.Errorf("a prefetch is answered %d to %q: %s", w.Code, h["Location"], w.Body)
+		}
+		return
+	}
 	if page && (r.Method == "GET" || r.Method == "HEAD") {
 		if w.Code != http.StatusSeeOther {
 			t.Errorf("a page is answered %d", w.Code)

@@ -48,9 +48,6 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
-	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
 	}

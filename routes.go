@@ -94,6 +94,10 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", allow: allow})
 			return
 		}
+		if isPrefetch(c.Request) {
+			refusePrefetch(c)
+			return
+		}
 		if err := protect(func() error { return run(c) }); err != nil {
 			a.fail(c, failed, err)
 		}
