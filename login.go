@@ -90,13 +90,12 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 // checkNavigation refuses sign-ins that the user did not ask for: an image, a
 // frame or a fetch on some page must not start one (CVE-2015-9284).
 func checkNavigation(r *http.Request) error {
-	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest {
-	case "", "document":
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	if dest == "" || dest == "document" || isNavigation(r.Header) {
 		return nil
-	default:
-		return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
-			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
+	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
+		Fix: "navigate to the login address; behind fetch, let the page do it"}
 }
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request

@@ -29,7 +29,7 @@ func kindOf(r *http.Request) requestKind {
 		return htmxRequest
 	}
 	h := r.Header
-	page := h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
+	page := isNavigation(h)
 	if h.Get("Sec-Fetch-Mode") == "" && h.Get("Sec-Fetch-Dest") == "" {
 		page = strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
 	}
@@ -40,6 +40,15 @@ func kindOf(r *http.Request) requestKind {
 		return pageRequest
 	}
 	return formRequest
+}
+
+// isNavigation recognizes a page that is opened in a tab. The destination is empty
+// behind a service worker that hands the request on, as in
+// e.respondWith(fetch(e.request)). No script can make up such a request: only a
+// browser's own navigation has that mode (Fetch, 5.4, Request constructor).
+func isNavigation(h http.Header) bool {
+	dest := h.Get("Sec-Fetch-Dest")
+	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty")
 }
 
 // setSecurityHeaders sets the headers of all answers of our own routes: they must
