@@ -48,6 +48,9 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if isBoosted(c.Request) {
+		return a.unboost(c)
+	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
 	}
@@ -84,6 +87,25 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
+	return nil
+}
+
+// unboost answers a boosted form that begins a sign-in: with the address of the same
+// sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
+// browser's own.
+func (a *Auth) unboost(c *gin.Context) error {
+	params, err := readParams(c.Request)
+	if err != nil {
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in"})
+	}
+	if params.Get("link") == "true" {
+		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
+			Fix: `write hx-boost="false" on the form`}
+	}
+	if returnTo := requestedReturn(c, params); returnTo != "" {
+		params.Set("return_to", returnTo)
+	}
+	a.navigate(c, params.Encode())
 	return nil
 }
 

@@ -42,6 +42,12 @@ func kindOf(r *http.Request) requestKind {
 	return formRequest
 }
 
+// isBoosted recognizes HTMX that loads a link or sends a form in a browser's place
+// (hx-boost), and shows what it gets in the page that is open.
+func isBoosted(r *http.Request) bool {
+	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Boosted") == "true"
+}
+
 // isNavigation recognizes a page that is opened in a tab. The destination is empty
 // behind a service worker that hands the request on, as in
 // e.respondWith(fetch(e.request)). No script can make up such a request: only a
@@ -124,6 +130,19 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 		path += "#"
 	}
 	redirect(c, a.cfg.url(path))
+}
+
+// navigate has HTMX open the address that it asked for: our pages belong into a tab,
+// and behind a fetch the browser can neither go on to a provider nor keep a page's
+// policy. params are the parameters to bring.
+func (a *Auth) navigate(c *gin.Context, params string) {
+	location := a.cfg.prefix + "/" + strings.TrimLeft(asSent(c.Request.URL), "/") // no //host
+	if params != "" {
+		location += "?" + params
+	}
+	c.Header("HX-Redirect", location)
+	c.Status(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
 }
 
 // fail is the only place that answers an error. It aborts: in Gin, a handler

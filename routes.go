@@ -98,6 +98,10 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			refusePrefetch(c)
 			return
 		}
+		if c.Request.Method != http.MethodPost && isBoosted(c.Request) {
+			a.navigate(c, c.Request.URL.RawQuery)
+			return
+		}
 		if err := protect(func() error { return run(c) }); err != nil {
 			a.fail(c, failed, err)
 		}
