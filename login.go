@@ -48,8 +48,8 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
+	if isBoosted(c.Request) {
+		return a.unboost(c)
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
@@ -90,16 +90,34 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	return nil
 }
 
+// unboost answers a boosted form that begins a sign-in: with the address of the same
+// sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
+// browser's own.
+func (a *Auth) unboost(c *gin.Context) error {
+	params, err := readParams(c.Request)
+	if err != nil {
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in"})
+	}
+	if params.Get("link") == "true" {
+		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
+			Fix: `write hx-boost="false" on the form`}
+	}
+	if returnTo := requestedReturn(c, params); returnTo != "" {
+		params.Set("return_to", returnTo)
+	}
+	a.navigate(c, params.Encode())
+	return nil
+}
+
 // checkNavigation refuses sign-ins that the user did not ask for: an image, a
 // frame or a fetch on some page must not start one (CVE-2015-9284).
 func checkNavigation(r *http.Request) error {
-	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest {
-	case "", "document":
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	if dest == "" || dest == "document" || isNavigation(r.Header) {
 		return nil
-	default:
-		return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
-			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
+	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
+		Fix: "navigate to the login address; behind fetch, let the page do it"}
 }
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request
