@@ -98,7 +98,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 	}
 	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
 	if a.cfg.loopback {
-		more.docs = e.Code.docs()
+		more.docs = e.docs()
 	}
 	if e.Err != nil {
 		more.err = redactURL(e.Err).Error()

@@ -46,7 +46,7 @@ type Page struct {
 	Footer    string       // the two, written out, or ""
 	Reason    string       // for a developer, on a loopback BaseURL alone, or ""
 	Fix       string
-	Docs      string // where Code is explained, with Reason: "docs/errors.md#forbidden"
+	Docs      string // where the error is explained, with Reason: "docs/errors.md#check.group"
 	Nonce     string // of the style element
 }
 
@@ -200,7 +200,7 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
 	if a.cfg.loopback {
-		p.Reason, p.Fix, p.Docs = e.Reason, e.Fix, e.Code.section()
+		p.Reason, p.Fix, p.Docs = e.Reason, e.Fix, e.section()
 	}
 	act := func(key, url string) {
 		p.Actions = append(p.Actions, PageAction{Label: a.pages.text(p, key), URL: url})

@@ -198,7 +198,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 			body["error"] = "invalid_request"
 		}
 		if a.cfg.loopback && e.Reason != "" {
-			body["reason"], body["fix"], body["docs"] = e.Reason, e.Fix, e.Code.docs()
+			body["id"], body["reason"], body["fix"], body["docs"] = e.ID, e.Reason, e.Fix, e.docs()
 		}
 		c.JSON(e.Status(), body)
 		return
