@@ -104,8 +104,8 @@ type Error struct {
 	retryAfter time.Duration // sent as Retry-After
 	allow      string        // sent as Allow
 	retry      string        // path that "Try again" leads to, or ""
-	user       string        // hash of whom it is about, or "": for the event
-	took       time.Duration // of it the provider: for the event
+	user       string        // hash of the User.ID, or "": for the event
+	took       time.Duration // spent waiting for the provider: for the event
 }
 
 // Error returns all of it in one line.

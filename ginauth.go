@@ -39,7 +39,7 @@ type parts struct {
 	logouts      *logouts
 	loops        *loops
 	lastProvider *lastProvider
-	pages        *pages
+	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
 	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
@@ -149,7 +149,7 @@ func (a *Auth) announce() {
 	for _, name := range a.order {
 		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
 	}
-	if a.remembersHere() && !a.cfg.loopback {
+	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
 	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
@@ -208,7 +208,7 @@ func (a *Auth) LogoutURL(returnTo string) string {
 	return withReturn(a.cfg.url(a.cfg.mount+"/logout"), returnTo)
 }
 
-// basePath is the path of a group, and false if there is no router.
+// basePath returns the path of a router group; ok is false if router is nil.
 func basePath(router gin.IRouter) (path string, ok bool) {
 	switch r := router.(type) {
 	case nil:

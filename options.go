@@ -118,7 +118,7 @@ type config struct {
 	secure   bool     // BaseURL is https
 	keyMade  bool     // Keys was empty
 	origins  []string // BaseURL's and TrustedOrigins
-	pages    *pages
+	pages    *pageRenderer
 }
 
 // url returns the public address of a path of the application.

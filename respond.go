@@ -91,8 +91,8 @@ func (w privateWriter) Flush() {
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle is for an answer of which nothing was written: Gin sends its headers
-// without asking c.Writer.
+// settle handles responses without a body: Gin sends their headers without going
+// through c.Writer.
 func settle(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
 		w.setPrivate()

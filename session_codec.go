@@ -23,7 +23,7 @@ const (
 	acrLimit        = 256 // bytes of an acr that is kept
 )
 
-// session is what is remembered of a signed-in user between requests.
+// session is what is kept of a signed-in user between requests.
 type session struct {
 	id          string        // 16 random bytes, new at every sign-in
 	user        *User         // and the claims that are kept
@@ -300,7 +300,7 @@ func (s *session) keepClaims(names []string) error {
 	return s.user.setClaims(some)
 }
 
-// largest names what takes the most room in a session, for the one who has to
+// largest names what takes the most room in a session, for an error that asks to
 // make it smaller.
 func (s *session) largest() string {
 	type field struct {

@@ -58,22 +58,23 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	if err := c.checkResponseIssuer(m, response); err != nil {
 		return c.about(err, IssuerMismatch, "check answer")
 	}
-	code, hasCode := response["code"]
-	refusal, refused := response["error"]
+	// RFC 6749, 3.1: "Parameters sent without a value MUST be treated as if they
+	// were omitted".
+	code, refusal := response.Get("code"), response.Get("error")
 	bad := func(id, reason string) error {
 		return &Error{Code: BadRequest, ID: id, Op: "check answer", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
 	}
 	switch {
-	case hasCode && refused:
+	case code != "" && refusal != "":
 		return bad("response.code_and_error", "the answer has both a code and an error")
-	case refused:
-		return c.refusal(refusal[0], response.Get("error_description"))
-	case !hasCode && c.cfg.Quirks.SilentRefusal:
+	case refusal != "":
+		return c.refusal(refusal, response.Get("error_description"))
+	case code == "" && c.cfg.Quirks.SilentRefusal:
 		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",
 			Fix: "nothing: that is how this provider says that the person cancelled"}
-	case !hasCode:
+	case code == "":
 		return bad("response.empty", "the answer has neither a code nor an error")
-	case code[0] == "" || len(code[0]) > CodeLimit || !visible(code[0]):
+	case len(code) > CodeLimit || !visible(code):
 		return bad("response.code", "the code has characters or a length that no code has")
 	}
 	// The application's own check comes last: it may take for granted what is checked
