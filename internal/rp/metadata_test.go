@@ -57,6 +57,28 @@ func TestMetadataIsFetchedOnceForAll(t *testing.T) {
 	p.discoveries(1)
 }
 
+// One that looks for metadata just before it arrives does not ask for it again.
+func TestMetadataThatArrivesBetweenLookingAndAsking(t *testing.T) {
+	p := newProvider(t)
+	var c *rp.Client
+	first := true
+	c = p.client(func(cfg *rp.Config) {
+		cfg.Now = func() time.Time {
+			if first { // the cache has been looked at
+				first = false
+				if err := c.Discover(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			return p.clock.Now()
+		}
+	})
+	if err := c.Discover(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.discoveries(1)
+}
+
 // One that stops waiting does not stop the request that others wait for.
 func TestMetadataArrivesAfterTheFirstStopsWaiting(t *testing.T) {
 	p := newProvider(t)
