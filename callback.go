@@ -24,9 +24,6 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
-	}
 	response, err := a.readResponse(c, cl)
 	if err != nil || response == nil { // a form was carried over to a GET
 		return err

@@ -126,7 +126,7 @@ func testFormTooLarge(t *testing.T) {
 	}{
 		{"a body over 64 KB", "x", strings.Repeat("a", 64<<10), 413},
 		{"a state over 512 bytes", "state", strings.Repeat("a", 513), 400},
-		{"more than fits a cookie", "code", strings.Repeat("a", 4000), 413},
+		{"more than fits an address", "code", strings.Repeat("a", 6000), 413},
 		{"51 parameters", "x", "", 400},
 	} {
 		changed := url.Values{}

@@ -108,14 +108,12 @@ func newAuth(cfg *config) (*Auth, error) {
 		}
 		boxes[purpose] = box
 	}
-	var err error
-	if a.hasher, err = seal.NewHasher(cfg.Keys[0]); err != nil {
+	hasher, err := seal.NewHasher(cfg.Keys[0])
+	stamps, err2 := seal.NewStamps(cfg.Keys, cfg.audience())
+	if err = errors.Join(err, err2); err != nil {
 		return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 	}
-	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
-	if err != nil {
-		return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
-	}
+	a.hasher = hasher
 	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
 	sealed := func(purpose string, version byte, life time.Duration) sealedCookie {
 		return sealedCookie{jar: jar, box: boxes[purpose], version: version, life: life, now: cfg.Now}

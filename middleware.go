@@ -67,6 +67,10 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		defer returnForm(c, c.Request)
 		v, err := a.authenticate(c)
 		if err == nil && v == nil {
+			if isPrefetch(c.Request) {
+				refusePrefetch(c)
+				return
+			}
 			err = a.unauthenticated(c.Request)
 		}
 		if err == nil && a.cfg.isCrossOrigin(c.Request) {

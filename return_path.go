@@ -166,9 +166,14 @@ func (c *config) orDefault(raw, fallback string) string {
 }
 
 // comeBack is the path to return to after signing in for a request that was
-// refused: its own if it was a page, where HTMX says its page is, else none.
+// refused: its own if it was a page, or a link that HTMX loads as one; where HTMX
+// says its page is; else none.
 func (c *config) comeBack(r *http.Request) string {
-	switch kindOf(r) {
+	kind := kindOf(r)
+	if isBoosted(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		kind = pageRequest
+	}
+	switch kind {
 	case pageRequest:
 		return c.orDefault(asSent(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
 	case htmxRequest:

@@ -95,6 +95,14 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", allow: allow})
 			return
 		}
+		if isPrefetch(c.Request) {
+			refusePrefetch(c)
+			return
+		}
+		if c.Request.Method != http.MethodPost && isBoosted(c.Request) {
+			a.navigate(c, c.Request.URL.RawQuery)
+			return
+		}
 		if err := protect(func() error { return run(c) }); err != nil {
 			a.fail(c, failed, err)
 		}

@@ -2,6 +2,7 @@ package rp_test
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/ginauth/ginauth/internal/rp"
@@ -138,6 +139,7 @@ func TestEmptyParameters(t *testing.T) {
 		t.Errorf("an empty error beside a code: %v", err)
 	}
 	wantError(t, check("", "access_denied"), rp.ProviderDenied, "response.access_denied")
-	wantError(t, check("", ""), rp.BadRequest, "response.empty")
+	wantError(t, check("", ""), rp.ProviderError, "response.error")
+	wantError(t, c.CheckResponse(t.Context(), url.Values{"state": {theState}, "code": {""}}), rp.BadRequest, "response.empty")
 	wantError(t, check(theCode, "access_denied"), rp.BadRequest, "response.code_and_error")
 }

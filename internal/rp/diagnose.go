@@ -161,6 +161,9 @@ func (x *examination) discover(ctx context.Context) {
 	m, err := c.assemble(doc)
 	x.doc, x.meta = doc, m
 	x.fail(err)
+	if m != nil {
+		x.Warnings = append(x.Warnings, m.ignored...)
+	}
 }
 
 // inquire makes the requests that do not need each other's answers.
@@ -189,7 +192,7 @@ func (x *examination) inquiries() (list []inquiry) {
 		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, address) }, optional})
 	}
 	knock("token endpoint", m.tokenURL, false)
-	if m.userinfoURL != "" && c.cfg.Userinfo != "never" && c.cfg.Profile == nil {
+	if m.userinfoURL != "" && c.asksUserinfo() {
 		knock("userinfo endpoint", m.userinfoURL, false)
 	}
 	// Browsers go there. In a network of containers, this process may not be able to.

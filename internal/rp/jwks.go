@@ -83,7 +83,7 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, erro
 	}
 	// Keys that are older than an hour serve on if there are no newer ones to be had: an
 	// outage of jwks_uri alone must not end every sign-in.
-	err := k.refresh(ctx, kid, alg)
+	err := k.refresh(ctx, func(h *heldKeys) bool { return kid != "" && len(h.match(kid, alg, true)) > 0 })
 	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
 	}
@@ -150,19 +150,10 @@ func describe(key *signingKey) string {
 	return kind
 }
 
-// renew fetches the keys again for a token that names none and that none of those
-// held has signed: they may have been replaced.
-func (k *keySet) renew(ctx context.Context, alg string) []*signingKey {
-	if k.refresh(ctx, "", alg) != nil {
-		return nil
-	}
-	return k.held.Load().match("", alg, true)
-}
-
-// refresh fetches the keys, unless it did so in vain a moment ago. A response that
-// has the key does not start the cool-down: the next change of keys may follow at
-// once.
-func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
+// refresh fetches the keys, unless it did so in vain a moment ago: found says
+// whether they are those that were sought. If they are, no cool-down starts: the
+// next change of keys may follow at once.
+func (k *keySet) refresh(ctx context.Context, found func(*heldKeys) bool) error {
 	done := k.flight.DoChan("keys", func() (any, error) {
 		// Those who wait share the one request. Within the cool-down there is none, and its
 		// error, if it failed, is the answer.
@@ -177,7 +168,7 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 		}
 		held.fetched = now
 		k.held.Store(held)
-		if kid == "" || len(held.match(kid, alg, true)) == 0 {
+		if !found(held) {
 			k.rest.Store(newFailure(nil, now, keysCooldown))
 		}
 		return nil, nil

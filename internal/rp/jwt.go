@@ -217,13 +217,10 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
 	// The token is not at fault if the keys cannot be had: the error is the provider's.
-	found, err := m.keys.find(ctx, kid, alg)
-	if err != nil {
+	keys := &candidates{set: m.keys, seen: m.keys.held.Load(), kid: kid, alg: alg}
+	var err error
+	if keys.keys, err = m.keys.find(ctx, kid, alg); err != nil {
 		return nil, c.unreachable("signing keys", err)
-	}
-	keys := &candidates{keys: found, alg: alg, passedOver: m.keys.held.Load().passedOver(kid, alg)}
-	if kid == "" {
-		keys.renew = func(ctx context.Context) []*signingKey { return m.keys.renew(ctx, alg) }
 	}
 	return keys, nil
 }
@@ -231,25 +228,22 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
-	token      *jws.Token
-	keys       []*signingKey
-	alg        string
-	renew      func(context.Context) []*signingKey // nil if the token names its key
-	used       *signingKey                         // that verified the token
-	passedOver *Error                              // why the key that the token names cannot be used; or nil
-	claims     map[string]any                      // of the token that it verified
-	notJSON    error                               // why that token has none
+	token    *jws.Token
+	kid, alg string
+	keys     []*signingKey
+	set      *keySet        // where they are from; nil for a shared secret
+	seen     *heldKeys      // what the set held when the token came
+	used     *signingKey    // that verified the token
+	claims   map[string]any // of the token that it verified
+	notJSON  error          // why that token has none
 }
 
 // VerifySignature implements oidc.KeySet. go-oidc rejects claims that are null,
 // which are absent here, and reads _claim_names and _claim_sources, which nothing
 // here uses: it gets the claims without them.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
-	if !k.try() && k.renew != nil {
-		if newer := k.renew(ctx); len(newer) > 0 { // else the error is about those that did not fit
-			k.keys = newer
-			k.try()
-		}
+	if k.used = k.verifies(k.keys); k.used == nil {
+		k.renew(ctx)
 	}
 	if k.used == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
@@ -278,14 +272,45 @@ func dropNulls(claims map[string]any) {
 	maps.DeleteFunc(claims, func(name string, v any) bool { return v == nil && name != "nonce" && name != "events" })
 }
 
-func (k *candidates) try() bool {
-	for _, key := range k.keys {
+// verifies returns the first of the keys that has signed the token, or nil.
+func (k *candidates) verifies(keys []*signingKey) *signingKey {
+	for _, key := range keys {
 		if k.token.Verify(k.alg, key.Key) {
-			k.used = key
-			return true
+			return key
 		}
 	}
-	return false
+	return nil
+}
+
+// renew looks for a key that verifies the token among those that the provider
+// publishes now, unless they were fetched since the token came. Keys are replaced
+// under the same kid where a provider starts anew (in development), or without any.
+func (k *candidates) renew(ctx context.Context) {
+	if k.set == nil {
+		return
+	}
+	if k.set.held.Load() == k.seen {
+		// The signature says more about an outage than the error: it is wrong by all keys
+		// that are known.
+		_ = k.set.refresh(ctx, func(h *heldKeys) bool { return k.verifies(h.match(k.kid, k.alg, false)) != nil })
+	}
+	if keys := k.set.held.Load().match(k.kid, k.alg, false); len(keys) > 0 {
+		k.keys, k.used = keys, k.verifies(keys)
+	}
+}
+
+// unverified says why no key has verified the token.
+func (k *candidates) unverified() *Error {
+	const fix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
+	if k.set != nil {
+		if e := k.set.held.Load().passedOver(k.kid, k.alg); e != nil {
+			return e
+		}
+	}
+	if len(k.keys) == 0 {
+		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", fix, nil)
+	}
+	return fault("jwt.signature", "the signature is wrong", fix, nil)
 }
 
 // explain says what go-oidc's error means. Its text quotes the token, which anyone
@@ -294,15 +319,11 @@ func (k *candidates) try() bool {
 // The signature comes first: of a token that nobody signed, the rest means nothing.
 func explain(err error, keys *candidates, now time.Time) *Error {
 	quoted := errors.New(printable.Clip(err.Error()))
-	const keysFix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
 	switch {
-	case keys.used == nil && keys.passedOver != nil:
-		keys.passedOver.Cause = quoted
-		return keys.passedOver
-	case keys.used == nil && len(keys.keys) == 0:
-		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", keysFix, quoted)
 	case keys.used == nil:
-		return fault("jwt.signature", "the signature is wrong", keysFix, quoted)
+		e := keys.unverified()
+		e.Cause = quoted
+		return e
 	case keys.notJSON != nil:
 		return fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, keys.notJSON)
 	}

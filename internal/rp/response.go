@@ -61,13 +61,14 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// RFC 6749, 3.1: "Parameters sent without a value MUST be treated as if they
 	// were omitted".
 	code, refusal := response.Get("code"), response.Get("error")
+	refused := refusal != "" || code == "" && response.Has("error")
 	bad := func(id, reason string) error {
 		return &Error{Code: BadRequest, ID: id, Op: "check answer", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
 	}
 	switch {
-	case code != "" && refusal != "":
+	case code != "" && refused:
 		return bad("response.code_and_error", "the answer has both a code and an error")
-	case refusal != "":
+	case refused:
 		return c.refusal(refusal, response.Get("error_description"))
 	case code == "" && c.cfg.Quirks.SilentRefusal:
 		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",

@@ -44,7 +44,7 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	// otherwise)". GitHub answers 200, others 401 or 403: the member decides, before the
 	// status does. Of two that are called error, none decides: the JSON is not strict.
 	answer, err := strictjson.Object(body)
-	if code, _ := answer["error"].(string); code != "" {
+	if code, is := answer["error"].(string); is && (code != "" || answer["access_token"] == nil) {
 		return nil, c.tokenRefusal(code)
 	}
 	switch {
