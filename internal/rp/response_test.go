@@ -166,8 +166,8 @@ func TestRefusals(t *testing.T) {
 		{"unauthorized_client", rp.ProviderError, "response.invalid_request"},
 		{"invalid_request", rp.ProviderError, "response.invalid_request"},
 		{"unsupported_response_type", rp.ProviderError, "response.invalid_request"},
-		{"server_error", rp.ProviderError, "response.error"},
-		{"temporarily_unavailable", rp.ProviderError, "response.error"},
+		{"server_error", rp.ProviderError, "response.unavailable"},
+		{"temporarily_unavailable", rp.ProviderError, "response.unavailable"},
 		{"request_not_supported", rp.ProviderError, "response.error"},
 		{"", rp.ProviderError, "response.error"},
 		{"ACCESS_DENIED", rp.ProviderDenied, "response.access_denied"}, // what providers are seen to write
