@@ -208,6 +208,7 @@ func TestPairs(t *testing.T) {
 		{"a flag alone from the token", claims{"email_verified": true}, both(eve, true), claims{"email_verified": true}},
 		{"a flag that says no", claims{"email_verified": false}, both(eve, true), claims{"email_verified": false}},
 		{"an address that is not text", claims{"email": []any{ann}}, both(ann, true), claims{"email": []any{ann}}},
+		{"an empty address", claims{"email": ""}, claims{"email_verified": true}, claims{"email": ""}},
 		{"an address alone from the userinfo", nil, claims{"email": ann}, claims{"email": ann}},
 		{"a flag alone, and no address", nil, claims{"email_verified": true}, claims{"email_verified": true}},
 	} {
@@ -243,6 +244,7 @@ func TestPairsByPath(t *testing.T) {
 			claims{"ok": claims{"mail": true}}},
 		{"a name with a dot", "mail.value", "mail.ok", claims{"mail": claims{"value": "a"}}, claims{"mail.value": "b", "mail.ok": true}, claims{}},
 		{"a deeper name with a dot", "a.b.c", "a.ok", claims{"a.b": claims{"c": "x"}}, claims{"a": claims{"b.c": "y", "ok": true, "z": 1}}, claims{"a": claims{"z": json.Number("1")}}},
+		{"a flag of the token by another path", "mail", "ok.mail", claims{"ok": claims{"mail": false}}, claims{"mail": "b", "ok.mail": true}, claims{}},
 		{"in a list", "mails.0.value", "mails.0.ok", claims{"mails.0.value": "a"}, claims{"mails": []any{claims{"value": "b", "ok": true}}, "x": true}, claims{"x": true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
