@@ -151,6 +151,14 @@ type Provider struct {
 	// with [ErrIDTokenInvalid]. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
+	// Admits describes which users TokenIssuer or VerifyClaims admits, so that sessions
+	// end when that changes. With TokenIssuer it lists the issuers that TokenIssuer may
+	// return: sessions of other issuers end. Without it, it is any text that changes
+	// with what VerifyClaims demands, such as "hd=example.com", in any order: sessions
+	// that began under another text end. Default: a session lives on, whatever
+	// TokenIssuer and VerifyClaims refuse by now.
+	Admits []string
+
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.
 	Logout ProviderLogout
@@ -265,6 +273,7 @@ func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted
 func (p Provider) normalized() Provider {
 	p.Scopes = p.scopes()
 	p.AuthParams, p.ClaimPaths, p.Quirks.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Quirks.Header)
+	p.Admits = slices.Clone(p.Admits)
 	p.LoginParams = slices.DeleteFunc(slices.Clone(p.LoginParams), func(name string) bool {
 		_, always := p.AuthParams[name]
 		return always

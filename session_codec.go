@@ -91,17 +91,32 @@ func millis(mark time.Time) int64 {
 
 // issuers are what users of a provider have as their Issuer.
 type issuers struct {
-	own   string  // the issuer, or the namespace of a plain OAuth 2.0 provider
-	print [8]byte // of own
-	more  bool    // Provider.TokenIssuer admits others
+	own    string   // the issuer, or the namespace of a plain OAuth 2.0 provider
+	print  [8]byte  // of own, and of what Provider.VerifyClaims admits
+	print2 [8]byte  // of own alone, as version 2 has it
+	bound  bool     // print is of more than own
+	more   bool     // Provider.TokenIssuer admits others
+	list   []string // all of them; nil if they are not known
 }
 
 func (c *client) issuers() *issuers {
-	own := c.namespace()
-	return &issuers{own, digest(own), c.provider.TokenIssuer != nil}
+	p, own := &c.provider, c.namespace()
+	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil}
+	if i.more {
+		i.list = p.Admits
+	} else if len(p.Admits) > 0 { // nothing else says which users were admitted when the session began
+		i.print, i.bound = digest(slices.Insert(slices.Sorted(slices.Values(p.Admits)), 0, own)...), true
+	}
+	return i
 }
 
-func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
+// admit reports whether a session may have users of that issuer.
+func (i *issuers) admit(issuer string) bool {
+	if i.more {
+		return len(i.list) == 0 || slices.Contains(i.list, issuer)
+	}
+	return issuer == i.own
+}
 
 // encode writes the record: versioned, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
@@ -208,21 +223,27 @@ func (k *sessions) decode(record string, s *session) bool {
 		s.mark = int64(min(r.Uint(), math.MaxInt64))
 	}
 	s.authTime, s.browserOnly = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0
-	return k.decodeUser(r, flags, s.user, rare) && r.OK()
+	return k.decodeUser(r, version[0], flags, s.user, rare) && r.OK()
 }
 
 // decodeUser reads the rest of a record: the user, and the texts that most
 // records have not.
-func (k *sessions) decodeUser(r *wire.Reader, flags int, u *User, rare []*string) bool {
+func (k *sessions) decodeUser(r *wire.Reader, version byte, flags int, u *User, rare []*string) bool {
 	u.EmailVerified = flags&hasVerifiedEmail != 0
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
 		return false
 	}
+	print, bound := from.print, from.bound
+	if version == sessionVersion2 { // does not say which users were admitted: that would sign all of them out
+		print, bound = from.print2, false
+	}
 	if flags&hasOwnIssuer == 0 {
-		u.Issuer = r.String()
-	} else if u.Issuer = from.own; r.Bytes(len(from.print)) != string(from.print[:]) {
+		if u.Issuer = r.String(); bound { // it began when TokenIssuer admitted others
+			return false
+		}
+	} else if u.Issuer = from.own; r.Bytes(len(print)) != string(print[:]) {
 		return false
 	}
 	for _, text := range u.texts() {

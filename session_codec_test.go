@@ -71,7 +71,7 @@ type goldenApp struct {
 	auth    *ginauth.Auth
 }
 
-func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
+func newGoldenApp(t *testing.T, golden goldenSession, change ...func(*ginauth.Options)) *goldenApp {
 	t.Helper()
 	a := &goldenApp{t: t, now: goldenTime, cookies: golden.Cookies, engine: gin.New()}
 	opts := ginauth.Options{
@@ -87,6 +87,9 @@ func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
 	}
 	if golden.Stored != "" {
 		opts.Sessions = &oneRecord{text: golden.Stored}
+	}
+	for _, change := range change {
+		change(&opts)
 	}
 	auth, err := ginauth.Mount(a.engine, opts)
 	if err != nil {
