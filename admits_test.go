@@ -3,7 +3,6 @@ package ginauth_test
 import (
 	"encoding/json"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -91,27 +90,6 @@ func TestAdmitsInAnyOrder(t *testing.T) {
 		p := after.ask("GET", "/me", append([]string{"Cookie", cookie}, fetches...)...)
 		if (p.Status == 200) != tt.lives {
 			t.Errorf("%q: %d, lives: want %v", tt.admits, p.Status, tt.lives)
-		}
-	}
-}
-
-// A session that began when TokenIssuer admitted its issuer says nothing of what
-// VerifyClaims demands now.
-func TestAdmitsAfterTokenIssuer(t *testing.T) {
-	t.Parallel()
-	many := newSite(t, func(s *site, o *ginauth.Options) {
-		o.Providers[0].Issuer = "https://many.example.com"
-		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return s.idp.Issuer, nil }
-	})
-	cookie := many.mint(&ginauth.User{Subject: "ada", Issuer: many.idp.Issuer})
-	for admits, lives := range map[string]bool{"": true, "hd=example.com": false} {
-		one := newSite(t, func(_ *site, o *ginauth.Options) {
-			o.BaseURL, o.Providers[0].Issuer = many.URL, many.idp.Issuer
-			o.Providers[0].Admits = strings.Fields(admits)
-		})
-		p := one.ask("GET", "/me", append([]string{"Cookie", cookie}, fetches...)...)
-		if (p.Status == 200) != lives {
-			t.Errorf("%q: %d, lives: want %v", admits, p.Status, lives)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 )
 
 const (
+	maxAddress  = 8000      // bytes of an address of ours: servers take 8 KB of a request line
 	passedLimit = 256       // bytes of a parameter that is passed on
 	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
@@ -63,6 +64,9 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
+	if c.Request.Method == http.MethodPost && !a.cfg.isOwnPage(c.Request) && params.Get("link") != "true" {
+		return a.beginLoginByGET(c, cl, params)
+	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
 	if err := a.checkLoop(c, state); err != nil {
@@ -106,6 +110,35 @@ func (a *Auth) unboost(c *gin.Context) error {
 		params.Set("return_to", returnTo)
 	}
 	a.navigate(c, params.Encode())
+	return nil
+}
+
+// isOwnPage reports whether a page of BaseURL's origin, or a program, sent a
+// request: as far as anybody else's page is concerned, the browser may have left
+// out the cookies that are SameSite=Lax.
+func (c *config) isOwnPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return true
+	case "":
+		return origin == "" || origin == c.origin
+	}
+	return false
+}
+
+// beginLoginByGET sends a browser that posts a form of another site to the same
+// address with the same parameters (OpenID Connect Core, 4, lets other sites begin
+// sign-ins by POST). That POST brings no login states, so that the limit on them
+// would not hold: a page that posted over and over would fill the Cookie header
+// until the server in front refuses every request of this browser.
+func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) error {
+	location := a.cfg.url(a.cfg.mount+"/login/"+cl.provider.Name) + "?" + params.Encode()
+	if len(location) > maxAddress {
+		return &Error{Code: ErrBadRequest, ID: "login.form_too_large", Op: "begin sign-in", Provider: cl.provider.Name, status: http.StatusRequestEntityTooLarge,
+			Reason: "the form of another site does not fit into an address of 8 KB", Fix: "send less with it, or link to the login address"}
+	}
+	redirect(c, location)
 	return nil
 }
 

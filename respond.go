@@ -107,8 +107,8 @@ func (w privateWriter) Flush() {
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle is for an answer of which nothing was written: Gin sends its headers
-// without asking c.Writer.
+// settle handles responses without a body: Gin sends their headers without going
+// through c.Writer.
 func settle(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
 		w.setPrivate()
@@ -199,7 +199,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 			body["error"] = "invalid_request"
 		}
 		if a.cfg.loopback && e.Reason != "" {
-			body["reason"], body["fix"], body["docs"] = e.Reason, e.Fix, e.Code.docs()
+			body["id"], body["reason"], body["fix"], body["docs"] = e.ID, e.Reason, e.Fix, e.docs()
 		}
 		c.JSON(e.Status(), body)
 		return
