@@ -45,7 +45,8 @@ func kindOf(r *http.Request) requestKind {
 // isBoosted recognizes HTMX that loads a link or sends a form in a browser's place
 // (hx-boost), and shows what it gets in the page that is open.
 func isBoosted(r *http.Request) bool {
-	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Boosted") == "true"
+	h := r.Header
+	return h.Get("Hx-Boosted") == "true" && h.Get("Hx-Request") == "true" // spelled so, Get allocates nothing
 }
 
 // isNavigation recognizes a page that is opened in a tab. The destination is empty
