@@ -109,6 +109,7 @@ func (c *Client) unreachable(op string, err error) *Error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
 		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not answer in time"
+		e.Fix = "try again; if it stays so, is the provider up, and does a firewall or a proxy (HTTPS_PROXY) drop what is sent to it?"
 	case ok && f.Kind == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
 	case ok && f.Kind == fetch.Redirect:
@@ -123,7 +124,7 @@ func (c *Client) unreachable(op string, err error) *Error {
 	case ok && f.Kind == fetch.Network:
 		e.ID, e.Reason, e.Fix = "http.network", "the provider cannot be reached: "+f.Detail, "is it running, and is the address right?"
 	default:
-		e.ID, e.Reason = "http.unusable", "the provider does not answer as it should"
+		e.ID, e.Reason, e.Fix = "http.unusable", "the provider does not answer as it should", "look at what answers at this address: the provider, or something in between?"
 	}
 	if ok && f.Host != "" {
 		e.Reason += " (" + f.Host + ")"
