@@ -24,9 +24,6 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
-	}
 	response, err := a.readResponse(c, cl)
 	if err != nil || response == nil { // a form was carried over to a GET
 		return err
@@ -43,7 +40,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	}
 
 	began := a.cfg.Now()
-	if err := cl.checkAnswer(c.Request.Context(), response); err != nil {
+	if err := cl.checkResponse(c.Request.Context(), response); err != nil {
 		return err
 	}
 	id, err := cl.redeem(c.Request.Context(), state, response)
@@ -84,7 +81,7 @@ type signIn struct {
 	provider string
 	state    *loginState   // nil if none was found
 	user     User          // Issuer and Subject, as verified
-	took     time.Duration // of it the provider
+	took     time.Duration // spent waiting for the provider
 }
 
 // abandon ends a sign-in that fails with err, and says where to start again.
@@ -102,8 +99,8 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		// The address stays in the address bar, and people reload it.
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
-	e := asError(err, ErrSessionError).about("sign in", in.provider)
-	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), in.user.hash(), in.took
+	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
+	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
 	return e
 }
 
@@ -128,9 +125,9 @@ func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
 	case c.Request.Method == http.MethodGet && form:
 		return a.carriedResponse(c, cl.provider.Name)
 	}
-	response, err := readAnswer(c.Request)
+	response, err := parseResponse(c.Request)
 	if err != nil {
-		return nil, asError(err, ErrBadRequest).about("read answer", cl.provider.Name)
+		return nil, complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: cl.provider.Name})
 	}
 	if form {
 		return nil, a.carryResponse(c, cl.provider.Name, response)
@@ -139,26 +136,26 @@ func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
 }
 
 func wrongMode(provider, method, allow string) *Error {
-	return &Error{Code: ErrMethodNotAllowed, Op: "read answer", Provider: provider, allow: allow,
+	return &Error{Code: ErrMethodNotAllowed, ID: "response.mode", Op: "read answer", Provider: provider, allow: allow,
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
-// readAnswer reads a provider's answer: readParams, and nothing that two
-// programs could read in two ways. RFC 6749 3.1: "Request and response
+// parseResponse reads the parameters of a response, and refuses those that two
+// programs could read in two ways. RFC 6749, 3.1: "Request and response
 // parameters MUST NOT be included more than once."
-func readAnswer(r *http.Request) (url.Values, error) {
+func parseResponse(r *http.Request) (url.Values, error) {
 	params, err := readParams(r)
 	if err != nil {
 		return nil, err
 	}
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
-		return nil, &Error{Code: ErrBadRequest, Reason: "the answer came in the form and in the address"}
+		return nil, &Error{Code: ErrBadRequest, ID: "response.form_and_query", Reason: "the answer came in the form and in the address"}
 	}
 	if err := rp.CheckParams(params); err != nil {
 		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
-		return nil, &Error{Code: ErrBadRequest, Reason: "the state is longer than any of ours"}
+		return nil, &Error{Code: ErrBadRequest, ID: "state.too_long", Reason: "the state is longer than any of ours"}
 	}
 	return params, nil
 }
@@ -174,8 +171,8 @@ func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) b
 	return s != nil
 }
 
-// linkedTo returns the user that asked to link an account, or nil if nobody did.
-// They must still be signed in.
+// linkedTo returns the user that asked to link an account, who must still be
+// signed in, or nil if this sign-in links none.
 func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil
@@ -185,7 +182,7 @@ func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 		return nil, err
 	}
 	if s == nil || s.id != state.linkingOf {
-		return nil, stateInvalid("the session that asked to link an account has ended meanwhile", "sign in and link again")
+		return nil, stateInvalid("login.link_session_ended", "the session that asked to link an account has ended meanwhile", "sign in and link again")
 	}
 	return s.user.clone(), nil
 }
@@ -200,7 +197,7 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 	verified := *login.User
 	err := protect(func() error {
 		if err := hook(c, login); err != nil {
-			return asError(err, ErrIdentityRejected).about("OnLogin", verified.Provider)
+			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider})
 		}
 		return nil
 	})
@@ -208,7 +205,7 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 		return err
 	}
 	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)
@@ -220,13 +217,17 @@ func stillThere(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
 }
 
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
 func newSession(cl *client, user *User, id *rp.Identity) *session {
-	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, acr: id.ACR}
+	if len(s.acr) > acrLimit {
+		s.acr = ""
+	}
+	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime) // OnLogin may have set another
 	if cl.provider.Logout.IDTokenHint {
 		s.hint, _ = id.Token.Extra("id_token").(string)
 	}

@@ -20,12 +20,12 @@ type Check func(*User) error
 
 // refusal is what the checks here say: our own words, which a developer may see
 // on the page too.
-type refusal string
+type refusal struct{ id, reason string }
 
 // Error returns the reason.
-func (r refusal) Error() string { return string(r) }
+func (r refusal) Error() string { return r.reason }
 
-func refused(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
+func refused(id, format string, args ...any) error { return refusal{id, fmt.Sprintf(format, args...)} }
 
 // HasGroup admits a user that is in at least one of groups. Names are compared
 // exactly. Without groups it admits nobody.
@@ -37,7 +37,7 @@ func HasGroup(groups ...string) Check {
 				return nil
 			}
 		}
-		return refused("not in any of the groups %q", groups)
+		return refused("check.group", "not in any of the groups %q", groups)
 	}
 }
 
@@ -53,16 +53,16 @@ func HasClaim(name string, values ...string) Check {
 	return func(u *User) error {
 		v, kept := u.claim(name)
 		if !kept {
-			return &Error{Code: ErrForbidden, Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
+			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
 				Fix: fmt.Sprintf("add %q to Options.KeepClaims; people who are signed in must sign in again", name)}
 		}
 		if claimMatches(v, values) {
 			return nil
 		}
 		if len(values) == 0 {
-			return refused("claim %q is absent, null, false or empty", name)
+			return refused("check.claim_absent", "claim %q is absent, null, false or empty", name)
 		}
-		return refused("claim %q is none of %q", name, values)
+		return refused("check.claim", "claim %q is none of %q", name, values)
 	}
 }
 
@@ -96,13 +96,13 @@ func VerifiedEmailDomain(domains ...string) Check {
 	return func(u *User) error {
 		email, ok := u.VerifiedEmail()
 		if !ok {
-			return refused("there is no e-mail address that the provider verified")
+			return refused("check.email_unverified", "there is no e-mail address that the provider verified")
 		}
 		domain, ok := emailDomain(email)
 		if ok && slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
 			return nil
 		}
-		return refused("the e-mail address is not at any of %q", domains)
+		return refused("check.email_domain", "the e-mail address is not at any of %q", domains)
 	}
 }
 
@@ -144,7 +144,7 @@ func FromProvider(names ...string) Check {
 		if slices.Contains(names, u.Provider) {
 			return nil
 		}
-		return refused("signed in through %q, not through any of %q", u.Provider, names)
+		return refused("check.provider", "signed in through %q, not through any of %q", u.Provider, names)
 	}
 }
 
@@ -154,7 +154,7 @@ func FromProvider(names ...string) Check {
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {
-		err := refused("AnyOf has no checks")
+		err := refused("check.any_of_empty", "AnyOf has no checks")
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil

@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 // crossOriginRequests come with the session's cookie; SELF stands for the
-// application's origin, PORT for another port of its host.
+// application's origin, HOST for its host, OTHER for the scheme it has not.
 var crossOriginRequests = []struct {
 	name, method string
 	header       []string
@@ -35,6 +36,12 @@ var crossOriginRequests = []struct {
 	{"an old browser's form of another site", "POST", []string{"Origin", "https://evil.example"}, true},
 	{"an old browser's form of another port", "POST", []string{"Origin", "http://localhost:1"}, true},
 	{"an old browser's form of a sandboxed frame", "POST", []string{"Origin", "null"}, true},
+	{"an old browser's form of our host over the other scheme", "POST", []string{"Origin", "OTHER://HOST"}, true},
+	{"an old browser's form of our host over ftp", "POST", []string{"Origin", "ftp://HOST"}, true},
+	{"an old browser's form of our host with a user", "POST", []string{"Origin", "https://evil@HOST"}, true},
+	{"an old browser's form of our host without a scheme", "POST", []string{"Origin", "//HOST"}, true},
+	{"an old browser's form of our origin and a path", "POST", []string{"Origin", "SELF/"}, true},
+	{"an old browser's form of a trusted host over http", "POST", []string{"Origin", "http://admin.example"}, true},
 	{"an old browser's form of a trusted origin", "POST", []string{"Origin", "https://admin.example"}, false},
 	{"a program, which is no browser", "POST", nil, false},
 	{"a link of another site", "GET", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, false},
@@ -46,13 +53,21 @@ var crossOriginRequests = []struct {
 	{"a WebSocket of another site, with Fetch Metadata", "GET", plus(upgrades, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), true},
 	{"a WebSocket of a sibling subdomain", "GET", plus(upgrades, "Origin", "http://sibling.localhost", "Sec-Fetch-Site", "same-site"), true},
 	{"a WebSocket of a sandboxed frame", "GET", plus(upgrades, "Origin", "null"), true},
+	{"a WebSocket of our host over the other scheme", "GET", plus(upgrades, "Origin", "OTHER://HOST"), true},
 	{"a WebSocket of a trusted origin", "GET", plus(upgrades, "Origin", "https://admin.example"), false},
 	{"a WebSocket of a program", "GET", upgrades, false},
 }
 
 func TestRequestsFromAnotherOrigin(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example"} })
+	for other, start := range map[string]func(testing.TB, func(*site, *ginauth.Options)) *site{"https": newSite, "http": newTLSSite} {
+		requestsFromAnotherOrigin(t, start(t, func(_ *site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example"} }), other)
+	}
+}
+
+func requestsFromAnotherOrigin(t *testing.T, s *site, otherScheme string) {
+	_, host, _ := strings.Cut(s.URL, "://")
+	replace := strings.NewReplacer("SELF", s.URL, "HOST", host, "OTHER", otherScheme)
 	s.engine.Any("/guarded", s.auth.RequireAuth(), s.count)
 	s.engine.Any("/loaded", s.auth.LoadUser(), s.both)
 	s.engine.Any("/updated", s.auth.LoadUser(), func(c *gin.Context) {
@@ -60,17 +75,41 @@ func TestRequestsFromAnotherOrigin(t *testing.T) {
 			c.String(http.StatusOK, err.Error())
 		}
 	})
+	for path, act := range map[string]func(c *gin.Context) error{
+		"/out": s.auth.Logout,
+		"/in": func(c *gin.Context) error {
+			return s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"})
+		},
+	} {
+		s.engine.Any(path, func(c *gin.Context) {
+			if err := act(c); errors.Is(err, ginauth.ErrCrossOrigin) {
+				c.String(http.StatusOK, "refused")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	s.as("ada")
 	for _, tt := range crossOriginRequests {
 		t.Run(tt.name, func(t *testing.T) {
-			header := strings.Split(strings.ReplaceAll(strings.Join(tt.header, "\n"), "SELF", s.URL), "\n")
-			if tt.header == nil {
-				header = nil
+			var header []string
+			for _, text := range tt.header {
+				header = append(header, replace.Replace(text))
 			}
 			ran := s.ran.Load()
 			p := s.ask(tt.method, "/guarded", header...)
 			loaded := s.ask(tt.method, "/loaded", header...)
+			for _, path := range []string{"/in", "/out"} {
+				b := s.browser.Clone()
+				defer b.Close()
+				p := s.askAs(b, tt.method, path, header...)
+				if changed := len(p.Header.Values("Set-Cookie")) > 0; changed == tt.refused || (p.Text() == "refused") != tt.refused {
+					t.Errorf("%s: cookies %q, and it says %q", path, p.Header.Values("Set-Cookie"), p.Text())
+				}
+			}
 			if !tt.refused {
+				s.browser = s.newBrowser()
+				s.as("ada") // Logout and SignIn have ended the session
 				if p.Status != http.StatusOK || s.ran.Load() != ran+1 {
 					t.Errorf("was refused: %d %s", p.Status, p.Text())
 				}

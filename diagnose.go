@@ -118,15 +118,15 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	_, _ = tries.Wait(), group.Wait() // the functions return no errors
 	for _, err := range stores {
 		if err != nil {
-			d.Problems = append(d.Problems, asError(err, ErrStoreUnavailable))
+			d.Problems = append(d.Problems, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
 	}
 	for i, r := range reports {
 		for _, e := range r.Problems {
-			d.Problems = append(d.Problems, asError(fromRP(e), ErrProviderMisconfigured))
+			d.Problems = append(d.Problems, convert(e))
 		}
 		for _, e := range r.Warnings {
-			d.Warnings = append(d.Warnings, asError(fromRP(e), ErrProviderMisconfigured))
+			d.Warnings = append(d.Warnings, convert(e))
 		}
 		d.addProvider(a.clients[a.order[i]], r)
 	}
@@ -166,29 +166,29 @@ const (
 
 func (a *Auth) remarks() []*Error {
 	list := []*Error{}
-	remark := func(is bool, where, reason, fix string) {
+	remark := func(is bool, where, what, reason, fix string) {
 		if is {
-			list = append(list, &Error{Code: ErrInvalidOptions, Op: where, Reason: reason, Fix: fix})
+			list = append(list, &Error{Code: ErrInvalidOptions, ID: mistakeID(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
-	remark(!a.cfg.secure, "Options.BaseURL", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
-	remark(a.cfg.keyMade, "Options.Keys", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
-	remark(a.remembersHere() && !a.cfg.loopback, "Options.Revocations", memoryRemark, "with several replicas, set Options.Revocations to share them")
-	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", memstoreRemark, memstoreFix)
+	remark(!a.cfg.secure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
+	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
+	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
+	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list
 }
 
-// remembersHere says that revocations are in this process's memory.
-func (a *Auth) remembersHere() bool {
+// revokesInMemory reports whether revocations are in this process's memory.
+func (a *Auth) revokesInMemory() bool {
 	_, memory := a.cfg.Revocations.(*memoryRevocations)
 	return memory
 }
 
-// askRevocations reads the marks of a session that never was.
+// askRevocations reads the watermarks of a session that does not exist.
 func (a *Auth) askRevocations(ctx context.Context) error {
-	nobody := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
+	keys := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
 	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
-		_, err := a.cfg.watermarks(ctx, nobody)
+		_, err := a.cfg.watermarks(ctx, keys)
 		return err
 	})
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
@@ -211,8 +211,8 @@ func (a *Auth) askSessions(ctx context.Context) error {
 	return err
 }
 
-// try keeps a record in the store, reads it back, and deletes it. No browser
-// gets its cookies, and if one did: it is of no version, and so is no session.
+// try keeps a record in the store, reads it back, and deletes it. No browser gets
+// its cookies, and a record of version 0 does not open as a session.
 func (b *storeBackend) try(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 	if err != nil {
@@ -231,7 +231,7 @@ func (b *storeBackend) try(ctx context.Context) error {
 	return cmp.Or(err, b.delete(answer, r))
 }
 
-// addCookies asks those who set them.
+// addCookies lists the cookies that this Auth sets.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
 		out := http.Header{}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 func TestDiagnosisOfAHealthyProvider(t *testing.T) {
@@ -311,7 +312,7 @@ func TestDiagnoseEndsWithItsContext(t *testing.T) {
 		s.idp.Fail(authtest.Discovery, authtest.Hanging)
 		o.Providers[0].ClientSecret = ""
 		o.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { <-never; return "secret", nil }
-		o.Revocations = hangingRevocations{ginauth.NewMemoryRevocations(s.clock.Now, 10), never}
+		o.Revocations = hangingRevocations{marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 10), never}
 		o.Sessions = hangingStore{memstore.NewStore([]byte(testKey)), never}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -409,7 +410,7 @@ func TestDiagnosisAsJSON(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"base_url":"` + s.URL + `"`, `"problems":[{"code":"provider_misconfigured","id":"token.client_secret_func","op":"client secret","provider":"demo","reason":"`,
-		`"warnings":[{"code":"invalid_options","op":"Options.BaseURL","reason":"is http`, `"redirect_uri":"` + s.URL + `/authorize/demo"`, `"reachable":true`, `"cookies":[{"name":"ginauth-`,
+		`"warnings":[{"code":"invalid_options","id":"options.base_url.http","op":"Options.BaseURL","reason":"is http`, `"redirect_uri":"` + s.URL + `/authorize/demo"`, `"reachable":true`, `"cookies":[{"name":"ginauth-`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s", want, text)

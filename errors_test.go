@@ -9,6 +9,9 @@ import (
 	"go/parser"
 	"go/token"
 	"net/http"
+	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -204,4 +207,93 @@ func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
 		*noAdmin != (ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not an administrator"}) {
 		t.Errorf("a request wrote into the application's errors: %+v, %+v", noStaff, noAdmin)
 	}
+}
+
+var errorID = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
+
+// Every error names its reason by an id: the log has it, and it stays when the
+// sentence is improved. Two reasons do not share one.
+func TestEveryErrorHasAnID(t *testing.T) {
+	reasons := map[string]string{} // by id
+	check := func(at, id, reason string) {
+		if !errorID.MatchString(id) {
+			t.Errorf("%s: %q is not an id", at, id)
+		}
+		if other, there := reasons[id]; there && other != reason {
+			t.Errorf("%s: %q is the id of two reasons: %s and %s", at, id, other, reason)
+		}
+		reasons[id] = reason
+	}
+	for _, f := range goFiles(t, raisesErrors) {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CompositeLit:
+				if kind, ok := n.Type.(*ast.Ident); !ok || kind.Name != "Error" {
+					return true
+				}
+				field := map[string]ast.Expr{}
+				for _, e := range n.Elts {
+					pair := e.(*ast.KeyValueExpr)
+					field[pair.Key.(*ast.Ident).Name] = pair.Value
+				}
+				reason := ""
+				if field["Reason"] != nil {
+					reason = firstText(field["Reason"])
+				}
+				switch id := field["ID"].(type) {
+				case nil:
+					t.Errorf("%s: an Error without an ID", f.at(n))
+				case *ast.BasicLit: // others are computed
+					check(f.at(n), firstText(id), reason)
+				}
+			case *ast.CallExpr: // helpers whose first argument is the id
+				name, _ := n.Fun.(*ast.Ident)
+				if name == nil || !slices.Contains([]string{"stateInvalid", "tooLarge", "refused"}, name.Name) {
+					return true
+				}
+				check(f.at(n), firstText(n.Args[0]), firstText(n.Args[1]))
+			}
+			return true
+		})
+	}
+	if len(reasons) < 70 {
+		t.Errorf("%d ids found: the test looks at the wrong thing", len(reasons))
+	}
+}
+
+// firstText is the first text in an expression: its format, where it has one.
+func firstText(expr ast.Expr) (text string) {
+	ast.Inspect(expr, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && text == "" {
+			text = strings.Trim(lit.Value, "`\"")
+		}
+		return true
+	})
+	return text
+}
+
+// Mistakes in Options have ids made of the field's name.
+func TestIDsOfMistakes(t *testing.T) {
+	err := mountError(goodOptionsWith(func(o *ginauth.Options) {
+		o.BaseURL, o.AfterLogin, o.Keys = "", "elsewhere", []string{"short"}
+		o.Providers[0].ClientID = ""
+		o.Providers[0].JWKSURL = "ftp://login.example.com/keys"
+		o.Providers[0].Quirks.HS256 = true
+		o.Providers[0].Quirks.ClientIDParam = "state"
+	}))
+	var ids []string
+	for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
+		ids = append(ids, err.(*ginauth.Error).ID)
+	}
+	want := []string{"options.base_url.empty", "options.keys.key_short", "options.after_login.not_a_path", "provider.client_id.empty",
+		"provider.jwks_url.unfit", "provider.quirks.hs256.issuer", "provider.quirks.client_id_param.protocol_parameter"}
+	if !slices.Equal(ids, want) {
+		t.Errorf("the ids are %q, want %q", ids, want)
+	}
+}
+
+// raisesErrors names the packages whose errors people read about.
+func raisesErrors(f *goFile) bool {
+	dir := path.Dir(f.path)
+	return !f.isTest() && (dir == "." || dir == "internal/rp")
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // Who copied a cookie has nothing once its owner signed out: a stateless
@@ -76,7 +77,7 @@ func faultRevocationsFail(t *testing.T) {
 	t.Parallel()
 	broken := &faultyRevocations{}
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
-		broken.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		broken.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = broken
 	})
 	s.as("ada")

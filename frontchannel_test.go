@@ -68,3 +68,16 @@ func testFrontChannelFlood(t *testing.T) {
 		t.Errorf("%d revocations were kept for sids that are nobody's", got-before)
 	}
 }
+
+// A member called sid in the profile of a plain OAuth 2.0 provider is not a
+// session at the provider: a link that names it, as a user name could be named,
+// signs nobody out.
+func TestFrontChannelNeedsAnIDToken(t *testing.T) {
+	t.Parallel()
+	s := plainSite(t, `{"id":"1","sid":"ada"}`, func(_ *site, p *ginauth.Provider) { p.ClaimPaths = map[string]string{"sub": "id"} })
+	s.signIn()
+	s.frame(s.browser, s.URL, "?iss="+url.QueryEscape(s.user().Issuer)+"&sid=ada")
+	if s.user() == nil {
+		t.Error("a link signed somebody out")
+	}
+}

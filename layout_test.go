@@ -112,8 +112,6 @@ func goFiles(t *testing.T, want func(*goFile) bool) []*goFile {
 
 func core(f *goFile) bool { return f.inCore() && !f.isTest() }
 
-func root(f *goFile) bool { return path.Dir(f.path) == "." && !f.isTest() }
-
 // Rule 1: in Gin, returning does not stop the chain. One place aborts, and
 // handlers return errors to it; then no refused request reaches the handlers
 // behind the guard because somebody forgot.
@@ -352,5 +350,26 @@ func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
 	})
 	if looked == 0 {
 		t.Error("no scripts found: the test looks at nothing")
+	}
+}
+
+// The files that CONTRIBUTING.md leads to are there: in the root, or in internal/rp.
+func TestContributingLeadsToFiles(t *testing.T) {
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Where things are\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	names := regexp.MustCompile(`[a-z_]+\.go`).FindAllString(section, -1)
+	if len(names) < 20 {
+		t.Fatalf("only %d files are named: the test looks at the wrong thing", len(names))
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name); err != nil {
+			if _, err := os.Stat(path.Join("internal/rp", name)); err != nil {
+				t.Errorf("there is no %s, in the root or in internal/rp", name)
+			}
+		}
 	}
 }

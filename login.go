@@ -18,6 +18,7 @@ import (
 )
 
 const (
+	maxAddress  = 8000      // bytes of an address of ours: servers take 8 KB of a request line
 	passedLimit = 256       // bytes of a parameter that is passed on
 	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
@@ -48,8 +49,8 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
+	if isBoosted(c.Request) {
+		return a.unboost(c)
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
@@ -61,7 +62,10 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	params, err := readParams(c.Request)
 	if err != nil {
-		return asError(err, ErrBadRequest).about("begin sign-in", cl.provider.Name)
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
+	}
+	if c.Request.Method == http.MethodPost && !a.cfg.isOwnPage(c.Request) && params.Get("link") != "true" {
+		return a.beginLoginByGET(c, cl, params)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
@@ -90,16 +94,63 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	return nil
 }
 
+// unboost answers a boosted form that begins a sign-in: with the address of the same
+// sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
+// browser's own.
+func (a *Auth) unboost(c *gin.Context) error {
+	params, err := readParams(c.Request)
+	if err != nil {
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in"})
+	}
+	if params.Get("link") == "true" {
+		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
+			Fix: `write hx-boost="false" on the form`}
+	}
+	if returnTo := requestedReturn(c, params); returnTo != "" {
+		params.Set("return_to", returnTo)
+	}
+	a.navigate(c, params.Encode())
+	return nil
+}
+
+// isOwnPage reports whether a page of BaseURL's origin, or a program, sent a
+// request: as far as anybody else's page is concerned, the browser may have left
+// out the cookies that are SameSite=Lax.
+func (c *config) isOwnPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return true
+	case "":
+		return origin == "" || origin == c.origin
+	}
+	return false
+}
+
+// beginLoginByGET sends a browser that posts a form of another site to the same
+// address with the same parameters (OpenID Connect Core, 4, lets other sites begin
+// sign-ins by POST). That POST brings no login states, so that the limit on them
+// would not hold: a page that posted over and over would fill the Cookie header
+// until the server in front refuses every request of this browser.
+func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) error {
+	location := a.cfg.url(a.cfg.mount+"/login/"+cl.provider.Name) + "?" + params.Encode()
+	if len(location) > maxAddress {
+		return &Error{Code: ErrBadRequest, ID: "login.form_too_large", Op: "begin sign-in", Provider: cl.provider.Name, status: http.StatusRequestEntityTooLarge,
+			Reason: "the form of another site does not fit into an address of 8 KB", Fix: "send less with it, or link to the login address"}
+	}
+	redirect(c, location)
+	return nil
+}
+
 // checkNavigation refuses sign-ins that the user did not ask for: an image, a
 // frame or a fetch on some page must not start one (CVE-2015-9284).
 func checkNavigation(r *http.Request) error {
-	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest {
-	case "", "document":
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	if dest == "" || dest == "document" || isNavigation(r.Header) {
 		return nil
-	default:
-		return &Error{Code: ErrCrossOrigin, Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
-			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
+	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
+		Fix: "navigate to the login address; behind fetch, let the page do it"}
 }
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request
@@ -139,7 +190,7 @@ func (c *client) thirdParty(params url.Values, l *loginState) error {
 		return nil
 	}
 	if len(iss) > 1 || iss[0] != c.provider.Issuer || iss[0] == "" {
-		return &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", printable.Clip(iss[0])),
+		return &Error{Code: ErrBadRequest, ID: "login.issuer", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", printable.Clip(iss[0])),
 			Fix: "send the sign-in to the provider with that issuer"}
 	}
 	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {
@@ -163,7 +214,7 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		}
 		v := values[0]
 		if len(values) > 1 || len(v) > passedLimit || strings.ContainsFunc(v, unicode.IsControl) {
-			return nil, &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name,
+			return nil, &Error{Code: ErrBadRequest, ID: "login.parameter", Op: "begin sign-in", Provider: c.provider.Name,
 				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
 		}
 		if passed == nil {
@@ -175,7 +226,7 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 	if v, there := c.asks("max_age", passed); there {
 		var ok bool
 		if l.maxAge, ok = seconds(v); !ok {
-			return nil, &Error{Code: ErrBadRequest, Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
+			return nil, &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
 		}
 	}
 	return passed, nil
@@ -205,7 +256,7 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 	}
 	proof := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == a.cfg.origin
 	if !proof {
-		return "", &Error{Code: ErrCrossOrigin, Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
+		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
 	s, err := a.sessions.load(c.Writer, r, a.cfg.Now())
@@ -213,7 +264,7 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 		return "", err
 	}
 	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, Op: "link account", Reason: "nobody is signed in to link to"}
+		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to"}
 	}
 	return s.id, nil
 }
@@ -284,21 +335,23 @@ func (a *Auth) checkLoop(c *gin.Context, state *loginState) error {
 	if s, err := a.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
 		return nil // the sign-in itself will say what is wrong with the store
 	}
-	e := &Error{Code: ErrLoginLoop, Op: "begin sign-in", Provider: state.provider, retry: a.LoginURL(state.provider, state.returnTo)}
 	ids, found := a.sessions.backend.ids(c.Writer, c.Request)
-	why := ""
+	var id, why, fix string
 	switch {
 	case len(ids) > 0:
-		why, e.Fix = "its session cookie opens, but the session is not there or over", "give every replica the same session store, and clocks that agree"
+		id = "login.loop_session_gone"
+		why, fix = "its session cookie opens, but the session is not there or over", "give every replica the same session store, and clocks that agree"
 	case found:
+		id = "login.loop_cookie_unreadable"
 		why = "its session cookie does not open, or came without the other one that belongs to it"
-		e.Fix = "give every replica the same Options.Keys and Options.BaseURL; if they have, look in the browser's developer tools for a cookie that is refused"
+		fix = "give every replica the same Options.Keys and Options.BaseURL; if they have, look in the browser's developer tools for a cookie that is refused"
 	default:
+		id = "login.loop_cookie_missing"
 		why = "it sends other cookies of ours, but never the one of the session"
-		e.Fix = "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused; a proxy that cuts long header lines, or keeps one Set-Cookie line of several, does it too"
+		fix = "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused; a proxy that cuts long header lines, or keeps one Set-Cookie line of several, does it too"
 	}
-	e.Reason = fmt.Sprintf("this browser signed in %d times within %d seconds, and is sent to sign in again: %s", n, loopWindow/time.Second, why)
-	return e
+	return &Error{Code: ErrLoginLoop, ID: id, Op: "begin sign-in", Provider: state.provider, retry: a.LoginURL(state.provider, state.returnTo), Fix: fix,
+		Reason: fmt.Sprintf("this browser signed in %d times within %d seconds, and is sent to sign in again: %s", n, loopWindow/time.Second, why)}
 }
 
 // lastProviderLife is how long a browser remembers the provider used last.

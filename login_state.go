@@ -156,7 +156,7 @@ func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState
 		}
 	}
 	if !s.set(out, name, contents) {
-		return &Error{Code: ErrSessionError, Op: "begin sign-in", Provider: l.provider, Reason: "the login attempt does not fit into a cookie",
+		return &Error{Code: ErrSessionError, ID: "state.too_large", Op: "begin sign-in", Provider: l.provider, Reason: "the login attempt does not fit into a cookie",
 			Fix: "shorten the return path or the parameters passed on"}
 	}
 	return nil
@@ -204,14 +204,14 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 	first, err := s.once(r, revocationKey(spentState, state), loginStateLife+2*leeway)
 	switch {
 	case err != nil:
-		return l, &Error{Code: ErrStoreUnavailable, Op: "spend state", Err: err, retryAfter: retryAfter,
+		return l, &Error{Code: ErrStoreUnavailable, ID: "store.once_failed", Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before"}
 	case !first:
 		return l, usedAlready()
 	case s.expired(l.created):
 		return l, s.untimely(l.created)
 	case l.provider != provider:
-		return l, stateInvalid("the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
+		return l, stateInvalid("state.other_provider", "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}
 	return l, nil
 }
@@ -220,11 +220,11 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 // parameter with the sealed state.
 func (s *loginStates) match(r *http.Request, provider, state string) (*loginState, error) {
 	if !isState(state) {
-		reason := "the answer's state is not one of ours"
+		const fix = "sign-ins must begin at /login"
 		if state == "" {
-			reason = "there is no state: this is not a provider's answer"
+			return nil, stateInvalid("state.missing", "there is no state: this is not a provider's answer", fix)
 		}
-		return nil, stateInvalid(reason, "sign-ins must begin at /login")
+		return nil, stateInvalid("state.malformed", "the answer's state is not one of ours", fix)
 	}
 	name := s.prefix + state[:handleLength]
 	var found *loginState
@@ -248,12 +248,13 @@ func (s *loginStates) match(r *http.Request, provider, state string) (*loginStat
 		return nil, s.explain(r, provider, state, missing)
 	}
 	if subtle.ConstantTimeCompare([]byte(state), []byte(found.state())) != 1 {
-		return nil, stateInvalid("the answer's state is not the one that was sent", "start again")
+		return nil, stateInvalid("state.mismatch", "the answer's state is not the one that was sent", "start again")
 	}
 	return found, nil
 }
 
-// isState reports whether a state parameter has the form of ours.
+// isState reports whether a state parameter has the form that this package gives
+// it.
 func isState(state string) bool {
 	const secret, stamp = handleLength + 1, stateLength - 16
 	return len(state) == stateLength && state[handleLength] == '.' && state[stamp-1] == '.' &&

@@ -14,12 +14,12 @@ import (
 
 // A response whose login cookie is missing is the most frequent failure of all,
 // and the cookie that would explain it is what is missing. So the state parameter
-// ends with a stamp, authenticated by a key of ours, that says when and how the
+// ends with a stamp, authenticated by Options.Keys, that says when and how the
 // sign-in began. It chooses messages and nothing else: whether a response is
 // accepted depends on the cookie.
 
-func stateInvalid(reason, fix string) *Error {
-	return &Error{Code: ErrStateInvalid, Op: "match state", Reason: reason, Fix: fix}
+func stateInvalid(id, reason, fix string) *Error {
+	return &Error{Code: ErrStateInvalid, ID: id, Op: "match state", Reason: reason, Fix: fix}
 }
 
 // beginning is what the stamp of a state says of the request that began the
@@ -48,7 +48,7 @@ func (s *loginStates) create(r *http.Request, provider string) *loginState {
 func (s *loginStates) atBaseURL(r *http.Request) bool { return strings.EqualFold(hostOf(r), s.host) }
 
 // beginningOf reads the stamp of a state that has the right form; ok is false if
-// none of our keys made it.
+// it was not made with one of Options.Keys.
 func (s *loginStates) beginningOf(state string) (b beginning, ok bool) {
 	var secret [secretSize]byte
 	var stamp [seal.StampSize]byte
@@ -77,11 +77,13 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 	begun, ours := s.beginningOf(state)
 	switch {
 	case errors.Is(missing.broken, seal.ErrKey):
-		return stateInvalid("the attempt's cookie was sealed under another key", sameKeys)
+		return stateInvalid("state.other_key", "the attempt's cookie was sealed under another key", sameKeys)
+	case errors.Is(missing.broken, errCookieVersion):
+		return stateInvalid("state.other_version", "the login cookie was written by another version of this package", "run the same version on every replica, and start again")
 	case missing.broken != nil:
-		return stateInvalid("the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
+		return stateInvalid("state.cookie_altered", "the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
 	case !ours:
-		return stateInvalid("the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", sameKeys)
+		return stateInvalid("state.not_ours", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", sameKeys)
 	case s.expired(begun.at):
 		return s.untimely(begun.at)
 	case s.failed.value(r) == state[:handleLength]:
@@ -100,11 +102,11 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 	}
 	switch {
 	case missing.others > 0:
-		return stateInvalid("the browser has other sign-ins under way, but not this one: it ended here before, was pushed out by five newer ones, or was begun "+elsewhere, "start again")
+		return stateInvalid("state.cookie_missing_others", "the browser has other sign-ins under way, but not this one: it ended here before, was pushed out by five newer ones, or was begun "+elsewhere, "start again")
 	case missing.cookies > 0:
-		return stateInvalid("the browser sent cookies, but none of this sign-in: it ended here before, its cookie was not kept, or it was begun "+elsewhere, fix)
+		return stateInvalid("state.cookie_missing", "the browser sent cookies, but none of this sign-in: it ended here before, its cookie was not kept, or it was begun "+elsewhere, fix)
 	}
-	return stateInvalid("the browser sent no cookie at all: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
+	return stateInvalid("state.no_cookies", "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
 }
 
 // strayed reports a sign-in that began where the browser could not keep its
@@ -118,14 +120,14 @@ func (s *loginStates) strayed(r *http.Request, provider string, begun beginning)
 	base := scheme + "://" + s.host
 	switch here := s.atBaseURL(r); {
 	case s.jar.Secure && begun.scheme == overHTTP:
-		return stateInvalid("the sign-in began over http, as the proxy in front says, and BaseURL is https: a browser keeps no Secure cookie from http",
+		return stateInvalid("state.began_over_http", "the sign-in began over http, as the proxy in front says, and BaseURL is https: a browser keeps no Secure cookie from http",
 			"have the proxy send people to https; if it does, have it write X-Forwarded-Proto as the browser asked")
 	case s.jar.Secure && begun.scheme == unknownScheme && schemeOf(r) == overHTTPS:
-		return stateInvalid("the sign-in came here without TLS, and no proxy said that there was any; its answer came over https, as BaseURL is: a browser keeps no Secure cookie from http", "open the application at "+base)
+		return stateInvalid("state.began_without_tls", "the sign-in came here without TLS, and no proxy said that there was any; its answer came over https, as BaseURL is: a browser keeps no Secure cookie from http", "open the application at "+base)
 	case here && !begun.atBaseURL:
-		return stateInvalid("the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+base+", and send visits to other names there")
+		return stateInvalid("state.other_host", "the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+base+", and send visits to other names there")
 	case !here && otherLoopback(r.Host, s.host):
-		return stateInvalid("the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+base+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+s.redirectURI+provider)
+		return stateInvalid("state.answered_at_other_host", "the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+base+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+s.redirectURI+provider)
 	}
 	return nil
 }
@@ -133,11 +135,11 @@ func (s *loginStates) strayed(r *http.Request, provider string, begun beginning)
 // untimely says what is wrong with a login state that has expired.
 func (s *loginStates) untimely(begun time.Time) *Error {
 	if ahead := begun.Sub(s.now()); ahead > leeway {
-		return stateInvalid(fmt.Sprintf("the sign-in began %v ahead of this machine's clock: the clocks of replicas differ", ahead.Round(time.Second)), "set their clocks (NTP)")
+		return stateInvalid("state.clock", fmt.Sprintf("the sign-in began %v ahead of this machine's clock: the clocks of replicas differ", ahead.Round(time.Second)), "set their clocks (NTP)")
 	}
-	return stateInvalid("the sign-in took longer than 10 minutes", "start again")
+	return stateInvalid("state.expired", "the sign-in took longer than 10 minutes", "start again")
 }
 
 func usedAlready() *Error {
-	return stateInvalid("this answer was used already", "start again; do not open an answer's address twice")
+	return stateInvalid("state.used", "this answer was used already", "start again; do not open an answer's address twice")
 }

@@ -19,8 +19,8 @@ const (
 	logoutVersion = 1
 )
 
-// confirmLogout answers GET /logout with a button: a GET, which any page can
-// cause, signs nobody out.
+// confirmLogout answers GET /logout with a button. A GET does not sign out: any
+// page can cause one.
 func (a *Auth) confirmLogout(c *gin.Context) error {
 	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
 	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
@@ -40,7 +40,7 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 // browser to the provider, to sign out there too.
 func (a *Auth) logout(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) {
-		return &Error{Code: ErrCrossOrigin, Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
+		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
 	params, _ := readParams(c.Request) // a form that cannot be read signs out all the same
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
@@ -69,7 +69,7 @@ func (a *Auth) logout(c *gin.Context) error {
 // not an error.
 func (a *Auth) signOut(c *gin.Context, by EventBy) (*session, error) {
 	if c.Writer.Written() {
-		return nil, &Error{Code: ErrSessionError, Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
+		return nil, &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
 	keepPrivate(c)
 	a.loginStates.expireAll(c.Writer, c.Request)

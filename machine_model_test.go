@@ -23,6 +23,7 @@ type login struct {
 	email, sid     string
 	created, until time.Time
 	issued         time.Time // by the provider
+	mark           time.Time // its person's, when it began
 	dead           bool      // signed out, or replaced
 }
 
@@ -51,12 +52,6 @@ type pending struct {
 	key              string // that sealed its cookie
 	linking          *login // who asked to link
 	spent            bool
-}
-
-// reminder is something that was revoked or spent, and is remembered for a while.
-type reminder struct {
-	until     time.Time
-	forgotten bool
 }
 
 // outcome is who a request comes from, as far as it can be known.
@@ -116,15 +111,15 @@ func (w *world) over(h *held) bool {
 		h.record.seen.Sub(now) > machineLeeway || l.created.Sub(now) > machineLeeway
 }
 
-// revoked: a tie is dead. The provider's marks are compared with the provider's
-// time.
+// revoked: a person's mark, if it is higher than at the session's beginning; the
+// provider's marks are compared with the provider's time, and a tie is dead.
 func (w *world) revoked(l *login) bool {
 	before := func(at time.Time, marks map[string]time.Time, key string) bool {
 		mark, there := marks[key]
 		return there && !at.After(mark)
 	}
 	person := l.issuer + "#" + l.sub
-	return l.dead || before(l.created, w.everywhere, person) || before(l.issued, w.subs, person) || before(l.issued, w.sids, l.issuer+"#"+l.sid)
+	return l.dead || w.everywhere[person].After(l.mark) || before(l.issued, w.subs, person) || before(l.issued, w.sids, l.issuer+"#"+l.sid)
 }
 
 // due says whether a session is written again at this request: after a tenth of
@@ -183,7 +178,6 @@ func (w *world) overAttempt(a *pending) bool {
 func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
 func (w *world) raise(marks map[string]time.Time, key string, at time.Time) {
-	w.remember(machineLifetime)
 	if at.After(marks[key]) {
 		marks[key] = at
 	}
@@ -191,6 +185,5 @@ func (w *world) raise(marks map[string]time.Time, key string, at time.Time) {
 
 // kill is what a sign-out does to a session, wherever its cookies are.
 func (w *world) kill(l *login) {
-	w.remember(machineLifetime)
 	l.dead = true
 }

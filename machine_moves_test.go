@@ -85,6 +85,7 @@ func (w *world) signedFor(re *reply) *login {
 	if l.issuer != said["iss"] || l.sub != re.person || l.sid == "" || l.issued.Unix() != said["iat"] {
 		w.fail("%s signed %v for %s", w.names[p], said, re.person)
 	}
+	l.mark = w.everywhere[l.issuer+"#"+l.sub]
 	if len(w.hooked) > 0 {
 		l.name = w.hooked[len(w.hooked)-1]
 	}
@@ -176,9 +177,7 @@ func (w *world) take(d *device, re *reply, p int, q url.Values) ginauth.Code {
 		return ginauth.ErrStoreUnavailable
 	}
 	spent := at.spent
-	if at.spent = true; !spent {
-		w.remember(attemptMinutes)
-	}
+	at.spent = true
 	if spent || w.overAttempt(at) || p != at.provider {
 		return ginauth.ErrStateInvalid
 	}
@@ -232,10 +231,12 @@ func (w *world) signOutEverywhere(a, _, _ int) {
 	person := l.issuer + "#" + l.sub
 	w.note("%s of %s is signed out everywhere", l.sub, w.names[l.provider])
 	err := w.auth.LogoutEverywhere(context.Background(), person)
-	if (err != nil) != w.marks.failWrite {
+	if (err != nil) != (w.marks.failRead || w.marks.failWrite) {
 		w.fail("LogoutEverywhere: %v", err)
 	}
-	if err == nil {
+	if at := w.everywhere[person].Add(time.Millisecond); err == nil && at.After(w.now()) {
+		w.raise(w.everywhere, person, at)
+	} else if err == nil {
 		w.raise(w.everywhere, person, w.now())
 	}
 }

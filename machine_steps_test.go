@@ -81,9 +81,6 @@ func (w *world) stay(a, b, _ int) {
 	i := w.pick(a)
 	for range 1 + b%12 {
 		w.note("device %d is away for 20 hours, and visits", i)
-		if w.forgets(w.now().Add(20 * time.Hour)) {
-			return
-		}
 		w.time.Add(int64(20 * time.Hour))
 		w.look(w.devices[i], true)
 	}
@@ -295,28 +292,8 @@ func (w *world) tick(a, b, _ int) {
 	if b%4 == 0 {
 		by = -by
 	}
-	if w.forgets(w.now().Add(by)) {
-		return
-	}
 	w.note("the clock moves by %v", by)
 	w.time.Add(int64(by))
-}
-
-// remember is for what must not be forgotten as long as it matters.
-func (w *world) remember(ttl time.Duration) {
-	w.remembered = append(w.remembered, &reminder{until: w.now().Add(ttl + 2*machineLeeway)})
-}
-
-// forgets says whether something may have been forgotten, as too old to matter,
-// that matters again at that time: a clock that goes ahead by more than a
-// session's life, and back. That is beyond what is promised.
-func (w *world) forgets(then time.Time) bool {
-	forgets := false
-	for _, m := range w.remembered {
-		m.forgotten = m.forgotten || then.After(m.until)
-		forgets = forgets || m.forgotten && !then.After(m.until)
-	}
-	return forgets
 }
 
 // rotate changes Options.Keys: a new one, with the others still opening; or

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -21,12 +22,14 @@ type userKey struct{}
 // instead.
 var UserKey userKey
 
-// CurrentUser returns the signed-in user, or nil if there is none: of a
-// *gin.Context, or of a context from c.Request.Context(). If several Auths
-// guard one handler, it is the user that the last of them found: tell them apart
-// with FromProvider, or by User.Provider. A context made from the *gin.Context
-// itself has no user: Gin gives that one to the next request, which may be
-// somebody else's.
+// CurrentUser returns the signed-in user, or nil if no user is signed in or neither
+// [Auth.RequireAuth] nor [Auth.LoadUser] ran before. ctx is a *gin.Context, or a
+// context derived from c.Request.Context().
+//
+// If several Auths stand in front of one handler, it is the user that the last one
+// found: tell them apart with [FromProvider] or by User.Provider. A context that is
+// derived from the *gin.Context itself has no user, since Gin reuses that one for
+// other requests.
 func CurrentUser(ctx context.Context) *User {
 	if c, ok := ctx.(*gin.Context); ok {
 		v, _ := c.Get(UserKey)
@@ -40,11 +43,13 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// RequireAuth returns the guard: middleware that admits signed-in users that
-// pass every check, and puts the User where CurrentUser finds it. If no user is
-// signed in, RequireAuth redirects page loads to /login and answers other
-// requests with 401; a user that a Check refuses gets 403. Refused requests
-// never reach the handlers behind it.
+// RequireAuth returns middleware that admits signed-in users that pass every check,
+// and makes the user available through [CurrentUser]. If no user is signed in, it
+// redirects page loads to /login and answers other requests with 401
+// ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
+// the status of the [*Error] that the check returned. If [Options.Sessions] or
+// [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
+// such an answer the request is aborted: no later handler runs.
 //
 // Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
 // from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
@@ -57,18 +62,22 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
 		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
-			return // a guard around everything must not shut the way in
+			return // RequireAuth on the whole engine must not block the login routes
 		}
 		defer returnForm(c, c.Request)
 		v, err := a.authenticate(c)
 		if err == nil && v == nil {
+			if isPrefetch(c.Request) {
+				refusePrefetch(c)
+				return
+			}
 			err = a.unauthenticated(c.Request)
 		}
 		if err == nil && a.cfg.isCrossOrigin(c.Request) {
 			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = checkUser(checks, v.session().user) // not what a handler may have changed
+			err = checkUser(checks, v.opened.user.clone()) // not what a handler may have changed
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
@@ -79,9 +88,11 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	}
 }
 
-// LoadUser returns middleware that puts the User where CurrentUser finds it, if
-// a user is signed in, and never refuses. A request that RequireAuth would
-// refuse for its origin is unauthenticated here.
+// LoadUser returns middleware that makes the signed-in user available through
+// [CurrentUser], and never refuses a request. The request is unauthenticated if no user
+// is signed in, if [Auth.RequireAuth] would refuse it for its origin, and if
+// [Options.Sessions] or [Options.Revocations] fails, which is logged. LoadUser
+// panics if a is nil.
 func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mustBeMounted()
 	return func(c *gin.Context) {
@@ -90,7 +101,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if _, err := a.authenticate(c); err != nil {
-			a.logFailure(c, RequestRefused, asError(err, ErrStoreUnavailable))
+			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
 		c.Next()
 		settle(c)
@@ -118,24 +129,40 @@ func returnForm(c *gin.Context, original *http.Request) {
 // of the page to sign in on would send users there for ever.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
-		return &Error{Code: ErrSessionError, Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
-	return &Error{Code: ErrUnauthenticated, Op: "guard"}
+	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard"}
 }
 
 // isCrossOrigin reports whether a request that changes something comes from
-// another origin. net/http's CrossOriginProtection knows the methods that do; a
-// WebSocket handshake is a GET that does.
+// another origin: an unsafe method, or a WebSocket handshake, which is a GET that
+// acts. Browsers send Sec-Fetch-Site, those from before 2023 Origin alone, and
+// programs neither.
 func (c *config) isCrossOrigin(r *http.Request) bool {
-	if isUpgrade(r) {
-		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		if !isUpgrade(r) {
+			return false
+		}
 	}
-	return c.trusted.Check(r) != nil
+	origin := r.Header.Get("Origin")
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+		if origin == "" {
+			return false
+		}
+	}
+	// The whole origin, with its scheme: net/http's CrossOriginProtection takes
+	// http://host for https://host, since it compares Origin with Host, and so
+	// would let in whoever answers for the host on http.
+	return !slices.Contains(c.origins, origin)
 }
 
 func crossOriginError(op string) *Error {
-	return &Error{Code: ErrCrossOrigin, Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
+	return &Error{Code: ErrCrossOrigin, ID: "request.cross_origin", Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
@@ -144,17 +171,13 @@ func checkUser(checks []Check, u *User) error {
 	err := contain.Do(func() error {
 		for _, check := range checks {
 			if err := check(u); err != nil {
-				e := asError(err, ErrForbidden)
-				if e.Err == err && e.Reason == "" {
-					e.Reason = "a Check said no"
-				}
-				return e.about("check", u.Provider)
+				return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: u.Provider, Reason: "a Check said no"})
 			}
 		}
 		return nil
 	})
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrForbidden, Op: "check", Reason: "a Check panicked", Err: p}
+		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Err: p}
 	}
 	return err
 }
@@ -170,6 +193,7 @@ type authRequest struct {
 	groups  [groupsRoom]string // room for user.Groups
 	vary    [1]string          // room for two header lines, which others may
 	cache   [1]string          // write to: so requests do not share them
+	asked   int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew   bool               // the session began in this very request
 	ended   atomic.Bool
 }
@@ -190,8 +214,8 @@ func (v *authRequest) Value(key any) any {
 	return v.Context.Value(key)
 }
 
-func (a *Auth) newAuthRequest(o *opened) *authRequest {
-	v := &authRequest{auth: a, opened: o}
+func (a *Auth) newAuthRequest(o *opened, asked time.Time) *authRequest {
+	v := &authRequest{auth: a, opened: o, asked: asked.UnixMicro()}
 	o.user.copyTo(&v.user, v.groups[:0])
 	return v
 }
@@ -216,15 +240,16 @@ func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 		vary(h, new([1]string)) // an answer without a user is not for those with one
 		return nil, err
 	}
-	if o.oldKey || !now.Before(o.renewAt) { // before the handler writes anything
+	if o.oldKey || now.UnixMicro() >= o.renewAt { // before the handler writes anything
 		keepPrivate(c)
 		s := o.copy()
+		s.lastSeen = now
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
 		o = a.sessions.read(string(a.sessions.encode(s)), false)
 	}
-	v := a.newAuthRequest(o)
+	v := a.newAuthRequest(o, now)
 	vary(h, &v.vary)
 	a.attach(c, v)
 	return v, nil
@@ -243,7 +268,7 @@ func (a *Auth) attach(c *gin.Context, v *authRequest) {
 
 // attachSession is attach for a session that began, or changed, in this request.
 func (a *Auth) attachSession(c *gin.Context, s *session, isNew bool) {
-	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false))
+	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false), s.lastSeen)
 	v.isNew = isNew
 	a.attach(c, v)
 }

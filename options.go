@@ -89,7 +89,7 @@ type Options struct {
 	HTTPClient *http.Client `json:"-"`
 
 	// Logger receives failures with their causes, and sign-ins and sign-outs with a
-	// hash of [User.ID]; no secrets. The client's address in it is what Gin reports:
+	// keyed hash of [User.ID]; no secrets. The client's address in it is what Gin reports:
 	// see SetTrustedProxies there. Default [slog.Default].
 	Logger *slog.Logger `json:"-"`
 
@@ -111,14 +111,14 @@ func (o Options) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Options%v", o.red
 // config is Options, checked and frozen, with what follows from them.
 type config struct {
 	Options
-	origin   string // of BaseURL: "https://app.example.com"
-	prefix   string // of BaseURL: "" or "/prefix"
-	mount    string // of the router group: "" or "/group"
-	loopback bool   // BaseURL is on loopback
-	secure   bool   // BaseURL is https
-	keyMade  bool   // Keys was empty
-	trusted  http.CrossOriginProtection
-	pages    *pages
+	origin   string   // of BaseURL: "https://app.example.com"
+	prefix   string   // of BaseURL: "" or "/prefix"
+	mount    string   // of the router group: "" or "/group"
+	loopback bool     // BaseURL is on loopback
+	secure   bool     // BaseURL is https
+	keyMade  bool     // Keys was empty
+	origins  []string // BaseURL's and TrustedOrigins
+	pages    *pageRenderer
 }
 
 // url returns the public address of a path of the application.

@@ -114,6 +114,7 @@ func TestMistakesInTheOtherOptions(t *testing.T) {
 		{"a trusted origin with its default port", func(o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example.com:443"} }, []string{"Options.TrustedOrigins: ", "as browsers write it"}},
 		{"everybody trusted", func(o *ginauth.Options) { o.TrustedOrigins = []string{"*"} }, []string{"Options.TrustedOrigins: ", `"*" is not an origin`}},
 		{"null trusted", func(o *ginauth.Options) { o.TrustedOrigins = []string{"null"} }, []string{"Options.TrustedOrigins: ", `"null" is not an origin`}},
+		{"a trusted origin over ftp", func(o *ginauth.Options) { o.TrustedOrigins = []string{"ftp://localhost"} }, []string{"Options.TrustedOrigins: ", "as browsers write it"}},
 		{"a trusted origin on http", func(o *ginauth.Options) { o.TrustedOrigins = []string{"http://admin.example.com"} }, []string{"Options.TrustedOrigins: ", "is not https", "write https"}},
 	})
 }

@@ -22,8 +22,30 @@ const longestLifetime = 400 * 24 * time.Hour
 // mistakes collects what is wrong with Options, to report all of it at once.
 type mistakes []error
 
-func (m *mistakes) add(where, reason, fix string) {
-	*m = append(*m, &Error{Code: ErrInvalidOptions, Op: where, Reason: reason, Fix: fix})
+// add adds a mistake in a field ("Options.BaseURL"); what names the mistake in its
+// id ("empty").
+func (m *mistakes) add(field, what, reason, fix string) {
+	*m = append(*m, &Error{Code: ErrInvalidOptions, ID: mistakeID(field, what), Op: field, Reason: reason, Fix: fix})
+}
+
+// mistakeID returns the id of a mistake in a field, written as the ids of all
+// errors are: "options.base_url.empty".
+func mistakeID(field, what string) string {
+	field = strings.ReplaceAll(field, "JWKS", "Jwks") // or JWKSURL would be one word
+	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] && field[i] <= 'z' }
+	var id strings.Builder
+	for i := range len(field) {
+		c := field[i]
+		upper := 'A' <= c && c <= 'Z'
+		if upper && i > 0 && field[i-1] != '.' && (lower(i-1) || lower(i+1)) { // BaseURL, ClientIDParam
+			id.WriteByte('_')
+		}
+		if upper {
+			c += 'a' - 'A'
+		}
+		id.WriteByte(c)
+	}
+	return id.String() + "." + what
 }
 
 // check reports every mistake, and derives the rest of c from what is right.
@@ -43,31 +65,31 @@ func (c *config) check(mount string) error {
 }
 
 func (c *config) checkBaseURL(wrong *mistakes) {
-	add := func(reason, fix string) { wrong.add("Options.BaseURL", reason, fix) }
+	add := func(what, reason, fix string) { wrong.add("Options.BaseURL", what, reason, fix) }
 	if c.BaseURL == "" {
-		add("is empty (is the environment variable set?)", `write the address at which browsers reach the application: "https://app.example.com", or "http://localhost:8080" in development`)
+		add("empty", "is empty (is the environment variable set?)", `write the address at which browsers reach the application: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
 	}
 	u, err := url.Parse(c.BaseURL)
-	if reason, fix := pasted(c.BaseURL); reason != "" {
-		add(reason, fix)
+	if what, reason, fix := pasted(c.BaseURL); what != "" {
+		add(what, reason, fix)
 		return
 	}
 	if err != nil || !weburl.HasHost(u) || u.Scheme != "http" && u.Scheme != "https" {
-		add(fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com", or "http://localhost:8080" in development`)
+		add("malformed", fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
 	}
 	host := strings.ToLower(u.Hostname())
 	c.loopback, c.secure = weburl.IsLoopback(host), u.Scheme == "https"
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-		add(fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
+		add("unspecified", fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
 	} else if !c.secure && !c.loopback {
-		add(fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+		add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.BaseURL, "#") ||
 		strings.Contains(path, "//") || strings.Contains(path, "..") || strings.Contains(path+"/", "/./") || strings.ContainsAny(path, "%\\:*") {
-		add(fmt.Sprintf("%q has more than scheme, host and a plain path", u.Redacted()), "leave user, query, fragment, dots and escapes out")
+		add("extra", fmt.Sprintf("%q has more than scheme, host and a plain path", u.Redacted()), "leave user, query, fragment, dots and escapes out")
 	}
 	c.origin, c.prefix = weburl.Origin(u), path
 }
@@ -76,9 +98,9 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 func (c *config) checkMount(wrong *mistakes, mount string) {
 	switch {
 	case strings.ContainsAny(mount, ":*"):
-		wrong.add("Mount", fmt.Sprintf("the router group's path %q has parameters, but a redirect URI must be one fixed address", mount), "mount on a group with a fixed path")
+		wrong.add("Mount", "path_parameters", fmt.Sprintf("the router group's path %q has parameters, but a redirect URI must be one fixed address", mount), "mount on a group with a fixed path")
 	case (&url.URL{Path: mount}).EscapedPath() != mount:
-		wrong.add("Mount", fmt.Sprintf("the router group's path %q cannot stand in an address as it is", mount), "mount on a group whose path is letters, digits and -._~")
+		wrong.add("Mount", "path_escaped", fmt.Sprintf("the router group's path %q cannot stand in an address as it is", mount), "mount on a group whose path is letters, digits and -._~")
 	case c.prefix != "" && c.prefix == c.mount:
 		c.Logger.Warn("ginauth: BaseURL ends in the router group's own path, which then stands there twice; BaseURL's path is for what a proxy strips",
 			"base_url", c.BaseURL, "group", mount, "login", c.url(c.mount+"/login"))
@@ -86,8 +108,8 @@ func (c *config) checkMount(wrong *mistakes, mount string) {
 }
 
 func (c *config) checkKeys(wrong *mistakes) {
-	add := func(reason string) {
-		wrong.add("Options.Keys", reason, "make one with: openssl rand -hex 32 (the same for every replica)")
+	add := func(what, reason string) {
+		wrong.add("Options.Keys", what, reason, "make one with: openssl rand -hex 32 (the same for every replica)")
 	}
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
@@ -95,48 +117,48 @@ func (c *config) checkKeys(wrong *mistakes) {
 		return
 	}
 	if len(c.Keys) == 0 {
-		add("is empty (is the environment variable set?)")
+		add("empty", "is empty (is the environment variable set?)")
 	}
 	if len(c.Keys) > 5 {
-		add(fmt.Sprintf("has %d keys; five are the most", len(c.Keys)))
+		add("too_many", fmt.Sprintf("has %d keys; five are the most", len(c.Keys)))
 	}
 	for i, key := range c.Keys {
-		if why := weakKey(key); why != "" {
-			add(fmt.Sprintf("key %d %s", i+1, why))
+		if what, why := weakKey(key); what != "" {
+			add("key_"+what, fmt.Sprintf("key %d %s", i+1, why))
 		}
 		if slices.Contains(c.Keys[:i], key) {
-			add(fmt.Sprintf("key %d is there twice", i+1))
+			add("key_duplicate", fmt.Sprintf("key %d is there twice", i+1))
 		}
 		if slices.ContainsFunc(c.Providers, func(p Provider) bool { return key != "" && p.ClientSecret == key }) {
-			add(fmt.Sprintf("key %d is a provider's client secret", i+1))
+			add("key_client_secret", fmt.Sprintf("key %d is a provider's client secret", i+1))
 		}
 	}
 }
 
-// weakKey says what is wrong with a key, or "".
-func weakKey(key string) string {
+// weakKey says what is wrong with a key, in an id and in words, or "".
+func weakKey(key string) (what, why string) {
 	distinct := map[byte]bool{}
 	for i := range len(key) {
 		distinct[key[i]] = true
 	}
 	switch {
 	case key == "":
-		return "is empty (is the environment variable set?)"
+		return "empty", "is empty (is the environment variable set?)"
 	case placeholder(key):
-		return "looks like a placeholder"
+		return "placeholder", "looks like a placeholder"
 	case len(key) < 32:
-		return fmt.Sprintf("has %d bytes; at least 32 are needed", len(key))
+		return "short", fmt.Sprintf("has %d bytes; at least 32 are needed", len(key))
 	case key != strings.TrimSpace(key):
-		return "begins or ends with white space, which would be part of it"
+		return "white_space", "begins or ends with white space, which would be part of it"
 	case strings.Trim(key, `"'`) != key:
-		return "begins or ends with a quotation mark, which would be part of it: leave the quotes out, since env files keep them"
+		return "quotes", "begins or ends with a quotation mark, which would be part of it: leave the quotes out, since env files keep them"
 	case len(distinct) < 8 || repeats(key):
-		return "repeats itself"
+		return "repetitive", "repeats itself"
 	}
-	return ""
+	return "", ""
 }
 
-// repeats says whether a text is one shorter text over and over.
+// repeats reports whether a text is a shorter text over and over.
 func repeats(s string) bool {
 	for period := 1; period <= len(s)/2; period++ {
 		if strings.HasPrefix(s, s[period:]) {
@@ -146,22 +168,22 @@ func repeats(s string) bool {
 	return false
 }
 
-// pasted says what shells, files and web pages leave on a value, or "". The
-// value itself is not repeated: it may be a secret.
-func pasted(s string) (reason, fix string) {
+// pasted says what shells, files and web pages leave on a value, in an id and in
+// words, or "". The value itself is not repeated: it may be a secret.
+func pasted(s string) (what, reason, fix string) {
 	switch {
 	case s != strings.TrimSpace(s):
-		return "begins or ends with white space", "trim it: files and shells like to add a line break"
+		return "white_space", "begins or ends with white space", "trim it: files and shells like to add a line break"
 	case strings.Trim(s, "\"'`“”‘’") != s:
-		return "begins or ends with a quotation mark", "leave the quotes out: env files keep them as part of the value"
+		return "quotes", "begins or ends with a quotation mark", "leave the quotes out: env files keep them as part of the value"
 	case strings.ContainsFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
 	}):
-		return "has a line break or a character that cannot be seen", "copy it once more, on one line"
+		return "invisible", "has a line break or a character that cannot be seen", "copy it once more, on one line"
 	case placeholder(s):
-		return "looks like a placeholder", "put your own value in its place, and see that the variable is filled in before this program reads it"
+		return "placeholder", "looks like a placeholder", "put your own value in its place, and see that the variable is filled in before this program reads it"
 	}
-	return "", ""
+	return "", "", ""
 }
 
 // placeholder recognizes what instructions write where a value belongs, and
@@ -191,23 +213,23 @@ func (c *config) checkPaths(wrong *mistakes) {
 	}{{"AfterLogin", &c.AfterLogin}, {"AfterLogout", &c.AfterLogout}, {"LoginPage", &c.LoginPage}} {
 		clean, ok := cleanPath(*p.value)
 		if !ok && (*p.value != "" || p.name != "LoginPage") {
-			wrong.add("Options."+p.name, fmt.Sprintf("%q is not a path of the application", *p.value), `write one that begins with a single /, such as "/home"`)
+			wrong.add("Options."+p.name, "not_a_path", fmt.Sprintf("%q is not a path of the application", *p.value), `write one that begins with a single /, such as "/home"`)
 			continue
 		}
 		*p.value = clean
 	}
 	if _, ok := cleanPath(c.AfterLogin); ok && c.orDefault(c.AfterLogin, "") == "" {
-		wrong.add("Options.AfterLogin", fmt.Sprintf("%q is one of our own routes: who has signed in would be sent to sign in again", c.AfterLogin), `write a page of the application, such as "/home"`)
+		wrong.add("Options.AfterLogin", "own_route", fmt.Sprintf("%q is one of our own routes: who has signed in would be sent to sign in again", c.AfterLogin), `write a page of the application, such as "/home"`)
 	}
 }
 
 func (c *config) checkLifetimes(wrong *mistakes) {
 	if c.Lifetime < time.Minute || c.IdleTimeout < time.Minute || c.IdleTimeout > c.Lifetime {
-		wrong.add("Options.Lifetime", fmt.Sprintf("Lifetime %v and IdleTimeout %v do not fit together", c.Lifetime, c.IdleTimeout),
+		wrong.add("Options.Lifetime", "idle_timeout", fmt.Sprintf("Lifetime %v and IdleTimeout %v do not fit together", c.Lifetime, c.IdleTimeout),
 			"both must be a minute or more, and IdleTimeout at most Lifetime (a bare number is nanoseconds: write 12*time.Hour)")
 	}
 	if c.Lifetime > longestLifetime {
-		wrong.add("Options.Lifetime", fmt.Sprintf("%v is longer than browsers keep a cookie", c.Lifetime), "write at most 400 days")
+		wrong.add("Options.Lifetime", "too_long", fmt.Sprintf("%v is longer than browsers keep a cookie", c.Lifetime), "write at most 400 days")
 	}
 }
 
@@ -218,34 +240,30 @@ func (c *config) checkNames(wrong *mistakes) {
 		ok = ok && (alphanumeric(c.CookieName[i]) || strings.IndexByte("_.", c.CookieName[i]) >= 0)
 	}
 	if !ok {
-		wrong.add("Options.CookieName", fmt.Sprintf("%q cannot begin a cookie's name", c.CookieName), "use at most 32 letters, digits, dots and underscores")
+		wrong.add("Options.CookieName", "malformed", fmt.Sprintf("%q cannot begin a cookie's name", c.CookieName), "use at most 32 letters, digits, dots and underscores")
 	}
 	if slices.Contains(c.KeepClaims, "") {
-		wrong.add("Options.KeepClaims", "has an empty name in it", `name claims as the provider does: "department"; "*" keeps all`)
+		wrong.add("Options.KeepClaims", "empty_name", "has an empty name in it", `name claims as the provider does: "department"; "*" keeps all`)
 	}
 }
 
 // checkOrigins: an origin on http can be anybody on the way.
 func (c *config) checkOrigins(wrong *mistakes) {
-	if c.origin != "" {
-		if err := c.trusted.AddTrustedOrigin(c.origin); err != nil {
-			wrong.add("Options.BaseURL", fmt.Sprintf("%q is not an origin", c.origin), `write it as in "https://app.example.com"`)
-		}
-	}
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
-		if err != nil || !weburl.HasHost(u) || c.trusted.AddTrustedOrigin(origin) != nil || weburl.Origin(u) != origin {
-			wrong.add("Options.TrustedOrigins", fmt.Sprintf("%q is not an origin as browsers write it", origin), `write scheme and host alone, in lower case: "https://admin.example.com"`)
+		if err != nil || !weburl.HasHost(u) || u.Scheme != "https" && u.Scheme != "http" || weburl.Origin(u) != origin {
+			wrong.add("Options.TrustedOrigins", "malformed", fmt.Sprintf("%q is not an origin as browsers write it", origin), `write scheme and host alone, in lower case: "https://admin.example.com"`)
 		} else if u.Scheme != "https" && !weburl.IsLoopback(u.Hostname()) {
-			wrong.add("Options.TrustedOrigins", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
+			wrong.add("Options.TrustedOrigins", "http", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
 		}
 	}
+	c.origins = append([]string{c.origin}, c.TrustedOrigins...)
 }
 
 // checkProviders checks each provider and that no two are in each other's way.
 func (c *config) checkProviders(wrong *mistakes) {
 	if len(c.Providers) == 0 {
-		wrong.add("Options.Providers", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
+		wrong.add("Options.Providers", "empty", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	}
 	list := make([]Provider, 0, len(c.Providers))
 	names, clients := map[string]bool{}, map[string]string{}
@@ -254,19 +272,21 @@ func (c *config) checkProviders(wrong *mistakes) {
 		if p.Name == "" {
 			called = fmt.Sprintf("Options.Providers[%d]", i)
 		}
-		add := func(field, reason, fix string) { wrong.add(called+": "+field, reason, fix) }
+		add := func(field, what, reason, fix string) {
+			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: mistakeID("Provider."+field, what), Op: called + ": " + field, Reason: reason, Fix: fix})
+		}
 		written := p.Issuer
 		p.check(add, c.loopback)
 		if p.Issuer != written {
 			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", printable.Clip(p.Name), "issuer", shown(p.Issuer))
 		}
 		if p.Name != "" && names[p.Name] {
-			add("Name", "is there twice", "give every provider a name of its own")
+			add("Name", "duplicate", "is there twice", "give every provider a name of its own")
 		}
 		names[p.Name] = true
 		id := p.Issuer + p.Namespace + " " + p.ClientID
 		if other, there := clients[id]; there && other != p.Name && p.ClientID != "" {
-			add("ClientID", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")
+			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")
 		}
 		clients[id] = p.Name
 		list = append(list, p.normalized())

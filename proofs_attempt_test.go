@@ -67,6 +67,9 @@ func TestAttemptOfAnotherForm(t *testing.T) {
 			t.Errorf("%s: %d", form, status)
 		}
 	}
+	if !strings.Contains(s.logs.String(), "id=state.other_version") {
+		t.Errorf("the log does not say that the version is another one:\n%s", s.logs)
+	}
 	if status := come(good); status != http.StatusSeeOther {
 		t.Errorf("the attempt itself, sealed again: %d", status)
 	}

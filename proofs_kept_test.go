@@ -12,6 +12,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // A claim that is to be kept and is not there is not there afterwards either.
@@ -48,22 +49,25 @@ func TestWhatMakesASessionTooLarge(t *testing.T) {
 	}
 }
 
-// Where there is no room for a mark, everybody gets it, or that of those who
-// had to go; and never a later one, which would end the sign-in that made it.
+// Where there is no room for a mark, sessions that began until it was written are
+// dead, or until those were that had to go; and never later ones, which would end
+// the sign-in that made it.
 func TestRevokingWithoutRoom(t *testing.T) {
 	t.Parallel()
 	first := time.Now()
 	second := first.Add(time.Second)
 	for limit, want := range map[int]time.Time{0: second, 1: first} {
-		r := ginauth.NewMemoryRevocations(time.Now, limit)
+		now := first
+		r := marks.NewRevocations[ginauth.RevocationKey](func() time.Time { return now }, limit)
 		for i, at := range []time.Time{first, second} {
-			if err := r.Revoke(t.Context(), ginauth.RevocationKey{byte(i + 1)}, at, time.Hour); err != nil {
+			now = at
+			if err := r.Revoke(t.Context(), ginauth.RevocationKey{byte(i + 1)}, at.Add(time.Hour), time.Hour); err != nil {
 				t.Fatal(err)
 			}
 		}
-		marks, err := r.Watermarks(t.Context(), [4]ginauth.RevocationKey{1: {9}})
-		if err != nil || !marks[1].Equal(want) {
-			t.Errorf("room for %d: everybody's mark is %v, want %v: %v", limit, marks[1], want, err)
+		marks, err := r.Watermarks(t.Context(), [4]ginauth.RevocationKey{{9}, {9}, {9}, {9}})
+		if err != nil || !marks[0].Equal(want) || !marks[1].IsZero() || !marks[2].IsZero() || !marks[3].IsZero() {
+			t.Errorf("room for %d: the marks are %v, want %v: %v", limit, marks, want, err)
 		}
 	}
 }

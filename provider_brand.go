@@ -15,10 +15,10 @@ const iconLimit = 4 << 10 // bytes of an Icon
 // checkBrand checks what the sign-in page draws a button with.
 func (p *Provider) checkBrand(add addMistake) {
 	if p.Color != "" && !validColor(p.Color) {
-		add("Color", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
+		add("Color", "malformed", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
 	}
 	if why := unfitIcon(p.Icon); p.Icon != "" && why != "" {
-		add("Icon", why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
+		add("Icon", "unfit", why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func (p *Provider) check(add addMistake, devHost bool) {
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
-		add("Name", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
+		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
 	p.checkClient(add)
 	p.checkSecret(add)
@@ -41,7 +41,7 @@ func validName(name string) bool {
 	return len(name) >= 1 && len(name) <= 32 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
 }
 
-type addMistake = func(field, reason, fix string)
+type addMistake = func(field, what, reason, fix string)
 
 // addMade reports what is wrong with the arguments that a Provider was made of.
 func addMade(add addMistake, err error) {
@@ -52,22 +52,22 @@ func addMade(add addMistake, err error) {
 		return
 	}
 	if e, ok := err.(*Error); ok && e.Op != "" {
-		add(e.Op, e.Reason, e.Fix)
+		add(e.Op, "invalid", e.Reason, e.Fix)
 		return
 	}
-	add("Err", err.Error(), "correct what the Provider was made of")
+	add("Err", "invalid", err.Error(), "correct what the Provider was made of")
 }
 
 func (p *Provider) checkClient(add addMistake) {
 	if p.ClientID == "" {
-		add("ClientID", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
+		add("ClientID", "empty", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
 	}
 	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", "none"}, p.AuthMethod) {
-		add("AuthMethod", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
+		add("AuthMethod", "unknown", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
 	}
 	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
-		if reason, fix := pasted(s.value); reason != "" {
-			add(s.field, reason, fix)
+		if what, reason, fix := pasted(s.value); what != "" {
+			add(s.field, what, reason, fix)
 		}
 	}
 }
@@ -76,13 +76,13 @@ func (p *Provider) checkClient(add addMistake) {
 func (p *Provider) checkSecret(add addMistake) {
 	switch secret := p.ClientSecret != "" || p.ClientSecretFunc != nil; {
 	case p.AuthMethod == "none" && secret:
-		add("ClientSecret", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
+		add("ClientSecret", "unused", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
 	case p.AuthMethod == "none" && p.Quirks.DisablePKCE:
-		add("Quirks.DisablePKCE", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
+		add("Quirks.DisablePKCE", "public_client", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
 	case p.AuthMethod != "none" && !secret:
-		add("ClientSecret", "is empty (is the environment variable set?)", `paste the client secret, or set AuthMethod "none" for a public client`)
+		add("ClientSecret", "empty", "is empty (is the environment variable set?)", `paste the client secret, or set AuthMethod "none" for a public client`)
 	case p.ClientSecret != "" && p.ClientSecretFunc != nil:
-		add("ClientSecret", "is set, and so is ClientSecretFunc", "drop one of the two")
+		add("ClientSecret", "twice", "is set, and so is ClientSecretFunc", "drop one of the two")
 	}
 }
 
@@ -95,13 +95,13 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 			continue
 		}
 		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
-			add(a.field, fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
-		} else if reason, fix := pasted(a.value); reason != "" {
-			add(a.field, reason, fix)
+			add(a.field, "placeholder", fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
+		} else if what, reason, fix := pasted(a.value); what != "" {
+			add(a.field, what, reason, fix)
 		} else if why := weburl.Unfit(a.value, devHost); why != "" {
-			add(a.field, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+			add(a.field, "unfit", fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
 		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
-			add(a.field, fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
+			add(a.field, "query", fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}
 	}
 }
@@ -119,24 +119,24 @@ func shown(address string) string {
 func (p *Provider) checkOpenID(add addMistake) {
 	const why = "is for plain OAuth 2.0, and this provider has an Issuer"
 	if p.Namespace != "" {
-		add("Namespace", why, "drop Namespace")
+		add("Namespace", "unused", why, "drop Namespace")
 	}
 	switch {
 	case p.Profile != nil && p.Userinfo == "never":
-		add("Profile", `is set, and with Userinfo "never" it is not asked`, "drop one of the two")
+		add("Profile", "unused", `is set, and with Userinfo "never" it is not asked`, "drop one of the two")
 	case p.Profile != nil && p.UserinfoURL != "":
-		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
+		add("UserinfoURL", "unused", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
 	p.checkHS256(add)
 	p.checkIDTokenAlg(add)
 	p.checkTenant(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if rp.ProtocolClaim(claim) {
-			add("ClaimPaths", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
+			add("ClaimPaths", "protocol_claim", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
 		}
 	}
 	if p.Userinfo == "always" && p.UserinfoURL == "" && p.Profile == nil && p.AuthorizeURL != "" && p.TokenURL != "" && p.JWKSURL != "" {
-		add("UserinfoURL", `is empty, Userinfo is "always", and with the other endpoints written down nothing is discovered`, "set it")
+		add("UserinfoURL", "empty", `is empty, Userinfo is "always", and with the other endpoints written down nothing is discovered`, "set it")
 	}
 }
 
@@ -146,7 +146,7 @@ func (p *Provider) checkTenant(add addMistake) {
 	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
 	tenant, _, _ := strings.Cut(rest, "/")
 	if microsoft && p.TokenIssuer == nil && slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
-		add("Issuer", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", printable.Clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
+		add("Issuer", "many_tenants", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", printable.Clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
 	}
 }
 
@@ -157,9 +157,9 @@ var hs256Issuers = []string{"https://access.line.me"}
 func (p *Provider) checkHS256(add addMistake) {
 	switch {
 	case p.Quirks.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
-		add("Quirks.HS256", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+		add("Quirks.HS256", "issuer", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
 	case p.Quirks.HS256 && len(p.ClientSecret) < 32:
-		add("Quirks.HS256", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
+		add("Quirks.HS256", "short_secret", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
 	}
 }
 
@@ -167,9 +167,9 @@ func (p *Provider) checkIDTokenAlg(add addMistake) {
 	switch {
 	case p.IDTokenAlg == "", p.Quirks.HS256 && p.IDTokenAlg == "HS256":
 	case p.Quirks.HS256:
-		add("IDTokenAlg", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
+		add("IDTokenAlg", "quirk", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
 	case !slices.Contains(rp.SigningAlgs(), p.IDTokenAlg):
-		add("IDTokenAlg", fmt.Sprintf("%q is not a signature algorithm that is accepted", printable.Clip(p.IDTokenAlg)),
+		add("IDTokenAlg", "unknown", fmt.Sprintf("%q is not a signature algorithm that is accepted", printable.Clip(p.IDTokenAlg)),
 			"write the one that the client is registered for: "+strings.Join(rp.SigningAlgs(), ", "))
 	}
 }
@@ -177,23 +177,23 @@ func (p *Provider) checkIDTokenAlg(add addMistake) {
 // checkPlain checks what a plain OAuth 2.0 provider needs.
 func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
-		add("Issuer", "is empty (is the environment variable set?), and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
+		add("Issuer", "empty", "is empty (is the environment variable set?), and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
 		return
 	}
 	for _, e := range []struct{ field, value string }{{"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL}} {
 		if e.value == "" {
-			add(e.field, "is empty, and without an Issuer it is not discovered", "set it")
+			add(e.field, "empty", "is empty, and without an Issuer it is not discovered", "set it")
 		}
 	}
 	switch {
 	case p.UserinfoURL == "" && p.Profile == nil:
-		add("UserinfoURL", "is empty, so nothing says who signed in", "set it to the address of the profile")
+		add("UserinfoURL", "no_profile", "is empty, so nothing says who signed in", "set it to the address of the profile")
 	case p.UserinfoURL != "" && p.Profile != nil:
-		add("UserinfoURL", "is set, and so is Profile, which is asked alone", "drop one of the two")
+		add("UserinfoURL", "unused", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
 	p.checkNamespace(add)
 	if slices.Contains(p.Scopes, "openid") {
-		add("Scopes", "ask for openid, but without an Issuer the ID token cannot be verified", "set Issuer, or drop openid")
+		add("Scopes", "openid", "ask for openid, but without an Issuer the ID token cannot be verified", "set Issuer, or drop openid")
 	}
 	for _, f := range []struct {
 		field string
@@ -203,7 +203,7 @@ func (p *Provider) checkPlain(add addMistake) {
 		{"Quirks.HS256", p.Quirks.HS256},
 	} {
 		if f.set {
-			add(f.field, "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
+			add(f.field, "openid_only", "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
 		}
 	}
 }
@@ -215,31 +215,31 @@ func (p *Provider) checkNamespace(add addMistake) {
 		if u, err := url.Parse(p.AuthorizeURL); err == nil && u.Host != "" {
 			example = weburl.Origin(u)
 		}
-		add("Namespace", "is empty: without an Issuer it is what makes User.ID unique", fmt.Sprintf("set it to the provider's address, such as %q, and keep it for ever", example))
+		add("Namespace", "empty", "is empty: without an Issuer it is what makes User.ID unique", fmt.Sprintf("set it to the provider's address, such as %q, and keep it for ever", example))
 	} else if strings.ContainsAny(p.Namespace, "# \t\r\n") || len(p.Namespace) > 255 {
-		add("Namespace", fmt.Sprintf("%q has a # or a space, or is too long", printable.Clip(p.Namespace)), "write the provider's address")
+		add("Namespace", "malformed", fmt.Sprintf("%q has a # or a space, or is too long", printable.Clip(p.Namespace)), "write the provider's address")
 	}
 }
 
 func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {
-		add("ResponseMode", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
+		add("ResponseMode", "unknown", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
 	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
-		add("Userinfo", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
+		add("Userinfo", "unknown", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
 	}
 	if !slices.Contains([]string{"", "POST", "GET"}, p.Quirks.TokenMethod) {
-		add("Quirks.TokenMethod", fmt.Sprintf("%q is not known", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
+		add("Quirks.TokenMethod", "unknown", fmt.Sprintf("%q is not known", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
 	}
 	if strings.ContainsFunc(p.Quirks.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
-		add("Quirks.AuthorizeFragment", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
+		add("Quirks.AuthorizeFragment", "malformed", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
 	}
 	for _, name := range sortedKeys(p.Quirks.Header) {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {
-			add("Quirks.Header", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
+			add("Quirks.Header", "name", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
 		}
 		if strings.ContainsFunc(p.Quirks.Header[name], unicode.IsControl) {
-			add("Quirks.Header", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
+			add("Quirks.Header", "value", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
 		}
 	}
 }
@@ -248,11 +248,11 @@ func (p *Provider) checkModes(add addMistake) {
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-			add("Scopes", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
+			add("Scopes", "malformed", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}
 	if name := p.Quirks.ClientIDParam; name != "client_id" && (rp.ProtocolParam(name) || rp.TokenParam(name)) {
-		add("Quirks.ClientIDParam", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
+		add("Quirks.ClientIDParam", "protocol_parameter", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
 	}
 	for _, list := range []struct {
 		field string
@@ -260,18 +260,19 @@ func (p *Provider) checkParams(add addMistake) {
 	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
 		for _, name := range list.names {
 			if rp.ProtocolParam(name) || name == "" || name == p.Quirks.ClientIDParam {
-				add(list.field, fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
+				add(list.field, "protocol_parameter", fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
 			}
 		}
 	}
 	if v, there := p.AuthParams["max_age"]; there {
 		if _, ok := seconds(v); !ok {
-			add("AuthParams", fmt.Sprintf("ask for a max_age of %q", printable.Clip(v)), `write a number of seconds: "3600"`)
+			add("AuthParams", "max_age", fmt.Sprintf("ask for a max_age of %q", printable.Clip(v)), `write a number of seconds: "3600"`)
 		}
 	}
 }
 
-// checkPaths: a path that finds nothing would say that nobody has the claim.
+// checkPaths checks the paths to claims: one that can find nothing would leave all
+// users without the claim.
 func (p *Provider) checkPaths(add addMistake) {
 	const fix = `write names with dots between them: "realm_access.roles"`
 	wrong := func(path string) bool {
@@ -279,7 +280,7 @@ func (p *Provider) checkPaths(add addMistake) {
 	}
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {
-			add("ClaimPaths", fmt.Sprintf("%q for %q is not a path", printable.Clip(path), printable.Clip(claim)), fix)
+			add("ClaimPaths", "malformed", fmt.Sprintf("%q for %q is not a path", printable.Clip(path), printable.Clip(claim)), fix)
 		}
 	}
 }

@@ -26,23 +26,23 @@ func readParams(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodPost {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.not_form", Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
 		if err != nil {
-			return nil, &Error{Code: ErrBadRequest, Reason: "the request's body could not be read", Err: err}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.body", Reason: "the request's body could not be read", Err: err}
 		}
 		raw, limit = string(body), formLimit
 	}
 	if len(raw) > limit {
-		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_too_long", Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
 	}
 	if strings.Count(raw, "&") >= paramsMost {
-		return nil, &Error{Code: ErrBadRequest, Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
 	}
 	params, err := url.ParseQuery(raw)
 	if err != nil { // its text quotes what was sent
-		return nil, &Error{Code: ErrBadRequest, Reason: "the parameters are malformed"}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_malformed", Reason: "the parameters are malformed"}
 	}
 	return params, nil
 }
@@ -52,21 +52,27 @@ func isUpgrade(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
 }
 
-// answeredPrefetch answers a browser that opens an address before its user asks
-// for it: with nothing, so that no sign-in begins and no code is spent.
-func answeredPrefetch(c *gin.Context) bool {
-	if !isPrefetch(c.Request) {
-		return false
-	}
-	c.Status(http.StatusNoContent)
-	return true
+// refusePrefetch answers a browser that opens an address before its user asks for
+// it: no sign-in begins, no code is spent, and the user is not sent to a login that
+// may be needless by the time of the click. The status has to be an error: browsers
+// keep a successful answer, even an empty one, and show it for the click.
+func refusePrefetch(c *gin.Context) {
+	c.Abort()
+	setSecurityHeaders(c.Writer.Header())
+	c.Status(http.StatusServiceUnavailable)
+	c.Writer.WriteHeaderNow()
 }
 
-// isPrefetch recognizes a browser that opens a page before anybody asked.
+// isPrefetch recognizes a browser that prefetches, prerenders or previews a page:
+// Sec-Purpose is the standard's, the others are of older browsers, which send them
+// still.
 func isPrefetch(r *http.Request) bool {
-	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
-		if strings.Contains(strings.ToLower(r.Header.Get(name)), "prefetch") {
-			return true
+	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		for _, line := range r.Header[name] {
+			line = strings.ToLower(line)
+			if strings.Contains(line, "prefetch") || strings.Contains(line, "prerender") || strings.Contains(line, "preview") {
+				return true
+			}
 		}
 	}
 	return false

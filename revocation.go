@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/contain"
@@ -18,8 +16,8 @@ type RevocationKey [16]byte
 
 // Revocations remembers which sessions were revoked, and which states and logout
 // tokens were used, for as long as they could be used again. It holds watermarks,
-// not flags: a session of a key that started at or before the watermark is revoked,
-// a later one is valid, and nothing is ever un-revoked.
+// not flags: a watermark only rises, the sessions of its key that started before it
+// rose are revoked, a later one is valid, and nothing is ever un-revoked.
 //
 // The default is this process's memory, which is lost at a restart and not shared:
 // a copy of a session that was signed out is then valid again, at another replica
@@ -30,7 +28,7 @@ type RevocationKey [16]byte
 // requests are answered with 503 ([ErrStoreUnavailable]).
 type Revocations interface {
 	// Revoke raises the watermark of key to at, unless it is higher already, and
-	// keeps it for ttl.
+	// keeps it for ttl. It may round at up, by less than a millisecond.
 	Revoke(ctx context.Context, key RevocationKey, at time.Time, ttl time.Duration) error
 
 	// Watermarks returns the watermark of each key, the zero time for a key that
@@ -63,63 +61,14 @@ func (k RevocationKey) of(kind byte) RevocationKey {
 	return k
 }
 
-// memoryLimit bounds each of the two tables of memoryRevocations.
+// memoryLimit bounds the watermarks and the spent keys of memoryRevocations.
 const memoryLimit = 1 << 20
 
 // memoryRevocations keeps revocations in this process.
-type memoryRevocations struct {
-	now   func() time.Time
-	marks *marks.Table // in nanoseconds
-	spent *marks.Table
-	floor atomic.Int64 // watermark of everybody, in nanoseconds: raised when marks had to be dropped
-}
+type memoryRevocations = marks.Revocations[RevocationKey]
 
 func newMemoryRevocations(now func() time.Time, limit int) *memoryRevocations {
-	return &memoryRevocations{now: now, marks: marks.New(limit), spent: marks.New(limit)}
-}
-
-func (m *memoryRevocations) Revoke(_ context.Context, key RevocationKey, at time.Time, ttl time.Duration) error {
-	now := m.now()
-	raise := func() bool { return m.marks.Raise(key, at.UnixNano(), now.Add(ttl).Unix(), now.Unix()) }
-	if raise() {
-		return nil
-	}
-	// Room is made by revoking more, never less: the marks of some go, and the
-	// highest of them becomes everybody's. Not this one: who signs in anew ends
-	// the session from before, and would be out again at once.
-	m.marks.Drop(m.everybody)
-	if !raise() {
-		m.everybody(at.UnixNano())
-	}
-	return nil
-}
-
-// everybody raises the watermark of everybody.
-func (m *memoryRevocations) everybody(at int64) {
-	for old := m.floor.Load(); old < at && !m.floor.CompareAndSwap(old, at); old = m.floor.Load() {
-	}
-}
-
-func (m *memoryRevocations) Watermarks(_ context.Context, keys [4]RevocationKey) (marks [4]time.Time, _ error) {
-	for i, key := range keys {
-		at := m.marks.Value(key)
-		if i > 0 { // a session's own mark kills it whatever its time: the floor is none
-			at = max(at, m.floor.Load())
-		}
-		if at != 0 {
-			marks[i] = time.Unix(0, at)
-		}
-	}
-	return marks, nil
-}
-
-func (m *memoryRevocations) Once(_ context.Context, key RevocationKey, ttl time.Duration) (bool, error) {
-	now := m.now()
-	first, room := m.spent.Spend(key, now.Add(ttl).Unix(), now.Unix())
-	if !room {
-		return false, errors.New("too many sign-ins in the last minutes for this process's memory")
-	}
-	return first, nil
+	return marks.NewRevocations[RevocationKey](now, limit)
 }
 
 // keys are what a session is revoked by: see Revocations.Watermarks.
@@ -150,17 +99,17 @@ const (
 	spentState        = 'a'
 )
 
-// revoked compares a session with the watermarks of its keys. Its own kills it
-// whatever the time. The application's are compared by our clock, and the
-// provider's with the ID token's iat, which has the provider's: so clocks that
-// differ neither save an old session nor end a new one. A tie is dead.
+// revoked compares a session with the watermarks of its keys: its own, with when
+// it began; its person's, with the one of its birth, so that it does not matter
+// by which replica's clock either was made; and the provider's with the ID token's
+// iat, which is by the provider's clock. A tie of times is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
 	before := func(at, mark time.Time) bool { return !at.After(mark) }
-	return !marks[0].IsZero() || before(s.created, marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
+	return before(s.created, marks[0]) || millis(marks[1]) > s.mark || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
 func storeUnavailable(op string, err error) *Error {
-	return &Error{Code: ErrStoreUnavailable, Op: op, Err: err, retryAfter: retryAfter,
+	return &Error{Code: ErrStoreUnavailable, ID: "store.revocations_failed", Op: op, Err: err, retryAfter: retryAfter,
 		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
 }
 
@@ -173,10 +122,38 @@ func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time
 	return marks, nil
 }
 
-// revoke raises a watermark for as long as a session that it covers can live.
+// markLife is how long a watermark is kept: as long as a session that it covers
+// can live. Requests with it are refused, so that it is not renewed any more and
+// ends by its idle timeout, which is sealed in it.
+func (c *config) markLife() time.Duration { return c.IdleTimeout + 2*leeway }
+
+// markUnit is what a person's watermark rises by at least: see millis.
+const markUnit = time.Millisecond
+
+// revokePerson ends all sessions of a person that have begun. The mark is higher
+// than the one of any of them, whatever the clocks of the replicas say.
+func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
+	marks, err := c.watermarks(ctx, [4]RevocationKey{key, key, key, key})
+	if err != nil {
+		return err
+	}
+	at := c.Now()
+	if next := marks[1].Add(markUnit); next.After(at) {
+		at = next
+	}
+	return c.revoke(ctx, key, at)
+}
+
+// revoke raises a watermark.
 func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) error {
-	if err := c.Revocations.Revoke(ctx, key, at, c.Lifetime+2*leeway); err != nil {
+	if err := c.Revocations.Revoke(ctx, key, at, c.markLife()); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
 	return nil
+}
+
+// revokeSession ends one session, whenever it began by the clock of the replica
+// that it began at: its mark is ahead of every clock.
+func (c *config) revokeSession(ctx context.Context, id string) error {
+	return c.revoke(ctx, sessionKey(id), c.Now().Add(c.markLife()))
 }

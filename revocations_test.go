@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // faultyRevocations fails on request, and remembers which keys were asked for.
@@ -55,7 +57,7 @@ type memory struct {
 
 func newMemory(t *testing.T, limit int) *memory {
 	m := &memory{t: t}
-	m.Revocations = ginauth.NewMemoryRevocations(m.clock.Now, limit)
+	m.Revocations = marks.NewRevocations[ginauth.RevocationKey](m.clock.Now, limit)
 	return m
 }
 
@@ -189,7 +191,9 @@ func TestOnceAtCapacity(t *testing.T) {
 		t.Errorf("when there is room again: %s", got)
 	}
 
-	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 0) })
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 0)
+	})
 	p := s.finish(s.begin("/login/demo"))
 	s.failsClosed(t, p, closed{code: ginauth.ErrStoreUnavailable})
 	if p.Header.Get("Retry-After") == "" {
@@ -197,32 +201,134 @@ func TestOnceAtCapacity(t *testing.T) {
 	}
 }
 
-// Where marks have to make room, everybody's watermark rises: more is revoked,
-// and never less.
+// Where marks have to make room, the oldest go, and sessions that began until they
+// were written are dead: more is revoked, and never less. That is told of the
+// session's own key alone: the floor is a time by our clock, and a person's mark
+// means that somebody signed the person out.
 func TestRevocationsOverflow(t *testing.T) {
 	t.Parallel()
 	m := newMemory(t, 128)
 	random := rand.New(rand.NewPCG(1, 2))
-	start := time.Now()
-	revoked := map[ginauth.RevocationKey]time.Time{}
+	written := map[ginauth.RevocationKey]time.Time{}
+	marks := func(keys [4]ginauth.RevocationKey) [4]time.Time {
+		marks, err := m.Watermarks(t.Context(), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return marks
+	}
 	for i := range 2000 {
 		var key ginauth.RevocationKey
 		for j := range key {
 			key[j] = byte(random.Uint32())
 		}
-		revoked[key] = start.Add(time.Duration(random.IntN(1000)) * time.Second)
-		m.revoke(key, revoked[key], time.Hour)
+		written[key] = m.clock.Now()
+		m.revoke(key, written[key].Add(-time.Minute), time.Hour) // as a provider whose clock is behind
+		m.clock.Advance(time.Millisecond)
 		if i%100 > 0 {
 			continue
 		}
-		for key, at := range revoked {
-			if m.of(key).Before(at) {
-				t.Fatalf("after %d: a mark is lower than what was revoked", i)
+		for key, at := range written {
+			floor := marks([4]ginauth.RevocationKey{{0xff}, key, key, key})
+			if floor[1].IsZero() && floor[0].Before(at) {
+				t.Fatalf("after %d: a mark is gone, and a session of then would be alive", i)
 			}
 		}
+		if floor := marks([4]ginauth.RevocationKey{{0xff}, {0xfe}, {0xfd}, {0xfc}}); !floor[1].IsZero() || !floor[2].IsZero() || !floor[3].IsZero() {
+			t.Fatalf("after %d: keys that nobody revoked have the marks %v", i, floor)
+		}
 	}
-	if at := m.of(ginauth.RevocationKey{}); at.Before(start) || at.After(start.Add(1000*time.Second)) {
-		t.Errorf("everybody's mark is %v, want one of those that were dropped", at.Sub(start))
+	if floor := marks([4]ginauth.RevocationKey{})[0]; floor.IsZero() || !floor.Before(m.clock.Now()) {
+		t.Errorf("the floor is %v", floor)
+	}
+}
+
+// A person who signs in over and over leaves a mark each time. Who has signed in
+// lately, or while that went on, stays.
+func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 12
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		s.unheard, o.Logger = true, slog.New(slog.DiscardHandler)
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, limit)
+	})
+	var others []*authtest.Browser
+	mallory := s.newBrowser()
+	signIn := func(b *authtest.Browser, who string) {
+		if err := authtest.SignIn(s.auth, b, &ginauth.User{Provider: "demo", Subject: who}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 * limit {
+		signIn(mallory, "mallory")
+		if i%(limit/4) == 0 {
+			b := s.newBrowser()
+			signIn(b, fmt.Sprint("user", i))
+			others = append(others, b)
+		}
+		s.clock.Advance(100 * time.Millisecond)
+	}
+	for i, b := range others[len(others)-2:] {
+		if s.userOf(b) == nil {
+			t.Errorf("of the last two who signed in, number %d was signed out by somebody else", i)
+		}
+	}
+	if s.userOf(mallory) == nil {
+		t.Error("who signed in last is signed out")
+	}
+}
+
+// lives remembers for how long marks are kept.
+type lives struct {
+	revocationMap
+	ttls []time.Duration
+}
+
+func (l *lives) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	l.ttls = append(l.ttls, ttl)
+	return l.revocationMap.Revoke(ctx, key, at, ttl)
+}
+
+// A mark is kept as long as a copy of what it covers could live, and not for a
+// whole lifetime, which would fill the memory.
+func TestMarksLiveAsLongAsAnUnusedSession(t *testing.T) {
+	t.Parallel()
+	kept := &lives{}
+	s, _ := sessionSite(t, func(_ *site, o *ginauth.Options) { o.Revocations, o.IdleTimeout = kept, 3*time.Hour })
+	s.as("ada")
+	s.signIn()
+	s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	if err := s.auth.LogoutEverywhere(t.Context(), s.idp.Issuer+"#ada"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ttl := range kept.ttls {
+		if ttl < 3*time.Hour+time.Minute || ttl > 3*time.Hour+2*time.Minute {
+			t.Errorf("a mark is kept for %v", ttl)
+		}
+	}
+	if len(kept.ttls) != 3 {
+		t.Errorf("%d marks were made", len(kept.ttls))
+	}
+}
+
+// A clock that is put forward past the end of every mark, and back again, brings
+// no session back, whatever was written meanwhile.
+func TestSignedOutWhileTheClockIsAhead(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, nil)
+	s.as("ada")
+	line := s.cookieLine()
+	s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	const jump = 30 * 24 * time.Hour
+	s.clock.Advance(jump)
+	for range 600 { // each tidies up a part of the memory
+		if err := authtest.SignIn(s.auth, s.browser, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.clock.Advance(-jump)
+	if who := s.stolen(line); who != "" {
+		t.Errorf("%q is signed in again", who)
 	}
 }
 
@@ -234,7 +340,7 @@ func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
 		s.idp = startIDP(t, authtest.Config{Now: func() time.Time { return s.clock.Now().Add(40 * time.Second) }})
 		o.Providers = []ginauth.Provider{client("demo", s.idp)}
-		revocations = ginauth.NewMemoryRevocations(s.clock.Now, 64)
+		revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 64)
 		o.Revocations = revocations
 	})
 	s.signIn()
@@ -286,10 +392,10 @@ func TestWatermarks(t *testing.T) {
 	t.Parallel()
 	f := &faultyRevocations{}
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 	})
-	f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+	f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 	s.signIn()
 	first, ada := s.cookieLine(), f.asked
 	begun := s.user().AuthTime
@@ -340,7 +446,7 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := &faultyRevocations{}
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 	})
 	s.as("ada")

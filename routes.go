@@ -14,15 +14,16 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// step answers a request, or returns why not.
+// step answers a request, or returns why not. CONTRIBUTING.md has a table from each
+// route to the file of its step.
 type step func(c *gin.Context) error
 
-// register adds the routes. Gin panics where a route exists already; whoever
-// mounts gets an error that says what to change instead.
+// register adds the routes. Gin panics if a route exists already; Mount returns an
+// error that says what to change instead.
 func (a *Auth) register(router gin.IRouter) error {
 	err := contain.Do(func() error { a.handleAll(router); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrInvalidOptions, Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
+		return &Error{Code: ErrInvalidOptions, ID: "mount.route_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
 			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
 	}
 	return nil
@@ -81,7 +82,7 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			return
 		}
 		if c.Writer.Written() { // too late for cookies and redirects
-			a.fail(c, failed, &Error{Code: ErrSessionError, Op: "answer", Reason: "another handler has answered before ginauth could",
+			a.fail(c, failed, &Error{Code: ErrSessionError, ID: "request.answered_before", Op: "answer", Reason: "another handler has answered before ginauth could",
 				Fix: "no middleware in front of the login routes may write"})
 			return
 		}
@@ -91,7 +92,15 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
-			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, allow: allow})
+			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", allow: allow})
+			return
+		}
+		if isPrefetch(c.Request) {
+			refusePrefetch(c)
+			return
+		}
+		if c.Request.Method != http.MethodPost && isBoosted(c.Request) {
+			a.navigate(c, c.Request.URL.RawQuery)
 			return
 		}
 		if err := protect(func() error { return run(c) }); err != nil {
@@ -112,7 +121,7 @@ func protect(f func() error) error {
 	if p.Value == http.ErrAbortHandler { // net/http's own way to hang up
 		panic(p.Value)
 	}
-	return &Error{Code: ErrSessionError, Op: "sign in", Reason: "a function of the application panicked", Err: p}
+	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: "sign in", Reason: "a function of the application panicked", Err: p}
 }
 
 // notFound answers for a Mount that failed.
@@ -125,6 +134,6 @@ func (a *Auth) client(c *gin.Context) (*client, error) {
 	if cl := a.clients[c.Param("provider")]; cl != nil {
 		return cl, nil
 	}
-	return nil, &Error{Code: ErrUnknownProvider, Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
+	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
 		Fix: "use a Name of Options.Providers"}
 }

@@ -13,7 +13,7 @@ import (
 // sessionBackend keeps the records of sessions: in a sealed cookie, or in a
 // gin-contrib/sessions store.
 type sessionBackend interface {
-	// load returns the session of a request, or nil, as it does with an error.
+	// load returns the request's session, or nil if there is none or on error.
 	load(w http.ResponseWriter, r *http.Request) (*opened, error)
 	// save keeps a record.
 	save(w http.ResponseWriter, r *http.Request, record sessionRecord) error
@@ -51,57 +51,58 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
-	s.id, s.created, s.seen = string(id), now, now
-	// Sealed, so that a longer Lifetime later on does not outlive the mark of
-	// a sign-out, which is kept for today's.
+	s.id, s.created, s.lastSeen = string(id), now, now
+	// Kept in the record: if the options have longer times one day, no copy of the
+	// session may outlive the watermark of its sign-out, which is kept for today's.
+	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
 	}
 	if s.issued.IsZero() {
 		s.issued = now
 	}
-	if err := s.keep(k.cfg.KeepClaims); err != nil {
+	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	if err := k.readable(s); err != nil {
+	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
 	before, _ := k.backend.ids(w, r)
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
-	if err := k.fresh(r.Context(), s); err != nil {
+	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
 	}
 	return s, k.save(w, r, s, true)
 }
 
-// readable refuses a session that could be written and not read again.
-func (k *sessions) readable(s *session) error {
-	for _, at := range s.times() {
+// checkTimes refuses a session that could be written and not read again.
+func (k *sessions) checkTimes(s *session) error {
+	times := s.times()
+	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
-			return &Error{Code: ErrSessionError, Op: "save session", Provider: s.user.Provider,
+			return &Error{Code: ErrSessionError, ID: "session.time", Op: "save session", Provider: s.user.Provider,
 				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
 		}
 	}
 	return nil
 }
 
-// fresh refuses a session that would be dead from the start: the provider has
-// signed the person out since it issued this ID token, or in the same second.
-func (k *sessions) fresh(ctx context.Context, s *session) error {
-	revoked, err := k.revoked(ctx, s, s.keys())
-	if err != nil || !revoked {
+// recordMark records the user's current watermark in s.mark, so that a later one can
+// be recognized. It refuses a session that would be revoked from the start: the
+// provider has signed the user out since it issued this ID token, or in the same
+// second.
+func (k *sessions) recordMark(ctx context.Context, s *session) error {
+	marks, err := k.cfg.watermarks(ctx, s.keys())
+	if err != nil {
 		return err
 	}
-	return &Error{Code: ErrIDTokenInvalid, Op: "begin session", Provider: s.user.Provider,
+	if s.mark = millis(marks[1]); !s.revoked(marks) {
+		return nil
+	}
+	return &Error{Code: ErrIDTokenInvalid, ID: "session.signed_out_before", Op: "begin session", Provider: s.user.Provider,
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
-}
-
-// revoked asks Options.Revocations.
-func (k *sessions) revoked(ctx context.Context, s *session, keys [4]RevocationKey) (bool, error) {
-	marks, err := k.cfg.watermarks(ctx, keys)
-	return s.revoked(marks), err
 }
 
 // save keeps a session. The error about one that is too large says what makes it
@@ -111,7 +112,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	if err == nil {
 		return nil
 	}
-	e := asError(err, ErrSessionError).about("save session", s.user.Provider)
+	e := complete(err, Error{Code: ErrSessionError, ID: "session.save_failed", Op: "save session", Provider: s.user.Provider})
 	if e.Code == ErrSessionError {
 		e.Reason += s.largest()
 		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
@@ -119,52 +120,53 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	return e
 }
 
-// left is how long a session has to live.
+// left is how long a session has to live, from when it was seen.
 func (k *sessions) left(s *session) time.Duration {
-	left := min(k.cfg.Lifetime-s.seen.Sub(s.created), k.cfg.IdleTimeout)
+	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
 	if !s.until.IsZero() {
-		left = min(left, s.until.Sub(s.seen))
+		left = min(left, s.until.Sub(s.lastSeen))
 	}
 	return left
 }
 
-// open reads the session of a request, alive by its own account: sealed by us,
-// not over, of a provider that is still configured. No session is nil, and not
-// an error: what does not open may be somebody else's.
+// open returns the session of a request if it opens, has not expired and is of a
+// provider that is still configured, else nil. A cookie that does not open is not
+// an error: it may be another application's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.backend.load(w, r)
 	if o == nil {
 		return nil, err
 	}
-	if now.Before(o.notBefore) || now.After(o.expires) {
+	if at := now.UnixMicro(); at < o.notBefore || at > o.expires {
 		k.cache.drop(o)
 		return nil, nil
 	}
 	return o, nil
 }
 
-// load is open, and asks whether the session was revoked. If that cannot be
-// known, nobody gets in.
+// load is open, and asks whether the session was revoked. If Options.Revocations
+// fails, it returns an error: the user does not get in.
 func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.open(w, r, now)
 	if o == nil {
 		return nil, err
 	}
-	revoked, err := k.revoked(r.Context(), &o.session, o.keys)
+	marks, err := k.cfg.watermarks(r.Context(), o.keys)
 	if err != nil {
 		return nil, err
 	}
-	if revoked {
+	if o.revoked(marks) {
 		k.cache.drop(o)
 		return nil, nil
 	}
 	return o, nil
 }
 
-// renew writes a session again with the time of this request.
+// renew writes a session again, which was seen at the time at which it was found
+// not to be revoked. A handler may call Update hours after that, and the mark of a
+// sign-out meanwhile is kept no longer than a session that was seen before it.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	s.seen = k.cfg.Now()
-	if err := k.readable(s); err != nil {
+	if err := k.checkTimes(s); err != nil {
 		return err
 	}
 	return k.save(w, r, s, false)
@@ -199,7 +201,7 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 func (k *sessions) revoke(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		// Not on the request's context: who hangs up is signed out all the same.
-		if err := k.cfg.revoke(context.WithoutCancel(ctx), sessionKey(id), k.cfg.Now()); err != nil {
+		if err := k.cfg.revokeSession(context.WithoutCancel(ctx), id); err != nil {
 			return err
 		}
 	}

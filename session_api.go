@@ -34,16 +34,18 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: ErrUnauthenticated, Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
 	}
 	s := v.session()
+	s.lastSeen = time.UnixMicro(v.asked)
 	verified := *s.user
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
+	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	keepPrivate(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
@@ -52,30 +54,45 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// SignIn starts a session for a user that the application itself vouches for:
-// in tests (see authtest.SignIn), or for an administrator who looks at the
-// site as a customer sees it. No provider is asked and OnLogin is not called.
-// user.Provider must be one of Options.Providers and user.Subject not empty;
-// an empty Issuer becomes the provider's. Call it before the answer is written;
-// for the rest of the request CurrentUser is that user. Most applications do
-// not need it.
+// SignIn starts a session for a user that the application vouches for: in tests
+// (see authtest.SignIn), or for an administrator who looks at the site as a
+// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
+// applications do not need it.
+//
+// user.Provider must be the name of one of [Options.Providers], else SignIn fails
+// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
+// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
+// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
+// that the response is already written, [ErrIDTokenInvalid] that the provider signed
+// this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
+// or [Options.Revocations] failed. After an error no session was started, but one
+// from before may have ended.
+//
+// An unsafe request from another origin is refused with [ErrCrossOrigin]: a form on
+// another site must not sign people in as somebody of its choice.
+//
+// Call it before the response is written. For the rest of the request
+// [CurrentUser] returns that user.
 func (a *Auth) SignIn(c *gin.Context, user *User) error {
+	if a.cfg.isCrossOrigin(c.Request) {
+		return crossOriginError("sign in")
+	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
 	if user == nil {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
 	cl := a.clients[user.Provider]
 	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace()
 	}
 	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return &Error{Code: ErrIdentityRejected, Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's", Err: err}
 	}
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
@@ -94,11 +111,15 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 // does not sign out at the provider: post a form to [Auth.LogoutURL] for that. It
 // does nothing, and returns nil, if no user is signed in.
 //
-// It fails with [ErrSessionError] if the response is already written, and with
+// It fails with [ErrCrossOrigin] if an unsafe request comes from another origin,
+// with [ErrSessionError] if the response is already written, and with
 // [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
 // the latter case this browser's cookie is cleared all the same, but a copy of it
 // may still be valid.
 func (a *Auth) Logout(c *gin.Context) error {
+	if a.cfg.isCrossOrigin(c.Request) {
+		return crossOriginError("sign out")
+	}
 	_, err := a.signOut(c, ByApplication)
 	return err
 }
@@ -113,12 +134,12 @@ func (a *Auth) Logout(c *gin.Context) error {
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
-		return &Error{Code: ErrBadRequest, Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
 	}
-	if err := a.cfg.revoke(ctx, revocationKey(allOfUser, issuer, subject), a.cfg.Now()); err != nil {
+	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
 	}
-	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
+	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: a.hasher.Hash(userID)}, nil)
 	return nil
 }
 
@@ -141,9 +162,5 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	idle := s.seen.Add(a.cfg.IdleTimeout)
-	if idle.After(s.until) {
-		idle = s.until
-	}
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.seen, IdleExpiry: idle, AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
 }

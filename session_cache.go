@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/ginauth/ginauth/internal/seal"
 )
@@ -19,9 +18,9 @@ type opened struct {
 	session   // whose user is the one below
 	user      User
 	keys      [4]RevocationKey   // of the session
-	notBefore time.Time          // a clock before this one is wrong
-	expires   time.Time          // without a further request
-	renewAt   time.Time          // when a request makes the record be written again
+	notBefore int64              // a clock before this one is wrong; this and the next two in Unix microseconds
+	expires   int64              // without a further request
+	renewAt   int64              // when a request makes the record be written again
 	oldKey    bool               // sealed under a key that is not the first
 	from      sealedText         // what it was opened from
 	groups    [groupsRoom]string // room for user.Groups
@@ -48,17 +47,10 @@ func (k *sessions) read(record string, oldKey bool) *opened {
 		return nil
 	}
 	o.keys = o.session.keys()
-	o.notBefore = later(o.created, o.seen).Add(-leeway)
-	o.expires = o.seen.Add(k.left(&o.session))
-	o.renewAt = o.seen.Add(k.cfg.IdleTimeout / 10)
+	o.notBefore = max(o.created.UnixMicro(), o.lastSeen.UnixMicro()) - leeway.Microseconds()
+	o.expires = o.lastSeen.Add(k.left(&o.session)).UnixMicro()
+	o.renewAt = o.lastSeen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
 	return o
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // withOldKey returns the session as one to seal again: its record is under the

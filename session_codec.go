@@ -2,7 +2,9 @@ package ginauth
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -12,27 +14,37 @@ import (
 )
 
 const (
-	// Nothing but its own version is read: who has a session of another signs
-	// in again.
-	sessionVersion = 2
-	sessionIDSize  = 16
+	sessionVersion = 3
+	// A record of the version before is read too, so that an upgrade signs nobody
+	// out. It is written again, as version 3, when it is renewed, and no such
+	// session is older than Lifetime: what reads it can go in the release after.
+	sessionVersion2 = 2
+	sessionIDSize   = 16
+	acrLimit        = 256 // bytes of an acr that is kept
 )
 
-// session is what is remembered of a signed-in user between requests.
+// session is what is kept of a signed-in user between requests.
 type session struct {
-	id      string    // 16 random bytes, new at every sign-in
-	user    *User     // and the claims that are kept
-	created time.Time // Lifetime counts from here
-	seen    time.Time // IdleTimeout counts from here
-	issued  time.Time // iat of the ID token, by the provider's clock; else created
-	until   time.Time // when the provider wants it to be over; zero if it does not say
-	sid     string    // the provider's id of its own session, or ""
-	hint    string    // the ID token, if the provider wants it back at logout
+	id          string        // 16 random bytes, new at every sign-in
+	user        *User         // and the claims that are kept
+	created     time.Time     // Lifetime counts from here
+	lastSeen    time.Time     // IdleTimeout counts from here
+	issued      time.Time     // iat of the ID token, by the provider's clock; else created
+	until       time.Time     // the end of its own lifetime, or of the provider's session if that is sooner
+	rechecked   time.Time     // when the provider was last asked about the person; zero if never since the sign-in
+	idle        time.Duration // its own IdleTimeout
+	mark        int64         // the person's watermark at its birth, as millis has it
+	sid         string        // the provider's id of its own session, or ""
+	acr         string        // of the ID token, or ""
+	actor       string        // User.ID of somebody who acts as the user, or ""
+	hint        string        // the ID token, if the provider wants it back at logout
+	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
+	browserOnly bool          // its cookie ends with the browser
 }
 
-// times are those that a record keeps as a distance from created.
+// times are those that every record keeps, as a distance from created.
 func (s *session) times() [4]*time.Time {
-	return [...]*time.Time{&s.seen, &s.issued, &s.until, &s.user.AuthTime}
+	return [...]*time.Time{&s.lastSeen, &s.issued, &s.until, &s.user.AuthTime}
 }
 
 // texts are those that every record has, and rare those that most have not: the
@@ -41,29 +53,57 @@ func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
-func (s *session) rare() [4]*string {
+func (s *session) rare() [6]*string {
+	return [...]*string{&s.sid, &s.user.Locale, &s.user.claims, &s.acr, &s.actor, &s.hint}
+}
+
+// rare2 is rare of version 2.
+func (s *session) rare2() [4]*string {
 	return [...]*string{&s.sid, &s.hint, &s.user.Locale, &s.user.claims}
 }
 
-// The flags of a record.
+// The flags of a record, in 16 bits. A record with one that is not known here
+// is of a later version, and is not read.
 const (
 	hasVerifiedEmail = 1 << iota
-	hasOwnIssuer     // the provider's own: its print is there in place of its text
+	hasOwnIssuer     // the provider's own: the print stands for its text
 	hasKept
 	hasData
-	hasRare // and the bits above it, one for each
+	hasAuthTime
+	hasBrowserOnly
+	hasRechecked
+	hasMark
+	hasRare    // and the bits above it, one for each
+	knownFlags = hasRare<<len([6]*string{}) - 1
+
+	hasRare2 = 1 << 4 // in the 8 bits of version 2, whose lower four are the same
 )
+
+// millis is a watermark as a record has it, in milliseconds of Unix time, or 0 if
+// there is none. It is rounded up, as stores may round it, so that a mark does not
+// rise by being read from another place.
+func millis(mark time.Time) int64 {
+	if mark.IsZero() {
+		return 0
+	}
+	return mark.Add(time.Millisecond - 1).UnixMilli()
+}
 
 // issuers are what users of a provider have as their Issuer.
 type issuers struct {
-	own   string  // the issuer, or the namespace of a plain OAuth 2.0 provider
-	print [8]byte // of own
-	more  bool    // Provider.TokenIssuer admits others
+	own    string  // the issuer, or the namespace of a plain OAuth 2.0 provider
+	print  [8]byte // of own, and of whom the provider admits
+	print2 [8]byte // of own: what records of version 2 have
+	more   bool    // Provider.TokenIssuer admits others
 }
 
 func (c *client) issuers() *issuers {
-	own := c.namespace()
-	return &issuers{own, digest(own), c.provider.TokenIssuer != nil}
+	own, admits := c.namespace(), c.provider.Admits
+	i := &issuers{own: own, print: digest(own), print2: digest(own), more: c.provider.TokenIssuer != nil}
+	if admits != "" {
+		i.print = digest(own, admits)
+	}
+	return i
 }
 
 func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
@@ -71,29 +111,40 @@ func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
 // encode writes the record: versioned, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
 	u, from := s.user, k.issuers[s.user.Provider]
-	flags := byte(0)
-	set := func(flag byte, on bool) {
-		if on {
-			flags |= flag
+	flags := uint16(0)
+	for _, f := range [...]struct {
+		flag uint16
+		on   bool
+	}{
+		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(u.keptClaims) > 0}, {hasData, len(u.Data) > 0},
+		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0},
+	} {
+		if f.on {
+			flags |= f.flag
 		}
 	}
-	set(hasVerifiedEmail, u.EmailVerified)
-	set(hasOwnIssuer, u.Issuer == from.own)
-	set(hasKept, len(u.kept) > 0)
-	set(hasData, len(u.Data) > 0)
 	for i, text := range s.rare() {
-		set(hasRare<<i, *text != "")
+		if *text != "" {
+			flags |= hasRare << i
+		}
 	}
 	b := append(make([]byte, 0, 512), sessionVersion)
-	b = append(append(b, s.id...), flags)
+	b = append(b, s.id...)
+	b = binary.LittleEndian.AppendUint16(b, flags)
 	b = wire.AppendMicros(b, s.created) // a sign-in may follow a sign-out within the second
 	for _, at := range s.times() {
 		b = wire.AppendSince(b, *at, s.created)
 	}
+	b = wire.AppendUint(b, uint64(s.idle/time.Second))
+	if flags&hasRechecked != 0 {
+		b = wire.AppendSince(b, s.rechecked, s.created)
+	}
+	if flags&hasMark != 0 {
+		b = wire.AppendUint(b, uint64(s.mark))
+	}
 	b = wire.AppendString(b, u.Provider)
-	if flags&hasOwnIssuer != 0 {
-		b = append(b, from.print[:]...)
-	} else {
+	b = append(b, from.print[:]...)
+	if flags&hasOwnIssuer == 0 {
 		b = wire.AppendString(b, u.Issuer)
 	}
 	for _, text := range u.texts() {
@@ -106,7 +157,7 @@ func (k *sessions) encode(s *session) []byte {
 		}
 	}
 	if flags&hasKept != 0 {
-		b = wire.AppendStrings(b, u.kept)
+		b = wire.AppendStrings(b, u.keptClaims)
 	}
 	if flags&hasData != 0 {
 		b = wire.AppendMap(b, u.Data)
@@ -115,23 +166,66 @@ func (k *sessions) encode(s *session) []byte {
 }
 
 // decode reads a record into s, whose user's Groups are the room for those of
-// the record. It is false for a record that this version did not write, and for
-// one of a provider that is not ours any more, or not the same. What s and its
-// user get shares the record's memory.
+// the record. It is false for a record that neither this version nor the one
+// before wrote, and for one of a provider that is not ours any more, or not the
+// same. What s and its user get shares the record's memory.
 func (k *sessions) decode(record string, s *session) bool {
-	r, u := wire.NewReader(record), s.user
+	r := wire.NewReader(record)
 	version := r.Bytes(1)
 	s.id = r.Bytes(sessionIDSize)
-	head := r.Bytes(1)
-	if head == "" || version[0] != sessionVersion {
+	switch version {
+	case string(rune(sessionVersion)):
+		return k.decode3(r, s)
+	case string(rune(sessionVersion2)):
+		return k.decode2(r, s)
+	}
+	return false
+}
+
+func (k *sessions) decode3(r *wire.Reader, s *session) bool {
+	head, u := r.Bytes(2), s.user
+	if head == "" {
 		return false
 	}
-	flags := head[0]
-	u.EmailVerified = flags&hasVerifiedEmail != 0
-	s.created = r.Micros()
-	for _, at := range s.times() {
-		*at = r.Since(s.created)
+	flags := int(head[0]) | int(head[1])<<8
+	if flags&^knownFlags != 0 {
+		return false
 	}
+	s.decodeTimes(r)
+	s.idle = time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
+	if flags&hasRechecked != 0 {
+		s.rechecked = r.Since(s.created)
+	}
+	if flags&hasMark != 0 {
+		s.mark = int64(min(r.Uint(), math.MaxInt64))
+	}
+	s.authTime, s.browserOnly = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0
+	u.Provider = r.String()
+	from := k.issuers[u.Provider]
+	// Under the old name there may be another provider now, or one that admits
+	// others.
+	if from == nil || r.Bytes(len(from.print)) != string(from.print[:]) {
+		return false
+	}
+	if u.Issuer = from.own; flags&hasOwnIssuer == 0 {
+		u.Issuer = r.String()
+	}
+	rare := s.rare()
+	u.decode(r, flags, flags/hasRare, rare[:])
+	return r.OK() && from.admit(u.Issuer)
+}
+
+// decode2 reads a record of version 2.
+func (k *sessions) decode2(r *wire.Reader, s *session) bool {
+	head, u := r.Bytes(1), s.user
+	if head == "" {
+		return false
+	}
+	flags := int(head[0])
+	s.decodeTimes(r)
+	// Any mark that is not older than the session kills it: without one of its
+	// birth, the clocks decide, as they did.
+	s.idle, s.mark = k.cfg.IdleTimeout, millis(s.created)-1
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
@@ -139,31 +233,46 @@ func (k *sessions) decode(record string, s *session) bool {
 	}
 	if flags&hasOwnIssuer == 0 {
 		u.Issuer = r.String()
-	} else if u.Issuer = from.own; r.Bytes(len(from.print)) != string(from.print[:]) {
+	} else if u.Issuer = from.own; r.Bytes(len(from.print2)) != string(from.print2[:]) {
 		return false
 	}
+	rare := s.rare2()
+	u.decode(r, flags, flags/hasRare2, rare[:])
+	return r.OK() && from.admit(u.Issuer)
+}
+
+func (s *session) decodeTimes(r *wire.Reader) {
+	s.created = r.Micros()
+	for _, at := range s.times() {
+		*at = r.Since(s.created)
+	}
+}
+
+// decode reads the rest of a record: the user, and those of the rare texts whose
+// bits are set in there.
+func (u *User) decode(r *wire.Reader, flags, there int, rare []*string) {
+	u.EmailVerified = flags&hasVerifiedEmail != 0
 	for _, text := range u.texts() {
 		*text = r.String()
 	}
 	u.Groups = r.Strings(u.Groups)
-	for i, text := range s.rare() {
-		if flags&(hasRare<<i) != 0 {
+	for i, text := range rare {
+		if there&(1<<i) != 0 {
 			*text = r.String()
 		}
 	}
-	u.kept = []string{} // nil would mean all
+	u.keptClaims = []string{} // nil would mean all
 	if flags&hasKept != 0 {
-		u.kept = append(u.kept, r.Strings(nil)...)
+		u.keptClaims = append(u.keptClaims, r.Strings(nil)...)
 	}
 	if flags&hasData != 0 {
 		u.Data = r.Map()
 	}
-	return r.OK() && from.admit(u.Issuer)
 }
 
-// keep reduces the claims to those that stay.
-func (s *session) keep(names []string) error {
-	s.user.kept = append([]string{}, names...)
+// keepClaims reduces the claims to those that stay.
+func (s *session) keepClaims(names []string) error {
+	s.user.keptClaims = append([]string{}, names...)
 	if len(names) == 0 {
 		s.user.claims = ""
 		return nil
@@ -174,7 +283,7 @@ func (s *session) keep(names []string) error {
 	var all, some map[string]any
 	all, err := strictjson.Object(s.user.claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, Op: "keep claims", Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
@@ -191,7 +300,7 @@ func (s *session) keep(names []string) error {
 	return s.user.setClaims(some)
 }
 
-// largest names what takes the most room in a session, for the one who has to
+// largest names what takes the most room in a session, for an error that asks to
 // make it smaller.
 func (s *session) largest() string {
 	type field struct {

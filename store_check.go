@@ -15,7 +15,7 @@ func (c *config) checkStore(wrong *mistakes) {
 		return
 	}
 	if v := reflect.ValueOf(c.Sessions); v.Kind() == reflect.Pointer && v.IsNil() {
-		wrong.add("Options.Sessions", "is a nil pointer", "look at the error that came with the store; leave the option out to keep sessions in a sealed cookie")
+		wrong.add("Options.Sessions", "nil", "is a nil pointer", "look at the error that came with the store; leave the option out to keep sessions in a sealed cookie")
 		return
 	}
 	codecs, found := storeCodecs(c.Sessions)
@@ -32,13 +32,14 @@ func (c *config) checkStore(wrong *mistakes) {
 		}
 	}
 	if why != "" {
-		wrong.add("Options.Sessions", "the store "+why+", so it cannot save a session",
+		wrong.add("Options.Sessions", "key", "the store "+why+", so it cannot save a session",
 			`pass it []byte(os.Getenv("STORE_KEY")), made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?`)
 	}
 }
 
-// unfitKey says what securecookie, which the stores of gin-contrib sign with,
-// has against a key.
+// unfitKey says why securecookie, which the stores of gin-contrib sign with, cannot
+// use a key. Its errors have no types: the texts are those of v1.1.2 ("securecookie:
+// hash key is not set") and of crypto/aes ("invalid key size").
 func unfitKey(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "hash key is not set"):
@@ -66,7 +67,7 @@ func storeCodecs(store any) (codecs []securecookie.Codec, found bool) {
 	return codecs, found
 }
 
-// keptInMemory says whether a store is gin-contrib's memstore, which is not
+// keptInMemory reports whether a store is gin-contrib's memstore, which is not
 // imported for that.
 func keptInMemory(store any) bool {
 	t := reflect.TypeOf(store)

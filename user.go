@@ -34,8 +34,8 @@ type User struct {
 
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
 
-	claims string   // JSON object
-	kept   []string // which claims could be there; nil in OnLogin: all; "*" all
+	claims     string   // JSON object
+	keptClaims []string // which claims could be there; nil in OnLogin: all; "*" all
 }
 
 // ID returns Issuer + "#" + Subject, which is stable, and unambiguous since an
@@ -62,14 +62,14 @@ func (u *User) Claims(v any) error {
 		text = "{}"
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return &Error{Code: ErrSessionError, Op: "decode claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.decode", Op: "decode claims", Provider: u.Provider, Err: err}
 	}
 	return nil
 }
 
 // claim returns one claim, and whether claims of that name are kept at all.
 func (u *User) claim(name string) (value any, kept bool) {
-	if u.kept != nil && !slices.Contains(u.kept, name) && !slices.Contains(u.kept, "*") {
+	if u.keptClaims != nil && !slices.Contains(u.keptClaims, name) && !slices.Contains(u.keptClaims, "*") {
 		return nil, false
 	}
 	all, _ := strictjson.Object(u.claims) // without claims, none
@@ -80,7 +80,7 @@ func (u *User) claim(name string) (value any, kept bool) {
 // did to the rest.
 func (u *User) sameAs(verified *User) {
 	u.Provider, u.Issuer, u.Subject = verified.Provider, verified.Issuer, verified.Subject
-	u.claims, u.kept = verified.claims, verified.kept
+	u.claims, u.keptClaims = verified.claims, verified.keptClaims
 }
 
 // setClaims replaces the claims.
@@ -91,7 +91,7 @@ func (u *User) setClaims(claims map[string]any) error {
 	}
 	raw, err := json.Marshal(claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, Op: "keep claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.encode", Op: "keep claims", Provider: u.Provider, Err: err}
 	}
 	u.claims = string(raw)
 	return nil
@@ -127,7 +127,7 @@ func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)
 	if u == nil {
-		return claims, &Error{Code: ErrUnauthenticated, Op: "decode claims", Reason: "nobody is signed in",
+		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "nobody is signed in",
 			Fix: "put RequireAuth in front of this handler"}
 	}
 	err := u.Claims(&claims)

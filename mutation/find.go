@@ -13,8 +13,8 @@ import (
 type mutant struct {
 	id       int
 	pkg      *pkg
-	file     string // "attempt.go"
-	function string // "attempts.take", or "var table"
+	file     string // "login_state.go"
+	function string // "loginStates.take", or "var table"
 	check    string // the code that is changed, with what is around it
 	change   string // in words
 	edit     edit

@@ -9,7 +9,7 @@
 //
 // Sessions may stay where they are: in the sealed cookie, or in any store.
 // What Redis holds is a few dozen bytes for each sign-out, for as long as a
-// session lives, and nothing personal: keys are hashes.
+// session lives without a request, and nothing personal: keys are hashes.
 //
 // # What Redis must be like
 //

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ginauth/ginauth/internal/marks"
 )
@@ -16,6 +17,18 @@ func key(n uint64) (k [16]byte) {
 	return k
 }
 
+// at is a time at which both clocks show the same.
+func at(seconds int64) marks.Now {
+	return marks.Now{Wall: time.Unix(seconds, 0), Run: max(seconds, 0)}
+}
+
+// seconds is how long an entry lives that is written now and ends then.
+func seconds(now, until int64) time.Duration { return time.Duration(until-now) * time.Second }
+
+func value(table *marks.Table, k [16]byte, now int64) int64 {
+	return table.Value(k, func() time.Time { return time.Unix(now, 0) })
+}
+
 // model is the plainest table there can be.
 type (
 	model map[[16]byte]entry
@@ -23,33 +36,33 @@ type (
 )
 
 // TestTableAgainstAModel does the same to both, at random, among few keys and
-// many: they agree on all that has not expired.
+// many: they agree.
 func TestTableAgainstAModel(t *testing.T) {
 	t.Parallel()
 	for _, keys := range []int{3, 300, 30_000} {
 		random := rand.New(rand.NewPCG(1, uint64(keys)))
 		table, want, now := marks.New(1<<20), model{}, int64(1_000_000)
 		for range 60_000 {
-			k, value := key(uint64(random.IntN(keys))), now-random.Int64N(1000)
+			k, raised := key(uint64(random.IntN(keys))), now-random.Int64N(1000)
 			known := want[k]
+			if known.until < now {
+				known.value = 0
+			}
 			switch random.IntN(4) {
 			case 0:
 				now += random.Int64N(20)
 			case 1:
 				until := now + random.Int64N(300)
-				table.Raise(k, value, until, now)
-				got := table.Value(k)
-				if forgotten := known.until < now && got == value; got != max(known.value, value) && !forgotten {
-					t.Fatalf("%d keys: got %d from %d and %v at %d", keys, got, value, known, now)
+				table.Raise(k, raised, seconds(now, until), at(now))
+				got := value(table, k, now)
+				forgotten := want[k].until < now && got == raised
+				if revived := max(want[k].value, raised); got != revived && !forgotten {
+					t.Fatalf("%d keys: got %d from %d and %v at %d", keys, got, raised, want[k], now)
 				}
-				want[k] = entry{got, max(known.until, until)}
+				want[k] = entry{got, max(want[k].until, until)}
 			default:
-				got := table.Value(k)
-				if forgotten := known.until < now && got == 0; got != known.value && !forgotten {
+				if got := value(table, k, now); got != known.value {
 					t.Fatalf("%d keys: got %d, want %v at %d", keys, got, known, now)
-				}
-				if got == 0 {
-					delete(want, k)
 				}
 			}
 		}
@@ -70,7 +83,7 @@ func TestSpend(t *testing.T) {
 		{3, 200, 101, false, false}, {1, 300, 101, false, true},
 		{3, 400, 201, true, true}, {3, 400, 201, false, true},
 	} {
-		if first, room := table.Spend(key(tt.key), tt.until, tt.now); first != tt.first || room != tt.room {
+		if first, room := table.Spend(key(tt.key), seconds(tt.now, tt.until), at(tt.now)); first != tt.first || room != tt.room {
 			t.Errorf("step %d: %v, %v", i, first, room)
 		}
 	}
@@ -81,46 +94,85 @@ func TestTableIsBounded(t *testing.T) {
 	table := marks.New(1000)
 	kept := 0
 	for n := range uint64(5000) {
-		if table.Raise(key(n), 7, 100, 50) {
+		if table.Raise(key(n), 7, time.Minute, at(50)) {
 			kept++
 		}
 	}
-	if kept != 1000 || !table.Raise(key(0), 9, 100, 50) || table.Value(key(0)) != 9 {
+	if kept != 1000 || !table.Raise(key(0), 9, time.Minute, at(50)) || value(table, key(0), 50) != 9 {
 		t.Errorf("%d of 1000 were kept", kept)
 	}
-	dropped, highest := 0, int64(0)
 	for n := range uint64(1000) {
-		if table.Value(key(n)) != 0 {
-			continue
+		if value(table, key(n), 50) == 0 {
+			t.Errorf("%d is missing", n)
 		}
-		dropped++
-	}
-	if dropped != 0 {
-		t.Errorf("%d are missing", dropped)
-	}
-	for rounds := 0; table.Value(key(0)) != 0; rounds++ {
-		dropped := table.Drop(func(h int64) {
-			if highest = h; h < 7 {
-				t.Errorf("the highest of a part is %d", h)
-			}
-			if h == 9 && table.Value(key(0)) != 9 {
-				t.Error("dropped before it was covered")
-			}
-		})
-		if !dropped || rounds > 256 {
-			t.Fatal("a part cannot be dropped")
-		}
-	}
-	if highest != 9 || !table.Raise(key(6000), 1, 100, 50) {
-		t.Errorf("the highest was %d", highest)
 	}
 	if marks.New(1).Drop(func(int64) { t.Error("of an empty table") }) {
 		t.Error("an empty table has something to drop")
 	}
 	for n := range uint64(1000) { // when all have expired, all of the room is there again
-		if !table.Raise(key(10_000+n), 7, 300, 200) {
+		if !table.Raise(key(10_000+n), 7, time.Minute, at(200)) {
 			t.Fatalf("no room for %d", n)
 		}
+	}
+}
+
+// Room is made by the oldest entries: as time goes by, those that are left are
+// the latest, and no more go than have to.
+func TestDropForgetsTheOldest(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 14
+	table, random := marks.New(limit), rand.New(rand.NewPCG(3, 4))
+	keys := make([][16]byte, 2*limit) // of which one is written a second, from 1000 on
+	var covered int64
+	for n := range keys {
+		binary.LittleEndian.PutUint64(keys[n][:], random.Uint64())
+		now := int64(1000 + n)
+		for !table.Raise(keys[n], 1, 365*24*time.Hour, at(now)) {
+			if !table.Drop(func(written int64) { covered = max(covered, written/1e9) }) {
+				t.Fatal("nothing can be dropped")
+			}
+		}
+		if covered != 0 && covered > now-limit/2 {
+			t.Fatalf("at %d, marks were dropped that were written at %d", now, covered)
+		}
+		if value(table, keys[n], now) == 0 {
+			t.Fatalf("the newest, of %d, is not there", now)
+		}
+	}
+	const end = 1000 + 2*limit
+	missing := 0
+	for n := range keys {
+		there := value(table, keys[n], end) != 0
+		if !there && int64(1000+n) > covered {
+			t.Fatalf("the mark of %d is gone, and covered is what was written until %d", 1000+n, covered)
+		}
+		if !there {
+			missing++
+		}
+	}
+	if missing > limit+limit/8 {
+		t.Errorf("%d are gone, of which %d had to go", missing, limit)
+	}
+	table.Drop(func(written int64) { // covered before it is forgotten
+		if value(table, keys[written/1e9-1000], end) == 0 {
+			t.Errorf("the mark of %d was dropped before it was covered", written/1e9)
+		}
+	})
+}
+
+// An entry that is written again is as young as it was written last.
+func TestDropKeepsWhatWasWrittenAgain(t *testing.T) {
+	t.Parallel()
+	table := marks.New(1 << 20)
+	for n := range uint64(256 * 16) {
+		table.Raise(key(n), 1, time.Hour, at(1000))
+	}
+	table.Raise(key(5), 1, time.Minute, at(2000))
+	for range 256 {
+		table.Drop(func(int64) {})
+	}
+	if value(table, key(5), 2001) == 0 || value(table, key(5), 1000+3600) == 0 || value(table, key(6), 1001) != 0 {
+		t.Error("it went with the old ones, or they stayed, or its time is shorter now")
 	}
 }
 
@@ -129,13 +181,13 @@ func TestTableCopiesLittle(t *testing.T) {
 	table, now, n := marks.New(1<<20), int64(1000), uint64(0)
 	if allocs := testing.AllocsPerRun(10_000, func() {
 		n++
-		table.Raise(key(n), 1, 1<<40, now)
+		table.Raise(key(n), 1, 24*time.Hour, at(now))
 	}); allocs > 0 {
 		t.Errorf("a new key takes %v allocations", allocs)
 	}
 	if allocs := testing.AllocsPerRun(1000, func() {
 		now += 100
-		table.Raise(key(1), 1, 1<<40, now)
+		table.Raise(key(1), 1, 24*time.Hour, at(now))
 	}); allocs > 0 {
 		t.Errorf("a key that is there takes %v allocations", allocs)
 	}
@@ -147,10 +199,44 @@ func TestTableAndTheClock(t *testing.T) {
 	table := marks.New(1 << 20)
 	for n, now := range []int64{1_000_000, 10, 0, -5, 1_000_000} {
 		for i := range uint64(600) {
-			if k := key(1000*uint64(n) + i); !table.Raise(k, 1, now+100, now) || table.Value(k) != 1 {
+			if k := key(1000*uint64(n) + i); !table.Raise(k, 1, 100*time.Second, at(now)) || value(table, k, now) != 1 {
 				t.Fatalf("at %d: %d is lost", now, i)
 			}
 		}
+	}
+}
+
+// A wall clock that is put forward past an entry's end, and back again, loses
+// nothing either: meanwhile the entry has expired, and then it is there again.
+func TestTableWaitsForBothClocks(t *testing.T) {
+	t.Parallel()
+	const day = 86400
+	table := marks.New(1 << 20)
+	wall := func(n int64) marks.Now { return marks.Now{Wall: time.Unix(1_000_000+n, 0), Run: 50} }
+	tidy := func(now marks.Now) {
+		for n := range uint64(256) {
+			table.Raise(key(1000+n), 1, time.Second, now)
+			table.Spend(key(2000+n), time.Second, now)
+		}
+	}
+	k, spent := key(1), key(2)
+	table.Raise(k, 7, time.Hour, wall(0))
+	table.Spend(spent, time.Hour, wall(0))
+	tidy(wall(day))
+	if got := value(table, k, 1_000_000+day); got != 0 {
+		t.Errorf("a day later it is %d", got)
+	}
+	tidy(wall(0))
+	if got := value(table, k, 1_000_000); got != 7 {
+		t.Errorf("when the clock is put back it is %d", got)
+	}
+	if first, _ := table.Spend(spent, time.Hour, wall(0)); first {
+		t.Error("when the clock is put back, what was spent is not")
+	}
+	later := marks.Now{Wall: time.Unix(1_000_000+day, 0), Run: 50 + day}
+	tidy(later)
+	if got := value(table, k, 1_000_000); got != 0 {
+		t.Errorf("when both clocks say so it is still %d", got)
 	}
 }
 
@@ -164,7 +250,7 @@ func TestReadersWhileOthersWrite(t *testing.T) {
 	const most = 20_000
 	wait.Go(func() {
 		for n := range uint64(most) {
-			table.Raise(key(n), int64(n+1), 1_000_000, int64(n))
+			table.Raise(key(n), int64(n+1), 24*time.Hour, at(int64(n)))
 			done.Store(n + 1)
 		}
 	})
@@ -177,7 +263,7 @@ func TestReadersWhileOthersWrite(t *testing.T) {
 					return
 				}
 				n := random.Uint64N(most)
-				if got := table.Value(key(n)); got != int64(n+1) && (got != 0 || n < there) {
+				if got := value(table, key(n), 0); got != int64(n+1) && (got != 0 || n < there) {
 					t.Errorf("%d has %d", n, got)
 					return
 				}

@@ -90,7 +90,7 @@ func (c *Client) about(err error, code Code, op string) *Error {
 	// function of the application may return one of another Client.
 	e, ok := err.(*Error)
 	if !ok {
-		return &Error{Code: code, Op: op, Provider: c.cfg.Name, Cause: err}
+		return &Error{Code: code, ID: "provider.failed", Op: op, Provider: c.cfg.Name, Cause: err}
 	}
 	told := *e
 	told.Code, told.Op, told.Provider = cmp.Or(e.Code, code), cmp.Or(e.Op, op), cmp.Or(e.Provider, c.cfg.Name)
@@ -103,7 +103,8 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 
 // unreachable turns what package fetch and the context say into an Error.
 func (c *Client) unreachable(op string, err error) *Error {
-	e := &Error{Code: ProviderUnavailable, Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry}
+	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry,
+		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}
 	f, ok := errors.AsType[*fetch.Error](err)
 	// What can be set right comes with its fix; the rest is the provider's to repair.
 	switch {
@@ -123,8 +124,6 @@ func (c *Client) unreachable(op string, err error) *Error {
 		e.ID, e.Reason, e.Fix = "http.status", fmt.Sprintf("the provider answered with status %d", f.Status), "look at the provider's own log"
 	case ok && f.Kind == fetch.Network:
 		e.ID, e.Reason, e.Fix = "http.network", "the provider cannot be reached: "+f.Detail, "is it running, and is the address right?"
-	default:
-		e.ID, e.Reason, e.Fix = "http.unusable", "the provider does not answer as it should", "look at what answers at this address: the provider, or something in between?"
 	}
 	if ok && f.Host != "" {
 		e.Reason += " (" + f.Host + ")"

@@ -20,7 +20,7 @@ func (p *provider) tokenText(raw string) { p.answer = map[string]any{"id_token":
 
 // defaults returns the header and the claims of an ID token as JSON.
 func (p *provider) defaults() (header, claims string) {
-	return string(must(json.Marshal(map[string]any{"alg": p.signer.alg, "kid": p.signer.kid}))), string(must(json.Marshal(p.idClaims())))
+	return string(marshal(map[string]any{"alg": p.signer.alg, "kid": p.signer.kid})), string(marshal(p.idClaims()))
 }
 
 // A jwtCase is an ID token with a text of its own.
@@ -94,7 +94,7 @@ func TestHeaderOfAJWT(t *testing.T) {
 		{"typ jwt", with(`"typ":"jwt"`), ""},
 		{"typ application/jwt", with(`"typ":"application/JWT"`), ""},
 		{"an unknown member", with(`"x5t":"x","iss":"y"`), ""},
-		{"a key of its own", with(`"jwk":` + string(must(json.Marshal(otherRSA().jwk()))) + `,"jku":"https://evil.example/","x5u":"https://evil.example/"`), ""},
+		{"a key of its own", with(`"jwk":` + string(marshal(otherRSA().jwk())) + `,"jku":"https://evil.example/","x5u":"https://evil.example/"`), ""},
 		{"no kid", p.signer.signText(`{"alg":"RS256"}`, claims), ""},
 		{"not JSON", p.signer.signText(`{"alg":"RS256"`, claims), "jwt.header_json"},
 		{"a list", p.signer.signText(`["RS256"]`, claims), "jwt.header_json"},
@@ -316,6 +316,11 @@ func TestTokenIssuerSaysWhichIssuersThereAre(t *testing.T) {
 	p.claims = claims{"tid": "c"}
 	if _, err := p.signIn(c); !errors.Is(err, refused) {
 		t.Errorf("the cause is not that of TokenIssuer: %v", err)
+	}
+	p.claims = claims{"tid": "empty"}
+	_, err := p.signIn(c)
+	if e := wantError(t, err, rp.IDTokenInvalid, "jwt.issuer_not_admitted"); e.Cause == nil {
+		t.Error("the error has no cause")
 	}
 	p.claims = claims{"tid": "a", "iss": "https://tenants.example/a"}
 	if id := p.mustSignIn(c); id.Issuer != "https://tenants.example/a" {

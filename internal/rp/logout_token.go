@@ -82,10 +82,10 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	if jti, _ := claims["jti"].(string); jti == "" {
 		return bad("logout_token.jti", "jti is missing")
 	}
-	for _, name := range []string{"sub", "sid"} {
-		if v, there := claims[name]; there {
+	for _, c := range []struct{ id, name string }{{"logout_token.sub", "sub"}, {"logout_token.sid", "sid"}} {
+		if v, there := claims[c.name]; there {
 			if s, _ := v.(string); s == "" {
-				return bad("logout_token."+name, name+" is not text")
+				return bad(c.id, c.name+" is not text")
 			}
 		}
 	}

@@ -13,12 +13,14 @@ import (
 	_ "crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +55,8 @@ var absent = new(int)
 
 // edit returns a copy of members with edits applied.
 func edit(members, edits map[string]any) map[string]any {
-	edited := maps.Clone(members)
+	edited := map[string]any{}
+	maps.Copy(edited, members)
 	maps.Copy(edited, edits)
 	maps.DeleteFunc(edited, func(_ string, v any) bool { return v == any(absent) })
 	return edited
@@ -82,6 +85,7 @@ func (c *clock) add(d time.Duration) {
 // request is a request that a provider got.
 type request struct {
 	method, body  string
+	query         string
 	header        http.Header
 	form          url.Values // of the body, or of the query for a GET
 	authorization string
@@ -144,7 +148,7 @@ func startProvider(t *testing.T, start func(*httptest.Server)) *provider {
 // or as a provider does.
 func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	got := request{method: r.Method, body: string(body), header: r.Header, authorization: r.Header.Get("Authorization")}
+	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization")}
 	got.form, _ = url.ParseQuery(string(body))
 	if r.Method == http.MethodGet {
 		got.form = r.URL.Query()
@@ -176,6 +180,28 @@ func (p *provider) on(path string, handler http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handle[path] = handler
+}
+
+// until waits for something that another goroutine does.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for start := time.Now(); !done(); runtime.Gosched() {
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("it does not happen")
+		}
+	}
+}
+
+// rediscover lets a day pass, and waits until c uses the metadata of then.
+func (p *provider) rediscover(c *rp.Client) {
+	p.t.Helper()
+	newer := fmt.Sprint(p.URL, pathAuthorize, len(p.requests(pathDiscovery)))
+	p.doc = edit(p.doc, map[string]any{"authorization_endpoint": newer})
+	p.clock.add(24 * time.Hour)
+	until(p.t, func() bool {
+		location, _, err := c.AuthorizationURL(p.t.Context(), rp.Request{}, nil)
+		return err == nil && strings.HasPrefix(location, newer+"?")
+	})
 }
 
 // requests returns the requests that came for a path.
@@ -388,6 +414,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func marshal(v any) []byte { return must(json.Marshal(v)) }
+
+// A roundTripper is a transport.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
 // jwk returns the public key for a key set.
@@ -408,7 +442,7 @@ func (s *signer) jwk() map[string]any {
 // sign returns a JWT, signed with the signer's own algorithm whatever the header
 // says.
 func (s *signer) sign(header, claims map[string]any) string {
-	return s.signText(string(must(json.Marshal(header))), string(must(json.Marshal(claims))))
+	return s.signText(string(marshal(header)), string(marshal(claims)))
 }
 
 // signText is sign for JSON that encoding/json would not write.
@@ -451,7 +485,11 @@ func (s *signer) signature(data []byte) []byte {
 // that the other tests fail for their own reasons.
 func TestProvider(t *testing.T) {
 	p := newProvider(t)
-	for _, s := range []*signer{rsaKey(), rsaKey().as("ps", "PS384"), ecKey(), newEC("p521", "ES512", elliptic.P521()), edKey()} {
+	signers := []*signer{ecKey(), newEC("p384", "ES384", elliptic.P384()), newEC("p521", "ES512", elliptic.P521()), edKey()}
+	for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
+		signers = append(signers, rsaKey().as("rsa", alg))
+	}
+	for _, s := range signers {
 		p.signer = s
 		id := p.mustSignIn(p.client())
 		if id.Issuer != p.URL || id.Claims["sub"] != theSubject || id.Token.AccessToken != theAccess {

@@ -17,6 +17,8 @@ type Identity struct {
 	Claims map[string]any // as the provider sent them
 	Token  *oauth2.Token
 
+	ACR           string    // of the ID token, or empty
+	AuthTime      time.Time // of the ID token; zero if absent
 	IssuedAt      time.Time // of the ID token; zero for plain OAuth 2.0
 	SessionExpiry time.Time // when the provider's own session ends (IPSIE SL1); zero if absent
 }
@@ -67,6 +69,8 @@ func (id *Identity) read(issuer string) {
 		id.Issuer = iss // verified; another than issuer only where TokenIssuer said so
 	}
 	id.SID, _ = id.Claims["sid"].(string)
+	id.ACR, _ = id.Claims["acr"].(string)
+	id.AuthTime, _ = strictjson.NumericDate(id.Claims["auth_time"])
 	id.IssuedAt, _ = strictjson.NumericDate(id.Claims["iat"])
 	id.SessionExpiry, _ = strictjson.NumericDate(id.Claims["session_expiry"])
 }

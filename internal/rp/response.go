@@ -139,7 +139,7 @@ func (c *Client) refusal(response url.Values) error {
 	// 4.1.2.1: they are error codes "because a 500 Internal Server Error HTTP status code
 	// cannot be returned to the client via an HTTP redirect".
 	case "temporarily_unavailable", "server_error":
-		e.RetryAfter, e.Fix = longestRetry, "try again; the provider has a problem of its own"
+		e.ID, e.RetryAfter, e.Fix = "response.unavailable", longestRetry, "try again; the provider has a problem of its own"
 	case "invalid_scope":
 		e.ID, e.Fix = "response.invalid_scope", "check Provider.Scopes against what the client may ask for at the provider"
 	case "unauthorized_client", "invalid_request", "unsupported_response_type":

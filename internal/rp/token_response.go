@@ -78,7 +78,7 @@ func (c *Client) tokenRefusal(code string) *Error {
 	case "redirect_uri_mismatch":
 		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
 	case "temporarily_unavailable", "server_error":
-		e.Code, e.RetryAfter, e.Fix = ProviderUnavailable, longestRetry, "try again; the provider has a problem of its own"
+		e.Code, e.ID, e.RetryAfter, e.Fix = ProviderUnavailable, "token.unavailable", longestRetry, "try again; the provider has a problem of its own"
 	}
 	return e
 }

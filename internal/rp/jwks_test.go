@@ -1,0 +1,400 @@
+package rp_test
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// keyRequests checks how many requests for keys there have been.
+func (p *provider) keyRequests(want int) {
+	p.t.Helper()
+	if got := len(p.requests(pathKeys)); got != want {
+		p.t.Errorf("%d requests for keys, want %d", got, want)
+	}
+}
+
+// rejects signs in where the ID token is rejected.
+func (p *provider) rejects(c *rp.Client, id string) {
+	p.t.Helper()
+	_, err := p.signIn(c)
+	wantError(p.t, err, rp.IDTokenInvalid, id)
+}
+
+func TestKeysAreFetchedOnceAnHour(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	for range 3 {
+		p.mustSignIn(c)
+	}
+	p.keyRequests(1)
+	p.clock.add(time.Hour - time.Second)
+	p.mustSignIn(c)
+	p.keyRequests(1)
+	p.clock.add(time.Second)
+	p.mustSignIn(c)
+	p.keyRequests(2)
+}
+
+func TestKeyThatIsWithdrawnVerifiesForAnHour(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.keys = []any{otherRSA().jwk()}
+	p.mustSignIn(c)
+	p.clock.add(time.Hour)
+	p.rejects(c, "jwt.no_key")
+}
+
+// Core, 10.1.1: an unfamiliar kid is a reason to fetch the keys again, at once and
+// as often as keys change.
+func TestKeysThatChange(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	for i, s := range []*signer{rsaKey(), otherRSA(), ecKey(), edKey()} {
+		p.signer = s
+		p.mustSignIn(c)
+		p.keyRequests(i + 1)
+	}
+}
+
+// Anyone can invent a kid: it costs the provider one request in a quarter of a
+// minute.
+func TestInventedKeyIDs(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	for i := range 10 {
+		p.header = map[string]any{"kid": fmt.Sprint("invented", i)}
+		p.rejects(c, "jwt.no_key")
+	}
+	p.keyRequests(2)
+	p.header = nil
+	p.mustSignIn(c) // with a key that is held
+	p.clock.add(15*time.Second - 1)
+	p.signer = otherRSA()
+	p.rejects(c, "jwt.no_key")
+	p.keyRequests(2)
+	p.clock.add(1)
+	p.mustSignIn(c)
+	p.keyRequests(3)
+}
+
+// A token without a kid is tried with the keys that fit, those that are held first.
+func TestTokensWithoutAKeyID(t *testing.T) {
+	p := newProvider(t)
+	p.header = map[string]any{"kid": absent}
+	p.keys = []any{ecKey().jwk(), otherRSA().jwk(), rsaKey().jwk()}
+	c := p.client()
+	for range 3 {
+		p.mustSignIn(c)
+	}
+	p.keyRequests(1)
+	p.clock.add(15 * time.Second)
+	p.mustSignIn(c)
+	p.keyRequests(1)
+
+	p.signer = newEC("new", "ES256", elliptic.P256())
+	p.rejects(c, "jwt.signature")
+	p.keyRequests(2)
+	p.keys = append(p.keys, p.signer.jwk())
+	p.rejects(c, "jwt.signature") // within the cool-down
+	p.keyRequests(2)
+	p.clock.add(15 * time.Second)
+	p.mustSignIn(c)
+	p.keyRequests(3)
+}
+
+// A key without a kid serves tokens that have one, but does not hide that the key of
+// that kid was published meanwhile.
+func TestKeysWithoutAKeyID(t *testing.T) {
+	p := newProvider(t)
+	unnamed := edit(rsaKey().jwk(), map[string]any{"kid": absent})
+	p.keys = []any{unnamed}
+	c := p.client()
+	for range 3 {
+		p.mustSignIn(c)
+	}
+	p.keyRequests(1)
+	p.clock.add(15 * time.Second)
+	p.signer = otherRSA()
+	p.keys = []any{unnamed, otherRSA().jwk()}
+	p.mustSignIn(c)
+	p.keyRequests(2)
+
+	p.keys = []any{edit(ecKey().jwk(), map[string]any{"kid": absent}), rsaKey().jwk()}
+	p.signer = otherRSA().as("rsa", "RS256")
+	p.clock.add(time.Hour)
+	p.rejects(c, "jwt.signature") // by the key of its kid alone
+}
+
+func TestKeysOutliveAnOutage(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.on(pathKeys, answering(http.StatusBadGateway, "text/plain", ""))
+	p.clock.add(time.Hour)
+	for range 3 {
+		p.mustSignIn(c)
+	}
+	p.keyRequests(2)
+	p.clock.add(5*time.Second - 1)
+	p.mustSignIn(c)
+	p.keyRequests(2)
+	p.clock.add(1)
+	p.mustSignIn(c)
+	p.keyRequests(3)
+	p.header = map[string]any{"kid": "new"}
+	_, err := p.signIn(c)
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
+}
+
+// A failure is the answer for five seconds, whatever token comes.
+func TestFailureToFetchKeysIsRemembered(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.on(pathKeys, answering(http.StatusNotFound, "text/plain", ""))
+	for _, kid := range []string{"a", "b", "c"} {
+		p.header = map[string]any{"kid": kid}
+		_, err := p.signIn(c)
+		wantError(t, err, rp.ProviderUnavailable, "http.not_found")
+	}
+	p.keyRequests(1)
+	p.clock.add(5 * time.Second)
+	p.on(pathKeys, nil)
+	p.header = nil
+	p.mustSignIn(c)
+	p.keyRequests(2)
+}
+
+func TestTokenWithoutAKeyIDWhileKeysCannotBeFetched(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.on(pathKeys, answering(http.StatusBadGateway, "text/plain", ""))
+	p.header, p.signer = map[string]any{"kid": absent}, otherRSA()
+	p.rejects(c, "jwt.signature")
+	p.keyRequests(2)
+}
+
+// What was fetched "later" than now is fetched again; what was to be left alone until
+// then is not left alone.
+func TestKeysWhenTheClockIsPutBack(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.header = map[string]any{"kid": "new"}
+	p.rejects(c, "jwt.no_key")
+	p.keyRequests(2)
+	p.clock.add(-time.Hour)
+	p.signer = rsaKey().as("new", "RS256")
+	p.mustSignIn(c)
+	p.keyRequests(3)
+	p.clock.add(-time.Second)
+	p.mustSignIn(c)
+	p.keyRequests(4)
+}
+
+// A metadata document that is newer is no reason to forget keys, unless it names
+// another address for them.
+func TestKeysOutliveTheMetadata(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.on(pathKeys, answering(http.StatusBadGateway, "text/plain", ""))
+	p.rediscover(c)
+	p.mustSignIn(c)
+
+	p.doc["jwks_uri"] = p.URL + "/newer"
+	p.on("/newer", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{"keys": []any{otherRSA().jwk()}})
+	})
+	p.rediscover(c)
+	p.rejects(c, "jwt.no_key")
+	p.signer = otherRSA()
+	p.mustSignIn(c)
+}
+
+func TestKeysThatArePassedOver(t *testing.T) {
+	weak := newRSA("weak", 1024)
+	private := func(s *signer) map[string]any {
+		jwk := s.jwk()
+		d := must(s.key.(*ecdsa.PrivateKey).Bytes())
+		return edit(jwk, map[string]any{"d": b64(d)})
+	}
+	point := must(ecdh.X25519().GenerateKey(rand.Reader)).PublicKey().Bytes()
+	for _, test := range []struct {
+		name string
+		s    *signer
+		jwk  any
+		id   string // "" for a key that is used
+	}{
+		{"use sig", rsaKey(), edit(rsaKey().jwk(), map[string]any{"use": "sig"}), ""},
+		{"key_ops verify", rsaKey(), edit(rsaKey().jwk(), map[string]any{"key_ops": []string{"encrypt", "verify"}}), ""},
+		{"alg that is the token's", rsaKey(), edit(rsaKey().jwk(), map[string]any{"alg": "RS256"}), ""},
+		{"unknown members", rsaKey(), edit(rsaKey().jwk(), map[string]any{"cloud_instance": "x"}), ""},
+		{"use enc", rsaKey(), edit(rsaKey().jwk(), map[string]any{"use": "enc"}), "jwt.no_key"},
+		{"use null", rsaKey(), edit(rsaKey().jwk(), map[string]any{"use": nil}), "jwt.no_key"},
+		{"key_ops without verify", rsaKey(), edit(rsaKey().jwk(), map[string]any{"key_ops": []string{"encrypt"}}), "jwt.no_key"},
+		{"key_ops empty", rsaKey(), edit(rsaKey().jwk(), map[string]any{"key_ops": []string{}}), "jwt.no_key"},
+		{"key_ops text", rsaKey(), edit(rsaKey().jwk(), map[string]any{"key_ops": "verify"}), "jwt.no_key"},
+		{"another alg", rsaKey(), edit(rsaKey().jwk(), map[string]any{"alg": "RS512"}), "jwt.no_key"},
+		{"alg of encryption", rsaKey(), edit(rsaKey().jwk(), map[string]any{"alg": "RSA-OAEP"}), "jwt.no_key"},
+		{"too weak", weak, weak.jwk(), "jwt.no_key"},
+		{"private", ecKey(), private(ecKey()), "jwt.no_key"},
+		{"no modulus", rsaKey(), edit(rsaKey().jwk(), map[string]any{"n": absent}), "jwt.no_key"},
+		{"no type", rsaKey(), edit(rsaKey().jwk(), map[string]any{"kty": absent}), "jwt.no_key"},
+		{"a point that is not on the curve", ecKey(), edit(ecKey().jwk(), map[string]any{"x": ecKey().jwk()["y"]}), "jwt.no_key"},
+		{"kid that is not text", rsaKey(), edit(rsaKey().jwk(), map[string]any{"kid": 1}), "jwt.no_key"},
+		{"P-384 for ES256", newEC("ec", "ES256", elliptic.P384()), nil, "jwt.no_key"},
+		{"P-521 for ES256", newEC("ec", "ES256", elliptic.P521()), nil, "jwt.no_key"},
+		{"P-256 for ES384", newEC("ec", "ES384", elliptic.P256()), nil, "jwt.no_key"},
+		{"P-256 for ES512", newEC("ec", "ES512", elliptic.P256()), nil, "jwt.no_key"},
+		{"Ed25519 for RS256", edKey().as("ed", "RS256"), nil, "jwt.no_key"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newProvider(t)
+			p.signer = test.s
+			if test.jwk == nil {
+				test.jwk = test.s.jwk()
+			}
+			p.keys = []any{ // around it, what must not make it unusable
+				nil, "key", 1, []any{}, map[string]any{}, map[string]any{"kty": "new", "kid": test.s.kid},
+				map[string]any{"kty": "oct", "k": b64([]byte(theSecret)), "kid": test.s.kid},
+				map[string]any{"kty": "OKP", "crv": "X25519", "x": b64(point), "kid": test.s.kid},
+				test.jwk, map[string]any{"kty": "RSA", "n": "!", "e": "AQAB"},
+			}
+			if test.id == "" {
+				p.mustSignIn(p.client())
+			} else {
+				p.rejects(p.client(), test.id)
+			}
+		})
+	}
+}
+
+// A key set may be published with a shared secret in it: everyone knows it.
+func TestSecretsAmongTheKeysSignNothing(t *testing.T) {
+	p := newProvider(t)
+	p.keys = []any{map[string]any{"kty": "oct", "k": b64([]byte("published")), "kid": "hmac"}}
+	p.signer = &signer{"hmac", "HS256", []byte("published")}
+	p.rejects(p.client(), "jwt.algorithm")
+	p.rejects(p.client(func(cfg *rp.Config) { cfg.Quirks.HS256 = true }), "jwt.signature")
+}
+
+func TestLimitsOfAKeySet(t *testing.T) {
+	spare := func(n int) (keys []any) {
+		for i := range n {
+			keys = append(keys, edit(ecKey().jwk(), map[string]any{"kid": fmt.Sprint("spare", i)}))
+		}
+		return keys
+	}
+	t.Run("a hundred keys", func(t *testing.T) {
+		p := newProvider(t)
+		p.keys = append(spare(99), rsaKey().jwk())
+		p.mustSignIn(p.client())
+		p.keys = append(spare(100), rsaKey().jwk())
+		p.rejects(p.client(), "jwt.no_key")
+	})
+	t.Run("ten keys for a token that names none", func(t *testing.T) {
+		p := newProvider(t)
+		p.signer, p.header = newEC("signs", "ES256", elliptic.P256()), map[string]any{"kid": absent}
+		p.keys = append(spare(9), p.signer.jwk())
+		p.mustSignIn(p.client())
+		p.keys = append(spare(10), p.signer.jwk())
+		p.rejects(p.client(), "jwt.signature")
+	})
+	t.Run("half a megabyte", func(t *testing.T) {
+		p := newProvider(t)
+		sized := func(length int) {
+			body := `{"keys":[` + string(marshal(rsaKey().jwk())) + `],"x":""}`
+			p.on(pathKeys, answering(http.StatusOK, "application/jwk-set+json", strings.Replace(body, `"x":"`, `"x":"`+strings.Repeat("x", length-len(body)), 1)))
+		}
+		sized(512 << 10)
+		p.mustSignIn(p.client())
+		sized(512<<10 + 1)
+		_, err := p.signIn(p.client())
+		wantError(t, err, rp.ProviderUnavailable, "http.unusable")
+	})
+}
+
+func TestKeySetsWithoutKeys(t *testing.T) {
+	p := newProvider(t)
+	for _, body := range []string{`{}`, `{"keys":[]}`, `{"keys":null}`, `{"keys":{}}`, `{"keys":"x"}`} {
+		p.on(pathKeys, answering(http.StatusOK, "application/json", body))
+		p.rejects(p.client(), "jwt.no_key")
+	}
+	for _, body := range []string{``, `[]`, `{"keys":[],"keys":[]}`} {
+		p.on(pathKeys, answering(http.StatusOK, "application/json", body))
+		_, err := p.signIn(p.client())
+		wantError(t, err, rp.ProviderUnavailable, "http.unusable")
+	}
+}
+
+// Sign-ins that need keys at the same time wait for one request.
+func TestKeysAreFetchedOnceForAll(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	r := p.begin(c)
+	var group sync.WaitGroup
+	for range 10 {
+		group.Go(func() {
+			if _, err := c.Redeem(t.Context(), r, response()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	p.keyRequests(1)
+}
+
+// One that stops waiting does not stop the request that others wait for.
+func TestKeysArriveAfterTheFirstStopsWaiting(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	r := p.begin(c)
+	ctx, cancel := context.WithCancel(t.Context())
+	asked, release := make(chan struct{}), make(chan struct{})
+	p.on(pathKeys, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+		writeJSON(w, map[string]any{"keys": p.published()})
+	})
+	var group sync.WaitGroup
+	group.Go(func() {
+		_, err := c.Redeem(ctx, r, response())
+		wantError(t, err, rp.ProviderUnavailable, "http.unusable")
+		close(release)
+	})
+	<-asked
+	cancel()
+	group.Wait()
+	p.mustSignIn(c)
+	p.keyRequests(1)
+}
+
+// The request is made on a goroutine of its own: a panic there would end the process.
+func TestPanicOfTheTransportWhileKeysAreFetched(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(func(cfg *rp.Config) {
+		next := cfg.HTTP.Transport
+		cfg.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == pathKeys {
+				panic("transport")
+			}
+			return next.RoundTrip(r)
+		})}
+	})
+	_, err := p.signIn(c)
+	wantError(t, err, rp.ProviderUnavailable, "http.unusable")
+}

@@ -1,0 +1,258 @@
+package rp_test
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
+// once."
+func TestCheckParams(t *testing.T) {
+	for _, test := range []struct {
+		name, query, id string
+	}{
+		{"a response", "state=s&code=c&iss=i", ""},
+		{"a refusal", "state=s&error=e&error_description=d&error_uri=u", ""},
+		{"nothing", "", ""},
+		{"another parameter twice", "state=s&code=c&session_state=1&session_state=2&scope=a&scope=b", ""},
+		{"names that only begin alike", "state=s&code=c&session_state=x&code_x=y&codes=z&issuer=i&error_codes[]=1", ""},
+		{"two states", "state=s&state=s&code=c", "response.duplicate"},
+		{"two codes", "state=s&code=c&code=d", "response.duplicate"},
+		{"two issuers", "state=s&code=c&iss=i&iss=j", "response.duplicate"},
+		{"two errors", "state=s&error=e&error=f", "response.duplicate"},
+		{"two empty codes", "state=s&code=&code=", "response.duplicate"},
+		{"State", "state=s&State=s&code=c", "response.ambiguous"},
+		{"CODE alone", "state=s&CODE=c", "response.ambiguous"},
+		{"Iss", "state=s&code=c&Iss=i", "response.ambiguous"},
+		{"ERROR", "state=s&code=c&ERROR=e", "response.ambiguous"},
+		{"ſtate, which is equal to it without case", "state=s&code=c&%C5%BFtate=s", "response.ambiguous"},
+		{"code as a list", "state=s&code[]=c", "response.ambiguous"},
+		{"code as the first of a list", "state=s&code=c&code[0]=d", "response.ambiguous"},
+		{"Code as a list", "state=s&Code[a]=c", "response.ambiguous"},
+		{"state as a list", "state[]=s&code=c", "response.ambiguous"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			params, err := url.ParseQuery(test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = rp.CheckParams(params)
+			if test.id != "" {
+				wantError(t, err, rp.BadRequest, test.id)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// respond checks a response to a Client of a new provider, and reports that no
+// request was made for it but discovery.
+func (p *provider) respond(c *rp.Client, response url.Values) error {
+	p.t.Helper()
+	err := c.CheckResponse(p.t.Context(), response)
+	for _, path := range []string{pathToken, pathKeys, pathUserinfo} {
+		if n := len(p.requests(path)); n != 0 {
+			p.t.Errorf("%d requests for %s", n, path)
+		}
+	}
+	return err
+}
+
+func TestCodeOfAResponse(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	for _, test := range []struct {
+		name     string
+		response url.Values
+		id       string
+	}{
+		{"a code", url.Values{"code": {theCode}}, ""},
+		{"all characters that a code may have", url.Values{"code": {"!\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~"}}, ""},
+		{"as long as a code may be", url.Values{"code": {strings.Repeat("c", rp.CodeLimit)}}, ""},
+		{"longer", url.Values{"code": {strings.Repeat("c", rp.CodeLimit+1)}}, "response.code"},
+		{"empty", url.Values{"code": {""}}, "response.code"},
+		{"a space", url.Values{"code": {"c c"}}, "response.code"},
+		{"a line break", url.Values{"code": {"c\r\n"}}, "response.code"},
+		{"a NUL", url.Values{"code": {"c\x00"}}, "response.code"},
+		{"a DEL", url.Values{"code": {"c\x7f"}}, "response.code"},
+		{"not ASCII", url.Values{"code": {"ç"}}, "response.code"},
+		{"not UTF-8", url.Values{"code": {"\xff"}}, "response.code"},
+		{"neither code nor error", url.Values{"state": {theState}}, "response.empty"},
+		{"nothing", nil, "response.empty"},
+		{"both", url.Values{"code": {theCode}, "error": {"access_denied"}}, "response.code_and_error"},
+		{"both, the code empty", url.Values{"code": {""}, "error": {"access_denied"}}, "response.code_and_error"},
+		{"both, the error empty", url.Values{"code": {theCode}, "error": {""}}, "response.code_and_error"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := p.respond(c, test.response)
+			if test.id == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if e := wantError(t, err, rp.BadRequest, test.id); e.Provider != "corp" || e.Op == "" {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+}
+
+// RFC 9207: iss, where it comes or was announced, must be the issuer's.
+func TestIssuerOfAResponse(t *testing.T) {
+	const other = "https://evil.example"
+	for _, test := range []struct {
+		name      string
+		iss       any // text, or nil for none
+		want      string
+		announced any
+		id        string
+	}{
+		{"the provider's", "own", "own", true, ""},
+		{"the provider's, not announced", "own", "own", false, ""},
+		{"none, not announced", nil, "own", false, ""},
+		{"none, and the metadata is silent", nil, "own", nil, ""},
+		{"none, and the metadata says so as text", nil, "own", "true", ""},
+		{"another", other, "own", true, "response.issuer"},
+		{"another, not announced", other, "own", nil, "response.issuer"},
+		{"empty", "", "own", nil, "response.issuer"},
+		{"with a slash", "own/", "own", nil, "response.issuer"},
+		{"none, though announced", nil, "own", true, "response.issuer_missing"},
+		{"none, though announced, and any would do", nil, "", true, "response.issuer_missing"},
+		{"any, where it is not known which", other, "", true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newProvider(t)
+			p.doc = map[string]any{"authorization_response_iss_parameter_supported": test.announced}
+			own := strings.NewReplacer("own", p.URL)
+			c := p.client(func(cfg *rp.Config) { cfg.ResponseIssuer = own.Replace(test.want) })
+			for _, response := range []url.Values{
+				{"code": {theCode}}, {"error": {"access_denied"}}, {}, {"code": {theCode}, "error": {"x"}}, {"code": {""}},
+			} {
+				if iss, ok := test.iss.(string); ok {
+					response.Set("iss", own.Replace(iss))
+				}
+				err := p.respond(c, response)
+				if test.id != "" { // whatever else is in the response
+					wantError(t, err, rp.IssuerMismatch, test.id)
+				} else if e, ok := err.(*rp.Error); ok && e.Code == rp.IssuerMismatch {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	for _, test := range []struct {
+		error string
+		code  rp.Code
+		id    string
+	}{
+		{"access_denied", rp.ProviderDenied, "response.access_denied"},
+		{"login_required", rp.ProviderDenied, "response.interaction_required"},
+		{"consent_required", rp.ProviderDenied, "response.interaction_required"},
+		{"interaction_required", rp.ProviderDenied, "response.interaction_required"},
+		{"account_selection_required", rp.ProviderDenied, "response.interaction_required"},
+		{"redirect_uri_mismatch", rp.ProviderMisconfigured, "response.redirect_uri_mismatch"},
+		{"invalid_scope", rp.ProviderError, "response.invalid_scope"},
+		{"unauthorized_client", rp.ProviderError, "response.invalid_request"},
+		{"invalid_request", rp.ProviderError, "response.invalid_request"},
+		{"unsupported_response_type", rp.ProviderError, "response.invalid_request"},
+		{"server_error", rp.ProviderError, "response.error"},
+		{"temporarily_unavailable", rp.ProviderError, "response.error"},
+		{"request_not_supported", rp.ProviderError, "response.error"},
+		{"", rp.ProviderError, "response.error"},
+		{"ACCESS_DENIED", rp.ProviderDenied, "response.access_denied"}, // what providers are seen to write
+		{"<script>", rp.ProviderError, "response.error"},
+	} {
+		t.Run(test.error, func(t *testing.T) {
+			e := wantError(t, p.respond(c, url.Values{"error": {test.error}}), test.code, test.id)
+			if e.Provider != "corp" || e.Op == "" || e.Fix == "" || e.Cause != nil {
+				t.Errorf("got %+v", e)
+			}
+			if again := test.error == "server_error" || test.error == "temporarily_unavailable"; (e.RetryAfter != 0) != again {
+				t.Errorf("to be tried again after %v", e.RetryAfter)
+			}
+		})
+	}
+}
+
+// Anyone can write a link with an error: what it says is quoted, clipped, and the
+// description is for the log alone.
+func TestTextOfARefusal(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	e := wantError(t, p.respond(c, url.Values{
+		"error":             {"x\r\n\x1b[31m" + strings.Repeat("y", 10_000)},
+		"error_description": {"café\r\n\x1b[31m" + strings.Repeat("z", 10_000)},
+	}), rp.ProviderError, "response.error")
+	if text := e.Error(); len(text) > 1500 || strings.ContainsAny(text, "\r\n\x1b") || strings.Contains(e.Cause.Error(), "é") {
+		t.Errorf("%d bytes: %q", len(text), text)
+	}
+	if strings.Contains(e.Reason+e.Fix, "caf") || !strings.Contains(e.Cause.Error(), "caf") {
+		t.Errorf("the description is not in the cause alone: %+v", e)
+	}
+	// Where the redirect URI is not registered, the fix names it.
+	for _, code := range []string{"redirect_uri_mismatch", "invalid_request"} {
+		if e, _ := p.respond(c, url.Values{"error": {code}}).(*rp.Error); !strings.Contains(e.Fix, theRedirect) {
+			t.Errorf("%s: %q", code, e.Fix)
+		}
+	}
+}
+
+// WeChat says with the state alone that the person refused.
+func TestSilentRefusal(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(func(cfg *rp.Config) { cfg.Quirks.SilentRefusal = true })
+	wantError(t, p.respond(c, url.Values{"state": {theState}}), rp.ProviderDenied, "response.access_denied")
+	wantError(t, p.respond(c, url.Values{"code": {""}}), rp.BadRequest, "response.code")
+	wantError(t, p.respond(c, url.Values{"error": {"invalid_scope"}}), rp.ProviderError, "response.invalid_scope")
+	if err := p.respond(c, response()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVerifyCallback(t *testing.T) {
+	p := newProvider(t)
+	refused := errors.New("the signature of the answer is wrong")
+	var calls []url.Values
+	c := p.client(func(cfg *rp.Config) {
+		cfg.VerifyCallback = func(response url.Values) error {
+			calls = append(calls, response)
+			if response.Get("hmac") != "right" {
+				return refused
+			}
+			response.Set("code", "another")
+			return nil
+		}
+	})
+	good := url.Values{"code": {theCode}, "hmac": {"right"}}
+	if err := p.respond(c, good); err != nil || good.Get("code") != theCode {
+		t.Errorf("got %v, and the response is %v", err, good)
+	}
+	e := wantError(t, p.respond(c, url.Values{"code": {theCode}, "hmac": {"wrong"}}), rp.ProviderError, "response.verify_callback")
+	if !errors.Is(e, refused) {
+		t.Errorf("its error is not the cause: %v", e)
+	}
+	// It is not asked about what is rejected without it.
+	for _, response := range []url.Values{{"code": {"c c"}}, {"error": {"access_denied"}}, {"code": {theCode}, "iss": {"https://evil.example"}}} {
+		_ = p.respond(c, response)
+	}
+	if len(calls) != 2 {
+		t.Errorf("asked %d times", len(calls))
+	}
+}
+
+func TestCheckResponseWithoutMetadata(t *testing.T) {
+	p := newProvider(t)
+	p.on(pathDiscovery, answering(503, "text/plain", ""))
+	wantError(t, p.respond(p.client(), response()), rp.ProviderUnavailable, "http.status")
+}

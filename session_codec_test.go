@@ -1,0 +1,584 @@
+package ginauth_test
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-contrib/sessions"
+	"github.com/gin-gonic/gin"
+	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+// goldenSession is a session that a program of an earlier version made.
+type goldenSession struct {
+	Name    string         `json:"name"`
+	Cookies string         `json:"cookies"` // of the request
+	Stored  string         `json:"stored"`  // in the session store, if it is not in the cookies
+	User    ginauth.User   `json:"user"`
+	Claims  map[string]any `json:"claims,omitempty"`
+	End     time.Time      `json:"end"`
+	SID     string         `json:"sid"`
+}
+
+// goldenTime is when they were made.
+var goldenTime = time.Date(2026, time.January, 2, 3, 4, 5, 678901000, time.UTC)
+
+// oneRecord is a session store that holds one record, whatever the cookie says.
+type oneRecord struct {
+	text    string
+	deleted bool
+}
+
+func (o *oneRecord) Get(r *http.Request, name string) (*gorilla.Session, error) {
+	return o.New(r, name)
+}
+
+func (o *oneRecord) New(_ *http.Request, name string) (*gorilla.Session, error) {
+	s := gorilla.NewSession(o, name)
+	s.Values["ginauth"] = o.text
+	return s, nil
+}
+
+func (o *oneRecord) Save(_ *http.Request, w http.ResponseWriter, s *gorilla.Session) error {
+	o.text, _ = s.Values["ginauth"].(string)
+	o.deleted = s.Options.MaxAge < 0
+	http.SetCookie(w, &http.Cookie{Name: s.Name(), Value: "gold", Path: "/"})
+	return nil
+}
+
+func (*oneRecord) Options(sessions.Options) {}
+
+// goldenApp is the application that the sessions were made for, at a time.
+type goldenApp struct {
+	t       *testing.T
+	now     time.Time
+	cookies string
+	engine  *gin.Engine
+	auth    *ginauth.Auth
+}
+
+func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
+	t.Helper()
+	a := &goldenApp{t: t, now: goldenTime, cookies: golden.Cookies, engine: gin.New()}
+	opts := ginauth.Options{
+		BaseURL: "https://app.example.com", Keys: []string{testKey}, Logger: new(logs).Logger(), KeepClaims: []string{"department"},
+		Now: func() time.Time { return a.now },
+		Providers: []ginauth.Provider{
+			{Name: "demo", Issuer: "https://idp.example", ClientID: "client", ClientSecret: "a secret of the client's"},
+			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: "one two",
+				TokenIssuer: func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }},
+			{Name: "forum", Namespace: "https://forum.example", ClientID: "client", ClientSecret: "a secret of the client's",
+				AuthorizeURL: "https://forum.example/a", TokenURL: "https://forum.example/t", UserinfoURL: "https://forum.example/u"},
+		},
+	}
+	if golden.Stored != "" {
+		opts.Sessions = &oneRecord{text: golden.Stored}
+	}
+	auth, err := ginauth.Mount(a.engine, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.auth = auth
+	a.engine.GET("/me", auth.RequireAuth(), func(c *gin.Context) {
+		var claims map[string]any
+		if err := ginauth.CurrentUser(c).Claims(&claims); err != nil {
+			t.Error(err)
+		}
+		info, _ := auth.Session(c)
+		c.JSON(http.StatusOK, goldenSession{User: *ginauth.CurrentUser(c), Claims: claims, End: info.AbsoluteExpiry})
+	})
+	return a
+}
+
+// me asks who is signed in, and takes the cookies of the answer; nil is nobody.
+func (a *goldenApp) me() *goldenSession {
+	a.t.Helper()
+	w := a.get("/me")
+	if w.Code != http.StatusOK {
+		return nil
+	}
+	got := new(goldenSession)
+	if err := json.Unmarshal(w.Body.Bytes(), got); err != nil {
+		a.t.Fatal(err)
+	}
+	return got
+}
+
+func (a *goldenApp) get(path string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", "https://app.example.com"+path, nil)
+	r.Header.Set("Cookie", a.cookies)
+	w := httptest.NewRecorder()
+	a.engine.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		pairs := []string{c.Name + "=" + c.Value}
+		for _, pair := range strings.Split(a.cookies, "; ") {
+			if !strings.HasPrefix(pair, c.Name+"=") {
+				pairs = append(pairs, pair)
+			}
+		}
+		a.cookies = strings.Join(pairs, "; ")
+	}
+	return w
+}
+
+// Sessions that the version before made are sessions, with all that is in them,
+// and stay so when they are renewed and written as this version does; they end
+// when they would have ended. An upgrade signs nobody out.
+func TestSessionsOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/session_v2/sessions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []goldenSession
+	if err := json.Unmarshal(text, &list); err != nil || len(list) < 7 {
+		t.Fatal(len(list), err)
+	}
+	for _, golden := range list {
+		t.Run(golden.Name, func(t *testing.T) {
+			t.Parallel()
+			want := goldenSession{User: golden.User, Claims: golden.Claims, End: golden.End.Truncate(time.Second)}
+			want.User.AuthTime = want.User.AuthTime.Truncate(time.Second)
+			check := func(when string, a *goldenApp) {
+				t.Helper()
+				got := a.me()
+				if got == nil {
+					t.Fatalf("%s, nobody is signed in", when)
+				}
+				got.End = got.End.UTC()
+				got.User.AuthTime = got.User.AuthTime.UTC()
+				if fmt.Sprint(jsonOf(got)) != fmt.Sprint(jsonOf(want)) {
+					t.Errorf("%s\ngot  %s\nwant %s", when, jsonOf(got), jsonOf(want))
+				}
+			}
+			a := newGoldenApp(t, golden)
+			check("after the upgrade", a)
+			if a.cookies != golden.Cookies {
+				t.Error("it was written at once, and not when it is renewed")
+			}
+			for range 2 {
+				before := a.cookies
+				a.now = a.now.Add(3 * time.Hour)
+				check("when it is renewed", a)
+				if a.cookies == before && golden.Stored == "" {
+					t.Error("it was not renewed")
+				}
+			}
+			for a.now.Add(20 * time.Hour).Before(golden.End) {
+				a.now = a.now.Add(20 * time.Hour)
+				check("until its end", a)
+			}
+			if a.now = golden.End.Add(2 * time.Second); a.me() != nil {
+				t.Error("it outlives its end")
+			}
+
+			idle := newGoldenApp(t, golden)
+			if idle.now = idle.now.Add(24*time.Hour + 2*time.Second); idle.me() != nil {
+				t.Error("it outlives the idle timeout")
+			}
+
+			a = newGoldenApp(t, golden)
+			a.now = goldenTime.Add(-30 * time.Second) // a replica whose clock is behind
+			user := golden.User
+			if err := a.auth.LogoutEverywhere(t.Context(), user.ID()); err != nil {
+				t.Fatal(err)
+			}
+			check("after a sign-out from before", a)
+			a.now = goldenTime
+			if err := a.auth.LogoutEverywhere(t.Context(), user.ID()); err != nil {
+				t.Fatal(err)
+			}
+			if a.me() != nil {
+				t.Error("it survives signing out everywhere")
+			}
+
+			a = newGoldenApp(t, golden)
+			a.now = a.now.Add(3 * time.Hour)
+			check("when it is renewed", a)
+			a.now = goldenTime.Add(-30 * time.Second)
+			if err := a.auth.LogoutEverywhere(t.Context(), user.ID()); err != nil {
+				t.Fatal(err)
+			}
+			a.now = goldenTime.Add(3 * time.Hour)
+			check("renewed, and after a sign-out from before it began", a)
+
+			if golden.SID == "" {
+				return
+			}
+			a = newGoldenApp(t, golden)
+			a.get("/logout/demo/frontchannel?" + url.Values{"iss": {golden.User.Issuer}, "sid": {"other"}}.Encode())
+			check("after the sign-out of another session", a)
+			a.get("/logout/demo/frontchannel?" + url.Values{"iss": {golden.User.Issuer}, "sid": {golden.SID}}.Encode())
+			if a.me() != nil {
+				t.Error("it survives the provider's sign-out")
+			}
+		})
+	}
+}
+
+// wholeRecord is a record of version 3 with everything that it can have, as the
+// format was written down, not as the program writes it.
+type wholeRecord struct {
+	ID                                           string
+	Flags                                        uint16
+	Created                                      time.Time
+	Seen, Issued, Until, AuthTime                time.Time
+	Idle                                         uint64
+	Rechecked                                    time.Time
+	Mark                                         uint64
+	Provider, Print                              string
+	Subject, Name, Username, Email, Picture      string
+	Groups                                       []string
+	SID, Locale, Claims, ACR, Actor, IDTokenHint string
+	Kept                                         []string
+	Data                                         map[string]string
+}
+
+func (w *wholeRecord) encode() []byte {
+	b := append([]byte{3}, w.ID...)
+	b = binary.LittleEndian.AppendUint16(b, w.Flags)
+	b = wire.AppendMicros(b, w.Created)
+	for _, at := range []time.Time{w.Seen, w.Issued, w.Until, w.AuthTime} {
+		b = wire.AppendSince(b, at, w.Created)
+	}
+	b = wire.AppendUint(b, w.Idle)
+	b = wire.AppendSince(b, w.Rechecked, w.Created)
+	b = wire.AppendUint(b, w.Mark)
+	b = append(wire.AppendString(b, w.Provider), w.Print...)
+	for _, text := range []string{w.Subject, w.Name, w.Username, w.Email, w.Picture} {
+		b = wire.AppendString(b, text)
+	}
+	b = wire.AppendStrings(b, w.Groups)
+	for _, text := range []string{w.SID, w.Locale, w.Claims, w.ACR, w.Actor, w.IDTokenHint} {
+		b = wire.AppendString(b, text)
+	}
+	return wire.AppendMap(wire.AppendStrings(b, w.Kept), w.Data)
+}
+
+// decodeWhole is encode the other way round, for a record that has it all.
+func decodeWhole(t *testing.T, record string) (w wholeRecord) {
+	t.Helper()
+	r := wire.NewReader(record)
+	if version := r.Bytes(1); version != "\x03" {
+		t.Fatalf("the record is of version %q", version)
+	}
+	w.ID = r.Bytes(16)
+	flags := r.Bytes(2)
+	w.Flags = binary.LittleEndian.Uint16([]byte(flags))
+	w.Created = r.Micros()
+	for _, at := range []*time.Time{&w.Seen, &w.Issued, &w.Until, &w.AuthTime} {
+		*at = r.Since(w.Created)
+	}
+	w.Idle = r.Uint()
+	w.Rechecked = r.Since(w.Created)
+	w.Mark = r.Uint()
+	w.Provider, w.Print = r.String(), r.Bytes(8)
+	for _, text := range []*string{&w.Subject, &w.Name, &w.Username, &w.Email, &w.Picture} {
+		*text = r.String()
+	}
+	w.Groups = r.Strings(nil)
+	for _, text := range []*string{&w.SID, &w.Locale, &w.Claims, &w.ACR, &w.Actor, &w.IDTokenHint} {
+		*text = r.String()
+	}
+	w.Kept, w.Data = r.Strings(nil), r.Map()
+	if !r.OK() {
+		t.Fatalf("the record does not fit: %+v of %q", w, record)
+	}
+	return w
+}
+
+// What a record has is there after it was renewed, also what this version does
+// not look at yet.
+func TestARenewedRecordKeepsEverything(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, nil)
+	box := sessionBox(t, s)
+	name, minted := recordOf(t, box, s.mint(&ginauth.User{Subject: "ada"}))
+	at := strings.Index(minted, "demo") + len("demo")
+	now := s.clock.Now().Truncate(time.Microsecond)
+	second := func(d time.Duration) time.Time { return time.Unix(now.Add(d).Unix(), 0) }
+	whole := wholeRecord{
+		ID: "sixteen bytes id", Flags: 1<<14 - 1, Created: now, Seen: second(0), Issued: second(-2 * time.Second), Until: second(40 * time.Hour),
+		AuthTime: second(-time.Hour), Idle: 5 * 3600, Rechecked: second(-time.Minute), Mark: uint64(now.UnixMilli() + 1), Provider: "demo", Print: minted[at : at+8],
+		Subject: "ada", Name: "Ada", Username: "countess", Email: "ada@example.com", Picture: "https://pictures.example/ada.png", Groups: []string{"admin", "dev"},
+		SID: "a session", Locale: "en", Claims: `{"department":"engines"}`, ACR: "urn:example:gold", Actor: "https://idp.example#root", IDTokenHint: "a.b.c",
+		Kept: []string{"department"}, Data: map[string]string{"cart": "42"},
+	}
+	line := name + "=1" + box.Seal(whole.encode(), name)
+	renewed := func() (*wholeRecord, string) {
+		p := s.askAs(s.newBrowser(), "GET", "/who", append([]string{"Cookie", line}, fetches...)...)
+		for _, c := range p.Header.Values("Set-Cookie") {
+			pair, _, _ := strings.Cut(c, ";")
+			_, record := recordOf(t, box, pair)
+			w := decodeWhole(t, record)
+			return &w, p.Text()
+		}
+		return nil, p.Text()
+	}
+	if got, who := renewed(); got != nil || who != "ada" {
+		t.Fatalf("at first %q is signed in, and the record is %+v", who, got)
+	}
+	s.clock.Advance(40 * time.Minute) // a tenth of its own idle timeout is 30
+	got, who := renewed()
+	if got == nil || who != "ada" {
+		t.Fatalf("%q is signed in, and the record is %+v", who, got)
+	}
+	if seen := got.Seen.Sub(whole.Seen); seen < 39*time.Minute || seen > 41*time.Minute {
+		t.Errorf("it was seen %v later", seen)
+	}
+	if got.Seen = whole.Seen; !reflect.DeepEqual(*got, whole) {
+		t.Errorf("got  %+v\nwant %+v", *got, whole)
+	}
+	s.clock.Advance(4*time.Hour + 22*time.Minute)
+	if _, who := renewed(); strings.Contains(who, "ada") {
+		t.Error("it outlives its own idle timeout")
+	}
+}
+
+// A sign-in puts into the record what the ID token says of the proof.
+func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	box := sessionBox(t, s)
+	const hasAuthTime = 1 << 4
+	flagsOf := func(record string) uint16 { return binary.LittleEndian.Uint16([]byte(record[17:19])) }
+	record := func(claims map[string]any) string {
+		t.Helper()
+		s.idp.EditIDToken(func(_, all map[string]any) {
+			delete(all, "auth_time")
+			delete(all, "acr")
+			maps.Copy(all, claims)
+		})
+		s.browser = s.newBrowser()
+		s.signIn()
+		_, text := recordOf(t, box, s.cookieLine())
+		return text
+	}
+	now := s.clock.Now().Unix()
+	if got := record(map[string]any{"acr": "urn:example:gold", "auth_time": now - 10}); !strings.Contains(got, "urn:example:gold") || flagsOf(got)&hasAuthTime == 0 {
+		t.Errorf("the record is %q", got)
+	}
+	for what, claims := range map[string]map[string]any{
+		"nothing": nil, "no text": {"acr": []string{"gold"}},
+		"more than anybody needs": {"acr": strings.Repeat("gold", 100)},
+	} {
+		if got := record(claims); strings.Contains(got, "gold") || flagsOf(got)&hasAuthTime != 0 {
+			t.Errorf("%s: the record is %q", what, got)
+		}
+	}
+}
+
+// What the provider admits is a part of what a session is checked against: a tenant
+// that is taken off the list is signed out, whichever issuer it has. Sessions of
+// the version before, which do not know what was admitted, live on.
+func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
+	t.Parallel()
+	one, two := nowhere, nowhere
+	two.Name, two.ClientID = "tenants", "c0ffee2"
+	two.TokenIssuer = func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }
+	app := func(admits string) *site {
+		s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &clock{}, logs: &logs{}}
+		one, two := one, two
+		one.Admits, two.Admits = admits, admits
+		three := nowhere
+		three.Name, three.ClientID = "others", "c0ffee3"
+		auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(),
+			Providers: []ginauth.Provider{one, two, three}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.auth = auth
+		s.guarded("/who", who)
+		return s
+	}
+	alive := func(s *site, line string) bool {
+		r := httptest.NewRequest("GET", s.URL+"/who", nil)
+		r.Header.Set("Cookie", line)
+		w := httptest.NewRecorder()
+		s.engine.ServeHTTP(w, r)
+		return w.Code == http.StatusOK
+	}
+	people := map[string]*ginauth.User{
+		"of the issuer":   {Provider: one.Name, Subject: "ada"},
+		"of a tenant":     {Provider: two.Name, Subject: "ada", Issuer: "https://id.example.com/one"},
+		"of its own":      {Provider: two.Name, Subject: "ada"},
+		"of another name": {Provider: "others", Subject: "ada"},
+	}
+	for _, before := range []string{"", "one", "one two"} {
+		for name, user := range people {
+			line := app(before).mint(user)
+			for _, now := range []string{"", "one", "one two"} {
+				if want := now == before || user.Provider == "others"; alive(app(now), line) != want {
+					t.Errorf("%s: a session from when %q was admitted, now that %q is: %v, want %v", name, before, now, !want, want)
+				}
+			}
+		}
+	}
+}
+
+// Two replicas whose clocks differ: signing out everywhere at one ends the
+// sessions that began at the other, and a sign-in afterwards lives, whichever of
+// them is ahead.
+func TestLogoutEverywhereByTwoClocks(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]time.Duration{"the other clock is ahead": 50 * time.Second, "the other clock is behind": -50 * time.Second, "the clocks agree": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared := &revocationMap{}
+			replica := func(ahead time.Duration) *site {
+				s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &clock{}, logs: &logs{}}
+				s.clock.Advance(ahead)
+				auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(), Now: s.clock.Now,
+					Providers: []ginauth.Provider{nowhere}, Revocations: shared})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.auth = auth
+				s.guarded("/who", who)
+				return s
+			}
+			one, other := replica(0), replica(ahead)
+			ada := &ginauth.User{Provider: nowhere.Name, Issuer: nowhere.Issuer, Subject: "ada"}
+			alive := func(line string) string {
+				var in []string
+				for _, s := range []*site{one, other} {
+					r := httptest.NewRequest("GET", s.URL+"/who", nil)
+					r.Header.Set("Cookie", line)
+					w := httptest.NewRecorder()
+					s.engine.ServeHTTP(w, r)
+					in = append(in, fmt.Sprint(w.Code))
+				}
+				return strings.Join(in, " ")
+			}
+			const both, none = "200 200", "401 401"
+			for round := range 3 { // the second mark is set where the first one may be in the future
+				lines := []string{one.mint(ada), other.mint(ada)}
+				for i, line := range lines {
+					if got := alive(line); got != both {
+						t.Fatalf("round %d: session %d is answered %s", round, i, got)
+					}
+				}
+				for _, s := range []*site{one, other} {
+					if err := s.auth.LogoutEverywhere(t.Context(), ada.ID()); err != nil {
+						t.Fatal(err)
+					}
+					for i, line := range lines {
+						if got := alive(line); got != none {
+							t.Errorf("round %d: session %d outlives a sign-out: %s", round, i, got)
+						}
+					}
+					lines = []string{one.mint(ada), other.mint(ada)}
+				}
+			}
+			if got := alive(one.mint(&ginauth.User{Provider: ada.Provider, Issuer: ada.Issuer, Subject: "grace"})); got != both {
+				t.Errorf("somebody else is answered %s", got)
+			}
+		})
+	}
+}
+
+// A session's own idle timeout is the one of its sign-in: longer ones in the
+// options count for later sessions, and shorter ones at once.
+func TestIdleTimeoutIsSealed(t *testing.T) {
+	t.Parallel()
+	var c clock
+	app := func(idle time.Duration) *site {
+		s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &c, logs: &logs{}}
+		auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(), Now: c.Now,
+			Providers: []ginauth.Provider{nowhere}, IdleTimeout: idle})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.auth = auth
+		s.guarded("/who", who)
+		return s
+	}
+	ask := func(s *site, line string) int {
+		r := httptest.NewRequest("GET", s.URL+"/who", nil)
+		r.Header.Set("Cookie", line)
+		w := httptest.NewRecorder()
+		s.engine.ServeHTTP(w, r)
+		return w.Code
+	}
+	before, longer, shorter := app(2*time.Hour), app(20*time.Hour), app(time.Hour)
+	line := before.mint(&ginauth.User{Provider: nowhere.Name, Subject: "ada"})
+	c.Advance(110 * time.Minute)
+	if got := ask(longer, line); got != http.StatusOK {
+		t.Errorf("before its idle timeout it is answered %d", got)
+	}
+	if got := ask(shorter, line); got != http.StatusUnauthorized {
+		t.Errorf("with a shorter one it is answered %d", got)
+	}
+	c.Advance(11 * time.Minute)
+	if got := ask(longer, line); got != http.StatusUnauthorized {
+		t.Errorf("after its idle timeout it is answered %d", got)
+	}
+}
+
+// Update says nothing of when a session was seen: a handler that was under way
+// while somebody signed out may call it hours later, and what it writes must be
+// over when the mark of the sign-out goes.
+func TestUpdateDoesNotProlong(t *testing.T) {
+	t.Parallel()
+	s, _ := sessionSite(t, func(_ *site, o *ginauth.Options) { o.IdleTimeout = time.Hour })
+	reached, goOn := make(chan bool), make(chan bool)
+	s.guarded("/slow", func(c *gin.Context) {
+		close(reached)
+		<-goOn
+		if err := s.auth.Update(c, func(u *ginauth.User) { u.Data = map[string]string{"k": "v"} }); err != nil {
+			t.Error(err)
+		}
+	})
+	s.as("ada")
+	slow := s.browser.Clone()
+	done := make(chan *authtest.Page)
+	go func() {
+		p, _ := slow.Fetch(pageOf(s), "GET", s.URL+"/slow", nil, "")
+		done <- p
+	}()
+	<-reached
+	s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
+	s.clock.Advance(50 * time.Minute)
+	close(goOn)
+	saved, _, _ := strings.Cut((<-done).Header.Get("Set-Cookie"), ";")
+	if _, record := recordOf(t, sessionBox(t, s), saved); !strings.Contains(record, "\x01k\x01v") {
+		t.Fatal("the slow request saved nothing")
+	}
+	s.clock.Advance(13 * time.Minute) // the mark of the sign-out is gone
+	s.as("grace")
+	if who := s.stolen(saved); who != "" {
+		t.Errorf("%q is signed in again", who)
+	}
+}
+
+// A user as many have them takes no more of a Set-Cookie line than this.
+func TestSizeOfASessionCookie(t *testing.T) {
+	t.Parallel()
+	b := newBenchmark(t, "/guarded", signedIn(nil), nil)
+	recorder := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(recorder)
+	c.Request = httptest.NewRequest("GET", "/", nil)
+	err := b.site.auth.SignIn(c, &ginauth.User{Provider: nowhere.Name, Subject: "110169484474386276334", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
+		Picture: "https://lh3.example.com/a/ACg8ocJq3Xw0Vt0p1Zb6n4KfXo3yq2s9m8LwQf7uE5r4T1y2Hd6Gk3Pz0b=s96-cc0",
+		Groups:  []string{"employee", "engineering", "release-manager", "on-call", "admin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := len("Set-Cookie: \r\n") + len(recorder.Header().Get("Set-Cookie")); size > 480 {
+		t.Errorf("it has %d bytes", size)
+	}
+}
