@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"math/big"
 	"net/http"
@@ -357,6 +358,10 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	if e.Reason == "" || e.Fix == "" {
 		t.Errorf("%s has no reason or no fix: %v", e.ID, e)
 	}
+	if !slices.Contains(reasons[id], code) && !strings.HasPrefix(id, "profile.") { // Config.Profile has IDs of its own
+		t.Errorf("%s, %s is not in reasons", code, id)
+	}
+	raised.Store(string(code)+", "+id, true)
 	for _, secret := range secrets {
 		if strings.Contains(e.Error(), secret) {
 			t.Errorf("the error repeats %q: %v", secret, e)
@@ -364,6 +369,9 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	}
 	return e
 }
+
+// discard returns a log that nobody reads.
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
