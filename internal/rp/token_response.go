@@ -102,7 +102,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 		return fault(id, reason, "look at what the provider answers; Quirks.NormalizeToken can correct it", cause)
 	}
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
-		return bad("token.ambiguous", "a member is almost called as the standard has it", err)
+		return bad("token.ambiguous", "a member is almost called as the standard has it: "+err.Error(), nil)
 	}
 	if e := answer["error"]; e != nil && e != "" {
 		return bad("token.error_type", "error is there, and not text", nil)

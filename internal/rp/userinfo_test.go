@@ -452,7 +452,7 @@ func TestProfileInPlaceOfUserinfo(t *testing.T) {
 // the provider could not be asked.
 func TestProfileThatFails(t *testing.T) {
 	p := newProvider(t)
-	rejected := &rp.Error{Code: rp.IdentityRejected, ID: "profile.blocked", Reason: "the account is blocked"}
+	rejected := &rp.Error{Code: rp.IdentityRejected, ID: "profile.blocked", Reason: "the account is blocked", Fix: "nothing"}
 	for _, test := range []struct {
 		name string
 		err  error
@@ -461,7 +461,7 @@ func TestProfileThatFails(t *testing.T) {
 	}{
 		{"an error of its own", rejected, rp.IdentityRejected, "profile.blocked"},
 		{"wrapped", errors.Join(errors.New("x"), rejected), rp.IdentityRejected, "profile.blocked"},
-		{"without a code", &rp.Error{ID: "profile.odd", Reason: "odd"}, rp.ProviderUnavailable, "profile.odd"},
+		{"without a code", &rp.Error{ID: "profile.odd", Reason: "odd", Fix: "nothing"}, rp.ProviderUnavailable, "profile.odd"},
 		{"another error", errors.New("connection refused"), rp.ProviderUnavailable, "http.network"},
 		{"too late", context.DeadlineExceeded, rp.ProviderTimeout, "http.timeout"},
 	} {
@@ -485,13 +485,13 @@ func TestProfileThatRefusesWhereUserinfoIsOptional(t *testing.T) {
 		rp.BadRequest, rp.StateInvalid, rp.ProviderDenied, rp.ProviderError, rp.CodeRejected, rp.ProviderMisconfigured, rp.ProviderUnavailable,
 		rp.ProviderTimeout, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, "forbidden", "store_unavailable",
 	} {
-		refusal := &rp.Error{Code: code, ID: "profile.refused", Reason: "refused"}
+		refusal := &rp.Error{Code: code, ID: "profile.refused", Reason: "refused", Fix: "none"}
 		for _, err := range []error{refusal, errors.Join(errors.New("x"), refusal)} {
 			_, err := p.signIn(p.client(incomplete, returning(nil, err)))
 			wantError(t, err, code, "profile.refused")
 		}
 	}
-	_, err := p.signIn(p.client(incomplete, returning(nil, &rp.Error{ID: "profile.refused", Reason: "refused"})))
+	_, err := p.signIn(p.client(incomplete, returning(nil, &rp.Error{ID: "profile.refused", Reason: "refused", Fix: "none"})))
 	wantError(t, err, rp.ProviderUnavailable, "profile.refused")
 	if warned := p.warnings(); len(warned) != 0 {
 		t.Errorf("warnings: %v", warned)
