@@ -32,13 +32,6 @@ func documented(t *testing.T) map[ginauth.EventName]row {
 	return rows
 }
 
-func TestEveryEventIsDocumented(t *testing.T) {
-	rows := documented(t)
-	if got, want := sortedNames(rows), sortedNames(eventNames); !slices.Equal(got, want) {
-		t.Errorf("docs/observability.md has %q, want %q", got, want)
-	}
-}
-
 // Dashboards and alerts go by these texts.
 func TestTheTextsOfEventsNeverChange(t *testing.T) {
 	for kind, want := range map[string]map[string]string{
@@ -54,8 +47,6 @@ func TestTheTextsOfEventsNeverChange(t *testing.T) {
 		}
 	}
 }
-
-func sortedNames[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 // Nothing is made for a log that is not interested, and an application that
 // does not listen.

@@ -1,10 +1,11 @@
-package ginauth_test
+package docs
 
 import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/token"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // errorsPage is docs/errors.md by its headings of the second level, with every
@@ -20,7 +22,7 @@ import (
 func errorsPage(t *testing.T) map[string]string {
 	t.Helper()
 	page := map[string]string{}
-	for section := range strings.SplitSeq(file(t, "docs/errors.md"), "\n## ") {
+	for section := range strings.SplitSeq(sitetest.File(t, "docs/errors.md"), "\n## ") {
 		heading, text, _ := strings.Cut(section, "\n")
 		if _, twice := page[heading]; twice {
 			t.Errorf("docs/errors.md has the heading %q twice", heading)
@@ -35,12 +37,12 @@ func errorsPage(t *testing.T) map[string]string {
 func TestErrorsPageHasEveryCode(t *testing.T) {
 	page := errorsPage(t)
 	var sentences map[string]string
-	if err := json.Unmarshal([]byte(file(t, "internal/page/texts/en.json")), &sentences); err != nil {
+	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &sentences); err != nil {
 		t.Fatal(err)
 	}
-	for code, want := range codes {
-		name := string(code)
-		for _, text := range []string{fmt.Sprintf("**%d**", want.status), "*" + sentences[name] + "*"} {
+	codes := sitetest.Constants(t, "errors.go", "Code")
+	for _, name := range codes {
+		for _, text := range []string{fmt.Sprintf("**%d**", (&ginauth.Error{Code: ginauth.Code(name)}).Status()), "*" + sentences[name] + "*"} {
 			if !strings.Contains(page[name], text) {
 				t.Errorf("docs/errors.md, section %s, does not have %s", name, text)
 			}
@@ -50,7 +52,7 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 		}
 	}
 	for heading := range page {
-		if _, is := codes[ginauth.Code(heading)]; !is && heading != "# Errors" {
+		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" {
 			t.Errorf("docs/errors.md has a section %q, which is no code", heading)
 		}
 	}
@@ -101,13 +103,18 @@ type raisedID struct {
 func raisedIDs(t *testing.T) map[string]*raisedID {
 	t.Helper()
 	var texts map[string]string
-	if err := json.Unmarshal([]byte(file(t, "internal/page/texts/en.json")), &texts); err != nil {
+	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &texts); err != nil {
 		t.Fatal(err)
 	}
 	form := regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
 	raised, found := map[string]*raisedID{}, map[string]int{}
-	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && errorSources[path.Dir(f.path)] > 0 }) {
-		codes := codesOfIDs(f.File)
+	constants := sitetest.Constants(t, "errors.go", "Code")
+	var files []*sitetest.GoFile
+	for dir := range errorSources {
+		files = append(files, sitetest.GoFiles(t, dir)...)
+	}
+	for _, f := range files {
+		codes := codesOfIDs(f.File, constants)
 		ast.Inspect(f.File, func(n ast.Node) bool {
 			if _, is := n.(*ast.ImportSpec); is {
 				return false
@@ -117,8 +124,8 @@ func raisedIDs(t *testing.T) map[string]*raisedID {
 				return true
 			}
 			if raised[id] == nil {
-				raised[id] = &raisedID{at: f.at(n)}
-				found[path.Dir(f.path)]++
+				raised[id] = &raisedID{at: f.At(n)}
+				found[path.Dir(f.Path)]++
 			}
 			if code := codes[n.Pos()]; code != "" {
 				raised[id].codes = append(raised[id].codes, code)
@@ -159,7 +166,7 @@ var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge"
 
 // codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
 // Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.
-func codesOfIDs(f *ast.File) map[token.Pos]string {
+func codesOfIDs(f *ast.File, constants map[string]string) map[token.Pos]string {
 	codes := map[token.Pos]string{}
 	pair := func(names, values []ast.Expr) {
 		var code string
@@ -167,7 +174,7 @@ func codesOfIDs(f *ast.File) map[token.Pos]string {
 		for i, name := range names {
 			switch lastName(name) {
 			case "Code":
-				code = codeNamed(lastName(values[i]))
+				code = codeNamed(constants, lastName(values[i]))
 			case "ID":
 				at = values[i].Pos()
 			}
@@ -203,10 +210,10 @@ func codesOfIDs(f *ast.File) map[token.Pos]string {
 
 // codeNamed returns the code of a constant, of this package (ErrStateInvalid) or of
 // internal/rp (StateInvalid).
-func codeNamed(constant string) string {
-	for code, c := range codes {
-		if strings.TrimPrefix(c.name, "Err") == strings.TrimPrefix(constant, "Err") {
-			return string(code)
+func codeNamed(constants map[string]string, constant string) string {
+	for name, code := range constants {
+		if strings.TrimPrefix(name, "Err") == strings.TrimPrefix(constant, "Err") {
+			return code
 		}
 	}
 	return ""
@@ -242,11 +249,11 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 		return func(*ginauth.User) error { return &ginauth.Error{Code: code, ID: id, Reason: "a reason"} }
 	}
 	for _, public := range []bool{false, true} {
-		f := newFlow(t, nil)
+		f := sitetest.NewFlow(t, nil)
 		if public {
-			f = newPublicFlow(t, nil)
+			f = sitetest.NewPublicFlow(t, nil)
 		}
-		f.signIn()
+		f.SignIn()
 		for path, c := range map[string]struct {
 			check      ginauth.Check
 			id, anchor string
@@ -257,7 +264,7 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 			"/theirs":    {refuse("closed_today", ""), "check.refused", ""},
 			"/alltheirs": {refuse("closed_today", "shop.closed"), "shop.closed", ""},
 		} {
-			f.engine.GET(path, f.auth.RequireAuth(c.check), teapot)
+			f.Engine.GET(path, f.Auth.RequireAuth(c.check), sitetest.Teapot)
 			link, section, id := "", "docs/errors.md#", ""
 			if !public {
 				id = c.id
@@ -265,20 +272,20 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 			if c.anchor != "" && !public {
 				link, section = page+c.anchor, section+c.anchor+"<"
 			}
-			f.logs.Reset()
-			p := f.must(f.browser.Fetch(f.open("/"), "GET", f.URL+path, nil, ""))
+			f.Logs.Reset()
+			p := f.Must(f.Browser.Fetch(f.Open("/"), "GET", f.URL+path, nil, ""))
 			var body struct{ ID, Docs string }
 			if err := json.Unmarshal(p.Body, &body); err != nil || body.Docs != link || body.ID != id {
 				t.Errorf("public %v, %s: %v: id and docs are %+v, want %q and %q", public, path, err, body, id, link)
 			}
-			log := f.logs.String()
+			log := f.Logs.String()
 			if want := "docs=" + link; strings.Contains(log, "docs=") != (link != "") || link != "" && !slices.Contains(strings.Fields(log), want) {
 				t.Errorf("public %v, the log of %s: %s", public, path, log)
 			}
 			if !strings.Contains(log, "id="+c.id+" ") {
 				t.Errorf("public %v, the log of %s does not have its id: %s", public, path, log)
 			}
-			if text := f.open(path).Text(); strings.Contains(text, section) != (link != "") {
+			if text := f.Open(path).Text(); strings.Contains(text, section) != (link != "") {
 				t.Errorf("public %v, the page of %s: %s", public, path, text)
 			}
 		}
@@ -288,13 +295,13 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 // Every id of the package has a link of its own, whatever its first word is.
 func TestEveryIDHasALink(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, nil)
+	f := sitetest.NewFlow(t, nil)
 	var id string
-	f.engine.GET("/refused", f.auth.RequireAuth(func(*ginauth.User) error {
+	f.Engine.GET("/refused", f.Auth.RequireAuth(func(*ginauth.User) error {
 		return &ginauth.Error{Code: ginauth.ErrForbidden, ID: id, Reason: "a reason"}
-	}), teapot)
-	f.signIn()
-	start := f.open("/")
+	}), sitetest.Teapot)
+	f.SignIn()
+	start := f.Open("/")
 	tried := map[string]bool{} // by first word
 	for id = range raisedIDs(t) {
 		area, _, _ := strings.Cut(id, ".")
@@ -302,7 +309,7 @@ func TestEveryIDHasALink(t *testing.T) {
 			continue
 		}
 		tried[area] = true
-		p := f.must(f.browser.Fetch(start, "GET", f.URL+"/refused", nil, ""))
+		p := f.Must(f.Browser.Fetch(start, "GET", f.URL+"/refused", nil, ""))
 		var body struct{ Docs string }
 		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+id) {
 			t.Errorf("%v: the link of %s is %q: is %q among the areas?", err, id, body.Docs, area)

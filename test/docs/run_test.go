@@ -1,6 +1,8 @@
-package ginauth_test
+package docs
 
 import (
+	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/doctest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // docs are the programs of the pages, running.
@@ -80,7 +83,7 @@ func TestDocsRun(t *testing.T) {
 		visited[i] = want(program(t, d.pages, v.page, v.program))
 	}
 	d.Built = doctest.Build(t, ".", wanted)
-	idp := startIDP(t, authtest.Config{})
+	idp := sitetest.StartProvider(t, authtest.Config{})
 	d.idp = idp
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = r.Header.Write(w) }))
 	t.Cleanup(upstream.Close)
@@ -95,11 +98,12 @@ func TestDocsRun(t *testing.T) {
 
 // docVisit is a person with a browser, at a program of a page.
 type docVisit struct {
-	visitor
-	t   *testing.T
-	URL string
-	out func() string      // what the program printed
-	idp *authtest.Provider // of programs that take it from the environment
+	t       *testing.T
+	URL     string
+	out     func() string      // what the program printed
+	idp     *authtest.Provider // of programs that take it from the environment
+	browser *authtest.Browser
+	page    *authtest.Page // that it looks at
 }
 
 func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
@@ -110,7 +114,25 @@ func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
 	}
 	browser := authtest.NewBrowser()
 	t.Cleanup(browser.Close)
-	return &docVisit{visitor: visitor{browser: browser}, t: t, URL: running.URL, out: running.Out, idp: d.idp}
+	return &docVisit{t: t, URL: running.URL, out: running.Out, idp: d.idp, browser: browser}
+}
+
+// choose presses the button with that name.
+func (v *docVisit) choose(name string) string { return v.saw(v.browser.SubmitForm(v.page, name, nil)) }
+
+var errorPage = regexp.MustCompile(`(?s)<h1>(.*?)</h1>.*<footer>(\w+)`)
+
+// saw tells what stands on a page: its text, or what a built-in page is about.
+func (v *docVisit) saw(page *authtest.Page, err error) string {
+	v.t.Helper()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.page = page
+	if m := errorPage.FindStringSubmatch(page.Text()); m != nil {
+		return fmt.Sprintf("%d %s (%s)", page.Status, html.UnescapeString(m[1]), m[2])
+	}
+	return fmt.Sprintf("%d %s", page.Status, page.Text())
 }
 
 // sees fails the test unless something was seen that the page of docs says.
@@ -127,7 +149,7 @@ func (v *docVisit) sees(got string, want ...string) {
 // text.
 func (v *docVisit) printed(page string) {
 	v.t.Helper()
-	blocks, err := doctest.Blocks(file(v.t, "docs/"+page+".md"))
+	blocks, err := doctest.Blocks(sitetest.File(v.t, "docs/"+page+".md"))
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -147,7 +169,7 @@ func (v *docVisit) opens(path string) string { return v.saw(v.browser.Get(v.URL 
 // says fails the test unless a page of docs has a text, whatever its lines.
 func docSays(t *testing.T, page, text string) {
 	t.Helper()
-	if !strings.Contains(strings.Join(strings.Fields(file(t, "docs/"+page+".md")), " "), text) {
+	if !strings.Contains(strings.Join(strings.Fields(sitetest.File(t, "docs/"+page+".md")), " "), text) {
 		t.Errorf("docs/%s.md does not say %q", page, text)
 	}
 }
@@ -218,7 +240,7 @@ func otherOrigin(t *testing.T, v *docVisit) {
 func (v *docVisit) another(name string) *docVisit {
 	browser := authtest.NewBrowser()
 	v.t.Cleanup(browser.Close)
-	other := &docVisit{visitor: visitor{browser: browser}, t: v.t, URL: v.URL, out: v.out}
+	other := &docVisit{t: v.t, URL: v.URL, out: v.out, browser: browser}
 	other.opens("/login")
 	other.choose(name)
 	return other
@@ -286,7 +308,7 @@ func linking(t *testing.T, v *docVisit) {
 	v.sees(v.presses("Link forum"), "forum") // the provider's page
 	v.sees(v.presses("Zoë Ångström"), "Zoë Ångström has account 1", "#ada", "#zoe")
 
-	other := &docVisit{visitor: visitor{browser: authtest.NewBrowser()}, t: t, URL: v.URL}
+	other := &docVisit{t: t, URL: v.URL, browser: authtest.NewBrowser()}
 	t.Cleanup(other.browser.Close)
 	other.opens("/")
 	other.clicks("Continue with forum")
@@ -354,8 +376,8 @@ func passedOn(t *testing.T, v *docVisit) {
 
 // What docs/first-sign-in.md says of mistakes is what people see then.
 func TestDocsFirstMistakes(t *testing.T) {
-	site := func() *site {
-		return newSite(t, func(_ *site, o *ginauth.Options) {
+	site := func() *sitetest.Site {
+		return sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 			o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) {
 				docSays(t, "first-sign-in", "`"+string(e.Code)+"`")
 				docSays(t, "first-sign-in", e.Reason)
@@ -364,14 +386,14 @@ func TestDocsFirstMistakes(t *testing.T) {
 		})
 	}
 	wrongSecret := site()
-	wrongSecret.idp.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) { // as GitHub does
+	wrongSecret.IDP.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) { // as GitHub does
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"error": "incorrect_client_credentials"}`)
 	})
-	wrongSecret.wantError(wrongSecret.get("/login/demo"), ginauth.ErrProviderMisconfigured)
+	wrongSecret.WantError(wrongSecret.Get("/login/demo"), ginauth.ErrProviderMisconfigured)
 
 	otherHost := site()
-	begun := otherHost.raw(t, "GET /login/demo HTTP/1.1\r\nHost: my-machine:"+mustURL(t, otherHost.URL).Port()+"\r\n"+askPage)
-	state := mustURL(t, begun.Header.Get("Location")).Query().Get("state")
-	otherHost.wantError(otherHost.get("/authorize/demo?code=abc&state="+state), ginauth.ErrStateInvalid)
+	begun := otherHost.Raw(t, "GET /login/demo HTTP/1.1\r\nHost: my-machine:"+sitetest.MustURL(t, otherHost.URL).Port()+"\r\n"+sitetest.AskPage)
+	state := sitetest.MustURL(t, begun.Header.Get("Location")).Query().Get("state")
+	otherHost.WantError(otherHost.Get("/authorize/demo?code=abc&state="+state), ginauth.ErrStateInvalid)
 }

@@ -1,4 +1,4 @@
-package ginauth_test
+package docs
 
 import (
 	"os"
@@ -6,26 +6,28 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// What docs/threats.md and SECURITY.md name exists: tests, subtests of
-// TestFaults, and files.
+// What docs/threats.md and SECURITY.md name exists: tests, rows of the
+// catalogue of faults, and files.
 func TestThreatsNamesWhatExists(t *testing.T) {
 	var tests strings.Builder
-	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go", "test/*/*_test.go"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			tests.WriteString(file(t, name))
+			tests.WriteString(sitetest.File(t, name))
 		}
 	}
 	all, named := tests.String(), 0
 	quoted := regexp.MustCompile("`([^`\n]+)`")
 	row := regexp.MustCompile(`^[A-O][0-9]+_[a-z0-9_]+$`)
 	path := regexp.MustCompile(`^(?:internal|docs)/[a-z/.]+$`)
-	for _, m := range quoted.FindAllStringSubmatch(file(t, "docs/threats.md")+file(t, "SECURITY.md"), -1) {
+	for _, m := range quoted.FindAllStringSubmatch(sitetest.File(t, "docs/threats.md")+sitetest.File(t, "SECURITY.md"), -1) {
 		name := m[1]
 		switch {
 		case strings.HasPrefix(name, "Test"), strings.HasPrefix(name, "Fuzz"):

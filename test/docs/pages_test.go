@@ -1,4 +1,4 @@
-package ginauth_test
+package docs
 
 import (
 	"encoding/json"
@@ -12,19 +12,27 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth/internal/doctest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // Every program in docs compiles, as it stands there and after each of the
 // changes that the page shows, in a module as somebody has it who follows the
 // page; the tests in docs pass.
-func TestDocsCompile(t *testing.T) { doctest.Vet(t, ".", "") }
+func TestDocsCompile(t *testing.T) {
+	t.Parallel()
+	doctest.Vet(t, ".", "")
+}
 
 // Programs that need more than this module has are compiled by the tests of
 // another, which must have the same test as this one.
 func TestDocsOfOtherModulesAreCompiledThere(t *testing.T) {
 	for _, page := range doctest.ReadAll(t, ".") {
 		for _, p := range page.Programs {
-			if _, err := os.Stat(path.Join(p.Module, "docs_test.go")); err != nil {
+			compiled := path.Join(p.Module, "docs_test.go")
+			if p.Module == "" {
+				compiled = "test/docs/pages_test.go"
+			}
+			if _, err := os.Stat(compiled); err != nil {
 				t.Errorf("%s is compiled nowhere: %v", p.Name, err)
 			}
 		}
@@ -40,14 +48,14 @@ func TestDocsLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
 	code := regexp.MustCompile("(?s)```.*?```|`[^`]*`")
 	for _, page := range append(pages, "README.md", "CONTRIBUTING.md", "SECURITY.md") {
-		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(file(t, page), ""), -1) {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(sitetest.File(t, page), ""), -1) {
 			target := page
 			if m[1] != "" {
 				target = path.Join(path.Dir(page), m[1])
 			}
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %s leads nowhere", page, m[0])
-			} else if m[2] != "" && !slices.Contains(anchors(file(t, target)), m[2]) {
+			} else if m[2] != "" && !slices.Contains(anchors(sitetest.File(t, target)), m[2]) {
 				t.Errorf("%s: %s: %s has no such heading", page, m[0], target)
 			}
 		}
@@ -72,10 +80,10 @@ func anchors(text string) (all []string) {
 // docs/pages.md lists the texts that can be changed, as they are.
 func TestDocsListTheTexts(t *testing.T) {
 	var texts map[string]string
-	if err := json.Unmarshal([]byte(file(t, "internal/page/texts/en.json")), &texts); err != nil {
+	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &texts); err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(file(t, "docs/pages.md"), "\n## The names of the texts\n")
+	_, table, _ := strings.Cut(sitetest.File(t, "docs/pages.md"), "\n## The names of the texts\n")
 	listed := map[string]string{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]*)` \\| (.*) \\|$").FindAllStringSubmatch(table, -1) {
 		listed[row[1]] = row[2]
