@@ -1,18 +1,12 @@
 package ginauth_test
 
 import (
-	"context"
 	"net/http"
-	"net/url"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/authtest"
 )
 
 // What is taken out of userinfo, so that no flag goes to another address, is that
@@ -37,81 +31,6 @@ func TestWhatStandsBesideAFlag(t *testing.T) {
 	if got, want := s.ask("GET", "/kept", fetches...).Text(), `false {"flags":{"email":{},"phone":true},"office":{"email":"desk@example.com"}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-}
-
-// A provider that shares the client secret may sign with it, and with its key.
-func TestSignedWithTheClientSecret(t *testing.T) {
-	t.Parallel()
-	const issuer = "https://access.line.me"
-	shared := strings.Repeat("0123456789abcdef", 2)
-	for _, alg := range []string{"HS256", "RS256"} {
-		s := newSite(t, func(s *site, o *ginauth.Options) {
-			s.idp = startIDP(t, authtest.Config{Now: s.clock.Now, ClientSecret: shared})
-			p := client("demo", s.idp)
-			p.AuthorizeURL, p.TokenURL, p.JWKSURL = s.idp.URL(authtest.Authorize), s.idp.URL(authtest.Token), s.idp.URL(authtest.JWKS)
-			p.Issuer, p.Quirks.HS256 = issuer, true
-			o.Providers[0] = p
-		})
-		s.idp.EditAnswer(func(answer url.Values) { answer.Del("iss") })
-		s.idp.EditIDToken(func(_, c claims) { c["iss"] = issuer })
-		s.idp.ReplaceIDToken(func(compact string) string {
-			if alg == "RS256" {
-				return compact
-			}
-			return hs256([]byte(shared), `{"alg":"HS256","typ":"JWT"}`, decoded(compact, 1))
-		})
-		s.accepts(t, "/login/demo")
-	}
-}
-
-// A key that names an issuer, as Microsoft's do, is any key where the Provider
-// does not say that there are several.
-func TestKeysThatNameAnIssuer(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	s.idp.EditJWKS(func(keys []map[string]any) []map[string]any { keys[0]["issuer"] = "https://other.example"; return keys })
-	s.accepts(t, "/login/demo")
-}
-
-// A token that names no key, and is signed with one that is known, asks for none.
-func TestATokenWithoutAKidAsksForKeysOnce(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	s.idp.EditIDToken(func(header, _ claims) { delete(header, "kid") })
-	for range 3 {
-		s.accepts(t, "/login/demo")
-		s.clock.Advance(time.Minute)
-	}
-	if n := s.idp.Count(authtest.JWKS); n != 1 {
-		t.Errorf("the keys were asked for %d times", n)
-	}
-}
-
-// Keys that cannot be had are no fault of the userinfo that they should verify.
-func TestSignedUserinfoAndKeysThatCannotBeHad(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, always)
-	s.idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) {
-		s.idp.Fail(authtest.JWKS, authtest.Down)
-		answers(http.StatusOK, "application/jwt", signed(strangerKey(), claims{"alg": "RS256", "kid": "newer"}, `{"sub":"ada"}`))(w, r)
-	})
-	s.wantError(s.get("/login/demo"), ginauth.ErrProviderUnavailable)
-}
-
-// What a plain provider answers in place of a profile is what the log speaks of.
-func TestProfilesThatAreNone(t *testing.T) {
-	t.Parallel()
-	s := plainSite(t, "", nil)
-	s.idp.Handle(authtest.Userinfo, answers(http.StatusInternalServerError, "application/json", `{"id":7}`))
-	s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "http.status", 1)
-
-	s = plainSite(t, "", func(_ *site, p *ginauth.Provider) {
-		p.UserinfoURL = ""
-		p.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
-			return map[string]any{"sub": "7", "at": make(chan int)}, nil
-		}
-	})
-	s.refuses(t, "/login/demo", ginauth.ErrIdentityRejected, "cannot be written as JSON", 1)
 }
 
 // A flag that came without an address does not go to one that is empty.

@@ -16,9 +16,6 @@ import (
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
-// The tests of this file and of proofs_logout_test.go are about checks that
-// could be taken out without any other test noticing: see mutation/README.md.
-
 // linkingSite is a site whose Revocations fail when they are told to, and whose
 // OnLogin counts.
 func linkingSite(t *testing.T) (*site, *faultyRevocations, *int) {
@@ -143,55 +140,6 @@ func TestAnAttemptTooLargeForACookie(t *testing.T) {
 	s.wantError(s.open("/login/demo"), ginauth.ErrSessionError)
 	if n := s.idp.Count(authtest.Authorize); n != 0 {
 		t.Errorf("the provider was asked %d times", n)
-	}
-}
-
-// A TokenIssuer that names no issuer admits none, whatever the token says.
-func TestTokenIssuerThatNamesNone(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) {
-		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return "", nil }
-	})
-	s.idp.EditIDToken(func(_, claims map[string]any) { claims["iss"] = "" })
-	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "not one of those admitted", 1)
-	if !strings.Contains(s.logs.String(), "TokenIssuer returned none") {
-		t.Error(s.logs)
-	}
-}
-
-// Nor does one that says what is wrong, whatever it returns beside it.
-func TestTokenIssuerThatFails(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return s.idp.Issuer, errors.New("the tenant is closed") }
-	})
-	s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the tenant is closed", 1)
-}
-
-// OnLogin gets a refresh token only if it is text, and of a size that one has.
-func TestOddRefreshTokens(t *testing.T) {
-	t.Parallel()
-	for name, value := range map[string]any{"a number": 7, "a list": []string{"a"}, "too long": strings.Repeat("r", 64<<10+1)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, token := siteWithToken(t)
-			s.idp.EditToken(func(a map[string]any) { a["refresh_token"] = value })
-			s.accepts(t, "/login/demo")
-			if got := token(); got.RefreshToken != "" || got.Extra("refresh_token") != nil {
-				t.Errorf("OnLogin got %.20q, %.20v", got.RefreshToken, got.Extra("refresh_token"))
-			}
-		})
-	}
-}
-
-// Twitch's scopes are a list; OnLogin gets them as the standard has them.
-func TestScopesAsAList(t *testing.T) {
-	t.Parallel()
-	s, token := siteWithToken(t)
-	s.idp.EditToken(func(a map[string]any) { a["scope"] = []string{"openid", "email"} })
-	s.accepts(t, "/login/demo")
-	if got := token().Extra("scope"); got != "openid email" {
-		t.Errorf("OnLogin got %v", got)
 	}
 }
 

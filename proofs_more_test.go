@@ -1,7 +1,6 @@
 package ginauth_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -11,10 +10,8 @@ import (
 	ginsessions "github.com/gin-contrib/sessions"
 	"github.com/gin-contrib/sessions/memstore"
 	gorilla "github.com/gorilla/sessions"
-	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/authtest"
 )
 
 // What has the name of the cookie of a sign-out and does not open is not ours
@@ -63,33 +60,6 @@ func TestWhatStoresSayOfRecordsThatAreTooLarge(t *testing.T) {
 			o.Sessions = &fullStore{memstore.NewStore([]byte("the store's secret")), errors.New(text)}
 		})
 		s.wantError(s.get("/login/demo"), code)
-	}
-}
-
-// A Profile that needs another form of authorization than the standard's says
-// so itself.
-func TestProfileWithItsOwnAuthorization(t *testing.T) {
-	t.Parallel()
-	seen := make(chan string, 1)
-	s := plainSite(t, "", func(s *site, p *ginauth.Provider) {
-		p.UserinfoURL, p.ClaimPaths = "", nil
-		p.Profile = func(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
-			r, err := http.NewRequestWithContext(ctx, "GET", s.idp.URL(authtest.Userinfo), nil)
-			if err != nil {
-				return nil, err
-			}
-			r.Header.Set("Authorization", "token of-its-own")
-			answer, err := client.Do(r)
-			if err != nil {
-				return nil, err
-			}
-			return map[string]any{"sub": "7"}, answer.Body.Close()
-		}
-	})
-	s.idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") })
-	s.signIn()
-	if got := <-seen; got != "token of-its-own" {
-		t.Errorf("the provider saw %q", got)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/authtest"
 )
 
 // Two sessions in one request are nobody's, however often one of them is there:
@@ -62,31 +61,6 @@ func TestLinkingToASessionOfAProviderThatIsGone(t *testing.T) {
 	}
 }
 
-type panickyTransport struct{}
-
-func (panickyTransport) RoundTrip(*http.Request) (*http.Response, error) { panic("a bug") }
-
-// Discovery runs on a goroutine that no request owns: a panic there would end
-// the process.
-func TestATransportThatPanics(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.HTTPClient = &http.Client{Transport: panickyTransport{}} })
-	s.wantError(s.open("/login/demo"), ginauth.ErrProviderUnavailable)
-}
-
-// An error code that is none of the standard's may be the code or the secret,
-// sent back: it is not repeated.
-func TestLongErrorCodesAreNotRepeated(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	long := strings.Repeat("abc", 21)
-	s.idp.Handle(authtest.Token, answers(400, "application/json", `{"error":"`+long+`"}`))
-	s.get("/login/demo")
-	if text := s.logs.String(); strings.Contains(text, long) || !strings.Contains(text, "none of the standard's") {
-		t.Errorf("the log says\n%s", text)
-	}
-}
-
 // A plain OAuth 2.0 provider has no issuer, and an empty one does not name it.
 func TestAnEmptyIssBeginsNoSignIn(t *testing.T) {
 	t.Parallel()
@@ -107,18 +81,6 @@ func TestHasClaimOfAnEmptyList(t *testing.T) {
 		if p := s.ask("GET", "/roles"); p.Status != status {
 			t.Errorf("with roles %q: %d, want %d", roles, p.Status, status)
 		}
-	}
-}
-
-// With two endpoints of three written down the third is discovered.
-func TestKeysAreDiscoveredWhereTheyAreNotWrittenDown(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		o.Providers[0].AuthorizeURL, o.Providers[0].TokenURL = s.idp.URL(authtest.Authorize), s.idp.URL(authtest.Token)
-	})
-	s.signIn()
-	if n := s.idp.Count(authtest.Discovery); n != 1 {
-		t.Errorf("discovery was asked %d times", n)
 	}
 }
 

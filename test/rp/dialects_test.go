@@ -1,4 +1,4 @@
-package ginauth_test
+package rp
 
 import (
 	"context"
@@ -8,29 +8,29 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/oauth2"
-
 	"github.com/gin-gonic/gin"
+	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // A provider may take the token request as a query alone.
 func TestTokenByGET(t *testing.T) {
 	t.Parallel()
 	var seen *http.Request
-	s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) {
+	s := sitetest.NewPlain(t, `{"id":7}`, func(_ *sitetest.Site, p *ginauth.Provider) {
 		p.Quirks.TokenMethod, p.AuthMethod = "GET", "client_secret_post"
 		p.Quirks.EditToken = func(form, _ url.Values) { form.Set("secret", form.Get("client_secret")); form.Del("client_secret") }
 	})
-	s.idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+	s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Clone(r.Context())
-		answers(200, "application/json", `{"access_token":"a","token_type":"bearer"}`)(w, r)
+		sitetest.AnswerWith(200, "application/json", `{"access_token":"a","token_type":"bearer"}`)(w, r)
 	})
-	s.accepts(t, "/login/demo")
+	s.AcceptsSignIn(t, "/login/demo")
 	q := seen.URL.Query()
-	if seen.Method != http.MethodGet || seen.ContentLength != 0 || q.Get("secret") != s.idp.ClientSecret || q.Has("client_secret") ||
+	if seen.Method != http.MethodGet || seen.ContentLength != 0 || q.Get("secret") != s.IDP.ClientSecret || q.Has("client_secret") ||
 		q.Get("code_verifier") == "" || q.Get("grant_type") != "authorization_code" || seen.Header.Get("Content-Type") != "" {
 		t.Errorf("%s %v %v", seen.Method, q, seen.Header)
 	}
@@ -41,25 +41,27 @@ func TestTokenByGETFails(t *testing.T) {
 	for _, fault := range []authtest.Fault{authtest.Resetting, authtest.Redirecting, authtest.Endless} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.Quirks.TokenMethod, p.AuthMethod = "GET", "client_secret_post" })
-			s.idp.Fail(authtest.Token, fault)
-			s.refuses(t, "/login/demo", ginauth.ErrProviderUnavailable, "", 1)
+			s := sitetest.NewPlain(t, `{"id":7}`, func(_ *sitetest.Site, p *ginauth.Provider) {
+				p.Quirks.TokenMethod, p.AuthMethod = "GET", "client_secret_post"
+			})
+			s.IDP.Fail(authtest.Token, fault)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "", 1)
 		})
 	}
 }
 
 func TestAuthorizeFragment(t *testing.T) {
 	t.Parallel()
-	s := plainSite(t, `{"id":7}`, func(_ *site, p *ginauth.Provider) { p.Quirks.AuthorizeFragment = "wechat_redirect" })
-	if to := s.open("/login/demo").Header.Get("Location"); !strings.HasSuffix(to, "#wechat_redirect") {
+	s := sitetest.NewPlain(t, `{"id":7}`, func(_ *sitetest.Site, p *ginauth.Provider) { p.Quirks.AuthorizeFragment = "wechat_redirect" })
+	if to := s.Open("/login/demo").Header.Get("Location"); !strings.HasSuffix(to, "#wechat_redirect") {
 		t.Errorf("sent to %s", to)
 	}
-	s.accepts(t, "/login/demo")
+	s.AcceptsSignIn(t, "/login/demo")
 }
 
 func TestVerifyCallback(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].VerifyCallback = func(callback url.Values) error {
 			if callback.Get("hmac") != "good" {
 				return errors.New("hmac does not fit")
@@ -67,9 +69,9 @@ func TestVerifyCallback(t *testing.T) {
 			return nil
 		}
 	})
-	s.refuses(t, "/login/demo", ginauth.ErrProviderError, "hmac does not fit", 0)
-	s.idp.EditAnswer(func(answer url.Values) { answer.Set("hmac", "good") })
-	s.accepts(t, "/login/demo")
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderError, "hmac does not fit", 0)
+	s.IDP.EditAnswer(func(answer url.Values) { answer.Set("hmac", "good") })
+	s.AcceptsSignIn(t, "/login/demo")
 }
 
 // A name that nobody signed fills in for one that is missing, and is nothing
@@ -85,11 +87,11 @@ func TestNameFromCallback(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, func(_ *site, o *ginauth.Options) {
+			s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 				o.Providers[0].Userinfo = "never"
 				o.Providers[0].NameFromCallback = func(url.Values) string { return tt.sent }
 				o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
-					all := claims{}
+					all := sitetest.Claims{}
 					if err := login.User.Claims(&all); err != nil {
 						return err
 					}
@@ -99,15 +101,15 @@ func TestNameFromCallback(t *testing.T) {
 					return nil
 				}
 			})
-			s.idp.EditIDToken(func(_, c map[string]any) {
+			s.IDP.EditIDToken(func(_, c map[string]any) {
 				delete(c, "given_name")
 				delete(c, "family_name")
-				put(c, "name", nil)
+				sitetest.Put(c, "name", nil)
 				if tt.signed != "" {
 					c["name"] = tt.signed
 				}
 			})
-			if u := s.accepts(t, "/login/demo"); u.Name != tt.want || u.Subject != "ada" || u.Email != "ada@example.com" {
+			if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != tt.want || u.Subject != "ada" || u.Email != "ada@example.com" {
 				t.Errorf("got %+v", u)
 			}
 		})
@@ -129,22 +131,22 @@ func TestProfileBesideAnIssuer(t *testing.T) {
 		{"is about nobody", "always", map[string]any{"email": "eve@example.com"}, nil, ginauth.ErrUserinfoInvalid, ""},
 		{"can be read in two ways", "missing", map[string]any{"sub": "ada", "Email": "eve@example.com"}, nil, ginauth.ErrIdentityRejected, ""},
 		{"refuses", "missing", nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected}, ginauth.ErrIdentityRejected, ""},
-		{"is away, and nobody insists", "missing", nil, errRefused, "", ""},
-		{"is away, and is needed", "always", nil, errRefused, ginauth.ErrProviderUnavailable, ""},
+		{"is away, and nobody insists", "missing", nil, sitetest.ErrRefused, "", ""},
+		{"is away, and is needed", "always", nil, sitetest.ErrRefused, ginauth.ErrProviderUnavailable, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, func(s *site, o *ginauth.Options) {
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 				o.Providers[0].Userinfo = tt.mode
 				o.Providers[0].Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return tt.profile, tt.err }
 			})
-			s.idp.EditIDToken(func(_, c map[string]any) { delete(c, "email"); delete(c, "email_verified") })
+			s.IDP.EditIDToken(func(_, c map[string]any) { delete(c, "email"); delete(c, "email_verified") })
 			if tt.code != "" {
-				s.refuses(t, "/login/demo", tt.code, "", 1)
-			} else if u := s.accepts(t, "/login/demo"); u.Email != tt.email || u.EmailVerified != (tt.email != "") || u.Name != "Ada Lovelace" {
+				s.RefusesSignIn(t, "/login/demo", tt.code, "", 1)
+			} else if u := s.AcceptsSignIn(t, "/login/demo"); u.Email != tt.email || u.EmailVerified != (tt.email != "") || u.Name != "Ada Lovelace" {
 				t.Errorf("got %+v", u)
 			}
-			if n := s.idp.Count(authtest.Userinfo); n != 0 {
+			if n := s.IDP.Count(authtest.Userinfo); n != 0 {
 				t.Errorf("userinfo was asked %d times", n)
 			}
 		})
