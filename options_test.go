@@ -39,48 +39,6 @@ func plainProvider() ginauth.Provider {
 	}
 }
 
-// mistake is something written wrong into Options, and what the error has to
-// name: the field, the cause, and what to write instead.
-type mistake struct {
-	name string
-	make func(o *ginauth.Options)
-	says []string
-}
-
-// reports mounts each mistake alone and asserts that exactly it is reported.
-func reports(t *testing.T, mistakes []mistake) {
-	t.Helper()
-	for _, m := range mistakes {
-		t.Run(m.name, func(t *testing.T) {
-			opts := goodOptions()
-			m.make(&opts)
-			err := mountError(opts)
-			says(t, err, m.says...)
-			for _, line := range strings.Split(fmt.Sprint(err), "\n") {
-				if !strings.HasPrefix(line, "ginauth: ") || !strings.Contains(line, "; ") {
-					t.Errorf("%q is not a cause and what to write instead", line)
-				}
-			}
-			if lines := strings.Count(fmt.Sprint(err), "\n") + 1; lines != 1 {
-				t.Errorf("one mistake was reported %d times: %v", lines, err)
-			}
-			for _, secret := range append([]string{hexKey}, secretsOf(opts)...) {
-				if len(secret) > 8 && strings.Contains(fmt.Sprint(err), strings.TrimSpace(secret)) {
-					t.Errorf("the error repeats a secret: %v", err)
-				}
-			}
-		})
-	}
-}
-
-func secretsOf(o ginauth.Options) (secrets []string) {
-	secrets = append(secrets, o.Keys...)
-	for _, p := range o.Providers {
-		secrets = append(secrets, p.ClientSecret)
-	}
-	return secrets
-}
-
 func TestGoodOptionsMount(t *testing.T) {
 	for name, change := range map[string]func(*ginauth.Options){
 		"as they are":                     func(*ginauth.Options) {},

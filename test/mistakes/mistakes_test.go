@@ -1,4 +1,4 @@
-package ginauth_test
+package mistakes
 
 import (
 	"encoding/json"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // newcomer is a mistake that people make with login packages again and again,
@@ -33,8 +34,8 @@ func TestNewcomerMistakes(t *testing.T) {
 
 // told is a mistake that shows at a request.
 type told struct {
-	change func(s *site, o *ginauth.Options) // of what is mounted
-	make   func(f *flow) (address string)    // once it is; opening the address fails
+	change func(s *sitetest.Site, o *ginauth.Options) // of what is mounted
+	make   func(f *sitetest.Flow) (address string)    // once it is; opening the address fails
 	code   ginauth.Code
 	// What the log says: the second and third in the answer too, on loopback.
 	// {issuer} and {url} stand for the provider's and the application's.
@@ -42,38 +43,38 @@ type told struct {
 }
 
 // comesBack begins a sign-in, and fails where it comes back.
-func comesBack(f *flow) string { return f.begin("/login/demo?return_to=/page/x").String() }
+func comesBack(f *sitetest.Flow) string { return f.Begin("/login/demo?return_to=/page/x").String() }
 
 // starts fails where a sign-in begins.
-func starts(f *flow) string { return f.URL + "/login/demo" }
+func starts(f *sitetest.Flow) string { return f.URL + "/login/demo" }
 
 func (m told) run(t *testing.T) {
 	for _, mode := range []struct {
 		name, accept string
-		start        func(testing.TB, func(*site, *ginauth.Options)) *flow
+		start        func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Flow
 		developer    bool // who may see the reason
 	}{
-		{"a page on loopback", "text/html", newFlow, true},
-		{"JSON on loopback", "application/json", newFlow, true},
-		{"a page elsewhere", "text/html", newPublicFlow, false},
-		{"JSON elsewhere", "application/json", newPublicFlow, false},
+		{"a page on loopback", "text/html", sitetest.NewFlow, true},
+		{"JSON on loopback", "application/json", sitetest.NewFlow, true},
+		{"a page elsewhere", "text/html", sitetest.NewPublicFlow, false},
+		{"JSON elsewhere", "application/json", sitetest.NewPublicFlow, false},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
-			f := mode.start(t, func(s *site, o *ginauth.Options) {
+			f := mode.start(t, func(s *sitetest.Site, o *ginauth.Options) {
 				if m.change != nil {
 					m.change(s, o)
 				}
 			})
 			address := m.make(f)
-			before := len(f.logs.String())
+			before := len(f.Logs.String())
 			r, err := http.NewRequest("GET", address, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.Header.Set("Accept", mode.accept)
-			p := f.must(f.browser.Do(r))
-			log := strings.ReplaceAll(f.logs.String()[before:], `\"`, `"`)
-			values := strings.NewReplacer("{issuer}", f.idp.Issuer, "{url}", f.URL)
+			p := f.Must(f.Browser.Do(r))
+			log := strings.ReplaceAll(f.Logs.String()[before:], `\"`, `"`)
+			values := strings.NewReplacer("{issuer}", f.IDP.Issuer, "{url}", f.URL)
 			cause, fix := values.Replace(m.cause), values.Replace(m.fix)
 			for _, want := range []string{"level=" + m.level, "code=" + string(m.code), cause, fix} {
 				if !strings.Contains(log, want) {
@@ -86,8 +87,8 @@ func (m told) run(t *testing.T) {
 					t.Errorf("the answer says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
 				}
 			}
-			f.keepsSecrets(t, p)
-			if f.user() != nil {
+			f.KeepsSecrets(t, p)
+			if f.User() != nil {
 				t.Error("somebody is signed in")
 			}
 		})
@@ -101,7 +102,7 @@ var (
 
 // wantTold checks what everybody gets: the status, a sentence, the code, and
 // the id under which the log has the rest; and nobody the cause.
-func wantTold(t *testing.T, f *flow, status int, body string, code ginauth.Code, log string) {
+func wantTold(t *testing.T, f *sitetest.Flow, status int, body string, code ginauth.Code, log string) {
 	t.Helper()
 	if want := (&ginauth.Error{Code: code}).Status(); status != want {
 		t.Errorf("the status is %d, want %d", status, want)
@@ -110,7 +111,7 @@ func wantTold(t *testing.T, f *flow, status int, body string, code ginauth.Code,
 	if id == nil {
 		t.Fatalf("the log has no request id:\n%s", log)
 	}
-	for _, want := range []string{string(code), id[1], sentence(t, code)} {
+	for _, want := range []string{string(code), id[1], sitetest.Sentence(t, code)} {
 		if !strings.Contains(written(body), want) {
 			t.Errorf("the answer lacks %q: %s", want, body)
 		}
@@ -137,14 +138,16 @@ func written(body string) string {
 
 // atMount is a mistake that Mount reports, in a public application.
 func atMount(change func(o *ginauth.Options), texts ...string) func(t *testing.T) {
-	return func(t *testing.T) { says(t, mountError(goodOptionsWith(change)), texts...) }
+	return func(t *testing.T) {
+		sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(change)), texts...)
+	}
 }
 
 // warns asserts that the log warns of something, once.
-func (s *site) warns(t *testing.T, texts ...string) {
+func warns(s *sitetest.Site, t *testing.T, texts ...string) {
 	t.Helper()
 	found := 0
-	for line := range strings.Lines(s.logs.String()) {
+	for line := range strings.Lines(s.Logs.String()) {
 		if strings.Contains(line, "level=WARN") && strings.Contains(line, texts[0]) {
 			found++
 			for _, text := range texts {
@@ -155,6 +158,6 @@ func (s *site) warns(t *testing.T, texts ...string) {
 		}
 	}
 	if found != 1 {
-		t.Errorf("the log warns %d times of %q:\n%s", found, texts[0], s.logs)
+		t.Errorf("the log warns %d times of %q:\n%s", found, texts[0], s.Logs)
 	}
 }

@@ -1,4 +1,4 @@
-package ginauth_test
+package mistakes
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"github.com/gin-contrib/sessions/cookie"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // newcomersWithAnswers are what comes back, and what does not. More of why an
@@ -15,42 +16,42 @@ import (
 func newcomersWithAnswers() []newcomer {
 	return []newcomer{
 		{"the person cancelled", told{
-			change: func(s *site, _ *ginauth.Options) { s.idp.DenyConsent(true) },
+			change: func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.DenyConsent(true) },
 			make:   comesBack, code: ginauth.ErrProviderDenied, level: "INFO",
 			cause: `the provider answered "access_denied"`, fix: "nothing, if the person cancelled; if they did not, look at the provider for who may use this client",
 		}.run},
 		{"a sign-in that took too long", told{
-			make: func(f *flow) string {
-				callback := f.begin("/login/demo")
-				f.clock.Advance(11 * time.Minute)
+			make: func(f *sitetest.Flow) string {
+				callback := f.Begin("/login/demo")
+				f.Clock.Advance(11 * time.Minute)
 				return callback.String()
 			},
 			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the sign-in took longer than 10 minutes", fix: "start again",
 		}.run},
 		{"an answer that is opened again", told{
-			make: func(f *flow) string {
-				f.idp.DenyConsent(true)
-				callback := f.begin("/login/demo")
-				f.finish(callback)
+			make: func(f *sitetest.Flow) string {
+				f.IDP.DenyConsent(true)
+				callback := f.Begin("/login/demo")
+				f.Finish(callback)
 				return callback.String()
 			},
 			code: ginauth.ErrStateInvalid, level: "WARN", cause: "this answer was used already", fix: "start again; do not open an answer's address twice",
 		}.run},
 		{"an answer that is opened again by who is signed in", answerAgain},
 		{"a key that changed", told{
-			make: func(f *flow) string {
-				callback := f.begin("/login/demo")
-				f.redeploy(func(o *ginauth.Options) { o.Keys = []string{otherKey} })
+			make: func(f *sitetest.Flow) string {
+				callback := f.Begin("/login/demo")
+				f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
 				return callback.String()
 			},
 			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the attempt's cookie was sealed under another key",
 			fix: "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it",
 		}.run},
 		{"cookies that are blocked", told{
-			make: func(f *flow) string {
-				callback := f.begin("/login/demo")
-				for _, c := range f.browser.Cookies(f.URL) {
-					f.browser.RemoveCookie(f.URL, c.Name)
+			make: func(f *sitetest.Flow) string {
+				callback := f.Begin("/login/demo")
+				for _, c := range f.Browser.Cookies(f.URL) {
+					f.Browser.RemoveCookie(f.URL, c.Name)
 				}
 				return callback.String()
 			},
@@ -64,20 +65,20 @@ func newcomersWithAnswers() []newcomer {
 }
 
 func answerAgain(t *testing.T) {
-	f := newFlow(t, nil)
-	callback := f.begin("/login/demo?return_to=/page/x")
-	f.lands(t, callback, "/page/x")
-	f.lands(t, callback, "/")
+	f := sitetest.NewFlow(t, nil)
+	callback := f.Begin("/login/demo?return_to=/page/x")
+	f.Lands(t, callback, "/page/x")
+	f.Lands(t, callback, "/")
 }
 
 // tooMuch is a session of so many groups that no cookie holds it.
 func tooMuch(home string) func(t *testing.T) {
 	return told{
-		change: func(s *site, o *ginauth.Options) {
+		change: func(s *sitetest.Site, o *ginauth.Options) {
 			if home == "store" {
-				o.Sessions = cookie.NewStore([]byte(hexKey)) // 4096 bytes, after an encoding of its own
+				o.Sessions = cookie.NewStore([]byte(sitetest.HexKey)) // 4096 bytes, after an encoding of its own
 			}
-			s.idp.EditIDToken(func(_, claims map[string]any) {
+			s.IDP.EditIDToken(func(_, claims map[string]any) {
 				groups := make([]string, 900)
 				for i := range groups {
 					groups[i] = fmt.Sprintf("/departments/%d/staff", i)
@@ -93,10 +94,10 @@ func tooMuch(home string) func(t *testing.T) {
 // loopIsTold: TestALoopOfSignInsIsBroken has all the causes of one.
 func loopIsTold(t *testing.T) {
 	told{
-		make: func(f *flow) string {
+		make: func(f *sitetest.Flow) string {
 			for range 2 {
-				f.get("/login/demo?return_to=/")
-				losing("", false)(f.site)
+				f.Get("/login/demo?return_to=/")
+				sitetest.LoseCookies("", false)(f.Site)
 			}
 			return f.URL + "/login/demo"
 		},
