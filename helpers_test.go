@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,12 +26,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if kind := os.Getenv(farEnv); kind != "" {
-		if err := serveFar(kind); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-		return
-	}
 	gin.SetMode(gin.TestMode)
 	m.Run()
 }

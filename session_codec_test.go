@@ -564,21 +564,3 @@ func TestUpdateDoesNotProlong(t *testing.T) {
 		t.Errorf("%q is signed in again", who)
 	}
 }
-
-// A user as many have them takes no more of a Set-Cookie line than this.
-func TestSizeOfASessionCookie(t *testing.T) {
-	t.Parallel()
-	b := newBenchmark(t, "/guarded", signedIn(nil), nil)
-	recorder := httptest.NewRecorder()
-	c, _ := gin.CreateTestContext(recorder)
-	c.Request = httptest.NewRequest("GET", "/", nil)
-	err := b.site.auth.SignIn(c, &ginauth.User{Provider: nowhere.Name, Subject: "110169484474386276334", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
-		Picture: "https://lh3.example.com/a/ACg8ocJq3Xw0Vt0p1Zb6n4KfXo3yq2s9m8LwQf7uE5r4T1y2Hd6Gk3Pz0b=s96-cc0",
-		Groups:  []string{"employee", "engineering", "release-manager", "on-call", "admin"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if size := len("Set-Cookie: \r\n") + len(recorder.Header().Get("Set-Cookie")); size > 480 {
-		t.Errorf("it has %d bytes", size)
-	}
-}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package ginauth_test
+package budget
 
 import (
 	"context"
@@ -24,6 +24,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // loginSite is an application, without a server in front of it, whose provider
@@ -38,10 +39,10 @@ type loginSite struct {
 func newLoginSite(t testing.TB, f far, more int) *loginSite {
 	t.Helper()
 	s := &loginSite{engine: gin.New(), issuer: f.Issuer, w: &discard{header: http.Header{}}}
-	opts := ginauth.Options{BaseURL: "http://localhost:8080", Keys: []string{testKey}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	opts := ginauth.Options{BaseURL: "http://localhost:8080", Keys: []string{sitetest.Key}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	opts.Providers = append(opts.Providers, f.provider())
 	for i := range more {
-		p := nowhere
+		p := sitetest.Nowhere
 		p.Name = fmt.Sprint("other", i)
 		p.ClientID = p.Name
 		opts.Providers = append(opts.Providers, p)

@@ -2,12 +2,14 @@
 
 // The race detector allocates too, so that these numbers hold without it.
 
-package ginauth_test
+package budget
 
 import (
 	"net/http"
 	"runtime"
 	"testing"
+
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // cost counts what one request allocates. Others of this process may allocate
@@ -40,7 +42,7 @@ func (b *benchmark) cost() (allocs, bytes uint64) {
 func TestGuardAllocations(t *testing.T) {
 	for _, tt := range []struct {
 		name, path    string
-		cookies       func(s *site) string
+		cookies       func(s *sitetest.Site) string
 		allocs, bytes uint64
 	}{
 		{"Gin with a user that is always the same", "/floor", signedIn(nil), 2, 336},
@@ -55,7 +57,7 @@ func TestGuardAllocations(t *testing.T) {
 			b.template.Header.Set("Cookie", tt.cookies(b.site))
 		} else { // far more browsers than are remembered
 			for range 8 << 10 {
-				b.turns = append(b.turns, b.site.mint(realistic()))
+				b.turns = append(b.turns, b.site.Mint(realistic()))
 			}
 		}
 		allocs, bytes := b.cost()

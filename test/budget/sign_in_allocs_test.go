@@ -1,6 +1,6 @@
 //go:build unix && !race
 
-package ginauth_test
+package budget
 
 import (
 	"math"

@@ -1,4 +1,4 @@
-package ginauth_test
+package budget
 
 import (
 	"crypto/aes"
@@ -6,12 +6,14 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -21,14 +23,16 @@ type discard struct {
 	status int
 }
 
-func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Header() http.Header { return d.header }
+
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
-func (d *discard) WriteHeader(status int)      { d.status = status }
+
+func (d *discard) WriteHeader(status int) { d.status = status }
 
 // realistic is a user as providers describe them.
 func realistic() *ginauth.User {
 	return &ginauth.User{
-		Provider: nowhere.Name, Subject: "113824957301846529371", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
+		Provider: sitetest.Nowhere.Name, Subject: "113824957301846529371", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
 		Picture: "https://lh3.example.com/a/" + strings.Repeat("ACg8ocJ", 9) + "=s9",
 		Groups:  []string{"employees", "engineering", "admin", "vpn-users", "on-call"},
 	}
@@ -38,7 +42,7 @@ func realistic() *ginauth.User {
 // Every request is a new value: a session remembered on the last would flatter.
 type benchmark struct {
 	engine   *gin.Engine
-	site     *site
+	site     *sitetest.Site
 	template *http.Request
 	turns    []string // Cookie headers that requests send in turn, instead of the template's
 	sent     int
@@ -46,12 +50,12 @@ type benchmark struct {
 }
 
 // newBenchmark makes one whose requests carry these cookies between others.
-func newBenchmark(t testing.TB, path string, cookies func(s *site) string, change func(o *ginauth.Options)) *benchmark {
+func newBenchmark(t testing.TB, path string, cookies func(s *sitetest.Site) string, change func(o *ginauth.Options)) *benchmark {
 	t.Helper()
 	b := &benchmark{engine: gin.New()}
-	b.site = &site{t: t, URL: "https://app.example.com", engine: b.engine}
-	opts := ginauth.Options{BaseURL: b.site.URL, Keys: []string{"the newest key, which seals all the cookies", testKey},
-		Logger: slog.New(slog.DiscardHandler), Providers: []ginauth.Provider{nowhere}}
+	b.site = &sitetest.Site{T: t, URL: "https://app.example.com", Engine: b.engine}
+	opts := ginauth.Options{BaseURL: b.site.URL, Keys: []string{"the newest key, which seals all the cookies", sitetest.Key},
+		Logger: slog.New(slog.DiscardHandler), Providers: []ginauth.Provider{sitetest.Nowhere}}
 	if change != nil {
 		change(&opts)
 	}
@@ -59,7 +63,7 @@ func newBenchmark(t testing.TB, path string, cookies func(s *site) string, chang
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.site.auth = auth
+	b.site.Auth = auth
 	static := realistic()
 	b.engine.GET("/open", func(*gin.Context) { b.found++ })
 	b.engine.GET("/floor", func(c *gin.Context) { c.Set(ginauth.UserKey, static) }, b.read)
@@ -104,19 +108,19 @@ func (b *benchmark) run(tb *testing.B) {
 }
 
 // signedIn is the Cookie header of the realistic user with more of something.
-func signedIn(change func(u *ginauth.User)) func(s *site) string {
-	return func(s *site) string {
+func signedIn(change func(u *ginauth.User)) func(s *sitetest.Site) string {
+	return func(s *sitetest.Site) string {
 		u := realistic()
 		if change != nil {
 			change(u)
 		}
-		return s.mint(u)
+		return s.Mint(u)
 	}
 }
 
 // attempting is signedIn with five sign-ins under way.
-func attempting(s *site) string {
-	session := s.mint(realistic())
+func attempting(s *sitetest.Site) string {
+	session := s.Mint(realistic())
 	name, _, _ := strings.Cut(session, "=")
 	var others strings.Builder
 	for _, handle := range []string{"AAAAAAAA", "BBBBBBBB", "CCCCCCCC", "DDDDDDDD", "EEEEEEEE"} {
@@ -130,12 +134,12 @@ func attempting(s *site) string {
 // what it costs with a user that is always the same, and "limit" what comes
 // on top for any sealed cookie.
 func BenchmarkRequireAuth(b *testing.B) {
-	grown := func(kb int) func(s *site) string {
-		return signedIn(func(u *ginauth.User) { u.Groups = append(u.Groups, groupsOf(kb*1000)...) })
+	grown := func(kb int) func(s *sitetest.Site) string {
+		return signedIn(func(u *ginauth.User) { u.Groups = append(u.Groups, sitetest.Groups(kb*1000)...) })
 	}
 	for _, bench := range []struct {
 		name, path string
-		cookies    func(s *site) string
+		cookies    func(s *sitetest.Site) string
 	}{
 		{"no guard", "/open", signedIn(nil)},
 		{"floor", "/floor", signedIn(nil)},
@@ -156,7 +160,7 @@ func BenchmarkRequireAuth(b *testing.B) {
 	}
 	b.Run("limit", benchmarkLimit)
 	b.Run("nobody", func(b *testing.B) {
-		bench := newBenchmark(b, "/guarded", func(*site) string { return "" }, nil)
+		bench := newBenchmark(b, "/guarded", func(*sitetest.Site) string { return "" }, nil)
 		w, r := &discard{header: http.Header{}}, new(http.Request)
 		b.ReportAllocs()
 		for b.Loop() {
@@ -203,5 +207,23 @@ func benchmarkLimit(b *testing.B) {
 		if got.Groups = r.Strings(nil); !r.OK() || len(got.Groups) != 5 {
 			b.Fatal("not the user")
 		}
+	}
+}
+
+// A user as many have them takes no more of a Set-Cookie line than this.
+func TestSizeOfASessionCookie(t *testing.T) {
+	t.Parallel()
+	b := newBenchmark(t, "/guarded", signedIn(nil), nil)
+	recorder := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(recorder)
+	c.Request = httptest.NewRequest("GET", "/", nil)
+	err := b.site.Auth.SignIn(c, &ginauth.User{Provider: sitetest.Nowhere.Name, Subject: "110169484474386276334", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
+		Picture: "https://lh3.example.com/a/ACg8ocJq3Xw0Vt0p1Zb6n4KfXo3yq2s9m8LwQf7uE5r4T1y2Hd6Gk3Pz0b=s96-cc0",
+		Groups:  []string{"employee", "engineering", "release-manager", "on-call", "admin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := len("Set-Cookie: \r\n") + len(recorder.Header().Get("Set-Cookie")); size > 480 {
+		t.Errorf("it has %d bytes", size)
 	}
 }

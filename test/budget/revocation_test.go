@@ -1,4 +1,4 @@
-package ginauth_test
+package budget
 
 import (
 	"crypto/sha256"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/marks"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // million is how many watermarks, or spent states, the memory is asked to hold.
@@ -23,7 +24,7 @@ func nthKey(n uint64) ginauth.RevocationKey {
 }
 
 // fullMemory holds marks that run out one after the other.
-func fullMemory(t testing.TB, clock *clock) ginauth.Revocations {
+func fullMemory(t testing.TB, clock *sitetest.Clock) ginauth.Revocations {
 	t.Helper()
 	m := marks.NewRevocations[ginauth.RevocationKey](clock.Now, 1<<20)
 	began := time.Now()
@@ -52,9 +53,9 @@ func sessionKeys(n uint64, marked int) (keys [4]ginauth.RevocationKey) {
 // BenchmarkWatermarks asks for the four keys of a session, by one goroutine and
 // by two, among a million marks.
 func BenchmarkWatermarks(b *testing.B) {
-	before := heap()
-	m := fullMemory(b, &clock{})
-	perMark := float64(heap()-before) / million
+	before := sitetest.Heap()
+	m := fullMemory(b, &sitetest.Clock{})
+	perMark := float64(sitetest.Heap()-before) / million
 	ask := func(b *testing.B, keys [4]ginauth.RevocationKey) {
 		if _, err := m.Watermarks(b.Context(), keys); err != nil {
 			b.Error(err)
@@ -117,7 +118,7 @@ func BenchmarkOnce(b *testing.B) {
 // how long the slowest of them waited.
 func BenchmarkCleaning(b *testing.B) {
 	for range b.N {
-		c := &clock{}
+		c := &sitetest.Clock{}
 		m := fullMemory(b, c)
 		var waits []time.Duration
 		for n := range uint64(200_000) {
