@@ -270,28 +270,6 @@ func staysHome(t testing.TB, raw, out string, admit func(string) string) {
 	}
 }
 
-// FuzzReturnTo: whatever is admitted as a return path stays on this site, by
-// every reading of it, and is admitted again as it is.
-func FuzzReturnTo(f *testing.F) {
-	for _, list := range hostilePaths {
-		for _, raw := range list {
-			f.Add(raw)
-		}
-	}
-	for _, raw := range ownPaths {
-		f.Add(raw)
-	}
-	for raw := range goodPaths {
-		f.Add(raw)
-	}
-	admit := chooser(f, "")
-	f.Fuzz(func(t *testing.T, raw string) {
-		if out := admit(raw); out != "" {
-			staysHome(t, raw, out, admit)
-		}
-	})
-}
-
 func TestReturnPathsAreRefusedBelowAGroup(t *testing.T) {
 	admit := chooser(t, "/Auth")
 	for _, raw := range ownPaths {

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"net/http"
@@ -10,22 +10,23 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // fuzzTime is when the committed seeds were written.
 var fuzzTime = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 
 // fuzzSite is a guard without a server, a browser or a provider to ask.
-func fuzzSite(t testing.TB) *site {
+func fuzzSite(t testing.TB) *sitetest.Site {
 	t.Helper()
-	s := &site{t: t, URL: "http://localhost:1", engine: gin.New(), clock: &clock{}, logs: &logs{}}
-	auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(), Providers: []ginauth.Provider{nowhere},
+	s := &sitetest.Site{T: t, URL: "http://localhost:1", Engine: gin.New(), Clock: &sitetest.Clock{}, Logs: &sitetest.Logs{}}
+	auth, err := ginauth.Mount(s.Engine, ginauth.Options{BaseURL: s.URL, Keys: []string{sitetest.Key}, Logger: s.Logs.Logger(), Providers: []ginauth.Provider{sitetest.Nowhere},
 		Now: func() time.Time { return fuzzTime }, KeepClaims: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.auth = auth
-	s.guarded("/who", func(c *gin.Context) {
+	s.Auth = auth
+	s.Guard("/who", func(c *gin.Context) {
 		u := ginauth.CurrentUser(c)
 		_ = u.Claims(&map[string]any{})
 		_ = ginauth.HasClaim("x", "y")(u)
@@ -36,12 +37,12 @@ func fuzzSite(t testing.TB) *site {
 }
 
 // with a Cookie header, who is it? A panic or a 500 fails the test.
-func (s *site) fuzzed(t *testing.T, cookies string) (who string, in bool) {
+func fuzzed(s *sitetest.Site, t *testing.T, cookies string) (who string, in bool) {
 	t.Helper()
 	r := httptest.NewRequest("GET", "/who", nil)
 	r.Header.Set("Cookie", cookies)
 	w := httptest.NewRecorder()
-	s.engine.ServeHTTP(w, r)
+	s.Engine.ServeHTTP(w, r)
 	if w.Code != http.StatusOK && w.Code != http.StatusUnauthorized {
 		t.Fatalf("answered %d %s", w.Code, w.Body)
 	}
@@ -53,16 +54,16 @@ func (s *site) fuzzed(t *testing.T, cookies string) (who string, in bool) {
 // provider that is configured.
 func FuzzSessionRecord(f *testing.F) {
 	s := fuzzSite(f)
-	box := sessionBox(f, s)
-	name, good := recordOf(f, box, s.mint(&ginauth.User{Subject: "ada", Name: "Ada", Groups: []string{"admin"}, Data: map[string]string{"k": "v"}}))
+	box := sitetest.SessionBox(f, s)
+	name, good := sitetest.RecordOf(f, box, s.Mint(&ginauth.User{Subject: "ada", Name: "Ada", Groups: []string{"admin"}, Data: map[string]string{"k": "v"}}))
 	f.Add([]byte(good))
 	f.Add([]byte(good[:len(good)-1]))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if len(record) > 2000 {
 			return // more than a cookie holds
 		}
-		who, in := s.fuzzed(t, name+"=1"+box.Seal(record, name))
-		if in && !strings.HasPrefix(who, nowhere.Name+" "+nowhere.Issuer+"#") {
+		who, in := fuzzed(s, t, name+"=1"+box.Seal(record, name))
+		if in && !strings.HasPrefix(who, sitetest.Nowhere.Name+" "+sitetest.Nowhere.Issuer+"#") {
 			t.Errorf("%q is signed in", who)
 		}
 		if in && (len(record) == 0 || record[0] != 2 && record[0] != 3) {
@@ -77,10 +78,10 @@ func FuzzSessionRecord(f *testing.F) {
 // all of a session, and who it is does not depend on who came before.
 func FuzzSessionCookies(f *testing.F) {
 	s := fuzzSite(f)
-	name, whole, _ := strings.Cut(s.mint(&ginauth.User{Subject: "ada"}), "=")
-	first, second, _ := strings.Cut(s.mint(&ginauth.User{Subject: "ada", Groups: groupsOf(4000)}), "; ")
+	name, whole, _ := strings.Cut(s.Mint(&ginauth.User{Subject: "ada"}), "=")
+	first, second, _ := strings.Cut(s.Mint(&ginauth.User{Subject: "ada", Groups: sitetest.Groups(4000)}), "; ")
 	first, second = strings.TrimPrefix(first, name+"="), strings.TrimPrefix(second, name+"-2=")
-	_, other, _ := strings.Cut(s.mint(&ginauth.User{Subject: "bob"}), "=")
+	_, other, _ := strings.Cut(s.Mint(&ginauth.User{Subject: "bob"}), "=")
 	parts := strings.NewReplacer("NAME", name, "WHOLE", whole, "OTHER", other, "FIRST", first, "SECOND", second)
 	f.Add("NAME=WHOLE")
 	f.Add("NAME=OTHER; NAME=WHOLE")
@@ -89,11 +90,11 @@ func FuzzSessionCookies(f *testing.F) {
 	f.Add("NAME=FIRST; NAME-2=SECOND")
 	f.Fuzz(func(t *testing.T, header string) {
 		cookies := parts.Replace(header)
-		who, in := s.fuzzed(t, cookies)
-		if again, still := s.fuzzed(t, cookies); in && again != who || still != in {
+		who, in := fuzzed(s, t, cookies)
+		if again, still := fuzzed(s, t, cookies); in && again != who || still != in {
 			t.Errorf("%q is %q, and when it is remembered %q", header, who, again)
 		}
-		if again, still := fuzzSite(t).fuzzed(t, cookies); in && again != who || still != in {
+		if again, still := fuzzed(fuzzSite(t), t, cookies); in && again != who || still != in {
 			t.Errorf("%q is %q, and when nothing is remembered %q", header, who, again)
 		}
 		if in && !strings.Contains(cookies, whole) && !strings.Contains(cookies, whole[1:]) && !strings.Contains(cookies, other[1:]) && !(strings.Contains(cookies, first[1:]) && strings.Contains(cookies, second)) {

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"crypto/sha256"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // forgedNames and forgedValues are what changes of claims are made of: every
@@ -57,7 +58,7 @@ type entry struct{ name, raw string }
 func object(members []entry) string {
 	var parts []string
 	for _, m := range members {
-		parts = append(parts, jsonOf(m.name)+":"+m.raw)
+		parts = append(parts, sitetest.JSON(m.name)+":"+m.raw)
 	}
 	return "{" + strings.Join(parts, ",") + "}"
 }
@@ -282,20 +283,20 @@ func (s *stage) claimed(t *testing.T, program []byte, wait, how uint8) {
 	s.now = want.now
 	for name, of := range map[string]string{"at_hash": stageToken, "c_hash": stageCode, "s_hash": a.state} {
 		long, short := sha512.Sum512([]byte(of)), sha256.Sum256([]byte(of))
-		want.hashes[name] = b64(long[:32])
+		want.hashes[name] = sitetest.Base64(long[:32])
 		if es {
-			want.hashes[name] = b64(short[:16])
+			want.hashes[name] = sitetest.Base64(short[:16])
 		}
 	}
 	values := strings.NewReplacer("ISS", stageIDP, "CID", stageClient, "NONCE", a.nonce, "ATHASH", want.hashes["at_hash"], "CHASH", want.hashes["c_hash"], "SHASH", want.hashes["s_hash"],
 		"LONG255", strings.Repeat("x", 255), "LONG256", strings.Repeat("x", 256))
-	payload := forge([]entry{{"iss", jsonOf(stageIDP)}, {"sub", `"ada"`}, {"aud", jsonOf(stageClient)}, {"iat", fmt.Sprint(s.now.Unix())}, {"exp", fmt.Sprint(s.now.Unix() + 600)},
-		{"nonce", jsonOf(a.nonce)}, {"auth_time", fmt.Sprint(s.now.Unix())}, {"acr", `"urn:two"`}}, program[:min(len(program), 24)],
+	payload := forge([]entry{{"iss", sitetest.JSON(stageIDP)}, {"sub", `"ada"`}, {"aud", sitetest.JSON(stageClient)}, {"iat", fmt.Sprint(s.now.Unix())}, {"exp", fmt.Sprint(s.now.Unix() + 600)},
+		{"nonce", sitetest.JSON(a.nonce)}, {"auth_time", fmt.Sprint(s.now.Unix())}, {"acr", `"urn:two"`}}, program[:min(len(program), 24)],
 		func(template string) string { return values.Replace(moment(template, s.now)) })
 	token := edToken(nil, payload)
 	if es {
-		input := b64([]byte(`{"alg":"ES256","kid":"ec"}`)) + "." + b64([]byte(payload))
-		token = input + "." + b64(signES256(input))
+		input := sitetest.Base64([]byte(`{"alg":"ES256","kid":"ec"}`)) + "." + sitetest.Base64([]byte(payload))
+		token = input + "." + sitetest.Base64(signES256(input))
 	}
 	s.tokenAnswer(token)
 	w := s.ask("GET", "/authorize/demo", answerOf(a), a.cookie())

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
@@ -20,7 +21,7 @@ func fuzzedAnswer(status uint16, media, body string) (h http.HandlerFunc, code i
 	if strings.ContainsFunc(media, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, 0, false
 	}
-	return answers(code, media, body), code, true
+	return sitetest.AnswerWith(code, media, body), code, true
 }
 
 // readStrictly is an object that both encoding/json and strictjson accept, the
@@ -112,7 +113,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status uint16, media, body string) {
 		s.fresh(t, len(body))
 		a := s.begin(t, "")
-		idToken := edToken(nil, jsonOf(s.goodClaims(a)))
+		idToken := edToken(nil, sitetest.JSON(s.goodClaims(a)))
 		body = strings.ReplaceAll(body, "IDTOKEN", idToken)
 		_, code, ok := fuzzedAnswer(status, media, body)
 		if !ok {
@@ -120,7 +121,7 @@ func FuzzTokenAnswer(f *testing.F) {
 		}
 		s.answer["/token"] = func(w http.ResponseWriter, r *http.Request) {
 			body = strings.ReplaceAll(body, "VERIFIER", r.PostForm.Get("code_verifier"))
-			answers(code, media, body)(w, r)
+			sitetest.AnswerWith(code, media, body)(w, r)
 		}
 		w := s.ask("GET", "/authorize/demo", answerOf(a), a.cookie())
 		good := goodTokenAnswer(code, media, body, idToken)
@@ -231,7 +232,7 @@ func FuzzUserinfo(f *testing.F) {
 		if kind&1 != 0 {
 			delete(claims, "email")
 		}
-		s.tokenAnswer(edToken(nil, jsonOf(claims)))
+		s.tokenAnswer(edToken(nil, sitetest.JSON(claims)))
 		said := body
 		if kind&4 != 0 {
 			said = edToken(map[string]any{"typ": nil}, body)

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"net/http"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth/internal/seal"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // attemptCookies are seeds: NAME and VALUE are the cookie of the sign-in, OTHER
@@ -28,7 +29,7 @@ func FuzzAttemptCookie(f *testing.F) {
 	for _, header := range attemptCookies {
 		f.Add(header, "STATE", uint16(0), uint8(0))
 	}
-	for _, state := range []string{"", "OTHER", "STATEx", "xSTATE", "HANDLE" + madeUp[8:], "HANDLE." + strings.Repeat("B", 43), "STATE.", "STATE=", "STATE\x00", madeUp, ".", "AAAAAAAA.", strings.Repeat("A", 69)} {
+	for _, state := range []string{"", "OTHER", "STATEx", "xSTATE", "HANDLE" + sitetest.MadeUpState[8:], "HANDLE." + strings.Repeat("B", 43), "STATE.", "STATE=", "STATE\x00", sitetest.MadeUpState, ".", "AAAAAAAA.", strings.Repeat("A", 69)} {
 		f.Add("NAME=VALUE", state, uint16(0), uint8(0))
 		f.Add("NAME=VALUE; OTHER=WORTH", state, uint16(0), uint8(0))
 	}
@@ -51,7 +52,7 @@ func FuzzAttemptCookie(f *testing.F) {
 		if back == other.state {
 			mine = other
 		}
-		s.tokenAnswer(edToken(nil, jsonOf(s.goodClaims(mine))))
+		s.tokenAnswer(edToken(nil, sitetest.JSON(s.goodClaims(mine))))
 		s.asked = nil
 		s.log.Reset()
 		w := s.ask("GET", "/authorize/demo", answerOf(attempt{state: strings.NewReplacer("%", "%25", "&", "%26", "+", "%2B", ";", "%3B", "#", "%23").Replace(back)}), cookies)
@@ -75,7 +76,7 @@ func FuzzAttemptCookie(f *testing.F) {
 // the provider that the record and the callback name, at most once.
 func FuzzAttemptRecord(f *testing.F) {
 	s := newStage(f, nil)
-	box, err := seal.New([]string{testKey}, stageURL, "attempt")
+	box, err := seal.New([]string{sitetest.Key}, stageURL, "attempt")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func FuzzAttemptRecord(f *testing.F) {
 			return // more than a cookie holds
 		}
 		s.fresh(t, len(record))
-		s.tokenAnswer(edToken(nil, jsonOf(s.goodClaims(a))))
+		s.tokenAnswer(edToken(nil, sitetest.JSON(s.goodClaims(a))))
 		cookies := a.name + "=" + box.Seal(record, a.name)
 		w := s.ask("GET", "/authorize/demo", answerOf(a), cookies)
 		redeemed := s.count("/token") == 1

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"net/http"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // The browsers that a fuzzed answer arrives in.
@@ -144,9 +145,9 @@ func (s *stage) visits(t *testing.T, browser uint8) (v arrival, own, other attem
 		mine = other
 		v = arrival{cookies: other.cookie(), state: other.state}
 	case signedInBefore:
-		v = arrival{cookies: (&site{t: t, auth: s.auth}).mint(&ginauth.User{Subject: "grace"}), was: "grace"}
+		v = arrival{cookies: (&sitetest.Site{T: t, Auth: s.auth}).Mint(&ginauth.User{Subject: "grace"}), was: "grace"}
 	}
-	s.tokenAnswer(edToken(nil, jsonOf(s.goodClaims(mine))))
+	s.tokenAnswer(edToken(nil, sitetest.JSON(s.goodClaims(mine))))
 	s.asked = nil
 	s.log.Reset()
 	return v, own, other
@@ -224,18 +225,18 @@ func FuzzCallbackQuery(f *testing.F) {
 // POST, which no cookie comes with, and the GET that it is carried over to.
 func FuzzCallbackForm(f *testing.F) {
 	for _, text := range slices.Concat(callbacks, manyAndLong()) {
-		f.Add(formType, text, "", uint8(ownBrowser))
+		f.Add(sitetest.FormType, text, "", uint8(ownBrowser))
 	}
 	for browser := range uint8(browsers) {
-		f.Add(formType, callbacks[0], "", browser)
+		f.Add(sitetest.FormType, callbacks[0], "", browser)
 	}
-	for _, media := range []string{formType + "; charset=utf-8", "application/json", "multipart/form-data; boundary=x", "text/plain", "", formType + ";", formType + "; charset", "APPLICATION/X-WWW-FORM-URLENCODED"} {
+	for _, media := range []string{sitetest.FormType + "; charset=utf-8", "application/json", "multipart/form-data; boundary=x", "text/plain", "", sitetest.FormType + ";", sitetest.FormType + "; charset", "APPLICATION/X-WWW-FORM-URLENCODED"} {
 		f.Add(media, callbacks[0], "", uint8(ownBrowser))
 	}
-	f.Add(formType, callbacks[0], "state=STATE", uint8(ownBrowser))
-	f.Add(formType, "", callbacks[0], uint8(ownBrowser))
-	f.Add(formType, "code="+strings.Repeat("c", 3500)+"&state=STATE&iss=ISS", "", uint8(ownBrowser))
-	f.Add(formType, callbacks[0]+"&x="+strings.Repeat("x", 64<<10), "", uint8(ownBrowser))
+	f.Add(sitetest.FormType, callbacks[0], "state=STATE", uint8(ownBrowser))
+	f.Add(sitetest.FormType, "", callbacks[0], uint8(ownBrowser))
+	f.Add(sitetest.FormType, "code="+strings.Repeat("c", 3500)+"&state=STATE&iss=ISS", "", uint8(ownBrowser))
+	f.Add(sitetest.FormType, callbacks[0]+"&x="+strings.Repeat("x", 64<<10), "", uint8(ownBrowser))
 	s := newStage(f, func(p *ginauth.Provider, _ *ginauth.Options) { p.ResponseMode = "form_post" })
 	f.Fuzz(func(t *testing.T, media, text, query string, browser uint8) {
 		s.fresh(t, len(text))
@@ -251,7 +252,7 @@ func FuzzCallbackForm(f *testing.F) {
 		}
 		good := v.state != "" && redeemable(body, v.state, 64<<10)
 		if w.Code != http.StatusSeeOther {
-			readable := good && query == "" && (media == formType || media == formType+"; charset=utf-8")
+			readable := good && query == "" && (media == sitetest.FormType || media == sitetest.FormType+"; charset=utf-8")
 			if !slices.Contains([]int{400, 413, 415}, w.Code) || len(w.Header()["Set-Cookie"]) != 0 || readable && (w.Code != 413 || len(body) < 3000) {
 				t.Errorf("answered %d %s", w.Code, w.Body)
 			}

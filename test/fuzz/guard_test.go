@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // guardHeaders are seeds: the headers of a request, one a line.
@@ -107,7 +108,7 @@ func leadsToLogin(t *testing.T, what, address string) {
 	if u.RawQuery == "" || back == "" && !u.Query().Has("return_to") {
 		return
 	}
-	if origin, _ := whatwg(base, back); origin != stageURL || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n\t\x00") {
+	if origin, _ := sitetest.WHATWG(base, back); origin != stageURL || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n\t\x00") {
 		t.Errorf("%s comes back to %q, which is at %s", what, back, origin)
 	}
 }
@@ -132,7 +133,7 @@ func FuzzGuard(f *testing.F) {
 		f.Add(uint8(0), path, "HX-Request: true\nHX-Current-URL: "+stageURL+path, false)
 	}
 	s := newStage(f, nil)
-	grace := (&site{t: f, auth: s.auth}).mint(&ginauth.User{Subject: "grace"})
+	grace := (&sitetest.Site{T: f, Auth: s.auth}).Mint(&ginauth.User{Subject: "grace"})
 	f.Fuzz(func(t *testing.T, way uint8, target, lines string, in bool) {
 		r, ok := fuzzedRequest(methods[int(way)%len(methods)], target, lines)
 		if !ok {

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"mime"
@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // metadataWith is the good metadata with one member changed; nil takes it away.
 func metadataWith(name string, value any) string {
 	m := stageMetadata()
-	put(m, name, value)
-	return jsonOf(m)
+	sitetest.Put(m, name, value)
+	return sitetest.JSON(m)
 }
 
 // goodMetadata is the reference: what of a discovery document must hold before
@@ -46,7 +48,7 @@ func goodMetadata(media, body string) (doc map[string]any, ok bool) {
 // only to the address in a document that the reference takes, with a request of
 // ours; and from there on what is asked is at the document's addresses.
 func FuzzDiscovery(f *testing.F) {
-	f.Add("application/json", jsonOf(stageMetadata()))
+	f.Add("application/json", sitetest.JSON(stageMetadata()))
 	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"} {
 		for _, value := range []any{nil, "", stageIDP, stageIDP + "/", "https://IDP.example", "http://idp.example/x", "http://169.254.169.254/x", "https://169.254.169.254/x", "javascript:alert(1)", "file:///etc/passwd",
 			"https://u:p@idp.example/x", stageIDP + "/x#f", stageIDP + "/x#", "https:///x", "//idp.example/x", "/x", "https://idp.example:x/", "https://[::1", "https://idp.example/a b", `https:\\idp.example`, 7, []any{}, map[string]any{}} {
@@ -61,11 +63,11 @@ func FuzzDiscovery(f *testing.F) {
 		f.Add("application/json", metadataWith("authorization_response_iss_parameter_supported", value))
 	}
 	f.Add("application/json", metadataWith("authorization_endpoint", stageIDP+"/authorize?tenant=1&state=z&redirect_uri=https://evil.example&client_id=x&scope=admin&response_type=token"))
-	for _, body := range []string{"", "{}", "[]", "null", "<!doctype html>", adding(`"issuer":"https://evil.example"`)(jsonOf(stageMetadata())), "\ufeff" + jsonOf(stageMetadata()), jsonOf(stageMetadata()) + "x", adding(`"x":` + strings.Repeat("[", 40))(jsonOf(stageMetadata()))} {
+	for _, body := range []string{"", "{}", "[]", "null", "<!doctype html>", sitetest.Adding(`"issuer":"https://evil.example"`)(sitetest.JSON(stageMetadata())), "\ufeff" + sitetest.JSON(stageMetadata()), sitetest.JSON(stageMetadata()) + "x", sitetest.Adding(`"x":` + strings.Repeat("[", 40))(sitetest.JSON(stageMetadata()))} {
 		f.Add("application/json", body)
 	}
 	for _, media := range []string{"", "text/html", "application/json; charset=utf-8", "application/json;", "application/x+json", "text/json"} {
-		f.Add(media, jsonOf(stageMetadata()))
+		f.Add(media, sitetest.JSON(stageMetadata()))
 	}
 	f.Fuzz(func(t *testing.T, media, body string) {
 		h, _, ok := fuzzedAnswer(0, media, body)
@@ -114,7 +116,7 @@ func (s *stage) obeys(t *testing.T, doc map[string]any, location, cookies string
 			t.Errorf("%s is sent as %q", name, q[name])
 		}
 	}
-	if len(q["state"]) != 1 || !stateForm.MatchString(q.Get("state")) || len(q["nonce"]) != 1 || len(q.Get("nonce")) != 43 {
+	if len(q["state"]) != 1 || !sitetest.StateForm.MatchString(q.Get("state")) || len(q["nonce"]) != 1 || len(q.Get("nonce")) != 43 {
 		t.Errorf("state and nonce are sent as %q and %q", q["state"], q["nonce"])
 	}
 	s.asked = nil
@@ -160,7 +162,7 @@ func FuzzJWKS(f *testing.F) {
 	many := strings.Repeat(`{"kty":"OKP","crv":"Ed25519","x":"ALIENX"},`, 12)
 	f.Add("application/json", `{"keys":[`+many+`{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"EDX"}]}`, uint8(0))
 	f.Add("application/json", `{"keys":[`+many+`{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"EDX"}]}`, uint8(1))
-	ec := ecJWK("", &stageEC.PublicKey)
+	ec := sitetest.ECJWK("", &stageEC.PublicKey)
 	names := strings.NewReplacer("EDX", edJWK("", stageEd)["x"].(string), "ECX", ec["x"].(string), "ECY", ec["y"].(string), "ALIENX", edJWK("", stageAlien)["x"].(string))
 	f.Fuzz(func(t *testing.T, media, body string, kind uint8) {
 		body = names.Replace(body)
@@ -180,7 +182,7 @@ func FuzzJWKS(f *testing.F) {
 		if kind&1 != 0 {
 			delete(header, "kid")
 		}
-		input := b64([]byte(jsonOf(header))) + "." + b64([]byte(jsonOf(s.goodClaims(a))))
+		input := sitetest.Base64([]byte(sitetest.JSON(header))) + "." + sitetest.Base64([]byte(sitetest.JSON(s.goodClaims(a))))
 		s.tokenAnswer(input + "." + jwsSigners[int(kind>>1)&1](input))
 		w := s.ask("GET", "/authorize/demo", answerOf(a), a.cookie())
 		u := s.who(t, jarOf(w))

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"crypto/ecdsa"
@@ -12,24 +12,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // jwsSigners sign the input of a fuzzed token: with the provider's keys, with
 // one that is nobody's, with what everybody knows, and not at all.
 var jwsSigners = []func(input string) string{
-	func(input string) string { return b64(ed25519.Sign(stageEd, []byte(input))) },
-	func(input string) string { return b64(signES256(input)) },
-	func(input string) string { return b64(ed25519.Sign(stageAlien, []byte(input))) },
+	func(input string) string { return sitetest.Base64(ed25519.Sign(stageEd, []byte(input))) },
+	func(input string) string { return sitetest.Base64(signES256(input)) },
+	func(input string) string { return sitetest.Base64(ed25519.Sign(stageAlien, []byte(input))) },
 	func(input string) string { return hmacOf(stageSecret, input) },
 	func(input string) string { return hmacOf(string(stageEd.Public().(ed25519.PublicKey)), input) },
-	func(string) string { return b64(make([]byte, 64)) },
+	func(string) string { return sitetest.Base64(make([]byte, 64)) },
 	func(string) string { return "" },
 }
 
 func hmacOf(secret, input string) string {
 	head, payload, _ := strings.Cut(input, ".")
-	token := hs256([]byte(secret), undone(head), undone(payload))
+	token := sitetest.SignHS256([]byte(secret), undone(head), undone(payload))
 	return token[strings.LastIndexByte(token, '.')+1:]
 }
 
@@ -147,11 +148,11 @@ func FuzzCompactJWS(f *testing.F) {
 		}
 		s.fresh(t, len(header)*len(form))
 		a := s.begin(t, "")
-		payload := jsonOf(s.goodClaims(a))
-		header = strings.NewReplacer("EVIL", stageIDP+"/evil", "JWK", jsonOf(edJWK("alien", stageAlien))).Replace(header)
-		input := b64([]byte(header)) + "." + b64([]byte(payload))
+		payload := sitetest.JSON(s.goodClaims(a))
+		header = strings.NewReplacer("EVIL", stageIDP+"/evil", "JWK", sitetest.JSON(edJWK("alien", stageAlien))).Replace(header)
+		input := sitetest.Base64([]byte(header)) + "." + sitetest.Base64([]byte(payload))
 		sig := jwsSigners[int(signer)%len(jwsSigners)](input)
-		token := strings.NewReplacer("H", b64([]byte(header)), "P", b64([]byte(payload)), "S", sig).Replace(form)
+		token := strings.NewReplacer("H", sitetest.Base64([]byte(header)), "P", sitetest.Base64([]byte(payload)), "S", sig).Replace(form)
 		if mask != 0 && token != "" {
 			changed := []byte(token)
 			changed[int(at)%len(changed)] ^= mask
@@ -178,5 +179,5 @@ func FuzzCompactJWS(f *testing.F) {
 func sameClaims(token, payload string) bool {
 	var got, want map[string]any
 	err := json.Unmarshal([]byte(undone(strings.Split(token, ".")[1])), &got)
-	return err == nil && json.Unmarshal([]byte(payload), &want) == nil && jsonOf(got) == jsonOf(want)
+	return err == nil && json.Unmarshal([]byte(payload), &want) == nil && sitetest.JSON(got) == sitetest.JSON(want)
 }

@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // logoutStage is a stage with two people signed in: Ada, with a session at the
@@ -20,9 +21,9 @@ func logoutStage(f testing.TB) (s *stage, ada, grace string) {
 	a := s.begin(f, "")
 	claims := s.goodClaims(a)
 	claims["sid"] = "s1"
-	s.tokenAnswer(edToken(nil, jsonOf(claims)))
+	s.tokenAnswer(edToken(nil, sitetest.JSON(claims)))
 	ada = jarOf(s.ask("GET", "/authorize/demo", answerOf(a), a.cookie()))
-	grace = (&site{t: f, auth: s.auth}).mint(&ginauth.User{Subject: "grace"})
+	grace = (&sitetest.Site{T: f, Auth: s.auth}).Mint(&ginauth.User{Subject: "grace"})
 	if s.who(f, ada) == nil || s.who(f, grace) == nil {
 		f.Fatal("nobody is signed in\n", &s.log)
 	}
@@ -32,7 +33,7 @@ func logoutStage(f testing.TB) (s *stage, ada, grace string) {
 // backChannel posts a logout token as a provider does.
 func (s *stage) backChannel(token string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", stageURL+"/logout/demo/backchannel", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
-	r.Header.Set("Content-Type", formType)
+	r.Header.Set("Content-Type", sitetest.FormType)
 	return s.send(r)
 }
 
@@ -85,7 +86,7 @@ func TestLogoutClaimsOneByOne(t *testing.T) {
 func (s *stage) signsOut(t *testing.T, ada, grace string, program []byte, wait, typ uint8) {
 	s.now = s.now.Add(20 * time.Duration(wait) * time.Second)
 	values := strings.NewReplacer("ISS", stageIDP, "CID", stageClient, "LONG255", strings.Repeat("x", 255), "LONG256", strings.Repeat("x", 256))
-	payload := forge([]entry{{"iss", jsonOf(stageIDP)}, {"aud", jsonOf(stageClient)}, {"iat", fmt.Sprint(s.now.Unix())}, {"exp", fmt.Sprint(s.now.Unix() + 120)},
+	payload := forge([]entry{{"iss", sitetest.JSON(stageIDP)}, {"aud", sitetest.JSON(stageClient)}, {"iat", fmt.Sprint(s.now.Unix())}, {"exp", fmt.Sprint(s.now.Unix() + 120)},
 		{"jti", `"j"`}, {"events", `{"http://schemas.openid.net/event/backchannel-logout":{}}`}, {"sub", `"ada"`}}, program[:min(len(program), 24)],
 		func(template string) string { return values.Replace(moment(template, s.now)) })
 	kind := int(typ) % len(logoutTyps)

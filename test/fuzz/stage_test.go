@@ -1,4 +1,4 @@
-package ginauth_test
+package fuzz
 
 import (
 	"bytes"
@@ -23,6 +23,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 const (
@@ -60,7 +61,7 @@ func newStage(t testing.TB, change func(p *ginauth.Provider, o *ginauth.Options)
 	}
 	demo := ginauth.Provider{Name: "demo", Issuer: stageIDP, ClientID: stageClient, ClientSecret: stageSecret, Userinfo: "never"}
 	o := ginauth.Options{
-		BaseURL: stageURL, Keys: []string{testKey}, Now: func() time.Time { return s.now }, Revocations: &s.ledger,
+		BaseURL: stageURL, Keys: []string{sitetest.Key}, Now: func() time.Time { return s.now }, Revocations: &s.ledger,
 		HTTPClient: &http.Client{Transport: s}, Logger: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Hooks: ginauth.Hooks{OnLogin: func(_ *gin.Context, login *ginauth.Login) error { s.login = login; return nil }},
 	}
@@ -262,7 +263,7 @@ func (s *stage) closes(t *testing.T, w *httptest.ResponseRecorder, secrets ...st
 	for _, r := range s.asked {
 		secrets = append(secrets, r.Form.Get("code_verifier"))
 	}
-	for _, secret := range append(secrets, stageSecret, testKey) {
+	for _, secret := range append(secrets, stageSecret, sitetest.Key) {
 		if secret != "" && strings.Contains(text, secret[:min(len(secret), 16)]) {
 			t.Errorf("the page or the log has the secret %q:\n%s", secret, text)
 		}
@@ -270,7 +271,9 @@ func (s *stage) closes(t *testing.T, w *httptest.ResponseRecorder, secrets ...st
 }
 
 // sends is an endpoint that answers with v as JSON.
-func sends(v any) http.HandlerFunc { return answers(http.StatusOK, "application/json", jsonOf(v)) }
+func sends(v any) http.HandlerFunc {
+	return sitetest.AnswerWith(http.StatusOK, "application/json", sitetest.JSON(v))
+}
 
 func stageMetadata() map[string]any {
 	return map[string]any{
@@ -301,11 +304,11 @@ func mustKey(key *ecdsa.PrivateKey, err error) *ecdsa.PrivateKey {
 }
 
 func edJWK(kid string, key ed25519.PrivateKey) map[string]any {
-	return map[string]any{"kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "alg": "EdDSA", "x": b64(key.Public().(ed25519.PublicKey))}
+	return map[string]any{"kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "alg": "EdDSA", "x": sitetest.Base64(key.Public().(ed25519.PublicKey))}
 }
 
 func stageKeys() map[string]any {
-	return map[string]any{"keys": []map[string]any{edJWK("ed", stageEd), ecJWK("ec", &stageEC.PublicKey)}}
+	return map[string]any{"keys": []map[string]any{edJWK("ed", stageEd), sitetest.ECJWK("ec", &stageEC.PublicKey)}}
 }
 
 // signES256 signs without chance (RFC 6979).
@@ -326,10 +329,10 @@ func signES256(input string) []byte {
 func edToken(header map[string]any, payload string) string {
 	full := map[string]any{"alg": "EdDSA", "kid": "ed"}
 	for name, v := range header {
-		put(full, name, v)
+		sitetest.Put(full, name, v)
 	}
-	input := b64([]byte(jsonOf(full))) + "." + b64([]byte(payload))
-	return input + "." + b64(ed25519.Sign(stageEd, []byte(input)))
+	input := sitetest.Base64([]byte(sitetest.JSON(full))) + "." + sitetest.Base64([]byte(payload))
+	return input + "." + sitetest.Base64(ed25519.Sign(stageEd, []byte(input)))
 }
 
 // goodClaims are those of a good ID token.
