@@ -1,4 +1,4 @@
-package ginauth_test
+package model
 
 import (
 	"bytes"
@@ -24,6 +24,7 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/marks"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 const machineURL = "http://localhost:8080"
@@ -63,12 +64,12 @@ type world struct {
 	codes      map[string]*code
 
 	// What was seen.
-	signed   map[string]claims // by nonce: what the provider said
-	asked    map[string]int    // requests for tokens, by the attempt's challenge
-	requests int               // for tokens
-	ran      int               // protected handlers
-	hooked   []string          // names of sign-ins that OnLogin saw
-	previous string            // who OnLogin was told had been signed in before
+	signed   map[string]sitetest.Claims // by nonce: what the provider said
+	asked    map[string]int             // requests for tokens, by the attempt's challenge
+	requests int                        // for tokens
+	ran      int                        // protected handlers
+	hooked   []string                   // names of sign-ins that OnLogin saw
+	previous string                     // who OnLogin was told had been signed in before
 }
 
 // device is a browser, which never forgets a cookie because of its age: lifetimes
@@ -129,7 +130,7 @@ func newWorld(home *machineHome) *world {
 	w := &world{
 		home: home, names: [2]string{"one", "two"}, keys: []string{"the 1st key of a machine, of 32 bytes and more"}, serial: 1,
 		everywhere: map[string]time.Time{}, subs: map[string]time.Time{}, sids: map[string]time.Time{},
-		banned: map[string]bool{}, codes: map[string]*code{}, signed: map[string]claims{}, asked: map[string]int{},
+		banned: map[string]bool{}, codes: map[string]*code{}, signed: map[string]sitetest.Claims{}, asked: map[string]int{},
 	}
 	w.time.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
 	w.marks = &brittleMarks{Revocations: marks.NewRevocations[ginauth.RevocationKey](w.now, 1<<16)}
@@ -164,7 +165,7 @@ func (w *world) now() time.Time { return time.Unix(0, w.time.Load()).UTC() }
 func (w *world) mount() {
 	opts := ginauth.Options{
 		BaseURL: machineURL, Keys: slices.Clone(w.keys), Now: w.now, Logger: slog.New(slog.DiscardHandler), Revocations: w.marks,
-		HTTPClient: &http.Client{Transport: roundTripper(w.provider)}, Hooks: ginauth.Hooks{OnLogin: w.onLogin},
+		HTTPClient: &http.Client{Transport: sitetest.RoundTripper(w.provider)}, Hooks: ginauth.Hooks{OnLogin: w.onLogin},
 		Lifetime: machineLifetime, IdleTimeout: machineIdle,
 	}
 	for i, idp := range w.idps {
@@ -224,7 +225,7 @@ func (w *world) provider(r *http.Request) (*http.Response, error) {
 				}
 				form, _ := url.ParseQuery(string(body))
 				sum := sha256.Sum256([]byte(form.Get("code_verifier")))
-				w.asked[b64(sum[:])]++
+				w.asked[sitetest.Base64(sum[:])]++
 				w.requests++
 				r.Body = io.NopCloser(bytes.NewReader(body))
 			}
@@ -275,21 +276,21 @@ type brittleMarks struct {
 
 func (m *brittleMarks) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
 	if m.failWrite {
-		return errBroken
+		return sitetest.ErrBroken
 	}
 	return m.Revocations.Revoke(ctx, key, at, ttl)
 }
 
 func (m *brittleMarks) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
 	if m.failRead {
-		return [4]time.Time{}, errBroken
+		return [4]time.Time{}, sitetest.ErrBroken
 	}
 	return m.Revocations.Watermarks(ctx, keys)
 }
 
 func (m *brittleMarks) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
 	if m.failOnce {
-		return false, errBroken
+		return false, sitetest.ErrBroken
 	}
 	return m.Revocations.Once(ctx, key, ttl)
 }
@@ -302,9 +303,9 @@ type brittleStore struct {
 
 func (s *brittleStore) broken() error {
 	if s.panics {
-		panic(errBroken)
+		panic(sitetest.ErrBroken)
 	}
-	return errBroken
+	return sitetest.ErrBroken
 }
 
 func (s *brittleStore) New(r *http.Request, name string) (*gorilla.Session, error) {

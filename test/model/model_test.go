@@ -1,12 +1,9 @@
-package ginauth_test
+package model
 
 import (
 	"slices"
 	"time"
 )
-
-// The model is what the documentation promises, in so many words, and knows
-// nothing of cookies: who is signed in on a device, and why not.
 
 const (
 	machineLifetime = 7 * 24 * time.Hour

@@ -1,4 +1,4 @@
-package ginauth_test
+package model
 
 import (
 	"fmt"
@@ -14,6 +14,8 @@ import (
 	"github.com/gin-contrib/sessions/cookie"
 	"github.com/gin-contrib/sessions/memstore"
 	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // step is one thing that happens to a world. Its numbers are taken modulo what
@@ -83,10 +85,10 @@ func machineHomes(t *testing.T) []*machineHome {
 	}
 	return []*machineHome{
 		{name: "sealed cookies"},
-		{name: "gin-contrib cookies", stored: true, open: func() ginsessions.Store { return cookie.NewStore(storeHashKey, storeBlockKey) }},
-		{name: "memory", stored: true, server: true, open: func() ginsessions.Store { return memstore.NewStore(storeHashKey) }},
+		{name: "gin-contrib cookies", stored: true, open: func() ginsessions.Store { return cookie.NewStore(sitetest.StoreHashKey, sitetest.StoreBlockKey) }},
+		{name: "memory", stored: true, server: true, open: func() ginsessions.Store { return memstore.NewStore(sitetest.StoreHashKey) }},
 		{name: "files", stored: true, server: true, open: func() ginsessions.Store {
-			return fileStore{gorilla.NewFilesystemStore(dir, storeHashKey)}
+			return sitetest.FileStore{FilesystemStore: gorilla.NewFilesystemStore(dir, sitetest.StoreHashKey)}
 		}},
 	}
 }

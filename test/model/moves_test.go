@@ -1,4 +1,4 @@
-package ginauth_test
+package model
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // deliver opens a provider's answer in a device: the one that it is for, or
@@ -250,7 +251,7 @@ func (w *world) backChannel(a, b, c int) {
 	l := w.logins[a%len(w.logins)]
 	at := seconds(w.now()).Add(-[]time.Duration{0, 0, 0, time.Second, 4 * time.Minute}[c%5])
 	header := map[string]any{"typ": "logout+jwt"}
-	claims := claims{"iss": l.issuer, "aud": w.idps[l.provider].ClientID, "iat": at.Unix(), "exp": at.Add(10 * time.Minute).Unix(), "jti": rand.Text(),
+	claims := sitetest.Claims{"iss": l.issuer, "aud": w.idps[l.provider].ClientID, "iat": at.Unix(), "exp": at.Add(10 * time.Minute).Unix(), "jti": rand.Text(),
 		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
 	if b%4 != 0 {
 		claims["sid"] = l.sid
