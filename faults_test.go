@@ -2,11 +2,8 @@ package ginauth_test
 
 import (
 	"encoding/base64"
-	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,58 +11,6 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 )
-
-// fault is one thing that must be refused, under the number it has in the
-// catalogue of faults that this package is held against: an area's letter, a
-// number, and what it is.
-type fault struct {
-	name string // "B6_provider_swap"
-	run  func(t *testing.T)
-}
-
-// areas are the catalogue's, with how many faults each has.
-var areas = map[string]int{
-	"A": 20, "B": 44, "C": 25, "D": 42, "E": 20, "F": 26, "G": 14, "H": 26,
-	"I": 15, "J": 18, "K": 15, "L": 14, "M": 11, "N": 9, "O": 13,
-}
-
-func TestFaults(t *testing.T) {
-	faults := slices.Concat(faultsA(), faultsB(), faultsC(), faultsD(), faultsE(), faultsF(), faultsG(),
-		faultsH(), faultsHProvider(), faultsK(), faultsL(), faultsM(), faultsN(), faultsO())
-	row := regexp.MustCompile(`^([A-O])([1-9][0-9]?)_[a-z0-9_]+$`)
-	tested := map[string]bool{}
-	for _, f := range faults {
-		m := row.FindStringSubmatch(f.name)
-		if m == nil {
-			t.Fatalf("%q is not a row's number and name", f.name)
-		}
-		tested[m[1]+m[2]] = true
-		t.Run(f.name, func(t *testing.T) {
-			leavesNothing(t, f.name)
-			f.run(t)
-		})
-	}
-	rows, later := 0, 0
-	for area, n := range areas {
-		rows += n
-		for i := 1; i <= n; i++ {
-			switch id := fmt.Sprint(area, i); {
-			case tested[id], elsewhere[id] != "", dropped[id] != "":
-			case waiting[id] != "", waitingAreas[area] != "":
-				later++
-			default:
-				t.Errorf("%s is neither tested nor waiting for a feature", id)
-			}
-		}
-	}
-	t.Logf("of %d rows %d are tested here, %d by the suite of session stores, %d wait for their feature, %d are dropped",
-		rows, len(tested), len(elsewhere), later, len(dropped))
-	for _, id := range slices.Sorted(maps.Keys(waiting)) {
-		if tested[id] {
-			t.Errorf("%s is tested, and listed as waiting", id)
-		}
-	}
-}
 
 // closed is what a refusal must look like.
 type closed struct {
@@ -154,31 +99,4 @@ func (s *site) hasCookie(part string) bool {
 	return slices.ContainsFunc(s.browser.Cookies(s.URL), func(c *http.Cookie) bool {
 		return strings.Contains(c.Name, "ginauth-") && strings.Contains(c.Name, part)
 	})
-}
-
-// waiting are the rows whose feature does not exist yet.
-var waiting = map[string]string{
-	"C23": "private_key_jwt",
-	"K5":  "providers that are looked up at run time, which may be anybody's",
-	"N2":  "several public hosts for one application",
-	"N3":  "several public hosts for one application",
-	"O13": "bearer tokens",
-}
-
-// waitingAreas are those of which no row has its feature yet.
-var waitingAreas = map[string]string{"I": "refresh", "J": "bearer tokens"}
-
-// elsewhere are rows about stores, which the suite of internal/storetest holds
-// every home of a session against: TestSessionsIn… here, and in module stores.
-var elsewhere = map[string]string{
-	"F2":  "fixation, on gorm's store too",
-	"F14": "a positive Max-Age, always",
-	"F18": "a record copied under another id",
-	"F19": "a dump that tells nothing",
-	"F23": "an application's own sessions.Sessions and SessionsMany",
-}
-
-// dropped are rows that do not hold, with the reason.
-var dropped = map[string]string{
-	"L13": "rate limits belong in front of the application, which knows its clients",
 }

@@ -1,8 +1,6 @@
 package ginauth_test
 
 import (
-	"log"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -183,24 +181,4 @@ func (f *flow) keep(c *http.Cookie) {
 	if err := f.browser.SetCookie(f.URL, c); err != nil {
 		f.t.Fatal(err)
 	}
-}
-
-// carrying opens an address with these cookies alone, whatever a browser would
-// think of them.
-func (f *flow) carrying(address string, cookies ...*http.Cookie) *authtest.Page {
-	f.t.Helper()
-	r, err := http.NewRequest("GET", address, nil)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, c := range cookies {
-		r.Header.Set("Cookie", strings.TrimPrefix(r.Header.Get("Cookie")+"; "+c.Name+"="+c.Value, "; "))
-	}
-	r.Header.Set("Accept", "text/html")
-	return f.must(f.newBrowser().Do(r))
-}
-
-// logsAsErrorLog is for servers of a test's own.
-func (f *flow) logsAsErrorLog() *log.Logger {
-	return slog.NewLogLogger(f.logs.Logger().Handler(), slog.LevelError)
 }

@@ -1,7 +1,6 @@
 package ginauth_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,114 +62,6 @@ var (
 
 func plus(header []string, more ...string) []string {
 	return append(append([]string{}, header...), more...)
-}
-
-// How the guard answers who is not signed in.
-const (
-	toLogin   = "a redirect to the login"
-	asJSON    = "401 as JSON"
-	asPage    = "401 as a page with a button"
-	asHTMX    = "401 with HX-Redirect"
-	asFailure = "an error that the browser throws away"
-	noReturn  = "/login"
-	andBack   = "/login?return_to=%2Fany%3Fx%3D1"
-)
-
-// How the guard answers who is not signed in, by what asks.
-var guardAnswers = []struct {
-	name, method string
-	header       []string
-	answer       string
-	login        string // where to sign in, with the way back
-}{
-	{"a page that is opened", "GET", navigates, toLogin, andBack},
-	{"a page that an old browser opens", "GET", oldPage, toLogin, andBack},
-	{"HEAD of a page", "HEAD", navigates, toLogin, andBack},
-	{"HEAD by an old browser", "HEAD", oldPage, toLogin, andBack},
-	{"HEAD by a program", "HEAD", nil, asJSON, noReturn},
-	{"fetch", "GET", fetches, asJSON, noReturn},
-	{"fetch that accepts HTML", "GET", plus(fetches[:6], "Accept", "text/html"), asJSON, noReturn},
-	{"XMLHttpRequest of an old library", "GET", plus(oldPage, "X-Requested-With", "XMLHttpRequest"), asJSON, noReturn},
-	{"a program that wants JSON", "GET", []string{"Accept", "application/json"}, asJSON, noReturn},
-	{"a program that says nothing", "GET", nil, asJSON, noReturn},
-	{"a frame", "GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe", "Accept", "text/html"}, asJSON, noReturn},
-	{"an image", "GET", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image", "Accept", "text/html"}, asJSON, noReturn},
-	{"half the Fetch Metadata", "GET", []string{"Sec-Fetch-Mode", "navigate", "Accept", "text/html"}, asJSON, noReturn},
-	{"the other half", "GET", []string{"Sec-Fetch-Dest", "document", "Accept", "text/html"}, asJSON, noReturn},
-	{"a WebSocket handshake", "GET", upgrades, asJSON, noReturn},
-	{"a WebSocket handshake in a page's clothes", "GET", plus(navigates, upgrades...), asJSON, noReturn},
-	{"a preflight", "OPTIONS", []string{"Origin", "https://other.example", "Access-Control-Request-Method", "PUT", "Sec-Fetch-Mode", "cors"}, asJSON, noReturn},
-	{"a form", "POST", navigates, asPage, noReturn},
-	{"a form of an old browser", "POST", oldPage, asPage, noReturn},
-	{"POST by fetch", "POST", fetches, asJSON, noReturn},
-	{"PUT by fetch", "PUT", fetches, asJSON, noReturn},
-	{"DELETE by a program", "DELETE", nil, asJSON, noReturn},
-	{"a prefetch", "GET", plus(navigates, "Sec-Purpose", "prefetch"), asFailure, noReturn},
-	{"HTMX", "GET", plus(fetches, "HX-Request", "true"), asHTMX, noReturn},
-	{"HTMX that sends a form", "POST", plus(fetches, "HX-Request", "true"), asHTMX, noReturn},
-}
-
-// A page is sent to the login; everything else is told that nobody is signed
-// in, and sets no cookie doing so.
-func faultWhoIsAsking(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, nil)
-	s.engine.Any("/any", s.auth.RequireAuth(), s.count)
-	for _, tt := range guardAnswers {
-		t.Run(tt.name, func(t *testing.T) {
-			p := s.ask(tt.method, "/any?x=1", tt.header...)
-			wantHeaders(t, p)
-			wantAnswer(t, p, tt.method, tt.answer, tt.login)
-			if got := p.Header.Values("Set-Cookie"); len(got) > 0 {
-				t.Errorf("a refusal sets cookies: %q", got)
-			}
-			if s.ran.Load() != 0 || strings.Contains(p.Text(), "protected") {
-				t.Fatal("the protected handler ran")
-			}
-		})
-	}
-	if n := s.idp.Count(authtest.Discovery); n != 0 {
-		t.Errorf("refusals asked the provider %d times", n)
-	}
-	if strings.Contains(s.logs.String(), "request failed") {
-		t.Errorf("that nobody is signed in is no failure, but was logged: %s", s.logs)
-	}
-}
-
-func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
-	t.Helper()
-	status, location := http.StatusUnauthorized, ""
-	if answer == toLogin {
-		status, location = http.StatusSeeOther, login
-	}
-	if answer == asFailure {
-		status = http.StatusServiceUnavailable
-	}
-	if p.Status != status || p.Header.Get("Location") != location {
-		t.Fatalf("answered %d to %q, want %d to %q: %s", p.Status, p.Header.Get("Location"), status, location, p.Text())
-	}
-	if redirect := p.Header.Get("HX-Redirect"); (answer == asHTMX) != (redirect != "") || redirect != "" && redirect != login {
-		t.Errorf("HX-Redirect is %q, want %q", redirect, login)
-	}
-	if method == http.MethodHead {
-		return
-	}
-	switch answer {
-	case asJSON, asHTMX:
-		var body struct {
-			Error     ginauth.Code `json:"error"`
-			LoginURL  string       `json:"login_url"`
-			RequestID string       `json:"request_id"`
-		}
-		if err := json.Unmarshal(p.Body, &body); err != nil || body.Error != ginauth.ErrUnauthenticated || body.LoginURL != login || body.RequestID == "" {
-			t.Errorf("the answer is not JSON with error, login_url and request_id: %v %s", err, p.Text())
-		}
-	case asPage:
-		if !strings.Contains(p.Header.Get("Content-Type"), "text/html") || !strings.Contains(p.Text(), `href="`+login+`"`) ||
-			!strings.Contains(p.Text(), string(ginauth.ErrUnauthenticated)) {
-			t.Errorf("the answer is not a page with a link to sign in: %s", p.Text())
-		}
-	}
 }
 
 func TestGuardSendsHTMXBackToItsPage(t *testing.T) {

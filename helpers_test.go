@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -35,7 +34,8 @@ const testKey = "a key for tests, which is 32 bytes and more"
 // clock is a clock that tests put forward.
 type clock struct{ offset atomic.Int64 }
 
-func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
 func (c *clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 // logs collects what was logged.
@@ -345,5 +345,3 @@ func sentence(t testing.TB, code ginauth.Code) string {
 	}
 	return texts.Get("en", string(code))
 }
-
-func format(v any) string { return fmt.Sprintf("%+v", v) }

@@ -7,8 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	_ "crypto/sha512" // for crypto.SHA384 and crypto.SHA512
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -68,84 +66,15 @@ func (s *site) accepts(t testing.TB, path string) *ginauth.User {
 
 type claims = map[string]any
 
-// tokenCase is a change of the ID token's header or claims, and what comes of it.
-type tokenCase struct {
-	name   string
-	reason string // part of what the log says; "" if the token is good all the same
-	edit   func(s *site, header, c claims)
-}
-
-// claimCase is a tokenCase that sets one claim; nil takes it away.
-func claimCase(name, reason, claim string, value any) tokenCase {
-	return tokenCase{name, reason, func(_ *site, _, c claims) { put(c, claim, value) }}
-}
-
 func put(m map[string]any, name string, value any) {
 	if m[name] = value; value == nil {
 		delete(m, name)
 	}
 }
 
-// tokenCases runs each case as a sign-in of its own. change may adapt the
-// Options; path is where the sign-ins begin.
-func tokenCases(t *testing.T, path string, change func(s *site, o *ginauth.Options), cases []tokenCase) {
-	t.Helper()
-	for _, tt := range cases {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, change)
-			s.idp.EditIDToken(func(header, c map[string]any) { tt.edit(s, header, c) })
-			if tt.reason == "" {
-				s.accepts(t, path)
-				return
-			}
-			s.refuses(t, path, ginauth.ErrIDTokenInvalid, tt.reason, 1)
-		})
-	}
-}
-
-// rawCase replaces the whole ID token. header and payload are the good token's
-// JSON; make returns another compact token.
-type rawCase struct {
-	name   string
-	reason string
-	make   func(s *site, compact, header, payload string) string
-}
-
-func rawCases(t *testing.T, cases []rawCase) {
-	t.Helper()
-	for _, tt := range cases {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, nil)
-			s.idp.ReplaceIDToken(func(compact string) string {
-				header, payload := decoded(compact, 0), decoded(compact, 1)
-				return tt.make(s, compact, header, payload)
-			})
-			if tt.reason == "" {
-				s.accepts(t, "/login/demo")
-				return
-			}
-			s.refuses(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.reason, 1)
-		})
-	}
-}
-
-// payloadCase signs a payload that was changed as text.
-func payloadCase(name, reason string, change func(payload string) string) rawCase {
-	return rawCase{name, reason, func(s *site, _, header, payload string) string {
-		return s.idp.SignRaw([]byte(header), []byte(change(payload)))
-	}}
-}
-
 // adding adds members, written by hand, to the end of a JSON object.
 func adding(members string) func(string) string {
 	return func(object string) string { return strings.TrimSuffix(object, "}") + "," + members + "}" }
-}
-
-// preceding adds members to its beginning.
-func preceding(members string) func(string) string {
-	return func(object string) string { return "{" + members + "," + strings.TrimPrefix(object, "{") }
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -164,12 +93,6 @@ func jsonOf(v any) string {
 		panic(err)
 	}
 	return string(b)
-}
-
-// halfSHA256 is at_hash and its kin for algorithms that end in 256.
-func halfSHA256(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return b64(sum[:16])
 }
 
 func hs256(secret []byte, header, payload string) string {
@@ -249,8 +172,4 @@ func answers(status int, media, body string) http.HandlerFunc {
 		w.WriteHeader(status)
 		fmt.Fprint(w, body)
 	}
-}
-
-func tlsConfig(cert tls.Certificate) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{cert}}
 }

@@ -1,8 +1,6 @@
 package ginauth_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -123,58 +121,6 @@ func ginauthMount(router gin.IRouter, opts ginauth.Options) error {
 	}
 	_, err := ginauth.Mount(router, opts)
 	return err
-}
-
-// printed is v in all the ways in which a program prints things, on purpose or
-// not.
-func printed(t *testing.T, v any) string {
-	t.Helper()
-	var b bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t", "%08.3f"} {
-		fmt.Fprintf(&b, verb+"\n", v)
-	}
-	fmt.Fprintln(&b, v)
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Write(text)
-	slog.New(slog.NewTextHandler(&b, nil)).Info("options", "v", v)
-	slog.New(slog.NewJSONHandler(&b, nil)).Info("options", "v", v)
-	fmt.Fprint(&b, errors.Join(fmt.Errorf("wrapped: %v", v)))
-	return b.String()
-}
-
-func TestOptionsAndProvidersPrintNoSecrets(t *testing.T) {
-	p := goodProvider()
-	p.Quirks.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
-	p.AuthParams = map[string]string{"api_key": "param-s3cr3t"}
-	o := goodOptions()
-	o.Keys = append(o.Keys, "the second key, which is 32 bytes long")
-	o.Providers = []ginauth.Provider{p, plainProvider()}
-	auth, err := ginauth.Mount(gin.New(), goodOptionsWith(func(g *ginauth.Options) { *g = o; g.Logger = slog.New(slog.DiscardHandler) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets := []string{"s3cr3t", hexKey, "second key"}
-	for _, secret := range secrets { // as %x and %d print them
-		secrets = append(secrets, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]"))
-	}
-	for name, v := range map[string]any{
-		"Options": o, "*Options": &o, "Provider": p, "*Provider": &p, "[]Provider": o.Providers, "[]*Provider": []*ginauth.Provider{&p},
-		"struct": struct{ Auth ginauth.Options }{o}, "map": map[string]any{"auth": &o}, "Auth": auth,
-	} {
-		text := printed(t, v)
-		for _, secret := range secrets {
-			if strings.Contains(text, secret) {
-				i := strings.Index(text, secret)
-				t.Errorf("%s prints %q: …%.200s", name, secret, text[max(0, i-100):])
-			}
-		}
-		if name != "Auth" && !strings.Contains(text, "login.example.com") {
-			t.Errorf("%s does not print the issuer: %.400s", name, text)
-		}
-	}
 }
 
 func goodOptionsWith(change func(*ginauth.Options)) ginauth.Options {

@@ -1,4 +1,4 @@
-package ginauth_test
+package faults
 
 import (
 	"bytes"
@@ -20,17 +20,17 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// faultsMLog: what the log says, and what it never does.
-func faultsMLog() []fault {
-	return []fault{
-		{"M4_no_secret_in_the_log", testNoSecretLogged},
-		{"M5_log_injection", testLogInjection},
-		{"M6_access_log_with_the_code", testAccessLog},
-		{"M7_gin_errors", testGinErrors},
-		{"M11_audit_events", testAuditEvents},
-	}
+func TestFaultsLog(t *testing.T) {
+	runFaults(t, []fault{
+		{"M4_no_secret_in_the_log", m4NoSecretInTheLog},
+		{"M5_log_injection", m5LogInjection},
+		{"M6_access_log_with_the_code", m6AccessLogWithTheCode},
+		{"M7_gin_errors", m7GinErrors},
+		{"M11_audit_events", m11AuditEvents},
+	})
 }
 
 // minted collects the secrets that a test's browser and provider see.
@@ -66,12 +66,12 @@ func (m *minted) foundIn(text string) (found []string) {
 	return found
 }
 
-func testNoSecretLogged(t *testing.T) {
+func m4NoSecretInTheLog(t *testing.T) {
 	t.Parallel()
 	secrets := &minted{}
-	f := newFlow(t, func(s *site, o *ginauth.Options) {
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].Userinfo = "always"
-		s.engine.Use(func(c *gin.Context) {
+		s.Engine.Use(func(c *gin.Context) {
 			c.Next()
 			for _, line := range c.Writer.Header()["Set-Cookie"] {
 				_, value, _ := strings.Cut(line, "=")
@@ -80,8 +80,8 @@ func testNoSecretLogged(t *testing.T) {
 			}
 		})
 	})
-	secrets.add(f.idp.ClientSecret, testKey)
-	f.idp.EditToken(func(answer map[string]any) {
+	secrets.add(f.IDP.ClientSecret, sitetest.Key)
+	f.IDP.EditToken(func(answer map[string]any) {
 		answer["refresh_token"] = "refresh-token-which-nobody-may-see"
 		for _, name := range []string{"access_token", "id_token", "refresh_token"} {
 			if s, ok := answer[name].(string); ok {
@@ -97,22 +97,22 @@ func testNoSecretLogged(t *testing.T) {
 		authtest.WrongNonce, authtest.WrongIssuer, authtest.WrongAudience, authtest.WrongSignature, authtest.Expired, authtest.NoIDToken,
 		authtest.Down, authtest.HTML, authtest.Redirecting, authtest.Resetting,
 	} {
-		f.idp.Fail(authtest.Token, fault)
-		f.finish(f.begin("/login/demo"))
-		f.idp.Heal()
-		f.idp.Fail(authtest.Userinfo, authtest.Down)
-		f.finish(f.begin("/login/demo"))
-		f.idp.Heal()
+		f.IDP.Fail(authtest.Token, fault)
+		f.Finish(f.Begin("/login/demo"))
+		f.IDP.Heal()
+		f.IDP.Fail(authtest.Userinfo, authtest.Down)
+		f.Finish(f.Begin("/login/demo"))
+		f.IDP.Heal()
 	}
-	f.idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { // a provider that repeats what it was sent
+	f.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { // a provider that repeats what it was sent
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `{"error":"invalid_client","error_description":"you sent %s %s"}`, r.FormValue("code"), r.FormValue("code_verifier"))
 	})
-	f.finish(f.begin("/login/demo"))
-	f.idp.Handle(authtest.Token, nil)
+	f.Finish(f.Begin("/login/demo"))
+	f.IDP.Handle(authtest.Token, nil)
 	for _, e := range []authtest.Endpoint{authtest.Authorize, authtest.Token, authtest.Userinfo} {
-		for _, r := range f.idp.Requests(e) {
+		for _, r := range f.IDP.Requests(e) {
 			for _, name := range []string{"state", "nonce", "code", "code_verifier", "client_secret"} {
 				secrets.add(r.Form[name]...)
 			}
@@ -122,10 +122,10 @@ func testNoSecretLogged(t *testing.T) {
 	if len(secrets.list) < 200 {
 		t.Errorf("only %d secrets were seen: the test proves little", len(secrets.list))
 	}
-	if found := secrets.foundIn(f.logs.String()); found != nil {
+	if found := secrets.foundIn(f.Logs.String()); found != nil {
 		t.Errorf("the log has %q", found)
 	}
-	if n := strings.Count(f.logs.String(), "request failed"); n < 20 {
+	if n := strings.Count(f.Logs.String(), "request failed"); n < 20 {
 		t.Errorf("only %d failures were logged", n)
 	}
 }
@@ -137,8 +137,11 @@ type rawLog struct {
 }
 
 func (l *rawLog) Enabled(context.Context, slog.Level) bool { return true }
-func (l *rawLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *rawLog) WithGroup(string) slog.Handler            { return l }
+
+func (l *rawLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (l *rawLog) WithGroup(string) slog.Handler { return l }
+
 func (l *rawLog) Handle(_ context.Context, r slog.Record) error {
 	line := r.Level.String() + " " + r.Message
 	r.Attrs(func(a slog.Attr) bool {
@@ -158,74 +161,76 @@ func (l *rawLog) since(n int) []string {
 	return l.records[n:]
 }
 
-func testLogInjection(t *testing.T) {
+func m5LogInjection(t *testing.T) {
 	t.Parallel()
 	log := &rawLog{}
-	f := newFlow(t, func(s *site, o *ginauth.Options) {
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Logger = slog.New(log)
-		s.idp.EditMetadata(func(m map[string]any) { delete(m, "authorization_response_iss_parameter_supported") })
+		s.IDP.EditMetadata(func(m map[string]any) { delete(m, "authorization_response_iss_parameter_supported") })
 	})
 	const evil = "x\r\nlevel=INFO msg=\"all is well\"\x1b[2K\u202e\u2028\x00\u0085y"
-	denied := func() *url.URL { return with(without(f.begin("/login/demo"), "code"), "error", "access_denied") }
+	denied := func() *url.URL {
+		return sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "access_denied")
+	}
 	for name, do := range map[string]func() *authtest.Page{
-		"provider name": func() *authtest.Page { return f.open("/login/" + url.PathEscape(evil)) },
-		"error":         func() *authtest.Page { return f.finish(with(denied(), "error", evil)) },
-		"description":   func() *authtest.Page { return f.finish(with(denied(), "error_description", evil)) },
-		"iss":           func() *authtest.Page { return f.finish(with(f.begin("/login/demo"), "iss", evil)) },
-		"state":         func() *authtest.Page { return f.open("/authorize/demo?code=x&state=" + url.QueryEscape(evil)) },
+		"provider name": func() *authtest.Page { return f.Open("/login/" + url.PathEscape(evil)) },
+		"error":         func() *authtest.Page { return f.Finish(sitetest.With(denied(), "error", evil)) },
+		"description":   func() *authtest.Page { return f.Finish(sitetest.With(denied(), "error_description", evil)) },
+		"iss":           func() *authtest.Page { return f.Finish(sitetest.With(f.Begin("/login/demo"), "iss", evil)) },
+		"state":         func() *authtest.Page { return f.Open("/authorize/demo?code=x&state=" + url.QueryEscape(evil)) },
 		"parameter": func() *authtest.Page {
-			return f.open("/authorize/demo?state=x&CODE=" + url.QueryEscape(evil) + "&" + url.QueryEscape(evil))
+			return f.Open("/authorize/demo?state=x&CODE=" + url.QueryEscape(evil) + "&" + url.QueryEscape(evil))
 		},
-		"host":        func() *authtest.Page { return f.request("/login/nobody", "Host", "evil\u202e.example") },
-		"request id":  func() *authtest.Page { return f.request("/login/nobody", "X-Request-ID", "id\u202e\x85") },
-		"destination": func() *authtest.Page { return f.request("/login/demo", "Sec-Fetch-Dest", "im\u202e\x85age") },
-		"address":     func() *authtest.Page { return f.request("/login/nobody", "X-Forwarded-For", "1.2.3.4\u202e") },
+		"host":        func() *authtest.Page { return requestWith(f, "/login/nobody", "Host", "evil\u202e.example") },
+		"request id":  func() *authtest.Page { return requestWith(f, "/login/nobody", "X-Request-ID", "id\u202e\x85") },
+		"destination": func() *authtest.Page { return requestWith(f, "/login/demo", "Sec-Fetch-Dest", "im\u202e\x85age") },
+		"address":     func() *authtest.Page { return requestWith(f, "/login/nobody", "X-Forwarded-For", "1.2.3.4\u202e") },
 		"token error": func() *authtest.Page {
-			f.idp.EditToken(func(answer map[string]any) { clear(answer); answer["error"] = evil })
-			defer f.idp.EditToken(nil)
-			return f.finish(f.begin("/login/demo"))
+			f.IDP.EditToken(func(answer map[string]any) { clear(answer); answer["error"] = evil })
+			defer f.IDP.EditToken(nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"token type": func() *authtest.Page {
-			f.idp.EditToken(func(answer map[string]any) { answer["token_type"] = evil })
-			defer f.idp.EditToken(nil)
-			return f.finish(f.begin("/login/demo"))
+			f.IDP.EditToken(func(answer map[string]any) { answer["token_type"] = evil })
+			defer f.IDP.EditToken(nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"claims": func() *authtest.Page {
-			f.idp.EditIDToken(func(_, claims map[string]any) { claims["sub"] = evil })
-			defer f.idp.EditIDToken(nil)
-			return f.finish(f.begin("/login/demo"))
+			f.IDP.EditIDToken(func(_, claims map[string]any) { claims["sub"] = evil })
+			defer f.IDP.EditIDToken(nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"audience": func() *authtest.Page {
-			f.idp.EditIDToken(func(_, claims map[string]any) { claims["aud"] = evil })
-			defer f.idp.EditIDToken(nil)
-			return f.finish(f.begin("/login/demo"))
+			f.IDP.EditIDToken(func(_, claims map[string]any) { claims["aud"] = evil })
+			defer f.IDP.EditIDToken(nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"issuer of the token": func() *authtest.Page {
-			f.idp.EditIDToken(func(_, claims map[string]any) { claims["iss"] = evil })
-			defer f.idp.EditIDToken(nil)
-			return f.finish(f.begin("/login/demo"))
+			f.IDP.EditIDToken(func(_, claims map[string]any) { claims["iss"] = evil })
+			defer f.IDP.EditIDToken(nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"algorithm": func() *authtest.Page {
-			f.idp.EditIDToken(func(header, _ map[string]any) { header["kid"], header["typ"] = evil, evil })
-			defer f.idp.EditIDToken(nil)
-			return f.finish(f.begin("/login/demo"))
+			f.IDP.EditIDToken(func(header, _ map[string]any) { header["kid"], header["typ"] = evil, evil })
+			defer f.IDP.EditIDToken(nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"content type": func() *authtest.Page {
-			f.idp.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) {
+			f.IDP.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/\u202eplain; x=\"\x85\"")
 				fmt.Fprint(w, evil)
 			})
-			defer f.idp.Handle(authtest.Token, nil)
-			return f.finish(f.begin("/login/demo"))
+			defer f.IDP.Handle(authtest.Token, nil)
+			return f.Finish(f.Begin("/login/demo"))
 		},
 		"userinfo": func() *authtest.Page {
-			f.idp.EditUserinfo(func(claims map[string]any) { claims["sub"] = evil })
-			defer f.idp.EditUserinfo(nil)
-			f.redeploy(func(o *ginauth.Options) {
-				o.Providers = []ginauth.Provider{client("demo", f.idp)}
+			f.IDP.EditUserinfo(func(claims map[string]any) { claims["sub"] = evil })
+			defer f.IDP.EditUserinfo(nil)
+			f.Redeploy(func(o *ginauth.Options) {
+				o.Providers = []ginauth.Provider{sitetest.Client("demo", f.IDP)}
 				o.Providers[0].Userinfo = "always"
 			})
-			return f.finish(f.begin("/login/demo"))
+			return f.Finish(f.Begin("/login/demo"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,32 +252,32 @@ func testLogInjection(t *testing.T) {
 	}
 }
 
-// request opens a path as a program does, with one header.
-func (f *flow) request(path, name, value string) *authtest.Page {
-	f.t.Helper()
+// requestWith opens a path as a program does, with one header.
+func requestWith(f *sitetest.Flow, path, name, value string) *authtest.Page {
+	f.T.Helper()
 	r, err := http.NewRequest("GET", f.URL+path, nil)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	if name == "Host" {
 		r.Host = value
 	} else {
 		r.Header.Set(name, value)
 	}
-	return f.must(f.browser.Do(r))
+	return f.Must(f.Browser.Do(r))
 }
 
 // testAccessLog: Gin's own logger writes addresses down with the code in them.
 // It can be told not to; and who reads the log can do nothing with the code.
-func testAccessLog(t *testing.T) {
+func m6AccessLogWithTheCode(t *testing.T) {
 	t.Parallel()
 	var open, quiet bytes.Buffer
-	f := newFlow(t, func(s *site, _ *ginauth.Options) {
-		s.engine.Use(gin.LoggerWithConfig(gin.LoggerConfig{Output: &open}), gin.LoggerWithConfig(gin.LoggerConfig{Output: &quiet, SkipQueryString: true}))
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, _ *ginauth.Options) {
+		s.Engine.Use(gin.LoggerWithConfig(gin.LoggerConfig{Output: &open}), gin.LoggerWithConfig(gin.LoggerConfig{Output: &quiet, SkipQueryString: true}))
 	})
-	callback := f.begin("/login/demo")
-	saved := f.attempt()
-	f.lands(t, callback, "/")
+	callback := f.Begin("/login/demo")
+	saved := f.LoginState()
+	f.Lands(t, callback, "/")
 	logged := regexp.MustCompile(`/authorize/demo\?[^"]+`).FindString(open.String())
 	if logged != callback.RequestURI() {
 		t.Fatalf("Gin logged %q; the test expects %q", logged, callback.RequestURI())
@@ -280,22 +285,22 @@ func testAccessLog(t *testing.T) {
 	if strings.Contains(quiet.String(), callback.Query().Get("code")) || !strings.Contains(quiet.String(), "/authorize/demo") {
 		t.Errorf("with SkipQueryString Gin logged:\n%s", quiet.String())
 	}
-	reader := f.newBrowser()
-	f.browser = reader
-	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 1})
-	own := f.begin("/login/demo")
-	f.refuses(t, with(own, "code", callback.Query().Get("code")), closed{code: ginauth.ErrCodeRejected, tokens: 2})
-	f.keep(saved) // even with the cookie
-	f.refuses(t, callback, closed{code: ginauth.ErrStateInvalid, tokens: 2})
+	reader := f.NewBrowser()
+	f.Browser = reader
+	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
+	own := f.Begin("/login/demo")
+	f.Refuses(t, sitetest.With(own, "code", callback.Query().Get("code")), sitetest.Closed{Code: ginauth.ErrCodeRejected, Tokens: 2})
+	f.KeepCookie(saved) // even with the cookie
+	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 2})
 }
 
 // testGinErrors: Gin's logger prints c.Errors, private ones included.
-func testGinErrors(t *testing.T) {
+func m7GinErrors(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	kept := ""
-	f := newFlow(t, func(s *site, o *ginauth.Options) {
-		s.engine.Use(func(c *gin.Context) {
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Engine.Use(func(c *gin.Context) {
 			c.Next()
 			mu.Lock()
 			defer mu.Unlock()
@@ -303,12 +308,12 @@ func testGinErrors(t *testing.T) {
 		})
 		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { return errors.New("the reason that is for the log alone") }
 	})
-	f.idp.EditToken(func(answer map[string]any) { answer["refresh_token"] = "the-refresh-token-of-ada" })
-	callback := f.begin("/login/demo")
-	f.refuses(t, with(without(callback, "code"), "error", "access_denied"), closed{code: ginauth.ErrProviderDenied})
-	p := f.finish(f.begin("/login/demo"))
-	f.wantError(p, ginauth.ErrIdentityRejected)
-	everyAnswer(newFlow(t, nil))
+	f.IDP.EditToken(func(answer map[string]any) { answer["refresh_token"] = "the-refresh-token-of-ada" })
+	callback := f.Begin("/login/demo")
+	f.Refuses(t, sitetest.With(sitetest.Without(callback, "code"), "error", "access_denied"), sitetest.Closed{Code: ginauth.ErrProviderDenied})
+	p := f.Finish(f.Begin("/login/demo"))
+	f.WantError(p, ginauth.ErrIdentityRejected)
+	everyAnswer(sitetest.NewFlow(t, nil))
 	for _, secret := range []string{callback.Query().Get("code"), callback.Query().Get("state"), "the-refresh-token", "the reason that is", "request failed"} {
 		if strings.Contains(kept, secret) {
 			t.Errorf("Gin was told %q: %s", secret, kept)
@@ -316,19 +321,19 @@ func testGinErrors(t *testing.T) {
 	}
 }
 
-func testAuditEvents(t *testing.T) {
+func m11AuditEvents(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, nil)
-	f.signIn()
-	who := hashOf(f.user().ID())
+	f := sitetest.NewFlow(t, nil)
+	f.SignIn()
+	who := sitetest.HashOf(f.User().ID())
 	from := authtest.At(f.URL + "/")
-	f.must(f.browser.Submit(from, f.URL+"/logout", url.Values{}))
-	f.must(f.browser.Submit(from, f.URL+"/logout", url.Values{})) // nobody
-	f.open("/authorize/demo?state=xyz&code=abc")
-	f.engine.POST("/become", func(c *gin.Context) { _ = f.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}) })
-	f.must(f.browser.Fetch(from, "POST", f.URL+"/become", nil, ""))
+	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{}))
+	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{})) // nobody
+	f.Open("/authorize/demo?state=xyz&code=abc")
+	f.Engine.POST("/become", func(c *gin.Context) { _ = f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}) })
+	f.Must(f.Browser.Fetch(from, "POST", f.URL+"/become", nil, ""))
 
-	log := f.logs.String()
+	log := f.Logs.String()
 	session := regexp.MustCompile(`msg="ginauth: signed in" event=sign_in_succeeded provider=demo user=` + who + ` session=([0-9a-f]{16}) request_id=[A-Z2-7]{16} client_ip=(127\.0\.0\.1|::1) duration=[0-9.]+[mµ]?s\n`).FindStringSubmatch(log)
 	if session == nil {
 		t.Fatalf("the sign-in was not logged:\n%s", log)

@@ -1,36 +1,44 @@
-package ginauth_test
+package faults
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
-	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
-	"golang.org/x/oauth2"
-
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/marks"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
+
+func TestFaultsInput(t *testing.T) {
+	runFaults(t, []fault{
+		{"L4_cookie_names_are_ours_to_choose", l4CookieNamesAreOursToChoose},
+		{"L7_ten_thousand_cookies", l7TenThousandCookies},
+		{"L8_long_and_twisted_input", l8LongAndTwistedInput},
+		{"L9_hostile_json", l9HostileJson},
+		{"L14_one_answer_for_all_states", l14OneAnswerForAllStates},
+		{"L14_one_answer_for_all_signatures", l14OneAnswerForAllSignatures},
+	})
+}
 
 // l8Linear: no input is matched against a pattern that can run away, and none
 // is so long or so twisted that it takes long.
-func l8Linear(t *testing.T) {
-	for _, f := range goFiles(t, func(f *goFile) bool { return path.Dir(f.path) == "." && !f.isTest() }) {
-		for spec, name := range f.imports {
-			if name == "regexp" {
-				t.Errorf("%s imports regexp", f.at(spec))
+func l8LongAndTwistedInput(t *testing.T) {
+	for _, f := range sitetest.GoFiles(t, ".") {
+		for _, spec := range f.Imports {
+			if spec.Path.Value == `"regexp"` {
+				t.Errorf("%s imports regexp", f.At(spec))
 			}
 		}
 	}
-	s := newSite(t, nil)
+	s := sitetest.New(t, nil)
 	n := 16 << 10
 	for name, text := range map[string]string{
 		"escapes of escapes": "/" + strings.Repeat("%25", n/3), "escapes": "/" + strings.Repeat("%2e%2e%2f", n/9), "dots": strings.Repeat("/..", n/3),
@@ -45,7 +53,7 @@ func l8Linear(t *testing.T) {
 				"/authorize/demo?state=" + url.QueryEscape(text), "/authorize/demo?code=" + url.QueryEscape(text), "/logout?return_to=" + url.QueryEscape(text),
 				"/login/demo?" + strings.Repeat("&", n), "/login/demo?" + strings.Repeat("a=1&", n/4), "/page/" + url.PathEscape(text),
 			} {
-				if w := s.serve(page(address)); w.Code >= 500 {
+				if w := s.Serve(sitetest.PageRequest(address)); w.Code >= 500 {
 					t.Errorf("%s at %.30s: %d", name, address, w.Code)
 				}
 			}
@@ -57,7 +65,7 @@ func l8Linear(t *testing.T) {
 }
 
 // l9JSON: every place that reads what a provider sends has the same limits.
-func l9JSON(t *testing.T) {
+func l9HostileJson(t *testing.T) {
 	members := func(n int) string {
 		var b strings.Builder
 		for i := range n {
@@ -85,19 +93,19 @@ func l9JSON(t *testing.T) {
 		authtest.Token: {ginauth.ErrBadTokenResponse}, authtest.Userinfo: {ginauth.ErrUserinfoInvalid},
 	}
 	for e, allowed := range codes {
-		with := func(t *testing.T, text string) (*site, *authtest.Page) {
-			s := newSite(t, func(s *site, o *ginauth.Options) {
+		with := func(t *testing.T, text string) (*sitetest.Site, *authtest.Page) {
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 				o.Providers[0].Userinfo = "always"
-				editAnswer(s, e, func(a *answer) { a.body = adding(`"hostile":` + text)(strings.TrimSpace(a.body)) })
+				sitetest.EditAnswer(s, e, func(a *sitetest.Answer) { a.Body = sitetest.Adding(`"hostile":` + text)(strings.TrimSpace(a.Body)) })
 			})
-			return s, s.get("/login/demo")
+			return s, s.Get("/login/demo")
 		}
 		for name, text := range hostile {
 			t.Run(string(e)+": "+name, func(t *testing.T) {
 				t.Parallel()
 				s, p := with(t, text)
-				s.wantError(p, allowed[0])
-				if s.user() != nil {
+				s.WantError(p, allowed[0])
+				if s.User() != nil {
 					t.Error("somebody is signed in")
 				}
 			})
@@ -105,8 +113,8 @@ func l9JSON(t *testing.T) {
 		for name, text := range harmless {
 			t.Run(string(e)+": "+name, func(t *testing.T) {
 				t.Parallel()
-				if s, p := with(t, text); s.user() == nil {
-					t.Errorf("%d %s\n%s", p.Status, p.Text(), s.logs)
+				if s, p := with(t, text); s.User() == nil {
+					t.Errorf("%d %s\n%s", p.Status, p.Text(), s.Logs)
 				}
 			})
 		}
@@ -117,132 +125,12 @@ func l9JSON(t *testing.T) {
 		}
 		t.Run("ID token: "+name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, func(s *site, _ *ginauth.Options) {
-				s.idp.ReplaceIDToken(func(compact string) string {
-					return s.idp.SignRaw([]byte(decoded(compact, 0)), []byte(adding(`"hostile":`+text)(decoded(compact, 1))))
+			s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
+				s.IDP.ReplaceIDToken(func(compact string) string {
+					return s.IDP.SignRaw([]byte(sitetest.JWTPart(compact, 0)), []byte(sitetest.Adding(`"hostile":`+text)(sitetest.JWTPart(compact, 1))))
 				})
 			})
-			s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.ErrIDTokenInvalid, tokens: 1})
-		})
-	}
-}
-
-// panicky are the functions that an application gives us. boom is called in
-// each of them.
-func panicky(boom func()) map[string]func(o *ginauth.Options) {
-	provider := func(change func(p *ginauth.Provider)) func(o *ginauth.Options) {
-		return func(o *ginauth.Options) { change(&o.Providers[0]) }
-	}
-	return map[string]func(o *ginauth.Options){
-		"OnLogin": func(o *ginauth.Options) {
-			o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { boom(); return nil }
-		},
-		"ClientSecretFunc": provider(func(p *ginauth.Provider) {
-			secret := p.ClientSecret
-			p.ClientSecret, p.ClientSecretFunc = "", func(context.Context) (string, error) { boom(); return secret, nil }
-		}),
-		"EmailVerified": provider(func(p *ginauth.Provider) {
-			p.EmailVerified = func(map[string]any) bool { boom(); return true }
-		}),
-		"VerifyClaims": provider(func(p *ginauth.Provider) {
-			p.VerifyClaims = func(map[string]any) error { boom(); return nil }
-		}),
-		"TokenIssuer": provider(func(p *ginauth.Provider) {
-			issuer := p.Issuer
-			p.TokenIssuer = func(map[string]any) (string, error) { boom(); return issuer, nil }
-		}),
-		"EditAuthorize": provider(func(p *ginauth.Provider) { p.Quirks.EditAuthorize = func(url.Values) { boom() } }),
-		"EditToken":     provider(func(p *ginauth.Provider) { p.Quirks.EditToken = func(url.Values, url.Values) { boom() } }),
-		"NormalizeToken": provider(func(p *ginauth.Provider) {
-			p.Quirks.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { boom(); return body, nil }
-		}),
-		"Profile": provider(func(p *ginauth.Provider) {
-			*p = ginauth.Provider{Name: p.Name, ClientID: p.ClientID, ClientSecret: p.ClientSecret, Namespace: p.Issuer,
-				AuthorizeURL: p.Issuer + "/authorize", TokenURL: p.Issuer + "/token",
-				Profile: func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
-					boom()
-					return map[string]any{"sub": "ada"}, nil
-				}}
-		}),
-	}
-}
-
-// l10Panics: a function of the application that panics fails its request, and
-// the next one finds everything as it was.
-func l10Panics(t *testing.T) {
-	for name := range panicky(nil) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			calm := false
-			s := newSite(t, func(_ *site, o *ginauth.Options) {
-				panicky(func() {
-					if !calm {
-						panic(errors.New("a panic in " + name))
-					}
-				})[name](o)
-			})
-			for range 2 {
-				p := s.get("/login/demo")
-				s.wantError(p, ginauth.ErrSessionError)
-				if s.user() != nil || s.ran.Load() != 0 {
-					t.Error("somebody is signed in")
-				}
-				if strings.Contains(p.Text(), "a panic in") || !strings.Contains(s.logs.String(), "panic: a panic in "+name) {
-					t.Errorf("the page tells of the panic, or the log does not: %s\n%s", p.Text(), s.logs)
-				}
-			}
-			calm = true
-			s.signIn()
-		})
-	}
-	for name, check := range map[string]ginauth.Check{
-		"a check":            func(*ginauth.User) error { panic("a check") },
-		"a check with nil":   nil,
-		"one of two":         ginauth.AnyOf(func(*ginauth.User) error { panic("one of two") }),
-		"a nil error inside": func(*ginauth.User) error { var e *ginauth.Error; return e },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, nil)
-			s.signIn()
-			ran := false
-			s.engine.GET("/checked", s.auth.RequireAuth(check), func(*gin.Context) { ran = true })
-			s.wantError(s.open("/checked"), ginauth.ErrForbidden)
-			if ran || s.user() == nil {
-				t.Errorf("the handler ran: %v; signed in: %v", ran, s.user())
-			}
-		})
-	}
-}
-
-// l12Clock: machines are suspended, and clocks set by hand.
-func l12Clock(t *testing.T) {
-	const day = 24 * time.Hour
-	t.Run("what is spent is forgotten in time", clockPutBack)
-	for _, jump := range []time.Duration{day, -day, 10 * day, -10 * day} {
-		t.Run(fmt.Sprint(jump), func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, nil)
-			s.signIn()
-			copied := s.browser.Clone()
-			pending := s.begin("/login/demo")
-			out := s.browser.Clone()
-			s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
-			s.clock.Advance(jump)
-			s.wantError(s.must(out.Click(authtest.At(s.idp.Issuer), pending.String())), ginauth.ErrStateInvalid)
-			if s.userOf(copied) != nil {
-				t.Error("who signed out is signed in")
-			}
-			s.signIn()
-			there := s.browser.Clone()
-			s.clock.Advance(-jump)
-			if s.userOf(copied) != nil {
-				t.Error("who signed out is signed in when the clock is right again")
-			}
-			if jump > 0 && s.userOf(there) != nil {
-				t.Error("a session from the future is taken")
-			}
-			s.signIn()
+			s.FailsClosed(t, s.Get("/login/demo"), sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
 		})
 	}
 }
@@ -250,7 +138,7 @@ func l12Clock(t *testing.T) {
 // clockPutBack: what is remembered for minutes is not kept for the day that a
 // clock was put back by.
 func clockPutBack(t *testing.T) {
-	var c clock
+	var c sitetest.Clock
 	r := marks.NewRevocations[ginauth.RevocationKey](c.Now, 2*64) // two in each of its 64 parts
 	spend := func(nth byte) error {
 		for part := range byte(64) {
@@ -300,29 +188,29 @@ func difference(a, b string) string {
 }
 
 // l14States: from outside nobody can tell why a state is not taken.
-func l14States(t *testing.T) {
-	f := newPublicFlow(t, nil)
-	callback := f.begin("/login/demo")
-	spent := f.begin("/login/demo")
-	before := f.browser.Clone()
-	before.Now = f.clock.Now
-	f.finish(spent)
+func l14OneAnswerForAllStates(t *testing.T) {
+	f := sitetest.NewPublicFlow(t, nil)
+	callback := f.Begin("/login/demo")
+	spent := f.Begin("/login/demo")
+	before := f.Browser.Clone()
+	before.Now = f.Clock.Now
+	f.Finish(spent)
 	answer := func(b *authtest.Browser, u *url.URL) *authtest.Page {
-		return f.must(b.Click(authtest.At(f.idp.Issuer), u.String()))
+		return f.Must(b.Click(authtest.At(f.IDP.Issuer), u.String()))
 	}
 	state := callback.Query().Get("state")
-	stranger := f.newBrowser()
+	stranger := f.NewBrowser()
 	stranger.Resolve("app.example.com", "127.0.0.1")
 	answers := map[string]*authtest.Page{
-		"unknown":          answer(before, with(callback, "state", madeUp)),
-		"wrong secret":     answer(before, with(callback, "state", state[:9]+madeUp[9:])),
+		"unknown":          answer(before, sitetest.With(callback, "state", sitetest.MadeUpState)),
+		"wrong secret":     answer(before, sitetest.With(callback, "state", state[:9]+sitetest.MadeUpState[9:])),
 		"another browser":  answer(stranger, callback),
 		"used already":     answer(before, spent),
-		"none":             answer(before, without(callback, "state")),
-		"not one of ours":  answer(before, with(callback, "state", "xyz")),
-		"without a cookie": answer(stranger, with(callback, "state", state)),
+		"none":             answer(before, sitetest.Without(callback, "state")),
+		"not one of ours":  answer(before, sitetest.With(callback, "state", "xyz")),
+		"without a cookie": answer(stranger, sitetest.With(callback, "state", state)),
 	}
-	f.clock.Advance(11 * time.Minute)
+	f.Clock.Advance(11 * time.Minute)
 	for _, c := range before.Cookies(f.URL) {
 		_ = stranger.SetCookie(f.URL, c)
 	}
@@ -336,7 +224,7 @@ func l14States(t *testing.T) {
 }
 
 // l14Signatures: nor why a token is not.
-func l14Signatures(t *testing.T) {
+func l14OneAnswerForAllSignatures(t *testing.T) {
 	answers := map[string]*authtest.Page{}
 	for name, edit := range map[string]func(idp *authtest.Provider){
 		"unknown key":   func(idp *authtest.Provider) { idp.EditIDToken(func(h, _ map[string]any) { h["kid"] = "unknown" }) },
@@ -347,12 +235,87 @@ func l14Signatures(t *testing.T) {
 		"another alg":   func(idp *authtest.Provider) { idp.EditIDToken(func(h, _ map[string]any) { h["alg"] = "HS256" }) },
 		"other subject": func(idp *authtest.Provider) { idp.EditIDToken(func(_, c map[string]any) { c["sub"] = "" }) },
 	} {
-		f := newPublicFlow(t, nil)
-		edit(f.idp)
-		p := f.get("/login/demo")
-		f.wantError(p, ginauth.ErrIDTokenInvalid)
+		f := sitetest.NewPublicFlow(t, nil)
+		edit(f.IDP)
+		p := f.Get("/login/demo")
+		f.WantError(p, ginauth.ErrIDTokenInvalid)
 		p.Body = []byte(strings.ReplaceAll(p.Text(), f.URL, ""))
 		answers[name] = p
 	}
 	same(t, answers)
+}
+
+// l4Names: a request cannot choose which cookie of ours is written, nor a state.
+func l4CookieNamesAreOursToChoose(t *testing.T) {
+	s := sitetest.New(t, nil)
+	seen := map[string]bool{}
+	for range 50 {
+		w := s.Serve(sitetest.PageRequest("/login/demo?state=AAAAAAAA.BBBB&handle=AAAAAAAA"))
+		location, err := url.Parse(w.Header().Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookies := w.Result().Cookies()
+		if len(cookies) != 1 {
+			t.Fatalf("%d cookies", len(cookies))
+		}
+		state := location.Query().Get("state")
+		handle, _, _ := strings.Cut(state, ".")
+		if !strings.HasSuffix(cookies[0].Name, "-a-"+handle) || len(handle) != 8 || seen[handle] || strings.Contains(state, "AAAAAAAA") {
+			t.Errorf("state %s in cookie %s", state, cookies[0].Name)
+		}
+		seen[handle] = true
+	}
+}
+
+// l7TenThousandCookies runs by itself, since it counts what is allocated.
+func l7TenThousandCookies(t *testing.T) {
+	s := sitetest.New(t, nil)
+	s.Begin("/login/demo")
+	callback := s.Begin("/login/demo")
+	own := s.Browser.Cookies(s.URL)
+	handle, _, _ := strings.Cut(callback.Query().Get("state"), ".")
+	attempt := own[slices.IndexFunc(own, func(c *http.Cookie) bool { return strings.HasSuffix(c.Name, "-a-"+handle) })]
+	prefix, _, _ := strings.Cut(attempt.Name, "-a-")
+	many := func(name func(i int) string, value string) string {
+		var b strings.Builder
+		for i := range 10_000 {
+			fmt.Fprintf(&b, "%s=%s; ", name(i), value)
+		}
+		return b.String()
+	}
+	junk := strings.Repeat("A", 60)
+	for name, header := range map[string]string{
+		"of others":           many(func(i int) string { return fmt.Sprint("c", i) }, "0123456789"),
+		"called as attempts":  many(func(i int) string { return fmt.Sprintf("%s-a-%08d", prefix, i) }, junk),
+		"called as one":       many(func(int) string { return attempt.Name }, junk),
+		"true ones, repeated": many(func(int) string { return attempt.Name }, attempt.Value),
+		"called as sessions":  many(func(int) string { return prefix }, "1"+junk),
+		"halves of sessions":  many(func(i int) string { return prefix + []string{"", "-2"}[i%2] }, "2"+junk),
+		"without a name":      strings.Repeat("; =;", 50_000),
+	} {
+		for _, path := range []string{"/", "/me", "/login/demo", callback.RequestURI(), "/logout"} {
+			request := func(cookies string) {
+				r := sitetest.PageRequest(path)
+				if path == "/logout" {
+					r = httptest.NewRequest("POST", path, nil)
+				}
+				r.Header.Set("Cookie", cookies)
+				if w := s.Serve(r); w.Code >= 500 {
+					t.Errorf("%s, %s: %d", name, path, w.Code)
+				}
+			}
+			usual := testing.AllocsPerRun(5, func() { request(prefix + "=1" + junk) })
+			if got := testing.AllocsPerRun(5, func() { request(header) }); got > usual+1000 {
+				t.Errorf("10,000 cookies %s at %s: %.0f allocations, usually %.0f", name, path, got, usual)
+			}
+		}
+	}
+	s.SignIn()
+	real := s.Browser.Cookies(s.URL)
+	i := slices.IndexFunc(real, func(c *http.Cookie) bool { return c.Name == prefix })
+	header := http.Header{"Cookie": {many(func(i int) string { return fmt.Sprint("c", i) }, "0123456789") + prefix + "=" + real[i].Value}}
+	if p := s.Must(s.NewBrowser().Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", header, "")); p.Status != http.StatusOK {
+		t.Errorf("among 10,000 others our cookie is not found: %d", p.Status)
+	}
 }
