@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // Sessions of the version before do not say which users were admitted when they
@@ -77,17 +78,17 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 // The order in which Admits names what is admitted means nothing.
 func TestAdmitsInAnyOrder(t *testing.T) {
 	t.Parallel()
-	before := newSite(t, func(_ *site, o *ginauth.Options) { o.Providers[0].Admits = []string{"b", "a"} })
+	before := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Admits = []string{"b", "a"} })
 	for _, tt := range []struct {
 		admits []string
 		lives  bool
 	}{{[]string{"a", "b"}, true}, {[]string{"b", "a"}, true}, {[]string{"ab"}, false}, {[]string{"a", "b", ""}, false}, {[]string{"a,b"}, false}, {[]string{"a"}, false}, {nil, false}} {
-		cookie := before.mint(&ginauth.User{Subject: "ada"})
-		after := newSite(t, func(_ *site, o *ginauth.Options) {
-			o.BaseURL, o.Providers[0].Issuer = before.URL, before.idp.Issuer
+		cookie := before.Mint(&ginauth.User{Subject: "ada"})
+		after := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.BaseURL, o.Providers[0].Issuer = before.URL, before.IDP.Issuer
 			o.Providers[0].Admits = tt.admits
 		})
-		p := after.ask("GET", "/me", append([]string{"Cookie", cookie}, fetches...)...)
+		p := after.Ask("GET", "/me", append([]string{"Cookie", cookie}, sitetest.Fetch...)...)
 		if (p.Status == 200) != tt.lives {
 			t.Errorf("%q: %d, lives: want %v", tt.admits, p.Status, tt.lives)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/providers"
 )
 
@@ -41,8 +42,8 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 		{[]ginauth.Provider{noReturn}, nil},
 		{[]ginauth.Provider{providers.GitHub("c", "s")}, nil},
 	} {
-		l := &logs{}
-		_, err := ginauth.Mount(gin.New().Group("/auth"), ginauth.Options{BaseURL: "https://app.example.com/x", Keys: []string{testKey}, Providers: tt.providers, Logger: l.Logger()})
+		l := &sitetest.Logs{}
+		_, err := ginauth.Mount(gin.New().Group("/auth"), ginauth.Options{BaseURL: "https://app.example.com/x", Keys: []string{sitetest.Key}, Providers: tt.providers, Logger: l.Logger()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,11 +62,11 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 // What is announced is where the provider is asked to come back to.
 func TestAnnouncedPostLogoutURIIsUsed(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
-	s.signIn()
-	s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
-	sent := s.idp.LastRequest(authtest.EndSession).Form.Get("post_logout_redirect_uri")
-	if sent == "" || !strings.Contains(s.logs.String(), "post_logout_redirect_uri="+sent+"\n") {
-		t.Errorf("the provider was sent %q; the log has:\n%s", sent, s.logs)
+	s := sitetest.New(t, nil)
+	s.SignIn()
+	s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
+	sent := s.IDP.LastRequest(authtest.EndSession).Form.Get("post_logout_redirect_uri")
+	if sent == "" || !strings.Contains(s.Logs.String(), "post_logout_redirect_uri="+sent+"\n") {
+		t.Errorf("the provider was sent %q; the log has:\n%s", sent, s.Logs)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // handedOn are the headers of a navigation that a service worker hands on with
@@ -19,16 +20,16 @@ func TestNavigationsBehindAServiceWorker(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{"a guarded page": "/page/x?y=1", "a link to the sign-in": "/login/demo?return_to=%2Fpage%2Fx%3Fy%3D1", "a link to the choice": "/login?return_to=%2Fpage%2Fx%3Fy%3D1"} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t, nil)
-			s.browser.Header = handedOn
-			if p := s.get(path); p.Status != http.StatusOK || p.URL.RequestURI() != "/page/x?y=1" {
+			s := sitetest.New(t, nil)
+			s.Browser.Header = handedOn
+			if p := s.Get(path); p.Status != http.StatusOK || p.URL.RequestURI() != "/page/x?y=1" {
 				t.Fatalf("ended at %s with %d: %s", p.URL, p.Status, p.Text())
 			}
-			p := s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{}))
-			if p.Status != http.StatusOK || s.idp.Count(authtest.EndSession) != 1 {
-				t.Errorf("the sign-out ended at %s with %d, and asked the provider %d times: %s", p.URL, p.Status, s.idp.Count(authtest.EndSession), p.Text())
+			p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{}))
+			if p.Status != http.StatusOK || s.IDP.Count(authtest.EndSession) != 1 {
+				t.Errorf("the sign-out ended at %s with %d, and asked the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
 			}
-			p = s.must(s.browser.Submit(authtest.At(s.URL+"/"), s.URL+"/me", url.Values{}))
+			p = s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/me", url.Values{}))
 			if p.Status != http.StatusUnauthorized || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
 				t.Errorf("a form after it got %d: %s", p.Status, p.Text())
 			}
@@ -40,7 +41,7 @@ func TestNavigationsBehindAServiceWorker(t *testing.T) {
 // frame in whatever mode.
 func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
+	s := sitetest.New(t, nil)
 	for _, tt := range []struct{ mode, dest string }{
 		{"cors", "empty"}, {"no-cors", "empty"}, {"same-origin", "empty"}, {"", "empty"}, {"Navigate", "empty"},
 		{"navigate", "iframe"}, {"navigate", "frame"}, {"navigate", "object"}, {"navigate", "embed"}, {"navigate", "fencedframe"}, {"navigate", "Empty"}, {"websocket", "empty"},
@@ -49,12 +50,12 @@ func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 		if tt.mode != "" {
 			header = append(header, "Sec-Fetch-Mode", tt.mode)
 		}
-		s.wantError(s.ask("GET", "/login/demo", header...), ginauth.ErrCrossOrigin)
-		if p := s.ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
+		s.WantError(s.Ask("GET", "/login/demo", header...), ginauth.ErrCrossOrigin)
+		if p := s.Ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
 			t.Errorf("%v: a guarded page answered %d to %q", tt, p.Status, p.Header.Get("Location"))
 		}
 	}
-	if n := s.idp.Count(authtest.Discovery); n != 0 {
+	if n := s.IDP.Count(authtest.Discovery); n != 0 {
 		t.Errorf("the provider was asked %d times", n)
 	}
 }
