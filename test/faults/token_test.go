@@ -244,7 +244,7 @@ func c5Errors(t *testing.T) {
 }
 
 func c6OtherStatuses(t *testing.T) {
-	for _, status := range []int{201, 202, 203, 206} {
+	for _, status := range []int{201, 202, 203} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, nil)
@@ -263,6 +263,12 @@ func c6OtherStatuses(t *testing.T) {
 	answerCases(t, nil, []answerCase{
 		{"204", ginauth.ErrBadTokenResponse, "status 204", func(a *sitetest.Answer) { a.Status, a.Body = 204, "" }},
 		{"300 with JSON", ginauth.ErrProviderUnavailable, "redirect", func(a *sitetest.Answer) { a.Status = 300 }},
+	})
+	t.Run("206", func(t *testing.T) { // a part of an answer, which may end where it likes
+		t.Parallel()
+		s := sitetest.New(t, nil)
+		sitetest.EditAnswer(s, authtest.Token, func(a *sitetest.Answer) { a.Status = 206 })
+		s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, "token.status", 1)
 	})
 }
 
