@@ -109,7 +109,8 @@ func testMalformed(t *testing.T) {
 	for _, query := range []string{
 		"state=%zz&code=" + code, "code=" + code + ";state=" + state, "code=" + code + "&state=" + state + ";", "state[]=" + state + "&code=" + code,
 		"STATE=" + state + "&code=" + code, "State=" + state + "&Code=" + code, callback.RawQuery + "&Code=x", callback.RawQuery + "&code[]=x",
-		callback.RawQuery + "&state[0]=x", callback.RawQuery + "&ISS=x", callback.RawQuery + "&Error=x", callback.RawQuery + "&x=%", callback.RawQuery + "&%zz",
+		callback.RawQuery + "&state[0]=x", callback.RawQuery + "&ISS=x", callback.RawQuery + "&Error=x", callback.RawQuery + "&x=1;code=x", callback.RawQuery + ";x=1",
+		callback.RawQuery + "&x;State", callback.RawQuery + "&x;+code[]=y", "code=100%&state=" + state, "code=" + code + "&state=" + state + "&iss=%",
 	} {
 		f.refuses(t, withRaw(callback, query), closed{code: ginauth.ErrBadRequest})
 	}

@@ -185,7 +185,7 @@ func testBadStateNoNetwork(t *testing.T) {
 	} {
 		f.refuses(t, bad, closed{code: ginauth.ErrStateInvalid})
 	}
-	for _, query := range []string{callback.RawQuery + "&state=" + state, callback.RawQuery + "&a=%zz", callback.RawQuery + "&STATE=x"} {
+	for _, query := range []string{callback.RawQuery + "&state=" + state, callback.RawQuery + "&iss=%zz", callback.RawQuery + "&STATE=x"} {
 		f.refuses(t, withRaw(callback, query), closed{code: ginauth.ErrBadRequest})
 	}
 	if n := asked.Load(); n != 0 {
