@@ -237,3 +237,14 @@ func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
 func (a *Auth) loginPath() string {
 	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
 }
+
+// refusePrefetch answers a browser that opens an address before its user asks for
+// it: no sign-in begins, no code is spent, and the user is not sent to a login that
+// may be needless by the time of the click. The status has to be an error: browsers
+// keep a successful answer, even an empty one, and show it for the click.
+func refusePrefetch(c *gin.Context) {
+	c.Abort()
+	setSecurityHeaders(c.Writer.Header())
+	c.Status(http.StatusServiceUnavailable)
+	c.Writer.WriteHeaderNow()
+}

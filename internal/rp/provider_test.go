@@ -344,7 +344,8 @@ func (p *provider) mustSignIn(c *rp.Client, edits ...func(*rp.Request)) *rp.Iden
 }
 
 // wantError checks that err is an *rp.Error with this code and ID, not one that
-// another error wraps, and that its text repeats nothing secret.
+// another error wraps, that it has a reason and a fix, and that its text repeats
+// nothing secret.
 func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	t.Helper()
 	e, ok := err.(*rp.Error)
@@ -354,8 +355,8 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	if e.Code != code || e.ID != id {
 		t.Fatalf("got %s, %s (%v); want %s, %s", e.Code, e.ID, e, code, id)
 	}
-	if e.Reason == "" {
-		t.Errorf("%s has no reason", e.ID)
+	if e.Reason == "" || e.Fix == "" {
+		t.Errorf("%s has no reason or no fix: %v", e.ID, e)
 	}
 	if !slices.Contains(reasons[id], code) && !strings.HasPrefix(id, "profile.") { // Config.Profile has IDs of its own
 		t.Errorf("%s, %s is not in reasons", code, id)

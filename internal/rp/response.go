@@ -80,7 +80,8 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// above. It gets a map of its own: what it sets there is not what is redeemed.
 	if c.cfg.VerifyCallback != nil {
 		if err := c.cfg.VerifyCallback(maps.Clone(response)); err != nil {
-			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer", Cause: err}
+			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer",
+				Fix: "start again; if it stays so, see what the function has against the answer, and the client secret that it may check it with", Cause: err}
 		}
 	}
 	return nil
@@ -108,8 +109,12 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
 			"if that is the provider's own address, set Provider.ResponseIssuer to it", nil)
 	case !there && m.issParam:
-		return fault("response.issuer_missing", "the answer has no iss, which the provider's metadata announces",
-			"have the provider send iss, or correct its metadata", nil)
+		reason, sent := "the answer has no iss, which the provider's metadata announces", secrets{response.Get("state")}
+		if code := response.Get("error"); code != "" {
+			reason += "; it has the error " + sent.quote(code)
+		}
+		return fault("response.issuer_missing", reason, `have the provider send iss (Keycloak: switch off "Exclude Issuer From Authentication Response" of this client), or correct its metadata`,
+			sent.describe(response.Get("error_description")))
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func TestTokenEndpointsWords(t *testing.T) {
 		{401, "invalid_client", "Invalid client or Invalid client credentials", rp.ProviderMisconfigured, "token.invalid_client"},
 		{400, "invalid_request", "can not get encryption KEK", rp.ProviderError, "token.error"},
 		{500, "unknown_error", "For more on this error consult the server log.", rp.ProviderError, "token.error"},
-		{503, "temporarily_unavailable", "try later", rp.ProviderUnavailable, "token.error"},
+		{503, "temporarily_unavailable", "try later", rp.ProviderUnavailable, "token.unavailable"},
 	} {
 		p.saying(tt.status, tt.code, tt.description)
 		_, err := p.signIn(p.client())
@@ -134,7 +134,7 @@ func TestUserinfosWords(t *testing.T) {
 func TestWordsOfTheAuthorizationEndpoint(t *testing.T) {
 	p := newProvider(t)
 	err := p.client().CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {"server_error"}, "error_description": {"of " + theState + ": the directory is down"}})
-	if text := cause(t, wantError(t, err, rp.ProviderError, "response.error")); strings.Contains(text, theState) || !strings.Contains(text, "the directory is down") {
+	if text := cause(t, wantError(t, err, rp.ProviderError, "response.unavailable")); strings.Contains(text, theState) || !strings.Contains(text, "the directory is down") {
 		t.Errorf("the cause is %s", text)
 	}
 	err = p.client().CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {theState}})
