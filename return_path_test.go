@@ -21,7 +21,7 @@ func TestReturnPathsWithOddCharacters(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.SignIn()
-	for _, path := range []string{"/a\x7fb", `/a\b`, "/a?x=\x7f", "/a#\x7f", `/a?x=\b`, "/a#\\", "/page/%5c%5cevil", "/page/..%2f..%2f%2fevil.example"} {
+	for _, path := range []string{"/a\x7fb", `/a\b`, "/a?x=\x7f", "/a#\x7f", "/a#\\", "/page/%5c%5cevil", "/page/..%2f..%2f%2fevil.example"} {
 		if got := s.Returned(t, sitetest.ReturnTo(path)); got != "/" {
 			t.Errorf("%q leads to %q", path, got)
 		}

@@ -57,6 +57,8 @@ var GoodPaths = map[string]string{
 	"/x/login/demo":             "/x/login/demo",
 	"/a:b@c":                    "/a:b@c",
 	"/x?a=%5c&b=%09":            "/x?a=%5c&b=%09",
+	`/x?a=\b&c=\\d`:             "/x?a=%5Cb&c=%5C%5Cd",
+	`/?\/evil.example?\#x`:      "/?%5C/evil.example?%5C#x",
 	"/#/route?x=1":              "/#/route?x=1",
 	"/문서/한국어?검색=회의록#둘째":              "/%EB%AC%B8%EC%84%9C/%ED%95%9C%EA%B5%AD%EC%96%B4?%EA%B2%80%EC%83%89=%ED%9A%8C%EC%9D%98%EB%A1%9D#%EB%91%98%EC%A7%B8",
 	"/%ED%95%9C%EA%B5%AD%EC%96%B4/일": "/%ED%95%9C%EA%B5%AD%EC%96%B4/%EC%9D%BC",

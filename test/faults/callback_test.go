@@ -157,7 +157,8 @@ func b17MalformedQuery(t *testing.T) {
 	for _, query := range []string{
 		"state=%zz&code=" + code, "code=" + code + ";state=" + state, "code=" + code + "&state=" + state + ";", "state[]=" + state + "&code=" + code,
 		"STATE=" + state + "&code=" + code, "State=" + state + "&Code=" + code, callback.RawQuery + "&Code=x", callback.RawQuery + "&code[]=x",
-		callback.RawQuery + "&state[0]=x", callback.RawQuery + "&ISS=x", callback.RawQuery + "&Error=x", callback.RawQuery + "&x=%", callback.RawQuery + "&%zz",
+		callback.RawQuery + "&state[0]=x", callback.RawQuery + "&ISS=x", callback.RawQuery + "&Error=x", callback.RawQuery + "&x=1;code=x", callback.RawQuery + ";x=1",
+		callback.RawQuery + "&x;State", callback.RawQuery + "&x;+code[]=y", "code=100%&state=" + state, "code=" + code + "&state=" + state + "&iss=%",
 	} {
 		f.Refuses(t, sitetest.WithQuery(callback, query), sitetest.Closed{Code: ginauth.ErrBadRequest})
 	}

@@ -334,7 +334,7 @@ func b28BadStateReachesNoNetwork(t *testing.T) {
 	} {
 		f.Refuses(t, bad, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 	}
-	for _, query := range []string{callback.RawQuery + "&state=" + state, callback.RawQuery + "&a=%zz", callback.RawQuery + "&STATE=x"} {
+	for _, query := range []string{callback.RawQuery + "&state=" + state, callback.RawQuery + "&iss=%zz", callback.RawQuery + "&STATE=x"} {
 		f.Refuses(t, sitetest.WithQuery(callback, query), sitetest.Closed{Code: ginauth.ErrBadRequest})
 	}
 	if n := asked.Load(); n != 0 {

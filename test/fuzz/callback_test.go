@@ -95,10 +95,26 @@ func redeemable(text, state string, limit int) bool {
 		if pair == "" {
 			continue
 		}
+		decides := func(name string) bool {
+			name = strings.ToLower(strings.TrimSpace(name))
+			return slices.ContainsFunc([]string{"state", "code", "iss", "error"}, func(known string) bool { return name == known || strings.HasPrefix(name, known+"[") })
+		}
+		if pieces := strings.Split(pair, ";"); len(pieces) > 1 {
+			for _, piece := range pieces {
+				name, _, _ := strings.Cut(piece, "=")
+				if name, ok := plainPair(name); ok && decides(name) {
+					return false
+				}
+			}
+			continue
+		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, ok := plainPair(name)
 		value, ok2 := plainPair(value)
-		if !ok || !ok2 {
+		if !ok { // of no name that is known
+			continue
+		}
+		if !ok2 && decides(name) {
 			return false
 		}
 		said[name] = append(said[name], value)

@@ -140,7 +140,7 @@ func TestUnreadableParametersAreRefused(t *testing.T) {
 		{"a broken type", sitetest.FormType + "; charset", "return_to=/x", 415},
 		{"64 KB", sitetest.FormType, "a=" + strings.Repeat("b", 64<<10), 413},
 		{"just less than 64 KB", sitetest.FormType, "a=" + strings.Repeat("b", 64<<10-2), 303},
-		{"a broken form", sitetest.FormType, "a=%zz", 400},
+		{"a broken form", sitetest.FormType, "return_to=%zz", 400}, {"a broken parameter that is not read", sitetest.FormType, "a=%zz&b=c;d&%", 303},
 	} {
 		request, _ := http.NewRequest("POST", s.URL+"/login/demo", strings.NewReader(tt.body))
 		request.Header.Set("Content-Type", tt.media)
