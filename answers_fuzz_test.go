@@ -45,18 +45,18 @@ func variants(obj map[string]any, names string) bool {
 	return false
 }
 
-// goodTokenAnswer is the reference: RFC 6749 5.1, with the one leniency that
-// the documentation has, of expires_in as a text.
+// goodTokenAnswer is the reference: RFC 6749 5.1, with some leniency: another
+// status of success, an empty error, and expires_in in text.
 func goodTokenAnswer(status int, media, body, idToken string) bool {
 	kind, _, _ := mime.ParseMediaType(media)
 	obj, ok := readStrictly(body)
-	if status != http.StatusOK || kind != "application/json" || !ok || variants(obj, "access_token token_type expires_in refresh_token id_token scope error") {
+	if status/100 != 2 || status == http.StatusNoContent || kind != "application/json" || !ok || variants(obj, "access_token token_type expires_in refresh_token id_token scope error") {
 		return false
 	}
 	access, _ := obj["access_token"].(string)
 	typ, _ := obj["token_type"].(string)
 	printable := !strings.ContainsFunc(access, func(r rune) bool { return r < '!' || r > '~' })
-	if access == "" || len(access) > 16<<10 || !printable || !strings.EqualFold(typ, "bearer") || obj["error"] != nil || obj["id_token"] != idToken {
+	if access == "" || len(access) > 16<<10 || !printable || !strings.EqualFold(typ, "bearer") || obj["error"] != nil && obj["error"] != "" || obj["id_token"] != idToken {
 		return false
 	}
 	switch v := obj["expires_in"].(type) {

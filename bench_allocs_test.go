@@ -22,7 +22,7 @@ func (b *benchmark) cost() (allocs, bytes uint64) {
 			b.request(w, r)
 		}
 		runtime.ReadMemStats(&after)
-		n, size := (after.Mallocs-before.Mallocs)/runs, (after.TotalAlloc-before.TotalAlloc)/runs
+		n, size := (after.Mallocs-before.Mallocs+runs/2)/runs, (after.TotalAlloc-before.TotalAlloc+runs/2)/runs
 		if try == 0 || n < allocs {
 			allocs = n
 		}
@@ -48,12 +48,19 @@ func TestGuardAllocations(t *testing.T) {
 		{"LoadUser", "/loaded", signedIn(nil), 3, 1040},
 		{"RequireAuth with five sign-ins under way", "/guarded", attempting, 3, 1040},
 		{"RequireAuth with a Check, which gets a User of its own", "/checked", signedIn(nil), 5, 1360},
-		{"RequireAuth with a browser that is not remembered", "/first", signedIn(nil), 6, 2384},
+		{"RequireAuth with a browser that is not remembered", "/guarded", nil, 6, 2384},
 	} {
-		b := newBenchmark(t, tt.path, tt.cookies, nil)
+		b := newBenchmark(t, tt.path, signedIn(nil), nil)
+		if tt.cookies != nil {
+			b.template.Header.Set("Cookie", tt.cookies(b.site))
+		} else { // far more browsers than are remembered
+			for range 8 << 10 {
+				b.turns = append(b.turns, b.site.mint(realistic()))
+			}
+		}
 		allocs, bytes := b.cost()
-		if allocs != tt.allocs || bytes != tt.bytes {
-			t.Errorf("%s: %d allocations, %d bytes; want %d, %d", tt.name, allocs, bytes, tt.allocs, tt.bytes)
+		if allocs > tt.allocs || bytes > tt.bytes {
+			t.Errorf("%s: %d allocations, %d bytes; want %d, %d at most", tt.name, allocs, bytes, tt.allocs, tt.bytes)
 		}
 		if b.found != 5*2000 {
 			t.Errorf("%s: %d requests reached the handler with its user", tt.name, b.found)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // million is how many watermarks, or spent states, the memory is asked to hold.
@@ -24,9 +25,9 @@ func nthKey(n uint64) ginauth.RevocationKey {
 // fullMemory holds marks that run out one after the other.
 func fullMemory(t testing.TB, clock *clock) ginauth.Revocations {
 	t.Helper()
-	m := ginauth.NewMemoryRevocations(clock.Now, 1<<20)
+	m := marks.NewRevocations[ginauth.RevocationKey](clock.Now, 1<<20)
 	began := time.Now()
-	ginauth.RunBy(m, func() time.Duration { return clock.Now().Sub(began) }) // or nothing would be removed
+	m.Ran = func() time.Duration { return clock.Now().Sub(began) } // or nothing would be removed
 	now := clock.Now()
 	for n := range uint64(million) {
 		if err := m.Revoke(t.Context(), nthKey(n), now, time.Hour+time.Duration(n)*time.Millisecond); err != nil {
@@ -86,7 +87,7 @@ func BenchmarkWatermarks(b *testing.B) {
 func BenchmarkOnce(b *testing.B) {
 	for _, parallel := range []bool{false, true} {
 		b.Run(fmt.Sprintf("parallel=%v", parallel), func(b *testing.B) {
-			m := ginauth.NewMemoryRevocations(time.Now, 64<<20)
+			m := marks.NewRevocations[ginauth.RevocationKey](time.Now, 64<<20)
 			var next atomic.Uint64
 			spend := func() {
 				if first, err := m.Once(b.Context(), nthKey(next.Add(1)), 10*time.Minute); !first || err != nil {

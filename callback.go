@@ -24,9 +24,6 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
-	}
 	response, err := a.readResponse(c, cl)
 	if err != nil || response == nil { // a form was carried over to a GET
 		return err
@@ -43,7 +40,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	}
 
 	began := a.cfg.Now()
-	if err := cl.checkAnswer(c.Request.Context(), response); err != nil {
+	if err := cl.checkResponse(c.Request.Context(), response); err != nil {
 		return err
 	}
 	id, err := cl.redeem(c.Request.Context(), state, response)
@@ -84,7 +81,7 @@ type signIn struct {
 	provider string
 	state    *loginState   // nil if none was found
 	user     User          // Issuer and Subject, as verified
-	took     time.Duration // of it the provider
+	took     time.Duration // spent waiting for the provider
 }
 
 // abandon ends a sign-in that fails with err, and says where to start again.
@@ -103,7 +100,7 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
-	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), in.user.hash(), in.took
+	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
 	return e
 }
 
@@ -128,7 +125,7 @@ func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
 	case c.Request.Method == http.MethodGet && form:
 		return a.carriedResponse(c, cl.provider.Name)
 	}
-	response, err := readAnswer(c.Request)
+	response, err := parseResponse(c.Request)
 	if err != nil {
 		return nil, complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: cl.provider.Name})
 	}
@@ -143,10 +140,10 @@ func wrongMode(provider, method, allow string) *Error {
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
-// readAnswer reads a provider's answer: readParams, and nothing that two
-// programs could read in two ways. RFC 6749 3.1: "Request and response
+// parseResponse reads the parameters of a response, and refuses those that two
+// programs could read in two ways. RFC 6749, 3.1: "Request and response
 // parameters MUST NOT be included more than once."
-func readAnswer(r *http.Request) (url.Values, error) {
+func parseResponse(r *http.Request) (url.Values, error) {
 	params, err := readParams(r)
 	if err != nil {
 		return nil, err
@@ -174,8 +171,8 @@ func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) b
 	return s != nil
 }
 
-// linkedTo returns the user that asked to link an account, or nil if nobody did.
-// They must still be signed in.
+// linkedTo returns the user that asked to link an account, who must still be
+// signed in, or nil if this sign-in links none.
 func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil

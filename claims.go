@@ -88,7 +88,7 @@ func (c *client) verifiedPairs() [][2]string {
 // be asked.
 func (c *client) complete(claims map[string]any) bool {
 	mapped := c.mapped(claims)
-	missing := func(name string) bool { _, there := mapped[name]; return !there }
+	missing := func(name string) bool { return mapped[name] == nil }
 	if path := c.provider.ClaimPaths["groups"]; path != "" && path != "groups" && missing("groups") {
 		return false
 	}
@@ -163,7 +163,7 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
 		u.Picture = p
 	}
-	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && !at.After(now.Add(leeway)) {
+	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() != 0 && !at.After(now.Add(leeway)) { // 0 is unknown
 		u.AuthTime = at
 	}
 	return u, nil

@@ -173,22 +173,22 @@ func (a *Auth) remarks() []*Error {
 	}
 	remark(!a.cfg.secure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
-	remark(a.remembersHere() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
+	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list
 }
 
-// remembersHere says that revocations are in this process's memory.
-func (a *Auth) remembersHere() bool {
+// revokesInMemory reports whether revocations are in this process's memory.
+func (a *Auth) revokesInMemory() bool {
 	_, memory := a.cfg.Revocations.(*memoryRevocations)
 	return memory
 }
 
-// askRevocations reads the marks of a session that never was.
+// askRevocations reads the watermarks of a session that does not exist.
 func (a *Auth) askRevocations(ctx context.Context) error {
-	nobody := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
+	keys := (&session{id: rand.Text()[:sessionIDSize], user: new(User)}).keys()
 	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
-		_, err := a.cfg.watermarks(ctx, nobody)
+		_, err := a.cfg.watermarks(ctx, keys)
 		return err
 	})
 	if _, told := errors.AsType[*Error](err); err != nil && !told {
@@ -211,8 +211,8 @@ func (a *Auth) askSessions(ctx context.Context) error {
 	return err
 }
 
-// try keeps a record in the store, reads it back, and deletes it. No browser
-// gets its cookies, and if one did: it is of no version, and so is no session.
+// try keeps a record in the store, reads it back, and deletes it. No browser gets
+// its cookies, and a record of version 0 does not open as a session.
 func (b *storeBackend) try(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 	if err != nil {
@@ -231,7 +231,7 @@ func (b *storeBackend) try(ctx context.Context) error {
 	return cmp.Or(err, b.delete(answer, r))
 }
 
-// addCookies asks those who set them.
+// addCookies lists the cookies that this Auth sets.
 func (d *Diagnosis) addCookies(a *Auth) {
 	add := func(name, use string, life time.Duration) {
 		out := http.Header{}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 func TestDiagnosisOfAHealthyProvider(t *testing.T) {
@@ -311,7 +312,7 @@ func TestDiagnoseEndsWithItsContext(t *testing.T) {
 		s.idp.Fail(authtest.Discovery, authtest.Hanging)
 		o.Providers[0].ClientSecret = ""
 		o.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { <-never; return "secret", nil }
-		o.Revocations = hangingRevocations{ginauth.NewMemoryRevocations(s.clock.Now, 10), never}
+		o.Revocations = hangingRevocations{marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 10), never}
 		o.Sessions = hangingStore{memstore.NewStore([]byte(testKey)), never}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -49,8 +49,8 @@ func row(b *strings.Builder, name, text string) {
 	}
 }
 
-// list writes an error in a few lines. The cause is for whoever reads the log,
-// and so for who reads this, without an address that may have a secret in it.
+// list writes an error in a few lines. The cause is for operators, who read the
+// log and this: without an address, which may have a secret in it.
 func (e *Error) list(b *strings.Builder, kind string) {
 	about := e.Op
 	if e.Provider != "" && e.Op != "" {

@@ -54,8 +54,12 @@ func TestDocsLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// anchors are what GitHub calls a page's headings in addresses.
+// anchors are what GitHub calls a page's headings in addresses, and the page's own
+// anchors.
 func anchors(text string) (all []string) {
+	for _, m := range regexp.MustCompile(`<a id="([^"]*)"></a>`).FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
 	odd := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	for line := range strings.Lines(text) {
 		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && line[0] == '#' {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,23 +44,6 @@ const (
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
 )
-
-// section is where a code is explained in the repository, or "" for one that is
-// the application's own.
-func (c Code) section() string {
-	if statuses[c] == 0 {
-		return ""
-	}
-	return "docs/errors.md#" + string(c)
-}
-
-// docs is the address of its section.
-func (c Code) docs() string {
-	if section := c.section(); section != "" {
-		return "https://github.com/ginauth/ginauth/blob/main/" + section
-	}
-	return ""
-}
 
 // statuses are what the codes are answered with.
 var statuses = map[Code]int{
@@ -104,8 +88,8 @@ type Error struct {
 	retryAfter time.Duration // sent as Retry-After
 	allow      string        // sent as Allow
 	retry      string        // path that "Try again" leads to, or ""
-	user       string        // hash of whom it is about, or "": for the event
-	took       time.Duration // of it the provider: for the event
+	user       string        // hash of the User.ID, or "": for the event
+	took       time.Duration // spent waiting for the provider: for the event
 }
 
 // Error returns all of it in one line.
@@ -147,6 +131,35 @@ func (e *Error) Status() int {
 		return e.status
 	}
 	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
+}
+
+// areas are the first words of the IDs of this package: docs/errors.md has an anchor
+// for each ID that begins with one of them.
+var areas = []string{
+	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
+	"logout", "logout_token", "mount", "options", "profile", "provider", "request", "response", "session", "state", "store",
+	"token", "userinfo",
+}
+
+// section returns where the error is explained in the repository: at its ID, or at
+// its Code if the ID is the application's. It returns "" if the Code is.
+func (e *Error) section() string {
+	if statuses[e.Code] == 0 {
+		return ""
+	}
+	anchor := string(e.Code)
+	if area, _, _ := strings.Cut(e.ID, "."); slices.Contains(areas, area) {
+		anchor = e.ID
+	}
+	return "docs/errors.md#" + anchor
+}
+
+// docs returns the address of its section, or "".
+func (e *Error) docs() string {
+	if section := e.section(); section != "" {
+		return "https://github.com/ginauth/ginauth/blob/main/" + section
+	}
+	return ""
 }
 
 // complete returns err as an *Error, with the ID, Op and Provider of rest where it

@@ -3,6 +3,12 @@ package ginauth_test
 import (
 	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/token"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,35 +56,282 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 	}
 }
 
-// On loopback, log and JSON lead to the section of a code; an application's own
-// code has none. Pages, which people see, lead nowhere: they name it.
+// Each id that the source raises is an anchor of the page, once and in the section
+// of its code, and the page has no other anchors. Ids of mistakes in Options are made
+// of the field's name: the page says how.
+func TestErrorsPageHasEveryID(t *testing.T) {
+	raised := raisedIDs(t)
+	anchored := map[string]string{} // code by id
+	for code, text := range errorsPage(t) {
+		for _, m := range regexp.MustCompile("<a id=\"([^\"]*)\"></a>(?:`([^`]*)`)?").FindAllStringSubmatch(text, -1) {
+			id := m[1]
+			if _, twice := anchored[id]; twice {
+				t.Errorf("docs/errors.md has the anchor %s twice", id)
+			}
+			if anchored[id] = code; raised[id] == nil {
+				t.Errorf("docs/errors.md has the anchor %s, which nothing raises", id)
+			}
+			if m[2] != id {
+				t.Errorf("docs/errors.md: behind the anchor %s stands %q", id, m[2])
+			}
+		}
+	}
+	for id, r := range raised {
+		code, there := anchored[id]
+		if !there {
+			t.Errorf("%s: docs/errors.md lacks <a id=%q></a>: say there what causes it, and what to do", r.at, id)
+		} else if len(r.codes) > 0 && !slices.Contains(r.codes, code) {
+			t.Errorf("%s: %s is raised with %q, and is in section %s of docs/errors.md", r.at, id, r.codes, code)
+		}
+	}
+}
+
+// The section of invalid_options has the last word of each mistake's id.
+func TestErrorsPageNamesEveryMistake(t *testing.T) {
+	section := errorsPage(t)["invalid_options"]
+	word := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	found := 0
+	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && path.Dir(f.path) == "." }) {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || lastName(call.Fun) != "add" {
+				return true
+			}
+			for _, arg := range call.Args {
+				if what, ok := textOf(arg); ok && word.MatchString(what) {
+					if found++; !strings.Contains(section, "`"+what+"`") {
+						t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.at(call), what)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if found < 60 {
+		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
+	}
+}
+
+// errorSources are the packages that raise errors with an ID, and how many ids each
+// has at least: fewer mean that they are looked for in the wrong place.
+var errorSources = map[string]int{".": 80, "internal/rp": 90}
+
+// raisedID is an id in the source, with the codes that it is known to be raised with.
+type raisedID struct {
+	at    string
+	codes []string
+}
+
+// raisedIDs reads the ids from the source: each string that has the form of one, but
+// for imports and the names of texts.
+func raisedIDs(t *testing.T) map[string]*raisedID {
+	t.Helper()
+	var texts map[string]string
+	if err := json.Unmarshal([]byte(file(t, "internal/page/texts/en.json")), &texts); err != nil {
+		t.Fatal(err)
+	}
+	form := regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
+	raised, found := map[string]*raisedID{}, map[string]int{}
+	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && errorSources[path.Dir(f.path)] > 0 }) {
+		codes := codesOfIDs(f.File)
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			if _, is := n.(*ast.ImportSpec); is {
+				return false
+			}
+			id, ok := textOf(n)
+			if !ok || !form.MatchString(id) || texts[id] != "" {
+				return true
+			}
+			if raised[id] == nil {
+				raised[id] = &raisedID{at: f.at(n)}
+				found[path.Dir(f.path)]++
+			}
+			if code := codes[n.Pos()]; code != "" {
+				raised[id].codes = append(raised[id].codes, code)
+			}
+			return true
+		})
+	}
+	known := 0
+	for id, r := range raised {
+		if area, _, _ := strings.Cut(id, "."); len(r.codes) == 0 && codeOfArea[area] != "" {
+			r.codes = []string{codeOfArea[area]}
+		}
+		if len(r.codes) > 0 {
+			known++
+		}
+	}
+	for dir, least := range errorSources {
+		if found[dir] < least {
+			t.Fatalf("%s has %d ids, want %d or more: the test looks at the wrong thing", dir, found[dir], least)
+		}
+	}
+	if known < 150 {
+		t.Fatalf("the codes of %d ids are known: the test looks at the wrong thing", known)
+	}
+	return raised
+}
+
+// codeOfArea has the codes of ids that are raised without one, by their first words:
+// the callers add the code.
+var codeOfArea = map[string]string{
+	"check": "forbidden", "http": "provider_unavailable", "id_token": "id_token_invalid", "jwt": "id_token_invalid",
+	"login": "login_loop", "logout_token": "logout_token_invalid", "token": "bad_token_response",
+}
+
+// codeOfHelper has the codes of the functions that take an id.
+var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge": "session_error", "refused": "forbidden",
+	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured"}
+
+// codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
+// Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.
+func codesOfIDs(f *ast.File) map[token.Pos]string {
+	codes := map[token.Pos]string{}
+	pair := func(names, values []ast.Expr) {
+		var code string
+		var at token.Pos
+		for i, name := range names {
+			switch lastName(name) {
+			case "Code":
+				code = codeNamed(lastName(values[i]))
+			case "ID":
+				at = values[i].Pos()
+			}
+		}
+		codes[at] = code
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CompositeLit:
+			if lastName(n.Type) != "Error" {
+				return true
+			}
+			var names, values []ast.Expr
+			for _, e := range n.Elts {
+				if kv, ok := e.(*ast.KeyValueExpr); ok {
+					names, values = append(names, kv.Key), append(values, kv.Value)
+				}
+			}
+			pair(names, values)
+		case *ast.AssignStmt:
+			if len(n.Lhs) == len(n.Rhs) {
+				pair(n.Lhs, n.Rhs)
+			}
+		case *ast.CallExpr:
+			for _, arg := range n.Args {
+				codes[arg.Pos()] = codeOfHelper[lastName(n.Fun)]
+			}
+		}
+		return true
+	})
+	return codes
+}
+
+// codeNamed returns the code of a constant, of this package (ErrStateInvalid) or of
+// internal/rp (StateInvalid).
+func codeNamed(constant string) string {
+	for code, c := range codes {
+		if strings.TrimPrefix(c.name, "Err") == strings.TrimPrefix(constant, "Err") {
+			return string(code)
+		}
+	}
+	return ""
+}
+
+// lastName is what an identifier or a selector ends in.
+func lastName(n ast.Expr) string {
+	switch n := n.(type) {
+	case *ast.Ident:
+		return n.Name
+	case *ast.SelectorExpr:
+		return n.Sel.Name
+	}
+	return ""
+}
+
+func textOf(n ast.Node) (string, bool) {
+	lit, ok := n.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	text, err := strconv.Unquote(lit.Value)
+	return text, err == nil
+}
+
+// On loopback, log, JSON and page lead to the error: to its id, or to the code if the
+// id is the application's; an application's own code has no link. In production
+// nothing leads there.
 func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 	t.Parallel()
 	const page = "https://github.com/ginauth/ginauth/blob/main/docs/errors.md#"
+	refuse := func(code ginauth.Code, id string) ginauth.Check {
+		return func(*ginauth.User) error { return &ginauth.Error{Code: code, ID: id, Reason: "a reason"} }
+	}
 	for _, public := range []bool{false, true} {
 		f := newFlow(t, nil)
 		if public {
 			f = newPublicFlow(t, nil)
 		}
 		f.signIn()
-		for path, code := range map[string]ginauth.Code{"/ours": ginauth.ErrForbidden, "/theirs": "closed_today"} {
-			f.engine.GET(path, f.auth.RequireAuth(func(*ginauth.User) error { return &ginauth.Error{Code: code, Reason: "a reason"} }), teapot)
-			link := ""
-			if code == ginauth.ErrForbidden && !public {
-				link = page + "forbidden"
+		for path, c := range map[string]struct {
+			check      ginauth.Check
+			id, anchor string
+		}{
+			"/group":     {ginauth.HasGroup("nobody"), "check.group", "check.group"},
+			"/ours":      {refuse(ginauth.ErrForbidden, ""), "check.refused", "check.refused"},
+			"/theirid":   {refuse(ginauth.ErrForbidden, "shop.closed"), "shop.closed", "forbidden"},
+			"/theirs":    {refuse("closed_today", ""), "check.refused", ""},
+			"/alltheirs": {refuse("closed_today", "shop.closed"), "shop.closed", ""},
+		} {
+			f.engine.GET(path, f.auth.RequireAuth(c.check), teapot)
+			link, section, id := "", "docs/errors.md#", ""
+			if !public {
+				id = c.id
+			}
+			if c.anchor != "" && !public {
+				link, section = page+c.anchor, section+c.anchor+"<"
 			}
 			f.logs.Reset()
 			p := f.must(f.browser.Fetch(f.open("/"), "GET", f.URL+path, nil, ""))
-			var body struct{ Docs string }
-			if err := json.Unmarshal(p.Body, &body); err != nil || body.Docs != link {
-				t.Errorf("public %v, %s: %v: docs is %q, want %q", public, code, err, body.Docs, link)
+			var body struct{ ID, Docs string }
+			if err := json.Unmarshal(p.Body, &body); err != nil || body.Docs != link || body.ID != id {
+				t.Errorf("public %v, %s: %v: id and docs are %+v, want %q and %q", public, path, err, body, id, link)
 			}
-			if log := f.logs.String(); strings.Contains(log, page) != (link != "") || !strings.Contains(log, link) {
-				t.Errorf("public %v, the log of %s: %s", public, code, log)
+			log := f.logs.String()
+			if want := "docs=" + link; strings.Contains(log, "docs=") != (link != "") || link != "" && !slices.Contains(strings.Fields(log), want) {
+				t.Errorf("public %v, the log of %s: %s", public, path, log)
 			}
-			if text := f.open(path).Text(); strings.Contains(text, page) || strings.Contains(text, "docs/errors.md#forbidden<") != (link != "") {
-				t.Errorf("public %v, the page of %s: %s", public, code, text)
+			if !strings.Contains(log, "id="+c.id+" ") {
+				t.Errorf("public %v, the log of %s does not have its id: %s", public, path, log)
 			}
+			if text := f.open(path).Text(); strings.Contains(text, section) != (link != "") {
+				t.Errorf("public %v, the page of %s: %s", public, path, text)
+			}
+		}
+	}
+}
+
+// Every id of the package has a link of its own, whatever its first word is.
+func TestEveryIDHasALink(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, nil)
+	var id string
+	f.engine.GET("/refused", f.auth.RequireAuth(func(*ginauth.User) error {
+		return &ginauth.Error{Code: ginauth.ErrForbidden, ID: id, Reason: "a reason"}
+	}), teapot)
+	f.signIn()
+	start := f.open("/")
+	tried := map[string]bool{} // by first word
+	for id = range raisedIDs(t) {
+		area, _, _ := strings.Cut(id, ".")
+		if tried[area] {
+			continue
+		}
+		tried[area] = true
+		p := f.must(f.browser.Fetch(start, "GET", f.URL+"/refused", nil, ""))
+		var body struct{ Docs string }
+		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+id) {
+			t.Errorf("%v: the link of %s is %q: is %q among the areas?", err, id, body.Docs, area)
 		}
 	}
 }

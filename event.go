@@ -2,8 +2,6 @@ package ginauth
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/url"
@@ -45,8 +43,10 @@ type Event struct {
 	// request.
 	RequestID string
 
-	// User is a hash of User.ID (the first 8 bytes of SHA-256, in hexadecimal),
-	// or "" if it is not known who it was.
+	// User is a keyed hash of [User.ID], or "" if it is not known who it was:
+	// 8 bytes of HMAC-SHA256, in hexadecimal, under a key derived from the first
+	// of [Options.Keys]. It is the same at every replica, and another one once
+	// that key is replaced. docs/observability.md says how to compute it.
 	User string
 }
 
@@ -91,14 +91,14 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 	if event == RequestRefused {
 		if v := a.authenticated(c); v != nil {
 			user := &v.opened.user // not what a handler may have changed
-			failure.Provider, failure.User = user.Provider, user.hash()
+			failure.Provider, failure.User = user.Provider, a.hashUser(user)
 		}
 	} else if a.clients[failure.Provider] == nil { // an *Error of the application's may have any text there
 		failure.Provider = c.Param("provider")
 	}
 	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
 	if a.cfg.loopback {
-		more.docs = e.Code.docs()
+		more.docs = e.docs()
 	}
 	if e.Err != nil {
 		more.err = redactURL(e.Err).Error()
@@ -119,7 +119,7 @@ func (a *Auth) logEvent(ctx context.Context, level slog.Level, message string, e
 	}
 	var more details
 	if s != nil {
-		e.Provider, e.User, more.session = s.user.Provider, s.user.hash(), hashed(s.id)
+		e.Provider, e.User, more.session = s.user.Provider, a.hashUser(s.user), a.hasher.Hash(s.id)
 	}
 	if c != nil && c.Request != nil {
 		e.RequestID, more.clientIP = requestID(c), c.ClientIP()
@@ -173,27 +173,13 @@ func (e *Event) attrs(more details) []slog.Attr {
 	return attrs
 }
 
-// hashed returns what the log has in place of an id of a session or a person:
-// more people read the log than the table of users.
-func hashed(id string) string {
-	var room [256]byte
-	return hashedBytes(append(room[:0], id...))
-}
-
-// hash returns hashed(u.ID()), or "" without a Subject.
-func (u *User) hash() string {
+// hashUser returns what the log has in place of User.ID, which more people read
+// than the table of users; "" without a Subject.
+func (a *Auth) hashUser(u *User) string {
 	if u.Subject == "" {
 		return ""
 	}
-	var room [256]byte
-	return hashedBytes(append(append(append(room[:0], u.Issuer...), '#'), u.Subject...))
-}
-
-func hashedBytes(id []byte) string {
-	sum := sha256.Sum256(id)
-	var text [16]byte
-	hex.Encode(text[:], sum[:8])
-	return string(text[:])
+	return a.hasher.Hash(u.Issuer, "#", u.Subject)
 }
 
 // level returns the level at which an error is logged.

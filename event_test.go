@@ -2,6 +2,8 @@ package ginauth_test
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -99,8 +101,10 @@ func (w *eventSite) post(path string) *authtest.Page {
 }
 
 func hashOf(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return hex.EncodeToString(sum[:8])
+	key, _ := hkdf.Key(sha256.New, []byte(testKey), nil, "ginauth hash v1", 32)
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(id))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
 // happening is what makes an event.

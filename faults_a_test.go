@@ -355,7 +355,7 @@ func faultA10(t *testing.T) {
 	}
 	for _, prefetch := range []http.Header{{"Sec-Purpose": {"prefetch"}}, {"Sec-Purpose": {"prefetch;prerender"}}, {"Purpose": {"Prefetch"}}, {"X-Moz": {"prefetch"}}} {
 		p := s.must(s.browser.Do(&http.Request{Method: "GET", URL: mustURL(t, s.URL+"/login/demo"), Header: prefetch}))
-		if p.Status != http.StatusNoContent || len(p.Body) != 0 {
+		if p.Status != http.StatusServiceUnavailable || len(p.Body) != 0 || len(p.Header["Set-Cookie"]) != 0 {
 			t.Errorf("%v: %d %s", prefetch, p.Status, p.Text())
 		}
 		wantHeaders(t, p)

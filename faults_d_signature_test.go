@@ -347,12 +347,12 @@ func keyCase(t *testing.T, name, reason string, members claims) {
 }
 
 func d11KeyUse(t *testing.T) {
-	keyCase(t, "use is enc", noKey, claims{"use": "enc"})
-	keyCase(t, "use is a list", noKey, claims{"use": []string{"sig"}})
-	keyCase(t, "alg is another", noKey, claims{"alg": "RS512"})
-	keyCase(t, "alg is one for encryption", noKey, claims{"alg": "RSA-OAEP"})
-	keyCase(t, "key_ops without verify", noKey, claims{"key_ops": []string{"sign"}})
-	keyCase(t, "key_ops is a text", noKey, claims{"key_ops": "verify"})
+	keyCase(t, "use is enc", "jwt.no_key", claims{"use": "enc"})
+	keyCase(t, "use is a list", "jwt.no_key", claims{"use": []string{"sig"}})
+	keyCase(t, "alg is another", "jwt.no_key", claims{"alg": "RS512"})
+	keyCase(t, "alg is one for encryption", "jwt.no_key", claims{"alg": "RSA-OAEP"})
+	keyCase(t, "key_ops without verify", "jwt.no_key", claims{"key_ops": []string{"sign"}})
+	keyCase(t, "key_ops is a text", "jwt.no_key", claims{"key_ops": "verify"})
 	keyCase(t, "key_ops with verify", "", claims{"key_ops": []string{"verify"}})
 	keyCase(t, "neither use nor alg", "", claims{"use": nil, "alg": nil})
 }

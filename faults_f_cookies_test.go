@@ -215,7 +215,7 @@ func faultUnknownRecords(t *testing.T) {
 		t.Fatalf("the record, sealed again, is %q", who)
 	}
 	at := strings.Index(good, "demo") + len("demo") // where the issuer's print is
-	other := string(good[0]) + good[1:17] + string(good[17]&^2) + good[18:at]
+	other := string(good[0]) + good[1:17] + string(good[17]&^2) + good[18:at+8]
 	if who := s.stolen(name + "=1" + box.Seal([]byte(other+text(s.idp.Issuer)+good[at+8:]), name)); who != "ada" {
 		t.Fatalf("the record with its issuer in full is %q", who)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // l8Linear: no input is matched against a pattern that can run away, and none
@@ -250,7 +251,7 @@ func l12Clock(t *testing.T) {
 // clock was put back by.
 func clockPutBack(t *testing.T) {
 	var c clock
-	r := ginauth.NewMemoryRevocations(c.Now, 2*64) // two in each of its 64 parts
+	r := marks.NewRevocations[ginauth.RevocationKey](c.Now, 2*64) // two in each of its 64 parts
 	spend := func(nth byte) error {
 		for part := range byte(64) {
 			if first, err := r.Once(t.Context(), ginauth.RevocationKey{part, nth}, time.Minute); err != nil || !first {

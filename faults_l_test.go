@@ -19,6 +19,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 func faultsL() []fault {
@@ -102,7 +103,7 @@ func (c *counted) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.
 // l2AnswerFlood: only a state that this browser was given is remembered as
 // spent, and only a provider can make us ask for its keys.
 func l2AnswerFlood(t *testing.T) {
-	c := &counted{Revocations: ginauth.NewMemoryRevocations(time.Now, 1<<20)}
+	c := &counted{Revocations: marks.NewRevocations[ginauth.RevocationKey](time.Now, 1<<20)}
 	s := newSite(t, func(s *site, o *ginauth.Options) {
 		s.unheard, o.Revocations, o.Logger = true, c, slog.New(slog.DiscardHandler)
 	})
@@ -145,7 +146,9 @@ func l2AnswerFlood(t *testing.T) {
 // l2SpentLimit: at the limit sign-ins wait; nothing that was spent is spendable
 // again, and in time there is room.
 func l2SpentLimit(t *testing.T) {
-	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 16) })
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 16)
+	})
 	full := false
 	for range 64 {
 		callback := s.begin("/login/demo")
@@ -171,7 +174,9 @@ func l2SpentLimit(t *testing.T) {
 // l3RevocationLimit: where there is no room for another sign-out, more is
 // revoked, and never less.
 func l3RevocationLimit(t *testing.T) {
-	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 128) })
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 128)
+	})
 	s.signIn()
 	s.clock.Advance(time.Second)
 	var out []*authtest.Browser

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 func faultsO() []fault {
@@ -110,7 +111,7 @@ func faultWrongUser(t *testing.T) {
 			t.Parallel()
 			f := &faultyRevocations{}
 			s := newSite(t, func(s *site, o *ginauth.Options) {
-				f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+				f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 				o.Revocations = f
 			})
 			ran := 0

@@ -16,7 +16,8 @@ import (
 const (
 	formPostLife    = time.Minute
 	formPostVersion = 1
-	formPostSlots   = 4 // cookies at most, however many responses arrive at once
+	formPostSlots   = 4                           // responses that are carried at a time
+	formPostRoom    = cookieLimit / formPostSlots // bytes of the cookie of each
 )
 
 // formPosts carries the response of a form_post provider (OAuth 2.0 Form Post
@@ -24,6 +25,11 @@ const (
 // sends no SameSite=Lax cookie with it and the login state cannot be seen; the
 // GET that follows brings the cookies. Nothing is checked or skipped here: the
 // GET checks everything.
+//
+// Any site can make a browser send such a POST, and keep it from sending the GET,
+// and which cookies the browser has is not known here. So all of them together
+// stay below 4 KB: there are four, and a response that is larger than a quarter of
+// that goes into the address of the GET, sealed as well.
 type formPosts struct {
 	sealedCookie
 	prefix string // of the cookies' names
@@ -36,8 +42,7 @@ var formPostFields = map[string]int{
 	"state": 0, "code": 0, "iss": 0, "error": 0, "user": 1024, "device_id": 256,
 }
 
-// slot names the cookie for a state: a few serve all, since other sites can
-// make a browser send such a POST.
+// slot names the cookie for a state: a few serve all.
 func (k *formPosts) slot(state string) string {
 	n := 0
 	if state != "" {
@@ -46,8 +51,9 @@ func (k *formPosts) slot(state string) string {
 	return k.prefix + strconv.Itoa(n)
 }
 
-// save seals a response into its cookie.
-func (k *formPosts) save(out http.Header, form url.Values) error {
+// save seals a response into its cookie, or returns it sealed if it is too large
+// for that.
+func (k *formPosts) save(out http.Header, form url.Values) (sealed string) {
 	kept := url.Values{}
 	for name, limit := range formPostFields {
 		if v := form[name]; limit == 0 || len(v) == 1 && len(v[0]) <= limit {
@@ -56,39 +62,51 @@ func (k *formPosts) save(out http.Header, form url.Values) error {
 	}
 	kept.Set("error_description", printable.Clip(form.Get("error_description")))
 	contents := wire.AppendString(wire.AppendTime(k.contents(), k.now()), kept.Encode())
-	if !k.set(out, k.slot(form.Get("state")), contents) {
-		return &Error{Code: ErrBadRequest, ID: "form_post.too_large", Op: "form_post", Reason: "the provider's answer is larger than a cookie", status: http.StatusRequestEntityTooLarge}
+	if name := k.slot(form.Get("state")); k.size(name, contents) <= formPostRoom {
+		k.set(out, name, contents)
+		return ""
 	}
-	return nil
+	return k.box.Seal(contents, k.prefix)
 }
 
-// take returns the response for a state and uses its cookie up.
-func (k *formPosts) take(out, in http.Header, state string) (form url.Values, ok bool) {
-	ok = k.sealedCookie.take(out, in, k.slot(state), func(r *wire.Reader) bool {
+// take returns the response for a state, from the address if it is there, or from
+// its cookie, which it uses up. A response in the address is used up with the
+// login state, as every response is.
+func (k *formPosts) take(out, in http.Header, state, sealed string) (form url.Values, ok bool) {
+	accept := func(r *wire.Reader) bool {
 		var err error
 		form, err = url.ParseQuery(r.String())
 		return err == nil && form.Get("state") == state
-	})
-	return form, ok
+	}
+	if sealed == "" {
+		return form, k.sealedCookie.take(out, in, k.slot(state), accept)
+	}
+	return form, k.accepts(k.prefix, sealed, accept)
 }
 
 // carryResponse answers the POST of a form_post provider: the response goes into
 // a cookie, and the browser to a GET that brings it, with all the others.
 func (a *Auth) carryResponse(c *gin.Context, provider string, response url.Values) error {
-	if err := a.formPosts.save(c.Writer.Header(), response); err != nil {
-		return err
+	sealed := a.formPosts.save(c.Writer.Header(), response)
+	location := a.cfg.url(a.cfg.mount+"/authorize/"+provider) + "?carried=" + url.QueryEscape(response.Get("state"))
+	if sealed != "" {
+		location += "&response=" + sealed
 	}
-	redirect(c, a.cfg.url(a.cfg.mount+"/authorize/"+provider)+"?carried="+url.QueryEscape(response.Get("state"))+"#")
+	if len(location) > maxAddress {
+		return &Error{Code: ErrBadRequest, ID: "form_post.too_large", Op: "form_post", Reason: "the provider's answer does not fit into an address of 8 KB", status: http.StatusRequestEntityTooLarge}
+	}
+	redirect(c, location+"#")
 	return nil
 }
 
 // carriedResponse returns the response that the GET after a form_post brings.
 func (a *Auth) carriedResponse(c *gin.Context, provider string) (url.Values, error) {
-	state, carried := c.Request.URL.Query()["carried"]
+	query := c.Request.URL.Query()
+	state, carried := query["carried"]
 	if !carried {
 		return nil, wrongMode(provider, http.MethodGet, http.MethodPost)
 	}
-	if response, ok := a.formPosts.take(c.Writer.Header(), c.Request.Header, state[0]); ok {
+	if response, ok := a.formPosts.take(c.Writer.Header(), c.Request.Header, state[0], query.Get("response")); ok {
 		return response, nil
 	}
 	return url.Values{"state": state}, nil // what is wrong with the login state explains more

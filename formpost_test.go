@@ -208,3 +208,95 @@ func TestFormPostErrors(t *testing.T) {
 	form.Set("iss", "https://evil.example")
 	f.failsClosed(t, f.post(form), closed{code: ginauth.ErrIssuerMismatch, hide: hidden(form)})
 }
+
+// Another site can make a browser post answers, and keep it from following: what
+// is left in the browser stays below 4 KB, whatever it posts.
+func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, formPost)
+	evil := authtest.At("https://evil.example/")
+	post := func(first rune, size int) {
+		f.browser.StopAt = func(*url.URL) bool { return true }
+		defer func() { f.browser.StopAt = nil }()
+		form := url.Values{"state": {string(first) + strings.Repeat("A", 51)}, "code": {strings.Repeat("c", size)}}
+		if p := f.must(f.browser.Submit(evil, f.URL+"/authorize/demo", form)); p.Status != http.StatusSeeOther {
+			t.Errorf("a code of %d is answered %d", size, p.Status)
+		}
+		total := 0
+		for _, c := range f.ours("-f") {
+			total += len(c.Name) + len(c.Value) + len("=; ")
+		}
+		if total > 4<<10 {
+			t.Errorf("after a code of %d the cookies have %d bytes", size, total)
+		}
+	}
+	for _, sizes := range [][]int{{2500, 2500, 2500, 2500}, {500, 500, 500, 500}, {2500, 500, 500, 500}, {500, 500, 500, 2500}, {570, 550, 530, 510}, {2500, 10, 2500, 10}} {
+		for i, size := range sizes {
+			post(rune('A'+i), size)
+		}
+	}
+	form := f.answerForm("/login/demo?return_to=/page/form")
+	f.landed(t, f.post(form), "/page/form")
+}
+
+// A response that is too large for its cookie is carried in the address, sealed:
+// once, for a minute, in its own browser alone.
+func TestLargeFormPost(t *testing.T) {
+	t.Parallel()
+	large := func(f *flow) (form url.Values, second *authtest.Page) {
+		form = f.answerForm("/login/demo?return_to=/page/form")
+		form.Set("user", strings.Repeat("u", 1000))
+		second = f.postOnly(form)
+		if f.ours("-f") != nil || !strings.Contains(second.Header.Get("Location"), "&response=") {
+			t.Fatalf("carried by %v to %s", f.ours("-f"), second.Header.Get("Location"))
+		}
+		for _, secret := range append(hidden(form)[:1], "uuuu") {
+			if strings.Contains(second.Header.Get("Location"), secret) {
+				t.Errorf("%q shows in %s", secret, second.Header.Get("Location"))
+			}
+		}
+		return form, second
+	}
+	f := newFlow(t, formPost)
+	form, second := large(f)
+	attempt := f.attempt()
+	f.landed(t, f.must(f.browser.Follow(second)), "/page/form")
+	f.browser = f.newBrowser()
+	f.keep(attempt)
+	f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.ErrStateInvalid, tokens: 1, hide: hidden(form)})
+
+	f = newFlow(t, formPost)
+	form, second = large(f)
+	other := f.newBrowser()
+	f.browser, other = other, f.browser
+	f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.ErrStateInvalid, hide: hidden(form)})
+	f.browser = other
+	for name, change := range map[string]func(string) string{
+		"altered":          func(s string) string { return strings.Replace(s, "&response=", "&response=A", 1) },
+		"of another state": func(s string) string { return strings.Replace(s, "?carried=", "?carried=A", 1) },
+		"left out":         func(s string) string { s, _, _ = strings.Cut(s, "&response="); return s },
+	} {
+		p := f.must(f.browser.Get(change(second.Header.Get("Location"))))
+		if p.Status != http.StatusBadRequest || f.idp.Count(authtest.Token) != 0 || f.user() != nil {
+			t.Errorf("%s: %d", name, p.Status)
+		}
+		_, second = large(f)
+	}
+	f.clock.Advance(62 * time.Second)
+	f.failsClosed(t, f.must(f.browser.Follow(second)), closed{code: ginauth.ErrBadRequest})
+}
+
+// A code has the same limit however it comes.
+func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
+	t.Parallel()
+	for length, fits := range map[int]bool{2600: true, 4096: true, 4097: false} {
+		for name, options := range map[string]func(*site, *ginauth.Options){"query": nil, "form_post": formPost} {
+			f := newFlow(t, options)
+			f.idp.EditAnswer(func(answer url.Values) { answer.Set("code", strings.Repeat("c", length)) })
+			f.get("/login/demo?return_to=/page/form")
+			if asked := f.idp.Count(authtest.Token) == 1; asked != fits {
+				t.Errorf("a code of %d characters in a %s: redeemed %v", length, name, asked)
+			}
+		}
+	}
+}

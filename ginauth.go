@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,13 +33,14 @@ type parts struct {
 	cfg          *config
 	clients      map[string]*client // by Provider.Name
 	order        []string           // of the providers, as configured
+	hasher       *seal.Hasher       // of the log
 	loginStates  *loginStates
 	formPosts    *formPosts
 	sessions     *sessions
 	logouts      *logouts
 	loops        *loops
 	lastProvider *lastProvider
-	pages        *pages
+	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
 	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
@@ -107,10 +109,12 @@ func newAuth(cfg *config) (*Auth, error) {
 		}
 		boxes[purpose] = box
 	}
-	stamps, err := seal.NewStamps(cfg.Keys, cfg.audience())
-	if err != nil {
+	hasher, err := seal.NewHasher(cfg.Keys[0])
+	stamps, err2 := seal.NewStamps(cfg.Keys, cfg.audience())
+	if err = errors.Join(err, err2); err != nil {
 		return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
 	}
+	a.hasher = hasher
 	name, jar := cfg.cookieName(), cookie.Jar{Secure: cfg.secure}
 	sealed := func(purpose string, version byte, life time.Duration) sealedCookie {
 		return sealedCookie{jar: jar, box: boxes[purpose], version: version, life: life, now: cfg.Now}
@@ -146,7 +150,10 @@ func (a *Auth) announce() {
 	for _, name := range a.order {
 		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
 	}
-	if a.remembersHere() && !a.cfg.loopback {
+	if names := slices.DeleteFunc(slices.Clone(a.order), func(name string) bool { return !a.clients[name].rp.Returns() }); len(names) > 0 {
+		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
+	}
+	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
 	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
@@ -205,7 +212,7 @@ func (a *Auth) LogoutURL(returnTo string) string {
 	return withReturn(a.cfg.url(a.cfg.mount+"/logout"), returnTo)
 }
 
-// basePath is the path of a group, and false if there is no router.
+// basePath returns the path of a router group; ok is false if router is nil.
 func basePath(router gin.IRouter) (path string, ok bool) {
 	switch r := router.(type) {
 	case nil:

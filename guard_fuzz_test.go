@@ -18,7 +18,7 @@ var guardHeaders = []string{
 	"", "Accept: text/html", "Accept: text/html,application/xhtml+xml;q=0.9\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nSec-Fetch-Site: none\nSec-Fetch-User: ?1", "Accept: application/json", "Accept: */*",
 	"Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nSec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: iframe\nSec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nUpgrade: websocket\nConnection: Upgrade",
 	"Sec-Fetch-Mode: cors\nSec-Fetch-Dest: empty\nSec-Fetch-Site: same-origin\nAccept: text/html", "Sec-Fetch-Mode: no-cors\nSec-Fetch-Dest: image\nSec-Fetch-Site: cross-site", "Sec-Fetch-Mode: websocket\nSec-Fetch-Dest: empty\nOrigin: https://evil.example\nUpgrade: websocket",
-	"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: Navigate\nSec-Fetch-Dest: document", "Accept: text/html\nX-Requested-With: XMLHttpRequest", "Accept: TEXT/HTML", "Accept: application/json, text/html",
+	"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: empty", "Sec-Fetch-Mode: Navigate\nSec-Fetch-Dest: document", "Accept: text/html\nX-Requested-With: XMLHttpRequest", "Accept: TEXT/HTML", "Accept: application/json, text/html",
 	"HX-Request: true", "HX-Request: true\nHX-Current-URL: https://app.example.com/page/y?z=1#f", "HX-Request: true\nHX-Current-URL: https://app.example.com//evil.example", "HX-Request: true\nHX-Current-URL: https://app.example.com.evil.example/x",
 	"HX-Request: true\nHX-Current-URL: https://app.example.com@evil.example/x", "HX-Request: true\nHX-Current-URL: https://evil.example/", "HX-Request: true\nHX-Current-URL: /page/y", "HX-Request: true\nHX-Current-URL: https://app.example.com/logout", "HX-Request: true\nHX-Current-URL: javascript:alert(1)",
 	"HX-Request: True", "HX-Request: true\nHX-Boosted: true", "HX-Request: false\nAccept: text/html", "HX-Request: true\nUpgrade: websocket", "HX-Current-URL: https://app.example.com/y\nAccept: text/html", "HX-Request: true\nHX-Current-URL: https://app.example.com",
@@ -59,6 +59,12 @@ func fuzzedRequest(method, target, lines string) (r *http.Request, ok bool) {
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
+// prefetches is the reference: whether a browser loads a page before its user asks.
+func prefetches(r *http.Request) bool {
+	said := strings.ToLower(strings.Join(slices.Concat(r.Header["Sec-Purpose"], r.Header["Purpose"], r.Header["X-Purpose"], r.Header["X-Moz"]), "\n"))
+	return slices.ContainsFunc([]string{"prefetch", "prerender", "preview"}, func(word string) bool { return strings.Contains(said, word) })
+}
+
 // opensPage is the reference: whether somebody waits for a page in a tab of
 // their own (Fetch Metadata, 2.2 and 2.3; before it, what Accept and
 // X-Requested-With say).
@@ -70,7 +76,7 @@ func opensPage(r *http.Request) bool {
 		return ""
 	}
 	mode, dest := first("Sec-Fetch-Mode"), first("Sec-Fetch-Dest")
-	page := mode == "navigate" && dest == "document" || mode == "" && dest == "" && strings.Contains(first("Accept"), "text/html") && first("X-Requested-With") == ""
+	page := mode == "navigate" && (dest == "document" || dest == "empty") || mode == "" && dest == "" && strings.Contains(first("Accept"), "text/html") && first("X-Requested-With") == ""
 	return page && first("HX-Request") != "true" && r.Header["Upgrade"] == nil
 }
 
@@ -173,6 +179,12 @@ func FuzzGuard(f *testing.F) {
 func asksToSignIn(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 	t.Helper()
 	h, page := w.Header(), opensPage(r)
+	if prefetches(r) {
+		if w.Code != http.StatusServiceUnavailable || h["Location"] != nil || w.Body.Len() > 0 {
+			t.Errorf("a prefetch is answered %d to %q: %s", w.Code, h["Location"], w.Body)
+		}
+		return
+	}
 	if page && (r.Method == "GET" || r.Method == "HEAD") {
 		if w.Code != http.StatusSeeOther {
 			t.Errorf("a page is answered %d", w.Code)

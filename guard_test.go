@@ -67,12 +67,13 @@ func plus(header []string, more ...string) []string {
 
 // How the guard answers who is not signed in.
 const (
-	toLogin  = "a redirect to the login"
-	asJSON   = "401 as JSON"
-	asPage   = "401 as a page with a button"
-	asHTMX   = "401 with HX-Redirect"
-	noReturn = "/login"
-	andBack  = "/login?return_to=%2Fany%3Fx%3D1"
+	toLogin   = "a redirect to the login"
+	asJSON    = "401 as JSON"
+	asPage    = "401 as a page with a button"
+	asHTMX    = "401 with HX-Redirect"
+	asFailure = "an error that the browser throws away"
+	noReturn  = "/login"
+	andBack   = "/login?return_to=%2Fany%3Fx%3D1"
 )
 
 // How the guard answers who is not signed in, by what asks.
@@ -104,7 +105,7 @@ var guardAnswers = []struct {
 	{"POST by fetch", "POST", fetches, asJSON, noReturn},
 	{"PUT by fetch", "PUT", fetches, asJSON, noReturn},
 	{"DELETE by a program", "DELETE", nil, asJSON, noReturn},
-	{"a prefetch", "GET", plus(navigates, "Sec-Purpose", "prefetch"), toLogin, andBack},
+	{"a prefetch", "GET", plus(navigates, "Sec-Purpose", "prefetch"), asFailure, noReturn},
 	{"HTMX", "GET", plus(fetches, "HX-Request", "true"), asHTMX, noReturn},
 	{"HTMX that sends a form", "POST", plus(fetches, "HX-Request", "true"), asHTMX, noReturn},
 }
@@ -141,6 +142,9 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 	status, location := http.StatusUnauthorized, ""
 	if answer == toLogin {
 		status, location = http.StatusSeeOther, login
+	}
+	if answer == asFailure {
+		status = http.StatusServiceUnavailable
 	}
 	if p.Status != status || p.Header.Get("Location") != location {
 		t.Fatalf("answered %d to %q, want %d to %q: %s", p.Status, p.Header.Get("Location"), status, location, p.Text())
@@ -199,8 +203,8 @@ func TestOnlyVisitsBeginSignIns(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	s.browser.Header = http.Header{"Sec-Purpose": {"prefetch;prerender"}}
-	if p := s.get("/me"); p.Status != http.StatusNoContent || len(p.Body) > 0 {
-		t.Errorf("a prefetch ended at %s with %d %s, want 204", p.URL, p.Status, p.Text())
+	if p := s.get("/me"); p.Status != http.StatusServiceUnavailable || len(p.Body) > 0 {
+		t.Errorf("a prefetch ended at %s with %d %s, want 503", p.URL, p.Status, p.Text())
 	}
 	s.browser.Header = nil
 	from := authtest.At(s.URL + "/")

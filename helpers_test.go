@@ -23,6 +23,7 @@ import (
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/leaktest"
+	pagetexts "github.com/ginauth/ginauth/internal/page"
 )
 
 func TestMain(m *testing.M) {
@@ -340,6 +341,16 @@ func says(t testing.TB, err error, texts ...string) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}
 	}
+}
+
+// sentence is what people and programs are told of a code, in English.
+func sentence(t testing.TB, code ginauth.Code) string {
+	t.Helper()
+	texts, err := pagetexts.NewTexts(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts.Get("en", string(code))
 }
 
 func format(v any) string { return fmt.Sprintf("%+v", v) }

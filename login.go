@@ -18,6 +18,7 @@ import (
 )
 
 const (
+	maxAddress  = 8000      // bytes of an address of ours: servers take 8 KB of a request line
 	passedLimit = 256       // bytes of a parameter that is passed on
 	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
@@ -48,8 +49,8 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if answeredPrefetch(c) {
-		return nil
+	if isBoosted(c.Request) {
+		return a.unboost(c)
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
@@ -62,6 +63,9 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	params, err := readParams(c.Request)
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
+	}
+	if c.Request.Method == http.MethodPost && !a.cfg.isOwnPage(c.Request) && params.Get("link") != "true" {
+		return a.beginLoginByGET(c, cl, params)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
@@ -80,7 +84,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
 	if err != nil {
-		return err
+		return a.offerRetry(err, state, passed)
 	}
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
@@ -90,16 +94,63 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	return nil
 }
 
+// unboost answers a boosted form that begins a sign-in: with the address of the same
+// sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
+// browser's own.
+func (a *Auth) unboost(c *gin.Context) error {
+	params, err := readParams(c.Request)
+	if err != nil {
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in"})
+	}
+	if params.Get("link") == "true" {
+		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
+			Fix: `write hx-boost="false" on the form`}
+	}
+	if returnTo := requestedReturn(c, params); returnTo != "" {
+		params.Set("return_to", returnTo)
+	}
+	a.navigate(c, params.Encode())
+	return nil
+}
+
+// isOwnPage reports whether a page of BaseURL's origin, or a program, sent a
+// request: as far as anybody else's page is concerned, the browser may have left
+// out the cookies that are SameSite=Lax.
+func (c *config) isOwnPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return true
+	case "":
+		return origin == "" || origin == c.origin
+	}
+	return false
+}
+
+// beginLoginByGET sends a browser that posts a form of another site to the same
+// address with the same parameters (OpenID Connect Core, 4, lets other sites begin
+// sign-ins by POST). That POST brings no login states, so that the limit on them
+// would not hold: a page that posted over and over would fill the Cookie header
+// until the server in front refuses every request of this browser.
+func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) error {
+	location := a.cfg.url(a.cfg.mount+"/login/"+cl.provider.Name) + "?" + params.Encode()
+	if len(location) > maxAddress {
+		return &Error{Code: ErrBadRequest, ID: "login.form_too_large", Op: "begin sign-in", Provider: cl.provider.Name, status: http.StatusRequestEntityTooLarge,
+			Reason: "the form of another site does not fit into an address of 8 KB", Fix: "send less with it, or link to the login address"}
+	}
+	redirect(c, location)
+	return nil
+}
+
 // checkNavigation refuses sign-ins that the user did not ask for: an image, a
 // frame or a fetch on some page must not start one (CVE-2015-9284).
 func checkNavigation(r *http.Request) error {
-	switch dest := r.Header.Get("Sec-Fetch-Dest"); dest {
-	case "", "document":
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	if dest == "" || dest == "document" || isNavigation(r.Header) {
 		return nil
-	default:
-		return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
-			Fix: "navigate to the login address; behind fetch, let the page do it"}
 	}
+	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
+		Fix: "navigate to the login address; behind fetch, let the page do it"}
 }
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request
@@ -179,6 +230,20 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		}
 	}
 	return passed, nil
+}
+
+// offerRetry adds to the error of a provider that cannot be asked where the same
+// sign-in begins again. Linking an account begins with a form, which no link can send.
+func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
+	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
+	if state.linkingOf != "" {
+		return e
+	}
+	e.retry = a.LoginURL(state.provider, state.returnTo)
+	for _, name := range sortedKeys(passed) {
+		e.retry = withParam(e.retry, name, passed[name])
+	}
+	return e
 }
 
 // asks returns what an authorization request asks for.

@@ -253,7 +253,8 @@ func (s *loginStates) match(r *http.Request, provider, state string) (*loginStat
 	return found, nil
 }
 
-// isState reports whether a state parameter has the form of ours.
+// isState reports whether a state parameter has the form that this package gives
+// it.
 func isState(state string) bool {
 	const secret, stamp = handleLength + 1, stateLength - 16
 	return len(state) == stateLength && state[handleLength] == '.' && state[stamp-1] == '.' &&

@@ -14,7 +14,7 @@ import (
 
 // A response whose login cookie is missing is the most frequent failure of all,
 // and the cookie that would explain it is what is missing. So the state parameter
-// ends with a stamp, authenticated by a key of ours, that says when and how the
+// ends with a stamp, authenticated by Options.Keys, that says when and how the
 // sign-in began. It chooses messages and nothing else: whether a response is
 // accepted depends on the cookie.
 
@@ -48,7 +48,7 @@ func (s *loginStates) create(r *http.Request, provider string) *loginState {
 func (s *loginStates) atBaseURL(r *http.Request) bool { return strings.EqualFold(hostOf(r), s.host) }
 
 // beginningOf reads the stamp of a state that has the right form; ok is false if
-// none of our keys made it.
+// it was not made with one of Options.Keys.
 func (s *loginStates) beginningOf(state string) (b beginning, ok bool) {
 	var secret [secretSize]byte
 	var stamp [seal.StampSize]byte

@@ -154,3 +154,53 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 		}
 	}
 }
+
+// A form of another site begins a sign-in by the GET of the same address: the POST
+// brings no cookies, and would add one each time.
+func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, func(_ *site, o *ginauth.Options) { o.Providers[0].LoginParams = []string{"prompt"} })
+	form := url.Values{"return_to": {"/page/a?b=c&d=\u00e9"}, "prompt": {"login"}, "iss": {f.idp.Issuer}, "login_hint": {"ada@example.com"}}
+	old := f.newBrowser()
+	old.NoFetchMetadata = true
+	for name, b := range map[string]*authtest.Browser{"a browser of today": f.browser, "an old browser": old} {
+		for _, from := range []string{"https://evil.example/", strings.Replace(f.URL, "localhost", "other.localhost", 1) + "/", strings.Replace(f.URL, "http://", "https://", 1) + "/"} {
+			f.browser = b
+			b.StopAt = func(*url.URL) bool { return true }
+			p := f.must(b.Submit(authtest.At(from), f.URL+"/login/demo", form))
+			if p.Status != http.StatusSeeOther || len(p.Header.Values("Set-Cookie")) > 0 {
+				t.Fatalf("%s, from %s: %d with cookies %q", name, from, p.Status, p.Header.Values("Set-Cookie"))
+			}
+			wantHeaders(t, p)
+			next, err := url.Parse(p.Header.Get("Location"))
+			if err != nil || !strings.HasPrefix(next.String(), f.URL+"/login/demo?") || next.Query().Encode() != form.Encode() {
+				t.Fatalf("%s, from %s: sent to %s", name, from, next)
+			}
+			b.StopAt = nil
+			f.landed(t, f.must(b.Follow(p)), "/page/a?b=c&d=%C3%A9")
+			if asked := f.idp.LastRequest(authtest.Authorize).Form; asked.Get("prompt") != "login" || asked.Get("login_hint") != "ada@example.com" {
+				t.Errorf("%s, from %s: the provider was asked with %v", name, from, asked)
+			}
+		}
+		b.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), f.idp.Issuer) }
+		for range 12 {
+			f.must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", form))
+		}
+		b.StopAt = nil
+		if n := len(f.attempts()); n > 5 {
+			t.Errorf("%s: twelve forms left %d cookies", name, n)
+		}
+		p := f.must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", url.Values{"return_to": {strings.Repeat("/a", 5000)}}))
+		if p.Status != http.StatusRequestEntityTooLarge || len(p.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s: a form of 10 KB is answered %d", name, p.Status)
+		}
+	}
+
+	// A form of our own page begins at once.
+	f.browser = f.newBrowser()
+	f.browser.StopAt = func(*url.URL) bool { return true }
+	p := f.must(f.browser.Submit(authtest.At(f.URL+"/"), f.URL+"/login/demo", url.Values{"return_to": {"/page/a"}}))
+	if !strings.HasPrefix(p.Header.Get("Location"), f.idp.Issuer) || len(f.attempts()) != 1 {
+		t.Errorf("a form of our own is answered %d to %s", p.Status, p.Header.Get("Location"))
+	}
+}

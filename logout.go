@@ -19,8 +19,8 @@ const (
 	logoutVersion = 1
 )
 
-// confirmLogout answers GET /logout with a button: a GET, which any page can
-// cause, signs nobody out.
+// confirmLogout answers GET /logout with a button. A GET does not sign out: any
+// page can cause one.
 func (a *Auth) confirmLogout(c *gin.Context) error {
 	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
 	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())

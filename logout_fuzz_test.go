@@ -119,7 +119,7 @@ func endsAda(payload string) bool {
 	if !inRange(iat, fuzzTime, 0, ever) {
 		return false
 	}
-	if sid, there := c["sid"]; there {
+	if sid := c["sid"]; sid != nil {
 		return sid == "s1"
 	}
 	return c["sub"] == "ada"

@@ -23,6 +23,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 const machineURL = "http://localhost:8080"
@@ -131,7 +132,7 @@ func newWorld(home *machineHome) *world {
 		banned: map[string]bool{}, codes: map[string]*code{}, signed: map[string]claims{}, asked: map[string]int{},
 	}
 	w.time.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
-	w.marks = &brittleMarks{Revocations: ginauth.NewMemoryRevocations(w.now, 1<<16)}
+	w.marks = &brittleMarks{Revocations: marks.NewRevocations[ginauth.RevocationKey](w.now, 1<<16)}
 	if home.stored {
 		w.store = &brittleStore{Store: home.open()}
 	}

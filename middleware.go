@@ -62,11 +62,15 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	checks = slices.Clone(checks)
 	return func(c *gin.Context) {
 		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
-			return // a guard around everything must not shut the way in
+			return // RequireAuth on the whole engine must not block the login routes
 		}
 		defer returnForm(c, c.Request)
 		v, err := a.authenticate(c)
 		if err == nil && v == nil {
+			if isPrefetch(c.Request) {
+				refusePrefetch(c)
+				return
+			}
 			err = a.unauthenticated(c.Request)
 		}
 		if err == nil && a.cfg.isCrossOrigin(c.Request) {

@@ -110,7 +110,7 @@ func wantTold(t *testing.T, f *flow, status int, body string, code ginauth.Code,
 	if id == nil {
 		t.Fatalf("the log has no request id:\n%s", log)
 	}
-	for _, want := range []string{string(code), id[1], ginauth.Message(f.auth, code)} {
+	for _, want := range []string{string(code), id[1], sentence(t, code)} {
 		if !strings.Contains(written(body), want) {
 			t.Errorf("the answer lacks %q: %s", want, body)
 		}

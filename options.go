@@ -89,7 +89,7 @@ type Options struct {
 	HTTPClient *http.Client `json:"-"`
 
 	// Logger receives failures with their causes, and sign-ins and sign-outs with a
-	// hash of [User.ID]; no secrets. The client's address in it is what Gin reports:
+	// keyed hash of [User.ID]; no secrets. The client's address in it is what Gin reports:
 	// see SetTrustedProxies there. Default [slog.Default].
 	Logger *slog.Logger `json:"-"`
 
@@ -118,7 +118,7 @@ type config struct {
 	secure   bool     // BaseURL is https
 	keyMade  bool     // Keys was empty
 	origins  []string // BaseURL's and TrustedOrigins
-	pages    *pages
+	pages    *pageRenderer
 }
 
 // url returns the public address of a path of the application.

@@ -158,7 +158,7 @@ func weakKey(key string) (what, why string) {
 	return "", ""
 }
 
-// repeats says whether a text is one shorter text over and over.
+// repeats reports whether a text is a shorter text over and over.
 func repeats(s string) bool {
 	for period := 1; period <= len(s)/2; period++ {
 		if strings.HasPrefix(s, s[period:]) {

@@ -46,7 +46,7 @@ type Page struct {
 	Footer    string       // the two, written out, or ""
 	Reason    string       // for a developer, on a loopback BaseURL alone, or ""
 	Fix       string
-	Docs      string // where Code is explained, with Reason: "docs/errors.md#forbidden"
+	Docs      string // where the error is explained, with Reason: "docs/errors.md#check.group"
 	Nonce     string // of the style element
 }
 
@@ -66,8 +66,8 @@ type PageAction struct {
 	Letter   string        // where there is no Icon
 }
 
-// pages makes and draws pages.
-type pages struct {
+// pageRenderer makes pages and writes them.
+type pageRenderer struct {
 	texts  *page.Texts
 	layout *template.Template // the application's, or nil
 }
@@ -79,7 +79,7 @@ func (c *config) checkPages(wrong *mistakes) {
 	if err != nil {
 		wrong.add("Options.Pages.Texts", "invalid", err.Error(), "see docs/pages.md")
 	}
-	c.pages = &pages{texts: texts, layout: c.Pages.Template}
+	c.pages = &pageRenderer{texts: texts, layout: c.Pages.Template}
 	if c.pages.layout == nil {
 		return
 	}
@@ -94,15 +94,15 @@ func (c *config) checkPages(wrong *mistakes) {
 }
 
 // text is a sentence in the language of a request.
-func (k *pages) text(p *Page, key string) string { return k.texts.Get(p.Lang, key) }
+func (k *pageRenderer) text(p *Page, key string) string { return k.texts.Get(p.Lang, key) }
 
 // newPage returns a page for a request.
-func (k *pages) newPage(r *http.Request, kind string) *Page {
+func (k *pageRenderer) newPage(r *http.Request, kind string) *Page {
 	return &Page{Kind: kind, Lang: k.texts.Language(r.Header.Get("Accept-Language")), Nonce: page.Nonce()}
 }
 
 // newTitledPage returns a page whose title and text go by its kind.
-func (k *pages) newTitledPage(r *http.Request, kind string) *Page {
+func (k *pageRenderer) newTitledPage(r *http.Request, kind string) *Page {
 	p := k.newPage(r, kind)
 	p.Title, p.Text = k.text(p, kind+".title"), k.text(p, kind+".text")
 	return p
@@ -110,7 +110,7 @@ func (k *pages) newTitledPage(r *http.Request, kind string) *Page {
 
 // write writes a page. If the application's template fails after all, the
 // built-in one is used.
-func (k *pages) write(w http.ResponseWriter, status int, p *Page, formTo string) error {
+func (k *pageRenderer) write(w http.ResponseWriter, status int, p *Page, formTo string) error {
 	may := page.Sources{Form: slices.ContainsFunc(p.Actions, func(a PageAction) bool { return a.Post }), To: formTo}
 	w.Header().Set("Content-Language", p.Lang)
 	if k.layout != nil {
@@ -200,7 +200,7 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
 	if a.cfg.loopback {
-		p.Reason, p.Fix, p.Docs = e.Reason, e.Fix, e.Code.section()
+		p.Reason, p.Fix, p.Docs = e.Reason, e.Fix, e.section()
 	}
 	act := func(key, url string) {
 		p.Actions = append(p.Actions, PageAction{Label: a.pages.text(p, key), URL: url})

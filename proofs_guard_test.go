@@ -16,6 +16,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // A guard lets the login routes pass, and those alone: not somebody else's
@@ -66,7 +67,7 @@ func TestRevocationsThatPanic(t *testing.T) {
 	s, _, _ := linkingSite(t)
 	line := s.cookieLine()
 	broken := s.replica(func(o *ginauth.Options) {
-		o.Revocations = panickyRevocations{ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)}
+		o.Revocations = panickyRevocations{marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)}
 	})
 	if p := broken.ask("GET", "/me", "Cookie", line); p.Status != http.StatusServiceUnavailable {
 		t.Errorf("answered %d %s", p.Status, p.Text())
@@ -116,7 +117,7 @@ func TestRefusedSignInThatCannotBeTakenBack(t *testing.T) {
 	f := &faultyRevocations{}
 	var s *site
 	s = newSite(t, func(it *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(it.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](it.clock.Now, 1<<20)
 		o.Revocations = f
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
 			if err := s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}); err != nil {

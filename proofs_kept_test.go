@@ -12,6 +12,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // A claim that is to be kept and is not there is not there afterwards either.
@@ -57,7 +58,7 @@ func TestRevokingWithoutRoom(t *testing.T) {
 	second := first.Add(time.Second)
 	for limit, want := range map[int]time.Time{0: second, 1: first} {
 		now := first
-		r := ginauth.NewMemoryRevocations(func() time.Time { return now }, limit)
+		r := marks.NewRevocations[ginauth.RevocationKey](func() time.Time { return now }, limit)
 		for i, at := range []time.Time{first, second} {
 			now = at
 			if err := r.Revoke(t.Context(), ginauth.RevocationKey{byte(i + 1)}, at.Add(time.Hour), time.Hour); err != nil {

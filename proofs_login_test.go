@@ -13,6 +13,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // The tests of this file and of proofs_logout_test.go are about checks that
@@ -24,7 +25,7 @@ func linkingSite(t *testing.T) (*site, *faultyRevocations, *int) {
 	t.Helper()
 	f, logins := &faultyRevocations{}, new(int)
 	s := newSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error {
 			*logins++

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // A front-channel request ends a session of its own provider alone, and of one
@@ -37,7 +38,7 @@ func TestSignOutThatCannotBeWrittenDown(t *testing.T) {
 	t.Parallel()
 	f := &faultyRevocations{}
 	s := newLogoutSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 	})
 	s.signIn()

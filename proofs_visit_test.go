@@ -14,6 +14,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // An answer that nothing was written of, and that renews the session's cookie,
@@ -54,7 +55,7 @@ func TestLoadUserLogsWhatItCannotKnow(t *testing.T) {
 	t.Parallel()
 	f := &faultyRevocations{}
 	s := newSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 	})
 	s.as("ada")

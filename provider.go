@@ -151,6 +151,13 @@ type Provider struct {
 	// with [ErrIDTokenInvalid]. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
+	// Admits says in a text whom VerifyClaims and TokenIssuer let in: the tenants,
+	// hosted domains or workspaces, in a fixed order. A session is valid only under
+	// the text of its sign-in, so that a tenant that is taken off the list has no
+	// sessions left either; people of the others sign in again. The functions of
+	// package providers set it. Default: none.
+	Admits string
+
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.
 	Logout ProviderLogout
@@ -240,7 +247,7 @@ type Quirks struct {
 	EditToken func(form, callback url.Values)
 
 	// NormalizeToken turns a token response that is not the JSON of RFC 6749
-	// into that form. It is called for responses with status 200 only. If it
+	// into that form. It is called for responses with a 2xx status only. If it
 	// returns an error, the sign-in fails with [ErrBadTokenResponse].
 	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
 }

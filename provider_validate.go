@@ -271,7 +271,8 @@ func (p *Provider) checkParams(add addMistake) {
 	}
 }
 
-// checkPaths: a path that finds nothing would say that nobody has the claim.
+// checkPaths checks the paths to claims: one that can find nothing would leave all
+// users without the claim.
 func (p *Provider) checkPaths(add addMistake) {
 	const fix = `write names with dots between them: "realm_access.roles"`
 	wrong := func(path string) bool {

@@ -105,14 +105,14 @@ func (c *client) discover(ctx context.Context) error { return fromRP(c.rp.Discov
 // authorizationURL is where the browser is sent. state learns who the provider is
 // now, so that the callback can compare.
 func (c *client) authorizationURL(ctx context.Context, state *loginState, params map[string]string) (string, error) {
-	location, print, err := c.rp.AuthorizationURL(ctx, state.request(), params)
-	state.print = print
+	location, fingerprint, err := c.rp.AuthorizationURL(ctx, state.request(), params)
+	state.print = fingerprint
 	return location, fromRP(err)
 }
 
-// checkAnswer checks an answer whose state has matched, before its code is
+// checkResponse checks a response whose state has matched, before its code is
 // redeemed.
-func (c *client) checkAnswer(ctx context.Context, params url.Values) error {
+func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
 		return &Error{Code: ErrBadRequest, ID: "form_post.lost", Op: "check answer", Provider: c.provider.Name,
 			Reason: "the provider's form did not come along to this page: the cookie that carries it is missing, or older than a minute", Fix: "start again"}
@@ -141,26 +141,26 @@ func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI strin
 	return c.rp.EndSessionURL(ctx, hint, state, returnURI)
 }
 
-// ending is what a logout token says: which sessions end, and when it was made.
-type ending struct {
-	keys []RevocationKey
-	at   time.Time
-	user *User // of whom only Issuer and Subject are known, and no Subject if the token has no sub
+// logoutTarget is what a logout token signs out.
+type logoutTarget struct {
+	keys   []RevocationKey
+	issued time.Time
+	user   *User // Issuer and Subject alone; no Subject if the token has no sub
 }
 
-// logoutToken verifies a logout token and says what it ends.
-func (c *client) logoutToken(ctx context.Context, raw string) (ending, error) {
+// verifyLogoutToken verifies a logout token and says which sessions it ends.
+func (c *client) verifyLogoutToken(ctx context.Context, raw string) (logoutTarget, error) {
 	t, err := c.rp.VerifyLogoutToken(ctx, raw)
 	if err != nil {
-		return ending{}, fromRP(err)
+		return logoutTarget{}, fromRP(err)
 	}
-	end := ending{at: t.IssuedAt, user: &User{Issuer: t.Issuer, Subject: t.Subject}}
+	target := logoutTarget{issued: t.IssuedAt, user: &User{Issuer: t.Issuer, Subject: t.Subject}}
 	if t.SID != "" {
 		// The session of that sid, and those of the person that have none. No
 		// session has the subject "", so a token without sub ends none of these.
-		end.keys = []RevocationKey{revocationKey(providerSession, t.Issuer, t.SID), revocationKey(providerNoSession, t.Issuer, t.Subject)}
+		target.keys = []RevocationKey{revocationKey(providerSession, t.Issuer, t.SID), revocationKey(providerNoSession, t.Issuer, t.Subject)}
 	} else {
-		end.keys = []RevocationKey{revocationKey(providerUser, t.Issuer, t.Subject)}
+		target.keys = []RevocationKey{revocationKey(providerUser, t.Issuer, t.Subject)}
 	}
-	return end, nil
+	return target, nil
 }

@@ -52,21 +52,27 @@ func isUpgrade(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
 }
 
-// answeredPrefetch answers a browser that opens an address before its user asks
-// for it: with nothing, so that no sign-in begins and no code is spent.
-func answeredPrefetch(c *gin.Context) bool {
-	if !isPrefetch(c.Request) {
-		return false
-	}
-	c.Status(http.StatusNoContent)
-	return true
+// refusePrefetch answers a browser that opens an address before its user asks for
+// it: no sign-in begins, no code is spent, and the user is not sent to a login that
+// may be needless by the time of the click. The status has to be an error: browsers
+// keep a successful answer, even an empty one, and show it for the click.
+func refusePrefetch(c *gin.Context) {
+	c.Abort()
+	setSecurityHeaders(c.Writer.Header())
+	c.Status(http.StatusServiceUnavailable)
+	c.Writer.WriteHeaderNow()
 }
 
-// isPrefetch recognizes a browser that opens a page before anybody asked.
+// isPrefetch recognizes a browser that prefetches, prerenders or previews a page:
+// Sec-Purpose is the standard's, the others are of older browsers, which send them
+// still.
 func isPrefetch(r *http.Request) bool {
-	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
-		if strings.Contains(strings.ToLower(r.Header.Get(name)), "prefetch") {
-			return true
+	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		for _, line := range r.Header[name] {
+			line = strings.ToLower(line)
+			if strings.Contains(line, "prefetch") || strings.Contains(line, "prerender") || strings.Contains(line, "preview") {
+				return true
+			}
 		}
 	}
 	return false

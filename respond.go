@@ -29,7 +29,7 @@ func kindOf(r *http.Request) requestKind {
 		return htmxRequest
 	}
 	h := r.Header
-	page := h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
+	page := isNavigation(h)
 	if h.Get("Sec-Fetch-Mode") == "" && h.Get("Sec-Fetch-Dest") == "" {
 		page = strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
 	}
@@ -40,6 +40,21 @@ func kindOf(r *http.Request) requestKind {
 		return pageRequest
 	}
 	return formRequest
+}
+
+// isBoosted recognizes HTMX that loads a link or sends a form in a browser's place
+// (hx-boost), and shows what it gets in the page that is open.
+func isBoosted(r *http.Request) bool {
+	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Boosted") == "true"
+}
+
+// isNavigation recognizes a page that is opened in a tab. The destination is empty
+// behind a service worker that hands the request on, as in
+// e.respondWith(fetch(e.request)). No script can make up such a request: only a
+// browser's own navigation has that mode (Fetch, 5.4, Request constructor).
+func isNavigation(h http.Header) bool {
+	dest := h.Get("Sec-Fetch-Dest")
+	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty")
 }
 
 // setSecurityHeaders sets the headers of all answers of our own routes: they must
@@ -91,8 +106,8 @@ func (w privateWriter) Flush() {
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle is for an answer of which nothing was written: Gin sends its headers
-// without asking c.Writer.
+// settle handles responses without a body: Gin sends their headers without going
+// through c.Writer.
 func settle(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
 		w.setPrivate()
@@ -115,6 +130,19 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 		path += "#"
 	}
 	redirect(c, a.cfg.url(path))
+}
+
+// navigate has HTMX open the address that it asked for: our pages belong into a tab,
+// and behind a fetch the browser can neither go on to a provider nor keep a page's
+// policy. params are the parameters to bring.
+func (a *Auth) navigate(c *gin.Context, params string) {
+	location := a.cfg.prefix + "/" + strings.TrimLeft(asSent(c.Request.URL), "/") // no //host
+	if params != "" {
+		location += "?" + params
+	}
+	c.Header("HX-Redirect", location)
+	c.Status(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
 }
 
 // fail is the only place that answers an error. It aborts: in Gin, a handler
@@ -170,7 +198,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 			body["error"] = "invalid_request"
 		}
 		if a.cfg.loopback && e.Reason != "" {
-			body["reason"], body["fix"], body["docs"] = e.Reason, e.Fix, e.Code.docs()
+			body["id"], body["reason"], body["fix"], body["docs"] = e.ID, e.Reason, e.Fix, e.docs()
 		}
 		c.JSON(e.Status(), body)
 		return

@@ -112,7 +112,7 @@ func decodeOnce(p string) string {
 	return b.String()
 }
 
-// harmless says whether a path stays one however it is read: no control
+// harmless reports whether a path stays one however it is read: no control
 // characters or exotic spaces, no backslash, no // at its beginning, and no dot
 // segments. A browser resolves those before it asks for a page, so no page has
 // them; others decode first, and come to another path (/x%2fy/../logout).
@@ -130,8 +130,9 @@ func harmless(p string) bool {
 	return true
 }
 
-// returnPath admits a path to go to after signing in or out: cleanPath, and
-// none of our own routes, which would make loops and forced sign-outs.
+// returnPath admits a path to go to after signing in or out: what cleanPath
+// admits, except for ginauth's own routes, which would make loops and forced
+// sign-outs.
 func (c *config) returnPath(raw string) (string, bool) {
 	clean, ok := cleanPath(raw)
 	if !ok {
@@ -165,9 +166,14 @@ func (c *config) orDefault(raw, fallback string) string {
 }
 
 // comeBack is the path to return to after signing in for a request that was
-// refused: its own if it was a page, where HTMX says its page is, else none.
+// refused: its own if it was a page, or a link that HTMX loads as one; where HTMX
+// says its page is; else none.
 func (c *config) comeBack(r *http.Request) string {
-	switch kindOf(r) {
+	kind := kindOf(r)
+	if isBoosted(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		kind = pageRequest
+	}
+	switch kind {
 	case pageRequest:
 		return c.orDefault(asSent(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
 	case htmxRequest:
@@ -179,8 +185,8 @@ func (c *config) comeBack(r *http.Request) string {
 	return ""
 }
 
-// withReturn adds the return path to an address of ours, which may have a
-// query and a fragment already.
+// withReturn adds a return path to an address, which may have a query and a
+// fragment already.
 func withReturn(address, returnTo string) string {
 	if returnTo == "" {
 		return address

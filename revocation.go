@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/contain"
@@ -63,72 +61,14 @@ func (k RevocationKey) of(kind byte) RevocationKey {
 	return k
 }
 
-// memoryLimit bounds each of the two tables of memoryRevocations.
+// memoryLimit bounds the watermarks and the spent keys of memoryRevocations.
 const memoryLimit = 1 << 20
 
 // memoryRevocations keeps revocations in this process.
-type memoryRevocations struct {
-	now   func() time.Time
-	ran   func() time.Duration // how long this process has run, by the monotonic clock
-	marks *marks.Table         // in Unix nanoseconds
-	spent *marks.Table
-	floor atomic.Int64 // Unix nanoseconds: sessions that began until then are dead, since marks of then were dropped
-}
+type memoryRevocations = marks.Revocations[RevocationKey]
 
 func newMemoryRevocations(now func() time.Time, limit int) *memoryRevocations {
-	began := time.Now()
-	return &memoryRevocations{now: now, ran: func() time.Duration { return time.Since(began) }, marks: marks.New(limit), spent: marks.New(limit)}
-}
-
-// clocks is the time by both clocks that marks live by. The wall clock alone
-// would not do: put forward past a mark's end and back again, it would have the
-// mark removed and the session alive.
-func (m *memoryRevocations) clocks() marks.Now {
-	return marks.Now{Wall: m.now(), Run: int64(m.ran() / time.Second)}
-}
-
-func (m *memoryRevocations) Revoke(_ context.Context, key RevocationKey, at time.Time, ttl time.Duration) error {
-	now := m.clocks()
-	for range 4 { // others take the room that was made, meanwhile
-		if m.marks.Raise(key, at.UnixNano(), ttl, now) {
-			return nil
-		}
-		// Room is made by revoking more, never less: the oldest marks go, and every
-		// session that is not younger than they are with them. The newest must
-		// stay: a sign-in ends the session from before, and would end itself.
-		m.marks.Drop(m.raiseFloor)
-	}
-	m.raiseFloor(now.Wall.UnixNano())
-	return nil
-}
-
-func (m *memoryRevocations) raiseFloor(at int64) {
-	for old := m.floor.Load(); old < at && !m.floor.CompareAndSwap(old, at); old = m.floor.Load() {
-	}
-}
-
-// Watermarks implements Revocations. The floor is by our clock, as the mark of a
-// session itself is. Those of the provider's clock say nothing of it, and that of
-// a person must not rise while nobody signs the person out.
-func (m *memoryRevocations) Watermarks(_ context.Context, keys [4]RevocationKey) (marks [4]time.Time, _ error) {
-	for i, key := range keys {
-		at := m.marks.Value(key, m.now)
-		if i == 0 {
-			at = max(at, m.floor.Load()) // read after the mark: it rises before marks go
-		}
-		if at != 0 {
-			marks[i] = time.Unix(0, at)
-		}
-	}
-	return marks, nil
-}
-
-func (m *memoryRevocations) Once(_ context.Context, key RevocationKey, ttl time.Duration) (bool, error) {
-	first, room := m.spent.Spend(key, ttl, m.clocks())
-	if !room {
-		return false, errors.New("too many sign-ins in the last minutes for this process's memory")
-	}
-	return first, nil
+	return marks.NewRevocations[RevocationKey](now, limit)
 }
 
 // keys are what a session is revoked by: see Revocations.Watermarks.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
 )
 
 // faultyRevocations fails on request, and remembers which keys were asked for.
@@ -56,7 +57,7 @@ type memory struct {
 
 func newMemory(t *testing.T, limit int) *memory {
 	m := &memory{t: t}
-	m.Revocations = ginauth.NewMemoryRevocations(m.clock.Now, limit)
+	m.Revocations = marks.NewRevocations[ginauth.RevocationKey](m.clock.Now, limit)
 	return m
 }
 
@@ -190,7 +191,9 @@ func TestOnceAtCapacity(t *testing.T) {
 		t.Errorf("when there is room again: %s", got)
 	}
 
-	s := newSite(t, func(s *site, o *ginauth.Options) { o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 0) })
+	s := newSite(t, func(s *site, o *ginauth.Options) {
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 0)
+	})
 	p := s.finish(s.begin("/login/demo"))
 	s.failsClosed(t, p, closed{code: ginauth.ErrStoreUnavailable})
 	if p.Header.Get("Retry-After") == "" {
@@ -247,7 +250,7 @@ func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	const limit = 1 << 12
 	s := newSite(t, func(s *site, o *ginauth.Options) {
 		s.unheard, o.Logger = true, slog.New(slog.DiscardHandler)
-		o.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, limit)
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, limit)
 	})
 	var others []*authtest.Browser
 	mallory := s.newBrowser()
@@ -337,7 +340,7 @@ func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
 		s.idp = startIDP(t, authtest.Config{Now: func() time.Time { return s.clock.Now().Add(40 * time.Second) }})
 		o.Providers = []ginauth.Provider{client("demo", s.idp)}
-		revocations = ginauth.NewMemoryRevocations(s.clock.Now, 64)
+		revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 64)
 		o.Revocations = revocations
 	})
 	s.signIn()
@@ -389,10 +392,10 @@ func TestWatermarks(t *testing.T) {
 	t.Parallel()
 	f := &faultyRevocations{}
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 	})
-	f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+	f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 	s.signIn()
 	first, ada := s.cookieLine(), f.asked
 	begun := s.user().AuthTime
@@ -443,7 +446,7 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := &faultyRevocations{}
 	s, _ := sessionSite(t, func(s *site, o *ginauth.Options) {
-		f.Revocations = ginauth.NewMemoryRevocations(s.clock.Now, 1<<20)
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 1<<20)
 		o.Revocations = f
 	})
 	s.as("ada")

@@ -14,11 +14,12 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// step answers a request, or returns why not.
+// step answers a request, or returns why not. CONTRIBUTING.md has a table from each
+// route to the file of its step.
 type step func(c *gin.Context) error
 
-// register adds the routes. Gin panics where a route exists already; whoever
-// mounts gets an error that says what to change instead.
+// register adds the routes. Gin panics if a route exists already; Mount returns an
+// error that says what to change instead.
 func (a *Auth) register(router gin.IRouter) error {
 	err := contain.Do(func() error { a.handleAll(router); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
@@ -92,6 +93,14 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 		run, ok := steps[c.Request.Method]
 		if !ok {
 			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", allow: allow})
+			return
+		}
+		if isPrefetch(c.Request) {
+			refusePrefetch(c)
+			return
+		}
+		if c.Request.Method != http.MethodPost && isBoosted(c.Request) {
+			a.navigate(c, c.Request.URL.RawQuery)
 			return
 		}
 		if err := protect(func() error { return run(c) }); err != nil {

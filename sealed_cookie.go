@@ -77,17 +77,23 @@ func (k *sealedCookie) expired(made time.Time) bool {
 // time at which they were made.
 func (k *sealedCookie) take(out, in http.Header, name string, accept func(*wire.Reader) bool) bool {
 	for _, value := range cookie.Values(in, name, maxCopies) {
-		r, err := k.open(name, value)
-		if err != nil {
-			continue // a sibling domain may have set it
-		}
-		made := r.Time()
-		if accept(r) && r.OK() && !k.expired(made) {
+		if k.accepts(name, value, accept) { // a sibling domain may have set another
 			k.jar.Expire(out, name)
 			return true
 		}
 	}
 	return false
+}
+
+// accepts reports whether contents that were sealed for a name open, have not
+// expired and are accepted.
+func (k *sealedCookie) accepts(name, value string, accept func(*wire.Reader) bool) bool {
+	r, err := k.open(name, value)
+	if err != nil {
+		return false
+	}
+	made := r.Time()
+	return accept(r) && r.OK() && !k.expired(made)
 }
 
 // hintCookie is a small cookie in the clear. Nothing depends on it: somebody who

@@ -13,7 +13,7 @@ import (
 // sessionBackend keeps the records of sessions: in a sealed cookie, or in a
 // gin-contrib/sessions store.
 type sessionBackend interface {
-	// load returns the session of a request, or nil, as it does with an error.
+	// load returns the request's session, or nil if there is none or on error.
 	load(w http.ResponseWriter, r *http.Request) (*opened, error)
 	// save keeps a record.
 	save(w http.ResponseWriter, r *http.Request, record sessionRecord) error
@@ -52,8 +52,8 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.lastSeen = string(id), now, now
-	// Sealed, so that with longer times in the options later on no copy of it
-	// outlives the mark of its sign-out, which is kept for today's.
+	// Kept in the record: if the options have longer times one day, no copy of the
+	// session may outlive the watermark of its sign-out, which is kept for today's.
 	s.idle = k.cfg.IdleTimeout
 	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
 		s.until = end
@@ -64,21 +64,21 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	if err := k.readable(s); err != nil {
+	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
 	before, _ := k.backend.ids(w, r)
 	if err := k.revoke(r.Context(), before...); err != nil {
 		return nil, err
 	}
-	if err := k.birth(r.Context(), s); err != nil {
+	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
 	}
 	return s, k.save(w, r, s, true)
 }
 
-// readable refuses a session that could be written and not read again.
-func (k *sessions) readable(s *session) error {
+// checkTimes refuses a session that could be written and not read again.
+func (k *sessions) checkTimes(s *session) error {
 	times := s.times()
 	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
@@ -89,10 +89,11 @@ func (k *sessions) readable(s *session) error {
 	return nil
 }
 
-// birth notes the person's watermark of now, which a later one is told apart
-// from, and refuses a session that would be dead from the start: the provider has
-// signed the person out since it issued this ID token, or in the same second.
-func (k *sessions) birth(ctx context.Context, s *session) error {
+// recordMark records the user's current watermark in s.mark, so that a later one can
+// be recognized. It refuses a session that would be revoked from the start: the
+// provider has signed the user out since it issued this ID token, or in the same
+// second.
+func (k *sessions) recordMark(ctx context.Context, s *session) error {
 	marks, err := k.cfg.watermarks(ctx, s.keys())
 	if err != nil {
 		return err
@@ -128,9 +129,9 @@ func (k *sessions) left(s *session) time.Duration {
 	return left
 }
 
-// open reads the session of a request, alive by its own account: sealed by us,
-// not over, of a provider that is still configured. No session is nil, and not
-// an error: what does not open may be somebody else's.
+// open returns the session of a request if it opens, has not expired and is of a
+// provider that is still configured, else nil. A cookie that does not open is not
+// an error: it may be another application's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.backend.load(w, r)
 	if o == nil {
@@ -143,8 +144,8 @@ func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (
 	return o, nil
 }
 
-// load is open, and asks whether the session was revoked. If that cannot be
-// known, nobody gets in.
+// load is open, and asks whether the session was revoked. If Options.Revocations
+// fails, it returns an error: the user does not get in.
 func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.open(w, r, now)
 	if o == nil {
@@ -165,7 +166,7 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 // not to be revoked. A handler may call Update hours after that, and the mark of a
 // sign-out meanwhile is kept no longer than a session that was seen before it.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
-	if err := k.readable(s); err != nil {
+	if err := k.checkTimes(s); err != nil {
 		return err
 	}
 	return k.save(w, r, s, false)

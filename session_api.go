@@ -139,7 +139,7 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
 	}
-	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: hashed(userID)}, nil)
+	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: a.hasher.Hash(userID)}, nil)
 	return nil
 }
 

@@ -23,7 +23,7 @@ const (
 	acrLimit        = 256 // bytes of an acr that is kept
 )
 
-// session is what is remembered of a signed-in user between requests.
+// session is what is kept of a signed-in user between requests.
 type session struct {
 	id          string        // 16 random bytes, new at every sign-in
 	user        *User         // and the claims that are kept
@@ -66,7 +66,7 @@ func (s *session) rare2() [4]*string {
 // is of a later version, and is not read.
 const (
 	hasVerifiedEmail = 1 << iota
-	hasOwnIssuer     // the provider's own: its print is there in place of its text
+	hasOwnIssuer     // the provider's own: the print stands for its text
 	hasKept
 	hasData
 	hasAuthTime
@@ -91,14 +91,19 @@ func millis(mark time.Time) int64 {
 
 // issuers are what users of a provider have as their Issuer.
 type issuers struct {
-	own   string  // the issuer, or the namespace of a plain OAuth 2.0 provider
-	print [8]byte // of own
-	more  bool    // Provider.TokenIssuer admits others
+	own    string  // the issuer, or the namespace of a plain OAuth 2.0 provider
+	print  [8]byte // of own, and of whom the provider admits
+	print2 [8]byte // of own: what records of version 2 have
+	more   bool    // Provider.TokenIssuer admits others
 }
 
 func (c *client) issuers() *issuers {
-	own := c.namespace()
-	return &issuers{own, digest(own), c.provider.TokenIssuer != nil}
+	own, admits := c.namespace(), c.provider.Admits
+	i := &issuers{own: own, print: digest(own), print2: digest(own), more: c.provider.TokenIssuer != nil}
+	if admits != "" {
+		i.print = digest(own, admits)
+	}
+	return i
 }
 
 func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
@@ -138,9 +143,8 @@ func (k *sessions) encode(s *session) []byte {
 		b = wire.AppendUint(b, uint64(s.mark))
 	}
 	b = wire.AppendString(b, u.Provider)
-	if flags&hasOwnIssuer != 0 {
-		b = append(b, from.print[:]...)
-	} else {
+	b = append(b, from.print[:]...)
+	if flags&hasOwnIssuer == 0 {
 		b = wire.AppendString(b, u.Issuer)
 	}
 	for _, text := range u.texts() {
@@ -169,38 +173,26 @@ func (k *sessions) decode(record string, s *session) bool {
 	r := wire.NewReader(record)
 	version := r.Bytes(1)
 	s.id = r.Bytes(sessionIDSize)
-	var room [6]*string
-	rare, flags := room[:0], 0
 	switch version {
 	case string(rune(sessionVersion)):
-		if head := r.Bytes(2); head != "" {
-			flags = int(head[0]) | int(head[1])<<8
-		}
-		all := s.rare()
-		rare = append(rare, all[:]...)
+		return k.decode3(r, s)
 	case string(rune(sessionVersion2)):
-		if head := r.Bytes(1); head != "" {
-			flags = int(head[0])&(hasRare2-1) | int(head[0])/hasRare2*hasRare
-		}
-		all := s.rare2()
-		rare = append(rare, all[:]...)
-	default:
+		return k.decode2(r, s)
+	}
+	return false
+}
+
+func (k *sessions) decode3(r *wire.Reader, s *session) bool {
+	head, u := r.Bytes(2), s.user
+	if head == "" {
 		return false
 	}
+	flags := int(head[0]) | int(head[1])<<8
 	if flags&^knownFlags != 0 {
 		return false
 	}
-	s.created = r.Micros()
-	for _, at := range s.times() {
-		*at = r.Since(s.created)
-	}
-	if version == string(rune(sessionVersion2)) {
-		// Any mark that is not older than the session kills it: without one of its
-		// birth, the clocks decide, as they did.
-		s.idle, s.mark = k.cfg.IdleTimeout, millis(s.created)-1
-	} else {
-		s.idle = time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
-	}
+	s.decodeTimes(r)
+	s.idle = time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
 	if flags&hasRechecked != 0 {
 		s.rechecked = r.Since(s.created)
 	}
@@ -208,13 +200,32 @@ func (k *sessions) decode(record string, s *session) bool {
 		s.mark = int64(min(r.Uint(), math.MaxInt64))
 	}
 	s.authTime, s.browserOnly = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0
-	return k.decodeUser(r, flags, s.user, rare) && r.OK()
+	u.Provider = r.String()
+	from := k.issuers[u.Provider]
+	// Under the old name there may be another provider now, or one that admits
+	// others.
+	if from == nil || r.Bytes(len(from.print)) != string(from.print[:]) {
+		return false
+	}
+	if u.Issuer = from.own; flags&hasOwnIssuer == 0 {
+		u.Issuer = r.String()
+	}
+	rare := s.rare()
+	u.decode(r, flags, flags/hasRare, rare[:])
+	return r.OK() && from.admit(u.Issuer)
 }
 
-// decodeUser reads the rest of a record: the user, and the texts that most
-// records have not.
-func (k *sessions) decodeUser(r *wire.Reader, flags int, u *User, rare []*string) bool {
-	u.EmailVerified = flags&hasVerifiedEmail != 0
+// decode2 reads a record of version 2.
+func (k *sessions) decode2(r *wire.Reader, s *session) bool {
+	head, u := r.Bytes(1), s.user
+	if head == "" {
+		return false
+	}
+	flags := int(head[0])
+	s.decodeTimes(r)
+	// Any mark that is not older than the session kills it: without one of its
+	// birth, the clocks decide, as they did.
+	s.idle, s.mark = k.cfg.IdleTimeout, millis(s.created)-1
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
@@ -222,15 +233,31 @@ func (k *sessions) decodeUser(r *wire.Reader, flags int, u *User, rare []*string
 	}
 	if flags&hasOwnIssuer == 0 {
 		u.Issuer = r.String()
-	} else if u.Issuer = from.own; r.Bytes(len(from.print)) != string(from.print[:]) {
+	} else if u.Issuer = from.own; r.Bytes(len(from.print2)) != string(from.print2[:]) {
 		return false
 	}
+	rare := s.rare2()
+	u.decode(r, flags, flags/hasRare2, rare[:])
+	return r.OK() && from.admit(u.Issuer)
+}
+
+func (s *session) decodeTimes(r *wire.Reader) {
+	s.created = r.Micros()
+	for _, at := range s.times() {
+		*at = r.Since(s.created)
+	}
+}
+
+// decode reads the rest of a record: the user, and those of the rare texts whose
+// bits are set in there.
+func (u *User) decode(r *wire.Reader, flags, there int, rare []*string) {
+	u.EmailVerified = flags&hasVerifiedEmail != 0
 	for _, text := range u.texts() {
 		*text = r.String()
 	}
 	u.Groups = r.Strings(u.Groups)
 	for i, text := range rare {
-		if flags&(hasRare<<i) != 0 {
+		if there&(1<<i) != 0 {
 			*text = r.String()
 		}
 	}
@@ -241,7 +268,6 @@ func (k *sessions) decodeUser(r *wire.Reader, flags int, u *User, rare []*string
 	if flags&hasData != 0 {
 		u.Data = r.Map()
 	}
-	return from.admit(u.Issuer)
 }
 
 // keepClaims reduces the claims to those that stay.
@@ -274,7 +300,7 @@ func (s *session) keepClaims(names []string) error {
 	return s.user.setClaims(some)
 }
 
-// largest names what takes the most room in a session, for the one who has to
+// largest names what takes the most room in a session, for an error that asks to
 // make it smaller.
 func (s *session) largest() string {
 	type field struct {

@@ -79,7 +79,7 @@ func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
 		Now: func() time.Time { return a.now },
 		Providers: []ginauth.Provider{
 			{Name: "demo", Issuer: "https://idp.example", ClientID: "client", ClientSecret: "a secret of the client's"},
-			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's",
+			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: "one two",
 				TokenIssuer: func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }},
 			{Name: "forum", Namespace: "https://forum.example", ClientID: "client", ClientSecret: "a secret of the client's",
 				AuthorizeURL: "https://forum.example/a", TokenURL: "https://forum.example/t", UserinfoURL: "https://forum.example/u"},
@@ -378,6 +378,54 @@ func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
 	} {
 		if got := record(claims); strings.Contains(got, "gold") || flagsOf(got)&hasAuthTime != 0 {
 			t.Errorf("%s: the record is %q", what, got)
+		}
+	}
+}
+
+// What the provider admits is a part of what a session is checked against: a tenant
+// that is taken off the list is signed out, whichever issuer it has. Sessions of
+// the version before, which do not know what was admitted, live on.
+func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
+	t.Parallel()
+	one, two := nowhere, nowhere
+	two.Name, two.ClientID = "tenants", "c0ffee2"
+	two.TokenIssuer = func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }
+	app := func(admits string) *site {
+		s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &clock{}, logs: &logs{}}
+		one, two := one, two
+		one.Admits, two.Admits = admits, admits
+		three := nowhere
+		three.Name, three.ClientID = "others", "c0ffee3"
+		auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(),
+			Providers: []ginauth.Provider{one, two, three}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.auth = auth
+		s.guarded("/who", who)
+		return s
+	}
+	alive := func(s *site, line string) bool {
+		r := httptest.NewRequest("GET", s.URL+"/who", nil)
+		r.Header.Set("Cookie", line)
+		w := httptest.NewRecorder()
+		s.engine.ServeHTTP(w, r)
+		return w.Code == http.StatusOK
+	}
+	people := map[string]*ginauth.User{
+		"of the issuer":   {Provider: one.Name, Subject: "ada"},
+		"of a tenant":     {Provider: two.Name, Subject: "ada", Issuer: "https://id.example.com/one"},
+		"of its own":      {Provider: two.Name, Subject: "ada"},
+		"of another name": {Provider: "others", Subject: "ada"},
+	}
+	for _, before := range []string{"", "one", "one two"} {
+		for name, user := range people {
+			line := app(before).mint(user)
+			for _, now := range []string{"", "one", "one two"} {
+				if want := now == before || user.Provider == "others"; alive(app(now), line) != want {
+					t.Errorf("%s: a session from when %q was admitted, now that %q is: %v, want %v", name, before, now, !want, want)
+				}
+			}
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 const maxCookies = 2 // of a session: proxies take 8 KB of a header line
 
-// The first character of the first cookie says whether another belongs to it,
-// so that one left behind by a longer session is not taken for a part.
+// The first character of the first cookie says whether a second one belongs to it,
+// so that one left behind by a longer session is not taken for its rest.
 const (
 	wholeCookie = '1'
 	splitCookie = '2'
@@ -51,9 +51,9 @@ func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sess
 // delete implements sessionBackend: the cookie is the record.
 func (b *cookieBackend) delete(http.ResponseWriter, *http.Request) error { return nil }
 
-// load returns the session of a request, or nil. Of several cookies of the name
-// those count that open; if two sessions are among them, it cannot be told
-// which is meant: neither counts, and both are cleared.
+// load implements sessionBackend. Of several cookies of one name, those count that
+// open. If they hold two sessions, the cookies do not say which one is meant: load
+// returns neither, and expires both.
 func (b *cookieBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	now := cookie.Current(w, r, b.name, b.second).Header
 	if text := cookie.Only(now, b.name); text != "" && text[0] == wholeCookie { // nearly always

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/gin-gonic/gin"
 
@@ -53,6 +56,29 @@ func remembering(t testing.TB, change func(o *ginauth.Options)) *site {
 	return s
 }
 
+// kept returns where the name of a session's user is kept, once a request has
+// read it: the value is nil when nothing keeps it any more.
+func (s *site) kept(cookies string) weak.Pointer[byte] {
+	s.t.Helper()
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Cookie", cookies)
+	c := gin.CreateTestContextOnly(httptest.NewRecorder(), s.engine)
+	c.Request = r
+	s.auth.LoadUser()(c)
+	u := ginauth.CurrentUser(c)
+	if u == nil {
+		s.t.Fatal("the request has no user")
+	}
+	return weak.Make(unsafe.StringData(u.Name))
+}
+
+// collect frees what nothing refers to, pools included.
+func collect() {
+	for range 3 {
+		runtime.GC()
+	}
+}
+
 // visit sends a request with a Cookie header, and returns the status and the body.
 func (s *site) visit(method, path, cookies string) (int, string) {
 	r := httptest.NewRequest(method, path, nil)
@@ -80,13 +106,16 @@ func TestWhatARequestDoesToItsUserStaysThere(t *testing.T) {
 	}
 }
 
+// remembered is how many sessions an Auth remembers at most.
+const remembered = 1024
+
 // More people than are remembered come in turns, twice each time: everybody
 // gets their own session, from their own cookie.
 func TestManyPeopleInTurns(t *testing.T) {
 	s := remembering(t, nil)
-	cookies := make([]string, 3*ginauth.MemorySize)
+	cookies := make([]string, 3*remembered)
 	for i := range cookies {
-		cookies[i] = s.mint(&ginauth.User{Subject: fmt.Sprint("person-", i)})
+		cookies[i] = s.mint(&ginauth.User{Subject: fmt.Sprint("person-", i), Name: fmt.Sprint("the name of person ", i)})
 	}
 	for _, times := range []int{2, 1} {
 		for i, cookie := range cookies {
@@ -97,9 +126,21 @@ func TestManyPeopleInTurns(t *testing.T) {
 			}
 		}
 	}
-	if n := ginauth.Remembered(s.auth); n > ginauth.MemorySize || n < ginauth.MemorySize/2 {
-		t.Errorf("%d sessions are remembered, of %d", n, ginauth.MemorySize)
+	var names []weak.Pointer[byte]
+	for _, cookie := range cookies {
+		names = append(names, s.kept(cookie))
 	}
+	collect()
+	n := 0
+	for _, name := range names {
+		if name.Value() != nil {
+			n++
+		}
+	}
+	if n > remembered || n < remembered/2 {
+		t.Errorf("%d sessions are remembered, of %d", n, remembered)
+	}
+	runtime.KeepAlive(s)
 }
 
 // What is remembered does not outlive the session, nor its end.
@@ -118,22 +159,29 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := remembering(t, nil)
 			cookies := s.mint(grace())
-			if status, _ := s.visit("GET", "/show", cookies); status != http.StatusOK || ginauth.Remembered(s.auth) != 1 {
-				t.Fatalf("%d, %d remembered", status, ginauth.Remembered(s.auth))
+			name := s.kept(cookies)
+			if collect(); name.Value() == nil {
+				t.Fatal("a session that lives is not remembered")
 			}
 			tt.end(s, cookies)
-			if status, _ := s.visit("GET", "/show", cookies); status != http.StatusUnauthorized || ginauth.Remembered(s.auth) != 0 {
-				t.Errorf("%d, %d remembered", status, ginauth.Remembered(s.auth))
+			if status, _ := s.visit("GET", "/show", cookies); status != http.StatusUnauthorized {
+				t.Errorf("a session that is over is answered with %d", status)
 			}
+			if collect(); name.Value() != nil {
+				t.Error("still remembered")
+			}
+			runtime.KeepAlive(s)
 		})
 	}
 	t.Run("signed out, and never seen again", func(t *testing.T) {
 		s := remembering(t, nil)
 		cookies := s.mint(grace())
-		s.visit("GET", "/show", cookies)
-		if s.visit("POST", "/out", cookies); ginauth.Remembered(s.auth) != 0 {
+		name := s.kept(cookies)
+		s.visit("POST", "/out", cookies)
+		if collect(); name.Value() != nil {
 			t.Error("still remembered")
 		}
+		runtime.KeepAlive(s)
 	})
 }
 

@@ -75,9 +75,9 @@ func (b *storeBackend) ids(w http.ResponseWriter, r *http.Request) (ids []string
 	return ids, found
 }
 
-// load asks the store. Of several cookies of ours, those count that belong
-// together and open; if two sessions are among them, it cannot be told which
-// is meant: neither counts, and both are cleared.
+// load implements sessionBackend. Of several cookies of one name, those count that
+// belong together and open. If they hold two sessions, the cookies do not say
+// which one is meant: load returns neither, and ends both.
 func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	two := false
 	err = b.each(w, r, func(s stored) error {
@@ -109,7 +109,7 @@ type stored struct {
 	binding binding
 }
 
-// opens says whether it is one.
+// opens reports whether it is a session.
 func (b *storeBackend) opens(s stored) bool {
 	record, _, _ := b.box.Open(s.text, b.bound(s.binding.text))
 	return len(record) > sessionIDSize && record[1:1+sessionIDSize] == s.binding.id
@@ -167,10 +167,11 @@ func (b *storeBackend) open(r *http.Request) (*gorilla.Session, error) {
 	return s, nil
 }
 
-// absent says whether a store's error means that there is no such session, or
-// none that can be read. Stores tell it in their own ways, memcached's clients
-// and gob only in words. An unexpected EOF is none of them: gob says it of a
-// record that was cut, but clients say it of a connection that was.
+// absent reports whether a store's error means that the session does not exist, or
+// cannot be read. Texts are compared where a type would have to be imported, or
+// there is none: "memcache: cache miss" (bradfitz/gomemcache of 2026-04), "mc: not
+// found" (memcachier/mc v2.0.1, v3.0.3), "gob: …" (encoding/gob of Go 1.26). An unexpected EOF does not count: gob returns
+// it for a record that was cut, but clients return it for a connection that was.
 func absent(err error) bool {
 	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() { // MultiError is one, too
 		return true
@@ -255,8 +256,11 @@ func (b *storeBackend) saveTo(r *http.Request, out discard, s *gorilla.Session) 
 	return storeFailed("write session", err)
 }
 
-// isTooLarge recognizes what stores say of a record that is: securecookie,
-// redistore, memcached, SQL databases.
+// isTooLarge recognizes the error of a store that has no room for a record. None has
+// a type for it: "the value is too long" (securecookie v1.1.2), "the value to store
+// is too big" (redistore v1.4.1), "object too large for cache" (memcached), "value
+// too long for type" (PostgreSQL), "Data too long for column" (MySQL), "string or
+// blob too big" (SQLite).
 func isTooLarge(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "too long") || strings.Contains(text, "too big") || strings.Contains(text, "too large")

@@ -37,8 +37,9 @@ func (c *config) checkStore(wrong *mistakes) {
 	}
 }
 
-// unfitKey says what securecookie, which the stores of gin-contrib sign with,
-// has against a key.
+// unfitKey says why securecookie, which the stores of gin-contrib sign with, cannot
+// use a key. Its errors have no types: the texts are those of v1.1.2 ("securecookie:
+// hash key is not set") and of crypto/aes ("invalid key size").
 func unfitKey(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "hash key is not set"):
@@ -66,7 +67,7 @@ func storeCodecs(store any) (codecs []securecookie.Codec, found bool) {
 	return codecs, found
 }
 
-// keptInMemory says whether a store is gin-contrib's memstore, which is not
+// keptInMemory reports whether a store is gin-contrib's memstore, which is not
 // imported for that.
 func keptInMemory(store any) bool {
 	t := reflect.TypeOf(store)

@@ -3,6 +3,7 @@ package browser
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -115,6 +116,39 @@ func TestFormPostFromAnotherSite(t *testing.T) {
 		if len(follow) != 1 || len(follow[0].Cookies()) == 0 {
 			t.Errorf("the request that follows has no cookie")
 		}
+	})
+}
+
+// A page of another site that sends its form over and over: the POST brings no
+// cookies, and would add one each time. It leads to a GET, which brings them, so
+// that there are five at most.
+func TestFormsOfAnotherSiteDoNotPileUp(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *browser, where place) {
+		s := newSite(t, where, nil)
+		evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprintf(w, `<!doctype html><form method="post" action="%s/login/demo"><button>Win</button></form>`, s.URL)
+		}))
+		defer evil.Close()
+		x := b.open(t)
+		const times = 8
+		for range times {
+			x.get(evil.URL + "/")
+			x.click("Win")
+			x.at(s.idp.Issuer+"/authorize", "Ada Lovelace")
+		}
+		posts, gets := s.got("POST", "/login/demo"), s.got("GET", "/login/demo")
+		if len(posts) != times || len(gets) != times {
+			t.Fatalf("%d forms and %d addresses were asked for", len(posts), len(gets))
+		}
+		if n := len(posts[times-1].Cookies()); n != 0 {
+			t.Errorf("the form came with %d cookies: this tests nothing", n)
+		}
+		if n := len(gets[times-1].Cookies()); n == 0 || n > 5 {
+			t.Errorf("after %d forms the browser has %d cookies", times-1, n)
+		}
+		s.choose(x)
+		x.at(s.URL+"/", "Home of Ada Lovelace")
 	})
 }
 

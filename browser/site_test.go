@@ -51,6 +51,7 @@ type site struct {
 	URL  string // of the application
 	idp  *authtest.Provider
 	logs *logs
+	more func(app *gin.Engine) // adds routes of a test's own
 
 	mu       sync.Mutex
 	requests []*http.Request // that the application got
@@ -121,6 +122,9 @@ func (s *site) application(opts ginauth.Options) http.Handler {
 	})
 	app.POST("/page/:name", auth.RequireAuth(), func(c *gin.Context) { write(c, "Sent by "+ginauth.CurrentUser(c).Name) })
 	app.GET("/staff", auth.RequireAuth(ginauth.HasGroup("nobody has it")), func(c *gin.Context) { write(c, "Staff") })
+	if s.more != nil {
+		s.more(app)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r)

@@ -19,7 +19,7 @@ import (
 	"github.com/ginauth/ginauth/internal/base64url"
 )
 
-// Token is a token taken apart. Header and payload are anybody's until Verify is
+// Token is a token taken apart. Do not trust Header or Payload until Verify returns
 // true.
 type Token struct {
 	Header, Payload []byte

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/language"
 )
@@ -32,17 +33,16 @@ type Texts struct {
 // language that is not built in says in English what it leaves out.
 func NewTexts(own map[string]map[string]string) (*Texts, error) {
 	t := &Texts{names: slices.Clone(builtIn), table: map[string]map[string]string{}}
-	for _, name := range builtIn {
-		t.table[name] = load(name)
-	}
+	maps.Copy(t.table, loaded())
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		if _, err := language.Parse(name); err != nil {
 			return nil, fmt.Errorf("%q is no language: write a tag such as \"ko\" or \"pt-BR\"", name)
 		}
 		if t.table[name] == nil {
-			t.table[name] = maps.Clone(t.table["en"])
+			t.table[name] = t.table["en"]
 			t.names = append(t.names, name)
 		}
+		t.table[name] = maps.Clone(t.table[name])
 		for key, text := range own[name] {
 			if _, known := t.table["en"][key]; !known {
 				return nil, fmt.Errorf("%s has a text called %q; there are %s", name, key, strings.Join(t.Keys(), ", "))
@@ -58,17 +58,23 @@ func NewTexts(own map[string]map[string]string) (*Texts, error) {
 	return t, nil
 }
 
-// load reads a file of ours, which the tests have read before.
-func load(name string) (texts map[string]string) {
-	raw, err := files.ReadFile("texts/" + name + ".json")
-	if err == nil {
-		err = json.Unmarshal(raw, &texts)
+// loaded returns the texts of the files, by language. They are parsed once and
+// shared by all Texts, which saves half a millisecond of each Mount.
+var loaded = sync.OnceValue(func() map[string]map[string]string {
+	table := map[string]map[string]string{}
+	for _, name := range builtIn {
+		var texts map[string]string
+		raw, err := files.ReadFile("texts/" + name + ".json")
+		if err == nil {
+			err = json.Unmarshal(raw, &texts)
+		}
+		if err != nil { // the tests have read the files before
+			panic(err)
+		}
+		table[name] = texts
 	}
-	if err != nil {
-		panic(err)
-	}
-	return texts
-}
+	return table
+})
 
 // Keys are the names of the texts.
 func (t *Texts) Keys() []string { return slices.Sorted(maps.Keys(t.table["en"])) }

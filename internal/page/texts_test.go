@@ -86,3 +86,27 @@ func TestTextsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// The built-in texts are shared by all applications of a process, and one that
+// changes its own changes nobody else's.
+func TestTextsAreTheApplicationsOwn(t *testing.T) {
+	built, err := page.NewTexts(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := built.Keys()[0]
+	for _, language := range []string{"en", "de", "pt-BR"} {
+		before := built.Get(language, key)
+		own, err := page.NewTexts(map[string]map[string]string{language: {key: "changed"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := page.NewTexts(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own.Get(language, key) != "changed" || built.Get(language, key) != before || again.Get(language, key) != before || again.Get("en", key) != built.Get("en", key) {
+			t.Errorf("%s: %q of one application is %q and %q of others", language, own.Get(language, key), built.Get(language, key), again.Get(language, key))
+		}
+	}
+}

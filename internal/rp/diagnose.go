@@ -67,6 +67,8 @@ type examination struct {
 	c    *Client
 	doc  map[string]any // the metadata, or nil
 	meta *metadata      // what a sign-in would use, or nil
+
+	passed []passedKey // keys that cannot be used
 }
 
 // fail adds a problem, or those that are joined in one error.
@@ -159,6 +161,9 @@ func (x *examination) discover(ctx context.Context) {
 	m, err := c.assemble(doc)
 	x.doc, x.meta = doc, m
 	x.fail(err)
+	if m != nil {
+		x.Warnings = append(x.Warnings, m.ignored...)
+	}
 }
 
 // inquire makes the requests that do not need each other's answers.
@@ -187,7 +192,7 @@ func (x *examination) inquiries() (list []inquiry) {
 		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, address) }, optional})
 	}
 	knock("token endpoint", m.tokenURL, false)
-	if m.userinfoURL != "" && c.cfg.Userinfo != "never" && c.cfg.Profile == nil {
+	if m.userinfoURL != "" && c.asksUserinfo() {
 		knock("userinfo endpoint", m.userinfoURL, false)
 	}
 	// Browsers go there. In a network of containers, this process may not be able to.
@@ -230,22 +235,21 @@ func (c *Client) knock(ctx context.Context, op, address string) (http.Header, er
 	_ = resp.Body.Close()
 	switch resp.StatusCode { // a proxy in front of a provider that is down
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return nil, c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))})
+		return nil, c.unreachable(op, fetch.StatusError(op, req.URL.Host, resp.StatusCode))
 	}
 	return resp.Header, nil
 }
 
 // countKeys fetches the signing keys, past those that are held.
 func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
-	keys, err := x.meta.keys.fetch(ctx)
+	held, err := x.meta.keys.fetch(ctx)
 	if err != nil {
 		return nil, x.c.unreachable("signing keys", err)
 	}
-	x.Keys = map[string]int{}
+	x.Keys, x.passed = map[string]int{}, held.passed
 	for _, alg := range x.meta.idTokenAlgs {
-		for i := range keys {
-			if fits(&keys[i], alg) {
+		for i := range held.keys {
+			if fits(&held.keys[i], alg) {
 				x.Keys[alg]++
 			}
 		}
@@ -253,10 +257,27 @@ func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 	return nil, nil
 }
 
+// passedOverNoted is how many keys that cannot be used are reported.
+const passedOverNoted = 5
+
 func (x *examination) compareKeys() {
+	var unusable []string
+	for _, key := range x.passed {
+		if !key.other && len(unusable) < passedOverNoted {
+			unusable = append(unusable, fmt.Sprintf("the published key %q cannot be used: %s", printable.Clip(key.kid), key.why))
+		}
+	}
 	if x.Keys != nil && len(x.Keys) == 0 && !x.c.cfg.Quirks.HS256 {
-		x.fail(x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.idTokenAlgs, ", "),
-			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more"))
+		e := x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.idTokenAlgs, ", "),
+			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more")
+		if len(unusable) > 0 {
+			e.Cause = errors.New(strings.Join(unusable, "; "))
+		}
+		x.fail(e)
+		return
+	}
+	for _, reason := range unusable {
+		x.warn("signing keys", "diagnose.key_unusable", reason, "nothing, if the provider does not sign ID tokens with it; else "+unusableKeyFix)
 	}
 }
 

@@ -71,7 +71,7 @@ func TestDiagnose(t *testing.T) {
 	p.doc["token_endpoint"] = p.URL + pathToken + "?key=s3cret"
 	p.keys = []any{rsaKey().jwk(), otherRSA().jwk(), ecKey().jwk(), edKey().jwk(), map[string]any{"kty": "x"}}
 	r := p.diagnose()
-	wantFindings(t, r, "", "")
+	wantFindings(t, r, "", "diagnose.key_unusable")
 	if want := map[string]string{
 		"authorization_endpoint": p.URL + pathAuthorize, "token_endpoint": p.URL + pathToken, "userinfo_endpoint": p.URL + pathUserinfo,
 		"end_session_endpoint": p.URL + pathEndSession, "jwks_uri": p.URL + pathKeys,

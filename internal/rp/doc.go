@@ -2,7 +2,7 @@
 // side of OAuth 2.0 (RFC 6749) and OpenID Connect Core 1.0. It knows nothing of
 // Gin, cookies, sessions or users.
 //
-// # The way of a sign-in
+// # How a sign-in works
 //
 // The caller makes a Request: a random State, Nonce and Verifier, kept where only
 // this browser can bring them back. [Client.AuthorizationURL] says where to send
@@ -13,8 +13,8 @@
 // The browser comes back with a response. [CheckParams] rejects one that two
 // programs could read in two ways; the caller compares the state; and
 // [Client.CheckResponse] says whether the response is from this provider (RFC
-// 9207) and has a code (response.go). Until here nothing was asked of the
-// provider but its metadata.
+// 9207) and has a code (response.go). So far the only request to the provider was
+// for its metadata.
 //
 // [Client.Redeem] does the rest, and its body is the list of the steps (redeem.go):
 //
@@ -24,11 +24,11 @@
 //     carries both (request, send): a refresh, a revocation or an introspection
 //     differ in the grant alone (token_request.go).
 //  3. The token response is strict JSON and has what it must (token_response.go).
-//  4. The ID token is opened (jwt.go): its form, the algorithm, the signature by
-//     one of the provider's keys (jwks.go), audience and times. go-oidc verifies;
-//     what it leaves to its caller is done around it.
-//  5. What makes it an ID token of this very sign-in is checked (id_token.go):
-//     issuer, azp, iat, nonce, at_hash and its kin, what max_age and acr_values
+//  4. openJWT verifies the ID token as a JWT (jwt.go): its form, the algorithm, the
+//     signature by one of the provider's keys (jwks.go), audience and times. go-oidc
+//     verifies; what it leaves to its caller is checked around it.
+//  5. checkIDToken makes the checks of an ID token of this very sign-in
+//     (id_token.go): issuer, azp, iat, nonce, at_hash and its kin, what max_age and acr_values
 //     asked for, and a subject that can identify a person.
 //  6. Claims that are missing come from the userinfo endpoint, whose sub must be
 //     the same; for plain OAuth 2.0 the profile is all there is (userinfo.go).
@@ -46,6 +46,6 @@
 // # Errors
 //
 // Every failure is an *Error with a Code, a stable ID of the reason, and what to do
-// about it, set where it is raised (errors.go). A check raises a fault, which knows
-// the reason; about adds what was being done.
+// about it, set where it is raised (errors.go). Checks return an Error made by fault
+// (ID, Reason, Fix); Client.about fills in Code, Op and Provider.
 package rp

@@ -205,6 +205,9 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	// just asked for that.
 	v, there := claims["auth_time"]
 	at, ok := strictjson.NumericDate(v)
+	if ok && at.Unix() == 0 {
+		there = false // how some providers say that they do not know it
+	}
 	switch {
 	case there && !ok:
 		return fault("id_token.auth_time", "auth_time is not a date", wrongFormFix, nil)

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,8 +50,15 @@ type signingKey struct {
 	issuer string // whose tokens it is for, where one set of keys serves several (Microsoft); or ""
 }
 
+// passedKey is a key that cannot be used here.
+type passedKey struct {
+	kid, why string
+	other    bool // it is not for signatures, so that nothing is amiss
+}
+
 type heldKeys struct {
 	keys    []signingKey
+	passed  []passedKey
 	fetched time.Time
 }
 
@@ -75,7 +83,7 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, erro
 	}
 	// Keys that are older than an hour serve on if there are no newer ones to be had: an
 	// outage of jwks_uri alone must not end every sign-in.
-	err := k.refresh(ctx, kid, alg)
+	err := k.refresh(ctx, func(h *heldKeys) bool { return kid != "" && len(h.match(kid, alg, true)) > 0 })
 	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
 	}
@@ -103,19 +111,49 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	return found[:min(len(found), keysTried)]
 }
 
-// renew fetches the keys again for a token that names none and that none of those
-// held has signed: they may have been replaced.
-func (k *keySet) renew(ctx context.Context, alg string) []*signingKey {
-	if k.refresh(ctx, "", alg) != nil {
+// passedOver says why the key that a token names, though it is published, cannot
+// have made its signature; nil if that is not so.
+func (h *heldKeys) passedOver(kid, alg string) *Error {
+	if kid == "" || slices.ContainsFunc(h.keys, func(key signingKey) bool { return key.KeyID == kid && fits(&key, alg) }) {
 		return nil
 	}
-	return k.held.Load().match("", alg, true)
+	told := func(why, fix string) *Error {
+		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it: the one that the token names is passed over: "+why, fix, nil)
+	}
+	for _, key := range h.passed {
+		if key.kid == kid {
+			return told(key.why, unusableKeyFix)
+		}
+	}
+	for i := range h.keys {
+		if key := &h.keys[i]; key.KeyID == kid { // and does not fit
+			return told(fmt.Sprintf("it is %s, and the token is signed with %s", describe(key), alg), "have the provider publish its keys with the algorithm that they sign with")
+		}
+	}
+	return nil
 }
 
-// refresh fetches the keys, unless it did so in vain a moment ago. A response that
-// has the key does not start the cool-down: the next change of keys may follow at
-// once.
-func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
+const unusableKeyFix = "have the provider publish the keys that sign ID tokens, without their private parts: RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519"
+
+// describe says what kind of key it is.
+func describe(key *signingKey) string {
+	kind := "an Ed25519 key"
+	switch pub := key.Key.(type) {
+	case *rsa.PublicKey:
+		kind = "an RSA key"
+	case *ecdsa.PublicKey:
+		kind = "a " + pub.Curve.Params().Name + " key"
+	}
+	if key.Algorithm != "" {
+		kind += fmt.Sprintf(" for %.20q", key.Algorithm)
+	}
+	return kind
+}
+
+// refresh fetches the keys, unless it did so in vain a moment ago: found says
+// whether they are those that were sought. If they are, no cool-down starts: the
+// next change of keys may follow at once.
+func (k *keySet) refresh(ctx context.Context, found func(*heldKeys) bool) error {
 	done := k.flight.DoChan("keys", func() (any, error) {
 		// Those who wait share the one request. Within the cool-down there is none, and its
 		// error, if it failed, is the answer.
@@ -123,14 +161,14 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 		if r := k.rest.Load(); r != nil && r.active(now) {
 			return nil, r.err
 		}
-		keys, err := contain.Call(func() ([]signingKey, error) { return k.fetch(context.WithoutCancel(ctx)) })
+		held, err := contain.Call(func() (*heldKeys, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.rest.Store(newFailure(err, now, longestRetry))
 			return nil, err
 		}
-		held := &heldKeys{keys: keys, fetched: now}
+		held.fetched = now
 		k.held.Store(held)
-		if kid == "" || len(held.match(kid, alg, true)) == 0 {
+		if !found(held) {
 			k.rest.Store(newFailure(nil, now, keysCooldown))
 		}
 		return nil, nil
@@ -143,51 +181,92 @@ func (k *keySet) refresh(ctx context.Context, kid, alg string) error {
 	}
 }
 
-func (k *keySet) fetch(ctx context.Context) (keys []signingKey, err error) {
+func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 	doc, _, err := fetch.JSON(ctx, k.http, fetch.Request{
 		Op: "signing keys", URL: k.url, Limit: keysLimit, Accept: []string{"application/jwk-set+json"},
 	})
 	if err != nil {
 		return nil, err
 	}
+	held := new(heldKeys)
 	// RFC 7517, 5.1: "keys" is a list. What is anything else has no keys, which is an
 	// answer: a provider may withdraw them all.
 	list, _ := doc["keys"].([]any)
 	for _, item := range list[:min(len(list), keysMost)] {
-		if key, ok := readKey(item); ok {
-			keys = append(keys, key)
+		if key, passed := readKey(item); passed == nil {
+			held.keys = append(held.keys, key)
+		} else {
+			held.passed = append(held.passed, *passed)
 		}
 	}
-	return keys, nil
+	return held, nil
 }
 
-// readKey reads one key, and passes over what is not a public key for verifying
-// signatures: a private one that was published by mistake, one for encryption,
-// one of an unknown kind, one that is too weak (NIST SP 800-131A).
-func readKey(item any) (key signingKey, ok bool) {
-	// RFC 7517, 4.2 and 4.3: use is "sig" or "enc", key_ops has "verify" or not. Discovery
-	// 1.0, 3: where there are keys for encryption as well, use "is REQUIRED for all keys":
-	// without it, a key is for signatures.
+// privateMembers are those of a JWK that hold secrets (RFC 7518, sections 6.2.2,
+// 6.3.2 and 6.4.1).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
+
+// readKey reads one key, or says why it is passed over: it is a private one that
+// was published by mistake, one for encryption, one of an unknown kind, or too weak
+// (NIST SP 800-131A). Members that are not used here (x5c, x5t, x5u) may be
+// malformed, and those that are empty are absent.
+func readKey(item any) (signingKey, *passedKey) {
+	var key signingKey
 	m, _ := item.(map[string]any) // anything but an object has no members, and fails below
-	if use, there := m["use"]; there && use != "sig" {
-		return key, false
+	for _, member := range []struct {
+		name string
+		into *string
+	}{{"kid", &key.KeyID}, {"use", &key.Use}, {"alg", &key.Algorithm}} {
+		var isText bool
+		if *member.into, isText = m[member.name].(string); !isText && m[member.name] != nil {
+			return key, &passedKey{key.KeyID, "its " + member.name + " is not text", false}
+		}
 	}
-	if ops, there := m["key_ops"]; there && !slices.Contains(strictjson.Strings(ops), "verify") {
-		return key, false
+	if why, other := unfitUse(key.Use, m["key_ops"]); why != "" {
+		return key, &passedKey{key.KeyID, why, other}
 	}
-	// IsPublic: a private key or a shared secret (kty oct) that was published is known to
+	// A private key or a shared secret (kty oct) that was published is known to
 	// everyone, and so are the tokens that everyone can sign with it.
-	raw, _ := json.Marshal(m) // cannot fail: it was JSON before
-	if json.Unmarshal(raw, &key.JSONWebKey) != nil || !key.Valid() || !key.IsPublic() {
-		return key, false
+	if slices.ContainsFunc(privateMembers, func(name string) bool { return m[name] != nil && m[name] != "" }) {
+		return key, &passedKey{key.KeyID, "it is a private key: with what is published, everyone could sign", false}
 	}
+	public := map[string]any{}
+	for _, name := range []string{"kty", "crv", "n", "e", "x", "y"} {
+		public[name] = m[name]
+	}
+	raw, _ := json.Marshal(public) // cannot fail: it was JSON before
+	var decoded jose.JSONWebKey
+	if decoded.UnmarshalJSON(raw) != nil || !decoded.Valid() || !decoded.IsPublic() {
+		kty, _ := m["kty"].(string)
+		crv, _ := m["crv"].(string)
+		return key, &passedKey{key.KeyID, fmt.Sprintf("it is malformed, or of a kind that is not supported (kty %.20q, crv %.20q)", kty, crv), false}
+	}
+	key.Key = decoded.Key
 	// RFC 7518, 3.3 and 3.5: "A key of size 2048 bits or larger MUST be used with these
 	// algorithms."
 	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
-		return key, false
+		return key, &passedKey{key.KeyID, fmt.Sprintf("its RSA modulus has %d bits, less than 2048", pub.N.BitLen()), false}
 	}
 	key.issuer, _ = m["issuer"].(string)
-	return key, true
+	return key, nil
+}
+
+// unfitUse says why a key with this use and key_ops is not one to verify
+// signatures with, or "". other means that it is for something else. RFC 7517, 4.2 and
+// 4.3: use is "sig" or "enc", key_ops has "verify" or not. Discovery 1.0, 3: where there
+// are keys for encryption as well, use "is REQUIRED for all keys": without it, a key is
+// for signatures.
+func unfitUse(use string, ops any) (why string, other bool) {
+	list, isList := ops.([]any)
+	switch {
+	case use != "" && use != "sig":
+		return fmt.Sprintf("its use is %.20q", use), use == "enc"
+	case ops != nil && !isList:
+		return "its key_ops are not a list", false
+	case len(list) > 0 && !slices.Contains(strictjson.Strings(list), "verify"):
+		return "its key_ops do not include verify", true
+	}
+	return "", false
 }
 
 // fits reports whether a key can have made a signature of that algorithm. RFC 7517,

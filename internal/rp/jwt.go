@@ -2,8 +2,10 @@ package rp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +39,7 @@ type expectedJWT struct {
 	typs     []string // its header's typ is one of these, or absent
 	audience string
 	algs     []string // that it may be signed with
-	noExpiry bool     // it need not have an exp
+	noExpiry bool     // it need not have an exp; one that is there counts
 	secret   bool     // it may be signed with the client secret (HS256)
 }
 
@@ -76,21 +78,25 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		SkipExpiryCheck: want.noExpiry,
 		Now:             func() time.Time { return c.cfg.Now().Add(-Leeway) },
 	})
-	if _, err := verifier.Verify(ctx, raw); err != nil {
+	_, err = verifier.Verify(ctx, raw)
+	claims = keys.claims
+	if err := c.checkNames(claims); err != nil { // go-oidc may have taken AUD for aud
+		return nil, "", err
+	}
+	if err != nil {
 		return nil, "", explain(err, keys, c.cfg.Now())
 	}
-	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a
-	// JSON parser that returns only the lexically last duplicate member name". go-oidc does
-	// the latter; what comes after it may do neither.
-	if claims, err = strictjson.Object(token.Payload); err != nil {
-		return nil, "", fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err)
+	if v, there := claims["exp"]; there && want.noExpiry {
+		if err := checkExpiry(v, c.cfg.Now()); err != nil {
+			return nil, "", err
+		}
 	}
 	// RFC 7519, 4.1.3: aud is an array of strings. go-oidc takes a null in it for "".
 	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
 		return nil, "", fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
 	}
 	// RFC 7519, 4.1.5: "the JWT MUST NOT be accepted for processing" before nbf.
-	// go-oidc lets an nbf of the next five minutes pass, and null.
+	// go-oidc lets an nbf of the next five minutes pass.
 	if v, there := claims["nbf"]; there {
 		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(c.cfg.Now().Add(Leeway)) {
 			return nil, "", notYetValid(nil)
@@ -100,10 +106,28 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		return nil, "", fault("jwt.key_issuer", "the token is signed with a key of another issuer",
 			"nothing to set: a provider that signs for several issuers must use the key of each", nil)
 	}
-	return claims, alg, c.checkNames(claims)
+	return claims, alg, nil
 }
 
 const wrongFormFix = "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
+
+// checkExpiry checks an exp that go-oidc does not, since it need not be there.
+func checkExpiry(exp any, now time.Time) error {
+	at, ok := strictjson.NumericDate(exp)
+	switch {
+	case !ok:
+		return fault("jwt.exp", "exp is not a date", wrongFormFix, nil)
+	case at.Before(now.Add(-Leeway)):
+		return expired(now, at)
+	}
+	return nil
+}
+
+func expired(now, at time.Time) *Error {
+	e := fault("jwt.expired", fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(at).Round(time.Second)), clockFix, nil)
+	e.clock = true
+	return e
+}
 
 func notYetValid(cause error) *Error {
 	e := fault("jwt.nbf", "nbf is not a date, or ahead of this machine's clock", clockFix, cause)
@@ -193,13 +217,10 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
 	// The token is not at fault if the keys cannot be had: the error is the provider's.
-	found, err := m.keys.find(ctx, kid, alg)
-	if err != nil {
+	keys := &candidates{set: m.keys, seen: m.keys.held.Load(), kid: kid, alg: alg}
+	var err error
+	if keys.keys, err = m.keys.find(ctx, kid, alg); err != nil {
 		return nil, c.unreachable("signing keys", err)
-	}
-	keys := &candidates{keys: found, alg: alg}
-	if kid == "" {
-		keys.renew = func(ctx context.Context) []*signingKey { return m.keys.renew(ctx, alg) }
 	}
 	return keys, nil
 }
@@ -207,35 +228,89 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 // candidates are the keys that may have signed one token: go-oidc's KeySet.
 // go-oidc has read the token with go-jose by then; only the signature is left.
 type candidates struct {
-	token *jws.Token
-	keys  []*signingKey
-	alg   string
-	renew func(context.Context) []*signingKey // nil if the token names its key
-	used  *signingKey                         // that verified the token
+	token    *jws.Token
+	kid, alg string
+	keys     []*signingKey
+	set      *keySet        // where they are from; nil for a shared secret
+	seen     *heldKeys      // what the set held when the token came
+	used     *signingKey    // that verified the token
+	claims   map[string]any // of the token that it verified
+	notJSON  error          // why that token has none
 }
 
-// VerifySignature implements oidc.KeySet.
+// VerifySignature implements oidc.KeySet. go-oidc rejects claims that are null,
+// which are absent here, and reads _claim_names and _claim_sources, which nothing
+// here uses: it gets the claims without them.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
-	if !k.try() && k.renew != nil {
-		if newer := k.renew(ctx); len(newer) > 0 { // else the error is about those that did not fit
-			k.keys = newer
-			k.try()
-		}
+	if k.used = k.verifies(k.keys); k.used == nil {
+		k.renew(ctx)
 	}
 	if k.used == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
 	}
-	return k.token.Payload, nil
+	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a
+	// JSON parser that returns only the lexically last duplicate member name". go-oidc does
+	// the latter; what comes after it may do neither.
+	if k.claims, k.notJSON = strictjson.Object(k.token.Payload); k.notJSON != nil {
+		return nil, k.notJSON
+	}
+	sent := len(k.claims)
+	dropNulls(k.claims)
+	if len(k.claims) == sent && k.claims["_claim_names"] == nil && k.claims["_claim_sources"] == nil {
+		return k.token.Payload, nil
+	}
+	checked := maps.Clone(k.claims)
+	delete(checked, "_claim_names")
+	delete(checked, "_claim_sources")
+	return json.Marshal(checked)
 }
 
-func (k *candidates) try() bool {
-	for _, key := range k.keys {
+// dropNulls deletes the claims that are null: those are absent. But for nonce and
+// events: a logout token must not have the one, and an ID token must not have the
+// other.
+func dropNulls(claims map[string]any) {
+	maps.DeleteFunc(claims, func(name string, v any) bool { return v == nil && name != "nonce" && name != "events" })
+}
+
+// verifies returns the first of the keys that has signed the token, or nil.
+func (k *candidates) verifies(keys []*signingKey) *signingKey {
+	for _, key := range keys {
 		if k.token.Verify(k.alg, key.Key) {
-			k.used = key
-			return true
+			return key
 		}
 	}
-	return false
+	return nil
+}
+
+// renew looks for a key that verifies the token among those that the provider
+// publishes now, unless they were fetched since the token came. Keys are replaced
+// under the same kid where a provider starts anew (in development), or without any.
+func (k *candidates) renew(ctx context.Context) {
+	if k.set == nil {
+		return
+	}
+	if k.set.held.Load() == k.seen {
+		// The signature says more about an outage than the error: it is wrong by all keys
+		// that are known.
+		_ = k.set.refresh(ctx, func(h *heldKeys) bool { return k.verifies(h.match(k.kid, k.alg, false)) != nil })
+	}
+	if keys := k.set.held.Load().match(k.kid, k.alg, false); len(keys) > 0 {
+		k.keys, k.used = keys, k.verifies(keys)
+	}
+}
+
+// unverified says why no key has verified the token.
+func (k *candidates) unverified() *Error {
+	const fix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
+	if k.set != nil {
+		if e := k.set.held.Load().passedOver(k.kid, k.alg); e != nil {
+			return e
+		}
+	}
+	if len(k.keys) == 0 {
+		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", fix, nil)
+	}
+	return fault("jwt.signature", "the signature is wrong", fix, nil)
 }
 
 // explain says what go-oidc's error means. Its text quotes the token, which anyone
@@ -244,17 +319,19 @@ func (k *candidates) try() bool {
 // The signature comes first: of a token that nobody signed, the rest means nothing.
 func explain(err error, keys *candidates, now time.Time) *Error {
 	quoted := errors.New(printable.Clip(err.Error()))
-	const keysFix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
 	switch {
-	case keys.used == nil && len(keys.keys) == 0:
-		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", keysFix, quoted)
 	case keys.used == nil:
-		return fault("jwt.signature", "the signature is wrong", keysFix, quoted)
-	}
-	if expired, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		e := fault("jwt.expired", fmt.Sprintf("the token expired %v ago by this machine's clock", now.Sub(expired.Expiry).Round(time.Second)), clockFix, nil)
-		e.clock = true
+		e := keys.unverified()
+		e.Cause = quoted
 		return e
+	case keys.notJSON != nil:
+		return fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, keys.notJSON)
+	}
+	if e, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
+		if e.Expiry.IsZero() { // there is none, of which go-oidc says the same
+			return fault("jwt.exp", "exp is missing", wrongFormFix, nil)
+		}
+		return expired(now, e.Expiry)
 	}
 	switch text := err.Error(); { // go-oidc 3.21 has no types for these
 	case strings.HasPrefix(text, "oidc: expected audience"):

@@ -219,7 +219,7 @@ func TestClaimsOfAJWT(t *testing.T) {
 		{"aud is a number", claims{"aud": 1}, nil, "jwt.claims_form"},
 		{"aud has a null", claims{"aud": []any{theClient, nil}, "azp": theClient}, nil, "jwt.claims_form"},
 		{"aud has a number", claims{"aud": []any{theClient, 1}, "azp": theClient}, nil, "jwt.claims_form"},
-		{"exp is missing", claims{"exp": absent}, nil, "jwt.expired"},
+		{"exp is missing", claims{"exp": absent}, nil, "jwt.exp"},
 		{"expired a minute ago", claims{"exp": at(-60 * s)}, nil, ""},
 		{"expired more than a minute ago", claims{"exp": at(-61 * s)}, nil, "jwt.expired"},
 		{"exp is no number", claims{"exp": "soon"}, nil, "jwt.claims_form"},
@@ -227,7 +227,7 @@ func TestClaimsOfAJWT(t *testing.T) {
 		{"nbf is a minute ahead", claims{"nbf": at(60 * s)}, nil, ""},
 		{"nbf is more than a minute ahead", claims{"nbf": at(61 * s)}, nil, "jwt.nbf"},
 		{"nbf is ten minutes ahead", claims{"nbf": at(600 * s)}, nil, "jwt.nbf"},
-		{"nbf is null", claims{"nbf": nil}, nil, "jwt.nbf"},
+		{"nbf is null", claims{"nbf": nil}, nil, ""},
 		{"nbf is text", claims{"nbf": json.RawMessage(`"1"`)}, nil, "jwt.nbf"},
 		{"SUB beside sub", claims{"SUB": "eve"}, nil, "jwt.claims_ambiguous"},
 		{"Nonce beside nonce", claims{"Nonce": "x"}, nil, "jwt.claims_ambiguous"},
@@ -237,7 +237,7 @@ func TestClaimsOfAJWT(t *testing.T) {
 	header, body := p.defaults()
 	tryJWTs(t, p, c, []jwtCase{
 		{"two subs", p.signer.signText(header, strings.TrimSuffix(body, "}")+`,"sub":"eve"}`), "jwt.claims_json"},
-		{"not an object", p.signer.signText(header, `["ann"]`), "jwt.claims_form"},
+		{"not an object", p.signer.signText(header, `["ann"]`), "jwt.claims_json"},
 	})
 }
 
@@ -249,7 +249,7 @@ func TestIssuerOfAJWT(t *testing.T) {
 		{"with a slash", claims{"iss": p.URL + "/"}, nil, "jwt.issuer"},
 		{"in capitals", claims{"iss": strings.ToUpper(p.URL)}, nil, "jwt.issuer"},
 		{"empty", claims{"iss": ""}, nil, "jwt.issuer"},
-		{"null", claims{"iss": nil}, nil, "jwt.issuer"},
+		{"null", claims{"iss": nil}, nil, "jwt.issuer_missing"},
 		{"missing", claims{"iss": absent}, nil, "jwt.issuer_missing"},
 		{"not text", claims{"iss": 1}, nil, "jwt.claims_form"},
 	})

@@ -2,6 +2,7 @@ package rp
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/strictjson"
@@ -10,6 +11,8 @@ import (
 // logoutTokenAge is how old a logout token may be: an older one is a replay, or was
 // stuck in a queue, and would end sessions that have begun since.
 const logoutTokenAge = 5 * time.Minute
+
+const logoutTokenFix = "have the provider send logout tokens as OpenID Connect Back-Channel Logout 1.0, 2.4 says"
 
 // logoutEvent is the member of events that makes a JWT a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -33,12 +36,13 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 		return nil, c.about(fault("logout_token.plain", "a plain OAuth 2.0 provider sends no logout tokens", "set Issuer if the provider speaks OpenID Connect", nil), LogoutTokenInvalid, op)
 	}
 	// 2.4 recommends typ logout+jwt; Keycloak and others say JWT. An ID token
-	// cannot pass either way: it has a nonce and no events.
+	// cannot pass either way: it has a nonce and no events. 2.4 requires an exp,
+	// which Ory Hydra and older Keycloaks leave out: iat must be recent anyway.
 	//
 	// 2.6: the signature and alg are validated "in the same way" as those of ID tokens,
 	// and "an alg with the value none MUST NOT be used for Logout Tokens". HS256 is not
 	// admitted, whatever Quirks say: everyone who knows the secret could sign people out.
-	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs})
+	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, noExpiry: true})
 	if err == nil {
 		err = c.checkIssuer(claims)
 	}
@@ -63,7 +67,7 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 // watermark to the same height.
 func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, err error) {
 	bad := func(id, reason string) (time.Time, error) {
-		return time.Time{}, fault(id, reason, "have the provider send logout tokens as OpenID Connect Back-Channel Logout 1.0, 2.4 says", nil)
+		return time.Time{}, fault(id, reason, logoutTokenFix, nil)
 	}
 	// 2.4, of events: "This declares that the JWT is a Logout Token. The corresponding
 	// member value MUST be a JSON object".
@@ -78,10 +82,10 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	if jti, _ := claims["jti"].(string); jti == "" {
 		return bad("logout_token.jti", "jti is missing")
 	}
-	for _, name := range []string{"sub", "sid"} {
-		if v, there := claims[name]; there {
+	for _, c := range []struct{ id, name string }{{"logout_token.sub", "sub"}, {"logout_token.sid", "sid"}} {
+		if v, there := claims[c.name]; there {
 			if s, _ := v.(string); s == "" {
-				return bad("logout_token."+name, name+" is not text")
+				return bad(c.id, c.name+" is not text")
 			}
 		}
 	}
@@ -89,16 +93,26 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	if claims["sub"] == nil && claims["sid"] == nil {
 		return bad("logout_token.nobody", "the token has neither sub nor sid")
 	}
-	// 2.6: "Validate the iss, aud, iat, and exp Claims in the same way they are validated in
-	// ID Tokens." There is no sign-in here that iat could be compared with: its age is.
-	issued, _ = strictjson.NumericDate(claims["iat"]) // the year 1 if it is not a date
-	if issued.After(now.Add(Leeway)) || now.Sub(issued) > logoutTokenAge {
-		e := fault("logout_token.iat", "iat is missing, ahead of this machine's clock, or older than 5 minutes", clockFix, nil)
+	return checkLogoutTime(claims["iat"], now)
+}
+
+// checkLogoutTime checks a logout token's iat, which bounds how long it can be
+// replayed: exp is optional. There is no sign-in here that iat could be compared with:
+// its age is.
+func checkLogoutTime(iat any, now time.Time) (issued time.Time, err error) {
+	byClock := func(id, reason string) (time.Time, error) {
+		e := fault(id, reason, clockFix, nil)
 		e.clock = true
 		return time.Time{}, e
 	}
-	if _, ok := strictjson.NumericDate(claims["exp"]); !ok {
-		return bad("logout_token.exp", "exp is not a date")
+	issued, ok := strictjson.NumericDate(iat)
+	switch {
+	case !ok:
+		return time.Time{}, fault("logout_token.iat", "iat is missing or not a date", logoutTokenFix, nil)
+	case issued.After(now.Add(Leeway)):
+		return byClock("logout_token.iat_future", fmt.Sprintf("the token was issued %v ahead of this machine's clock", issued.Sub(now).Round(time.Second)))
+	case now.Sub(issued) > logoutTokenAge:
+		return byClock("logout_token.iat_past", fmt.Sprintf("the token was issued %v ago by this machine's clock; 5 minutes are accepted", now.Sub(issued).Round(time.Second)))
 	}
 	return issued, nil
 }

@@ -43,6 +43,7 @@ type metadata struct {
 	idTokenAlgs []string // for ID tokens and logout tokens
 	issParam    bool     // the metadata announces iss in responses, so it must come (RFC 9207)
 	keys        *keySet  // nil for plain OAuth 2.0
+	ignored     []*Error // malformed endpoints that sign-ins can do without
 	fetched     time.Time
 }
 
@@ -170,6 +171,9 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, e := range m.ignored {
+		c.cfg.Warn("the provider's metadata has a malformed endpoint, which is not used", e)
+	}
 	m.issuer, m.fetched = issuer, c.cfg.Now()
 	return m, nil
 }
@@ -249,11 +253,21 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 		name     string
 		required bool
 	}{
-		{&authorize, "authorization_endpoint", true}, {&m.tokenURL, "token_endpoint", true},
-		{&jwks, "jwks_uri", c.openID()}, {&m.userinfoURL, "userinfo_endpoint", false},
-		{&m.endSession, "end_session_endpoint", false},
+		{&authorize, "authorization_endpoint", true}, {&m.tokenURL, "token_endpoint", true}, {&jwks, "jwks_uri", c.openID()},
 	} {
-		wrong = append(wrong, c.endpoint(doc, e.name, e.into, e.required))
+		if err := c.endpoint(doc, e.name, e.into, e.required); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	// The access token goes to the userinfo endpoint. Where it is not asked, and for
+	// signing out, one that is malformed is as good as absent.
+	if err := c.endpoint(doc, "userinfo_endpoint", &m.userinfoURL, false); err != nil && c.asksUserinfo() {
+		wrong = append(wrong, err)
+	} else if err != nil {
+		m.ignore(err, "nothing: it is not used here")
+	}
+	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil {
+		m.ignore(err, "have the provider name an https address, or set Provider.Logout.EndSessionURL; until then, signing out ends the session here alone")
 	}
 	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc))
 	if err := errors.Join(wrong...); err != nil {
@@ -286,8 +300,17 @@ func (c *Client) keySet(address string) *keySet {
 	return newKeySet(address, c.cfg.HTTP, c.cfg.Now)
 }
 
+// asksUserinfo reports whether sign-ins can ask the userinfo endpoint.
+func (c *Client) asksUserinfo() bool { return c.cfg.Userinfo != "never" && c.cfg.Profile == nil }
+
+// ignore keeps what is wrong with an endpoint that is not used.
+func (m *metadata) ignore(err *Error, fix string) {
+	err.Fix = fix
+	m.ignored = append(m.ignored, err)
+}
+
 // endpoint reads an address from the metadata unless it is configured.
-func (c *Client) endpoint(doc map[string]any, name string, into *string, required bool) error {
+func (c *Client) endpoint(doc map[string]any, name string, into *string, required bool) *Error {
 	if *into != "" {
 		return nil
 	}
@@ -297,7 +320,11 @@ func (c *Client) endpoint(doc map[string]any, name string, into *string, require
 	}
 	address, ok := v.(string)
 	if !ok {
-		return c.misconfigured("discovery", "discovery.endpoint_missing", "the provider's metadata has no "+name, "set it by hand in Provider, or check Issuer")
+		reason := "the provider's metadata has no " + name
+		if v != nil {
+			reason += " that is text"
+		}
+		return c.misconfigured("discovery", "discovery.endpoint_missing", reason, "set it by hand in Provider, or check Issuer")
 	}
 	if why := c.unfitEndpoint(address); why != "" {
 		return c.misconfigured("discovery", "discovery.endpoint_invalid", fmt.Sprintf("the provider's %s %s", name, why), "the provider must be set up to name https addresses")

@@ -2,11 +2,9 @@ package rp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/ginauth/ginauth/internal/oauthcode"
@@ -58,22 +56,24 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	if err := c.checkResponseIssuer(m, response); err != nil {
 		return c.about(err, IssuerMismatch, "check answer")
 	}
-	code, hasCode := response["code"]
-	refusal, refused := response["error"]
+	// RFC 6749, 3.1: "Parameters sent without a value MUST be treated as if they
+	// were omitted".
+	code, refusal := response.Get("code"), response.Get("error")
+	refused := refusal != "" || code == "" && response.Has("error")
 	bad := func(id, reason string) error {
 		return &Error{Code: BadRequest, ID: id, Op: "check answer", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
 	}
 	switch {
-	case hasCode && refused:
+	case code != "" && refused:
 		return bad("response.code_and_error", "the answer has both a code and an error")
 	case refused:
-		return c.refusal(refusal[0], response.Get("error_description"))
-	case !hasCode && c.cfg.Quirks.SilentRefusal:
+		return c.refusal(response)
+	case code == "" && c.cfg.Quirks.SilentRefusal:
 		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",
 			Fix: "nothing: that is how this provider says that the person cancelled"}
-	case !hasCode:
+	case code == "":
 		return bad("response.empty", "the answer has neither a code nor an error")
-	case code[0] == "" || len(code[0]) > CodeLimit || !visible(code[0]):
+	case len(code) > CodeLimit || !visible(code):
 		return bad("response.code", "the code has characters or a length that no code has")
 	}
 	// The application's own check comes last: it may take for granted what is checked
@@ -118,12 +118,10 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 // Connect Core 1.0, section 3.1.2.6). The provider's description goes into the
 // cause, quoted: whoever can make a person follow a link can write it, whatever
 // characters the standard permits in it.
-func (c *Client) refusal(code, description string) error {
-	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + strconv.Quote(printable.Clip(code)),
-		Fix: "look at the provider's own log"}
-	if description != "" {
-		e.Cause = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
-	}
+func (c *Client) refusal(response url.Values) error {
+	sent, code := secrets{response.Get("state")}, response.Get("error")
+	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + sent.quote(code),
+		Fix: "look at the provider's own log", Cause: sent.describe(response.Get("error_description"))}
 	switch oauthcode.Canonical(code) {
 	case oauthcode.AccessDenied:
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
@@ -136,7 +134,7 @@ func (c *Client) refusal(code, description string) error {
 	// 4.1.2.1: they are error codes "because a 500 Internal Server Error HTTP status code
 	// cannot be returned to the client via an HTTP redirect".
 	case "temporarily_unavailable", "server_error":
-		e.RetryAfter, e.Fix = longestRetry, "try again; the provider has a problem of its own"
+		e.ID, e.RetryAfter, e.Fix = "response.unavailable", longestRetry, "try again; the provider has a problem of its own"
 	case "invalid_scope":
 		e.ID, e.Fix = "response.invalid_scope", "check Provider.Scopes against what the client may ask for at the provider"
 	case "unauthorized_client", "invalid_request", "unsupported_response_type":

@@ -18,34 +18,43 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
+// success reports whether a status says that the body is what was asked for. RFC
+// 6749, 5.1, has 200; some providers answer 201.
+func success(status int) bool {
+	return status >= 200 && status <= 299 && status != http.StatusNoContent
+}
+
 // readTokenResponse reads and checks what the token endpoint answered (RFC 6749,
 // sections 5.1 and 5.2). idToken says that there must be an ID token.
 func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]any, error) {
 	body := r.body
 	// 5.1: the parameters come "using the "application/json" media type". A 200 of another
 	// type is a login page, or a proxy: what looks like JSON in it is not an answer.
-	if r.status == http.StatusOK && c.cfg.Quirks.NormalizeToken != nil {
+	if success(r.status) && c.cfg.Quirks.NormalizeToken != nil {
 		normalized, err := c.cfg.Quirks.NormalizeToken(r.header, []byte(body))
 		if err != nil {
 			return nil, fault("token.normalize", "NormalizeToken could not read the token answer", "look at what the provider answers, and at Quirks.NormalizeToken", err)
 		}
 		body = string(normalized)
-	} else if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); r.status == http.StatusOK && media != "application/json" {
-		return nil, fault("token.media_type", "the token answer is not JSON but "+strconv.Quote(printable.Clip(media)),
+	} else if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); success(r.status) && media != "application/json" {
+		return nil, fault("token.media_type", fmt.Sprintf("the token answer is not JSON but %q (%s)", printable.Clip(media), r.request.URL.Host),
 			"check TokenURL; is a login page or a proxy in between?", nil)
 	}
 	// 5.2: an error comes with "an HTTP 400 (Bad Request) status code (unless specified
 	// otherwise)". GitHub answers 200, others 401 or 403: the member decides, before the
 	// status does. Of two that are called error, none decides: the JSON is not strict.
 	answer, err := strictjson.Object(body)
-	if code, ok := answer["error"].(string); ok {
-		return nil, c.tokenRefusal(code)
+	if code, is := answer["error"].(string); is && (code != "" || answer["access_token"] == nil) {
+		e := c.tokenRefusal(code)
+		description, _ := answer["error_description"].(string)
+		e.Cause = c.sentSecrets(r.request).describe(description)
+		return nil, e
 	}
 	switch {
 	case r.status >= http.StatusInternalServerError:
-		return nil, c.unreachable("redeem code", &fetch.Error{Kind: fetch.Status, Op: "token endpoint", Status: r.status})
-	case r.status != http.StatusOK:
-		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d", r.status), "check TokenURL, and look at the provider's own log", nil)
+		return nil, c.unreachable("redeem code", fetch.StatusError("token endpoint", r.request.URL.Host, r.status))
+	case !success(r.status):
+		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d (%s)", r.status, r.request.URL.Host), "check TokenURL, and look at the provider's own log", nil)
 	case err != nil:
 		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; Quirks.NormalizeToken can correct it", err)
 	}
@@ -59,7 +68,8 @@ func (c *Client) tokenRefusal(code string) *Error {
 	// 5.2: the code "is invalid, expired, revoked, does not match the redirection URI used
 	// in the authorization request, or was issued to another client".
 	case "invalid_grant", "bad_verification_code":
-		e.Code, e.ID, e.Fix = CodeRejected, "token.invalid_grant", "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
+		e.Code, e.ID = CodeRejected, "token.invalid_grant"
+		e.Fix = "start again if it happens now and then: a code is good once, and for a short time; if it happens at every sign-in, the provider's description or its log says why (another redirect URI, PKCE, a session or account that it has ended)"
 	// 5.2: "Client authentication failed (e.g., unknown client, no client authentication
 	// included, or unsupported authentication method)."
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
@@ -68,7 +78,7 @@ func (c *Client) tokenRefusal(code string) *Error {
 	case "redirect_uri_mismatch":
 		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
 	case "temporarily_unavailable", "server_error":
-		e.Code, e.RetryAfter, e.Fix = ProviderUnavailable, longestRetry, "try again; the provider has a problem of its own"
+		e.Code, e.ID, e.RetryAfter, e.Fix = ProviderUnavailable, "token.unavailable", longestRetry, "try again; the provider has a problem of its own"
 	}
 	return e
 }
@@ -93,7 +103,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
 		return bad("token.ambiguous", "a member is almost called as the standard has it", err)
 	}
-	if answer["error"] != nil {
+	if e := answer["error"]; e != nil && e != "" {
 		return bad("token.error_type", "error is there, and not text", nil)
 	}
 	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not

@@ -1,0 +1,46 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// backChannel answers POST /logout/:provider/backchannel: the provider says that
+// a session, or a user, is signed out (OpenID Connect Back-Channel Logout 1.0,
+// sections 2.5 to 2.8).
+func (a *Auth) backChannel(c *gin.Context) error {
+	cl, err := a.client(c)
+	if err != nil {
+		return err
+	}
+	params, err := readParams(c.Request)
+	if err != nil {
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "back-channel logout", Provider: cl.provider.Name})
+	}
+	if len(params["logout_token"]) != 1 {
+		return &Error{Code: ErrLogoutTokenInvalid, ID: "logout_token.not_one", Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token"}
+	}
+	user, err := a.revokeByToken(c.Request.Context(), cl, params.Get("logout_token"))
+	if err != nil {
+		return err
+	}
+	a.logEvent(c, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByProvider, Provider: cl.provider.Name, User: a.hashUser(user)}, nil)
+	c.Status(http.StatusOK) // overrides a status set earlier
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// revokeByToken revokes what a logout token names, and returns the user, of whom
+// only Issuer and Subject are known. It does not stop halfway if the provider
+// hangs up.
+func (a *Auth) revokeByToken(ctx context.Context, c *client, raw string) (*User, error) {
+	target, err := c.verifyLogoutToken(ctx, raw)
+	for _, key := range target.keys {
+		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, target.issued))
+	}
+	return target.user, err
+}
