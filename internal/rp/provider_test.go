@@ -43,7 +43,7 @@ const (
 	theRefresh = "refr3sh-token"
 )
 
-var secrets = []string{theSecret, theCode, theNonce, theProof, theAccess, theRefresh}
+var secrets = []string{theSecret, theCode, theState, theNonce, theProof, theAccess, theRefresh}
 
 const (
 	theClient   = "the client" // with a space, which Basic and the authorization URL have to escape
