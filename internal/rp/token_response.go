@@ -19,9 +19,10 @@ import (
 )
 
 // success reports whether a status says that the body is what was asked for. RFC
-// 6749, 5.1, has 200; some providers answer 201.
+// 6749, 5.1, has 200; some providers answer 201. 206 announces a part of an answer (RFC
+// 9110, 15.3.7), which nothing here asks for.
 func success(status int) bool {
-	return status >= 200 && status <= 299 && status != http.StatusNoContent
+	return status >= 200 && status <= 299 && status != http.StatusNoContent && status != http.StatusPartialContent
 }
 
 // readTokenResponse reads and checks what the token endpoint answered (RFC 6749,

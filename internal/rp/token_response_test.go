@@ -113,6 +113,15 @@ func TestTokenResponses(t *testing.T) {
 	})
 }
 
+// A part of an answer is not an answer, however complete its JSON is.
+func TestPartialTokenResponse(t *testing.T) {
+	cases := []tokenCase{{"206", 206, "application/json", goodAnswer, rp.BadTokenResponse, "token.status"}}
+	tryTokenResponses(t, cases)
+	tryTokenResponses(t, cases, func(cfg *rp.Config) {
+		cfg.Quirks.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { return body, nil }
+	})
+}
+
 // RFC 6749, 5.1 has expires_in as a number of seconds; some providers write text.
 func TestExpiresIn(t *testing.T) {
 	for _, test := range []struct {

@@ -57,11 +57,12 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	return nil
 }
 
-// unavailable reports whether the userinfo could not be had: an answer that
-// contradicts the ID token is another matter.
+// unavailable reports whether the userinfo could not be had. An answer that
+// contradicts the ID token is another matter, and so is an *Error that Config.Profile
+// returned, whatever its code: it may say that this person must not get in.
 func unavailable(err error) bool {
 	e, ok := err.(*Error)
-	return !ok || e.Code != UserinfoInvalid && e.Code != IdentityRejected
+	return !ok || e.outage
 }
 
 func (c *Client) badUserinfo(err error) error {
@@ -170,7 +171,9 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 	claims, err := c.cfg.Profile(ctx, c.bearer(token), token)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
-			return nil, c.about(e, ProviderUnavailable, "profile")
+			told := c.about(e, ProviderUnavailable, "profile")
+			told.outage = false
+			return nil, told
 		}
 		return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
 	}

@@ -477,6 +477,43 @@ func TestProfileThatFails(t *testing.T) {
 	}
 }
 
+// An *Error that Profile returns is a decision of the application's: it fails a sign-in
+// that could do without the userinfo too, whatever code it has. An outage does not.
+func TestProfileThatRefusesWhereUserinfoIsOptional(t *testing.T) {
+	p := newProvider(t)
+	for _, code := range []rp.Code{
+		rp.BadRequest, rp.StateInvalid, rp.ProviderDenied, rp.ProviderError, rp.CodeRejected, rp.ProviderMisconfigured, rp.ProviderUnavailable,
+		rp.ProviderTimeout, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, "forbidden", "store_unavailable",
+	} {
+		refusal := &rp.Error{Code: code, ID: "profile.refused", Reason: "refused", Fix: "none"}
+		for _, err := range []error{refusal, errors.Join(errors.New("x"), refusal)} {
+			_, err := p.signIn(p.client(incomplete, returning(nil, err)))
+			wantError(t, err, code, "profile.refused")
+		}
+	}
+	_, err := p.signIn(p.client(incomplete, returning(nil, &rp.Error{ID: "profile.refused", Reason: "refused", Fix: "none"})))
+	wantError(t, err, rp.ProviderUnavailable, "profile.refused")
+	if warned := p.warnings(); len(warned) != 0 {
+		t.Errorf("warnings: %v", warned)
+	}
+	down := profile(func(ctx context.Context, h *http.Client, _ *oauth2.Token) (map[string]any, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/elsewhere", nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := h.Do(req)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return nil, err
+	})
+	p.on("/elsewhere", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	p.mustSignIn(p.client(incomplete, down))
+	if warned := p.warnings(); len(warned) != 1 {
+		t.Errorf("warnings: %v", warned)
+	}
+}
+
 func TestProfileThatCannotBeWritten(t *testing.T) {
 	p := newProvider(t)
 	cycle := map[string]any{}
