@@ -11,7 +11,7 @@ import (
 //
 // User.Subject is the person's id. User.Groups are the roles in the application.
 func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
-	server := "https://" + host
+	server := serverAt(host)
 	return ginauth.Provider{
 		Name: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
 		ClientID: clientID, ClientSecret: clientSecret,

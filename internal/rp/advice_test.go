@@ -82,3 +82,64 @@ func TestFixOfEveryFailure(t *testing.T) {
 	refuse := func(cfg *rp.Config) { cfg.VerifyCallback = func(url.Values) error { return errors.New("forged") } }
 	wantError(t, p.client(refuse).CheckResponse(t.Context(), response()), rp.ProviderError, "response.verify_callback")
 }
+
+// TestAdviceAboutIssuers: what to do about an issuer that differs depends on how.
+// Advice that leads to the next error, and back, helps nobody.
+func TestAdviceAboutIssuers(t *testing.T) {
+	for _, tt := range []struct {
+		ours, theirs string
+		want         []string // in the fix
+		not          string
+	}{
+		{"https://login.example/realms/x", "http://login.example/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
+		{"https://login.example/realms/x", "http://login.example:8080/realms/x", []string{"--proxy-headers"}, "set Issuer"},
+		{"https://login.example", "https://login.example/", []string{`set Issuer to "https://login.example/"`}, "by hand"},
+		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "by hand", "Logout.EndSessionURL"}, ""},
+		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "by hand", "JWKSURL"}, ""},
+		{"https://keycloak.internal/realms/x", "https://login.example/realms/x", []string{"inside your network", "by hand", "Logout.EndSessionURL"}, ""},
+		{"https://login.example/{tenantid}/v2.0", "https://login.example/common/v2.0", nil, ""},
+		{"https://login.example/t/v2.0", "https://login.example/{tenantid}/v2.0", []string{"the id of yours"}, "by hand"},
+		{"https://login.example", "login.example", []string{"not an address"}, "set Issuer"},
+	} {
+		check := func(e *rp.Error) {
+			t.Helper()
+			for _, want := range tt.want {
+				if !strings.Contains(e.Fix, want) {
+					t.Errorf("%s, %s: the fix lacks %q: %s", tt.ours, tt.theirs, want, e.Fix)
+				}
+			}
+			if tt.not != "" && strings.Contains(e.Fix, tt.not) {
+				t.Errorf("%s, %s: the fix has %q: %s", tt.ours, tt.theirs, tt.not, e.Fix)
+			}
+		}
+		p := newProvider(t)
+		p.doc = map[string]any{"issuer": tt.theirs}
+		to := roundTripper(func(r *http.Request) (*http.Response, error) {
+			r.URL.Scheme, r.URL.Host, r.URL.Path = "http", strings.TrimPrefix(p.URL, "http://"), pathDiscovery
+			return http.DefaultTransport.RoundTrip(r)
+		})
+		ours := func(cfg *rp.Config) {
+			cfg.Issuer, cfg.HTTP = tt.ours, fetch.Client(&http.Client{Transport: to}, "test")
+		}
+		check(wantError(t, p.client(ours).Discover(t.Context()), rp.ProviderMisconfigured, "discovery.issuer_mismatch"))
+
+		// The same of an ID token.
+		p = newProvider(t)
+		p.claims = map[string]any{"iss": tt.theirs}
+		byHand := func(cfg *rp.Config) {
+			cfg.Issuer = tt.ours
+			cfg.AuthorizeURL, cfg.TokenURL, cfg.JWKSURL = p.URL+pathAuthorize, p.URL+pathToken, p.URL+pathKeys
+		}
+		_, err := p.signIn(p.client(byHand))
+		check(wantError(t, err, rp.IDTokenInvalid, "jwt.issuer"))
+	}
+}
+
+// TestAdviceWhereNoMetadataIs: an Issuer that was changed as told may lead to none.
+func TestAdviceWhereNoMetadataIs(t *testing.T) {
+	p := newProvider(t)
+	p.on(pathDiscovery, http.NotFound)
+	if e := wantError(t, p.client().Discover(t.Context()), rp.ProviderUnavailable, "http.not_found"); !strings.Contains(e.Fix, rp.WellKnown) || !strings.Contains(e.Fix, "by hand") {
+		t.Errorf("the fix is %s", e.Fix)
+	}
+}

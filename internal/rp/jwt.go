@@ -384,17 +384,12 @@ func (c *Client) checkIssuer(claims map[string]any) error {
 	if _, there := claims["iss"]; !there {
 		return fault("jwt.issuer_missing", fmt.Sprintf("the token has no iss; expected %q", want), "have the provider issue OpenID Connect tokens for this client", nil)
 	}
-	reason, fix := fmt.Sprintf("the token's issuer is %.200q, not %q", claims["iss"], want), "set Issuer to exactly what the provider puts into its tokens"
-	if toggled := toggleSlash(c.cfg.Issuer); want == c.cfg.Issuer && iss == toggled {
-		reason, fix = reason+": only the final / differs", fmt.Sprintf("set Issuer to %q", toggled)
+	reason, fix := fmt.Sprintf("the token's issuer is %q, not %q", printable.Clip(iss), want), issuerFix(iss, want)
+	switch {
+	case c.cfg.TokenIssuer != nil:
+		fix = "if that issuer is to be admitted, have TokenIssuer return it for the claims of its tokens"
+	case strings.TrimSuffix(iss, "/") == strings.TrimSuffix(want, "/"):
+		reason += ": only the final / differs"
 	}
 	return fault("jwt.issuer", reason, fix, nil)
-}
-
-// toggleSlash returns an address without its final slash, or with one.
-func toggleSlash(address string) string {
-	if without, had := strings.CutSuffix(address, "/"); had {
-		return without
-	}
-	return address + "/"
 }

@@ -41,7 +41,7 @@ func newcomersWithProviders() []newcomer {
 			},
 			make: starts, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
 			cause: `its issuer is "https://login.example.com/realms/x", not "{issuer}"`,
-			fix:   `set Issuer to "https://login.example.com/realms/x" if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL, TokenURL, UserinfoURL and JWKSURL by hand as well`,
+			fix:   `set Issuer to "https://login.example.com/realms/x" if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL, TokenURL, UserinfoURL, JWKSURL and Logout.EndSessionURL by hand as well`,
 		}.run},
 		{"no scope openid", noOpenID},
 		{"no ID token", told{
