@@ -51,7 +51,7 @@ func TestOddParametersOfALogoutToken(t *testing.T) {
 		"logout_token=a.b.c&x=%": ginauth.ErrLogoutTokenInvalid, "logout_token=%zz": ginauth.ErrBadRequest, "x=1;logout_token=a.b.c": ginauth.ErrBadRequest, "logout_token=a;b": ginauth.ErrBadRequest,
 	} {
 		r, _ := http.NewRequest("POST", s.URL+"/logout/demo/backchannel", strings.NewReader(body))
-		r.Header.Set("Content-Type", formType)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		p := s.Must(s.Browser.Do(r))
 		if p.Status != http.StatusBadRequest || strings.Contains(s.Logs.String(), "request.parameters_malformed") != (code == ginauth.ErrBadRequest) {
 			t.Errorf("%q: %d %s\n%s", body, p.Status, p.Text(), s.Logs)

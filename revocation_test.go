@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	cookiestore "github.com/gin-contrib/sessions/cookie"
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
@@ -518,5 +520,190 @@ func TestWatermarks(t *testing.T) {
 	s.As("grace")
 	if s.User() == nil {
 		t.Error("somebody else was signed out")
+	}
+}
+
+// signOut signs out somebody without a browser who sends this Cookie header.
+func signOut(s *sitetest.Site, line string) {
+	s.T.Helper()
+	r := httptest.NewRequest("POST", "/logout", http.NoBody)
+	r.Header.Set("Cookie", line)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	if s.Engine.ServeHTTP(w, r); w.Code >= 400 {
+		s.T.Fatalf("signing out is answered with %d\n%s", w.Code, s.Logs)
+	}
+}
+
+// sharing makes a site and a replica of it that share their revocations, each with a
+// clock of its own.
+func sharing(t *testing.T, revocations func(now func() time.Time) ginauth.Revocations) (*sitetest.Site, *sitetest.Site, *sitetest.Clock) {
+	t.Helper()
+	shared, other := ginauth.Revocations(nil), &sitetest.Clock{}
+	s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Unheard = true
+		shared = revocations(s.Clock.Now)
+		o.Revocations = shared
+	})
+	r := s.Replica(func(o *ginauth.Options) { o.Revocations, o.Now = shared, other.Now })
+	r.Clock = other
+	return s, r, other
+}
+
+// ownMemory is the default Revocations, shared; aMap is one that an application wrote.
+func ownMemory(now func() time.Time) ginauth.Revocations {
+	return marks.NewRevocations[ginauth.RevocationKey](now, 1<<20)
+}
+
+func aMap(func() time.Time) ginauth.Revocations { return &sitetest.RevocationMap{} }
+
+// A sign-out counts at every replica, whatever the clock shows of the one where it
+// happens.
+func TestSignOutAtAReplicaWhoseClockIsFarBehind(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]func(func() time.Time) ginauth.Revocations{"memory": ownMemory, "map": aMap} {
+		for _, behind := range []time.Duration{time.Minute, 30 * time.Hour, 300 * 24 * time.Hour} {
+			t.Run(fmt.Sprint(name, " ", behind), func(t *testing.T) {
+				t.Parallel()
+				s, r, clock := sharing(t, kind)
+				clock.Advance(-behind)
+				s.As("ada")
+				line := s.CookieHeader()
+				if s.Stolen(line) != "ada" {
+					t.Fatal("nobody is signed in")
+				}
+				signOut(r, line)
+				if who := s.Stolen(line); who != "" {
+					t.Errorf("%q is still signed in", who)
+				}
+			})
+		}
+	}
+}
+
+// timing revokes at a time of the test's: as a replica of an earlier version, which
+// writes what its own clock shows.
+type timing struct {
+	sitetest.RevocationMap
+	at time.Time
+}
+
+func (m *timing) Revoke(ctx context.Context, key ginauth.RevocationKey, _ time.Time, ttl time.Duration) error {
+	return m.RevocationMap.Revoke(ctx, key, m.at, ttl)
+}
+
+func TestAnyMarkOfASessionEndsIt(t *testing.T) {
+	t.Parallel()
+	shared := &timing{at: time.Unix(1, 0)}
+	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Revocations = shared })
+	s.As("ada")
+	line := s.CookieHeader()
+	s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
+	if who := s.Stolen(line); who != "" {
+		t.Errorf("%q is still signed in", who)
+	}
+	if s.As("grace"); s.User() == nil {
+		t.Error("and nobody can sign in any more")
+	}
+}
+
+// A person's mark that a clock far ahead has made expires before that time comes. The
+// next one is lower, and ends the sessions that began while the first was there.
+func TestSignOutEverywhereAfterAMarkOfTheFuture(t *testing.T) {
+	t.Parallel()
+	shared := &sitetest.RevocationMap{}
+	s, r, clock := sharing(t, func(func() time.Time) ginauth.Revocations { return shared })
+	clock.Advance(24 * time.Hour)
+	everywhere := func(s *sitetest.Site) {
+		t.Helper()
+		if err := s.Auth.LogoutEverywhere(t.Context(), s.IDP.Issuer+"#ada"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	everywhere(r)
+	s.As("ada")
+	line := s.CookieHeader()
+	if s.Stolen(line) != "ada" {
+		t.Fatal("nobody can sign in after the mark")
+	}
+	shared.Expire()
+	if s.Stolen(line) != "ada" {
+		t.Error("the end of a mark signs out")
+	}
+	everywhere(s)
+	if who := s.Stolen(line); who != "" {
+		t.Errorf("%q is still signed in", who)
+	}
+	s.Browser = s.NewBrowser()
+	if s.As("ada"); s.User() == nil {
+		t.Error("and cannot sign in again")
+	}
+}
+
+// A session keeps the IdleTimeout that it began with, and so does the mark of its
+// sign-out at a replica that has a shorter one by now: another replica may still have
+// the longer one, or get it back.
+func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
+	t.Parallel()
+	const long, short, most = 30 * 24 * time.Hour, 3 * time.Hour, 60 * 24 * time.Hour
+	signIn := func(s *sitetest.Site, line string) {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequest("GET", "/", http.NoBody)
+		c.Request.Header.Set("Cookie", line)
+		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logout := func(s *sitetest.Site, line string) {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequest("GET", "/", http.NoBody)
+		c.Request.Header.Set("Cookie", line)
+		if err := s.Auth.Logout(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		inStore bool
+		after   time.Duration
+		end     func(s *sitetest.Site, line string)
+	}{
+		{"signing out", false, 0, (*sitetest.Site).signOut},
+		{"signing out when it has expired here", false, 2 * short, (*sitetest.Site).signOut},
+		{"Logout", false, 0, logout},
+		{"signing in again", false, 0, signIn},
+		{"signing out, of a session in a store", true, 0, (*sitetest.Site).signOut},
+		{"signing out when it has expired here, of a session in a store", true, 2 * short, (*sitetest.Site).signOut},
+		{"Logout, of a session in a store", true, 0, logout},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			kept := &lives{}
+			options := func(idle time.Duration) func(o *ginauth.Options) {
+				return func(o *ginauth.Options) {
+					o.Revocations, o.IdleTimeout, o.Lifetime = kept, idle, most
+					if tt.inStore {
+						o.Sessions = cookiestore.NewStore([]byte(sitetest.Key))
+					}
+				}
+			}
+			s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) { s.Unheard = true; options(long)(o) })
+			r := s.Replica(options(short))
+			s.As("ada")
+			var pairs []string
+			for _, c := range s.Browser.Cookies(s.URL) {
+				pairs = append(pairs, c.Name+"="+c.Value)
+			}
+			line := strings.Join(pairs, "; ")
+			kept.ttls = nil
+			s.Clock.Advance(tt.after)
+			if s.Stolen(line) != "ada" {
+				t.Fatal("nobody is signed in")
+			}
+			tt.end(r, line)
+			if len(kept.ttls) == 0 || slices.Max(kept.ttls) < long+time.Minute || slices.Max(kept.ttls) > long+5*time.Minute {
+				t.Errorf("marks are kept for %v", kept.ttls)
+			}
+		})
 	}
 }

@@ -54,6 +54,13 @@ type RevocationMap struct {
 	spent map[ginauth.RevocationKey]bool
 }
 
+// Expire drops all marks, as a store does when their time is over.
+func (m *RevocationMap) Expire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.marks = nil
+}
+
 // Revoke implements ginauth.Revocations.
 func (m *RevocationMap) Revoke(_ context.Context, key ginauth.RevocationKey, at time.Time, _ time.Duration) error {
 	m.mu.Lock()

@@ -107,7 +107,10 @@ func TestUnreadableParametersAreRefused(t *testing.T) {
 		name, query string
 		status      int
 	}{
-		{"a percent sign alone", "x=%zz", 400},
+		{"a percent sign alone", "return_to=%zz", 400},
+		{"a percent sign alone in what is not read", "x=%zz", 303},
+		{"a semicolon in what is not read", "x=a;b", 303},
+		{"a semicolon before what is read", "x=a;return_to=/x", 400},
 		{"half an escape", "return_to=%2", 400},
 		{"a semicolon", "return_to=/x;y=1", 400},
 		{"50 parameters", strings.Repeat("a=b&", 50) + "a=b", 400},
