@@ -668,7 +668,7 @@ func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
 		after   time.Duration
 		end     func(s *sitetest.Site, line string)
 	}{
-		{"signing out", false, 0, (*sitetest.Site).signOut},
+		{"signing out", false, 0, signOut},
 		{"signing out when it has expired here", false, 2 * short, (*sitetest.Site).signOut},
 		{"Logout", false, 0, logout},
 		{"signing in again", false, 0, signIn},
