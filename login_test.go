@@ -548,3 +548,44 @@ func TestLinkingIsProvedByEitherHeader(t *testing.T) {
 		}
 	}
 }
+
+// A sign-in that cannot begin since the provider does not answer has a link that
+// begins the same sign-in, for the time when it does.
+func TestRetryWhileTheProviderIsDown(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]authtest.Fault{"down": authtest.Down, "broken": authtest.HTML} {
+		t.Run(name, func(t *testing.T) {
+			s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].LoginParams = []string{"login_hint", "ui_locales"}
+			})
+			s.IDP.Fail(authtest.Discovery, fault)
+			from := authtest.At(s.URL + "/")
+			p := s.Must(s.Browser.Submit(from, s.URL+"/login/demo", url.Values{"return_to": {"/page/x?y=1"}, "login_hint": {"ada@example.com&x"}}))
+			if p.Status < 500 {
+				t.Fatalf("answered %d", p.Status)
+			}
+			s.IDP.Heal()
+			s.Clock.Advance(sitetest.OutageTimeout * 60)
+			p, err := s.Browser.ClickLink(p, "Try again")
+			if err != nil || p.Status != http.StatusOK || p.URL.RequestURI() != "/page/x?y=1" {
+				t.Fatalf("the sign-in ended with %v: %+v", err, p)
+			}
+			if got := s.IDP.LastRequest(authtest.Authorize).Form.Get("login_hint"); got != "ada@example.com&x" {
+				t.Errorf("the login hint is %q", got)
+			}
+		})
+	}
+}
+
+// To link an account takes a form: a link would sign in with it instead.
+func TestNoRetryOfALinking(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	s.As("ada")
+	s.IDP.Fail(authtest.Discovery, authtest.Down)
+	p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/login/demo", url.Values{"link": {"true"}}))
+	s.WantError(p, ginauth.ErrProviderUnavailable)
+	if strings.Contains(p.Text(), "/login/demo") {
+		t.Errorf("the page leads to a sign-in: %s", p.Text())
+	}
+}

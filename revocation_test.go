@@ -669,11 +669,11 @@ func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
 		end     func(s *sitetest.Site, line string)
 	}{
 		{"signing out", false, 0, signOut},
-		{"signing out when it has expired here", false, 2 * short, (*sitetest.Site).signOut},
+		{"signing out when it has expired here", false, 2 * short, signOut},
 		{"Logout", false, 0, logout},
 		{"signing in again", false, 0, signIn},
-		{"signing out, of a session in a store", true, 0, (*sitetest.Site).signOut},
-		{"signing out when it has expired here, of a session in a store", true, 2 * short, (*sitetest.Site).signOut},
+		{"signing out, of a session in a store", true, 0, signOut},
+		{"signing out when it has expired here, of a session in a store", true, 2 * short, signOut},
 		{"Logout, of a session in a store", true, 0, logout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
