@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -140,6 +141,34 @@ func requestsFromAnotherOrigin(t *testing.T, s *site, otherScheme string) {
 	}
 	if s.user() == nil {
 		t.Error("a refusal ended the session")
+	}
+}
+
+// Linking an account has to be asked for by a page of this origin, and Sec-Fetch-Site
+// counts more than Origin.
+func TestLinkingFromAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.as("ada")
+	for _, tt := range []struct {
+		site, origin string
+		refused      bool
+	}{
+		{"same-origin", s.URL, false}, {"", s.URL, false}, {"cross-site", s.URL, true}, {"same-site", s.URL, true}, {"", "", true},
+	} {
+		r := httptest.NewRequest("POST", s.URL+"/login/demo", strings.NewReader("link=true"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for name, value := range map[string]string{"Sec-Fetch-Site": tt.site, "Origin": tt.origin} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		r.AddCookie(s.sessionCookie())
+		w := httptest.NewRecorder()
+		s.engine.ServeHTTP(w, r)
+		if refused := w.Code == http.StatusForbidden; refused != tt.refused {
+			t.Errorf("Sec-Fetch-Site %q, Origin %q: status %d", tt.site, tt.origin, w.Code)
+		}
 	}
 }
 
