@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +138,8 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 			t.Errorf("%s does not say %q and %q:\n%s", where, d.reason, d.fix, text)
 		}
 	}
-	if !strings.Contains(page, "docs/errors.md#state_invalid<") {
+	id := regexp.MustCompile(` id=(state\.[a-z_]+) `).FindStringSubmatch(log)
+	if id == nil || !strings.Contains(page, "docs/errors.md#"+id[1]+"<") {
 		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
 	}
 	for _, other := range diagnoses() {

@@ -86,6 +86,32 @@ func TestErrorsPageHasEveryID(t *testing.T) {
 	}
 }
 
+// The section of invalid_options has the last word of each mistake's id.
+func TestErrorsPageNamesEveryMistake(t *testing.T) {
+	section := errorsPage(t)["invalid_options"]
+	word := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	found := 0
+	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && path.Dir(f.path) == "." }) {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || lastName(call.Fun) != "add" {
+				return true
+			}
+			for _, arg := range call.Args {
+				if what, ok := textOf(arg); ok && word.MatchString(what) {
+					if found++; !strings.Contains(section, "`"+what+"`") {
+						t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.at(call), what)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if found < 60 {
+		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
+	}
+}
+
 // errorSources are the packages that raise errors with an ID, and how many ids each
 // has at least: fewer mean that they are looked for in the wrong place.
 var errorSources = map[string]int{".": 80, "internal/rp": 90}

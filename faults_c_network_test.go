@@ -284,7 +284,6 @@ func c22Echo(t *testing.T) {
 		"400":                     {400, "text/plain", "token=" + secret + "\nFAKE LOG", ginauth.ErrBadTokenResponse},
 		"a page with status 200":  {200, "text/html", "token=" + secret + "\nFAKE LOG", ginauth.ErrBadTokenResponse},
 		"JSON that is none":       {200, "application/json", `{"` + secret + `":FAKE LOG`, ginauth.ErrBadTokenResponse},
-		"error_description":       {400, "application/json", `{"error":"invalid_request","error_description":"` + secret + `\nFAKE LOG"}`, ginauth.ErrProviderError},
 		"error_uri":               {400, "application/json", `{"error":"invalid_grant","error_uri":"https://idp.example/` + secret + `"}`, ginauth.ErrCodeRejected},
 		"the error itself":        {400, "application/json", `{"error":"` + secret + `\nFAKE LOG"}`, ginauth.ErrProviderError},
 		"the error, plausible":    {400, "application/json", `{"error":"invalid_code_` + secret + `"}`, ginauth.ErrProviderError},

@@ -84,7 +84,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
 	if err != nil {
-		return err
+		return a.offerRetry(err, state, passed)
 	}
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
@@ -230,6 +230,20 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		}
 	}
 	return passed, nil
+}
+
+// offerRetry adds to the error of a provider that cannot be asked where the same
+// sign-in begins again. Linking an account begins with a form, which no link can send.
+func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
+	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
+	if state.linkingOf != "" {
+		return e
+	}
+	e.retry = a.LoginURL(state.provider, state.returnTo)
+	for _, name := range sortedKeys(passed) {
+		e.retry = withParam(e.retry, name, passed[name])
+	}
+	return e
 }
 
 // asks returns what an authorization request asks for.

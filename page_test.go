@@ -240,7 +240,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 			t.Fatal("docs/pages.md has no template")
 		}
 		s := twoProviders(t, func(o *ginauth.Options) { o.Pages.Template = template.Must(template.New("").Parse(source)) })
-		if p := s.get("/authorize/demo?code=abc"); !strings.Contains(p.Text(), "; fix: sign-ins must begin at /login") || !strings.Contains(p.Text(), "errors.md#state_invalid") {
+		if p := s.get("/authorize/demo?code=abc"); !strings.Contains(p.Text(), "; fix: sign-ins must begin at /login") || !strings.Contains(p.Text(), "errors.md#state.missing") {
 			t.Errorf("an error shows %s", p.Text())
 		}
 		s.must(s.browser.ClickLink(s.get("/login"), "Sign in with demo"))

@@ -52,17 +52,6 @@ func isUpgrade(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
 }
 
-// refusePrefetch answers a browser that opens an address before its user asks for
-// it: no sign-in begins, no code is spent, and the user is not sent to a login that
-// may be needless by the time of the click. The status has to be an error: browsers
-// keep a successful answer, even an empty one, and show it for the click.
-func refusePrefetch(c *gin.Context) {
-	c.Abort()
-	setSecurityHeaders(c.Writer.Header())
-	c.Status(http.StatusServiceUnavailable)
-	c.Writer.WriteHeaderNow()
-}
-
 // isPrefetch recognizes a browser that prefetches, prerenders or previews a page:
 // Sec-Purpose is the standard's, the others are of older browsers, which send them
 // still.

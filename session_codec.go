@@ -91,22 +91,31 @@ func millis(mark time.Time) int64 {
 
 // issuers are what users of a provider have as their Issuer.
 type issuers struct {
-	own    string  // the issuer, or the namespace of a plain OAuth 2.0 provider
-	print  [8]byte // of own, and of whom the provider admits
-	print2 [8]byte // of own: what records of version 2 have
-	more   bool    // Provider.TokenIssuer admits others
+	own    string   // the issuer, or the namespace of a plain OAuth 2.0 provider
+	print  [8]byte  // of own, and of what Provider.VerifyClaims admits
+	print2 [8]byte  // of own: what records of version 2 have
+	more   bool     // Provider.TokenIssuer admits others
+	list   []string // all of them; nil if they are not known
 }
 
 func (c *client) issuers() *issuers {
-	own, admits := c.namespace(), c.provider.Admits
-	i := &issuers{own: own, print: digest(own), print2: digest(own), more: c.provider.TokenIssuer != nil}
-	if admits != "" {
-		i.print = digest(own, admits)
+	p, own := &c.provider, c.namespace()
+	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil}
+	if i.more {
+		i.list = p.Admits
+	} else if len(p.Admits) > 0 { // nothing else says which users were admitted when the session began
+		i.print = digest(slices.Insert(slices.Sorted(slices.Values(p.Admits)), 0, own)...)
 	}
 	return i
 }
 
-func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
+// admit reports whether a session may have users of that issuer.
+func (i *issuers) admit(issuer string) bool {
+	if i.more {
+		return len(i.list) == 0 || slices.Contains(i.list, issuer)
+	}
+	return issuer == i.own
+}
 
 // encode writes the record: versioned, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {

@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +73,7 @@ type goldenApp struct {
 	auth    *ginauth.Auth
 }
 
-func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
+func newGoldenApp(t *testing.T, golden goldenSession, change ...func(*ginauth.Options)) *goldenApp {
 	t.Helper()
 	a := &goldenApp{t: t, now: goldenTime, cookies: golden.Cookies, engine: gin.New()}
 	opts := ginauth.Options{
@@ -79,7 +81,7 @@ func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
 		Now: func() time.Time { return a.now },
 		Providers: []ginauth.Provider{
 			{Name: "demo", Issuer: "https://idp.example", ClientID: "client", ClientSecret: "a secret of the client's"},
-			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: "one two",
+			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: []string{"https://tenants.example/one"},
 				TokenIssuer: func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }},
 			{Name: "forum", Namespace: "https://forum.example", ClientID: "client", ClientSecret: "a secret of the client's",
 				AuthorizeURL: "https://forum.example/a", TokenURL: "https://forum.example/t", UserinfoURL: "https://forum.example/u"},
@@ -87,6 +89,9 @@ func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
 	}
 	if golden.Stored != "" {
 		opts.Sessions = &oneRecord{text: golden.Stored}
+	}
+	for _, change := range change {
+		change(&opts)
 	}
 	auth, err := ginauth.Mount(a.engine, opts)
 	if err != nil {
@@ -382,15 +387,15 @@ func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
 	}
 }
 
-// What the provider admits is a part of what a session is checked against: a tenant
-// that is taken off the list is signed out, whichever issuer it has. Sessions of
-// the version before, which do not know what was admitted, live on.
+// What the provider admits is a part of what a session is checked against: with
+// several issuers, that of the session has to be among them; with one, nothing
+// else may have been admitted when the session began.
 func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
 	t.Parallel()
 	one, two := nowhere, nowhere
 	two.Name, two.ClientID = "tenants", "c0ffee2"
 	two.TokenIssuer = func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }
-	app := func(admits string) *site {
+	app := func(admits []string) *site {
 		s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &clock{}, logs: &logs{}}
 		one, two := one, two
 		one.Admits, two.Admits = admits, admits
@@ -418,11 +423,23 @@ func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
 		"of its own":      {Provider: two.Name, Subject: "ada"},
 		"of another name": {Provider: "others", Subject: "ada"},
 	}
-	for _, before := range []string{"", "one", "one two"} {
+	lists := [][]string{nil, {"https://id.example.com/one"}, {"https://id.example.com/one", nowhere.Issuer}}
+	for _, before := range lists {
 		for name, user := range people {
+			issuer := cmp.Or(user.Issuer, nowhere.Issuer)
+			if user.Provider == two.Name && len(before) > 0 && !slices.Contains(before, issuer) {
+				continue // cannot sign in
+			}
 			line := app(before).mint(user)
-			for _, now := range []string{"", "one", "one two"} {
-				if want := now == before || user.Provider == "others"; alive(app(now), line) != want {
+			for _, now := range lists {
+				want := slices.Equal(now, before)
+				switch user.Provider {
+				case two.Name:
+					want = len(now) == 0 || slices.Contains(now, issuer)
+				case "others":
+					want = true
+				}
+				if alive(app(now), line) != want {
 					t.Errorf("%s: a session from when %q was admitted, now that %q is: %v, want %v", name, before, now, !want, want)
 				}
 			}

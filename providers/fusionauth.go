@@ -35,6 +35,7 @@ func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 
 		// All tenants of a server may have one issuer, and an application may belong
 		// to all tenants. tid is there since version 1.36.
+		Admits: []string{"tid=" + tenant},
 		VerifyClaims: func(claims map[string]any) error {
 			if claims["tid"] != tenant {
 				return errors.New("not an account of the tenant " + tenant)

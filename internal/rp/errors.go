@@ -108,12 +108,13 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 // unreachable turns what package fetch and the context say into an Error.
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
-		Reason: "the provider does not answer as it should"}
+		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}
 	f, ok := errors.AsType[*fetch.Error](err)
 	// What can be set right comes with its fix; the rest is the provider's to repair.
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
 		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not answer in time"
+		e.Fix = "try again; if it stays so, is the provider up, and does a firewall or a proxy (HTTPS_PROXY) drop what is sent to it?"
 	case ok && f.Kind == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
 	case ok && f.Kind == fetch.Redirect:

@@ -150,7 +150,7 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 		return "", "", bad("jwt.header_json", "the token's header is not strict JSON", err)
 	}
 	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
-		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous", err)
+		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous: "+err.Error(), nil)
 	}
 	// RFC 7515, 4.1.11, of crit: "If any of the listed extension Header Parameters are not
 	// understood and supported by the recipient, then the JWS is invalid." None is
@@ -347,8 +347,11 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 // next program, would take them for it.
 func (c *Client) checkNames(claims map[string]any) error {
 	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
-		return fault("jwt.claims_ambiguous", "the claims are ambiguous",
-			"have the provider send one of the two; or give the other a meaning of its own in ClaimPaths", err)
+		fix := "have the provider send one of the two"
+		if e, ok := errors.AsType[*strictjson.CaseError](err); ok && !ProtocolClaim(e.Name) {
+			fix += fmt.Sprintf("; if both are meant, give this one a meaning of its own: ClaimPaths[\"a name for it\"] = %q", printable.Clip(e.Member))
+		}
+		return fault("jwt.claims_ambiguous", "the claims are ambiguous: "+err.Error(), fix, nil)
 	}
 	return nil
 }

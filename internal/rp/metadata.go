@@ -275,7 +275,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	var err error
 	if m.authorize, err = url.Parse(authorize); err != nil { // unreachable: endpoint has parsed it
-		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "")
+		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "set AuthorizeURL")
 	}
 	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
 		m.prefix = c.authorizationPrefix(m.authorize, nil)

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"math/big"
 	"net/http"
@@ -343,7 +344,8 @@ func (p *provider) mustSignIn(c *rp.Client, edits ...func(*rp.Request)) *rp.Iden
 }
 
 // wantError checks that err is an *rp.Error with this code and ID, not one that
-// another error wraps, and that its text repeats nothing secret.
+// another error wraps, that it has a reason and a fix, and that its text repeats
+// nothing secret.
 func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	t.Helper()
 	e, ok := err.(*rp.Error)
@@ -353,9 +355,13 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	if e.Code != code || e.ID != id {
 		t.Fatalf("got %s, %s (%v); want %s, %s", e.Code, e.ID, e, code, id)
 	}
-	if e.Reason == "" {
-		t.Errorf("%s has no reason", e.ID)
+	if e.Reason == "" || e.Fix == "" {
+		t.Errorf("%s has no reason or no fix: %v", e.ID, e)
 	}
+	if !slices.Contains(reasons[id], code) && !strings.HasPrefix(id, "profile.") { // Config.Profile has IDs of its own
+		t.Errorf("%s, %s is not in reasons", code, id)
+	}
+	raised.Store(string(code)+", "+id, true)
 	for _, secret := range secrets {
 		if strings.Contains(e.Error(), secret) {
 			t.Errorf("the error repeats %q: %v", secret, e)
@@ -363,6 +369,9 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	}
 	return e
 }
+
+// discard returns a log that nobody reads.
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -14,10 +14,11 @@ const tokenResponseLimit = 1 << 20 // bytes
 
 // tokenResponse is what a token endpoint answered, unchecked.
 type tokenResponse struct {
-	status int
-	header http.Header
-	body   string
-	clock  clockReading
+	request *http.Request
+	status  int
+	header  http.Header
+	body    string
+	clock   clockReading
 }
 
 // codeGrant is the form of a token request for an authorization code (RFC 6749,
@@ -139,7 +140,7 @@ func (c *Client) send(req *http.Request) (tokenResponse, error) {
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	return tokenResponse{resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
+	return tokenResponse{req, resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
 }
 
 // exchange sends the code to the token endpoint and reads the response.

@@ -4,19 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"maps"
 	"math"
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/fetch"
-	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+const (
+	jwtMedia       = "application/jwt"
+	errorBodyLimit = 4 << 10 // bytes of an answer with a status of failure
 )
 
 // addUserinfo adds to the claims of an ID token those that it lacks (OpenID Connect
@@ -117,17 +122,17 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 	if c.cfg.Profile != nil {
 		return c.profile(ctx, m, token)
 	}
-	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json, application/jwt")
+	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json", jwtMedia)
 	if err != nil {
 		return nil, err
 	}
 	// 5.3.2: "If the UserInfo Response is signed and/or encrypted, then the Claims are
 	// returned in a JWT and the content-type MUST be application/jwt." A provider that is
 	// asked for no such thing may still be registered to send it.
-	if media == "application/jwt" {
+	if media == jwtMedia {
 		return c.signedUserinfo(ctx, m, body)
 	}
-	return c.readProfile(media, body, UserinfoInvalid)
+	return c.readProfile(body, UserinfoInvalid)
 }
 
 // signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the Claims
@@ -155,11 +160,11 @@ func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 // says in place of the userinfo endpoint.
 func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
 	if c.cfg.Profile == nil {
-		media, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
+		_, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
 		if err != nil {
 			return nil, err
 		}
-		return c.readProfile(media, body, IdentityRejected)
+		return c.readProfile(body, IdentityRejected)
 	}
 	// Its HTTP client sends the access token, and has the limits of all other requests: no
 	// redirects, ten seconds, a megabyte.
@@ -184,7 +189,7 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		return nil, rejected("profile.float", "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
 			"decode with json.Decoder.UseNumber, or into int64", nil)
 	}
-	return c.readProfile("application/json", string(body), IdentityRejected)
+	return c.readProfile(string(body), IdentityRejected)
 }
 
 // hasRoundedFloat reports whether v holds a float so large that it may stand for
@@ -231,12 +236,7 @@ var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
 // readProfile decodes the claims of a profile. code is that of an answer that
 // cannot be trusted.
-func (c *Client) readProfile(media, body string, code Code) (map[string]any, error) {
-	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
-	// anyone's.
-	if media != "application/json" && !strings.HasSuffix(media, "+json") {
-		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: "answered " + printable.Clip(media)})
-	}
+func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 	claims, err := strictjson.Object(body)
 	if err != nil {
 		err = fault("profile.json", "the answer is not strict JSON", "look at what the provider answers; Profile can read it another way", err)
@@ -253,32 +253,48 @@ func (c *Client) readProfile(media, body string, code Code) (map[string]any, err
 // Connect Core, 5.3.1: "It is RECOMMENDED that the request use the HTTP GET method and
 // the Access Token be sent using the Authorization header field." RFC 6750, 5.3: "Bearer
 // tokens SHOULD NOT be passed in page URLs".
-func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media, body string, err error) {
+func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept ...string) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not an address", "set the address of the userinfo endpoint")
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", strings.Join(accept, ", "))
 	resp, err := c.bearer(token).Do(req)
 	if err != nil {
 		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
 	}
 	if resp.StatusCode != http.StatusOK {
-		drain(resp.Body)
-		return "", "", c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Status: resp.StatusCode})
+		return "", "", c.refusedUserinfo(op, resp, req.URL.Host, token)
 	}
 	if body, err = fetch.Read(resp, op, tokenResponseLimit); err != nil {
 		return "", "", c.unreachable(op, err)
 	}
 	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
+	// anyone's.
+	if !strings.HasSuffix(media, "+json") && !slices.Contains(accept, media) {
+		return "", "", c.unreachable(op, fetch.MediaError(op, req.URL.Host, resp.StatusCode, media))
+	}
 	return media, body, nil
 }
 
-// drain reads what is left of a small body, so that the connection can serve the
-// next request.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 4<<10)
-	_ = body.Close()
+// refusedUserinfo says what an answer with a status of failure means, in the
+// provider's own words: RFC 6750, 3.1, has invalid_token and insufficient_scope.
+func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, token *oauth2.Token) error {
+	status := fetch.StatusError(op, host, resp.StatusCode)
+	e := c.unreachable(op, status)
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		e.Fix = "see what the provider says: mostly a scope is missing, or the access tokens of this client are not for its userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, Userinfo \"never\" does without"
+	}
+	sent := secrets{token.AccessToken}
+	for _, value := range c.cfg.Quirks.Header {
+		sent = append(sent, value)
+	}
+	body, _ := fetch.Read(resp, op, errorBodyLimit) // one that is longer says nothing
+	if said := sent.describeAnswer(resp.Header, body); said != nil {
+		e.Cause = fmt.Errorf("%w: %w", status, said)
+	}
+	return e
 }
 
 // bearer returns an HTTP client that sends the access token and Quirks.Header.
