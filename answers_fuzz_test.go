@@ -50,7 +50,7 @@ func variants(obj map[string]any, names string) bool {
 func goodTokenAnswer(status int, media, body, idToken string) bool {
 	kind, _, _ := mime.ParseMediaType(media)
 	obj, ok := readStrictly(body)
-	if status/100 != 2 || status == http.StatusNoContent || kind != "application/json" || !ok || variants(obj, "access_token token_type expires_in refresh_token id_token scope error") {
+	if status/100 != 2 || status == http.StatusNoContent || status == http.StatusPartialContent || kind != "application/json" || !ok || variants(obj, "access_token token_type expires_in refresh_token id_token scope error") {
 		return false
 	}
 	access, _ := obj["access_token"].(string)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -23,6 +24,8 @@ type client struct {
 	cfg         *config
 	rp          *rp.Client
 	redirectURI string
+
+	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
