@@ -24,6 +24,7 @@ type client struct {
 	cfg         *config
 	rp          *rp.Client
 	redirectURI string
+	loginParams []string // that a sign-in reads
 
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 }
@@ -31,6 +32,7 @@ type client struct {
 func newClient(p Provider, cfg *config, h *http.Client) *client {
 	c := &client{provider: p, cfg: cfg}
 	c.redirectURI = c.uri("/authorize/", "")
+	c.loginParams = append([]string{"return_to", "link", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
 	c.rp = rp.New(c.rpConfig(h))
 	return c
 }

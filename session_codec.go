@@ -201,7 +201,7 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 		return false
 	}
 	s.decodeTimes(r)
-	s.idle = time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
+	s.idle = decodeIdle(r)
 	if flags&hasRechecked != 0 {
 		s.rechecked = r.Since(s.created)
 	}
@@ -233,8 +233,10 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	flags := int(head[0])
 	s.decodeTimes(r)
 	// Any mark that is not older than the session kills it: without one of its
-	// birth, the clocks decide, as they did.
-	s.idle, s.mark = k.cfg.IdleTimeout, millis(s.created)-1
+	// birth, the clocks decide, as they did. Nor does it say which IdleTimeout it
+	// began with: a copy can outlive the mark of its sign-out if that was longer, and is
+	// made longer again.
+	s.idle, s.mark = k.cfg.IdleTimeout, s.markByClock()
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
@@ -248,6 +250,21 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	rare := s.rare2()
 	u.decode(r, flags, flags/hasRare2, rare[:])
 	return r.OK() && from.admit(u.Issuer)
+}
+
+// idleOf returns the IdleTimeout that a record of version 3 began with, else 0.
+func idleOf(record string) time.Duration {
+	r := wire.NewReader(record)
+	if r.Bytes(1) != string(rune(sessionVersion)) {
+		return 0
+	}
+	r.Bytes(sessionIDSize + 2) // and the flags
+	(&session{user: &User{}}).decodeTimes(r)
+	return decodeIdle(r)
+}
+
+func decodeIdle(r *wire.Reader) time.Duration {
+	return time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
 }
 
 func (s *session) decodeTimes(r *wire.Reader) {

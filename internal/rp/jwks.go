@@ -57,6 +57,7 @@ type passedKey struct {
 	other    bool // it is not for signatures, so that nothing is amiss
 }
 
+// heldKeys are keys as they were fetched. They are immutable; newer ones replace them.
 type heldKeys struct {
 	keys    []signingKey
 	passed  []passedKey
@@ -162,6 +163,7 @@ func (k *keySet) refresh(ctx context.Context, found func(*heldKeys) bool) error 
 		if r := k.rest.Load(); r != nil && r.active(now) {
 			return nil, r.err
 		}
+		// Not on the context of the one that asks first: others wait for the same keys.
 		held, err := contain.Call(func() (*heldKeys, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.rest.Store(newFailure(err, now, longestRetry))

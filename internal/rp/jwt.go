@@ -188,9 +188,9 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 // mayIssue reports whether a key that names an issuer is for the issuer of this
 // token. RFC 8725, 3.8: "the application MUST validate that the cryptographic keys used
 // for the cryptographic operations in the JWT belong to the issuer. If they do not, the
-// application MUST reject the JWT." One set of keys serves all of Microsoft's tenants: the key that signs for
-// personal accounts must not do so for an organization (Storm-0558, 2023).
-// {tenantid} stands for the token's own.
+// application MUST reject the JWT." One set of keys serves all of Microsoft's tenants:
+// the key that signs for personal accounts must not do so for an organization
+// (Storm-0558, 2023). {tenantid} stands for the token's own.
 // https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-signing-key-issuer
 func (k *signingKey) mayIssue(claims map[string]any) bool {
 	tenant, _ := claims["tid"].(string)
@@ -259,13 +259,17 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 	if len(k.claims) == sent && k.claims["_claim_names"] == nil && k.claims["_claim_sources"] == nil {
 		return k.token.Payload, nil
 	}
+	// Core, 5.6: "Support for Aggregated Claims and Distributed Claims is OPTIONAL."
+	// Microsoft sends _claim_names where a person is in too many groups for the token.
 	checked := maps.Clone(k.claims)
 	delete(checked, "_claim_names")
 	delete(checked, "_claim_sources")
 	return json.Marshal(checked)
 }
 
-// dropNulls deletes the claims that are null: those are absent. But for nonce and
+// dropNulls deletes the claims that are null: those are absent. Core, section 2:
+// "Claims with no value SHOULD be entirely omitted from the JWT Claims Set and not
+// represented by e.g. a JSON null value", which not all providers do. But for nonce and
 // events: a logout token must not have the one, and an ID token must not have the
 // other.
 func dropNulls(claims map[string]any) {

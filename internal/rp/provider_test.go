@@ -43,7 +43,7 @@ const (
 	theRefresh = "refr3sh-token"
 )
 
-var secrets = []string{theSecret, theCode, theNonce, theProof, theAccess, theRefresh}
+var secrets = []string{theSecret, theCode, theState, theNonce, theProof, theAccess, theRefresh}
 
 const (
 	theClient   = "the client" // with a space, which Basic and the authorization URL have to escape
@@ -90,6 +90,7 @@ type request struct {
 	header        http.Header
 	form          url.Values // of the body, or of the query for a GET
 	authorization string
+	from          string // the address of the client: the same on one connection
 }
 
 // warning is what a Client passed to Config.Warn.
@@ -149,7 +150,7 @@ func startProvider(t *testing.T, start func(*httptest.Server)) *provider {
 // or as a provider does.
 func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization")}
+	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization"), from: r.RemoteAddr}
 	got.form, _ = url.ParseQuery(string(body))
 	if r.Method == http.MethodGet {
 		got.form = r.URL.Query()

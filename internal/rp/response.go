@@ -16,9 +16,9 @@ import (
 // more than 2,600.
 const CodeLimit = 4096
 
-// responseParams are the parameters of an authorization response that decide
+// ResponseParams are the parameters of an authorization response that decide
 // something.
-var responseParams = [...]string{"state", "code", "iss", "error"}
+var ResponseParams = [...]string{"state", "code", "iss", "error"}
 
 // CheckParams rejects a response that two programs could read in two ways.
 // RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
@@ -30,7 +30,7 @@ var responseParams = [...]string{"state", "code", "iss", "error"}
 // client MUST ignore unrecognized response parameters."
 func CheckParams(response url.Values) error {
 	for name, values := range response {
-		for _, known := range responseParams {
+		for _, known := range ResponseParams {
 			if name == known && len(values) > 1 {
 				return &Error{Code: BadRequest, ID: "response.duplicate", Reason: fmt.Sprintf("the parameter %q is there twice", known), Fix: "start again"}
 			}

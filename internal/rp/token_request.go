@@ -34,7 +34,8 @@ func (c *Client) codeGrant(r Request, code string) string {
 	return form
 }
 
-// param is a parameter of a form.
+// param is a parameter of a form. RFC 6749, appendix B: "application/x-www-form-urlencoded"
+// of UTF-8.
 func param(name, value string) string { return url.QueryEscape(name) + "=" + url.QueryEscape(value) }
 
 // authentication is what a request to an endpoint of the provider bears so that

@@ -247,21 +247,28 @@ func TestTokenErrorsThatCanBeTriedAgain(t *testing.T) {
 func TestTokenErrorsRepeatNothing(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
+	unquoted := map[string]bool{}
 	for _, test := range []struct {
 		error  string
 		quoted bool
 	}{
 		{"invalid_request", true}, {"invalid.request-2", false}, {"invalid.request-two", true}, {strings.Repeat("x", 60), true}, {strings.Repeat("x", 61), false},
-		{theCode, false}, {theSecret, false}, {theProof, false}, {"a b", false}, {"a\\nb", false}, {"Invalid", false}, {"\\u001b[31m", false},
+		{theCode, false}, {theSecret, false}, {theProof, false}, {"a b", false}, {"a\\nb", false}, {"Invalid", false}, {"\\u001b[31m", false}, {"", false},
 	} {
 		for _, status := range []int{200, 400, 500} {
 			p.on(pathToken, answering(status, "application/json", `{"error":"`+test.error+`","error_description":"`+theCode+` `+theSecret+`"}`))
 			_, err := p.signIn(c)
 			e := wantError(t, err, rp.ProviderError, "token.error")
-			if strings.Contains(e.Error(), test.error) != test.quoted {
+			if strings.Contains(e.Error(), test.error) != test.quoted && test.error != "" {
 				t.Errorf("%q: %v", test.error, e)
 			}
+			if !test.quoted {
+				unquoted[e.Reason] = true
+			}
 		}
+	}
+	if len(unquoted) != 1 {
+		t.Errorf("got %v", unquoted)
 	}
 }
 

@@ -44,6 +44,8 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	if err != nil {
 		return err
 	}
+	// 5.3.2: a claim that is not returned "SHOULD NOT be present with a null or empty
+	// string value".
 	dropNulls(info)
 	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to exactly
 	// match the sub Claim in the ID Token; if they do not match, the UserInfo

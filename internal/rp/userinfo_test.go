@@ -153,6 +153,18 @@ func TestUserinfoThatCannotBeHad(t *testing.T) {
 	}
 }
 
+// A refusal has a body as well. It is read, so that the connection stays.
+func TestConnectionOutlivesARefusal(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(incomplete)
+	p.on(pathUserinfo, answering(403, "text/html", strings.Repeat("no ", 1000)))
+	p.mustSignIn(c)
+	p.mustSignIn(c)
+	if before, after := p.requests(pathUserinfo)[0].from, p.requests(pathToken)[1].from; before != after {
+		t.Errorf("the connection of %s was followed by one of %s", before, after)
+	}
+}
+
 func TestMediaTypesOfUserinfo(t *testing.T) {
 	for _, media := range []string{"application/json", "application/json; charset=utf-8", "application/scim+json", "Application/JSON"} {
 		p := newProvider(t)
