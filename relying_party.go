@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -24,6 +25,8 @@ type client struct {
 	rp          *rp.Client
 	redirectURI string
 	loginParams []string // that a sign-in reads
+
+	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
