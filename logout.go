@@ -30,7 +30,7 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 	}
 	formTo := ""
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
+		formTo = weburl.OriginOf(a.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context()))
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil

@@ -141,7 +141,8 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 	return id, nil
 }
 
-// endSessionURL is where the browser signs out at the provider, or "".
+// endSessionURL is where the browser signs out at the provider, or "" if there is no
+// such place, or the provider does not answer.
 func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
 	return c.rp.EndSessionURL(ctx, hint, state, returnURI)
 }

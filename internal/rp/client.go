@@ -75,6 +75,7 @@ type Client struct {
 	flight singleflight.Group
 	meta   atomic.Pointer[metadata]
 	failed atomic.Pointer[failure]
+	silent atomic.Bool // the provider did not answer the last request
 }
 
 // New returns a Client. It makes no request.
@@ -83,6 +84,9 @@ func New(cfg Config) *Client {
 	// Without anything to discover, the metadata is what is configured, for good: such a
 	// provider is never asked for a document that it may not have.
 	c := &Client{cfg: cfg}
+	watched := *cfg.HTTP
+	watched.Transport = watcher{cfg.HTTP.Transport, &c.silent}
+	c.cfg.HTTP = &watched
 	if !c.discovers() {
 		m, err := c.assemble(nil)
 		if err != nil { // unreachable after the caller's validation, which has seen every address

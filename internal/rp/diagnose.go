@@ -45,6 +45,7 @@ type Report struct {
 // keeps what comes of them out of the cached state.
 func (c *Client) Diagnose(ctx context.Context) *Report {
 	x := &examination{c: c}
+	ctx = context.WithValue(ctx, unwatched{}, true)
 	// What needs no request comes after those that do: it compares what they brought.
 	x.discover(ctx)
 	x.inquire(ctx)
@@ -233,8 +234,7 @@ func (c *Client) knock(ctx context.Context, op, address string) (http.Header, er
 		return nil, nil
 	}
 	_ = resp.Body.Close()
-	switch resp.StatusCode { // a proxy in front of a provider that is down
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	if unavailableStatus(resp.StatusCode) {
 		return nil, c.unreachable(op, fetch.StatusError(op, req.URL.Host, resp.StatusCode))
 	}
 	return resp.Header, nil

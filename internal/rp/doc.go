@@ -39,7 +39,7 @@
 // # The rest
 //
 // [Client.VerifyLogoutToken] opens logout tokens by step 4 (logout_token.go).
-// [Client.EndSessionURL] says where to sign out (end_session.go).
+// [Client.EndSessionURL] says where to sign out, while the provider answers (end_session.go).
 // [Client.Diagnose] makes the same requests as a sign-in does and reports what is
 // wrong (diagnose.go).
 //

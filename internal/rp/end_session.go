@@ -2,33 +2,36 @@ package rp
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// endSessionWait is how long a sign-out waits for the provider's metadata.
+// endSessionWait is how long a sign-out waits for the provider.
 const endSessionWait = 2 * time.Second
 
 // EndSessionURL returns where a browser signs out at the provider and comes back
-// to returnURI with state (OpenID Connect RP-Initiated Logout 1.0, section 2), or ""
-// if there is no such place, or the provider does not say within two seconds. hint
-// is the ID token, or "".
+// to returnURI with state (OpenID Connect RP-Initiated Logout 1.0, section 2). It is
+// "" if there is no such place, the provider's metadata does not come within two
+// seconds, or the provider does not answer: the browser would be stranded there.
+// hint is the ID token, or "".
 func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI string) string {
-	if c.cfg.LogoutLocal {
+	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
+	defer cancel()
+	endpoint := c.EndSessionEndpoint(ctx)
+	if endpoint == "" || c.silent.Load() && !c.answers(ctx) {
 		return ""
 	}
 	if c.cfg.LogoutURL != "" {
 		return strings.NewReplacer("{client_id}", url.QueryEscape(c.cfg.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(c.cfg.LogoutURL)
+			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(endpoint)
 	}
-	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
-	defer cancel()
-	m, err := c.metadata(ctx)
-	if err != nil || m.endSession == "" {
-		return ""
-	}
-	u, err := url.Parse(m.endSession)
+	u, err := url.Parse(endpoint)
 	if err != nil {
 		return ""
 	}
@@ -45,6 +48,76 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
+}
+
+// EndSessionEndpoint returns the address of EndSessionURL without what a sign-out
+// adds to it, also while the provider does not answer.
+func (c *Client) EndSessionEndpoint(ctx context.Context) string {
+	if c.cfg.LogoutLocal {
+		return ""
+	}
+	if c.cfg.LogoutURL != "" {
+		return c.cfg.LogoutURL
+	}
+	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
+	defer cancel()
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return ""
+	}
+	return m.endSession
+}
+
+// answers asks a provider whose last request failed whether it answers again. It asks
+// the token endpoint, which this process reaches if it reaches any.
+func (c *Client) answers(ctx context.Context) bool {
+	m := c.meta.Load()
+	if m == nil {
+		return false
+	}
+	done := c.flight.DoChan("answers", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endSessionWait)
+		defer cancel()
+		return c.knock(ctx, "token endpoint", m.tokenURL)
+	})
+	select {
+	case r := <-done:
+		return r.Err == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// watcher is a transport that notes whether the provider answers.
+type watcher struct {
+	http.RoundTripper
+	silent *atomic.Bool
+}
+
+// unwatched is the key of a context whose requests are not noted.
+type unwatched struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.RoundTripper.RoundTrip(req)
+	if req.Context().Value(unwatched{}) != nil || errors.Is(err, context.Canceled) {
+		return resp, err
+	}
+	down := false
+	if err != nil {
+		kind := fetch.Classify("", "", err).Kind
+		down = kind == fetch.Network || kind == fetch.Timeout || kind == fetch.TLS
+	} else {
+		down = unavailableStatus(resp.StatusCode)
+	}
+	w.silent.Store(down)
+	return resp, err
+}
+
+// unavailableStatus recognizes the answer of a proxy in front of a provider that is
+// down.
+func unavailableStatus(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
 // returns reports whether the provider's own sign-out has an address of ours to

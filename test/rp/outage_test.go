@@ -323,3 +323,31 @@ func TestRefusedAnswersAreClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestSignOutInAnOutage: people who sign out while the provider is down go to
+// AfterLogout, and to the provider again once it answers.
+func TestSignOutInAnOutage(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/bye" })
+	other := s.NewBrowser()
+	if _, err := other.Get(s.URL + "/login/demo"); err != nil {
+		t.Fatal(err)
+	}
+	s.SignIn()
+	signOut := func(b *authtest.Browser) *authtest.Page {
+		t.Helper()
+		page := s.Must(b.Get(s.URL + "/logout"))
+		return s.Must(b.SubmitForm(page, "", nil))
+	}
+	s.IDP.Fail(authtest.Token, authtest.Down)
+	if p := s.Must(s.NewBrowser().Get(s.URL + "/login/demo")); p.Status != http.StatusBadGateway {
+		t.Fatalf("the sign-in in the outage: %d", p.Status)
+	}
+	if p := signOut(s.Browser); p.URL.Path != "/bye" || s.User() != nil || s.IDP.Count(authtest.EndSession) != 0 {
+		t.Errorf("signed out to %s, with %d requests to the provider's end-session endpoint", p.URL, s.IDP.Count(authtest.EndSession))
+	}
+	s.IDP.Heal()
+	if p := signOut(other); p.URL.Path != "/bye" || s.IDP.Count(authtest.EndSession) == 0 {
+		t.Errorf("signed out to %s once the provider was up, without the provider", p.URL)
+	}
+}
