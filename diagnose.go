@@ -97,9 +97,10 @@ type CookieDiagnosis struct {
 // and no failure counts against a provider.
 //
 // From a provider it fetches the metadata and the signing keys, and sends a HEAD
-// without a query to the other endpoints. It calls [Provider.ClientSecretFunc]. It
-// reads [Options.Revocations], and writes, reads and deletes a record in
-// [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
+// without a query to the other endpoints, or OPTIONS to the authorization endpoint,
+// where a HEAD would be logged as a failed sign-in. It calls
+// [Provider.ClientSecretFunc]. It reads [Options.Revocations], and writes, reads and
+// deletes a record in [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
 // until ctx is done.
 //
 // It is for a terminal, a test and an operator's page. For a probe that runs every

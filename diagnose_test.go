@@ -505,9 +505,9 @@ func TestDiagnoseSendsNoSecrets(t *testing.T) {
 				}
 			}
 		}
-		want := "map[authorize:HEAD discovery:GET jwks:GET token:HEAD userinfo:HEAD]"
+		want := "map[authorize:OPTIONS discovery:GET jwks:GET token:HEAD userinfo:HEAD]"
 		if name != "OpenID Connect" {
-			want = "map[authorize:HEAD token:HEAD userinfo:HEAD]"
+			want = "map[authorize:OPTIONS token:HEAD userinfo:HEAD]"
 		}
 		if fmt.Sprint(asked) != want {
 			t.Errorf("%s: %v, want %s", name, asked, want)

@@ -162,6 +162,7 @@ func TestKeycloakFacts(t *testing.T) {
 		{"an unregistered address after signing out", keycloakUnregisteredURI},
 		{"answers without their issuer", keycloakWithoutIssuer},
 		{"lightweight access tokens", keycloakLightweight},
+		{"Diagnose leaves nothing in the event log", keycloakEvents},
 		{"a deleted person keeps the session", keycloakDeletes},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -307,6 +308,26 @@ func keycloakLightweight(t *testing.T, k *keycloak) {
 	wantAda(t, newSite(t, k, config{}).signIn("/private", ada))
 	s := newSite(t, k, config{change: func(p *ginauth.Provider, _ *ginauth.Options) { p.Userinfo = "always" }})
 	s.wantRefused(s.logIn(s.loginForm("/private"), ada, password), ginauth.ErrProviderUnavailable)
+}
+
+// keycloakEvents: an authorization request without a client_id, be it a HEAD, is a
+// LOGIN_ERROR.
+func keycloakEvents(t *testing.T, k *keycloak) {
+	k.admin(t, http.MethodPut, k.path(""), object{"eventsEnabled": true, "enabledEventTypes": []string{}}, nil)
+	s := newSite(t, k, config{})
+	if d := s.auth.Diagnose(t.Context()); len(d.Problems) != 0 {
+		t.Errorf("%s", d)
+	}
+	var events []struct{ Type, Error string }
+	k.admin(t, http.MethodGet, k.path("/events"), nil, &events)
+	if len(events) != 0 {
+		t.Errorf("the events are %v", events)
+	}
+	s.signIn("/private", ada)
+	k.admin(t, http.MethodGet, k.path("/events"), nil, &events)
+	if !slices.ContainsFunc(events, func(e struct{ Type, Error string }) bool { return e.Type == "LOGIN" }) {
+		t.Errorf("a sign-in is no event: %v", events)
+	}
 }
 
 func keycloakDeletes(t *testing.T, k *keycloak) {

@@ -189,15 +189,16 @@ func (x *examination) inquiries() (list []inquiry) {
 	if m == nil {
 		return list
 	}
-	knock := func(op, address string, optional bool) {
-		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, address) }, optional})
+	knock := func(op, method, address string, optional bool) {
+		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, method, address) }, optional})
 	}
-	knock("token endpoint", m.tokenURL, false)
+	knock("token endpoint", http.MethodHead, m.tokenURL, false)
 	if m.userinfoURL != "" && c.asksUserinfo() {
-		knock("userinfo endpoint", m.userinfoURL, false)
+		knock("userinfo endpoint", http.MethodHead, m.userinfoURL, false)
 	}
-	// Browsers go there. In a network of containers, this process may not be able to.
-	knock("authorization endpoint", m.authorize.String(), true)
+	// Browsers go there. In a network of containers, this process may not be able to. A
+	// HEAD without a client_id is a failed login in the event log of Keycloak.
+	knock("authorization endpoint", http.MethodOptions, m.authorize.String(), true)
 	if m.keys != nil {
 		list = append(list, inquiry{op: "signing keys", ask: x.countKeys})
 	}
@@ -217,12 +218,12 @@ func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
 	return nil, err
 }
 
-// knock asks whether anything answers at an address. HEAD asks for nothing, and
-// every answer counts: many servers say that the method, or the page, does not
-// exist. The query, which may have a key in it, is not sent.
-func (c *Client) knock(ctx context.Context, op, address string) (http.Header, error) {
+// knock asks whether anything answers at an address. HEAD and OPTIONS ask for
+// nothing, and every answer counts: many servers say that the method, or the page,
+// does not exist. The query, which may have a key in it, is not sent.
+func (c *Client) knock(ctx context.Context, op, method, address string) (http.Header, error) {
 	address, _, _ = strings.Cut(address, "?")
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
 	if err != nil {
 		return nil, c.unreachable(op, fetch.Classify(op, address, err))
 	}

@@ -107,9 +107,9 @@ func TestRequestsOfDiagnose(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"token_endpoint": p.URL + pathToken + "?key=s3cret"}
 	p.diagnose()
-	for _, path := range []string{pathToken, pathUserinfo, pathAuthorize} {
+	for path, method := range map[string]string{pathToken: http.MethodHead, pathUserinfo: http.MethodHead, pathAuthorize: http.MethodOptions} {
 		all := p.requests(path)
-		if len(all) != 1 || all[0].method != http.MethodHead || all[0].query != "" || all[0].body != "" || all[0].authorization != "" {
+		if len(all) != 1 || all[0].method != method || all[0].query != "" || all[0].body != "" || all[0].authorization != "" {
 			t.Errorf("%s got %+v", path, all)
 		}
 	}

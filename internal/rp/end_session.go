@@ -78,7 +78,7 @@ func (c *Client) answers(ctx context.Context) bool {
 	done := c.flight.DoChan("answers", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endSessionWait)
 		defer cancel()
-		return c.knock(ctx, "token endpoint", m.tokenURL)
+		return c.knock(ctx, "token endpoint", http.MethodHead, m.tokenURL)
 	})
 	select {
 	case r := <-done:
