@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/jws"
+	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // endSessionWait is how long a sign-out waits for the provider.
@@ -19,7 +21,8 @@ const endSessionWait = 2 * time.Second
 // to returnURI with state (OpenID Connect RP-Initiated Logout 1.0, section 2). It is
 // "" if there is no such place, the provider's metadata does not come within two
 // seconds, or the provider does not answer: the browser would be stranded there.
-// hint is the ID token, or "".
+// hint is the ID token, or "". It is left out once the key that signed it is no longer
+// published.
 func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI string) string {
 	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
 	defer cancel()
@@ -43,7 +46,7 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	q.Set("client_id", c.cfg.ClientID)
 	q.Set("post_logout_redirect_uri", returnURI)
 	q.Set("state", state)
-	if hint != "" {
+	if hint != "" && c.takesHint(ctx, hint) {
 		q.Set("id_token_hint", hint)
 	}
 	u.RawQuery = q.Encode()
@@ -66,6 +69,29 @@ func (c *Client) EndSessionEndpoint(ctx context.Context) string {
 		return ""
 	}
 	return m.endSession
+}
+
+// takesHint reports whether the provider can still verify an ID token of its own: not
+// if the key that signed it is no longer published. Keycloak refuses such a hint, and
+// the person is stranded there; without one it asks. What cannot be known is taken for
+// yes.
+func (c *Client) takesHint(ctx context.Context, hint string) bool {
+	m := c.meta.Load()
+	token, err := jws.Split(hint)
+	if err != nil || m == nil || m.keys == nil {
+		return true
+	}
+	header, _ := strictjson.Object(token.Header)
+	kid, _ := header["kid"].(string)
+	if kid == "" {
+		return true
+	}
+	if !fresh(m.keys.held.Load().fetched, c.cfg.Now(), keysCooldown) {
+		if m.keys.refresh(ctx, func(h *heldKeys) bool { return h.has(kid) }) != nil {
+			return true
+		}
+	}
+	return m.keys.held.Load().has(kid)
 }
 
 // answers asks a provider whose last request failed whether it answers again. It asks

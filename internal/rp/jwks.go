@@ -113,6 +113,12 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	return found[:min(len(found), keysTried)]
 }
 
+// has reports whether a key of that kid is published, usable here or not.
+func (h *heldKeys) has(kid string) bool {
+	return slices.ContainsFunc(h.keys, func(key signingKey) bool { return key.KeyID == kid }) ||
+		slices.ContainsFunc(h.passed, func(key passedKey) bool { return key.kid == kid })
+}
+
 // passedOver says why the key that a token names, though it is published, cannot
 // have made its signature; nil if that is not so.
 func (h *heldKeys) passedOver(kid, alg string) *Error {
