@@ -2,11 +2,14 @@ package ginauth
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
 )
@@ -63,15 +66,31 @@ func (e *Error) list(b *strings.Builder, kind string) {
 	}
 }
 
+// unreachable reports whether e is about a provider that was asked in vain.
+func (e *Error) unreachable() bool {
+	return e.Code == ErrProviderUnavailable || e.Code == ErrProviderTimeout
+}
+
+// silent reports whether there was no answer at all, or that of a proxy in front of
+// the provider: a 404 is an answer.
+func (e *Error) silent() bool {
+	f, ok := errors.AsType[*fetch.Error](e.Err)
+	return e.unreachable() && (!ok || f.Status == 0 || f.Status == http.StatusBadGateway || f.Status == http.StatusServiceUnavailable || f.Status == http.StatusGatewayTimeout)
+}
+
 // listProvider writes what there is to know of one provider.
 func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	state, kind, wrong := "answers", "plain OAuth 2.0", 0
-	if !p.Reachable {
-		state = "does not answer"
-	}
 	for _, e := range d.Problems {
-		if e.Provider == p.Name {
-			wrong++
+		if e.Provider != p.Name {
+			continue
+		}
+		wrong++
+		switch {
+		case e.silent():
+			state = "does not answer"
+		case e.unreachable() && state == "answers":
+			state = "answers, but not as a provider does"
 		}
 	}
 	if wrong > 0 {
@@ -96,18 +115,20 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"} {
 		row(b, name, p.Endpoints[name])
 	}
-	used := func(name, used, offered string) {
+	// Of what is not used: "none" would read like the algorithm of that name.
+	used := func(name, used, otherwise, offered string) {
 		if list := p.Offered[offered]; len(list) > 0 {
-			used = cmp.Or(used, "none") + " (offered: " + strings.Join(list, ", ") + ")"
+			used = cmp.Or(used, otherwise) + " (offered: " + strings.Join(list, ", ") + ")"
 		}
 		row(b, name, used)
 	}
-	used("PKCE", p.PKCE, "code_challenge_methods_supported")
-	used("scopes", strings.Join(p.Scopes, ", "), "scopes_supported")
-	used("response mode", p.ResponseMode, "response_modes_supported")
-	used("iss in answers", map[bool]string{true: "required"}[p.RequiresIss], "")
-	used("client authentication", p.AuthMethod, "token_endpoint_auth_methods_supported")
-	used("ID token algorithms", strings.Join(p.Algorithms, ", "), "id_token_signing_alg_values_supported")
+	const unsettled = "not settled while there is a problem"
+	used("PKCE", p.PKCE, "off", "code_challenge_methods_supported")
+	used("scopes", strings.Join(p.Scopes, ", "), "not asked for", "scopes_supported")
+	used("response mode", p.ResponseMode, "", "response_modes_supported")
+	used("iss in answers", map[bool]string{true: "required"}[p.RequiresIss], "", "")
+	used("client authentication", p.AuthMethod, unsettled, "token_endpoint_auth_methods_supported")
+	used("ID token algorithms", strings.Join(p.Algorithms, ", "), unsettled, "id_token_signing_alg_values_supported")
 	var keys []string
 	for _, alg := range slices.Sorted(maps.Keys(p.Keys)) {
 		keys = append(keys, fmt.Sprintf("%d for %s", p.Keys[alg], alg))

@@ -125,7 +125,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	_, host, _ := strings.Cut(cfg.origin, "://")
 	a.loginStates = &loginStates{
 		sealedCookie: sealed("attempt", loginStateVersion, loginStateLife), prefix: name + "-a-", failed: hint("-u", loginStateLife),
-		stamps: stamps, host: host, redirectURI: cfg.url(cfg.mount + "/authorize/"),
+		stamps: stamps, host: host, redirectURI: cfg.url(cfg.mount + "/authorize/"), keysFix: cfg.keysFix(),
 		once: func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
 			return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
 		},

@@ -359,7 +359,7 @@ func (a *Auth) checkLoop(c *gin.Context, state *loginState) error {
 	case found:
 		id = "login.loop_cookie_unreadable"
 		why = "its session cookie does not open, or came without the other one that belongs to it"
-		fix = "give every replica the same Options.Keys and Options.BaseURL; if they have, look in the browser's developer tools for a cookie that is refused"
+		fix = a.cfg.keysFix() + "; if that is so, look in the browser's developer tools for a cookie that is refused"
 	default:
 		id = "login.loop_cookie_missing"
 		why = "it sends other cookies of ours, but never the one of the session"

@@ -129,6 +129,7 @@ type loginStates struct {
 	stamps      *seal.Stamps
 	host        string // of BaseURL
 	redirectURI string // up to the provider's name
+	keysFix     string // what to do about cookies that do not open
 	once        func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
 

@@ -70,20 +70,27 @@ type missingCookie struct {
 	broken  error // why the right one does not open, or nil
 }
 
-const sameKeys = "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it"
+// keysFix says what to do about cookies that do not open. A key that this process
+// made ends with it: nothing is wrong with the replicas.
+func (c *config) keysFix() string {
+	if c.keyMade {
+		return "start again; Options.Keys is empty, so that each start makes a key of its own: set it (openssl rand -hex 32) to keep sign-ins over restarts and between replicas"
+	}
+	return "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it"
+}
 
 // explain tells, without guessing, why there is no login state for a response.
 func (s *loginStates) explain(r *http.Request, provider, state string, missing missingCookie) error {
 	begun, ours := s.beginningOf(state)
 	switch {
 	case errors.Is(missing.broken, seal.ErrKey):
-		return stateInvalid("state.other_key", "the attempt's cookie was sealed under another key", sameKeys)
+		return stateInvalid("state.other_key", "the attempt's cookie was sealed under another key", s.keysFix)
 	case errors.Is(missing.broken, errCookieVersion):
 		return stateInvalid("state.other_version", "the login cookie was written by another version of this package", "run the same version on every replica, and start again")
 	case missing.broken != nil:
 		return stateInvalid("state.cookie_altered", "the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
 	case !ours:
-		return stateInvalid("state.not_ours", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", sameKeys)
+		return stateInvalid("state.not_ours", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", s.keysFix)
 	case s.expired(begun.at):
 		return s.untimely(begun.at)
 	case s.failed.value(r) == state[:handleLength]:

@@ -3,6 +3,7 @@ package rp_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/ginauth/ginauth/internal/rp"
@@ -142,4 +143,19 @@ func TestEmptyParameters(t *testing.T) {
 	wantError(t, check("", ""), rp.ProviderError, "response.error")
 	wantError(t, c.CheckResponse(t.Context(), url.Values{"state": {theState}, "code": {""}}), rp.BadRequest, "response.empty")
 	wantError(t, check(theCode, "access_denied"), rp.BadRequest, "response.code_and_error")
+}
+
+// TestTokenTypeInWords: one that is missing is not another one.
+func TestTokenTypeInWords(t *testing.T) {
+	p := newProvider(t)
+	for _, tt := range []struct {
+		typ     any
+		missing bool
+	}{{absent, true}, {nil, true}, {7, true}, {"", true}, {"DPoP", false}} {
+		p.answer = map[string]any{"token_type": tt.typ}
+		_, err := p.signIn(p.client())
+		if e := wantError(t, err, rp.BadTokenResponse, "token.type"); strings.Contains(e.Reason, "missing") != tt.missing {
+			t.Errorf("%v: %v", tt.typ, e)
+		}
+	}
 }

@@ -328,7 +328,7 @@ func (x *examination) compareOffer() {
 			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
 		{cfg.Quirks.DisablePKCE && offersPKCE, "diagnose.pkce_disabled", "the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out", "drop Quirks.DisablePKCE"},
 		{cfg.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", cfg.AuthMethod), "diagnose.auth_method", fmt.Sprintf("the provider does not offer the AuthMethod %q", cfg.AuthMethod),
-			"drop AuthMethod: it is chosen from the metadata"},
+			map[bool]string{false: "drop AuthMethod: it is chosen from the metadata", true: "nothing, if sign-ins work: some providers take public clients and do not say so (dex); else register a client with a secret"}[cfg.AuthMethod == "none"]},
 		{lacks("response_modes_supported", cfg.ResponseMode), "diagnose.response_mode", fmt.Sprintf("the provider does not offer the ResponseMode %q", cfg.ResponseMode), "set another ResponseMode"},
 		{lacks("response_types_supported", "code"), "diagnose.response_type", "the provider does not offer the response type code, which is the one in use", "allow the authorization code flow for this client"},
 	} {

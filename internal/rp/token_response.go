@@ -110,6 +110,9 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not
 	// understand the token type." 5.1: "Value is case insensitive."
 	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
+		if typ == "" {
+			return bad("token.type", "token_type is missing, or not text", nil)
+		}
 		return bad("token.type", `token_type is not "Bearer"`, nil)
 	}
 	if token, _ := answer["access_token"].(string); !validBearer(token) {
