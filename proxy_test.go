@@ -151,15 +151,20 @@ func TestSignInBehindAProxy(t *testing.T) {
 }
 
 func TestCookiesBehindAProxy(t *testing.T) {
-	inModes(t, []string{"query", "form_post"}, func(t *testing.T, s *site, _ string) {
+	inModes(t, []string{"query", "form_post"}, func(t *testing.T, s *site, group string) {
 		set := 0
+		base, _ := url.Parse(s.URL)
 		for _, hop := range s.get("/me").Hops {
 			for _, line := range hop.Header["Set-Cookie"] {
 				if hop.URL.Host != "app.example.com" {
 					continue
 				}
 				set++
-				for _, want := range []string{"__Host-ginauth-", "; Path=/;", "; HttpOnly", "; Secure", "; SameSite=Lax"} {
+				prefix, path := "__Host-ginauth-", "; Path=/;"
+				if strings.HasPrefix(line, "__Secure-") { // the ID token, which no other request brings
+					prefix, path = "__Secure-ginauth-", "; Path="+base.Path+group+"/logout;"
+				}
+				for _, want := range []string{prefix, path, "; HttpOnly", "; Secure", "; SameSite=Lax"} {
 					if !strings.Contains(line, want) {
 						t.Errorf("%.40s… lacks %q", line, want)
 					}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -23,6 +24,7 @@ type client struct {
 	cfg         *config
 	rp          *rp.Client
 	redirectURI string
+	hintWarned  atomic.Bool // the warning of warnAboutHint was given
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
@@ -134,11 +136,6 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 		}
 	}
 	return id, nil
-}
-
-// endSessionURL is where the browser signs out at the provider, or "".
-func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
-	return c.rp.EndSessionURL(ctx, hint, state, returnURI)
 }
 
 // logoutTarget is what a logout token signs out.
