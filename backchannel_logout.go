@@ -17,7 +17,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	params, err := readParams(c.Request)
+	params, err := readParams(c.Request, "logout_token")
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "back-channel logout", Provider: cl.provider.Name})
 	}
@@ -40,7 +40,7 @@ func (a *Auth) backChannel(c *gin.Context) error {
 func (a *Auth) revokeByToken(ctx context.Context, c *client, raw string) (*User, error) {
 	target, err := c.verifyLogoutToken(ctx, raw)
 	for _, key := range target.keys {
-		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, target.issued))
+		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, target.issued, 0))
 	}
 	return target.user, err
 }

@@ -145,7 +145,7 @@ func wrongMode(provider, method, allow string) *Error {
 // programs could read in two ways. RFC 6749, 3.1: "Request and response
 // parameters MUST NOT be included more than once."
 func parseResponse(r *http.Request) (url.Values, error) {
-	params, err := readParams(r)
+	params, err := readParams(r, rp.ResponseParams[:]...)
 	if err != nil {
 		return nil, err
 	}

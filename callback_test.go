@@ -1,13 +1,13 @@
 package ginauth_test
 
 import (
-	"crypto/tls"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,54 +17,34 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // TestStateInvalidDiagnosisInJSON: programs are told the same.
 func TestStateInvalidDiagnosisInJSON(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, nil)
-	p := f.must(f.newBrowser().Fetch(authtest.At(f.URL), "GET", f.URL+"/authorize/demo?state=xyz&code=abc", http.Header{"Accept": {"application/json"}}, ""))
+	f := sitetest.NewFlow(t, nil)
+	p := f.Must(f.NewBrowser().Fetch(authtest.At(f.URL), "GET", f.URL+"/authorize/demo?state=xyz&code=abc", http.Header{"Accept": {"application/json"}}, ""))
 	var answer struct{ Error, Message, Reason, Fix, RequestID string }
 	if err := json.Unmarshal(p.Body, &answer); err != nil || answer.Error != "state_invalid" || !strings.Contains(answer.Reason, "not one of ours") || !strings.Contains(answer.Fix, "begin at /login") {
 		t.Errorf("%v: %s", err, p.Text())
 	}
-	f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid})
-}
-
-// newPublicFlow is a flow whose BaseURL is not loopback.
-func newPublicFlow(t testing.TB, change func(s *site, o *ginauth.Options)) *flow {
-	t.Helper()
-	return newTLSFlow(t, func(s *site, o *ginauth.Options) {
-		server := httptest.NewUnstartedServer(s.engine)
-		cert, err := authtest.Certificate("app.example.com")
-		if err != nil {
-			t.Fatal(err)
-		}
-		server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-		server.StartTLS()
-		t.Cleanup(server.Close)
-		_, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
-		s.browser.Resolve("app.example.com", "127.0.0.1")
-		s.URL = "https://app.example.com:" + port
-		o.BaseURL = s.URL
-		if change != nil {
-			change(s, o)
-		}
-	})
+	f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 }
 
 // TestPublicPagesTellNoReason: what helps a developer helps an attacker too.
 func TestPublicPagesTellNoReason(t *testing.T) {
 	t.Parallel()
-	f := newPublicFlow(t, nil)
-	f.signIn()
-	f.browser.RemoveCookie(f.URL, f.sessionCookie().Name)
+	f := sitetest.NewPublicFlow(t, nil)
+	f.SignIn()
+	f.Browser.RemoveCookie(f.URL, f.OnlySession().Name)
 	for _, accept := range []string{"text/html", "application/json"} {
-		for _, query := range []string{"state=xyz&code=abc", "state=" + madeUp + "&code=abc", "code=abc"} {
+		for _, query := range []string{"state=xyz&code=abc", "state=" + sitetest.MadeUpState + "&code=abc", "code=abc"} {
 			r, _ := http.NewRequest("GET", f.URL+"/authorize/demo?"+query, nil)
 			r.Header.Set("Accept", accept)
-			p := f.must(f.browser.Do(r))
-			f.failsClosed(t, p, closed{code: ginauth.ErrStateInvalid, tokens: 1})
+			p := f.Must(f.Browser.Do(r))
+			f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
 			text := html.UnescapeString(p.Text())
 			for _, word := range []string{"not one of ours", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
 				if strings.Contains(text, word) {
@@ -73,7 +53,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(f.logs.String(), "not one of ours") {
+	if !strings.Contains(f.Logs.String(), "not one of ours") {
 		t.Error("the log does not say why")
 	}
 }
@@ -81,7 +61,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 // TestErrorAnswers: what each error code of the provider becomes.
 func TestErrorAnswers(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, nil)
+	f := sitetest.NewFlow(t, nil)
 	for _, tc := range []struct {
 		sent  string
 		code  ginauth.Code
@@ -110,16 +90,16 @@ func TestErrorAnswers(t *testing.T) {
 		{"", ginauth.ErrProviderError, "", "", "ERROR"},
 	} {
 		t.Run(fmt.Sprintf("%q", tc.sent), func(t *testing.T) {
-			before := len(f.logs.String())
-			p := f.refuses(t, with(without(f.begin("/login/demo"), "code"), "error", tc.sent), closed{code: tc.code})
-			log := f.logs.String()[before:]
+			before := len(f.Logs.String())
+			p := f.Refuses(t, sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", tc.sent), sitetest.Closed{Code: tc.code})
+			log := f.Logs.String()[before:]
 			if !strings.Contains(log, "level="+tc.level) || !strings.Contains(log, "provider answered") || !strings.Contains(log, tc.fix) || !strings.Contains(log, "fix=") {
 				t.Errorf("the log says:\n%s", log)
 			}
 			if got := p.Header.Get("Retry-After"); got != tc.retry {
 				t.Errorf("Retry-After is %q, want %q", got, tc.retry)
 			}
-			if f.attempts() != nil {
+			if f.LoginStates() != nil {
 				t.Error("the attempt was not used up")
 			}
 		})
@@ -132,21 +112,25 @@ func TestTryAgainKeepsTheReturnPath(t *testing.T) {
 	t.Parallel()
 	const asked = "/page/deep?x=1&y=%2F"
 	for name, tc := range map[string]struct {
-		fail func(f *flow, callback *url.URL) *authtest.Page
+		fail func(f *sitetest.Flow, callback *url.URL) *authtest.Page
 		want string
 	}{
-		"denied": {func(f *flow, callback *url.URL) *authtest.Page {
-			return f.finish(with(without(callback, "code"), "error", "access_denied"))
+		"denied": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			return f.Finish(sitetest.With(sitetest.Without(callback, "code"), "error", "access_denied"))
 		}, asked},
-		"bad code":     {func(f *flow, callback *url.URL) *authtest.Page { return f.finish(with(callback, "code", "wrong")) }, asked},
-		"wrong issuer": {func(f *flow, callback *url.URL) *authtest.Page { return f.finish(with(callback, "iss", "wrong")) }, asked},
-		"provider down": {func(f *flow, callback *url.URL) *authtest.Page {
-			f.idp.Fail(authtest.Token, authtest.Down)
-			defer f.idp.Heal()
-			return f.finish(callback)
+		"bad code": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			return f.Finish(sitetest.With(callback, "code", "wrong"))
 		}, asked},
-		"refused by OnLogin": {func(f *flow, callback *url.URL) *authtest.Page {
-			f.redeploy(func(o *ginauth.Options) {
+		"wrong issuer": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			return f.Finish(sitetest.With(callback, "iss", "wrong"))
+		}, asked},
+		"provider down": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			f.IDP.Fail(authtest.Token, authtest.Down)
+			defer f.IDP.Heal()
+			return f.Finish(callback)
+		}, asked},
+		"refused by OnLogin": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			f.Redeploy(func(o *ginauth.Options) {
 				first := true
 				o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error {
 					if first {
@@ -156,31 +140,33 @@ func TestTryAgainKeepsTheReturnPath(t *testing.T) {
 					return nil
 				}
 			})
-			return f.finish(callback)
+			return f.Finish(callback)
 		}, asked},
-		"expired": {func(f *flow, callback *url.URL) *authtest.Page {
-			c := f.attempt()
+		"expired": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			c := f.LoginState()
 			c.MaxAge, c.Expires = 0, time.Time{}
-			f.clock.Advance(11 * time.Minute)
-			f.keep(c)
-			return f.finish(callback)
+			f.Clock.Advance(11 * time.Minute)
+			f.KeepCookie(c)
+			return f.Finish(callback)
 		}, asked},
-		"used": {func(f *flow, callback *url.URL) *authtest.Page {
-			c := f.attempt()
-			f.finish(with(callback, "iss", "wrong"))
-			f.keep(c)
-			return f.finish(callback)
+		"used": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			c := f.LoginState()
+			f.Finish(sitetest.With(callback, "iss", "wrong"))
+			f.KeepCookie(c)
+			return f.Finish(callback)
 		}, asked},
-		"unknown state": {func(f *flow, callback *url.URL) *authtest.Page { return f.finish(with(callback, "state", "x")) }, "/"},
+		"unknown state": {func(f *sitetest.Flow, callback *url.URL) *authtest.Page {
+			return f.Finish(sitetest.With(callback, "state", "x"))
+		}, "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFlow(t, nil)
-			p := tc.fail(f, f.begin("/login/demo?return_to="+url.QueryEscape(asked)))
-			if p.Status < 400 || f.user() != nil {
+			f := sitetest.NewFlow(t, nil)
+			p := tc.fail(f, f.Begin("/login/demo?return_to="+url.QueryEscape(asked)))
+			if p.Status < 400 || f.User() != nil {
 				t.Fatalf("nothing failed: %d %s", p.Status, p.URL)
 			}
-			again := f.must(f.browser.ClickLink(p, "Try again"))
-			f.landed(t, again, tc.want)
+			again := f.Must(f.Browser.ClickLink(p, "Try again"))
+			f.WantLanded(t, again, tc.want)
 		})
 	}
 }
@@ -189,16 +175,16 @@ func TestTryAgainKeepsTheReturnPath(t *testing.T) {
 // requests' error; the return path of one must not show on another's page.
 func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, nil)
-	mine := f.begin("/login/demo?return_to=/page/mine")
-	secret := f.begin("/login/demo?return_to=/page/secret-of-another")
-	f.redeploy(func(*ginauth.Options) {})
-	f.idp.Fail(authtest.Discovery, authtest.Down)
-	one, two := f.finish(secret), f.finish(mine)
+	f := sitetest.NewFlow(t, nil)
+	mine := f.Begin("/login/demo?return_to=/page/mine")
+	secret := f.Begin("/login/demo?return_to=/page/secret-of-another")
+	f.Redeploy(func(*ginauth.Options) {})
+	f.IDP.Fail(authtest.Discovery, authtest.Down)
+	one, two := f.Finish(secret), f.Finish(mine)
 	if !strings.Contains(one.Text(), "secret-of-another") || !strings.Contains(two.Text(), "mine") || strings.Contains(two.Text(), "secret") {
 		t.Errorf("the pages lead to the wrong places:\n%s\n%s", one.Text(), two.Text())
 	}
-	bare := f.get("/login/demo")
+	bare := f.Get("/login/demo")
 	if strings.Contains(bare.Text(), "secret") || strings.Contains(bare.Text(), "mine") {
 		t.Errorf("a path is left over:\n%s", bare.Text())
 	}
@@ -207,13 +193,401 @@ func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 // A panic in OnLogin is a refusal too: the session that it began before ends.
 func TestOnLoginThatSignsInAndPanics(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
-			if err := s.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
 				t.Error(err)
 			}
 			panic("a bug")
 		}
 	})
-	s.failsClosed(t, s.get("/login/demo"), closed{code: ginauth.ErrSessionError, tokens: 1})
+	s.FailsClosed(t, s.Get("/login/demo"), sitetest.Closed{Code: ginauth.ErrSessionError, Tokens: 1})
+}
+
+func TestOnLoginThatSignsInAndRefuses(t *testing.T) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
+				t.Error(err)
+			}
+			return errors.New("not welcome")
+		}
+	})
+	s.FailsClosed(t, s.Get("/login/demo"), sitetest.Closed{Code: ginauth.ErrIdentityRejected, Tokens: 1})
+}
+
+// A sign-in that the provider has taken back before it is finished makes no
+// session, and says so: a session that is dead from the start would send the
+// browser round and round.
+func TestSignInThatTheProviderTookBack(t *testing.T) {
+	s := sitetest.NewLogout(t, nil)
+	callback := s.Begin("/login/demo")
+	s.IDP.EditIDToken(func(_, claims map[string]any) { claims["iat"] = s.Clock.Now().Add(-2 * time.Second).Unix() })
+	s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada"})))
+	s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
+	s.IDP.EditIDToken(nil)
+	s.Clock.Advance(2 * time.Second)
+	s.SignIn()
+}
+
+// The log tells a state that is none of ours from one whose sign-in is gone, or
+// another's.
+func TestStatesOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	callback := f.Begin("/login/demo")
+	state := callback.Query().Get("state")
+	handle, secret, _ := strings.Cut(state, ".")
+	for name, forged := range map[string]string{
+		"shorter": state[:len(state)-1], "longer": state + "A", "without a dot": strings.Replace(state, ".", "A", 1),
+		"with the dot elsewhere": handle + secret[:1] + "." + secret[1:], "with another character": state[:len(state)-1] + "!",
+	} {
+		f.Logs.Reset()
+		f.Refuses(t, sitetest.With(callback, "state", forged), sitetest.Closed{Code: ginauth.ErrStateInvalid})
+		if !strings.Contains(f.Logs.String(), "the answer's state is not one of ours") {
+			t.Errorf("a state %s: %s", name, f.Logs)
+		}
+	}
+	f.Lands(t, callback, "/")
+}
+
+// What an answer lacks is told apart: a form that got lost on its way here is
+// no answer without a code.
+func TestAnswersThatSayNothing(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	callback := f.Begin("/login/demo")
+	f.Refuses(t, sitetest.WithQuery(callback, url.Values{"state": callback.Query()["state"], "iss": {f.IDP.Issuer}}.Encode()), sitetest.Closed{Code: ginauth.ErrBadRequest})
+	callback = f.Begin("/login/demo")
+	f.IDP.EditMetadata(nil)
+	f.Refuses(t, sitetest.WithQuery(callback, url.Values{"state": callback.Query()["state"]}.Encode()), sitetest.Closed{Code: ginauth.ErrIssuerMismatch})
+	if strings.Contains(f.Logs.String(), "form did not come along") {
+		t.Errorf("there was no form: %s", f.Logs)
+	}
+	callback = f.Begin("/login/demo")
+	refusal := url.Values{"state": callback.Query()["state"], "iss": {f.IDP.Issuer}, "error": {"access_denied"}}
+	f.Refuses(t, sitetest.WithQuery(callback, refusal.Encode()), sitetest.Closed{Code: ginauth.ErrProviderDenied})
+	if strings.Contains(f.Logs.String(), "description") {
+		t.Errorf("there was no description: %s", f.Logs)
+	}
+}
+
+// After a restart nothing is known of a provider that is down: its answer waits
+// for a better moment, whatever is in it.
+func TestAnswersAfterARestartDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	callback := f.Begin("/login/demo")
+	f.Redeploy(func(*ginauth.Options) {})
+	f.IDP.Fail(authtest.Discovery, authtest.Down)
+	f.Refuses(t, sitetest.Without(callback, "iss"), sitetest.Closed{Code: ginauth.ErrProviderUnavailable})
+}
+
+// An OnLogin that answers by itself has not said that anybody may come in.
+func TestOnLoginThatAnswers(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
+			c.String(http.StatusForbidden, "not you")
+			return nil
+		}
+	})
+	if p := s.Get("/login/demo"); p.Status != http.StatusForbidden || s.User() != nil {
+		t.Errorf("answered %d, and %v is signed in", p.Status, s.User())
+	}
+	if !strings.Contains(s.Logs.String(), "OnLogin answered the request itself") {
+		t.Errorf("the log: %s", s.Logs)
+	}
+}
+
+// A sign-in that OnLogin made and then refused has to be taken back; if that
+// fails, it is what the answer says.
+func TestRefusedSignInThatCannotBeTakenBack(t *testing.T) {
+	t.Parallel()
+	f := &sitetest.FaultyRevocations{}
+	var s *sitetest.Site
+	s = sitetest.New(t, func(it *sitetest.Site, o *ginauth.Options) {
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](it.Clock.Now, 1<<20)
+		o.Revocations = f
+		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}); err != nil {
+				return err
+			}
+			f.WriteErr = sitetest.ErrBroken
+			return errors.New("not you")
+		}
+	})
+	p := s.Get("/login/demo")
+	f.WriteErr = nil
+	if p.Status != http.StatusServiceUnavailable || s.User() != nil {
+		t.Errorf("answered %d, and %v is signed in", p.Status, s.User())
+	}
+}
+
+// Only what SignIn began in this request is taken back: who was signed in
+// before stays so when another sign-in fails.
+func TestAFailedSignInTakesNothingBack(t *testing.T) {
+	t.Parallel()
+	refuse := false
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error {
+			if refuse {
+				return errors.New("not you")
+			}
+			return nil
+		}
+	})
+	s.SignIn()
+	refuse = true
+	s.IDP.SignInAs("eve")
+	s.WantError(s.Get("/login/demo"), ginauth.ErrIdentityRejected)
+	if u := s.User(); u == nil || u.Subject != "ada" {
+		t.Errorf("%v is signed in", u)
+	}
+}
+
+// A handler's wish to break off the connection is left to net/http.
+func TestOnLoginThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { panic(http.ErrAbortHandler) }
+	})
+	callback := s.Begin("/login/demo")
+	r, err := http.NewRequest("GET", callback.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range s.Browser.Cookies(s.URL) {
+		r.AddCookie(c)
+	}
+	fresh := &http.Transport{} // on a connection that is used again net/http would ask twice
+	defer fresh.CloseIdleConnections()
+	if answer, err := fresh.RoundTrip(r); err == nil {
+		t.Errorf("answered %d", answer.StatusCode)
+		answer.Body.Close()
+	}
+}
+
+// A sign-in that OnLogin refuses takes back what OnLogin began, and nothing
+// else: not the session that the application knew in this request before.
+func TestARefusedSignInTakesBackItsOwn(t *testing.T) {
+	t.Parallel()
+	began, shown := false, &ginauth.User{}
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Engine.Use(func(c *gin.Context) {
+			if s.Auth != nil {
+				s.Auth.LoadUser()(c)
+			}
+		})
+		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
+			if began {
+				if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+					t.Error(err)
+				}
+			}
+			return errors.New("not you")
+		}
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) { shown = ginauth.CurrentUser(c) }
+	})
+	s.As("ada")
+	s.Get("/login/demo")
+	if u := s.User(); u == nil || u.Subject != "ada" {
+		t.Errorf("%v is signed in", u)
+	}
+	began = true
+	s.Get("/login/demo")
+	if shown != nil {
+		t.Errorf("OnError sees %v", shown)
+	}
+}
+
+// What a sign-in needs, all of it, whatever else holds.
+const (
+	goodState   = 1 << iota // the answer has the state that was sent
+	goodCookie              // the browser has the attempt
+	ownCallback             // the answer comes to the provider's own callback
+	goodIss                 // its iss is the provider (RFC 9207)
+	unspent                 // it is the first one to this attempt
+	inTime                  // the attempt is no older than ten minutes
+	goodPKCE                // the code was issued for the attempt's verifier
+	goodSignature
+	goodAudience
+	goodNonce
+	unexpired  // the ID token is
+	everything = 1<<iota - 1
+)
+
+var conditions = []string{"state", "cookie", "provider", "iss", "unspent", "in time", "PKCE", "signature", "audience", "nonce", "unexpired"}
+
+// TestASignInNeedsEverything tries every subset of the conditions: no check
+// makes up for another one, and none hides behind another one's refusal.
+func TestASignInNeedsEverything(t *testing.T) {
+	const groups = 4
+	for group := range groups {
+		t.Run(fmt.Sprint("group ", group), func(t *testing.T) {
+			t.Parallel()
+			tr := newTrials(t)
+			for holds := group; holds <= everything; holds += groups {
+				t.Run(lacking(holds), func(t *testing.T) { tr.try(t, holds) })
+			}
+		})
+	}
+}
+
+func lacking(holds int) string {
+	var names []string
+	for i, name := range conditions {
+		if holds&(1<<i) == 0 {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "with everything"
+	}
+	return "without " + strings.Join(names, ", ")
+}
+
+// trials are a site with two providers, of which people sign in with the first.
+type trials struct {
+	*sitetest.Flow
+	other *authtest.Provider
+}
+
+func newTrials(t *testing.T) *trials {
+	tr := &trials{}
+	start := func(t testing.TB, change func(*sitetest.Site, *ginauth.Options)) *sitetest.Site {
+		return sitetest.NewWith(t, authtest.Config{SigningAlg: "ES256"}, change)
+	}
+	tr.Flow = sitetest.StartFlow(t, start, func(s *sitetest.Site, o *ginauth.Options) {
+		tr.other = sitetest.StartProvider(t, authtest.Config{SigningAlg: "ES256", Now: s.Clock.Now})
+		o.Providers = append(o.Providers, tr.other.Client("other"))
+	})
+	return tr
+}
+
+// try makes one attempt of which only some conditions hold.
+func (tr *trials) try(t *testing.T, holds int) {
+	has := func(condition int) bool { return holds&condition != 0 }
+	tr.Site.T, tr.Browser = t, nil
+	tr.IDP.Reset()
+	tr.other.Reset()
+	tr.Logs.Reset()
+	tr.Browser = tr.NewBrowser()
+	logins := tr.Logins.Load()
+
+	callback, attempt := tr.request(has(goodPKCE)), tr.LoginState()
+	attempt.Expires = time.Time{} // a browser that keeps it for ever
+	tr.KeepCookie(attempt)
+	tr.spoilToken(has)
+	if !has(unspent) {
+		denied := sitetest.Without(sitetest.With(callback, "error", "access_denied"), "code")
+		tr.WantError(tr.Finish(denied), ginauth.ErrProviderDenied)
+		tr.KeepCookie(attempt)
+	}
+	if !has(inTime) {
+		tr.Clock.Advance(10*time.Minute + time.Second)
+		defer tr.Clock.Advance(-10*time.Minute - time.Second)
+	}
+	if !has(goodCookie) {
+		tr.Browser.RemoveCookie(tr.URL, attempt.Name)
+	}
+	if got := len(tr.LoginStates()) == 1; got != has(goodCookie) {
+		t.Fatalf("the browser has the attempt: %v", got)
+	}
+	p := tr.Finish(tr.spoilAnswer(callback, has))
+
+	if n := tr.other.Count(authtest.Token); n != 0 {
+		t.Errorf("the other provider was asked for a token %d times", n)
+	}
+	if has(goodState) && has(goodCookie) && len(tr.LoginStates()) != 0 {
+		t.Error("the attempt was used, and its cookie is still there")
+	}
+	if holds == everything {
+		tr.WantLanded(t, p, "/page/x")
+		if u := tr.User(); u.Subject != "ada" || u.Issuer != tr.IDP.Issuer || tr.IDP.Count(authtest.Token) != 1 || tr.Logins.Load() != logins+1 {
+			t.Errorf("signed in: %+v, with %d requests for tokens and %d calls of OnLogin", u, tr.IDP.Count(authtest.Token), tr.Logins.Load()-logins)
+		}
+		return
+	}
+	want := refusalOf(holds)
+	tr.WantRefused(t, p, callback, want)
+	if tr.Logins.Load() != logins {
+		t.Error("OnLogin was called")
+	}
+}
+
+// refusalOf is what must come of an attempt: nothing before the redemption may
+// reach the token endpoint.
+func refusalOf(holds int) sitetest.Closed {
+	lacks := func(some int) bool { return holds&some != some }
+	switch {
+	case lacks(goodState | goodCookie | ownCallback | unspent | inTime):
+		return sitetest.Closed{Code: ginauth.ErrStateInvalid}
+	case lacks(goodIss):
+		return sitetest.Closed{Code: ginauth.ErrIssuerMismatch}
+	case lacks(goodPKCE):
+		return sitetest.Closed{Code: ginauth.ErrCodeRejected, Tokens: 1}
+	}
+	return sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1}
+}
+
+// request begins a sign-in and returns the provider's answer. Without PKCE, the
+// code is issued for another verifier: an attacker's.
+func (tr *trials) request(pkce bool) (callback *url.URL) {
+	tr.Site.T.Helper()
+	authorize, err := url.Parse(tr.Open("/login/demo?return_to=/page/x").Header.Get("Location"))
+	if err != nil {
+		tr.Site.T.Fatal(err)
+	}
+	if !pkce {
+		q := authorize.Query()
+		sum := sha256.Sum256([]byte(rand.Text()))
+		q.Set("code_challenge", sitetest.Base64(sum[:]))
+		authorize.RawQuery = q.Encode()
+	}
+	tr.Browser.StopAt = func(next *url.URL) bool {
+		callback = next
+		return true
+	}
+	defer func() { tr.Browser.StopAt = nil }()
+	p := tr.Must(tr.Browser.Click(authtest.At(tr.URL+"/"), authorize.String()))
+	if callback == nil || callback.Query().Get("code") == "" {
+		tr.Site.T.Fatalf("the provider answered %d %s, and %v", p.Status, p.Text(), callback)
+	}
+	return callback
+}
+
+func (tr *trials) spoilToken(has func(int) bool) {
+	tr.IDP.Heal()
+	if !has(goodSignature) {
+		tr.IDP.Fail(authtest.Token, authtest.WrongSignature)
+	}
+	tr.IDP.EditIDToken(func(_, claims map[string]any) {
+		if !has(goodAudience) {
+			claims["aud"] = "another-client"
+		}
+		if !has(goodNonce) {
+			claims["nonce"] = rand.Text()
+		}
+		if !has(unexpired) {
+			claims["exp"] = tr.Clock.Now().Add(-2 * time.Minute).Unix()
+		}
+	})
+}
+
+func (tr *trials) spoilAnswer(callback *url.URL, has func(int) bool) *url.URL {
+	if !has(goodState) {
+		state := []byte(callback.Query().Get("state"))
+		if state[20]++; state[20] != 'B' {
+			state[20] = 'A'
+		}
+		callback = sitetest.With(callback, "state", string(state))
+	}
+	if !has(goodIss) {
+		callback = sitetest.With(callback, "iss", tr.other.Issuer)
+	}
+	if !has(ownCallback) {
+		callback = sitetest.AtPath(callback, "/authorize/other")
+	}
+	return callback
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 func TestHasGroup(t *testing.T) {
@@ -148,9 +149,9 @@ var hasClaimTests = []struct {
 
 func TestHasClaim(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.KeepClaims = []string{"text", "number", "big", "fraction", "yes", "no", "empty", "null", "list", "nothings", "falses", "object", "emptyObject", "absent"}
-		s.idp.EditIDToken(func(_, claims map[string]any) {
+		s.IDP.EditIDToken(func(_, claims map[string]any) {
 			for name, value := range map[string]any{
 				"text": "red", "number": 3, "big": int64(9007199254740993), "fraction": 1.5, "yes": true, "no": false, "empty": "", "null": nil,
 				"list": []any{"a", "b", 7, []any{"deep"}}, "nothings": []any{}, "falses": []any{false, ""}, "emptyObject": map[string]any{}, "object": map[string]any{"x": "y"}, "secret": "not kept",
@@ -160,41 +161,41 @@ func TestHasClaim(t *testing.T) {
 		})
 	})
 	for i, tt := range hasClaimTests {
-		s.engine.GET(fmt.Sprint("/check/", i), s.auth.RequireAuth(ginauth.HasClaim(tt.name, tt.values...)), s.count)
+		s.Engine.GET(fmt.Sprint("/check/", i), s.Auth.RequireAuth(ginauth.HasClaim(tt.name, tt.values...)), s.Protected)
 	}
-	s.engine.GET("/unkept", s.auth.RequireAuth(ginauth.HasClaim("secret")), s.count)
-	s.signIn()
+	s.Engine.GET("/unkept", s.Auth.RequireAuth(ginauth.HasClaim("secret")), s.Protected)
+	s.SignIn()
 	for i, tt := range hasClaimTests {
-		ran := s.ran.Load()
-		p := s.ask("GET", fmt.Sprint("/check/", i), fetches...)
-		if tt.admits && (p.Status != http.StatusOK || s.ran.Load() != ran+1) {
+		ran := s.Ran.Load()
+		p := s.Ask("GET", fmt.Sprint("/check/", i), sitetest.Fetch...)
+		if tt.admits && (p.Status != http.StatusOK || s.Ran.Load() != ran+1) {
 			t.Errorf("HasClaim(%q, %q): %d %s", tt.name, tt.values, p.Status, p.Text())
 		}
-		if !tt.admits && (p.Status != http.StatusForbidden || s.ran.Load() != ran) {
+		if !tt.admits && (p.Status != http.StatusForbidden || s.Ran.Load() != ran) {
 			t.Errorf("HasClaim(%q, %q) is met: %d %s", tt.name, tt.values, p.Status, p.Text())
 		}
 	}
 	for _, text := range []string{`claim \"empty\" is absent, null, false or empty`, `claim \"number\" is none of [\"`} {
-		if !strings.Contains(s.logs.String(), text) {
+		if !strings.Contains(s.Logs.String(), text) {
 			t.Errorf("the log does not say %s", text)
 		}
 	}
-	if strings.Contains(s.logs.String(), "KeepClaims") {
-		t.Errorf("a claim that is kept, or would be, is called not kept: %s", s.logs)
+	if strings.Contains(s.Logs.String(), "KeepClaims") {
+		t.Errorf("a claim that is kept, or would be, is called not kept: %s", s.Logs)
 	}
-	s.wantError(s.ask("GET", "/unkept", fetches...), ginauth.ErrForbidden)
-	if got := s.logs.String(); !strings.Contains(got, `HasClaim(\"secret\") can admit nobody`) || !strings.Contains(got, `add \"secret\" to Options.KeepClaims`) {
+	s.WantError(s.Ask("GET", "/unkept", sitetest.Fetch...), ginauth.ErrForbidden)
+	if got := s.Logs.String(); !strings.Contains(got, `HasClaim(\"secret\") can admit nobody`) || !strings.Contains(got, `add \"secret\" to Options.KeepClaims`) {
 		t.Errorf("the log does not say what to add: %s", got)
 	}
 }
 
 func TestHasClaimWithoutKeepClaims(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
-	s.engine.GET("/claim", s.auth.RequireAuth(ginauth.HasClaim("email")), s.count)
-	s.signIn()
-	s.wantError(s.ask("GET", "/claim", fetches...), ginauth.ErrForbidden)
-	if got := s.logs.String(); !strings.Contains(got, `add \"email\" to Options.KeepClaims`) {
+	s := sitetest.New(t, nil)
+	s.Engine.GET("/claim", s.Auth.RequireAuth(ginauth.HasClaim("email")), s.Protected)
+	s.SignIn()
+	s.WantError(s.Ask("GET", "/claim", sitetest.Fetch...), ginauth.ErrForbidden)
+	if got := s.Logs.String(); !strings.Contains(got, `add \"email\" to Options.KeepClaims`) {
 		t.Errorf("the log does not say what to add: %s", got)
 	}
 }
@@ -203,8 +204,8 @@ func TestHasClaimWithoutKeepClaims(t *testing.T) {
 // which would come back here for ever; and the browser is not told why.
 func TestChecksRefuse(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		o.Providers = append(o.Providers, client("other", startIDP(t, authtest.Config{})))
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers = append(o.Providers, sitetest.Client("other", sitetest.StartProvider(t, authtest.Config{})))
 	})
 	secret := errors.New("owes 100 florins")
 	checks := map[string]ginauth.Check{
@@ -225,26 +226,26 @@ func TestChecksRefuse(t *testing.T) {
 	}
 	for name, check := range checks {
 		path := "/" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "*", "")
-		s.engine.Any(path, s.auth.RequireAuth(func(*ginauth.User) error { return nil }, check), s.count)
+		s.Engine.Any(path, s.Auth.RequireAuth(func(*ginauth.User) error { return nil }, check), s.Protected)
 	}
-	s.asUser(&ginauth.User{Subject: "eve", Email: "eve@example.com", Groups: []string{"staff"}})
+	s.AsUser(&ginauth.User{Subject: "eve", Email: "eve@example.com", Groups: []string{"staff"}})
 	for name := range checks {
 		path := "/" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "*", "")
-		for _, header := range [][]string{navigates, fetches, plus(fetches, "HX-Request", "true"), upgrades} {
-			p := s.ask("GET", path, header...)
-			s.wantError(p, ginauth.ErrForbidden)
+		for _, header := range [][]string{sitetest.Navigation, sitetest.Fetch, sitetest.Plus(sitetest.Fetch, "HX-Request", "true"), sitetest.Upgrade} {
+			p := s.Ask("GET", path, header...)
+			s.WantError(p, ginauth.ErrForbidden)
 			if p.Header.Get("Location") != "" || p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "florins") {
 				t.Errorf("%s: %v %s", name, p.Header, p.Text())
 			}
 		}
 	}
-	if n := s.ran.Load(); n != 0 {
+	if n := s.Ran.Load(); n != 0 {
 		t.Errorf("%d protected handlers ran", n)
 	}
-	if !strings.Contains(s.logs.String(), "florins") || !strings.Contains(s.logs.String(), "panicked") {
-		t.Errorf("the log does not say why: %s", s.logs)
+	if !strings.Contains(s.Logs.String(), "florins") || !strings.Contains(s.Logs.String(), "panicked") {
+		t.Errorf("the log does not say why: %s", s.Logs)
 	}
-	if s.user() == nil {
+	if s.User() == nil {
 		t.Error("a refusal ended the session")
 	}
 }
@@ -253,37 +254,37 @@ func TestChecksRefuse(t *testing.T) {
 // fault.
 func TestChecksMayHaveACode(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
+	s := sitetest.New(t, nil)
 	down := &ginauth.Error{Code: ginauth.ErrStoreUnavailable, Reason: "the staff list cannot be read"}
-	s.engine.GET("/staff", s.auth.RequireAuth(func(*ginauth.User) error { return down }), s.count)
-	s.as("ada")
-	s.wantError(s.ask("GET", "/staff", fetches...), ginauth.ErrStoreUnavailable)
+	s.Engine.GET("/staff", s.Auth.RequireAuth(func(*ginauth.User) error { return down }), s.Protected)
+	s.As("ada")
+	s.WantError(s.Ask("GET", "/staff", sitetest.Fetch...), ginauth.ErrStoreUnavailable)
 	if down.Op != "" || down.Provider != "" {
 		t.Errorf("the application's own error was changed: %+v", down)
 	}
-	if s.ran.Load() != 0 {
+	if s.Ran.Load() != 0 {
 		t.Error("the handler ran")
 	}
 }
 
 func TestChecksRunInOrderAndAllMustAdmit(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
+	s := sitetest.New(t, nil)
 	var asked []string
 	check := func(name string, err error) ginauth.Check {
 		return func(*ginauth.User) error { asked = append(asked, name); return err }
 	}
 	checks := []ginauth.Check{check("a", nil), check("b", errors.New("no")), check("c", nil)}
-	s.engine.GET("/abc", s.auth.RequireAuth(checks...), s.count)
+	s.Engine.GET("/abc", s.Auth.RequireAuth(checks...), s.Protected)
 	checks[1] = check("another", nil) // too late
-	s.as("ada")
-	s.wantError(s.ask("GET", "/abc", fetches...), ginauth.ErrForbidden)
+	s.As("ada")
+	s.WantError(s.Ask("GET", "/abc", sitetest.Fetch...), ginauth.ErrForbidden)
 	if got := strings.Join(asked, ""); got != "ab" {
 		t.Errorf("asked %q, want a and b", got)
 	}
 	asked = nil
-	s.browser = s.newBrowser()
-	if p := s.ask("GET", "/abc", fetches...); p.Status != http.StatusUnauthorized || asked != nil {
+	s.Browser = s.NewBrowser()
+	if p := s.Ask("GET", "/abc", sitetest.Fetch...); p.Status != http.StatusUnauthorized || asked != nil {
 		t.Errorf("checks were asked about nobody: %d %q", p.Status, asked)
 	}
 }
@@ -291,23 +292,76 @@ func TestChecksRunInOrderAndAllMustAdmit(t *testing.T) {
 // The application's own page is shown instead of ours, and still nothing runs.
 func TestOnErrorAnswersRefusals(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnError = func(c *gin.Context, err *ginauth.Error) {
 			if c.Query("own") != "" {
 				c.String(err.Status(), "our own page for %s", err.Code)
 			}
 		}
 	})
-	s.engine.NoRoute(s.auth.RequireAuth(), s.count)
+	s.Engine.NoRoute(s.Auth.RequireAuth(), s.Protected)
 	for _, path := range []string{"/me", "/nowhere"} {
-		p := s.ask("GET", path, fetches...)
-		s.wantError(p, ginauth.ErrUnauthenticated) // the hook wrote nothing: the built-in answer
-		p = s.ask("GET", path+"?own=1", fetches...)
+		p := s.Ask("GET", path, sitetest.Fetch...)
+		s.WantError(p, ginauth.ErrUnauthenticated) // the hook wrote nothing: the built-in answer
+		p = s.Ask("GET", path+"?own=1", sitetest.Fetch...)
 		if p.Status != http.StatusUnauthorized || p.Text() != "our own page for unauthenticated" {
 			t.Errorf("%s: %d %q", path, p.Status, p.Text())
 		}
 	}
-	if s.ran.Load() != 0 {
+	if s.Ran.Load() != 0 {
 		t.Error("a protected handler ran")
+	}
+}
+
+// HasClaim without values asks for something to be there: an empty list is
+// nothing.
+func TestHasClaimOfAnEmptyList(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"roles"} })
+	s.Engine.GET("/roles", s.Auth.RequireAuth(ginauth.HasClaim("roles")), func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	for status, roles := range map[int][]string{http.StatusForbidden: {}, http.StatusNoContent: {"a"}} {
+		s.IDP.EditIDToken(func(_, claims map[string]any) { claims["roles"] = roles })
+		s.Browser = s.NewBrowser()
+		s.SignIn()
+		if p := s.Ask("GET", "/roles"); p.Status != status {
+			t.Errorf("with roles %q: %d, want %d", roles, p.Status, status)
+		}
+	}
+}
+
+// HasClaim looks into all claims where all are kept, and in OnLogin, where none
+// has gone yet.
+func TestHasClaimOfAllClaims(t *testing.T) {
+	t.Parallel()
+	var atLogin error
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.KeepClaims = []string{"*"}
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			atLogin = ginauth.HasClaim("department", "math")(l.User)
+			return nil
+		}
+		s.IDP.EditIDToken(func(_, c sitetest.Claims) { c["department"] = "math" })
+	})
+	s.Engine.GET("/math", s.Auth.RequireAuth(ginauth.HasClaim("department", "math")), func(c *gin.Context) { c.Status(http.StatusOK) })
+	s.SignIn()
+	if p := s.Ask("GET", "/math", sitetest.Fetch...); p.Status != http.StatusOK || atLogin != nil {
+		t.Errorf("answered %d; in OnLogin: %v", p.Status, atLogin)
+	}
+}
+
+// Without a Name in KeepClaims, HasClaim in OnLogin still finds it.
+func TestHasClaimInOnLogin(t *testing.T) {
+	t.Parallel()
+	atLogin := ginauth.HasClaim("email", "ada@example.com")
+	var err error
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			err = atLogin(l.User)
+			return nil
+		}
+	})
+	s.SignIn()
+	if err != nil {
+		t.Error(err)
 	}
 }

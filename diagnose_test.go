@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -16,23 +18,370 @@ import (
 
 	ginsessions "github.com/gin-contrib/sessions"
 	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gin-gonic/gin"
 	gorilla "github.com/gorilla/sessions"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/marks"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
+
+// finding is something that Diagnose has to say, and what it says of it: the
+// whole list of problems and warnings, each as "op: reason; fix", in part.
+type finding struct {
+	name        string
+	make        func(s *sitetest.Site, o *ginauth.Options)
+	problems    []string
+	warnings    []string
+	unreachable bool
+}
+
+// closedPort is an address at which nobody listens.
+const closedPort = "http://127.0.0.1:1"
+
+func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
+	t.Parallel()
+	broken := func(e authtest.Endpoint, f authtest.Fault) func(*sitetest.Site, *ginauth.Options) {
+		return func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(e, f) }
+	}
+	metadata := func(name string, value any) func(*sitetest.Site, *ginauth.Options) {
+		return func(s *sitetest.Site, _ *ginauth.Options) { edited(s, name, value) }
+	}
+	secret := func(f func(context.Context) (string, error)) func(*sitetest.Site, *ginauth.Options) {
+		return func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Providers[0].ClientSecret, o.Providers[0].ClientSecretFunc = "", f
+		}
+	}
+	runFindings(t, sitetest.NewTLS, []finding{
+		{name: "down", make: broken(authtest.Discovery, authtest.Down), unreachable: true, problems: []string{"discovery: the provider answered with status 503"}},
+		{name: "a page", make: broken(authtest.Discovery, authtest.HTML), unreachable: true, problems: []string{"discovery: the provider did not answer with JSON"}},
+		{name: "not listening", make: func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Issuer = closedPort }, unreachable: true,
+			problems: []string{"discovery: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
+		{name: "a certificate of nobody's", make: func(_ *sitetest.Site, o *ginauth.Options) { o.HTTPClient = nil }, unreachable: true,
+			problems: []string{"discovery: the provider's certificate is not trusted"}},
+		{name: "a panic", make: func(_ *sitetest.Site, o *ginauth.Options) {
+			o.HTTPClient = &http.Client{Transport: sitetest.RoundTripper(func(*http.Request) (*http.Response, error) { panic("a bug") })}
+		}, unreachable: true,
+			problems: []string{"discovery: the provider does not answer as it should"}},
+		{name: "a panic while it is read", make: func(_ *sitetest.Site, o *ginauth.Options) {
+			o.HTTPClient = &http.Client{Transport: sitetest.RoundTripper(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: panickyBody{}, Request: r}, nil
+			})}
+		}, unreachable: true, problems: []string{"discovery: the provider does not answer as it should"}},
+		{name: "another issuer", make: metadata("issuer", "https://other.example"), problems: []string{`discovery: the provider says that its issuer is "https://other.example"`}},
+		{name: "a slash", make: func(s *sitetest.Site, _ *ginauth.Options) { edited(s, "issuer", s.IDP.Issuer+"/") }, problems: []string{"the final / counts: set Issuer to"}},
+		{name: "http", make: metadata("token_endpoint", "http://login.example/token"), problems: []string{"discovery: the provider's token_endpoint is not https"}},
+		{name: "several things", make: func(s *sitetest.Site, _ *ginauth.Options) {
+			s.IDP.EditMetadata(func(m map[string]any) {
+				m["jwks_uri"], m["id_token_signing_alg_values_supported"] = nil, []string{"HS256"}
+				m["token_endpoint_auth_methods_supported"] = []string{"private_key_jwt"}
+			})
+		}, problems: []string{"discovery: the provider's metadata has no jwks_uri", `signs ID tokens with ["HS256"] alone`, `token endpoint takes ["private_key_jwt"] alone`}},
+
+		{name: "no token endpoint", make: metadata("token_endpoint", "https://127.0.0.1:1/token"), unreachable: true,
+			problems: []string{"token endpoint: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
+		{name: "a token endpoint behind a proxy", make: broken(authtest.Token, authtest.Down), unreachable: true,
+			problems: []string{"token endpoint: the provider answered with status 503"}},
+		{name: "no userinfo endpoint", make: broken(authtest.Userinfo, authtest.Resetting), unreachable: true, problems: []string{"userinfo endpoint: the provider cannot be reached"}},
+		{name: "one that is not asked", make: func(s *sitetest.Site, o *ginauth.Options) {
+			s.IDP.Fail(authtest.Userinfo, authtest.Resetting)
+			o.Providers[0].Userinfo = "never"
+		}},
+		{name: "one that Profile takes the place of", make: func(s *sitetest.Site, o *ginauth.Options) {
+			s.IDP.Fail(authtest.Userinfo, authtest.Resetting)
+			o.Providers[0].Profile = sitetest.NoProfile
+		}},
+		{name: "browsers alone get there", make: metadata("authorization_endpoint", "https://127.0.0.1:1/authorize"),
+			warnings: []string{"authorization endpoint: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
+
+		{name: "no keys", make: broken(authtest.JWKS, authtest.ServerError), unreachable: true, problems: []string{"signing keys: the provider answered with status 500"}},
+		{name: "none that fits", make: func(s *sitetest.Site, _ *ginauth.Options) {
+			s.IDP.EditJWKS(func([]map[string]any) []map[string]any {
+				return []map[string]any{{"kty": "OKP", "crv": "Ed25519", "x": sitetest.Base64(make([]byte, 32))}, {"kty": "oct", "k": "c2VjcmV0"}}
+			})
+		}, problems: []string{"signing keys: none of the published keys fits an ID token that is signed with RS256; see that the provider publishes"}},
+
+		{name: "a secret that is not made", make: secret(func(context.Context) (string, error) { return "", errors.New("no such file") }),
+			problems: []string{"client secret: ClientSecretFunc gave no secret; look at what it returned: no such file"}},
+		{name: "an empty secret", make: secret(func(context.Context) (string, error) { return "", nil }), problems: []string{"client secret: ClientSecretFunc gave no secret"}},
+		{name: "a panic instead of a secret", make: secret(func(context.Context) (string, error) { panic("a bug") }),
+			problems: []string{"client secret: ClientSecretFunc gave no secret; look at what it returned: panic: a bug"}},
+		{name: "a secret", make: secret(func(context.Context) (string, error) { return "secret", nil })},
+	})
+}
+
+// Endpoints that have other things to say to a HEAD than 200 are there.
+func TestDiagnoseTakesAnyAnswerForOne(t *testing.T) {
+	t.Parallel()
+	var list []finding
+	for _, status := range []int{204, 302, 307, 400, 401, 403, 404, 405, 500, 501} {
+		list = append(list, finding{name: fmt.Sprint(status), make: func(s *sitetest.Site, _ *ginauth.Options) {
+			for _, e := range []authtest.Endpoint{authtest.Token, authtest.Userinfo, authtest.Authorize} {
+				s.IDP.Handle(e, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Location", s.IDP.EvilURL())
+					w.WriteHeader(status)
+				})
+			}
+		}})
+	}
+	for _, status := range []int{502, 503, 504} {
+		list = append(list, finding{name: fmt.Sprint(status), unreachable: true, make: func(s *sitetest.Site, _ *ginauth.Options) {
+			for _, e := range []authtest.Endpoint{authtest.Token, authtest.Authorize} {
+				s.IDP.Handle(e, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+			}
+		}, problems: []string{fmt.Sprintf("token endpoint: 127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}, warnings: []string{"authorization endpoint: the provider answered"}})
+	}
+	runFindings(t, sitetest.NewTLS, list)
+}
+
+func TestDiagnoseComparesClocks(t *testing.T) {
+	t.Parallel()
+	var list []finding
+	for _, c := range []struct {
+		header          string        // of the answers
+		ahead           time.Duration // our clock
+		problem, remark string
+	}{
+		{ahead: 5 * time.Second},
+		{ahead: 30 * time.Second, remark: "behind this machine's, give or take "},
+		{ahead: 5 * time.Minute, problem: "demo: clock: the provider's clock is "},
+		{ahead: -5 * time.Minute, problem: ": ID tokens are refused from 1m on; set this machine's clock (NTP)"},
+		{ahead: -30 * time.Second, remark: "ahead of this machine's, give or take "},
+		{ahead: -time.Hour, problem: "ahead of this machine's, give or take "},
+		{ahead: time.Hour, header: "none"},
+		{header: "an hour in a cache"},
+		{header: "an hour old", problem: "behind this machine's"},
+	} {
+		f := finding{name: fmt.Sprint(c.ahead, c.header), make: func(s *sitetest.Site, _ *ginauth.Options) {
+			s.Clock.Advance(c.ahead)
+			dated := func(e authtest.Endpoint) {
+				s.IDP.Handle(e, func(w http.ResponseWriter, r *http.Request) {
+					if c.header != "" {
+						w.Header()["Date"] = nil
+					}
+					if strings.HasPrefix(c.header, "an hour") {
+						w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+					}
+					if c.header == "an hour in a cache" {
+						w.Header().Set("Age", "3600")
+					}
+					s.IDP.Default(e).ServeHTTP(w, r)
+				})
+			}
+			for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Token, authtest.Userinfo, authtest.Authorize} {
+				dated(e)
+			}
+		}}
+		if c.problem != "" {
+			f.problems = []string{c.problem}
+		}
+		if c.remark != "" {
+			f.warnings = []string{c.remark}
+		}
+		list = append(list, f)
+	}
+	runFindings(t, sitetest.NewTLS, list)
+}
+
+func TestDiagnoseComparesWhatIsOffered(t *testing.T) {
+	t.Parallel()
+	provider := func(change func(p *ginauth.Provider), name string, offered ...string) func(*sitetest.Site, *ginauth.Options) {
+		return func(s *sitetest.Site, o *ginauth.Options) {
+			change(&o.Providers[0])
+			edited(s, name, offered)
+		}
+	}
+	as := func(*ginauth.Provider) {}
+	runFindings(t, sitetest.NewTLS, []finding{
+		{name: "plain PKCE", make: provider(as, "code_challenge_methods_supported", "plain"),
+			warnings: []string{"metadata: the provider does not offer PKCE with S256, which is sent all the same; if sign-ins fail at the provider, set Quirks.DisablePKCE"}},
+		{name: "nothing said of PKCE", make: provider(as, "code_challenge_methods_supported")},
+		{name: "PKCE left out", make: provider(func(p *ginauth.Provider) { p.Quirks.DisablePKCE = true }, "code_challenge_methods_supported", "S256"),
+			warnings: []string{"metadata: the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out; drop Quirks.DisablePKCE"}},
+		{name: "PKCE left out where it is not offered", make: provider(func(p *ginauth.Provider) { p.Quirks.DisablePKCE = true }, "code_challenge_methods_supported", "plain")},
+		{name: "another way to authenticate", make: provider(func(p *ginauth.Provider) { p.AuthMethod = "client_secret_post" }, "token_endpoint_auth_methods_supported", "client_secret_basic"),
+			warnings: []string{`metadata: the provider does not offer the AuthMethod "client_secret_post"; drop AuthMethod`}},
+		{name: "another response mode", make: provider(func(p *ginauth.Provider) { p.ResponseMode = "form_post" }, "response_modes_supported", "query"),
+			warnings: []string{`metadata: the provider does not offer the ResponseMode "form_post"; set another`}},
+		{name: "another flow", make: provider(as, "response_types_supported", "id_token"),
+			warnings: []string{"metadata: the provider does not offer the response type code, which is the one in use; allow"}},
+		{name: "a scope that is not there", make: provider(func(p *ginauth.Provider) { p.Scopes = []string{"email", "payroll"} }, "scopes_supported", "openid", "email"),
+			warnings: []string{`metadata: the provider does not offer the scope "payroll"; drop it`}},
+	})
+}
+
+func TestDiagnoseLooksAtOptions(t *testing.T) {
+	t.Parallel()
+	http1 := "Options.BaseURL: is http: cookies are neither Secure nor __Host-, which is for development alone; write https"
+	runFindings(t, sitetest.New, []finding{
+		{name: "http", make: func(*sitetest.Site, *ginauth.Options) {}, warnings: []string{http1}},
+		{name: "a random key", make: func(_ *sitetest.Site, o *ginauth.Options) { o.Keys = nil },
+			warnings: []string{http1, "Options.Keys: is empty: a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them; make one with: openssl rand -hex 32"}},
+	})
+	public := func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" }
+	machine := "authorization endpoint: is at 127.0.0.1, which to people's browsers is their own machine; write the address"
+	memory := "Options.Revocations: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; with several replicas, set"
+	runFindings(t, sitetest.NewTLS, []finding{
+		{name: "revocations in memory", make: public, warnings: []string{memory, machine}},
+		{name: "sessions in memory", make: func(s *sitetest.Site, o *ginauth.Options) {
+			public(s, o)
+			o.Sessions, o.Revocations = memstore.NewStore([]byte(sitetest.Key)), &sitetest.BrokenRevocations{}
+		}, warnings: []string{"Options.Sessions: is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas; leave the option out", machine}},
+	})
+}
+
+func TestDiagnoseTriesTheStores(t *testing.T) {
+	t.Parallel()
+	revocations := func(r ginauth.Revocations) func(*sitetest.Site, *ginauth.Options) {
+		return func(_ *sitetest.Site, o *ginauth.Options) { o.Revocations = r }
+	}
+	store := func(st ginsessions.Store) func(*sitetest.Site, *ginauth.Options) {
+		return func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = st }
+	}
+	working := memstore.NewStore([]byte(sitetest.Key))
+	deaf := &sitetest.DeafStore{Store: working}
+	deaf.Deaf.Store(true)
+	failing := &sitetest.DeafStore{Store: working, Fails: errors.New("i/o timeout")}
+	failing.Deaf.Store(true)
+	runFindings(t, sitetest.NewTLS, []finding{
+		{name: "revocations fail", make: revocations(&sitetest.FaultyRevocations{ReadErr: sitetest.ErrBroken}), problems: []string{"read revocations: Options.Revocations failed; look at the store behind it: the revocation store is down"}},
+		{name: "revocations panic", make: revocations(panickyRevocations{}), problems: []string{"read revocations: Options.Revocations failed; look at the store behind it: panic: a bug"}},
+		{name: "revocations work", make: revocations(&sitetest.BrokenRevocations{})},
+		{name: "a store that works", make: store(working)},
+		{name: "a store that cannot be read", make: store(failing), problems: []string{"read session: Options.Sessions failed; look at the store behind it: i/o timeout"}},
+		{name: "a store that cannot be written", make: store(&fullStore{Store: working, err: errors.New("i/o timeout")}), problems: []string{"write session: Options.Sessions failed"}},
+		{name: "a store that forgets", make: store(deaf), problems: []string{"try session store: Options.Sessions failed; look at the store behind it: the store has lost what it was given a moment ago"}},
+	})
+}
+
+// What Diagnose keeps in a store for a moment is no session, and gone afterwards.
+func TestDiagnoseLeavesNothingInAStore(t *testing.T) {
+	t.Parallel()
+	spy := &countingStore{Store: memstore.NewStore([]byte(sitetest.Key))}
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = spy })
+	s.SignIn()
+	saved := spy.saved
+	if d := s.Auth.Diagnose(t.Context()); len(d.Problems) != 0 {
+		t.Errorf("%s", d)
+	}
+	if spy.saved != saved+1 || spy.deleted != 1 {
+		t.Errorf("%d records were written and %d deleted, want one and one", spy.saved-saved, spy.deleted)
+	}
+	if s.User() == nil {
+		t.Error("who was signed in is not any more")
+	}
+	for _, line := range spy.lines {
+		name, value, _ := strings.Cut(line, "=")
+		value, _, _ = strings.Cut(value, ";")
+		thief := s.NewBrowser()
+		if err := thief.SetCookie(s.URL, &http.Cookie{Name: name, Value: value, Path: "/"}); err != nil {
+			t.Fatal(err)
+		}
+		if s.UserOf(thief) != nil {
+			t.Errorf("%s is a session", line)
+		}
+	}
+}
+
+type countingStore struct {
+	ginsessions.Store
+	saved, deleted int
+	lines          []string
+}
+
+func (c *countingStore) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Session) error {
+	if s.Options.MaxAge < 0 {
+		c.deleted++
+	} else {
+		c.saved++
+	}
+	err := c.Store.Save(r, w, s)
+	c.lines = append(c.lines, w.Header().Values("Set-Cookie")...)
+	return err
+}
+
+type panickyBody struct{ io.ReadCloser }
+
+func (panickyBody) Read([]byte) (int, error) { panic("a bug") }
+
+func (panickyBody) Close() error { return nil }
+
+// LINE signs with the client's secret, and has no keys for it.
+func TestDiagnoseOfASharedSecret(t *testing.T) {
+	t.Parallel()
+	const issuer = "https://access.line.me"
+	canned := sitetest.RoundTripper(func(r *http.Request) (*http.Response, error) {
+		body := `{"keys": []}`
+		if strings.Contains(r.URL.Path, "well-known") {
+			body = fmt.Sprintf(`{"issuer": %q, "authorization_endpoint": %q, "token_endpoint": %q, "jwks_uri": %q}`, issuer, issuer+"/a", issuer+"/t", issuer+"/k")
+		}
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})
+	for _, shared := range []bool{true, false} {
+		o := sitetest.GoodOptions()
+		o.Logger = (&sitetest.Logs{}).Logger()
+		o.HTTPClient = &http.Client{Transport: canned}
+		o.Providers = []ginauth.Provider{{Name: "line", Issuer: issuer, ClientID: "id", ClientSecret: strings.Repeat("0123456789abcdef", 2), Quirks: ginauth.Quirks{HS256: shared}}}
+		auth, err := ginauth.Mount(gin.New(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := auth.Diagnose(t.Context()); (len(d.Problems) == 0) != shared {
+			t.Errorf("HS256 %v: %s", shared, d)
+		}
+	}
+}
+
+// runFindings asserts that Diagnose says exactly what each finding wants, in a
+// site that is healthy otherwise.
+func runFindings(t *testing.T, start func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Site, findings []finding) {
+	t.Helper()
+	for _, f := range findings {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, f.make)
+			d := s.Auth.Diagnose(t.Context())
+			saysAll(t, "problems", s, d.Problems, f.problems)
+			saysAll(t, "warnings", s, d.Warnings, f.warnings)
+			if d.Providers[0].Reachable == f.unreachable {
+				t.Errorf("Reachable is %v\n%s", d.Providers[0].Reachable, d)
+			}
+			if s.IDP.EvilRequests() != 0 {
+				t.Error("a redirect was followed")
+			}
+		})
+	}
+}
+
+func saysAll(t *testing.T, kind string, s *sitetest.Site, got []*ginauth.Error, want []string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d %s, want %d: %v", len(got), kind, len(want), got)
+		return
+	}
+	for i, e := range got {
+		_, port, _ := strings.Cut(strings.TrimPrefix(s.IDP.Issuer, "https://"), ":")
+		text := strings.ReplaceAll(e.Error(), ":"+port, ":PORT")
+		if !strings.Contains(text, want[i]) {
+			t.Errorf("%s: %q, want %q", kind, text, want[i])
+		}
+		if e.Provider != "demo" && !strings.HasPrefix(e.Op, "Options.") && e.Code != ginauth.ErrStoreUnavailable || e.Code == "" || e.Reason == "" {
+			t.Errorf("%s: %+v", kind, e)
+		}
+	}
+}
 
 func TestDiagnosisOfAHealthyProvider(t *testing.T) {
 	t.Parallel()
-	s := newTLSSite(t, func(_ *site, o *ginauth.Options) { o.CookieName = "app" })
-	d := s.auth.Diagnose(t.Context())
+	s := sitetest.NewTLS(t, func(_ *sitetest.Site, o *ginauth.Options) { o.CookieName = "app" })
+	d := s.Auth.Diagnose(t.Context())
 	if len(d.Problems)+len(d.Warnings) != 0 || len(d.Providers) != 1 {
 		t.Fatalf("%s", d)
 	}
 	p := d.Providers[0]
 	for name, got := range map[string][2]string{
-		"BaseURL": {d.BaseURL, s.URL}, "Name": {p.Name, "demo"}, "Issuer": {p.Issuer, s.idp.Issuer},
+		"BaseURL": {d.BaseURL, s.URL}, "Name": {p.Name, "demo"}, "Issuer": {p.Issuer, s.IDP.Issuer},
 		"RedirectURI":           {p.RedirectURI, s.URL + "/authorize/demo"},
 		"PostLogoutRedirectURI": {p.PostLogoutRedirectURI, s.URL + "/logout/return"},
 		"BackChannelLogoutURI":  {p.BackChannelLogoutURI, s.URL + "/logout/demo/backchannel"},
@@ -40,8 +389,8 @@ func TestDiagnosisOfAHealthyProvider(t *testing.T) {
 		"AuthMethod":            {p.AuthMethod, "client_secret_basic"}, "ResponseMode": {p.ResponseMode, "query"}, "PKCE": {p.PKCE, "S256"},
 		"Scopes": {strings.Join(p.Scopes, " "), "openid profile email"}, "Algorithms": {fmt.Sprint(p.Algorithms), "[RS256]"}, "Keys": {fmt.Sprint(p.Keys), "map[RS256:1]"},
 		"Endpoints": {fmt.Sprint(p.Endpoints), fmt.Sprint(map[string]string{
-			"authorization_endpoint": s.idp.URL(authtest.Authorize), "token_endpoint": s.idp.URL(authtest.Token), "jwks_uri": s.idp.URL(authtest.JWKS),
-			"userinfo_endpoint": s.idp.URL(authtest.Userinfo), "end_session_endpoint": s.idp.URL(authtest.EndSession)})},
+			"authorization_endpoint": s.IDP.URL(authtest.Authorize), "token_endpoint": s.IDP.URL(authtest.Token), "jwks_uri": s.IDP.URL(authtest.JWKS),
+			"userinfo_endpoint": s.IDP.URL(authtest.Userinfo), "end_session_endpoint": s.IDP.URL(authtest.EndSession)})},
 		"Offered": {fmt.Sprint(p.Offered), "map[authorization_response_iss_parameter_supported:[true] code_challenge_methods_supported:[S256] " +
 			"id_token_signing_alg_values_supported:[RS256] response_modes_supported:[query form_post] response_types_supported:[code] " +
 			"scopes_supported:[openid profile email groups] token_endpoint_auth_methods_supported:[client_secret_basic client_secret_post none]]"},
@@ -58,18 +407,18 @@ func TestDiagnosisOfAHealthyProvider(t *testing.T) {
 // The addresses to register are those that come up when people sign in and out.
 func TestDiagnosisNamesTheAddressesInUse(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
-	p := s.auth.Diagnose(t.Context()).Providers[0]
-	s.signIn()
-	if got := s.idp.LastRequest(authtest.Authorize).Form.Get("redirect_uri"); got != p.RedirectURI {
+	s := sitetest.New(t, nil)
+	p := s.Auth.Diagnose(t.Context()).Providers[0]
+	s.SignIn()
+	if got := s.IDP.LastRequest(authtest.Authorize).Form.Get("redirect_uri"); got != p.RedirectURI {
 		t.Errorf("RedirectURI is %q, and %q was sent", p.RedirectURI, got)
 	}
-	s.must(s.browser.Submit(s.get("/"), s.URL+"/logout", nil))
-	if got := s.idp.LastRequest(authtest.EndSession).Form.Get("post_logout_redirect_uri"); got != p.PostLogoutRedirectURI {
+	s.Must(s.Browser.Submit(s.Get("/"), s.URL+"/logout", nil))
+	if got := s.IDP.LastRequest(authtest.EndSession).Form.Get("post_logout_redirect_uri"); got != p.PostLogoutRedirectURI {
 		t.Errorf("PostLogoutRedirectURI is %q, and %q was sent", p.PostLogoutRedirectURI, got)
 	}
 	for address, methods := range map[string]string{p.BackChannelLogoutURI: "POST", p.FrontChannelLogoutURI: "GET"} {
-		if page := s.must(s.browser.Fetch(authtest.At(s.URL+"/"), "DELETE", address, nil, "")); page.Header.Get("Allow") != methods {
+		if page := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "DELETE", address, nil, "")); page.Header.Get("Allow") != methods {
 			t.Errorf("%s answered %d, for %q", address, page.Status, page.Header.Get("Allow"))
 		}
 	}
@@ -78,24 +427,24 @@ func TestDiagnosisNamesTheAddressesInUse(t *testing.T) {
 func TestDiagnosisOfWhatIsNotToRegister(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(s *site, p *ginauth.Provider)
+		change func(s *sitetest.Site, p *ginauth.Provider)
 		want   bool
 	}{
-		"local": {func(_ *site, p *ginauth.Provider) { p.Logout.Local = true }, false},
-		"an address of its own": {func(_ *site, p *ginauth.Provider) {
+		"local": {func(_ *sitetest.Site, p *ginauth.Provider) { p.Logout.Local = true }, false},
+		"an address of its own": {func(_ *sitetest.Site, p *ginauth.Provider) {
 			p.Logout.URL = "https://x.example/out?to={post_logout_redirect_uri}"
 		}, true},
-		"one that does not come back": {func(_ *site, p *ginauth.Provider) { p.Logout.URL = "https://x.example/out" }, false},
-		"no end-session endpoint":     {func(s *site, _ *ginauth.Provider) { edited(s, "end_session_endpoint", nil) }, false},
-		"a provider that is down":     {func(s *site, _ *ginauth.Provider) { s.idp.Fail(authtest.Discovery, authtest.Down) }, true},
-		"one that is down, and local": {func(s *site, p *ginauth.Provider) {
-			s.idp.Fail(authtest.Discovery, authtest.Down)
+		"one that does not come back": {func(_ *sitetest.Site, p *ginauth.Provider) { p.Logout.URL = "https://x.example/out" }, false},
+		"no end-session endpoint":     {func(s *sitetest.Site, _ *ginauth.Provider) { edited(s, "end_session_endpoint", nil) }, false},
+		"a provider that is down":     {func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Down) }, true},
+		"one that is down, and local": {func(s *sitetest.Site, p *ginauth.Provider) {
+			s.IDP.Fail(authtest.Discovery, authtest.Down)
 			p.Logout.Local = true
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t, func(s *site, o *ginauth.Options) { c.change(s, &o.Providers[0]) })
-			p := s.auth.Diagnose(t.Context()).Providers[0]
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { c.change(s, &o.Providers[0]) })
+			p := s.Auth.Diagnose(t.Context()).Providers[0]
 			if (p.PostLogoutRedirectURI != "") != c.want || p.RedirectURI == "" || p.BackChannelLogoutURI == "" || p.FrontChannelLogoutURI == "" {
 				t.Errorf("%+v", p)
 			}
@@ -104,26 +453,29 @@ func TestDiagnosisOfWhatIsNotToRegister(t *testing.T) {
 }
 
 // edited puts a value into the metadata; nil takes one out.
-func edited(s *site, name string, value any) {
-	s.idp.EditMetadata(func(m map[string]any) { put(m, name, value) })
+func edited(s *sitetest.Site, name string, value any) {
+	s.IDP.EditMetadata(func(m map[string]any) { sitetest.Put(m, name, value) })
 }
 
 // A plain OAuth 2.0 provider has no metadata, keys or clock to speak of, and no
 // way to say that somebody signed out.
 func TestDiagnosisOfPlainOAuth(t *testing.T) {
 	t.Parallel()
-	s := plainSite(t, "", func(s *site, p *ginauth.Provider) { p.TokenURL += "?api_key=s3cr3t"; s.clock.Advance(time.Hour) })
-	s.idp.Fail(authtest.Discovery, authtest.Down)
-	d := s.auth.Diagnose(t.Context())
+	s := sitetest.NewPlain(t, "", func(s *sitetest.Site, p *ginauth.Provider) {
+		p.TokenURL += "?api_key=s3cr3t"
+		s.Clock.Advance(time.Hour)
+	})
+	s.IDP.Fail(authtest.Discovery, authtest.Down)
+	d := s.Auth.Diagnose(t.Context())
 	p := d.Providers[0]
 	if len(d.Problems) != 0 || !p.Reachable || p.PostLogoutRedirectURI+p.BackChannelLogoutURI+p.FrontChannelLogoutURI != "" ||
 		p.Offered != nil || p.Keys != nil || p.Algorithms != nil || len(p.Endpoints) != 3 || p.AuthMethod != "client_secret_basic" {
 		t.Errorf("%s\n%+v", d, p)
 	}
-	if s.idp.Count(authtest.Discovery)+s.idp.Count(authtest.JWKS) != 0 {
+	if s.IDP.Count(authtest.Discovery)+s.IDP.Count(authtest.JWKS) != 0 {
 		t.Error("it was asked for metadata or keys")
 	}
-	if !strings.Contains(d.String(), "plain OAuth 2.0") || strings.Contains(d.String(), "s3cr3t") || p.Endpoints["token_endpoint"] != s.idp.URL(authtest.Token) {
+	if !strings.Contains(d.String(), "plain OAuth 2.0") || strings.Contains(d.String(), "s3cr3t") || p.Endpoints["token_endpoint"] != s.IDP.URL(authtest.Token) {
 		t.Errorf("%s", d)
 	}
 }
@@ -131,19 +483,19 @@ func TestDiagnosisOfPlainOAuth(t *testing.T) {
 // What Diagnose sends is for anybody to read: no secret, no code, no cookie.
 func TestDiagnoseSendsNoSecrets(t *testing.T) {
 	t.Parallel()
-	for name, site := range map[string]*site{
-		"OpenID Connect": newSite(t, func(_ *site, o *ginauth.Options) {
+	for name, site := range map[string]*sitetest.Site{
+		"OpenID Connect": sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].Quirks.Header = map[string]string{"X-Api-Key": "s3cr3t"}
 		}),
-		"plain OAuth 2.0": plainSite(t, "", func(_ *site, p *ginauth.Provider) {
+		"plain OAuth 2.0": sitetest.NewPlain(t, "", func(_ *sitetest.Site, p *ginauth.Provider) {
 			p.Quirks.Header = map[string]string{"X-Api-Key": "s3cr3t"}
 			p.AuthorizeURL, p.TokenURL, p.UserinfoURL = p.AuthorizeURL+"?key=s3cr3t", p.TokenURL+"?key=s3cr3t", p.UserinfoURL+"?key=s3cr3t"
 		}),
 	} {
-		site.auth.Diagnose(t.Context())
+		site.Auth.Diagnose(t.Context())
 		asked := map[authtest.Endpoint]string{}
 		for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Authorize, authtest.Token, authtest.Userinfo, authtest.JWKS, authtest.EndSession} {
-			for _, r := range site.idp.Requests(e) {
+			for _, r := range site.IDP.Requests(e) {
 				asked[e] += r.Method
 				names := slices.DeleteFunc(slices.Sorted(maps.Keys(r.Header)), func(name string) bool {
 					return slices.Contains([]string{"Accept", "Accept-Encoding", "User-Agent"}, name)
@@ -168,57 +520,57 @@ func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 	t.Parallel()
 	t.Run("what it learns is not kept", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, nil)
-		s.auth.Diagnose(t.Context())
-		s.signIn()
-		if n, keys := s.idp.Count(authtest.Discovery), s.idp.Count(authtest.JWKS); n != 2 || keys != 2 {
+		s := sitetest.New(t, nil)
+		s.Auth.Diagnose(t.Context())
+		s.SignIn()
+		if n, keys := s.IDP.Count(authtest.Discovery), s.IDP.Count(authtest.JWKS); n != 2 || keys != 2 {
 			t.Errorf("%d discoveries and %d requests for keys, want two and two", n, keys)
 		}
 	})
 	t.Run("worse metadata replaces none", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, nil)
-		s.signIn()
-		edited(s, "token_endpoint", s.idp.EvilURL())
-		if got := s.auth.Diagnose(t.Context()).Providers[0].Endpoints["token_endpoint"]; got != s.idp.EvilURL() {
+		s := sitetest.New(t, nil)
+		s.SignIn()
+		edited(s, "token_endpoint", s.IDP.EvilURL())
+		if got := s.Auth.Diagnose(t.Context()).Providers[0].Endpoints["token_endpoint"]; got != s.IDP.EvilURL() {
 			t.Errorf("the token endpoint is %q: not asked anew", got)
 		}
-		s.signIn()
+		s.SignIn()
 	})
 	t.Run("a failed discovery is not held against the provider", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, nil)
-		s.idp.Fail(authtest.Discovery, authtest.Down)
-		if d := s.auth.Diagnose(t.Context()); len(d.Problems) != 1 {
+		s := sitetest.New(t, nil)
+		s.IDP.Fail(authtest.Discovery, authtest.Down)
+		if d := s.Auth.Diagnose(t.Context()); len(d.Problems) != 1 {
 			t.Errorf("%s", d)
 		}
-		s.idp.Heal()
-		s.signIn() // at once
+		s.IDP.Heal()
+		s.SignIn() // at once
 	})
 	t.Run("worse keys replace none, and a failure starts no cool-down", func(t *testing.T) {
 		t.Parallel()
 		for _, fault := range []authtest.Fault{"", authtest.Down} {
-			s := newSite(t, nil)
-			s.signIn()
-			s.idp.EditJWKS(func([]map[string]any) []map[string]any { return nil })
-			s.idp.Fail(authtest.JWKS, fault)
-			if d := s.auth.Diagnose(t.Context()); len(d.Problems) != 1 {
+			s := sitetest.New(t, nil)
+			s.SignIn()
+			s.IDP.EditJWKS(func([]map[string]any) []map[string]any { return nil })
+			s.IDP.Fail(authtest.JWKS, fault)
+			if d := s.Auth.Diagnose(t.Context()); len(d.Problems) != 1 {
 				t.Errorf("%s", d)
 			}
-			s.signIn()
-			s.idp.Heal()
-			s.idp.EditJWKS(nil)
-			s.idp.RotateKey()
-			s.signIn()
+			s.SignIn()
+			s.IDP.Heal()
+			s.IDP.EditJWKS(nil)
+			s.IDP.RotateKey()
+			s.SignIn()
 		}
 	})
 	t.Run("and a cool-down does not keep it from asking", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, nil)
-		s.idp.Fail(authtest.Discovery, authtest.Down)
-		s.wantErrorStatus(s.get("/login/demo"), ginauth.ErrProviderUnavailable, http.StatusBadGateway)
-		s.idp.Heal()
-		if d := s.auth.Diagnose(t.Context()); len(d.Problems) != 0 {
+		s := sitetest.New(t, nil)
+		s.IDP.Fail(authtest.Discovery, authtest.Down)
+		s.WantErrorStatus(s.Get("/login/demo"), ginauth.ErrProviderUnavailable, http.StatusBadGateway)
+		s.IDP.Heal()
+		if d := s.Auth.Diagnose(t.Context()); len(d.Problems) != 0 {
 			t.Errorf("%s", d)
 		}
 	})
@@ -229,33 +581,33 @@ func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 func TestDiagnoseAsksAllProvidersAtOnce(t *testing.T) {
 	t.Parallel()
 	var second *authtest.Provider
-	s := newSite(t, func(_ *site, o *ginauth.Options) {
-		second = startIDP(t, authtest.Config{})
-		o.Providers = append(o.Providers, client("second", second))
-		o.HTTPClient = quick(5 * time.Second)
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		second = sitetest.StartProvider(t, authtest.Config{})
+		o.Providers = append(o.Providers, sitetest.Client("second", second))
+		o.HTTPClient = sitetest.QuickClient(5 * time.Second)
 	})
 	var both sync.WaitGroup
 	both.Add(2)
-	for _, idp := range []*authtest.Provider{s.idp, second} {
+	for _, idp := range []*authtest.Provider{s.IDP, second} {
 		idp.Handle(authtest.Discovery, func(w http.ResponseWriter, r *http.Request) {
 			both.Done()
 			both.Wait() // one after the other, this would never end
 			idp.Default(authtest.Discovery).ServeHTTP(w, r)
 		})
 	}
-	if d := s.auth.Diagnose(t.Context()); len(d.Problems) != 0 {
+	if d := s.Auth.Diagnose(t.Context()); len(d.Problems) != 0 {
 		t.Errorf("%s", d)
 	}
 }
 
 func TestDiagnoseWithADeadProvider(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		s.idp.Fail(authtest.Discovery, authtest.Hanging)
-		o.Providers = append(o.Providers, client("second", startIDP(t, authtest.Config{})))
-		o.HTTPClient = quick(3 * time.Second)
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP.Fail(authtest.Discovery, authtest.Hanging)
+		o.Providers = append(o.Providers, sitetest.Client("second", sitetest.StartProvider(t, authtest.Config{})))
+		o.HTTPClient = sitetest.QuickClient(3 * time.Second)
 	})
-	d := s.auth.Diagnose(t.Context())
+	d := s.Auth.Diagnose(t.Context())
 	if len(d.Problems) != 1 || d.Problems[0].Code != ginauth.ErrProviderTimeout || d.Problems[0].Provider != "demo" {
 		t.Errorf("%s", d)
 	}
@@ -267,18 +619,18 @@ func TestDiagnoseWithADeadProvider(t *testing.T) {
 // A hundred providers are not a hundred connections at once.
 func TestDiagnoseAsksSixteenProvidersAtATime(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		s.idp.Fail(authtest.Discovery, authtest.Hanging)
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP.Fail(authtest.Discovery, authtest.Hanging)
 		for i := range 20 {
-			p := client(fmt.Sprint("p", i), s.idp)
+			p := sitetest.Client(fmt.Sprint("p", i), s.IDP)
 			p.ClientID = fmt.Sprint(i)
 			o.Providers = append(o.Providers, p)
 		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if d := s.auth.Diagnose(ctx); len(d.Problems) != 21 || s.idp.Count(authtest.Discovery) > 16 {
-		t.Errorf("%d problems; %d were asked", len(d.Problems), s.idp.Count(authtest.Discovery))
+	if d := s.Auth.Diagnose(ctx); len(d.Problems) != 21 || s.IDP.Count(authtest.Discovery) > 16 {
+		t.Errorf("%d problems; %d were asked", len(d.Problems), s.IDP.Count(authtest.Discovery))
 	}
 }
 
@@ -308,16 +660,16 @@ func TestDiagnoseEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		s.idp.Fail(authtest.Discovery, authtest.Hanging)
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP.Fail(authtest.Discovery, authtest.Hanging)
 		o.Providers[0].ClientSecret = ""
 		o.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { <-never; return "secret", nil }
-		o.Revocations = hangingRevocations{marks.NewRevocations[ginauth.RevocationKey](s.clock.Now, 10), never}
-		o.Sessions = hangingStore{memstore.NewStore([]byte(testKey)), never}
+		o.Revocations = hangingRevocations{marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 10), never}
+		o.Sessions = hangingStore{memstore.NewStore([]byte(sitetest.Key)), never}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	d := s.auth.Diagnose(ctx)
+	d := s.Auth.Diagnose(ctx)
 	var codes []ginauth.Code
 	for _, e := range d.Problems {
 		codes = append(codes, e.Code)
@@ -338,24 +690,24 @@ func fits(pattern, name string) bool {
 // The cookies of a Diagnosis are those that browsers get, with their attributes.
 func TestDiagnosisNamesAllCookies(t *testing.T) {
 	t.Parallel()
-	second := startIDP(t, authtest.Config{})
+	second := sitetest.StartProvider(t, authtest.Config{})
 	for name, change := range map[string]func(*ginauth.Options){
 		"cookie": func(*ginauth.Options) {},
-		"store":  func(o *ginauth.Options) { o.Sessions = memstore.NewStore([]byte(testKey)) },
+		"store":  func(o *ginauth.Options) { o.Sessions = memstore.NewStore([]byte(sitetest.Key)) },
 		"form":   func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" },
 		"short":  func(o *ginauth.Options) { o.Lifetime = time.Hour },
-		"two":    func(o *ginauth.Options) { o.Providers = append(o.Providers, client("second", second)) },
+		"two":    func(o *ginauth.Options) { o.Providers = append(o.Providers, sitetest.Client("second", second)) },
 	} {
-		for _, start := range []func(testing.TB, func(*site, *ginauth.Options)) *site{newSite, newTLSSite} {
-			s := start(t, func(_ *site, o *ginauth.Options) { change(o) })
-			d := s.auth.Diagnose(t.Context())
-			s.idp.DenyConsent(true)
-			s.get("/login/demo")
-			s.idp.DenyConsent(false)
-			s.signIn()
-			s.must(s.browser.Submit(s.get("/"), s.URL+"/logout", nil))
+		for _, start := range []func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Site{sitetest.New, sitetest.NewTLS} {
+			s := start(t, func(_ *sitetest.Site, o *ginauth.Options) { change(o) })
+			d := s.Auth.Diagnose(t.Context())
+			s.IDP.DenyConsent(true)
+			s.Get("/login/demo")
+			s.IDP.DenyConsent(false)
+			s.SignIn()
+			s.Must(s.Browser.Submit(s.Get("/"), s.URL+"/logout", nil))
 			seen := map[string]bool{}
-			for _, hop := range s.browser.History() {
+			for _, hop := range s.Browser.History() {
 				for _, line := range hop.Header.Values("Set-Cookie") {
 					c, err := http.ParseSetCookie(line)
 					if err != nil || !strings.Contains(c.Name, "ginauth-") || c.MaxAge < 0 {
@@ -390,8 +742,8 @@ func TestDiagnosisNamesAllCookies(t *testing.T) {
 func TestDiagnosisOfTheClock(t *testing.T) {
 	t.Parallel()
 	for _, off := range []time.Duration{0, 20 * time.Millisecond, -7300 * time.Millisecond, 90 * time.Minute} {
-		s := newSite(t, func(s *site, _ *ginauth.Options) { s.clock.Advance(off) })
-		p := s.auth.Diagnose(t.Context()).Providers[0]
+		s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.Clock.Advance(off) })
+		p := s.Auth.Diagnose(t.Context()).Providers[0]
 		if wrong := (p.ClockAhead + off).Abs(); wrong > p.ClockTolerance+100*time.Millisecond || p.ClockTolerance < 500*time.Millisecond {
 			t.Errorf("%v off: %v, give or take %v", off, p.ClockAhead, p.ClockTolerance)
 		}
@@ -400,11 +752,11 @@ func TestDiagnosisOfTheClock(t *testing.T) {
 
 func TestDiagnosisAsJSON(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { return "", errors.New("the cause, which is for the log") }
 		o.Providers[0].ClientSecret = ""
 	})
-	text, err := json.Marshal(s.auth.Diagnose(t.Context()))
+	text, err := json.Marshal(s.Auth.Diagnose(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,8 +771,25 @@ func TestDiagnosisAsJSON(t *testing.T) {
 	if strings.Contains(string(text), "the cause") || strings.Contains(string(text), "null") {
 		t.Errorf("%s", text)
 	}
-	healthy := newTLSSite(t, nil)
-	if text, _ := json.Marshal(healthy.auth.Diagnose(t.Context())); !strings.Contains(string(text), `"problems":[],"warnings":[]`) {
+	healthy := sitetest.NewTLS(t, nil)
+	if text, _ := json.Marshal(healthy.Auth.Diagnose(t.Context())); !strings.Contains(string(text), `"problems":[],"warnings":[]`) {
 		t.Errorf("%s", text)
+	}
+}
+
+// An address may have a secret in its query.
+func TestDiagnosisDropsTheAddressesOfErrors(t *testing.T) {
+	idp := sitetest.StartProvider(t, authtest.Config{})
+	p := sitetest.Client("demo", idp)
+	p.ClientSecret = ""
+	p.ClientSecretFunc = func(context.Context) (string, error) {
+		return "", fmt.Errorf("vault: %w", &url.Error{Op: "Get", URL: "http://vault/v1?token=hvs.SECRET", Err: context.DeadlineExceeded})
+	}
+	auth, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: "http://localhost:8080", Keys: []string{sitetest.Key}, Logger: (&sitetest.Logs{}).Logger(), Providers: []ginauth.Provider{p}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := auth.Diagnose(t.Context()).String(); strings.Contains(text, "SECRET") || !strings.Contains(text, context.DeadlineExceeded.Error()) {
+		t.Error(text)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 var updateText = flag.Bool("update-diagnosis", false, "write testdata/diagnosis")
@@ -23,28 +24,28 @@ var updateText = flag.Bool("update-diagnosis", false, "write testdata/diagnosis"
 // What people see in a terminal, to the letter; testdata/diagnosis has it.
 func TestDiagnosisAsText(t *testing.T) {
 	t.Parallel()
-	healthy := newTLSSite(t, func(s *site, o *ginauth.Options) {
-		s.idp.EditMetadata(func(m map[string]any) {
+	healthy := sitetest.NewTLS(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP.EditMetadata(func(m map[string]any) {
 			m["backchannel_logout_supported"], m["frontchannel_logout_supported"] = true, false
 		})
 	})
-	compareText(t, "healthy.txt", healthy, healthy.auth.Diagnose(t.Context()).String())
+	compareText(t, "healthy.txt", healthy, healthy.Auth.Diagnose(t.Context()).String())
 
-	sick := newTLSSite(t, func(s *site, o *ginauth.Options) {
-		s.clock.Advance(10 * time.Minute)
-		s.idp.EditMetadata(func(m map[string]any) {
+	sick := sitetest.NewTLS(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Clock.Advance(10 * time.Minute)
+		s.IDP.EditMetadata(func(m map[string]any) {
 			m["code_challenge_methods_supported"], m["token_endpoint"] = []string{"plain"}, "https://127.0.0.1:1/token"
 		})
-		o.Sessions, o.Lifetime, o.IdleTimeout = memstore.NewStore([]byte(testKey)), 8*time.Hour, 90*time.Minute
-		o.Revocations = &faultyRevocations{readErr: errors.New("dial tcp: connection refused")}
-		plain := plainProvider()
-		plain.AuthorizeURL, plain.TokenURL, plain.UserinfoURL = s.idp.URL(authtest.Authorize), s.idp.URL(authtest.Token), s.idp.URL(authtest.Userinfo)
+		o.Sessions, o.Lifetime, o.IdleTimeout = memstore.NewStore([]byte(sitetest.Key)), 8*time.Hour, 90*time.Minute
+		o.Revocations = &sitetest.FaultyRevocations{ReadErr: errors.New("dial tcp: connection refused")}
+		plain := sitetest.PlainProvider()
+		plain.AuthorizeURL, plain.TokenURL, plain.UserinfoURL = s.IDP.URL(authtest.Authorize), s.IDP.URL(authtest.Token), s.IDP.URL(authtest.Userinfo)
 		plain.ClientSecret, plain.ClientSecretFunc = "", func(context.Context) (string, error) { return "", errors.New("open key.p8: no such file") }
-		slashed := client("slashed", s.idp)
+		slashed := sitetest.Client("slashed", s.IDP)
 		slashed.Issuer += "/"
 		o.Providers = append(o.Providers, plain, slashed)
 	})
-	compareText(t, "sick.txt", sick, sick.auth.Diagnose(t.Context()).String())
+	compareText(t, "sick.txt", sick, sick.Auth.Diagnose(t.Context()).String())
 }
 
 // docs/diagnose.md shows what people see.
@@ -72,9 +73,9 @@ var (
 	tenMinutes = regexp.MustCompile(`\b(9m5\ds|10m\ds)\b`)
 )
 
-func compareText(t *testing.T, name string, s *site, got string) {
+func compareText(t *testing.T, name string, s *sitetest.Site, got string) {
 	t.Helper()
-	for from, to := range map[string]string{s.URL: "https://app.localhost:8080", s.idp.Issuer: "https://127.0.0.1:9000", strings.TrimPrefix(s.idp.Issuer, "https://"): "127.0.0.1:9000"} {
+	for from, to := range map[string]string{s.URL: "https://app.localhost:8080", s.IDP.Issuer: "https://127.0.0.1:9000", strings.TrimPrefix(s.IDP.Issuer, "https://"): "127.0.0.1:9000"} {
 		got = strings.ReplaceAll(got, from, to)
 	}
 	got = cookieHash.ReplaceAllString(got, "ginauth-HASHED")
@@ -96,16 +97,16 @@ func compareText(t *testing.T, name string, s *site, got string) {
 func TestDiagnosisPrintsNoCommandsOfAProvider(t *testing.T) {
 	t.Parallel()
 	const clears = "\x1b[2J\r\nall is well\u202e"
-	s := newSite(t, func(s *site, o *ginauth.Options) {
-		s.idp.EditMetadata(func(m map[string]any) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP.EditMetadata(func(m map[string]any) {
 			m["scopes_supported"] = []string{"openid", clears, strings.Repeat("x", 1000)}
-			m["userinfo_endpoint"] = s.idp.URL(authtest.Userinfo) + "/\u202e"
+			m["userinfo_endpoint"] = s.IDP.URL(authtest.Userinfo) + "/\u202e"
 		})
-		other := client("other", startIDP(t, authtest.Config{}))
+		other := sitetest.Client("other", sitetest.StartProvider(t, authtest.Config{}))
 		other.ClientSecret, other.ClientSecretFunc = "", func(context.Context) (string, error) { return "", errors.New(clears) }
 		o.Providers = append(o.Providers, other)
 	})
-	text := s.auth.Diagnose(t.Context()).String()
+	text := s.Auth.Diagnose(t.Context()).String()
 	for i, line := range strings.Split(text, "\n") {
 		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) || strings.HasPrefix(line, "all is well") || len(line) > 500 {
 			t.Errorf("line %d: %q", i+1, line)
@@ -119,7 +120,7 @@ func TestDiagnosisPrintsNoCommandsOfAProvider(t *testing.T) {
 		many[i] = http.StatusText(200)
 	}
 	edited(s, "scopes_supported", many)
-	if n := len(s.auth.Diagnose(t.Context()).Providers[0].Offered["scopes_supported"]); n != 50 {
+	if n := len(s.Auth.Diagnose(t.Context()).Providers[0].Offered["scopes_supported"]); n != 50 {
 		t.Errorf("%d scopes", n)
 	}
 }

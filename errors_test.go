@@ -6,19 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"net/http"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // codes are the error codes as programs, dashboards and alerts know them. A
@@ -53,7 +52,7 @@ var codes = map[ginauth.Code]struct {
 }
 
 func TestCodesNeverChange(t *testing.T) {
-	written := constants(t, "errors.go", "Code")
+	written := sitetest.Constants(t, "errors.go", "Code")
 	for code, want := range codes {
 		if written[want.name] != string(code) {
 			t.Errorf("%s is spelled %q, and was %q", want.name, written[want.name], code)
@@ -65,47 +64,19 @@ func TestCodesNeverChange(t *testing.T) {
 	}
 }
 
-// constants reads the constants of a type from a file: their texts by name.
-func constants(t *testing.T, name, kind string) map[string]string {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if of, ok := spec.Type.(*ast.Ident); ok && of.Name == kind {
-			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found[spec.Names[0].Name] = value
-		}
-		return true
-	})
-	if len(found) == 0 {
-		t.Fatalf("%s has no constants of type %s: the test looks at nothing", name, kind)
-	}
-	return found
-}
-
 // What a code means to a person is said to a person: a status and a sentence,
 // on pages and in JSON.
 func TestEveryCodeHasAStatusAndAText(t *testing.T) {
-	s := newSite(t, nil)
-	s.signIn()
+	s := sitetest.New(t, nil)
+	s.SignIn()
 	for code, want := range codes {
 		e := &ginauth.Error{Code: code}
 		if e.Status() != want.status {
 			t.Errorf("%s has status %d, want %d", code, e.Status(), want.status)
 		}
 		path := "/code/" + string(code)
-		s.engine.GET(path, s.auth.RequireAuth(func(*ginauth.User) error { return e }), teapot)
-		p := s.must(s.browser.Fetch(s.open("/"), "GET", s.URL+path, nil, ""))
+		s.Engine.GET(path, s.Auth.RequireAuth(func(*ginauth.User) error { return e }), sitetest.Teapot)
+		p := s.Must(s.Browser.Fetch(s.Open("/"), "GET", s.URL+path, nil, ""))
 		var body struct{ Error, Message string }
 		if err := json.Unmarshal(p.Body, &body); err != nil {
 			t.Errorf("%s: %v: %s", code, err, p.Text())
@@ -120,11 +91,11 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 		if code == "unauthenticated" { // a page is sent to the login
 			continue
 		}
-		if p := s.open(path); p.Status != want.status || !strings.Contains(p.Text(), string(code)) || !strings.Contains(p.Text(), strings.SplitN(body.Message, "'", 2)[0]) {
+		if p := s.Open(path); p.Status != want.status || !strings.Contains(p.Text(), string(code)) || !strings.Contains(p.Text(), strings.SplitN(body.Message, "'", 2)[0]) {
 			t.Errorf("the page of %s: %d %s", code, p.Status, p.Text())
 		}
 	}
-	if n := s.ran.Load(); n != 1 { // signIn's own
+	if n := s.Ran.Load(); n != 1 { // signIn's own
 		t.Errorf("%d protected handlers ran", n)
 	}
 	if got := (&ginauth.Error{Code: "another"}).Status(); got != http.StatusInternalServerError {
@@ -186,7 +157,7 @@ func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
 	noAdmin := &ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not an administrator"}
 	var seen []ginauth.Error
 	refuse := false
-	s := newSite(t, func(_ *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error {
 			if refuse {
 				return fmt.Errorf("database: %w", noStaff)
@@ -195,11 +166,11 @@ func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
 		}
 		o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) { seen = append(seen, *e) }
 	})
-	s.engine.GET("/staff", s.auth.RequireAuth(func(*ginauth.User) error { return noAdmin }), teapot)
-	s.signIn()
-	s.open("/staff")
+	s.Engine.GET("/staff", s.Auth.RequireAuth(func(*ginauth.User) error { return noAdmin }), sitetest.Teapot)
+	s.SignIn()
+	s.Open("/staff")
 	refuse = true
-	s.get("/login/demo?return_to=/page/secret")
+	s.Get("/login/demo?return_to=/page/secret")
 	if len(seen) != 2 || seen[0].Provider != "demo" || seen[0].Op != "check" || seen[1].Op != "OnLogin" || seen[1].Provider != "demo" {
 		t.Errorf("OnError saw %+v", seen)
 	}
@@ -274,7 +245,7 @@ func firstText(expr ast.Expr) (text string) {
 
 // Mistakes in Options have ids made of the field's name.
 func TestIDsOfMistakes(t *testing.T) {
-	err := mountError(goodOptionsWith(func(o *ginauth.Options) {
+	err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
 		o.BaseURL, o.AfterLogin, o.Keys = "", "elsewhere", []string{"short"}
 		o.Providers[0].ClientID = ""
 		o.Providers[0].JWKSURL = "ftp://login.example.com/keys"

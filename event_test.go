@@ -2,10 +2,6 @@ package ginauth_test
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +19,55 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
+
+// Dashboards and alerts go by these texts.
+func TestTheTextsOfEventsNeverChange(t *testing.T) {
+	for kind, want := range map[string]map[string]string{
+		"EventName": {
+			"SignInStarted": "sign_in_started", "SignInSucceeded": "sign_in_succeeded", "SignInFailed": "sign_in_failed",
+			"SignInByApplication": "sign_in_by_application", "SignedOut": "signed_out", "SignOutFailed": "sign_out_failed",
+			"SessionsRevoked": "revoked", "RequestRefused": "request_refused",
+		},
+		"EventBy": {"ByUser": "user", "ByApplication": "application", "ByProvider": "provider"},
+	} {
+		if got := sitetest.Constants(t, "event.go", kind); !maps.Equal(got, want) {
+			t.Errorf("the constants of type %s are %q, want %q", kind, got, want)
+		}
+	}
+}
+
+// Nothing is made for a log that is not interested, and an application that
+// does not listen.
+func TestNothingIsToldToNobody(t *testing.T) {
+	t.Parallel()
+	var keys []int
+	for _, tt := range []struct {
+		level slog.Level
+		hook  bool
+		want  []int // how many values the requests to /login, /authorize and /logout had, which keeps one of its own
+	}{
+		{slog.LevelInfo, false, []int{0, 1, 2}}, {slog.LevelError, false, []int{0, 0, 1}}, {slog.LevelDebug, false, []int{1, 1, 2}}, {slog.LevelError, true, []int{1, 1, 2}},
+	} {
+		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+			s.Unheard = !tt.hook
+			o.Logger = slog.New(slog.NewTextHandler(s.Logs, &slog.HandlerOptions{Level: tt.level}))
+			s.Engine.Use(func(c *gin.Context) {
+				c.Next()
+				if strings.HasPrefix(c.Request.URL.Path, "/log") || strings.HasPrefix(c.Request.URL.Path, "/auth") {
+					keys = append(keys, len(c.Keys)) // where a request's id is kept
+				}
+			})
+		})
+		keys = nil
+		s.Get("/login/demo")
+		s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
+		if !slices.Equal(keys, tt.want) {
+			t.Errorf("at level %v, with a hook: %v: the requests have %v values, want %v", tt.level, tt.hook, keys, tt.want)
+		}
+	}
+}
 
 type traceKey struct{}
 
@@ -37,22 +81,22 @@ type tracedEvent struct {
 // OpenTelemetry's middleware gives them one, and a revocation store that can
 // break. Its log is in JSON.
 type eventSite struct {
-	*site
+	*sitetest.Site
 	mu    sync.Mutex
 	told  []tracedEvent
-	store *brokenRevocations
-	json  *logs
+	store *sitetest.BrokenRevocations
+	json  *sitetest.Logs
 }
 
-func newEventSite(t *testing.T, change func(s *site, o *ginauth.Options)) *eventSite {
+func newEventSite(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *eventSite {
 	t.Helper()
-	w := &eventSite{store: &brokenRevocations{}, json: &logs{}}
-	w.site = newLogoutSite(t, func(s *site, o *ginauth.Options) {
-		s.idp = startIDP(t, authtest.Config{Addr: "localhost:0", Now: s.clock.Now}) // for frames of it
-		o.Providers[0] = client("demo", s.idp)
+	w := &eventSite{store: &sitetest.BrokenRevocations{}, json: &sitetest.Logs{}}
+	w.Site = sitetest.NewLogout(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP = sitetest.StartProvider(t, authtest.Config{Addr: "localhost:0", Now: s.Clock.Now}) // for frames of it
+		o.Providers[0] = sitetest.Client("demo", s.IDP)
 		o.Revocations = w.store
 		o.Logger = slog.New(slog.NewJSONHandler(w.json, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		s.engine.Use(func(c *gin.Context) {
+		s.Engine.Use(func(c *gin.Context) {
 			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), traceKey{}, c.Request.Method+" "+c.FullPath()))
 		})
 		o.Hooks.OnEvent = func(ctx context.Context, e ginauth.Event) {
@@ -79,13 +123,13 @@ func (w *eventSite) take() []tracedEvent {
 
 // lines are the log's lines about events since the last call.
 func (w *eventSite) lines() (lines []map[string]any) {
-	w.t.Helper()
+	w.T.Helper()
 	text := w.json.String()
 	w.json.Reset()
 	for line := range strings.Lines(text) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			w.t.Fatalf("%v: %s", err, line)
+			w.T.Fatalf("%v: %s", err, line)
 		}
 		if fields["event"] != nil {
 			lines = append(lines, fields)
@@ -96,15 +140,8 @@ func (w *eventSite) lines() (lines []map[string]any) {
 
 // post sends what a script of the application's own page would.
 func (w *eventSite) post(path string) *authtest.Page {
-	w.t.Helper()
-	return w.must(w.browser.Fetch(authtest.At(w.URL+"/"), "POST", w.URL+path, nil, ""))
-}
-
-func hashOf(id string) string {
-	key, _ := hkdf.Key(sha256.New, []byte(testKey), nil, "ginauth hash v1", 32)
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id))
-	return hex.EncodeToString(mac.Sum(nil)[:8])
+	w.T.Helper()
+	return w.Must(w.Browser.Fetch(authtest.At(w.URL+"/"), "POST", w.URL+path, nil, ""))
 }
 
 // happening is what makes an event.
@@ -118,37 +155,37 @@ type happening struct {
 
 // happenings has each kind of event; Ada is signed in before.
 func happenings(w *eventSite) []happening {
-	ada := hashOf(w.idp.Issuer + "#ada")
+	ada := sitetest.HashOf(w.IDP.Issuer + "#ada")
 	logout := func(who map[string]any) func() {
-		return func() { w.backChannel(w.idp.Sign(logoutTyp, w.claimsFor(who))) }
+		return func() { w.BackChannel(w.IDP.Sign(sitetest.LogoutHeader, w.LogoutClaims(who))) }
 	}
 	broken := func(do func()) func() {
 		return func() {
-			w.store.broken.Store(true)
-			defer w.store.broken.Store(false)
+			w.store.Broken.Store(true)
+			defer w.store.Broken.Store(false)
 			do()
 		}
 	}
 	return []happening{
-		{"a sign-in begins", func() { w.open("/login/demo") },
+		{"a sign-in begins", func() { w.Open("/login/demo") },
 			ginauth.Event{Name: ginauth.SignInStarted, Provider: "demo"}, "GET /login/:provider", "DEBUG"},
-		{"the provider cannot be asked", func() { w.open("/login/down") },
+		{"the provider cannot be asked", func() { w.Open("/login/down") },
 			ginauth.Event{Name: ginauth.SignInFailed, Provider: "down", Code: ginauth.ErrProviderUnavailable}, "GET /login/:provider", "ERROR"},
-		{"nobody's sign-in", func() { w.open("/login/nobody@example.com") },
+		{"nobody's sign-in", func() { w.Open("/login/nobody@example.com") },
 			ginauth.Event{Name: ginauth.SignInFailed, Code: ginauth.ErrUnknownProvider}, "GET /login/:provider", "INFO"},
-		{"a wrong method", func() { w.must(w.browser.Fetch(authtest.At(w.URL+"/"), "PUT", w.URL+"/authorize/demo/", nil, "")) },
+		{"a wrong method", func() { w.Must(w.Browser.Fetch(authtest.At(w.URL+"/"), "PUT", w.URL+"/authorize/demo/", nil, "")) },
 			ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: ginauth.ErrMethodNotAllowed}, "PUT /authorize/:provider/", "INFO"},
-		{"an answer that nobody waits for", func() { w.open("/authorize/demo?state=x&code=y") },
+		{"an answer that nobody waits for", func() { w.Open("/authorize/demo?state=x&code=y") },
 			ginauth.Event{Name: ginauth.SignInFailed, Provider: "demo", Code: ginauth.ErrStateInvalid}, "GET /authorize/:provider", "WARN"},
-		{"a sign-out from elsewhere", func() { w.must(w.browser.Submit(authtest.At("http://evil.example/"), w.URL+"/logout", url.Values{})) },
+		{"a sign-out from elsewhere", func() { w.Must(w.Browser.Submit(authtest.At("http://evil.example/"), w.URL+"/logout", url.Values{})) },
 			ginauth.Event{Name: ginauth.SignOutFailed, Code: ginauth.ErrCrossOrigin}, "POST /logout", "WARN"},
-		{"a guard that says no", func() { w.get("/others") },
+		{"a guard that says no", func() { w.Get("/others") },
 			ginauth.Event{Name: ginauth.RequestRefused, Provider: "demo", Code: ginauth.ErrForbidden, User: ada}, "GET /others", "INFO"},
-		{"a request from elsewhere", func() { w.must(w.browser.Submit(authtest.At("http://localhost:1/"), w.URL+"/cross", url.Values{})) },
+		{"a request from elsewhere", func() { w.Must(w.Browser.Submit(authtest.At("http://localhost:1/"), w.URL+"/cross", url.Values{})) },
 			ginauth.Event{Name: ginauth.RequestRefused, Provider: "demo", Code: ginauth.ErrCrossOrigin, User: ada}, "POST /cross", "WARN"},
-		{"a guard that cannot know", broken(func() { w.get("/me") }),
+		{"a guard that cannot know", broken(func() { w.Get("/me") }),
 			ginauth.Event{Name: ginauth.RequestRefused, Code: ginauth.ErrStoreUnavailable}, "GET /me", "ERROR"},
-		{"a page that cannot know", broken(func() { w.get("/") }),
+		{"a page that cannot know", broken(func() { w.Get("/") }),
 			ginauth.Event{Name: ginauth.RequestRefused, Code: ginauth.ErrStoreUnavailable}, "GET /", "ERROR"},
 		{"the application lets somebody in", func() { w.post("/become") },
 			ginauth.Event{Name: ginauth.SignInByApplication, Provider: "demo", User: ada}, "POST /become", "INFO"},
@@ -157,7 +194,7 @@ func happenings(w *eventSite) []happening {
 		{"a handler", func() { w.post("/leave") },
 			ginauth.Event{Name: ginauth.SignedOut, Provider: "demo", User: ada, By: ginauth.ByApplication}, "POST /leave", "INFO"},
 		{"the provider's frame", func() {
-			w.frame(w.browser, w.idp.Issuer, "?iss="+url.QueryEscape(w.idp.Issuer)+"&sid="+url.QueryEscape(w.sid()))
+			w.Frame(w.Browser, w.IDP.Issuer, "?iss="+url.QueryEscape(w.IDP.Issuer)+"&sid="+url.QueryEscape(w.SID()))
 		}, ginauth.Event{Name: ginauth.SignedOut, Provider: "demo", User: ada, By: ginauth.ByProvider}, "GET /logout/:provider/frontchannel", "INFO"},
 		{"the provider's word about a person", logout(map[string]any{"sub": "ada"}),
 			ginauth.Event{Name: ginauth.SessionsRevoked, Provider: "demo", User: ada, By: ginauth.ByProvider}, "POST /logout/:provider/backchannel", "INFO"},
@@ -176,29 +213,29 @@ func happenings(w *eventSite) []happening {
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	w := newEventSite(t, func(s *site, o *ginauth.Options) {
+	w := newEventSite(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers = append(o.Providers, ginauth.Provider{Name: "down", Issuer: "http://localhost:1", ClientID: "app", ClientSecret: "secret of nobody"})
 	})
-	w.engine.POST("/cross", w.auth.RequireAuth(), func(*gin.Context) { t.Error("a refused request came through") })
-	w.engine.GET("/others", w.auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a refused request came through") })
-	w.engine.POST("/become", func(c *gin.Context) { _ = w.auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}) })
-	w.engine.POST("/leave", func(c *gin.Context) { _ = w.auth.Logout(c) })
-	w.engine.POST("/everywhere", func(c *gin.Context) { _ = w.auth.LogoutEverywhere(c, w.idp.Issuer+"#ada") })
+	w.Engine.POST("/cross", w.Auth.RequireAuth(), func(*gin.Context) { t.Error("a refused request came through") })
+	w.Engine.GET("/others", w.Auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a refused request came through") })
+	w.Engine.POST("/become", func(c *gin.Context) { _ = w.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}) })
+	w.Engine.POST("/leave", func(c *gin.Context) { _ = w.Auth.Logout(c) })
+	w.Engine.POST("/everywhere", func(c *gin.Context) { _ = w.Auth.LogoutEverywhere(c, w.IDP.Issuer+"#ada") })
 	for _, tt := range happenings(w) {
 		t.Run(tt.name, func(t *testing.T) {
-			w.browser = w.newBrowser()
-			w.signIn()
-			w.sid() // asks for pages before they are counted
+			w.Browser = w.NewBrowser()
+			w.SignIn()
+			w.SID() // asks for pages before they are counted
 			w.take()
 			w.lines()
-			w.clock.Advance(time.Second) // so that what is revoked now is not the next one
+			w.Clock.Advance(time.Second) // so that what is revoked now is not the next one
 			tt.do()
 			got, lines := w.take(), w.lines()
 			if len(got) != 1 || len(lines) != 1 {
 				t.Fatalf("%d events, and %d lines: %+v\n%v", len(got), len(lines), got, lines)
 			}
 			e := got[0]
-			if !idPattern.MatchString(e.RequestID) || e.RequestID == "" || lines[0]["request_id"] != e.RequestID {
+			if !sitetest.RequestIDPattern.MatchString(e.RequestID) || e.RequestID == "" || lines[0]["request_id"] != e.RequestID {
 				t.Errorf("the event's request id is %q; the log has %v", e.RequestID, lines[0])
 			}
 			e.RequestID = ""
@@ -206,7 +243,7 @@ func TestEvents(t *testing.T) {
 				t.Errorf("got %+v of %q\nwant %+v of %q", e.Event, e.trace, tt.want, tt.trace)
 			}
 			wantLine(t, lines[0], tt.want, tt.level)
-			w.clock.Advance(time.Second)
+			w.Clock.Advance(time.Second)
 		})
 	}
 }
@@ -223,12 +260,12 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 	if line["client_ip"] != "127.0.0.1" && line["client_ip"] != "::1" || !strings.HasPrefix(line["msg"].(string), "ginauth: ") {
 		t.Errorf("the line is %v", line)
 	}
-	row, there := documented(t)[e.Name]
-	if !there || row.level != strings.ToLower(level) && (row.level != "by its code" || e.Code == "") {
+	row, there := sitetest.DocumentedEvents(t)[e.Name]
+	if !there || row.Level != strings.ToLower(level) && (row.Level != "by its code" || e.Code == "") {
 		t.Errorf("docs/observability.md says of %s: %+v; its level is %s", e.Name, row, level)
 	}
 	for name := range line {
-		if slices.Contains([]string{"provider", "user", "session", "by", "code", "duration"}, name) && !slices.Contains(row.with, name) {
+		if slices.Contains([]string{"provider", "user", "session", "by", "code", "duration"}, name) && !slices.Contains(row.With, name) {
 			t.Errorf("docs/observability.md does not say that %s has %s", e.Name, name)
 		}
 	}
@@ -246,7 +283,7 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 func TestEventsOfASignIn(t *testing.T) {
 	t.Parallel()
 	var refuse error
-	w := newEventSite(t, func(_ *site, o *ginauth.Options) {
+	w := newEventSite(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			if refuse != nil {
 				login.User.Subject = "somebody else"
@@ -254,11 +291,11 @@ func TestEventsOfASignIn(t *testing.T) {
 			return refuse
 		}
 	})
-	ada := hashOf(w.idp.Issuer + "#ada")
+	ada := sitetest.HashOf(w.IDP.Issuer + "#ada")
 	pause := 3 * time.Second
-	w.idp.Handle(authtest.Token, func(rw http.ResponseWriter, r *http.Request) {
-		w.clock.Advance(pause)
-		w.idp.Default(authtest.Token).ServeHTTP(rw, r)
+	w.IDP.Handle(authtest.Token, func(rw http.ResponseWriter, r *http.Request) {
+		w.Clock.Advance(pause)
+		w.IDP.Default(authtest.Token).ServeHTTP(rw, r)
 	})
 	for _, tt := range []struct {
 		name   string
@@ -276,10 +313,10 @@ func TestEventsOfASignIn(t *testing.T) {
 	} {
 		refuse, pause = tt.refuse, tt.pause
 		if tt.fault != "" {
-			w.idp.Fail(authtest.Token, tt.fault)
+			w.IDP.Fail(authtest.Token, tt.fault)
 		}
-		w.browser = w.newBrowser()
-		w.get("/login/demo")
+		w.Browser = w.NewBrowser()
+		w.Get("/login/demo")
 		got := w.take()
 		if len(got) != 2 || got[0].Name != "sign_in_started" || got[0].Duration != 0 {
 			t.Errorf("%s: the events are %+v", tt.name, got)
@@ -310,16 +347,16 @@ func TestEventsOutsideOfARequest(t *testing.T) {
 		ctx   context.Context
 		trace string
 	}{{ctx, "a job"}, {odd, ""}} {
-		if err := w.auth.LogoutEverywhere(tt.ctx, w.idp.Issuer+"#ada"); err != nil {
+		if err := w.Auth.LogoutEverywhere(tt.ctx, w.IDP.Issuer+"#ada"); err != nil {
 			t.Fatal(err)
 		}
-		want := tracedEvent{ginauth.Event{Name: ginauth.SessionsRevoked, User: hashOf(w.idp.Issuer + "#ada"), By: ginauth.ByApplication}, tt.trace}
+		want := tracedEvent{ginauth.Event{Name: ginauth.SessionsRevoked, User: sitetest.HashOf(w.IDP.Issuer + "#ada"), By: ginauth.ByApplication}, tt.trace}
 		if got := w.take(); len(got) != 1 || got[0] != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
-	w.store.broken.Store(true)
-	if err := w.auth.LogoutEverywhere(ctx, w.idp.Issuer+"#ada"); err == nil || len(w.take()) != 0 {
+	w.store.Broken.Store(true)
+	if err := w.Auth.LogoutEverywhere(ctx, w.IDP.Issuer+"#ada"); err == nil || len(w.take()) != 0 {
 		t.Errorf("what did not happen is told: %v", err)
 	}
 }
@@ -327,15 +364,15 @@ func TestEventsOutsideOfARequest(t *testing.T) {
 // What OnEvent breaks in is over: the sign-in goes on, and the log says so.
 func TestOnEventPanics(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, func(_ *site, o *ginauth.Options) {
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnEvent = func(context.Context, ginauth.Event) { panic("no such counter") }
 	})
-	f.signIn()
-	f.must(f.browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+"/logout", nil, ""))
-	f.wantError(f.open("/authorize/demo?state=x"), ginauth.ErrStateInvalid)
+	f.SignIn()
+	f.Must(f.Browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+"/logout", nil, ""))
+	f.WantError(f.Open("/authorize/demo?state=x"), ginauth.ErrStateInvalid)
 	for _, name := range []string{"sign_in_started", "sign_in_succeeded", "signed_out", "sign_in_failed"} {
-		if n := strings.Count(f.logs.String(), `level=ERROR msg="ginauth: Hooks.OnEvent panicked" on=`+name+` panic="no such counter"`); n != 1 {
-			t.Errorf("%s: %d lines say that OnEvent panicked:\n%s", name, n, f.logs)
+		if n := strings.Count(f.Logs.String(), `level=ERROR msg="ginauth: Hooks.OnEvent panicked" on=`+name+` panic="no such counter"`); n != 1 {
+			t.Errorf("%s: %d lines say that OnEvent panicked:\n%s", name, n, f.Logs)
 		}
 	}
 }
@@ -343,36 +380,36 @@ func TestOnEventPanics(t *testing.T) {
 // An OnEvent that does not panic is not said to.
 func TestOnEventThatReturns(t *testing.T) {
 	t.Parallel()
-	f := newFlow(t, func(_ *site, o *ginauth.Options) { o.Hooks.OnEvent = func(context.Context, ginauth.Event) {} })
-	f.signIn()
-	if strings.Contains(f.logs.String(), "OnEvent") {
-		t.Error(f.logs)
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Hooks.OnEvent = func(context.Context, ginauth.Event) {} })
+	f.SignIn()
+	if strings.Contains(f.Logs.String(), "OnEvent") {
+		t.Error(f.Logs)
 	}
 }
 
 // One request has one id: in every line, event and answer.
 func TestOneRequestOneID(t *testing.T) {
 	t.Parallel()
-	w := newEventSite(t, func(_ *site, o *ginauth.Options) {
+	w := newEventSite(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogout = func(*gin.Context, *ginauth.User) { panic("no database") }
 	})
-	w.engine.Use(w.auth.LoadUser())
-	w.engine.GET("/twice", w.auth.RequireAuth(), func(*gin.Context) {})
-	w.signIn()
+	w.Engine.Use(w.Auth.LoadUser())
+	w.Engine.GET("/twice", w.Auth.RequireAuth(), func(*gin.Context) {})
+	w.SignIn()
 	fetch := func(method, path, id string) *authtest.Page {
 		header := http.Header{}
 		if id != "" {
 			header.Set("X-Request-ID", id)
 		}
-		return w.must(w.browser.Fetch(authtest.At(w.URL+"/"), method, w.URL+path, header, ""))
+		return w.Must(w.Browser.Fetch(authtest.At(w.URL+"/"), method, w.URL+path, header, ""))
 	}
 	for _, sent := range []string{"", "trace-1"} {
 		for _, tt := range []struct{ method, path string }{{"GET", "/twice"}, {"POST", "/logout"}} {
 			w.take()
 			w.lines()
-			w.store.broken.Store(tt.path == "/twice")
+			w.store.Broken.Store(tt.path == "/twice")
 			p := fetch(tt.method, tt.path, sent)
-			w.store.broken.Store(false)
+			w.store.Broken.Store(false)
 			var answer struct {
 				RequestID string `json:"request_id"`
 			}
@@ -385,7 +422,7 @@ func TestOneRequestOneID(t *testing.T) {
 			if len(ids) != 5 || len(slices.Compact(ids)) != 1 || ids[0] == "" || sent != "" && ids[0] != sent {
 				t.Errorf("%s with id %q: the ids are %q", tt.path, sent, ids)
 			}
-			w.signIn()
+			w.SignIn()
 		}
 	}
 }

@@ -3,9 +3,15 @@ package ginauth_test
 import (
 	"errors"
 	"fmt"
+	"html"
+	"html/template"
 	"log"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
+	"regexp"
 
 	"github.com/gin-gonic/gin"
 
@@ -13,6 +19,271 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/providers"
 )
+
+// OpenID Connect needs the issuer, and what the provider calls this client.
+// Everything else is discovered.
+func ExampleProvider() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := ginauth.Provider{
+		Name:         "corp",
+		Issuer:       idp.Issuer, // "https://login.corp.example"
+		ClientID:     idp.ClientID,
+		ClientSecret: idp.ClientSecret,
+	}
+	fmt.Println(whoSignsIn(corp, "Zoë Ångström"))
+	// Output: 200 {"sub":"zoe","name":"Zoë Ångström","email":"zoe@example.com","verified":true}
+}
+
+// Plain OAuth 2.0 needs the endpoints, where in the profile things are, and a
+// name for the provider to put before its users' ids.
+func ExampleProvider_plainOAuth2() {
+	idp := startDemo()
+	defer idp.Close()
+	idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"data": {"id": 90071992547409931, "display_name": "Mary Somerville", "contact": {"mail": "mary@example.org"}}}`)
+	})
+	forum := ginauth.Provider{
+		Name:         "forum",
+		ClientID:     idp.ClientID,
+		ClientSecret: idp.ClientSecret,
+		AuthorizeURL: idp.URL(authtest.Authorize), // "https://forum.example/oauth/authorize"
+		TokenURL:     idp.URL(authtest.Token),     // "https://forum.example/oauth/token"
+		UserinfoURL:  idp.URL(authtest.Userinfo),  // "https://forum.example/api/me"
+		Namespace:    "https://forum.example",
+		Scopes:       []string{"identity", "mail"},
+		ClaimPaths: map[string]string{
+			"sub":   "data.id", // the stable id, never a user name
+			"name":  "data.display_name",
+			"email": "data.contact.mail",
+		},
+	}
+	fmt.Println(whoSignsIn(forum, "Grace Hopper"))
+	// Output: 200 {"sub":"90071992547409931","name":"Mary Somerville","email":"mary@example.org","verified":false}
+}
+
+// A claim that is to be checked has to be kept. Here, as with Google, hd is the
+// company that manages the account.
+func ExampleHasClaim() {
+	idp := startDemo()
+	defer idp.Close()
+	idp.AddPerson(authtest.Person{Subject: "1", Name: "Employee", Claims: map[string]any{"hd": "example.com"}})
+	idp.AddPerson(authtest.Person{Subject: "2", Name: "Visitor"})
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:    "http://localhost:8080",
+		Providers:  []ginauth.Provider{idp.Client("corp")},
+		KeepClaims: []string{"hd"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.RequireAuth(ginauth.HasClaim("hd", "example.com")), func(c *gin.Context) {
+		c.String(http.StatusOK, "Hello, %s!", ginauth.CurrentUser(c).Name)
+	})
+
+	visitor := visit(app)
+	defer visitor.leave()
+	fmt.Println(visitor.signIn("/", "Employee"))
+	fmt.Println(visitor.signIn("/login", "Visitor"))
+	// Output:
+	// 200 Hello, Employee!
+	// 403 No access (forbidden)
+}
+
+// The address to put behind a "Sign in" button.
+func ExampleAuth_LoginURL() {
+	app := gin.New()
+	auth, err := ginauth.Mount(app.Group("/auth"), ginauth.Options{
+		BaseURL:   "https://shop.example.com",
+		Keys:      []string{"use what openssl rand -hex 32 prints"},
+		Providers: []ginauth.Provider{{Name: "corp", Issuer: "https://login.corp.example", ClientID: "shop", ClientSecret: "secret"}},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(auth.LoginURL("corp", "/cart?step=2"))
+	fmt.Println(auth.LoginURL("", "")) // lets people choose, then Options.AfterLogin
+	// Output:
+	// https://shop.example.com/auth/login/corp?return_to=%2Fcart%3Fstep%3D2
+	// https://shop.example.com/auth/login
+}
+
+// A button to sign out is a form that posts to this address.
+func ExampleAuth_LogoutURL() {
+	app := gin.New()
+	auth, err := ginauth.Mount(app.Group("/auth"), ginauth.Options{
+		BaseURL:   "https://shop.example.com",
+		Keys:      []string{"use what openssl rand -hex 32 prints"},
+		Providers: []ginauth.Provider{{Name: "corp", Issuer: "https://login.corp.example", ClientID: "shop", ClientSecret: "secret"}},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	page := template.Must(template.New("").Parse(`<form method="post" action="{{.LogoutURL "/bye"}}"><button>Sign out</button></form>`))
+	if err := page.Execute(os.Stdout, auth); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// <form method="post" action="https://shop.example.com/auth/logout?return_to=%2Fbye"><button>Sign out</button></form>
+}
+
+// Somebody who is signed in adds a second account of theirs: the page has a
+// form that posts link=true to /login/github, and OnLogin learns of both.
+func ExampleLogin() {
+	corp, github := startDemo(), startDemo() // stands in for GitHub
+	defer corp.Close()
+	defer github.Close()
+	accounts := map[string]string{corp.Issuer + "#ada": "account 7"} // a database's, by User.ID
+
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "http://localhost:8080",
+		Providers: []ginauth.Provider{corp.Client("corp"), github.Client("github")},
+		Hooks: ginauth.Hooks{OnLogin: func(c *gin.Context, login *ginauth.Login) error {
+			if login.Previous != nil {
+				accounts[login.User.ID()] = accounts[login.Previous.ID()]
+			}
+			login.User.Data = map[string]string{"account": accounts[login.User.ID()]}
+			return nil
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.RequireAuth(), func(c *gin.Context) {
+		user := ginauth.CurrentUser(c)
+		c.String(http.StatusOK, "%s of %s has %s", user.Name, user.Provider, user.Data["account"])
+	})
+
+	ada := visit(app)
+	defer ada.leave()
+	fmt.Println(ada.signIn("/login/corp", "Ada Lovelace"))
+	ada.submit("/login/github", url.Values{"link": {"true"}})
+	fmt.Println(ada.choose("Grace Hopper")) // what she is called there
+	// Output:
+	// 200 Ada Lovelace of corp has account 7
+	// 200 Grace Hopper of github has account 7
+}
+
+// A test of a handler: for somebody who is signed in already, at no provider.
+func ExampleAuth_SignIn() {
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "http://localhost:8080",
+		Providers: []ginauth.Provider{{Name: "corp", Issuer: "https://login.corp.example", ClientID: "app", ClientSecret: "secret"}},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/admin", auth.RequireAuth(ginauth.HasGroup("admin")), func(c *gin.Context) {
+		c.String(http.StatusOK, "Hello, %s!", ginauth.CurrentUser(c).Name)
+	})
+
+	server := httptest.NewServer(app)
+	defer server.Close()
+	browser := authtest.NewBrowser()
+	browser.Resolve("localhost", server.Listener.Addr().String()) // where BaseURL is, for this browser
+	grace := &ginauth.User{Provider: "corp", Subject: "1", Name: "Grace Hopper", Groups: []string{"admin"}}
+	if err := authtest.SignIn(auth, browser, grace); err != nil {
+		log.Fatal(err)
+	}
+	page, err := browser.Get("http://localhost:8080/admin")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(page.Status, page.Text())
+	// Output: 200 Hello, Grace Hopper!
+}
+
+// whoSignsIn runs an application with one provider, and shows whom it got to
+// know when somebody signed in there.
+func whoSignsIn(provider ginauth.Provider, name string) string {
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{provider}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.RequireAuth(), func(c *gin.Context) {
+		u := ginauth.CurrentUser(c)
+		c.PureJSON(http.StatusOK, struct {
+			Sub      string `json:"sub"`
+			Name     string `json:"name"`
+			Email    string `json:"email"`
+			Verified bool   `json:"verified"`
+		}{u.Subject, u.Name, u.Email, u.EmailVerified})
+	})
+	visitor := visit(app)
+	defer visitor.leave()
+	return visitor.signIn("/", name)
+}
+
+// startDemo starts a provider whose page lets people choose who they are. What
+// ginauth logs would only be in the way of an example.
+func startDemo() *authtest.Provider {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	log.SetOutput(os.Stderr) // which SetDefault took away
+	idp, err := authtest.Start(authtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return idp
+}
+
+// visitor is a person with a browser. To it, an application is what it says it
+// is: at http://localhost:8080.
+type visitor struct {
+	server  *httptest.Server
+	browser *authtest.Browser
+	page    *authtest.Page // that it looks at
+}
+
+func visit(app http.Handler) *visitor {
+	v := &visitor{server: httptest.NewServer(app), browser: authtest.NewBrowser()}
+	v.browser.Resolve("localhost", v.server.Listener.Addr().String())
+	return v
+}
+
+func (v *visitor) leave() {
+	v.browser.Close()
+	v.server.Close()
+}
+
+// signIn opens a page that leads to the provider, and presses the button with
+// that name there.
+func (v *visitor) signIn(path, name string) string {
+	v.open(path)
+	return v.choose(name)
+}
+
+func (v *visitor) choose(name string) string { return v.saw(v.browser.SubmitForm(v.page, name, nil)) }
+
+func (v *visitor) open(path string) string {
+	return v.saw(v.browser.Get("http://localhost:8080" + path))
+}
+
+// submit sends a form of the page that it looks at.
+func (v *visitor) submit(action string, form url.Values) string {
+	return v.saw(v.browser.Submit(v.page, action, form))
+}
+
+var errorPage = regexp.MustCompile(`(?s)<h1>(.*?)</h1>.*<footer>(\w+)`)
+
+// saw tells what stands on a page: its text, or what a built-in page is about.
+func (v *visitor) saw(page *authtest.Page, err error) string {
+	if err != nil {
+		log.Fatal(err)
+	}
+	v.page = page
+	if m := errorPage.FindStringSubmatch(page.Text()); m != nil {
+		return fmt.Sprintf("%d %s (%s)", page.Status, html.UnescapeString(m[1]), m[2])
+	}
+	return fmt.Sprintf("%d %s", page.Status, page.Text())
+}
 
 // The README's first program. Its provider is one that runs in this process,
 // and Ada presses "Ada Lovelace" there.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -152,6 +153,9 @@ func newAuth(cfg *config) (*Auth, error) {
 func (a *Auth) announce() {
 	for _, name := range a.order {
 		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
+	}
+	if names := slices.DeleteFunc(slices.Clone(a.order), func(name string) bool { return !a.clients[name].rp.Returns() }); len(names) > 0 {
+		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
 	}
 	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")

@@ -139,7 +139,7 @@ func TestOnlyRespondAborts(t *testing.T) {
 func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	for _, f := range goFiles(t, core) {
 		for spec, name := range f.imports {
-			for _, satellite := range []string{"providers", "authtest", "example", "redisstate", "stores", "internal/storetest"} {
+			for _, satellite := range []string{"providers", "authtest", "example", "redisstate", "stores", "test", "internal/storetest", "internal/sitetest", "internal/leaktest"} {
 				if within(name, modulePath+"/"+satellite) {
 					t.Errorf("%s imports %s", f.at(spec), name)
 				}
@@ -161,6 +161,16 @@ func TestTestsOfTheRootStandOutside(t *testing.T) {
 			}
 		} else if f.Name.Name != "ginauth_test" {
 			t.Errorf("%s is in package %s, want ginauth_test", f.path, f.Name.Name)
+		}
+	}
+}
+
+// The suites use the package as its users do, and nothing uses them.
+func TestSuitesHaveNothingButTests(t *testing.T) {
+	suites := goFiles(t, func(f *goFile) bool { return within(f.path, "test") })
+	for _, f := range suites {
+		if !f.isTest() {
+			t.Errorf("%s is no test", f.path)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		return err
 	}
 	if isBoosted(c.Request) {
-		return a.unboost(c)
+		return a.unboost(c, cl)
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		redirect(c, location)
 		return nil
 	}
-	params, err := readParams(c.Request)
+	params, err := readParams(c.Request, cl.loginParams...)
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
@@ -84,7 +84,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
 	if err != nil {
-		return err
+		return a.offerRetry(err, state, passed)
 	}
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
 		return err
@@ -97,10 +97,10 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 // unboost answers a boosted form that begins a sign-in: with the address of the same
 // sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
 // browser's own.
-func (a *Auth) unboost(c *gin.Context) error {
-	params, err := readParams(c.Request)
+func (a *Auth) unboost(c *gin.Context, cl *client) error {
+	params, err := readParams(c.Request, cl.loginParams...)
 	if err != nil {
-		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in"})
+		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
 	if params.Get("link") == "true" {
 		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
@@ -237,6 +237,20 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		}
 	}
 	return passed, nil
+}
+
+// offerRetry adds to the error of a provider that cannot be asked where the same
+// sign-in begins again. Linking an account begins with a form, which no link can send.
+func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
+	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
+	if state.linkingOf != "" {
+		return e
+	}
+	e.retry = a.LoginURL(state.provider, state.returnTo)
+	for _, name := range sortedKeys(passed) {
+		e.retry = withParam(e.retry, name, passed[name])
+	}
+	return e
 }
 
 // asks returns what an authorization request asks for.

@@ -43,7 +43,7 @@ func (a *Auth) logout(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
-	params, _ := readParams(c.Request) // a form that cannot be read signs out all the same
+	params, _ := readParams(c.Request, "return_to") // a form that cannot be read signs out all the same
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
 	a.idTokenHints.expire(c.Writer, c.Request)
 	s, err := a.signOut(c, ByUser)

@@ -151,14 +151,15 @@ func (c *config) isCrossOrigin(r *http.Request) bool {
 	case "same-origin", "none":
 		return false
 	case "":
-		if origin == "" {
+		if origin == "" || origin == c.origin {
 			return false
 		}
 	}
-	// The whole origin, with its scheme: net/http's CrossOriginProtection takes
+	// Beside another Sec-Fetch-Site, which no page can write, our own origin in Origin
+	// is a contradiction. The whole origin, with its scheme: net/http's CrossOriginProtection takes
 	// http://host for https://host, since it compares Origin with Host, and so
 	// would let in whoever answers for the host on http.
-	return !slices.Contains(c.origins, origin)
+	return !slices.Contains(c.TrustedOrigins, origin)
 }
 
 func crossOriginError(op string) *Error {

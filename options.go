@@ -111,13 +111,12 @@ func (o Options) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Options%v", o.red
 // config is Options, checked and frozen, with what follows from them.
 type config struct {
 	Options
-	origin   string   // of BaseURL: "https://app.example.com"
-	prefix   string   // of BaseURL: "" or "/prefix"
-	mount    string   // of the router group: "" or "/group"
-	loopback bool     // BaseURL is on loopback
-	secure   bool     // BaseURL is https
-	keyMade  bool     // Keys was empty
-	origins  []string // BaseURL's and TrustedOrigins
+	origin   string // of BaseURL: "https://app.example.com"
+	prefix   string // of BaseURL: "" or "/prefix"
+	mount    string // of the router group: "" or "/group"
+	loopback bool   // BaseURL is on loopback
+	secure   bool   // BaseURL is https
+	keyMade  bool   // Keys was empty
 	pages    *pageRenderer
 }
 

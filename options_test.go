@@ -1,85 +1,25 @@
 package ginauth_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gin-contrib/sessions/memstore"
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
-
-const hexKey = "6c1f0d7a93e25b48c0ffa1d2e3b4958677a8b9cadbecfd0e1f20314253647586"
-
-// goodOptions are without a mistake, for a public address. The tests below put
-// one in.
-func goodOptions() ginauth.Options {
-	return ginauth.Options{
-		BaseURL: "https://app.example.com", Keys: []string{hexKey},
-		Providers: []ginauth.Provider{goodProvider()},
-	}
-}
-
-func goodProvider() ginauth.Provider {
-	return ginauth.Provider{Name: "corp", Issuer: "https://login.example.com", ClientID: "web", ClientSecret: "s3cr3t-of-corp"}
-}
-
-func plainProvider() ginauth.Provider {
-	return ginauth.Provider{
-		Name: "plain", ClientID: "web", ClientSecret: "s3cr3t-of-plain", Namespace: "https://plain.example",
-		AuthorizeURL: "https://plain.example/authorize", TokenURL: "https://plain.example/token", UserinfoURL: "https://plain.example/me",
-	}
-}
-
-// mistake is something written wrong into Options, and what the error has to
-// name: the field, the cause, and what to write instead.
-type mistake struct {
-	name string
-	make func(o *ginauth.Options)
-	says []string
-}
-
-// reports mounts each mistake alone and asserts that exactly it is reported.
-func reports(t *testing.T, mistakes []mistake) {
-	t.Helper()
-	for _, m := range mistakes {
-		t.Run(m.name, func(t *testing.T) {
-			opts := goodOptions()
-			m.make(&opts)
-			err := mountError(opts)
-			says(t, err, m.says...)
-			for _, line := range strings.Split(fmt.Sprint(err), "\n") {
-				if !strings.HasPrefix(line, "ginauth: ") || !strings.Contains(line, "; ") {
-					t.Errorf("%q is not a cause and what to write instead", line)
-				}
-			}
-			if lines := strings.Count(fmt.Sprint(err), "\n") + 1; lines != 1 {
-				t.Errorf("one mistake was reported %d times: %v", lines, err)
-			}
-			for _, secret := range append([]string{hexKey}, secretsOf(opts)...) {
-				if len(secret) > 8 && strings.Contains(fmt.Sprint(err), strings.TrimSpace(secret)) {
-					t.Errorf("the error repeats a secret: %v", err)
-				}
-			}
-		})
-	}
-}
-
-func secretsOf(o ginauth.Options) (secrets []string) {
-	secrets = append(secrets, o.Keys...)
-	for _, p := range o.Providers {
-		secrets = append(secrets, p.ClientSecret)
-	}
-	return secrets
-}
 
 func TestGoodOptionsMount(t *testing.T) {
 	for name, change := range map[string]func(*ginauth.Options){
@@ -92,12 +32,12 @@ func TestGoodOptionsMount(t *testing.T) {
 		"BaseURL on ::1":                  func(o *ginauth.Options) { o.BaseURL = "http://[::1]:8080" },
 		"BaseURL in punycode":             func(o *ginauth.Options) { o.BaseURL = "https://xn--bcher-kva.example" },
 		"a key in base64":                 func(o *ginauth.Options) { o.Keys = []string{"q83vEjRWeJCrze8SNFZ4kJq83vEjRWeJCrze8SNFZ4k="} },
-		"five keys":                       func(o *ginauth.Options) { o.Keys = fiveKeys() },
+		"five keys":                       func(o *ginauth.Options) { o.Keys = sitetest.FiveKeys() },
 		"a secret with marks and letters": func(o *ginauth.Options) { o.Providers[0].ClientSecret = "a:b%c+d&é f~" },
-		"plain OAuth 2.0":                 func(o *ginauth.Options) { o.Providers[0] = plainProvider() },
+		"plain OAuth 2.0":                 func(o *ginauth.Options) { o.Providers[0] = sitetest.PlainProvider() },
 		"a public client":                 func(o *ginauth.Options) { o.Providers[0].ClientSecret, o.Providers[0].AuthMethod = "", "none" },
 		"two clients of one provider": func(o *ginauth.Options) {
-			other := goodProvider()
+			other := sitetest.GoodProvider()
 			other.Name, other.ClientID = "staff", "staff"
 			o.Providers = append(o.Providers, other)
 		},
@@ -109,48 +49,41 @@ func TestGoodOptionsMount(t *testing.T) {
 		"sessions of a minute":      func(o *ginauth.Options) { o.Lifetime = time.Minute },
 		"endpoints with parameters": func(o *ginauth.Options) { o.Providers[0].AuthorizeURL = "https://login.example.com/a?tenant=1" },
 	} {
-		opts := goodOptions()
+		opts := sitetest.GoodOptions()
 		change(&opts)
-		if err := mountError(opts); err != nil {
+		if err := sitetest.MountError(opts); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func fiveKeys() (keys []string) {
-	for i := range 5 {
-		keys = append(keys, fmt.Sprint(i, hexKey))
-	}
-	return keys
-}
-
 func TestZeroOptionsAreRefused(t *testing.T) {
-	err := mountError(ginauth.Options{})
-	says(t, err, "Options.BaseURL: is empty", "Options.Keys", "openssl rand -hex 32", "Options.Providers", "add one")
+	err := sitetest.MountError(ginauth.Options{})
+	sitetest.WantInvalid(t, err, "Options.BaseURL: is empty", "Options.Keys", "openssl rand -hex 32", "Options.Providers", "add one")
 	if n := strings.Count(err.Error(), "\n") + 1; n != 3 {
 		t.Errorf("%d mistakes, want three: %v", n, err)
 	}
 }
 
 func TestZeroProviderIsRefused(t *testing.T) {
-	opts := goodOptions()
+	opts := sitetest.GoodOptions()
 	opts.Providers = append(opts.Providers, ginauth.Provider{})
-	says(t, mountError(opts), "Options.Providers[1]: Name", "Options.Providers[1]: ClientID", "Options.Providers[1]: ClientSecret",
+	sitetest.WantInvalid(t, sitetest.MountError(opts), "Options.Providers[1]: Name", "Options.Providers[1]: ClientID", "Options.Providers[1]: ClientSecret",
 		"Options.Providers[1]: Issuer", "set Issuer (OpenID Connect)")
 }
 
 // Who fixes one mistake to be told of the next runs the program ten times.
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
-	bad := goodProvider()
+	bad := sitetest.GoodProvider()
 	bad.Name, bad.Issuer, bad.ClientSecret, bad.Scopes = "Corp", "https://login.example.com/{tenant}", "", []string{"a b"}
 	opts := ginauth.Options{
 		BaseURL: "http://0.0.0.0:8080", Keys: []string{"changeme"}, CookieName: "a;b", Lifetime: time.Second,
 		AfterLogin: "https://app.example.com/home", AfterLogout: "//evil.example", LoginPage: "sign-in",
 		KeepClaims: []string{""}, TrustedOrigins: []string{"admin.example.com"},
-		Providers: []ginauth.Provider{bad, goodProvider(), goodProvider()},
+		Providers: []ginauth.Provider{bad, sitetest.GoodProvider(), sitetest.GoodProvider()},
 	}
 	err := ginauthMount(gin.New().Group("/t/:tenant"), opts)
-	says(t, err, "Options.BaseURL", "Options.Keys", "Options.CookieName", "Options.Lifetime", "Options.AfterLogin:", "Options.AfterLogout",
+	sitetest.WantInvalid(t, err, "Options.BaseURL", "Options.Keys", "Options.CookieName", "Options.Lifetime", "Options.AfterLogin:", "Options.AfterLogout",
 		"Options.LoginPage", "Options.KeepClaims", "Options.TrustedOrigins", "Mount: the router group's path",
 		`provider "Corp": Name`, `provider "Corp": Issuer`, `provider "Corp": ClientSecret`, `provider "Corp": Scopes`, `provider "corp": Name: is there twice`)
 	var one *ginauth.Error
@@ -167,69 +100,11 @@ func ginauthMount(router gin.IRouter, opts ginauth.Options) error {
 	return err
 }
 
-// printed is v in all the ways in which a program prints things, on purpose or
-// not.
-func printed(t *testing.T, v any) string {
-	t.Helper()
-	var b bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t", "%08.3f"} {
-		fmt.Fprintf(&b, verb+"\n", v)
-	}
-	fmt.Fprintln(&b, v)
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Write(text)
-	slog.New(slog.NewTextHandler(&b, nil)).Info("options", "v", v)
-	slog.New(slog.NewJSONHandler(&b, nil)).Info("options", "v", v)
-	fmt.Fprint(&b, errors.Join(fmt.Errorf("wrapped: %v", v)))
-	return b.String()
-}
-
-func TestOptionsAndProvidersPrintNoSecrets(t *testing.T) {
-	p := goodProvider()
-	p.Quirks.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
-	p.AuthParams = map[string]string{"api_key": "param-s3cr3t"}
-	o := goodOptions()
-	o.Keys = append(o.Keys, "the second key, which is 32 bytes long")
-	o.Providers = []ginauth.Provider{p, plainProvider()}
-	auth, err := ginauth.Mount(gin.New(), goodOptionsWith(func(g *ginauth.Options) { *g = o; g.Logger = slog.New(slog.DiscardHandler) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets := []string{"s3cr3t", hexKey, "second key"}
-	for _, secret := range secrets { // as %x and %d print them
-		secrets = append(secrets, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]"))
-	}
-	for name, v := range map[string]any{
-		"Options": o, "*Options": &o, "Provider": p, "*Provider": &p, "[]Provider": o.Providers, "[]*Provider": []*ginauth.Provider{&p},
-		"struct": struct{ Auth ginauth.Options }{o}, "map": map[string]any{"auth": &o}, "Auth": auth,
-	} {
-		text := printed(t, v)
-		for _, secret := range secrets {
-			if strings.Contains(text, secret) {
-				i := strings.Index(text, secret)
-				t.Errorf("%s prints %q: …%.200s", name, secret, text[max(0, i-100):])
-			}
-		}
-		if name != "Auth" && !strings.Contains(text, "login.example.com") {
-			t.Errorf("%s does not print the issuer: %.400s", name, text)
-		}
-	}
-}
-
-func goodOptionsWith(change func(*ginauth.Options)) ginauth.Options {
-	o := goodOptions()
-	change(&o)
-	return o
-}
-
 // What a program does with its Options after Mount must not change who gets in.
 func TestOptionsAreCopied(t *testing.T) {
 	var opts ginauth.Options
 	httpClient := &http.Client{Timeout: 5 * time.Second}
-	s := newSite(t, func(s *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.HTTPClient = httpClient
 		o.KeepClaims = []string{"locale"}
 		o.TrustedOrigins = []string{"http://admin.localhost"}
@@ -241,8 +116,8 @@ func TestOptionsAreCopied(t *testing.T) {
 		p.Quirks.Header = map[string]string{"X-App": "demo"}
 		opts = *o
 	})
-	before := s.signIn()
-	httpClient.Timeout, httpClient.Transport = time.Nanosecond, failing{}
+	before := s.SignIn()
+	httpClient.Timeout, httpClient.Transport = time.Nanosecond, sitetest.Failing{}
 	p := &opts.Providers[0]
 	opts.Keys[0], opts.KeepClaims[0], opts.TrustedOrigins[0] = "another key, also of 32 bytes or more", "zoneinfo", "https://evil.example"
 	p.Scopes[0], p.LoginParams[0] = "admin", "max_age"
@@ -252,39 +127,32 @@ func TestOptionsAreCopied(t *testing.T) {
 	p.Name, p.Issuer, p.ClientID, p.ClientSecret = "evil", "https://evil.example", "evil", "evil"
 	opts.Providers[0] = ginauth.Provider{}
 
-	if s.user() == nil {
+	if s.User() == nil {
 		t.Error("the session of before is gone: was the key changed?")
 	}
-	after := s.signIn()
-	if before.URL.String() != after.URL.String() || s.user().Name == s.user().Subject {
-		t.Errorf("the sign-in changed: %s, %+v", after.URL, s.user())
+	after := s.SignIn()
+	if before.URL.String() != after.URL.String() || s.User().Name == s.User().Subject {
+		t.Errorf("the sign-in changed: %s, %+v", after.URL, s.User())
 	}
-	query := s.must(s.browser.Open(s.URL + "/login/demo?prompt=login&max_age=1")).Header.Get("Location")
+	query := s.Must(s.Browser.Open(s.URL + "/login/demo?prompt=login&max_age=1")).Header.Get("Location")
 	u, err := url.Parse(query)
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := u.Query()
-	if q.Get("scope") != "openid profile email groups" || q.Get("ui") != "dark" || q.Has("more") || q.Get("prompt") != "login" || q.Has("max_age") || q.Get("client_id") != s.idp.ClientID {
+	if q.Get("scope") != "openid profile email groups" || q.Get("ui") != "dark" || q.Has("more") || q.Get("prompt") != "login" || q.Has("max_age") || q.Get("client_id") != s.IDP.ClientID {
 		t.Errorf("the authorization request changed: %s", query)
 	}
-	if got := s.idp.LastRequest("token").Header.Get("X-App"); got != "demo" {
+	if got := s.IDP.LastRequest("token").Header.Get("X-App"); got != "demo" {
 		t.Errorf("the token request's header became %q", got)
 	}
 }
 
-// failing is a transport that no request may use.
-type failing struct{}
-
-func (failing) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, errors.New("this transport is not to be used")
-}
-
 func TestARandomKeyIsMadeOnLoopbackAlone(t *testing.T) {
-	var lines logs
-	opts := goodOptions()
+	var lines sitetest.Logs
+	opts := sitetest.GoodOptions()
 	opts.BaseURL, opts.Keys, opts.Logger = "http://localhost:8080", nil, lines.Logger()
-	if err := mountError(opts); err != nil {
+	if err := sitetest.MountError(opts); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"level=WARN", "Options.Keys", "random key"} {
@@ -293,29 +161,29 @@ func TestARandomKeyIsMadeOnLoopbackAlone(t *testing.T) {
 		}
 	}
 	opts.BaseURL = "https://app.example.com"
-	says(t, mountError(opts), "Options.Keys", "openssl rand -hex 32")
+	sitetest.WantInvalid(t, sitetest.MountError(opts), "Options.Keys", "openssl rand -hex 32")
 
 	// Two processes make two keys: neither opens what the other sealed.
-	one, two := newSite(t, withoutKeys), newSite(t, withoutKeys)
-	one.signIn()
-	two.signIn()
-	for _, c := range one.browser.Cookies(one.URL) {
-		if err := two.browser.SetCookie(two.URL, c); err != nil {
+	one, two := sitetest.New(t, withoutKeys), sitetest.New(t, withoutKeys)
+	one.SignIn()
+	two.SignIn()
+	for _, c := range one.Browser.Cookies(one.URL) {
+		if err := two.Browser.SetCookie(two.URL, c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if two.user() == nil {
+	if two.User() == nil {
 		t.Error("a cookie of another application put an end to this one's session")
 	}
 }
 
-func withoutKeys(_ *site, o *ginauth.Options) { o.Keys = nil }
+func withoutKeys(_ *sitetest.Site, o *ginauth.Options) { o.Keys = nil }
 
 func TestMountSaysWhatToRegister(t *testing.T) {
-	var lines logs
-	opts := goodOptions()
+	var lines sitetest.Logs
+	opts := sitetest.GoodOptions()
 	opts.BaseURL, opts.Logger = "https://APP.example.com:443/shop/", lines.Logger()
-	opts.Providers = append(opts.Providers, plainProvider())
+	opts.Providers = append(opts.Providers, sitetest.PlainProvider())
 	if err := ginauthMount(gin.New().Group("/auth"), opts); err != nil {
 		t.Fatal(err)
 	}
@@ -328,19 +196,84 @@ func TestMountSaysWhatToRegister(t *testing.T) {
 			t.Errorf("the log does not say %q: %s", want, &lines)
 		}
 	}
-	if strings.Contains(lines.String(), "s3cr3t") || strings.Contains(lines.String(), hexKey) {
+	if strings.Contains(lines.String(), "s3cr3t") || strings.Contains(lines.String(), sitetest.HexKey) {
 		t.Errorf("the log has a secret: %s", &lines)
 	}
 }
 
 func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
-	var lines logs
-	opts := goodOptions()
+	var lines sitetest.Logs
+	opts := sitetest.GoodOptions()
 	opts.BaseURL, opts.Logger = "https://app.example.com/auth", lines.Logger()
 	if err := ginauthMount(gin.New().Group("/auth"), opts); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(lines.String(), "https://app.example.com/auth/auth/login") {
 		t.Errorf("nothing is said of the doubled path: %s", &lines)
+	}
+}
+
+// A field that is added to Options is hidden from JSON, or somebody decides
+// here that it may be read by whoever reads the log.
+func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
+	plain := []string{"BaseURL", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
+		"Texts", "KeepClaims", "TrustedOrigins"}
+	for _, of := range []reflect.Type{reflect.TypeFor[ginauth.Options](), reflect.TypeFor[ginauth.Pages]()} {
+		for i := range of.NumField() {
+			field := of.Field(i)
+			if hidden := field.Tag.Get("json") == "-"; hidden == slices.Contains(plain, field.Name) {
+				t.Errorf("%s.%s: hidden is %v", of.Name(), field.Name, hidden)
+			}
+		}
+	}
+}
+
+// JSON cannot write functions: with one set, there would be no text at all.
+func TestJSONOfOptionsWithEverythingSet(t *testing.T) {
+	o := sitetest.GoodOptions()
+	o.Sessions = memstore.NewStore([]byte("store-s3cr3t"))
+	o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { return nil }
+	o.HTTPClient = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+	o.Logger, o.Now, o.Pages.Template = slog.Default(), (&sitetest.Clock{}).Now, template.New("t")
+	o.Providers[0].VerifyClaims = func(map[string]any) error { return nil }
+	o.Providers[0].Quirks.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
+	text, err := json.Marshal(o)
+	if err != nil || !json.Valid(text) {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if strings.Contains(string(text), "s3cr3t") || strings.Contains(string(text), sitetest.HexKey) || !strings.Contains(string(text), o.BaseURL) {
+		t.Errorf("JSON: %s", text)
+	}
+}
+
+// An Auth has no Format of its own: the secrets are two pointers away, and fmt
+// follows one.
+func TestAnAuthPrintsNoSecretsWhereverItIs(t *testing.T) {
+	o := sitetest.GoodOptions()
+	o.Logger = slog.New(slog.DiscardHandler)
+	auth, err := ginauth.Mount(gin.New(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := reflect.ValueOf(auth)
+	for name, v := range map[string]any{
+		"pointer": auth, "field": struct{ Auth *ginauth.Auth }{auth}, "hidden field": struct{ auth *ginauth.Auth }{auth}, "any": struct{ Auth any }{auth},
+		"hidden any": struct{ auth any }{auth}, "list": []*ginauth.Auth{auth}, "map": map[string]*ginauth.Auth{"a": auth},
+		"reflect": value, "what it points to": value.Elem(), "copy": value.Elem().Interface(), "copies": []any{value.Elem().Interface()},
+		"hidden copy": struct{ auth any }{value.Elem().Interface()},
+	} {
+		text := ""
+		for _, verb := range "vsqdxt" {
+			for _, flag := range []string{"", "+", "#"} {
+				text += fmt.Sprintf("%"+flag+string(verb)+"\n", v)
+			}
+		}
+		for _, secret := range []string{o.Keys[0], o.Providers[0].ClientSecret} {
+			for _, form := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]")} {
+				if strings.Contains(text, form) {
+					t.Errorf("%s prints %q", name, form)
+				}
+			}
+		}
 	}
 }

@@ -257,7 +257,6 @@ func (c *config) checkOrigins(wrong *mistakes) {
 			wrong.add("Options.TrustedOrigins", "http", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
 		}
 	}
-	c.origins = append([]string{c.origin}, c.TrustedOrigins...)
 }
 
 // checkProviders checks each provider and that no two are in each other's way.

@@ -121,7 +121,9 @@ type Provider struct {
 	// the ID token's. client adds the access token and Quirks.Header, follows no
 	// redirect and reads at most 1 MiB of a response. Decode ids into int64 or with
 	// json.Decoder.UseNumber: a float64 of 2^53 or more, which may have been another
-	// number, is refused.
+	// number, is refused. An [*Error] that it returns fails the sign-in. Any other error
+	// means that the provider could not be asked, which a sign-in with an Issuer
+	// survives unless Userinfo is "always".
 	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)
 
 	// EmailVerified decides from the claims whether the e-mail address is verified.
@@ -151,12 +153,13 @@ type Provider struct {
 	// with [ErrIDTokenInvalid]. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
-	// Admits says in a text whom VerifyClaims and TokenIssuer let in: the tenants,
-	// hosted domains or workspaces, in a fixed order. A session is valid only under
-	// the text of its sign-in, so that a tenant that is taken off the list has no
-	// sessions left either; people of the others sign in again. The functions of
-	// package providers set it. Default: none.
-	Admits string
+	// Admits describes which users TokenIssuer or VerifyClaims admits, so that sessions
+	// end when that changes. With TokenIssuer it lists the issuers that TokenIssuer may
+	// return: sessions of other issuers end. Without it, it is any text that changes
+	// with what VerifyClaims demands, such as "hd=example.com", in any order: sessions
+	// that began under another text end. Default: a session lives on, whatever
+	// TokenIssuer and VerifyClaims refuse by now.
+	Admits []string
 
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.
@@ -249,7 +252,7 @@ type Quirks struct {
 	EditToken func(form, callback url.Values)
 
 	// NormalizeToken turns a token response that is not the JSON of RFC 6749
-	// into that form. It is called for responses with a 2xx status only. If it
+	// into that form. It is called for responses with status 200 only. If it
 	// returns an error, the sign-in fails with [ErrBadTokenResponse].
 	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
 }
@@ -274,6 +277,7 @@ func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted
 func (p Provider) normalized() Provider {
 	p.Scopes = p.scopes()
 	p.AuthParams, p.ClaimPaths, p.Quirks.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Quirks.Header)
+	p.Admits = slices.Clone(p.Admits)
 	p.LoginParams = slices.DeleteFunc(slices.Clone(p.LoginParams), func(name string) bool {
 		_, always := p.AuthParams[name]
 		return always

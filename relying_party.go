@@ -24,12 +24,14 @@ type client struct {
 	cfg         *config
 	rp          *rp.Client
 	redirectURI string
+	loginParams []string    // that a sign-in reads
 	hintWarned  atomic.Bool // the warning of warnAboutHint was given
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
 	c := &client{provider: p, cfg: cfg}
 	c.redirectURI = c.uri("/authorize/", "")
+	c.loginParams = append([]string{"return_to", "link", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
 	c.rp = rp.New(c.rpConfig(h))
 	return c
 }

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/oauth2"
-
 	"github.com/gin-gonic/gin"
+	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // An *Error that a function of the application returns is the cause of a failure,
@@ -47,11 +47,11 @@ func TestErrorsOfTheApplicationDoNotChooseTheAnswer(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			var got *ginauth.Error
-			s := newSite(t, func(s *site, o *ginauth.Options) {
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 				tc.change(&o.Providers[0])
 				o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) { got = e }
 			})
-			s.wantError(s.get("/login/demo"), tc.code)
+			s.WantError(s.Get("/login/demo"), tc.code)
 			if got == nil || got.Code != tc.code || got.ID != tc.id || !errors.Is(got, ginauth.ErrStoreUnavailable) {
 				t.Errorf("got %+v, want %s with its cause", got, tc.id)
 			}
@@ -63,14 +63,14 @@ func TestErrorsOfTheApplicationDoNotChooseTheAnswer(t *testing.T) {
 // returns is the answer.
 func TestAnErrorOfProfileIsTheAnswer(t *testing.T) {
 	t.Parallel()
-	s := plainSite(t, "", func(_ *site, p *ginauth.Provider) {
+	s := sitetest.NewPlain(t, "", func(_ *sitetest.Site, p *ginauth.Provider) {
 		p.UserinfoURL = ""
 		p.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
 			return nil, fmt.Errorf("profile: %w", &ginauth.Error{Code: ginauth.ErrIdentityRejected, ID: "shop.closed", Reason: "the shop is closed"})
 		}
 	})
-	s.wantError(s.get("/login/demo"), ginauth.ErrIdentityRejected)
-	if log := s.logs.String(); !strings.Contains(log, "id=shop.closed") {
+	s.WantError(s.Get("/login/demo"), ginauth.ErrIdentityRejected)
+	if log := s.Logs.String(); !strings.Contains(log, "id=shop.closed") {
 		t.Errorf("the log does not have the id:\n%s", log)
 	}
 }
@@ -79,12 +79,12 @@ func TestAnErrorOfProfileIsTheAnswer(t *testing.T) {
 // package.
 func TestWarmConvertsJoinedErrors(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site, _ *ginauth.Options) {
-		s.idp.EditMetadata(func(m map[string]any) {
+	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
+		s.IDP.EditMetadata(func(m map[string]any) {
 			m["token_endpoint"], m["jwks_uri"] = "ftp://nowhere.example", 7
 		})
 	})
-	err := s.auth.Warm(t.Context())
+	err := s.Auth.Warm(t.Context())
 	var list []*ginauth.Error
 	var walk func(error)
 	walk = func(err error) {

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -19,9 +20,10 @@ const (
 	paramsMost = 50
 )
 
-// readParams reads the query of a GET, or the form of a POST; never both.
-// What Go's parsers would drop or guess at is refused.
-func readParams(r *http.Request) (url.Values, error) {
+// readParams reads the query of a GET, or the form of a POST; never both. The
+// parameters called read must be well-formed, and must be there for no other way of
+// splitting the text; the others may be anything.
+func readParams(r *http.Request, read ...string) (url.Values, error) {
 	raw, limit := r.URL.RawQuery, queryLimit
 	if r.Method == http.MethodPost {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -40,27 +42,54 @@ func readParams(r *http.Request) (url.Values, error) {
 	if strings.Count(raw, "&") >= paramsMost {
 		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
 	}
-	params, err := url.ParseQuery(raw)
-	if err != nil { // its text quotes what was sent
-		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_malformed", Reason: "the parameters are malformed"}
+	params := url.Values{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, ok := readPair(pair, read)
+		if !ok {
+			return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_malformed", Reason: "a parameter is not well-formed, or is two for programs that split at ; too",
+				Fix: "percent-encode names and values, and ; as %3B"}
+		}
+		params.Add(name, value)
 	}
 	return params, nil
 }
 
+// readPair reads a parameter. ok is false for one that is read and malformed, or
+// that a program which splits at ; too would read in another way. Others are decoded
+// as far as they can be.
+func readPair(pair string, read []string) (name, value string, ok bool) {
+	isRead := func(name string) bool {
+		name = strings.ToLower(strings.TrimSpace(name))
+		return slices.ContainsFunc(read, func(known string) bool { return name == known || strings.HasPrefix(name, known+"[") })
+	}
+	if strings.Contains(pair, ";") {
+		for piece := range strings.SplitSeq(pair, ";") {
+			if name, _, _ := strings.Cut(piece, "="); isRead(decodeField(name)) {
+				return "", "", false
+			}
+		}
+	}
+	rawName, rawValue, _ := strings.Cut(pair, "=")
+	name = decodeField(rawName)
+	value, err := url.QueryUnescape(rawValue)
+	if err != nil {
+		value = decodeField(rawValue)
+	}
+	if err != nil && isRead(name) {
+		return "", "", false
+	}
+	return name, value, true
+}
+
+// decodeField decodes a name or a value of a form. A % that begins nothing stays.
+func decodeField(s string) string { return decodeOnce(strings.ReplaceAll(s, "+", " ")) }
+
 // isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
 func isUpgrade(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
-}
-
-// refusePrefetch answers a browser that opens an address before its user asks for
-// it: no sign-in begins, no code is spent, and the user is not sent to a login that
-// may be needless by the time of the click. The status has to be an error: browsers
-// keep a successful answer, even an empty one, and show it for the click.
-func refusePrefetch(c *gin.Context) {
-	c.Abort()
-	setSecurityHeaders(c.Writer.Header())
-	c.Status(http.StatusServiceUnavailable)
-	c.Writer.WriteHeaderNow()
 }
 
 // isPrefetch recognizes a browser that prefetches, prerenders or previews a page:

@@ -45,7 +45,8 @@ func kindOf(r *http.Request) requestKind {
 // isBoosted recognizes HTMX that loads a link or sends a form in a browser's place
 // (hx-boost), and shows what it gets in the page that is open.
 func isBoosted(r *http.Request) bool {
-	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Boosted") == "true"
+	h := r.Header
+	return h.Get("Hx-Boosted") == "true" && h.Get("Hx-Request") == "true" // spelled so, Get allocates nothing
 }
 
 // isNavigation recognizes a page that is opened in a tab. The destination is empty
@@ -235,4 +236,15 @@ func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
 // loginPath returns the path, from the browser's view, where a sign-in begins.
 func (a *Auth) loginPath() string {
 	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
+}
+
+// refusePrefetch answers a browser that opens an address before its user asks for
+// it: no sign-in begins, no code is spent, and the user is not sent to a login that
+// may be needless by the time of the click. The status has to be an error: browsers
+// keep a successful answer, even an empty one, and show it for the click.
+func refusePrefetch(c *gin.Context) {
+	c.Abort()
+	setSecurityHeaders(c.Writer.Header())
+	c.Status(http.StatusServiceUnavailable)
+	c.Writer.WriteHeaderNow()
 }

@@ -26,7 +26,9 @@ func cleanPath(raw string) (clean string, ok bool) {
 	if len(raw) > returnToLimit || !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") {
 		return "", false
 	}
-	if strings.IndexFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) >= 0 {
+	address, fragment, _ := strings.Cut(raw, "#")
+	path, _, _ := strings.Cut(address, "?")
+	if strings.IndexFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) >= 0 || strings.Contains(path+fragment, `\`) {
 		return "", false
 	}
 	u, err := url.Parse(escapeOdd(raw))
@@ -48,14 +50,15 @@ func cleanPath(raw string) (clean string, ok bool) {
 
 // escapeOdd percent-encodes what is not ASCII, as browsers do, and, outside of
 // the query, what net/url would: once it finds one of those unescaped, it no
-// longer tells an escaped slash from a slash.
+// longer tells an escaped slash from a slash. A backslash in a query, which browsers
+// leave there, is encoded too.
 func escapeOdd(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	query, fragment := false, false
 	for i := range len(s) {
 		c := s[i]
-		odd := !query && strings.IndexByte("\"<>^`{|}", c) >= 0
+		odd := !query && strings.IndexByte("\"<>^`{|}", c) >= 0 || c == '\\' // only a query has one: others than browsers may take it for a slash
 		if c >= 0x80 || odd || fragment && c == '#' {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue

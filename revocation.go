@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/contain"
@@ -33,7 +34,7 @@ type Revocations interface {
 
 	// Watermarks returns the watermark of each key, the zero time for a key that
 	// has none. It is called for every authenticated request, with the keys of one
-	// session: its own; its person's, by our clock; and by the provider's clock,
+	// session: its own, of which any watermark ends it; its person's, by our clock; and by the provider's clock,
 	// that of its sign-in there and its person's.
 	Watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time.Time, error)
 
@@ -105,8 +106,23 @@ const (
 // iat, which is by the provider's clock. A tie of times is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
 	before := func(at, mark time.Time) bool { return !at.After(mark) }
-	return before(s.created, marks[0]) || millis(marks[1]) > s.mark || before(s.issued, marks[2]) || before(s.issued, marks[3])
+	return before(s.created, marks[0]) || s.outlived(marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
+
+// outlived reports whether the person's watermark is another one than at the
+// session's birth. While it is there it only rises. One that was made by a clock far
+// ahead, has expired and was made again is lower.
+func (s *session) outlived(mark time.Time) bool {
+	at := millis(mark)
+	if s.mark == s.markByClock() { // it does not know that of its birth
+		return at > s.mark
+	}
+	return at != 0 && at != s.mark
+}
+
+// markByClock stands for the watermark of its birth in a session of version 2, which
+// did not record it.
+func (s *session) markByClock() int64 { return millis(s.created) - 1 }
 
 func storeUnavailable(op string, err error) *Error {
 	return &Error{Code: ErrStoreUnavailable, ID: "store.revocations_failed", Op: op, Err: err, retryAfter: retryAfter,
@@ -119,13 +135,25 @@ func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time
 	if err != nil {
 		return marks, storeUnavailable("read revocations", err)
 	}
+	// A session's own mark ends it, whatever its time: a replica whose clock is behind
+	// may have made it, or one of an earlier version, which writes its own time. In our
+	// memory, which no other replica writes to, it may be the floor.
+	if _, ours := c.Revocations.(*memoryRevocations); !ours && !marks[0].IsZero() {
+		marks[0] = endOfTime
+	}
 	return marks, nil
 }
 
+// endOfTime is later than any session begins.
+var endOfTime = time.Unix(math.MaxInt32<<16, 0)
+
 // markLife is how long a watermark is kept: as long as a session that it covers
 // can live. Requests with it are refused, so that it is not renewed any more and
-// ends by its idle timeout, which is sealed in it.
-func (c *config) markLife() time.Duration { return c.IdleTimeout + 2*leeway }
+// ends by its idle timeout, which is sealed in it. That is longer than today's, for a
+// replica that still has the options of then, if idle is; 0 if it is not known.
+func (c *config) markLife(idle time.Duration) time.Duration {
+	return max(c.IdleTimeout, idle) + 2*leeway
+}
 
 // markUnit is what a person's watermark rises by at least: see millis.
 const markUnit = time.Millisecond
@@ -141,12 +169,12 @@ func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
 	if next := marks[1].Add(markUnit); next.After(at) {
 		at = next
 	}
-	return c.revoke(ctx, key, at)
+	return c.revoke(ctx, key, at, 0)
 }
 
-// revoke raises a watermark.
-func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) error {
-	if err := c.Revocations.Revoke(ctx, key, at, c.markLife()); err != nil {
+// revoke raises a watermark of sessions with that IdleTimeout, 0 if it is not known.
+func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, idle time.Duration) error {
+	if err := c.Revocations.Revoke(ctx, key, at, c.markLife(idle)); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
 	return nil
@@ -154,6 +182,6 @@ func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time) er
 
 // revokeSession ends one session, whenever it began by the clock of the replica
 // that it began at: its mark is ahead of every clock.
-func (c *config) revokeSession(ctx context.Context, id string) error {
-	return c.revoke(ctx, sessionKey(id), c.Now().Add(c.markLife()))
+func (c *config) revokeSession(ctx context.Context, s sessionID) error {
+	return c.revoke(ctx, sessionKey(s.id), c.Now().Add(longestLifetime), s.idle)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/wire"
@@ -24,7 +25,13 @@ type sessionBackend interface {
 	// ids returns the ids of the sessions that a request's cookies name, without
 	// asking a store. found reports whether it has session cookies at all, even
 	// if they do not open.
-	ids(w http.ResponseWriter, r *http.Request) (ids []string, found bool)
+	ids(w http.ResponseWriter, r *http.Request) (ids []sessionID, found bool)
+}
+
+// sessionID is what a session is revoked by.
+type sessionID struct {
+	id   string
+	idle time.Duration // its own IdleTimeout, 0 if that is not known
 }
 
 // sessionRecord is a session as a backend keeps it.
@@ -134,14 +141,19 @@ func (k *sessions) left(s *session) time.Duration {
 // an error: it may be another application's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.backend.load(w, r)
+	return k.unexpired(o, now), err
+}
+
+// unexpired returns the session, or nil if it has expired.
+func (k *sessions) unexpired(o *opened, now time.Time) *opened {
 	if o == nil {
-		return nil, err
+		return nil
 	}
 	if at := now.UnixMicro(); at < o.notBefore || at > o.expires {
 		k.cache.drop(o)
-		return nil, nil
+		return nil
 	}
-	return o, nil
+	return o
 }
 
 // load is open, and asks whether the session was revoked. If Options.Revocations
@@ -174,7 +186,7 @@ func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) err
 
 // end ends a session for good: every copy of it first, then the record.
 func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error {
-	err := k.revoke(r.Context(), s.id)
+	err := k.revoke(r.Context(), sessionID{s.id, s.idle})
 	failed := k.backend.delete(w, r)
 	k.backend.expire(w, r)
 	return cmp.Or(err, failed)
@@ -189,7 +201,13 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 		return nil, nil
 	}
 	err := k.revoke(r.Context(), ids...)
-	o, failed := k.open(w, r, k.cfg.Now())
+	// A store's cookie does not say for how long its session can live, only the record
+	// does, also of one that has expired by today's IdleTimeout.
+	o, failed := k.backend.load(w, r)
+	if o != nil && o.idle > k.cfg.IdleTimeout && !slices.Contains(ids, sessionID{o.id, o.idle}) {
+		err = cmp.Or(err, k.revoke(r.Context(), sessionID{o.id, o.idle}))
+	}
+	o = k.unexpired(o, k.cfg.Now())
 	if failed == nil {
 		failed = k.backend.delete(w, r)
 	}
@@ -198,7 +216,7 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 	return o.copy(), cmp.Or(err, failed)
 }
 
-func (k *sessions) revoke(ctx context.Context, ids ...string) error {
+func (k *sessions) revoke(ctx context.Context, ids ...sessionID) error {
 	for _, id := range ids {
 		// Not on the request's context: who hangs up is signed out all the same.
 		if err := k.cfg.revokeSession(context.WithoutCancel(ctx), id); err != nil {

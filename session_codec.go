@@ -91,22 +91,31 @@ func millis(mark time.Time) int64 {
 
 // issuers are what users of a provider have as their Issuer.
 type issuers struct {
-	own    string  // the issuer, or the namespace of a plain OAuth 2.0 provider
-	print  [8]byte // of own, and of whom the provider admits
-	print2 [8]byte // of own: what records of version 2 have
-	more   bool    // Provider.TokenIssuer admits others
+	own    string   // the issuer, or the namespace of a plain OAuth 2.0 provider
+	print  [8]byte  // of own, and of what Provider.VerifyClaims admits
+	print2 [8]byte  // of own: what records of version 2 have
+	more   bool     // Provider.TokenIssuer admits others
+	list   []string // all of them; nil if they are not known
 }
 
 func (c *client) issuers() *issuers {
-	own, admits := c.namespace(), c.provider.Admits
-	i := &issuers{own: own, print: digest(own), print2: digest(own), more: c.provider.TokenIssuer != nil}
-	if admits != "" {
-		i.print = digest(own, admits)
+	p, own := &c.provider, c.namespace()
+	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil}
+	if i.more {
+		i.list = p.Admits
+	} else if len(p.Admits) > 0 { // nothing else says which users were admitted when the session began
+		i.print = digest(slices.Insert(slices.Sorted(slices.Values(p.Admits)), 0, own)...)
 	}
 	return i
 }
 
-func (i *issuers) admit(issuer string) bool { return i.more || issuer == i.own }
+// admit reports whether a session may have users of that issuer.
+func (i *issuers) admit(issuer string) bool {
+	if i.more {
+		return len(i.list) == 0 || slices.Contains(i.list, issuer)
+	}
+	return issuer == i.own
+}
 
 // encode writes the record: versioned, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
@@ -192,7 +201,7 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 		return false
 	}
 	s.decodeTimes(r)
-	s.idle = time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
+	s.idle = decodeIdle(r)
 	if flags&hasRechecked != 0 {
 		s.rechecked = r.Since(s.created)
 	}
@@ -224,8 +233,10 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	flags := int(head[0])
 	s.decodeTimes(r)
 	// Any mark that is not older than the session kills it: without one of its
-	// birth, the clocks decide, as they did.
-	s.idle, s.mark = k.cfg.IdleTimeout, millis(s.created)-1
+	// birth, the clocks decide, as they did. Nor does it say which IdleTimeout it
+	// began with: a copy can outlive the mark of its sign-out if that was longer, and is
+	// made longer again.
+	s.idle, s.mark = k.cfg.IdleTimeout, s.markByClock()
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
@@ -239,6 +250,21 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	rare := s.rare2()
 	u.decode(r, flags, flags/hasRare2, rare[:])
 	return r.OK() && from.admit(u.Issuer)
+}
+
+// idleOf returns the IdleTimeout that a record of version 3 began with, else 0.
+func idleOf(record string) time.Duration {
+	r := wire.NewReader(record)
+	if r.Bytes(1) != string(rune(sessionVersion)) {
+		return 0
+	}
+	r.Bytes(sessionIDSize + 2) // and the flags
+	(&session{user: &User{}}).decodeTimes(r)
+	return decodeIdle(r)
+}
+
+func decodeIdle(r *wire.Reader) time.Duration {
+	return time.Duration(min(r.Uint(), uint64(longestLifetime/time.Second))) * time.Second
 }
 
 func (s *session) decodeTimes(r *wire.Reader) {

@@ -1,8 +1,10 @@
 package ginauth_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +23,34 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/internal/wire"
 )
+
+// A record with a time that cannot be read back would be a session that ends
+// with the request in which it began.
+func TestTimesThatARecordCannotHold(t *testing.T) {
+	far := time.Date(5000, time.January, 1, 0, 0, 0, 0, time.UTC)
+	s := remembering(t, nil)
+	var failed error
+	s.Engine.POST("/in", func(c *gin.Context) {
+		failed = s.Auth.SignIn(c, &ginauth.User{Provider: sitetest.Nowhere.Name, Subject: "grace", AuthTime: far})
+	})
+	s.Engine.POST("/update", s.Auth.RequireAuth(), func(c *gin.Context) {
+		failed = s.Auth.Update(c, func(u *ginauth.User) { u.AuthTime = far })
+	})
+	cookies := s.Mint(grace())
+	for _, path := range []string{"/in", "/update"} {
+		failed = nil
+		visitWith(s, "POST", path, cookies)
+		if !errors.Is(failed, ginauth.ErrSessionError) {
+			t.Errorf("%s: %v", path, failed)
+		}
+	}
+	if status, _ := visitWith(s, "GET", "/show", cookies); status != http.StatusOK {
+		t.Errorf("the session before is gone: %d", status)
+	}
+}
 
 // goldenSession is a session that a program of an earlier version made.
 type goldenSession struct {
@@ -71,17 +100,17 @@ type goldenApp struct {
 	auth    *ginauth.Auth
 }
 
-func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
+func newGoldenApp(t *testing.T, golden goldenSession, change ...func(*ginauth.Options)) *goldenApp {
 	t.Helper()
 	a := &goldenApp{t: t, now: goldenTime, cookies: golden.Cookies, engine: gin.New()}
 	opts := ginauth.Options{
-		BaseURL: "https://app.example.com", Keys: []string{testKey}, Logger: new(logs).Logger(), KeepClaims: []string{"department"},
+		BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Logger: new(sitetest.Logs).Logger(), KeepClaims: []string{"department"},
 		Now: func() time.Time { return a.now },
 		Providers: []ginauth.Provider{
 			{Name: "demo", Issuer: "https://idp.example", ClientID: "client", ClientSecret: "a secret of the client's",
 				AuthorizeURL: "https://idp.example/a", TokenURL: "https://idp.example/t", JWKSURL: "https://idp.example/k",
 				Logout: ginauth.ProviderLogout{EndSessionURL: "https://idp.example/out"}},
-			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: "one two",
+			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: []string{"https://tenants.example/one"},
 				TokenIssuer: func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }},
 			{Name: "forum", Namespace: "https://forum.example", ClientID: "client", ClientSecret: "a secret of the client's",
 				AuthorizeURL: "https://forum.example/a", TokenURL: "https://forum.example/t", UserinfoURL: "https://forum.example/u"},
@@ -89,6 +118,9 @@ func newGoldenApp(t *testing.T, golden goldenSession) *goldenApp {
 	}
 	if golden.Stored != "" {
 		opts.Sessions = &oneRecord{text: golden.Stored}
+	}
+	for _, change := range change {
+		change(&opts)
 	}
 	auth, err := ginauth.Mount(a.engine, opts)
 	if err != nil {
@@ -166,8 +198,8 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				}
 				got.End = got.End.UTC()
 				got.User.AuthTime = got.User.AuthTime.UTC()
-				if fmt.Sprint(jsonOf(got)) != fmt.Sprint(jsonOf(want)) {
-					t.Errorf("%s\ngot  %s\nwant %s", when, jsonOf(got), jsonOf(want))
+				if fmt.Sprint(sitetest.JSON(got)) != fmt.Sprint(sitetest.JSON(want)) {
+					t.Errorf("%s\ngot  %s\nwant %s", when, sitetest.JSON(got), sitetest.JSON(want))
 				}
 			}
 			a := newGoldenApp(t, golden)
@@ -322,11 +354,11 @@ func decodeWhole(t *testing.T, record string) (w wholeRecord) {
 // not look at yet.
 func TestARenewedRecordKeepsEverything(t *testing.T) {
 	t.Parallel()
-	s, _ := sessionSite(t, nil)
-	box := sessionBox(t, s)
-	name, minted := recordOf(t, box, s.mint(&ginauth.User{Subject: "ada"}))
+	s, _ := sitetest.NewSession(t, nil)
+	box := sitetest.SessionBox(t, s)
+	name, minted := sitetest.RecordOf(t, box, s.Mint(&ginauth.User{Subject: "ada"}))
 	at := strings.Index(minted, "demo") + len("demo")
-	now := s.clock.Now().Truncate(time.Microsecond)
+	now := s.Clock.Now().Truncate(time.Microsecond)
 	second := func(d time.Duration) time.Time { return time.Unix(now.Add(d).Unix(), 0) }
 	whole := wholeRecord{
 		ID: "sixteen bytes id", Flags: 1<<13 - 1, Created: now, Seen: second(0), Issued: second(-2 * time.Second), Until: second(40 * time.Hour),
@@ -337,10 +369,10 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	}
 	line := name + "=1" + box.Seal(whole.encode(), name)
 	renewed := func() (*wholeRecord, string) {
-		p := s.askAs(s.newBrowser(), "GET", "/who", append([]string{"Cookie", line}, fetches...)...)
+		p := s.AskAs(s.NewBrowser(), "GET", "/who", append([]string{"Cookie", line}, sitetest.Fetch...)...)
 		for _, c := range p.Header.Values("Set-Cookie") {
 			pair, _, _ := strings.Cut(c, ";")
-			_, record := recordOf(t, box, pair)
+			_, record := sitetest.RecordOf(t, box, pair)
 			w := decodeWhole(t, record)
 			return &w, p.Text()
 		}
@@ -349,7 +381,7 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	if got, who := renewed(); got != nil || who != "ada" {
 		t.Fatalf("at first %q is signed in, and the record is %+v", who, got)
 	}
-	s.clock.Advance(40 * time.Minute) // a tenth of its own idle timeout is 30
+	s.Clock.Advance(40 * time.Minute) // a tenth of its own idle timeout is 30
 	got, who := renewed()
 	if got == nil || who != "ada" {
 		t.Fatalf("%q is signed in, and the record is %+v", who, got)
@@ -360,7 +392,7 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	if got.Seen = whole.Seen; !reflect.DeepEqual(*got, whole) {
 		t.Errorf("got  %+v\nwant %+v", *got, whole)
 	}
-	s.clock.Advance(4*time.Hour + 22*time.Minute)
+	s.Clock.Advance(4*time.Hour + 22*time.Minute)
 	if _, who := renewed(); strings.Contains(who, "ada") {
 		t.Error("it outlives its own idle timeout")
 	}
@@ -369,23 +401,23 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 // A sign-in puts into the record what the ID token says of the proof.
 func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
-	box := sessionBox(t, s)
+	s := sitetest.New(t, nil)
+	box := sitetest.SessionBox(t, s)
 	const hasAuthTime = 1 << 4
 	flagsOf := func(record string) uint16 { return binary.LittleEndian.Uint16([]byte(record[17:19])) }
 	record := func(claims map[string]any) string {
 		t.Helper()
-		s.idp.EditIDToken(func(_, all map[string]any) {
+		s.IDP.EditIDToken(func(_, all map[string]any) {
 			delete(all, "auth_time")
 			delete(all, "acr")
 			maps.Copy(all, claims)
 		})
-		s.browser = s.newBrowser()
-		s.signIn()
-		_, text := recordOf(t, box, s.cookieLine())
+		s.Browser = s.NewBrowser()
+		s.SignIn()
+		_, text := sitetest.RecordOf(t, box, s.CookieHeader())
 		return text
 	}
-	now := s.clock.Now().Unix()
+	now := s.Clock.Now().Unix()
 	if got := record(map[string]any{"acr": "urn:example:gold", "auth_time": now - 10}); !strings.Contains(got, "urn:example:gold") || flagsOf(got)&hasAuthTime == 0 {
 		t.Errorf("the record is %q", got)
 	}
@@ -399,34 +431,34 @@ func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
 	}
 }
 
-// What the provider admits is a part of what a session is checked against: a tenant
-// that is taken off the list is signed out, whichever issuer it has. Sessions of
-// the version before, which do not know what was admitted, live on.
+// What the provider admits is a part of what a session is checked against: with
+// several issuers, that of the session has to be among them; with one, nothing
+// else may have been admitted when the session began.
 func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
 	t.Parallel()
-	one, two := nowhere, nowhere
+	one, two := sitetest.Nowhere, sitetest.Nowhere
 	two.Name, two.ClientID = "tenants", "c0ffee2"
 	two.TokenIssuer = func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }
-	app := func(admits string) *site {
-		s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &clock{}, logs: &logs{}}
+	app := func(admits []string) *sitetest.Site {
+		s := &sitetest.Site{T: t, URL: "https://app.example.com", Engine: gin.New(), Clock: &sitetest.Clock{}, Logs: &sitetest.Logs{}}
 		one, two := one, two
 		one.Admits, two.Admits = admits, admits
-		three := nowhere
+		three := sitetest.Nowhere
 		three.Name, three.ClientID = "others", "c0ffee3"
-		auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(),
+		auth, err := ginauth.Mount(s.Engine, ginauth.Options{BaseURL: s.URL, Keys: []string{sitetest.Key}, Logger: s.Logs.Logger(),
 			Providers: []ginauth.Provider{one, two, three}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.auth = auth
-		s.guarded("/who", who)
+		s.Auth = auth
+		s.Guard("/who", sitetest.WriteSubject)
 		return s
 	}
-	alive := func(s *site, line string) bool {
+	alive := func(s *sitetest.Site, line string) bool {
 		r := httptest.NewRequest("GET", s.URL+"/who", nil)
 		r.Header.Set("Cookie", line)
 		w := httptest.NewRecorder()
-		s.engine.ServeHTTP(w, r)
+		s.Engine.ServeHTTP(w, r)
 		return w.Code == http.StatusOK
 	}
 	people := map[string]*ginauth.User{
@@ -435,11 +467,23 @@ func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
 		"of its own":      {Provider: two.Name, Subject: "ada"},
 		"of another name": {Provider: "others", Subject: "ada"},
 	}
-	for _, before := range []string{"", "one", "one two"} {
+	lists := [][]string{nil, {"https://id.example.com/one"}, {"https://id.example.com/one", sitetest.Nowhere.Issuer}}
+	for _, before := range lists {
 		for name, user := range people {
-			line := app(before).mint(user)
-			for _, now := range []string{"", "one", "one two"} {
-				if want := now == before || user.Provider == "others"; alive(app(now), line) != want {
+			issuer := cmp.Or(user.Issuer, sitetest.Nowhere.Issuer)
+			if user.Provider == two.Name && len(before) > 0 && !slices.Contains(before, issuer) {
+				continue // cannot sign in
+			}
+			line := app(before).Mint(user)
+			for _, now := range lists {
+				want := slices.Equal(now, before)
+				switch user.Provider {
+				case two.Name:
+					want = len(now) == 0 || slices.Contains(now, issuer)
+				case "others":
+					want = true
+				}
+				if alive(app(now), line) != want {
 					t.Errorf("%s: a session from when %q was admitted, now that %q is: %v, want %v", name, before, now, !want, want)
 				}
 			}
@@ -455,42 +499,42 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"the other clock is ahead": 50 * time.Second, "the other clock is behind": -50 * time.Second, "the clocks agree": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			shared := &revocationMap{}
-			replica := func(ahead time.Duration) *site {
-				s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &clock{}, logs: &logs{}}
-				s.clock.Advance(ahead)
-				auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(), Now: s.clock.Now,
-					Providers: []ginauth.Provider{nowhere}, Revocations: shared})
+			shared := &sitetest.RevocationMap{}
+			replica := func(ahead time.Duration) *sitetest.Site {
+				s := &sitetest.Site{T: t, URL: "https://app.example.com", Engine: gin.New(), Clock: &sitetest.Clock{}, Logs: &sitetest.Logs{}}
+				s.Clock.Advance(ahead)
+				auth, err := ginauth.Mount(s.Engine, ginauth.Options{BaseURL: s.URL, Keys: []string{sitetest.Key}, Logger: s.Logs.Logger(), Now: s.Clock.Now,
+					Providers: []ginauth.Provider{sitetest.Nowhere}, Revocations: shared})
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.auth = auth
-				s.guarded("/who", who)
+				s.Auth = auth
+				s.Guard("/who", sitetest.WriteSubject)
 				return s
 			}
 			one, other := replica(0), replica(ahead)
-			ada := &ginauth.User{Provider: nowhere.Name, Issuer: nowhere.Issuer, Subject: "ada"}
+			ada := &ginauth.User{Provider: sitetest.Nowhere.Name, Issuer: sitetest.Nowhere.Issuer, Subject: "ada"}
 			alive := func(line string) string {
 				var in []string
-				for _, s := range []*site{one, other} {
+				for _, s := range []*sitetest.Site{one, other} {
 					r := httptest.NewRequest("GET", s.URL+"/who", nil)
 					r.Header.Set("Cookie", line)
 					w := httptest.NewRecorder()
-					s.engine.ServeHTTP(w, r)
+					s.Engine.ServeHTTP(w, r)
 					in = append(in, fmt.Sprint(w.Code))
 				}
 				return strings.Join(in, " ")
 			}
 			const both, none = "200 200", "401 401"
 			for round := range 3 { // the second mark is set where the first one may be in the future
-				lines := []string{one.mint(ada), other.mint(ada)}
+				lines := []string{one.Mint(ada), other.Mint(ada)}
 				for i, line := range lines {
 					if got := alive(line); got != both {
 						t.Fatalf("round %d: session %d is answered %s", round, i, got)
 					}
 				}
-				for _, s := range []*site{one, other} {
-					if err := s.auth.LogoutEverywhere(t.Context(), ada.ID()); err != nil {
+				for _, s := range []*sitetest.Site{one, other} {
+					if err := s.Auth.LogoutEverywhere(t.Context(), ada.ID()); err != nil {
 						t.Fatal(err)
 					}
 					for i, line := range lines {
@@ -498,10 +542,10 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 							t.Errorf("round %d: session %d outlives a sign-out: %s", round, i, got)
 						}
 					}
-					lines = []string{one.mint(ada), other.mint(ada)}
+					lines = []string{one.Mint(ada), other.Mint(ada)}
 				}
 			}
-			if got := alive(one.mint(&ginauth.User{Provider: ada.Provider, Issuer: ada.Issuer, Subject: "grace"})); got != both {
+			if got := alive(one.Mint(&ginauth.User{Provider: ada.Provider, Issuer: ada.Issuer, Subject: "grace"})); got != both {
 				t.Errorf("somebody else is answered %s", got)
 			}
 		})
@@ -512,27 +556,27 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 // options count for later sessions, and shorter ones at once.
 func TestIdleTimeoutIsSealed(t *testing.T) {
 	t.Parallel()
-	var c clock
-	app := func(idle time.Duration) *site {
-		s := &site{t: t, URL: "https://app.example.com", engine: gin.New(), clock: &c, logs: &logs{}}
-		auth, err := ginauth.Mount(s.engine, ginauth.Options{BaseURL: s.URL, Keys: []string{testKey}, Logger: s.logs.Logger(), Now: c.Now,
-			Providers: []ginauth.Provider{nowhere}, IdleTimeout: idle})
+	var c sitetest.Clock
+	app := func(idle time.Duration) *sitetest.Site {
+		s := &sitetest.Site{T: t, URL: "https://app.example.com", Engine: gin.New(), Clock: &c, Logs: &sitetest.Logs{}}
+		auth, err := ginauth.Mount(s.Engine, ginauth.Options{BaseURL: s.URL, Keys: []string{sitetest.Key}, Logger: s.Logs.Logger(), Now: c.Now,
+			Providers: []ginauth.Provider{sitetest.Nowhere}, IdleTimeout: idle})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.auth = auth
-		s.guarded("/who", who)
+		s.Auth = auth
+		s.Guard("/who", sitetest.WriteSubject)
 		return s
 	}
-	ask := func(s *site, line string) int {
+	ask := func(s *sitetest.Site, line string) int {
 		r := httptest.NewRequest("GET", s.URL+"/who", nil)
 		r.Header.Set("Cookie", line)
 		w := httptest.NewRecorder()
-		s.engine.ServeHTTP(w, r)
+		s.Engine.ServeHTTP(w, r)
 		return w.Code
 	}
 	before, longer, shorter := app(2*time.Hour), app(20*time.Hour), app(time.Hour)
-	line := before.mint(&ginauth.User{Provider: nowhere.Name, Subject: "ada"})
+	line := before.Mint(&ginauth.User{Provider: sitetest.Nowhere.Name, Subject: "ada"})
 	c.Advance(110 * time.Minute)
 	if got := ask(longer, line); got != http.StatusOK {
 		t.Errorf("before its idle timeout it is answered %d", got)
@@ -551,51 +595,33 @@ func TestIdleTimeoutIsSealed(t *testing.T) {
 // over when the mark of the sign-out goes.
 func TestUpdateDoesNotProlong(t *testing.T) {
 	t.Parallel()
-	s, _ := sessionSite(t, func(_ *site, o *ginauth.Options) { o.IdleTimeout = time.Hour })
+	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) { o.IdleTimeout = time.Hour })
 	reached, goOn := make(chan bool), make(chan bool)
-	s.guarded("/slow", func(c *gin.Context) {
+	s.Guard("/slow", func(c *gin.Context) {
 		close(reached)
 		<-goOn
-		if err := s.auth.Update(c, func(u *ginauth.User) { u.Data = map[string]string{"k": "v"} }); err != nil {
+		if err := s.Auth.Update(c, func(u *ginauth.User) { u.Data = map[string]string{"k": "v"} }); err != nil {
 			t.Error(err)
 		}
 	})
-	s.as("ada")
-	slow := s.browser.Clone()
+	s.As("ada")
+	slow := s.Browser.Clone()
 	done := make(chan *authtest.Page)
 	go func() {
-		p, _ := slow.Fetch(pageOf(s), "GET", s.URL+"/slow", nil, "")
+		p, _ := slow.Fetch(sitetest.HomePage(s), "GET", s.URL+"/slow", nil, "")
 		done <- p
 	}()
 	<-reached
-	s.must(s.browser.Submit(pageOf(s), s.URL+"/logout", nil))
-	s.clock.Advance(50 * time.Minute)
+	s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
+	s.Clock.Advance(50 * time.Minute)
 	close(goOn)
 	saved, _, _ := strings.Cut((<-done).Header.Get("Set-Cookie"), ";")
-	if _, record := recordOf(t, sessionBox(t, s), saved); !strings.Contains(record, "\x01k\x01v") {
+	if _, record := sitetest.RecordOf(t, sitetest.SessionBox(t, s), saved); !strings.Contains(record, "\x01k\x01v") {
 		t.Fatal("the slow request saved nothing")
 	}
-	s.clock.Advance(13 * time.Minute) // the mark of the sign-out is gone
-	s.as("grace")
-	if who := s.stolen(saved); who != "" {
+	s.Clock.Advance(13 * time.Minute) // the mark of the sign-out is gone
+	s.As("grace")
+	if who := s.Stolen(saved); who != "" {
 		t.Errorf("%q is signed in again", who)
-	}
-}
-
-// A user as many have them takes no more of a Set-Cookie line than this.
-func TestSizeOfASessionCookie(t *testing.T) {
-	t.Parallel()
-	b := newBenchmark(t, "/guarded", signedIn(nil), nil)
-	recorder := httptest.NewRecorder()
-	c, _ := gin.CreateTestContext(recorder)
-	c.Request = httptest.NewRequest("GET", "/", nil)
-	err := b.site.auth.SignIn(c, &ginauth.User{Provider: nowhere.Name, Subject: "110169484474386276334", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
-		Picture: "https://lh3.example.com/a/ACg8ocJq3Xw0Vt0p1Zb6n4KfXo3yq2s9m8LwQf7uE5r4T1y2Hd6Gk3Pz0b=s96-cc0",
-		Groups:  []string{"employee", "engineering", "release-manager", "on-call", "admin"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if size := len("Set-Cookie: \r\n") + len(recorder.Header().Get("Set-Cookie")); size > 480 {
-		t.Errorf("it has %d bytes", size)
 	}
 }

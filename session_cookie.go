@@ -74,14 +74,14 @@ func (b *cookieBackend) load(w http.ResponseWriter, r *http.Request) (found *ope
 }
 
 // ids implements sessionBackend.
-func (b *cookieBackend) ids(w http.ResponseWriter, r *http.Request) (ids []string, found bool) {
+func (b *cookieBackend) ids(w http.ResponseWriter, r *http.Request) (ids []sessionID, found bool) {
 	now := cookie.Current(w, r, b.name, b.second).Header
 	for _, name := range []string{b.name, b.second} {
 		found = found || len(cookie.Values(now, name, 1)) > 0
 	}
 	b.each(now, func(text, rest string) {
 		if record, _, _ := b.box.OpenParts(text, rest, b.name); len(record) > sessionIDSize {
-			ids = append(ids, record[1:1+sessionIDSize])
+			ids = append(ids, sessionID{record[1 : 1+sessionIDSize], idleOf(record)})
 		}
 	})
 	return ids, found

@@ -64,13 +64,13 @@ func (b *storeBackend) bindings(r *http.Request) (list []binding) {
 }
 
 // ids implements sessionBackend.
-func (b *storeBackend) ids(w http.ResponseWriter, r *http.Request) (ids []string, found bool) {
+func (b *storeBackend) ids(w http.ResponseWriter, r *http.Request) (ids []sessionID, found bool) {
 	r = cookie.Current(w, r, b.name, b.bindingName())
 	for _, name := range []string{b.name, b.bindingName()} {
 		found = found || len(cookie.Values(r.Header, name, 1)) > 0
 	}
 	for _, binding := range b.bindings(r) {
-		ids = append(ids, binding.id)
+		ids = append(ids, sessionID{id: binding.id})
 	}
 	return ids, found
 }

@@ -14,11 +14,35 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// guarded adds a route behind RequireAuth.
-func (s *site) guarded(path string, h gin.HandlerFunc) {
-	s.engine.Any(path, s.auth.RequireAuth(), h)
+// What a handler does to its User stays with it: a request body decoded into
+// it, say, must reach neither the session nor the next guard.
+func TestAUserThatAHandlerChanges(t *testing.T) {
+	s := sitetest.New(t, nil)
+	change := func(c *gin.Context) {
+		u := ginauth.CurrentUser(c)
+		u.Subject, u.Issuer, u.Groups = "root", "https://evil.example", append(u.Groups, "owner")
+	}
+	s.Engine.POST("/profile", s.Auth.RequireAuth(), change, func(c *gin.Context) {
+		if err := s.Auth.Update(c, func(u *ginauth.User) { u.Name = "New Name" }); err != nil {
+			t.Error(err)
+		}
+		if u := ginauth.CurrentUser(c); u.Name != "New Name" || u.Subject != "ada" || len(u.Groups) != 2 {
+			t.Errorf("after Update the user is %+v", u)
+		}
+	})
+	s.Engine.GET("/owner", s.Auth.RequireAuth(), change, s.Auth.RequireAuth(ginauth.HasGroup("owner")), func(c *gin.Context) { c.String(200, "in") })
+	s.SignIn()
+	s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/profile", nil, ""))
+	if u := s.User(); u == nil || u.Name != "New Name" || u.Subject != "ada" || u.Issuer != s.IDP.Issuer || len(u.Groups) != 2 {
+		t.Errorf("the session is of %+v", u)
+	}
+	if p := s.Get("/owner"); p.Status != http.StatusForbidden {
+		t.Errorf("the guard took the handler's word: %d", p.Status)
+	}
 }
 
 func TestUserID(t *testing.T) {
@@ -83,19 +107,19 @@ func TestClaims(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var atLogin kept
-			s := newSite(t, func(s *site, o *ginauth.Options) {
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 				o.KeepClaims = tt.keep
 				o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error { return login.User.Claims(&atLogin) }
-				s.idp.EditIDToken(func(_, claims map[string]any) {
+				s.IDP.EditIDToken(func(_, claims map[string]any) {
 					claims["level"], claims["secret"] = json.Number("9007199254740993"), "s"
 					claims["address"] = map[string]any{"street": "<1 & 2>"}
 				})
 			})
 			var got kept
 			var err error
-			s.guarded("/claims", func(c *gin.Context) { got, err = ginauth.Claims[kept](c.Request.Context()) })
-			s.signIn()
-			s.ask("GET", "/claims")
+			s.Guard("/claims", func(c *gin.Context) { got, err = ginauth.Claims[kept](c.Request.Context()) })
+			s.SignIn()
+			s.Ask("GET", "/claims")
 			if err != nil || got.Level != tt.level || got.Address["street"] != tt.street || got.Secret != tt.secret {
 				t.Errorf("got %+v, %v", got, err)
 			}
@@ -108,16 +132,16 @@ func TestClaims(t *testing.T) {
 
 func TestClaimsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.KeepClaims = []string{"sub"} })
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"sub"} })
 	var wrong, nobody error
-	s.guarded("/claims", func(c *gin.Context) {
+	s.Guard("/claims", func(c *gin.Context) {
 		_, wrong = ginauth.Claims[struct {
 			Sub int `json:"sub"`
 		}](c)
 		_, nobody = ginauth.Claims[kept](context.Background())
 	})
-	s.signIn()
-	s.ask("GET", "/claims")
+	s.SignIn()
+	s.Ask("GET", "/claims")
 	if !errors.Is(wrong, ginauth.ErrSessionError) {
 		t.Errorf("a claim of another type: %v", wrong)
 	}
@@ -131,11 +155,11 @@ func TestClaimsThatCannotBe(t *testing.T) {
 func TestCurrentUser(t *testing.T) {
 	t.Parallel()
 	for _, fallback := range []bool{false, true} {
-		s := newSite(t, nil)
-		s.engine.ContextWithFallback = fallback
+		s := sitetest.New(t, nil)
+		s.Engine.ContextWithFallback = fallback
 		type other struct{}
 		got := map[string]*ginauth.User{}
-		s.engine.GET("/contexts", func(c *gin.Context) { got["before the guard"] = ginauth.CurrentUser(c) }, s.auth.RequireAuth(), func(c *gin.Context) {
+		s.Engine.GET("/contexts", func(c *gin.Context) { got["before the guard"] = ginauth.CurrentUser(c) }, s.Auth.RequireAuth(), func(c *gin.Context) {
 			request := c.Request.Context()
 			timeout, cancel := context.WithTimeout(request, time.Hour)
 			defer cancel()
@@ -150,8 +174,8 @@ func TestCurrentUser(t *testing.T) {
 			got["MustGet"] = c.MustGet(ginauth.UserKey).(*ginauth.User)
 			got["Value"] = request.Value(ginauth.UserKey).(*ginauth.User)
 		})
-		s.as("ada")
-		s.ask("GET", "/contexts")
+		s.As("ada")
+		s.Ask("GET", "/contexts")
 		for _, name := range []string{"gin", "a copy", "the request", "below the request", "further below", "MustGet", "Value"} {
 			if got[name] == nil || got[name] != got["gin"] || got[name].Subject != "ada" {
 				t.Errorf("%s (fallback %v): %+v", name, fallback, got[name])
@@ -168,8 +192,8 @@ func TestCurrentUser(t *testing.T) {
 // Every request has a User of its own, down to its maps and slices.
 func TestUsersAreNotShared(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) { o.KeepClaims = []string{"*"} })
-	s.guarded("/spoil", func(c *gin.Context) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"*"} })
+	s.Guard("/spoil", func(c *gin.Context) {
 		u := ginauth.CurrentUser(c)
 		clean := u.Name == "Ada" && slices.Equal(u.Groups, []string{"staff", "editors"}) && u.Data["plan"] == "free" && len(u.Data) == 1
 		u.Name, u.Groups[0], u.Data["plan"], u.Subject = "Mallory", "admin", "gold", "root"
@@ -178,19 +202,19 @@ func TestUsersAreNotShared(t *testing.T) {
 			c.Status(http.StatusConflict)
 		}
 	})
-	s.asUser(&ginauth.User{Subject: "ada", Name: "Ada", Groups: []string{"staff", "editors"}, Data: map[string]string{"plan": "free"}})
+	s.AsUser(&ginauth.User{Subject: "ada", Name: "Ada", Groups: []string{"staff", "editors"}, Data: map[string]string{"plan": "free"}})
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
 			for range 4 {
-				if p, err := s.browser.Fetch(pageOf(s), "GET", s.URL+"/spoil", nil, ""); err != nil || p.Status != http.StatusOK {
+				if p, err := s.Browser.Fetch(sitetest.HomePage(s), "GET", s.URL+"/spoil", nil, ""); err != nil || p.Status != http.StatusOK {
 					t.Errorf("a request saw what another one did to its User: %v %v", p, err)
 				}
 			}
 		})
 	}
 	wait.Wait()
-	if u := s.user(); u == nil || u.Name != "Ada" || u.Groups[0] != "staff" || u.Data["plan"] != "free" {
+	if u := s.User(); u == nil || u.Name != "Ada" || u.Groups[0] != "staff" || u.Data["plan"] != "free" {
 		t.Errorf("the session changed: %+v", u)
 	}
 }
@@ -198,16 +222,16 @@ func TestUsersAreNotShared(t *testing.T) {
 // The User that SignIn is given stays the caller's.
 func TestSignInCopiesTheUser(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil)
+	s := sitetest.New(t, nil)
 	u := &ginauth.User{Provider: "demo", Subject: "ada", Groups: []string{"staff"}, Data: map[string]string{"k": "v"}}
-	s.engine.GET("/in", func(c *gin.Context) {
-		if err := s.auth.SignIn(c, u); err != nil {
+	s.Engine.GET("/in", func(c *gin.Context) {
+		if err := s.Auth.SignIn(c, u); err != nil {
 			t.Error(err)
 		}
 		mine := ginauth.CurrentUser(c)
 		mine.Groups[0], mine.Data["k"], mine.Name = "admin", "x", "Mallory"
 	})
-	s.get("/in")
+	s.Get("/in")
 	if u.Groups[0] != "staff" || u.Data["k"] != "v" || u.Name != "" || u.Issuer != "" {
 		t.Errorf("SignIn or CurrentUser changed the caller's user: %+v", u)
 	}
@@ -216,7 +240,7 @@ func TestSignInCopiesTheUser(t *testing.T) {
 // OnLogin may enrich a User, and not turn it into somebody else.
 func TestOnLoginChangesTheUser(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(_ *site, o *ginauth.Options) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.KeepClaims = []string{"email"}
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			login.User = &ginauth.User{Provider: "x", Issuer: "https://x.example", Subject: "root", Name: "The Countess",
@@ -224,15 +248,15 @@ func TestOnLoginChangesTheUser(t *testing.T) {
 			return nil
 		}
 	})
-	s.signIn()
-	u := s.user()
-	if u.Provider != "demo" || u.Issuer != s.idp.Issuer || u.Subject != "ada" {
+	s.SignIn()
+	u := s.User()
+	if u.Provider != "demo" || u.Issuer != s.IDP.Issuer || u.Subject != "ada" {
 		t.Errorf("OnLogin made it %+v", u)
 	}
 	if u.Name != "The Countess" || !slices.Equal(u.Groups, []string{"poets"}) || u.Data["id"] != "42" {
 		t.Errorf("what OnLogin set is lost: %+v", u)
 	}
-	if strings.Contains(s.logs.String(), "Countess") {
+	if strings.Contains(s.Logs.String(), "Countess") {
 		t.Error("the log has the user's name")
 	}
 }

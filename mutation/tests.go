@@ -26,7 +26,7 @@ type binary struct {
 // unit is a test, or a subtest of one that has many.
 type unit struct {
 	binary *binary
-	name   string // "TestFaults/B6_provider_swap"
+	name   string // "TestFaultsLoginState/B6_provider_swap"
 	time   time.Duration
 	tells  int // how many mutants it can tell from the original
 }

@@ -18,7 +18,7 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
-		Issuer: "https://" + host + "/adfs",
+		Issuer: serverAt(host) + "/adfs",
 
 		// The only one in the metadata.
 		IDTokenAlg: "RS256",

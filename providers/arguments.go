@@ -2,9 +2,12 @@ package providers
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // What a preset is made of becomes part of an address: whoever could write
@@ -15,17 +18,42 @@ const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 // host accepts a host name in lower case, with a port or without.
 func host(name, value string) error {
+	return unless(isHost(value), name, value, "is not a host", "write the host alone, in lower case: login.example.com")
+}
+
+func isHost(value string) bool {
 	hostname, port, hasPort := strings.Cut(value, ":")
 	n, err := strconv.ParseUint(port, 10, 16)
 	ok := len(hostname) <= 253 && (!hasPort || err == nil && n > 0)
 	for label := range strings.SplitSeq(hostname, ".") {
 		ok = ok && len(label) >= 1 && len(label) <= 63 && strings.Trim(label, alphanumeric+"-") == "" && strings.Trim(label, "-") == label
 	}
-	return unless(ok, name, value, "is not a host", "write the host alone, in lower case: login.example.com")
+	return ok
 }
 
-// hostError is host for functions whose argument has its name.
-func hostError(value string) error { return host("host", value) }
+// serverError accepts the host of a server that people run themselves, or, for
+// development, its origin on loopback: "http://localhost:8180".
+func serverError(name, value string) error {
+	return unless(isHost(value) || onLoopback(value), name, value, "is not a host",
+		"write the host alone, in lower case: login.example.com; for development, an address on this machine: http://localhost:8180")
+}
+
+// hostError is serverError for functions whose argument has the name host.
+func hostError(value string) error { return serverError("host", value) }
+
+// onLoopback says whether a text is an origin that never leaves the machine.
+func onLoopback(value string) bool {
+	u, err := url.Parse(value)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && weburl.HasHost(u) && weburl.IsLoopback(u.Hostname()) && weburl.Origin(u) == value
+}
+
+// serverAt returns the address of what serverError has accepted.
+func serverAt(host string) string {
+	if onLoopback(host) {
+		return host
+	}
+	return "https://" + host
+}
 
 // segment accepts what can be one segment of a path: a realm, a slug, an id.
 func segment(name, value string) error {

@@ -20,7 +20,7 @@ func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 		// With *Issuer mode* "each provider has a different issuer", the default. The
 		// slash is part of it.
 		// https://docs.goauthentik.io/add-secure-apps/providers/oauth2/
-		Issuer: "https://" + host + "/application/o/" + slug + "/",
+		Issuer: serverAt(host) + "/application/o/" + slug + "/",
 		Err:    errors.Join(hostError(host), segment("slug", slug)),
 
 		// The metadata names this and client_secret_post.

@@ -51,6 +51,7 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 		Userinfo:   "never",
 
 		VerifyClaims: azurePolicy(policy),
+		Admits:       []string{"policy=" + strings.ToLower(policy)},
 		LoginParams:  []string{"prompt", "login_hint", "ui_locales", "domain_hint"},
 
 		// "Require ID Token in logout requests" is a setting of the flow.

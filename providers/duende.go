@@ -14,7 +14,7 @@ func Duende(host, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.duendesoftware.com/identityserver/reference/endpoints/discovery
-		Issuer: "https://" + host,
+		Issuer: serverAt(host),
 		Err:    hostError(host),
 
 		// The metadata names this and client_secret_post.

@@ -11,7 +11,7 @@ import (
 //
 // User.Subject is the person's id. User.Groups are the roles in the application.
 func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
-	server := "https://" + host
+	server := serverAt(host)
 	return ginauth.Provider{
 		Name: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
 		ClientID: clientID, ClientSecret: clientSecret,
@@ -35,6 +35,7 @@ func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 
 		// All tenants of a server may have one issuer, and an application may belong
 		// to all tenants. tid is there since version 1.36.
+		Admits: []string{"tid=" + tenant},
 		VerifyClaims: func(claims map[string]any) error {
 			if claims["tid"] != tenant {
 				return errors.New("not an account of the tenant " + tenant)

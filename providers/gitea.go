@@ -22,7 +22,7 @@ func Gitea(host, clientID, clientSecret string) ginauth.Provider {
 		// legacy setting of 1.25.1, with it. The two are different issuers, and the
 		// log says which one a server has.
 		// https://github.com/go-gitea/gitea/issues/35830
-		Issuer: "https://" + host,
+		Issuer: serverAt(host),
 		Err:    hostError(host),
 
 		// The metadata of older servers names no method; the server takes both that

@@ -14,11 +14,11 @@ import "github.com/ginauth/ginauth"
 func GitHubEnterprise(host, clientID, clientSecret string) ginauth.Provider {
 	p := GitHub(clientID, clientSecret)
 	p.Name, p.DisplayName, p.Err = "github-enterprise", "GitHub Enterprise", hostError(host)
-	p.AuthorizeURL = "https://" + host + "/login/oauth/authorize"
-	p.TokenURL = "https://" + host + "/login/oauth/access_token"
-	p.Namespace = "https://" + host + "/login/oauth"
+	p.AuthorizeURL = serverAt(host) + "/login/oauth/authorize"
+	p.TokenURL = serverAt(host) + "/login/oauth/access_token"
+	p.Namespace = serverAt(host) + "/login/oauth"
 	p.ResponseIssuer = p.Namespace
-	p.Profile = GitHubProfile("https://" + host + "/api/v3")
+	p.Profile = GitHubProfile(serverAt(host) + "/api/v3")
 	return p
 }
 

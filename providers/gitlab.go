@@ -43,7 +43,7 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 // Who administers the server says which addresses are verified there.
 func GitLabSelfManaged(host, clientID, clientSecret string) ginauth.Provider {
 	p := GitLab(clientID, clientSecret)
-	p.Name, p.Issuer, p.Err = "gitlab-self-managed", "https://"+host, hostError(host)
+	p.Name, p.Issuer, p.Err = "gitlab-self-managed", serverAt(host), hostError(host)
 	return p
 }
 

@@ -59,6 +59,7 @@ func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 	p.Name, p.Err = "google-workspace", host("domain", domain)
 	p.AuthParams = map[string]string{"hd": domain}
 	p.LoginParams = []string{"prompt", "login_hint"}
+	p.Admits = []string{"hd=" + domain}
 	// https://developers.google.com/identity/openid-connect/openid-connect#hd-param:
 	// the request can be changed by the person, the token cannot.
 	p.VerifyClaims = func(claims map[string]any) error {

@@ -7,8 +7,8 @@ import (
 )
 
 // Keycloak is a realm of a Keycloak server at the root of host:
-// "login.example.com". For a server below a path, as all were before version 17
-// ("/auth"), set Issuer by hand.
+// "login.example.com", or for development "http://localhost:8180". For a server
+// below a path, as all were before version 17 ("/auth"), set Issuer by hand.
 //
 // User.Subject is the account's id in the realm. User.Groups are the realm's
 // roles. For groups in their place set ClaimPaths["groups"] to "groups", and for
@@ -20,7 +20,7 @@ func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.keycloak.org/securing-apps/oidc-layers
-		Issuer: "https://" + host + "/realms/" + realm,
+		Issuer: serverAt(host) + "/realms/" + realm,
 		Err:    errors.Join(hostError(host), segment("realm", realm)),
 
 		// The metadata names several; a confidential client takes both that have a

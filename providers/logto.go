@@ -13,7 +13,7 @@ func Logto(host, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.logto.io/integrate-logto/application-data-structure
-		Issuer: "https://" + host + "/oidc",
+		Issuer: serverAt(host) + "/oidc",
 		Err:    hostError(host),
 
 		// What a traditional web application has.

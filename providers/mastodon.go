@@ -10,10 +10,10 @@ import "github.com/ginauth/ginauth"
 // there, without the server's: "petra", not "petra@kvarnbygd.example". There is no
 // e-mail address.
 func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
-	server := "https://" + instance
+	server := serverAt(instance)
 	return ginauth.Provider{
 		Name: "mastodon", DisplayName: "Mastodon", Color: "#6364ff",
-		ClientID: clientID, ClientSecret: clientSecret, Err: host("instance", instance),
+		ClientID: clientID, ClientSecret: clientSecret, Err: serverError("instance", instance),
 
 		// https://docs.joinmastodon.org/methods/oauth/
 		AuthorizeURL: server + "/oauth/authorize",

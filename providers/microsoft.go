@@ -73,6 +73,11 @@ func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) 
 	}
 	if several {
 		p.TokenIssuer = entraIssuer(slices.Clone(allowedTenants))
+		for _, id := range allowedTenants {
+			if id != AnyTenant {
+				p.Admits = append(p.Admits, tenantIssuer(id))
+			}
+		}
 	}
 	return p
 }
@@ -122,9 +127,11 @@ func entraIssuer(allowed []string) func(map[string]any) (string, error) {
 		if !slices.Contains(allowed, tid) && !slices.Equal(allowed, []string{AnyTenant}) {
 			return "", fmt.Errorf("the tenant %s may not sign in", tid)
 		}
-		return entra + tid + "/v2.0", nil
+		return tenantIssuer(tid), nil
 	}
 }
+
+func tenantIssuer(tid string) string { return entra + tid + "/v2.0" }
 
 var presetMicrosoft = preset{
 	name: "microsoft", function: "Microsoft", domains: []string{"microsoftonline.com"},

@@ -19,7 +19,7 @@ import (
 // An access token of Nextcloud has no scopes and opens the whole account, files
 // included. ginauth asks for the profile with it and does not keep it.
 func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
-	server := "https://" + host
+	server := serverAt(host)
 	return ginauth.Provider{
 		Name: "nextcloud", DisplayName: "Nextcloud", Color: "#0082c9",
 		ClientID: clientID, ClientSecret: clientSecret, Err: hostError(host),

@@ -15,7 +15,7 @@ func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 
 		// Version 1 put a slash at its end.
 		// https://www.ory.com/docs/oauth2-oidc/wellknown-endpoint-discovery
-		Issuer: "https://" + host,
+		Issuer: serverAt(host),
 		Err:    hostError(host),
 
 		// What a client is registered with unless it says otherwise:

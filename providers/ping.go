@@ -51,7 +51,7 @@ func PingFederate(host, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.pingidentity.com/pingfederate/latest/developers_reference_guide/pf_openid_provider_config_endpoint.html
-		Issuer: "https://" + host,
+		Issuer: serverAt(host),
 		Err:    hostError(host),
 
 		// The metadata names several; a client with a secret may use both that have

@@ -55,6 +55,7 @@ func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	p := Slack(clientID, clientSecret)
 	p.Name, p.Err = "slack-workspace", segment("team", team)
 	p.AuthParams, p.LoginParams = map[string]string{"team": team}, nil
+	p.Admits = []string{"team=" + team}
 	// The parameter can be changed by the person, the token cannot.
 	p.VerifyClaims = func(claims map[string]any) error {
 		if claims[slackTeam] != team {

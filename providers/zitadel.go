@@ -23,7 +23,7 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://zitadel.com/docs/apis/openidoauth/endpoints
-		Issuer: "https://" + host,
+		Issuer: serverAt(host),
 		Err:    hostError(host),
 
 		// What an application of the type Web with the method CODE or BASIC has:
@@ -37,7 +37,7 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 		// Without a setting of the application, the ID token has no profile and no
 		// roles; userinfo has both.
 		// https://zitadel.com/docs/apis/openidoauth/claims
-		Profile:    profileAt("https://"+host+"/oidc/v1/userinfo", zitadelGroups),
+		Profile:    profileAt(serverAt(host)+"/oidc/v1/userinfo", zitadelGroups),
 		ClaimPaths: map[string]string{"groups": "roles"},
 
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},

@@ -171,6 +171,20 @@ func explainNetwork(err error) (Kind, string) {
 	return Network, detail
 }
 
+// StatusError returns the *Error of an answer with a status of failure.
+func StatusError(op, host string, status int) *Error {
+	return &Error{Kind: Status, Op: op, Host: host, Status: status, Detail: answered(status)}
+}
+
+// MediaError returns the *Error of an answer that is not JSON by its media type.
+func MediaError(op, host string, status int, media string) *Error {
+	e := &Error{Kind: ContentType, Op: op, Host: host, Status: status, Detail: "answered without a media type, not JSON"}
+	if plainMedia.MatchString(media) {
+		e.Detail = "answered " + media + ", not JSON"
+	}
+	return e
+}
+
 func answered(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return fmt.Sprintf("answered %d %s", status, text)

@@ -72,21 +72,15 @@ func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, 
 
 // check refuses what is not a 200 with JSON, before any of its body is read.
 func (r Request) check(resp *http.Response, host string) error {
-	e := &Error{Op: r.Op, Host: host, Status: resp.StatusCode}
 	if resp.StatusCode != http.StatusOK {
-		e.Kind, e.Detail = Status, answered(resp.StatusCode)
-		return e
+		return StatusError(r.Op, host, resp.StatusCode)
 	}
 	// A bad parameter does not matter, and with anything else that is wrong media is "".
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if isJSON(media) || media != "" && slices.Contains(r.Accept, media) {
 		return nil
 	}
-	e.Kind, e.Detail = ContentType, "answered without a media type, not JSON"
-	if plainMedia.MatchString(media) {
-		e.Detail = "answered " + media + ", not JSON"
-	}
-	return e
+	return MediaError(r.Op, host, resp.StatusCode, media)
 }
 
 func isJSON(media string) bool {

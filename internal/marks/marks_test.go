@@ -272,3 +272,57 @@ func TestReadersWhileOthersWrite(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// Marks that make room while those of a session are read are covered by the floor that
+// is read with them.
+func TestMarksThatGoWhileTheyAreRead(t *testing.T) {
+	t.Parallel()
+	const limit = 64
+	start := time.Unix(1_000_000, 0)
+	now, during := start, func() {}
+	r := marks.NewRevocations[[16]byte](func() time.Time {
+		do := during
+		during = func() {}
+		do()
+		return now
+	}, limit)
+	revoke := func(k [16]byte) {
+		if err := r.Revoke(t.Context(), k, start.Add(-time.Minute), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(keys [4][16]byte) [4]time.Time {
+		found, err := r.Watermarks(t.Context(), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	for first := range 3 { // the clock is asked while the first mark that is there is read
+		var keys [4][16]byte
+		for i := range keys {
+			keys[i] = key(uint64(100*first + i + 1))
+		}
+		written := now
+		for _, k := range keys[first+1:] {
+			revoke(k)
+		}
+		now = now.Add(time.Second)
+		revoke(keys[first])
+		during = func() {
+			for n := range uint64(4 * limit) {
+				revoke(key(10_000*uint64(first+1) + n))
+			}
+		}
+		found := read(keys)
+		for i := first + 1; i < len(keys); i++ {
+			if found[i].IsZero() && found[0].Before(written) {
+				t.Errorf("the mark of key %d went while that of key %d was read, and the floor is %v", i, first, found[0])
+			}
+		}
+		if again := read(keys); !again[3].IsZero() {
+			t.Error("the test is about marks that go")
+		}
+		now = now.Add(time.Minute)
+	}
+}

@@ -62,13 +62,13 @@ func (r *Revocations[K]) raiseFloor(at int64) {
 // must not rise while nobody signs the person out.
 func (r *Revocations[K]) Watermarks(_ context.Context, keys [4]K) (marks [4]time.Time, _ error) {
 	for i, key := range keys {
-		at := r.marks.Value(key, r.now)
-		if i == 0 {
-			at = max(at, r.floor.Load()) // read after the mark: it rises before marks go
-		}
-		if at != 0 {
+		if at := r.marks.Value(key, r.now); at != 0 {
 			marks[i] = time.Unix(0, at)
 		}
+	}
+	// Read after all of the marks: it rises before marks go.
+	if floor := r.floor.Load(); floor != 0 && time.Unix(0, floor).After(marks[0]) {
+		marks[0] = time.Unix(0, floor)
 	}
 	return marks, nil
 }

@@ -99,6 +99,10 @@ func (c *Client) Discover(ctx context.Context) error {
 	return err
 }
 
+// Returns reports whether a sign-out at the provider may come back to an address of
+// ours. A provider that is not discovered yet may have an end-session endpoint.
+func (c *Client) Returns() bool { return c.returns(c.meta.Load()) }
+
 // openID reports whether the provider speaks OpenID Connect: whether there will
 // be an ID token.
 func (c *Client) openID() bool { return c.cfg.Issuer != "" }

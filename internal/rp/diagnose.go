@@ -235,8 +235,7 @@ func (c *Client) knock(ctx context.Context, op, address string) (http.Header, er
 	_ = resp.Body.Close()
 	switch resp.StatusCode { // a proxy in front of a provider that is down
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return nil, c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))})
+		return nil, c.unreachable(op, fetch.StatusError(op, req.URL.Host, resp.StatusCode))
 	}
 	return resp.Header, nil
 }

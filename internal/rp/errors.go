@@ -51,6 +51,10 @@ type Error struct {
 	// RetryAfter is how long to wait before trying again; 0 if that is unknown.
 	RetryAfter time.Duration
 
+	// outage is set if the provider could not be asked: no connection, or no answer of
+	// the status and media type that it should have.
+	outage bool
+
 	// clock is set if the reason compares the provider's clock with ours: the
 	// token response may show which of the two is wrong.
 	clock bool
@@ -103,13 +107,14 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 
 // unreachable turns what package fetch and the context say into an Error.
 func (c *Client) unreachable(op string, err error) *Error {
-	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry,
-		Reason: "the provider does not answer as it should"}
+	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
+		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}
 	f, ok := errors.AsType[*fetch.Error](err)
 	// What can be set right comes with its fix; the rest is the provider's to repair.
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
 		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not answer in time"
+		e.Fix = "try again; if it stays so, is the provider up, and does a firewall or a proxy (HTTPS_PROXY) drop what is sent to it?"
 	case ok && f.Kind == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
 	case ok && f.Kind == fetch.Redirect:

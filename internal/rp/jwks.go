@@ -2,6 +2,7 @@ package rp
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -56,6 +57,7 @@ type passedKey struct {
 	other    bool // it is not for signatures, so that nothing is amiss
 }
 
+// heldKeys are keys as they were fetched. They are immutable; newer ones replace them.
 type heldKeys struct {
 	keys    []signingKey
 	passed  []passedKey
@@ -161,6 +163,7 @@ func (k *keySet) refresh(ctx context.Context, found func(*heldKeys) bool) error 
 		if r := k.rest.Load(); r != nil && r.active(now) {
 			return nil, r.err
 		}
+		// Not on the context of the one that asks first: others wait for the same keys.
 		held, err := contain.Call(func() (*heldKeys, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.rest.Store(newFailure(err, now, longestRetry))
@@ -192,8 +195,18 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 	// RFC 7517, 5.1: "keys" is a list. What is anything else has no keys, which is an
 	// answer: a provider may withdraw them all.
 	list, _ := doc["keys"].([]any)
+	var leaked []any // the public keys of the private ones, wherever in the list those are
+	for _, item := range list {
+		if m, _ := item.(map[string]any); isPrivate(m) {
+			leaked = append(leaked, publicKey(m))
+		}
+	}
 	for _, item := range list[:min(len(list), keysMost)] {
-		if key, passed := readKey(item); passed == nil {
+		key, passed := readKey(item)
+		if passed == nil && slices.ContainsFunc(leaked, func(other any) bool { return samePair(key.Key, other) }) {
+			passed = &passedKey{key.KeyID, "its private key is published beside it: with that, everyone could sign", false}
+		}
+		if passed == nil {
 			held.keys = append(held.keys, key)
 		} else {
 			held.passed = append(held.passed, *passed)
@@ -206,6 +219,38 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 // 6.3.2 and 6.4.1).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
+// isPrivate reports whether a JWK holds a private key or a shared secret.
+func isPrivate(jwk map[string]any) bool {
+	return slices.ContainsFunc(privateMembers, func(name string) bool { return jwk[name] != nil && jwk[name] != "" })
+}
+
+// publicKey returns the public key of a JWK, or nil if it has none that can be used
+// here.
+func publicKey(jwk map[string]any) any {
+	public := map[string]any{}
+	for _, name := range []string{"kty", "crv", "n", "e", "x", "y"} {
+		public[name] = jwk[name]
+	}
+	raw, _ := json.Marshal(public) // cannot fail: it was JSON before
+	var decoded jose.JSONWebKey
+	if decoded.UnmarshalJSON(raw) != nil || !decoded.Valid() || !decoded.IsPublic() {
+		return nil
+	}
+	return decoded.Key
+}
+
+// samePair reports whether the private key of the one public key signs for the other
+// as well. Of RSA keys the modulus decides: one private exponent factors it, and gives
+// those of every public exponent.
+func samePair(a, b any) bool {
+	if a, isRSA := a.(*rsa.PublicKey); isRSA {
+		b, isRSA := b.(*rsa.PublicKey)
+		return isRSA && a.N.Cmp(b.N) == 0
+	}
+	public, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(b)
+}
+
 // readKey reads one key, or says why it is passed over: it is a private one that
 // was published by mistake, one for encryption, one of an unknown kind, or too weak
 // (NIST SP 800-131A). Members that are not used here (x5c, x5t, x5u) may be
@@ -216,38 +261,30 @@ func readKey(item any) (signingKey, *passedKey) {
 	for _, member := range []struct {
 		name string
 		into *string
-	}{{"kid", &key.KeyID}, {"use", &key.Use}, {"alg", &key.Algorithm}} {
+	}{{"kid", &key.KeyID}, {"use", &key.Use}, {"alg", &key.Algorithm}, {"issuer", &key.issuer}} {
 		var isText bool
 		if *member.into, isText = m[member.name].(string); !isText && m[member.name] != nil {
 			return key, &passedKey{key.KeyID, "its " + member.name + " is not text", false}
 		}
 	}
+	// A private key or a shared secret (kty oct) that was published is known to
+	// everyone, and so are the tokens that everyone can sign with it.
+	if isPrivate(m) {
+		return key, &passedKey{key.KeyID, "it is a private key: with what is published, everyone could sign", false}
+	}
 	if why, other := unfitUse(key.Use, m["key_ops"]); why != "" {
 		return key, &passedKey{key.KeyID, why, other}
 	}
-	// A private key or a shared secret (kty oct) that was published is known to
-	// everyone, and so are the tokens that everyone can sign with it.
-	if slices.ContainsFunc(privateMembers, func(name string) bool { return m[name] != nil && m[name] != "" }) {
-		return key, &passedKey{key.KeyID, "it is a private key: with what is published, everyone could sign", false}
-	}
-	public := map[string]any{}
-	for _, name := range []string{"kty", "crv", "n", "e", "x", "y"} {
-		public[name] = m[name]
-	}
-	raw, _ := json.Marshal(public) // cannot fail: it was JSON before
-	var decoded jose.JSONWebKey
-	if decoded.UnmarshalJSON(raw) != nil || !decoded.Valid() || !decoded.IsPublic() {
+	if key.Key = publicKey(m); key.Key == nil {
 		kty, _ := m["kty"].(string)
 		crv, _ := m["crv"].(string)
 		return key, &passedKey{key.KeyID, fmt.Sprintf("it is malformed, or of a kind that is not supported (kty %.20q, crv %.20q)", kty, crv), false}
 	}
-	key.Key = decoded.Key
 	// RFC 7518, 3.3 and 3.5: "A key of size 2048 bits or larger MUST be used with these
 	// algorithms."
 	if pub, isRSA := key.Key.(*rsa.PublicKey); isRSA && pub.N.BitLen() < 2048 {
 		return key, &passedKey{key.KeyID, fmt.Sprintf("its RSA modulus has %d bits, less than 2048", pub.N.BitLen()), false}
 	}
-	key.issuer, _ = m["issuer"].(string)
 	return key, nil
 }
 

@@ -150,7 +150,7 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 		return "", "", bad("jwt.header_json", "the token's header is not strict JSON", err)
 	}
 	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
-		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous", err)
+		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous: "+err.Error(), nil)
 	}
 	// RFC 7515, 4.1.11, of crit: "If any of the listed extension Header Parameters are not
 	// understood and supported by the recipient, then the JWS is invalid." None is
@@ -188,9 +188,9 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 // mayIssue reports whether a key that names an issuer is for the issuer of this
 // token. RFC 8725, 3.8: "the application MUST validate that the cryptographic keys used
 // for the cryptographic operations in the JWT belong to the issuer. If they do not, the
-// application MUST reject the JWT." One set of keys serves all of Microsoft's tenants: the key that signs for
-// personal accounts must not do so for an organization (Storm-0558, 2023).
-// {tenantid} stands for the token's own.
+// application MUST reject the JWT." One set of keys serves all of Microsoft's tenants:
+// the key that signs for personal accounts must not do so for an organization
+// (Storm-0558, 2023). {tenantid} stands for the token's own.
 // https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-signing-key-issuer
 func (k *signingKey) mayIssue(claims map[string]any) bool {
 	tenant, _ := claims["tid"].(string)
@@ -259,13 +259,17 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 	if len(k.claims) == sent && k.claims["_claim_names"] == nil && k.claims["_claim_sources"] == nil {
 		return k.token.Payload, nil
 	}
+	// Core, 5.6: "Support for Aggregated Claims and Distributed Claims is OPTIONAL."
+	// Microsoft sends _claim_names where a person is in too many groups for the token.
 	checked := maps.Clone(k.claims)
 	delete(checked, "_claim_names")
 	delete(checked, "_claim_sources")
 	return json.Marshal(checked)
 }
 
-// dropNulls deletes the claims that are null: those are absent. But for nonce and
+// dropNulls deletes the claims that are null: those are absent. Core, section 2:
+// "Claims with no value SHOULD be entirely omitted from the JWT Claims Set and not
+// represented by e.g. a JSON null value", which not all providers do. But for nonce and
 // events: a logout token must not have the one, and an ID token must not have the
 // other.
 func dropNulls(claims map[string]any) {
@@ -347,8 +351,11 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 // next program, would take them for it.
 func (c *Client) checkNames(claims map[string]any) error {
 	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
-		return fault("jwt.claims_ambiguous", "the claims are ambiguous",
-			"have the provider send one of the two; or give the other a meaning of its own in ClaimPaths", err)
+		fix := "have the provider send one of the two"
+		if e, ok := errors.AsType[*strictjson.CaseError](err); ok && !ProtocolClaim(e.Name) {
+			fix += fmt.Sprintf("; if both are meant, give this one a meaning of its own: ClaimPaths[\"a name for it\"] = %q", printable.Clip(e.Member))
+		}
+		return fault("jwt.claims_ambiguous", "the claims are ambiguous: "+err.Error(), fix, nil)
 	}
 	return nil
 }
@@ -377,17 +384,12 @@ func (c *Client) checkIssuer(claims map[string]any) error {
 	if _, there := claims["iss"]; !there {
 		return fault("jwt.issuer_missing", fmt.Sprintf("the token has no iss; expected %q", want), "have the provider issue OpenID Connect tokens for this client", nil)
 	}
-	reason, fix := fmt.Sprintf("the token's issuer is %.200q, not %q", claims["iss"], want), "set Issuer to exactly what the provider puts into its tokens"
-	if toggled := toggleSlash(c.cfg.Issuer); want == c.cfg.Issuer && iss == toggled {
-		reason, fix = reason+": only the final / differs", fmt.Sprintf("set Issuer to %q", toggled)
+	reason, fix := fmt.Sprintf("the token's issuer is %q, not %q", printable.Clip(iss), want), issuerFix(iss, want)
+	switch {
+	case c.cfg.TokenIssuer != nil:
+		fix = "if that issuer is to be admitted, have TokenIssuer return it for the claims of its tokens"
+	case strings.TrimSuffix(iss, "/") == strings.TrimSuffix(want, "/"):
+		reason += ": only the final / differs"
 	}
 	return fault("jwt.issuer", reason, fix, nil)
-}
-
-// toggleSlash returns an address without its final slash, or with one.
-func toggleSlash(address string) string {
-	if without, had := strings.CutSuffix(address, "/"); had {
-		return without
-	}
-	return address + "/"
 }

@@ -1,9 +1,12 @@
 package rp_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +77,72 @@ func TestGoodKeyBesideUnusableOne(t *testing.T) {
 	p.signer = otherRSA().as("rsa", "RS256")
 	_, err := p.signIn(p.client())
 	wantError(t, err, rp.IDTokenInvalid, "jwt.signature")
+}
+
+// TestPublicKeyBesideItsPrivateKey: everyone can sign what it verifies, in whichever
+// entry of the key set the private key is, and whatever else is the matter with that.
+func TestPublicKeyBesideItsPrivateKey(t *testing.T) {
+	private := func(s *signer) map[string]any {
+		d := []byte{1}
+		switch key := s.key.(type) {
+		case *rsa.PrivateKey:
+			d = key.D.Bytes()
+		case *ecdsa.PrivateKey:
+			d = must(key.Bytes())
+		case ed25519.PrivateKey:
+			d = key.Seed()
+		}
+		return edit(s.jwk(), map[string]any{"d": b64(d)})
+	}
+	for _, s := range []*signer{rsaKey(), ecKey(), edKey()} {
+		other := map[string]any{"kid": "other"}
+		for name, keys := range map[string][]any{
+			"before it":                   {private(s), s.jwk()},
+			"after it":                    {s.jwk(), private(s)},
+			"under another kid":           {edit(private(s), other), s.jwk()},
+			"as a key to sign with":       {edit(private(s), map[string]any{"key_ops": []string{"sign"}}), s.jwk()},
+			"as a key for encryption":     {edit(private(s), map[string]any{"use": "enc"}), s.jwk()},
+			"with a kid that is a number": {edit(private(s), map[string]any{"kid": 1}), s.jwk()},
+			"behind a hundred keys":       append(slices.Repeat([]any{s.jwk()}, 100), private(s)),
+		} {
+			t.Run(s.alg+", "+name, func(t *testing.T) {
+				p := newProvider(t)
+				p.signer, p.keys = s, keys
+				_, err := p.signIn(p.client())
+				if e := wantError(t, err, rp.IDTokenInvalid, "jwt.no_key"); !strings.Contains(e.Reason, "private key") {
+					t.Errorf("the reason is %q", e.Reason)
+				}
+			})
+		}
+		t.Run(s.alg+", another's", func(t *testing.T) {
+			p := newProvider(t)
+			p.signer, p.keys = s, []any{s.jwk(), edit(private(otherRSA()), other), edit(private(newEC("spare", "ES256", elliptic.P256())), other)}
+			p.mustSignIn(p.client())
+		})
+	}
+	t.Run("another public exponent", func(t *testing.T) {
+		p := newProvider(t)
+		p.keys = []any{edit(private(rsaKey()), map[string]any{"e": "Aw", "kid": "three"}), rsaKey().jwk()}
+		p.rejects(p.client(), "jwt.no_key")
+	})
+}
+
+// TestIssuerOfAKeyThatIsNotText: whose tokens such a key is for is unknown.
+func TestIssuerOfAKeyThatIsNotText(t *testing.T) {
+	p := newProvider(t)
+	p.claims = map[string]any{"iss": "https://tenants.example/a", "tid": "a"}
+	admit := func(cfg *rp.Config) {
+		cfg.TokenIssuer = func(claims map[string]any) (string, error) { return claims["iss"].(string), nil }
+	}
+	for _, issuer := range []any{[]string{"https://tenants.example/personal"}, map[string]any{}, 7, false} {
+		p.keys = []any{edit(rsaKey().jwk(), map[string]any{"issuer": issuer})}
+		_, err := p.signIn(p.client(admit))
+		if e := wantError(t, err, rp.IDTokenInvalid, "jwt.no_key"); !strings.Contains(e.Reason, "issuer") {
+			t.Errorf("%v: the reason is %q", issuer, e.Reason)
+		}
+	}
+	p.keys = []any{edit(rsaKey().jwk(), map[string]any{"issuer": nil})}
+	p.mustSignIn(p.client(admit))
 }
 
 // TestKidThatIsNotText: such a key has no name to be found by.

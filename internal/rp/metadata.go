@@ -187,7 +187,11 @@ func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header
 		Op: "discovery", URL: strings.TrimSuffix(c.cfg.Issuer, "/") + "/" + WellKnown, Limit: metadataLimit,
 	})
 	if err != nil {
-		return nil, header, c.unreachable("discovery", err)
+		e := c.unreachable("discovery", err)
+		if e.ID == "http.not_found" {
+			e.Fix = "check Issuer and the endpoints: the metadata must be at Issuer + /" + WellKnown + "; if the provider has it elsewhere, set " + byHand + " by hand"
+		}
+		return nil, header, e
 	}
 	return doc, header, nil
 }
@@ -215,24 +219,43 @@ func (c *Client) checkIssuerOf(doc map[string]any) (issuer string, err error) {
 
 // wrongIssuer returns the error for metadata of another issuer, with the fix that
 // fits the way in which the two differ.
-func (c *Client) wrongIssuer(got, want string) error {
-	said := printable.Clip(got)
-	e := c.misconfigured("discovery", "discovery.issuer_mismatch", fmt.Sprintf("the provider says that its issuer is %q, not %q", said, want),
-		fmt.Sprintf("if you trust that address, set Issuer to %q", said))
-	theirs, err := url.Parse(got)
-	ours, _ := url.Parse(want)
-	switch {
-	case got == "":
-		e.ID = "discovery.issuer_missing"
-		e.Reason, e.Fix = "the provider's metadata has no issuer", "check Issuer: what answers there is not an OpenID provider"
-	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(want, "/"):
-		e.Fix = fmt.Sprintf("the final / counts: set Issuer to %q", said)
-	case strings.ContainsAny(got, "{}"):
-		e.Fix = "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
-	case err == nil && theirs.Host != "" && ours.Host != theirs.Host:
-		e.Fix = fmt.Sprintf("set Issuer to %q if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL, TokenURL, UserinfoURL and JWKSURL by hand as well", said)
+func (c *Client) wrongIssuer(got, want string) *Error {
+	if got == "" {
+		return c.misconfigured("discovery", "discovery.issuer_missing", "the provider's metadata has no issuer", "check Issuer: what answers there is not an OpenID provider")
 	}
-	return e
+	return c.misconfigured("discovery", "discovery.issuer_mismatch", fmt.Sprintf("the provider says that its issuer is %q, not %q", printable.Clip(got), want), issuerFix(got, want))
+}
+
+// byHand are the fields that take the place of metadata.
+const byHand = "AuthorizeURL, TokenURL, UserinfoURL, JWKSURL and Logout.EndSessionURL"
+
+// issuerFix says what to do about an issuer that is not the configured one.
+func issuerFix(got, want string) string {
+	said := printable.Clip(got)
+	theirs, err := url.Parse(got)
+	ours, wrong := url.Parse(want)
+	switch {
+	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(want, "/"):
+		return fmt.Sprintf("the final / counts: set Issuer to %q", said)
+	case strings.ContainsAny(got, "{}"):
+		return "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
+	case err != nil || wrong != nil || theirs.Host == "":
+		return "that is not an address: set the provider up to name the one that people reach it at"
+	case theirs.Hostname() == ours.Hostname() && samePath(theirs, ours) && theirs.Scheme == "http" && ours.Scheme == "https":
+		// An Issuer with http would be refused, or sent in the clear.
+		return fmt.Sprintf("the provider does not know that people reach it over https: set that up there (Keycloak: --proxy-headers=xforwarded behind a proxy that sends X-Forwarded-Proto, or --hostname=%s)", weburl.Origin(ours))
+	case theirs.Host != ours.Host:
+		return fmt.Sprintf("set Issuer to %q if it can be reached there; if it has another address inside your network (containers), set %s by hand as well", said, byHand)
+	case !samePath(theirs, ours):
+		// Set to the other path, Issuer would lead to no metadata, or to some that names
+		// this one.
+		return fmt.Sprintf("set Issuer to %q; if its metadata is not below that path, set %s by hand as well", said, byHand)
+	}
+	return fmt.Sprintf("if you trust that address, set Issuer to %q", said)
+}
+
+func samePath(a, b *url.URL) bool {
+	return strings.TrimSuffix(a.EscapedPath(), "/") == strings.TrimSuffix(b.EscapedPath(), "/")
 }
 
 // assemble combines what is configured, which wins, with doc, the discovery
@@ -275,7 +298,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	var err error
 	if m.authorize, err = url.Parse(authorize); err != nil { // unreachable: endpoint has parsed it
-		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "")
+		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "set AuthorizeURL")
 	}
 	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
 		m.prefix = c.authorizationPrefix(m.authorize, nil)

@@ -359,9 +359,9 @@ func TestMetadataWithSeveralMistakes(t *testing.T) {
 		"id_token_signing_alg_values_supported": []string{"none"}, "token_endpoint_auth_methods_supported": []string{"private_key_jwt"},
 	}
 	all := wantJoined(t, p.client().Discover(t.Context()),
-		"discovery.endpoint_missing", "discovery.endpoint_missing", "discovery.endpoint_missing", "discovery.endpoint_invalid", "discovery.endpoint_missing",
+		"discovery.endpoint_missing", "discovery.endpoint_missing", "discovery.endpoint_missing", "discovery.endpoint_invalid",
 		"discovery.algorithms", "discovery.auth_method")
-	for i, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint", "none", "private_key_jwt"} {
+	for i, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "none", "private_key_jwt"} {
 		if !strings.Contains(all[i].Reason, name) || all[i].Fix == "" || all[i].Op != "discovery" {
 			t.Errorf("got %+v, which does not name %s", all[i], name)
 		}
@@ -422,7 +422,12 @@ func TestSchemesOfEndpoints(t *testing.T) {
 				}
 				p.doc[name] = test.endpoint
 				c := p.client(func(cfg *rp.Config) { cfg.Issuer, cfg.Development = test.issuer, test.development }, p.everywhere)
-				if err := c.Discover(t.Context()); !test.ok {
+				err := c.Discover(t.Context())
+				if name == "end_session_endpoint" && !test.ok { // signing in does without it
+					if got := c.EndSessionURL(t.Context(), "", "s", "u"); err != nil || got != "" || len(p.warnings()) != 1 {
+						t.Errorf("%s: %v, %q, %d warnings", name, err, got, len(p.warnings()))
+					}
+				} else if !test.ok {
 					wantJoined(t, err, "discovery.endpoint_invalid")
 				} else if err != nil {
 					t.Errorf("%s: %v", name, err)

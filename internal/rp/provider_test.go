@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"math/big"
 	"net/http"
@@ -42,7 +43,7 @@ const (
 	theRefresh = "refr3sh-token"
 )
 
-var secrets = []string{theSecret, theCode, theNonce, theProof, theAccess, theRefresh}
+var secrets = []string{theSecret, theCode, theState, theNonce, theProof, theAccess, theRefresh}
 
 const (
 	theClient   = "the client" // with a space, which Basic and the authorization URL have to escape
@@ -89,6 +90,7 @@ type request struct {
 	header        http.Header
 	form          url.Values // of the body, or of the query for a GET
 	authorization string
+	from          string // the address of the client: the same on one connection
 }
 
 // warning is what a Client passed to Config.Warn.
@@ -148,7 +150,7 @@ func startProvider(t *testing.T, start func(*httptest.Server)) *provider {
 // or as a provider does.
 func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization")}
+	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization"), from: r.RemoteAddr}
 	got.form, _ = url.ParseQuery(string(body))
 	if r.Method == http.MethodGet {
 		got.form = r.URL.Query()
@@ -343,7 +345,8 @@ func (p *provider) mustSignIn(c *rp.Client, edits ...func(*rp.Request)) *rp.Iden
 }
 
 // wantError checks that err is an *rp.Error with this code and ID, not one that
-// another error wraps, and that its text repeats nothing secret.
+// another error wraps, that it has a reason and a fix, and that its text repeats
+// nothing secret.
 func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	t.Helper()
 	e, ok := err.(*rp.Error)
@@ -353,9 +356,13 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	if e.Code != code || e.ID != id {
 		t.Fatalf("got %s, %s (%v); want %s, %s", e.Code, e.ID, e, code, id)
 	}
-	if e.Reason == "" {
-		t.Errorf("%s has no reason", e.ID)
+	if e.Reason == "" || e.Fix == "" {
+		t.Errorf("%s has no reason or no fix: %v", e.ID, e)
 	}
+	if !slices.Contains(reasons[id], code) && !strings.HasPrefix(id, "profile.") { // Config.Profile has IDs of its own
+		t.Errorf("%s, %s is not in reasons", code, id)
+	}
+	raised.Store(string(code)+", "+id, true)
 	for _, secret := range secrets {
 		if strings.Contains(e.Error(), secret) {
 			t.Errorf("the error repeats %q: %v", secret, e)
@@ -363,6 +370,9 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	}
 	return e
 }
+
+// discard returns a log that nobody reads.
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -2,11 +2,9 @@ package rp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/ginauth/ginauth/internal/oauthcode"
@@ -18,9 +16,9 @@ import (
 // more than 2,600.
 const CodeLimit = 4096
 
-// responseParams are the parameters of an authorization response that decide
+// ResponseParams are the parameters of an authorization response that decide
 // something.
-var responseParams = [...]string{"state", "code", "iss", "error"}
+var ResponseParams = [...]string{"state", "code", "iss", "error"}
 
 // CheckParams rejects a response that two programs could read in two ways.
 // RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
@@ -32,7 +30,7 @@ var responseParams = [...]string{"state", "code", "iss", "error"}
 // client MUST ignore unrecognized response parameters."
 func CheckParams(response url.Values) error {
 	for name, values := range response {
-		for _, known := range responseParams {
+		for _, known := range ResponseParams {
 			if name == known && len(values) > 1 {
 				return &Error{Code: BadRequest, ID: "response.duplicate", Reason: fmt.Sprintf("the parameter %q is there twice", known), Fix: "start again"}
 			}
@@ -69,7 +67,7 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	case code != "" && refused:
 		return bad("response.code_and_error", "the answer has both a code and an error")
 	case refused:
-		return c.refusal(refusal, response.Get("error_description"))
+		return c.refusal(response)
 	case code == "" && c.cfg.Quirks.SilentRefusal:
 		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",
 			Fix: "nothing: that is how this provider says that the person cancelled"}
@@ -82,7 +80,8 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// above. It gets a map of its own: what it sets there is not what is redeemed.
 	if c.cfg.VerifyCallback != nil {
 		if err := c.cfg.VerifyCallback(maps.Clone(response)); err != nil {
-			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer", Cause: err}
+			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer",
+				Fix: "start again; if it stays so, see what the function has against the answer, and the client secret that it may check it with", Cause: err}
 		}
 	}
 	return nil
@@ -110,8 +109,12 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
 			"if that is the provider's own address, set Provider.ResponseIssuer to it", nil)
 	case !there && m.issParam:
-		return fault("response.issuer_missing", "the answer has no iss, which the provider's metadata announces",
-			"have the provider send iss, or correct its metadata", nil)
+		reason, sent := "the answer has no iss, which the provider's metadata announces", secrets{response.Get("state")}
+		if code := response.Get("error"); code != "" {
+			reason += "; it has the error " + sent.quote(code)
+		}
+		return fault("response.issuer_missing", reason, `have the provider send iss (Keycloak: switch off "Exclude Issuer From Authentication Response" of this client), or correct its metadata`,
+			sent.describe(response.Get("error_description")))
 	}
 	return nil
 }
@@ -120,12 +123,10 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 // Connect Core 1.0, section 3.1.2.6). The provider's description goes into the
 // cause, quoted: whoever can make a person follow a link can write it, whatever
 // characters the standard permits in it.
-func (c *Client) refusal(code, description string) error {
-	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + strconv.Quote(printable.Clip(code)),
-		Fix: "look at the provider's own log"}
-	if description != "" {
-		e.Cause = errors.New("the provider's description: " + strconv.QuoteToASCII(printable.Clip(description)))
-	}
+func (c *Client) refusal(response url.Values) error {
+	sent, code := secrets{response.Get("state")}, response.Get("error")
+	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + sent.quote(code),
+		Fix: "look at the provider's own log", Cause: sent.describe(response.Get("error_description"))}
 	switch oauthcode.Canonical(code) {
 	case oauthcode.AccessDenied:
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"

@@ -75,7 +75,7 @@ func TestCodeOfAResponse(t *testing.T) {
 		{"all characters that a code may have", url.Values{"code": {"!\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~"}}, ""},
 		{"as long as a code may be", url.Values{"code": {strings.Repeat("c", rp.CodeLimit)}}, ""},
 		{"longer", url.Values{"code": {strings.Repeat("c", rp.CodeLimit+1)}}, "response.code"},
-		{"empty", url.Values{"code": {""}}, "response.code"},
+		{"empty", url.Values{"code": {""}}, "response.empty"},
 		{"a space", url.Values{"code": {"c c"}}, "response.code"},
 		{"a line break", url.Values{"code": {"c\r\n"}}, "response.code"},
 		{"a NUL", url.Values{"code": {"c\x00"}}, "response.code"},
@@ -85,8 +85,7 @@ func TestCodeOfAResponse(t *testing.T) {
 		{"neither code nor error", url.Values{"state": {theState}}, "response.empty"},
 		{"nothing", nil, "response.empty"},
 		{"both", url.Values{"code": {theCode}, "error": {"access_denied"}}, "response.code_and_error"},
-		{"both, the code empty", url.Values{"code": {""}, "error": {"access_denied"}}, "response.code_and_error"},
-		{"both, the error empty", url.Values{"code": {theCode}, "error": {""}}, "response.code_and_error"},
+		{"both, the error empty", url.Values{"code": {theCode}, "error": {""}}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := p.respond(c, test.response)
@@ -166,8 +165,8 @@ func TestRefusals(t *testing.T) {
 		{"unauthorized_client", rp.ProviderError, "response.invalid_request"},
 		{"invalid_request", rp.ProviderError, "response.invalid_request"},
 		{"unsupported_response_type", rp.ProviderError, "response.invalid_request"},
-		{"server_error", rp.ProviderError, "response.error"},
-		{"temporarily_unavailable", rp.ProviderError, "response.error"},
+		{"server_error", rp.ProviderError, "response.unavailable"},
+		{"temporarily_unavailable", rp.ProviderError, "response.unavailable"},
 		{"request_not_supported", rp.ProviderError, "response.error"},
 		{"", rp.ProviderError, "response.error"},
 		{"ACCESS_DENIED", rp.ProviderDenied, "response.access_denied"}, // what providers are seen to write
@@ -213,7 +212,7 @@ func TestSilentRefusal(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(cfg *rp.Config) { cfg.Quirks.SilentRefusal = true })
 	wantError(t, p.respond(c, url.Values{"state": {theState}}), rp.ProviderDenied, "response.access_denied")
-	wantError(t, p.respond(c, url.Values{"code": {""}}), rp.BadRequest, "response.code")
+	wantError(t, p.respond(c, url.Values{"code": {"not a code"}}), rp.BadRequest, "response.code")
 	wantError(t, p.respond(c, url.Values{"error": {"invalid_scope"}}), rp.ProviderError, "response.invalid_scope")
 	if err := p.respond(c, response()); err != nil {
 		t.Error(err)

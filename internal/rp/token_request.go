@@ -14,10 +14,11 @@ const tokenResponseLimit = 1 << 20 // bytes
 
 // tokenResponse is what a token endpoint answered, unchecked.
 type tokenResponse struct {
-	status int
-	header http.Header
-	body   string
-	clock  clockReading
+	request *http.Request
+	status  int
+	header  http.Header
+	body    string
+	clock   clockReading
 }
 
 // codeGrant is the form of a token request for an authorization code (RFC 6749,
@@ -33,7 +34,8 @@ func (c *Client) codeGrant(r Request, code string) string {
 	return form
 }
 
-// param is a parameter of a form.
+// param is a parameter of a form. RFC 6749, appendix B: "application/x-www-form-urlencoded"
+// of UTF-8.
 func param(name, value string) string { return url.QueryEscape(name) + "=" + url.QueryEscape(value) }
 
 // authentication is what a request to an endpoint of the provider bears so that
@@ -139,7 +141,7 @@ func (c *Client) send(req *http.Request) (tokenResponse, error) {
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	return tokenResponse{resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
+	return tokenResponse{req, resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
 }
 
 // exchange sends the code to the token endpoint and reads the response.

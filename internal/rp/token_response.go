@@ -19,9 +19,10 @@ import (
 )
 
 // success reports whether a status says that the body is what was asked for. RFC
-// 6749, 5.1, has 200; some providers answer 201.
+// 6749, 5.1, has 200; some providers answer 201. 206 announces a part of an answer (RFC
+// 9110, 15.3.7), which nothing here asks for.
 func success(status int) bool {
-	return status >= 200 && status <= 299 && status != http.StatusNoContent
+	return status >= 200 && status <= 299 && status != http.StatusNoContent && status != http.StatusPartialContent
 }
 
 // readTokenResponse reads and checks what the token endpoint answered (RFC 6749,
@@ -37,7 +38,7 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 		}
 		body = string(normalized)
 	} else if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); success(r.status) && media != "application/json" {
-		return nil, fault("token.media_type", "the token answer is not JSON but "+strconv.Quote(printable.Clip(media)),
+		return nil, fault("token.media_type", fmt.Sprintf("the token answer is not JSON but %q (%s)", printable.Clip(media), r.request.URL.Host),
 			"check TokenURL; is a login page or a proxy in between?", nil)
 	}
 	// 5.2: an error comes with "an HTTP 400 (Bad Request) status code (unless specified
@@ -45,13 +46,16 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	// status does. Of two that are called error, none decides: the JSON is not strict.
 	answer, err := strictjson.Object(body)
 	if code, is := answer["error"].(string); is && (code != "" || answer["access_token"] == nil) {
-		return nil, c.tokenRefusal(code)
+		e := c.tokenRefusal(code)
+		description, _ := answer["error_description"].(string)
+		e.Cause = c.sentSecrets(r.request).describe(description)
+		return nil, e
 	}
 	switch {
 	case r.status >= http.StatusInternalServerError:
-		return nil, c.unreachable("redeem code", &fetch.Error{Kind: fetch.Status, Op: "token endpoint", Status: r.status})
+		return nil, c.unreachable("redeem code", fetch.StatusError("token endpoint", r.request.URL.Host, r.status))
 	case !success(r.status):
-		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d", r.status), "check TokenURL, and look at the provider's own log", nil)
+		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d (%s)", r.status, r.request.URL.Host), "check TokenURL, and look at the provider's own log", nil)
 	case err != nil:
 		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; Quirks.NormalizeToken can correct it", err)
 	}
@@ -65,7 +69,8 @@ func (c *Client) tokenRefusal(code string) *Error {
 	// 5.2: the code "is invalid, expired, revoked, does not match the redirection URI used
 	// in the authorization request, or was issued to another client".
 	case "invalid_grant", "bad_verification_code":
-		e.Code, e.ID, e.Fix = CodeRejected, "token.invalid_grant", "the code was used twice or is too old, or redirect URI or PKCE verifier differ: start again"
+		e.Code, e.ID = CodeRejected, "token.invalid_grant"
+		e.Fix = "start again if it happens now and then: a code is good once, and for a short time; if it happens at every sign-in, the provider's description or its log says why (another redirect URI, PKCE, a session or account that it has ended)"
 	// 5.2: "Client authentication failed (e.g., unknown client, no client authentication
 	// included, or unsupported authentication method)."
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
@@ -97,7 +102,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 		return fault(id, reason, "look at what the provider answers; Quirks.NormalizeToken can correct it", cause)
 	}
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
-		return bad("token.ambiguous", "a member is almost called as the standard has it", err)
+		return bad("token.ambiguous", "a member is almost called as the standard has it: "+err.Error(), nil)
 	}
 	if e := answer["error"]; e != nil && e != "" {
 		return bad("token.error_type", "error is there, and not text", nil)

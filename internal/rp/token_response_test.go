@@ -72,7 +72,7 @@ func TestTokenResponses(t *testing.T) {
 		{"not UTF-8", 200, json, members("\"x\":\"\xff\""), bad, "token.json"},
 		{"something behind it", 200, json, goodAnswer + "{}", bad, "token.json"},
 
-		{"201", 201, json, goodAnswer, bad, "token.status"},
+		{"201", 201, json, goodAnswer, "", ""},
 		{"204", 204, json, "", bad, "token.status"},
 		{"400", 400, json, `{}`, bad, "token.status"},
 		{"401 with a page", 401, "text/html", "<h1>401</h1>", bad, "token.status"},
@@ -110,6 +110,15 @@ func TestTokenResponses(t *testing.T) {
 
 		{"a megabyte", 200, json, members(`"x":"` + strings.Repeat("x", 1<<20-len(members(`"x":""`))) + `"`), "", ""},
 		{"more", 200, json, members(`"x":"` + strings.Repeat("x", 1<<20-len(members(`"x":""`))+1) + `"`), rp.ProviderUnavailable, "http.unusable"},
+	})
+}
+
+// A part of an answer is not an answer, however complete its JSON is.
+func TestPartialTokenResponse(t *testing.T) {
+	cases := []tokenCase{{"206", 206, "application/json", goodAnswer, rp.BadTokenResponse, "token.status"}}
+	tryTokenResponses(t, cases)
+	tryTokenResponses(t, cases, func(cfg *rp.Config) {
+		cfg.Quirks.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) { return body, nil }
 	})
 }
 
@@ -200,8 +209,8 @@ func TestTokenErrors(t *testing.T) {
 		{"unauthorized_client", rp.ProviderMisconfigured, "token.invalid_client"},
 		{"incorrect_client_credentials", rp.ProviderMisconfigured, "token.invalid_client"},
 		{"redirect_uri_mismatch", rp.ProviderMisconfigured, "token.redirect_uri_mismatch"},
-		{"temporarily_unavailable", rp.ProviderUnavailable, "token.error"},
-		{"server_error", rp.ProviderUnavailable, "token.error"},
+		{"temporarily_unavailable", rp.ProviderUnavailable, "token.unavailable"},
+		{"server_error", rp.ProviderUnavailable, "token.unavailable"},
 		{"invalid_request", rp.ProviderError, "token.error"},
 		{"unsupported_grant_type", rp.ProviderError, "token.error"},
 		{"", rp.ProviderError, "token.error"},
@@ -238,21 +247,28 @@ func TestTokenErrorsThatCanBeTriedAgain(t *testing.T) {
 func TestTokenErrorsRepeatNothing(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
+	unquoted := map[string]bool{}
 	for _, test := range []struct {
 		error  string
 		quoted bool
 	}{
 		{"invalid_request", true}, {"invalid.request-2", false}, {"invalid.request-two", true}, {strings.Repeat("x", 60), true}, {strings.Repeat("x", 61), false},
-		{theCode, false}, {theSecret, false}, {theProof, false}, {"a b", false}, {"a\\nb", false}, {"Invalid", false}, {"\\u001b[31m", false},
+		{theCode, false}, {theSecret, false}, {theProof, false}, {"a b", false}, {"a\\nb", false}, {"Invalid", false}, {"\\u001b[31m", false}, {"", false},
 	} {
 		for _, status := range []int{200, 400, 500} {
 			p.on(pathToken, answering(status, "application/json", `{"error":"`+test.error+`","error_description":"`+theCode+` `+theSecret+`"}`))
 			_, err := p.signIn(c)
 			e := wantError(t, err, rp.ProviderError, "token.error")
-			if strings.Contains(e.Error(), test.error) != test.quoted {
+			if strings.Contains(e.Error(), test.error) != test.quoted && test.error != "" {
 				t.Errorf("%q: %v", test.error, e)
 			}
+			if !test.quoted {
+				unquoted[e.Reason] = true
+			}
 		}
+	}
+	if len(unquoted) != 1 {
+		t.Errorf("got %v", unquoted)
 	}
 }
 

@@ -4,19 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"maps"
 	"math"
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/fetch"
-	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+const (
+	jwtMedia       = "application/jwt"
+	errorBodyLimit = 4 << 10 // bytes of an answer with a status of failure
 )
 
 // addUserinfo adds to the claims of an ID token those that it lacks (OpenID Connect
@@ -40,6 +45,8 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	if err != nil {
 		return err
 	}
+	// 5.3.2: a claim that is not returned "SHOULD NOT be present with a null or empty
+	// string value".
 	dropNulls(info)
 	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to exactly
 	// match the sub Claim in the ID Token; if they do not match, the UserInfo
@@ -52,11 +59,12 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	return nil
 }
 
-// unavailable reports whether the userinfo could not be had: an answer that
-// contradicts the ID token is another matter.
+// unavailable reports whether the userinfo could not be had. An answer that
+// contradicts the ID token is another matter, and so is an *Error that Config.Profile
+// returned, whatever its code: it may say that this person must not get in.
 func unavailable(err error) bool {
 	e, ok := err.(*Error)
-	return !ok || e.Code != UserinfoInvalid && e.Code != IdentityRejected
+	return !ok || e.outage
 }
 
 func (c *Client) badUserinfo(err error) error {
@@ -116,17 +124,17 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 	if c.cfg.Profile != nil {
 		return c.profile(ctx, m, token)
 	}
-	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json, application/jwt")
+	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json", jwtMedia)
 	if err != nil {
 		return nil, err
 	}
 	// 5.3.2: "If the UserInfo Response is signed and/or encrypted, then the Claims are
 	// returned in a JWT and the content-type MUST be application/jwt." A provider that is
 	// asked for no such thing may still be registered to send it.
-	if media == "application/jwt" {
+	if media == jwtMedia {
 		return c.signedUserinfo(ctx, m, body)
 	}
-	return c.readProfile(media, body, UserinfoInvalid)
+	return c.readProfile(body, UserinfoInvalid)
 }
 
 // signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the Claims
@@ -154,18 +162,20 @@ func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 // says in place of the userinfo endpoint.
 func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
 	if c.cfg.Profile == nil {
-		media, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
+		_, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
 		if err != nil {
 			return nil, err
 		}
-		return c.readProfile(media, body, IdentityRejected)
+		return c.readProfile(body, IdentityRejected)
 	}
 	// Its HTTP client sends the access token, and has the limits of all other requests: no
 	// redirects, ten seconds, a megabyte.
 	claims, err := c.cfg.Profile(ctx, c.bearer(token), token)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
-			return nil, c.about(e, ProviderUnavailable, "profile")
+			told := c.about(e, ProviderUnavailable, "profile")
+			told.outage = false
+			return nil, told
 		}
 		return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
 	}
@@ -181,7 +191,7 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		return nil, rejected("profile.float", "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
 			"decode with json.Decoder.UseNumber, or into int64", nil)
 	}
-	return c.readProfile("application/json", string(body), IdentityRejected)
+	return c.readProfile(string(body), IdentityRejected)
 }
 
 // hasRoundedFloat reports whether v holds a float so large that it may stand for
@@ -228,12 +238,7 @@ var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
 // readProfile decodes the claims of a profile. code is that of an answer that
 // cannot be trusted.
-func (c *Client) readProfile(media, body string, code Code) (map[string]any, error) {
-	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
-	// anyone's.
-	if media != "application/json" && !strings.HasSuffix(media, "+json") {
-		return nil, c.unreachable("userinfo", &fetch.Error{Kind: fetch.ContentType, Op: "userinfo", Detail: "answered " + printable.Clip(media)})
-	}
+func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 	claims, err := strictjson.Object(body)
 	if err != nil {
 		err = fault("profile.json", "the answer is not strict JSON", "look at what the provider answers; Profile can read it another way", err)
@@ -250,32 +255,48 @@ func (c *Client) readProfile(media, body string, code Code) (map[string]any, err
 // Connect Core, 5.3.1: "It is RECOMMENDED that the request use the HTTP GET method and
 // the Access Token be sent using the Authorization header field." RFC 6750, 5.3: "Bearer
 // tokens SHOULD NOT be passed in page URLs".
-func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept string) (media, body string, err error) {
+func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept ...string) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not an address", "set the address of the userinfo endpoint")
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", strings.Join(accept, ", "))
 	resp, err := c.bearer(token).Do(req)
 	if err != nil {
 		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
 	}
 	if resp.StatusCode != http.StatusOK {
-		drain(resp.Body)
-		return "", "", c.unreachable(op, &fetch.Error{Kind: fetch.Status, Op: op, Status: resp.StatusCode})
+		return "", "", c.refusedUserinfo(op, resp, req.URL.Host, token)
 	}
 	if body, err = fetch.Read(resp, op, tokenResponseLimit); err != nil {
 		return "", "", c.unreachable(op, err)
 	}
 	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
+	// anyone's.
+	if !strings.HasSuffix(media, "+json") && !slices.Contains(accept, media) {
+		return "", "", c.unreachable(op, fetch.MediaError(op, req.URL.Host, resp.StatusCode, media))
+	}
 	return media, body, nil
 }
 
-// drain reads what is left of a small body, so that the connection can serve the
-// next request.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 4<<10)
-	_ = body.Close()
+// refusedUserinfo says what an answer with a status of failure means, in the
+// provider's own words: RFC 6750, 3.1, has invalid_token and insufficient_scope.
+func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, token *oauth2.Token) error {
+	status := fetch.StatusError(op, host, resp.StatusCode)
+	e := c.unreachable(op, status)
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		e.Fix = "see what the provider says: mostly a scope is missing, or the access tokens of this client are not for its userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, Userinfo \"never\" does without"
+	}
+	sent := secrets{token.AccessToken}
+	for _, value := range c.cfg.Quirks.Header {
+		sent = append(sent, value)
+	}
+	body, _ := fetch.Read(resp, op, errorBodyLimit) // one that is longer says nothing
+	if said := sent.describeAnswer(resp.Header, body); said != nil {
+		e.Cause = fmt.Errorf("%w: %w", status, said)
+	}
+	return e
 }
 
 // bearer returns an HTTP client that sends the access token and Quirks.Header.

@@ -153,6 +153,18 @@ func TestUserinfoThatCannotBeHad(t *testing.T) {
 	}
 }
 
+// A refusal has a body as well. It is read, so that the connection stays.
+func TestConnectionOutlivesARefusal(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(incomplete)
+	p.on(pathUserinfo, answering(403, "text/html", strings.Repeat("no ", 1000)))
+	p.mustSignIn(c)
+	p.mustSignIn(c)
+	if before, after := p.requests(pathUserinfo)[0].from, p.requests(pathToken)[1].from; before != after {
+		t.Errorf("the connection of %s was followed by one of %s", before, after)
+	}
+}
+
 func TestMediaTypesOfUserinfo(t *testing.T) {
 	for _, media := range []string{"application/json", "application/json; charset=utf-8", "application/scim+json", "Application/JSON"} {
 		p := newProvider(t)
@@ -208,6 +220,7 @@ func TestPairs(t *testing.T) {
 		{"a flag alone from the token", claims{"email_verified": true}, both(eve, true), claims{"email_verified": true}},
 		{"a flag that says no", claims{"email_verified": false}, both(eve, true), claims{"email_verified": false}},
 		{"an address that is not text", claims{"email": []any{ann}}, both(ann, true), claims{"email": []any{ann}}},
+		{"an empty address", claims{"email": ""}, claims{"email_verified": true}, claims{"email": ""}},
 		{"an address alone from the userinfo", nil, claims{"email": ann}, claims{"email": ann}},
 		{"a flag alone, and no address", nil, claims{"email_verified": true}, claims{"email_verified": true}},
 	} {
@@ -243,6 +256,7 @@ func TestPairsByPath(t *testing.T) {
 			claims{"ok": claims{"mail": true}}},
 		{"a name with a dot", "mail.value", "mail.ok", claims{"mail": claims{"value": "a"}}, claims{"mail.value": "b", "mail.ok": true}, claims{}},
 		{"a deeper name with a dot", "a.b.c", "a.ok", claims{"a.b": claims{"c": "x"}}, claims{"a": claims{"b.c": "y", "ok": true, "z": 1}}, claims{"a": claims{"z": json.Number("1")}}},
+		{"a flag of the token by another path", "mail", "ok.mail", claims{"ok": claims{"mail": false}}, claims{"mail": "b", "ok.mail": true}, claims{}},
 		{"in a list", "mails.0.value", "mails.0.ok", claims{"mails.0.value": "a"}, claims{"mails": []any{claims{"value": "b", "ok": true}}, "x": true}, claims{"x": true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -276,9 +290,9 @@ func TestSignedUserinfo(t *testing.T) {
 		{"for several clients", nil, claims{"aud": []string{"another", theClient}}, rsaKey(), ""},
 		{"expired a minute ago", nil, claims{"exp": -60}, rsaKey(), ""},
 		{"typ JWT", claims{"typ": "JWT"}, nil, rsaKey(), ""},
-		{"expired more than a minute ago", nil, claims{"exp": -61}, rsaKey(), "userinfo.expired"},
+		{"expired more than a minute ago", nil, claims{"exp": -61}, rsaKey(), "jwt.expired"},
 		{"exp is text", nil, claims{"exp": "soon"}, rsaKey(), "jwt.claims_form"},
-		{"exp is text of a number", nil, claims{"exp": json.RawMessage(`"1800000000"`)}, rsaKey(), "userinfo.expired"},
+		{"exp is text of a number", nil, claims{"exp": json.RawMessage(`"1800000000"`)}, rsaKey(), "jwt.exp"},
 		{"nbf is ahead", nil, claims{"nbf": 61}, rsaKey(), "jwt.nbf"},
 		{"another issuer", nil, claims{"iss": "https://evil.example"}, rsaKey(), "jwt.issuer"},
 		{"no issuer", nil, claims{"iss": absent}, rsaKey(), "jwt.issuer_missing"},
@@ -450,7 +464,7 @@ func TestProfileInPlaceOfUserinfo(t *testing.T) {
 // the provider could not be asked.
 func TestProfileThatFails(t *testing.T) {
 	p := newProvider(t)
-	rejected := &rp.Error{Code: rp.IdentityRejected, ID: "profile.blocked", Reason: "the account is blocked"}
+	rejected := &rp.Error{Code: rp.IdentityRejected, ID: "profile.blocked", Reason: "the account is blocked", Fix: "nothing"}
 	for _, test := range []struct {
 		name string
 		err  error
@@ -459,7 +473,7 @@ func TestProfileThatFails(t *testing.T) {
 	}{
 		{"an error of its own", rejected, rp.IdentityRejected, "profile.blocked"},
 		{"wrapped", errors.Join(errors.New("x"), rejected), rp.IdentityRejected, "profile.blocked"},
-		{"without a code", &rp.Error{ID: "profile.odd", Reason: "odd"}, rp.ProviderUnavailable, "profile.odd"},
+		{"without a code", &rp.Error{ID: "profile.odd", Reason: "odd", Fix: "nothing"}, rp.ProviderUnavailable, "profile.odd"},
 		{"another error", errors.New("connection refused"), rp.ProviderUnavailable, "http.network"},
 		{"too late", context.DeadlineExceeded, rp.ProviderTimeout, "http.timeout"},
 	} {
@@ -472,6 +486,43 @@ func TestProfileThatFails(t *testing.T) {
 	}
 	if rejected.Provider != "" || rejected.Op != "" {
 		t.Errorf("the error was changed: %+v", rejected)
+	}
+}
+
+// An *Error that Profile returns is a decision of the application's: it fails a sign-in
+// that could do without the userinfo too, whatever code it has. An outage does not.
+func TestProfileThatRefusesWhereUserinfoIsOptional(t *testing.T) {
+	p := newProvider(t)
+	for _, code := range []rp.Code{
+		rp.BadRequest, rp.StateInvalid, rp.ProviderDenied, rp.ProviderError, rp.CodeRejected, rp.ProviderMisconfigured, rp.ProviderUnavailable,
+		rp.ProviderTimeout, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, "forbidden", "store_unavailable",
+	} {
+		refusal := &rp.Error{Code: code, ID: "profile.refused", Reason: "refused", Fix: "none"}
+		for _, err := range []error{refusal, errors.Join(errors.New("x"), refusal)} {
+			_, err := p.signIn(p.client(incomplete, returning(nil, err)))
+			wantError(t, err, code, "profile.refused")
+		}
+	}
+	_, err := p.signIn(p.client(incomplete, returning(nil, &rp.Error{ID: "profile.refused", Reason: "refused", Fix: "none"})))
+	wantError(t, err, rp.ProviderUnavailable, "profile.refused")
+	if warned := p.warnings(); len(warned) != 0 {
+		t.Errorf("warnings: %v", warned)
+	}
+	down := profile(func(ctx context.Context, h *http.Client, _ *oauth2.Token) (map[string]any, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/elsewhere", nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := h.Do(req)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return nil, err
+	})
+	p.on("/elsewhere", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	p.mustSignIn(p.client(incomplete, down))
+	if warned := p.warnings(); len(warned) != 1 {
+		t.Errorf("warnings: %v", warned)
 	}
 }
 

@@ -88,10 +88,20 @@ func decode(text string) (any, error) {
 	return v, nil
 }
 
+// CaseError is the error of CheckCase: Member differs from Name only in case. Both
+// are as they were sent.
+type CaseError struct{ Member, Name string }
+
+// Error names both, quoted and cut.
+func (e *CaseError) Error() string {
+	return fmt.Sprintf("member %s is a variant of %s", quote(e.Member), quote(e.Name))
+}
+
 // CheckCase refuses an object that has a member whose name differs from one of
 // names only in case: "SUB" or "ſub" for "sub". encoding/json stores such a
 // member in the field of that name, a map does not, and the two then disagree
-// about who signed in. A member that is exactly one of names is always fine.
+// about who signed in. A member that is exactly one of names is always fine. The
+// error is a *CaseError.
 func CheckCase(obj map[string]any, names ...string) error {
 	for member := range obj {
 		if slices.Contains(names, member) {
@@ -99,7 +109,7 @@ func CheckCase(obj map[string]any, names ...string) error {
 		}
 		for _, name := range names {
 			if strings.EqualFold(name, member) {
-				return fmt.Errorf("member %s is a variant of %s", quote(member), quote(name))
+				return &CaseError{Member: member, Name: name}
 			}
 		}
 	}

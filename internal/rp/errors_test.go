@@ -1,0 +1,324 @@
+package rp_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// reasons are the IDs of all errors, with the codes that each comes with.
+var reasons = map[string][]rp.Code{
+	"authorize.too_long": {rp.BadRequest},
+
+	"discovery.issuer_mismatch":  {rp.ProviderMisconfigured},
+	"discovery.issuer_missing":   {rp.ProviderMisconfigured},
+	"discovery.endpoint_missing": {rp.ProviderMisconfigured},
+	"discovery.endpoint_invalid": {rp.ProviderMisconfigured},
+	"discovery.algorithms":       {rp.ProviderMisconfigured},
+	"discovery.id_token_alg":     {rp.ProviderMisconfigured},
+	"discovery.auth_method":      {rp.ProviderMisconfigured},
+
+	"http.timeout":             {rp.ProviderTimeout},
+	"http.no_tls":              {rp.ProviderUnavailable},
+	"http.certificate":         {rp.ProviderUnavailable},
+	"http.certificate_host":    {rp.ProviderUnavailable},
+	"http.certificate_expired": {rp.ProviderUnavailable},
+	"http.redirect":            {rp.ProviderUnavailable},
+	"http.media_type":          {rp.ProviderUnavailable},
+	"http.not_found":           {rp.ProviderUnavailable},
+	"http.status":              {rp.ProviderUnavailable},
+	"http.network":             {rp.ProviderUnavailable},
+	"http.unusable":            {rp.ProviderUnavailable},
+
+	"response.duplicate":             {rp.BadRequest},
+	"response.ambiguous":             {rp.BadRequest},
+	"response.code_and_error":        {rp.BadRequest},
+	"response.empty":                 {rp.BadRequest},
+	"response.code":                  {rp.BadRequest},
+	"response.issuer":                {rp.IssuerMismatch},
+	"response.issuer_missing":        {rp.IssuerMismatch},
+	"response.provider_changed":      {rp.IssuerMismatch},
+	"response.client_changed":        {rp.StateInvalid},
+	"response.access_denied":         {rp.ProviderDenied},
+	"response.interaction_required":  {rp.ProviderDenied},
+	"response.redirect_uri_mismatch": {rp.ProviderMisconfigured},
+	"response.error":                 {rp.ProviderError},
+	"response.invalid_scope":         {rp.ProviderError},
+	"response.invalid_request":       {rp.ProviderError},
+	"response.verify_callback":       {rp.ProviderError},
+
+	"token.client_secret_func":    {rp.ProviderMisconfigured},
+	"token.endpoint":              {rp.ProviderMisconfigured},
+	"token.invalid_client":        {rp.ProviderMisconfigured},
+	"token.redirect_uri_mismatch": {rp.ProviderMisconfigured},
+	"token.invalid_grant":         {rp.CodeRejected},
+	"token.error":                 {rp.ProviderError},
+	"token.unavailable":           {rp.ProviderUnavailable},
+	"response.unavailable":        {rp.ProviderError},
+	"token.normalize":             {rp.BadTokenResponse},
+	"token.media_type":            {rp.BadTokenResponse},
+	"token.status":                {rp.BadTokenResponse},
+	"token.json":                  {rp.BadTokenResponse},
+	"token.ambiguous":             {rp.BadTokenResponse},
+	"token.error_type":            {rp.BadTokenResponse},
+	"token.type":                  {rp.BadTokenResponse},
+	"token.access_token":          {rp.BadTokenResponse},
+	"token.expires_in":            {rp.BadTokenResponse},
+	"token.no_id_token":           {rp.BadTokenResponse},
+
+	// An ID token, a logout token and signed userinfo are opened alike.
+	"jwt.too_long":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
+	"jwt.malformed":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
+	"jwt.header_json":         {rp.IDTokenInvalid},
+	"jwt.header_ambiguous":    {rp.IDTokenInvalid},
+	"jwt.header_unsupported":  {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
+	"jwt.typ":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.kid":                 {rp.IDTokenInvalid},
+	"jwt.algorithm":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.no_key":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
+	"jwt.signature":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.claims_json":         {rp.IDTokenInvalid},
+	"jwt.claims_form":         {rp.IDTokenInvalid, rp.UserinfoInvalid},
+	"jwt.claims_ambiguous":    {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected},
+	"jwt.audience":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.expired":             {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.exp":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.nbf":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.key_issuer":          {rp.IDTokenInvalid},
+	"jwt.issuer":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.issuer_missing":      {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.issuer_not_admitted": {rp.IDTokenInvalid},
+
+	"id_token.azp":              {rp.IDTokenInvalid},
+	"id_token.audiences":        {rp.IDTokenInvalid},
+	"id_token.events":           {rp.IDTokenInvalid},
+	"id_token.exp":              {rp.IDTokenInvalid},
+	"id_token.iat":              {rp.IDTokenInvalid},
+	"id_token.iat_future":       {rp.IDTokenInvalid},
+	"id_token.iat_past":         {rp.IDTokenInvalid},
+	"id_token.session_expiry":   {rp.IDTokenInvalid},
+	"id_token.nonce":            {rp.IDTokenInvalid},
+	"id_token.at_hash":          {rp.IDTokenInvalid},
+	"id_token.c_hash":           {rp.IDTokenInvalid},
+	"id_token.s_hash":           {rp.IDTokenInvalid},
+	"id_token.auth_time":        {rp.IDTokenInvalid},
+	"id_token.auth_time_future": {rp.IDTokenInvalid},
+	"id_token.max_age":          {rp.IDTokenInvalid},
+	"id_token.max_age_ignored":  {rp.IDTokenInvalid},
+	"id_token.acr":              {rp.IDTokenInvalid},
+	"id_token.sub":              {rp.IDTokenInvalid},
+
+	"userinfo.no_endpoint": {rp.ProviderMisconfigured},
+	"userinfo.endpoint":    {rp.ProviderMisconfigured},
+	"userinfo.sub":         {rp.UserinfoInvalid},
+	"profile.json":         {rp.UserinfoInvalid, rp.IdentityRejected},
+	"profile.unwritable":   {rp.IdentityRejected},
+	"profile.float":        {rp.IdentityRejected},
+
+	"logout_token.plain":      {rp.LogoutTokenInvalid},
+	"logout_token.events":     {rp.LogoutTokenInvalid},
+	"logout_token.nonce":      {rp.LogoutTokenInvalid},
+	"logout_token.jti":        {rp.LogoutTokenInvalid},
+	"logout_token.sub":        {rp.LogoutTokenInvalid},
+	"logout_token.sid":        {rp.LogoutTokenInvalid},
+	"logout_token.nobody":     {rp.LogoutTokenInvalid},
+	"logout_token.iat":        {rp.LogoutTokenInvalid},
+	"logout_token.iat_future": {rp.LogoutTokenInvalid},
+	"logout_token.iat_past":   {rp.LogoutTokenInvalid},
+
+	"diagnose.keys":             {rp.ProviderMisconfigured},
+	"diagnose.key_unusable":     {rp.ProviderMisconfigured},
+	"diagnose.clock":            {rp.ProviderMisconfigured},
+	"diagnose.pkce_not_offered": {rp.ProviderMisconfigured},
+	"diagnose.pkce_disabled":    {rp.ProviderMisconfigured},
+	"diagnose.auth_method":      {rp.ProviderMisconfigured},
+	"diagnose.response_mode":    {rp.ProviderMisconfigured},
+	"diagnose.response_type":    {rp.ProviderMisconfigured},
+	"diagnose.loopback":         {rp.ProviderMisconfigured},
+	"diagnose.scope":            {rp.ProviderMisconfigured},
+}
+
+// unreachable are the IDs of errors that nothing can raise: a second layer.
+var unreachable = []string{"provider.failed"}
+
+// raised are the pairs of code and ID that wantError has seen.
+var raised sync.Map
+
+// TestMain checks, after all tests have passed, that each of reasons was raised.
+func TestMain(m *testing.M) {
+	status := m.Run()
+	all := true // the tests were run
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
+		all = all && flag.Lookup(name).Value.String() == ""
+	}
+	if status == 0 && all {
+		for id, codes := range reasons {
+			for _, code := range codes {
+				if _, ok := raised.Load(string(code) + ", " + id); !ok {
+					fmt.Printf("no test raises %s, %s\n", code, id)
+					status = 1
+				}
+			}
+		}
+	}
+	os.Exit(status)
+}
+
+// The IDs in the sources are those of reasons.
+func TestReasonsAreThoseOfTheSources(t *testing.T) {
+	form := regexp.MustCompile(`^[a-z_]+\.[a-z_]+$`)
+	found := map[string]bool{}
+	names := must(filepath.Glob("*.go"))
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file := must(parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution))
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if text := must(strconv.Unquote(lit.Value)); form.MatchString(text) {
+					found[text] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, name := range []string{"sub", "sid"} { // put together in logout_token.go
+		found["logout_token."+name] = true
+	}
+	known := map[string]bool{}
+	for id := range reasons {
+		known[id] = true
+	}
+	for _, id := range unreachable {
+		known[id] = true
+	}
+	if !maps.Equal(found, known) {
+		for id := range known {
+			if !found[id] {
+				t.Errorf("%s is in no source", id)
+			}
+		}
+		for id := range found {
+			if !known[id] {
+				t.Errorf("%s is not in reasons", id)
+			}
+		}
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	cause := errors.New("cause")
+	for _, test := range []struct {
+		err  rp.Error
+		want string
+	}{
+		{rp.Error{Code: rp.BadRequest}, "bad_request"},
+		{rp.Error{Code: rp.BadRequest, Reason: "reason"}, "reason"},
+		{rp.Error{Code: rp.BadRequest, Op: "op", Reason: "reason"}, "op: reason"},
+		{rp.Error{Code: rp.BadRequest, Provider: "corp", Op: "op", Reason: "reason", Fix: "fix", Cause: cause}, "corp: op: reason; fix: cause"},
+	} {
+		if got := test.err.Error(); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+		if errors.Is(&test.err, cause) != (test.err.Cause != nil) {
+			t.Errorf("%v does not unwrap to its cause", &test.err)
+		}
+	}
+}
+
+// Several sign-ins may wait for one error: each gets one of its own.
+func TestErrorsAreNotShared(t *testing.T) {
+	p := newProvider(t)
+	p.on(pathKeys, answering(http.StatusServiceUnavailable, "text/plain", ""))
+	c := p.client()
+	_, err := p.signIn(c)
+	first := *wantError(t, err, rp.ProviderUnavailable, "http.status")
+	_, again := c.VerifyLogoutToken(t.Context(), p.logoutToken(nil, nil))
+	second := wantError(t, again, rp.ProviderUnavailable, "http.status")
+	if err == again || *err.(*rp.Error) != first || second.Op != first.Op {
+		t.Errorf("got %+v, then %+v", err, again)
+	}
+}
+
+// What is wrong with a certificate is told apart, since the remedies differ.
+func TestCertificates(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		start  func(*httptest.Server)
+		client func(*provider) *http.Client
+		issuer func(string) string
+		id     string
+	}{
+		{"http where https is expected", (*httptest.Server).Start, func(*provider) *http.Client { return nil },
+			func(url string) string { return strings.Replace(url, "http://", "https://", 1) }, "http.no_tls"},
+		{"an unknown authority", (*httptest.Server).StartTLS, func(*provider) *http.Client { return nil },
+			func(url string) string { return url }, "http.certificate"},
+		{"another host", (*httptest.Server).StartTLS, func(p *provider) *http.Client { return p.Client() },
+			func(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }, "http.certificate_host"},
+		{"an expired one", (*httptest.Server).StartTLS, func(p *provider) *http.Client {
+			transport := p.Client().Transport.(*http.Transport).Clone()
+			transport.TLSClientConfig.Time = func() time.Time { return time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC) }
+			return &http.Client{Transport: transport}
+		}, func(url string) string { return url }, "http.certificate_expired"},
+		{"a protocol of old", func(s *httptest.Server) {
+			s.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+			s.StartTLS()
+		}, func(p *provider) *http.Client { return p.Client() }, func(url string) string { return url }, "http.certificate"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := startProvider(t, test.start)
+			p.Config.ErrorLog = discard()
+			c := p.client(func(cfg *rp.Config) {
+				cfg.HTTP, cfg.Issuer = fetch.Client(test.client(p), "rp test"), test.issuer(p.URL)
+			})
+			if e := wantError(t, c.Discover(t.Context()), rp.ProviderUnavailable, test.id); e.Fix == "" {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+}
+
+func TestProviderThatCannotBeReached(t *testing.T) {
+	p := newProvider(t)
+	p.Close()
+	wantError(t, p.client().Discover(t.Context()), rp.ProviderUnavailable, "http.network")
+	c := p.client(func(cfg *rp.Config) {
+		cfg.HTTP = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, context.DeadlineExceeded })}
+	})
+	wantError(t, c.Discover(t.Context()), rp.ProviderTimeout, "http.timeout")
+}
+
+// The codes are those of package ginauth.
+func TestCodes(t *testing.T) {
+	for _, codes := range reasons {
+		for _, code := range codes {
+			if !slices.Contains([]rp.Code{
+				"bad_request", "issuer_mismatch", "state_invalid", "provider_denied", "provider_error", "code_rejected", "provider_misconfigured",
+				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid",
+			}, code) {
+				t.Errorf("%s is no code", code)
+			}
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package rp_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// saying makes the token endpoint refuse with these words.
+func (p *provider) saying(status int, code, description string) {
+	p.on(pathToken, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": code, "error_description": description})
+	})
+}
+
+// cause returns the text of an error's cause, which a log can have.
+func cause(t *testing.T, e *rp.Error) string {
+	t.Helper()
+	if e.Cause == nil {
+		t.Fatalf("%v has no cause", e)
+	}
+	text := e.Cause.Error()
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) || len(text) > 1500 {
+		t.Errorf("the cause is not fit for a log: %q", text)
+	}
+	return text
+}
+
+// TestTokenEndpointsWords: what the provider says reaches the log.
+func TestTokenEndpointsWords(t *testing.T) {
+	p := newProvider(t)
+	for _, tt := range []struct {
+		status      int
+		code        string
+		description string
+		want        rp.Code
+		id          string
+	}{
+		{400, "invalid_grant", "Code not valid", rp.CodeRejected, "token.invalid_grant"},
+		{401, "invalid_client", "Invalid client or Invalid client credentials", rp.ProviderMisconfigured, "token.invalid_client"},
+		{400, "invalid_request", "can not get encryption KEK", rp.ProviderError, "token.error"},
+		{500, "unknown_error", "For more on this error consult the server log.", rp.ProviderError, "token.error"},
+		{503, "temporarily_unavailable", "try later", rp.ProviderUnavailable, "token.unavailable"},
+	} {
+		p.saying(tt.status, tt.code, tt.description)
+		_, err := p.signIn(p.client())
+		if text := cause(t, wantError(t, err, tt.want, tt.id)); !strings.Contains(text, `"`+tt.description+`"`) {
+			t.Errorf("%s: the cause is %s", tt.code, text)
+		}
+	}
+	p.saying(400, "invalid_grant", "")
+	_, err := p.signIn(p.client())
+	if e := wantError(t, err, rp.CodeRejected, "token.invalid_grant"); e.Cause != nil {
+		t.Errorf("nothing was said: %v", e.Cause)
+	}
+}
+
+// TestWordsAreFitForALog: a provider, or who answers in its place, may say anything.
+func TestWordsAreFitForALog(t *testing.T) {
+	p := newProvider(t)
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(theClient) + ":" + url.QueryEscape(theSecret)))
+	for method, credentials := range map[string]string{"client_secret_basic": basic, "client_secret_post": theSecret} {
+		c := p.client(func(cfg *rp.Config) {
+			cfg.AuthMethod = method
+			cfg.Quirks.Header = map[string]string{"Api-Key": "k3y-of-the-header"}
+		})
+		for _, secret := range []string{
+			theCode, theProof, theSecret, theSecret[:len(theSecret)-2], "k3y-of-the-header", theProof[8:24],
+			base64.StdEncoding.EncodeToString([]byte(theSecret)), base64.RawURLEncoding.EncodeToString([]byte(theCode)), credentials,
+		} {
+			for _, description := range []string{secret, "code " + secret + " not found", strings.Repeat("x", 190) + secret, url.QueryEscape("<" + secret + ">")} {
+				p.saying(400, "invalid_grant", description)
+				_, err := p.signIn(c)
+				text := cause(t, wantError(t, err, rp.CodeRejected, "token.invalid_grant"))
+				if plain := strings.TrimRight(secret, "="); strings.Contains(text, plain) || strings.Contains(text, plain[:8]) {
+					t.Errorf("%s: of %q, the cause has %s", method, description, text)
+				}
+			}
+		}
+	}
+	for _, description := range []string{"a\r\nlevel=ERROR msg=\"forged\"", "\x1b[2J", "\u202egnp.exe", strings.Repeat("long ", 1000), strings.Repeat("\u00e4", 5000)} {
+		p.saying(400, "invalid_grant", description)
+		_, err := p.signIn(p.client())
+		_ = cause(t, wantError(t, err, rp.CodeRejected, "token.invalid_grant"))
+	}
+}
+
+// TestUserinfosWords: so does what the userinfo endpoint says, with its status and host.
+func TestUserinfosWords(t *testing.T) {
+	p := newProvider(t)
+	always := func(cfg *rp.Config) { cfg.Userinfo = "always" }
+	host := strings.TrimPrefix(p.URL, "http://")
+	for _, tt := range []struct {
+		status          int
+		challenge, body string
+		want            []string // in the cause
+	}{
+		{403, `Bearer realm="demo", error="access_denied", error_description="Lightweight access token not allowed for userinfo endpoint"`, "", []string{"Lightweight access token not allowed"}},
+		{401, "", `{"error": "invalid_token", "error_description": "user session not found"}`, []string{"invalid_token", "user session not found"}},
+		{401, `Bearer token="` + theAccess + `"`, `{"error": "` + theAccess + `"}`, []string{"[removed]"}},
+		{500, "", "<h1>oops</h1>", nil},
+		{429, "", `{"error": {"message": "slow down"}}`, nil},
+	} {
+		p.on(pathUserinfo, func(w http.ResponseWriter, _ *http.Request) {
+			if tt.challenge != "" {
+				w.Header().Set("WWW-Authenticate", tt.challenge)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		})
+		_, err := p.signIn(p.client(always))
+		e := wantError(t, err, rp.ProviderUnavailable, "http.status")
+		text := cause(t, e)
+		for _, want := range append(tt.want, host, http.StatusText(tt.status)) {
+			if !strings.Contains(text, want) {
+				t.Errorf("%d: the cause lacks %q: %s", tt.status, want, text)
+			}
+		}
+		if !strings.Contains(e.Reason, host) || e.Fix == "" {
+			t.Errorf("%d: %v", tt.status, e)
+		}
+	}
+}
+
+// TestWordsOfTheAuthorizationEndpoint: without the state, which is this browser's.
+func TestWordsOfTheAuthorizationEndpoint(t *testing.T) {
+	p := newProvider(t)
+	err := p.client().CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {"server_error"}, "error_description": {"of " + theState + ": the directory is down"}})
+	if text := cause(t, wantError(t, err, rp.ProviderError, "response.unavailable")); strings.Contains(text, theState) || !strings.Contains(text, "the directory is down") {
+		t.Errorf("the cause is %s", text)
+	}
+	err = p.client().CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {theState}})
+	if e := wantError(t, err, rp.ProviderError, "response.error"); strings.Contains(e.Error(), theState) {
+		t.Errorf("the state is told: %v", e)
+	}
+}
+
+// TestStatusAndHost: an endpoint that fails says with which status, and where.
+func TestStatusAndHost(t *testing.T) {
+	p := newProvider(t)
+	host := strings.TrimPrefix(p.URL, "http://")
+	always := func(cfg *rp.Config) { cfg.Userinfo = "always" }
+	for _, tt := range []struct {
+		path   string
+		status int
+		media  string
+		code   rp.Code
+		id     string
+		want   string
+	}{
+		{pathToken, 400, "text/plain", rp.BadTokenResponse, "token.status", "400"},
+		{pathToken, 404, "text/html", rp.BadTokenResponse, "token.status", "404"},
+		{pathToken, 502, "text/html", rp.ProviderUnavailable, "http.status", "502"},
+		{pathToken, 200, "text/html", rp.BadTokenResponse, "token.media_type", "text/html"},
+		{pathUserinfo, 404, "text/html", rp.ProviderUnavailable, "http.not_found", ""},
+		{pathUserinfo, 503, "text/html", rp.ProviderUnavailable, "http.status", "503"},
+		{pathUserinfo, 200, "text/plain", rp.ProviderUnavailable, "http.media_type", "it answered text/plain"},
+		{pathUserinfo, 200, "", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
+		{pathUserinfo, 200, "text/<b>", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
+		{pathKeys, 500, "text/html", rp.ProviderUnavailable, "http.status", "500"},
+		{pathKeys, 200, "text/html", rp.ProviderUnavailable, "http.media_type", "it answered text/html"},
+	} {
+		p.on(tt.path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			if tt.media != "" {
+				w.Header().Set("Content-Type", tt.media)
+			}
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte("<html>"))
+		})
+		_, err := p.signIn(p.client(always))
+		e := wantError(t, err, tt.code, tt.id)
+		if !strings.Contains(e.Reason, tt.want) || !strings.Contains(e.Reason, host) || e.Fix == "" {
+			t.Errorf("%s %d: the error is %v", tt.path, tt.status, e)
+		}
+		p.on(tt.path, nil)
+	}
+}

@@ -1,0 +1,325 @@
+package ginauth_test
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// diagnosis is a cause of state_invalid: how to produce it, and what the log
+// and, on loopback, the page say about it. No two say the same.
+type diagnosis struct {
+	name        string
+	answer      func(f *sitetest.Flow) (callback *url.URL)
+	reason, fix string
+}
+
+func diagnoses() []diagnosis {
+	return []diagnosis{
+		{"no cookie at all", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Browser = f.NewBrowser()
+			return callback
+		}, "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun in another browser", "see whether cookies are blocked, or a proxy drops Set-Cookie"},
+		{"cookies but none of ours", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Browser = f.NewBrowser()
+			f.KeepCookie(&http.Cookie{Name: "theme", Value: "dark", Path: "/"})
+			f.KeepCookie(&http.Cookie{Name: "ginauth-AAAAAA-a-BBBBBBBB", Value: "another application's", Path: "/"})
+			return callback
+		}, "the browser sent cookies, but none of this sign-in", "see whether cookies are blocked, or a proxy drops Set-Cookie"},
+		{"other attempts under way", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Browser = f.NewBrowser()
+			f.Begin("/login/demo")
+			return callback
+		}, "the browser has other sign-ins under way, but not this one", "start again"},
+		{"other key", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
+			return callback
+		}, "the attempt's cookie was sealed under another key", "give every replica the same Options.Keys and BaseURL, and keep the old key in second place"},
+		{"other key, and no cookie", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
+			f.Browser = f.NewBrowser()
+			return callback
+		}, "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", "give every replica the same Options.Keys and BaseURL, and keep the old key in second place"},
+		{"altered", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			c := f.LoginState()
+			c.Value = c.Value[:len(c.Value)-4] + "AAAA"
+			f.KeepCookie(c)
+			return callback
+		}, "the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies"},
+		{"expired", func(f *sitetest.Flow) *url.URL {
+			f.Browser.Now = time.Now // it keeps the cookie
+			callback := f.Begin("/login/demo")
+			f.Clock.Advance(11 * time.Minute)
+			return callback
+		}, "the sign-in took longer than 10 minutes", "start again"},
+		{"expired, and the browser dropped the cookie", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Clock.Advance(25 * time.Hour)
+			if f.LoginStates() != nil {
+				f.T.Error("the cookie is there: the test is about its absence")
+			}
+			return callback
+		}, "the sign-in took longer than 10 minutes", "start again"},
+		{"begun by a clock that is ahead", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			f.Redeploy(func(o *ginauth.Options) { o.Now = func() time.Time { return f.Clock.Now().Add(-5 * time.Minute) } })
+			return callback
+		}, "ahead of this machine's clock: the clocks of replicas differ", "set their clocks (NTP)"},
+		{"used", func(f *sitetest.Flow) *url.URL {
+			f.IDP.DenyConsent(true)
+			callback := f.Begin("/login/demo")
+			c := f.LoginState()
+			f.Finish(callback)
+			f.KeepCookie(c)
+			return callback
+		}, "this answer was used already", "do not open an answer's address twice"},
+		{"used, and opened again", func(f *sitetest.Flow) *url.URL {
+			f.IDP.DenyConsent(true)
+			callback := f.Begin("/login/demo")
+			f.Finish(callback)
+			return callback
+		}, "this answer was used already", "do not open an answer's address twice"},
+		{"other provider", func(f *sitetest.Flow) *url.URL {
+			return sitetest.AtPath(f.Begin("/login/demo"), "/authorize/other")
+		}, "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers"},
+		{"another secret", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			return sitetest.With(callback, "state", callback.Query().Get("state")[:9]+sitetest.MadeUpState[9:])
+		}, "the answer's state is not the one that was sent", "start again"},
+		{"no state of ours", func(f *sitetest.Flow) *url.URL {
+			return sitetest.With(f.Begin("/login/demo"), "state", "xyz")
+		}, "the answer's state is not one of ours", "begin at /login"},
+		{"no state", func(f *sitetest.Flow) *url.URL {
+			return sitetest.Without(f.Begin("/login/demo"), "state")
+		}, "there is no state: this is not a provider's answer", "begin at /login"},
+		{"the other loopback name", func(f *sitetest.Flow) *url.URL {
+			callback := f.Begin("/login/demo")
+			callback.Host = "127.0.0.1:" + callback.Port()
+			return callback
+		}, "the answer came to http://127.0.0.1:", "register this redirect URI at the provider, exactly, and no other loopback name's: http://localhost:"},
+	}
+}
+
+// TestStateInvalidDiagnosis: one code for all causes; the log tells them apart,
+// and so does the page where only developers see it.
+func TestStateInvalidDiagnosis(t *testing.T) {
+	t.Parallel()
+	for _, d := range diagnoses() {
+		t.Run(d.name, func(t *testing.T) {
+			f, _ := sitetest.NewFlowWithTwo(t, nil)
+			callback := d.answer(f)
+			before := len(f.Logs.String())
+			p := f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid})
+			wantDiagnosis(t, d, f.Logs.String()[before:], html.UnescapeString(p.Text()))
+		})
+	}
+}
+
+func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
+	t.Helper()
+	for where, text := range map[string]string{"the log": log, "the page": page} {
+		if !strings.Contains(text, d.reason) || !strings.Contains(text, d.fix) {
+			t.Errorf("%s does not say %q and %q:\n%s", where, d.reason, d.fix, text)
+		}
+	}
+	id := regexp.MustCompile(` id=(state\.[a-z_]+) `).FindStringSubmatch(log)
+	if id == nil || !strings.Contains(page, "docs/errors.md#"+id[1]+"<") {
+		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
+	}
+	for _, other := range diagnoses() {
+		if other.reason != d.reason && strings.Contains(log, other.reason) {
+			t.Errorf("the log says %q as well", other.reason)
+		}
+	}
+}
+
+// Off loopback the log alone says it. Neither host nor scheme of a request
+// decides anything there, and both are told apart all the same.
+func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
+	t.Parallel()
+	const host, proxied, direct = "begun at another host name than BaseURL's", "began over http, as the proxy in front says", "without TLS, and no proxy said that there was any"
+	for _, tt := range []struct {
+		name, host  string // of the request that began it; "" for BaseURL's
+		proto, back string // X-Forwarded-Proto of begin and callback, "" for none
+		want, fix   string
+	}{
+		{"www in front", "www.app.example.com", "https", "https", host, "open the application at https://app.example.com, and send visits to other names there"},
+		{"the host in capitals", "APP.EXAMPLE.COM", "https", "https", "no cookie at all", "a proxy drops Set-Cookie"},
+		{"a proxy on http", "", "http", "https", proxied, "have the proxy send people to https"},
+		{"a proxy on http, and www", "www.app.example.com", "http", "https", proxied, "have the proxy send people to https"},
+		{"past the proxy", "", "", "https", direct, "open the application at https://app.example.com"},
+		{"no proxy that says anything", "", "", "", "no cookie at all", "or the browser is on http all along, where it keeps no Secure cookie"},
+		{"nothing wrong at all", "", "https", "https", "no cookie at all", "a proxy drops Set-Cookie"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
+			begin := func(proto, host, path string) *authtest.Page {
+				header := "Host: " + host + "\r\n"
+				if proto != "" {
+					header += "X-Forwarded-Proto: " + proto + "\r\n"
+				}
+				return s.Raw(t, "GET "+path+" HTTP/1.1\r\n"+header+sitetest.AskPage)
+			}
+			if tt.host == "" {
+				tt.host = "app.example.com"
+			}
+			u := sitetest.MustURL(t, begin(tt.proto, tt.host, "/login/demo").Header.Get("Location"))
+			s.Logs.Reset()
+			p := begin(tt.back, "app.example.com", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
+			if log := s.Logs.String(); p.Status != http.StatusBadRequest || !strings.Contains(log, tt.want) || !strings.Contains(log, tt.fix) {
+				t.Errorf("got %d; the log lacks %q or %q:\n%s", p.Status, tt.want, tt.fix, log)
+			}
+			for _, other := range []string{host, proxied, direct, "no cookie at all", "on http all along"} {
+				if other != tt.want && !strings.Contains(tt.fix, other) && strings.Contains(s.Logs.String(), other) {
+					t.Errorf("the log says %q as well:\n%s", other, s.Logs)
+				}
+			}
+			if strings.Contains(p.Text(), "host name") || strings.Contains(p.Text(), "Secure") {
+				t.Errorf("people are told: %s", p.Text())
+			}
+		})
+	}
+}
+
+// Localhost is another loopback name only for those who are on one themselves.
+func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
+	at := func(host, path string) *authtest.Page {
+		return s.Raw(t, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\nX-Forwarded-Proto: https\r\n"+sitetest.AskPage)
+	}
+	u := sitetest.MustURL(t, at("app.example.com", "/login/demo").Header.Get("Location"))
+	s.Logs.Reset()
+	at("localhost", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
+	if log := s.Logs.String(); strings.Contains(log, "the answer came to") || !strings.Contains(log, "no cookie at all") {
+		t.Errorf("the log says:\n%s", log)
+	}
+}
+
+// On an http BaseURL cookies are not Secure, so no scheme is a reason.
+func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
+	t.Parallel()
+	for _, proto := range [][2]string{{"http", ""}, {"http", "http"}, {"", "https"}, {"https", "https"}} {
+		s := sitetest.New(t, nil)
+		header := func(proto string) string {
+			if proto == "" {
+				return "Host: " + sitetest.MustURL(t, s.URL).Host + "\r\n"
+			}
+			return "Host: " + sitetest.MustURL(t, s.URL).Host + "\r\nX-Forwarded-Proto: " + proto + "\r\n"
+		}
+		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\n"+header(proto[0])+sitetest.AskPage).Header.Get("Location"))
+		s.Logs.Reset()
+		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\n"+header(proto[1])+sitetest.AskPage)
+		if log := s.Logs.String(); strings.Contains(log, "Secure") || !strings.Contains(log, "no cookie at all") {
+			t.Errorf("%q: the log says:\n%s", proto, log)
+		}
+	}
+}
+
+// On an https BaseURL too, the other loopback name is one.
+func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
+	t.Parallel()
+	s := sitetest.NewTLS(t, nil)
+	callback := s.Begin("/login/demo")
+	callback.Host = "localhost:" + callback.Port()
+	r := httptest.NewRequest("GET", callback.String(), nil)
+	r.Header.Set("Accept", "text/html")
+	s.Engine.ServeHTTP(httptest.NewRecorder(), r)
+	if log := s.Logs.String(); !strings.Contains(log, "the answer came to https://localhost:"+callback.Port()+", and BaseURL is "+s.URL) {
+		t.Errorf("the log says:\n%s", log)
+	}
+}
+
+// A proxy that writes another Host writes it both times: that is no reason, and
+// hides one. One that says which the browser asked shows it.
+func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
+	t.Parallel()
+	for _, hosts := range [][2]string{{"backend:8080", "backend:8080"}, {"10.0.0.5:8080", "10.0.0.6:8080"}} {
+		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
+		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\nHost: "+hosts[0]+"\r\n"+sitetest.AskPage).Header.Get("Location"))
+		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\nHost: "+hosts[1]+"\r\n"+sitetest.AskPage)
+		if log := s.Logs.String(); strings.Contains(log, "than BaseURL's") || !strings.Contains(log, "no cookie at all: cookies are blocked, or the sign-in was begun in another browser or on another host name") {
+			t.Errorf("%q: the log says:\n%s", hosts, log)
+		}
+	}
+}
+
+// The hint that an attempt has failed is one, of the last attempt: nothing
+// hangs on it, a sign-in that works leaves none, and forging it signs nobody in
+// or out.
+func TestTheHintOfAFailedAttempt(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	f.SignIn()
+	if f.OwnCookies("-u") != nil {
+		t.Error("a sign-in that worked left a hint of one that failed")
+	}
+	f.Browser = f.NewBrowser()
+	f.IDP.DenyConsent(true)
+	f.Finish(f.Begin("/login/demo"))
+	if hints := f.OwnCookies("-u"); len(hints) != 1 || len(hints[0].Value) != 8 {
+		t.Fatalf("the hints are %v", hints)
+	}
+	f.IDP.DenyConsent(false)
+	callback := f.Begin("/login/demo?return_to=/page/x")
+	hint := f.OwnCookies("-u")[0]
+	hint.Value = callback.Query().Get("state")[:8]
+	f.KeepCookie(hint)
+	f.Lands(t, callback, "/page/x")
+	f.Clock.Advance(10 * time.Minute)
+	if f.OwnCookies("-u") != nil {
+		t.Error("the hint stays longer than an attempt could")
+	}
+}
+
+// wantReason opens the callback with that state and looks for what the log says.
+func wantReason(s *sitetest.Site, callback *url.URL, state, reason string) {
+	s.T.Helper()
+	s.Logs.Reset()
+	s.WantError(s.Must(s.Browser.Open(sitetest.With(callback, "state", state).String())), ginauth.ErrStateInvalid)
+	if got := s.Logs.String(); !strings.Contains(got, reason) {
+		s.T.Errorf("%s: the log does not say %q:\n%s", state, reason, got)
+	}
+}
+
+// Of a state that only looks like ours, nothing is made of any part.
+func TestStateOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	callback := s.Begin("/login/demo")
+	state := callback.Query().Get("state")
+	for i, other := range map[int]string{0: "!", 8: "-", 9: "!", 51: ".", 52: "-", 53: "!", 68: "."} {
+		wantReason(s, callback, state[:i]+other+state[i+1:], "the answer's state is not one of ours")
+	}
+}
+
+// That one attempt has failed says nothing of another.
+func TestAnotherAttemptHasFailed(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	callback := s.Begin("/login/demo")
+	_, name, _ := openAttempt(s, callback)
+	app, handle, _ := strings.Cut(name, "-a-")
+	for failed, reason := range map[string]string{handle: "used already", "AAAAAAAA": "none of this sign-in"} {
+		s.Logs.Reset()
+		withCookies(s, "GET", callback.String(), app+"-u="+failed)
+		if got := s.Logs.String(); !strings.Contains(got, reason) {
+			t.Errorf("the log does not say %q:\n%s", reason, got)
+		}
+	}
+}

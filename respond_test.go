@@ -1,0 +1,233 @@
+package ginauth_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// failures opens addresses that fail, one by one: a late answer as a page and
+// as JSON, a page for another group, and one for those who are signed in.
+func failures(f *sitetest.Flow) map[ginauth.Code]func() *authtest.Page {
+	fetch := func(path string) *authtest.Page {
+		return f.Must(f.Browser.Fetch(authtest.At(f.URL), "GET", f.URL+path, nil, ""))
+	}
+	return map[ginauth.Code]func() *authtest.Page{
+		ginauth.ErrStateInvalid:    func() *authtest.Page { return f.Open("/authorize/demo?state=xyz&code=abc") },
+		ginauth.ErrUnknownProvider: func() *authtest.Page { return fetch("/login/nobody") },
+		ginauth.ErrMethodNotAllowed: func() *authtest.Page {
+			return f.Must(f.Browser.Fetch(authtest.At(f.URL), "PUT", f.URL+"/logout", nil, ""))
+		},
+		ginauth.ErrUnauthenticated: func() *authtest.Page { return fetch("/me") },
+	}
+}
+
+func TestOnErrorReplacesTheAnswer(t *testing.T) {
+	t.Parallel()
+	var got *ginauth.Error
+	aborted := false
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, e *ginauth.Error) {
+			got, aborted = e, c.IsAborted()
+			c.String(http.StatusTeapot, "our own page for "+string(e.Code))
+		}
+	})
+	for code, fail := range failures(f) {
+		got, aborted = nil, false
+		p := fail()
+		if p.Status != http.StatusTeapot || p.Text() != "our own page for "+string(code) {
+			t.Errorf("%s: got %d %s", code, p.Status, p.Text())
+		}
+		if got == nil || !errors.Is(got, code) || got.Status() != (&ginauth.Error{Code: code}).Status() || !aborted {
+			t.Errorf("%s: the hook was given %v, aborted: %v", code, got, aborted)
+		}
+		if p.Header.Get("Cache-Control") != "no-store" || p.Header.Get("Content-Security-Policy") != "" {
+			t.Errorf("%s: headers %v; the application's page needs a policy of its own", code, p.Header)
+		}
+		if f.Ran.Load() != 0 {
+			t.Errorf("%s: a protected handler ran", code)
+		}
+	}
+	f.IDP.SignInAs("grace")
+	f.SignIn()
+	if p := f.Get("/admin"); p.Status != http.StatusTeapot || !errors.Is(got, ginauth.ErrForbidden) {
+		t.Errorf("/admin: %d %s, %v", p.Status, p.Text(), got)
+	}
+}
+
+// TestOnErrorSetsTheStatusAlone: an answer without a body is one.
+func TestOnErrorSetsTheStatusAlone(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) { c.Status(http.StatusTeapot) }
+	})
+	for code, fail := range failures(f) {
+		if p := fail(); p.Status != http.StatusTeapot || len(p.Body) != 0 {
+			t.Errorf("%s: got %d %s", code, p.Status, p.Text())
+		}
+	}
+}
+
+func TestOnErrorRedirects(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, e *ginauth.Error) { c.Redirect(http.StatusSeeOther, "/?failed="+string(e.Code)) }
+	})
+	for code, fail := range failures(f) {
+		want := "/?failed=" + string(code)
+		if p := fail(); p.Header.Get("Location") != want && p.URL.RequestURI() != want {
+			t.Errorf("%s: got %d at %s", code, p.Status, p.URL)
+		}
+	}
+}
+
+// TestOnErrorFallsBack: a hook that writes nothing, or breaks, gets the answer
+// that there would be without it, with all of its headers.
+func TestOnErrorFallsBack(t *testing.T) {
+	t.Parallel()
+	for name, hook := range map[string]func(c *gin.Context, e *ginauth.Error){
+		"writes nothing":           func(*gin.Context, *ginauth.Error) {},
+		"panics":                   func(*gin.Context, *ginauth.Error) { panic("the template is missing") },
+		"panics with a header set": func(c *gin.Context, _ *ginauth.Error) { c.Header("Cache-Control", "public"); panic(errors.New("no")) },
+		"panics with a status set": func(c *gin.Context, _ *ginauth.Error) { c.Status(http.StatusTeapot); panic("no") },
+		"changes the policy alone": func(c *gin.Context, _ *ginauth.Error) { c.Header("Content-Security-Policy", "default-src *") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Hooks.OnError = hook })
+			for code, fail := range failures(f) {
+				f.WantError(fail(), code)
+			}
+			if strings.Contains(name, "panics") && !strings.Contains(f.Logs.String(), "Hooks.OnError panicked") {
+				t.Errorf("the log does not say so:\n%s", f.Logs)
+			}
+			if p := f.Open("/me"); p.Status != http.StatusSeeOther || p.Header.Get("Location") != "/login?return_to=%2Fme" {
+				t.Errorf("a page got %d to %q", p.Status, p.Header.Get("Location"))
+			}
+			if f.Ran.Load() != 0 {
+				t.Error("a protected handler ran")
+			}
+			f.SignIn() // all is well otherwise
+		})
+	}
+}
+
+// TestOnErrorPanicsHalfway: what is written is written.
+func TestOnErrorPanicsHalfway(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) {
+			c.String(http.StatusTeapot, "half a page")
+			panic("no more")
+		}
+	})
+	for code, fail := range failures(f) {
+		if p := fail(); p.Status != http.StatusTeapot || p.Text() != "half a page" {
+			t.Errorf("%s: got %d %s", code, p.Status, p.Text())
+		}
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	made := regexp.MustCompile(`^[A-Z2-7]{16}$`)
+	onPage := regexp.MustCompile(`request ([^<\s]+)\s*</footer>`)
+	seen := map[string]bool{}
+	for _, tc := range []struct {
+		sent string
+		kept bool
+	}{
+		{"", false}, {"", false}, {"7f3a.trace-1_B", true}, {strings.Repeat("a", 64), true}, {strings.Repeat("a", 65), false},
+		{"two words", false}, {"<script>alert(1)</script>", false}, {`" forged="yes`, false}, {"\u202eid", false}, {"a;b", false}, {"a=b", false},
+	} {
+		for _, accept := range []string{"text/html", "application/json"} {
+			before := len(f.Logs.String())
+			r, _ := http.NewRequest("GET", f.URL+"/authorize/demo?state=xyz", nil)
+			r.Header.Set("Accept", accept)
+			if tc.sent != "" {
+				r.Header.Set("X-Request-ID", tc.sent)
+			}
+			p := f.Must(f.Browser.Do(r))
+			id := ""
+			if m := onPage.FindStringSubmatch(p.Text()); m != nil {
+				id = m[1]
+			} else {
+				var answer map[string]string
+				_ = json.Unmarshal(p.Body, &answer)
+				id = answer["request_id"]
+			}
+			if tc.kept && id != tc.sent || !tc.kept && !made.MatchString(id) || !tc.kept && seen[id] {
+				t.Errorf("%q as %s: the answer has the id %q", tc.sent, accept, id)
+			}
+			seen[id] = true
+			if log := f.Logs.String()[before:]; !strings.Contains(log, "request_id="+id+" ") {
+				t.Errorf("the log has another id than %q:\n%s", id, log)
+			}
+			if !tc.kept && tc.sent != "" && strings.Contains(p.Text()+f.Logs.String()[before:], tc.sent) {
+				t.Errorf("%q was repeated", tc.sent)
+			}
+		}
+	}
+}
+
+// What OnError answers bears its own headers: ours are put back only where it
+// did not answer, also where it answered with the status that was there.
+func TestOnErrorHasItsOwnHeaders(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) {
+			c.Header("Cache-Control", "private")
+			c.String(http.StatusOK, "ours")
+		}
+	})
+	p := s.Get("/login/nobody")
+	if p.Status != http.StatusOK || p.Text() != "ours" || p.Header.Get("Cache-Control") != "private" || p.Header.Get("Content-Security-Policy") != "" {
+		t.Errorf("%d %q %v", p.Status, p.Text(), p.Header)
+	}
+}
+
+// The same for an answer that is a status and headers, and no body.
+func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) {
+			c.Header("Cache-Control", "private")
+			c.Status(http.StatusTeapot)
+		}
+	})
+	p := s.Get("/login/nobody")
+	if p.Status != http.StatusTeapot || p.Header.Get("Cache-Control") != "private" || p.Header.Get("Content-Security-Policy") != "" {
+		t.Errorf("%d %v", p.Status, p.Header)
+	}
+}
+
+// The log blames neither a hook that is not there nor a page that was written.
+func TestTheLogBlamesNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	s.WantErrorStatus(s.Get("/login/nobody"), ginauth.ErrUnknownProvider, http.StatusNotFound)
+	if got := s.Logs.String(); strings.Contains(got, "OnError") || strings.Contains(got, "could not be written") {
+		t.Errorf("the log says:\n%s", got)
+	}
+}
+
+// On loopback programs are told the reason too, where there is one.
+func TestAnAnswerWithoutAReasonHasNone(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	for path, has := range map[string]bool{"PUT /logout": false, "GET /authorize/demo?state=xyz&code=abc": true} {
+		method, path, _ := strings.Cut(path, " ")
+		if p := s.Ask(method, path); strings.Contains(p.Text(), `"reason"`) != has || !strings.Contains(p.Text(), `"message"`) {
+			t.Errorf("%s: %d %s", path, p.Status, p.Text())
+		}
+	}
+}

@@ -1,0 +1,709 @@
+package ginauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	cookiestore "github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/marks"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// Who keeps sign-outs in memory in public hears what that means, and nobody else.
+func TestWhoIsWarnedOfRevocationsInMemory(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		base   string
+		shared ginauth.Revocations
+		warned bool
+	}{
+		"memory, in public":       {"https://app.example.com", nil, true},
+		"memory, on loopback":     {"http://localhost:8080", nil, false},
+		"shared ones, in public":  {"https://app.example.com", &sitetest.FaultyRevocations{}, false},
+		"shared ones, on this pc": {"http://localhost:8080", &sitetest.FaultyRevocations{}, false},
+	} {
+		l := &sitetest.Logs{}
+		_, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: tt.base, Keys: []string{sitetest.Key}, Logger: slog.New(slog.NewTextHandler(l, nil)), Revocations: tt.shared,
+			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(l.String(), "set Options.Revocations"); got != tt.warned {
+			t.Errorf("%s: warned %v\n%s", name, got, l)
+		}
+	}
+}
+
+// panickyRevocations panics when it is asked.
+type panickyRevocations struct{ ginauth.Revocations }
+
+func (panickyRevocations) Watermarks(context.Context, [4]ginauth.RevocationKey) ([4]time.Time, error) {
+	panic("a bug")
+}
+
+func TestRevocationsThatPanic(t *testing.T) {
+	t.Parallel()
+	s, _, _ := linkingSite(t)
+	line := s.CookieHeader()
+	broken := s.Replica(func(o *ginauth.Options) {
+		o.Revocations = panickyRevocations{marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 1<<20)}
+	})
+	if p := broken.Ask("GET", "/me", "Cookie", line); p.Status != http.StatusServiceUnavailable {
+		t.Errorf("answered %d %s", p.Status, p.Text())
+	}
+}
+
+func TestSpentStatesAreForgottenInTime(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	first := func() bool {
+		ok, err := m.Once(t.Context(), ginauth.RevocationKey{1}, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if !first() || first() {
+		t.Error("a state can be spent twice, or not once")
+	}
+	m.clock.Advance(20 * time.Second) // before anything is swept
+	if !first() {
+		t.Error("a state is remembered for longer than was asked for")
+	}
+}
+
+// sureRevocations answer an outage as if everybody had been signed out for ever.
+type sureRevocations struct{ ginauth.Revocations }
+
+func (sureRevocations) Watermarks(context.Context, [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
+	for i := range marks {
+		marks[i] = time.Now().AddDate(100, 0, 0)
+	}
+	return marks, sitetest.ErrBroken
+}
+
+// An outage is an outage, whatever is returned beside it.
+func TestWhatRevocationsReturnBesideAnError(t *testing.T) {
+	t.Parallel()
+	s := remembering(t, func(o *ginauth.Options) { o.Revocations = sureRevocations{&sitetest.RevocationMap{}} })
+	c, _ := gin.CreateTestContext(httptest.NewRecorder())
+	c.Request = httptest.NewRequest("GET", "/", nil)
+	if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); !errors.Is(err, ginauth.ErrStoreUnavailable) || !errors.Is(err, sitetest.ErrBroken) {
+		t.Errorf("SignIn returned %v", err)
+	}
+}
+
+// Where there is no room for a mark, sessions that began until it was written are
+// dead, or until those were that had to go; and never later ones, which would end
+// the sign-in that made it.
+func TestRevokingWithoutRoom(t *testing.T) {
+	t.Parallel()
+	first := time.Now()
+	second := first.Add(time.Second)
+	for limit, want := range map[int]time.Time{0: second, 1: first} {
+		now := first
+		r := marks.NewRevocations[ginauth.RevocationKey](func() time.Time { return now }, limit)
+		for i, at := range []time.Time{first, second} {
+			now = at
+			if err := r.Revoke(t.Context(), ginauth.RevocationKey{byte(i + 1)}, at.Add(time.Hour), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		marks, err := r.Watermarks(t.Context(), [4]ginauth.RevocationKey{{9}, {9}, {9}, {9}})
+		if err != nil || !marks[0].Equal(want) || !marks[1].IsZero() || !marks[2].IsZero() || !marks[3].IsZero() {
+			t.Errorf("room for %d: the marks are %v, want %v: %v", limit, marks, want, err)
+		}
+	}
+}
+
+// memory is the default Revocations, with a clock and a size of the test's.
+type memory struct {
+	ginauth.Revocations
+	t     *testing.T
+	clock sitetest.Clock
+}
+
+func newMemory(t *testing.T, limit int) *memory {
+	m := &memory{t: t}
+	m.Revocations = marks.NewRevocations[ginauth.RevocationKey](m.clock.Now, limit)
+	return m
+}
+
+func (m *memory) revoke(key ginauth.RevocationKey, at time.Time, ttl time.Duration) {
+	m.t.Helper()
+	if err := m.Revoke(m.t.Context(), key, at, ttl); err != nil {
+		m.t.Error(err)
+	}
+}
+
+// of is the watermark of a person's key.
+func (m *memory) of(key ginauth.RevocationKey) time.Time {
+	m.t.Helper()
+	marks, err := m.Watermarks(m.t.Context(), [4]ginauth.RevocationKey{{0xff}, {0xfe}, key})
+	if err != nil {
+		m.t.Error(err)
+	}
+	return marks[2]
+}
+
+func (m *memory) once(key ginauth.RevocationKey, ttl time.Duration) string {
+	m.t.Helper()
+	first, err := m.Once(m.t.Context(), key, ttl)
+	return fmt.Sprint(first, " ", err != nil)
+}
+
+func TestRevocationsKeepTheHighestMark(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	key, now := ginauth.RevocationKey{1}, time.Now()
+	if at := m.of(key); !at.IsZero() {
+		t.Errorf("nothing was revoked, but %v", at)
+	}
+	for _, at := range []time.Duration{0, time.Minute, -time.Hour, 30 * time.Second} {
+		m.revoke(key, now.Add(at), time.Hour)
+	}
+	if at := m.of(key); !at.Equal(now.Add(time.Minute)) {
+		t.Errorf("the mark is at %v, want the highest", at.Sub(now))
+	}
+	if at := m.of(ginauth.RevocationKey{1, 1}); !at.IsZero() {
+		t.Errorf("another key has a mark: %v", at)
+	}
+	marks, _ := m.Watermarks(t.Context(), [4]ginauth.RevocationKey{key, {}, {2}})
+	if marks[0].IsZero() || !marks[1].IsZero() || !marks[2].IsZero() {
+		t.Errorf("marks are in the wrong places: %v", marks)
+	}
+}
+
+func TestRevocationsExpire(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	key, neighbour := ginauth.RevocationKey{1}, ginauth.RevocationKey{1, 1}
+	m.revoke(key, m.clock.Now(), time.Hour)
+	m.revoke(key, m.clock.Now(), time.Minute) // must not shorten it
+	m.clock.Advance(59 * time.Minute)
+	m.revoke(neighbour, m.clock.Now(), time.Hour)
+	if m.of(key).IsZero() {
+		t.Error("a mark went before its time")
+	}
+	m.clock.Advance(3 * time.Minute)
+	for range 256 { // each tidies up a part
+		m.revoke(neighbour, m.clock.Now(), time.Hour)
+	}
+	if !m.of(key).IsZero() || m.of(neighbour).IsZero() {
+		t.Error("a mark outlived its time, or one went with it")
+	}
+}
+
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	key := ginauth.RevocationKey{1}
+	for i, tt := range []struct {
+		after time.Duration
+		key   ginauth.RevocationKey
+		want  string
+	}{
+		{0, key, "true false"}, {0, key, "false false"}, {0, ginauth.RevocationKey{2}, "true false"}, {0, ginauth.RevocationKey{1, 1}, "true false"},
+		{9 * time.Minute, key, "false false"}, {59 * time.Second, key, "false false"},
+		{5 * time.Second, key, "true false"}, {0, key, "false false"},
+	} {
+		m.clock.Advance(tt.after)
+		if got := m.once(tt.key, 10*time.Minute); got != tt.want {
+			t.Errorf("step %d: %s, want %s", i, got, tt.want)
+		}
+	}
+}
+
+func TestOnceHasOneWinner(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 1<<20)
+	var wait sync.WaitGroup
+	wins := make(chan bool, 64)
+	for range 64 {
+		wait.Go(func() {
+			first, err := m.Once(t.Context(), ginauth.RevocationKey{9}, time.Minute)
+			wins <- first && err == nil
+		})
+	}
+	wait.Wait()
+	close(wins)
+	n := 0
+	for won := range wins {
+		if won {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d callers were the first", n)
+	}
+}
+
+// A full table can neither forget what was spent, nor take more: it fails, and
+// a sign-in with it.
+func TestOnceAtCapacity(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 4)
+	for i := range byte(4) {
+		if got := m.once(ginauth.RevocationKey{1, i}, 10*time.Minute); got != "true false" {
+			t.Fatalf("key %d: %s", i, got)
+		}
+	}
+	if got := m.once(ginauth.RevocationKey{1, 9}, 10*time.Minute); got != "false true" {
+		t.Errorf("beyond the limit: %s, want an error", got)
+	}
+	if got := m.once(ginauth.RevocationKey{1, 0}, 10*time.Minute); got != "false false" {
+		t.Errorf("what was spent before: %s", got)
+	}
+	m.clock.Advance(12 * time.Minute)
+	if got := m.once(ginauth.RevocationKey{1, 9}, 10*time.Minute); got != "true false" {
+		t.Errorf("when there is room again: %s", got)
+	}
+
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 0)
+	})
+	p := s.Finish(s.Begin("/login/demo"))
+	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStoreUnavailable})
+	if p.Header.Get("Retry-After") == "" {
+		t.Error("there is no Retry-After")
+	}
+}
+
+// Where marks have to make room, the oldest go, and sessions that began until they
+// were written are dead: more is revoked, and never less. That is told of the
+// session's own key alone: the floor is a time by our clock, and a person's mark
+// means that somebody signed the person out.
+func TestRevocationsOverflow(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 128)
+	random := rand.New(rand.NewPCG(1, 2))
+	written := map[ginauth.RevocationKey]time.Time{}
+	marks := func(keys [4]ginauth.RevocationKey) [4]time.Time {
+		marks, err := m.Watermarks(t.Context(), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return marks
+	}
+	for i := range 2000 {
+		var key ginauth.RevocationKey
+		for j := range key {
+			key[j] = byte(random.Uint32())
+		}
+		written[key] = m.clock.Now()
+		m.revoke(key, written[key].Add(-time.Minute), time.Hour) // as a provider whose clock is behind
+		m.clock.Advance(time.Millisecond)
+		if i%100 > 0 {
+			continue
+		}
+		for key, at := range written {
+			floor := marks([4]ginauth.RevocationKey{{0xff}, key, key, key})
+			if floor[1].IsZero() && floor[0].Before(at) {
+				t.Fatalf("after %d: a mark is gone, and a session of then would be alive", i)
+			}
+		}
+		if floor := marks([4]ginauth.RevocationKey{{0xff}, {0xfe}, {0xfd}, {0xfc}}); !floor[1].IsZero() || !floor[2].IsZero() || !floor[3].IsZero() {
+			t.Fatalf("after %d: keys that nobody revoked have the marks %v", i, floor)
+		}
+	}
+	if floor := marks([4]ginauth.RevocationKey{})[0]; floor.IsZero() || !floor.Before(m.clock.Now()) {
+		t.Errorf("the floor is %v", floor)
+	}
+}
+
+// A person who signs in over and over leaves a mark each time. Who has signed in
+// lately, or while that went on, stays.
+func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 12
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Unheard, o.Logger = true, slog.New(slog.DiscardHandler)
+		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, limit)
+	})
+	var others []*authtest.Browser
+	mallory := s.NewBrowser()
+	signIn := func(b *authtest.Browser, who string) {
+		if err := authtest.SignIn(s.Auth, b, &ginauth.User{Provider: "demo", Subject: who}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 * limit {
+		signIn(mallory, "mallory")
+		if i%(limit/4) == 0 {
+			b := s.NewBrowser()
+			signIn(b, fmt.Sprint("user", i))
+			others = append(others, b)
+		}
+		s.Clock.Advance(100 * time.Millisecond)
+	}
+	for i, b := range others[len(others)-2:] {
+		if s.UserOf(b) == nil {
+			t.Errorf("of the last two who signed in, number %d was signed out by somebody else", i)
+		}
+	}
+	if s.UserOf(mallory) == nil {
+		t.Error("who signed in last is signed out")
+	}
+}
+
+// lives remembers for how long marks are kept.
+type lives struct {
+	sitetest.RevocationMap
+	ttls []time.Duration
+}
+
+func (l *lives) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	l.ttls = append(l.ttls, ttl)
+	return l.RevocationMap.Revoke(ctx, key, at, ttl)
+}
+
+// A mark is kept as long as a copy of what it covers could live, and not for a
+// whole lifetime, which would fill the memory.
+func TestMarksLiveAsLongAsAnUnusedSession(t *testing.T) {
+	t.Parallel()
+	kept := &lives{}
+	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Revocations, o.IdleTimeout = kept, 3*time.Hour })
+	s.As("ada")
+	s.SignIn()
+	s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
+	if err := s.Auth.LogoutEverywhere(t.Context(), s.IDP.Issuer+"#ada"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ttl := range kept.ttls {
+		if ttl < 3*time.Hour+time.Minute || ttl > 3*time.Hour+2*time.Minute {
+			t.Errorf("a mark is kept for %v", ttl)
+		}
+	}
+	if len(kept.ttls) != 3 {
+		t.Errorf("%d marks were made", len(kept.ttls))
+	}
+}
+
+// A clock that is put forward past the end of every mark, and back again, brings
+// no session back, whatever was written meanwhile.
+func TestSignedOutWhileTheClockIsAhead(t *testing.T) {
+	t.Parallel()
+	s, _ := sitetest.NewSession(t, nil)
+	s.As("ada")
+	line := s.CookieHeader()
+	s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
+	const jump = 30 * 24 * time.Hour
+	s.Clock.Advance(jump)
+	for range 600 { // each tidies up a part of the memory
+		if err := authtest.SignIn(s.Auth, s.Browser, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Clock.Advance(-jump)
+	if who := s.Stolen(line); who != "" {
+		t.Errorf("%q is signed in again", who)
+	}
+}
+
+// Sessions whose own mark had to go are covered by everybody's, also if the
+// provider's clock is ahead of ours; later ones live.
+func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
+	t.Parallel()
+	var revocations ginauth.Revocations
+	s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.IDP = sitetest.StartProvider(t, authtest.Config{Now: func() time.Time { return s.Clock.Now().Add(40 * time.Second) }})
+		o.Providers = []ginauth.Provider{sitetest.Client("demo", s.IDP)}
+		revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 64)
+		o.Revocations = revocations
+	})
+	s.SignIn()
+	line := s.CookieHeader()
+	if p := s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil)); p.Status != 200 || s.Stolen(line) != "" {
+		t.Fatal("signing out did not end the session")
+	}
+	for i := range 64 {
+		for j := range byte(2) {
+			key := ginauth.RevocationKey{byte(i), j}
+			if err := revocations.Revoke(t.Context(), key, s.Clock.Now().Add(-time.Hour), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if who := s.Stolen(line); who != "" {
+		t.Errorf("the overflow brought %q back", who)
+	}
+	s.Clock.Advance(2 * time.Minute)
+	s.As("grace")
+	if s.User() == nil {
+		t.Error("nobody can sign in after an overflow")
+	}
+}
+
+func TestRevocationsUnderLoad(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, 512)
+	var wait sync.WaitGroup
+	for g := range byte(8) {
+		wait.Go(func() {
+			for i := range byte(100) {
+				key := ginauth.RevocationKey{i, g}
+				m.revoke(key, m.clock.Now(), time.Hour) // the others put the clock forward meanwhile
+				if m.of(key).IsZero() {
+					t.Error("a mark is lost")
+				}
+				m.clock.Advance(time.Second)
+				_ = m.once(key, time.Minute)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// A session is asked about by three keys; the marks of the last two are times,
+// and a session at or before the mark is dead.
+func TestWatermarks(t *testing.T) {
+	t.Parallel()
+	f := &sitetest.FaultyRevocations{}
+	s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) {
+		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 1<<20)
+		o.Revocations = f
+	})
+	f.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 1<<20)
+	s.SignIn()
+	first, ada := s.CookieHeader(), f.Asked
+	begun := s.User().AuthTime
+	if ada[0] == ada[3] || ada[0] == (ginauth.RevocationKey{}) || ada[3] == (ginauth.RevocationKey{}) {
+		t.Fatalf("the keys are %x", ada)
+	}
+	s.Browser = s.NewBrowser()
+	s.Clock.Advance(10 * time.Second)
+	s.SignIn()
+	second := s.CookieHeader()
+	if f.Asked[0] == ada[0] || f.Asked[3] != ada[3] {
+		t.Errorf("two sessions of one person have the keys %x and %x", ada, f.Asked)
+	}
+	revoke := func(key ginauth.RevocationKey, at time.Time) {
+		t.Helper()
+		if err := f.Revocations.Revoke(t.Context(), key, at, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alive := func(what, want string) {
+		t.Helper()
+		if got := strings.TrimSpace(s.Stolen(first) + " " + s.Stolen(second)); got != want {
+			t.Errorf("%s: %q are signed in, want %q", what, got, want)
+		}
+	}
+	revoke(ginauth.RevocationKey{}, s.Clock.Now().Add(time.Hour)) // the key of those without a session at the provider
+	alive("a mark of nobody's", "ada ada")
+	revoke(ada[3], begun.Add(-8*time.Second)) // the ID token may be some seconds older than AuthTime
+	alive("a mark from before", "ada ada")
+	revoke(ada[3], begun)
+	s.Browser = s.NewBrowser()
+	alive("a mark at the first one's second", "ada")
+	s.Clock.Advance(10 * time.Second)
+	s.SignIn()
+	alive("and another login later", "ada")
+	if s.User() == nil {
+		t.Error("the later login is dead")
+	}
+	s.Browser = s.NewBrowser()
+	s.As("grace")
+	if s.User() == nil {
+		t.Error("somebody else was signed out")
+	}
+}
+
+// signOut signs out somebody without a browser who sends this Cookie header.
+func signOut(s *sitetest.Site, line string) {
+	s.T.Helper()
+	r := httptest.NewRequest("POST", "/logout", http.NoBody)
+	r.Header.Set("Cookie", line)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	if s.Engine.ServeHTTP(w, r); w.Code >= 400 {
+		s.T.Fatalf("signing out is answered with %d\n%s", w.Code, s.Logs)
+	}
+}
+
+// sharing makes a site and a replica of it that share their revocations, each with a
+// clock of its own.
+func sharing(t *testing.T, revocations func(now func() time.Time) ginauth.Revocations) (*sitetest.Site, *sitetest.Site, *sitetest.Clock) {
+	t.Helper()
+	shared, other := ginauth.Revocations(nil), &sitetest.Clock{}
+	s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Unheard = true
+		shared = revocations(s.Clock.Now)
+		o.Revocations = shared
+	})
+	r := s.Replica(func(o *ginauth.Options) { o.Revocations, o.Now = shared, other.Now })
+	r.Clock = other
+	return s, r, other
+}
+
+// ownMemory is the default Revocations, shared; aMap is one that an application wrote.
+func ownMemory(now func() time.Time) ginauth.Revocations {
+	return marks.NewRevocations[ginauth.RevocationKey](now, 1<<20)
+}
+
+func aMap(func() time.Time) ginauth.Revocations { return &sitetest.RevocationMap{} }
+
+// A sign-out counts at every replica, whatever the clock shows of the one where it
+// happens.
+func TestSignOutAtAReplicaWhoseClockIsFarBehind(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]func(func() time.Time) ginauth.Revocations{"memory": ownMemory, "map": aMap} {
+		for _, behind := range []time.Duration{time.Minute, 30 * time.Hour, 300 * 24 * time.Hour} {
+			t.Run(fmt.Sprint(name, " ", behind), func(t *testing.T) {
+				t.Parallel()
+				s, r, clock := sharing(t, kind)
+				clock.Advance(-behind)
+				s.As("ada")
+				line := s.CookieHeader()
+				if s.Stolen(line) != "ada" {
+					t.Fatal("nobody is signed in")
+				}
+				signOut(r, line)
+				if who := s.Stolen(line); who != "" {
+					t.Errorf("%q is still signed in", who)
+				}
+			})
+		}
+	}
+}
+
+// timing revokes at a time of the test's: as a replica of an earlier version, which
+// writes what its own clock shows.
+type timing struct {
+	sitetest.RevocationMap
+	at time.Time
+}
+
+func (m *timing) Revoke(ctx context.Context, key ginauth.RevocationKey, _ time.Time, ttl time.Duration) error {
+	return m.RevocationMap.Revoke(ctx, key, m.at, ttl)
+}
+
+func TestAnyMarkOfASessionEndsIt(t *testing.T) {
+	t.Parallel()
+	shared := &timing{at: time.Unix(1, 0)}
+	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Revocations = shared })
+	s.As("ada")
+	line := s.CookieHeader()
+	s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
+	if who := s.Stolen(line); who != "" {
+		t.Errorf("%q is still signed in", who)
+	}
+	if s.As("grace"); s.User() == nil {
+		t.Error("and nobody can sign in any more")
+	}
+}
+
+// A person's mark that a clock far ahead has made expires before that time comes. The
+// next one is lower, and ends the sessions that began while the first was there.
+func TestSignOutEverywhereAfterAMarkOfTheFuture(t *testing.T) {
+	t.Parallel()
+	shared := &sitetest.RevocationMap{}
+	s, r, clock := sharing(t, func(func() time.Time) ginauth.Revocations { return shared })
+	clock.Advance(24 * time.Hour)
+	everywhere := func(s *sitetest.Site) {
+		t.Helper()
+		if err := s.Auth.LogoutEverywhere(t.Context(), s.IDP.Issuer+"#ada"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	everywhere(r)
+	s.As("ada")
+	line := s.CookieHeader()
+	if s.Stolen(line) != "ada" {
+		t.Fatal("nobody can sign in after the mark")
+	}
+	shared.Expire()
+	if s.Stolen(line) != "ada" {
+		t.Error("the end of a mark signs out")
+	}
+	everywhere(s)
+	if who := s.Stolen(line); who != "" {
+		t.Errorf("%q is still signed in", who)
+	}
+	s.Browser = s.NewBrowser()
+	if s.As("ada"); s.User() == nil {
+		t.Error("and cannot sign in again")
+	}
+}
+
+// A session keeps the IdleTimeout that it began with, and so does the mark of its
+// sign-out at a replica that has a shorter one by now: another replica may still have
+// the longer one, or get it back.
+func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
+	t.Parallel()
+	const long, short, most = 30 * 24 * time.Hour, 3 * time.Hour, 60 * 24 * time.Hour
+	signIn := func(s *sitetest.Site, line string) {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequest("GET", "/", http.NoBody)
+		c.Request.Header.Set("Cookie", line)
+		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logout := func(s *sitetest.Site, line string) {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequest("GET", "/", http.NoBody)
+		c.Request.Header.Set("Cookie", line)
+		if err := s.Auth.Logout(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		inStore bool
+		after   time.Duration
+		end     func(s *sitetest.Site, line string)
+	}{
+		{"signing out", false, 0, signOut},
+		{"signing out when it has expired here", false, 2 * short, signOut},
+		{"Logout", false, 0, logout},
+		{"signing in again", false, 0, signIn},
+		{"signing out, of a session in a store", true, 0, signOut},
+		{"signing out when it has expired here, of a session in a store", true, 2 * short, signOut},
+		{"Logout, of a session in a store", true, 0, logout},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			kept := &lives{}
+			options := func(idle time.Duration) func(o *ginauth.Options) {
+				return func(o *ginauth.Options) {
+					o.Revocations, o.IdleTimeout, o.Lifetime = kept, idle, most
+					if tt.inStore {
+						o.Sessions = cookiestore.NewStore([]byte(sitetest.Key))
+					}
+				}
+			}
+			s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) { s.Unheard = true; options(long)(o) })
+			r := s.Replica(options(short))
+			s.As("ada")
+			var pairs []string
+			for _, c := range s.Browser.Cookies(s.URL) {
+				pairs = append(pairs, c.Name+"="+c.Value)
+			}
+			line := strings.Join(pairs, "; ")
+			kept.ttls = nil
+			s.Clock.Advance(tt.after)
+			if s.Stolen(line) != "ada" {
+				t.Fatal("nobody is signed in")
+			}
+			tt.end(r, line)
+			if len(kept.ttls) == 0 || slices.Max(kept.ttls) < long+time.Minute || slices.Max(kept.ttls) > long+5*time.Minute {
+				t.Errorf("marks are kept for %v", kept.ttls)
+			}
+		})
+	}
+}

@@ -1,0 +1,518 @@
+package ginauth_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	ginsessions "github.com/gin-contrib/sessions"
+	"github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/securecookie"
+	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+	"github.com/ginauth/ginauth/internal/storetest"
+)
+
+// The suite of a session's homes that need no server. Module stores has those
+// that do.
+func TestSessionsInSealedCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 6500, Limit: "two cookies hold"})
+}
+
+func TestSessionsInSignedCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(testing.TB) storetest.Opened {
+		return storetest.Opened{Store: cookie.NewStore(sitetest.StoreHashKey)}
+	}})
+}
+
+func TestSessionsInEncryptedCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(testing.TB) storetest.Opened {
+		return storetest.Opened{Store: cookie.NewStore(sitetest.StoreHashKey, sitetest.StoreBlockKey)}
+	}})
+}
+
+// A store that sets whatever cookie it is asked to, and leaves it to browsers
+// to drop those that are too large.
+func TestSessionsInBoundlessCookies(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "browsers keep 4096", Open: func(testing.TB) storetest.Opened {
+		store := gorilla.NewCookieStore(sitetest.StoreHashKey)
+		for _, codec := range store.Codecs {
+			codec.(*securecookie.SecureCookie).MaxLength(0)
+		}
+		return storetest.Opened{Store: cookieStore{store}}
+	}})
+}
+
+type cookieStore struct{ *gorilla.CookieStore }
+
+// Options implements sessions.Store.
+func (s cookieStore) Options(o ginsessions.Options) { s.CookieStore.Options = o.ToGorillaOptions() }
+
+func TestSessionsInMemory(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{Open: func(testing.TB) storetest.Opened {
+		store := memstore.NewStore(sitetest.StoreHashKey)
+		return storetest.Opened{Store: store, Dump: func() string { return dumpMemory(store) }}
+	}})
+}
+
+// dumpMemory prints the map in a memstore, which nothing exports.
+func dumpMemory(store any) string {
+	v := reflect.ValueOf(store).Elem().FieldByName("MemStore").Elem().FieldByName("cache").Elem().FieldByName("data")
+	return fmt.Sprint(v)
+}
+
+func TestSessionsInFiles(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(t testing.TB) storetest.Opened {
+		dir := filepath.Join(t.TempDir(), "sessions")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return storetest.Opened{
+			Store: sitetest.FileStore{FilesystemStore: gorilla.NewFilesystemStore(dir, sitetest.StoreHashKey)},
+			Dump:  func() string { return dumpFiles(t, dir) },
+			Spoil: func(text string) { spoilFiles(t, dir, text) },
+			Break: func() func() {
+				rename(t, dir, dir+"-away")
+				return func() { rename(t, dir+"-away", dir) }
+			},
+			Silent: true,
+		}
+	}})
+}
+
+func filesIn(t testing.TB, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(names) == 0 {
+		t.Logf("%s has no files: %v", dir, err)
+	}
+	return names
+}
+
+func spoilFiles(t testing.TB, dir, text string) {
+	t.Helper()
+	for _, name := range filesIn(t, dir) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dumpFiles(t testing.TB, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, name := range filesIn(t, dir) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s\n%s\n", filepath.Base(name), text)
+	}
+	return b.String()
+}
+
+// storeError is a store's way to say something in words alone.
+type storeError string
+
+func (e storeError) Error() string { return string(e) }
+
+// Stores say in their own ways that there is no such session, which is nobody
+// signed in. Everything else is a store that fails, and nobody can say who it
+// is: 503.
+func TestWhatStoresSayOfSessionsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	codec := securecookie.New([]byte(strings.Repeat("k", 32)), nil)
+	undecoded := codec.Decode("name", "not base64!", new(string))
+	unencoded := func() error { _, err := codec.Encode("name", make(chan int)); return err }()
+	for name, tt := range map[string]struct {
+		err    error
+		status int
+	}{
+		"securecookie, decoding":         {undecoded, http.StatusUnauthorized},
+		"securecookie, encoding":         {unencoded, http.StatusServiceUnavailable},
+		"securecookie, several decoding": {securecookie.MultiError{undecoded, undecoded}, http.StatusUnauthorized},
+		"securecookie, several encoding": {securecookie.MultiError{unencoded}, http.StatusServiceUnavailable},
+		"broken JSON":                    {json.Unmarshal([]byte("{"), new(any)), http.StatusUnauthorized},
+		"memcached's binary client":      {storeError("mc: not found"), http.StatusUnauthorized},
+		"memcached's text client":        {storeError("memcache: cache miss"), http.StatusUnauthorized},
+		"broken gob":                     {storeError("gob: bad data"), http.StatusUnauthorized},
+		"another error":                  {storeError("i/o timeout"), http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := &sitetest.DeafStore{Store: memstore.NewStore([]byte("the store's secret")), Fails: tt.err}
+			f := sitetest.NewStore(t, store)
+			f.SignIn()
+			store.Deaf.Store(true)
+			p := f.Must(f.Browser.Fetch(authtest.At(f.URL+"/"), "GET", f.URL+"/me", nil, ""))
+			if p.Status != tt.status {
+				t.Errorf("%v: %d, want %d", tt.err, p.Status, tt.status)
+			}
+		})
+	}
+}
+
+// oddStore is a store that counts its reads, and sees or answers them in its
+// own way.
+type oddStore struct {
+	memstore.Store
+	reads atomic.Int64
+	saw   func(r *http.Request)
+	say   func() (*gorilla.Session, error)
+}
+
+func newOddStore() *oddStore { return &oddStore{Store: memstore.NewStore([]byte(storeSecret))} }
+
+// New implements sessions.Store.
+func (o *oddStore) New(r *http.Request, name string) (*gorilla.Session, error) {
+	o.reads.Add(1)
+	if o.saw != nil {
+		o.saw(r)
+	}
+	if o.say != nil {
+		return o.say()
+	}
+	return o.Store.New(r, name)
+}
+
+const storeSecret = "the store's secret"
+
+// inStore is a site whose sessions are in a store, without a provider to ask.
+func inStore(t *testing.T, o *oddStore) *sitetest.Site {
+	return remembering(t, func(opts *ginauth.Options) { opts.Sessions = o })
+}
+
+// send is visit that returns the answer's cookies too.
+func send(s *sitetest.Site, method, path, cookies string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, s.URL+path, nil)
+	r.Header.Set("Cookie", cookies)
+	w := httptest.NewRecorder()
+	s.Engine.ServeHTTP(w, r)
+	return w
+}
+
+// shown says whether these cookies are somebody's.
+func shown(s *sitetest.Site, cookies string) bool {
+	s.T.Helper()
+	return send(s, "GET", "/show", cookies).Code == http.StatusOK
+}
+
+// A session in a store takes two cookies. Those of two people together are
+// nobody's, and do not end the session whose id was taken along.
+func TestAnIDAloneDeletesNothing(t *testing.T) {
+	t.Parallel()
+	s := inStore(t, newOddStore())
+	hers, mine := s.Mint(grace()), s.Mint(&ginauth.User{Subject: "mallory"})
+	id, _, _ := strings.Cut(hers, "; ")
+	_, own, _ := strings.Cut(mine, "; ")
+	if planted := id + "; " + own; shown(s, planted) || send(s, "POST", "/out", planted).Code != http.StatusOK {
+		t.Error("another's id and one's own binding are a session")
+	}
+	if !shown(s, hers) {
+		t.Error("a session was ended by who had its id alone")
+	}
+}
+
+// Every session has a secret of its own.
+func TestBindingsDiffer(t *testing.T) {
+	t.Parallel()
+	s := inStore(t, newOddStore())
+	secret := func() string {
+		_, binding, _ := strings.Cut(s.Mint(grace()), "; ")
+		text, _, _ := strings.Cut(binding, ".")
+		return text
+	}
+	if a, b := secret(), secret(); a == b || a == "" {
+		t.Errorf("two sessions have the binding %q", a)
+	}
+}
+
+// A store that takes the id of a new session from the request finds none there.
+func TestANewSessionIsAskedForWithoutACookie(t *testing.T) {
+	t.Parallel()
+	o := newOddStore()
+	s := inStore(t, o)
+	o.saw = func(r *http.Request) {
+		if len(r.Header) > 0 {
+			t.Errorf("the store got %v", r.Header)
+		}
+	}
+	s.Mint(grace())
+}
+
+// What a store said is in the log, whatever else it returned.
+func TestWhatAStoreReturnsBesideAnError(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		session *gorilla.Session
+		err     error
+		log     string
+	}{
+		"nothing, and why":                {nil, errors.New("connection refused"), "connection refused"},
+		"nothing, since nothing is there": {nil, fs.ErrNotExist, fs.ErrNotExist.Error()},
+		"nothing at all":                  {nil, nil, "the store returned no session"},
+	} {
+		o := newOddStore()
+		s := inStore(t, o)
+		cookies := s.Mint(grace())
+		o.say = func() (*gorilla.Session, error) { return tt.session, tt.err }
+		if w := send(s, "GET", "/show", cookies); w.Code != http.StatusServiceUnavailable || !strings.Contains(s.Logs.String(), tt.log) || strings.Contains(s.Logs.String(), "panic") {
+			t.Errorf("%s: answered %d\n%s", name, w.Code, s.Logs)
+		}
+	}
+}
+
+// A store with several keys that can read a cookie with none of them has no such
+// session, and does not fail.
+func TestAStoreOfSeveralKeysThatReadsNothing(t *testing.T) {
+	t.Parallel()
+	s := remembering(t, func(o *ginauth.Options) {
+		o.Sessions = cookie.NewStore([]byte(storeSecret), []byte("0123456789abcdef"), []byte("its key before"), []byte("fedcba9876543210"))
+	})
+	id, binding, _ := strings.Cut(s.Mint(grace()), "; ")
+	if w := send(s, "GET", "/show", id+"x; "+binding); w.Code != http.StatusUnauthorized {
+		t.Errorf("answered %d\n%s", w.Code, s.Logs)
+	}
+}
+
+// Who signs out asks a store that fails once, not again to clear what could not
+// be read.
+func TestSignOutAsksAFailingStoreOnce(t *testing.T) {
+	t.Parallel()
+	o := newOddStore()
+	s := inStore(t, o)
+	cookies := s.Mint(grace())
+	o.say = func() (*gorilla.Session, error) { return nil, errors.New("connection refused") }
+	before := o.reads.Load()
+	send(s, "POST", "/out", cookies)
+	if n := o.reads.Load() - before; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// Who has nothing of ours is told to forget nothing.
+func TestSignOutOfNobodySetsNothing(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]*sitetest.Site{"a cookie": remembering(t, nil), "a store": inStore(t, newOddStore())} {
+		if w := send(s, "POST", "/out", "theme=dark"); len(w.Header()["Set-Cookie"]) > 0 {
+			t.Errorf("%s: %q", name, w.Header()["Set-Cookie"])
+		}
+	}
+}
+
+// Two sessions in one request are both over when it signs out.
+func TestSignOutOfTwoSessions(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]*sitetest.Site{"cookies": remembering(t, nil), "a store": inStore(t, newOddStore())} {
+		first, second := s.Mint(grace()), s.Mint(grace())
+		send(s, "POST", "/out", first+"; "+second)
+		if shown(s, first) || shown(s, second) {
+			t.Errorf("%s: one of two sessions is left", name)
+		}
+	}
+}
+
+// A browser that never got the cookie which goes with a record under the new key
+// gets it with its next request, before the old key is taken away.
+func TestABindingUnderAnOldKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	o, newKey := newOddStore(), "7c9e6679f4e1b3a85d20c7f8e9ab1432c56d78e09fa1b2c3d4e5f60718293a4b"
+	old := inStore(t, o)
+	cookies := old.Mint(grace())
+	both := remembering(t, func(opts *ginauth.Options) {
+		opts.Sessions, opts.Keys = o, []string{newKey, sitetest.Key}
+	})
+	if lost := send(both, "GET", "/show", cookies); lost.Code != http.StatusOK || len(lost.Header()["Set-Cookie"]) == 0 {
+		t.Fatalf("with both keys: %d, %q", lost.Code, lost.Header()["Set-Cookie"])
+	}
+	again := send(both, "GET", "/show", cookies)
+	var pairs []string
+	for _, line := range again.Header()["Set-Cookie"] {
+		pair, _, _ := strings.Cut(line, ";")
+		pairs = append(pairs, pair)
+	}
+	alone := remembering(t, func(opts *ginauth.Options) { opts.Sessions, opts.Keys = o, []string{newKey} })
+	if again.Code != http.StatusOK || !shown(alone, strings.Join(pairs, "; ")) {
+		t.Errorf("after the old key is gone, nobody is signed in with %q", pairs)
+	}
+}
+
+// fullStore is a store that does not take what it is given.
+type fullStore struct {
+	ginsessions.Store
+	err error
+}
+
+func (f *fullStore) Save(*http.Request, http.ResponseWriter, *gorilla.Session) error { return f.err }
+
+// Stores say in their own words that a record is too large: that is the
+// application's to mend, and not an outage.
+func TestWhatStoresSayOfRecordsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	for text, code := range map[string]ginauth.Code{
+		"securecookie: the value is too long": ginauth.ErrSessionError, "SessionStore: the value to store is too big": ginauth.ErrSessionError,
+		"SERVER_ERROR object too large for cache": ginauth.ErrSessionError, "i/o timeout": ginauth.ErrStoreUnavailable,
+	} {
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Sessions = &fullStore{memstore.NewStore([]byte("the store's secret")), errors.New(text)}
+		})
+		s.WantError(s.Get("/login/demo"), code)
+	}
+}
+
+// storeLine are the browser's cookies of its session, as a thief would send
+// them.
+func storeLine(f *sitetest.Flow) string {
+	f.T.Helper()
+	var pairs []string
+	for _, c := range append(f.OwnCookies(""), f.OwnCookies("-b")...) {
+		pairs = append(pairs, c.Name+"="+c.Value)
+	}
+	if len(pairs) != 2 {
+		f.T.Fatalf("the browser has %d cookies of its session, want 2", len(pairs))
+	}
+	return strings.Join(pairs, "; ")
+}
+
+func TestSignOutNeedsNoStore(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		fails  error
+		status int // of /me meanwhile
+		out    int // of the sign-out
+	}{
+		{"a store that takes its failure for no such session", nil, 401, 204},
+		{"a connection that ends within an answer", io.ErrUnexpectedEOF, 503, 503},
+		{"a store that is gone", errors.New("connection refused"), 503, 503},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := &sitetest.DeafStore{Store: memstore.NewStore([]byte("the store's secret")), Fails: test.fails}
+			f := sitetest.NewStore(t, store)
+			f.SignIn()
+			before := storeLine(f)
+			if got := f.Stolen(before); got != "ada" {
+				t.Fatalf("before the sign-out, the cookies are those of %q", got)
+			}
+			store.Deaf.Store(true)
+			if p := f.Ask("GET", "/who", sitetest.Fetch...); p.Status != test.status {
+				t.Errorf("while the store is deaf, a request gets %d, want %d", p.Status, test.status)
+			}
+			p := f.Ask("POST", "/logout", sitetest.Fetch...)
+			if ok := p.Status < 400; ok != (test.out < 400) || !ok && p.Status != test.out {
+				t.Errorf("the sign-out gets %d, want %d: %s", p.Status, test.out, p.Text())
+			}
+			if left := append(f.OwnCookies(""), f.OwnCookies("-b")...); len(left) > 0 {
+				t.Errorf("after the sign-out, the browser has %v", left)
+			}
+			store.Deaf.Store(false)
+			if got := f.Stolen(before); got != "" {
+				t.Errorf("after the sign-out, the cookies from before are those of %q", got)
+			}
+		})
+	}
+}
+
+// A sign-in ends the session that it replaces, also one that the store does
+// not find at that moment.
+func TestSignInReplacesWhatTheStoreDoesNotFind(t *testing.T) {
+	t.Parallel()
+	store := &sitetest.DeafStore{Store: memstore.NewStore([]byte("the store's secret"))}
+	f := sitetest.NewStore(t, store)
+	f.SignIn()
+	before := storeLine(f)
+	store.Deaf.Store(true)
+	f.IDP.SignInAs("grace")
+	f.Must(f.Browser.Get(f.URL + "/login/demo"))
+	store.Deaf.Store(false)
+	if got := f.Stolen(before); got != "" {
+		t.Errorf("after the next sign-in, the cookies from before are those of %q", got)
+	}
+	if got := f.Stolen(storeLine(f)); got != "grace" {
+		t.Errorf("the cookies of the sign-in are those of %q", got)
+	}
+}
+
+// A sign-out takes back what bears our names, though it does not open.
+func TestSignOutDropsWhatDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]ginsessions.Store{"a store": memstore.NewStore([]byte("the store's secret")), "sealed cookies": nil} {
+		t.Run(name, func(t *testing.T) {
+			f := sitetest.NewStore(t, store)
+			f.SignIn()
+			all := append(f.OwnCookies(""), f.OwnCookies("-b")...)
+			for _, c := range all {
+				c.Value, c.Path = "forged", "/"
+				f.KeepCookie(c)
+			}
+			if p := f.Ask("POST", "/logout", sitetest.Fetch...); p.Status >= 400 {
+				t.Errorf("the sign-out gets %d: %s", p.Status, p.Text())
+			}
+			if left := append(f.OwnCookies(""), f.OwnCookies("-b")...); len(left) > 0 {
+				t.Errorf("after the sign-out, the browser has %v", left)
+			}
+		})
+	}
+}
+
+// What a handler does after SignIn is about the session that it began, though
+// the request does not have its cookies yet.
+func TestAfterSignInInTheSameRequest(t *testing.T) {
+	t.Parallel()
+	ada := &ginauth.User{Provider: "demo", Subject: "ada"}
+	note := func(u *ginauth.User) { u.Data = map[string]string{"note": "kept"} }
+	for name, store := range map[string]ginsessions.Store{"a store": memstore.NewStore([]byte("the store's secret")), "sealed cookies": nil} {
+		t.Run(name, func(t *testing.T) {
+			f := sitetest.NewStore(t, store)
+			var err error
+			f.Engine.POST("/begin", func(c *gin.Context) {
+				err = errors.Join(f.Auth.SignIn(c, ada), f.Auth.Update(c, note))
+			})
+			f.Engine.POST("/twice", func(c *gin.Context) {
+				grace := &ginauth.User{Provider: "demo", Subject: "grace"}
+				err = errors.Join(f.Auth.SignIn(c, grace), f.Auth.SignIn(c, ada), f.Auth.Update(c, note))
+			})
+			f.Engine.POST("/brief", func(c *gin.Context) {
+				err = errors.Join(f.Auth.SignIn(c, ada), f.Auth.Logout(c))
+			})
+			for _, path := range []string{"/begin", "/begin", "/twice"} { // the second with a session already
+				f.Must(f.Browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+path, nil, ""))
+				if u := f.User(); err != nil || u == nil || u.Subject != "ada" || u.Data["note"] != "kept" {
+					t.Errorf("after SignIn and Update at %s, the user is %+v: %v", path, u, err)
+				}
+			}
+			f.Must(f.Browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+"/brief", nil, ""))
+			if u := f.User(); err != nil || u != nil {
+				t.Errorf("after SignIn and Logout, the user is %+v: %v", u, err)
+			}
+		})
+	}
+}

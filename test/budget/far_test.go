@@ -1,0 +1,98 @@
+package budget
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+// farEnv makes the test's own program a provider instead: see startFar.
+const farEnv = "GINAUTH_TEST_FAR_PROVIDER"
+
+// far is a provider in a process of its own, so that what is counted in this
+// one is the application's alone. It has no memory: a code is the nonce that
+// its ID token shall have.
+type far struct {
+	Issuer, ClientID, ClientSecret string
+}
+
+// startFar starts a provider. A thin one puts nobody's name into the ID token,
+// so that the userinfo has to be asked for.
+func startFar(t testing.TB, thin bool) far {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=thin:%v", farEnv, thin))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // it ends with its input
+		_ = cmd.Wait()
+	})
+	var f far
+	if err := json.NewDecoder(out).Decode(&f); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f far) provider() ginauth.Provider {
+	return ginauth.Provider{Name: "demo", Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: f.ClientSecret}
+}
+
+// serveFar is the other process.
+func serveFar(kind string) error {
+	idp, err := authtest.Start(authtest.Config{})
+	if err != nil {
+		return err
+	}
+	person := map[string]any{
+		"sub": "248289761001", "name": "Ada Lovelace", "preferred_username": "ada", "email": "ada@example.com", "email_verified": true, "locale": "en-GB",
+		"picture": "https://pictures.example.com/a/ACg8ocKx1s8mB2v9f0j3qQnZ7yXw4tUeRk6LhD5pGcVbNaMzWqYs=s96-c",
+	}
+	const access = "ya29.a0AfH6SMBx1s8mB2v9f0j3qQnZ7yXw4tUeRk6LhD5pGcVbNaMzWqYsTgHjKlOpIuYtReWqAsDfGhJkLzXcVbNmQwErTyUiOp"
+	idp.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		claims := map[string]any{
+			"iss": idp.Issuer, "aud": idp.ClientID, "azp": idp.ClientID, "sub": person["sub"], "sid": "08a5019c-17e1-4977-8f42-65a12843ea02",
+			"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "nonce": r.FormValue("code"),
+		}
+		for name, v := range person {
+			if kind != "thin:true" {
+				claims[name] = v
+			}
+		}
+		answerJSON(w, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3599, "scope": "openid profile email", "id_token": idp.Sign(nil, claims)})
+	})
+	idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, person) })
+	if err := json.NewEncoder(os.Stdout).Encode(far{idp.Issuer, idp.ClientID, idp.ClientSecret}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func answerJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,44 @@
+//go:build unix && !race
+
+package budget
+
+import (
+	"math"
+	"net/http"
+	"testing"
+)
+
+// What a sign-in may allocate: what it does, and a little, so that whatever makes
+// it more does not go unseen. Of a callback's, go-oidc, go-jose and net/http have
+// two in three; the numbers are Go 1.26's. The race detector allocates too, so this
+// is not for its builds.
+func TestAllocationsOfASignIn(t *testing.T) {
+	const beginAllocs = 21
+	for _, tt := range []struct {
+		name          string
+		thin          bool
+		allocs, bytes uint64
+	}{{"with an ID token", false, 272, 32_500}, {"with userinfo", true, 348, 37_500}} {
+		s := newLoginSite(t, startFar(t, tt.thin), 0)
+		if n := testing.AllocsPerRun(100, func() { s.serve(t, s.login) }); n > beginAllocs {
+			t.Errorf("/login: %v allocations, want %d at most", n, beginAllocs)
+		}
+		least := used{allocs: math.MaxUint64, bytes: math.MaxUint64}
+		for range 3 { // others of this process may allocate meanwhile
+			callbacks := make([]*http.Request, 50)
+			for i := range callbacks {
+				callbacks[i] = s.begin(t)
+			}
+			took := measure(func() {
+				for _, callback := range callbacks {
+					s.signIn(t, callback)
+				}
+			})
+			n := uint64(len(callbacks))
+			least.allocs, least.bytes = min(least.allocs, took.allocs/n), min(least.bytes, took.bytes/n)
+		}
+		if least.allocs > tt.allocs || least.bytes > tt.bytes {
+			t.Errorf("%s: %d allocations and %d bytes, want %d and %d at most", tt.name, least.allocs, least.bytes, tt.allocs, tt.bytes)
+		}
+	}
+}

@@ -1,0 +1,344 @@
+package docs
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// errorsPage is docs/errors.md by its headings of the second level, with every
+// run of white space as one space.
+func errorsPage(t *testing.T) map[string]string {
+	t.Helper()
+	page := map[string]string{}
+	for section := range strings.SplitSeq(sitetest.File(t, "docs/errors.md"), "\n## ") {
+		heading, text, _ := strings.Cut(section, "\n")
+		if _, twice := page[heading]; twice {
+			t.Errorf("docs/errors.md has the heading %q twice", heading)
+		}
+		page[heading] = strings.Join(strings.Fields(text), " ")
+	}
+	return page
+}
+
+// Each code has a section, which says its status and the sentence that people
+// read, to the letter, and a link from the table at the beginning.
+func TestErrorsPageHasEveryCode(t *testing.T) {
+	page := errorsPage(t)
+	var sentences map[string]string
+	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &sentences); err != nil {
+		t.Fatal(err)
+	}
+	codes := sitetest.Constants(t, "errors.go", "Code")
+	for _, name := range codes {
+		for _, text := range []string{fmt.Sprintf("**%d**", (&ginauth.Error{Code: ginauth.Code(name)}).Status()), "*" + sentences[name] + "*"} {
+			if !strings.Contains(page[name], text) {
+				t.Errorf("docs/errors.md, section %s, does not have %s", name, text)
+			}
+		}
+		if link := fmt.Sprintf("[%s](#%[1]s)", name); !strings.Contains(page["# Errors"], link) {
+			t.Errorf("the table of docs/errors.md does not have %s", link)
+		}
+	}
+	for heading := range page {
+		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" {
+			t.Errorf("docs/errors.md has a section %q, which is no code", heading)
+		}
+	}
+}
+
+// Each id that the source raises is an anchor of the page, once and in the section
+// of its code, and the page has no other anchors. Ids of mistakes in Options are made
+// of the field's name: the page says how.
+func TestErrorsPageHasEveryID(t *testing.T) {
+	raised := raisedIDs(t)
+	anchored := map[string]string{} // code by id
+	for code, text := range errorsPage(t) {
+		for _, m := range regexp.MustCompile("<a id=\"([^\"]*)\"></a>(?:`([^`]*)`)?").FindAllStringSubmatch(text, -1) {
+			id := m[1]
+			if _, twice := anchored[id]; twice {
+				t.Errorf("docs/errors.md has the anchor %s twice", id)
+			}
+			if anchored[id] = code; raised[id] == nil {
+				t.Errorf("docs/errors.md has the anchor %s, which nothing raises", id)
+			}
+			if m[2] != id {
+				t.Errorf("docs/errors.md: behind the anchor %s stands %q", id, m[2])
+			}
+		}
+	}
+	for id, r := range raised {
+		code, there := anchored[id]
+		if !there {
+			t.Errorf("%s: docs/errors.md lacks <a id=%q></a>: say there what causes it, and what to do", r.at, id)
+		} else if len(r.codes) > 0 && !slices.Contains(r.codes, code) {
+			t.Errorf("%s: %s is raised with %q, and is in section %s of docs/errors.md", r.at, id, r.codes, code)
+		}
+	}
+}
+
+// The section of invalid_options has the last word of each mistake's id.
+func TestErrorsPageNamesEveryMistake(t *testing.T) {
+	section := errorsPage(t)["invalid_options"]
+	word := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	found := 0
+	for _, f := range sitetest.GoFiles(t, ".") {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || lastName(call.Fun) != "add" {
+				return true
+			}
+			for _, arg := range call.Args {
+				if what, ok := textOf(arg); ok && word.MatchString(what) {
+					if found++; !strings.Contains(section, "`"+what+"`") {
+						t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.At(call), what)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if found < 60 {
+		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
+	}
+}
+
+// errorSources are the packages that raise errors with an ID, and how many ids each
+// has at least: fewer mean that they are looked for in the wrong place.
+var errorSources = map[string]int{".": 80, "internal/rp": 90}
+
+// raisedID is an id in the source, with the codes that it is known to be raised with.
+type raisedID struct {
+	at    string
+	codes []string
+}
+
+// raisedIDs reads the ids from the source: each string that has the form of one, but
+// for imports and the names of texts.
+func raisedIDs(t *testing.T) map[string]*raisedID {
+	t.Helper()
+	var texts map[string]string
+	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &texts); err != nil {
+		t.Fatal(err)
+	}
+	form := regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
+	raised, found := map[string]*raisedID{}, map[string]int{}
+	constants := sitetest.Constants(t, "errors.go", "Code")
+	var files []*sitetest.GoFile
+	for dir := range errorSources {
+		files = append(files, sitetest.GoFiles(t, dir)...)
+	}
+	for _, f := range files {
+		codes := codesOfIDs(f.File, constants)
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			if _, is := n.(*ast.ImportSpec); is {
+				return false
+			}
+			id, ok := textOf(n)
+			if !ok || !form.MatchString(id) || texts[id] != "" {
+				return true
+			}
+			if raised[id] == nil {
+				raised[id] = &raisedID{at: f.At(n)}
+				found[path.Dir(f.Path)]++
+			}
+			if code := codes[n.Pos()]; code != "" {
+				raised[id].codes = append(raised[id].codes, code)
+			}
+			return true
+		})
+	}
+	known := 0
+	for id, r := range raised {
+		if area, _, _ := strings.Cut(id, "."); len(r.codes) == 0 && codeOfArea[area] != "" {
+			r.codes = []string{codeOfArea[area]}
+		}
+		if len(r.codes) > 0 {
+			known++
+		}
+	}
+	for dir, least := range errorSources {
+		if found[dir] < least {
+			t.Fatalf("%s has %d ids, want %d or more: the test looks at the wrong thing", dir, found[dir], least)
+		}
+	}
+	if known < 150 {
+		t.Fatalf("the codes of %d ids are known: the test looks at the wrong thing", known)
+	}
+	return raised
+}
+
+// codeOfArea has the codes of ids that are raised without one, by their first words:
+// the callers add the code.
+var codeOfArea = map[string]string{
+	"check": "forbidden", "http": "provider_unavailable", "id_token": "id_token_invalid", "jwt": "id_token_invalid",
+	"login": "login_loop", "logout_token": "logout_token_invalid", "token": "bad_token_response",
+}
+
+// codeOfHelper has the codes of the functions that take an id.
+var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge": "session_error", "refused": "forbidden",
+	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured"}
+
+// codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
+// Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.
+func codesOfIDs(f *ast.File, constants map[string]string) map[token.Pos]string {
+	codes := map[token.Pos]string{}
+	pair := func(names, values []ast.Expr) {
+		var code string
+		var at token.Pos
+		for i, name := range names {
+			switch lastName(name) {
+			case "Code":
+				code = codeNamed(constants, lastName(values[i]))
+			case "ID":
+				at = values[i].Pos()
+			}
+		}
+		codes[at] = code
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CompositeLit:
+			if lastName(n.Type) != "Error" {
+				return true
+			}
+			var names, values []ast.Expr
+			for _, e := range n.Elts {
+				if kv, ok := e.(*ast.KeyValueExpr); ok {
+					names, values = append(names, kv.Key), append(values, kv.Value)
+				}
+			}
+			pair(names, values)
+		case *ast.AssignStmt:
+			if len(n.Lhs) == len(n.Rhs) {
+				pair(n.Lhs, n.Rhs)
+			}
+		case *ast.CallExpr:
+			for _, arg := range n.Args {
+				codes[arg.Pos()] = codeOfHelper[lastName(n.Fun)]
+			}
+		}
+		return true
+	})
+	return codes
+}
+
+// codeNamed returns the code of a constant, of this package (ErrStateInvalid) or of
+// internal/rp (StateInvalid).
+func codeNamed(constants map[string]string, constant string) string {
+	for name, code := range constants {
+		if strings.TrimPrefix(name, "Err") == strings.TrimPrefix(constant, "Err") {
+			return code
+		}
+	}
+	return ""
+}
+
+// lastName is what an identifier or a selector ends in.
+func lastName(n ast.Expr) string {
+	switch n := n.(type) {
+	case *ast.Ident:
+		return n.Name
+	case *ast.SelectorExpr:
+		return n.Sel.Name
+	}
+	return ""
+}
+
+func textOf(n ast.Node) (string, bool) {
+	lit, ok := n.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	text, err := strconv.Unquote(lit.Value)
+	return text, err == nil
+}
+
+// On loopback, log, JSON and page lead to the error: to its id, or to the code if the
+// id is the application's; an application's own code has no link. In production
+// nothing leads there.
+func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
+	t.Parallel()
+	const page = "https://github.com/ginauth/ginauth/blob/main/docs/errors.md#"
+	refuse := func(code ginauth.Code, id string) ginauth.Check {
+		return func(*ginauth.User) error { return &ginauth.Error{Code: code, ID: id, Reason: "a reason"} }
+	}
+	for _, public := range []bool{false, true} {
+		f := sitetest.NewFlow(t, nil)
+		if public {
+			f = sitetest.NewPublicFlow(t, nil)
+		}
+		f.SignIn()
+		for path, c := range map[string]struct {
+			check      ginauth.Check
+			id, anchor string
+		}{
+			"/group":     {ginauth.HasGroup("nobody"), "check.group", "check.group"},
+			"/ours":      {refuse(ginauth.ErrForbidden, ""), "check.refused", "check.refused"},
+			"/theirid":   {refuse(ginauth.ErrForbidden, "shop.closed"), "shop.closed", "forbidden"},
+			"/theirs":    {refuse("closed_today", ""), "check.refused", ""},
+			"/alltheirs": {refuse("closed_today", "shop.closed"), "shop.closed", ""},
+		} {
+			f.Engine.GET(path, f.Auth.RequireAuth(c.check), sitetest.Teapot)
+			link, section, id := "", "docs/errors.md#", ""
+			if !public {
+				id = c.id
+			}
+			if c.anchor != "" && !public {
+				link, section = page+c.anchor, section+c.anchor+"<"
+			}
+			f.Logs.Reset()
+			p := f.Must(f.Browser.Fetch(f.Open("/"), "GET", f.URL+path, nil, ""))
+			var body struct{ ID, Docs string }
+			if err := json.Unmarshal(p.Body, &body); err != nil || body.Docs != link || body.ID != id {
+				t.Errorf("public %v, %s: %v: id and docs are %+v, want %q and %q", public, path, err, body, id, link)
+			}
+			log := f.Logs.String()
+			if want := "docs=" + link; strings.Contains(log, "docs=") != (link != "") || link != "" && !slices.Contains(strings.Fields(log), want) {
+				t.Errorf("public %v, the log of %s: %s", public, path, log)
+			}
+			if !strings.Contains(log, "id="+c.id+" ") {
+				t.Errorf("public %v, the log of %s does not have its id: %s", public, path, log)
+			}
+			if text := f.Open(path).Text(); strings.Contains(text, section) != (link != "") {
+				t.Errorf("public %v, the page of %s: %s", public, path, text)
+			}
+		}
+	}
+}
+
+// Every id of the package has a link of its own, whatever its first word is.
+func TestEveryIDHasALink(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	var id string
+	f.Engine.GET("/refused", f.Auth.RequireAuth(func(*ginauth.User) error {
+		return &ginauth.Error{Code: ginauth.ErrForbidden, ID: id, Reason: "a reason"}
+	}), sitetest.Teapot)
+	f.SignIn()
+	start := f.Open("/")
+	tried := map[string]bool{} // by first word
+	for id = range raisedIDs(t) {
+		area, _, _ := strings.Cut(id, ".")
+		if tried[area] {
+			continue
+		}
+		tried[area] = true
+		p := f.Must(f.Browser.Fetch(start, "GET", f.URL+"/refused", nil, ""))
+		var body struct{ Docs string }
+		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+id) {
+			t.Errorf("%v: the link of %s is %q: is %q among the areas?", err, id, body.Docs, area)
+		}
+	}
+}

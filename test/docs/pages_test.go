@@ -1,0 +1,94 @@
+package docs
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth/internal/doctest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// Every program in docs compiles, as it stands there and after each of the
+// changes that the page shows, in a module as somebody has it who follows the
+// page; the tests in docs pass.
+func TestDocsCompile(t *testing.T) {
+	t.Parallel()
+	doctest.Vet(t, ".", "")
+}
+
+// Programs that need more than this module has are compiled by the tests of
+// another, which must have the same test as this one.
+func TestDocsOfOtherModulesAreCompiledThere(t *testing.T) {
+	for _, page := range doctest.ReadAll(t, ".") {
+		for _, p := range page.Programs {
+			compiled := path.Join(p.Module, "docs_test.go")
+			if p.Module == "" {
+				compiled = "test/docs/pages_test.go"
+			}
+			if _, err := os.Stat(compiled); err != nil {
+				t.Errorf("%s is compiled nowhere: %v", p.Name, err)
+			}
+		}
+	}
+}
+
+// The pages' links to each other lead to a file, and to a heading that is there.
+func TestDocsLinksLeadSomewhere(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal("there are no pages: nothing is looked at")
+	}
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
+	code := regexp.MustCompile("(?s)```.*?```|`[^`]*`")
+	for _, page := range append(pages, "README.md", "CONTRIBUTING.md", "SECURITY.md") {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(sitetest.File(t, page), ""), -1) {
+			target := page
+			if m[1] != "" {
+				target = path.Join(path.Dir(page), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, m[0])
+			} else if m[2] != "" && !slices.Contains(anchors(sitetest.File(t, target)), m[2]) {
+				t.Errorf("%s: %s: %s has no such heading", page, m[0], target)
+			}
+		}
+	}
+}
+
+// anchors are what GitHub calls a page's headings in addresses, and the page's own
+// anchors.
+func anchors(text string) (all []string) {
+	for _, m := range regexp.MustCompile(`<a id="([^"]*)"></a>`).FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	odd := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for line := range strings.Lines(text) {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && line[0] == '#' {
+			all = append(all, strings.ReplaceAll(odd.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), ""), " ", "-"))
+		}
+	}
+	return all
+}
+
+// docs/pages.md lists the texts that can be changed, as they are.
+func TestDocsListTheTexts(t *testing.T) {
+	var texts map[string]string
+	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &texts); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(sitetest.File(t, "docs/pages.md"), "\n## The names of the texts\n")
+	listed := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]*)` \\| (.*) \\|$").FindAllStringSubmatch(table, -1) {
+		listed[row[1]] = row[2]
+	}
+	if len(texts) == 0 || !maps.Equal(listed, texts) {
+		t.Errorf("docs/pages.md lists %q, and the texts are %q", listed, texts)
+	}
+}

@@ -1,0 +1,255 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
+	"github.com/ginauth/ginauth/providers"
+)
+
+func TestFaultsConfig(t *testing.T) {
+	runFaults(t, []fault{
+		{"F5_http_base_url", f5HttpBaseUrl},
+		{"F8_weak_keys", f8WeakKeys},
+		{"K3_issuers_that_are_none", k3IssuersThatAreNone},
+		{"K6_providers_in_each_others_way", k6ProvidersInEachOthersWay},
+		{"K13_client_secret_empty_or_with_a_line_break", k13ClientSecretEmptyOrWithALineBreak},
+		{"K14_arguments_of_presets", k14ArgumentsOfPresets},
+		{"K15_secrets_are_not_printed", TestOptionsAndProvidersPrintNoSecrets},
+		{"N8_base_url", n8BaseUrl},
+		{"O7_mistakes_are_errors_of_mount", o7MistakesAreErrorsOfMount},
+	})
+}
+
+func f5HttpBaseUrl(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	p := s.Finish(s.Begin("/login/demo"))
+	found := false
+	for _, line := range p.Hops[0].Header.Values("Set-Cookie") {
+		found = found || regexp.MustCompile(`^ginauth-[\w-]{6}=1[\w-]+; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax$`).MatchString(line)
+	}
+	if !found {
+		t.Errorf("on http://localhost: %q", p.Hops[0].Header.Values("Set-Cookie"))
+	}
+	for _, base := range []string{"http://app.example.com", "http://10.0.0.1", "http://localhost.example.com", "http://127.0.0.1.example.com", "http://[fe80::1]"} {
+		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Client("demo", s.IDP)}}), "https", base)
+	}
+}
+
+func f8WeakKeys(t *testing.T) {
+	t.Parallel()
+	const good = "8f2b61c09d7e4a35f1046cbe92d87a53"
+	for name, tt := range map[string]struct {
+		keys []string
+		says string
+	}{
+		"none":              {nil, "is empty"},
+		"an empty one":      {[]string{""}, "key 1 is empty"},
+		"31 bytes":          {[]string{good[:31]}, "key 1 has 31 bytes"},
+		"one byte repeated": {[]string{strings.Repeat("q", 40)}, "repeats itself"},
+		"a placeholder":     {[]string{"changeme-" + good}, "looks like a placeholder"},
+		"twice the same":    {[]string{good, sitetest.Key, good}, "key 3 is there twice"},
+		"the second weak":   {[]string{good, "short"}, "key 2 has 5 bytes"},
+		"six":               {[]string{good + "1", good + "2", good + "3", good + "4", good + "5", good + "6"}, "five are the most"},
+	} {
+		err := sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: tt.keys,
+			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"}}})
+		sitetest.WantInvalid(t, err, "Options.Keys", tt.says, "openssl rand -hex 32")
+		for _, key := range tt.keys {
+			if len(key) > 8 && strings.Contains(err.Error(), key) {
+				t.Errorf("%s: the error tells the key", name)
+			}
+		}
+	}
+	if err := sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{good},
+		Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"}}}); err != nil {
+		t.Errorf("a good key: %v", err)
+	}
+}
+
+// The texts are tested with the other mistakes: see TestMistakesInAddresses.
+func k3IssuersThatAreNone(t *testing.T) {
+	for name, issuer := range map[string]string{
+		"http": "http://login.example.com", "query": "https://login.example.com?x=1", "empty query": "https://login.example.com?",
+		"fragment": "https://login.example.com#x", "user": "https://me@login.example.com", "empty": "", "spaces": "https://login.example.com  ",
+	} {
+		opts := sitetest.GoodOptions()
+		opts.Providers[0].Issuer = issuer
+		err := sitetest.MountError(opts)
+		sitetest.WantInvalid(t, err, `provider "corp": Issuer: `)
+		if strings.Count(err.Error(), "\n") != 0 {
+			t.Errorf("%s: more than one mistake: %v", name, err)
+		}
+	}
+}
+
+// The texts are tested with the other mistakes: see TestMistakesInNames.
+func k6ProvidersInEachOthersWay(t *testing.T) {
+	for _, name := range []string{"", "/", "..", "a b", "ä", "a/b", strings.Repeat("x", 33), "A"} {
+		opts := sitetest.GoodOptions()
+		opts.Providers[0].Name = name
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "Name: ", "cannot stand in a route")
+	}
+	two := sitetest.GoodOptions()
+	two.Providers = append(two.Providers, sitetest.GoodProvider())
+	sitetest.WantInvalid(t, sitetest.MountError(two), "is there twice")
+	two.Providers[1].Name = "other"
+	sitetest.WantInvalid(t, sitetest.MountError(two), "the same client at the same issuer")
+	two.Providers[1].ClientID = "other"
+	if err := sitetest.MountError(two); err != nil {
+		t.Error(err)
+	}
+}
+
+// The texts are tested with the other mistakes: see TestMistakesInTheClient.
+func k13ClientSecretEmptyOrWithALineBreak(t *testing.T) {
+	for _, secret := range []string{"", "s3cr3t-of-corp\n", "s3cr3t-of-corp\r\n", " s3cr3t-of-corp", `"s3cr3t-of-corp"`} {
+		opts := sitetest.GoodOptions()
+		opts.Providers[0].ClientSecret = secret
+		err := sitetest.MountError(opts)
+		sitetest.WantInvalid(t, err, `provider "corp": ClientSecret: `)
+		if strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("the error repeats the secret: %v", err)
+		}
+	}
+}
+
+// k14Arguments: what a preset is made of must not lead elsewhere, nor fall back
+// to something wider. All presets are tested beside them.
+func k14ArgumentsOfPresets(t *testing.T) {
+	for _, domain := range []string{"", "../evil", "a/b", "?x", "corp.example?", "me@evil.example", "corp example", "https://corp.example", "..", "*"} {
+		opts := sitetest.GoodOptions()
+		opts.Providers = []ginauth.Provider{providers.GoogleWorkspace(domain, "web", "s3cr3t-of-corp")}
+		err := sitetest.MountError(opts)
+		sitetest.WantInvalid(t, err, `provider "google-workspace": domain: `)
+		if strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("the error repeats the secret: %v", err)
+		}
+	}
+}
+
+func n8BaseUrl(t *testing.T) {
+	t.Parallel()
+	for _, base := range []string{
+		"", " ", "app.example.com", "app.example.com:443", "//app.example.com", "/app", "https://", "https:///app", "https:app.example.com", "ftp://app.example.com",
+		"http://app.example.com", "http://192.168.1.5:8080", "http://10.0.0.1", "http://0.0.0.0:8080", "https://0.0.0.0", "http://[::]:8080", "http://localhost.example.com",
+		"http://127.0.0.1.example.com", "http://2130706433", "http://notlocalhost",
+		"https://app.example.com/..", "https://app.example.com/a/../b", "https://app.example.com/%2e%2e/b", "https://app.example.com//a", "https://app.example.com/a//b",
+		"https://app.example.com?x=1", "https://app.example.com/?", "https://app.example.com#x", "https://app.example.com/#", "https://user@app.example.com",
+		"https://user:pass@app.example.com", "https://app.example.com\n", " https://app.example.com", "https://app.example.com /x", `https://app.example.com\x`, "https://app.example.com/a b",
+		"https://app.example.com:", "https://app.example.com:0", "https://app.example.com:65536", "https://app.example.com:x", "https://äpp.example.com", "https://*.example.com",
+		"https://app..example.com", "https://app.example.com/ü", "https://app.example.com/:id", "https://app.example.com/*any", "https://app.example.com/./a",
+	} {
+		err := sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Offline("demo")}})
+		if err == nil {
+			t.Errorf("BaseURL %q was taken", base)
+			continue
+		}
+		sitetest.WantInvalid(t, err, "Options.BaseURL")
+		if strings.Contains(err.Error(), "pass@") {
+			t.Errorf("the error has the password: %v", err)
+		}
+	}
+	for _, base := range []string{"https://app.example.com", "https://app.example.com/", "https://app.example.com:8443/a/b-c_d.e~f/", "https://203.0.113.5", "https://[2001:db8::1]:8443",
+		"http://localhost:8080", "http://app.localhost", "http://127.0.0.1:1/app", "http://127.9.9.9", "http://[::1]:8080", "https://localhost", "https://intranet"} {
+		if err := sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Offline("demo")}}); err != nil {
+			t.Errorf("BaseURL %q was refused: %v", base, err)
+		}
+	}
+}
+
+// What the application has at our paths already is an error that says what to
+// do, and then nothing of a half-made login answers.
+func o7MistakesAreErrorsOfMount(t *testing.T) {
+	t.Parallel()
+	opts := ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: (&sitetest.Logs{}).Logger()}
+	if _, err := ginauth.Mount(nil, opts); err == nil {
+		t.Error("a nil router is taken")
+	}
+	sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{}), "Options.BaseURL", "Options.Keys", "Options.Providers")
+	app := func(c *gin.Context) { c.String(http.StatusOK, "the application") }
+	for _, path := range []string{"/login", "/login/:provider", "/login/:name", "/login/*any", "/authorize/:provider", "/authorize/:provider/", "/authorize/*any", "/logout", "/*spa"} {
+		for _, method := range []string{"GET", "POST", "DELETE"} {
+			engine := gin.New()
+			engine.RedirectTrailingSlash = false
+			engine.Handle(method, path, app)
+			auth, err := ginauth.Mount(engine, opts)
+			if auth != nil {
+				t.Errorf("%s %s: there is an Auth", method, path)
+			}
+			sitetest.WantInvalid(t, err, "Mount", "router.Group")
+			for _, p := range []string{"/login", "/login/demo", "/authorize/demo", "/authorize/demo/", "/logout"} {
+				w := httptest.NewRecorder()
+				engine.ServeHTTP(w, httptest.NewRequest("GET", p, nil))
+				if w.Body.String() != "the application" && w.Code != http.StatusNotFound || len(w.Header().Values("Set-Cookie")) > 0 {
+					t.Errorf("after a failed Mount beside %s, %s answers %d %q", path, p, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
+
+// printed is v in all the ways in which a program prints things, on purpose or
+// not.
+func printed(t *testing.T, v any) string {
+	t.Helper()
+	var b bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t", "%08.3f"} {
+		fmt.Fprintf(&b, verb+"\n", v)
+	}
+	fmt.Fprintln(&b, v)
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Write(text)
+	slog.New(slog.NewTextHandler(&b, nil)).Info("options", "v", v)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("options", "v", v)
+	fmt.Fprint(&b, errors.Join(fmt.Errorf("wrapped: %v", v)))
+	return b.String()
+}
+
+func TestOptionsAndProvidersPrintNoSecrets(t *testing.T) {
+	p := sitetest.GoodProvider()
+	p.Quirks.Header = map[string]string{"X-Api-Key": "header-s3cr3t"}
+	p.AuthParams = map[string]string{"api_key": "param-s3cr3t"}
+	o := sitetest.GoodOptions()
+	o.Keys = append(o.Keys, "the second key, which is 32 bytes long")
+	o.Providers = []ginauth.Provider{p, sitetest.PlainProvider()}
+	auth, err := ginauth.Mount(gin.New(), sitetest.GoodOptionsWith(func(g *ginauth.Options) { *g = o; g.Logger = slog.New(slog.DiscardHandler) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{"s3cr3t", sitetest.HexKey, "second key"}
+	for _, secret := range secrets { // as %x and %d print them
+		secrets = append(secrets, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]"))
+	}
+	for name, v := range map[string]any{
+		"Options": o, "*Options": &o, "Provider": p, "*Provider": &p, "[]Provider": o.Providers, "[]*Provider": []*ginauth.Provider{&p},
+		"struct": struct{ Auth ginauth.Options }{o}, "map": map[string]any{"auth": &o}, "Auth": auth,
+	} {
+		text := printed(t, v)
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				i := strings.Index(text, secret)
+				t.Errorf("%s prints %q: …%.200s", name, secret, text[max(0, i-100):])
+			}
+		}
+		if name != "Auth" && !strings.Contains(text, "login.example.com") {
+			t.Errorf("%s does not print the issuer: %.400s", name, text)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package faults
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+func TestFaultsLanding(t *testing.T) {
+	runFaults(t, []fault{
+		{"B31_other_host_at_the_callback", b31OtherHostAtTheCallback},
+		{"B32_trailing_slash", b32TrailingSlash},
+		{"B33_success_answer", b33SuccessAnswer},
+		{"B34_inherited_fragment", b34InheritedFragment},
+		{"B37_second_user", b37SecondUser},
+		{"B41_session_survives_cross_site_arrival", b41SessionSurvivesCrossSiteArrival},
+	})
+}
+
+func b31OtherHostAtTheCallback(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	for name, change := range map[string]func(r *http.Request){
+		"Host": func(r *http.Request) { r.Host = "evil.example" },
+		"X-Forwarded headers": func(r *http.Request) {
+			r.Header.Set("X-Forwarded-Host", "evil.example")
+			r.Header.Set("X-Forwarded-Proto", "https")
+			r.Header.Set("X-Forwarded-Prefix", "/evil")
+		},
+		"Forwarded": func(r *http.Request) { r.Header.Set("Forwarded", "host=evil.example;proto=https") },
+	} {
+		callback := f.Begin("/login/demo?return_to=/page/b31")
+		r, _ := http.NewRequest("GET", callback.String(), nil)
+		change(r)
+		p := f.Must(f.Browser.Do(r))
+		if p.Status != http.StatusSeeOther || p.Header.Get("Location") != f.URL+"/page/b31#" {
+			t.Fatalf("%s: got %d to %q: %s", name, p.Status, p.Header.Get("Location"), p.Text())
+		}
+		sent, used := f.IDP.LastRequest(authtest.Authorize).Form.Get("redirect_uri"), f.IDP.LastRequest(authtest.Token).Form.Get("redirect_uri")
+		if sent != f.URL+"/authorize/demo" || used != sent {
+			t.Errorf("%s: redirect_uri was %q, and %q with the code", name, sent, used)
+		}
+	}
+}
+
+// testTrailingSlash: Gin by itself answers with a 301, which a browser may
+// keep, with the code in its address.
+func b32TrailingSlash(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	callback := f.Begin("/login/demo?return_to=/page/b32")
+	for _, path := range []string{"/authorize//demo", "//authorize/demo", "/authorize/demo/x", "/authorize/", "/authorize"} {
+		for _, prefix := range []string{"", "/evil", "//evil.example"} {
+			r, _ := http.NewRequest("GET", f.URL+path+"?"+callback.RawQuery, nil)
+			if prefix != "" {
+				r.Header.Set("X-Forwarded-Prefix", prefix)
+			}
+			p := f.Must(f.Browser.Do(r))
+			if location := p.Header.Get("Location"); location != "" || p.Status != http.StatusNotFound && p.Status != http.StatusBadRequest {
+				t.Errorf("%s got %d to %q", path, p.Status, location)
+			}
+		}
+	}
+	f.Lands(t, sitetest.AtPath(callback, "/authorize/demo/"), "/page/b32")
+	hop := f.Finish(sitetest.AtPath(callback, "/authorize/demo/")).Hops[0]
+	if hop.Status != http.StatusSeeOther || hop.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the slash form got %d %v", hop.Status, hop.Header)
+	}
+}
+
+func b33SuccessAnswer(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	for _, tc := range []struct{ asked, want string }{
+		{"", "/"}, {"/page/b33?x=1%262", "/page/b33?x=1&2"}, {"//evil.example", "/"}, {"https://evil.example", "/"}, {"/logout", "/"}, {"/page/a?code=mine", "/page/a?code=mine"},
+	} {
+		callback := f.Begin("/login/demo?return_to=" + tc.asked)
+		r, _ := http.NewRequest("GET", callback.String(), nil)
+		p := f.Must(f.Browser.Do(r))
+		location := p.Header.Get("Location")
+		if p.Status != http.StatusSeeOther || location != f.URL+tc.want+"#" {
+			t.Errorf("%q got %d to %q, want %q", tc.asked, p.Status, location, tc.want)
+		}
+		for _, secret := range []string{callback.Query().Get("code"), callback.Query().Get("state")} {
+			if strings.Contains(location, secret) {
+				t.Errorf("Location has a secret: %q", location)
+			}
+		}
+		sitetest.WantHeaders(t, p)
+		if p.Header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("Referrer-Policy is %q", p.Header.Get("Referrer-Policy"))
+		}
+		f.KeepsSecrets(t, p)
+	}
+}
+
+// testFragment: a browser takes the fragment of an address over to where it is
+// redirected, with the tokens that an attacker had the provider put there.
+func b34InheritedFragment(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	for asked, want := range map[string]string{"/page/b34": "", "/page/b34%23top": "top"} {
+		callback := f.Begin("/login/demo?return_to=" + asked)
+		callback.Fragment = "access_token=stolen-by-the-next-page"
+		if p := f.Lands(t, callback, "/page/b34"); p.URL.Fragment != want {
+			t.Errorf("the fragment is %q, want %q", p.URL.Fragment, want)
+		}
+	}
+	spent := f.Begin("/login/demo")
+	f.Lands(t, spent, "/")
+	spent.Fragment = "access_token=stolen"
+	if p := f.Finish(spent); p.URL.Fragment != "" {
+		t.Errorf("the late answer's fragment is %q", p.URL.Fragment)
+	}
+	// A page of ours that ends with the fragment in the bar loads nothing.
+	denied := sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "server_error")
+	denied.Fragment = "access_token=stolen"
+	p := f.Finish(denied)
+	if p.Status != http.StatusBadGateway || foreignAddress.MatchString(strings.ReplaceAll(p.Text(), f.URL, "")) {
+		t.Errorf("the page leads elsewhere: %d %s", p.Status, p.Text())
+	}
+}
+
+// foreignAddress finds what a page would load or lead to elsewhere.
+var foreignAddress = regexp.MustCompile(`(?i)https?://|="?//|<script|<img|<link|<iframe|url\(|@import|srcset|<object|<embed`)
+
+func b37SecondUser(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
+			if login.Previous != nil {
+				t.Error("who was signed in before is told without asking to link")
+			}
+			return nil
+		}
+	})
+	f.Engine.POST("/note", f.Auth.RequireAuth(), func(c *gin.Context) {
+		_ = f.Auth.Update(c, func(u *ginauth.User) { u.Data = map[string]string{"note": "private to " + u.Subject} })
+	})
+	f.SignIn()
+	if p, err := f.Browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+"/note", nil, ""); err != nil || p.Status != http.StatusOK || f.User().Data["note"] == "" {
+		t.Fatalf("no note was left: %v %v", p, err)
+	}
+	first := f.OnlySession()
+
+	f.IDP.SignInAs("grace")
+	f.Lands(t, f.Begin("/login/demo?return_to=/page/b37"), "/page/b37")
+	if u := f.User(); u.Subject != "grace" || len(u.Data) != 0 {
+		t.Errorf("signed in: %+v", u)
+	}
+	if second := f.OnlySession(); second.Value == first.Value {
+		t.Error("the session is the old one")
+	}
+	if p := carrying(f, f.URL+"/me", first); p.Status != http.StatusSeeOther {
+		t.Errorf("the first session still opens: %d %s", p.Status, p.Text())
+	}
+	if u := f.User(); u == nil || u.Subject != "grace" {
+		t.Error("the second session ended with the first")
+	}
+}
+
+// testCrossSiteArrival: under SameSite=Strict, whoever comes from the provider
+// would be unknown, and be sent round again.
+func b41SessionSurvivesCrossSiteArrival(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewTLSFlow(t, nil)
+	p := f.Must(f.Browser.Click(authtest.At("https://elsewhere.example/"), f.URL+"/page/b41"))
+	f.WantLanded(t, p, "/page/b41")
+	if n := f.IDP.Count(authtest.Authorize); n != 1 {
+		t.Errorf("it took %d trips to the provider", n)
+	}
+	again := f.Must(f.Browser.Click(authtest.At("https://elsewhere.example/"), f.URL+"/page/b41"))
+	if len(again.Hops) != 1 || again.Status != http.StatusOK {
+		t.Errorf("a link from elsewhere took %d hops to %s", len(again.Hops), again.URL)
+	}
+	for _, hop := range p.Hops {
+		for _, line := range hop.Header["Set-Cookie"] {
+			c, err := http.ParseSetCookie(line)
+			if err != nil || hop.URL.Host != p.URL.Host {
+				continue
+			}
+			if strings.HasPrefix(c.Name, "__Secure-") && c.Path == "/logout" { // the ID token, which no other request brings
+				c.Name, c.Path = strings.Replace(c.Name, "__Secure-", "__Host-", 1), "/"
+			}
+			if c.SameSite != http.SameSiteLaxMode || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || !strings.HasPrefix(c.Name, "__Host-") || c.MaxAge == 0 {
+				t.Errorf("a cookie has other attributes: %s", line)
+			}
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package faults
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+func TestFaultsUserinfo(t *testing.T) {
+	runFaults(t, []fault{
+		{"E1_userinfo_about_somebody_else", e1UserinfoAboutSomebodyElse},
+		{"E2_signed_userinfo", e2SignedUserinfo},
+		{"E3_userinfo_that_fails", e3UserinfoThatFails},
+		{"E4_id_token_wins", e4IdTokenWins},
+		{"E5_access_token_in_the_header_alone", e5AccessTokenInTheHeaderAlone},
+	})
+}
+
+func e1UserinfoAboutSomebodyElse(t *testing.T) {
+	for name, sub := range map[string]any{"missing": nil, "another": "eve", "empty": "", "in upper case": "ADA", "a number": 7, "null": json.RawMessage("null")} {
+		for _, mode := range []string{"always", "missing"} {
+			t.Run(name+", asked "+mode, func(t *testing.T) {
+				t.Parallel()
+				s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = mode })
+				s.IDP.EditIDToken(func(_, c map[string]any) { delete(c, "email") })
+				s.IDP.EditUserinfo(func(c map[string]any) { sitetest.Put(c, "sub", sub) })
+				s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "its sub is not the ID token's", 1)
+			})
+		}
+	}
+}
+
+func e2SignedUserinfo(t *testing.T) {
+	sign := func(s *sitetest.Site, header, change sitetest.Claims) string {
+		c := sitetest.Claims{"iss": s.IDP.Issuer, "aud": s.IDP.ClientID, "sub": "ada", "nickname": "Countess"}
+		for name, value := range change {
+			sitetest.Put(c, name, value)
+		}
+		return s.IDP.Sign(header, c)
+	}
+	past := time.Now().Add(-time.Hour).Unix()
+	for _, tt := range []struct {
+		name   string
+		reason string
+		token  func(s *sitetest.Site) string
+	}{
+		{"good", "", func(s *sitetest.Site) string { return sign(s, nil, nil) }},
+		{"with an expiry", "", func(s *sitetest.Site) string {
+			return sign(s, nil, sitetest.Claims{"exp": time.Now().Add(time.Hour).Unix()})
+		}},
+		{"another issuer", "jwt.issuer", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"iss": "https://evil.example"}) }},
+		{"no issuer", "jwt.issuer", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"iss": nil}) }},
+		{"another audience", "audience is another client", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"aud": "other"}) }},
+		{"no audience", "audience is another client", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"aud": nil}) }},
+		{"expired", "the token expired", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"exp": past}) }},
+		{"an expiry that is a text", "jwt.exp", func(s *sitetest.Site) string {
+			return sign(s, nil, sitetest.Claims{"exp": fmt.Sprint(time.Now().Add(time.Hour).Unix())})
+		}},
+		{"another subject", "its sub is not", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"sub": "eve"}) }},
+		{"no subject", "its sub is not", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"sub": nil}) }},
+		{"alg none", "compact serialization", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"alg": "none"}, nil) }},
+		{"HS256 with the client secret", sitetest.WrongAlg, func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"alg": "HS256"}, nil) }},
+		{"another key", sitetest.WrongSig, func(s *sitetest.Site) string {
+			return sitetest.SignJWT(sitetest.StrangerKey(), sitetest.Claims{"alg": "RS256", "kid": s.IDP.KeyID()}, sitetest.JWTPart(sign(s, nil, nil), 1))
+		}},
+		{"a kid that nobody published", "publishes no key", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"kid": "x"}, nil) }},
+		{"a logout token", "another kind", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"typ": "logout+jwt"}, nil) }},
+		{"two sub", sitetest.OddClaims, func(s *sitetest.Site) string {
+			return s.IDP.SignRaw([]byte(`{"alg":"RS256","kid":"`+s.IDP.KeyID()+`"}`), []byte(sitetest.Adding(`"sub":"eve"`)(sitetest.JWTPart(sign(s, nil, nil), 1))))
+		}},
+		{"no JWT at all", "compact serialization", func(*sitetest.Site) string { return `{"sub":"ada"}` }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+				sitetest.UserinfoAlways(s, o)
+				o.KeepClaims = []string{"nickname"}
+			})
+			s.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) {
+				sitetest.AnswerWith(200, "application/jwt", tt.token(s))(w, r)
+			})
+			if tt.name == "good" || tt.name == "with an expiry" {
+				s.AcceptsSignIn(t, "/login/demo")
+				return
+			}
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, tt.reason, 1)
+		})
+	}
+}
+
+func e3UserinfoThatFails(t *testing.T) {
+	for name, set := range map[string]func(idp *authtest.Provider){
+		"401": func(idp *authtest.Provider) {
+			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(401, "application/json", `{"sub":"ada","email":"evil@example.com","error":"invalid_token"}`))
+		},
+		"403": func(idp *authtest.Provider) {
+			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(403, "application/json", `{"sub":"ada","name":"Evil"}`))
+		},
+		"201": func(idp *authtest.Provider) {
+			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(201, "application/json", `{"sub":"ada","name":"Evil"}`))
+		},
+		"500":                func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.ServerError) },
+		"503":                func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Down) },
+		"a redirect":         func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Redirecting) },
+		"a page":             func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.HTML) },
+		"a reset":            func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Resetting) },
+		"gzip that inflates": func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Oversized) },
+		"JSON without a type": func(idp *authtest.Provider) {
+			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(200, "", `{"sub":"ada","name":"Evil"}`))
+		},
+	} {
+		for _, mode := range []string{"always", "missing"} {
+			t.Run(name+", asked "+mode, func(t *testing.T) {
+				t.Parallel()
+				s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = mode })
+				s.IDP.EditIDToken(func(_, c map[string]any) { delete(c, "name"); delete(c, "email") })
+				set(s.IDP)
+				if mode == "always" {
+					s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "userinfo", 1)
+				} else if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "" || u.Email != "" || u.Username != "ada" {
+					t.Errorf("got %+v", u)
+				} else if !strings.Contains(s.Logs.String(), "userinfo could not be read") {
+					t.Errorf("the log says nothing:\n%s", s.Logs)
+				}
+				if n := s.IDP.EvilRequests(); n != 0 {
+					t.Errorf("the redirect was followed %d times", n)
+				}
+			})
+		}
+	}
+	for _, body := range []string{"{}", `{"error":"invalid_token"}`, `{"sub":"ada","sub":"eve"}`, `{"sub":"ada","SUB":"eve"}`, "[]", "", "null"} {
+		t.Run("200 with "+body, func(t *testing.T) {
+			t.Parallel()
+			s := sitetest.New(t, sitetest.UserinfoAlways)
+			s.IDP.Handle(authtest.Userinfo, sitetest.AnswerWith(200, "application/json", body))
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "userinfo", 1)
+		})
+	}
+}
+
+func e4IdTokenWins(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		sitetest.UserinfoAlways(s, o)
+		o.KeepClaims = []string{"*"}
+	})
+	s.IDP.EditIDToken(func(_, c map[string]any) { c["email_verified"] = false; delete(c, "groups") })
+	s.IDP.EditUserinfo(func(c map[string]any) {
+		for name, value := range (sitetest.Claims{
+			"iss": "https://evil.example", "aud": "other", "exp": 1, "iat": 1, "nonce": "x", "azp": "other", "auth_time": 1, "acr": "high", "amr": []string{"mfa"},
+			"sid": "x", "email_verified": true, "name": "Evil", "email": "evil@example.com", "groups": []string{"from-userinfo"},
+		}) {
+			c[name] = value
+		}
+	})
+	u := s.AcceptsSignIn(t, "/login/demo")
+	if u.Issuer != s.IDP.Issuer || u.Name != "Ada Lovelace" || u.Email != "ada@example.com" || u.EmailVerified || u.AuthTime.Year() < 2000 {
+		t.Errorf("got %+v", u)
+	}
+	if len(u.Groups) != 1 || u.Groups[0] != "from-userinfo" {
+		t.Errorf("what the ID token lacks was not taken: %v", u.Groups)
+	}
+}
+
+func e5AccessTokenInTheHeaderAlone(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, sitetest.UserinfoAlways)
+	s.AcceptsSignIn(t, "/login/demo")
+	r := s.IDP.LastRequest(authtest.Userinfo)
+	if r.Method != "GET" || r.URL.RawQuery != "" || len(r.Body) > 0 || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") || len(r.Header["Authorization"]) != 1 {
+		t.Errorf("asked with %s %s %v %q", r.Method, r.URL, r.Header, r.Body)
+	}
+	s.IDP.Fail(authtest.Userinfo, authtest.Redirecting307)
+	s.Browser = s.NewBrowser()
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "redirect", 2)
+	if n := s.IDP.EvilRequests(); n != 0 {
+		t.Errorf("the token was taken elsewhere %d times", n)
+	}
+}
+
+// corpOnly admits addresses of one domain at the door.
+func corpOnly(_ *sitetest.Site, o *ginauth.Options) {
+	check := ginauth.VerifiedEmailDomain("corp.com")
+	o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error { return check(login.User) }
+}

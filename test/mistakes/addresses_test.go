@@ -1,0 +1,149 @@
+package mistakes
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// newcomersWithAddresses are mistakes in where the application is.
+func newcomersWithAddresses() []newcomer {
+	return []newcomer{
+		{"localhost and 127.0.0.1", twoNames},
+		{"BaseURL on http, and the browser on https", httpBase},
+		{"no BaseURL, behind a proxy", atMount(func(o *ginauth.Options) { o.BaseURL = "" }, "Options.BaseURL: is empty (is the environment variable set?)", `"https://app.example.com", or "http://localhost:8080" in development`)},
+		{"BaseURL is where the server listens", atMount(func(o *ginauth.Options) { o.BaseURL = "http://0.0.0.0:8080" }, `"http://0.0.0.0:8080" is an address to listen on, not one that a browser can open`, `write "http://localhost:PORT"`)},
+		{"BaseURL with more than it should have", atMount(func(o *ginauth.Options) { o.BaseURL = "https://app.example.com/?x=1" }, "has more than scheme, host and a plain path", "leave user, query, fragment, dots and escapes out")},
+		{"BaseURL with a slash", slashedBase},
+		{"the redirect URI to register", registered},
+		{"another redirect URI is registered", told{
+			change: func(s *sitetest.Site, _ *ginauth.Options) {
+				s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = w.Write([]byte(`{"error":"redirect_uri_mismatch"}`))
+				})
+			},
+			make: comesBack, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
+			cause: `the token endpoint answered "redirect_uri_mismatch"`, fix: "register this redirect URI at the provider, exactly: {url}/authorize/demo",
+		}.run},
+		{"another redirect URI is registered, and the provider says so at once", told{
+			make: func(f *sitetest.Flow) string {
+				return sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "redirect_uri_mismatch").String()
+			},
+			code: ginauth.ErrProviderMisconfigured, level: "ERROR",
+			cause: `the provider answered "redirect_uri_mismatch"`, fix: "register this redirect URI at the provider, exactly: {url}/authorize/demo",
+		}.run},
+		{"a guard that does not stop handlers", guardStops},
+		{"a guard in front of the login routes", guardInFront},
+		{"a guard in front of the login page", told{
+			change: func(_ *sitetest.Site, o *ginauth.Options) { o.LoginPage = "/sign-in?from=app" },
+			make: func(f *sitetest.Flow) string {
+				f.Engine.GET("/sign-in", f.Auth.RequireAuth(), sitetest.Teapot)
+				return f.URL + "/sign-in?return_to=/page/x"
+			},
+			code: ginauth.ErrSessionError, level: "ERROR",
+			cause: "RequireAuth stands in front of Options.LoginPage itself", fix: "take RequireAuth off that route",
+		}.run},
+	}
+}
+
+// A visit on the other name is put on BaseURL's before anything begins, so the
+// cookie is where the answer comes.
+func twoNames(t *testing.T) {
+	s := sitetest.New(t, nil)
+	p := s.Must(s.Browser.Get(strings.Replace(s.URL, "localhost", "127.0.0.1", 1) + "/page/x"))
+	if p.Status != http.StatusOK || p.URL.String() != s.URL+"/page/x" {
+		t.Errorf("the visit ended at %s with %d: %s", p.URL, p.Status, p.Text())
+	}
+}
+
+func httpBase(t *testing.T) {
+	for name, forwarded := range map[string][]string{
+		"one proxy": {"X-Forwarded-Proto", "https"}, "two": {"X-Forwarded-Proto", "HTTPS, http"}, "the standard's header": {"Forwarded", `for=10.0.0.3;proto="https";by=x, proto=http`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sitetest.New(t, nil)
+			for range 3 {
+				s.Ask("GET", "/login/demo", append(forwarded, sitetest.Navigation...)...)
+			}
+			warns(s, t, "a sign-in began over https, but BaseURL is http", "asked to send people back to http, and most refuse that", "set Options.BaseURL to the https address that browsers use", "base_url="+s.URL)
+		})
+	}
+	t.Run("TLS of its own", func(t *testing.T) {
+		s := sitetest.New(t, nil)
+		r := httptest.NewRequest("GET", s.URL+"/login/demo", nil)
+		r.TLS = &tls.ConnectionState{}
+		s.Engine.ServeHTTP(httptest.NewRecorder(), r)
+		warns(s, t, "a sign-in began over https, but BaseURL is http")
+	})
+	t.Run("a proxy that says nothing", func(t *testing.T) {
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
+		s.Engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://app.example.com/login/demo", nil))
+		if strings.Contains(s.Logs.String(), "a sign-in began over") {
+			t.Errorf("the log warns:\n%s", s.Logs)
+		}
+	})
+	t.Run("nobody says otherwise", func(t *testing.T) {
+		secure, open := sitetest.NewTLS(t, nil), sitetest.New(t, nil)
+		for _, headers := range [][]string{nil, {"X-Forwarded-Proto", "gopher"}, {"Forwarded", "for=10.0.0.3"}, {"X-Forwarded-Proto", ""}} {
+			secure.Ask("GET", "/login/demo", append(headers, sitetest.Navigation...)...)
+			open.Ask("GET", "/login/demo", append(headers, sitetest.Navigation...)...)
+		}
+		secure.Ask("GET", "/login/demo", append([]string{"X-Forwarded-Proto", "https"}, sitetest.Navigation...)...)
+		open.Ask("GET", "/login/demo", append([]string{"X-Forwarded-Proto", "http"}, sitetest.Navigation...)...)
+		if log := secure.Logs.String() + open.Logs.String(); strings.Contains(log, "level=WARN") {
+			t.Errorf("the log warns:\n%s", log)
+		}
+	})
+}
+
+func slashedBase(t *testing.T) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL += "/" })
+	s.SignIn()
+	if got := s.IDP.LastRequest(authtest.Authorize).Form.Get("redirect_uri"); got != s.URL+"/authorize/demo" {
+		t.Errorf("the redirect URI is %s", got)
+	}
+}
+
+// The terminal says what to register before anybody can come back to another.
+func registered(t *testing.T) {
+	s := sitetest.New(t, nil)
+	for _, want := range []string{"register this redirect URI at the provider, exactly", "provider=demo redirect_uri=" + s.URL + "/authorize/demo"} {
+		if !strings.Contains(s.Logs.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, s.Logs)
+		}
+	}
+}
+
+func guardStops(t *testing.T) {
+	s := sitetest.New(t, nil)
+	for _, path := range []string{"/me", "/page/x", "/admin"} {
+		s.Ask("GET", path, sitetest.Fetch...)
+		s.Ask("GET", path, sitetest.Navigation...)
+	}
+	if n := s.Ran.Load(); n != 0 {
+		t.Errorf("%d protected handlers ran for nobody", n)
+	}
+}
+
+// A guard around everything, our own routes too, leaves the way in open.
+func guardInFront(t *testing.T) {
+	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
+		s.Engine.Use(func(c *gin.Context) { s.Auth.RequireAuth()(c) })
+	})
+	if p := s.Get("/page/x"); p.URL.Path != "/page/x" || p.Status != http.StatusOK {
+		t.Errorf("the visit ended at %s with %d: %s\n%s", p.URL, p.Status, p.Text(), s.Logs)
+	}
+	if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, "")); p.Status != http.StatusOK || s.User() != nil {
+		t.Errorf("signing out got %d: %s", p.Status, p.Text())
+	}
+}

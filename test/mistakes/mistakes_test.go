@@ -1,0 +1,163 @@
+package mistakes
+
+import (
+	"encoding/json"
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// newcomer is a mistake that people make with login packages again and again,
+// or proof that it cannot be made with this one.
+type newcomer struct {
+	name string
+	run  func(t *testing.T)
+}
+
+// TestNewcomerMistakes: whoever makes one is told what is wrong and what to do,
+// in the log, and on a loopback BaseURL where they look: on the page.
+func TestNewcomerMistakes(t *testing.T) {
+	for _, list := range [][]newcomer{newcomersWithSessions(), newcomersWithAddresses(), newcomersWithProviders(), newcomersWithAnswers()} {
+		for _, n := range list {
+			t.Run(n.name, func(t *testing.T) {
+				t.Parallel()
+				n.run(t)
+			})
+		}
+	}
+}
+
+// told is a mistake that shows at a request.
+type told struct {
+	change func(s *sitetest.Site, o *ginauth.Options) // of what is mounted
+	make   func(f *sitetest.Flow) (address string)    // once it is; opening the address fails
+	code   ginauth.Code
+	// What the log says: the second and third in the answer too, on loopback.
+	// {issuer} and {url} stand for the provider's and the application's.
+	level, cause, fix string
+}
+
+// comesBack begins a sign-in, and fails where it comes back.
+func comesBack(f *sitetest.Flow) string { return f.Begin("/login/demo?return_to=/page/x").String() }
+
+// starts fails where a sign-in begins.
+func starts(f *sitetest.Flow) string { return f.URL + "/login/demo" }
+
+func (m told) run(t *testing.T) {
+	for _, mode := range []struct {
+		name, accept string
+		start        func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Flow
+		developer    bool // who may see the reason
+	}{
+		{"a page on loopback", "text/html", sitetest.NewFlow, true},
+		{"JSON on loopback", "application/json", sitetest.NewFlow, true},
+		{"a page elsewhere", "text/html", sitetest.NewPublicFlow, false},
+		{"JSON elsewhere", "application/json", sitetest.NewPublicFlow, false},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			f := mode.start(t, func(s *sitetest.Site, o *ginauth.Options) {
+				if m.change != nil {
+					m.change(s, o)
+				}
+			})
+			address := m.make(f)
+			before := len(f.Logs.String())
+			r, err := http.NewRequest("GET", address, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Accept", mode.accept)
+			p := f.Must(f.Browser.Do(r))
+			log := strings.ReplaceAll(f.Logs.String()[before:], `\"`, `"`)
+			values := strings.NewReplacer("{issuer}", f.IDP.Issuer, "{url}", f.URL)
+			cause, fix := values.Replace(m.cause), values.Replace(m.fix)
+			for _, want := range []string{"level=" + m.level, "code=" + string(m.code), cause, fix} {
+				if !strings.Contains(log, want) {
+					t.Errorf("the log lacks %q:\n%s", want, log)
+				}
+			}
+			wantTold(t, f, p.Status, p.Text(), m.code, log)
+			for _, text := range []string{cause, fix} {
+				if shown := strings.Contains(written(p.Text()), text); shown != mode.developer {
+					t.Errorf("the answer says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
+				}
+			}
+			f.KeepsSecrets(t, p)
+			if f.User() != nil {
+				t.Error("somebody is signed in")
+			}
+		})
+	}
+}
+
+var (
+	loggedID    = regexp.MustCompile(` request_id=(\S+)`)
+	loggedCause = regexp.MustCompile(` error=(?:"(.*)"|(\S+))\n`)
+)
+
+// wantTold checks what everybody gets: the status, a sentence, the code, and
+// the id under which the log has the rest; and nobody the cause.
+func wantTold(t *testing.T, f *sitetest.Flow, status int, body string, code ginauth.Code, log string) {
+	t.Helper()
+	if want := (&ginauth.Error{Code: code}).Status(); status != want {
+		t.Errorf("the status is %d, want %d", status, want)
+	}
+	id := loggedID.FindStringSubmatch(log)
+	if id == nil {
+		t.Fatalf("the log has no request id:\n%s", log)
+	}
+	for _, want := range []string{string(code), id[1], sitetest.Sentence(t, code)} {
+		if !strings.Contains(written(body), want) {
+			t.Errorf("the answer lacks %q: %s", want, body)
+		}
+	}
+	for _, cause := range loggedCause.FindAllStringSubmatch(log, -1) {
+		if text := cause[1] + cause[2]; strings.Contains(written(body), text) {
+			t.Errorf("the answer has the cause %q: %s", text, body)
+		}
+	}
+}
+
+// written is the text of a page, or of JSON.
+func written(body string) string {
+	var fields map[string]string
+	if json.Unmarshal([]byte(body), &fields) != nil {
+		return html.UnescapeString(body)
+	}
+	text := ""
+	for name, value := range fields {
+		text += name + ": " + value + "\n"
+	}
+	return text
+}
+
+// atMount is a mistake that Mount reports, in a public application.
+func atMount(change func(o *ginauth.Options), texts ...string) func(t *testing.T) {
+	return func(t *testing.T) {
+		sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(change)), texts...)
+	}
+}
+
+// warns asserts that the log warns of something, once.
+func warns(s *sitetest.Site, t *testing.T, texts ...string) {
+	t.Helper()
+	found := 0
+	for line := range strings.Lines(s.Logs.String()) {
+		if strings.Contains(line, "level=WARN") && strings.Contains(line, texts[0]) {
+			found++
+			for _, text := range texts {
+				if !strings.Contains(line, text) {
+					t.Errorf("the warning lacks %q: %s", text, line)
+				}
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("the log warns %d times of %q:\n%s", found, texts[0], s.Logs)
+	}
+}

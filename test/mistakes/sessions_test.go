@@ -1,0 +1,258 @@
+package mistakes
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	ginsessions "github.com/gin-contrib/sessions"
+	"github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gin-gonic/gin"
+	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// newcomersWithSessions: most of these cannot be made here. Sessions are
+// ginauth's own: no middleware keeps them, and no store has a say in what their
+// cookies look like. What can go wrong is said where it is, and for the others
+// it is shown that they cannot.
+func newcomersWithSessions() []newcomer {
+	return []newcomer{
+		{"no session middleware", noSessionMiddleware},
+		{"the retired sessions package", retiredPackage},
+		{"SessionsMany", sessionsMany},
+		{"no key", atMount(func(o *ginauth.Options) { o.Keys = nil }, "Options.Keys: is empty (is the environment variable set?)", "openssl rand -hex 32 (the same for every replica)")},
+		{"a short key", atMount(func(o *ginauth.Options) { o.Keys = []string{"hunter2"} }, "key 1 has 7 bytes; at least 32 are needed", "openssl rand -hex 32")},
+		{"a placeholder for a key", atMount(func(o *ginauth.Options) { o.Keys = []string{"changeme"} }, "key 1 looks like a placeholder", "openssl rand -hex 32")},
+		{"a key in quotes", atMount(func(o *ginauth.Options) { o.Keys = []string{"'" + sitetest.HexKey + "'"} }, "begins or ends with a quotation mark, which would be part of it", "leave the quotes out, since env files keep them")},
+		{"a random key", randomKey},
+		{"a store with an empty key", storeKeys},
+		{"a Secure cookie on http", secureOnHTTP},
+		{"SameSite=Strict", cookiesAre("SameSite=Lax")},
+		{"SameSite=None", cookiesAre("SameSite=Lax")},
+		{"not HttpOnly", cookiesAre("HttpOnly")},
+		{"an empty Path", cookiesAre("Path=/")},
+		{"MaxAge 0", maxAgeZero},
+		{"a memstore in production", memstoreElsewhere},
+	}
+}
+
+func noSessionMiddleware(t *testing.T) {
+	s := sitetest.New(t, nil) // its engine has no middleware at all
+	s.SignIn()
+	defer func() {
+		if text, _ := recover().(string); !strings.Contains(text, "a guard of a nil *Auth") || !strings.Contains(text, "look at the error that Mount returned") {
+			t.Errorf("a guard of nothing panics with %q", text)
+		}
+	}()
+	var none *ginauth.Auth
+	none.RequireAuth()
+}
+
+// The compiler tells the two packages apart: a store of the retired one does
+// not fit into the option.
+func retiredPackage(t *testing.T) {
+	field, _ := reflect.TypeFor[ginauth.Options]().FieldByName("Sessions")
+	if field.Type != reflect.TypeFor[ginsessions.Store]() {
+		t.Errorf("Options.Sessions is a %v", field.Type)
+	}
+}
+
+// The application's own sessions, of whatever kind, registered before our
+// routes or after them, are its own.
+func sessionsMany(t *testing.T) {
+	store := cookie.NewStore([]byte(sitetest.HexKey))
+	for name, tt := range map[string]struct {
+		sessions gin.HandlerFunc
+		own      func(c *gin.Context) ginsessions.Session
+		late     bool
+	}{
+		"several, before": {ginsessions.SessionsMany([]string{"a", "ginauth"}, store), func(c *gin.Context) ginsessions.Session { return ginsessions.DefaultMany(c, "a") }, false},
+		"several, after":  {ginsessions.SessionsMany([]string{"a", "ginauth"}, store), func(c *gin.Context) ginsessions.Session { return ginsessions.DefaultMany(c, "a") }, true},
+		"one, after":      {ginsessions.Sessions("ginauth", store), ginsessions.Default, true},
+	} {
+		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+			o.Sessions = store
+			if !tt.late {
+				s.Engine.Use(tt.sessions)
+			}
+		})
+		if tt.late {
+			s.Engine.Use(tt.sessions)
+		}
+		s.Engine.GET("/own", s.Auth.RequireAuth(), func(c *gin.Context) {
+			own := tt.own(c)
+			own.Set("theirs", "yes")
+			if err := own.Save(); err != nil {
+				t.Error(err)
+			}
+			c.String(http.StatusOK, ginauth.CurrentUser(c).Name)
+		})
+		s.SignIn()
+		if p := s.Get("/own"); p.Text() != "Ada Lovelace" || s.User() == nil {
+			t.Errorf("%s: beside sessions of its own the application has %q", name, p.Text())
+		}
+		s.SignIn()
+	}
+}
+
+func randomKey(t *testing.T) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Keys = nil })
+	warns(s, t, "Options.Keys is empty: a random key was made", "sign-ins end with this process, and no other replica can finish them", "set Options.Keys (openssl rand -hex 32)")
+	s.SignIn()
+}
+
+func storeKeys(t *testing.T) {
+	const fix = "made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?"
+	var missing *sitetest.DeafStore
+	for _, tt := range []struct {
+		name  string
+		store ginsessions.Store
+		cause string // "" if there is nothing wrong with it
+	}{
+		{"an empty key", cookie.NewStore([]byte("")), "the store has an empty key (is the environment variable set?), so it cannot save a session"},
+		{"nil for a key", cookie.NewStore(nil), "the store has an empty key"},
+		{"no key", cookie.NewStore(), "the store has no key, so it cannot save a session"},
+		{"an empty key in second place", cookie.NewStore([]byte(sitetest.HexKey), nil, []byte(""), nil), "the store has an empty key"},
+		{"an encryption key of any length", cookie.NewStore([]byte(sitetest.HexKey), []byte("short")), "an encryption key (each second one) that is not 16, 24 or 32 bytes long"},
+		{"an empty key for a memstore", memstore.NewStore([]byte("")), "the store has an empty key"},
+		{"a good key", cookie.NewStore([]byte(sitetest.HexKey)), ""},
+		{"two good keys", memstore.NewStore([]byte(sitetest.HexKey), []byte(sitetest.HexKey)[:32]), ""},
+		{"a store that shows no keys", &sitetest.DeafStore{Store: memstore.NewStore([]byte(""))}, ""},
+		{"keys of another kind", &otherCodecs{DeafStore: &sitetest.DeafStore{}}, ""},
+		{"keys behind a nil pointer", &embedded{}, ""},
+	} {
+		err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Sessions = tt.store }))
+		switch {
+		case tt.cause == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.cause != "":
+			sitetest.WantInvalid(t, err, "Options.Sessions: ", tt.cause, fix)
+		}
+	}
+	sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Sessions = missing })),
+		"Options.Sessions: is a nil pointer", "look at the error that came with the store")
+	t.Run("one that shows no keys", told{
+		change: func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Sessions = &sitetest.DeafStore{Store: memstore.NewStore([]byte(""))}
+		},
+		make: comesBack, code: ginauth.ErrStoreUnavailable, level: "ERROR", cause: "Options.Sessions failed", fix: "look at the store behind it",
+	}.run)
+}
+
+type otherCodecs struct {
+	*sitetest.DeafStore
+	Codecs []string
+}
+
+// embedded has the stores' own field behind a pointer that nobody set.
+type embedded struct {
+	sitetest.DeafStore
+	*gorilla.CookieStore
+}
+
+func (*embedded) Get(*http.Request, string) (*gorilla.Session, error) { return nil, nil }
+
+func (*embedded) New(*http.Request, string) (*gorilla.Session, error) { return nil, nil }
+
+func (*embedded) Save(*http.Request, http.ResponseWriter, *gorilla.Session) error {
+	return nil
+}
+
+func (*embedded) Options(ginsessions.Options) {}
+
+// Ours are Secure where BaseURL is https. A browser that comes over http all
+// the same keeps none.
+func secureOnHTTP(t *testing.T) {
+	http := sitetest.New(t, nil)
+	http.SignIn()
+	if refused := http.Browser.RefusedCookies(); len(refused) > 0 {
+		t.Errorf("on http the browser refused %q", refused)
+	}
+	https := sitetest.NewTLS(t, nil)
+	for _, proto := range []string{"http", "https", "http"} {
+		https.Ask("GET", "/login/demo", append([]string{"X-Forwarded-Proto", proto}, sitetest.Navigation...)...)
+	}
+	warns(https, t, "a sign-in began over http, as the proxy in front says, but BaseURL is https", "keeps no Secure cookie from http", "have the proxy send people to https", "base_url="+https.URL)
+}
+
+// careless is a store that wants its cookies otherwise than ours are.
+func careless(store ginsessions.Store) ginsessions.Store {
+	store.Options(ginsessions.Options{SameSite: http.SameSiteNoneMode})
+	return store
+}
+
+// cookiesAre asserts an attribute of every cookie of a sign-in, whatever the
+// store's own are.
+func cookiesAre(attribute string) func(t *testing.T) {
+	return func(t *testing.T) {
+		for name, store := range map[string]ginsessions.Store{
+			"no store": nil, "a cookie store": careless(cookie.NewStore([]byte(sitetest.HexKey))), "a memstore": careless(memstore.NewStore([]byte(sitetest.HexKey))),
+		} {
+			s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = store })
+			set := 0
+			for _, hop := range s.SignIn().Hops {
+				for _, line := range hop.Header["Set-Cookie"] {
+					if !strings.HasPrefix(line, "ginauth-") {
+						continue // the provider's
+					}
+					if name, _, _ := strings.Cut(line, "="); strings.HasSuffix(name, "-h") {
+						line = strings.Replace(line, "; Path=/logout;", "; Path=/;", 1) // the ID token, which no other request brings
+					}
+					if name, _, _ := strings.Cut(line, "="); strings.HasSuffix(name, "-h") {
+						line = strings.Replace(line, "; Path=/logout;", "; Path=/;", 1) // the ID token, which no other request brings
+					}
+					if set++; !strings.Contains(line+";", "; "+attribute+";") {
+						t.Errorf("with %s, %.30s… is not %s", name, line, attribute)
+					}
+				}
+			}
+			if set < 2 {
+				t.Errorf("with %s, a sign-in sets %d cookies: the test looks at nothing", name, set)
+			}
+		}
+	}
+}
+
+// Redis and others delete what has no MaxAge.
+func maxAgeZero(t *testing.T) {
+	saved := &maxAges{Store: careless(memstore.NewStore([]byte(sitetest.HexKey)))}
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = saved })
+	s.SignIn()
+	if len(saved.seen) == 0 || saved.seen[len(saved.seen)-1] < 60 {
+		t.Errorf("the session was saved with MaxAge %v", saved.seen)
+	}
+}
+
+type maxAges struct {
+	ginsessions.Store
+	seen []int
+}
+
+func (m *maxAges) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Session) error {
+	m.seen = append(m.seen, s.Options.MaxAge)
+	return m.Store.Save(r, w, s)
+}
+
+func memstoreElsewhere(t *testing.T) {
+	const warning = "Options.Sessions is a memstore"
+	for base, store := range map[string]ginsessions.Store{
+		"https://app.example.com": cookie.NewStore([]byte(sitetest.HexKey)), "https://intranet": nil, "http://localhost:8080": memstore.NewStore([]byte(sitetest.HexKey)),
+	} {
+		var l sitetest.Logs
+		if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.BaseURL, o.Sessions, o.Logger = base, store, l.Logger() })); err != nil || strings.Contains(l.String(), warning) {
+			t.Errorf("%s with %T: %v\n%s", base, store, err, &l)
+		}
+	}
+	s := &sitetest.Site{Logs: &sitetest.Logs{}}
+	if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
+		o.Sessions, o.Logger = memstore.NewStore([]byte(sitetest.HexKey)), s.Logs.Logger()
+	})); err != nil {
+		t.Fatal(err)
+	}
+	warns(s, t, warning, "lost at a restart, and not shared between replicas", "leave the option out to keep them in a sealed cookie")
+}

@@ -1,0 +1,166 @@
+package model
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	ginsessions "github.com/gin-contrib/sessions"
+	"github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-contrib/sessions/memstore"
+	gorilla "github.com/gorilla/sessions"
+
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// step is one thing that happens to a world. Its numbers are taken modulo what
+// there is at the time, so that a sequence is still one when steps are dropped.
+type step struct{ deed, a, b, c int }
+
+// deeds are what can happen, and how often.
+var deeds = []struct {
+	weight int
+	do     func(w *world, a, b, c int)
+}{
+	{14, (*world).signIn}, {6, (*world).begin}, {3, (*world).replay}, {3, (*world).tabs}, {8, (*world).deliver},
+	{4, (*world).visit}, {2, (*world).stay}, {4, (*world).update}, {9, (*world).tick}, {4, (*world).logout},
+	{4, (*world).backChannel}, {4, (*world).frontChannel}, {2, (*world).signOutEverywhere},
+	{2, (*world).rotate}, {2, (*world).rotateProvider}, {3, (*world).trouble}, {4, (*world).steal},
+	{4, (*world).keepCopy}, {4, (*world).restore}, {1, (*world).ban},
+}
+
+const machineSteps = 20 // in a sequence, on average
+
+// TestStateMachine lets random things happen in random order, and compares
+// every answer with a model: who is signed in on which device, how often a
+// token endpoint may be asked, what cookies are left.
+//
+// GINAUTH_SEQUENCES is how many sequences to try, of some twenty steps each, and
+// GINAUTH_SEED the number that they follow from. Both have a default: what fails
+// here failed because of a change, not because of the day.
+func TestStateMachine(t *testing.T) {
+	seed, sequences := fromEnvironment(t, "GINAUTH_SEED", 1), fromEnvironment(t, "GINAUTH_SEQUENCES", 300)
+	homes := machineHomes(t)
+	t.Logf("GINAUTH_SEED=%d GINAUTH_SEQUENCES=%d", seed, sequences)
+	for _, home := range homes {
+		t.Run(home.name, func(t *testing.T) {
+			t.Parallel()
+			steps := 0
+			for n := range sequences/len(homes) + 1 {
+				sequence := newSequence(rand.New(rand.NewPCG(uint64(seed), uint64(n))))
+				steps += len(sequence)
+				if err, _ := run(home, sequence); err != "" {
+					t.Errorf("sequence %d of GINAUTH_SEED=%d, in %s: %s", n, seed, home.name, err)
+					report(t, home, seed, n, sequence)
+					return
+				}
+			}
+			t.Logf("%d sequences, %d steps", sequences/len(homes)+1, steps)
+		})
+	}
+}
+
+func fromEnvironment(t *testing.T, name string, otherwise int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		t.Fatalf("%s is %q, want a positive number", name, text)
+	}
+	return n
+}
+
+// machineHomes are the homes of sessions that need no server.
+func machineHomes(t *testing.T) []*machineHome {
+	dir := filepath.Join(t.TempDir(), "sessions")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return []*machineHome{
+		{name: "sealed cookies"},
+		{name: "gin-contrib cookies", stored: true, open: func() ginsessions.Store { return cookie.NewStore(sitetest.StoreHashKey, sitetest.StoreBlockKey) }},
+		{name: "memory", stored: true, server: true, open: func() ginsessions.Store { return memstore.NewStore(sitetest.StoreHashKey) }},
+		{name: "files", stored: true, server: true, open: func() ginsessions.Store {
+			return sitetest.FileStore{FilesystemStore: gorilla.NewFilesystemStore(dir, sitetest.StoreHashKey)}
+		}},
+	}
+}
+
+func newSequence(random *rand.Rand) (steps []step) {
+	total := 0
+	for _, d := range deeds {
+		total += d.weight
+	}
+	for range 2 { // so that there is something to see: neither asks to link, nor refuses
+		steps = append(steps, step{0, random.IntN(1 << 16), random.IntN(1 << 16), 15 + random.IntN(3)})
+	}
+	for range machineSteps/2 + random.IntN(machineSteps) {
+		n, i := random.IntN(total), 0
+		for n -= deeds[0].weight; n >= 0; n -= deeds[i].weight {
+			i++
+		}
+		steps = append(steps, step{i, random.IntN(1 << 16), random.IntN(1 << 16), random.IntN(1 << 16)})
+	}
+	return steps
+}
+
+// run makes a world and lets the steps happen in it, and looks at all devices
+// after each, and at every copy that was kept at the end. It returns what went
+// wrong, "" if nothing, and what happened.
+func run(home *machineHome, steps []step) (wrong string, trace []string) {
+	w := newWorld(home)
+	defer func() {
+		w.close()
+		trace = w.trace
+		if r := recover(); r != nil {
+			wrong = fmt.Sprint(r)
+		}
+	}()
+	for _, s := range steps {
+		deeds[s.deed].do(w, s.a, s.b, s.c)
+		for _, d := range w.devices {
+			w.look(d, false)
+		}
+		w.spendOnce()
+	}
+	w.trouble(0, 0, 0)
+	for n := range w.shelf {
+		w.restore(0, n, 0)
+		w.look(w.devices[0], false)
+	}
+	return "", nil
+}
+
+// spendOnce: of one attempt, the token endpoint is asked once at most.
+func (w *world) spendOnce() {
+	for challenge, n := range w.asked {
+		if n > 1 {
+			w.fail("the token endpoint was asked %d times for the attempt with the challenge %s", n, challenge)
+		}
+	}
+}
+
+// report makes a failing sequence shorter for as long as it fails, and says how
+// to see it again.
+func report(t *testing.T, home *machineHome, seed, n int, steps []step) {
+	t.Helper()
+	for size := len(steps) / 2; size > 0; size /= 2 {
+		for i := 0; i+size <= len(steps); {
+			fewer := slices.Delete(slices.Clone(steps), i, i+size)
+			if wrong, _ := run(home, fewer); wrong != "" {
+				steps = fewer
+			} else {
+				i += size
+			}
+		}
+	}
+	wrong, trace := run(home, steps)
+	t.Errorf("sequence %d of GINAUTH_SEED=%d, in %s, comes down to\n\t%s\n%s", n, seed, home.name, strings.Join(trace, "\n\t"), wrong)
+}

@@ -1,0 +1,327 @@
+package model
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// deliver opens a provider's answer in a device: the one that it is for, or
+// another one; the first time, or again; as it came, or altered.
+func (w *world) deliver(a, b, c int) {
+	if len(w.replies) == 0 {
+		return
+	}
+	re := w.replies[len(w.replies)-1] // mostly the newest
+	if b%4 == 0 {
+		re = w.replies[b/4%len(w.replies)]
+	}
+	i := re.device
+	if a%4 == 0 {
+		i = a / 4 % len(w.devices)
+	}
+	d, p, q := w.devices[i], re.attempt.provider, maps.Clone(re.query)
+	how := "as it came"
+	switch c % 16 {
+	case 0:
+		p, how = 1-p, "to the other provider's callback"
+	case 1:
+		other := w.replies[c/16%len(w.replies)]
+		if other.code != "" && re.code != "" {
+			q.Set("code", other.code)
+			how = "with another answer's code"
+		}
+	case 2:
+		state := []byte(q.Get("state"))
+		if state[20]++; state[20] != 'B' {
+			state[20] = 'A'
+		}
+		q.Set("state", string(state))
+		how = "with another state"
+	}
+	w.note("device %d opens the answer to %s… of device %d, %s", i, re.attempt.state[:8], re.device, how)
+	w.compare(d, re, p, q)
+}
+
+// compare delivers an answer, and holds what comes of it against the model.
+func (w *world) compare(d *device, re *reply, p int, q url.Values) {
+	requests, hooks := w.requests, len(w.hooked)
+	got := w.send(d, opened("GET", "/authorize/"+w.names[p]+"?"+q.Encode(), nil))
+	want := w.expected(d, re, p, q) // after it, since the provider has spoken meanwhile
+	w.expect(got, want.refusal, http.StatusSeeOther)
+	if w.requests != requests+want.requests || len(w.hooked) != hooks+want.hooks {
+		w.fail("%d requests for tokens and %d calls of OnLogin, want %d and %d", w.requests-requests, len(w.hooked)-hooks, want.requests, want.hooks)
+	}
+	if want.hooks > 0 && w.previous != want.previous {
+		w.fail("OnLogin was told that %q was signed in before, want %q", w.previous, want.previous)
+	}
+	for name := range d.attempts {
+		if _, there := d.jar[name]; !there {
+			delete(d.attempts, name)
+		}
+	}
+	if to := got.Header().Get("Location"); want.refusal == "" && strings.HasSuffix(to, re.page+"#") != (want.login != nil) {
+		w.fail("redirects to %s", to)
+	}
+	if l := want.login; l != nil {
+		w.logins = append(w.logins, l)
+		d.held = &held{login: l, record: &record{seen: seconds(w.now()), key: w.keys[0]}, bind: w.keys[0]}
+	}
+}
+
+// signedFor is the sign-in that the provider's ID token is about.
+func (w *world) signedFor(re *reply) *login {
+	said, p := w.signed[re.nonce], re.attempt.provider
+	l := &login{provider: p, issuer: w.idps[p].Issuer, created: w.now(), until: seconds(w.now().Add(machineLifetime)), issued: seconds(w.now())}
+	l.sub, _ = said["sub"].(string)
+	l.sid, _ = said["sid"].(string)
+	l.email, _ = said["email"].(string)
+	if l.issuer != said["iss"] || l.sub != re.person || l.sid == "" || l.issued.Unix() != said["iat"] {
+		w.fail("%s signed %v for %s", w.names[p], said, re.person)
+	}
+	l.mark = w.everywhere[l.issuer+"#"+l.sub]
+	if len(w.hooked) > 0 {
+		l.name = w.hooked[len(w.hooked)-1]
+	}
+	return l
+}
+
+// prediction is what must come of an answer.
+type prediction struct {
+	refusal         ginauth.Code
+	requests, hooks int    // to the token endpoint, and of OnLogin
+	previous        string // who OnLogin is told had been signed in
+	login           *login // who is signed in then; nil: nobody new
+}
+
+// expected is the prediction for an answer, step by step as doc.go tells it, and
+// what the attempt, the code and the session before are from then on.
+func (w *world) expected(d *device, re *reply, p int, q url.Values) (want prediction) {
+	refused := func(code ginauth.Code) prediction {
+		want.refusal = code
+		return want
+	}
+	if code := w.take(d, re, p, q); code == ginauth.ErrStateInvalid && q.Get("error") == "" && w.load(d.held) == somebody {
+		return want // the back button: who is signed in goes home
+	} else if code != "" {
+		return refused(code)
+	}
+	if q.Get("error") != "" {
+		return refused(ginauth.ErrProviderDenied)
+	}
+	want.requests = 1
+	c := w.codes[q.Get("code")]
+	fresh := c.provider == p && !c.spent && !w.now().After(c.expires) && c.challenge == re.attempt.challenge
+	if c.provider == p {
+		c.spent = true
+	}
+	if !fresh {
+		return refused(ginauth.ErrCodeRejected)
+	}
+	if re.attempt.linking != nil {
+		who := w.load(d.held)
+		if who == unknowable {
+			return refused(ginauth.ErrStoreUnavailable)
+		}
+		if who == nobody || d.held.login != re.attempt.linking {
+			return refused(ginauth.ErrStateInvalid)
+		}
+		want.previous = d.held.login.name
+	}
+	want.hooks = 1
+	l := w.signedFor(re)
+	if w.banned[l.sub] {
+		return refused(ginauth.ErrIdentityRejected)
+	}
+	if w.named(d.held) {
+		if w.marks.failWrite {
+			return refused(ginauth.ErrStoreUnavailable)
+		}
+		w.kill(d.held.login)
+	}
+	if w.marks.failRead {
+		return refused(ginauth.ErrStoreUnavailable)
+	}
+	if w.revoked(l) {
+		return refused(ginauth.ErrIDTokenInvalid)
+	}
+	if d.held != nil {
+		w.erased(d.held)
+	}
+	if w.home.stored && (w.store.failRead || w.store.failWrite) {
+		return refused(ginauth.ErrStoreUnavailable)
+	}
+	want.login = l
+	return want
+}
+
+// take is what becomes of the attempt.
+func (w *world) take(d *device, re *reply, p int, q url.Values) ginauth.Code {
+	handle, _, _ := strings.Cut(q.Get("state"), ".")
+	var at *pending
+	for name, one := range d.attempts {
+		if strings.HasSuffix(name, "-a-"+handle) {
+			at = one
+		}
+	}
+	if at == nil || !w.opens(at.key) || q.Get("state") != at.state {
+		return ginauth.ErrStateInvalid
+	}
+	if w.marks.failOnce {
+		return ginauth.ErrStoreUnavailable
+	}
+	spent := at.spent
+	at.spent = true
+	if spent || w.overAttempt(at) || p != at.provider {
+		return ginauth.ErrStateInvalid
+	}
+	return ""
+}
+
+// logout signs a device out with the button, or from another site.
+func (w *world) logout(a, b, _ int) {
+	i := w.pick(a)
+	d, r := w.devices[i], opened("POST", "/logout", nil)
+	if b%5 == 0 {
+		w.note("another site sends device %d to sign out", i)
+		r.Header.Set("Origin", "https://evil.example")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		w.expect(w.send(d, r), ginauth.ErrCrossOrigin, 0)
+		return
+	}
+	w.note("device %d signs out", i)
+	want := ginauth.Code("")
+	if w.named(d.held) {
+		if w.marks.failWrite {
+			want = ginauth.ErrStoreUnavailable
+		} else {
+			w.kill(d.held.login)
+		}
+		if !w.erased(d.held) {
+			want = ginauth.ErrStoreUnavailable
+		}
+	}
+	d.held = nil
+	for name, at := range d.attempts {
+		if w.opens(at.key) {
+			delete(d.attempts, name)
+		}
+	}
+	w.expect(w.send(d, r), want, http.StatusSeeOther)
+	for name := range d.jar {
+		kept := strings.HasSuffix(name, "-l") || strings.HasSuffix(name, "-p") // where to go, and with whom
+		if d.attempts[name] == nil && !kept {
+			w.fail("the cookie %s is still there", name)
+		}
+	}
+}
+
+// everywhere signs a person out of all devices.
+func (w *world) signOutEverywhere(a, _, _ int) {
+	if len(w.logins) == 0 {
+		return
+	}
+	l := w.logins[a%len(w.logins)]
+	person := l.issuer + "#" + l.sub
+	w.note("%s of %s is signed out everywhere", l.sub, w.names[l.provider])
+	err := w.auth.LogoutEverywhere(context.Background(), person)
+	if (err != nil) != (w.marks.failRead || w.marks.failWrite) {
+		w.fail("LogoutEverywhere: %v", err)
+	}
+	if at := w.everywhere[person].Add(time.Millisecond); err == nil && at.After(w.now()) {
+		w.raise(w.everywhere, person, at)
+	} else if err == nil {
+		w.raise(w.everywhere, person, w.now())
+	}
+}
+
+// backChannel lets a provider say that somebody is signed out, or somebody else
+// pretend to be it.
+func (w *world) backChannel(a, b, c int) {
+	if len(w.logins) == 0 {
+		return
+	}
+	l := w.logins[a%len(w.logins)]
+	at := seconds(w.now()).Add(-[]time.Duration{0, 0, 0, time.Second, 4 * time.Minute}[c%5])
+	header := map[string]any{"typ": "logout+jwt"}
+	claims := sitetest.Claims{"iss": l.issuer, "aud": w.idps[l.provider].ClientID, "iat": at.Unix(), "exp": at.Add(10 * time.Minute).Unix(), "jti": rand.Text(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
+	if b%4 != 0 {
+		claims["sid"] = l.sid
+	}
+	if b%4 != 1 {
+		claims["sub"] = l.sub
+	}
+	path, want, how := "/logout/"+w.names[l.provider]+"/backchannel", ginauth.Code(""), ""
+	switch b / 4 % 12 {
+	case 0:
+		header["alg"], want, how = "none", ginauth.ErrLogoutTokenInvalid, ", unsigned"
+	case 1:
+		claims["nonce"], want, how = "n", ginauth.ErrLogoutTokenInvalid, ", with a nonce"
+	case 2:
+		// Under a kid that is known there. One that is not would start the
+		// cool-down of the provider's keys, which the model knows nothing of.
+		header["kid"] = w.idps[1-l.provider].KeyID()
+		path, want, how = "/logout/"+w.names[1-l.provider]+"/backchannel", ginauth.ErrLogoutTokenInvalid, ", at the other provider's address"
+	}
+	w.note("%s says that %s is signed out, sid: %v, sub: %v, as of %v%s", w.names[l.provider], l.name, b%4 != 0, b%4 != 1, at.Format(time.TimeOnly), how)
+	if want == "" && w.marks.failWrite {
+		want = ginauth.ErrStoreUnavailable
+	}
+	r := opened("POST", path, url.Values{"logout_token": {w.idps[l.provider].Sign(header, claims)}})
+	r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
+	got := w.send(newDevice(), r)
+	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503}[want]; got.Code != status {
+		w.fail("answered %d %s, want %d", got.Code, got.Body, status)
+	}
+	switch {
+	case want != "":
+	case b%4 != 0:
+		w.raise(w.sids, l.issuer+"#"+l.sid, at)
+	default:
+		w.raise(w.subs, l.issuer+"#"+l.sub, at)
+	}
+}
+
+// frontChannel loads the provider's frame: on its own site, where no cookie goes
+// along, or on ours.
+func (w *world) frontChannel(a, b, c int) {
+	if len(w.logins) == 0 {
+		return
+	}
+	i := w.pick(a)
+	d, l := w.devices[i], w.logins[b%len(w.logins)]
+	if own := w.loginOf(d); own != nil && b%3 != 0 {
+		l = own
+	}
+	r := opened("GET", "/logout/"+w.names[l.provider]+"/frontchannel?"+url.Values{"iss": {l.issuer}, "sid": {l.sid}}.Encode(), nil)
+	if c%3 == 0 {
+		w.note("the provider's page frames the sign-out of %s in device %d", l.name, i)
+		w.expect(w.send(newDevice(), r), "", http.StatusOK)
+		return
+	}
+	w.note("a page of ours frames the sign-out of %s in device %d", l.name, i)
+	want, who := ginauth.Code(""), w.find(d.held)
+	if who == unknowable {
+		want = ginauth.ErrStoreUnavailable
+	}
+	if own := w.loginOf(d); who == somebody && own.provider == l.provider && own.sid == l.sid {
+		if w.marks.failWrite {
+			want = ginauth.ErrStoreUnavailable
+		} else {
+			w.kill(own)
+		}
+		if !w.erased(d.held) {
+			want = ginauth.ErrStoreUnavailable
+		}
+		d.held = nil
+	}
+	w.expect(w.send(d, r), want, http.StatusOK)
+}

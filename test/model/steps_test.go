@@ -1,0 +1,368 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+)
+
+var machinePeople = []string{"ada", "grace", "zoe"}
+
+func (w *world) note(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf(format, args...))
+}
+
+// opened is a request as a browser makes it that opens a page, or sends a form
+// of a page of ours.
+func opened(method, path string, form url.Values) *http.Request {
+	r := httptest.NewRequest(method, machineURL+path, strings.NewReader(form.Encode()))
+	h := r.Header
+	h.Set("Accept", "text/html")
+	h.Set("Sec-Fetch-Mode", "navigate")
+	h.Set("Sec-Fetch-Dest", "document")
+	h.Set("Sec-Fetch-Site", "none")
+	if method == "POST" {
+		h.Set("Sec-Fetch-Site", "same-origin")
+		h.Set("Origin", machineURL)
+		h.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r
+}
+
+// expect compares an answer with what the model says.
+func (w *world) expect(got *httptest.ResponseRecorder, want ginauth.Code, status int) {
+	if want != "" {
+		status = (&ginauth.Error{Code: want}).Status()
+	}
+	if got.Code != status || !strings.Contains(got.Body.String(), string(want)) {
+		w.fail("answered %d %s; want %d %s", got.Code, textOn(got.Body.String()), status, cmp.Or(string(want), "and no error"))
+	}
+}
+
+// pick is a device, mostly one that has a session: there is more to see.
+func (w *world) pick(n int) int {
+	var some []int
+	for i, d := range w.devices {
+		if d.held != nil {
+			some = append(some, i)
+		}
+	}
+	if len(some) == 0 || n%4 == 0 {
+		return n / 4 % len(w.devices)
+	}
+	return some[n/4%len(some)]
+}
+
+// signIn begins a sign-in and ends it, sometimes after somebody has tried to
+// alter the answer.
+func (w *world) signIn(a, b, c int) {
+	replies := len(w.replies)
+	if w.begin(a, b, c); len(w.replies) == replies {
+		return
+	}
+	if c/96%6 == 1 {
+		w.deliver(1, 1, c/576%3)
+	}
+	w.deliver(1, 1, 15) // the newest, as it came
+}
+
+// stay lets a device come back before it was away for too long, for days.
+func (w *world) stay(a, b, _ int) {
+	i := w.pick(a)
+	for range 1 + b%12 {
+		w.note("device %d is away for 20 hours, and visits", i)
+		w.time.Add(int64(20 * time.Hour))
+		w.look(w.devices[i], true)
+	}
+}
+
+// textOn is what a page of ours says, without its markup.
+func textOn(page string) string {
+	_, body, there := strings.Cut(page, "<body>")
+	if !there {
+		return page
+	}
+	return strings.Join(strings.Fields(regexp.MustCompile("<[^>]*>").ReplaceAllString(body, " ")), " ")
+}
+
+// replay is signIn with a copy of the device's cookies from before it, which
+// tries the same answer again: in the same device, or in another one.
+func (w *world) replay(a, b, c int) {
+	replies := len(w.replies)
+	if w.begin(a, b, c); len(w.replies) == replies {
+		return
+	}
+	i := w.replies[replies].device
+	before := w.clone(w.devices[i])
+	w.deliver(1, 1, 15)
+	if i = (i + b/2%2) % len(w.devices); b/4%2 == 0 {
+		w.tick(c, 1, 0)
+	}
+	w.note("device %d gets the cookies of before that", i)
+	w.devices[i], w.replies[replies].device = before, i
+	w.deliver(1, 1, 15)
+}
+
+// tabs begins a sign-in in one tab, often to link an account, and signs in in
+// another one before the first is finished.
+func (w *world) tabs(a, b, c int) {
+	replies, i := len(w.replies), w.pick(a)
+	if w.begin(i, b, c/12*12+c%3+3*(c/3%2)); len(w.replies) == replies {
+		return
+	}
+	w.signIn(i, b/2, 15+c%3)
+	re := w.replies[replies]
+	w.note("device %d opens the answer to %s…", i, re.attempt.state[:8])
+	w.compare(w.devices[i], re, re.attempt.provider, maps.Clone(re.query))
+}
+
+// begin begins a sign-in, or asks to link an account, and lets the provider
+// answer it: person signs in there, or refuses.
+func (w *world) begin(a, b, c int) {
+	i, p, person := a%len(w.devices), b%2, machinePeople[c%3]
+	d, link, denies := w.devices[i], c/3%4 == 0, c/12%8 == 0
+	w.serial++
+	page := fmt.Sprint("/page/", w.serial)
+	w.note("device %d begins to sign in with %s as %s; link: %v, refuses: %v", i, w.names[p], person, link, denies)
+	r := opened("GET", "/login/"+w.names[p]+"?return_to="+page, nil)
+	at := &pending{provider: p, created: w.now(), key: w.keys[0]}
+	if link {
+		r = opened("POST", "/login/"+w.names[p], url.Values{"link": {"true"}, "return_to": {page}})
+		at.linking = w.loginOf(d)
+		if who := w.load(d.held); who != somebody {
+			w.expect(w.send(d, r), map[outcome]ginauth.Code{nobody: ginauth.ErrUnauthenticated, unknowable: ginauth.ErrStoreUnavailable}[who], 0)
+			return
+		}
+	}
+	live := w.live(d)
+	got := w.send(d, r)
+	w.expect(got, "", http.StatusSeeOther)
+	request, err := url.Parse(got.Header().Get("Location"))
+	if err != nil {
+		w.fail("redirects to %q: %v", got.Header().Get("Location"), err)
+	}
+	q := request.Query()
+	at.state, at.challenge = q.Get("state"), q.Get("code_challenge")
+	d.attempts[w.attemptCookie(d, at.state)] = at
+	for name := range d.attempts {
+		if _, there := d.jar[name]; there {
+			continue
+		}
+		if slices.Contains(live, name) && len(live) < 5 {
+			w.fail("the attempt %s was dropped for another, of %d", name, len(live))
+		}
+		delete(d.attempts, name)
+	}
+	if live = w.live(d); len(live) > 5 || d.attempts[w.attemptCookie(d, at.state)] == nil {
+		w.fail("the device has %d attempts", len(live))
+	}
+	w.replies = append(w.replies, w.answer(d, i, request, person, denies, &reply{attempt: at, device: i, person: person, page: page, nonce: q.Get("nonce")}))
+}
+
+// attemptCookie is the name of the cookie that a state's handle is in.
+func (w *world) attemptCookie(d *device, state string) string {
+	handle, _, _ := strings.Cut(state, ".")
+	for name := range d.jar {
+		if strings.HasSuffix(name, "-a-"+handle) {
+			return name
+		}
+	}
+	return ""
+}
+
+// live are the cookies of attempts that can still be used.
+func (w *world) live(d *device) (names []string) {
+	for name, at := range d.attempts {
+		if w.opens(at.key) && !w.overAttempt(at) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// answer is what the provider says to an authorization request.
+func (w *world) answer(d *device, i int, request *url.URL, person string, denies bool, re *reply) *reply {
+	p := re.attempt.provider
+	w.idps[p].SignInAs(person)
+	w.idps[p].DenyConsent(denies)
+	r := httptest.NewRequest("GET", request.String(), nil)
+	carry(r, d.there[p])
+	got := httptest.NewRecorder()
+	w.idps[p].Default(authtest.Authorize).ServeHTTP(got, r)
+	absorb(d.there[p], got)
+	callback, err := url.Parse(got.Header().Get("Location"))
+	if err != nil || got.Code != http.StatusSeeOther || !strings.HasPrefix(callback.String(), machineURL+"/authorize/"+w.names[p]+"?") {
+		w.fail("the provider answered %d, to %v: %v", got.Code, callback, err)
+	}
+	re.query = callback.Query()
+	for _, c := range w.codes { // which the provider forgets after an hour
+		c.spent = c.spent || c.provider == p && w.now().Sub(c.expires) > time.Hour
+	}
+	if re.code = re.query.Get("code"); re.code != "" {
+		w.codes[re.code] = &code{provider: p, challenge: re.attempt.challenge, expires: w.now().Add(time.Minute)}
+	}
+	return re
+}
+
+func (w *world) loginOf(d *device) *login {
+	if d.held == nil {
+		return nil
+	}
+	return d.held.login
+}
+
+// visit opens a guarded page, and keeps the cookies of the answer.
+func (w *world) visit(a, _, _ int) {
+	i := w.pick(a)
+	w.note("device %d visits", i)
+	w.look(w.devices[i], true)
+}
+
+// look asks who is signed in, and compares with the model: all that it says of
+// lifetimes, of what was revoked and of whose session it is shows here.
+func (w *world) look(d *device, keeps bool) {
+	var who outcome
+	jar := d.jar
+	if !keeps {
+		d.jar = maps.Clone(jar)
+	}
+	ran, want := w.ran, ""
+	if who = w.visited(d.held, keeps); who == somebody {
+		l := d.held.login
+		want = strings.Join([]string{w.names[l.provider], l.issuer, l.sub, l.email, l.name, d.held.record.note}, " | ")
+	}
+	got := w.send(d, httptest.NewRequest("GET", machineURL+"/me", nil))
+	d.jar = jar
+	switch who {
+	case somebody:
+		if w.expect(got, "", http.StatusOK); got.Body.String() != want {
+			w.fail("%q is signed in, want %q", got.Body, want)
+		}
+		ran++
+	case nobody:
+		w.expect(got, ginauth.ErrUnauthenticated, 0)
+	case unknowable:
+		w.expect(got, ginauth.ErrStoreUnavailable, 0)
+	}
+	if w.ran != ran {
+		w.fail("%d protected handlers ran, want %d", w.ran, ran)
+	}
+}
+
+// update writes something into the session.
+func (w *world) update(a, b, _ int) {
+	i, note := w.pick(a), fmt.Sprint("note ", b)
+	d := w.devices[i]
+	w.note("device %d writes %s", i, note)
+	ran, who := w.ran, w.load(d.held)
+	if who == somebody && w.home.stored && w.store.failWrite {
+		ran++ // it fails in Update
+		if w.due(d.held) {
+			ran-- // or before
+		}
+		who = unknowable
+	} else if who == somebody {
+		w.written(d.held)
+		d.held.bind, d.held.record.note = w.keys[0], note
+		ran++
+	}
+	got := w.send(d, opened("POST", "/note?note="+url.QueryEscape(note), nil))
+	if want := []int{http.StatusUnauthorized, http.StatusOK, http.StatusServiceUnavailable}[who]; got.Code != want || w.ran != ran {
+		w.fail("answered %d %s after %d handlers, want %d after %d", got.Code, got.Body, w.ran, want, ran)
+	}
+}
+
+// tick moves the clock, there and back.
+func (w *world) tick(a, b, _ int) {
+	small := []time.Duration{0, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, time.Minute}
+	some := []time.Duration{61 * time.Second, 9 * time.Minute, 10*time.Minute + time.Second, time.Hour, machineIdle / 10, machineIdle / 2}
+	large := []time.Duration{machineIdle, machineIdle + time.Second, 3 * machineIdle, machineLifetime, machineLifetime + time.Second, 2 * machineLifetime}
+	steps := [][]time.Duration{small, small, small, some, some, large}[a%6]
+	by := steps[a/6%len(steps)]
+	if b%4 == 0 {
+		by = -by
+	}
+	w.note("the clock moves by %v", by)
+	w.time.Add(int64(by))
+}
+
+// rotate changes Options.Keys: a new one, with the others still opening; or
+// only the newest.
+func (w *world) rotate(a, b, _ int) {
+	w.serial++
+	if a%3 == 0 {
+		w.keys = w.keys[:1]
+	} else {
+		w.keys = slices.Insert(w.keys, 0, fmt.Sprintf("key number %d of a machine, of 32 bytes and more", w.serial))
+		w.keys = w.keys[:min(len(w.keys), 3)]
+	}
+	w.note("the application starts anew, with %d keys: %.14q", len(w.keys), w.keys)
+	w.mount()
+	if a%3 == 1 {
+		w.visit(b, 0, 0) // which is enough to outlive the old key
+		w.rotate(0, 0, 0)
+	}
+}
+
+func (w *world) rotateProvider(a, _, _ int) {
+	w.note("%s signs with a new key", w.names[a%2])
+	w.idps[a%2].RotateKey()
+}
+
+// trouble makes the stores fail, or heals them.
+func (w *world) trouble(a, b, _ int) {
+	bits := 0
+	if b%2 == 0 {
+		bits = 1 << (a % 5)
+	}
+	if b%8 == 0 {
+		bits = a % 32
+	}
+	w.marks.failRead, w.marks.failWrite, w.marks.failOnce = bits&1 != 0, bits&2 != 0, bits&4 != 0
+	w.note("revocations fail: read %v, write %v, once %v", w.marks.failRead, w.marks.failWrite, w.marks.failOnce)
+	if w.store != nil {
+		w.store.failRead, w.store.failWrite, w.store.panics = bits&8 != 0, bits&16 != 0, b%3 == 0
+		w.note("  sessions fail: read %v, write %v, with a panic: %v", w.store.failRead, w.store.failWrite, w.store.panics)
+	}
+}
+
+// steal copies what a device has to another one.
+func (w *world) steal(a, b, _ int) {
+	from, to := w.pick(a), b%len(w.devices)
+	w.note("device %d gets the cookies of device %d", to, from)
+	w.devices[to] = w.clone(w.devices[from])
+}
+
+// keepCopy puts a copy of a device's cookies on the shelf; restore puts one of
+// them back into a browser.
+func (w *world) keepCopy(a, _, _ int) {
+	i := w.pick(a)
+	w.note("somebody keeps a copy of device %d: %d", i, len(w.shelf))
+	w.shelf = append(w.shelf, w.clone(w.devices[i]))
+}
+
+func (w *world) restore(a, b, _ int) {
+	if len(w.shelf) == 0 {
+		return
+	}
+	i, n := a%len(w.devices), b%len(w.shelf)
+	w.note("device %d gets copy %d", i, n)
+	w.devices[i] = w.clone(w.shelf[n])
+}
+
+// ban makes OnLogin refuse somebody, or not any more.
+func (w *world) ban(a, _, _ int) {
+	person := machinePeople[a%3]
+	w.banned[person] = !w.banned[person]
+	w.note("OnLogin refuses %s: %v", person, w.banned[person])
+}

@@ -1,0 +1,133 @@
+package rp
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// OnLogin gets a refresh token only if it is text, and of a size that one has.
+func TestOddRefreshTokens(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]any{"a number": 7, "a list": []string{"a"}, "too long": strings.Repeat("r", 64<<10+1)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, token := sitetest.NewWithToken(t)
+			s.IDP.EditToken(func(a map[string]any) { a["refresh_token"] = value })
+			s.AcceptsSignIn(t, "/login/demo")
+			if got := token(); got.RefreshToken != "" || got.Extra("refresh_token") != nil {
+				t.Errorf("OnLogin got %.20q, %.20v", got.RefreshToken, got.Extra("refresh_token"))
+			}
+		})
+	}
+}
+
+// Twitch's scopes are a list; OnLogin gets them as the standard has them.
+func TestScopesAsAList(t *testing.T) {
+	t.Parallel()
+	s, token := sitetest.NewWithToken(t)
+	s.IDP.EditToken(func(a map[string]any) { a["scope"] = []string{"openid", "email"} })
+	s.AcceptsSignIn(t, "/login/demo")
+	if got := token().Extra("scope"); got != "openid email" {
+		t.Errorf("OnLogin got %v", got)
+	}
+}
+
+// An error code that is none of the standard's may be the code or the secret,
+// sent back: it is not repeated.
+func TestLongErrorCodesAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	long := strings.Repeat("abc", 21)
+	s.IDP.Handle(authtest.Token, sitetest.AnswerWith(400, "application/json", `{"error":"`+long+`"}`))
+	s.Get("/login/demo")
+	if text := s.Logs.String(); strings.Contains(text, long) || !strings.Contains(text, "none of the standard's") {
+		t.Errorf("the log says\n%s", text)
+	}
+}
+
+// What the token endpoint's error codes mean, and that the log names them, is
+// the same for those that only some providers have.
+func TestErrorCodesOfTokenEndpoints(t *testing.T) {
+	t.Parallel()
+	for said, tt := range map[string]struct {
+		code   ginauth.Code
+		reason string
+	}{
+		"invalid_grant":                {ginauth.ErrCodeRejected, `answered \"invalid_grant\"`},
+		"bad_verification_code":        {ginauth.ErrCodeRejected, `answered \"bad_verification_code\"`},
+		"invalid_client":               {ginauth.ErrProviderMisconfigured, `answered \"invalid_client\"`},
+		"unauthorized_client":          {ginauth.ErrProviderMisconfigured, `answered \"unauthorized_client\"`},
+		"incorrect_client_credentials": {ginauth.ErrProviderMisconfigured, `answered \"incorrect_client_credentials\"`},
+		"redirect_uri_mismatch":        {ginauth.ErrProviderMisconfigured, `answered \"redirect_uri_mismatch\"`},
+		"temporarily_unavailable":      {ginauth.ErrProviderUnavailable, `answered \"temporarily_unavailable\"`},
+		"server_error":                 {ginauth.ErrProviderUnavailable, `answered \"server_error\"`},
+		"another":                      {ginauth.ErrProviderError, `answered \"another\"`},
+		"":                             {ginauth.ErrProviderError, "none of the standard's"},
+		"a code, sent back":            {ginauth.ErrProviderError, "none of the standard's"},
+	} {
+		s := sitetest.New(t, nil)
+		s.IDP.Handle(authtest.Token, sitetest.AnswerWith(http.StatusBadRequest, "application/json", sitetest.JSON(sitetest.Claims{"error": said})))
+		s.RefusesSignIn(t, "/login/demo", tt.code, tt.reason, 1)
+	}
+}
+
+// A NormalizeToken that fails is what the log names.
+func TestNormalizeTokenThatFails(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Quirks.NormalizeToken = func(http.Header, []byte) ([]byte, error) { return nil, errors.New("odd") }
+	})
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, "NormalizeToken could not read the token answer", 1)
+}
+
+// A token request may be a GET without being changed otherwise.
+func TestTokenByGETAlone(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Quirks.TokenMethod = http.MethodGet })
+	method := ""
+	s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		method = r.Method + " " + r.URL.Query().Get("grant_type")
+		http.Error(w, "", http.StatusTeapot)
+	})
+	s.WantError(s.Get("/login/demo"), ginauth.ErrBadTokenResponse)
+	if method != "GET authorization_code" {
+		t.Errorf("asked with %q", method)
+	}
+}
+
+// EditToken sees the client id only where it is sent in the form.
+func TestEditTokenSeesWhatIsSent(t *testing.T) {
+	t.Parallel()
+	var seen url.Values
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].AuthMethod = "client_secret_basic"
+		o.Providers[0].Quirks.EditToken = func(form, _ url.Values) { seen = form }
+	})
+	s.AcceptsSignIn(t, "/login/demo")
+	if seen.Has("client_id") || !seen.Has("code") {
+		t.Errorf("saw %v", seen)
+	}
+}
+
+// A provider that does not say what time it has is not said to be off.
+func TestTokenAnswersWithoutADate(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	s.IDP.EditIDToken(func(_, c sitetest.Claims) { c["exp"] = s.Clock.Now().Add(-time.Hour).Unix() })
+	s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
+		s.IDP.Default(authtest.Token).ServeHTTP(w, r)
+	})
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "exp", 1)
+	if strings.Contains(s.Logs.String(), "the provider's") {
+		t.Error(s.Logs)
+	}
+}
