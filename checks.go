@@ -20,15 +20,21 @@ type Check func(*User) error
 
 // refusal is what the checks here say: our own words, which a developer may see
 // on the page too.
-type refusal struct{ id, reason string }
+type refusal struct{ id, reason, fix string }
 
 // Error returns the reason.
 func (r refusal) Error() string { return r.reason }
 
-func refused(id, format string, args ...any) error { return refusal{id, fmt.Sprintf(format, args...)} }
+func refused(id, fix, format string, args ...any) error {
+	return refusal{id, fmt.Sprintf(format, args...), fix}
+}
+
+// notAdmitted is the fix of a refusal that may be meant.
+const notAdmitted = "nothing, if the user is not to be admitted"
 
 // HasGroup admits a user that is in at least one of groups. Names are compared
-// exactly. Without groups it admits nobody.
+// exactly. Without groups it admits nobody. If the user has no groups at all, the log
+// says so: the provider sent none, neither in the ID token nor in userinfo.
 func HasGroup(groups ...string) Check {
 	groups = slices.Clone(groups)
 	return func(u *User) error {
@@ -37,7 +43,11 @@ func HasGroup(groups ...string) Check {
 				return nil
 			}
 		}
-		return refused("check.group", "not in any of the groups %q", groups)
+		if len(u.Groups) == 0 {
+			return refused("check.no_groups", `see which claim has them, in the ID token or in userinfo, and write its path into Provider.ClaimPaths["groups"]; Keycloak leaves realm_access.roles out of both until the mapper "realm roles" adds it`,
+				"not in any of the groups %q: the user has no groups at all, since the provider sent none", groups)
+		}
+		return refused("check.group", "nothing, if the user is not to be admitted; names are compared exactly: see CurrentUser(c).Groups", "not in any of the groups %q", groups)
 	}
 }
 
@@ -60,9 +70,9 @@ func HasClaim(name string, values ...string) Check {
 			return nil
 		}
 		if len(values) == 0 {
-			return refused("check.claim_absent", "claim %q is absent, null, false or empty", name)
+			return refused("check.claim_absent", notAdmitted, "claim %q is absent, null, false or empty", name)
 		}
-		return refused("check.claim", "claim %q is none of %q", name, values)
+		return refused("check.claim", notAdmitted, "claim %q is none of %q", name, values)
 	}
 }
 
@@ -96,13 +106,13 @@ func VerifiedEmailDomain(domains ...string) Check {
 	return func(u *User) error {
 		email, ok := u.VerifiedEmail()
 		if !ok {
-			return refused("check.email_unverified", "there is no e-mail address that the provider verified")
+			return refused("check.email_unverified", "see docs/providers.md for what this provider says about addresses; Provider.EmailVerified can decide otherwise", "there is no e-mail address that the provider verified")
 		}
 		domain, ok := emailDomain(email)
 		if ok && slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
 			return nil
 		}
-		return refused("check.email_domain", "the e-mail address is not at any of %q", domains)
+		return refused("check.email_domain", notAdmitted, "the e-mail address is not at any of %q", domains)
 	}
 }
 
@@ -144,7 +154,7 @@ func FromProvider(names ...string) Check {
 		if slices.Contains(names, u.Provider) {
 			return nil
 		}
-		return refused("check.provider", "signed in through %q, not through any of %q", u.Provider, names)
+		return refused("check.provider", "sign in through one of those", "signed in through %q, not through any of %q", u.Provider, names)
 	}
 }
 
@@ -154,7 +164,7 @@ func FromProvider(names ...string) Check {
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {
-		err := refused("check.any_of_empty", "AnyOf has no checks")
+		err := refused("check.any_of_empty", "pass the checks of which one is to admit", "AnyOf has no checks")
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil

@@ -1,7 +1,10 @@
 package ginauth
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -83,13 +86,20 @@ func (c *client) verifiedPairs() [][2]string {
 	return pairs
 }
 
+// wantsGroups reports whether the Provider says that there are groups. It is not read
+// off what one person has: userinfo would be asked for some and not for others.
+func (c *client) wantsGroups() bool {
+	_, written := c.provider.ClaimPaths["groups"]
+	return written || slices.Contains(c.provider.Scopes, "groups")
+}
+
 // complete reports whether an ID token has every claim that the scopes asked for
 // and that User has or the application keeps: then the userinfo endpoint need not
 // be asked.
 func (c *client) complete(claims map[string]any) bool {
 	mapped := c.mapped(claims)
 	missing := func(name string) bool { return mapped[name] == nil }
-	if path := c.provider.ClaimPaths["groups"]; path != "" && path != "groups" && missing("groups") {
+	if c.wantsGroups() && missing("groups") {
 		return false
 	}
 	all := slices.Contains(c.cfg.KeepClaims, "*")
@@ -135,6 +145,40 @@ func (c *client) addName(claims map[string]any, answer url.Values) {
 	}
 }
 
+// explainNoGroups says in the log why a user has no groups, if the claim is absent.
+func (c *client) explainNoGroups(claims map[string]any) {
+	if claims["groups"] != nil {
+		return
+	}
+	path := c.claimPath("groups")
+	name, _, _ := strings.Cut(path, ".")
+	elsewhere := ""
+	// OpenID Connect Core 1.0, 5.6.2: a distributed claim is named in _claim_names.
+	// Entra ID makes groups one for people in more than 200, and says hasgroups where
+	// there is no room even for that.
+	if names, _ := claims["_claim_names"].(map[string]any); names[name] != nil {
+		elsewhere = "_claim_names"
+	} else if says, _ := claims["hasgroups"].(bool); name == "groups" && (says || claims["hasgroups"] == "true") {
+		elsewhere = "hasgroups"
+	}
+	if elsewhere == "" {
+		fix := `write the path of a claim that has them into Provider.ClaimPaths["groups"]; userinfo is asked then if the ID token lacks it`
+		if c.wantsGroups() {
+			fix = "see what the provider sends: a mapper or a scope may be missing there"
+		}
+		c.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "ginauth: the user has no groups: the provider sent no such claim, neither in the ID token nor in userinfo",
+			slog.String("provider", c.provider.Name), slog.String("claim", path), slog.String("fix", fix))
+		return
+	}
+	if c.groupsWarned.CompareAndSwap(false, true) {
+		c.warn("somebody signed in without groups, since the provider keeps them elsewhere", &Error{
+			Code: ErrProviderMisconfigured, ID: "claims.groups_elsewhere", Op: "read profile", Provider: c.provider.Name,
+			Reason: fmt.Sprintf("the ID token has no %q but %s, which points elsewhere for it: the user is in too many groups for a token", name, elsewhere),
+			Fix:    `at Entra ID, use app roles (ClaimPaths["groups"]: "roles"), or emit only the groups that are assigned to the application; or ask for the groups in OnLogin`,
+		})
+	}
+}
+
 // newUser makes the User of verified claims. From here on nothing knows which
 // kind of provider it was.
 func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*User, error) {
@@ -160,6 +204,7 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 		Groups: groups(claims["groups"]), AuthTime: now, claims: string(raw),
 	}
 	u.EmailVerified = u.Email != "" && c.emailVerified(id.Claims, claims)
+	c.explainNoGroups(claims)
 	if p := text(claims, "picture"); strings.HasPrefix(p, "https://") || pictureOverHTTP && strings.HasPrefix(p, "http://") {
 		u.Picture = p
 	}

@@ -172,7 +172,7 @@ func complete(err error, rest Error) *Error {
 		return &c
 	}
 	if r, ok := errors.AsType[refusal](err); ok {
-		rest.ID, rest.Reason = r.id, r.reason
+		rest.ID, rest.Reason, rest.Fix = r.id, r.reason, r.fix
 		return &rest
 	}
 	rest.Err = err

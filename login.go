@@ -275,7 +275,8 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 	if r.Method != http.MethodPost || params.Get("link") != "true" {
 		return "", nil
 	}
-	proof := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == a.cfg.origin
+	site := r.Header.Get("Sec-Fetch-Site")
+	proof := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
 	if !proof {
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}

@@ -112,7 +112,9 @@ type Provider struct {
 	// "picture": "picture.data.url". A claim that is not in it is taken under its own
 	// name. Map email_verified along with email: under its own name it counts only
 	// for the email sent beside it. "groups" is the claim of User.Groups, a list of
-	// strings or one string: "groups": "realm_access.roles". With an Issuer the
+	// strings or one string: "groups": "realm_access.roles". If it is written, also as
+	// "groups": "groups", or the scope groups is requested, the userinfo endpoint is
+	// called for it where the ID token has none. With an Issuer the
 	// claims of the protocol (iss, sub, aud, …) cannot be mapped.
 	ClaimPaths map[string]string
 

@@ -24,8 +24,10 @@ type client struct {
 	cfg         *config
 	rp          *rp.Client
 	redirectURI string
-	loginParams []string    // that a sign-in reads
-	hintWarned  atomic.Bool // the warning of warnAboutHint was given
+	loginParams []string // that a sign-in reads
+
+	groupsWarned atomic.Bool // that somebody's groups are elsewhere
+	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {

@@ -2,6 +2,7 @@ package ginauth_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/ginauth/ginauth"
@@ -79,4 +80,54 @@ func TestPrefetchByAnotherMethod(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.WantError(s.Ask("DELETE", "/login/demo", "Sec-Purpose", "prefetch"), ginauth.ErrMethodNotAllowed)
+}
+
+// Parameters that nothing reads may be anything: RFC 6749, 4.1.2: "The client MUST
+// ignore unrecognized response parameters."
+func TestOddForeignParameters(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []string{"x=a;b", "x=100%", "%zz", "%", ";", ";;=", "x=%&x=%", "x=1;y=2", "error_description=a;b", "error_description=100%", "error_uri=https://id.example/?a;b", "session_state=a;b=c", "encoded=1;states=2"} {
+		for _, mode := range []string{"query", "form_post"} {
+			f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].ResponseMode = mode })
+			if mode == "query" {
+				callback := f.Begin("/login/demo?return_to=/page/odd&" + odd)
+				f.Lands(t, sitetest.WithQuery(callback, odd+"&"+callback.RawQuery+"&"+odd), "/page/odd")
+				continue
+			}
+			if p := f.Get("/login/demo?return_to=/page/odd&" + odd); p.URL.Path != "/page/odd" || p.Status != http.StatusOK {
+				t.Errorf("%q: ended at %s with %d: %s", odd, p.URL, p.Status, p.Text())
+			}
+		}
+	}
+}
+
+// What the provider says about a refusal reaches the log, however it is written.
+func TestOddDescriptionOfARefusal(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{"a;b": "a;b", "100%": "100%", "100%+sure": "100% sure", "50%25;%zz": "50%;%zz"} {
+		f := sitetest.NewFlow(t, nil)
+		callback := sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "access_denied")
+		p := f.Must(f.Browser.Open(sitetest.WithQuery(callback, callback.RawQuery+"&error_description="+raw).String()))
+		f.WantError(p, ginauth.ErrProviderDenied)
+		if !strings.Contains(f.Logs.String(), want) {
+			t.Errorf("%q: the log lacks %q:\n%s", raw, want, f.Logs)
+		}
+	}
+}
+
+// A back-channel logout reads one parameter.
+func TestOddParametersOfALogoutToken(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	for body, code := range map[string]ginauth.Code{
+		"logout_token=a.b.c&x=%": ginauth.ErrLogoutTokenInvalid, "logout_token=%zz": ginauth.ErrBadRequest, "x=1;logout_token=a.b.c": ginauth.ErrBadRequest, "logout_token=a;b": ginauth.ErrBadRequest,
+	} {
+		r, _ := http.NewRequest("POST", s.URL+"/logout/demo/backchannel", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		p := s.Must(s.Browser.Do(r))
+		if p.Status != http.StatusBadRequest || strings.Contains(s.Logs.String(), "request.parameters_malformed") != (code == ginauth.ErrBadRequest) {
+			t.Errorf("%q: %d %s\n%s", body, p.Status, p.Text(), s.Logs)
+		}
+		s.Logs.Reset()
+	}
 }

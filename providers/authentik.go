@@ -29,7 +29,8 @@ func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 		// groups come with profile. email_verified is false in the default mapping;
 		// one of the administrator's own may say more.
 		// blueprints/system/providers-oauth2.yaml in its source
-		Scopes: []string{"openid", "profile", "email"},
+		Scopes:     []string{"openid", "profile", "email"},
+		ClaimPaths: map[string]string{"groups": "groups"},
 
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 	}

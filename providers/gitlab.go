@@ -24,10 +24,11 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod: "client_secret_basic",
 
 		// With email, the address is the primary one, and email_verified speaks of
-		// it. The ID token has few claims beside these two on older servers; the
-		// groups come from userinfo, which is asked whenever something is missing.
+		// it. The ID token has few claims beside these two on older servers, and the
+		// groups come from userinfo alone, which is asked for a claim that is missing.
 		// https://docs.gitlab.com/integration/openid_connect_provider/#shared-information
-		Scopes: []string{"openid", "profile", "email"},
+		Scopes:     []string{"openid", "profile", "email"},
+		ClaimPaths: map[string]string{"groups": "groups"},
 
 		// GitLab's own configuration signs people out for prompt=login and for a
 		// max_age that has passed, and has them sign in anew:

@@ -147,7 +147,7 @@ var presetMicrosoft = preset{
 	user:     "An id for this person and application, within the tenant's issuer; name, user name, e-mail address, which is verified only if `xms_edov` says so. Groups, if the application is set up so, are object IDs.",
 	quirks: []string{
 		"Tokens of several tenants are admitted by their verified `tid` alone.",
-		"People in very many groups get none in their token: ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
+		"People in very many groups get none in their token, and the log says so once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
 		"Secrets end after two years at most.",
 	},
 }

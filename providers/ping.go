@@ -77,7 +77,7 @@ var presetPingOne = preset{
 	register: "An application *OIDC Web App* with the grant *Authorization Code*, the method *Client Secret Basic* and the scopes `profile` and `email`. `BaseURL/logout/return` is among its *Signoff URLs*.",
 	user:     "An id in the environment, name, user name, locale, and an e-mail address. It counts as verified if a mapping of yours sends `email_verified`.",
 	quirks: []string{
-		"For groups add an attribute mapping from *Group Names* to `groups`.",
+		"For groups add an attribute mapping from *Group Names* to `groups`, and set `ClaimPaths[\"groups\"]` to `groups`.",
 		"With a custom domain, set `Issuer` to `https://DOMAIN/as`.",
 		"`/login/pingone` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},

@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -124,7 +123,7 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 	if c.cfg.Profile != nil {
 		return c.profile(ctx, m, token)
 	}
-	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, "application/json", jwtMedia)
+	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, true)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +161,7 @@ func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 // says in place of the userinfo endpoint.
 func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
 	if c.cfg.Profile == nil {
-		_, body, err := c.get(ctx, "profile", m.userinfoURL, token, "application/json")
+		_, body, err := c.get(ctx, "profile", m.userinfoURL, token, false)
 		if err != nil {
 			return nil, err
 		}
@@ -251,16 +250,20 @@ func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 	return claims, nil
 }
 
-// get asks with the access token, and reads the answer with its media type. OpenID
+// get asks with the access token, and reads the answer with its media type: JSON, or
+// if signed says so a JWT. OpenID
 // Connect Core, 5.3.1: "It is RECOMMENDED that the request use the HTTP GET method and
 // the Access Token be sent using the Authorization header field." RFC 6750, 5.3: "Bearer
 // tokens SHOULD NOT be passed in page URLs".
-func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, accept ...string) (media, body string, err error) {
+func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, signed bool) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not an address", "set the address of the userinfo endpoint")
 	}
-	req.Header.Set("Accept", strings.Join(accept, ", "))
+	req.Header.Set("Accept", "application/json")
+	if signed {
+		req.Header.Set("Accept", "application/json, "+jwtMedia)
+	}
 	resp, err := c.bearer(token).Do(req)
 	if err != nil {
 		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
@@ -274,7 +277,7 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
 	// anyone's.
-	if !strings.HasSuffix(media, "+json") && !slices.Contains(accept, media) {
+	if media != "application/json" && !strings.HasSuffix(media, "+json") && !(signed && media == jwtMedia) {
 		return "", "", c.unreachable(op, fetch.MediaError(op, req.URL.Host, resp.StatusCode, media))
 	}
 	return media, body, nil

@@ -99,7 +99,10 @@ func same(a, b URL) bool {
 		}
 		return list
 	}
-	return a.Origin == b.Origin && a.Search == b.Search && unescape(a.Hash) == unescape(b.Hash) && slices.Equal(segments(a.Path), segments(b.Path))
+	// A backslash in a query stays what it is in browsers, and is written as %5C: the
+	// same to everyone who reads the query.
+	search := strings.ReplaceAll(b.Search, `\`, "%5C")
+	return a.Origin == b.Origin && a.Search == search && unescape(a.Hash) == unescape(b.Hash) && slices.Equal(segments(a.Path), segments(b.Path))
 }
 
 // Report is what a comparison saw.

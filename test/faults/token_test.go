@@ -252,7 +252,7 @@ func c6OtherStatuses(t *testing.T) {
 			s.AcceptsSignIn(t, "/login/demo")
 		})
 	}
-	for _, status := range []int{400, 404, 418} {
+	for _, status := range []int{206, 400, 404, 418} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, nil)

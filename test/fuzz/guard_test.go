@@ -86,13 +86,13 @@ func opensPage(r *http.Request) bool {
 func fromElsewhere(r *http.Request) bool {
 	unsafe := !slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, r.Method) || r.Header["Upgrade"] != nil
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
-	if !unsafe || origin == stageURL {
+	if !unsafe {
 		return false
 	}
 	if site != "" {
 		return site != "same-origin" && site != "none"
 	}
-	return origin != ""
+	return origin != "" && origin != stageURL
 }
 
 // leadsToLogin fails the test unless an address leads to the sign-in here, and comes

@@ -14,9 +14,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// newcomersWithAddresses are mistakes in where the application is.
-func newcomersWithAddresses() []newcomer {
-	return []newcomer{
+// mistakesInAddresses are mistakes in where the application is.
+func mistakesInAddresses() []commonMistake {
+	return []commonMistake{
 		{"localhost and 127.0.0.1", twoNames},
 		{"BaseURL on http, and the browser on https", httpBase},
 		{"no BaseURL, behind a proxy", atMount(func(o *ginauth.Options) { o.BaseURL = "" }, "Options.BaseURL: is empty (is the environment variable set?)", `"https://app.example.com", or "http://localhost:8080" in development`)},

@@ -11,10 +11,10 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// newcomersWithAnswers are what comes back, and what does not. More of why an
+// mistakesInAnswers are what comes back, and what does not. More of why an
 // answer finds no attempt is in TestStateInvalidDiagnosis.
-func newcomersWithAnswers() []newcomer {
-	return []newcomer{
+func mistakesInAnswers() []commonMistake {
+	return []commonMistake{
 		{"the person cancelled", told{
 			change: func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.DenyConsent(true) },
 			make:   comesBack, code: ginauth.ErrProviderDenied, level: "INFO",

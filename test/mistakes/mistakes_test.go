@@ -12,17 +12,17 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// newcomer is a mistake that people make with login packages again and again,
+// commonMistake is a mistake that people make with login packages again and again,
 // or proof that it cannot be made with this one.
-type newcomer struct {
+type commonMistake struct {
 	name string
 	run  func(t *testing.T)
 }
 
 // TestNewcomerMistakes: whoever makes one is told what is wrong and what to do,
 // in the log, and on a loopback BaseURL where they look: on the page.
-func TestNewcomerMistakes(t *testing.T) {
-	for _, list := range [][]newcomer{newcomersWithSessions(), newcomersWithAddresses(), newcomersWithProviders(), newcomersWithAnswers()} {
+func TestCommonMistakes(t *testing.T) {
+	for _, list := range [][]commonMistake{mistakesWithSessions(), mistakesInAddresses(), mistakesAtProviders(), mistakesInAnswers()} {
 		for _, n := range list {
 			t.Run(n.name, func(t *testing.T) {
 				t.Parallel()

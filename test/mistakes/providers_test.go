@@ -10,9 +10,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// newcomersWithProviders are mistakes in what is said of a provider.
-func newcomersWithProviders() []newcomer {
-	return []newcomer{
+// mistakesAtProviders are mistakes in what is said of a provider.
+func mistakesAtProviders() []commonMistake {
+	return []commonMistake{
 		{"the issuer is the discovery address", discoveryAddress},
 		{"the issuer lacks its slash", told{
 			change: func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Issuer += "/" },

@@ -20,8 +20,8 @@ import (
 // ginauth's own: no middleware keeps them, and no store has a say in what their
 // cookies look like. What can go wrong is said where it is, and for the others
 // it is shown that they cannot.
-func newcomersWithSessions() []newcomer {
-	return []newcomer{
+func mistakesWithSessions() []commonMistake {
+	return []commonMistake{
 		{"no session middleware", noSessionMiddleware},
 		{"the retired sessions package", retiredPackage},
 		{"SessionsMany", sessionsMany},
