@@ -154,7 +154,7 @@ func TestTokenTypeInWords(t *testing.T) {
 	}{{absent, true}, {nil, true}, {7, true}, {"", true}, {"DPoP", false}} {
 		p.answer = map[string]any{"token_type": tt.typ}
 		_, err := p.signIn(p.client())
-		if e := wantError(t, err, rp.BadTokenResponse, "token.type"); strings.Contains(e.Reason, "missing") != tt.missing {
+		if e := wantError(t, err, rp.BadTokenResponse, "token.type"); strings.Contains(e.Reason, "Bearer") == tt.missing {
 			t.Errorf("%v: %v", tt.typ, e)
 		}
 	}
