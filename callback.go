@@ -150,13 +150,15 @@ func parseResponse(r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
-		return nil, &Error{Code: ErrBadRequest, ID: "response.form_and_query", Reason: "the answer came in the form and in the address"}
+		return nil, &Error{Code: ErrBadRequest, ID: "response.form_and_query", Reason: "the answer came in the form and in the address",
+			Fix: "have the provider send one of the two; if it sends no query, look at what is registered as redirect URI"}
 	}
 	if err := rp.CheckParams(params); err != nil {
 		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
-		return nil, &Error{Code: ErrBadRequest, ID: "state.too_long", Reason: "the state is longer than any of ours"}
+		return nil, &Error{Code: ErrBadRequest, ID: "state.too_long", Reason: "the state is longer than any of ours",
+			Fix: "sign-ins must begin at /login"}
 	}
 	return params, nil
 }
@@ -198,7 +200,7 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 	verified := *login.User
 	err := protect(func() error {
 		if err := hook(c, login); err != nil {
-			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider})
+			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider, Fix: "nothing, if this account may not sign in; else see what the hook returned"})
 		}
 		return nil
 	})
@@ -218,7 +220,7 @@ func stillThere(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Err: context.Cause(ctx)}
+	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Fix: "nothing: the person closed the tab, and may start again", Err: context.Cause(ctx)}
 }
 
 // newSession returns the session of a verified user, as far as the ID token says

@@ -222,7 +222,7 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		v := values[0]
 		if len(values) > 1 || len(v) > passedLimit || strings.ContainsFunc(v, unicode.IsControl) {
 			return nil, &Error{Code: ErrBadRequest, ID: "login.parameter", Op: "begin sign-in", Provider: c.provider.Name,
-				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit)}
+				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit), Fix: "correct the link or the form that begins the sign-in"}
 		}
 		if passed == nil {
 			passed = map[string]string{}
@@ -233,7 +233,8 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 	if v, there := c.asks("max_age", passed); there {
 		var ok bool
 		if l.maxAge, ok = seconds(v); !ok {
-			return nil, &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds"}
+			return nil, &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
+				Fix: "write a number of seconds: 3600"}
 		}
 	}
 	return passed, nil
@@ -286,7 +287,8 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 		return "", err
 	}
 	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to"}
+		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to",
+			Fix: "show the form to signed-in users only; the session may have ended since"}
 	}
 	return s.id, nil
 }

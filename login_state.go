@@ -206,7 +206,7 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 	switch {
 	case err != nil:
 		return l, &Error{Code: ErrStoreUnavailable, ID: "store.once_failed", Op: "spend state", Err: err, retryAfter: retryAfter,
-			Reason: "it cannot be known whether this answer was used before"}
+			Reason: "it cannot be known whether this answer was used before", Fix: "look at the store behind Options.Revocations"}
 	case !first:
 		return l, usedAlready()
 	case s.expired(l.created):

@@ -172,13 +172,13 @@ func checkUser(checks []Check, u *User) error {
 	err := contain.Do(func() error {
 		for _, check := range checks {
 			if err := check(u); err != nil {
-				return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: u.Provider, Reason: "a Check said no"})
+				return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: u.Provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
 			}
 		}
 		return nil
 	})
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Err: p}
+		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
 	}
 	return err
 }

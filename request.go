@@ -28,19 +28,20 @@ func readParams(r *http.Request, read ...string) (url.Values, error) {
 	if r.Method == http.MethodPost {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, &Error{Code: ErrBadRequest, ID: "request.not_form", Reason: "the request's body is not a form", status: http.StatusUnsupportedMediaType}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.not_form", Reason: "the request's body is not a form", Fix: "send application/x-www-form-urlencoded", status: http.StatusUnsupportedMediaType}
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
 		if err != nil {
-			return nil, &Error{Code: ErrBadRequest, ID: "request.body", Reason: "the request's body could not be read", Err: err}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.body", Reason: "the request's body could not be read", Fix: "send it again; if it stays so, look at what stands in front of the application", Err: err}
 		}
 		raw, limit = string(body), formLimit
 	}
 	if len(raw) > limit {
-		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_too_long", Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10), status: http.StatusRequestEntityTooLarge}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_too_long", Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10),
+			Fix: "send less", status: http.StatusRequestEntityTooLarge}
 	}
 	if strings.Count(raw, "&") >= paramsMost {
-		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("there are more than %d parameters", paramsMost)}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("there are more than %d parameters", paramsMost), Fix: "send fewer"}
 	}
 	params := url.Values{}
 	for pair := range strings.SplitSeq(raw, "&") {

@@ -122,7 +122,7 @@ func protect(f func() error) error {
 	if p.Value == http.ErrAbortHandler { // net/http's own way to hang up
 		panic(p.Value)
 	}
-	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: "sign in", Reason: "a function of the application panicked", Err: p}
+	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: "sign in", Reason: "a function of the application panicked", Fix: "see error for the panic", Err: p}
 }
 
 // notFound answers for a Mount that failed.

@@ -112,6 +112,9 @@ func (k *sessions) recordMark(ctx context.Context, s *session) error {
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
+// keepLess is what to do about a session that is too large.
+const keepLess = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
+
 // save keeps a session. The error about one that is too large says what makes it
 // so.
 func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNew bool) error {
@@ -122,7 +125,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	e := complete(err, Error{Code: ErrSessionError, ID: "session.save_failed", Op: "save session", Provider: s.user.Provider})
 	if e.Code == ErrSessionError {
 		e.Reason += s.largest()
-		e.Fix = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
+		e.Fix = keepLess
 	}
 	return e
 }

@@ -309,7 +309,8 @@ func (s *session) keepClaims(names []string) error {
 	var all, some map[string]any
 	all, err := strictjson.Object(s.user.claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err,
+			Reason: "the claims that are to be kept are not strict JSON", Fix: "see error for what is wrong with them"}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims

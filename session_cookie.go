@@ -132,5 +132,5 @@ func (b *cookieBackend) expireSecond(w http.ResponseWriter, r *http.Request) {
 
 // tooLarge is the error of a backend that has no room for a record.
 func tooLarge(id, format string, args ...any) *Error {
-	return &Error{Code: ErrSessionError, ID: id, Reason: fmt.Sprintf(format, args...)}
+	return &Error{Code: ErrSessionError, ID: id, Reason: fmt.Sprintf(format, args...), Fix: keepLess}
 }

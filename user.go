@@ -62,7 +62,8 @@ func (u *User) Claims(v any) error {
 		text = "{}"
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return &Error{Code: ErrSessionError, ID: "claims.decode", Op: "decode claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.decode", Op: "decode claims", Provider: u.Provider, Err: err,
+			Reason: "the claims do not fit the type that they are decoded into", Fix: "change the type: error says which claim does not fit"}
 	}
 	return nil
 }
@@ -91,7 +92,8 @@ func (u *User) setClaims(claims map[string]any) error {
 	}
 	raw, err := json.Marshal(claims)
 	if err != nil {
-		return &Error{Code: ErrSessionError, ID: "claims.encode", Op: "keep claims", Provider: u.Provider, Err: err}
+		return &Error{Code: ErrSessionError, ID: "claims.encode", Op: "keep claims", Provider: u.Provider, Err: err,
+			Reason: "the claims cannot be written as JSON", Fix: "see error for what cannot be written"}
 	}
 	u.claims = string(raw)
 	return nil

@@ -94,7 +94,8 @@ func (c *Client) about(err error, code Code, op string) *Error {
 	// function of the application may return one of another Client.
 	e, ok := err.(*Error)
 	if !ok {
-		return &Error{Code: code, ID: "provider.failed", Op: op, Provider: c.cfg.Name, Cause: err}
+		return &Error{Code: code, ID: "provider.failed", Op: op, Provider: c.cfg.Name, Cause: err,
+			Reason: "a request to the provider failed", Fix: "see error for why"}
 	}
 	told := *e
 	told.Code, told.Op, told.Provider = cmp.Or(e.Code, code), cmp.Or(e.Op, op), cmp.Or(e.Provider, c.cfg.Name)

@@ -114,6 +114,51 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 	}
 }
 
+// fixOf is where functions that make errors take the fix.
+var fixOf = map[string]int{"fault": 2, "misconfigured": 3, "stateInvalid": 2, "refused": 1}
+
+// Each error that says what is wrong says what to do about it, if only that there is
+// nothing to do.
+func TestEveryReasonHasAFix(t *testing.T) {
+	found := 0
+	for dir := range errorSources {
+		for _, f := range sitetest.GoFiles(t, dir) {
+			ast.Inspect(f.File, func(n ast.Node) bool {
+				var fix ast.Expr
+				switch n := n.(type) {
+				case *ast.CompositeLit:
+					fields := map[string]ast.Expr{}
+					for _, e := range n.Elts {
+						if field, ok := e.(*ast.KeyValueExpr); ok {
+							fields[lastName(field.Key)] = field.Value
+						}
+					}
+					if n.Type == nil || lastName(n.Type) != "Error" || fields["Reason"] == nil {
+						return true
+					}
+					fix = fields["Fix"]
+				case *ast.CallExpr:
+					at, makes := fixOf[lastName(n.Fun)]
+					if !makes || len(n.Args) <= at {
+						return true
+					}
+					fix = n.Args[at]
+				default:
+					return true
+				}
+				found++
+				if text, is := textOf(fix); fix == nil || is && text == "" {
+					t.Errorf("%s: an error with a reason has no fix", f.At(n))
+				}
+				return true
+			})
+		}
+	}
+	if found < 150 {
+		t.Fatalf("%d errors found: the test looks at the wrong thing", found)
+	}
+}
+
 // errorSources are the packages that raise errors with an ID, and how many ids each
 // has at least: fewer mean that they are looked for in the wrong place.
 var errorSources = map[string]int{".": 80, "internal/rp": 90}
