@@ -64,10 +64,11 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, newSession(cl, login.User, id))
+	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id))
 	if err != nil {
 		return err
 	}
+	a.keepIDToken(c, cl, s, id.Token)
 	a.loops.add(c.Writer, c.Request)
 	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
@@ -222,15 +223,12 @@ func stillThere(ctx context.Context) error {
 
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
-func newSession(cl *client, user *User, id *rp.Identity) *session {
+func newSession(user *User, id *rp.Identity) *session {
 	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, acr: id.ACR}
 	if len(s.acr) > acrLimit {
 		s.acr = ""
 	}
 	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime) // OnLogin may have set another
-	if cl.provider.Logout.IDTokenHint {
-		s.hint, _ = id.Token.Extra("id_token").(string)
-	}
 	return s
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
 )
@@ -70,6 +71,7 @@ type ProviderDiagnosis struct {
 	AuthMethod   string         `json:"token_endpoint_auth_method,omitempty"`
 	ResponseMode string         `json:"response_mode"`
 	PKCE         string         `json:"code_challenge_method,omitempty"`
+	SignOut      string         `json:"sign_out,omitempty"`     // what POST /logout does, in a sentence; "" without metadata
 	RequiresIss  bool           `json:"iss_required"`           // in responses: RFC 9207
 	Algorithms   []string       `json:"algorithms,omitempty"`   // accepted for ID tokens
 	Keys         map[string]int `json:"signing_keys,omitempty"` // usable published keys, by algorithm
@@ -154,6 +156,24 @@ func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
 	to.AuthMethod, to.RequiresIss, to.Algorithms = r.AuthMethod, r.RequiresIss, r.Algorithms
 	to.Keys, to.Endpoints, to.Offered = r.Keys, r.Endpoints, r.Offered
 	to.ClockAhead, to.ClockTolerance = r.ClockAhead, r.ClockTolerance
+	to.SignOut = c.signOutText(to.Endpoints)
+}
+
+// signOutText says what a sign-out does beside ending the session here.
+func (c *client) signOutText(endpoints map[string]string) string {
+	switch l := c.provider.Logout; {
+	case l.Local:
+		return "here alone: Logout.Local; the person stays signed in at the provider"
+	case l.URL != "":
+		return "here, then at the provider's own address, Logout.URL"
+	case len(endpoints) == 0:
+		return ""
+	case endpoints["end_session_endpoint"] == "":
+		return "here alone: the provider has no end-session endpoint; the person stays signed in there"
+	case !c.mayHint():
+		return "here, then at the provider, without id_token_hint: most ask the person to confirm, and some refuse"
+	}
+	return "here, then at the provider, which gets the ID token as id_token_hint, and need not ask"
 }
 
 // Remarks are about Options that work, and may not be meant. Mount logs them too.
@@ -233,12 +253,13 @@ func (b *storeBackend) try(ctx context.Context) error {
 
 // addCookies lists the cookies that this Auth sets.
 func (d *Diagnosis) addCookies(a *Auth) {
-	add := func(name, use string, life time.Duration) {
+	addTo := func(jar cookie.Jar, name, use string, life time.Duration) {
 		out := http.Header{}
-		a.loginStates.jar.Set(out, name, "", life)
+		jar.Set(out, name, "", life)
 		attributes := slices.DeleteFunc(strings.Split(out.Get("Set-Cookie"), "; ")[1:], func(s string) bool { return strings.HasPrefix(s, "Max-Age") })
 		d.Cookies = append(d.Cookies, CookieDiagnosis{Name: name, Use: use, Attributes: strings.Join(attributes, "; "), Life: life})
 	}
+	add := func(name, use string, life time.Duration) { addTo(a.loginStates.jar, name, use, life) }
 	idle := a.cfg.IdleTimeout
 	switch b := a.sessions.backend.(type) {
 	case *cookieBackend:
@@ -257,6 +278,12 @@ func (d *Diagnosis) addCookies(a *Auth) {
 		}
 	}
 	add(a.logouts.name, "where a sign-out at the provider comes back to", a.logouts.life)
+	for _, name := range a.order {
+		if a.clients[name].mayHint() {
+			addTo(a.idTokenHints.jar, a.idTokenHints.name, "the ID token, for the sign-out at the provider", a.idTokenHints.life)
+			break
+		}
+	}
 	if len(a.order) > 1 {
 		add(a.lastProvider.name, "the provider of the last time", a.lastProvider.life)
 	}

@@ -27,10 +27,13 @@ func (d *Diagnosis) String() string {
 		d.listProvider(&b, &d.Providers[i])
 	}
 	for i, c := range d.Cookies {
-		if i == 0 { // they all have the same attributes
+		use := c.Use
+		if i == 0 { // nearly all have the same attributes
 			fmt.Fprintf(&b, "\ncookies (%s)\n", c.Attributes)
+		} else if c.Attributes != d.Cookies[0].Attributes {
+			use += " (" + c.Attributes + ")"
 		}
-		row(&b, c.Name, fmt.Sprintf("%s: %s", printable.Duration(c.Life), c.Use))
+		row(&b, c.Name, fmt.Sprintf("%s: %s", printable.Duration(c.Life), use))
 	}
 	return b.String()
 }
@@ -105,6 +108,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	used("PKCE", p.PKCE, "code_challenge_methods_supported")
 	used("scopes", strings.Join(p.Scopes, ", "), "scopes_supported")
 	used("response mode", p.ResponseMode, "response_modes_supported")
+	row(b, "signing out", p.SignOut)
 	used("iss in answers", map[bool]string{true: "required"}[p.RequiresIss], "")
 	used("client authentication", p.AuthMethod, "token_endpoint_auth_methods_supported")
 	used("ID token algorithms", strings.Join(p.Algorithms, ", "), "id_token_signing_alg_values_supported")

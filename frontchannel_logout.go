@@ -21,6 +21,7 @@ func (a *Auth) frontChannel(c *gin.Context) error {
 		return err
 	}
 	if s != nil {
+		a.idTokenHints.expire(c.Writer, c.Request)
 		a.logSignOut(c, s, ByProvider)
 	}
 	ancestors := weburl.OriginOf(cl.provider.Issuer)

@@ -38,6 +38,7 @@ type parts struct {
 	formPosts    *formPosts
 	sessions     *sessions
 	logouts      *logouts
+	idTokenHints *idTokenHints
 	loops        *loops
 	lastProvider *lastProvider
 	pages        *pageRenderer
@@ -55,6 +56,7 @@ type parts struct {
 //	GET POST  /authorize/:provider   receives the provider's response
 //	GET POST  /logout                GET shows a button, POST ends the session
 //	GET       /logout/return         where a sign-out at the provider returns to
+//	GET       /logout/redirect       goes to a sign-out at the provider that a script began
 //	POST      /logout/:provider/backchannel   OpenID Connect Back-Channel Logout
 //	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
 //
@@ -102,7 +104,7 @@ func newAuth(cfg *config) (*Auth, error) {
 		a.order = append(a.order, p.Name)
 	}
 	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout"} {
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
 			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
@@ -132,6 +134,8 @@ func newAuth(cfg *config) (*Auth, error) {
 	}
 	a.formPosts = &formPosts{sealed("form_post", formPostVersion, formPostLife), name + "-f"}
 	a.logouts = &logouts{sealed("logout", logoutVersion, logoutLife), name + "-l"}
+	a.idTokenHints = &idTokenHints{sealed("id_token_hint", idTokenHintVersion, cfg.Lifetime), cfg.idTokenHintName()}
+	a.idTokenHints.jar.Path = cfg.prefix + cfg.mount + "/logout"
 	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
 	a.lastProvider = &lastProvider{hint("-p", lastProviderLife), a.clients}
 	a.sessions = &sessions{cfg: cfg, issuers: from, cache: newSessionCache()}

@@ -145,12 +145,19 @@ func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) er
 // checkNavigation refuses sign-ins that the user did not ask for: an image, a
 // frame or a fetch on some page must not start one (CVE-2015-9284).
 func checkNavigation(r *http.Request) error {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	if dest == "" || dest == "document" || isNavigation(r.Header) {
+	dest, is := navigation(r)
+	if is {
 		return nil
 	}
-	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", printable.Clip(dest)),
+	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", dest),
 		Fix: "navigate to the login address; behind fetch, let the page do it"}
+}
+
+// navigation reports whether a request opens a page, as far as its browser says,
+// and what it is for.
+func navigation(r *http.Request) (dest string, is bool) {
+	dest = r.Header.Get("Sec-Fetch-Dest")
+	return printable.Clip(dest), dest == "" || dest == "document" || isNavigation(r.Header)
 }
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request

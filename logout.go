@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 const (
 	logoutLife    = 10 * time.Minute
-	logoutVersion = 1
+	logoutVersion = 2
 )
 
 // confirmLogout answers GET /logout with a button. A GET does not sign out: any
@@ -30,7 +31,7 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 	}
 	formTo := ""
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", "", ""))
+		formTo = weburl.OriginOf(a.clients[s.user.Provider].endSessionURL(c.Request.Context(), "", ""))
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil
@@ -44,6 +45,7 @@ func (a *Auth) logout(c *gin.Context) error {
 	}
 	params, _ := readParams(c.Request, "return_to") // a form that cannot be read signs out all the same
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
+	a.idTokenHints.expire(c.Writer, c.Request)
 	s, err := a.signOut(c, ByUser)
 	if err != nil {
 		return err
@@ -91,54 +93,103 @@ func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
 	}
 }
 
-// providerLogout returns where the browser signs out at the provider of a session
-// that has ended, to come back to returnTo. It is "" without a session, or if
-// there is nothing to do at the provider.
+// providerLogout returns where the browser goes to sign out at the provider of a
+// session that has ended, and to come back to returnTo. It is "" without a session,
+// or if there is nothing to do at the provider.
 func (a *Auth) providerLogout(c *gin.Context, s *session, returnTo string) string {
 	if s == nil {
 		return ""
 	}
-	state := rand.Text()
-	next := a.clients[s.user.Provider].endSessionURL(c.Request.Context(), s.hint, state, a.cfg.logoutReturn())
+	cl := a.clients[s.user.Provider]
+	pending := pendingLogout{state: rand.Text(), returnTo: returnTo}
+	hint := cmp.Or(a.idTokenHints.find(c.Request.Header, s.id), s.hint)
+	if kind := kindOf(c.Request); hint != "" && (kind == apiRequest || kind == htmxRequest) {
+		if cl.endSessionURL(c.Request.Context(), "", pending.state) == "" {
+			return ""
+		}
+		// A script gets no address with the ID token in it, which says who the person
+		// is, and is a credential in some places: it gets one of ours, which adds it.
+		a.idTokenHints.save(c.Writer.Header(), s, hint)
+		pending.provider, pending.sessionID = s.user.Provider, s.id
+		a.logouts.save(c.Writer, pending)
+		return a.cfg.url(a.cfg.mount + "/logout/redirect?state=" + pending.state)
+	}
+	next := cl.endSessionURL(c.Request.Context(), hint, pending.state)
 	if next != "" {
-		a.logouts.save(c.Writer, state, returnTo)
+		a.logouts.save(c.Writer, pending)
 	}
 	return next
+}
+
+// redirectToLogout answers GET /logout/redirect: it sends the browser of a script
+// that has signed out on to the provider, once.
+func (a *Auth) redirectToLogout(c *gin.Context) error {
+	if dest, is := navigation(c.Request); !is { // a fetch might read where it ended
+		return &Error{Code: ErrCrossOrigin, ID: "logout.not_navigation", Op: "sign out", Reason: fmt.Sprintf("a sign-out at the provider was asked for by %q, not by opening a page", dest),
+			Fix: "navigate to the address in redirect_to"}
+	}
+	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
+	a.idTokenHints.expire(c.Writer, c.Request)
+	cl := a.clients[pending.provider]
+	if cl == nil { // there is no such sign-out, or it has gone on before
+		a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
+		return nil
+	}
+	next := cl.endSessionURL(c.Request.Context(), a.idTokenHints.find(c.Request.Header, pending.sessionID), pending.state)
+	if next == "" {
+		a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
+		return nil
+	}
+	a.logouts.save(c.Writer, pendingLogout{state: pending.state, returnTo: pending.returnTo})
+	redirect(c, next)
+	return nil
 }
 
 // afterProviderLogout answers GET /logout/return, where the provider's sign-out
 // comes back to. The session has ended before; the state only says where to go.
 func (a *Auth) afterProviderLogout(c *gin.Context) error {
-	returnTo := a.logouts.take(c.Writer, c.Request, c.Query("state"))
-	a.goTo(c, a.cfg.orDefault(returnTo, a.cfg.AfterLogout))
+	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
+	a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
 	return nil
 }
 
 // logoutReturn returns the post_logout_redirect_uri of all providers.
 func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
 
-// logouts keeps, in the browser, where to go when the sign-out at a provider
-// comes back.
+// pendingLogout is a sign-out at a provider that is under way.
+type pendingLogout struct {
+	state     string // of the request there, which must come back
+	returnTo  string
+	provider  string // where the browser has still to be sent to, or ""
+	sessionID string // of the session whose ID token goes along
+}
+
+// logouts keeps a sign-out at a provider in the browser.
 type logouts struct {
 	sealedCookie
 	name string
 }
 
-// save seals the return path together with the state that must come back.
-func (k *logouts) save(w http.ResponseWriter, state, returnTo string) {
+func (k *logouts) save(w http.ResponseWriter, pending pendingLogout) {
 	contents := wire.AppendTime(k.contents(), k.now())
-	k.set(w.Header(), k.name, wire.AppendString(wire.AppendString(contents, state), returnTo))
+	for _, text := range []string{pending.state, pending.returnTo, pending.provider, pending.sessionID} {
+		contents = wire.AppendString(contents, text)
+	}
+	k.set(w.Header(), k.name, contents)
 }
 
-// take returns the return path of the sign-out with that state, or "".
-func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) string {
-	var sealed, returnTo string
+// take returns the sign-out with that state and uses its cookie up. It is empty if
+// there is none.
+func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) pendingLogout {
+	var pending pendingLogout
 	ok := k.sealedCookie.take(w.Header(), r.Header, k.name, func(r *wire.Reader) bool {
-		sealed, returnTo = r.String(), r.String()
-		return subtle.ConstantTimeCompare([]byte(sealed), []byte(state)) == 1
+		for _, text := range []*string{&pending.state, &pending.returnTo, &pending.provider, &pending.sessionID} {
+			*text = r.String()
+		}
+		return subtle.ConstantTimeCompare([]byte(pending.state), []byte(state)) == 1
 	})
 	if !ok {
-		return ""
+		return pendingLogout{}
 	}
-	return returnTo
+	return pending
 }

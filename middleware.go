@@ -248,6 +248,9 @@ func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 		if err := a.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
+		if s.hint != "" {
+			a.idTokenHints.save(h, s, s.hint)
+		}
 		o = a.sessions.read(string(a.sessions.encode(s)), false)
 	}
 	v := a.newAuthRequest(o, now)

@@ -186,10 +186,12 @@ type ProviderLogout struct {
 	// provider, so that the next sign-in may need no password.
 	Local bool
 
-	// IDTokenHint sends the ID token as id_token_hint, for providers that ask
-	// people to confirm without it. The ID token is kept in the session for
-	// that (about 1 KB). Default: client_id alone.
-	IDTokenHint bool
+	// NoIDTokenHint sends client_id alone, and not the ID token as id_token_hint.
+	// Most providers then ask people to confirm, and some refuse (Spring
+	// Authorization Server, Ory Hydra). By default the ID token is kept for that
+	// in a cookie of its own (about 1.5 KB), sealed, which browsers send to the
+	// logout routes alone. One that does not fit is left out.
+	NoIDTokenHint bool
 
 	// URL is the sign-out address of a provider that does not implement the
 	// standard. {client_id}, {post_logout_redirect_uri} and {state} in it are

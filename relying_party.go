@@ -27,6 +27,7 @@ type client struct {
 	loginParams []string // that a sign-in reads
 
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
+	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
 }
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
@@ -139,11 +140,6 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 		}
 	}
 	return id, nil
-}
-
-// endSessionURL is where the browser signs out at the provider, or "".
-func (c *client) endSessionURL(ctx context.Context, hint, state, returnURI string) string {
-	return c.rp.EndSessionURL(ctx, hint, state, returnURI)
 }
 
 // logoutTarget is what a logout token signs out.

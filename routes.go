@@ -39,6 +39,7 @@ func (a *Auth) handleAll(router gin.IRouter) {
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
 	a.handle(router, "/authorize/:provider/", callback)
+	a.handle(router, "/logout/redirect", map[string]step{"GET": a.redirectToLogout})
 	a.handle(router, "/logout/return", map[string]step{"GET": a.afterProviderLogout})
 	a.handle(router, "/logout/:provider/backchannel", map[string]step{"POST": a.backChannel})
 	a.handle(router, "/logout/:provider/frontchannel", map[string]step{"GET": a.frontChannel})

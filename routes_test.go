@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -104,15 +105,20 @@ func TestSignInBehindAProxy(t *testing.T) {
 }
 
 func TestCookiesBehindAProxy(t *testing.T) {
-	inModes(t, []string{"query", "form_post"}, func(t *testing.T, s *sitetest.Site, _ string) {
+	inModes(t, []string{"query", "form_post"}, func(t *testing.T, s *sitetest.Site, group string) {
 		set := 0
+		base, _ := url.Parse(s.URL)
 		for _, hop := range s.Get("/me").Hops {
 			for _, line := range hop.Header["Set-Cookie"] {
 				if hop.URL.Host != "app.example.com" {
 					continue
 				}
 				set++
-				for _, want := range []string{"__Host-ginauth-", "; Path=/;", "; HttpOnly", "; Secure", "; SameSite=Lax"} {
+				prefix, path := "__Host-ginauth-", "; Path=/;"
+				if strings.HasPrefix(line, "__Secure-") { // the ID token, which no other request brings
+					prefix, path = "__Secure-ginauth-", "; Path="+base.Path+group+"/logout;"
+				}
+				for _, want := range []string{prefix, path, "; HttpOnly", "; Secure", "; SameSite=Lax"} {
 					if !strings.Contains(line, want) {
 						t.Errorf("%.40s… lacks %q", line, want)
 					}

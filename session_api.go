@@ -120,7 +120,10 @@ func (a *Auth) Logout(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign out")
 	}
-	_, err := a.signOut(c, ByApplication)
+	s, err := a.signOut(c, ByApplication)
+	if s != nil {
+		a.dropIDToken(c.Writer.Header())
+	}
 	return err
 }
 

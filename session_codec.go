@@ -37,7 +37,7 @@ type session struct {
 	sid         string        // the provider's id of its own session, or ""
 	acr         string        // of the ID token, or ""
 	actor       string        // User.ID of somebody who acts as the user, or ""
-	hint        string        // the ID token, if the provider wants it back at logout
+	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
 	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
 	browserOnly bool          // its cookie ends with the browser
 }
@@ -53,8 +53,8 @@ func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
-func (s *session) rare() [6]*string {
-	return [...]*string{&s.sid, &s.user.Locale, &s.user.claims, &s.acr, &s.actor, &s.hint}
+func (s *session) rare() [5]*string {
+	return [...]*string{&s.sid, &s.user.Locale, &s.user.claims, &s.acr, &s.actor}
 }
 
 // rare2 is rare of version 2.
@@ -74,7 +74,7 @@ const (
 	hasRechecked
 	hasMark
 	hasRare    // and the bits above it, one for each
-	knownFlags = hasRare<<len([6]*string{}) - 1
+	knownFlags = hasRare<<len([5]*string{}) - 1
 
 	hasRare2 = 1 << 4 // in the 8 bits of version 2, whose lower four are the same
 )
@@ -336,7 +336,7 @@ func (s *session) largest() string {
 	u := s.user
 	fields := []field{
 		{"name", len(u.Name)}, {"email", len(u.Email)}, {"picture", len(u.Picture)}, {"sub", len(u.Subject)},
-		{"groups", len(strings.Join(u.Groups, "."))}, {"preferred_username", len(u.Username)}, {"ID token for logout", len(s.hint)},
+		{"groups", len(strings.Join(u.Groups, "."))}, {"preferred_username", len(u.Username)},
 	}
 	for name, value := range u.Data {
 		fields = append(fields, field{"data " + name, len(value)})

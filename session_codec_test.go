@@ -107,7 +107,9 @@ func newGoldenApp(t *testing.T, golden goldenSession, change ...func(*ginauth.Op
 		BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Logger: new(sitetest.Logs).Logger(), KeepClaims: []string{"department"},
 		Now: func() time.Time { return a.now },
 		Providers: []ginauth.Provider{
-			{Name: "demo", Issuer: "https://idp.example", ClientID: "client", ClientSecret: "a secret of the client's"},
+			{Name: "demo", Issuer: "https://idp.example", ClientID: "client", ClientSecret: "a secret of the client's",
+				AuthorizeURL: "https://idp.example/a", TokenURL: "https://idp.example/t", JWKSURL: "https://idp.example/k",
+				Logout: ginauth.ProviderLogout{EndSessionURL: "https://idp.example/out"}},
 			{Name: "tenants", Issuer: "https://tenants.example", ClientID: "client", ClientSecret: "a secret of the client's", Admits: []string{"https://tenants.example/one"},
 				TokenIssuer: func(claims map[string]any) (string, error) { return fmt.Sprint(claims["iss"]), nil }},
 			{Name: "forum", Namespace: "https://forum.example", ClientID: "client", ClientSecret: "a secret of the client's",
@@ -150,9 +152,12 @@ func (a *goldenApp) me() *goldenSession {
 	return got
 }
 
-func (a *goldenApp) get(path string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("GET", "https://app.example.com"+path, nil)
+func (a *goldenApp) get(path string) *httptest.ResponseRecorder { return a.send("GET", path) }
+
+func (a *goldenApp) send(method, path string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "https://app.example.com"+path, nil)
 	r.Header.Set("Cookie", a.cookies)
+	r.Header.Set("Accept", "text/html")
 	w := httptest.NewRecorder()
 	a.engine.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
@@ -251,6 +256,18 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 			if golden.SID == "" {
 				return
 			}
+			// These have an ID token in the record, for the sign-out at the provider.
+			for _, renewed := range []bool{false, true} {
+				a = newGoldenApp(t, golden)
+				if renewed {
+					a.now = a.now.Add(3 * time.Hour)
+					check("when it is renewed", a)
+				}
+				out, err := url.Parse(a.send("POST", "/logout").Header().Get("Location"))
+				if err != nil || out.Host != "idp.example" || out.Query().Get("id_token_hint") != "eyJhbGciOiJSUzI1NiJ9.e30.c2ln" {
+					t.Errorf("renewed: %v: signing out leads to %s", renewed, out)
+				}
+			}
 			a = newGoldenApp(t, golden)
 			a.get("/logout/demo/frontchannel?" + url.Values{"iss": {golden.User.Issuer}, "sid": {"other"}}.Encode())
 			check("after the sign-out of another session", a)
@@ -265,19 +282,19 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 // wholeRecord is a record of version 3 with everything that it can have, as the
 // format was written down, not as the program writes it.
 type wholeRecord struct {
-	ID                                           string
-	Flags                                        uint16
-	Created                                      time.Time
-	Seen, Issued, Until, AuthTime                time.Time
-	Idle                                         uint64
-	Rechecked                                    time.Time
-	Mark                                         uint64
-	Provider, Print                              string
-	Subject, Name, Username, Email, Picture      string
-	Groups                                       []string
-	SID, Locale, Claims, ACR, Actor, IDTokenHint string
-	Kept                                         []string
-	Data                                         map[string]string
+	ID                                      string
+	Flags                                   uint16
+	Created                                 time.Time
+	Seen, Issued, Until, AuthTime           time.Time
+	Idle                                    uint64
+	Rechecked                               time.Time
+	Mark                                    uint64
+	Provider, Print                         string
+	Subject, Name, Username, Email, Picture string
+	Groups                                  []string
+	SID, Locale, Claims, ACR, Actor         string
+	Kept                                    []string
+	Data                                    map[string]string
 }
 
 func (w *wholeRecord) encode() []byte {
@@ -295,7 +312,7 @@ func (w *wholeRecord) encode() []byte {
 		b = wire.AppendString(b, text)
 	}
 	b = wire.AppendStrings(b, w.Groups)
-	for _, text := range []string{w.SID, w.Locale, w.Claims, w.ACR, w.Actor, w.IDTokenHint} {
+	for _, text := range []string{w.SID, w.Locale, w.Claims, w.ACR, w.Actor} {
 		b = wire.AppendString(b, text)
 	}
 	return wire.AppendMap(wire.AppendStrings(b, w.Kept), w.Data)
@@ -323,7 +340,7 @@ func decodeWhole(t *testing.T, record string) (w wholeRecord) {
 		*text = r.String()
 	}
 	w.Groups = r.Strings(nil)
-	for _, text := range []*string{&w.SID, &w.Locale, &w.Claims, &w.ACR, &w.Actor, &w.IDTokenHint} {
+	for _, text := range []*string{&w.SID, &w.Locale, &w.Claims, &w.ACR, &w.Actor} {
 		*text = r.String()
 	}
 	w.Kept, w.Data = r.Strings(nil), r.Map()
@@ -344,10 +361,10 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	now := s.Clock.Now().Truncate(time.Microsecond)
 	second := func(d time.Duration) time.Time { return time.Unix(now.Add(d).Unix(), 0) }
 	whole := wholeRecord{
-		ID: "sixteen bytes id", Flags: 1<<14 - 1, Created: now, Seen: second(0), Issued: second(-2 * time.Second), Until: second(40 * time.Hour),
+		ID: "sixteen bytes id", Flags: 1<<13 - 1, Created: now, Seen: second(0), Issued: second(-2 * time.Second), Until: second(40 * time.Hour),
 		AuthTime: second(-time.Hour), Idle: 5 * 3600, Rechecked: second(-time.Minute), Mark: uint64(now.UnixMilli() + 1), Provider: "demo", Print: minted[at : at+8],
 		Subject: "ada", Name: "Ada", Username: "countess", Email: "ada@example.com", Picture: "https://pictures.example/ada.png", Groups: []string{"admin", "dev"},
-		SID: "a session", Locale: "en", Claims: `{"department":"engines"}`, ACR: "urn:example:gold", Actor: "https://idp.example#root", IDTokenHint: "a.b.c",
+		SID: "a session", Locale: "en", Claims: `{"department":"engines"}`, ACR: "urn:example:gold", Actor: "https://idp.example#root",
 		Kept: []string{"department"}, Data: map[string]string{"cart": "42"},
 	}
 	line := name + "=1" + box.Seal(whole.encode(), name)

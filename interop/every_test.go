@@ -182,8 +182,8 @@ func trySigningOut(t *testing.T, with server) {
 }
 
 // withHint sends the ID token along, withoutHint does not.
-func withHint(p *ginauth.Provider, _ *ginauth.Options)    { p.Logout.IDTokenHint = true }
-func withoutHint(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.IDTokenHint = false }
+func withHint(p *ginauth.Provider, _ *ginauth.Options)    { p.Logout.NoIDTokenHint = false }
+func withoutHint(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.NoIDTokenHint = true }
 
 // confirm presses the first button of the server's page, if it asks for a
 // confirmation before it signs the user out.

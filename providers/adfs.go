@@ -40,9 +40,8 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 
 		LoginParams: []string{"prompt", "login_hint", "domain_hint"},
 
+		// Only with id_token_hint, which is sent by default, do people come back:
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-logout-openid-connect
-		// Only with it do people come back.
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 	if resource != "" {
 		// Only with these three does the ID token have what the issuance rules send.

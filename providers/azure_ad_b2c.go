@@ -56,7 +56,7 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 
 		// "Require ID Token in logout requests" is a setting of the flow.
 		// https://learn.microsoft.com/en-us/azure/active-directory-b2c/session-behavior
-		Logout: ginauth.ProviderLogout{IDTokenHint: true, EndSessionURL: flow + "/oauth2/v2.0/logout"},
+		Logout: ginauth.ProviderLogout{EndSessionURL: flow + "/oauth2/v2.0/logout"},
 	}
 }
 

@@ -29,9 +29,9 @@ func Duende(host, clientID, clientSecret string) ginauth.Provider {
 		// acr_values with tenant: or idp: belongs into AuthParams.
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 
-		// Without it people are asked to confirm, and do not come back:
+		// Without id_token_hint, which is sent by default, people are asked to confirm,
+		// and do not come back:
 		// https://docs.duendesoftware.com/identityserver/reference/endpoints/end-session
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -34,9 +34,8 @@ func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 		// https://www.keycloak.org/docs/latest/server_admin/#_client_suggested_idp
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "kc_idp_hint"},
 
-		// Without the hint people are asked to confirm:
+		// Without id_token_hint, which is sent by default, people are asked to confirm:
 		// https://www.keycloak.org/securing-apps/oidc-layers
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -37,9 +37,8 @@ func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 		// https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/OrgAS/
 		LoginParams: []string{"prompt", "login_hint", "idp", "max_age"},
 
-		// Okta requires the id_token_hint:
+		// Okta requires id_token_hint, which is sent by default:
 		// https://support.okta.com/help/s/article/the-purpose-of-id-token-hint-in-the-logout-api-and-how-does-it-affect-the-single-logout-process
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 	if server != "" {
 		p.Issuer += "/oauth2/" + server

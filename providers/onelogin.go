@@ -31,9 +31,9 @@ func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 		Scopes:      []string{"openid", "profile", "email"},
 		LoginParams: []string{"prompt", "login_hint", "max_age"},
 
-		// "Required when post_logout_redirect_uri is used":
+		// id_token_hint, which is sent by default, is "required when
+		// post_logout_redirect_uri is used":
 		// https://developers.onelogin.com/openid-connect/api/logout
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

@@ -25,9 +25,9 @@ func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 		Scopes:      []string{"openid", "profile", "email"},
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 
-		// post_logout_redirect_uri is refused without it:
+		// post_logout_redirect_uri is refused without id_token_hint, which is sent by
+		// default:
 		// https://www.ory.com/docs/oauth2-oidc/oidc-logout
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
 	}
 }
 

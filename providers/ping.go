@@ -35,8 +35,7 @@ func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provide
 
 		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2/signoff.html
 		// It finds the application, whose addresses post_logout_redirect_uri must be
-		// one of, by the hint.
-		Logout: ginauth.ProviderLogout{IDTokenHint: true},
+		// one of, by id_token_hint, which is sent by default.
 	}
 }
 

@@ -153,30 +153,24 @@ func TestADFSWithoutAResource(t *testing.T) {
 }
 
 func TestSelfHostedSignOut(t *testing.T) {
-	for name, want := range map[string]struct {
-		at   string
-		hint bool
-	}{
-		"authentik":    {"login.kvarnbygd.example/application/o/mill-app/end-session/", false},
-		"zitadel":      {"login.kvarnbygd.example/oidc/v1/end_session", false},
-		"ory-hydra":    {"login.kvarnbygd.example/oauth2/sessions/logout", true},
-		"logto":        {"login.kvarnbygd.example/oidc/session/end", false},
-		"onelogin":     {"kvarnbygd.onelogin.com/oidc/2/logout", true},
-		"pingone":      {"login.kvarnbygd.example/4b7c1e02-5f3a-4d68-9a1b-2c3d4e5f6a7b/as/signoff", true},
-		"fusionauth":   {"login.kvarnbygd.example/oauth2/logout", false},
-		"duende":       {"login.kvarnbygd.example/connect/endsession", true},
-		"adfs":         {"sts.kvarnbygd.example/adfs/oauth2/logout", true},
-		"azure-ad-b2c": {"kvarnbygd.b2clogin.com/kvarnbygd.onmicrosoft.com/B2C_1_signin/oauth2/v2.0/logout", true},
+	for name, at := range map[string]string{
+		"authentik":    "login.kvarnbygd.example/application/o/mill-app/end-session/",
+		"zitadel":      "login.kvarnbygd.example/oidc/v1/end_session",
+		"ory-hydra":    "login.kvarnbygd.example/oauth2/sessions/logout",
+		"logto":        "login.kvarnbygd.example/oidc/session/end",
+		"onelogin":     "kvarnbygd.onelogin.com/oidc/2/logout",
+		"pingone":      "login.kvarnbygd.example/4b7c1e02-5f3a-4d68-9a1b-2c3d4e5f6a7b/as/signoff",
+		"fusionauth":   "login.kvarnbygd.example/oauth2/logout",
+		"duende":       "login.kvarnbygd.example/connect/endsession",
+		"adfs":         "sts.kvarnbygd.example/adfs/oauth2/logout",
+		"azure-ad-b2c": "kvarnbygd.b2clogin.com/kvarnbygd.onmicrosoft.com/B2C_1_signin/oauth2/v2.0/logout",
 	} {
 		s := newStandIn(t, name)
 		a := s.app(s.provider())
 		to := a.signOut()
 		q := to.Query()
-		if to.Host+to.Path != want.at || q.Has("id_token_hint") != want.hint || q.Get("post_logout_redirect_uri") != a.URL+"/logout/return" {
+		if to.Host+to.Path != at || strings.Count(q.Get("id_token_hint"), ".") != 2 || q.Get("client_id") != testClientID || q.Get("post_logout_redirect_uri") != a.URL+"/logout/return" {
 			t.Errorf("%s: went to %s", name, to)
-		}
-		if !want.hint && q.Get("client_id") != testClientID {
-			t.Errorf("%s: does not say who asks: %s", name, to)
 		}
 	}
 }

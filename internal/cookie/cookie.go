@@ -3,6 +3,7 @@
 package cookie
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -125,6 +126,8 @@ func Current(w http.ResponseWriter, r *http.Request, names ...string) *http.Requ
 type Jar struct {
 	// Secure is false on a loopback http address alone.
 	Secure bool
+	// Path is the path that browsers send the cookies to, and below it. Default: all.
+	Path string
 }
 
 // Set adds a cookie that lives for life, in place of one of the same name that
@@ -142,7 +145,7 @@ func (j Jar) write(h http.Header, name, value string, maxAge int) {
 	if j.Secure {
 		attributes = "; HttpOnly; Secure; SameSite=Lax"
 	}
-	Put(h, name+"="+value+"; Path=/; Max-Age="+strconv.Itoa(max(maxAge, 0))+attributes)
+	Put(h, name+"="+value+"; Path="+cmp.Or(j.Path, "/")+"; Max-Age="+strconv.Itoa(max(maxAge, 0))+attributes)
 }
 
 // Put adds a whole Set-Cookie line, in place of one for the same name.

@@ -44,7 +44,6 @@ func newLeaky(t *testing.T) *leaky {
 	t.Cleanup(l.browser.Close)
 	l.idp, l.url = idp, strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 	provider := idp.Client("demo")
-	provider.Logout.IDTokenHint = true
 	_, err = ginauth.Mount(engine, ginauth.Options{
 		BaseURL: l.url, Keys: []string{"a key for tests, which is 32 bytes and more"}, Providers: []ginauth.Provider{provider}, HTTPClient: idp.HTTPClient(),
 		Logger: slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -41,9 +41,10 @@ var allowed = []struct {
 	{"/login/", inLocation, []string{state, nonce}, "the authorization request goes through the browser (RFC 6749, 4.1.1)"},
 	{"/authorize", inAddress, []string{state, nonce, code}, "the authorization request at the provider, and its answer to us (RFC 6749, 4.1.2)"},
 	{"/authorize/", inLocation, []string{state}, "a form_post answer is carried over to a GET, which names its state alone"},
-	{"/logout", inLocation, []string{logoutState, idToken}, "the sign-out at the provider goes through the browser; id_token_hint only with ProviderLogout.IDTokenHint"},
-	{"/logout", inJSON, []string{logoutState, idToken}, "the same for a script, which follows redirect_to itself"},
-	{"/end_session", inAddress, []string{logoutState, idToken}, "the sign-out at the provider"},
+	{"/logout", inLocation, []string{logoutState, idToken, nonce}, "the sign-out at the provider goes through the browser, with id_token_hint, which has the nonce of a sign-in that is over"},
+	{"/logout", inJSON, []string{logoutState}, "a script, which follows redirect_to itself, gets an address of ours that leads there, without the ID token"},
+	{"/logout/redirect", inAddress, []string{logoutState}, "that address"},
+	{"/end_session", inAddress, []string{logoutState, idToken, nonce}, "the sign-out at the provider"},
 	{"/logout/return", inAddress, []string{logoutState}, "the way back from there"},
 }
 

@@ -47,6 +47,13 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	return u.String()
 }
 
+// EndsSessions reports whether the provider has an end-session endpoint, as far as
+// its metadata is known.
+func (c *Client) EndsSessions(ctx context.Context) bool {
+	m, err := c.metadata(ctx)
+	return err == nil && m.endSession != ""
+}
+
 // returns reports whether the provider's own sign-out has an address of ours to
 // come back to. While the metadata m is unknown, it may.
 func (c *Client) returns(m *metadata) bool {

@@ -18,7 +18,7 @@ func TestAllocationsOfASignIn(t *testing.T) {
 		name          string
 		thin          bool
 		allocs, bytes uint64
-	}{{"with an ID token", false, 268, 28_000}, {"with userinfo", true, 344, 34_000}} {
+	}{{"with an ID token", false, 272, 32_500}, {"with userinfo", true, 348, 37_500}} {
 		s := newLoginSite(t, startFar(t, tt.thin), 0)
 		if n := testing.AllocsPerRun(100, func() { s.serve(t, s.login) }); n > beginAllocs {
 			t.Errorf("/login: %v allocations, want %d at most", n, beginAllocs)

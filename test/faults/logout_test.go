@@ -46,7 +46,7 @@ func h3ParametersOfTheRedirectToTheProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := to.Query()
-	if p.Status != http.StatusSeeOther || !strings.HasPrefix(to.String(), s.IDP.URL(authtest.EndSession)) || len(q) != 3 ||
+	if p.Status != http.StatusSeeOther || !strings.HasPrefix(to.String(), s.IDP.URL(authtest.EndSession)) || len(q) != 4 || strings.Count(q.Get("id_token_hint"), ".") != 2 ||
 		q.Get("client_id") != s.IDP.ClientID || q.Get("post_logout_redirect_uri") != s.URL+"/logout/return" || len(q.Get("state")) < 22 || q.Get("state") == "EVIL" {
 		t.Errorf("%d to %s", p.Status, to)
 	}

@@ -200,6 +200,12 @@ func cookiesAre(attribute string) func(t *testing.T) {
 					if !strings.HasPrefix(line, "ginauth-") {
 						continue // the provider's
 					}
+					if name, _, _ := strings.Cut(line, "="); strings.HasSuffix(name, "-h") {
+						line = strings.Replace(line, "; Path=/logout;", "; Path=/;", 1) // the ID token, which no other request brings
+					}
+					if name, _, _ := strings.Cut(line, "="); strings.HasSuffix(name, "-h") {
+						line = strings.Replace(line, "; Path=/logout;", "; Path=/;", 1) // the ID token, which no other request brings
+					}
 					if set++; !strings.Contains(line+";", "; "+attribute+";") {
 						t.Errorf("with %s, %.30s… is not %s", name, line, attribute)
 					}

@@ -1,0 +1,166 @@
+package ginauth
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/oauth2"
+
+	b64 "github.com/ginauth/ginauth/internal/base64url"
+	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	idTokenHintVersion = 1
+
+	// answerRoom is how many bytes the Set-Cookie lines of an answer may have with
+	// an ID token among them. Proxies take 4 KB for all headers of an answer (nginx's
+	// proxy_buffer_size), and answer 502 where there are more.
+	answerRoom = 3400
+)
+
+// idTokenHints keeps the ID token of a session for its sign-out at the provider,
+// as id_token_hint (OpenID Connect RP-Initiated Logout 1.0, section 2). It is in a
+// cookie of its own, which browsers send to the logout routes alone: no other
+// request carries it, and the session's record does not grow, wherever sessions
+// are kept. It opens for the session that it was kept for.
+type idTokenHints struct {
+	sealedCookie
+	name string
+}
+
+// idTokenHintName returns the name of the cookie. The prefix __Host- would have it
+// sent everywhere.
+func (c *config) idTokenHintName() string {
+	name, host := strings.CutPrefix(c.cookieName(), "__Host-")
+	if host {
+		name = "__Secure-" + name
+	}
+	return name + "-h"
+}
+
+// save keeps the ID token of a session for as long as the session may last. It
+// reports false if there is no room for it in the answer.
+func (k *idTokenHints) save(out http.Header, s *session, idToken string) bool {
+	b := append(make([]byte, 0, len(idToken)+64), k.version)
+	b = appendJWT(append(wire.AppendTime(b, k.now()), s.id...), idToken)
+	if k.size(k.name, b)+sizeOfCookies(out) > answerRoom {
+		return false
+	}
+	k.jar.Set(out, k.name, k.box.Seal(b, k.name), s.until.Sub(s.lastSeen))
+	return true
+}
+
+// find returns the ID token of a session, or "".
+func (k *idTokenHints) find(in http.Header, sessionID string) string {
+	var parts []string
+	for _, value := range cookie.Values(in, k.name, maxCopies) {
+		if k.accepts(k.name, value, func(r *wire.Reader) bool {
+			is := r.Bytes(sessionIDSize) == sessionID
+			parts = r.Strings(nil)
+			return is
+		}) {
+			return joinJWT(parts)
+		}
+	}
+	return ""
+}
+
+// appendJWT appends the parts of a verified JWT, decoded, which saves a quarter of
+// the cookie. They are the same once they are encoded again: package jws reads no
+// other spelling.
+func appendJWT(b []byte, raw string) []byte {
+	b = wire.AppendUint(b, uint64(strings.Count(raw, ".")+1))
+	for part := range strings.SplitSeq(raw, ".") {
+		n := b64.Size(len(part))
+		b = slices.Grow(wire.AppendUint(b, uint64(n)), n)
+		b = b[:len(b)+n]
+		b64.DecodeInto(b[len(b)-n:], part)
+	}
+	return b
+}
+
+// joinJWT is appendJWT the other way round.
+func joinJWT(parts []string) string {
+	for i, part := range parts {
+		parts[i] = base64.RawURLEncoding.EncodeToString([]byte(part))
+	}
+	return strings.Join(parts, ".")
+}
+
+// expire tells the browser to drop the cookie if the request has it, which one to a
+// logout route has.
+func (k *idTokenHints) expire(w http.ResponseWriter, r *http.Request) {
+	if len(cookie.Values(r.Header, k.name, 1)) > 0 {
+		k.jar.Expire(w.Header(), k.name)
+	}
+}
+
+// mayHint reports whether sign-outs at the provider can send id_token_hint, by its
+// configuration.
+func (c *client) mayHint() bool {
+	p := &c.provider
+	return p.Issuer != "" && !p.Logout.NoIDTokenHint && !p.Logout.Local && p.Logout.URL == ""
+}
+
+// keepIDToken keeps the ID token of a new session for its sign-out at the provider.
+// It is a comfort: where it does not fit, sign-outs do without.
+func (a *Auth) keepIDToken(c *gin.Context, cl *client, s *session, token *oauth2.Token) {
+	out := c.Writer.Header()
+	raw, _ := token.Extra("id_token").(string)
+	if cl.mayHint() && raw != "" && cl.rp.EndsSessions(c.Request.Context()) {
+		if a.idTokenHints.save(out, s, raw) {
+			return
+		}
+		cl.warnAboutHint(len(raw))
+	}
+	if len(a.order) > 1 { // one of another provider may be there, which no session has any more
+		a.dropIDToken(out)
+	}
+}
+
+// dropIDToken tells the browser to drop the ID token that it may have, in an answer
+// to a request that does not say.
+func (a *Auth) dropIDToken(out http.Header) {
+	for _, cl := range a.clients {
+		if cl.mayHint() {
+			a.idTokenHints.jar.Expire(out, a.idTokenHints.name)
+			return
+		}
+	}
+}
+
+// sizeOfCookies returns how many bytes the Set-Cookie lines of an answer have.
+func sizeOfCookies(out http.Header) (size int) {
+	for _, line := range out["Set-Cookie"] {
+		size += len("Set-Cookie: \r\n") + len(line)
+	}
+	return size
+}
+
+// warnAboutHint says, once for each provider, that sign-outs go without the ID
+// token.
+func (c *client) warnAboutHint(size int) {
+	if c.hintWarned.CompareAndSwap(false, true) {
+		c.cfg.Logger.Warn("ginauth: an ID token is too large to be kept for the sign-out at the provider, which goes without id_token_hint: most providers ask people to confirm then, and some refuse;"+
+			" have the provider put less into ID tokens or keep less in the session; or set Logout.NoIDTokenHint or Logout.Local", "provider", c.provider.Name, "bytes", size)
+	}
+}
+
+// endSessionURL returns where the browser signs out at the provider, with the ID
+// token unless that would make an address that servers do not take; "" if there is
+// no such place.
+func (c *client) endSessionURL(ctx context.Context, hint, state string) string {
+	back := c.cfg.logoutReturn()
+	address := c.rp.EndSessionURL(ctx, hint, state, back)
+	if hint != "" && len(address) > maxAddress {
+		c.warnAboutHint(len(hint))
+		return c.rp.EndSessionURL(ctx, "", state, back)
+	}
+	return address
+}
