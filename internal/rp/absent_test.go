@@ -67,6 +67,8 @@ func TestUnusedClaimSources(t *testing.T) {
 		{"_claim_names": map[string]any{"groups": "src1"}},
 		{"_claim_names": map[string]any{"groups": ""}, "_claim_sources": map[string]any{}},
 		{"_claim_names": []string{"groups"}, "_claim_sources": 1},
+		{"_claim_names": 1},
+		{"_claim_sources": 1},
 	} {
 		p.claims = claims
 		if _, err := p.signIn(p.client()); err != nil {

@@ -191,6 +191,9 @@ func TestFindings(t *testing.T) {
 		{"keys of other algorithms", func(p *provider) {
 			p.doc = claims{"id_token_signing_alg_values_supported": []string{"ES256"}}
 		}, nil, "diagnose.keys", none},
+		{"a key that is for something unknown", func(p *provider) {
+			p.keys = []any{rsaKey().jwk(), edit(otherRSA().jwk(), map[string]any{"use": "x"}), edit(ecKey().jwk(), map[string]any{"use": "enc"})}
+		}, nil, none, "diagnose.key_unusable"},
 		{"no keys, and none needed", func(p *provider) { p.keys = []any{} }, func(cfg *rp.Config) { cfg.Quirks.HS256 = true }, none, none},
 
 		{"no PKCE", func(p *provider) { p.doc = claims{"code_challenge_methods_supported": []string{"plain"}} }, nil, none, "diagnose.pkce_not_offered"},

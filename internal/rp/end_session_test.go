@@ -73,6 +73,23 @@ func TestSignOutsWithoutAPlaceToGo(t *testing.T) {
 	}
 }
 
+// Before the provider is discovered it may have an endpoint.
+func TestReturnsOfAClient(t *testing.T) {
+	p := newProvider(t)
+	p.doc = map[string]any{"end_session_endpoint": absent}
+	c := p.client()
+	if !c.Returns() {
+		t.Error("false while nothing is known")
+	}
+	if err := c.Discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c.Returns() {
+		t.Error("true without an endpoint")
+	}
+	p.discoveries(1)
+}
+
 // A sign-out waits two seconds for a provider, and not longer.
 func TestSignOutDoesNotWaitLong(t *testing.T) {
 	p := newProvider(t)

@@ -100,7 +100,12 @@ func TestTokensWithoutAKeyID(t *testing.T) {
 		p.mustSignIn(c)
 	}
 	p.keyRequests(1)
+	// Whether the keys that came were those sought is not known: the cool-down holds.
+	p.signer = newEC("first", "ES256", elliptic.P256())
+	p.rejects(c, "jwt.signature")
+	p.keyRequests(1)
 	p.clock.add(15 * time.Second)
+	p.signer = rsaKey()
 	p.mustSignIn(c)
 	p.keyRequests(1)
 
@@ -281,6 +286,48 @@ func TestKeysThatArePassedOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A key whose private part, or a part of that, is published is everyone's.
+func TestPrivateMembersOfKeys(t *testing.T) {
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
+		for v, id := range map[any]string{"AQ": "jwt.no_key", 1: "jwt.no_key", "": "", nil: ""} {
+			p := newProvider(t)
+			p.keys = []any{edit(rsaKey().jwk(), map[string]any{name: v})}
+			if id == "" {
+				p.mustSignIn(p.client())
+			} else {
+				p.rejects(p.client(), id)
+			}
+		}
+	}
+}
+
+// What is said of a key that a token names is said of no other token.
+func TestReasonsAboutKeys(t *testing.T) {
+	p := newProvider(t)
+	reason := func(id string, keys ...any) string {
+		t.Helper()
+		p.keys = append([]any{}, keys...)
+		_, err := p.signIn(p.client())
+		return wantError(t, err, rp.IDTokenInvalid, id).Reason
+	}
+	unusable := edit(rsaKey().jwk(), map[string]any{"use": "enc"})
+	p.header = map[string]any{"kid": "gone"}
+	without := reason("jwt.no_key")
+	if got := reason("jwt.no_key", unusable); got != without {
+		t.Errorf("beside one that is passed over: %q, else %q", got, without)
+	}
+	if got := reason("jwt.no_key", ecKey().jwk()); got != without {
+		t.Errorf("beside one of another kind: %q, else %q", got, without)
+	}
+	p.header = map[string]any{"kid": "rsa"}
+	if got := reason("jwt.no_key", unusable); got == without {
+		t.Errorf("the reason does not say why the key is passed over: %q", got)
+	}
+	// A token that names no key is not about the one that has no name.
+	p.header, p.signer = map[string]any{"kid": absent}, otherRSA().as("", "RS256")
+	reason("jwt.signature", rsaKey().jwk(), edit(unusable, map[string]any{"kid": absent}))
 }
 
 // A key set may be published with a shared secret in it: everyone knows it.

@@ -356,6 +356,9 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	if e.Code != code || e.ID != id {
 		t.Fatalf("got %s, %s (%v); want %s, %s", e.Code, e.ID, e, code, id)
 	}
+	if text := e.Error(); strings.Contains(text, "%!") || strings.HasSuffix(text, ": ") {
+		t.Errorf("the text is incomplete: %q", text)
+	}
 	if e.Reason == "" || e.Fix == "" {
 		t.Errorf("%s has no reason or no fix: %v", e.ID, e)
 	}

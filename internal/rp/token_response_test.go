@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -269,6 +270,33 @@ func TestTokenErrorsRepeatNothing(t *testing.T) {
 	}
 	if len(unquoted) != 1 {
 		t.Errorf("got %v", unquoted)
+	}
+}
+
+// What a provider says about an error is for the log, without what was sent in
+// secret, and with what is public.
+func TestDescriptionsKeepWhatIsPublic(t *testing.T) {
+	public := []string{"authorization_code", theRedirect, theClient, "openid profile"}
+	description := strings.Join(append(public, theCode, theSecret, theProof), " | ")
+	for name, edit := range map[string]func(*rp.Config){
+		"post":           func(cfg *rp.Config) { cfg.AuthMethod = "client_secret_post" },
+		"basic":          func(*rp.Config) {},
+		"in the address": func(cfg *rp.Config) { cfg.AuthMethod, cfg.Quirks.TokenMethod = "client_secret_post", http.MethodGet },
+		"another name":   func(cfg *rp.Config) { cfg.AuthMethod, cfg.Quirks.ClientIDParam = "client_secret_post", "appid" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t)
+			p.on(pathToken, answering(400, "application/json", `{"error":"invalid_grant","error_description":"`+description+`"}`))
+			_, err := p.signIn(p.client(edit, func(cfg *rp.Config) {
+				cfg.Quirks.EditToken = func(form, _ url.Values) { form.Set("scope", "openid profile") }
+			}))
+			e := wantError(t, err, rp.CodeRejected, "token.invalid_grant")
+			for _, text := range public {
+				if e.Cause == nil || !strings.Contains(e.Cause.Error(), text) {
+					t.Errorf("%q is missing: %v", text, e.Cause)
+				}
+			}
+		})
 	}
 }
 

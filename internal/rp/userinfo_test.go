@@ -153,6 +153,30 @@ func TestUserinfoThatCannotBeHad(t *testing.T) {
 	}
 }
 
+// Where a refusal says nothing, the error does not say that it does.
+func TestRefusalWithoutWords(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(always)
+	cause := func(media, body string) string {
+		t.Helper()
+		p.on(pathUserinfo, answering(403, media, body))
+		_, err := p.signIn(c)
+		return wantError(t, err, rp.ProviderUnavailable, "http.status").Cause.Error()
+	}
+	silent := cause("text/plain", "")
+	if strings.Contains(silent, "WWW-Authenticate") {
+		t.Errorf("got %q", silent)
+	}
+	for _, body := range []string{"<html>", `{}`, `{"error":"","error_description":""}`, `{"error":1}`, `["error"]`} {
+		if got := cause("application/json", body); got != silent {
+			t.Errorf("%s: got %q, want %q", body, got, silent)
+		}
+	}
+	if got := cause("application/json", `{"error":"insufficient_scope"}`); got == silent {
+		t.Errorf("the provider's words are missing: %q", got)
+	}
+}
+
 // A refusal has a body as well. It is read, so that the connection stays.
 func TestConnectionOutlivesARefusal(t *testing.T) {
 	p := newProvider(t)
