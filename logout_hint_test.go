@@ -227,8 +227,8 @@ func TestIDTokensGoWithTheirSession(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		s.IDP = sitetest.StartProvider(t, authtest.Config{Addr: "localhost:0", Now: s.Clock.Now})
-		o.Providers = []ginauth.Provider{sitetest.Client("demo", s.IDP), sitetest.Client("plain", s.IDP)}
-		o.Providers[1].ClientID, o.Providers[1].Logout.Local = "another", true
+		o.Providers = []ginauth.Provider{sitetest.Client("demo", s.IDP), sitetest.Client("plain", sitetest.StartProvider(t, authtest.Config{Now: s.Clock.Now}))}
+		o.Providers[1].Logout.Local = true
 	})
 	s.Engine.POST("/leave", func(c *gin.Context) {
 		if err := s.Auth.Logout(c); err != nil {
@@ -251,6 +251,11 @@ func TestIDTokensGoWithTheirSession(t *testing.T) {
 		if s.User() != nil || len(hintCookies(s, "/logout")) > 0 {
 			t.Errorf("%s: %v, %v", name, s.User(), hintCookies(s, "/logout"))
 		}
+	}
+	s.SignIn()
+	s.Get("/login/plain") // takes the place of that session, and keeps nothing
+	if s.User() == nil || s.User().Provider != "plain" || len(hintCookies(s, "/logout")) > 0 {
+		t.Errorf("another sign-in: %v, %v", s.User(), hintCookies(s, "/logout"))
 	}
 }
 

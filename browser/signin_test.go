@@ -44,6 +44,16 @@ func TestSigningInAndOut(t *testing.T) {
 		if n := s.idp.Count("end_session"); n != 1 {
 			t.Errorf("the provider was asked %d times to end its session, want once", n)
 		}
+		if hint := s.idp.LastRequest("end_session").Form.Get("id_token_hint"); strings.Count(hint, ".") != 2 {
+			t.Errorf("the provider was sent the hint %q", hint)
+		}
+		for _, r := range append(s.got("GET", "/page/one"), s.got("GET", "/")...) {
+			for _, c := range r.Cookies() {
+				if strings.HasSuffix(c.Name, "-h") {
+					t.Errorf("%s brings the ID token", r.URL)
+				}
+			}
+		}
 		x.get(s.URL + "/page/two")
 		x.at(s.idp.Issuer+"/authorize", "Grace Hopper")
 		x.click("Grace Hopper")

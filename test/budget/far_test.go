@@ -22,6 +22,8 @@ const farEnv = "GINAUTH_TEST_FAR_PROVIDER"
 // its ID token shall have.
 type far struct {
 	Issuer, ClientID, ClientSecret string
+
+	noHint bool // the ID token is not kept for the sign-out
 }
 
 // startFar starts a provider. A thin one puts nobody's name into the ID token,
@@ -58,7 +60,9 @@ func startFar(t testing.TB, thin bool) far {
 }
 
 func (f far) provider() ginauth.Provider {
-	return ginauth.Provider{Name: "demo", Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: f.ClientSecret}
+	p := ginauth.Provider{Name: "demo", Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: f.ClientSecret}
+	p.Logout.NoIDTokenHint = f.noHint
+	return p
 }
 
 // serveFar is the other process.
@@ -85,7 +89,7 @@ func serveFar(kind string) error {
 		answerJSON(w, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3599, "scope": "openid profile email", "id_token": idp.Sign(nil, claims)})
 	})
 	idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, person) })
-	if err := json.NewEncoder(os.Stdout).Encode(far{idp.Issuer, idp.ClientID, idp.ClientSecret}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(far{Issuer: idp.Issuer, ClientID: idp.ClientID, ClientSecret: idp.ClientSecret}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)
