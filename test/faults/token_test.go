@@ -71,6 +71,22 @@ func c22AnswerThatQuotesSecrets(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a description, on a line of its own", func(t *testing.T) {
+		t.Parallel()
+		s := sitetest.New(t, nil)
+		s.IDP.Handle(authtest.Token, sitetest.AnswerWith(400, "application/json", sitetest.JSON(map[string]string{
+			"error": "invalid_request", "error_description": "PKCE failed\nlevel=ERROR msg=\"FAKE LOG\"",
+		})))
+		p := s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderError, "token.error", 1)
+		for line := range strings.Lines(s.Logs.String()) {
+			if strings.HasPrefix(line, "level=ERROR") {
+				t.Errorf("the description began a line of the log:\n%s", s.Logs)
+			}
+		}
+		if !strings.Contains(s.Logs.String(), "PKCE failed") || strings.Contains(p.Text(), "FAKE LOG") {
+			t.Errorf("the description belongs into the log and not onto the page:\n%s\n%s", s.Logs, p.Text())
+		}
+	})
 	t.Run("the code, the secret and the verifier", func(t *testing.T) {
 		t.Parallel()
 		s := sitetest.New(t, nil)
