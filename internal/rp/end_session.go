@@ -87,7 +87,9 @@ func (c *Client) takesHint(ctx context.Context, hint string) bool {
 		return true
 	}
 	if !fresh(m.keys.held.Load().fetched, c.cfg.Now(), keysCooldown) {
-		if m.keys.refresh(ctx, func(h *heldKeys) bool { return h.has(kid) }) != nil {
+		// Whatever comes is what was sought: a key that is gone starts no cool-down, in which
+		// the keys of the next sign-in could not be fetched.
+		if m.keys.refresh(ctx, fromProvider, func(*heldKeys) bool { return true }) != nil {
 			return true
 		}
 	}

@@ -53,6 +53,9 @@ func TestHintOfAWithdrawnKey(t *testing.T) {
 	if got := len(p.requests(pathKeys)); got != n {
 		t.Errorf("the keys were fetched %d times more", got-n)
 	}
+	// And they do not keep the keys of the next sign-in from being fetched.
+	p.signer, p.keys = ecKey(), []any{ecKey().jwk()}
+	p.mustSignIn(c)
 }
 
 // TestHintThatCannotBeJudged is sent: the provider knows best.

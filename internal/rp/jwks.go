@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,8 +43,18 @@ type keySet struct {
 	now    func() time.Time
 	flight singleflight.Group
 	held   atomic.Pointer[heldKeys]
-	rest   atomic.Pointer[failure] // until when not to ask again, and why if the last request failed
+	failed atomic.Pointer[failure]                 // the last request, and until when not to ask again
+	vain   [fromAnyone + 1]atomic.Pointer[failure] // until when not to ask again for a token that came this way
 }
+
+// source is the way that a token came. Each has a cool-down of its own: what anyone
+// sends here does not keep the keys from being fetched that have signed an ID token.
+type source int
+
+const (
+	fromProvider source = iota // in an answer of its token endpoint
+	fromAnyone                 // in a request to this application
+)
 
 // signingKey is a key of the provider, or the secret that it shares with us.
 type signingKey struct {
@@ -75,7 +86,7 @@ func newKeySet(url string, h *http.Client, now func() time.Time) *keySet {
 // the keys when it sees an unfamiliar kid value." So it asks the provider if it has
 // none, at once after a rotation, but not more often than the cool-down allows: anyone
 // can invent key ids.
-func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, error) {
+func (k *keySet) find(ctx context.Context, kid, alg string, from source) ([]*signingKey, error) {
 	// strict while the keys may be old: a key without a kid must not hide that the one
 	// asked for has been added since.
 	held := k.held.Load()
@@ -85,7 +96,7 @@ func (k *keySet) find(ctx context.Context, kid, alg string) ([]*signingKey, erro
 	}
 	// Keys that are older than an hour serve on if there are no newer ones to be had: an
 	// outage of jwks_uri alone must not end every sign-in.
-	err := k.refresh(ctx, func(h *heldKeys) bool { return kid != "" && len(h.match(kid, alg, true)) > 0 })
+	err := k.refresh(ctx, from, func(h *heldKeys) bool { return kid != "" && len(h.match(kid, alg, true)) > 0 })
 	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
 	}
@@ -158,27 +169,29 @@ func describe(key *signingKey) string {
 	return kind
 }
 
-// refresh fetches the keys, unless it did so in vain a moment ago: found says
-// whether they are those that were sought. If they are, no cool-down starts: the
-// next change of keys may follow at once.
-func (k *keySet) refresh(ctx context.Context, found func(*heldKeys) bool) error {
-	done := k.flight.DoChan("keys", func() (any, error) {
+// refresh fetches the keys, unless it did so in vain a moment ago for a token that
+// came the same way: found says whether they are those that were sought. If they are,
+// no cool-down starts: the next change of keys may follow at once.
+func (k *keySet) refresh(ctx context.Context, from source, found func(*heldKeys) bool) error {
+	done := k.flight.DoChan(strconv.Itoa(int(from)), func() (any, error) {
 		// Those who wait share the one request. Within the cool-down there is none, and its
 		// error, if it failed, is the answer.
 		now := k.now()
-		if r := k.rest.Load(); r != nil && r.active(now) {
-			return nil, r.err
+		for _, f := range []*failure{k.failed.Load(), k.vain[from].Load()} {
+			if f != nil && f.active(now) {
+				return nil, f.err
+			}
 		}
 		// Not on the context of the one that asks first: others wait for the same keys.
 		held, err := contain.Call(func() (*heldKeys, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
-			k.rest.Store(newFailure(err, now, longestRetry))
+			k.failed.Store(newFailure(err, now, longestRetry))
 			return nil, err
 		}
 		held.fetched = now
 		k.held.Store(held)
 		if !found(held) {
-			k.rest.Store(newFailure(nil, now, keysCooldown))
+			k.vain[from].Store(newFailure(nil, now, keysCooldown))
 		}
 		return nil, nil
 	})

@@ -41,6 +41,7 @@ type expectedJWT struct {
 	algs     []string // that it may be signed with
 	noExpiry bool     // it need not have an exp; one that is there counts
 	secret   bool     // it may be signed with the client secret (HS256)
+	from     source
 }
 
 // openJWT checks the form, the signature, the audience and the times of a JWT, and
@@ -217,9 +218,9 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
 	// The token is not at fault if the keys cannot be had: the error is the provider's.
-	keys := &candidates{set: m.keys, seen: m.keys.held.Load(), kid: kid, alg: alg}
+	keys := &candidates{set: m.keys, seen: m.keys.held.Load(), kid: kid, alg: alg, from: want.from}
 	var err error
-	if keys.keys, err = m.keys.find(ctx, kid, alg); err != nil {
+	if keys.keys, err = m.keys.find(ctx, kid, alg, want.from); err != nil {
 		return nil, c.unreachable("signing keys", err)
 	}
 	return keys, nil
@@ -230,6 +231,7 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 type candidates struct {
 	token    *jws.Token
 	kid, alg string
+	from     source
 	keys     []*signingKey
 	set      *keySet        // where they are from; nil for a shared secret
 	seen     *heldKeys      // what the set held when the token came
@@ -296,7 +298,7 @@ func (k *candidates) renew(ctx context.Context) {
 	if k.set.held.Load() == k.seen {
 		// The signature says more about an outage than the error: it is wrong by all keys
 		// that are known.
-		_ = k.set.refresh(ctx, func(h *heldKeys) bool { return k.verifies(h.match(k.kid, k.alg, false)) != nil })
+		_ = k.set.refresh(ctx, k.from, func(h *heldKeys) bool { return k.verifies(h.match(k.kid, k.alg, false)) != nil })
 	}
 	if keys := k.set.held.Load().match(k.kid, k.alg, false); len(keys) > 0 {
 		k.keys, k.used = keys, k.verifies(keys)

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -192,6 +193,34 @@ func TestWrongSignaturesFetchKeysOnce(t *testing.T) {
 	}
 	if got := s.IDP.Count(authtest.JWKS); got != 2 {
 		t.Errorf("the keys were asked for %d times, want 2", got)
+	}
+}
+
+// TestForgedLogoutTokensDoNotDelayARotation: anyone can send a token that makes the
+// keys be fetched in vain, and those of a sign-in are fetched all the same.
+func TestForgedLogoutTokensDoNotDelayARotation(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]sitetest.Claims{
+		"a made-up kid":                  {"alg": "RS256", "kid": "made-up"},
+		"a known kid, another signature": {"alg": "RS256"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := sitetest.New(t, nil)
+			s.SignIn()
+			header, before := maps.Clone(header), s.IDP.Count(authtest.JWKS)
+			if header["kid"] == nil {
+				header["kid"] = s.IDP.KeyID()
+			}
+			for range 20 {
+				s.RefusesLogoutToken(t, s.BackChannel(sitetest.SignJWT(sitetest.StrangerKey(), header, sitetest.JSON(s.LogoutClaims(nil)))))
+			}
+			if got := s.IDP.Count(authtest.JWKS) - before; got != 1 {
+				t.Errorf("the keys were asked for %d times, want once", got)
+			}
+			s.IDP.RotateKey()
+			s.AcceptsSignIn(t, "/login/demo")
+		})
 	}
 }
 
