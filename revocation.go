@@ -147,13 +147,18 @@ func (c *config) watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time
 // endOfTime is later than any session begins.
 var endOfTime = time.Unix(math.MaxInt32<<16, 0)
 
-// markLife is how long a watermark is kept: as long as a session that it covers
+// markLife is how long the watermark of a session is kept: as long as the session
 // can live. Requests with it are refused, so that it is not renewed any more and
 // ends by its idle timeout, which is sealed in it. That is longer than today's, for a
-// replica that still has the options of then, if idle is; 0 if it is not known.
-func (c *config) markLife(idle time.Duration) time.Duration {
-	return max(c.IdleTimeout, idle) + 2*leeway
+// replica that still has the options of then, if the session's own is. A session that
+// a clock ahead of today's has seen ends that much later.
+func (c *config) markLife(s sessionID) time.Duration {
+	return max(c.IdleTimeout, s.idle) + max(0, s.seen.Sub(c.Now())) + 2*leeway
 }
+
+// outlasts reports whether the session lives longer than one of which nothing is known
+// but its id.
+func (c *config) outlasts(s sessionID) bool { return c.markLife(s) > c.markLife(sessionID{}) }
 
 // markUnit is what a person's watermark rises by at least: see millis.
 const markUnit = time.Millisecond
@@ -169,12 +174,12 @@ func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
 	if next := marks[1].Add(markUnit); next.After(at) {
 		at = next
 	}
-	return c.revoke(ctx, key, at, 0)
+	return c.revoke(ctx, key, at, sessionID{})
 }
 
-// revoke raises a watermark of sessions with that IdleTimeout, 0 if it is not known.
-func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, idle time.Duration) error {
-	if err := c.Revocations.Revoke(ctx, key, at, c.markLife(idle)); err != nil {
+// revoke raises a watermark, and keeps it as long as s can live.
+func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, s sessionID) error {
+	if err := c.Revocations.Revoke(ctx, key, at, c.markLife(s)); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
 	return nil
@@ -183,5 +188,5 @@ func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, id
 // revokeSession ends one session, whenever it began by the clock of the replica
 // that it began at: its mark is ahead of every clock.
 func (c *config) revokeSession(ctx context.Context, s sessionID) error {
-	return c.revoke(ctx, sessionKey(s.id), c.Now().Add(longestLifetime), s.idle)
+	return c.revoke(ctx, sessionKey(s.id), c.Now().Add(longestLifetime), s)
 }

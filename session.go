@@ -32,7 +32,11 @@ type sessionBackend interface {
 type sessionID struct {
 	id   string
 	idle time.Duration // its own IdleTimeout, 0 if that is not known
+	seen time.Time     // its last request, the zero time if that is not known
 }
+
+// sessionID returns what the session is revoked by.
+func (s *session) sessionID() sessionID { return sessionID{s.id, s.idle, s.lastSeen} }
 
 // sessionRecord is a session as a backend keeps it.
 type sessionRecord struct {
@@ -74,8 +78,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
-	before, _ := k.backend.ids(w, r)
-	if err := k.revoke(r.Context(), before...); err != nil {
+	if _, _, err := k.revokeCarried(w, r); err != nil {
 		return nil, err
 	}
 	if err := k.recordMark(r.Context(), s); err != nil {
@@ -189,27 +192,18 @@ func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) err
 
 // end ends a session for good: every copy of it first, then the record.
 func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error {
-	err := k.revoke(r.Context(), sessionID{s.id, s.idle})
+	err := k.revoke(r.Context(), s.sessionID())
 	failed := k.backend.delete(w, r)
 	k.backend.expire(w, r)
 	return cmp.Or(err, failed)
 }
 
 // endAll ends all sessions of a request, and returns the one that open returns.
-// What the cookies name is revoked even if open does not return it: it may have
-// expired, and its store may fail, and not even say so.
 func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, error) {
-	ids, found := k.backend.ids(w, r)
-	if !found {
+	if _, found := k.backend.ids(w, r); !found {
 		return nil, nil
 	}
-	err := k.revoke(r.Context(), ids...)
-	// A store's cookie does not say for how long its session can live, only the record
-	// does, also of one that has expired by today's IdleTimeout.
-	o, failed := k.backend.load(w, r)
-	if o != nil && o.idle > k.cfg.IdleTimeout && !slices.Contains(ids, sessionID{o.id, o.idle}) {
-		err = cmp.Or(err, k.revoke(r.Context(), sessionID{o.id, o.idle}))
-	}
+	o, failed, err := k.revokeCarried(w, r)
 	o = k.unexpired(o, k.cfg.Now())
 	if failed == nil {
 		failed = k.backend.delete(w, r)
@@ -217,6 +211,24 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 	k.backend.expire(w, r)
 	k.cache.drop(o)
 	return o.copy(), cmp.Or(err, failed)
+}
+
+// revokeCarried revokes the sessions that the cookies of a request name, also those
+// that have expired, and those whose store fails. It returns the one that the backend
+// loads, and the error of that.
+func (k *sessions) revokeCarried(w http.ResponseWriter, r *http.Request) (o *opened, failed, err error) {
+	ids, found := k.backend.ids(w, r)
+	if !found {
+		return nil, nil, nil
+	}
+	err = k.revoke(r.Context(), ids...)
+	// The cookie of a store does not say for how long its session can live, only the
+	// record does.
+	o, failed = k.backend.load(w, r)
+	if o != nil && !slices.Contains(ids, o.sessionID()) && k.cfg.outlasts(o.sessionID()) {
+		err = cmp.Or(err, k.revoke(r.Context(), o.sessionID()))
+	}
+	return o, failed, err
 }
 
 func (k *sessions) revoke(ctx context.Context, ids ...sessionID) error {

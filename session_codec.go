@@ -252,15 +252,21 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	return r.OK() && from.admit(u.Issuer)
 }
 
-// idleOf returns the IdleTimeout that a record of version 3 began with, else 0.
-func idleOf(record string) time.Duration {
+// identify returns what the session of a record is revoked by, whether or not the
+// rest of the record can be read. A record of version 2 does not say how long its
+// session lives.
+func identify(record string) sessionID {
 	r := wire.NewReader(record)
-	if r.Bytes(1) != string(rune(sessionVersion)) {
-		return 0
+	version := r.Bytes(1)
+	id := sessionID{id: r.Bytes(sessionIDSize)}
+	if version != string(rune(sessionVersion)) {
+		return id
 	}
-	r.Bytes(sessionIDSize + 2) // and the flags
-	(&session{user: &User{}}).decodeTimes(r)
-	return decodeIdle(r)
+	r.Bytes(2) // the flags
+	s := session{user: &User{}}
+	s.decodeTimes(r)
+	id.idle, id.seen = decodeIdle(r), s.lastSeen
+	return id
 }
 
 func decodeIdle(r *wire.Reader) time.Duration {

@@ -81,7 +81,7 @@ func (b *cookieBackend) ids(w http.ResponseWriter, r *http.Request) (ids []sessi
 	}
 	b.each(now, func(text, rest string) {
 		if record, _, _ := b.box.OpenParts(text, rest, b.name); len(record) > sessionIDSize {
-			ids = append(ids, sessionID{record[1 : 1+sessionIDSize], idleOf(record)})
+			ids = append(ids, identify(record))
 		}
 	})
 	return ids, found

@@ -10,6 +10,7 @@ const (
 	machineIdle     = 24 * time.Hour
 	machineLeeway   = time.Minute
 	attemptMinutes  = 10 * time.Minute
+	keysCooldown    = 15 * time.Second
 )
 
 // login is one sign-in that succeeded. Its name is what OnLogin called it.
@@ -21,8 +22,11 @@ type login struct {
 	created, until time.Time
 	issued         time.Time // by the provider
 	mark           time.Time // its person's, when it began
-	dead           bool      // signed out, or replaced
+	dead           time.Time // until when it is remembered that it was signed out or replaced
 }
+
+// watermark is what the sessions of somebody end by until a time.
+type watermark struct{ at, until time.Time }
 
 // record is what is kept of a login. Copies of a device share it if it is kept
 // on the server, and have one each if it is in a cookie.
@@ -111,12 +115,12 @@ func (w *world) over(h *held) bool {
 // revoked: a person's mark, if it is higher than at the session's beginning; the
 // provider's marks are compared with the provider's time, and a tie is dead.
 func (w *world) revoked(l *login) bool {
-	before := func(at time.Time, marks map[string]time.Time, key string) bool {
-		mark, there := marks[key]
-		return there && !at.After(mark)
+	before := func(at time.Time, marks map[string]watermark, key string) bool {
+		mark := w.watermark(marks, key)
+		return !mark.IsZero() && !at.After(mark)
 	}
 	person := l.issuer + "#" + l.sub
-	return l.dead || w.everywhere[person].After(l.mark) || before(l.issued, w.subs, person) || before(l.issued, w.sids, l.issuer+"#"+l.sid)
+	return !w.forgotten(l.dead) || w.watermark(w.everywhere, person).After(l.mark) || before(l.issued, w.subs, person) || before(l.issued, w.sids, l.issuer+"#"+l.sid)
 }
 
 // due says whether a session is written again at this request: after a tenth of
@@ -174,13 +178,45 @@ func (w *world) overAttempt(a *pending) bool {
 
 func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
-func (w *world) raise(marks map[string]time.Time, key string, at time.Time) {
-	if at.After(marks[key]) {
-		marks[key] = at
-	}
+// raise makes a watermark, which is kept for as long as a session of today can live.
+func (w *world) raise(marks map[string]watermark, key string, at time.Time) {
+	old := marks[key]
+	marks[key] = watermark{latest(old.at, at), latest(old.until, w.now().Add(markLife))}
 }
 
-// kill is what a sign-out does to a session, wherever its cookies are.
-func (w *world) kill(l *login) {
-	l.dead = true
+// watermark is that of a key, the zero time if there is none or it has expired.
+func (w *world) watermark(marks map[string]watermark, key string) time.Time {
+	if mark := marks[key]; !w.forgotten(mark.until) {
+		return mark.at
+	}
+	return time.Time{}
+}
+
+// markLife is how long a mark is kept.
+const markLife = machineIdle + 2*machineLeeway
+
+// forgotten says whether something is over that is kept in whole seconds.
+func (w *world) forgotten(until time.Time) bool { return until.Unix() < w.now().Unix() }
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// kill is what a sign-out does to the session of a device, wherever else its cookies
+// are. If the session was seen by a clock ahead of today's, it is remembered for
+// longer.
+func (w *world) kill(h *held) {
+	until := w.now().Add(markLife)
+	if ahead := h.record.seen.Sub(w.now()); ahead > 0 && w.readable(h) {
+		until = until.Add(ahead)
+	}
+	h.login.dead = latest(h.login.dead, until)
+}
+
+// readable says whether a sign-out sees the record of a session.
+func (w *world) readable(h *held) bool {
+	return w.opens(h.record.key) && !(w.home.stored && (h.record.gone || w.store.failRead))
 }

@@ -86,7 +86,7 @@ func (w *world) signedFor(re *reply) *login {
 	if l.issuer != said["iss"] || l.sub != re.person || l.sid == "" || l.issued.Unix() != said["iat"] {
 		w.fail("%s signed %v for %s", w.names[p], said, re.person)
 	}
-	l.mark = w.everywhere[l.issuer+"#"+l.sub]
+	l.mark = w.watermark(w.everywhere, l.issuer+"#"+l.sub)
 	if len(w.hooked) > 0 {
 		l.name = w.hooked[len(w.hooked)-1]
 	}
@@ -144,7 +144,7 @@ func (w *world) expected(d *device, re *reply, p int, q url.Values) (want predic
 		if w.marks.failWrite {
 			return refused(ginauth.ErrStoreUnavailable)
 		}
-		w.kill(d.held.login)
+		w.kill(d.held)
 	}
 	if w.marks.failRead {
 		return refused(ginauth.ErrStoreUnavailable)
@@ -202,7 +202,7 @@ func (w *world) logout(a, b, _ int) {
 		if w.marks.failWrite {
 			want = ginauth.ErrStoreUnavailable
 		} else {
-			w.kill(d.held.login)
+			w.kill(d.held)
 		}
 		if !w.erased(d.held) {
 			want = ginauth.ErrStoreUnavailable
@@ -235,7 +235,7 @@ func (w *world) signOutEverywhere(a, _, _ int) {
 	if (err != nil) != (w.marks.failRead || w.marks.failWrite) {
 		w.fail("LogoutEverywhere: %v", err)
 	}
-	if at := w.everywhere[person].Add(time.Millisecond); err == nil && at.After(w.now()) {
+	if at := w.watermark(w.everywhere, person).Add(time.Millisecond); err == nil && at.After(w.now()) {
 		w.raise(w.everywhere, person, at)
 	} else if err == nil {
 		w.raise(w.everywhere, person, w.now())
@@ -266,8 +266,8 @@ func (w *world) backChannel(a, b, c int) {
 	case 1:
 		claims["nonce"], want, how = "n", ginauth.ErrLogoutTokenInvalid, ", with a nonce"
 	case 2:
-		// Under a kid that is known there. One that is not would start the
-		// cool-down of the provider's keys, which the model knows nothing of.
+		// Its keys are asked for once more. The clock moves on below: until then
+		// logout tokens with a new key would be refused.
 		header["kid"] = w.idps[1-l.provider].KeyID()
 		path, want, how = "/logout/"+w.names[1-l.provider]+"/backchannel", ginauth.ErrLogoutTokenInvalid, ", at the other provider's address"
 	}
@@ -280,6 +280,9 @@ func (w *world) backChannel(a, b, c int) {
 	got := w.send(newDevice(), r)
 	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503}[want]; got.Code != status {
 		w.fail("answered %d %s, want %d", got.Code, got.Body, status)
+	}
+	if header["kid"] != nil {
+		w.time.Add(int64(keysCooldown))
 	}
 	switch {
 	case want != "":
@@ -316,7 +319,7 @@ func (w *world) frontChannel(a, b, c int) {
 		if w.marks.failWrite {
 			want = ginauth.ErrStoreUnavailable
 		} else {
-			w.kill(own)
+			w.kill(d.held)
 		}
 		if !w.erased(d.held) {
 			want = ginauth.ErrStoreUnavailable

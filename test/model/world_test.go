@@ -58,8 +58,8 @@ type world struct {
 	serial     int
 	replies    []*reply
 	logins     []*login
-	everywhere map[string]time.Time // watermarks, by person
-	subs, sids map[string]time.Time
+	everywhere map[string]watermark // by person
+	subs, sids map[string]watermark
 	banned     map[string]bool
 	codes      map[string]*code
 
@@ -129,7 +129,7 @@ func (w *world) fail(format string, args ...any) { panic(violation(fmt.Sprintf(f
 func newWorld(home *machineHome) *world {
 	w := &world{
 		home: home, names: [2]string{"one", "two"}, keys: []string{"the 1st key of a machine, of 32 bytes and more"}, serial: 1,
-		everywhere: map[string]time.Time{}, subs: map[string]time.Time{}, sids: map[string]time.Time{},
+		everywhere: map[string]watermark{}, subs: map[string]watermark{}, sids: map[string]watermark{},
 		banned: map[string]bool{}, codes: map[string]*code{}, signed: map[string]sitetest.Claims{}, asked: map[string]int{},
 	}
 	w.time.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
