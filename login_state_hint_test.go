@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/sitetest"
@@ -321,5 +322,40 @@ func TestAnotherAttemptHasFailed(t *testing.T) {
 		if got := s.Logs.String(); !strings.Contains(got, reason) {
 			t.Errorf("the log does not say %q:\n%s", reason, got)
 		}
+	}
+}
+
+// TestRestartWithAKeyThatWasMade: nothing is wrong with the replicas.
+func TestRestartWithAKeyThatWasMade(t *testing.T) {
+	t.Parallel()
+	logs := &sitetest.Logs{}
+	serve := func() *gin.Engine {
+		engine := gin.New()
+		o := sitetest.GoodOptions()
+		o.BaseURL, o.Keys, o.Logger = "http://localhost:8080", nil, logs.Logger()
+		o.Providers = []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "id", ClientSecret: "secret",
+			AuthorizeURL: "https://idp.example/a", TokenURL: "https://idp.example/t", JWKSURL: "https://idp.example/k"}}
+		if _, err := ginauth.Mount(engine, o); err != nil {
+			t.Fatal(err)
+		}
+		return engine
+	}
+	w := httptest.NewRecorder()
+	serve().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost:8080/login/demo", nil))
+	to, err := url.Parse(w.Header().Get("Location"))
+	cookie, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	if err != nil || to.Query().Get("state") == "" || cookie == "" {
+		t.Fatalf("no sign-in began: %d %v", w.Code, w.Header())
+	}
+	restarted := serve()
+	logs.Reset()
+	for _, cookies := range []string{cookie, ""} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/authorize/demo?code=c&state="+to.Query().Get("state"), nil)
+		r.Header.Set("Cookie", cookies)
+		restarted.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	log := logs.String()
+	if n := strings.Count(log, "so that each start makes a key of its own"); n != 2 || strings.Contains(log, "every replica the same") {
+		t.Errorf("said %d times:\n%s", n, log)
 	}
 }

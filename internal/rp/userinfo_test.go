@@ -225,6 +225,17 @@ func TestMergeOfUserinfo(t *testing.T) {
 	}
 }
 
+// TestNullGivesWay: what the userinfo knows takes the place of a claim that is
+// null in the ID token, and null there is absent too.
+func TestNullGivesWay(t *testing.T) {
+	p := newProvider(t)
+	p.claims, p.info = map[string]any{"name": nil, "locale": "en"}, map[string]any{"locale": nil, "picture": nil}
+	id := p.mustSignIn(p.client(incomplete))
+	if _, there := id.Claims["picture"]; there || id.Claims["name"] != "Ann of the userinfo" || id.Claims["locale"] != "en" {
+		t.Errorf("the claims are %v", id.Claims)
+	}
+}
+
 // A verified flag goes with the address that it was said of, and with no other.
 func TestPairs(t *testing.T) {
 	both := func(address string, flag any) claims { return claims{"email": address, "email_verified": flag} }
