@@ -98,8 +98,8 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 			add(a.field, "placeholder", fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
 		} else if what, reason, fix := pasted(a.value); what != "" {
 			add(a.field, what, reason, fix)
-		} else if why := weburl.Unfit(a.value, devHost); why != "" {
-			add(a.field, "unfit", fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+		} else if what, why := weburl.Unfit(a.value, devHost); what != "" {
+			add(a.field, what, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
 		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
 			add(a.field, "query", fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}

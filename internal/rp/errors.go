@@ -123,6 +123,8 @@ func (c *Client) unreachable(op string, err error) *Error {
 	case ok && f.Kind == fetch.ContentType:
 		e.ID, e.Reason = "http.media_type", "the provider did not answer with JSON: it "+f.Detail
 		e.Fix = "check Issuer and the endpoints; is a login page or a proxy in between?"
+	case ok && f.Kind == fetch.TooLarge:
+		e.ID, e.Reason = "http.too_large", "the provider's answer is larger than any should be"
 	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
 		e.ID, e.Reason, e.Fix = "http.not_found", "there is nothing at the provider's address", "check Issuer and the endpoints"
 	case ok && f.Kind == fetch.Status:

@@ -49,6 +49,7 @@ var reasons = map[string][]rp.Code{
 	"http.not_found":           {rp.ProviderUnavailable},
 	"http.status":              {rp.ProviderUnavailable},
 	"http.network":             {rp.ProviderUnavailable},
+	"http.too_large":           {rp.ProviderUnavailable},
 	"http.unusable":            {rp.ProviderUnavailable},
 
 	"response.duplicate":             {rp.BadRequest},
@@ -82,6 +83,7 @@ var reasons = map[string][]rp.Code{
 	"token.json":                  {rp.BadTokenResponse},
 	"token.ambiguous":             {rp.BadTokenResponse},
 	"token.error_type":            {rp.BadTokenResponse},
+	"token.type_missing":          {rp.BadTokenResponse},
 	"token.type":                  {rp.BadTokenResponse},
 	"token.access_token":          {rp.BadTokenResponse},
 	"token.expires_in":            {rp.BadTokenResponse},
@@ -128,6 +130,8 @@ var reasons = map[string][]rp.Code{
 	"id_token.max_age_ignored":  {rp.IDTokenInvalid},
 	"id_token.acr":              {rp.IDTokenInvalid},
 	"id_token.sub":              {rp.IDTokenInvalid},
+	"id_token.sub_too_long":     {rp.IDTokenInvalid},
+	"id_token.sub_characters":   {rp.IDTokenInvalid},
 
 	"userinfo.no_endpoint": {rp.ProviderMisconfigured},
 	"userinfo.endpoint":    {rp.ProviderMisconfigured},

@@ -117,13 +117,13 @@ func TestIDToken(t *testing.T) {
 		{"acr was not asked for", claims{"acr": 1}, nil, ""},
 
 		{"sub has 255 characters", claims{"sub": strings.Repeat("x", 255)}, nil, ""},
-		{"sub is longer than 255", claims{"sub": strings.Repeat("x", 256)}, nil, "id_token.sub"},
+		{"sub is longer than 255", claims{"sub": strings.Repeat("x", 256)}, nil, "id_token.sub_too_long"},
 		{"sub is missing", claims{"sub": absent}, nil, "id_token.sub"},
 		{"sub is null", claims{"sub": nil}, nil, "id_token.sub"},
 		{"sub is empty", claims{"sub": ""}, nil, "id_token.sub"},
-		{"sub has a line break", claims{"sub": "ann\n"}, nil, "id_token.sub"},
-		{"sub has a DEL", claims{"sub": "ann\x7f"}, nil, "id_token.sub"},
-		{"sub is not ASCII", claims{"sub": "ánn"}, nil, "id_token.sub"},
+		{"sub has a line break", claims{"sub": "ann\n"}, nil, "id_token.sub_characters"},
+		{"sub has a DEL", claims{"sub": "ann\x7f"}, nil, "id_token.sub_characters"},
+		{"sub is not ASCII", claims{"sub": "ánn"}, nil, "id_token.sub_characters"},
 		{"sub is a space", claims{"sub": " ~"}, nil, ""},
 	})
 }

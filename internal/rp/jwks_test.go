@@ -576,7 +576,7 @@ func TestLimitsOfAKeySet(t *testing.T) {
 		p.mustSignIn(p.client())
 		sized(512<<10 + 1)
 		_, err := p.signIn(p.client())
-		wantError(t, err, rp.ProviderUnavailable, "http.unusable")
+		wantError(t, err, rp.ProviderUnavailable, "http.too_large")
 	})
 }
 

@@ -370,7 +370,8 @@ func (c *Client) unfitEndpoint(address string) string {
 	if u.Scheme == "http" && issuer.Scheme != "http" {
 		return "is not https"
 	}
-	return weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
+	_, why := weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
+	return why
 }
 
 // chooseAlgs narrows our signature algorithms to those of the metadata, and those

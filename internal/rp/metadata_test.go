@@ -258,7 +258,7 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		"no JSON":         {answering(http.StatusOK, "application/json", "{"), "http.unusable"},
 		"a list":          {answering(http.StatusOK, "application/json", "[]"), "http.unusable"},
 		"two issuers":     {answering(http.StatusOK, "application/json", `{"issuer":"a","issuer":"b"}`), "http.unusable"},
-		"over a megabyte": {answering(http.StatusOK, "application/json", `{"x":"`+strings.Repeat("x", 1<<20)+`"}`), "http.unusable"},
+		"over a megabyte": {answering(http.StatusOK, "application/json", `{"x":"`+strings.Repeat("x", 1<<20)+`"}`), "http.too_large"},
 		"a broken answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "http.network"},
 		"packed otherwise": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")

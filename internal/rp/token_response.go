@@ -111,7 +111,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	// understand the token type." 5.1: "Value is case insensitive."
 	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
 		if typ == "" {
-			return bad("token.type", "token_type is not in the response, or not text", nil)
+			return bad("token.type_missing", "token_type is not in the response, or not text", nil)
 		}
 		return bad("token.type", `token_type is not "Bearer"`, nil)
 	}
