@@ -61,7 +61,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := a.askOnLogin(c, login); err != nil {
 		return err
 	}
-	if err := stillThere(c.Request.Context()); err != nil {
+	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
 	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id))
@@ -215,8 +215,8 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 	return nil
 }
 
-// stillThere refuses a session to a browser that has hung up.
-func stillThere(ctx context.Context) error {
+// checkNotCancelled refuses a session to a browser that has hung up.
+func checkNotCancelled(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}

@@ -84,7 +84,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			return
 		}
 		c.Next()
-		settle(c)
+		keepEmptyPrivate(c)
 	}
 }
 
@@ -104,7 +104,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
 		c.Next()
-		settle(c)
+		keepEmptyPrivate(c)
 	}
 }
 

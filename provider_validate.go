@@ -23,7 +23,7 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	p.checkSecret(add)
 	p.checkBrand(add)
 	if p.Err != nil { // addresses made of a wrong argument are wrong too
-		addMade(add, p.Err)
+		addArgumentMistakes(add, p.Err)
 		return
 	}
 	p.checkAddresses(add, devHost)
@@ -43,11 +43,11 @@ func validName(name string) bool {
 
 type addMistake = func(field, what, reason, fix string)
 
-// addMade reports what is wrong with the arguments that a Provider was made of.
-func addMade(add addMistake, err error) {
+// addArgumentMistakes reports what is wrong with the arguments that a Provider was made of.
+func addArgumentMistakes(add addMistake, err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range several.Unwrap() {
-			addMade(add, err)
+			addArgumentMistakes(add, err)
 		}
 		return
 	}

@@ -107,9 +107,9 @@ func (w privateWriter) Flush() {
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle handles responses without a body: Gin sends their headers without going
+// keepEmptyPrivate handles responses without a body: Gin sends their headers without going
 // through c.Writer.
-func settle(c *gin.Context) {
+func keepEmptyPrivate(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
 		w.setPrivate()
 	}
@@ -137,7 +137,7 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 // and behind a fetch the browser can neither go on to a provider nor keep a page's
 // policy. params are the parameters to bring.
 func (a *Auth) navigate(c *gin.Context, params string) {
-	location := a.cfg.prefix + "/" + strings.TrimLeft(asSent(c.Request.URL), "/") // no //host
+	location := a.cfg.prefix + "/" + strings.TrimLeft(sentPath(c.Request.URL), "/") // no //host
 	if params != "" {
 		location += "?" + params
 	}
@@ -219,7 +219,7 @@ func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 // redirected to the login, and everything else gets its address, since a login
 // cannot happen behind a fetch.
 func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
-	login := withReturn(a.loginPath(), a.cfg.comeBack(c.Request))
+	login := withReturn(a.loginPath(), a.cfg.loginReturnPath(c.Request))
 	switch kindOf(c.Request) {
 	case pageRequest:
 		redirect(c, login)

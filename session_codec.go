@@ -53,7 +53,7 @@ func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
-func (s *session) rare() [5]*string {
+func (s *session) optionalTexts() [5]*string {
 	return [...]*string{&s.sid, &s.user.Locale, &s.user.claims, &s.acr, &s.actor}
 }
 
@@ -132,7 +132,7 @@ func (k *sessions) encode(s *session) []byte {
 			flags |= f.flag
 		}
 	}
-	for i, text := range s.rare() {
+	for i, text := range s.optionalTexts() {
 		if *text != "" {
 			flags |= hasRare << i
 		}
@@ -160,7 +160,7 @@ func (k *sessions) encode(s *session) []byte {
 		b = wire.AppendString(b, *text)
 	}
 	b = wire.AppendStrings(b, u.Groups)
-	for i, text := range s.rare() {
+	for i, text := range s.optionalTexts() {
 		if flags&(hasRare<<i) != 0 {
 			b = wire.AppendString(b, *text)
 		}
@@ -219,7 +219,7 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 	if u.Issuer = from.own; flags&hasOwnIssuer == 0 {
 		u.Issuer = r.String()
 	}
-	rare := s.rare()
+	rare := s.optionalTexts()
 	u.decode(r, flags, flags/hasRare, rare[:])
 	return r.OK() && from.admit(u.Issuer)
 }
@@ -236,7 +236,7 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	// birth, the clocks decide, as they did. Nor does it say which IdleTimeout it
 	// began with: a copy can outlive the mark of its sign-out if that was longer, and is
 	// made longer again.
-	s.idle, s.mark = k.cfg.IdleTimeout, s.markByClock()
+	s.idle, s.mark = k.cfg.IdleTimeout, s.estimatedMark()
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {

@@ -27,8 +27,8 @@ import (
 // were sent.
 
 const (
-	wordsRead     = 2000 // bytes that are looked through for secrets, before they are cut for the log
-	secretRemains = 8    // bytes of a secret that are removed, even if the rest is missing
+	descriptionRead = 2000 // bytes that are looked through for secrets, before they are cut for the log
+	secretRemains   = 8    // bytes of a secret that are removed, even if the rest is missing
 )
 
 // secrets are what must not reach a log, whatever a provider answers: many repeat the
@@ -39,29 +39,29 @@ const (
 type secrets []string
 
 // quote returns a provider's words as a log may have them.
-func (s secrets) quote(words string) string {
-	if len(words) > wordsRead {
-		words = words[:wordsRead]
+func (s secrets) quote(text string) string {
+	if len(text) > descriptionRead {
+		text = text[:descriptionRead]
 	}
-	return strconv.QuoteToASCII(printable.Clip(s.remove(words)))
+	return strconv.QuoteToASCII(printable.Clip(s.remove(text)))
 }
 
 // remove replaces what is a secret, or a part of one.
-func (s secrets) remove(words string) string {
+func (s secrets) remove(text string) string {
 	spelled := s.spelled()
 	var b strings.Builder
-	for words != "" {
+	for text != "" {
 		n := 0
 		for _, secret := range spelled {
-			n = max(n, overlap(words, secret))
+			n = max(n, overlap(text, secret))
 		}
 		if n > 0 {
 			b.WriteString("[removed]")
 		} else {
 			n = 1
-			b.WriteByte(words[0])
+			b.WriteByte(text[0])
 		}
-		words = words[n:]
+		text = text[n:]
 	}
 	return b.String()
 }
@@ -78,14 +78,14 @@ func (s secrets) spelled() (all []string) {
 	return all
 }
 
-// overlap returns how many bytes at the beginning of words are a part of secret,
+// overlap returns how many bytes at the beginning of text are a part of secret,
 // and 0 if they are too few to say anything.
-func overlap(words, secret string) int {
+func overlap(text, secret string) int {
 	n := min(len(secret), secretRemains)
-	if len(words) < n || !strings.Contains(secret, words[:n]) {
+	if len(text) < n || !strings.Contains(secret, text[:n]) {
 		return 0
 	}
-	for n < len(words) && strings.Contains(secret, words[:n+1]) {
+	for n < len(text) && strings.Contains(secret, text[:n+1]) {
 		n++
 	}
 	return n
