@@ -130,7 +130,7 @@ func k8MetadataChangesItsIssuer(t *testing.T) {
 			if s.IDP.EvilRequests() != 0 {
 				t.Error("the new token endpoint was used")
 			}
-			if !strings.Contains(s.Logs.String(), "what is known stays in use") {
+			if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: metadata `) {
 				t.Errorf("the log does not say what happened: %s", s.Logs)
 			}
 		})

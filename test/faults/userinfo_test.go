@@ -132,7 +132,7 @@ func e3UserinfoThatFails(t *testing.T) {
 					sitetest.WantNames(t, s.Logs.String(), "op=userinfo")
 				} else if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "" || u.Email != "" || u.Username != "ada" {
 					t.Errorf("got %+v", u)
-				} else if !strings.Contains(s.Logs.String(), "userinfo could not be read") {
+				} else if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: userinfo `) {
 					t.Errorf("the log says nothing:\n%s", s.Logs)
 				}
 				if n := s.IDP.EvilRequests(); n != 0 {

@@ -44,7 +44,7 @@ func TestTokenIssuerThatNamesNone(t *testing.T) {
 	})
 	s.IDP.EditIDToken(func(_, claims map[string]any) { claims["iss"] = "" })
 	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "jwt.issuer_not_admitted", 1)
-	if !strings.Contains(s.Logs.String(), "TokenIssuer returned none") {
+	if !strings.Contains(s.Logs.String(), "TokenIssuer") {
 		t.Error(s.Logs)
 	}
 }
