@@ -175,7 +175,7 @@ func TestHasClaim(t *testing.T) {
 			t.Errorf("HasClaim(%q, %q) is met: %d %s", tt.name, tt.values, p.Status, p.Text())
 		}
 	}
-	for _, text := range []string{"id=check.claim_absent ", `claim \"empty\"`, "id=check.claim ", `claim \"number\" is none of [\"`} {
+	for _, text := range []string{"id=check.claim_absent ", `claim \"empty\"`, "id=check.claim ", `claim \"number\"`} {
 		if !strings.Contains(s.Logs.String(), text) {
 			t.Errorf("the log does not say %s", text)
 		}

@@ -289,7 +289,7 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 		return "", err
 	}
 	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to",
+		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
 			Fix: "show the form to signed-in users only; the session may have ended since"}
 	}
 	return s.id, nil

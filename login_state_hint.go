@@ -109,9 +109,9 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 	}
 	switch {
 	case missing.others > 0:
-		return stateInvalid("state.cookie_missing_others", "the browser has other sign-ins under way, but not this one: it ended here before, was pushed out by five newer ones, or was begun "+elsewhere, "start again")
+		return stateInvalid("state.cookie_missing_others", "the login cookie is missing, while those of other sign-ins came: it was already finished, pushed out by five newer ones, or begun "+elsewhere, "start again")
 	case missing.cookies > 0:
-		return stateInvalid("state.cookie_missing", "the browser sent cookies, but none of this sign-in: it ended here before, its cookie was not kept, or it was begun "+elsewhere, fix)
+		return stateInvalid("state.cookie_missing", "the login cookie is missing, while other cookies came: the sign-in was already finished, its cookie was blocked, or it began "+elsewhere, fix)
 	}
 	return stateInvalid("state.no_cookies", "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
 }

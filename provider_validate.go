@@ -157,7 +157,7 @@ var hs256Issuers = []string{"https://access.line.me"}
 func (p *Provider) checkHS256(add addMistake) {
 	switch {
 	case p.Quirks.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
-		add("Quirks.HS256", "issuer", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+		add("Quirks.HS256", "issuer", fmt.Sprintf("is for %q alone: anyone who knows the client secret can forge ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
 	case p.Quirks.HS256 && len(p.ClientSecret) < 32:
 		add("Quirks.HS256", "short_secret", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
 	}

@@ -223,7 +223,7 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	// Value is appropriate." acr_values is voluntary to a provider: without this check, a
 	// password would pass where a second factor was asked for.
 	if acr, _ := claims["acr"].(string); r.ACRValues != "" && !slices.Contains(strings.Fields(r.ACRValues), acr) {
-		return fault("id_token.acr", "acr is none of those asked for", fix, nil)
+		return fault("id_token.acr", "acr is not one of the requested values", fix, nil)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func quotedErrorCode(code string) string {
 	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_-.") == "" {
 		return strconv.Quote(code)
 	}
-	return "an error code that is none of the standard's"
+	return "a non-standard error code"
 }
 
 // checkTokenResponse checks the members that mean something here, brings them into
