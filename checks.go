@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,8 +15,9 @@ import (
 //
 // The error is logged and answered with 403; the browser is not told the reason. An
 // [*Error] is answered with the status of its Code: return one with
-// [ErrStoreUnavailable] (503) if the database could not be queried. A Check that
-// panics refuses the user.
+// [ErrStoreUnavailable] (503) if the database could not be queried, and what [MaxAge]
+// or [ACR] returned if the user has to authenticate again. A Check that panics
+// refuses the user.
 type Check func(*User) error
 
 // refusal is what the checks here say: our own words, which a developer may see
@@ -158,17 +160,25 @@ func FromProvider(names ...string) Check {
 	}
 }
 
-// AnyOf admits a user that passes at least one of checks; its error is that of the
-// last one. Without checks it admits nobody. To require all of several, pass them to
+// AnyOf admits a user that passes at least one of checks. If none passes, the first of
+// them that can be met by authenticating again decides ([MaxAge], [ACR]), else its
+// error is that of the last one. Without checks it admits nobody. To require all of several, pass them to
 // [Auth.RequireAuth] side by side.
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {
 		err := refused("check.any_of_empty", "pass the checks of which one is to admit", "AnyOf has no checks")
+		var demands error
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil
 			}
+			if e, ok := errors.AsType[*Error](err); ok && e.demand != nil && demands == nil {
+				demands = err
+			}
+		}
+		if demands != nil {
+			return demands
 		}
 		return err
 	}

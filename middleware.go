@@ -47,7 +47,10 @@ func CurrentUser(ctx context.Context) *User {
 // and makes the user available through [CurrentUser]. If no user is signed in, it
 // redirects page loads to /login and answers other requests with 401
 // ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
-// the status of the [*Error] that the check returned. If [Options.Sessions] or
+// the status of the [*Error] that the check returned; with [MaxAge] and [ACR] a page
+// goes to the provider ([ErrStepUpRequired]). Every check is asked: if one refuses
+// whom authenticating again would not help, it wins; else what the others demand is
+// asked for at once. If [Options.Sessions] or
 // [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
 // such an answer the request is aborted: no later handler runs.
 //
@@ -77,7 +80,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = checkUser(checks, v.opened.user.clone()) // not what a handler may have changed
+			err = checkUser(checks, v.checked())
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
@@ -170,10 +173,24 @@ func crossOriginError(op string) *Error {
 // checkUser asks the checks. One that panics refuses.
 func checkUser(checks []Check, u *User) error {
 	err := contain.Do(func() error {
+		var demands *Error
 		for _, check := range checks {
-			if err := check(u); err != nil {
-				return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: u.Provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
+			err := check(u)
+			if err == nil {
+				continue
 			}
+			e := checkError(err, u.Provider)
+			if e.demand == nil {
+				return e
+			}
+			if demands == nil {
+				demands = e
+			} else if demands, err = merge(demands, e); err != nil {
+				return err
+			}
+		}
+		if demands != nil {
+			return demands
 		}
 		return nil
 	})
@@ -181,6 +198,11 @@ func checkUser(checks []Check, u *User) error {
 		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
 	}
 	return err
+}
+
+// checkError returns what a Check returned as an error of this package.
+func checkError(err error, provider string) *Error {
+	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
 }
 
 // authRequest is an authenticated request: its user, its context and itself in
@@ -218,7 +240,15 @@ func (v *authRequest) Value(key any) any {
 func (a *Auth) newAuthRequest(o *opened, asked time.Time) *authRequest {
 	v := &authRequest{auth: a, opened: o, asked: asked.UnixMicro()}
 	o.user.copyTo(&v.user, v.groups[:0])
+	v.user.request = v
 	return v
+}
+
+// checked returns the user that checks get, whatever a handler has changed.
+func (v *authRequest) checked() *User {
+	u := v.opened.user.clone()
+	u.request = v
+	return u
 }
 
 // session returns a copy of the session: no handler has changed it.
