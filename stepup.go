@@ -41,6 +41,8 @@ type demand struct {
 // application, for a user of [CurrentUser], its error has the same effect:
 //
 //	return ginauth.MaxAge(5 * time.Minute)(u)
+//
+//go:noinline
 func MaxAge(d time.Duration) Check {
 	if d < minMaxAge {
 		panic(fmt.Sprintf("ginauth: MaxAge(%v): a minute at least: people need as long to sign in", d))
@@ -62,6 +64,8 @@ func MaxAge(d time.Duration) Check {
 //
 // ACR panics without values, and if a value is empty, has a space or a control
 // character, or all of them together are longer than 512 bytes.
+//
+//go:noinline
 func ACR(values ...string) Check {
 	values = slices.Clone(values)
 	unfit := func(v string) bool {

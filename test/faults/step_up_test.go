@@ -49,7 +49,9 @@ func newStepUp(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) 
 	})
 	s.IDP.SingleSignOn(true)
 	s.IDP.AuthenticateWith("pwd", "pwd")
-	demand := func(path string, checks ...ginauth.Check) { s.Engine.Any(path, s.Auth.RequireAuth(checks...), s.Protected) }
+	demand := func(path string, checks ...ginauth.Check) {
+		s.Engine.Any(path, s.Auth.RequireAuth(checks...), s.Protected)
+	}
 	demand("/payout", ginauth.MaxAge(5*time.Minute))
 	demand("/keys", ginauth.ACR("mfa"))
 	demand("/both", ginauth.MaxAge(time.Hour), ginauth.ACR("hwk", "mfa"), ginauth.MaxAge(5*time.Minute), ginauth.ACR("mfa", "sms"))
