@@ -343,6 +343,17 @@ func tryARestart(t *testing.T, with server) {
 	}
 }
 
+// A restarted server signs with a new key under the kid of the one before.
+func tryANewKeyUnderAnOldKid(t *testing.T, with server) {
+	s := newSite(t, with, config{})
+	outage(t, with, func() {}) // back to its first kid
+	s.signIn("/private", ada)
+	outage(t, with, func() {})
+	s.wantHome(s.browser, "home of Ada Lovelace")
+	s.browser = s.newBrowser()
+	wantAda(t, s.signIn("/private", ada))
+}
+
 // outage stops the server, lets the test do something, and starts it again.
 func outage(t *testing.T, with server, meanwhile func()) {
 	t.Helper()
