@@ -169,7 +169,7 @@ func signInAs(s *site, browser *authtest.Browser, username string) (*profile, er
 
 // Signing out reaches the server: the next sign-in asks for a password.
 func trySigningOut(t *testing.T, with server) {
-	s := newSite(t, with, config{change: withHint})
+	s := newSite(t, with, config{})
 	first := s.signIn("/private", ada)
 	stolen := s.browser.Clone()
 	t.Cleanup(stolen.Close)
@@ -181,9 +181,8 @@ func trySigningOut(t *testing.T, with server) {
 	}
 }
 
-// withHint sends the ID token along, withoutHint does not.
-func withHint(p *ginauth.Provider, _ *ginauth.Options)    { p.Logout.IDTokenHint = true }
-func withoutHint(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.IDTokenHint = false }
+// withoutHint leaves out the ID token, which is sent by default.
+func withoutHint(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.NoIDTokenHint = true }
 
 // confirm presses the first button of the server's page, if it asks for a
 // confirmation before it signs the user out.
