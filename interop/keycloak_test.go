@@ -197,8 +197,8 @@ func wantGroups(t *testing.T, s *site, want []string) {
 
 func keycloakRoles(t *testing.T, k *keycloak) {
 	conf := config{change: func(p *ginauth.Provider, _ *ginauth.Options) {
-		preset := providers.Keycloak("keycloak.example", k.realm, p.ClientID, p.ClientSecret)
-		preset.Name, preset.Issuer = p.Name, p.Issuer
+		preset := providers.Keycloak(k.address(t), k.realm, p.ClientID, p.ClientSecret)
+		preset.Name = p.Name
 		*p = preset
 	}}
 	wantGroups(t, newSite(t, k, conf), nil)
