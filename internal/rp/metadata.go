@@ -320,7 +320,7 @@ func (c *Client) keySet(address string) *keySet {
 	if m := c.meta.Load(); m != nil && m.keys.url == address {
 		return m.keys
 	}
-	return newKeySet(address, c.cfg.HTTP, c.cfg.Now)
+	return newKeySet(address, c.cfg.HTTP, c.cfg.Now, c.cfg.TokenIssuer != nil)
 }
 
 // asksUserinfo reports whether sign-ins can ask the userinfo endpoint.
