@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"mime"
@@ -286,8 +285,7 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 // refusedUserinfo says what an answer with a status of failure means, in the
 // provider's own words: RFC 6750, 3.1, has invalid_token and insufficient_scope.
 func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, token *oauth2.Token) error {
-	status := fetch.StatusError(op, host, resp.StatusCode)
-	e := c.unreachable(op, status)
+	e := c.unreachable(op, fetch.StatusError(op, host, resp.StatusCode))
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		e.Fix = "see what the provider says: mostly a scope is missing, or the access tokens of this client are not for its userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, Userinfo \"never\" does without"
 	}
@@ -296,10 +294,7 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 		sent = append(sent, value)
 	}
 	body, _ := fetch.Read(resp, op, errorBodyLimit) // one that is longer says nothing
-	if said := sent.describeAnswer(resp.Header, body); said != nil {
-		e.Cause = fmt.Errorf("%w: %w", status, said)
-	}
-	return e
+	return e.saying(sent.describeAnswer(resp.Header, body))
 }
 
 // bearer returns an HTTP client that sends the access token and Quirks.Header.
