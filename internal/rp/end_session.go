@@ -27,7 +27,14 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
 	defer cancel()
 	endpoint := c.EndSessionEndpoint(ctx)
-	if endpoint == "" || c.silent.Load() && !c.answers(ctx) {
+	if endpoint == "" {
+		return ""
+	}
+	if c.cfg.LogoutURL != "" || hint != "" && !c.takesHint(ctx, hint) {
+		hint = ""
+	}
+	// Behind takesHint, whose request may be the first that shows an outage.
+	if ctx.Err() != nil || c.silent.Load() && !c.answers(ctx) {
 		return ""
 	}
 	if c.cfg.LogoutURL != "" {
@@ -46,7 +53,7 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	q.Set("client_id", c.cfg.ClientID)
 	q.Set("post_logout_redirect_uri", returnURI)
 	q.Set("state", state)
-	if hint != "" && c.takesHint(ctx, hint) {
+	if hint != "" {
 		q.Set("id_token_hint", hint)
 	}
 	u.RawQuery = q.Encode()

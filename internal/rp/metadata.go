@@ -284,12 +284,15 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	// The access token goes to the userinfo endpoint. Where it is not asked, and for
 	// signing out, one that is malformed is as good as absent.
+	const unused = "nothing: it is not used here"
 	if err := c.endpoint(doc, "userinfo_endpoint", &m.userinfoURL, false); err != nil && c.asksUserinfo() {
 		wrong = append(wrong, err)
 	} else if err != nil {
-		m.ignore(err, "nothing: it is not used here")
+		m.ignore(err, unused)
 	}
-	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil {
+	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil && (c.cfg.LogoutLocal || c.cfg.LogoutURL != "") {
+		m.ignore(err, unused)
+	} else if err != nil {
 		m.ignore(err, "have the provider name an https address, or set Provider.Logout.EndSessionURL; until then, signing out ends the session here alone")
 	}
 	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc))
