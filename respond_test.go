@@ -49,6 +49,8 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 		}
 		if got == nil || !errors.Is(got, code) || got.Status() != (&ginauth.Error{Code: code}).Status() || !aborted {
 			t.Errorf("%s: the hook was given %v, aborted: %v", code, got, aborted)
+		} else if got.Reason == "" || got.Fix == "" {
+			t.Errorf("%s: the hook is not told why, or what to do: %+v", code, got)
 		}
 		if p.Header.Get("Cache-Control") != "no-store" || p.Header.Get("Content-Security-Policy") != "" {
 			t.Errorf("%s: headers %v; the application's page needs a policy of its own", code, p.Header)
