@@ -194,8 +194,8 @@ type ProviderLogout struct {
 	NoIDTokenHint bool
 
 	// URL is the sign-out address of a provider that does not implement the
-	// standard. {client_id}, {post_logout_redirect_uri} and {state} in it are
-	// replaced. It takes precedence over EndSessionURL.
+	// standard, https as the endpoints are. {client_id}, {post_logout_redirect_uri}
+	// and {state} in it are replaced. It takes precedence over EndSessionURL.
 	URL string
 
 	// EndSessionURL is the end-session endpoint. Default: discovered.

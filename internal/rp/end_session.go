@@ -38,8 +38,7 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 		return ""
 	}
 	if c.cfg.LogoutURL != "" {
-		return strings.NewReplacer("{client_id}", url.QueryEscape(c.cfg.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(endpoint)
+		return FillLogoutURL(endpoint, c.cfg.ClientID, state, returnURI)
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -58,6 +57,12 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
+}
+
+// FillLogoutURL returns a Config.LogoutURL with its placeholders replaced.
+func FillLogoutURL(template, clientID, state, returnURI string) string {
+	return strings.NewReplacer("{client_id}", url.QueryEscape(clientID), "{state}", url.QueryEscape(state),
+		"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(template)
 }
 
 // EndSessionEndpoint returns the address of EndSessionURL without what a sign-out

@@ -211,12 +211,19 @@ func TestMistakesInAddresses(t *testing.T) {
 			"JWKSURL":      func(p *ginauth.Provider) { p.JWKSURL = m.value },
 
 			"Logout.EndSessionURL": func(p *ginauth.Provider) { p.Logout.EndSessionURL = m.value },
+			"Logout.URL":           func(p *ginauth.Provider) { p.Logout.URL = m.value },
 		} {
 			all = append(all, onProvider(field+": "+m.name, set, field+": ", m.cause, m.fix))
 		}
 	}
 	all = append(all,
 		onProvider("an issuer with a query", func(p *ginauth.Provider) { p.Issuer += "?tenant=1" }, "Issuer: ", "has a query", "scheme, host and path"),
+		onProvider("a sign-out with a placeholder of another program", func(p *ginauth.Provider) {
+			p.Logout.URL = "https://login.example.com/out?client={client_id}&hint={id_token_hint}"
+		}, "Logout.URL: ", "has a placeholder in it", "{post_logout_redirect_uri}"),
+		onProvider("a sign-out over http", func(p *ginauth.Provider) {
+			p.Logout.URL = "http://login.example.com/out?to={post_logout_redirect_uri}&state={state}"
+		}, "Logout.URL: ", "is not https", "write an https address"),
 		onProvider("an issuer with an empty query", func(p *ginauth.Provider) { p.Issuer += "?" }, "Issuer: ", "has a query", "scheme, host and path"),
 	)
 	reports(t, all)
