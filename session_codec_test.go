@@ -177,15 +177,7 @@ func (a *goldenApp) send(method, path string) *httptest.ResponseRecorder {
 // when they would have ended. An upgrade signs nobody out.
 func TestSessionsOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/session_v2/sessions.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []goldenSession
-	if err := json.Unmarshal(text, &list); err != nil || len(list) < 7 {
-		t.Fatal(len(list), err)
-	}
-	for _, golden := range list {
+	for _, golden := range goldenSessions(t) {
 		t.Run(golden.Name, func(t *testing.T) {
 			t.Parallel()
 			want := goldenSession{User: golden.User, Claims: golden.Claims, End: golden.End.Truncate(time.Second)}
@@ -276,6 +268,83 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				t.Error("it survives the provider's sign-out")
 			}
 		})
+	}
+}
+
+// goldenSessions returns what the version before made.
+func goldenSessions(t *testing.T) (list []goldenSession) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/session_v2/sessions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &list); err != nil || len(list) < 7 {
+		t.Fatal(len(list), err)
+	}
+	return list
+}
+
+// goldenOf returns the one of that name.
+func goldenOf(t *testing.T, name string) goldenSession {
+	t.Helper()
+	list := goldenSessions(t)
+	at := slices.IndexFunc(list, func(s goldenSession) bool { return s.Name == name })
+	if at < 0 {
+		t.Fatalf("there is no session %q", name)
+	}
+	return list[at]
+}
+
+// A session of the version before does not say what was admitted when it began. If it
+// has all claims, they are asked about; renewed, it is like any other.
+func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
+	t.Parallel()
+	admit := func(department string) func(o *ginauth.Options) {
+		return func(o *ginauth.Options) {
+			o.Providers[0].Admits = []string{"department=" + department}
+			o.Providers[0].VerifyClaims = func(claims map[string]any) error {
+				if claims["department"].(string) != department { // of a user without, it panics
+					return errors.New("another department")
+				}
+				return nil
+			}
+		}
+	}
+	for _, tt := range []struct {
+		session, admits string
+		lives           bool
+	}{{"all claims", "engines", true}, {"all claims", "sails", false}, {"all", "sails", true}, {"least", "sails", true}} {
+		a := newGoldenApp(t, goldenOf(t, tt.session), admit(tt.admits))
+		if lives := a.me() != nil; lives != tt.lives {
+			t.Errorf("the session %q, now that %q is admitted: %v", tt.session, tt.admits, lives)
+		}
+		if a.now = a.now.Add(3 * time.Hour); (a.me() != nil) != tt.lives {
+			t.Errorf("the session %q, renewed: not %v", tt.session, tt.lives)
+		}
+		cookies := a.cookies
+		a = newGoldenApp(t, goldenSession{Cookies: cookies}, admit("nobody's"))
+		if a.now = a.now.Add(3 * time.Hour); tt.lives && a.me() != nil {
+			t.Errorf("the session %q, renewed, outlives what is admitted", tt.session)
+		}
+	}
+}
+
+// The sid of a plain OAuth 2.0 profile, which the version before kept, names no session
+// that the provider could end.
+func TestSIDOfAPlainProfileOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	golden := goldenOf(t, "all")
+	a := newGoldenApp(t, golden, func(o *ginauth.Options) {
+		o.Providers[0] = ginauth.Provider{Name: "demo", Namespace: golden.User.Issuer, ClientID: "client", ClientSecret: "a secret of the client's",
+			AuthorizeURL: "https://idp.example/a", TokenURL: "https://idp.example/t", UserinfoURL: "https://idp.example/u"}
+	})
+	for _, when := range []string{"at once", "renewed"} {
+		a.get("/logout/demo/frontchannel?" + url.Values{"iss": {golden.User.Issuer}, "sid": {golden.SID}}.Encode())
+		if a.me() == nil {
+			t.Fatalf("%s, it ends the session", when)
+		}
+		a.now = a.now.Add(3 * time.Hour)
+		a.me()
 	}
 }
 
