@@ -151,11 +151,7 @@ func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) er
 	if err != nil {
 		return err
 	}
-	location := a.LoginURL(cl.provider.Name, "")
-	if query != "" {
-		location += "?" + query
-	}
-	redirect(c, location)
+	redirect(c, a.LoginURL(cl.provider.Name, "")+"?"+query)
 	return nil
 }
 

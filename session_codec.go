@@ -122,13 +122,8 @@ func (i *issuers) verified(u *User) bool {
 	if i.verify == nil || u.claims == "" || !slices.Contains(u.keptClaims, "*") {
 		return true
 	}
-	return contain.Do(func() error {
-		claims, err := strictjson.Object(u.claims)
-		if err != nil {
-			return err
-		}
-		return i.verify(claims)
-	}) == nil
+	claims, err := strictjson.Object(u.claims)
+	return err == nil && contain.Do(func() error { return i.verify(claims) }) == nil
 }
 
 // admit reports whether a session may have users of that issuer.

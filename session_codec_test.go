@@ -2,6 +2,7 @@ package ginauth_test
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/internal/wire"
 )
@@ -326,6 +328,35 @@ func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
 		if a.now = a.now.Add(3 * time.Hour); tt.lives && a.me() != nil {
 			t.Errorf("the session %q, renewed, outlives what is admitted", tt.session)
 		}
+	}
+}
+
+// A user that the application signed in has no claims to ask about, even if all are
+// kept.
+func TestASignInOfTheApplicationInTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	const ownIssuer, kept = 1 << 1, 1 << 2
+	print := sha256.Sum256(wire.AppendStrings(nil, []string{"https://idp.example"}))
+	b := append([]byte{2}, "0123456789abcdef"...)
+	b = wire.AppendMicros(append(b, ownIssuer|kept), goldenTime)
+	for _, at := range []time.Time{goldenTime, goldenTime, goldenTime.Add(time.Hour), goldenTime} {
+		b = wire.AppendSince(b, at, goldenTime)
+	}
+	b = append(wire.AppendString(b, "demo"), print[:8]...)
+	for _, text := range []string{"ada", "", "", "", ""} {
+		b = wire.AppendString(b, text)
+	}
+	b = wire.AppendStrings(wire.AppendStrings(b, nil), []string{"*"})
+	box, err := seal.New([]string{sitetest.Key}, "https://app.example.com", "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(goldenOf(t, "least").Cookies, "=")
+	a := newGoldenApp(t, goldenSession{Cookies: name + "=1" + box.Seal(b, name)}, func(o *ginauth.Options) {
+		o.Providers[0].Admits, o.Providers[0].VerifyClaims = []string{"hd=idp.example"}, func(map[string]any) error { return errors.New("no hd") }
+	})
+	if a.me() == nil {
+		t.Error("nobody is signed in")
 	}
 }
 

@@ -30,7 +30,7 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	if endpoint == "" {
 		return ""
 	}
-	if c.cfg.LogoutURL != "" || hint != "" && !c.takesHint(ctx, hint) {
+	if !c.takesHint(ctx, hint) {
 		hint = ""
 	}
 	// Behind takesHint, whose request may be the first that shows an outage.

@@ -22,11 +22,12 @@ func TestUnusedEndpoints(t *testing.T) {
 		cfg.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return nil, nil }
 	}
 	local := func(cfg *rp.Config) { cfg.LogoutLocal = true }
+	elsewhere := func(cfg *rp.Config) { cfg.LogoutURL = p.URL + "/bye" }
 	for _, tt := range []struct {
 		name   string
 		change func(*rp.Config)
 		amend  bool // there is something to set right
-	}{{"end_session_endpoint", func(*rp.Config) {}, true}, {"end_session_endpoint", local, false}, {"userinfo_endpoint", never, false}, {"userinfo_endpoint", profile, false}} {
+	}{{"end_session_endpoint", func(*rp.Config) {}, true}, {"end_session_endpoint", local, false}, {"end_session_endpoint", elsewhere, false}, {"userinfo_endpoint", never, false}, {"userinfo_endpoint", profile, false}} {
 		for _, address := range malformedEndpoints {
 			p.doc, p.warned = map[string]any{tt.name: address}, nil
 			c := p.client(tt.change)
@@ -36,7 +37,7 @@ func TestUnusedEndpoints(t *testing.T) {
 			} else if e := w[0].err.(*rp.Error); e.Reason == "" || strings.HasPrefix(e.Fix, "nothing") == tt.amend {
 				t.Errorf("%s %q: the warning is %v", tt.name, address, e)
 			}
-			if tt.name == "end_session_endpoint" {
+			if tt.amend {
 				if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); to != "" {
 					t.Errorf("signing out at %q", to)
 				}
