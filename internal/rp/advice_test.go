@@ -93,6 +93,8 @@ func TestAdviceAboutIssuers(t *testing.T) {
 	}{
 		{"https://login.example/realms/x", "http://login.example/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
 		{"https://login.example/realms/x", "http://login.example:8080/realms/x", []string{"--proxy-headers"}, "set Issuer"},
+		{"https://login.example/realms/x", "http://keycloak:8080/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
+		{"https://login.example/x", "http://localhost:8080/x", []string{`set Issuer to "http://localhost:8080/x"`}, ""},
 		{"https://login.example", "https://login.example/", []string{`set Issuer to "https://login.example/"`}, "by hand"},
 		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "by hand", "Logout.EndSessionURL"}, ""},
 		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "by hand", "JWKSURL"}, ""},
@@ -132,6 +134,21 @@ func TestAdviceAboutIssuers(t *testing.T) {
 		}
 		_, err := p.signIn(p.client(byHand))
 		check(wantError(t, err, rp.IDTokenInvalid, "jwt.issuer"))
+	}
+}
+
+// TestAdviceAboutAuthMethods: with a secret, "none" is the next mistake.
+func TestAdviceAboutAuthMethods(t *testing.T) {
+	p := newProvider(t)
+	for _, offered := range []string{"none", "private_key_jwt"} {
+		p.doc = map[string]any{"token_endpoint_auth_methods_supported": []string{offered}}
+		e, ok := errors.AsType[*rp.Error](p.client().Discover(t.Context()))
+		if !ok || e.ID != "discovery.auth_method" {
+			t.Fatalf("%s: %v", offered, e)
+		}
+		if !strings.Contains(e.Fix, "leave ClientSecret out") || !strings.Contains(e.Fix, "client_secret_basic") {
+			t.Errorf("%s: the fix is %s", offered, e.Fix)
+		}
 	}
 }
 

@@ -241,7 +241,7 @@ func issuerFix(got, want string) string {
 		return "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
 	case err != nil || wrong != nil || theirs.Host == "":
 		return "that is not an address: set the provider up to name the one that people reach it at"
-	case theirs.Hostname() == ours.Hostname() && samePath(theirs, ours) && theirs.Scheme == "http" && ours.Scheme == "https":
+	case theirs.Scheme == "http" && ours.Scheme == "https" && samePath(theirs, ours) && (theirs.Hostname() == ours.Hostname() || !weburl.IsLoopback(theirs.Hostname())):
 		// An Issuer with http would be refused, or sent in the clear.
 		return fmt.Sprintf("the provider does not know that people reach it over https: set that up there (Keycloak: --proxy-headers=xforwarded behind a proxy that sends X-Forwarded-Proto, or --hostname=%s)", weburl.Origin(ours))
 	case theirs.Host != ours.Host:
@@ -419,5 +419,5 @@ func (c *Client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 		return nil
 	}
 	return c.misconfigured("discovery", "discovery.auth_method", "the provider's token endpoint takes "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
-		`set AuthMethod by hand: "none" for a public client`)
+		`for a public client, set AuthMethod "none" and leave ClientSecret out; else allow client_secret_basic for this client at the provider`)
 }
