@@ -94,6 +94,14 @@ func k3IssuersThatAreNone(t *testing.T) {
 			t.Errorf("%s: more than one mistake: %v", name, err)
 		}
 	}
+	for _, address := range []string{
+		"http://login.example.com/out?to={post_logout_redirect_uri}", "https://login.example.com/out#{state}", "https://me@login.example.com/out",
+		"javascript:alert(1)", "//login.example.com/out", "https://{tenant}.example.com/out", " https://login.example.com/out",
+	} {
+		opts := sitetest.GoodOptions()
+		opts.Providers[0].Logout.URL = address
+		sitetest.WantInvalid(t, sitetest.MountError(opts), `provider "corp": Logout.URL: `)
+	}
 }
 
 // The texts are tested with the other mistakes: see TestMistakesInNames.
