@@ -226,7 +226,9 @@ func TestTheLogBlamesNobodyElse(t *testing.T) {
 func TestAnAnswerWithoutAReasonHasNone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
-	for path, has := range map[string]bool{"PUT /logout": false, "GET /authorize/demo?state=xyz&code=abc": true} {
+	s.Engine.GET("/bare", s.Auth.RequireAuth(func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrForbidden} }), sitetest.Teapot)
+	s.As("ada")
+	for path, has := range map[string]bool{"GET /bare": false, "PUT /logout": true, "GET /authorize/demo?state=xyz&code=abc": true} {
 		method, path, _ := strings.Cut(path, " ")
 		if p := s.Ask(method, path); strings.Contains(p.Text(), `"reason"`) != has || !strings.Contains(p.Text(), `"message"`) {
 			t.Errorf("%s: %d %s", path, p.Status, p.Text())
