@@ -97,13 +97,14 @@ func k3IssuersThatAreNone(t *testing.T) {
 			t.Errorf("%s: the provider is not named: %v", name, err)
 		}
 	}
-	for _, address := range []string{
-		"http://login.example.com/out?to={post_logout_redirect_uri}", "https://login.example.com/out#{state}", "https://me@login.example.com/out",
-		"javascript:alert(1)", "//login.example.com/out", "https://{tenant}.example.com/out", " https://login.example.com/out",
+	for address, what := range map[string]string{
+		"http://login.example.com/out?to={post_logout_redirect_uri}": "not_https", "https://login.example.com/out#{state}": "fragment",
+		"https://me@login.example.com/out": "user", "javascript:alert(1)": "not_an_address", "//login.example.com/out": "not_https",
+		"https://{tenant}.example.com/out": "placeholder", " https://login.example.com/out": "white_space",
 	} {
 		opts := sitetest.GoodOptions()
 		opts.Providers[0].Logout.URL = address
-		sitetest.WantInvalid(t, sitetest.MountError(opts), `provider "corp": Logout.URL: `)
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.logout.url."+what)
 	}
 }
 
