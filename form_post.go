@@ -15,7 +15,7 @@ import (
 
 const (
 	formPostLife    = time.Minute
-	formPostVersion = 1
+	formPostVersion = 2
 	formPostSlots   = 4                           // responses that are carried at a time
 	formPostRoom    = cookieLimit / formPostSlots // bytes of the cookie of each
 )
@@ -54,14 +54,14 @@ func (k *formPosts) slot(state string) string {
 // save seals a response into its cookie, or returns it sealed if it is too large
 // for that.
 func (k *formPosts) save(out http.Header, form url.Values) (sealed string) {
-	kept := url.Values{}
+	kept := map[string]string{"error_description": printable.Clip(form.Get("error_description"))}
 	for name, limit := range formPostFields {
-		if v := form[name]; limit == 0 || len(v) == 1 && len(v[0]) <= limit {
-			kept[name] = v
+		if v := form[name]; len(v) == 1 && (limit == 0 || len(v[0]) <= limit) {
+			kept[name] = v[0]
 		}
 	}
-	kept.Set("error_description", printable.Clip(form.Get("error_description")))
-	contents := wire.AppendString(wire.AppendTime(k.contents(), k.now()), kept.Encode())
+	// Not as a form: a code may have / and + in it, which take three bytes there.
+	contents := wire.AppendMap(wire.AppendTime(k.contents(), k.now()), kept)
 	if name := k.slot(form.Get("state")); k.size(name, contents) <= formPostRoom {
 		k.set(out, name, contents)
 		return ""
@@ -74,9 +74,11 @@ func (k *formPosts) save(out http.Header, form url.Values) (sealed string) {
 // login state, as every response is.
 func (k *formPosts) take(out, in http.Header, state, sealed string) (form url.Values, ok bool) {
 	accept := func(r *wire.Reader) bool {
-		var err error
-		form, err = url.ParseQuery(r.String())
-		return err == nil && form.Get("state") == state
+		form = url.Values{}
+		for name, value := range r.Map() {
+			form.Set(name, value)
+		}
+		return form.Get("state") == state
 	}
 	if sealed == "" {
 		return form, k.sealedCookie.take(out, in, k.slot(state), accept)

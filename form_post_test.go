@@ -325,11 +325,21 @@ func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 	t.Parallel()
 	for length, fits := range map[int]bool{2600: true, 4096: true, 4097: false} {
 		for name, options := range map[string]func(*sitetest.Site, *ginauth.Options){"query": nil, "form_post": sitetest.FormPost} {
-			f := sitetest.NewFlow(t, options)
-			f.IDP.EditAnswer(func(answer url.Values) { answer.Set("code", strings.Repeat("c", length)) })
-			f.Get("/login/demo?return_to=/page/form")
-			if asked := f.IDP.Count(authtest.Token) == 1; asked != fits {
-				t.Errorf("a code of %d characters in a %s: redeemed %v", length, name, asked)
+			for _, characters := range []string{"c", "/+=~"} {
+				f := sitetest.NewFlow(t, options)
+				f.IDP.EditAnswer(func(answer url.Values) {
+					answer.Set("code", strings.Repeat(characters, length)[:length])
+					if name == "form_post" {
+						answer.Set("user", strings.Repeat(`"`, 1024))
+					}
+				})
+				f.Get("/login/demo?return_to=/page/form")
+				if asked := f.IDP.Count(authtest.Token) == 1; asked != fits {
+					t.Errorf("a code of %d characters of %q in a %s: redeemed %v", length, characters, name, asked)
+				}
+				if code := f.IDP.LastRequest(authtest.Token).Form.Get("code"); fits && len(code) != length {
+					t.Errorf("a code of %d characters of %q in a %s came as %d", length, characters, name, len(code))
+				}
 			}
 		}
 	}

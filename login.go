@@ -127,11 +127,25 @@ func (a *Auth) answerBoosted(c *gin.Context, cl *client) error {
 		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
 			Fix: `write hx-boost="false" on the form`}
 	}
+	query, err := a.formAsQuery(c, cl, params)
+	if err != nil {
+		return err
+	}
+	a.navigate(c, query)
+	return nil
+}
+
+// formAsQuery returns the query of a GET that begins the same sign-in as a form.
+func (a *Auth) formAsQuery(c *gin.Context, cl *client, params url.Values) (string, error) {
 	if returnTo := requestedReturn(c, params); returnTo != "" {
 		params.Set("return_to", returnTo)
 	}
-	a.navigate(c, params.Encode())
-	return nil
+	query := params.Encode()
+	if len(a.LoginURL(cl.provider.Name, "")+"?"+query) > maxAddress {
+		return "", &Error{Code: ErrBadRequest, ID: "login.form_too_large", Op: "begin sign-in", Provider: cl.provider.Name, status: http.StatusRequestEntityTooLarge,
+			Reason: "the form does not fit into an address of 8 KB", Fix: "send less with it, or link to the login address"}
+	}
+	return query, nil
 }
 
 // isOwnPage reports whether a page of BaseURL's origin, or a program, sent a
@@ -154,12 +168,11 @@ func (c *config) isOwnPage(r *http.Request) bool {
 // would not hold: a page that posted over and over would fill the Cookie header
 // until the server in front refuses every request of this browser.
 func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) error {
-	location := a.cfg.url(a.cfg.mount+"/login/"+cl.provider.Name) + "?" + params.Encode()
-	if len(location) > maxAddress {
-		return &Error{Code: ErrBadRequest, ID: "login.form_too_large", Op: "begin sign-in", Provider: cl.provider.Name, status: http.StatusRequestEntityTooLarge,
-			Reason: "the form of another site does not fit into an address of 8 KB", Fix: "send less with it, or link to the login address"}
+	query, err := a.formAsQuery(c, cl, params)
+	if err != nil {
+		return err
 	}
-	redirect(c, location)
+	redirect(c, a.LoginURL(cl.provider.Name, "")+"?"+query)
 	return nil
 }
 

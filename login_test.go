@@ -202,6 +202,16 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 		}
 	}
 
+	// LoginURL writes return_to into the address; the form's own field takes precedence.
+	f.Browser = f.NewBrowser()
+	for _, tt := range []struct{ returnTo, field, want string }{{"/page/a?b", "", "/page/a?b"}, {"/page/a", "/page/field", "/page/field"}, {"", "", "/"}} {
+		form := url.Values{}
+		if tt.field != "" {
+			form.Set("return_to", tt.field)
+		}
+		f.WantLanded(t, f.Must(f.Browser.Submit(authtest.At("https://evil.example/"), f.Auth.LoginURL("demo", tt.returnTo), form)), tt.want)
+	}
+
 	// A form of our own page begins at once.
 	f.Browser = f.NewBrowser()
 	f.Browser.StopAt = func(*url.URL) bool { return true }

@@ -139,7 +139,7 @@ func (a *Auth) unauthenticated(r *http.Request) *Error {
 		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards Options.LoginPage itself, so that no user can open it to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
-	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard"}
+	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard", Reason: "no user is signed in", Fix: "nothing: the answer leads to the sign-in"}
 }
 
 // isCrossOrigin reports whether a request that changes something comes from

@@ -489,6 +489,9 @@ func TestBoostedFormsAreOpened(t *testing.T) {
 	wantOpened(s, boost(s, "POST", "/login/demo", url.Values{}), "/login/demo")
 	wantOpened(s, boost(s, "POST", "/login/demo?return_to=%2Fx", url.Values{}), "/login/demo?return_to=%2Fx")
 	wantOpened(s, boost(s, "POST", "/login/demo?return_to=%2Fx", url.Values{"return_to": {"/y z"}, "prompt": {"login"}}), "/login/demo?prompt=login&return_to=%2Fy+z")
+	if p := boost(s, "POST", "/login/demo", url.Values{"notes": {strings.Repeat("x", 8000)}}); p.Status != http.StatusRequestEntityTooLarge || p.Header.Get("HX-Redirect") != "" {
+		t.Errorf("a form of 8 KB is answered %d with an address of %d bytes", p.Status, len(p.Header.Get("HX-Redirect")))
+	}
 	s.SignIn()
 	s.WantError(boost(s, "POST", "/login/demo", url.Values{"link": {"true"}}), ginauth.ErrCrossOrigin)
 	if p := boost(s, "POST", "/logout", url.Values{}); p.Status != http.StatusNoContent || p.Header.Get("HX-Redirect") == "" || s.User() != nil {

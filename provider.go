@@ -194,8 +194,8 @@ type ProviderLogout struct {
 	NoIDTokenHint bool
 
 	// URL is the sign-out address of a provider that does not implement the
-	// standard. {client_id}, {post_logout_redirect_uri} and {state} in it are
-	// replaced. It takes precedence over EndSessionURL.
+	// standard, https as the endpoints are. {client_id}, {post_logout_redirect_uri}
+	// and {state} in it are replaced. It takes precedence over EndSessionURL.
 	URL string
 
 	// EndSessionURL is the end-session endpoint. Default: discovered.
@@ -254,8 +254,9 @@ type Quirks struct {
 	EditToken func(form, callback url.Values)
 
 	// NormalizeToken turns a token response that is not the JSON of RFC 6749
-	// into that form. It is called for responses with status 200 only. If it
-	// returns an error, the sign-in fails with [ErrBadTokenResponse].
+	// into that form. It is called for responses with a status of success (2xx,
+	// but 204 and 206) only. If it returns an error, the sign-in fails with
+	// [ErrBadTokenResponse].
 	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
 }
 

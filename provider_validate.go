@@ -87,15 +87,21 @@ func (p *Provider) checkSecret(add addMistake) {
 }
 
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
+	const placeholders = "put your own tenant or domain in its place"
 	for _, a := range []struct{ field, value string }{
 		{"Issuer", p.Issuer}, {"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL},
 		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"Logout.EndSessionURL", p.Logout.EndSessionURL},
+		{"Logout.URL", rp.FillLogoutURL(p.Logout.URL, "client", "state", "address")},
 	} {
 		if a.value == "" {
 			continue
 		}
 		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
-			add(a.field, "placeholder", fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
+			fix := placeholders + " (for Microsoft, use providers.Microsoft)"
+			if a.field == "Logout.URL" {
+				fix = placeholders + "; {client_id}, {post_logout_redirect_uri} and {state} are the ones that are replaced"
+			}
+			add(a.field, "placeholder", fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), fix)
 		} else if what, reason, fix := pasted(a.value); what != "" {
 			add(a.field, what, reason, fix)
 		} else if what, why := weburl.Unfit(a.value, devHost); what != "" {

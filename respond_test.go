@@ -49,6 +49,8 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 		}
 		if got == nil || !errors.Is(got, code) || got.Status() != (&ginauth.Error{Code: code}).Status() || !aborted {
 			t.Errorf("%s: the hook was given %v, aborted: %v", code, got, aborted)
+		} else if got.Reason == "" || got.Fix == "" {
+			t.Errorf("%s: the hook is not told why, or what to do: %+v", code, got)
 		}
 		if p.Header.Get("Cache-Control") != "no-store" || p.Header.Get("Content-Security-Policy") != "" {
 			t.Errorf("%s: headers %v; the application's page needs a policy of its own", code, p.Header)
@@ -224,7 +226,9 @@ func TestTheLogBlamesNobodyElse(t *testing.T) {
 func TestAnAnswerWithoutAReasonHasNone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
-	for path, has := range map[string]bool{"PUT /logout": false, "GET /authorize/demo?state=xyz&code=abc": true} {
+	s.Engine.GET("/bare", s.Auth.RequireAuth(func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrForbidden} }), sitetest.Teapot)
+	s.As("ada")
+	for path, has := range map[string]bool{"GET /bare": false, "PUT /logout": true, "GET /authorize/demo?state=xyz&code=abc": true} {
 		method, path, _ := strings.Cut(path, " ")
 		if p := s.Ask(method, path); strings.Contains(p.Text(), `"reason"`) != has || !strings.Contains(p.Text(), `"message"`) {
 			t.Errorf("%s: %d %s", path, p.Status, p.Text())

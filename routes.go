@@ -93,7 +93,8 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 		}
 		run, ok := steps[c.Request.Method]
 		if !ok {
-			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", allow: allow})
+			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", Op: "answer", allow: allow,
+				Reason: fmt.Sprintf("this address does not take %s", printable.Clip(c.Request.Method)), Fix: "send " + allow})
 			return
 		}
 		if isPrefetch(c.Request) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/strictjson"
 	"github.com/ginauth/ginauth/internal/wire"
 )
@@ -95,17 +96,33 @@ type issuers struct {
 	print2 [8]byte  // of own: what records of version 2 have
 	more   bool     // Provider.TokenIssuer admits others
 	list   []string // all of them; nil if they are not known
+	openID bool     // it is not a plain OAuth 2.0 provider
+
+	// verify is Provider.VerifyClaims where Admits says what it demands, else nil.
+	verify func(map[string]any) error
 }
 
 func (c *client) issuers() *issuers {
 	p, own := &c.provider, c.namespace()
-	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil}
+	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil, openID: p.Issuer != ""}
 	if i.more {
 		i.list = p.Admits
 	} else if len(p.Admits) > 0 { // nothing else says which users were admitted when the session began
 		i.print = digest(slices.Insert(slices.Sorted(slices.Values(p.Admits)), 0, own)...)
+		i.verify = p.VerifyClaims
 	}
 	return i
+}
+
+// verified asks VerifyClaims about the user of a record of version 2, which does not
+// say what was admitted when the session began. It takes all claims: of a user without,
+// nothing is known, and the session lives on until it is renewed.
+func (i *issuers) verified(u *User) bool {
+	if i.verify == nil || u.claims() == "" || !slices.Contains(u.claimNames(), "*") {
+		return true
+	}
+	claims, err := strictjson.Object(u.claims())
+	return err == nil && contain.Do(func() error { return i.verify(claims) }) == nil
 }
 
 // admit reports whether a session may have users of that issuer.
@@ -252,7 +269,10 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	var claims string
 	rare := s.rare2(&claims)
 	u.decode(r, flags, flags/hasRare2, rare[:], &claims)
-	return r.OK() && from.admit(u.Issuer)
+	if !from.openID {
+		s.sid = "" // of the profile: it names no session of the provider's
+	}
+	return r.OK() && from.admit(u.Issuer) && from.verified(u)
 }
 
 // identify returns what the session of a record is revoked by, whether or not the

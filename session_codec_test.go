@@ -2,6 +2,7 @@ package ginauth_test
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/seal"
 	"github.com/ginauth/ginauth/internal/sitetest"
 	"github.com/ginauth/ginauth/internal/wire"
 )
@@ -171,15 +173,7 @@ func (a *goldenApp) send(method, path string) *httptest.ResponseRecorder {
 // when they would have ended. An upgrade signs nobody out.
 func TestSessionsOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/session_v2/sessions.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []goldenSession
-	if err := json.Unmarshal(text, &list); err != nil || len(list) < 7 {
-		t.Fatal(len(list), err)
-	}
-	for _, golden := range list {
+	for _, golden := range goldenSessions(t) {
 		t.Run(golden.Name, func(t *testing.T) {
 			t.Parallel()
 			want := goldenSession{User: golden.User, Claims: golden.Claims, End: golden.End.Truncate(time.Second)}
@@ -270,6 +264,112 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				t.Error("it survives the provider's sign-out")
 			}
 		})
+	}
+}
+
+// goldenSessions returns what the version before made.
+func goldenSessions(t *testing.T) (list []goldenSession) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/session_v2/sessions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &list); err != nil || len(list) < 7 {
+		t.Fatal(len(list), err)
+	}
+	return list
+}
+
+// goldenOf returns the one of that name.
+func goldenOf(t *testing.T, name string) goldenSession {
+	t.Helper()
+	list := goldenSessions(t)
+	at := slices.IndexFunc(list, func(s goldenSession) bool { return s.Name == name })
+	if at < 0 {
+		t.Fatalf("there is no session %q", name)
+	}
+	return list[at]
+}
+
+// A session of the version before does not say what was admitted when it began. If it
+// has all claims, they are asked about; renewed, it is like any other.
+func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
+	t.Parallel()
+	admit := func(department string) func(o *ginauth.Options) {
+		return func(o *ginauth.Options) {
+			o.Providers[0].Admits = []string{"department=" + department}
+			o.Providers[0].VerifyClaims = func(claims map[string]any) error {
+				if claims["department"].(string) != department { // of a user without, it panics
+					return errors.New("another department")
+				}
+				return nil
+			}
+		}
+	}
+	for _, tt := range []struct {
+		session, admits string
+		lives           bool
+	}{{"all claims", "engines", true}, {"all claims", "sails", false}, {"all", "sails", true}, {"least", "sails", true}} {
+		a := newGoldenApp(t, goldenOf(t, tt.session), admit(tt.admits))
+		if lives := a.me() != nil; lives != tt.lives {
+			t.Errorf("the session %q, now that %q is admitted: %v", tt.session, tt.admits, lives)
+		}
+		if a.now = a.now.Add(3 * time.Hour); (a.me() != nil) != tt.lives {
+			t.Errorf("the session %q, renewed: not %v", tt.session, tt.lives)
+		}
+		cookies := a.cookies
+		a = newGoldenApp(t, goldenSession{Cookies: cookies}, admit("nobody's"))
+		if a.now = a.now.Add(3 * time.Hour); tt.lives && a.me() != nil {
+			t.Errorf("the session %q, renewed, outlives what is admitted", tt.session)
+		}
+	}
+}
+
+// A user that the application signed in has no claims to ask about, even if all are
+// kept.
+func TestASignInOfTheApplicationInTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	const ownIssuer, kept = 1 << 1, 1 << 2
+	print := sha256.Sum256(wire.AppendStrings(nil, []string{"https://idp.example"}))
+	b := append([]byte{2}, "0123456789abcdef"...)
+	b = wire.AppendMicros(append(b, ownIssuer|kept), goldenTime)
+	for _, at := range []time.Time{goldenTime, goldenTime, goldenTime.Add(time.Hour), goldenTime} {
+		b = wire.AppendSince(b, at, goldenTime)
+	}
+	b = append(wire.AppendString(b, "demo"), print[:8]...)
+	for _, text := range []string{"ada", "", "", "", ""} {
+		b = wire.AppendString(b, text)
+	}
+	b = wire.AppendStrings(wire.AppendStrings(b, nil), []string{"*"})
+	box, err := seal.New([]string{sitetest.Key}, "https://app.example.com", "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(goldenOf(t, "least").Cookies, "=")
+	a := newGoldenApp(t, goldenSession{Cookies: name + "=1" + box.Seal(b, name)}, func(o *ginauth.Options) {
+		o.Providers[0].Admits, o.Providers[0].VerifyClaims = []string{"hd=idp.example"}, func(map[string]any) error { return errors.New("no hd") }
+	})
+	if a.me() == nil {
+		t.Error("nobody is signed in")
+	}
+}
+
+// The sid of a plain OAuth 2.0 profile, which the version before kept, names no session
+// that the provider could end.
+func TestSIDOfAPlainProfileOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	golden := goldenOf(t, "all")
+	a := newGoldenApp(t, golden, func(o *ginauth.Options) {
+		o.Providers[0] = ginauth.Provider{Name: "demo", Namespace: golden.User.Issuer, ClientID: "client", ClientSecret: "a secret of the client's",
+			AuthorizeURL: "https://idp.example/a", TokenURL: "https://idp.example/t", UserinfoURL: "https://idp.example/u"}
+	})
+	for _, when := range []string{"at once", "renewed"} {
+		a.get("/logout/demo/frontchannel?" + url.Values{"iss": {golden.User.Issuer}, "sid": {golden.SID}}.Encode())
+		if a.me() == nil {
+			t.Fatalf("%s, it ends the session", when)
+		}
+		a.now = a.now.Add(3 * time.Hour)
+		a.me()
 	}
 }
 

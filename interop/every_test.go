@@ -169,7 +169,7 @@ func signInAs(s *site, browser *authtest.Browser, username string) (*profile, er
 
 // Signing out reaches the server: the next sign-in asks for a password.
 func trySigningOut(t *testing.T, with server) {
-	s := newSite(t, with, config{change: withHint})
+	s := newSite(t, with, config{})
 	first := s.signIn("/private", ada)
 	stolen := s.browser.Clone()
 	t.Cleanup(stolen.Close)
@@ -181,8 +181,7 @@ func trySigningOut(t *testing.T, with server) {
 	}
 }
 
-// withHint sends the ID token along, withoutHint does not.
-func withHint(p *ginauth.Provider, _ *ginauth.Options)    { p.Logout.NoIDTokenHint = false }
+// withoutHint leaves out the ID token, which is sent by default.
 func withoutHint(p *ginauth.Provider, _ *ginauth.Options) { p.Logout.NoIDTokenHint = true }
 
 // confirm presses the first button of the server's page, if it asks for a
@@ -341,6 +340,17 @@ func tryARestart(t *testing.T, with server) {
 			t.Errorf("signed in as %+v", u)
 		}
 	}
+}
+
+// A restarted server signs with a new key under the kid of the one before.
+func tryANewKeyUnderAnOldKid(t *testing.T, with server) {
+	s := newSite(t, with, config{})
+	outage(t, with, func() {}) // back to its first kid
+	s.signIn("/private", ada)
+	outage(t, with, func() {})
+	s.wantHome(s.browser, "home of Ada Lovelace")
+	s.browser = s.newBrowser()
+	wantAda(t, s.signIn("/private", ada))
 }
 
 // outage stops the server, lets the test do something, and starts it again.

@@ -159,6 +159,7 @@ func TestKeycloakFacts(t *testing.T) {
 		{"an administrator ends one session", keycloakEndsASession},
 		{"logout-all makes no call", keycloakLogoutAll},
 		{"a disabled person keeps the session", keycloakDisables},
+		{"signing out needs no confirmation", keycloakNeedsNoConfirmation},
 		{"an unregistered address after signing out", keycloakUnregisteredURI},
 		{"answers without their issuer", keycloakWithoutIssuer},
 		{"lightweight access tokens", keycloakLightweight},
@@ -197,8 +198,8 @@ func wantGroups(t *testing.T, s *site, want []string) {
 
 func keycloakRoles(t *testing.T, k *keycloak) {
 	conf := config{change: func(p *ginauth.Provider, _ *ginauth.Options) {
-		preset := providers.Keycloak("keycloak.example", k.realm, p.ClientID, p.ClientSecret)
-		preset.Name, preset.Issuer = p.Name, p.Issuer
+		preset := providers.Keycloak(k.address(t), k.realm, p.ClientID, p.ClientSecret)
+		preset.Name = p.Name
 		*p = preset
 	}}
 	wantGroups(t, newSite(t, k, conf), nil)
@@ -287,9 +288,15 @@ func keycloakDisables(t *testing.T, k *keycloak) {
 	k.admin(t, http.MethodPut, k.path("/users/"+k.id(t, ben)), object{"enabled": true}, nil)
 }
 
+func keycloakNeedsNoConfirmation(t *testing.T, k *keycloak) {
+	s := newSite(t, k, config{})
+	s.signIn("/private", ada)
+	s.wantSignedOut(s.signOut())
+}
+
 func keycloakUnregisteredURI(t *testing.T, k *keycloak) {
 	k.edit = attribute("post.logout.redirect.uris", "")
-	s := newSite(t, k, config{change: withHint})
+	s := newSite(t, k, config{})
 	s.signIn("/private", ada)
 	if p := s.signOut(); p.Status != http.StatusBadRequest || !strings.Contains(p.Text(), "Invalid redirect uri") {
 		t.Errorf("got to %s with status %d: %s", p.URL, p.Status, p.Text())

@@ -45,6 +45,7 @@ func TestOIDCProvider(t *testing.T) {
 	with := &oidcProvider{control{process: process{"oidcprovider"}}}
 	everyServer(t, with)
 	t.Run("form_post", func(t *testing.T) { tryFormPost(t, with) })
+	t.Run("a new key under an old kid", func(t *testing.T) { tryANewKeyUnderAnOldKid(t, with) })
 	t.Run("prompt=none", func(t *testing.T) { tryPromptNone(t, with) })
 	t.Run("prompt=login", func(t *testing.T) { tryPromptLogin(t, with) })
 	t.Run("signing out without a hint", func(t *testing.T) { trySigningOutWithoutAHint(t, with) })

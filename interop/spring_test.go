@@ -52,6 +52,7 @@ func (*spring) refuse(b *authtest.Browser, form *authtest.Page) (*authtest.Page,
 func TestSpring(t *testing.T) {
 	with := &spring{control{process: process{"spring"}}}
 	everyServer(t, with)
+	t.Run("a new key under an old kid", func(t *testing.T) { tryANewKeyUnderAnOldKid(t, with) })
 	t.Run("prompt=none", func(t *testing.T) { tryPromptNone(t, with) })
 	t.Run("signing out without a hint", func(t *testing.T) {
 		s := newSite(t, with, config{change: withoutHint})

@@ -238,6 +238,7 @@ func TestZitadel(t *testing.T) {
 	with := newZitadel(t, "", false)
 	everyServer(t, with)
 	t.Run("form_post", func(t *testing.T) { tryFormPost(t, with) })
+	t.Run("a new key under an old kid", func(t *testing.T) { tryANewKeyUnderAnOldKid(t, with) })
 }
 
 // The library has a second HTTP server, and both take issuers with a slash.

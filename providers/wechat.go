@@ -129,7 +129,7 @@ func wechatProfile(ctx context.Context, client *http.Client, token *oauth2.Token
 		return nil, err
 	}
 	if wechatError(claims) != "" || claims["openid"] != openid {
-		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "WeChat's answer is no profile of who signed in", Err: errors.New("errcode is there, or another openid")}
+		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "WeChat's answer is no profile of who signed in", Fix: "start again; if it stays so, see what WeChat's errcode means", Err: errors.New("errcode is there, or another openid")}
 	}
 	return claims, nil
 }

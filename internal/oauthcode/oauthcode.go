@@ -26,6 +26,10 @@ var denials = map[string]bool{
 	"login_request_denied":   true,
 	"request_denied":         true,
 
+	// Facebook's dialogs, with error_code in place of error, and the message "User
+	// canceled the Dialog flow".
+	"4201": true,
+
 	// The first drafts of OAuth 2.0, and what is copied from them.
 	// https://datatracker.ietf.org/doc/html/draft-hammer-oauth2-00#section-3.5.1.1.2
 	"user_denied": true,

@@ -11,7 +11,7 @@ func TestCanonical(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
 		"access_denied", "user_cancelled_login", "user_cancelled_authorize", "signin_consent_denied", "consent request denied", "login request denied", "request_denied",
-		"user_denied", "authorization_denied", "consent_denied", "login_cancelled", "user_cancelled", "user_cancel", "cancelled", "cancel", "denied",
+		"user_denied", "authorization_denied", "consent_denied", "login_cancelled", "user_cancelled", "user_cancel", "cancelled", "cancel", "denied", "4201",
 		"user_canceled_login", "user_canceled_authorize", "user_canceled", "canceled", "access-denied", "Access Denied",
 	} {
 		for _, spelled := range []string{code, strings.ToUpper(code), strings.ToUpper(code[:1]) + code[1:]} {

@@ -27,12 +27,18 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
 	defer cancel()
 	endpoint := c.EndSessionEndpoint(ctx)
-	if endpoint == "" || c.silent.Load() && !c.answers(ctx) {
+	if endpoint == "" {
+		return ""
+	}
+	if !c.takesHint(ctx, hint) {
+		hint = ""
+	}
+	// Behind takesHint, whose request may be the first that shows an outage.
+	if ctx.Err() != nil || c.silent.Load() && !c.answers(ctx) {
 		return ""
 	}
 	if c.cfg.LogoutURL != "" {
-		return strings.NewReplacer("{client_id}", url.QueryEscape(c.cfg.ClientID), "{state}", url.QueryEscape(state),
-			"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(endpoint)
+		return FillLogoutURL(endpoint, c.cfg.ClientID, state, returnURI)
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -50,11 +56,17 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	q.Set("client_id", c.cfg.ClientID)
 	q.Set("post_logout_redirect_uri", returnURI)
 	q.Set("state", state)
-	if hint != "" && c.takesHint(ctx, hint) {
+	if hint != "" {
 		q.Set("id_token_hint", hint)
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
+}
+
+// FillLogoutURL returns a Config.LogoutURL with its placeholders replaced.
+func FillLogoutURL(template, clientID, state, returnURI string) string {
+	return strings.NewReplacer("{client_id}", url.QueryEscape(clientID), "{state}", url.QueryEscape(state),
+		"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(template)
 }
 
 // EndSessionEndpoint returns the address of EndSessionURL without what a sign-out

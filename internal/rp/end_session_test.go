@@ -218,6 +218,37 @@ func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 	}
 }
 
+// TestOutageThatAHintShows: before a hint is sent, the keys are asked for, and that may
+// be the first request that the provider does not answer.
+func TestOutageThatAHintShows(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	hint := p.idToken()
+	down := answering(http.StatusServiceUnavailable, "text/html", "down")
+	p.clock.add(time.Minute)
+	p.on(pathKeys, down)
+	p.on(pathToken, down)
+	if to := c.EndSessionURL(t.Context(), hint, "state", theRedirect); to != "" {
+		t.Errorf("people are sent to a provider that is down: %s", to)
+	}
+	p.on(pathToken, nil)
+	p.clock.add(time.Minute)
+	if to := c.EndSessionURL(t.Context(), hint, "state", theRedirect); !strings.Contains(to, hint) {
+		t.Errorf("a provider without its keys is taken for down: %q", to)
+	}
+
+	p.clock.add(time.Minute)
+	release := make(chan struct{})
+	defer close(release)
+	p.on(pathKeys, func(http.ResponseWriter, *http.Request) { <-release })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if to := c.EndSessionURL(ctx, hint, "state", theRedirect); to != "" {
+		t.Errorf("people are sent to a provider that does not answer in time: %s", to)
+	}
+}
+
 // TestSilence: which failures mean that the provider does not answer.
 func TestSilence(t *testing.T) {
 	p := newProvider(t)

@@ -3,6 +3,7 @@ package rp
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -153,4 +154,12 @@ func (s secrets) describeAnswer(header http.Header, body string) error {
 		return nil
 	}
 	return errors.New(strings.Join(said, "; "))
+}
+
+// saying adds the provider's own words to the cause of an Error; nil adds nothing.
+func (e *Error) saying(words error) *Error {
+	if words != nil {
+		e.Cause = fmt.Errorf("%w: %w", e.Cause, words)
+	}
+	return e
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,14 +52,49 @@ func TestTokenEndpointsWords(t *testing.T) {
 	} {
 		p.saying(tt.status, tt.code, tt.description)
 		_, err := p.signIn(p.client())
-		if text := cause(t, wantError(t, err, tt.want, tt.id)); !strings.Contains(text, `"`+tt.description+`"`) {
+		e := wantError(t, err, tt.want, tt.id)
+		if text := cause(t, e); !strings.Contains(text, `"`+tt.description+`"`) {
 			t.Errorf("%s: the cause is %s", tt.code, text)
+		}
+		if host := strings.TrimPrefix(p.URL, "http://"); !strings.Contains(e.Reason, host) || !strings.Contains(e.Reason, strconv.Itoa(tt.status)) {
+			t.Errorf("%s: the reason lacks status and host: %s", tt.code, e.Reason)
 		}
 	}
 	p.saying(400, "invalid_grant", "")
 	_, err := p.signIn(p.client())
 	if e := wantError(t, err, rp.CodeRejected, "token.invalid_grant"); e.Cause != nil {
 		t.Errorf("nothing was said: %v", e.Cause)
+	}
+}
+
+// TestTokenEndpointsWordsWithoutAnError: where no error code says what is wrong, the
+// rest does.
+func TestTokenEndpointsWordsWithoutAnError(t *testing.T) {
+	p := newProvider(t)
+	for _, tt := range []struct {
+		status int
+		body   string
+		want   rp.Code
+		id     string
+	}{
+		{401, `{}`, rp.BadTokenResponse, "token.status"},
+		{400, `{"error": {"code": 100}}`, rp.BadTokenResponse, "token.status"},
+		{503, `<h1>down</h1>`, rp.ProviderUnavailable, "http.status"},
+	} {
+		p.on(pathToken, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="clients of `+theCode+`"`)
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		})
+		_, err := p.signIn(p.client())
+		if text := cause(t, wantError(t, err, tt.want, tt.id)); !strings.Contains(text, "Basic realm=") || strings.Contains(text, theCode) {
+			t.Errorf("%d: the cause is %s", tt.status, text)
+		}
+	}
+	p.on(pathToken, answering(400, "application/json", `{"error_description": "this client is disabled"}`))
+	_, err := p.signIn(p.client())
+	if text := cause(t, wantError(t, err, rp.BadTokenResponse, "token.status")); !strings.Contains(text, "this client is disabled") {
+		t.Errorf("the cause is %s", text)
 	}
 }
 

@@ -41,6 +41,7 @@ type keySet struct {
 	url    string
 	http   *http.Client
 	now    func() time.Time
+	shared bool // several issuers sign with these keys, which may name the one that they are for
 	flight singleflight.Group
 	held   atomic.Pointer[heldKeys]
 	failed atomic.Pointer[failure]                 // the last request, and until when not to ask again
@@ -75,8 +76,8 @@ type heldKeys struct {
 	fetched time.Time
 }
 
-func newKeySet(url string, h *http.Client, now func() time.Time) *keySet {
-	k := &keySet{url: url, http: h, now: now}
+func newKeySet(url string, h *http.Client, now func() time.Time, shared bool) *keySet {
+	k := &keySet{url: url, http: h, now: now, shared: shared}
 	k.held.Store(&heldKeys{})
 	return k
 }
@@ -224,7 +225,7 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 		}
 	}
 	for _, item := range list[:min(len(list), keysMost)] {
-		key, passed := readKey(item)
+		key, passed := readKey(item, k.shared)
 		if passed == nil && slices.ContainsFunc(leaked, func(other any) bool { return samePair(key.Key, other) }) {
 			passed = &passedKey{key.KeyID, "its private key is published beside it: with that, everyone could sign", false}
 		}
@@ -246,11 +247,16 @@ func isPrivate(jwk map[string]any) bool {
 	return slices.ContainsFunc(privateMembers, func(name string) bool { return jwk[name] != nil && jwk[name] != "" })
 }
 
+// publicMembers are those of a JWK that hold a public key, by its kty (RFC 7518,
+// sections 6.2.1 and 6.3.1; RFC 8037, section 2).
+var publicMembers = map[string][]string{"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
+
 // publicKey returns the public key of a JWK, or nil if it has none that can be used
-// here.
+// here. Members that its kind of key does not have may be anything.
 func publicKey(jwk map[string]any) any {
-	public := map[string]any{}
-	for _, name := range []string{"kty", "crv", "n", "e", "x", "y"} {
+	kty, _ := jwk["kty"].(string)
+	public := map[string]any{"kty": kty}
+	for _, name := range publicMembers[kty] {
 		public[name] = jwk[name]
 	}
 	raw, _ := json.Marshal(public) // cannot fail: it was JSON before
@@ -275,15 +281,18 @@ func samePair(a, b any) bool {
 
 // readKey reads one key, or says why it is passed over: it is a private one that
 // was published by mistake, one for encryption, one of an unknown kind, or too weak
-// (NIST SP 800-131A). Members that are not used here (x5c, x5t, x5u) may be
-// malformed, and those that are empty are absent.
-func readKey(item any) (signingKey, *passedKey) {
+// (NIST SP 800-131A). Members that are not used here (x5c, x5t, x5u, and issuer
+// unless several share the keys) may be malformed, and those that are empty are absent.
+func readKey(item any, shared bool) (signingKey, *passedKey) {
 	var key signingKey
 	m, _ := item.(map[string]any) // anything but an object has no members, and fails below
 	for _, member := range []struct {
 		name string
 		into *string
 	}{{"kid", &key.KeyID}, {"use", &key.Use}, {"alg", &key.Algorithm}, {"issuer", &key.issuer}} {
+		if member.name == "issuer" && !shared {
+			continue
+		}
 		var isText bool
 		if *member.into, isText = m[member.name].(string); !isText && m[member.name] != nil {
 			return key, &passedKey{key.KeyID, "its " + member.name + " is not text", false}

@@ -358,13 +358,16 @@ func TestKeysThatArePassedOver(t *testing.T) {
 // TestUnusedMembersOfKeys: what nothing here uses may be as it likes.
 func TestUnusedMembersOfKeys(t *testing.T) {
 	p := newProvider(t)
+	ofOtherKinds := map[string]map[string]any{"RS256": {"crv": 5, "x": "odd!", "y": []string{}}, "ES256": {"n": 1, "e": "odd!"}, "EdDSA": {"y": 1, "n": []string{}}}
 	for _, s := range []*signer{rsaKey(), ecKey(), edKey()} {
 		p.signer = s
 		for _, members := range []map[string]any{
+			ofOtherKinds[s.alg],
 			{"x5c": []string{""}}, {"x5c": []string{}}, {"x5c": "MIIB"}, {"x5c": nil}, {"x5c": []any{1}}, {"x5c": []string{"bm90IGEgY2VydGlmaWNhdGU="}},
 			{"x5t": "odd!"}, {"x5t": 1}, {"x5t": ""}, {"x5t#S256": "AAAA"}, {"x5t#S256": []string{}}, {"x5u": "://"}, {"x5u": 7}, {"x5u": ""},
 			{"use": ""}, {"use": nil}, {"use": "sig"}, {"key_ops": []string{}}, {"key_ops": nil}, {"key_ops": []string{"sign", "verify"}},
 			{"alg": ""}, {"alg": nil}, {"alg": s.alg}, {"d": nil}, {"ext": true}, {"oth": nil}, {"nbf": 1, "exp": "never", "iat": "x"}, {"pub": 1},
+			{"issuer": 5}, {"issuer": []string{}}, {"issuer": "https://other.example"},
 		} {
 			p.keys = []any{edit(s.jwk(), members)}
 			if _, err := p.signIn(p.client()); err != nil {

@@ -241,7 +241,7 @@ func issuerFix(got, want string) string {
 		return "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
 	case err != nil || wrong != nil || theirs.Host == "":
 		return "that is not an address: set the provider up to name the one that people reach it at"
-	case theirs.Hostname() == ours.Hostname() && samePath(theirs, ours) && theirs.Scheme == "http" && ours.Scheme == "https":
+	case theirs.Scheme == "http" && ours.Scheme == "https" && samePath(theirs, ours) && (theirs.Hostname() == ours.Hostname() || !weburl.IsLoopback(theirs.Hostname())):
 		// An Issuer with http would be refused, or sent in the clear.
 		return fmt.Sprintf("the provider does not know that people reach it over https: set that up there (Keycloak: --proxy-headers=xforwarded behind a proxy that sends X-Forwarded-Proto, or --hostname=%s)", weburl.Origin(ours))
 	case theirs.Host != ours.Host:
@@ -284,12 +284,15 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	// The access token goes to the userinfo endpoint. Where it is not asked, and for
 	// signing out, one that is malformed is as good as absent.
+	const unused = "nothing: it is not used here"
 	if err := c.endpoint(doc, "userinfo_endpoint", &m.userinfoURL, false); err != nil && c.asksUserinfo() {
 		wrong = append(wrong, err)
 	} else if err != nil {
-		m.ignore(err, "nothing: it is not used here")
+		m.ignore(err, unused)
 	}
-	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil {
+	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil && (c.cfg.LogoutLocal || c.cfg.LogoutURL != "") {
+		m.ignore(err, unused)
+	} else if err != nil {
 		m.ignore(err, "have the provider name an https address, or set Provider.Logout.EndSessionURL; until then, signing out ends the session here alone")
 	}
 	// Section 3 makes id_token_signing_alg_values_supported REQUIRED and the authentication
@@ -322,7 +325,7 @@ func (c *Client) keySet(address string) *keySet {
 	if m := c.meta.Load(); m != nil && m.keys.url == address {
 		return m.keys
 	}
-	return newKeySet(address, c.cfg.HTTP, c.cfg.Now)
+	return newKeySet(address, c.cfg.HTTP, c.cfg.Now, c.cfg.TokenIssuer != nil)
 }
 
 // asksUserinfo reports whether sign-ins can ask the userinfo endpoint.
@@ -426,5 +429,5 @@ func (c *Client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 		return nil
 	}
 	return c.misconfigured("discovery", "discovery.auth_method", "the provider's token endpoint takes "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
-		`set AuthMethod by hand: "none" for a public client`)
+		`for a public client, set AuthMethod "none" and leave ClientSecret out; else allow client_secret_basic for this client at the provider`)
 }

@@ -294,6 +294,21 @@ func TestAddressOfTheMetadata(t *testing.T) {
 	}
 }
 
+// TestAdviceAboutAuthMethods: with a secret, "none" is the next mistake.
+func TestAdviceAboutAuthMethods(t *testing.T) {
+	p := newProvider(t)
+	for _, offered := range []string{"none", "private_key_jwt"} {
+		p.doc = map[string]any{"token_endpoint_auth_methods_supported": []string{offered}}
+		e, ok := errors.AsType[*rp.Error](p.client().Discover(t.Context()))
+		if !ok || e.ID != "discovery.auth_method" {
+			t.Fatalf("%s: %v", offered, e)
+		}
+		if !strings.Contains(e.Fix, "leave ClientSecret out") || !strings.Contains(e.Fix, "client_secret_basic") {
+			t.Errorf("%s: the fix is %s", offered, e.Fix)
+		}
+	}
+}
+
 // TestAdviceWhereNoMetadataIs: an Issuer that was changed as told may lead to none.
 func TestAdviceWhereNoMetadataIs(t *testing.T) {
 	p := newProvider(t)
@@ -371,6 +386,8 @@ func TestAdviceAboutIssuers(t *testing.T) {
 	}{
 		{"https://login.example/realms/x", "http://login.example/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
 		{"https://login.example/realms/x", "http://login.example:8080/realms/x", []string{"--proxy-headers"}, "set Issuer"},
+		{"https://login.example/realms/x", "http://keycloak:8080/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
+		{"https://login.example/x", "http://localhost:8080/x", []string{`set Issuer to "http://localhost:8080/x"`}, ""},
 		{"https://login.example", "https://login.example/", []string{`set Issuer to "https://login.example/"`}, "by hand"},
 		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "by hand", "Logout.EndSessionURL"}, ""},
 		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "by hand", "JWKSURL"}, ""},
@@ -454,20 +471,23 @@ func TestUnusedEndpoints(t *testing.T) {
 	profile := func(cfg *rp.Config) {
 		cfg.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return nil, nil }
 	}
+	local := func(cfg *rp.Config) { cfg.LogoutLocal = true }
+	elsewhere := func(cfg *rp.Config) { cfg.LogoutURL = p.URL + "/bye" }
 	for _, tt := range []struct {
 		name   string
 		change func(*rp.Config)
-	}{{"end_session_endpoint", func(*rp.Config) {}}, {"userinfo_endpoint", never}, {"userinfo_endpoint", profile}} {
+		amend  bool // there is something to set right
+	}{{"end_session_endpoint", func(*rp.Config) {}, true}, {"end_session_endpoint", local, false}, {"end_session_endpoint", elsewhere, false}, {"userinfo_endpoint", never, false}, {"userinfo_endpoint", profile, false}} {
 		for _, address := range malformedEndpoints {
 			p.doc, p.warned = map[string]any{tt.name: address}, nil
 			c := p.client(tt.change)
 			p.mustSignIn(c)
 			if w := p.warnings(); len(w) != 1 {
 				t.Errorf("%s %q: warned of %v", tt.name, address, w)
-			} else if e := w[0].err.(*rp.Error); e.Reason == "" || e.Fix == "" {
+			} else if e := w[0].err.(*rp.Error); e.Reason == "" || strings.HasPrefix(e.Fix, "nothing") == tt.amend {
 				t.Errorf("%s %q: the warning is %v", tt.name, address, e)
 			}
-			if tt.name == "end_session_endpoint" {
+			if tt.amend {
 				if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); to != "" {
 					t.Errorf("signing out at %q", to)
 				}

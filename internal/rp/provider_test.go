@@ -331,7 +331,11 @@ func (p *provider) signIn(c *rp.Client, edits ...func(*rp.Request)) (*rp.Identit
 	if err := c.CheckResponse(p.t.Context(), response()); err != nil {
 		p.t.Fatal(err)
 	}
-	return c.Redeem(p.t.Context(), r, response())
+	id, err := c.Redeem(p.t.Context(), r, response())
+	if err != nil && id != nil {
+		p.t.Errorf("an identity came beside the error %v", err)
+	}
+	return id, err
 }
 
 // mustSignIn is signIn for a sign-in that succeeds.

@@ -25,7 +25,8 @@ type Identity struct {
 
 // Redeem exchanges the code of a response that CheckResponse has passed, once, and
 // verifies who signed in: RFC 6749, section 4.1.3; OpenID Connect Core 1.0,
-// sections 3.1.3 and 5.3. For plain OAuth 2.0 the profile says who it is.
+// sections 3.1.3 and 5.3. For plain OAuth 2.0 the profile says who it is. With an
+// error, the Identity is nil.
 func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*Identity, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -48,8 +49,10 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 	// from the code, which came with our state and our PKCE challenge, and went to the
 	// token endpoint with our authentication.
 	if !c.openID() {
-		id.Claims, err = c.profile(ctx, m, id.Token)
-		return id, err
+		if id.Claims, err = c.profile(ctx, m, id.Token); err != nil {
+			return nil, err
+		}
+		return id, nil
 	}
 	// OpenID Connect Core, 3.1.3.5: the ID token is validated before the access token is
 	// used: at_hash, if it is there, says that the two belong together (3.1.3.8).
@@ -59,7 +62,10 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 		return nil, err
 	}
 	id.read(c.cfg.Issuer)
-	return id, c.addUserinfo(ctx, m, id)
+	if err := c.addUserinfo(ctx, m, id); err != nil {
+		return nil, err
+	}
+	return id, nil
 }
 
 // read fills in what the ID token says about itself. Userinfo has no say in it: 5.7:

@@ -1,9 +1,10 @@
 package rp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"maps"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -59,6 +60,9 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// RFC 6749, 3.1: "Parameters sent without a value MUST be treated as if they
 	// were omitted".
 	code, refusal := response.Get("code"), response.Get("error")
+	if code == "" && !response.Has("error") {
+		refusal = response.Get("error_code") // Facebook's dialogs say it there, and nowhere else
+	}
 	refused := refusal != "" || code == "" && response.Has("error")
 	bad := func(id, reason string) error {
 		return &Error{Code: BadRequest, ID: id, Op: "check answer", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
@@ -67,7 +71,7 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	case code != "" && refused:
 		return bad("response.code_and_error", "the answer has both a code and an error")
 	case refused:
-		return c.refusal(response)
+		return c.refusal(refusal, response)
 	case code == "" && c.cfg.Quirks.SilentRefusal:
 		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",
 			Fix: "nothing: that is how this provider says that the person cancelled"}
@@ -79,13 +83,16 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// The application's own check comes last: it may take for granted what is checked
 	// above. It gets a map of its own: what it sets there is not what is redeemed.
 	if c.cfg.VerifyCallback != nil {
-		if err := c.cfg.VerifyCallback(maps.Clone(response)); err != nil {
+		if err := c.cfg.VerifyCallback(copyOf(response)); err != nil {
 			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer",
 				Fix: "start again; if it stays so, see what the function has against the answer, and the client secret that it may check it with", Cause: err}
 		}
 	}
 	return nil
 }
+
+// copyOf returns a copy of a response that shares nothing with it.
+func copyOf(response url.Values) url.Values { return url.Values(http.Header(response).Clone()) }
 
 // visible reports whether s is made of VSCHAR without the space, as codes and
 // bearer tokens are (RFC 6749, appendix A.11; RFC 6750, section 2.1).
@@ -123,10 +130,10 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 // Connect Core 1.0, section 3.1.2.6). The provider's description goes into the
 // cause, quoted: whoever can make a person follow a link can write it, whatever
 // characters the standard permits in it.
-func (c *Client) refusal(response url.Values) error {
-	sent, code := secrets{response.Get("state")}, response.Get("error")
+func (c *Client) refusal(code string, response url.Values) error {
+	sent := secrets{response.Get("state")}
 	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + sent.quote(code),
-		Fix: "look at the provider's own log", Cause: sent.describe(response.Get("error_description"))}
+		Fix: "look at the provider's own log", Cause: sent.describe(cmp.Or(response.Get("error_description"), response.Get("error_message")))}
 	switch oauthcode.Canonical(code) {
 	case oauthcode.AccessDenied:
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"

@@ -247,6 +247,24 @@ func TestTextOfARefusal(t *testing.T) {
 	}
 }
 
+// Facebook's dialogs have parameters of their own for what the standard calls error
+// and error_description.
+func TestErrorCodeOfAResponse(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	cancelled := url.Values{"state": {theState}, "error_code": {"4201"}, "error_message": {"User canceled the Dialog flow"}}
+	if e := wantError(t, p.respond(c, cancelled), rp.ProviderDenied, "response.access_denied"); !strings.Contains(e.Error(), "User canceled") {
+		t.Errorf("the provider's own words are missing: %v", e)
+	}
+	wantError(t, p.respond(c, url.Values{"error_code": {"1349048"}}), rp.ProviderError, "response.error")
+	wantError(t, p.respond(c, url.Values{"error_code": {""}}), rp.BadRequest, "response.empty")
+	wantError(t, p.respond(c, url.Values{"error": {""}, "error_code": {"4201"}}), rp.ProviderError, "response.error")
+	wantError(t, p.respond(c, url.Values{"error": {"invalid_scope"}, "error_code": {"4201"}}), rp.ProviderError, "response.invalid_scope")
+	if err := p.respond(c, url.Values{"code": {theCode}, "error_code": {"4201"}}); err != nil {
+		t.Errorf("a code with an error_code beside it: %v", err)
+	}
+}
+
 // WeChat says with the state alone that the person refused.
 func TestSilentRefusal(t *testing.T) {
 	p := newProvider(t)
@@ -269,12 +287,13 @@ func TestVerifyCallback(t *testing.T) {
 			if response.Get("hmac") != "right" {
 				return refused
 			}
-			response.Set("code", "another")
+			response["code"][0] = "another"
+			response.Set("state", "another")
 			return nil
 		}
 	})
-	good := url.Values{"code": {theCode}, "hmac": {"right"}}
-	if err := p.respond(c, good); err != nil || good.Get("code") != theCode {
+	good := url.Values{"code": {theCode}, "state": {theState}, "hmac": {"right"}}
+	if err := p.respond(c, good); err != nil || good.Get("code") != theCode || good.Get("state") != theState {
 		t.Errorf("got %v, and the response is %v", err, good)
 	}
 	e := wantError(t, p.respond(c, url.Values{"code": {theCode}, "hmac": {"wrong"}}), rp.ProviderError, "response.verify_callback")

@@ -2,7 +2,6 @@ package rp
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -170,7 +169,7 @@ func (c *Client) exchange(ctx context.Context, m *metadata, r Request, response 
 	// know, and the code that is checked later is the one that was sent.
 	var edit func(url.Values)
 	if c.cfg.Quirks.EditToken != nil {
-		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, maps.Clone(response)) }
+		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, copyOf(response)) }
 	}
 	req, err := c.request(ctx, m.tokenURL, c.codeGrant(r, response.Get("code")), auth, edit)
 	if err != nil {

@@ -132,11 +132,13 @@ func TestQuirksOfTheTokenRequest(t *testing.T) {
 				form.Set("shop", callback.Get("shop"))
 				form.Del("redirect_uri")
 				form.Set("client_secret", form.Get("client_secret")+"-signed")
-				callback.Set("code", "another")
+				callback["code"][0] = "another" // also where the slice is the response's
+				callback.Set("state", "another")
 			}
 		})
 		r := p.begin(c)
 		answer := with(response(), "shop", "b&c=d")
+		state := answer.Get("state")
 		if _, err := c.Redeem(t.Context(), r, answer); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +147,7 @@ func TestQuirksOfTheTokenRequest(t *testing.T) {
 		if got := p.requests(pathToken)[0].form; !reflect.DeepEqual(got, want) {
 			t.Errorf("the form is %v, want %v", got, want)
 		}
-		if answer.Get("code") != theCode {
+		if answer.Get("code") != theCode || answer.Get("state") != state {
 			t.Error("the response was edited")
 		}
 	})

@@ -48,18 +48,32 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	if code, is := answer["error"].(string); is && (code != "" || answer["access_token"] == nil) {
 		e := c.tokenRefusal(code)
 		description, _ := answer["error_description"].(string)
+		if !success(r.status) {
+			e.Reason += r.at()
+		}
 		e.Cause = c.sentSecrets(r.request).describe(description)
 		return nil, e
 	}
 	switch {
 	case r.status >= http.StatusInternalServerError:
-		return nil, c.unreachable("redeem code", fetch.StatusError("token endpoint", r.request.URL.Host, r.status))
+		return nil, c.unreachable("redeem code", fetch.StatusError("token endpoint", r.request.URL.Host, r.status)).saying(c.wordsOf(r))
 	case !success(r.status):
-		return nil, fault("token.status", fmt.Sprintf("the token endpoint answered with status %d (%s)", r.status, r.request.URL.Host), "check TokenURL, and look at the provider's own log", nil)
+		return nil, fault("token.status", "the token endpoint answered"+r.at(), "check TokenURL, and look at the provider's own log", c.wordsOf(r))
 	case err != nil:
 		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; Quirks.NormalizeToken can correct it", err)
 	}
 	return answer, checkTokenResponse(answer, idToken)
+}
+
+// at says with which status the token endpoint answered, and where it is.
+func (r *tokenResponse) at() string {
+	return fmt.Sprintf(" with status %d (%s)", r.status, r.request.URL.Host)
+}
+
+// wordsOf returns what the token endpoint says about a failure beside an error code, or
+// nil.
+func (c *Client) wordsOf(r tokenResponse) error {
+	return c.sentSecrets(r.request).describeAnswer(r.header, r.body)
 }
 
 // tokenRefusal says what an error code of RFC 6749, section 5.2 means.

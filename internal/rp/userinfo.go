@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"mime"
@@ -295,8 +294,7 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 // refusedUserinfo says what an answer with a status of failure means, in the
 // provider's own words: RFC 6750, 3.1, has invalid_token and insufficient_scope.
 func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, token *oauth2.Token) error {
-	status := fetch.StatusError(op, host, resp.StatusCode)
-	e := c.unreachable(op, status)
+	e := c.unreachable(op, fetch.StatusError(op, host, resp.StatusCode))
 	// RFC 6750, 3.1: with 401, the token "is expired, revoked, malformed, or invalid for other
 	// reasons"; with 403, the request "requires higher privileges than provided by the access
 	// token".
@@ -310,10 +308,7 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 		sent = append(sent, value)
 	}
 	body, _ := fetch.Read(resp, op, errorBodyLimit) // one that is longer says nothing
-	if said := sent.describeAnswer(resp.Header, body); said != nil {
-		e.Cause = fmt.Errorf("%w: %w", status, said)
-	}
-	return e
+	return e.saying(sent.describeAnswer(resp.Header, body))
 }
 
 // bearer returns an HTTP client that sends the access token and Quirks.Header. RFC 6750,

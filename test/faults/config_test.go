@@ -97,6 +97,15 @@ func k3IssuersThatAreNone(t *testing.T) {
 			t.Errorf("%s: the provider is not named: %v", name, err)
 		}
 	}
+	for address, what := range map[string]string{
+		"http://login.example.com/out?to={post_logout_redirect_uri}": "not_https", "https://login.example.com/out#{state}": "fragment",
+		"https://me@login.example.com/out": "user", "javascript:alert(1)": "not_an_address", "//login.example.com/out": "not_https",
+		"https://{tenant}.example.com/out": "placeholder", " https://login.example.com/out": "white_space",
+	} {
+		opts := sitetest.GoodOptions()
+		opts.Providers[0].Logout.URL = address
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.logout.url."+what)
+	}
 }
 
 // The texts are tested with the other mistakes: see TestMistakesInNames.

@@ -211,6 +211,7 @@ func TestMistakesInAddresses(t *testing.T) {
 			"JWKSURL":      {"jwks_url", func(p *ginauth.Provider) { p.JWKSURL = m.value }},
 
 			"Logout.EndSessionURL": {"logout.end_session_url", func(p *ginauth.Provider) { p.Logout.EndSessionURL = m.value }},
+			"Logout.URL":           {"logout.url", func(p *ginauth.Provider) { p.Logout.URL = m.value }},
 		} {
 			all = append(all, onProvider(field+": "+m.name, tt.set, "provider."+tt.id+"."+m.what))
 		}
@@ -218,6 +219,12 @@ func TestMistakesInAddresses(t *testing.T) {
 	all = append(all,
 		onProvider("an issuer with a query", func(p *ginauth.Provider) { p.Issuer += "?tenant=1" }, "provider.issuer.query", "?"),
 		onProvider("an issuer with an empty query", func(p *ginauth.Provider) { p.Issuer += "?" }, "provider.issuer.query", "?"),
+		onProvider("a sign-out with a placeholder of another program", func(p *ginauth.Provider) {
+			p.Logout.URL = "https://login.example.com/out?client={client_id}&hint={id_token_hint}"
+		}, "provider.logout.url.placeholder", "hint="),
+		onProvider("a sign-out over http", func(p *ginauth.Provider) {
+			p.Logout.URL = "http://login.example.com/out?to={post_logout_redirect_uri}&state={state}"
+		}, "provider.logout.url.not_https"),
 	)
 	reports(t, all)
 	err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Issuer = "https://me:hunter2hunter2@login.example.com" }))
