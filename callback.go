@@ -19,8 +19,8 @@ const stateLimit = 512 // bytes
 // signs the user in. The state is spent before anything reaches the network, so
 // that no response is used twice, and a sign-in that fails at any step leaves no
 // session behind.
-func (a *Auth) callback(c *gin.Context) (err error) {
-	cl, err := a.client(c)
+func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
+	cl, err := g.client(c.Param("provider"))
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 		return err
 	}
 	state, err := a.loginStates.take(c.Writer, c.Request, cl.provider.Name, response.Get("state"))
-	if a.alreadySignedIn(c, response, err) {
+	if a.alreadySignedIn(c, g, response, err) {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
@@ -55,7 +55,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo}
-	if login.Previous, err = a.linkedTo(c, state); err != nil {
+	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
 	if err := a.askOnLogin(c, login); err != nil {
@@ -64,13 +64,13 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id))
+	s, err := g.sessions.start(c.Writer, c.Request, newSession(login.User, id))
 	if err != nil {
 		return err
 	}
-	a.keepIDToken(c, cl, s, id.Token)
+	a.keepIDToken(c, g, cl, s, id.Token)
 	a.loops.add(c.Writer, c.Request)
-	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
+	a.lastProvider.remember(c.Writer, c.Request, g, cl.provider.Name)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
@@ -112,7 +112,7 @@ func (a *Auth) undo(c *gin.Context) error {
 		return nil
 	}
 	a.detach(c)
-	return a.sessions.end(c.Writer, c.Request, v.session())
+	return v.registry.sessions.end(c.Writer, c.Request, v.session())
 }
 
 // readResponse reads the authorization response from where the provider's
@@ -166,21 +166,21 @@ func parseResponse(r *http.Request) (url.Values, error) {
 // alreadySignedIn forgives the back button, a reload and a second tab: a user
 // who is signed in goes on to the application, and the response, which has the
 // form of one but no login state, is not looked at.
-func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) bool {
+func (a *Auth) alreadySignedIn(c *gin.Context, g *registry, response url.Values, err error) bool {
 	if !errors.Is(err, ErrStateInvalid) || len(response.Get("state")) != stateLength || response.Get("error") != "" {
 		return false
 	}
-	s, _ := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, _ := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	return s != nil
 }
 
 // linkedTo returns the user that asked to link an account, who must still be
 // signed in, or nil if this sign-in links none.
-func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
+func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil
 	}
-	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
