@@ -24,6 +24,7 @@ type client struct {
 	cfg         *config
 	rp          *rp.Client
 	redirectURI string
+	shared      bool     // redirectURI, with other providers
 	loginParams []string // that a sign-in reads
 
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
@@ -49,8 +50,8 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	cfg := rp.Config{
 		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
-		IDTokenAlg:   p.IDTokenAlg,
-		RedirectURI:  c.redirectURI,
+		IDTokenAlg:  p.IDTokenAlg,
+		RedirectURI: c.redirectURI, SharedRedirect: c.shared,
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
 		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,
 		Development: c.cfg.loopback,
