@@ -48,6 +48,12 @@ func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
 	if err != nil {
 		return err
 	}
+	if g, cl, err = a.stillThere(c.Request.Context(), cl, state); err != nil {
+		return err
+	}
+	if err := cl.verify(id, response); err != nil {
+		return err
+	}
 	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
 	if err != nil {
 		return err
@@ -61,7 +67,7 @@ func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
 	if err := a.askOnLogin(c, login); err != nil {
 		return err
 	}
-	if err := stillThere(c.Request.Context()); err != nil {
+	if err := checkBrowser(c.Request.Context()); err != nil {
 		return err
 	}
 	s, err := g.sessions.start(c.Writer, c.Request, newSession(login.User, id))
@@ -94,6 +100,9 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
 		err = failed
 	}
+	if a.providers.Load().clients[in.provider] == nil { // removed meanwhile
+		in.provider = ""
+	}
 	returnTo := ""
 	if in.state != nil {
 		returnTo = in.state.returnTo
@@ -113,6 +122,18 @@ func (a *Auth) undo(c *gin.Context) error {
 	}
 	a.detach(c)
 	return v.registry.sessions.end(c.Writer, c.Request, v.session())
+}
+
+// stillThere returns the providers that there are once the provider has been asked, which
+// takes long enough to remove it or to put another one in its place, and what it is by
+// now: the session begins there.
+func (a *Auth) stillThere(ctx context.Context, asked *client, state *loginState) (*registry, *client, error) {
+	g := a.providers.Load()
+	cl, err := g.client(asked.provider.Name)
+	if err != nil || cl == asked {
+		return g, cl, err
+	}
+	return g, cl, fromRP(cl.rp.CheckProvider(ctx, state.request()))
 }
 
 // readResponse reads the authorization response from where the provider's
@@ -215,8 +236,8 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 	return nil
 }
 
-// stillThere refuses a session to a browser that has hung up.
-func stillThere(ctx context.Context) error {
+// checkBrowser refuses a session to a browser that has hung up.
+func checkBrowser(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}

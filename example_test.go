@@ -467,6 +467,34 @@ func ExampleAuth_Update() {
 	// 200 project: "engine"
 }
 
+// An administrator enters the providers while the application runs. What is wrong with
+// one changes nothing.
+func ExampleAuth_SetProviders() {
+	app := gin.New()
+	corp := ginauth.Provider{Name: "corp", Issuer: "https://login.corp.example", ClientID: "web", ClientSecret: "the client's secret"}
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "http://localhost:8080",
+		Providers: []ginauth.Provider{corp},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	partner := ginauth.Provider{Name: "partner", Issuer: "https://id.partner.example", ClientID: "app", ClientSecret: "another secret"}
+	if err := auth.SetProviders([]ginauth.Provider{corp, partner}); err != nil {
+		log.Fatal(err)
+	}
+	err = auth.SetProviders([]ginauth.Provider{{Name: "partner", Issuer: "id.partner.example", ClientID: "app", ClientSecret: "another secret"}})
+	fmt.Println(errors.Is(err, ginauth.ErrInvalidOptions))
+	for _, p := range auth.Providers() {
+		fmt.Println(p.Name, auth.LoginURL(p.Name, ""))
+	}
+	// Output:
+	// true
+	// corp http://localhost:8080/login/corp
+	// partner http://localhost:8080/login/partner
+}
+
 // Claims that are kept can be read as they were sent, into any type.
 func ExampleClaims() {
 	idp := startDemo()

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +32,7 @@ type Auth struct {
 type parts struct {
 	cfg          *config
 	providers    atomic.Pointer[registry] // those in use
+	replacing    sync.Mutex               // one SetProviders after the other
 	http         *http.Client             // asks them
 	hasher       *seal.Hasher             // of the log
 	loginStates  *loginStates
@@ -89,7 +90,8 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 		return nil, err
 	}
 	a.mounted.Store(true)
-	a.announce()
+	a.announce(a.providers.Load(), &registry{})
+	a.remindOfMemory()
 	return a, nil
 }
 
@@ -135,26 +137,8 @@ func newAuth(cfg *config) (*Auth, error) {
 	if a.sessionBox = boxes["session"]; cfg.Sessions != nil {
 		a.sessionBox = boxes["stored session"]
 	}
-	a.providers.Store(a.newRegistry(cfg.Providers))
+	a.providers.Store(a.newRegistry(cfg.Providers, &registry{}))
 	return a, nil
-}
-
-// announce says what must be registered at the providers, and what it means to
-// keep revocations and sessions in memory.
-func (a *Auth) announce() {
-	g := a.providers.Load()
-	for _, name := range g.order {
-		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", g.clients[name].redirectURI)
-	}
-	if names := slices.DeleteFunc(slices.Clone(g.order), func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
-		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
-	}
-	if a.revokesInMemory() && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
-	}
-	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: Options.Sessions " + memstoreRemark + "; " + memstoreFix)
-	}
 }
 
 // Warm discovers every provider, for readiness probes. Sign-ins work without it.
@@ -175,9 +159,10 @@ func (a *Auth) Warm(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Providers returns the providers in the order of [Options.Providers], for a page of
-// your own at [Options.LoginPage]. They have Name, DisplayName, Issuer, ClientID,
-// Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links.
+// Providers returns the providers in the order of [Options.Providers], or of what
+// [Auth.SetProviders] was given last, for a page of your own at [Options.LoginPage].
+// They have Name, DisplayName, Issuer, ClientID, Color and Icon only: no secrets and no
+// functions. [Auth.LoginURL] makes the links.
 func (a *Auth) Providers() []Provider {
 	g := a.providers.Load()
 	list := make([]Provider, 0, len(g.order))

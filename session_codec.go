@@ -98,8 +98,8 @@ type issuers struct {
 	list   []string // all of them; nil if they are not known
 }
 
-func (c *client) issuers() *issuers {
-	p, own := &c.provider, c.namespace()
+func (p *Provider) issuers() *issuers {
+	own := p.identity()
 	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil}
 	if i.more {
 		i.list = p.Admits

@@ -128,6 +128,15 @@ func (s *Site) Start(change func(o *ginauth.Options)) {
 	s.routes()
 }
 
+// SetProviders replaces the application's providers.
+func (s *Site) SetProviders(list ...ginauth.Provider) {
+	s.T.Helper()
+	s.events.expect(list)
+	if err := s.Auth.SetProviders(list); err != nil {
+		s.T.Error(err) // some tests call it in a handler
+	}
+}
+
 // NewBrowser returns another browser, with no cookies.
 func (s *Site) NewBrowser() *authtest.Browser {
 	b := authtest.NewBrowser()
