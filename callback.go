@@ -15,28 +15,28 @@ import (
 
 const stateLimit = 512 // bytes
 
-// callback answers /authorize/:provider: it takes the provider's response, and
+// callback answers /authorize/:provider and Provider.CallbackPath: it takes the provider's response, and
 // signs the user in. The state is spent before anything reaches the network, so
 // that no response is used twice, and a sign-in that fails at any step leaves no
 // session behind.
-func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
-	cl, err := g.client(c.Param("provider"))
-	if err != nil {
-		return err
-	}
-	response, err := a.readResponse(c, cl)
+func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err error) {
+	response, mode, err := a.readResponse(c, at)
 	if err != nil || response == nil { // a form was carried over to a GET
 		return err
 	}
-	state, err := a.loginStates.take(c.Writer, c.Request, cl.provider.Name, response.Get("state"))
+	state, err := a.loginStates.take(c.Writer, c.Request, at, response.Get("state"))
 	if a.alreadySignedIn(c, g, response, err) {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
-	in := signIn{provider: cl.provider.Name, state: state}
+	in := signIn{provider: at.provider(), state: state}
 	defer func() { err = a.abandon(c, &in, err) }()
 	if err != nil {
 		return err
+	}
+	cl := at.client(state.provider)
+	if in.provider = cl.provider.Name; mode != cl.provider.ResponseMode {
+		return wrongMode(in.provider, mode)
 	}
 
 	began := a.cfg.Now()
@@ -136,28 +136,35 @@ func (a *Auth) stillThere(ctx context.Context, asked *client, state *loginState)
 	return g, cl, fromRP(cl.rp.CheckProvider(ctx, state.request()))
 }
 
-// readResponse reads the authorization response from where the provider's
-// response mode puts it, and from nowhere else. A form is carried over to a GET;
-// then readResponse has answered the request, and returns nil.
-func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
-	form := cl.provider.ResponseMode == "form_post"
+// readResponse reads the authorization response from where the response mode of a
+// provider puts it, and from nowhere else, and returns that mode. A form is carried over
+// to a GET; then readResponse has answered the request, and returns nil.
+func (a *Auth) readResponse(c *gin.Context, at *callbackPath) (response url.Values, mode string, err error) {
+	post, form := c.Request.Method == http.MethodPost, at.expects("form_post")
 	switch {
-	case c.Request.Method == http.MethodPost && !form:
-		return nil, wrongMode(cl.provider.Name, http.MethodPost, http.MethodGet)
-	case c.Request.Method == http.MethodGet && form:
-		return a.carriedResponse(c, cl.provider.Name)
+	case post && !form:
+		return nil, "", wrongMode(at.provider(), "form_post")
+	case !post && form && c.Request.URL.Query().Has("carried"):
+		return a.carriedResponse(c), "form_post", nil
+	case !post && !at.expects("query"):
+		return nil, "", wrongMode(at.provider(), "query")
 	}
-	response, err := parseResponse(c.Request)
+	response, err = parseResponse(c.Request)
 	if err != nil {
-		return nil, complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: cl.provider.Name})
+		return nil, "", complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: at.provider()})
 	}
-	if form {
-		return nil, a.carryResponse(c, cl.provider.Name, response)
+	if post {
+		return nil, "", a.carryResponse(c, at, response)
 	}
-	return response, nil
+	return response, "query", nil
 }
 
-func wrongMode(provider, method, allow string) *Error {
+// wrongMode refuses a response that came in a mode that is not the provider's.
+func wrongMode(provider, mode string) *Error {
+	method, allow := http.MethodGet, http.MethodPost
+	if mode == "form_post" {
+		method, allow = allow, method
+	}
 	return &Error{Code: ErrMethodNotAllowed, ID: "response.mode", Op: "read answer", Provider: provider, allow: allow,
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }

@@ -62,7 +62,7 @@ type parts struct {
 //	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
 //
 // The redirect URI to register at a provider is BaseURL + the group's path +
-// "/authorize/" + the provider's name.
+// "/authorize/" + the provider's name, unless [Provider.CallbackPath] says another.
 //
 // Mount makes no network request: a provider is discovered when it is first used
 // (see [Auth.Warm]).
@@ -123,7 +123,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	_, host, _ := strings.Cut(cfg.origin, "://")
 	a.loginStates = &loginStates{
 		sealedCookie: sealed("attempt", loginStateVersion, loginStateLife), prefix: name + "-a-", failed: hint("-u", loginStateLife),
-		stamps: stamps, host: host, redirectURI: cfg.url(cfg.mount + "/authorize/"), keysFix: cfg.keysFix(),
+		stamps: stamps, host: host, keysFix: cfg.keysFix(),
 		once: func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error) {
 			return cfg.Revocations.Once(context.WithoutCancel(r.Context()), key, ttl)
 		},

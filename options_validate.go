@@ -58,6 +58,7 @@ func (c *config) check(mount string) error {
 	c.checkLifetimes(&wrong)
 	c.checkNames(&wrong)
 	c.checkOrigins(&wrong)
+	c.checkCallbackPaths(&wrong)
 	c.Providers = c.checkProviders(&wrong, c.Providers)
 	c.checkPages(&wrong)
 	c.checkStore(&wrong)
@@ -287,6 +288,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		}
 		clients[id] = p.Name
 		p.checkNamesake(add, list)
+		c.checkCallbackOf(add, &p)
 		list = append(list, p.normalized())
 	}
 	for i, key := range c.Keys {

@@ -13,10 +13,11 @@ import (
 // other providers are another registry. A request loads the one in use once, and
 // sees the same list from its beginning to its end.
 type registry struct {
-	auth     *Auth
-	clients  map[string]*client // by Provider.Name
-	order    []string           // of the providers, as configured
-	sessions *sessions          // of users of these providers, with the memory of opened ones
+	auth      *Auth
+	clients   map[string]*client       // by Provider.Name
+	order     []string                 // of the providers, as configured
+	callbacks map[string]*callbackPath // by their paths, as withName has them
+	sessions  *sessions                // of users of these providers, with the memory of opened ones
 }
 
 // SetProviders replaces all providers, for an application whose administrator enters
@@ -83,12 +84,21 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	for _, name := range before.order {
 		known = append(known, before.clients[name].rp)
 	}
-	g := &registry{auth: a, clients: map[string]*client{}}
+	g := &registry{auth: a, clients: map[string]*client{}, callbacks: map[string]*callbackPath{}}
+	at := func(p *Provider) string { return withName(a.cfg.callbackPattern(p), p.Name) }
+	sharing := map[string]int{}
+	for i := range list {
+		sharing[at(&list[i])]++
+	}
 	from := map[string]*issuers{}
 	for _, p := range list {
-		cl := newClient(p, a.cfg, a.http, known)
+		cl, path := newClient(p, a.cfg, a.http, sharing[at(&p)] > 1, known), at(&p)
 		g.clients[p.Name], from[p.Name] = cl, cl.issuers
 		g.order = append(g.order, p.Name)
+		if g.callbacks[path] == nil {
+			g.callbacks[path] = &callbackPath{uri: cl.redirectURI}
+		}
+		g.callbacks[path].clients = append(g.callbacks[path].clients, cl)
 	}
 	g.sessions = a.newSessions(from)
 	return g

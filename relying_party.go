@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,9 +35,9 @@ type client struct {
 
 // newClient returns the client of a checked Provider, which knows what one of known knows
 // about the same one.
-func newClient(p Provider, cfg *config, h *http.Client, known []*rp.Client) *client {
-	c := &client{provider: p, cfg: cfg, issuers: p.issuers()}
-	c.redirectURI = c.uri("/authorize/", "")
+func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp.Client) *client {
+	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared}
+	c.redirectURI = cfg.url(strings.Replace(cfg.callbackPattern(&p), nameParam, p.Name, 1))
 	c.loginParams = append([]string{"return_to", "link", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
 	c.rp = rp.New(c.rpConfig(h), known...)
 	return c
