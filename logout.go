@@ -17,7 +17,7 @@ import (
 
 const (
 	logoutLife    = 10 * time.Minute
-	logoutVersion = 2
+	logoutVersion = 3
 )
 
 // confirmLogout answers GET /logout with a button. A GET does not sign out: any
@@ -110,7 +110,7 @@ func (a *Auth) providerLogout(c *gin.Context, g *registry, s *session, returnTo 
 		// A script gets no address with the ID token in it, which says who the person
 		// is, and is a credential in some places: it gets one of ours, which adds it.
 		a.idTokenHints.save(c.Writer.Header(), s, hint)
-		pending.provider, pending.sessionID = s.user.Provider, s.id
+		pending.provider, pending.issuer, pending.sessionID = s.user.Provider, cl.namespace(), s.id
 		a.logouts.save(c.Writer, pending)
 		return a.cfg.url(a.cfg.mount + "/logout/redirect?state=" + pending.state)
 	}
@@ -131,7 +131,7 @@ func (a *Auth) redirectToLogout(c *gin.Context, g *registry) error {
 	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.idTokenHints.expire(c.Writer, c.Request)
 	cl := g.clients[pending.provider]
-	if cl == nil { // there is no such sign-out, or it has gone on before
+	if cl == nil || cl.namespace() != pending.issuer { // there is no such sign-out, or it has gone on before, or another provider has the name
 		a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
 		return nil
 	}
@@ -161,6 +161,7 @@ type pendingLogout struct {
 	state     string // of the request there, which must come back
 	returnTo  string
 	provider  string // where the browser has still to be sent to, or ""
+	issuer    string // or Namespace, of that provider
 	sessionID string // of the session whose ID token goes along
 }
 
@@ -172,7 +173,7 @@ type logouts struct {
 
 func (k *logouts) save(w http.ResponseWriter, pending pendingLogout) {
 	contents := wire.AppendTime(k.contents(), k.now())
-	for _, text := range []string{pending.state, pending.returnTo, pending.provider, pending.sessionID} {
+	for _, text := range []string{pending.state, pending.returnTo, pending.provider, pending.issuer, pending.sessionID} {
 		contents = wire.AppendString(contents, text)
 	}
 	k.set(w.Header(), k.name, contents)
@@ -183,7 +184,7 @@ func (k *logouts) save(w http.ResponseWriter, pending pendingLogout) {
 func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) pendingLogout {
 	var pending pendingLogout
 	ok := k.sealedCookie.take(w.Header(), r.Header, k.name, func(r *wire.Reader) bool {
-		for _, text := range []*string{&pending.state, &pending.returnTo, &pending.provider, &pending.sessionID} {
+		for _, text := range []*string{&pending.state, &pending.returnTo, &pending.provider, &pending.issuer, &pending.sessionID} {
 			*text = r.String()
 		}
 		return subtle.ConstantTimeCompare([]byte(pending.state), []byte(state)) == 1

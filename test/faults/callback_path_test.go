@@ -23,6 +23,8 @@ func TestFaultsCallbackPath(t *testing.T) {
 	runFaults(t, []fault{
 		{"S1_path_of_the_application", s1CallbackPath},
 		{"S1_path_with_form_post", s1FormPost},
+		{"S1_path_under_a_prefix", s1Prefix},
+		{"S1_path_behind_a_guard", s1Guard},
 		{"S2_other_path", s2OtherPath},
 		{"S3_unfit_paths", s3UnfitPaths},
 		{"S3_routes_of_mount", s3RoutesOfMount},
@@ -139,6 +141,49 @@ func s1FormPost(t *testing.T) {
 			}
 			f.Lands(t, next, "/page/s1")
 		}
+	}
+}
+
+// s1Prefix: a proxy takes a prefix away, which is in BaseURL and so in the redirect URI.
+func s1Prefix(t *testing.T) {
+	t.Parallel()
+	opts := quiet(func(o *ginauth.Options) {
+		o.BaseURL += "/shop"
+		o.Providers = []ginauth.Provider{sitetest.Offline("demo")}
+		atCallback(o, "/auth/:provider/callback")
+	})
+	engine := gin.New()
+	if _, err := ginauth.Mount(engine.Group("/group"), opts); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	engine.ServeHTTP(w, httptest.NewRequest("GET", "/group/login/demo", nil))
+	if to, err := url.Parse(w.Header().Get("Location")); err != nil || to.Query().Get("redirect_uri") != "https://app.example.com/shop/auth/demo/callback" {
+		t.Errorf("the browser is sent to %s", to)
+	}
+	w = httptest.NewRecorder()
+	engine.ServeHTTP(w, httptest.NewRequest("GET", "/auth/demo/callback?state=x&code=y", nil))
+	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "state_invalid") {
+		t.Errorf("the callback is answered with %d %s", w.Code, w.Body)
+	}
+}
+
+// s1Guard: RequireAuth on the whole engine does not stand in the way of a sign-in.
+func s1Guard(t *testing.T) {
+	t.Parallel()
+	for _, group := range []string{"", "/group"} {
+		var guard gin.HandlerFunc
+		f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
+			s.Group = group
+			s.Engine.Use(func(c *gin.Context) { guard(c) })
+			atCallback(o, "/auth/:provider/callback")
+			o.CallbackPaths = []string{"/late"}
+		})
+		guard = f.Auth.RequireAuth()
+		if p := f.Open("/late"); p.Status != http.StatusNotFound {
+			t.Errorf("a callback path without a provider is answered with %d", p.Status)
+		}
+		f.Lands(t, f.Begin("/page/s1"), "/page/s1")
 	}
 }
 

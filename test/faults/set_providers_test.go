@@ -29,6 +29,7 @@ func TestFaultsSetProviders(t *testing.T) {
 		{"S18_removed_while_the_token_endpoint_answers", s18RemovedDuringTheExchange},
 		{"S18_replaced_while_the_token_endpoint_answers", s18ReplacedDuringTheExchange},
 		{"S19_same_name", s19SameName},
+		{"S19_sign_out_in_progress", s19SignOutInProgress},
 		{"S21_outage_of_one_change_of_another", s21Outage},
 		{"S22_shared_namespace", s22SharedNamespace},
 	})
@@ -342,6 +343,38 @@ func s19SameName(t *testing.T) {
 				t.Error("the session is not there again")
 			}
 		})
+	}
+}
+
+// s19SignOutInProgress: the ID token of a session goes to its own provider, whoever has
+// the name by the time at which a script has the browser sign out there.
+func s19SignOutInProgress(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/logout" })
+	other := sitetest.StartProvider(t, authtest.Config{})
+	for name, test := range map[string]struct {
+		by   ginauth.Provider
+		goes bool
+	}{
+		"as it was": {sitetest.Client("demo", f.IDP), true}, "another provider": {sitetest.Client("demo", other), false}, "nobody": {sitetest.Offline("other"), false},
+	} {
+		f.SetProviders(sitetest.Client("demo", f.IDP))
+		f.SignIn()
+		p := f.Ask("POST", "/logout", sitetest.Fetch...)
+		_, address, _ := strings.Cut(p.Text(), `"redirect_to":"`+f.URL)
+		address, _, _ = strings.Cut(address, `"`)
+		if !strings.HasPrefix(address, "/logout/redirect?") {
+			t.Fatalf("%s: signing out is answered with %s", name, p.Text())
+		}
+		f.SetProviders(test.by)
+		p = f.Open(address)
+		to := p.Header.Get("Location")
+		if goes := strings.HasPrefix(to, f.IDP.Issuer) && strings.Contains(to, "id_token_hint="); goes != test.goes {
+			t.Errorf("%s: the browser is sent to %s", name, to)
+		}
+		if strings.HasPrefix(to, other.Issuer) {
+			t.Errorf("%s: the browser is sent to the other provider", name)
+		}
 	}
 }
 
