@@ -63,6 +63,20 @@ func ExampleProvider_plainOAuth2() {
 	// Output: 200 {"sub":"90071992547409931","name":"Mary Somerville","email":"mary@example.org","verified":false}
 }
 
+// An application that has a redirect URI registered keeps it. Its own handler has to go
+// from that path.
+func ExampleProvider_callbackPath() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := idp.Client("corp")
+	corp.CallbackPath = "/auth/:provider/callback"
+	fmt.Print(whoSignsIn(corp, "Ada Lovelace"))
+	fmt.Println(idp.LastRequest(authtest.Token).Form.Get("redirect_uri"))
+	// Output:
+	// 200 {"sub":"ada","name":"Ada Lovelace","email":"ada@example.com","verified":true}
+	// http://localhost:8080/auth/corp/callback
+}
+
 // A claim that is to be checked has to be kept. Here, as with Google, hd is the
 // company that manages the account.
 func ExampleHasClaim() {
