@@ -100,7 +100,7 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
 		err = failed
 	}
-	if a.providers.Load().clients[in.provider] == nil { // removed meanwhile
+	if errors.Is(err, ErrUnknownProvider) { // it was removed meanwhile
 		in.provider = ""
 	}
 	returnTo := ""

@@ -85,20 +85,22 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 		known = append(known, before.clients[name].rp)
 	}
 	g := &registry{auth: a, clients: map[string]*client{}, callbacks: map[string]*callbackPath{}}
-	at := func(p *Provider) string { return withName(a.cfg.callbackPattern(p), p.Name) }
-	sharing := map[string]int{}
+	paths, sharing := make([]string, len(list)), map[string]int{}
 	for i := range list {
-		sharing[at(&list[i])]++
+		paths[i] = withName(a.cfg.callbackPattern(&list[i]), list[i].Name)
+		sharing[paths[i]]++
 	}
 	from := map[string]*issuers{}
-	for _, p := range list {
-		cl, path := newClient(p, a.cfg, a.http, sharing[at(&p)] > 1, known), at(&p)
+	for i, p := range list {
+		cl := newClient(p, a.cfg, a.http, sharing[paths[i]] > 1, known)
 		g.clients[p.Name], from[p.Name] = cl, cl.issuers
 		g.order = append(g.order, p.Name)
-		if g.callbacks[path] == nil {
-			g.callbacks[path] = &callbackPath{uri: cl.redirectURI}
+		at := g.callbacks[paths[i]]
+		if at == nil {
+			at = &callbackPath{uri: cl.redirectURI}
+			g.callbacks[paths[i]] = at
 		}
-		g.callbacks[path].clients = append(g.callbacks[path].clients, cl)
+		at.clients = append(at.clients, cl)
 	}
 	g.sessions = a.newSessions(from)
 	return g

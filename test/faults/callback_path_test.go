@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -27,6 +28,7 @@ func TestFaultsCallbackPath(t *testing.T) {
 		{"S1_path_behind_a_guard", s1Guard},
 		{"S2_other_path", s2OtherPath},
 		{"S3_unfit_paths", s3UnfitPaths},
+		{"S3_admitted_paths_are_answered", s3AdmittedPaths},
 		{"S3_routes_of_mount", s3RoutesOfMount},
 		{"S3_routes_of_the_application", s3RoutesOfTheApplication},
 		{"S4_iss_of_another", s4IssOfAnother},
@@ -282,6 +284,47 @@ func s3UnfitPaths(t *testing.T) {
 	want := []string{"options.lifetime.idle_timeout", "options.callback_paths.malformed", "options.callback_paths.malformed", "provider.callback_path.own_route", "provider.client_id.empty", "provider.callback_path.malformed"}
 	if got := idsOf(err); !slices.Equal(got, want) {
 		t.Errorf("the mistakes are %q, want %q", got, want)
+	}
+}
+
+// s3AdmittedPaths: what is admitted, Gin registers, and answers at the path of the
+// redirect URI as browsers read it.
+func s3AdmittedPaths(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"/", "/", "/", "a", "B", "9", ".", "..", "~", "-", "_", ":provider", ":provider", ":", "*", "%41", " ", "login", "logout", "\u00e9", "?"}
+	admitted := 0
+	for range 2000 {
+		path := "/"
+		for range random.IntN(8) {
+			path += pieces[random.IntN(len(pieces))]
+		}
+		engine := gin.New()
+		_, err := ginauth.Mount(engine.Group([]string{"", "/group", "/a/b"}[random.IntN(3)]), quiet(func(o *ginauth.Options) {
+			o.Providers = []ginauth.Provider{sitetest.Offline("demo")}
+			atCallback(o, path)
+		}))
+		if err != nil {
+			if slices.Contains(idsOf(err), "mount.callback_exists") {
+				t.Errorf("%q is admitted, and Gin does not take it: %v", path, err)
+			}
+			continue
+		}
+		admitted++
+		for _, end := range []string{"", "/"} {
+			at, err := url.Parse("https://app.example.com" + strings.TrimSuffix(strings.Replace(path, ":provider", "demo", 1), "/") + end)
+			if err != nil || at.JoinPath().String() != at.String() || at.RawPath != "" {
+				t.Fatalf("%q is no plain address: %v, %v", path, at, err)
+			}
+			w := httptest.NewRecorder()
+			engine.ServeHTTP(w, httptest.NewRequest("GET", at.Path, nil))
+			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "state_invalid") {
+				t.Errorf("%q is answered with %d %s at %s", path, w.Code, w.Body, at)
+			}
+		}
+	}
+	if admitted < 100 {
+		t.Errorf("only %d paths were admitted: the test looks at nothing", admitted)
 	}
 }
 

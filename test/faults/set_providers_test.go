@@ -26,6 +26,7 @@ func TestFaultsSetProviders(t *testing.T) {
 		{"S16_two_at_once", s16TwoAtOnce},
 		{"S17_removed_provider", s17RemovedProvider},
 		{"S17_removed_during_a_request", s17RemovedDuringARequest},
+		{"S18_removed_before_the_answer", s18RemovedBeforeTheAnswer},
 		{"S18_removed_while_the_token_endpoint_answers", s18RemovedDuringTheExchange},
 		{"S18_replaced_while_the_token_endpoint_answers", s18ReplacedDuringTheExchange},
 		{"S19_same_name", s19SameName},
@@ -234,6 +235,26 @@ func duringTheExchange(f *sitetest.Flow, swap func()) (landed *authtest.Page) {
 	})
 	callback := f.Begin("/login/demo?return_to=/page/x")
 	return f.Finish(callback)
+}
+
+// s18RemovedBeforeTheAnswer: at a path of its own, and where the other one still is.
+func s18RemovedBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	for path, code := range map[string]ginauth.Code{"": ginauth.ErrUnknownProvider, "/cb": ginauth.ErrStateInvalid} {
+		f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Providers = append(o.Providers, sitetest.Offline("other"))
+			atCallback(o, path)
+		})
+		callback := f.Begin("/login/demo?return_to=/page/x")
+		other := sitetest.Offline("other")
+		other.CallbackPath = path
+		f.SetProviders(other, sitetest.Offline("third"))
+		f.Refuses(t, callback, sitetest.Closed{Code: code})
+		f.SetProviders(sitetest.Client("demo", f.IDP))
+		if spent := len(f.LoginStates()) == 0; spent != (path != "") {
+			t.Errorf("%q: the login state is spent: %v", path, spent)
+		}
+	}
 }
 
 func s18RemovedDuringTheExchange(t *testing.T) {
