@@ -46,6 +46,10 @@ type Login struct {
 	// attacker's account to the victim's.
 	Previous *User
 
+	// Renewal says that the person was signed in already, and that a [MaxAge] or [ACR]
+	// check sent them to authenticate again. User.Data is that of the session before.
+	Renewal bool
+
 	// Token is the response of the provider's token endpoint; numbers in its Extra
 	// are [json.Number]. It is not kept: use it now, or store it.
 	Token *oauth2.Token

@@ -75,6 +75,14 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	if err := cl.thirdParty(params, state); err != nil {
 		return err
 	}
+	d, err := a.readDemand(cl, params)
+	if err != nil {
+		return err
+	}
+	if d != nil && d.expired { // a tab that was left open: the page will ask again
+		a.goTo(c, state.returnTo)
+		return nil
+	}
 	passed, err := cl.pass(params, state)
 	if err != nil {
 		return err
@@ -82,7 +90,20 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	if state.linkingOf, err = a.linkingSession(c, g, params); err != nil {
 		return err
 	}
-	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
+	return a.sendToProvider(c, g, cl, state, passed, d)
+}
+
+// sendToProvider keeps a login state in a cookie and sends the browser to the provider,
+// with the parameters of the link, and what a check demands.
+func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) error {
+	var demanded map[string]string
+	if d != nil {
+		demanded = d.apply(state)
+		if err := a.addLoginHint(c, g, cl, d, demanded); err != nil {
+			return err
+		}
+	}
+	location, err := cl.authorizationURL(c.Request.Context(), state, passed, demanded)
 	if err != nil {
 		return a.offerRetry(err, state, passed)
 	}

@@ -45,7 +45,6 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
-	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	keepPrivate(c)
 	if err := v.registry.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
@@ -99,7 +98,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u})
+	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true})
 	if err != nil {
 		return err
 	}
