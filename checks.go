@@ -84,7 +84,7 @@ func HasClaim(name string, values ...string) Check {
 	return func(u *User) error {
 		v, kept := u.claim(name)
 		if !kept {
-			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
+			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) always refuses: this claim is not kept in the session", name),
 				Fix: fmt.Sprintf("add %q to Options.KeepClaims; people who are signed in must sign in again", name)}
 		}
 		if claimMatches(v, values) {
@@ -93,7 +93,7 @@ func HasClaim(name string, values ...string) Check {
 		if len(values) == 0 {
 			return refused("check.claim_absent", notAdmitted, "claim %q is absent, null, false or empty", name)
 		}
-		return refused("check.claim", notAdmitted, "claim %q is none of %q", name, values)
+		return refused("check.claim", notAdmitted, "claim %q is not one of %q", name, values)
 	}
 }
 

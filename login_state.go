@@ -213,9 +213,9 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, at *callbackP
 		return l, &Error{Code: ErrStoreUnavailable, ID: "store.once_failed", Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before", Fix: "look at the store behind Options.Revocations"}
 	case !first:
-		return l, usedAlready()
+		return l, usedError()
 	case s.expired(l.created):
-		return l, s.untimely(l.created)
+		return l, s.expiredError(l.created)
 	case at.client(l.provider) == nil:
 		return l, stateInvalid("state.other_provider", "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}

@@ -89,7 +89,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		}
 		v.shown = true
 		c.Next()
-		settle(c)
+		keepEmptyPrivate(c)
 	}
 }
 
@@ -111,7 +111,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			v.shown = true
 		}
 		c.Next()
-		settle(c)
+		keepEmptyPrivate(c)
 	}
 }
 
@@ -136,7 +136,7 @@ func returnForm(c *gin.Context, original *http.Request) {
 // of the page to sign in on would send users there for ever.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
-		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards Options.LoginPage itself, so that no user can open it to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
 	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard"}

@@ -262,7 +262,7 @@ func (a *Auth) renewedUser(c *gin.Context, g *registry, l *loginState, who *User
 
 // writeStepUp answers a request whose user has to authenticate again.
 func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
-	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.comeBack(c.Request))
+	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.loginReturnPath(c.Request))
 	more := gin.H{}
 	if e.demand.maxAge > 0 {
 		more["max_age"] = int(e.demand.maxAge / time.Second)

@@ -49,10 +49,10 @@ func s16OneBadEntry(t *testing.T) {
 		list []ginauth.Provider
 		says []string
 	}{
-		{[]ginauth.Provider{sitetest.Client("demo", f.IDP), sitetest.GoodProvider(), bad}, []string{`"Two words": Name`, `"Two words": ClientID`}},
-		{[]ginauth.Provider{bad, {}}, []string{`"Two words": Name`, "Options.Providers[1]: Name", "Options.Providers[1]: Issuer"}},
-		{[]ginauth.Provider{sitetest.GoodProvider(), sitetest.GoodProvider()}, []string{`"corp": Name`}},
-		{[]ginauth.Provider{key}, []string{"Options.Keys"}},
+		{[]ginauth.Provider{sitetest.Client("demo", f.IDP), sitetest.GoodProvider(), bad}, []string{"provider.name.malformed", "provider.client_id.empty"}},
+		{[]ginauth.Provider{bad, {}}, []string{"provider.name.malformed", "provider.client_id.empty", "provider.name.malformed", "provider.client_id.empty", "provider.client_secret.empty", "provider.issuer.empty"}},
+		{[]ginauth.Provider{sitetest.GoodProvider(), sitetest.GoodProvider()}, []string{"provider.name.duplicate"}},
+		{[]ginauth.Provider{key}, []string{"options.keys.key_client_secret"}},
 	} {
 		err := f.Auth.SetProviders(test.list)
 		sitetest.WantInvalid(t, err, test.says...)
