@@ -15,28 +15,28 @@ import (
 
 const stateLimit = 512 // bytes
 
-// callback answers /authorize/:provider: it takes the provider's response, and
+// callback answers /authorize/:provider and Provider.CallbackPath: it takes the provider's response, and
 // signs the user in. The state is spent before anything reaches the network, so
 // that no response is used twice, and a sign-in that fails at any step leaves no
 // session behind.
-func (a *Auth) callback(c *gin.Context) (err error) {
-	cl, err := a.client(c)
-	if err != nil {
-		return err
-	}
-	response, err := a.readResponse(c, cl)
+func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err error) {
+	response, mode, err := a.readResponse(c, at)
 	if err != nil || response == nil { // a form was carried over to a GET
 		return err
 	}
-	state, err := a.loginStates.take(c.Writer, c.Request, cl.provider.Name, response.Get("state"))
-	if a.alreadySignedIn(c, response, err) {
+	state, err := a.loginStates.take(c.Writer, c.Request, at, response.Get("state"))
+	if a.alreadySignedIn(c, g, response, err) {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
-	in := signIn{provider: cl.provider.Name, state: state}
+	in := signIn{provider: at.provider(), state: state}
 	defer func() { err = a.abandon(c, &in, err) }()
 	if err != nil {
 		return err
+	}
+	cl := at.client(state.provider)
+	if in.provider = cl.provider.Name; mode != cl.provider.ResponseMode {
+		return wrongMode(in.provider, mode)
 	}
 
 	began := a.cfg.Now()
@@ -46,9 +46,15 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	id, err := cl.redeem(c.Request.Context(), state, response)
 	in.took = max(0, a.cfg.Now().Sub(began))
 	if state.needsSecondRound(err) {
-		return a.secondRound(c, cl, state)
+		return a.secondRound(c, g, cl, state)
 	}
 	if err != nil {
+		return err
+	}
+	if g, cl, err = a.stillThere(c.Request.Context(), cl, state); err != nil {
+		return err
+	}
+	if err := cl.verify(id, response); err != nil {
 		return err
 	}
 	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
@@ -58,10 +64,10 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo}
-	if login.Previous, err = a.linkedTo(c, state); err != nil {
+	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
-	before, err := a.renewedUser(c, state, user)
+	before, err := a.renewedUser(c, g, state, user)
 	if err != nil {
 		return err
 	}
@@ -74,13 +80,13 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id))
+	s, err := g.sessions.start(c.Writer, c.Request, newSession(login.User, id))
 	if err != nil {
 		return err
 	}
-	a.keepIDToken(c, cl, s, id.Token)
+	a.keepIDToken(c, g, cl, s, id.Token)
 	a.loops.add(c.Writer, c.Request)
-	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
+	a.lastProvider.remember(c.Writer, c.Request, g, cl.provider.Name)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
@@ -104,6 +110,9 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
 		err = failed
 	}
+	if errors.Is(err, ErrUnknownProvider) { // it was removed meanwhile
+		in.provider = ""
+	}
 	returnTo := ""
 	if in.state != nil {
 		returnTo = in.state.returnTo
@@ -122,31 +131,50 @@ func (a *Auth) undo(c *gin.Context) error {
 		return nil
 	}
 	a.detach(c)
-	return a.sessions.end(c.Writer, c.Request, v.session())
+	return v.registry.sessions.end(c.Writer, c.Request, v.session())
 }
 
-// readResponse reads the authorization response from where the provider's
-// response mode puts it, and from nowhere else. A form is carried over to a GET;
-// then readResponse has answered the request, and returns nil.
-func (a *Auth) readResponse(c *gin.Context, cl *client) (url.Values, error) {
-	form := cl.provider.ResponseMode == "form_post"
+// stillThere returns the providers that there are once the provider has been asked, which
+// takes long enough to remove it or to put another one in its place, and what it is by
+// now: the session begins there.
+func (a *Auth) stillThere(ctx context.Context, asked *client, state *loginState) (*registry, *client, error) {
+	g := a.providers.Load()
+	cl, err := g.client(asked.provider.Name)
+	if err != nil || cl == asked {
+		return g, cl, err
+	}
+	return g, cl, fromRP(cl.rp.CheckProvider(ctx, state.request()))
+}
+
+// readResponse reads the authorization response from where the response mode of a
+// provider puts it, and from nowhere else, and returns that mode. A form is carried over
+// to a GET; then readResponse has answered the request, and returns nil.
+func (a *Auth) readResponse(c *gin.Context, at *callbackPath) (response url.Values, mode string, err error) {
+	post, form := c.Request.Method == http.MethodPost, at.expects("form_post")
 	switch {
-	case c.Request.Method == http.MethodPost && !form:
-		return nil, wrongMode(cl.provider.Name, http.MethodPost, http.MethodGet)
-	case c.Request.Method == http.MethodGet && form:
-		return a.carriedResponse(c, cl.provider.Name)
+	case post && !form:
+		return nil, "", wrongMode(at.provider(), "form_post")
+	case !post && form && c.Request.URL.Query().Has("carried"):
+		return a.carriedResponse(c), "form_post", nil
+	case !post && !at.expects("query"):
+		return nil, "", wrongMode(at.provider(), "query")
 	}
-	response, err := parseResponse(c.Request)
+	response, err = parseResponse(c.Request)
 	if err != nil {
-		return nil, complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: cl.provider.Name})
+		return nil, "", complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: at.provider()})
 	}
-	if form {
-		return nil, a.carryResponse(c, cl.provider.Name, response)
+	if post {
+		return nil, "", a.carryResponse(c, at, response)
 	}
-	return response, nil
+	return response, "query", nil
 }
 
-func wrongMode(provider, method, allow string) *Error {
+// wrongMode refuses a response that came in a mode that is not the provider's.
+func wrongMode(provider, mode string) *Error {
+	method, allow := http.MethodGet, http.MethodPost
+	if mode == "form_post" {
+		method, allow = allow, method
+	}
 	return &Error{Code: ErrMethodNotAllowed, ID: "response.mode", Op: "read answer", Provider: provider, allow: allow,
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
@@ -176,21 +204,21 @@ func parseResponse(r *http.Request) (url.Values, error) {
 // alreadySignedIn forgives the back button, a reload and a second tab: a user
 // who is signed in goes on to the application, and the response, which has the
 // form of one but no login state, is not looked at.
-func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) bool {
+func (a *Auth) alreadySignedIn(c *gin.Context, g *registry, response url.Values, err error) bool {
 	if !errors.Is(err, ErrStateInvalid) || len(response.Get("state")) != stateLength || response.Get("error") != "" {
 		return false
 	}
-	s, _ := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, _ := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	return s != nil
 }
 
 // linkedTo returns the user that asked to link an account, who must still be
 // signed in, or nil if this sign-in links none.
-func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
+func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil
 	}
-	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}

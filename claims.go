@@ -113,12 +113,7 @@ func (c *client) complete(claims map[string]any) bool {
 
 // namespace is the part of User.ID before the #, where nothing says which issuer
 // a token is from.
-func (c *client) namespace() string {
-	if c.provider.Issuer == "" {
-		return c.provider.Namespace
-	}
-	return c.provider.Issuer
-}
+func (c *client) namespace() string { return c.provider.identity() }
 
 // emailVerified asks the Provider's rule, which sees the claims as sent, or else
 // the standard claim, which must be true itself. As sent, that one speaks of the

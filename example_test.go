@@ -63,6 +63,20 @@ func ExampleProvider_plainOAuth2() {
 	// Output: 200 {"sub":"90071992547409931","name":"Mary Somerville","email":"mary@example.org","verified":false}
 }
 
+// An application that has a redirect URI registered keeps it. Its own handler has to go
+// from that path.
+func ExampleProvider_callbackPath() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := idp.Client("corp")
+	corp.CallbackPath = "/auth/:provider/callback"
+	fmt.Print(whoSignsIn(corp, "Ada Lovelace"))
+	fmt.Println(idp.LastRequest(authtest.Token).Form.Get("redirect_uri"))
+	// Output:
+	// 200 {"sub":"ada","name":"Ada Lovelace","email":"ada@example.com","verified":true}
+	// http://localhost:8080/auth/corp/callback
+}
+
 // A claim that is to be checked has to be kept. Here, as with Google, hd is the
 // company that manages the account.
 func ExampleHasClaim() {
@@ -465,6 +479,34 @@ func ExampleAuth_Update() {
 	// 200 project: ""
 	// 200 switched
 	// 200 project: "engine"
+}
+
+// An administrator enters the providers while the application runs. What is wrong with
+// one changes nothing.
+func ExampleAuth_SetProviders() {
+	app := gin.New()
+	corp := ginauth.Provider{Name: "corp", Issuer: "https://login.corp.example", ClientID: "web", ClientSecret: "the client's secret"}
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "http://localhost:8080",
+		Providers: []ginauth.Provider{corp},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	partner := ginauth.Provider{Name: "partner", Issuer: "https://id.partner.example", ClientID: "app", ClientSecret: "another secret"}
+	if err := auth.SetProviders([]ginauth.Provider{corp, partner}); err != nil {
+		log.Fatal(err)
+	}
+	err = auth.SetProviders([]ginauth.Provider{{Name: "partner", Issuer: "id.partner.example", ClientID: "app", ClientSecret: "another secret"}})
+	fmt.Println(errors.Is(err, ginauth.ErrInvalidOptions))
+	for _, p := range auth.Providers() {
+		fmt.Println(p.Name, auth.LoginURL(p.Name, ""))
+	}
+	// Output:
+	// true
+	// corp http://localhost:8080/login/corp
+	// partner http://localhost:8080/login/partner
 }
 
 // Claims that are kept can be read as they were sent, into any type.

@@ -10,5 +10,5 @@ import (
 func RelyingPartyConfig(p Provider) rp.Config {
 	cfg := &config{Options: Options{BaseURL: "https://app.example.com"}, loopback: true}
 	cfg.defaults()
-	return (&client{provider: p, cfg: cfg, redirectURI: "https://app.example.com/authorize/x"}).rpConfig(new(http.Client))
+	return (&client{provider: p, cfg: cfg, redirectURI: "https://app.example.com/authorize/x", shared: true}).rpConfig(new(http.Client))
 }

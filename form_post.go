@@ -88,9 +88,9 @@ func (k *formPosts) take(out, in http.Header, state, sealed string) (form url.Va
 
 // carryResponse answers the POST of a form_post provider: the response goes into
 // a cookie, and the browser to a GET that brings it, with all the others.
-func (a *Auth) carryResponse(c *gin.Context, provider string, response url.Values) error {
+func (a *Auth) carryResponse(c *gin.Context, at *callbackPath, response url.Values) error {
 	sealed := a.formPosts.save(c.Writer.Header(), response)
-	location := a.cfg.url(a.cfg.mount+"/authorize/"+provider) + "?carried=" + url.QueryEscape(response.Get("state"))
+	location := at.uri + "?carried=" + url.QueryEscape(response.Get("state"))
 	if sealed != "" {
 		location += "&response=" + sealed
 	}
@@ -103,14 +103,11 @@ func (a *Auth) carryResponse(c *gin.Context, provider string, response url.Value
 }
 
 // carriedResponse returns the response that the GET after a form_post brings.
-func (a *Auth) carriedResponse(c *gin.Context, provider string) (url.Values, error) {
+func (a *Auth) carriedResponse(c *gin.Context) url.Values {
 	query := c.Request.URL.Query()
-	state, carried := query["carried"]
-	if !carried {
-		return nil, wrongMode(provider, http.MethodGet, http.MethodPost)
-	}
+	state := query["carried"]
 	if response, ok := a.formPosts.take(c.Writer.Header(), c.Request.Header, state[0], query.Get("response")); ok {
-		return response, nil
+		return response
 	}
-	return url.Values{"state": state}, nil // what is wrong with the login state explains more
+	return url.Values{"state": state} // what is wrong with the login state explains more
 }

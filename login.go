@@ -25,27 +25,27 @@ const (
 
 // chooseProvider answers /login: it lists the providers, or goes straight to the
 // only one.
-func (a *Auth) chooseProvider(c *gin.Context) error {
+func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	if a.cfg.LoginPage != "" {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
-	if len(a.order) == 1 {
-		location := a.cfg.prefix + a.cfg.mount + "/login/" + a.order[0]
+	if len(g.order) == 1 {
+		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {
 			location += "?" + c.Request.URL.RawQuery
 		}
 		redirect(c, location)
 		return nil
 	}
-	a.writePage(c, http.StatusOK, a.choosePage(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
+	a.writePage(c, http.StatusOK, a.choosePage(c.Request, g, a.cfg.orDefault(c.Query("return_to"), "")), "")
 	return nil
 }
 
 // beginLogin answers /login/:provider: it keeps a login state in a cookie and
 // sends the browser to the provider.
-func (a *Auth) beginLogin(c *gin.Context) error {
-	cl, err := a.client(c)
+func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
+	cl, err := g.client(c.Param("provider"))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
-	if err := a.checkLoop(c, state); err != nil {
+	if err := a.checkLoop(c, g, state); err != nil {
 		return err
 	}
 	if err := cl.readThirdPartyLogin(params, state); err != nil {
@@ -87,19 +87,19 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if state.linkingOf, err = a.linkingSession(c, params); err != nil {
+	if state.linkingOf, err = a.linkingSession(c, g, params); err != nil {
 		return err
 	}
-	return a.sendToProvider(c, cl, state, passed, d)
+	return a.sendToProvider(c, g, cl, state, passed, d)
 }
 
 // sendToProvider keeps a login state in a cookie and sends the browser to the provider,
 // with the parameters of the link, and what a check demands.
-func (a *Auth) sendToProvider(c *gin.Context, cl *client, state *loginState, passed map[string]string, d *demanded) error {
+func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) error {
 	var demanded map[string]string
 	if d != nil {
 		demanded = d.apply(state)
-		if err := a.addLoginHint(c, cl, d, demanded); err != nil {
+		if err := a.addLoginHint(c, g, cl, d, demanded); err != nil {
 			return err
 		}
 	}
@@ -307,7 +307,7 @@ func seconds(text string) (n int, ok bool) {
 // linkingSession returns the id of the session that asks to link another
 // account, or "". Only a POST from a page of this origin can ask: an attacker's
 // page would tie the attacker's account to the user's.
-func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error) {
+func (a *Auth) linkingSession(c *gin.Context, g *registry, params url.Values) (string, error) {
 	r := c.Request
 	if r.Method != http.MethodPost || params.Get("link") != "true" {
 		return "", nil
@@ -318,7 +318,7 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
-	s, err := a.sessions.load(c.Writer, r, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, r, a.cfg.Now())
 	if err != nil {
 		return "", err
 	}
@@ -387,15 +387,15 @@ func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 // checkLoop refuses a sign-in of a browser that has signed in too often and has
 // no session to show for it, and says why the session does not come back. A
 // session that was revoked does come back: that is no loop.
-func (a *Auth) checkLoop(c *gin.Context, state *loginState) error {
+func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 	n, _ := a.loops.count(c.Request)
 	if n < maxLoopLogins {
 		return nil
 	}
-	if s, err := a.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
+	if s, err := g.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
 		return nil // the sign-in itself will say what is wrong with the store
 	}
-	ids, found := a.sessions.backend.ids(c.Writer, c.Request)
+	ids, found := g.sessions.backend.ids(c.Writer, c.Request)
 	var id, why, fix string
 	switch {
 	case len(ids) > 0:
@@ -419,23 +419,20 @@ const lastProviderLife = 365 * 24 * time.Hour
 
 // lastProvider remembers which provider a browser signed in with, for the page
 // that lists them.
-type lastProvider struct {
-	hintCookie
-	clients map[string]*client
-}
+type lastProvider struct{ hintCookie }
 
 // of returns the provider that the browser of a request used last, or "".
-func (k *lastProvider) of(r *http.Request) string {
+func (k *lastProvider) of(r *http.Request, g *registry) string {
 	name := k.value(r)
-	if k.clients[name] == nil {
+	if g.clients[name] == nil {
 		return ""
 	}
 	return name
 }
 
 // remember keeps the provider, if there is a choice.
-func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, provider string) {
-	if len(k.clients) > 1 && k.of(r) != provider {
+func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, g *registry, provider string) {
+	if len(g.order) > 1 && k.of(r, g) != provider {
 		k.set(w, provider)
 	}
 }

@@ -130,13 +130,12 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 // loginStates keeps login states in the browser.
 type loginStates struct {
 	sealedCookie
-	prefix      string     // of the cookies' names
-	failed      hintCookie // the handle of the sign-in that failed last
-	stamps      *seal.Stamps
-	host        string // of BaseURL
-	redirectURI string // up to the provider's name
-	keysFix     string // what to do about cookies that do not open
-	once        func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
+	prefix  string     // of the cookies' names
+	failed  hintCookie // the handle of the sign-in that failed last
+	stamps  *seal.Stamps
+	host    string // of BaseURL
+	keysFix string // what to do about cookies that do not open
+	once    func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
 // save seals a login state into its cookie. Other sites can begin sign-ins too,
@@ -202,8 +201,8 @@ func (s *loginStates) read(name, value string) (*loginState, error) {
 // response is redeemed twice. All failures are state_invalid to the browser; the
 // log gets the reason. With a failure, take still returns the login state that
 // it found: starting again should lead where this sign-in would have led.
-func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, state string) (*loginState, error) {
-	l, err := s.match(r, provider, state)
+func (s *loginStates) take(w http.ResponseWriter, r *http.Request, at *callbackPath, state string) (*loginState, error) {
+	l, err := s.match(r, at, state)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +216,7 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 		return l, usedError()
 	case s.expired(l.created):
 		return l, s.expiredError(l.created)
-	case l.provider != provider:
+	case at.client(l.provider) == nil:
 		return l, stateInvalid("state.other_provider", "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}
 	return l, nil
@@ -225,7 +224,7 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 
 // match finds the cookie that a state parameter names and compares the
 // parameter with the sealed state.
-func (s *loginStates) match(r *http.Request, provider, state string) (*loginState, error) {
+func (s *loginStates) match(r *http.Request, at *callbackPath, state string) (*loginState, error) {
 	if !isState(state) {
 		const fix = "sign-ins must begin at /login"
 		if state == "" {
@@ -252,7 +251,7 @@ func (s *loginStates) match(r *http.Request, provider, state string) (*loginStat
 		}
 	})
 	if found == nil {
-		return nil, s.explain(r, provider, state, missing)
+		return nil, s.explain(r, at, state, missing)
 	}
 	if subtle.ConstantTimeCompare([]byte(state), []byte(found.state())) != 1 {
 		return nil, stateInvalid("state.mismatch", "the answer's state is not the one that was sent", "start again")

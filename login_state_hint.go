@@ -80,7 +80,7 @@ func (c *config) keysFix() string {
 }
 
 // explain tells, without guessing, why there is no login state for a response.
-func (s *loginStates) explain(r *http.Request, provider, state string, missing missingCookie) error {
+func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, missing missingCookie) error {
 	begun, ours := s.beginningOf(state)
 	switch {
 	case errors.Is(missing.broken, seal.ErrKey):
@@ -96,7 +96,7 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 	case s.failed.value(r) == state[:handleLength]:
 		return usedError()
 	}
-	if e := s.originError(r, provider, begun); e != nil {
+	if e := s.originError(r, at, begun); e != nil {
 		return e
 	}
 	elsewhere := "in another browser"
@@ -119,7 +119,7 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 // originError reports a sign-in that began where the browser could not keep its
 // cookie, or does not send it from. Host names decide only if one of the two
 // requests came to BaseURL's: a proxy that writes another Host does so both times.
-func (s *loginStates) originError(r *http.Request, provider string, begun beginning) *Error {
+func (s *loginStates) originError(r *http.Request, at *callbackPath, begun beginning) *Error {
 	scheme := "http"
 	if s.jar.Secure {
 		scheme = "https"
@@ -134,7 +134,7 @@ func (s *loginStates) originError(r *http.Request, provider string, begun beginn
 	case here && !begun.atBaseURL:
 		return stateInvalid("state.other_host", "the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+base+", and send visits to other names there")
 	case !here && otherLoopback(r.Host, s.host):
-		return stateInvalid("state.answered_at_other_host", "the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+base+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+s.redirectURI+provider)
+		return stateInvalid("state.answered_at_other_host", "the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+base+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+at.uri)
 	}
 	return nil
 }

@@ -25,8 +25,15 @@ type Options struct {
 	// only (localhost, *.localhost, 127.0.0.0/8, ::1).
 	BaseURL string
 
-	// Providers are the providers to sign in with. Required: at least one.
+	// Providers are the providers to sign in with. Required: at least one. See
+	// [Auth.SetProviders] for an application whose administrator enters them.
 	Providers []Provider
+
+	// CallbackPaths lists callback paths to register in addition to those of Providers,
+	// for providers that [Auth.SetProviders] adds later: Gin cannot add routes while it
+	// serves requests. They are written as in [Provider.CallbackPath]. Default: none;
+	// /authorize/:provider is always there.
+	CallbackPaths []string
 
 	// Keys seal the cookies: at most five secrets of at least 32 bytes, used as
 	// written (openssl rand -hex 32). The first one seals, all of them open. To
@@ -117,7 +124,9 @@ type config struct {
 	loopback bool   // BaseURL is on loopback
 	secure   bool   // BaseURL is https
 	keyMade  bool   // Keys was empty
-	pages    *pageRenderer
+
+	callbackPaths []string // the patterns of all that are registered but /authorize/:provider
+	pages         *pageRenderer
 }
 
 // url returns the public address of a path of the application.
@@ -167,7 +176,7 @@ func (c *config) defaults() {
 		c.Revocations = newMemoryRevocations(c.Now, memoryLimit)
 	}
 	c.Keys, c.KeepClaims = slices.Clone(c.Keys), slices.Clone(c.KeepClaims)
-	c.TrustedOrigins = slices.Clone(c.TrustedOrigins)
+	c.TrustedOrigins, c.CallbackPaths = slices.Clone(c.TrustedOrigins), slices.Clone(c.CallbackPaths)
 }
 
 // sortedKeys returns a map's keys, sorted.

@@ -220,7 +220,7 @@ func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
 // here that it may be read by whoever reads the log.
 func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
 	plain := []string{"BaseURL", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
-		"Texts", "KeepClaims", "TrustedOrigins"}
+		"Texts", "KeepClaims", "TrustedOrigins", "CallbackPaths"}
 	for _, of := range []reflect.Type{reflect.TypeFor[ginauth.Options](), reflect.TypeFor[ginauth.Pages]()} {
 		for i := range of.NumField() {
 			field := of.Field(i)

@@ -58,7 +58,8 @@ func (c *config) check(mount string) error {
 	c.checkLifetimes(&wrong)
 	c.checkNames(&wrong)
 	c.checkOrigins(&wrong)
-	c.checkProviders(&wrong)
+	c.checkCallbackPaths(&wrong)
+	c.Providers = c.checkProviders(&wrong, c.Providers)
 	c.checkPages(&wrong)
 	c.checkStore(&wrong)
 	return errors.Join(wrong...)
@@ -107,10 +108,10 @@ func (c *config) checkMount(wrong *mistakes, mount string) {
 	}
 }
 
+const makeKey = "make one with: openssl rand -hex 32 (the same for every replica)"
+
 func (c *config) checkKeys(wrong *mistakes) {
-	add := func(what, reason string) {
-		wrong.add("Options.Keys", what, reason, "make one with: openssl rand -hex 32 (the same for every replica)")
-	}
+	add := func(what, reason string) { wrong.add("Options.Keys", what, reason, makeKey) }
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
 		c.Logger.Warn("ginauth: Options.Keys is empty: " + keyMadeRemark + "; to keep them, set Options.Keys (openssl rand -hex 32)")
@@ -128,9 +129,6 @@ func (c *config) checkKeys(wrong *mistakes) {
 		}
 		if slices.Contains(c.Keys[:i], key) {
 			add("key_duplicate", fmt.Sprintf("key %d is there twice", i+1))
-		}
-		if slices.ContainsFunc(c.Providers, func(p Provider) bool { return key != "" && p.ClientSecret == key }) {
-			add("key_client_secret", fmt.Sprintf("key %d is a provider's client secret", i+1))
 		}
 	}
 }
@@ -259,14 +257,15 @@ func (c *config) checkOrigins(wrong *mistakes) {
 	}
 }
 
-// checkProviders checks each provider and that no two are in each other's way.
-func (c *config) checkProviders(wrong *mistakes) {
-	if len(c.Providers) == 0 {
+// checkProviders checks each provider and that no two are in each other's way. It
+// returns copies with the defaults filled in.
+func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provider {
+	if len(providers) == 0 {
 		wrong.add("Options.Providers", "empty", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	}
-	list := make([]Provider, 0, len(c.Providers))
+	list := make([]Provider, 0, len(providers))
 	names, clients := map[string]bool{}, map[string]string{}
-	for i, p := range c.Providers {
+	for i, p := range providers {
 		called := fmt.Sprintf("provider %q", printable.Clip(p.Name))
 		if p.Name == "" {
 			called = fmt.Sprintf("Options.Providers[%d]", i)
@@ -288,7 +287,14 @@ func (c *config) checkProviders(wrong *mistakes) {
 			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")
 		}
 		clients[id] = p.Name
+		p.checkNamesake(add, list)
+		c.checkCallbackOf(add, &p)
 		list = append(list, p.normalized())
 	}
-	c.Providers = list
+	for i, key := range c.Keys {
+		if slices.ContainsFunc(list, func(p Provider) bool { return key != "" && p.ClientSecret == key }) {
+			wrong.add("Options.Keys", "key_client_secret", fmt.Sprintf("key %d is a provider's client secret", i+1), makeKey)
+		}
+	}
+	return list
 }

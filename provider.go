@@ -66,6 +66,20 @@ type Provider struct {
 	// Quirks.HS256 for the exception.
 	IDTokenAlg string
 
+	// CallbackPath is the path of the redirect URI, for an application that has one
+	// registered: "/auth/google/callback". It is a path of the application, as
+	// [Options.AfterLogin] is, and ":provider" in it stands for Name. Mount registers it,
+	// with and without a slash at its end; the redirect URI is as it is written here. At
+	// most 255 letters, digits and -._~/.
+	//
+	// Providers with the same CallbackPath share it. The login state then tells them
+	// apart, and only the iss parameter (RFC 9207) prevents one from obtaining codes of
+	// another: give a path of its own to each provider that does not send iss. An iss that
+	// there is nothing to compare with is refused there. A provider that does not announce
+	// iss is warned about in the log and by [Auth.Diagnose]. Default:
+	// /authorize/:provider under the router passed to Mount.
+	CallbackPath string
+
 	// Scopes are the requested scopes. Default: openid, profile and email with an
 	// Issuer, none without. With an Issuer, openid is added if it is missing.
 	Scopes []string
@@ -84,7 +98,7 @@ type Provider struct {
 	// ResponseIssuer is the iss of the provider's authorization responses (RFC 9207)
 	// if it differs from Issuer. An iss that is present must equal it, and one that
 	// the metadata announces must be present. Default: Issuer; without an Issuer, and
-	// with TokenIssuer, iss is not compared.
+	// with TokenIssuer, iss is not compared, and refused if CallbackPath is shared.
 	ResponseIssuer string
 
 	// AuthParams are sent with every authorization request, besides the protocol's

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -226,6 +227,26 @@ func (p *Provider) checkNamespace(add addMistake) {
 		add("Namespace", "malformed", fmt.Sprintf("%q has a # or a space, or is too long", printable.Clip(p.Namespace)), "write the provider's address")
 	}
 }
+
+// checkNamesake: users of two providers with one Namespace are the same people, so
+// that each of the two can say who anybody is at the other.
+func (p *Provider) checkNamesake(add addMistake, others []Provider) {
+	for i := range others {
+		q := &others[i]
+		switch {
+		case p.identity() == "" || p.identity() != q.identity() || p.Issuer != "" && q.Issuer != "":
+		case q.Issuer != "":
+			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
+		case p.Issuer != "":
+			add("Issuer", "namespace", fmt.Sprintf("is the Namespace of provider %q, which could sign in people as users of this one", q.Name), "write another Namespace there, or drop one of the two")
+		case p.AuthorizeURL != q.AuthorizeURL || p.TokenURL != q.TokenURL || p.UserinfoURL != q.UserinfoURL:
+			add("Namespace", "shared", fmt.Sprintf("is that of provider %q, which has other endpoints: each could sign in people as users of the other", q.Name), "give each a Namespace of its own, or both the same endpoints")
+		}
+	}
+}
+
+// identity is the part of User.ID before the #, for all but the users of TokenIssuer.
+func (p *Provider) identity() string { return cmp.Or(p.Issuer, p.Namespace) }
 
 func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,18 +24,22 @@ type client struct {
 	provider    Provider
 	cfg         *config
 	rp          *rp.Client
+	issuers     *issuers
 	redirectURI string
+	shared      bool     // redirectURI, with other providers
 	loginParams []string // that a sign-in reads
 
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
 }
 
-func newClient(p Provider, cfg *config, h *http.Client) *client {
-	c := &client{provider: p, cfg: cfg}
-	c.redirectURI = c.uri("/authorize/", "")
+// newClient returns the client of a checked Provider, which knows what one of known knows
+// about the same one.
+func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp.Client) *client {
+	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared}
+	c.redirectURI = cfg.url(strings.Replace(cfg.callbackPattern(&p), nameParam, p.Name, 1))
 	c.loginParams = append([]string{"return_to", "link", "demand", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
-	c.rp = rp.New(c.rpConfig(h))
+	c.rp = rp.New(c.rpConfig(h), known...)
 	return c
 }
 
@@ -49,8 +54,8 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	cfg := rp.Config{
 		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
-		IDTokenAlg:   p.IDTokenAlg,
-		RedirectURI:  c.redirectURI,
+		IDTokenAlg:  p.IDTokenAlg,
+		RedirectURI: c.redirectURI, SharedRedirect: c.shared,
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
 		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,
 		Development: c.cfg.loopback,
@@ -128,20 +133,26 @@ func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 	return fromRP(c.rp.CheckResponse(ctx, params))
 }
 
-// redeem turns the code of an answer into a verified identity, and asks the
-// Provider's own rules about it.
+// redeem turns the code of an answer into a verified identity.
 func (c *client) redeem(ctx context.Context, state *loginState, params url.Values) (*rp.Identity, error) {
 	id, err := c.rp.Redeem(ctx, state.request(), params)
-	if err != nil {
-		return nil, fromRP(err)
-	}
+	return id, fromRP(err)
+}
+
+// verify asks the Provider's own rules about a verified identity, and adds the name that
+// only the answer has.
+func (c *client) verify(id *rp.Identity, params url.Values) error {
 	c.addName(id.Claims, params)
+	if !c.issuers.admit(id.Issuer) {
+		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not list the issuer of the ID token, so that the session would end at once",
+			Fix: "have TokenIssuer refuse it, or add it to Admits"}
+	}
 	if c.provider.VerifyClaims != nil {
 		if err := c.provider.VerifyClaims(id.Claims); err != nil {
-			return nil, &Error{Code: ErrIdentityRejected, ID: "claims.rejected", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Fix: "nothing, if this account may not sign in", Err: err}
+			return &Error{Code: ErrIdentityRejected, ID: "claims.rejected", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Fix: "nothing, if this account may not sign in", Err: err}
 		}
 	}
-	return id, nil
+	return nil
 }
 
 // logoutTarget is what a logout token signs out.

@@ -150,15 +150,17 @@ func (c *config) returnPath(raw string) (string, bool) {
 	return clean, ok && !c.ownRoute(decoded)
 }
 
-// ownRoute is generous: in case, slashes and dots, and for everything below.
+// ownRoute is generous: in case, slashes and dots, and for everything below, except
+// below a callback path of the application.
 func (c *config) ownRoute(p string) bool {
-	p, below := strings.CutPrefix(strings.ToLower(path.Clean(p))+"/", strings.ToLower(c.mount))
+	whole := strings.ToLower(path.Clean(p))
+	rest, below := strings.CutPrefix(whole+"/", strings.ToLower(c.mount))
 	for _, route := range []string{"/login/", "/authorize/", "/logout/"} {
-		if below && strings.HasPrefix(p, route) {
+		if below && strings.HasPrefix(rest, route) {
 			return true
 		}
 	}
-	return false
+	return c.isCallback(whole)
 }
 
 // orDefault returns the path asked for if it is admitted, else fallback. A path behind

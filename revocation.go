@@ -25,6 +25,8 @@ type RevocationKey [16]byte
 // or after the restart, until it expires. Run several replicas on one shared
 // implementation, such as package redisstate.
 //
+// Several Mounts of one process can share [NewMemoryRevocations].
+//
 // Implementations must be safe for concurrent use. If one returns an error, guarded
 // requests are answered with 503 ([ErrStoreUnavailable]).
 type Revocations interface {
@@ -67,6 +69,17 @@ const memoryLimit = 1 << 20
 
 // memoryRevocations keeps revocations in this process.
 type memoryRevocations = marks.Revocations[RevocationKey]
+
+// NewMemoryRevocations returns Revocations in this process's memory, as they are by
+// default. Share one between several Mounts of a process, such as one for each host, so
+// that a sign-out or [Auth.LogoutEverywhere] at one of them counts at all. now is the
+// clock of their [Options.Now]; nil is [time.Now].
+func NewMemoryRevocations(now func() time.Time) Revocations {
+	if now == nil {
+		now = time.Now
+	}
+	return newMemoryRevocations(now, memoryLimit)
+}
 
 func newMemoryRevocations(now func() time.Time, limit int) *memoryRevocations {
 	return marks.NewRevocations[RevocationKey](now, limit)

@@ -23,6 +23,49 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
+// Two Mounts of one process, one for each of its hosts, share what is signed out.
+func TestSharedMemoryRevocations(t *testing.T) {
+	t.Parallel()
+	marks := ginauth.NewMemoryRevocations(nil)
+	var sites []*sitetest.Site
+	for range 2 {
+		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+			o.Revocations = marks
+			o.Providers = []ginauth.Provider{sitetest.Nowhere}
+		})
+		s.As("ada")
+		sites = append(sites, s)
+	}
+	if sites[0].User() == nil || sites[1].User() == nil {
+		t.Fatal("nobody is signed in")
+	}
+	if err := sites[0].Auth.LogoutEverywhere(t.Context(), sitetest.Nowhere.Issuer+"#ada"); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range sites {
+		if s.User() != nil {
+			t.Errorf("the session at Mount %d is still there", i)
+		}
+	}
+}
+
+func TestMemoryRevocationsHaveTheClockOfOptions(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	marks := ginauth.NewMemoryRevocations(func() time.Time { return now })
+	key := ginauth.RevocationKey{1}
+	if err := marks.Revoke(t.Context(), key, now, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		got, err := marks.Watermarks(t.Context(), [4]ginauth.RevocationKey{key, {}, {}, {}})
+		if err != nil || !got[0].IsZero() != want {
+			t.Errorf("at %v, the mark is %v (%v), want one: %v", now, got[0], err, want)
+		}
+		now = now.Add(2 * time.Minute)
+	}
+}
+
 // Who keeps sign-outs in memory in public hears what that means, and nobody else.
 func TestWhoIsWarnedOfRevocationsInMemory(t *testing.T) {
 	t.Parallel()

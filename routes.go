@@ -1,8 +1,10 @@
 package ginauth
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"reflect"
 	"runtime"
 	"strings"
@@ -14,19 +16,20 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// step answers a request, or returns why not. CONTRIBUTING.md has a table from each
+// step answers a request to a route of ours, or returns why not. CONTRIBUTING.md has a table from each
 // route to the file of its step.
-type step func(c *gin.Context) error
+type step func(c *gin.Context, g *registry) error
 
 // register adds the routes. Gin panics if a route exists already; Mount returns an
 // error that says what to change instead.
 func (a *Auth) register(router gin.IRouter) error {
+	errs := a.registerCallbacks(router)
 	err := contain.Do(func() error { a.handleAll(router); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrInvalidOptions, ID: "mount.route_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
-			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`}
+		errs = append(errs, &Error{Code: ErrInvalidOptions, ID: "mount.route_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
+			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // handleAll is the table of routes.
@@ -35,7 +38,8 @@ func (a *Auth) handleAll(router gin.IRouter) {
 		a.handle(router, "/login", map[string]step{"GET": a.chooseProvider, "HEAD": a.chooseProvider})
 	}
 	a.handle(router, "/login/:provider", map[string]step{"GET": a.beginLogin, "POST": a.beginLogin})
-	callback := map[string]step{"GET": a.callback, "POST": a.callback}
+	run := a.callbackAt(a.cfg.mount + "/authorize/" + nameParam)
+	callback := map[string]step{"GET": run, "POST": run}
 	a.handle(router, "/authorize/:provider", callback)
 	// Gin would answer this one with a cacheable 301 that carries the code.
 	a.handle(router, "/authorize/:provider/", callback)
@@ -53,17 +57,30 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	if strings.HasPrefix(path, "/logout") {
 		failed = SignOutFailed
 	}
-	handler := a.handler(steps, failed)
+	a.route(router, path, a.handler(steps, failed))
+}
+
+// route registers a handler for all methods.
+func (a *Auth) route(router gin.IRouter, below string, handler gin.HandlerFunc) {
 	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
 	own := map[string]string{}
-	a.ownRoutes[a.cfg.mount+path] = own
+	a.ownRoutes[joined(a.cfg.mount, below)] = own
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
-		router.Handle(method, path, handler)
+		router.Handle(method, below, handler)
 		own[method] = name
 	}
-	if handleIfFree(router, "OPTIONS", path, handler) {
+	if handleIfFree(router, "OPTIONS", below, handler) {
 		own["OPTIONS"] = name
 	}
+}
+
+// joined joins paths as Gin does.
+func joined(base, below string) string {
+	whole := path.Join("/", base, below)
+	if strings.HasSuffix(below, "/") && whole != "/" {
+		whole += "/"
+	}
+	return whole
 }
 
 // handleIfFree registers a route unless another one is in its way: applications
@@ -105,7 +122,8 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			a.navigate(c, c.Request.URL.RawQuery)
 			return
 		}
-		if err := protect(func() error { return run(c) }); err != nil {
+		g := a.providers.Load()
+		if err := protect(func() error { return run(c, g) }); err != nil {
 			a.fail(c, failed, err)
 		}
 	}
@@ -129,13 +147,4 @@ func protect(f func() error) error {
 // notFound answers for a Mount that failed.
 func (a *Auth) notFound(c *gin.Context) {
 	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
-}
-
-// client returns the provider that the route names.
-func (a *Auth) client(c *gin.Context) (*client, error) {
-	if cl := a.clients[c.Param("provider")]; cl != nil {
-		return cl, nil
-	}
-	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
-		Fix: "use a Name of Options.Providers"}
 }

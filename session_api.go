@@ -46,10 +46,10 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	change(s.user)
 	s.user.sameAs(&verified)
 	keepPrivate(c)
-	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
+	if err := v.registry.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.attachSession(c, s, v.isNew)
+	a.attachSession(c, v.registry, s, v.isNew)
 	return nil
 }
 
@@ -82,28 +82,29 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
-	cl := a.clients[user.Provider]
+	g := a.registryOf(c)
+	cl := g.clients[user.Provider]
 	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.order), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace()
 	}
-	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
+	if _, err := rp.ValidSubject(u.Subject); err != nil || !g.sessions.issuers[u.Provider].admit(u.Issuer) {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's",
 			Fix: "set Subject to the provider's id of the person, and leave Issuer empty", Err: err}
 	}
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true})
+	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true})
 	if err != nil {
 		return err
 	}
 	keepPrivate(c)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
-	a.attachSession(c, s, true)
+	a.attachSession(c, g, s, true)
 	return nil
 }
 
@@ -120,9 +121,10 @@ func (a *Auth) Logout(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign out")
 	}
-	s, err := a.signOut(c, ByApplication)
+	g := a.registryOf(c)
+	s, err := a.signOut(c, g, ByApplication)
 	if s != nil {
-		a.dropIDToken(c.Writer.Header())
+		a.dropIDToken(c.Writer.Header(), g)
 	}
 	return err
 }
@@ -165,5 +167,5 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.remaining(s)), AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(v.registry.sessions.remaining(s)), AbsoluteExpiry: s.until}, true
 }

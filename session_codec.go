@@ -102,8 +102,8 @@ type issuers struct {
 	verify func(map[string]any) error
 }
 
-func (c *client) issuers() *issuers {
-	p, own := &c.provider, c.namespace()
+func (p *Provider) issuers() *issuers {
+	own := p.identity()
 	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil, openID: p.Issuer != ""}
 	if i.more {
 		i.list = p.Admits

@@ -139,7 +139,7 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 	if e.demand == nil {
 		return impossible("check.no_demand", "the error does not say what is required", "return what MaxAge or ACR returned, with nothing but %w around it")
 	}
-	if cl := a.clients[o.user.Provider]; cl.provider.Issuer == "" {
+	if cl := v.registry.clients[o.user.Provider]; cl.provider.Issuer == "" {
 		return impossible("check.step_up_impossible", "a plain OAuth 2.0 provider cannot say when or how a person authenticated",
 			"leave such users out with FromProvider, or require something else of them")
 	}
@@ -220,17 +220,17 @@ func (l *loginState) needsSecondRound(err error) bool {
 }
 
 // secondRound sends the browser to the provider once more, to authenticate anew.
-func (a *Auth) secondRound(c *gin.Context, cl *client, first *loginState) error {
+func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *loginState) error {
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.round = first.returnTo, 2
 	d := &demanded{demand: demand{acr: strings.Fields(first.acr)}, session: first.renews}
-	return a.sendToProvider(c, cl, state, nil, d)
+	return a.sendToProvider(c, g, cl, state, nil, d)
 }
 
 // addLoginHint tells the provider who is to authenticate, if it is the user of the
 // session that a check refused.
-func (a *Auth) addLoginHint(c *gin.Context, cl *client, d *demanded, params map[string]string) error {
-	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+func (a *Auth) addLoginHint(c *gin.Context, g *registry, cl *client, d *demanded, params map[string]string) error {
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil {
 		return err
 	}
@@ -249,11 +249,11 @@ func (a *Auth) addLoginHint(c *gin.Context, cl *client, d *demanded, params map[
 
 // renewedUser returns the user of the session that a check refused, if the same person
 // has authenticated again in the same browser; else nil.
-func (a *Auth) renewedUser(c *gin.Context, l *loginState, who *User) (*User, error) {
+func (a *Auth) renewedUser(c *gin.Context, g *registry, l *loginState, who *User) (*User, error) {
 	if l.round == 0 {
 		return nil, nil
 	}
-	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil || s == nil || s.id != l.renews || s.user.Provider != who.Provider || s.user.ID() != who.ID() {
 		return nil, err
 	}

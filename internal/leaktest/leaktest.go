@@ -25,6 +25,7 @@ type Watch struct {
 	logs      []func() string
 	secrets   *secrets
 	origins   map[string]bool // of providers that are not known
+	callbacks map[string]bool // paths of redirect URIs
 }
 
 var watches sync.Map // of *Watch, by testing.TB
@@ -46,7 +47,7 @@ func Of(t testing.TB) *Watch {
 }
 
 func newWatch(t testing.TB) *Watch {
-	return &Watch{t: t, secrets: newSecrets(), origins: map[string]bool{}}
+	return &Watch{t: t, secrets: newSecrets(), origins: map[string]bool{}, callbacks: map[string]bool{}}
 }
 
 // Browser watches a browser, with its clones.
@@ -68,6 +69,14 @@ func (w *Watch) Log(text func() string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.logs = append(w.logs, text)
+}
+
+// Callback names a path that a test sends an answer to, though it is in no
+// authorization request.
+func (w *Watch) Callback(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.callbacks[strings.TrimSuffix(path, "/")] = true
 }
 
 // Secret names a secret that no sign-in makes: a key, say.
@@ -99,6 +108,9 @@ func (w *Watch) leaks() (found []string) {
 	for _, h := range hops {
 		if to, err := url.Parse(h.Header.Get("Location")); err == nil && within(h.URL, "/login/") && to.Query().Has("client_id") {
 			w.origins[to.Scheme+"://"+to.Host] = true
+			if back, err := url.Parse(to.Query().Get("redirect_uri")); err == nil {
+				w.callbacks[strings.TrimSuffix(back.Path, "/")] = true
+			}
 		}
 	}
 	for _, h := range hops {
@@ -186,15 +198,15 @@ func (w *Watch) lookAtHop(h authtest.Hop, find func(place, text string, may ...s
 	where := h.Method + " " + h.URL.Path + ": "
 	find(where+"the Referer", h.Request.Get("Referer"))
 	if w.atProvider(h.URL) {
-		find("the address of the provider's "+where, h.URL.String(), may(inAddress, h.URL)...)
+		find("the address of the provider's "+where, h.URL.String(), w.may(inAddress, h.URL)...)
 		return
 	}
-	find(where+"the address", h.URL.String(), may(inAddress, h.URL)...)
+	find(where+"the address", h.URL.String(), w.may(inAddress, h.URL)...)
 	for name, values := range h.Header {
 		text := strings.Join(values, "\n")
 		switch name {
 		case "Location", "Hx-Redirect":
-			kinds := may(inLocation, h.URL)
+			kinds := w.may(inLocation, h.URL)
 			if to, err := url.Parse(text); err == nil && w.atProvider(to) && asksAgain(h.URL, to) {
 				kinds = append(kinds, state, nonce)
 			}
@@ -207,7 +219,7 @@ func (w *Watch) lookAtHop(h authtest.Hop, find func(place, text string, may ...s
 	}
 	var kinds []string
 	if strings.HasPrefix(h.Header.Get("Content-Type"), "application/json") {
-		kinds = may(inJSON, h.URL)
+		kinds = w.may(inJSON, h.URL)
 	}
 	find(where+fmt.Sprintf("the page, with status %d,", h.Status), string(h.Body), kinds...)
 }

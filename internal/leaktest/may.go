@@ -56,7 +56,10 @@ var sent = map[authtest.Endpoint][]string{
 }
 
 // may returns the kinds of secrets that may be at a place.
-func may(at where, u *url.URL) (kinds []string) {
+func (w *Watch) may(at where, u *url.URL) (kinds []string) {
+	if w.callbacks[strings.TrimSuffix(u.Path, "/")] { // as /authorize/
+		u = &url.URL{Path: "/authorize/"}
+	}
 	for _, a := range allowed {
 		if a.where == at && within(u, a.part) {
 			kinds = append(kinds, a.kinds...)

@@ -1,7 +1,9 @@
 package rp
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,6 +32,10 @@ type Config struct {
 	LogoutURL   string // template; takes precedence over EndSessionURL
 	LogoutLocal bool   // sign-outs stay here: there is no EndSessionURL
 	Development bool   // the issuer's own host may use http for its endpoints
+
+	// SharedRedirect says that responses of other providers come to RedirectURI too, so
+	// that an iss is refused that there is nothing to compare with.
+	SharedRedirect bool
 
 	Scopes         []string
 	AuthParams     map[string]string // take precedence over the params of AuthorizationURL
@@ -75,26 +81,60 @@ type Client struct {
 	flight singleflight.Group
 	meta   atomic.Pointer[metadata]
 	failed atomic.Pointer[failure]
-	silent atomic.Bool // the provider did not answer the last request
+	silent *atomic.Bool // the provider did not answer the last request
 }
 
-// New returns a Client. It makes no request.
-func New(cfg Config) *Client {
+// New returns a Client. It makes no request. If a client of before has the same
+// issuer and endpoints, the new one knows what that one knows, its metadata and keys:
+// the provider need not be asked for them again, and may be down.
+func New(cfg Config, before ...*Client) *Client {
 	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
+	c := &Client{cfg: cfg, silent: new(atomic.Bool)}
+	known := &metadata{}
+	i := slices.IndexFunc(before, func(b *Client) bool { return b.cfg.endpoints() == cfg.endpoints() })
+	if i >= 0 {
+		c.silent = before[i].silent
+		known = cmp.Or(before[i].meta.Load(), known)
+	}
+	watched := *cfg.HTTP
+	watched.Transport = watcher{cfg.HTTP.Transport, c.silent}
+	c.cfg.HTTP = &watched
+	switch {
 	// Without anything to discover, the metadata is what is configured, for good: such a
 	// provider is never asked for a document that it may not have.
-	c := &Client{cfg: cfg}
-	watched := *cfg.HTTP
-	watched.Transport = watcher{cfg.HTTP.Transport, &c.silent}
-	c.cfg.HTTP = &watched
-	if !c.discovers() {
-		m, err := c.assemble(nil)
-		if err != nil { // unreachable after the caller's validation, which has seen every address
+	case !c.discovers():
+		if err := c.adopt(known); err != nil { // unreachable after the caller's validation, which has seen every address
 			c.failed.Store(newFailure(err, cfg.Now(), 100*365*24*time.Hour))
 		}
-		c.meta.Store(m)
+	// A document that does not fit this configuration is fetched anew: what is wrong with
+	// it is said then.
+	case known.doc != nil:
+		_ = c.adopt(known)
+	}
+	if i < 0 || !before[i].cfg.SharedRedirect || before[i].meta.Load() == nil { // else it has been said
+		c.warnAboutMixUp(c.meta.Load())
 	}
 	return c
+}
+
+// endpoints are what tells whether two configurations are about the same provider, as
+// far as its metadata and its keys are concerned.
+func (c *Config) endpoints() [8]string {
+	return [...]string{c.Issuer, c.Namespace, c.AuthorizeURL, c.TokenURL, c.UserinfoURL, c.JWKSURL, c.EndSessionURL, fmt.Sprint(c.TokenIssuer != nil)}
+}
+
+// adopt makes c use the document and the keys of known, as its own configuration reads
+// them.
+func (c *Client) adopt(known *metadata) error {
+	c.meta.Store(known) // where keySet finds the keys
+	m, err := c.assemble(known.doc)
+	if err != nil {
+		c.meta.Store(nil)
+		return err
+	}
+	m.issuer, m.doc, m.fetched = known.issuer, known.doc, known.fetched
+	c.meta.Store(m)
+	return nil
 }
 
 // Discover fetches the provider's metadata unless it is cached.

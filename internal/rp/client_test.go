@@ -1,8 +1,10 @@
 package rp_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ginauth/ginauth/internal/rp"
 )
@@ -74,6 +76,87 @@ func TestConfiguredEndpoints(t *testing.T) {
 	if n := len(p.requests(pathDiscovery)); n != 1 {
 		t.Errorf("%d requests for metadata, which has the address of the keys", n)
 	}
+}
+
+// A Client of the same provider goes on with what another knows, and reads it with its
+// own configuration.
+func TestClientAfterAnother(t *testing.T) {
+	p := newProvider(t)
+	p.doc = full()
+	redeem := func(c *rp.Client) *rp.Identity { // CheckResponse would ask for iss
+		t.Helper()
+		return must(c.Redeem(t.Context(), p.begin(c), response()))
+	}
+	c := p.client()
+	redeem(c)
+	down := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	p.on(pathDiscovery, down)
+	p.on(pathKeys, down)
+	next := rp.New(p.config(func(cfg *rp.Config) {
+		cfg.ClientID, cfg.AuthMethod, cfg.Userinfo = "another client", "client_secret_post", "always"
+	}), p.client(p.plain), c)
+	p.claims = map[string]any{"aud": "another client"}
+	if id := redeem(next); id.Claims["name"] == nil {
+		t.Error("no userinfo came")
+	}
+	sent := p.requests(pathToken)
+	if form := sent[len(sent)-1].form; form.Get("client_id") != "another client" || form.Get("client_secret") != theSecret {
+		t.Errorf("the client is not the new one: %v", form)
+	}
+	if got := next.EndSessionEndpoint(t.Context()); got != p.URL+pathEndSession {
+		t.Errorf("the end-session endpoint is %q", got)
+	}
+	wantError(t, next.CheckResponse(t.Context(), response()), rp.IssuerMismatch, "response.issuer_missing") // the promise is known, too
+	if n := len(p.requests(pathDiscovery)) + len(p.requests(pathKeys)); n != 2 {
+		t.Errorf("%d requests for metadata and keys", n)
+	}
+
+	// Keys that were found by the one are known to the other.
+	p.on(pathKeys, nil)
+	p.signer, p.claims = otherRSA(), nil
+	p.clock.add(time.Minute)
+	redeem(c)
+	p.on(pathKeys, down)
+	p.claims = map[string]any{"aud": "another client"}
+	redeem(next)
+}
+
+func TestClientAfterOneOfAnotherProvider(t *testing.T) {
+	for name, edit := range map[string]func(*rp.Config){
+		"issuer":       func(cfg *rp.Config) { cfg.Issuer += "/other" },
+		"authorize":    func(cfg *rp.Config) { cfg.AuthorizeURL = "https://other.example" },
+		"token":        func(cfg *rp.Config) { cfg.TokenURL = "https://other.example" },
+		"userinfo":     func(cfg *rp.Config) { cfg.UserinfoURL = "https://other.example" },
+		"keys":         func(cfg *rp.Config) { cfg.JWKSURL = "https://other.example" },
+		"end session":  func(cfg *rp.Config) { cfg.EndSessionURL = "https://other.example" },
+		"many issuers": func(cfg *rp.Config) { cfg.TokenIssuer = func(map[string]any) (string, error) { return "", nil } },
+		"an algorithm that is not offered": func(cfg *rp.Config) { // of the same, whose document does not fit
+			cfg.IDTokenAlg = "EdDSA"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t)
+			p.doc = claims{"id_token_signing_alg_values_supported": []string{"RS256"}}
+			c := p.client()
+			p.mustSignIn(c)
+			_ = rp.New(p.config(edit), c).Discover(t.Context())
+			if n := len(p.requests(pathDiscovery)) + len(p.requests("/other"+pathDiscovery)); n != 2 {
+				t.Errorf("%d requests for metadata", n)
+			}
+		})
+	}
+}
+
+// Where nothing is discovered, the keys are what is known.
+func TestKeysOfAClientAfterAnother(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(p.plainEndpoints)
+	p.mustSignIn(c)
+	p.mustSignIn(rp.New(p.config(p.plainEndpoints), c))
+	if n := len(p.requests(pathKeys)); n != 1 {
+		t.Errorf("%d requests for keys", n)
+	}
+	p.mustSignIn(rp.New(p.config(p.plain), p.client(p.plain)))
 }
 
 // Config is validated before, so that no user ever sees this.

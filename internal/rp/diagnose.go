@@ -363,6 +363,9 @@ func (x *examination) compareOffer() {
 	if x.meta != nil && !cfg.Development && weburl.IsLoopback(x.meta.authorize.Hostname()) {
 		x.warn("authorization endpoint", "diagnose.loopback", "is at "+x.meta.authorize.Hostname()+", which to people's browsers is their own machine", "write the address at which they reach the provider")
 	}
+	if e := x.c.unannounced(x.meta); e != nil {
+		x.Warnings = append(x.Warnings, e)
+	}
 	for _, scope := range cfg.Scopes {
 		if lacks("scopes_supported", scope) {
 			x.warn("metadata", "diagnose.scope", fmt.Sprintf("the provider does not offer the scope %q", scope), "drop it from Scopes if the provider refuses it")

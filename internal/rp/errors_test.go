@@ -59,6 +59,7 @@ var reasons = map[string][]rp.Code{
 	"response.code":                  {rp.BadRequest},
 	"response.issuer":                {rp.IssuerMismatch},
 	"response.issuer_missing":        {rp.IssuerMismatch},
+	"response.issuer_unknown":        {rp.IssuerMismatch},
 	"response.provider_changed":      {rp.IssuerMismatch},
 	"response.client_changed":        {rp.StateInvalid},
 	"response.access_denied":         {rp.ProviderDenied},
@@ -153,6 +154,7 @@ var reasons = map[string][]rp.Code{
 	"logout_token.iat_past":   {rp.LogoutTokenInvalid},
 
 	"diagnose.keys":             {rp.ProviderMisconfigured},
+	"diagnose.callback_shared":  {rp.ProviderMisconfigured},
 	"diagnose.key_unusable":     {rp.ProviderMisconfigured},
 	"diagnose.clock":            {rp.ProviderMisconfigured},
 	"diagnose.pkce_not_offered": {rp.ProviderMisconfigured},

@@ -39,11 +39,12 @@ type metadata struct {
 	userinfoURL string
 	endSession  string // "" if the provider has none
 	authMethod  string
-	algs        []string // that the provider signs with, as far as we accept them
-	idTokenAlgs []string // for ID tokens and logout tokens
-	issParam    bool     // the metadata announces iss in responses, so it must come (RFC 9207)
-	keys        *keySet  // nil for plain OAuth 2.0
-	ignored     []*Error // malformed endpoints that sign-ins can do without
+	algs        []string       // that the provider signs with, as far as we accept them
+	idTokenAlgs []string       // for ID tokens and logout tokens
+	issParam    bool           // the metadata announces iss in responses, so it must come (RFC 9207)
+	keys        *keySet        // nil for plain OAuth 2.0
+	ignored     []*Error       // malformed endpoints that sign-ins can do without
+	doc         map[string]any // the members of the discovery document that assemble reads; nil if there is none
 	fetched     time.Time
 }
 
@@ -133,6 +134,7 @@ func (c *Client) discover(ctx context.Context) (*metadata, error) {
 	if err == nil {
 		c.meta.Store(m)
 		c.failed.Store(nil)
+		c.warnAboutMixUp(m)
 		return m, nil
 	}
 	if _, ok := errors.AsType[*Error](err); !ok {
@@ -174,7 +176,7 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	for _, e := range m.ignored {
 		c.cfg.Warn("the provider's metadata has a malformed endpoint, which is not used", e)
 	}
-	m.issuer, m.fetched = issuer, c.cfg.Now()
+	m.issuer, m.doc, m.fetched = issuer, partOf(doc), c.cfg.Now()
 	return m, nil
 }
 
@@ -258,6 +260,23 @@ func samePath(a, b *url.URL) bool {
 	return strings.TrimSuffix(a.EscapedPath(), "/") == strings.TrimSuffix(b.EscapedPath(), "/")
 }
 
+// documentMembers are those that assemble reads. They are kept, for a Client of another
+// configuration; the rest of a document may be a megabyte.
+var documentMembers = []string{
+	"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint",
+	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "authorization_response_iss_parameter_supported",
+}
+
+func partOf(doc map[string]any) map[string]any {
+	part := map[string]any{}
+	for _, name := range documentMembers {
+		if v, there := doc[name]; there {
+			part[name] = v
+		}
+	}
+	return part
+}
+
 // assemble combines what is configured, which wins, with doc, the discovery
 // document. It returns everything that is wrong, joined: who sets up a provider wants
 // to know it all at once.
@@ -322,7 +341,7 @@ func (c *Client) keySet(address string) *keySet {
 	if !c.openID() {
 		return nil
 	}
-	if m := c.meta.Load(); m != nil && m.keys.url == address {
+	if m := c.meta.Load(); m != nil && m.keys != nil && m.keys.url == address {
 		return m.keys
 	}
 	return newKeySet(address, c.cfg.HTTP, c.cfg.Now, c.cfg.TokenIssuer != nil)

@@ -279,7 +279,10 @@ func (p *provider) logoutToken(header, claims map[string]any) string {
 }
 
 // client returns a Client of this provider.
-func (p *provider) client(edits ...func(*rp.Config)) *rp.Client {
+func (p *provider) client(edits ...func(*rp.Config)) *rp.Client { return rp.New(p.config(edits...)) }
+
+// config returns what client configures.
+func (p *provider) config(edits ...func(*rp.Config)) rp.Config {
 	cfg := rp.Config{
 		Name: "corp", Issuer: p.URL, ClientID: theClient, ClientSecret: theSecret, RedirectURI: theRedirect,
 		Scopes: []string{"openid", "email"}, ResponseMode: "query", ResponseIssuer: p.URL,
@@ -297,7 +300,7 @@ func (p *provider) client(edits ...func(*rp.Config)) *rp.Client {
 		edit(&cfg)
 	}
 	p.t.Cleanup(cfg.HTTP.CloseIdleConnections)
-	return rp.New(cfg)
+	return cfg
 }
 
 // plain makes a Config one of a plain OAuth 2.0 provider.

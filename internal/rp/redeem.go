@@ -85,6 +85,17 @@ func (id *Identity) read(issuer string) {
 	id.SessionExpiry, _ = strictjson.NumericDate(id.Claims["session_expiry"])
 }
 
+// CheckProvider rejects a sign-in that began with another provider or client than this
+// one. Redeem does so too, before the code leaves: this is for a Client that has taken
+// the place of the one that redeemed it.
+func (c *Client) CheckProvider(ctx context.Context, r Request) error {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	return c.checkFingerprint(m, r.Fingerprint)
+}
+
 // checkFingerprint: RFC 9700, 4.4.2, has the client store the issuer that it sent
 // the person to, and compare it where the response comes in. A token endpoint
 // that changed meanwhile must not get the code either.

@@ -81,14 +81,17 @@ func TestFingerprint(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sent := len(p.requests(pathToken))
-			id, err := p.client(test.edit).Redeem(t.Context(), before, response())
+			c := p.client(test.edit)
+			id, err := c.Redeem(t.Context(), before, response())
+			again := c.CheckProvider(t.Context(), before)
 			if test.id == "" {
-				if err != nil {
-					t.Fatal(err)
+				if err != nil || again != nil {
+					t.Fatal(err, again)
 				}
 				return
 			}
 			wantError(t, err, test.code, test.id)
+			wantError(t, again, test.code, test.id)
 			if n := len(p.requests(pathToken)) - sent; n != 0 || id != nil {
 				t.Errorf("%d token requests, and %v", n, id)
 			}
@@ -111,6 +114,13 @@ func TestFingerprintOfDiscoveredMetadata(t *testing.T) {
 	p.doc = map[string]any{"token_endpoint": p.URL + "/other"}
 	_, err := p.client().Redeem(t.Context(), r, response())
 	wantError(t, err, rp.IssuerMismatch, "response.provider_changed")
+}
+
+func TestCheckProviderWithoutMetadata(t *testing.T) {
+	p := newProvider(t)
+	r := p.begin(p.client())
+	p.on(pathDiscovery, answering(404, "text/html", ""))
+	wantError(t, p.client().CheckProvider(t.Context(), r), rp.ProviderUnavailable, "http.not_found")
 }
 
 func TestRedeemWithoutMetadata(t *testing.T) {

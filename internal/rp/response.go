@@ -115,6 +115,12 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 	case there && want != "" && iss[0] != want:
 		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
 			"if that is the provider's own address, set Provider.ResponseIssuer to it", nil)
+	// Nothing of this provider's own says that the code is for it. Where the responses of
+	// others arrive as well, it may be one of theirs (RFC 9700, 4.4.1), and this provider's
+	// token endpoint would get it, with the verifier.
+	case there && want == "" && c.cfg.SharedRedirect:
+		return fault("response.issuer_unknown", fmt.Sprintf("the answer is from %q, there is no iss of this provider to compare that with, and other providers answer at the same address", printable.Clip(iss[0])),
+			"give this provider a CallbackPath of its own; or set Provider.ResponseIssuer, if that is its iss", nil)
 	case !there && m.issParam:
 		reason, sent := "the answer has no iss, which the provider's metadata announces", secrets{response.Get("state")}
 		if code := response.Get("error"); code != "" {
@@ -124,6 +130,27 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 			sent.describe(response.Get("error_description")))
 	}
 	return nil
+}
+
+// unannounced returns a warning if responses of other providers arrive at the same
+// address and these metadata do not promise an iss, which would tell them apart.
+//
+// RFC 9700, 2.1: "When an OAuth client can interact with more than one authorization
+// server, a defense against mix-up attacks (see Section 4.4) is REQUIRED." It is the iss
+// parameter, or distinct redirect URIs.
+func (c *Client) unannounced(m *metadata) *Error {
+	if m == nil || m.issParam || !c.cfg.SharedRedirect {
+		return nil
+	}
+	return c.misconfigured("callback", "diagnose.callback_shared", "the provider shares its callback path with others and does not announce that it sends iss (RFC 9207): one of the others, if it is dishonest, can obtain codes that are meant for this one",
+		"give it a CallbackPath of its own, and register that redirect URI at the provider")
+}
+
+// warnAboutMixUp warns of what unannounced says.
+func (c *Client) warnAboutMixUp(m *metadata) {
+	if e := c.unannounced(m); e != nil {
+		c.cfg.Warn("a callback path is shared without protection", e)
+	}
 }
 
 // refusal says what an error response means (RFC 6749, section 4.1.2.1; OpenID

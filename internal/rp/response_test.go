@@ -167,6 +167,104 @@ func TestIssuerOfAResponse(t *testing.T) {
 	}
 }
 
+// Where the responses of several providers come to one address, an iss with nothing to
+// compare it with may be another's.
+func TestIssuerOfAResponseAtASharedAddress(t *testing.T) {
+	const other = "https://evil.example"
+	for _, test := range []struct {
+		name      string
+		iss       any // text, or nil for none
+		want      string
+		announced bool
+		id        string
+	}{
+		{"the provider's", other, other, false, ""},
+		{"another", other, "https://own.example", false, "response.issuer"},
+		{"any, where it is not known which", other, "", false, "response.issuer_unknown"},
+		{"any, though announced", other, "", true, "response.issuer_unknown"},
+		{"an empty one", "", "", false, "response.issuer_unknown"},
+		{"none", nil, "", false, ""},
+		{"none, though announced", nil, "", true, "response.issuer_missing"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newProvider(t)
+			p.doc = map[string]any{"authorization_response_iss_parameter_supported": test.announced}
+			c := p.client(func(cfg *rp.Config) { cfg.ResponseIssuer, cfg.SharedRedirect = test.want, true })
+			for _, response := range []url.Values{{"code": {theCode}}, {"error": {"access_denied"}}} {
+				if iss, ok := test.iss.(string); ok {
+					response.Set("iss", iss)
+				}
+				err := p.respond(c, response)
+				if test.id != "" {
+					wantError(t, err, rp.IssuerMismatch, test.id)
+				} else if e, ok := err.(*rp.Error); ok && e.Code == rp.IssuerMismatch {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// A provider that does not promise iss cannot be told from others at the same address:
+// that is said as soon as it is known.
+func TestWarningAboutASharedAddress(t *testing.T) {
+	shared := func(cfg *rp.Config) { cfg.SharedRedirect = true }
+	promise := claims{"authorization_response_iss_parameter_supported": true}
+	count := func(p *provider) (n int) {
+		for _, w := range p.warnings() {
+			if e, ok := w.err.(*rp.Error); ok && e.ID == "diagnose.callback_shared" {
+				wantError(t, w.err, rp.ProviderMisconfigured, "diagnose.callback_shared")
+				n++
+			}
+		}
+		return n
+	}
+	t.Run("without discovery", func(t *testing.T) {
+		p := newProvider(t)
+		p.client(p.plain)
+		p.client(p.plainEndpoints)
+		if n := count(p); n != 0 {
+			t.Errorf("%d warnings without a shared address", n)
+		}
+		c := p.client(p.plain, shared)
+		p.client(p.plainEndpoints, shared)
+		if n := count(p); n != 2 {
+			t.Errorf("%d warnings", n)
+		}
+		wantFindings(t, c.Diagnose(t.Context()), "", "diagnose.callback_shared diagnose.loopback")
+	})
+	t.Run("after discovery", func(t *testing.T) {
+		p := newProvider(t)
+		c := p.client(shared)
+		if n := count(p); n != 0 {
+			t.Errorf("%d warnings before it is known", n)
+		}
+		p.mustSignIn(c)
+		p.mustSignIn(c)
+		if n := count(p); n != 1 {
+			t.Errorf("%d warnings", n)
+		}
+		wantFindings(t, p.diagnose(shared), "", "diagnose.callback_shared")
+		rp.New(p.config(shared), c)
+		if n := count(p); n != 1 {
+			t.Errorf("%d warnings: what was said is said again", n)
+		}
+		rp.New(p.config(shared), rp.New(p.config(), c))
+		if n := count(p); n != 2 {
+			t.Errorf("%d warnings about an address that is shared by now", n)
+		}
+	})
+	t.Run("of one that promises", func(t *testing.T) {
+		p := newProvider(t)
+		p.doc = promise
+		p.client(shared).Discover(t.Context())
+		if n := count(p); n != 0 {
+			t.Errorf("%d warnings", n)
+		}
+		wantFindings(t, p.diagnose(shared), "", "")
+	})
+}
+
 // TestErrorWithoutIssuer: where the metadata announces iss and an error answer has
 // none, the error that it has is told.
 func TestErrorWithoutIssuer(t *testing.T) {

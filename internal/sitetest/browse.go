@@ -132,7 +132,8 @@ func (s *Site) Begin(path string) *url.URL {
 	var callback *url.URL
 	b := s.Browser
 	b.StopAt = func(next *url.URL) bool {
-		if strings.HasPrefix(next.Path, "/authorize/") && strings.HasPrefix(next.String(), s.URL) {
+		answers := next.Query().Has("state") && (next.Query().Has("code") || next.Query().Has("error"))
+		if (answers || strings.HasPrefix(next.Path, "/authorize/")) && strings.HasPrefix(next.String(), s.URL) {
 			callback = next
 			return true
 		}

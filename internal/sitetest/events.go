@@ -46,15 +46,22 @@ func newEvents(t testing.TB) *events {
 
 // watch makes an application tell of its events, before its own OnEvent is told.
 func (e *events) watch(o *ginauth.Options) {
-	for _, p := range o.Providers {
-		e.providers = append(e.providers, p.Name)
-	}
+	e.expect(o.Providers)
 	next := o.Hooks.OnEvent
 	o.Hooks.OnEvent = func(ctx context.Context, event ginauth.Event) {
 		e.add(event)
 		if next != nil {
 			next(ctx, event)
 		}
+	}
+}
+
+// expect admits events about providers.
+func (e *events) expect(list []ginauth.Provider) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range list {
+		e.providers = append(e.providers, p.Name)
 	}
 }
 

@@ -33,6 +33,7 @@ type Site struct {
 	Logs    *Logs        // of the application and its server
 	Ran     atomic.Int64 // how often protected handlers ran
 	Unheard bool         // set by a test that wants no OnEvent but its own
+	Group   string       // of the router to mount on, if it is not the engine
 
 	events  *events
 	tls     bool
@@ -120,12 +121,25 @@ func (s *Site) Start(change func(o *ginauth.Options)) {
 	if !s.Unheard {
 		s.events.watch(&opts)
 	}
-	auth, err := ginauth.Mount(s.Engine, opts)
+	var router gin.IRouter = s.Engine
+	if s.Group != "" {
+		router = s.Engine.Group(s.Group)
+	}
+	auth, err := ginauth.Mount(router, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Auth = auth
 	s.routes()
+}
+
+// SetProviders replaces the application's providers.
+func (s *Site) SetProviders(list ...ginauth.Provider) {
+	s.T.Helper()
+	s.events.expect(list)
+	if err := s.Auth.SetProviders(list); err != nil {
+		s.T.Error(err) // some tests call it in a handler
+	}
 }
 
 // NewBrowser returns another browser, with no cookies.

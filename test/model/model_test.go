@@ -15,7 +15,7 @@ const (
 
 // login is one sign-in that succeeded. Its name is what OnLogin called it.
 type login struct {
-	name           string
+	name, by       string // by is Provider.Name
 	provider       int
 	issuer, sub    string
 	email, sid     string
@@ -49,6 +49,7 @@ type held struct {
 type pending struct {
 	state, challenge string
 	provider         int
+	by, at           string // Provider.Name, and where the answer arrives
 	created          time.Time
 	key              string // that sealed its cookie
 	linking          *login // who asked to link
@@ -85,7 +86,7 @@ func (w *world) find(h *held) outcome {
 		return nobody
 	case w.home.stored && w.store.failRead:
 		return unknowable
-	case h.record.gone || !w.opens(h.record.key) || w.over(h):
+	case h.record.gone || !w.opens(h.record.key) || w.over(h) || !w.known(h.login):
 		return nobody
 	}
 	return somebody
@@ -216,7 +217,8 @@ func (w *world) kill(h *held) {
 	h.login.dead = latest(h.login.dead, until)
 }
 
-// readable says whether a sign-out sees the record of a session.
+// readable says whether a sign-out sees the record of a session. In a store it does not
+// see that of a provider which was removed.
 func (w *world) readable(h *held) bool {
-	return w.opens(h.record.key) && !(w.home.stored && (h.record.gone || w.store.failRead))
+	return w.opens(h.record.key) && !(w.home.stored && (h.record.gone || w.store.failRead || !w.known(h.login)))
 }

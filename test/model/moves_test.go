@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -27,11 +28,11 @@ func (w *world) deliver(a, b, c int) {
 	if a%4 == 0 {
 		i = a / 4 % len(w.devices)
 	}
-	d, p, q := w.devices[i], re.attempt.provider, maps.Clone(re.query)
+	d, path, q := w.devices[i], re.attempt.at, maps.Clone(re.query)
 	how := "as it came"
 	switch c % 16 {
 	case 0:
-		p, how = 1-p, "to the other provider's callback"
+		path, how = w.pathOf(1-re.attempt.provider), "to the other provider's callback"
 	case 1:
 		other := w.replies[c/16%len(w.replies)]
 		if other.code != "" && re.code != "" {
@@ -45,16 +46,20 @@ func (w *world) deliver(a, b, c int) {
 		}
 		q.Set("state", string(state))
 		how = "with another state"
+	case 3:
+		w.during = entered(a/4, b/4)
+		how = fmt.Sprintf("as it came, and while the code is exchanged the providers are replaced by %v", w.during)
 	}
 	w.note("device %d opens the answer to %s… of device %d, %s", i, re.attempt.state[:8], re.device, how)
-	w.compare(d, re, p, q)
+	w.compare(d, re, path, q)
 }
 
 // compare delivers an answer, and holds what comes of it against the model.
-func (w *world) compare(d *device, re *reply, p int, q url.Values) {
-	requests, hooks := w.requests, len(w.hooked)
-	got := w.send(d, opened("GET", "/authorize/"+w.names[p]+"?"+q.Encode(), nil))
-	want := w.expected(d, re, p, q) // after it, since the provider has spoken meanwhile
+func (w *world) compare(d *device, re *reply, path string, q url.Values) {
+	requests, hooks, before := w.requests, len(w.hooked), w.entries
+	got := w.send(d, opened("GET", path+"?"+q.Encode(), nil))
+	w.during = nil
+	want := w.expected(d, re, arriving(before, path), q) // after it, since the provider has spoken meanwhile
 	w.expect(got, want.refusal, http.StatusSeeOther)
 	if w.requests != requests+want.requests || len(w.hooked) != hooks+want.hooks {
 		w.fail("%d requests for tokens and %d calls of OnLogin, want %d and %d", w.requests-requests, len(w.hooked)-hooks, want.requests, want.hooks)
@@ -79,12 +84,12 @@ func (w *world) compare(d *device, re *reply, p int, q url.Values) {
 // signedFor is the sign-in that the provider's ID token is about.
 func (w *world) signedFor(re *reply) *login {
 	said, p := w.signed[re.nonce], re.attempt.provider
-	l := &login{provider: p, issuer: w.idps[p].Issuer, created: w.now(), until: seconds(w.now().Add(machineLifetime)), issued: seconds(w.now())}
+	l := &login{provider: p, by: re.attempt.by, issuer: w.idps[p].Issuer, created: w.now(), until: seconds(w.now().Add(machineLifetime)), issued: seconds(w.now())}
 	l.sub, _ = said["sub"].(string)
 	l.sid, _ = said["sid"].(string)
 	l.email, _ = said["email"].(string)
 	if l.issuer != said["iss"] || l.sub != re.person || l.sid == "" || l.issued.Unix() != said["iat"] {
-		w.fail("%s signed %v for %s", w.names[p], said, re.person)
+		w.fail("%s signed %v for %s", re.attempt.by, said, re.person)
 	}
 	l.mark = w.watermark(w.everywhere, l.issuer+"#"+l.sub)
 	if len(w.hooked) > 0 {
@@ -103,18 +108,27 @@ type prediction struct {
 
 // expected is the prediction for an answer, step by step as doc.go tells it, and
 // what the attempt, the code and the session before are from then on.
-func (w *world) expected(d *device, re *reply, p int, q url.Values) (want prediction) {
+func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want prediction) {
 	refused := func(code ginauth.Code) prediction {
 		want.refusal = code
 		return want
 	}
-	if code := w.take(d, re, p, q); code == ginauth.ErrStateInvalid && q.Get("error") == "" && w.load(d.held) == somebody {
+	if len(at) == 0 {
+		return refused(ginauth.ErrUnknownProvider)
+	}
+	if code := w.take(d, re, at, q); code == ginauth.ErrStateInvalid && q.Get("error") == "" && w.load(d.held) == somebody {
 		return want // the back button: who is signed in goes home
 	} else if code != "" {
 		return refused(code)
 	}
-	if q.Get("error") != "" {
+	p, asked := re.attempt.provider, under(at, re.attempt.by)
+	switch {
+	case asked.idp != p: // another one has its name, and iss tells
+		return refused(ginauth.ErrIssuerMismatch)
+	case q.Get("error") != "":
 		return refused(ginauth.ErrProviderDenied)
+	case asked.at() != re.attempt.at: // its answers arrive elsewhere
+		return refused(ginauth.ErrStateInvalid)
 	}
 	want.requests = 1
 	c := w.codes[q.Get("code")]
@@ -124,6 +138,14 @@ func (w *world) expected(d *device, re *reply, p int, q url.Values) (want predic
 	}
 	if !fresh {
 		return refused(ginauth.ErrCodeRejected)
+	}
+	switch now := under(w.entries, re.attempt.by); {
+	case now == nil:
+		return refused(ginauth.ErrUnknownProvider)
+	case now.idp != p:
+		return refused(ginauth.ErrIssuerMismatch)
+	case now.at() != re.attempt.at:
+		return refused(ginauth.ErrStateInvalid)
 	}
 	if re.attempt.linking != nil {
 		who := w.load(d.held)
@@ -163,7 +185,7 @@ func (w *world) expected(d *device, re *reply, p int, q url.Values) (want predic
 }
 
 // take is what becomes of the attempt.
-func (w *world) take(d *device, re *reply, p int, q url.Values) ginauth.Code {
+func (w *world) take(d *device, re *reply, arrives []entry, q url.Values) ginauth.Code {
 	handle, _, _ := strings.Cut(q.Get("state"), ".")
 	var at *pending
 	for name, one := range d.attempts {
@@ -179,7 +201,7 @@ func (w *world) take(d *device, re *reply, p int, q url.Values) ginauth.Code {
 	}
 	spent := at.spent
 	at.spent = true
-	if spent || w.overAttempt(at) || p != at.provider {
+	if spent || w.overAttempt(at) || under(arrives, at.by) == nil {
 		return ginauth.ErrStateInvalid
 	}
 	return ""
@@ -230,7 +252,7 @@ func (w *world) signOutEverywhere(a, _, _ int) {
 	}
 	l := w.logins[a%len(w.logins)]
 	person := l.issuer + "#" + l.sub
-	w.note("%s of %s is signed out everywhere", l.sub, w.names[l.provider])
+	w.note("%s of %s is signed out everywhere", l.sub, l.by)
 	err := w.auth.LogoutEverywhere(context.Background(), person)
 	if (err != nil) != (w.marks.failRead || w.marks.failWrite) {
 		w.fail("LogoutEverywhere: %v", err)
@@ -259,7 +281,7 @@ func (w *world) backChannel(a, b, c int) {
 	if b%4 != 1 {
 		claims["sub"] = l.sub
 	}
-	path, want, how := "/logout/"+w.names[l.provider]+"/backchannel", ginauth.Code(""), ""
+	path, want, how := "/logout/"+w.nameOf(l.provider)+"/backchannel", ginauth.Code(""), ""
 	switch b / 4 % 12 {
 	case 0:
 		header["alg"], want, how = "none", ginauth.ErrLogoutTokenInvalid, ", unsigned"
@@ -269,16 +291,19 @@ func (w *world) backChannel(a, b, c int) {
 		// Its keys are asked for once more. The clock moves on below: until then
 		// logout tokens with a new key would be refused.
 		header["kid"] = w.idps[1-l.provider].KeyID()
-		path, want, how = "/logout/"+w.names[1-l.provider]+"/backchannel", ginauth.ErrLogoutTokenInvalid, ", at the other provider's address"
+		path, want, how = "/logout/"+w.nameOf(1-l.provider)+"/backchannel", ginauth.ErrLogoutTokenInvalid, ", at the other provider's address"
 	}
-	w.note("%s says that %s is signed out, sid: %v, sub: %v, as of %v%s", w.names[l.provider], l.name, b%4 != 0, b%4 != 1, at.Format(time.TimeOnly), how)
+	w.note("%s says that %s is signed out, sid: %v, sub: %v, as of %v%s", w.nameOf(l.provider), l.name, b%4 != 0, b%4 != 1, at.Format(time.TimeOnly), how)
 	if want == "" && w.marks.failWrite {
 		want = ginauth.ErrStoreUnavailable
+	}
+	if name := strings.Split(path, "/")[2]; under(w.entries, name) == nil {
+		want = ginauth.ErrUnknownProvider
 	}
 	r := opened("POST", path, url.Values{"logout_token": {w.idps[l.provider].Sign(header, claims)}})
 	r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
 	got := w.send(newDevice(), r)
-	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503}[want]; got.Code != status {
+	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503, ginauth.ErrUnknownProvider: 404}[want]; got.Code != status {
 		w.fail("answered %d %s, want %d", got.Code, got.Body, status)
 	}
 	if header["kid"] != nil {
@@ -304,7 +329,12 @@ func (w *world) frontChannel(a, b, c int) {
 	if own := w.loginOf(d); own != nil && b%3 != 0 {
 		l = own
 	}
-	r := opened("GET", "/logout/"+w.names[l.provider]+"/frontchannel?"+url.Values{"iss": {l.issuer}, "sid": {l.sid}}.Encode(), nil)
+	r := opened("GET", "/logout/"+w.nameOf(l.provider)+"/frontchannel?"+url.Values{"iss": {l.issuer}, "sid": {l.sid}}.Encode(), nil)
+	if w.entryOf(l.provider) == nil {
+		w.note("a page frames the sign-out of %s, whose provider is not there any more, in device %d", l.name, i)
+		w.expect(w.send(d, r), ginauth.ErrUnknownProvider, 0)
+		return
+	}
 	if c%3 == 0 {
 		w.note("the provider's page frames the sign-out of %s in device %d", l.name, i)
 		w.expect(w.send(newDevice(), r), "", http.StatusOK)

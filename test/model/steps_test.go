@@ -70,8 +70,12 @@ func (w *world) signIn(a, b, c int) {
 	if w.begin(a, b, c); len(w.replies) == replies {
 		return
 	}
-	if c/96%6 == 1 {
+	switch c / 96 % 6 {
+	case 1:
 		w.deliver(1, 1, c/576%3)
+	case 2: // while the providers are replaced
+		w.deliver(1+4*(c/576), 1+4*(a/3), 3)
+		return
 	}
 	w.deliver(1, 1, 15) // the newest, as it came
 }
@@ -123,7 +127,7 @@ func (w *world) tabs(a, b, c int) {
 	w.signIn(i, b/2, 15+c%3)
 	re := w.replies[replies]
 	w.note("device %d opens the answer to %s…", i, re.attempt.state[:8])
-	w.compare(w.devices[i], re, re.attempt.provider, maps.Clone(re.query))
+	w.compare(w.devices[i], re, re.attempt.at, maps.Clone(re.query))
 }
 
 // begin begins a sign-in, or asks to link an account, and lets the provider
@@ -133,16 +137,20 @@ func (w *world) begin(a, b, c int) {
 	d, link, denies := w.devices[i], c/3%4 == 0, c/12%8 == 0
 	w.serial++
 	page := fmt.Sprint("/page/", w.serial)
-	w.note("device %d begins to sign in with %s as %s; link: %v, refuses: %v", i, w.names[p], person, link, denies)
-	r := opened("GET", "/login/"+w.names[p]+"?return_to="+page, nil)
-	at := &pending{provider: p, created: w.now(), key: w.keys[0]}
+	w.note("device %d begins to sign in with %s as %s; link: %v, refuses: %v", i, w.nameOf(p), person, link, denies)
+	r := opened("GET", "/login/"+w.nameOf(p)+"?return_to="+page, nil)
+	at := &pending{provider: p, by: w.nameOf(p), at: w.pathOf(p), created: w.now(), key: w.keys[0]}
 	if link {
-		r = opened("POST", "/login/"+w.names[p], url.Values{"link": {"true"}, "return_to": {page}})
+		r = opened("POST", "/login/"+w.nameOf(p), url.Values{"link": {"true"}, "return_to": {page}})
 		at.linking = w.loginOf(d)
-		if who := w.load(d.held); who != somebody {
+		if who := w.load(d.held); who != somebody && w.entryOf(p) != nil {
 			w.expect(w.send(d, r), map[outcome]ginauth.Code{nobody: ginauth.ErrUnauthenticated, unknowable: ginauth.ErrStoreUnavailable}[who], 0)
 			return
 		}
+	}
+	if w.entryOf(p) == nil {
+		w.expect(w.send(d, r), ginauth.ErrUnknownProvider, 0)
+		return
 	}
 	live := w.live(d)
 	got := w.send(d, r)
@@ -201,7 +209,7 @@ func (w *world) answer(d *device, i int, request *url.URL, person string, denies
 	w.idps[p].Default(authtest.Authorize).ServeHTTP(got, r)
 	absorb(d.there[p], got)
 	callback, err := url.Parse(got.Header().Get("Location"))
-	if err != nil || got.Code != http.StatusSeeOther || !strings.HasPrefix(callback.String(), machineURL+"/authorize/"+w.names[p]+"?") {
+	if err != nil || got.Code != http.StatusSeeOther || !strings.HasPrefix(callback.String(), machineURL+re.attempt.at+"?") {
 		w.fail("the provider answered %d, to %v: %v", got.Code, callback, err)
 	}
 	re.query = callback.Query()
@@ -239,7 +247,7 @@ func (w *world) look(d *device, keeps bool) {
 	ran, want := w.ran, ""
 	if who = w.visited(d.held, keeps); who == somebody {
 		l := d.held.login
-		want = strings.Join([]string{w.names[l.provider], l.issuer, l.sub, l.email, l.name, d.held.record.note}, " | ")
+		want = strings.Join([]string{l.by, l.issuer, l.sub, l.email, l.name, d.held.record.note}, " | ")
 	}
 	got := w.send(d, httptest.NewRequest("GET", machineURL+"/me", nil))
 	d.jar = jar
@@ -315,7 +323,7 @@ func (w *world) rotate(a, b, _ int) {
 }
 
 func (w *world) rotateProvider(a, _, _ int) {
-	w.note("%s signs with a new key", w.names[a%2])
+	w.note("the provider %s signs with a new key", w.idps[a%2].Issuer)
 	w.idps[a%2].RotateKey()
 }
 

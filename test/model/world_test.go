@@ -44,7 +44,8 @@ type world struct {
 	home    *machineHome
 	time    atomic.Int64 // a provider may be asked in the background
 	idps    [2]*authtest.Provider
-	names   [2]string
+	entries []entry // the providers of the application
+	during  []entry // those that are entered while the next token endpoint answers
 	marks   *brittleMarks
 	store   *brittleStore
 	engine  *gin.Engine
@@ -128,7 +129,7 @@ func (w *world) fail(format string, args ...any) { panic(violation(fmt.Sprintf(f
 
 func newWorld(home *machineHome) *world {
 	w := &world{
-		home: home, names: [2]string{"one", "two"}, keys: []string{"the 1st key of a machine, of 32 bytes and more"}, serial: 1,
+		home: home, entries: []entry{{"one", 0, ""}, {"two", 1, ""}}, keys: []string{"the 1st key of a machine, of 32 bytes and more"}, serial: 1,
 		everywhere: map[string]watermark{}, subs: map[string]watermark{}, sids: map[string]watermark{},
 		banned: map[string]bool{}, codes: map[string]*code{}, signed: map[string]sitetest.Claims{}, asked: map[string]int{},
 	}
@@ -166,10 +167,7 @@ func (w *world) mount() {
 	opts := ginauth.Options{
 		BaseURL: machineURL, Keys: slices.Clone(w.keys), Now: w.now, Logger: slog.New(slog.DiscardHandler), Revocations: w.marks,
 		HTTPClient: &http.Client{Transport: sitetest.RoundTripper(w.provider)}, Hooks: ginauth.Hooks{OnLogin: w.onLogin},
-		Lifetime: machineLifetime, IdleTimeout: machineIdle,
-	}
-	for i, idp := range w.idps {
-		opts.Providers = append(opts.Providers, idp.Client(w.names[i]))
+		Lifetime: machineLifetime, IdleTimeout: machineIdle, Providers: w.clients(w.entries), CallbackPaths: entryPaths[1:],
 	}
 	if w.store != nil {
 		opts.Sessions = w.store
@@ -227,6 +225,9 @@ func (w *world) provider(r *http.Request) (*http.Response, error) {
 				sum := sha256.Sum256([]byte(form.Get("code_verifier")))
 				w.asked[sitetest.Base64(sum[:])]++
 				w.requests++
+				if w.during != nil {
+					w.replace(w.during)
+				}
 				r.Body = io.NopCloser(bytes.NewReader(body))
 			}
 			answer := httptest.NewRecorder()

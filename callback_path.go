@@ -1,0 +1,207 @@
+package ginauth
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
+)
+
+const (
+	nameParam         = ":provider" // in a path, stands for Provider.Name
+	callbackPathLimit = 255         // bytes of a CallbackPath
+)
+
+// callbackPath is where the responses of one provider arrive, or of several that share
+// it. There the login state says which one a response is from, and never the request.
+type callbackPath struct {
+	uri     string // of the first one: "https://app.example.com/auth/callback"
+	clients []*client
+}
+
+// provider returns the name of the only provider, or "" if several share the path.
+func (at *callbackPath) provider() string {
+	if len(at.clients) == 1 {
+		return at.clients[0].provider.Name
+	}
+	return ""
+}
+
+// client returns the provider of that name, or nil if its responses arrive elsewhere.
+func (at *callbackPath) client(name string) *client {
+	for _, cl := range at.clients {
+		if cl.provider.Name == name {
+			return cl
+		}
+	}
+	return nil
+}
+
+// expects reports whether responses of that mode arrive here.
+func (at *callbackPath) expects(mode string) bool {
+	return slices.ContainsFunc(at.clients, func(cl *client) bool { return cl.provider.ResponseMode == mode })
+}
+
+// callbackAt returns the step that answers a callback path. The pattern is the whole
+// path of its route.
+func (a *Auth) callbackAt(pattern string) step {
+	return func(c *gin.Context, g *registry) error {
+		name := c.Param("provider")
+		at := g.callbacks[withName(pattern, name)]
+		if at != nil {
+			return a.callback(c, g, at)
+		}
+		cl, err := g.client(name)
+		if err != nil {
+			return err
+		}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.other_path", Op: "read answer", Reason: fmt.Sprintf("responses of provider %q arrive at another path", cl.provider.Name),
+			Fix: "register this redirect URI at the provider, exactly: " + cl.redirectURI}
+	}
+}
+
+// withName returns the path that a pattern stands for with the name of a provider,
+// without a slash at its end: either spelling is answered.
+func withName(pattern, name string) string {
+	return strings.TrimSuffix(strings.Replace(pattern, nameParam, name, 1), "/")
+}
+
+// callbackPattern returns the pattern of a provider's callback path: a path of the
+// application.
+func (c *config) callbackPattern(p *Provider) string {
+	if p.CallbackPath == "" {
+		return c.mount + "/authorize/" + nameParam
+	}
+	return p.CallbackPath
+}
+
+// registerCallbacks adds the routes of Provider.CallbackPath and Options.CallbackPaths,
+// each with and without a slash at its end: Gin would answer the other spelling with a
+// 301 that carries the code. They are paths of the application, whatever group router
+// is: Gin joins paths as path.Join does.
+func (a *Auth) registerCallbacks(router gin.IRouter) (errs []error) {
+	up := strings.Repeat("/..", strings.Count(a.cfg.mount, "/"))
+	for _, pattern := range a.cfg.callbackPaths {
+		run := a.callbackAt(pattern)
+		handler := a.handler(map[string]step{"GET": run, "POST": run}, SignInFailed)
+		err := contain.Do(func() error {
+			a.route(router, up+pattern, handler)
+			a.route(router, up+pattern+"/", handler)
+			return nil
+		})
+		if p, panicked := err.(*contain.Panic); panicked {
+			errs = append(errs, &Error{Code: ErrInvalidOptions, ID: "mount.callback_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way of the callback path %q: %v", pattern, p.Value),
+				Fix: "take the application's own handler off that path: this package answers there"})
+		}
+	}
+	return errs
+}
+
+// checkCallbackPaths checks Options.CallbackPaths, and collects the paths to register:
+// Gin adds no routes while it serves.
+func (c *config) checkCallbackPaths(wrong *mistakes) {
+	for _, pattern := range c.CallbackPaths {
+		c.checkCallbackPath(func(what, reason, fix string) { wrong.add("Options.CallbackPaths", what, reason, fix) }, pattern, nameParam)
+	}
+	list := c.CallbackPaths
+	for i := range c.Providers {
+		if p := c.Providers[i].CallbackPath; p != "" {
+			list = append(slices.Clip(list), p)
+		}
+	}
+	for _, pattern := range list {
+		if pattern = strings.TrimSuffix(pattern, "/"); unfitPath(pattern) == "" && !slices.Contains(c.callbackPaths, pattern) {
+			c.callbackPaths = append(c.callbackPaths, pattern)
+		}
+	}
+}
+
+// checkCallbackOf checks the callback path of a provider. By then c.callbackPaths has
+// the paths of all routes.
+func (c *config) checkCallbackOf(add addMistake, p *Provider) {
+	if p.CallbackPath == "" {
+		return
+	}
+	fit := true
+	c.checkCallbackPath(func(what, reason, fix string) {
+		fit = false
+		add("CallbackPath", what, reason, fix)
+	}, p.CallbackPath, p.Name)
+	at := withName(p.CallbackPath, p.Name)
+	if fit && !slices.ContainsFunc(c.callbackPaths, func(pattern string) bool { return matches(pattern, at) }) {
+		add("CallbackPath", "no_route", fmt.Sprintf("%q has no route, and Gin adds none while it serves", printable.Clip(p.CallbackPath)),
+			"name it in Options.CallbackPaths, which Mount registers: \"/auth/:provider/callback\" there is for providers of any name")
+	}
+}
+
+// checkCallbackPath checks one callback path, of a provider of that name.
+func (c *config) checkCallbackPath(add func(what, reason, fix string), pattern, name string) {
+	const fix = `write a path of its own, such as "/auth/google/callback", or "/auth/:provider/callback"`
+	at, text := withName(pattern, name), printable.Clip(pattern)
+	if why := unfitPath(strings.TrimSuffix(pattern, "/")); why != "" {
+		add("malformed", fmt.Sprintf("%q %s", text, why), fix)
+		return
+	}
+	if len(pattern) > callbackPathLimit {
+		add("too_long", fmt.Sprintf("has %d bytes; %d are the most", len(pattern), callbackPathLimit), fix)
+	}
+	if below, ok := strings.CutPrefix(at, c.mount); ok && slices.ContainsFunc(ownPaths, func(own string) bool { return matches(own, below) }) {
+		add("own_route", fmt.Sprintf("%q is a route that Mount registers for something else", text), fix+", or mount on a group")
+	}
+	for _, page := range []struct{ option, path string }{{"AfterLogin", c.AfterLogin}, {"AfterLogout", c.AfterLogout}, {"LoginPage", c.LoginPage}} {
+		if u, err := url.Parse(page.path); err == nil && matches(strings.ToLower(withName(pattern, nameParam)), strings.ToLower(strings.TrimSuffix(u.Path, "/"))) {
+			add("page", fmt.Sprintf("%q is Options.%s, a page of the application", text, page.option), fix)
+		}
+	}
+}
+
+// ownPaths are the routes of handleAll, below the group.
+var ownPaths = []string{
+	"/login", "/login/:provider", "/authorize/:provider", "/logout", "/logout/redirect", "/logout/return",
+	"/logout/:provider/backchannel", "/logout/:provider/frontchannel",
+}
+
+// unfitPath says why a path cannot be a callback path, or "". A redirect URI is
+// compared to the byte, and must mean the same to the provider, the browser, proxies
+// and Gin: so it has no escapes and nothing that any of them resolves.
+func unfitPath(p string) string {
+	fixed := 0
+	for part := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
+		if part == nameParam {
+			continue
+		}
+		fixed++
+		if part == "" || part == "." || part == ".." || strings.Trim(part, base64url+".~") != "" {
+			return "is not a path that a redirect URI can have: it begins with /, and its parts have letters, digits and -._~ alone, or are :provider"
+		}
+	}
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return "is not a path: it does not begin with /"
+	case fixed == 0:
+		return "would take every path from the application: it needs a part that is fixed"
+	case strings.Count(p, nameParam) > 1:
+		return "has :provider twice"
+	}
+	return ""
+}
+
+// matches reports whether a pattern stands for a path: a part of it that begins with a
+// colon stands for any.
+func matches(pattern, p string) bool {
+	parts, others := strings.Split(pattern, "/"), strings.Split(p, "/")
+	return slices.EqualFunc(parts, others, func(part, other string) bool {
+		return part == other || strings.HasPrefix(part, ":") && other != ""
+	})
+}
+
+// isCallback reports whether responses of providers arrive at a path, which is in lower
+// case.
+func (c *config) isCallback(p string) bool {
+	return slices.ContainsFunc(c.callbackPaths, func(pattern string) bool { return matches(strings.ToLower(pattern), p) })
+}

@@ -1,0 +1,128 @@
+package ginauth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// registry is a list of providers and all that depends on it. It never changes:
+// other providers are another registry. A request loads the one in use once, and
+// sees the same list from its beginning to its end.
+type registry struct {
+	auth      *Auth
+	clients   map[string]*client       // by Provider.Name
+	order     []string                 // of the providers, as configured
+	callbacks map[string]*callbackPath // by their paths, as withName has them
+	sessions  *sessions                // of users of these providers, with the memory of opened ones
+}
+
+// SetProviders replaces all providers, for an application whose administrator enters
+// them. It makes all the checks of [Mount]; after an error nothing has changed, and
+// errors.Is(err, [ErrInvalidOptions]) is true. It makes no network request: a provider is
+// discovered when it is first used (see [Auth.Warm]), and what is known of one whose
+// issuer and endpoints stay is kept, so that its sign-ins go on while it is down.
+//
+// Requests that are being answered keep the providers that they began with, except that
+// no session begins with a provider that has been removed meanwhile: such a sign-in ends
+// with [ErrUnknownProvider], and [Hooks.OnLogin] is not called. Sign-ins in progress
+// continue if the provider's name, issuer, token endpoint, client and redirect URI are the
+// same, and sessions if its name and its issuer or Namespace are, and Admits. Sessions of
+// a removed provider are not admitted, and are again if it returns before they expire.
+//
+// Call it in every replica, before a page shows the new provider's button. Whoever
+// chooses the providers can sign in as anyone.
+func (a *Auth) SetProviders(providers []Provider) error {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	var wrong mistakes
+	list := a.cfg.checkProviders(&wrong, providers)
+	if len(wrong) > 0 {
+		return errors.Join(wrong...)
+	}
+	before := a.providers.Load()
+	g := a.newRegistry(list, before)
+	a.providers.Store(g)
+	a.cfg.Logger.Info("ginauth: providers replaced", "providers", g.order)
+	a.announce(g, before)
+	return nil
+}
+
+// announce says what must be registered at the providers, as far as it is not what was
+// said of those before.
+func (a *Auth) announce(g, before *registry) {
+	said := func(name string) bool {
+		old := before.clients[name]
+		return old != nil && old.redirectURI == g.clients[name].redirectURI
+	}
+	names := slices.DeleteFunc(slices.Clone(g.order), said)
+	for _, name := range names {
+		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", g.clients[name].redirectURI)
+	}
+	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
+		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
+	}
+}
+
+// remindOfMemory says what it means to keep revocations and sessions in memory.
+func (a *Auth) remindOfMemory() {
+	if a.revokesInMemory() && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
+	}
+	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: Options.Sessions " + memstoreRemark + "; " + memstoreFix)
+	}
+}
+
+// newRegistry returns the registry of checked providers, which knows what the one before
+// knew of them. Nothing in it talks to a provider yet.
+func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
+	var known []*rp.Client
+	for _, name := range before.order {
+		known = append(known, before.clients[name].rp)
+	}
+	g := &registry{auth: a, clients: map[string]*client{}, callbacks: map[string]*callbackPath{}}
+	paths, sharing := make([]string, len(list)), map[string]int{}
+	for i := range list {
+		paths[i] = withName(a.cfg.callbackPattern(&list[i]), list[i].Name)
+		sharing[paths[i]]++
+	}
+	from := map[string]*issuers{}
+	for i, p := range list {
+		cl := newClient(p, a.cfg, a.http, sharing[paths[i]] > 1, known)
+		g.clients[p.Name], from[p.Name] = cl, cl.issuers
+		g.order = append(g.order, p.Name)
+		at := g.callbacks[paths[i]]
+		if at == nil {
+			at = &callbackPath{uri: cl.redirectURI}
+			g.callbacks[paths[i]] = at
+		}
+		at.clients = append(at.clients, cl)
+	}
+	g.sessions = a.newSessions(from)
+	return g
+}
+
+// newSessions returns the sessions of users from these issuers, by Provider.Name.
+func (a *Auth) newSessions(from map[string]*issuers) *sessions {
+	k := &sessions{cfg: a.cfg, issuers: from, cache: newSessionCache()}
+	box, jar, name := a.sessionBox, a.loginStates.jar, a.cfg.cookieName()
+	if a.cfg.Sessions == nil {
+		k.backend = &cookieBackend{box: box, unseal: k.opener(box), jar: jar, name: name, second: name + "-2"}
+	} else {
+		k.backend = &storeBackend{store: a.cfg.Sessions, box: box, unseal: k.opener(box), jar: jar, name: name}
+	}
+	return k
+}
+
+// client returns the provider of that name.
+func (g *registry) client(name string) (*client, error) {
+	if cl := g.clients[name]; cl != nil {
+		return cl, nil
+	}
+	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(name), g.order),
+		Fix: "use a Name of Options.Providers"}
+}
