@@ -91,7 +91,7 @@ const askedAgain = "nothing: the person is asked to authenticate again"
 // comes from elsewhere.
 func (u *User) proof() (*authRequest, error) {
 	if u == nil {
-		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	return u.request, nil
 }
