@@ -268,6 +268,10 @@ func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string
 	if state.linkingOf != "" {
 		return e
 	}
+	if state.round > 0 {
+		e.retry = a.cfg.url(state.returnTo) // as abandon does
+		return e
+	}
 	e.retry = a.LoginURL(state.provider, state.returnTo)
 	for _, name := range sortedKeys(passed) {
 		e.retry = withParam(e.retry, name, passed[name])

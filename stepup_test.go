@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -254,5 +255,159 @@ func TestRenewal(t *testing.T) {
 	s.Get("/login/demo")
 	if u := s.User(); u.Data["logins"] != "x" || len(renewals) != 3 || renewals[2] {
 		t.Errorf("an ordinary sign-in: %v, %v", u.Data, renewals)
+	}
+}
+
+// Pages with different checks do not take from each other what the person proved: where
+// the ID token has no auth_time, that of the session stays.
+func TestStepUpKeepsAuthTime(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]bool{"same person": true, "another person": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := levels(t, nil)
+			s.Engine.GET("/payout", s.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), s.Protected)
+			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+			s.SignIn()
+			s.Get("/payout")
+			proved := s.User().AuthTime
+			s.Clock.Advance(2 * time.Minute)
+			s.IDP.EditIDToken(func(_, claims map[string]any) {
+				if !s.IDP.LastRequest(authtest.Authorize).Form.Has("max_age") {
+					delete(claims, "auth_time")
+				}
+			})
+			if !again {
+				s.IDP.SignInAs("grace")
+			}
+			s.Get("/keys")
+			u := s.User()
+			if kept := u.AuthTime.Equal(proved); u.ACR != "mfa" || kept != again {
+				t.Errorf("acr is %q, auth_time %s, was %s\n%s", u.ACR, u.AuthTime, proved, s.Logs)
+			}
+			want := map[bool]int{false: 1}[again]
+			if n := trips(s, func() { s.Get("/payout") }); n != want {
+				t.Errorf("%d trips, want %d", n, want)
+			}
+			s.Clock.Advance(5 * time.Minute)
+			if n := trips(s, func() { s.Get("/payout") }); again && n != 1 {
+				t.Errorf("%d trips with an old auth_time, want 1", n)
+			}
+		})
+	}
+}
+
+// The second of two tabs comes back to a session that the first has replaced.
+func TestStepUpInTwoTabs(t *testing.T) {
+	t.Parallel()
+	s := levels(t, func(o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if !l.Renewal {
+				l.User.Data["cart"] = "new"
+			}
+			return nil
+		}
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.Engine.POST("/fill", s.Auth.RequireAuth(), func(c *gin.Context) {
+		if err := s.Auth.Update(c, func(u *ginauth.User) { u.Data["cart"] = "full" }); err != nil {
+			t.Error(err)
+		}
+	})
+	s.SignIn()
+	s.Must(s.Browser.Fetch(s.Open("/"), "POST", s.URL+"/fill", nil, ""))
+	var tabs []*authtest.Page
+	for range 2 {
+		tabs = append(tabs, s.Open(s.Open("/keys").Header.Get("Location")))
+	}
+	for i, tab := range tabs {
+		p := s.Must(s.Browser.Follow(tab))
+		if u := s.User(); p.Status != http.StatusOK || u.ACR != "mfa" || u.Data["cart"] != "full" {
+			t.Errorf("tab %d ends at %s with status %d, and %+v\n%s", i, p.URL, p.Status, u, s.Logs)
+		}
+	}
+}
+
+// "Try again" leads to the page, which asks again. A plain sign-in would end the session,
+// with its Data.
+func TestTryAgainAfterAStepUp(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(s *sitetest.Site){
+		"the provider ignores it": func(s *sitetest.Site) { s.IDP.Ignore(authtest.ACRValues) },
+		"the person refuses":      func(s *sitetest.Site) { s.IDP.DenyConsent(true) },
+		"the provider is away":    func(s *sitetest.Site) { s.IDP.Fail(authtest.Token, authtest.Down) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := levels(t, nil)
+			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+			s.Engine.POST("/fill", s.Auth.RequireAuth(), func(c *gin.Context) {
+				if err := s.Auth.Update(c, func(u *ginauth.User) { u.Data["cart"] = "full" }); err != nil {
+					t.Error(err)
+				}
+			})
+			s.SignIn()
+			s.Must(s.Browser.Fetch(s.Open("/"), "POST", s.URL+"/fill", nil, ""))
+			fail(s)
+			p := s.Get("/keys?id=7")
+			s.IDP.Ignore()
+			s.IDP.DenyConsent(false)
+			s.IDP.Heal()
+			p = s.Must(s.Browser.ClickLink(p, "Try again"))
+			if u := s.User(); p.Status != http.StatusOK || p.URL.RequestURI() != "/keys?id=7" || u.ACR != "mfa" || u.Data["cart"] != "full" {
+				t.Errorf("%d at %s; signed in is %+v\n%s", p.Status, p.URL, u, s.Logs)
+			}
+		})
+	}
+}
+
+// A MaxAge of centuries is no number of seconds that a provider could not read.
+func TestLongestMaxAge(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.Engine.GET("/payout", s.Auth.RequireAuth(ginauth.MaxAge(1<<63-1)), s.Protected)
+	s.SignIn()
+	for i, want := range []int{1, 0} {
+		var p *authtest.Page
+		if n := trips(s, func() { p = s.Get("/payout") }); n != want || p.Status != http.StatusOK {
+			t.Errorf("visit %d: %d after %d trips, want %d\n%s", i, p.Status, n, want, s.Logs)
+		}
+	}
+	if asked := s.IDP.LastRequest(authtest.Authorize).Form.Get("max_age"); asked != "2147483647" {
+		t.Errorf("asked for %q seconds", asked)
+	}
+}
+
+// Linking an account with an acr that takes a second round still links.
+func TestLinkingBesideADemand(t *testing.T) {
+	t.Parallel()
+	var previous []string
+	s := levels(t, func(o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if l.Previous != nil {
+				previous = append(previous, l.Previous.Subject+" "+l.User.Subject)
+			}
+			return nil
+		}
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	s.IDP.SignInAs("eve")
+	s.IDP.EditIDToken(func(_, claims map[string]any) {
+		if !s.IDP.LastRequest(authtest.Authorize).Form.Has("max_age") {
+			claims["acr"] = "pwd"
+		}
+	})
+	login, query, _ := strings.Cut(s.Open("/keys").Header.Get("Location"), "?")
+	fields, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields.Set("link", "true")
+	if n := trips(s, func() { s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+login, fields)) }); n != 2 {
+		t.Errorf("%d trips, want 2", n)
+	}
+	if fmt.Sprint(previous) != "[ada eve]" {
+		t.Errorf("OnLogin was told of %q\n%s", previous, s.Logs)
 	}
 }

@@ -49,7 +49,9 @@ func newStepUp(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) 
 	})
 	s.IDP.SingleSignOn(true)
 	s.IDP.AuthenticateWith("pwd", "pwd")
-	demand := func(path string, checks ...ginauth.Check) { s.Engine.Any(path, s.Auth.RequireAuth(checks...), s.Protected) }
+	demand := func(path string, checks ...ginauth.Check) {
+		s.Engine.Any(path, s.Auth.RequireAuth(checks...), s.Protected)
+	}
 	demand("/payout", ginauth.MaxAge(5*time.Minute))
 	demand("/keys", ginauth.ACR("mfa"))
 	demand("/both", ginauth.MaxAge(time.Hour), ginauth.ACR("hwk", "mfa"), ginauth.MaxAge(5*time.Minute), ginauth.ACR("mfa", "sms"))
@@ -309,6 +311,10 @@ func p9ChecksThatDemandNothing(t *testing.T) {
 		"empty acr":     func() ginauth.Check { return ginauth.ACR("mfa", "") },
 		"space":         func() ginauth.Check { return ginauth.ACR("mfa pwd") },
 		"line feed":     func() ginauth.Check { return ginauth.ACR("mfa\npwd") },
+		"other space":   func() ginauth.Check { return ginauth.ACR("mfa\u00a0pwd") },
+		"not ASCII":     func() ginauth.Check { return ginauth.ACR("mfä") },
+		"not UTF-8":     func() ginauth.Check { return ginauth.ACR("mf\xe4") },
+		"257 bytes":     func() ginauth.Check { return ginauth.ACR(strings.Repeat("a", 257)) },
 		"513 bytes":     func() ginauth.Check { return ginauth.ACR(strings.Repeat("a", 513)) },
 		"long together": func() ginauth.Check { return ginauth.ACR(strings.Repeat("a", 256), strings.Repeat("b", 256)) },
 	} {
