@@ -361,6 +361,45 @@ func TestTryAgainAfterAStepUp(t *testing.T) {
 	}
 }
 
+// It does so where the provider cannot be asked at all, too.
+func TestTryAgainBeforeAStepUp(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.SignIn()
+	other := s.Replica(func(*ginauth.Options) {}) // which has not read the provider's metadata
+	other.Engine.GET("/keys", other.Auth.RequireAuth(ginauth.ACR("mfa")), other.Protected)
+	asAda := sitetest.Plus(sitetest.Navigation, "Cookie", s.CookieHeader())
+	s.IDP.Fail(authtest.Discovery, authtest.Down)
+	p := other.Ask("GET", other.Ask("GET", "/keys?id=7", asAda...).Header.Get("Location"), asAda...)
+	other.WantError(p, ginauth.ErrProviderUnavailable)
+	if !strings.Contains(p.Text(), `href="`+s.URL+`/keys?id=7"`) || strings.Contains(p.Text(), "/login/") {
+		t.Errorf("the page leads elsewhere: %s", p.Text())
+	}
+}
+
+// Somebody else who authenticated there, and may not sign in here, can choose another
+// account at the provider.
+func TestAnotherAccountAfterAStepUp(t *testing.T) {
+	t.Parallel()
+	s := levels(t, func(o *ginauth.Options) {
+		o.Providers[0].LoginParams = []string{"prompt"}
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if l.User.Subject == "eve" {
+				return errors.New("no")
+			}
+			return nil
+		}
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	s.IDP.SignInAs("eve")
+	p := s.Get("/keys")
+	s.WantError(p, ginauth.ErrIdentityRejected)
+	if u := s.User(); u == nil || u.Subject != "ada" || !strings.Contains(p.Text(), "/login/demo?return_to=%2Fkeys&amp;prompt=select_account") {
+		t.Errorf("signed in is %+v: %s", u, p.Text())
+	}
+}
+
 // A MaxAge of centuries is no number of seconds that a provider could not read.
 func TestLongestMaxAge(t *testing.T) {
 	t.Parallel()
