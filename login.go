@@ -98,7 +98,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 func (a *Auth) sendToProvider(c *gin.Context, cl *client, state *loginState, passed map[string]string, d *demanded) error {
 	var demanded map[string]string
 	if d != nil {
-		demanded = d.apply(state)
+		demanded = d.apply(state, cl.provider.AuthParams)
 		if err := a.addLoginHint(c, cl, d, demanded); err != nil {
 			return err
 		}

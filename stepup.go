@@ -61,7 +61,8 @@ func MaxAge(d time.Duration) Check {
 // class references that the provider defines (OpenID Connect Core 1.0, section 2),
 // and sends any other there to do so, as [MaxAge] does. The first value is the
 // preferred one. If the provider answers with another acr, it is asked once more with
-// max_age=0, which makes those authenticate again that lately did, with less.
+// max_age=0 and prompt=login, which makes those authenticate again that lately did,
+// with less.
 //
 // ACR panics without values, and if a value is empty, longer than 256 bytes or not of
 // visible ASCII characters, or all of them together are longer than 512 bytes.
@@ -193,7 +194,11 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 // that ask for it. They win over those of the Provider and of the link. The first
 // round asks for an acr alone, since some providers ask the person for what is
 // missing then; others ask for nothing while the person is signed in there.
-func (d *demanded) apply(l *loginState) map[string]string {
+//
+// The second round has the person authenticate anew. prompt says so as well: Keycloak
+// asks nobody for max_age=0 who authenticated within the same second, as a person did
+// who comes straight from signing in, and some providers take 0 for no max_age.
+func (d *demanded) apply(l *loginState, configured map[string]string) map[string]string {
 	params := map[string]string{}
 	if len(d.acr) > 0 {
 		l.acr = strings.Join(d.acr, " ")
@@ -206,6 +211,12 @@ func (d *demanded) apply(l *loginState) map[string]string {
 		l.round = 1
 	} else {
 		l.maxAge = 0
+		params["prompt"] = "login"
+		for _, p := range strings.Fields(configured["prompt"]) { // "consent", for a refresh token
+			if p != "login" && p != "none" {
+				params["prompt"] += " " + p
+			}
+		}
 	}
 	if l.maxAge >= 0 {
 		params["max_age"] = strconv.Itoa(l.maxAge)
@@ -240,7 +251,7 @@ func (a *Auth) addLoginHint(c *gin.Context, cl *client, d *demanded, params map[
 		return nil
 	}
 	for _, hint := range []string{s.user.Email, s.user.Username} {
-		if hint != "" {
+		if hint != "" && len(hint) <= passedLimit {
 			params["login_hint"] = hint
 			return nil
 		}

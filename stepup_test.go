@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	cookiestore "github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-contrib/sessions/memstore"
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
@@ -66,13 +68,21 @@ func TestACRInTwoRounds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		ignores []authtest.Ignorable
+		prompt  string // of the Provider
 		trips   int
+		asks    string // for this prompt
 	}{
-		"asks for what is missing": {nil, 1}, "goes on with what it has": {[]authtest.Ignorable{authtest.ACRValuesSignOn}, 2},
+		"asks for what is missing":            {nil, "", 1, ""},
+		"goes on with what it has":            {[]authtest.Ignorable{authtest.ACRValuesSignOn}, "", 2, "login"},
+		"goes on, and is asked for a consent": {[]authtest.Ignorable{authtest.ACRValuesSignOn}, "consent", 2, "login consent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := levels(t, nil)
+			s := levels(t, func(o *ginauth.Options) {
+				if tt.prompt != "" {
+					o.Providers[0].AuthParams = map[string]string{"prompt": tt.prompt}
+				}
+			})
 			s.IDP.Ignore(tt.ignores...)
 			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa", "hwk")), s.Protected)
 			s.SignIn()
@@ -81,7 +91,7 @@ func TestACRInTwoRounds(t *testing.T) {
 				t.Errorf("%d at %s after %d trips\n%s", page.Status, page.URL, n, s.Logs)
 			}
 			asked := s.IDP.LastRequest(authtest.Authorize).Form
-			if asked.Get("acr_values") != "mfa hwk" || asked.Get("login_hint") != "ada@example.com" || asked.Has("max_age") != (tt.trips == 2) {
+			if asked.Get("acr_values") != "mfa hwk" || asked.Get("login_hint") != "ada@example.com" || asked.Has("max_age") != (tt.trips == 2) || asked.Get("prompt") != tt.asks {
 				t.Errorf("asked for %v", asked)
 			}
 			if u := s.User(); u.ACR != "mfa" {
@@ -91,6 +101,60 @@ func TestACRInTwoRounds(t *testing.T) {
 				t.Errorf("%d trips more", n)
 			}
 		})
+	}
+}
+
+// It is the same where the answer comes as a form, and where a store has the sessions.
+func TestStepUpInOtherWays(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(o *ginauth.Options){
+		"form_post": func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" },
+		"a store":   func(o *ginauth.Options) { o.Sessions = memstore.NewStore([]byte(sitetest.Key)) },
+		"cookies":   func(o *ginauth.Options) { o.Sessions = cookiestore.NewStore([]byte(sitetest.Key)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := levels(t, func(o *ginauth.Options) {
+				change(o)
+				o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+					l.User.Data["logins"] += "x"
+					return nil
+				}
+			})
+			s.IDP.Ignore(authtest.ACRValuesSignOn)
+			s.Engine.GET("/both", s.Auth.RequireAuth(ginauth.ACR("mfa"), ginauth.MaxAge(5*time.Minute)), s.Protected)
+			s.SignIn()
+			line := s.CookieHeader()
+			for _, want := range []int{2, 0} {
+				if n := trips(s, func() { s.Get("/both?id=7") }); n != want || s.Ran.Load() == 0 {
+					t.Errorf("%d trips, want %d\n%s", n, want, s.Logs)
+				}
+			}
+			if u := s.User(); u.ACR != "mfa" || u.Data["logins"] != "xx" {
+				t.Errorf("signed in is %+v", u)
+			}
+			if who := s.Stolen(line); name != "cookies" && who != "" {
+				t.Errorf("the session before is still that of %s", who)
+			}
+			s.Clock.Advance(7 * time.Minute)
+			if n := trips(s, func() { s.Get("/both") }); n == 0 {
+				t.Error("no trip with an old authentication")
+			}
+		})
+	}
+}
+
+// No login_hint is longer than a parameter that a link may bring.
+func TestLongLoginHint(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[int]bool{256: true, 257: false} {
+		s := levels(t, nil)
+		s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+		s.AsUser(&ginauth.User{Subject: "ada", Email: strings.Repeat("a", length)})
+		s.Get("/keys")
+		if got := s.IDP.LastRequest(authtest.Authorize).Form.Has("login_hint"); got != want {
+			t.Errorf("%d bytes: %v", length, got)
+		}
 	}
 }
 
