@@ -68,7 +68,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := a.askOnLogin(c, login); err != nil {
 		return err
 	}
-	if err := stillThere(c.Request.Context()); err != nil {
+	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
 	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id, told))
@@ -218,15 +218,15 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 		return err
 	}
 	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or set User to nil: no user is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)
 	return nil
 }
 
-// stillThere refuses a session to a browser that has hung up.
-func stillThere(ctx context.Context) error {
+// checkNotCancelled refuses a session to a browser that has hung up.
+func checkNotCancelled(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}

@@ -263,7 +263,7 @@ func TestIDsOfMistakes(t *testing.T) {
 		ids = append(ids, err.(*ginauth.Error).ID)
 	}
 	want := []string{"options.base_url.empty", "options.keys.key_short", "options.after_login.not_a_path", "provider.client_id.empty",
-		"provider.jwks_url.unfit", "provider.quirks.hs256.issuer", "provider.quirks.client_id_param.protocol_parameter"}
+		"provider.jwks_url.not_https", "provider.quirks.hs256.issuer", "provider.quirks.client_id_param.protocol_parameter"}
 	if !slices.Equal(ids, want) {
 		t.Errorf("the ids are %q, want %q", ids, want)
 	}

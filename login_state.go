@@ -214,9 +214,9 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 		return l, &Error{Code: ErrStoreUnavailable, ID: "store.once_failed", Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before", Fix: "look at the store behind Options.Revocations"}
 	case !first:
-		return l, usedAlready()
+		return l, usedError()
 	case s.expired(l.created):
-		return l, s.untimely(l.created)
+		return l, s.expiredError(l.created)
 	case l.provider != provider:
 		return l, stateInvalid("state.other_provider", "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}

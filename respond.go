@@ -108,9 +108,9 @@ func (w privateWriter) Flush() {
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle handles responses without a body: Gin sends their headers without going
+// keepEmptyPrivate handles responses without a body: Gin sends their headers without going
 // through c.Writer.
-func settle(c *gin.Context) {
+func keepEmptyPrivate(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
 		w.setPrivate()
 	}
@@ -131,14 +131,14 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 	if !strings.Contains(path, "#") {
 		path += "#"
 	}
-	redirect(c, a.cfg.url(path))
+	redirect(c, a.cfg.absolute(path))
 }
 
 // navigate has HTMX open the address that it asked for: our pages belong into a tab,
 // and behind a fetch the browser can neither go on to a provider nor keep a page's
 // policy. params are the parameters to bring.
 func (a *Auth) navigate(c *gin.Context, params string) {
-	location := a.cfg.prefix + "/" + strings.TrimLeft(asSent(c.Request.URL), "/") // no //host
+	location := a.cfg.prefix + "/" + strings.TrimLeft(sentPath(c.Request.URL), "/") // no //host
 	if params != "" {
 		location += "?" + params
 	}
@@ -169,7 +169,7 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 	switch e.Code {
 	case ErrUnauthenticated:
-		a.writeLogin(c, e, "ended", withReturn(a.loginPath(), a.cfg.comeBack(c.Request)), nil)
+		a.writeLogin(c, e, "ended", withReturn(a.loginPath(), a.cfg.loginReturnPath(c.Request)), nil)
 	case ErrStepUpRequired:
 		a.writeStepUp(c, e)
 	default:

@@ -52,11 +52,11 @@ func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
-func (s *session) rare(claims *string) [5]*string {
+func (s *session) optionalTexts(claims *string) [5]*string {
 	return [...]*string{&s.sid, &s.user.Locale, claims, &s.user.ACR, &s.actor}
 }
 
-// rare2 is rare of version 2.
+// rare2 is optionalTexts of version 2.
 func (s *session) rare2(claims *string) [4]*string {
 	return [...]*string{&s.sid, &s.hint, &s.user.Locale, claims}
 }
@@ -132,7 +132,7 @@ func (k *sessions) encode(s *session) []byte {
 			flags |= f.flag
 		}
 	}
-	rare := s.rare(&claims)
+	rare := s.optionalTexts(&claims)
 	for i, text := range rare {
 		if *text != "" {
 			flags |= hasRare << i
@@ -221,7 +221,7 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 		u.Issuer = r.String()
 	}
 	var claims string
-	rare := s.rare(&claims)
+	rare := s.optionalTexts(&claims)
 	u.decode(r, flags, flags/hasRare, rare[:], &claims)
 	return r.OK() && from.admit(u.Issuer)
 }
@@ -238,7 +238,7 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	// birth, the clocks decide, as they did. Nor does it say which IdleTimeout it
 	// began with: a copy can outlive the mark of its sign-out if that was longer, and is
 	// made longer again.
-	s.idle, s.mark = k.cfg.IdleTimeout, s.markByClock()
+	s.idle, s.mark = k.cfg.IdleTimeout, s.estimatedMark()
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {

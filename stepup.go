@@ -43,6 +43,8 @@ type demand struct {
 // application, for a user of [CurrentUser], its error has the same effect:
 //
 //	return ginauth.MaxAge(5 * time.Minute)(u)
+//
+//go:noinline
 func MaxAge(d time.Duration) Check {
 	if d < minMaxAge {
 		panic(fmt.Sprintf("ginauth: MaxAge(%v): a minute at least: people need as long to sign in", d))
@@ -66,6 +68,8 @@ func MaxAge(d time.Duration) Check {
 //
 // ACR panics without values, and if a value is empty, longer than 256 bytes or not of
 // visible ASCII characters, or all of them together are longer than 512 bytes.
+//
+//go:noinline
 func ACR(values ...string) Check {
 	values = slices.Clone(values)
 	unfit := func(v string) bool {
@@ -93,7 +97,7 @@ const askedAgain = "nothing: the person is asked to authenticate again"
 // comes from elsewhere.
 func (u *User) proof() (*authRequest, error) {
 	if u == nil {
-		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	return u.request, nil
 }
@@ -284,7 +288,7 @@ func (a *Auth) renew(c *gin.Context, l *loginState, login *Login, id *rp.Identit
 
 // writeStepUp answers a request whose user has to authenticate again.
 func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
-	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.comeBack(c.Request))
+	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.loginReturnPath(c.Request))
 	more := gin.H{}
 	if e.demand.maxAge > 0 {
 		more["max_age"] = int(e.demand.maxAge / time.Second)

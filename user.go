@@ -160,7 +160,7 @@ func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)
 	if u == nil {
-		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "nobody is signed in",
+		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "no user is signed in",
 			Fix: "put RequireAuth in front of this handler"}
 	}
 	err := u.Claims(&claims)
