@@ -404,10 +404,6 @@ const otpSecret = "a secret of Ada's phone"
 func newKeycloakLevels(t *testing.T) keycloakLevels {
 	t.Helper()
 	k := keycloakLevels{newKeycloak(t)}
-	k.admin(t, http.MethodPut, k.path(""), object{
-		"otpPolicyCodeReusable": true, // the tests are faster than the codes change
-		"attributes":            object{"acr.loa.map": `{"pwd": 1, "otp": 2}`},
-	}, nil)
 	k.admin(t, http.MethodPut, k.path("/users/"+k.id(t, ada)), object{"credentials": []object{
 		{"type": "password", "value": password},
 		{"type": "otp", "secretData": `{"value": "` + otpSecret + `"}`, "credentialData": `{"subType": "totp", "digits": 6, "period": 30, "algorithm": "HmacSHA1"}`},
@@ -425,7 +421,10 @@ func newKeycloakLevels(t *testing.T) keycloakLevels {
 		}, nil)
 		k.step(t, flow, form, "REQUIRED")
 	}
-	k.admin(t, http.MethodPut, k.path(""), object{"browserFlow": "levels"}, nil)
+	k.admin(t, http.MethodPut, k.path(""), object{
+		"browserFlow": "levels", "attributes": object{"acr.loa.map": `{"pwd": 1, "otp": 2}`},
+		"otpPolicyCodeReusable": true, // the tests are faster than the codes change
+	}, nil)
 	return k
 }
 
