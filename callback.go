@@ -67,12 +67,9 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
-	before, err := a.renewedUser(c, g, state, user)
+	told, err := a.renew(c, g, state, login, id)
 	if err != nil {
 		return err
-	}
-	if before != nil {
-		login.Renewal, user.Data = true, before.Data
 	}
 	if err := a.askOnLogin(c, login); err != nil {
 		return err
@@ -80,7 +77,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := g.sessions.start(c.Writer, c.Request, newSession(login.User, id))
+	s, err := g.sessions.start(c.Writer, c.Request, newSession(login.User, id, told))
 	if err != nil {
 		return err
 	}
@@ -121,6 +118,9 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
 	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
+	if in.state != nil && in.state.round > 0 && e.Code != ErrIdentityRejected {
+		e.retry = a.cfg.url(returnTo) // which asks again, where a plain sign-in would end the session
+	}
 	return e
 }
 
@@ -262,11 +262,9 @@ func checkNotCancelled(ctx context.Context) error {
 }
 
 // newSession returns the session of a verified user, as far as the ID token says
-// something about it.
-func newSession(user *User, id *rp.Identity) *session {
-	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
-	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime)
-	return s
+// something about it. told says that the user's AuthTime is the provider's.
+func newSession(user *User, id *rp.Identity, told bool) *session {
+	return &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, authTime: told}
 }
 
 // afterLogin returns where the browser goes next. What /login admitted is not

@@ -98,7 +98,7 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) error {
 	var demanded map[string]string
 	if d != nil {
-		demanded = d.apply(state)
+		demanded = d.apply(state, cl.provider.AuthParams)
 		if err := a.addLoginHint(c, g, cl, d, demanded); err != nil {
 			return err
 		}
@@ -280,6 +280,10 @@ func (c *client) readLoginParams(params url.Values, l *loginState) (map[string]s
 func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
 	if state.linkingOf != "" {
+		return e
+	}
+	if state.round > 0 {
+		e.retry = a.cfg.url(state.returnTo) // as abandon does
 		return e
 	}
 	e.retry = a.LoginURL(state.provider, state.returnTo)

@@ -11,12 +11,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
 const (
-	minMaxAge     = time.Minute // people need as long to sign in, and clocks are as far apart
-	acrsLimit     = 512         // bytes of all acr values of a check
+	minMaxAge     = time.Minute           // people need as long to sign in, and clocks are as far apart
+	maxMaxAge     = 1<<31*time.Second - 1 // 68 years: more seconds than that are no number to some providers
+	acrsLimit     = 512                   // bytes of all acr values of a check
 	demandVersion = 1
 	demandLife    = time.Hour
 	demandName    = "demand " // and the provider's name: what a demand is sealed for
@@ -47,6 +49,7 @@ func MaxAge(d time.Duration) Check {
 	if d < minMaxAge {
 		panic(fmt.Sprintf("ginauth: MaxAge(%v): a minute at least: people need as long to sign in", d))
 	}
+	d = min(d, maxMaxAge)
 	return func(u *User) error {
 		if v, err := u.proof(); err != nil || v != nil && v.opened.authTime && time.UnixMicro(v.asked).Sub(v.opened.user.AuthTime) <= d+leeway {
 			return err
@@ -60,19 +63,22 @@ func MaxAge(d time.Duration) Check {
 // class references that the provider defines (OpenID Connect Core 1.0, section 2),
 // and sends any other there to do so, as [MaxAge] does. The first value is the
 // preferred one. If the provider answers with another acr, it is asked once more with
-// max_age=0, which makes those authenticate again that lately did, with less.
+// max_age=0 and prompt=login, which makes those authenticate again that lately did,
+// with less.
 //
-// ACR panics without values, and if a value is empty, has a space or a control
-// character, or all of them together are longer than 512 bytes.
+// ACR panics without values, and if a value is empty, longer than 256 bytes or not of
+// visible ASCII characters, or all of them together are longer than 512 bytes.
 //
 //go:noinline
 func ACR(values ...string) Check {
 	values = slices.Clone(values)
 	unfit := func(v string) bool {
-		return v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == 0x7f })
+		// No session keeps a longer acr, and white space of any kind parts acr_values: the
+		// provider would be asked, and the user refused, over and over.
+		return v == "" || len(v) > acrLimit || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' })
 	}
 	if len(values) == 0 || slices.ContainsFunc(values, unfit) || len(strings.Join(values, " ")) > acrsLimit {
-		panic(fmt.Sprintf("ginauth: ACR(%q): one value or more, without spaces, of %d bytes together", values, acrsLimit))
+		panic(fmt.Sprintf("ginauth: ACR(%q): one value or more of visible ASCII characters, up to %d bytes each and %d together", values, acrLimit, acrsLimit))
 	}
 	return func(u *User) error {
 		if v, err := u.proof(); err != nil || v != nil && slices.Contains(values, v.opened.user.ACR) {
@@ -192,7 +198,11 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 // that ask for it. They win over those of the Provider and of the link. The first
 // round asks for an acr alone, since some providers ask the person for what is
 // missing then; others ask for nothing while the person is signed in there.
-func (d *demanded) apply(l *loginState) map[string]string {
+//
+// The second round has the person authenticate anew. prompt says so as well: Keycloak
+// asks nobody for max_age=0 who authenticated within the same second, as a person did
+// who comes straight from signing in, and some providers take 0 for no max_age.
+func (d *demanded) apply(l *loginState, configured map[string]string) map[string]string {
 	params := map[string]string{}
 	if len(d.acr) > 0 {
 		l.acr = strings.Join(d.acr, " ")
@@ -205,6 +215,12 @@ func (d *demanded) apply(l *loginState) map[string]string {
 		l.round = 1
 	} else {
 		l.maxAge = 0
+		params["prompt"] = "login"
+		for _, p := range strings.Fields(configured["prompt"]) { // "consent", for a refresh token
+			if p != "login" && p != "none" {
+				params["prompt"] += " " + p
+			}
+		}
 	}
 	if l.maxAge >= 0 {
 		params["max_age"] = strconv.Itoa(l.maxAge)
@@ -222,7 +238,7 @@ func (l *loginState) needsSecondRound(err error) bool {
 // secondRound sends the browser to the provider once more, to authenticate anew.
 func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *loginState) error {
 	state := a.loginStates.create(c.Request, cl.provider.Name)
-	state.returnTo, state.round = first.returnTo, 2
+	state.returnTo, state.linkingOf, state.round = first.returnTo, first.linkingOf, 2
 	d := &demanded{demand: demand{acr: strings.Fields(first.acr)}, session: first.renews}
 	return a.sendToProvider(c, g, cl, state, nil, d)
 }
@@ -239,7 +255,7 @@ func (a *Auth) addLoginHint(c *gin.Context, g *registry, cl *client, d *demanded
 		return nil
 	}
 	for _, hint := range []string{s.user.Email, s.user.Username} {
-		if hint != "" {
+		if hint != "" && len(hint) <= passedLimit {
 			params["login_hint"] = hint
 			return nil
 		}
@@ -247,17 +263,27 @@ func (a *Auth) addLoginHint(c *gin.Context, g *registry, cl *client, d *demanded
 	return nil
 }
 
-// renewedUser returns the user of the session that a check refused, if the same person
-// has authenticated again in the same browser; else nil.
-func (a *Auth) renewedUser(c *gin.Context, g *registry, l *loginState, who *User) (*User, error) {
+// renew has a sign-in that a check asked for keep what the browser's session has, if
+// the same person authenticated: the Data, and the AuthTime if the ID token has none.
+// An earlier trip, of another tab, may have replaced the session that the check
+// refused. It reports whether the AuthTime is the provider's.
+//
+// The ACR is not kept: for as long as trips went on, it would outlive any Lifetime.
+func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, id *rp.Identity) (told bool, err error) {
+	user := login.User
+	told = user.AuthTime.Equal(id.AuthTime)
 	if l.round == 0 {
-		return nil, nil
+		return told, nil
 	}
 	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
-	if err != nil || s == nil || s.id != l.renews || s.user.Provider != who.Provider || s.user.ID() != who.ID() {
-		return nil, err
+	if err != nil || s == nil || s.user.Provider != user.Provider || s.user.ID() != user.ID() {
+		return told, err
 	}
-	return s.user.clone(), nil
+	login.Renewal, user.Data = true, s.user.clone().Data
+	if !told && s.authTime {
+		user.AuthTime, told = s.user.AuthTime, true
+	}
+	return told, nil
 }
 
 // writeStepUp answers a request whose user has to authenticate again.

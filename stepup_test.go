@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	cookiestore "github.com/gin-contrib/sessions/cookie"
+	"github.com/gin-contrib/sessions/memstore"
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
@@ -65,13 +68,21 @@ func TestACRInTwoRounds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		ignores []authtest.Ignorable
+		prompt  string // of the Provider
 		trips   int
+		asks    string // for this prompt
 	}{
-		"asks for what is missing": {nil, 1}, "goes on with what it has": {[]authtest.Ignorable{authtest.ACRValuesSignOn}, 2},
+		"asks for what is missing":            {nil, "", 1, ""},
+		"goes on with what it has":            {[]authtest.Ignorable{authtest.ACRValuesSignOn}, "", 2, "login"},
+		"goes on, and is asked for a consent": {[]authtest.Ignorable{authtest.ACRValuesSignOn}, "consent", 2, "login consent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := levels(t, nil)
+			s := levels(t, func(o *ginauth.Options) {
+				if tt.prompt != "" {
+					o.Providers[0].AuthParams = map[string]string{"prompt": tt.prompt}
+				}
+			})
 			s.IDP.Ignore(tt.ignores...)
 			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa", "hwk")), s.Protected)
 			s.SignIn()
@@ -80,7 +91,7 @@ func TestACRInTwoRounds(t *testing.T) {
 				t.Errorf("%d at %s after %d trips\n%s", page.Status, page.URL, n, s.Logs)
 			}
 			asked := s.IDP.LastRequest(authtest.Authorize).Form
-			if asked.Get("acr_values") != "mfa hwk" || asked.Get("login_hint") != "ada@example.com" || asked.Has("max_age") != (tt.trips == 2) {
+			if asked.Get("acr_values") != "mfa hwk" || asked.Get("login_hint") != "ada@example.com" || asked.Has("max_age") != (tt.trips == 2) || asked.Get("prompt") != tt.asks {
 				t.Errorf("asked for %v", asked)
 			}
 			if u := s.User(); u.ACR != "mfa" {
@@ -90,6 +101,60 @@ func TestACRInTwoRounds(t *testing.T) {
 				t.Errorf("%d trips more", n)
 			}
 		})
+	}
+}
+
+// It is the same where the answer comes as a form, and where a store has the sessions.
+func TestStepUpInOtherWays(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(o *ginauth.Options){
+		"form_post": func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" },
+		"a store":   func(o *ginauth.Options) { o.Sessions = memstore.NewStore([]byte(sitetest.Key)) },
+		"cookies":   func(o *ginauth.Options) { o.Sessions = cookiestore.NewStore([]byte(sitetest.Key)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := levels(t, func(o *ginauth.Options) {
+				change(o)
+				o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+					l.User.Data["logins"] += "x"
+					return nil
+				}
+			})
+			s.IDP.Ignore(authtest.ACRValuesSignOn)
+			s.Engine.GET("/both", s.Auth.RequireAuth(ginauth.ACR("mfa"), ginauth.MaxAge(5*time.Minute)), s.Protected)
+			s.SignIn()
+			line := s.CookieHeader()
+			for _, want := range []int{2, 0} {
+				if n := trips(s, func() { s.Get("/both?id=7") }); n != want || s.Ran.Load() == 0 {
+					t.Errorf("%d trips, want %d\n%s", n, want, s.Logs)
+				}
+			}
+			if u := s.User(); u.ACR != "mfa" || u.Data["logins"] != "xx" {
+				t.Errorf("signed in is %+v", u)
+			}
+			if who := s.Stolen(line); name != "cookies" && who != "" {
+				t.Errorf("the session before is still that of %s", who)
+			}
+			s.Clock.Advance(7 * time.Minute)
+			if n := trips(s, func() { s.Get("/both") }); n == 0 {
+				t.Error("no trip with an old authentication")
+			}
+		})
+	}
+}
+
+// No login_hint is longer than a parameter that a link may bring.
+func TestLongLoginHint(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[int]bool{256: true, 257: false} {
+		s := levels(t, nil)
+		s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+		s.AsUser(&ginauth.User{Subject: "ada", Email: strings.Repeat("a", length)})
+		s.Get("/keys")
+		if got := s.IDP.LastRequest(authtest.Authorize).Form.Has("login_hint"); got != want {
+			t.Errorf("%d bytes: %v", length, got)
+		}
 	}
 }
 
@@ -254,5 +319,198 @@ func TestRenewal(t *testing.T) {
 	s.Get("/login/demo")
 	if u := s.User(); u.Data["logins"] != "x" || len(renewals) != 3 || renewals[2] {
 		t.Errorf("an ordinary sign-in: %v, %v", u.Data, renewals)
+	}
+}
+
+// Pages with different checks do not take from each other what the person proved: where
+// the ID token has no auth_time, that of the session stays.
+func TestStepUpKeepsAuthTime(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]bool{"same person": true, "another person": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := levels(t, nil)
+			s.Engine.GET("/payout", s.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), s.Protected)
+			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+			s.SignIn()
+			s.Get("/payout")
+			proved := s.User().AuthTime
+			s.Clock.Advance(2 * time.Minute)
+			s.IDP.EditIDToken(func(_, claims map[string]any) {
+				if !s.IDP.LastRequest(authtest.Authorize).Form.Has("max_age") {
+					delete(claims, "auth_time")
+				}
+			})
+			if !again {
+				s.IDP.SignInAs("grace")
+			}
+			s.Get("/keys")
+			u := s.User()
+			if kept := u.AuthTime.Equal(proved); u.ACR != "mfa" || kept != again {
+				t.Errorf("acr is %q, auth_time %s, was %s\n%s", u.ACR, u.AuthTime, proved, s.Logs)
+			}
+			want := map[bool]int{false: 1}[again]
+			if n := trips(s, func() { s.Get("/payout") }); n != want {
+				t.Errorf("%d trips, want %d", n, want)
+			}
+			s.Clock.Advance(5 * time.Minute)
+			if n := trips(s, func() { s.Get("/payout") }); again && n != 1 {
+				t.Errorf("%d trips with an old auth_time, want 1", n)
+			}
+		})
+	}
+}
+
+// The second of two tabs comes back to a session that the first has replaced.
+func TestStepUpInTwoTabs(t *testing.T) {
+	t.Parallel()
+	s := levels(t, func(o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if !l.Renewal {
+				l.User.Data["cart"] = "new"
+			}
+			return nil
+		}
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.Engine.POST("/fill", s.Auth.RequireAuth(), func(c *gin.Context) {
+		if err := s.Auth.Update(c, func(u *ginauth.User) { u.Data["cart"] = "full" }); err != nil {
+			t.Error(err)
+		}
+	})
+	s.SignIn()
+	s.Must(s.Browser.Fetch(s.Open("/"), "POST", s.URL+"/fill", nil, ""))
+	var tabs []*authtest.Page
+	for range 2 {
+		tabs = append(tabs, s.Open(s.Open("/keys").Header.Get("Location")))
+	}
+	for i, tab := range tabs {
+		p := s.Must(s.Browser.Follow(tab))
+		if u := s.User(); p.Status != http.StatusOK || u.ACR != "mfa" || u.Data["cart"] != "full" {
+			t.Errorf("tab %d ends at %s with status %d, and %+v\n%s", i, p.URL, p.Status, u, s.Logs)
+		}
+	}
+}
+
+// "Try again" leads to the page, which asks again. A plain sign-in would end the session,
+// with its Data.
+func TestTryAgainAfterAStepUp(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(s *sitetest.Site){
+		"the provider ignores it": func(s *sitetest.Site) { s.IDP.Ignore(authtest.ACRValues) },
+		"the person refuses":      func(s *sitetest.Site) { s.IDP.DenyConsent(true) },
+		"the provider is away":    func(s *sitetest.Site) { s.IDP.Fail(authtest.Token, authtest.Down) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := levels(t, nil)
+			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+			s.Engine.POST("/fill", s.Auth.RequireAuth(), func(c *gin.Context) {
+				if err := s.Auth.Update(c, func(u *ginauth.User) { u.Data["cart"] = "full" }); err != nil {
+					t.Error(err)
+				}
+			})
+			s.SignIn()
+			s.Must(s.Browser.Fetch(s.Open("/"), "POST", s.URL+"/fill", nil, ""))
+			fail(s)
+			p := s.Get("/keys?id=7")
+			s.IDP.Ignore()
+			s.IDP.DenyConsent(false)
+			s.IDP.Heal()
+			p = s.Must(s.Browser.ClickLink(p, "Try again"))
+			if u := s.User(); p.Status != http.StatusOK || p.URL.RequestURI() != "/keys?id=7" || u.ACR != "mfa" || u.Data["cart"] != "full" {
+				t.Errorf("%d at %s; signed in is %+v\n%s", p.Status, p.URL, u, s.Logs)
+			}
+		})
+	}
+}
+
+// It does so where the provider cannot be asked at all, too.
+func TestTryAgainBeforeAStepUp(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.SignIn()
+	other := s.Replica(func(*ginauth.Options) {}) // which has not read the provider's metadata
+	other.Engine.GET("/keys", other.Auth.RequireAuth(ginauth.ACR("mfa")), other.Protected)
+	asAda := sitetest.Plus(sitetest.Navigation, "Cookie", s.CookieHeader())
+	s.IDP.Fail(authtest.Discovery, authtest.Down)
+	p := other.Ask("GET", other.Ask("GET", "/keys?id=7", asAda...).Header.Get("Location"), asAda...)
+	other.WantError(p, ginauth.ErrProviderUnavailable)
+	if !strings.Contains(p.Text(), `href="`+s.URL+`/keys?id=7"`) || strings.Contains(p.Text(), "/login/") {
+		t.Errorf("the page leads elsewhere: %s", p.Text())
+	}
+}
+
+// Somebody else who authenticated there, and may not sign in here, can choose another
+// account at the provider.
+func TestAnotherAccountAfterAStepUp(t *testing.T) {
+	t.Parallel()
+	s := levels(t, func(o *ginauth.Options) {
+		o.Providers[0].LoginParams = []string{"prompt"}
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if l.User.Subject == "eve" {
+				return errors.New("no")
+			}
+			return nil
+		}
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	s.IDP.SignInAs("eve")
+	p := s.Get("/keys")
+	s.WantError(p, ginauth.ErrIdentityRejected)
+	if u := s.User(); u == nil || u.Subject != "ada" || !strings.Contains(p.Text(), "/login/demo?return_to=%2Fkeys&amp;prompt=select_account") {
+		t.Errorf("signed in is %+v: %s", u, p.Text())
+	}
+}
+
+// A MaxAge of centuries is no number of seconds that a provider could not read.
+func TestLongestMaxAge(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.Engine.GET("/payout", s.Auth.RequireAuth(ginauth.MaxAge(1<<63-1)), s.Protected)
+	s.SignIn()
+	for i, want := range []int{1, 0} {
+		var p *authtest.Page
+		if n := trips(s, func() { p = s.Get("/payout") }); n != want || p.Status != http.StatusOK {
+			t.Errorf("visit %d: %d after %d trips, want %d\n%s", i, p.Status, n, want, s.Logs)
+		}
+	}
+	if asked := s.IDP.LastRequest(authtest.Authorize).Form.Get("max_age"); asked != "2147483647" {
+		t.Errorf("asked for %q seconds", asked)
+	}
+}
+
+// Linking an account with an acr that takes a second round still links.
+func TestLinkingBesideADemand(t *testing.T) {
+	t.Parallel()
+	var previous []string
+	s := levels(t, func(o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if l.Previous != nil {
+				previous = append(previous, l.Previous.Subject+" "+l.User.Subject)
+			}
+			return nil
+		}
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	s.IDP.SignInAs("eve")
+	s.IDP.EditIDToken(func(_, claims map[string]any) {
+		if !s.IDP.LastRequest(authtest.Authorize).Form.Has("max_age") {
+			claims["acr"] = "pwd"
+		}
+	})
+	login, query, _ := strings.Cut(s.Open("/keys").Header.Get("Location"), "?")
+	fields, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields.Set("link", "true")
+	if n := trips(s, func() { s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+login, fields)) }); n != 2 {
+		t.Errorf("%d trips, want 2", n)
+	}
+	if fmt.Sprint(previous) != "[ada eve]" {
+		t.Errorf("OnLogin was told of %q\n%s", previous, s.Logs)
 	}
 }

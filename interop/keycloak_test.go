@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
@@ -21,6 +22,9 @@ type keycloak struct {
 
 	// edit changes the clients that are made from now on.
 	edit func(client map[string]any)
+
+	token    string // of the administrator, which lasts for a minute
+	tokenEnd time.Time
 }
 
 // object is what the admin API takes and returns.
@@ -53,6 +57,14 @@ func person(username, first, last string, groups ...string) object {
 // admin makes a request to the admin API, as the server's administrator.
 func (k *keycloak) admin(t *testing.T, method, path string, in, out any) {
 	t.Helper()
+	if time.Now().After(k.tokenEnd) {
+		k.token, k.tokenEnd = k.newToken(t), time.Now().Add(30*time.Second)
+	}
+	call(t, method, k.address(t)+path, http.Header{"Authorization": {"Bearer " + k.token}}, in, out)
+}
+
+func (k *keycloak) newToken(t *testing.T) string {
+	t.Helper()
 	answer, err := http.PostForm(k.address(t)+"/realms/master/protocol/openid-connect/token", url.Values{
 		"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {"admin"}, "password": {"admin"},
 	})
@@ -66,7 +78,7 @@ func (k *keycloak) admin(t *testing.T, method, path string, in, out any) {
 	if err := json.NewDecoder(answer.Body).Decode(&token); err != nil || token.AccessToken == "" {
 		t.Fatalf("the administrator's token: %s %v", answer.Status, err)
 	}
-	call(t, method, k.address(t)+path, http.Header{"Authorization": {"Bearer " + token.AccessToken}}, in, out)
+	return token.AccessToken
 }
 
 func (k *keycloak) path(of string) string { return "/admin/realms/" + k.realm + of }

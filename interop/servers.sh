@@ -13,6 +13,7 @@
 #
 #   ./servers.sh up NAME      starts one of them on the port that it had
 #   ./servers.sh down NAME    stops it
+#   ./servers.sh sql COMMAND  changes Keycloak's database, while it is down
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -89,8 +90,12 @@ run_keycloak() {
 	export JAVA_OPTS_KC_HEAP='-Xms128m -Xmx512m' JAVA_OPTS_APPEND=-XX:TieredStopAtLevel=1
 	exec "$keycloak_home/bin/kc.sh" start --optimized --cache=local --hostname-strict=false \
 		--http-enabled=true --http-host=127.0.0.1 --http-port="$1" \
-		--db-url="jdbc:h2:file:$2/keycloak;NON_KEYWORDS=VALUE;DB_CLOSE_ON_EXIT=FALSE"
+		--db-url="$(database "$2");DB_CLOSE_ON_EXIT=FALSE"
 }
+
+database() { printf 'jdbc:h2:file:%s/keycloak;NON_KEYWORDS=VALUE' "$1"; }
+
+sql() { java -cp "$(echo "$keycloak_home"/lib/lib/main/com.h2database.h2-*.jar)" org.h2.tools.Shell -url "$(database "$1")" -sql "$2"; }
 
 # Where each answers 200 once it can be used.
 ready_oidcprovider=/.well-known/openid-configuration
@@ -179,9 +184,10 @@ run) with "oidcprovider keycloak" "${@:2}" ;;
 spring) with spring "${@:2}" ;;
 all) with "oidcprovider keycloak spring" "${@:2}" ;;
 up | down) "$1" "$2" "${GINAUTH_INTEROP_DIR:?is not set: nothing was started here}/$2" ;;
+sql) sql "${GINAUTH_INTEROP_DIR:?is not set: nothing was started here}/keycloak" "$2" ;;
 serve) "run_$2" "$3" "$4" ;;
 *)
-	sed -n '2,16p' servers.sh >&2
+	sed -n '2,17p' servers.sh >&2
 	exit 2
 	;;
 esac

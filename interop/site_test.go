@@ -87,6 +87,7 @@ type config struct {
 	consent    bool
 	authMethod string // default: client_secret_basic is registered, and ginauth chooses
 	change     func(*ginauth.Provider, *ginauth.Options)
+	routes     func(*gin.Engine, *ginauth.Auth) // more of them
 }
 
 func newSite(t *testing.T, with server, conf config) *site {
@@ -149,6 +150,9 @@ func (s *site) application(provider ginauth.Provider, conf config) http.Handler 
 	router.GET("/admins", auth.RequireAuth(ginauth.HasGroup("admins")), func(c *gin.Context) {
 		c.String(http.StatusOK, "for admins")
 	})
+	if conf.routes != nil {
+		conf.routes(router, auth)
+	}
 	return router
 }
 
@@ -249,14 +253,14 @@ func (s *site) wantRefused(p *authtest.Page, code ginauth.Code) {
 // process is a server that servers.sh has started.
 type process struct{ name string }
 
-func (p process) down(t *testing.T) { p.servers(t, "down") }
+func (p process) down(t *testing.T) { p.servers(t, "down", p.name) }
 
-func (p process) up(t *testing.T) { p.servers(t, "up") }
+func (p process) up(t *testing.T) { p.servers(t, "up", p.name) }
 
-func (p process) servers(t *testing.T, do string) {
+func (p process) servers(t *testing.T, do, what string) {
 	t.Helper()
-	if out, err := exec.Command("./servers.sh", do, p.name).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v: %s", do, p.name, err, out)
+	if out, err := exec.Command("./servers.sh", do, what).CombinedOutput(); err != nil {
+		t.Fatalf("servers.sh %s %s: %v: %s", do, what, err, out)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
@@ -33,7 +34,8 @@ type zitadel struct {
 	mu      sync.Mutex
 	count   map[string]int // requests, by path
 	clients map[string]zitadelClient
-	keys    []zitadelKey // the one that signs comes first
+	keys    []zitadelKey  // the one that signs comes first
+	ago     time.Duration // people are taken to have authenticated that long ago
 	storage *storage.Storage
 	handler http.Handler // nil while it is down
 }
@@ -65,6 +67,12 @@ func (z *zitadel) down(*testing.T) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.handler = nil
+}
+
+func (z *zitadel) setAgo(ago time.Duration) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.ago = ago
 }
 
 func (z *zitadel) rotate(t *testing.T) {
@@ -190,6 +198,21 @@ func (s zitadelStorage) SetUserinfoFromToken(ctx context.Context, info *oidc.Use
 	err := s.Storage.SetUserinfoFromToken(ctx, info, tokenID, subject, origin)
 	info.AppendClaims("groups", map[string][]string{ada: {"staff", "admins"}, ben: {"staff"}}[subject])
 	return err
+}
+
+// zitadelRequest is a sign-in of somebody who authenticated some time ago.
+type zitadelRequest struct {
+	op.AuthRequest
+	ago time.Duration
+}
+
+func (r zitadelRequest) GetAuthTime() time.Time { return r.AuthRequest.GetAuthTime().Add(-r.ago) }
+
+func (s zitadelStorage) AuthRequestByCode(ctx context.Context, code string) (op.AuthRequest, error) {
+	request, err := s.Storage.AuthRequestByCode(ctx, code)
+	s.z.mu.Lock()
+	defer s.z.mu.Unlock()
+	return zitadelRequest{request, s.z.ago}, err
 }
 
 type zitadelKey struct {

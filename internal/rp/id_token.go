@@ -217,7 +217,9 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	case r.MaxAge >= 0 && !there:
 		return fault("id_token.max_age_ignored", "max_age was asked for, and auth_time is missing", fix, nil)
 	case r.MaxAge >= 0 && now.Sub(at) > time.Duration(r.MaxAge)*time.Second+Leeway:
-		return fault("id_token.max_age", "the person authenticated longer ago than max_age allows", fix, nil)
+		e := fault("id_token.max_age", "the person authenticated longer ago than max_age allows, by this machine's clock", fix, nil)
+		e.clock = true // the provider, whose clock may be another, takes it for recent
+		return e
 	}
 	// (12): "If the acr Claim was requested, the Client SHOULD check that the asserted Claim
 	// Value is appropriate." acr_values is voluntary to a provider: without this check, a

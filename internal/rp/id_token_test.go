@@ -202,7 +202,7 @@ func TestReasonsOfTimesCompareTheClocks(t *testing.T) {
 	reason := func(ahead time.Duration, edits claims) string {
 		t.Helper()
 		p.ahead, p.claims = ahead, edits
-		_, err := p.signIn(c)
+		_, err := p.signIn(c, func(r *rp.Request) { r.MaxAge = 7200 })
 		e, ok := err.(*rp.Error)
 		if !ok {
 			t.Fatalf("got %v", err)
@@ -215,6 +215,7 @@ func TestReasonsOfTimesCompareTheClocks(t *testing.T) {
 		"exp":       {"exp": p.clock.unix(-time.Hour)},
 		"nbf":       {"nbf": p.clock.unix(time.Hour)},
 		"auth_time": {"auth_time": p.clock.unix(time.Hour)},
+		"max_age":   {"auth_time": p.clock.unix(-3 * time.Hour)},
 		"session":   {"session_expiry": p.clock.unix(-time.Hour)},
 	} {
 		same, slightly := reason(0, edits), reason(time.Minute, edits)

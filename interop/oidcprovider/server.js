@@ -10,6 +10,7 @@ import Provider from 'oidc-provider';
 const port = Number(process.argv[2]);
 const issuer = `http://127.0.0.1:${port}`;
 const password = 'correct horse';
+const code = '123456'; // of everybody's second factor
 const people = {
   ada: { name: 'Ada Lovelace', groups: ['staff', 'admins'] },
   ben: { name: 'Ben Jonson', groups: ['staff'] },
@@ -30,6 +31,7 @@ function newProvider() {
     clients,
     jwks: { keys },
     cookies: { keys: ['for tests'] },
+    acrValues: ['pwd', 'mfa'],
     claims: { openid: ['sub', 'groups'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'] },
     features: {
       devInteractions: { enabled: false },
@@ -46,7 +48,11 @@ function newProvider() {
 }
 
 const page = (body) => `<!doctype html><title>Sign in</title>${body}`;
-const loginForm = (text) => page(`<p>${text}</p><form method="post"><input name="username"><input name="password" type="password">
+const text = (value) => (value ?? '').replace(/[&<>"]/g, (c) => `&#${c.charCodeAt()};`);
+// With a code the person has authenticated with two factors. ago is how many seconds
+// before now they did, which the tests fill in.
+const loginForm = (says, { login_hint: hint }) => page(`<p>${says}</p><form method="post">
+<input name="username" value="${text(hint)}"><input name="password" type="password"><input name="code"><input name="ago" type="hidden" value="0">
 <button name="do" value="login">Sign in</button><button name="do" value="abort">Cancel</button></form>`);
 const consentForm = page(`<p>Let the application know who you are?</p><form method="post">
 <button name="do" value="consent">Allow</button><button name="do" value="abort">Deny</button></form>`);
@@ -59,7 +65,7 @@ function html(response, status, body) {
 async function interact(request, response) {
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
   if (request.method !== 'POST') {
-    return html(response, 200, prompt.name === 'login' ? loginForm('Who are you?') : consentForm);
+    return html(response, 200, prompt.name === 'login' ? loginForm('Who are you?', params) : consentForm);
   }
   let form = '';
   for await (const chunk of request) form += chunk;
@@ -68,10 +74,12 @@ async function interact(request, response) {
   switch (form.get('do')) {
     case 'login': {
       const accountId = form.get('username');
-      if (!people[accountId] || form.get('password') !== password) {
-        return html(response, 401, loginForm('Wrong user name or password.'));
+      const second = form.get('code');
+      if (!people[accountId] || form.get('password') !== password || (second && second !== code)) {
+        return html(response, 401, loginForm('Wrong user name, password or code.', params));
       }
-      return finish({ login: { accountId } });
+      const ts = Math.floor(Date.now() / 1000) - Number(form.get('ago'));
+      return finish({ login: { accountId, ts, acr: second ? 'mfa' : 'pwd', amr: second ? ['pwd', 'otp'] : ['pwd'] } });
     }
     case 'consent': {
       const grant = grantId ? await provider.Grant.find(grantId)

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,8 +20,10 @@ import (
 func TestFaultsStepUp(t *testing.T) {
 	runFaults(t, []fault{
 		{"P1_demand_that_does_not_open", p1DemandThatDoesNotOpen},
+		{"P1_demand_of_another_provider", p1DemandOfAnotherProvider},
 		{"P2_demand_of_another_session", p2DemandOfAnotherSession},
 		{"P3_provider_that_ignores", p3ProviderThatIgnores},
+		{"P3_claims_that_prove_nothing", p3ClaimsThatProveNothing},
 		{"P4_requirements_unmet", p4RequirementsUnmet},
 		{"P5_refusal_beside_a_demand", p5RefusalBesideADemand},
 		{"P6_two_demands", p6TwoDemands},
@@ -212,6 +215,59 @@ func p3ProviderThatIgnores(t *testing.T) {
 	}
 }
 
+// Claims that prove nothing, in each trip that is made for them.
+func p3ClaimsThatProveNothing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		page, claim string
+		value       func(now time.Time) any
+		trips       int
+	}{
+		"acr null":                  {"/keys", "acr", func(time.Time) any { return nil }, 2},
+		"acr a number":              {"/keys", "acr", func(time.Time) any { return 2 }, 2},
+		"acr a list":                {"/keys", "acr", func(time.Time) any { return []string{"mfa"} }, 2},
+		"acr true":                  {"/keys", "acr", func(time.Time) any { return true }, 2},
+		"acr empty":                 {"/keys", "acr", func(time.Time) any { return "" }, 2},
+		"acr several":               {"/keys", "acr", func(time.Time) any { return "pwd mfa" }, 2},
+		"acr in another case":       {"/keys", "acr", func(time.Time) any { return "MFA" }, 2},
+		"acr with a space":          {"/keys", "acr", func(time.Time) any { return "mfa " }, 2},
+		"acr long":                  {"/keys", "acr", func(time.Time) any { return strings.Repeat("mfa", 100) }, 2},
+		"auth_time null":            {"/payout", "auth_time", func(time.Time) any { return nil }, 1},
+		"auth_time 0":               {"/payout", "auth_time", func(time.Time) any { return 0 }, 1},
+		"auth_time negative":        {"/payout", "auth_time", func(time.Time) any { return -1 }, 1},
+		"auth_time text":            {"/payout", "auth_time", func(now time.Time) any { return fmt.Sprint(now.Unix()) }, 1},
+		"auth_time of tomorrow":     {"/payout", "auth_time", func(now time.Time) any { return now.Add(24 * time.Hour).Unix() }, 1},
+		"auth_time in milliseconds": {"/payout", "auth_time", func(now time.Time) any { return now.UnixMilli() }, 1},
+		"auth_time too old":         {"/payout", "auth_time", func(now time.Time) any { return now.Add(-6*time.Minute - time.Second).Unix() }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStepUp(t, nil)
+			s.IDP.EditIDToken(func(_, claims map[string]any) { claims[tt.claim] = tt.value(s.Clock.Now()) })
+			before := s.IDP.Count(authtest.Authorize)
+			s.WantError(s.Get(tt.page), ginauth.ErrIDTokenInvalid)
+			if n := s.IDP.Count(authtest.Authorize) - before; n != tt.trips {
+				t.Errorf("%d trips to the provider, want %d", n, tt.trips)
+			}
+			staysAs(t, s)
+		})
+	}
+}
+
+// A demand is for the provider that it was made for.
+func p1DemandOfAnotherProvider(t *testing.T) {
+	t.Parallel()
+	s := newStepUp(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers = append(o.Providers, sitetest.Client("second", sitetest.StartProvider(t, authtest.Config{Now: s.Clock.Now})))
+	})
+	login, _ := trip(s, "/keys")
+	p := s.Open(strings.Replace(login, "/login/demo?", "/login/second?", 1))
+	if s.WantError(p, ginauth.ErrBadRequest); len(p.Header["Set-Cookie"]) > 0 {
+		t.Error("a sign-in began")
+	}
+	staysAs(t, s)
+}
+
 func p4RequirementsUnmet(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"unmet_authentication_requirements", "access_denied"} {
@@ -311,6 +367,10 @@ func p9ChecksThatDemandNothing(t *testing.T) {
 		"empty acr":     func() ginauth.Check { return ginauth.ACR("mfa", "") },
 		"space":         func() ginauth.Check { return ginauth.ACR("mfa pwd") },
 		"line feed":     func() ginauth.Check { return ginauth.ACR("mfa\npwd") },
+		"other space":   func() ginauth.Check { return ginauth.ACR("mfa\u00a0pwd") },
+		"not ASCII":     func() ginauth.Check { return ginauth.ACR("mfä") },
+		"not UTF-8":     func() ginauth.Check { return ginauth.ACR("mf\xe4") },
+		"257 bytes":     func() ginauth.Check { return ginauth.ACR(strings.Repeat("a", 257)) },
 		"513 bytes":     func() ginauth.Check { return ginauth.ACR(strings.Repeat("a", 513)) },
 		"long together": func() ginauth.Check { return ginauth.ACR(strings.Repeat("a", 256), strings.Repeat("b", 256)) },
 	} {
