@@ -1,9 +1,11 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -58,7 +60,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if login.Previous, err = a.linkedTo(c, state); err != nil {
 		return err
 	}
-	if err := a.askOnLogin(c, login); err != nil {
+	if err := a.askOnLogin(c, &in, login); err != nil {
 		return err
 	}
 	if err := stillThere(c.Request.Context()); err != nil {
@@ -72,6 +74,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	a.loops.add(c.Writer, c.Request)
 	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
+	in.finished = true
 	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
 }
@@ -83,17 +86,23 @@ type signIn struct {
 	state    *loginState   // nil if none was found
 	user     User          // Issuer and Subject, as verified
 	took     time.Duration // spent waiting for the provider
+	header   http.Header   // of the answer before OnLogin was asked; nil if it was not
+	finished bool          // the answer says that the user is signed in
 }
 
 // abandon ends a sign-in that fails with err, and says where to start again.
-// Without an error it does nothing.
+// Without an error it does nothing, unless a panic passes by that is not ours to
+// answer (http.ErrAbortHandler): gin.Recovery sends the headers of the answer then.
 func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
+	if in.finished {
+		return nil
+	}
+	failed := a.undo(c) // finds a session that OnLogin began by the answer's cookies
+	in.restoreHeader(c.Writer.Header())
 	if err == nil {
 		return nil
 	}
-	if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
-		err = failed
-	}
+	err = cmp.Or(failed, err)
 	returnTo := ""
 	if in.state != nil {
 		returnTo = in.state.returnTo
@@ -103,6 +112,15 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
 	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
 	return e
+}
+
+// restoreHeader takes back what OnLogin, and what came after it, wrote to the answer.
+// The map stays the same one: others may hold it.
+func (in *signIn) restoreHeader(h http.Header) {
+	if in.header != nil {
+		clear(h)
+		maps.Copy(h, in.header)
+	}
 }
 
 // undo ends a session that SignIn began in this request.
@@ -188,31 +206,6 @@ func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
 		return nil, stateInvalid("login.link_session_ended", "the session that asked to link an account has ended meanwhile", "sign in and link again")
 	}
 	return s.user.clone(), nil
-}
-
-// askOnLogin asks Hooks.OnLogin, and holds it to what it may change.
-func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
-	hook := a.cfg.Hooks.OnLogin
-	if hook == nil {
-		return nil
-	}
-	login.User.writable()
-	verified := *login.User
-	err := protect(func() error {
-		if err := hook(c, login); err != nil {
-			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider, Fix: "nothing, if this account may not sign in; else see what the hook returned"})
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
-			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
-	}
-	login.User.sameAs(&verified)
-	return nil
 }
 
 // stillThere refuses a session to a browser that has hung up.
