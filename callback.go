@@ -66,13 +66,13 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id))
+	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id), login.Limits)
 	if err != nil {
 		return err
 	}
 	a.keepIDToken(c, cl, s, id.Token)
 	a.loops.add(c.Writer, c.Request)
-	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name)
+	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name, s.browserOnly)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	in.finished = true
 	a.goTo(c, a.cfg.afterLogin(state, login))

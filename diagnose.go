@@ -241,7 +241,7 @@ func (b *storeBackend) try(ctx context.Context) error {
 	}
 	answer := discard{}
 	record := []byte("\x00" + rand.Text()) // as long as what identifies a session, or longer
-	if err := b.save(answer, r, sessionRecord{record, time.Minute, true}); err != nil {
+	if err := b.save(answer, r, sessionRecord{data: record, life: time.Minute, isNew: true}); err != nil {
 		return err
 	}
 	found := false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -63,6 +64,26 @@ type Login struct {
 	// may set another one; anything else than such a path becomes
 	// [Options.AfterLogin].
 	ReturnTo string
+
+	// Limits are those of the session that begins: OnLogin may set them, for a person
+	// who did not ask to be remembered, say.
+	Limits SessionLimits
+}
+
+// SessionLimits makes one session shorter than [Options] say. Its zero value changes
+// nothing. The limits are sealed into the session and hold for its life, whatever
+// Options have later.
+type SessionLimits struct {
+	// Lifetime and IdleTimeout take the place of [Options.Lifetime] and
+	// [Options.IdleTimeout]. They must be at least a minute, and at most what Options
+	// have: anything else fails the sign-in with [ErrSessionError]. Default: those of
+	// Options.
+	Lifetime, IdleTimeout time.Duration
+
+	// BrowserOnly ends the session's cookies with the browser: they have no Max-Age
+	// ("remember me" was not ticked). The times above hold as well, and for a browser
+	// that restores its tabs, and its cookies with them, they alone.
+	BrowserOnly bool
 }
 
 // askOnLogin asks Hooks.OnLogin, and holds it to what it may change. in learns what

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
@@ -397,9 +398,14 @@ func (k *lastProvider) of(r *http.Request) string {
 	return name
 }
 
-// remember keeps the provider, if there is a choice.
-func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, provider string) {
+// remember keeps the provider, if there is a choice: until the browser is closed, if
+// the session's cookie is one that ends then.
+func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, provider string, browserOnly bool) {
+	life := k.life
+	if browserOnly {
+		life = cookie.UntilClosed
+	}
 	if len(k.clients) > 1 && k.of(r) != provider {
-		k.set(w, provider)
+		k.setFor(w, provider, life)
 	}
 }

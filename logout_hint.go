@@ -44,7 +44,7 @@ func (c *config) idTokenHintName() string {
 	return name + "-h"
 }
 
-// save keeps the ID token of a session for as long as the session may last. It
+// save keeps the ID token of a session for as long as its cookie may last. It
 // reports false if there is no room for it in the answer.
 func (k *idTokenHints) save(out http.Header, s *session, idToken string) bool {
 	b := append(make([]byte, 0, len(idToken)+64), k.version)
@@ -52,7 +52,11 @@ func (k *idTokenHints) save(out http.Header, s *session, idToken string) bool {
 	if k.size(k.name, b)+sizeOfCookies(out) > answerRoom {
 		return false
 	}
-	k.jar.Set(out, k.name, k.box.Seal(b, k.name), s.until.Sub(s.lastSeen))
+	life := s.until.Sub(s.lastSeen)
+	if s.browserOnly {
+		life = cookie.UntilClosed
+	}
+	k.jar.Set(out, k.name, k.box.Seal(b, k.name), life)
 	return true
 }
 

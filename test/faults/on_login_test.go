@@ -54,7 +54,7 @@ func newEager(t *testing.T, store ginsessions.Store) *eager {
 			c.Header("X-Both", "OnLogin's")
 			c.Writer.Header().Del("X-Before")
 			c.Status(http.StatusTeapot)
-			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}); err != nil {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}, nil); err != nil {
 				t.Errorf("SignIn: %v", err)
 			}
 			e.eve = sessionOf(c.Writer.Header())
@@ -206,7 +206,7 @@ func s33TheConnectionIsCut(t *testing.T) {
 		s.Engine.Use(gin.CustomRecoveryWithWriter(nil, nil))
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
 			c.SetCookie("hook", "1", 60, "/", "", false, false)
-			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}); err != nil {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}, nil); err != nil {
 				t.Errorf("SignIn: %v", err)
 			}
 			eve = sessionOf(c.Writer.Header())
