@@ -66,12 +66,10 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id), login.Limits)
+	s, err := a.beginSession(c, cl, login, id)
 	if err != nil {
 		return err
 	}
-	a.keepIDToken(c, cl, s, id.Token)
-	a.loops.add(c.Writer, c.Request)
 	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name, s.browserOnly)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	in.finished = true
@@ -214,6 +212,23 @@ func stillThere(ctx context.Context) error {
 		return nil
 	}
 	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Fix: "nothing: the person closed the tab, and may start again", Err: context.Cause(ctx)}
+}
+
+// beginSession starts the session of a sign-in, unless OnLogin has said that the
+// application keeps its own: then one that the browser has stays as it is. The session
+// that is returned has no id then, and was written nowhere.
+func (a *Auth) beginSession(c *gin.Context, cl *client, login *Login, id *rp.Identity) (*session, error) {
+	s := newSession(login.User, id)
+	if login.NoSession {
+		return s, a.sessions.checkTakenBack(c.Request.Context(), *s)
+	}
+	s, err := a.sessions.start(c.Writer, c.Request, s, login.Limits)
+	if err != nil {
+		return nil, err
+	}
+	a.keepIDToken(c, cl, s, id.Token)
+	a.loops.add(c.Writer, c.Request) // without a session of ours, none can be missing
+	return s, nil
 }
 
 // newSession returns the session of a verified user, as far as the ID token says

@@ -68,6 +68,12 @@ type Login struct {
 	// Limits are those of the session that begins: OnLogin may set them, for a person
 	// who did not ask to be remembered, say.
 	Limits SessionLimits
+
+	// NoSession begins no session, and Limits do not apply: OnLogin sets it for an
+	// application that keeps its own, and writes that one's cookie to the answer. A
+	// session that this browser has already stays as it is. RequireAuth and
+	// [CurrentUser] know nothing of such a sign-in.
+	NoSession bool
 }
 
 // SessionLimits makes one session shorter than [Options] say. Its zero value changes

@@ -152,6 +152,13 @@ func (k *sessions) recordMark(ctx context.Context, s *session) error {
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
+// checkTakenBack refuses a sign-in that begins no session for the reason for which one
+// that does is refused: the provider has signed the user out meanwhile.
+func (k *sessions) checkTakenBack(ctx context.Context, s session) error {
+	k.begin(&s, SessionLimits{})
+	return k.recordMark(ctx, &s)
+}
+
 // keepLess is what to do about a session that is too large.
 const keepLess = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	ginsessions "github.com/gin-contrib/sessions"
 	"github.com/gin-contrib/sessions/memstore"
@@ -22,6 +23,8 @@ func TestFaultsOnLogin(t *testing.T) {
 		{"S33_what_on_login_wrote", s33WhatOnLoginWrote},
 		{"S33_a_status_alone", s33AStatusAlone},
 		{"S33_the_connection_is_cut", s33TheConnectionIsCut},
+		{"S34_no_session_in_a_row", s34NoSessionInARow},
+		{"S34_no_session_of_a_sign_in_taken_back", s34NoSessionOfASignInTakenBack},
 	})
 }
 
@@ -220,4 +223,55 @@ func s33TheConnectionIsCut(t *testing.T) {
 	if who := s.Stolen(eve); who != "" {
 		t.Errorf("a copy of the cookie is %q", who)
 	}
+}
+
+// An application that keeps its own sessions signs people in as often as it likes: no
+// session of ours can be missing. One that is there stays.
+func s34NoSessionInARow(t *testing.T) {
+	var events []ginauth.Event
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		s.Unheard = true
+		o.Hooks.OnEvent = func(_ context.Context, e ginauth.Event) { events = append(events, e) }
+		o.Hooks.OnLogin = func(c *gin.Context, l *ginauth.Login) error {
+			l.NoSession, l.ReturnTo = true, "/own"
+			l.Limits.Lifetime = -1 // of the session that does not begin
+			c.SetCookie("own", l.User.Subject, 60, "/", "", false, true)
+			return nil
+		}
+	})
+	for _, before := range []string{"", "grace"} {
+		if s.Browser = s.NewBrowser(); before != "" {
+			s.As(before)
+		}
+		held := s.CookieHeader()
+		for range 5 {
+			events = nil
+			p := s.Must(s.Browser.Open(s.Begin("/login/demo").String()))
+			if p.Status != http.StatusSeeOther || !strings.HasSuffix(p.Header.Get("Location"), "/own#") || !strings.Contains(sessionOf(p.Header), "own=ada") {
+				t.Fatalf("answered %d %v %s", p.Status, p.Header, p.Text())
+			}
+			if names := lasting(p.Header); len(names) != 1 || names[0] != "own" {
+				t.Errorf("the answer sets %q", names)
+			}
+			last := events[len(events)-1]
+			if last.Name != ginauth.SignInSucceeded || last.User == "" || last.Provider != "demo" {
+				t.Errorf("the event is %+v", last)
+			}
+			s.Clock.Advance(time.Second)
+		}
+		if u := s.User(); s.CookieHeader() != held || (u != nil) != (before != "") || u != nil && u.Subject != before {
+			t.Errorf("%+v is signed in, want %q", u, before)
+		}
+	}
+}
+
+// What the provider has taken back is refused, whoever keeps the session.
+func s34NoSessionOfASignInTakenBack(t *testing.T) {
+	s := sitetest.NewLogout(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error { l.NoSession = true; return nil }
+	})
+	callback := s.Begin("/login/demo")
+	s.IDP.EditIDToken(func(_, claims map[string]any) { claims["iat"] = s.Clock.Now().Add(-2 * time.Second).Unix() })
+	s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada"})))
+	s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
 }
