@@ -56,7 +56,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	}
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
-	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo}
+	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
 	if login.Previous, err = a.linkedTo(c, state); err != nil {
 		return err
 	}
@@ -108,7 +108,10 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
-	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
+	e.user, e.took = a.hashUser(&in.user), in.took
+	if in.state == nil || in.state.data == nil { // the handler that had the data begins again
+		e.retry = a.LoginURL(in.provider, returnTo)
+	}
 	return e
 }
 

@@ -52,9 +52,13 @@ type Login struct {
 
 	// Previous is the user that was signed in before and asks to link User's account
 	// to theirs. It is nil unless the sign-in began as a same-origin POST to
-	// /login/:provider with link=true: otherwise an attacker's link could tie the
-	// attacker's account to the victim's.
+	// /login/:provider with link=true, or with [Start.Link]: otherwise an attacker's
+	// link could tie the attacker's account to the victim's.
 	Previous *User
+
+	// Data is what the handler that began the sign-in put into [Start.Data], once. It
+	// is nil for every other sign-in.
+	Data map[string]string
 
 	// Token is the response of the provider's token endpoint; numbers in its Extra
 	// are [json.Number]. It is not kept: use it now, or store it.

@@ -80,19 +80,30 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if state.linkingOf, err = a.linkingSession(c, params); err != nil {
-		return err
+	if c.Request.Method == http.MethodPost && params.Get("link") == "true" {
+		if state.linkingOf, err = a.linkingSession(c); err != nil {
+			return err
+		}
 	}
-	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
+	location, err := a.sendOff(c, cl, state, passed)
 	if err != nil {
 		return a.offerRetry(err, state, passed)
 	}
-	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
-		return err
-	}
-	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
 	redirect(c, location)
 	return nil
+}
+
+// sendOff keeps a login state in a cookie and returns where the browser goes.
+func (a *Auth) sendOff(c *gin.Context, cl *client, state *loginState, params map[string]string) (location string, err error) {
+	location, err = cl.authorizationURL(c.Request.Context(), state, params)
+	if err != nil {
+		return "", err
+	}
+	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
+		return "", err
+	}
+	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
+	return location, nil
 }
 
 // unboost answers a boosted form that begins a sign-in: with the address of the same
@@ -207,8 +218,7 @@ func (c *client) thirdParty(params url.Values, l *loginState) error {
 	return nil
 }
 
-// pass picks the parameters that the provider lets a request pass on, and
-// keeps in the login state what the ID token must satisfy.
+// pass picks the parameters that the provider lets a request pass on.
 func (c *client) pass(params url.Values, l *loginState) (map[string]string, error) {
 	var passed map[string]string
 	names := c.provider.LoginParams
@@ -230,15 +240,22 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		}
 		passed[name] = v
 	}
-	l.acr, _ = c.asks("acr_values", passed)
-	if v, there := c.asks("max_age", passed); there {
-		var ok bool
-		if l.maxAge, ok = seconds(v); !ok {
-			return nil, &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
-				Fix: "write a number of seconds: 3600"}
-		}
+	return passed, c.expect(l, passed)
+}
+
+// expect keeps in the login state what the ID token must satisfy.
+func (c *client) expect(l *loginState, params map[string]string) error {
+	l.acr, _ = c.asks("acr_values", params)
+	v, there := c.asks("max_age", params)
+	if !there {
+		return nil
 	}
-	return passed, nil
+	var ok bool
+	if l.maxAge, ok = seconds(v); !ok {
+		return &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
+			Fix: "write a number of seconds: 3600"}
+	}
+	return nil
 }
 
 // offerRetry adds to the error of a provider that cannot be asked where the same
@@ -267,31 +284,6 @@ func (c *client) asks(name string, passed map[string]string) (value string, ther
 func seconds(text string) (n int, ok bool) {
 	v, err := strconv.ParseUint(text, 10, 31)
 	return int(v), err == nil
-}
-
-// linkingSession returns the id of the session that asks to link another
-// account, or "". Only a POST from a page of this origin can ask: an attacker's
-// page would tie the attacker's account to the user's.
-func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error) {
-	r := c.Request
-	if r.Method != http.MethodPost || params.Get("link") != "true" {
-		return "", nil
-	}
-	site := r.Header.Get("Sec-Fetch-Site")
-	proof := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
-	if !proof {
-		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
-			Fix: "send link=true with a form of your own page"}
-	}
-	s, err := a.sessions.load(c.Writer, r, a.cfg.Now())
-	if err != nil {
-		return "", err
-	}
-	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to",
-			Fix: "show the form to signed-in users only; the session may have ended since"}
-	}
-	return s.id, nil
 }
 
 // warnAboutScheme warns that a sign-in begins over another scheme than

@@ -43,9 +43,10 @@ type loginState struct {
 	print     rp.Fingerprint // of the provider and the client when the sign-in began
 	created   time.Time
 	returnTo  string
-	maxAge    int    // seconds; -1 if not requested
-	acr       string // acr_values, if requested
-	linkingOf string // id of the session that asks to link an account, or ""
+	maxAge    int               // seconds; -1 if not requested
+	acr       string            // acr_values, if requested
+	linkingOf string            // id of the session that asks to link an account, or ""
+	data      map[string]string // Start.Data, or nil
 }
 
 // newLoginState draws all of a login state's randomness at once.
@@ -100,7 +101,11 @@ func (l *loginState) appendTo(b []byte) []byte {
 	b = wire.AppendString(b, l.returnTo)
 	b = wire.AppendUint(b, uint64(l.maxAge+1))
 	b = wire.AppendString(b, l.acr)
-	return wire.AppendString(b, l.linkingOf)
+	b = wire.AppendString(b, l.linkingOf)
+	if len(l.data) > 0 { // without, it is what earlier versions write and read
+		b = wire.AppendMap(b, l.data)
+	}
+	return b
 }
 
 // readLoginState reads what appendTo wrote.
@@ -118,6 +123,11 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l.maxAge = int(r.Uint()) - 1
 	l.acr = r.String()
 	l.linkingOf = r.String()
+	if r.More() {
+		if l.data = r.Map(); l.data == nil {
+			return l, false
+		}
+	}
 	return l, r.OK()
 }
 
@@ -158,7 +168,7 @@ func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState
 	}
 	if !s.set(out, name, contents) {
 		return &Error{Code: ErrSessionError, ID: "state.too_large", Op: "begin sign-in", Provider: l.provider, Reason: "the login attempt does not fit into a cookie",
-			Fix: "shorten the return path or the parameters passed on"}
+			Fix: "shorten the return path, the parameters passed on, or Start.Data"}
 	}
 	return nil
 }

@@ -71,7 +71,9 @@ func setSecurityHeaders(h http.Header) {
 // later: it sets a session cookie, which a cache would give to other users.
 func keepPrivate(c *gin.Context) {
 	if _, already := c.Writer.(privateWriter); !already {
-		c.Writer = privateWriter{c.Writer}
+		w := privateWriter{c.Writer}
+		w.setPrivate() // for an answer without a body, where no guard settles it
+		c.Writer = w
 	}
 }
 

@@ -135,6 +135,10 @@ func (a *Auth) client(c *gin.Context) (*client, error) {
 	if cl := a.clients[c.Param("provider")]; cl != nil {
 		return cl, nil
 	}
-	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(c.Param("provider")), a.order),
+	return nil, a.unknownProvider("", c.Param("provider"))
+}
+
+func (a *Auth) unknownProvider(op, name string) error {
+	return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(name), a.order),
 		Fix: "use a Name of Options.Providers"}
 }
