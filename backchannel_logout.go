@@ -12,8 +12,8 @@ import (
 // backChannel answers POST /logout/:provider/backchannel: the provider says that
 // a session, or a user, is signed out (OpenID Connect Back-Channel Logout 1.0,
 // sections 2.5 to 2.8).
-func (a *Auth) backChannel(c *gin.Context) error {
-	cl, err := a.client(c)
+func (a *Auth) backChannel(c *gin.Context, g *registry) error {
+	cl, err := g.client(c.Param("provider"))
 	if err != nil {
 		return err
 	}

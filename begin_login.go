@@ -63,7 +63,8 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 	if err := a.mayBegin(c); err != nil {
 		return "", err
 	}
-	cl, err := a.startedAt(start.Provider)
+	g := a.registryOf(c)
+	cl, err := g.startedAt(start.Provider)
 	if err != nil {
 		return "", err
 	}
@@ -73,14 +74,14 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 	a.warnAboutScheme(c.Request)
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.data = a.cfg.orDefault(start.ReturnTo, a.cfg.AfterLogin), start.Data
-	if err := a.checkLoop(c, state); err != nil {
+	if err := a.checkLoop(c, g, state); err != nil {
 		return "", err
 	}
 	if err := cl.expect(state, start.Params); err != nil {
 		return "", err
 	}
 	if start.Link {
-		if state.linkingOf, err = a.linkingSession(c); err != nil {
+		if state.linkingOf, err = a.linkingSession(c, g); err != nil {
 			return "", err
 		}
 	}
@@ -107,14 +108,11 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 }
 
 // startedAt returns the provider of that name, or the only one if there is no name.
-func (a *Auth) startedAt(name string) (*client, error) {
-	if name == "" && len(a.order) == 1 {
-		name = a.order[0]
+func (g *registry) startedAt(name string) (*client, error) {
+	if name == "" && len(g.order) == 1 {
+		name = g.order[0]
 	}
-	if cl := a.clients[name]; cl != nil {
-		return cl, nil
-	}
-	return nil, a.unknownProvider("begin sign-in", name)
+	return g.client(name)
 }
 
 // checkStart checks what a handler wants of a sign-in.
@@ -150,7 +148,7 @@ func (c *client) checkStart(start Start) error {
 // linkingSession returns the id of the session that asks to link another account.
 // Only a POST from a page of this origin can ask: an attacker's page would tie the
 // attacker's account to the user's.
-func (a *Auth) linkingSession(c *gin.Context) (string, error) {
+func (a *Auth) linkingSession(c *gin.Context, g *registry) (string, error) {
 	r := c.Request
 	site := r.Header.Get("Sec-Fetch-Site")
 	own := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
@@ -158,7 +156,7 @@ func (a *Auth) linkingSession(c *gin.Context) (string, error) {
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a POST from a page of this origin",
 			Fix: "send it with a form of your own page"}
 	}
-	s, err := a.sessions.load(c.Writer, r, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, r, a.cfg.Now())
 	if err != nil {
 		return "", err
 	}

@@ -21,8 +21,8 @@ const stateLimit = 512 // bytes
 // signs the user in. The state is spent before anything reaches the network, so
 // that no response is used twice, and a sign-in that fails at any step leaves no
 // session behind.
-func (a *Auth) callback(c *gin.Context) (err error) {
-	cl, err := a.client(c)
+func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
+	cl, err := g.client(c.Param("provider"))
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 		return err
 	}
 	state, err := a.loginStates.take(c.Writer, c.Request, cl.provider.Name, response.Get("state"))
-	if a.alreadySignedIn(c, response, err) {
+	if a.alreadySignedIn(c, g, response, err) {
 		a.goTo(c, a.cfg.AfterLogin)
 		return nil
 	}
@@ -57,7 +57,7 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
-	if login.Previous, err = a.linkedTo(c, state); err != nil {
+	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
 	if err := a.askOnLogin(c, &in, login); err != nil {
@@ -66,11 +66,11 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if err := stillThere(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.beginSession(c, cl, login, id)
+	s, err := a.beginSession(c, g, cl, login, id)
 	if err != nil {
 		return err
 	}
-	a.lastProvider.remember(c.Writer, c.Request, cl.provider.Name, s.browserOnly)
+	a.lastProvider.remember(c.Writer, c.Request, g, cl.provider.Name, s.browserOnly)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
 	in.finished = true
 	a.goTo(c, a.cfg.afterLogin(state, login))
@@ -131,7 +131,7 @@ func (a *Auth) undo(c *gin.Context) error {
 		return nil
 	}
 	a.detach(c)
-	return a.sessions.end(c.Writer, c.Request, v.session())
+	return v.registry.sessions.end(c.Writer, c.Request, v.session())
 }
 
 // readResponse reads the authorization response from where the provider's
@@ -185,21 +185,21 @@ func parseResponse(r *http.Request) (url.Values, error) {
 // alreadySignedIn forgives the back button, a reload and a second tab: a user
 // who is signed in goes on to the application, and the response, which has the
 // form of one but no login state, is not looked at.
-func (a *Auth) alreadySignedIn(c *gin.Context, response url.Values, err error) bool {
+func (a *Auth) alreadySignedIn(c *gin.Context, g *registry, response url.Values, err error) bool {
 	if !errors.Is(err, ErrStateInvalid) || len(response.Get("state")) != stateLength || response.Get("error") != "" {
 		return false
 	}
-	s, _ := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, _ := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	return s != nil
 }
 
 // linkedTo returns the user that asked to link an account, who must still be
 // signed in, or nil if this sign-in links none.
-func (a *Auth) linkedTo(c *gin.Context, state *loginState) (*User, error) {
+func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil
 	}
-	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -220,16 +220,16 @@ func stillThere(ctx context.Context) error {
 // beginSession starts the session of a sign-in, unless OnLogin has said that the
 // application keeps its own: then one that the browser has stays as it is. The session
 // that is returned has no id then, and was written nowhere.
-func (a *Auth) beginSession(c *gin.Context, cl *client, login *Login, id *rp.Identity) (*session, error) {
+func (a *Auth) beginSession(c *gin.Context, g *registry, cl *client, login *Login, id *rp.Identity) (*session, error) {
 	s := newSession(login.User, id)
 	if login.NoSession {
-		return s, a.sessions.checkTakenBack(c.Request.Context(), *s)
+		return s, g.sessions.checkTakenBack(c.Request.Context(), *s)
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, s, login.Limits)
+	s, err := g.sessions.start(c.Writer, c.Request, s, login.Limits)
 	if err != nil {
 		return nil, err
 	}
-	a.keepIDToken(c, cl, s, id.Token)
+	a.keepIDToken(c, g, cl, s, id.Token)
 	a.loops.add(c.Writer, c.Request) // without a session of ours, none can be missing
 	return s, nil
 }

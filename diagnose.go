@@ -108,15 +108,16 @@ type CookieDiagnosis struct {
 // It is for a terminal, a test and an operator's page. For a probe that runs every
 // few seconds, use [Auth.Warm].
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
+	g := a.providers.Load()
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
-	reports := make([]*rp.Report, len(a.order))
+	reports := make([]*rp.Report, len(g.order))
 	var stores [2]error
 	var tries, group errgroup.Group
 	tries.Go(func() error { stores[0] = a.askRevocations(ctx); return nil })
-	tries.Go(func() error { stores[1] = a.askSessions(ctx); return nil })
+	tries.Go(func() error { stores[1] = g.sessions.try(ctx); return nil })
 	group.SetLimit(diagnoseMost)
-	for i, name := range a.order {
-		group.Go(func() error { reports[i] = a.clients[name].rp.Diagnose(ctx); return nil })
+	for i, name := range g.order {
+		group.Go(func() error { reports[i] = g.clients[name].rp.Diagnose(ctx); return nil })
 	}
 	_, _ = tries.Wait(), group.Wait() // the functions return no errors
 	for _, err := range stores {
@@ -131,9 +132,9 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 		for _, e := range r.Warnings {
 			d.Warnings = append(d.Warnings, convert(e))
 		}
-		d.addProvider(a.clients[a.order[i]], r)
+		d.addProvider(g.clients[g.order[i]], r)
 	}
-	d.addCookies(a)
+	d.addCookies(a, g)
 	return d
 }
 
@@ -218,10 +219,10 @@ func (a *Auth) askRevocations(ctx context.Context) error {
 	return err
 }
 
-// askSessions keeps a record in Options.Sessions for a moment. A read alone
+// try keeps a record in Options.Sessions for a moment. A read alone
 // would show nothing: without a cookie of theirs, stores do not look.
-func (a *Auth) askSessions(ctx context.Context) error {
-	store, ok := a.sessions.backend.(*storeBackend)
+func (k *sessions) try(ctx context.Context) error {
+	store, ok := k.backend.(*storeBackend)
 	if !ok {
 		return nil
 	}
@@ -253,7 +254,7 @@ func (b *storeBackend) try(ctx context.Context) error {
 }
 
 // addCookies lists the cookies that this Auth sets.
-func (d *Diagnosis) addCookies(a *Auth) {
+func (d *Diagnosis) addCookies(a *Auth, g *registry) {
 	addTo := func(jar cookie.Jar, name, use string, life time.Duration) {
 		out := http.Header{}
 		jar.Set(out, name, "", life)
@@ -262,7 +263,7 @@ func (d *Diagnosis) addCookies(a *Auth) {
 	}
 	add := func(name, use string, life time.Duration) { addTo(a.loginStates.jar, name, use, life) }
 	idle := a.cfg.IdleTimeout
-	switch b := a.sessions.backend.(type) {
+	switch b := g.sessions.backend.(type) {
 	case *cookieBackend:
 		add(b.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
 		add(b.second, "the rest of a session that is too long for one", idle)
@@ -272,20 +273,20 @@ func (d *Diagnosis) addCookies(a *Auth) {
 	}
 	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)
 	add(a.loginStates.failed.name, "which sign-in has failed, for a message", a.loginStates.failed.life)
-	for _, name := range a.order {
-		if a.clients[name].provider.ResponseMode == "form_post" {
+	for _, name := range g.order {
+		if g.clients[name].provider.ResponseMode == "form_post" {
 			add(a.formPosts.prefix+"*", "a provider's answer that came as a form", a.formPosts.life)
 			break
 		}
 	}
 	add(a.logouts.name, "where a sign-out at the provider comes back to", a.logouts.life)
-	for _, name := range a.order {
-		if a.clients[name].mayHint() {
+	for _, name := range g.order {
+		if g.clients[name].mayHint() {
 			addTo(a.idTokenHints.jar, a.idTokenHints.name, "the ID token, for the sign-out at the provider", a.idTokenHints.life)
 			break
 		}
 	}
-	if len(a.order) > 1 {
+	if len(g.order) > 1 {
 		add(a.lastProvider.name, "the provider of the last time", a.lastProvider.life)
 	}
 	add(a.loops.name, "counts sign-ins, to stop a loop", a.loops.life)

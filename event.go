@@ -93,7 +93,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 			user := &v.opened.user // not what a handler may have changed
 			failure.Provider, failure.User = user.Provider, a.hashUser(user)
 		}
-	} else if a.clients[failure.Provider] == nil { // an *Error of the application's may have any text there
+	} else if a.providers.Load().clients[failure.Provider] == nil { // an *Error of the application's may have any text there
 		failure.Provider = c.Param("provider")
 	}
 	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
@@ -136,7 +136,7 @@ type details struct{ session, clientIP, op, id, reason, fix, docs, err string }
 // emit writes an event to the log and passes it to Hooks.OnEvent. A panic there
 // is logged and changes nothing: a sign-in does not fail for want of a counter.
 func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Event, more details) {
-	if a.clients[e.Provider] == nil {
+	if a.providers.Load().clients[e.Provider] == nil {
 		e.Provider = ""
 	}
 	if a.cfg.Logger.Enabled(ctx, level) {

@@ -11,12 +11,12 @@ import (
 // frontChannel answers GET /logout/:provider/frontchannel, which the provider's
 // page opens in a frame. The answer is always the same empty page: the frame must
 // not learn whether a session ended.
-func (a *Auth) frontChannel(c *gin.Context) error {
-	cl, err := a.client(c)
+func (a *Auth) frontChannel(c *gin.Context, g *registry) error {
+	cl, err := g.client(c.Param("provider"))
 	if err != nil {
 		return err
 	}
-	s, err := a.endFrameSession(c, cl)
+	s, err := endFrameSession(c, g, cl)
 	if err != nil {
 		return err
 	}
@@ -37,12 +37,12 @@ func (a *Auth) frontChannel(c *gin.Context) error {
 // (OpenID Connect Front-Channel Logout 1.0, section 2), and returns it, or nil.
 // A frame on the provider's site gets no SameSite=Lax cookie, so that there
 // nothing happens.
-func (a *Auth) endFrameSession(c *gin.Context, cl *client) (*session, error) {
+func endFrameSession(c *gin.Context, g *registry, cl *client) (*session, error) {
 	q := c.Request.URL.Query()
 	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {
 		return nil, nil
 	}
-	o, err := a.sessions.open(c.Writer, c.Request, a.cfg.Now())
+	o, err := g.sessions.open(c.Writer, c.Request, g.auth.cfg.Now())
 	if o == nil {
 		return nil, err
 	}
@@ -50,6 +50,6 @@ func (a *Auth) endFrameSession(c *gin.Context, cl *client) (*session, error) {
 	if s.sid == "" || s.user.Provider != cl.provider.Name || q.Get("iss") != s.user.Issuer || q.Get("sid") != s.sid {
 		return nil, nil
 	}
-	a.sessions.cache.drop(o)
-	return s, a.sessions.end(c.Writer, c.Request, s)
+	g.sessions.cache.drop(o)
+	return s, g.sessions.end(c.Writer, c.Request, s)
 }

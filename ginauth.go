@@ -31,12 +31,12 @@ type Auth struct {
 // parts are what an Auth is made of.
 type parts struct {
 	cfg          *config
-	clients      map[string]*client // by Provider.Name
-	order        []string           // of the providers, as configured
-	hasher       *seal.Hasher       // of the log
+	providers    atomic.Pointer[registry] // those in use
+	http         *http.Client             // asks them
+	hasher       *seal.Hasher             // of the log
 	loginStates  *loginStates
 	formPosts    *formPosts
-	sessions     *sessions
+	sessionBox   *seal.Box
 	logouts      *logouts
 	idTokenHints *idTokenHints
 	loops        *loops
@@ -95,14 +95,8 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 
 // newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
 func newAuth(cfg *config) (*Auth, error) {
-	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, clients: map[string]*client{}, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
-	h := fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
-	from := map[string]*issuers{}
-	for _, p := range cfg.Providers {
-		cl := newClient(p, cfg, h)
-		a.clients[p.Name], from[p.Name] = cl, cl.issuers()
-		a.order = append(a.order, p.Name)
-	}
+	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
+	a.http = fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	boxes := map[string]*seal.Box{}
 	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
@@ -137,24 +131,22 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.idTokenHints = &idTokenHints{sealed("id_token_hint", idTokenHintVersion, cfg.Lifetime), cfg.idTokenHintName()}
 	a.idTokenHints.jar.Path = cfg.prefix + cfg.mount + "/logout"
 	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
-	a.lastProvider = &lastProvider{hint("-p", lastProviderLife), a.clients}
-	a.sessions = &sessions{cfg: cfg, issuers: from, cache: newSessionCache()}
-	if box := boxes["session"]; cfg.Sessions == nil {
-		a.sessions.backend = &cookieBackend{box: box, unseal: a.sessions.opener(box), jar: jar, name: name, second: name + "-2"}
-	} else {
-		box = boxes["stored session"]
-		a.sessions.backend = &storeBackend{store: cfg.Sessions, box: box, unseal: a.sessions.opener(box), jar: jar, name: name}
+	a.lastProvider = &lastProvider{hint("-p", lastProviderLife)}
+	if a.sessionBox = boxes["session"]; cfg.Sessions != nil {
+		a.sessionBox = boxes["stored session"]
 	}
+	a.providers.Store(a.newRegistry(cfg.Providers))
 	return a, nil
 }
 
 // announce says what must be registered at the providers, and what it means to
 // keep revocations and sessions in memory.
 func (a *Auth) announce() {
-	for _, name := range a.order {
-		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", a.clients[name].redirectURI)
+	g := a.providers.Load()
+	for _, name := range g.order {
+		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", g.clients[name].redirectURI)
 	}
-	if names := slices.DeleteFunc(slices.Clone(a.order), func(name string) bool { return !a.clients[name].rp.Returns() }); len(names) > 0 {
+	if names := slices.DeleteFunc(slices.Clone(g.order), func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
 		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
 	}
 	if a.revokesInMemory() && !a.cfg.loopback {
@@ -170,11 +162,12 @@ func (a *Auth) announce() {
 // [*Error] with its Provider, and [ErrProviderUnavailable], [ErrProviderTimeout] or
 // [ErrProviderMisconfigured] as its code. nil means that every provider is ready.
 func (a *Auth) Warm(ctx context.Context) error {
-	errs := make([]error, len(a.order))
+	g := a.providers.Load()
+	errs := make([]error, len(g.order))
 	var group errgroup.Group
-	for i, name := range a.order {
+	for i, name := range g.order {
 		group.Go(func() error {
-			errs[i] = a.clients[name].discover(ctx)
+			errs[i] = g.clients[name].discover(ctx)
 			return nil
 		})
 	}
@@ -186,9 +179,10 @@ func (a *Auth) Warm(ctx context.Context) error {
 // your own at [Options.LoginPage]. They have Name, DisplayName, Issuer, ClientID,
 // Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links.
 func (a *Auth) Providers() []Provider {
-	list := make([]Provider, 0, len(a.order))
-	for _, name := range a.order {
-		p := &a.clients[name].provider
+	g := a.providers.Load()
+	list := make([]Provider, 0, len(g.order))
+	for _, name := range g.order {
+		p := &g.clients[name].provider
 		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Icon: p.Icon})
 	}
 	return list

@@ -26,27 +26,27 @@ const (
 
 // chooseProvider answers /login: it lists the providers, or goes straight to the
 // only one.
-func (a *Auth) chooseProvider(c *gin.Context) error {
+func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	if a.cfg.LoginPage != "" {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
-	if len(a.order) == 1 {
-		location := a.cfg.prefix + a.cfg.mount + "/login/" + a.order[0]
+	if len(g.order) == 1 {
+		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {
 			location += "?" + c.Request.URL.RawQuery
 		}
 		redirect(c, location)
 		return nil
 	}
-	a.writePage(c, http.StatusOK, a.choosePage(c.Request, a.cfg.orDefault(c.Query("return_to"), "")), "")
+	a.writePage(c, http.StatusOK, a.choosePage(c.Request, g, a.cfg.orDefault(c.Query("return_to"), "")), "")
 	return nil
 }
 
 // beginLogin answers /login/:provider: it keeps a login state in a cookie and
 // sends the browser to the provider.
-func (a *Auth) beginLogin(c *gin.Context) error {
-	cl, err := a.client(c)
+func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
+	cl, err := g.client(c.Param("provider"))
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
-	if err := a.checkLoop(c, state); err != nil {
+	if err := a.checkLoop(c, g, state); err != nil {
 		return err
 	}
 	if err := cl.thirdParty(params, state); err != nil {
@@ -81,7 +81,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		return err
 	}
 	if c.Request.Method == http.MethodPost && params.Get("link") == "true" {
-		if state.linkingOf, err = a.linkingSession(c); err != nil {
+		if state.linkingOf, err = a.linkingSession(c, g); err != nil {
 			return err
 		}
 	}
@@ -344,15 +344,15 @@ func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 // checkLoop refuses a sign-in of a browser that has signed in too often and has
 // no session to show for it, and says why the session does not come back. A
 // session that was revoked does come back: that is no loop.
-func (a *Auth) checkLoop(c *gin.Context, state *loginState) error {
+func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 	n, _ := a.loops.count(c.Request)
 	if n < maxLoopLogins {
 		return nil
 	}
-	if s, err := a.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
+	if s, err := g.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
 		return nil // the sign-in itself will say what is wrong with the store
 	}
-	ids, found := a.sessions.backend.ids(c.Writer, c.Request)
+	ids, found := g.sessions.backend.ids(c.Writer, c.Request)
 	var id, why, fix string
 	switch {
 	case len(ids) > 0:
@@ -376,15 +376,12 @@ const lastProviderLife = 365 * 24 * time.Hour
 
 // lastProvider remembers which provider a browser signed in with, for the page
 // that lists them.
-type lastProvider struct {
-	hintCookie
-	clients map[string]*client
-}
+type lastProvider struct{ hintCookie }
 
 // of returns the provider that the browser of a request used last, or "".
-func (k *lastProvider) of(r *http.Request) string {
+func (k *lastProvider) of(r *http.Request, g *registry) string {
 	name := k.value(r)
-	if k.clients[name] == nil {
+	if g.clients[name] == nil {
 		return ""
 	}
 	return name
@@ -392,12 +389,12 @@ func (k *lastProvider) of(r *http.Request) string {
 
 // remember keeps the provider, if there is a choice: until the browser is closed, if
 // the session's cookie is one that ends then.
-func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, provider string, browserOnly bool) {
+func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, g *registry, provider string, browserOnly bool) {
 	life := k.life
 	if browserOnly {
 		life = cookie.UntilClosed
 	}
-	if len(k.clients) > 1 && k.of(r) != provider {
+	if len(g.order) > 1 && k.of(r, g) != provider {
 		k.setFor(w, provider, life)
 	}
 }

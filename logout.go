@@ -22,16 +22,16 @@ const (
 
 // confirmLogout answers GET /logout with a button. A GET does not sign out: any
 // page can cause one.
-func (a *Auth) confirmLogout(c *gin.Context) error {
+func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
-	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if s == nil && err == nil {
 		a.writePage(c, http.StatusOK, a.signedOutPage(c.Request, returnTo), "")
 		return nil
 	}
 	formTo := ""
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = weburl.OriginOf(a.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context()))
+		formTo = weburl.OriginOf(g.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context()))
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil
@@ -39,18 +39,18 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 
 // logout answers POST /logout: it ends the session here, and then sends the
 // browser to the provider, to sign out there too.
-func (a *Auth) logout(c *gin.Context) error {
+func (a *Auth) logout(c *gin.Context, g *registry) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
 	params, _ := readParams(c.Request, "return_to") // a form that cannot be read signs out all the same
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
 	a.idTokenHints.expire(c.Writer, c.Request)
-	s, err := a.signOut(c, ByUser)
+	s, err := a.signOut(c, g, ByUser)
 	if err != nil {
 		return err
 	}
-	next := a.providerLogout(c, s, returnTo)
+	next := a.providerLogout(c, g, s, returnTo)
 	location := cmp.Or(next, a.cfg.url(returnTo))
 	switch kind := kindOf(c.Request); {
 	case kind == apiRequest:
@@ -69,14 +69,14 @@ func (a *Auth) logout(c *gin.Context) error {
 // signOut ends the session of a request: every copy of it, the record, and the
 // sign-ins under way. It returns the session, or nil if there was none, which is
 // not an error.
-func (a *Auth) signOut(c *gin.Context, by EventBy) (*session, error) {
+func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error) {
 	if c.Writer.Written() {
 		return nil, &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
 	}
 	keepPrivate(c)
 	a.loginStates.expireAll(c.Writer, c.Request)
 	a.loops.expire(c.Writer, c.Request) // the browser had a session: it is in no loop
-	s, err := a.sessions.endAll(c.Writer, c.Request)
+	s, err := g.sessions.endAll(c.Writer, c.Request)
 	a.detach(c)
 	if err != nil || s == nil {
 		return nil, err
@@ -96,11 +96,11 @@ func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
 // providerLogout returns where the browser goes to sign out at the provider of a
 // session that has ended, and to come back to returnTo. It is "" without a session,
 // or if there is nothing to do at the provider.
-func (a *Auth) providerLogout(c *gin.Context, s *session, returnTo string) string {
+func (a *Auth) providerLogout(c *gin.Context, g *registry, s *session, returnTo string) string {
 	if s == nil {
 		return ""
 	}
-	cl := a.clients[s.user.Provider]
+	cl := g.clients[s.user.Provider]
 	pending := pendingLogout{state: rand.Text(), returnTo: returnTo}
 	hint := cmp.Or(a.idTokenHints.find(c.Request.Header, s.id), s.hint)
 	if kind := kindOf(c.Request); hint != "" && (kind == apiRequest || kind == htmxRequest) {
@@ -123,14 +123,14 @@ func (a *Auth) providerLogout(c *gin.Context, s *session, returnTo string) strin
 
 // redirectToLogout answers GET /logout/redirect: it sends the browser of a script
 // that has signed out on to the provider, once.
-func (a *Auth) redirectToLogout(c *gin.Context) error {
+func (a *Auth) redirectToLogout(c *gin.Context, g *registry) error {
 	if dest, is := navigation(c.Request); !is { // a fetch might read where it ended
 		return &Error{Code: ErrCrossOrigin, ID: "logout.not_navigation", Op: "sign out", Reason: fmt.Sprintf("a sign-out at the provider was asked for by %q, not by opening a page", dest),
 			Fix: "navigate to the address in redirect_to"}
 	}
 	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.idTokenHints.expire(c.Writer, c.Request)
-	cl := a.clients[pending.provider]
+	cl := g.clients[pending.provider]
 	if cl == nil { // there is no such sign-out, or it has gone on before
 		a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
 		return nil
@@ -147,7 +147,7 @@ func (a *Auth) redirectToLogout(c *gin.Context) error {
 
 // afterProviderLogout answers GET /logout/return, where the provider's sign-out
 // comes back to. The session has ended before; the state only says where to go.
-func (a *Auth) afterProviderLogout(c *gin.Context) error {
+func (a *Auth) afterProviderLogout(c *gin.Context, _ *registry) error {
 	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
 	return nil

@@ -114,7 +114,7 @@ func (c *client) mayHint() bool {
 
 // keepIDToken keeps the ID token of a new session for its sign-out at the provider.
 // It is a comfort: where it does not fit, sign-outs do without.
-func (a *Auth) keepIDToken(c *gin.Context, cl *client, s *session, token *oauth2.Token) {
+func (a *Auth) keepIDToken(c *gin.Context, g *registry, cl *client, s *session, token *oauth2.Token) {
 	out := c.Writer.Header()
 	raw, _ := token.Extra("id_token").(string)
 	if cl.mayHint() && raw != "" && cl.rp.EndsSessions(c.Request.Context()) {
@@ -123,15 +123,15 @@ func (a *Auth) keepIDToken(c *gin.Context, cl *client, s *session, token *oauth2
 		}
 		cl.warnAboutHint(len(raw))
 	}
-	if len(a.order) > 1 { // one of another provider may be there, which no session has any more
-		a.dropIDToken(out)
+	if len(g.order) > 1 { // one of another provider may be there, which no session has any more
+		a.dropIDToken(out, g)
 	}
 }
 
 // dropIDToken tells the browser to drop the ID token that it may have, in an answer
 // to a request that does not say.
-func (a *Auth) dropIDToken(out http.Header) {
-	for _, cl := range a.clients {
+func (a *Auth) dropIDToken(out http.Header, g *registry) {
+	for _, cl := range g.clients {
 		if cl.mayHint() {
 			a.idTokenHints.jar.Expire(out, a.idTokenHints.name)
 			return

@@ -187,16 +187,16 @@ func checkUser(checks []Check, u *User) error {
 // one allocation. It never changes: Update makes a new one.
 type authRequest struct {
 	context.Context
-	auth    *Auth
-	opened  *opened // the session, whatever a handler does to user
-	user    User    // what handlers get: theirs to change
-	request http.Request
-	groups  [groupsRoom]string // room for user.Groups
-	vary    [1]string          // room for two header lines, which others may
-	cache   [1]string          // write to: so requests do not share them
-	asked   int64              // when the session was found not to be revoked, in Unix microseconds
-	isNew   bool               // the session began in this very request
-	ended   atomic.Bool
+	registry *registry // the providers of this request
+	opened   *opened   // the session, whatever a handler does to user
+	user     User      // what handlers get: theirs to change
+	request  http.Request
+	groups   [groupsRoom]string // room for user.Groups
+	vary     [1]string          // room for two header lines, which others may
+	cache    [1]string          // write to: so requests do not share them
+	asked    int64              // when the session was found not to be revoked, in Unix microseconds
+	isNew    bool               // the session began in this very request
+	ended    atomic.Bool
 }
 
 type authRequestKey struct{}
@@ -215,8 +215,8 @@ func (v *authRequest) Value(key any) any {
 	return v.Context.Value(key)
 }
 
-func (a *Auth) newAuthRequest(o *opened, asked time.Time) *authRequest {
-	v := &authRequest{auth: a, opened: o, asked: asked.UnixMicro()}
+func (g *registry) newAuthRequest(o *opened, asked time.Time) *authRequest {
+	v := &authRequest{registry: g, opened: o, asked: asked.UnixMicro()}
 	o.user.copyTo(&v.user, v.groups[:0])
 	return v
 }
@@ -228,12 +228,13 @@ func (v *authRequest) session() *session { return v.opened.copy() }
 // Gin's context and the request's. Without a session it returns nil.
 func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 	r := c.Request
-	if v, ok := r.Context().Value(authRequestKey{}).(*authRequest); ok && v.auth == a && CurrentUser(c) == &v.user {
+	if v, ok := r.Context().Value(authRequestKey{}).(*authRequest); ok && v.registry.auth == a && CurrentUser(c) == &v.user {
 		return v, nil
 	}
 	h, now := c.Writer.Header(), a.cfg.Now()
 	cookies := len(h["Set-Cookie"])
-	o, err := a.sessions.load(c.Writer, r, now)
+	g := a.providers.Load()
+	o, err := g.sessions.load(c.Writer, r, now)
 	if len(h["Set-Cookie"]) != cookies {
 		keepPrivate(c)
 	}
@@ -245,15 +246,15 @@ func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 		keepPrivate(c)
 		s := o.copy()
 		s.lastSeen = now
-		if err := a.sessions.renew(c.Writer, r, s); err != nil {
+		if err := g.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err
 		}
 		if s.hint != "" {
 			a.idTokenHints.save(h, s, s.hint)
 		}
-		o = a.sessions.read(string(a.sessions.encode(s)), false)
+		o = g.sessions.read(string(g.sessions.encode(s)), false)
 	}
-	v := a.newAuthRequest(o, now)
+	v := g.newAuthRequest(o, now)
 	vary(h, &v.vary)
 	a.attach(c, v)
 	return v, nil
@@ -271,8 +272,8 @@ func (a *Auth) attach(c *gin.Context, v *authRequest) {
 }
 
 // attachSession is attach for a session that began, or changed, in this request.
-func (a *Auth) attachSession(c *gin.Context, s *session, isNew bool) {
-	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false), s.lastSeen)
+func (a *Auth) attachSession(c *gin.Context, g *registry, s *session, isNew bool) {
+	v := g.newAuthRequest(g.sessions.read(string(g.sessions.encode(s)), false), s.lastSeen)
 	v.isNew = isNew
 	a.attach(c, v)
 }
@@ -289,10 +290,19 @@ func (a *Auth) detach(c *gin.Context) {
 // before, or nil.
 func (a *Auth) authenticated(c *gin.Context) *authRequest {
 	v, ok := c.Request.Context().Value(authRequestKey{}).(*authRequest)
-	if !ok || v.auth != a || v.ended.Load() {
+	if !ok || v.registry.auth != a || v.ended.Load() {
 		return nil
 	}
 	return v
+}
+
+// registryOf returns the registry that a guard has loaded for this request, else the
+// one in use.
+func (a *Auth) registryOf(c *gin.Context) *registry {
+	if v := a.authenticated(c); v != nil {
+		return v.registry
+	}
+	return a.providers.Load()
 }
 
 // vary says that an answer depends on cookies. Room is for the header's line.

@@ -124,11 +124,11 @@ func (k *pageRenderer) write(w http.ResponseWriter, status int, p *Page, formTo 
 }
 
 // choosePage lists the providers, the one used last first.
-func (a *Auth) choosePage(r *http.Request, returnTo string) *Page {
+func (a *Auth) choosePage(r *http.Request, g *registry, returnTo string) *Page {
 	p := a.pages.newTitledPage(r, "choose")
-	last := a.lastProvider.of(r)
-	for _, name := range a.order {
-		own := &a.clients[name].provider
+	last := a.lastProvider.of(r, g)
+	for _, name := range g.order {
+		own := &g.clients[name].provider
 		action := PageAction{
 			Label: a.pages.texts.Fill(p.Lang, "choose.button", "name", own.DisplayName), URL: withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+name, returnTo),
 			Provider: name, Color: own.Color, Ink: ink(own.Color), Icon: template.HTML(own.Icon), Letter: initial(own.DisplayName), // #nosec G203: see unfitIcon
@@ -222,7 +222,7 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 // canSwitchAccount reports whether a link to a provider may ask for another
 // account.
 func (a *Auth) canSwitchAccount(provider string) bool {
-	c := a.clients[provider]
+	c := a.providers.Load().clients[provider]
 	return c != nil && slices.Contains(c.provider.LoginParams, "prompt")
 }
 

@@ -11,12 +11,11 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth/internal/contain"
-	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// step answers a request, or returns why not. CONTRIBUTING.md has a table from each
+// step answers a request to a route of ours, or returns why not. CONTRIBUTING.md has a table from each
 // route to the file of its step.
-type step func(c *gin.Context) error
+type step func(c *gin.Context, g *registry) error
 
 // register adds the routes. Gin panics if a route exists already; Mount returns an
 // error that says what to change instead.
@@ -104,7 +103,8 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			a.navigate(c, c.Request.URL.RawQuery)
 			return
 		}
-		if err := protect(func() error { return run(c) }); err != nil {
+		g := a.providers.Load()
+		if err := protect(func() error { return run(c, g) }); err != nil {
 			a.fail(c, failed, err)
 		}
 	}
@@ -128,17 +128,4 @@ func protect(f func() error) error {
 // notFound answers for a Mount that failed.
 func (a *Auth) notFound(c *gin.Context) {
 	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
-}
-
-// client returns the provider that the route names.
-func (a *Auth) client(c *gin.Context) (*client, error) {
-	if cl := a.clients[c.Param("provider")]; cl != nil {
-		return cl, nil
-	}
-	return nil, a.unknownProvider("", c.Param("provider"))
-}
-
-func (a *Auth) unknownProvider(op, name string) error {
-	return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(name), a.order),
-		Fix: "use a Name of Options.Providers"}
 }

@@ -47,10 +47,10 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user.sameAs(&verified)
 	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	keepPrivate(c)
-	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
+	if err := v.registry.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
 	}
-	a.attachSession(c, s, v.isNew)
+	a.attachSession(c, v.registry, s, v.isNew)
 	return nil
 }
 
@@ -89,15 +89,16 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
-	cl := a.clients[user.Provider]
+	g := a.registryOf(c)
+	cl := g.clients[user.Provider]
 	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, a.order), Fix: "set User.Provider"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.order), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace()
 	}
-	if _, err := rp.ValidSubject(u.Subject); err != nil || !a.sessions.issuers[u.Provider].admit(u.Issuer) {
+	if _, err := rp.ValidSubject(u.Subject); err != nil || !g.sessions.issuers[u.Provider].admit(u.Issuer) {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's",
 			Fix: "set Subject to the provider's id of the person, and leave Issuer empty", Err: err}
 	}
@@ -112,13 +113,13 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 	if limits != nil {
 		own = *limits
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u}, own)
+	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u}, own)
 	if err != nil {
 		return err
 	}
 	keepPrivate(c)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
-	a.attachSession(c, s, true)
+	a.attachSession(c, g, s, true)
 	return nil
 }
 
@@ -135,9 +136,10 @@ func (a *Auth) Logout(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign out")
 	}
-	s, err := a.signOut(c, ByApplication)
+	g := a.registryOf(c)
+	s, err := a.signOut(c, g, ByApplication)
 	if s != nil {
-		a.dropIDToken(c.Writer.Header())
+		a.dropIDToken(c.Writer.Header(), g)
 	}
 	return err
 }
@@ -180,5 +182,5 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(v.registry.sessions.left(s)), AbsoluteExpiry: s.until}, true
 }
