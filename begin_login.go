@@ -19,7 +19,8 @@ const startDataLimit = 1 << 10
 
 // Start describes a sign-in for [Auth.BeginLogin].
 type Start struct {
-	// Provider is the Name of the provider. It may be "" if there is only one.
+	// Provider is the Name of the provider. It may be "" if there is only one. One with
+	// a LoginPage gets ReturnTo alone: anything else beside it is [ErrBadRequest].
 	Provider string
 
 	// ReturnTo is the path of the application to go to afterwards. Default:
@@ -71,6 +72,9 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 	if err := cl.checkStart(start); err != nil {
 		return "", err
 	}
+	if cl.isPage() {
+		return cl.pageURL(a.cfg.orDefault(start.ReturnTo, "")), nil
+	}
 	a.warnAboutScheme(c.Request)
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.data = a.cfg.orDefault(start.ReturnTo, a.cfg.AfterLogin), start.Data
@@ -112,11 +116,15 @@ func (g *registry) startedAt(name string) (*client, error) {
 	if name == "" && len(g.order) == 1 {
 		name = g.order[0]
 	}
-	return g.client(name)
+	return g.provider(name)
 }
 
 // checkStart checks what a handler wants of a sign-in.
 func (c *client) checkStart(start Start) error {
+	if c.isPage() && (len(start.Data) > 0 || len(start.Params) > 0 || start.Link) {
+		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, which gets none of Start's Data, Params and Link",
+			Fix: "hand them to the page yourself, and link accounts there"}
+	}
 	size := 0
 	for name, value := range start.Data {
 		size += len(name) + len(value)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -143,11 +142,18 @@ func newAuth(cfg *config) (*Auth, error) {
 // keep revocations and sessions in memory.
 func (a *Auth) announce() {
 	g := a.providers.Load()
-	for _, name := range g.order {
-		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", g.clients[name].redirectURI)
+	var names []string
+	for _, cl := range g.parties() {
+		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", cl.provider.Name, "redirect_uri", cl.redirectURI)
+		if cl.rp.Returns() {
+			names = append(names, cl.provider.Name)
+		}
 	}
-	if names := slices.DeleteFunc(slices.Clone(g.order), func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
+	if len(names) > 0 {
 		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
+	}
+	if len(g.order) == 0 {
+		a.cfg.Logger.Warn("ginauth: Options.Providers " + noProvidersRemark)
 	}
 	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
@@ -163,11 +169,12 @@ func (a *Auth) announce() {
 // [ErrProviderMisconfigured] as its code. nil means that every provider is ready.
 func (a *Auth) Warm(ctx context.Context) error {
 	g := a.providers.Load()
-	errs := make([]error, len(g.order))
+	parties := g.parties()
+	errs := make([]error, len(parties))
 	var group errgroup.Group
-	for i, name := range g.order {
+	for i, cl := range parties {
 		group.Go(func() error {
-			errs[i] = g.clients[name].discover(ctx)
+			errs[i] = cl.discover(ctx)
 			return nil
 		})
 	}
@@ -177,13 +184,13 @@ func (a *Auth) Warm(ctx context.Context) error {
 
 // Providers returns the providers in the order of [Options.Providers], for a page of
 // your own at [Options.LoginPage]. They have Name, DisplayName, Issuer, ClientID,
-// Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links.
+// LoginPage, Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links.
 func (a *Auth) Providers() []Provider {
 	g := a.providers.Load()
 	list := make([]Provider, 0, len(g.order))
 	for _, name := range g.order {
 		p := &g.clients[name].provider
-		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Icon: p.Icon})
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, LoginPage: p.LoginPage, Color: p.Color, Icon: p.Icon})
 	}
 	return list
 }

@@ -31,7 +31,10 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
-	if len(g.order) == 1 {
+	switch len(g.order) {
+	case 0:
+		return &Error{Code: ErrUnknownProvider, ID: "provider.none", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so nobody can sign in", Fix: "set Options.Providers"}
+	case 1:
 		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {
 			location += "?" + c.Request.URL.RawQuery
@@ -46,7 +49,7 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 // beginLogin answers /login/:provider: it keeps a login state in a cookie and
 // sends the browser to the provider.
 func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
-	cl, err := g.client(c.Param("provider"))
+	cl, err := g.provider(c.Param("provider"))
 	if err != nil {
 		return err
 	}
@@ -55,6 +58,9 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
+	}
+	if cl.isPage() {
+		return a.openLoginPage(c, cl)
 	}
 	a.warnAboutScheme(c.Request)
 	if location, other := a.cfg.atBaseURL(c.Request); other {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -31,7 +30,7 @@ func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 	}
 	formTo := ""
 	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = weburl.OriginOf(g.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context()))
+		formTo = g.clients[s.user.Provider].endSessionOrigin(c.Request.Context())
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	b64 "github.com/ginauth/ginauth/internal/base64url"
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -156,10 +157,21 @@ func (c *client) warnAboutHint(size int) {
 	}
 }
 
+// endSessionOrigin returns the origin of the provider's end-session endpoint, or "".
+func (c *client) endSessionOrigin(ctx context.Context) string {
+	if c.isPage() {
+		return ""
+	}
+	return weburl.OriginOf(c.rp.EndSessionEndpoint(ctx))
+}
+
 // endSessionURL returns where the browser signs out at the provider, with the ID
 // token unless that would make an address that servers do not take; "" if there is
 // no such place.
 func (c *client) endSessionURL(ctx context.Context, hint, state string) string {
+	if c.isPage() {
+		return ""
+	}
 	back := c.cfg.logoutReturn()
 	address := c.rp.EndSessionURL(ctx, hint, state, back)
 	if hint != "" && len(address) > maxAddress {

@@ -25,7 +25,8 @@ type Options struct {
 	// only (localhost, *.localhost, 127.0.0.0/8, ::1).
 	BaseURL string
 
-	// Providers are the providers to sign in with. Required: at least one.
+	// Providers are the providers to sign in with. Without any nobody can sign in, which
+	// Mount warns about: /login is a 404 then that says so.
 	Providers []Provider
 
 	// Keys seal the cookies: at most five secrets of at least 32 bytes, used as

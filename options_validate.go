@@ -261,9 +261,6 @@ func (c *config) checkOrigins(wrong *mistakes) {
 
 // checkProviders checks each provider and that no two are in each other's way.
 func (c *config) checkProviders(wrong *mistakes) {
-	if len(c.Providers) == 0 {
-		wrong.add("Options.Providers", "empty", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
-	}
 	list := make([]Provider, 0, len(c.Providers))
 	names, clients := map[string]bool{}, map[string]string{}
 	for i, p := range c.Providers {
@@ -288,6 +285,7 @@ func (c *config) checkProviders(wrong *mistakes) {
 			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")
 		}
 		clients[id] = p.Name
+		c.checkLoginPage(&p, add, list)
 		list = append(list, p.normalized())
 	}
 	c.Providers = list

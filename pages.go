@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"html/template"
@@ -196,7 +197,7 @@ func (a *Auth) signedOutPage(r *http.Request, returnTo string) *Page {
 // errorPage says what happened and what to do next. It does not show the cause.
 func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p := a.pages.newPage(r, "error")
-	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, string(e.Code))
+	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, cmp.Or(e.text, string(e.Code)))
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
 	if a.cfg.loopback {
@@ -238,8 +239,11 @@ func titleKey(code Code) string {
 	return "title.failed"
 }
 
-// message returns the sentence about a code that programs get, in English.
-func (a *Auth) message(code Code) string { return a.pages.texts.Get("en", string(code)) }
+// message returns the sentence that programs get, in English: that of a key, or else
+// of a code.
+func (a *Auth) message(key string, code Code) string {
+	return a.pages.texts.Get("en", cmp.Or(key, string(code)))
+}
 
 // endedPage answers a form whose session ended before the form was sent.
 func (a *Auth) endedPage(r *http.Request, e *Error, id, login string) *Page {

@@ -19,6 +19,11 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	if !validName(p.Name) {
 		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
+	if p.LoginPage != "" {
+		p.checkBrand(add)
+		p.checkPage(add)
+		return
+	}
 	p.checkClient(add)
 	p.checkSecret(add)
 	p.checkBrand(add)

@@ -42,8 +42,30 @@ func (a *Auth) newSessions(from map[string]*issuers) *sessions {
 	return k
 }
 
-// client returns the provider of that name.
+// parties returns the providers that have a relying party, in order: all that are no
+// pages of the application.
+func (g *registry) parties() []*client {
+	list := make([]*client, 0, len(g.order))
+	for _, name := range g.order {
+		if cl := g.clients[name]; !cl.isPage() {
+			list = append(list, cl)
+		}
+	}
+	return list
+}
+
+// client returns the provider of that name, which has a relying party.
 func (g *registry) client(name string) (*client, error) {
+	cl, err := g.provider(name)
+	if err == nil && cl.isPage() {
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.page", Provider: name, Reason: "the provider is a page of the application: nothing answers here for it",
+			Fix: "sign people in with Auth.SignIn, in the handler of Provider.LoginPage"}
+	}
+	return cl, err
+}
+
+// provider returns the provider of that name.
+func (g *registry) provider(name string) (*client, error) {
 	if cl := g.clients[name]; cl != nil {
 		return cl, nil
 	}

@@ -22,7 +22,7 @@ const leeway = rp.Leeway
 type client struct {
 	provider    Provider
 	cfg         *config
-	rp          *rp.Client
+	rp          *rp.Client // nil for a provider that is a page of the application
 	redirectURI string
 	loginParams []string // that a sign-in reads
 
@@ -32,8 +32,11 @@ type client struct {
 
 func newClient(p Provider, cfg *config, h *http.Client) *client {
 	c := &client{provider: p, cfg: cfg}
-	c.redirectURI = c.uri("/authorize/", "")
 	c.loginParams = append([]string{"return_to", "link", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
+	if c.isPage() {
+		return c
+	}
+	c.redirectURI = c.uri("/authorize/", "")
 	c.rp = rp.New(c.rpConfig(h))
 	return c
 }

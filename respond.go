@@ -196,7 +196,7 @@ func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 // never the cause.
 func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 	if kind := kindOf(c.Request); kind == apiRequest || kind == htmxRequest {
-		body := gin.H{"error": e.Code, "message": a.message(e.Code), "request_id": id}
+		body := gin.H{"error": e.Code, "message": a.message(e.text, e.Code), "request_id": id}
 		if e.Code == ErrLogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
 			body["error"] = "invalid_request"
 		}
@@ -231,7 +231,7 @@ func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
 		c.Header("HX-Redirect", login)
 		fallthrough
 	default:
-		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": requestID(c)})
+		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message("", e.Code), "login_url": login, "request_id": requestID(c)})
 	}
 }
 

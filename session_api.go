@@ -118,6 +118,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 		return err
 	}
 	keepPrivate(c)
+	if cl.isPage() { // which people chose, where there is a choice
+		a.lastProvider.remember(c.Writer, c.Request, g, u.Provider, s.browserOnly)
+	}
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
 	a.attachSession(c, g, s, true)
 	return nil

@@ -3,7 +3,10 @@ package faults
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,18 +18,25 @@ import (
 	gorilla "github.com/gorilla/sessions"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 func TestFaultsLocalAccounts(t *testing.T) {
 	runFaults(t, []fault{
 		{"P11_sign_in_from_another_origin", s11SignInThatNobodyAskedFor},
+		{"S9_what_a_page_is_not_asked", s9WhatAPageIsNotAsked},
+		{"S9_pages_that_are_none", s9PagesThatAreNone},
+		{"S9_a_guard_in_front_of_the_page", s9AGuardInFrontOfThePage},
+		{"S9_to_the_page_and_back", s9ToThePageAndBack},
+		{"S10_hostile_return_paths", s10HostileReturnPaths},
 		{"S11_sign_in_that_nobody_asked_for", s11SignInThatNobodyAskedFor},
 		{"S12_auth_time_ahead_of_the_clock", s12AuthTimeAheadOfTheClock},
 		{"S13_limits_that_are_none", s13LimitsThatAreNone},
 		{"S13_limits_hold", s13LimitsHold},
 		{"S14_browser_only", s14BrowserOnly},
 		{"S14_browser_only_from_on_login", s14BrowserOnlyFromOnLogin},
+		{"S15_no_providers", s15NoProviders},
 	})
 }
 
@@ -282,5 +292,274 @@ func s14BrowserOnlyFromOnLogin(t *testing.T) {
 		if h := answer(); len(lasting(h)) < 3 {
 			t.Errorf("%s: of a session that is to last, %q last", where, lasting(h))
 		}
+	}
+}
+
+// page is a sign-in page of the application.
+var page = ginauth.Provider{Name: "password", DisplayName: "your password", Namespace: "https://app.example.com/accounts", LoginPage: "/password?tab=1"}
+
+// newPaged is an application with a page to sign in on beside a provider.
+func newPaged(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *local {
+	l := newLocal(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers, o.AfterLogin = append(o.Providers, page), "/home"
+		if change != nil {
+			change(s, o)
+		}
+	})
+	l.user.Provider = "password"
+	l.Engine.GET("/password", func(c *gin.Context) { c.String(http.StatusOK, "the page") })
+	l.Engine.POST("/password", func(c *gin.Context) {
+		if l.err = l.Auth.SignIn(c, &ginauth.User{Provider: "password", Subject: "grace"}, nil); l.err == nil {
+			c.Redirect(http.StatusSeeOther, l.Auth.ReturnTo(c))
+		}
+	})
+	return l
+}
+
+// Nothing of OAuth answers for a page, and it has no state, no provider to ask and no
+// redirect URI.
+func s9WhatAPageIsNotAsked(t *testing.T) {
+	l := newPaged(t, nil)
+	for _, path := range []string{"/authorize/password", "/authorize/password/", "/authorize/password?code=x&state=" + sitetest.MadeUpState, "/logout/password/frontchannel?iss=x&sid=y"} {
+		p := l.Ask("GET", path, sitetest.Navigation...)
+		l.WantError(p, ginauth.ErrUnknownProvider)
+	}
+	if p := l.BackChannelTo("password", "logout_token=x", "application/x-www-form-urlencoded"); p.Status != http.StatusNotFound {
+		t.Errorf("the back channel answered %d", p.Status)
+	}
+	callback := l.Begin("/login/demo")
+	elsewhere := *callback
+	elsewhere.Path = "/authorize/password"
+	l.WantError(l.Finish(&elsewhere), ginauth.ErrUnknownProvider)
+	if err := l.Auth.Warm(t.Context()); err != nil {
+		t.Errorf("Warm: %v", err)
+	}
+	d := l.Auth.Diagnose(t.Context())
+	if len(d.Problems) > 0 || len(d.Providers) != 2 || d.Providers[1].Name != "password" || d.Providers[1].RedirectURI != "" || d.Providers[1].LoginPage != l.URL+"/password?tab=1" {
+		t.Errorf("Diagnose: %+v", d)
+	}
+	if !strings.Contains(d.String(), "provider password: a page of the application, "+l.URL+"/password?tab=1\n") {
+		t.Errorf("Diagnose:\n%s", d)
+	}
+	if list := l.Auth.Providers(); len(list) != 2 || list[1].LoginPage != page.LoginPage || list[0].LoginPage != "" {
+		t.Errorf("Providers: %v", list)
+	}
+	form := append([]string{"Content-Type", "application/x-www-form-urlencoded"}, post...)
+	r := l.Must(l.Browser.Submit(l.Get("/password"), l.URL+"/login/password", map[string][]string{"link": {"true"}}))
+	if r.Status != http.StatusBadRequest {
+		t.Errorf("link=true: %d", r.Status)
+	}
+	l.Engine.POST("/start", func(c *gin.Context) {
+		for _, start := range []ginauth.Start{{Data: map[string]string{"a": "b"}}, {Params: map[string]string{"prompt": "login"}}, {Link: true}} {
+			start.Provider = "password"
+			if _, err := l.Auth.BeginLogin(c, start); !errors.Is(err, ginauth.ErrBadRequest) {
+				t.Errorf("%+v: %v", start, err)
+			}
+		}
+		for to, want := range map[string]string{"/x?y=1": "/password?tab=1&return_to=%2Fx%3Fy%3D1", "//evil.example": "/password?tab=1", "": "/password?tab=1"} {
+			if at, err := l.Auth.BeginLogin(c, ginauth.Start{Provider: "password", ReturnTo: to}); err != nil || at != l.URL+want {
+				t.Errorf("%q leads to %q, %v", to, at, err)
+			}
+		}
+	})
+	if p := l.Ask("POST", "/start", form...); len(p.Header.Values("Set-Cookie")) > 0 {
+		t.Errorf("cookies %q", p.Header.Values("Set-Cookie"))
+	}
+}
+
+// A page with what only a client has, in the place of another provider's users, or
+// where it would go round in circles.
+func s9PagesThatAreNone(t *testing.T) {
+	t.Parallel()
+	opts := func(change func(p *ginauth.Provider)) error {
+		p := page
+		change(&p)
+		o := sitetest.GoodOptions()
+		o.Providers = append(o.Providers, p)
+		return sitetest.MountError(o)
+	}
+	if err := opts(func(*ginauth.Provider) {}); err != nil {
+		t.Fatal(err)
+	}
+	all := func(p *ginauth.Provider) {
+		p.Issuer, p.ClientID, p.ClientSecret, p.AuthMethod, p.IDTokenAlg = "https://id.example.com", "id", "secret", "none", "RS256"
+		p.Scopes, p.AuthParams, p.LoginParams = []string{"openid"}, map[string]string{"a": "b"}, []string{"prompt"}
+		p.TokenURL, p.Logout.Local, p.Quirks.HS256, p.EmailVerified = "https://id.example.com/token", true, true, func(map[string]any) bool { return true }
+	}
+	var want []string
+	for _, field := range []string{"Issuer", "ClientID", "ClientSecret", "AuthMethod", "IDTokenAlg", "Scopes", "AuthParams", "LoginParams", "TokenURL", "Logout", "Quirks", "EmailVerified"} {
+		want = append(want, `provider "password": `+field+": is for an OAuth client")
+	}
+	sitetest.WantInvalid(t, opts(all), want...)
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = "" }), "Namespace: is empty")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = "a b" }), "Namespace: ")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Name = "" }), "Name: ")
+	for _, path := range []string{"password", "//evil.example", "https://evil.example/x", "/a b", "/x\\y"} {
+		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "LoginPage: is not a path")
+	}
+	for _, path := range []string{"/login", "/login/password", "/LOGIN/x", "/authorize/x", "/logout"} {
+		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "LoginPage: is a ginauth route")
+	}
+	issuer := sitetest.GoodOptions().Providers[0].Issuer
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "Namespace: ")
+	for _, first := range []bool{true, false} { // in either order
+		for name, other := range map[string]func(p *ginauth.Provider){
+			"an issuer":   func(p *ginauth.Provider) { p.Issuer = page.Namespace },
+			"a namespace": func(p *ginauth.Provider) { *p = sitetest.PlainProvider(); p.Namespace = page.Namespace },
+			"one of many": func(p *ginauth.Provider) {
+				p.TokenIssuer = func(map[string]any) (string, error) { return "", nil }
+				p.Admits = []string{"https://x.example", page.Namespace}
+			},
+		} {
+			o := sitetest.GoodOptions()
+			other(&o.Providers[0])
+			if o.Providers = append(o.Providers, page); first {
+				o.Providers[0], o.Providers[1] = o.Providers[1], o.Providers[0]
+			}
+			if err := sitetest.MountError(o); err == nil || !strings.Contains(err.Error(), "Namespace: ") {
+				t.Errorf("%s, the page first: %v: %v", name, first, err)
+			}
+		}
+	}
+	second := page
+	second.Name = "passkey"
+	if err := opts(func(p *ginauth.Provider) {}); err != nil {
+		t.Error(err)
+	}
+	o := sitetest.GoodOptions()
+	o.Providers = []ginauth.Provider{page, second} // which share their users
+	if err := sitetest.MountError(o); err != nil {
+		t.Errorf("two pages with one Namespace: %v", err)
+	}
+}
+
+// RequireAuth in front of the page would send people round and round.
+func s9AGuardInFrontOfThePage(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			if o.Providers = append(o.Providers, page); only {
+				o.Providers = o.Providers[1:]
+			}
+		})
+		s.Engine.GET("/password", s.Auth.RequireAuth(), s.Protected)
+		p := s.Get("/login/password")
+		if p.Status != http.StatusInternalServerError || !strings.Contains(p.Text(), "guard.login_page") {
+			t.Errorf("answered %d %s", p.Status, p.Text())
+		}
+		if n := len(s.Browser.History()); n > 4 {
+			t.Errorf("after %d redirects", n)
+		}
+	}
+}
+
+func s9ToThePageAndBack(t *testing.T) {
+	l := newPaged(t, nil)
+	for to, want := range map[string]string{"?return_to=/page/x%3Fy%3D1": "/page/x?y=1", "": "/home", "?return_to=//evil.example": "/home", "?return_to=https://evil.example": "/home", "?return_to=/login/password": "/home"} {
+		l.Browser = l.NewBrowser()
+		p := l.Get("/login/password" + to)
+		if p.Text() != "the page" || p.URL.Path != "/password" || p.URL.Query().Get("tab") != "1" || len(l.Browser.Cookies(l.URL)) > 0 {
+			t.Fatalf("%s leads to %s with the cookies %v: %s", to, p.URL, l.Browser.Cookies(l.URL), p.Text())
+		}
+		p = l.Must(l.Browser.Submit(p, p.URL.String(), nil)) // a form without an action keeps the query
+		if got := p.URL.RequestURI(); got != want || l.err != nil || l.User() == nil {
+			t.Errorf("%s leads back to %s, want %s; %v", to, got, want, l.err)
+		}
+		if id := l.User().ID(); id != page.Namespace+"#grace" {
+			t.Errorf("the user is %s", id)
+		}
+	}
+	if p := l.Get("/login"); !strings.Contains(p.Text(), "your password") || !strings.Contains(p.Text(), "Used last time") {
+		t.Errorf("the page to choose on: %s", p.Text())
+	}
+	p := l.Must(l.Browser.Submit(l.Get("/logout"), l.URL+"/logout", nil))
+	if l.User() != nil || p.Status != http.StatusOK && p.Status != http.StatusNotFound {
+		t.Errorf("signing out answers %d %s", p.Status, p.Text())
+	}
+	for name, header := range map[string][]string{"an image": {"Sec-Fetch-Dest", "image", "Sec-Fetch-Mode", "no-cors"}, "a frame": {"Sec-Fetch-Dest", "iframe", "Sec-Fetch-Mode", "navigate"}} {
+		if p := l.Ask("GET", "/login/password", header...); p.Status != http.StatusForbidden {
+			t.Errorf("%s: %d", name, p.Status)
+		}
+	}
+	alone := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = []ginauth.Provider{page} })
+	alone.Engine.GET("/password", func(c *gin.Context) { c.String(http.StatusOK, c.Query("return_to")) })
+	alone.Engine.GET("/guarded", alone.Auth.RequireAuth(), alone.Protected)
+	if p := alone.Get("/guarded?a=b"); p.Text() != "/guarded?a=b" || alone.IDP.Count(authtest.Discovery) != 0 {
+		t.Errorf("from a guarded page to %s: %s", p.URL, p.Text())
+	}
+}
+
+// ReturnTo is where an application redirects to: it is never another site, nor one of
+// our routes, whatever the address or the form says.
+func s10HostileReturnPaths(t *testing.T) {
+	l := newPaged(t, nil)
+	back := ""
+	at := func(c *gin.Context) { back = l.Auth.ReturnTo(c) }
+	l.Engine.GET("/back", at)
+	l.Engine.POST("/back", at)
+	ask := func(raw string) (got []string) {
+		field := url.Values{"return_to": {raw}}.Encode()
+		for _, r := range []*http.Request{
+			httptest.NewRequest("GET", "/back?"+field, nil), httptest.NewRequest("POST", "/back?"+field, nil),
+			httptest.NewRequest("POST", "/back", strings.NewReader(field)), httptest.NewRequest("POST", "/back?return_to=/query", strings.NewReader(field)),
+		} {
+			if r.Method == "POST" {
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			}
+			l.Engine.ServeHTTP(httptest.NewRecorder(), r)
+			got = append(got, back)
+		}
+		return got
+	}
+	tried := 0
+	hostile := append([]string{"https://evil.example", "javascript:alert(1)", "data:text/html,x"}, sitetest.OwnPaths...)
+	for _, list := range sitetest.HostilePaths {
+		hostile = append(hostile, list...)
+	}
+	for _, raw := range hostile {
+		tried++
+		for i, got := range ask(raw) {
+			if got != l.URL+"/home" {
+				t.Errorf("%q leads to %s in case %d", raw, got, i)
+			}
+		}
+	}
+	if tried < 50 {
+		t.Errorf("%d paths were tried: the test looks at the wrong thing", tried)
+	}
+	for raw, want := range sitetest.GoodPaths {
+		for i, got := range ask(raw) {
+			if got != l.URL+want {
+				t.Errorf("%q leads to %s in case %d, want %s", raw, got, i, want)
+			}
+		}
+	}
+	if got := ask(""); got[0] != l.URL+"/home" || got[3] != l.URL+"/query" {
+		t.Errorf("without a path it leads to %q", got)
+	}
+}
+
+// An application whose providers are not there yet starts, says so, and sends nobody
+// round in circles.
+func s15NoProviders(t *testing.T) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = nil })
+	if !strings.Contains(s.Logs.String(), "level=WARN") || !strings.Contains(s.Logs.String(), "Options.Providers is empty") {
+		t.Errorf("the log does not warn: %s", s.Logs)
+	}
+	s.Guard("/guarded", s.Protected)
+	if p := s.Open("/guarded"); p.Status != http.StatusSeeOther || p.Header.Get("Location") != "/login?return_to=%2Fguarded" {
+		t.Errorf("a guarded page answers %d, %s", p.Status, p.Header.Get("Location"))
+	}
+	p := s.Get("/guarded")
+	s.WantError(p, ginauth.ErrUnknownProvider)
+	if !strings.Contains(p.Text(), "Nobody can sign in here yet.") || !strings.Contains(p.Text(), "no provider is configured") || s.Ran.Load() != 0 {
+		t.Errorf("the page says %s", p.Text())
+	}
+	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"Nobody can sign in here yet."`) {
+		t.Errorf("a script is told %d %s", p.Status, p.Body)
+	}
+	s.WantError(s.Get("/login/demo"), ginauth.ErrUnknownProvider)
+	d := s.Auth.Diagnose(t.Context())
+	if err := s.Auth.Warm(t.Context()); err != nil || len(d.Problems) > 0 || !slices.ContainsFunc(d.Warnings, func(e *ginauth.Error) bool { return e.ID == "options.providers.empty" }) {
+		t.Errorf("Warm: %v; Diagnose: %v", err, d)
 	}
 }

@@ -103,7 +103,6 @@ func TestMistakesInKeys(t *testing.T) {
 
 func TestMistakesInTheOtherOptions(t *testing.T) {
 	reports(t, []mistake{
-		{"no providers", func(o *ginauth.Options) { o.Providers = nil }, []string{"Options.Providers: ", "is empty", "providers.Google(clientID, clientSecret)"}},
 		{"a cookie name with a dash", func(o *ginauth.Options) { o.CookieName = "my-app" }, []string{"Options.CookieName: ", `"my-app"`, "dots and underscores"}},
 		{"a cookie name with a semicolon", func(o *ginauth.Options) { o.CookieName = "a; Domain=example.com" }, []string{"Options.CookieName: ", "letters, digits"}},
 		{"a long cookie name", func(o *ginauth.Options) { o.CookieName = strings.Repeat("a", 33) }, []string{"Options.CookieName: ", "at most 32"}},
