@@ -90,7 +90,7 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 		}
 	}
 	keepPrivate(c)
-	return a.sendOff(c, cl, state, start.Params)
+	return a.sendToProvider(c, g, cl, state, start.Params, nil)
 }
 
 // mayBegin refuses requests that must not begin a sign-in, whatever the handler says:

@@ -47,6 +47,9 @@ func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
 	}
 	id, err := cl.redeem(c.Request.Context(), state, response)
 	in.took = max(0, a.cfg.Now().Sub(began))
+	if state.needsSecondRound(err) {
+		return a.secondRound(c, g, cl, state)
+	}
 	if err != nil {
 		return err
 	}
@@ -59,6 +62,14 @@ func (a *Auth) callback(c *gin.Context, g *registry) (err error) {
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
 	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
+	}
+	before, err := a.renewedSession(c, g, state, user)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		login.Renewal, user.Data = true, before.user.Data
+		login.Limits = before.limits(a.cfg)
 	}
 	if err := a.askOnLogin(c, &in, login); err != nil {
 		return err
@@ -237,11 +248,8 @@ func (a *Auth) beginSession(c *gin.Context, g *registry, cl *client, login *Logi
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
 func newSession(user *User, id *rp.Identity) *session {
-	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, acr: id.ACR}
-	if len(s.acr) > acrLimit {
-		s.acr = ""
-	}
-	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime) // OnLogin may have set another
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
+	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime)
 	return s
 }
 

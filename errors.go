@@ -41,6 +41,7 @@ const (
 	ErrLoginLoop             Code = "login_loop"             // 508: the session cookie never comes back, however often the browser signs in
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
 	ErrForbidden             Code = "forbidden"              // 403: a Check refused
+	ErrStepUpRequired        Code = "step_up_required"       // 401, or 303 to the provider: see MaxAge and ACR
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
 )
@@ -68,6 +69,7 @@ var statuses = map[Code]int{
 	ErrLoginLoop:             http.StatusLoopDetected,
 	ErrUnauthenticated:       http.StatusUnauthorized,
 	ErrForbidden:             http.StatusForbidden,
+	ErrStepUpRequired:        http.StatusUnauthorized,
 	ErrLogoutTokenInvalid:    http.StatusBadRequest,
 	ErrCrossOrigin:           http.StatusForbidden,
 }
@@ -91,6 +93,7 @@ type Error struct {
 	text       string        // key of the sentence for people; "" for that of Code
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
+	demand     *demand       // of a Check, with ErrStepUpRequired
 }
 
 // Error returns all of it in one line.

@@ -47,6 +47,7 @@ var codes = map[ginauth.Code]struct {
 	"login_loop":             {"ErrLoginLoop", 508},
 	"unauthenticated":        {"ErrUnauthenticated", 401},
 	"forbidden":              {"ErrForbidden", 403},
+	"step_up_required":       {"ErrStepUpRequired", 401},
 	"cross_origin":           {"ErrCrossOrigin", 403},
 	"logout_token_invalid":   {"ErrLogoutTokenInvalid", 400},
 }
@@ -75,7 +76,12 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 			t.Errorf("%s has status %d, want %d", code, e.Status(), want.status)
 		}
 		path := "/code/" + string(code)
-		s.Engine.GET(path, s.Auth.RequireAuth(func(*ginauth.User) error { return e }), sitetest.Teapot)
+		s.Engine.GET(path, s.Auth.RequireAuth(func(u *ginauth.User) error {
+			if code == ginauth.ErrStepUpRequired { // it says what is required
+				return ginauth.ACR("gold")(u)
+			}
+			return e
+		}), sitetest.Teapot)
 		p := s.Must(s.Browser.Fetch(s.Open("/"), "GET", s.URL+path, nil, ""))
 		var body struct{ Error, Message string }
 		if err := json.Unmarshal(p.Body, &body); err != nil {
@@ -88,7 +94,7 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 		if p.Status != want.status || body.Error != outward || len(body.Message) < 20 || !strings.HasSuffix(body.Message, ".") {
 			t.Errorf("%s is answered with %d %+v", code, p.Status, body)
 		}
-		if code == "unauthenticated" { // a page is sent to the login
+		if code == "unauthenticated" || code == "step_up_required" { // a page is sent to the login
 			continue
 		}
 		if p := s.Open(path); p.Status != want.status || !strings.Contains(p.Text(), string(code)) || !strings.Contains(p.Text(), strings.SplitN(body.Message, "'", 2)[0]) {

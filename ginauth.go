@@ -38,6 +38,7 @@ type parts struct {
 	sessionBox   *seal.Box
 	logouts      *logouts
 	idTokenHints *idTokenHints
+	demands      sealedCookie // which are in addresses
 	loops        *loops
 	lastProvider *lastProvider
 	pages        *pageRenderer
@@ -97,7 +98,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
 	a.http = fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint"} {
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint", "demand"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
 			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
@@ -129,6 +130,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.logouts = &logouts{sealed("logout", logoutVersion, logoutLife), name + "-l"}
 	a.idTokenHints = &idTokenHints{sealed("id_token_hint", idTokenHintVersion, cfg.Lifetime), cfg.idTokenHintName()}
 	a.idTokenHints.jar.Path = cfg.prefix + cfg.mount + "/logout"
+	a.demands = sealed("demand", demandVersion, demandLife)
 	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
 	a.lastProvider = &lastProvider{hint("-p", lastProviderLife)}
 	if a.sessionBox = boxes["session"]; cfg.Sessions != nil {

@@ -60,6 +60,10 @@ type Login struct {
 	// is nil for every other sign-in.
 	Data map[string]string
 
+	// Renewal says that the person was signed in already, and that a [MaxAge] or [ACR]
+	// check sent them to authenticate again. User.Data is that of the session before.
+	Renewal bool
+
 	// Token is the response of the provider's token endpoint; numbers in its Extra
 	// are [json.Number]. It is not kept: use it now, or store it.
 	Token *oauth2.Token
@@ -70,7 +74,8 @@ type Login struct {
 	ReturnTo string
 
 	// Limits are those of the session that begins: OnLogin may set them, for a person
-	// who did not ask to be remembered, say.
+	// who did not ask to be remembered, say. With Renewal they have the IdleTimeout and
+	// the BrowserOnly of the session before.
 	Limits SessionLimits
 
 	// NoSession begins no session, and Limits do not apply: OnLogin sets it for an

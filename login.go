@@ -82,6 +82,14 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	if err := cl.thirdParty(params, state); err != nil {
 		return err
 	}
+	d, err := a.readDemand(cl, params)
+	if err != nil {
+		return err
+	}
+	if d != nil && d.expired { // a tab that was left open: the page will ask again
+		a.goTo(c, state.returnTo)
+		return nil
+	}
 	passed, err := cl.pass(params, state)
 	if err != nil {
 		return err
@@ -91,7 +99,7 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 			return err
 		}
 	}
-	location, err := a.sendOff(c, cl, state, passed)
+	location, err := a.sendToProvider(c, g, cl, state, passed, d)
 	if err != nil {
 		return a.offerRetry(err, state, passed)
 	}
@@ -99,9 +107,17 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// sendOff keeps a login state in a cookie and returns where the browser goes.
-func (a *Auth) sendOff(c *gin.Context, cl *client, state *loginState, params map[string]string) (location string, err error) {
-	location, err = cl.authorizationURL(c.Request.Context(), state, params)
+// sendToProvider keeps a login state in a cookie and returns where the browser goes:
+// to the provider, with the parameters of the link, and what a check demands.
+func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) (location string, err error) {
+	var demanded map[string]string
+	if d != nil {
+		demanded = d.apply(state)
+		if err := a.addLoginHint(c, g, cl, d, demanded); err != nil {
+			return "", err
+		}
+	}
+	location, err = cl.authorizationURL(c.Request.Context(), state, passed, demanded)
 	if err != nil {
 		return "", err
 	}

@@ -1,11 +1,13 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -45,7 +47,31 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 		return &Error{Code: ErrBadRequest, ID: "login.link_page", Op: "link account", Provider: cl.provider.Name, Reason: "the provider is a page of the application, which has to link accounts itself",
 			Fix: "link in the handler of that page: CurrentUser is the user to link to"}
 	}
-	redirect(c, cl.pageURL(a.cfg.orDefault(requestedReturn(c, params), "")))
+	returnTo := a.cfg.orDefault(requestedReturn(c, params), "")
+	d, err := a.readDemand(cl, params)
+	switch {
+	case err != nil:
+		return err
+	case d == nil:
+		redirect(c, cl.pageURL(returnTo))
+		return nil
+	case d.expired: // a tab that was left open: the page will ask again
+		a.goTo(c, cmp.Or(returnTo, a.cfg.AfterLogin))
+		return nil
+	}
+	return a.openLoginPageAgain(c, cl, returnTo)
+}
+
+// openLoginPageAgain sends a user who is signed in to the page, to authenticate again.
+// A page that sends such users back at once would send them round and round.
+func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) error {
+	if n, _ := a.loops.count(c.Request); n >= maxLoopLogins {
+		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name,
+			Reason: fmt.Sprintf("the page was opened %d times within %d seconds, with prompt=login, and did not sign anybody in", n, loopWindow/time.Second),
+			Fix:    "with prompt=login, let the page ask for the password again, also if CurrentUser is somebody, and call SignIn"}
+	}
+	a.loops.add(c.Writer, c.Request)
+	redirect(c, withParam(cl.pageURL(returnTo), "prompt", "login"))
 	return nil
 }
 

@@ -17,7 +17,7 @@ import (
 
 const (
 	loginStateLife    = 10 * time.Minute
-	loginStateVersion = 2
+	loginStateVersion = 3
 	maxLoginStates    = 5       // in one browser at a time
 	loginStatesRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
 	maxStatesOpened   = 8 * maxLoginStates
@@ -46,6 +46,8 @@ type loginState struct {
 	maxAge    int               // seconds; -1 if not requested
 	acr       string            // acr_values, if requested
 	linkingOf string            // id of the session that asks to link an account, or ""
+	renews    string            // id of the session that a check refused, or ""
+	round     int               // of a demand: 1, then 2; 0 without one
 	data      map[string]string // Start.Data, or nil
 }
 
@@ -102,7 +104,9 @@ func (l *loginState) appendTo(b []byte) []byte {
 	b = wire.AppendUint(b, uint64(l.maxAge+1))
 	b = wire.AppendString(b, l.acr)
 	b = wire.AppendString(b, l.linkingOf)
-	if len(l.data) > 0 { // without, it is what earlier versions write and read
+	b = wire.AppendString(b, l.renews)
+	b = wire.AppendUint(b, uint64(l.round))
+	if len(l.data) > 0 { // most have none, and are no larger for it
 		b = wire.AppendMap(b, l.data)
 	}
 	return b
@@ -123,6 +127,8 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l.maxAge = int(r.Uint()) - 1
 	l.acr = r.String()
 	l.linkingOf = r.String()
+	l.renews = r.String()
+	l.round = int(r.Uint())
 	if r.More() {
 		if l.data = r.Map(); l.data == nil {
 			return l, false

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -153,6 +154,9 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
 	c.Abort()
+	if e.Code == ErrStepUpRequired {
+		e = a.stepUp(c, e)
+	}
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
 		return
@@ -165,11 +169,14 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	if a.answeredByHook(c, e) {
 		return
 	}
-	if e.Code == ErrUnauthenticated {
-		a.writeUnauthenticated(c, e)
-		return
+	switch e.Code {
+	case ErrUnauthenticated:
+		a.writeLogin(c, e, "ended", withReturn(a.loginPath(), a.cfg.comeBack(c.Request)), nil)
+	case ErrStepUpRequired:
+		a.writeStepUp(c, e)
+	default:
+		a.writeError(c, e, requestID(c))
 	}
-	a.writeError(c, e, requestID(c))
 }
 
 // answeredByHook lets Hooks.OnError answer, and reports whether it did.
@@ -217,21 +224,22 @@ func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	}
 }
 
-// writeUnauthenticated answers an unauthenticated request: a page load is
-// redirected to the login, and everything else gets its address, since a login
-// cannot happen behind a fetch.
-func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
-	login := withReturn(a.loginPath(), a.cfg.comeBack(c.Request))
+// writeLogin answers a request whose user has to go to login first: a page load is
+// redirected there, a form gets a page of that kind with a button, and everything else
+// gets the address, since a login cannot happen behind a fetch.
+func (a *Auth) writeLogin(c *gin.Context, e *Error, kind, login string, more gin.H) {
 	switch kindOf(c.Request) {
 	case pageRequest:
 		redirect(c, login)
 	case formRequest:
-		a.writePage(c, e.Status(), a.endedPage(c.Request, e, requestID(c), login), "")
+		a.writePage(c, e.Status(), a.loginFirstPage(c.Request, kind, e, requestID(c), login), "")
 	case htmxRequest:
 		c.Header("HX-Redirect", login)
 		fallthrough
 	default:
-		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message("", e.Code), "login_url": login, "request_id": requestID(c)})
+		body := gin.H{"error": e.Code, "message": a.message("", e.Code), "login_url": login, "request_id": requestID(c)}
+		maps.Copy(body, more)
+		c.JSON(e.Status(), body)
 	}
 }
 

@@ -108,6 +108,17 @@ func (k *sessions) begin(s *session, limits SessionLimits) {
 	}
 }
 
+// limits are those of the session that takes the place of this one because the same
+// person has authenticated again: a cookie that ends with the browser does not become
+// one that lasts. Its lifetime is not known: until may be the end of the provider's.
+func (s *session) limits(c *config) SessionLimits {
+	l := SessionLimits{BrowserOnly: s.browserOnly}
+	if s.idle < c.IdleTimeout && s.idle >= time.Minute {
+		l.IdleTimeout = s.idle
+	}
+	return l
+}
+
 // checkLimits refuses limits that are none: a session that was to be short would be
 // as long as Options say.
 func (k *sessions) checkLimits(s *session, limits SessionLimits) error {

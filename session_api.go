@@ -45,7 +45,6 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
-	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	keepPrivate(c)
 	if err := v.registry.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
@@ -113,7 +112,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 	if limits != nil {
 		own = *limits
 	}
-	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u}, own)
+	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true}, own)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ var reasons = map[string][]rp.Code{
 	"response.client_changed":        {rp.StateInvalid},
 	"response.access_denied":         {rp.ProviderDenied},
 	"response.interaction_required":  {rp.ProviderDenied},
+	"response.requirements_unmet":    {rp.ProviderDenied},
 	"response.redirect_uri_mismatch": {rp.ProviderMisconfigured},
 	"response.error":                 {rp.ProviderError},
 	"response.invalid_scope":         {rp.ProviderError},

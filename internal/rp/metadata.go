@@ -301,7 +301,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "set AuthorizeURL")
 	}
 	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
-		m.prefix = c.authorizationPrefix(m.authorize, nil)
+		m.prefix = c.authorizationPrefix(m.authorize, nil, nil)
 	}
 	m.fingerprint = c.fingerprint(m.tokenURL)
 	m.keys = c.keySet(jwks)

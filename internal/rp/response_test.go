@@ -157,6 +157,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"access_denied", rp.ProviderDenied, "response.access_denied"},
 		{"login_required", rp.ProviderDenied, "response.interaction_required"},
+		{"unmet_authentication_requirements", rp.ProviderDenied, "response.requirements_unmet"},
 		{"consent_required", rp.ProviderDenied, "response.interaction_required"},
 		{"interaction_required", rp.ProviderDenied, "response.interaction_required"},
 		{"account_selection_required", rp.ProviderDenied, "response.interaction_required"},

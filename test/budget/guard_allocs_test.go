@@ -49,7 +49,8 @@ func TestGuardAllocations(t *testing.T) {
 		{"RequireAuth", "/guarded", signedIn(nil), 3, 1040},
 		{"LoadUser", "/loaded", signedIn(nil), 3, 1040},
 		{"RequireAuth with five sign-ins under way", "/guarded", attempting, 3, 1040},
-		{"RequireAuth with a Check, which gets a User of its own", "/checked", signedIn(nil), 5, 1360},
+		{"RequireAuth with a Check", "/checked", signedIn(nil), 3, 1040},
+		{"RequireAuth with MaxAge and ACR", "/proved", proved, 3, 1040},
 		{"RequireAuth with a browser that is not remembered", "/guarded", nil, 6, 2384},
 	} {
 		b := newBenchmark(t, tt.path, signedIn(nil), nil)

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +25,6 @@ import (
 
 func TestFaultsLocalAccounts(t *testing.T) {
 	runFaults(t, []fault{
-		{"P11_sign_in_from_another_origin", s11SignInThatNobodyAskedFor},
 		{"S9_what_a_page_is_not_asked", s9WhatAPageIsNotAsked},
 		{"S9_pages_that_are_none", s9PagesThatAreNone},
 		{"S9_a_guard_in_front_of_the_page", s9AGuardInFrontOfThePage},
@@ -36,7 +36,10 @@ func TestFaultsLocalAccounts(t *testing.T) {
 		{"S13_limits_hold", s13LimitsHold},
 		{"S14_browser_only", s14BrowserOnly},
 		{"S14_browser_only_from_on_login", s14BrowserOnlyFromOnLogin},
+		{"S14_browser_only_when_asked_again", s14BrowserOnlyWhenAskedAgain},
 		{"S15_no_providers", s15NoProviders},
+		{"S40_a_page_that_sends_people_back", s40APageThatSendsPeopleBack},
+		{"S40_a_page_that_asks_again", s40APageThatAsksAgain},
 	})
 }
 
@@ -292,6 +295,32 @@ func s14BrowserOnlyFromOnLogin(t *testing.T) {
 		if h := answer(); len(lasting(h)) < 3 {
 			t.Errorf("%s: of a session that is to last, %q last", where, lasting(h))
 		}
+	}
+}
+
+// Who is sent to authenticate again has a new session afterwards, and the browser's
+// still ends with the browser, also if OnLogin does not know any more why.
+func s14BrowserOnlyWhenAskedAgain(t *testing.T) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if !l.Renewal {
+				l.Limits = ginauth.SessionLimits{BrowserOnly: true, IdleTimeout: 2 * time.Hour}
+			}
+			return nil
+		}
+	})
+	var info ginauth.SessionInfo
+	s.Engine.GET("/sensitive", s.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), func(c *gin.Context) { info, _ = s.Auth.Session(c) })
+	s.SignIn()
+	began := s.Clock.Now()
+	s.Clock.Advance(time.Hour)
+	p := s.Must(s.Browser.Open(s.Begin("/sensitive").String()))
+	if names := lasting(p.Header); p.Status != http.StatusSeeOther || len(names) > 0 || len(s.SessionCookies()) != 1 {
+		t.Errorf("answered %d, with the lasting cookies %q: %s", p.Status, names, p.Text())
+	}
+	s.Get("/sensitive")
+	if !info.Created.After(began) || info.IdleExpiry.Sub(info.LastSeen) != 2*time.Hour {
+		t.Errorf("the session is %+v", info)
 	}
 }
 
@@ -561,5 +590,82 @@ func s15NoProviders(t *testing.T) {
 	d := s.Auth.Diagnose(t.Context())
 	if err := s.Auth.Warm(t.Context()); err != nil || len(d.Problems) > 0 || !slices.ContainsFunc(d.Warnings, func(e *ginauth.Error) bool { return e.ID == "options.providers.empty" }) {
 		t.Errorf("Warm: %v; Diagnose: %v", err, d)
+	}
+}
+
+// stale is an application whose /sensitive wants a fresh password, and a user who gave
+// theirs an hour ago. Its page sends signed-in users back at once unless it asks again.
+func stale(t *testing.T, asks bool) *local {
+	l := newLocal(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = append(o.Providers, page) })
+	l.user.Provider = "password"
+	l.Engine.GET("/sensitive", l.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), l.Protected)
+	l.Engine.GET("/mfa", l.Auth.RequireAuth(ginauth.ACR("mfa")), l.Protected)
+	l.Engine.GET("/password", l.Auth.LoadUser(), func(c *gin.Context) {
+		if ginauth.CurrentUser(c) != nil && (!asks || c.Query("prompt") != "login") {
+			c.Redirect(http.StatusSeeOther, l.Auth.ReturnTo(c))
+			return
+		}
+		c.String(http.StatusOK, "the password, please")
+	})
+	l.Engine.POST("/password", func(c *gin.Context) {
+		user := l.user
+		if l.err = l.Auth.SignIn(c, &user, nil); l.err == nil {
+			c.Redirect(http.StatusSeeOther, l.Auth.ReturnTo(c))
+		}
+	})
+	l.Ask("POST", "/in")
+	l.Clock.Advance(time.Hour)
+	return l
+}
+
+func s40APageThatSendsPeopleBack(t *testing.T) {
+	l := stale(t, false)
+	p := l.Get("/sensitive")
+	l.WantError(p, ginauth.ErrLoginLoop)
+	trips := 0
+	for _, hop := range l.Browser.History() {
+		if hop.URL.Path == "/login/password" {
+			trips++
+		}
+	}
+	if trips != 3 || l.Ran.Load() != 0 {
+		t.Errorf("the loop ends at trip %d, and %d handlers ran", trips, l.Ran.Load())
+	}
+	if u := l.User(); u == nil || u.Subject != "grace" {
+		t.Errorf("%v is signed in", u)
+	}
+	l.Clock.Advance(11 * time.Second)
+	l.WantError(l.Get("/sensitive"), ginauth.ErrLoginLoop) // and not for ever: it begins anew
+}
+
+// A page that asks again lets the user in, whose authentication is fresh then. How it
+// was, no page can say.
+func s40APageThatAsksAgain(t *testing.T) {
+	l := stale(t, true)
+	p := l.Get("/sensitive?x=y")
+	if p.URL.Path != "/password" || p.URL.Query().Get("prompt") != "login" || p.Text() != "the password, please" {
+		t.Fatalf("came to %s: %d %s", p.URL, p.Status, p.Text())
+	}
+	p = l.Must(l.Browser.Submit(p, p.URL.String(), nil))
+	if p.URL.RequestURI() != "/sensitive?x=y" || p.Status != http.StatusOK || l.Ran.Load() != 1 {
+		t.Errorf("came back to %s: %d, %v", p.URL, p.Status, l.err)
+	}
+	l.WantError(l.Get("/mfa"), ginauth.ErrForbidden)
+	link := l.Ask("GET", "/mfa", sitetest.Fetch...)
+	if link.Status != http.StatusForbidden {
+		t.Errorf("a script gets %d", link.Status)
+	}
+	l.WantError(l.Get("/login/password?demand=made-up"), ginauth.ErrBadRequest)
+	l.Clock.Advance(10 * time.Minute)
+	var to struct {
+		LoginURL string `json:"login_url"`
+	}
+	answer := l.Ask("GET", "/sensitive", sitetest.Fetch...)
+	if err := json.Unmarshal(answer.Body, &to); err != nil || answer.Status != http.StatusUnauthorized {
+		t.Fatalf("a script gets %d %s: %v", answer.Status, answer.Body, err)
+	}
+	l.Clock.Advance(2 * time.Hour)
+	if p := l.Get(to.LoginURL + "&return_to=/home"); p.URL.Path != "/home" && p.URL.Path != "/" {
+		t.Errorf("a demand of two hours ago leads to %s", p.URL)
 	}
 }
