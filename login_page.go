@@ -14,7 +14,7 @@ import (
 
 // ReturnTo returns the absolute address that the request's return_to parameter names,
 // of its form or else of its address, if that is a path of the application to which it
-// is safe to redirect; otherwise that of [Options.AfterLogin]. It is for the handler
+// is safe to redirect, or an address of [Options.TrustedOrigins]; otherwise that of [Options.AfterLogin]. It is for the handler
 // of a [Provider.LoginPage], which redirects there behind [Auth.SignIn].
 func (a *Auth) ReturnTo(c *gin.Context) string {
 	raw := ""
@@ -24,7 +24,7 @@ func (a *Auth) ReturnTo(c *gin.Context) string {
 	if raw == "" {
 		raw = c.Query("return_to")
 	}
-	return a.cfg.url(a.cfg.orDefault(raw, a.cfg.AfterLogin))
+	return a.cfg.absolute(a.cfg.orDefault(raw, a.cfg.AfterLogin))
 }
 
 // isPage reports whether a provider is a sign-in page of the application. It has no

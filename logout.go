@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -28,9 +30,11 @@ func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 		a.writePage(c, http.StatusOK, a.signedOutPage(c.Request, returnTo), "")
 		return nil
 	}
-	formTo := ""
-	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = g.clients[s.user.Provider].endSessionOrigin(c.Request.Context())
+	// The form's redirect may go on to the provider, and from there to another origin,
+	// which CSP must admit.
+	formTo := weburl.OriginOf(returnTo)
+	if s != nil {
+		formTo = strings.TrimSpace(g.clients[s.user.Provider].endSessionOrigin(c.Request.Context()) + " " + formTo)
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil
@@ -50,7 +54,7 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 		return err
 	}
 	next := a.providerLogout(c, g, s, returnTo)
-	location := cmp.Or(next, a.cfg.url(returnTo))
+	location := cmp.Or(next, a.cfg.absolute(returnTo))
 	switch kind := kindOf(c.Request); {
 	case kind == apiRequest:
 		c.JSON(http.StatusOK, gin.H{"redirect_to": location})

@@ -133,7 +133,7 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 	if !strings.Contains(path, "#") {
 		path += "#"
 	}
-	redirect(c, a.cfg.url(path))
+	redirect(c, a.cfg.absolute(path))
 }
 
 // navigate has HTMX open the address that it asked for: our pages belong into a tab,

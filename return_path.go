@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -160,8 +161,16 @@ func (c *config) ownRoute(p string) bool {
 	return false
 }
 
-// orDefault returns the path asked for if it is admitted, else fallback.
+// orDefault returns the path asked for if it is admitted, else fallback. A path behind
+// one of TrustedOrigins, as browsers write it, is admitted with the origin.
 func (c *config) orDefault(raw, fallback string) string {
+	for _, origin := range c.TrustedOrigins {
+		if rest, ok := strings.CutPrefix(raw, origin); ok {
+			if clean, ok := cleanPath(cmp.Or(rest, "/")); ok { // it begins with a slash: no port and no more of a host
+				return origin + clean
+			}
+		}
+	}
 	if clean, ok := c.returnPath(raw); ok {
 		return clean
 	}

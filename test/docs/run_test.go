@@ -227,8 +227,8 @@ func otherOrigin(t *testing.T, v *docVisit) {
 		t.Errorf("the preflight allows %q", got)
 	}
 	v.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), spa) }
-	v.opens("/login?return_to=/back")
-	if got := v.page.Header.Get("Location"); got != spa {
+	v.opens("/login?return_to=" + spa)
+	if got := v.page.Header.Get("Location"); got != spa+"#" {
 		t.Errorf("signing in led to %q", got)
 	}
 	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)

@@ -520,7 +520,7 @@ func s9ToThePageAndBack(t *testing.T) {
 // ReturnTo is where an application redirects to: it is never another site, nor one of
 // our routes, whatever the address or the form says.
 func s10HostileReturnPaths(t *testing.T) {
-	l := newPaged(t, nil)
+	l := newPaged(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example.com"} })
 	back := ""
 	at := func(c *gin.Context) { back = l.Auth.ReturnTo(c) }
 	l.Engine.GET("/back", at)
@@ -560,6 +560,12 @@ func s10HostileReturnPaths(t *testing.T) {
 			if got != l.URL+want {
 				t.Errorf("%q leads to %s in case %d, want %s", raw, got, i, want)
 			}
+		}
+	}
+	for raw, want := range map[string]string{"https://admin.example.com/x?y": "https://admin.example.com/x?y", "https://admin.example.com": "https://admin.example.com/",
+		"https://admin.example.com.evil.example/x": l.URL + "/home", "https://admin.example.com@evil.example/x": l.URL + "/home", "http://admin.example.com/x": l.URL + "/home"} {
+		if got := ask(raw); got[0] != want {
+			t.Errorf("%q leads to %s, want %s", raw, got[0], want)
 		}
 	}
 	if got := ask(""); got[0] != l.URL+"/home" || got[3] != l.URL+"/query" {
