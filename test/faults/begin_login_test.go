@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,6 +23,7 @@ func TestFaultsBeginLogin(t *testing.T) {
 		{"S30_requests_that_may_start", s30RequestsThatMayStart},
 		{"S30_data_that_fits", s30DataThatFits},
 		{"S30_many_starts_with_data", s30ManyStartsWithData},
+		{"S30_a_browser_without_a_session", s30ABrowserWithoutASession},
 		{"S31_data_by_a_link", s31DataByALink},
 		{"S31_data_comes_out_once", s31DataComesOutOnce},
 		{"S32_linked_to_another", s32LinkedToAnother},
@@ -220,6 +222,21 @@ func s30ManyStartsWithData(t *testing.T) {
 	if len(a.logins) != 2 || len(a.logins[0].Data["d"]) != 1023 || a.logins[1].Data != nil {
 		t.Errorf("OnLogin got %+v", a.logins)
 	}
+}
+
+// A handler that begins a sign-in for whoever has no session would go on for ever with
+// a browser that keeps none.
+func s30ABrowserWithoutASession(t *testing.T) {
+	a := newStarter(t, nil)
+	for range 2 {
+		a.Lands(t, a.Begin("/start"), "/")
+		a.Browser.RemoveCookie(a.URL, a.SessionCookie().Name)
+	}
+	if p := a.Ask("GET", "/start", sitetest.Navigation...); !errors.Is(a.err, ginauth.ErrLoginLoop) || p.Header.Get("Location") != "" {
+		t.Errorf("the third start: %v, to %q", a.err, p.Header.Get("Location"))
+	}
+	a.Clock.Advance(11 * time.Second)
+	a.Lands(t, a.Begin("/start"), "/")
 }
 
 // Only a handler of the application can set the data.

@@ -166,10 +166,16 @@ func s33WhatOnLoginWrote(t *testing.T) {
 		}
 		// And if nothing fails, all of it is sent, but for the status.
 		e.Browser = e.NewBrowser()
-		e.do = func(*gin.Context, *ginauth.Login) error { return nil }
+		e.do = func(c *gin.Context, _ *ginauth.Login) error {
+			c.Header("Cache-Control", "public, max-age=600")
+			return nil
+		}
 		p := e.Must(e.Browser.Open(e.Begin("/login/demo").String()))
 		if p.Status != http.StatusSeeOther || p.Header.Get("X-Hook") != "1" || p.Header.Get("X-Both") != "OnLogin's" || !strings.Contains(sessionOf(p.Header), "hook=1") {
 			t.Errorf("%s: a sign-in that succeeds answers %d %v", where, p.Status, p.Header)
+		}
+		if got := p.Header.Get("Cache-Control"); !strings.Contains(got, "no-store") {
+			t.Errorf("%s: an answer with a session's cookie may be kept: %s", where, got)
 		}
 		if u := e.User(); u == nil || u.Subject != "ada" {
 			t.Errorf("%s: %v is signed in", where, u)
