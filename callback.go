@@ -1,9 +1,11 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -63,7 +65,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
-	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo}
+	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
 	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
@@ -71,20 +73,19 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err != nil {
 		return err
 	}
-	if err := a.askOnLogin(c, login); err != nil {
+	if err := a.askOnLogin(c, &in, login); err != nil {
 		return err
 	}
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := g.sessions.start(c.Writer, c.Request, newSession(login.User, id, told))
+	s, err := a.beginSession(c, g, cl, newSession(login.User, id, told), login)
 	if err != nil {
 		return err
 	}
-	a.keepIDToken(c, g, cl, s, id.Token)
-	a.loops.add(c.Writer, c.Request)
-	a.lastProvider.remember(c.Writer, c.Request, g, cl.provider.Name)
+	a.lastProvider.remember(c.Writer, c.Request, g, cl.provider.Name, s.browserOnly)
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in", Event{Name: SignInSucceeded, Duration: in.took}, s)
+	in.finished = true
 	a.goTo(c, a.cfg.afterLogin(state, login))
 	return nil
 }
@@ -96,17 +97,23 @@ type signIn struct {
 	state    *loginState   // nil if none was found
 	user     User          // Issuer and Subject, as verified
 	took     time.Duration // spent waiting for the provider
+	header   http.Header   // of the answer before OnLogin was asked; nil if it was not
+	finished bool          // the answer says that the user is signed in
 }
 
 // abandon ends a sign-in that fails with err, and says where to start again.
-// Without an error it does nothing.
+// Without an error it does nothing, unless a panic passes by that is not ours to
+// answer (http.ErrAbortHandler): gin.Recovery sends the headers of the answer then.
 func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
+	if in.finished {
+		return nil
+	}
+	failed := a.undo(c) // finds a session that OnLogin began by the answer's cookies
+	in.restoreHeader(c.Writer.Header())
 	if err == nil {
 		return nil
 	}
-	if failed := a.undo(c); failed != nil { // OnLogin may have called SignIn
-		err = failed
-	}
+	err = cmp.Or(failed, err)
 	if errors.Is(err, ErrUnknownProvider) { // it was removed meanwhile
 		in.provider = ""
 	}
@@ -117,11 +124,26 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
-	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
-	if in.state != nil && in.state.round > 0 && e.Code != ErrIdentityRejected {
-		e.retry = a.cfg.url(returnTo) // which asks again, where a plain sign-in would end the session
+	e.user, e.took = a.hashUser(&in.user), in.took
+	switch {
+	case in.state == nil || in.state.data == nil && in.state.round == 0:
+		e.retry = a.LoginURL(in.provider, returnTo)
+	case in.state.data != nil: // the handler that had the data begins again
+	case e.Code == ErrIdentityRejected:
+		e.retry = a.LoginURL(in.provider, returnTo)
+	default:
+		e.retry = a.cfg.absolute(returnTo) // which asks again, where a plain sign-in would end the session
 	}
 	return e
+}
+
+// restoreHeader takes back what OnLogin, and what came after it, wrote to the answer.
+// The map stays the same one: others may hold it.
+func (in *signIn) restoreHeader(h http.Header) {
+	if in.header != nil {
+		clear(h)
+		maps.Copy(h, in.header)
+	}
 }
 
 // undo ends a session that SignIn began in this request.
@@ -228,37 +250,28 @@ func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, 
 	return s.user.clone(), nil
 }
 
-// askOnLogin asks Hooks.OnLogin, and holds it to what it may change.
-func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
-	hook := a.cfg.Hooks.OnLogin
-	if hook == nil {
-		return nil
-	}
-	login.User.writable()
-	verified := *login.User
-	err := protect(func() error {
-		if err := hook(c, login); err != nil {
-			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider, Fix: "nothing, if this account may not sign in; else see what the hook returned"})
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or set User to nil: no user is signed in",
-			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
-	}
-	login.User.sameAs(&verified)
-	return nil
-}
-
 // checkNotCancelled refuses a session to a browser that has hung up.
 func checkNotCancelled(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
 	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Fix: "nothing: the person closed the tab, and may start again", Err: context.Cause(ctx)}
+}
+
+// beginSession starts the session of a sign-in, unless OnLogin has said that the
+// application keeps its own: then one that the browser has stays as it is. The session
+// that is returned has no id then, and was written nowhere.
+func (a *Auth) beginSession(c *gin.Context, g *registry, cl *client, s *session, login *Login) (*session, error) {
+	if login.NoSession {
+		return s, g.sessions.checkTakenBack(c.Request.Context(), *s)
+	}
+	s, err := g.sessions.start(c.Writer, c.Request, s, login.Limits)
+	if err != nil {
+		return nil, err
+	}
+	a.keepIDToken(c, g, cl, s, login.Token)
+	a.loops.add(c.Writer, c.Request) // without a session of ours, none can be missing
+	return s, nil
 }
 
 // newSession returns the session of a verified user, as far as the ID token says

@@ -153,7 +153,15 @@ func (c *config) checkCallbackPath(add func(what, reason, fix string), pattern, 
 	if below, ok := strings.CutPrefix(at, c.mount); ok && slices.ContainsFunc(ownPaths, func(own string) bool { return matches(own, below) }) {
 		add("own_route", fmt.Sprintf("%q is a route that Mount registers for something else", text), fix+", or mount on a group")
 	}
-	for _, page := range []struct{ option, path string }{{"AfterLogin", c.AfterLogin}, {"AfterLogout", c.AfterLogout}, {"LoginPage", c.LoginPage}} {
+	type page struct{ option, path string }
+	pages := []page{{"AfterLogin", c.AfterLogin}, {"AfterLogout", c.AfterLogout}, {"LoginPage", c.LoginPage}}
+	for _, p := range c.Providers {
+		pages = append(pages, page{fmt.Sprintf("Providers: the LoginPage of %q", p.Name), p.LoginPage})
+	}
+	for _, page := range pages {
+		if page.path == "" {
+			continue
+		}
 		if u, err := url.Parse(page.path); err == nil && matches(strings.ToLower(withName(pattern, nameParam)), strings.ToLower(strings.TrimSuffix(u.Path, "/"))) {
 			add("page", fmt.Sprintf("%q is Options.%s, a page of the application", text, page.option), fix)
 		}

@@ -195,7 +195,7 @@ func TestOnLoginThatSignsInAndPanics(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
-			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}, nil); err != nil {
 				t.Error(err)
 			}
 			panic("a bug")
@@ -207,7 +207,7 @@ func TestOnLoginThatSignsInAndPanics(t *testing.T) {
 func TestOnLoginThatSignsInAndRefuses(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
-			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}, nil); err != nil {
 				t.Error(err)
 			}
 			return errors.New("not welcome")
@@ -292,8 +292,10 @@ func TestOnLoginThatAnswers(t *testing.T) {
 			return nil
 		}
 	})
-	if p := s.Get("/login/demo"); p.Status != http.StatusForbidden || s.User() != nil {
-		t.Errorf("answered %d, and %v is signed in", p.Status, s.User())
+	p := s.Get("/login/demo")
+	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrSessionError, Tokens: 1})
+	if strings.Contains(p.Text(), "not you") {
+		t.Errorf("the answer of OnLogin was sent: %s", p.Text())
 	}
 	if !strings.Contains(s.Logs.String(), "id=hook.on_login_answered ") {
 		t.Errorf("the log: %s", s.Logs)
@@ -310,7 +312,7 @@ func TestRefusedSignInThatCannotBeTakenBack(t *testing.T) {
 		f.Revocations = marks.NewRevocations[ginauth.RevocationKey](it.Clock.Now, 1<<20)
 		o.Revocations = f
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
-			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}); err != nil {
+			if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}, nil); err != nil {
 				return err
 			}
 			f.WriteErr = sitetest.ErrBroken
@@ -381,7 +383,7 @@ func TestARefusedSignInTakesBackItsOwn(t *testing.T) {
 		})
 		o.Hooks.OnLogin = func(c *gin.Context, _ *ginauth.Login) error {
 			if began {
-				if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+				if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil); err != nil {
 					t.Error(err)
 				}
 			}

@@ -48,6 +48,10 @@ type ProviderDiagnosis struct {
 	Name   string `json:"name"`             // Provider.Name
 	Issuer string `json:"issuer,omitempty"` // Provider.Issuer; "" for plain OAuth 2.0
 
+	// LoginPage is the address of a provider that is a page of the application. The
+	// page is not asked, and the other fields are empty.
+	LoginPage string `json:"login_page,omitempty"`
+
 	// Reachable reports whether everything answered that a sign-in requests from
 	// this machine: metadata, signing keys, the token and the userinfo endpoint.
 	Reachable bool `json:"reachable"`
@@ -110,14 +114,15 @@ type CookieDiagnosis struct {
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	g := a.providers.Load()
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
-	reports := make([]*rp.Report, len(g.order))
+	parties := g.parties()
+	reports := make([]*rp.Report, len(parties))
 	var stores [2]error
 	var tries, group errgroup.Group
 	tries.Go(func() error { stores[0] = a.askRevocations(ctx); return nil })
 	tries.Go(func() error { stores[1] = g.sessions.try(ctx); return nil })
 	group.SetLimit(diagnoseMost)
-	for i, name := range g.order {
-		group.Go(func() error { reports[i] = g.clients[name].rp.Diagnose(ctx); return nil })
+	for i, cl := range parties {
+		group.Go(func() error { reports[i] = cl.rp.Diagnose(ctx); return nil })
 	}
 	_, _ = tries.Wait(), group.Wait() // the functions return no errors
 	for _, err := range stores {
@@ -125,14 +130,22 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 			d.Problems = append(d.Problems, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
 	}
+	found := map[*client]*rp.Report{}
 	for i, r := range reports {
+		found[parties[i]] = r
 		for _, e := range r.Problems {
 			d.Problems = append(d.Problems, convert(e))
 		}
 		for _, e := range r.Warnings {
 			d.Warnings = append(d.Warnings, convert(e))
 		}
-		d.addProvider(g.clients[g.order[i]], r)
+	}
+	for _, name := range g.order {
+		if cl := g.clients[name]; cl.isPage() {
+			d.Providers = append(d.Providers, ProviderDiagnosis{Name: name, LoginPage: cl.pageURL(""), Reachable: true})
+		} else {
+			d.addProvider(cl, found[cl])
+		}
 	}
 	d.addCookies(a, g)
 	return d
@@ -180,10 +193,11 @@ func (c *client) signOutText(endpoints map[string]string) string {
 
 // Remarks are about Options that work, and may not be meant. Mount logs them too.
 const (
-	memoryRemark   = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
-	memstoreRemark = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
-	memstoreFix    = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
-	keyMadeRemark  = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
+	memoryRemark      = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
+	memstoreRemark    = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
+	memstoreFix       = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
+	noProvidersRemark = "is empty, so that nobody can sign in: /login answers with 404"
+	keyMadeRemark     = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
 )
 
 func (a *Auth) remarks() []*Error {
@@ -195,6 +209,7 @@ func (a *Auth) remarks() []*Error {
 	}
 	remark(!a.cfg.secure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
+	remark(len(a.providers.Load().order) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list
@@ -242,7 +257,7 @@ func (b *storeBackend) try(ctx context.Context) error {
 	}
 	answer := discard{}
 	record := []byte("\x00" + rand.Text()) // as long as what identifies a session, or longer
-	if err := b.save(answer, r, sessionRecord{record, time.Minute, true}); err != nil {
+	if err := b.save(answer, r, sessionRecord{data: record, life: time.Minute, isNew: true}); err != nil {
 		return err
 	}
 	found := false

@@ -102,6 +102,10 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	if p.Issuer != "" {
 		kind = "OpenID Connect, " + p.Issuer
 	}
+	if p.LoginPage != "" {
+		fmt.Fprintf(b, "\nprovider %s: a page of the application, %s\n", p.Name, p.LoginPage)
+		return
+	}
 	fmt.Fprintf(b, "\nprovider %s: %s (%s)\n", p.Name, state, kind)
 	b.WriteString(" to register there\n")
 	logout := func(address, name string) string {

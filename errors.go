@@ -90,6 +90,7 @@ type Error struct {
 	retryAfter time.Duration // sent as Retry-After
 	allow      string        // sent as Allow
 	retry      string        // path that "Try again" leads to, or ""
+	text       string        // key of the sentence for people; "" for that of Code
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired

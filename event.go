@@ -57,7 +57,7 @@ type EventName string
 
 const (
 	SignInStarted       EventName = "sign_in_started"        // the browser was redirected to the provider
-	SignInSucceeded     EventName = "sign_in_succeeded"      // it came back, and a session began
+	SignInSucceeded     EventName = "sign_in_succeeded"      // it came back, and a session began, unless OnLogin set Login.NoSession
 	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider; see Event.Code
 	SignInByApplication EventName = "sign_in_by_application" // [Auth.SignIn] began a session; no provider was asked
 	SignedOut           EventName = "signed_out"             // a session ended in its own browser; see Event.By
@@ -119,7 +119,10 @@ func (a *Auth) logEvent(ctx context.Context, level slog.Level, message string, e
 	}
 	var more details
 	if s != nil {
-		e.Provider, e.User, more.session = s.user.Provider, a.hashUser(s.user), a.hasher.Hash(s.id)
+		e.Provider, e.User = s.user.Provider, a.hashUser(s.user)
+		if s.id != "" {
+			more.session = a.hasher.Hash(s.id)
+		}
 	}
 	if c != nil && c.Request != nil {
 		e.RequestID, more.clientIP = requestID(c), c.ClientIP()

@@ -218,7 +218,7 @@ func TestEvents(t *testing.T) {
 	})
 	w.Engine.POST("/cross", w.Auth.RequireAuth(), func(*gin.Context) { t.Error("a refused request came through") })
 	w.Engine.GET("/others", w.Auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a refused request came through") })
-	w.Engine.POST("/become", func(c *gin.Context) { _ = w.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}) })
+	w.Engine.POST("/become", func(c *gin.Context) { _ = w.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil) })
 	w.Engine.POST("/leave", func(c *gin.Context) { _ = w.Auth.Logout(c) })
 	w.Engine.POST("/everywhere", func(c *gin.Context) { _ = w.Auth.LogoutEverywhere(c, w.IDP.Issuer+"#ada") })
 	for _, tt := range happenings(w) {

@@ -183,8 +183,128 @@ func ExampleLogin() {
 	// 200 Grace Hopper of github has account 7
 }
 
-// A test of a handler: for somebody who is signed in already, at no provider.
+// Somebody who was invited opens a link. What the link says goes through the sign-in,
+// sealed, and OnLogin decides about the person who comes back.
+func ExampleAuth_BeginLogin() {
+	corp := startDemo()
+	defer corp.Close()
+	invited := map[string]string{"7f3a": "ada@example.com"} // a database's, by the invitation's id
+
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "http://localhost:8080",
+		Providers: []ginauth.Provider{corp.Client("corp")},
+		Hooks: ginauth.Hooks{OnLogin: func(c *gin.Context, login *ginauth.Login) error {
+			email, verified := login.User.VerifiedEmail()
+			if id := login.Data["invitation"]; verified && invited[id] == email {
+				login.User.Data["team"] = "engines"
+			}
+			return nil
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/invitations/:id", func(c *gin.Context) {
+		location, err := auth.BeginLogin(c, ginauth.Start{
+			Params: map[string]string{"login_hint": invited[c.Param("id")]},
+			Data:   map[string]string{"invitation": c.Param("id")},
+		})
+		if err != nil {
+			c.String(http.StatusBadRequest, "This cannot be opened.")
+			return
+		}
+		c.Redirect(http.StatusSeeOther, location)
+	})
+	app.GET("/", auth.RequireAuth(), func(c *gin.Context) {
+		user := ginauth.CurrentUser(c)
+		c.String(http.StatusOK, "%s is in the team %q", user.Name, user.Data["team"])
+	})
+
+	ada, grace := visit(app), visit(app)
+	defer ada.leave()
+	defer grace.leave()
+	fmt.Println(ada.signIn("/invitations/7f3a", "Ada Lovelace"))
+	fmt.Println(grace.signIn("/invitations/7f3a", "Grace Hopper")) // who found the link
+	// Output:
+	// 200 Ada Lovelace is in the team "engines"
+	// 200 Grace Hopper is in the team ""
+}
+
+// An application that keeps its own sessions takes the trip alone, and writes its own
+// cookie.
+func ExampleLogin_noSession() {
+	corp := startDemo()
+	defer corp.Close()
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "http://localhost:8080",
+		Providers: []ginauth.Provider{corp.Client("corp")},
+		Hooks: ginauth.Hooks{OnLogin: func(c *gin.Context, login *ginauth.Login) error {
+			login.NoSession = true
+			c.SetSameSite(http.SameSiteLaxMode)
+			c.SetCookie("own", "session of "+login.User.Subject, 3600, "/", "", false, true) // not sent if the sign-in fails
+			return nil
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.LoadUser(), func(c *gin.Context) {
+		own, _ := c.Cookie("own")
+		c.String(http.StatusOK, "the application's: %s; ginauth's: %v", own, ginauth.CurrentUser(c))
+	})
+	ada := visit(app)
+	defer ada.leave()
+	fmt.Println(ada.signIn("/login/corp", "Ada Lovelace"))
+	// Output: 200 the application's: session of ada; ginauth's: <nil>
+}
+
+// A sign-in page of the application's own, beside or in place of providers.
 func ExampleAuth_SignIn() {
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL: "http://localhost:8080",
+		Providers: []ginauth.Provider{
+			{Name: "password", Namespace: "https://app.example.com/accounts", LoginPage: "/password"},
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/password", func(c *gin.Context) {
+		c.String(http.StatusOK, "a form that posts to %s", c.Request.URL)
+	})
+	app.POST("/password", func(c *gin.Context) {
+		if c.PostForm("password") != "a good one" { // recipes/password has how to check one
+			c.String(http.StatusUnauthorized, "wrong")
+			return
+		}
+		user := &ginauth.User{Provider: "password", Subject: "42", Name: c.PostForm("name")}
+		limits := &ginauth.SessionLimits{BrowserOnly: c.PostForm("remember") == ""}
+		if err := auth.SignIn(c, user, limits); err != nil {
+			c.String(http.StatusForbidden, "not signed in")
+			return
+		}
+		c.Redirect(http.StatusSeeOther, auth.ReturnTo(c))
+	})
+	app.GET("/reports", auth.RequireAuth(), func(c *gin.Context) {
+		user := ginauth.CurrentUser(c)
+		c.String(http.StatusOK, "Hello, %s, who is %s!", user.Name, user.ID())
+	})
+
+	grace := visit(app)
+	defer grace.leave()
+	fmt.Println(grace.open("/reports"))
+	fmt.Println(grace.submit("/password?return_to=%2Freports", url.Values{"name": {"Grace"}, "password": {"a good one"}}))
+	// Output:
+	// 200 a form that posts to /password?return_to=%2Freports
+	// 200 Hello, Grace, who is https://app.example.com/accounts#42!
+}
+
+// A test of a handler: for somebody who is signed in already, at no provider.
+func ExampleAuth_SignIn_inTests() {
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{
 		BaseURL:   "http://localhost:8080",

@@ -149,11 +149,12 @@ func newAuth(cfg *config) (*Auth, error) {
 // [ErrProviderMisconfigured] as its code. nil means that every provider is ready.
 func (a *Auth) Warm(ctx context.Context) error {
 	g := a.providers.Load()
-	errs := make([]error, len(g.order))
+	parties := g.parties()
+	errs := make([]error, len(parties))
 	var group errgroup.Group
-	for i, name := range g.order {
+	for i, cl := range parties {
 		group.Go(func() error {
-			errs[i] = g.clients[name].discover(ctx)
+			errs[i] = cl.discover(ctx)
 			return nil
 		})
 	}
@@ -163,14 +164,14 @@ func (a *Auth) Warm(ctx context.Context) error {
 
 // Providers returns the providers in the order of [Options.Providers], or of what
 // [Auth.SetProviders] was given last, for a page of your own at [Options.LoginPage].
-// They have Name, DisplayName, Issuer, ClientID, Color and Icon only: no secrets and no
-// functions. [Auth.LoginURL] makes the links.
+// They have Name, DisplayName, Issuer, ClientID, LoginPage, Color and Icon only: no
+// secrets and no functions. [Auth.LoginURL] makes the links.
 func (a *Auth) Providers() []Provider {
 	g := a.providers.Load()
 	list := make([]Provider, 0, len(g.order))
 	for _, name := range g.order {
 		p := &g.clients[name].provider
-		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, Color: p.Color, Icon: p.Icon})
+		list = append(list, Provider{Name: p.Name, DisplayName: cmp.Or(p.DisplayName, p.Name), Issuer: p.Issuer, ClientID: p.ClientID, LoginPage: p.LoginPage, Color: p.Color, Icon: p.Icon})
 	}
 	return list
 }

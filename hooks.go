@@ -1,7 +1,12 @@
 package ginauth
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -15,7 +20,12 @@ type Hooks struct {
 	// written. It is the one hook that can refuse a sign-in: its error is logged and
 	// answered with 403 ([ErrIdentityRejected]), an [*Error] with its own code. It may
 	// change login.User, for example to add groups from a database, and
-	// login.ReturnTo. It must not write a response: that refuses the sign-in too.
+	// login.ReturnTo.
+	//
+	// It may set headers and cookies, which are sent if the sign-in succeeds. If it
+	// fails, in OnLogin or afterwards, none of them is sent, and a session that OnLogin
+	// began with [Auth.SignIn] is ended. OnLogin must not write a response: to write,
+	// flush or hijack fails the sign-in with [ErrSessionError], and a status is ignored.
 	OnLogin func(c *gin.Context, login *Login) error
 
 	// OnLogout is called after a user has signed out.
@@ -42,9 +52,13 @@ type Login struct {
 
 	// Previous is the user that was signed in before and asks to link User's account
 	// to theirs. It is nil unless the sign-in began as a same-origin POST to
-	// /login/:provider with link=true: otherwise an attacker's link could tie the
-	// attacker's account to the victim's.
+	// /login/:provider with link=true, or with [Start.Link]: otherwise an attacker's
+	// link could tie the attacker's account to the victim's.
 	Previous *User
+
+	// Data is what the handler that began the sign-in put into [Start.Data], once. It
+	// is nil for every other sign-in.
+	Data map[string]string
 
 	// Renewal says that the person was signed in already, and that a [MaxAge] or [ACR]
 	// check sent them to authenticate again. User.Data is that of the session before.
@@ -58,4 +72,105 @@ type Login struct {
 	// may set another one; anything else than such a path becomes
 	// [Options.AfterLogin].
 	ReturnTo string
+
+	// Limits are those of the session that begins: OnLogin may set them, for a person
+	// who did not ask to be remembered, say. With Renewal they have the IdleTimeout and
+	// the BrowserOnly of the session before.
+	Limits SessionLimits
+
+	// NoSession begins no session, and Limits do not apply: OnLogin sets it for an
+	// application that keeps its own, and writes that one's cookie to the answer. A
+	// session that this browser has already stays as it is. RequireAuth and
+	// [CurrentUser] know nothing of such a sign-in.
+	NoSession bool
 }
+
+// SessionLimits makes one session shorter than [Options] say. Its zero value changes
+// nothing. The limits are sealed into the session and hold for its life, whatever
+// Options have later.
+type SessionLimits struct {
+	// Lifetime and IdleTimeout take the place of [Options.Lifetime] and
+	// [Options.IdleTimeout]. They must be at least a minute, and at most what Options
+	// have: anything else fails the sign-in with [ErrSessionError]. Default: those of
+	// Options.
+	Lifetime, IdleTimeout time.Duration
+
+	// BrowserOnly ends the session's cookies with the browser: they have no Max-Age
+	// ("remember me" was not ticked). The times above hold as well, and for a browser
+	// that restores its tabs, and its cookies with them, they alone.
+	BrowserOnly bool
+}
+
+// askOnLogin asks Hooks.OnLogin, and holds it to what it may change. in learns what
+// the answer's headers were before.
+func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
+	hook := a.cfg.Hooks.OnLogin
+	if hook == nil {
+		return nil
+	}
+	login.User.writable()
+	verified := *login.User
+	w := &hookWriter{ResponseWriter: c.Writer, status: c.Writer.Status()}
+	in.header, c.Writer = c.Writer.Header().Clone(), w
+	err := protect(func() error {
+		defer func() { c.Writer = w.ResponseWriter }() // whatever the hook has put there
+		if err := hook(c, login); err != nil {
+			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider, Fix: "nothing, if this account may not sign in; else see what the hook returned"})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if w.Written() || login.User == nil {
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
+	}
+	login.User.sameAs(&verified)
+	keepPrivate(c) // the answer gets a session's cookie, whatever the hook wrote about caches
+	return nil
+}
+
+// hookWriter is the answer as OnLogin has it. It takes headers, which can be taken
+// back, and nothing that begins the answer, which cannot. There is no Unwrap, so that
+// http.ResponseController finds no way around it.
+type hookWriter struct {
+	gin.ResponseWriter
+	status int
+	wrote  bool
+}
+
+var errHookWrites = errors.New("ginauth: OnLogin must not write a response")
+
+// WriteHeader implements http.ResponseWriter. The sign-in chooses the status.
+func (w *hookWriter) WriteHeader(status int) { w.status = status }
+
+// Status implements gin.ResponseWriter.
+func (w *hookWriter) Status() int { return w.status }
+
+// Written implements gin.ResponseWriter.
+func (w *hookWriter) Written() bool { return w.wrote || w.ResponseWriter.Written() }
+
+// WriteHeaderNow implements gin.ResponseWriter.
+func (w *hookWriter) WriteHeaderNow() { w.wrote = true }
+
+// Write implements io.Writer.
+func (w *hookWriter) Write([]byte) (int, error) {
+	w.wrote = true
+	return 0, errHookWrites
+}
+
+// WriteString implements io.StringWriter.
+func (w *hookWriter) WriteString(string) (int, error) { return w.Write(nil) }
+
+// Flush implements http.Flusher.
+func (w *hookWriter) Flush() { w.wrote = true }
+
+// Hijack implements http.Hijacker.
+func (w *hookWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.wrote = true
+	return nil, nil, errHookWrites
+}
+
+// Pusher implements gin.ResponseWriter: what is pushed cannot be taken back.
+func (w *hookWriter) Pusher() http.Pusher { return nil }

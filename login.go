@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
@@ -30,7 +31,10 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
-	if len(g.order) == 1 {
+	switch len(g.order) {
+	case 0:
+		return &Error{Code: ErrUnknownProvider, ID: "provider.none", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so nobody can sign in", Fix: "set Options.Providers"}
+	case 1:
 		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {
 			location += "?" + c.Request.URL.RawQuery
@@ -45,7 +49,7 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 // beginLogin answers /login/:provider: it keeps a login state in a cookie and
 // sends the browser to the provider.
 func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
-	cl, err := g.client(c.Param("provider"))
+	cl, err := g.provider(c.Param("provider"))
 	if err != nil {
 		return err
 	}
@@ -54,6 +58,9 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
+	}
+	if cl.isPage() {
+		return a.openLoginPage(c, cl)
 	}
 	a.warnAboutScheme(c.Request)
 	if location, other := a.cfg.atBaseURL(c.Request); other {
@@ -87,32 +94,38 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	if err != nil {
 		return err
 	}
-	if state.linkingOf, err = a.linkingSession(c, g, params); err != nil {
-		return err
+	if c.Request.Method == http.MethodPost && params.Get("link") == "true" {
+		if state.linkingOf, err = a.linkingSession(c, g); err != nil {
+			return err
+		}
 	}
-	return a.sendToProvider(c, g, cl, state, passed, d)
+	location, err := a.sendToProvider(c, g, cl, state, passed, d)
+	if err != nil {
+		return a.offerRetry(err, state, passed)
+	}
+	redirect(c, location)
+	return nil
 }
 
-// sendToProvider keeps a login state in a cookie and sends the browser to the provider,
-// with the parameters of the link, and what a check demands.
-func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) error {
+// sendToProvider keeps a login state in a cookie and returns where the browser goes:
+// to the provider, with the parameters of the link, and what a check demands.
+func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) (location string, err error) {
 	var demanded map[string]string
 	if d != nil {
 		demanded = d.apply(state, cl.provider.AuthParams)
 		if err := a.addLoginHint(c, g, cl, d, demanded); err != nil {
-			return err
+			return "", err
 		}
 	}
-	location, err := cl.authorizationURL(c.Request.Context(), state, passed, demanded)
+	location, err = cl.authorizationURL(c.Request.Context(), state, passed, demanded)
 	if err != nil {
-		return a.offerRetry(err, state, passed)
+		return "", err
 	}
 	if err := a.loginStates.save(c.Writer, c.Request, state); err != nil {
-		return err
+		return "", err
 	}
 	a.logEvent(c, slog.LevelDebug, "ginauth: sign-in started", Event{Name: SignInStarted, Provider: cl.provider.Name}, nil)
-	redirect(c, location)
-	return nil
+	return location, nil
 }
 
 // answerBoosted answers a form of HTMX (hx-boost) that begins a sign-in: with the address
@@ -264,15 +277,22 @@ func (c *client) readLoginParams(params url.Values, l *loginState) (map[string]s
 		}
 		passed[name] = v
 	}
-	l.acr, _ = c.requested("acr_values", passed)
-	if v, there := c.requested("max_age", passed); there {
-		var ok bool
-		if l.maxAge, ok = seconds(v); !ok {
-			return nil, &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
-				Fix: "write a number of seconds: 3600"}
-		}
+	return passed, c.expect(l, passed)
+}
+
+// expect keeps in the login state what the ID token must satisfy.
+func (c *client) expect(l *loginState, params map[string]string) error {
+	l.acr, _ = c.requested("acr_values", params)
+	v, there := c.requested("max_age", params)
+	if !there {
+		return nil
 	}
-	return passed, nil
+	var ok bool
+	if l.maxAge, ok = seconds(v); !ok {
+		return &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
+			Fix: "write a number of seconds: 3600"}
+	}
+	return nil
 }
 
 // offerRetry adds to the error of a provider that cannot be asked where the same
@@ -306,31 +326,6 @@ func (c *client) requested(name string, passed map[string]string) (value string,
 func seconds(text string) (n int, ok bool) {
 	v, err := strconv.ParseUint(text, 10, 31)
 	return int(v), err == nil
-}
-
-// linkingSession returns the id of the session that asks to link another
-// account, or "". Only a POST from a page of this origin can ask: an attacker's
-// page would tie the attacker's account to the user's.
-func (a *Auth) linkingSession(c *gin.Context, g *registry, params url.Values) (string, error) {
-	r := c.Request
-	if r.Method != http.MethodPost || params.Get("link") != "true" {
-		return "", nil
-	}
-	site := r.Header.Get("Sec-Fetch-Site")
-	proof := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
-	if !proof {
-		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
-			Fix: "send link=true with a form of your own page"}
-	}
-	s, err := g.sessions.load(c.Writer, r, a.cfg.Now())
-	if err != nil {
-		return "", err
-	}
-	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
-			Fix: "show the form to signed-in users only; the session may have ended since"}
-	}
-	return s.id, nil
 }
 
 // warnAboutScheme warns that a sign-in begins over another scheme than
@@ -434,9 +429,14 @@ func (k *lastProvider) of(r *http.Request, g *registry) string {
 	return name
 }
 
-// remember keeps the provider, if there is a choice.
-func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, g *registry, provider string) {
+// remember keeps the provider, if there is a choice: until the browser is closed, if
+// the session's cookie is one that ends then.
+func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, g *registry, provider string, browserOnly bool) {
+	life := k.life
+	if browserOnly {
+		life = cookie.UntilClosed
+	}
 	if len(g.order) > 1 && k.of(r, g) != provider {
-		k.set(w, provider)
+		k.setFor(w, provider, life)
 	}
 }

@@ -43,11 +43,12 @@ type loginState struct {
 	print     rp.Fingerprint // of the provider and the client when the sign-in began
 	created   time.Time
 	returnTo  string
-	maxAge    int    // seconds; -1 if not requested
-	acr       string // acr_values, if requested
-	linkingOf string // id of the session that asks to link an account, or ""
-	renews    string // id of the session that a check refused, or ""
-	round     int    // of a demand: 1, then 2; 0 without one
+	maxAge    int               // seconds; -1 if not requested
+	acr       string            // acr_values, if requested
+	linkingOf string            // id of the session that asks to link an account, or ""
+	renews    string            // id of the session that a check refused, or ""
+	round     int               // of a demand: 1, then 2; 0 without one
+	data      map[string]string // Start.Data, or nil
 }
 
 // newLoginState draws all of a login state's randomness at once.
@@ -104,7 +105,11 @@ func (l *loginState) appendTo(b []byte) []byte {
 	b = wire.AppendString(b, l.acr)
 	b = wire.AppendString(b, l.linkingOf)
 	b = wire.AppendString(b, l.renews)
-	return wire.AppendUint(b, uint64(l.round))
+	b = wire.AppendUint(b, uint64(l.round))
+	if len(l.data) > 0 { // most have none, and are no larger for it
+		b = wire.AppendMap(b, l.data)
+	}
+	return b
 }
 
 // readLoginState reads what appendTo wrote.
@@ -124,6 +129,11 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l.linkingOf = r.String()
 	l.renews = r.String()
 	l.round = int(r.Uint())
+	if r.More() {
+		if l.data = r.Map(); l.data == nil {
+			return l, false
+		}
+	}
 	return l, r.OK()
 }
 
@@ -163,7 +173,7 @@ func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState
 	}
 	if !s.set(out, name, contents) {
 		return &Error{Code: ErrSessionError, ID: "state.too_large", Op: "begin sign-in", Provider: l.provider, Reason: "the login attempt does not fit into a cookie",
-			Fix: "shorten the return path or the parameters passed on"}
+			Fix: "shorten the return path, the parameters passed on, or Start.Data"}
 	}
 	return nil
 }

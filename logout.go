@@ -34,7 +34,7 @@ func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 	// which CSP must admit.
 	formTo := weburl.OriginOf(returnTo)
 	if s != nil {
-		formTo = strings.TrimSpace(weburl.OriginOf(g.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context())) + " " + formTo)
+		formTo = strings.TrimSpace(g.clients[s.user.Provider].endSessionOrigin(c.Request.Context()) + " " + formTo)
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil

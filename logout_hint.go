@@ -12,6 +12,7 @@ import (
 
 	b64 "github.com/ginauth/ginauth/internal/base64url"
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/weburl"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -44,7 +45,7 @@ func (c *config) idTokenHintName() string {
 	return name + "-h"
 }
 
-// save keeps the ID token of a session for as long as the session may last. It
+// save keeps the ID token of a session for as long as its cookie may last. It
 // reports false if there is no room for it in the answer.
 func (k *idTokenHints) save(out http.Header, s *session, idToken string) bool {
 	b := append(make([]byte, 0, len(idToken)+64), k.version)
@@ -52,7 +53,11 @@ func (k *idTokenHints) save(out http.Header, s *session, idToken string) bool {
 	if k.size(k.name, b)+sizeOfCookies(out) > answerRoom {
 		return false
 	}
-	k.jar.Set(out, k.name, k.box.Seal(b, k.name), s.until.Sub(s.lastSeen))
+	life := s.until.Sub(s.lastSeen)
+	if s.browserOnly {
+		life = cookie.UntilClosed
+	}
+	k.jar.Set(out, k.name, k.box.Seal(b, k.name), life)
 	return true
 }
 
@@ -152,10 +157,21 @@ func (c *client) warnAboutHint(size int) {
 	}
 }
 
+// endSessionOrigin returns the origin of the provider's end-session endpoint, or "".
+func (c *client) endSessionOrigin(ctx context.Context) string {
+	if c.isPage() {
+		return ""
+	}
+	return weburl.OriginOf(c.rp.EndSessionEndpoint(ctx))
+}
+
 // endSessionURL returns where the browser signs out at the provider, with the ID
 // token unless that would make an address that servers do not take; "" if there is
 // no such place.
 func (c *client) endSessionURL(ctx context.Context, hint, state string) string {
+	if c.isPage() {
+		return ""
+	}
 	back := c.cfg.logoutReturn()
 	address := c.rp.EndSessionURL(ctx, hint, state, back)
 	if hint != "" && len(address) > maxAddress {

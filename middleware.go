@@ -3,7 +3,6 @@ package ginauth
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -135,8 +134,8 @@ func returnForm(c *gin.Context, original *http.Request) {
 // unauthenticated is the error for a request without a session. A guard in front
 // of the page to sign in on would send users there for ever.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
-	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
-		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards Options.LoginPage itself, so that no user can open it to sign in",
+	if page := a.providers.Load().loginPageOf(r); page != "" {
+		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards " + page + " itself, so that no user can open it to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
 	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard", Reason: "no user is signed in", Fix: "nothing: the answer leads to the sign-in"}

@@ -92,7 +92,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 	for path, act := range map[string]func(c *gin.Context) error{
 		"/out": s.Auth.Logout,
 		"/in": func(c *gin.Context) error {
-			return s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"})
+			return s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil)
 		},
 	} {
 		s.Engine.Any(path, func(c *gin.Context) {

@@ -25,8 +25,9 @@ type Options struct {
 	// only (localhost, *.localhost, 127.0.0.0/8, ::1).
 	BaseURL string
 
-	// Providers are the providers to sign in with. Required: at least one. See
-	// [Auth.SetProviders] for an application whose administrator enters them.
+	// Providers are the providers to sign in with. Without any, no user can sign in, which
+	// Mount warns about: /login is a 404 then that says so. See [Auth.SetProviders] for an
+	// application whose administrator enters them.
 	Providers []Provider
 
 	// CallbackPaths lists callback paths to register in addition to those of Providers,

@@ -260,9 +260,6 @@ func (c *config) checkOrigins(wrong *mistakes) {
 // checkProviders checks each provider and that no two are in each other's way. It
 // returns copies with the defaults filled in.
 func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provider {
-	if len(providers) == 0 {
-		wrong.add("Options.Providers", "empty", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
-	}
 	list := make([]Provider, 0, len(providers))
 	names, clients := map[string]bool{}, map[string]string{}
 	for i, p := range providers {
@@ -289,6 +286,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		clients[id] = p.Name
 		p.checkNamesake(add, list)
 		c.checkCallbackOf(add, &p)
+		c.checkLoginPage(&p, add, list)
 		list = append(list, p.normalized())
 	}
 	for i, key := range c.Keys {

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"html/template"
@@ -197,7 +198,7 @@ func (a *Auth) signedOutPage(r *http.Request, returnTo string) *Page {
 // errorPage says what happened and what to do next. It does not show the cause.
 func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p := a.pages.newPage(r, "error")
-	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, string(e.Code))
+	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, cmp.Or(e.text, string(e.Code)))
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
 	if a.cfg.loopback {
@@ -239,8 +240,11 @@ func titleKey(code Code) string {
 	return "title.failed"
 }
 
-// message returns the sentence about a code that programs get, in English.
-func (a *Auth) message(code Code) string { return a.pages.texts.Get("en", string(code)) }
+// message returns the sentence that programs get, in English: that of a key, or else
+// of a code.
+func (a *Auth) message(key string, code Code) string {
+	return a.pages.texts.Get("en", cmp.Or(key, string(code)))
+}
 
 // loginFirstPage answers a form whose session ended before the form was sent, or whose
 // user has to authenticate again.

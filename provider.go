@@ -39,6 +39,16 @@ type Provider struct {
 	// nothing is discovered.
 	Issuer string
 
+	// LoginPage makes this provider a sign-in page of the application, such as a form
+	// for a password, that stands beside the others where people choose: /login/<Name>
+	// redirects to this path, with return_to, and with prompt=login if a [MaxAge] check
+	// wants a signed-in user to authenticate again. The page's handler calls [Auth.SignIn] and
+	// redirects to [Auth.ReturnTo]. Name and Namespace are required, and everything that
+	// concerns an OAuth client must be empty. The Namespace begins the User.ID of the
+	// page's users and must not be where users of another provider come from; several
+	// pages may share one, and then share their users. Default: none.
+	LoginPage string
+
 	// ClientID identifies the application at the provider. Required.
 	ClientID string
 

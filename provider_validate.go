@@ -20,6 +20,11 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	if !validName(p.Name) {
 		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
 	}
+	if p.LoginPage != "" {
+		p.checkBrand(add)
+		p.checkPage(add)
+		return
+	}
 	p.checkClient(add)
 	p.checkSecret(add)
 	p.checkBrand(add)
@@ -234,6 +239,7 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 	for i := range others {
 		q := &others[i]
 		switch {
+		case p.LoginPage != "" || q.LoginPage != "": // see checkLoginPage
 		case p.identity() == "" || p.identity() != q.identity() || p.Issuer != "" && q.Issuer != "":
 		case q.Issuer != "":
 			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")

@@ -58,12 +58,20 @@ func (a *Auth) announce(g, before *registry) {
 		old := before.clients[name]
 		return old != nil && old.redirectURI == g.clients[name].redirectURI
 	}
-	names := slices.DeleteFunc(slices.Clone(g.order), said)
+	var names []string
+	for _, cl := range g.parties() {
+		if !said(cl.provider.Name) {
+			names = append(names, cl.provider.Name)
+		}
+	}
 	for _, name := range names {
 		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", g.clients[name].redirectURI)
 	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
 		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
+	}
+	if len(g.order) == 0 {
+		a.cfg.Logger.Warn("ginauth: Options.Providers " + noProvidersRemark)
 	}
 }
 
@@ -81,12 +89,15 @@ func (a *Auth) remindOfMemory() {
 // knew of them. Nothing in it talks to a provider yet.
 func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	var known []*rp.Client
-	for _, name := range before.order {
-		known = append(known, before.clients[name].rp)
+	for _, cl := range before.parties() {
+		known = append(known, cl.rp)
 	}
 	g := &registry{auth: a, clients: map[string]*client{}, callbacks: map[string]*callbackPath{}}
 	paths, sharing := make([]string, len(list)), map[string]int{}
 	for i := range list {
+		if list[i].LoginPage != "" { // no response arrives for it
+			continue
+		}
 		paths[i] = withName(a.cfg.callbackPattern(&list[i]), list[i].Name)
 		sharing[paths[i]]++
 	}
@@ -95,6 +106,9 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 		cl := newClient(p, a.cfg, a.http, sharing[paths[i]] > 1, known)
 		g.clients[p.Name], from[p.Name] = cl, cl.issuers
 		g.order = append(g.order, p.Name)
+		if cl.isPage() {
+			continue
+		}
 		at := g.callbacks[paths[i]]
 		if at == nil {
 			at = &callbackPath{uri: cl.redirectURI}
@@ -118,8 +132,30 @@ func (a *Auth) newSessions(from map[string]*issuers) *sessions {
 	return k
 }
 
-// client returns the provider of that name.
+// parties returns the providers that have a relying party, in order: all that are no
+// pages of the application.
+func (g *registry) parties() []*client {
+	list := make([]*client, 0, len(g.order))
+	for _, name := range g.order {
+		if cl := g.clients[name]; !cl.isPage() {
+			list = append(list, cl)
+		}
+	}
+	return list
+}
+
+// client returns the provider of that name, which has a relying party.
 func (g *registry) client(name string) (*client, error) {
+	cl, err := g.provider(name)
+	if err == nil && cl.isPage() {
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.page", Provider: name, Reason: "the provider is a page of the application: nothing answers here for it",
+			Fix: "sign people in with Auth.SignIn, in the handler of Provider.LoginPage"}
+	}
+	return cl, err
+}
+
+// provider returns the provider of that name.
+func (g *registry) provider(name string) (*client, error) {
 	if cl := g.clients[name]; cl != nil {
 		return cl, nil
 	}

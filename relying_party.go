@@ -23,7 +23,7 @@ const leeway = rp.Leeway
 type client struct {
 	provider    Provider
 	cfg         *config
-	rp          *rp.Client
+	rp          *rp.Client // nil for a provider that is a page of the application
 	issuers     *issuers
 	redirectURI string
 	shared      bool     // redirectURI, with other providers
@@ -37,8 +37,11 @@ type client struct {
 // about the same one.
 func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp.Client) *client {
 	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared}
-	c.redirectURI = cfg.url(strings.Replace(cfg.callbackPattern(&p), nameParam, p.Name, 1))
 	c.loginParams = append([]string{"return_to", "link", "demand", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
+	if c.isPage() {
+		return c
+	}
+	c.redirectURI = cfg.url(strings.Replace(cfg.callbackPattern(&p), nameParam, p.Name, 1))
 	c.rp = rp.New(c.rpConfig(h), known...)
 	return c
 }

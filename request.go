@@ -108,6 +108,13 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
+// prefetchError is for what a handler of the application calls: what it returns is the
+// handler's to answer, best with an error, which browsers do not keep for the click.
+func prefetchError(op string) *Error {
+	return &Error{Code: ErrBadRequest, ID: "request.prefetch", Op: op, Reason: "the browser prefetches this address: its user has not asked for it",
+		Fix: "answer with an error; or do this in the handler of a form, which is not prefetched"}
+}
+
 // scheme is how a browser asked for a page, as far as this process can know.
 type scheme byte
 

@@ -72,7 +72,9 @@ func setSecurityHeaders(h http.Header) {
 // later: it sets a session cookie, which a cache would give to other users.
 func keepPrivate(c *gin.Context) {
 	if _, already := c.Writer.(privateWriter); !already {
-		c.Writer = privateWriter{c.Writer}
+		w := privateWriter{c.Writer}
+		w.setPrivate() // for an answer without a body, where no guard settles it
+		c.Writer = w
 	}
 }
 
@@ -201,7 +203,7 @@ func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 // never the cause.
 func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 	if kind := kindOf(c.Request); kind == apiRequest || kind == htmxRequest {
-		body := gin.H{"error": e.Code, "message": a.message(e.Code), "request_id": id}
+		body := gin.H{"error": e.Code, "message": a.message(e.text, e.Code), "request_id": id}
 		if e.Code == ErrLogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
 			body["error"] = "invalid_request"
 		}
@@ -235,7 +237,7 @@ func (a *Auth) writeLogin(c *gin.Context, e *Error, kind, login string, more gin
 		c.Header("HX-Redirect", login)
 		fallthrough
 	default:
-		body := gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": requestID(c)}
+		body := gin.H{"error": e.Code, "message": a.message("", e.Code), "login_url": login, "request_id": requestID(c)}
 		maps.Copy(body, more)
 		c.JSON(e.Status(), body)
 	}

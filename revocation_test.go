@@ -145,7 +145,7 @@ func TestWhatRevocationsReturnBesideAnError(t *testing.T) {
 	s := remembering(t, func(o *ginauth.Options) { o.Revocations = sureRevocations{&sitetest.RevocationMap{}} })
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
 	c.Request = httptest.NewRequest("GET", "/", nil)
-	if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); !errors.Is(err, ginauth.ErrStoreUnavailable) || !errors.Is(err, sitetest.ErrBroken) {
+	if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil); !errors.Is(err, ginauth.ErrStoreUnavailable) || !errors.Is(err, sitetest.ErrBroken) {
 		t.Errorf("SignIn returned %v", err)
 	}
 }
@@ -733,7 +733,7 @@ func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
 		c, _ := gin.CreateTestContext(httptest.NewRecorder())
 		c.Request = httptest.NewRequest("GET", "/", http.NoBody)
 		c.Request.Header.Set("Cookie", line)
-		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

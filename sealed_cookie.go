@@ -114,8 +114,10 @@ func (k *hintCookie) value(r *http.Request) string {
 	return ""
 }
 
-func (k *hintCookie) set(w http.ResponseWriter, value string) {
-	k.jar.Set(w.Header(), k.name, value, k.life)
+func (k *hintCookie) set(w http.ResponseWriter, value string) { k.setFor(w, value, k.life) }
+
+func (k *hintCookie) setFor(w http.ResponseWriter, value string, life time.Duration) {
+	k.jar.Set(w.Header(), k.name, value, life)
 }
 
 // expire tells the browser to drop the cookie if the request has it.

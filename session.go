@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -42,10 +44,21 @@ func (s *session) sessionID() sessionID { return sessionID{s.id, s.idle, s.lastS
 type sessionRecord struct {
 	data []byte
 	life time.Duration
+	// browserOnly says that the browser's cookies end with the browser. What a store
+	// keeps ends after life all the same.
+	browserOnly bool
 	// isNew says that the session begins: a store gives it an id and a binding of
 	// its own. Without it, the record replaces that of the session that load
 	// returns; if that one is gone, another request has ended it, and it stays so.
 	isNew bool
+}
+
+// cookieLife is how long the browser keeps the record's cookies.
+func (r sessionRecord) cookieLife() time.Duration {
+	if r.browserOnly {
+		return cookie.UntilClosed
+	}
+	return r.life
 }
 
 // sessions makes, keeps and ends sessions.
@@ -58,20 +71,11 @@ type sessions struct {
 
 // start makes a new session for a user, under a new id, and ends the one that it
 // replaces.
-func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*session, error) {
-	now := k.cfg.Now()
-	id := make([]byte, sessionIDSize)
-	rand.Read(id)
-	s.id, s.created, s.lastSeen = string(id), now, now
-	// Kept in the record: if the options have longer times one day, no copy of the
-	// session may outlive the watermark of its sign-out, which is kept for today's.
-	s.idle = k.cfg.IdleTimeout
-	if end := now.Add(k.cfg.Lifetime); s.until.IsZero() || s.until.After(end) {
-		s.until = end
+func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, limits SessionLimits) (*session, error) {
+	if err := k.checkLimits(s, limits); err != nil {
+		return nil, err
 	}
-	if s.issued.IsZero() {
-		s.issued = now
-	}
+	k.begin(s, limits)
 	if err := s.keepClaims(k.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
@@ -85,6 +89,50 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 		return nil, err
 	}
 	return s, k.save(w, r, s, true)
+}
+
+// begin gives a session its id and its times.
+func (k *sessions) begin(s *session, limits SessionLimits) {
+	now := k.cfg.Now()
+	id := make([]byte, sessionIDSize)
+	rand.Read(id)
+	s.id, s.created, s.lastSeen = string(id), now, now
+	// Kept in the record: if the options have longer times one day, no copy of the
+	// session may outlive the watermark of its sign-out, which is kept for today's.
+	s.idle, s.browserOnly = cmp.Or(limits.IdleTimeout, k.cfg.IdleTimeout), limits.BrowserOnly
+	if end := now.Add(cmp.Or(limits.Lifetime, k.cfg.Lifetime)); s.until.IsZero() || s.until.After(end) {
+		s.until = end
+	}
+	if s.issued.IsZero() {
+		s.issued = now
+	}
+}
+
+// limits are those of the session that takes the place of this one because the same
+// person has authenticated again: a cookie that ends with the browser does not become
+// one that lasts. Its lifetime is not known: until may be the end of the provider's.
+func (s *session) limits(c *config) SessionLimits {
+	l := SessionLimits{BrowserOnly: s.browserOnly}
+	if s.idle < c.IdleTimeout && s.idle >= time.Minute {
+		l.IdleTimeout = s.idle
+	}
+	return l
+}
+
+// checkLimits refuses limits that are none: a session that was to be short would be
+// as long as Options say.
+func (k *sessions) checkLimits(s *session, limits SessionLimits) error {
+	for _, l := range [...]struct {
+		name      string
+		own, most time.Duration
+	}{{"Lifetime", limits.Lifetime, k.cfg.Lifetime}, {"IdleTimeout", limits.IdleTimeout, k.cfg.IdleTimeout}} {
+		if l.own != 0 && (l.own < time.Minute || l.own > l.most) {
+			return &Error{Code: ErrSessionError, ID: "session.limits", Op: "begin session", Provider: s.user.Provider,
+				Reason: fmt.Sprintf("SessionLimits.%s is %v, and must be between a minute and the %v of Options.%[1]s", l.name, l.own, l.most),
+				Fix:    "leave it 0, or write less than Options have (a bare number is nanoseconds: write 2*time.Hour)"}
+		}
+	}
+	return nil
 }
 
 // checkTimes refuses a session that could be written and not read again.
@@ -115,13 +163,20 @@ func (k *sessions) recordMark(ctx context.Context, s *session) error {
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
+// checkTakenBack refuses a sign-in that begins no session for the reason for which one
+// that does is refused: the provider has signed the user out meanwhile.
+func (k *sessions) checkTakenBack(ctx context.Context, s session) error {
+	k.begin(&s, SessionLimits{})
+	return k.recordMark(ctx, &s)
+}
+
 // keepLess is what to do about a session that is too large.
 const keepLess = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
 
 // save keeps a session. The error about one that is too large says what makes it
 // so.
 func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNew bool) error {
-	err := k.backend.save(w, r, sessionRecord{k.encode(s), k.remaining(s), isNew})
+	err := k.backend.save(w, r, sessionRecord{k.encode(s), k.remaining(s), s.browserOnly, isNew})
 	if err == nil {
 		return nil
 	}

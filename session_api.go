@@ -53,28 +53,34 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// SignIn starts a session for a user that the application vouches for: in tests
-// (see authtest.SignIn), or for an administrator who looks at the site as a
-// customer. No provider is asked and [Hooks.OnLogin] is not called. Most
-// applications do not need it.
+// SignIn starts a session for a user whom the application has authenticated: by a
+// password, a passkey, or the session of an older system. No provider is asked and
+// [Hooks.OnLogin] is not called. limits may be nil.
 //
 // user.Provider must be the name of one of [Options.Providers], else SignIn fails
 // with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
 // the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
-// is [ErrIdentityRejected]. [ErrSessionError] means that the session is too large or
-// that the response is already written, [ErrIDTokenInvalid] that the provider signed
+// is [ErrIdentityRejected]. An AuthTime of zero means now. [ErrSessionError] means that
+// the session is too large, that the response is already written, that AuthTime is in
+// the future, or that limits are not shorter than [Options]; [ErrIDTokenInvalid] that the provider signed
 // this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
 // or [Options.Revocations] failed. After an error no session was started, but one
 // from before may have ended.
 //
 // An unsafe request from another origin is refused with [ErrCrossOrigin]: a form on
-// another site must not sign people in as somebody of its choice.
+// another site must not sign people in as somebody of its choice. A prefetch, which no
+// user asked for, is [ErrBadRequest]. Any other GET is not refused, but do not sign in
+// by one: a link (a "magic link") can be sent to a victim, and scanners of mail open
+// it. Let it lead to a page with a form, whose handler calls SignIn.
 //
 // Call it before the response is written. For the rest of the request
 // [CurrentUser] returns that user.
-func (a *Auth) SignIn(c *gin.Context, user *User) error {
+func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign in")
+	}
+	if isPrefetch(c.Request) {
+		return prefetchError("sign in")
 	}
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
@@ -95,14 +101,25 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's",
 			Fix: "set Subject to the provider's id of the person, and leave Issuer empty", Err: err}
 	}
-	if u.AuthTime.IsZero() {
-		u.AuthTime = a.cfg.Now()
+	switch now := a.cfg.Now(); {
+	case u.AuthTime.IsZero():
+		u.AuthTime = now
+	case u.AuthTime.After(now.Add(leeway)): // would count as fresh for longer than it is
+		return &Error{Code: ErrSessionError, ID: "session.auth_time", Op: "sign in", Provider: u.Provider, Reason: "User.AuthTime is in the future",
+			Fix: "leave it zero, which means now, or look at the clock that it is from"}
 	}
-	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true})
+	var own SessionLimits
+	if limits != nil {
+		own = *limits
+	}
+	s, err := g.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true}, own)
 	if err != nil {
 		return err
 	}
 	keepPrivate(c)
+	if cl.isPage() { // which people chose, where there is a choice
+		a.lastProvider.remember(c.Writer, c.Request, g, u.Provider, s.browserOnly)
+	}
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
 	a.attachSession(c, g, s, true)
 	return nil

@@ -20,7 +20,7 @@ import (
 func TestLogoutEndsWhatSignInBegan(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.Engine.GET("/auto", func(c *gin.Context) {
-		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}); err != nil {
+		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "somebody"}, nil); err != nil {
 			t.Error(err)
 		}
 		if err := s.Auth.Logout(c); err != nil {
@@ -268,7 +268,7 @@ func TestSignInOfAnUnknownProvider(t *testing.T) {
 	s := remembering(t, nil)
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
 	c.Request = httptest.NewRequest("GET", "/", nil)
-	if err := s.Auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}); !errors.Is(err, ginauth.ErrUnknownProvider) {
+	if err := s.Auth.SignIn(c, &ginauth.User{Provider: "gone", Subject: "grace"}, nil); !errors.Is(err, ginauth.ErrUnknownProvider) {
 		t.Errorf("SignIn returned %v", err)
 	}
 }
@@ -279,7 +279,7 @@ func TestSignInOfNobody(t *testing.T) {
 	var err error
 	since := s.Clock.Now().Add(-time.Hour).Round(time.Second)
 	u := (*ginauth.User)(nil)
-	s.Engine.GET("/as", func(c *gin.Context) { err = s.Auth.SignIn(c, u) })
+	s.Engine.GET("/as", func(c *gin.Context) { err = s.Auth.SignIn(c, u, nil) })
 	if s.Ask("GET", "/as"); !errors.Is(err, ginauth.ErrIdentityRejected) || s.User() != nil {
 		t.Errorf("nobody: %v", err)
 	}
@@ -337,7 +337,7 @@ func TestSignOutWithinTheRequest(t *testing.T) {
 	}
 	s.Engine.GET("/out", s.Auth.RequireAuth(), out)
 	s.Engine.GET("/in-and-out", func(c *gin.Context) {
-		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil); err != nil {
 			t.Error(err)
 		}
 		out(c)
@@ -359,7 +359,7 @@ func TestSignInThatCannotBeKept(t *testing.T) {
 	var err error
 	var u *ginauth.User
 	s.Engine.GET("/as", func(c *gin.Context) {
-		err = s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada", Name: strings.Repeat("x", 20_000)})
+		err = s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada", Name: strings.Repeat("x", 20_000)}, nil)
 		u = ginauth.CurrentUser(c)
 		c.Status(http.StatusNoContent)
 	})
@@ -453,7 +453,7 @@ func TestSignInByTheApplication(t *testing.T) {
 		if c.Query("late") != "" {
 			c.String(http.StatusOK, "written")
 		}
-		if err = s.Auth.SignIn(c, to); err != nil || c.Query("late") != "" {
+		if err = s.Auth.SignIn(c, to, nil); err != nil || c.Query("late") != "" {
 			return
 		}
 		if err = s.Auth.Update(c, func(u *ginauth.User) { u.Data = map[string]string{"by": "ada"} }); err != nil {

@@ -110,7 +110,7 @@ func visitWith(s *sitetest.Site, method, path, cookies string) (int, string) {
 
 func grace() *ginauth.User {
 	return &ginauth.User{Subject: "grace", Name: "Grace Hopper", Email: "grace@example.com",
-		Groups: []string{"navy", "staff"}, Data: map[string]string{"plan": "small"}, AuthTime: time.Unix(1_800_000_000, 0)}
+		Groups: []string{"navy", "staff"}, Data: map[string]string{"plan": "small"}, AuthTime: time.Unix(1_700_000_000, 0)}
 }
 
 // A session that is remembered is read by many requests. None may see what
@@ -118,7 +118,7 @@ func grace() *ginauth.User {
 func TestWhatARequestDoesToItsUserStaysThere(t *testing.T) {
 	s := remembering(t, nil)
 	cookies := s.Mint(grace())
-	want := `grace Grace Hopper grace@example.com ["navy" "staff"] map[plan:small] 1800000000`
+	want := `grace Grace Hopper grace@example.com ["navy" "staff"] map[plan:small] 1700000000`
 	for _, path := range []string{"/show", "/show", "/checked", "/checked", "/show"} {
 		if status, body := visitWith(s, "GET", path, cookies); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %s", path, status, body)

@@ -40,11 +40,11 @@ func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sess
 	text := b.box.Seal(record.data, b.name)
 	if size <= room {
 		b.expireSecond(w, r)
-		b.jar.Set(out, b.name, string(wholeCookie)+text, record.life)
+		b.jar.Set(out, b.name, string(wholeCookie)+text, record.cookieLife())
 		return nil
 	}
-	b.jar.Set(out, b.name, string(splitCookie)+text[:room], record.life)
-	b.jar.Set(out, b.second, text[room:], record.life)
+	b.jar.Set(out, b.name, string(splitCookie)+text[:room], record.cookieLife())
+	b.jar.Set(out, b.second, text[room:], record.cookieLife())
 	return nil
 }
 

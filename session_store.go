@@ -231,10 +231,13 @@ func (b *storeBackend) write(w http.ResponseWriter, r *http.Request, s *gorilla.
 		}
 	}
 	for _, line := range out["Set-Cookie"] {
+		if record.browserOnly { // stores take the life of their record for that of the cookie
+			line = cookie.WithoutLife(line)
+		}
 		cookie.Put(w.Header(), line)
 	}
 	id := b.box.Seal(record.data[1:1+sessionIDSize], b.bindingName()+" "+binding)
-	b.jar.Set(w.Header(), b.bindingName(), binding+"."+id, record.life)
+	b.jar.Set(w.Header(), b.bindingName(), binding+"."+id, record.cookieLife())
 	return nil
 }
 

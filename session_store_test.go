@@ -494,14 +494,14 @@ func TestAfterSignInInTheSameRequest(t *testing.T) {
 			f := sitetest.NewStore(t, store)
 			var err error
 			f.Engine.POST("/begin", func(c *gin.Context) {
-				err = errors.Join(f.Auth.SignIn(c, ada), f.Auth.Update(c, note))
+				err = errors.Join(f.Auth.SignIn(c, ada, nil), f.Auth.Update(c, note))
 			})
 			f.Engine.POST("/twice", func(c *gin.Context) {
 				grace := &ginauth.User{Provider: "demo", Subject: "grace"}
-				err = errors.Join(f.Auth.SignIn(c, grace), f.Auth.SignIn(c, ada), f.Auth.Update(c, note))
+				err = errors.Join(f.Auth.SignIn(c, grace, nil), f.Auth.SignIn(c, ada, nil), f.Auth.Update(c, note))
 			})
 			f.Engine.POST("/brief", func(c *gin.Context) {
-				err = errors.Join(f.Auth.SignIn(c, ada), f.Auth.Logout(c))
+				err = errors.Join(f.Auth.SignIn(c, ada, nil), f.Auth.Logout(c))
 			})
 			for _, path := range []string{"/begin", "/begin", "/twice"} { // the second with a session already
 				f.Must(f.Browser.Fetch(authtest.At(f.URL+"/"), "POST", f.URL+path, nil, ""))

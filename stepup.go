@@ -145,7 +145,10 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 	if e.demand == nil {
 		return impossible("check.no_demand", "the error does not say what is required", "return what MaxAge or ACR returned, with nothing but %w around it")
 	}
-	if cl := v.registry.clients[o.user.Provider]; cl.provider.Issuer == "" {
+	switch cl := v.registry.clients[o.user.Provider]; {
+	case cl.isPage() && len(e.demand.acr) > 0:
+		return impossible("check.step_up_impossible", "a sign-in page of the application has no acr", "leave such users out with FromProvider, or ask them with MaxAge")
+	case !cl.isPage() && cl.provider.Issuer == "":
 		return impossible("check.step_up_impossible", "a plain OAuth 2.0 provider cannot say when or how a person authenticated",
 			"leave such users out with FromProvider, or require something else of them")
 	}
@@ -240,7 +243,12 @@ func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *login
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.linkingOf, state.round = first.returnTo, first.linkingOf, 2
 	d := &demanded{demand: demand{acr: strings.Fields(first.acr)}, session: first.renews}
-	return a.sendToProvider(c, g, cl, state, nil, d)
+	location, err := a.sendToProvider(c, g, cl, state, nil, d)
+	if err != nil {
+		return a.offerRetry(err, state, nil)
+	}
+	redirect(c, location)
+	return nil
 }
 
 // addLoginHint tells the provider who is to authenticate, if it is the user of the
@@ -280,6 +288,7 @@ func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, i
 		return told, err
 	}
 	login.Renewal, user.Data = true, s.user.clone().Data
+	login.Limits = s.limits(a.cfg)
 	if !told && s.authTime {
 		user.AuthTime, told = s.user.AuthTime, true
 	}

@@ -225,7 +225,7 @@ func TestSignInCopiesTheUser(t *testing.T) {
 	s := sitetest.New(t, nil)
 	u := &ginauth.User{Provider: "demo", Subject: "ada", Groups: []string{"staff"}, Data: map[string]string{"k": "v"}}
 	s.Engine.GET("/in", func(c *gin.Context) {
-		if err := s.Auth.SignIn(c, u); err != nil {
+		if err := s.Auth.SignIn(c, u, nil); err != nil {
 			t.Error(err)
 		}
 		mine := ginauth.CurrentUser(c)

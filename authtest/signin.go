@@ -34,7 +34,7 @@ func SignIn(auth *ginauth.Auth, b *Browser, user *ginauth.User) error {
 	if line := b.cookieHeader(v); line != "" {
 		c.Request.Header.Set("Cookie", line)
 	}
-	if err := auth.SignIn(c, user); err != nil {
+	if err := auth.SignIn(c, user, nil); err != nil {
 		return fmt.Errorf("authtest: %w", err)
 	}
 	lines := recorder.Header().Values("Set-Cookie")

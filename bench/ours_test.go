@@ -101,7 +101,7 @@ func ours(s setting) func() app {
 
 func signInOurs(auth *ginauth.Auth, user *ginauth.User) (cookies string, set int) {
 	return signIn(func(c *gin.Context) {
-		if err := auth.SignIn(c, user); err != nil {
+		if err := auth.SignIn(c, user, nil); err != nil {
 			panic(err)
 		}
 	})

@@ -48,7 +48,7 @@ func guarded(t testing.TB, store ginsessions.Store, revocations ginauth.Revocati
 	}))
 	engine.GET("/me", auth.RequireAuth(), func(c *gin.Context) { c.String(http.StatusOK, ginauth.CurrentUser(c).Email) })
 	engine.POST("/in", func(c *gin.Context) {
-		if err := auth.SignIn(c, somebody()); err != nil {
+		if err := auth.SignIn(c, somebody(), nil); err != nil {
 			t.Fatal(err)
 		}
 	})

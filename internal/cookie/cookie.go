@@ -4,6 +4,7 @@ package cookie
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -130,22 +131,42 @@ type Jar struct {
 	Path string
 }
 
+// UntilClosed is the life of a cookie that the browser drops when it is closed.
+const UntilClosed time.Duration = math.MaxInt64
+
 // Set adds a cookie that lives for life, in place of one of the same name that
 // the response has already.
 func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
-	j.write(h, name, value, max(int(life/time.Second), 1))
+	if life == UntilClosed {
+		j.write(h, name, value, "")
+		return
+	}
+	j.write(h, name, value, "; Max-Age="+strconv.Itoa(max(int(life/time.Second), 1)))
 }
 
 // Expire tells the browser to forget a cookie.
-func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", -1) }
+func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", "; Max-Age=0") }
 
 // write needs no escaping: names and values are ours, base64url and points.
-func (j Jar) write(h http.Header, name, value string, maxAge int) {
+func (j Jar) write(h http.Header, name, value, maxAge string) {
 	attributes := "; HttpOnly; SameSite=Lax"
 	if j.Secure {
 		attributes = "; HttpOnly; Secure; SameSite=Lax"
 	}
-	Put(h, name+"="+value+"; Path="+cmp.Or(j.Path, "/")+"; Max-Age="+strconv.Itoa(max(maxAge, 0))+attributes)
+	Put(h, name+"="+value+"; Path="+cmp.Or(j.Path, "/")+maxAge+attributes)
+}
+
+// WithoutLife returns a Set-Cookie line without what makes the cookie outlive the
+// browser (RFC 6265, 5.3: it is persistent with Max-Age or Expires).
+func WithoutLife(line string) string {
+	pair, attributes, _ := strings.Cut(line, ";")
+	for attribute := range strings.SplitSeq(attributes, ";") {
+		name, _, _ := strings.Cut(attribute, "=")
+		if name = trim(name); name != "" && !strings.EqualFold(name, "Max-Age") && !strings.EqualFold(name, "Expires") {
+			pair += ";" + attribute
+		}
+	}
+	return pair
 }
 
 // Put adds a whole Set-Cookie line, in place of one for the same name.

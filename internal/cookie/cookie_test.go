@@ -110,6 +110,25 @@ func TestSetNeverWritesADeletingLifetime(t *testing.T) {
 	}
 }
 
+func TestACookieUntilTheBrowserIsClosed(t *testing.T) {
+	h := http.Header{}
+	cookie.Jar{}.Set(h, "app", "v", cookie.UntilClosed)
+	if got := h.Get("Set-Cookie"); got != "app=v; Path=/; HttpOnly; SameSite=Lax" {
+		t.Errorf("got %q", got)
+	}
+	for line, want := range map[string]string{
+		"app=v":                            "app=v",
+		"app=v; Path=/; HttpOnly":          "app=v; Path=/; HttpOnly",
+		"app=v; Path=/; Max-Age=9; Secure": "app=v; Path=/; Secure",
+		"app=v; max-age = 9; EXPIRES=Thu, 01 Jan 2026 00:00:00 GMT;Secure;": "app=v;Secure",
+		"app=Max-Age;Expires=soon": "app=Max-Age",
+	} {
+		if got := cookie.WithoutLife(line); got != want {
+			t.Errorf("%q without its life is %q, want %q", line, got, want)
+		}
+	}
+}
+
 // net/http is the reference: what Request.CookiesNamed yields, Each yields too.
 // Blanks are the exception, which no browser sends: around a value they are
 // dropped, and behind a name they make it another.

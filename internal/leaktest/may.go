@@ -39,6 +39,7 @@ var allowed = []struct {
 	reason string
 }{
 	{"/login/", inLocation, []string{state, nonce}, "the authorization request goes through the browser (RFC 6749, 4.1.1)"},
+	{"/start", inLocation, []string{state, nonce}, "the same, from a handler of the application that calls BeginLogin"},
 	{"/authorize", inAddress, []string{state, nonce, code}, "the authorization request at the provider, and its answer to us (RFC 6749, 4.1.2)"},
 	{"/authorize/", inLocation, []string{state}, "a form_post answer is carried over to a GET, which names its state alone"},
 	{"/logout", inLocation, []string{logoutState, idToken, nonce}, "the sign-out at the provider goes through the browser, with id_token_hint, which has the nonce of a sign-in that is over"},

@@ -184,7 +184,7 @@ func (s *Site) Mint(u *ginauth.User) string {
 	if u.Provider == "" {
 		u.Provider = "demo"
 	}
-	if err := s.Auth.SignIn(c, u); err != nil {
+	if err := s.Auth.SignIn(c, u, nil); err != nil {
 		s.T.Fatal(err)
 	}
 	var pairs []string

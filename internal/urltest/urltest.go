@@ -76,7 +76,7 @@ func signIn(auth *ginauth.Auth) (string, error) {
 	out := httptest.NewRecorder()
 	c, _ := gin.CreateTestContext(out)
 	c.Request = httptest.NewRequest(http.MethodGet, "/", nil)
-	if err := auth.SignIn(c, &ginauth.User{Provider: "one", Subject: "ada"}); err != nil {
+	if err := auth.SignIn(c, &ginauth.User{Provider: "one", Subject: "ada"}, nil); err != nil {
 		return "", err
 	}
 	pair, _, _ := strings.Cut(out.Header().Get("Set-Cookie"), ";")

@@ -225,7 +225,7 @@ func TestSizeOfASessionCookie(t *testing.T) {
 	c.Request = httptest.NewRequest("GET", "/", nil)
 	err := b.site.Auth.SignIn(c, &ginauth.User{Provider: sitetest.Nowhere.Name, Subject: "110169484474386276334", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
 		Picture: "https://lh3.example.com/a/ACg8ocJq3Xw0Vt0p1Zb6n4KfXo3yq2s9m8LwQf7uE5r4T1y2Hd6Gk3Pz0b=s96-cc0",
-		Groups:  []string{"employee", "engineering", "release-manager", "on-call", "admin"}})
+		Groups:  []string{"employee", "engineering", "release-manager", "on-call", "admin"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -280,7 +280,7 @@ func cacheable(t testing.TB) *sitetest.Flow {
 	})
 	f.Engine.POST("/asset/logout", f.Auth.RequireAuth(), func(c *gin.Context) { _ = f.Auth.Logout(c); write(c) })
 	f.Engine.POST("/asset/login", func(c *gin.Context) {
-		if err := f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+		if err := f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil); err != nil {
 			t.Error(err)
 		}
 		write(c)
@@ -338,7 +338,7 @@ func m10UnwrittenAndStreamedAnswers(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	c, _ := gin.CreateTestContext(recorder)
 	c.Request = httptest.NewRequest("GET", f.URL+"/", nil)
-	if err := f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
+	if err := f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "grace"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Header("Cache-Control", "public")

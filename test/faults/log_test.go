@@ -330,7 +330,7 @@ func m11AuditEvents(t *testing.T) {
 	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{}))
 	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{})) // nobody
 	f.Open("/authorize/demo?state=xyz&code=abc")
-	f.Engine.POST("/become", func(c *gin.Context) { _ = f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}) })
+	f.Engine.POST("/become", func(c *gin.Context) { _ = f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil) })
 	f.Must(f.Browser.Fetch(from, "POST", f.URL+"/become", nil, ""))
 
 	log := f.Logs.String()

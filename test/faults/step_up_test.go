@@ -436,7 +436,7 @@ func p11SignInAcrossOrigins(t *testing.T) {
 	t.Parallel()
 	s := newStepUp(t, nil)
 	s.Engine.POST("/sign-in", func(c *gin.Context) {
-		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "mallory"}); err != nil {
+		if err := s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "mallory"}, nil); err != nil {
 			s.Auth.Fail(c, err)
 		}
 	})

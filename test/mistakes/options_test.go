@@ -100,7 +100,6 @@ func TestMistakesInKeys(t *testing.T) {
 
 func TestMistakesInTheOtherOptions(t *testing.T) {
 	reports(t, []mistake{
-		{"no providers", func(o *ginauth.Options) { o.Providers = nil }, "options.providers.empty", []string{"providers.Google(clientID, clientSecret)"}},
 		{"a cookie name with a dash", func(o *ginauth.Options) { o.CookieName = "my-app" }, "options.cookie_name.malformed", []string{`"my-app"`}},
 		{"a cookie name with a semicolon", func(o *ginauth.Options) { o.CookieName = "a; Domain=example.com" }, "options.cookie_name.malformed", []string{`"a; Domain=example.com"`}},
 		{"a long cookie name", func(o *ginauth.Options) { o.CookieName = strings.Repeat("a", 33) }, "options.cookie_name.malformed", []string{"32"}},

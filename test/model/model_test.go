@@ -53,6 +53,8 @@ type pending struct {
 	created          time.Time
 	key              string // that sealed its cookie
 	linking          *login // who asked to link
+	note             string // what the handler that began it put into Data; "" by /login
+	own              bool   // the application keeps the session
 	spent            bool
 }
 

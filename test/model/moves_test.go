@@ -64,15 +64,18 @@ func (w *world) compare(d *device, re *reply, path string, q url.Values) {
 	if w.requests != requests+want.requests || len(w.hooked) != hooks+want.hooks {
 		w.fail("%d requests for tokens and %d calls of OnLogin, want %d and %d", w.requests-requests, len(w.hooked)-hooks, want.requests, want.hooks)
 	}
-	if want.hooks > 0 && w.previous != want.previous {
-		w.fail("OnLogin was told that %q was signed in before, want %q", w.previous, want.previous)
+	if want.hooks > 0 && (w.previous != want.previous || w.data != re.attempt.note) {
+		w.fail("OnLogin was told that %q was signed in before, and %q; want %q, and %q", w.previous, w.data, want.previous, re.attempt.note)
+	}
+	if wrote := got.Header().Get("X-Login"); (wrote != "") != (want.login != nil || want.own) {
+		w.fail("the answer has %q of what OnLogin wrote", wrote)
 	}
 	for name := range d.attempts {
 		if _, there := d.jar[name]; !there {
 			delete(d.attempts, name)
 		}
 	}
-	if to := got.Header().Get("Location"); want.refusal == "" && strings.HasSuffix(to, re.page+"#") != (want.login != nil) {
+	if to := got.Header().Get("Location"); want.refusal == "" && strings.HasSuffix(to, re.page+"#") != (want.login != nil || want.own) {
 		w.fail("redirects to %s", to)
 	}
 	if l := want.login; l != nil {
@@ -104,6 +107,7 @@ type prediction struct {
 	requests, hooks int    // to the token endpoint, and of OnLogin
 	previous        string // who OnLogin is told had been signed in
 	login           *login // who is signed in then; nil: nobody new
+	own             bool   // the sign-in succeeds, and the application keeps the session
 }
 
 // expected is the prediction for an answer, step by step as doc.go tells it, and
@@ -162,7 +166,7 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 	if w.banned[l.sub] {
 		return refused(ginauth.ErrIdentityRejected)
 	}
-	if w.named(d.held) {
+	if !re.attempt.own && w.named(d.held) {
 		if w.marks.failWrite {
 			return refused(ginauth.ErrStoreUnavailable)
 		}
@@ -173,6 +177,9 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 	}
 	if w.revoked(l) {
 		return refused(ginauth.ErrIDTokenInvalid)
+	}
+	if want.own = re.attempt.own; want.own {
+		return want
 	}
 	if d.held != nil {
 		w.erased(d.held)

@@ -131,7 +131,8 @@ func (w *world) tabs(a, b, c int) {
 }
 
 // begin begins a sign-in, or asks to link an account, and lets the provider
-// answer it: person signs in there, or refuses.
+// answer it: person signs in there, or refuses. A handler may begin it, with data, for
+// a session of the application's own, or because another site asks it to.
 func (w *world) begin(a, b, c int) {
 	i, p, person := a%len(w.devices), b%2, machinePeople[c%3]
 	d, link, denies := w.devices[i], c/3%4 == 0, c/12%8 == 0
@@ -140,8 +141,22 @@ func (w *world) begin(a, b, c int) {
 	w.note("device %d begins to sign in with %s as %s; link: %v, refuses: %v", i, w.nameOf(p), person, link, denies)
 	r := opened("GET", "/login/"+w.nameOf(p)+"?return_to="+page, nil)
 	at := &pending{provider: p, by: w.nameOf(p), at: w.pathOf(p), created: w.now(), key: w.keys[0]}
-	if link {
+	if handler := b/2%3 == 0; handler {
+		at.note, at.own = fmt.Sprint("note ", w.serial), b/6%4 == 0
+		r = opened("POST", "/start?"+url.Values{"provider": {w.nameOf(p)}, "return_to": {page}, "note": {at.note},
+			"link": {fmt.Sprint(link)}, "own": {map[bool]string{true: "yes"}[at.own]}}.Encode(), nil)
+		w.note("  by a handler, with %s, for a session of its own: %v", at.note, at.own)
+		if b/24%8 == 0 {
+			w.note("  which another site asks")
+			r.Header.Set("Origin", "https://evil.example")
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			w.expect(w.send(d, r), ginauth.ErrCrossOrigin, 0)
+			return
+		}
+	} else if link {
 		r = opened("POST", "/login/"+w.nameOf(p), url.Values{"link": {"true"}, "return_to": {page}})
+	}
+	if link {
 		at.linking = w.loginOf(d)
 		if who := w.load(d.held); who != somebody && w.entryOf(p) != nil {
 			w.expect(w.send(d, r), map[outcome]ginauth.Code{nobody: ginauth.ErrUnauthenticated, unknowable: ginauth.ErrStoreUnavailable}[who], 0)

@@ -71,6 +71,7 @@ type world struct {
 	ran      int                        // protected handlers
 	hooked   []string                   // names of sign-ins that OnLogin saw
 	previous string                     // who OnLogin was told had been signed in before
+	data     string                     // what OnLogin was told that the sign-in began with
 }
 
 // device is a browser, which never forgets a cookie because of its age: lifetimes
@@ -182,6 +183,16 @@ func (w *world) mount() {
 		w.ran++
 		c.String(http.StatusOK, whoIs(ginauth.CurrentUser(c)))
 	})
+	w.engine.POST("/start", func(c *gin.Context) {
+		start := ginauth.Start{Provider: c.Query("provider"), ReturnTo: c.Query("return_to"), Link: c.Query("link") == "true",
+			Data: map[string]string{"note": c.Query("note"), "own": c.Query("own")}}
+		location, err := auth.BeginLogin(c, start)
+		if e, failed := errors.AsType[*ginauth.Error](err); failed {
+			c.String(e.Status(), string(e.Code))
+			return
+		}
+		c.Redirect(http.StatusSeeOther, location)
+	})
 	w.engine.POST("/note", auth.RequireAuth(), func(c *gin.Context) {
 		w.ran++
 		if err := auth.Update(c, func(u *ginauth.User) { u.Data["note"] = c.Query("note") }); err != nil {
@@ -190,11 +201,12 @@ func (w *world) mount() {
 	})
 }
 
-func (w *world) onLogin(_ *gin.Context, l *ginauth.Login) error {
+func (w *world) onLogin(c *gin.Context, l *ginauth.Login) error {
 	w.serial++
 	name := fmt.Sprint("login ", w.serial)
 	w.hooked = append(w.hooked, name)
-	w.previous = ""
+	w.previous, w.data = "", l.Data["note"]
+	c.Header("X-Login", name)
 	if l.Previous != nil {
 		w.previous = l.Previous.Data["login"]
 	}
@@ -202,6 +214,7 @@ func (w *world) onLogin(_ *gin.Context, l *ginauth.Login) error {
 		return errors.New("banned")
 	}
 	l.User.Data["login"] = name
+	l.NoSession = l.Data["own"] == "yes"
 	return nil
 }
 

@@ -1,0 +1,176 @@
+package ginauth
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// startDataLimit is how many bytes the names and values of Start.Data may have. A
+// login state with so many takes about 1.7 KB, so that a browser has room for three.
+const startDataLimit = 1 << 10
+
+// Start describes a sign-in for [Auth.BeginLogin].
+type Start struct {
+	// Provider is the Name of the provider. It may be "" if there is only one. One with
+	// a LoginPage gets ReturnTo alone: anything else beside it is [ErrBadRequest].
+	Provider string
+
+	// ReturnTo is the path of the application to go to afterwards. Default:
+	// [Options.AfterLogin], which takes the place of anything else than such a path.
+	ReturnTo string
+
+	// Params are further parameters of the authorization request: login_hint, prompt,
+	// max_age, …, also those that [Provider.LoginParams] does not name. The protocol's
+	// own parameters and the names in [Provider.AuthParams] are [ErrBadRequest].
+	// max_age and acr_values are checked in the ID token.
+	Params map[string]string
+
+	// Data is for [Hooks.OnLogin], which gets it as [Login.Data]: an invitation, a plan,
+	// a tenant. It is sealed, so that nobody can read or alter it. Names and values may
+	// have any bytes, 1 KB of them together.
+	Data map[string]string
+
+	// Link asks to link the new account to the current user: see [Login.Previous]. The
+	// request must be a POST from a page of this origin, and the user must still be
+	// signed in when the provider answers.
+	Link bool
+}
+
+// BeginLogin starts a sign-in from a handler: it sets the login cookie and returns the
+// address to redirect to, with 303. Call it before the response is written.
+//
+// What start.Data says, OnLogin can rely on: no link to /login/NAME can set it. It does
+// not say who the person is or what they want: a link can make anybody visit the
+// handler. Decide in OnLogin whether the person who signed in may have what Data says,
+// and set Link, not an id in Data, to tie accounts together.
+//
+// It fails with [ErrUnknownProvider]; with [ErrBadRequest] if start cannot be sent as it
+// is, or for a prefetch; with [ErrCrossOrigin] if an unsafe request comes from another
+// origin, if the browser does not open a page, unless a script of this origin or of
+// [Options.TrustedOrigins] asks, or if Link is set and the request is not a POST of
+// this origin; with [ErrUnauthenticated] if Link is set and nobody is signed in; with
+// [ErrLoginLoop] as /login does; with [ErrSessionError] if the response is already
+// written, or all of it does not fit into a cookie; and with the errors of a provider
+// that cannot be asked. Then no cookie is set.
+func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err error) {
+	if err := a.mayBegin(c); err != nil {
+		return "", err
+	}
+	g := a.registryOf(c)
+	cl, err := g.startedAt(start.Provider)
+	if err != nil {
+		return "", err
+	}
+	if err := cl.checkStart(start); err != nil {
+		return "", err
+	}
+	if cl.isPage() {
+		return cl.pageURL(a.cfg.orDefault(start.ReturnTo, "")), nil
+	}
+	a.warnAboutScheme(c.Request)
+	state := a.loginStates.create(c.Request, cl.provider.Name)
+	state.returnTo, state.data = a.cfg.orDefault(start.ReturnTo, a.cfg.AfterLogin), start.Data
+	if err := a.checkLoop(c, g, state); err != nil {
+		return "", err
+	}
+	if err := cl.expect(state, start.Params); err != nil {
+		return "", err
+	}
+	if start.Link {
+		if state.linkingOf, err = a.linkingSession(c, g); err != nil {
+			return "", err
+		}
+	}
+	keepPrivate(c)
+	return a.sendToProvider(c, g, cl, state, start.Params, nil)
+}
+
+// mayBegin refuses requests that must not begin a sign-in, whatever the handler says:
+// those that the user did not ask for.
+func (a *Auth) mayBegin(c *gin.Context) error {
+	const op = "begin sign-in"
+	r := c.Request
+	switch {
+	case a.cfg.isCrossOrigin(r):
+		return crossOriginError(op)
+	case isPrefetch(r):
+		return prefetchError(op)
+	case c.Writer.Written():
+		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: "call BeginLogin before writing"}
+	case r.Header.Get("Sec-Fetch-Dest") == "empty" && (a.cfg.isOwnPage(r) || slices.Contains(a.cfg.TrustedOrigins, r.Header.Get("Origin"))):
+		return nil // a script asks, to open the address itself
+	}
+	return checkNavigation(r)
+}
+
+// startedAt returns the provider of that name, or the only one if there is no name.
+func (g *registry) startedAt(name string) (*client, error) {
+	if name == "" && len(g.order) == 1 {
+		name = g.order[0]
+	}
+	return g.provider(name)
+}
+
+// checkStart checks what a handler wants of a sign-in.
+func (c *client) checkStart(start Start) error {
+	if c.isPage() && (len(start.Data) > 0 || len(start.Params) > 0 || start.Link) {
+		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, which gets none of Start's Data, Params and Link",
+			Fix: "hand them to the page yourself, and link accounts there"}
+	}
+	size := 0
+	for name, value := range start.Data {
+		size += len(name) + len(value)
+	}
+	if size > startDataLimit {
+		return &Error{Code: ErrBadRequest, ID: "login.start_data", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("Start.Data has %d bytes; %d are the most", size, startDataLimit),
+			Fix: "keep the data where the application keeps its own, and put its id into Data"}
+	}
+	for _, name := range sortedKeys(start.Params) {
+		what := ""
+		switch _, configured := c.provider.AuthParams[name]; {
+		case rp.ProtocolParam(name) || name == c.provider.Quirks.ClientIDParam:
+			what = "which is the protocol's own parameter"
+		case configured: // they win, as they do over LoginParams
+			what = "which Provider.AuthParams has too"
+		case name == "":
+			what = "which is no name"
+		case strings.ContainsFunc(start.Params[name], unicode.IsControl):
+			what = "whose value has control characters"
+		default:
+			continue
+		}
+		return &Error{Code: ErrBadRequest, ID: "login.start_params", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("Start.Params has %q, %s", printable.Clip(name), what),
+			Fix: "leave it out, or correct its value"}
+	}
+	return nil
+}
+
+// linkingSession returns the id of the session that asks to link another account.
+// Only a POST from a page of this origin can ask: an attacker's page would tie the
+// attacker's account to the user's.
+func (a *Auth) linkingSession(c *gin.Context, g *registry) (string, error) {
+	r := c.Request
+	site := r.Header.Get("Sec-Fetch-Site")
+	own := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
+	if r.Method != http.MethodPost || !own {
+		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a POST from a page of this origin",
+			Fix: "send it with a form of your own page"}
+	}
+	s, err := g.sessions.load(c.Writer, r, a.cfg.Now())
+	if err != nil {
+		return "", err
+	}
+	if s == nil {
+		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to",
+			Fix: "show the form to signed-in users only; the session may have ended since"}
+	}
+	return s.id, nil
+}

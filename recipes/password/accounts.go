@@ -1,0 +1,85 @@
+package main
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/time/rate"
+)
+
+// account is a row of a table of yours. ID never changes and is given to nobody else:
+// it is User.Subject. The name people sign in with may change.
+type account struct {
+	ID, Name, Hash string
+}
+
+// accounts stands in for that table.
+type accounts struct {
+	mu     sync.Mutex
+	byName map[string]account
+}
+
+// nobody is compared with if there is no account of a name, so that the answer takes
+// as long as if there were one.
+var nobody = mustHash("nobody's password")
+
+func mustHash(password string) string {
+	hash, err := argon2id.CreateHash(password, argon2id.DefaultParams)
+	if err != nil {
+		panic(err)
+	}
+	return hash
+}
+
+// hashing limits how many passwords are hashed at a time: each takes 64 MB.
+var hashing = make(chan struct{}, 4)
+
+// check returns the account of a name, if the password is its own.
+func (a *accounts) check(name, password string) (account, bool) {
+	hashing <- struct{}{}
+	defer func() { <-hashing }()
+	a.mu.Lock()
+	found, known := a.byName[strings.ToLower(name)]
+	a.mu.Unlock()
+	hash := nobody
+	if known {
+		hash = found.Hash
+	}
+	match, err := argon2id.ComparePasswordAndHash(password, hash)
+	return found, known && err == nil && match
+}
+
+// set changes the password of an account, or makes the account.
+func (a *accounts) set(id, name, password string) {
+	row := account{ID: id, Name: name, Hash: mustHash(password)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.byName[strings.ToLower(name)] = row
+}
+
+// attempts limits how often somebody may try: five times at once, then every twelve
+// seconds, for each address and for each name. Keys that share a place share its
+// limit, so that nobody can fill the memory with made-up names.
+type attempts struct {
+	mu     sync.Mutex
+	seed   maphash.Seed
+	places [4096]*rate.Limiter
+	now    func() time.Time
+}
+
+func newAttempts(now func() time.Time) *attempts {
+	return &attempts{seed: maphash.MakeSeed(), now: now}
+}
+
+func (a *attempts) allow(key string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	place := &a.places[maphash.String(a.seed, key)%uint64(len(a.places))]
+	if *place == nil {
+		*place = rate.NewLimiter(rate.Every(12*time.Second), 5)
+	}
+	return (*place).AllowN(a.now(), 1)
+}

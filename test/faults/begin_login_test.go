@@ -1,0 +1,332 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+func TestFaultsBeginLogin(t *testing.T) {
+	runFaults(t, []fault{
+		{"S30_refused_starts", s30RefusedStarts},
+		{"S30_requests_that_may_start", s30RequestsThatMayStart},
+		{"S30_data_that_fits", s30DataThatFits},
+		{"S30_many_starts_with_data", s30ManyStartsWithData},
+		{"S30_a_browser_without_a_session", s30ABrowserWithoutASession},
+		{"S31_data_by_a_link", s31DataByALink},
+		{"S31_data_comes_out_once", s31DataComesOutOnce},
+		{"S32_linked_to_another", s32LinkedToAnother},
+	})
+}
+
+// starter is an application whose handler at /start begins sign-ins.
+type starter struct {
+	*sitetest.Flow
+	start  ginauth.Start
+	err    error
+	logins []ginauth.Login
+}
+
+func newStarter(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *starter {
+	a := &starter{start: ginauth.Start{Provider: "demo"}}
+	a.Flow = sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			a.Logins.Add(1)
+			a.logins = append(a.logins, *l)
+			return nil
+		}
+		if change != nil {
+			change(s, o)
+		}
+	})
+	for _, method := range []string{"GET", "POST"} {
+		a.Engine.Handle(method, "/start", func(c *gin.Context) {
+			location := ""
+			if location, a.err = a.Auth.BeginLogin(c, a.start); a.err != nil {
+				c.Status(http.StatusTeapot)
+				return
+			}
+			c.Header("Location", location)
+			c.Status(http.StatusSeeOther)
+		})
+	}
+	return a
+}
+
+// post is a form of the application, sent by its own page.
+var post = []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
+
+// What cannot be sent as it is, and who must not ask: no cookie, no redirect.
+func s30RefusedStarts(t *testing.T) {
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].AuthParams = map[string]string{"prompt": "login"}
+		o.TrustedOrigins = []string{"https://admin.example.com"}
+	})
+	navigate := sitetest.Navigation
+	with := func(header []string, more ...string) []string { return append(append([]string{}, header...), more...) }
+	for name, try := range map[string]struct {
+		method string
+		header []string
+		start  ginauth.Start
+		want   ginauth.Code
+	}{
+		"a form of another site":                {"POST", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Origin", "https://evil.example"}, ginauth.Start{}, ginauth.ErrCrossOrigin},
+		"an image":                              {"GET", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, ginauth.Start{}, ginauth.ErrCrossOrigin},
+		"an image of this origin":               {"GET", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, ginauth.Start{}, ginauth.ErrCrossOrigin},
+		"a frame":                               {"GET", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, ginauth.Start{}, ginauth.ErrCrossOrigin},
+		"a script of another site":              {"GET", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Origin", "https://evil.example"}, ginauth.Start{}, ginauth.ErrCrossOrigin},
+		"a script that hides its origin":        {"GET", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty"}, ginauth.Start{}, ginauth.ErrCrossOrigin},
+		"a prefetch":                            {"GET", with(navigate, "Sec-Purpose", "prefetch"), ginauth.Start{}, ginauth.ErrBadRequest},
+		"Link by GET":                           {"GET", with([]string{"Sec-Fetch-Site", "same-origin"}, post[2:]...), ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
+		"Link by GET, typed":                    {"GET", navigate, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
+		"Link by a sibling":                     {"POST", []string{"Sec-Fetch-Site", "same-site", "Origin", "https://sibling.localhost"}, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
+		"Link by a trusted origin":              {"POST", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Dest", "empty", "Origin", "https://admin.example.com"}, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
+		"Link by a program":                     {"POST", nil, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
+		"Link with nobody":                      {"POST", post, ginauth.Start{Link: true}, ginauth.ErrUnauthenticated},
+		"an unknown provider":                   {"POST", post, ginauth.Start{Provider: "nope"}, ginauth.ErrUnknownProvider},
+		"1,025 bytes":                           {"POST", post, ginauth.Start{Data: map[string]string{"d": strings.Repeat("x", 1024)}}, ginauth.ErrBadRequest},
+		"1,025 bytes of names":                  {"POST", post, ginauth.Start{Data: map[string]string{strings.Repeat("x", 1025): ""}}, ginauth.ErrBadRequest},
+		"1,025 bytes of text that is not ASCII": {"POST", post, ginauth.Start{Data: map[string]string{"": strings.Repeat("é", 512) + "x"}}, ginauth.ErrBadRequest},
+		"state":                                 {"POST", post, ginauth.Start{Params: map[string]string{"state": "mine"}}, ginauth.ErrBadRequest},
+		"redirect_uri":                          {"POST", post, ginauth.Start{Params: map[string]string{"redirect_uri": "https://evil.example"}}, ginauth.ErrBadRequest},
+		"client_id":                             {"POST", post, ginauth.Start{Params: map[string]string{"client_id": "mine"}}, ginauth.ErrBadRequest},
+		"a parameter without a name":            {"POST", post, ginauth.Start{Params: map[string]string{"": "x"}}, ginauth.ErrBadRequest},
+		"one of AuthParams":                     {"POST", post, ginauth.Start{Params: map[string]string{"prompt": "none"}}, ginauth.ErrBadRequest},
+		"a line break":                          {"POST", post, ginauth.Start{Params: map[string]string{"login_hint": "ada\r\nX: y"}}, ginauth.ErrBadRequest},
+		"max_age that is no number":             {"POST", post, ginauth.Start{Params: map[string]string{"max_age": "-1"}}, ginauth.ErrBadRequest},
+		"an address that is too long":           {"POST", post, ginauth.Start{Params: map[string]string{"login_hint": strings.Repeat("x", 8000)}}, ginauth.ErrBadRequest},
+		"a cookie that is too long":             {"POST", post, ginauth.Start{ReturnTo: "/" + strings.Repeat("x", 2000), Data: map[string]string{"d": strings.Repeat("x", 1000)}}, ginauth.ErrSessionError},
+	} {
+		if try.start.Provider == "" {
+			try.start.Provider = "demo"
+		}
+		a.start, a.err = try.start, nil
+		p := a.Ask(try.method, "/start", try.header...)
+		if !errors.Is(a.err, try.want) || p.Header.Get("Location") != "" || len(p.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s: %v, want %s; redirects to %q with the cookies %q", name, a.err, try.want, p.Header.Get("Location"), p.Header.Values("Set-Cookie"))
+		}
+	}
+	a.IDP.Fail(authtest.Discovery, authtest.Down)
+	a.Redeploy(func(*ginauth.Options) {})
+	a.Engine.POST("/start", func(c *gin.Context) {
+		_, a.err = a.Auth.BeginLogin(c, ginauth.Start{})
+		c.String(http.StatusOK, "first")
+		if _, err := a.Auth.BeginLogin(c, ginauth.Start{}); !errors.Is(err, ginauth.ErrSessionError) {
+			t.Errorf("behind the answer: %v", err)
+		}
+	})
+	if p := a.Ask("POST", "/start", post...); !errors.Is(a.err, ginauth.ErrProviderUnavailable) || len(p.Header.Values("Set-Cookie")) > 0 {
+		t.Errorf("a provider that is down: %v, cookies %q", a.err, p.Header.Values("Set-Cookie"))
+	}
+	if n := a.Logins.Load(); n != 0 || a.HasCookie("-a-") {
+		t.Errorf("OnLogin was called %d times; the browser has the cookies %v", n, a.LoginStates())
+	}
+}
+
+// Beside the refusals: what begins one.
+func s30RequestsThatMayStart(t *testing.T) {
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example.com"} })
+	for name, try := range map[string]struct {
+		method string
+		header []string
+	}{
+		"a link of another site":         {"GET", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}},
+		"a form":                         {"POST", post},
+		"a script":                       {"POST", sitetest.Fetch},
+		"a script that asks by GET":      {"GET", sitetest.Fetch},
+		"a script of a trusted origin":   {"POST", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Dest", "empty", "Origin", "https://admin.example.com"}},
+		"a page behind a service worker": {"GET", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "empty"}},
+		"an old browser":                 {"POST", []string{"Origin", a.URL}},
+		"a program":                      {"POST", nil},
+	} {
+		for _, a.start.Provider = range []string{"demo", ""} { // there is only one
+			p := a.Ask(try.method, "/start", try.header...)
+			if a.err != nil || !strings.HasPrefix(p.Header.Get("Location"), a.IDP.Issuer) || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") {
+				t.Errorf("%s: %v; redirects to %q, %v", name, a.err, p.Header.Get("Location"), p.Header)
+			}
+		}
+	}
+	a.start.Params = map[string]string{"login_hint": "a&b=c ü", "acr_values": "mfa", "max_age": "60"}
+	q := a.Ask("POST", "/start", post...).Header.Get("Location")
+	at, err := url.Parse(q)
+	if err != nil || at.Query().Get("login_hint") != "a&b=c ü" || at.Query().Get("acr_values") != "mfa" || at.Query().Get("max_age") != "60" {
+		t.Errorf("redirects to %s", q)
+	}
+	callback := a.Begin("/start") // by a link
+	a.IDP.EditIDToken(func(_, claims map[string]any) { claims["auth_time"] = a.Clock.Now().Add(-1e12).Unix() })
+	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
+}
+
+// Whatever bytes the data has, it comes out as it went in, up to the limit.
+func s30DataThatFits(t *testing.T) {
+	many := map[string]string{}
+	for i := range 340 {
+		many[fmt.Sprintf("%03d", i)] = ""
+	}
+	a := newStarter(t, nil)
+	for name, data := range map[string]map[string]string{
+		"one":               {"invitation": "7"},
+		"1,024 bytes":       {"d": strings.Repeat("x", 1023)},
+		"names":             many,
+		"no name, no value": {"": ""},
+		"bytes":             {"\x00\xff\r\n;,=\"": "\x00\x80\xfe" + strings.Repeat("\x00", 64)},
+		"other scripts":     {"名前": "エイダ 👩‍💻", "é": "e\u0301", "\u202e": "\ufeff"},
+		"markup":            {"<script>": "</script>&amp;%00%2e%2e"},
+		"nothing":           {},
+		"nil":               nil,
+	} {
+		a.start.Data, a.start.ReturnTo, a.Browser = data, "/page/data", a.NewBrowser()
+		n := len(a.logins)
+		a.Lands(t, a.Begin("/start"), "/page/data")
+		if len(a.logins) != n+1 {
+			t.Fatalf("%s: OnLogin was called %d times", name, len(a.logins)-n)
+		}
+		if got := a.logins[n].Data; !maps.Equal(got, data) || len(data) == 0 && got != nil {
+			t.Errorf("%s: %q came out of %q", name, got, data)
+		}
+	}
+}
+
+// Sign-ins with much data crowd out older ones, and not the Cookie header.
+func s30ManyStartsWithData(t *testing.T) {
+	a := newStarter(t, nil)
+	a.start.Data = map[string]string{"d": strings.Repeat("x", 1023)}
+	var last *url.URL
+	for range 8 {
+		last = a.Begin("/start")
+		line := ""
+		for _, c := range a.Browser.Cookies(a.URL) {
+			line += "; " + c.Name + "=" + c.Value
+		}
+		if states := a.LoginStates(); len(line) > 7<<10 || len(states) > 5 {
+			t.Fatalf("%d bytes of cookies, %d of them login states", len(line), len(states))
+		}
+	}
+	small := a.Begin("/login/demo")
+	if n := len(a.LoginStates()); n < 3 {
+		t.Errorf("the browser has room for %d login states, want 3 or more", n)
+	}
+	a.Lands(t, last, "/")
+	a.Lands(t, small, "/")
+	if len(a.logins) != 2 || len(a.logins[0].Data["d"]) != 1023 || a.logins[1].Data != nil {
+		t.Errorf("OnLogin got %+v", a.logins)
+	}
+}
+
+// A handler that begins a sign-in for whoever has no session would go on for ever with
+// a browser that keeps none.
+func s30ABrowserWithoutASession(t *testing.T) {
+	a := newStarter(t, nil)
+	for range 2 {
+		a.Lands(t, a.Begin("/start"), "/")
+		a.Browser.RemoveCookie(a.URL, a.SessionCookie().Name)
+	}
+	if p := a.Ask("GET", "/start", sitetest.Navigation...); !errors.Is(a.err, ginauth.ErrLoginLoop) || p.Header.Get("Location") != "" {
+		t.Errorf("the third start: %v, to %q", a.err, p.Header.Get("Location"))
+	}
+	a.Clock.Advance(11 * time.Second)
+	a.Lands(t, a.Begin("/start"), "/")
+}
+
+// Only a handler of the application can set the data.
+func s31DataByALink(t *testing.T) {
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].LoginParams = []string{"data", "Data"}
+	})
+	a.Lands(t, a.Begin("/login/demo?data=admin&Data=admin&Data[plan]=admin&data%5Bplan%5D=admin"), "/")
+	if len(a.logins) != 1 || a.logins[0].Data != nil {
+		t.Errorf("OnLogin got %+v", a.logins)
+	}
+}
+
+// A login state with data is used once, and under its own name.
+func s31DataComesOutOnce(t *testing.T) {
+	a := newStarter(t, nil)
+	a.start.Data = map[string]string{"invitation": "7"}
+	callback := a.Begin("/start")
+	state := a.LoginState()
+	copied := *state
+	copied.Name = state.Name[:len(state.Name)-8] + "AAAAAAAA"
+	a.KeepCookie(&copied)
+	elsewhere := *callback
+	elsewhere.RawQuery = strings.Replace(callback.RawQuery, url.QueryEscape(state.Name[len(state.Name)-8:]), "AAAAAAAA", 1)
+	a.Refuses(t, &elsewhere, sitetest.Closed{Code: ginauth.ErrStateInvalid})
+	if !a.Browser.RemoveCookie(a.URL, copied.Name) {
+		t.Error("the copy is gone")
+	}
+	a.Lands(t, callback, "/")
+	a.Browser.RemoveCookie(a.URL, a.SessionCookie().Name)
+	a.KeepCookie(state)
+	p := a.Finish(callback)
+	a.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
+	if len(a.logins) != 1 || a.logins[0].Data["invitation"] != "7" {
+		t.Errorf("OnLogin got %+v", a.logins)
+	}
+	if strings.Contains(p.Text(), "/login/demo") {
+		t.Errorf("the page leads to a sign-in without the data: %s", p.Text())
+	}
+	a.Lands(t, a.Begin("/login/demo"), "/")
+	if len(a.logins) != 2 || a.logins[1].Data != nil {
+		t.Errorf("the next sign-in got %v", a.logins)
+	}
+}
+
+// The user who asked to link is looked up again when the provider has answered.
+func s32LinkedToAnother(t *testing.T) {
+	a := newStarter(t, nil)
+	a.start.Link = true
+	begin := func() *url.URL {
+		t.Helper()
+		a.As("grace")
+		a.err = nil
+		location := a.Ask("POST", "/start", post...).Header.Get("Location")
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		var callback *url.URL
+		a.Browser.StopAt = func(next *url.URL) bool {
+			if strings.HasPrefix(next.String(), a.URL) {
+				callback = next
+			}
+			return callback != nil
+		}
+		a.Must(a.Browser.Click(authtest.At(a.URL+"/account"), location))
+		a.Browser.StopAt = nil
+		return callback
+	}
+	callback := begin()
+	a.As("eve")
+	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1, Was: "eve"})
+
+	callback = begin()
+	a.As("grace") // the same person, who has signed in anew
+	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 2, Was: "grace"})
+
+	callback = begin()
+	for _, c := range a.SessionCookies() {
+		a.Browser.RemoveCookie(a.URL, c.Name)
+	}
+	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 3})
+
+	callback = begin()
+	if err := a.Auth.LogoutEverywhere(t.Context(), a.User().ID()); err != nil {
+		t.Fatal(err)
+	}
+	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 4})
+
+	a.Lands(t, begin(), "/")
+	if len(a.logins) != 1 || a.logins[0].Previous == nil || a.logins[0].Previous.Subject != "grace" || a.logins[0].User.Subject != "ada" {
+		t.Errorf("OnLogin got %+v", a.logins)
+	}
+}
