@@ -267,6 +267,28 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 	}
 }
 
+// They say neither when nor how the person authenticated, so that a check asks: the
+// AuthTime of their users may be that of the sign-in here.
+func TestSessionsOfTheVersionBeforeProveNothing(t *testing.T) {
+	t.Parallel()
+	for _, golden := range goldenSessions(t) {
+		a := newGoldenApp(t, golden)
+		page := func(c *gin.Context) { c.String(http.StatusOK, "shown") }
+		a.engine.GET("/payout", a.auth.RequireAuth(ginauth.MaxAge(240*time.Hour)), page)
+		a.engine.GET("/keys", a.auth.RequireAuth(ginauth.ACR("mfa")), page)
+		want := http.StatusSeeOther
+		if golden.User.Provider == "forum" { // plain OAuth 2.0
+			want = http.StatusForbidden
+		}
+		for _, path := range []string{"/payout", "/keys"} {
+			w := a.get(path)
+			if asks := strings.Contains(w.Header().Get("Location"), "demand="); w.Code != want || asks != (want == http.StatusSeeOther) {
+				t.Errorf("%s, %s: %d to %q", golden.Name, path, w.Code, w.Header().Get("Location"))
+			}
+		}
+	}
+}
+
 // goldenSessions returns what the version before made.
 func goldenSessions(t *testing.T) (list []goldenSession) {
 	t.Helper()

@@ -423,8 +423,13 @@ func newKeycloakLevels(t *testing.T) keycloakLevels {
 	}
 	k.admin(t, http.MethodPut, k.path(""), object{
 		"browserFlow": "levels", "attributes": object{"acr.loa.map": `{"pwd": 1, "otp": 2}`},
+		"otpPolicyType": "totp", "otpPolicyAlgorithm": "HmacSHA1", "otpPolicyDigits": 6, "otpPolicyPeriod": 30, "otpPolicyLookAheadWindow": 1,
 		"otpPolicyCodeReusable": true, // the tests are faster than the codes change
 	}, nil)
+	var realm object
+	if k.admin(t, http.MethodGet, k.path(""), nil, &realm); realm["otpPolicyCodeReusable"] != true {
+		t.Fatal("codes cannot be used twice")
+	}
 	return k
 }
 
