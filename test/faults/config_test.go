@@ -193,7 +193,8 @@ func o7MistakesAreErrorsOfMount(t *testing.T) {
 	if _, err := ginauth.Mount(nil, opts); err == nil {
 		t.Error("a nil router is taken")
 	}
-	sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{Providers: []ginauth.Provider{{}}}), "options.base_url.empty", "options.keys.empty", "provider.name.empty")
+	sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{Providers: []ginauth.Provider{{}}}), "options.base_url.empty", "options.keys.empty",
+		"provider.name.malformed", "provider.client_id.empty", "provider.client_secret.empty", "provider.issuer.empty")
 	app := func(c *gin.Context) { c.String(http.StatusOK, "the application") }
 	for _, path := range []string{"/login", "/login/:provider", "/login/:name", "/login/*any", "/authorize/:provider", "/authorize/:provider/", "/authorize/*any", "/logout", "/*spa"} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {

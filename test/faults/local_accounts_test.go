@@ -416,21 +416,21 @@ func s9PagesThatAreNone(t *testing.T) {
 		p.TokenURL, p.Logout.Local, p.Quirks.HS256, p.EmailVerified = "https://id.example.com/token", true, true, func(map[string]any) bool { return true }
 	}
 	var want []string
-	for _, field := range []string{"Issuer", "ClientID", "ClientSecret", "AuthMethod", "IDTokenAlg", "Scopes", "AuthParams", "LoginParams", "TokenURL", "Logout", "Quirks", "EmailVerified"} {
-		want = append(want, `provider "password": `+field+": is for an OAuth client")
+	for _, field := range []string{"issuer", "client_id", "client_secret", "auth_method", "id_token_alg", "scopes", "token_url", "auth_params", "login_params", "email_verified", "logout", "quirks"} {
+		want = append(want, "provider."+field+".login_page")
 	}
 	sitetest.WantInvalid(t, opts(all), want...)
-	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = "" }), "Namespace: is empty")
-	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = "a b" }), "Namespace: ")
-	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Name = "" }), "Name: ")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = "" }), "provider.namespace.empty")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = "a b" }), "provider.namespace.malformed")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Name = "" }), "provider.name.malformed")
 	for _, path := range []string{"password", "//evil.example", "https://evil.example/x", "/a b", "/x\\y"} {
-		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "LoginPage: is not a path")
+		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "provider.login_page.not_a_path")
 	}
 	for _, path := range []string{"/login", "/login/password", "/LOGIN/x", "/authorize/x", "/logout"} {
-		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "LoginPage: is a ginauth route")
+		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "provider.login_page.own_route")
 	}
 	issuer := sitetest.GoodOptions().Providers[0].Issuer
-	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "Namespace: ")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "provider.namespace.of_a_client")
 	for _, first := range []bool{true, false} { // in either order
 		for name, other := range map[string]func(p *ginauth.Provider){
 			"an issuer":   func(p *ginauth.Provider) { p.Issuer = page.Namespace },
