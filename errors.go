@@ -80,9 +80,16 @@ type Error struct {
 	ID       string `json:"id,omitempty"`       // stable id of the reason: "id_token.nonce"; an anchor in docs/errors.md
 	Op       string `json:"op,omitempty"`       // what was being done: "exchange code"
 	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
-	Reason   string `json:"reason,omitempty"`   // what is wrong, for a developer
-	Fix      string `json:"fix,omitempty"`      // what to do about it, for a developer
-	Err      error  `json:"-"`                  // the cause; for the log alone
+
+	// Event says what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
+	// [RequestRefused]. It is the name of the event that reports the error, and
+	// RequestRefused too for an unauthenticated request, which no event reports. It is
+	// "" in an error that a function of this package returned.
+	Event EventName `json:"event,omitempty"`
+
+	Reason string `json:"reason,omitempty"` // what is wrong, for a developer
+	Fix    string `json:"fix,omitempty"`    // what to do about it, for a developer
+	Err    error  `json:"-"`                // the cause; for the log alone
 
 	status     int           // where the Code has several
 	retryAfter time.Duration // sent as Retry-After

@@ -111,6 +111,33 @@ func ExampleAuth_LoginURL() {
 	// https://shop.example.com/auth/login
 }
 
+// The buttons of a page of the application's own, at Options.LoginPage. It is called
+// with return_to, which the links pass on.
+func ExampleAuth_Providers() {
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "https://shop.example.com",
+		Keys:      []string{"use what openssl rand -hex 32 prints"},
+		Providers: []ginauth.Provider{{Name: "corp", DisplayName: "The Corp", Issuer: "https://login.corp.example", ClientID: "shop", ClientSecret: "secret"}},
+		LoginPage: "/welcome",
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	page := template.Must(template.New("").Parse(`{{range .Auth.Providers}}<a href="{{$.Auth.LoginURL .Name $.ReturnTo}}">{{.DisplayName}}</a>{{end}}`))
+	app.GET("/welcome", func(c *gin.Context) {
+		c.Status(http.StatusOK)
+		_ = page.Execute(c.Writer, gin.H{"Auth": auth, "ReturnTo": c.Query("return_to")})
+	})
+
+	answer := httptest.NewRecorder()
+	app.ServeHTTP(answer, httptest.NewRequest("GET", "/welcome?return_to=/cart", nil))
+	fmt.Println(answer.Body)
+	// Output:
+	// <a href="https://shop.example.com/login/corp?return_to=%2Fcart">The Corp</a>
+}
+
 // A button to sign out is a form that posts to this address.
 func ExampleAuth_LogoutURL() {
 	app := gin.New()

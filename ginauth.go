@@ -184,7 +184,8 @@ func (a *Auth) Warm(ctx context.Context) error {
 
 // Providers returns the providers in the order of [Options.Providers], for a page of
 // your own at [Options.LoginPage]. They have Name, DisplayName, Issuer, ClientID,
-// Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links.
+// Color and Icon only: no secrets and no functions. [Auth.LoginURL] makes the links,
+// which must pass return_to on.
 func (a *Auth) Providers() []Provider {
 	list := make([]Provider, 0, len(a.order))
 	for _, name := range a.order {
@@ -197,7 +198,9 @@ func (a *Auth) Providers() []Provider {
 // LoginURL returns the absolute address that starts a sign-in with a provider, or
 // shows the choice of providers if provider is "". Afterwards the browser goes to
 // returnTo, a path of the application, or to [Options.AfterLogin] if returnTo is ""
-// or not such a path. With a provider the address also accepts the POST of a form,
+// or not such a path. A page at [Options.LoginPage] passes on what it was called with:
+// LoginURL(name, c.Query("return_to")), unchecked, since the sign-in checks it. With a
+// provider the address also accepts the POST of a form,
 // whose field return_to takes precedence. LoginURL does not check the provider: the
 // address of an unknown one is answered with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {

@@ -22,8 +22,9 @@ type Hooks struct {
 	OnLogout func(c *gin.Context, user *User)
 
 	// OnError answers a failed request in place of the built-in page or JSON. The
-	// request is aborted already, and the failure is logged. If it writes nothing,
-	// the built-in response follows.
+	// request is aborted already, and the failure is logged. err.Event says whether a
+	// sign-in, a sign-out or a guarded request failed. If it writes nothing, the
+	// built-in response follows.
 	OnError func(c *gin.Context, err *Error)
 
 	// OnEvent receives every [Event], for metrics, traces and alarms. The outcome is

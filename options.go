@@ -58,9 +58,12 @@ type Options struct {
 	// again. "/logout" is a page that says "you are signed out". Default "/".
 	AfterLogin, AfterLogout string
 
-	// LoginPage is the path of the application's own page to choose a provider on.
-	// Default: a built-in page at /login, which redirects to the provider if there is
-	// only one.
+	// LoginPage is the path of the application's own page to choose a provider on. It
+	// is called with the parameter return_to, and must pass it on: otherwise everybody
+	// ends at AfterLogin. Make each link with
+	// [Auth.LoginURL](provider.Name, c.Query("return_to")); the path is checked when
+	// the sign-in begins. The page must not be guarded. Default: a built-in page at
+	// /login, which redirects to the provider if there is only one.
 	LoginPage string
 
 	// Pages changes the built-in pages: their template, sentences and languages.

@@ -150,6 +150,7 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 // that only returns lets the next one run.
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
+	e.Event = event // not one that an *Error of the application's may have
 	c.Abort()
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
