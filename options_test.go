@@ -75,7 +75,7 @@ func TestZeroProviderIsRefused(t *testing.T) {
 // Who fixes one mistake to be told of the next runs the program ten times.
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	bad := sitetest.GoodProvider()
-	bad.Name, bad.Issuer, bad.ClientSecret, bad.Scopes = "Corp", "https://login.example.com/{tenant}", "", []string{"a b"}
+	bad.Name, bad.Issuer, bad.ClientSecret, bad.Scopes = "The Corp", "https://login.example.com/{tenant}", "", []string{"a b"}
 	opts := ginauth.Options{
 		BaseURL: "http://0.0.0.0:8080", Keys: []string{"changeme"}, CookieName: "a;b", Lifetime: time.Second,
 		AfterLogin: "https://app.example.com/home", AfterLogout: "//evil.example", LoginPage: "sign-in",
@@ -85,7 +85,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	err := ginauthMount(gin.New().Group("/t/:tenant"), opts)
 	sitetest.WantInvalid(t, err, "Options.BaseURL", "Options.Keys", "Options.CookieName", "Options.Lifetime", "Options.AfterLogin:", "Options.AfterLogout",
 		"Options.LoginPage", "Options.KeepClaims", "Options.TrustedOrigins", "Mount: the router group's path",
-		`provider "Corp": Name`, `provider "Corp": Issuer`, `provider "Corp": ClientSecret`, `provider "Corp": Scopes`, `provider "corp": Name: is there twice`)
+		`provider "The Corp": Name`, `provider "The Corp": Issuer`, `provider "The Corp": ClientSecret`, `provider "The Corp": Scopes`, `provider "corp": Name: is there twice`)
 	var one *ginauth.Error
 	if !errors.As(err, &one) || one.Op == "" || one.Reason == "" || one.Fix == "" {
 		t.Errorf("the first mistake has no op, reason and fix: %+v", one)

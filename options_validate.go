@@ -265,7 +265,7 @@ func (c *config) checkProviders(wrong *mistakes) {
 		wrong.add("Options.Providers", "empty", "is empty", "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	}
 	list := make([]Provider, 0, len(c.Providers))
-	names, clients := map[string]bool{}, map[string]string{}
+	names, clients := map[string]string{}, map[string]string{} // names by their lower case
 	for i, p := range c.Providers {
 		called := fmt.Sprintf("provider %q", printable.Clip(p.Name))
 		if p.Name == "" {
@@ -279,10 +279,13 @@ func (c *config) checkProviders(wrong *mistakes) {
 		if p.Issuer != written {
 			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", printable.Clip(p.Name), "issuer", shown(p.Issuer))
 		}
-		if p.Name != "" && names[p.Name] {
+		folded := strings.ToLower(p.Name)
+		if other, there := names[folded]; there && p.Name == other && p.Name != "" {
 			add("Name", "duplicate", "is there twice", "give every provider a name of its own")
+		} else if there && p.Name != other {
+			add("Name", "case", fmt.Sprintf("differs from %q in case alone", printable.Clip(other)), "give every provider a name of its own: people and servers mix up such addresses")
 		}
-		names[p.Name] = true
+		names[folded] = p.Name
 		id := p.Issuer + p.Namespace + " " + p.ClientID
 		if other, there := clients[id]; there && other != p.Name && p.ClientID != "" {
 			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")

@@ -29,6 +29,7 @@ func TestFaultsConfig(t *testing.T) {
 		{"K14_arguments_of_presets", k14ArgumentsOfPresets},
 		{"K15_secrets_are_not_printed", TestOptionsAndProvidersPrintNoSecrets},
 		{"N8_base_url", n8BaseUrl},
+		{"S38_names_that_differ_in_case", s38NamesThatDifferInCase},
 		{"O7_mistakes_are_errors_of_mount", o7MistakesAreErrorsOfMount},
 	})
 }
@@ -98,7 +99,7 @@ func k3IssuersThatAreNone(t *testing.T) {
 
 // The texts are tested with the other mistakes: see TestMistakesInNames.
 func k6ProvidersInEachOthersWay(t *testing.T) {
-	for _, name := range []string{"", "/", "..", "a b", "ä", "a/b", strings.Repeat("x", 33), "A"} {
+	for _, name := range []string{"", "/", "..", "a b", "ä", "a/b", strings.Repeat("x", 33), "A."} {
 		opts := sitetest.GoodOptions()
 		opts.Providers[0].Name = name
 		sitetest.WantInvalid(t, sitetest.MountError(opts), "Name: ", "cannot stand in a route")
@@ -106,11 +107,38 @@ func k6ProvidersInEachOthersWay(t *testing.T) {
 	two := sitetest.GoodOptions()
 	two.Providers = append(two.Providers, sitetest.GoodProvider())
 	sitetest.WantInvalid(t, sitetest.MountError(two), "is there twice")
+	two.Providers[1].Name = "cORP"
+	sitetest.WantInvalid(t, sitetest.MountError(two), `differs from "corp" in case alone`)
 	two.Providers[1].Name = "other"
 	sitetest.WantInvalid(t, sitetest.MountError(two), "the same client at the same issuer")
 	two.Providers[1].ClientID = "other"
 	if err := sitetest.MountError(two); err != nil {
 		t.Error(err)
+	}
+}
+
+// A name is one to the letter: in routes, in the cookies of sign-ins and in sessions.
+func s38NamesThatDifferInCase(t *testing.T) {
+	t.Parallel()
+	two := sitetest.GoodOptions()
+	two.Providers[0].Name = "GitHub"
+	for _, other := range []string{"github", "GITHUB", "Github"} {
+		p := sitetest.GoodProvider()
+		p.Name, p.ClientID = other, "other"
+		two.Providers = append(two.Providers[:1], p)
+		sitetest.WantInvalid(t, sitetest.MountError(two), other, `differs from "GitHub" in case alone`)
+	}
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Name = "GitHub" })
+	for _, path := range []string{"/login/GITHUB", "/login/github", "/authorize/github?state=" + sitetest.MadeUpState + "&code=x", "/logout/github/frontchannel"} {
+		f.WantError(f.Open(path), ginauth.ErrUnknownProvider)
+	}
+	callback := f.Begin("/login/GitHub")
+	if callback.Path != "/authorize/GitHub" {
+		t.Errorf("the callback is %s", callback.Path)
+	}
+	f.FailsClosed(t, f.Finish(sitetest.AtPath(callback, "/authorize/github")), sitetest.Closed{Code: ginauth.ErrUnknownProvider})
+	if f.Lands(t, callback, "/"); f.User().Provider != "GitHub" {
+		t.Errorf("signed in as %+v", f.User())
 	}
 }
 

@@ -268,7 +268,12 @@ func TestMistakesInTheKindOfProvider(t *testing.T) {
 		onPlain("no place to sign in", func(p *ginauth.Provider) { p.AuthorizeURL = "" }, "AuthorizeURL: ", "is empty", "set it"),
 		onPlain("no profile", func(p *ginauth.Provider) { p.UserinfoURL = "" }, "UserinfoURL: ", "nothing says who signed in", "address of the profile"),
 		onPlain("two profiles", func(p *ginauth.Provider) { p.Profile = sitetest.NoProfile }, "UserinfoURL: ", "so is Profile", "drop one"),
-		onPlain("openid", func(p *ginauth.Provider) { p.Scopes = []string{"openid"} }, "Scopes: ", "without an Issuer the ID token cannot be verified", "set Issuer, or drop openid"),
+		onPlain("openid, and nothing says who it is", func(p *ginauth.Provider) { p.Scopes, p.UserinfoURL = []string{"openid"}, "" }, "UserinfoURL: ", "nothing says who signed in", "or set Issuer"),
+		onPlain("openid, and no namespace", func(p *ginauth.Provider) { p.Scopes, p.Namespace = []string{"openid"}, "" }, "Namespace: ", "what makes User.ID unique"),
+		onPlain("a max_age", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"max_age": "60"} }, "AuthParams: ", "ask for max_age", "no ID token says", "drop it, or set Issuer"),
+		onPlain("acr_values", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"acr_values": "gold"} }, "AuthParams: ", "ask for acr_values", "no ID token says"),
+		onPlain("a max_age of links", func(p *ginauth.Provider) { p.LoginParams = []string{"max_age"} }, "LoginParams: ", "ask for max_age", "no ID token says"),
+		onPlain("acr_values of links", func(p *ginauth.Provider) { p.LoginParams = []string{"acr_values"} }, "LoginParams: ", "ask for acr_values", "no ID token says"),
 		onPlain("keys", func(p *ginauth.Provider) { p.JWKSURL = "https://plain.example/keys" }, "JWKSURL: ", "has no Issuer", "drop it, or set Issuer"),
 		onPlain("a userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "always" }, "Userinfo: ", "has no Issuer", "drop it, or set Issuer"),
 		onPlain("a token's issuer", func(p *ginauth.Provider) { p.TokenIssuer = noIssuer }, "TokenIssuer: ", "has no Issuer", "drop it, or set Issuer"),
@@ -302,8 +307,8 @@ func TestMistakesInRequests(t *testing.T) {
 
 func TestMistakesInNames(t *testing.T) {
 	var all []mistake
-	for _, name := range []string{"Corp", "a/b", "..", ".", "a b", "bücher", "a?b", "a%2fb", ":id", "*", strings.Repeat("a", 33), "corp\n"} {
-		all = append(all, mistake{"called " + name, func(o *ginauth.Options) { o.Providers[0].Name = name }, []string{"Name: ", "cannot stand in a route", "1 to 32 of a-z, 0-9, _ and -"}})
+	for _, name := range []string{"a/b", "..", ".", "a b", "bücher", "a?b", "a%2fb", ":id", "*", strings.Repeat("a", 33), "corp\n"} {
+		all = append(all, mistake{"called " + name, func(o *ginauth.Options) { o.Providers[0].Name = name }, []string{"Name: ", "cannot stand in a route", "1 to 32 of A-Z, a-z, 0-9, _ and -"}})
 	}
 	reports(t, append(all,
 		mistake{"called nothing", func(o *ginauth.Options) { o.Providers[0].Name = "" }, []string{"Options.Providers[0]: Name: ", "cannot stand in a route"}},
@@ -312,6 +317,11 @@ func TestMistakesInNames(t *testing.T) {
 			other.ClientID = "other"
 			o.Providers = append(o.Providers, other)
 		}, []string{`provider "corp": Name: `, "is there twice", "a name of its own"}},
+		mistake{"two names that differ in case", func(o *ginauth.Options) {
+			other := sitetest.GoodProvider()
+			other.Name, other.ClientID = "Corp", "other"
+			o.Providers = append(o.Providers, other)
+		}, []string{`provider "Corp": Name: `, `differs from "corp" in case alone`, "a name of its own"}},
 		mistake{"one client under two names", func(o *ginauth.Options) {
 			other := sitetest.GoodProvider()
 			other.Name = "staff"

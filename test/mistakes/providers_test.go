@@ -153,8 +153,8 @@ func noOpenID(t *testing.T) {
 	}
 	atMount(func(o *ginauth.Options) {
 		o.Providers[0] = sitetest.PlainProvider()
-		o.Providers[0].Scopes = []string{"openid"}
-	}, "Scopes: ask for openid, but without an Issuer the ID token cannot be verified", "set Issuer, or drop openid")(t)
+		o.Providers[0].Scopes, o.Providers[0].UserinfoURL = []string{"openid"}, ""
+	}, "UserinfoURL: is empty, so nothing says who signed in", "or set Issuer if the provider speaks OpenID Connect")(t)
 }
 
 // clockOff puts the application's clock elsewhere than the provider's.
