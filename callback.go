@@ -101,6 +101,9 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
+	if e.Code == ErrUnauthenticated { // of a hook: the browser would be sent to sign in again, and again
+		e.Code = ErrIdentityRejected
+	}
 	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
 	return e
 }

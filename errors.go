@@ -11,7 +11,8 @@ import (
 
 // Code is a stable name for what went wrong. It is in JSON responses, on error pages
 // and in the log. A Code is an error itself, so that
-// errors.Is(err, ginauth.ErrStateInvalid) works.
+// errors.Is(err, ginauth.ErrStateInvalid) works, and hooks and checks may return one,
+// alone or wrapped.
 type Code string
 
 // Error returns the code.
@@ -40,6 +41,7 @@ const (
 	ErrStoreUnavailable      Code = "store_unavailable"      // 503: Options.Revocations or Options.Sessions failed
 	ErrLoginLoop             Code = "login_loop"             // 508: the session cookie never comes back, however often the browser signs in
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
+	ErrInvalidToken          Code = "invalid_token"          // 401: the bearer token, or another credential of a program, is not valid
 	ErrForbidden             Code = "forbidden"              // 403: a Check refused
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
@@ -67,6 +69,7 @@ var statuses = map[Code]int{
 	ErrStoreUnavailable:      http.StatusServiceUnavailable,
 	ErrLoginLoop:             http.StatusLoopDetected,
 	ErrUnauthenticated:       http.StatusUnauthorized,
+	ErrInvalidToken:          http.StatusUnauthorized,
 	ErrForbidden:             http.StatusForbidden,
 	ErrLogoutTokenInvalid:    http.StatusBadRequest,
 	ErrCrossOrigin:           http.StatusForbidden,
@@ -171,12 +174,15 @@ func (e *Error) docs() string {
 
 // complete returns err as an *Error, with the ID, Op and Provider of rest where it
 // has none of its own. It is a copy: several requests may wait for the same error.
-// An err of another type becomes the cause of rest.
+// An err of another type becomes the cause of rest; a Code in it is the code.
 func complete(err error, rest Error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		c := *e
 		c.ID, c.Op, c.Provider = cmp.Or(e.ID, rest.ID), cmp.Or(e.Op, rest.Op), cmp.Or(e.Provider, rest.Provider)
 		return &c
+	}
+	if code, ok := errors.AsType[Code](err); ok { // as a hook returns one: alone, or wrapped
+		rest.Code = code
 	}
 	if r, ok := errors.AsType[refusal](err); ok {
 		rest.ID, rest.Reason, rest.Fix = r.id, r.reason, r.fix

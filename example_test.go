@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"html"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -453,6 +455,48 @@ func ExampleHooks() {
 	// Output:
 	// 200 [editor admin]
 	// 403 No access (identity_rejected)
+}
+
+// API keys beside sessions. The table has a hash of each key, so that a copy of it lets
+// nobody in.
+func ExampleHooks_authenticate() {
+	keys := map[[32]byte]ginauth.User{
+		sha256.Sum256([]byte("key-of-the-backup-job")): {Provider: "corp", Subject: "backup", Name: "The backup job"},
+	}
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   "https://shop.example.com",
+		Keys:      []string{"use what openssl rand -hex 32 prints"},
+		Providers: []ginauth.Provider{{Name: "corp", Issuer: "https://login.corp.example", ClientID: "shop", ClientSecret: "secret"}},
+		Logger:    slog.New(slog.DiscardHandler),
+		Hooks: ginauth.Hooks{Authenticate: func(c *gin.Context) (*ginauth.User, error) {
+			key, sent := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
+			if !sent {
+				return nil, nil // a browser: the session counts
+			}
+			if robot, known := keys[sha256.Sum256([]byte(key))]; known {
+				return &robot, nil
+			}
+			return nil, ginauth.ErrInvalidToken
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.POST("/api/backups", auth.RequireAuth(), func(c *gin.Context) {
+		c.String(http.StatusCreated, "started by %s", ginauth.CurrentUser(c).Name)
+	})
+
+	for _, key := range []string{"key-of-the-backup-job", "guessed"} {
+		request := httptest.NewRequest("POST", "https://shop.example.com/api/backups", nil)
+		request.Header.Set("Authorization", "Bearer "+key)
+		answer := httptest.NewRecorder()
+		app.ServeHTTP(answer, request)
+		fmt.Printf("%d %q\n", answer.Code, answer.Header().Get("WWW-Authenticate"))
+	}
+	// Output:
+	// 201 ""
+	// 401 "Bearer error=\"invalid_token\""
 }
 
 // What the application wants to know at the next request it can keep in the

@@ -282,6 +282,9 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account did not come from a page of this origin",
 			Fix: "send link=true with a form of your own page"}
 	}
+	if err := a.needsSession(c, "link account"); err != nil {
+		return "", err
+	}
 	s, err := a.sessions.load(c.Writer, r, a.cfg.Now())
 	if err != nil {
 		return "", err

@@ -130,7 +130,7 @@ type Provider struct {
 	// the ID token's. client adds the access token and Quirks.Header, follows no
 	// redirect and reads at most 1 MiB of a response. Decode ids into int64 or with
 	// json.Decoder.UseNumber: a float64 of 2^53 or more, which may have been another
-	// number, is refused. An [*Error] that it returns fails the sign-in. Any other error
+	// number, is refused. An [*Error] or a [Code] that it returns fails the sign-in. Any other error
 	// means that the provider could not be asked, which a sign-in with an Issuer
 	// survives unless Userinfo is "always".
 	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)

@@ -160,6 +160,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	if e.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
 	}
+	if h := c.Writer.Header(); e.Code == ErrInvalidToken && hasBearer(c.Request) && h["Www-Authenticate"] == nil {
+		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, 3
+	}
 	c.Header("Allow", e.allow) // which Gin leaves out if it is empty
 	if a.answeredByHook(c, e) {
 		return
