@@ -182,6 +182,7 @@ const (
 	memoryRemark   = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreRemark = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreFix    = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
+	insecureRemark = "BaseURL is http: everybody in this network can read session cookies, codes and passwords, and use them"
 	keyMadeRemark  = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
 )
 
@@ -192,7 +193,8 @@ func (a *Auth) remarks() []*Error {
 			list = append(list, &Error{Code: ErrInvalidOptions, ID: mistakeID(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
-	remark(!a.cfg.secure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
+	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "write https into BaseURL")
+	remark(!a.cfg.secure && !a.cfg.insecure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
 	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)

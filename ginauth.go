@@ -157,6 +157,9 @@ func (a *Auth) announce() {
 	if names := slices.DeleteFunc(slices.Clone(a.order), func(name string) bool { return !a.clients[name].rp.Returns() }); len(names) > 0 {
 		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
 	}
+	if a.cfg.insecure {
+		a.cfg.Logger.Warn("ginauth: Options.InsecureHTTP: "+insecureRemark+"; write https into BaseURL to end that", "base_url", a.cfg.BaseURL)
+	}
 	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
 	}

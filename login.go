@@ -162,7 +162,7 @@ func navigation(r *http.Request) (dest string, is bool) {
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request
 // came to another loopback name: the cookie of the login state would stay behind
-// there. (Without https, BaseURL is a loopback name itself.)
+// there.
 func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 	if c.secure || r.Method != http.MethodGet {
 		return "", false

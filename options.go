@@ -22,8 +22,17 @@ type Options struct {
 	// "https://app.example.com", with a path if a proxy strips one. Required. All
 	// absolute addresses are made from it, and none from the Host or X-Forwarded
 	// headers of a request, which anybody can write. http is accepted for loopback
-	// only (localhost, *.localhost, 127.0.0.0/8, ::1).
+	// only (localhost, *.localhost, 127.0.0.0/8, ::1), unless InsecureHTTP is set.
 	BaseURL string
+
+	// InsecureHTTP permits an http BaseURL in a private network: a private address (RFC
+	// 1918, RFC 4193, RFC 6598), a name without a dot, or one that ends in .local, .lan,
+	// .internal or .home.arpa. Anybody on that network can read and use session cookies,
+	// codes and passwords. It has no effect on an https BaseURL, so that a product can
+	// leave it on and let its administrators choose the address. Providers must be https
+	// all the same, and no form_post; Keys are required. Mount logs a warning. Default:
+	// false, and such a BaseURL is an error.
+	InsecureHTTP bool
 
 	// Providers are the providers to sign in with. Required: at least one.
 	Providers []Provider
@@ -118,6 +127,7 @@ type config struct {
 	prefix   string // of BaseURL: "" or "/prefix"
 	mount    string // of the router group: "" or "/group"
 	loopback bool   // BaseURL is on loopback
+	insecure bool   // BaseURL is http, and InsecureHTTP permits it
 	secure   bool   // BaseURL is https
 	keyMade  bool   // Keys was empty
 	pages    *pageRenderer

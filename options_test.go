@@ -216,7 +216,7 @@ func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
 // A field that is added to Options is hidden from JSON, or somebody decides
 // here that it may be read by whoever reads the log.
 func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
-	plain := []string{"BaseURL", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
+	plain := []string{"BaseURL", "InsecureHTTP", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
 		"Texts", "KeepClaims", "TrustedOrigins"}
 	for _, of := range []reflect.Type{reflect.TypeFor[ginauth.Options](), reflect.TypeFor[ginauth.Pages]()} {
 		for i := range of.NumField() {

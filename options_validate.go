@@ -84,7 +84,17 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		add("unspecified", fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
 	} else if !c.secure && !c.loopback {
-		add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+		switch private := weburl.IsPrivate(host); {
+		case private && c.InsecureHTTP:
+			c.insecure = true
+		case private:
+			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL),
+				"write https; or set Options.InsecureHTTP, if all who can listen in this network may sign in as anyone")
+		case c.InsecureHTTP:
+			add("http_public", fmt.Sprintf("%q is http on a host that is not in a private network, where Options.InsecureHTTP does not permit it", c.BaseURL), "write https")
+		default:
+			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+		}
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.BaseURL, "#") ||
@@ -276,6 +286,10 @@ func (c *config) checkProviders(wrong *mistakes) {
 		}
 		written := p.Issuer
 		p.check(add, c.loopback)
+		if c.insecure && p.ResponseMode == "form_post" {
+			// The form would come from an https page: browsers warn of it, and send no cookie.
+			add("ResponseMode", "form_post_http", `is "form_post", and BaseURL is http: a browser warns people of a form that goes from https to http`, `use "query", or write https`)
+		}
 		if p.Issuer != written {
 			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", printable.Clip(p.Name), "issuer", shown(p.Issuer))
 		}
