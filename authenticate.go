@@ -167,12 +167,11 @@ func noSession(op string) *Error {
 		Fix: "keep what belongs to such users in a table of the application's"}
 }
 
-// hasBearer reports whether a request has a bearer token, in any of its Authorization
-// lines. RFC 9110, 11.1: the scheme is case-insensitive.
+// hasBearer reports whether a request has a bearer token, or what a hook might take for
+// one, in any of its Authorization lines. RFC 9110, 11.1: the scheme is case-insensitive.
 func hasBearer(r *http.Request) bool {
 	for _, line := range r.Header["Authorization"] {
-		scheme, _, _ := strings.Cut(strings.TrimLeft(line, " \t"), " ")
-		if strings.EqualFold(scheme, "Bearer") {
+		if fields := strings.Fields(line); len(fields) > 0 && strings.EqualFold(fields[0], "Bearer") {
 			return true
 		}
 	}
