@@ -44,6 +44,7 @@ type parts struct {
 	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
+	portWarned   atomic.Bool                  // warnAboutPort has
 	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
 	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
