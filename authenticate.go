@@ -123,7 +123,8 @@ func (a *Auth) identified(user *User) (*opened, error) {
 		return nil, e
 	}
 	o := &opened{user: *u}
-	o.session.user = &o.user
+	o.user.request = nil // it may be the user of another request
+	o.session.user, o.session.authTime = &o.user, !u.AuthTime.IsZero() && !u.AuthTime.After(a.cfg.Now().Add(leeway))
 	return o, nil
 }
 

@@ -45,6 +45,9 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	}
 	id, err := cl.redeem(c.Request.Context(), state, response)
 	in.took = max(0, a.cfg.Now().Sub(began))
+	if state.needsSecondRound(err) {
+		return a.secondRound(c, cl, state)
+	}
 	if err != nil {
 		return err
 	}
@@ -58,10 +61,17 @@ func (a *Auth) callback(c *gin.Context) (err error) {
 	if login.Previous, err = a.linkedTo(c, state); err != nil {
 		return err
 	}
+	before, err := a.renewedUser(c, state, user)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		login.Renewal, user.Data = true, before.Data
+	}
 	if err := a.askOnLogin(c, login); err != nil {
 		return err
 	}
-	if err := stillThere(c.Request.Context()); err != nil {
+	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
 	s, err := a.sessions.start(c.Writer, c.Request, newSession(login.User, id))
@@ -101,7 +111,7 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
-	if e.Code == ErrUnauthenticated { // of a hook: the browser would be sent to sign in again, and again
+	if e.Code == ErrUnauthenticated || e.Code == ErrStepUpRequired { // of a hook: the browser would be sent to sign in again, and again
 		e.Code = ErrIdentityRejected
 	}
 	e.retry, e.user, e.took = a.LoginURL(in.provider, returnTo), a.hashUser(&in.user), in.took
@@ -211,15 +221,15 @@ func (a *Auth) askOnLogin(c *gin.Context, login *Login) error {
 		return err
 	}
 	if c.Writer.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or set User to nil: no user is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)
 	return nil
 }
 
-// stillThere refuses a session to a browser that has hung up.
-func stillThere(ctx context.Context) error {
+// checkNotCancelled refuses a session to a browser that has hung up.
+func checkNotCancelled(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
@@ -229,11 +239,8 @@ func stillThere(ctx context.Context) error {
 // newSession returns the session of a verified user, as far as the ID token says
 // something about it.
 func newSession(user *User, id *rp.Identity) *session {
-	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, acr: id.ACR}
-	if len(s.acr) > acrLimit {
-		s.acr = ""
-	}
-	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime) // OnLogin may have set another
+	s := &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry}
+	s.authTime = !id.AuthTime.IsZero() && user.AuthTime.Equal(id.AuthTime)
 	return s
 }
 

@@ -26,8 +26,8 @@ func TestStateInvalidDiagnosisInJSON(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
 	p := f.Must(f.NewBrowser().Fetch(authtest.At(f.URL), "GET", f.URL+"/authorize/demo?state=xyz&code=abc", http.Header{"Accept": {"application/json"}}, ""))
-	var answer struct{ Error, Message, Reason, Fix, RequestID string }
-	if err := json.Unmarshal(p.Body, &answer); err != nil || answer.Error != "state_invalid" || !strings.Contains(answer.Reason, "not one of ours") || !strings.Contains(answer.Fix, "begin at /login") {
+	var answer struct{ Error, ID, Message, Reason, Fix, RequestID string }
+	if err := json.Unmarshal(p.Body, &answer); err != nil || answer.Error != "state_invalid" || answer.ID != "state.malformed" || answer.Reason == "" || !strings.Contains(answer.Fix, "/login") {
 		t.Errorf("%v: %s", err, p.Text())
 	}
 	f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
@@ -46,14 +46,14 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 			p := f.Must(f.Browser.Do(r))
 			f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
 			text := html.UnescapeString(p.Text())
-			for _, word := range []string{"not one of ours", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
+			for _, word := range []string{"state.malformed", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
 				if strings.Contains(text, word) {
 					t.Errorf("the answer says %q: %s", word, text)
 				}
 			}
 		}
 	}
-	if !strings.Contains(f.Logs.String(), "not one of ours") {
+	if !strings.Contains(f.Logs.String(), "id=state.malformed ") {
 		t.Error("the log does not say why")
 	}
 }
@@ -65,37 +65,37 @@ func TestErrorAnswers(t *testing.T) {
 	for _, tc := range []struct {
 		sent  string
 		code  ginauth.Code
-		fix   string
+		id    string
+		name  string // that the log has
 		retry string
 		level string
 	}{
-		{"access_denied", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"},
-		{"login_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
-		{"consent_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
-		{"interaction_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
-		{"account_selection_required", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
-		{"redirect_uri_mismatch", ginauth.ErrProviderMisconfigured, "exactly: " + f.URL + "/authorize/demo", "", "ERROR"},
-		{"server_error", ginauth.ErrProviderError, "", "5", "ERROR"},
-		{"temporarily_unavailable", ginauth.ErrProviderError, "", "5", "ERROR"},
-		{"invalid_scope", ginauth.ErrProviderError, "Provider.Scopes", "", "ERROR"},
-		{"invalid_request", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
-		{"unauthorized_client", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
-		{"unsupported_response_type", ginauth.ErrProviderError, f.URL + "/authorize/demo", "", "ERROR"},
-		{"request_not_supported", ginauth.ErrProviderError, "", "", "ERROR"},
-		{"ACCESS_DENIED", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"}, // LINE
-		{"LOGIN_REQUIRED", ginauth.ErrProviderDenied, "without prompt=none", "", "INFO"},
-		{"user_cancelled_login", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"},
-		{"consent request denied", ginauth.ErrProviderDenied, "nothing, if the person cancelled", "", "INFO"},
-		{"access_denied ", ginauth.ErrProviderError, "", "", "ERROR"},
-		{"", ginauth.ErrProviderError, "", "", "ERROR"},
+		{"access_denied", ginauth.ErrProviderDenied, "response.access_denied", "", "", "INFO"},
+		{"login_required", ginauth.ErrProviderDenied, "response.interaction_required", "prompt=none", "", "INFO"},
+		{"consent_required", ginauth.ErrProviderDenied, "response.interaction_required", "prompt=none", "", "INFO"},
+		{"interaction_required", ginauth.ErrProviderDenied, "response.interaction_required", "prompt=none", "", "INFO"},
+		{"account_selection_required", ginauth.ErrProviderDenied, "response.interaction_required", "prompt=none", "", "INFO"},
+		{"redirect_uri_mismatch", ginauth.ErrProviderMisconfigured, "response.redirect_uri_mismatch", f.URL + "/authorize/demo", "", "ERROR"},
+		{"server_error", ginauth.ErrProviderError, "response.unavailable", "", "5", "ERROR"},
+		{"temporarily_unavailable", ginauth.ErrProviderError, "response.unavailable", "", "5", "ERROR"},
+		{"invalid_scope", ginauth.ErrProviderError, "response.invalid_scope", "Provider.Scopes", "", "ERROR"},
+		{"invalid_request", ginauth.ErrProviderError, "response.invalid_request", f.URL + "/authorize/demo", "", "ERROR"},
+		{"unauthorized_client", ginauth.ErrProviderError, "response.invalid_request", f.URL + "/authorize/demo", "", "ERROR"},
+		{"unsupported_response_type", ginauth.ErrProviderError, "response.invalid_request", f.URL + "/authorize/demo", "", "ERROR"},
+		{"request_not_supported", ginauth.ErrProviderError, "response.error", "", "", "ERROR"},
+		{"ACCESS_DENIED", ginauth.ErrProviderDenied, "response.access_denied", "", "", "INFO"}, // LINE
+		{"LOGIN_REQUIRED", ginauth.ErrProviderDenied, "response.interaction_required", "prompt=none", "", "INFO"},
+		{"user_cancelled_login", ginauth.ErrProviderDenied, "response.access_denied", "", "", "INFO"},
+		{"consent request denied", ginauth.ErrProviderDenied, "response.access_denied", "", "", "INFO"},
+		{"access_denied ", ginauth.ErrProviderError, "response.error", "", "", "ERROR"},
+		{"", ginauth.ErrProviderError, "response.error", "", "", "ERROR"},
 	} {
 		t.Run(fmt.Sprintf("%q", tc.sent), func(t *testing.T) {
 			before := len(f.Logs.String())
 			p := f.Refuses(t, sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", tc.sent), sitetest.Closed{Code: tc.code})
 			log := f.Logs.String()[before:]
-			if !strings.Contains(log, "level="+tc.level) || !strings.Contains(log, "provider answered") || !strings.Contains(log, tc.fix) || !strings.Contains(log, "fix=") {
-				t.Errorf("the log says:\n%s", log)
-			}
+			sitetest.WantID(t, log, tc.id)
+			sitetest.WantNames(t, log, "level="+tc.level, tc.name, "fix=")
 			if got := p.Header.Get("Retry-After"); got != tc.retry {
 				t.Errorf("Retry-After is %q, want %q", got, tc.retry)
 			}
@@ -244,7 +244,7 @@ func TestStatesOfAnotherForm(t *testing.T) {
 	} {
 		f.Logs.Reset()
 		f.Refuses(t, sitetest.With(callback, "state", forged), sitetest.Closed{Code: ginauth.ErrStateInvalid})
-		if !strings.Contains(f.Logs.String(), "the answer's state is not one of ours") {
+		if !strings.Contains(f.Logs.String(), "id=state.malformed ") {
 			t.Errorf("a state %s: %s", name, f.Logs)
 		}
 	}
@@ -261,7 +261,7 @@ func TestAnswersThatSayNothing(t *testing.T) {
 	callback = f.Begin("/login/demo")
 	f.IDP.EditMetadata(nil)
 	f.Refuses(t, sitetest.WithQuery(callback, url.Values{"state": callback.Query()["state"]}.Encode()), sitetest.Closed{Code: ginauth.ErrIssuerMismatch})
-	if strings.Contains(f.Logs.String(), "form did not come along") {
+	if strings.Contains(f.Logs.String(), "id=form_post.lost ") || !strings.Contains(f.Logs.String(), "id=response.empty ") {
 		t.Errorf("there was no form: %s", f.Logs)
 	}
 	callback = f.Begin("/login/demo")
@@ -295,7 +295,7 @@ func TestOnLoginThatAnswers(t *testing.T) {
 	if p := s.Get("/login/demo"); p.Status != http.StatusForbidden || s.User() != nil {
 		t.Errorf("answered %d, and %v is signed in", p.Status, s.User())
 	}
-	if !strings.Contains(s.Logs.String(), "OnLogin answered the request itself") {
+	if !strings.Contains(s.Logs.String(), "id=hook.on_login_answered ") {
 		t.Errorf("the log: %s", s.Logs)
 	}
 }

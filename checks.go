@@ -1,7 +1,9 @@
 package ginauth
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -14,9 +16,24 @@ import (
 //
 // The error is logged and answered with 403; the browser is not told the reason. An
 // [*Error] is answered with the status of its Code: return one with
-// [ErrStoreUnavailable] (503) if the database could not be queried. A Check that
-// panics refuses the user.
+// [ErrStoreUnavailable] (503) if the database could not be queried, and what [MaxAge]
+// or [ACR] returned if the user has to authenticate again. A Check that panics
+// refuses the user.
 type Check func(*User) error
+
+// readOnly are the code of the checks of this package that neither change the user nor
+// call checks that may. Their constructors are not inlined: each copy would have code of its own.
+var readOnly = []uintptr{
+	code(HasGroup()), code(HasClaim("")), code(VerifiedEmailDomain()), code(FromProvider()), code(MaxAge(minMaxAge)), code(ACR("0")),
+}
+
+func code(check Check) uintptr { return reflect.ValueOf(check).Pointer() }
+
+// allReadOnly reports whether all checks are of this package. It may be false though
+// they are, which costs a copy of the user.
+func allReadOnly(checks []Check) bool {
+	return !slices.ContainsFunc(checks, func(check Check) bool { return !slices.Contains(readOnly, code(check)) })
+}
 
 // refusal is what the checks here say: our own words, which a developer may see
 // on the page too.
@@ -35,6 +52,8 @@ const notAdmitted = "nothing, if the user is not to be admitted"
 // HasGroup admits a user that is in at least one of groups. Names are compared
 // exactly. Without groups it admits nobody. If the user has no groups at all, the log
 // says so: the provider sent none, neither in the ID token nor in userinfo.
+//
+//go:noinline
 func HasGroup(groups ...string) Check {
 	groups = slices.Clone(groups)
 	return func(u *User) error {
@@ -58,12 +77,14 @@ func HasGroup(groups ...string) Check {
 //
 // The session must keep the claim: add name to [Options.KeepClaims]. Otherwise every
 // user is refused, and the log says what to add.
+//
+//go:noinline
 func HasClaim(name string, values ...string) Check {
 	values = slices.Clone(values)
 	return func(u *User) error {
 		v, kept := u.claim(name)
 		if !kept {
-			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) can admit nobody: this claim is not kept in the session", name),
+			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) always refuses: this claim is not kept in the session", name),
 				Fix: fmt.Sprintf("add %q to Options.KeepClaims; people who are signed in must sign in again", name)}
 		}
 		if claimMatches(v, values) {
@@ -72,7 +93,7 @@ func HasClaim(name string, values ...string) Check {
 		if len(values) == 0 {
 			return refused("check.claim_absent", notAdmitted, "claim %q is absent, null, false or empty", name)
 		}
-		return refused("check.claim", notAdmitted, "claim %q is none of %q", name, values)
+		return refused("check.claim", notAdmitted, "claim %q is not one of %q", name, values)
 	}
 }
 
@@ -101,6 +122,8 @@ func claimMatches(v any, values []string) bool {
 // domains, in upper or lower case: "example.com" does not admit mail.example.com.
 // An address that two programs could read in two ways (more than one @, quotes,
 // characters that are not ASCII) is refused. Without domains it admits nobody.
+//
+//go:noinline
 func VerifiedEmailDomain(domains ...string) Check {
 	domains = slices.Clone(domains)
 	return func(u *User) error {
@@ -148,6 +171,8 @@ func alphanumeric(c byte) bool {
 
 // FromProvider admits a user that signed in through one of the named providers. A
 // name that is not in [Options.Providers] matches no user, and is not reported.
+//
+//go:noinline
 func FromProvider(names ...string) Check {
 	names = slices.Clone(names)
 	return func(u *User) error {
@@ -158,17 +183,25 @@ func FromProvider(names ...string) Check {
 	}
 }
 
-// AnyOf admits a user that passes at least one of checks; its error is that of the
-// last one. Without checks it admits nobody. To require all of several, pass them to
+// AnyOf admits a user that passes at least one of checks. If none passes, the first of
+// them that can be met by authenticating again decides ([MaxAge], [ACR]), else its
+// error is that of the last one. Without checks it admits nobody. To require all of several, pass them to
 // [Auth.RequireAuth] side by side.
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {
 		err := refused("check.any_of_empty", "pass the checks of which one is to admit", "AnyOf has no checks")
+		var demands error
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil
 			}
+			if e, ok := errors.AsType[*Error](err); ok && e.demand != nil && demands == nil {
+				demands = err
+			}
+		}
+		if demands != nil {
+			return demands
 		}
 		return err
 	}

@@ -201,7 +201,13 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 		Provider: c.provider.Name, Issuer: id.Issuer, Subject: subject,
 		Name: fullName(claims), Username: text(claims, "preferred_username"),
 		Email: text(claims, "email"), Locale: text(claims, "locale"),
-		Groups: groups(claims["groups"]), AuthTime: now, claims: string(raw),
+		Groups: groups(claims["groups"]), AuthTime: now,
+	}
+	if raw != nil {
+		u.kept = &keptClaims{json: string(raw)}
+	}
+	if len(id.ACR) <= acrLimit {
+		u.ACR = id.ACR
 	}
 	u.EmailVerified = u.Email != "" && c.emailVerified(id.Claims, claims)
 	c.explainNoGroups(claims)

@@ -28,13 +28,20 @@ import (
 )
 
 // finding is something that Diagnose has to say, and what it says of it: the
-// whole list of problems and warnings, each as "op: reason; fix", in part.
+// whole list of problems and warnings.
 type finding struct {
 	name        string
 	make        func(s *sitetest.Site, o *ginauth.Options)
-	problems    []string
-	warnings    []string
+	problems    []said
+	warnings    []said
 	unreachable bool
+}
+
+// said is what Diagnose says of one thing: the Op and ID of the error, and settings and
+// values that its text names.
+type said struct {
+	op, id string
+	names  []string
 }
 
 // closedPort is an address at which nobody listens.
@@ -54,36 +61,36 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 		}
 	}
 	runFindings(t, sitetest.NewTLS, []finding{
-		{name: "down", make: broken(authtest.Discovery, authtest.Down), unreachable: true, problems: []string{"discovery: the provider answered with status 503"}},
-		{name: "a page", make: broken(authtest.Discovery, authtest.HTML), unreachable: true, problems: []string{"discovery: the provider did not answer with JSON"}},
+		{name: "down", make: broken(authtest.Discovery, authtest.Down), unreachable: true, problems: []said{{"discovery", "http.status", []string{"503"}}}},
+		{name: "a page", make: broken(authtest.Discovery, authtest.HTML), unreachable: true, problems: []said{{"discovery", "http.media_type", nil}}},
 		{name: "not listening", make: func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Issuer = closedPort }, unreachable: true,
-			problems: []string{"discovery: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
+			problems: []said{{"discovery", "http.network", []string{"connection refused (127.0.0.1:1)"}}}},
 		{name: "a certificate of nobody's", make: func(_ *sitetest.Site, o *ginauth.Options) { o.HTTPClient = nil }, unreachable: true,
-			problems: []string{"discovery: the provider's certificate is not trusted"}},
+			problems: []said{{"discovery", "http.certificate", nil}}},
 		{name: "a panic", make: func(_ *sitetest.Site, o *ginauth.Options) {
 			o.HTTPClient = &http.Client{Transport: sitetest.RoundTripper(func(*http.Request) (*http.Response, error) { panic("a bug") })}
 		}, unreachable: true,
-			problems: []string{"discovery: the provider does not answer as it should"}},
+			problems: []said{{"discovery", "http.unusable", nil}}},
 		{name: "a panic while it is read", make: func(_ *sitetest.Site, o *ginauth.Options) {
 			o.HTTPClient = &http.Client{Transport: sitetest.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: panickyBody{}, Request: r}, nil
 			})}
-		}, unreachable: true, problems: []string{"discovery: the provider does not answer as it should"}},
-		{name: "another issuer", make: metadata("issuer", "https://other.example"), problems: []string{`discovery: the provider says that its issuer is "https://other.example"`}},
-		{name: "a slash", make: func(s *sitetest.Site, _ *ginauth.Options) { edited(s, "issuer", s.IDP.Issuer+"/") }, problems: []string{"the final / counts: set Issuer to"}},
-		{name: "http", make: metadata("token_endpoint", "http://login.example/token"), problems: []string{"discovery: the provider's token_endpoint is not https"}},
+		}, unreachable: true, problems: []said{{"discovery", "http.unusable", nil}}},
+		{name: "another issuer", make: metadata("issuer", "https://other.example"), problems: []said{{"discovery", "discovery.issuer_mismatch", []string{`"https://other.example"`}}}},
+		{name: "a slash", make: func(s *sitetest.Site, _ *ginauth.Options) { edited(s, "issuer", s.IDP.Issuer+"/") }, problems: []said{{"discovery", "discovery.issuer_mismatch", []string{"final /"}}}},
+		{name: "http", make: metadata("token_endpoint", "http://login.example/token"), problems: []said{{"discovery", "discovery.endpoint_invalid", []string{"token_endpoint is not https"}}}},
 		{name: "several things", make: func(s *sitetest.Site, _ *ginauth.Options) {
 			s.IDP.EditMetadata(func(m map[string]any) {
 				m["jwks_uri"], m["id_token_signing_alg_values_supported"] = nil, []string{"HS256"}
 				m["token_endpoint_auth_methods_supported"] = []string{"private_key_jwt"}
 			})
-		}, problems: []string{"discovery: the provider's metadata has no jwks_uri", `signs ID tokens with ["HS256"] alone`, `token endpoint takes ["private_key_jwt"] alone`}},
+		}, problems: []said{{"discovery", "discovery.endpoint_missing", []string{"jwks_uri"}}, {"discovery", "discovery.algorithms", []string{`["HS256"]`}}, {"discovery", "discovery.auth_method", []string{`["private_key_jwt"]`}}}},
 
 		{name: "no token endpoint", make: metadata("token_endpoint", "https://127.0.0.1:1/token"), unreachable: true,
-			problems: []string{"token endpoint: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
+			problems: []said{{"token endpoint", "http.network", []string{"connection refused (127.0.0.1:1)"}}}},
 		{name: "a token endpoint behind a proxy", make: broken(authtest.Token, authtest.Down), unreachable: true,
-			problems: []string{"token endpoint: the provider answered with status 503"}},
-		{name: "no userinfo endpoint", make: broken(authtest.Userinfo, authtest.Resetting), unreachable: true, problems: []string{"userinfo endpoint: the provider cannot be reached"}},
+			problems: []said{{"token endpoint", "http.status", []string{"503"}}}},
+		{name: "no userinfo endpoint", make: broken(authtest.Userinfo, authtest.Resetting), unreachable: true, problems: []said{{"userinfo endpoint", "http.network", nil}}},
 		{name: "one that is not asked", make: func(s *sitetest.Site, o *ginauth.Options) {
 			s.IDP.Fail(authtest.Userinfo, authtest.Resetting)
 			o.Providers[0].Userinfo = "never"
@@ -93,20 +100,20 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 			o.Providers[0].Profile = sitetest.NoProfile
 		}},
 		{name: "browsers alone get there", make: metadata("authorization_endpoint", "https://127.0.0.1:1/authorize"),
-			warnings: []string{"authorization endpoint: the provider cannot be reached: connection refused (127.0.0.1:1)"}},
+			warnings: []said{{"authorization endpoint", "http.network", []string{"connection refused (127.0.0.1:1)"}}}},
 
-		{name: "no keys", make: broken(authtest.JWKS, authtest.ServerError), unreachable: true, problems: []string{"signing keys: the provider answered with status 500"}},
+		{name: "no keys", make: broken(authtest.JWKS, authtest.ServerError), unreachable: true, problems: []said{{"signing keys", "http.status", []string{"500"}}}},
 		{name: "none that fits", make: func(s *sitetest.Site, _ *ginauth.Options) {
 			s.IDP.EditJWKS(func([]map[string]any) []map[string]any {
 				return []map[string]any{{"kty": "OKP", "crv": "Ed25519", "x": sitetest.Base64(make([]byte, 32))}, {"kty": "oct", "k": "c2VjcmV0"}}
 			})
-		}, problems: []string{"signing keys: none of the published keys fits an ID token that is signed with RS256; see that the provider publishes"}},
+		}, problems: []said{{"signing keys", "diagnose.keys", []string{"RS256", "jwks_uri"}}}},
 
 		{name: "a secret that is not made", make: secret(func(context.Context) (string, error) { return "", errors.New("no such file") }),
-			problems: []string{"client secret: ClientSecretFunc gave no secret; look at what it returned: no such file"}},
-		{name: "an empty secret", make: secret(func(context.Context) (string, error) { return "", nil }), problems: []string{"client secret: ClientSecretFunc gave no secret"}},
+			problems: []said{{"client secret", "token.client_secret_func", []string{"ClientSecretFunc", ": no such file"}}}},
+		{name: "an empty secret", make: secret(func(context.Context) (string, error) { return "", nil }), problems: []said{{"client secret", "token.client_secret_func", []string{"ClientSecretFunc"}}}},
 		{name: "a panic instead of a secret", make: secret(func(context.Context) (string, error) { panic("a bug") }),
-			problems: []string{"client secret: ClientSecretFunc gave no secret; look at what it returned: panic: a bug"}},
+			problems: []said{{"client secret", "token.client_secret_func", []string{"ClientSecretFunc", ": panic: a bug"}}}},
 		{name: "a secret", make: secret(func(context.Context) (string, error) { return "secret", nil })},
 	})
 }
@@ -130,7 +137,8 @@ func TestDiagnoseTakesAnyAnswerForOne(t *testing.T) {
 			for _, e := range []authtest.Endpoint{authtest.Token, authtest.Authorize} {
 				s.IDP.Handle(e, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 			}
-		}, problems: []string{fmt.Sprintf("token endpoint: 127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}, warnings: []string{"authorization endpoint: the provider answered"}})
+		}, problems: []said{{"token endpoint", "http.status", []string{fmt.Sprintf("127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}}},
+			warnings: []said{{"authorization endpoint", "http.status", []string{fmt.Sprint(status)}}}})
 	}
 	runFindings(t, sitetest.NewTLS, list)
 }
@@ -141,17 +149,17 @@ func TestDiagnoseComparesClocks(t *testing.T) {
 	for _, c := range []struct {
 		header          string        // of the answers
 		ahead           time.Duration // our clock
-		problem, remark string
+		problem, remark string        // which way the provider's is off
 	}{
 		{ahead: 5 * time.Second},
-		{ahead: 30 * time.Second, remark: "behind this machine's, give or take "},
-		{ahead: 5 * time.Minute, problem: "demo: clock: the provider's clock is "},
-		{ahead: -5 * time.Minute, problem: ": ID tokens are refused from 1m on; set this machine's clock (NTP)"},
-		{ahead: -30 * time.Second, remark: "ahead of this machine's, give or take "},
-		{ahead: -time.Hour, problem: "ahead of this machine's, give or take "},
+		{ahead: 30 * time.Second, remark: "behind"},
+		{ahead: 5 * time.Minute, problem: "behind"},
+		{ahead: -5 * time.Minute, problem: "ahead"},
+		{ahead: -30 * time.Second, remark: "ahead"},
+		{ahead: -time.Hour, problem: "ahead"},
 		{ahead: time.Hour, header: "none"},
 		{header: "an hour in a cache"},
-		{header: "an hour old", problem: "behind this machine's"},
+		{header: "an hour old", problem: "behind"},
 	} {
 		f := finding{name: fmt.Sprint(c.ahead, c.header), make: func(s *sitetest.Site, _ *ginauth.Options) {
 			s.Clock.Advance(c.ahead)
@@ -174,10 +182,10 @@ func TestDiagnoseComparesClocks(t *testing.T) {
 			}
 		}}
 		if c.problem != "" {
-			f.problems = []string{c.problem}
+			f.problems = []said{{"clock", "diagnose.clock", []string{c.problem, "give or take", "1m", "(NTP)"}}}
 		}
 		if c.remark != "" {
-			f.warnings = []string{c.remark}
+			f.warnings = []said{{"clock", "diagnose.clock", []string{c.remark, "give or take"}}}
 		}
 		list = append(list, f)
 	}
@@ -195,39 +203,39 @@ func TestDiagnoseComparesWhatIsOffered(t *testing.T) {
 	as := func(*ginauth.Provider) {}
 	runFindings(t, sitetest.NewTLS, []finding{
 		{name: "plain PKCE", make: provider(as, "code_challenge_methods_supported", "plain"),
-			warnings: []string{"metadata: the provider does not offer PKCE with S256, which is sent all the same; if sign-ins fail at the provider, set Quirks.DisablePKCE"}},
+			warnings: []said{{"metadata", "diagnose.pkce_not_offered", []string{"S256", "Quirks.DisablePKCE"}}}},
 		{name: "nothing said of PKCE", make: provider(as, "code_challenge_methods_supported")},
 		{name: "PKCE left out", make: provider(func(p *ginauth.Provider) { p.Quirks.DisablePKCE = true }, "code_challenge_methods_supported", "S256"),
-			warnings: []string{"metadata: the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out; drop Quirks.DisablePKCE"}},
+			warnings: []said{{"metadata", "diagnose.pkce_disabled", []string{"S256", "Quirks.DisablePKCE"}}}},
 		{name: "PKCE left out where it is not offered", make: provider(func(p *ginauth.Provider) { p.Quirks.DisablePKCE = true }, "code_challenge_methods_supported", "plain")},
 		{name: "another way to authenticate", make: provider(func(p *ginauth.Provider) { p.AuthMethod = "client_secret_post" }, "token_endpoint_auth_methods_supported", "client_secret_basic"),
-			warnings: []string{`metadata: the provider does not offer the AuthMethod "client_secret_post"; drop AuthMethod`}},
+			warnings: []said{{"metadata", "diagnose.auth_method", []string{`AuthMethod "client_secret_post"`}}}},
 		{name: "another response mode", make: provider(func(p *ginauth.Provider) { p.ResponseMode = "form_post" }, "response_modes_supported", "query"),
-			warnings: []string{`metadata: the provider does not offer the ResponseMode "form_post"; set another`}},
+			warnings: []said{{"metadata", "diagnose.response_mode", []string{`ResponseMode "form_post"`}}}},
 		{name: "another flow", make: provider(as, "response_types_supported", "id_token"),
-			warnings: []string{"metadata: the provider does not offer the response type code, which is the one in use; allow"}},
+			warnings: []said{{"metadata", "diagnose.response_type", nil}}},
 		{name: "a scope that is not there", make: provider(func(p *ginauth.Provider) { p.Scopes = []string{"email", "payroll"} }, "scopes_supported", "openid", "email"),
-			warnings: []string{`metadata: the provider does not offer the scope "payroll"; drop it`}},
+			warnings: []said{{"metadata", "diagnose.scope", []string{`"payroll"`, "Scopes"}}}},
 	})
 }
 
 func TestDiagnoseLooksAtOptions(t *testing.T) {
 	t.Parallel()
-	http1 := "Options.BaseURL: is http: cookies are neither Secure nor __Host-, which is for development alone; write https"
+	http1 := said{"Options.BaseURL", "options.base_url.http", []string{"https"}}
 	runFindings(t, sitetest.New, []finding{
-		{name: "http", make: func(*sitetest.Site, *ginauth.Options) {}, warnings: []string{http1}},
+		{name: "http", make: func(*sitetest.Site, *ginauth.Options) {}, warnings: []said{http1}},
 		{name: "a random key", make: func(_ *sitetest.Site, o *ginauth.Options) { o.Keys = nil },
-			warnings: []string{http1, "Options.Keys: is empty: a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them; make one with: openssl rand -hex 32"}},
+			warnings: []said{http1, {"Options.Keys", "options.keys.generated", []string{"openssl rand -hex 32"}}}},
 	})
 	public := func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" }
-	machine := "authorization endpoint: is at 127.0.0.1, which to people's browsers is their own machine; write the address"
-	memory := "Options.Revocations: sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas; with several replicas, set"
+	machine := said{"authorization endpoint", "diagnose.loopback", []string{"127.0.0.1"}}
+	memory := said{"Options.Revocations", "options.revocations.memory", nil}
 	runFindings(t, sitetest.NewTLS, []finding{
-		{name: "revocations in memory", make: public, warnings: []string{memory, machine}},
+		{name: "revocations in memory", make: public, warnings: []said{memory, machine}},
 		{name: "sessions in memory", make: func(s *sitetest.Site, o *ginauth.Options) {
 			public(s, o)
 			o.Sessions, o.Revocations = memstore.NewStore([]byte(sitetest.Key)), &sitetest.BrokenRevocations{}
-		}, warnings: []string{"Options.Sessions: is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas; leave the option out", machine}},
+		}, warnings: []said{{"Options.Sessions", "options.sessions.memstore", nil}, machine}},
 	})
 }
 
@@ -245,13 +253,13 @@ func TestDiagnoseTriesTheStores(t *testing.T) {
 	failing := &sitetest.DeafStore{Store: working, Fails: errors.New("i/o timeout")}
 	failing.Deaf.Store(true)
 	runFindings(t, sitetest.NewTLS, []finding{
-		{name: "revocations fail", make: revocations(&sitetest.FaultyRevocations{ReadErr: sitetest.ErrBroken}), problems: []string{"read revocations: Options.Revocations failed; look at the store behind it: the revocation store is down"}},
-		{name: "revocations panic", make: revocations(panickyRevocations{}), problems: []string{"read revocations: Options.Revocations failed; look at the store behind it: panic: a bug"}},
+		{name: "revocations fail", make: revocations(&sitetest.FaultyRevocations{ReadErr: sitetest.ErrBroken}), problems: []said{{"read revocations", "store.revocations_failed", []string{"Options.Revocations", ": the revocation store is down"}}}},
+		{name: "revocations panic", make: revocations(panickyRevocations{}), problems: []said{{"read revocations", "store.revocations_failed", []string{"Options.Revocations", ": panic: a bug"}}}},
 		{name: "revocations work", make: revocations(&sitetest.BrokenRevocations{})},
 		{name: "a store that works", make: store(working)},
-		{name: "a store that cannot be read", make: store(failing), problems: []string{"read session: Options.Sessions failed; look at the store behind it: i/o timeout"}},
-		{name: "a store that cannot be written", make: store(&fullStore{Store: working, err: errors.New("i/o timeout")}), problems: []string{"write session: Options.Sessions failed"}},
-		{name: "a store that forgets", make: store(deaf), problems: []string{"try session store: Options.Sessions failed; look at the store behind it: the store has lost what it was given a moment ago"}},
+		{name: "a store that cannot be read", make: store(failing), problems: []said{{"read session", "store.sessions_failed", []string{"Options.Sessions", ": i/o timeout"}}}},
+		{name: "a store that cannot be written", make: store(&fullStore{Store: working, err: errors.New("i/o timeout")}), problems: []said{{"write session", "store.sessions_failed", []string{"Options.Sessions"}}}},
+		{name: "a store that forgets", make: store(deaf), problems: []said{{"try session store", "store.sessions_failed", []string{"Options.Sessions", "lost"}}}},
 	})
 }
 
@@ -354,7 +362,7 @@ func runFindings(t *testing.T, start func(testing.TB, func(*sitetest.Site, *gina
 	}
 }
 
-func saysAll(t *testing.T, kind string, s *sitetest.Site, got []*ginauth.Error, want []string) {
+func saysAll(t *testing.T, kind string, s *sitetest.Site, got []*ginauth.Error, want []said) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("%d %s, want %d: %v", len(got), kind, len(want), got)
@@ -363,9 +371,10 @@ func saysAll(t *testing.T, kind string, s *sitetest.Site, got []*ginauth.Error, 
 	for i, e := range got {
 		_, port, _ := strings.Cut(strings.TrimPrefix(s.IDP.Issuer, "https://"), ":")
 		text := strings.ReplaceAll(e.Error(), ":"+port, ":PORT")
-		if !strings.Contains(text, want[i]) {
-			t.Errorf("%s: %q, want %q", kind, text, want[i])
+		if e.Op != want[i].op || e.ID != want[i].id {
+			t.Errorf("%s: %s, %s, want %v: %q", kind, e.Op, e.ID, want[i], text)
 		}
+		sitetest.WantNames(t, text, want[i].names...)
 		if e.Provider != "demo" && !strings.HasPrefix(e.Op, "Options.") && e.Code != ginauth.ErrStoreUnavailable || e.Code == "" || e.Reason == "" {
 			t.Errorf("%s: %+v", kind, e)
 		}

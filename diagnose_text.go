@@ -74,9 +74,9 @@ func (e *Error) unreachable() bool {
 	return e.Code == ErrProviderUnavailable || e.Code == ErrProviderTimeout
 }
 
-// silent reports whether there was no answer at all, or that of a proxy in front of
+// unanswered reports whether there was no answer at all, or that of a proxy in front of
 // the provider: a 404 is an answer.
-func (e *Error) silent() bool {
+func (e *Error) unanswered() bool {
 	f, ok := errors.AsType[*fetch.Error](e.Err)
 	return e.unreachable() && (!ok || f.Status == 0 || f.Status == http.StatusBadGateway || f.Status == http.StatusServiceUnavailable || f.Status == http.StatusGatewayTimeout)
 }
@@ -90,7 +90,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 		}
 		wrong++
 		switch {
-		case e.silent():
+		case e.unanswered():
 			state = "does not answer"
 		case e.unreachable() && state == "answers":
 			state = "answers, but not as a provider does"

@@ -48,6 +48,58 @@ func TestDiagnosisAsText(t *testing.T) {
 	compareText(t, "sick.txt", sick, sick.Auth.Diagnose(t.Context()).String())
 }
 
+// TestWordsOfADiagnosis: what a diagnosis says of a provider is not what it does not
+// mean.
+func TestWordsOfADiagnosis(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(s *sitetest.Site, p *ginauth.Provider)
+		has    []string
+		not    []string
+	}{
+		{"metadata that is not taken", func(s *sitetest.Site, _ *ginauth.Provider) {
+			edited(s, "token_endpoint_auth_methods_supported", []string{"private_key_jwt"})
+		}, []string{"(offered: RS256)"}, []string{"none (offered"}},
+		{"no metadata at the address", func(s *sitetest.Site, _ *ginauth.Provider) {
+			s.IDP.Handle(authtest.Discovery, http.NotFound)
+		}, []string{"answers, but not as a provider does"}, []string{"does not answer"}},
+		{"a page in its place", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.HTML) },
+			[]string{"answers, but not as a provider does"}, []string{"does not answer"}},
+		{"a proxy in front of one that is down", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Down) },
+			[]string{"provider demo: does not answer"}, nil},
+		{"one that resets connections", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Resetting) },
+			[]string{"provider demo: does not answer"}, nil},
+		{"a page, and an endpoint that is down", func(s *sitetest.Site, _ *ginauth.Provider) {
+			s.IDP.Fail(authtest.JWKS, authtest.HTML)
+			s.IDP.Fail(authtest.Token, authtest.Down)
+		}, []string{"provider demo: does not answer"}, nil},
+		{"a public client that the metadata does not offer", func(s *sitetest.Site, p *ginauth.Provider) {
+			p.AuthMethod, p.ClientSecret = "none", ""
+			edited(s, "token_endpoint_auth_methods_supported", []string{"client_secret_basic"})
+		}, []string{`does not offer the AuthMethod "none"`, "public clients"}, []string{"drop AuthMethod"}},
+		{"a method that the metadata does not offer", func(s *sitetest.Site, p *ginauth.Provider) {
+			p.AuthMethod = "client_secret_post"
+			edited(s, "token_endpoint_auth_methods_supported", []string{"client_secret_basic"})
+		}, []string{"drop AuthMethod"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { tt.change(s, &o.Providers[0]) })
+			text := s.Auth.Diagnose(t.Context()).String()
+			for _, part := range tt.has {
+				if !strings.Contains(text, part) {
+					t.Errorf("no %q in\n%s", part, text)
+				}
+			}
+			for _, part := range tt.not {
+				if strings.Contains(text, part) {
+					t.Errorf("%q in\n%s", part, text)
+				}
+			}
+		})
+	}
+}
+
 // docs/diagnose.md shows what people see.
 func TestDocsShowADiagnosis(t *testing.T) {
 	page, err := os.ReadFile("docs/diagnose.md")

@@ -43,6 +43,7 @@ const (
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
 	ErrInvalidToken          Code = "invalid_token"          // 401: the bearer token, or another credential of a program, is not valid
 	ErrForbidden             Code = "forbidden"              // 403: a Check refused
+	ErrStepUpRequired        Code = "step_up_required"       // 401, or 303 to the provider: see MaxAge and ACR
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
 )
@@ -71,6 +72,7 @@ var statuses = map[Code]int{
 	ErrUnauthenticated:       http.StatusUnauthorized,
 	ErrInvalidToken:          http.StatusUnauthorized,
 	ErrForbidden:             http.StatusForbidden,
+	ErrStepUpRequired:        http.StatusUnauthorized,
 	ErrLogoutTokenInvalid:    http.StatusBadRequest,
 	ErrCrossOrigin:           http.StatusForbidden,
 }
@@ -100,6 +102,7 @@ type Error struct {
 	retry      string        // path that "Try again" leads to, or ""
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
+	demand     *demand       // of a Check, with ErrStepUpRequired
 }
 
 // Error returns all of it in one line.

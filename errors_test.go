@@ -48,6 +48,7 @@ var codes = map[ginauth.Code]struct {
 	"unauthenticated":        {"ErrUnauthenticated", 401},
 	"invalid_token":          {"ErrInvalidToken", 401},
 	"forbidden":              {"ErrForbidden", 403},
+	"step_up_required":       {"ErrStepUpRequired", 401},
 	"cross_origin":           {"ErrCrossOrigin", 403},
 	"logout_token_invalid":   {"ErrLogoutTokenInvalid", 400},
 }
@@ -76,7 +77,12 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 			t.Errorf("%s has status %d, want %d", code, e.Status(), want.status)
 		}
 		path := "/code/" + string(code)
-		s.Engine.GET(path, s.Auth.RequireAuth(func(*ginauth.User) error { return e }), sitetest.Teapot)
+		s.Engine.GET(path, s.Auth.RequireAuth(func(u *ginauth.User) error {
+			if code == ginauth.ErrStepUpRequired { // it says what is required
+				return ginauth.ACR("gold")(u)
+			}
+			return e
+		}), sitetest.Teapot)
 		p := s.Must(s.Browser.Fetch(s.Open("/"), "GET", s.URL+path, nil, ""))
 		var body struct{ Error, Message string }
 		if err := json.Unmarshal(p.Body, &body); err != nil {
@@ -89,7 +95,7 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 		if p.Status != want.status || body.Error != outward || len(body.Message) < 20 || !strings.HasSuffix(body.Message, ".") {
 			t.Errorf("%s is answered with %d %+v", code, p.Status, body)
 		}
-		if code == "unauthenticated" { // a page is sent to the login
+		if code == "unauthenticated" || code == "step_up_required" { // a page is sent to the login
 			continue
 		}
 		if p := s.Open(path); p.Status != want.status || !strings.Contains(p.Text(), string(code)) || !strings.Contains(p.Text(), strings.SplitN(body.Message, "'", 2)[0]) {
@@ -258,7 +264,7 @@ func TestIDsOfMistakes(t *testing.T) {
 		ids = append(ids, err.(*ginauth.Error).ID)
 	}
 	want := []string{"options.base_url.empty", "options.keys.key_short", "options.after_login.not_a_path", "provider.client_id.empty",
-		"provider.jwks_url.unfit", "provider.quirks.hs256.issuer", "provider.quirks.client_id_param.protocol_parameter"}
+		"provider.jwks_url.not_https", "provider.quirks.hs256.issuer", "provider.quirks.client_id_param.protocol_parameter"}
 	if !slices.Equal(ids, want) {
 		t.Errorf("the ids are %q, want %q", ids, want)
 	}

@@ -187,7 +187,7 @@ func (e *Error) level() slog.Level {
 	switch {
 	case e.Status() >= 500:
 		return slog.LevelError
-	case e.Code == ErrProviderDenied || e.Code == ErrForbidden || e.Code == ErrUnknownProvider || e.Code == ErrMethodNotAllowed:
+	case e.Code == ErrProviderDenied || e.Code == ErrForbidden || e.Code == ErrStepUpRequired || e.Code == ErrUnknownProvider || e.Code == ErrMethodNotAllowed:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

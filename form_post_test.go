@@ -107,7 +107,7 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 				return
 			}
 			f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrBadRequest})
-			if !strings.Contains(f.Logs.String(), "older than a minute") {
+			if !strings.Contains(f.Logs.String(), "id=form_post.lost ") {
 				t.Errorf("the log does not say why:\n%s", f.Logs)
 			}
 		})

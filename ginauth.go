@@ -39,6 +39,7 @@ type parts struct {
 	sessions     *sessions
 	logouts      *logouts
 	idTokenHints *idTokenHints
+	demands      sealedCookie // which are in addresses
 	loops        *loops
 	lastProvider *lastProvider
 	pages        *pageRenderer
@@ -105,7 +106,7 @@ func newAuth(cfg *config) (*Auth, error) {
 		a.order = append(a.order, p.Name)
 	}
 	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint"} {
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint", "demand"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
 			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
@@ -137,6 +138,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.logouts = &logouts{sealed("logout", logoutVersion, logoutLife), name + "-l"}
 	a.idTokenHints = &idTokenHints{sealed("id_token_hint", idTokenHintVersion, cfg.Lifetime), cfg.idTokenHintName()}
 	a.idTokenHints.jar.Path = cfg.prefix + cfg.mount + "/logout"
+	a.demands = sealed("demand", demandVersion, demandLife)
 	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
 	a.lastProvider = &lastProvider{hint("-p", lastProviderLife), a.clients}
 	a.sessions = &sessions{cfg: cfg, issuers: from, cache: newSessionCache()}

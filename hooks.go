@@ -22,8 +22,9 @@ type Hooks struct {
 	// an empty Issuer becomes the provider's; anything else is 500
 	// ([ErrSessionError]). It has no session: the cookie is not read, renewed or
 	// cleared, [Auth.Session] reports none, and Update and Logout fail with
-	// [ErrBadRequest]. Checks apply. [Options.Revocations] is not asked: end what the
-	// hook admits by the hook.
+	// [ErrBadRequest]. Checks apply; for [MaxAge] and [ACR] its AuthTime and ACR count,
+	// and where they do not suffice the request gets 403, since nobody can be sent to
+	// sign in. [Options.Revocations] is not asked: end what the hook admits by the hook.
 	//
 	// [ErrInvalidToken] refuses the request with 401 and [ErrForbidden] with 403; any
 	// other error, and a panic, means that the hook failed: 503
@@ -75,6 +76,10 @@ type Login struct {
 	// /login/:provider with link=true: otherwise an attacker's link could tie the
 	// attacker's account to the victim's.
 	Previous *User
+
+	// Renewal says that the person was signed in already, and that a [MaxAge] or [ACR]
+	// check sent them to authenticate again. User.Data is that of the session before.
+	Renewal bool
 
 	// Token is the response of the provider's token endpoint; numbers in its Extra
 	// are [json.Number]. It is not kept: use it now, or store it.

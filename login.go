@@ -51,7 +51,7 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 		return err
 	}
 	if isBoosted(c.Request) {
-		return a.unboost(c, cl)
+		return a.answerBoosted(c, cl)
 	}
 	if err := checkNavigation(c.Request); err != nil {
 		return err
@@ -74,17 +74,38 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	if err := a.checkLoop(c, state); err != nil {
 		return err
 	}
-	if err := cl.thirdParty(params, state); err != nil {
+	if err := cl.readThirdPartyLogin(params, state); err != nil {
 		return err
 	}
-	passed, err := cl.pass(params, state)
+	d, err := a.readDemand(cl, params)
+	if err != nil {
+		return err
+	}
+	if d != nil && d.expired { // a tab that was left open: the page will ask again
+		a.goTo(c, state.returnTo)
+		return nil
+	}
+	passed, err := cl.readLoginParams(params, state)
 	if err != nil {
 		return err
 	}
 	if state.linkingOf, err = a.linkingSession(c, params); err != nil {
 		return err
 	}
-	location, err := cl.authorizationURL(c.Request.Context(), state, passed)
+	return a.sendToProvider(c, cl, state, passed, d)
+}
+
+// sendToProvider keeps a login state in a cookie and sends the browser to the provider,
+// with the parameters of the link, and what a check demands.
+func (a *Auth) sendToProvider(c *gin.Context, cl *client, state *loginState, passed map[string]string, d *demanded) error {
+	var demanded map[string]string
+	if d != nil {
+		demanded = d.apply(state)
+		if err := a.addLoginHint(c, cl, d, demanded); err != nil {
+			return err
+		}
+	}
+	location, err := cl.authorizationURL(c.Request.Context(), state, passed, demanded)
 	if err != nil {
 		return a.offerRetry(err, state, passed)
 	}
@@ -96,10 +117,10 @@ func (a *Auth) beginLogin(c *gin.Context) error {
 	return nil
 }
 
-// unboost answers a boosted form that begins a sign-in: with the address of the same
-// sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
+// answerBoosted answers a form of HTMX (hx-boost) that begins a sign-in: with the address
+// of the same sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
 // browser's own.
-func (a *Auth) unboost(c *gin.Context, cl *client) error {
+func (a *Auth) answerBoosted(c *gin.Context, cl *client) error {
 	params, err := readParams(c.Request, cl.loginParams...)
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
@@ -190,10 +211,10 @@ func otherLoopback(host, base string) bool {
 	return !strings.EqualFold(host, base) && weburl.IsLoopback(here.Hostname()) && weburl.IsLoopback(there.Hostname()) && here.Port() == there.Port()
 }
 
-// thirdParty reads what another site sends along when it begins a sign-in
+// readThirdPartyLogin reads what another site sends along when it begins a sign-in
 // (OpenID Connect Core, section 4): an iss, which must be the provider's, and
 // where to go afterwards, which must be here.
-func (c *client) thirdParty(params url.Values, l *loginState) error {
+func (c *client) readThirdPartyLogin(params url.Values, l *loginState) error {
 	iss, there := params["iss"]
 	if !there {
 		return nil
@@ -208,9 +229,10 @@ func (c *client) thirdParty(params url.Values, l *loginState) error {
 	return nil
 }
 
-// pass picks the parameters that the provider lets a request pass on, and
-// keeps in the login state what the ID token must satisfy.
-func (c *client) pass(params url.Values, l *loginState) (map[string]string, error) {
+// readLoginParams returns the parameters that the provider lets a login link pass on to
+// the authorization request (Provider.LoginParams), and keeps in the login state what
+// the ID token must satisfy.
+func (c *client) readLoginParams(params url.Values, l *loginState) (map[string]string, error) {
 	var passed map[string]string
 	names := c.provider.LoginParams
 	if params.Has("iss") && !slices.Contains(names, "login_hint") { // third-party-initiated
@@ -231,8 +253,8 @@ func (c *client) pass(params url.Values, l *loginState) (map[string]string, erro
 		}
 		passed[name] = v
 	}
-	l.acr, _ = c.asks("acr_values", passed)
-	if v, there := c.asks("max_age", passed); there {
+	l.acr, _ = c.requested("acr_values", passed)
+	if v, there := c.requested("max_age", passed); there {
 		var ok bool
 		if l.maxAge, ok = seconds(v); !ok {
 			return nil, &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
@@ -256,8 +278,9 @@ func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string
 	return e
 }
 
-// asks returns what an authorization request asks for.
-func (c *client) asks(name string, passed map[string]string) (value string, there bool) {
+// requested returns the value of a parameter of the authorization request: that of the
+// login link, or of Provider.AuthParams.
+func (c *client) requested(name string, passed map[string]string) (value string, there bool) {
 	if value, there = passed[name]; !there {
 		value, there = c.provider.AuthParams[name]
 	}
@@ -292,7 +315,7 @@ func (a *Auth) linkingSession(c *gin.Context, params url.Values) (string, error)
 		return "", err
 	}
 	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to",
+		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
 			Fix: "show the form to signed-in users only; the session may have ended since"}
 	}
 	return s.id, nil
@@ -319,13 +342,12 @@ func (a *Auth) warnAboutScheme(r *http.Request) {
 // where nothing of this program may listen: the provider sends the browser there. It
 // warns once in the life of a process.
 func (a *Auth) warnAboutPort(r *http.Request) {
-	host := hostOf(r)
-	here, base := url.URL{Host: host}, strings.TrimPrefix(a.cfg.origin, "http://")
-	if !a.cfg.loopback || a.cfg.secure || !weburl.IsLoopback(here.Hostname()) {
+	host, base := hostOf(r), strings.TrimPrefix(a.cfg.origin, "http://")
+	if !a.cfg.loopback || a.cfg.secure || host == base {
 		return
 	}
-	there := url.URL{Host: base}
-	if cmp.Or(here.Port(), "80") == cmp.Or(there.Port(), "80") || !a.portWarned.CompareAndSwap(false, true) {
+	here, there := &url.URL{Host: host}, &url.URL{Host: base}
+	if !weburl.IsLoopback(here.Hostname()) || cmp.Or(here.Port(), "80") == cmp.Or(there.Port(), "80") || !a.portWarned.CompareAndSwap(false, true) {
 		return
 	}
 	a.cfg.Logger.Warn("ginauth: a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+

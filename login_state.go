@@ -17,7 +17,7 @@ import (
 
 const (
 	loginStateLife    = 10 * time.Minute
-	loginStateVersion = 2
+	loginStateVersion = 3
 	maxLoginStates    = 5       // in one browser at a time
 	loginStatesRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
 	maxStatesOpened   = 8 * maxLoginStates
@@ -46,6 +46,8 @@ type loginState struct {
 	maxAge    int    // seconds; -1 if not requested
 	acr       string // acr_values, if requested
 	linkingOf string // id of the session that asks to link an account, or ""
+	renews    string // id of the session that a check refused, or ""
+	round     int    // of a demand: 1, then 2; 0 without one
 }
 
 // newLoginState draws all of a login state's randomness at once.
@@ -100,7 +102,9 @@ func (l *loginState) appendTo(b []byte) []byte {
 	b = wire.AppendString(b, l.returnTo)
 	b = wire.AppendUint(b, uint64(l.maxAge+1))
 	b = wire.AppendString(b, l.acr)
-	return wire.AppendString(b, l.linkingOf)
+	b = wire.AppendString(b, l.linkingOf)
+	b = wire.AppendString(b, l.renews)
+	return wire.AppendUint(b, uint64(l.round))
 }
 
 // readLoginState reads what appendTo wrote.
@@ -118,6 +122,8 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l.maxAge = int(r.Uint()) - 1
 	l.acr = r.String()
 	l.linkingOf = r.String()
+	l.renews = r.String()
+	l.round = int(r.Uint())
 	return l, r.OK()
 }
 
@@ -208,9 +214,9 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, provider, sta
 		return l, &Error{Code: ErrStoreUnavailable, ID: "store.once_failed", Op: "spend state", Err: err, retryAfter: retryAfter,
 			Reason: "it cannot be known whether this answer was used before", Fix: "look at the store behind Options.Revocations"}
 	case !first:
-		return l, usedAlready()
+		return l, usedError()
 	case s.expired(l.created):
-		return l, s.untimely(l.created)
+		return l, s.expiredError(l.created)
 	case l.provider != provider:
 		return l, stateInvalid("state.other_provider", "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
 	}

@@ -92,11 +92,11 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 	case !ours:
 		return stateInvalid("state.not_ours", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", s.keysFix)
 	case s.expired(begun.at):
-		return s.untimely(begun.at)
+		return s.expiredError(begun.at)
 	case s.failed.value(r) == state[:handleLength]:
-		return usedAlready()
+		return usedError()
 	}
-	if e := s.strayed(r, provider, begun); e != nil {
+	if e := s.originError(r, provider, begun); e != nil {
 		return e
 	}
 	elsewhere := "in another browser"
@@ -109,17 +109,17 @@ func (s *loginStates) explain(r *http.Request, provider, state string, missing m
 	}
 	switch {
 	case missing.others > 0:
-		return stateInvalid("state.cookie_missing_others", "the browser has other sign-ins under way, but not this one: it ended here before, was pushed out by five newer ones, or was begun "+elsewhere, "start again")
+		return stateInvalid("state.cookie_missing_others", "the login cookie is missing, while those of other sign-ins came: it was already finished, pushed out by five newer ones, or begun "+elsewhere, "start again")
 	case missing.cookies > 0:
-		return stateInvalid("state.cookie_missing", "the browser sent cookies, but none of this sign-in: it ended here before, its cookie was not kept, or it was begun "+elsewhere, fix)
+		return stateInvalid("state.cookie_missing", "the login cookie is missing, while other cookies came: the sign-in was already finished, its cookie was blocked, or it began "+elsewhere, fix)
 	}
 	return stateInvalid("state.no_cookies", "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
 }
 
-// strayed reports a sign-in that began where the browser could not keep its
+// originError reports a sign-in that began where the browser could not keep its
 // cookie, or does not send it from. Host names decide only if one of the two
 // requests came to BaseURL's: a proxy that writes another Host does so both times.
-func (s *loginStates) strayed(r *http.Request, provider string, begun beginning) *Error {
+func (s *loginStates) originError(r *http.Request, provider string, begun beginning) *Error {
 	scheme := "http"
 	if s.jar.Secure {
 		scheme = "https"
@@ -139,14 +139,14 @@ func (s *loginStates) strayed(r *http.Request, provider string, begun beginning)
 	return nil
 }
 
-// untimely says what is wrong with a login state that has expired.
-func (s *loginStates) untimely(begun time.Time) *Error {
+// expiredError says what is wrong with a login state that has expired.
+func (s *loginStates) expiredError(begun time.Time) *Error {
 	if ahead := begun.Sub(s.now()); ahead > leeway {
 		return stateInvalid("state.clock", fmt.Sprintf("the sign-in began %v ahead of this machine's clock: the clocks of replicas differ", ahead.Round(time.Second)), "set their clocks (NTP)")
 	}
 	return stateInvalid("state.expired", "the sign-in took longer than 10 minutes", "start again")
 }
 
-func usedAlready() *Error {
+func usedError() *Error {
 	return stateInvalid("state.used", "this answer was used already", "start again; do not open an answer's address twice")
 }

@@ -10,17 +10,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// diagnosis is a cause of state_invalid: how to produce it, and what the log
-// and, on loopback, the page say about it. No two say the same.
+// diagnosis is a cause of state_invalid: how to produce it, the ID that the log and, on
+// loopback, the page have for it, and what both have to name.
 type diagnosis struct {
-	name        string
-	answer      func(f *sitetest.Flow) (callback *url.URL)
-	reason, fix string
+	name   string
+	answer func(f *sitetest.Flow) (callback *url.URL)
+	id     string
+	names  []string
 }
 
 func diagnoses() []diagnosis {
@@ -29,44 +31,44 @@ func diagnoses() []diagnosis {
 			callback := f.Begin("/login/demo")
 			f.Browser = f.NewBrowser()
 			return callback
-		}, "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun in another browser", "see whether cookies are blocked, or a proxy drops Set-Cookie"},
+		}, "state.no_cookies", []string{"Set-Cookie"}},
 		{"cookies but none of ours", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			f.Browser = f.NewBrowser()
 			f.KeepCookie(&http.Cookie{Name: "theme", Value: "dark", Path: "/"})
 			f.KeepCookie(&http.Cookie{Name: "ginauth-AAAAAA-a-BBBBBBBB", Value: "another application's", Path: "/"})
 			return callback
-		}, "the browser sent cookies, but none of this sign-in", "see whether cookies are blocked, or a proxy drops Set-Cookie"},
+		}, "state.cookie_missing", []string{"Set-Cookie"}},
 		{"other attempts under way", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			f.Browser = f.NewBrowser()
 			f.Begin("/login/demo")
 			return callback
-		}, "the browser has other sign-ins under way, but not this one", "start again"},
+		}, "state.cookie_missing_others", nil},
 		{"other key", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
 			return callback
-		}, "the attempt's cookie was sealed under another key", "give every replica the same Options.Keys and BaseURL, and keep the old key in second place"},
+		}, "state.other_key", []string{"Options.Keys", "BaseURL"}},
 		{"other key, and no cookie", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
 			f.Browser = f.NewBrowser()
 			return callback
-		}, "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", "give every replica the same Options.Keys and BaseURL, and keep the old key in second place"},
+		}, "state.not_ours", []string{"Options.Keys", "BaseURL"}},
 		{"altered", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			c := f.LoginState()
 			c.Value = c.Value[:len(c.Value)-4] + "AAAA"
 			f.KeepCookie(c)
 			return callback
-		}, "the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies"},
+		}, "state.cookie_altered", []string{"proxy"}},
 		{"expired", func(f *sitetest.Flow) *url.URL {
 			f.Browser.Now = time.Now // it keeps the cookie
 			callback := f.Begin("/login/demo")
 			f.Clock.Advance(11 * time.Minute)
 			return callback
-		}, "the sign-in took longer than 10 minutes", "start again"},
+		}, "state.expired", []string{"10 minutes"}},
 		{"expired, and the browser dropped the cookie", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			f.Clock.Advance(25 * time.Hour)
@@ -74,12 +76,12 @@ func diagnoses() []diagnosis {
 				f.T.Error("the cookie is there: the test is about its absence")
 			}
 			return callback
-		}, "the sign-in took longer than 10 minutes", "start again"},
+		}, "state.expired", []string{"10 minutes"}},
 		{"begun by a clock that is ahead", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			f.Redeploy(func(o *ginauth.Options) { o.Now = func() time.Time { return f.Clock.Now().Add(-5 * time.Minute) } })
 			return callback
-		}, "ahead of this machine's clock: the clocks of replicas differ", "set their clocks (NTP)"},
+		}, "state.clock", []string{"(NTP)"}},
 		{"used", func(f *sitetest.Flow) *url.URL {
 			f.IDP.DenyConsent(true)
 			callback := f.Begin("/login/demo")
@@ -87,31 +89,31 @@ func diagnoses() []diagnosis {
 			f.Finish(callback)
 			f.KeepCookie(c)
 			return callback
-		}, "this answer was used already", "do not open an answer's address twice"},
+		}, "state.used", nil},
 		{"used, and opened again", func(f *sitetest.Flow) *url.URL {
 			f.IDP.DenyConsent(true)
 			callback := f.Begin("/login/demo")
 			f.Finish(callback)
 			return callback
-		}, "this answer was used already", "do not open an answer's address twice"},
+		}, "state.used", nil},
 		{"other provider", func(f *sitetest.Flow) *url.URL {
 			return sitetest.AtPath(f.Begin("/login/demo"), "/authorize/other")
-		}, "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers"},
+		}, "state.other_provider", []string{"redirect URIs"}},
 		{"another secret", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			return sitetest.With(callback, "state", callback.Query().Get("state")[:9]+sitetest.MadeUpState[9:])
-		}, "the answer's state is not the one that was sent", "start again"},
+		}, "state.mismatch", nil},
 		{"no state of ours", func(f *sitetest.Flow) *url.URL {
 			return sitetest.With(f.Begin("/login/demo"), "state", "xyz")
-		}, "the answer's state is not one of ours", "begin at /login"},
+		}, "state.malformed", []string{"/login"}},
 		{"no state", func(f *sitetest.Flow) *url.URL {
 			return sitetest.Without(f.Begin("/login/demo"), "state")
-		}, "there is no state: this is not a provider's answer", "begin at /login"},
+		}, "state.missing", []string{"/login"}},
 		{"the other loopback name", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			callback.Host = "127.0.0.1:" + callback.Port()
 			return callback
-		}, "the answer came to http://127.0.0.1:", "register this redirect URI at the provider, exactly, and no other loopback name's: http://localhost:"},
+		}, "state.answered_at_other_host", []string{"http://127.0.0.1:", "redirect URI", "http://localhost:"}},
 	}
 }
 
@@ -132,19 +134,19 @@ func TestStateInvalidDiagnosis(t *testing.T) {
 
 func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 	t.Helper()
-	for where, text := range map[string]string{"the log": log, "the page": page} {
-		if !strings.Contains(text, d.reason) || !strings.Contains(text, d.fix) {
-			t.Errorf("%s does not say %q and %q:\n%s", where, d.reason, d.fix, text)
-		}
+	if ids := regexp.MustCompile(` id=(\S+) `).FindAllStringSubmatch(log, -1); len(ids) != 1 || ids[0][1] != d.id {
+		t.Errorf("the errors are %q, want %s:\n%s", ids, d.id, log)
 	}
-	id := regexp.MustCompile(` id=(state\.[a-z_]+) `).FindStringSubmatch(log)
-	if id == nil || !strings.Contains(page, "docs/errors.md#"+id[1]+"<") {
+	if !strings.Contains(page, "docs/errors.md#"+d.id+"<") {
 		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
 	}
-	for _, other := range diagnoses() {
-		if other.reason != d.reason && strings.Contains(log, other.reason) {
-			t.Errorf("the log says %q as well", other.reason)
-		}
+	// The page has reason and fix as the log has them.
+	told := regexp.MustCompile(` reason="(.+)" fix="(.+)" docs=`).FindStringSubmatch(log)
+	if told == nil || !strings.Contains(page, told[1]) || !strings.Contains(page, told[2]) {
+		t.Errorf("the page does not say %q:\n%s", told, page)
+	}
+	for _, text := range []string{log, page} {
+		sitetest.WantNames(t, text, d.names...)
 	}
 }
 
@@ -152,19 +154,21 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 // decides anything there, and both are told apart all the same.
 func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 	t.Parallel()
-	const host, proxied, direct = "begun at another host name than BaseURL's", "began over http, as the proxy in front says", "without TLS, and no proxy said that there was any"
+	const host, proxied, direct, none = "state.other_host", "state.began_over_http", "state.began_without_tls", "state.no_cookies"
+	const onHTTP = "no Secure cookie" // the browser may be on http all along
 	for _, tt := range []struct {
 		name, host  string // of the request that began it; "" for BaseURL's
 		proto, back string // X-Forwarded-Proto of begin and callback, "" for none
-		want, fix   string
+		id          string
+		part        string // of the fix
 	}{
-		{"www in front", "www.app.example.com", "https", "https", host, "open the application at https://app.example.com, and send visits to other names there"},
-		{"the host in capitals", "APP.EXAMPLE.COM", "https", "https", "no cookie at all", "a proxy drops Set-Cookie"},
-		{"a proxy on http", "", "http", "https", proxied, "have the proxy send people to https"},
-		{"a proxy on http, and www", "www.app.example.com", "http", "https", proxied, "have the proxy send people to https"},
-		{"past the proxy", "", "", "https", direct, "open the application at https://app.example.com"},
-		{"no proxy that says anything", "", "", "", "no cookie at all", "or the browser is on http all along, where it keeps no Secure cookie"},
-		{"nothing wrong at all", "", "https", "https", "no cookie at all", "a proxy drops Set-Cookie"},
+		{"www in front", "www.app.example.com", "https", "https", host, "https://app.example.com"},
+		{"the host in capitals", "APP.EXAMPLE.COM", "https", "https", none, "Set-Cookie"},
+		{"a proxy on http", "", "http", "https", proxied, "https"},
+		{"a proxy on http, and www", "www.app.example.com", "http", "https", proxied, "https"},
+		{"past the proxy", "", "", "https", direct, "https://app.example.com"},
+		{"no proxy that says anything", "", "", "", none, onHTTP},
+		{"nothing wrong at all", "", "https", "https", none, "Set-Cookie"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
@@ -181,13 +185,19 @@ func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 			u := sitetest.MustURL(t, begin(tt.proto, tt.host, "/login/demo").Header.Get("Location"))
 			s.Logs.Reset()
 			p := begin(tt.back, "app.example.com", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
-			if log := s.Logs.String(); p.Status != http.StatusBadRequest || !strings.Contains(log, tt.want) || !strings.Contains(log, tt.fix) {
-				t.Errorf("got %d; the log lacks %q or %q:\n%s", p.Status, tt.want, tt.fix, log)
+			log := s.Logs.String()
+			if p.Status != http.StatusBadRequest {
+				t.Errorf("got %d:\n%s", p.Status, log)
 			}
-			for _, other := range []string{host, proxied, direct, "no cookie at all", "on http all along"} {
-				if other != tt.want && !strings.Contains(tt.fix, other) && strings.Contains(s.Logs.String(), other) {
-					t.Errorf("the log says %q as well:\n%s", other, s.Logs)
+			sitetest.WantID(t, log, tt.id)
+			sitetest.WantNames(t, log, tt.part)
+			for _, other := range []string{host, proxied, direct, none} {
+				if other != tt.id && strings.Contains(log, "id="+other+" ") {
+					t.Errorf("the log has %s as well:\n%s", other, log)
 				}
+			}
+			if strings.Contains(log, onHTTP) != (tt.part == onHTTP || tt.id == proxied || tt.id == direct) {
+				t.Errorf("the log speaks of http:\n%s", log)
 			}
 			if strings.Contains(p.Text(), "host name") || strings.Contains(p.Text(), "Secure") {
 				t.Errorf("people are told: %s", p.Text())
@@ -206,7 +216,7 @@ func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
 	u := sitetest.MustURL(t, at("app.example.com", "/login/demo").Header.Get("Location"))
 	s.Logs.Reset()
 	at("localhost", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
-	if log := s.Logs.String(); strings.Contains(log, "the answer came to") || !strings.Contains(log, "no cookie at all") {
+	if log := s.Logs.String(); strings.Contains(log, "id=state.answered_at_other_host ") || !strings.Contains(log, "id=state.no_cookies ") {
 		t.Errorf("the log says:\n%s", log)
 	}
 }
@@ -225,7 +235,7 @@ func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\n"+header(proto[0])+sitetest.AskPage).Header.Get("Location"))
 		s.Logs.Reset()
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\n"+header(proto[1])+sitetest.AskPage)
-		if log := s.Logs.String(); strings.Contains(log, "Secure") || !strings.Contains(log, "no cookie at all") {
+		if log := s.Logs.String(); strings.Contains(log, "Secure") || !strings.Contains(log, "id=state.no_cookies ") {
 			t.Errorf("%q: the log says:\n%s", proto, log)
 		}
 	}
@@ -240,7 +250,7 @@ func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
 	r := httptest.NewRequest("GET", callback.String(), nil)
 	r.Header.Set("Accept", "text/html")
 	s.Engine.ServeHTTP(httptest.NewRecorder(), r)
-	if log := s.Logs.String(); !strings.Contains(log, "the answer came to https://localhost:"+callback.Port()+", and BaseURL is "+s.URL) {
+	if log := s.Logs.String(); !strings.Contains(log, "id=state.answered_at_other_host ") || !strings.Contains(log, "https://localhost:"+callback.Port()+",") || !strings.Contains(log, "BaseURL is "+s.URL+":") {
 		t.Errorf("the log says:\n%s", log)
 	}
 }
@@ -253,7 +263,7 @@ func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
 		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\nHost: "+hosts[0]+"\r\n"+sitetest.AskPage).Header.Get("Location"))
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\nHost: "+hosts[1]+"\r\n"+sitetest.AskPage)
-		if log := s.Logs.String(); strings.Contains(log, "than BaseURL's") || !strings.Contains(log, "no cookie at all: cookies are blocked, or the sign-in was begun in another browser or on another host name") {
+		if log := s.Logs.String(); strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "id=state.no_cookies ") || !strings.Contains(log, "another host name") {
 			t.Errorf("%q: the log says:\n%s", hosts, log)
 		}
 	}
@@ -287,13 +297,13 @@ func TestTheHintOfAFailedAttempt(t *testing.T) {
 	}
 }
 
-// wantReason opens the callback with that state and looks for what the log says.
-func wantReason(s *sitetest.Site, callback *url.URL, state, reason string) {
+// wantStateError opens the callback with that state and looks for the error in the log.
+func wantStateError(s *sitetest.Site, callback *url.URL, state, id string) {
 	s.T.Helper()
 	s.Logs.Reset()
 	s.WantError(s.Must(s.Browser.Open(sitetest.With(callback, "state", state).String())), ginauth.ErrStateInvalid)
-	if got := s.Logs.String(); !strings.Contains(got, reason) {
-		s.T.Errorf("%s: the log does not say %q:\n%s", state, reason, got)
+	if got := s.Logs.String(); !strings.Contains(got, "id="+id+" ") {
+		s.T.Errorf("%s: the log has no error %s:\n%s", state, id, got)
 	}
 }
 
@@ -304,7 +314,7 @@ func TestStateOfAnotherForm(t *testing.T) {
 	callback := s.Begin("/login/demo")
 	state := callback.Query().Get("state")
 	for i, other := range map[int]string{0: "!", 8: "-", 9: "!", 51: ".", 52: "-", 53: "!", 68: "."} {
-		wantReason(s, callback, state[:i]+other+state[i+1:], "the answer's state is not one of ours")
+		wantStateError(s, callback, state[:i]+other+state[i+1:], "state.malformed")
 	}
 }
 
@@ -315,11 +325,46 @@ func TestAnotherAttemptHasFailed(t *testing.T) {
 	callback := s.Begin("/login/demo")
 	_, name, _ := openAttempt(s, callback)
 	app, handle, _ := strings.Cut(name, "-a-")
-	for failed, reason := range map[string]string{handle: "used already", "AAAAAAAA": "none of this sign-in"} {
+	for failed, id := range map[string]string{handle: "state.used", "AAAAAAAA": "state.cookie_missing"} {
 		s.Logs.Reset()
 		withCookies(s, "GET", callback.String(), app+"-u="+failed)
-		if got := s.Logs.String(); !strings.Contains(got, reason) {
-			t.Errorf("the log does not say %q:\n%s", reason, got)
+		sitetest.WantID(t, s.Logs.String(), id)
+	}
+}
+
+// TestRestartWithAKeyThatWasMade: nothing is wrong with the replicas.
+func TestRestartWithAKeyThatWasMade(t *testing.T) {
+	t.Parallel()
+	logs := &sitetest.Logs{}
+	serve := func() *gin.Engine {
+		engine := gin.New()
+		o := sitetest.GoodOptions()
+		o.BaseURL, o.Keys, o.Logger = "http://localhost:8080", nil, logs.Logger()
+		o.Providers = []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "id", ClientSecret: "secret",
+			AuthorizeURL: "https://idp.example/a", TokenURL: "https://idp.example/t", JWKSURL: "https://idp.example/k"}}
+		if _, err := ginauth.Mount(engine, o); err != nil {
+			t.Fatal(err)
 		}
+		return engine
+	}
+	w := httptest.NewRecorder()
+	serve().ServeHTTP(w, httptest.NewRequest("GET", "http://localhost:8080/login/demo", nil))
+	to, err := url.Parse(w.Header().Get("Location"))
+	cookie, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	if err != nil || to.Query().Get("state") == "" || cookie == "" {
+		t.Fatalf("no sign-in began: %d %v", w.Code, w.Header())
+	}
+	restarted := serve()
+	logs.Reset()
+	for _, cookies := range []string{cookie, ""} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/authorize/demo?code=c&state="+to.Query().Get("state"), nil)
+		r.Header.Set("Cookie", cookies)
+		restarted.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	log := logs.String()
+	sitetest.WantID(t, log, "state.other_key")
+	sitetest.WantID(t, log, "state.not_ours")
+	if n := strings.Count(log, "openssl rand -hex 32"); n != 2 || strings.Contains(log, "replica the same") {
+		t.Errorf("said %d times:\n%s", n, log)
 	}
 }

@@ -160,8 +160,8 @@ func TestSecretInAnotherSpelling(t *testing.T) {
 	}
 	stamp := stamps.Make([seal.FactSize]byte(begun), [seal.SubjectSize]byte{})
 	s.Browser = s.NewBrowser()
-	for last, reason := range map[string]string{"A": "the browser sent no cookie at all", "B": "was not made with our keys"} {
-		wantReason(s, callback, state[:9]+strings.Repeat("A", 42)+last+"."+base64.RawURLEncoding.EncodeToString(stamp[:]), reason)
+	for last, id := range map[string]string{"A": "state.no_cookies", "B": "state.not_ours"} {
+		wantStateError(s, callback, state[:9]+strings.Repeat("A", 42)+last+"."+base64.RawURLEncoding.EncodeToString(stamp[:]), id)
 	}
 }
 

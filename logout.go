@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -29,9 +30,11 @@ func (a *Auth) confirmLogout(c *gin.Context) error {
 		a.writePage(c, http.StatusOK, a.signedOutPage(c.Request, returnTo), "")
 		return nil
 	}
-	formTo := ""
-	if s != nil { // the form's redirect may go on to the provider, which CSP must admit
-		formTo = weburl.OriginOf(a.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context()))
+	// The form's redirect may go on to the provider, and from there to another origin,
+	// which CSP must admit.
+	formTo := weburl.OriginOf(returnTo)
+	if s != nil {
+		formTo = strings.TrimSpace(weburl.OriginOf(a.clients[s.user.Provider].rp.EndSessionEndpoint(c.Request.Context())) + " " + formTo)
 	}
 	a.writePage(c, http.StatusOK, a.signOutPage(c.Request, returnTo), formTo)
 	return nil
@@ -51,7 +54,7 @@ func (a *Auth) logout(c *gin.Context) error {
 		return err
 	}
 	next := a.providerLogout(c, s, returnTo)
-	location := cmp.Or(next, a.cfg.url(returnTo))
+	location := cmp.Or(next, a.cfg.absolute(returnTo))
 	switch kind := kindOf(c.Request); {
 	case kind == apiRequest:
 		c.JSON(http.StatusOK, gin.H{"redirect_to": location})

@@ -151,7 +151,7 @@ func TestIDTokenHintOfAnotherSession(t *testing.T) {
 func TestIDTokensThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	warnings := func(s *sitetest.Site) int {
-		return strings.Count(s.Logs.String(), "too large to be kept for the sign-out")
+		return strings.Count(s.Logs.String(), "Logout.NoIDTokenHint")
 	}
 	t.Run("a large ID token", func(t *testing.T) {
 		s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {

@@ -47,7 +47,10 @@ func CurrentUser(ctx context.Context) *User {
 // and makes the user available through [CurrentUser]. If no user is signed in, it
 // redirects page loads to /login and answers other requests with 401
 // ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
-// the status of the [*Error] that the check returned. If [Options.Sessions] or
+// the status of the [*Error] that the check returned; with [MaxAge] and [ACR] a page
+// goes to the provider ([ErrStepUpRequired]). Every check is asked: if one refuses
+// whom authenticating again would not help, it wins; else what the others demand is
+// asked for at once. If [Options.Sessions] or
 // [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
 // such an answer the request is aborted: no later handler runs.
 //
@@ -60,6 +63,7 @@ func CurrentUser(ctx context.Context) *User {
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mustBeMounted()
 	checks = slices.Clone(checks)
+	readOnly := allReadOnly(checks)
 	return func(c *gin.Context) {
 		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
 			return // RequireAuth on the whole engine must not block the login routes
@@ -77,14 +81,15 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = checkUser(checks, v.opened.user.clone()) // not what a handler may have changed
+			err = checkUser(checks, v.verified(readOnly))
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
 			return
 		}
+		v.shown = true
 		c.Next()
-		settle(c)
+		keepEmptyPrivate(c)
 	}
 }
 
@@ -100,11 +105,13 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 		if a.refusesOrigin(c.Request) {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
-		} else if _, err := a.authenticate(c); err != nil {
+		} else if v, err := a.authenticate(c); err != nil {
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
+		} else if v != nil {
+			v.shown = true
 		}
 		c.Next()
-		settle(c)
+		keepEmptyPrivate(c)
 	}
 }
 
@@ -129,7 +136,7 @@ func returnForm(c *gin.Context, original *http.Request) {
 // of the page to sign in on would send users there for ever.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page, err := url.Parse(a.cfg.LoginPage); err == nil && a.cfg.LoginPage != "" && r.URL.Path == page.Path {
-		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth stands in front of Options.LoginPage itself, so nobody can get there to sign in",
+		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards Options.LoginPage itself, so that no user can open it to sign in",
 			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
 	}
 	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard"}
@@ -170,10 +177,24 @@ func crossOriginError(op string) *Error {
 // checkUser asks the checks. One that panics refuses.
 func checkUser(checks []Check, u *User) error {
 	err := contain.Do(func() error {
+		var demands *Error
 		for _, check := range checks {
-			if err := check(u); err != nil {
-				return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: u.Provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
+			err := check(u)
+			if err == nil {
+				continue
 			}
+			e := checkError(err, u.Provider)
+			if e.demand == nil {
+				return e
+			}
+			if demands == nil {
+				demands = e
+			} else if demands, err = merge(demands, e); err != nil {
+				return err
+			}
+		}
+		if demands != nil {
+			return demands
 		}
 		return nil
 	})
@@ -181,6 +202,11 @@ func checkUser(checks []Check, u *User) error {
 		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
 	}
 	return err
+}
+
+// checkError returns what a Check returned as an error of this package.
+func checkError(err error, provider string) *Error {
+	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
 }
 
 // authRequest is an authenticated request: its user, its context and itself in
@@ -196,6 +222,7 @@ type authRequest struct {
 	cache   [1]string          // write to: so requests do not share them
 	asked   int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew   bool               // the session began in this very request
+	shown   bool               // a handler has had user, and may have changed it
 	ended   atomic.Bool
 }
 
@@ -222,12 +249,24 @@ func (v *authRequest) Value(key any) any {
 func (a *Auth) newAuthRequest(o *opened, asked time.Time) *authRequest {
 	v := &authRequest{auth: a, opened: o, asked: asked.UnixMicro()}
 	o.user.copyTo(&v.user, v.groups[:0])
+	v.user.request = v
 	return v
 }
 
 // hasSession reports whether the user has a session, and is not one that
 // Hooks.Authenticate identified.
 func (v *authRequest) hasSession() bool { return v.opened.id != "" }
+
+// verified returns the user that checks get, as verified: a copy, unless no handler has
+// had the user yet and the checks do not change it, which saves a tenth of the request.
+func (v *authRequest) verified(readOnly bool) *User {
+	if readOnly && !v.shown {
+		return &v.user
+	}
+	u := v.opened.user.clone()
+	u.request = v
+	return u
+}
 
 // session returns a copy of the session: no handler has changed it.
 func (v *authRequest) session() *session { return v.opened.copy() }
@@ -299,7 +338,7 @@ func (a *Auth) attach(c *gin.Context, v *authRequest) {
 // attachSession is attach for a session that began, or changed, in this request.
 func (a *Auth) attachSession(c *gin.Context, s *session, isNew bool) {
 	v := a.newAuthRequest(a.sessions.read(string(a.sessions.encode(s)), false), s.lastSeen)
-	v.isNew = isNew
+	v.isNew, v.shown = isNew, true // a handler calls this
 	a.attach(c, v)
 }
 

@@ -84,8 +84,8 @@ type Options struct {
 	KeepClaims []string
 
 	// TrustedOrigins are origins beside BaseURL's that may send unsafe requests
-	// (POST, PUT, WebSocket upgrades, …) with the session cookie:
-	// "https://admin.example.com".
+	// (POST, PUT, WebSocket upgrades, …) with the session cookie, and that return_to may
+	// name: "https://admin.example.com".
 	TrustedOrigins []string
 
 	// Hooks are functions of the application that this package calls.
@@ -135,6 +135,14 @@ type config struct {
 
 // url returns the public address of a path of the application.
 func (c *config) url(path string) string { return c.origin + c.prefix + path }
+
+// absolute is the address of a return path, which may be one of TrustedOrigins.
+func (c *config) absolute(returnTo string) string {
+	if strings.HasPrefix(returnTo, "/") {
+		return c.url(returnTo)
+	}
+	return returnTo
+}
 
 // audience tells two applications apart that share keys or a host.
 func (c *config) audience() string { return c.url(c.mount) }

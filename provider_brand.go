@@ -17,8 +17,8 @@ func (p *Provider) checkBrand(add addMistake) {
 	if p.Color != "" && !validColor(p.Color) {
 		add("Color", "malformed", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
 	}
-	if why := unfitIcon(p.Icon); p.Icon != "" && why != "" {
-		add("Icon", "unfit", why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
+	if what, why := unfitIcon(p.Icon); p.Icon != "" && what != "" {
+		add("Icon", what, why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
 	}
 }
 
@@ -37,14 +37,14 @@ var (
 	}
 )
 
-// unfitIcon says why an SVG cannot stand in a page, or "". What XML and HTML
+// unfitIcon says why an SVG cannot stand in a page, in an id and in words, or "". What XML and HTML
 // read in two ways (entities, comments, CDATA, instructions) is refused unread.
-func unfitIcon(svg string) string {
+func unfitIcon(svg string) (what, why string) {
 	if len(svg) > iconLimit {
-		return fmt.Sprintf("has %d bytes, more than %d", len(svg), iconLimit)
+		return "too_long", fmt.Sprintf("has %d bytes, more than %d", len(svg), iconLimit)
 	}
 	if strings.ContainsAny(svg, "&\x00") || strings.Contains(svg, "<!") || strings.Contains(svg, "<?") {
-		return "has an entity, a comment, a declaration or an instruction"
+		return "markup", "has an entity, a comment, a declaration or an instruction"
 	}
 	decoder := xml.NewDecoder(strings.NewReader(svg))
 	depth, roots := 0, 0
@@ -53,8 +53,8 @@ func unfitIcon(svg string) string {
 		token, err := decoder.RawToken()
 		switch t := token.(type) {
 		case xml.StartElement:
-			if why := unfitShape(t, depth); why != "" {
-				return why
+			if what, why := unfitShape(t, depth); what != "" {
+				return what, why
 			}
 			if depth == 0 {
 				roots++
@@ -66,45 +66,45 @@ func unfitIcon(svg string) string {
 			inTitle = false
 		case xml.CharData:
 			if !inTitle && strings.TrimSpace(string(t)) != "" {
-				return "has text beside its shapes"
+				return "text", "has text beside its shapes"
 			}
 		}
 		switch {
 		case err == io.EOF && depth == 0 && roots == 1:
 			return wellFormed(svg)
 		case err != nil || depth < 0:
-			return "is not one well-formed svg element"
+			return "malformed", "is not one well-formed svg element"
 		}
 	}
 }
 
 // wellFormed pairs start and end tags, which RawToken does not.
-func wellFormed(svg string) string {
+func wellFormed(svg string) (what, why string) {
 	if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
-		return "is not one well-formed svg element"
+		return "malformed", "is not one well-formed svg element"
 	}
-	return ""
+	return "", ""
 }
 
-func unfitShape(t xml.StartElement, depth int) string {
+func unfitShape(t xml.StartElement, depth int) (what, why string) {
 	if t.Name.Space != "" || !slices.Contains(iconShapes, t.Name.Local) {
-		return fmt.Sprintf("has the element %q", printable.Clip(t.Name.Local))
+		return "element", fmt.Sprintf("has the element %q", printable.Clip(t.Name.Local))
 	}
 	if (depth == 0) != (t.Name.Local == "svg") {
-		return "is not one well-formed svg element"
+		return "malformed", "is not one well-formed svg element"
 	}
 	for _, a := range t.Attr {
 		if a.Name.Space != "" || !slices.Contains(iconAttributes, a.Name.Local) {
-			return fmt.Sprintf("has the attribute %q", printable.Clip(a.Name.Local))
+			return "attribute", fmt.Sprintf("has the attribute %q", printable.Clip(a.Name.Local))
 		}
 		if a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {
-			return "has another namespace than SVG's"
+			return "namespace", "has another namespace than SVG's"
 		}
 		if strings.Contains(a.Name.Local, "fill") || strings.Contains(a.Name.Local, "stroke") {
 			if strings.ContainsAny(a.Value, "(:/\\") {
-				return fmt.Sprintf("has a reference in %q", printable.Clip(a.Name.Local))
+				return "reference", fmt.Sprintf("has a reference in %q", printable.Clip(a.Name.Local))
 			}
 		}
 	}
-	return ""
+	return "", ""
 }

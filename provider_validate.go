@@ -23,7 +23,7 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	p.checkSecret(add)
 	p.checkBrand(add)
 	if p.Err != nil { // addresses made of a wrong argument are wrong too
-		addMade(add, p.Err)
+		addArgumentMistakes(add, p.Err)
 		return
 	}
 	p.checkAddresses(add, devHost)
@@ -43,11 +43,11 @@ func validName(name string) bool {
 
 type addMistake = func(field, what, reason, fix string)
 
-// addMade reports what is wrong with the arguments that a Provider was made of.
-func addMade(add addMistake, err error) {
+// addArgumentMistakes reports what is wrong with the arguments that a Provider was made of.
+func addArgumentMistakes(add addMistake, err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range several.Unwrap() {
-			addMade(add, err)
+			addArgumentMistakes(add, err)
 		}
 		return
 	}
@@ -98,8 +98,8 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 			add(a.field, "placeholder", fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), "put your own tenant or domain in its place (for Microsoft, use providers.Microsoft)")
 		} else if what, reason, fix := pasted(a.value); what != "" {
 			add(a.field, what, reason, fix)
-		} else if why := weburl.Unfit(a.value, devHost); why != "" {
-			add(a.field, "unfit", fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+		} else if what, why := weburl.Unfit(a.value, devHost); what != "" {
+			add(a.field, what, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
 		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
 			add(a.field, "query", fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}
@@ -157,7 +157,7 @@ var hs256Issuers = []string{"https://access.line.me"}
 func (p *Provider) checkHS256(add addMistake) {
 	switch {
 	case p.Quirks.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
-		add("Quirks.HS256", "issuer", fmt.Sprintf("is for %q alone: whoever knows the client secret could make ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+		add("Quirks.HS256", "issuer", fmt.Sprintf("is for %q alone: anyone who knows the client secret can forge ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
 	case p.Quirks.HS256 && len(p.ClientSecret) < 32:
 		add("Quirks.HS256", "short_secret", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
 	}

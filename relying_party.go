@@ -33,7 +33,7 @@ type client struct {
 func newClient(p Provider, cfg *config, h *http.Client) *client {
 	c := &client{provider: p, cfg: cfg}
 	c.redirectURI = c.uri("/authorize/", "")
-	c.loginParams = append([]string{"return_to", "link", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
+	c.loginParams = append([]string{"return_to", "link", "demand", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
 	c.rp = rp.New(c.rpConfig(h))
 	return c
 }
@@ -114,8 +114,10 @@ func (c *client) discover(ctx context.Context) error { return fromRP(c.rp.Discov
 
 // authorizationURL is where the browser is sent. state learns who the provider is
 // now, so that the callback can compare.
-func (c *client) authorizationURL(ctx context.Context, state *loginState, params map[string]string) (string, error) {
-	location, fingerprint, err := c.rp.AuthorizationURL(ctx, state.request(), params)
+func (c *client) authorizationURL(ctx context.Context, state *loginState, passed, demanded map[string]string) (string, error) {
+	r := state.request()
+	r.Demanded = demanded
+	location, fingerprint, err := c.rp.AuthorizationURL(ctx, r, passed)
 	state.print = fingerprint
 	return location, fromRP(err)
 }

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -107,9 +108,9 @@ func (w privateWriter) Flush() {
 // Unwrap is for http.ResponseController.
 func (w privateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle handles responses without a body: Gin sends their headers without going
+// keepEmptyPrivate handles responses without a body: Gin sends their headers without going
 // through c.Writer.
-func settle(c *gin.Context) {
+func keepEmptyPrivate(c *gin.Context) {
 	if w, ok := c.Writer.(privateWriter); ok {
 		w.setPrivate()
 	}
@@ -130,14 +131,14 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 	if !strings.Contains(path, "#") {
 		path += "#"
 	}
-	redirect(c, a.cfg.url(path))
+	redirect(c, a.cfg.absolute(path))
 }
 
 // navigate has HTMX open the address that it asked for: our pages belong into a tab,
 // and behind a fetch the browser can neither go on to a provider nor keep a page's
 // policy. params are the parameters to bring.
 func (a *Auth) navigate(c *gin.Context, params string) {
-	location := a.cfg.prefix + "/" + strings.TrimLeft(asSent(c.Request.URL), "/") // no //host
+	location := a.cfg.prefix + "/" + strings.TrimLeft(sentPath(c.Request.URL), "/") // no //host
 	if params != "" {
 		location += "?" + params
 	}
@@ -150,8 +151,11 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 // that only returns lets the next one run.
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
-	e.Event = event // not one that an *Error of the application's may have
 	c.Abort()
+	if e.Code == ErrStepUpRequired {
+		e = a.stepUp(c, e)
+	}
+	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
 		return
@@ -167,11 +171,14 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	if a.answeredByHook(c, e) {
 		return
 	}
-	if e.Code == ErrUnauthenticated {
-		a.writeUnauthenticated(c, e)
-		return
+	switch e.Code {
+	case ErrUnauthenticated:
+		a.writeLogin(c, e, "ended", withReturn(a.loginPath(), a.cfg.loginReturnPath(c.Request)), nil)
+	case ErrStepUpRequired:
+		a.writeStepUp(c, e)
+	default:
+		a.writeError(c, e, requestID(c))
 	}
-	a.writeError(c, e, requestID(c))
 }
 
 // answeredByHook lets Hooks.OnError answer, and reports whether it did.
@@ -219,21 +226,22 @@ func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	}
 }
 
-// writeUnauthenticated answers an unauthenticated request: a page load is
-// redirected to the login, and everything else gets its address, since a login
-// cannot happen behind a fetch.
-func (a *Auth) writeUnauthenticated(c *gin.Context, e *Error) {
-	login := withReturn(a.loginPath(), a.cfg.comeBack(c.Request))
+// writeLogin answers a request whose user has to go to login first: a page load is
+// redirected there, a form gets a page of that kind with a button, and everything else
+// gets the address, since a login cannot happen behind a fetch.
+func (a *Auth) writeLogin(c *gin.Context, e *Error, kind, login string, more gin.H) {
 	switch kindOf(c.Request) {
 	case pageRequest:
 		redirect(c, login)
 	case formRequest:
-		a.writePage(c, e.Status(), a.endedPage(c.Request, e, requestID(c), login), "")
+		a.writePage(c, e.Status(), a.loginFirstPage(c.Request, kind, e, requestID(c), login), "")
 	case htmxRequest:
 		c.Header("HX-Redirect", login)
 		fallthrough
 	default:
-		c.JSON(e.Status(), gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": requestID(c)})
+		body := gin.H{"error": e.Code, "message": a.message(e.Code), "login_url": login, "request_id": requestID(c)}
+		maps.Copy(body, more)
+		c.JSON(e.Status(), body)
 	}
 }
 

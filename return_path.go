@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -70,9 +71,9 @@ func escapeOdd(s string) string {
 	return b.String()
 }
 
-// asSent is the path of a request as it was sent. EscapedPath would lose the
+// sentPath is the path of a request as it was sent. EscapedPath would lose the
 // escaped slashes of one that has an odd character too.
-func asSent(u *url.URL) string {
+func sentPath(u *url.URL) string {
 	if p, _ := url.PathUnescape(u.RawPath); p == u.Path {
 		return u.RawPath
 	}
@@ -83,7 +84,7 @@ func asSent(u *url.URL) string {
 // if it is dangerous at any step: a server or proxy may stop at any of them.
 func decodedPath(p string) (decoded string, ok bool) {
 	for range decodeRounds + 1 {
-		if !harmless(p) {
+		if !isSafePath(p) {
 			return "", false
 		}
 		next := decodeOnce(p)
@@ -115,11 +116,11 @@ func decodeOnce(p string) string {
 	return b.String()
 }
 
-// harmless reports whether a path stays one however it is read: no control
+// isSafePath reports whether a path stays one however it is read: no control
 // characters or exotic spaces, no backslash, no // at its beginning, and no dot
 // segments. A browser resolves those before it asks for a page, so no page has
 // them; others decode first, and come to another path (/x%2fy/../logout).
-func harmless(p string) bool {
+func isSafePath(p string) bool {
 	if strings.HasPrefix(p, "//") || strings.IndexFunc(p, func(r rune) bool {
 		return r == '\\' || unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r)
 	}) >= 0 {
@@ -160,25 +161,33 @@ func (c *config) ownRoute(p string) bool {
 	return false
 }
 
-// orDefault returns the path asked for if it is admitted, else fallback.
+// orDefault returns the path asked for if it is admitted, else fallback. A path behind
+// one of TrustedOrigins, as browsers write it, is admitted with the origin.
 func (c *config) orDefault(raw, fallback string) string {
+	for _, origin := range c.TrustedOrigins {
+		if rest, ok := strings.CutPrefix(raw, origin); ok {
+			if clean, ok := cleanPath(cmp.Or(rest, "/")); ok { // it begins with a slash: no port and no more of a host
+				return origin + clean
+			}
+		}
+	}
 	if clean, ok := c.returnPath(raw); ok {
 		return clean
 	}
 	return fallback
 }
 
-// comeBack is the path to return to after signing in for a request that was
+// loginReturnPath is the path to return to after signing in for a request that was
 // refused: its own if it was a page, or a link that HTMX loads as one; where HTMX
 // says its page is; else none.
-func (c *config) comeBack(r *http.Request) string {
+func (c *config) loginReturnPath(r *http.Request) string {
 	kind := kindOf(r)
 	if isBoosted(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		kind = pageRequest
 	}
 	switch kind {
 	case pageRequest:
-		return c.orDefault(asSent(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
+		return c.orDefault(sentPath(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
 	case htmxRequest:
 		rest, ok := strings.CutPrefix(r.Header.Get("HX-Current-URL"), c.origin+c.prefix)
 		if ok {

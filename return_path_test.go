@@ -48,7 +48,7 @@ func TestHostilePathsInOptions(t *testing.T) {
 		err := sitetest.MountError(ginauth.Options{
 			BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, AfterLogout: path, Providers: []ginauth.Provider{sitetest.Offline("demo")},
 		})
-		sitetest.WantInvalid(t, err, "Options.AfterLogout", "is not a path of the application")
+		sitetest.WantInvalid(t, err, "options.after_logout.not_a_path")
 	}
 }
 

@@ -106,23 +106,23 @@ const (
 // iat, which is by the provider's clock. A tie of times is dead.
 func (s *session) revoked(marks [4]time.Time) bool {
 	before := func(at, mark time.Time) bool { return !at.After(mark) }
-	return before(s.created, marks[0]) || s.outlived(marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
+	return before(s.created, marks[0]) || s.markChanged(marks[1]) || before(s.issued, marks[2]) || before(s.issued, marks[3])
 }
 
-// outlived reports whether the person's watermark is another one than at the
+// markChanged reports whether the person's watermark is another one than at the
 // session's birth. While it is there it only rises. One that was made by a clock far
 // ahead, has expired and was made again is lower.
-func (s *session) outlived(mark time.Time) bool {
+func (s *session) markChanged(mark time.Time) bool {
 	at := millis(mark)
-	if s.mark == s.markByClock() { // it does not know that of its birth
+	if s.mark == s.estimatedMark() { // it does not know that of its birth
 		return at > s.mark
 	}
 	return at != 0 && at != s.mark
 }
 
-// markByClock stands for the watermark of its birth in a session of version 2, which
+// estimatedMark stands for the watermark of its birth in a session of version 2, which
 // did not record it.
-func (s *session) markByClock() int64 { return millis(s.created) - 1 }
+func (s *session) estimatedMark() int64 { return millis(s.created) - 1 }
 
 func storeUnavailable(op string, err error) *Error {
 	return &Error{Code: ErrStoreUnavailable, ID: "store.revocations_failed", Op: op, Err: err, retryAfter: retryAfter,
@@ -156,9 +156,9 @@ func (c *config) markLife(s sessionID) time.Duration {
 	return max(c.IdleTimeout, s.idle) + max(0, s.seen.Sub(c.Now())) + 2*leeway
 }
 
-// outlasts reports whether the session lives longer than one of which nothing is known
+// outlivesDefault reports whether the session lives longer than one of which nothing is known
 // but its id.
-func (c *config) outlasts(s sessionID) bool { return c.markLife(s) > c.markLife(sessionID{}) }
+func (c *config) outlivesDefault(s sessionID) bool { return c.markLife(s) > c.markLife(sessionID{}) }
 
 // markUnit is what a person's watermark rises by at least: see millis.
 const markUnit = time.Millisecond

@@ -42,7 +42,7 @@ func TestWhoIsWarnedOfRevocationsInMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(l.String(), "set Options.Revocations"); got != tt.warned {
+		if got := strings.Contains(l.String(), "Options.Revocations"); got != tt.warned {
 			t.Errorf("%s: warned %v\n%s", name, got, l)
 		}
 	}

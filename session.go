@@ -78,7 +78,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session) (*s
 	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
-	if _, _, err := k.revokeCarried(w, r); err != nil {
+	if _, _, err := k.revokePrevious(w, r); err != nil {
 		return nil, err
 	}
 	if err := k.recordMark(r.Context(), s); err != nil {
@@ -121,7 +121,7 @@ const keepLess = "keep less: fewer KeepClaims, groups or data; or keep sessions 
 // save keeps a session. The error about one that is too large says what makes it
 // so.
 func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNew bool) error {
-	err := k.backend.save(w, r, sessionRecord{k.encode(s), k.left(s), isNew})
+	err := k.backend.save(w, r, sessionRecord{k.encode(s), k.remaining(s), isNew})
 	if err == nil {
 		return nil
 	}
@@ -133,8 +133,8 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	return e
 }
 
-// left is how long a session has to live, from when it was seen.
-func (k *sessions) left(s *session) time.Duration {
+// remaining is how long a session has to live, from when it was seen.
+func (k *sessions) remaining(s *session) time.Duration {
 	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
 	if !s.until.IsZero() {
 		left = min(left, s.until.Sub(s.lastSeen))
@@ -203,7 +203,7 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 	if _, found := k.backend.ids(w, r); !found {
 		return nil, nil
 	}
-	o, failed, err := k.revokeCarried(w, r)
+	o, failed, err := k.revokePrevious(w, r)
 	o = k.unexpired(o, k.cfg.Now())
 	if failed == nil {
 		failed = k.backend.delete(w, r)
@@ -213,10 +213,10 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 	return o.copy(), cmp.Or(err, failed)
 }
 
-// revokeCarried revokes the sessions that the cookies of a request name, also those
+// revokePrevious revokes the sessions that the cookies of a request name, also those
 // that have expired, and those whose store fails. It returns the one that the backend
 // loads, and the error of that.
-func (k *sessions) revokeCarried(w http.ResponseWriter, r *http.Request) (o *opened, failed, err error) {
+func (k *sessions) revokePrevious(w http.ResponseWriter, r *http.Request) (o *opened, failed, err error) {
 	ids, found := k.backend.ids(w, r)
 	if !found {
 		return nil, nil, nil
@@ -225,7 +225,7 @@ func (k *sessions) revokeCarried(w http.ResponseWriter, r *http.Request) (o *ope
 	// The cookie of a store does not say for how long its session can live, only the
 	// record does.
 	o, failed = k.backend.load(w, r)
-	if o != nil && !slices.Contains(ids, o.sessionID()) && k.cfg.outlasts(o.sessionID()) {
+	if o != nil && !slices.Contains(ids, o.sessionID()) && k.cfg.outlivesDefault(o.sessionID()) {
 		err = cmp.Or(err, k.revoke(r.Context(), o.sessionID()))
 	}
 	return o, failed, err

@@ -31,7 +31,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "nobody is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
 	}
 	if !v.hasSession() {
 		return noSession("update session")
@@ -45,7 +45,6 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	s.user.writable()
 	change(s.user)
 	s.user.sameAs(&verified)
-	s.authTime = s.authTime && s.user.AuthTime.Equal(verified.AuthTime)
 	keepPrivate(c)
 	if err := a.sessions.renew(c.Writer, c.Request, s); err != nil {
 		return err
@@ -94,7 +93,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User) error {
 	if u.AuthTime.IsZero() {
 		u.AuthTime = a.cfg.Now()
 	}
-	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u})
+	s, err := a.sessions.start(c.Writer, c.Request, &session{user: u, authTime: true})
 	if err != nil {
 		return err
 	}
@@ -165,5 +164,5 @@ func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 		return info, false
 	}
 	s := v.session()
-	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.left(s)), AbsoluteExpiry: s.until}, true
+	return SessionInfo{Provider: s.user.Provider, Created: s.created, LastSeen: s.lastSeen, IdleExpiry: s.lastSeen.Add(a.sessions.remaining(s)), AbsoluteExpiry: s.until}, true
 }

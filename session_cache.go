@@ -48,7 +48,7 @@ func (k *sessions) read(record string, oldKey bool) *opened {
 	}
 	o.keys = o.session.keys()
 	o.notBefore = max(o.created.UnixMicro(), o.lastSeen.UnixMicro()) - leeway.Microseconds()
-	o.expires = o.lastSeen.Add(k.left(&o.session)).UnixMicro()
+	o.expires = o.lastSeen.Add(k.remaining(&o.session)).UnixMicro()
 	o.renewAt = o.lastSeen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
 	return o
 }

@@ -35,7 +35,6 @@ type session struct {
 	idle        time.Duration // its own IdleTimeout
 	mark        int64         // the person's watermark at its birth, as millis has it
 	sid         string        // the provider's id of its own session, or ""
-	acr         string        // of the ID token, or ""
 	actor       string        // User.ID of somebody who acts as the user, or ""
 	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
 	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
@@ -53,13 +52,13 @@ func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
-func (s *session) rare() [5]*string {
-	return [...]*string{&s.sid, &s.user.Locale, &s.user.claims, &s.acr, &s.actor}
+func (s *session) optionalTexts(claims *string) [5]*string {
+	return [...]*string{&s.sid, &s.user.Locale, claims, &s.user.ACR, &s.actor}
 }
 
-// rare2 is rare of version 2.
-func (s *session) rare2() [4]*string {
-	return [...]*string{&s.sid, &s.hint, &s.user.Locale, &s.user.claims}
+// rare2 is optionalTexts of version 2.
+func (s *session) rare2(claims *string) [4]*string {
+	return [...]*string{&s.sid, &s.hint, &s.user.Locale, claims}
 }
 
 // The flags of a record, in 16 bits. A record with one that is not known here
@@ -120,19 +119,21 @@ func (i *issuers) admit(issuer string) bool {
 // encode writes the record: versioned, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
 	u, from := s.user, k.issuers[s.user.Provider]
+	claims, names := u.claims(), u.claimNames()
 	flags := uint16(0)
 	for _, f := range [...]struct {
 		flag uint16
 		on   bool
 	}{
-		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(u.keptClaims) > 0}, {hasData, len(u.Data) > 0},
+		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(names) > 0}, {hasData, len(u.Data) > 0},
 		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0},
 	} {
 		if f.on {
 			flags |= f.flag
 		}
 	}
-	for i, text := range s.rare() {
+	rare := s.optionalTexts(&claims)
+	for i, text := range rare {
 		if *text != "" {
 			flags |= hasRare << i
 		}
@@ -160,13 +161,13 @@ func (k *sessions) encode(s *session) []byte {
 		b = wire.AppendString(b, *text)
 	}
 	b = wire.AppendStrings(b, u.Groups)
-	for i, text := range s.rare() {
+	for i, text := range rare {
 		if flags&(hasRare<<i) != 0 {
 			b = wire.AppendString(b, *text)
 		}
 	}
 	if flags&hasKept != 0 {
-		b = wire.AppendStrings(b, u.keptClaims)
+		b = wire.AppendStrings(b, names)
 	}
 	if flags&hasData != 0 {
 		b = wire.AppendMap(b, u.Data)
@@ -219,8 +220,9 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 	if u.Issuer = from.own; flags&hasOwnIssuer == 0 {
 		u.Issuer = r.String()
 	}
-	rare := s.rare()
-	u.decode(r, flags, flags/hasRare, rare[:])
+	var claims string
+	rare := s.optionalTexts(&claims)
+	u.decode(r, flags, flags/hasRare, rare[:], &claims)
 	return r.OK() && from.admit(u.Issuer)
 }
 
@@ -236,7 +238,7 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	// birth, the clocks decide, as they did. Nor does it say which IdleTimeout it
 	// began with: a copy can outlive the mark of its sign-out if that was longer, and is
 	// made longer again.
-	s.idle, s.mark = k.cfg.IdleTimeout, s.markByClock()
+	s.idle, s.mark = k.cfg.IdleTimeout, s.estimatedMark()
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	if from == nil {
@@ -247,8 +249,9 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	} else if u.Issuer = from.own; r.Bytes(len(from.print2)) != string(from.print2[:]) {
 		return false
 	}
-	rare := s.rare2()
-	u.decode(r, flags, flags/hasRare2, rare[:])
+	var claims string
+	rare := s.rare2(&claims)
+	u.decode(r, flags, flags/hasRare2, rare[:], &claims)
 	return r.OK() && from.admit(u.Issuer)
 }
 
@@ -281,8 +284,8 @@ func (s *session) decodeTimes(r *wire.Reader) {
 }
 
 // decode reads the rest of a record: the user, and those of the rare texts whose
-// bits are set in there.
-func (u *User) decode(r *wire.Reader, flags, there int, rare []*string) {
+// bits are set in there, claims among them.
+func (u *User) decode(r *wire.Reader, flags, there int, rare []*string, claims *string) {
 	u.EmailVerified = flags&hasVerifiedEmail != 0
 	for _, text := range u.texts() {
 		*text = r.String()
@@ -293,9 +296,9 @@ func (u *User) decode(r *wire.Reader, flags, there int, rare []*string) {
 			*text = r.String()
 		}
 	}
-	u.keptClaims = []string{} // nil would mean all
+	u.kept = noneKept
 	if flags&hasKept != 0 {
-		u.keptClaims = append(u.keptClaims, r.Strings(nil)...)
+		u.kept = &keptClaims{*claims, append([]string{}, r.Strings(nil)...)} // no nil, which would mean all
 	}
 	if flags&hasData != 0 {
 		u.Data = r.Map()
@@ -304,23 +307,20 @@ func (u *User) decode(r *wire.Reader, flags, there int, rare []*string) {
 
 // keepClaims reduces the claims to those that stay.
 func (s *session) keepClaims(names []string) error {
-	s.user.keptClaims = append([]string{}, names...)
-	if len(names) == 0 {
-		s.user.claims = ""
-		return nil
-	}
-	if s.user.claims == "" {
-		return nil
+	names = append([]string{}, names...)
+	sent := s.user.claims()
+	if len(names) == 0 || sent == "" {
+		return s.user.setClaims(nil, names)
 	}
 	var all, some map[string]any
-	all, err := strictjson.Object(s.user.claims)
+	all, err := strictjson.Object(sent)
 	if err != nil {
 		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err,
 			Reason: "the claims that are to be kept are not strict JSON", Fix: "see error for what is wrong with them"}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
-		return s.user.setClaims(all)
+		return s.user.setClaims(all, names)
 	}
 	for _, name := range names {
 		if v, there := all[name]; there {
@@ -330,7 +330,7 @@ func (s *session) keepClaims(names []string) error {
 			some[name] = v
 		}
 	}
-	return s.user.setClaims(some)
+	return s.user.setClaims(some, names)
 }
 
 // largest names what takes the most room in a session, for an error that asks to
@@ -348,7 +348,7 @@ func (s *session) largest() string {
 	for name, value := range u.Data {
 		fields = append(fields, field{"data " + name, len(value)})
 	}
-	claims, _ := strictjson.Object(u.claims)
+	claims, _ := strictjson.Object(u.claims())
 	for name, value := range claims {
 		fields = append(fields, field{"claim " + name, len(fmt.Sprint(value))})
 	}

@@ -22,32 +22,32 @@ func (c *config) checkStore(wrong *mistakes) {
 	if !found {
 		return
 	}
-	why := ""
+	what, why := "", ""
 	if len(codecs) == 0 {
-		why = "has no key"
+		what, why = "no_key", "has no key"
 	}
 	for _, codec := range codecs {
 		if _, err := codec.Encode("ginauth", ""); err != nil {
-			why = unfitKey(err)
+			what, why = unfitKey(err)
 		}
 	}
-	if why != "" {
-		wrong.add("Options.Sessions", "key", "the store "+why+", so it cannot save a session",
+	if what != "" {
+		wrong.add("Options.Sessions", what, "the store "+why+", so it cannot save a session",
 			`pass it []byte(os.Getenv("STORE_KEY")), made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?`)
 	}
 }
 
 // unfitKey says why securecookie, which the stores of gin-contrib sign with, cannot
-// use a key. Its errors have no types: the texts are those of v1.1.2 ("securecookie:
+// use a key, in an id and in words. Its errors have no types: the texts are those of v1.1.2 ("securecookie:
 // hash key is not set") and of crypto/aes ("invalid key size").
-func unfitKey(err error) string {
+func unfitKey(err error) (what, why string) {
 	switch text := err.Error(); {
 	case strings.Contains(text, "hash key is not set"):
-		return "has an empty key (is the environment variable set?)"
+		return "key_empty", "has an empty key (is the environment variable set?)"
 	case strings.Contains(text, "invalid key size"):
-		return "has an encryption key (each second one) that is not 16, 24 or 32 bytes long"
+		return "key_length", "has an encryption key (each second one) that is not 16, 24 or 32 bytes long"
 	}
-	return "has a key that it cannot use"
+	return "key", "has a key that it cannot use"
 }
 
 // storeCodecs returns what a store seals its cookies with. All of gin-contrib's

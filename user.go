@@ -33,9 +33,35 @@ type User struct {
 	Data   map[string]string `json:"data,omitempty"`   // the application's own, set in OnLogin or Auth.Update
 
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
+	ACR      string    `json:"acr,omitempty"`      // how they did, in the provider's words (OpenID Connect Core, section 2); or ""
 
-	claims     string   // JSON object
-	keptClaims []string // which claims could be there; nil in OnLogin: all; "*" all
+	kept    *keptClaims  // immutable, and shared by copies; nil if there are none
+	request *authRequest // whose user it is: see MaxAge; nil outside of one
+}
+
+// keptClaims are the claims of a User.
+type keptClaims struct {
+	json  string   // a JSON object, or ""
+	names []string // which could be there; nil in OnLogin: all; "*" all
+}
+
+// noneKept is that of most sessions.
+var noneKept = &keptClaims{names: []string{}}
+
+// claims returns the claims as JSON, or "".
+func (u *User) claims() string {
+	if u.kept == nil {
+		return ""
+	}
+	return u.kept.json
+}
+
+// claimNames returns which claims could be there, nil for all.
+func (u *User) claimNames() []string {
+	if u.kept == nil {
+		return nil
+	}
+	return u.kept.names
 }
 
 // ID returns Issuer + "#" + Subject, which is stable, and unambiguous since an
@@ -57,7 +83,7 @@ func (u *User) VerifiedEmail() (string, bool) {
 // [Options.KeepClaims] afterwards. Claims that are not there leave v as it is. It
 // fails with [ErrSessionError] if a claim does not fit into v.
 func (u *User) Claims(v any) error {
-	text := u.claims
+	text := u.claims()
 	if text == "" {
 		text = "{}"
 	}
@@ -70,24 +96,29 @@ func (u *User) Claims(v any) error {
 
 // claim returns one claim, and whether claims of that name are kept at all.
 func (u *User) claim(name string) (value any, kept bool) {
-	if u.keptClaims != nil && !slices.Contains(u.keptClaims, name) && !slices.Contains(u.keptClaims, "*") {
+	if names := u.claimNames(); names != nil && !slices.Contains(names, name) && !slices.Contains(names, "*") {
 		return nil, false
 	}
-	all, _ := strictjson.Object(u.claims) // without claims, none
+	all, _ := strictjson.Object(u.claims()) // without claims, none
 	return all[name], true
 }
 
-// sameAs puts back what identifies a verified user, whatever the application
-// did to the rest.
+// sameAs puts back who a verified user is, and how they proved that, whatever the
+// application did to the rest.
 func (u *User) sameAs(verified *User) {
 	u.Provider, u.Issuer, u.Subject = verified.Provider, verified.Issuer, verified.Subject
-	u.claims, u.keptClaims = verified.claims, verified.keptClaims
+	u.AuthTime, u.ACR = verified.AuthTime, verified.ACR
+	u.kept, u.request = verified.kept, verified.request
 }
 
-// setClaims replaces the claims.
-func (u *User) setClaims(claims map[string]any) error {
+// setClaims replaces the claims by those called names.
+func (u *User) setClaims(claims map[string]any, names []string) error {
+	if len(claims) == 0 && len(names) == 0 {
+		u.kept = noneKept
+		return nil
+	}
 	if len(claims) == 0 {
-		u.claims = ""
+		u.kept = &keptClaims{names: names}
 		return nil
 	}
 	raw, err := json.Marshal(claims)
@@ -95,7 +126,7 @@ func (u *User) setClaims(claims map[string]any) error {
 		return &Error{Code: ErrSessionError, ID: "claims.encode", Op: "keep claims", Provider: u.Provider, Err: err,
 			Reason: "the claims cannot be written as JSON", Fix: "see error for what cannot be written"}
 	}
-	u.claims = string(raw)
+	u.kept = &keptClaims{json: string(raw), names: names}
 	return nil
 }
 
@@ -129,7 +160,7 @@ func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)
 	if u == nil {
-		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "nobody is signed in",
+		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "no user is signed in",
 			Fix: "put RequireAuth in front of this handler"}
 	}
 	err := u.Claims(&claims)

@@ -20,6 +20,8 @@ type session struct {
 	subject string
 	sid     string // the sid claim; the cookie's value is another secret
 	since   time.Time
+	acr     string
+	amr     []string
 }
 
 // serveAuthorize is the authorization endpoint.
@@ -40,11 +42,15 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	deny, subject := p.deny, p.signInAs
 	p.mu.Unlock()
 	silent := slices.Contains(strings.Fields(params.Get("prompt")), "none")
+	how, signedOn := p.howToAuthenticate(), p.session(r)
 	switch person, ok := p.person(subject); {
 	case deny:
 		p.answerError(w, params, "access_denied", "the person did not consent")
+	case how.singleSignOn && signedOn.subject != "" && (subject == "" || subject == signedOn.subject) && how.suffices(signedOn, params, p.now()):
+		person, _ := p.person(signedOn.subject)
+		p.grant(w, params, person, signedOn)
 	case ok:
-		p.grant(w, params, person, p.signIn(w, r, person))
+		p.grant(w, params, person, p.signIn(w, r, params, person))
 	case silent:
 		p.answerSilently(w, r, params)
 	default:
@@ -166,17 +172,18 @@ func (p *Provider) serveChoice(w http.ResponseWriter, r *http.Request) {
 		p.showPeople(w, params)
 		return
 	}
-	p.grant(w, params, person, p.signIn(w, r, person))
+	p.grant(w, params, person, p.signIn(w, r, params, person))
 }
 
 // signIn starts the browser's session at the provider, or goes on with the one
 // that it has for the same person.
-func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, person Person) session {
+func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, params url.Values, person Person) session {
 	s := p.session(r)
 	if s.subject != person.Subject {
 		s = session{subject: person.Subject, sid: randomString(16)}
 	}
-	s.since = p.now()
+	how := p.howToAuthenticate()
+	s = how.authenticated(s, params, p.now())
 	id := randomString(32)
 	p.mu.Lock()
 	if old, err := r.Cookie(p.cookieName); err == nil {

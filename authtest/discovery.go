@@ -23,7 +23,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
 		"code_challenge_methods_supported":      []string{"S256"},
 		"scopes_supported":                      []string{"openid", "profile", "email", "groups", "offline_access"},
-		"claims_supported": []string{"sub", "iss", "aud", "exp", "iat", "nonce", "at_hash", "sid", "auth_time",
+		"claims_supported": []string{"sub", "iss", "aud", "exp", "iat", "nonce", "at_hash", "sid", "auth_time", "acr", "amr",
 			"name", "preferred_username", "picture", "locale", "email", "email_verified", "groups"},
 		"authorization_response_iss_parameter_supported": true,
 		"request_parameter_supported":                    false,

@@ -22,7 +22,14 @@ func (p *Provider) idToken(g *grant, accessToken string) string {
 		"sid":     g.session.sid,
 	})
 	putString(claims, "nonce", g.nonce)
-	if g.withTime {
+	how := p.howToAuthenticate()
+	if !how.ignores(ACR) {
+		putString(claims, "acr", g.session.acr)
+		if len(g.session.amr) > 0 {
+			claims["amr"] = g.session.amr
+		}
+	}
+	if g.withTime && !how.ignores(AuthTime) {
 		claims["auth_time"] = g.session.since.Unix()
 	}
 	header := map[string]any{"alg": signing.alg, "kid": signing.id, "typ": "JWT"}

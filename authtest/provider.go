@@ -85,14 +85,15 @@ type Provider struct {
 	signInAs   string
 	deny       bool
 	ignorePKCE bool
-	faults     map[Endpoint]Fault
-	handlers   map[Endpoint]http.HandlerFunc
-	edits      edits
-	codes      map[string]*grant
-	tokens     map[string]*grant
-	refreshes  map[string]*grant
-	sessions   map[string]session
-	journal    journal
+	authentication
+	faults    map[Endpoint]Fault
+	handlers  map[Endpoint]http.HandlerFunc
+	edits     edits
+	codes     map[string]*grant
+	tokens    map[string]*grant
+	refreshes map[string]*grant
+	sessions  map[string]session
+	journal   journal
 }
 
 // Endpoint names one of the provider's endpoints.

@@ -30,10 +30,11 @@ type grant struct {
 
 // grant answers an authorization request with a code.
 func (p *Provider) grant(w http.ResponseWriter, params url.Values, person Person, s session) {
+	how := p.howToAuthenticate()
 	g := &grant{
 		person: person, session: s, scopes: strings.Fields(params.Get("scope")),
 		redirectURI: params.Get("redirect_uri"), challenge: params.Get("code_challenge"),
-		nonce: params.Get("nonce"), withTime: params.Has("max_age"),
+		nonce: params.Get("nonce"), withTime: params.Has("max_age") && !how.ignores(MaxAge),
 		expires: p.now().Add(codeLife),
 	}
 	code := randomString(24)

@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("beside the diagnosis it says %s", log)
 	}
 	out, log = run(1, "OIDC_ISSUER="+idp.Issuer+"/")
-	says(out, "1 problem,", "PROBLEM oidc: discovery: the provider says that its issuer is", "\nprovider demo: answers (")
+	says(out, "1 problem,", "PROBLEM oidc: discovery: ", idp.Issuer+"/", "\nprovider demo: answers (")
 	says(log, "example: problems found: 1")
 	idp.Fail(authtest.JWKS, authtest.Down)
 	out, _ = run(1, "SESSION_KEYS=6c1f0d7a93e25b48c0ffa1d2e3b4958677a8b9cadbecfd0e", "REDIS_ADDR=127.0.0.1:1")

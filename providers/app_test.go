@@ -17,6 +17,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 func TestMain(m *testing.M) {
@@ -106,17 +107,18 @@ func (a *app) get(path string) *authtest.Page {
 	return p
 }
 
-// refuses fails the test unless signing in ends with that code, whose reason
-// stands in the log.
-func (a *app) refuses(code ginauth.Code, reason string) {
+// refuses fails the test unless signing in ends with that code, and the log has the
+// error with its ID (unless id is "") and these names.
+func (a *app) refuses(code ginauth.Code, id string, names ...string) {
 	a.t.Helper()
 	p := a.get("/me")
 	if want := (&ginauth.Error{Code: code}).Status(); p.Status != want || !strings.Contains(p.Text(), string(code)) {
 		a.t.Errorf("signing in ended at %s with status %d: %s; want %d %s", p.URL, p.Status, p.Text(), want, code)
 	}
-	if !strings.Contains(a.logs.String(), reason) {
-		a.t.Errorf("the log does not say %q: %s", reason, &a.logs)
+	if id != "" {
+		sitetest.WantID(a.t, a.logs.String(), id)
 	}
+	sitetest.WantNames(a.t, a.logs.String(), names...)
 }
 
 // want fails the test unless got is who is wanted; when they proved it is left

@@ -31,12 +31,12 @@ func TestBitbucketAddresses(t *testing.T) {
 func TestBitbucketThatDoesNotAnswer(t *testing.T) {
 	s := newStandIn(t, "bitbucket")
 	s.status["emails.json"] = 500
-	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "500")
+	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "http.status", "500")
 }
 
 // A nickname or a uuid is not the subject.
 func TestBitbucketWithoutAnAccount(t *testing.T) {
 	s := newStandIn(t, "bitbucket")
 	s.answers["user.json"] = []byte(`{"display_name":"Petra","nickname":"hollow-oak","uuid":"{3f0c1d9a-52b7-4c11-9a80-1f2e3d4c5b6a}"}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 }

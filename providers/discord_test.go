@@ -36,5 +36,5 @@ func TestDiscordAddressThatIsNotVerified(t *testing.T) {
 func TestDiscordAnswersOfAnotherServer(t *testing.T) {
 	s := newStandIn(t, "discord")
 	s.Authorize.Answer["iss"] = "https://evil.example"
-	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "evil.example")
+	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "response.issuer", "evil.example")
 }

@@ -36,8 +36,8 @@ func TestFacebookAddresses(t *testing.T) {
 func TestFacebookRefusals(t *testing.T) {
 	s := newStandIn(t, "facebook")
 	s.answers["token.json"], s.status["token.json"] = []byte(`{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100}}`), 400
-	s.app(s.provider()).refuses(ginauth.ErrBadTokenResponse, "status 400")
+	s.app(s.provider()).refuses(ginauth.ErrBadTokenResponse, "token.status", "400")
 	s = newStandIn(t, "facebook")
 	s.answers["me.json"], s.status["me.json"] = []byte(`{"error":{"message":"Invalid appsecret_proof provided in the API argument","type":"GraphMethodException","code":100}}`), 400
-	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "profile")
+	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "http.status", "op=profile")
 }

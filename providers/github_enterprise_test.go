@@ -15,5 +15,5 @@ func TestGitHubEnterpriseAnswersOfAnotherServer(t *testing.T) {
 	}
 	s = newStandIn(t, "github-enterprise")
 	s.Authorize.Answer = map[string]string{"iss": "https://github.com/login/oauth"}
-	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "github.com")
+	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "response.issuer", "github.com")
 }

@@ -245,20 +245,20 @@ func TestGitHubWithoutAddresses(t *testing.T) {
 
 func TestGitHubErrorsUnderStatus200(t *testing.T) {
 	for _, test := range []struct {
-		file   string
-		code   ginauth.Code
-		reason string
+		file     string
+		code     ginauth.Code
+		id, part string
 	}{
-		{"bad_verification_code.json", ginauth.ErrCodeRejected, "bad_verification_code"},
-		{"incorrect_client_credentials.json", ginauth.ErrProviderMisconfigured, "incorrect_client_credentials"},
-		{"redirect_uri_mismatch.json", ginauth.ErrProviderMisconfigured, "register this redirect URI"},
-		{"unverified_user_email.json", ginauth.ErrProviderError, "unverified_user_email"},
+		{"bad_verification_code.json", ginauth.ErrCodeRejected, "token.invalid_grant", `\"bad_verification_code\"`},
+		{"incorrect_client_credentials.json", ginauth.ErrProviderMisconfigured, "token.invalid_client", `\"incorrect_client_credentials\"`},
+		{"redirect_uri_mismatch.json", ginauth.ErrProviderMisconfigured, "token.redirect_uri_mismatch", "redirect URI"},
+		{"unverified_user_email.json", ginauth.ErrProviderError, "token.error", `\"unverified_user_email\"`},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			t.Parallel()
 			g := newGitHub(t)
 			g.token = test.file
-			newApp(t, g.provider()).refuses(test.code, test.reason)
+			newApp(t, g.provider()).refuses(test.code, test.id, test.part)
 			if g.wasAsked("/api/v3/user") {
 				t.Error("the profile was asked for without a token")
 			}
@@ -268,24 +268,24 @@ func TestGitHubErrorsUnderStatus200(t *testing.T) {
 
 func TestGitHubRefuses(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		change func(*gitHub, *ginauth.Provider)
-		code   ginauth.Code
-		reason string
+		name     string
+		change   func(*gitHub, *ginauth.Provider)
+		code     ginauth.Code
+		id, part string
 	}{
-		{"an answer of another server", func(g *gitHub, _ *ginauth.Provider) { g.iss = "https://ghe.example/login/oauth" }, ginauth.ErrIssuerMismatch, "ghe.example"},
-		{"a wrong secret", func(_ *gitHub, p *ginauth.Provider) { p.ClientSecret = "another" }, ginauth.ErrProviderMisconfigured, "incorrect_client_credentials"},
-		{"a profile that is an error under status 200", func(g *gitHub, _ *ginauth.Provider) { g.user = "not_found.json" }, ginauth.ErrIdentityRejected, "no usable subject"},
-		{"a list of addresses that fails for now", func(g *gitHub, _ *ginauth.Provider) { g.status = http.StatusBadGateway }, ginauth.ErrProviderUnavailable, "status 502"},
-		{"a list of addresses that is none", func(g *gitHub, _ *ginauth.Provider) { g.emails = "user.json" }, ginauth.ErrProviderUnavailable, "unusable JSON"},
-		{"an API that is not there", func(g *gitHub, p *ginauth.Provider) { p.Profile = providers.GitHubProfile(g.URL) }, ginauth.ErrProviderUnavailable, "404"},
+		{"an answer of another server", func(g *gitHub, _ *ginauth.Provider) { g.iss = "https://ghe.example/login/oauth" }, ginauth.ErrIssuerMismatch, "response.issuer", "ghe.example"},
+		{"a wrong secret", func(_ *gitHub, p *ginauth.Provider) { p.ClientSecret = "another" }, ginauth.ErrProviderMisconfigured, "token.invalid_client", `\"incorrect_client_credentials\"`},
+		{"a profile that is an error under status 200", func(g *gitHub, _ *ginauth.Provider) { g.user = "not_found.json" }, ginauth.ErrIdentityRejected, "claims.sub", ""},
+		{"a list of addresses that fails for now", func(g *gitHub, _ *ginauth.Provider) { g.status = http.StatusBadGateway }, ginauth.ErrProviderUnavailable, "http.status", "502"},
+		{"a list of addresses that is none", func(g *gitHub, _ *ginauth.Provider) { g.emails = "user.json" }, ginauth.ErrProviderUnavailable, "http.unusable", ""},
+		{"an API that is not there", func(g *gitHub, p *ginauth.Provider) { p.Profile = providers.GitHubProfile(g.URL) }, ginauth.ErrProviderUnavailable, "http.not_found", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newGitHub(t)
 			p := g.provider()
 			test.change(g, &p)
-			newApp(t, p).refuses(test.code, test.reason)
+			newApp(t, p).refuses(test.code, test.id, test.part)
 		})
 	}
 }

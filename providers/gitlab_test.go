@@ -18,7 +18,7 @@ func TestGitLabAddressThatIsNotVerified(t *testing.T) {
 func TestGitLabProfileOfAnotherPerson(t *testing.T) {
 	s := newStandIn(t, "gitlab")
 	s.answers["userinfo.json"] = []byte(strings.ReplaceAll(string(read(t, "gitlab/userinfo.json")), "4711042", "4711043"))
-	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "its sub is not the ID token's")
+	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "userinfo.sub")
 }
 
 // The same number on two servers is two people.

@@ -11,7 +11,7 @@ func TestHubSpotTokensThatAreNotActive(t *testing.T) {
 	for _, active := range []string{`"active": false`, `"active": "true"`, `"actives": true`} {
 		s := newStandIn(t, "hubspot")
 		s.replace("introspect.json", `"active": true`, active)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "does not know the access token")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "login.failed", "access token")
 	}
 }
 

@@ -23,5 +23,5 @@ func TestInstagramTokenAnswers(t *testing.T) {
 func TestInstagramSubject(t *testing.T) {
 	s := newStandIn(t, "instagram")
 	s.answers["me.json"] = []byte(`{"id":"9876543210987654","username":"hollow.oak"}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 }

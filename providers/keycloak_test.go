@@ -31,8 +31,8 @@ func TestKeycloakRoles(t *testing.T) {
 func TestKeycloakAnswersOfAnotherRealm(t *testing.T) {
 	s := newStandIn(t, "keycloak")
 	s.Authorize.Answer["iss"] = "https://login.kvarnbygd.example/realms/guests"
-	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "realms/guests")
+	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "response.issuer", "realms/guests")
 	s = newStandIn(t, "keycloak")
 	delete(s.Authorize.Answer, "iss")
-	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "no iss")
+	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "response.issuer_missing")
 }

@@ -47,7 +47,7 @@ func TestKakaoAddresses(t *testing.T) {
 func TestKakaoProfileOfAnotherPerson(t *testing.T) {
 	s := newStandIn(t, "kakao")
 	s.answers["me.json"] = []byte(strings.Replace(string(read(t, "kakao/me.json")), "9007199254740993", "9007199254740992", 1))
-	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "its sub is not the ID token's")
+	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "userinfo.sub")
 }
 
 func TestNaverAnswersThatAreNoProfile(t *testing.T) {
@@ -57,14 +57,14 @@ func TestNaverAnswersThatAreNoProfile(t *testing.T) {
 	} {
 		s := newStandIn(t, "naver")
 		s.answers["me.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "resultcode is not 00")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.rejected", "resultcode")
 	}
 	s := newStandIn(t, "naver")
 	s.answers["me.json"] = []byte(`{"resultcode":"00","message":"success"}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 	s = newStandIn(t, "naver")
 	s.answers["token.json"] = []byte(`{"error":"invalid_request","error_description":"no valid data in session"}`) // under status 200
-	s.app(s.provider()).refuses(ginauth.ErrProviderError, "invalid_request")
+	s.app(s.provider()).refuses(ginauth.ErrProviderError, "token.error", `\"invalid_request\"`)
 }
 
 func TestNaverAddressesAreNotVerified(t *testing.T) {
@@ -100,5 +100,5 @@ func TestNaverOIDC(t *testing.T) {
 	}
 	s = newStandIn(t, "naver-oidc")
 	s.claims["nonce"] = "another"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "the nonce is not this sign-in's")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "id_token.nonce")
 }

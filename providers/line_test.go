@@ -25,16 +25,16 @@ func TestLINESignatures(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		name, reason string
-		sign         func(claims map[string]any) string
+		name, id string
+		sign     func(claims map[string]any) string
 	}{
-		{"another secret", "the signature is wrong", hs([]byte("another secret of 32 bytes and more"))},
-		{"the public key as the secret", "the signature is wrong", hs(public)},
-		{"no signature", "not in JWS compact serialization", unsigned},
-		{"HS512", "algorithm", func(claims map[string]any) string {
+		{"another secret", "jwt.signature", hs([]byte("another secret of 32 bytes and more"))},
+		{"the public key as the secret", "jwt.signature", hs(public)},
+		{"no signature", "jwt.malformed", unsigned},
+		{"HS512", "jwt.algorithm", func(claims map[string]any) string {
 			return sign(t, jose.SigningKey{Algorithm: jose.HS512, Key: []byte(testClientSecret + testClientSecret)}, claims)
 		}},
-		{"RS256, which LINE does not use", "algorithm", func(claims map[string]any) string {
+		{"RS256, which LINE does not use", "jwt.algorithm", func(claims map[string]any) string {
 			return sign(t, jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: signingKey(), KeyID: "test"}}, claims)
 		}},
 	} {
@@ -42,7 +42,7 @@ func TestLINESignatures(t *testing.T) {
 			t.Parallel()
 			s := newStandIn(t, "line")
 			s.sign = tt.sign
-			s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, tt.reason)
+			s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, tt.id)
 		})
 	}
 }
@@ -51,7 +51,7 @@ func TestLINESignatures(t *testing.T) {
 func TestHS256IsForLINEAlone(t *testing.T) {
 	s := newStandIn(t, "google")
 	s.IDToken.Alg = "HS256"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "algorithm")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "jwt.algorithm")
 	p := s.provider()
 	p.Quirks.HS256 = true
 	if err := mount(p); err == nil {

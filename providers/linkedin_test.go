@@ -24,5 +24,5 @@ func TestLinkedInAddresses(t *testing.T) {
 func TestLinkedInIssuerFromBefore(t *testing.T) {
 	s := newStandIn(t, "linkedin")
 	s.claims["iss"] = "https://www.linkedin.com"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "issuer")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "jwt.issuer")
 }

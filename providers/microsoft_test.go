@@ -55,29 +55,29 @@ func TestMicrosoftRefusesOtherTenants(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		iss, tid any
-		reason   string
+		id, part string
 	}{
-		{"another tenant", tenantIssuer(otherTenant), otherTenant, "the tenant " + otherTenant + " may not sign in"},
-		{"personal accounts", tenantIssuer(consumers), consumers, "may not sign in"},
-		{"another tenant's issuer", tenantIssuer(otherTenant), ourTenant, "the token's issuer is"},
-		{"our issuer, another tid", tenantIssuer(ourTenant), otherTenant, "may not sign in"},
-		{"no tid", tenantIssuer(ourTenant), nil, "tid is no tenant"},
-		{"a tid that leads elsewhere", tenantIssuer("../evil"), "../evil", "tid is no tenant"},
-		{"the template", tenantIssuer("{tenantid}"), "{tenantid}", "tid is no tenant"},
-		{"the endpoint", tenantIssuer("organizations"), "organizations", "tid is no tenant"},
-		{"capitals", tenantIssuer(strings.ToUpper(ourTenant)), strings.ToUpper(ourTenant), "tid is no tenant"},
-		{"the old issuer", "https://sts.windows.net/" + ourTenant + "/", ourTenant, "the token's issuer is"},
+		{"another tenant", tenantIssuer(otherTenant), otherTenant, "jwt.issuer_not_admitted", "the tenant " + otherTenant},
+		{"personal accounts", tenantIssuer(consumers), consumers, "jwt.issuer_not_admitted", "may not sign in"},
+		{"another tenant's issuer", tenantIssuer(otherTenant), ourTenant, "jwt.issuer", ""},
+		{"our issuer, another tid", tenantIssuer(ourTenant), otherTenant, "jwt.issuer_not_admitted", "may not sign in"},
+		{"no tid", tenantIssuer(ourTenant), nil, "jwt.issuer_not_admitted", "tid is"},
+		{"a tid that leads elsewhere", tenantIssuer("../evil"), "../evil", "jwt.issuer_not_admitted", "tid is"},
+		{"the template", tenantIssuer("{tenantid}"), "{tenantid}", "jwt.issuer_not_admitted", "tid is"},
+		{"the endpoint", tenantIssuer("organizations"), "organizations", "jwt.issuer_not_admitted", "tid is"},
+		{"capitals", tenantIssuer(strings.ToUpper(ourTenant)), strings.ToUpper(ourTenant), "jwt.issuer_not_admitted", "tid is"},
+		{"the old issuer", "https://sts.windows.net/" + ourTenant + "/", ourTenant, "jwt.issuer", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := entraAt(t, "organizations", ourTenant)
 			s.claims["iss"], s.claims["tid"] = tt.iss, tt.tid
-			s.app(providers.Microsoft("organizations", testClientID, testClientSecret, ourTenant)).refuses(ginauth.ErrIDTokenInvalid, tt.reason)
+			s.app(providers.Microsoft("organizations", testClientID, testClientSecret, ourTenant)).refuses(ginauth.ErrIDTokenInvalid, tt.id, tt.part)
 		})
 	}
 	s := newStandIn(t, "microsoft")
 	s.claims["iss"], s.claims["tid"] = tenantIssuer(otherTenant), otherTenant
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "the token's issuer is")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "jwt.issuer")
 }
 
 // nOAuth: an administrator writes any address into a tenant of their own.

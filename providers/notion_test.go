@@ -10,7 +10,7 @@ import (
 func TestNotionBotsOfAWorkspace(t *testing.T) {
 	s := newStandIn(t, "notion")
 	s.answers["me.json"] = []byte(`{"object":"user","id":"16d84278-ab0e-484c-9bdd-b35da3bd8905","type":"bot","bot":{"owner":{"type":"workspace","workspace":true}}}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 }
 
 func TestNotionAddresses(t *testing.T) {

@@ -29,7 +29,7 @@ func TestOktaWithoutACustomServer(t *testing.T) {
 func TestOktaTokenOfAnotherServer(t *testing.T) {
 	s := newStandIn(t, "okta")
 	s.claims["iss"] = "https://login.kvarnbygd.example"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "issuer")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "jwt.issuer")
 }
 
 func TestOktaAddressThatIsNotVerified(t *testing.T) {

@@ -28,5 +28,5 @@ func TestPayPalScopes(t *testing.T) {
 	s.app(p).signIn()
 	s = newStandIn(t, "paypal")
 	s.replace("userinfo.json", `"user_id"`, `"payer_id"`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 }

@@ -42,7 +42,7 @@ func TestGiteaWithASlash(t *testing.T) {
 	for _, name := range []string{"gitea", "forgejo"} {
 		s := newStandIn(t, name)
 		s.discovery["issuer"] = "https://git.kvarnbygd.example/"
-		s.app(s.provider()).refuses(ginauth.ErrProviderMisconfigured, `set Issuer to \"https://git.kvarnbygd.example/\"`)
+		s.app(s.provider()).refuses(ginauth.ErrProviderMisconfigured, "discovery.issuer_mismatch", `set Issuer to \"https://git.kvarnbygd.example/\"`)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestNextcloudProfile(t *testing.T) {
 	}
 	s = newStandIn(t, "nextcloud")
 	s.answers["user.json"] = []byte(`{"ocs":{"meta":{"status":"failure","statuscode":997},"data":[]}}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "sub")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 }
 
 func TestZitadelRoles(t *testing.T) {
@@ -77,7 +77,7 @@ func TestZitadelRoles(t *testing.T) {
 	}
 	s = newStandIn(t, "zitadel")
 	s.answers["userinfo.json"] = []byte(`{"sub":"another","urn:zitadel:iam:org:project:roles":{"admin":{}}}`)
-	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "sub is not the ID token's")
+	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "userinfo.sub")
 }
 
 func TestFusionAuthTenant(t *testing.T) {
@@ -85,12 +85,12 @@ func TestFusionAuthTenant(t *testing.T) {
 		s := newStandIn(t, "fusionauth")
 		s.claims["tid"] = tid
 		s.answers["userinfo.json"] = []byte(`{"sub":"29ac0c18-0b4a-42cf-82fc-03d570318a1d"}`)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "not an account of the tenant")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.rejected", "of the tenant")
 	}
 	s := newStandIn(t, "fusionauth")
 	s.discovery["issuer"] = "acme.com" // what it is until somebody sets it
 	s.Authorize.Answer["iss"] = "acme.com"
-	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "acme.com")
+	s.app(s.provider()).refuses(ginauth.ErrIssuerMismatch, "response.issuer", "acme.com")
 }
 
 // All policies of a tenant have one issuer and may share their keys.
@@ -99,7 +99,7 @@ func TestAzureADB2CPolicy(t *testing.T) {
 		s := newStandIn(t, "azure-ad-b2c")
 		s.claims["tfp"] = nil
 		s.claims[claim] = "B2C_1_without_second_factor"
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "not issued by the policy B2C_1_signin")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.rejected", "B2C_1_signin")
 		s = newStandIn(t, "azure-ad-b2c")
 		s.claims["tfp"] = nil
 		s.claims[claim] = "b2c_1_signin"
@@ -107,7 +107,7 @@ func TestAzureADB2CPolicy(t *testing.T) {
 	}
 	s := newStandIn(t, "azure-ad-b2c")
 	s.claims["iss"] = "https://kvarnbygd.b2clogin.com/aaaaaaaa-8f40-4a37-b6d5-0e1f2a3b4c5d/v2.0/"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "iss")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "jwt.issuer")
 }
 
 // A flag that came with another address does not count for the one of the list.

@@ -27,20 +27,20 @@ func answerMAC(answer url.Values) string {
 
 func TestShopifyAnswers(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		change func(s *standIn)
-		reason string
+		name     string
+		change   func(s *standIn)
+		id, part string
 	}{
-		{"no hmac", func(s *standIn) { s.Authorize.HMAC = "" }, "its hmac is not Shopify's"},
-		{"an hmac of something else", func(s *standIn) { s.Authorize.HMAC, s.Authorize.Answer["hmac"] = "", strings.Repeat("0a", 32) }, "its hmac is not Shopify's"},
-		{"no hexadecimal digits", func(s *standIn) { s.Authorize.HMAC, s.Authorize.Answer["hmac"] = "", "Shopify" }, "its hmac is not Shopify's"},
-		{"another shop's", func(s *standIn) { s.Authorize.Answer["shop"] = "hollow-oak.myshopify.com" }, "it is from another shop"},
-		{"a host that only looks like it", func(s *standIn) { s.Authorize.Answer["shop"] = "kvarnbygd.myshopify.com.evil.example" }, "it is from another shop"},
-		{"no shop", func(s *standIn) { delete(s.Authorize.Answer, "shop") }, "it is from another shop"},
+		{"no hmac", func(s *standIn) { s.Authorize.HMAC = "" }, "response.verify_callback", "hmac"},
+		{"an hmac of something else", func(s *standIn) { s.Authorize.HMAC, s.Authorize.Answer["hmac"] = "", strings.Repeat("0a", 32) }, "response.verify_callback", "hmac"},
+		{"no hexadecimal digits", func(s *standIn) { s.Authorize.HMAC, s.Authorize.Answer["hmac"] = "", "Shopify" }, "response.verify_callback", "hmac"},
+		{"another shop's", func(s *standIn) { s.Authorize.Answer["shop"] = "hollow-oak.myshopify.com" }, "response.verify_callback", "another shop"},
+		{"a host that only looks like it", func(s *standIn) { s.Authorize.Answer["shop"] = "kvarnbygd.myshopify.com.evil.example" }, "response.verify_callback", "another shop"},
+		{"no shop", func(s *standIn) { delete(s.Authorize.Answer, "shop") }, "response.verify_callback", "another shop"},
 	} {
 		s := newStandIn(t, "shopify")
 		tt.change(s)
-		s.app(s.provider()).refuses(ginauth.ErrProviderError, tt.reason)
+		s.app(s.provider()).refuses(ginauth.ErrProviderError, tt.id, tt.part)
 		if n := s.requests("POST " + s.Token.URL); n != 0 {
 			t.Errorf("%s: the code was redeemed", tt.name)
 		}
@@ -51,18 +51,18 @@ func TestShopifyTokens(t *testing.T) {
 	for _, tt := range []struct {
 		name, answer string
 		code         ginauth.Code
-		reason       string
+		id, part     string
 	}{
-		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.ErrIdentityRejected, "the shop's, not a person's"},
-		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.ErrIdentityRejected, "the shop's, not a person's"},
-		{"nobody's", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.ErrIdentityRejected, "no usable subject"},
-		{"of another type", `{"access_token":"` + testToken + `","token_type":"mac","associated_user":{"id":1}}`, ginauth.ErrBadTokenResponse, "token_type"},
-		{"no JSON", `<html>`, ginauth.ErrBadTokenResponse, "NormalizeToken"},
-		{"an error", `{"error":"invalid_request","error_description":"The authorization code was not found or was already used"}`, ginauth.ErrProviderError, "invalid_request"},
+		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.ErrIdentityRejected, "login.failed", "not a person"},
+		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.ErrIdentityRejected, "login.failed", "not a person"},
+		{"nobody's", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.ErrIdentityRejected, "claims.sub", ""},
+		{"of another type", `{"access_token":"` + testToken + `","token_type":"mac","associated_user":{"id":1}}`, ginauth.ErrBadTokenResponse, "token.type", ""},
+		{"no JSON", `<html>`, ginauth.ErrBadTokenResponse, "token.normalize", ""},
+		{"an error", `{"error":"invalid_request","error_description":"The authorization code was not found or was already used"}`, ginauth.ErrProviderError, "token.error", `\"invalid_request\"`},
 	} {
 		s := newStandIn(t, "shopify")
 		s.answers["token.json"] = []byte(tt.answer)
-		t.Run(tt.name, func(t *testing.T) { s.app(s.provider()).refuses(tt.code, tt.reason) })
+		t.Run(tt.name, func(t *testing.T) { s.app(s.provider()).refuses(tt.code, tt.id, tt.part) })
 	}
 }
 

@@ -8,21 +8,21 @@ import (
 
 func TestStackOverflowTokens(t *testing.T) {
 	for _, tt := range []struct {
-		name, answer, reason string
-		status               int
-		code                 ginauth.Code
+		name, answer, id, part string
+		status                 int
+		code                   ginauth.Code
 	}{
-		{"an error", `{"error":{"type":"invalid_request","message":"Invalid code"}}`, "status 400", 400, ginauth.ErrBadTokenResponse},
-		{"an error under status 200", `error=invalid_grant`, "no form with an access_token", 200, ginauth.ErrBadTokenResponse},
-		{"JSON", `{"access_token":"abcd"}`, "no form with an access_token", 200, ginauth.ErrBadTokenResponse},
-		{"no form", `access_token=abcd&x=%zz`, "no form with an access_token", 200, ginauth.ErrBadTokenResponse},
-		{"a life that is no number", `access_token=abcd&expires=soon`, "expires_in", 200, ginauth.ErrBadTokenResponse},
-		{"two lines", `access_token=ab%0acd`, "access_token", 200, ginauth.ErrBadTokenResponse},
+		{"an error", `{"error":{"type":"invalid_request","message":"Invalid code"}}`, "token.status", "400", 400, ginauth.ErrBadTokenResponse},
+		{"an error under status 200", `error=invalid_grant`, "token.normalize", "", 200, ginauth.ErrBadTokenResponse},
+		{"JSON", `{"access_token":"abcd"}`, "token.normalize", "", 200, ginauth.ErrBadTokenResponse},
+		{"no form", `access_token=abcd&x=%zz`, "token.normalize", "", 200, ginauth.ErrBadTokenResponse},
+		{"a life that is no number", `access_token=abcd&expires=soon`, "token.expires_in", "", 200, ginauth.ErrBadTokenResponse},
+		{"two lines", `access_token=ab%0acd`, "token.access_token", "", 200, ginauth.ErrBadTokenResponse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStandIn(t, "stackoverflow")
 			s.answers["token.json"], s.status["token.json"] = []byte(tt.answer), tt.status
-			s.app(s.provider()).refuses(tt.code, tt.reason)
+			s.app(s.provider()).refuses(tt.code, tt.id, tt.part)
 		})
 	}
 }
@@ -42,9 +42,9 @@ func TestStackOverflowProfiles(t *testing.T) {
 	for _, answer := range []string{`{"items":[],"has_more":false}`, `{"items":[{"user_id":3104729,"display_name":"Petra"}]}`} {
 		s := newStandIn(t, "stackoverflow")
 		s.answers["me.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 	}
 	s := newStandIn(t, "stackoverflow")
 	s.status["me.json"] = 502
-	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "502")
+	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "http.status", "502")
 }

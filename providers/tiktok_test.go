@@ -14,14 +14,14 @@ func TestTikTokAnswersThatAreNoProfile(t *testing.T) {
 	} {
 		s := newStandIn(t, "tiktok")
 		s.answers["info.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "error.code is not ok")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.rejected", "error.code")
 	}
 	s := newStandIn(t, "tiktok")
 	s.answers["info.json"] = []byte(`{"data":{"user":{}},"error":{"code":"ok"}}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 	s = newStandIn(t, "tiktok")
 	s.answers["token.json"] = []byte(`{"error":"invalid_grant","error_description":"Authorization code is expired.","log_id":"1"}`) // under status 200
-	s.app(s.provider()).refuses(ginauth.ErrCodeRejected, "invalid_grant")
+	s.app(s.provider()).refuses(ginauth.ErrCodeRejected, "token.invalid_grant", `\"invalid_grant\"`)
 }
 
 func TestTikTokAndStravaSeparateScopesByCommas(t *testing.T) {

@@ -19,10 +19,10 @@ func TestTwitchAddressThatIsNotVerified(t *testing.T) {
 func TestTwitchRefusals(t *testing.T) {
 	s := newStandIn(t, "twitch")
 	s.answers["token.json"], s.status["token.json"] = []byte(`{"status":400,"message":"Invalid authorization code"}`), 400
-	s.app(s.provider()).refuses(ginauth.ErrBadTokenResponse, "status 400")
+	s.app(s.provider()).refuses(ginauth.ErrBadTokenResponse, "token.status", "400")
 	s = newStandIn(t, "twitch")
 	s.claims["nonce"] = "another"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "the nonce is not this sign-in's")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "id_token.nonce")
 }
 
 // What a link asks for goes along; the claims stay what they are.

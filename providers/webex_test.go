@@ -29,7 +29,7 @@ func TestWebexIssuers(t *testing.T) {
 		s.claims["iss"] = tt.iss
 		a := s.app(s.provider())
 		if !tt.ok {
-			a.refuses(ginauth.ErrIDTokenInvalid, "issuer")
+			a.refuses(ginauth.ErrIDTokenInvalid, "jwt.issuer_not_admitted")
 		} else if u := a.signIn(); u.Issuer != tt.iss {
 			t.Errorf("%v: signed in as %+v", tt.iss, u)
 		}

@@ -29,25 +29,25 @@ func TestWeChatParametersInTheirOrder(t *testing.T) {
 // Errors come under status 200.
 func TestWeChatTokenErrors(t *testing.T) {
 	for _, tt := range []struct {
-		answer string
-		code   ginauth.Code
-		reason string
+		answer   string
+		code     ginauth.Code
+		id, part string
 	}{
-		{`{"errcode":40029,"errmsg":"invalid code"}`, ginauth.ErrCodeRejected, "invalid_grant"},
-		{`{"errcode":40163,"errmsg":"code been used"}`, ginauth.ErrCodeRejected, "invalid_grant"},
-		{`{"errcode":"42003","errmsg":"code expired"}`, ginauth.ErrCodeRejected, "invalid_grant"},
-		{`{"errcode":40013,"errmsg":"invalid appid"}`, ginauth.ErrProviderMisconfigured, "invalid_client"},
-		{`{"errcode":40125,"errmsg":"invalid appsecret"}`, ginauth.ErrProviderMisconfigured, "invalid_client"},
-		{`{"errcode":-1,"errmsg":"system error"}`, ginauth.ErrProviderUnavailable, "temporarily_unavailable"},
-		{`{"errcode":48001,"errmsg":"api unauthorized"}`, ginauth.ErrProviderError, "invalid_request"},
-		{`{"errcode":48001,"access_token":"x","openid":"y"}`, ginauth.ErrProviderError, "invalid_request"},
-		{`{"errcode":{},"access_token":"x","openid":"y"}`, ginauth.ErrProviderError, "invalid_request"},
-		{`{"expires_in":7200}`, ginauth.ErrBadTokenResponse, "access_token is missing"},
-		{`errcode=40029`, ginauth.ErrBadTokenResponse, "NormalizeToken"},
+		{`{"errcode":40029,"errmsg":"invalid code"}`, ginauth.ErrCodeRejected, "token.invalid_grant", `\"invalid_grant\"`},
+		{`{"errcode":40163,"errmsg":"code been used"}`, ginauth.ErrCodeRejected, "token.invalid_grant", `\"invalid_grant\"`},
+		{`{"errcode":"42003","errmsg":"code expired"}`, ginauth.ErrCodeRejected, "token.invalid_grant", `\"invalid_grant\"`},
+		{`{"errcode":40013,"errmsg":"invalid appid"}`, ginauth.ErrProviderMisconfigured, "token.invalid_client", `\"invalid_client\"`},
+		{`{"errcode":40125,"errmsg":"invalid appsecret"}`, ginauth.ErrProviderMisconfigured, "token.invalid_client", `\"invalid_client\"`},
+		{`{"errcode":-1,"errmsg":"system error"}`, ginauth.ErrProviderUnavailable, "token.unavailable", `\"temporarily_unavailable\"`},
+		{`{"errcode":48001,"errmsg":"api unauthorized"}`, ginauth.ErrProviderError, "token.error", `\"invalid_request\"`},
+		{`{"errcode":48001,"access_token":"x","openid":"y"}`, ginauth.ErrProviderError, "token.error", `\"invalid_request\"`},
+		{`{"errcode":{},"access_token":"x","openid":"y"}`, ginauth.ErrProviderError, "token.error", `\"invalid_request\"`},
+		{`{"expires_in":7200}`, ginauth.ErrBadTokenResponse, "token.access_token", ""},
+		{`errcode=40029`, ginauth.ErrBadTokenResponse, "token.normalize", ""},
 	} {
 		s := newStandIn(t, "wechat")
 		s.answers["token.json"] = []byte(tt.answer)
-		s.app(s.provider()).refuses(tt.code, tt.reason)
+		s.app(s.provider()).refuses(tt.code, tt.id, tt.part)
 		if s.requests("GET https://api.weixin.qq.com/sns/userinfo") != 0 {
 			t.Errorf("%s: the profile was asked for", tt.answer)
 		}
@@ -64,7 +64,7 @@ func TestWeChatAnswersThatAreNoProfile(t *testing.T) {
 	} {
 		s := newStandIn(t, "wechat")
 		s.answers["userinfo.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no profile of who signed in")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "login.failed", "no profile")
 	}
 }
 
@@ -89,7 +89,7 @@ func TestWeChatUnionID(t *testing.T) {
 	}
 	union := s.provider()
 	union.ClaimPaths["sub"] = "unionid"
-	s.app(union).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(union).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 	s = newStandIn(t, "wechat")
 	if u := s.app(union).signIn(); u.Subject != "oMadeUpUnion_0123456789abcde" {
 		t.Errorf("signed in as %+v", u)
@@ -119,7 +119,7 @@ func TestWeChatKeepsAddressesOutOfTheLog(t *testing.T) {
 		for _, host := range s.hosts(nil) {
 			a.browser.Resolve(host, s.server.Listener.Addr().String())
 		}
-		a.refuses(ginauth.ErrProviderUnavailable, "api.weixin.qq.com")
+		a.refuses(ginauth.ErrProviderUnavailable, "http.network", "api.weixin.qq.com")
 		for _, secret := range []string{testClientSecret, url.QueryEscape(testClientSecret), testToken, testCode, url.QueryEscape(testCode)} {
 			if strings.Contains(a.logs.String(), secret) {
 				t.Errorf("%s: the log has %q: %s", path, secret, &a.logs)

@@ -41,10 +41,10 @@ func TestXProfiles(t *testing.T) {
 	}
 	s = newStandIn(t, "x")
 	s.answers["me.json"] = []byte(`{"id":"1","sub":"2","username":"hollow_oak","errors":[{"title":"Unauthorized"}]}`)
-	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "no usable subject")
+	s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "claims.sub")
 	s = newStandIn(t, "x")
 	s.status["me.json"] = 429
-	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "429")
+	s.app(s.provider()).refuses(ginauth.ErrProviderUnavailable, "http.status", "429")
 	if n := s.requests("GET https://api.x.com/2/users/me"); n != 1 {
 		t.Errorf("asked %d times", n)
 	}

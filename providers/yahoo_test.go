@@ -14,8 +14,8 @@ func TestYahoo(t *testing.T) {
 	}
 	s = newStandIn(t, "yahoo")
 	s.claims["nonce"] = "another"
-	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "the nonce is not this sign-in's")
+	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "id_token.nonce")
 	s = newStandIn(t, "yahoo")
 	s.replace("userinfo.json", "4XVDLM", "4XVDLN")
-	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "its sub is not the ID token's")
+	s.app(s.provider()).refuses(ginauth.ErrUserinfoInvalid, "userinfo.sub")
 }

@@ -167,11 +167,17 @@ func (w *Watch) mintedOn(h authtest.Hop) {
 		w.secrets.add(cookie, value)
 	}
 	if w.atProvider(to) {
-		if within(h.URL, "/login/") {
+		if within(h.URL, "/login/") || asksAgain(h.URL, to) {
 			w.secrets.add(state, q.Get("state"))
 		}
 		w.secrets.add(nonce, q.Get("nonce"))
 	}
+}
+
+// asksAgain reports whether a callback leads to a second authorization request, with
+// max_age=0, after an answer with too little an acr.
+func asksAgain(from, to *url.URL) bool {
+	return within(from, "/authorize/") && to.Query().Has("client_id") && to.Query().Get("max_age") == "0"
 }
 
 // lookAtHop holds one request of a browser, and its answer, against what may
@@ -188,7 +194,11 @@ func (w *Watch) lookAtHop(h authtest.Hop, find func(place, text string, may ...s
 		text := strings.Join(values, "\n")
 		switch name {
 		case "Location", "Hx-Redirect":
-			find(where+name, text, may(inLocation, h.URL)...)
+			kinds := may(inLocation, h.URL)
+			if to, err := url.Parse(text); err == nil && w.atProvider(to) && asksAgain(h.URL, to) {
+				kinds = append(kinds, state, nonce)
+			}
+			find(where+name, text, kinds...)
 		case "Set-Cookie":
 			find(where+name, text, cookie)
 		default:

@@ -27,8 +27,9 @@ const urlLimit = 8 << 10
 type Request struct {
 	State, Nonce, Verifier string
 	Started                time.Time
-	MaxAge                 int    // seconds; -1 if not requested (0, which requests it, is the safe zero value)
-	ACRValues              string // space-separated
+	MaxAge                 int               // seconds; -1 if not requested (0, which requests it, is the safe zero value)
+	ACRValues              string            // space-separated
+	Demanded               map[string]string // parameters that win over Config.AuthParams
 	Fingerprint            Fingerprint
 }
 
@@ -64,8 +65,8 @@ func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[str
 		return "", Fingerprint{}, err
 	}
 	prefix := m.prefix
-	if len(params) > 0 || prefix == "" {
-		prefix = c.authorizationPrefix(m.authorize, params)
+	if len(params) > 0 || len(r.Demanded) > 0 || prefix == "" {
+		prefix = c.authorizationPrefix(m.authorize, params, r.Demanded)
 	}
 	b := c.appendRequest(append(make([]byte, 0, len(prefix)+256), prefix...), r)
 	if c.cfg.Quirks.AuthorizeFragment != "" {
@@ -123,13 +124,12 @@ func TokenParam(name string) bool {
 
 // authorizationPrefix is the part of the authorization URL that all requests with
 // the same params share.
-func (c *Client) authorizationPrefix(endpoint *url.URL, params map[string]string) string {
+func (c *Client) authorizationPrefix(endpoint *url.URL, params, demanded map[string]string) string {
 	q := endpoint.Query()
-	for name, value := range params {
-		q.Set(name, value)
-	}
-	for name, value := range c.cfg.AuthParams { // they win: a link must not ask for less
-		q.Set(name, value)
+	for _, some := range []map[string]string{params, c.cfg.AuthParams, demanded} { // a link must not ask for less
+		for name, value := range some {
+			q.Set(name, value)
+		}
 	}
 	// RFC 6749, 3.1: the query of an endpoint "MUST be retained when adding additional
 	// query parameters", but also: "Request and response parameters MUST NOT be included

@@ -108,9 +108,12 @@ func (c *Client) Discover(ctx context.Context) error {
 func (c *Client) Returns() bool { return c.returns(c.meta.Load()) }
 
 // openID reports whether the provider speaks OpenID Connect: whether there will
-// be an ID token.
+// be an ID token. Core, 3.1.2.1: "OpenID Connect requests MUST contain the openid scope
+// value", which the caller has seen to where there is an Issuer.
 func (c *Client) openID() bool { return c.cfg.Issuer != "" }
 
 // sendsNonce reports whether a nonce ties the ID token to the authorization
-// request (OpenID Connect Core 1.0, section 3.1.2.1).
+// request. Core, 3.1.2.1: "String value used to associate a Client session with an ID
+// Token, and to mitigate replay attacks." It is OPTIONAL for the code flow, and always sent
+// here: PKCE protects the code, the nonce what came of it.
 func (c *Client) sendsNonce() bool { return c.openID() && !c.cfg.Quirks.DisableNonce }

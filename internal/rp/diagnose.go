@@ -110,7 +110,8 @@ func (q *inquiry) run(ctx context.Context, c *Client) (o outcome) {
 	}
 	o.err = err
 	if date, ok := dateOf(header); ok {
-		// The header leaves out what is less than a second.
+		// RFC 9110, 6.6.1: Date is "the date and time at which the message was originated", to
+		// the second. It was written while the request was under way: most likely in the middle.
 		o.ahead = date.Add(time.Second / 2).Sub(c.cfg.Now().Add(-took / 2))
 		o.tolerance = (took + time.Second) / 2
 	}
@@ -155,7 +156,9 @@ func (x *examination) discover(ctx context.Context) {
 	if o.err != nil {
 		return
 	}
-	if _, err := c.checkIssuerOf(doc); err != nil { // it may be another provider's: not read any further
+	// Discovery 1.0, 4.3: "the information that failed to validate MUST NOT be used": the
+	// document may be another provider's, and what it says would mislead.
+	if _, err := c.checkIssuerOf(doc); err != nil {
 		x.fail(err)
 		return
 	}
@@ -181,6 +184,8 @@ func (x *examination) inquire(ctx context.Context) {
 	}
 }
 
+// inquiries returns the requests that inquire makes: one to each endpoint that a sign-in
+// needs, and none that the provider could take for a sign-in.
 func (x *examination) inquiries() (list []inquiry) {
 	c, m := x.c, x.meta
 	if c.cfg.ClientSecretFunc != nil {
@@ -193,6 +198,7 @@ func (x *examination) inquiries() (list []inquiry) {
 		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, method, address) }, optional})
 	}
 	knock("token endpoint", http.MethodHead, m.tokenURL, false)
+	// A HEAD has no access token: RFC 6750, 3.1, has 401 for that, which is an answer.
 	if m.userinfoURL != "" && c.asksUserinfo() {
 		knock("userinfo endpoint", http.MethodHead, m.userinfoURL, false)
 	}
@@ -205,7 +211,9 @@ func (x *examination) inquiries() (list []inquiry) {
 	return list
 }
 
-// trySecret asks ClientSecretFunc for a secret, and forgets it.
+// trySecret asks ClientSecretFunc for a secret, and forgets it. Whether the provider takes
+// it cannot be asked: RFC 6749 has no request that authenticates a client and does nothing
+// else, and a code that was made up is an error in the provider's event log.
 func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
 	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := c.secret(ctx)
@@ -218,7 +226,9 @@ func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
 	return nil, err
 }
 
-// knock asks whether anything answers at an address. HEAD and OPTIONS ask for
+// knock asks whether anything answers at an address. RFC 9110, 9.2.1: of methods that are
+// safe, "the client does not request, and does not expect, any state change on the origin
+// server". HEAD and OPTIONS ask for
 // nothing, and every answer counts: many servers say that the method, or the page,
 // does not exist. The query, which may have a key in it, is not sent.
 func (c *Client) knock(ctx context.Context, op, method, address string) (http.Header, error) {
@@ -241,7 +251,9 @@ func (c *Client) knock(ctx context.Context, op, method, address string) (http.He
 	return resp.Header, nil
 }
 
-// countKeys fetches the signing keys, past those that are held.
+// countKeys fetches the signing keys, past those that are held. Discovery 1.0, 3: the set
+// at jwks_uri "contains the signing key(s) the RP uses to validate signatures from the OP":
+// one that has none which fits fails every sign-in, and nothing says so before the first.
 func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 	held, err := x.meta.keys.fetch(ctx)
 	if err != nil {
@@ -261,6 +273,9 @@ func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 // passedOverNoted is how many keys that cannot be used are reported.
 const passedOverNoted = 5
 
+// compareKeys looks for a key that can have signed an ID token, and names those that are
+// passed over: RFC 7517, 5, lets a client ignore them without a word, and nobody would see
+// why the tokens that they sign are refused.
 func (x *examination) compareKeys() {
 	var unusable []string
 	for _, key := range x.passed {
@@ -268,6 +283,7 @@ func (x *examination) compareKeys() {
 			unusable = append(unusable, fmt.Sprintf("the published key %q cannot be used: %s", printable.Clip(key.kid), key.why))
 		}
 	}
+	// With HS256 the client secret is the key (Core, 3.1.3.7 (8)): LINE publishes none for it.
 	if x.Keys != nil && len(x.Keys) == 0 && !x.c.cfg.Quirks.HS256 {
 		e := x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.idTokenAlgs, ", "),
 			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more")
@@ -282,7 +298,9 @@ func (x *examination) compareKeys() {
 	}
 }
 
-// compareClock: an ID token's times are compared with ours. Plain OAuth 2.0 has none.
+// compareClock: an ID token's times are compared with ours: RFC 7519, 4.1.4, permits "some
+// small leeway, usually no more than a few minutes, to account for clock skew", and beyond
+// it every sign-in fails. Plain OAuth 2.0 has no times to compare.
 func (x *examination) compareClock() {
 	off := x.ClockAhead.Abs() - x.ClockTolerance
 	if x.ClockTolerance == 0 || !x.c.openID() || off <= clockNoted {
@@ -312,13 +330,19 @@ func ClockText(ahead, tolerance time.Duration) string {
 }
 
 // compareOffer compares what a sign-in uses with what the metadata says. A provider
-// may accept more than it says: these are warnings.
+// may accept more than it says: these are warnings. Discovery 1.0, 3: "Servers MAY choose
+// not to advertise some supported scope values even when this parameter is used".
 func (x *examination) compareOffer() {
 	cfg := &x.c.cfg
+	// A member that is absent says nothing of most things: response_modes_supported and
+	// token_endpoint_auth_methods_supported have defaults, scopes_supported is RECOMMENDED.
 	lacks := func(name, value string) bool {
 		offered := strictjson.Strings(x.doc[name])
 		return len(offered) > 0 && !slices.Contains(offered, value)
 	}
+	// RFC 8414, 2, of code_challenge_methods_supported: "If omitted, the authorization server
+	// does not support PKCE." Many that do omit it, and OpenID Connect Discovery does not know
+	// it: only a list without S256 is worth a warning.
 	offersPKCE := slices.Contains(strictjson.Strings(x.doc["code_challenge_methods_supported"]), "S256")
 	for _, w := range []struct {
 		is              bool
@@ -346,7 +370,9 @@ func (x *examination) compareOffer() {
 	}
 }
 
-// offers are the members of the metadata that say what a provider can do.
+// offers are the members of the metadata that say what a provider can do: Discovery 1.0,
+// section 3; RFC 8414 (code_challenge_methods_supported); RFC 9207, section 3 (iss);
+// Back-Channel Logout 1.0, 2.1; Front-Channel Logout 1.0.
 var offers = []string{
 	"response_types_supported", "response_modes_supported", "scopes_supported", "code_challenge_methods_supported",
 	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "authorization_response_iss_parameter_supported",
@@ -376,8 +402,8 @@ func (x *examination) offered() map[string][]string {
 	return all
 }
 
-// endpoints are those in use, by their names in the metadata. Their queries may
-// have keys in them.
+// endpoints are those in use, by their names in the metadata, without their queries. RFC
+// 6749, 3.1, permits one, and an API gateway may want its key there.
 func (x *examination) endpoints() map[string]string {
 	if x.meta == nil {
 		return nil

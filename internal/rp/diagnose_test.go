@@ -240,6 +240,30 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestDiagnoseNamesUnusableKeys: but not those that are for encryption.
+func TestDiagnoseNamesUnusableKeys(t *testing.T) {
+	p := newProvider(t)
+	p.keys = []any{rsaKey().jwk(), edit(otherRSA().jwk(), map[string]any{"use": "enc"}), newRSA("weak", 1024).jwk()}
+	r := p.client().Diagnose(t.Context())
+	var about []string
+	for _, e := range r.Warnings {
+		if e.ID == "diagnose.key_unusable" {
+			about = append(about, e.Reason)
+		}
+	}
+	if len(about) != 1 || !strings.Contains(about[0], `"weak"`) || !strings.Contains(about[0], "1024 bits") {
+		t.Errorf("Diagnose warns of %q", about)
+	}
+	if r.Keys["RS256"] != 1 {
+		t.Errorf("usable keys: %v", r.Keys)
+	}
+	p.keys = p.keys[2:]
+	r = p.client().Diagnose(t.Context())
+	if len(r.Problems) != 1 || r.Problems[0].ID != "diagnose.keys" || r.Problems[0].Cause == nil || !strings.Contains(r.Problems[0].Cause.Error(), "1024 bits") {
+		t.Errorf("with that key alone: %v", r.Problems)
+	}
+}
+
 // A cache in between keeps the Date of old, and says how old it is.
 func TestClockBehindACache(t *testing.T) {
 	p := newProvider(t)

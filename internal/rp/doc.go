@@ -48,5 +48,5 @@
 // Every failure is an *Error with a Code, a stable ID of the reason, and what to do
 // about it, set where it is raised (errors.go). Checks return an Error made by fault
 // (ID, Reason, Fix); Client.about fills in Code, Op and Provider. What the provider
-// says in its own words is in the cause, without what was sent in secret (words.go).
+// says in its own words is in the cause, without what was sent in secret (error_description.go).
 package rp

@@ -38,10 +38,14 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	if err != nil {
 		return ""
 	}
-	// Section 2: client_id is "to specify the Client Identifier when
+	// 2.1: end_session_endpoint "MAY contain port, path, and query parameter components": a
+	// query that is there stays. Section 2: client_id is "to specify the Client Identifier when
 	// post_logout_redirect_uri is used but id_token_hint is not"; state, "Opaque value used
 	// by the RP to maintain state between the logout request and the callback"; the hint is
 	// RECOMMENDED, and without it the provider "MUST ask the End-User" whether to sign out.
+	//
+	// The value of post_logout_redirect_uri "MUST have been previously registered with the
+	// OP". Where it is not, most providers end the session and show a page of their own.
 	q := u.Query()
 	q.Set("client_id", c.cfg.ClientID)
 	q.Set("post_logout_redirect_uri", returnURI)
@@ -71,10 +75,16 @@ func (c *Client) EndSessionEndpoint(ctx context.Context) string {
 	return m.endSession
 }
 
-// takesHint reports whether the provider can still verify an ID token of its own: not
-// if the key that signed it is no longer published. Keycloak refuses such a hint, and
-// the person is stranded there; without one it asks. What cannot be known is taken for
-// yes.
+// takesHint reports whether the provider can still verify an ID token of its own.
+// Section 2: "When an id_token_hint parameter is present, the OP MUST validate that it was
+// the issuer of the ID Token", for which it needs the key. That the token has expired is no
+// matter: "The OP SHOULD accept ID Tokens when the RP identified by the ID Token's aud
+// claim and/or sid claim has a current session or had a recent session at the OP, even
+// when the exp time has passed."
+//
+// It cannot if the key that signed it is no longer published. Keycloak refuses such a
+// hint, and the person is stranded there; without one it asks. What cannot be known is
+// taken for yes.
 func (c *Client) takesHint(ctx context.Context, hint string) bool {
 	m := c.meta.Load()
 	token, err := jws.Split(hint)
@@ -83,6 +93,8 @@ func (c *Client) takesHint(ctx context.Context, hint string) bool {
 	}
 	header, _ := strictjson.Object(token.Header)
 	kid, _ := header["kid"].(string)
+	// RFC 7515, 4.1.4: "Use of this Header Parameter is OPTIONAL." A token without a kid may
+	// be of any key that is published.
 	if kid == "" {
 		return true
 	}
@@ -103,6 +115,7 @@ func (c *Client) answers(ctx context.Context) bool {
 	if m == nil {
 		return false
 	}
+	// Everyone who signs out during an outage waits for one request.
 	done := c.flight.DoChan("answers", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endSessionWait)
 		defer cancel()
@@ -128,6 +141,7 @@ type unwatched struct{}
 // RoundTrip implements http.RoundTripper.
 func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.RoundTripper.RoundTrip(req)
+	// A browser that went away says nothing about the provider.
 	if req.Context().Value(unwatched{}) != nil || errors.Is(err, context.Canceled) {
 		return resp, err
 	}
@@ -143,7 +157,9 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // unavailableStatus recognizes the answer of a proxy in front of a provider that is
-// down.
+// down. RFC 9110, 15.6.3: 502 is of a server "acting as a gateway or proxy"; 15.6.4: with
+// 503 a server is "currently unable to handle the request". A 500 comes from the provider
+// itself, which is there.
 func unavailableStatus(status int) bool {
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
@@ -162,6 +178,8 @@ func (c *Client) returns(m *metadata) bool {
 	case c.cfg.LogoutLocal:
 		return false
 	case c.cfg.LogoutURL != "":
+		// A provider's own way (Auth0's returnTo, Cognito's logout_uri): it comes back if it is
+		// told where to.
 		return strings.Contains(c.cfg.LogoutURL, "{post_logout_redirect_uri}")
 	case m == nil:
 		return true

@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
@@ -31,6 +33,80 @@ func TestEndSessionURL(t *testing.T) {
 				t.Errorf("got %v, %v", u, err)
 			}
 		})
+	}
+}
+
+// TestHintOfAWithdrawnKey: a provider refuses an ID token whose key it has deleted, so
+// that it is not sent as a hint.
+func TestHintOfAWithdrawnKey(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	hinted := func(hint string) bool {
+		t.Helper()
+		u, err := url.Parse(c.EndSessionURL(t.Context(), hint, "state", theRedirect))
+		if err != nil || u.Query().Get("client_id") != theClient || u.Query().Get("post_logout_redirect_uri") != theRedirect {
+			t.Fatalf("signing out at %v, %v", u, err)
+		}
+		return u.Query().Get("id_token_hint") == hint && hint != ""
+	}
+	p.mustSignIn(c)
+	old := p.idToken()
+	if n := len(p.requests(pathKeys)); !hinted(old) || len(p.requests(pathKeys)) != n {
+		t.Error("the hint is left out, or the keys are fetched for it at once")
+	}
+
+	// A new key beside the old one, which stays published for a while.
+	p.signer, p.keys = otherRSA(), []any{otherRSA().jwk(), rsaKey().jwk()}
+	p.clock.add(time.Minute)
+	if !hinted(old) || !hinted(p.idToken()) {
+		t.Error("the hint of a key that is published is left out")
+	}
+	// Published, though not to verify with here.
+	p.keys = []any{otherRSA().jwk(), edit(rsaKey().jwk(), map[string]any{"use": "enc"})}
+	p.clock.add(time.Minute)
+	if !hinted(old) {
+		t.Error("the hint of a key that is published is left out")
+	}
+	p.keys = []any{otherRSA().jwk()}
+	p.clock.add(time.Minute)
+	if hinted(old) || !hinted(p.idToken()) {
+		t.Error("the hint of the old key is sent, or that of the new one is not")
+	}
+	// Many sign-outs are no flood.
+	n := len(p.requests(pathKeys))
+	for range 20 {
+		hinted(old)
+	}
+	if got := len(p.requests(pathKeys)); got != n {
+		t.Errorf("the keys were fetched %d times more", got-n)
+	}
+	// And they do not keep the keys of the next sign-in from being fetched.
+	p.signer, p.keys = ecKey(), []any{ecKey().jwk()}
+	p.mustSignIn(c)
+}
+
+// TestHintThatCannotBeJudged is sent: the provider knows best.
+func TestHintThatCannotBeJudged(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	for _, hint := range []string{
+		"not a token", rsaKey().sign(map[string]any{"alg": "RS256"}, p.idClaims()), rsaKey().sign(map[string]any{"alg": "RS256", "kid": 7}, p.idClaims()),
+		rsaKey().signText(`{"alg":`, "{}"),
+	} {
+		if u, _ := url.Parse(c.EndSessionURL(t.Context(), hint, "state", theRedirect)); u.Query().Get("id_token_hint") != hint {
+			t.Errorf("%.40q is left out", hint)
+		}
+	}
+	p.clock.add(time.Minute)
+	p.on(pathKeys, answering(http.StatusInternalServerError, "text/plain", "no"))
+	hint := otherRSA().sign(map[string]any{"alg": "RS256", "kid": "old"}, p.idClaims())
+	if u, _ := url.Parse(c.EndSessionURL(t.Context(), hint, "state", theRedirect)); u.Query().Get("id_token_hint") != hint {
+		t.Error("the hint is left out, though the keys could not be fetched")
+	}
+	plain := p.client(p.plain, func(cfg *rp.Config) { cfg.EndSessionURL = p.URL + pathEndSession })
+	if u, _ := url.Parse(plain.EndSessionURL(t.Context(), hint, "state", theRedirect)); u.Query().Get("id_token_hint") != hint {
+		t.Error("a provider without keys gets no hint")
 	}
 }
 
@@ -106,4 +182,94 @@ func TestSignOutDoesNotWaitLong(t *testing.T) {
 		close(release)
 		synctest.Wait()
 	})
+}
+
+// TestSignOutWhileTheProviderIsDown: a provider that did not answer the last request
+// is asked whether it answers again, before anybody is sent there.
+func TestSignOutWhileTheProviderIsDown(t *testing.T) {
+	for _, template := range []string{"", "https://idp.example/logout?to={post_logout_redirect_uri}"} {
+		p := newProvider(t)
+		c := p.client(func(cfg *rp.Config) { cfg.LogoutURL = template })
+		there := func() bool { return c.EndSessionURL(t.Context(), "", "state", theRedirect) != "" }
+		p.mustSignIn(c)
+		if n := len(p.requests(pathToken)); !there() || len(p.requests(pathToken)) != n {
+			t.Errorf("%q: a provider that answers is asked first, or not taken for one", template)
+		}
+
+		down := answering(http.StatusServiceUnavailable, "text/html", "down")
+		p.on(pathToken, down)
+		_, err := p.signIn(c)
+		wantError(t, err, rp.ProviderUnavailable, "http.status")
+		if there() {
+			t.Errorf("%q: people are sent to a provider that is down", template)
+		}
+		if c.EndSessionEndpoint(t.Context()) == "" {
+			t.Errorf("%q: the endpoint is forgotten", template)
+		}
+		// Up again: no sign-in is needed to notice it.
+		p.on(pathToken, nil)
+		if !there() {
+			t.Errorf("%q: nobody is sent to a provider that is up again", template)
+		}
+		n := len(p.requests(pathToken))
+		if !there() || len(p.requests(pathToken)) != n {
+			t.Errorf("%q: a provider that is up again is asked each time", template)
+		}
+	}
+}
+
+// TestSilence: which failures mean that the provider does not answer.
+func TestSilence(t *testing.T) {
+	p := newProvider(t)
+	gone := false
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if gone {
+			r.URL.Host = "127.0.0.1:1" // nothing listens there
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	c := p.client(func(cfg *rp.Config) {
+		cfg.HTTP, cfg.Userinfo = fetch.Client(&http.Client{Transport: transport}, "test"), "always"
+	})
+	there := func() bool { return c.EndSessionURL(t.Context(), "", "state", theRedirect) != "" }
+	p.mustSignIn(c)
+	for _, tt := range []struct {
+		path   string
+		status int
+	}{{pathToken, 400}, {pathToken, 401}, {pathToken, 500}, {pathUserinfo, 403}, {pathUserinfo, 429}} {
+		p.on(tt.path, answering(tt.status, "text/plain", "no"))
+		_, _ = p.signIn(c)
+		n := len(p.requests(pathToken))
+		if !there() || len(p.requests(pathToken)) != n {
+			t.Errorf("%s with %d is taken for an outage", tt.path, tt.status)
+		}
+		p.on(tt.path, nil)
+	}
+	gone = true
+	_, err := p.signIn(c)
+	wantError(t, err, rp.ProviderUnavailable, "http.network")
+	if there() {
+		t.Error("people are sent to a provider that cannot be reached")
+	}
+	gone = false
+	p.mustSignIn(c)
+	if !there() {
+		t.Error("a sign-in worked, and the provider is taken for down")
+	}
+}
+
+// TestDiagnoseCountsNoFailure: what it asks says nothing about sign-ins.
+func TestDiagnoseCountsNoFailure(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.on(pathUserinfo, answering(http.StatusBadGateway, "text/html", "down"))
+	p.on(pathKeys, answering(http.StatusBadGateway, "text/html", "down"))
+	p.on(pathToken, answering(http.StatusBadGateway, "text/html", "down"))
+	if r := c.Diagnose(t.Context()); len(r.Problems) != 3 {
+		t.Errorf("the problems are %v", r.Problems)
+	}
+	if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); !strings.HasPrefix(to, p.URL+pathEndSession) {
+		t.Errorf("signing out at %q", to)
+	}
 }

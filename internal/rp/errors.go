@@ -106,7 +106,9 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 	return &Error{Code: ProviderMisconfigured, ID: id, Op: op, Provider: c.cfg.Name, Reason: reason, Fix: fix}
 }
 
-// unreachable turns what package fetch and the context say into an Error.
+// unreachable turns what package fetch and the context say into an Error. Each kind has
+// an ID of its own, since what an operator does about a firewall, a certificate or a login
+// page in between differs. RetryAfter is the longest that a failure is remembered.
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
 		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}
@@ -118,11 +120,15 @@ func (c *Client) unreachable(op string, err error) *Error {
 		e.Fix = "try again; if it stays so, is the provider up, and does a firewall or a proxy (HTTPS_PROXY) drop what is sent to it?"
 	case ok && f.Kind == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
+	// No endpoint redirects by any of the standards, and a request has secrets in it.
 	case ok && f.Kind == fetch.Redirect:
 		e.ID, e.Reason, e.Fix = "http.redirect", "the provider answered with a redirect, which is not followed", "set the final address in Provider"
+	// A page with status 200, mostly: what looks like JSON in it could be anyone's.
 	case ok && f.Kind == fetch.ContentType:
 		e.ID, e.Reason = "http.media_type", "the provider did not answer with JSON: it "+f.Detail
 		e.Fix = "check Issuer and the endpoints; is a login page or a proxy in between?"
+	case ok && f.Kind == fetch.TooLarge:
+		e.ID, e.Reason = "http.too_large", "the provider's answer is larger than any should be"
 	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
 		e.ID, e.Reason, e.Fix = "http.not_found", "there is nothing at the provider's address", "check Issuer and the endpoints"
 	case ok && f.Kind == fetch.Status:
@@ -136,7 +142,9 @@ func (c *Client) unreachable(op string, err error) *Error {
 	return e
 }
 
-// certificate says why there is no trusted connection.
+// certificate says why there is no trusted connection. Core, 3.1.3.7 (6) lets TLS vouch
+// for the issuer, and 5.3.4: "The Client MUST verify that the OP that responded was the
+// intended OP through a TLS server certificate check": nothing switches it off.
 func certificate(f *fetch.Error) (id, reason, fix string) {
 	var (
 		record   tls.RecordHeaderError

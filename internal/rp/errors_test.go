@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -48,6 +49,7 @@ var reasons = map[string][]rp.Code{
 	"http.not_found":           {rp.ProviderUnavailable},
 	"http.status":              {rp.ProviderUnavailable},
 	"http.network":             {rp.ProviderUnavailable},
+	"http.too_large":           {rp.ProviderUnavailable},
 	"http.unusable":            {rp.ProviderUnavailable},
 
 	"response.duplicate":             {rp.BadRequest},
@@ -61,6 +63,7 @@ var reasons = map[string][]rp.Code{
 	"response.client_changed":        {rp.StateInvalid},
 	"response.access_denied":         {rp.ProviderDenied},
 	"response.interaction_required":  {rp.ProviderDenied},
+	"response.requirements_unmet":    {rp.ProviderDenied},
 	"response.redirect_uri_mismatch": {rp.ProviderMisconfigured},
 	"response.error":                 {rp.ProviderError},
 	"response.invalid_scope":         {rp.ProviderError},
@@ -81,6 +84,7 @@ var reasons = map[string][]rp.Code{
 	"token.json":                  {rp.BadTokenResponse},
 	"token.ambiguous":             {rp.BadTokenResponse},
 	"token.error_type":            {rp.BadTokenResponse},
+	"token.type_missing":          {rp.BadTokenResponse},
 	"token.type":                  {rp.BadTokenResponse},
 	"token.access_token":          {rp.BadTokenResponse},
 	"token.expires_in":            {rp.BadTokenResponse},
@@ -127,6 +131,8 @@ var reasons = map[string][]rp.Code{
 	"id_token.max_age_ignored":  {rp.IDTokenInvalid},
 	"id_token.acr":              {rp.IDTokenInvalid},
 	"id_token.sub":              {rp.IDTokenInvalid},
+	"id_token.sub_too_long":     {rp.IDTokenInvalid},
+	"id_token.sub_characters":   {rp.IDTokenInvalid},
 
 	"userinfo.no_endpoint": {rp.ProviderMisconfigured},
 	"userinfo.endpoint":    {rp.ProviderMisconfigured},
@@ -307,6 +313,63 @@ func TestProviderThatCannotBeReached(t *testing.T) {
 		cfg.HTTP = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, context.DeadlineExceeded })}
 	})
 	wantError(t, c.Discover(t.Context()), rp.ProviderTimeout, "http.timeout")
+}
+
+// TestStatusAndHost: an endpoint that fails says with which status, and where.
+func TestStatusAndHost(t *testing.T) {
+	p := newProvider(t)
+	host := strings.TrimPrefix(p.URL, "http://")
+	for _, tt := range []struct {
+		path   string
+		status int
+		media  string
+		code   rp.Code
+		id     string
+		want   string
+	}{
+		{pathToken, 400, "text/plain", rp.BadTokenResponse, "token.status", "400"},
+		{pathToken, 404, "text/html", rp.BadTokenResponse, "token.status", "404"},
+		{pathToken, 502, "text/html", rp.ProviderUnavailable, "http.status", "502"},
+		{pathToken, 200, "text/html", rp.BadTokenResponse, "token.media_type", "text/html"},
+		{pathUserinfo, 404, "text/html", rp.ProviderUnavailable, "http.not_found", ""},
+		{pathUserinfo, 503, "text/html", rp.ProviderUnavailable, "http.status", "503"},
+		{pathUserinfo, 200, "text/plain", rp.ProviderUnavailable, "http.media_type", "it answered text/plain"},
+		{pathUserinfo, 200, "", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
+		{pathUserinfo, 200, "text/<b>", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
+		{pathKeys, 500, "text/html", rp.ProviderUnavailable, "http.status", "500"},
+		{pathKeys, 200, "text/html", rp.ProviderUnavailable, "http.media_type", "it answered text/html"},
+	} {
+		p.on(tt.path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			if tt.media != "" {
+				w.Header().Set("Content-Type", tt.media)
+			}
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte("<html>"))
+		})
+		_, err := p.signIn(p.client(always))
+		e := wantError(t, err, tt.code, tt.id)
+		if !strings.Contains(e.Reason, tt.want) || !strings.Contains(e.Reason, host) || e.Fix == "" {
+			t.Errorf("%s %d: the error is %v", tt.path, tt.status, e)
+		}
+		p.on(tt.path, nil)
+	}
+}
+
+// TestFixOfEveryFailure: also of those that the network makes.
+func TestFixOfEveryFailure(t *testing.T) {
+	p := newProvider(t)
+	discover := func(edits ...func(*rp.Config)) error { return p.client(edits...).Discover(t.Context()) }
+
+	p.on(pathDiscovery, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	slow := func(cfg *rp.Config) { cfg.HTTP = fetch.Client(&http.Client{Timeout: 50 * time.Millisecond}, "test") }
+	wantError(t, discover(slow), rp.ProviderTimeout, "http.timeout")
+	p.on(pathDiscovery, answering(200, "application/json", "[]"))
+	wantError(t, discover(), rp.ProviderUnavailable, "http.unusable")
+	p.on(pathDiscovery, nil)
+
+	refuse := func(cfg *rp.Config) { cfg.VerifyCallback = func(url.Values) error { return errors.New("forged") } }
+	wantError(t, p.client(refuse).CheckResponse(t.Context(), response()), rp.ProviderError, "response.verify_callback")
 }
 
 // The codes are those of package ginauth.

@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -224,7 +223,7 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	// Value is appropriate." acr_values is voluntary to a provider: without this check, a
 	// password would pass where a second factor was asked for.
 	if acr, _ := claims["acr"].(string); r.ACRValues != "" && !slices.Contains(strings.Fields(r.ACRValues), acr) {
-		return fault("id_token.acr", "acr is none of those asked for", fix, nil)
+		return fault("id_token.acr", "acr is not one of the requested values", fix, nil)
 	}
 	return nil
 }
@@ -235,13 +234,19 @@ const subjectFix = "nothing to set: the provider must identify the person by a s
 // of a profile may be: 1 and "1" must not be the same person.
 func checkSubject(sub any) error {
 	if _, err := ValidSubject(sub); err != nil {
-		return fault("id_token.sub", err.Error(), subjectFix, nil)
+		return fault(err.(*subjectError).id, err.Error(), subjectFix, nil)
 	}
 	if _, ok := sub.(string); !ok {
 		return fault("id_token.sub", "sub is not text", subjectFix, nil)
 	}
 	return nil
 }
+
+// subjectError says why a subject cannot identify a person.
+type subjectError struct{ id, reason string }
+
+// Error implements error.
+func (e *subjectError) Error() string { return e.reason }
 
 // ValidSubject returns a subject if it can identify a person. OpenID Connect Core,
 // section 2: sub "MUST NOT exceed 255 ASCII characters in length". The ids of plain
@@ -251,15 +256,15 @@ func ValidSubject(v any) (string, error) {
 	s, ok := strictjson.String(v)
 	switch {
 	case !ok || s == "" || v == json.Number("0"):
-		return "", errors.New("sub is missing, empty, zero or not text")
+		return "", &subjectError{"id_token.sub", "sub is missing, empty, zero or not text"}
 	case len(s) > 255:
-		return "", errors.New("sub is longer than 255 characters")
+		return "", &subjectError{"id_token.sub_too_long", "sub is longer than 255 characters"}
 	}
 	// ASCII without control characters: a subject goes into logs, and two that look alike
 	// must not be two people.
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] > 0x7e {
-			return "", errors.New("sub has characters that are not printable ASCII")
+			return "", &subjectError{"id_token.sub_characters", "sub has characters that are not printable ASCII"}
 		}
 	}
 	return s, nil

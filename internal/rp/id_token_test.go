@@ -117,15 +117,32 @@ func TestIDToken(t *testing.T) {
 		{"acr was not asked for", claims{"acr": 1}, nil, ""},
 
 		{"sub has 255 characters", claims{"sub": strings.Repeat("x", 255)}, nil, ""},
-		{"sub is longer than 255", claims{"sub": strings.Repeat("x", 256)}, nil, "id_token.sub"},
+		{"sub is longer than 255", claims{"sub": strings.Repeat("x", 256)}, nil, "id_token.sub_too_long"},
 		{"sub is missing", claims{"sub": absent}, nil, "id_token.sub"},
 		{"sub is null", claims{"sub": nil}, nil, "id_token.sub"},
 		{"sub is empty", claims{"sub": ""}, nil, "id_token.sub"},
-		{"sub has a line break", claims{"sub": "ann\n"}, nil, "id_token.sub"},
-		{"sub has a DEL", claims{"sub": "ann\x7f"}, nil, "id_token.sub"},
-		{"sub is not ASCII", claims{"sub": "ánn"}, nil, "id_token.sub"},
+		{"sub has a line break", claims{"sub": "ann\n"}, nil, "id_token.sub_characters"},
+		{"sub has a DEL", claims{"sub": "ann\x7f"}, nil, "id_token.sub_characters"},
+		{"sub is not ASCII", claims{"sub": "ánn"}, nil, "id_token.sub_characters"},
 		{"sub is a space", claims{"sub": " ~"}, nil, ""},
 	})
+}
+
+// TestNullWithSeveralAudiences: an azp that is null does not vouch for them.
+func TestNullWithSeveralAudiences(t *testing.T) {
+	p := newProvider(t)
+	p.claims = map[string]any{"aud": []string{theClient, "another"}, "azp": nil}
+	_, err := p.signIn(p.client())
+	wantError(t, err, rp.IDTokenInvalid, "id_token.audiences")
+}
+
+// TestAuthTimeOfZero: a provider that says 0 does not know it.
+func TestAuthTimeOfZero(t *testing.T) {
+	p := newProvider(t)
+	p.claims = map[string]any{"auth_time": 0}
+	p.mustSignIn(p.client())
+	_, err := p.signIn(p.client(), func(r *rp.Request) { r.MaxAge = 3600 })
+	wantError(t, err, rp.IDTokenInvalid, "id_token.max_age_ignored")
 }
 
 // go-oidc reads sub into a string: a number does not get as far as checkSubject.
@@ -220,6 +237,19 @@ func TestReasonsOfTimesCompareTheClocks(t *testing.T) {
 	})
 	if without := reason(2*time.Hour, edits); without != same {
 		t.Errorf("without a Date the reason is %q, else %q", without, same)
+	}
+}
+
+// TestAbsentTimes: how long ago an absent time was is not known, and the clock is
+// not to blame.
+func TestAbsentTimes(t *testing.T) {
+	p := newProvider(t)
+	for claim, id := range map[string]string{"exp": "jwt.exp", "iat": "id_token.iat"} {
+		p.claims = map[string]any{claim: absent}
+		_, err := p.signIn(p.client())
+		if e := wantError(t, err, rp.IDTokenInvalid, id); strings.Contains(e.Fix, "clock") {
+			t.Errorf("without %s, the clock is blamed: %v", claim, e)
+		}
 	}
 }
 

@@ -81,7 +81,9 @@ func newKeySet(url string, h *http.Client, now func() time.Time) *keySet {
 	return k
 }
 
-// find returns the keys that may have signed a token with this header. OpenID Connect
+// find returns the keys that may have signed a token with this header. RFC 7517, 4.5: the
+// kid "is used, for instance, to choose among a set of keys within a JWK Set during key
+// rollover". OpenID Connect
 // Core, 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
 // the keys when it sees an unfamiliar kid value." So it asks the provider if it has
 // none, at once after a rotation, but not more often than the cool-down allows: anyone
@@ -103,8 +105,9 @@ func (k *keySet) find(ctx context.Context, kid, alg string, from source) ([]*sig
 	return nil, err
 }
 
-// match returns the keys for a kid and algorithm. Without a kid every key that
-// fits may be tried. strict leaves out keys that have no kid themselves.
+// match returns the keys for a kid and algorithm. There may be several of one kid: RFC
+// 7517, 4.5: "different keys within the JWK Set SHOULD use distinct "kid" values". Without
+// a kid every key that fits may be tried. strict leaves out keys that have no kid themselves.
 func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	var unnamed []*signingKey
 	for i := range h.keys {
@@ -211,8 +214,8 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 		return nil, err
 	}
 	held := new(heldKeys)
-	// RFC 7517, 5.1: "keys" is a list. What is anything else has no keys, which is an
-	// answer: a provider may withdraw them all.
+	// RFC 7517, 5.1: "The value of the "keys" parameter is an array of JWK values." What is
+	// anything else has no keys, which is an answer: a provider may withdraw them all.
 	list, _ := doc["keys"].([]any)
 	var leaked []any // the public keys of the private ones, wherever in the list those are
 	for _, item := range list {
@@ -286,8 +289,9 @@ func readKey(item any) (signingKey, *passedKey) {
 			return key, &passedKey{key.KeyID, "its " + member.name + " is not text", false}
 		}
 	}
-	// A private key or a shared secret (kty oct) that was published is known to
-	// everyone, and so are the tokens that everyone can sign with it.
+	// Discovery 1.0, 3: "The JWK Set MUST NOT contain private or symmetric key values." A
+	// private key or a shared secret (kty oct) that was published is known to everyone, and
+	// everyone can sign with it.
 	if isPrivate(m) {
 		return key, &passedKey{key.KeyID, "it is a private key: with what is published, everyone could sign", false}
 	}
@@ -309,7 +313,8 @@ func readKey(item any) (signingKey, *passedKey) {
 
 // unfitUse says why a key with this use and key_ops is not one to verify
 // signatures with, or "". other means that it is for something else. RFC 7517, 4.2 and
-// 4.3: use is "sig" or "enc", key_ops has "verify" or not. Discovery 1.0, 3: where there
+// 4.3: use is "sig" or "enc", key_ops has "verify" or not; "if both are used, the
+// information they convey MUST be consistent": each is a reason. Discovery 1.0, 3: where there
 // are keys for encryption as well, use "is REQUIRED for all keys": without it, a key is
 // for signatures.
 func unfitUse(use string, ops any) (why string, other bool) {

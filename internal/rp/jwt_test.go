@@ -241,6 +241,91 @@ func TestClaimsOfAJWT(t *testing.T) {
 	})
 }
 
+// TestNullClaims: a claim that is null is absent.
+func TestNullClaims(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	for _, name := range []string{"c_hash", "s_hash", "at_hash", "azp", "auth_time", "nbf", "acr", "sid", "jti", "session_expiry", "email", "_claim_names"} {
+		p.claims = map[string]any{name: nil}
+		id, err := p.signIn(c)
+		if err != nil {
+			t.Errorf("%s: null: %v", name, err)
+			continue
+		}
+		if v, there := id.Claims[name]; there {
+			t.Errorf("%s: null is there as %v", name, v)
+		}
+	}
+	for name, id := range map[string]string{"iss": "jwt.issuer_missing", "sub": "id_token.sub", "aud": "jwt.audience", "exp": "jwt.exp", "iat": "id_token.iat", "nonce": "id_token.nonce"} {
+		p.claims = map[string]any{name: nil}
+		_, err := p.signIn(c)
+		wantError(t, err, rp.IDTokenInvalid, id)
+	}
+	for _, name := range []string{"exp", "nbf", "sid", "azp"} {
+		if _, err := c.VerifyLogoutToken(t.Context(), p.logoutToken(nil, map[string]any{name: nil})); err != nil {
+			t.Errorf("%s: null in a logout token: %v", name, err)
+		}
+	}
+	for name, id := range map[string]string{"jti": "logout_token.jti", "iat": "logout_token.iat", "events": "logout_token.events", "nonce": "logout_token.nonce"} {
+		_, err := c.VerifyLogoutToken(t.Context(), p.logoutToken(nil, map[string]any{name: nil}))
+		wantError(t, err, rp.LogoutTokenInvalid, id)
+	}
+}
+
+// TestUnusedClaimSources: nothing here uses aggregated and distributed claims
+// (OpenID Connect Core 1.0, section 5.6.2).
+func TestUnusedClaimSources(t *testing.T) {
+	p := newProvider(t)
+	for _, claims := range []map[string]any{
+		{"_claim_names": map[string]any{"groups": "src1"}},
+		{"_claim_names": map[string]any{"groups": ""}, "_claim_sources": map[string]any{}},
+		{"_claim_names": []string{"groups"}, "_claim_sources": 1},
+		{"_claim_names": 1},
+		{"_claim_sources": 1},
+	} {
+		p.claims = claims
+		if _, err := p.signIn(p.client()); err != nil {
+			t.Errorf("%v: %v", claims, err)
+		}
+	}
+}
+
+// TestVariantsAreNamed: a claim almost called as another is named, and so is the way
+// out.
+func TestVariantsAreNamed(t *testing.T) {
+	p := newProvider(t)
+	names := func(more ...string) func(*rp.Config) {
+		return func(cfg *rp.Config) {
+			cfg.Names, cfg.Complete = append(more, "email"), func(map[string]any) bool { return false }
+		}
+	}
+	p.claims = map[string]any{"email": "ann@example.com", "Email": "ann@work.example"}
+	_, err := p.signIn(p.client(names()))
+	e := wantError(t, err, rp.IDTokenInvalid, "jwt.claims_ambiguous")
+	if !strings.Contains(e.Reason, `"Email"`) || !strings.Contains(e.Reason, `"email"`) || !strings.Contains(e.Fix, "ClaimPaths") || !strings.Contains(e.Fix, `"Email"`) {
+		t.Errorf("the error is %v", e)
+	}
+	p.mustSignIn(p.client(names("Email"))) // as the way out has it
+
+	p.claims, p.info = nil, p.claims
+	_, err = p.signIn(p.client(names()))
+	if e := wantError(t, err, rp.UserinfoInvalid, "jwt.claims_ambiguous"); !strings.Contains(e.Reason, `"Email"`) {
+		t.Errorf("the error is %v", e)
+	}
+
+	p.claims = map[string]any{"SUB": "eve"}
+	_, err = p.signIn(p.client())
+	if e := wantError(t, err, rp.IDTokenInvalid, "jwt.claims_ambiguous"); strings.Contains(e.Fix, "ClaimPaths") {
+		t.Errorf("a claim of the protocol gets another meaning: %v", e)
+	}
+	p.claims = nil
+	p.answer = map[string]any{"Access_Token": "x"}
+	_, err = p.signIn(p.client())
+	if e := wantError(t, err, rp.BadTokenResponse, "token.ambiguous"); !strings.Contains(e.Reason, `"Access_Token"`) {
+		t.Errorf("the error is %v", e)
+	}
+}
+
 func TestIssuerOfAJWT(t *testing.T) {
 	p := newProvider(t)
 	tryIDTokens(t, p, p.client(), []idTokenCase{

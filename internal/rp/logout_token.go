@@ -27,6 +27,9 @@ type LogoutToken struct {
 // 1.0, section 2.6). Anyone can send one: nothing of it is believed, and no request is
 // made for it but for the keys, until its signature is verified.
 func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
+	// 2.6: "If any of the validation steps fails, reject the Logout Token and return an HTTP
+	// 400 Bad Request error." LogoutTokenInvalid is that; what is not the token's fault has
+	// another code, so that the provider tries again.
 	const op = "verify logout token"
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -63,8 +66,9 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 }
 
 // checkLogoutClaims checks what section 2.4 requires of a logout token. A jti is
-// required and not remembered: the same token a second time raises the same
-// watermark to the same height.
+// required and not remembered. 2.6: "Optionally verify that another Logout Token with the
+// same jti value has not been recently received": the same token a second time raises the
+// same watermark to the same height.
 func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, err error) {
 	bad := func(id, reason string) (time.Time, error) {
 		return time.Time{}, fault(id, reason, logoutTokenFix, nil)
@@ -75,7 +79,9 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	if _, ok := events[logoutEvent].(map[string]any); !ok {
 		return bad("logout_token.events", "the token is not a logout token: events lacks its member")
 	}
-	// 2.4: "A nonce Claim MUST NOT be present", so that an ID token cannot pass.
+	// 2.4: "A nonce Claim MUST NOT be present. Its use is prohibited to make a Logout Token
+	// syntactically invalid if used in a forged Authentication Response in place of an ID
+	// Token." It works the other way round as well: an ID token with a nonce cannot pass here.
 	if _, there := claims["nonce"]; there {
 		return bad("logout_token.nonce", "the token has a nonce: it may be an ID token")
 	}
@@ -89,7 +95,9 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 			}
 		}
 	}
-	// 2.4: "A Logout Token MUST contain either a sub or a sid Claim, and MAY contain both."
+	// 2.4: "A Logout Token MUST contain either a sub or a sid Claim, and MAY contain both. If
+	// a sid Claim is not present, the intent is that all sessions at the RP for the End-User
+	// identified by the iss and sub Claims be logged out." The caller does that.
 	if claims["sub"] == nil && claims["sid"] == nil {
 		return bad("logout_token.nobody", "the token has neither sub nor sid")
 	}

@@ -292,6 +292,8 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil {
 		m.ignore(err, "have the provider name an https address, or set Provider.Logout.EndSessionURL; until then, signing out ends the session here alone")
 	}
+	// Section 3 makes id_token_signing_alg_values_supported REQUIRED and the authentication
+	// methods OPTIONAL. Neither has to be there: both have a default.
 	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc))
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
@@ -301,7 +303,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "set AuthorizeURL")
 	}
 	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
-		m.prefix = c.authorizationPrefix(m.authorize, nil)
+		m.prefix = c.authorizationPrefix(m.authorize, nil, nil)
 	}
 	m.fingerprint = c.fingerprint(m.tokenURL)
 	m.keys = c.keySet(jwks)
@@ -332,7 +334,9 @@ func (m *metadata) ignore(err *Error, fix string) {
 	m.ignored = append(m.ignored, err)
 }
 
-// endpoint reads an address from the metadata unless it is configured.
+// endpoint reads an address from the metadata unless it is configured. 4.2: "Claims with
+// zero elements MUST be omitted from the response." Some servers write null: that is
+// absent, too.
 func (c *Client) endpoint(doc map[string]any, name string, into *string, required bool) *Error {
 	if *into != "" {
 		return nil
@@ -357,7 +361,9 @@ func (c *Client) endpoint(doc map[string]any, name string, into *string, require
 }
 
 // unfitEndpoint is weburl.Unfit for an address that the provider names. Section 3 says
-// of each endpoint: "This URL MUST use the https scheme". An issuer
+// of each endpoint: "This URL MUST use the https scheme". RFC 6749, 3.2, says why: "requests
+// to the token endpoint result in the transmission of clear-text credentials (in the HTTP
+// request and response)". An issuer
 // configured with http may name http addresses: on loopback, and at its very own
 // host in development. One with https may not: it could have secrets sent to
 // whatever listens on this machine.
@@ -370,7 +376,8 @@ func (c *Client) unfitEndpoint(address string) string {
 	if u.Scheme == "http" && issuer.Scheme != "http" {
 		return "is not https"
 	}
-	return weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
+	_, why := weburl.Unfit(address, c.cfg.Development && u.Host == issuer.Host)
+	return why
 }
 
 // chooseAlgs narrows our signature algorithms to those of the metadata, and those
@@ -406,6 +413,9 @@ func (c *Client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 	if m.authMethod != "" {
 		return nil
 	}
+	// RFC 6749, 2.3.1: "The authorization server MUST support the HTTP Basic authentication
+	// scheme for authenticating clients that were issued a client password." So it comes first
+	// where both are offered. RFC 7591, 2, has the names.
 	m.authMethod = "client_secret_basic"
 	offered := strictjson.Strings(doc["token_endpoint_auth_methods_supported"])
 	if len(offered) == 0 || slices.Contains(offered, "client_secret_basic") {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/rp"
+	"golang.org/x/oauth2"
 )
 
 // wantJoined checks that err joins errors of ProviderMisconfigured with these IDs.
@@ -257,7 +258,7 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		"no JSON":         {answering(http.StatusOK, "application/json", "{"), "http.unusable"},
 		"a list":          {answering(http.StatusOK, "application/json", "[]"), "http.unusable"},
 		"two issuers":     {answering(http.StatusOK, "application/json", `{"issuer":"a","issuer":"b"}`), "http.unusable"},
-		"over a megabyte": {answering(http.StatusOK, "application/json", `{"x":"`+strings.Repeat("x", 1<<20)+`"}`), "http.unusable"},
+		"over a megabyte": {answering(http.StatusOK, "application/json", `{"x":"`+strings.Repeat("x", 1<<20)+`"}`), "http.too_large"},
 		"a broken answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "http.network"},
 		"packed otherwise": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")
@@ -290,6 +291,15 @@ func TestAddressOfTheMetadata(t *testing.T) {
 		if n := len(p.requests(path)); n != 1 {
 			t.Errorf("%q: %d requests for %s", issuer, n, path)
 		}
+	}
+}
+
+// TestAdviceWhereNoMetadataIs: an Issuer that was changed as told may lead to none.
+func TestAdviceWhereNoMetadataIs(t *testing.T) {
+	p := newProvider(t)
+	p.on(pathDiscovery, http.NotFound)
+	if e := wantError(t, p.client().Discover(t.Context()), rp.ProviderUnavailable, "http.not_found"); !strings.Contains(e.Fix, rp.WellKnown) || !strings.Contains(e.Fix, "by hand") {
+		t.Errorf("the fix is %s", e.Fix)
 	}
 }
 
@@ -351,6 +361,58 @@ func TestIssuerOfTheMetadataWithTokenIssuer(t *testing.T) {
 	}).Discover(t.Context()), rp.ProviderMisconfigured, "discovery.issuer_missing")
 }
 
+// TestAdviceAboutIssuers: what to do about an issuer that differs depends on how.
+// Advice that leads to the next error, and back, helps nobody.
+func TestAdviceAboutIssuers(t *testing.T) {
+	for _, tt := range []struct {
+		ours, theirs string
+		want         []string // in the fix
+		not          string
+	}{
+		{"https://login.example/realms/x", "http://login.example/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
+		{"https://login.example/realms/x", "http://login.example:8080/realms/x", []string{"--proxy-headers"}, "set Issuer"},
+		{"https://login.example", "https://login.example/", []string{`set Issuer to "https://login.example/"`}, "by hand"},
+		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "by hand", "Logout.EndSessionURL"}, ""},
+		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "by hand", "JWKSURL"}, ""},
+		{"https://keycloak.internal/realms/x", "https://login.example/realms/x", []string{"inside your network", "by hand", "Logout.EndSessionURL"}, ""},
+		{"https://login.example/{tenantid}/v2.0", "https://login.example/common/v2.0", nil, ""},
+		{"https://login.example/t/v2.0", "https://login.example/{tenantid}/v2.0", []string{"the id of yours"}, "by hand"},
+		{"https://login.example", "login.example", []string{"not an address"}, "set Issuer"},
+	} {
+		check := func(e *rp.Error) {
+			t.Helper()
+			for _, want := range tt.want {
+				if !strings.Contains(e.Fix, want) {
+					t.Errorf("%s, %s: the fix lacks %q: %s", tt.ours, tt.theirs, want, e.Fix)
+				}
+			}
+			if tt.not != "" && strings.Contains(e.Fix, tt.not) {
+				t.Errorf("%s, %s: the fix has %q: %s", tt.ours, tt.theirs, tt.not, e.Fix)
+			}
+		}
+		p := newProvider(t)
+		p.doc = map[string]any{"issuer": tt.theirs}
+		to := roundTripper(func(r *http.Request) (*http.Response, error) {
+			r.URL.Scheme, r.URL.Host, r.URL.Path = "http", strings.TrimPrefix(p.URL, "http://"), pathDiscovery
+			return http.DefaultTransport.RoundTrip(r)
+		})
+		ours := func(cfg *rp.Config) {
+			cfg.Issuer, cfg.HTTP = tt.ours, fetch.Client(&http.Client{Transport: to}, "test")
+		}
+		check(wantError(t, p.client(ours).Discover(t.Context()), rp.ProviderMisconfigured, "discovery.issuer_mismatch"))
+
+		// The same of an ID token.
+		p = newProvider(t)
+		p.claims = map[string]any{"iss": tt.theirs}
+		byHand := func(cfg *rp.Config) {
+			cfg.Issuer = tt.ours
+			cfg.AuthorizeURL, cfg.TokenURL, cfg.JWKSURL = p.URL+pathAuthorize, p.URL+pathToken, p.URL+pathKeys
+		}
+		_, err := p.signIn(p.client(byHand))
+		check(wantError(t, err, rp.IDTokenInvalid, "jwt.issuer"))
+	}
+}
+
 // Everything that is wrong with a document is told at once.
 func TestMetadataWithSeveralMistakes(t *testing.T) {
 	p := newProvider(t)
@@ -379,6 +441,73 @@ func TestMetadataWithoutWhatIsOptional(t *testing.T) {
 		if got := c.EndSessionURL(t.Context(), "", "s", "u"); got != "" {
 			t.Errorf("got %q", got)
 		}
+	}
+}
+
+var malformedEndpoints = []any{"", "http://idp.example/x", "/relative", "javascript:alert(1)", "https://", "https://user@idp.example/", "https://idp.example/#f", 7, []string{}, map[string]any{}, true}
+
+// TestUnusedEndpoints: a malformed endpoint that no sign-in needs is as good as
+// absent, with a warning and a line in Diagnose.
+func TestUnusedEndpoints(t *testing.T) {
+	p := newProvider(t)
+	never := func(cfg *rp.Config) { cfg.Userinfo = "never" }
+	profile := func(cfg *rp.Config) {
+		cfg.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return nil, nil }
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*rp.Config)
+	}{{"end_session_endpoint", func(*rp.Config) {}}, {"userinfo_endpoint", never}, {"userinfo_endpoint", profile}} {
+		for _, address := range malformedEndpoints {
+			p.doc, p.warned = map[string]any{tt.name: address}, nil
+			c := p.client(tt.change)
+			p.mustSignIn(c)
+			if w := p.warnings(); len(w) != 1 {
+				t.Errorf("%s %q: warned of %v", tt.name, address, w)
+			} else if e := w[0].err.(*rp.Error); e.Reason == "" || e.Fix == "" {
+				t.Errorf("%s %q: the warning is %v", tt.name, address, e)
+			}
+			if tt.name == "end_session_endpoint" {
+				if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); to != "" {
+					t.Errorf("signing out at %q", to)
+				}
+			}
+			p.warned = nil
+			r := p.client(tt.change, func(cfg *rp.Config) { cfg.Development = true }).Diagnose(t.Context())
+			if len(r.Problems) != 0 || len(r.Warnings) != 1 || len(p.warnings()) != 0 {
+				t.Errorf("%s %q: Diagnose found %v, warned of %v and logged %v", tt.name, address, r.Problems, r.Warnings, p.warnings())
+			}
+		}
+	}
+}
+
+// TestUsedEndpoints: those that get secrets, or the browser, must be right.
+func TestUsedEndpoints(t *testing.T) {
+	p := newProvider(t)
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"} {
+		for _, mode := range []string{"missing", "always"} {
+			for _, address := range malformedEndpoints {
+				p.doc = map[string]any{name: address}
+				err := p.client(func(cfg *rp.Config) { cfg.Userinfo = mode }).Discover(t.Context())
+				if err == nil {
+					t.Errorf("%s %q is accepted with Userinfo %q", name, address, mode)
+				}
+			}
+		}
+	}
+}
+
+// TestConfiguredEndpointsWin: what the metadata says of an endpoint that is
+// configured does not matter.
+func TestConfiguredEndpointsWin(t *testing.T) {
+	p := newProvider(t)
+	p.doc = map[string]any{"userinfo_endpoint": "http://idp.example/", "end_session_endpoint": 7, "token_endpoint": ""}
+	c := p.client(func(cfg *rp.Config) {
+		cfg.UserinfoURL, cfg.EndSessionURL, cfg.TokenURL = p.URL+pathUserinfo, p.URL+pathEndSession, p.URL+pathToken
+	})
+	p.mustSignIn(c)
+	if w := p.warnings(); len(w) != 0 || c.EndSessionURL(t.Context(), "", "state", theRedirect) == "" {
+		t.Errorf("warned of %v", w)
 	}
 }
 

@@ -37,6 +37,8 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 	}
 	// RFC 6749, 4.1.2: "The client MUST NOT use the authorization code more than once."
 	// Nothing below tries again.
+	// The server "SHOULD revoke (when possible) all tokens previously issued based on that
+	// authorization code": a second request could end the session that the first one began.
 	answer, clock, err := c.exchange(ctx, m, r, response)
 	if err != nil {
 		return nil, err
@@ -50,7 +52,7 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 		return id, err
 	}
 	// OpenID Connect Core, 3.1.3.5: the ID token is validated before the access token is
-	// used: at_hash, if it is there, says that the two belong together.
+	// used: at_hash, if it is there, says that the two belong together (3.1.3.8).
 	raw, _ := answer["id_token"].(string)
 	id.Claims, err = c.verifyIDToken(ctx, m, raw, expected{request: r, code: response.Get("code"), accessToken: id.Token.AccessToken, clock: clock})
 	if err != nil {
@@ -68,6 +70,8 @@ func (id *Identity) read(issuer string) {
 	if iss, ok := id.Claims["iss"].(string); ok {
 		id.Issuer = iss // verified; another than issuer only where TokenIssuer said so
 	}
+	// Back-Channel Logout 1.0, 2.4: sid "represents a Session of a User Agent or device for a
+	// logged-in End-User at an RP". A logout token names it again.
 	id.SID, _ = id.Claims["sid"].(string)
 	id.ACR, _ = id.Claims["acr"].(string)
 	id.AuthTime, _ = strictjson.NumericDate(id.Claims["auth_time"])

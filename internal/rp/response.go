@@ -132,6 +132,10 @@ func (c *Client) refusal(response url.Values) error {
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
 	// 3.1.2.6: they "MAY be returned when the prompt parameter value in the
 	// Authentication Request is none", which is what asked for them.
+	// Unmet Authentication Requirements 1.0, 2: the provider "is unable to meet the
+	// requirements of the Relying Party for the authentication of the End-User".
+	case "unmet_authentication_requirements":
+		e.Code, e.ID, e.Fix = ProviderDenied, "response.requirements_unmet", "see at the provider whether this person can authenticate as acr_values and max_age demand"
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "begin the sign-in without prompt=none, so that the provider may ask the person"
 	case "redirect_uri_mismatch":

@@ -102,6 +102,26 @@ func TestCodeOfAResponse(t *testing.T) {
 	}
 }
 
+// TestEmptyParameters: RFC 6749, 3.1: "Parameters sent without a value MUST be
+// treated as if they were omitted from the request."
+func TestEmptyParameters(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	check := func(code, refusal string) error {
+		r := response()
+		r.Set("code", code)
+		r.Set("error", refusal)
+		return c.CheckResponse(t.Context(), r)
+	}
+	if err := check(theCode, ""); err != nil {
+		t.Errorf("an empty error beside a code: %v", err)
+	}
+	wantError(t, check("", "access_denied"), rp.ProviderDenied, "response.access_denied")
+	wantError(t, check("", ""), rp.ProviderError, "response.error")
+	wantError(t, c.CheckResponse(t.Context(), url.Values{"state": {theState}, "code": {""}}), rp.BadRequest, "response.empty")
+	wantError(t, check(theCode, "access_denied"), rp.BadRequest, "response.code_and_error")
+}
+
 // RFC 9207: iss, where it comes or was announced, must be the issuer's.
 func TestIssuerOfAResponse(t *testing.T) {
 	const other = "https://evil.example"
@@ -147,6 +167,25 @@ func TestIssuerOfAResponse(t *testing.T) {
 	}
 }
 
+// TestErrorWithoutIssuer: where the metadata announces iss and an error answer has
+// none, the error that it has is told.
+func TestErrorWithoutIssuer(t *testing.T) {
+	p := newProvider(t)
+	p.doc = map[string]any{"authorization_response_iss_parameter_supported": true}
+	c := p.client()
+	err := c.CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {"access_denied"}, "error_description": {"the person said no"}})
+	e := wantError(t, err, rp.IssuerMismatch, "response.issuer_missing")
+	if !strings.Contains(e.Reason, `"access_denied"`) || e.Cause == nil || !strings.Contains(e.Cause.Error(), "the person said no") {
+		t.Errorf("the error is %v", e)
+	}
+	if !strings.Contains(e.Fix, "Exclude Issuer From Authentication Response") {
+		t.Errorf("Keycloak's switch is not named: %v", e)
+	}
+	if e := wantError(t, c.CheckResponse(t.Context(), response()), rp.IssuerMismatch, "response.issuer_missing"); e.Cause != nil || strings.Contains(e.Reason, "error") {
+		t.Errorf("the error is %v", e)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -157,6 +196,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"access_denied", rp.ProviderDenied, "response.access_denied"},
 		{"login_required", rp.ProviderDenied, "response.interaction_required"},
+		{"unmet_authentication_requirements", rp.ProviderDenied, "response.requirements_unmet"},
 		{"consent_required", rp.ProviderDenied, "response.interaction_required"},
 		{"interaction_required", rp.ProviderDenied, "response.interaction_required"},
 		{"account_selection_required", rp.ProviderDenied, "response.interaction_required"},

@@ -24,11 +24,15 @@ type tokenResponse struct {
 // codeGrant is the form of a token request for an authorization code (RFC 6749,
 // section 4.1.3), without client authentication.
 func (c *Client) codeGrant(r Request, code string) string {
-	// 4.1.3: redirect_uri is in both requests, "and their values MUST be identical". The
-	// server sees by it that the code was sent to us.
+	// 4.1.3: grant_type: "Value MUST be set to "authorization_code"."; redirect_uri is in
+	// both requests, "and their values MUST be identical". The server sees by it that the
+	// code was sent to us.
 	form := "grant_type=authorization_code&" + param("code", code) + "&" + param("redirect_uri", c.cfg.RedirectURI)
 	if !c.cfg.Quirks.DisablePKCE {
-		// RFC 7636, 4.5: a code that was stolen on its way is worth nothing without it.
+		// RFC 7636, 4.5: "Upon receipt of the Authorization Code, the client sends the Access
+		// Token Request to the token endpoint", with the code_verifier. 4.6: if it does not fit
+		// the challenge, the server answers invalid_grant: a code that was stolen on its way is
+		// worth nothing without it.
 		form += "&" + param("code_verifier", r.Verifier)
 	}
 	return form
@@ -56,6 +60,10 @@ func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication,
 	// 2.3: "The client MUST NOT use more than one authentication method in each request."
 	// So with Basic the form has neither the id nor the secret: 5.2 has invalid_request for
 	// a request that "utilizes more than one mechanism for authenticating the client".
+	//
+	// 2.3.1: credentials in the form are "NOT RECOMMENDED and SHOULD be limited to clients
+	// unable to directly utilize the HTTP Basic authentication scheme": the metadata or the
+	// configuration must say so (see chooseAuthMethod).
 	a := authentication{basic: m.authMethod == "client_secret_basic", secret: secret}
 	if !a.basic {
 		// 3.2.1: "an unauthenticated client MUST send its "client_id" to prevent itself from
@@ -68,7 +76,9 @@ func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication,
 	return a, nil
 }
 
-// secret is the client's.
+// secret returns the client's secret. 3.2.1: "Confidential clients or other clients
+// issued client credentials MUST authenticate with the authorization server": where a
+// function should have made the secret, the request is not sent without one.
 func (c *Client) secret(ctx context.Context) (string, error) {
 	if c.cfg.ClientSecretFunc == nil {
 		return c.cfg.ClientSecret, nil
@@ -101,6 +111,7 @@ func (c *Client) request(ctx context.Context, endpoint, form string, auth authen
 		return nil, c.misconfigured("redeem code", "token.endpoint", "TokenURL is not an address", "set the address of the token endpoint")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	// 5.1 has JSON anyway. GitHub answers with a form unless it is asked for JSON.
 	req.Header.Set("Accept", "application/json")
 	if auth.basic {
 		// RFC 6749, 2.3.1: "The client identifier is encoded using the
@@ -126,9 +137,9 @@ func formToQuery(req *http.Request, form string) {
 	req.URL.RawQuery = strings.TrimPrefix(req.URL.RawQuery+"&"+form, "&")
 }
 
-// send sends a request to the token endpoint, once. It is not x/oauth2's
-// Exchange, which takes duplicate members and any media type, and whose errors
-// quote what was sent.
+// send sends a request to the token endpoint, once. RFC 6749, 10.5: "Authorization codes
+// MUST be short lived and single-use." It is not x/oauth2's Exchange, which takes
+// duplicate members and any media type, and whose errors quote what was sent.
 func (c *Client) send(req *http.Request) (tokenResponse, error) {
 	// RoundTrip follows no redirect. RFC 9110, 15.4.8: on a 307 "the user agent MUST NOT
 	// change the request method if it performs an automatic redirection": it would send
@@ -137,10 +148,13 @@ func (c *Client) send(req *http.Request) (tokenResponse, error) {
 	if err != nil {
 		return tokenResponse{}, fetch.Classify("token endpoint", req.URL.Scheme+"://"+req.URL.Host, err)
 	}
+	// The status is not looked at yet: 5.2 has an answer in JSON with 400 as well.
 	body, err := fetch.Read(resp, "token endpoint", tokenResponseLimit)
 	if err != nil {
 		return tokenResponse{}, err
 	}
+	// Our clock is read when the answer has come: the times of the ID token in it are
+	// compared with the one that the provider had when it sent it.
 	return tokenResponse{req, resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
 }
 

@@ -76,6 +76,8 @@ func (c *Client) tokenRefusal(code string) *Error {
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
 		e.Code, e.ID = ProviderMisconfigured, "token.invalid_client"
 		e.Fix = "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
+	// The next are not in 5.2: GitHub and Google say redirect_uri_mismatch, and a token
+	// endpoint that is down says what 4.1.2.1 has for the authorization endpoint.
 	case "redirect_uri_mismatch":
 		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
 	case "temporarily_unavailable", "server_error":
@@ -84,14 +86,15 @@ func (c *Client) tokenRefusal(code string) *Error {
 	return e
 }
 
-// quotedErrorCode returns an error code as a log may have it: in small letters,
-// as those of the standard are. Any other text could be the code or the secret,
+// quotedErrorCode returns an error code as a log may have it. 5.2 permits more: "Values
+// for the "error" parameter MUST NOT include characters outside the set %x20-21 / %x23-5B
+// / %x5D-7E." Here it has to be in small letters, as those of the standard are. Any other text could be the code or the secret,
 // sent back; of those, one in a thousand has no digit.
 func quotedErrorCode(code string) string {
 	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_-.") == "" {
 		return strconv.Quote(code)
 	}
-	return "an error code that is none of the standard's"
+	return "a non-standard error code"
 }
 
 // checkTokenResponse checks the members that mean something here, brings them into
@@ -107,11 +110,12 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	if e := answer["error"]; e != nil && e != "" {
 		return bad("token.error_type", "error is there, and not text", nil)
 	}
+	// token_type is REQUIRED: what is missing is not "bearer", though many would take it so.
 	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not
 	// understand the token type." 5.1: "Value is case insensitive."
 	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
 		if typ == "" {
-			return bad("token.type", "token_type is not in the response, or not text", nil)
+			return bad("token.type_missing", "token_type is not in the response, or not text", nil)
 		}
 		return bad("token.type", `token_type is not "Bearer"`, nil)
 	}
@@ -129,7 +133,9 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 		return fault("token.no_id_token", "there is no id_token in the token answer",
 			"register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
 	}
-	// 3.3 has text, with spaces in between; Twitch sends a list.
+	// 5.1: scope is "OPTIONAL, if identical to the scope requested by the client; otherwise,
+	// REQUIRED": whoever needs to know reads it of the token. 3.3 has text, with spaces in
+	// between; Twitch sends a list.
 	if list, ok := answer["scope"].([]any); ok {
 		answer["scope"] = strings.Join(strictjson.Strings(list), " ")
 	}
@@ -141,7 +147,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 
 // normalizeExpiry makes a number of expires_in, and reports whether that could be
 // done. RFC 6749, 5.1: "Numerical values are included as JSON numbers", and some
-// providers write text. 0 and absence mean that it is
+// providers write text. expires_in is RECOMMENDED there: 0 and absence mean that it is
 // unknown.
 func normalizeExpiry(answer map[string]any) bool {
 	v := answer["expires_in"]
@@ -160,12 +166,16 @@ func normalizeExpiry(answer map[string]any) bool {
 	return true
 }
 
-// validBearer reports whether a text can be an access token (RFC 6750, 2.1).
+// validBearer reports whether a text can be an access token (RFC 6750, 2.1). It goes into
+// a header, where a line break would begin another one. RFC 6749, 5.1: "The client should
+// avoid making assumptions about value sizes": the limit is what servers take in a header.
 func validBearer(token string) bool {
 	return token != "" && len(token) <= 16<<10 && visible(token)
 }
 
-// tokenOf makes a Token of a checked token response.
+// tokenOf makes a Token of a checked token response. 5.1: expires_in is "The lifetime in
+// seconds of the access token", from "the time the response was generated": by our clock,
+// so that the application compares like with like.
 func (c *Client) tokenOf(answer map[string]any) *oauth2.Token {
 	t := &oauth2.Token{}
 	t.AccessToken, _ = answer["access_token"].(string)

@@ -58,9 +58,11 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	return nil
 }
 
-// unavailable reports whether the userinfo could not be had. An answer that
-// contradicts the ID token is another matter, and so is an *Error that Config.Profile
-// returned, whatever its code: it may say that this person must not get in.
+// unavailable reports whether the userinfo could not be had. 5.3.3: "When an error
+// condition occurs, the UserInfo Endpoint returns an Error Response as defined in Section 3
+// of OAuth 2.0 Bearer Token Usage": such a status says nothing about the person, either.
+// An answer that contradicts the ID token is another matter, and so is an *Error that
+// Config.Profile returned, whatever its code: it may say that this person must not get in.
 func unavailable(err error) bool {
 	e, ok := err.(*Error)
 	return !ok || e.outage
@@ -89,9 +91,11 @@ func (c *Client) merge(claims, info map[string]any) {
 // dropUnpaired deletes from info what would part a flag from its address. What the
 // ID token has is deleted as well: a path can be written in two ways.
 func dropUnpaired(claims, info map[string]any, address, flag string) {
-	// An attacker who may write one of the two sources would combine an address that is
-	// not theirs from the one with "verified" from the other: the combination of OpenID
-	// Connect Core, 5.1, email and email_verified, has a meaning only as a pair.
+	// 5.1: email_verified true "means that the OP took affirmative steps to ensure that this
+	// e-mail address was controlled by the End-User at the time the verification was
+	// performed": this address, the one beside it. An attacker who may write one of the two
+	// sources would combine an address that is not theirs from the one with "verified" from
+	// the other.
 	ours, there := strictjson.Lookup(claims, address)
 	_, flagged := strictjson.Lookup(claims, flag)
 	found, _ := strictjson.Lookup(info, address)
@@ -123,6 +127,8 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 	if c.cfg.Profile != nil {
 		return c.profile(ctx, m, token)
 	}
+	// 5.3: "The UserInfo Endpoint is an OAuth 2.0 Protected Resource that returns Claims
+	// about the authenticated End-User", asked with the access token of this sign-in.
 	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, true)
 	if err != nil {
 		return nil, err
@@ -260,6 +266,8 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 	if err != nil {
 		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not an address", "set the address of the userinfo endpoint")
 	}
+	// 5.3.2: "The UserInfo Claims MUST be returned as the members of a JSON object unless a
+	// signed or encrypted response was requested during Client Registration."
 	req.Header.Set("Accept", "application/json")
 	if signed {
 		req.Header.Set("Accept", "application/json, "+jwtMedia)
@@ -268,6 +276,7 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 	if err != nil {
 		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
 	}
+	// 5.3.2 has the claims in a 200 alone. What another status brings is not about a person.
 	if resp.StatusCode != http.StatusOK {
 		return "", "", c.refusedUserinfo(op, resp, req.URL.Host, token)
 	}
@@ -288,9 +297,14 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, token *oauth2.Token) error {
 	status := fetch.StatusError(op, host, resp.StatusCode)
 	e := c.unreachable(op, status)
+	// RFC 6750, 3.1: with 401, the token "is expired, revoked, malformed, or invalid for other
+	// reasons"; with 403, the request "requires higher privileges than provided by the access
+	// token".
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		e.Fix = "see what the provider says: mostly a scope is missing, or the access tokens of this client are not for its userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, Userinfo \"never\" does without"
 	}
+	// RFC 6750, 5.3: "Client implementations MUST ensure that bearer tokens are not leaked to
+	// unintended parties": who reads the log is one.
 	sent := secrets{token.AccessToken}
 	for _, value := range c.cfg.Quirks.Header {
 		sent = append(sent, value)
@@ -302,7 +316,9 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 	return e
 }
 
-// bearer returns an HTTP client that sends the access token and Quirks.Header.
+// bearer returns an HTTP client that sends the access token and Quirks.Header. RFC 6750,
+// 2.1: "Clients SHOULD make authenticated requests with a bearer token using the
+// "Authorization" request header field with the "Bearer" HTTP authorization scheme."
 func (c *Client) bearer(token *oauth2.Token) *http.Client {
 	return &http.Client{Transport: bearerTransport{c, token.AccessToken}, CheckRedirect: c.cfg.HTTP.CheckRedirect}
 }
@@ -316,7 +332,8 @@ type bearerTransport struct {
 func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(req.Context()) // a shallow copy
 	req.Header = maps.Clone(req.Header)
-	// What Config.Profile has set stays: some APIs have a scheme of their own.
+	// What Config.Profile has set stays: some APIs have a scheme of their own. RFC 6750, 2:
+	// "Clients MUST NOT use more than one method to transmit the token in each request."
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)
 	}

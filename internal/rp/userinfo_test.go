@@ -121,7 +121,7 @@ func TestUserinfoThatCannotBeHad(t *testing.T) {
 		{"a page", answering(200, "text/html", "<html>"), rp.ProviderUnavailable, "http.media_type", true},
 		{"JSON that says it is text", answering(200, "text/plain", `{"sub":"`+theSubject+`"}`), rp.ProviderUnavailable, "http.media_type", true},
 		{"no media type", answering(200, "", "{}"), rp.ProviderUnavailable, "http.media_type", true},
-		{"over a megabyte", answering(200, "application/json", strings.Repeat(" ", 1<<20+1)), rp.ProviderUnavailable, "http.unusable", true},
+		{"over a megabyte", answering(200, "application/json", strings.Repeat(" ", 1<<20+1)), rp.ProviderUnavailable, "http.too_large", true},
 		{"no JSON", answering(200, "application/json", "{"), rp.UserinfoInvalid, "profile.json", false},
 		{"two subs", answering(200, "application/json", `{"sub":"`+theSubject+`","sub":"eve"}`), rp.UserinfoInvalid, "profile.json", false},
 		{"SUB", answering(200, "application/json", `{"sub":"`+theSubject+`","SUB":"eve"}`), rp.UserinfoInvalid, "jwt.claims_ambiguous", false},
@@ -222,6 +222,17 @@ func TestMergeOfUserinfo(t *testing.T) {
 	}
 	if id.SID != "" || id.Issuer != p.URL {
 		t.Errorf("got %+v", id)
+	}
+}
+
+// TestNullGivesWay: what the userinfo knows takes the place of a claim that is
+// null in the ID token, and null there is absent too.
+func TestNullGivesWay(t *testing.T) {
+	p := newProvider(t)
+	p.claims, p.info = map[string]any{"name": nil, "locale": "en"}, map[string]any{"locale": nil, "picture": nil}
+	id := p.mustSignIn(p.client(incomplete))
+	if _, there := id.Claims["picture"]; there || id.Claims["name"] != "Ann of the userinfo" || id.Claims["locale"] != "en" {
+		t.Errorf("the claims are %v", id.Claims)
 	}
 }
 

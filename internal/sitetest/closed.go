@@ -147,19 +147,27 @@ func Sentence(t testing.TB, code ginauth.Code) string {
 }
 
 // RefusesSignIn signs in at path, and asserts that it fails closed with the
-// code, with a reason in the log, after so many token requests, and that its
-// login state is spent.
-func (s *Site) RefusesSignIn(t testing.TB, path string, code ginauth.Code, reason string, tokens int, hide ...string) *authtest.Page {
+// code, with the error's ID in the log (unless id is ""), after so many token requests,
+// and that its login state is spent.
+func (s *Site) RefusesSignIn(t testing.TB, path string, code ginauth.Code, id string, tokens int, hide ...string) *authtest.Page {
 	t.Helper()
 	p := s.Get(path)
 	s.FailsClosed(t, p, Closed{Code: code, Tokens: tokens, Hide: hide})
 	if s.HasCookie("-a-") {
 		t.Error("the attempt's cookie is still there")
 	}
-	if !strings.Contains(s.Logs.String(), reason) {
-		t.Errorf("the log does not say %q:\n%s", reason, s.Logs)
+	if id != "" {
+		WantID(t, s.Logs.String(), id)
 	}
 	return p
+}
+
+// WantID asserts that a log has an error with this ID.
+func WantID(t testing.TB, log, id string) {
+	t.Helper()
+	if !strings.Contains(log, " id="+id+" ") {
+		t.Errorf("the log has no error %s:\n%s", id, log)
+	}
 }
 
 // AcceptsSignIn asserts that a sign-in at path works. Beside a refusal, it shows

@@ -15,15 +15,15 @@ import (
 	"sync"
 )
 
-// Reasons that the log gives for refusing a token.
+// IDs of errors that the log has for refused tokens.
 const (
-	WrongAlg    = "the token is signed with algorithm"
-	WrongForm   = "the token is not in JWS compact serialization"
-	WrongSig    = "the signature is wrong"
-	NoKey       = "the provider publishes no key for it"
-	OddHeader   = "the token's header"
-	OddClaims   = "the claims are not strict JSON"
-	DoubtClaims = "the claims are ambiguous"
+	WrongAlg    = "jwt.algorithm"
+	WrongForm   = "jwt.malformed"
+	WrongSig    = "jwt.signature"
+	NoKey       = "jwt.no_key"
+	OddHeader   = "jwt.header_unsupported"
+	OddClaims   = "jwt.claims_json"
+	DoubtClaims = "jwt.claims_ambiguous"
 )
 
 // Claims are those of a token, by name.

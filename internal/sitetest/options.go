@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,15 +33,58 @@ func MountError(opts ginauth.Options) error {
 	return err
 }
 
-// WantInvalid asserts that err is ErrInvalidOptions and contains all texts.
-func WantInvalid(t testing.TB, err error, texts ...string) {
+// WantInvalid asserts that err reports the mistakes with these IDs, in this order, and
+// no others: that each is ErrInvalidOptions, names the field that its ID is made of, and
+// has a reason and a fix.
+func WantInvalid(t testing.TB, err error, ids ...string) {
 	t.Helper()
-	if !errors.Is(err, ginauth.ErrInvalidOptions) {
-		t.Fatalf("got %v, want ErrInvalidOptions", err)
+	mistakes := []error{err}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		mistakes = several.Unwrap()
 	}
-	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("the error does not say %q: %v", text, err)
+	var got []string
+	for _, mistake := range mistakes {
+		e, ok := mistake.(*ginauth.Error)
+		if !ok || !errors.Is(mistake, ginauth.ErrInvalidOptions) {
+			t.Fatalf("got %v, want ErrInvalidOptions", mistake)
+		}
+		got = append(got, e.ID)
+		field := strings.ToLower(e.Op[strings.LastIndex(e.Op, " ")+1:]) // provider "corp": ClientID
+		if !strings.Contains(strings.ReplaceAll(e.ID, "_", ""), field+".") {
+			t.Errorf("%s is about the field %q", e.ID, field)
+		}
+		if e.Reason == "" || e.Fix == "" {
+			t.Errorf("%s has no reason or no fix: %v", e.ID, e)
+		}
+	}
+	if !slices.Equal(got, ids) {
+		t.Errorf("the mistakes are %q, want %q: %v", got, ids, err)
+	}
+}
+
+// HasID reports whether err is an error with this ID.
+func HasID(err error, id string) bool {
+	e, ok := errors.AsType[*ginauth.Error](err)
+	return ok && e.ID == id
+}
+
+// WantInvalidIn asserts that err reports one mistake, in the field with this ID.
+func WantInvalidIn(t testing.TB, err error, field string) {
+	t.Helper()
+	e, ok := errors.AsType[*ginauth.Error](err)
+	if !ok || !strings.HasPrefix(e.ID, field+".") {
+		t.Errorf("got %v, want a mistake in %s", err, field)
+		return
+	}
+	WantInvalid(t, err, e.ID)
+}
+
+// WantNames asserts that a text names all of these: settings, values, commands.
+func WantNames(t testing.TB, text string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if !strings.Contains(text, name) {
+			t.Errorf("%q is not named: %s", name, text)
 		}
 	}
 }

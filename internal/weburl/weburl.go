@@ -86,32 +86,32 @@ func IsPrivate(host string) bool {
 // carrierNAT is the shared address space of RFC 6598, which overlay networks use too.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 
-// Unfit says why people and secrets must not be sent to address, or "". The
-// address of a provider is https; http is accepted on loopback, and everywhere if
+// Unfit says why people and secrets must not be sent to address, in the last word of
+// an id ("not_https") and in words, or "". The address of a provider is https; http is accepted on loopback, and everywhere if
 // httpOK is set.
-func Unfit(address string, httpOK bool) string {
+func Unfit(address string, httpOK bool) (what, why string) {
 	u, err := url.Parse(address)
 	if err != nil || u.Opaque != "" || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
-		return "is not an address"
+		return "not_an_address", "is not an address"
 	}
 	segments := strings.Split(u.EscapedPath(), "/")
 	switch {
 	case u.User != nil:
-		return "has a user name in it"
+		return "user", "has a user name in it"
 	case u.Fragment != "" || strings.HasSuffix(address, "#"):
-		return "has a fragment"
+		return "fragment", "has a fragment"
 	case slices.Contains(segments, "..") || slices.Contains(segments, "."):
-		return "has dot segments in its path"
+		return "dot_segments", "has dot segments in its path"
 	case !HasHost(u):
-		return "has no host that a browser could open"
+		return "no_host", "has no host that a browser could open"
 	case unroutable(u.Hostname()):
-		return "is an address at which no provider can be: it is for listening, or for the machines of one network"
+		return "unroutable", "is an address at which no provider can be: it is for listening, or for the machines of one network"
 	case u.Scheme == "https":
-		return ""
+		return "", ""
 	case u.Scheme == "http" && (httpOK || IsLoopback(u.Hostname())):
-		return ""
+		return "", ""
 	}
-	return "is not https"
+	return "not_https", "is not https"
 }
 
 // unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the

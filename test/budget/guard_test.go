@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -69,6 +70,7 @@ func newBenchmark(t testing.TB, path string, cookies func(s *sitetest.Site) stri
 	b.engine.GET("/floor", func(c *gin.Context) { c.Set(ginauth.UserKey, static) }, b.read)
 	b.engine.GET("/guarded", auth.RequireAuth(), b.read)
 	b.engine.GET("/checked", auth.RequireAuth(ginauth.HasGroup("admin")), b.read)
+	b.engine.GET("/proved", auth.RequireAuth(ginauth.MaxAge(24*time.Hour), ginauth.ACR("mfa")), b.read)
 	b.engine.GET("/loaded", auth.LoadUser(), b.read)
 	b.engine.GET("/both", auth.LoadUser(), auth.RequireAuth(), b.read)
 	b.template, err = http.NewRequest("GET", b.site.URL+path, nil)
@@ -126,6 +128,9 @@ func signedIn(change func(u *ginauth.User)) func(s *sitetest.Site) string {
 	}
 }
 
+// proved is signedIn with a second factor.
+var proved = signedIn(func(u *ginauth.User) { u.ACR = "mfa" })
+
 // attempting is signedIn with five sign-ins under way.
 func attempting(s *sitetest.Site) string {
 	session := s.Mint(realistic())
@@ -153,6 +158,7 @@ func BenchmarkRequireAuth(b *testing.B) {
 		{"floor", "/floor", signedIn(nil)},
 		{"signed in", "/guarded", signedIn(nil)},
 		{"a Check", "/checked", signedIn(nil)},
+		{"MaxAge and ACR", "/proved", proved},
 		{"LoadUser", "/loaded", signedIn(nil)},
 		{"five sign-ins under way", "/guarded", attempting},
 		{"1 KB more in groups", "/guarded", grown(1)},

@@ -12,8 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if kind := os.Getenv(farEnv); kind != "" {
-		if err := serveFar(kind); err != nil {
+	if kind := os.Getenv(remoteProviderEnv); kind != "" {
+		if err := serveRemoteProvider(kind); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		return

@@ -23,7 +23,7 @@ func TestAllocationsOfASignIn(t *testing.T) {
 		{"with an ID token", false, true, 268, 28_000}, {"with userinfo", true, true, 344, 34_000},
 		{"with an ID token, kept for the sign-out", false, false, 272, 32_500}, {"with userinfo, the ID token kept", true, false, 348, 37_500},
 	} {
-		f := startFar(t, tt.thin)
+		f := startRemoteProvider(t, tt.thin)
 		f.noHint = tt.noHint
 		s := newLoginSite(t, f, 0)
 		if n := testing.AllocsPerRun(100, func() { s.serve(t, s.login) }); n > beginAllocs {

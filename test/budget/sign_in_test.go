@@ -36,7 +36,7 @@ type loginSite struct {
 	w      *discard
 }
 
-func newLoginSite(t testing.TB, f far, more int) *loginSite {
+func newLoginSite(t testing.TB, f remoteProvider, more int) *loginSite {
 	t.Helper()
 	s := &loginSite{engine: gin.New(), issuer: f.Issuer, w: &discard{header: http.Header{}}}
 	opts := ginauth.Options{BaseURL: "http://localhost:8080", Keys: []string{sitetest.Key}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
@@ -113,7 +113,7 @@ type floor struct {
 	digest, signature []byte
 }
 
-func newFloor(t testing.TB, f far, userinfo bool) *floor {
+func newFloor(t testing.TB, f remoteProvider, userinfo bool) *floor {
 	t.Helper()
 	l := &floor{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}, token: f.Issuer + "/token"}
 	l.body = url.Values{"grant_type": {"authorization_code"}, "code": {strings.Repeat("c", 43)}, "redirect_uri": {"http://localhost:8080/authorize/demo"},
@@ -218,7 +218,7 @@ func (u *used) add(v used) {
 func BenchmarkBegin(b *testing.B) {
 	for _, providers := range []int{1, 500} {
 		b.Run(fmt.Sprintf("providers=%d", providers), func(b *testing.B) {
-			s := newLoginSite(b, startFar(b, false), providers-1)
+			s := newLoginSite(b, startRemoteProvider(b, false), providers-1)
 			b.ReportAllocs()
 			for b.Loop() {
 				s.serve(b, s.login)
@@ -235,7 +235,7 @@ func BenchmarkCallback(b *testing.B) {
 	for _, userinfo := range []bool{false, true} {
 		for _, providers := range []int{1, 500} {
 			b.Run(fmt.Sprintf("userinfo=%v/providers=%d", userinfo, providers), func(b *testing.B) {
-				f := startFar(b, userinfo)
+				f := startRemoteProvider(b, userinfo)
 				s, least := newLoginSite(b, f, providers-1), newFloor(b, f, userinfo)
 				var ours, theirs used
 				callbacks := make([]*http.Request, turn)

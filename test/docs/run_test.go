@@ -55,6 +55,8 @@ func TestDocsRun(t *testing.T) {
 		{"roles", "func (m *members)", rolesOfTheDatabase},
 		{"roles", "\"/beta\"", rolesTakenAway},
 		{"roles", "the person who invited you", rolesRefused},
+		{"step-up", "ginauth.MaxAge", steppingUp},
+		{"step-up", "/transfer/:amount", steppingUpInHandlers},
 		{"linking", "db.unlink(", linking},
 		{"coming-from", "httputil.ReverseProxy", passedOn},
 	}
@@ -225,8 +227,8 @@ func otherOrigin(t *testing.T, v *docVisit) {
 		t.Errorf("the preflight allows %q", got)
 	}
 	v.browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), spa) }
-	v.opens("/login?return_to=/back")
-	if got := v.page.Header.Get("Location"); got != spa {
+	v.opens("/login?return_to=" + spa)
+	if got := v.page.Header.Get("Location"); got != spa+"#" {
 		t.Errorf("signing in led to %q", got)
 	}
 	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)
@@ -263,6 +265,25 @@ func rolesOfTheProvider(t *testing.T, v *docVisit) {
 		}
 	}
 	v.printed("roles")
+}
+
+func steppingUp(_ *testing.T, v *docVisit) {
+	ada := v.another("Ada Lovelace")
+	ada.sees(ada.opens("/"), `acr "pwd"`)
+	ada.sees(ada.opens("/payout"), "200 Hello, Ada Lovelace!")
+	ada.opens("/keys")
+	ada.sees(ada.choose("Ada Lovelace"), `200 Hello, Ada Lovelace! acr "mfa"`)
+	ada.sees(ada.opens("/"), `acr "mfa"`)
+}
+
+func steppingUpInHandlers(_ *testing.T, v *docVisit) {
+	ada := v.another("Ada Lovelace")
+	ada.sees(ada.opens("/transfer/999"), "200 transferred 999")
+	ada.sees(ada.opens("/"), `acr "pwd"`)
+	ada.opens("/transfer/1000")
+	ada.sees(ada.choose("Ada Lovelace"), "200 transferred 1000")
+	ada.sees(ada.opens("/"), `acr "mfa"`)
+	ada.sees(ada.opens("/archive"), `200 Hello, Ada Lovelace! acr "mfa"`)
 }
 
 func rolesOfTheDatabase(_ *testing.T, v *docVisit) {

@@ -25,6 +25,7 @@ func TestFaultsAuthenticate(t *testing.T) {
 		{"S25_user_that_cannot_be", s25UserThatCannotBe},
 		{"S26_credential_of_one_and_cookie_of_another", s26CredentialOfOneAndCookieOfAnother},
 		{"S27_credential_from_another_origin", s27CredentialFromAnotherOrigin},
+		{"S28_step_up_without_a_session", s28StepUpWithoutASession},
 		{"S29_the_hook_is_asked_once", s29TheHookIsAskedOnce},
 	})
 }
@@ -378,6 +379,36 @@ func clientCertificate(t *testing.T, origins map[string][]string) {
 	}
 	if got := ask("POST"); got != http.StatusOK {
 		t.Errorf("a program with a certificate gets %d", got)
+	}
+}
+
+func s28StepUpWithoutASession(t *testing.T) {
+	t.Parallel()
+	var robot ginauth.User
+	k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) { u := robot; return &u, nil })
+	k.Engine.GET("/lately", k.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), k.Protected)
+	k.Engine.GET("/strong", k.Auth.RequireAuth(ginauth.ACR("gold")), k.Protected)
+	for _, tt := range []struct {
+		name, path string
+		user       ginauth.User
+		want       int
+	}{
+		{"no AuthTime", "/lately", ginauth.User{}, 403},
+		{"an old AuthTime", "/lately", ginauth.User{AuthTime: k.Clock.Now().Add(-time.Hour)}, 403},
+		{"an AuthTime of tomorrow", "/lately", ginauth.User{AuthTime: k.Clock.Now().Add(24 * time.Hour)}, 403},
+		{"just now", "/lately", ginauth.User{AuthTime: k.Clock.Now()}, 200},
+		{"no ACR", "/strong", ginauth.User{}, 403},
+		{"another ACR", "/strong", ginauth.User{ACR: "silver"}, 403},
+		{"the ACR", "/strong", ginauth.User{ACR: "gold"}, 200},
+	} {
+		robot = tt.user
+		robot.Provider, robot.Subject = "demo", "robot"
+		for _, how := range [][]string{sitetest.Navigation, sitetest.Fetch, sitetest.Plus(sitetest.Fetch, "HX-Request", "true")} {
+			p := k.Ask("GET", tt.path, how...)
+			if p.Status != tt.want || p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") {
+				t.Errorf("%s: %d %v %s", tt.name, p.Status, p.Header, p.Text())
+			}
+		}
 	}
 }
 

@@ -53,12 +53,12 @@ func a13EndpointWithParameters(t *testing.T) {
 			s.IDP.EditMetadata(func(m map[string]any) { m["authorization_endpoint"] = s.IDP.URL(authtest.Authorize) + endpoint })
 		})
 		s.FailsClosed(t, s.Open("/login/demo"), sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
-		if err := s.Auth.Warm(t.Context()); err == nil || !strings.Contains(err.Error(), "authorization_endpoint has a fragment") {
+		if err := s.Auth.Warm(t.Context()); !sitetest.HasID(err, "discovery.endpoint_invalid") || !strings.Contains(err.Error(), "authorization_endpoint has a fragment") {
 			t.Errorf("Warm returned %v", err)
 		}
 		p := sitetest.Offline("demo")
 		p.AuthorizeURL += endpoint
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}}), "AuthorizeURL", "fragment")
+		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}}), "provider.authorize_url.fragment")
 	}
 }
 
@@ -132,7 +132,7 @@ func a17MaxAgeAndAcrValues(t *testing.T) {
 	for _, v := range []string{"", "-1", "1h", "1.5", "+5", "99999999999"} {
 		p := sitetest.Offline("demo")
 		p.AuthParams = map[string]string{"max_age": v}
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}}), "AuthParams", "max_age")
+		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}}), "provider.auth_params.max_age")
 	}
 	s := demands(t, may)
 	for _, query := range []string{"?max_age=", "?max_age=-1", "?max_age=1.5", "?max_age=x", "?max_age=99999999999", "?max_age=1&max_age=2", "?max_age=%2B5", "?max_age=0x10"} {
@@ -232,10 +232,14 @@ func a2InjectedProtocolParameters(t *testing.T) {
 		t.Errorf("EditAuthorize replaced what it must not: %s", location)
 	}
 	for _, name := range []string{"state", "nonce", "redirect_uri", "client_id", "code_challenge", "request_uri", ""} {
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key},
-			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s", LoginParams: []string{name}}}}), fmt.Sprintf("%q", name))
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key},
-			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s", AuthParams: map[string]string{name: "x"}}}}), fmt.Sprintf("%q", name))
+		for id, p := range map[string]ginauth.Provider{
+			"provider.login_params.protocol_parameter": {Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s", LoginParams: []string{name}},
+			"provider.auth_params.protocol_parameter":  {Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s", AuthParams: map[string]string{name: "x"}},
+		} {
+			err := sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}})
+			sitetest.WantInvalid(t, err, id)
+			sitetest.WantNames(t, err.Error(), fmt.Sprintf("%q", name))
+		}
 	}
 }
 
@@ -357,8 +361,10 @@ func a7Scopes(t *testing.T) {
 		}
 	}
 	for _, scope := range []string{"email profile", " ", "", "a\tb", "a\nb", "a\x00b", `a"b`, `a\b`, "é", "a\x7f"} {
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key},
-			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s", Scopes: []string{"profile", scope}}}}), "Scopes", fmt.Sprintf("%q", scope))
+		err := sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key},
+			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://idp.example", ClientID: "c", ClientSecret: "s", Scopes: []string{"profile", scope}}}})
+		sitetest.WantInvalid(t, err, "provider.scopes.malformed")
+		sitetest.WantNames(t, err.Error(), fmt.Sprintf("%q", scope))
 	}
 }
 

@@ -138,7 +138,7 @@ func b38BrowserHangsUpLate(t *testing.T) {
 			t.Errorf("a session was made for nobody: %s", line)
 		}
 	}
-	if !strings.Contains(f.Logs.String(), "the browser went away") {
+	if !strings.Contains(f.Logs.String(), "id=request.cancelled ") {
 		t.Errorf("the log does not say so:\n%s", f.Logs)
 	}
 }

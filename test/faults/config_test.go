@@ -48,7 +48,9 @@ func f5HttpBaseUrl(t *testing.T) {
 		t.Errorf("on http://localhost: %q", p.Hops[0].Header.Values("Set-Cookie"))
 	}
 	for _, base := range []string{"http://app.example.com", "http://10.0.0.1", "http://localhost.example.com", "http://127.0.0.1.example.com", "http://[fe80::1]"} {
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Client("demo", s.IDP)}}), "https", base)
+		err := sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Client("demo", s.IDP)}})
+		sitetest.WantInvalidIn(t, err, "options.base_url")
+		sitetest.WantNames(t, err.Error(), base, "https")
 	}
 }
 
@@ -57,20 +59,22 @@ func f8WeakKeys(t *testing.T) {
 	const good = "8f2b61c09d7e4a35f1046cbe92d87a53"
 	for name, tt := range map[string]struct {
 		keys []string
-		says string
+		id   string
+		key  string // which it is
 	}{
-		"none":              {nil, "is empty"},
-		"an empty one":      {[]string{""}, "key 1 is empty"},
-		"31 bytes":          {[]string{good[:31]}, "key 1 has 31 bytes"},
-		"one byte repeated": {[]string{strings.Repeat("q", 40)}, "repeats itself"},
-		"a placeholder":     {[]string{"changeme-" + good}, "looks like a placeholder"},
-		"twice the same":    {[]string{good, sitetest.Key, good}, "key 3 is there twice"},
-		"the second weak":   {[]string{good, "short"}, "key 2 has 5 bytes"},
-		"six":               {[]string{good + "1", good + "2", good + "3", good + "4", good + "5", good + "6"}, "five are the most"},
+		"none":              {nil, "options.keys.empty", ""},
+		"an empty one":      {[]string{""}, "options.keys.key_empty", "key 1"},
+		"31 bytes":          {[]string{good[:31]}, "options.keys.key_short", "key 1 has 31"},
+		"one byte repeated": {[]string{strings.Repeat("q", 40)}, "options.keys.key_repetitive", "key 1"},
+		"a placeholder":     {[]string{"changeme-" + good}, "options.keys.key_placeholder", "key 1"},
+		"twice the same":    {[]string{good, sitetest.Key, good}, "options.keys.key_duplicate", "key 3"},
+		"the second weak":   {[]string{good, "short"}, "options.keys.key_short", "key 2 has 5"},
+		"six":               {[]string{good + "1", good + "2", good + "3", good + "4", good + "5", good + "6"}, "options.keys.too_many", "6 keys"},
 	} {
 		err := sitetest.MountError(ginauth.Options{BaseURL: "https://app.example.com", Keys: tt.keys,
 			Providers: []ginauth.Provider{{Name: "demo", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"}}})
-		sitetest.WantInvalid(t, err, "Options.Keys", tt.says, "openssl rand -hex 32")
+		sitetest.WantInvalid(t, err, tt.id)
+		sitetest.WantNames(t, err.Error(), tt.key, "openssl rand -hex 32")
 		for _, key := range tt.keys {
 			if len(key) > 8 && strings.Contains(err.Error(), key) {
 				t.Errorf("%s: the error tells the key", name)
@@ -92,9 +96,8 @@ func k3IssuersThatAreNone(t *testing.T) {
 		opts := sitetest.GoodOptions()
 		opts.Providers[0].Issuer = issuer
 		err := sitetest.MountError(opts)
-		sitetest.WantInvalid(t, err, `provider "corp": Issuer: `)
-		if strings.Count(err.Error(), "\n") != 0 {
-			t.Errorf("%s: more than one mistake: %v", name, err)
+		if sitetest.WantInvalidIn(t, err, "provider.issuer"); !strings.Contains(err.Error(), `provider "corp"`) {
+			t.Errorf("%s: the provider is not named: %v", name, err)
 		}
 	}
 }
@@ -104,15 +107,15 @@ func k6ProvidersInEachOthersWay(t *testing.T) {
 	for _, name := range []string{"", "/", "..", "a b", "ä", "a/b", strings.Repeat("x", 33), "A."} {
 		opts := sitetest.GoodOptions()
 		opts.Providers[0].Name = name
-		sitetest.WantInvalid(t, sitetest.MountError(opts), "Name: ", "cannot stand in a route")
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.name.malformed")
 	}
 	two := sitetest.GoodOptions()
 	two.Providers = append(two.Providers, sitetest.GoodProvider())
-	sitetest.WantInvalid(t, sitetest.MountError(two), "is there twice")
+	sitetest.WantInvalid(t, sitetest.MountError(two), "provider.name.duplicate")
 	two.Providers[1].Name = "cORP"
-	sitetest.WantInvalid(t, sitetest.MountError(two), `differs from "corp" in case alone`)
+	sitetest.WantInvalid(t, sitetest.MountError(two), "provider.name.case", "provider.client_id.duplicate")
 	two.Providers[1].Name = "other"
-	sitetest.WantInvalid(t, sitetest.MountError(two), "the same client at the same issuer")
+	sitetest.WantInvalid(t, sitetest.MountError(two), "provider.client_id.duplicate")
 	two.Providers[1].ClientID = "other"
 	if err := sitetest.MountError(two); err != nil {
 		t.Error(err)
@@ -146,7 +149,8 @@ func s35PlainHttpInAPrivateNetwork(t *testing.T) {
 			t.Errorf("%s: %v; the log: %s", host, err, log)
 		}
 		_, err = mount("http://"+host, func(o *ginauth.Options) { o.InsecureHTTP = false })
-		sitetest.WantInvalid(t, err, "Options.BaseURL", "Options.InsecureHTTP")
+		sitetest.WantInvalid(t, err, "options.base_url.http")
+		sitetest.WantNames(t, err.Error(), "Options.InsecureHTTP")
 	}
 	for _, host := range publicHosts {
 		if _, err := mount("http://"+host, nil); !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), "Options.BaseURL") {
@@ -157,23 +161,26 @@ func s35PlainHttpInAPrivateNetwork(t *testing.T) {
 		}
 	}
 	_, err := mount("http://203.0.113.5", nil)
-	sitetest.WantInvalid(t, err, "Options.InsecureHTTP does not permit")
+	sitetest.WantInvalid(t, err, "options.base_url.http_public")
 	for name, tt := range map[string]struct {
 		change func(o *ginauth.Options)
-		says   string
+		id     string
 	}{
-		"form_post":                   {func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" }, `ResponseMode: is "form_post"`},
-		"an issuer on http":           {func(o *ginauth.Options) { o.Providers[0].Issuer = "http://login.internal" }, "Issuer: "},
-		"an endpoint on http":         {func(o *ginauth.Options) { o.Providers[0].TokenURL = "http://10.0.0.2/token" }, "TokenURL: "},
-		"no keys":                     {func(o *ginauth.Options) { o.Keys = nil }, "Options.Keys: is empty"},
-		"a trusted origin on http":    {func(o *ginauth.Options) { o.TrustedOrigins = []string{"http://front.internal"} }, "Options.TrustedOrigins: "},
-		"an address to listen on":     {func(o *ginauth.Options) { o.BaseURL = "http://0.0.0.0:8080" }, "an address to listen on"},
-		"a password in the address":   {func(o *ginauth.Options) { o.BaseURL = "http://me:pass@app.internal" }, "leave user"},
-		"a number that is an address": {func(o *ginauth.Options) { o.BaseURL = "http://2130706433" }, "is not an address"},
+		"form_post":                   {func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" }, "provider.response_mode.form_post_http"},
+		"an issuer on http":           {func(o *ginauth.Options) { o.Providers[0].Issuer = "http://login.internal" }, "provider.issuer.not_https"},
+		"an endpoint on http":         {func(o *ginauth.Options) { o.Providers[0].TokenURL = "http://10.0.0.2/token" }, "provider.token_url.not_https"},
+		"no keys":                     {func(o *ginauth.Options) { o.Keys = nil }, "options.keys.empty"},
+		"a trusted origin on http":    {func(o *ginauth.Options) { o.TrustedOrigins = []string{"http://front.internal"} }, "options.trusted_origins.http"},
+		"an address to listen on":     {func(o *ginauth.Options) { o.BaseURL = "http://0.0.0.0:8080" }, "options.base_url.unspecified"},
+		"a password in the address":   {func(o *ginauth.Options) { o.BaseURL = "http://me:pass@app.internal" }, "options.base_url.extra"},
+		"a number that is an address": {func(o *ginauth.Options) { o.BaseURL = "http://2130706433" }, "options.base_url.malformed"},
 	} {
-		if _, err := mount("http://app.internal", tt.change); err == nil || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%s: %v", name, err)
+		_, err := mount("http://app.internal", tt.change)
+		if t.Log(name); err == nil {
+			t.Errorf("%s is taken", name)
+			continue
 		}
+		sitetest.WantInvalid(t, err, tt.id)
 	}
 	// With https, and on loopback, nothing changes: neither the cookies nor the log.
 	for _, base := range []string{"https://app.internal", "https://app.example.com", "http://localhost:8080"} {
@@ -246,7 +253,7 @@ func s38NamesThatDifferInCase(t *testing.T) {
 		p := sitetest.GoodProvider()
 		p.Name, p.ClientID = other, "other"
 		two.Providers = append(two.Providers[:1], p)
-		sitetest.WantInvalid(t, sitetest.MountError(two), other, `differs from "GitHub" in case alone`)
+		sitetest.WantInvalid(t, sitetest.MountError(two), "provider.name.case")
 	}
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Name = "GitHub" })
 	for _, path := range []string{"/login/GITHUB", "/login/github", "/authorize/github?state=" + sitetest.MadeUpState + "&code=x", "/logout/github/frontchannel"} {
@@ -268,7 +275,8 @@ func k13ClientSecretEmptyOrWithALineBreak(t *testing.T) {
 		opts := sitetest.GoodOptions()
 		opts.Providers[0].ClientSecret = secret
 		err := sitetest.MountError(opts)
-		sitetest.WantInvalid(t, err, `provider "corp": ClientSecret: `)
+		sitetest.WantInvalidIn(t, err, "provider.client_secret")
+		sitetest.WantNames(t, err.Error(), `provider "corp"`)
 		if strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("the error repeats the secret: %v", err)
 		}
@@ -282,7 +290,8 @@ func k14ArgumentsOfPresets(t *testing.T) {
 		opts := sitetest.GoodOptions()
 		opts.Providers = []ginauth.Provider{providers.GoogleWorkspace(domain, "web", "s3cr3t-of-corp")}
 		err := sitetest.MountError(opts)
-		sitetest.WantInvalid(t, err, `provider "google-workspace": domain: `)
+		sitetest.WantInvalid(t, err, "provider.domain.invalid")
+		sitetest.WantNames(t, err.Error(), `provider "google-workspace"`)
 		if strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("the error repeats the secret: %v", err)
 		}
@@ -306,7 +315,7 @@ func n8BaseUrl(t *testing.T) {
 			t.Errorf("BaseURL %q was taken", base)
 			continue
 		}
-		sitetest.WantInvalid(t, err, "Options.BaseURL")
+		sitetest.WantInvalidIn(t, err, "options.base_url")
 		if strings.Contains(err.Error(), "pass@") {
 			t.Errorf("the error has the password: %v", err)
 		}
@@ -327,7 +336,7 @@ func o7MistakesAreErrorsOfMount(t *testing.T) {
 	if _, err := ginauth.Mount(nil, opts); err == nil {
 		t.Error("a nil router is taken")
 	}
-	sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{}), "Options.BaseURL", "Options.Keys", "Options.Providers")
+	sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{}), "options.base_url.empty", "options.keys.empty", "options.providers.empty")
 	app := func(c *gin.Context) { c.String(http.StatusOK, "the application") }
 	for _, path := range []string{"/login", "/login/:provider", "/login/:name", "/login/*any", "/authorize/:provider", "/authorize/:provider/", "/authorize/*any", "/logout", "/*spa"} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -338,7 +347,8 @@ func o7MistakesAreErrorsOfMount(t *testing.T) {
 			if auth != nil {
 				t.Errorf("%s %s: there is an Auth", method, path)
 			}
-			sitetest.WantInvalid(t, err, "Mount", "router.Group")
+			sitetest.WantInvalid(t, err, "mount.route_exists")
+			sitetest.WantNames(t, err.Error(), "router.Group")
 			for _, p := range []string{"/login", "/login/demo", "/authorize/demo", "/authorize/demo/", "/logout"} {
 				w := httptest.NewRecorder()
 				engine.ServeHTTP(w, httptest.NewRequest("GET", p, nil))

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -129,7 +130,7 @@ func k8MetadataChangesItsIssuer(t *testing.T) {
 			if s.IDP.EvilRequests() != 0 {
 				t.Error("the new token endpoint was used")
 			}
-			if !strings.Contains(s.Logs.String(), "what is known stays in use") {
+			if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: metadata `) {
 				t.Errorf("the log does not say what happened: %s", s.Logs)
 			}
 		})
@@ -176,31 +177,24 @@ func k10OneDiscoveryForAHundred(t *testing.T) {
 }
 
 // misconfigured asserts that nobody can sign in with what a provider says about
-// itself, that Warm returns it, and that the developer is told what is wrong.
-func misconfigured(t *testing.T, s *sitetest.Site, says ...string) {
+// itself, that Warm returns the error with this ID, and that the developer is told what
+// is wrong by these names.
+func misconfigured(t *testing.T, s *sitetest.Site, id string, names ...string) {
 	t.Helper()
 	s.FailsClosed(t, s.Open("/login/demo"), sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
 	if s.HasCookie("-a-") {
 		t.Error("an attempt was begun")
 	}
 	err := s.Auth.Warm(t.Context())
-	for _, text := range append(says, "demo: discovery: ") {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("Warm does not say %q: %v", text, err)
-		}
-		if !strings.Contains(s.Logs.String(), logged(text)) {
-			t.Errorf("the log does not say %q: %s", text, s.Logs)
-		}
+	e, ok := errors.AsType[*ginauth.Error](err)
+	if !ok || e.ID != id || e.Provider != "demo" || e.Op != "discovery" {
+		t.Fatalf("Warm returns %v, want %s", err, id)
 	}
-}
-
-// logged is a text as the log quotes it; where the log splits a line into
-// attributes, nothing.
-func logged(text string) string {
-	if strings.HasPrefix(text, "demo: ") {
-		return ""
+	sitetest.WantNames(t, err.Error(), names...)
+	sitetest.WantID(t, s.Logs.String(), id)
+	for _, name := range names {
+		sitetest.WantNames(t, s.Logs.String(), strings.ReplaceAll(name, `"`, `\"`))
 	}
-	return strings.ReplaceAll(text, `"`, `\"`)
 }
 
 func metadataSite(t *testing.T, edit func(metadata map[string]any)) *sitetest.Site {
@@ -209,25 +203,27 @@ func metadataSite(t *testing.T, edit func(metadata map[string]any)) *sitetest.Si
 }
 
 func k1MetadataOfAnotherIssuer(t *testing.T) {
+	const mismatch = "discovery.issuer_mismatch"
 	for name, c := range map[string]struct {
 		issuer func(own string) any
-		says   string
+		id     string
+		name   string // that the error has
 	}{
-		"a slash more": {func(own string) any { return own + "/" }, "the final / counts: set Issuer to \"http://"},
-		"another case": {func(own string) any { return strings.Replace(own, "http://", "HTTP://", 1) }, "set Issuer to \"HTTP://"},
-		"another path": {func(own string) any { return own + "/realms/demo" }, "/realms/demo\""},
-		"another host": {func(string) any { return "https://login.example.com" }, "set Issuer to \"https://login.example.com\" if it can be reached there; if it has another address inside your network (containers), set AuthorizeURL"},
-		"many tenants": {func(own string) any { return own + "/{tenantid}/v2.0" }, "for many tenants"},
-		"nothing":      {func(string) any { return nil }, "the provider's metadata has no issuer"},
-		"no text":      {func(string) any { return 7 }, "the provider's metadata has no issuer"},
-		"a long one":   {func(own string) any { return own + strings.Repeat("/x", 5000) }, "/x/x/x"},
+		"a slash more": {func(own string) any { return own + "/" }, mismatch, "final /"},
+		"another case": {func(own string) any { return strings.Replace(own, "http://", "HTTP://", 1) }, mismatch, "set Issuer to \"HTTP://"},
+		"another path": {func(own string) any { return own + "/realms/demo" }, mismatch, "/realms/demo\""},
+		"another host": {func(string) any { return "https://login.example.com" }, mismatch, "AuthorizeURL"},
+		"many tenants": {func(own string) any { return own + "/{tenantid}/v2.0" }, mismatch, "many tenants"},
+		"nothing":      {func(string) any { return nil }, "discovery.issuer_missing", ""},
+		"no text":      {func(string) any { return 7 }, "discovery.issuer_missing", ""},
+		"a long one":   {func(own string) any { return own + strings.Repeat("/x", 5000) }, mismatch, "/x/x/x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
 				s.IDP.EditMetadata(func(m map[string]any) { m["issuer"] = c.issuer(s.IDP.Issuer) })
 			})
-			misconfigured(t, s, c.says)
+			misconfigured(t, s, c.id, c.name)
 			if n := len(s.Logs.String()); n > 8000 {
 				t.Errorf("the log has %d bytes", n)
 			}
@@ -256,7 +252,7 @@ func k2EndpointsThatAreNone(t *testing.T) {
 		for _, endpoint := range endpoints {
 			t.Run(name+"/"+endpoint, func(t *testing.T) {
 				t.Parallel()
-				misconfigured(t, metadataSite(t, func(m map[string]any) { m[endpoint] = address }), "the provider's "+endpoint+" ")
+				misconfigured(t, metadataSite(t, func(m map[string]any) { m[endpoint] = address }), "discovery.endpoint_invalid", endpoint)
 			})
 		}
 	}
@@ -266,12 +262,12 @@ func k2EndpointsThatAreNone(t *testing.T) {
 		s := sitetest.NewTLS(t, func(s *sitetest.Site, _ *ginauth.Options) {
 			s.IDP.EditMetadata(func(m map[string]any) { m["token_endpoint"] = "http://127.0.0.1:2375/token" })
 		})
-		misconfigured(t, s, "the provider's token_endpoint is not https")
+		misconfigured(t, s, "discovery.endpoint_invalid", "token_endpoint is not https")
 	})
 	t.Run("userinfo with the secret of another in its address", func(t *testing.T) {
 		t.Parallel()
 		s := metadataSite(t, func(m map[string]any) { m["userinfo_endpoint"] = "https://me:hunter2hunter2@idp.example/" })
-		misconfigured(t, s, "userinfo_endpoint has a user name in it")
+		misconfigured(t, s, "discovery.endpoint_invalid", "userinfo_endpoint has a user name")
 		if strings.Contains(s.Logs.String(), "hunter2") {
 			t.Error("the log has the password")
 		}
@@ -282,14 +278,14 @@ func k4MetadataThatIsNone(t *testing.T) {
 	for _, field := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri"} {
 		t.Run("no "+field, func(t *testing.T) {
 			t.Parallel()
-			misconfigured(t, metadataSite(t, func(m map[string]any) { delete(m, field) }), "the provider's metadata has no "+field, "set it by hand")
+			misconfigured(t, metadataSite(t, func(m map[string]any) { delete(m, field) }), "discovery.endpoint_missing", field)
 		})
 	}
 	for name, value := range map[string]any{"number": 7, "list": []string{"https://idp.example/x"}, "object": map[string]any{"a": 1}, "bool": true} {
 		for _, field := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"} {
 			t.Run(field+" is a "+name, func(t *testing.T) {
 				t.Parallel()
-				misconfigured(t, metadataSite(t, func(m map[string]any) { m[field] = value }), "the provider's metadata has no "+field)
+				misconfigured(t, metadataSite(t, func(m map[string]any) { m[field] = value }), "discovery.endpoint_missing", field)
 			})
 		}
 	}
@@ -321,9 +317,8 @@ func k4MetadataThatIsNone(t *testing.T) {
 			if p.Header.Get("Retry-After") != "5" {
 				t.Errorf("Retry-After is %q", p.Header.Get("Retry-After"))
 			}
-			if !strings.Contains(s.Logs.String(), c.says) {
-				t.Errorf("the log does not say %q: %s", c.says, s.Logs)
-			}
+			sitetest.WantID(t, s.Logs.String(), c.id)
+			sitetest.WantNames(t, s.Logs.String(), c.name)
 			s.IDP.Handle(authtest.Discovery, nil)
 			s.Clock.Advance(6 * time.Second)
 			s.SignIn()
@@ -336,7 +331,8 @@ func k4MetadataThatIsNone(t *testing.T) {
 
 type badAnswer struct {
 	answer http.HandlerFunc
-	says   string
+	id     string
+	name   string // that the log has
 }
 
 func badMetadata() map[string]badAnswer {
@@ -348,20 +344,20 @@ func badMetadata() map[string]badAnswer {
 	}
 	const object = "application/json"
 	return map[string]badAnswer{
-		"5 MB":                 {body(object, `{"padding":"`+strings.Repeat("x", 5<<20)+`"}`), "answered more than the limit allows"},
-		"HTML":                 {body("text/html", "<!DOCTYPE html><p>Welcome"), "answered text/html, not JSON"},
-		"HTML called JSON":     {body(object, "<!DOCTYPE html><p>Welcome"), "unusable JSON"},
-		"404":                  {http.NotFound, "answered 404 Not Found"},
-		"401":                  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "answered 401 Unauthorized"},
-		"204":                  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "answered 204 No Content"},
-		"a redirect to itself": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/evil", 302) }, "redirected to another path (not followed)"},
-		"a permanent redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/evil", 308) }, "redirected to another path (not followed)"},
-		"nothing":              {body(object, ""), "unusable JSON"},
-		"a list":               {body(object, `[{"issuer":"x"}]`), "unusable JSON"},
-		"half of it":           {body(object, `{"issuer":"http://`), "unusable JSON"},
-		"two of them":          {body(object, `{}{}`), "unusable JSON"},
-		"issuer twice":         {body(object, `{"issuer":"a","issuer":"b"}`), "unusable JSON"},
-		"no UTF-8":             {body(object, "{\"issuer\":\"\xff\"}"), "unusable JSON"},
-		"no media type":        {func(w http.ResponseWriter, _ *http.Request) { w.Header()["Content-Type"] = nil; fmt.Fprint(w, "{}") }, "not JSON"},
+		"5 MB":                 {body(object, `{"padding":"`+strings.Repeat("x", 5<<20)+`"}`), "http.too_large", ""},
+		"HTML":                 {body("text/html", "<!DOCTYPE html><p>Welcome"), "http.media_type", "text/html"},
+		"HTML called JSON":     {body(object, "<!DOCTYPE html><p>Welcome"), "http.unusable", "JSON"},
+		"404":                  {http.NotFound, "http.not_found", ""},
+		"401":                  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "http.status", "401"},
+		"204":                  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "http.status", "204"},
+		"a redirect to itself": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/evil", 302) }, "http.redirect", "another path"},
+		"a permanent redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/evil", 308) }, "http.redirect", "another path"},
+		"nothing":              {body(object, ""), "http.unusable", "JSON"},
+		"a list":               {body(object, `[{"issuer":"x"}]`), "http.unusable", "JSON"},
+		"half of it":           {body(object, `{"issuer":"http://`), "http.unusable", "JSON"},
+		"two of them":          {body(object, `{}{}`), "http.unusable", "JSON"},
+		"issuer twice":         {body(object, `{"issuer":"a","issuer":"b"}`), "http.unusable", "JSON"},
+		"no UTF-8":             {body(object, "{\"issuer\":\"\xff\"}"), "http.unusable", "JSON"},
+		"no media type":        {func(w http.ResponseWriter, _ *http.Request) { w.Header()["Content-Type"] = nil; fmt.Fprint(w, "{}") }, "http.media_type", ""},
 	}
 }

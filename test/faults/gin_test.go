@@ -106,7 +106,7 @@ func o10AnswerWrittenTooEarly(t *testing.T) {
 	if p.Text() != "too early" || s.User() != nil || logins != 0 || s.IDP.Count(authtest.Token) != 0 {
 		t.Errorf("the callback: %q, %d logins, %d codes redeemed", p.Text(), logins, s.IDP.Count(authtest.Token))
 	}
-	if !strings.Contains(s.Logs.String(), "before ginauth could") {
+	if !strings.Contains(s.Logs.String(), "id=request.answered_before ") {
 		t.Errorf("the log does not say what is wrong: %s", s.Logs)
 	}
 	early = false

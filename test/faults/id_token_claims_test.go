@@ -87,13 +87,13 @@ func d31AudAndIssInOtherCase(t *testing.T) {
 }
 
 func d32AtHash(t *testing.T) {
-	const reason = "at_hash does not fit"
+	const id = "id_token.at_hash"
 	tokenCases(t, "/login/demo", nil, []tokenCase{
-		claimCase("of another token", reason, "at_hash", halfSHA256("another")),
-		claimCase("empty", reason, "at_hash", ""),
-		claimCase("a number", "wrong form", "at_hash", 1),
+		claimCase("of another token", id, "at_hash", halfSHA256("another")),
+		claimCase("empty", id, "at_hash", ""),
+		claimCase("a number", "jwt.claims_form", "at_hash", 1),
 		claimCase("null", "", "at_hash", json.RawMessage("null")),
-		{"in other case", reason, func(_ *sitetest.Site, _, c sitetest.Claims) { c["at_hash"] = swapCase(c["at_hash"].(string)) }},
+		{"in other case", id, func(_ *sitetest.Site, _, c sitetest.Claims) { c["at_hash"] = swapCase(c["at_hash"].(string)) }},
 		claimCase("absent", "", "at_hash", nil),
 	})
 }
@@ -103,32 +103,32 @@ func d33CHashAndSHash(t *testing.T) {
 	state := func(s *sitetest.Site) string { return s.IDP.LastRequest(authtest.Authorize).Form.Get("state") }
 	tokenCases(t, "/login/demo", nil, []tokenCase{
 		{"c_hash of this code", "", func(s *sitetest.Site, _, c sitetest.Claims) { c["c_hash"] = halfSHA256(code(s)) }},
-		{"c_hash of another", "c_hash does not fit", func(s *sitetest.Site, _, c sitetest.Claims) { c["c_hash"] = halfSHA256(code(s) + "x") }},
-		claimCase("c_hash of no text", "c_hash does not fit", "c_hash", true),
+		{"c_hash of another", "id_token.c_hash", func(s *sitetest.Site, _, c sitetest.Claims) { c["c_hash"] = halfSHA256(code(s) + "x") }},
+		claimCase("c_hash of no text", "id_token.c_hash", "c_hash", true),
 		{"s_hash of this state", "", func(s *sitetest.Site, _, c sitetest.Claims) { c["s_hash"] = halfSHA256(state(s)) }},
-		{"s_hash of another", "s_hash does not fit", func(s *sitetest.Site, _, c sitetest.Claims) { c["s_hash"] = halfSHA256(code(s)) }},
-		claimCase("s_hash of no text", "s_hash does not fit", "s_hash", []string{}),
+		{"s_hash of another", "id_token.s_hash", func(s *sitetest.Site, _, c sitetest.Claims) { c["s_hash"] = halfSHA256(code(s)) }},
+		claimCase("s_hash of no text", "id_token.s_hash", "s_hash", []string{}),
 	})
 }
 
 func d34OtherKindsOfJwt(t *testing.T) {
-	const reason = "the token is of another kind"
-	typ := func(name, reason string, value any) tokenCase {
-		return tokenCase{name, reason, func(_ *sitetest.Site, header, _ sitetest.Claims) { sitetest.Put(header, "typ", value) }}
+	const id = "jwt.typ"
+	typ := func(name, id string, value any) tokenCase {
+		return tokenCase{name, id, func(_ *sitetest.Site, header, _ sitetest.Claims) { sitetest.Put(header, "typ", value) }}
 	}
 	tokenCases(t, "/login/demo", nil, []tokenCase{
-		typ("a logout token", reason, "logout+jwt"),
-		typ("an access token", reason, "at+jwt"),
-		typ("an access token with its media type", reason, "application/at+jwt"),
-		typ("a security event", reason, "secevent+jwt"),
-		typ("a key proof", reason, "dpop+jwt"),
-		typ("a list", reason, []string{"JWT"}),
-		typ("empty", reason, ""),
+		typ("a logout token", id, "logout+jwt"),
+		typ("an access token", id, "at+jwt"),
+		typ("an access token with its media type", id, "application/at+jwt"),
+		typ("a security event", id, "secevent+jwt"),
+		typ("a key proof", id, "dpop+jwt"),
+		typ("a list", id, []string{"JWT"}),
+		typ("empty", id, ""),
 		typ("jwt", "", "jwt"),
 		typ("the media type", "", "application/jwt"),
 		typ("absent", "", nil),
-		claimCase("events", "a logout token or a security event", "events", sitetest.Claims{"http://schemas.openid.net/event/backchannel-logout": sitetest.Claims{}}),
-		claimCase("events that are empty", "a logout token or a security event", "events", sitetest.Claims{}),
+		claimCase("events", "id_token.events", "events", sitetest.Claims{"http://schemas.openid.net/event/backchannel-logout": sitetest.Claims{}}),
+		claimCase("events that are empty", "id_token.events", "events", sitetest.Claims{}),
 	})
 }
 
@@ -141,7 +141,7 @@ func d35OddStringsAndDepth(t *testing.T) {
 		payloadCase("a lone surrogate", sitetest.OddClaims, sitetest.Adding(`"nick":"\ud800"`)),
 		payloadCase("nested 33 levels deep", sitetest.OddClaims, sitetest.Adding(nested(32))),
 		payloadCase("nested 20,000 levels deep", "jwt.claims_json", sitetest.Adding(nested(20_000))),
-		payloadCase("nested 200,000 levels deep", "longer than 64 KB", sitetest.Adding(nested(200_000))),
+		payloadCase("nested 200,000 levels deep", "jwt.too_long", sitetest.Adding(nested(200_000))),
 		payloadCase("a byte order mark", "jwt.claims_json", func(p string) string { return "\ufeff" + p }),
 		payloadCase("something behind it", "jwt.claims_json", func(p string) string { return p + "{}" }),
 		payloadCase("a list", "jwt.claims_json", func(p string) string { return "[" + p + "]" }),
@@ -162,7 +162,7 @@ func d36TokenOfAnotherSignIn(t *testing.T) {
 	s.IDP.EditIDToken(func(_, c map[string]any) { delete(c, "at_hash") })
 	s.SignIn()
 	s.Browser = s.NewBrowser()
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "the nonce is not this sign-in's", 2)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "id_token.nonce", 2)
 }
 
 // d37Tenants is a provider with many issuers under one set of keys. Its rule is
@@ -183,11 +183,15 @@ func d37Tenants(t *testing.T) {
 			return issuer(tid), nil
 		}
 	}
-	tenant := func(name, reason, iss string, tid any) tokenCase {
-		return tokenCase{name, reason, func(_ *sitetest.Site, _, c sitetest.Claims) { c["iss"] = iss; sitetest.Put(c, "tid", tid) }}
+	tenant := func(name, id, cause, iss string, tid any) tokenCase {
+		return tokenCase{name, id, func(s *sitetest.Site, _, c sitetest.Claims) {
+			c["iss"] = iss
+			sitetest.Put(c, "tid", tid)
+			s.T.Cleanup(func() { sitetest.WantNames(s.T, s.Logs.String(), cause) }) // what TokenIssuer returned
+		}}
 	}
-	keyOf := func(name, reason, keyIssuer string) tokenCase {
-		return tokenCase{name, reason, func(s *sitetest.Site, _, c sitetest.Claims) {
+	keyOf := func(name, id, keyIssuer string) tokenCase {
+		return tokenCase{name, id, func(s *sitetest.Site, _, c sitetest.Claims) {
 			c["iss"], c["tid"] = issuer(ours), ours
 			s.IDP.EditJWKS(func(keys []map[string]any) []map[string]any {
 				for _, key := range keys {
@@ -198,17 +202,17 @@ func d37Tenants(t *testing.T) {
 		}}
 	}
 	tokenCases(t, "/login/demo", tenants, []tokenCase{
-		tenant("ours", "", issuer(ours), ours),
+		tenant("ours", "", "", issuer(ours), ours),
 		keyOf("a key of ours", "", issuer(ours)),
 		keyOf("a key of all tenants", "", issuer("{tenantid}")),
-		keyOf("a key of another tenant", "a key of another issuer", issuer(other)),
-		keyOf("a key of somewhere else", "a key of another issuer", "https://evil.example/{tenantid}/v2.0"),
-		tenant("another in iss", "jwt.issuer", issuer(other), ours),
-		tenant("another", "may not sign in", issuer(other), other),
-		tenant("the template itself", "tid is no tenant", "https://login.example/{tenantid}/v2.0", "{tenantid}"),
-		tenant("a tid that leads elsewhere", "tid is no tenant", issuer("../evil"), "../evil"),
-		tenant("no tid", "tid is no tenant", issuer(ours), nil),
-		tenant("a tid that is a number", "tid is no tenant", issuer(ours), 7),
+		keyOf("a key of another tenant", "jwt.key_issuer", issuer(other)),
+		keyOf("a key of somewhere else", "jwt.key_issuer", "https://evil.example/{tenantid}/v2.0"),
+		tenant("another in iss", "jwt.issuer", "", issuer(other), ours),
+		tenant("another", "jwt.issuer_not_admitted", "may not sign in", issuer(other), other),
+		tenant("the template itself", "jwt.issuer_not_admitted", "tid is no tenant", "https://login.example/{tenantid}/v2.0", "{tenantid}"),
+		tenant("a tid that leads elsewhere", "jwt.issuer_not_admitted", "tid is no tenant", issuer("../evil"), "../evil"),
+		tenant("no tid", "jwt.issuer_not_admitted", "tid is no tenant", issuer(ours), nil),
+		tenant("a tid that is a number", "jwt.issuer_not_admitted", "tid is no tenant", issuer(ours), 7),
 		{"the metadata's issuer", "jwt.issuer", func(_ *sitetest.Site, _, c sitetest.Claims) { c["tid"] = ours }},
 	})
 	t.Run("the user's id has the tenant's issuer", func(t *testing.T) {
@@ -264,7 +268,8 @@ func d38HostedDomain(t *testing.T) {
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "another domain's account", 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "claims.rejected", 1)
+			sitetest.WantNames(t, s.Logs.String(), "another domain's account") // what the function returned
 		})
 	}
 }
@@ -297,7 +302,7 @@ func d40AMegabyteOfGroups(t *testing.T) {
 		t.Parallel()
 		s := sitetest.New(t, nil)
 		s.IDP.EditIDToken(func(_, c map[string]any) { c["groups"] = groups(20_000) })
-		s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "longer than 64 KB", 1)
+		s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "jwt.too_long", 1)
 	})
 	t.Run("in the userinfo", func(t *testing.T) {
 		t.Parallel()

@@ -40,7 +40,9 @@ func d41KeyRotated(t *testing.T) {
 }
 
 func d42KeysUnreachable(t *testing.T) {
-	for _, f := range []authtest.Fault{authtest.Down, authtest.HTML, authtest.Resetting, authtest.Redirecting, authtest.Endless} {
+	for f, id := range map[authtest.Fault]string{
+		authtest.Down: "http.status", authtest.HTML: "http.media_type", authtest.Resetting: "http.network", authtest.Redirecting: "http.redirect", authtest.Endless: "http.too_large",
+	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, nil)
@@ -52,7 +54,8 @@ func d42KeysUnreachable(t *testing.T) {
 			s.Browser = s.NewBrowser()
 			s.IDP.RotateKey()
 			for range 2 { // the second time without another request for keys
-				p := s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "signing keys", s.IDP.Count(authtest.Token)+1)
+				p := s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, id, s.IDP.Count(authtest.Token)+1)
+				sitetest.WantNames(t, s.Logs.String(), `op="signing keys"`)
 				if p.Header.Get("Retry-After") == "" {
 					t.Error("there is no Retry-After")
 				}
@@ -69,7 +72,8 @@ func d42KeysUnreachable(t *testing.T) {
 		t.Parallel()
 		s := sitetest.New(t, nil)
 		s.IDP.Handle(authtest.JWKS, http.NotFound)
-		s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "signing keys", 1)
+		s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "http.not_found", 1)
+		sitetest.WantNames(t, s.Logs.String(), `op="signing keys"`)
 	})
 }
 

@@ -57,7 +57,7 @@ func b22StateReplay(t *testing.T) {
 	f.Browser = f.NewBrowser() // the attacker's, with the victim's cookie
 	f.KeepCookie(saved)
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
-	if !strings.Contains(f.Logs.String(), "used already") {
+	if !strings.Contains(f.Logs.String(), "id=state.used ") {
 		t.Errorf("the log does not say why:\n%s", f.Logs)
 	}
 	if f.LoginStates() != nil {

@@ -138,7 +138,7 @@ func a20ManyStarts(t *testing.T) {
 	if p := s.Finish(newest); p.Status != http.StatusOK || p.URL.Path != "/page/newest" {
 		t.Errorf("the newest sign-in ended at %s with %d: %s", p.URL, p.Status, p.Text())
 	}
-	if !strings.Contains(s.Logs.String(), "pushed out by five newer ones") {
+	if !strings.Contains(s.Logs.String(), "id=state.cookie_missing_others ") {
 		t.Error("the log does not say why an old sign-in is over")
 	}
 }
@@ -290,7 +290,7 @@ func b6ProviderSwap(t *testing.T) {
 			other.Reset()
 			callback := f.Begin("/login/" + way.from)
 			f.Refuses(t, sitetest.AtPath(callback, "/authorize/"+way.to), sitetest.Closed{Code: ginauth.ErrStateInvalid})
-			if !strings.Contains(f.Logs.String(), "came to the callback of another") {
+			if !strings.Contains(f.Logs.String(), "id=state.other_provider ") {
 				t.Errorf("the log does not say what happened:\n%s", f.Logs)
 			}
 			if f.LoginStates() != nil {

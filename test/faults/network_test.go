@@ -109,18 +109,19 @@ func c16TooLargeOrTooSlow(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault authtest.Fault
 		code  ginauth.Code
+		id    string
 	}{
-		"without an end":           {authtest.Endless, ginauth.ErrProviderUnavailable},
-		"a byte now and then":      {authtest.Dripping, ginauth.ErrProviderTimeout},
-		"not even a header":        {authtest.Hanging, ginauth.ErrProviderTimeout},
-		"the connection was reset": {authtest.Resetting, ginauth.ErrProviderUnavailable},
+		"without an end":           {authtest.Endless, ginauth.ErrProviderUnavailable, "http.too_large"},
+		"a byte now and then":      {authtest.Dripping, ginauth.ErrProviderTimeout, "http.timeout"},
+		"not even a header":        {authtest.Hanging, ginauth.ErrProviderTimeout, "http.timeout"},
+		"the connection was reset": {authtest.Resetting, ginauth.ErrProviderUnavailable, "http.network"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.HTTPClient = sitetest.QuickClient(2 * time.Second) })
 			s.IDP.Fail(authtest.Token, tt.fault)
 			start := time.Now()
-			s.RefusesSignIn(t, "/login/demo", tt.code, "token endpoint", 1)
+			s.RefusesSignIn(t, "/login/demo", tt.code, tt.id, 1)
 			if took := time.Since(start); took > 8*time.Second {
 				t.Errorf("it took %v", took)
 			}
@@ -134,13 +135,13 @@ func c16TooLargeOrTooSlow(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		})
-		s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderTimeout, "token endpoint", 1)
+		s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderTimeout, "http.timeout", 1)
 	})
 	t.Run("just over a mebibyte", func(t *testing.T) {
 		t.Parallel()
 		s := sitetest.New(t, nil)
 		sitetest.EditAnswer(s, authtest.Token, func(a *sitetest.Answer) { a.Body = padded(a.Body, 1<<20+1) })
-		s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "more than the limit", 1)
+		s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "http.too_large", 1)
 	})
 	t.Run("a mebibyte", func(t *testing.T) {
 		t.Parallel()
@@ -169,7 +170,7 @@ func c17Gzip(t *testing.T) {
 	if got := after.TotalAlloc - before.TotalAlloc; got > 32<<20 {
 		t.Errorf("%d MB were allocated for it", got>>20)
 	}
-	if !strings.Contains(s.Logs.String(), "more than the limit") {
+	if !strings.Contains(s.Logs.String(), "id=http.too_large ") {
 		t.Errorf("the log does not say what happened:\n%s", s.Logs)
 	}
 	t.Run("that is honest", func(t *testing.T) {
@@ -194,17 +195,17 @@ func c18Tls(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		template func(*x509.Certificate)
-		trusted  bool // by RootCAs
-		skip     bool // InsecureSkipVerify, which must not help
-		works    bool
+		trusted  bool   // by RootCAs
+		skip     bool   // InsecureSkipVerify, which must not help
+		id       string // of the error; "" if it works
 	}{
-		{"good", good, true, false, true},
-		{"self-signed", good, false, false, false},
-		{"self-signed, and verification switched off", good, false, true, false},
-		{"expired", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }, true, false, false},
-		{"not valid yet", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, true, false, false},
-		{"for another host", func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"other.example"} }, true, false, false},
-		{"for another host, and verification switched off", func(c *x509.Certificate) { c.IPAddresses = nil }, true, true, false},
+		{"good", good, true, false, ""},
+		{"self-signed", good, false, false, "http.certificate"},
+		{"self-signed, and verification switched off", good, false, true, "http.certificate"},
+		{"expired", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }, true, false, "http.certificate_expired"},
+		{"not valid yet", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, true, false, "http.certificate_expired"},
+		{"for another host", func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"other.example"} }, true, false, "http.certificate_host"},
+		{"for another host, and verification switched off", func(c *x509.Certificate) { c.IPAddresses = nil }, true, true, "http.certificate_host"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -224,11 +225,11 @@ func c18Tls(t *testing.T) {
 				o.Providers[0].TokenURL = endpoint.URL + "/token"
 				o.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, InsecureSkipVerify: tt.skip}}}
 			})
-			if tt.works {
+			if tt.id == "" {
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "the provider's certificate is not trusted", 0)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, tt.id, 0)
 		})
 	}
 }
@@ -323,7 +324,7 @@ func c1Redirect(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, nil)
 			s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.IDP.EvilURL(), status) })
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "redirect", 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "http.redirect", 1)
 			if n := s.IDP.EvilRequests(); n != 0 {
 				t.Errorf("the redirect was followed %d times", n)
 			}

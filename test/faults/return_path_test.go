@@ -32,6 +32,7 @@ func TestFaultsReturnPath(t *testing.T) {
 		{"G12_only_pages_are_returned_to", g12OnlyPagesAreReturnedTo},
 		{"G13_logout_and_try_again", g13LogoutAndTryAgain},
 		{"G14_origin_is_kept", g14OriginIsKept},
+		{"S39_trusted_origin", s39TrustedOrigin},
 	})
 }
 
@@ -87,13 +88,17 @@ func g7AbsoluteForm(t *testing.T) {
 	}
 }
 
-// G10: no other host is ever returned to, not even one that may send requests.
+// G10: no other host is ever returned to but one of TrustedOrigins, written exactly so.
 func g10OtherHosts(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.AfterLogin, o.TrustedOrigins = "/home", []string{"https://app2.example"}
 	})
-	for _, raw := range []string{"https://app2.example", "https://app2.example/x", "//app2.example/x", "https://app2.example.evil", "https://evilapp2.example",
+	callback := s.Begin("/login/demo" + sitetest.ReturnTo("https://app2.example/x"))
+	if got := s.Must(s.Browser.Open(callback.String())).Header.Get("Location"); got != "https://app2.example/x#" {
+		t.Errorf("the trusted origin leads to %q", got)
+	}
+	for _, raw := range []string{"//app2.example/x", "https://app2.example.evil", "https://evilapp2.example",
 		"https://app2.example:444", "http://app2.example", "https://user@app2.example", "https://аpp2.example", "https://[::1]/", "https://%65vil",
 		s.URL + "/x", "//" + strings.TrimPrefix(s.URL, "http://") + "/x"} {
 		if got := s.Returned(t, sitetest.ReturnTo(raw)); got != "/home" {
@@ -263,5 +268,62 @@ func g14OriginIsKept(t *testing.T) {
 	}
 	if admitted < len(sitetest.GoodPaths) {
 		t.Errorf("only %d paths were admitted: the property holds for nothing", admitted)
+	}
+}
+
+// A return path may be on an origin of Options.TrustedOrigins, written as browsers
+// write it, and on no other.
+func s39TrustedOrigin(t *testing.T) {
+	t.Parallel()
+	const trusted = "https://spa.example"
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.AfterLogin, o.AfterLogout = "/home", "/bye"
+		o.TrustedOrigins = []string{trusted, "https://spa.example:8443"}
+		o.Providers[0].Logout.Local = true
+	})
+	leads := func(query string) string {
+		t.Helper()
+		return strings.TrimSuffix(s.Must(s.Browser.Open(s.Begin("/login/demo"+query).String())).Header.Get("Location"), "#")
+	}
+	for raw, want := range map[string]string{
+		"/x": trusted + "/x", "/": trusted + "/", "/x?a=1&b=//evil.example": trusted + "/x?a=1&b=//evil.example", "/#/route": trusted + "/#/route",
+		"": trusted + "/", "/login": trusted + "/login", // its own affair
+		":8443/x": trusted + ":8443/x",
+	} {
+		if got := leads(sitetest.ReturnTo(trusted + raw)); got != want {
+			t.Errorf("%s%s leads to %q", trusted, raw, got)
+		}
+	}
+	hostile := []string{
+		trusted + "?x", trusted + "#x", trusted + "@evil.example/x", trusted + ".evil.example/x", trusted + ":444/x", trusted + ":8443@evil.example/", trusted + ":84430/x",
+		trusted + "%2eevil.example/x", trusted + `\\@evil.example/x`, trusted + "//evil.example", trusted + "/\t/evil.example", trusted + "/../x", trusted + "/%2e%2e/x",
+		"http://spa.example/x", "HTTPS://spa.example/x", "https://SPA.example/x", `https:\\spa.example/x`, `https:/\spa.example/x`, "https:spa.example/x", "https:///spa.example/x",
+		"//spa.example/x", `/\spa.example/x`, " " + trusted + "/x", "\t" + trusted + "/x", "https://user@spa.example/x", "https://evil.example/?" + trusted + "/x", "https://evil.example/#" + trusted + "/x",
+		"https://spa.examplé/x", "https://sub.spa.example/x", "javascript:" + trusted + "/x", trusted + "/" + strings.Repeat("a", 2048),
+	}
+	for _, raw := range hostile {
+		if got := leads(sitetest.ReturnTo(raw)); got != s.URL+"/home" {
+			t.Errorf("%q leads to %q", raw, got)
+		}
+	}
+	// Signing out does as signing in does, and its page admits the redirect.
+	s.As("ada")
+	page := s.Open("/logout" + sitetest.ReturnTo(trusted+"/bye"))
+	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, " "+trusted) {
+		t.Errorf("the policy of the page is %q", csp)
+	}
+	for _, raw := range append([]string{trusted + "/bye"}, hostile...) {
+		s.As("ada")
+		p := s.Must(s.Browser.Fetch(sitetest.HomePage(s), "POST", s.URL+"/logout", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "return_to="+url.QueryEscape(raw)))
+		var body struct {
+			RedirectTo string `json:"redirect_to"`
+		}
+		_ = json.Unmarshal(p.Body, &body)
+		if strings.HasPrefix(raw, trusted+"/bye") != (body.RedirectTo == trusted+"/bye") {
+			t.Errorf("signing out with %q leads to %q", raw, body.RedirectTo)
+		}
+		if strings.Contains(body.RedirectTo, "evil") {
+			t.Errorf("signing out with %q leads to %q", raw, body.RedirectTo)
+		}
 	}
 }

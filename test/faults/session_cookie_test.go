@@ -238,7 +238,7 @@ func f12SessionTooLarge(t *testing.T) {
 	})
 	p := s.Finish(s.Begin("/login/demo"))
 	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrSessionError, Tokens: 1, Hide: []string{"pppppppppppp"}})
-	if got := s.Logs.String(); !strings.Contains(got, "claim permissions (5.0 KB)") || !strings.Contains(got, "groups (1.2 KB)") || !strings.Contains(got, "fewer KeepClaims") {
+	if got := s.Logs.String(); !strings.Contains(got, "claim permissions (5.0 KB)") || !strings.Contains(got, "groups (1.2 KB)") || !strings.Contains(got, "id=session.too_large ") || !strings.Contains(got, "KeepClaims") {
 		t.Errorf("the log does not name what is too large: %s", got)
 	}
 	if got := s.SessionCookies(); len(got) > 0 {

@@ -11,14 +11,14 @@ import (
 
 // tokenCase is a change of the ID token's header or claims, and what comes of it.
 type tokenCase struct {
-	name   string
-	reason string // part of what the log says; "" if the token is good all the same
-	edit   func(s *sitetest.Site, header, c sitetest.Claims)
+	name string
+	id   string // ID of the error; "" if the token is good all the same
+	edit func(s *sitetest.Site, header, c sitetest.Claims)
 }
 
 // claimCase is a tokenCase that sets one claim; nil takes it away.
-func claimCase(name, reason, claim string, value any) tokenCase {
-	return tokenCase{name, reason, func(_ *sitetest.Site, _, c sitetest.Claims) { sitetest.Put(c, claim, value) }}
+func claimCase(name, id, claim string, value any) tokenCase {
+	return tokenCase{name, id, func(_ *sitetest.Site, _, c sitetest.Claims) { sitetest.Put(c, claim, value) }}
 }
 
 // tokenCases runs each case as a sign-in of its own. change may adapt the
@@ -30,11 +30,11 @@ func tokenCases(t *testing.T, path string, change func(s *sitetest.Site, o *gina
 			t.Parallel()
 			s := sitetest.New(t, change)
 			s.IDP.EditIDToken(func(header, c map[string]any) { tt.edit(s, header, c) })
-			if tt.reason == "" {
+			if tt.id == "" {
 				s.AcceptsSignIn(t, path)
 				return
 			}
-			s.RefusesSignIn(t, path, ginauth.ErrIDTokenInvalid, tt.reason, 1)
+			s.RefusesSignIn(t, path, ginauth.ErrIDTokenInvalid, tt.id, 1)
 		})
 	}
 }
@@ -42,9 +42,9 @@ func tokenCases(t *testing.T, path string, change func(s *sitetest.Site, o *gina
 // rawCase replaces the whole ID token. header and payload are the good token's
 // JSON; make returns another compact token.
 type rawCase struct {
-	name   string
-	reason string
-	make   func(s *sitetest.Site, compact, header, payload string) string
+	name string
+	id   string
+	make func(s *sitetest.Site, compact, header, payload string) string
 }
 
 func rawCases(t *testing.T, cases []rawCase) {
@@ -57,18 +57,18 @@ func rawCases(t *testing.T, cases []rawCase) {
 				header, payload := sitetest.JWTPart(compact, 0), sitetest.JWTPart(compact, 1)
 				return tt.make(s, compact, header, payload)
 			})
-			if tt.reason == "" {
+			if tt.id == "" {
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.reason, 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.id, 1)
 		})
 	}
 }
 
 // payloadCase signs a payload that was changed as text.
-func payloadCase(name, reason string, change func(payload string) string) rawCase {
-	return rawCase{name, reason, func(s *sitetest.Site, _, header, payload string) string {
+func payloadCase(name, id string, change func(payload string) string) rawCase {
+	return rawCase{name, id, func(s *sitetest.Site, _, header, payload string) string {
 		return s.IDP.SignRaw([]byte(header), []byte(change(payload)))
 	}}
 }

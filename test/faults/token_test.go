@@ -104,7 +104,7 @@ func c22AnswerThatQuotesSecrets(t *testing.T) {
 type answerCase struct {
 	name   string
 	code   ginauth.Code
-	reason string
+	id     string
 	change func(a *sitetest.Answer)
 }
 
@@ -119,14 +119,14 @@ func answerCases(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", tt.code, tt.reason, 1)
+			s.RefusesSignIn(t, "/login/demo", tt.code, tt.id, 1)
 		})
 	}
 }
 
 // member replaces a member of the token answer; value is JSON, "" takes it away.
-func member(name string, code ginauth.Code, reason, key, value string) answerCase {
-	return answerCase{name, code, reason, func(a *sitetest.Answer) { a.Body = replaced(a.Body, key, value) }}
+func member(name string, code ginauth.Code, id, key, value string) answerCase {
+	return answerCase{name, code, id, func(a *sitetest.Answer) { a.Body = replaced(a.Body, key, value) }}
 }
 
 // replaced writes a member of a flat JSON object anew.
@@ -235,25 +235,25 @@ func c4OddCharactersInTheSecret(t *testing.T) {
 }
 
 func c5Errors(t *testing.T) {
-	says := func(name string, code ginauth.Code, status int, body string) answerCase {
-		return answerCase{name, code, "the token endpoint answered", func(a *sitetest.Answer) { a.Status, a.Body = status, body }}
+	says := func(name string, code ginauth.Code, id string, status int, body string) answerCase {
+		return answerCase{name, code, id, func(a *sitetest.Answer) { a.Status, a.Body = status, body }}
 	}
 	answerCases(t, nil, []answerCase{
-		says("200 with an error", ginauth.ErrProviderError, 200, `{"error":"slow_down"}`),
-		says("200 with an error and a token", ginauth.ErrProviderError, 200, `{"error":"slow_down","access_token":"abc","token_type":"bearer"}`),
+		says("200 with an error", ginauth.ErrProviderError, "token.error", 200, `{"error":"slow_down"}`),
+		says("200 with an error and a token", ginauth.ErrProviderError, "token.error", 200, `{"error":"slow_down","access_token":"abc","token_type":"bearer"}`),
 		{"200 with an error that is an object, beside a token", ginauth.ErrBadTokenResponse, "token.error_type", func(a *sitetest.Answer) {
 			a.Body = replaced(a.Body, "error", `{"message":"no"}`)
 		}},
 		{"200 with an error that is null", "", "", func(a *sitetest.Answer) { a.Body = replaced(a.Body, "error", "null") }},
-		says("invalid_grant", ginauth.ErrCodeRejected, 400, `{"error":"invalid_grant"}`),
-		says("GitHub's invalid_grant", ginauth.ErrCodeRejected, 200, `{"error":"bad_verification_code"}`),
-		says("invalid_client", ginauth.ErrProviderMisconfigured, 401, `{"error":"invalid_client"}`),
-		says("unauthorized_client", ginauth.ErrProviderMisconfigured, 400, `{"error":"unauthorized_client"}`),
-		says("redirect_uri_mismatch", ginauth.ErrProviderMisconfigured, 400, `{"error":"redirect_uri_mismatch"}`),
-		says("invalid_scope", ginauth.ErrProviderError, 400, `{"error":"invalid_scope"}`),
-		says("server_error", ginauth.ErrProviderUnavailable, 400, `{"error":"server_error"}`),
-		{"400 without a word", ginauth.ErrBadTokenResponse, "answered with status 400", func(a *sitetest.Answer) { a.Status, a.Body = 400, "" }},
-		{"500 with a page that says invalid_grant", ginauth.ErrProviderUnavailable, "", func(a *sitetest.Answer) {
+		says("invalid_grant", ginauth.ErrCodeRejected, "token.invalid_grant", 400, `{"error":"invalid_grant"}`),
+		says("GitHub's invalid_grant", ginauth.ErrCodeRejected, "token.invalid_grant", 200, `{"error":"bad_verification_code"}`),
+		says("invalid_client", ginauth.ErrProviderMisconfigured, "token.invalid_client", 401, `{"error":"invalid_client"}`),
+		says("unauthorized_client", ginauth.ErrProviderMisconfigured, "token.invalid_client", 400, `{"error":"unauthorized_client"}`),
+		says("redirect_uri_mismatch", ginauth.ErrProviderMisconfigured, "token.redirect_uri_mismatch", 400, `{"error":"redirect_uri_mismatch"}`),
+		says("invalid_scope", ginauth.ErrProviderError, "token.error", 400, `{"error":"invalid_scope"}`),
+		says("server_error", ginauth.ErrProviderUnavailable, "token.unavailable", 400, `{"error":"server_error"}`),
+		{"400 without a word", ginauth.ErrBadTokenResponse, "token.status", func(a *sitetest.Answer) { a.Status, a.Body = 400, "" }},
+		{"500 with a page that says invalid_grant", ginauth.ErrProviderUnavailable, "http.status", func(a *sitetest.Answer) {
 			a.Status, a.Media, a.Body = 500, "text/html", "<p>invalid_grant"
 		}},
 	})
@@ -273,12 +273,13 @@ func c6OtherStatuses(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, nil)
 			sitetest.EditAnswer(s, authtest.Token, func(a *sitetest.Answer) { a.Status = status })
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, fmt.Sprint("status ", status), 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, "token.status", 1)
+			sitetest.WantNames(t, s.Logs.String(), fmt.Sprint("status ", status))
 		})
 	}
 	answerCases(t, nil, []answerCase{
-		{"204", ginauth.ErrBadTokenResponse, "status 204", func(a *sitetest.Answer) { a.Status, a.Body = 204, "" }},
-		{"300 with JSON", ginauth.ErrProviderUnavailable, "redirect", func(a *sitetest.Answer) { a.Status = 300 }},
+		{"204", ginauth.ErrBadTokenResponse, "token.status", func(a *sitetest.Answer) { a.Status, a.Body = 204, "" }},
+		{"300 with JSON", ginauth.ErrProviderUnavailable, "http.redirect", func(a *sitetest.Answer) { a.Status = 300 }},
 	})
 	t.Run("206", func(t *testing.T) { // a part of an answer, which may end where it likes
 		t.Parallel()
@@ -290,7 +291,7 @@ func c6OtherStatuses(t *testing.T) {
 
 func c7ContentType(t *testing.T) {
 	media := func(name string, code ginauth.Code, media string) answerCase {
-		return answerCase{name, code, "the token answer is not JSON", func(a *sitetest.Answer) { a.Media = media }}
+		return answerCase{name, code, "token.media_type", func(a *sitetest.Answer) { a.Media = media }}
 	}
 	cases := []answerCase{
 		media("a page", ginauth.ErrBadTokenResponse, "text/html"),
@@ -310,25 +311,25 @@ func c7ContentType(t *testing.T) {
 }
 
 func c8TokenType(t *testing.T) {
-	const reason = "token_type is not"
-	typ := func(name string, code ginauth.Code, value string) answerCase {
-		return member(name, code, reason, "token_type", value)
+	const missing, another = "token.type_missing", "token.type"
+	typ := func(name string, code ginauth.Code, id, value string) answerCase {
+		return member(name, code, id, "token_type", value)
 	}
 	answerCases(t, nil, []answerCase{
-		typ("missing", ginauth.ErrBadTokenResponse, ""),
-		typ("mac", ginauth.ErrBadTokenResponse, `"mac"`),
-		typ("DPoP", ginauth.ErrBadTokenResponse, `"DPoP"`),
-		typ("N_A", ginauth.ErrBadTokenResponse, `"N_A"`),
-		typ("a list", ginauth.ErrBadTokenResponse, `["bearer"]`),
-		typ("null", ginauth.ErrBadTokenResponse, `null`),
-		typ("empty", ginauth.ErrBadTokenResponse, `""`),
-		typ("bEaReR", "", `"bEaReR"`),
+		typ("missing", ginauth.ErrBadTokenResponse, missing, ""),
+		typ("mac", ginauth.ErrBadTokenResponse, another, `"mac"`),
+		typ("DPoP", ginauth.ErrBadTokenResponse, another, `"DPoP"`),
+		typ("N_A", ginauth.ErrBadTokenResponse, another, `"N_A"`),
+		typ("a list", ginauth.ErrBadTokenResponse, missing, `["bearer"]`),
+		typ("null", ginauth.ErrBadTokenResponse, missing, `null`),
+		typ("empty", ginauth.ErrBadTokenResponse, missing, `""`),
+		typ("bEaReR", "", "", `"bEaReR"`),
 	})
 }
 
 func c9AccessTokenMissing(t *testing.T) {
 	token := func(name, value string) answerCase {
-		return member(name, ginauth.ErrBadTokenResponse, "access_token is missing", "access_token", value)
+		return member(name, ginauth.ErrBadTokenResponse, "token.access_token", "access_token", value)
 	}
 	answerCases(t, nil, []answerCase{
 		token("missing", ""), token("empty", `""`), token("a number", "7"), token("an object", `{}`), token("null", "null"), token("a list", `["a"]`),
@@ -337,12 +338,12 @@ func c9AccessTokenMissing(t *testing.T) {
 
 func c10AccessTokenWithOddCharacters(t *testing.T) {
 	token := func(name, value string) answerCase {
-		return member(name, ginauth.ErrBadTokenResponse, "access_token is missing", "access_token", `"`+value+`"`)
+		return member(name, ginauth.ErrBadTokenResponse, "token.access_token", "access_token", `"`+value+`"`)
 	}
 	answerCases(t, nil, []answerCase{
 		token("a line break", `abc\r\nX-Evil: 1`), token("a space", "a b"), token("a tab", `a\tb`), token("a delete", "a\x7fb"),
 		token("not ASCII", "caf\u00e9"), token("longer than 16 KB", strings.Repeat("a", 16<<10+1)),
-		member("a NUL", ginauth.ErrBadTokenResponse, "not strict JSON", "access_token", `"a\u0000b"`),
+		member("a NUL", ginauth.ErrBadTokenResponse, "token.json", "access_token", `"a\u0000b"`),
 	})
 	t.Run("16 KB", func(t *testing.T) {
 		t.Parallel()
@@ -398,20 +399,20 @@ func c13NoIdToken(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.IDP.Fail(authtest.Token, authtest.NoIDToken)
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, "there is no id_token", 1)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, "token.no_id_token", 1)
 }
 
 func c14IdTokenNoText(t *testing.T) {
 	var cases []answerCase
 	for _, value := range []string{`["a"]`, `{"a":1}`, "null", `""`, "7", "true"} {
-		cases = append(cases, member(value, ginauth.ErrBadTokenResponse, "there is no id_token", "id_token", value))
+		cases = append(cases, member(value, ginauth.ErrBadTokenResponse, "token.no_id_token", "id_token", value))
 	}
 	answerCases(t, nil, cases)
 }
 
 func c15NotJson(t *testing.T) {
 	body := func(name string, change func(string) string) answerCase {
-		return answerCase{name, ginauth.ErrBadTokenResponse, "not strict JSON", func(a *sitetest.Answer) { a.Body = change(strings.TrimSpace(a.Body)) }}
+		return answerCase{name, ginauth.ErrBadTokenResponse, "token.json", func(a *sitetest.Answer) { a.Body = change(strings.TrimSpace(a.Body)) }}
 	}
 	answerCases(t, nil, []answerCase{
 		body("cut short", func(b string) string { return b[:len(b)-1] }),
@@ -451,7 +452,8 @@ func c19ScopeLacksSomething(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo")
 	s.Browser = s.NewBrowser()
 	answer["scope"] = "openid profile"
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "the address was not shared", 2)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "hook.on_login_refused", 2)
+	sitetest.WantNames(t, s.Logs.String(), "the address was not shared")
 }
 
 func c20RefreshTokenIsNotKept(t *testing.T) {

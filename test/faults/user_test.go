@@ -86,7 +86,7 @@ func e7UnverifiedEmail(t *testing.T) {
 	s := sitetest.New(t, corpOnly)
 	s.Engine.GET("/corp", s.Auth.RequireAuth(ginauth.VerifiedEmailDomain("corp.com")), func(c *gin.Context) { c.String(200, "in") })
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["email"], c["email_verified"] = "ada@corp.com", false })
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "no e-mail address that the provider verified", 1)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "check.email_unverified", 1)
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["email"] = "ada@corp.com" })
 	s.AcceptsSignIn(t, "/login/demo")
 	if p := s.Get("/corp"); p.Text() != "in" {
@@ -148,7 +148,7 @@ func e9OddAddresses(t *testing.T) {
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "the e-mail address is not at any of", 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "check.email_domain", 1)
 		})
 	}
 	for _, email := range []string{"v@di\u017fk.example", "v@dis\u212a.example", "v@dis%6b.example"} { // Unicode folds both into ASCII letters
@@ -208,17 +208,20 @@ func e12NamesChangeHands(t *testing.T) {
 
 // e13Collisions: an issuer has no "#", so that the first one in an id ends it.
 func e13IdsDoNotCollide(t *testing.T) {
-	for _, change := range []func(p *ginauth.Provider){
-		func(p *ginauth.Provider) { p.Issuer = "https://idp.example/a#b" },
-		func(p *ginauth.Provider) { p.Issuer = "https://idp.example/a#" },
-		func(p *ginauth.Provider) {
+	for _, tt := range []struct {
+		id     string
+		change func(p *ginauth.Provider)
+	}{
+		{"provider.issuer.fragment", func(p *ginauth.Provider) { p.Issuer = "https://idp.example/a#b" }},
+		{"provider.issuer.fragment", func(p *ginauth.Provider) { p.Issuer = "https://idp.example/a#" }},
+		{"provider.namespace.malformed", func(p *ginauth.Provider) {
 			*p = ginauth.Provider{Name: "demo", ClientID: "a", ClientSecret: "a secret of some length", AuthorizeURL: "https://a.example/a", TokenURL: "https://a.example/t",
 				UserinfoURL: "https://a.example/u", Namespace: "https://a.example#b"}
-		},
+		}},
 	} {
 		p := ginauth.Provider{Name: "demo", ClientID: "a", ClientSecret: "a secret of some length"}
-		change(&p)
-		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "http://localhost", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}}), "demo")
+		tt.change(&p)
+		sitetest.WantInvalid(t, sitetest.MountError(ginauth.Options{BaseURL: "http://localhost", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{p}}), tt.id)
 	}
 	t.Run("a sub may have one", func(t *testing.T) {
 		t.Parallel()
@@ -248,20 +251,22 @@ func e14SameSubAtTwoIssuers(t *testing.T) {
 func e15HooksThatFail(t *testing.T) {
 	own := &ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not before noon"}
 	for name, tt := range map[string]struct {
-		hook   func(c *gin.Context, login *ginauth.Login) error
-		code   ginauth.Code
-		reason string
+		hook func(c *gin.Context, login *ginauth.Login) error
+		code ginauth.Code
+		id   string
+		says string // what the hook returned
 	}{
-		"an error":               {func(*gin.Context, *ginauth.Login) error { return sitetest.ErrRefused }, ginauth.ErrIdentityRejected, sitetest.ErrRefused.Error()},
-		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.ErrForbidden, own.Reason},
-		"a panic":                {func(*gin.Context, *ginauth.Login) error { panic("a bug") }, ginauth.ErrSessionError, "panicked"},
-		"no Previous":            {func(_ *gin.Context, l *ginauth.Login) error { l.Previous.Name = "x"; return nil }, ginauth.ErrSessionError, "panicked"},
-		"no user":                {func(_ *gin.Context, l *ginauth.Login) error { l.User = nil; return nil }, ginauth.ErrSessionError, "dropped the user"},
+		"an error":               {func(*gin.Context, *ginauth.Login) error { return sitetest.ErrRefused }, ginauth.ErrIdentityRejected, "hook.on_login_refused", sitetest.ErrRefused.Error()},
+		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.ErrForbidden, "hook.on_login_refused", own.Reason},
+		"a panic":                {func(*gin.Context, *ginauth.Login) error { panic("a bug") }, ginauth.ErrSessionError, "hook.panicked", ""},
+		"no Previous":            {func(_ *gin.Context, l *ginauth.Login) error { l.Previous.Name = "x"; return nil }, ginauth.ErrSessionError, "hook.panicked", ""},
+		"no user":                {func(_ *gin.Context, l *ginauth.Login) error { l.User = nil; return nil }, ginauth.ErrSessionError, "hook.on_login_answered", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Hooks.OnLogin = tt.hook })
-			s.RefusesSignIn(t, "/login/demo", tt.code, tt.reason, 1)
+			s.RefusesSignIn(t, "/login/demo", tt.code, tt.id, 1)
+			sitetest.WantNames(t, s.Logs.String(), tt.says)
 		})
 	}
 	for name, break_ := range map[string]func(p *ginauth.Provider){
@@ -272,7 +277,7 @@ func e15HooksThatFail(t *testing.T) {
 		t.Run("a panic in "+name, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { break_(&o.Providers[0]) })
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrSessionError, "panicked", 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrSessionError, "hook.panicked", 1)
 		})
 	}
 	t.Run("a hook that makes somebody else of the user", func(t *testing.T) {

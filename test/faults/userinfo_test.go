@@ -34,7 +34,7 @@ func e1UserinfoAboutSomebodyElse(t *testing.T) {
 				s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = mode })
 				s.IDP.EditIDToken(func(_, c map[string]any) { delete(c, "email") })
 				s.IDP.EditUserinfo(func(c map[string]any) { sitetest.Put(c, "sub", sub) })
-				s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "its sub is not the ID token's", 1)
+				s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "userinfo.sub", 1)
 			})
 		}
 	}
@@ -50,35 +50,35 @@ func e2SignedUserinfo(t *testing.T) {
 	}
 	past := time.Now().Add(-time.Hour).Unix()
 	for _, tt := range []struct {
-		name   string
-		reason string
-		token  func(s *sitetest.Site) string
+		name  string
+		id    string
+		token func(s *sitetest.Site) string
 	}{
 		{"good", "", func(s *sitetest.Site) string { return sign(s, nil, nil) }},
 		{"with an expiry", "", func(s *sitetest.Site) string {
 			return sign(s, nil, sitetest.Claims{"exp": time.Now().Add(time.Hour).Unix()})
 		}},
 		{"another issuer", "jwt.issuer", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"iss": "https://evil.example"}) }},
-		{"no issuer", "jwt.issuer", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"iss": nil}) }},
-		{"another audience", "audience is another client", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"aud": "other"}) }},
-		{"no audience", "audience is another client", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"aud": nil}) }},
-		{"expired", "the token expired", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"exp": past}) }},
+		{"no issuer", "jwt.issuer_missing", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"iss": nil}) }},
+		{"another audience", "jwt.audience", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"aud": "other"}) }},
+		{"no audience", "jwt.audience", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"aud": nil}) }},
+		{"expired", "jwt.expired", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"exp": past}) }},
 		{"an expiry that is a text", "jwt.exp", func(s *sitetest.Site) string {
 			return sign(s, nil, sitetest.Claims{"exp": fmt.Sprint(time.Now().Add(time.Hour).Unix())})
 		}},
-		{"another subject", "its sub is not", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"sub": "eve"}) }},
-		{"no subject", "its sub is not", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"sub": nil}) }},
-		{"alg none", "compact serialization", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"alg": "none"}, nil) }},
+		{"another subject", "userinfo.sub", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"sub": "eve"}) }},
+		{"no subject", "userinfo.sub", func(s *sitetest.Site) string { return sign(s, nil, sitetest.Claims{"sub": nil}) }},
+		{"alg none", "jwt.malformed", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"alg": "none"}, nil) }},
 		{"HS256 with the client secret", sitetest.WrongAlg, func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"alg": "HS256"}, nil) }},
 		{"another key", sitetest.WrongSig, func(s *sitetest.Site) string {
 			return sitetest.SignJWT(sitetest.StrangerKey(), sitetest.Claims{"alg": "RS256", "kid": s.IDP.KeyID()}, sitetest.JWTPart(sign(s, nil, nil), 1))
 		}},
-		{"a kid that nobody published", "publishes no key", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"kid": "x"}, nil) }},
-		{"a logout token", "another kind", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"typ": "logout+jwt"}, nil) }},
+		{"a kid that nobody published", "jwt.no_key", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"kid": "x"}, nil) }},
+		{"a logout token", "jwt.typ", func(s *sitetest.Site) string { return sign(s, sitetest.Claims{"typ": "logout+jwt"}, nil) }},
 		{"two sub", sitetest.OddClaims, func(s *sitetest.Site) string {
 			return s.IDP.SignRaw([]byte(`{"alg":"RS256","kid":"`+s.IDP.KeyID()+`"}`), []byte(sitetest.Adding(`"sub":"eve"`)(sitetest.JWTPart(sign(s, nil, nil), 1))))
 		}},
-		{"no JWT at all", "compact serialization", func(*sitetest.Site) string { return `{"sub":"ada"}` }},
+		{"no JWT at all", "jwt.malformed", func(*sitetest.Site) string { return `{"sub":"ada"}` }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,43 +93,47 @@ func e2SignedUserinfo(t *testing.T) {
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, tt.reason, 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, tt.id, 1)
 		})
 	}
 }
 
 func e3UserinfoThatFails(t *testing.T) {
-	for name, set := range map[string]func(idp *authtest.Provider){
-		"401": func(idp *authtest.Provider) {
+	for name, tt := range map[string]struct {
+		id  string
+		set func(idp *authtest.Provider)
+	}{
+		"401": {"http.status", func(idp *authtest.Provider) {
 			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(401, "application/json", `{"sub":"ada","email":"evil@example.com","error":"invalid_token"}`))
-		},
-		"403": func(idp *authtest.Provider) {
+		}},
+		"403": {"http.status", func(idp *authtest.Provider) {
 			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(403, "application/json", `{"sub":"ada","name":"Evil"}`))
-		},
-		"201": func(idp *authtest.Provider) {
+		}},
+		"201": {"http.status", func(idp *authtest.Provider) {
 			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(201, "application/json", `{"sub":"ada","name":"Evil"}`))
-		},
-		"500":                func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.ServerError) },
-		"503":                func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Down) },
-		"a redirect":         func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Redirecting) },
-		"a page":             func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.HTML) },
-		"a reset":            func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Resetting) },
-		"gzip that inflates": func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Oversized) },
-		"JSON without a type": func(idp *authtest.Provider) {
+		}},
+		"500":                {"http.status", func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.ServerError) }},
+		"503":                {"http.status", func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Down) }},
+		"a redirect":         {"http.redirect", func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Redirecting) }},
+		"a page":             {"http.media_type", func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.HTML) }},
+		"a reset":            {"http.network", func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Resetting) }},
+		"gzip that inflates": {"http.too_large", func(idp *authtest.Provider) { idp.Fail(authtest.Userinfo, authtest.Oversized) }},
+		"JSON without a type": {"http.media_type", func(idp *authtest.Provider) {
 			idp.Handle(authtest.Userinfo, sitetest.AnswerWith(200, "", `{"sub":"ada","name":"Evil"}`))
-		},
+		}},
 	} {
 		for _, mode := range []string{"always", "missing"} {
 			t.Run(name+", asked "+mode, func(t *testing.T) {
 				t.Parallel()
 				s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = mode })
 				s.IDP.EditIDToken(func(_, c map[string]any) { delete(c, "name"); delete(c, "email") })
-				set(s.IDP)
+				tt.set(s.IDP)
 				if mode == "always" {
-					s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "userinfo", 1)
+					s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, tt.id, 1)
+					sitetest.WantNames(t, s.Logs.String(), "op=userinfo")
 				} else if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "" || u.Email != "" || u.Username != "ada" {
 					t.Errorf("got %+v", u)
-				} else if !strings.Contains(s.Logs.String(), "userinfo could not be read") {
+				} else if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: userinfo `) {
 					t.Errorf("the log says nothing:\n%s", s.Logs)
 				}
 				if n := s.IDP.EvilRequests(); n != 0 {
@@ -138,12 +142,16 @@ func e3UserinfoThatFails(t *testing.T) {
 			})
 		}
 	}
-	for _, body := range []string{"{}", `{"error":"invalid_token"}`, `{"sub":"ada","sub":"eve"}`, `{"sub":"ada","SUB":"eve"}`, "[]", "", "null"} {
+	for body, id := range map[string]string{
+		"{}": "userinfo.sub", `{"error":"invalid_token"}`: "userinfo.sub", `{"sub":"ada","sub":"eve"}`: "profile.json",
+		`{"sub":"ada","SUB":"eve"}`: "jwt.claims_ambiguous", "[]": "profile.json", "": "profile.json", "null": "profile.json",
+	} {
 		t.Run("200 with "+body, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, sitetest.UserinfoAlways)
 			s.IDP.Handle(authtest.Userinfo, sitetest.AnswerWith(200, "application/json", body))
-			s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "userinfo", 1)
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, id, 1)
+			sitetest.WantNames(t, s.Logs.String(), "op=userinfo")
 		})
 	}
 }
@@ -182,7 +190,7 @@ func e5AccessTokenInTheHeaderAlone(t *testing.T) {
 	}
 	s.IDP.Fail(authtest.Userinfo, authtest.Redirecting307)
 	s.Browser = s.NewBrowser()
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "redirect", 2)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderUnavailable, "http.redirect", 2)
 	if n := s.IDP.EvilRequests(); n != 0 {
 		t.Errorf("the token was taken elsewhere %d times", n)
 	}
@@ -243,6 +251,6 @@ func s37OpenidWithoutAnIssuer(t *testing.T) {
 		opts.Providers = []ginauth.Provider{sitetest.PlainProvider()}
 		opts.Providers[0].Scopes = []string{"openid"}
 		opts.Providers[0].AuthParams = map[string]string{name: "0"}
-		sitetest.WantInvalid(t, sitetest.MountError(opts), "AuthParams: ", name)
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.auth_params.unverified")
 	}
 }

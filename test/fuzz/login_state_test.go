@@ -88,7 +88,7 @@ func FuzzAttemptRecord(f *testing.F) {
 	good := []byte(text)
 	f.Add(good)
 	f.Add([]byte{})
-	f.Add([]byte{2})
+	f.Add(good[:1])
 	for cut := 8; cut < len(good); cut += 8 {
 		f.Add(good[:cut])
 	}
@@ -108,7 +108,7 @@ func FuzzAttemptRecord(f *testing.F) {
 		cookies := a.name + "=" + box.Seal(record, a.name)
 		w := s.ask("GET", "/authorize/demo", answerOf(a), cookies)
 		redeemed := s.count("/token") == 1
-		if redeemed && (record[0] != 2 || !slices.Equal(record[1:33], good[1:33]) || !slices.Equal(record[97:109], good[97:109]) || !strings.Contains(string(record), "demo")) || s.count("/token") > 1 {
+		if redeemed && (record[0] != good[0] || !slices.Equal(record[1:33], good[1:33]) || !slices.Equal(record[97:109], good[97:109]) || !strings.Contains(string(record), "demo")) || s.count("/token") > 1 {
 			t.Fatalf("redeemed: %q", record)
 		}
 		if u := s.who(t, jarOf(w)); u != nil && (!redeemed || u.Provider != "demo" || !slices.Equal(record[33:65], good[33:65])) {

@@ -19,9 +19,9 @@ func mistakesInAddresses() []commonMistake {
 	return []commonMistake{
 		{"localhost and 127.0.0.1", twoNames},
 		{"BaseURL on http, and the browser on https", httpBase},
-		{"no BaseURL, behind a proxy", atMount(func(o *ginauth.Options) { o.BaseURL = "" }, "Options.BaseURL: is empty (is the environment variable set?)", `"https://app.example.com", or "http://localhost:8080" in development`)},
-		{"BaseURL is where the server listens", atMount(func(o *ginauth.Options) { o.BaseURL = "http://0.0.0.0:8080" }, `"http://0.0.0.0:8080" is an address to listen on, not one that a browser can open`, `write "http://localhost:PORT"`)},
-		{"BaseURL with more than it should have", atMount(func(o *ginauth.Options) { o.BaseURL = "https://app.example.com/?x=1" }, "has more than scheme, host and a plain path", "leave user, query, fragment, dots and escapes out")},
+		{"no BaseURL, behind a proxy", atMount(func(o *ginauth.Options) { o.BaseURL = "" }, "options.base_url.empty", `"https://app.example.com"`, `"http://localhost:8080"`)},
+		{"BaseURL is where the server listens", atMount(func(o *ginauth.Options) { o.BaseURL = "http://0.0.0.0:8080" }, "options.base_url.unspecified", `"http://0.0.0.0:8080"`, `"http://localhost:PORT"`)},
+		{"BaseURL with more than it should have", atMount(func(o *ginauth.Options) { o.BaseURL = "https://app.example.com/?x=1" }, "options.base_url.extra")},
 		{"BaseURL with a slash", slashedBase},
 		{"the redirect URI to register", registered},
 		{"another redirect URI is registered", told{
@@ -33,14 +33,14 @@ func mistakesInAddresses() []commonMistake {
 				})
 			},
 			make: comesBack, code: ginauth.ErrProviderMisconfigured, level: "ERROR",
-			cause: `the token endpoint answered "redirect_uri_mismatch"`, fix: "register this redirect URI at the provider, exactly: {url}/authorize/demo",
+			id: "token.redirect_uri_mismatch", names: []string{`"redirect_uri_mismatch"`, "{url}/authorize/demo"},
 		}.run},
 		{"another redirect URI is registered, and the provider says so at once", told{
 			make: func(f *sitetest.Flow) string {
 				return sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "redirect_uri_mismatch").String()
 			},
 			code: ginauth.ErrProviderMisconfigured, level: "ERROR",
-			cause: `the provider answered "redirect_uri_mismatch"`, fix: "register this redirect URI at the provider, exactly: {url}/authorize/demo",
+			id: "response.redirect_uri_mismatch", names: []string{`"redirect_uri_mismatch"`, "{url}/authorize/demo"},
 		}.run},
 		{"a guard that does not stop handlers", guardStops},
 		{"a guard in front of the login routes", guardInFront},
@@ -51,7 +51,7 @@ func mistakesInAddresses() []commonMistake {
 				return f.URL + "/sign-in?return_to=/page/x"
 			},
 			code: ginauth.ErrSessionError, level: "ERROR",
-			cause: "RequireAuth stands in front of Options.LoginPage itself", fix: "take RequireAuth off that route",
+			id: "guard.login_page", names: []string{"Options.LoginPage", "RequireAuth"},
 		}.run},
 	}
 }
@@ -75,7 +75,7 @@ func httpBase(t *testing.T) {
 			for range 3 {
 				s.Ask("GET", "/login/demo", append(forwarded, sitetest.Navigation...)...)
 			}
-			warns(s, t, "a sign-in began over https, but BaseURL is http", "asked to send people back to http, and most refuse that", "set Options.BaseURL to the https address that browsers use", "base_url="+s.URL)
+			warns(s, t, "BaseURL is http", "Options.BaseURL", "https", "base_url="+s.URL)
 		})
 	}
 	t.Run("TLS of its own", func(t *testing.T) {
@@ -83,12 +83,12 @@ func httpBase(t *testing.T) {
 		r := httptest.NewRequest("GET", s.URL+"/login/demo", nil)
 		r.TLS = &tls.ConnectionState{}
 		s.Engine.ServeHTTP(httptest.NewRecorder(), r)
-		warns(s, t, "a sign-in began over https, but BaseURL is http")
+		warns(s, t, "BaseURL is http")
 	})
 	t.Run("a proxy that says nothing", func(t *testing.T) {
 		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
 		s.Engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://app.example.com/login/demo", nil))
-		if strings.Contains(s.Logs.String(), "a sign-in began over") {
+		if strings.Contains(s.Logs.String(), "BaseURL is http") {
 			t.Errorf("the log warns:\n%s", s.Logs)
 		}
 	})
@@ -117,7 +117,7 @@ func slashedBase(t *testing.T) {
 // The terminal says what to register before anybody can come back to another.
 func registered(t *testing.T) {
 	s := sitetest.New(t, nil)
-	for _, want := range []string{"register this redirect URI at the provider, exactly", "provider=demo redirect_uri=" + s.URL + "/authorize/demo"} {
+	for _, want := range []string{"provider=demo redirect_uri=" + s.URL + "/authorize/demo"} {
 		if !strings.Contains(s.Logs.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, s.Logs)
 		}

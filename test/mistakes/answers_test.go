@@ -18,7 +18,7 @@ func mistakesInAnswers() []commonMistake {
 		{"the person cancelled", told{
 			change: func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.DenyConsent(true) },
 			make:   comesBack, code: ginauth.ErrProviderDenied, level: "INFO",
-			cause: `the provider answered "access_denied"`, fix: "nothing, if the person cancelled; if they did not, look at the provider for who may use this client",
+			id: "response.access_denied", names: []string{`"access_denied"`},
 		}.run},
 		{"a sign-in that took too long", told{
 			make: func(f *sitetest.Flow) string {
@@ -26,7 +26,7 @@ func mistakesInAnswers() []commonMistake {
 				f.Clock.Advance(11 * time.Minute)
 				return callback.String()
 			},
-			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the sign-in took longer than 10 minutes", fix: "start again",
+			code: ginauth.ErrStateInvalid, level: "WARN", id: "state.expired", names: []string{"10 minutes"},
 		}.run},
 		{"an answer that is opened again", told{
 			make: func(f *sitetest.Flow) string {
@@ -35,7 +35,7 @@ func mistakesInAnswers() []commonMistake {
 				f.Finish(callback)
 				return callback.String()
 			},
-			code: ginauth.ErrStateInvalid, level: "WARN", cause: "this answer was used already", fix: "start again; do not open an answer's address twice",
+			code: ginauth.ErrStateInvalid, level: "WARN", id: "state.used",
 		}.run},
 		{"an answer that is opened again by who is signed in", answerAgain},
 		{"a key that changed", told{
@@ -44,8 +44,7 @@ func mistakesInAnswers() []commonMistake {
 				f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
 				return callback.String()
 			},
-			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the attempt's cookie was sealed under another key",
-			fix: "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it",
+			code: ginauth.ErrStateInvalid, level: "WARN", id: "state.other_key", names: []string{"Options.Keys", "BaseURL"},
 		}.run},
 		{"cookies that are blocked", told{
 			make: func(f *sitetest.Flow) string {
@@ -55,11 +54,10 @@ func mistakesInAnswers() []commonMistake {
 				}
 				return callback.String()
 			},
-			code: ginauth.ErrStateInvalid, level: "WARN", cause: "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun in another browser",
-			fix: "start again; if this is every sign-in's end, see whether cookies are blocked, or a proxy drops Set-Cookie",
+			code: ginauth.ErrStateInvalid, level: "WARN", id: "state.no_cookies", names: []string{"Set-Cookie"},
 		}.run},
-		{"a session that is too large", tooMuch("")},
-		{"a session that is too large for a store", tooMuch("store")},
+		{"a session that is too large", tooMuch("", "session.too_large")},
+		{"a session that is too large for a store", tooMuch("store", "session.too_large_for_store")},
 		{"a loop", loopIsTold},
 	}
 }
@@ -72,7 +70,7 @@ func answerAgain(t *testing.T) {
 }
 
 // tooMuch is a session of so many groups that no cookie holds it.
-func tooMuch(home string) func(t *testing.T) {
+func tooMuch(home, id string) func(t *testing.T) {
 	return told{
 		change: func(s *sitetest.Site, o *ginauth.Options) {
 			if home == "store" {
@@ -87,7 +85,7 @@ func tooMuch(home string) func(t *testing.T) {
 			})
 		},
 		make: comesBack, code: ginauth.ErrSessionError, level: "ERROR",
-		cause: "groups", fix: "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)",
+		id: id, names: []string{"groups", "KeepClaims", "Options.Sessions"},
 	}.run
 }
 
@@ -102,7 +100,6 @@ func loopIsTold(t *testing.T) {
 			return f.URL + "/login/demo"
 		},
 		code: ginauth.ErrLoginLoop, level: "ERROR",
-		cause: "this browser signed in 2 times within 10 seconds, and is sent to sign in again: it sends other cookies of ours, but never the one of the session",
-		fix:   "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused",
+		id: "login.loop_cookie_missing", names: []string{"2 times", "/authorize"},
 	}.run(t)
 }

@@ -19,8 +19,8 @@ type commonMistake struct {
 	run  func(t *testing.T)
 }
 
-// TestNewcomerMistakes: whoever makes one is told what is wrong and what to do,
-// in the log, and on a loopback BaseURL where they look: on the page.
+// TestCommonMistakes: each comes with what is wrong and what to do about it in the
+// log and, on a loopback BaseURL, on the page.
 func TestCommonMistakes(t *testing.T) {
 	for _, list := range [][]commonMistake{mistakesWithSessions(), mistakesInAddresses(), mistakesAtProviders(), mistakesInAnswers()} {
 		for _, n := range list {
@@ -37,9 +37,9 @@ type told struct {
 	change func(s *sitetest.Site, o *ginauth.Options) // of what is mounted
 	make   func(f *sitetest.Flow) (address string)    // once it is; opening the address fails
 	code   ginauth.Code
-	// What the log says: the second and third in the answer too, on loopback.
-	// {issuer} and {url} stand for the provider's and the application's.
-	level, cause, fix string
+	level  string   // of the line in the log
+	id     string   // of the error, in the log
+	names  []string // settings and values that reason or fix has to name, with {issuer} and {url} for those of the provider and the application
 }
 
 // comesBack begins a sign-in, and fails where it comes back.
@@ -74,15 +74,23 @@ func (m told) run(t *testing.T) {
 			r.Header.Set("Accept", mode.accept)
 			p := f.Must(f.Browser.Do(r))
 			log := strings.ReplaceAll(f.Logs.String()[before:], `\"`, `"`)
-			values := strings.NewReplacer("{issuer}", f.IDP.Issuer, "{url}", f.URL)
-			cause, fix := values.Replace(m.cause), values.Replace(m.fix)
-			for _, want := range []string{"level=" + m.level, "code=" + string(m.code), cause, fix} {
+			for _, want := range []string{"level=" + m.level, "code=" + string(m.code)} {
 				if !strings.Contains(log, want) {
 					t.Errorf("the log lacks %q:\n%s", want, log)
 				}
 			}
+			sitetest.WantID(t, log, m.id)
 			wantTold(t, f, p.Status, p.Text(), m.code, log)
-			for _, text := range []string{cause, fix} {
+			// The log has reason and fix, and the answer has them on loopback.
+			told := loggedReason.FindStringSubmatch(log)
+			if told == nil {
+				t.Fatalf("the log has no reason and fix:\n%s", log)
+			}
+			values := strings.NewReplacer("{issuer}", f.IDP.Issuer, "{url}", f.URL)
+			for _, name := range m.names {
+				sitetest.WantNames(t, told[1]+"; "+told[2], values.Replace(name))
+			}
+			for _, text := range told[1:] {
 				if shown := strings.Contains(written(p.Text()), text); shown != mode.developer {
 					t.Errorf("the answer says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
 				}
@@ -96,8 +104,9 @@ func (m told) run(t *testing.T) {
 }
 
 var (
-	loggedID    = regexp.MustCompile(` request_id=(\S+)`)
-	loggedCause = regexp.MustCompile(` error=(?:"(.*)"|(\S+))\n`)
+	loggedID     = regexp.MustCompile(` request_id=(\S+)`)
+	loggedReason = regexp.MustCompile(` reason="(.+)" fix="(.+?)"(?: \w+=|\n)`)
+	loggedCause  = regexp.MustCompile(` error=(?:"(.*)"|(\S+))\n`)
 )
 
 // wantTold checks what everybody gets: the status, a sentence, the code, and
@@ -136,14 +145,18 @@ func written(body string) string {
 	return text
 }
 
-// atMount is a mistake that Mount reports, in a public application.
-func atMount(change func(o *ginauth.Options), texts ...string) func(t *testing.T) {
+// atMount is a mistake that Mount reports, in a public application, by the ID of the
+// error and the settings and values that it has to name.
+func atMount(change func(o *ginauth.Options), id string, names ...string) func(t *testing.T) {
 	return func(t *testing.T) {
-		sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(change)), texts...)
+		err := sitetest.MountError(sitetest.GoodOptionsWith(change))
+		sitetest.WantInvalid(t, err, id)
+		sitetest.WantNames(t, err.Error(), names...)
 	}
 }
 
-// warns asserts that the log warns of something, once.
+// warns asserts that the log has one warning with the first text, and that the others
+// are in the same line.
 func warns(s *sitetest.Site, t *testing.T, texts ...string) {
 	t.Helper()
 	found := 0

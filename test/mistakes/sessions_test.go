@@ -25,10 +25,10 @@ func mistakesWithSessions() []commonMistake {
 		{"no session middleware", noSessionMiddleware},
 		{"the retired sessions package", retiredPackage},
 		{"SessionsMany", sessionsMany},
-		{"no key", atMount(func(o *ginauth.Options) { o.Keys = nil }, "Options.Keys: is empty (is the environment variable set?)", "openssl rand -hex 32 (the same for every replica)")},
-		{"a short key", atMount(func(o *ginauth.Options) { o.Keys = []string{"hunter2"} }, "key 1 has 7 bytes; at least 32 are needed", "openssl rand -hex 32")},
-		{"a placeholder for a key", atMount(func(o *ginauth.Options) { o.Keys = []string{"changeme"} }, "key 1 looks like a placeholder", "openssl rand -hex 32")},
-		{"a key in quotes", atMount(func(o *ginauth.Options) { o.Keys = []string{"'" + sitetest.HexKey + "'"} }, "begins or ends with a quotation mark, which would be part of it", "leave the quotes out, since env files keep them")},
+		{"no key", atMount(func(o *ginauth.Options) { o.Keys = nil }, "options.keys.empty", "openssl rand -hex 32")},
+		{"a short key", atMount(func(o *ginauth.Options) { o.Keys = []string{"hunter2"} }, "options.keys.key_short", "key 1 has 7", "openssl rand -hex 32")},
+		{"a placeholder for a key", atMount(func(o *ginauth.Options) { o.Keys = []string{"changeme"} }, "options.keys.key_placeholder", "key 1", "openssl rand -hex 32")},
+		{"a key in quotes", atMount(func(o *ginauth.Options) { o.Keys = []string{"'" + sitetest.HexKey + "'"} }, "options.keys.key_quotes")},
 		{"a random key", randomKey},
 		{"a store with an empty key", storeKeys},
 		{"a Secure cookie on http", secureOnHTTP},
@@ -45,7 +45,7 @@ func noSessionMiddleware(t *testing.T) {
 	s := sitetest.New(t, nil) // its engine has no middleware at all
 	s.SignIn()
 	defer func() {
-		if text, _ := recover().(string); !strings.Contains(text, "a guard of a nil *Auth") || !strings.Contains(text, "look at the error that Mount returned") {
+		if text, _ := recover().(string); !strings.Contains(text, "nil *Auth") || !strings.Contains(text, "Mount") {
 			t.Errorf("a guard of nothing panics with %q", text)
 		}
 	}()
@@ -102,24 +102,23 @@ func sessionsMany(t *testing.T) {
 
 func randomKey(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Keys = nil })
-	warns(s, t, "Options.Keys is empty: a random key was made", "sign-ins end with this process, and no other replica can finish them", "set Options.Keys (openssl rand -hex 32)")
+	warns(s, t, "Options.Keys", "random key", "openssl rand -hex 32")
 	s.SignIn()
 }
 
 func storeKeys(t *testing.T) {
-	const fix = "made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?"
 	var missing *sitetest.DeafStore
 	for _, tt := range []struct {
 		name  string
 		store ginsessions.Store
-		cause string // "" if there is nothing wrong with it
+		what  string // the last word of the error's ID; "" if there is nothing wrong with it
 	}{
-		{"an empty key", cookie.NewStore([]byte("")), "the store has an empty key (is the environment variable set?), so it cannot save a session"},
-		{"nil for a key", cookie.NewStore(nil), "the store has an empty key"},
-		{"no key", cookie.NewStore(), "the store has no key, so it cannot save a session"},
-		{"an empty key in second place", cookie.NewStore([]byte(sitetest.HexKey), nil, []byte(""), nil), "the store has an empty key"},
-		{"an encryption key of any length", cookie.NewStore([]byte(sitetest.HexKey), []byte("short")), "an encryption key (each second one) that is not 16, 24 or 32 bytes long"},
-		{"an empty key for a memstore", memstore.NewStore([]byte("")), "the store has an empty key"},
+		{"an empty key", cookie.NewStore([]byte("")), "key_empty"},
+		{"nil for a key", cookie.NewStore(nil), "key_empty"},
+		{"no key", cookie.NewStore(), "no_key"},
+		{"an empty key in second place", cookie.NewStore([]byte(sitetest.HexKey), nil, []byte(""), nil), "key_empty"},
+		{"an encryption key of any length", cookie.NewStore([]byte(sitetest.HexKey), []byte("short")), "key_length"},
+		{"an empty key for a memstore", memstore.NewStore([]byte("")), "key_empty"},
 		{"a good key", cookie.NewStore([]byte(sitetest.HexKey)), ""},
 		{"two good keys", memstore.NewStore([]byte(sitetest.HexKey), []byte(sitetest.HexKey)[:32]), ""},
 		{"a store that shows no keys", &sitetest.DeafStore{Store: memstore.NewStore([]byte(""))}, ""},
@@ -128,19 +127,19 @@ func storeKeys(t *testing.T) {
 	} {
 		err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Sessions = tt.store }))
 		switch {
-		case tt.cause == "" && err != nil:
+		case tt.what == "" && err != nil:
 			t.Errorf("%s: %v", tt.name, err)
-		case tt.cause != "":
-			sitetest.WantInvalid(t, err, "Options.Sessions: ", tt.cause, fix)
+		case tt.what != "":
+			sitetest.WantInvalid(t, err, "options.sessions."+tt.what)
+			sitetest.WantNames(t, err.Error(), "openssl rand -hex 32")
 		}
 	}
-	sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Sessions = missing })),
-		"Options.Sessions: is a nil pointer", "look at the error that came with the store")
+	sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Sessions = missing })), "options.sessions.nil")
 	t.Run("one that shows no keys", told{
 		change: func(_ *sitetest.Site, o *ginauth.Options) {
 			o.Sessions = &sitetest.DeafStore{Store: memstore.NewStore([]byte(""))}
 		},
-		make: comesBack, code: ginauth.ErrStoreUnavailable, level: "ERROR", cause: "Options.Sessions failed", fix: "look at the store behind it",
+		make: comesBack, code: ginauth.ErrStoreUnavailable, level: "ERROR", id: "store.sessions_failed", names: []string{"Options.Sessions"},
 	}.run)
 }
 
@@ -177,7 +176,7 @@ func secureOnHTTP(t *testing.T) {
 	for _, proto := range []string{"http", "https", "http"} {
 		https.Ask("GET", "/login/demo", append([]string{"X-Forwarded-Proto", proto}, sitetest.Navigation...)...)
 	}
-	warns(https, t, "a sign-in began over http, as the proxy in front says, but BaseURL is https", "keeps no Secure cookie from http", "have the proxy send people to https", "base_url="+https.URL)
+	warns(https, t, "BaseURL is https", "proxy", "base_url="+https.URL)
 }
 
 // careless is a store that wants its cookies otherwise than ours are.
@@ -254,5 +253,5 @@ func memstoreElsewhere(t *testing.T) {
 	})); err != nil {
 		t.Fatal(err)
 	}
-	warns(s, t, warning, "lost at a restart, and not shared between replicas", "leave the option out to keep them in a sealed cookie")
+	warns(s, t, warning, "sealed cookie")
 }

@@ -76,9 +76,9 @@ func TestAuthParamsWin(t *testing.T) {
 	}
 	s.Browser = s.NewBrowser()
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:tin", c["iat"] })
-	s.RefusesSignIn(t, "/login/demo"+query, ginauth.ErrIDTokenInvalid, "acr is none of those asked for", 1)
+	s.RefusesSignIn(t, "/login/demo"+query, ginauth.ErrIDTokenInvalid, "id_token.acr", 1)
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:gold", s.Clock.Now().Add(-time.Hour).Unix() })
-	s.RefusesSignIn(t, "/login/demo"+query, ginauth.ErrIDTokenInvalid, "longer ago than max_age", 2)
+	s.RefusesSignIn(t, "/login/demo"+query, ginauth.ErrIDTokenInvalid, "id_token.max_age", 2)
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["acr"], c["auth_time"] = "urn:gold", c["iat"] })
 	s.AcceptsSignIn(t, "/login/demo"+query)
 }

@@ -69,7 +69,8 @@ func TestVerifyCallback(t *testing.T) {
 			return nil
 		}
 	})
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderError, "hmac does not fit", 0)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderError, "response.verify_callback", 0)
+	sitetest.WantNames(t, s.Logs.String(), "hmac does not fit")
 	s.IDP.EditAnswer(func(answer url.Values) { answer.Set("hmac", "good") })
 	s.AcceptsSignIn(t, "/login/demo")
 }

@@ -231,7 +231,7 @@ func TestMetadataWithoutAnIssuer(t *testing.T) {
 		s.IDP.EditMetadata(func(m map[string]any) { delete(m, "issuer") })
 	})
 	s.WantError(s.Open("/login/demo"), ginauth.ErrProviderMisconfigured)
-	if !strings.Contains(s.Logs.String(), "the provider's metadata has no issuer") {
+	if !strings.Contains(s.Logs.String(), "id=discovery.issuer_missing ") {
 		t.Error(s.Logs)
 	}
 }

@@ -63,7 +63,8 @@ func TestIDTokenAlg(t *testing.T) {
 				s.Browser = s.NewBrowser()
 				tokens++
 				if registered != "" && registered != alg {
-					s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, fmt.Sprintf(`signed with algorithm \"%s\"; expected one of [\"%s\"]`, alg, registered), tokens)
+					s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "jwt.algorithm", tokens)
+					sitetest.WantNames(t, s.Logs.String(), fmt.Sprintf(`\"%s\"`, alg), fmt.Sprintf(`[\"%s\"]`, registered))
 					continue
 				}
 				s.AcceptsSignIn(t, "/login/demo")
@@ -102,7 +103,8 @@ func TestIDTokenAlgAndMetadata(t *testing.T) {
 	t.Parallel()
 	s, _ := signingSite(t, "ES256")
 	s.IDP.EditMetadata(func(m map[string]any) { m["id_token_signing_alg_values_supported"] = []string{"RS256"} })
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderMisconfigured, `Provider.IDTokenAlg is \"ES256\"`, 0)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrProviderMisconfigured, "discovery.id_token_alg", 0)
+	sitetest.WantNames(t, s.Logs.String(), "Provider.IDTokenAlg", `\"ES256\"`)
 
 	s, key := signingSite(t, "RS256")
 	s.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) {
@@ -125,7 +127,8 @@ func TestIDTokenAlgWithoutMetadata(t *testing.T) {
 		p.IDTokenAlg = "PS256"
 	})
 	s.IDP.EditJWKS(func(keys []map[string]any) []map[string]any { delete(keys[0], "alg"); return keys })
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "compare Provider.IDTokenAlg", 1)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "jwt.algorithm", 1)
+	sitetest.WantNames(t, s.Logs.String(), "Provider.IDTokenAlg")
 	s.IDP.EditIDToken(func(header, c map[string]any) { header["alg"] = "PS256"; delete(c, "at_hash") })
 	s.AcceptsSignIn(t, "/login/demo")
 }

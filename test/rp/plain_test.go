@@ -246,7 +246,7 @@ func TestTwoOfOneKind(t *testing.T) {
 	}
 	s.Browser = s.NewBrowser()
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["aud"] = "demo-client" }) // the one's token at the other
-	s.RefusesSignIn(t, "/login/second", ginauth.ErrIDTokenInvalid, "audience is another client", 3)
+	s.RefusesSignIn(t, "/login/second", ginauth.ErrIDTokenInvalid, "jwt.audience", 3)
 }
 
 func TestEditAuthorize(t *testing.T) {

@@ -72,7 +72,7 @@ func TestProfileFuncWithRoundedNumbers(t *testing.T) {
 				p.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return tt.profile, nil }
 			})
 			if tt.subject == "" {
-				s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "decode with json.Decoder.UseNumber, or into int64", 1)
+				s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "profile.float", 1)
 				return
 			}
 			if u := s.AcceptsSignIn(t, "/login/demo"); u.Subject != tt.subject {
@@ -106,7 +106,7 @@ func TestProfilesThatAreNone(t *testing.T) {
 			return map[string]any{"sub": "7", "at": make(chan int)}, nil
 		}
 	})
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "cannot be written as JSON", 1)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "profile.unwritable", 1)
 }
 
 // A Profile that needs another form of authorization than the standard's says
@@ -165,7 +165,7 @@ func TestMissingClaimsAndUserinfoThatCannotBeUsed(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.IDP.EditIDToken(func(_, c sitetest.Claims) { delete(c, "name") })
 	s.IDP.Handle(authtest.Userinfo, sitetest.AnswerWith(http.StatusOK, "application/json", `{"sub":`))
-	s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "the answer is not strict JSON", 1)
+	s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "profile.json", 1)
 }
 
 // Provider.Profile is where userinfo comes from, also where the provider has no
@@ -254,7 +254,7 @@ func TestNoUserinfoEndpoint(t *testing.T) {
 				s.AcceptsSignIn(t, "/login/demo")
 				return
 			}
-			s.RefusesSignIn(t, "/login/demo", code, "there is no userinfo endpoint", 1)
+			s.RefusesSignIn(t, "/login/demo", code, "userinfo.no_endpoint", 1)
 		})
 	}
 }

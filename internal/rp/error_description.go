@@ -15,42 +15,53 @@ import (
 )
 
 // A provider says in its own words what it refuses: in error_description (RFC 6749,
-// sections 4.1.2.1 and 5.2) and in WWW-Authenticate (RFC 6750, section 3). They go
-// into the cause of an Error, for the log alone: quoted, since they may be an
-// attacker's, cut, and without the secrets that were sent.
+// sections 4.1.2.1 and 5.2) and in WWW-Authenticate (RFC 6750, section 3). RFC 6749 calls
+// it "Human-readable ASCII [USASCII] text providing additional information, used to assist
+// the client developer in understanding the error that occurred." So it goes into the
+// cause of an Error, for the log alone: no person who signs in reads it, and nothing is
+// decided by it.
+//
+// "Values for the "error_description" parameter MUST NOT include characters outside the
+// set %x20-21 / %x23-5B / %x5D-7E." At the authorization endpoint it came through the
+// browser, where anyone can write it: it is quoted, cut, and without the secrets that
+// were sent.
 
 const (
-	wordsRead     = 2000 // bytes that are looked through for secrets, before they are cut for the log
-	secretRemains = 8    // bytes of a secret that are removed, even if the rest is missing
+	descriptionRead = 2000 // bytes that are looked through for secrets, before they are cut for the log
+	secretRemains   = 8    // bytes of a secret that are removed, even if the rest is missing
 )
 
-// secrets are what must not reach a log, whatever a provider answers.
+// secrets are what must not reach a log, whatever a provider answers: many repeat the
+// parameter that they find fault with. RFC 6749, 10.3: "Access token credentials […] MUST be
+// kept confidential in transit and storage, and only shared among the authorization
+// server, the resource servers the access token is valid for, and the client to whom the
+// access token is issued."
 type secrets []string
 
 // quote returns a provider's words as a log may have them.
-func (s secrets) quote(words string) string {
-	if len(words) > wordsRead {
-		words = words[:wordsRead]
+func (s secrets) quote(text string) string {
+	if len(text) > descriptionRead {
+		text = text[:descriptionRead]
 	}
-	return strconv.QuoteToASCII(printable.Clip(s.remove(words)))
+	return strconv.QuoteToASCII(printable.Clip(s.remove(text)))
 }
 
 // remove replaces what is a secret, or a part of one.
-func (s secrets) remove(words string) string {
+func (s secrets) remove(text string) string {
 	spelled := s.spelled()
 	var b strings.Builder
-	for words != "" {
+	for text != "" {
 		n := 0
 		for _, secret := range spelled {
-			n = max(n, overlap(words, secret))
+			n = max(n, overlap(text, secret))
 		}
 		if n > 0 {
 			b.WriteString("[removed]")
 		} else {
 			n = 1
-			b.WriteByte(words[0])
+			b.WriteByte(text[0])
 		}
-		words = words[n:]
+		text = text[n:]
 	}
 	return b.String()
 }
@@ -67,20 +78,21 @@ func (s secrets) spelled() (all []string) {
 	return all
 }
 
-// overlap returns how many bytes at the beginning of words are a part of secret,
+// overlap returns how many bytes at the beginning of text are a part of secret,
 // and 0 if they are too few to say anything.
-func overlap(words, secret string) int {
+func overlap(text, secret string) int {
 	n := min(len(secret), secretRemains)
-	if len(words) < n || !strings.Contains(secret, words[:n]) {
+	if len(text) < n || !strings.Contains(secret, text[:n]) {
 		return 0
 	}
-	for n < len(words) && strings.Contains(secret, words[:n+1]) {
+	for n < len(text) && strings.Contains(secret, text[:n+1]) {
 		n++
 	}
 	return n
 }
 
-// publicParams are the parameters of a token request that are no secret.
+// publicParams are the parameters of a token request that are no secret. All others are
+// taken for one: what Quirks.EditToken adds may be a key.
 var publicParams = []string{"grant_type", "redirect_uri", "client_id", "scope"}
 
 // sentSecrets returns what a request bears that must not be told.
@@ -96,6 +108,8 @@ func (c *Client) sentSecrets(req *http.Request) (s secrets) {
 			s = append(s, values...)
 		}
 	}
+	// RFC 6749, 2.3.1: the secret was form-encoded before it went into the header. A
+	// provider may say it in either spelling.
 	if _, password, ok := req.BasicAuth(); ok {
 		secret, _ := url.QueryUnescape(password)
 		s = append(s, secret)
@@ -121,6 +135,10 @@ func (s secrets) describe(description string) error {
 // say something.
 func (s secrets) describeAnswer(header http.Header, body string) error {
 	var said []string
+	// RFC 6750, 3: "If the protected resource request does not include authentication
+	// credentials or does not contain an access token that enables access to the protected
+	// resource, the resource server MUST include the HTTP "WWW-Authenticate" response header
+	// field". Its attributes are not read: the line says it all.
 	if challenges := header["Www-Authenticate"]; len(challenges) > 0 {
 		said = append(said, "WWW-Authenticate: "+s.quote(strings.Join(challenges, ", ")))
 	}

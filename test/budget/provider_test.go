@@ -14,28 +14,28 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// farEnv makes the test's own program a provider instead: see startFar.
-const farEnv = "GINAUTH_TEST_FAR_PROVIDER"
+// remoteProviderEnv makes the test's own program a provider instead: see startRemoteProvider.
+const remoteProviderEnv = "GINAUTH_TEST_REMOTE_PROVIDER"
 
-// far is a provider in a process of its own, so that what is counted in this
+// remoteProvider is a provider in a process of its own, so that what is counted in this
 // one is the application's alone. It has no memory: a code is the nonce that
 // its ID token shall have.
-type far struct {
+type remoteProvider struct {
 	Issuer, ClientID, ClientSecret string
 
 	noHint bool // the ID token is not kept for the sign-out
 }
 
-// startFar starts a provider. A thin one puts nobody's name into the ID token,
+// startRemoteProvider starts a provider. A thin one puts nobody's name into the ID token,
 // so that the userinfo has to be asked for.
-func startFar(t testing.TB, thin bool) far {
+func startRemoteProvider(t testing.TB, thin bool) remoteProvider {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=thin:%v", farEnv, thin))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=thin:%v", remoteProviderEnv, thin))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -52,21 +52,21 @@ func startFar(t testing.TB, thin bool) far {
 		_ = in.Close() // it ends with its input
 		_ = cmd.Wait()
 	})
-	var f far
+	var f remoteProvider
 	if err := json.NewDecoder(out).Decode(&f); err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func (f far) provider() ginauth.Provider {
+func (f remoteProvider) provider() ginauth.Provider {
 	p := ginauth.Provider{Name: "demo", Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: f.ClientSecret}
 	p.Logout.NoIDTokenHint = f.noHint
 	return p
 }
 
-// serveFar is the other process.
-func serveFar(kind string) error {
+// serveRemoteProvider is the other process.
+func serveRemoteProvider(kind string) error {
 	idp, err := authtest.Start(authtest.Config{})
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func serveFar(kind string) error {
 		answerJSON(w, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3599, "scope": "openid profile email", "id_token": idp.Sign(nil, claims)})
 	})
 	idp.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, person) })
-	if err := json.NewEncoder(os.Stdout).Encode(far{Issuer: idp.Issuer, ClientID: idp.ClientID, ClientSecret: idp.ClientSecret}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(remoteProvider{Issuer: idp.Issuer, ClientID: idp.ClientID, ClientSecret: idp.ClientSecret}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)

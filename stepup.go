@@ -1,0 +1,299 @@
+package ginauth
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	minMaxAge     = time.Minute // people need as long to sign in, and clocks are as far apart
+	acrsLimit     = 512         // bytes of all acr values of a check
+	demandVersion = 1
+	demandLife    = time.Hour
+	demandName    = "demand " // and the provider's name: what a demand is sealed for
+)
+
+// demand is what a Check wants before it admits a user.
+type demand struct {
+	maxAge time.Duration // of the authentication at the provider; 0 if it may have any
+	acr    []string      // one of these; nil if any will do
+}
+
+// MaxAge admits a user who authenticated at the provider within the last d, and
+// sends any other there to do so again: a page is redirected to the provider and
+// comes back, a fetch gets 401 ([ErrStepUpRequired]) with a login_url. The session of
+// the same person keeps its User.Data, and stays as it is if the person gives up.
+//
+// Only the provider's auth_time counts (OpenID Connect Core 1.0, section 2), or the
+// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that differ. A plain
+// OAuth 2.0 provider has none: its users get 403, and the log says why.
+//
+// MaxAge panics if d is less than a minute. Called by a Check or a handler of the
+// application, for a user of [CurrentUser], its error has the same effect:
+//
+//	return ginauth.MaxAge(5 * time.Minute)(u)
+//
+//go:noinline
+func MaxAge(d time.Duration) Check {
+	if d < minMaxAge {
+		panic(fmt.Sprintf("ginauth: MaxAge(%v): a minute at least: people need as long to sign in", d))
+	}
+	return func(u *User) error {
+		if v, err := u.proof(); err != nil || v != nil && v.opened.authTime && time.UnixMicro(v.asked).Sub(v.opened.user.AuthTime) <= d+leeway {
+			return err
+		}
+		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d}, Fix: askedAgain,
+			Reason: fmt.Sprintf("the person authenticated more than %v ago, or the provider did not say when", d)}
+	}
+}
+
+// ACR admits a user who authenticated with one of values, authentication context
+// class references that the provider defines (OpenID Connect Core 1.0, section 2),
+// and sends any other there to do so, as [MaxAge] does. The first value is the
+// preferred one. If the provider answers with another acr, it is asked once more with
+// max_age=0, which makes those authenticate again that lately did, with less.
+//
+// ACR panics without values, and if a value is empty, has a space or a control
+// character, or all of them together are longer than 512 bytes.
+//
+//go:noinline
+func ACR(values ...string) Check {
+	values = slices.Clone(values)
+	unfit := func(v string) bool {
+		return v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	}
+	if len(values) == 0 || slices.ContainsFunc(values, unfit) || len(strings.Join(values, " ")) > acrsLimit {
+		panic(fmt.Sprintf("ginauth: ACR(%q): one value or more, without spaces, of %d bytes together", values, acrsLimit))
+	}
+	return func(u *User) error {
+		if v, err := u.proof(); err != nil || v != nil && slices.Contains(values, v.opened.user.ACR) {
+			return err
+		}
+		return &Error{Code: ErrStepUpRequired, ID: "check.acr", Op: "check", Provider: u.Provider, demand: &demand{acr: values}, Fix: askedAgain,
+			Reason: fmt.Sprintf("the person did not authenticate with any acr of %q", values)}
+	}
+}
+
+// askedAgain is the fix of a check that demands.
+const askedAgain = "nothing: the person is asked to authenticate again"
+
+// proof returns the request that u is the user of, whose session says how and when the
+// person authenticated, whatever a handler has written into u. It is nil for a User that
+// comes from elsewhere.
+func (u *User) proof() (*authRequest, error) {
+	if u == nil {
+		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	}
+	return u.request, nil
+}
+
+// and returns the demand that satisfies both, or false if none does.
+func (d demand) and(o demand) (demand, bool) {
+	if d.maxAge == 0 || o.maxAge != 0 && o.maxAge < d.maxAge {
+		d.maxAge = o.maxAge
+	}
+	switch {
+	case d.acr == nil:
+		d.acr = o.acr
+	case o.acr != nil:
+		d.acr = slices.DeleteFunc(slices.Clone(d.acr), func(v string) bool { return !slices.Contains(o.acr, v) })
+		return d, len(d.acr) > 0
+	}
+	return d, true
+}
+
+// merge returns the error of two checks that demand, with what satisfies both.
+func merge(first, second *Error) (*Error, error) {
+	both, ok := first.demand.and(*second.demand)
+	if !ok {
+		return nil, &Error{Code: ErrForbidden, ID: "check.acr_conflict", Op: "check", Provider: first.Provider,
+			Reason: fmt.Sprintf("no acr satisfies all checks: one wants any of %q, another any of %q", first.demand.acr, second.demand.acr), Fix: "let the ACR checks of a route have a value in common"}
+	}
+	first.demand = &both
+	return first, nil
+}
+
+// stepUp returns what a request is answered with whose user a check sends to the
+// provider: the same error, or another one if the provider cannot help.
+func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
+	v := a.authenticated(c)
+	if v == nil {
+		return a.unauthenticated(c.Request)
+	}
+	o := v.opened
+	impossible := func(id, reason, fix string) *Error {
+		if e.Reason != "" {
+			reason = e.Reason + ": " + reason
+		}
+		return &Error{Code: ErrForbidden, ID: id, Op: "check", Provider: o.user.Provider, Reason: reason, Fix: fix, Err: e.Err}
+	}
+	if !v.hasSession() {
+		return impossible("check.step_up_no_session", "Authenticate identified the user, who has no session to come back with", "set AuthTime and ACR in Authenticate, if the credential says so; or require something else of such users")
+	}
+	if e.demand == nil {
+		return impossible("check.no_demand", "the error does not say what is required", "return what MaxAge or ACR returned, with nothing but %w around it")
+	}
+	if cl := a.clients[o.user.Provider]; cl.provider.Issuer == "" {
+		return impossible("check.step_up_impossible", "a plain OAuth 2.0 provider cannot say when or how a person authenticated",
+			"leave such users out with FromProvider, or require something else of them")
+	}
+	return e
+}
+
+// stepUpURL returns the path, from the browser's view, at which a person meets a
+// demand and comes back to returnTo. It is sealed: otherwise a link could ask for
+// less than the provider does by itself.
+func (a *Auth) stepUpURL(o *opened, d *demand, returnTo string) string {
+	k, provider := &a.demands, o.user.Provider
+	b := append(wire.AppendTime(k.contents(), k.now()), o.id...)
+	b = wire.AppendStrings(wire.AppendUint(b, uint64(d.maxAge/time.Second)), d.acr)
+	address := withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+url.PathEscape(provider), returnTo)
+	return withParam(address, "demand", k.box.Seal(b, demandName+provider))
+}
+
+// demanded is a demand that came back with a sign-in.
+type demanded struct {
+	demand
+	session string // id of the session that a check refused
+	expired bool
+}
+
+// readDemand returns the demand of a sign-in, nil if there is none. One that does not
+// open is no plain sign-in: replicas with different Keys would send the browser round
+// and round.
+func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
+	if !params.Has("demand") {
+		return nil, nil
+	}
+	name := cl.provider.Name
+	bad := func(err error) error {
+		return &Error{Code: ErrBadRequest, ID: "login.demand", Op: "begin sign-in", Provider: name, Reason: "the demand does not open: it was altered, is another provider's, or was sealed under another key",
+			Fix: a.cfg.keysFix(), Err: err}
+	}
+	r, err := a.demands.open(demandName+name, params.Get("demand"))
+	if err != nil || len(params["demand"]) > 1 {
+		return nil, bad(err)
+	}
+	d := &demanded{expired: a.demands.expired(r.Time()), session: r.Bytes(sessionIDSize)}
+	d.maxAge, d.acr = time.Duration(r.Uint())*time.Second, r.Strings(nil)
+	if !r.OK() {
+		return nil, bad(nil)
+	}
+	return d, nil
+}
+
+// apply has a login state hold the provider to the demand, and returns the parameters
+// that ask for it. They win over those of the Provider and of the link. The first
+// round asks for an acr alone, since some providers ask the person for what is
+// missing then; others ask for nothing while the person is signed in there.
+func (d *demanded) apply(l *loginState) map[string]string {
+	params := map[string]string{}
+	if len(d.acr) > 0 {
+		l.acr = strings.Join(d.acr, " ")
+		params["acr_values"] = l.acr
+	}
+	if age := int(d.maxAge / time.Second); d.maxAge > 0 && (l.maxAge < 0 || age < l.maxAge) {
+		l.maxAge = age
+	}
+	if l.renews = d.session; l.round == 0 {
+		l.round = 1
+	} else {
+		l.maxAge = 0
+	}
+	if l.maxAge >= 0 {
+		params["max_age"] = strconv.Itoa(l.maxAge)
+	}
+	return params
+}
+
+// needsSecondRound reports whether a sign-in failed because the provider answered a
+// demand with another acr, as those do that take the person for authenticated.
+func (l *loginState) needsSecondRound(err error) bool {
+	e, ok := err.(*Error)
+	return ok && e.ID == "id_token.acr" && l.round == 1
+}
+
+// secondRound sends the browser to the provider once more, to authenticate anew.
+func (a *Auth) secondRound(c *gin.Context, cl *client, first *loginState) error {
+	state := a.loginStates.create(c.Request, cl.provider.Name)
+	state.returnTo, state.round = first.returnTo, 2
+	d := &demanded{demand: demand{acr: strings.Fields(first.acr)}, session: first.renews}
+	return a.sendToProvider(c, cl, state, nil, d)
+}
+
+// addLoginHint tells the provider who is to authenticate, if it is the user of the
+// session that a check refused.
+func (a *Auth) addLoginHint(c *gin.Context, cl *client, d *demanded, params map[string]string) error {
+	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	if err != nil {
+		return err
+	}
+	_, configured := cl.provider.AuthParams["login_hint"]
+	if s == nil || s.id != d.session || configured {
+		return nil
+	}
+	for _, hint := range []string{s.user.Email, s.user.Username} {
+		if hint != "" {
+			params["login_hint"] = hint
+			return nil
+		}
+	}
+	return nil
+}
+
+// renewedUser returns the user of the session that a check refused, if the same person
+// has authenticated again in the same browser; else nil.
+func (a *Auth) renewedUser(c *gin.Context, l *loginState, who *User) (*User, error) {
+	if l.round == 0 {
+		return nil, nil
+	}
+	s, err := a.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	if err != nil || s == nil || s.id != l.renews || s.user.Provider != who.Provider || s.user.ID() != who.ID() {
+		return nil, err
+	}
+	return s.user.clone(), nil
+}
+
+// writeStepUp answers a request whose user has to authenticate again.
+func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
+	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.loginReturnPath(c.Request))
+	more := gin.H{}
+	if e.demand.maxAge > 0 {
+		more["max_age"] = int(e.demand.maxAge / time.Second)
+	}
+	if len(e.demand.acr) > 0 {
+		more["acr_values"] = strings.Join(e.demand.acr, " ")
+	}
+	a.writeLogin(c, e, "step_up", login, more)
+}
+
+// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
+// of a user who has to sign in, or to authenticate again, is redirected; other
+// errors get the status of their [Code], or 500 if err has none. For handlers that
+// find out themselves:
+//
+//	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
+//		auth.Fail(c, err)
+//		return
+//	}
+//
+// Fail does nothing if err is nil. If the response is already written, it aborts
+// and logs, and cannot do more.
+func (a *Auth) Fail(c *gin.Context, err error) {
+	switch _, refused := errors.AsType[refusal](err); {
+	case err == nil:
+		return
+	case refused: // by a check, of its own words
+		err = checkError(err, "")
+	}
+	a.fail(c, RequestRefused, err)
+}
