@@ -463,6 +463,7 @@ func s29TheHookIsAskedOnce(t *testing.T) {
 		{"/between", "", "", false, false},
 		{"/logout-here", "robots", "robot, robot", true, false},
 		{"/logout-here", "", "nobody, nobody", false, false},
+		{"/logout-here", "", "nobody, nobody", true, false}, // what has ended does not come back
 		{"/logout-bare", "robots", "robot, robot", true, false},
 		{"/logout-bare", "", "nobody, nobody", false, false},
 		{"/logout-bare", "", "nobody, nobody", true, false}, // the last with this session
