@@ -164,6 +164,9 @@ func (a *Auth) linkingSession(c *gin.Context, g *registry) (string, error) {
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a POST from a page of this origin",
 			Fix: "send it with a form of your own page"}
 	}
+	if err := a.needsSession(c, "link account"); err != nil {
+		return "", err
+	}
 	s, err := g.sessions.load(c.Writer, r, a.cfg.Now())
 	if err != nil {
 		return "", err

@@ -124,6 +124,9 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
+	if e.Code == ErrUnauthenticated || e.Code == ErrStepUpRequired { // of a hook: the browser would be sent to sign in again, and again
+		e.Code = ErrIdentityRejected
+	}
 	e.user, e.took = a.hashUser(&in.user), in.took
 	switch {
 	case in.state == nil || in.state.data == nil && in.state.round == 0:

@@ -197,6 +197,7 @@ const (
 	memstoreRemark    = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreFix       = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
 	noProvidersRemark = "is empty, so that nobody can sign in: /login answers with 404"
+	insecureRemark    = "BaseURL is http: everybody in this network can read session cookies, codes and passwords, and use them"
 	keyMadeRemark     = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
 )
 
@@ -207,7 +208,8 @@ func (a *Auth) remarks() []*Error {
 			list = append(list, &Error{Code: ErrInvalidOptions, ID: mistakeID(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
-	remark(!a.cfg.secure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
+	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "write https into BaseURL")
+	remark(!a.cfg.secure && !a.cfg.insecure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
 	remark(len(a.providers.Load().order) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")

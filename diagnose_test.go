@@ -402,7 +402,7 @@ func TestDiagnosisOfAHealthyProvider(t *testing.T) {
 			"userinfo_endpoint": s.IDP.URL(authtest.Userinfo), "end_session_endpoint": s.IDP.URL(authtest.EndSession)})},
 		"Offered": {fmt.Sprint(p.Offered), "map[authorization_response_iss_parameter_supported:[true] code_challenge_methods_supported:[S256] " +
 			"id_token_signing_alg_values_supported:[RS256] response_modes_supported:[query form_post] response_types_supported:[code] " +
-			"scopes_supported:[openid profile email groups] token_endpoint_auth_methods_supported:[client_secret_basic client_secret_post none]]"},
+			"scopes_supported:[openid profile email groups offline_access] token_endpoint_auth_methods_supported:[client_secret_basic client_secret_post none]]"},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s is %q, want %q", name, got[0], got[1])

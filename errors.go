@@ -11,7 +11,8 @@ import (
 
 // Code is a stable name for what went wrong. It is in JSON responses, on error pages
 // and in the log. A Code is an error itself, so that
-// errors.Is(err, ginauth.ErrStateInvalid) works.
+// errors.Is(err, ginauth.ErrStateInvalid) works, and hooks and checks may return one,
+// alone or wrapped.
 type Code string
 
 // Error returns the code.
@@ -40,6 +41,7 @@ const (
 	ErrStoreUnavailable      Code = "store_unavailable"      // 503: Options.Revocations or Options.Sessions failed
 	ErrLoginLoop             Code = "login_loop"             // 508: the session cookie never comes back, however often the browser signs in
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
+	ErrInvalidToken          Code = "invalid_token"          // 401: the bearer token, or another credential of a program, is not valid
 	ErrForbidden             Code = "forbidden"              // 403: a Check refused
 	ErrStepUpRequired        Code = "step_up_required"       // 401, or 303 to the provider: see MaxAge and ACR
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
@@ -68,6 +70,7 @@ var statuses = map[Code]int{
 	ErrStoreUnavailable:      http.StatusServiceUnavailable,
 	ErrLoginLoop:             http.StatusLoopDetected,
 	ErrUnauthenticated:       http.StatusUnauthorized,
+	ErrInvalidToken:          http.StatusUnauthorized,
 	ErrForbidden:             http.StatusForbidden,
 	ErrStepUpRequired:        http.StatusUnauthorized,
 	ErrLogoutTokenInvalid:    http.StatusBadRequest,
@@ -82,9 +85,16 @@ type Error struct {
 	ID       string `json:"id,omitempty"`       // stable id of the reason: "id_token.nonce"; an anchor in docs/errors.md
 	Op       string `json:"op,omitempty"`       // what was being done: "exchange code"
 	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
-	Reason   string `json:"reason,omitempty"`   // what is wrong, for a developer
-	Fix      string `json:"fix,omitempty"`      // what to do about it, for a developer
-	Err      error  `json:"-"`                  // the cause; for the log alone
+
+	// Event says what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
+	// [RequestRefused]. It is the name of the event that reports the error, and
+	// RequestRefused too for an unauthenticated request, which no event reports. It is
+	// "" in an error that a function of this package returned.
+	Event EventName `json:"event,omitempty"`
+
+	Reason string `json:"reason,omitempty"` // what is wrong, for a developer
+	Fix    string `json:"fix,omitempty"`    // what to do about it, for a developer
+	Err    error  `json:"-"`                // the cause; for the log alone
 
 	status     int           // where the Code has several
 	retryAfter time.Duration // sent as Retry-After
@@ -168,12 +178,15 @@ func (e *Error) docs() string {
 
 // complete returns err as an *Error, with the ID, Op and Provider of rest where it
 // has none of its own. It is a copy: several requests may wait for the same error.
-// An err of another type becomes the cause of rest.
+// An err of another type becomes the cause of rest; a Code in it is the code.
 func complete(err error, rest Error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		c := *e
 		c.ID, c.Op, c.Provider = cmp.Or(e.ID, rest.ID), cmp.Or(e.Op, rest.Op), cmp.Or(e.Provider, rest.Provider)
 		return &c
+	}
+	if code, ok := errors.AsType[Code](err); ok { // as a hook returns one: alone, or wrapped
+		rest.Code = code
 	}
 	if r, ok := errors.AsType[refusal](err); ok {
 		rest.ID, rest.Reason, rest.Fix = r.id, r.reason, r.fix

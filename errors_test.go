@@ -46,6 +46,7 @@ var codes = map[ginauth.Code]struct {
 	"store_unavailable":      {"ErrStoreUnavailable", 503},
 	"login_loop":             {"ErrLoginLoop", 508},
 	"unauthenticated":        {"ErrUnauthenticated", 401},
+	"invalid_token":          {"ErrInvalidToken", 401},
 	"forbidden":              {"ErrForbidden", 403},
 	"step_up_required":       {"ErrStepUpRequired", 401},
 	"cross_origin":           {"ErrCrossOrigin", 403},

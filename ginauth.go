@@ -46,6 +46,7 @@ type parts struct {
 	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
+	portWarned   atomic.Bool                  // warnAboutPort has
 	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
 	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
@@ -92,7 +93,7 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	}
 	a.mounted.Store(true)
 	a.announce(a.providers.Load(), &registry{})
-	a.remindOfMemory()
+	a.remind()
 	return a, nil
 }
 
@@ -165,7 +166,8 @@ func (a *Auth) Warm(ctx context.Context) error {
 // Providers returns the providers in the order of [Options.Providers], or of what
 // [Auth.SetProviders] was given last, for a page of your own at [Options.LoginPage].
 // They have Name, DisplayName, Issuer, ClientID, LoginPage, Color and Icon only: no
-// secrets and no functions. [Auth.LoginURL] makes the links.
+// secrets and no functions. [Auth.LoginURL] makes the links, which must
+// pass return_to on.
 func (a *Auth) Providers() []Provider {
 	g := a.providers.Load()
 	list := make([]Provider, 0, len(g.order))
@@ -179,7 +181,9 @@ func (a *Auth) Providers() []Provider {
 // LoginURL returns the absolute address that starts a sign-in with a provider, or
 // shows the choice of providers if provider is "". Afterwards the browser goes to
 // returnTo, a path of the application, or to [Options.AfterLogin] if returnTo is ""
-// or not such a path. With a provider the address also accepts the POST of a form,
+// or not such a path. A page at [Options.LoginPage] passes on what it was called with:
+// LoginURL(name, c.Query("return_to")), unchecked, since the sign-in checks it. With a
+// provider the address also accepts the POST of a form,
 // whose field return_to takes precedence. LoginURL does not check the provider: the
 // address of an unknown one is answered with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {

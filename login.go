@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -63,6 +64,7 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 		return a.openLoginPage(c, cl)
 	}
 	a.warnAboutScheme(c.Request)
+	a.warnAboutPort(c.Request)
 	if location, other := a.cfg.atBaseURL(c.Request); other {
 		redirect(c, location)
 		return nil
@@ -209,7 +211,7 @@ func navigation(r *http.Request) (dest string, is bool) {
 
 // atBaseURL returns the address of a request at BaseURL's host, if the request
 // came to another loopback name: the cookie of the login state would stay behind
-// there. (Without https, BaseURL is a loopback name itself.)
+// there.
 func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 	if c.secure || r.Method != http.MethodGet {
 		return "", false
@@ -343,6 +345,22 @@ func (a *Auth) warnAboutScheme(r *http.Request) {
 	}
 	a.cfg.Logger.Warn("ginauth: a sign-in began over http, as the proxy in front says, but BaseURL is https: a browser keeps no Secure cookie from http, and the sign-in will end with state_invalid;"+
 		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", "base_url", a.cfg.BaseURL)
+}
+
+// warnAboutPort warns that a sign-in begins at another port of loopback than BaseURL's,
+// where nothing of this program may listen: the provider sends the browser there. It
+// warns once in the life of a process.
+func (a *Auth) warnAboutPort(r *http.Request) {
+	host, base := hostOf(r), strings.TrimPrefix(a.cfg.origin, "http://")
+	if !a.cfg.loopback || a.cfg.secure || host == base {
+		return
+	}
+	here, there := &url.URL{Host: host}, &url.URL{Host: base}
+	if !weburl.IsLoopback(here.Hostname()) || cmp.Or(here.Port(), "80") == cmp.Or(there.Port(), "80") || !a.portWarned.CompareAndSwap(false, true) {
+		return
+	}
+	a.cfg.Logger.Warn("ginauth: a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+
+		" if a proxy in front writes a Host of its own, have it keep the browser's", "opened", printable.Clip(host), "base_url", a.cfg.BaseURL)
 }
 
 // A browser that signs in more often within the window, and still has no

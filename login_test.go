@@ -599,3 +599,30 @@ func TestNoRetryOfALinking(t *testing.T) {
 		t.Errorf("the page leads to a sign-in: %s", p.Text())
 	}
 }
+
+// The application listens at another port than BaseURL says, or a container's port is
+// forwarded to another: the first sign-in says so, once, with both.
+func TestASignInAtAnotherPortIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	ask := func(headers string) string {
+		s.Logs.Reset()
+		s.Raw(t, "GET /login/demo HTTP/1.1\r\n"+headers+sitetest.AskPage)
+		return s.Logs.String()
+	}
+	own := "Host: " + sitetest.MustURL(t, s.URL).Host + "\r\n"
+	for _, fine := range []string{own, "Host: 127.0.0.1:" + sitetest.MustURL(t, s.URL).Port() + "\r\n", "Host: app.example.com:3000\r\n", "Host: localhost:3000\r\nX-Forwarded-" + own} {
+		if log := ask(fine); strings.Contains(log, "another port") {
+			t.Errorf("%q: the log says %s", fine, log)
+		}
+	}
+	log := ask("Host: localhost:3000\r\n")
+	if !strings.Contains(log, "level=WARN") || !strings.Contains(log, "opened=localhost:3000") || !strings.Contains(log, "base_url="+s.URL) {
+		t.Errorf("the log says %s", log)
+	}
+	for _, again := range []string{"Host: localhost:3000\r\n", "Host: localhost\r\n"} {
+		if log := ask(again); strings.Contains(log, "another port") {
+			t.Errorf("a second warning: %s", log)
+		}
+	}
+}

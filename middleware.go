@@ -76,7 +76,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			}
 			err = a.unauthenticated(c.Request)
 		}
-		if err == nil && a.cfg.isCrossOrigin(c.Request) {
+		if err == nil && a.refusesOrigin(c.Request) {
 			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
@@ -101,7 +101,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mustBeMounted()
 	return func(c *gin.Context) {
 		defer returnForm(c, c.Request)
-		if a.cfg.isCrossOrigin(c.Request) {
+		if a.refusesOrigin(c.Request) {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if v, err := a.authenticate(c); err != nil {
@@ -169,7 +169,7 @@ func (c *config) isCrossOrigin(r *http.Request) bool {
 }
 
 func crossOriginError(op string) *Error {
-	return &Error{Code: ErrCrossOrigin, ID: "request.cross_origin", Op: op, Reason: "an unsafe request came from another origin with the session's cookie",
+	return &Error{Code: ErrCrossOrigin, ID: "request.cross_origin", Op: op, Reason: "an unsafe request came from another origin with the user's credential",
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
@@ -225,18 +225,22 @@ type authRequest struct {
 	ended    atomic.Bool
 }
 
-type authRequestKey struct{}
+// authRequestKey finds what an Auth has put into a request's context: an *authRequest or
+// an *unidentified.
+type authRequestKey struct{ auth *Auth }
 
 // Value implements context.Context.
 func (v *authRequest) Value(key any) any {
-	switch key.(type) {
+	switch key := key.(type) {
 	case userKey:
 		if v.ended.Load() {
 			return (*User)(nil)
 		}
 		return &v.user
 	case authRequestKey:
-		return v
+		if key.auth == v.registry.auth {
+			return v
+		}
 	}
 	return v.Context.Value(key)
 }
@@ -247,6 +251,10 @@ func (g *registry) newAuthRequest(o *opened, asked time.Time) *authRequest {
 	v.user.request = v
 	return v
 }
+
+// hasSession reports whether the user has a session, and is not one that
+// Hooks.Authenticate identified.
+func (v *authRequest) hasSession() bool { return v.opened.id != "" }
 
 // verified returns the user that checks get, as verified: a copy, unless no handler has
 // had the user yet and the checks do not change it, which saves a tenth of the request.
@@ -262,13 +270,31 @@ func (v *authRequest) verified(readOnly bool) *User {
 // session returns a copy of the session: no handler has changed it.
 func (v *authRequest) session() *session { return v.opened.copy() }
 
-// authenticate loads the session of a request, once, and puts the user into
-// Gin's context and the request's. Without a session it returns nil.
+// authenticate identifies the user of a request, once: by a credential of the
+// application's (Hooks.Authenticate), or else by the session. It puts the user into
+// Gin's context and the request's. Without a user it returns nil.
 func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
-	r := c.Request
-	if v, ok := r.Context().Value(authRequestKey{}).(*authRequest); ok && v.registry.auth == a && CurrentUser(c) == &v.user {
+	found := c.Request.Context().Value(authRequestKey{a})
+	if v, ok := found.(*authRequest); ok && CurrentUser(c) == &v.user {
 		return v, nil
 	}
+	if a.cfg.Hooks.Authenticate == nil {
+		return a.openSession(c)
+	}
+	if v, err := a.credential(c, found); v != nil || err != nil {
+		return v, err
+	}
+	v, err := a.openSession(c)
+	if v == nil && found == nil {
+		a.notIdentified(c, nil)
+	}
+	return v, err
+}
+
+// openSession loads the session of a request, and makes its user the request's.
+// Without a session it returns nil.
+func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
+	r := c.Request
 	h, now := c.Writer.Header(), a.cfg.Now()
 	cookies := len(h["Set-Cookie"])
 	g := a.providers.Load()
@@ -327,8 +353,8 @@ func (a *Auth) detach(c *gin.Context) {
 // authenticated returns what authenticate, or attach, has put into this request
 // before, or nil.
 func (a *Auth) authenticated(c *gin.Context) *authRequest {
-	v, ok := c.Request.Context().Value(authRequestKey{}).(*authRequest)
-	if !ok || v.registry.auth != a || v.ended.Load() {
+	v, ok := c.Request.Context().Value(authRequestKey{a}).(*authRequest)
+	if !ok || v.ended.Load() {
 		return nil
 	}
 	return v

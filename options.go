@@ -22,8 +22,17 @@ type Options struct {
 	// "https://app.example.com", with a path if a proxy strips one. Required. All
 	// absolute addresses are made from it, and none from the Host or X-Forwarded
 	// headers of a request, which anybody can write. http is accepted for loopback
-	// only (localhost, *.localhost, 127.0.0.0/8, ::1).
+	// only (localhost, *.localhost, 127.0.0.0/8, ::1), unless InsecureHTTP is set.
 	BaseURL string
+
+	// InsecureHTTP permits an http BaseURL in a private network: a private address (RFC
+	// 1918, RFC 4193, RFC 6598), a name without a dot, or one that ends in .local, .lan,
+	// .internal or .home.arpa. Anybody on that network can read and use session cookies,
+	// codes and passwords. It has no effect on an https BaseURL, so that a product can
+	// leave it on and let its administrators choose the address. Providers must be https
+	// all the same, and no form_post; Keys are required. Mount logs a warning. Default:
+	// false, and such a BaseURL is an error.
+	InsecureHTTP bool
 
 	// Providers are the providers to sign in with. Without any, no user can sign in, which
 	// Mount warns about: /login is a 404 then that says so. See [Auth.SetProviders] for an
@@ -66,9 +75,12 @@ type Options struct {
 	// again. "/logout" is a page that says "you are signed out". Default "/".
 	AfterLogin, AfterLogout string
 
-	// LoginPage is the path of the application's own page to choose a provider on.
-	// Default: a built-in page at /login, which redirects to the provider if there is
-	// only one.
+	// LoginPage is the path of the application's own page to choose a provider on. It
+	// is called with the parameter return_to, and must pass it on: otherwise everybody
+	// ends at AfterLogin. Make each link with
+	// [Auth.LoginURL](provider.Name, c.Query("return_to")); the path is checked when
+	// the sign-in begins. The page must not be guarded. Default: a built-in page at
+	// /login, which redirects to the provider if there is only one.
 	LoginPage string
 
 	// Pages changes the built-in pages: their template, sentences and languages.
@@ -123,6 +135,7 @@ type config struct {
 	prefix   string // of BaseURL: "" or "/prefix"
 	mount    string // of the router group: "" or "/group"
 	loopback bool   // BaseURL is on loopback
+	insecure bool   // BaseURL is http, and InsecureHTTP permits it
 	secure   bool   // BaseURL is https
 	keyMade  bool   // Keys was empty
 

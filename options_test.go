@@ -76,7 +76,7 @@ func TestZeroProviderIsRefused(t *testing.T) {
 // Who fixes one mistake to be told of the next runs the program ten times.
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	bad := sitetest.GoodProvider()
-	bad.Name, bad.Issuer, bad.ClientSecret, bad.Scopes = "Corp", "https://login.example.com/{tenant}", "", []string{"a b"}
+	bad.Name, bad.Issuer, bad.ClientSecret, bad.Scopes = "The Corp", "https://login.example.com/{tenant}", "", []string{"a b"}
 	opts := ginauth.Options{
 		BaseURL: "http://0.0.0.0:8080", Keys: []string{"changeme"}, CookieName: "a;b", Lifetime: time.Second,
 		AfterLogin: "https://app.example.com/home", AfterLogout: "//evil.example", LoginPage: "sign-in",
@@ -88,7 +88,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 		"options.after_login.not_a_path", "options.after_logout.not_a_path", "options.login_page.not_a_path", "options.lifetime.idle_timeout",
 		"options.cookie_name.malformed", "options.keep_claims.empty_name", "options.trusted_origins.malformed",
 		"provider.name.malformed", "provider.client_secret.empty", "provider.issuer.placeholder", "provider.scopes.malformed", "provider.name.duplicate")
-	sitetest.WantNames(t, err.Error(), `provider "Corp": Scopes`, `provider "corp": Name`)
+	sitetest.WantNames(t, err.Error(), `provider "The Corp": Scopes`, `provider "corp": Name`)
 	var one *ginauth.Error
 	if !errors.As(err, &one) || one.Op == "" || one.Reason == "" || one.Fix == "" {
 		t.Errorf("the first mistake has no op, reason and fix: %+v", one)
@@ -219,7 +219,7 @@ func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
 // A field that is added to Options is hidden from JSON, or somebody decides
 // here that it may be read by whoever reads the log.
 func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
-	plain := []string{"BaseURL", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
+	plain := []string{"BaseURL", "InsecureHTTP", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
 		"Texts", "KeepClaims", "TrustedOrigins", "CallbackPaths"}
 	for _, of := range []reflect.Type{reflect.TypeFor[ginauth.Options](), reflect.TypeFor[ginauth.Pages]()} {
 		for i := range of.NumField() {

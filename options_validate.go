@@ -85,7 +85,17 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		add("unspecified", fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
 	} else if !c.secure && !c.loopback {
-		add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+		switch private := weburl.IsPrivate(host); {
+		case private && c.InsecureHTTP:
+			c.insecure = true
+		case private:
+			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL),
+				"write https; or set Options.InsecureHTTP, if all who can listen in this network may sign in as anyone")
+		case c.InsecureHTTP:
+			add("http_public", fmt.Sprintf("%q is http on a host that is not in a private network, where Options.InsecureHTTP does not permit it", c.BaseURL), "write https")
+		default:
+			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+		}
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.BaseURL, "#") ||
@@ -261,7 +271,7 @@ func (c *config) checkOrigins(wrong *mistakes) {
 // returns copies with the defaults filled in.
 func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provider {
 	list := make([]Provider, 0, len(providers))
-	names, clients := map[string]bool{}, map[string]string{}
+	names, clients := map[string]string{}, map[string]string{} // names by their lower case
 	for i, p := range providers {
 		called := fmt.Sprintf("provider %q", printable.Clip(p.Name))
 		if p.Name == "" {
@@ -272,13 +282,20 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		}
 		written := p.Issuer
 		p.check(add, c.loopback)
+		if c.insecure && p.ResponseMode == "form_post" {
+			// The form would come from an https page: browsers warn of it, and send no cookie.
+			add("ResponseMode", "form_post_http", `is "form_post", and BaseURL is http: a browser warns people of a form that goes from https to http`, `use "query", or write https`)
+		}
 		if p.Issuer != written {
 			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", printable.Clip(p.Name), "issuer", shown(p.Issuer))
 		}
-		if p.Name != "" && names[p.Name] {
+		folded := strings.ToLower(p.Name)
+		if other, there := names[folded]; there && p.Name == other && p.Name != "" {
 			add("Name", "duplicate", "is there twice", "give every provider a name of its own")
+		} else if there && p.Name != other {
+			add("Name", "case", fmt.Sprintf("differs from %q in case alone", printable.Clip(other)), "give every provider a name of its own: people and servers mix up such addresses")
 		}
-		names[p.Name] = true
+		names[folded] = p.Name
 		id := p.Issuer + p.Namespace + " " + p.ClientID
 		if other, there := clients[id]; there && other != p.Name && p.ClientID != "" {
 			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")

@@ -19,7 +19,8 @@ import (
 //	{Name: "corp", Issuer: "https://login.corp.example", ClientID: id, ClientSecret: secret}
 type Provider struct {
 	// Name identifies the provider in the routes: /login/<Name>. Required: 1 to 32 of
-	// a-z, 0-9, _ and -.
+	// A-Z, a-z, 0-9, _ and -. Routes are case-sensitive, and no two names may differ in
+	// case alone.
 	Name string
 
 	// DisplayName is the name on the provider's button. Default: Name.
@@ -91,7 +92,9 @@ type Provider struct {
 	CallbackPath string
 
 	// Scopes are the requested scopes. Default: openid, profile and email with an
-	// Issuer, none without. With an Issuer, openid is added if it is missing.
+	// Issuer, none without. With an Issuer, openid is added if it is missing. Without
+	// one, openid may be requested, for a userinfo endpoint that demands it; the ID
+	// token is not read (see Namespace).
 	Scopes []string
 
 	// AuthorizeURL, TokenURL, UserinfoURL and JWKSURL are the endpoints. Default:
@@ -102,7 +105,10 @@ type Provider struct {
 
 	// Namespace takes the place of the issuer in [User.ID] for plain OAuth 2.0, where
 	// it is required. Write the provider's address, and never change it: stored ids
-	// begin with it.
+	// begin with it. If the provider speaks OpenID Connect, write its issuer: setting
+	// Issuer in place of Namespace then keeps every User.ID. Until then the userinfo
+	// endpoint says who signed in, and what only a verified ID token can say is missing:
+	// the nonce, auth_time and acr, and sign-outs by the provider.
 	Namespace string
 
 	// ResponseIssuer is the iss of the provider's authorization responses (RFC 9207)
@@ -114,7 +120,8 @@ type Provider struct {
 	// AuthParams are sent with every authorization request, besides the protocol's
 	// own parameters, which they cannot replace. They take precedence over
 	// LoginParams, so that a link to /login/<Name> cannot ask for something else.
-	// max_age and acr_values are also checked in the ID token.
+	// max_age and acr_values are also checked in the ID token, and an error without an
+	// Issuer.
 	AuthParams map[string]string
 
 	// LoginParams names the parameters that a request to /login/<Name> may pass on:
@@ -147,7 +154,7 @@ type Provider struct {
 	// the ID token's. client adds the access token and Quirks.Header, follows no
 	// redirect and reads at most 1 MiB of a response. Decode ids into int64 or with
 	// json.Decoder.UseNumber: a float64 of 2^53 or more, which may have been another
-	// number, is refused. An [*Error] that it returns fails the sign-in. Any other error
+	// number, is refused. An [*Error] or a [Code] that it returns fails the sign-in. Any other error
 	// means that the provider could not be asked, which a sign-in with an Issuer
 	// survives unless Userinfo is "always".
 	Profile func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error)

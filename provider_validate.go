@@ -18,7 +18,7 @@ import (
 func (p *Provider) check(add addMistake, devHost bool) {
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
-		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of a-z, 0-9, _ and -")
+		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of A-Z, a-z, 0-9, _ and -")
 	}
 	if p.LoginPage != "" {
 		p.checkBrand(add)
@@ -44,7 +44,7 @@ func (p *Provider) check(add addMistake, devHost bool) {
 }
 
 func validName(name string) bool {
-	return len(name) >= 1 && len(name) <= 32 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+	return len(name) >= 1 && len(name) <= 32 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == ""
 }
 
 type addMistake = func(field, what, reason, fix string)
@@ -199,14 +199,12 @@ func (p *Provider) checkPlain(add addMistake) {
 	}
 	switch {
 	case p.UserinfoURL == "" && p.Profile == nil:
-		add("UserinfoURL", "no_profile", "is empty, so nothing says who signed in", "set it to the address of the profile")
+		add("UserinfoURL", "no_profile", "is empty, so nothing says who signed in", "set it to the address of the profile, or set Issuer if the provider speaks OpenID Connect")
 	case p.UserinfoURL != "" && p.Profile != nil:
 		add("UserinfoURL", "unused", "is set, and so is Profile, which is asked alone", "drop one of the two")
 	}
 	p.checkNamespace(add)
-	if slices.Contains(p.Scopes, "openid") {
-		add("Scopes", "openid", "ask for openid, but without an Issuer the ID token cannot be verified", "set Issuer, or drop openid")
-	}
+	p.checkUnverified(add)
 	for _, f := range []struct {
 		field string
 		set   bool
@@ -216,6 +214,21 @@ func (p *Provider) checkPlain(add addMistake) {
 	} {
 		if f.set {
 			add(f.field, "openid_only", "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
+		}
+	}
+}
+
+// checkUnverified: without an Issuer no ID token is read, also if the scope openid is
+// requested. A fresher or stronger sign-in that is asked for would be taken for
+// granted.
+func (p *Provider) checkUnverified(add addMistake) {
+	for _, name := range []string{"max_age", "acr_values"} {
+		reason, fix := fmt.Sprintf("ask for %s, and without an Issuer no ID token says whether the provider complied", name), "drop it, or set Issuer"
+		if _, there := p.AuthParams[name]; there {
+			add("AuthParams", "unverified", reason, fix)
+		}
+		if slices.Contains(p.LoginParams, name) {
+			add("LoginParams", "unverified", reason, fix)
 		}
 	}
 }

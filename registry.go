@@ -75,8 +75,12 @@ func (a *Auth) announce(g, before *registry) {
 	}
 }
 
-// remindOfMemory says what it means to keep revocations and sessions in memory.
-func (a *Auth) remindOfMemory() {
+// remind says what some settings mean: http in a private network, revocations and
+// sessions in memory.
+func (a *Auth) remind() {
+	if a.cfg.insecure {
+		a.cfg.Logger.Warn("ginauth: Options.InsecureHTTP: "+insecureRemark+"; write https into BaseURL to end that", "base_url", a.cfg.BaseURL)
+	}
 	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
 	}

@@ -157,6 +157,7 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	if e.Code == ErrStepUpRequired {
 		e = a.stepUp(c, e)
 	}
+	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
 		return
@@ -164,6 +165,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	setSecurityHeaders(c.Writer.Header())
 	if e.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
+	}
+	if h := c.Writer.Header(); e.Code == ErrInvalidToken && hasBearer(c.Request) && h["Www-Authenticate"] == nil {
+		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, 3
 	}
 	c.Header("Allow", e.allow) // which Gin leaves out if it is empty
 	if a.answeredByHook(c, e) {

@@ -31,6 +31,32 @@ func failures(f *sitetest.Flow) map[ginauth.Code]func() *authtest.Page {
 	}
 }
 
+// eventOf is the event of a code among failures.
+func eventOf(code ginauth.Code) ginauth.EventName {
+	switch code {
+	case ginauth.ErrMethodNotAllowed:
+		return ginauth.SignOutFailed
+	case ginauth.ErrUnauthenticated:
+		return ginauth.RequestRefused
+	}
+	return ginauth.SignInFailed
+}
+
+// What failed is said by the route, never by an *Error of the application's.
+func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
+	t.Parallel()
+	var got ginauth.EventName
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) { got = e.Event }
+	})
+	wrong := &ginauth.Error{Code: ginauth.ErrForbidden, Event: ginauth.SignInFailed}
+	f.Engine.GET("/refused", f.Auth.RequireAuth(func(*ginauth.User) error { return wrong }), sitetest.Teapot)
+	f.SignIn()
+	if f.WantError(f.Open("/refused"), ginauth.ErrForbidden); got != ginauth.RequestRefused || wrong.Event != ginauth.SignInFailed {
+		t.Errorf("OnError was told %q, and the application's error says %q now", got, wrong.Event)
+	}
+}
+
 func TestOnErrorReplacesTheAnswer(t *testing.T) {
 	t.Parallel()
 	var got *ginauth.Error
@@ -47,6 +73,9 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 		if p.Status != http.StatusTeapot || p.Text() != "our own page for "+string(code) {
 			t.Errorf("%s: got %d %s", code, p.Status, p.Text())
 		}
+		if want := eventOf(code); got != nil && got.Event != want {
+			t.Errorf("%s: the event is %q, want %q", code, got.Event, want)
+		}
 		if got == nil || !errors.Is(got, code) || got.Status() != (&ginauth.Error{Code: code}).Status() || !aborted {
 			t.Errorf("%s: the hook was given %v, aborted: %v", code, got, aborted)
 		} else if got.Reason == "" || got.Fix == "" {
@@ -61,7 +90,7 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 	}
 	f.IDP.SignInAs("grace")
 	f.SignIn()
-	if p := f.Get("/admin"); p.Status != http.StatusTeapot || !errors.Is(got, ginauth.ErrForbidden) {
+	if p := f.Get("/admin"); p.Status != http.StatusTeapot || !errors.Is(got, ginauth.ErrForbidden) || got.Event != ginauth.RequestRefused {
 		t.Errorf("/admin: %d %s, %v", p.Status, p.Text(), got)
 	}
 }

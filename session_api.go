@@ -2,14 +2,11 @@ package ginauth
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/ginauth/ginauth/internal/rp"
 )
 
 // Update changes the session of the signed-in user: groups, say, or the
@@ -35,6 +32,9 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	}
 	if v == nil {
 		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	}
+	if !v.hasSession() {
+		return noSession("update session")
 	}
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
@@ -82,6 +82,10 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 	if isPrefetch(c.Request) {
 		return prefetchError("sign in")
 	}
+	if a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+		return &Error{Code: ErrBadRequest, ID: "session.bearer", Op: "sign in", Reason: "the request has a bearer token, beside which no session counts",
+			Fix: "call SignIn for requests without one"}
+	}
 	if c.Writer.Written() {
 		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
 	}
@@ -89,17 +93,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
 	g := a.registryOf(c)
-	cl := g.clients[user.Provider]
-	if cl == nil {
-		return &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: "sign in", Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.order), Fix: "set User.Provider"}
-	}
-	u := user.clone()
-	if u.Issuer == "" {
-		u.Issuer = cl.namespace()
-	}
-	if _, err := rp.ValidSubject(u.Subject); err != nil || !g.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: "sign in", Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's",
-			Fix: "set Subject to the provider's id of the person, and leave Issuer empty", Err: err}
+	u, e := a.vouched(g, user, "sign in")
+	if e != nil {
+		return e
 	}
 	switch now := a.cfg.Now(); {
 	case u.AuthTime.IsZero():
@@ -117,7 +113,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 		return err
 	}
 	keepPrivate(c)
-	if cl.isPage() { // which people chose, where there is a choice
+	if g.clients[u.Provider].isPage() { // which people chose, where there is a choice
 		a.lastProvider.remember(c.Writer, c.Request, g, u.Provider, s.browserOnly)
 	}
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
@@ -137,6 +133,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 func (a *Auth) Logout(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign out")
+	}
+	if err := a.needsSession(c, "sign out"); err != nil {
+		return err
 	}
 	g := a.registryOf(c)
 	s, err := a.signOut(c, g, ByApplication)
@@ -180,7 +179,7 @@ type SessionInfo struct {
 // before the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 	v := a.authenticated(c)
-	if v == nil {
+	if v == nil || !v.hasSession() {
 		return info, false
 	}
 	s := v.session()

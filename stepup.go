@@ -36,7 +36,7 @@ type demand struct {
 // the same person keeps its User.Data, and stays as it is if the person gives up.
 //
 // Only the provider's auth_time counts (OpenID Connect Core 1.0, section 2), or the
-// AuthTime of [Auth.SignIn]; a minute is allowed for clocks that differ. A plain
+// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that differ. A plain
 // OAuth 2.0 provider has none: its users get 403, and the log says why.
 //
 // MaxAge panics if d is less than a minute. Called by a Check or a handler of the
@@ -141,6 +141,9 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 			reason = e.Reason + ": " + reason
 		}
 		return &Error{Code: ErrForbidden, ID: id, Op: "check", Provider: o.user.Provider, Reason: reason, Fix: fix, Err: e.Err}
+	}
+	if !v.hasSession() {
+		return impossible("check.step_up_no_session", "Authenticate identified the user, who has no session to come back with", "set AuthTime and ACR in Authenticate, if the credential says so; or require something else of such users")
 	}
 	if e.demand == nil {
 		return impossible("check.no_demand", "the error does not say what is required", "return what MaxAge or ACR returned, with nothing but %w around it")

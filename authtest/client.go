@@ -12,3 +12,16 @@ func (p *Provider) Client(name string) ginauth.Provider {
 	}
 	return client
 }
+
+// Demo starts a provider for a first program, and returns it as an application
+// configures it, under a name of its choice: one on 127.0.0.1 at which anybody signs in
+// as one of [DemoPeople], without a password. It runs as long as the process does. If it
+// cannot start, Err of the result says why, and ginauth.Mount returns it. Tests, which
+// end their providers, call [Start].
+func Demo(name string) ginauth.Provider {
+	idp, err := Start(Config{})
+	if err != nil {
+		return ginauth.Provider{Name: name, ClientID: "demo-client", AuthMethod: "none", Err: err}
+	}
+	return idp.Client(name)
+}

@@ -17,7 +17,8 @@ import (
 type Config struct {
 	// Addr is where to listen: a loopback address, or a name ending in
 	// "localhost", which then is the issuer's host. Not every system knows such
-	// a name: give the application Provider.HTTPClient. Default "127.0.0.1:0".
+	// a name: give the application Provider.HTTPClient, or in another process
+	// LocalClient. Default "127.0.0.1:0".
 	Addr string
 
 	// TLS makes the provider speak https, with a certificate that HTTPClient
@@ -85,13 +86,14 @@ type Provider struct {
 	deny       bool
 	ignorePKCE bool
 	authentication
-	faults   map[Endpoint]Fault
-	handlers map[Endpoint]http.HandlerFunc
-	edits    edits
-	codes    map[string]*grant
-	tokens   map[string]*grant
-	sessions map[string]session
-	journal  journal
+	faults    map[Endpoint]Fault
+	handlers  map[Endpoint]http.HandlerFunc
+	edits     edits
+	codes     map[string]*grant
+	tokens    map[string]*grant
+	refreshes map[string]*grant
+	sessions  map[string]session
+	journal   journal
 }
 
 // Endpoint names one of the provider's endpoints.
@@ -141,6 +143,7 @@ func Start(config Config) (*Provider, error) {
 		handlers:     map[Endpoint]http.HandlerFunc{},
 		codes:        map[string]*grant{},
 		tokens:       map[string]*grant{},
+		refreshes:    map[string]*grant{},
 		sessions:     map[string]session{},
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())

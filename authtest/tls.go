@@ -1,15 +1,19 @@
 package authtest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -101,4 +105,36 @@ func roots(more ...*x509.Certificate) *x509.CertPool {
 		pool.AddCert(certificate)
 	}
 	return pool
+}
+
+// CertificatePEM returns the certificate, in PEM, that an application in another process
+// needs to trust a provider with Config.TLS: see [LocalClient]. The key of this
+// authority stays in the provider's process.
+func (p *Provider) CertificatePEM() ([]byte, error) {
+	parent, err := authority()
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: parent.Certificate[0]}), nil
+}
+
+// LocalClient returns a client for Options.HTTPClient of an application whose authtest
+// provider runs in another process: it reaches the provider under any loopback name, and
+// nothing else, and trusts certificates, in PEM, as [Provider.CertificatePEM] returns
+// them, which may be nil for a provider on http. It returns an error if there is
+// something else in them.
+func LocalClient(certificates []byte) (*http.Client, error) {
+	var trusted []*x509.Certificate
+	for rest := bytes.TrimSpace(certificates); len(rest) > 0; rest = bytes.TrimSpace(rest) {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("authtest: LocalClient: not a certificate in PEM")
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("authtest: LocalClient: %w", err)
+		}
+		trusted = append(trusted, certificate)
+	}
+	return &http.Client{Transport: loopbackTransport(func(string) string { return "" }, trusted...)}, nil
 }

@@ -3,6 +3,7 @@ package authtest
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +24,8 @@ type grant struct {
 	expires     time.Time
 	redeemed    string // the access token that was given for the code
 	spent       bool
+	family      string   // that its refresh tokens have in common, or ""
+	granted     []string // scopes of the family
 }
 
 // grant answers an authorization request with a code.
@@ -75,8 +78,11 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		tokenError(w, status, code, description)
 		return
 	}
+	take := p.redeem
 	switch form.Get("grant_type") {
 	case "authorization_code":
+	case "refresh_token":
+		take = p.refresh
 	case "":
 		tokenError(w, http.StatusBadRequest, "invalid_request", "grant_type is missing")
 		return
@@ -84,7 +90,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		tokenError(w, http.StatusBadRequest, "unsupported_grant_type", "")
 		return
 	}
-	g, accessToken, problem := p.redeem(form)
+	g, accessToken, problem := take(form)
 	if problem != "" {
 		tokenError(w, http.StatusBadRequest, "invalid_grant", problem)
 		return
@@ -144,6 +150,7 @@ func (p *Provider) redeem(form url.Values) (g *grant, accessToken, problem strin
 	}
 	if g.spent {
 		delete(p.tokens, g.redeemed)
+		p.revokeFamily(g)
 		return nil, "", "the code was used before"
 	}
 	g.spent = true
@@ -155,13 +162,66 @@ func (p *Provider) redeem(form url.Values) (g *grant, accessToken, problem strin
 	case !p.ignorePKCE && !g.proves(form):
 		return nil, "", "code_verifier does not match code_challenge"
 	}
+	// OpenID Connect Core 1.0, 11: offline_access asks for a refresh token.
+	if slices.Contains(g.scopes, "offline_access") {
+		g.family, g.granted = randomString(24), g.scopes
+	}
+	g.redeemed = p.issue(g)
+	return g, g.redeemed, ""
+}
+
+// issue gives an access token. The caller holds the lock.
+func (p *Provider) issue(g *grant) (accessToken string) {
 	accessToken = randomString(32)
-	g.redeemed = accessToken
 	token := *g
 	token.expires = p.now().Add(tokenLife)
 	sweep(p.tokens, p.now())
 	p.tokens[accessToken] = &token
-	return g, accessToken, ""
+	return accessToken
+}
+
+// refresh gives an access token for a refresh token, which is replaced (RFC 9700,
+// 4.14.2). One that is used a second time was stolen from one of the two that used it:
+// all of its family end.
+func (p *Provider) refresh(form url.Values) (g *grant, accessToken, problem string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, ok := p.refreshes[form.Get("refresh_token")]
+	switch {
+	case !ok:
+		return nil, "", "there is no such refresh token"
+	case old.spent:
+		p.revokeFamily(old)
+		return nil, "", "the refresh token was used before"
+	}
+	next := *old
+	if asked := strings.Fields(form.Get("scope")); form.Has("scope") { // RFC 6749, 6: no more than was granted
+		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(old.granted, scope) }) {
+			return nil, "", "a scope was not granted"
+		}
+		next.scopes = asked
+	}
+	old.spent = true
+	return &next, p.issue(&next), ""
+}
+
+// revokeFamily ends the refresh tokens that followed from one code, and their access
+// tokens. The caller holds the lock.
+func (p *Provider) revokeFamily(of *grant) {
+	for _, tokens := range []map[string]*grant{p.refreshes, p.tokens} {
+		maps.DeleteFunc(tokens, func(_ string, g *grant) bool { return g.family != "" && g.family == of.family })
+	}
+}
+
+// refreshToken gives the next refresh token of a grant. RFC 6749, 6: its scope "MUST be
+// identical to that of the refresh token included by the client in the request".
+func (p *Provider) refreshToken(g *grant) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	secret, next := randomString(32), *g
+	next.spent, next.scopes = false, g.granted
+	p.refreshes[secret] = &next
+	return secret
 }
 
 // proves checks the verifier. One without a challenge is refused too, since an
@@ -181,6 +241,9 @@ func (p *Provider) tokenAnswer(g *grant, accessToken string) map[string]any {
 		"token_type":   "Bearer",
 		"expires_in":   int(tokenLife.Seconds()),
 		"scope":        strings.Join(g.scopes, " "),
+	}
+	if g.family != "" {
+		answer["refresh_token"] = p.refreshToken(g)
 	}
 	if slices.Contains(g.scopes, "openid") && p.fault(Token) != NoIDToken {
 		answer["id_token"] = p.idToken(g, accessToken)

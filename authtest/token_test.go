@@ -33,7 +33,7 @@ func TestTokenEndpointRefuses(t *testing.T) {
 		{"no verifier", nil, 0, []string{"code_verifier", "-"}, "invalid_grant"},
 		{"a verifier that is too short", []string{"code_challenge", challengeOf("short")}, 0, []string{"code_verifier", "short"}, "invalid_grant"},
 		{"a verifier without a challenge", []string{"code_challenge", "-", "code_challenge_method", "-"}, 0, nil, "invalid_grant"},
-		{"another grant type", nil, 0, []string{"grant_type", "refresh_token"}, "unsupported_grant_type"},
+		{"another grant type", nil, 0, []string{"grant_type", "password"}, "unsupported_grant_type"},
 		{"no grant type", nil, 0, []string{"grant_type", "-"}, "invalid_request"},
 		{"another client id in the body", nil, 0, []string{"client_id", "other"}, "invalid_request"},
 		{"the secret in the body too", nil, 0, []string{"client_secret", p.ClientSecret}, "invalid_request"},
@@ -282,5 +282,58 @@ func TestEndSession(t *testing.T) {
 				t.Errorf("%d to %q", response.StatusCode, response.Header.Get("Location"))
 			}
 		})
+	}
+}
+
+// A refresh token comes where offline_access is asked for, is replaced at each use, and
+// ends with all that followed from it once it is used again.
+func TestRefreshTokens(t *testing.T) {
+	p := start(t, authtest.Config{})
+	if _, answer := redeem(t, p, redemption(codeFor(t, p, "ada"))); answer["refresh_token"] != nil {
+		t.Errorf("one that was not asked for: %v", answer)
+	}
+	use := func(token any, more ...string) (int, map[string]any) {
+		text, _ := token.(string)
+		return redeem(t, p, redemption("", append([]string{"grant_type", "refresh_token", "refresh_token", text, "code", "-", "code_verifier", "-", "redirect_uri", "-"}, more...)...))
+	}
+	code := codeFor(t, p, "ada", "scope", "openid email offline_access")
+	_, first := redeem(t, p, redemption(code))
+	status, second := use(first["refresh_token"], "scope", "openid")
+	if status != http.StatusOK || second["id_token"] == nil || second["access_token"] == first["access_token"] || second["refresh_token"] == first["refresh_token"] || second["scope"] != "openid" {
+		t.Fatalf("%d %v", status, second)
+	}
+	if status, claims := userinfo(t, p, second["access_token"].(string)); status != http.StatusOK || claims["sub"] != "ada" || claims["email"] != nil {
+		t.Errorf("the narrowed token: %d %v", status, claims)
+	}
+	if status, answer := use(second["refresh_token"], "scope", "openid groups"); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
+		t.Errorf("a scope that was not granted: %d %v", status, answer)
+	}
+	_, third := use(second["refresh_token"])
+	if third["scope"] != "openid email offline_access" {
+		t.Errorf("after the narrowed one: %v", third)
+	}
+	for what, token := range map[string]any{"made up": "made-up", "none": ""} {
+		if status, answer := use(token); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
+			t.Errorf("%s: %d %v", what, status, answer)
+		}
+	}
+	if status, _ := use(first["refresh_token"]); status != http.StatusBadRequest {
+		t.Errorf("a second use: %d", status)
+	}
+	if status, _ := use(third["refresh_token"]); status != http.StatusBadRequest {
+		t.Error("the family goes on after a second use")
+	}
+	if status, _ := userinfo(t, p, third["access_token"].(string)); status != http.StatusUnauthorized {
+		t.Error("its access token goes on after a second use")
+	}
+	code = codeFor(t, p, "ada", "scope", "openid offline_access")
+	_, first = redeem(t, p, redemption(code))
+	redeem(t, p, redemption(code)) // a code's second use
+	if status, _ := use(first["refresh_token"]); status != http.StatusBadRequest {
+		t.Error("the refresh token outlives its code's second use")
+	}
+	_, first = redeem(t, p, redemption(codeFor(t, p, "ada", "scope", "openid offline_access")))
+	if status, _ := use(first["refresh_token"], "client_id", "other"); status == http.StatusOK {
+		t.Error("another client may use it")
 	}
 }

@@ -26,6 +26,7 @@ func requests() []request {
 		{"limit", "the floor, and a sealed cookie opened by hand: the limit", limit, false},
 		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
 		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
+		{"ours-authenticate", "… with an `Authenticate` that knows nobody", ours(setting{keys: true}), false},
 		{"ours-first", "… of a browser's first request, which it has not seen lately", ours(setting{first: true}), false},
 		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
 		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},

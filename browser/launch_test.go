@@ -27,6 +27,10 @@ const patience = 2 * time.Minute
 // appHost is the name that an application on the internet has in these tests.
 const appHost = "app.example.test"
 
+// privateHost is the name of one in a private network, which browsers do not trust as
+// they do loopback.
+const privateHost = "app.internal"
+
 // browser is a running browser. All tests of a run share it, each in a user
 // context of its own: no cookie, no cache and no history is seen by two.
 type browser struct {
@@ -101,7 +105,7 @@ func startChromium() (*browser, error) {
 		return nil, err
 	}
 	arguments := []string{"--headless=new", "--hide-scrollbars", "--disable-gpu", "--no-first-run",
-		"--host-resolver-rules=MAP " + appHost + " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"}
+		"--host-resolver-rules=MAP " + appHost + " 127.0.0.1, MAP " + privateHost + " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"}
 	if os.Getuid() == 0 {
 		arguments = append(arguments, "--no-sandbox") // Chromium refuses to be root with it
 	}
@@ -153,7 +157,7 @@ func newSession(driver string, want args) (socket string, err error) {
 // preferences of Firefox: nothing is asked for at its start, and the test's
 // name leads to loopback.
 const preferences = `
-user_pref("network.dns.localDomains", "` + appHost + `");
+user_pref("network.dns.localDomains", "` + appHost + "," + privateHost + `");
 user_pref("network.dns.native-is-localhost", true);
 user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("browser.startup.homepage_override.mstone", "ignore");

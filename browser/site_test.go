@@ -28,6 +28,8 @@ type place struct {
 	app string // its host, on a port of its own
 	idp string
 	tls bool // for both
+
+	plainApp bool // with tls: the application is on http all the same
 }
 
 // The two kinds of places, by the name of a subtest: a developer's machine,
@@ -71,7 +73,7 @@ func newSite(t *testing.T, where place, change func(s *site, o *ginauth.Options)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of browsers that give up a connection
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	s.URL = "http://" + where.app + ":" + port
-	if where.tls {
+	if where.tls && !where.plainApp {
 		s.URL = "https://" + where.app + ":" + port
 		certificate, err := authtest.Certificate(where.app)
 		if err != nil {
@@ -87,7 +89,7 @@ func newSite(t *testing.T, where place, change func(s *site, o *ginauth.Options)
 		change(s, &opts)
 	}
 	server.Config.Handler = s.application(opts)
-	if where.tls {
+	if server.TLS != nil {
 		server.StartTLS()
 	} else {
 		server.Start()

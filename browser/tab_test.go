@@ -81,7 +81,7 @@ func (x *tab) complaints() []string {
 	defer x.mu.Unlock()
 	list := slices.Clone(x.problems)
 	for _, host := range x.hosts {
-		if host != appHost && host != "127.0.0.1" && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+		if host != appHost && host != privateHost && host != "127.0.0.1" && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
 			list = append(list, "asked "+host)
 		}
 	}

@@ -104,6 +104,31 @@ func Example_ownProvider() {
 	// https://meta.wikimedia.org#60214076 "Hollow Oak" petra@kvarnbygd.example true
 }
 
+// A provider that is known by its three addresses, and is asked for openid all the
+// same: the userinfo endpoint says who signed in.
+func Example_openIDWithoutAnIssuer() {
+	intranet := ginauth.Provider{
+		Name: "intranet", ClientID: id, ClientSecret: secret, Scopes: []string{"openid", "profile", "email"},
+		AuthorizeURL: "https://login.intranet.example/authorize",
+		TokenURL:     "https://login.intranet.example/token",
+		UserinfoURL:  "https://login.intranet.example/userinfo",
+		Namespace:    "https://login.intranet.example", // its issuer, to the letter
+	}
+	fmt.Println(mounted(intranet))
+
+	idp, err := authtest.Start(authtest.Config{ClientID: id, ClientSecret: secret})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer idp.Close()
+	idp.SignInAs(authtest.DemoPeople()[0].Subject)
+	intranet.AuthorizeURL, intranet.TokenURL, intranet.UserinfoURL = idp.URL(authtest.Authorize), idp.URL(authtest.Token), idp.URL(authtest.Userinfo)
+	fmt.Println(whoSignsIn(intranet))
+	// Output:
+	// https://app.example.com/login/intranet
+	// https://login.intranet.example#ada "ada" ada@example.com true
+}
+
 // whoSignsIn signs in with a browser.
 func whoSignsIn(provider ginauth.Provider) string {
 	app := gin.New()

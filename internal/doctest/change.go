@@ -36,7 +36,7 @@ func Apply(program, diff string) (string, error) {
 }
 
 // known are the packages that a change may use without showing the import.
-var known = packages("bytes", "context", "crypto/subtle", "database/sql", "embed", "encoding/json", "errors", "fmt", "html", "html/template", "io", "log",
+var known = packages("bytes", "context", "crypto/sha256", "crypto/subtle", "database/sql", "embed", "encoding/json", "errors", "fmt", "html", "html/template", "io", "log",
 	"log/slog", "maps", "net/http", "net/http/httptest", "net/url", "os", "path", "slices", "strings", "sync", "testing", "time",
 	"github.com/gin-gonic/gin", "github.com/ginauth/ginauth", "github.com/ginauth/ginauth/authtest", "github.com/ginauth/ginauth/providers",
 	"github.com/ginauth/ginauth/redisstate", "github.com/redis/go-redis/v9", "golang.org/x/oauth2")

@@ -65,6 +65,27 @@ func IsLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
+// IsPrivate reports whether host is, by what it is called, in a private network: an
+// address of RFC 1918, RFC 4193 (IPv6) or RFC 6598 (behind a carrier's NAT), a name of
+// one label, or one below .local (RFC 6762), .lan, .internal (ICANN reserved it in 2024)
+// or .home.arpa (RFC 8375), which public DNS does not answer. Link-local addresses are
+// not among them: browsers need a zone for those of IPv6.
+func IsPrivate(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().IsPrivate() || carrierNAT.Contains(ip.Unmap())
+	}
+	for _, suffix := range [...]string{".local", ".lan", ".internal", ".home.arpa"} {
+		if name, ok := strings.CutSuffix(host, suffix); ok && name != "" {
+			return true
+		}
+	}
+	return host != "" && !strings.Contains(host, ".")
+}
+
+// carrierNAT is the shared address space of RFC 6598, which overlay networks use too.
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
 // Unfit says why people and secrets must not be sent to address, in the last word of
 // an id ("not_https") and in words, or "". The address of a provider is https; http is accepted on loopback, and everywhere if
 // httpOK is set.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
@@ -44,16 +45,20 @@ func TestGuardAllocations(t *testing.T) {
 		name, path    string
 		cookies       func(s *sitetest.Site) string
 		allocs, bytes uint64
+		change        func(o *ginauth.Options)
 	}{
-		{"Gin with a user that is always the same", "/floor", signedIn(nil), 2, 336},
-		{"RequireAuth", "/guarded", signedIn(nil), 3, 1040},
-		{"LoadUser", "/loaded", signedIn(nil), 3, 1040},
-		{"RequireAuth with five sign-ins under way", "/guarded", attempting, 3, 1040},
-		{"RequireAuth with a Check", "/checked", signedIn(nil), 3, 1040},
-		{"RequireAuth with MaxAge and ACR", "/proved", proved, 3, 1040},
-		{"RequireAuth with a browser that is not remembered", "/guarded", nil, 6, 2384},
+		{"Gin with a user that is always the same", "/floor", signedIn(nil), 2, 336, nil},
+		{"RequireAuth", "/guarded", signedIn(nil), 3, 1040, nil},
+		{"LoadUser", "/loaded", signedIn(nil), 3, 1040, nil},
+		{"RequireAuth with five sign-ins under way", "/guarded", attempting, 3, 1040, nil},
+		{"RequireAuth with a Check", "/checked", signedIn(nil), 3, 1040, nil},
+		{"RequireAuth with MaxAge and ACR", "/proved", proved, 3, 1040, nil},
+		{"RequireAuth with a browser that is not remembered", "/guarded", nil, 6, 2384, nil},
+		{"RequireAuth with an Authenticate that knows nobody", "/guarded", signedIn(nil), 3, 1040, identifying(nil)},
+		{"LoadUser and RequireAuth with an Authenticate that knows nobody", "/both", signedIn(nil), 3, 1040, identifying(nil)},
+		{"RequireAuth with a user of Authenticate", "/guarded", signedIn(nil), 6, 2064, identifying(realistic())},
 	} {
-		b := newBenchmark(t, tt.path, signedIn(nil), nil)
+		b := newBenchmark(t, tt.path, signedIn(nil), tt.change)
 		if tt.cookies != nil {
 			b.template.Header.Set("Cookie", tt.cookies(b.site))
 		} else { // far more browsers than are remembered

@@ -72,12 +72,20 @@ func newBenchmark(t testing.TB, path string, cookies func(s *sitetest.Site) stri
 	b.engine.GET("/checked", auth.RequireAuth(ginauth.HasGroup("admin")), b.read)
 	b.engine.GET("/proved", auth.RequireAuth(ginauth.MaxAge(24*time.Hour), ginauth.ACR("mfa")), b.read)
 	b.engine.GET("/loaded", auth.LoadUser(), b.read)
+	b.engine.GET("/both", auth.LoadUser(), auth.RequireAuth(), b.read)
 	b.template, err = http.NewRequest("GET", b.site.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.template.Header.Set("Cookie", "theme=dark; _ga=GA1.2.1234567890.1234567890; "+cookies(b.site))
 	return b
+}
+
+// identifying sets an Authenticate that returns u, and never an error.
+func identifying(u *ginauth.User) func(o *ginauth.Options) {
+	return func(o *ginauth.Options) {
+		o.Hooks.Authenticate = func(*gin.Context) (*ginauth.User, error) { return u, nil }
+	}
 }
 
 // read is a handler that looks at who is signed in.
@@ -164,6 +172,8 @@ func BenchmarkRequireAuth(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) { newBenchmark(b, bench.path, bench.cookies, nil).run(b) })
 	}
+	b.Run("an Authenticate that knows nobody", func(b *testing.B) { newBenchmark(b, "/guarded", signedIn(nil), identifying(nil)).run(b) })
+	b.Run("a user of Authenticate", func(b *testing.B) { newBenchmark(b, "/guarded", signedIn(nil), identifying(realistic())).run(b) })
 	b.Run("limit", benchmarkLimit)
 	b.Run("nobody", func(b *testing.B) {
 		bench := newBenchmark(b, "/guarded", func(*sitetest.Site) string { return "" }, nil)

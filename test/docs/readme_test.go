@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/doctest"
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
@@ -70,6 +71,26 @@ func TestReadmeProgramsCompile(t *testing.T) {
 	}
 	if out, err := module.Go("vet", "./..."); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// The first program, as it is pasted, signs somebody in: without an account, a variable
+// or a second program.
+func TestReadmeProgramSignsSomebodyIn(t *testing.T) {
+	t.Parallel()
+	first := &doctest.Program{Name: "first", Files: map[string]string{"main.go": blocks(t, "go")[0]}}
+	running := doctest.Build(t, ".", []*doctest.Program{first}).Start(t, first)
+	if err := running.Listens(); err != nil {
+		t.Fatal(err)
+	}
+	browser := authtest.NewBrowser()
+	t.Cleanup(browser.Close)
+	v := &docVisit{t: t, URL: running.URL, out: running.Out, browser: browser}
+	if got := v.saw(browser.Get(running.URL)); !strings.Contains(got, "Grace Hopper") {
+		t.Fatalf("the provider shows %s", got)
+	}
+	if got := v.choose("Grace Hopper"); got != "200 Hello, Grace Hopper!" {
+		t.Errorf("after the sign-in: %s\n%s", got, running.Out())
 	}
 }
 

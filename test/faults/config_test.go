@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,8 @@ func TestFaultsConfig(t *testing.T) {
 		{"K14_arguments_of_presets", k14ArgumentsOfPresets},
 		{"K15_secrets_are_not_printed", TestOptionsAndProvidersPrintNoSecrets},
 		{"N8_base_url", n8BaseUrl},
+		{"S35_plain_http_in_a_private_network", s35PlainHttpInAPrivateNetwork},
+		{"S38_names_that_differ_in_case", s38NamesThatDifferInCase},
 		{"O7_mistakes_are_errors_of_mount", o7MistakesAreErrorsOfMount},
 	})
 }
@@ -110,7 +113,7 @@ func k3IssuersThatAreNone(t *testing.T) {
 
 // The texts are tested with the other mistakes: see TestMistakesInNames.
 func k6ProvidersInEachOthersWay(t *testing.T) {
-	for _, name := range []string{"", "/", "..", "a b", "ä", "a/b", strings.Repeat("x", 33), "A"} {
+	for _, name := range []string{"", "/", "..", "a b", "ä", "a/b", strings.Repeat("x", 33), "A."} {
 		opts := sitetest.GoodOptions()
 		opts.Providers[0].Name = name
 		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.name.malformed")
@@ -118,11 +121,160 @@ func k6ProvidersInEachOthersWay(t *testing.T) {
 	two := sitetest.GoodOptions()
 	two.Providers = append(two.Providers, sitetest.GoodProvider())
 	sitetest.WantInvalid(t, sitetest.MountError(two), "provider.name.duplicate")
+	two.Providers[1].Name = "cORP"
+	sitetest.WantInvalid(t, sitetest.MountError(two), "provider.name.case", "provider.client_id.duplicate")
 	two.Providers[1].Name = "other"
 	sitetest.WantInvalid(t, sitetest.MountError(two), "provider.client_id.duplicate")
 	two.Providers[1].ClientID = "other"
 	if err := sitetest.MountError(two); err != nil {
 		t.Error(err)
+	}
+}
+
+// privateHosts are where InsecureHTTP permits http, publicHosts where it does not.
+var (
+	privateHosts = []string{"10.0.0.1", "10.255.255.255:8080", "172.16.0.1", "172.31.255.254", "192.168.1.5:8080", "100.64.0.1", "100.127.255.254", "[fc00::1]", "[fd12:3456:789a::1]:8080",
+		"[::ffff:10.0.0.1]", "nas", "NAS", "intranet:8080", "intranet.", "app.internal", "APP.Internal", "app.internal.", "printer.local", "Printer.LOCAL:8080", "router.lan", "a.b.lan", "media.home.arpa"}
+	publicHosts = []string{"app.example.com", "203.0.113.5", "8.8.8.8", "172.15.255.255", "172.32.0.1", "192.169.0.1", "11.0.0.1", "100.63.255.255", "100.128.0.1", "[2001:db8::1]", "[fe80::1]",
+		"[fec0::1]", "[::ffff:8.8.8.8]", "[64:ff9b::a00:1]", "[2002:a00:1::]", "169.254.169.254", "10.0.0.1.example.com", "10.0.0.1.nip.io", "app.internal.example.com", "evil-internal.com", "evil.notlocal",
+		"app.locals", "home.arpa", "arpa.home", "xn--app.internal.xn--p1ai", ".local", ".internal"}
+)
+
+func s35PlainHttpInAPrivateNetwork(t *testing.T) {
+	t.Parallel()
+	mount := func(base string, change func(o *ginauth.Options)) (string, error) {
+		var logs sitetest.Logs
+		opts := sitetest.GoodOptions()
+		opts.BaseURL, opts.Logger, opts.InsecureHTTP = base, logs.Logger(), true
+		if change != nil {
+			change(&opts)
+		}
+		err := sitetest.MountError(opts)
+		return logs.String(), err
+	}
+	for _, host := range privateHosts {
+		log, err := mount("http://"+host, nil)
+		if err != nil || strings.Count(log, "InsecureHTTP") != 1 || !strings.Contains(log, "level=WARN") {
+			t.Errorf("%s: %v; the log: %s", host, err, log)
+		}
+		_, err = mount("http://"+host, func(o *ginauth.Options) { o.InsecureHTTP = false })
+		sitetest.WantInvalid(t, err, "options.base_url.http")
+		sitetest.WantNames(t, err.Error(), "Options.InsecureHTTP")
+	}
+	for _, host := range publicHosts {
+		if _, err := mount("http://"+host, nil); !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), "Options.BaseURL") {
+			t.Errorf("http://%s is taken: %v", host, err)
+		}
+		if _, err := mount("http://"+host, func(o *ginauth.Options) { o.InsecureHTTP = false }); strings.Contains(fmt.Sprint(err), "InsecureHTTP") {
+			t.Errorf("http://%s: the error offers what would not help: %v", host, err)
+		}
+	}
+	_, err := mount("http://203.0.113.5", nil)
+	sitetest.WantInvalid(t, err, "options.base_url.http_public")
+	for name, tt := range map[string]struct {
+		change func(o *ginauth.Options)
+		id     string
+	}{
+		"form_post":                   {func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" }, "provider.response_mode.form_post_http"},
+		"an issuer on http":           {func(o *ginauth.Options) { o.Providers[0].Issuer = "http://login.internal" }, "provider.issuer.not_https"},
+		"an endpoint on http":         {func(o *ginauth.Options) { o.Providers[0].TokenURL = "http://10.0.0.2/token" }, "provider.token_url.not_https"},
+		"no keys":                     {func(o *ginauth.Options) { o.Keys = nil }, "options.keys.empty"},
+		"a trusted origin on http":    {func(o *ginauth.Options) { o.TrustedOrigins = []string{"http://front.internal"} }, "options.trusted_origins.http"},
+		"an address to listen on":     {func(o *ginauth.Options) { o.BaseURL = "http://0.0.0.0:8080" }, "options.base_url.unspecified"},
+		"a password in the address":   {func(o *ginauth.Options) { o.BaseURL = "http://me:pass@app.internal" }, "options.base_url.extra"},
+		"a number that is an address": {func(o *ginauth.Options) { o.BaseURL = "http://2130706433" }, "options.base_url.malformed"},
+	} {
+		_, err := mount("http://app.internal", tt.change)
+		if t.Log(name); err == nil {
+			t.Errorf("%s is taken", name)
+			continue
+		}
+		sitetest.WantInvalid(t, err, tt.id)
+	}
+	// With https, and on loopback, nothing changes: neither the cookies nor the log.
+	for _, base := range []string{"https://app.internal", "https://app.example.com", "http://localhost:8080"} {
+		with, err := mount(base, func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" })
+		if err != nil || strings.Contains(with, "InsecureHTTP") {
+			t.Errorf("%s: %v; the log: %s", base, err, with)
+		}
+	}
+	s35AnswersAreThoseOfProduction(t)
+}
+
+// Nothing of what makes a developer's machine comfortable is there.
+func s35AnswersAreThoseOfProduction(t *testing.T) {
+	engine := gin.New()
+	auth, err := ginauth.Mount(engine, sitetest.GoodOptionsWith(func(o *ginauth.Options) {
+		o.BaseURL, o.InsecureHTTP, o.Logger = "http://app.internal", true, slog.New(slog.DiscardHandler)
+		o.Providers, o.HTTPClient = []ginauth.Provider{sitetest.Offline("demo")}, &http.Client{Transport: sitetest.Failing{}}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := auth.Diagnose(t.Context()); !slices.ContainsFunc(d.Warnings, func(e *ginauth.Error) bool { return e.ID == "options.insecure_http.used" }) {
+		t.Errorf("Diagnose warns of %v", d.Warnings)
+	}
+	engine.POST("/guarded", auth.RequireAuth(), func(c *gin.Context) { c.String(http.StatusOK, "done") })
+	ask := func(method, target string, header ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, target, nil)
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Add(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, r)
+		return w
+	}
+	if w := ask("GET", "http://app.internal/authorize/demo?state=x&code=y"); w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), "reason") || strings.Contains(w.Body.String(), "docs/errors.md") {
+		t.Errorf("an error is answered with %s", w.Body)
+	}
+	if w := ask("GET", "http://localhost/login/demo", "Sec-Fetch-Dest", "document"); strings.Contains(w.Header().Get("Location"), "app.internal/login") {
+		t.Error("a visit at another name is redirected to BaseURL, as on loopback")
+	}
+	session := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(session)
+	c.Request = httptest.NewRequest("POST", "http://app.internal/", nil)
+	if err := auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	cookies := session.Result().Cookies()
+	if len(cookies) != 1 || cookies[0].Secure || strings.HasPrefix(cookies[0].Name, "__") || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode {
+		t.Fatalf("the session's cookies are %v", cookies)
+	}
+	cookie := cookies[0].Name + "=" + cookies[0].Value
+	// Browsers send no Fetch Metadata to such a host: Origin decides.
+	for origin, want := range map[string]int{"http://app.internal": 200, "": 200, "https://app.internal": 403, "http://app.internal:8080": 403, "http://evil.internal": 403, "http://internal": 403, "null": 403, "http://APP.internal": 403} {
+		header := []string{"Cookie", cookie}
+		if origin != "" {
+			header = append(header, "Origin", origin)
+		}
+		if w := ask("POST", "http://app.internal/guarded", header...); w.Code != want {
+			t.Errorf("a POST from %q is answered with %d, want %d", origin, w.Code, want)
+		}
+	}
+}
+
+// A name is one to the letter: in routes, in the cookies of sign-ins and in sessions.
+func s38NamesThatDifferInCase(t *testing.T) {
+	t.Parallel()
+	two := sitetest.GoodOptions()
+	two.Providers[0].Name = "GitHub"
+	for _, other := range []string{"github", "GITHUB", "Github"} {
+		p := sitetest.GoodProvider()
+		p.Name, p.ClientID = other, "other"
+		two.Providers = append(two.Providers[:1], p)
+		sitetest.WantInvalid(t, sitetest.MountError(two), "provider.name.case")
+	}
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Name = "GitHub" })
+	for _, path := range []string{"/login/GITHUB", "/login/github", "/authorize/github?state=" + sitetest.MadeUpState + "&code=x", "/logout/github/frontchannel"} {
+		f.WantError(f.Open(path), ginauth.ErrUnknownProvider)
+	}
+	callback := f.Begin("/login/GitHub")
+	if callback.Path != "/authorize/GitHub" {
+		t.Errorf("the callback is %s", callback.Path)
+	}
+	f.FailsClosed(t, f.Finish(sitetest.AtPath(callback, "/authorize/github")), sitetest.Closed{Code: ginauth.ErrUnknownProvider})
+	if f.Lands(t, callback, "/"); f.User().Provider != "GitHub" {
+		t.Errorf("signed in as %+v", f.User())
 	}
 }
 

@@ -4,10 +4,14 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/sitetest"
@@ -24,6 +28,7 @@ func TestFaultsSessionCookie(t *testing.T) {
 		{"F12_session_too_large", f12SessionTooLarge},
 		{"F20_cookie_of_another_application", f20CookieOfAnotherApplication},
 		{"F26_many_cookies", f26ManyCookies},
+		{"S36_from_http_to_https_and_back", s36FromHttpToHttpsAndBack},
 	})
 }
 
@@ -342,6 +347,65 @@ func f20CookieOfAnotherApplication(t *testing.T) {
 	for _, a := range s.Browser.Cookies(s.URL) {
 		if strings.Contains(a.Name, "-a-") && s.Stolen(c.Name+"=1"+a.Value) != "" {
 			t.Errorf("the attempt of %s is a session", attempt)
+		}
+	}
+}
+
+// An administrator changes the address: the cookies of the other scheme are another
+// application's, which nothing reads and nothing clears.
+func s36FromHttpToHttpsAndBack(t *testing.T) {
+	t.Parallel()
+	jar := map[string]string{} // as a browser that sends both, which is the worst
+	now := &sitetest.Clock{}
+	at := func(base, path string) string {
+		engine := gin.New()
+		auth, err := ginauth.Mount(engine, ginauth.Options{BaseURL: base, InsecureHTTP: true, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Offline("demo")},
+			Logger: new(sitetest.Logs).Logger(), Now: now.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine.GET("/sign-in", func(c *gin.Context) {
+			if err := auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: base}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		engine.GET("/who", auth.RequireAuth(), func(c *gin.Context) { c.String(http.StatusOK, ginauth.CurrentUser(c).Subject) })
+		r := httptest.NewRequest("GET", base+path, nil)
+		for name, value := range jar {
+			r.AddCookie(&http.Cookie{Name: name, Value: value})
+		}
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, r)
+		for _, c := range w.Result().Cookies() {
+			if c.MaxAge < 0 {
+				t.Errorf("%s%s clears %s", base, path, c.Name)
+			}
+			if strings.HasPrefix(c.Name, "__Host-") != strings.HasPrefix(base, "https") {
+				t.Errorf("%s%s sets %s", base, path, c.Name)
+			}
+			jar[c.Name] = c.Value
+		}
+		if w.Code != http.StatusOK {
+			return ""
+		}
+		return w.Body.String()
+	}
+	const plain, safe = "http://app.internal", "https://app.internal"
+	at(plain, "/sign-in")
+	if who := at(plain, "/who"); who != plain {
+		t.Fatalf("over http, %q is signed in", who)
+	}
+	if who := at(safe, "/who"); who != "" {
+		t.Errorf("a cookie from http signs %q in over https", who)
+	}
+	at(safe, "/login/demo")
+	at(safe, "/sign-in")
+	now.Advance(10 * time.Hour) // so that both are renewed
+	for range 2 {
+		for _, base := range []string{safe, plain} {
+			if who := at(base, "/who"); who != base {
+				t.Errorf("at %s, %q is signed in", base, who)
+			}
 		}
 	}
 }

@@ -22,6 +22,7 @@ func TestFaultsUserinfo(t *testing.T) {
 		{"E3_userinfo_that_fails", e3UserinfoThatFails},
 		{"E4_id_token_wins", e4IdTokenWins},
 		{"E5_access_token_in_the_header_alone", e5AccessTokenInTheHeaderAlone},
+		{"S37_openid_without_an_issuer", s37OpenidWithoutAnIssuer},
 	})
 }
 
@@ -199,4 +200,57 @@ func e5AccessTokenInTheHeaderAlone(t *testing.T) {
 func corpOnly(_ *sitetest.Site, o *ginauth.Options) {
 	check := ginauth.VerifiedEmailDomain("corp.com")
 	o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error { return check(login.User) }
+}
+
+// withoutIssuer makes the provider one whose userinfo says who signed in, though it
+// is asked for an ID token.
+func withoutIssuer(s *sitetest.Site, o *ginauth.Options) {
+	sitetest.Plain(s, o)
+	o.Providers[0].Namespace, o.Providers[0].ClaimPaths = s.IDP.Issuer, nil
+	o.Providers[0].Scopes = []string{"openid", "profile", "email"}
+}
+
+func s37OpenidWithoutAnIssuer(t *testing.T) {
+	for name, edit := range map[string]func(s *sitetest.Site, a map[string]any){
+		"as it is": func(*sitetest.Site, map[string]any) {},
+		"absent":   func(_ *sitetest.Site, a map[string]any) { delete(a, "id_token") },
+		"alg none": func(_ *sitetest.Site, a map[string]any) {
+			a["id_token"] = sitetest.SignHS256(nil, `{"alg":"none"}`, `{"sub":"root","email":"root@example.com"}`)
+		},
+		"another sub": func(s *sitetest.Site, a map[string]any) {
+			a["id_token"] = s.IDP.Sign(nil, sitetest.Claims{"iss": s.IDP.Issuer, "aud": s.IDP.ClientID, "sub": "eve", "email": "eve@example.com"})
+		},
+		"no token": func(_ *sitetest.Site, a map[string]any) { a["id_token"] = []any{1} },
+	} {
+		t.Run("the ID token is "+name, func(t *testing.T) {
+			t.Parallel()
+			s := sitetest.New(t, withoutIssuer)
+			s.IDP.EditToken(func(a map[string]any) { edit(s, a) })
+			u := s.AcceptsSignIn(t, "/login/demo")
+			if u.ID() != s.IDP.Issuer+"#ada" || u.Email != "ada@example.com" {
+				t.Errorf("signed in as %+v", u)
+			}
+			if got := s.IDP.LastRequest(authtest.Authorize).Form; got.Get("scope") != "openid profile email" || got.Has("nonce") {
+				t.Errorf("asked with %v", got)
+			}
+			if s.IDP.Count(authtest.Discovery)+s.IDP.Count(authtest.JWKS) != 0 {
+				t.Error("something was discovered")
+			}
+		})
+	}
+	for name, sub := range map[string]any{"missing": nil, "empty": "", "null": json.RawMessage("null"), "an object": map[string]any{"id": 1}} {
+		t.Run("the sub of the userinfo is "+name, func(t *testing.T) {
+			t.Parallel()
+			s := sitetest.New(t, withoutIssuer)
+			s.IDP.EditUserinfo(func(c map[string]any) { sitetest.Put(c, "sub", sub) })
+			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "claims.sub", 1)
+		})
+	}
+	for _, name := range []string{"max_age", "acr_values"} {
+		opts := sitetest.GoodOptions()
+		opts.Providers = []ginauth.Provider{sitetest.PlainProvider()}
+		opts.Providers[0].Scopes = []string{"openid"}
+		opts.Providers[0].AuthParams = map[string]string{name: "0"}
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.auth_params.unverified")
+	}
 }

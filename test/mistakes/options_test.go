@@ -274,7 +274,12 @@ func TestMistakesInTheKindOfProvider(t *testing.T) {
 		onPlain("no place to sign in", func(p *ginauth.Provider) { p.AuthorizeURL = "" }, "provider.authorize_url.empty"),
 		onPlain("no profile", func(p *ginauth.Provider) { p.UserinfoURL = "" }, "provider.userinfo_url.no_profile"),
 		onPlain("two profiles", func(p *ginauth.Provider) { p.Profile = sitetest.NoProfile }, "provider.userinfo_url.unused", "Profile"),
-		onPlain("openid", func(p *ginauth.Provider) { p.Scopes = []string{"openid"} }, "provider.scopes.openid", "Issuer"),
+		onPlain("openid, and nothing says who it is", func(p *ginauth.Provider) { p.Scopes, p.UserinfoURL = []string{"openid"}, "" }, "provider.userinfo_url.no_profile", "Issuer"),
+		onPlain("openid, and no namespace", func(p *ginauth.Provider) { p.Scopes, p.Namespace = []string{"openid"}, "" }, "provider.namespace.empty", "User.ID"),
+		onPlain("a max_age", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"max_age": "60"} }, "provider.auth_params.unverified", "max_age", "Issuer"),
+		onPlain("acr_values", func(p *ginauth.Provider) { p.AuthParams = map[string]string{"acr_values": "gold"} }, "provider.auth_params.unverified", "acr_values"),
+		onPlain("a max_age of links", func(p *ginauth.Provider) { p.LoginParams = []string{"max_age"} }, "provider.login_params.unverified", "max_age"),
+		onPlain("acr_values of links", func(p *ginauth.Provider) { p.LoginParams = []string{"acr_values"} }, "provider.login_params.unverified", "acr_values"),
 		onPlain("keys", func(p *ginauth.Provider) { p.JWKSURL = "https://plain.example/keys" }, "provider.jwks_url.openid_only", "Issuer"),
 		onPlain("a userinfo mode", func(p *ginauth.Provider) { p.Userinfo = "always" }, "provider.userinfo.openid_only", "Issuer"),
 		onPlain("a token's issuer", func(p *ginauth.Provider) { p.TokenIssuer = noIssuer }, "provider.token_issuer.openid_only", "Issuer"),
@@ -308,8 +313,8 @@ func TestMistakesInRequests(t *testing.T) {
 
 func TestMistakesInNames(t *testing.T) {
 	var all []mistake
-	for _, name := range []string{"Corp", "a/b", "..", ".", "a b", "bücher", "a?b", "a%2fb", ":id", "*", strings.Repeat("a", 33), "corp\n"} {
-		all = append(all, mistake{"called " + name, func(o *ginauth.Options) { o.Providers[0].Name = name }, "provider.name.malformed", []string{"a-z, 0-9, _ and -"}})
+	for _, name := range []string{"a/b", "..", ".", "a b", "bücher", "a?b", "a%2fb", ":id", "*", strings.Repeat("a", 33), "corp\n"} {
+		all = append(all, mistake{"called " + name, func(o *ginauth.Options) { o.Providers[0].Name = name }, "provider.name.malformed", []string{"A-Z, a-z, 0-9, _ and -"}})
 	}
 	reports(t, append(all,
 		mistake{"called nothing", func(o *ginauth.Options) { o.Providers[0].Name = "" }, "provider.name.malformed", []string{"Options.Providers[0]"}},
@@ -318,6 +323,11 @@ func TestMistakesInNames(t *testing.T) {
 			other.ClientID = "other"
 			o.Providers = append(o.Providers, other)
 		}, "provider.name.duplicate", []string{`provider "corp"`}},
+		mistake{"two names that differ in case", func(o *ginauth.Options) {
+			other := sitetest.GoodProvider()
+			other.Name, other.ClientID = "Corp", "other"
+			o.Providers = append(o.Providers, other)
+		}, "provider.name.case", []string{`provider "Corp"`, `"corp"`}},
 		mistake{"one client under two names", func(o *ginauth.Options) {
 			other := sitetest.GoodProvider()
 			other.Name = "staff"

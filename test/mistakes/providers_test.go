@@ -153,8 +153,8 @@ func noOpenID(t *testing.T) {
 	}
 	atMount(func(o *ginauth.Options) {
 		o.Providers[0] = sitetest.PlainProvider()
-		o.Providers[0].Scopes = []string{"openid"}
-	}, "provider.scopes.openid", "Issuer")(t)
+		o.Providers[0].Scopes, o.Providers[0].UserinfoURL = []string{"openid"}, ""
+	}, "provider.userinfo_url.no_profile", "Issuer")(t)
 }
 
 // clockOff puts the application's clock elsewhere than the provider's.

@@ -65,13 +65,14 @@ type world struct {
 	codes      map[string]*code
 
 	// What was seen.
-	signed   map[string]sitetest.Claims // by nonce: what the provider said
-	asked    map[string]int             // requests for tokens, by the attempt's challenge
-	requests int                        // for tokens
-	ran      int                        // protected handlers
-	hooked   []string                   // names of sign-ins that OnLogin saw
-	previous string                     // who OnLogin was told had been signed in before
-	data     string                     // what OnLogin was told that the sign-in began with
+	signed    map[string]sitetest.Claims // by nonce: what the provider said
+	asked     map[string]int             // requests for tokens, by the attempt's challenge
+	requests  int                        // for tokens
+	ran       int                        // protected handlers
+	keysAsked int                        // calls of Authenticate
+	hooked    []string                   // names of sign-ins that OnLogin saw
+	previous  string                     // who OnLogin was told had been signed in before
+	data      string                     // what OnLogin was told that the sign-in began with
 }
 
 // device is a browser, which never forgets a cookie because of its age: lifetimes
@@ -167,7 +168,7 @@ func (w *world) now() time.Time { return time.Unix(0, w.time.Load()).UTC() }
 func (w *world) mount() {
 	opts := ginauth.Options{
 		BaseURL: machineURL, Keys: slices.Clone(w.keys), Now: w.now, Logger: slog.New(slog.DiscardHandler), Revocations: w.marks,
-		HTTPClient: &http.Client{Transport: sitetest.RoundTripper(w.provider)}, Hooks: ginauth.Hooks{OnLogin: w.onLogin},
+		HTTPClient: &http.Client{Transport: sitetest.RoundTripper(w.provider)}, Hooks: ginauth.Hooks{OnLogin: w.onLogin, Authenticate: w.authenticate},
 		Lifetime: machineLifetime, IdleTimeout: machineIdle, Providers: w.clients(w.entries), CallbackPaths: entryPaths[1:],
 	}
 	if w.store != nil {
@@ -196,9 +197,20 @@ func (w *world) mount() {
 	w.engine.POST("/note", auth.RequireAuth(), func(c *gin.Context) {
 		w.ran++
 		if err := auth.Update(c, func(u *ginauth.User) { u.Data["note"] = c.Query("note") }); err != nil {
-			c.String(http.StatusServiceUnavailable, err.Error())
+			w.answerError(c, err)
 		}
 	})
+	w.engine.POST("/leave", func(c *gin.Context) { // without a guard
+		if err := auth.Logout(c); err != nil {
+			w.answerError(c, err)
+		}
+	})
+}
+
+// answerError answers with an error that a method of Auth returned.
+func (w *world) answerError(c *gin.Context, err error) {
+	e, _ := errors.AsType[*ginauth.Error](err)
+	c.String(e.Status(), "%s: %v", e.Code, e)
 }
 
 func (w *world) onLogin(c *gin.Context, l *ginauth.Login) error {

@@ -60,6 +60,25 @@ func TestPlainIDTokenIsNotRead(t *testing.T) {
 	}
 }
 
+// Who wrote the issuer into Namespace sets Issuer later: everybody keeps their id, and
+// stays signed in.
+func TestTheIssuerAsNamespaceKeepsIDs(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
+		sitetest.Plain(s, o)
+		o.Providers[0].Namespace, o.Providers[0].ClaimPaths, o.Providers[0].Scopes = s.IDP.Issuer, nil, []string{"openid", "profile", "email"}
+	})
+	before := f.AcceptsSignIn(t, "/login/demo")
+	f.Redeploy(func(o *ginauth.Options) { o.Providers = []ginauth.Provider{sitetest.Client("demo", f.IDP)} })
+	if u := f.User(); u == nil || u.ID() != before.ID() {
+		t.Errorf("the session of %s is one of %v now", before.ID(), u)
+	}
+	f.Browser = f.NewBrowser()
+	if after := f.AcceptsSignIn(t, "/login/demo"); after.ID() != before.ID() || f.IDP.Count(authtest.JWKS) == 0 {
+		t.Errorf("%s is %s now", before.ID(), after.ID())
+	}
+}
+
 // profile makes a provider's Profile, with the userinfo endpoint of its site.
 func profileOf(read func(ctx context.Context, get func(address string) (*http.Response, error), s *sitetest.Site) (map[string]any, error)) func(s *sitetest.Site, p *ginauth.Provider) {
 	return func(s *sitetest.Site, p *ginauth.Provider) {

@@ -1,0 +1,192 @@
+package ginauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// unidentified is the context of a request that Hooks.Authenticate has identified
+// nobody by, so that it is not asked again: it may have looked at something that is
+// good once, such as a signed nonce.
+type unidentified struct {
+	context.Context
+	auth *Auth
+	err  error // why the request is refused, or nil
+}
+
+// Value implements context.Context.
+func (u *unidentified) Value(key any) any {
+	if key, ok := key.(authRequestKey); ok && key.auth == u.auth {
+		return u
+	}
+	return u.Context.Value(key)
+}
+
+// notIdentified keeps in the request what Hooks.Authenticate said.
+func (a *Auth) notIdentified(c *gin.Context, err error) {
+	c.Request = c.Request.WithContext(&unidentified{c.Request.Context(), a, err})
+}
+
+// credential returns the user that Hooks.Authenticate identifies the request by, and
+// makes it the request's, or nil if there is no such credential. found is what this
+// Auth has put into the request's context before.
+//
+// That there is none is kept by the caller: by the session that it opens, which costs
+// nothing, or by notIdentified.
+func (a *Auth) credential(c *gin.Context, found any) (*authRequest, error) {
+	switch found := found.(type) {
+	case *unidentified:
+		return nil, found.err
+	case *authRequest:
+		if found.hasSession() {
+			return nil, nil
+		}
+		return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
+	}
+	user, err := contain.Call(func() (*User, error) { return a.cfg.Hooks.Authenticate(c) })
+	answered := c.Writer.Written() || c.IsAborted()
+	if user == nil && err == nil && !answered && c.Request.Header["Authorization"] == nil {
+		return nil, nil // of most requests: nothing more is looked at
+	}
+	g := a.providers.Load()
+	o, err := a.judge(c.Request, g, user, err, answered)
+	if err != nil {
+		a.notIdentified(c, err)
+		return nil, err
+	}
+	if o == nil {
+		return nil, nil
+	}
+	return a.attachIdentified(c, g, o), nil
+}
+
+// attachIdentified makes a user without a session the request's.
+func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authRequest {
+	v := g.newAuthRequest(o, a.cfg.Now())
+	vary(c.Writer.Header(), &v.vary)
+	a.attach(c, v)
+	return v
+}
+
+// judge decides by what the hook returned, and by whether it has answered.
+func (a *Auth) judge(r *http.Request, g *registry, user *User, err error, answered bool) (*opened, error) {
+	switch {
+	case answered:
+		return nil, &Error{Code: ErrSessionError, ID: "hook.authenticate_answered", Op: "Authenticate", Err: err,
+			Reason: "the answer was begun, or the request aborted, when Authenticate returned", Fix: "return an error to refuse, and write nothing before the guard"}
+	case err != nil:
+		return nil, credentialRefused(err)
+	case user != nil:
+		return a.identified(g, user)
+	case hasBearer(r):
+		// RFC 6750, 3.1: invalid_token. A program whose token has expired must not go on
+		// as the user that its browser is signed in as.
+		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know",
+			Fix: "send a valid one, or none"}
+	}
+	return nil, nil
+}
+
+// credentialRefused returns the error of the hook as one that cannot send a program to
+// sign in: it refuses the credential or the user, or else it has failed.
+func credentialRefused(err error) *Error {
+	failed := Error{Code: ErrStoreUnavailable, ID: "hook.authenticate_failed", Op: "Authenticate", Reason: "Authenticate failed",
+		Fix: "see error for what it returned; to refuse a credential, return ErrInvalidToken or ErrForbidden", Err: err, retryAfter: retryAfter}
+	e := complete(err, failed)
+	switch e.Code {
+	case ErrInvalidToken:
+		if e.ID == failed.ID {
+			e.ID, e.Reason, e.Fix = "hook.authenticate_invalid", "Authenticate refused the credential", "send a valid one, or none"
+		}
+		return e
+	case ErrForbidden:
+		if e.ID == failed.ID {
+			e.ID, e.Reason, e.Fix = "hook.authenticate_forbidden", "Authenticate refused the user", notAdmitted
+		}
+		return e
+	}
+	return &failed
+}
+
+// identified returns the user of the hook in the form of a session, without an id. It
+// is a copy: the hook may keep what it returned, and change it.
+func (a *Auth) identified(g *registry, user *User) (*opened, error) {
+	u, e := a.vouched(g, user, "Authenticate")
+	if e != nil {
+		e.Code, e.ID = ErrSessionError, "hook.authenticate_user"
+		return nil, e
+	}
+	o := &opened{user: *u}
+	o.user.request = nil // it may be the user of another request
+	o.session.user, o.session.authTime = &o.user, !u.AuthTime.IsZero() && !u.AuthTime.After(a.cfg.Now().Add(leeway))
+	return o, nil
+}
+
+// vouched returns a copy of a user that the application vouches for, with its Issuer,
+// or an error if its provider cannot have such a user.
+func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
+	cl := g.clients[user.Provider]
+	if cl == nil {
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.order), Fix: "set User.Provider"}
+	}
+	u := user.clone()
+	if u.Issuer == "" {
+		u.Issuer = cl.namespace()
+	}
+	if _, err := rp.ValidSubject(u.Subject); err != nil || !g.sessions.issuers[u.Provider].admit(u.Issuer) {
+		return nil, &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: op, Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's",
+			Fix: "set Subject to the provider's id of the person, and leave Issuer empty", Err: err}
+	}
+	return u, nil
+}
+
+// needsSession refuses what is done to a session if the request is identified by a
+// credential of the application's: a cookie that comes along may be another person's.
+func (a *Auth) needsSession(c *gin.Context, op string) error {
+	if a.cfg.Hooks.Authenticate == nil {
+		return nil
+	}
+	found := c.Request.Context().Value(authRequestKey{a})
+	v, err := a.credential(c, found)
+	if v != nil {
+		return noSession(op)
+	}
+	if found == nil && err == nil {
+		a.notIdentified(c, nil)
+	}
+	return err
+}
+
+func noSession(op string) *Error {
+	return &Error{Code: ErrBadRequest, ID: "session.none", Op: op, Reason: "Authenticate identified the user, so the request has no session",
+		Fix: "keep what belongs to such users in a table of the application's"}
+}
+
+// hasBearer reports whether a request has a bearer token, or what a hook might take for
+// one, in any of its Authorization lines. RFC 9110, 11.1: the scheme is case-insensitive.
+func hasBearer(r *http.Request) bool {
+	for _, line := range r.Header["Authorization"] {
+		if fields := strings.Fields(line); len(fields) > 0 && strings.EqualFold(fields[0], "Bearer") {
+			return true
+		}
+	}
+	return false
+}
+
+// refusesOrigin is isCrossOrigin for a guard. A browser sends an Authorization header
+// with a bearer token to another origin only after a preflight that the application has
+// answered, and beside one no cookie counts. Two lines are no header that a browser
+// sends: something in front may have added one.
+func (a *Auth) refusesOrigin(r *http.Request) bool {
+	if !a.cfg.isCrossOrigin(r) {
+		return false
+	}
+	return a.cfg.Hooks.Authenticate == nil || len(r.Header["Authorization"]) != 1 || !hasBearer(r)
+}

@@ -1,0 +1,491 @@
+package faults
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+func TestFaultsAuthenticate(t *testing.T) {
+	runFaults(t, []fault{
+		{"S23_unknown_bearer_beside_a_session", s23UnknownBearerBesideASession},
+		{"S24_credential_refused_or_hook_failed", s24CredentialRefusedOrHookFailed},
+		{"S25_user_that_cannot_be", s25UserThatCannotBe},
+		{"S26_credential_of_one_and_cookie_of_another", s26CredentialOfOneAndCookieOfAnother},
+		{"S27_credential_from_another_origin", s27CredentialFromAnotherOrigin},
+		{"S28_step_up_without_a_session", s28StepUpWithoutASession},
+		{"S29_the_hook_is_asked_once", s29TheHookIsAskedOnce},
+	})
+}
+
+// keyed is a site whose Authenticate knows keys: as X-Key, which a proxy may add, as
+// Basic, as the cookie of an old system, and as a bearer token. It counts in asked.
+type keyed struct {
+	*sitetest.Site
+	asked atomic.Int64
+}
+
+func newKeyed(t *testing.T, hook func(c *gin.Context, key string) (*ginauth.User, error)) *keyed {
+	t.Helper()
+	k := &keyed{}
+	k.Site = sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+			k.asked.Add(1)
+			key := c.GetHeader("X-Key")
+			if scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+				key = token
+			} else if user, _, ok := c.Request.BasicAuth(); ok {
+				key = user
+			} else if old, err := c.Cookie("old"); err == nil {
+				key = old
+			}
+			return hook(c, key)
+		}
+	})
+	k.Engine.Any("/load", k.Auth.LoadUser(), k.BothUsers)
+	k.Guard("/both", func(c *gin.Context) { k.Ran.Add(1); k.BothUsers(c) })
+	return k
+}
+
+// byKey knows the robot's key, and no other.
+func byKey(_ *gin.Context, key string) (*ginauth.User, error) {
+	if key == "robots" {
+		return &ginauth.User{Provider: "demo", Subject: "robot", Name: "Robot", Groups: []string{"machines"}}, nil
+	}
+	return nil, nil
+}
+
+// bearers are headers with a bearer token that byKey does not know.
+var bearers = map[string][]string{
+	"unknown":                {"Authorization", "Bearer stale"},
+	"in lower case":          {"Authorization", "bearer stale"},
+	"in upper case":          {"Authorization", "BEARER stale"},
+	"empty":                  {"Authorization", "Bearer "},
+	"the scheme alone":       {"Authorization", "Bearer"},
+	"in front of a tab":      {"Authorization", "Bearer\tstale"},
+	"twice":                  {"Authorization", "Bearer stale", "Authorization", "Bearer stale"},
+	"behind Basic":           {"Authorization", "Basic eA==", "Authorization", "Bearer stale"},
+	"in front of Basic":      {"Authorization", "Bearer stale", "Authorization", "Basic eA=="},
+	"behind an empty header": {"Authorization", "", "Authorization", "Bearer stale"},
+}
+
+func s23UnknownBearerBesideASession(t *testing.T) {
+	t.Parallel()
+	k := newKeyed(t, byKey)
+	k.As("ada")
+	for name, header := range bearers {
+		for _, how := range [][]string{sitetest.Navigation, sitetest.Fetch, nil} {
+			p := k.Ask("GET", "/both", sitetest.Plus(how, header...)...)
+			k.WantError(p, ginauth.ErrInvalidToken)
+			if p.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` || len(p.Header.Values("Set-Cookie")) > 0 || p.Header.Get("Location") != "" {
+				t.Errorf("%s: %v", name, p.Header)
+			}
+			if p := k.Ask("GET", "/load", sitetest.Plus(how, header...)...); p.Text() != "nobody, nobody" || len(p.Header.Values("Set-Cookie")) > 0 {
+				t.Errorf("%s: LoadUser finds %s, with %q", name, p.Text(), p.Header.Values("Set-Cookie"))
+			}
+		}
+	}
+	if k.Ran.Load() != 0 {
+		t.Error("a protected handler ran")
+	}
+	for name, header := range map[string][]string{"Basic": {"Authorization", "Basic eA=="}, "an empty header": {"Authorization", ""}, "a scheme that begins so": {"Authorization", "BearerX stale"}, "nothing": nil} {
+		if p := k.Ask("GET", "/both", header...); p.Text() != "ada, ada" {
+			t.Errorf("beside %s, the session is of %d %s", name, p.Status, p.Text())
+		}
+	}
+	r := httptest.NewRequest("GET", "/both", nil) // HTTP/2 does not trim
+	r.Header["Authorization"] = []string{" Bearer stale"}
+	w := httptest.NewRecorder()
+	if k.Engine.ServeHTTP(w, r); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "invalid_token") {
+		t.Errorf("behind a space: %d %s", w.Code, w.Body)
+	}
+	s := sitetest.New(t, nil) // without the hook, nothing reads the header
+	s.Guard("/both", s.BothUsers)
+	s.As("ada")
+	if p := s.Ask("GET", "/both", "Authorization", "Bearer stale"); p.Text() != "ada, ada" {
+		t.Errorf("without Authenticate: %d %s", p.Status, p.Text())
+	}
+	s.WantError(s.Ask("POST", "/both", "Authorization", "Bearer stale", "Origin", "https://evil.example"), ginauth.ErrCrossOrigin)
+}
+
+func s24CredentialRefusedOrHookFailed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		code ginauth.Code
+		hook func() error
+	}{
+		"ErrInvalidToken":          {ginauth.ErrInvalidToken, func() error { return ginauth.ErrInvalidToken }},
+		"ErrInvalidToken, wrapped": {ginauth.ErrInvalidToken, func() error { return fmt.Errorf("key 7: %w", ginauth.ErrInvalidToken) }},
+		"an Error of that code": {ginauth.ErrInvalidToken, func() error {
+			return &ginauth.Error{Code: ginauth.ErrInvalidToken, ID: "shop.key_revoked", Reason: "the key was revoked"}
+		}},
+		"ErrForbidden":          {ginauth.ErrForbidden, func() error { return ginauth.ErrForbidden }},
+		"ErrForbidden, wrapped": {ginauth.ErrForbidden, func() error { return fmt.Errorf("suspended: %w", ginauth.ErrForbidden) }},
+		"any other error":       {ginauth.ErrStoreUnavailable, func() error { return errors.New("the database is down") }},
+		"ErrUnauthenticated":    {ginauth.ErrStoreUnavailable, func() error { return ginauth.ErrUnauthenticated }},
+		"an Error of another code": {ginauth.ErrStoreUnavailable, func() error {
+			return &ginauth.Error{Code: ginauth.ErrUnauthenticated}
+		}},
+		"a code of the application's": {ginauth.ErrStoreUnavailable, func() error { return ginauth.Code("sold_out") }},
+		"a panic":                     {ginauth.ErrStoreUnavailable, func() error { panic("a bug") }},
+		"a panic with a code":         {ginauth.ErrStoreUnavailable, func() error { panic(ginauth.ErrForbidden) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) {
+				return &ginauth.User{Provider: "demo", Subject: "robot"}, tt.hook()
+			})
+			k.As("ada")
+			for _, how := range [][]string{sitetest.Navigation, sitetest.Fetch, sitetest.Plus(sitetest.Fetch, "HX-Request", "true"), sitetest.Upgrade, nil} {
+				p := k.Ask("GET", "/both", how...)
+				k.WantError(p, tt.code)
+				if p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") || len(p.Header.Values("Set-Cookie")) > 0 {
+					t.Errorf("%v %s", p.Header, p.Text())
+				}
+				if p := k.Ask("GET", "/load", how...); p.Text() != "nobody, nobody" {
+					t.Errorf("LoadUser finds %s", p.Text())
+				}
+			}
+			if k.Ran.Load() != 0 {
+				t.Error("a protected handler ran")
+			}
+			if got := strings.Count(k.Logs.String(), "code="+string(tt.code)); got != 10 {
+				t.Errorf("%d lines in the log, want 10: %s", got, k.Logs)
+			}
+		})
+	}
+}
+
+func s25UserThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		user   *ginauth.User
+		answer func(c *gin.Context)
+	}{
+		"an unknown provider":     {user: &ginauth.User{Provider: "nowhere", Subject: "robot"}},
+		"no provider":             {user: &ginauth.User{Subject: "robot"}},
+		"no subject":              {user: &ginauth.User{Provider: "demo"}},
+		"a subject with a space":  {user: &ginauth.User{Provider: "demo", Subject: "ro\nbot"}},
+		"another issuer":          {user: &ginauth.User{Provider: "demo", Subject: "robot", Issuer: "https://evil.example"}},
+		"nothing at all":          {user: &ginauth.User{}},
+		"a hook that writes":      {&ginauth.User{Provider: "demo", Subject: "robot"}, func(c *gin.Context) { c.String(http.StatusOK, "written by the hook") }},
+		"a hook that aborts":      {&ginauth.User{Provider: "demo", Subject: "robot"}, func(c *gin.Context) { c.Abort() }},
+		"one that writes, nobody": {nil, func(c *gin.Context) { c.AbortWithStatus(http.StatusTeapot) }},
+		"one that aborts, nobody": {nil, func(c *gin.Context) { c.Abort() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKeyed(t, func(c *gin.Context, _ string) (*ginauth.User, error) {
+				if tt.answer != nil {
+					tt.answer(c)
+				}
+				return tt.user, nil
+			})
+			k.As("ada")
+			p := k.Ask("GET", "/both", sitetest.Fetch...)
+			if written := p.Text() == "written by the hook" || p.Status == http.StatusTeapot; !written {
+				k.WantError(p, ginauth.ErrSessionError)
+			}
+			if k.Ran.Load() != 0 || strings.Contains(p.Text(), "robot") {
+				t.Errorf("the handler ran: %s", p.Text())
+			}
+			if !strings.Contains(k.Logs.String(), "code=session_error") || !strings.Contains(k.Logs.String(), "id=hook.authenticate_") {
+				t.Errorf("the log: %s", k.Logs)
+			}
+			if tt.answer == nil {
+				if p := k.Ask("GET", "/load"); p.Text() != "nobody, nobody" {
+					t.Errorf("LoadUser finds %s", p.Text())
+				}
+			}
+		})
+	}
+}
+
+// The deputy is not confused: what a credential asks for happens to its own user, and
+// the session whose cookie comes along stays as it is.
+func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
+	t.Parallel()
+	k := newKeyed(t, byKey)
+	answer := func(c *gin.Context, err error) {
+		e, _ := errors.AsType[*ginauth.Error](err)
+		if e == nil {
+			c.String(http.StatusOK, "done")
+			return
+		}
+		c.String(e.Status(), "%s %s", e.Code, e.ID)
+	}
+	update := func(c *gin.Context) {
+		answer(c, k.Auth.Update(c, func(u *ginauth.User) { u.Groups = []string{"admin"} }))
+	}
+	logout := func(c *gin.Context) { answer(c, k.Auth.Logout(c)) }
+	session := func(c *gin.Context) {
+		info, ok := k.Auth.Session(c)
+		c.String(http.StatusOK, "%t %s", ok, info.Provider)
+	}
+	for prefix, guard := range map[string][]gin.HandlerFunc{"/guarded": {k.Auth.RequireAuth()}, "/loaded": {k.Auth.LoadUser()}, "/bare": nil} {
+		group := k.Engine.Group(prefix, guard...)
+		group.POST("/update", update)
+		group.POST("/logout", logout)
+		group.POST("/session", session)
+	}
+	k.As("ada", "staff")
+	before := k.sessionCookie()
+	k.Clock.Advance(12 * time.Hour) // so that the session would be renewed
+	credential := []string{"X-Key", "robots"}
+	if p := k.Ask("GET", "/both", credential...); p.Text() != "robot, robot" || len(p.Header.Values("Set-Cookie")) > 0 || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") {
+		t.Errorf("%s, %v", p.Text(), p.Header)
+	}
+	k.WantError(k.Ask("GET", "/admin", credential...), ginauth.ErrForbidden)
+	for _, prefix := range []string{"/guarded", "/loaded", "/bare"} {
+		for path, want := range map[string]string{"/update": "bad_request session.none", "/logout": "bad_request session.none", "/session": "false "} {
+			p := k.Ask("POST", prefix+path, credential...)
+			if p.Text() != want || len(p.Header.Values("Set-Cookie")) > 0 {
+				t.Errorf("%s: %d %q %q, want %q", prefix+path, p.Status, p.Text(), p.Header.Values("Set-Cookie"), want)
+			}
+			if p := k.Ask("POST", prefix+path, "Authorization", "Bearer stale"); p.Text() == "done" || len(p.Header.Values("Set-Cookie")) > 0 {
+				t.Errorf("%s with an unknown token: %d %q", prefix+path, p.Status, p.Text())
+			}
+		}
+	}
+	link, err := http.NewRequest("POST", k.URL+"/login/demo", strings.NewReader("link=true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link.Header = http.Header{"X-Key": {"robots"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Dest": {"document"}}
+	k.WantError(k.Must(k.Browser.Do(link)), ginauth.ErrBadRequest) // it would link to Ada's account
+	if got := k.sessionCookie(); got != before {
+		t.Errorf("the session's cookie changed from %q to %q", before, got)
+	}
+	if u := k.User(); u == nil || u.Subject != "ada" || u.Groups[0] != "staff" {
+		t.Errorf("the session is of %+v", u)
+	}
+}
+
+// sessionCookie is the browser's.
+func (k *keyed) sessionCookie() string {
+	var all []string
+	for _, c := range k.Browser.Cookies(k.URL) {
+		if sitetest.SessionName.MatchString(c.Name) {
+			all = append(all, c.Name+"="+c.Value)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+func s27CredentialFromAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	k := newKeyed(t, byKey)
+	origins := map[string][]string{
+		"Fetch Metadata": {"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
+		"a sibling site": {"Sec-Fetch-Site", "same-site", "Origin", "http://evil.localhost"},
+		"Origin alone":   {"Origin", "https://evil.example"},
+		"Origin null":    {"Origin", "null"},
+	}
+	ambient := map[string][]string{
+		"Basic":          {"Authorization", "Basic cm9ib3RzOg=="}, // robots:
+		"an old cookie":  {"Cookie", "old=robots"},
+		"a proxy header": {"X-Key", "robots"},
+		"a header beside a bearer token that a proxy added": {"X-Key", "robots", "Authorization", "Basic eA==", "Authorization", "Bearer robots"},
+	}
+	for where, origin := range origins {
+		for what, credential := range ambient {
+			for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "GET"} {
+				header := sitetest.Plus(origin, credential...)
+				if method == "GET" {
+					header = sitetest.Plus(header, sitetest.Upgrade...) // a WebSocket
+				}
+				k.WantError(k.Ask(method, "/both", header...), ginauth.ErrCrossOrigin)
+				if p := k.Ask(method, "/load", header...); p.Text() != "nobody, nobody" {
+					t.Errorf("%s of %s, %s: LoadUser finds %s", method, what, where, p.Text())
+				}
+			}
+			if p := k.Ask("GET", "/both", sitetest.Plus(origin, credential...)...); what != "a header beside a bearer token that a proxy added" && p.Text() != "robot, robot" {
+				t.Errorf("GET of %s, %s: %d %s", what, where, p.Status, p.Text())
+			}
+		}
+		bearer := sitetest.Plus(origin, "Authorization", "Bearer robots")
+		for _, path := range []string{"/both", "/load"} {
+			if p := k.Ask("POST", path, bearer...); p.Text() != "robot, robot" {
+				t.Errorf("a bearer token, %s: %d %s", where, p.Status, p.Text())
+			}
+		}
+		k.WantError(k.Ask("POST", "/both", sitetest.Plus(origin, "Authorization", "Bearer stale")...), ginauth.ErrInvalidToken)
+	}
+	if p := k.Ask("POST", "/both", "X-Key", "robots"); p.Text() != "robot, robot" {
+		t.Errorf("a program's POST: %d %s", p.Status, p.Text())
+	}
+	clientCertificate(t, origins)
+}
+
+// clientCertificate is S27 for the certificate of a TLS connection, which a browser
+// sends to whichever page asks.
+func clientCertificate(t *testing.T, origins map[string][]string) {
+	engine := gin.New()
+	server := httptest.NewUnstartedServer(engine)
+	serverCert, err := authtest.Certificate("app.localhost")
+	clientCert, err2 := authtest.Certificate("robot.localhost")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{serverCert}, ClientAuth: tls.RequestClientCert}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	auth, err := ginauth.Mount(engine, ginauth.Options{BaseURL: "https://app.localhost", Keys: []string{sitetest.Key}, Logger: new(sitetest.Logs).Logger(),
+		Providers: []ginauth.Provider{sitetest.Nowhere}, Hooks: ginauth.Hooks{Authenticate: func(c *gin.Context) (*ginauth.User, error) {
+			if len(c.Request.TLS.PeerCertificates) == 0 {
+				return nil, nil
+			}
+			return &ginauth.User{Provider: "demo", Subject: c.Request.TLS.PeerCertificates[0].DNSNames[0]}, nil
+		}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine.Any("/who", auth.RequireAuth(), func(c *gin.Context) { c.String(http.StatusOK, ginauth.CurrentUser(c).Subject) })
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{clientCert}}}}
+	ask := func(method string, header ...string) int {
+		r, err := http.NewRequest(method, server.URL+"/who", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Add(header[i], header[i+1])
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	for where, origin := range origins {
+		if got := ask("POST", origin...); got != http.StatusForbidden {
+			t.Errorf("a certificate, %s: POST is answered with %d", where, got)
+		}
+		if got := ask("GET", sitetest.Plus(origin, sitetest.Upgrade...)...); got != http.StatusForbidden {
+			t.Errorf("a certificate, %s: a WebSocket is answered with %d", where, got)
+		}
+	}
+	if got := ask("POST"); got != http.StatusOK {
+		t.Errorf("a program with a certificate gets %d", got)
+	}
+}
+
+func s28StepUpWithoutASession(t *testing.T) {
+	t.Parallel()
+	var robot ginauth.User
+	k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) { u := robot; return &u, nil })
+	k.Engine.GET("/lately", k.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), k.Protected)
+	k.Engine.GET("/strong", k.Auth.RequireAuth(ginauth.ACR("gold")), k.Protected)
+	for _, tt := range []struct {
+		name, path string
+		user       ginauth.User
+		want       int
+	}{
+		{"no AuthTime", "/lately", ginauth.User{}, 403},
+		{"an old AuthTime", "/lately", ginauth.User{AuthTime: k.Clock.Now().Add(-time.Hour)}, 403},
+		{"an AuthTime of tomorrow", "/lately", ginauth.User{AuthTime: k.Clock.Now().Add(24 * time.Hour)}, 403},
+		{"just now", "/lately", ginauth.User{AuthTime: k.Clock.Now()}, 200},
+		{"no ACR", "/strong", ginauth.User{}, 403},
+		{"another ACR", "/strong", ginauth.User{ACR: "silver"}, 403},
+		{"the ACR", "/strong", ginauth.User{ACR: "gold"}, 200},
+	} {
+		robot = tt.user
+		robot.Provider, robot.Subject = "demo", "robot"
+		for _, how := range [][]string{sitetest.Navigation, sitetest.Fetch, sitetest.Plus(sitetest.Fetch, "HX-Request", "true")} {
+			p := k.Ask("GET", tt.path, how...)
+			if p.Status != tt.want || p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") {
+				t.Errorf("%s: %d %v %s", tt.name, p.Status, p.Header, p.Text())
+			}
+		}
+	}
+}
+
+func s29TheHookIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	refuse := false
+	k := newKeyed(t, func(c *gin.Context, key string) (*ginauth.User, error) {
+		if refuse {
+			return nil, ginauth.ErrInvalidToken
+		}
+		return byKey(c, key)
+	})
+	other, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: "http://localhost:1", Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: new(sitetest.Logs).Logger(),
+		Hooks: ginauth.Hooks{Authenticate: func(*gin.Context) (*ginauth.User, error) {
+			return &ginauth.User{Provider: "demo", Subject: "of the other"}, nil
+		}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(c *gin.Context) {
+		for range 2 { // of the handler, which no guard need stand in front of
+			_ = k.Auth.Update(c, func(*ginauth.User) {})
+		}
+		k.BothUsers(c)
+	}
+	k.Engine.GET("/many", k.Auth.LoadUser(), k.Auth.RequireAuth(), k.Auth.RequireAuth(), all)
+	k.Engine.GET("/loads", k.Auth.LoadUser(), k.Auth.LoadUser(), all)
+	k.Engine.GET("/bare", all)
+	k.Engine.GET("/between", k.Auth.LoadUser(), other.LoadUser(), k.Auth.RequireAuth(), all)
+	logout := func(c *gin.Context) { _, _ = k.Auth.Logout(c), k.Auth.Logout(c); all(c) }
+	k.Engine.GET("/logout-here", k.Auth.LoadUser(), logout)
+	k.Engine.GET("/logout-bare", logout)
+	for _, tt := range []struct {
+		path, key, want string
+		session, refuse bool
+	}{
+		{"/many", "robots", "robot, robot", false, false},
+		{"/many", "robots", "robot, robot", true, false},
+		{"/many", "", "ada, ada", true, false},
+		{"/many", "", "", false, false},
+		{"/many", "", "", true, true},
+		{"/loads", "", "nobody, nobody", false, false},
+		{"/loads", "", "ada, ada", true, false},
+		{"/loads", "robots", "robot, robot", true, false},
+		{"/loads", "", "nobody, nobody", true, true},
+		{"/bare", "", "nobody, nobody", false, false},
+		{"/bare", "robots", "robot, robot", true, false},
+		{"/bare", "", "ada, ada", true, false},
+		{"/bare", "", "nobody, nobody", true, true},
+		{"/between", "robots", "robot, robot", true, false},
+		{"/between", "", "ada, ada", true, false},
+		{"/between", "", "", false, false},
+		{"/logout-here", "robots", "robot, robot", true, false},
+		{"/logout-here", "", "nobody, nobody", false, false},
+		{"/logout-here", "", "nobody, nobody", true, false}, // what has ended does not come back
+		{"/logout-bare", "robots", "robot, robot", true, false},
+		{"/logout-bare", "", "nobody, nobody", false, false},
+		{"/logout-bare", "", "nobody, nobody", true, false}, // the last with this session
+	} {
+		refuse = false
+		b := k.NewBrowser()
+		if tt.session {
+			if err := authtest.SignIn(k.Auth, b, &ginauth.User{Provider: "demo", Subject: "ada"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refuse = tt.refuse
+		asked := k.asked.Load()
+		p := k.AskAs(b, "GET", tt.path, "X-Key", tt.key)
+		if got := k.asked.Load() - asked; got != 1 {
+			t.Errorf("%+v: asked %d times", tt, got)
+		}
+		if tt.want != "" && p.Text() != tt.want {
+			t.Errorf("%+v: %d %s", tt, p.Status, p.Text())
+		}
+		if tt.want == "" && p.Status != http.StatusUnauthorized {
+			t.Errorf("%+v: answered with %d", tt, p.Status)
+		}
+	}
+}
