@@ -34,8 +34,8 @@ type Start struct {
 	Params map[string]string
 
 	// Data is for [Hooks.OnLogin], which gets it as [Login.Data]: an invitation, a plan,
-	// a tenant. It is sealed, so that nobody can read or alter it. Names and values may
-	// have any bytes, 1 KB of them together.
+	// a tenant. It is sealed: the browser can neither read nor alter it. Names and values
+	// may have any bytes, 1 KB of them together.
 	Data map[string]string
 
 	// Link asks to link the new account to the current user: see [Login.Previous]. The
@@ -48,7 +48,7 @@ type Start struct {
 // address to redirect to, with 303. Call it before the response is written.
 //
 // What start.Data says, OnLogin can rely on: no link to /login/NAME can set it. It does
-// not say who the person is or what they want: a link can make anybody visit the
+// not say who the person is or what they want: a link can lead any user to the
 // handler. Decide in OnLogin whether the person who signed in may have what Data says,
 // and set Link, not an id in Data, to tie accounts together.
 //
@@ -56,7 +56,7 @@ type Start struct {
 // is, or for a prefetch; with [ErrCrossOrigin] if an unsafe request comes from another
 // origin, if the browser does not open a page, unless a script of this origin or of
 // [Options.TrustedOrigins] asks, or if Link is set and the request is not a POST of
-// this origin; with [ErrUnauthenticated] if Link is set and nobody is signed in; with
+// this origin; with [ErrUnauthenticated] if Link is set and no user is signed in; with
 // [ErrLoginLoop] as /login does; with [ErrSessionError] if the response is already
 // written, or all of it does not fit into a cookie; and with the errors of a provider
 // that cannot be asked. Then no cookie is set.
@@ -122,7 +122,7 @@ func (g *registry) startedAt(name string) (*client, error) {
 // checkStart checks what a handler wants of a sign-in.
 func (c *client) checkStart(start Start) error {
 	if c.isPage() && (len(start.Data) > 0 || len(start.Params) > 0 || start.Link) {
-		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, which gets none of Start's Data, Params and Link",
+		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, which does not get Start's Data, Params and Link",
 			Fix: "hand them to the page yourself, and link accounts there"}
 	}
 	size := 0
@@ -141,7 +141,7 @@ func (c *client) checkStart(start Start) error {
 		case configured: // they win, as they do over LoginParams
 			what = "which Provider.AuthParams has too"
 		case name == "":
-			what = "which is no name"
+			what = "which is not a name"
 		case strings.ContainsFunc(start.Params[name], unicode.IsControl):
 			what = "whose value has control characters"
 		default:
@@ -172,7 +172,7 @@ func (a *Auth) linkingSession(c *gin.Context, g *registry) (string, error) {
 		return "", err
 	}
 	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "nobody is signed in to link to",
+		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
 			Fix: "show the form to signed-in users only; the session may have ended since"}
 	}
 	return s.id, nil

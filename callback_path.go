@@ -82,8 +82,8 @@ func (c *config) callbackPattern(p *Provider) string {
 
 // registerCallbacks adds the routes of Provider.CallbackPath and Options.CallbackPaths,
 // each with and without a slash at its end: Gin would answer the other spelling with a
-// 301 that carries the code. They are paths of the application, whatever group router
-// is: Gin joins paths as path.Join does.
+// 301 that carries the code. They are paths of the application, not of the group that
+// router may be: Gin joins paths as path.Join does.
 func (a *Auth) registerCallbacks(router gin.IRouter) (errs []error) {
 	up := strings.Repeat("/..", strings.Count(a.cfg.mount, "/"))
 	for _, pattern := range a.cfg.callbackPaths {

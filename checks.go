@@ -21,8 +21,9 @@ import (
 // refuses the user.
 type Check func(*User) error
 
-// readOnly are the code of the checks of this package that neither change the user nor
-// call checks that may. Their constructors are not inlined: each copy would have code of its own.
+// readOnly lists the checks of this package that neither change the user nor call checks
+// that may, by the address of their code. Their constructors are not inlined, since each
+// copy would have an address of its own.
 var readOnly = []uintptr{
 	code(HasGroup()), code(HasClaim("")), code(VerifiedEmailDomain()), code(FromProvider()), code(MaxAge(minMaxAge)), code(ACR("0")),
 }
@@ -183,10 +184,10 @@ func FromProvider(names ...string) Check {
 	}
 }
 
-// AnyOf admits a user that passes at least one of checks. If none passes, the first of
-// them that can be met by authenticating again decides ([MaxAge], [ACR]), else its
-// error is that of the last one. Without checks it admits nobody. To require all of several, pass them to
-// [Auth.RequireAuth] side by side.
+// AnyOf admits a user that passes at least one of checks. If the user passes none, its
+// error is that of the first check that authenticating again can satisfy ([MaxAge],
+// [ACR]), else that of the last one. Without checks it refuses every user. To require
+// all of several checks, pass them to [Auth.RequireAuth] side by side.
 func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {

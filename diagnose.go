@@ -196,7 +196,7 @@ const (
 	memoryRemark      = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreRemark    = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreFix       = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
-	noProvidersRemark = "is empty, so that nobody can sign in: /login answers with 404"
+	noProvidersRemark = "is empty, so that no user can sign in: /login answers with 404"
 	insecureRemark    = "BaseURL is http: everybody in this network can read session cookies, codes and passwords, and use them"
 	keyMadeRemark     = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
 )

@@ -154,7 +154,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 		return err
 	}
 	if w.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or dropped the user: nobody is signed in",
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or set User to nil: no user is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)

@@ -67,8 +67,8 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) error {
 	if n, _ := a.loops.count(c.Request); n >= maxLoopLogins {
 		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name,
-			Reason: fmt.Sprintf("the page was opened %d times within %d seconds, with prompt=login, and did not sign anybody in", n, loopWindow/time.Second),
-			Fix:    "with prompt=login, let the page ask for the password again, also if CurrentUser is somebody, and call SignIn"}
+			Reason: fmt.Sprintf("the page was opened %d times within %d seconds, with prompt=login, and did not sign a user in", n, loopWindow/time.Second),
+			Fix:    "with prompt=login, let the page ask for the password again, also if CurrentUser returns a user, and call SignIn"}
 	}
 	a.loops.add(c.Writer, c.Request)
 	redirect(c, withParam(cl.pageURL(returnTo), "prompt", "login"))

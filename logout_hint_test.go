@@ -133,7 +133,13 @@ func TestIDTokenHintOfAnotherSession(t *testing.T) {
 	s.Browser = s.NewBrowser()
 	s.SignIn()
 	second := hintCookies(s, "/logout")[0]
-	for name, c := range map[string]*http.Cookie{"of another session": first, "altered": {Name: first.Name, Value: second.Value[:len(second.Value)-1] + "A", Path: "/logout"}} {
+	altered := []byte(second.Value)
+	if last := len(altered) - 1; altered[last] == 'A' {
+		altered[last] = 'Q'
+	} else {
+		altered[last] = 'A'
+	}
+	for name, c := range map[string]*http.Cookie{"of another session": first, "altered": {Name: first.Name, Value: string(altered), Path: "/logout"}} {
 		if err := s.Browser.SetCookie(s.URL+"/logout", c); err != nil {
 			t.Fatal(err)
 		}

@@ -247,7 +247,7 @@ func (p *Provider) checkNamespace(add addMistake) {
 }
 
 // checkNamesake: users of two providers with one Namespace are the same people, so
-// that each of the two can say who anybody is at the other.
+// that each of the two can say who the users of the other are.
 func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 	for i := range others {
 		q := &others[i]

@@ -11,7 +11,8 @@ import (
 
 // registry is a list of providers and all that depends on it. It never changes:
 // other providers are another registry. A request loads the one in use once, and
-// sees the same list from its beginning to its end.
+// sees the same list from its beginning to its end; a callback loads it again before the
+// session begins: see stillThere.
 type registry struct {
 	auth      *Auth
 	clients   map[string]*client       // by Provider.Name
@@ -33,8 +34,8 @@ type registry struct {
 // same, and sessions if its name and its issuer or Namespace are, and Admits. Sessions of
 // a removed provider are not admitted, and are again if it returns before they expire.
 //
-// Call it in every replica, before a page shows the new provider's button. Whoever
-// chooses the providers can sign in as anyone.
+// Call it in every replica, before a page shows the new provider's button. A person
+// who chooses the providers can sign in as any user.
 func (a *Auth) SetProviders(providers []Provider) error {
 	a.replacing.Lock()
 	defer a.replacing.Unlock()

@@ -164,10 +164,11 @@ func (c *config) ownRoute(p string) bool {
 }
 
 // orDefault returns the path asked for if it is admitted, else fallback. A path behind
-// one of TrustedOrigins, as browsers write it, is admitted with the origin.
+// one of TrustedOrigins, as browsers write it, is admitted with the origin, unless that
+// is our own: ownRoute would not see it.
 func (c *config) orDefault(raw, fallback string) string {
 	for _, origin := range c.TrustedOrigins {
-		if rest, ok := strings.CutPrefix(raw, origin); ok {
+		if rest, ok := strings.CutPrefix(raw, origin); ok && origin != c.origin {
 			if clean, ok := cleanPath(cmp.Or(rest, "/")); ok { // it begins with a slash: no port and no more of a host
 				return origin + clean
 			}

@@ -119,8 +119,7 @@ func (s *session) limits(c *config) SessionLimits {
 	return l
 }
 
-// checkLimits refuses limits that are none: a session that was to be short would be
-// as long as Options say.
+// checkLimits refuses limits that do not shorten a session: it was meant to be short.
 func (k *sessions) checkLimits(s *session, limits SessionLimits) error {
 	for _, l := range [...]struct {
 		name      string

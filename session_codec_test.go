@@ -340,7 +340,7 @@ func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
 			t.Errorf("the session %q, renewed: not %v", tt.session, tt.lives)
 		}
 		cookies := a.cookies
-		a = newGoldenApp(t, goldenSession{Cookies: cookies}, admit("nobody's"))
+		a = newGoldenApp(t, goldenSession{Cookies: cookies}, admit("another tenant"))
 		if a.now = a.now.Add(3 * time.Hour); tt.lives && a.me() != nil {
 			t.Errorf("the session %q, renewed, outlives what is admitted", tt.session)
 		}

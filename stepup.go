@@ -17,7 +17,7 @@ import (
 
 const (
 	minMaxAge     = time.Minute           // people need as long to sign in, and clocks are as far apart
-	maxMaxAge     = 1<<31*time.Second - 1 // 68 years: more seconds than that are no number to some providers
+	maxMaxAge     = 1<<31*time.Second - 1 // 68 years: some providers cannot read a larger number of seconds
 	acrsLimit     = 512                   // bytes of all acr values of a check
 	demandVersion = 1
 	demandLife    = time.Hour
@@ -177,7 +177,7 @@ type demanded struct {
 }
 
 // readDemand returns the demand of a sign-in, nil if there is none. One that does not
-// open is no plain sign-in: replicas with different Keys would send the browser round
+// open does not become a plain sign-in: replicas with different Keys would send the browser round
 // and round.
 func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 	if !params.Has("demand") {
@@ -205,9 +205,9 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 // round asks for an acr alone, since some providers ask the person for what is
 // missing then; others ask for nothing while the person is signed in there.
 //
-// The second round has the person authenticate anew. prompt says so as well: Keycloak
-// asks nobody for max_age=0 who authenticated within the same second, as a person did
-// who comes straight from signing in, and some providers take 0 for no max_age.
+// The second round has the person authenticate anew. prompt says so as well: with
+// max_age=0 alone, Keycloak does not ask a person who authenticated within the same
+// second, and some providers take 0 for an absent max_age.
 func (d *demanded) apply(l *loginState, configured map[string]string) map[string]string {
 	params := map[string]string{}
 	if len(d.acr) > 0 {
@@ -321,6 +321,10 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 //		return
 //	}
 //
+// Put [Auth.RequireAuth] or [Auth.LoadUser] in front of the handler: without one
+// CurrentUser is nil, and a user who is signed in would be sent to sign in over and
+// over. Fail answers such a request with 500 ([ErrSessionError]).
+//
 // Fail does nothing if err is nil. If the response is already written, it aborts
 // and logs, and cannot do more.
 func (a *Auth) Fail(c *gin.Context, err error) {
@@ -329,6 +333,11 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 		return
 	case refused: // by a check, of its own words
 		err = checkError(err, "")
+	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
+		if s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now()); s != nil {
+			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, and the handler has no guard that loads the user",
+				Fix: "put RequireAuth or LoadUser in front of this handler"}
+		}
 	}
 	a.fail(c, RequestRefused, err)
 }

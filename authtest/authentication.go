@@ -79,7 +79,8 @@ func (a *authentication) suffices(s session, params url.Values, now time.Time) b
 	if slices.Contains(strings.Fields(params.Get("prompt")), "login") && !a.ignores(Prompt) {
 		return false
 	}
-	if age, err := strconv.Atoi(params.Get("max_age")); err == nil && !a.ignores(MaxAge) && now.Sub(s.since) >= time.Duration(age)*time.Second {
+	// 0 asks also within the second in which the person authenticated.
+	if age, err := strconv.Atoi(params.Get("max_age")); err == nil && !a.ignores(MaxAge) && (age == 0 || now.Sub(s.since) > time.Duration(age)*time.Second) {
 		return false
 	}
 	values := a.acrValues(params)

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -49,10 +48,10 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case how.singleSignOn && signedOn.subject != "" && (subject == "" || subject == signedOn.subject) && how.suffices(signedOn, params, p.now()):
 		person, _ := p.person(signedOn.subject)
 		p.grant(w, params, person, signedOn)
-	case ok:
+	case ok && !(how.singleSignOn && silent):
 		p.grant(w, params, person, p.signIn(w, r, params, person))
 	case silent:
-		p.answerSilently(w, r, params)
+		p.answerSilently(w, params, &how, signedOn)
 	default:
 		p.showPeople(w, params)
 	}
@@ -128,15 +127,11 @@ func (p *Provider) refusal(params url.Values) (code, description string) {
 	return "", ""
 }
 
-// answerSilently answers prompt=none: with the person of the browser's session,
-// or with login_required.
-func (p *Provider) answerSilently(w http.ResponseWriter, r *http.Request, params url.Values) {
-	s := p.session(r)
+// answerSilently answers prompt=none: with the person of the browser's session if it
+// suffices, or with login_required.
+func (p *Provider) answerSilently(w http.ResponseWriter, params url.Values, how *authentication, s session) {
 	person, ok := p.person(s.subject)
-	if age, err := strconv.Atoi(params.Get("max_age")); err == nil && p.now().Sub(s.since) > time.Duration(age)*time.Second {
-		ok = false
-	}
-	if !ok {
+	if !ok || !how.suffices(s, params, p.now()) {
 		p.answerError(w, params, "login_required", "")
 		return
 	}

@@ -31,7 +31,7 @@ func TestFromEnv(t *testing.T) {
 		"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "ws", "GOOGLE_WORKSPACE_DOMAIN": "kvarnbygd.example",
 		"OIDC_CLIENT_ID": "o", "OIDC_CLIENT_SECRET": "os", "OIDC_ISSUER": "https://login.oidc.example",
 		"HEAD_OFFICE_CLIENT_ID": "c", "HEAD_OFFICE_CLIENT_SECRET": "cs", "HEAD_OFFICE_ISSUER": "https://login.corp.example",
-		"STRIPE_CLIENT_ID": "not ours", "_CLIENT_ID": "nobody's", "CLIENT_SECRET": "nobody's",
+		"STRIPE_CLIENT_ID": "not ours", "_CLIENT_ID": "of no provider", "CLIENT_SECRET": "of no provider",
 	})
 	list, err := providers.FromEnv("STRIPE")
 	if err != nil {

@@ -277,7 +277,7 @@ func TestGitHubRefuses(t *testing.T) {
 		{"a wrong secret", func(_ *gitHub, p *ginauth.Provider) { p.ClientSecret = "another" }, ginauth.ErrProviderMisconfigured, "token.invalid_client", `\"incorrect_client_credentials\"`},
 		{"a profile that is an error under status 200", func(g *gitHub, _ *ginauth.Provider) { g.user = "not_found.json" }, ginauth.ErrIdentityRejected, "claims.sub", ""},
 		{"a list of addresses that fails for now", func(g *gitHub, _ *ginauth.Provider) { g.status = http.StatusBadGateway }, ginauth.ErrProviderUnavailable, "http.status", "502"},
-		{"a list of addresses that is none", func(g *gitHub, _ *ginauth.Provider) { g.emails = "user.json" }, ginauth.ErrProviderUnavailable, "http.unusable", ""},
+		{"addresses that are not a list", func(g *gitHub, _ *ginauth.Provider) { g.emails = "user.json" }, ginauth.ErrProviderUnavailable, "http.unusable", ""},
 		{"an API that is not there", func(g *gitHub, p *ginauth.Provider) { p.Profile = providers.GitHubProfile(g.URL) }, ginauth.ErrProviderUnavailable, "http.not_found", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func TestShopifyTokens(t *testing.T) {
 	}{
 		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.ErrIdentityRejected, "login.failed", "not a person"},
 		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.ErrIdentityRejected, "login.failed", "not a person"},
-		{"nobody's", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.ErrIdentityRejected, "claims.sub", ""},
+		{"a user without an id", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.ErrIdentityRejected, "claims.sub", ""},
 		{"of another type", `{"access_token":"` + testToken + `","token_type":"mac","associated_user":{"id":1}}`, ginauth.ErrBadTokenResponse, "token.type", ""},
 		{"no JSON", `<html>`, ginauth.ErrBadTokenResponse, "token.normalize", ""},
 		{"an error", `{"error":"invalid_request","error_description":"The authorization code was not found or was already used"}`, ginauth.ErrProviderError, "token.error", `\"invalid_request\"`},

@@ -274,7 +274,7 @@ func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 const passedOverNoted = 5
 
 // compareKeys looks for a key that can have signed an ID token, and names those that are
-// passed over: RFC 7517, 5, lets a client ignore them without a word, and nobody would see
+// passed over: RFC 7517, 5, lets a client ignore them without a word, and no log would say
 // why the tokens that they sign are refused.
 func (x *examination) compareKeys() {
 	var unusable []string

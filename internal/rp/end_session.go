@@ -111,8 +111,8 @@ func (c *Client) takesHint(ctx context.Context, hint string) bool {
 		return true
 	}
 	if !fresh(m.keys.held.Load().fetched, c.cfg.Now(), keysCooldown) {
-		// Whatever comes is what was sought: a key that is gone starts no cool-down, in which
-		// the keys of the next sign-in could not be fetched.
+		// That the key is gone is an answer too. A cool-down would keep the keys of the next
+		// sign-in from being fetched.
 		if m.keys.refresh(ctx, fromProvider, func(*heldKeys) bool { return true }) != nil {
 			return true
 		}

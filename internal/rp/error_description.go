@@ -32,7 +32,7 @@ const (
 	secretRemains   = 8    // bytes of a secret that are removed, even if the rest is missing
 )
 
-// secrets are what must not reach a log, whatever a provider answers: many repeat the
+// secrets must not reach a log, also if a provider answers with them: many repeat the
 // parameter that they find fault with. RFC 6749, 10.3: "Access token credentials […] MUST be
 // kept confidential in transit and storage, and only shared among the authorization
 // server, the resource servers the access token is valid for, and the client to whom the

@@ -148,7 +148,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 			"register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
 	}
 	// 5.1: scope is "OPTIONAL, if identical to the scope requested by the client; otherwise,
-	// REQUIRED": whoever needs to know reads it of the token. 3.3 has text, with spaces in
+	// REQUIRED": an application that needs them reads them from the token. 3.3 has text, with spaces in
 	// between; Twitch sends a list.
 	if list, ok := answer["scope"].([]any); ok {
 		answer["scope"] = strings.Join(strictjson.Strings(list), " ")

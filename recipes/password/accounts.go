@@ -10,7 +10,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// account is a row of a table of yours. ID never changes and is given to nobody else:
+// account is a row of a table of yours. ID never changes and is never given to another person:
 // it is User.Subject. The name people sign in with may change.
 type account struct {
 	ID, Name, Hash string
@@ -22,9 +22,9 @@ type accounts struct {
 	byName map[string]account
 }
 
-// nobody is compared with if there is no account of a name, so that the answer takes
+// unknownName is compared with if there is no account of a name, so that the answer takes
 // as long as if there were one.
-var nobody = mustHash("nobody's password")
+var unknownName = mustHash("the password of no account")
 
 func mustHash(password string) string {
 	hash, err := argon2id.CreateHash(password, argon2id.DefaultParams)
@@ -44,7 +44,7 @@ func (a *accounts) check(name, password string) (account, bool) {
 	a.mu.Lock()
 	found, known := a.byName[strings.ToLower(name)]
 	a.mu.Unlock()
-	hash := nobody
+	hash := unknownName
 	if known {
 		hash = found.Hash
 	}
@@ -62,7 +62,7 @@ func (a *accounts) set(id, name, password string) {
 
 // attempts limits how often somebody may try: five times at once, then every twelve
 // seconds, for each address and for each name. Keys that share a place share its
-// limit, so that nobody can fill the memory with made-up names.
+// limit: made-up names must not fill the memory.
 type attempts struct {
 	mu     sync.Mutex
 	seed   maphash.Seed

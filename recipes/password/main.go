@@ -102,7 +102,7 @@ func (s *site) home(c *gin.Context) {
 	render(c, http.StatusOK, homePage, gin.H{"User": ginauth.CurrentUser(c), "Auth": s.auth})
 }
 
-// changePassword ends all sessions of the account, wherever they are: whoever knew the
+// changePassword ends all sessions of the account, wherever they are: a person who knew the
 // old password is out. The one of this browser begins anew.
 func (s *site) changePassword(c *gin.Context) {
 	user := ginauth.CurrentUser(c)
@@ -133,7 +133,7 @@ func (s *site) page(c *gin.Context, status int, problem string) {
 
 func render(c *gin.Context, status int, t *template.Template, data gin.H) {
 	c.Header("Content-Type", "text/html; charset=utf-8")
-	c.Header("X-Frame-Options", "DENY") // nobody else's page gets people to type a password here
+	c.Header("X-Frame-Options", "DENY") // a page that framed this one could have people type a password into it
 	c.Status(status)
 	if err := t.Execute(c.Writer, data); err != nil {
 		log.Print(err)

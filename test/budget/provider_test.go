@@ -26,7 +26,7 @@ type remoteProvider struct {
 	noHint bool // the ID token is not kept for the sign-out
 }
 
-// startRemoteProvider starts a provider. A thin one puts nobody's name into the ID token,
+// startRemoteProvider starts a provider. A thin one puts no name into the ID token,
 // so that the userinfo has to be asked for.
 func startRemoteProvider(t testing.TB, thin bool) remoteProvider {
 	t.Helper()

@@ -276,9 +276,9 @@ func g14OriginIsKept(t *testing.T) {
 func s39TrustedOrigin(t *testing.T) {
 	t.Parallel()
 	const trusted = "https://spa.example"
-	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.AfterLogin, o.AfterLogout = "/home", "/bye"
-		o.TrustedOrigins = []string{trusted, "https://spa.example:8443"}
+		o.TrustedOrigins = []string{trusted, "https://spa.example:8443", s.URL}
 		o.Providers[0].Logout.Local = true
 	})
 	leads := func(query string) string {
@@ -301,6 +301,7 @@ func s39TrustedOrigin(t *testing.T) {
 		"//spa.example/x", `/\spa.example/x`, " " + trusted + "/x", "\t" + trusted + "/x", "https://user@spa.example/x", "https://evil.example/?" + trusted + "/x", "https://evil.example/#" + trusted + "/x",
 		"https://spa.examplé/x", "https://sub.spa.example/x", "javascript:" + trusted + "/x", trusted + "/" + strings.Repeat("a", 2048),
 	}
+	hostile = append(hostile, s.URL+"/logout", s.URL+"/login/demo", s.URL+"/LOGOUT/", s.URL+"/authorize/demo") // ginauth's own routes, behind our own origin
 	for _, raw := range hostile {
 		if got := leads(sitetest.ReturnTo(raw)); got != s.URL+"/home" {
 			t.Errorf("%q leads to %q", raw, got)
