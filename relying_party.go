@@ -57,6 +57,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	cfg := rp.Config{
 		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
+		PrivateKey: p.PrivateKey, KeyID: p.KeyID,
 		IDTokenAlg:  p.IDTokenAlg,
 		RedirectURI: c.redirectURI, SharedRedirect: c.shared,
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,

@@ -2,6 +2,8 @@ package ginauth_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/http"
@@ -149,6 +151,10 @@ func fill(v reflect.Value) {
 			f.Set(m)
 		case reflect.Func:
 			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))
+		case reflect.Interface:
+			if f.Type() == reflect.TypeFor[crypto.Signer]() {
+				f.Set(reflect.ValueOf(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))))
+			}
 		case reflect.Struct:
 			fill(f)
 		}

@@ -38,6 +38,7 @@ var reasons = map[string][]rp.Code{
 	"discovery.algorithms":       {rp.ProviderMisconfigured},
 	"discovery.id_token_alg":     {rp.ProviderMisconfigured},
 	"discovery.auth_method":      {rp.ProviderMisconfigured},
+	"discovery.assertion_alg":    {rp.ProviderMisconfigured},
 
 	"http.timeout":             {rp.ProviderTimeout},
 	"http.no_tls":              {rp.ProviderUnavailable},
@@ -71,6 +72,7 @@ var reasons = map[string][]rp.Code{
 	"response.invalid_request":       {rp.ProviderError},
 	"response.verify_callback":       {rp.ProviderError},
 
+	"token.client_assertion":    {rp.ProviderMisconfigured},
 	"token.client_secret_func":    {rp.ProviderMisconfigured},
 	"token.endpoint":              {rp.ProviderMisconfigured},
 	"token.invalid_client":        {rp.ProviderMisconfigured},

@@ -49,12 +49,19 @@ type authentication struct {
 	form   string // what it adds to the form
 }
 
-// authenticate says how the client authenticates: RFC 6749, 2.3.1, or as a public
-// client by its id alone (3.2.1).
+// authenticate says how the client authenticates: RFC 6749, 2.3.1, by an assertion (RFC
+// 7523, section 2.2), or as a public client by its id alone (3.2.1).
 func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication, error) {
+	if m.authMethod == PrivateKeyJWT && c.cfg.PrivateKey != nil {
+		assertion, err := c.assertion(m)
+		return c.asserting(assertion), err
+	}
 	secret, err := c.secret(ctx)
 	if err != nil {
 		return authentication{}, err
+	}
+	if m.authMethod == PrivateKeyJWT { // made by the platform that the application runs on
+		return c.asserting(secret), nil
 	}
 	// 2.3: "The client MUST NOT use more than one authentication method in each request."
 	// So with Basic the form has neither the id nor the secret: 5.2 has invalid_request for
@@ -73,6 +80,13 @@ func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication,
 		}
 	}
 	return a, nil
+}
+
+// asserting authenticates by an assertion. RFC 7521, 4.2, makes client_id OPTIONAL beside
+// one, and some providers look the client up by it.
+func (c *Client) asserting(assertion string) authentication {
+	return authentication{form: "&" + param(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID) +
+		"&" + param("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer") + "&" + param("client_assertion", assertion)}
 }
 
 // secret returns the client's secret. 3.2.1: "Confidential clients or other clients
