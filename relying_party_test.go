@@ -166,7 +166,7 @@ func fill(v reflect.Value) {
 func TestCodesOfTheRelyingPartyAreCodes(t *testing.T) {
 	for _, code := range []rp.Code{
 		rp.BadRequest, rp.IssuerMismatch, rp.StateInvalid, rp.ProviderDenied, rp.ProviderError, rp.CodeRejected, rp.ProviderMisconfigured,
-		rp.ProviderUnavailable, rp.ProviderTimeout, rp.BadTokenResponse, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, rp.LogoutTokenInvalid,
+		rp.ProviderUnavailable, rp.ProviderTimeout, rp.BadTokenResponse, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, rp.LogoutTokenInvalid, rp.StepUpRequired,
 	} {
 		if (&ginauth.Error{Code: ginauth.Code(code)}).Status() == http.StatusInternalServerError {
 			t.Errorf("%q is not a code of this package", code)
