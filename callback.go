@@ -59,6 +59,9 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := cl.verify(id, response); err != nil {
 		return err
 	}
+	if err := cl.checkScopes(state, id); err != nil {
+		return err
+	}
 	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
 	if err != nil {
 		return err
@@ -79,7 +82,13 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.beginSession(c, g, cl, newSession(login.User, id, told), login)
+	begun := newSession(login.User, id, told)
+	if len(cl.provider.APIs) > 0 {
+		if begun.tokens, err = a.tokensOf(c, g, login, newTokenRecord(id.Token, state, id, a.cfg.Now())); err != nil {
+			return err
+		}
+	}
+	s, err := a.beginSession(c, g, cl, begun, login)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"fmt"
@@ -85,6 +86,9 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 		return nil, err
 	}
 	a.logSignOut(c, s, by)
+	if s.hasTokens {
+		g.clients[s.user.Provider].revokeLater(a.tokens.drop(context.WithoutCancel(c.Request.Context()), s.id))
+	}
 	return s, nil
 }
 

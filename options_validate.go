@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func (m *mistakes) add(field, what, reason, fix string) {
 // mistakeID returns the id of a mistake in a field, written as the ids of all
 // errors are: "options.base_url.empty".
 func mistakeID(field, what string) string {
-	field = strings.ReplaceAll(field, "JWKS", "Jwks") // or JWKSURL would be one word
+	field = strings.NewReplacer("JWKS", "Jwks", "APIs", "Apis").Replace(field) // or JWKSURL would be one word
 	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] && field[i] <= 'z' }
 	var id strings.Builder
 	for i := range len(field) {
@@ -62,7 +63,27 @@ func (c *config) check(mount string) error {
 	c.Providers = c.checkProviders(&wrong, c.Providers)
 	c.checkPages(&wrong)
 	c.checkStore(&wrong)
+	c.checkTokens(&wrong)
 	return errors.Join(wrong...)
+}
+
+// checkTokens: what sees to it that a token is refreshed once has to be shared by those
+// that share the tokens.
+func (c *config) checkTokens(wrong *mistakes) {
+	_, ours := c.Tokens.(*memoryTokens)
+	_, alone := c.Revocations.(*memoryRevocations)
+	switch {
+	case isNilPointer(c.Tokens):
+		wrong.add("Options.Tokens", "nil", "is a nil pointer", "leave the option out to keep tokens in this process's memory")
+	case !ours && alone:
+		wrong.add("Options.Tokens", "revocations", "is set, and Revocations are in this process's memory: two replicas would use one refresh token twice, which providers take for theft",
+			"set Options.Revocations too: redisstate has both")
+	}
+}
+
+func isNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 func (c *config) checkBaseURL(wrong *mistakes) {

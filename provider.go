@@ -212,6 +212,11 @@ type Provider struct {
 	// TokenIssuer and VerifyClaims refuse by now.
 	Admits []string
 
+	// APIs are what [Auth.Client] may call with the access tokens of this provider's users.
+	// With any, the tokens of a sign-in are kept for as long as the session lasts (see
+	// [Options.Tokens]). Default: none, and no token is kept.
+	APIs []API
+
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.
 	Logout ProviderLogout

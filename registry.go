@@ -85,6 +85,9 @@ func (a *Auth) remind() {
 	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
 	}
+	if a.keepsTokensInMemory() && !a.cfg.loopback {
+		a.cfg.Logger.Warn("ginauth: Options.Tokens: " + tokensRemark + "; set it to share them")
+	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
 		a.cfg.Logger.Warn("ginauth: Options.Sessions " + memstoreRemark + "; " + memstoreFix)
 	}
@@ -127,7 +130,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 
 // newSessions returns the sessions of users from these issuers, by Provider.Name.
 func (a *Auth) newSessions(from map[string]*issuers) *sessions {
-	k := &sessions{cfg: a.cfg, issuers: from, cache: newSessionCache()}
+	k := &sessions{cfg: a.cfg, issuers: from, cache: newSessionCache(), tokens: a.tokens}
 	box, jar, name := a.sessionBox, a.loginStates.jar, a.cfg.cookieName()
 	if a.cfg.Sessions == nil {
 		k.backend = &cookieBackend{box: box, unseal: k.opener(box), jar: jar, name: name, second: name + "-2"}

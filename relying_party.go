@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
@@ -29,6 +30,7 @@ type client struct {
 	shared      bool     // redirectURI, with other providers
 	loginParams []string // that a sign-in reads
 
+	tokenFailures
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
 }
@@ -63,6 +65,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
 		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,
 		Development: c.cfg.loopback,
+		Resources:   resourcesOf(p.APIs),
 		Scopes:      p.Scopes, AuthParams: p.AuthParams,
 		ResponseMode: p.ResponseMode, ResponseIssuer: p.ResponseIssuer, Userinfo: p.Userinfo,
 		Names: claimNames(p), Pairs: c.verifiedPairs(), Complete: c.complete,
@@ -154,6 +157,24 @@ func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Toke
 		return nil, fromRP(err)
 	}
 	return got.Token, nil
+}
+
+// revocationWait is how long a refresh token's revocation may take.
+const revocationWait = 2 * time.Second
+
+// revokeLater has the provider revoke the refresh token of a session that has ended. Nobody
+// waits for it.
+func (c *client) revokeLater(r *tokenRecord) {
+	if r == nil || r.refreshToken == "" || r.ended {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), revocationWait)
+		defer cancel()
+		if err := contain.Do(func() error { return c.rp.Revoke(ctx, r.refreshToken) }); err != nil {
+			c.warn("a refresh token could not be revoked at the provider", err)
+		}
+	}()
 }
 
 // verify asks the Provider's own rules about a verified identity, and adds the name that

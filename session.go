@@ -67,6 +67,7 @@ type sessions struct {
 	issuers map[string]*issuers // by Provider.Name
 	backend sessionBackend
 	cache   *sessionCache
+	tokens  *tokenKeeper
 }
 
 // start makes a new session for a user, under a new id, and ends the one that it
@@ -82,13 +83,27 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, lim
 	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
-	if _, _, err := k.revokePrevious(w, r); err != nil {
+	before, _, err := k.revokePrevious(w, r)
+	if err != nil {
 		return nil, err
+	}
+	if before != nil && before.hasTokens {
+		defer k.tokens.drop(context.WithoutCancel(r.Context()), before.id) // what of it goes on is in s.tokens
 	}
 	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
 	}
-	return s, k.save(w, r, s, true)
+	if s.tokens != nil {
+		s.hasTokens = true
+		if err := k.tokens.begin(r.Context(), s, s.tokens); err != nil {
+			return nil, err
+		}
+	}
+	err = k.save(w, r, s, true)
+	if err != nil && s.tokens != nil {
+		k.tokens.drop(context.WithoutCancel(r.Context()), s.id)
+	}
+	return s, err
 }
 
 // begin gives a session its id and its times.

@@ -40,6 +40,8 @@ type session struct {
 	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
 	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
 	browserOnly bool          // its cookie ends with the browser
+	hasTokens   bool          // the provider's tokens were kept at its beginning
+	tokens      *tokenRecord  // those, while it begins
 }
 
 // times are those that every record keeps, as a distance from created.
@@ -74,7 +76,8 @@ const (
 	hasRechecked
 	hasMark
 	hasRare    // and the bits above it, one for each
-	knownFlags = hasRare<<len([5]*string{}) - 1
+	hasTokens  = hasRare << len([5]*string{})
+	knownFlags = hasTokens<<1 - 1
 
 	hasRare2 = 1 << 4 // in the 8 bits of version 2, whose lower four are the same
 )
@@ -143,7 +146,7 @@ func (k *sessions) encode(s *session) []byte {
 		on   bool
 	}{
 		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(names) > 0}, {hasData, len(u.Data) > 0},
-		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0},
+		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0}, {hasTokens, s.hasTokens},
 	} {
 		if f.on {
 			flags |= f.flag
@@ -226,7 +229,7 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 	if flags&hasMark != 0 {
 		s.mark = int64(min(r.Uint(), math.MaxInt64))
 	}
-	s.authTime, s.browserOnly = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0
+	s.authTime, s.browserOnly, s.hasTokens = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0, flags&hasTokens != 0
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	// Under the old name there may be another provider now, or one that admits

@@ -3,11 +3,248 @@ package ginauth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 
+	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
+
+// API describes an API that [Auth.Client] may call with the users' access tokens.
+type API struct {
+	// URL is what the addresses of the API begin with: scheme, host and path, with a
+	// slash at the end: "https://graph.microsoft.com/v1.0/". Required. It must be https,
+	// except on loopback. Of several that fit an address the longest counts.
+	URL string
+
+	// Scopes are those that a call needs. A user whose access token does not have them is
+	// sent to the provider to consent, and comes back. With a refresh token the API gets
+	// an access token of its own that has these scopes and no other. Default: the access
+	// token of the sign-in.
+	Scopes []string
+
+	// Resource is the resource indicator of the API (RFC 8707), for a provider that issues
+	// an access token for each. It is sent with every sign-in. Default: none.
+	Resource string
+}
+
+func cloneAPIs(list []API) []API {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Scopes = slices.Clone(list[i].Scopes)
+	}
+	return list
+}
+
+// resourcesOf returns the resource indicators of APIs.
+func resourcesOf(list []API) (all []string) {
+	for i := range list {
+		if r := list[i].Resource; r != "" && !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// Client returns an HTTP client that calls the APIs of the signed-in user's provider
+// ([Provider.APIs]) with the user's access token. ctx is a *gin.Context behind
+// [Auth.RequireAuth] or [Auth.LoadUser], or a context derived from c.Request.Context().
+// The client is for this user, and for as long as the session lasts.
+//
+// The token is refreshed before it expires, once for all requests, goroutines and
+// replicas; if the API answers 401 because of it, it is refreshed and the request sent
+// again, provided that its body can be. A request to an address of no API fails and is
+// not sent. A redirect to such an address is followed without the token.
+//
+// Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which sends the user to
+// the provider where that helps ([ErrStepUpRequired]: the token has ended, or consent is
+// missing). [ErrUnauthenticated] means that no user is signed in or the session has
+// ended, [ErrBadRequest] that the user has no session, [ErrInvalidOptions] that no API of
+// the provider has the address, [ErrProviderDenied] that the provider did not grant the
+// API's scopes, [ErrStoreUnavailable] that [Options.Tokens] failed, and
+// [ErrProviderUnavailable], [ErrProviderTimeout] and their like that the provider could
+// not be asked.
+//
+// The client has no timeout but that of its requests' contexts.
+func (a *Auth) Client(ctx context.Context) *http.Client {
+	return &http.Client{Transport: &apiTransport{auth: a, request: a.requestOf(ctx), base: a.apiTransport}}
+}
+
+// Token returns the access token that [Auth.Client] would send to an address, for
+// libraries that take a token and no client. It is valid for a minute at least, or for a
+// tenth of its life if that is less. It has no refresh token. Its errors are those of
+// Client.
+func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, noAPI("", address)
+	}
+	w, err := wantedBy(a.requestOf(ctx), u)
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.tokens.token(ctx, w)
+	if err != nil {
+		return nil, refusedByAPI(err, w)
+	}
+	return t.token(), nil
+}
+
+// requestOf returns the request that a context belongs to, nil if no user is signed in.
+func (a *Auth) requestOf(ctx context.Context) *authRequest {
+	if c, ok := ctx.(*gin.Context); ok {
+		return a.authenticated(c)
+	}
+	if ctx.Value(gin.ContextKey) != nil { // Gin uses its contexts again, for other requests
+		return nil
+	}
+	v, _ := ctx.Value(authRequestKey{a}).(*authRequest)
+	return v
+}
+
+// wantedBy returns the token that a request of a user to an address wants.
+func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
+	switch {
+	case v == nil || v.ended.Load():
+		return wanted{}, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "call API", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	case !v.hasSession():
+		return wanted{}, noSession("call API")
+	}
+	cl := v.registry.clients[v.opened.user.Provider]
+	api := cl.api(u)
+	if api == nil {
+		return wanted{}, noAPI(cl.provider.Name, u.Redacted())
+	}
+	return wanted{v: v, cl: cl, api: api}, nil
+}
+
+func noAPI(provider, address string) *Error {
+	return &Error{Code: ErrInvalidOptions, ID: "tokens.no_api", Op: "call API", Provider: provider, Reason: fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(address)),
+		Fix: "add it to Provider.APIs, or call it with another client"}
+}
+
+// refusedByAPI is the error for an API that refuses a new token, where there is no answer
+// of the API to return.
+func refusedByAPI(err error, w wanted) error {
+	if !errors.Is(err, errRefusedAgain) {
+		return err
+	}
+	return &Error{Code: ErrProviderError, ID: "refresh.refused_again", Op: "call API", Provider: w.cl.provider.Name, Reason: "the API refuses an access token that is a moment old",
+		Fix: "compare API.Resource and API.Scopes with what the API wants"}
+}
+
+// api returns the API that an address is of, or nil.
+func (c *client) api(u *url.URL) *API {
+	if u.User != nil || u.Opaque != "" || hasDotSegments(u.EscapedPath()) {
+		return nil
+	}
+	address := apiAddress(u)
+	var found *API
+	for i := range c.provider.APIs {
+		api := &c.provider.APIs[i]
+		if strings.HasPrefix(address, api.URL) && (found == nil || len(api.URL) > len(found.URL)) {
+			found = api
+		}
+	}
+	return found
+}
+
+// apiAddress is an address as API.URL has it.
+func apiAddress(u *url.URL) string {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	return weburl.Origin(u) + path
+}
+
+// hasDotSegments reports whether a path goes up, or might where it is read.
+func hasDotSegments(path string) bool {
+	path = strings.ReplaceAll(strings.ReplaceAll(path, "%2e", "."), "%2E", ".")
+	return strings.Contains(path, "/./") || strings.Contains(path, "/../") || strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..") || strings.Contains(path, "\\") || strings.Contains(strings.ToLower(path), "%5c")
+}
+
+// apiTransport adds access tokens to requests.
+type apiTransport struct {
+	auth    *Auth
+	request *authRequest
+	base    http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w, err := wantedBy(t.request, r.URL)
+	if e, ok := errors.AsType[*Error](err); ok && e.ID == "tokens.no_api" && r.Response != nil {
+		return t.base.RoundTrip(r) // a redirect
+	}
+	if err != nil {
+		return nil, closed(r, err)
+	}
+	token, err := t.auth.tokens.token(r.Context(), w)
+	if err != nil {
+		return nil, closed(r, refusedByAPI(err, w))
+	}
+	resp, err := t.base.RoundTrip(withToken(r, token, r.Body))
+	if err != nil || !refusesToken(resp) {
+		return resp, err
+	}
+	w.refused = token.value
+	if token, err = t.auth.tokens.token(r.Context(), w); errors.Is(err, errRefusedAgain) {
+		return resp, nil
+	}
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	body := r.Body
+	if body != nil && body != http.NoBody {
+		if r.GetBody == nil {
+			return resp, nil // the next request has the new token
+		}
+		if body, err = r.GetBody(); err != nil {
+			return resp, nil
+		}
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	_ = resp.Body.Close()
+	return t.base.RoundTrip(withToken(r, token, body))
+}
+
+// closed closes the body of a request that is not sent.
+func closed(r *http.Request, err error) error {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return err
+}
+
+// withToken returns the request with an access token (RFC 6750, 2.1).
+func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Request {
+	r = r.Clone(r.Context())
+	r.Body = body
+	r.Header.Set("Authorization", "Bearer "+token.value)
+	return r
+}
+
+// refusesToken reports whether an API does not take the access token. RFC 6750, 3.1:
+// invalid_token comes with 401. An API that says nothing but 401 means it, too; one that
+// says something else does not (RFC 9470: insufficient_user_authentication).
+func refusesToken(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
+	return !strings.Contains(challenges, "error=") || strings.Contains(challenges, "invalid_token")
+}
 
 // Refresh requests a new access token with the refresh token of old (RFC 6749, section 6),
 // for jobs that run without the user and keep tokens in a table of the application's:

@@ -115,6 +115,7 @@ const (
 	Userinfo   Endpoint = "userinfo"
 	JWKS       Endpoint = "jwks"
 	EndSession Endpoint = "end_session"
+	Revoke     Endpoint = "revoke"
 )
 
 var endpointPaths = map[Endpoint]string{
@@ -124,6 +125,7 @@ var endpointPaths = map[Endpoint]string{
 	Userinfo:   "/userinfo",
 	JWKS:       "/jwks",
 	EndSession: "/end_session",
+	Revoke:     "/revoke",
 }
 
 // Start starts a provider on a loopback port; [Provider.Close] ends it. It returns

@@ -62,20 +62,8 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodPost) {
 		return
 	}
-	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if err := r.ParseForm(); err != nil || !strings.EqualFold(strings.TrimSpace(contentType), "application/x-www-form-urlencoded") {
-		tokenError(w, http.StatusBadRequest, "invalid_request", "the body is not a form")
-		return
-	}
-	form := r.PostForm
-	for name, values := range form {
-		if len(values) > 1 && name != "resource" {
-			tokenError(w, http.StatusBadRequest, "invalid_request", name+" is there more than once")
-			return
-		}
-	}
-	if status, code, description := p.authenticate(w, r); code != "" {
-		tokenError(w, status, code, description)
+	form, ok := p.authenticatedForm(w, r)
+	if !ok {
 		return
 	}
 	take := p.redeem
@@ -96,6 +84,47 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, p.tokenAnswer(g, accessToken))
+}
+
+// authenticatedForm reads the form of a client that says who it is; otherwise it answers.
+func (p *Provider) authenticatedForm(w http.ResponseWriter, r *http.Request) (form url.Values, ok bool) {
+	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if err := r.ParseForm(); err != nil || !strings.EqualFold(strings.TrimSpace(contentType), "application/x-www-form-urlencoded") {
+		tokenError(w, http.StatusBadRequest, "invalid_request", "the body is not a form")
+		return nil, false
+	}
+	form = r.PostForm
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" {
+			tokenError(w, http.StatusBadRequest, "invalid_request", name+" is there more than once")
+			return nil, false
+		}
+	}
+	if status, code, description := p.authenticate(w, r); code != "" {
+		tokenError(w, status, code, description)
+		return nil, false
+	}
+	return form, true
+}
+
+// serveRevoke is the revocation endpoint (RFC 7009): it ends a refresh token and all that
+// followed from the same code, or an access token. A token that is not known is none to be
+// revoked, which is no error.
+func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) {
+	if !allowed(w, r, http.MethodPost) {
+		return
+	}
+	form, ok := p.authenticatedForm(w, r)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g := p.refreshes[form.Get("token")]; g != nil {
+		p.revokeFamily(g)
+	}
+	delete(p.tokens, form.Get("token"))
+	w.WriteHeader(http.StatusOK)
 }
 
 func tokenError(w http.ResponseWriter, status int, code, description string) {

@@ -1,0 +1,543 @@
+package ginauth
+
+import (
+	"bytes"
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/seal"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+const (
+	// claimLife is for how long the one that refreshes a session's token keeps the others
+	// from it: longer than a request to a provider can take.
+	claimLife = 15 * time.Second
+	// claimWait is how long the others wait for it.
+	claimWait = 5 * time.Second
+	// providerRest is how long a provider that failed is left alone.
+	providerRest = 5 * time.Second
+	// justNow is how old a token or a session is at most that another trip to the provider
+	// would not change.
+	justNow = 10 * time.Second
+
+	tokensRemembered = 1024 // sessions whose tokens are in memory
+)
+
+// Tokens is a shared store for the tokens of sessions: see [Options.Tokens]. Values are
+// sealed, keys are hashes. If it fails, sign-ins with a provider that has APIs are
+// answered with 503 ([ErrStoreUnavailable]), and [Auth.Client] returns that error once the
+// token that it has in memory has expired. Implementations must be safe for concurrent
+// use. Package redisstate has one.
+type Tokens interface {
+	// Load returns the value of a key, or nil if there is none.
+	Load(ctx context.Context, key RevocationKey) ([]byte, error)
+
+	// Swap stores next for ttl if the value is old, in one step, and reports whether it
+	// did. A nil value means that there is none: Swap with a nil next deletes the key.
+	Swap(ctx context.Context, key RevocationKey, old, next []byte, ttl time.Duration) (bool, error)
+}
+
+// tokenKeeper keeps the tokens of sessions, and refreshes them: once, however many
+// requests and replicas want them.
+//
+// Whoever finds that a token is due claims the value in the store that has it, with
+// Revocations.Once: of all that have read the same value one gets the claim. The claim is
+// by the store's clock, and ends by itself if its holder dies. The holder reads the value
+// again, asks the provider, and swaps the value: if it was asleep for longer than its
+// claim, somebody else has, and the swap fails. The others wait for another value, and go on
+// with the token that they have while it is valid.
+type tokenKeeper struct {
+	cfg    *config
+	box    *seal.Box
+	flight singleflight.Group
+	memory tokenMemory
+}
+
+// storedTokens is a record and the value that it is kept as.
+type storedTokens struct {
+	*tokenRecord
+	value []byte
+}
+
+// tokensKey is where the tokens of a session are. It says nothing of the session's id.
+func tokensKey(id string) RevocationKey { return revocationKey(sessionTokens, id) }
+
+// seal returns a record as it is stored. It opens for its session alone, in whatever place
+// it is put.
+func (k *tokenKeeper) seal(id string, r *tokenRecord) []byte {
+	return []byte(k.box.Seal(r.encode(), "tokens "+id))
+}
+
+// open returns the record of a session, nil if there is none or it does not open.
+func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
+	if len(value) == 0 {
+		return nil
+	}
+	plain, _, err := k.box.Open(string(value), "tokens "+id)
+	if err != nil {
+		return nil
+	}
+	return readTokenRecord(plain)
+}
+
+func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error) {
+	value, err := contain.Call(func() ([]byte, error) { return k.cfg.Tokens.Load(ctx, tokensKey(id)) })
+	if err != nil {
+		return storedTokens{}, tokensUnavailable("load tokens", err)
+	}
+	return storedTokens{k.open(id, value), value}, nil
+}
+
+func (k *tokenKeeper) swap(ctx context.Context, id string, old, next []byte, ttl time.Duration) (bool, error) {
+	done, err := contain.Call(func() (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
+	if err != nil {
+		return false, tokensUnavailable("store tokens", err)
+	}
+	return done, nil
+}
+
+func tokensUnavailable(op string, err error) *Error {
+	return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_failed", Op: op, Err: err, retryAfter: retryAfter,
+		Reason: "Options.Tokens failed", Fix: "look at the store behind it"}
+}
+
+// life is for how long the tokens of a session can be wanted.
+func (k *tokenKeeper) life(s *session) time.Duration {
+	end := s.created.Add(k.cfg.Lifetime)
+	if !s.until.IsZero() && s.until.Before(end) {
+		end = s.until
+	}
+	return end.Sub(k.cfg.Now())
+}
+
+// begin keeps the tokens of a session that begins.
+func (k *tokenKeeper) begin(ctx context.Context, s *session, r *tokenRecord) error {
+	value := k.seal(s.id, r)
+	done, err := k.swap(ctx, s.id, nil, value, k.life(s))
+	if err != nil {
+		return err
+	}
+	if !done { // ids are random
+		return tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
+	}
+	k.memory.put(s.id, storedTokens{r, value})
+	return nil
+}
+
+// drop deletes the tokens of a session that has ended, and returns them, nil if there were
+// none or they cannot be read: they end with the session anyway.
+func (k *tokenKeeper) drop(ctx context.Context, id string) *tokenRecord {
+	k.memory.drop(id)
+	stored, err := k.load(ctx, id)
+	if err != nil || stored.value == nil {
+		return nil
+	}
+	if done, err := k.swap(ctx, id, stored.value, nil, 0); err != nil || !done {
+		return nil // another replica refreshes it just now, and will see that the session has ended
+	}
+	return stored.tokenRecord
+}
+
+// wanted is an access token that a request wants.
+type wanted struct {
+	v       *authRequest
+	cl      *client
+	api     *API
+	refused string // by the API: another one is wanted
+}
+
+func (w *wanted) id() string { return w.v.opened.id }
+
+// usable returns the token of a record if it will do.
+func (w *wanted) usable(r *tokenRecord, now time.Time) *accessToken {
+	if r == nil {
+		return nil
+	}
+	t := r.find(w.api)
+	if t == nil || t.value == w.refused || t.lacks(w.api.Scopes) || t.due(now, w.id()[0]) {
+		return nil
+	}
+	return t
+}
+
+// stale returns the token of a record that ought to be refreshed and still works, or nil.
+func (w *wanted) stale(r *tokenRecord, now time.Time) *accessToken {
+	if r == nil {
+		return nil
+	}
+	if t := r.find(w.api); t != nil && t.value != w.refused && !t.lacks(w.api.Scopes) && !t.expired(now) {
+		return t
+	}
+	return nil
+}
+
+// token returns an access token for an API.
+func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error) {
+	now := k.cfg.Now()
+	held, found := k.memory.get(w.id())
+	if found {
+		if t := w.usable(held.tokenRecord, now); t != nil {
+			return t, nil
+		}
+	}
+	sum := sha256.Sum256([]byte(w.refused))
+	done := k.flight.DoChan(w.id()+string(sum[:])+w.api.key(), func() (any, error) {
+		return contain.Call(func() (*accessToken, error) { return k.obtain(context.WithoutCancel(ctx), w) })
+	})
+	select {
+	case r := <-done:
+		if p, panicked := r.Err.(*contain.Panic); panicked {
+			return nil, hookPanicked("refresh token", p)
+		}
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*accessToken), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// obtain gets a token from the store, or from the provider.
+func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error) {
+	started := time.Now()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		stored, err := k.load(ctx, w.id())
+		now := k.cfg.Now()
+		if err != nil {
+			held, _ := k.memory.get(w.id())
+			return w.staleOr(held.tokenRecord, now, err)
+		}
+		held, pending := k.memory.unsaved(w.id())
+		if pending && bytes.Equal(stored.value, held.base) {
+			stored = k.saveAgain(ctx, w, held) // what the store could not be told before
+		} else {
+			k.memory.put(w.id(), stored)
+		}
+		if t := w.usable(stored.tokenRecord, now); t != nil {
+			return t, nil
+		}
+		if err := w.impossible(stored.tokenRecord, now); err != nil {
+			return w.staleOr(stored.tokenRecord, now, err)
+		}
+		if err := w.cl.resting(now); err != nil {
+			return w.staleOr(stored.tokenRecord, now, err)
+		}
+		mine, err := k.claim(ctx, w.id(), stored.value)
+		if err != nil {
+			return w.staleOr(stored.tokenRecord, now, err)
+		}
+		if mine {
+			t, again, err := k.refresh(ctx, w, stored)
+			if !again {
+				return t, err
+			}
+			continue
+		}
+		if t := w.stale(stored.tokenRecord, now); t != nil {
+			return t, nil
+		}
+		if time.Since(started) > claimWait {
+			return nil, &Error{Code: ErrProviderTimeout, ID: "refresh.waits", Op: "refresh token", Provider: w.cl.provider.Name, retryAfter: claimLife,
+				Reason: "another request or replica refreshes the token, and has not finished", Fix: "try again; if it stays so, does the provider answer within 10 seconds?"}
+		}
+		time.Sleep(wait)
+	}
+}
+
+// staleOr returns a token that still works, or else the error.
+func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken, error) {
+	if t := w.stale(r, now); t != nil {
+		return t, nil
+	}
+	return nil, err
+}
+
+// claim reports whether the caller is the one that refreshes the tokens of a value.
+func (k *tokenKeeper) claim(ctx context.Context, id string, value []byte) (bool, error) {
+	sum := sha256.Sum256(value)
+	first, err := contain.Call(func() (bool, error) {
+		return k.cfg.Revocations.Once(ctx, revocationKey(tokenClaim, id, string(sum[:])), claimLife)
+	})
+	if err != nil {
+		return false, storeUnavailable("claim token", err)
+	}
+	return first, nil
+}
+
+// impossible says why no refresh can give the token, nil if one can.
+func (w *wanted) impossible(r *tokenRecord, now time.Time) error {
+	var t *accessToken
+	if r != nil {
+		t = r.find(w.api)
+	}
+	fresh := w.v.opened.created.Add(justNow).After(now)
+	switch {
+	case r == nil && fresh && w.v.opened.hasTokens:
+		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
+			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
+	case r == nil:
+		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", "nothing: the person is sent to the provider for new ones; a store in memory loses them at a restart")
+	case t != nil && t.value == w.refused && t.obtained.Add(justNow).After(now):
+		return errRefusedAgain
+	case r.refreshToken != "" && !r.ended:
+		return nil
+	case fresh && t != nil && !t.lacks(w.api.Scopes):
+		return &Error{Code: ErrProviderError, ID: "refresh.expires_at_once", Op: "refresh token", Provider: w.cl.provider.Name,
+			Reason: "the access token of the sign-in ended a moment after it", Fix: "have the provider issue access tokens that last for minutes at least, or refresh tokens (providers.Offline)"}
+	case fresh && len(w.api.Scopes) > 0:
+		return w.denied()
+	case r.ended:
+		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", "nothing: the person is sent to the provider for new ones")
+	}
+	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", "nothing: the person is sent to the provider for another one; ask for a refresh token with providers.Offline")
+}
+
+// errRefusedAgain says that an API refuses a token that is new.
+var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
+
+// stepUp is the error that sends the person to the provider for the token.
+func (w *wanted) stepUp(id, reason, fix string) *Error {
+	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: &demand{scopes: w.api.Scopes}}
+}
+
+// denied is the error for a provider that was asked for the scopes a moment ago.
+func (w *wanted) denied() *Error {
+	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", Op: "refresh token", Provider: w.cl.provider.Name,
+		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
+}
+
+// refresh asks the provider, as the one that may. again says that the store has other tokens
+// by now.
+func (k *tokenKeeper) refresh(ctx context.Context, w wanted, stored storedTokens) (t *accessToken, again bool, err error) {
+	if latest, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(latest.value, stored.value) {
+		return nil, err == nil, err
+	}
+	user := &w.v.opened.user
+	r := rp.RefreshRequest{RefreshToken: stored.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
+		Issuer: user.Issuer, Subject: user.Subject, Nonce: stored.nonce, IssuedAt: stored.issued,
+	}}
+	if w.v.opened.authTime {
+		r.Earlier.AuthTime = user.AuthTime
+	}
+	got, failed := w.cl.rp.Refresh(ctx, r)
+	now := k.cfg.Now()
+	if failed != nil {
+		return k.notRefreshed(ctx, w, stored, complete(fromRP(failed), Error{Code: ErrProviderError}), now)
+	}
+	w.cl.rest.Store(0)
+	token := newAccessToken(w.api.key(), got.Token, now)
+	if token.scopes == "" && len(w.api.Scopes) == 0 {
+		if before := stored.find(w.api); before != nil {
+			token.scopes = before.scopes
+		}
+	}
+	issued, _ := strictjson.NumericDate(got.Claims["iat"])
+	next := stored.with(token, got.Token.RefreshToken, issued)
+	if err := k.ended(ctx, w); err != nil {
+		return nil, false, k.abandon(ctx, w, stored, next, err)
+	}
+	if done, err := k.keep(ctx, w, stored.value, next); !done && err == nil {
+		// Somebody has taken the claim over, or the session has ended.
+		latest, err := k.load(ctx, w.id())
+		if err == nil && latest.value == nil {
+			return nil, false, k.abandon(ctx, w, storedTokens{}, next, sessionEnded())
+		}
+		return nil, err == nil, err
+	}
+	if token.lacks(w.api.Scopes) {
+		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", "nothing: the person is sent to the provider, to consent")
+	}
+	return &token, false, nil
+}
+
+// notRefreshed is what comes of a refresh that failed.
+func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, stored storedTokens, e *Error, now time.Time) (*accessToken, bool, error) {
+	switch {
+	case e.ID == "refresh.invalid_grant":
+		// Another replica may have used the token while this one was asleep: then its tokens are
+		// in the store.
+		if latest, err := k.load(ctx, w.id()); err == nil && !bytes.Equal(latest.value, stored.value) {
+			return nil, true, nil
+		}
+		next := *stored.tokenRecord
+		next.ended = true
+		_, _ = k.keep(ctx, w, stored.value, &next) // else it is asked once more
+		e.demand = &demand{scopes: w.api.Scopes}
+	case e.Code == ErrStepUpRequired:
+		if w.v.opened.created.Add(justNow).After(now) && len(w.api.Scopes) > 0 {
+			return nil, false, w.denied()
+		}
+		e.demand = &demand{scopes: w.api.Scopes}
+		return nil, false, e
+	case e.Code == ErrIDTokenInvalid:
+		if err := k.cfg.revokeSession(ctx, w.v.opened.sessionID()); err != nil {
+			return nil, false, err
+		}
+		k.drop(ctx, w.id())
+		return nil, false, e
+	default:
+		w.cl.rest.Store(now.Add(providerRest).UnixMicro())
+		w.cl.failure.Store(e)
+	}
+	t, err := w.staleOr(stored.tokenRecord, now, e)
+	return t, false, err
+}
+
+// keep replaces a value. If the store fails, the tokens stay in memory, and are stored when
+// they are wanted next: the provider does not take the refresh token of the store any more.
+func (k *tokenKeeper) keep(ctx context.Context, w wanted, old []byte, next *tokenRecord) (bool, error) {
+	value := k.seal(w.id(), next)
+	done, err := k.swap(ctx, w.id(), old, value, k.life(&w.v.opened.session))
+	switch {
+	case err != nil:
+		k.memory.putUnsaved(w.id(), storedTokens{next, value}, old)
+	case done:
+		k.memory.put(w.id(), storedTokens{next, value})
+	}
+	return done, err
+}
+
+// saveAgain stores what could not be stored before.
+func (k *tokenKeeper) saveAgain(ctx context.Context, w wanted, held heldTokens) storedTokens {
+	_, _ = k.keep(ctx, w, held.base, held.tokenRecord)
+	return held.storedTokens
+}
+
+// ended returns an error if the session has ended meanwhile.
+func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
+	if w.v.ended.Load() || k.life(&w.v.opened.session) <= 0 {
+		return sessionEnded()
+	}
+	marks, err := k.cfg.watermarks(ctx, w.v.opened.keys)
+	if err != nil {
+		return nil // the tokens are not lost because of it: the guard refuses the session
+	}
+	if w.v.opened.revoked(marks) {
+		return sessionEnded()
+	}
+	return nil
+}
+
+func sessionEnded() *Error {
+	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "nothing: the person has signed out"}
+}
+
+// abandon revokes tokens that came for a session that has ended.
+func (k *tokenKeeper) abandon(ctx context.Context, w wanted, stored storedTokens, next *tokenRecord, why error) error {
+	if stored.value != nil {
+		_, _ = k.swap(ctx, w.id(), stored.value, nil, 0)
+	}
+	k.memory.drop(w.id())
+	w.cl.revokeLater(next)
+	return why
+}
+
+// heldTokens are in memory. base is what the store has in their place, if it could not be
+// told of them.
+type heldTokens struct {
+	storedTokens
+	base    []byte
+	pending bool
+}
+
+// tokenMemory remembers the tokens of the sessions that used them last.
+type tokenMemory struct {
+	mu    sync.Mutex
+	byID  map[string]*list.Element
+	order list.List // of *memoryEntry, the latest first
+}
+
+type memoryEntry struct {
+	id   string
+	held heldTokens
+}
+
+func (m *tokenMemory) get(id string) (storedTokens, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.byID[id]
+	if e == nil {
+		return storedTokens{}, false
+	}
+	m.order.MoveToFront(e)
+	return e.Value.(*memoryEntry).held.storedTokens, true
+}
+
+// unsaved returns tokens that the store does not have yet.
+func (m *tokenMemory) unsaved(id string) (heldTokens, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.byID[id]
+	if e == nil || !e.Value.(*memoryEntry).held.pending {
+		return heldTokens{}, false
+	}
+	return e.Value.(*memoryEntry).held, true
+}
+
+func (m *tokenMemory) put(id string, s storedTokens) { m.set(id, heldTokens{storedTokens: s}) }
+
+func (m *tokenMemory) putUnsaved(id string, s storedTokens, base []byte) {
+	m.set(id, heldTokens{s, base, true})
+}
+
+func (m *tokenMemory) set(id string, held heldTokens) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if held.tokenRecord == nil {
+		m.remove(id)
+		return
+	}
+	if e := m.byID[id]; e != nil {
+		e.Value.(*memoryEntry).held = held
+		m.order.MoveToFront(e)
+		return
+	}
+	if m.byID == nil {
+		m.byID = map[string]*list.Element{}
+	}
+	m.byID[id] = m.order.PushFront(&memoryEntry{id, held})
+	if len(m.byID) > tokensRemembered {
+		m.remove(m.order.Back().Value.(*memoryEntry).id)
+	}
+}
+
+func (m *tokenMemory) drop(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.remove(id)
+}
+
+func (m *tokenMemory) remove(id string) {
+	if e := m.byID[id]; e != nil {
+		m.order.Remove(e)
+		delete(m.byID, id)
+	}
+}
+
+// resting returns the error of the provider's last failure while it is left alone.
+func (c *client) resting(now time.Time) error {
+	if now.UnixMicro() >= c.rest.Load() {
+		return nil
+	}
+	if e := c.failure.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
+// tokenFailures is what a client knows of refreshes that failed.
+type tokenFailures struct {
+	rest    atomic.Int64 // until when the provider is left alone, in Unix microseconds
+	failure atomic.Pointer[Error]
+}

@@ -1,0 +1,202 @@
+package ginauth
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	tokenRecordVersion = 1
+	accessTokensLimit  = 16 // of a session; a provider has fewer APIs
+)
+
+// tokenRecord is what is kept of a provider's tokens for one session. It is never
+// changed: a refresh makes another one.
+type tokenRecord struct {
+	refreshToken string // "" if the provider gave none
+	ended        bool   // the provider does not take it any more
+	nonce        [32]byte
+	issued       time.Time // iat of the latest ID token; zero without one
+	access       []accessToken
+}
+
+// accessToken is an access token for one or more APIs of a provider.
+type accessToken struct {
+	key      string // which APIs: see API.key
+	value    string
+	typ      string
+	expiry   time.Time // zero if the provider does not say
+	obtained time.Time
+	scopes   string // that were granted, as the provider said; "" if it did not
+}
+
+// key says which access token an API takes: "" is that of the sign-in.
+func (p *API) key() string {
+	if len(p.Scopes) == 0 && p.Resource == "" {
+		return ""
+	}
+	return strings.Join(slices.Sorted(slices.Values(p.Scopes)), " ") + "\n" + p.Resource
+}
+
+// newAccessToken returns the access token of a token response. The provider says which
+// scopes it has only if they are not those that were asked for (RFC 6749, 5.1).
+func newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken {
+	scopes, _ := token.Extra("scope").(string)
+	return accessToken{key: key, value: token.AccessToken, typ: token.TokenType, expiry: token.Expiry, obtained: now, scopes: scopes}
+}
+
+// newTokenRecord returns the record of a sign-in.
+func newTokenRecord(token *oauth2.Token, state *loginState, id *rp.Identity, now time.Time) *tokenRecord {
+	return &tokenRecord{
+		refreshToken: token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt,
+		access: []accessToken{newAccessToken("", token, now)},
+	}
+}
+
+// tokensOf returns the record of a sign-in. If a check sent the same person to the
+// provider, and it gave no refresh token this time, the one of the session before goes on:
+// Google, for one, gives it once.
+func (a *Auth) tokensOf(c *gin.Context, g *registry, login *Login, r *tokenRecord) (*tokenRecord, error) {
+	if !login.Renewal || r.refreshToken != "" {
+		return r, nil
+	}
+	before, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	if err != nil || before == nil {
+		return r, err
+	}
+	stored, err := a.tokens.load(c.Request.Context(), before.id)
+	if err != nil {
+		return nil, err
+	}
+	if stored.tokenRecord != nil && !stored.ended {
+		r.refreshToken = stored.refreshToken
+	}
+	return r, nil
+}
+
+// checkScopes refuses a sign-in that was to bring scopes which the provider did not grant:
+// the session from before stays.
+func (c *client) checkScopes(state *loginState, id *rp.Identity) error {
+	t := newAccessToken("", id.Token, time.Time{})
+	if state.scopes == "" || !t.lacks(strings.Fields(state.scopes)) {
+		return nil
+	}
+	return (&wanted{cl: c}).denied()
+}
+
+// with returns the record after a refresh.
+func (r *tokenRecord) with(t accessToken, refreshToken string, issued time.Time) *tokenRecord {
+	next := *r
+	next.refreshToken = refreshToken
+	if !issued.IsZero() {
+		next.issued = issued
+	}
+	next.access = slices.DeleteFunc(slices.Clone(r.access), func(old accessToken) bool { return old.key == t.key })
+	if len(next.access) >= accessTokensLimit {
+		next.access = next.access[1:] // the oldest: APIs that the configuration has no more
+	}
+	next.access = append(next.access, t)
+	return &next
+}
+
+// find returns the access token that an API takes, or nil.
+func (r *tokenRecord) find(api *API) *accessToken {
+	key := api.key()
+	for i := range r.access {
+		if r.access[i].key == key {
+			return &r.access[i]
+		}
+	}
+	// Without a refresh token there is one access token for all, as GitHub has it: a sign-in
+	// that asked for the scopes gave it to the one that there is.
+	if r.refreshToken != "" || api.Resource != "" || key == "" {
+		return nil
+	}
+	if t := r.find(&API{}); t != nil && t.grants(api.Scopes) {
+		return t
+	}
+	return nil
+}
+
+// grants reports whether the provider said that a token has these scopes.
+func (t *accessToken) grants(scopes []string) bool {
+	granted := strings.FieldsFunc(t.scopes, func(r rune) bool { return r == ' ' || r == ',' })
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(granted, s) })
+}
+
+// lacks reports whether the provider said that a token has not all of these scopes.
+func (t *accessToken) lacks(scopes []string) bool { return t.scopes != "" && !t.grants(scopes) }
+
+// expired reports whether a token is of no use to anybody.
+func (t *accessToken) expired(now time.Time) bool { return !t.expiry.IsZero() && !now.Before(t.expiry) }
+
+// due reports whether it is time for another token: a minute before the end, or a tenth
+// of its life if that is shorter. early spreads the sessions of a provider that was down
+// over half a minute more: 0 to 255.
+func (t *accessToken) due(now time.Time, early byte) bool {
+	if t.expiry.IsZero() {
+		return false
+	}
+	margin := time.Minute + time.Duration(early)*30*time.Second/255
+	margin = min(margin, t.expiry.Sub(t.obtained)/10)
+	return !now.Before(t.expiry.Add(-margin))
+}
+
+func (t *accessToken) token() *oauth2.Token {
+	return &oauth2.Token{AccessToken: t.value, TokenType: t.typ, Expiry: t.expiry}
+}
+
+// encode writes a record.
+func (r *tokenRecord) encode() []byte {
+	b := append(make([]byte, 0, 1024), tokenRecordVersion)
+	b = wire.AppendString(b, r.refreshToken)
+	b = wire.AppendUint(b, boolUint(r.ended))
+	b = append(b, r.nonce[:]...)
+	b = wire.AppendTime(b, r.issued)
+	for i := range r.access {
+		t := &r.access[i]
+		for _, s := range []string{t.key, t.value, t.typ, t.scopes} {
+			b = wire.AppendString(b, s)
+		}
+		b = wire.AppendTime(wire.AppendTime(b, t.expiry), t.obtained)
+	}
+	return b
+}
+
+// readTokenRecord reads what encode wrote, or returns nil.
+func readTokenRecord(plain string) *tokenRecord {
+	r := wire.NewReader(plain)
+	if r.Bytes(1) != string([]byte{tokenRecordVersion}) {
+		return nil
+	}
+	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1}
+	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
+	rec.issued = r.Time()
+	for r.More() && len(rec.access) < accessTokensLimit {
+		var t accessToken
+		for _, s := range []*string{&t.key, &t.value, &t.typ, &t.scopes} {
+			*s = r.String()
+		}
+		t.expiry, t.obtained = r.Time(), r.Time()
+		rec.access = append(rec.access, t)
+	}
+	if !r.OK() {
+		return nil
+	}
+	return rec
+}
+
+func boolUint(v bool) uint64 {
+	if v {
+		return 1
+	}
+	return 0
+}
