@@ -249,7 +249,7 @@ func refusesToken(resp *http.Response) bool {
 // Refresh requests a new access token with the refresh token of old (RFC 6749, section 6),
 // for jobs that run without the user and keep tokens in a table of the application's:
 // [Login.Token] is what a sign-in gave. provider is the name of one of
-// [Options.Providers]. [providers.Offline] asks a provider for refresh tokens.
+// [Options.Providers]. Offline of package providers asks for refresh tokens.
 //
 // Store the result before it is used. Most providers replace the refresh token, and take
 // one that comes a second time for stolen: they revoke all tokens of the person. So
@@ -263,8 +263,6 @@ func refusesToken(resp *http.Response) bool {
 // [ErrProviderUnavailable], [ErrProviderTimeout], [ErrProviderError],
 // [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the provider could not be asked:
 // keep the row, and try again later.
-//
-// [providers.Offline]: https://pkg.go.dev/github.com/ginauth/ginauth/providers#Offline
 func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) (*oauth2.Token, error) {
 	cl, err := a.providers.Load().client(provider)
 	if err != nil {
