@@ -295,7 +295,7 @@ func (w *wanted) impossible(r *tokenRecord, now time.Time) error {
 	case fresh && t != nil && !t.lacks(w.api.Scopes):
 		return &Error{Code: ErrProviderError, ID: "refresh.expires_at_once", Op: "refresh token", Provider: w.cl.provider.Name,
 			Reason: "the access token of the sign-in ended a moment after it", Fix: "have the provider issue access tokens that last for minutes at least, or refresh tokens (providers.Offline)"}
-	case fresh && len(w.api.Scopes) > 0:
+	case w.askedJustNow(r, now):
 		return w.denied()
 	case r.ended:
 		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", "nothing: the person is sent to the provider for new ones")
@@ -309,6 +309,13 @@ var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
 // stepUp is the error that sends the person to the provider for the token.
 func (w *wanted) stepUp(id, reason, fix string) *Error {
 	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: &demand{scopes: w.api.Scopes}}
+}
+
+// askedJustNow reports whether the person has just come back from a trip that asked for the
+// scopes: another one would bring nothing else.
+func (w *wanted) askedJustNow(r *tokenRecord, now time.Time) bool {
+	asked := accessToken{scopes: r.asked}
+	return len(w.api.Scopes) > 0 && asked.grants(w.api.Scopes) && w.v.opened.created.Add(justNow).After(now)
 }
 
 // denied is the error for a provider that was asked for the scopes a moment ago.
@@ -333,7 +340,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, stored storedTokens
 	got, failed := w.cl.rp.Refresh(ctx, r)
 	now := k.cfg.Now()
 	if failed != nil {
-		return k.notRefreshed(ctx, w, stored, complete(fromRP(failed), Error{Code: ErrProviderError}), now)
+		return k.notRefreshed(ctx, w, stored, complete(fromRP(failed), Error{Code: ErrProviderError, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
 	}
 	w.cl.rest.Store(0)
 	token := newAccessToken(w.api.key(), got.Token, now)
@@ -355,7 +362,9 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, stored storedTokens
 		}
 		return nil, err == nil, err
 	}
-	if token.lacks(w.api.Scopes) {
+	if token.lacks(w.api.Scopes) && w.askedJustNow(next, now) {
+		return nil, false, w.denied()
+	} else if token.lacks(w.api.Scopes) {
 		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", "nothing: the person is sent to the provider, to consent")
 	}
 	return &token, false, nil
@@ -375,7 +384,8 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, stored storedT
 		_, _ = k.keep(ctx, w, stored.value, &next) // else it is asked once more
 		e.demand = &demand{scopes: w.api.Scopes}
 	case e.Code == ErrStepUpRequired:
-		if w.v.opened.created.Add(justNow).After(now) && len(w.api.Scopes) > 0 {
+		k.release(ctx, w, stored)
+		if w.askedJustNow(stored.tokenRecord, now) {
 			return nil, false, w.denied()
 		}
 		e.demand = &demand{scopes: w.api.Scopes}
@@ -387,11 +397,21 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, stored storedT
 		k.drop(ctx, w.id())
 		return nil, false, e
 	default:
+		k.release(ctx, w, stored)
 		w.cl.rest.Store(now.Add(providerRest).UnixMicro())
 		w.cl.failure.Store(e)
 	}
 	t, err := w.staleOr(stored.tokenRecord, now, e)
 	return t, false, err
+}
+
+// release ends a claim before its time: the same tokens under another seal are another value,
+// which can be claimed again.
+func (k *tokenKeeper) release(ctx context.Context, w wanted, stored storedTokens) {
+	value := k.seal(w.id(), stored.tokenRecord)
+	if done, err := k.swap(ctx, w.id(), stored.value, value, k.life(&w.v.opened.session)); done && err == nil {
+		k.memory.put(w.id(), storedTokens{stored.tokenRecord, value})
+	}
 }
 
 // keep replaces a value. If the store fails, the tokens stay in memory, and are stored when

@@ -25,6 +25,7 @@ type tokenRecord struct {
 	ended        bool   // the provider does not take it any more
 	nonce        [32]byte
 	issued       time.Time // iat of the latest ID token; zero without one
+	asked        string    // scopes that the sign-in asked for beside the provider's, space-separated
 	access       []accessToken
 }
 
@@ -56,7 +57,7 @@ func newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken 
 // newTokenRecord returns the record of a sign-in.
 func newTokenRecord(token *oauth2.Token, state *loginState, id *rp.Identity, now time.Time) *tokenRecord {
 	return &tokenRecord{
-		refreshToken: token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt,
+		refreshToken: token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes,
 		access: []accessToken{newAccessToken("", token, now)},
 	}
 }
@@ -160,7 +161,7 @@ func (r *tokenRecord) encode() []byte {
 	b = wire.AppendString(b, r.refreshToken)
 	b = wire.AppendUint(b, boolUint(r.ended))
 	b = append(b, r.nonce[:]...)
-	b = wire.AppendTime(b, r.issued)
+	b = wire.AppendString(wire.AppendTime(b, r.issued), r.asked)
 	for i := range r.access {
 		t := &r.access[i]
 		for _, s := range []string{t.key, t.value, t.typ, t.scopes} {
@@ -179,7 +180,7 @@ func readTokenRecord(plain string) *tokenRecord {
 	}
 	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1}
 	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
-	rec.issued = r.Time()
+	rec.issued, rec.asked = r.Time(), r.String()
 	for r.More() && len(rec.access) < accessTokensLimit {
 		var t accessToken
 		for _, s := range []*string{&t.key, &t.value, &t.typ, &t.scopes} {

@@ -85,13 +85,14 @@ type Provider struct {
 
 	cookieName string
 
-	mu         sync.Mutex
-	keys       []key // the last one signs
-	strange    key   // never published; for WrongSignature
-	people     []Person
-	signInAs   string
-	deny       bool
-	ignorePKCE bool
+	mu                sync.Mutex
+	keys              []key // the last one signs
+	strange           key   // never published; for WrongSignature
+	people            []Person
+	signInAs          string
+	deny              bool
+	ignorePKCE        bool
+	keepRefreshTokens bool
 	authentication
 	faults     map[Endpoint]Fault
 	handlers   map[Endpoint]http.HandlerFunc

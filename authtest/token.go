@@ -24,6 +24,7 @@ type grant struct {
 	expires     time.Time
 	redeemed    string // the access token that was given for the code
 	spent       bool
+	refreshed   bool     // it came of a refresh token
 	family      string   // that its refresh tokens have in common, or ""
 	granted     []string // scopes of the family
 }
@@ -232,14 +233,35 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken, problem stri
 		return nil, "", "the refresh token was used before"
 	}
 	next := *old
+	next.refreshed = true
 	if asked := strings.Fields(form.Get("scope")); form.Has("scope") { // RFC 6749, 6: no more than was granted
 		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(old.granted, scope) }) {
 			return nil, "", "a scope was not granted"
 		}
 		next.scopes = asked
 	}
-	old.spent = true
+	if !p.keepRefreshTokens {
+		old.spent = true
+	}
 	return &next, p.issue(&next), ""
+}
+
+// RotateRefreshTokens says whether each use of a refresh token replaces it, which is how the
+// provider begins; else it is good until it is revoked, and no answer has another one.
+func (p *Provider) RotateRefreshTokens(rotate bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keepRefreshTokens = !rotate
+}
+
+// RevokeRefreshTokens ends all refresh tokens that were given, and the access tokens that
+// came with them.
+func (p *Provider) RevokeRefreshTokens() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.refreshes {
+		p.revokeFamily(g)
+	}
 }
 
 // revokeFamily ends the refresh tokens that followed from one code, and their access
@@ -255,6 +277,9 @@ func (p *Provider) revokeFamily(of *grant) {
 func (p *Provider) refreshToken(g *grant) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if g.family == "" || p.keepRefreshTokens && g.refreshed {
+		return ""
+	}
 	secret, next := randomString(32), *g
 	next.spent, next.scopes = false, g.granted
 	p.refreshes[secret] = &next
@@ -279,8 +304,8 @@ func (p *Provider) tokenAnswer(g *grant, accessToken string) map[string]any {
 		"expires_in":   int(tokenLife.Seconds()),
 		"scope":        strings.Join(g.scopes, " "),
 	}
-	if g.family != "" {
-		answer["refresh_token"] = p.refreshToken(g)
+	if token := p.refreshToken(g); token != "" {
+		answer["refresh_token"] = token
 	}
 	if slices.Contains(g.scopes, "openid") && p.fault(Token) != NoIDToken {
 		answer["id_token"] = p.idToken(g, accessToken)

@@ -1,0 +1,913 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+func TestFaultsTokens(t *testing.T) {
+	runFaults(t, []fault{
+		{"I1_many_requests_at_an_expiry", i1ManyRequestsAtAnExpiry},
+		{"I2_many_replicas_at_an_expiry", i2ManyReplicasAtAnExpiry},
+		{"I3_browser_hangs_up", i3BrowserHangsUp},
+		{"I4_store_fails_after_the_rotation", i4StoreFailsAfterTheRotation},
+		{"I5_invalid_grant", i5InvalidGrant},
+		{"I6_outage", i6Outage},
+		{"I7_id_token_of_another", i7IDTokenOfAnother},
+		{"I8_not_rotated", i8NotRotated},
+		{"I10_expires_at_once", i10ExpiresAtOnce},
+		{"I11_session_ended", i11SessionEnded},
+		{"I13_holder_crashes", i13HolderCrashes},
+		{"I14_at_rest", i14AtRest},
+		{"I15_sign_out", i15SignOut},
+		{"I16_address_of_no_API", i16AddressOfNoAPI},
+		{"I17_redirect_elsewhere", i17RedirectElsewhere},
+		{"I18_API_refuses_the_token", i18APIRefusesTheToken},
+		{"I19_store_fails", i19StoreFails},
+		{"I20_signed_out_meanwhile", i20SignedOutMeanwhile},
+		{"I21_record_that_does_not_open", i21RecordThatDoesNotOpen},
+		{"I22_store_rolled_back", i22StoreRolledBack},
+		{"I26_shared_tokens_and_revocations_in_memory", i26SharedTokensAndRevocationsInMemory},
+		{"I27_fewer_scopes", i27FewerScopes},
+	})
+}
+
+// tokenStore is a shared store that tests look into and break.
+type tokenStore struct {
+	mu     sync.Mutex
+	values map[ginauth.RevocationKey][]byte
+	fail   func(op string) error // of an operation; nil works
+	ttl    time.Duration         // of the last value
+}
+
+func (s *tokenStore) Load(_ context.Context, key ginauth.RevocationKey) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failing("load"); err != nil {
+		return nil, err
+	}
+	return s.values[key], nil
+}
+
+func (s *tokenStore) Swap(_ context.Context, key ginauth.RevocationKey, old, next []byte, ttl time.Duration) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failing("swap"); err != nil {
+		return false, err
+	}
+	if string(s.values[key]) != string(old) {
+		return false, nil
+	}
+	if next == nil {
+		delete(s.values, key)
+		return true, nil
+	}
+	s.values[key], s.ttl = next, ttl
+	return true, nil
+}
+
+func (s *tokenStore) failing(op string) error {
+	if s.fail == nil {
+		return nil
+	}
+	return s.fail(op)
+}
+
+// all returns the values.
+func (s *tokenStore) all() map[ginauth.RevocationKey][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[ginauth.RevocationKey][]byte{}
+	for key, value := range s.values {
+		all[key] = value
+	}
+	return all
+}
+
+func (s *tokenStore) set(values map[ginauth.RevocationKey][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values = values
+}
+
+func (s *tokenStore) breaks(fail func(op string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
+}
+
+// calling is a site whose handler at /call calls an API: the provider's userinfo, which
+// knows its access tokens.
+type calling struct {
+	*sitetest.Site
+	store    *tokenStore
+	shared   ginauth.Revocations
+	provider ginauth.Provider
+}
+
+// revocations are shared ones, though they are in memory: Mount must not know them for its
+// own.
+type revocations struct{ ginauth.Revocations }
+
+func newCalling(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *calling {
+	t.Helper()
+	k := &calling{store: &tokenStore{values: map[ginauth.RevocationKey][]byte{}}}
+	k.Site = sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Scopes = []string{"openid", "profile", "offline_access"}
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}}
+		k.shared = revocations{ginauth.NewMemoryRevocations(s.Clock.Now)}
+		o.Tokens, o.Revocations = k.store, k.shared
+		if change != nil {
+			change(s, o)
+		}
+		k.provider = o.Providers[0]
+	})
+	k.serve(k.Site)
+	k.SignIn()
+	return k
+}
+
+// serve adds the handlers.
+func (k *calling) serve(s *sitetest.Site) {
+	s.Engine.GET("/call", s.Auth.RequireAuth(), func(c *gin.Context) {
+		address := s.IDP.URL(authtest.Userinfo)
+		if to := c.Query("to"); to != "" {
+			address = to
+		}
+		resp, err := s.Auth.Client(c).Get(address)
+		if err != nil {
+			s.Auth.Fail(c, err)
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			s.T.Error(err)
+		}
+		c.Data(resp.StatusCode, "text/plain", body)
+	})
+}
+
+// call calls the API, as a fetch, and returns the answer.
+func (k *calling) call(header ...string) *authtest.Page {
+	return k.Ask("GET", "/call", sitetest.Plus(sitetest.Fetch, header...)...)
+}
+
+// works checks that the API is called, with so many token requests by now.
+func (k *calling) works(t *testing.T, tokens int) {
+	t.Helper()
+	if p := k.call(); p.Status != http.StatusOK || !strings.Contains(p.Text(), `"sub":"ada"`) {
+		t.Errorf("the call ended in %d %s", p.Status, p.Text())
+	}
+	k.asked(t, tokens)
+}
+
+// refused checks how a call fails, with so many token requests by now.
+func (k *calling) refused(t *testing.T, code ginauth.Code, tokens int) {
+	t.Helper()
+	k.WantError(k.call(), code)
+	k.asked(t, tokens)
+}
+
+func (k *calling) asked(t *testing.T, tokens int) {
+	t.Helper()
+	if n := k.IDP.Count(authtest.Token); n != tokens {
+		t.Errorf("%d token requests, want %d", n, tokens)
+	}
+}
+
+// expire lets the access token end.
+func (k *calling) expire() { k.Clock.Advance(61 * time.Minute) }
+
+// signedIn reports whether the session is still there.
+func (k *calling) signedIn(t *testing.T, want bool) {
+	t.Helper()
+	if u := k.User(); (u != nil) != want {
+		t.Errorf("signed in as %+v, want %t", u, want)
+	}
+}
+
+// at calls the API at a replica, with the browser's session, and returns the status.
+func (k *calling) at(t *testing.T, s *sitetest.Site) int {
+	r, err := http.NewRequest("GET", s.URL+"/call", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Cookie", k.CookieHeader())
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// replica starts another process of the application.
+func (k *calling) replica() *sitetest.Site {
+	s := k.Replica(func(o *ginauth.Options) {
+		o.Providers, o.Tokens, o.Revocations = []ginauth.Provider{k.provider}, k.store, k.shared
+	})
+	k.serve(s)
+	return s
+}
+
+func i1ManyRequestsAtAnExpiry(t *testing.T) {
+	k := newCalling(t, nil)
+	k.works(t, 1)
+	k.expire()
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if status := k.at(t, k.Site); status != http.StatusOK {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+	all.Wait()
+	k.asked(t, 2)
+	k.works(t, 2)
+}
+
+func i2ManyReplicasAtAnExpiry(t *testing.T) {
+	k := newCalling(t, nil)
+	replicas := []*sitetest.Site{k.Site, k.replica(), k.replica()}
+	for i := range 5 {
+		k.expire()
+		var all sync.WaitGroup
+		for i := range 60 {
+			all.Go(func() {
+				if status := k.at(t, replicas[i%len(replicas)]); status != http.StatusOK {
+					t.Errorf("status %d", status)
+				}
+			})
+		}
+		all.Wait()
+		k.asked(t, i+2)
+	}
+	k.signedIn(t, true)
+}
+
+// The provider has replaced the refresh token when the browser hangs up.
+func i3BrowserHangsUp(t *testing.T) {
+	k := newCalling(t, nil)
+	k.expire()
+	ctx, cancel := context.WithCancel(t.Context())
+	answered := make(chan struct{})
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+		close(answered)
+	})
+	r, err := http.NewRequestWithContext(ctx, "GET", k.URL+"/call", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Cookie", k.CookieHeader())
+	if resp, err := http.DefaultClient.Do(r); err == nil {
+		resp.Body.Close()
+		t.Error("the request was not given up")
+	}
+	<-answered
+	k.IDP.Handle(authtest.Token, nil)
+	k.works(t, 2)
+}
+
+func i4StoreFailsAfterTheRotation(t *testing.T) {
+	k := newCalling(t, nil)
+	k.expire()
+	k.store.breaks(func(op string) error {
+		if op == "swap" {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	k.works(t, 2) // with the new token
+	k.works(t, 2)
+	before := k.store.all()
+	k.expire()
+	k.works(t, 3) // not with the refresh token that the store still has
+	k.store.breaks(nil)
+	k.expire()
+	k.works(t, 4)
+	for key, value := range k.store.all() {
+		if string(before[key]) == string(value) {
+			t.Error("the store still has the spent refresh token")
+		}
+	}
+	if status := k.at(t, k.replica()); status != http.StatusOK {
+		t.Errorf("another replica: %d", status)
+	}
+	k.asked(t, 4)
+}
+
+func i5InvalidGrant(t *testing.T) {
+	k := newCalling(t, nil)
+	k.expire()
+	k.IDP.RevokeRefreshTokens()
+	k.refused(t, ginauth.ErrStepUpRequired, 2)
+	k.refused(t, ginauth.ErrStepUpRequired, 2) // it is not asked again
+	k.signedIn(t, true)
+	p := k.Get("/call") // a page goes to the provider, and comes back
+	if p.Status != http.StatusOK || p.URL.Path != "/call" {
+		t.Errorf("the page is %d at %s", p.Status, p.URL)
+	}
+	k.works(t, 3)
+
+	t.Run("another replica was faster", func(t *testing.T) {
+		k := newCalling(t, nil)
+		other := k.replica()
+		k.expire()
+		k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+			k.IDP.Handle(authtest.Token, nil)
+			k.Clock.Advance(16 * time.Second) // the process was frozen
+			if status := k.at(t, other); status != http.StatusOK {
+				t.Errorf("the other: %d", status)
+			}
+			k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+		})
+		// The provider takes the second use for theft: one trip, and no second try.
+		k.refused(t, ginauth.ErrStepUpRequired, 3)
+		k.signedIn(t, true)
+	})
+}
+
+func i6Outage(t *testing.T) {
+	for name, fail := range map[string]func(k *calling){
+		"5xx":    func(k *calling) { k.IDP.Fail(authtest.Token, authtest.ServerError) },
+		"a page": func(k *calling) { k.IDP.Fail(authtest.Token, authtest.HTML) },
+		"the words on one": func(k *calling) {
+			k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "invalid_grant", 502) })
+		},
+		"invalid_client": func(k *calling) {
+			k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(401)
+				_, _ = io.WriteString(w, `{"error":"invalid_client"}`)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newCalling(t, nil)
+			fail(k)
+			k.Clock.Advance(59*time.Minute + 30*time.Second) // it ought to be refreshed, and still works
+			k.works(t, 2)
+			k.works(t, 2) // the provider is left alone
+			k.Clock.Advance(6 * time.Second)
+			k.works(t, 3)
+			k.Clock.Advance(time.Minute)
+			if p := k.call(); p.Status < 500 {
+				t.Errorf("the call ended in %d %s", p.Status, p.Text())
+			}
+			k.signedIn(t, true)
+			k.IDP.Fail(authtest.Token, "")
+			k.IDP.Handle(authtest.Token, nil)
+			k.Clock.Advance(6 * time.Second)
+			k.works(t, 5)
+		})
+	}
+}
+
+func i7IDTokenOfAnother(t *testing.T) {
+	for name, edit := range map[string]func(claims map[string]any){
+		"another sub":       func(claims map[string]any) { claims["sub"] = "eve" },
+		"another iss":       func(claims map[string]any) { claims["iss"] = "https://other.example" },
+		"another aud":       func(claims map[string]any) { claims["aud"] = "other" },
+		"an older iat":      func(claims map[string]any) { claims["iat"] = claims["iat"].(int64) - 7200 },
+		"another nonce":     func(claims map[string]any) { claims["nonce"] = "other" },
+		"another auth_time": func(claims map[string]any) { claims["auth_time"] = claims["iat"].(int64) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].AuthParams = map[string]string{"max_age": "3600"}
+			})
+			k.expire()
+			k.IDP.EditIDToken(func(_, claims map[string]any) { edit(claims) })
+			k.refused(t, ginauth.ErrIDTokenInvalid, 2)
+			k.signedIn(t, false)
+		})
+	}
+}
+
+func i8NotRotated(t *testing.T) {
+	k := newCalling(t, nil)
+	k.IDP.RotateRefreshTokens(false)
+	for i := range 3 {
+		k.expire()
+		k.works(t, i+2)
+	}
+}
+
+func i10ExpiresAtOnce(t *testing.T) {
+	for name, life := range map[string]any{"0": 0, "absent": nil} {
+		t.Run("expires_in "+name, func(t *testing.T) {
+			k := newCalling(t, func(s *sitetest.Site, _ *ginauth.Options) {
+				s.IDP.EditToken(func(answer map[string]any) { sitetest.Put(answer, "expires_in", life) })
+			})
+			k.works(t, 1) // it is not known when it ends: the API will say
+			k.expire()
+			k.works(t, 2)
+			k.works(t, 2)
+		})
+	}
+	t.Run("an API that refuses each", func(t *testing.T) {
+		k := newCalling(t, nil)
+		k.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+		k.Clock.Advance(11 * time.Second)
+		for range 5 {
+			if p := k.call(); p.Status != http.StatusUnauthorized {
+				t.Errorf("the call ended in %d %s", p.Status, p.Text())
+			}
+		}
+		k.asked(t, 2)
+		k.Clock.Advance(11 * time.Second)
+		k.call()
+		k.asked(t, 3)
+	})
+	t.Run("without a refresh token", func(t *testing.T) { // no circle of trips
+		k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+			o.Providers[0].Scopes = []string{"openid", "profile"}
+			s.IDP.EditToken(func(answer map[string]any) { answer["expires_in"] = 1 })
+		})
+		k.Clock.Advance(2 * time.Second)
+		k.WantError(k.Get("/call"), ginauth.ErrProviderError)
+		k.signedIn(t, true)
+	})
+}
+
+func i11SessionEnded(t *testing.T) {
+	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Lifetime, o.IdleTimeout = 2*time.Hour, 2*time.Hour })
+	if k.store.ttl > 2*time.Hour {
+		t.Errorf("the tokens are kept for %v", k.store.ttl)
+	}
+	k.Clock.Advance(121 * time.Minute)
+	k.refused(t, ginauth.ErrUnauthenticated, 1)
+}
+
+// The process that refreshes dies: another takes over when its claim has ended.
+func i13HolderCrashes(t *testing.T) {
+	k := newCalling(t, nil)
+	other := k.replica()
+	k.expire()
+	dying, dead := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		first := false
+		once.Do(func() { first = true })
+		if first {
+			close(dying)
+			<-dead
+			panic(http.ErrAbortHandler)
+		}
+		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+	})
+	var all sync.WaitGroup
+	all.Go(func() { k.at(t, k.Site) })
+	<-dying
+	if status := k.at(t, other); status != http.StatusGatewayTimeout { // after five seconds
+		t.Errorf("while the claim lasts: %d", status)
+	}
+	k.asked(t, 2)
+	k.Clock.Advance(16 * time.Second)
+	if status := k.at(t, other); status != http.StatusOK {
+		t.Errorf("afterwards: %d", status)
+	}
+	k.asked(t, 3)
+	close(dead)
+	all.Wait()
+	k.signedIn(t, true)
+}
+
+func i14AtRest(t *testing.T) {
+	k := newCalling(t, nil)
+	k.works(t, 1)
+	answer := string(k.IDP.LastRequest(authtest.Token).Answer)
+	for key, value := range k.store.all() {
+		for _, member := range []string{"access_token", "refresh_token"} {
+			_, rest, _ := strings.Cut(answer, `"`+member+`":"`)
+			token, _, _ := strings.Cut(rest, `"`)
+			if len(token) < 20 || strings.Contains(string(value), token) || strings.Contains(k.CookieHeader(), token) || strings.Contains(k.Logs.String(), token) {
+				t.Errorf("the %s %q is to be read in the store, a cookie or the log", member, token)
+			}
+		}
+		if strings.Contains(k.CookieHeader(), string(key[:])) {
+			t.Error("the cookie says where the tokens are")
+		}
+	}
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Tokens, o.Revocations = k.store, revocations{ginauth.NewMemoryRevocations(s.Clock.Now)}
+		o.Providers[0].Scopes = []string{"openid", "offline_access"}
+	})
+	before := len(k.store.all())
+	s.SignIn()
+	if len(k.store.all()) != before {
+		t.Error("tokens are kept of a provider without APIs")
+	}
+}
+
+func i15SignOut(t *testing.T) {
+	for name, out := range map[string]func(k *calling){
+		"by the form": func(k *calling) { k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil)) },
+		"by a handler": func(k *calling) {
+			k.Ask("POST", "/leave", sitetest.Fetch...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newCalling(t, nil)
+			k.Engine.POST("/leave", func(c *gin.Context) {
+				if err := k.Auth.Logout(c); err != nil {
+					t.Error(err)
+				}
+			})
+			revoked := make(chan string, 1)
+			release := make(chan struct{})
+			k.IDP.Handle(authtest.Revoke, func(w http.ResponseWriter, r *http.Request) {
+				<-release // the browser does not wait for it
+				if err := r.ParseForm(); err != nil {
+					t.Error(err)
+				}
+				revoked <- r.PostForm.Get("token_type_hint") + " " + r.PostForm.Get("token")
+				k.IDP.Default(authtest.Revoke).ServeHTTP(w, r)
+			})
+			token := k.refreshToken(t)
+			out(k)
+			if len(k.store.all()) != 0 {
+				t.Error("the tokens are still there")
+			}
+			close(release)
+			if got := <-revoked; got != "refresh_token "+token {
+				t.Errorf("revoked %q, want %q", got, token)
+			}
+			k.signedIn(t, false)
+		})
+	}
+}
+
+// refreshToken is the one of the last token response.
+func (k *calling) refreshToken(t *testing.T) string {
+	_, rest, _ := strings.Cut(string(k.IDP.LastRequest(authtest.Token).Answer), `"refresh_token":"`)
+	token, _, _ := strings.Cut(rest, `"`)
+	if token == "" {
+		t.Fatal("there was no refresh token")
+	}
+	return token
+}
+
+func i16AddressOfNoAPI(t *testing.T) {
+	var hits atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
+	defer elsewhere.Close()
+	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/v1/"}}
+	})
+	_, host, _ := strings.Cut(k.IDP.Issuer, "://")
+	for name, address := range map[string]string{
+		"another server":         elsewhere.URL,
+		"another port":           "http://127.0.0.1:1/v1/x",
+		"another path":           k.IDP.Issuer + "/v2/x",
+		"the path without slash": k.IDP.Issuer + "/v1",
+		"a longer name":          k.IDP.Issuer + "/v10/x",
+		"upwards":                k.IDP.Issuer + "/v1/../admin",
+		"upwards, encoded":       k.IDP.Issuer + "/v1/%2e%2E/admin",
+		"upwards at the end":     k.IDP.Issuer + "/v1/..",
+		"a backslash":            k.IDP.Issuer + "/v1/%5c..%5cadmin",
+		"a user":                 "http://user:pass@" + host + "/v1/x",
+		"https":                  "https://" + host + "/v1/x",
+		"as a user":              "http://" + host + "@" + strings.TrimPrefix(elsewhere.URL, "http://") + "/v1/x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			hits.Store(0)
+			p := k.call0(address)
+			if p.Status != http.StatusInternalServerError || hits.Load() != 0 {
+				t.Errorf("the call ended in %d %s, with %d requests", p.Status, p.Text(), hits.Load())
+			}
+		})
+	}
+	if p := k.call0(k.IDP.Issuer + "/v1/x"); p.Status != http.StatusNotFound { // the server's own answer
+		t.Errorf("the API's own address: %d %s", p.Status, p.Text())
+	}
+}
+
+// call0 calls an address.
+func (k *calling) call0(address string) *authtest.Page {
+	return k.Ask("GET", "/call?to="+url.QueryEscape(address), sitetest.Fetch...)
+}
+
+func i17RedirectElsewhere(t *testing.T) {
+	var got atomic.Value
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got.Store("came " + r.Header.Get("Authorization"))
+		_, _ = io.WriteString(w, "elsewhere")
+	}))
+	defer elsewhere.Close()
+	k := newCalling(t, nil)
+	for _, to := range []string{elsewhere.URL + "/", strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1) + "/x"} {
+		got.Store("")
+		k.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) })
+		if p := k.call(); p.Status != http.StatusOK || p.Text() != "elsewhere" || got.Load() != "came " {
+			t.Errorf("%d %s; the other server got %q", p.Status, p.Text(), got.Load())
+		}
+	}
+}
+
+func i18APIRefusesTheToken(t *testing.T) {
+	var seen []string
+	refuses := func(k *calling, challenge string) {
+		seen = nil
+		refused := k.accessToken(t)
+		k.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			seen = append(seen, r.Method+" "+string(body))
+			if r.Header.Get("Authorization") == "Bearer "+refused {
+				if challenge != "" {
+					w.Header().Set("WWW-Authenticate", challenge)
+				}
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			_, _ = io.WriteString(w, "good")
+		})
+	}
+	for name, tt := range map[string]struct {
+		challenge string
+		body      io.Reader
+		text      string // of the answer; "" for the 401
+		seen      int
+		tokens    int
+	}{
+		"invalid_token":                 {`Bearer error="invalid_token"`, nil, "good", 2, 2},
+		"a bare 401":                    {"", nil, "good", 2, 2},
+		"a body that can be sent again": {`Bearer error="invalid_token"`, strings.NewReader("hello"), "good", 2, 2},
+		"a body that cannot":            {`Bearer error="invalid_token"`, io.MultiReader(strings.NewReader("hello")), "", 1, 2},
+		"more proof is wanted":          {`Bearer error="insufficient_user_authentication"`, nil, "", 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newCalling(t, nil)
+			method := "GET"
+			if tt.body != nil {
+				method = "POST"
+			}
+			status, text := 0, ""
+			k.Engine.GET("/once", k.Auth.RequireAuth(), func(c *gin.Context) {
+				r, err := http.NewRequestWithContext(c, method, k.IDP.URL(authtest.Userinfo), tt.body)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp, err := k.Auth.Client(c.Request.Context()).Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer resp.Body.Close()
+				body, _ := io.ReadAll(resp.Body)
+				status, text = resp.StatusCode, string(body)
+			})
+			refuses(k, tt.challenge)
+			k.Clock.Advance(11 * time.Second)
+			k.Ask("GET", "/once", sitetest.Fetch...)
+			if want := map[bool]int{true: 200, false: 401}[tt.text != ""]; status != want || text != tt.text || len(seen) != tt.seen {
+				t.Errorf("%d %q after %q", status, text, seen)
+			}
+			if tt.body != nil && seen[len(seen)-1] != "POST hello" {
+				t.Errorf("the API got %q", seen)
+			}
+			k.asked(t, tt.tokens)
+		})
+	}
+	t.Run("another replica has refreshed it", func(t *testing.T) {
+		k := newCalling(t, nil)
+		other := k.replica()
+		k.works(t, 1)
+		k.Clock.Advance(11 * time.Second)
+		refuses(k, "")
+		if status := k.at(t, other); status != http.StatusOK {
+			t.Errorf("the other: %d", status)
+		}
+		k.asked(t, 2)
+		if p := k.call(); p.Text() != "good" {
+			t.Errorf("%d %s", p.Status, p.Text())
+		}
+		k.asked(t, 2)
+	})
+}
+
+func (k *calling) accessToken(t *testing.T) string {
+	_, rest, _ := strings.Cut(string(k.IDP.LastRequest(authtest.Token).Answer), `"access_token":"`)
+	token, _, _ := strings.Cut(rest, `"`)
+	if token == "" {
+		t.Fatal("there was no access token")
+	}
+	return token
+}
+
+func i19StoreFails(t *testing.T) {
+	for _, op := range []string{"load", "swap"} {
+		t.Run(op, func(t *testing.T) {
+			k := newCalling(t, nil)
+			down := func(of string) error {
+				if of == op {
+					return errors.New("the store is down")
+				}
+				return nil
+			}
+			k.store.breaks(down)
+			k.works(t, 1) // from memory
+			if op == "swap" {
+				k.Browser = k.NewBrowser()
+				k.WantError(k.Get("/login/demo"), ginauth.ErrStoreUnavailable)
+				k.signedIn(t, false)
+				return
+			}
+			k.expire()
+			k.refused(t, ginauth.ErrStoreUnavailable, 1)
+			k.signedIn(t, true)
+			k.store.breaks(nil)
+			k.works(t, 2)
+		})
+	}
+	t.Run("panics", func(t *testing.T) {
+		k := newCalling(t, nil)
+		k.expire()
+		k.store.breaks(func(string) error { panic("the store is down") })
+		k.refused(t, ginauth.ErrStoreUnavailable, 1)
+		k.store.breaks(nil)
+		k.works(t, 2)
+	})
+}
+
+func i20SignedOutMeanwhile(t *testing.T) {
+	k := newCalling(t, nil)
+	k.expire()
+	revoked := make(chan string, 1)
+	k.IDP.Handle(authtest.Revoke, func(w http.ResponseWriter, r *http.Request) {
+		revoked <- r.PostFormValue("token")
+		k.IDP.Default(authtest.Revoke).ServeHTTP(w, r)
+	})
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		if err := k.Auth.LogoutEverywhere(t.Context(), k.User().ID()); err != nil {
+			t.Error(err)
+		}
+		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+	})
+	k.refused(t, ginauth.ErrUnauthenticated, 2)
+	if got := <-revoked; got != k.refreshToken(t) {
+		t.Errorf("revoked %q", got)
+	}
+	if len(k.store.all()) != 0 {
+		t.Error("the tokens of an ended session are kept")
+	}
+}
+
+func i21RecordThatDoesNotOpen(t *testing.T) {
+	for name, change := range map[string]func(k *calling, values map[ginauth.RevocationKey][]byte){
+		"gone": func(_ *calling, values map[ginauth.RevocationKey][]byte) { clear(values) },
+		"cut": func(_ *calling, values map[ginauth.RevocationKey][]byte) {
+			for key, v := range values {
+				values[key] = v[:len(v)-4]
+			}
+		},
+		"altered": func(_ *calling, values map[ginauth.RevocationKey][]byte) {
+			for key, v := range values {
+				v = append([]byte(nil), v...)
+				v[len(v)/2] ^= 1
+				values[key] = v
+			}
+		},
+		"of another session": func(k *calling, values map[ginauth.RevocationKey][]byte) {
+			k.Browser = k.NewBrowser()
+			k.IDP.SignInAs("grace")
+			k.SignIn() // its tokens go to the place of the other's
+			var keys []ginauth.RevocationKey
+			all := k.store.all()
+			for key := range all {
+				keys = append(keys, key)
+			}
+			values[keys[0]], values[keys[1]] = all[keys[1]], all[keys[0]]
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newCalling(t, nil)
+			k.Clock.Advance(11 * time.Second)
+			values := k.store.all()
+			change(k, values)
+			k.Clock.Advance(11 * time.Second)
+			k.store.set(values)
+			tokens := k.IDP.Count(authtest.Token)
+			other := k.replica() // which has nothing in memory
+			if status := k.at(t, other); status != http.StatusUnauthorized {
+				t.Errorf("status %d", status)
+			}
+			k.asked(t, tokens)
+			k.signedIn(t, true)
+			k.expire()
+			if p := k.Get("/call"); p.Status != http.StatusOK { // a trip brings new ones
+				t.Errorf("%d %s", p.Status, p.Text())
+			}
+		})
+	}
+	t.Run("lost at once", func(t *testing.T) { // no circle of trips
+		k := newCalling(t, nil)
+		k.store.set(map[ginauth.RevocationKey][]byte{})
+		if status := k.at(t, k.replica()); status != http.StatusServiceUnavailable {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+// A failover has lost the last value: the store has a spent refresh token.
+func i22StoreRolledBack(t *testing.T) {
+	k := newCalling(t, nil)
+	before := k.store.all()
+	k.expire()
+	k.works(t, 2)
+	k.store.set(before)
+	k.expire()
+	k.refused(t, ginauth.ErrStepUpRequired, 3)
+	k.refused(t, ginauth.ErrStepUpRequired, 3)
+	k.signedIn(t, true)
+	if p := k.Get("/call"); p.Status != http.StatusOK {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+}
+
+func i26SharedTokensAndRevocationsInMemory(t *testing.T) {
+	store := &tokenStore{values: map[ginauth.RevocationKey][]byte{}}
+	sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Tokens = store })), "options.tokens.revocations")
+	var none *tokenStore
+	sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
+		o.Tokens, o.Revocations = none, revocations{ginauth.NewMemoryRevocations(nil)}
+	})), "options.tokens.nil")
+	if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
+		o.Tokens, o.Revocations = store, revocations{ginauth.NewMemoryRevocations(nil)}
+	})); err != nil {
+		t.Error(err)
+	}
+}
+
+func i27FewerScopes(t *testing.T) {
+	scoped := func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: []string{"groups"}}}
+	}
+	t.Run("consent is missing", func(t *testing.T) {
+		k := newCalling(t, scoped)
+		p := k.call()
+		k.WantError(p, ginauth.ErrStepUpRequired)
+		if !strings.Contains(p.Text(), `"scope":"groups"`) || !strings.Contains(p.Text(), "login_url") {
+			t.Errorf("the answer is %s", p.Text())
+		}
+		if p := k.Get("/call"); p.Status != http.StatusOK || !strings.Contains(p.Text(), `"groups"`) {
+			t.Errorf("the page is %d %s", p.Status, p.Text())
+		}
+		asked := k.IDP.LastRequest(authtest.Authorize).Form.Get("scope")
+		if asked != "openid profile offline_access groups" {
+			t.Errorf("asked for %q", asked)
+		}
+		if got := k.IDP.LastRequest(authtest.Token).Form.Get("scope"); got != "groups" {
+			t.Errorf("the access token is for %q", got)
+		}
+		tokens := k.IDP.Count(authtest.Token)
+		k.works(t, tokens)
+	})
+	t.Run("refused there", func(t *testing.T) {
+		k := newCalling(t, scoped)
+		k.IDP.EditToken(func(answer map[string]any) { answer["scope"] = "openid profile offline_access" })
+		k.WantError(k.Get("/call"), ginauth.ErrProviderDenied)
+		k.signedIn(t, true)
+	})
+	t.Run("the person says no", func(t *testing.T) {
+		k := newCalling(t, scoped)
+		k.IDP.DenyConsent(true)
+		k.WantError(k.Get("/call"), ginauth.ErrProviderDenied)
+		k.signedIn(t, true)
+	})
+	t.Run("without a refresh token", func(t *testing.T) { // as GitHub has it: one token for all
+		k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+			scoped(s, o)
+			o.Providers[0].Scopes = []string{"openid", "profile"}
+		})
+		k.refused(t, ginauth.ErrStepUpRequired, 1)
+		if p := k.Get("/call"); p.Status != http.StatusOK || !strings.Contains(p.Text(), `"groups"`) {
+			t.Errorf("the page is %d %s", p.Status, p.Text())
+		}
+		k.works(t, 2)
+	})
+}
