@@ -54,9 +54,18 @@ func isBoosted(r *http.Request) bool {
 // behind a service worker that hands the request on, as in
 // e.respondWith(fetch(e.request)). No script can make up such a request: only a
 // browser's own navigation has that mode (Fetch, 5.4, Request constructor).
+//
+// Firefox says same-origin there, which a script can ask for as well: but only one of
+// this origin, which could open the page, and which then cannot follow a redirect to
+// another one.
 func isNavigation(h http.Header) bool {
-	dest := h.Get("Sec-Fetch-Dest")
-	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty")
+	switch dest := h.Get("Sec-Fetch-Dest"); h.Get("Sec-Fetch-Mode") {
+	case "navigate":
+		return dest == "document" || dest == "empty"
+	case "same-origin":
+		return dest == "empty" && h.Get("Sec-Fetch-Site") == "same-origin" && strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
+	}
+	return false
 }
 
 // setSecurityHeaders sets the headers of all answers of our own routes: they must
