@@ -73,7 +73,8 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
-	if c.Request.Method == http.MethodPost && !a.cfg.isOwnPage(c.Request) && params.Get("link") != "true" {
+	own := a.cfg.isOwnPage(c.Request) && !isHandedOnByFirefox(c.Request.Header)
+	if c.Request.Method == http.MethodPost && !own && params.Get("link") != "true" {
 		return a.beginLoginByGET(c, cl, params)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
@@ -177,8 +178,8 @@ func (c *config) isOwnPage(r *http.Request) bool {
 	return false
 }
 
-// beginLoginByGET sends a browser that posts a form of another site to the same
-// address with the same parameters (OpenID Connect Core, 4, lets other sites begin
+// beginLoginByGET sends a browser that posts a form of another site, or one that may be,
+// to the same address with the same parameters (OpenID Connect Core, 4, lets other sites begin
 // sign-ins by POST). That POST brings no login states, so that the limit on them
 // would not hold: a page that posted over and over would fill the Cookie header
 // until the server in front refuses every request of this browser.

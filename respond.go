@@ -52,20 +52,24 @@ func isBoosted(r *http.Request) bool {
 
 // isNavigation recognizes a page that is opened in a tab. The destination is empty
 // behind a service worker that hands the request on, as in
-// e.respondWith(fetch(e.request)). No script can make up such a request: only a
-// browser's own navigation has that mode (Fetch, 5.4, Request constructor).
-//
-// Firefox says same-origin there, which a script can ask for as well: but only one of
-// this origin, which could open the page, and which then cannot follow a redirect to
-// another one.
+// e.respondWith(fetch(e.request)). No script can make up a request of mode navigate:
+// only a browser's own navigation has it (Fetch, 5.4, Request constructor).
 func isNavigation(h http.Header) bool {
-	switch dest := h.Get("Sec-Fetch-Dest"); h.Get("Sec-Fetch-Mode") {
-	case "navigate":
-		return dest == "document" || dest == "empty"
-	case "same-origin":
-		return dest == "empty" && h.Get("Sec-Fetch-Site") == "same-origin" && strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
-	}
-	return false
+	dest := h.Get("Sec-Fetch-Dest")
+	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty") || isHandedOnByFirefox(h)
+}
+
+// isHandedOnByFirefox recognizes a page that is opened in Firefox behind a service worker
+// that hands the request on. The mode is same-origin there, which a script can ask for
+// too, but only a script of this origin, which could open the page instead. It learns
+// nothing new: in that mode, a fetch does not follow a redirect to another origin.
+//
+// Sec-Fetch-Site is the worker's, and so is Origin: the page may have been asked for by
+// a link or a form on another site. A form from there comes without the cookies that
+// are SameSite=Lax.
+func isHandedOnByFirefox(h http.Header) bool {
+	return h.Get("Sec-Fetch-Mode") == "same-origin" && h.Get("Sec-Fetch-Dest") == "empty" && h.Get("Sec-Fetch-Site") == "same-origin" &&
+		strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
 }
 
 // setSecurityHeaders sets the headers of all answers of our own routes: they must
