@@ -340,12 +340,12 @@ func (a *Auth) warnAboutScheme(r *http.Request) {
 		return
 	}
 	if scheme == overHTTPS {
-		a.cfg.Logger.Warn("ginauth: a sign-in began over https, but BaseURL is http: providers will be asked to send people back to http, and most refuse that;"+
-			" set Options.BaseURL to the https address that browsers use", "base_url", a.cfg.BaseURL)
+		a.cfg.log(r.Context(), slog.LevelWarn, "login.over_https", "a sign-in began over https, but BaseURL is http: providers will be asked to send people back to http, and most refuse that;"+
+			" set Options.BaseURL to the https address that browsers use", slog.String("base_url", a.cfg.BaseURL))
 		return
 	}
-	a.cfg.Logger.Warn("ginauth: a sign-in began over http, as the proxy in front says, but BaseURL is https: a browser keeps no Secure cookie from http, and the sign-in will end with state_invalid;"+
-		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", "base_url", a.cfg.BaseURL)
+	a.cfg.log(r.Context(), slog.LevelWarn, "login.over_http", "a sign-in began over http, as the proxy in front says, but BaseURL is https: a browser keeps no Secure cookie from http, and the sign-in will end with state_invalid;"+
+		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", slog.String("base_url", a.cfg.BaseURL))
 }
 
 // warnAboutPort warns that a sign-in begins at another port of loopback than BaseURL's,
@@ -360,8 +360,8 @@ func (a *Auth) warnAboutPort(r *http.Request) {
 	if !weburl.IsLoopback(here.Hostname()) || cmp.Or(here.Port(), "80") == cmp.Or(there.Port(), "80") || !a.portWarned.CompareAndSwap(false, true) {
 		return
 	}
-	a.cfg.Logger.Warn("ginauth: a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+
-		" if a proxy in front writes a Host of its own, have it keep the browser's", "opened", printable.Clip(host), "base_url", a.cfg.BaseURL)
+	a.cfg.log(r.Context(), slog.LevelWarn, "login.other_port", "a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+
+		" if a proxy in front writes a Host of its own, have it keep the browser's", slog.String("opened", printable.Clip(host)), slog.String("base_url", a.cfg.BaseURL))
 }
 
 // A browser that signs in more often within the window, and still has no

@@ -333,7 +333,7 @@ func TestAnswerOpenedAgain(t *testing.T) {
 				if f.OnlySession().Value != session || f.IDP.Count(authtest.Token) != 1 || f.Logins.Load() != 1 {
 					t.Error("it was a second sign-in")
 				}
-				if strings.Contains(f.Logs.String(), "request failed") {
+				if strings.Contains(f.Logs.String(), " code=") {
 					t.Errorf("it was logged as a failure:\n%s", f.Logs)
 				}
 			})

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
@@ -206,7 +207,7 @@ func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 	err := contain.Do(func() error { a.cfg.Hooks.OnError(c, e); return nil })
 	p, panicked := err.(*contain.Panic)
 	if panicked {
-		a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", p.Text())
+		a.cfg.log(c.Request.Context(), slog.LevelError, "hook.on_error_panicked", "Hooks.OnError panicked", slog.String("panic", p.Text()))
 	}
 	// A status alone is an answer too; under NoRoute it is 404 from the start.
 	if c.Writer.Written() || !panicked && c.Writer.Status() != status {
@@ -237,7 +238,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 // the origin formTo too.
 func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	if err := a.pages.write(c.Writer, status, p, formTo); err != nil {
-		a.cfg.Logger.Warn("ginauth: page could not be written", "error", err)
+		a.cfg.log(c.Request.Context(), slog.LevelWarn, "page.not_written", "page could not be written", slog.Any("error", err))
 	}
 }
 

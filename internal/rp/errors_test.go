@@ -166,13 +166,20 @@ var reasons = map[string][]rp.Code{
 	"diagnose.scope":            {rp.ProviderMisconfigured},
 }
 
+// warnings are the IDs that Config.Warn is called with, beside those of reasons.
+var warnings = []string{"discovery.endpoint_ignored", "discovery.not_renewed", "userinfo.skipped"}
+
+// warned are the IDs that Config.Warn was called with.
+var warned sync.Map
+
 // unreachable are the IDs of errors that nothing can raise: a second layer.
 var unreachable = []string{"provider.failed"}
 
 // raised are the pairs of code and ID that wantError has seen.
 var raised sync.Map
 
-// TestMain checks, after all tests have passed, that each of reasons was raised.
+// TestMain checks, after all tests have passed, that each of reasons was raised, and each
+// of warnings was warned of.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	all := true // the tests were run
@@ -188,11 +195,17 @@ func TestMain(m *testing.M) {
 				}
 			}
 		}
+		for _, id := range warnings {
+			if _, ok := warned.Load(id); !ok {
+				fmt.Printf("no test warns of %s\n", id)
+				status = 1
+			}
+		}
 	}
 	os.Exit(status)
 }
 
-// The IDs in the sources are those of reasons.
+// The IDs in the sources are those of reasons and warnings.
 func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	form := regexp.MustCompile(`^[a-z_]+\.[a-z_]+$`)
 	found := map[string]bool{}
@@ -218,7 +231,7 @@ func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	for id := range reasons {
 		known[id] = true
 	}
-	for _, id := range unreachable {
+	for _, id := range slices.Concat(unreachable, warnings) {
 		known[id] = true
 	}
 	if !maps.Equal(found, known) {

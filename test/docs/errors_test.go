@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"maps"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -52,7 +53,7 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 		}
 	}
 	for heading := range page {
-		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" {
+		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" && heading != logLines {
 			t.Errorf("docs/errors.md has a section %q, which is no code", heading)
 		}
 	}
@@ -85,6 +86,82 @@ func TestErrorsPageHasEveryID(t *testing.T) {
 		} else if len(r.codes) > 0 && !slices.Contains(r.codes, code) {
 			t.Errorf("%s: %s is raised with %q, and is in section %s of docs/errors.md", r.at, id, r.codes, code)
 		}
+	}
+}
+
+// logLines is the section of docs/errors.md about lines in the log that are about no
+// failure.
+const logLines = "Log lines"
+
+// Every line in the log is an event or has an id. Where it is about no failure, the
+// section of log lines has the id's anchor, or a link to it, and a test knows the line
+// by its id. The section has nothing else.
+func TestEveryLogLineHasAnID(t *testing.T) {
+	section := errorsPage(t)[logLines]
+	var tests strings.Builder
+	for _, dir := range []string{".", "internal/rp", "test/faults", "test/mistakes", "test/rp"} {
+		names, err := filepath.Glob(dir + "/*_test.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			tests.WriteString(sitetest.File(t, name))
+		}
+	}
+	levels := []string{"Debug", "Info", "Warn", "Error", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Log", "LogAttrs"}
+	idOf := map[string]int{"log": 2, "warn": 0, "Warn": 0} // where functions that write a line take the id
+	found := map[string]bool{}
+	for _, dir := range []string{".", "internal/rp", "providers", "redisstate"} {
+		for _, f := range sitetest.GoFiles(t, dir) {
+			within := ""
+			ast.Inspect(f.File, func(n ast.Node) bool {
+				if fn, is := n.(*ast.FuncDecl); is {
+					within = fn.Name.Name
+				}
+				call, is := n.(*ast.CallExpr)
+				if !is {
+					return true
+				}
+				method, is := call.Fun.(*ast.SelectorExpr)
+				if !is {
+					return true
+				}
+				if lastName(method.X) == "Logger" && slices.Contains(levels, method.Sel.Name) && !(f.Path == "event.go" && (within == "emit" || within == "log")) {
+					t.Errorf("%s: a line that is neither an event nor has an id: use config.log", f.At(call))
+				}
+				at, writes := idOf[method.Sel.Name]
+				if !writes || lastName(method.X) == "x" { // Diagnose's own warnings are not logged
+					return true
+				}
+				if lastName(call.Args[at]) == "ID" && f.Path == "internal/rp/response.go" || within == "warn" { // of the error, or handed on
+					return true
+				}
+				id, is := textOf(call.Args[at])
+				if !is {
+					t.Errorf("%s: the id of a log line is not written there", f.At(call))
+					return true
+				}
+				found[id] = true
+				return true
+			})
+		}
+	}
+	found["diagnose.callback_shared"] = true // that of the error, in internal/rp/response.go
+	for id := range found {
+		if !strings.Contains(section, fmt.Sprintf("<a id=%q></a>`%[1]s`", id)) && !strings.Contains(section, fmt.Sprintf("[%s](#%[1]s)", id)) {
+			t.Errorf("docs/errors.md, section %s, lacks <a id=%q></a>: say there what causes it, and what to do", logLines, id)
+		}
+		if !strings.Contains(tests.String(), strconv.Quote(id)) {
+			t.Errorf("no test knows the log line %s by its id", id)
+		}
+	}
+	for _, m := range regexp.MustCompile(`<a id="([^"]*)">`).FindAllStringSubmatch(section, -1) {
+		if !found[m[1]] {
+			t.Errorf("docs/errors.md, section %s, has %s, which nothing logs", logLines, m[1])
+		}
+	}
+	if len(found) < 20 {
+		t.Fatalf("%d log lines found: the test looks at the wrong thing", len(found))
 	}
 }
 
@@ -231,9 +308,10 @@ var codeOfArea = map[string]string{
 	"login": "login_loop", "logout_token": "logout_token_invalid", "token": "bad_token_response",
 }
 
-// codeOfHelper has the codes of the functions that take an id.
+// codeOfHelper has the codes of the functions that take an id, or the section of the page
+// for those of log lines.
 var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge": "session_error", "refused": "forbidden",
-	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured"}
+	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured", "log": logLines, "Warn": logLines}
 
 // codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
 // Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.

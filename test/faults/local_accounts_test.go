@@ -577,7 +577,7 @@ func s10HostileReturnPaths(t *testing.T) {
 // round in circles.
 func s15NoProviders(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = nil })
-	if !strings.Contains(s.Logs.String(), "level=WARN") || !strings.Contains(s.Logs.String(), "Options.Providers is empty") {
+	if lines := s.Logs.Lines("WARN", "options.providers.empty"); len(lines) != 1 || !strings.Contains(lines[0], "Options.Providers") {
 		t.Errorf("the log does not warn: %s", s.Logs)
 	}
 	s.Guard("/guarded", s.Protected)
