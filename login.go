@@ -34,7 +34,7 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	}
 	switch len(g.order) {
 	case 0:
-		return &Error{Code: ErrUnknownProvider, ID: "provider.none", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so that no user can sign in", Fix: "set Options.Providers"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.not_configured", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so that no user can sign in", Fix: "set Options.Providers"}
 	case 1:
 		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {

@@ -160,7 +160,7 @@ func TestSecretInAnotherSpelling(t *testing.T) {
 	}
 	stamp := stamps.Make([seal.FactSize]byte(begun), [seal.SubjectSize]byte{})
 	s.Browser = s.NewBrowser()
-	for last, id := range map[string]string{"A": "state.no_cookies", "B": "state.not_ours"} {
+	for last, id := range map[string]string{"A": "state.no_cookies", "B": "state.not_authentic"} {
 		wantStateError(s, callback, state[:9]+strings.Repeat("A", 42)+last+"."+base64.RawURLEncoding.EncodeToString(stamp[:]), id)
 	}
 }

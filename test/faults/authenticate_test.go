@@ -249,7 +249,7 @@ func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 	}
 	k.WantError(k.Ask("GET", "/admin", credential...), ginauth.ErrForbidden)
 	for _, prefix := range []string{"/guarded", "/loaded", "/bare"} {
-		for path, want := range map[string]string{"/update": "bad_request session.none", "/logout": "bad_request session.none", "/session": "false "} {
+		for path, want := range map[string]string{"/update": "bad_request session.missing", "/logout": "bad_request session.missing", "/session": "false "} {
 			p := k.Ask("POST", prefix+path, credential...)
 			if p.Text() != want || len(p.Header.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s: %d %q %q, want %q", prefix+path, p.Status, p.Text(), p.Header.Values("Set-Cookie"), want)

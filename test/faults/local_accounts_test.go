@@ -430,7 +430,7 @@ func s9PagesThatAreNone(t *testing.T) {
 		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "provider.login_page.own_route")
 	}
 	issuer := sitetest.GoodOptions().Providers[0].Issuer
-	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "provider.namespace.of_a_client")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "provider.namespace.client_namespace")
 	for _, first := range []bool{true, false} { // in either order
 		for name, other := range map[string]func(p *ginauth.Provider){
 			"an issuer":   func(p *ginauth.Provider) { p.Issuer = page.Namespace },
