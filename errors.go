@@ -152,7 +152,7 @@ func (e *Error) Status() int {
 // of them.
 var areas = []string{
 	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "request", "response", "session", "state", "store",
+	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 
@@ -163,7 +163,9 @@ func (e *Error) section() string {
 		return ""
 	}
 	anchor := string(e.Code)
-	if area, _, _ := strings.Cut(e.ID, "."); slices.Contains(areas, area) {
+	area, _, _ := strings.Cut(e.ID, ".")
+	setting := e.Code == ErrInvalidOptions && (area == "options" || area == "provider") // these ids are made of the setting's name, and have no anchors
+	if slices.Contains(areas, area) && !setting {
 		anchor = e.ID
 	}
 	return "docs/errors.md#" + anchor

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
@@ -27,27 +28,7 @@ type mistakes []error
 // add adds a mistake in a field ("Options.BaseURL"); what names the mistake in its
 // id ("empty").
 func (m *mistakes) add(field, what, reason, fix string) {
-	*m = append(*m, &Error{Code: ErrInvalidOptions, ID: mistakeID(field, what), Op: field, Reason: reason, Fix: fix})
-}
-
-// mistakeID returns the id of a mistake in a field, written as the ids of all
-// errors are: "options.base_url.empty".
-func mistakeID(field, what string) string {
-	field = strings.ReplaceAll(field, "JWKS", "Jwks") // or JWKSURL would be one word
-	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] && field[i] <= 'z' }
-	var id strings.Builder
-	for i := range len(field) {
-		c := field[i]
-		upper := 'A' <= c && c <= 'Z'
-		if upper && i > 0 && field[i-1] != '.' && (lower(i-1) || lower(i+1)) { // BaseURL, ClientIDParam
-			id.WriteByte('_')
-		}
-		if upper {
-			c += 'a' - 'A'
-		}
-		id.WriteByte(c)
-	}
-	return id.String() + "." + what
+	*m = append(*m, &Error{Code: ErrInvalidOptions, ID: errid.Of(field, what), Op: field, Reason: reason, Fix: fix})
 }
 
 // check reports every mistake, and derives the rest of c from what is right.
@@ -280,7 +261,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 			called = fmt.Sprintf("Options.Providers[%d]", i)
 		}
 		add := func(field, what, reason, fix string) {
-			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: mistakeID("Provider."+field, what), Op: called + ": " + field, Reason: reason, Fix: fix})
+			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: errid.Of("Provider."+field, what), Op: called + ": " + field, Reason: reason, Fix: fix})
 		}
 		written := p.Issuer
 		p.check(add, c.loopback)

@@ -68,16 +68,16 @@ func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 func appleKey(text string) (*ecdsa.PrivateKey, error) {
 	const name, fix = "privateKey", "paste the .p8 file as it is, from -----BEGIN PRIVATE KEY----- to the end"
 	if text == "" {
-		return nil, wrong(name, "is empty (is the environment variable set?)", fix)
+		return nil, wrongArgument(name, "empty", "is empty (is the environment variable set?)", fix)
 	}
 	block, _ := pem.Decode([]byte(strings.ReplaceAll(text, `\n`, "\n")))
 	if block == nil {
-		return nil, wrong(name, "is not in PEM", fix)
+		return nil, wrongArgument(name, "not_pem", "is not in PEM", fix)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if err != nil || !ok || key.Curve != elliptic.P256() {
-		return nil, wrong(name, "is no key of the curve P-256 in PKCS #8", fix)
+		return nil, wrongArgument(name, "not_p256", "is no key of the curve P-256 in PKCS #8", fix)
 	}
 	return key, nil
 }

@@ -3,6 +3,7 @@ package docs
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/gin-gonic/gin"
 	"go/ast"
 	"go/token"
 	"maps"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/sitetest"
+	"github.com/ginauth/ginauth/providers"
 )
 
 // errorsPage is docs/errors.md by its headings of the second level, with every
@@ -189,6 +191,24 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 	if found < 60 {
 		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
 	}
+	found = 0
+	for _, f := range sitetest.GoFiles(t, "providers") {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || !slices.Contains([]string{"wrongArgument", "unless"}, lastName(call.Fun)) {
+				return true
+			}
+			if what, ok := textOf(call.Args[1]); ok {
+				if found++; !strings.Contains(section, "`"+what+"`") {
+					t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.At(call), what)
+				}
+			}
+			return true
+		})
+	}
+	if found < 10 {
+		t.Fatalf("%d mistakes in arguments of presets found: the test looks at the wrong thing", found)
+	}
 }
 
 // fixOf is where functions that make errors take the fix.
@@ -238,7 +258,7 @@ func TestEveryReasonHasAFix(t *testing.T) {
 
 // errorSources are the packages that raise errors with an ID, and how many ids each
 // has at least: fewer mean that they are looked for in the wrong place.
-var errorSources = map[string]int{".": 80, "internal/rp": 90}
+var errorSources = map[string]int{".": 80, "internal/rp": 90, "providers": 10}
 
 // raisedID is an id in the source, with the codes that it is known to be raised with.
 type raisedID struct {
@@ -268,7 +288,7 @@ func raisedIDs(t *testing.T) map[string]*raisedID {
 				return false
 			}
 			id, ok := textOf(n)
-			if !ok || !form.MatchString(id) || texts[id] != "" {
+			if !ok || !form.MatchString(id) || texts[id] != "" || path.Dir(f.Path) == "providers" && !strings.HasPrefix(id, "providers.") { // the others are hosts
 				return true
 			}
 			if raised[id] == nil {
@@ -311,7 +331,7 @@ var codeOfArea = map[string]string{
 // codeOfHelper has the codes of the functions that take an id, or the section of the page
 // for those of log lines.
 var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge": "session_error", "refused": "forbidden",
-	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured", "log": logLines, "Warn": logLines}
+	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured", "log": logLines, "Warn": logLines, "wrong": "invalid_options", "missing": "invalid_options"}
 
 // codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
 // Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.
@@ -462,6 +482,28 @@ func TestEveryIDHasALink(t *testing.T) {
 		var body struct{ Docs string }
 		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+id) {
 			t.Errorf("%v: the link of %s is %q: is %q among the areas?", err, id, body.Docs, area)
+		}
+	}
+}
+
+// The ids of mistakes in settings have no anchors: what SetProviders returned leads to
+// the section of them all, and what ByName did to its id.
+func TestMistakesInSettingsLeadToTheErrorsPage(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	f.Engine.GET("/replaced", func(c *gin.Context) {
+		f.Auth.Fail(c, f.Auth.SetProviders([]ginauth.Provider{{Name: "corp"}}))
+	})
+	f.Engine.GET("/by-name", func(c *gin.Context) {
+		_, err := providers.ByName("nonsense", "", "")
+		f.Auth.Fail(c, err)
+	})
+	start := f.Open("/")
+	for path, want := range map[string]string{"/replaced": "invalid_options", "/by-name": "providers.by_name.preset_unknown"} {
+		p := f.Must(f.Browser.Fetch(start, "GET", f.URL+path, nil, ""))
+		var body struct{ Docs string }
+		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+want) {
+			t.Errorf("%v: %s leads to %q, want %q", err, path, body.Docs, want)
 		}
 	}
 }

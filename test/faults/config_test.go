@@ -299,7 +299,11 @@ func k14ArgumentsOfPresets(t *testing.T) {
 		opts := sitetest.GoodOptions()
 		opts.Providers = []ginauth.Provider{providers.GoogleWorkspace(domain, "web", "s3cr3t-of-corp")}
 		err := sitetest.MountError(opts)
-		sitetest.WantInvalid(t, err, "provider.domain.invalid")
+		id := "provider.domain.not_a_host"
+		if domain == "" {
+			id = "provider.domain.empty"
+		}
+		sitetest.WantInvalid(t, err, id)
 		sitetest.WantNames(t, err.Error(), `provider "google-workspace"`)
 		if strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("the error repeats the secret: %v", err)
