@@ -445,7 +445,7 @@ func s9PagesThatAreNone(t *testing.T) {
 			if o.Providers = append(o.Providers, page); first {
 				o.Providers[0], o.Providers[1] = o.Providers[1], o.Providers[0]
 			}
-			if err := sitetest.MountError(o); err == nil || !strings.Contains(err.Error(), "Namespace: ") {
+			if err := sitetest.MountError(o); !sitetest.HasID(err, "provider.namespace.client_namespace") {
 				t.Errorf("%s, the page first: %v: %v", name, first, err)
 			}
 		}
