@@ -10,6 +10,8 @@ require (
 	github.com/ginauth/ginauth v0.0.0
 	github.com/gorilla/sessions v1.4.0
 	github.com/markbates/goth v1.82.0
+	golang.org/x/crypto v0.48.0
+	golang.org/x/oauth2 v0.37.0
 )
 
 require (
@@ -43,9 +45,7 @@ require (
 	github.com/ugorji/go/codec v1.3.1 // indirect
 	go.mongodb.org/mongo-driver/v2 v2.5.0 // indirect
 	golang.org/x/arch v0.22.0 // indirect
-	golang.org/x/crypto v0.48.0 // indirect
 	golang.org/x/net v0.51.0 // indirect
-	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.34.0 // indirect
