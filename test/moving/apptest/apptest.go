@@ -58,6 +58,9 @@ func (s *Site) Run(app http.Handler, err error) {
 	s.handler.Store(&app)
 }
 
+// Handler is the application that runs.
+func (s *Site) Handler() http.Handler { return *s.handler.Load() }
+
 // Provider starts a provider that accepts these redirect URIs of the site and no other.
 func (s *Site) Provider(config authtest.Config, callbacks ...string) *authtest.Provider {
 	s.t.Helper()

@@ -191,12 +191,15 @@ func TestPeopleNoticeNothing(t *testing.T) {
 	signIn(remembered, "zoe", right, true, "/")
 	signIn(forgotten, "admin", right, false, "/")
 	corp(ada, "Ada Lovelace")
-	copied := remembered.Clone() // of the cookies
+	tab, copied := remembered.Clone(), remembered.Clone() // of the cookies
 	s.corp.Reset()
 	s.after()
 	apptest.Has(t, me(remembered), `"name":"zoe"`)
 	apptest.Has(t, me(forgotten), `"name":"admin"`)
 	apptest.Has(t, me(ada), `"name":"Ada Lovelace"`)
+	if p, err := tab.Fetch(authtest.At(s.URL), "GET", s.URL+"/api/me", nil, ""); err != nil || p.Status != http.StatusOK {
+		t.Errorf("a request that was sent at the same time: %v %v", p, err)
+	}
 	if n := s.corp.Count(authtest.Authorize); n != 0 {
 		t.Errorf("%d trips to the provider", n)
 	}
@@ -207,7 +210,7 @@ func TestPeopleNoticeNothing(t *testing.T) {
 	apptest.Has(t, remembered.Fetches("", "DELETE", "/api/session", ""), "204 ")
 	apptest.Has(t, me(remembered), "401 ")
 	if p, err := copied.Fetch(authtest.At(s.URL), "GET", s.URL+"/api/me", nil, ""); err != nil || p.Status != http.StatusUnauthorized {
-		t.Errorf("the session of before was read twice: %v %v", p, err)
+		t.Errorf("a copy of the session of before outlives the sign-out: %v %v", p, err)
 	}
 	apptest.Has(t, corp(ada, "Ada Lovelace"), "200 /orders")
 	apptest.Has(t, me(ada), `"id":"3"`)

@@ -42,7 +42,7 @@ func New(install product.Install, db *product.DB) (http.Handler, error) {
 		Lifetime:      lasting,
 		IdleTimeout:   lasting,
 		HTTPClient:    install.Client,
-		Hooks:         ginauth.Hooks{OnLogin: s.onLogin},
+		Hooks:         ginauth.Hooks{OnLogin: s.onLogin, OnLogout: s.onLogout},
 	})
 	if err != nil {
 		return nil, err
@@ -204,25 +204,29 @@ func (s *site) setProviders(c *gin.Context) {
 // loadUser stands in front of all routes, also those of Mount.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
-// carryOver makes the session of before one of ginauth's, once. Take it out, with its table,
-// when the last of them has expired.
+// carryOver makes the session of before one of ginauth's. Its row stays until the person signs
+// out: a page that is open sends several requests at once. Take this out, with the table, when the
+// last of them has expired.
 func (s *site) carryOver(c *gin.Context) {
 	id, err := c.Cookie("session")
 	if err != nil || ginauth.CurrentUser(c) != nil {
 		return
 	}
 	sum := sha256.Sum256([]byte(id))
-	old, ok := s.db.Session(hex.EncodeToString(sum[:]))
+	row := hex.EncodeToString(sum[:])
+	old, ok := s.db.Session(row)
 	account, known := s.db.Account(old.Account)
 	if !ok || !known || !old.Remember && time.Since(old.Created) > short || time.Since(old.Created) > lasting {
 		return
 	}
 	u := user(account)
-	u.AuthTime = old.Created
+	u.AuthTime, u.Data["before"] = old.Created, row
 	if err := s.auth.SignIn(c, u, limits(old.Remember)); err != nil {
 		s.auth.Fail(c, err)
 		return
 	}
-	s.db.EndSession(hex.EncodeToString(sum[:]))
 	http.SetCookie(c.Writer, &http.Cookie{Name: "session", Path: "/", MaxAge: -1})
 }
+
+// onLogout ends the session of before, too.
+func (s *site) onLogout(c *gin.Context, u *ginauth.User) { s.db.EndSession(u.Data["before"]) }

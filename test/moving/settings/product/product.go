@@ -157,11 +157,9 @@ func (db *DB) SetSession(hash string, s Session) {
 	db.sessions[hash] = s
 }
 
-// EndSession deletes one, and reports whether it was there.
-func (db *DB) EndSession(hash string) (Session, bool) {
+// EndSession deletes one.
+func (db *DB) EndSession(hash string) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	s, ok := db.sessions[hash]
 	delete(db.sessions, hash)
-	return s, ok
 }
