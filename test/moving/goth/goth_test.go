@@ -190,9 +190,25 @@ func TestOtherOriginsCarryNothingOver(t *testing.T) {
 	s.before()
 	v := s.beforehand(t, "Ada Lovelace")
 	s.after()
-	apptest.Has(t, v.Posts("http://localhost:1", "/notes", "text", "spam"), "403")
+	apptest.Has(t, v.Posts("http://localhost:1", "/notes", "text", "spam"), "401 ")
 	apptest.Has(t, v.Opens("/notes"), "<h1>Notes</h1>")
 	apptest.Hasnt(t, v.Page.Text(), "spam")
+}
+
+// The program of before can be put back. People sign in again, and are who they were.
+func TestTheWayBack(t *testing.T) {
+	s := install(t)
+	s.before()
+	s.beforehand(t, "Ada Lovelace")
+	s.after()
+	s.beforehand(t, "Ada Lovelace")
+	s.before()
+	s.beforehand(t, "Ada Lovelace")
+	s.after()
+	s.beforehand(t, "Ada Lovelace")
+	if p, _ := s.db.Person(1); s.db.People() != 1 || p.Login != s.corp.Issuer+"#ada" {
+		t.Errorf("%d people, the first is %+v", s.db.People(), p)
+	}
 }
 
 // Somebody who signs in as somebody else is that, whoever the session of before was of.

@@ -114,7 +114,8 @@ func TestPrograms(t *testing.T) {
 		forged, _ := other.NewToken(board.Person{ID: "1"}, time.Hour)
 		expired, _ := s.settings.NewToken(board.Person{ID: "1"}, -time.Hour)
 		for _, headers := range [][]string{{}, {"X-API-Key", "no key"}, {"Authorization", "Bearer " + unsigned}, {"Authorization", "Bearer " + forged},
-			{"Authorization", "Bearer " + expired}, {"Authorization", "Bearer "}, {"Cookie", "token=" + unsigned}, {"Cookie", "token=" + forged}, {"Cookie", "token=" + expired}} {
+			{"Authorization", "Bearer " + expired}, {"Authorization", "Bearer "}, {"Authorization", "Bearer " + forged, "Cookie", "token=" + token},
+			{"X-API-Key", "no key", "Cookie", "token=" + token}, {"Cookie", "token=" + unsigned}, {"Cookie", "token=" + forged}, {"Cookie", "token=" + expired}} {
 			if got := s.Asks("GET", "/api/me", headers...); !strings.HasPrefix(got, "401 ") {
 				t.Errorf("%q: %s", headers, got)
 			}

@@ -81,9 +81,8 @@ func (s *site) carryOver(c *gin.Context) {
 	}
 	user := &ginauth.User{Provider: person.Provider, Subject: person.Subject, Name: person.Name, Email: person.Email,
 		AuthTime: person.LastLogin, Data: map[string]string{"person": strconv.Itoa(person.ID)}}
-	if err := s.auth.SignIn(c, user, nil); err != nil {
-		s.auth.Fail(c, err) // a form of another site, say
-		return
+	if s.auth.SignIn(c, user, nil) != nil {
+		return // a form of another site, say: the guard answers
 	}
 	session.Delete("person")
 	_ = session.Save()

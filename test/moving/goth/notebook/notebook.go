@@ -2,6 +2,7 @@
 package notebook
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"sync"
@@ -42,14 +43,16 @@ type DB struct {
 	last   int // of the notes
 }
 
-// SignIn finds the person of a key, or makes one, and stores what the provider said.
+// SignIn finds the person of a key, or makes one, and stores what the provider said. Once a
+// row has the key of after, the program of after goes by it alone.
 func (db *DB) SignIn(p Person) Person {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	p.LastLogin = time.Now()
 	for i, row := range db.people {
-		if row.Login != "" && row.Login == p.Login || row.Provider == p.Provider && row.Subject == p.Subject {
-			p.ID = row.ID
+		byOld := row.Provider == p.Provider && row.Subject == p.Subject && (p.Login == "" || row.Login == "")
+		if byOld || p.Login != "" && row.Login == p.Login {
+			p.ID, p.Login = row.ID, cmp.Or(p.Login, row.Login)
 			db.people[i] = p
 			return p
 		}
