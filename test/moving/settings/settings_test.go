@@ -1,4 +1,4 @@
-package settings_test
+package main_test
 
 import (
 	"encoding/json"
