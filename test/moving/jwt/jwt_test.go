@@ -234,6 +234,24 @@ func TestOldTabsSignOut(t *testing.T) {
 	})
 }
 
+// Somebody who signs in as somebody else is that, whoever an old cookie is of.
+func TestTheNewSessionWins(t *testing.T) {
+	s := install(t)
+	s.before()
+	v := s.Visitor()
+	signIn(t, v, "Ada Lovelace")
+	old := v.Cookies(s.URL)
+	s.after()
+	v.Opens("/login")
+	v.Presses("Grace Hopper")
+	for _, c := range old {
+		if err := v.SetCookie(s.URL, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apptest.Has(t, v.Opens("/"), "Hello, Grace Hopper!")
+}
+
 // What browsers send by themselves is refused from other origins. A program's token is its own.
 func TestOtherOrigins(t *testing.T) {
 	each(t, afters, func(t *testing.T, s *installed) {

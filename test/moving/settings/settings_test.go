@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/test/moving/apptest"
@@ -214,6 +217,44 @@ func TestPeopleNoticeNothing(t *testing.T) {
 	}
 	apptest.Has(t, corp(ada, "Ada Lovelace"), "200 /orders")
 	apptest.Has(t, me(ada), `"id":"3"`)
+}
+
+// A session of before ends when it would have ended, also if nobody came by until after the change.
+func TestSessionsOfBeforeExpire(t *testing.T) {
+	versions(t, func(t *testing.T, s *installed) {
+		for i, c := range []struct {
+			remember bool
+			age      time.Duration
+			want     string
+		}{{false, time.Hour, "200 "}, {false, 13 * time.Hour, "401 "}, {true, 13 * time.Hour, "200 "}, {true, 31 * 24 * time.Hour, "401 "}} {
+			id := fmt.Sprintf("session-%d", i)
+			s.db.SetSession(fmt.Sprintf("%x", sha256.Sum256([]byte(id))), product.Session{Account: "2", Remember: c.remember, Created: time.Now().Add(-c.age)})
+			v := s.Visitor()
+			if err := v.SetCookie(s.URL, &http.Cookie{Name: "session", Value: id, Path: "/"}); err != nil {
+				t.Fatal(err)
+			}
+			if got := me(v); !strings.HasPrefix(got, c.want) {
+				t.Errorf("%+v: %s", c, got)
+			}
+		}
+	})
+}
+
+// Somebody who signs in as somebody else is that, whoever an old cookie is of.
+func TestTheNewSessionWins(t *testing.T) {
+	s := setUp(t)
+	s.before()
+	v := s.Visitor()
+	signIn(v, "zoe", right, true, "/")
+	old := v.Cookies(s.URL)
+	s.after()
+	signIn(v, "admin", right, true, "/")
+	for _, c := range old {
+		if err := v.SetCookie(s.URL, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apptest.Has(t, me(v), `"name":"admin"`)
 }
 
 // Two providers of before share the path, and say who they are (RFC 9207), while the settings

@@ -47,7 +47,7 @@ func New(settings notebook.Settings, db *notebook.DB) (http.Handler, error) {
 		return nil, err
 	}
 	s.auth = auth
-	app.GET("/", s.home)
+	app.GET("/", auth.LoadUser(), s.home)
 	app.POST("/language", s.setLanguage)
 	app.GET("/auth/:provider", func(c *gin.Context) { // links of before
 		c.Redirect(http.StatusSeeOther, auth.LoginURL(c.Param("provider"), ""))
@@ -67,7 +67,7 @@ func (s *site) signIn(c *gin.Context, login *ginauth.Login) error {
 	return nil
 }
 
-// loadUser stands in front of all routes, also those of Mount.
+// loadUser stands in front of all routes, also those of Mount, as carryOver does.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
 // carryOver makes the session of before one of ginauth's, once. Take it out when the last of them

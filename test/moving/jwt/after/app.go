@@ -78,14 +78,14 @@ func user(p board.Person) *ginauth.User {
 	return &ginauth.User{Provider: "corp", Subject: p.Subject, Name: p.Name, Data: map[string]string{"person": p.ID}}
 }
 
-// loadUser stands in front of all routes, also those of Mount.
+// loadUser stands in front of all routes, also those of Mount, as carryOver does.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
 // carryOver makes the session of before one of ginauth's, once. Take it out a day after the
 // change: then the last of them has expired.
 func (s *site) carryOver(c *gin.Context) {
 	token, err := c.Cookie("token")
-	if err != nil || ginauth.CurrentUser(c) != nil || c.GetHeader("Authorization") != "" || c.GetHeader("X-API-Key") != "" {
+	if err != nil || ginauth.CurrentUser(c) != nil || c.GetHeader("X-API-Key") != "" {
 		return
 	}
 	p, made, ok := s.settings.Token(s.db, token)

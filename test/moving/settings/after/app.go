@@ -55,7 +55,7 @@ func New(install product.Install, db *product.DB) (http.Handler, error) {
 	api.GET("/oauth/:provider/start", func(c *gin.Context) { // links of before
 		c.Redirect(http.StatusSeeOther, auth.LoginURL(c.Param("provider"), c.Query("next")))
 	})
-	api.POST("/oauth/:provider/link", s.link)
+	api.POST("/oauth/:provider/link", auth.RequireAuth(), s.link)
 	api.GET("/me", auth.RequireAuth(), s.me)
 	api.PUT("/settings/providers", auth.RequireAuth(s.administrator), s.setProviders)
 	app.NoRoute(s.page)
@@ -201,7 +201,7 @@ func (s *site) setProviders(c *gin.Context) {
 	c.JSON(http.StatusOK, list)
 }
 
-// loadUser stands in front of all routes, also those of Mount.
+// loadUser stands in front of all routes, also those of Mount, as carryOver does.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
 // carryOver makes the session of before one of ginauth's. Its row stays until the person signs
