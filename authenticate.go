@@ -150,18 +150,25 @@ func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 // needsSession refuses what is done to a session if the request is identified by a
 // credential of the application's: a cookie that comes along may be another person's.
 func (a *Auth) needsSession(c *gin.Context, op string) error {
-	if a.cfg.Hooks.Authenticate == nil {
-		return nil
-	}
-	found := c.Request.Context().Value(authRequestKey{a})
-	v, err := a.credential(c, found)
+	v, err := a.identifiedBy(c)
 	if v != nil {
 		return noSession(op)
 	}
-	if found == nil && err == nil {
+	return err
+}
+
+// identifiedBy is credential for a request that opens no session afterwards. It returns
+// nil if the application has no credentials of its own.
+func (a *Auth) identifiedBy(c *gin.Context) (*authRequest, error) {
+	if a.cfg.Hooks.Authenticate == nil {
+		return nil, nil
+	}
+	found := c.Request.Context().Value(authRequestKey{a})
+	v, err := a.credential(c, found)
+	if v == nil && found == nil && err == nil {
 		a.notIdentified(c, nil)
 	}
-	return err
+	return v, err
 }
 
 func noSession(op string) *Error {
