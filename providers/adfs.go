@@ -14,7 +14,7 @@ import "github.com/ginauth/ginauth"
 // User.ID changes with it.
 func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 	p := ginauth.Provider{
-		Name: "adfs", DisplayName: "AD FS", Color: "#0078d4",
+		Name: "adfs", Preset: "adfs", DisplayName: "AD FS", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts

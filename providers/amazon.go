@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // never is.
 func Amazon(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "amazon", DisplayName: "Amazon", Color: "#ff9900",
+		Name: "amazon", Preset: "amazon", DisplayName: "Amazon", Color: "#ff9900",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.amazon.com/docs/login-with-amazon/authorization-code-grant.html

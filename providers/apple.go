@@ -31,7 +31,7 @@ import (
 func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 	key, err := appleKey(privateKey)
 	return ginauth.Provider{
-		Name: "apple", DisplayName: "Apple", Color: "#000000",
+		Name: "apple", Preset: "apple", DisplayName: "Apple", Color: "#000000",
 		ClientID: clientID,
 		Err:      errors.Join(segment("teamID", teamID), segment("keyID", keyID), err),
 

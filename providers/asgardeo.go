@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // address or a user name can go to somebody else.
 func Asgardeo(organization, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "asgardeo", DisplayName: "Asgardeo", Color: "#ff7300",
+		Name: "asgardeo", Preset: "asgardeo", DisplayName: "Asgardeo", Color: "#ff7300",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// The issuer is the address of the token endpoint:

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // Atlassian does not say that the address is verified, so it never is.
 func Atlassian(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "atlassian", DisplayName: "Atlassian", Color: "#0052cc",
+		Name: "atlassian", Preset: "atlassian", DisplayName: "Atlassian", Color: "#0052cc",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.atlassian.com/cloud/oauth/getting-started/implementing-oauth-3lo/

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // for a verified address may be another provider's word.
 func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "auth0", DisplayName: "Auth0", Color: "#eb5424",
+		Name: "auth0", Preset: "auth0", DisplayName: "Auth0", Color: "#eb5424",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// The slash is part of it:

@@ -14,7 +14,7 @@ import (
 // User.Groups are the names of the person's groups.
 func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "authentik", DisplayName: "authentik", Color: "#fd4b2d",
+		Name: "authentik", Preset: "authentik", DisplayName: "authentik", Color: "#fd4b2d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// With *Issuer mode* "each provider has a different issuer", the default. The

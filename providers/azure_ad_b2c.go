@@ -22,7 +22,7 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 	server := "https://" + tenant + ".b2clogin.com/"
 	flow := server + tenant + ".onmicrosoft.com/" + policy
 	return ginauth.Provider{
-		Name: "azure-ad-b2c", DisplayName: "Azure AD B2C", Color: "#0078d4",
+		Name: "azure-ad-b2c", Preset: "azure-ad-b2c", DisplayName: "Azure AD B2C", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret,
 		Err: errors.Join(label("tenant", tenant), guid("tenantID", tenantID), segment("policy", policy)),
 

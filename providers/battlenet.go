@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // changed. There is no e-mail address and no picture.
 func BattleNet(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "battlenet", DisplayName: "Battle.net", Color: "#148eff",
+		Name: "battlenet", Preset: "battlenet", DisplayName: "Battle.net", Color: "#148eff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://oauth.battle.net/.well-known/openid-configuration. It does not say

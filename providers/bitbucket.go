@@ -19,7 +19,7 @@ import (
 // confirmed.
 func Bitbucket(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "bitbucket", DisplayName: "Bitbucket", Color: "#0052cc",
+		Name: "bitbucket", Preset: "bitbucket", DisplayName: "Bitbucket", Color: "#0052cc",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.atlassian.com/cloud/bitbucket/oauth-2/

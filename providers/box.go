@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // not say that it is verified, so it never is.
 func Box(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "box", DisplayName: "Box", Color: "#0061d5",
+		Name: "box", Preset: "box", DisplayName: "Box", Color: "#0061d5",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.box.com/reference/get-authorize/

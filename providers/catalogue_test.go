@@ -260,3 +260,12 @@ func returnsProvider(f *ast.FuncDecl) bool {
 	s, ok := f.Type.Results.List[0].Type.(*ast.SelectorExpr)
 	return ok && s.Sel.Name == "Provider"
 }
+
+// Provider.Preset says which preset made a Provider.
+func TestPresetsNameThemselves(t *testing.T) {
+	for _, p := range providers.Catalogue() {
+		if got := made(p).Preset; got != p.Name {
+			t.Errorf("%s: its Provider.Preset is %q", p.Name, got)
+		}
+	}
+}

@@ -15,7 +15,7 @@ import (
 // get its name.
 func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "cognito", DisplayName: "Amazon Cognito", Color: "#dd344c",
+		Name: "cognito", Preset: "cognito", DisplayName: "Amazon Cognito", Color: "#dd344c",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // verified, so it never is.
 func Coinbase(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "coinbase", DisplayName: "Coinbase", Color: "#0052ff",
+		Name: "coinbase", Preset: "coinbase", DisplayName: "Coinbase", Color: "#0052ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations

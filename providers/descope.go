@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the id of the user in the project.
 func Descope(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "descope", DisplayName: "Descope", Color: "#00acee",
+		Name: "descope", Preset: "descope", DisplayName: "Descope", Color: "#00acee",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.descope.com/getting-started/oidc-endpoints, which has PKCE too.

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // so. The claim account.team is the team.
 func DigitalOcean(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "digitalocean", DisplayName: "DigitalOcean", Color: "#0080ff",
+		Name: "digitalocean", Preset: "digitalocean", DisplayName: "DigitalOcean", Color: "#0080ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.digitalocean.com/reference/api/oauth/

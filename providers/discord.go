@@ -15,7 +15,7 @@ import (
 // of people who set none.
 func Discord(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "discord", DisplayName: "Discord", Color: "#5865f2",
+		Name: "discord", Preset: "discord", DisplayName: "Discord", Color: "#5865f2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://discord.com/developers/docs/topics/oauth2#shared-resources-oauth2-urls

@@ -15,7 +15,7 @@ import (
 // address is verified if Dropbox says so.
 func Dropbox(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "dropbox", DisplayName: "Dropbox", Color: "#0061fe",
+		Name: "dropbox", Preset: "dropbox", DisplayName: "Dropbox", Color: "#0061fe",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.dropbox.com/developers/documentation/http/documentation#authorization

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // Scopes; it is usually called "roles".
 func Duende(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "duende", DisplayName: "IdentityServer", Color: "#2c2e76",
+		Name: "duende", Preset: "duende", DisplayName: "IdentityServer", Color: "#2c2e76",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.duendesoftware.com/identityserver/reference/endpoints/discovery

@@ -29,7 +29,7 @@ const facebookVersion = "v24.0"
 // application's own: for another secret, make another Provider.
 func Facebook(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "facebook", DisplayName: "Facebook", Color: "#1877f2",
+		Name: "facebook", Preset: "facebook", DisplayName: "Facebook", Color: "#1877f2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow

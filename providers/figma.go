@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // not say whether an address is verified, so it never is.
 func Figma(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "figma", DisplayName: "Figma", Color: "#f24e1e",
+		Name: "figma", Preset: "figma", DisplayName: "Figma", Color: "#f24e1e",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.figma.com/docs/rest-api/authentication/ has the secret

@@ -13,7 +13,7 @@ import (
 func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(host)
 	return ginauth.Provider{
-		Name: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
+		Name: "fusionauth", Preset: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
 		ClientID: clientID, ClientSecret: clientSecret,
 		Issuer: server,
 		Err:    errors.Join(hostError(host), guid("tenant", tenant)),

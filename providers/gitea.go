@@ -15,7 +15,7 @@ import "github.com/ginauth/ginauth"
 // server asks nobody to confirm an address.
 func Gitea(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "gitea", DisplayName: "Gitea", Color: "#609926",
+		Name: "gitea", Preset: "gitea", DisplayName: "Gitea", Color: "#609926",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// ROOT_URL without its last slash, since version 1.25; before, and with the
@@ -49,14 +49,14 @@ func giteaEmailVerified(map[string]any) bool { return false }
 // fork of Gitea, and like it in all that matters here.
 func Forgejo(host, clientID, clientSecret string) ginauth.Provider {
 	p := Gitea(host, clientID, clientSecret)
-	p.Name, p.DisplayName, p.Color = "forgejo", "Forgejo", "#d40000"
+	p.Name, p.Preset, p.DisplayName, p.Color = "forgejo", "forgejo", "Forgejo", "#d40000"
 	return p
 }
 
 // Codeberg is "Sign in with Codeberg", the Forgejo of the association Codeberg.
 func Codeberg(clientID, clientSecret string) ginauth.Provider {
 	p := Forgejo("codeberg.org", clientID, clientSecret)
-	p.Name, p.DisplayName, p.Color = "codeberg", "Codeberg", "#2185d0"
+	p.Name, p.Preset, p.DisplayName, p.Color = "codeberg", "codeberg", "Codeberg", "#2185d0"
 	return p
 }
 

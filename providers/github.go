@@ -26,7 +26,7 @@ import (
 // GitHubEnterprise is for a GitHub Enterprise Server.
 func GitHub(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "github", DisplayName: "GitHub", Color: "#24292f",
+		Name: "github", Preset: "github", DisplayName: "GitHub", Color: "#24292f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps

@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // can be renamed and taken as well.
 func GitLab(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "gitlab", DisplayName: "GitLab", Color: "#fc6d26",
+		Name: "gitlab", Preset: "gitlab", DisplayName: "GitLab", Color: "#fc6d26",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://gitlab.com/.well-known/openid-configuration
@@ -44,7 +44,7 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 // Who administers the server says which addresses are verified there.
 func GitLabSelfManaged(host, clientID, clientSecret string) ginauth.Provider {
 	p := GitLab(clientID, clientSecret)
-	p.Name, p.Issuer, p.Err = "gitlab-self-managed", serverAt(host), hostError(host)
+	p.Name, p.Preset, p.Issuer, p.Err = "gitlab-self-managed", "gitlab-self-managed", serverAt(host), hostError(host)
 	return p
 }
 

@@ -19,7 +19,7 @@ import (
 // "consent"}.
 func Google(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "google", DisplayName: "Google", Color: "#4285f4",
+		Name: "google", Preset: "google", DisplayName: "Google", Color: "#4285f4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Google's second spelling, accounts.google.com without https://, is of
@@ -56,7 +56,7 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 // The parameter hd only shortens the list of accounts that Google shows.
 func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 	p := Google(clientID, clientSecret)
-	p.Name, p.Err = "google-workspace", host("domain", domain)
+	p.Name, p.Preset, p.Err = "google-workspace", "google-workspace", host("domain", domain)
 	p.AuthParams = map[string]string{"hd": domain}
 	p.LoginParams = []string{"prompt", "login_hint"}
 	p.Admits = []string{"hd=" + domain}

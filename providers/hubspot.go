@@ -26,7 +26,7 @@ const hubspotVersion = "https://api.hubapi.com/oauth/2026-03/token"
 // application alone: for another secret, make another Provider.
 func HubSpot(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "hubspot", DisplayName: "HubSpot", Color: "#ff7a59",
+		Name: "hubspot", Preset: "hubspot", DisplayName: "HubSpot", Color: "#ff7a59",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth

@@ -7,7 +7,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the account's id. User.Username can be changed.
 func HuggingFace(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "huggingface", DisplayName: "Hugging Face", Color: "#ffd21e",
+		Name: "huggingface", Preset: "huggingface", DisplayName: "Hugging Face", Color: "#ffd21e",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://huggingface.co/docs/hub/oauth

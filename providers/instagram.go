@@ -16,7 +16,7 @@ import (
 // changed, and then be taken by somebody else. There is no e-mail address.
 func Instagram(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "instagram", DisplayName: "Instagram", Color: "#e4405f",
+		Name: "instagram", Preset: "instagram", DisplayName: "Instagram", Color: "#e4405f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login

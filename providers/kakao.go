@@ -12,7 +12,7 @@ import "github.com/ginauth/ginauth"
 // valid any more when somebody else has taken it.
 func Kakao(clientID, clientSecret string) ginauth.Provider {
 	p := kakao(clientID, clientSecret)
-	p.Name = "kakao"
+	p.Name, p.Preset = "kakao", "kakao"
 
 	// https://kauth.kakao.com/.well-known/openid-configuration
 	p.Issuer = "https://kauth.kakao.com"
@@ -29,7 +29,7 @@ func Kakao(clientID, clientSecret string) ginauth.Provider {
 // switched OpenID Connect on.
 func KakaoOAuth(clientID, clientSecret string) ginauth.Provider {
 	p := kakao(clientID, clientSecret)
-	p.Name = "kakao-oauth"
+	p.Name, p.Preset = "kakao-oauth", "kakao-oauth"
 	p.AuthorizeURL = "https://kauth.kakao.com/oauth/authorize"
 	p.TokenURL = "https://kauth.kakao.com/oauth/token"
 	p.Namespace = "https://kauth.kakao.com" // the issuer of the other form: one person, one id

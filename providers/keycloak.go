@@ -16,7 +16,7 @@ import (
 // ID token or in userinfo, which the realm's configuration decides.
 func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
+		Name: "keycloak", Preset: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.keycloak.org/securing-apps/oidc-layers

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // changed. Kick does not say whether an address is verified, so it never is.
 func Kick(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "kick", DisplayName: "Kick", Color: "#53fc18",
+		Name: "kick", Preset: "kick", DisplayName: "Kick", Color: "#53fc18",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the id of the user in the business: "kp_…".
 func Kinde(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "kinde", DisplayName: "Kinde", Color: "#0f0f0f",
+		Name: "kinde", Preset: "kinde", DisplayName: "Kinde", Color: "#0f0f0f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.kinde.com/developer-tools/about/using-kinde-without-an-sdk

@@ -23,7 +23,7 @@ func Feishu(clientID, clientSecret string) ginauth.Provider {
 
 func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: name, DisplayName: displayName, Color: "#3370ff",
+		Name: name, Preset: name, DisplayName: displayName, Color: "#3370ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://open.feishu.cn/document/authentication-management/access-token/get-user-access-token

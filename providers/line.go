@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // agreed; LINE does not say that it is verified, so it never is.
 func LINE(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "line", DisplayName: "LINE", Color: "#06c755",
+		Name: "line", Preset: "line", DisplayName: "LINE", Color: "#06c755",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://access.line.me/.well-known/openid-configuration

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // ties an answer to this browser is the state alone.
 func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "linkedin", DisplayName: "LinkedIn", Color: "#0a66c2",
+		Name: "linkedin", Preset: "linkedin", DisplayName: "LinkedIn", Color: "#0a66c2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.linkedin.com/oauth/.well-known/openid-configuration has named

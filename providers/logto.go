@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // the person's roles.
 func Logto(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "logto", DisplayName: "Logto", Color: "#5d34f2",
+		Name: "logto", Preset: "logto", DisplayName: "Logto", Color: "#5d34f2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.logto.io/integrate-logto/application-data-structure

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // address is verified, so it never is.
 func Mailchimp(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "mailchimp", DisplayName: "Mailchimp", Color: "#ffe01b",
+		Name: "mailchimp", Preset: "mailchimp", DisplayName: "Mailchimp", Color: "#ffe01b",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/

@@ -18,7 +18,7 @@ import (
 // verified, so it never is.
 func MailRu(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "mailru", DisplayName: "Mail", Color: "#005ff9",
+		Name: "mailru", Preset: "mailru", DisplayName: "Mail", Color: "#005ff9",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index

@@ -12,7 +12,7 @@ import "github.com/ginauth/ginauth"
 func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(instance)
 	return ginauth.Provider{
-		Name: "mastodon", DisplayName: "Mastodon", Color: "#6364ff",
+		Name: "mastodon", Preset: "mastodon", DisplayName: "Mastodon", Color: "#6364ff",
 		ClientID: clientID, ClientSecret: clientSecret, Err: serverError("instance", instance),
 
 		// https://docs.joinmastodon.org/methods/oauth/

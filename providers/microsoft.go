@@ -40,7 +40,7 @@ const AnyTenant = "*"
 func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) ginauth.Provider {
 	directory, several, err := entraTenants(tenant, allowedTenants)
 	p := ginauth.Provider{
-		Name: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
+		Name: "microsoft", Preset: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret, Err: err,
 
 		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc

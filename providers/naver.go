@@ -16,7 +16,7 @@ import (
 // never is.
 func Naver(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "naver", DisplayName: "NAVER", Color: "#03c75a",
+		Name: "naver", Preset: "naver", DisplayName: "NAVER", Color: "#03c75a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.naver.com/docs/login/api/api.md
@@ -85,7 +85,7 @@ var presetNaver = preset{
 // Naver has: take one of the two forms, and stay with it.
 func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "naver-oidc", DisplayName: "NAVER", Color: "#03c75a",
+		Name: "naver-oidc", Preset: "naver-oidc", DisplayName: "NAVER", Color: "#03c75a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.naver.com/docs/login/devguide/devguide.md

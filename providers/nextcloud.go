@@ -21,7 +21,7 @@ import (
 func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(host)
 	return ginauth.Provider{
-		Name: "nextcloud", DisplayName: "Nextcloud", Color: "#0082c9",
+		Name: "nextcloud", Preset: "nextcloud", DisplayName: "Nextcloud", Color: "#0082c9",
 		ClientID: clientID, ClientSecret: clientSecret, Err: hostError(host),
 
 		// With /index.php they are there on every server; without, on those with

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // its owner. Notion does not say whether an address is verified, so it never is.
 func Notion(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "notion", DisplayName: "Notion", Color: "#000000",
+		Name: "notion", Preset: "notion", DisplayName: "Notion", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.notion.com/docs/authorization has the secret in the

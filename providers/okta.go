@@ -14,7 +14,7 @@ import (
 // User.Subject is the person's id in the organization.
 func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 	p := ginauth.Provider{
-		Name: "okta", DisplayName: "Okta", Color: "#007dc1",
+		Name: "okta", Preset: "okta", DisplayName: "Okta", Color: "#007dc1",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.okta.com/docs/concepts/auth-servers/

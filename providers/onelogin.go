@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // Scopes.
 func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "onelogin", DisplayName: "OneLogin", Color: "#1c1f2a",
+		Name: "onelogin", Preset: "onelogin", DisplayName: "OneLogin", Color: "#1c1f2a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// /oidc/2; the address without a number is the first version's, withdrawn.

@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // For the sandbox set Issuer to https://sandbox.orcid.org.
 func ORCID(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "orcid", DisplayName: "ORCID", Color: "#a6ce39",
+		Name: "orcid", Preset: "orcid", DisplayName: "ORCID", Color: "#a6ce39",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://github.com/ORCID/ORCID-Source/blob/main/orcid-web/ORCID_AUTH_WITH_OPENID_CONNECT.md

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // application's too; the User has what it grants.
 func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "ory-hydra", DisplayName: "Ory", Color: "#5528ff",
+		Name: "ory-hydra", Preset: "ory-hydra", DisplayName: "Ory", Color: "#5528ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Version 1 put a slash at its end.

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // that the person confirmed it.
 func Patreon(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "patreon", DisplayName: "Patreon", Color: "#ff424d",
+		Name: "patreon", Preset: "patreon", DisplayName: "Patreon", Color: "#ff424d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.patreon.com/#oauth

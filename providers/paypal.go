@@ -14,7 +14,7 @@ import (
 // account.
 func PayPal(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("paypal.com", clientID, clientSecret)
-	p.Name, p.DisplayName = "paypal", "PayPal"
+	p.Name, p.Preset, p.DisplayName = "paypal", "paypal", "PayPal"
 	return p
 }
 
@@ -22,7 +22,7 @@ func PayPal(clientID, clientSecret string) ginauth.Provider {
 // of the sandbox.
 func PayPalSandbox(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("sandbox.paypal.com", clientID, clientSecret)
-	p.Name, p.DisplayName = "paypal-sandbox", "PayPal Sandbox"
+	p.Name, p.Preset, p.DisplayName = "paypal-sandbox", "paypal-sandbox", "PayPal Sandbox"
 	return p
 }
 

@@ -15,7 +15,7 @@ import (
 // sub is another.
 func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "pingone", DisplayName: "PingOne", Color: "#b3282d",
+		Name: "pingone", Preset: "pingone", DisplayName: "PingOne", Color: "#b3282d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2.html
@@ -47,7 +47,7 @@ func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provide
 // is an id. All other claims are the policy's too.
 func PingFederate(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "pingfederate", DisplayName: "PingFederate", Color: "#b3282d",
+		Name: "pingfederate", Preset: "pingfederate", DisplayName: "PingFederate", Color: "#b3282d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.pingidentity.com/pingfederate/latest/developers_reference_guide/pf_openid_provider_config_endpoint.html

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // is no e-mail address.
 func Pinterest(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "pinterest", DisplayName: "Pinterest", Color: "#bd081c",
+		Name: "pinterest", Preset: "pinterest", DisplayName: "Pinterest", Color: "#bd081c",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/

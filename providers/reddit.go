@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // hands over no e-mail address.
 func Reddit(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "reddit", DisplayName: "Reddit", Color: "#ff4500",
+		Name: "reddit", Preset: "reddit", DisplayName: "Reddit", Color: "#ff4500",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://github.com/reddit-archive/reddit/wiki/OAuth2

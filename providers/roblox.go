@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // There is no e-mail address: the scope is for Roblox's own applications.
 func Roblox(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "roblox", DisplayName: "Roblox", Color: "#335fff",
+		Name: "roblox", Preset: "roblox", DisplayName: "Roblox", Color: "#335fff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// The slash is part of it:

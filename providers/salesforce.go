@@ -13,7 +13,7 @@ import "github.com/ginauth/ginauth"
 // other user gets. With another domain, User.ID is another one too.
 func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "salesforce", DisplayName: "Salesforce", Color: "#00a1e0",
+		Name: "salesforce", Preset: "salesforce", DisplayName: "Salesforce", Color: "#00a1e0",
 		ClientID: clientID, ClientSecret: clientSecret, Err: host("domain", domain),
 
 		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_openid_discovery_endpoint.htm

@@ -31,7 +31,7 @@ import (
 func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 	address := "https://" + shop + ".myshopify.com"
 	return ginauth.Provider{
-		Name: "shopify", DisplayName: "Shopify", Color: "#5e8e3e",
+		Name: "shopify", Preset: "shopify", DisplayName: "Shopify", Color: "#5e8e3e",
 		ClientID: clientID, ClientSecret: clientSecret,
 		Err: label("shop", shop),
 

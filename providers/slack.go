@@ -18,7 +18,7 @@ const slackTeam = "https://slack.com/team_id"
 // workspace's, the claim https://slack.com/team_id: see SlackWorkspace.
 func Slack(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "slack", DisplayName: "Slack", Color: "#4a154b",
+		Name: "slack", Preset: "slack", DisplayName: "Slack", Color: "#4a154b",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://slack.com/.well-known/openid-configuration
@@ -53,7 +53,7 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 // workspace's address in a browser: https://app.slack.com/client/T0123ABCD.
 func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	p := Slack(clientID, clientSecret)
-	p.Name, p.Err = "slack-workspace", segment("team", team)
+	p.Name, p.Preset, p.Err = "slack-workspace", "slack-workspace", segment("team", team)
 	p.AuthParams, p.LoginParams = map[string]string{"team": team}, nil
 	p.Admits = []string{"team=" + team}
 	// The parameter can be changed by the person, the token cannot.

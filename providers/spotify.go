@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // that the address is unverified, so it never is anything else.
 func Spotify(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "spotify", DisplayName: "Spotify", Color: "#1db954",
+		Name: "spotify", Preset: "spotify", DisplayName: "Spotify", Color: "#1db954",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.spotify.com/documentation/web-api/tutorials/code-flow

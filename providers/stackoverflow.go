@@ -22,7 +22,7 @@ import (
 // address.
 func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "stackoverflow", DisplayName: "Stack Overflow", Color: "#f58025",
+		Name: "stackoverflow", Preset: "stackoverflow", DisplayName: "Stack Overflow", Color: "#f58025",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://stackapps.com/help/api-authentication has the secret in the form,

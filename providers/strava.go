@@ -7,7 +7,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the athlete's number. Strava hands over no e-mail address.
 func Strava(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "strava", DisplayName: "Strava", Color: "#fc4c02",
+		Name: "strava", Preset: "strava", DisplayName: "Strava", Color: "#fc4c02",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.strava.com/docs/authentication/

@@ -14,7 +14,7 @@ import (
 // address.
 func TikTok(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "tiktok", DisplayName: "TikTok", Color: "#000000",
+		Name: "tiktok", Preset: "tiktok", DisplayName: "TikTok", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.tiktok.com/doc/login-kit-web

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // which can be changed.
 func Twitch(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "twitch", DisplayName: "Twitch", Color: "#9146ff",
+		Name: "twitch", Preset: "twitch", DisplayName: "Twitch", Color: "#9146ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://dev.twitch.tv/docs/authentication/getting-tokens-oidc/

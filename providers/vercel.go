@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // address is verified is not in the ID token; it is if userinfo says so.
 func Vercel(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "vercel", DisplayName: "Vercel", Color: "#000000",
+		Name: "vercel", Preset: "vercel", DisplayName: "Vercel", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://vercel.com/docs/sign-in-with-vercel/authorization-server-api

@@ -20,7 +20,7 @@ import (
 // verified; verified in its profile speaks of the account.
 func VK(clientID string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "vk", DisplayName: "VK", Color: "#0077ff",
+		Name: "vk", Preset: "vk", DisplayName: "VK", Color: "#0077ff",
 		ClientID: clientID,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description

@@ -14,7 +14,7 @@ import (
 // with it User.ID would change if an organization ever moved.
 func Webex(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "webex", DisplayName: "Webex", Color: "#00bceb",
+		Name: "webex", Preset: "webex", DisplayName: "Webex", Color: "#00bceb",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Where the metadata is; its issuer is another one. All below is from

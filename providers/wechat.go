@@ -30,7 +30,7 @@ import (
 // have it.
 func WeChat(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "wechat", DisplayName: "WeChat", Color: "#07c160",
+		Name: "wechat", Preset: "wechat", DisplayName: "WeChat", Color: "#07c160",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
@@ -71,7 +71,7 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 // another one at WeChat's form for websites.
 func WeChatOfficialAccount(clientID, clientSecret string) ginauth.Provider {
 	p := WeChat(clientID, clientSecret)
-	p.Name = "wechat-official-account"
+	p.Name, p.Preset = "wechat-official-account", "wechat-official-account"
 	p.AuthorizeURL = "https://open.weixin.qq.com/connect/oauth2/authorize"
 	p.Scopes = []string{"snsapi_userinfo"}
 	return p

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the id of the user in the environment: "user_01J…".
 func WorkOS(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "workos", DisplayName: "WorkOS", Color: "#6363f1",
+		Name: "workos", Preset: "workos", DisplayName: "WorkOS", Color: "#6363f1",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://workos.com/docs/reference/workos-connect/metadata/openid-configuration

@@ -20,7 +20,7 @@ import (
 // confirmed, and there only if the application may ask for it.
 func X(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "x", DisplayName: "X", Color: "#000000",
+		Name: "x", Preset: "x", DisplayName: "X", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token

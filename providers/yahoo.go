@@ -7,7 +7,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the account's GUID. The address is verified if Yahoo says so.
 func Yahoo(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "yahoo", DisplayName: "Yahoo", Color: "#6001d2",
+		Name: "yahoo", Preset: "yahoo", DisplayName: "Yahoo", Color: "#6001d2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://api.login.yahoo.com/.well-known/openid-configuration

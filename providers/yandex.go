@@ -17,7 +17,7 @@ import (
 // Yandex does not say that the address is verified, so it never is.
 func Yandex(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "yandex", DisplayName: "Yandex", Color: "#fc3f1d",
+		Name: "yandex", Preset: "yandex", DisplayName: "Yandex", Color: "#fc3f1d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://yandex.com/dev/id/doc/en/codes/code-url

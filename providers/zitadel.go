@@ -19,7 +19,7 @@ const zitadelRoles = "urn:zitadel:iam:org:project:roles"
 // grant no role that must stay yours.
 func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "zitadel", DisplayName: "ZITADEL", Color: "#2073c4",
+		Name: "zitadel", Preset: "zitadel", DisplayName: "ZITADEL", Color: "#2073c4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://zitadel.com/docs/apis/openidoauth/endpoints

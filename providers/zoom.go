@@ -11,7 +11,7 @@ import (
 // User.Subject is the user's id. The address is verified if Zoom says so.
 func Zoom(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "zoom", DisplayName: "Zoom", Color: "#0b5cff",
+		Name: "zoom", Preset: "zoom", DisplayName: "Zoom", Color: "#0b5cff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.zoom.us/docs/integrations/oauth/ has the header and PKCE.
