@@ -221,8 +221,8 @@ type Provider struct {
 	Quirks Quirks
 
 	// Preset is set by the functions of package providers: which of them made this
-	// Provider, whatever Name and the endpoints are changed to. Sign-ins do not go by it.
-	// Default: none.
+	// Provider, whatever Name and the endpoints are changed to. providers.Offline goes by
+	// it; sign-ins do not. Default: none.
 	Preset string
 
 	// Err is set by a function that made this Provider from wrong arguments, such as

@@ -130,4 +130,10 @@ var presetApple = preset{
 		"The name comes once, unsigned: keep it in `OnLogin`. To get it again, people have to stop using Apple with your application first.",
 		"An address at `privaterelay.appleid.com` forwards only what registered senders send.",
 	},
+
+	// https://developer.apple.com/documentation/signinwithapplerestapi/generate-and-validate-tokens
+	refresh: refreshTokens{
+		always: true,
+		about:  "It stays the same. Apple asks for at most one use a day. Revocation: in the metadata.",
+	},
 }

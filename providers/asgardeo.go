@@ -42,4 +42,10 @@ var presetAsgardeo = preset{
 		"For groups add the scope `groups`, and choose the attribute.",
 		"`/login/asgardeo` passes on `prompt`, `login_hint` and `max_age`.",
 	},
+
+	// https://wso2.com/asgardeo/docs/references/tokens/refresh-tokens/
+	refresh: refreshTokens{
+		console: "Give the application the grant *Refresh Token*.",
+		about:   "It stays the same, unless *Renew refresh token* is on.",
+	},
 }

@@ -53,4 +53,12 @@ var presetAuth0 = preset{
 		"A tenant that lets everybody sign up lets everybody in.",
 		"`/login/auth0` passes on `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
 	},
+
+	// https://auth0.com/docs/secure/tokens/refresh-tokens
+	// https://auth0.com/docs/secure/tokens/refresh-tokens/configure-refresh-token-expiration
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "If `AuthParams` name an API as `audience`, switch on its *Allow Offline Access*.",
+		about:   "Each use gives a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
+	},
 }

@@ -52,4 +52,11 @@ var presetAuthentik = preset{
 		"For *Issuer mode* \"same issuer for all\", set `Issuer` to what the provider's page shows.",
 		"`/login/authentik` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
+
+	// https://docs.goauthentik.io/add-secure-apps/providers/oauth2/
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the provider the scope mapping `offline_access`.",
+		about:   "Revocation: in the metadata.",
+	},
 }

@@ -94,4 +94,10 @@ var presetAzureADB2C = preset{
 		"Microsoft has sold it to nobody new since May 2025.",
 		"`/login/azure-ad-b2c` passes on `prompt`, `login_hint`, `ui_locales` and `domain_hint`.",
 	},
+
+	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/configure-tokens
+	refresh: refreshTokens{
+		scope: "offline_access",
+		about: "It is valid for 14 days, or as the user flow says (1 to 90 days).",
+	},
 }

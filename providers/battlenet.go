@@ -40,4 +40,8 @@ var presetBattleNet = preset{
 	register: "A client with the redirect URI.",
 	user:     "Stable number and BattleTag. There is no e-mail address and no picture.",
 	quirks:   []string{"Signing out ends the session here, not the one at Battle.net."},
+
+	// https://develop.battle.net/documentation/guides/using-oauth says nothing of it, and the
+	// metadata has a revocation endpoint, but no grant types.
+	refresh: refreshTokens{unknown: true},
 }

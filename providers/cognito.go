@@ -70,4 +70,10 @@ var presetCognito = preset{
 		"A pool that lets everybody sign up lets everybody in.",
 		"`/login/cognito` passes on `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
 	},
+
+	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each use gives a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
+	},
 }

@@ -37,4 +37,8 @@ var presetCoinbase = preset{
 	console:  "https://portal.cdp.coinbase.com/",
 	register: "An OAuth client, with both scopes. Coinbase makes new ones for approved partners alone.",
 	user:     "Stable id, name, user name, picture, e-mail address, which is never verified.",
+
+	// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations. The scope is
+	// in its list of permissions: "Return a refresh token in response".
+	refresh: refreshTokens{scope: "offline_access"},
 }

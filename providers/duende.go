@@ -47,4 +47,11 @@ var presetDuende = preset{
 		"For roles add the identity resource that has the claim `role` to `Scopes`; it is usually called `roles`.",
 		"`/login/duende` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
+
+	// https://docs.duendesoftware.com/identityserver/reference/models/client/#refresh-token
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Set `AllowOfflineAccess` for the client.",
+		about:   "It is valid for 30 days, and stays the same, unless the client has other settings. Revocation: in the metadata.",
+	},
 }

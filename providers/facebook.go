@@ -80,4 +80,10 @@ var presetFacebook = preset{
 		"People can decline to hand over the address: `/login/facebook?auth_type=rerequest` asks once more, `auth_type=reauthenticate` for the password.",
 		"The profile is asked for with `appsecret_proof`.",
 	},
+
+	// https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
+	refresh: refreshTokens{
+		never: "Facebook has none, but exchanges access tokens for others that are valid for about 60 days",
+		fix:   "drop Offline; for a longer access token, make that exchange (fb_exchange_token) in OnLogin",
+	},
 }

@@ -72,6 +72,12 @@ var giteaQuirks = []string{
 	"There is no sign-out at the server: signing out ends the session here.",
 }
 
+// https://docs.gitea.com/administration/config-cheat-sheet#oauth2-oauth2
+var giteaRefresh = refreshTokens{
+	always: true,
+	about:  "It is valid for 730 hours, and for any number of uses, unless the server's `REFRESH_TOKEN_EXPIRATION_TIME` and `INVALIDATE_REFRESH_TOKENS` say otherwise.",
+}
+
 var presetGitea = preset{
 	name: "gitea", function: "Gitea",
 	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
@@ -79,6 +85,8 @@ var presetGitea = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
+
+	refresh: giteaRefresh,
 }
 
 var presetForgejo = preset{
@@ -88,10 +96,16 @@ var presetForgejo = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
+
+	// Gitea's settings, which Forgejo has kept.
+	refresh: giteaRefresh,
 }
 
 var presetCodeberg = preset{
 	name: "codeberg", function: "Codeberg", make: plain(Codeberg),
 	console:  "https://codeberg.org/user/settings/applications",
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks[1:],
+
+	// As Forgejo, whose settings Codeberg does not publish.
+	refresh: refreshTokens{always: true},
 }

@@ -30,4 +30,6 @@ var presetGitHubEnterprise = preset{
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "github.kvarnbygd.example"}},
 	register: "As for `github`, at the server's own */settings/developers*.",
 	user:     "As with `github`; who administers the server says which addresses are verified.",
+
+	refresh: githubRefresh,
 }

@@ -48,6 +48,12 @@ func GitLabSelfManaged(host, clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
+// https://docs.gitlab.com/ee/api/oauth2.html#authorization-code-flow
+var gitlabRefresh = refreshTokens{
+	always: true,
+	about:  "Each use gives a new one and ends the old one, with its access token. Revocation: in the metadata.",
+}
+
 var presetGitLab = preset{
 	name: "gitlab", function: "GitLab", make: plain(GitLab),
 	console:  "https://gitlab.com/-/user_settings/applications",
@@ -57,6 +63,8 @@ var presetGitLab = preset{
 		"User names and the paths of groups can be renamed, and then taken by somebody else.",
 		"`/login/gitlab` passes on `prompt` and `max_age`.",
 	},
+
+	refresh: gitlabRefresh,
 }
 
 var presetGitLabSelfManaged = preset{
@@ -67,4 +75,6 @@ var presetGitLabSelfManaged = preset{
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
 	register: "As for `gitlab`, or for everybody under *Admin*, *Applications*.",
 	user:     "As with `gitlab`; who administers the server says which addresses are verified.",
+
+	refresh: gitlabRefresh,
 }

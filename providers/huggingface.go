@@ -31,4 +31,7 @@ var presetHuggingFace = preset{
 	quirks: []string{
 		"The claim `orgs` has the organizations, each with `sub` and `roleInOrg`: check it in `OnLogin`, or keep it with `KeepClaims`.",
 	},
+
+	// https://huggingface.co/docs/hub/oauth
+	refresh: refreshTokens{never: "Hugging Face has none", fix: withoutOne},
 }

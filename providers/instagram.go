@@ -68,4 +68,10 @@ var presetInstagram = preset{
 		"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject.",
 		"`/login/instagram?force_reauth=true` asks for the password.",
 	},
+
+	// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
+	refresh: refreshTokens{
+		never: "Instagram has none, but exchanges and renews access tokens",
+		fix:   "drop Offline; for a longer access token, make these requests (ig_exchange_token, ig_refresh_token) yourself",
+	},
 }

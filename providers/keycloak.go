@@ -60,4 +60,11 @@ var presetKeycloak = preset{
 		"Servers before version 17 have `/auth` in their addresses: set `Issuer` by hand.",
 		"`/login/keycloak` passes on `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",
 	},
+
+	// https://www.keycloak.org/docs/latest/server_admin/#_offline-access
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "People need the realm role `offline_access` and the client the optional scope, which they have by default.",
+		about:   "It is valid while it is used once in 30 days, also after people have signed out at Keycloak (without `Offline`, the refresh token ends with their session there). Each use gives a new one if *Revoke Refresh Token* is on.",
+	},
 }

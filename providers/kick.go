@@ -35,4 +35,10 @@ var presetKick = preset{
 	console:  "https://kick.com/settings/developer",
 	register: "An app with the scope *Read user information* (`user:read`).",
 	user:     "Stable number, user name, picture, and the e-mail address, which is never verified.",
+
+	// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow
+	refresh: refreshTokens{
+		always: true,
+		about:  "A use gives a new one. Revocation: `https://id.kick.com/oauth/revoke`, with its parameters in the query.",
+	},
 }

@@ -47,4 +47,11 @@ var presetKinde = preset{
 		"After signing out there, people come back to `AfterLogout`.",
 		"`/login/kinde` passes on `prompt` and `login_hint`.",
 	},
+
+	// https://docs.kinde.com/build/tokens/refresh-tokens/: offline_access is ignored.
+	// https://docs.kinde.com/build/tokens/configure-tokens/
+	refresh: refreshTokens{
+		scope: "offline",
+		about: "It is valid for 15 days, or as the application says. Revocation: `/oauth2/revoke`.",
+	},
 }

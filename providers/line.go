@@ -50,4 +50,10 @@ var presetLINE = preset{
 		"ID tokens are signed with the channel secret (HS256). No other preset accepts such tokens.",
 		"`/login/line` passes on `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
 	},
+
+	// https://developers.line.biz/en/docs/line-login/managing-access-tokens/
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 90 days after its access token was issued. Revocation: in the metadata.",
+	},
 }

@@ -66,4 +66,7 @@ var presetLinear = preset{
 		"The same person is somebody else in another workspace.",
 		"`/login/linear?prompt=consent` asks again, to choose another workspace.",
 	},
+
+	// https://linear.app/developers/oauth-2-0-authentication
+	refresh: refreshTokens{always: true},
 }

@@ -44,4 +44,8 @@ var presetLogto = preset{
 		"A third-party application has to be given the scope `roles`, or it comes out of `Scopes`.",
 		"`/login/logto` passes on `prompt`, `login_hint`, `ui_locales`, `first_screen` and `direct_sign_in`.",
 	},
+
+	// The metadata has the scope. Without prompt=consent there is none, as the setting
+	// alwaysIssueRefreshToken of Logto's management API has it.
+	refresh: refreshTokens{scope: "offline_access", params: map[string]string{"prompt": "consent"}},
 }

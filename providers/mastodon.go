@@ -49,4 +49,10 @@ var presetMastodon = preset{
 		"For a second server, give the Provider another `Name`.",
 		"`/login/mastodon` passes on `force_login` and `lang`.",
 	},
+
+	// https://docs.joinmastodon.org/api/oauth-tokens/
+	refresh: refreshTokens{
+		never: "Mastodon has none: its access tokens do not expire",
+		fix:   "drop Offline, and keep the access token",
+	},
 }

@@ -150,4 +150,10 @@ var presetMicrosoft = preset{
 		"People in very many groups get none in their token, and the log says so once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
 		"Secrets end after two years at most.",
 	},
+
+	// https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens
+	refresh: refreshTokens{
+		scope: "offline_access",
+		about: "It is valid for 90 days. Each use gives a new one and leaves the old one valid.",
+	},
 }

@@ -69,4 +69,8 @@ var presetNextcloud = preset{
 		"An access token opens the whole account, files included: if `OnLogin` keeps it, keep it safe.",
 		"With an OpenID Connect app on the server, use `oidc` with the issuer that the app shows.",
 	},
+
+	// https://docs.nextcloud.com/server/latest/admin_manual/configuration_server/oauth2.html says
+	// nothing of it; the token answer has one.
+	refresh: refreshTokens{always: true},
 }

@@ -32,4 +32,8 @@ var presetOIDC = preset{
 	quirks: []string{
 		"In the environment any name will do: `CORP_ISSUER`, `CORP_CLIENT_ID` and `CORP_CLIENT_SECRET` make the provider `corp`.",
 	},
+
+	// https://openid.net/specs/openid-connect-core-1_0.html#OfflineAccess: the provider ignores
+	// offline_access without consent, unless other conditions permit it.
+	refresh: refreshTokens{scope: "offline_access", params: map[string]string{"prompt": "consent"}},
 }

@@ -63,4 +63,11 @@ var presetOkta = preset{
 		"The organization's own server and a custom one have other issuers: the same person has another `User.ID()`.",
 		"`/login/okta` passes on `prompt`, `login_hint`, `idp` and `max_age`.",
 	},
+
+	// https://developer.okta.com/docs/guides/refresh-tokens/main/
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the application the grant *Refresh Token*.",
+		about:   "It is valid without an end, unless the access policy has one. Each use gives a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
+	},
 }

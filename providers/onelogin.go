@@ -49,4 +49,7 @@ var presetOneLogin = preset{
 		"For groups add `groups` to `Scopes`, and say in the app's parameters what they are.",
 		"`/login/onelogin` passes on `prompt`, `login_hint` and `max_age`.",
 	},
+
+	// https://developers.onelogin.com/openid-connect/api/authorization-code
+	refresh: refreshTokens{always: true, about: "Revocation: in the metadata."},
 }

@@ -38,4 +38,11 @@ var presetORCID = preset{
 	register: "A client of the Public API.",
 	user:     "The ORCID iD, and the name unless the person hides it. No picture, no e-mail address.",
 	quirks:   []string{"`/login/orcid` passes on `prompt` (`login`, `none`) and `max_age`."},
+
+	// https://github.com/ORCID/ORCID-Source/blob/main/orcid-api-web/tutorial/refresh_tokens.md
+	// https://github.com/ORCID/ORCID-Source/blob/main/orcid-api-web/tutorial/revoke.md
+	refresh: refreshTokens{
+		always: true,
+		about:  "Revocation: `https://orcid.org/oauth/revoke`, which ends the access token too.",
+	},
 }

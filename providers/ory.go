@@ -44,4 +44,12 @@ var presetOryHydra = preset{
 		"Hydra 1 has a slash at the end of its issuer: set `Issuer` by hand.",
 		"`/login/ory-hydra` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
+
+	// https://www.ory.com/docs/hydra/debug
+	// https://www.ory.com/docs/hydra/guides/graceful-token-refresh
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the client the grant `refresh_token` and the scope `offline_access`, which the consent application has to grant.",
+		about:   "Each use gives a new one and ends the old one, unless a grace period is set. Revocation: in the metadata.",
+	},
 }

@@ -36,4 +36,7 @@ var presetPatreon = preset{
 	console:  "https://www.patreon.com/portal/registration/register-clients",
 	register: "A client of API version 2.",
 	user:     "Stable number, name, the page's name of creators, picture, e-mail address with Patreon's word on whether it is confirmed.",
+
+	// https://docs.patreon.com/#oauth
+	refresh: refreshTokens{always: true, about: "It is valid for one use, which gives a new one."},
 }

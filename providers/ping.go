@@ -81,6 +81,13 @@ var presetPingOne = preset{
 		"With a custom domain, set `Issuer` to `https://DOMAIN/as`.",
 		"`/login/pingone` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
+
+	// https://developer.pingidentity.com/pingone-api/workflow-library/application-management/configure-an-application-to-use-the-offline-access-scope.html
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the application the grant *Refresh Token* and, among its resources, the scope `offline_access`.",
+		about:   "Revocation: in the metadata.",
+	},
 }
 
 var presetPingFederate = preset{
@@ -95,5 +102,11 @@ var presetPingFederate = preset{
 		"The subject is what the policy says: it should be an id, never a user name or an e-mail address.",
 		"Signing out goes on to the server only if its metadata has an `end_session_endpoint`.",
 		"`/login/pingfederate` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+
+	// https://docs.pingidentity.com/r/en-us/pingfederate-100/help_authorizationserversettingstasklet_oauthauthorizationserversettingsstate
+	refresh: refreshTokens{
+		console: "Give the client the grant *Refresh Token*.",
+		about:   "Settings of the authorization server and the client say how long it is valid, and whether a use gives a new one. Revocation: in the metadata.",
 	},
 }

@@ -115,4 +115,10 @@ var presetShopify = preset{
 		"Shopify's answers are checked by their `hmac`.",
 		"The Admin API wants the access token in the header `X-Shopify-Access-Token`.",
 	},
+
+	// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
+	refresh: refreshTokens{
+		never: "Shopify gives them with offline access tokens, which are a shop's, and people sign in for online ones",
+		fix:   withoutOne,
+	},
 }

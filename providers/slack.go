@@ -66,6 +66,12 @@ func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
+// https://docs.slack.dev/authentication/using-token-rotation
+var slackRefresh = refreshTokens{
+	console: "Switch on *Token rotation* in the app's settings.",
+	about:   "Each use gives a new one and ends the old one.",
+}
+
 var presetSlack = preset{
 	name: "slack", function: "Slack", make: plain(Slack),
 	console:  "https://api.slack.com/apps",
@@ -76,6 +82,8 @@ var presetSlack = preset{
 		"Slack takes no http redirect URI, not even on localhost.",
 		"`/login/slack` passes on `team`, the workspace to sign in with.",
 	},
+
+	refresh: slackRefresh,
 }
 
 var presetSlackWorkspace = preset{
@@ -88,4 +96,6 @@ var presetSlackWorkspace = preset{
 	register: "As for `slack`.",
 	user:     "As with `slack`.",
 	quirks:   []string{"Decided by the claim `https://slack.com/team_id` of the ID token."},
+
+	refresh: slackRefresh,
 }

@@ -76,4 +76,10 @@ var presetStackOverflow = preset{
 	console:  "https://stackapps.com/apps/oauth",
 	register: "An application with the host of your application as its *OAuth Domain*. No API key is needed.",
 	user:     "Number of the account in the Stack Exchange network, display name, picture. No e-mail address.",
+
+	// https://api.stackexchange.com/docs/authentication
+	refresh: refreshTokens{
+		never: "Stack Exchange has none; its scope no_expiry gives an access token that does not expire",
+		fix:   "drop Offline, and add \"no_expiry\" to Scopes",
+	},
 }

@@ -46,4 +46,7 @@ var presetTwitch = preset{
 		"The Helix API wants a `Client-Id` header beside the access token.",
 		"`/login/twitch` passes on `force_verify`.",
 	},
+
+	// https://dev.twitch.tv/docs/authentication/refresh-tokens/
+	refresh: refreshTokens{always: true, about: "A use may give a new one. Only access tokens can be revoked."},
 }

@@ -71,4 +71,10 @@ var presetVK = preset{
 		"This is VK ID, not the older oauth.vk.com: applications that were registered there have to be moved.",
 		"`/login/vk` passes on `prompt`, `lang_id` and `scheme`.",
 	},
+
+	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
+	refresh: refreshTokens{
+		never: "VK ID gives one with each sign-in, and refreshes it for the device_id that came with the code",
+		fix:   "drop Offline, keep the refresh token and the device_id, and make that request yourself",
+	},
 }

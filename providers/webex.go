@@ -64,4 +64,7 @@ var presetWebex = preset{
 		"`User.Issuer` is that of the organization's region.",
 		"`/login/webex` passes on `prompt`, `login_hint` and `max_age`.",
 	},
+
+	// https://developer.webex.com/docs/login-with-webex
+	refresh: refreshTokens{always: true, about: "It is valid for 90 days."},
 }

@@ -38,4 +38,7 @@ var presetWorkOS = preset{
 	console:  "https://dashboard.workos.com/",
 	register: "Under *Connect* an OAuth application, and the redirect URI. Nobody is asked for consent by a first-party one.",
 	user:     "Id in the environment, name, e-mail address with WorkOS's word on whether it is verified. No picture.",
+
+	// https://workos.com/docs/reference/workos-connect/authorize
+	refresh: refreshTokens{scope: "offline_access"},
 }

@@ -73,4 +73,7 @@ var presetX = preset{
 		"Without *Request email from users*, take `users.email` out of `Scopes`.",
 		"A handle can be changed and then taken by somebody else: it is `Username`, and never the subject.",
 	},
+
+	// https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code
+	refresh: refreshTokens{scope: "offline.access", about: "Revocation: `https://api.x.com/2/oauth2/revoke`."},
 }

@@ -32,4 +32,7 @@ var presetYahoo = preset{
 		"Yahoo takes no http redirect URI, not even on localhost.",
 		"`/login/yahoo` passes on `prompt` and `max_age`.",
 	},
+
+	// https://developer.yahoo.com/oauth2/guide/openid_connect/getting_started.html
+	refresh: refreshTokens{always: true},
 }

@@ -64,4 +64,11 @@ var presetZitadel = preset{
 		"A role counts whichever organization gave it. `Claims` has them with their organizations, under `" + zitadelRoles + "`.",
 		"`/login/zitadel` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
+
+	// https://help.zitadel.com/how-to-enable-and-receive-refresh-tokens
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Switch on *Refresh Token* for the application.",
+		about:   "Each use gives a new one. Settings of the instance say how long it is valid. Revocation: in the metadata.",
+	},
 }

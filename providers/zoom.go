@@ -40,4 +40,7 @@ var presetZoom = preset{
 	register: "A *General app*, *User-managed*, with the scope `user:read:user` (older apps: `user:read`). The redirect URI stands in the *OAuth allow list* too.",
 	user:     "Stable id, name, locale, picture, e-mail address with Zoom's word on whether it is verified.",
 	quirks:   []string{"`Scopes` are empty: Zoom asks for those that the app has in the console."},
+
+	// https://developers.zoom.us/docs/integrations/oauth/
+	refresh: refreshTokens{always: true, about: "Each use gives a new one."},
 }

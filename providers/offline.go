@@ -1,0 +1,125 @@
+package providers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Offline returns a copy of p whose sign-ins ask for a refresh token, in the way
+// that the provider documents: a scope, parameters of the authorization request, or
+// nothing, where each sign-in gives one or a setting in the provider's console
+// decides. docs/providers.md has what it adds for each preset, and what to set in
+// the console.
+//
+//	providers.Offline(providers.Google(id, secret))
+//
+// Scopes and AuthParams that p has are kept; a prompt is added to theirs. While
+// AuthParams have a prompt, links to /login/<Name> cannot set another. Offline of its
+// own result changes nothing.
+//
+// The preset is known by Provider.Preset; without one, or with OIDC, by the issuer,
+// or for plain OAuth 2.0 by AuthorizeURL. Any other provider with an Issuer is asked
+// as OpenID Connect Core 1.0, section 11, has it: by the scope offline_access and
+// prompt=consent.
+//
+// Mount reports an error (field Offline) for a provider that gives no refresh token,
+// or none that a token request of RFC 6749 refreshes, for one whose documentation
+// does not say how to ask, for a plain OAuth 2.0 provider that is not a preset, and
+// if AuthParams exclude it: prompt=none, access_type=online. If p.Err is set, p is
+// returned as it is.
+func Offline(p ginauth.Provider) ginauth.Provider {
+	if p.Err != nil {
+		return p
+	}
+	var err *ginauth.Error
+	switch made, known := presetOf(p); {
+	case known:
+		p, err = made.refresh.ask(p)
+	case p.Issuer != "":
+		p, err = presetOIDC.refresh.ask(p)
+	default:
+		err = wrong("Offline", "does not know how this provider is asked for a refresh token",
+			"set the Scopes or AuthParams that its documentation asks for, without Offline")
+	}
+	if err != nil {
+		p.Err = err
+	}
+	return p
+}
+
+// presetOf finds the preset that made a Provider. One that its user wrote, or made
+// with OIDC, is the preset with the same issuer or, without an issuer, the same
+// authorization endpoint.
+func presetOf(p ginauth.Provider) (preset, bool) {
+	if made, ok := find(p.Preset); ok && p.Preset != presetOIDC.name {
+		return made, true
+	}
+	i := slices.IndexFunc(catalogue, func(candidate preset) bool {
+		q := candidate.make("", "", nil)
+		if p.Issuer != "" {
+			return p.Issuer == q.Issuer
+		}
+		return q.Issuer == "" && p.AuthorizeURL != "" && p.AuthorizeURL == q.AuthorizeURL
+	})
+	if i < 0 {
+		return preset{}, false
+	}
+	return catalogue[i], true
+}
+
+// refreshTokens is what a provider documents about its refresh tokens. scope or
+// params ask for one; otherwise one of always, console, never and unknown is set.
+type refreshTokens struct {
+	scope   string            // asks for one
+	params  map[string]string // ask for one, in AuthParams
+	always  bool              // each sign-in gives one
+	console string            // what to set in its console; Markdown
+	never   string            // why it gives none, or none that RFC 6749 refreshes
+	fix     string            // what to do about that
+	unknown bool              // its documentation does not say
+	about   string            // rotation, lifetime, revocation; Markdown
+}
+
+// withoutOne is the fix for a provider that gives no refresh token.
+const withoutOne = "drop Offline, and send people through a new sign-in when the access token has expired"
+
+// ask returns p with what asks for a refresh token.
+func (r refreshTokens) ask(p ginauth.Provider) (ginauth.Provider, *ginauth.Error) {
+	switch {
+	case r.unknown:
+		return p, wrong("Offline", "cannot ask for a refresh token: the provider's documentation does not say how, or whether there is one",
+			"set the Scopes or AuthParams that the provider asks for, without Offline")
+	case r.never != "":
+		return p, wrong("Offline", "asks in vain for a refresh token: "+r.never, r.fix)
+	}
+	params := maps.Clone(p.AuthParams)
+	for _, name := range slices.Sorted(maps.Keys(r.params)) {
+		value, has := r.params[name], params[name]
+		switch {
+		case name == "prompt" && slices.Contains(strings.Fields(has), "none"):
+			return p, wrong("Offline", "needs the person's consent, and AuthParams have prompt=none", "drop one of the two")
+		case name == "prompt" && slices.Contains(strings.Fields(has), value):
+			continue
+		case name == "prompt":
+			value = strings.TrimSpace(has + " " + value)
+		case has != "" && has != value:
+			return p, wrong("Offline", fmt.Sprintf("needs %s=%s, and AuthParams have %s=%.60s", name, value, name, has), "drop one of the two")
+		}
+		if params == nil {
+			params = map[string]string{}
+		}
+		params[name] = value
+	}
+	p.AuthParams = params
+	if r.scope != "" && !slices.Contains(p.Scopes, r.scope) {
+		if p.Scopes == nil && p.Issuer != "" {
+			p.Scopes = []string{"openid", "profile", "email"} // which no Scopes mean
+		}
+		p.Scopes = append(slices.Clone(p.Scopes), r.scope)
+	}
+	return p, nil
+}
