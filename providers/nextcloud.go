@@ -70,7 +70,7 @@ var presetNextcloud = preset{
 		"With an OpenID Connect app on the server, use `oidc` with the issuer that the app shows.",
 	},
 
-	// https://docs.nextcloud.com/server/latest/admin_manual/configuration_server/oauth2.html says
-	// nothing of it; the token answer has one.
-	refresh: refreshTokens{always: true},
+	// The documentation says nothing of it, the source does:
+	// https://github.com/nextcloud/server/blob/master/apps/oauth2/lib/Controller/OauthApiController.php
+	refresh: refreshTokens{always: true, about: "Each use gives a new one and ends the old one, with its access token."},
 }

@@ -63,7 +63,7 @@ func presetOf(p ginauth.Provider) (preset, bool) {
 		if p.Issuer != "" {
 			return p.Issuer == q.Issuer
 		}
-		return q.Issuer == "" && p.AuthorizeURL != "" && p.AuthorizeURL == q.AuthorizeURL
+		return p.AuthorizeURL != "" && p.AuthorizeURL == q.AuthorizeURL
 	})
 	if i < 0 {
 		return preset{}, false
