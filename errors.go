@@ -151,7 +151,7 @@ func (e *Error) Status() int {
 // for each ID that begins with one of them.
 var areas = []string{
 	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "profile", "provider", "request", "response", "session", "state", "store",
+	"logout", "logout_token", "mount", "options", "profile", "provider", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 

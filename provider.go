@@ -303,8 +303,8 @@ type Quirks struct {
 	// state, nonce, redirect_uri and the code challenge are set again afterwards.
 	EditAuthorize func(params url.Values)
 
-	// EditToken may change the form of the token request. callback holds the
-	// parameters that came with the code.
+	// EditToken may change the form of a token request. callback holds the parameters
+	// that came with the code; it is nil for a refresh.
 	EditToken func(form, callback url.Values)
 
 	// NormalizeToken turns a token response that is not the JSON of RFC 6749

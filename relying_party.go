@@ -147,6 +147,15 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 	return id, fromRP(err)
 }
 
+// refresh sends a refresh token, of which nothing else is known.
+func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
+	got, err := c.rp.Refresh(ctx, rp.RefreshRequest{RefreshToken: refreshToken})
+	if err != nil {
+		return nil, fromRP(err)
+	}
+	return got.Token, nil
+}
+
 // verify asks the Provider's own rules about a verified identity, and adds the name that
 // only the answer has.
 func (c *client) verify(id *rp.Identity, params url.Values) error {
