@@ -9,28 +9,28 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Offline returns a copy of p whose sign-ins ask for a refresh token, in the way
-// that the provider documents: a scope, parameters of the authorization request, or
-// nothing, where each sign-in gives one or a setting in the provider's console
-// decides. docs/providers.md has what it adds for each preset, and what to set in
-// the console.
+// Offline returns a copy of p that asks for a refresh token at each sign-in, in the
+// way that the provider documents: by a scope, or by parameters of the authorization
+// request. It adds nothing if each sign-in gives one, or if a setting in the
+// provider's console decides. docs/providers.md lists what it adds for each preset,
+// and what to set in the console.
 //
 //	providers.Offline(providers.Google(id, secret))
 //
-// Scopes and AuthParams that p has are kept; a prompt is added to theirs. While
-// AuthParams have a prompt, links to /login/<Name> cannot set another. Offline of its
-// own result changes nothing.
+// It keeps the Scopes and AuthParams of p, and adds its prompt to theirs. While
+// AuthParams have a prompt, links to /login/<Name> cannot set another. A second
+// Offline changes nothing.
 //
-// The preset is known by Provider.Preset; without one, or with OIDC, by the issuer,
-// or for plain OAuth 2.0 by AuthorizeURL. Any other provider with an Issuer is asked
-// as OpenID Connect Core 1.0, section 11, has it: by the scope offline_access and
-// prompt=consent.
+// Offline goes by Provider.Preset. Without one, or with OIDC, it looks for the preset
+// with the same Issuer or, for plain OAuth 2.0, the same AuthorizeURL. If there is
+// none, it asks an OpenID provider by the scope offline_access and prompt=consent
+// (OpenID Connect Core 1.0, section 11).
 //
-// Mount reports an error (field Offline) for a provider that gives no refresh token,
-// or none that a token request of RFC 6749 refreshes, for one whose documentation
-// does not say how to ask, for a plain OAuth 2.0 provider that is not a preset, and
-// if AuthParams exclude it: prompt=none, access_type=online. If p.Err is set, p is
-// returned as it is.
+// Mount reports an error in the field Offline if the provider gives no refresh token,
+// or none that a token request of RFC 6749 refreshes; if its documentation does not
+// say how to ask for one; if it is plain OAuth 2.0 and not a preset; and if AuthParams
+// exclude one: prompt=none, access_type=online. If p.Err is set, Offline returns p
+// unchanged.
 func Offline(p ginauth.Provider) ginauth.Provider {
 	if p.Err != nil {
 		return p
