@@ -152,7 +152,7 @@ func (e *Error) Status() int {
 // of them.
 var areas = []string{
 	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "request", "response", "session", "state", "store",
+	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 

@@ -286,6 +286,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		}
 		clients[id] = p.Name
 		p.checkNamesake(add, list)
+		p.checkSharedKey(add, list)
 		c.checkCallbackOf(add, &p)
 		c.checkLoginPage(&p, add, list)
 		list = append(list, p.normalized())

@@ -31,7 +31,7 @@ import (
 func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 	key, err := appleKey(privateKey)
 	return ginauth.Provider{
-		Name: "apple", DisplayName: "Apple", Color: "#000000",
+		Name: "apple", Preset: "apple", DisplayName: "Apple", Color: "#000000",
 		ClientID: clientID,
 		Err:      errors.Join(segment("teamID", teamID), segment("keyID", keyID), err),
 
@@ -129,5 +129,11 @@ var presetApple = preset{
 		"The answer is a form that Apple's page posts; nothing has to be set for that.",
 		"The name comes once, unsigned: keep it in `OnLogin`. To get it again, people have to stop using Apple with your application first.",
 		"An address at `privaterelay.appleid.com` forwards only what registered senders send.",
+	},
+
+	// https://developer.apple.com/documentation/signinwithapplerestapi/generate-and-validate-tokens
+	refresh: refreshTokens{
+		always: true,
+		about:  "It stays the same. Apple asks for at most one use a day. Revocation: in the metadata.",
 	},
 }

@@ -25,6 +25,8 @@ type preset struct {
 	register string   // what to set there, beside the redirect URI; Markdown
 	user     string   // what the User has; Markdown
 	quirks   []string // what else to know; Markdown
+
+	refresh refreshTokens // see Offline
 }
 
 // argument is what a preset needs beside client id and secret.

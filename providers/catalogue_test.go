@@ -277,11 +277,21 @@ func TestTheCatalogueIsComplete(t *testing.T) {
 }
 
 // returnsProvider says whether a function returns a ginauth.Provider and
-// nothing else.
+// nothing else, and does not make it of another one, as Offline does.
 func returnsProvider(f *ast.FuncDecl) bool {
-	if f.Type.Results == nil || len(f.Type.Results.List) != 1 {
-		return false
+	isProvider := func(field *ast.Field) bool {
+		s, ok := field.Type.(*ast.SelectorExpr)
+		return ok && s.Sel.Name == "Provider"
 	}
-	s, ok := f.Type.Results.List[0].Type.(*ast.SelectorExpr)
-	return ok && s.Sel.Name == "Provider"
+	return f.Type.Results != nil && len(f.Type.Results.List) == 1 && isProvider(f.Type.Results.List[0]) &&
+		!slices.ContainsFunc(f.Type.Params.List, isProvider)
+}
+
+// Provider.Preset says which preset made a Provider.
+func TestPresetsNameThemselves(t *testing.T) {
+	for _, p := range providers.Catalogue() {
+		if got := made(p).Preset; got != p.Name {
+			t.Errorf("%s: its Provider.Preset is %q", p.Name, got)
+		}
+	}
 }

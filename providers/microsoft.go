@@ -40,7 +40,7 @@ const AnyTenant = "*"
 func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) ginauth.Provider {
 	directory, several, err := entraTenants(tenant, allowedTenants)
 	p := ginauth.Provider{
-		Name: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
+		Name: "microsoft", Preset: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret, Err: err,
 
 		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc
@@ -149,5 +149,11 @@ var presetMicrosoft = preset{
 		"Tokens of several tenants are admitted by their verified `tid` alone.",
 		"People in very many groups get none in their token, and the log says so once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
 		"Secrets end after two years at most.",
+	},
+
+	// https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens
+	refresh: refreshTokens{
+		scope: "offline_access",
+		about: "It is valid for 90 days. Each use gives a new one and leaves the old one valid.",
 	},
 }

@@ -38,6 +38,7 @@ var reasons = map[string][]rp.Code{
 	"discovery.algorithms":       {rp.ProviderMisconfigured},
 	"discovery.id_token_alg":     {rp.ProviderMisconfigured},
 	"discovery.auth_method":      {rp.ProviderMisconfigured},
+	"discovery.assertion_alg":    {rp.ProviderMisconfigured},
 
 	"http.timeout":             {rp.ProviderTimeout},
 	"http.no_tls":              {rp.ProviderUnavailable},
@@ -71,6 +72,7 @@ var reasons = map[string][]rp.Code{
 	"response.invalid_request":       {rp.ProviderError},
 	"response.verify_callback":       {rp.ProviderError},
 
+	"token.client_assertion":      {rp.ProviderMisconfigured},
 	"token.client_secret_func":    {rp.ProviderMisconfigured},
 	"token.endpoint":              {rp.ProviderMisconfigured},
 	"token.invalid_client":        {rp.ProviderMisconfigured},
@@ -90,6 +92,14 @@ var reasons = map[string][]rp.Code{
 	"token.access_token":          {rp.BadTokenResponse},
 	"token.expires_in":            {rp.BadTokenResponse},
 	"token.no_id_token":           {rp.BadTokenResponse},
+
+	"refresh.invalid_grant": {rp.StepUpRequired},
+	"refresh.consent":       {rp.StepUpRequired},
+	"refresh.issuer":        {rp.IDTokenInvalid},
+	"refresh.subject":       {rp.IDTokenInvalid},
+	"refresh.iat":           {rp.IDTokenInvalid},
+	"refresh.auth_time":     {rp.IDTokenInvalid},
+	"refresh.nonce":         {rp.IDTokenInvalid},
 
 	// An ID token, a logout token and signed userinfo are opened alike.
 	"jwt.too_long":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
@@ -393,7 +403,7 @@ func TestCodes(t *testing.T) {
 		for _, code := range codes {
 			if !slices.Contains([]rp.Code{
 				"bad_request", "issuer_mismatch", "state_invalid", "provider_denied", "provider_error", "code_rejected", "provider_misconfigured",
-				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid",
+				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required",
 			}, code) {
 				t.Errorf("%s is no code", code)
 			}

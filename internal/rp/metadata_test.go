@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/rp"
-	"golang.org/x/oauth2"
 )
 
 // wantJoined checks that err joins errors of ProviderMisconfigured with these IDs.
