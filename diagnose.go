@@ -15,6 +15,7 @@ import (
 
 	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
 )
@@ -213,7 +214,7 @@ func (a *Auth) remarks() []*Error {
 	list := []*Error{}
 	remark := func(is bool, where, what, reason, fix string) {
 		if is {
-			list = append(list, &Error{Code: ErrInvalidOptions, ID: mistakeID(where, what), Op: where, Reason: reason, Fix: fix})
+			list = append(list, &Error{Code: ErrInvalidOptions, ID: errid.Of(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
 	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "write https into BaseURL")

@@ -225,6 +225,11 @@ type Provider struct {
 	// standards. Most providers need none of it.
 	Quirks Quirks
 
+	// Preset is set by the functions of package providers: which of them made this
+	// Provider, whatever Name and the endpoints are changed to. providers.Offline goes by
+	// it; sign-ins do not. Default: none.
+	Preset string
+
 	// Err is set by a function that made this Provider from wrong arguments, such as
 	// a tenant that cannot exist. Mount reports it in place of the mistakes that
 	// follow from it, an [*Error] with its Op as the name of the argument.

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/weburl"
@@ -62,7 +63,11 @@ func addArgumentMistakes(add addMistake, err error) {
 		return
 	}
 	if e, ok := err.(*Error); ok && e.Op != "" {
-		add(e.Op, "invalid", e.Reason, e.Fix)
+		what := e.ID[strings.LastIndex(e.ID, ".")+1:]
+		if e.ID != errid.Of("Provider."+e.Op, what) { // it is not one of package providers
+			what = "invalid"
+		}
+		add(e.Op, what, e.Reason, e.Fix)
 		return
 	}
 	add("Err", "invalid", err.Error(), "correct what the Provider was made of")

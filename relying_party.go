@@ -93,9 +93,15 @@ func (c *client) profile(ctx context.Context, h *http.Client, token *oauth2.Toke
 	return claims, err
 }
 
-// warn logs a failure that does not fail a request.
-func (c *client) warn(msg string, err error) {
-	c.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "ginauth: "+msg, slog.String("provider", c.provider.Name), slog.Any("error", fromRP(err)))
+// warn logs a failure that does not fail a request, under the id of what follows from
+// it. That of the failure itself is the cause, if it is another one.
+func (c *client) warn(id, message string, err error) {
+	err = fromRP(err)
+	attrs := []slog.Attr{slog.String("provider", c.provider.Name)}
+	if e, ok := err.(*Error); ok && e.ID != "" && e.ID != id {
+		attrs = append(attrs, slog.String("cause", e.ID))
+	}
+	c.cfg.log(context.Background(), slog.LevelWarn, id, message, append(attrs, slog.Any("error", err))...)
 }
 
 // fromRP returns err as an error of this package. Every error of package rp must
@@ -172,7 +178,7 @@ func (c *client) revokeLater(r *tokenRecord) {
 		ctx, cancel := context.WithTimeout(context.Background(), revocationWait)
 		defer cancel()
 		if err := contain.Do(func() error { return c.rp.Revoke(ctx, r.refreshToken) }); err != nil {
-			c.warn("a refresh token could not be revoked at the provider", err)
+			c.warn("refresh.not_revoked", "a refresh token could not be revoked at the provider", err)
 		}
 	}()
 }

@@ -63,11 +63,15 @@ type tokenKeeper struct {
 	memory tokenMemory
 }
 
-// storedTokens is a record and the value that it is kept as.
+// storedTokens is a record and the value that it is kept as. base is what the store has in
+// its place, if that is not the value: it could not be told of it.
 type storedTokens struct {
 	*tokenRecord
-	value []byte
+	value, base []byte
 }
+
+// inStore returns a record that the store has.
+func inStore(r *tokenRecord, value []byte) storedTokens { return storedTokens{r, value, value} }
 
 // tokensKey is where the tokens of a session are. It says nothing of the session's id.
 func tokensKey(id string) RevocationKey { return revocationKey(sessionTokens, id) }
@@ -95,7 +99,7 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 	if err != nil {
 		return storedTokens{}, tokensUnavailable("load tokens", err)
 	}
-	return storedTokens{k.open(id, value), value}, nil
+	return inStore(k.open(id, value), value), nil
 }
 
 func (k *tokenKeeper) swap(ctx context.Context, id string, old, next []byte, ttl time.Duration) (bool, error) {
@@ -130,7 +134,7 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session, r *tokenRecord) err
 	if !done { // ids are random
 		return tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
 	}
-	k.memory.put(s.id, storedTokens{r, value})
+	k.memory.put(s.id, inStore(r, value))
 	return nil
 }
 
@@ -138,14 +142,14 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session, r *tokenRecord) err
 // none or they cannot be read: they end with the session anyway.
 func (k *tokenKeeper) drop(ctx context.Context, id string) *tokenRecord {
 	k.memory.drop(id)
-	stored, err := k.load(ctx, id)
-	if err != nil || stored.value == nil {
+	last, err := k.load(ctx, id)
+	if err != nil || last.value == nil {
 		return nil
 	}
-	if done, err := k.swap(ctx, id, stored.value, nil, 0); err != nil || !done {
+	if done, err := k.swap(ctx, id, last.value, nil, 0); err != nil || !done {
 		return nil // another replica refreshes it just now, and will see that the session has ended
 	}
-	return stored.tokenRecord
+	return last.tokenRecord
 }
 
 // wanted is an access token that a request wants.
@@ -212,39 +216,34 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error) {
 	started := time.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		stored, err := k.load(ctx, w.id())
+		last, err := k.latest(ctx, w)
 		now := k.cfg.Now()
 		if err != nil {
 			held, _ := k.memory.get(w.id())
 			return w.staleOr(held.tokenRecord, now, err)
 		}
-		held, pending := k.memory.unsaved(w.id())
-		if pending && bytes.Equal(stored.value, held.base) {
-			stored = k.saveAgain(ctx, w, held) // what the store could not be told before
-		} else {
-			k.memory.put(w.id(), stored)
-		}
-		if t := w.usable(stored.tokenRecord, now); t != nil {
+		if t := w.usable(last.tokenRecord, now); t != nil {
 			return t, nil
 		}
-		if err := w.impossible(stored.tokenRecord, now); err != nil {
-			return w.staleOr(stored.tokenRecord, now, err)
+		err = w.impossible(last.tokenRecord, now)
+		if err == nil {
+			err = w.cl.resting(now)
 		}
-		if err := w.cl.resting(now); err != nil {
-			return w.staleOr(stored.tokenRecord, now, err)
+		mine := false
+		if err == nil {
+			mine, err = k.claim(ctx, w.id(), last.value)
 		}
-		mine, err := k.claim(ctx, w.id(), stored.value)
 		if err != nil {
-			return w.staleOr(stored.tokenRecord, now, err)
+			return w.staleOr(last.tokenRecord, now, err)
 		}
 		if mine {
-			t, again, err := k.refresh(ctx, w, stored)
+			t, again, err := k.refresh(ctx, w, last)
 			if !again {
 				return t, err
 			}
 			continue
 		}
-		if t := w.stale(stored.tokenRecord, now); t != nil {
+		if t := w.stale(last.tokenRecord, now); t != nil {
 			return t, nil
 		}
 		if time.Since(started) > claimWait {
@@ -254,6 +253,28 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 		time.Sleep(wait)
 	}
 }
+
+// latest returns the tokens of a session: those of the store, unless this process has newer
+// ones that the store could not be told of.
+func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error) {
+	last, err := k.load(ctx, w.id())
+	if err != nil {
+		return last, err
+	}
+	held, found := k.memory.get(w.id())
+	if !found || !held.unsaved() || !bytes.Equal(held.base, last.value) {
+		k.memory.put(w.id(), last)
+		return last, nil
+	}
+	if done, err := k.swap(ctx, w.id(), held.base, held.value, k.life(&w.v.opened.session)); done && err == nil {
+		held = inStore(held.tokenRecord, held.value)
+		k.memory.put(w.id(), held)
+	}
+	return held, nil
+}
+
+// unsaved reports whether the store has other tokens, which are older.
+func (s *storedTokens) unsaved() bool { return !bytes.Equal(s.base, s.value) }
 
 // staleOr returns a token that still works, or else the error.
 func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken, error) {
@@ -326,13 +347,13 @@ func (w *wanted) denied() *Error {
 
 // refresh asks the provider, as the one that may. again says that the store has other tokens
 // by now.
-func (k *tokenKeeper) refresh(ctx context.Context, w wanted, stored storedTokens) (t *accessToken, again bool, err error) {
-	if latest, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(latest.value, stored.value) {
+func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
+	if now, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(now.value, last.base) {
 		return nil, err == nil, err
 	}
 	user := &w.v.opened.user
-	r := rp.RefreshRequest{RefreshToken: stored.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
-		Issuer: user.Issuer, Subject: user.Subject, Nonce: stored.nonce, IssuedAt: stored.issued,
+	r := rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
+		Issuer: user.Issuer, Subject: user.Subject, Nonce: last.nonce, IssuedAt: last.issued,
 	}}
 	if w.v.opened.authTime {
 		r.Earlier.AuthTime = user.AuthTime
@@ -340,24 +361,24 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, stored storedTokens
 	got, failed := w.cl.rp.Refresh(ctx, r)
 	now := k.cfg.Now()
 	if failed != nil {
-		return k.notRefreshed(ctx, w, stored, complete(fromRP(failed), Error{Code: ErrProviderError, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
+		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderError, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
 	}
 	w.cl.rest.Store(0)
 	token := newAccessToken(w.api.key(), got.Token, now)
 	if token.scopes == "" && len(w.api.Scopes) == 0 {
-		if before := stored.find(w.api); before != nil {
+		if before := last.find(w.api); before != nil {
 			token.scopes = before.scopes
 		}
 	}
 	issued, _ := strictjson.NumericDate(got.Claims["iat"])
-	next := stored.with(token, got.Token.RefreshToken, issued)
+	next := last.with(token, got.Token.RefreshToken, issued)
 	if err := k.ended(ctx, w); err != nil {
-		return nil, false, k.abandon(ctx, w, stored, next, err)
+		return nil, false, k.abandon(ctx, w, last, next, err)
 	}
-	if done, err := k.keep(ctx, w, stored.value, next); !done && err == nil {
+	if done, err := k.keep(ctx, w, last, next); !done && err == nil {
 		// Somebody has taken the claim over, or the session has ended.
-		latest, err := k.load(ctx, w.id())
-		if err == nil && latest.value == nil {
+		now, err := k.load(ctx, w.id())
+		if err == nil && now.value == nil {
 			return nil, false, k.abandon(ctx, w, storedTokens{}, next, sessionEnded())
 		}
 		return nil, err == nil, err
@@ -371,21 +392,21 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, stored storedTokens
 }
 
 // notRefreshed is what comes of a refresh that failed.
-func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, stored storedTokens, e *Error, now time.Time) (*accessToken, bool, error) {
+func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTokens, e *Error, now time.Time) (*accessToken, bool, error) {
 	switch {
 	case e.ID == "refresh.invalid_grant":
 		// Another replica may have used the token while this one was asleep: then its tokens are
 		// in the store.
-		if latest, err := k.load(ctx, w.id()); err == nil && !bytes.Equal(latest.value, stored.value) {
+		if latest, err := k.load(ctx, w.id()); err == nil && !bytes.Equal(latest.value, last.base) {
 			return nil, true, nil
 		}
-		next := *stored.tokenRecord
+		next := *last.tokenRecord
 		next.ended = true
-		_, _ = k.keep(ctx, w, stored.value, &next) // else it is asked once more
+		_, _ = k.keep(ctx, w, last, &next) // else it is asked once more
 		e.demand = &demand{scopes: w.api.Scopes}
 	case e.Code == ErrStepUpRequired:
-		k.release(ctx, w, stored)
-		if w.askedJustNow(stored.tokenRecord, now) {
+		k.release(ctx, w, last)
+		if w.askedJustNow(last.tokenRecord, now) {
 			return nil, false, w.denied()
 		}
 		e.demand = &demand{scopes: w.api.Scopes}
@@ -397,41 +418,32 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, stored storedT
 		k.drop(ctx, w.id())
 		return nil, false, e
 	default:
-		k.release(ctx, w, stored)
+		k.release(ctx, w, last)
 		w.cl.rest.Store(now.Add(providerRest).UnixMicro())
 		w.cl.failure.Store(e)
 	}
-	t, err := w.staleOr(stored.tokenRecord, now, e)
+	t, err := w.staleOr(last.tokenRecord, now, e)
 	return t, false, err
 }
 
 // release ends a claim before its time: the same tokens under another seal are another value,
 // which can be claimed again.
-func (k *tokenKeeper) release(ctx context.Context, w wanted, stored storedTokens) {
-	value := k.seal(w.id(), stored.tokenRecord)
-	if done, err := k.swap(ctx, w.id(), stored.value, value, k.life(&w.v.opened.session)); done && err == nil {
-		k.memory.put(w.id(), storedTokens{stored.tokenRecord, value})
-	}
+func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) {
+	_, _ = k.keep(ctx, w, last, last.tokenRecord)
 }
 
 // keep replaces a value. If the store fails, the tokens stay in memory, and are stored when
 // they are wanted next: the provider does not take the refresh token of the store any more.
-func (k *tokenKeeper) keep(ctx context.Context, w wanted, old []byte, next *tokenRecord) (bool, error) {
+func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (bool, error) {
 	value := k.seal(w.id(), next)
-	done, err := k.swap(ctx, w.id(), old, value, k.life(&w.v.opened.session))
+	done, err := k.swap(ctx, w.id(), last.base, value, k.life(&w.v.opened.session))
 	switch {
 	case err != nil:
-		k.memory.putUnsaved(w.id(), storedTokens{next, value}, old)
+		k.memory.put(w.id(), storedTokens{next, value, last.base})
 	case done:
-		k.memory.put(w.id(), storedTokens{next, value})
+		k.memory.put(w.id(), inStore(next, value))
 	}
 	return done, err
-}
-
-// saveAgain stores what could not be stored before.
-func (k *tokenKeeper) saveAgain(ctx context.Context, w wanted, held heldTokens) storedTokens {
-	_, _ = k.keep(ctx, w, held.base, held.tokenRecord)
-	return held.storedTokens
 }
 
 // ended returns an error if the session has ended meanwhile.
@@ -454,21 +466,13 @@ func sessionEnded() *Error {
 }
 
 // abandon revokes tokens that came for a session that has ended.
-func (k *tokenKeeper) abandon(ctx context.Context, w wanted, stored storedTokens, next *tokenRecord, why error) error {
-	if stored.value != nil {
-		_, _ = k.swap(ctx, w.id(), stored.value, nil, 0)
+func (k *tokenKeeper) abandon(ctx context.Context, w wanted, last storedTokens, next *tokenRecord, why error) error {
+	if last.base != nil {
+		_, _ = k.swap(ctx, w.id(), last.base, nil, 0)
 	}
 	k.memory.drop(w.id())
 	w.cl.revokeLater(next)
 	return why
-}
-
-// heldTokens are in memory. base is what the store has in their place, if it could not be
-// told of them.
-type heldTokens struct {
-	storedTokens
-	base    []byte
-	pending bool
 }
 
 // tokenMemory remembers the tokens of the sessions that used them last.
@@ -480,7 +484,7 @@ type tokenMemory struct {
 
 type memoryEntry struct {
 	id   string
-	held heldTokens
+	held storedTokens
 }
 
 func (m *tokenMemory) get(id string) (storedTokens, bool) {
@@ -491,27 +495,10 @@ func (m *tokenMemory) get(id string) (storedTokens, bool) {
 		return storedTokens{}, false
 	}
 	m.order.MoveToFront(e)
-	return e.Value.(*memoryEntry).held.storedTokens, true
-}
-
-// unsaved returns tokens that the store does not have yet.
-func (m *tokenMemory) unsaved(id string) (heldTokens, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.byID[id]
-	if e == nil || !e.Value.(*memoryEntry).held.pending {
-		return heldTokens{}, false
-	}
 	return e.Value.(*memoryEntry).held, true
 }
 
-func (m *tokenMemory) put(id string, s storedTokens) { m.set(id, heldTokens{storedTokens: s}) }
-
-func (m *tokenMemory) putUnsaved(id string, s storedTokens, base []byte) {
-	m.set(id, heldTokens{s, base, true})
-}
-
-func (m *tokenMemory) set(id string, held heldTokens) {
+func (m *tokenMemory) put(id string, held storedTokens) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if held.tokenRecord == nil {

@@ -58,7 +58,7 @@ type Config struct {
 
 	HTTP *http.Client
 	Now  func() time.Time
-	Warn func(msg string, err error) // reports a failure that does not fail a request
+	Warn func(id, msg string, err error) // reports a failure that fails no request; id names what follows from it
 }
 
 // Quirks adapts requests and checks to providers that deviate from the standards.

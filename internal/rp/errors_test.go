@@ -152,16 +152,16 @@ var reasons = map[string][]rp.Code{
 	"profile.unwritable":   {rp.IdentityRejected},
 	"profile.float":        {rp.IdentityRejected},
 
-	"logout_token.plain":      {rp.LogoutTokenInvalid},
-	"logout_token.events":     {rp.LogoutTokenInvalid},
-	"logout_token.nonce":      {rp.LogoutTokenInvalid},
-	"logout_token.jti":        {rp.LogoutTokenInvalid},
-	"logout_token.sub":        {rp.LogoutTokenInvalid},
-	"logout_token.sid":        {rp.LogoutTokenInvalid},
-	"logout_token.nobody":     {rp.LogoutTokenInvalid},
-	"logout_token.iat":        {rp.LogoutTokenInvalid},
-	"logout_token.iat_future": {rp.LogoutTokenInvalid},
-	"logout_token.iat_past":   {rp.LogoutTokenInvalid},
+	"logout_token.plain":               {rp.LogoutTokenInvalid},
+	"logout_token.events":              {rp.LogoutTokenInvalid},
+	"logout_token.nonce":               {rp.LogoutTokenInvalid},
+	"logout_token.jti":                 {rp.LogoutTokenInvalid},
+	"logout_token.sub":                 {rp.LogoutTokenInvalid},
+	"logout_token.sid":                 {rp.LogoutTokenInvalid},
+	"logout_token.sub_and_sid_missing": {rp.LogoutTokenInvalid},
+	"logout_token.iat":                 {rp.LogoutTokenInvalid},
+	"logout_token.iat_future":          {rp.LogoutTokenInvalid},
+	"logout_token.iat_past":            {rp.LogoutTokenInvalid},
 
 	"diagnose.keys":             {rp.ProviderMisconfigured},
 	"diagnose.callback_shared":  {rp.ProviderMisconfigured},
@@ -176,13 +176,20 @@ var reasons = map[string][]rp.Code{
 	"diagnose.scope":            {rp.ProviderMisconfigured},
 }
 
+// warnings are the IDs that Config.Warn is called with, beside those of reasons.
+var warnings = []string{"discovery.endpoint_ignored", "discovery.not_renewed", "userinfo.skipped"}
+
+// warned are the IDs that Config.Warn was called with.
+var warned sync.Map
+
 // unreachable are the IDs of errors that nothing can raise: a second layer.
 var unreachable = []string{"provider.failed"}
 
 // raised are the pairs of code and ID that wantError has seen.
 var raised sync.Map
 
-// TestMain checks, after all tests have passed, that each of reasons was raised.
+// TestMain checks, after all tests have passed, that each of reasons was raised, and each
+// of warnings was warned of.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	all := true // the tests were run
@@ -198,11 +205,17 @@ func TestMain(m *testing.M) {
 				}
 			}
 		}
+		for _, id := range warnings {
+			if _, ok := warned.Load(id); !ok {
+				fmt.Printf("no test warns of %s\n", id)
+				status = 1
+			}
+		}
 	}
 	os.Exit(status)
 }
 
-// The IDs in the sources are those of reasons.
+// The IDs in the sources are those of reasons and warnings.
 func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	form := regexp.MustCompile(`^[a-z_]+\.[a-z_]+$`)
 	found := map[string]bool{}
@@ -228,7 +241,7 @@ func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	for id := range reasons {
 		known[id] = true
 	}
-	for _, id := range unreachable {
+	for _, id := range slices.Concat(unreachable, warnings) {
 		known[id] = true
 	}
 	if !maps.Equal(found, known) {

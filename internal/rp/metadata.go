@@ -151,7 +151,7 @@ func (c *Client) discover(ctx context.Context) (*metadata, error) {
 	}
 	c.failed.Store(newFailure(err, c.cfg.Now(), wait))
 	if c.meta.Load() != nil { // no request waits for this failure
-		c.cfg.Warn("metadata could not be renewed; what is known stays in use", err)
+		c.cfg.Warn("discovery.not_renewed", "metadata could not be renewed; what is known stays in use", err)
 	}
 	return nil, err
 }
@@ -176,7 +176,7 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 		return nil, err
 	}
 	for _, e := range m.ignored {
-		c.cfg.Warn("the provider's metadata has a malformed endpoint, which is not used", e)
+		c.cfg.Warn("discovery.endpoint_ignored", "the provider's metadata has a malformed endpoint, which is not used", e)
 	}
 	m.issuer, m.doc, m.fetched = issuer, partOf(doc), c.cfg.Now()
 	return m, nil
