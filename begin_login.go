@@ -99,6 +99,8 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	const op = "begin sign-in"
 	r := c.Request
 	switch {
+	case a.isAsking(c):
+		return reentered(op)
 	case a.cfg.isCrossOrigin(r):
 		return crossOriginError(op)
 	case isPrefetch(r):

@@ -183,11 +183,13 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// answeredByHook lets Hooks.OnError answer, and reports whether it did.
+// answeredByHook lets Hooks.OnError answer, and reports whether it did. What fails while
+// it answers, in a guard that it calls or by Auth.Fail, gets the built-in answer.
 func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
-	if a.cfg.Hooks.OnError == nil {
+	if a.cfg.Hooks.OnError == nil || a.isRunning(c.Request.Context(), "OnError") {
 		return false
 	}
+	defer a.running(c, "OnError")()
 	status := c.Writer.Status()
 	c.Writer.Header().Del("Content-Security-Policy") // the application's page has its own styles
 	err := contain.Do(func() error { a.cfg.Hooks.OnError(c, e); return nil })
