@@ -86,7 +86,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			a.fail(c, RequestRefused, err)
 			return
 		}
-		v.shown = true
+		v.show()
 		next(c)
 	}
 }
@@ -106,7 +106,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 		} else if v, err := a.authenticate(c); err != nil {
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		} else if v != nil {
-			v.shown = true
+			v.show()
 		}
 		next(c)
 	}
@@ -294,6 +294,14 @@ func (v *authRequest) wrap(c *gin.Context) {
 // hasSession reports whether the user has a session, and is not one that
 // Hooks.Authenticate identified.
 func (v *authRequest) hasSession() bool { return v.opened.id != "" }
+
+// show says that a handler has the user from now on. It writes once: a handler may have
+// started something that asks a check.
+func (v *authRequest) show() {
+	if !v.shown {
+		v.shown = true
+	}
+}
 
 // verified returns the user that checks get, as verified: a copy, unless no handler has
 // had the user yet and the checks do not change it, which saves a tenth of the request.

@@ -154,8 +154,11 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
 	c.Abort()
-	if e.Code == ErrStepUpRequired {
+	switch {
+	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
+	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
+		e.Code = ErrForbidden
 	}
 	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)

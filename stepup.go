@@ -26,8 +26,9 @@ const (
 
 // demand is what a Check wants before it admits a user.
 type demand struct {
-	maxAge time.Duration // of the authentication at the provider; 0 if it may have any
-	acr    []string      // one of these; nil if any will do
+	maxAge  time.Duration // of the authentication at the provider; 0 if it may have any
+	acr     []string      // one of these; nil if any will do
+	session string        // id of that which does not suffice; "" of a user without one
 }
 
 // MaxAge admits a user who authenticated at the provider within the last d, and
@@ -51,10 +52,11 @@ func MaxAge(d time.Duration) Check {
 	}
 	d = min(d, maxMaxAge)
 	return func(u *User) error {
-		if v, err := u.proof(); err != nil || v != nil && v.opened.authTime && time.UnixMicro(v.asked).Sub(v.opened.user.AuthTime) <= d+leeway {
+		v, err := u.proof()
+		if err != nil || v.opened.authTime && v.now().Sub(v.opened.user.AuthTime) <= d+leeway {
 			return err
 		}
-		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d}, Fix: askedAgain,
+		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d, session: v.opened.id}, Fix: askedAgain,
 			Reason: fmt.Sprintf("the person authenticated more than %v ago, or the provider did not say when", d)}
 	}
 }
@@ -81,10 +83,11 @@ func ACR(values ...string) Check {
 		panic(fmt.Sprintf("ginauth: ACR(%q): one value or more of visible ASCII characters, up to %d bytes each and %d together", values, acrLimit, acrsLimit))
 	}
 	return func(u *User) error {
-		if v, err := u.proof(); err != nil || v != nil && slices.Contains(values, v.opened.user.ACR) {
+		v, err := u.proof()
+		if err != nil || slices.Contains(values, v.opened.user.ACR) {
 			return err
 		}
-		return &Error{Code: ErrStepUpRequired, ID: "check.acr", Op: "check", Provider: u.Provider, demand: &demand{acr: values}, Fix: askedAgain,
+		return &Error{Code: ErrStepUpRequired, ID: "check.acr", Op: "check", Provider: u.Provider, demand: &demand{acr: values, session: v.opened.id}, Fix: askedAgain,
 			Reason: fmt.Sprintf("the person did not authenticate with any acr of %q", values)}
 	}
 }
@@ -93,13 +96,29 @@ func ACR(values ...string) Check {
 const askedAgain = "nothing: the person is asked to authenticate again"
 
 // proof returns the request that u is the user of, whose session says how and when the
-// person authenticated, whatever a handler has written into u. It is nil for a User that
-// comes from elsewhere.
+// person authenticated, whatever a handler has written into u.
 func (u *User) proof() (*authRequest, error) {
-	if u == nil {
+	switch {
+	case u == nil:
 		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	case u.request == nil: // there is no demand: no sign-in would change this User
+		return nil, &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User is not that of a request", Fix: otherUserFix}
 	}
 	return u.request, nil
+}
+
+const (
+	otherUser    = "check.other_user"
+	otherUserFix = "pass MaxAge and ACR the User that the Check was given, or that CurrentUser returns in this very request"
+)
+
+// now is the time that a check compares with. A handler may ask hours after the guard
+// has: that of a WebSocket, for each message.
+func (v *authRequest) now() time.Time {
+	if v.shown {
+		return v.registry.auth.cfg.Now()
+	}
+	return time.UnixMicro(v.asked)
 }
 
 // and returns the demand that satisfies both, or false if none does.
@@ -136,6 +155,11 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 		return a.unauthenticated(c.Request)
 	}
 	o := v.opened
+	if e.ID == otherUser || e.demand != nil && e.demand.session != o.id {
+		// After the sign-in this User would be refused as before: the browser would be sent
+		// round and round.
+		return &Error{Code: ErrForbidden, ID: otherUser, Op: "check", Provider: o.user.Provider, Reason: "MaxAge or ACR was asked about another User than that of this request and this Auth", Fix: otherUserFix, Err: e.Err}
+	}
 	impossible := func(id, reason, fix string) *Error {
 		if e.Reason != "" {
 			reason = e.Reason + ": " + reason
@@ -296,6 +320,13 @@ func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, i
 		user.AuthTime, told = s.user.AuthTime, true
 	}
 	return told, nil
+}
+
+// noSessionForDemand refuses to keep a session that a check has found insufficient: the
+// page would send the browser to the provider again, and again.
+func noSessionForDemand(provider string) *Error {
+	return &Error{Code: ErrSessionError, ID: "hook.on_login_no_session", Op: "OnLogin", Provider: provider,
+		Reason: "OnLogin set NoSession for a sign-in that MaxAge or ACR asked for", Fix: "leave it false for people who have a session here, or guard their pages by checks of the application's own session"}
 }
 
 // writeStepUp answers a request whose user has to authenticate again.
