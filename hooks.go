@@ -97,8 +97,11 @@ type Login struct {
 	// is nil for every other sign-in.
 	Data map[string]string
 
-	// Renewal says that the person was signed in already, and that a [MaxAge] or [ACR]
-	// check sent them to authenticate again. User.Data is that of the session before.
+	// Renewal says that the person was signed in already in this browser, through the same
+	// provider, and that a [MaxAge] or [ACR] check sent them to authenticate again.
+	// User.Data is that of the session before. It is false for every other sign-in, also
+	// if a check sent one person and another one authenticated: then nothing of the session
+	// before comes along.
 	Renewal bool
 
 	// Token is the response of the provider's token endpoint; numbers in its Extra
@@ -112,13 +115,14 @@ type Login struct {
 
 	// Limits are those of the session that begins: OnLogin may set them, for a person
 	// who did not ask to be remembered, say. With Renewal they have the IdleTimeout and
-	// the BrowserOnly of the session before.
+	// the BrowserOnly of the session before; its Lifetime begins anew, as Options have it.
 	Limits SessionLimits
 
 	// NoSession begins no session, and Limits do not apply: OnLogin sets it for an
 	// application that keeps its own, and writes that one's cookie to the answer. A
 	// session that this browser has already stays as it is. RequireAuth and
-	// [CurrentUser] know nothing of such a sign-in.
+	// [CurrentUser] know nothing of such a sign-in. If a [MaxAge] or [ACR] check asked for
+	// the sign-in, NoSession fails it with [ErrSessionError]: the check would ask again.
 	NoSession bool
 }
 

@@ -37,13 +37,21 @@ type demand struct {
 // the same person keeps its User.Data, and stays as it is if the person gives up.
 //
 // Only the provider's auth_time counts (OpenID Connect Core 1.0, section 2), or the
-// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that differ. A plain
-// OAuth 2.0 provider has none: its users get 403, and the log says why.
+// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that
+// differ. A plain OAuth 2.0 provider has none, and a user of Authenticate no session to
+// come back with: they get 403 ([ErrForbidden]), and the log says why. The provider is
+// asked with max_age (section 3.1.2.1), d in whole seconds; one that ignores it ends the
+// sign-in with [ErrIDTokenInvalid], and the session stays.
 //
-// MaxAge panics if d is less than a minute. Called by a Check or a handler of the
-// application, for a user of [CurrentUser], its error has the same effect:
+// MaxAge panics if d is less than a minute; more than 68 years is 68 years. Called by a
+// Check or a handler of the application, its error has the same effect, for the user that
+// the Check was given or that [CurrentUser] returned in this request; any other gets 403.
+// For nil it is [ErrUnauthenticated]:
 //
 //	return ginauth.MaxAge(5 * time.Minute)(u)
+//
+// A handler that lasts, such as that of a WebSocket, can ask again: what counts is the
+// time at which it asks.
 //
 //go:noinline
 func MaxAge(d time.Duration) Check {
@@ -63,10 +71,16 @@ func MaxAge(d time.Duration) Check {
 
 // ACR admits a user who authenticated with one of values, authentication context
 // class references that the provider defines (OpenID Connect Core 1.0, section 2),
-// and sends any other there to do so, as [MaxAge] does. The first value is the
-// preferred one. If the provider answers with another acr, it is asked once more with
-// max_age=0 and prompt=login, which makes those authenticate again that lately did,
-// with less.
+// and sends any other there to do so, as [MaxAge] does, with the same errors. The
+// provider is asked with acr_values (section 3.1.2.1), the first of which is the preferred
+// one. If it answers with another acr, it is asked once more with max_age=0 and
+// prompt=login, which makes those authenticate again that lately did, with less. If the
+// acr is another one still, the sign-in ends with [ErrIDTokenInvalid], and the session
+// stays. Values are compared exactly.
+//
+// An acr has no age: put MaxAge beside it if it must be recent. A user of
+// [Provider.LoginPage] has the ACR that [Auth.SignIn] was given, and gets 403
+// ([ErrForbidden]) with another one.
 //
 // ACR panics without values, and if a value is empty, longer than 256 bytes or not of
 // visible ASCII characters, or all of them together are longer than 512 bytes.
@@ -344,8 +358,10 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 
 // Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
 // of a user who has to sign in, or to authenticate again, is redirected; other
-// errors get the status of their [Code], or 500 if err has none. For handlers that
-// find out themselves:
+// errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
+// [ErrUnauthenticated] for a user who is signed in is 403 ([ErrForbidden]), since the
+// sign-in would only lead back. [Hooks.OnError] may answer. For handlers that find out
+// themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
 //		auth.Fail(c, err)
