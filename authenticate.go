@@ -177,14 +177,20 @@ func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 // needsSession refuses what is done to a session if the request is identified by a
 // credential of the application's: a cookie that comes along may be another person's.
 func (a *Auth) needsSession(c *gin.Context, op string) error {
-	if a.cfg.Hooks.Authenticate == nil {
-		return nil
-	}
-	v, err := a.credential(c, c.Request.Context().Value(authRequestKey{a}), op)
+	v, err := a.identifiedBy(c, op)
 	if v != nil {
 		return noSession(op)
 	}
 	return err
+}
+
+// identifiedBy is credential for a request that opens no session afterwards. It returns
+// nil if the application has no credentials of its own.
+func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
+	if a.cfg.Hooks.Authenticate == nil {
+		return nil, nil
+	}
+	return a.credential(c, c.Request.Context().Value(authRequestKey{a}), op)
 }
 
 func noSession(op string) *Error {

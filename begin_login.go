@@ -39,8 +39,8 @@ type Start struct {
 	Data map[string]string
 
 	// Link asks to link the new account to the current user: see [Login.Previous]. The
-	// request must be a POST from a page of this origin, and the user must still be
-	// signed in when the provider answers.
+	// request must be a POST from a page of this origin, and the callback must find the
+	// same session, or [Hooks.Authenticate] identify the same user there.
 	Link bool
 }
 
@@ -85,7 +85,7 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 		return "", err
 	}
 	if start.Link {
-		if state.linkingOf, err = a.linkingSession(c, g); err != nil {
+		if state.linkingOf, err = a.askToLink(c, g); err != nil {
 			return "", err
 		}
 	}
@@ -155,10 +155,10 @@ func (c *client) checkStart(start Start) error {
 	return nil
 }
 
-// linkingSession returns the id of the session that asks to link another account.
-// Only a POST from a page of this origin can ask: an attacker's page would tie the
-// attacker's account to the user's.
-func (a *Auth) linkingSession(c *gin.Context, g *registry) (string, error) {
+// askToLink returns who asks to link another account, for the login state. Only a POST
+// from a page of this origin can ask: an attacker's page would tie the attacker's
+// account to the user's.
+func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 	r := c.Request
 	site := r.Header.Get("Sec-Fetch-Site")
 	own := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
@@ -166,16 +166,30 @@ func (a *Auth) linkingSession(c *gin.Context, g *registry) (string, error) {
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a POST from a page of this origin",
 			Fix: "send it with a form of your own page"}
 	}
-	if err := a.needsSession(c, "link account"); err != nil {
-		return "", err
-	}
-	s, err := g.sessions.load(c.Writer, r, a.cfg.Now())
-	if err != nil {
-		return "", err
-	}
-	if s == nil {
-		return "", &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
+	user, of, err := a.linkingUser(c, g)
+	if err == nil && user == nil {
+		err = &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
 			Fix: "show the form to signed-in users only; the session may have ended since"}
 	}
-	return s.id, nil
+	return of, err
+}
+
+// linkingUser returns the user of a request that links another account, and what tells
+// them apart from every other: the id of their session or, of a user that
+// Hooks.Authenticate identifies, a hash of who they are, which no session has as its id.
+func (a *Auth) linkingUser(c *gin.Context, g *registry) (user *User, of string, err error) {
+	v, err := a.identifiedBy(c, "link account")
+	if err != nil {
+		return nil, "", err
+	}
+	if v != nil {
+		u := v.opened.user.clone()
+		person := revocationKey(0, u.Issuer, u.Subject)
+		return u, "user " + string(person[:]), nil
+	}
+	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	if s == nil || err != nil {
+		return nil, "", err
+	}
+	return s.user.clone(), s.id, nil
 }

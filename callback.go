@@ -240,20 +240,20 @@ func (a *Auth) alreadySignedIn(c *gin.Context, g *registry, response url.Values,
 	return s != nil
 }
 
-// linkedTo returns the user that asked to link an account, who must still be
-// signed in, or nil if this sign-in links none.
+// linkedTo returns the user that asked to link an account, as the request of the
+// callback identifies them once more, or nil if this sign-in links none.
 func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil
 	}
-	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
+	user, of, err := a.linkingUser(c, g)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil || s.id != state.linkingOf {
-		return nil, stateInvalid("login.link_session_ended", "the session that asked to link an account has ended meanwhile", "sign in and link again")
+	if of != state.linkingOf {
+		return nil, stateInvalid("login.link_session_ended", "the user who asked to link an account is not signed in any more", "sign in and link again; a credential that identifies the user must be one that browsers send by themselves")
 	}
-	return s.user.clone(), nil
+	return user, nil
 }
 
 // checkNotCancelled refuses a session to a browser that has hung up.

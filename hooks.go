@@ -21,7 +21,7 @@ type Hooks struct {
 	// Authenticate identifies requests by a credential of the application: an API
 	// key, a client certificate, a signed request, the session of an older system. It
 	// is called once per request, before the session cookie is read, where a guard,
-	// [Auth.Update] or [Auth.Logout] needs the user. A nil User with a nil error means
+	// [Auth.Update], [Auth.Logout] or the linking of an account needs the user. A nil User with a nil error means
 	// that there is no such credential: the session cookie counts, unless the request
 	// has a bearer token, which is answered with 401 ([ErrInvalidToken]).
 	//
@@ -32,6 +32,9 @@ type Hooks struct {
 	// [ErrBadRequest]. Checks apply; for [MaxAge] and [ACR] its AuthTime and ACR count,
 	// and where they do not suffice the request gets 403, since nobody can be sent to
 	// sign in. [Options.Revocations] is not asked: end what the hook admits by the hook.
+	// It can be linked to an account at a provider ([Login.Previous]) if the hook
+	// identifies it at the callback as well: by a certificate or a cookie, say, since no
+	// script adds a header there.
 	//
 	// [ErrInvalidToken] refuses the request with 401 and [ErrForbidden] with 403; any
 	// other error, and a panic, means that the hook failed: 503
@@ -87,8 +90,8 @@ type Login struct {
 	// Issuer and Subject, which stay as verified. Its Data is not nil.
 	User *User
 
-	// Previous is the user that was signed in before and asks to link User's account
-	// to theirs. It is nil unless the sign-in began as a same-origin POST to
+	// Previous is the user, by session or by [Hooks.Authenticate], that asked to link
+	// User's account to theirs, and is still identified so. It is nil unless the sign-in began as a same-origin POST to
 	// /login/:provider with link=true, or with [Start.Link]: otherwise an attacker's
 	// link could tie the attacker's account to the victim's.
 	Previous *User

@@ -97,7 +97,7 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 		return err
 	}
 	if c.Request.Method == http.MethodPost && params.Get("link") == "true" {
-		if state.linkingOf, err = a.linkingSession(c, g); err != nil {
+		if state.linkingOf, err = a.askToLink(c, g); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,7 @@ type loginState struct {
 	returnTo  string
 	maxAge    int               // seconds; -1 if not requested
 	acr       string            // acr_values, if requested
-	linkingOf string            // id of the session that asks to link an account, or ""
+	linkingOf string            // who asks to link an account, as linkingUser returns it, or ""
 	renews    string            // id of the session that a check refused, or ""
 	round     int               // of a demand: 1, then 2; 0 without one
 	data      map[string]string // Start.Data, or nil

@@ -158,7 +158,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
 	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
-		e.Code = ErrForbidden
+		if kind := kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
+			e.Code = ErrForbidden
+		}
 	}
 	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)

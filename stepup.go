@@ -359,9 +359,9 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 // Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
 // of a user who has to sign in, or to authenticate again, is redirected; other
 // errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
-// [ErrUnauthenticated] for a user who is signed in is 403 ([ErrForbidden]), since the
-// sign-in would only lead back. [Hooks.OnError] may answer. For handlers that find out
-// themselves:
+// A page of a user who is signed in gets 403 ([ErrForbidden]) for [ErrUnauthenticated],
+// since the sign-in would only lead back. [Hooks.OnError] may answer. For handlers that
+// find out themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
 //		auth.Fail(c, err)

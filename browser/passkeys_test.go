@@ -3,6 +3,7 @@ package browser
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,24 +11,29 @@ import (
 	"testing"
 )
 
-// startRecipe builds a program of recipes and runs it; it says which address to open.
-func startRecipe(t *testing.T, name string) string {
+// startProgram builds a program of another module and runs it; it says which address to
+// open, and reads what is written to in.
+func startProgram(t *testing.T, module, name string) (base string, in io.Writer) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), name)
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./"+name)
-	build.Dir = filepath.Join("..", "recipes")
+	build.Dir = filepath.Join("..", module)
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./%s: %v\n%s", name, err, text)
 	}
 	cmd := exec.Command(program)
 	cmd.Env = []string{"ADDR=localhost:0", "PATH=" + os.Getenv("PATH"), "GIN_MODE=release"}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	runner := &browser{}
-	base, err := runner.run(cmd, regexp.MustCompile(`^open (http://\S+)`))
+	base, err = runner.run(cmd, regexp.MustCompile(`^open (http://\S+)`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(runner.close)
-	return base
+	return base, in
 }
 
 // authenticator is a virtual one, of a tab, which Chromium has in its own protocol
@@ -82,7 +88,7 @@ func (a *authenticator) count() int {
 // come back to where the guard has sent one from.
 func TestPasskeys(t *testing.T) {
 	b := running(t, chromium)
-	base := startRecipe(t, "passkeys")
+	base, _ := startProgram(t, "recipes", "passkeys")
 	x := b.open(t)
 	keys := x.authenticator()
 	x.get(base + "/?from=here")

@@ -2,6 +2,7 @@ package docs
 
 import (
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"os"
 	"path"
@@ -11,6 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gin-contrib/sessions"
+	"github.com/gin-contrib/sessions/memstore"
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/doctest"
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
@@ -75,6 +81,34 @@ func anchors(text string) (all []string) {
 		}
 	}
 	return all
+}
+
+// docs/coming-from.md lists the cookies, as Diagnose does.
+func TestDocsListTheCookies(t *testing.T) {
+	_, table, _ := strings.Cut(sitetest.File(t, "docs/coming-from.md"), "\n## What each cookie is for\n")
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`….*?) \\|").FindAllStringSubmatch(table, -1) {
+		for _, name := range regexp.MustCompile("`…([^`]*)`").FindAllStringSubmatch(row[1], -1) {
+			listed[name[1]] = true
+		}
+	}
+	set := map[string]bool{}
+	for _, store := range []sessions.Store{nil, memstore.NewStore([]byte("the store's own key, of 32 bytes"))} {
+		auth, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: "http://localhost", Sessions: store, Logger: slog.New(slog.DiscardHandler),
+			Providers: []ginauth.Provider{
+				{Name: "a", Issuer: "http://localhost:1", ClientID: "id", ClientSecret: "secret"},
+				{Name: "b", Issuer: "http://localhost:2", ClientID: "id", ClientSecret: "secret", ResponseMode: "form_post"},
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range auth.Diagnose(t.Context()).Cookies {
+			set[regexp.MustCompile("^ginauth-[A-Z2-7]{6}").ReplaceAllString(c.Name, "")] = true
+		}
+	}
+	if len(set) == 0 || !maps.Equal(listed, set) {
+		t.Errorf("docs/coming-from.md lists %q, and the cookies are %q", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(set)))
+	}
 }
 
 // docs/pages.md lists the texts that can be changed, as they are.

@@ -58,7 +58,7 @@ func TestDocsRun(t *testing.T) {
 		{"step-up", "ginauth.MaxAge", steppingUp},
 		{"step-up", "/transfer/:amount", steppingUpInHandlers},
 		{"linking", "db.unlink(", linking},
-		{"coming-from", "httputil.ReverseProxy", passedOn},
+		{"coming-from-oauth2-proxy", "httputil.ReverseProxy", passedOn},
 	}
 	d := &docs{pages: map[string]*doctest.Page{}}
 	var wanted []*doctest.Program

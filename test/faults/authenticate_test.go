@@ -24,6 +24,7 @@ func TestFaultsAuthenticate(t *testing.T) {
 		{"S24_credential_refused_or_hook_failed", s24CredentialRefusedOrHookFailed},
 		{"S25_user_that_cannot_be", s25UserThatCannotBe},
 		{"S26_credential_of_one_and_cookie_of_another", s26CredentialOfOneAndCookieOfAnother},
+		{"S26_linking_by_a_credential", s26LinkingByACredential},
 		{"S27_credential_from_another_origin", s27CredentialFromAnotherOrigin},
 		{"S28_step_up_without_a_session", s28StepUpWithoutASession},
 		{"S29_the_hook_is_asked_once", s29TheHookIsAskedOnce},
@@ -37,10 +38,13 @@ type keyed struct {
 	asked atomic.Int64
 }
 
-func newKeyed(t *testing.T, hook func(c *gin.Context, key string) (*ginauth.User, error)) *keyed {
+func newKeyed(t *testing.T, hook func(c *gin.Context, key string) (*ginauth.User, error), onLogin ...func(*gin.Context, *ginauth.Login) error) *keyed {
 	t.Helper()
 	k := &keyed{}
 	k.Site = sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		for _, f := range onLogin {
+			o.Hooks.OnLogin = f
+		}
 		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
 			k.asked.Add(1)
 			key := c.GetHeader("X-Key")
@@ -259,18 +263,101 @@ func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 			}
 		}
 	}
-	link, err := http.NewRequest("POST", k.URL+"/login/demo", strings.NewReader("link=true"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	link.Header = http.Header{"X-Key": {"robots"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Dest": {"document"}}
-	k.WantError(k.Must(k.Browser.Do(link)), ginauth.ErrBadRequest) // it would link to Ada's account
 	if got := k.sessionCookie(); got != before {
 		t.Errorf("the session's cookie changed from %q to %q", before, got)
 	}
 	if u := k.User(); u == nil || u.Subject != "ada" || u.Groups[0] != "staff" {
 		t.Errorf("the session is of %+v", u)
 	}
+}
+
+func s26LinkingByACredential(t *testing.T) {
+	t.Parallel()
+	old := func(k *keyed, key string) {
+		if err := k.Browser.SetCookie(k.URL, &http.Cookie{Name: "old", Value: key, Path: "/"}); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		before    func(*keyed) // the form is sent
+		header    []string     // of the form
+		meanwhile func(*keyed) // at the provider
+		code      ginauth.Code // of the answer, at last
+		previous  string       // for OnLogin
+		session   string       // afterwards, when the old cookie is gone
+	}{
+		"the old cookie":                        {before: func(k *keyed) { old(k, "robots") }, previous: "robot", session: "ada"},
+		"beside a session of another person":    {before: func(k *keyed) { k.As("grace"); old(k, "robots") }, previous: "robot", session: "ada"},
+		"the cookie gone meanwhile":             {before: func(k *keyed) { old(k, "robots") }, meanwhile: func(k *keyed) { old(k, "") }, code: ginauth.ErrStateInvalid},
+		"the cookie of another person by now":   {before: func(k *keyed) { old(k, "robots") }, meanwhile: func(k *keyed) { old(k, "others") }, code: ginauth.ErrStateInvalid},
+		"the cookie refused by now":             {before: func(k *keyed) { old(k, "robots") }, meanwhile: func(k *keyed) { old(k, "revoked") }, code: ginauth.ErrInvalidToken},
+		"the hook fails by now":                 {before: func(k *keyed) { old(k, "robots") }, meanwhile: func(k *keyed) { old(k, "down") }, code: ginauth.ErrStoreUnavailable},
+		"another person's session by then":      {before: func(k *keyed) { old(k, "robots") }, meanwhile: func(k *keyed) { old(k, ""); k.As("grace") }, code: ginauth.ErrStateInvalid, session: "grace"},
+		"a session that is a credential by now": {before: func(k *keyed) { k.As("grace") }, meanwhile: func(k *keyed) { old(k, "robots") }, code: ginauth.ErrStateInvalid, session: "grace"},
+		"a session":                             {before: func(k *keyed) { k.As("grace") }, previous: "grace", session: "ada"},
+		"a header that no browser sends itself": {before: func(k *keyed) { k.As("grace") }, header: []string{"X-Key", "robots"}, code: ginauth.ErrStateInvalid, session: "grace"},
+		"an unknown bearer token":               {before: func(k *keyed) { k.As("grace") }, header: []string{"Authorization", "Bearer stale"}, code: ginauth.ErrInvalidToken, session: "grace"},
+		"neither":                               {before: func(*keyed) {}, code: ginauth.ErrUnauthenticated},
+		"from another origin":                   {before: func(k *keyed) { old(k, "robots") }, header: []string{"Sec-Fetch-Site", "cross-site"}, code: ginauth.ErrCrossOrigin},
+		"by a script of another origin":         {before: func(k *keyed) { old(k, "robots") }, header: []string{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}, code: ginauth.ErrCrossOrigin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			previous := ""
+			k := newKeyed(t, func(_ *gin.Context, key string) (*ginauth.User, error) {
+				switch key {
+				case "others":
+					return &ginauth.User{Provider: "demo", Subject: "other"}, nil
+				case "revoked":
+					return nil, ginauth.ErrInvalidToken
+				case "down":
+					return nil, errors.New("no database")
+				}
+				return byKey(nil, key)
+			}, func(_ *gin.Context, login *ginauth.Login) error {
+				if login.Previous != nil {
+					previous = login.Previous.Subject
+				}
+				return nil
+			})
+			tt.before(k)
+			p := k.linkForm(tt.header...)
+			if p.Status == http.StatusSeeOther {
+				if tt.meanwhile != nil {
+					tt.meanwhile(k)
+				}
+				k.IDP.SignInAs("ada")
+				p = k.Must(k.Browser.Click(authtest.At(k.URL+"/account"), p.Header.Get("Location")))
+			}
+			if tt.code != "" {
+				k.WantError(p, tt.code)
+			}
+			if previous != tt.previous {
+				t.Errorf("Login.Previous is %q, want %q", previous, tt.previous)
+			}
+			old(k, "")
+			subject := ""
+			if u := k.User(); u != nil {
+				subject = u.Subject
+			}
+			if subject != tt.session {
+				t.Errorf("%q is signed in, want %q", subject, tt.session)
+			}
+		})
+	}
+}
+
+// linkForm sends the form of a page of the site's that asks to link an account.
+func (k *keyed) linkForm(header ...string) *authtest.Page {
+	r, err := http.NewRequest("POST", k.URL+"/login/demo", strings.NewReader("link=true"))
+	if err != nil {
+		k.T.Fatal(err)
+	}
+	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return k.Must(k.Browser.Do(r))
 }
 
 // sessionCookie is the browser's.
