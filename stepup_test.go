@@ -1,6 +1,7 @@
 package ginauth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -444,6 +445,35 @@ func TestTryAgainBeforeAStepUp(t *testing.T) {
 	other.WantError(p, ginauth.ErrProviderUnavailable)
 	if !strings.Contains(p.Text(), `href="`+s.URL+`/keys?id=7"`) || strings.Contains(p.Text(), "/login/") {
 		t.Errorf("the page leads elsewhere: %s", p.Text())
+	}
+}
+
+// A front end on another origin, which opens the login_url of a fetch with its own address
+// as return_to, gets back there from each page that has "Try again".
+func TestTryAgainAtAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	const front = "https://front.example"
+	change := func(o *ginauth.Options) { o.TrustedOrigins = []string{front} }
+	s := levels(t, change)
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	var refused struct {
+		LoginURL string `json:"login_url"`
+	}
+	if err := json.Unmarshal(s.Ask("GET", "/keys", sitetest.Fetch...).Body, &refused); err != nil {
+		t.Fatal(err)
+	}
+	login := refused.LoginURL + "&return_to=" + url.QueryEscape(front+"/keys?id=7")
+	s.IDP.Fail(authtest.Token, authtest.Down)
+	after := s.Get(login)
+	s.IDP.Heal()
+	other := s.Replica(change) // which has not read the provider's metadata
+	s.IDP.Fail(authtest.Discovery, authtest.Down)
+	before := other.Ask("GET", login, sitetest.Plus(sitetest.Navigation, "Cookie", s.CookieHeader())...)
+	for _, p := range []*authtest.Page{after, before} {
+		if s.WantError(p, ginauth.ErrProviderUnavailable); !strings.Contains(p.Text(), `href="`+front+`/keys?id=7"`) {
+			t.Errorf("%s leads elsewhere: %s", p.URL, p.Text())
+		}
 	}
 }
 
