@@ -405,6 +405,29 @@ func TestHooksThatCallBack(t *testing.T) {
 				t.Error("still signed in")
 			}
 		}, 1},
+		"OnLogout calls SignIn and Logout": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogout: func(c *gin.Context, u *ginauth.User) {
+				count(t)
+				if err := errors.Join((*s).Auth.SignIn(c, u, nil), (*s).Auth.Logout(c)); err != nil {
+					t.Error(err)
+				}
+			}}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.Ask("POST", "/leave")
+			if s.User() != nil {
+				t.Error("still signed in")
+			}
+		}, 1},
+		"OnLogout of two sign-outs in a request": {func(t *testing.T, _ **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogout: func(*gin.Context, *ginauth.User) { count(t) }}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.Engine.POST("/twice", func(c *gin.Context) {
+				if err := errors.Join(s.Auth.Logout(c), s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil), s.Auth.Logout(c)); err != nil {
+					t.Error(err)
+				}
+			})
+			s.Ask("POST", "/twice")
+		}, 2},
 		"OnLogout calls Update and a guard": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
 			return ginauth.Hooks{OnLogout: func(c *gin.Context, _ *ginauth.User) {
 				count(t)
