@@ -194,7 +194,7 @@ func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
 }
 
 func noSession(op string) *Error {
-	return &Error{Code: ErrBadRequest, ID: "session.none", Op: op, Reason: "Authenticate identified the user, so the request has no session",
+	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "Authenticate identified the user, so the request has no session",
 		Fix: "keep what belongs to such users in a table of the application's"}
 }
 

@@ -246,7 +246,7 @@ func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, 
 	if state.linkingOf == "" {
 		return nil, nil
 	}
-	user, of, err := a.linkingUser(c, g)
+	user, of, _, err := a.linkingUser(c, g)
 	if err != nil {
 		return nil, err
 	}

@@ -108,7 +108,8 @@ type Login struct {
 	Renewal bool
 
 	// Token is the response of the provider's token endpoint; numbers in its Extra
-	// are [json.Number]. It is not kept: use it now, or store it.
+	// are [json.Number]. It is not kept: use it now, or store it for a job that runs
+	// without the user (see [Auth.Refresh]).
 	Token *oauth2.Token
 
 	// ReturnTo is the path of the application that the browser goes to next. OnLogin

@@ -253,7 +253,7 @@ func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 	}
 	k.WantError(k.Ask("GET", "/admin", credential...), ginauth.ErrForbidden)
 	for _, prefix := range []string{"/guarded", "/loaded", "/bare"} {
-		for path, want := range map[string]string{"/update": "bad_request session.none", "/logout": "bad_request session.none", "/session": "false "} {
+		for path, want := range map[string]string{"/update": "bad_request session.missing", "/logout": "bad_request session.missing", "/session": "false "} {
 			p := k.Ask("POST", prefix+path, credential...)
 			if p.Text() != want || len(p.Header.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s: %d %q %q, want %q", prefix+path, p.Status, p.Text(), p.Header.Values("Set-Cookie"), want)
@@ -299,6 +299,8 @@ func s26LinkingByACredential(t *testing.T) {
 		"an unknown bearer token":               {before: func(k *keyed) { k.As("grace") }, header: []string{"Authorization", "Bearer stale"}, code: ginauth.ErrInvalidToken, session: "grace"},
 		"neither":                               {before: func(*keyed) {}, code: ginauth.ErrUnauthenticated},
 		"from another origin":                   {before: func(k *keyed) { old(k, "robots") }, header: []string{"Sec-Fetch-Site", "cross-site"}, code: ginauth.ErrCrossOrigin},
+		"behind a worker in Firefox":            {before: func(k *keyed) { old(k, "robots") }, header: handedOnByFirefox, code: ginauth.ErrCrossOrigin},
+		"a session behind a worker in Firefox":  {before: func(k *keyed) { k.As("grace") }, header: handedOnByFirefox, previous: "grace", session: "ada"},
 		"by a script of another origin":         {before: func(k *keyed) { old(k, "robots") }, header: []string{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}, code: ginauth.ErrCrossOrigin},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -346,6 +348,10 @@ func s26LinkingByACredential(t *testing.T) {
 		})
 	}
 }
+
+// handedOnByFirefox are the headers of any site's form behind a service worker, in
+// Firefox.
+var handedOnByFirefox = []string{"Sec-Fetch-Mode", "same-origin", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Site", "same-origin", "Accept", "text/html,*/*;q=0.8"}
 
 // linkForm sends the form of a page of the site's that asks to link an account.
 func (k *keyed) linkForm(header ...string) *authtest.Page {
