@@ -486,3 +486,25 @@ func TestHooksThatCallBack(t *testing.T) {
 		})
 	}
 }
+
+// A hook that puts another request in place, with a context of its own, is not asked again.
+func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+			asked++
+			c.Request = c.Request.WithContext(context.Background())
+			return nil, nil
+		}
+	})
+	s.Engine.GET("/guarded", s.Auth.LoadUser(), s.Auth.RequireAuth(), s.Protected)
+	for _, session := range []bool{false, true} {
+		if asked = 0; session {
+			s.As("ada")
+		}
+		if s.Ask("GET", "/guarded", sitetest.Fetch...); asked != 1 || (s.Ran.Load() == 1) != session {
+			t.Errorf("session %v: the hook was asked %d times, and %d handlers ran", session, asked, s.Ran.Load())
+		}
+	}
+}
