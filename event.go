@@ -145,6 +145,11 @@ func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Eve
 	if a.cfg.Hooks.OnEvent == nil {
 		return
 	}
+	if a.isRunning(ctx, string(e.Name)) { // it calls LogoutEverywhere at any event, say
+		return
+	}
+	ctx, done := a.runs(ctx, string(e.Name))
+	defer done()
 	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
 		a.cfg.log(ctx, slog.LevelError, "hook.on_event_panicked", "Hooks.OnEvent panicked", slog.String("on", string(e.Name)), slog.String("panic", p.Text()))

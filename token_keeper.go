@@ -329,7 +329,7 @@ var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
 
 // stepUp is the error that sends the person to the provider for the token.
 func (w *wanted) stepUp(id, reason, fix string) *Error {
-	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: &demand{scopes: w.api.Scopes}}
+	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: w.demand()}
 }
 
 // askedJustNow reports whether the person has just come back from a trip that asked for the
@@ -338,6 +338,9 @@ func (w *wanted) askedJustNow(r *tokenRecord, now time.Time) bool {
 	asked := accessToken{scopes: r.asked}
 	return len(w.api.Scopes) > 0 && asked.grants(w.api.Scopes) && w.v.opened.created.Add(justNow).After(now)
 }
+
+// demand is for a trip that brings the token.
+func (w *wanted) demand() *demand { return &demand{session: w.id(), scopes: w.api.Scopes} }
 
 // denied is the error for a provider that was asked for the scopes a moment ago.
 func (w *wanted) denied() *Error {
@@ -403,13 +406,13 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		next := *last.tokenRecord
 		next.ended = true
 		_, _ = k.keep(ctx, w, last, &next) // else it is asked once more
-		e.demand = &demand{scopes: w.api.Scopes}
+		e.demand = w.demand()
 	case e.Code == ErrStepUpRequired:
 		k.release(ctx, w, last)
 		if w.askedJustNow(last.tokenRecord, now) {
 			return nil, false, w.denied()
 		}
-		e.demand = &demand{scopes: w.api.Scopes}
+		e.demand = w.demand()
 		return nil, false, e
 	case e.Code == ErrIDTokenInvalid:
 		if err := k.cfg.revokeSession(ctx, w.v.opened.sessionID()); err != nil {
@@ -448,7 +451,7 @@ func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, nex
 
 // ended returns an error if the session has ended meanwhile.
 func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
-	if w.v.ended.Load() || k.life(&w.v.opened.session) <= 0 {
+	if w.v.state.Load() != identified || k.life(&w.v.opened.session) <= 0 {
 		return sessionEnded()
 	}
 	marks, err := k.cfg.watermarks(ctx, w.v.opened.keys)

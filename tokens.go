@@ -114,7 +114,7 @@ func (a *Auth) requestOf(ctx context.Context) *authRequest {
 // wantedBy returns the token that a request of a user to an address wants.
 func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	switch {
-	case v == nil || v.ended.Load():
+	case v == nil || v.state.Load() != identified:
 		return wanted{}, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "call API", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
 	case !v.hasSession():
 		return wanted{}, noSession("call API")
