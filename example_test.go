@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -41,6 +42,37 @@ func ExampleProvider() {
 	}
 	fmt.Println(whoSignsIn(corp, "Zoë Ångström"))
 	// Output: 200 {"sub":"zoe","name":"Zoë Ångström","email":"zoe@example.com","verified":true}
+}
+
+// A handler calls the provider's API as the signed-in user.
+func ExampleAuth_Client() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := idp.Client("corp")
+	corp.APIs = []ginauth.API{{URL: idp.Issuer + "/"}} // "https://api.corp.example/"
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{corp}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.RequireAuth(), func(c *gin.Context) {
+		resp, err := auth.Client(c).Get(idp.URL(authtest.Userinfo)) // "https://api.corp.example/me"
+		if err != nil {
+			auth.Fail(c, err)
+			return
+		}
+		defer resp.Body.Close()
+		var me struct{ Name string }
+		if err := json.NewDecoder(resp.Body).Decode(&me); err != nil {
+			auth.Fail(c, err)
+			return
+		}
+		c.String(http.StatusOK, "the API says: %s", me.Name)
+	})
+	v := visit(app)
+	defer v.leave()
+	fmt.Println(v.signIn("/", "Zoë Ångström"))
+	// Output: 200 the API says: Zoë Ångström
 }
 
 // A private key takes the place of the client secret: nothing secret leaves the

@@ -178,7 +178,7 @@ func (c *client) revokeLater(r *tokenRecord) {
 		ctx, cancel := context.WithTimeout(context.Background(), revocationWait)
 		defer cancel()
 		if err := contain.Do(func() error { return c.rp.Revoke(ctx, r.refreshToken) }); err != nil {
-			c.warn("refresh.not_revoked", "a refresh token could not be revoked at the provider", err)
+			c.cfg.log(ctx, slog.LevelWarn, "refresh.not_revoked", "a refresh token could not be revoked at the provider", slog.String("provider", c.provider.Name), slog.Any("error", fromRP(err)))
 		}
 	}()
 }

@@ -364,7 +364,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 	got, failed := w.cl.rp.Refresh(ctx, r)
 	now := k.cfg.Now()
 	if failed != nil {
-		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderError, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
+		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
 	}
 	w.cl.rest.Store(0)
 	token := newAccessToken(w.api.key(), got.Token, now)

@@ -128,7 +128,7 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 }
 
 func noAPI(provider, address string) *Error {
-	return &Error{Code: ErrInvalidOptions, ID: "tokens.no_api", Op: "call API", Provider: provider, Reason: fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(address)),
+	return &Error{Code: ErrInvalidOptions, ID: "provider.no_api", Op: "call API", Provider: provider, Reason: fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(address)),
 		Fix: "add it to Provider.APIs, or call it with another client"}
 }
 
@@ -183,7 +183,7 @@ type apiTransport struct {
 // RoundTrip implements http.RoundTripper.
 func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	w, err := wantedBy(t.request, r.URL)
-	if e, ok := errors.AsType[*Error](err); ok && e.ID == "tokens.no_api" && r.Response != nil {
+	if e, ok := errors.AsType[*Error](err); ok && e.ID == "provider.no_api" && r.Response != nil {
 		return t.base.RoundTrip(r) // a redirect
 	}
 	if err != nil {

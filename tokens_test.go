@@ -205,3 +205,37 @@ func TestRefreshFails(t *testing.T) {
 		t.Errorf("without a token: %v", err)
 	}
 }
+
+// Tokens in memory are warned of in production, if any are kept.
+func TestTokensInMemoryAreWarnedOf(t *testing.T) {
+	apis := []ginauth.API{{URL: "https://api.corp.example/"}}
+	for name, tt := range map[string]struct {
+		change func(o *ginauth.Options)
+		warned bool
+	}{
+		"with APIs":   {func(o *ginauth.Options) { o.Providers[0].APIs = apis }, true},
+		"without":     {func(*ginauth.Options) {}, false},
+		"on loopback": {func(o *ginauth.Options) { o.BaseURL, o.Providers[0].APIs = "http://localhost:8080", apis }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines sitetest.Logs
+			opts := sitetest.GoodOptions()
+			opts.Logger = lines.Logger()
+			tt.change(&opts)
+			auth, err := ginauth.Mount(gin.New(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(lines.Lines("WARN", "options.tokens.memory")); (got == 1) != tt.warned || got > 1 {
+				t.Errorf("%d warnings: %s", got, &lines)
+			}
+			said := false
+			for _, e := range auth.Diagnose(t.Context()).Warnings {
+				said = said || e.ID == "options.tokens.memory"
+			}
+			if said != tt.warned {
+				t.Errorf("Diagnose warns: %t, want %t", said, tt.warned)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I13_holder_crashes", i13HolderCrashes},
 		{"I14_at_rest", i14AtRest},
 		{"I15_sign_out", i15SignOut},
+		{"I15_revocation_fails", i15RevocationFails},
 		{"I16_address_of_no_API", i16AddressOfNoAPI},
 		{"I17_redirect_elsewhere", i17RedirectElsewhere},
 		{"I18_API_refuses_the_token", i18APIRefusesTheToken},
@@ -575,6 +577,19 @@ func (k *calling) refreshToken(t *testing.T) string {
 		t.Fatal("there was no refresh token")
 	}
 	return token
+}
+
+// A provider that does not revoke is told of in the log, and holds nothing up.
+func i15RevocationFails(t *testing.T) {
+	k := newCalling(t, nil)
+	k.IDP.Handle(authtest.Revoke, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil))
+	k.signedIn(t, false)
+	for start := time.Now(); len(k.Logs.Lines("WARN", "refresh.not_revoked")) == 0; runtime.Gosched() {
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("the log does not say it")
+		}
+	}
 }
 
 func i16AddressOfNoAPI(t *testing.T) {
