@@ -18,6 +18,7 @@ func (o *oidcProvider) register(t *testing.T, c client) ginauth.Provider {
 	t.Helper()
 	settings := map[string]any{
 		"client_id": c.ID, "client_secret": c.Secret, "token_endpoint_auth_method": c.AuthMethod,
+		"grant_types":   []string{"authorization_code", "refresh_token"},
 		"redirect_uris": []string{c.RedirectURI}, "post_logout_redirect_uris": []string{c.PostLogoutURI},
 		"backchannel_logout_uri": c.BackChannelURI, "backchannel_logout_session_required": true,
 	}
@@ -55,5 +56,6 @@ func TestOIDCProvider(t *testing.T) {
 	t.Run("prompt=login", func(t *testing.T) { tryPromptLogin(t, with) })
 	t.Run("signing out without a hint", func(t *testing.T) { trySigningOutWithoutAHint(t, with) })
 	t.Run("assertions", func(t *testing.T) { tryAssertions(t, with, "RS256", "ES256", "EdDSA") })
+	t.Run("tokens", func(t *testing.T) { tryTokens(t, with, "revocation") })
 	t.Run("back-channel logout", func(t *testing.T) { tryBackChannelLogout(t, with, signOutAtTheServer("/session/end")) })
 }

@@ -36,6 +36,7 @@ function newProvider() {
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
+      revocation: { enabled: true },
     },
     // By itself it calls no address of a private network.
     fetch: (url, { dispatcher, ...options }) => fetch(url, options),
