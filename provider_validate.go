@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/demo"
 	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
@@ -29,6 +30,10 @@ func (p *Provider) check(add addMistake, devHost bool) {
 		return
 	}
 	p.checkClient(add)
+	if !devHost && p.ClientID == demo.ClientID {
+		add("ClientID", "demo", "is that of authtest.Demo, at which anybody signs in as anyone, without a password, and BaseURL is not on loopback",
+			`put a real provider in its place: providers.OIDC("corp", issuer, clientID, clientSecret)`)
+	}
 	p.checkSecret(add)
 	p.checkBrand(add)
 	if p.Err != nil { // addresses made of a wrong argument are wrong too
