@@ -29,6 +29,9 @@ const (
 // only one.
 func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	if a.cfg.LoginPage != "" {
+		if e := a.checkPageLoop(c, a.ownLoginPage("")); e != nil {
+			return e
+		}
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
@@ -374,7 +377,8 @@ const (
 )
 
 // loops counts the sign-ins of a browser in a cookie, which says how many there
-// were and when the first one was.
+// were and when the first one was; and behind that how often in a row the browser was sent
+// to a sign-in page of the application for the same purpose, and when it was last.
 type loops struct {
 	hintCookie
 	now func() time.Time
@@ -382,24 +386,34 @@ type loops struct {
 
 // count returns how many sign-ins the window has so far, and when it began.
 func (k *loops) count(r *http.Request) (n int, since time.Time) {
-	now, value := k.now(), k.value(r)
-	if value == "" {
-		return 0, now
+	fields := strings.Split(k.value(r), ".")
+	if len(fields) < 2 {
+		return 0, k.now()
 	}
-	count, began, _ := strings.Cut(value, ".")
-	n, _ = strconv.Atoi(count)
-	ms, _ := strconv.ParseInt(began, 10, 64)
-	since = time.UnixMilli(ms)
-	if since.After(now) || now.Sub(since) >= loopWindow {
-		return 0, now
+	n, since, recent := k.within(fields, loopWindow)
+	if !recent {
+		return 0, k.now()
 	}
 	return n, since
+}
+
+// within reads a number and a time, and reports whether that is less than window ago.
+func (k *loops) within(fields []string, window time.Duration) (n int, at time.Time, recent bool) {
+	n, _ = strconv.Atoi(fields[0])
+	ms, _ := strconv.ParseInt(fields[1], 10, 64)
+	at = time.UnixMilli(ms)
+	now := k.now()
+	return n, at, !at.After(now) && now.Sub(at) < window
 }
 
 // add counts a sign-in.
 func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 	n, since := k.count(r)
-	k.set(w, strconv.Itoa(n+1)+"."+strconv.FormatInt(since.UnixMilli(), 10))
+	k.set(w, counted(n+1, since))
+}
+
+func counted(n int, at time.Time) string {
+	return strconv.Itoa(n) + "." + strconv.FormatInt(at.UnixMilli(), 10)
 }
 
 // checkLoop refuses a sign-in of a browser that has signed in too often and has

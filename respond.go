@@ -171,6 +171,11 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	if e.Code == ErrStepUpRequired {
 		e = a.stepUp(c, e)
 	}
+	if e.Code == ErrUnauthenticated && a.cfg.LoginPage != "" && kindOf(c.Request) == pageRequest && !c.Writer.Written() {
+		if loop := a.checkPageLoop(c, a.ownLoginPage(c.Request.URL.Path)); loop != nil {
+			e = loop
+		}
+	}
 	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {

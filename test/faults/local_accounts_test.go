@@ -486,7 +486,7 @@ func s9ToThePageAndBack(t *testing.T) {
 	for to, want := range map[string]string{"?return_to=/page/x%3Fy%3D1": "/page/x?y=1", "": "/home", "?return_to=//evil.example": "/home", "?return_to=https://evil.example": "/home", "?return_to=/login/password": "/home"} {
 		l.Browser = l.NewBrowser()
 		p := l.Get("/login/password" + to)
-		if p.Text() != "the page" || p.URL.Path != "/password" || p.URL.Query().Get("tab") != "1" || len(l.Browser.Cookies(l.URL)) > 0 {
+		if p.Text() != "the page" || p.URL.Path != "/password" || p.URL.Query().Get("tab") != "1" || len(l.Browser.Cookies(l.URL)) > len(l.OwnCookies("-n")) { // -n counts rounds
 			t.Fatalf("%s leads to %s with the cookies %v: %s", to, p.URL, l.Browser.Cookies(l.URL), p.Text())
 		}
 		p = l.Must(l.Browser.Submit(p, p.URL.String(), nil)) // a form without an action keeps the query
