@@ -275,3 +275,38 @@ func raisesErrors(f *goFile) bool {
 	dir := path.Dir(f.path)
 	return !f.isTest() && (dir == "." || dir == "internal/rp")
 }
+
+// A refusal by a function of the application has a reason and a fix on loopback, also if
+// the function returned an error of this package without any.
+func TestDevelopersReadWhichFunctionOfTheirsRefused(t *testing.T) {
+	t.Parallel()
+	var refuse error
+	change := func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { return refuse }
+	}
+	for _, public := range []bool{false, true} {
+		f := sitetest.NewFlow(t, change)
+		if public {
+			f = sitetest.NewPublicFlow(t, change)
+		}
+		f.Engine.GET("/checked", f.Auth.RequireAuth(func(*ginauth.User) error { return refuse }), sitetest.Teapot)
+		refuse = nil
+		f.SignIn()
+		for _, refuse = range []error{errors.New("no account yet"), ginauth.ErrForbidden, &ginauth.Error{Code: ginauth.ErrForbidden, Err: errors.New("no account yet")}} {
+			for path, id := range map[string]string{"/checked": "check.refused", "/login/demo": "hook.on_login_refused"} {
+				p := f.Get(path)
+				if p.Status != http.StatusForbidden || strings.Contains(p.Text(), "docs/errors.md#"+id) == public {
+					t.Errorf("public %v: %v at %s: %d %s", public, refuse, path, p.Status, p.Text())
+				}
+				if strings.Contains(p.Text(), "no account yet") {
+					t.Errorf("%s shows the cause", path)
+				}
+			}
+			p := f.Must(f.Browser.Fetch(f.Open("/"), "GET", f.URL+"/checked", nil, ""))
+			var body struct{ ID, Reason, Fix string }
+			if err := json.Unmarshal(p.Body, &body); err != nil || (body.ID == "check.refused" && body.Reason != "" && body.Fix != "") == public {
+				t.Errorf("public %v: %v is told as %+v, %v", public, refuse, body, err)
+			}
+		}
+	}
+}

@@ -150,7 +150,8 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 	err := protect(func() error {
 		defer func() { c.Writer = w.ResponseWriter }() // whatever the hook has put there
 		if err := hook(c, login); err != nil {
-			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider, Fix: "nothing, if this account may not sign in; else see what the hook returned"})
+			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider,
+				Reason: "OnLogin refused the sign-in", Fix: "nothing, if this account may not sign in; else see what the hook returned: the log has it in error=, under the same request id"})
 		}
 		return nil
 	})

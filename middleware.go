@@ -205,7 +205,7 @@ func checkUser(checks []Check, u *User) error {
 
 // checkError returns what a Check returned as an error of this package.
 func checkError(err error, provider string) *Error {
-	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
+	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned: the log has it in error=, under the same request id"})
 }
 
 // authRequest is an authenticated request: its user, its context and itself in
