@@ -58,9 +58,11 @@ func CurrentUser(ctx context.Context) *User {
 // [Options.TrustedOrigins].
 //
 // RequireAuth panics if a is nil, which means that the error of [Mount] was not
-// checked.
+// checked, and if one of checks is nil.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mustBeMounted()
+	mustNotBeNil("RequireAuth", checks)
+	a.warnAboutChecks(checks)
 	checks = slices.Clone(checks)
 	readOnly := allReadOnly(checks)
 	return func(c *gin.Context) {
