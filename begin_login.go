@@ -104,7 +104,7 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	case isPrefetch(r):
 		return prefetchError(op)
 	case c.Writer.Written():
-		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: "call BeginLogin before writing"}
+		return a.answerWritten(c, op, "call BeginLogin before writing")
 	case r.Header.Get("Sec-Fetch-Dest") == "empty" && (a.cfg.isOwnPage(r) || slices.Contains(a.cfg.TrustedOrigins, r.Header.Get("Origin"))):
 		return nil // a script asks, to open the address itself
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 // Update changes the session of the signed-in user: groups, say, or the
@@ -37,7 +39,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return noSession("update session")
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+		return a.answerWritten(c, "update session", "call Update before writing")
 	}
 	s := v.session()
 	s.lastSeen = time.UnixMicro(v.asked)
@@ -51,6 +53,15 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	}
 	a.attachSession(c, v.registry, s, v.isNew)
 	return nil
+}
+
+// answerWritten is the error for what would need a cookie that can no longer be sent. It
+// is logged as well: a handler that writes too early often drops the error too.
+func (a *Auth) answerWritten(c *gin.Context, op, fix string) *Error {
+	e := &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: fix}
+	a.cfg.log(c.Request.Context(), slog.LevelWarn, "session.answer_written", e.Reason+", so that no cookie can be set: "+fix,
+		slog.String("op", op), slog.String("path", printable.Clip(c.FullPath())), slog.String("request_id", requestID(c)))
+	return e
 }
 
 // SignIn starts a session for a user whom the application has authenticated: by a
@@ -87,7 +98,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 			Fix: "call SignIn for requests without one"}
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+		return a.answerWritten(c, "sign in", "call SignIn before writing")
 	}
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
