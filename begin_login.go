@@ -99,6 +99,8 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	const op = "begin sign-in"
 	r := c.Request
 	switch {
+	case a.isAsking(c):
+		return reentered(op)
 	case a.cfg.isCrossOrigin(r):
 		return crossOriginError(op)
 	case isPrefetch(r):
@@ -182,7 +184,7 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 // them apart from every other: the id of their session or, of a user that
 // Hooks.Authenticate identifies, a hash of who they are, which no session has as its id.
 func (a *Auth) linkingUser(c *gin.Context, g *registry) (user *User, of string, identified bool, err error) {
-	v, err := a.identifiedBy(c)
+	v, err := a.identifiedBy(c, "link account")
 	if err != nil {
 		return nil, "", false, err
 	}

@@ -76,6 +76,9 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := a.askOnLogin(c, &in, login); err != nil {
 		return err
 	}
+	if login.NoSession && state.round > 0 {
+		return noSessionForDemand(cl.provider.Name)
+	}
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}

@@ -309,7 +309,7 @@ func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string
 		return e
 	}
 	if state.round > 0 {
-		e.retry = a.cfg.url(state.returnTo) // as abandon does
+		e.retry = a.cfg.absolute(state.returnTo) // as abandon does
 		return e
 	}
 	e.retry = a.LoginURL(state.provider, state.returnTo)

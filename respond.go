@@ -168,8 +168,13 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
 	c.Abort()
-	if e.Code == ErrStepUpRequired {
+	switch {
+	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
+	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
+		if kind := kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
+			e.Code = ErrForbidden
+		}
 	}
 	if e.Code == ErrUnauthenticated && a.cfg.LoginPage != "" && kindOf(c.Request) == pageRequest && !c.Writer.Written() {
 		if loop := a.checkPageLoop(c, a.ownLoginPage(c.Request.URL.Path)); loop != nil {
@@ -202,11 +207,13 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// answeredByHook lets Hooks.OnError answer, and reports whether it did.
+// answeredByHook lets Hooks.OnError answer, and reports whether it did. What fails while
+// it answers, in a guard that it calls or by Auth.Fail, gets the built-in answer.
 func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
-	if a.cfg.Hooks.OnError == nil {
+	if a.cfg.Hooks.OnError == nil || a.isRunning(c.Request.Context(), "OnError") {
 		return false
 	}
+	defer a.running(c, "OnError")()
 	status := c.Writer.Status()
 	c.Writer.Header().Del("Content-Security-Policy") // the application's page has its own styles
 	err := contain.Do(func() error { a.cfg.Hooks.OnError(c, e); return nil })

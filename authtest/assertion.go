@@ -32,7 +32,7 @@ func (p *Provider) asserts(form url.Values) (problem string) {
 	if form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return "client_assertion_type is not the one for JWTs"
 	}
-	token, err := jose.ParseSigned(form.Get("client_assertion"), assertionAlgs)
+	token, err := jose.ParseSignedCompact(form.Get("client_assertion"), assertionAlgs)
 	if err != nil || len(token.Signatures) != 1 {
 		return "client_assertion is not a signed JWT"
 	}

@@ -49,7 +49,7 @@ func asserting(key crypto.Signer) func(*rp.Config) {
 // opened verifies an assertion with a key, and returns its header and its claims.
 func opened(t *testing.T, compact string, key crypto.Signer) (header jose.Header, claims map[string]any) {
 	t.Helper()
-	token, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"})
+	token, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"})
 	if err != nil {
 		t.Fatalf("%q: %v", compact, err)
 	}

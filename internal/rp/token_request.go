@@ -190,7 +190,8 @@ func (c *Client) exchange(ctx context.Context, m *metadata, g grant) (map[string
 	// know, and the code that is checked later is the one that was sent.
 	var edit func(url.Values)
 	if c.cfg.Quirks.EditToken != nil {
-		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, copyOf(g.callback)) }
+		callback := g.callback // the closure would move all of g to the heap
+		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, copyOf(callback)) }
 	}
 	req, err := c.request(ctx, g.op, m.tokenURL, g.form, auth, edit)
 	if err != nil {
