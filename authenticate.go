@@ -115,8 +115,8 @@ func (a *Auth) judge(r *http.Request, g *registry, user *User, err error, answer
 	case hasBearer(r):
 		// RFC 6750, 3.1: invalid_token. A program whose token has expired must not go on
 		// as the user that its browser is signed in as.
-		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know",
-			Fix: "send a valid one, or none"}
+		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know: it returned nil, nil",
+			Fix: "send a valid token, or none; if this one is valid, see whether Authenticate finds it: the scheme may be written bearer, in lower case"}
 	}
 	return nil, nil
 }
