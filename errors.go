@@ -186,9 +186,6 @@ func complete(err error, rest Error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		c := *e
 		c.ID, c.Op, c.Provider = cmp.Or(e.ID, rest.ID), cmp.Or(e.Op, rest.Op), cmp.Or(e.Provider, rest.Provider)
-		if c.Reason == "" {
-			c.Reason, c.Fix = rest.Reason, cmp.Or(c.Fix, rest.Fix)
-		}
 		return &c
 	}
 	if code, ok := errors.AsType[Code](err); ok { // as a hook returns one: alone, or wrapped
