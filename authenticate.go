@@ -64,9 +64,10 @@ func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, e
 	return a.attachIdentified(c, g, o), nil
 }
 
-// ask calls Hooks.Authenticate. The request's context says so meanwhile, since the hook
-// may call what would ask it again; later it says that the hook was asked. It is that of
-// the authRequest which the user gets, so that it costs no allocation.
+// ask calls Hooks.Authenticate. Meanwhile the request's context says that the hook is being
+// asked, since it may call a function that would ask it again; afterwards it says that the
+// hook was asked. That context is the authRequest that the user gets in the end: it costs
+// no allocation of its own.
 func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
 	original, v := c.Request, &authRequest{registry: g}
 	v.state.Store(asking)

@@ -56,7 +56,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if g, cl, err = a.stillThere(c.Request.Context(), cl, state); err != nil {
 		return err
 	}
-	if err := cl.verify(id, response); err != nil {
+	if err := cl.verifyClaims(id, response); err != nil {
 		return err
 	}
 	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)

@@ -224,8 +224,8 @@ type authRequest struct {
 	user     User      // what handlers get: theirs to change
 	request  http.Request
 	groups   [groupsRoom]string // room for user.Groups
-	vary     [1]string          // room for two header lines, which others may
-	cache    [1]string          // write to: so requests do not share them
+	vary     [1]string          // room for the Vary line: of this request alone, since others may write to it
+	cache    [1]string          // the same for Cache-Control
 	asked    int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew    bool               // the session began in this very request
 	shown    bool               // a handler has had user, and may have changed it

@@ -162,9 +162,9 @@ func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Toke
 	return got.Token, nil
 }
 
-// verify asks the Provider's own rules about a verified identity, and adds the name that
+// verifyClaims asks the Provider's own rules about a verified identity, and adds the name that
 // only the answer has.
-func (c *client) verify(id *rp.Identity, params url.Values) error {
+func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
 	c.addName(id.Claims, params)
 	if !c.issuers.admit(id.Issuer) {
 		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not list the issuer of the ID token, so that the session would end at once",
