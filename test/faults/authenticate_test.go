@@ -23,6 +23,7 @@ func TestFaultsAuthenticate(t *testing.T) {
 		{"S23_unknown_bearer_beside_a_session", s23UnknownBearerBesideASession},
 		{"S24_credential_refused_or_hook_failed", s24CredentialRefusedOrHookFailed},
 		{"S25_user_that_cannot_be", s25UserThatCannotBe},
+		{"S25_answered_or_aborted_before_the_hook", s25AnsweredOrAbortedBeforeTheHook},
 		{"S26_credential_of_one_and_cookie_of_another", s26CredentialOfOneAndCookieOfAnother},
 		{"S26_linking_by_a_credential", s26LinkingByACredential},
 		{"S27_credential_from_another_origin", s27CredentialFromAnotherOrigin},
@@ -212,6 +213,50 @@ func s25UserThatCannotBe(t *testing.T) {
 				if p := k.Ask("GET", "/load"); p.Text() != "nobody, nobody" {
 					t.Errorf("LoadUser finds %s", p.Text())
 				}
+			}
+		})
+	}
+}
+
+// A handler may abort, or have written, before it needs the user: the hook did neither.
+func s25AnsweredOrAbortedBeforeTheHook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		before func(c *gin.Context)
+		hook   func(c *gin.Context)
+		id     string // of the error of Logout
+	}{
+		"aborted":                        {before: (*gin.Context).Abort},
+		"aborted with a status":          {before: func(c *gin.Context) { c.Status(http.StatusTeapot); c.Abort() }},
+		"written":                        {before: func(c *gin.Context) { c.String(http.StatusOK, "early") }, id: "session.answer_written"},
+		"neither":                        {before: func(*gin.Context) {}},
+		"the hook aborts":                {before: func(*gin.Context) {}, hook: (*gin.Context).Abort, id: "hook.authenticate_answered"},
+		"aborted, and the hook writes":   {before: (*gin.Context).Abort, hook: func(c *gin.Context) { c.String(http.StatusOK, "by the hook") }, id: "hook.authenticate_answered"},
+		"written, and the hook aborts":   {before: func(c *gin.Context) { c.String(http.StatusOK, "early") }, hook: (*gin.Context).Abort, id: "hook.authenticate_answered"},
+		"the hook writes, and is nobody": {before: func(*gin.Context) {}, hook: func(c *gin.Context) { c.Status(http.StatusOK); c.Writer.WriteHeaderNow() }, id: "hook.authenticate_answered"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKeyed(t, func(c *gin.Context, _ string) (*ginauth.User, error) {
+				if tt.hook != nil && c.FullPath() == "/out" {
+					tt.hook(c)
+				}
+				return nil, nil
+			})
+			var err error
+			k.Engine.POST("/out", func(c *gin.Context) {
+				tt.before(c)
+				err = k.Auth.Logout(c)
+				c.Writer.WriteHeaderNow()
+			})
+			k.As("ada")
+			k.Ask("POST", "/out", sitetest.Fetch...)
+			id := ""
+			if e, _ := errors.AsType[*ginauth.Error](err); e != nil {
+				id = e.ID
+			}
+			if id != tt.id || (k.User() == nil) != (tt.id == "") {
+				t.Errorf("Logout: %v, want %q; signed in: %v", err, tt.id, k.User())
 			}
 		})
 	}

@@ -110,6 +110,8 @@ func s33WhatOnLoginWrote(t *testing.T) {
 			"bytes":                 {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { _, _ = c.Writer.Write([]byte("by the hook")); return nil }},
 			"a redirect":            {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Redirect(http.StatusFound, "/elsewhere"); return nil }},
 			"an aborted status":     {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.AbortWithStatus(http.StatusForbidden); return nil }},
+			"an abort":              {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Abort(); return nil }},
+			"a status and an abort": {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Status(http.StatusForbidden); c.Abort(); return nil }},
 			"Flush":                 {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Writer.Flush(); return nil }},
 			"Flush by a controller": {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { return http.NewResponseController(c.Writer).Flush() }},
 			"Hijack": {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error {
