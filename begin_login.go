@@ -30,7 +30,8 @@ type Start struct {
 	// Params are further parameters of the authorization request: login_hint, prompt,
 	// max_age, …, also those that [Provider.LoginParams] does not name. The protocol's
 	// own parameters and the names in [Provider.AuthParams] are [ErrBadRequest].
-	// max_age and acr_values are checked in the ID token.
+	// max_age and acr_values are checked in the ID token, and ErrBadRequest without
+	// [Provider.Issuer], where none is read.
 	Params map[string]string
 
 	// Data is for [Hooks.OnLogin], which gets it as [Login.Data]: an invitation, a plan,
@@ -140,6 +141,8 @@ func (c *client) checkStart(start Start) error {
 			what = "which is the protocol's own parameter"
 		case configured: // they win, as they do over LoginParams
 			what = "which Provider.AuthParams has too"
+		case c.provider.Issuer == "" && slices.Contains(unverifiable, name):
+			what = "and without an Issuer no ID token says whether the provider complied"
 		case name == "":
 			what = "which is not a name"
 		case strings.ContainsFunc(start.Params[name], unicode.IsControl):

@@ -218,11 +218,15 @@ func (p *Provider) checkPlain(add addMistake) {
 	}
 }
 
+// unverifiable are the parameters of the authorization request that only an ID token
+// shows to have been obeyed.
+var unverifiable = []string{"max_age", "acr_values"}
+
 // checkUnverified: without an Issuer no ID token is read, also if the scope openid is
 // requested. A fresher or stronger sign-in that is asked for would be taken for
 // granted.
 func (p *Provider) checkUnverified(add addMistake) {
-	for _, name := range []string{"max_age", "acr_values"} {
+	for _, name := range unverifiable {
 		reason, fix := fmt.Sprintf("ask for %s, and without an Issuer no ID token says whether the provider complied", name), "drop it, or set Issuer"
 		if _, there := p.AuthParams[name]; there {
 			add("AuthParams", "unverified", reason, fix)

@@ -24,6 +24,7 @@ func TestFaultsBeginLogin(t *testing.T) {
 		{"S30_data_that_fits", s30DataThatFits},
 		{"S30_many_starts_with_data", s30ManyStartsWithData},
 		{"S30_a_browser_without_a_session", s30ABrowserWithoutASession},
+		{"S30_demands_that_no_id_token_shows", s30DemandsThatNoIDTokenShows},
 		{"S31_data_by_a_link", s31DataByALink},
 		{"S31_data_comes_out_once", s31DataComesOutOnce},
 		{"S32_linked_to_another", s32LinkedToAnother},
@@ -132,6 +133,25 @@ func s30RefusedStarts(t *testing.T) {
 	if n := a.Logins.Load(); n != 0 || a.HasCookie("-a-") {
 		t.Errorf("OnLogin was called %d times; the browser has the cookies %v", n, a.LoginStates())
 	}
+}
+
+// Without an Issuer no ID token is read, and nothing would say that a provider did not
+// do what is asked.
+func s30DemandsThatNoIDTokenShows(t *testing.T) {
+	a := newStarter(t, func(s *sitetest.Site, o *ginauth.Options) {
+		sitetest.Plain(s, o)
+		o.Providers[0].ClaimPaths = nil
+		o.Providers[0].Scopes = []string{"openid", "profile"}
+	})
+	for name, value := range map[string]string{"max_age": "60", "acr_values": "mfa"} {
+		a.start.Params = map[string]string{name: value}
+		p := a.Ask("POST", "/start", post...)
+		if e, _ := errors.AsType[*ginauth.Error](a.err); e == nil || e.ID != "login.start_params" || p.Header.Get("Location") != "" || len(p.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s: %v; redirects to %q", name, a.err, p.Header.Get("Location"))
+		}
+	}
+	a.start.Params = map[string]string{"prompt": "login", "login_hint": "ada"}
+	a.Lands(t, a.Begin("/start"), "/")
 }
 
 // Beside the refusals: what begins one.
