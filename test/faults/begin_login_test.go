@@ -28,6 +28,7 @@ func TestFaultsBeginLogin(t *testing.T) {
 		{"S31_data_by_a_link", s31DataByALink},
 		{"S31_data_comes_out_once", s31DataComesOutOnce},
 		{"S32_linked_to_another", s32LinkedToAnother},
+		{"S32_where_to_begin_again", s32WhereToBeginAgain},
 	})
 }
 
@@ -348,5 +349,64 @@ func s32LinkedToAnother(t *testing.T) {
 	a.Lands(t, begin(), "/")
 	if len(a.logins) != 1 || a.logins[0].Previous == nil || a.logins[0].Previous.Subject != "grace" || a.logins[0].User.Subject != "ada" {
 		t.Errorf("OnLogin got %+v", a.logins)
+	}
+}
+
+// A sign-in that a form of the application or a handler began, to link an account or
+// with data, cannot begin again by a link: that would be another one, which ends the
+// session of the user who asked.
+func s32WhereToBeginAgain(t *testing.T) {
+	denied := func(a *starter, location string) *authtest.Page {
+		t.Helper()
+		state := sitetest.MustURL(t, location).Query().Get("state")
+		return a.Finish(sitetest.MustURL(t, a.URL+"/authorize/demo?error=access_denied&iss="+url.QueryEscape(a.IDP.Issuer)+"&state="+url.QueryEscape(state)))
+	}
+	for name, try := range map[string]struct {
+		start ginauth.Start
+		form  string // of /login/demo, in place of the handler
+		again bool
+	}{
+		"a link":             {form: "return_to=/page/accounts", again: true},
+		"a handler":          {start: ginauth.Start{ReturnTo: "/page/accounts"}, again: true},
+		"data":               {start: ginauth.Start{Data: map[string]string{"plan": "pro"}}},
+		"Link":               {start: ginauth.Start{Link: true}},
+		"Link with data":     {start: ginauth.Start{Link: true, Data: map[string]string{"plan": "pro"}}},
+		"a form with link":   {form: "link=true"},
+		"one with a path":    {form: "link=true&return_to=/page/accounts"},
+		"not quite the form": {form: "link=yes", again: true},
+	} {
+		a := newStarter(t, nil)
+		a.As("grace")
+		var p *authtest.Page
+		if try.form != "" {
+			a.Browser.StopAt = func(*url.URL) bool { return true }
+			p = a.Must(a.Browser.Submit(authtest.At(a.URL+"/account"), a.URL+"/login/demo", sitetest.MustURL(t, "/?"+try.form).Query()))
+			a.Browser.StopAt = nil
+		} else {
+			a.start = try.start
+			a.start.Provider = "demo"
+			p = a.Ask("POST", "/start", post...)
+		}
+		p = denied(a, p.Header.Get("Location"))
+		a.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderDenied, Was: "grace"})
+		if strings.Contains(p.Text(), "/login") != try.again {
+			t.Errorf("%s: the page leads to a sign-in: %t, want %t", name, !try.again, try.again)
+		}
+	}
+	a := newStarter(t, nil) // a browser that keeps no session
+	a.Engine.POST("/again", func(c *gin.Context) {
+		_, err := a.Auth.BeginLogin(c, ginauth.Start{Data: a.start.Data})
+		a.Auth.Fail(c, err)
+	})
+	for range 2 {
+		a.Lands(t, a.Begin("/login/demo"), "/")
+		a.Browser.RemoveCookie(a.URL, a.SessionCookie().Name)
+	}
+	for _, a.start.Data = range []map[string]string{nil, {"plan": "pro"}} {
+		p := a.Ask("POST", "/again", sitetest.Plus(post, "Accept", "text/html")...)
+		a.WantError(p, ginauth.ErrLoginLoop)
+		if strings.Contains(p.Text(), "/login") != (a.start.Data == nil) {
+			t.Errorf("with the data %v: %s", a.start.Data, p.Text())
+		}
 	}
 }
