@@ -257,6 +257,10 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 		q := &others[i]
 		switch {
 		case p.LoginPage != "" || q.LoginPage != "": // see checkLoginPage
+		case p.Issuer == "" && q.admitsIssuer(p.Namespace):
+			add("Namespace", "admitted", fmt.Sprintf("is an issuer of the users of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
+		case q.Issuer == "" && p.admitsIssuer(q.Namespace):
+			add("Admits", "namespace", fmt.Sprintf("has the Namespace of provider %q, which could sign in people as users of this one", q.Name), "write another Namespace there, or drop one of the two")
 		case p.identity() == "" || p.identity() != q.identity() || p.Issuer != "" && q.Issuer != "":
 		case q.Issuer != "":
 			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
@@ -266,6 +270,11 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 			add("Namespace", "shared", fmt.Sprintf("is that of provider %q, which has other endpoints: each could sign in people as users of the other", q.Name), "give each a Namespace of its own, or both the same endpoints")
 		}
 	}
+}
+
+// admitsIssuer reports whether TokenIssuer may return that issuer, as far as Admits says.
+func (p *Provider) admitsIssuer(issuer string) bool {
+	return p.TokenIssuer != nil && slices.Contains(p.Admits, issuer)
 }
 
 // identity is the part of User.ID before the #, for all but the users of TokenIssuer.
