@@ -334,10 +334,21 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 	case refused: // by a check, of its own words
 		err = checkError(err, "")
 	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
-		if s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now()); s != nil {
+		if a.lacksGuard(c) {
 			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, and the handler has no guard that loads the user",
 				Fix: "put RequireAuth or LoadUser in front of this handler"}
 		}
 	}
 	a.fail(c, RequestRefused, err)
+}
+
+// lacksGuard reports whether a request without a user would have one behind a guard.
+// Where a guard would not look at the session either, it is not asked.
+func (a *Auth) lacksGuard(c *gin.Context) bool {
+	_, looked := c.Request.Context().Value(authRequestKey{a}).(*unidentified)
+	if looked || a.refusesOrigin(c.Request) || a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+		return false
+	}
+	s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now())
+	return s != nil
 }
