@@ -3,6 +3,7 @@ package ginauth
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,6 +109,9 @@ type Error struct {
 
 // Error returns all of it in one line.
 func (e *Error) Error() string {
+	if e == nil { // as an error, which is not nil: a function that returns *Error was called
+		return "ginauth: an *Error that is nil"
+	}
 	var b strings.Builder
 	b.WriteString("ginauth: ")
 	for _, part := range []string{e.Provider, e.Op} {
@@ -127,16 +131,21 @@ func (e *Error) Error() string {
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
-		b.WriteString(e.Err.Error())
+		fmt.Fprint(&b, e.Err) // which looks at a pointer that is nil
 	}
 	return b.String()
 }
 
 // Unwrap returns the cause, or nil.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // Is reports whether target is the [Code] of e, for [errors.Is].
-func (e *Error) Is(target error) bool { return target == error(e.Code) }
+func (e *Error) Is(target error) bool { return e != nil && target == error(e.Code) }
 
 // Status returns the HTTP status of the response: that of its Code, or 500 if the
 // Code is not one of this package's.
@@ -180,7 +189,7 @@ func (e *Error) docs() string {
 // has none of its own. It is a copy: several requests may wait for the same error.
 // An err of another type becomes the cause of rest; a Code in it is the code.
 func complete(err error, rest Error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, _ := errors.AsType[*Error](err); e != nil {
 		c := *e
 		c.ID, c.Op, c.Provider = cmp.Or(e.ID, rest.ID), cmp.Or(e.Op, rest.Op), cmp.Or(e.Provider, rest.Provider)
 		return &c

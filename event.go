@@ -3,6 +3,7 @@ package ginauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
@@ -101,7 +102,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 		more.docs = e.docs()
 	}
 	if e.Err != nil {
-		more.err = redactURL(e.Err).Error()
+		more.err = fmt.Sprint(redactURL(e.Err)) // which looks at a pointer that is nil
 	}
 	a.emit(ctx, e.level(), "ginauth: request failed", failure, more)
 }

@@ -57,11 +57,11 @@ func addArgumentMistakes(add addMistake, err error) {
 		}
 		return
 	}
-	if e, ok := err.(*Error); ok && e.Op != "" {
+	if e, _ := err.(*Error); e != nil && e.Op != "" {
 		add(e.Op, "invalid", e.Reason, e.Fix)
 		return
 	}
-	add("Err", "invalid", err.Error(), "correct what the Provider was made of")
+	add("Err", "invalid", fmt.Sprint(err), "correct what the Provider was made of")
 }
 
 func (p *Provider) checkClient(add addMistake) {
