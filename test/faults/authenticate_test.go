@@ -97,7 +97,7 @@ func s23UnknownBearerBesideASession(t *testing.T) {
 			if p.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` || len(p.Header.Values("Set-Cookie")) > 0 || p.Header.Get("Location") != "" {
 				t.Errorf("%s: %v", name, p.Header)
 			}
-			if p := k.Ask("GET", "/load", sitetest.Plus(how, header...)...); p.Text() != "nobody, nobody" || len(p.Header.Values("Set-Cookie")) > 0 {
+			if p := k.Ask("GET", "/load", sitetest.Plus(how, header...)...); p.Text() != "nobody, nobody" || len(p.Header.Values("Set-Cookie")) > 0 || p.Header.Get("Vary") != "Cookie" {
 				t.Errorf("%s: LoadUser finds %s, with %q", name, p.Text(), p.Header.Values("Set-Cookie"))
 			}
 		}
@@ -159,8 +159,8 @@ func s24CredentialRefusedOrHookFailed(t *testing.T) {
 				if p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") || len(p.Header.Values("Set-Cookie")) > 0 {
 					t.Errorf("%v %s", p.Header, p.Text())
 				}
-				if p := k.Ask("GET", "/load", how...); p.Text() != "nobody, nobody" {
-					t.Errorf("LoadUser finds %s", p.Text())
+				if p := k.Ask("GET", "/load", how...); p.Text() != "nobody, nobody" || p.Header.Get("Vary") != "Cookie" {
+					t.Errorf("LoadUser finds %s, Vary: %s", p.Text(), p.Header.Get("Vary"))
 				}
 			}
 			if k.Ran.Load() != 0 {
