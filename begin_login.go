@@ -62,6 +62,7 @@ type Start struct {
 // written, or all of it does not fit into a cookie; and with the errors of a provider
 // that cannot be asked. Then no cookie is set.
 func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err error) {
+	defer func() { err = during(SignInFailed, err) }()
 	if err := a.mayBegin(c); err != nil {
 		return "", err
 	}

@@ -105,6 +105,7 @@ type Error struct {
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired
+	during     EventName     // what a handler asked for, for Fail: see during
 }
 
 // Error returns all of it in one line.
@@ -203,6 +204,16 @@ func complete(err error, rest Error) *Error {
 	}
 	rest.Err = err
 	return &rest
+}
+
+// during returns err with the event that it becomes if a handler gives it to Fail.
+func during(event EventName, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
+	e.during = event
+	return e
 }
 
 // retryAfter is what failures of stores send as Retry-After.

@@ -59,10 +59,10 @@ type EventName string
 const (
 	SignInStarted       EventName = "sign_in_started"        // the browser was redirected to the provider
 	SignInSucceeded     EventName = "sign_in_succeeded"      // it came back, and a session began, unless OnLogin set Login.NoSession
-	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider; see Event.Code
+	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider, or in a handler that calls [Auth.Fail]; see Event.Code
 	SignInByApplication EventName = "sign_in_by_application" // [Auth.SignIn] began a session; no provider was asked
 	SignedOut           EventName = "signed_out"             // a session ended in its own browser; see Event.By
-	SignOutFailed       EventName = "sign_out_failed"        // at /logout or below; see Event.Code
+	SignOutFailed       EventName = "sign_out_failed"        // at /logout or below, or in a handler that calls [Auth.Fail]; see Event.Code
 	SessionsRevoked     EventName = "revoked"                // sessions ended in all browsers; see Event.By
 	RequestRefused      EventName = "request_refused"        // a guard refused a signed-in user, or could not decide; see Event.Code
 )

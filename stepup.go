@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -325,6 +326,9 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 // CurrentUser is nil, and a user who is signed in would be sent to sign in over and
 // over. Fail answers such a request with 500 ([ErrSessionError]).
 //
+// An error of [Auth.BeginLogin] or [Auth.SignIn] is a [SignInFailed] event, and one of
+// [Auth.Logout] a [SignOutFailed]; any other is a [RequestRefused].
+//
 // Fail does nothing if err is nil. If the response is already written, it aborts
 // and logs, and cannot do more.
 func (a *Auth) Fail(c *gin.Context, err error) {
@@ -339,7 +343,11 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 				Fix: "put RequireAuth or LoadUser in front of this handler"}
 		}
 	}
-	a.fail(c, RequestRefused, err)
+	event := RequestRefused
+	if e, _ := errors.AsType[*Error](err); e != nil {
+		event = cmp.Or(e.during, event)
+	}
+	a.fail(c, event, err)
 }
 
 // lacksGuard reports whether a request without a user would have one behind a guard.
