@@ -78,6 +78,7 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 		return cl.pageURL(a.cfg.orDefault(start.ReturnTo, "")), nil
 	}
 	a.warnAboutScheme(c.Request)
+	a.warnAboutPort(c.Request)
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.data = a.cfg.orDefault(start.ReturnTo, a.cfg.AfterLogin), start.Data
 	if err := a.checkLoop(c, g, state); err != nil {

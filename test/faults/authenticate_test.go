@@ -26,6 +26,7 @@ func TestFaultsAuthenticate(t *testing.T) {
 		{"S25_answered_or_aborted_before_the_hook", s25AnsweredOrAbortedBeforeTheHook},
 		{"S26_credential_of_one_and_cookie_of_another", s26CredentialOfOneAndCookieOfAnother},
 		{"S26_linking_by_a_credential", s26LinkingByACredential},
+		{"S26_one_user_for_all_requests", s26OneUserForAllRequests},
 		{"S27_credential_from_another_origin", s27CredentialFromAnotherOrigin},
 		{"S28_step_up_without_a_session", s28StepUpWithoutASession},
 		{"S29_the_hook_is_asked_once", s29TheHookIsAskedOnce},
@@ -215,6 +216,29 @@ func s25UserThatCannotBe(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A hook may return the same User over and over: nothing is written into it.
+func s26OneUserForAllRequests(t *testing.T) {
+	t.Parallel()
+	robot := &ginauth.User{Provider: "demo", Subject: "robot", Groups: []string{"machines"}, Data: map[string]string{"plan": "free"}}
+	k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) { return robot, nil })
+	k.Guard("/spoil", func(c *gin.Context) {
+		u := ginauth.CurrentUser(c)
+		u.Subject, u.Groups[0], u.Data["plan"] = "eve", "admin", "pro"
+		c.String(http.StatusOK, u.Issuer)
+	})
+	for range 2 {
+		if p := k.Ask("GET", "/spoil"); p.Text() != k.IDP.Issuer {
+			t.Errorf("the issuer is %s", p.Text())
+		}
+		if p := k.Ask("GET", "/both"); p.Text() != "robot, robot" {
+			t.Errorf("the user is %s", p.Text())
+		}
+	}
+	if robot.Issuer != "" || robot.Subject != "robot" || robot.Groups[0] != "machines" || robot.Data["plan"] != "free" {
+		t.Errorf("the hook's User is %+v now", robot)
 	}
 }
 

@@ -25,9 +25,12 @@ func TestFaultsBeginLogin(t *testing.T) {
 		{"S30_many_starts_with_data", s30ManyStartsWithData},
 		{"S30_a_browser_without_a_session", s30ABrowserWithoutASession},
 		{"S30_demands_that_no_id_token_shows", s30DemandsThatNoIDTokenShows},
+		{"S30_start_of_several_providers", s30StartOfSeveralProviders},
+		{"S30_hostile_return_paths", s30HostileReturnPaths},
 		{"S31_data_by_a_link", s31DataByALink},
 		{"S31_data_comes_out_once", s31DataComesOutOnce},
 		{"S32_linked_to_another", s32LinkedToAnother},
+		{"S32_the_same_subject_of_another_issuer", s32TheSameSubjectOfAnotherIssuer},
 		{"S32_where_to_begin_again", s32WhereToBeginAgain},
 	})
 }
@@ -64,6 +67,19 @@ func newStarter(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options))
 		})
 	}
 	return a
+}
+
+// trip goes to the provider, and returns the callback that it redirects to.
+func (a *starter) trip(location string) (callback *url.URL) {
+	a.Browser.StopAt = func(next *url.URL) bool {
+		if strings.HasPrefix(next.String(), a.URL) {
+			callback = next
+		}
+		return callback != nil
+	}
+	a.Must(a.Browser.Click(authtest.At(a.URL+"/account"), location))
+	a.Browser.StopAt = nil
+	return callback
 }
 
 // post is a form of the application, sent by its own page.
@@ -187,6 +203,67 @@ func s30RequestsThatMayStart(t *testing.T) {
 	callback := a.Begin("/start") // by a link
 	a.IDP.EditIDToken(func(_, claims map[string]any) { claims["auth_time"] = a.Clock.Now().Add(-1e12).Unix() })
 	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
+}
+
+// Without a name there is one provider, or none; a quirk's name for the client is the
+// protocol's; a request over another scheme or port is warned about, as at /login.
+func s30StartOfSeveralProviders(t *testing.T) {
+	page := ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"}
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers = append(o.Providers, page)
+		o.Providers[0].Quirks.ClientIDParam = "appid"
+	})
+	ask := func(start ginauth.Start, header ...string) (string, error) {
+		a.start, a.err = start, nil
+		p := a.Ask("POST", "/start", header...)
+		return p.Header.Get("Location"), a.err
+	}
+	if location, err := ask(ginauth.Start{}, post...); !errors.Is(err, ginauth.ErrUnknownProvider) || location != "" {
+		t.Errorf("without a name: %v, %q", err, location)
+	}
+	for _, name := range []string{"appid", "client_id"} {
+		if _, err := ask(ginauth.Start{Provider: "demo", Params: map[string]string{name: "mine"}}, post...); !errors.Is(err, ginauth.ErrBadRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	a.As("grace")
+	if location, err := ask(ginauth.Start{Provider: "demo", Link: true}, "Origin", a.URL); err != nil || !strings.HasPrefix(location, a.IDP.Issuer) {
+		t.Errorf("Link by an old browser: %v, %q", err, location)
+	}
+	for _, header := range [][]string{{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "localhost:1"}} {
+		a.Logs.Reset()
+		if _, err := ask(ginauth.Start{Provider: "demo"}, header...); err != nil || strings.Count(a.Logs.String(), "level=WARN") != 1 || !strings.Contains(a.Logs.String(), "base_url="+a.URL) {
+			t.Errorf("%q: %v; the log: %s", header, err, a.Logs)
+		}
+	}
+}
+
+// A handler may hand on what a request brought: Start.ReturnTo is checked as return_to is.
+func s30HostileReturnPaths(t *testing.T) {
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.AfterLogin = "/page/home"
+		o.Providers = append(o.Providers, ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"})
+	})
+	hostile := append([]string{"https://evil.example", "javascript:alert(1)"}, sitetest.OwnPaths...)
+	for _, list := range sitetest.HostilePaths {
+		hostile = append(hostile, list...)
+	}
+	for _, raw := range hostile {
+		a.start = ginauth.Start{Provider: "demo", ReturnTo: raw}
+		a.Clock.Advance(11 * time.Second)
+		p := a.Must(a.Browser.Open(a.Begin("/start").String()))
+		if got := p.Header.Get("Location"); got != a.URL+"/page/home#" {
+			t.Errorf("%q: the callback leads to %s", raw, got)
+		}
+		a.start.Provider = "password"
+		if got := a.Ask("POST", "/start", post...).Header.Get("Location"); got != a.URL+"/password" {
+			t.Errorf("%q: the page is called as %s", raw, got)
+		}
+	}
+	a.start = ginauth.Start{Provider: "password", ReturnTo: "/page/x?y"}
+	if got := a.Ask("POST", "/start", post...).Header.Get("Location"); got != a.URL+"/password?return_to=%2Fpage%2Fx%3Fy" {
+		t.Errorf("the page is called as %s", got)
+	}
 }
 
 // Whatever bytes the data has, it comes out as it went in, up to the limit.
@@ -315,16 +392,7 @@ func s32LinkedToAnother(t *testing.T) {
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		var callback *url.URL
-		a.Browser.StopAt = func(next *url.URL) bool {
-			if strings.HasPrefix(next.String(), a.URL) {
-				callback = next
-			}
-			return callback != nil
-		}
-		a.Must(a.Browser.Click(authtest.At(a.URL+"/account"), location))
-		a.Browser.StopAt = nil
-		return callback
+		return a.trip(location)
 	}
 	callback := begin()
 	a.As("eve")
@@ -349,6 +417,33 @@ func s32LinkedToAnother(t *testing.T) {
 	a.Lands(t, begin(), "/")
 	if len(a.logins) != 1 || a.logins[0].Previous == nil || a.logins[0].Previous.Subject != "grace" || a.logins[0].User.Subject != "ada" {
 		t.Errorf("OnLogin got %+v", a.logins)
+	}
+}
+
+// Authenticate may identify users of several providers, which give out the same ids.
+func s32TheSameSubjectOfAnotherIssuer(t *testing.T) {
+	for _, by := range []string{"demo", "password"} {
+		who := "password"
+		a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Providers = append(o.Providers, ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"})
+			o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+				if c.FullPath() == "/me" {
+					return nil, nil
+				}
+				return &ginauth.User{Provider: who, Subject: "7"}, nil
+			}
+		})
+		a.start.Link = true
+		location := a.Ask("POST", "/start", post...).Header.Get("Location")
+		callback := a.trip(location)
+		if who = by; by == "demo" {
+			a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
+			continue
+		}
+		a.Lands(t, callback, "/")
+		if len(a.logins) != 1 || a.logins[0].Previous == nil || a.logins[0].Previous.Provider != "password" {
+			t.Errorf("OnLogin got %+v", a.logins)
+		}
 	}
 }
 
