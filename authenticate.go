@@ -12,54 +12,51 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// unidentified is the context of a request that Hooks.Authenticate has identified
-// nobody by, so that it is not asked again: it may have looked at something that is
-// good once, such as a signed nonce.
-type unidentified struct {
+// refusedCredential is the context of a request whose credential Hooks.Authenticate has
+// refused, so that it is not asked again.
+type refusedCredential struct {
 	context.Context
 	auth *Auth
-	err  error // why the request is refused, or nil
+	err  error
 }
 
 // Value implements context.Context.
-func (u *unidentified) Value(key any) any {
+func (u *refusedCredential) Value(key any) any {
 	if key, ok := key.(authRequestKey); ok && key.auth == u.auth {
 		return u
 	}
 	return u.Context.Value(key)
 }
 
-// notIdentified keeps in the request what Hooks.Authenticate said.
-func (a *Auth) notIdentified(c *gin.Context, err error) {
-	c.Request = c.Request.WithContext(&unidentified{c.Request.Context(), a, err})
-}
-
 // credential returns the user that Hooks.Authenticate identifies the request by, and
 // makes it the request's, or nil if there is no such credential. found is what this
 // Auth has put into the request's context before.
 //
-// That there is none is kept by the caller: by the session that it opens, which costs
-// nothing, or by notIdentified.
-func (a *Auth) credential(c *gin.Context, found any) (*authRequest, error) {
+// The hook is asked once: it may look at something that is good once, such as a signed
+// nonce.
+func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, error) {
 	switch found := found.(type) {
-	case *unidentified:
+	case *refusedCredential:
 		return nil, found.err
 	case *authRequest:
-		if found.hasSession() {
+		switch {
+		case found.state.Load() == asking:
+			return nil, reentered(op)
+		case found.state.Load() == unidentified || found.hasSession():
 			return nil, nil
 		}
 		return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
 	}
 	written, aborted := c.Writer.Written(), c.IsAborted() // by a handler that calls Logout afterwards, say
-	user, err := contain.Call(func() (*User, error) { return a.cfg.Hooks.Authenticate(c) })
+	g := a.providers.Load()
+	user, err := a.ask(c, g)
 	answered := c.Writer.Written() && !written || c.IsAborted() && !aborted
 	if user == nil && err == nil && !answered && c.Request.Header["Authorization"] == nil {
 		return nil, nil // of most requests: nothing more is looked at
 	}
-	g := a.providers.Load()
 	o, err := a.judge(c.Request, g, user, err, answered)
 	if err != nil {
-		a.notIdentified(c, err)
+		c.Request = c.Request.WithContext(&refusedCredential{c.Request.Context(), a, err})
 		return nil, err
 	}
 	if o == nil {
@@ -68,9 +65,39 @@ func (a *Auth) credential(c *gin.Context, found any) (*authRequest, error) {
 	return a.attachIdentified(c, g, o), nil
 }
 
+// ask calls Hooks.Authenticate. The request's context says so meanwhile, since the hook
+// may call what would ask it again; later it says that the hook was asked. It is that of
+// the authRequest which the user gets, so that it costs no allocation.
+func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
+	original, v := c.Request, &authRequest{registry: g}
+	v.state.Store(asking)
+	v.wrap(c)
+	user, err := contain.Call(func() (*User, error) { return a.cfg.Hooks.Authenticate(c) })
+	v.state.Store(unidentified)
+	if c.Request != &v.request && c.Request.Context().Value(authRequestKey{a}) != any(v) { // the hook has put another request there
+		v = &authRequest{registry: g}
+		v.state.Store(unidentified)
+		v.wrap(c)
+	}
+	returnForm(c, original)
+	return user, err
+}
+
+// isAsking reports whether Hooks.Authenticate is being asked about the request: what the
+// hook calls then cannot know the user.
+func (a *Auth) isAsking(c *gin.Context) bool {
+	v, ok := c.Request.Context().Value(authRequestKey{a}).(*authRequest)
+	return ok && v.state.Load() == asking
+}
+
+func reentered(op string) *Error {
+	return &Error{Code: ErrSessionError, ID: "hook.authenticate_reentered", Op: op, Reason: "Hooks.Authenticate called what has to ask it for the user first",
+		Fix: "let Authenticate look at the request alone, and do this in the handler or in middleware behind the guard"}
+}
+
 // attachIdentified makes a user without a session the request's.
 func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authRequest {
-	v := g.newAuthRequest(o, a.cfg.Now())
+	v := a.newAuthRequest(c, g, o, a.cfg.Now())
 	vary(c.Writer.Header(), &v.vary)
 	a.attach(c, v)
 	return v
@@ -151,7 +178,7 @@ func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 // needsSession refuses what is done to a session if the request is identified by a
 // credential of the application's: a cookie that comes along may be another person's.
 func (a *Auth) needsSession(c *gin.Context, op string) error {
-	v, err := a.identifiedBy(c)
+	v, err := a.identifiedBy(c, op)
 	if v != nil {
 		return noSession(op)
 	}
@@ -160,20 +187,15 @@ func (a *Auth) needsSession(c *gin.Context, op string) error {
 
 // identifiedBy is credential for a request that opens no session afterwards. It returns
 // nil if the application has no credentials of its own.
-func (a *Auth) identifiedBy(c *gin.Context) (*authRequest, error) {
+func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
 	if a.cfg.Hooks.Authenticate == nil {
 		return nil, nil
 	}
-	found := c.Request.Context().Value(authRequestKey{a})
-	v, err := a.credential(c, found)
-	if v == nil && found == nil && err == nil {
-		a.notIdentified(c, nil)
-	}
-	return v, err
+	return a.credential(c, c.Request.Context().Value(authRequestKey{a}), op)
 }
 
 func noSession(op string) *Error {
-	return &Error{Code: ErrBadRequest, ID: "session.none", Op: op, Reason: "Authenticate identified the user, so the request has no session",
+	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "Authenticate identified the user, so the request has no session",
 		Fix: "keep what belongs to such users in a table of the application's"}
 }
 

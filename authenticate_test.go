@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -116,5 +118,393 @@ func TestHooksReturnBareCodes(t *testing.T) {
 			})
 			plain.WantError(plain.Get("/login/demo"), ginauth.ErrIdentityRejected)
 		})
+	}
+}
+
+// What Authenticate cannot ask for: each entry answers it, and none asks it again.
+func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
+	t.Parallel()
+	const reentered = "hook.authenticate_reentered"
+	start := ginauth.Start{Provider: "demo"}
+	link := ginauth.Start{Provider: "demo", Link: true}
+	for name, tt := range map[string]struct {
+		call   func(s *sitetest.Site, c *gin.Context) string
+		want   string // what the hook is told
+		answer string // by the guard; "" where the hook goes on
+	}{
+		"Update": {func(s *sitetest.Site, c *gin.Context) string { return idOf(s.Auth.Update(c, func(*ginauth.User) {})) }, reentered, ""},
+		"Logout": {func(s *sitetest.Site, c *gin.Context) string { return idOf(s.Auth.Logout(c)) }, reentered, ""},
+		"SignIn": {func(s *sitetest.Site, c *gin.Context) string {
+			return idOf(s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}, nil))
+		}, reentered, ""},
+		"BeginLogin":              {func(s *sitetest.Site, c *gin.Context) string { _, err := s.Auth.BeginLogin(c, start); return idOf(err) }, reentered, ""},
+		"BeginLogin, with a link": {func(s *sitetest.Site, c *gin.Context) string { _, err := s.Auth.BeginLogin(c, link); return idOf(err) }, reentered, ""},
+		"Session":                 {func(s *sitetest.Site, c *gin.Context) string { _, ok := s.Auth.Session(c); return fmt.Sprint(ok) }, "false", ""},
+		"CurrentUser":             {func(_ *sitetest.Site, c *gin.Context) string { return fmt.Sprint(ginauth.CurrentUser(c)) }, "<nil>", ""},
+		"CurrentUser of the request": {func(_ *sitetest.Site, c *gin.Context) string {
+			return fmt.Sprint(ginauth.CurrentUser(c.Request.Context()))
+		}, "<nil>", ""},
+		"RequireAuth": {func(s *sitetest.Site, c *gin.Context) string { s.Auth.RequireAuth()(c); return "" }, "", reentered},
+		"RequireAuth with a check": {func(s *sitetest.Site, c *gin.Context) string {
+			s.Auth.RequireAuth(ginauth.MaxAge(time.Hour))(c)
+			return ""
+		}, "", reentered},
+		"LoadUser": {func(s *sitetest.Site, c *gin.Context) string { s.Auth.LoadUser()(c); return "" }, "", ""},
+		"Fail":     {func(s *sitetest.Site, c *gin.Context) string { s.Auth.Fail(c, ginauth.ErrForbidden); return "" }, "", "request.failed"},
+		"a copy of the context": {func(s *sitetest.Site, c *gin.Context) string {
+			return idOf(s.Auth.Update(c.Copy(), func(*ginauth.User) {}))
+		}, reentered, ""},
+		"another request in it": {func(s *sitetest.Site, c *gin.Context) string {
+			w := httptest.NewRecorder()
+			s.Engine.ServeHTTP(w, c.Request)
+			return fmt.Sprint(w.Code, strings.Contains(w.Body.String(), reentered))
+		}, "500 true", ""},
+		"a request of its own": {func(s *sitetest.Site, c *gin.Context) string {
+			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), gin.ContextKey, nil))
+			return idOf(s.Auth.Update(c, func(*ginauth.User) {}))
+		}, reentered, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s *sitetest.Site
+			asked, told := 0, ""
+			s = sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+					asked++
+					told = tt.call(s, c)
+					return nil, nil
+				}
+			})
+			s.Engine.Any("/guarded", s.Auth.RequireAuth(), s.Protected)
+			s.As("ada")
+			for _, method := range []string{"GET", "POST"} {
+				asked, told = 0, ""
+				s.Ran.Store(0)
+				p := s.Ask(method, "/guarded", sitetest.Plus(sitetest.Fetch, "Origin", s.URL)...)
+				if asked != 1 || told != tt.want {
+					t.Errorf("%s: the hook was asked %d times, and told %q, want once and %q", method, asked, told, tt.want)
+				}
+				switch {
+				case tt.answer == "" && (p.Status != http.StatusOK || s.Ran.Load() != 1):
+					t.Errorf("%s: %d %s, and %d handlers ran", method, p.Status, p.Text(), s.Ran.Load())
+				case tt.answer != "" && (!strings.Contains(s.Logs.String(), "id="+tt.answer) || p.Status < 400 || s.Ran.Load() != 0):
+					t.Errorf("%s: %d %s, and %d handlers ran\n%s", method, p.Status, p.Text(), s.Ran.Load(), s.Logs)
+				}
+				if len(p.Header["Set-Cookie"]) > 0 {
+					t.Errorf("%s: sets %q", method, p.Header["Set-Cookie"])
+				}
+			}
+			if u := s.User(); tt.answer == "" && (u == nil || u.Subject != "ada") {
+				t.Errorf("the session is of %+v", u)
+			}
+		})
+	}
+}
+
+// A hook that runs the handlers behind the guard meets the next guard as one that asks for
+// its own user.
+func TestAuthenticateThatCallsNext(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) { c.Next(); return nil, nil }
+	})
+	s.Engine.GET("/guarded", s.Auth.LoadUser(), s.Auth.RequireAuth(), s.Protected)
+	s.As("ada")
+	s.WantError(s.Ask("GET", "/guarded", sitetest.Fetch...), ginauth.ErrSessionError)
+	if s.Ran.Load() != 0 || !strings.Contains(s.Logs.String(), "id=hook.authenticate_reentered") {
+		t.Errorf("%d handlers ran\n%s", s.Ran.Load(), s.Logs)
+	}
+}
+
+// idOf is what an error says it is.
+func idOf(err error) string {
+	e, _ := errors.AsType[*ginauth.Error](err)
+	if e == nil {
+		return fmt.Sprint(err)
+	}
+	if e.ID == "hook.authenticate_reentered" && (e.Code != ginauth.ErrSessionError || e.Status() != http.StatusInternalServerError || e.Op == "") {
+		return fmt.Sprintf("%+v", e)
+	}
+	return e.ID
+}
+
+// The user of one Auth may be the credential of another one, whichever way it is asked
+// for, and no handler runs before the guard that asks has decided.
+func TestAuthenticateThatAsksAnotherAuth(t *testing.T) {
+	t.Parallel()
+	first := sitetest.New(t, nil)
+	deputy := func(u *ginauth.User) (*ginauth.User, error) {
+		if u == nil || u.Subject == "eve" {
+			return nil, ginauth.ErrForbidden
+		}
+		return &ginauth.User{Provider: "demo", Subject: "deputy of " + u.Subject}, nil
+	}
+	asks := map[string]func(c *gin.Context) (*ginauth.User, error){
+		"the guard in front": func(c *gin.Context) (*ginauth.User, error) { return deputy(ginauth.CurrentUser(c)) },
+		"LoadUser in the hook": func(c *gin.Context) (*ginauth.User, error) {
+			first.Auth.LoadUser()(c)
+			return deputy(ginauth.CurrentUser(c))
+		},
+		"RequireAuth in the hook": func(c *gin.Context) (*ginauth.User, error) {
+			if first.Auth.RequireAuth()(c); c.IsAborted() {
+				return nil, nil
+			}
+			return deputy(ginauth.CurrentUser(c))
+		},
+		"Update in the hook": func(c *gin.Context) (*ginauth.User, error) {
+			if err := first.Auth.Update(c, func(*ginauth.User) {}); err != nil {
+				return nil, ginauth.ErrForbidden
+			}
+			return deputy(ginauth.CurrentUser(c))
+		},
+	}
+	for name, hook := range asks {
+		second, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: first.URL, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: first.Logs.Logger(), Now: first.Clock.Now,
+			Hooks: ginauth.Hooks{Authenticate: hook}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := "/" + strings.ReplaceAll(name, " ", "-")
+		first.Engine.GET(path, first.Auth.LoadUser(), second.RequireAuth(), first.Protected, sitetest.WriteSubject)
+		first.Engine.GET("/alone"+path, second.RequireAuth(), first.Protected, sitetest.WriteSubject)
+	}
+	for name := range asks {
+		for _, prefix := range []string{"/", "/alone/"} {
+			if name == "the guard in front" && prefix != "/" {
+				continue
+			}
+			path := prefix + strings.ReplaceAll(name, " ", "-")
+			first.As("ada")
+			first.Ran.Store(0)
+			if p := first.Ask("GET", path, sitetest.Fetch...); !strings.HasSuffix(p.Text(), "deputy of ada") || first.Ran.Load() != 1 {
+				t.Errorf("%s: %d %s, and %d handlers ran\n%s", path, p.Status, p.Text(), first.Ran.Load(), first.Logs)
+			}
+			first.As("eve")
+			if p := first.Ask("GET", path, sitetest.Fetch...); p.Status != http.StatusForbidden || first.Ran.Load() != 1 {
+				t.Errorf("%s, for eve: %d %s, and %d handlers ran", path, p.Status, p.Text(), first.Ran.Load()-1)
+			}
+			first.Browser = first.NewBrowser()
+			if p := first.Ask("GET", path, sitetest.Fetch...); p.Status < 400 || first.Ran.Load() != 1 {
+				t.Errorf("%s, for nobody: %d %s, and %d handlers ran", path, p.Status, p.Text(), first.Ran.Load()-1)
+			}
+		}
+	}
+}
+
+// Two Auths whose hooks ask each other.
+func TestAuthenticateOfTwoThatAskEachOther(t *testing.T) {
+	t.Parallel()
+	var second *ginauth.Auth
+	var told []string
+	ask := func(other **ginauth.Auth) func(c *gin.Context) (*ginauth.User, error) {
+		return func(c *gin.Context) (*ginauth.User, error) {
+			told = append(told, idOf((*other).Update(c, func(*ginauth.User) {})))
+			return nil, nil
+		}
+	}
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.Hooks.Authenticate = ask(&second) })
+	second, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: s.URL, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: s.Logs.Logger(),
+		Hooks: ginauth.Hooks{Authenticate: ask(&s.Auth)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Engine.GET("/guarded", s.Auth.RequireAuth(), s.Protected)
+	s.As("ada")
+	if p := s.Ask("GET", "/guarded", sitetest.Fetch...); p.Status != http.StatusOK {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+	if got := strings.Join(told, ", "); got != "hook.authenticate_reentered, session.unauthenticated" {
+		t.Errorf("the hooks were told %s", got)
+	}
+}
+
+// A form that Authenticate has read is the handler's too, and its files are removed.
+func TestAuthenticateThatReadsTheForm(t *testing.T) {
+	t.Parallel()
+	for _, session := range []bool{true, false} {
+		var s *sitetest.Site
+		s = sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+				if _, err := c.MultipartForm(); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+					return nil, err
+				}
+				return nil, nil
+			}
+		})
+		var original *http.Request
+		s.Engine.POST("/upload", func(c *gin.Context) { original = c.Request }, func(c *gin.Context) {
+			_ = s.Auth.Update(c, func(*ginauth.User) {})
+			if original.MultipartForm == nil || original.MultipartForm != c.Request.MultipartForm {
+				t.Error("the server does not have the form")
+			}
+			c.String(http.StatusOK, c.PostForm("amount"))
+		})
+		if session {
+			s.As("ada")
+		}
+		r, err := http.NewRequest("POST", s.URL+"/upload", strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"amount\"\r\n\r\n70\r\n--b--\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		if p := s.Must(s.Browser.Do(r)); p.Text() != "70" {
+			t.Errorf("session %v: the handler reads %q", session, p.Text())
+		}
+	}
+}
+
+// Hooks that call what calls them: each is called once for what it was called for.
+func TestHooksThatCallBack(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	count := func(t *testing.T) {
+		if calls++; calls > 5 {
+			t.Fatal("the hook calls itself without end") // else the process would end
+		}
+	}
+	for name, tt := range map[string]struct {
+		hooks func(t *testing.T, s **sitetest.Site) ginauth.Hooks
+		do    func(t *testing.T, s *sitetest.Site)
+		want  int
+	}{
+		"OnError calls Fail": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnError: func(c *gin.Context, err *ginauth.Error) { count(t); (*s).Auth.Fail(c, err) }}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.WantError(s.Ask("GET", "/admin", sitetest.Fetch...), ginauth.ErrForbidden)
+		}, 1},
+		"OnError calls a guard": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnError: func(c *gin.Context, err *ginauth.Error) {
+				count(t)
+				(*s).Auth.RequireAuth(ginauth.HasGroup("admin"))(c)
+			}}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.WantError(s.Ask("GET", "/admin", sitetest.Fetch...), ginauth.ErrForbidden)
+		}, 1},
+		"OnError goes to a guarded page": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnError: func(c *gin.Context, err *ginauth.Error) { count(t); (*s).Engine.HandleContext(c) }}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.WantError(s.Ask("GET", "/admin", sitetest.Fetch...), ginauth.ErrForbidden)
+		}, 1},
+		"OnError of the next request": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnError: func(c *gin.Context, err *ginauth.Error) { count(t) }}
+		}, func(t *testing.T, s *sitetest.Site) {
+			for range 2 {
+				s.WantError(s.Ask("GET", "/admin", sitetest.Fetch...), ginauth.ErrForbidden)
+			}
+		}, 2},
+		"OnLogout calls Logout": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogout: func(c *gin.Context, _ *ginauth.User) {
+				count(t)
+				if err := (*s).Auth.Logout(c); err != nil {
+					t.Error(err)
+				}
+			}}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.Ask("POST", "/leave")
+			if s.User() != nil {
+				t.Error("still signed in")
+			}
+		}, 1},
+		"OnLogout calls SignIn and Logout": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogout: func(c *gin.Context, u *ginauth.User) {
+				count(t)
+				if err := errors.Join((*s).Auth.SignIn(c, u, nil), (*s).Auth.Logout(c)); err != nil {
+					t.Error(err)
+				}
+			}}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.Ask("POST", "/leave")
+			if s.User() != nil {
+				t.Error("still signed in")
+			}
+		}, 1},
+		"OnLogout of two sign-outs in a request": {func(t *testing.T, _ **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogout: func(*gin.Context, *ginauth.User) { count(t) }}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.Engine.POST("/twice", func(c *gin.Context) {
+				if err := errors.Join(s.Auth.Logout(c), s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil), s.Auth.Logout(c)); err != nil {
+					t.Error(err)
+				}
+			})
+			s.Ask("POST", "/twice")
+		}, 2},
+		"OnLogout calls Update and a guard": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogout: func(c *gin.Context, _ *ginauth.User) {
+				count(t)
+				if got := idOf((*s).Auth.Update(c, func(*ginauth.User) {})); got != "session.unauthenticated" {
+					t.Errorf("Update: %s", got)
+				}
+				(*s).Auth.LoadUser()(c)
+			}}
+		}, func(t *testing.T, s *sitetest.Site) { s.Ask("POST", "/leave") }, 1},
+		"OnEvent calls LogoutEverywhere": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnEvent: func(ctx context.Context, e ginauth.Event) {
+				count(t)
+				if err := (*s).Auth.LogoutEverywhere(ctx, (*s).IDP.Issuer+"#ada"); err != nil {
+					t.Error(err)
+				}
+			}}
+		}, func(t *testing.T, s *sitetest.Site) { s.Ask("POST", "/leave") }, 2}, // of the sign-out, and of what it did then
+		"OnLogin calls a guard, Update and Logout": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogin: func(c *gin.Context, _ *ginauth.Login) error {
+				count(t)
+				(*s).Auth.RequireAuth()(c)
+				(*s).Auth.LoadUser()(c)
+				return errors.Join((*s).Auth.Update(c, func(u *ginauth.User) { u.Data["a"] = "b" }), (*s).Auth.Logout(c))
+			}}
+		}, func(t *testing.T, s *sitetest.Site) {
+			s.SignIn()
+			if u := s.User(); u == nil || u.Data["a"] != "" {
+				t.Errorf("signed in is %+v", u)
+			}
+		}, 1},
+		"OnLogin calls Fail": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
+			return ginauth.Hooks{OnLogin: func(c *gin.Context, _ *ginauth.Login) error {
+				count(t)
+				(*s).Auth.Fail(c, ginauth.ErrForbidden)
+				return nil
+			}}
+		}, func(t *testing.T, s *sitetest.Site) { s.WantError(s.Get("/login/demo"), ginauth.ErrSessionError) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls = 0
+			var s *sitetest.Site
+			s = sitetest.New(t, func(s2 *sitetest.Site, o *ginauth.Options) {
+				o.Hooks = tt.hooks(t, &s)
+				s2.Unheard = o.Hooks.OnEvent != nil
+			})
+			s.Engine.POST("/leave", func(c *gin.Context) {
+				if err := s.Auth.Logout(c); err != nil {
+					t.Error(err)
+				}
+			})
+			s.As("ada")
+			calls = 0
+			if tt.do(t, s); calls != tt.want {
+				t.Errorf("the hook was called %d times, want %d\n%s", calls, tt.want, s.Logs)
+			}
+		})
+	}
+}
+
+// A hook that puts another request in place, with a context of its own, is not asked again.
+func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+			asked++
+			c.Request = c.Request.WithContext(context.Background())
+			return nil, nil
+		}
+	})
+	s.Engine.GET("/guarded", s.Auth.LoadUser(), s.Auth.RequireAuth(), s.Protected)
+	for _, session := range []bool{false, true} {
+		if asked = 0; session {
+			s.As("ada")
+		}
+		if s.Ask("GET", "/guarded", sitetest.Fetch...); asked != 1 || (s.Ran.Load() == 1) != session {
+			t.Errorf("session %v: the hook was asked %d times, and %d handlers ran", session, asked, s.Ran.Load())
+		}
 	}
 }

@@ -102,6 +102,8 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	const op = "begin sign-in"
 	r := c.Request
 	switch {
+	case a.isAsking(c):
+		return reentered(op)
 	case a.cfg.isCrossOrigin(r):
 		return crossOriginError(op)
 	case isPrefetch(r):
@@ -169,8 +171,14 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a POST from a page of this origin",
 			Fix: "send it with a form of your own page"}
 	}
-	user, of, err := a.linkingUser(c, g)
-	if err == nil && user == nil {
+	user, of, identified, err := a.linkingUser(c, g)
+	switch {
+	case err != nil:
+	case identified && isHandedOnByFirefox(r.Header):
+		// The session's cookie would prove that the form is no other site's.
+		err = &Error{Code: ErrCrossOrigin, ID: "login.link_worker", Op: "link account", Reason: "behind a service worker, Firefox does not say which site the form to link an account is from",
+			Fix: `have the worker leave navigations to the browser: if (e.request.mode === "navigate") return`}
+	case user == nil:
 		err = &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
 			Fix: "show the form to signed-in users only; the session may have ended since"}
 	}
@@ -180,19 +188,19 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 // linkingUser returns the user of a request that links another account, and what tells
 // them apart from every other: the id of their session or, of a user that
 // Hooks.Authenticate identifies, a hash of who they are, which no session has as its id.
-func (a *Auth) linkingUser(c *gin.Context, g *registry) (user *User, of string, err error) {
-	v, err := a.identifiedBy(c)
+func (a *Auth) linkingUser(c *gin.Context, g *registry) (user *User, of string, identified bool, err error) {
+	v, err := a.identifiedBy(c, "link account")
 	if err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
 	if v != nil {
 		u := v.opened.user.clone()
 		person := revocationKey(0, u.Issuer, u.Subject)
-		return u, "user " + string(person[:]), nil
+		return u, "user " + string(person[:]), true, nil
 	}
 	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if s == nil || err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
-	return s.user.clone(), s.id, nil
+	return s.user.clone(), s.id, false, nil
 }

@@ -76,6 +76,9 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := a.askOnLogin(c, &in, login); err != nil {
 		return err
 	}
+	if login.NoSession && state.round > 0 {
+		return noSessionForDemand(cl.provider.Name)
+	}
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
@@ -241,7 +244,7 @@ func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, 
 	if state.linkingOf == "" {
 		return nil, nil
 	}
-	user, of, err := a.linkingUser(c, g)
+	user, of, _, err := a.linkingUser(c, g)
 	if err != nil {
 		return nil, err
 	}

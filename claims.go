@@ -161,12 +161,12 @@ func (c *client) explainNoGroups(claims map[string]any) {
 		if c.wantsGroups() {
 			fix = "see what the provider sends: a mapper or a scope may be missing there"
 		}
-		c.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "ginauth: the user has no groups: the provider sent no such claim, neither in the ID token nor in userinfo",
+		c.cfg.log(context.Background(), slog.LevelDebug, "claims.no_groups", "the user has no groups: the provider sent no such claim, neither in the ID token nor in userinfo",
 			slog.String("provider", c.provider.Name), slog.String("claim", path), slog.String("fix", fix))
 		return
 	}
 	if c.groupsWarned.CompareAndSwap(false, true) {
-		c.warn("somebody signed in without groups, since the provider keeps them elsewhere", &Error{
+		c.warn("claims.groups_elsewhere", "somebody signed in without groups, since the provider keeps them elsewhere", &Error{
 			Code: ErrProviderMisconfigured, ID: "claims.groups_elsewhere", Op: "read profile", Provider: c.provider.Name,
 			Reason: fmt.Sprintf("the ID token has no %q but %s, which points elsewhere for it: the user is in too many groups for a token", name, elsewhere),
 			Fix:    `at Entra ID, use app roles (ClaimPaths["groups"]: "roles"), or emit only the groups that are assigned to the application; or ask for the groups in OnLogin`,

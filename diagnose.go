@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/cookie"
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
 )
@@ -63,6 +65,10 @@ type ProviderDiagnosis struct {
 	BackChannelLogoutURI  string `json:"backchannel_logout_uri,omitempty"`
 	FrontChannelLogoutURI string `json:"frontchannel_logout_uri,omitempty"`
 
+	// JWKS is the JWK Set (RFC 7517) to register at the provider, with the public half of
+	// Provider.PrivateKey; nil without one.
+	JWKS json.RawMessage `json:"jwks,omitempty"`
+
 	// Endpoints are those in use, configured or discovered, without their
 	// queries. Offered is what the metadata says that the provider supports.
 	// Both have the names of OpenID Connect Discovery 1.0, section 3, and are
@@ -105,7 +111,8 @@ type CookieDiagnosis struct {
 // From a provider it fetches the metadata and the signing keys, and sends a HEAD
 // without a query to the other endpoints, or OPTIONS to the authorization endpoint,
 // where a HEAD would be logged as a failed sign-in. It calls
-// [Provider.ClientSecretFunc]. It reads [Options.Revocations], and writes, reads and
+// [Provider.ClientSecretFunc], and signs an assertion with [Provider.PrivateKey], which it
+// drops. It reads [Options.Revocations], and writes, reads and
 // deletes a record in [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
 // until ctx is done.
 //
@@ -171,6 +178,7 @@ func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
 	to.AuthMethod, to.RequiresIss, to.Algorithms = r.AuthMethod, r.RequiresIss, r.Algorithms
 	to.Keys, to.Endpoints, to.Offered = r.Keys, r.Endpoints, r.Offered
 	to.ClockAhead, to.ClockTolerance = r.ClockAhead, r.ClockTolerance
+	to.JWKS = r.JWKS
 	to.SignOut = c.signOutText(to.Endpoints)
 }
 
@@ -205,7 +213,7 @@ func (a *Auth) remarks() []*Error {
 	list := []*Error{}
 	remark := func(is bool, where, what, reason, fix string) {
 		if is {
-			list = append(list, &Error{Code: ErrInvalidOptions, ID: mistakeID(where, what), Op: where, Reason: reason, Fix: fix})
+			list = append(list, &Error{Code: ErrInvalidOptions, ID: errid.Of(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
 	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "write https into BaseURL")

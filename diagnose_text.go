@@ -118,6 +118,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	row(b, "post-logout redirect URI", p.PostLogoutRedirectURI)
 	row(b, "back-channel logout URI", logout(p.BackChannelLogoutURI, "backchannel_logout_supported"))
 	row(b, "front-channel logout URI", logout(p.FrontChannelLogoutURI, "frontchannel_logout_supported"))
+	row(b, "JWK Set", string(p.JWKS))
 	b.WriteString(" in use\n")
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"} {
 		row(b, name, p.Endpoints[name])

@@ -157,11 +157,12 @@ func (e *Error) Status() int {
 	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
 }
 
-// areas are the first words of the IDs of this package: docs/errors.md has an anchor
-// for each ID that begins with one of them.
+// areas are the first words of the IDs of this package, and of those of lines in the log
+// that are about no error: docs/errors.md has an anchor for each ID that begins with one
+// of them.
 var areas = []string{
 	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "profile", "provider", "request", "response", "session", "state", "store",
+	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 
@@ -172,7 +173,9 @@ func (e *Error) section() string {
 		return ""
 	}
 	anchor := string(e.Code)
-	if area, _, _ := strings.Cut(e.ID, "."); slices.Contains(areas, area) {
+	area, _, _ := strings.Cut(e.ID, ".")
+	setting := e.Code == ErrInvalidOptions && (area == "options" || area == "provider") // these ids are made of the setting's name, and have no anchors
+	if slices.Contains(areas, area) && !setting {
 		anchor = e.ID
 	}
 	return "docs/errors.md#" + anchor

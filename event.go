@@ -146,9 +146,22 @@ func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Eve
 	if a.cfg.Hooks.OnEvent == nil {
 		return
 	}
+	if a.isRunning(ctx, string(e.Name)) { // it calls LogoutEverywhere at any event, say
+		return
+	}
+	ctx, done := a.runs(ctx, string(e.Name))
+	defer done()
 	err := contain.Do(func() error { a.cfg.Hooks.OnEvent(ctx, e); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
-		a.cfg.Logger.ErrorContext(ctx, "ginauth: Hooks.OnEvent panicked", "on", e.Name, "panic", p.Text())
+		a.cfg.log(ctx, slog.LevelError, "hook.on_event_panicked", "Hooks.OnEvent panicked", slog.String("on", string(e.Name)), slog.String("panic", p.Text()))
+	}
+}
+
+// log writes a line that is about no event. Its id stays the same, as those of errors
+// do, and docs/errors.md has an anchor for it.
+func (c *config) log(ctx context.Context, level slog.Level, id, message string, attrs ...slog.Attr) {
+	if c.Logger.Enabled(ctx, level) { // else the line would be made in vain, at each sign-in
+		c.Logger.LogAttrs(ctx, level, "ginauth: "+message, append([]slog.Attr{slog.String("id", id)}, attrs...)...)
 	}
 }
 

@@ -1,7 +1,14 @@
 package ginauth_test
 
 import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"html"
@@ -34,6 +41,50 @@ func ExampleProvider() {
 	}
 	fmt.Println(whoSignsIn(corp, "Zoë Ångström"))
 	// Output: 200 {"sub":"zoe","name":"Zoë Ångström","email":"zoe@example.com","verified":true}
+}
+
+// A private key takes the place of the client secret: nothing secret leaves the
+// application.
+func ExampleProvider_privateKey() {
+	// The file is what this wrote:
+	// openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out client.pem
+	file := privateKeyFile() // os.ReadFile("client.pem")
+
+	block, _ := pem.Decode(file)
+	if block == nil {
+		log.Fatal("client.pem has no PEM block")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		log.Fatal(err)
+	}
+	idp := startDemoFor(key.(crypto.Signer))
+	defer idp.Close()
+	corp := ginauth.Provider{
+		Name:       "corp",
+		Issuer:     idp.Issuer, // "https://login.corp.example"
+		ClientID:   idp.ClientID,
+		PrivateKey: key.(crypto.Signer),
+	}
+	fmt.Println(whoSignsIn(corp, "Zoë Ångström"))
+	// Output: 200 {"sub":"zoe","name":"Zoë Ångström","email":"zoe@example.com","verified":true}
+}
+
+// Kubernetes writes a token for the provider into the pod and replaces it before it
+// expires. The provider trusts the cluster that signs it.
+func ExampleProvider_workloadIdentity() {
+	corp := ginauth.Provider{
+		Name:       "corp",
+		Issuer:     "https://login.corp.example",
+		ClientID:   "shop",
+		AuthMethod: "private_key_jwt",
+		ClientSecretFunc: func(context.Context) (string, error) {
+			token, err := os.ReadFile("/var/run/secrets/tokens/login")
+			return strings.TrimSpace(string(token)), err
+		},
+	}
+	fmt.Println(corp)
+	// Output: Providermap[ClientID:shop Issuer:https://login.corp.example Name:corp]
 }
 
 // Plain OAuth 2.0 needs the endpoints, where in the profile things are, and a
@@ -386,10 +437,26 @@ func whoSignsIn(provider ginauth.Provider, name string) string {
 
 // startDemo starts a provider whose page lets people choose who they are. What
 // ginauth logs would only be in the way of an example.
-func startDemo() *authtest.Provider {
+func startDemo() *authtest.Provider { return startDemoFor(nil) }
+
+// privateKeyFile is a private key as openssl writes it.
+func privateKeyFile() []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// startDemoFor starts a provider for a client with a key, or nil.
+func startDemoFor(key crypto.Signer) *authtest.Provider {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	log.SetOutput(os.Stderr) // which SetDefault took away
-	idp, err := authtest.Start(authtest.Config{})
+	idp, err := authtest.Start(authtest.Config{ClientKey: key})
 	if err != nil {
 		log.Fatal(err)
 	}

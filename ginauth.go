@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/ginauth/ginauth/internal/cookie"
 	"github.com/ginauth/ginauth/internal/fetch"
@@ -43,6 +44,7 @@ type parts struct {
 	demands      sealedCookie // which are in addresses
 	loops        *loops
 	lastProvider *lastProvider
+	refreshes    singleflight.Group // of Auth.Refresh
 	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned

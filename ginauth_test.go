@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +50,7 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines := slices.DeleteFunc(strings.Split(l.String(), "\n"), func(line string) bool { return !strings.Contains(line, "post_logout_redirect_uri=") })
+		lines := l.Lines("INFO", "provider.post_logout_redirect_uri")
 		if len(lines) != min(1, len(tt.want)) {
 			t.Errorf("%v: %d lines: %q", tt.want, len(lines), lines)
 			continue
@@ -60,6 +59,20 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 			!strings.Contains(lines[0], `providers=[`+strings.Join(tt.want, " ")+`] post_logout_redirect_uri=https://app.example.com/x/auth/logout/return`) {
 			t.Errorf("%v: %s", tt.want, lines[0])
 		}
+	}
+}
+
+// Other providers are a line in the log, and those that are new say what to register.
+func TestSetProvidersSaysWhatToRegister(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	s.Logs.Reset()
+	if err := s.Auth.SetProviders([]ginauth.Provider{s.IDP.Client("demo"), sitetest.Offline("other")}); err != nil {
+		t.Fatal(err)
+	}
+	replaced, uris := s.Logs.Lines("INFO", "options.providers.replaced"), s.Logs.Lines("INFO", "provider.redirect_uri")
+	if len(replaced) != 1 || !strings.HasSuffix(replaced[0], " providers=\"[demo other]\"\n") || len(uris) != 1 || !strings.Contains(uris[0], " provider=other ") {
+		t.Errorf("the log says %q and %q", replaced, uris)
 	}
 }
 

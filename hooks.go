@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,7 +15,8 @@ import (
 
 // Hooks are functions of the application that this package calls. All are optional.
 // A hook that blocks, blocks its request; one that panics fails it, except for
-// OnEvent.
+// OnEvent. One that does what it is called for, such as an OnLogout that calls
+// [Auth.Logout], is not called for that.
 type Hooks struct {
 	// Authenticate identifies requests by a credential of the application: an API
 	// key, a client certificate, a signed request, the session of an older system. It
@@ -38,7 +40,11 @@ type Hooks struct {
 	// other error, and a panic, means that the hook failed: 503
 	// ([ErrStoreUnavailable]). None of these redirects, and for [Auth.LoadUser] the
 	// request is unauthenticated then. A hook that writes the answer or aborts fails the
-	// request with ErrSessionError. It must not call Next, a guard, Update or Logout.
+	// request with ErrSessionError. It must not call Next, which would run the handlers
+	// before the guard has decided. Inside it no user is known to this Auth yet:
+	// [CurrentUser] and Session find none, and a guard, Update, Logout, SignIn and
+	// BeginLogin fail with ErrSessionError. It may ask another Auth, by that one's LoadUser,
+	// say, which runs no handlers there.
 	//
 	// Unsafe requests from another origin are refused, whatever the credential:
 	// browsers send certificates and Basic credentials by themselves, and proxies add
@@ -94,12 +100,16 @@ type Login struct {
 	// is nil for every other sign-in.
 	Data map[string]string
 
-	// Renewal says that the person was signed in already, and that a [MaxAge] or [ACR]
-	// check sent them to authenticate again. User.Data is that of the session before.
+	// Renewal says that the person was signed in already in this browser, through the same
+	// provider, and that a [MaxAge] or [ACR] check sent them to authenticate again.
+	// User.Data is that of the session before. It is false for every other sign-in, also
+	// if a check sent one person and another one authenticated: then nothing of the session
+	// before comes along.
 	Renewal bool
 
 	// Token is the response of the provider's token endpoint; numbers in its Extra
-	// are [json.Number]. It is not kept: use it now, or store it.
+	// are [json.Number]. It is not kept: use it now, or store it for a job that runs
+	// without the user (see [Auth.Refresh]).
 	Token *oauth2.Token
 
 	// ReturnTo is the path of the application that the browser goes to next. OnLogin
@@ -109,13 +119,14 @@ type Login struct {
 
 	// Limits are those of the session that begins: OnLogin may set them, for a person
 	// who did not ask to be remembered, say. With Renewal they have the IdleTimeout and
-	// the BrowserOnly of the session before.
+	// the BrowserOnly of the session before; its Lifetime begins anew, as Options have it.
 	Limits SessionLimits
 
 	// NoSession begins no session, and Limits do not apply: OnLogin sets it for an
 	// application that keeps its own, and writes that one's cookie to the answer. A
 	// session that this browser has already stays as it is. RequireAuth and
-	// [CurrentUser] know nothing of such a sign-in.
+	// [CurrentUser] know nothing of such a sign-in. If a [MaxAge] or [ACR] check asked for
+	// the sign-in, NoSession fails it with [ErrSessionError]: the check would ask again.
 	NoSession bool
 }
 
@@ -208,3 +219,31 @@ func (w *hookWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Pusher implements gin.ResponseWriter: what is pushed cannot be taken back.
 func (w *hookWriter) Pusher() http.Pusher { return nil }
+
+// runningHook finds a hook of an Auth that runs on behalf of a context: an *atomic.Bool,
+// which is false as soon as the hook has returned.
+type runningHook struct {
+	auth *Auth
+	name string // of the hook, or of the event that OnEvent is told
+}
+
+// isRunning reports whether what has this context is called by a hook, which would be
+// called again for what comes of it, and again.
+func (a *Auth) isRunning(ctx context.Context, name string) bool {
+	on, _ := ctx.Value(runningHook{a, name}).(*atomic.Bool)
+	return on != nil && on.Load()
+}
+
+// runs returns the context for a hook, and what to call when the hook has returned.
+func (a *Auth) runs(ctx context.Context, name string) (context.Context, func()) {
+	on := new(atomic.Bool)
+	on.Store(true)
+	return context.WithValue(ctx, runningHook{a, name}, on), func() { on.Store(false) }
+}
+
+// running is runs for the context of a request.
+func (a *Auth) running(c *gin.Context, name string) func() {
+	ctx, done := a.runs(c.Request.Context(), name)
+	c.Request = c.Request.WithContext(ctx)
+	return done
+}

@@ -34,7 +34,7 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	}
 	switch len(g.order) {
 	case 0:
-		return &Error{Code: ErrUnknownProvider, ID: "provider.none", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so that no user can sign in", Fix: "set Options.Providers"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.not_configured", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so that no user can sign in", Fix: "set Options.Providers"}
 	case 1:
 		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {
@@ -73,7 +73,8 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	if err != nil {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
-	if c.Request.Method == http.MethodPost && !a.cfg.isOwnPage(c.Request) && params.Get("link") != "true" {
+	own := a.cfg.isOwnPage(c.Request) && !isHandedOnByFirefox(c.Request.Header)
+	if c.Request.Method == http.MethodPost && !own && params.Get("link") != "true" {
 		return a.beginLoginByGET(c, cl, params)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
@@ -177,8 +178,8 @@ func (c *config) isOwnPage(r *http.Request) bool {
 	return false
 }
 
-// beginLoginByGET sends a browser that posts a form of another site to the same
-// address with the same parameters (OpenID Connect Core, 4, lets other sites begin
+// beginLoginByGET sends a browser that posts a form of another site, or one that may be,
+// to the same address with the same parameters (OpenID Connect Core, 4, lets other sites begin
 // sign-ins by POST). That POST brings no login states, so that the limit on them
 // would not hold: a page that posted over and over would fill the Cookie header
 // until the server in front refuses every request of this browser.
@@ -339,12 +340,12 @@ func (a *Auth) warnAboutScheme(r *http.Request) {
 		return
 	}
 	if scheme == overHTTPS {
-		a.cfg.Logger.Warn("ginauth: a sign-in began over https, but BaseURL is http: providers will be asked to send people back to http, and most refuse that;"+
-			" set Options.BaseURL to the https address that browsers use", "base_url", a.cfg.BaseURL)
+		a.cfg.log(r.Context(), slog.LevelWarn, "login.over_https", "a sign-in began over https, but BaseURL is http: providers will be asked to send people back to http, and most refuse that;"+
+			" set Options.BaseURL to the https address that browsers use", slog.String("base_url", a.cfg.BaseURL))
 		return
 	}
-	a.cfg.Logger.Warn("ginauth: a sign-in began over http, as the proxy in front says, but BaseURL is https: a browser keeps no Secure cookie from http, and the sign-in will end with state_invalid;"+
-		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", "base_url", a.cfg.BaseURL)
+	a.cfg.log(r.Context(), slog.LevelWarn, "login.over_http", "a sign-in began over http, as the proxy in front says, but BaseURL is https: a browser keeps no Secure cookie from http, and the sign-in will end with state_invalid;"+
+		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", slog.String("base_url", a.cfg.BaseURL))
 }
 
 // warnAboutPort warns that a sign-in begins at another port of loopback than BaseURL's,
@@ -359,8 +360,8 @@ func (a *Auth) warnAboutPort(r *http.Request) {
 	if !weburl.IsLoopback(here.Hostname()) || cmp.Or(here.Port(), "80") == cmp.Or(there.Port(), "80") || !a.portWarned.CompareAndSwap(false, true) {
 		return
 	}
-	a.cfg.Logger.Warn("ginauth: a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+
-		" if a proxy in front writes a Host of its own, have it keep the browser's", "opened", printable.Clip(host), "base_url", a.cfg.BaseURL)
+	a.cfg.log(r.Context(), slog.LevelWarn, "login.other_port", "a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+
+		" if a proxy in front writes a Host of its own, have it keep the browser's", slog.String("opened", printable.Clip(host)), slog.String("base_url", a.cfg.BaseURL))
 }
 
 // A browser that signs in more often within the window, and still has no

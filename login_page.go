@@ -132,7 +132,7 @@ func (c *config) checkLoginPage(p *Provider, add addMistake, others []Provider) 
 		}
 		if page.LoginPage != "" && q.LoginPage == "" && page.Namespace != "" &&
 			(page.Namespace == q.Issuer || page.Namespace == q.Namespace || slices.Contains(q.Admits, page.Namespace)) {
-			add("Namespace", "of_a_client", fmt.Sprintf("of provider %q, which is a page of the application, is where users of provider %q come from: the page could sign in as any of them", page.Name, q.Name),
+			add("Namespace", "client_namespace", fmt.Sprintf("of provider %q, which is a page of the application, is where users of provider %q come from: the page could sign in as any of them", page.Name, q.Name),
 				"give the page a Namespace of its own, such as the application's address")
 		}
 	}

@@ -90,7 +90,7 @@ func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, m
 	case missing.broken != nil:
 		return stateInvalid("state.cookie_altered", "the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
 	case !ours:
-		return stateInvalid("state.not_ours", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", s.keysFix)
+		return stateInvalid("state.not_authentic", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", s.keysFix)
 	case s.expired(begun.at):
 		return s.expiredError(begun.at)
 	case s.failed.value(r) == state[:handleLength]:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/sitetest"
@@ -55,7 +56,7 @@ func diagnoses() []diagnosis {
 			f.Redeploy(func(o *ginauth.Options) { o.Keys = []string{sitetest.OtherKey} })
 			f.Browser = f.NewBrowser()
 			return callback
-		}, "state.not_ours", []string{"Options.Keys", "BaseURL"}},
+		}, "state.not_authentic", []string{"Options.Keys", "BaseURL"}},
 		{"altered", func(f *sitetest.Flow) *url.URL {
 			callback := f.Begin("/login/demo")
 			c := f.LoginState()
@@ -363,7 +364,7 @@ func TestRestartWithAKeyThatWasMade(t *testing.T) {
 	}
 	log := logs.String()
 	sitetest.WantID(t, log, "state.other_key")
-	sitetest.WantID(t, log, "state.not_ours")
+	sitetest.WantID(t, log, "state.not_authentic")
 	if n := strings.Count(log, "openssl rand -hex 32"); n != 2 || strings.Contains(log, "replica the same") {
 		t.Errorf("said %d times:\n%s", n, log)
 	}

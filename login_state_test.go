@@ -160,7 +160,7 @@ func TestSecretInAnotherSpelling(t *testing.T) {
 	}
 	stamp := stamps.Make([seal.FactSize]byte(begun), [seal.SubjectSize]byte{})
 	s.Browser = s.NewBrowser()
-	for last, id := range map[string]string{"A": "state.no_cookies", "B": "state.not_ours"} {
+	for last, id := range map[string]string{"A": "state.no_cookies", "B": "state.not_authentic"} {
 		wantStateError(s, callback, state[:9]+strings.Repeat("A", 42)+last+"."+base64.RawURLEncoding.EncodeToString(stamp[:]), id)
 	}
 }
@@ -333,7 +333,7 @@ func TestAnswerOpenedAgain(t *testing.T) {
 				if f.OnlySession().Value != session || f.IDP.Count(authtest.Token) != 1 || f.Logins.Load() != 1 {
 					t.Error("it was a second sign-in")
 				}
-				if strings.Contains(f.Logs.String(), "request failed") {
+				if strings.Contains(f.Logs.String(), " code=") {
 					t.Errorf("it was logged as a failure:\n%s", f.Logs)
 				}
 			})

@@ -612,16 +612,16 @@ func TestASignInAtAnotherPortIsWarnedAbout(t *testing.T) {
 	}
 	own := "Host: " + sitetest.MustURL(t, s.URL).Host + "\r\n"
 	for _, fine := range []string{own, "Host: 127.0.0.1:" + sitetest.MustURL(t, s.URL).Port() + "\r\n", "Host: app.example.com:3000\r\n", "Host: localhost:3000\r\nX-Forwarded-" + own} {
-		if log := ask(fine); strings.Contains(log, "another port") {
+		if log := ask(fine); strings.Contains(log, "id=login.other_port") {
 			t.Errorf("%q: the log says %s", fine, log)
 		}
 	}
 	log := ask("Host: localhost:3000\r\n")
-	if !strings.Contains(log, "level=WARN") || !strings.Contains(log, "opened=localhost:3000") || !strings.Contains(log, "base_url="+s.URL) {
+	if lines := s.Logs.Lines("WARN", "login.other_port"); len(lines) != 1 || !strings.Contains(lines[0], "opened=localhost:3000") || !strings.Contains(lines[0], "base_url="+s.URL) {
 		t.Errorf("the log says %s", log)
 	}
 	for _, again := range []string{"Host: localhost:3000\r\n", "Host: localhost\r\n"} {
-		if log := ask(again); strings.Contains(log, "another port") {
+		if log := ask(again); strings.Contains(log, "id=login.other_port") {
 			t.Errorf("a second warning: %s", log)
 		}
 	}

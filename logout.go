@@ -91,7 +91,8 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 // logSignOut tells the log and the application that a session has ended.
 func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
-	if a.cfg.Hooks.OnLogout != nil {
+	if a.cfg.Hooks.OnLogout != nil && !a.isRunning(c.Request.Context(), "OnLogout") { // which may call Logout
+		defer a.running(c, "OnLogout")()
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}
 }

@@ -157,7 +157,7 @@ func TestIDTokenHintOfAnotherSession(t *testing.T) {
 func TestIDTokensThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	warnings := func(s *sitetest.Site) int {
-		return strings.Count(s.Logs.String(), "Logout.NoIDTokenHint")
+		return len(s.Logs.Lines("WARN", "logout.hint_too_large"))
 	}
 	t.Run("a large ID token", func(t *testing.T) {
 		s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {

@@ -86,9 +86,8 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			a.fail(c, RequestRefused, err)
 			return
 		}
-		v.shown = true
-		c.Next()
-		keepEmptyPrivate(c)
+		v.show()
+		next(c)
 	}
 }
 
@@ -108,11 +107,19 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string)) // also if Authenticate refused, before any cookie was read
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		} else if v != nil {
-			v.shown = true
+			v.show()
 		}
-		c.Next()
-		keepEmptyPrivate(c)
+		next(c)
 	}
+}
+
+// next runs the handlers behind a guard. One that Hooks.Authenticate of another Auth
+// calls runs none: that Auth's guard has not decided yet.
+func next(c *gin.Context) {
+	if c.Request.Context().Value(askingKey{}) == nil {
+		c.Next()
+	}
+	keepEmptyPrivate(c)
 }
 
 // mustBeMounted panics while the application starts, and not at its first
@@ -223,39 +230,79 @@ type authRequest struct {
 	asked    int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew    bool               // the session began in this very request
 	shown    bool               // a handler has had user, and may have changed it
-	ended    atomic.Bool
+	state    atomic.Uint32      // what of the above there is
 }
 
+// The states of an authRequest. Without Hooks.Authenticate it begins with the first.
+const (
+	identified   uint32 = iota
+	asking              // Hooks.Authenticate is being asked: there is a context and a request
+	unidentified        // it has found no credential
+	ended               // the user has signed out
+)
+
 // authRequestKey finds what an Auth has put into a request's context: an *authRequest or
-// an *unidentified.
+// a *refusedCredential.
 type authRequestKey struct{ auth *Auth }
+
+// askingKey finds the authRequest of any Auth whose Hooks.Authenticate is being asked.
+type askingKey struct{}
 
 // Value implements context.Context.
 func (v *authRequest) Value(key any) any {
 	switch key := key.(type) {
 	case userKey:
-		if v.ended.Load() {
+		switch v.state.Load() {
+		case identified:
+			return &v.user
+		case ended:
 			return (*User)(nil)
 		}
-		return &v.user
 	case authRequestKey:
 		if key.auth == v.registry.auth {
+			return v
+		}
+	case askingKey:
+		if v.state.Load() == asking {
 			return v
 		}
 	}
 	return v.Context.Value(key)
 }
 
-func (g *registry) newAuthRequest(o *opened, asked time.Time) *authRequest {
-	v := &authRequest{registry: g, opened: o, asked: asked.UnixMicro()}
+// newAuthRequest returns an authRequest for a user of these providers: that which
+// Hooks.Authenticate was asked with, if the request is still that one.
+func (a *Auth) newAuthRequest(c *gin.Context, g *registry, o *opened, asked time.Time) *authRequest {
+	v, _ := c.Request.Context().(*authRequest)
+	if v == nil || v.registry != g || c.Request != &v.request || v.state.Load() != unidentified {
+		v = &authRequest{registry: g}
+	}
+	v.opened, v.asked = o, asked.UnixMicro()
 	o.user.copyTo(&v.user, v.groups[:0])
 	v.user.request = v
 	return v
 }
 
+// wrap makes v the context of the request, unless it is that already.
+func (v *authRequest) wrap(c *gin.Context) {
+	if c.Request != &v.request {
+		v.Context = c.Request.Context()
+		v.request = *c.Request.WithContext(v)
+		c.Request = &v.request
+	}
+}
+
 // hasSession reports whether the user has a session, and is not one that
 // Hooks.Authenticate identified.
 func (v *authRequest) hasSession() bool { return v.opened.id != "" }
+
+// show says that a handler has the user from now on. It writes once: a handler may have
+// started something that asks a check.
+func (v *authRequest) show() {
+	if !v.shown {
+		v.shown = true
+	}
+}
 
 // verified returns the user that checks get, as verified: a copy, unless no handler has
 // had the user yet and the checks do not change it, which saves a tenth of the request.
@@ -282,14 +329,10 @@ func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 	if a.cfg.Hooks.Authenticate == nil {
 		return a.openSession(c)
 	}
-	if v, err := a.credential(c, found); v != nil || err != nil {
+	if v, err := a.credential(c, found, "authenticate"); v != nil || err != nil {
 		return v, err
 	}
-	v, err := a.openSession(c)
-	if v == nil && found == nil {
-		a.notIdentified(c, nil)
-	}
-	return v, err
+	return a.openSession(c)
 }
 
 // openSession loads the session of a request, and makes its user the request's.
@@ -319,7 +362,7 @@ func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 		}
 		o = g.sessions.read(string(g.sessions.encode(s)), false)
 	}
-	v := g.newAuthRequest(o, now)
+	v := a.newAuthRequest(c, g, o, now)
 	vary(h, &v.vary)
 	a.attach(c, v)
 	return v, nil
@@ -330,15 +373,14 @@ func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 func (a *Auth) attach(c *gin.Context, v *authRequest) {
 	v.cache[0] = "private, no-store"
 	c.Writer.Header()["Cache-Control"] = v.cache[:]
-	v.Context = c.Request.Context()
-	v.request = *c.Request.WithContext(v)
-	c.Request = &v.request
+	v.wrap(c)
+	v.state.Store(identified)
 	c.Set(UserKey, &v.user)
 }
 
 // attachSession is attach for a session that began, or changed, in this request.
 func (a *Auth) attachSession(c *gin.Context, g *registry, s *session, isNew bool) {
-	v := g.newAuthRequest(g.sessions.read(string(g.sessions.encode(s)), false), s.lastSeen)
+	v := a.newAuthRequest(c, g, g.sessions.read(string(g.sessions.encode(s)), false), s.lastSeen)
 	v.isNew, v.shown = isNew, true // a handler calls this
 	a.attach(c, v)
 }
@@ -346,7 +388,7 @@ func (a *Auth) attachSession(c *gin.Context, g *registry, s *session, isNew bool
 // detach makes the request unauthenticated from here on.
 func (a *Auth) detach(c *gin.Context) {
 	if v := a.authenticated(c); v != nil {
-		v.ended.Store(true)
+		v.state.Store(ended)
 	}
 	c.Set(UserKey, (*User)(nil))
 }
@@ -355,7 +397,7 @@ func (a *Auth) detach(c *gin.Context) {
 // before, or nil.
 func (a *Auth) authenticated(c *gin.Context) *authRequest {
 	v, ok := c.Request.Context().Value(authRequestKey{a}).(*authRequest)
-	if !ok || v.ended.Load() {
+	if !ok || v.state.Load() != identified {
 		return nil
 	}
 	return v

@@ -564,28 +564,132 @@ func TestAGuardDoesNotOpenTheApplicationsRouteAtOurPath(t *testing.T) {
 }
 
 // handedOn are the headers of a navigation that a service worker hands on with
-// e.respondWith(fetch(e.request)).
-var handedOn = http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}}
+// e.respondWith(fetch(e.request)), by the browser.
+var handedOn = map[string]http.Header{
+	"Chromium": {"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}},
+	"Firefox": {"Sec-Fetch-Mode": {"same-origin"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Site": {"same-origin"},
+		"Accept": {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}},
+}
 
 // Behind a service worker everything works as without one.
 func TestNavigationsBehindAServiceWorker(t *testing.T) {
 	t.Parallel()
-	for name, path := range map[string]string{"a guarded page": "/page/x?y=1", "a link to the sign-in": "/login/demo?return_to=%2Fpage%2Fx%3Fy%3D1", "a link to the choice": "/login?return_to=%2Fpage%2Fx%3Fy%3D1"} {
-		t.Run(name, func(t *testing.T) {
-			s := sitetest.New(t, nil)
-			s.Browser.Header = handedOn
-			if p := s.Get(path); p.Status != http.StatusOK || p.URL.RequestURI() != "/page/x?y=1" {
-				t.Fatalf("ended at %s with %d: %s", p.URL, p.Status, p.Text())
+	for browser, header := range handedOn {
+		for name, path := range map[string]string{"a guarded page": "/page/x?y=1", "a link to the sign-in": "/login/demo?return_to=%2Fpage%2Fx%3Fy%3D1", "a link to the choice": "/login?return_to=%2Fpage%2Fx%3Fy%3D1"} {
+			t.Run(browser+", "+name, func(t *testing.T) {
+				s := sitetest.New(t, nil)
+				s.Browser.Header = header
+				if p := s.Get(path); p.Status != http.StatusOK || p.URL.RequestURI() != "/page/x?y=1" {
+					t.Fatalf("ended at %s with %d: %s", p.URL, p.Status, p.Text())
+				}
+				p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{}))
+				if p.Status != http.StatusOK || s.IDP.Count(authtest.EndSession) != 1 {
+					t.Errorf("the sign-out ended at %s with %d, and asked the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
+				}
+				p = s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/me", url.Values{}))
+				if p.Status != http.StatusUnauthorized || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
+					t.Errorf("a form after it got %d: %s", p.Status, p.Text())
+				}
+			})
+		}
+	}
+}
+
+// In Firefox, a form of another site looks there like one of the application's own, but
+// comes without the cookies that are SameSite=Lax: it begins a sign-in by GET, links no
+// account and signs no user out.
+func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
+	t.Parallel()
+	s := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+			if l.Previous != nil {
+				l.User.Data["linked"] = l.Previous.Subject
 			}
-			p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{}))
-			if p.Status != http.StatusOK || s.IDP.Count(authtest.EndSession) != 1 {
-				t.Errorf("the sign-out ended at %s with %d, and asked the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
+			return nil
+		}
+	})
+	s.Browser.Header = handedOn["Firefox"]
+	evil, own := authtest.At("https://evil.example/"), authtest.At(s.URL+"/")
+	s.Browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.IDP.Issuer) }
+	for range 12 {
+		p := s.Must(s.Browser.Submit(evil, s.URL+"/login/demo", url.Values{"return_to": {"/page/x"}}))
+		if first := p.Hops[0]; first.Request.Get("Cookie") != "" || first.Header["Set-Cookie"] != nil || first.Header.Get("Location") != s.URL+"/login/demo?return_to=%2Fpage%2Fx" {
+			t.Fatalf("the form, sent with %v, is answered %d with %v", first.Request, first.Status, first.Header)
+		}
+		if !strings.HasPrefix(p.Header.Get("Location"), s.IDP.Issuer) {
+			t.Fatalf("the sign-in does not begin: %d at %s", p.Status, p.URL)
+		}
+	}
+	if n := len(s.LoginStates()); n != 5 {
+		t.Errorf("twelve forms left %d cookies, want 5", n)
+	}
+	s.Browser.StopAt = nil
+	s.SignIn()
+	s.WantError(s.Must(s.Browser.Submit(evil, s.URL+"/login/demo", linkForm)), ginauth.ErrUnauthenticated)
+	s.Must(s.Browser.Submit(evil, s.URL+"/logout", nil))
+	if u := s.User(); u == nil || u.Subject != "ada" || s.IDP.Count(authtest.EndSession) != 0 {
+		t.Errorf("after forms of another site, %v is signed in", u)
+	}
+	s.IDP.SignInAs("grace")
+	s.Must(s.Browser.Submit(own, s.URL+"/login/demo", linkForm))
+	if u := s.User(); u == nil || u.Subject != "grace" || u.Data["linked"] != "ada" {
+		t.Errorf("after the own form to link an account, %+v is signed in", u)
+	}
+}
+
+// A script's fetch begins no sign-in in mode same-origin either, unless all of it is as
+// Firefox sends a navigation.
+func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	for name, change := range map[string]http.Header{
+		"Accept */*":              {"Accept": {"*/*"}},
+		"Accept JSON":             {"Accept": {"application/json"}},
+		"no Accept":               {"Accept": nil},
+		"mode cors":               {"Sec-Fetch-Mode": {"cors"}},
+		"mode no-cors":            {"Sec-Fetch-Mode": {"no-cors"}},
+		"mode websocket":          {"Sec-Fetch-Mode": {"websocket"}},
+		"another letter case":     {"Sec-Fetch-Mode": {"Same-Origin"}},
+		"no mode":                 {"Sec-Fetch-Mode": nil},
+		"site cross-site":         {"Sec-Fetch-Site": {"cross-site"}},
+		"site same-site":          {"Sec-Fetch-Site": {"same-site"}},
+		"site none":               {"Sec-Fetch-Site": {"none"}},
+		"no site":                 {"Sec-Fetch-Site": nil},
+		"dest document":           {"Sec-Fetch-Dest": {"document"}},
+		"dest iframe":             {"Sec-Fetch-Dest": {"iframe"}},
+		"dest frame":              {"Sec-Fetch-Dest": {"frame"}},
+		"dest object":             {"Sec-Fetch-Dest": {"object"}},
+		"dest worker":             {"Sec-Fetch-Dest": {"worker"}},
+		"dest serviceworker":      {"Sec-Fetch-Dest": {"serviceworker"}},
+		"dest image":              {"Sec-Fetch-Dest": {"image"}},
+		"no dest":                 {"Sec-Fetch-Dest": nil},
+		"a library":               {"X-Requested-With": {"XMLHttpRequest"}},
+		"a library without name":  {"X-Requested-With": {"x"}},
+		"a WebSocket's handshake": {"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
+	} {
+		var header []string
+		for key, values := range handedOn["Firefox"] {
+			if _, other := change[key]; !other {
+				header = append(header, key, values[0])
 			}
-			p = s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/me", url.Values{}))
-			if p.Status != http.StatusUnauthorized || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
-				t.Errorf("a form after it got %d: %s", p.Status, p.Text())
+		}
+		for key, values := range change {
+			for _, value := range values {
+				header = append(header, key, value)
 			}
-		})
+		}
+		if p := s.Ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
+			t.Errorf("%s: a guarded page answered %d to %q", name, p.Status, p.Header.Get("Location"))
+		}
+		switch name {
+		case "dest document", "no dest", "a WebSocket's handshake": // begin a sign-in in any mode
+			continue
+		}
+		s.WantError(s.Ask("GET", "/login/demo", header...), ginauth.ErrCrossOrigin)
+		s.WantError(s.Ask("POST", "/login/demo", header...), ginauth.ErrCrossOrigin)
+	}
+	if n := s.IDP.Count(authtest.Discovery); n != 0 {
+		t.Errorf("the provider was asked %d times", n)
 	}
 }
 

@@ -158,10 +158,8 @@ func TestARandomKeyIsMadeOnLoopbackAlone(t *testing.T) {
 	if err := sitetest.MountError(opts); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"level=WARN", "Options.Keys", "random key"} {
-		if !strings.Contains(lines.String(), want) {
-			t.Errorf("the log does not say %q: %s", want, &lines)
-		}
+	if warned := lines.Lines("WARN", "options.keys.generated"); len(warned) != 1 || !strings.Contains(warned[0], "Options.Keys") {
+		t.Errorf("the log does not warn of it, once: %s", &lines)
 	}
 	opts.BaseURL = "https://app.example.com"
 	sitetest.WantInvalid(t, sitetest.MountError(opts), "options.keys.empty")
@@ -177,6 +175,23 @@ func TestARandomKeyIsMadeOnLoopbackAlone(t *testing.T) {
 	}
 	if two.User() == nil {
 		t.Error("a cookie of another application put an end to this one's session")
+	}
+}
+
+// Revocations in memory are warned about where there may be several replicas.
+func TestRevocationsInMemoryAreWarnedAbout(t *testing.T) {
+	for base, change := range map[string]func(o *ginauth.Options){
+		"http://localhost:8080": nil, "https://intranet": func(o *ginauth.Options) { o.Revocations = &sitetest.BrokenRevocations{} },
+	} {
+		var lines sitetest.Logs
+		opts := sitetest.GoodOptions()
+		opts.BaseURL, opts.Logger = base, lines.Logger()
+		if change != nil {
+			change(&opts)
+		}
+		if err := sitetest.MountError(opts); err != nil || strings.Contains(lines.String(), "options.revocations.memory") {
+			t.Errorf("%s: %v\n%s", base, err, &lines)
+		}
 	}
 }
 
@@ -198,6 +213,9 @@ func TestMountSaysWhatToRegister(t *testing.T) {
 		if !strings.Contains(lines.String(), want) {
 			t.Errorf("the log does not say %q: %s", want, &lines)
 		}
+	}
+	if uris, memory := lines.Lines("INFO", "provider.redirect_uri"), lines.Lines("WARN", "options.revocations.memory"); len(uris) != 2 || len(memory) != 1 || !strings.Contains(memory[0], "Options.Revocations") {
+		t.Errorf("the log says %q and %q", uris, memory)
 	}
 	if strings.Contains(lines.String(), "s3cr3t") || strings.Contains(lines.String(), sitetest.HexKey) {
 		t.Errorf("the log has a secret: %s", &lines)

@@ -1,9 +1,11 @@
 package ginauth
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
@@ -25,27 +28,7 @@ type mistakes []error
 // add adds a mistake in a field ("Options.BaseURL"); what names the mistake in its
 // id ("empty").
 func (m *mistakes) add(field, what, reason, fix string) {
-	*m = append(*m, &Error{Code: ErrInvalidOptions, ID: mistakeID(field, what), Op: field, Reason: reason, Fix: fix})
-}
-
-// mistakeID returns the id of a mistake in a field, written as the ids of all
-// errors are: "options.base_url.empty".
-func mistakeID(field, what string) string {
-	field = strings.ReplaceAll(field, "JWKS", "Jwks") // or JWKSURL would be one word
-	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] && field[i] <= 'z' }
-	var id strings.Builder
-	for i := range len(field) {
-		c := field[i]
-		upper := 'A' <= c && c <= 'Z'
-		if upper && i > 0 && field[i-1] != '.' && (lower(i-1) || lower(i+1)) { // BaseURL, ClientIDParam
-			id.WriteByte('_')
-		}
-		if upper {
-			c += 'a' - 'A'
-		}
-		id.WriteByte(c)
-	}
-	return id.String() + "." + what
+	*m = append(*m, &Error{Code: ErrInvalidOptions, ID: errid.Of(field, what), Op: field, Reason: reason, Fix: fix})
 }
 
 // check reports every mistake, and derives the rest of c from what is right.
@@ -113,8 +96,8 @@ func (c *config) checkMount(wrong *mistakes, mount string) {
 	case (&url.URL{Path: mount}).EscapedPath() != mount:
 		wrong.add("Mount", "path_escaped", fmt.Sprintf("the router group's path %q cannot stand in an address as it is", mount), "mount on a group whose path is letters, digits and -._~")
 	case c.prefix != "" && c.prefix == c.mount:
-		c.Logger.Warn("ginauth: BaseURL ends in the router group's own path, which then stands there twice; BaseURL's path is for what a proxy strips",
-			"base_url", c.BaseURL, "group", mount, "login", c.url(c.mount+"/login"))
+		c.log(context.Background(), slog.LevelWarn, "options.base_url.group_path", "BaseURL ends in the router group's own path, which then stands there twice; BaseURL's path is for what a proxy strips",
+			slog.String("base_url", c.BaseURL), slog.String("group", mount), slog.String("login", c.url(c.mount+"/login")))
 	}
 }
 
@@ -124,7 +107,7 @@ func (c *config) checkKeys(wrong *mistakes) {
 	add := func(what, reason string) { wrong.add("Options.Keys", what, reason, makeKey) }
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
-		c.Logger.Warn("ginauth: Options.Keys is empty: " + keyMadeRemark + "; to keep them, set Options.Keys (openssl rand -hex 32)")
+		c.log(context.Background(), slog.LevelWarn, "options.keys.generated", "Options.Keys is empty: "+keyMadeRemark+"; to keep them, set Options.Keys (openssl rand -hex 32)")
 		return
 	}
 	if len(c.Keys) == 0 {
@@ -278,7 +261,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 			called = fmt.Sprintf("Options.Providers[%d]", i)
 		}
 		add := func(field, what, reason, fix string) {
-			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: mistakeID("Provider."+field, what), Op: called + ": " + field, Reason: reason, Fix: fix})
+			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: errid.Of("Provider."+field, what), Op: called + ": " + field, Reason: reason, Fix: fix})
 		}
 		written := p.Issuer
 		p.check(add, c.loopback)
@@ -287,7 +270,8 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 			add("ResponseMode", "form_post_http", `is "form_post", and BaseURL is http: a browser warns people of a form that goes from https to http`, `use "query", or write https`)
 		}
 		if p.Issuer != written {
-			c.Logger.Info("ginauth: Issuer is the address of the discovery document; the issuer is what stands before it; set it to that", "provider", printable.Clip(p.Name), "issuer", shown(p.Issuer))
+			c.log(context.Background(), slog.LevelInfo, "provider.issuer.discovery_address", "Issuer is the address of the discovery document; the issuer is what stands before it; set it to that",
+				slog.String("provider", printable.Clip(p.Name)), slog.String("issuer", shown(p.Issuer)))
 		}
 		folded := strings.ToLower(p.Name)
 		if other, there := names[folded]; there && p.Name == other && p.Name != "" {
@@ -302,6 +286,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		}
 		clients[id] = p.Name
 		p.checkNamesake(add, list)
+		p.checkSharedKey(add, list)
 		c.checkCallbackOf(add, &p)
 		c.checkLoginPage(&p, add, list)
 		list = append(list, p.normalized())

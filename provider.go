@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +11,8 @@ import (
 	"slices"
 
 	"golang.org/x/oauth2"
+
+	"github.com/ginauth/ginauth/internal/rp"
 )
 
 // Provider configures one identity provider. Package providers has functions that
@@ -54,19 +57,34 @@ type Provider struct {
 	ClientID string
 
 	// ClientSecret authenticates the application. Required unless AuthMethod is
-	// "none" or ClientSecretFunc is set.
+	// "none", or ClientSecretFunc or PrivateKey is set.
 	ClientSecret string
 
-	// ClientSecretFunc returns the secret for each sign-in, for providers that want a
-	// signed assertion in its place (Apple). If it returns an error, the sign-in
-	// fails with [ErrProviderMisconfigured].
+	// ClientSecretFunc returns the secret for each request, for providers that want one
+	// that the client signs (Apple). With AuthMethod "private_key_jwt" it returns the
+	// client assertion, for assertions that the platform makes: a Kubernetes service
+	// account token, the identity token of a cloud's workload. If it returns an error,
+	// the sign-in fails with [ErrProviderMisconfigured].
 	ClientSecretFunc func(ctx context.Context) (string, error)
 
+	// PrivateKey signs the client assertions that take the place of a secret
+	// (AuthMethod "private_key_jwt": RFC 7523; OpenID Connect Core 1.0, section 9).
+	// An assertion names the issuer as its audience, is valid for a minute and is used
+	// once. RSA keys of 2048 bits or more sign with RS256, or PS256 if the metadata
+	// offers only that; ECDSA keys with ES256, ES384 or ES512 by their curve, Ed25519
+	// keys with EdDSA. It may be a key that a KMS keeps. Each provider needs a key of
+	// its own. [Auth.Diagnose] prints the JWK Set to register. Default: none.
+	PrivateKey crypto.Signer
+
+	// KeyID is the kid of PrivateKey, as registered at the provider. Default: the
+	// key's thumbprint (RFC 7638), which the JWK Set of [Auth.Diagnose] has.
+	KeyID string
+
 	// AuthMethod is how the client authenticates at the token endpoint (RFC 7591,
-	// section 2): "client_secret_basic", "client_secret_post", or "none" for a public
-	// client, which PKCE protects. Default: client_secret_basic, or
-	// client_secret_post if the metadata offers only that. It is never found out by
-	// trial, which would spend the code.
+	// section 2): "client_secret_basic", "client_secret_post", "private_key_jwt", or
+	// "none" for a public client, which PKCE protects. Default: private_key_jwt with a
+	// PrivateKey; else client_secret_basic, or client_secret_post if the metadata offers
+	// only that. It is never found out by trial, which would spend the code.
 	AuthMethod string
 
 	// IDTokenAlg is the algorithm that the client is registered for at the provider
@@ -202,6 +220,11 @@ type Provider struct {
 	// standards. Most providers need none of it.
 	Quirks Quirks
 
+	// Preset is set by the functions of package providers: which of them made this
+	// Provider, whatever Name and the endpoints are changed to. providers.Offline goes by
+	// it; sign-ins do not. Default: none.
+	Preset string
+
 	// Err is set by a function that made this Provider from wrong arguments, such as
 	// a tenant that cannot exist. Mount reports it in place of the mistakes that
 	// follow from it, an [*Error] with its Op as the name of the argument.
@@ -280,8 +303,8 @@ type Quirks struct {
 	// state, nonce, redirect_uri and the code challenge are set again afterwards.
 	EditAuthorize func(params url.Values)
 
-	// EditToken may change the form of the token request. callback holds the
-	// parameters that came with the code.
+	// EditToken may change the form of a token request. callback holds the parameters
+	// that came with the code; it is nil for a refresh.
 	EditToken func(form, callback url.Values)
 
 	// NormalizeToken turns a token response that is not the JSON of RFC 6749
@@ -296,6 +319,9 @@ func (p Provider) redacted() map[string]string {
 	m := map[string]string{"Name": p.Name, "Issuer": p.Issuer, "ClientID": p.ClientID}
 	if p.ClientSecret != "" {
 		m["ClientSecret"] = "[redacted]"
+	}
+	if p.PrivateKey != nil {
+		m["PrivateKey"] = "[redacted]"
 	}
 	return m
 }
@@ -326,6 +352,9 @@ func (p Provider) normalized() Provider {
 		if *d.field == "" {
 			*d.field = d.value
 		}
+	}
+	if p.AuthMethod == "" && p.PrivateKey != nil {
+		p.AuthMethod = rp.PrivateKeyJWT
 	}
 	if p.ResponseIssuer == "" && p.TokenIssuer == nil {
 		p.ResponseIssuer = p.Issuer

@@ -2,12 +2,15 @@ package ginauth
 
 import (
 	"cmp"
+	"crypto"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/weburl"
@@ -58,7 +61,11 @@ func addArgumentMistakes(add addMistake, err error) {
 		return
 	}
 	if e, _ := err.(*Error); e != nil && e.Op != "" {
-		add(e.Op, "invalid", e.Reason, e.Fix)
+		what := e.ID[strings.LastIndex(e.ID, ".")+1:]
+		if e.ID != errid.Of("Provider."+e.Op, what) { // it is not one of package providers
+			what = "invalid"
+		}
+		add(e.Op, what, e.Reason, e.Fix)
 		return
 	}
 	add("Err", "invalid", fmt.Sprint(err), "correct what the Provider was made of")
@@ -68,8 +75,8 @@ func (p *Provider) checkClient(add addMistake) {
 	if p.ClientID == "" {
 		add("ClientID", "empty", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
 	}
-	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", "none"}, p.AuthMethod) {
-		add("AuthMethod", "unknown", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post" or "none"`)
+	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", rp.PrivateKeyJWT, "none"}, p.AuthMethod) {
+		add("AuthMethod", "unknown", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post", "private_key_jwt" or "none"`)
 	}
 	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
 		if what, reason, fix := pasted(s.value); what != "" {
@@ -80,6 +87,13 @@ func (p *Provider) checkClient(add addMistake) {
 
 // checkSecret: exactly one way to say who the client is, or PKCE alone.
 func (p *Provider) checkSecret(add addMistake) {
+	if p.PrivateKey != nil || p.AuthMethod == rp.PrivateKeyJWT {
+		p.checkPrivateKey(add)
+		return
+	}
+	if p.KeyID != "" {
+		add("KeyID", "unused", "is set, and PrivateKey is not (is the file with the key read?)", "set PrivateKey, or drop KeyID")
+	}
 	switch secret := p.ClientSecret != "" || p.ClientSecretFunc != nil; {
 	case p.AuthMethod == "none" && secret:
 		add("ClientSecret", "unused", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
@@ -90,6 +104,60 @@ func (p *Provider) checkSecret(add addMistake) {
 	case p.ClientSecret != "" && p.ClientSecretFunc != nil:
 		add("ClientSecret", "twice", "is set, and so is ClientSecretFunc", "drop one of the two")
 	}
+}
+
+// checkPrivateKey checks what says who the client is if it is not a secret.
+func (p *Provider) checkPrivateKey(add addMistake) {
+	switch {
+	case p.AuthMethod != "" && p.AuthMethod != rp.PrivateKeyJWT:
+		add("PrivateKey", "unused", fmt.Sprintf("is set, but AuthMethod %q uses no key", printable.Clip(p.AuthMethod)), "drop one of the two")
+	case p.ClientSecret != "":
+		add("ClientSecret", "unused", "is set, but the client authenticates by an assertion that a key signs", "drop ClientSecret; or drop PrivateKey and AuthMethod")
+	case p.PrivateKey != nil && p.ClientSecretFunc != nil:
+		add("PrivateKey", "twice", "is set, and so is ClientSecretFunc, which makes assertions in its place", "drop one of the two")
+	case p.PrivateKey == nil && p.ClientSecretFunc == nil:
+		add("PrivateKey", "empty", `is nil, and AuthMethod is "private_key_jwt"`, "set PrivateKey, or ClientSecretFunc if the platform makes the assertions")
+	case p.PrivateKey == nil:
+		if p.KeyID != "" {
+			add("KeyID", "unused", "is set, and ClientSecretFunc makes the assertions", "drop KeyID")
+		}
+		return
+	}
+	if p.PrivateKey == nil {
+		return
+	}
+	if _, err := rp.AssertionAlgs(p.PrivateKey); err != nil {
+		add("PrivateKey", "unfit", err.Error(), "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")
+	}
+	if what, reason, fix := pasted(p.KeyID); what != "" {
+		add("KeyID", what, reason, fix)
+	}
+}
+
+// checkSharedKey: an assertion for one provider must not pass at another, whatever its
+// audience is taken for there.
+func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
+	key, ok := publicKey(p.PrivateKey)
+	if !ok {
+		return
+	}
+	for i := range others {
+		if other, ok := publicKey(others[i].PrivateKey); ok && key.Equal(other) {
+			add("PrivateKey", "shared", fmt.Sprintf("is the key of provider %q too", printable.Clip(others[i].Name)), "make a key for each provider")
+		}
+	}
+}
+
+// comparableKey is what all public keys of the standard library are.
+type comparableKey interface{ Equal(crypto.PublicKey) bool }
+
+func publicKey(key crypto.Signer) (comparableKey, bool) {
+	if key == nil {
+		return nil, false
+	}
+	public, _ := contain.Call(func() (crypto.PublicKey, error) { return key.Public(), nil })
+	k, ok := public.(comparableKey)
+	return k, ok
 }
 
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {

@@ -1,8 +1,10 @@
 package ginauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/ginauth/ginauth/internal/printable"
@@ -47,7 +49,7 @@ func (a *Auth) SetProviders(providers []Provider) error {
 	before := a.providers.Load()
 	g := a.newRegistry(list, before)
 	a.providers.Store(g)
-	a.cfg.Logger.Info("ginauth: providers replaced", "providers", g.order)
+	a.cfg.log(context.Background(), slog.LevelInfo, "options.providers.replaced", "providers replaced", slog.Any("providers", g.order))
 	a.announce(g, before)
 	return nil
 }
@@ -59,6 +61,7 @@ func (a *Auth) announce(g, before *registry) {
 		old := before.clients[name]
 		return old != nil && old.redirectURI == g.clients[name].redirectURI
 	}
+	ctx := context.Background()
 	var names []string
 	for _, cl := range g.parties() {
 		if !said(cl.provider.Name) {
@@ -66,27 +69,29 @@ func (a *Auth) announce(g, before *registry) {
 		}
 	}
 	for _, name := range names {
-		a.cfg.Logger.Info("ginauth: register this redirect URI at the provider, exactly", "provider", name, "redirect_uri", g.clients[name].redirectURI)
+		a.cfg.log(ctx, slog.LevelInfo, "provider.redirect_uri", "register this redirect URI at the provider, exactly", slog.String("provider", name), slog.String("redirect_uri", g.clients[name].redirectURI))
 	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
-		a.cfg.Logger.Info("ginauth: where the provider asks for a post-logout redirect URI, register this one, exactly", "providers", names, "post_logout_redirect_uri", a.cfg.logoutReturn())
+		a.cfg.log(ctx, slog.LevelInfo, "provider.post_logout_redirect_uri", "where the provider asks for a post-logout redirect URI, register this one, exactly",
+			slog.Any("providers", names), slog.String("post_logout_redirect_uri", a.cfg.logoutReturn()))
 	}
 	if len(g.order) == 0 {
-		a.cfg.Logger.Warn("ginauth: Options.Providers " + noProvidersRemark)
+		a.cfg.log(ctx, slog.LevelWarn, "options.providers.empty", "Options.Providers "+noProvidersRemark)
 	}
 }
 
 // remind says what some settings mean: http in a private network, revocations and
 // sessions in memory.
 func (a *Auth) remind() {
+	ctx := context.Background()
 	if a.cfg.insecure {
-		a.cfg.Logger.Warn("ginauth: Options.InsecureHTTP: "+insecureRemark+"; write https into BaseURL to end that", "base_url", a.cfg.BaseURL)
+		a.cfg.log(ctx, slog.LevelWarn, "options.insecure_http.used", "Options.InsecureHTTP: "+insecureRemark+"; write https into BaseURL to end that", slog.String("base_url", a.cfg.BaseURL))
 	}
 	if a.revokesInMemory() && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: " + memoryRemark + "; set Options.Revocations to share them")
+		a.cfg.log(ctx, slog.LevelWarn, "options.revocations.memory", memoryRemark+"; set Options.Revocations to share them")
 	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
-		a.cfg.Logger.Warn("ginauth: Options.Sessions " + memstoreRemark + "; " + memstoreFix)
+		a.cfg.log(ctx, slog.LevelWarn, "options.sessions.memstore", "Options.Sessions "+memstoreRemark+"; "+memstoreFix)
 	}
 }
 

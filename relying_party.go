@@ -57,6 +57,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	cfg := rp.Config{
 		Name: p.Name, Issuer: p.Issuer, Namespace: p.Namespace,
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, ClientSecretFunc: p.ClientSecretFunc, AuthMethod: p.AuthMethod,
+		PrivateKey: p.PrivateKey, KeyID: p.KeyID,
 		IDTokenAlg:  p.IDTokenAlg,
 		RedirectURI: c.redirectURI, SharedRedirect: c.shared,
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
@@ -89,9 +90,15 @@ func (c *client) profile(ctx context.Context, h *http.Client, token *oauth2.Toke
 	return claims, err
 }
 
-// warn logs a failure that does not fail a request.
-func (c *client) warn(msg string, err error) {
-	c.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "ginauth: "+msg, slog.String("provider", c.provider.Name), slog.Any("error", fromRP(err)))
+// warn logs a failure that does not fail a request, under the id of what follows from
+// it. That of the failure itself is the cause, if it is another one.
+func (c *client) warn(id, message string, err error) {
+	err = fromRP(err)
+	attrs := []slog.Attr{slog.String("provider", c.provider.Name)}
+	if e, ok := err.(*Error); ok && e.ID != "" && e.ID != id {
+		attrs = append(attrs, slog.String("cause", e.ID))
+	}
+	c.cfg.log(context.Background(), slog.LevelWarn, id, message, append(attrs, slog.Any("error", err))...)
 }
 
 // fromRP returns err as an error of this package. Every error of package rp must
@@ -144,6 +151,15 @@ func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 func (c *client) redeem(ctx context.Context, state *loginState, params url.Values) (*rp.Identity, error) {
 	id, err := c.rp.Redeem(ctx, state.request(), params)
 	return id, fromRP(err)
+}
+
+// refresh sends a refresh token, of which nothing else is known.
+func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
+	got, err := c.rp.Refresh(ctx, rp.RefreshRequest{RefreshToken: refreshToken})
+	if err != nil {
+		return nil, fromRP(err)
+	}
+	return got.Token, nil
 }
 
 // verify asks the Provider's own rules about a verified identity, and adds the name that

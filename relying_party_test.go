@@ -2,6 +2,8 @@ package ginauth_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/http"
@@ -122,7 +124,7 @@ func TestEverySettingReachesTheRelyingParty(t *testing.T) {
 
 	// And the other way round: a field of Provider that the relying party does not
 	// know is one that the root uses itself.
-	ours := []string{"DisplayName", "Color", "Icon", "Logout", "LoginParams", "ClaimPaths", "EmailVerified", "NameFromCallback", "VerifyClaims", "Admits", "CallbackPath", "LoginPage", "Err"}
+	ours := []string{"DisplayName", "Color", "Icon", "Logout", "LoginParams", "ClaimPaths", "EmailVerified", "NameFromCallback", "VerifyClaims", "Admits", "CallbackPath", "LoginPage", "Preset", "Err"}
 	for f := range reflect.TypeFor[ginauth.Provider]().Fields() {
 		if _, there := got.Type().FieldByName(f.Name); !there && !slices.Contains(ours, f.Name) {
 			t.Errorf("Provider.%s does not reach rp.Config; if the root uses it itself, say so here", f.Name)
@@ -149,6 +151,10 @@ func fill(v reflect.Value) {
 			f.Set(m)
 		case reflect.Func:
 			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))
+		case reflect.Interface:
+			if f.Type() == reflect.TypeFor[crypto.Signer]() {
+				f.Set(reflect.ValueOf(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))))
+			}
 		case reflect.Struct:
 			fill(f)
 		}
@@ -160,7 +166,7 @@ func fill(v reflect.Value) {
 func TestCodesOfTheRelyingPartyAreCodes(t *testing.T) {
 	for _, code := range []rp.Code{
 		rp.BadRequest, rp.IssuerMismatch, rp.StateInvalid, rp.ProviderDenied, rp.ProviderError, rp.CodeRejected, rp.ProviderMisconfigured,
-		rp.ProviderUnavailable, rp.ProviderTimeout, rp.BadTokenResponse, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, rp.LogoutTokenInvalid,
+		rp.ProviderUnavailable, rp.ProviderTimeout, rp.BadTokenResponse, rp.IDTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, rp.LogoutTokenInvalid, rp.StepUpRequired,
 	} {
 		if (&ginauth.Error{Code: ginauth.Code(code)}).Status() == http.StatusInternalServerError {
 			t.Errorf("%q is not a code of this package", code)

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
@@ -52,11 +53,24 @@ func isBoosted(r *http.Request) bool {
 
 // isNavigation recognizes a page that is opened in a tab. The destination is empty
 // behind a service worker that hands the request on, as in
-// e.respondWith(fetch(e.request)). No script can make up such a request: only a
-// browser's own navigation has that mode (Fetch, 5.4, Request constructor).
+// e.respondWith(fetch(e.request)). No script can make up a request of mode navigate:
+// only a browser's own navigation has it (Fetch, 5.4, Request constructor).
 func isNavigation(h http.Header) bool {
 	dest := h.Get("Sec-Fetch-Dest")
-	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty")
+	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty") || isHandedOnByFirefox(h)
+}
+
+// isHandedOnByFirefox recognizes a page that is opened in Firefox behind a service worker
+// that hands the request on. The mode is same-origin there, which a script can ask for
+// too, but only a script of this origin, which could open the page instead. It learns
+// nothing new: in that mode, a fetch does not follow a redirect to another origin.
+//
+// Sec-Fetch-Site is the worker's, and so is Origin: the page may have been asked for by
+// a link or a form on another site. A form from there comes without the cookies that
+// are SameSite=Lax.
+func isHandedOnByFirefox(h http.Header) bool {
+	return h.Get("Sec-Fetch-Mode") == "same-origin" && h.Get("Sec-Fetch-Dest") == "empty" && h.Get("Sec-Fetch-Site") == "same-origin" &&
+		strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
 }
 
 // setSecurityHeaders sets the headers of all answers of our own routes: they must
@@ -154,8 +168,13 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
 	c.Abort()
-	if e.Code == ErrStepUpRequired {
+	switch {
+	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
+	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
+		if kind := kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
+			e.Code = ErrForbidden
+		}
 	}
 	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)
@@ -183,17 +202,19 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// answeredByHook lets Hooks.OnError answer, and reports whether it did.
+// answeredByHook lets Hooks.OnError answer, and reports whether it did. What fails while
+// it answers, in a guard that it calls or by Auth.Fail, gets the built-in answer.
 func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
-	if a.cfg.Hooks.OnError == nil {
+	if a.cfg.Hooks.OnError == nil || a.isRunning(c.Request.Context(), "OnError") {
 		return false
 	}
+	defer a.running(c, "OnError")()
 	status := c.Writer.Status()
 	c.Writer.Header().Del("Content-Security-Policy") // the application's page has its own styles
 	err := contain.Do(func() error { a.cfg.Hooks.OnError(c, e); return nil })
 	p, panicked := err.(*contain.Panic)
 	if panicked {
-		a.cfg.Logger.Error("ginauth: Hooks.OnError panicked", "panic", p.Text())
+		a.cfg.log(c.Request.Context(), slog.LevelError, "hook.on_error_panicked", "Hooks.OnError panicked", slog.String("panic", p.Text()))
 	}
 	// A status alone is an answer too; under NoRoute it is 404 from the start.
 	if c.Writer.Written() || !panicked && c.Writer.Status() != status {
@@ -224,7 +245,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 // the origin formTo too.
 func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	if err := a.pages.write(c.Writer, status, p, formTo); err != nil {
-		a.cfg.Logger.Warn("ginauth: page could not be written", "error", err)
+		a.cfg.log(c.Request.Context(), slog.LevelWarn, "page.not_written", "page could not be written", slog.Any("error", err))
 	}
 }
 

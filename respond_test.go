@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -177,7 +178,7 @@ func TestOnErrorFallsBack(t *testing.T) {
 			for code, fail := range failures(f) {
 				f.WantError(fail(), code)
 			}
-			if strings.Contains(name, "panics") && !strings.Contains(f.Logs.String(), "Hooks.OnError panicked") {
+			if strings.Contains(name, "panics") && len(f.Logs.Lines("ERROR", "hook.on_error_panicked")) == 0 {
 				t.Errorf("the log does not say so:\n%s", f.Logs)
 			}
 			if p := f.Open("/me"); p.Status != http.StatusSeeOther || p.Header.Get("Location") != "/login?return_to=%2Fme" {
@@ -281,12 +282,27 @@ func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
 	}
 }
 
+// brokenWriter is a connection that has gone.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+func TestAPageThatCannotBeWrittenIsLogged(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, nil)
+	r := httptest.NewRequest("GET", s.URL+"/logout", nil)
+	s.Engine.ServeHTTP(brokenWriter{httptest.NewRecorder()}, r)
+	if lines := s.Logs.Lines("WARN", "page.not_written"); len(lines) != 1 || !strings.Contains(lines[0], "broken pipe") {
+		t.Errorf("the log says:\n%s", s.Logs)
+	}
+}
+
 // The log blames neither a hook that is not there nor a page that was written.
 func TestTheLogBlamesNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.WantErrorStatus(s.Get("/login/nobody"), ginauth.ErrUnknownProvider, http.StatusNotFound)
-	if got := s.Logs.String(); strings.Contains(got, "OnError") || strings.Contains(got, "could not be written") {
+	if got := s.Logs.String(); strings.Contains(got, "OnError") || strings.Contains(got, "id=hook.") || strings.Contains(got, "id=page.") {
 		t.Errorf("the log says:\n%s", got)
 	}
 }

@@ -141,10 +141,15 @@ func protect(f func() error) error {
 	if p.Value == http.ErrAbortHandler { // net/http's own way to hang up
 		panic(p.Value)
 	}
-	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: "sign in", Reason: "a function of the application panicked", Fix: "see error for the panic", Err: p}
+	return hookPanicked("sign in", p)
 }
 
 // notFound answers for a Mount that failed.
 func (a *Auth) notFound(c *gin.Context) {
 	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
+}
+
+// hookPanicked is the error for a panic in a hook, or in a function of a Provider.
+func hookPanicked(op string, p *contain.Panic) *Error {
+	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: op, Reason: "a function of the application panicked", Fix: "see error for the panic", Err: p}
 }

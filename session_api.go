@@ -60,7 +60,9 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 // user.Provider must be the name of one of [Options.Providers], else SignIn fails
 // with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
 // the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
-// is [ErrIdentityRejected]. An AuthTime of zero means now. [ErrSessionError] means that
+// is [ErrIdentityRejected]. An AuthTime of zero means now, which [MaxAge] believes: set it
+// if the person authenticated earlier, as with the session of an older system, and do not
+// pass an ACR that was not asked for. [ErrSessionError] means that
 // the session is too large, that the response is already written, that AuthTime is in
 // the future, or that limits are not shorter than [Options]; [ErrIDTokenInvalid] that the provider signed
 // this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
@@ -82,6 +84,9 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	}
 	if isPrefetch(c.Request) {
 		return prefetchError("sign in")
+	}
+	if a.isAsking(c) {
+		return reentered("sign in")
 	}
 	if a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
 		return &Error{Code: ErrBadRequest, ID: "session.bearer", Op: "sign in", Reason: "the request has a bearer token, beside which no session counts",

@@ -27,8 +27,9 @@ const (
 
 // demand is what a Check wants before it admits a user.
 type demand struct {
-	maxAge time.Duration // of the authentication at the provider; 0 if it may have any
-	acr    []string      // one of these; nil if any will do
+	maxAge  time.Duration // of the authentication at the provider; 0 if it may have any
+	acr     []string      // one of these; nil if any will do
+	session string        // id of that which does not suffice; "" of a user without one
 }
 
 // MaxAge admits a user who authenticated at the provider within the last d, and
@@ -37,13 +38,21 @@ type demand struct {
 // the same person keeps its User.Data, and stays as it is if the person gives up.
 //
 // Only the provider's auth_time counts (OpenID Connect Core 1.0, section 2), or the
-// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that differ. A plain
-// OAuth 2.0 provider has none: its users get 403, and the log says why.
+// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that
+// differ. A plain OAuth 2.0 provider has none, and a user of Authenticate no session to
+// come back with: they get 403 ([ErrForbidden]), and the log says why. The provider is
+// asked with max_age (section 3.1.2.1), d in whole seconds; one that ignores it ends the
+// sign-in with [ErrIDTokenInvalid], and the session stays.
 //
-// MaxAge panics if d is less than a minute. Called by a Check or a handler of the
-// application, for a user of [CurrentUser], its error has the same effect:
+// MaxAge panics if d is less than a minute; more than 68 years is 68 years. Called by a
+// Check or a handler of the application, its error has the same effect, for the user that
+// the Check was given or that [CurrentUser] returned in this request; any other gets 403.
+// For nil it is [ErrUnauthenticated]:
 //
 //	return ginauth.MaxAge(5 * time.Minute)(u)
+//
+// A handler that lasts, such as that of a WebSocket, can ask again: what counts is the
+// time at which it asks.
 //
 //go:noinline
 func MaxAge(d time.Duration) Check {
@@ -52,20 +61,27 @@ func MaxAge(d time.Duration) Check {
 	}
 	d = min(d, maxMaxAge)
 	return func(u *User) error {
-		if v, err := u.proof(); err != nil || v != nil && v.opened.authTime && time.UnixMicro(v.asked).Sub(v.opened.user.AuthTime) <= d+leeway {
+		v, err := u.proof()
+		if err != nil || v.opened.authTime && v.now().Sub(v.opened.user.AuthTime) <= d+leeway {
 			return err
 		}
-		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d}, Fix: askedAgain,
+		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d, session: v.opened.id}, Fix: askedAgain,
 			Reason: fmt.Sprintf("the person authenticated more than %v ago, or the provider did not say when", d)}
 	}
 }
 
 // ACR admits a user who authenticated with one of values, authentication context
 // class references that the provider defines (OpenID Connect Core 1.0, section 2),
-// and sends any other there to do so, as [MaxAge] does. The first value is the
-// preferred one. If the provider answers with another acr, it is asked once more with
-// max_age=0 and prompt=login, which makes those authenticate again that lately did,
-// with less.
+// and sends any other there to do so, as [MaxAge] does, with the same errors. The
+// provider is asked with acr_values (section 3.1.2.1), the first of which is the preferred
+// one. If it answers with another acr, it is asked once more with max_age=0 and
+// prompt=login, which makes those authenticate again that lately did, with less. If the
+// acr is another one still, the sign-in ends with [ErrIDTokenInvalid], and the session
+// stays. Values are compared exactly.
+//
+// An acr has no age: put MaxAge beside it if it must be recent. A user of
+// [Provider.LoginPage] has the ACR that [Auth.SignIn] was given, and gets 403
+// ([ErrForbidden]) with another one.
 //
 // ACR panics without values, and if a value is empty, longer than 256 bytes or not of
 // visible ASCII characters, or all of them together are longer than 512 bytes.
@@ -82,10 +98,11 @@ func ACR(values ...string) Check {
 		panic(fmt.Sprintf("ginauth: ACR(%q): one value or more of visible ASCII characters, up to %d bytes each and %d together", values, acrLimit, acrsLimit))
 	}
 	return func(u *User) error {
-		if v, err := u.proof(); err != nil || v != nil && slices.Contains(values, v.opened.user.ACR) {
+		v, err := u.proof()
+		if err != nil || slices.Contains(values, v.opened.user.ACR) {
 			return err
 		}
-		return &Error{Code: ErrStepUpRequired, ID: "check.acr", Op: "check", Provider: u.Provider, demand: &demand{acr: values}, Fix: askedAgain,
+		return &Error{Code: ErrStepUpRequired, ID: "check.acr", Op: "check", Provider: u.Provider, demand: &demand{acr: values, session: v.opened.id}, Fix: askedAgain,
 			Reason: fmt.Sprintf("the person did not authenticate with any acr of %q", values)}
 	}
 }
@@ -94,13 +111,29 @@ func ACR(values ...string) Check {
 const askedAgain = "nothing: the person is asked to authenticate again"
 
 // proof returns the request that u is the user of, whose session says how and when the
-// person authenticated, whatever a handler has written into u. It is nil for a User that
-// comes from elsewhere.
+// person authenticated, whatever a handler has written into u.
 func (u *User) proof() (*authRequest, error) {
-	if u == nil {
+	switch {
+	case u == nil:
 		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	case u.request == nil: // there is no demand: no sign-in would change this User
+		return nil, &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User is not that of a request", Fix: otherUserFix}
 	}
 	return u.request, nil
+}
+
+const (
+	otherUser    = "check.other_user"
+	otherUserFix = "pass MaxAge and ACR the User that the Check was given, or that CurrentUser returns in this very request"
+)
+
+// now is the time that a check compares with. A handler may ask hours after the guard
+// has: that of a WebSocket, for each message.
+func (v *authRequest) now() time.Time {
+	if v.shown {
+		return v.registry.auth.cfg.Now()
+	}
+	return time.UnixMicro(v.asked)
 }
 
 // and returns the demand that satisfies both, or false if none does.
@@ -137,6 +170,11 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 		return a.unauthenticated(c.Request)
 	}
 	o := v.opened
+	if e.ID == otherUser || e.demand != nil && e.demand.session != o.id {
+		// After the sign-in this User would be refused as before: the browser would be sent
+		// round and round.
+		return &Error{Code: ErrForbidden, ID: otherUser, Op: "check", Provider: o.user.Provider, Reason: "MaxAge or ACR was asked about another User than that of this request and this Auth", Fix: otherUserFix, Err: e.Err}
+	}
 	impossible := func(id, reason, fix string) *Error {
 		if e.Reason != "" {
 			reason = e.Reason + ": " + reason
@@ -299,6 +337,13 @@ func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, i
 	return told, nil
 }
 
+// noSessionForDemand refuses to keep a session that a check has found insufficient: the
+// page would send the browser to the provider again, and again.
+func noSessionForDemand(provider string) *Error {
+	return &Error{Code: ErrSessionError, ID: "hook.on_login_no_session", Op: "OnLogin", Provider: provider,
+		Reason: "OnLogin set NoSession for a sign-in that MaxAge or ACR asked for", Fix: "leave it false for people who have a session here, or guard their pages by checks of the application's own session"}
+}
+
 // writeStepUp answers a request whose user has to authenticate again.
 func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.loginReturnPath(c.Request))
@@ -314,7 +359,9 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 
 // Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
 // of a user who has to sign in, or to authenticate again, is redirected; other
-// errors get the status of their [Code], or 500 if err has none. For handlers that
+// errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
+// A page of a user who is signed in gets 403 ([ErrForbidden]) for [ErrUnauthenticated],
+// since the sign-in would only lead back. [Hooks.OnError] may answer. For handlers that
 // find out themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
@@ -353,8 +400,8 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 // lacksGuard reports whether a request without a user would have one behind a guard.
 // Where a guard would not look at the session either, it is not asked.
 func (a *Auth) lacksGuard(c *gin.Context) bool {
-	_, looked := c.Request.Context().Value(authRequestKey{a}).(*unidentified)
-	if looked || a.refusesOrigin(c.Request) || a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+	_, refused := c.Request.Context().Value(authRequestKey{a}).(*refusedCredential)
+	if refused || a.refusesOrigin(c.Request) || a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
 		return false
 	}
 	s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now())

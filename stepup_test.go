@@ -1,9 +1,11 @@
 package ginauth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -446,6 +448,35 @@ func TestTryAgainBeforeAStepUp(t *testing.T) {
 	}
 }
 
+// A front end on another origin, which opens the login_url of a fetch with its own address
+// as return_to, gets back there from each page that has "Try again".
+func TestTryAgainAtAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	const front = "https://front.example"
+	change := func(o *ginauth.Options) { o.TrustedOrigins = []string{front} }
+	s := levels(t, change)
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	var refused struct {
+		LoginURL string `json:"login_url"`
+	}
+	if err := json.Unmarshal(s.Ask("GET", "/keys", sitetest.Fetch...).Body, &refused); err != nil {
+		t.Fatal(err)
+	}
+	login := refused.LoginURL + "&return_to=" + url.QueryEscape(front+"/keys?id=7")
+	s.IDP.Fail(authtest.Token, authtest.Down)
+	after := s.Get(login)
+	s.IDP.Heal()
+	other := s.Replica(change) // which has not read the provider's metadata
+	s.IDP.Fail(authtest.Discovery, authtest.Down)
+	before := other.Ask("GET", login, sitetest.Plus(sitetest.Navigation, "Cookie", s.CookieHeader())...)
+	for _, p := range []*authtest.Page{after, before} {
+		if s.WantError(p, ginauth.ErrProviderUnavailable); !strings.Contains(p.Text(), `href="`+front+`/keys?id=7"`) {
+			t.Errorf("%s leads elsewhere: %s", p.URL, p.Text())
+		}
+	}
+}
+
 // Somebody else who authenticated there, and may not sign in here, can choose another
 // account at the provider.
 func TestAnotherAccountAfterAStepUp(t *testing.T) {
@@ -517,5 +548,148 @@ func TestLinkingBesideADemand(t *testing.T) {
 	}
 	if fmt.Sprint(previous) != "[ada eve]" {
 		t.Errorf("OnLogin was told of %q\n%s", previous, s.Logs)
+	}
+}
+
+// A handler that lasts asks anew, with the time of today: what was recent when the request
+// began is old an hour later.
+func TestMaxAgeInALongHandler(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	var got []string
+	long := func(c *gin.Context) {
+		kept, held := ginauth.CurrentUser(c), c.Request.Context()
+		ask := func(u *ginauth.User) {
+			e, _ := errors.AsType[*ginauth.Error](ginauth.MaxAge(5 * time.Minute)(u))
+			if e == nil {
+				got = append(got, "ok")
+				return
+			}
+			got = append(got, e.ID)
+		}
+		ask(kept)
+		s.Clock.Advance(7 * time.Minute)
+		ask(kept)
+		ask(ginauth.CurrentUser(c))
+		ask(ginauth.CurrentUser(held))
+	}
+	s.Engine.GET("/guarded", s.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), long)
+	s.Engine.GET("/loaded", s.Auth.LoadUser(), s.Auth.RequireAuth(), long)
+	s.Engine.GET("/twice", s.Auth.LoadUser(), func(*gin.Context) { s.Clock.Advance(7 * time.Minute) }, s.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), s.Protected)
+	for _, path := range []string{"/guarded", "/loaded"} {
+		s.As("ada")
+		got = nil
+		if s.Ask("GET", path, sitetest.Fetch...); strings.Join(got, " ") != "ok check.max_age check.max_age check.max_age" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	s.As("ada")
+	s.WantError(s.Ask("GET", "/twice", sitetest.Fetch...), ginauth.ErrStepUpRequired)
+}
+
+// A User that no sign-in would change is refused without a trip, and not sent round and
+// round: one that was made by hand, that of an earlier request, and another Auth's.
+func TestStepUpOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	other, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: s.URL, Keys: []string{"another key for tests, of 32 bytes and more"}, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: s.Logs.Logger(), Now: s.Clock.Now,
+		Hooks: ginauth.Hooks{Authenticate: func(*gin.Context) (*ginauth.User, error) {
+			return &ginauth.User{Provider: "demo", Subject: "ada"}, nil
+		}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept *ginauth.User
+	s.Engine.GET("/keep", s.Auth.RequireAuth(), func(c *gin.Context) { kept = ginauth.CurrentUser(c) })
+	s.SignIn()
+	s.Get("/keep")
+	s.Get("/login/demo") // another session of the same person
+	s.Clock.Advance(time.Hour)
+	for _, check := range []ginauth.Check{ginauth.MaxAge(5 * time.Minute), ginauth.ACR("mfa")} {
+		for name, of := range map[string]func() *ginauth.User{
+			"made by hand": func() *ginauth.User {
+				return &ginauth.User{Provider: "demo", Subject: "ada", ACR: "mfa", AuthTime: time.Now()}
+			},
+			"of an earlier session": func() *ginauth.User { return kept },
+			"of another Auth": func() *ginauth.User {
+				c, _ := gin.CreateTestContext(httptest.NewRecorder())
+				c.Request = httptest.NewRequest("GET", "/", nil)
+				other.LoadUser()(c)
+				return ginauth.CurrentUser(c)
+			},
+		} {
+			path := fmt.Sprint("/route/", len(s.Engine.Routes()))
+			s.Engine.GET(path, s.Auth.RequireAuth(), func(c *gin.Context) { s.Auth.Fail(c, check(of())) }, s.Protected)
+			s.Engine.GET("/of"+path, s.Auth.RequireAuth(func(*ginauth.User) error { return check(of()) }), s.Protected)
+			for _, path := range []string{path, "/of" + path} {
+				before := strings.Count(s.Logs.String(), "id=check.other_user")
+				if n := trips(s, func() { s.WantError(s.Get(path), ginauth.ErrForbidden) }); n != 0 || strings.Count(s.Logs.String(), "id=check.other_user") != before+1 {
+					t.Errorf("%s: %d trips\n%s", name, n, s.Logs)
+				}
+			}
+		}
+	}
+}
+
+// A copy of the request's User is that User.
+func TestStepUpOfACopy(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.Engine.GET("/keys", s.Auth.RequireAuth(func(u *ginauth.User) error { u2 := *u; u2.Groups = nil; return ginauth.ACR("mfa")(&u2) }), s.Protected)
+	s.SignIn()
+	if n := trips(s, func() { s.Get("/keys") }); n != 1 || s.User().ACR != "mfa" {
+		t.Errorf("%d trips, %+v\n%s", n, s.User(), s.Logs)
+	}
+}
+
+// OnLogin cannot keep the session that a check has found insufficient: the page would ask
+// again, without end.
+func TestStepUpWithNoSession(t *testing.T) {
+	t.Parallel()
+	for _, person := range []string{"ada", "grace"} {
+		s := levels(t, func(o *ginauth.Options) {
+			first := true
+			o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
+				l.NoSession, first = !first, false
+				return nil
+			}
+		})
+		s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+		s.SignIn()
+		s.IDP.SignInAs(person)
+		if n := trips(s, func() { s.WantError(s.Get("/keys"), ginauth.ErrSessionError) }); n != 1 || !strings.Contains(s.Logs.String(), "id=hook.on_login_no_session") {
+			t.Errorf("%s: %d trips\n%s", person, n, s.Logs)
+		}
+		if u := s.User(); u == nil || u.Subject != "ada" || u.ACR != "pwd" {
+			t.Errorf("%s: the session is of %+v", person, u)
+		}
+	}
+}
+
+// A check or a handler that says of a user who is signed in that nobody is: the sign-in
+// would bring the browser back, without end.
+func TestUnauthenticatedThoughSignedIn(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.Engine.GET("/check", s.Auth.RequireAuth(func(*ginauth.User) error { return ginauth.ErrUnauthenticated }), s.Protected)
+	s.Engine.GET("/nil", s.Auth.RequireAuth(func(*ginauth.User) error { return ginauth.ACR("mfa")(nil) }), s.Protected)
+	s.Engine.GET("/fail", s.Auth.LoadUser(), func(c *gin.Context) { s.Auth.Fail(c, ginauth.ErrUnauthenticated) })
+	s.Engine.GET("/leave", s.Auth.LoadUser(), func(c *gin.Context) {
+		if err := s.Auth.Logout(c); err != nil {
+			t.Error(err)
+		}
+		s.Auth.Fail(c, ginauth.ErrUnauthenticated)
+	})
+	if p := s.Open("/fail"); p.Status != http.StatusSeeOther {
+		t.Errorf("a visitor is answered with %d", p.Status)
+	}
+	s.SignIn()
+	for _, path := range []string{"/check", "/nil", "/fail"} {
+		if n := trips(s, func() { s.WantError(s.Get(path), ginauth.ErrForbidden) }); n != 0 {
+			t.Errorf("%s: %d trips", path, n)
+		}
+	}
+	if p := s.Open("/leave"); p.Status != http.StatusSeeOther {
+		t.Errorf("a user who has signed out is answered with %d", p.Status)
 	}
 }

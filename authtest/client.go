@@ -6,7 +6,7 @@ import "github.com/ginauth/ginauth"
 // its choice. If the provider speaks https or has a name of its own below
 // localhost, Options.HTTPClient has to be the provider's HTTPClient.
 func (p *Provider) Client(name string) ginauth.Provider {
-	client := ginauth.Provider{Name: name, Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret}
+	client := ginauth.Provider{Name: name, Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, PrivateKey: p.config.ClientKey}
 	if p.config.Public {
 		client.AuthMethod = "none"
 	}

@@ -30,6 +30,10 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 		"request_uri_parameter_supported":                false,
 		"claims_parameter_supported":                     false,
 	}
+	if p.config.ClientKey != nil {
+		metadata["token_endpoint_auth_methods_supported"] = []string{"private_key_jwt"}
+		metadata["token_endpoint_auth_signing_alg_values_supported"] = assertionAlgs
+	}
 	if edit := p.edited().metadata; edit != nil {
 		edit(metadata)
 	}

@@ -134,7 +134,9 @@ func redeem(t *testing.T, p *authtest.Provider, form url.Values) (int, map[strin
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(url.QueryEscape(p.ClientID), url.QueryEscape(p.ClientSecret))
+	if !form.Has("client_assertion") || form.Get("client_secret") == "in two ways" {
+		request.SetBasicAuth(url.QueryEscape(p.ClientID), url.QueryEscape(p.ClientSecret))
+	}
 	return send(t, p, request)
 }
 

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ginauth/ginauth/authtest"
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/ginauth/ginauth/authtest"
 )
 
 // published are the keys at the provider's jwks_uri.

@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"crypto"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -38,6 +39,12 @@ type Config struct {
 	// Public makes the client one without a secret: it authenticates with its
 	// client_id alone, and must use PKCE.
 	Public bool
+
+	// ClientKey makes the client one that authenticates by assertions of this key
+	// (private_key_jwt, RFC 7523), and in no other way: with RS256, PS256, ES256, ES384,
+	// ES512 or EdDSA, whatever the kid, for the issuer as the one audience, valid for five
+	// minutes at most, each once. There is no ClientSecret then.
+	ClientKey crypto.Signer
 
 	// RedirectURIs are the client's registered redirect URIs, compared byte for
 	// byte; PostLogoutRedirectURIs likewise. Default nil: any http or https URL.
@@ -86,14 +93,15 @@ type Provider struct {
 	deny       bool
 	ignorePKCE bool
 	authentication
-	faults    map[Endpoint]Fault
-	handlers  map[Endpoint]http.HandlerFunc
-	edits     edits
-	codes     map[string]*grant
-	tokens    map[string]*grant
-	refreshes map[string]*grant
-	sessions  map[string]session
-	journal   journal
+	faults     map[Endpoint]Fault
+	handlers   map[Endpoint]http.HandlerFunc
+	edits      edits
+	codes      map[string]*grant
+	tokens     map[string]*grant
+	refreshes  map[string]*grant
+	sessions   map[string]session
+	assertions map[string]time.Time // by their jti, until they expire
+	journal    journal
 }
 
 // Endpoint names one of the provider's endpoints.
@@ -145,6 +153,7 @@ func Start(config Config) (*Provider, error) {
 		tokens:       map[string]*grant{},
 		refreshes:    map[string]*grant{},
 		sessions:     map[string]session{},
+		assertions:   map[string]time.Time{},
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	p.cookieName = "authtest_session_" + port // cookies are shared by all ports of a host
@@ -186,7 +195,7 @@ func (c *Config) setDefaults() {
 	orString(&c.ClientID, "demo-client")
 	orString(&c.ClientName, c.ClientID)
 	orString(&c.SigningAlg, "RS256")
-	if c.Public {
+	if c.Public || c.ClientKey != nil {
 		c.ClientSecret = ""
 	} else {
 		orString(&c.ClientSecret, randomString(32))

@@ -105,7 +105,7 @@ func tokenError(w http.ResponseWriter, status int, code, description string) {
 }
 
 // authenticate checks the client by the one method that it uses: the header
-// (RFC 6749, 2.3.1: id and secret form-encoded first), the body, or none.
+// (RFC 6749, 2.3.1: id and secret form-encoded first), the body, an assertion, or none.
 func (p *Provider) authenticate(w http.ResponseWriter, r *http.Request) (status int, code, description string) {
 	form := r.PostForm
 	id, secret, basic := r.BasicAuth()
@@ -113,6 +113,14 @@ func (p *Provider) authenticate(w http.ResponseWriter, r *http.Request) (status 
 		w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
 	}
 	switch {
+	case p.config.ClientKey != nil:
+		if r.Header.Get("Authorization") != "" || form.Has("client_secret") {
+			return http.StatusBadRequest, "invalid_request", "the client authenticates in two ways at once"
+		}
+		if problem := p.asserts(form); problem != "" {
+			return http.StatusUnauthorized, "invalid_client", problem
+		}
+		return 0, "", ""
 	case r.Header.Get("Authorization") != "" && !basic:
 		return http.StatusUnauthorized, "invalid_client", "the Authorization header is not Basic"
 	case basic && form.Has("client_secret"):

@@ -1,12 +1,20 @@
 package authtest_test
 
 import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
 
 	"github.com/ginauth/ginauth/authtest"
 )
@@ -46,6 +54,80 @@ func TestTokenEndpointRefuses(t *testing.T) {
 				t.Errorf("%d %v", status, answer)
 			}
 			if test.code != "" && (status != http.StatusBadRequest || answer["error"] != test.code || answer["access_token"] != nil) {
+				t.Errorf("%d %v", status, answer)
+			}
+		})
+	}
+}
+
+// A client with a key authenticates by what it signs, and in no other way.
+func TestClientKey(t *testing.T) {
+	clock := newClock()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, strange, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, authtest.Config{Now: clock.now, ClientKey: key, ClientSecret: "none"})
+	if client := p.Client("demo"); client.ClientSecret != "" || client.PrivateKey == nil {
+		t.Errorf("the client has %v and the secret %q", client.PrivateKey, client.ClientSecret)
+	}
+	sign := func(key crypto.Signer, claims map[string]any) string {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: cryptosigner.Opaque(key)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]any{"iss": p.ClientID, "sub": p.ClientID, "aud": p.Issuer, "jti": rand.Text(), "exp": clock.now().Add(time.Minute).Unix()}
+		maps.Copy(all, claims)
+		payload, err := json.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := signer.Sign(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, err := token.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return compact
+	}
+	used := sign(key, map[string]any{"jti": "once"})
+	const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	for _, test := range []struct {
+		name      string
+		typ       string
+		assertion string
+		more      []string
+		refused   bool
+	}{
+		{"good", jwtBearer, used, nil, false},
+		{"good, without a client_id", jwtBearer, sign(key, nil), []string{"client_id", "-"}, false},
+		{"used before", jwtBearer, used, nil, true},
+		{"another key", jwtBearer, sign(strange, nil), nil, true},
+		{"another issuer", jwtBearer, sign(key, map[string]any{"iss": "other"}), nil, true},
+		{"another subject", jwtBearer, sign(key, map[string]any{"sub": "other"}), nil, true},
+		{"the token endpoint as audience", jwtBearer, sign(key, map[string]any{"aud": p.URL(authtest.Token)}), nil, true},
+		{"a list of audiences", jwtBearer, sign(key, map[string]any{"aud": []string{p.Issuer}}), nil, true},
+		{"past", jwtBearer, sign(key, map[string]any{"exp": clock.now().Unix()}), nil, true},
+		{"too long", jwtBearer, sign(key, map[string]any{"exp": clock.now().Add(6 * time.Minute).Unix()}), nil, true},
+		{"from the future", jwtBearer, sign(key, map[string]any{"iat": clock.now().Add(2 * time.Minute).Unix()}), nil, true},
+		{"without a jti", jwtBearer, sign(key, map[string]any{"jti": ""}), nil, true},
+		{"another type", "jwt", sign(key, nil), nil, true},
+		{"a secret beside it", jwtBearer, sign(key, nil), []string{"client_secret", "none"}, true},
+		{"Basic beside it", jwtBearer, sign(key, nil), []string{"client_secret", "in two ways"}, true},
+		{"another client_id", jwtBearer, sign(key, nil), []string{"client_id", "other"}, true},
+		{"not a JWT", jwtBearer, "none", nil, true},
+		{"a secret in its place", "-", "-", []string{"client_secret", "none"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			change := append([]string{"client_id", p.ClientID, "client_assertion_type", test.typ, "client_assertion", test.assertion}, test.more...)
+			status, answer := redeem(t, p, redemption(codeFor(t, p, "ada"), change...))
+			if test.refused && (status < 400 || answer["error"] != "invalid_client" && answer["error"] != "invalid_request") || !test.refused && status != http.StatusOK {
 				t.Errorf("%d %v", status, answer)
 			}
 		})

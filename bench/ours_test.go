@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	ginsessions "github.com/gin-contrib/sessions"
 	"github.com/gin-gonic/gin"
@@ -22,6 +23,7 @@ type setting struct {
 	hooks    bool
 	loadUser bool
 	keys     bool // Authenticate, which knows nobody
+	proves   bool // the guard has MaxAge and ACR
 	shared   bool // revocations in Redis
 	attempts int  // sign-ins under way
 	more     int  // KB in the session beside the user
@@ -85,6 +87,10 @@ func ours(s setting) func() app {
 			user.Data[fmt.Sprint("note", i)] = strings.Repeat("0123456789", 100)
 		}
 		guard := auth.RequireAuth()
+		if s.proves {
+			user.ACR = "mfa"
+			guard = auth.RequireAuth(ginauth.MaxAge(24*time.Hour), ginauth.ACR("mfa"))
+		}
 		if s.loadUser {
 			guard = auth.LoadUser()
 		}

@@ -27,6 +27,7 @@ func requests() []request {
 		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
 		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
 		{"ours-authenticate", "… with an `Authenticate` that knows nobody", ours(setting{keys: true}), false},
+		{"ours-step-up", "… with `MaxAge` and `ACR`", ours(setting{proves: true}), false},
 		{"ours-first", "… of a browser's first request, which it has not seen lately", ours(setting{first: true}), false},
 		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
 		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},

@@ -346,3 +346,12 @@ func (x *tab) asked(address string) {
 	defer x.mu.Unlock()
 	x.hosts = append(x.hosts, u.Hostname())
 }
+
+// forgive forgets the complaints that have a text, and reports whether there were any.
+func (x *tab) forgive(text string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := len(x.problems)
+	x.problems = slices.DeleteFunc(x.problems, func(problem string) bool { return strings.Contains(problem, text) })
+	return len(x.problems) < all
+}

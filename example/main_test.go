@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -100,7 +101,8 @@ func TestProvidersOfTheEnvironment(t *testing.T) {
 
 func TestHalfAProviderOfTheEnvironment(t *testing.T) {
 	t.Setenv("GITHUB_CLIENT_ID", "h")
-	if _, _, err := allProviders("http://localhost:8080"); err == nil || !strings.Contains(err.Error(), "GITHUB_CLIENT_SECRET is empty") {
+	_, _, err := allProviders("http://localhost:8080")
+	if e, ok := errors.AsType[*ginauth.Error](err); !ok || e.ID != "providers.env.client_secret_missing" || !strings.Contains(e.Reason, "GITHUB_CLIENT_SECRET") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -95,6 +95,15 @@ func (k *keycloak) register(t *testing.T, c client) ginauth.Provider {
 		},
 		"protocolMappers": []object{groupsMapper(false)},
 	}
+	if c.JWKS != nil {
+		set, err := json.Marshal(c.JWKS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings["clientAuthenticatorType"] = "client-jwt"
+		attributes := settings["attributes"].(object)
+		attributes["use.jwks.string"], attributes["jwks.string"] = "true", string(set)
+	}
 	if k.edit != nil {
 		k.edit(settings)
 	}
@@ -151,6 +160,7 @@ func TestKeycloak(t *testing.T) {
 	t.Run("prompt=none", func(t *testing.T) { tryPromptNone(t, with) })
 	t.Run("prompt=login", func(t *testing.T) { tryPromptLogin(t, with) })
 	t.Run("signing out without a hint", func(t *testing.T) { trySigningOutWithoutAHint(t, with) })
+	t.Run("assertions", func(t *testing.T) { tryAssertions(t, with, "RS256", "ES256", "EdDSA") })
 	t.Run("back-channel logout", func(t *testing.T) {
 		tryBackChannelLogout(t, with, signOutAtTheServer("/protocol/openid-connect/logout"))
 	})

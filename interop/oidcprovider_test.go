@@ -16,11 +16,16 @@ type oidcProvider struct{ control }
 
 func (o *oidcProvider) register(t *testing.T, c client) ginauth.Provider {
 	t.Helper()
-	o.add(t, map[string]any{
+	settings := map[string]any{
 		"client_id": c.ID, "client_secret": c.Secret, "token_endpoint_auth_method": c.AuthMethod,
 		"redirect_uris": []string{c.RedirectURI}, "post_logout_redirect_uris": []string{c.PostLogoutURI},
 		"backchannel_logout_uri": c.BackChannelURI, "backchannel_logout_session_required": true,
-	})
+	}
+	if c.JWKS != nil {
+		settings["jwks"] = c.JWKS
+		delete(settings, "client_secret")
+	}
+	o.add(t, settings)
 	return providers.OIDC("corp", o.address(t), c.ID, c.Secret)
 }
 
@@ -49,5 +54,6 @@ func TestOIDCProvider(t *testing.T) {
 	t.Run("prompt=none", func(t *testing.T) { tryPromptNone(t, with) })
 	t.Run("prompt=login", func(t *testing.T) { tryPromptLogin(t, with) })
 	t.Run("signing out without a hint", func(t *testing.T) { trySigningOutWithoutAHint(t, with) })
+	t.Run("assertions", func(t *testing.T) { tryAssertions(t, with, "RS256", "ES256", "EdDSA") })
 	t.Run("back-channel logout", func(t *testing.T) { tryBackChannelLogout(t, with, signOutAtTheServer("/session/end")) })
 }

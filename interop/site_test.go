@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"cmp"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
@@ -61,6 +63,9 @@ type server interface {
 	up(t *testing.T)
 }
 
+// keyID is the kid of a client's key.
+const keyID = "key-of-the-client"
+
 // client is what a server is told of an application.
 type client struct {
 	ID, Secret     string
@@ -69,6 +74,7 @@ type client struct {
 	PostLogoutURI  string
 	BackChannelURI string
 	Consent        bool // people are asked for it
+	JWKS           any  // the JWK Set of its assertions, with AuthMethod "private_key_jwt"
 }
 
 // site is an application, the server that its users sign in at, on another host,
@@ -85,7 +91,8 @@ type site struct {
 // config says how the application uses the server.
 type config struct {
 	consent    bool
-	authMethod string // default: client_secret_basic is registered, and ginauth chooses
+	authMethod string        // default: client_secret_basic is registered, and ginauth chooses
+	key        crypto.Signer // with authMethod "private_key_jwt"
 	change     func(*ginauth.Provider, *ginauth.Options)
 	routes     func(*gin.Engine, *ginauth.Auth) // more of them
 }
@@ -102,11 +109,17 @@ func newSite(t *testing.T, with server, conf config) *site {
 		PostLogoutURI:  s.URL + "/auth/logout/return",
 		BackChannelURI: s.URL + "/auth/logout/corp/backchannel",
 	}
-	if conf.authMethod == "none" {
+	if conf.authMethod == "none" || conf.key != nil {
 		s.client.Secret = ""
+	}
+	if conf.key != nil {
+		s.client.JWKS = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: conf.key.Public(), KeyID: keyID, Use: "sig"}}}
 	}
 	provider := with.register(t, s.client)
 	provider.AuthMethod = conf.authMethod
+	if conf.key != nil {
+		provider.PrivateKey, provider.KeyID = conf.key, keyID
+	}
 	app.Config.Handler = s.application(provider, conf)
 	app.Start()
 	t.Cleanup(app.Close)

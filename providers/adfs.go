@@ -14,7 +14,7 @@ import "github.com/ginauth/ginauth"
 // User.ID changes with it.
 func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 	p := ginauth.Provider{
-		Name: "adfs", DisplayName: "AD FS", Color: "#0078d4",
+		Name: "adfs", Preset: "adfs", DisplayName: "AD FS", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
@@ -69,4 +69,7 @@ var presetADFS = preset{
 		"On Windows Server 2016, claims of your own need KB4019472, and signing out KB4038801.",
 		"`/login/adfs` passes on `prompt`, `login_hint` and `domain_hint`.",
 	},
+
+	// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
+	refresh: refreshTokens{always: true, about: "In its documentation's answer it is valid for 8 hours."},
 }

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // never is.
 func Amazon(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "amazon", DisplayName: "Amazon", Color: "#ff9900",
+		Name: "amazon", Preset: "amazon", DisplayName: "Amazon", Color: "#ff9900",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.amazon.com/docs/login-with-amazon/authorization-code-grant.html
@@ -35,4 +35,10 @@ var presetAmazon = preset{
 	register: "A security profile; the redirect URI is an *Allowed Return URL* in its *Web Settings*.",
 	user:     "An id for this person and developer, name, e-mail address, which is never verified. There is no picture.",
 	quirks:   []string{"People of Amazon Cognito and of AWS IAM Identity Center are others than Amazon's customers."},
+
+	// https://developer.amazon.com/docs/login-with-amazon/refresh-token.html
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid until the person takes the permission back. A use may give a new one.",
+	},
 }

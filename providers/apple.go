@@ -31,7 +31,7 @@ import (
 func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 	key, err := appleKey(privateKey)
 	return ginauth.Provider{
-		Name: "apple", DisplayName: "Apple", Color: "#000000",
+		Name: "apple", Preset: "apple", DisplayName: "Apple", Color: "#000000",
 		ClientID: clientID,
 		Err:      errors.Join(segment("teamID", teamID), segment("keyID", keyID), err),
 
@@ -68,16 +68,16 @@ func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 func appleKey(text string) (*ecdsa.PrivateKey, error) {
 	const name, fix = "privateKey", "paste the .p8 file as it is, from -----BEGIN PRIVATE KEY----- to the end"
 	if text == "" {
-		return nil, wrong(name, "is empty (is the environment variable set?)", fix)
+		return nil, wrongArgument(name, "empty", "is empty (is the environment variable set?)", fix)
 	}
 	block, _ := pem.Decode([]byte(strings.ReplaceAll(text, `\n`, "\n")))
 	if block == nil {
-		return nil, wrong(name, "is not in PEM", fix)
+		return nil, wrongArgument(name, "not_pem", "is not in PEM", fix)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if err != nil || !ok || key.Curve != elliptic.P256() {
-		return nil, wrong(name, "is no key of the curve P-256 in PKCS #8", fix)
+		return nil, wrongArgument(name, "not_p256", "is no key of the curve P-256 in PKCS #8", fix)
 	}
 	return key, nil
 }
@@ -129,5 +129,11 @@ var presetApple = preset{
 		"The answer is a form that Apple's page posts; nothing has to be set for that.",
 		"The name comes once, unsigned: keep it in `OnLogin`. To get it again, people have to stop using Apple with your application first.",
 		"An address at `privaterelay.appleid.com` forwards only what registered senders send.",
+	},
+
+	// https://developer.apple.com/documentation/signinwithapplerestapi/generate-and-validate-tokens
+	refresh: refreshTokens{
+		always: true,
+		about:  "It stays the same. Apple asks for at most one use a day. Revocation: in the metadata.",
 	},
 }

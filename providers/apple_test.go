@@ -8,7 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +16,6 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/providers"
 )
 
@@ -122,12 +121,14 @@ func TestAppleKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
-		"nothing": "", "its file's name": "AuthKey_K1L2M3N4P5.p8", "half of it": good[:len(good)/2], "another curve": p8(other), "an RSA key": p8(small),
-		"something else": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+	for name, tt := range map[string]struct{ text, id string }{
+		"nothing": {"", "empty"}, "its file's name": {"AuthKey_K1L2M3N4P5.p8", "not_pem"}, "half of it": {good[:len(good)/2], "not_pem"},
+		"another curve": {p8(other), "not_p256"}, "an RSA key": {p8(small), "not_p256"},
+		"something else": {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not_p256"},
 	} {
+		text := tt.text
 		err := mount(providers.Apple("A1B2C3D4E5", "K1L2M3N4P5", text, "app.example"))
-		if !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), `provider "apple": privateKey: `) || text != "" && strings.Contains(err.Error(), text[:min(len(text), 40)]) {
+		if !slices.Equal(mistakes(err), []string{"provider.private_key." + tt.id}) || !strings.Contains(err.Error(), `provider "apple": privateKey: `) || text != "" && strings.Contains(err.Error(), text[:min(len(text), 40)]) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

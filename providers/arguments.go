@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
@@ -18,7 +20,7 @@ const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 // host accepts a host name in lower case, with a port or without.
 func host(name, value string) error {
-	return unless(isHost(value), name, value, "is not a host", "write the host alone, in lower case: login.example.com")
+	return unless(isHost(value), "not_a_host", name, value, "is not a host", "write the host alone, in lower case: login.example.com")
 }
 
 func isHost(value string) bool {
@@ -34,7 +36,7 @@ func isHost(value string) bool {
 // serverError accepts the host of a server that people run themselves, or, for
 // development, its origin on loopback: "http://localhost:8180".
 func serverError(name, value string) error {
-	return unless(isHost(value) || onLoopback(value), name, value, "is not a host",
+	return unless(isHost(value) || onLoopback(value), "not_a_host", name, value, "is not a host",
 		"write the host alone, in lower case: login.example.com; for development, an address on this machine: http://localhost:8180")
 }
 
@@ -59,18 +61,18 @@ func serverAt(host string) string {
 func segment(name, value string) error {
 	lower := strings.ToLower(value)
 	ok := len(value) >= 1 && len(value) <= 128 && strings.Trim(lower, alphanumeric+"-_.~") == "" && strings.Trim(value, ".") == value && !strings.Contains(value, "..")
-	return unless(ok, name, value, "cannot stand in an address as it is", "write letters, digits and -_.~ alone, or set the addresses of the Provider by hand")
+	return unless(ok, "not_a_path_segment", name, value, "cannot stand in an address as it is", "write letters, digits and -_.~ alone, or set the addresses of the Provider by hand")
 }
 
 // label accepts one label of a host name: a region, a shop, an organization.
 func label(name, value string) error {
 	ok := len(value) >= 1 && len(value) <= 63 && strings.Trim(value, alphanumeric+"-") == "" && strings.Trim(value, "-") == value
-	return unless(ok, name, value, "cannot be part of a host name", "write lower-case letters, digits and - alone")
+	return unless(ok, "not_a_host_label", name, value, "cannot be part of a host name", "write lower-case letters, digits and - alone")
 }
 
 // guid accepts a GUID in lower case, as Microsoft writes them into tokens.
 func guid(name, value string) error {
-	return unless(isGUID(value), name, value, "is not a GUID", "write it as its console shows it, in lower case: 8 hexadecimal digits, three times 4, and 12")
+	return unless(isGUID(value), "not_a_guid", name, value, "is not a GUID", "write it as its console shows it, in lower case: 8 hexadecimal digits, three times 4, and 12")
 }
 
 func isGUID(s string) bool {
@@ -82,12 +84,18 @@ func isGUID(s string) bool {
 	return slices.Equal(lengths, []int{8, 4, 4, 4, 12}) && strings.Trim(s, "0123456789abcdef-") == ""
 }
 
-func unless(ok bool, name, value, reason, fix string) error {
+// unless returns nil, or what is wrong with an argument; mistake names it in the id.
+func unless(ok bool, mistake, name, value, reason, fix string) error {
 	switch {
 	case ok:
 		return nil
 	case value == "":
-		return wrong(name, "is empty (is the environment variable set?)", fix)
+		return wrongArgument(name, "empty", "is empty (is the environment variable set?)", fix)
 	}
-	return wrong(name, fmt.Sprintf("%.60q %s", value, reason), fix)
+	return wrongArgument(name, mistake, fmt.Sprintf("%.60q %s", value, reason), fix)
+}
+
+// wrongArgument is a mistake in an argument, with the id that Mount reports it with.
+func wrongArgument(name, mistake, reason, fix string) *ginauth.Error {
+	return wrong(errid.Of("Provider."+name, mistake), name, reason, fix)
 }

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // address or a user name can go to somebody else.
 func Asgardeo(organization, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "asgardeo", DisplayName: "Asgardeo", Color: "#ff7300",
+		Name: "asgardeo", Preset: "asgardeo", DisplayName: "Asgardeo", Color: "#ff7300",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// The issuer is the address of the token endpoint:
@@ -41,5 +41,11 @@ var presetAsgardeo = preset{
 	quirks: []string{
 		"For groups add the scope `groups`, and choose the attribute.",
 		"`/login/asgardeo` passes on `prompt`, `login_hint` and `max_age`.",
+	},
+
+	// https://wso2.com/asgardeo/docs/references/tokens/refresh-tokens/
+	refresh: refreshTokens{
+		console: "Give the application the grant *Refresh Token*.",
+		about:   "It stays the same, unless *Renew refresh token* is on.",
 	},
 }

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // Atlassian does not say that the address is verified, so it never is.
 func Atlassian(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "atlassian", DisplayName: "Atlassian", Color: "#0052cc",
+		Name: "atlassian", Preset: "atlassian", DisplayName: "Atlassian", Color: "#0052cc",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.atlassian.com/cloud/oauth/getting-started/implementing-oauth-3lo/
@@ -39,8 +39,8 @@ var presetAtlassian = preset{
 	console:  "https://developer.atlassian.com/console/myapps/",
 	register: "An *OAuth 2.0 integration* with the *User identity API* among its permissions and the redirect URI under *Authorization*. Until it is shared (*Distribution*), it is for its owner alone.",
 	user:     "Stable account id, name, locale, picture, e-mail address, which is never verified.",
-	quirks: []string{
-		"For a refresh token add `offline_access` to `Scopes`.",
-		"`/login/atlassian` passes on `prompt`.",
-	},
+	quirks:   []string{"`/login/atlassian` passes on `prompt`."},
+
+	// https://developer.atlassian.com/cloud/oauth/getting-started/implementing-oauth-3lo/
+	refresh: refreshTokens{scope: "offline_access", about: "Each use gives a new one and ends the old one."},
 }

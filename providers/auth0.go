@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // for a verified address may be another provider's word.
 func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "auth0", DisplayName: "Auth0", Color: "#eb5424",
+		Name: "auth0", Preset: "auth0", DisplayName: "Auth0", Color: "#eb5424",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// The slash is part of it:
@@ -52,5 +52,13 @@ var presetAuth0 = preset{
 		"Roles come in a claim of your own, which an Action adds: set `ClaimPaths[\"groups\"]` to its name, `https://kvarnbygd.example/roles`.",
 		"A tenant that lets everybody sign up lets everybody in.",
 		"`/login/auth0` passes on `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
+	},
+
+	// https://auth0.com/docs/secure/tokens/refresh-tokens
+	// https://auth0.com/docs/secure/tokens/refresh-tokens/configure-refresh-token-expiration
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "If `AuthParams` name an API as `audience`, switch on its *Allow Offline Access*.",
+		about:   "Each use gives a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
 	},
 }

@@ -14,7 +14,7 @@ import (
 // User.Groups are the names of the person's groups.
 func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "authentik", DisplayName: "authentik", Color: "#fd4b2d",
+		Name: "authentik", Preset: "authentik", DisplayName: "authentik", Color: "#fd4b2d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// With *Issuer mode* "each provider has a different issuer", the default. The
@@ -51,5 +51,12 @@ var presetAuthentik = preset{
 		"*Subject mode* stays at the hashed user id: user names and e-mail addresses change hands.",
 		"For *Issuer mode* \"same issuer for all\", set `Issuer` to what the provider's page shows.",
 		"`/login/authentik` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+
+	// https://docs.goauthentik.io/add-secure-apps/providers/oauth2/
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the provider the scope mapping `offline_access`.",
+		about:   "Revocation: in the metadata.",
 	},
 }

@@ -22,7 +22,7 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 	server := "https://" + tenant + ".b2clogin.com/"
 	flow := server + tenant + ".onmicrosoft.com/" + policy
 	return ginauth.Provider{
-		Name: "azure-ad-b2c", DisplayName: "Azure AD B2C", Color: "#0078d4",
+		Name: "azure-ad-b2c", Preset: "azure-ad-b2c", DisplayName: "Azure AD B2C", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret,
 		Err: errors.Join(label("tenant", tenant), guid("tenantID", tenantID), segment("policy", policy)),
 
@@ -93,5 +93,11 @@ var presetAzureADB2C = preset{
 		"A custom policy that sends `email` and not `emails`: set `ClaimPaths` to nil.",
 		"Microsoft has sold it to nobody new since May 2025.",
 		"`/login/azure-ad-b2c` passes on `prompt`, `login_hint`, `ui_locales` and `domain_hint`.",
+	},
+
+	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/configure-tokens
+	refresh: refreshTokens{
+		scope: "offline_access",
+		about: "It is valid for 14 days, or as the user flow says (1 to 90 days).",
 	},
 }

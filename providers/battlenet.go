@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // changed. There is no e-mail address and no picture.
 func BattleNet(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "battlenet", DisplayName: "Battle.net", Color: "#148eff",
+		Name: "battlenet", Preset: "battlenet", DisplayName: "Battle.net", Color: "#148eff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://oauth.battle.net/.well-known/openid-configuration. It does not say
@@ -40,4 +40,8 @@ var presetBattleNet = preset{
 	register: "A client with the redirect URI.",
 	user:     "Stable number and BattleTag. There is no e-mail address and no picture.",
 	quirks:   []string{"Signing out ends the session here, not the one at Battle.net."},
+
+	// https://develop.battle.net/documentation/guides/using-oauth says nothing of it, and the
+	// metadata has a revocation endpoint, but no grant types.
+	refresh: refreshTokens{unknown: true},
 }

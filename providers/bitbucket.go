@@ -19,7 +19,7 @@ import (
 // confirmed.
 func Bitbucket(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "bitbucket", DisplayName: "Bitbucket", Color: "#0052cc",
+		Name: "bitbucket", Preset: "bitbucket", DisplayName: "Bitbucket", Color: "#0052cc",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.atlassian.com/cloud/bitbucket/oauth-2/
@@ -77,4 +77,7 @@ var presetBitbucket = preset{
 	register: "In a workspace's settings, *OAuth consumers*: a private consumer with *Account: Email* and *Account: Read*. The redirect URI is its callback URL.",
 	user:     "The Atlassian account id, display name, nickname, picture, and the primary e-mail address with Bitbucket's word on whether it is confirmed.",
 	quirks:   []string{"Nicknames are not unique."},
+
+	// https://developer.atlassian.com/cloud/bitbucket/oauth-2/
+	refresh: refreshTokens{always: true},
 }

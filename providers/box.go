@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // not say that it is verified, so it never is.
 func Box(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "box", DisplayName: "Box", Color: "#0061d5",
+		Name: "box", Preset: "box", DisplayName: "Box", Color: "#0061d5",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.box.com/reference/get-authorize/
@@ -37,4 +37,11 @@ var presetBox = preset{
 	console:  "https://app.box.com/developers/console",
 	register: "A *Custom App* with *User Authentication (OAuth 2.0)*. Switch off the application scopes that it does not need.",
 	user:     "Stable number, name, language, the address of a picture, which people see who are signed in at Box, the login as e-mail address, which is never verified.",
+
+	// https://developer.box.com/guides/authentication/tokens/refresh
+	// https://developer.box.com/reference/post-oauth2-revoke/
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 60 days and for one use, which gives a new one. Revocation: `https://api.box.com/oauth2/revoke`.",
+	},
 }

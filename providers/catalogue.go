@@ -25,6 +25,8 @@ type preset struct {
 	register string   // what to set there, beside the redirect URI; Markdown
 	user     string   // what the User has; Markdown
 	quirks   []string // what else to know; Markdown
+
+	refresh refreshTokens // see Offline
 }
 
 // argument is what a preset needs beside client id and secret.
@@ -168,11 +170,11 @@ func find(name string) (preset, bool) {
 func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provider, error) {
 	p, ok := find(name)
 	if !ok {
-		return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("there is no preset %.40q", name),
+		return ginauth.Provider{}, wrong("providers.by_name.preset_unknown", "providers.ByName", fmt.Sprintf("there is no preset %.40q", name),
 			"use one of "+strings.Join(names(), ", ")+`; any OpenID provider is "oidc" with its issuer`)
 	}
 	if len(args) > len(p.args) {
-		return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("%s takes %d arguments beside client id and secret, not %d", name, len(p.args), len(args)), "see docs/providers.md")
+		return ginauth.Provider{}, wrong("providers.by_name.too_many_arguments", "providers.ByName", fmt.Sprintf("%s takes %d arguments beside client id and secret, not %d", name, len(p.args), len(args)), "see docs/providers.md")
 	}
 	given := arguments{}
 	for i, a := range p.args {
@@ -180,11 +182,11 @@ func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provid
 			given[a.name] = args[i]
 		}
 		if given[a.name] == "" && !a.optional {
-			return ginauth.Provider{}, wrong("providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), "write it behind the client secret: "+a.hint())
+			return ginauth.Provider{}, wrong("providers.by_name.argument_missing", "providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), "write it behind the client secret: "+a.hint())
 		}
 	}
 	if p.noSecret && clientSecret != "" {
-		return ginauth.Provider{}, wrong("providers.ByName", name+" has no client secret", `write ""; what it has instead are arguments`)
+		return ginauth.Provider{}, wrong("providers.by_name.client_secret_unused", "providers.ByName", name+" has no client secret", `write ""; what it has instead are arguments`)
 	}
 	return p.make(clientID, clientSecret, given), nil
 }
@@ -199,6 +201,6 @@ func names() []string {
 	return list
 }
 
-func wrong(op, reason, fix string) *ginauth.Error {
-	return &ginauth.Error{Code: ginauth.ErrInvalidOptions, Op: op, Reason: reason, Fix: fix}
+func wrong(id, op, reason, fix string) *ginauth.Error {
+	return &ginauth.Error{Code: ginauth.ErrInvalidOptions, ID: id, Op: op, Reason: reason, Fix: fix}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/providers"
 )
 
@@ -55,6 +56,28 @@ func mount(p ginauth.Provider) error {
 	})
 	return err
 }
+
+// mistakes returns the ids of all mistakes that an error is made of. It is nil if one of
+// them is not ErrInvalidOptions.
+func mistakes(err error) (ids []string) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			found := mistakes(err)
+			if found == nil {
+				return nil
+			}
+			ids = append(ids, found...)
+		}
+		return ids
+	}
+	if e, ok := err.(*ginauth.Error); ok && errors.Is(e, ginauth.ErrInvalidOptions) && e.Reason != "" && e.Fix != "" {
+		return []string{e.ID}
+	}
+	return nil
+}
+
+// argumentID begins the ids of mistakes in an argument.
+func argumentID(name string) string { return errid.Of("Provider."+name, "") }
 
 // Every preset signs somebody in, through a stand-in that speaks its dialect,
 // and the User is that of testdata/NAME/user.golden.json.
@@ -113,12 +136,13 @@ func TestPresetsMount(t *testing.T) {
 func TestPresetsSayWhatIsMissing(t *testing.T) {
 	for _, p := range providers.Catalogue() {
 		err := mount(p.Make("", "", map[string]string{}))
-		if !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), "ClientID: is empty") {
-			t.Errorf("%s: got %v", p.Name, err)
+		ids := mistakes(err)
+		if !slices.Contains(ids, "provider.client_id.empty") {
+			t.Errorf("%s: got %q: %v", p.Name, ids, err)
 		}
 		for _, a := range p.Args {
-			if field := a.Name + ": "; !a.Optional && !strings.Contains(err.Error(), field) && !strings.Contains(err.Error(), "Issuer: ") {
-				t.Errorf("%s: the error does not name %s: %v", p.Name, a.Name, err)
+			if !a.Optional && !slices.Contains(ids, argumentID(a.Name)+"empty") && !slices.Contains(ids, "provider.issuer.empty") {
+				t.Errorf("%s: the mistakes have nothing of %s: %q: %v", p.Name, a.Name, ids, err)
 			}
 		}
 	}
@@ -138,8 +162,9 @@ func TestPresetsRefuseArguments(t *testing.T) {
 				strings.Repeat("a", 300),
 			} {
 				err := mount(madeWith(p, map[string]string{a.Name: value}))
-				if err == nil || !strings.Contains(err.Error(), `provider "`+p.Name+`": `+a.Name+": ") {
-					t.Errorf("%s with the %s %q: %v", p.Name, a.Name, value, err)
+				ids := mistakes(err)
+				if len(ids) != 1 || !strings.HasPrefix(ids[0], argumentID(a.Name)+"not_a_") || !strings.Contains(err.Error(), `provider "`+p.Name+`": `+a.Name+": ") {
+					t.Errorf("%s with the %s %q: %q: %v", p.Name, a.Name, value, ids, err)
 				}
 			}
 		}
@@ -252,11 +277,21 @@ func TestTheCatalogueIsComplete(t *testing.T) {
 }
 
 // returnsProvider says whether a function returns a ginauth.Provider and
-// nothing else.
+// nothing else, and does not make it of another one, as Offline does.
 func returnsProvider(f *ast.FuncDecl) bool {
-	if f.Type.Results == nil || len(f.Type.Results.List) != 1 {
-		return false
+	isProvider := func(field *ast.Field) bool {
+		s, ok := field.Type.(*ast.SelectorExpr)
+		return ok && s.Sel.Name == "Provider"
 	}
-	s, ok := f.Type.Results.List[0].Type.(*ast.SelectorExpr)
-	return ok && s.Sel.Name == "Provider"
+	return f.Type.Results != nil && len(f.Type.Results.List) == 1 && isProvider(f.Type.Results.List[0]) &&
+		!slices.ContainsFunc(f.Type.Params.List, isProvider)
+}
+
+// Provider.Preset says which preset made a Provider.
+func TestPresetsNameThemselves(t *testing.T) {
+	for _, p := range providers.Catalogue() {
+		if got := made(p).Preset; got != p.Name {
+			t.Errorf("%s: its Provider.Preset is %q", p.Name, got)
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 // get its name.
 func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "cognito", DisplayName: "Amazon Cognito", Color: "#dd344c",
+		Name: "cognito", Preset: "cognito", DisplayName: "Amazon Cognito", Color: "#dd344c",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html
@@ -69,5 +69,11 @@ var presetCognito = preset{
 		"After signing out people come back to `AfterLogout`.",
 		"A pool that lets everybody sign up lets everybody in.",
 		"`/login/cognito` passes on `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
+	},
+
+	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each use gives a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
 	},
 }

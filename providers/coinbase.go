@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // verified, so it never is.
 func Coinbase(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "coinbase", DisplayName: "Coinbase", Color: "#0052ff",
+		Name: "coinbase", Preset: "coinbase", DisplayName: "Coinbase", Color: "#0052ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations
@@ -37,4 +37,8 @@ var presetCoinbase = preset{
 	console:  "https://portal.cdp.coinbase.com/",
 	register: "An OAuth client, with both scopes. Coinbase makes new ones for approved partners alone.",
 	user:     "Stable id, name, user name, picture, e-mail address, which is never verified.",
+
+	// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations. The scope is
+	// in its list of permissions: "Return a refresh token in response".
+	refresh: refreshTokens{scope: "offline_access"},
 }

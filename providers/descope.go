@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the id of the user in the project.
 func Descope(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "descope", DisplayName: "Descope", Color: "#00acee",
+		Name: "descope", Preset: "descope", DisplayName: "Descope", Color: "#00acee",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.descope.com/getting-started/oidc-endpoints, which has PKCE too.
@@ -36,4 +36,8 @@ var presetDescope = preset{
 	register: "The default OIDC application, which is there. Its client id is the project's id, its secret an access key (*Access Keys*). The host of the redirect URI is one of the project's *Approved Domains*.",
 	user:     "Id in the project, name, picture, e-mail address with Descope's word on whether it is verified.",
 	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `ClaimPaths[\"groups\"]` to it."},
+
+	// https://docs.descope.com/getting-started/oidc-endpoints says nothing of it; inbound
+	// applications, which have refresh tokens, are not what this preset is for.
+	refresh: refreshTokens{unknown: true},
 }

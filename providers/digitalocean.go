@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // so. The claim account.team is the team.
 func DigitalOcean(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "digitalocean", DisplayName: "DigitalOcean", Color: "#0080ff",
+		Name: "digitalocean", Preset: "digitalocean", DisplayName: "DigitalOcean", Color: "#0080ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.digitalocean.com/reference/api/oauth/
@@ -36,4 +36,7 @@ var presetDigitalOcean = preset{
 	register: "An OAuth application with the redirect URI as callback URL.",
 	user:     "Stable UUID, name, e-mail address with DigitalOcean's word on whether it is verified. There is no picture.",
 	quirks:   []string{"The scope `read` lets the token read the team's resources: no smaller one is documented for applications."},
+
+	// https://docs.digitalocean.com/reference/api/oauth/
+	refresh: refreshTokens{always: true},
 }

@@ -15,7 +15,7 @@ import (
 // of people who set none.
 func Discord(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "discord", DisplayName: "Discord", Color: "#5865f2",
+		Name: "discord", Preset: "discord", DisplayName: "Discord", Color: "#5865f2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://discord.com/developers/docs/topics/oauth2#shared-resources-oauth2-urls
@@ -79,4 +79,10 @@ var presetDiscord = preset{
 	register: "Under *OAuth2*, add the redirect URI and copy client id and secret.",
 	user:     "Snowflake, display name, user name, locale, picture, e-mail address with Discord's word on whether it is verified.",
 	quirks:   []string{"`/login/discord` passes on `prompt` (`none` or `consent`)."},
+
+	// https://discord.com/developers/docs/topics/oauth2#authorization-code-grant
+	refresh: refreshTokens{
+		always: true,
+		about:  "Revocation: `https://discord.com/api/oauth2/token/revoke`, which ends every token of the permission.",
+	},
 }

@@ -12,7 +12,9 @@
 // Name, other scopes go into Scopes.
 //
 //	google := providers.Google(id, secret)
-//	google.AuthParams = map[string]string{"access_type": "offline"}
+//	google.LoginParams = nil // links choose no account
+//
+// Offline makes any of them ask for a refresh token.
 //
 // ByName and FromEnv are for applications that are told by a file or the
 // environment which providers there are. docs/providers.md says for each how to

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -112,10 +113,40 @@ func section(doc *bytes.Buffer, p providers.Preset, signature string) {
 		}
 		fmt.Fprintf(doc, "- **%s**: %s%s\n", a.Name, a.About, example)
 	}
-	fmt.Fprintf(doc, "- **Scopes**: %s\n- **User**: %s\n", scopes(made), p.User)
+	fmt.Fprintf(doc, "- **Scopes**: %s\n- **User**: %s\n- **Refresh tokens**: %s\n", scopes(made), p.User, refreshing(p.Refresh))
 	for _, quirk := range p.Quirks {
 		fmt.Fprintf(doc, "- %s\n", quirk)
 	}
+}
+
+// refreshing says how Offline asks for a refresh token, and what is known of it.
+func refreshing(r providers.RefreshTokens) string {
+	var how string
+	switch asks := asked(r); {
+	case r.Unknown:
+		return "the provider's documentation says nothing of them. `Offline` is an error."
+	case r.Never != "":
+		return r.Never + ". `Offline` is an error."
+	case asks != "":
+		how = "`Offline` adds " + asks + "."
+	case r.Always:
+		how = "each sign-in gives one; `Offline` adds nothing."
+	default:
+		how = "`Offline` adds nothing."
+	}
+	return strings.Join(strings.Fields(how+" "+r.Console+" "+r.About), " ")
+}
+
+// asked is what Offline adds to a preset; Markdown.
+func asked(r providers.RefreshTokens) string {
+	var added []string
+	if r.Scope != "" {
+		added = append(added, "the scope `"+r.Scope+"`")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
+		added = append(added, "`"+name+"="+r.Params[name]+"`")
+	}
+	return strings.Join(added, " and ")
 }
 
 // scopes are those that are asked for by default.

@@ -15,7 +15,7 @@ import (
 // address is verified if Dropbox says so.
 func Dropbox(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "dropbox", DisplayName: "Dropbox", Color: "#0061fe",
+		Name: "dropbox", Preset: "dropbox", DisplayName: "Dropbox", Color: "#0061fe",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.dropbox.com/developers/documentation/http/documentation#authorization
@@ -43,8 +43,12 @@ var presetDropbox = preset{
 	console:  "https://www.dropbox.com/developers/apps",
 	register: "A *Scoped access* app with the permission `account_info.read`. The app key is the client id.",
 	user:     "Stable account id, name, locale, picture if there is one, e-mail address with Dropbox's word on whether it is verified.",
-	quirks: []string{
-		"For a refresh token set `AuthParams` to `token_access_type=offline`.",
-		"`/login/dropbox` passes on `force_reauthentication` and `locale`.",
+	quirks:   []string{"`/login/dropbox` passes on `force_reauthentication` and `locale`."},
+
+	// https://www.dropbox.com/developers/documentation/http/documentation#authorization
+	// https://www.dropbox.com/developers/documentation/http/documentation#auth-token-revoke
+	refresh: refreshTokens{
+		params: map[string]string{"token_access_type": "offline"},
+		about:  "Revocation: `POST https://api.dropboxapi.com/2/auth/token/revoke` with the access token, which ends the refresh token too.",
 	},
 }

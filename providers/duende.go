@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // Scopes; it is usually called "roles".
 func Duende(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "duende", DisplayName: "IdentityServer", Color: "#2c2e76",
+		Name: "duende", Preset: "duende", DisplayName: "IdentityServer", Color: "#2c2e76",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.duendesoftware.com/identityserver/reference/endpoints/discovery
@@ -46,5 +46,12 @@ var presetDuende = preset{
 	quirks: []string{
 		"For roles add the identity resource that has the claim `role` to `Scopes`; it is usually called `roles`.",
 		"`/login/duende` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+
+	// https://docs.duendesoftware.com/identityserver/reference/models/client/#refresh-token
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Set `AllowOfflineAccess` for the client.",
+		about:   "It is valid for 30 days, and stays the same, unless the client has other settings. Revocation: in the metadata.",
 	},
 }

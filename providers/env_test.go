@@ -1,8 +1,8 @@
 package providers_test
 
 import (
-	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,31 +61,43 @@ func TestFromEnvOfNothing(t *testing.T) {
 }
 
 func TestMistakesInTheEnvironment(t *testing.T) {
+	const (
+		noID, noSecret   = "providers.env.client_id_missing", "providers.env.client_secret_missing"
+		unknown, needed  = "providers.env.preset_unknown", "providers.env.argument_missing"
+		unused, needless = "providers.env.argument_unused", "providers.env.client_secret_unused"
+	)
 	for _, tt := range []struct {
-		name string
-		env  map[string]string
-		says []string
+		name  string
+		env   map[string]string
+		ids   []string
+		names []string
 	}{
-		{"an id without its secret", map[string]string{"GITHUB_CLIENT_ID": "h"}, []string{"GITHUB_CLIENT_SECRET is empty, and GITHUB_CLIENT_ID is set"}},
-		{"a secret without its id", map[string]string{"GITHUB_CLIENT_SECRET": "hunter2hunter2"}, []string{"GITHUB_CLIENT_ID is empty, and GITHUB_CLIENT_SECRET is set"}},
-		{"a name that means nothing", map[string]string{"GOGLE_CLIENT_ID": "g", "GOGLE_CLIENT_SECRET": "hunter2hunter2"},
-			[]string{`GOGLE_CLIENT_ID is set, and "gogle" is no preset`, "GOGLE_ISSUER", `FromEnv("GOGLE")`, "google, google-workspace"}},
-		{"a secret of a name that means nothing", map[string]string{"GOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GOGLE_CLIENT_SECRET is set"}},
-		{"an argument that is missing", map[string]string{"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GOOGLE_WORKSPACE_DOMAIN is empty, and google-workspace needs it; set it to the organization's Workspace domain, as in \"kvarnbygd.example\""}},
-		{"an argument without an example", map[string]string{"APPLE_CLIENT_ID": "a", "APPLE_TEAM_ID": "b", "APPLE_KEY_ID": "c"}, []string{"APPLE_PRIVATE_KEY is empty, and apple needs it; set it to the text of the key's .p8 file; line breaks may be written as `\\n`"}},
-		{"an argument that would do nothing", map[string]string{"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "hunter2hunter2", "GOOGLE_DOMAIN": "kvarnbygd.example"}, []string{"GOOGLE_DOMAIN is set, and means nothing to google"}},
-		{"half a company's own", map[string]string{"CORP_ISSUER": "https://login.corp.example", "CORP_CLIENT_ID": "c"}, []string{"CORP_CLIENT_SECRET is empty"}},
-		{"several at once", map[string]string{"GITHUB_CLIENT_ID": "h", "GOOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{"GITHUB_CLIENT_SECRET is empty", "GOOGLE_CLIENT_ID is empty"}},
+		{"an id without its secret", map[string]string{"GITHUB_CLIENT_ID": "h"}, []string{noSecret}, []string{"GITHUB_CLIENT_SECRET", "GITHUB_CLIENT_ID"}},
+		{"a secret without its id", map[string]string{"GITHUB_CLIENT_SECRET": "hunter2hunter2"}, []string{noID}, []string{"GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"}},
+		{"a name that means nothing", map[string]string{"GOGLE_CLIENT_ID": "g", "GOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{unknown},
+			[]string{"GOGLE_CLIENT_ID", `"gogle"`, "GOGLE_ISSUER", `FromEnv("GOGLE")`, "google, google-workspace"}},
+		{"a secret of a name that means nothing", map[string]string{"GOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{unknown}, []string{"GOGLE_CLIENT_SECRET"}},
+		{"an argument that is missing", map[string]string{"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "hunter2hunter2"}, []string{needed},
+			[]string{"GOOGLE_WORKSPACE_DOMAIN", "google-workspace", "the organization's Workspace domain", `"kvarnbygd.example"`}},
+		{"an argument without an example", map[string]string{"APPLE_CLIENT_ID": "a", "APPLE_TEAM_ID": "b", "APPLE_KEY_ID": "c"}, []string{needed},
+			[]string{"APPLE_PRIVATE_KEY", "apple", "the text of the key's .p8 file; line breaks may be written as `\\n`"}},
+		{"several arguments that are missing", map[string]string{"APPLE_CLIENT_ID": "a"}, []string{needed, needed, needed}, []string{"APPLE_TEAM_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY"}},
+		{"a secret where there is none", map[string]string{"APPLE_CLIENT_ID": "a", "APPLE_CLIENT_SECRET": "hunter2hunter2", "APPLE_TEAM_ID": "b", "APPLE_KEY_ID": "c", "APPLE_PRIVATE_KEY": "d"},
+			[]string{needless}, []string{"APPLE_CLIENT_SECRET", "apple"}},
+		{"an argument that would do nothing", map[string]string{"GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "hunter2hunter2", "GOOGLE_DOMAIN": "kvarnbygd.example"}, []string{unused},
+			[]string{"GOOGLE_DOMAIN", "google"}},
+		{"half a company's own", map[string]string{"CORP_ISSUER": "https://login.corp.example", "CORP_CLIENT_ID": "c"}, []string{noSecret}, []string{"CORP_CLIENT_SECRET"}},
+		{"several at once", map[string]string{"GITHUB_CLIENT_ID": "h", "GOOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{noSecret, noID}, []string{"GITHUB_CLIENT_SECRET", "GOOGLE_CLIENT_ID"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			environ(t, tt.env)
 			list, err := providers.FromEnv()
-			if list != nil || !errors.Is(err, ginauth.ErrInvalidOptions) {
-				t.Fatalf("got %v, %v", list, err)
+			if ids := mistakes(err); list != nil || !slices.Equal(ids, tt.ids) {
+				t.Fatalf("got %v, %q, %v; want %q", list, ids, err, tt.ids)
 			}
-			for _, text := range tt.says {
-				if !strings.Contains(err.Error(), text) {
-					t.Errorf("the error does not say %q: %v", text, err)
+			for _, name := range tt.names {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("the error does not name %q: %v", name, err)
 				}
 			}
 			if strings.Contains(err.Error(), "hunter2") {
@@ -133,21 +145,29 @@ func TestEveryPresetByName(t *testing.T) {
 
 func TestByNameSaysWhatIsWrong(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		args []string
-		says string
+		name  string
+		args  []string
+		id    string
+		names []string
 	}{
-		{"gogle", nil, `no preset "gogle"; use one of`},
-		{"", nil, `no preset ""`},
-		{"Google", nil, `no preset "Google"`},
-		{"google", []string{"kvarnbygd.example"}, "takes 0 arguments"},
-		{"google-workspace", nil, "needs the argument domain"},
-		{"google-workspace", []string{""}, "needs the argument domain"},
-		{"google-workspace", []string{"a.example", "b"}, "takes 1 arguments"},
+		{"gogle", nil, "providers.by_name.preset_unknown", []string{`"gogle"`, "google, google-workspace", `"oidc"`}},
+		{"", nil, "providers.by_name.preset_unknown", []string{`""`}},
+		{"Google", nil, "providers.by_name.preset_unknown", []string{`"Google"`}},
+		{"google", []string{"kvarnbygd.example"}, "providers.by_name.too_many_arguments", []string{"google", " 0 "}},
+		{"google-workspace", nil, "providers.by_name.argument_missing", []string{"google-workspace", "domain"}},
+		{"google-workspace", []string{""}, "providers.by_name.argument_missing", []string{"google-workspace", "domain"}},
+		{"google-workspace", []string{"a.example", "b"}, "providers.by_name.too_many_arguments", []string{"google-workspace", " 1 "}},
+		{"apple", []string{"team", "key", "private key"}, "providers.by_name.client_secret_unused", []string{"apple", `""`}},
 	} {
 		_, err := providers.ByName(tt.name, "id", "hunter2hunter2", tt.args...)
-		if !errors.Is(err, ginauth.ErrInvalidOptions) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s %q: got %v", tt.name, tt.args, err)
+		if ids := mistakes(err); !slices.Equal(ids, []string{tt.id}) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s %q: got %q, %v; want %s", tt.name, tt.args, ids, err, tt.id)
+			continue
+		}
+		for _, name := range tt.names {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("%s %q: the error does not name %q: %v", tt.name, tt.args, name, err)
+			}
 		}
 	}
 }

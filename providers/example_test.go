@@ -53,6 +53,19 @@ func ExampleKeycloak_changed() {
 	// Output: https://app.example.com/login/keycloak
 }
 
+// Each provider is asked for a refresh token in its own way.
+func ExampleOffline() {
+	google := providers.Offline(providers.Google(id, secret))
+	spotify := providers.Offline(providers.Spotify(id, secret)) // gives one with each sign-in
+
+	x := providers.X(id, secret)
+	x.Scopes = append(x.Scopes, "bookmark.read")
+	x = providers.Offline(x)
+
+	fmt.Println(google.AuthParams, spotify.Scopes, x.Scopes)
+	// Output: map[access_type:offline prompt:consent] [user-read-email] [users.read tweet.read users.email bookmark.read offline.access]
+}
+
 // With OpenID Connect, a name and the issuer are enough.
 func ExampleOIDC() {
 	cilogon := providers.OIDC("cilogon", "https://cilogon.org", id, secret)

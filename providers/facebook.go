@@ -29,7 +29,7 @@ const facebookVersion = "v24.0"
 // application's own: for another secret, make another Provider.
 func Facebook(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "facebook", DisplayName: "Facebook", Color: "#1877f2",
+		Name: "facebook", Preset: "facebook", DisplayName: "Facebook", Color: "#1877f2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow
@@ -79,5 +79,11 @@ var presetFacebook = preset{
 	quirks: []string{
 		"People can decline to hand over the address: `/login/facebook?auth_type=rerequest` asks once more, `auth_type=reauthenticate` for the password.",
 		"The profile is asked for with `appsecret_proof`.",
+	},
+
+	// https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
+	refresh: refreshTokens{
+		never: "Facebook has none, but exchanges access tokens for others that are valid for about 60 days",
+		fix:   "drop Offline; for a longer access token, make that exchange (fb_exchange_token) in OnLogin",
 	},
 }

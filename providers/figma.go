@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // not say whether an address is verified, so it never is.
 func Figma(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "figma", DisplayName: "Figma", Color: "#f24e1e",
+		Name: "figma", Preset: "figma", DisplayName: "Figma", Color: "#f24e1e",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.figma.com/docs/rest-api/authentication/ has the secret
@@ -38,4 +38,10 @@ var presetFigma = preset{
 	console:  "https://www.figma.com/developers/apps",
 	register: "An app with the scope `current_user:read`, published for everybody or for your organization.",
 	user:     "Stable id, name, picture, and the e-mail address, which is never verified.",
+
+	// https://github.com/figma/rest-api-spec has another address for it.
+	refresh: refreshTokens{
+		never: "Figma gives one with each sign-in, and refreshes it at an address of its own",
+		fix:   "drop Offline, keep the refresh token in OnLogin and send it to https://api.figma.com/v1/oauth/refresh",
+	},
 }

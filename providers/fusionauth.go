@@ -13,7 +13,7 @@ import (
 func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(host)
 	return ginauth.Provider{
-		Name: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
+		Name: "fusionauth", Preset: "fusionauth", DisplayName: "FusionAuth", Color: "#f58320",
 		ClientID: clientID, ClientSecret: clientSecret,
 		Issuer: server,
 		Err:    errors.Join(hostError(host), guid("tenant", tenant)),
@@ -64,4 +64,8 @@ var presetFusionAuth = preset{
 		"Servers before version 1.36 do not say which tenant a person is of, and nobody gets in.",
 		"`/login/fusionauth` passes on `prompt`, `login_hint`, `max_age`, `idp_hint` and `locale`.",
 	},
+
+	// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens
+	// The metadata has the scope.
+	refresh: refreshTokens{scope: "offline_access"},
 }

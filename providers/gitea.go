@@ -15,7 +15,7 @@ import "github.com/ginauth/ginauth"
 // server asks nobody to confirm an address.
 func Gitea(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "gitea", DisplayName: "Gitea", Color: "#609926",
+		Name: "gitea", Preset: "gitea", DisplayName: "Gitea", Color: "#609926",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// ROOT_URL without its last slash, since version 1.25; before, and with the
@@ -49,14 +49,14 @@ func giteaEmailVerified(map[string]any) bool { return false }
 // fork of Gitea, and like it in all that matters here.
 func Forgejo(host, clientID, clientSecret string) ginauth.Provider {
 	p := Gitea(host, clientID, clientSecret)
-	p.Name, p.DisplayName, p.Color = "forgejo", "Forgejo", "#d40000"
+	p.Name, p.Preset, p.DisplayName, p.Color = "forgejo", "forgejo", "Forgejo", "#d40000"
 	return p
 }
 
 // Codeberg is "Sign in with Codeberg", the Forgejo of the association Codeberg.
 func Codeberg(clientID, clientSecret string) ginauth.Provider {
 	p := Forgejo("codeberg.org", clientID, clientSecret)
-	p.Name, p.DisplayName, p.Color = "codeberg", "Codeberg", "#2185d0"
+	p.Name, p.Preset, p.DisplayName, p.Color = "codeberg", "codeberg", "Codeberg", "#2185d0"
 	return p
 }
 
@@ -72,6 +72,12 @@ var giteaQuirks = []string{
 	"There is no sign-out at the server: signing out ends the session here.",
 }
 
+// https://docs.gitea.com/administration/config-cheat-sheet#oauth2-oauth2
+var giteaRefresh = refreshTokens{
+	always: true,
+	about:  "It is valid for 730 hours, and for any number of uses, unless the server's `REFRESH_TOKEN_EXPIRATION_TIME` and `INVALIDATE_REFRESH_TOKENS` say otherwise.",
+}
+
 var presetGitea = preset{
 	name: "gitea", function: "Gitea",
 	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
@@ -79,6 +85,8 @@ var presetGitea = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
+
+	refresh: giteaRefresh,
 }
 
 var presetForgejo = preset{
@@ -88,10 +96,16 @@ var presetForgejo = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
+
+	// Gitea's settings, which Forgejo has kept.
+	refresh: giteaRefresh,
 }
 
 var presetCodeberg = preset{
 	name: "codeberg", function: "Codeberg", make: plain(Codeberg),
 	console:  "https://codeberg.org/user/settings/applications",
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks[1:],
+
+	// As Forgejo, whose settings Codeberg does not publish.
+	refresh: refreshTokens{always: true},
 }

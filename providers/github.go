@@ -26,7 +26,7 @@ import (
 // GitHubEnterprise is for a GitHub Enterprise Server.
 func GitHub(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "github", DisplayName: "GitHub", Color: "#24292f",
+		Name: "github", Preset: "github", DisplayName: "GitHub", Color: "#24292f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
@@ -57,6 +57,12 @@ func GitHub(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
+// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
+var githubRefresh = refreshTokens{
+	console: "A GitHub App gives one, unless *User-to-server token expiration* is off; an OAuth app has none.",
+	about:   "It is valid for 6 months and for one use, which gives a new one and ends the old access token as well.",
+}
+
 var presetGitHub = preset{
 	name: "github", function: "GitHub", make: plain(GitHub),
 	console:  "https://github.com/settings/developers",
@@ -66,6 +72,8 @@ var presetGitHub = preset{
 		"A login can be renamed and then taken by somebody else: it is `Username`, and never the subject.",
 		"`/login/github` passes on `login`, `prompt` and `allow_signup`.",
 	},
+
+	refresh: githubRefresh,
 }
 
 // GitHubProfile reads the profile of who signed in from GitHub's API at that

@@ -13,7 +13,7 @@ import "github.com/ginauth/ginauth"
 // https://docs.github.com/en/enterprise-server/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
 func GitHubEnterprise(host, clientID, clientSecret string) ginauth.Provider {
 	p := GitHub(clientID, clientSecret)
-	p.Name, p.DisplayName, p.Err = "github-enterprise", "GitHub Enterprise", hostError(host)
+	p.Name, p.Preset, p.DisplayName, p.Err = "github-enterprise", "github-enterprise", "GitHub Enterprise", hostError(host)
 	p.AuthorizeURL = serverAt(host) + "/login/oauth/authorize"
 	p.TokenURL = serverAt(host) + "/login/oauth/access_token"
 	p.Namespace = serverAt(host) + "/login/oauth"
@@ -30,4 +30,6 @@ var presetGitHubEnterprise = preset{
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "github.kvarnbygd.example"}},
 	register: "As for `github`, at the server's own */settings/developers*.",
 	user:     "As with `github`; who administers the server says which addresses are verified.",
+
+	refresh: githubRefresh,
 }

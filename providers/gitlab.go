@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // can be renamed and taken as well.
 func GitLab(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "gitlab", DisplayName: "GitLab", Color: "#fc6d26",
+		Name: "gitlab", Preset: "gitlab", DisplayName: "GitLab", Color: "#fc6d26",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://gitlab.com/.well-known/openid-configuration
@@ -44,8 +44,14 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 // Who administers the server says which addresses are verified there.
 func GitLabSelfManaged(host, clientID, clientSecret string) ginauth.Provider {
 	p := GitLab(clientID, clientSecret)
-	p.Name, p.Issuer, p.Err = "gitlab-self-managed", serverAt(host), hostError(host)
+	p.Name, p.Preset, p.Issuer, p.Err = "gitlab-self-managed", "gitlab-self-managed", serverAt(host), hostError(host)
 	return p
+}
+
+// https://docs.gitlab.com/ee/api/oauth2.html#authorization-code-flow
+var gitlabRefresh = refreshTokens{
+	always: true,
+	about:  "Each use gives a new one and ends the old one, with its access token. Revocation: in the metadata.",
 }
 
 var presetGitLab = preset{
@@ -57,6 +63,8 @@ var presetGitLab = preset{
 		"User names and the paths of groups can be renamed, and then taken by somebody else.",
 		"`/login/gitlab` passes on `prompt` and `max_age`.",
 	},
+
+	refresh: gitlabRefresh,
 }
 
 var presetGitLabSelfManaged = preset{
@@ -67,4 +75,6 @@ var presetGitLabSelfManaged = preset{
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
 	register: "As for `gitlab`, or for everybody under *Admin*, *Applications*.",
 	user:     "As with `gitlab`; who administers the server says which addresses are verified.",
+
+	refresh: gitlabRefresh,
 }

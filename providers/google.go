@@ -15,11 +15,10 @@ import (
 // User.Subject is the account's number, which Google never gives to anybody
 // else; an e-mail address may change, and change hands.
 //
-// For a refresh token, set AuthParams to {"access_type": "offline", "prompt":
-// "consent"}.
+// For a refresh token, use Offline.
 func Google(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "google", DisplayName: "Google", Color: "#4285f4",
+		Name: "google", Preset: "google", DisplayName: "Google", Color: "#4285f4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Google's second spelling, accounts.google.com without https://, is of
@@ -56,7 +55,7 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 // The parameter hd only shortens the list of accounts that Google shows.
 func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 	p := Google(clientID, clientSecret)
-	p.Name, p.Err = "google-workspace", host("domain", domain)
+	p.Name, p.Preset, p.Err = "google-workspace", "google-workspace", host("domain", domain)
 	p.AuthParams = map[string]string{"hd": domain}
 	p.LoginParams = []string{"prompt", "login_hint"}
 	p.Admits = []string{"hd=" + domain}
@@ -71,15 +70,24 @@ func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
+// https://developers.google.com/identity/protocols/oauth2/web-server#offline
+// https://developers.google.com/identity/protocols/oauth2#expiration
+// Without prompt=consent, only the first sign-in of a person gives one.
+var googleRefresh = refreshTokens{
+	params: map[string]string{"access_type": "offline", "prompt": "consent"},
+	about:  "It stays the same. It is valid until the person takes the permission back or six months pass without a use; 7 days while the application is in *Testing*. Revocation: in the metadata.",
+}
+
 var presetGoogle = preset{
 	name: "google", function: "Google", make: plain(Google), domains: []string{"googleapis.com"},
 	console:  "https://console.cloud.google.com/auth/clients",
 	register: "An OAuth client of the type *Web application*. On the page *Audience*, publish the app, or add the people who test it.",
 	user:     "Stable number, name, e-mail address with Google's word on whether it is verified, picture. `hd` is among the claims of Workspace accounts.",
 	quirks: []string{
-		"For a refresh token set `AuthParams` to `access_type=offline` and `prompt=consent`.",
 		"`/login/google` passes on `prompt`, `login_hint` and `hd`. `hd` is a hint: to admit one organization, use `google-workspace`.",
 	},
+
+	refresh: googleRefresh,
 }
 
 var presetGoogleWorkspace = preset{
@@ -92,4 +100,6 @@ var presetGoogleWorkspace = preset{
 	register: "An OAuth client of the type *Web application*. *Audience* may be *Internal*.",
 	user:     "As with `google`.",
 	quirks:   []string{"Decided by the claim `hd` of the ID token, never by the e-mail address."},
+
+	refresh: googleRefresh,
 }

@@ -15,7 +15,7 @@ import (
 // verified of Heroku's profile is about a credit card.
 func Heroku(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "heroku", DisplayName: "Heroku", Color: "#430098",
+		Name: "heroku", Preset: "heroku", DisplayName: "Heroku", Color: "#430098",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://devcenter.heroku.com/articles/oauth has the secret in the form. Of
@@ -51,4 +51,7 @@ var presetHeroku = preset{
 	console:  "https://dashboard.heroku.com/account/applications",
 	register: "An API client.",
 	user:     "Stable id, name if there is one, and the e-mail address, which is never verified. No picture.",
+
+	// https://devcenter.heroku.com/articles/oauth
+	refresh: refreshTokens{always: true},
 }

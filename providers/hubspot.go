@@ -26,7 +26,7 @@ const hubspotVersion = "https://api.hubapi.com/oauth/2026-03/token"
 // application alone: for another secret, make another Provider.
 func HubSpot(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "hubspot", DisplayName: "HubSpot", Color: "#ff7a59",
+		Name: "hubspot", Preset: "hubspot", DisplayName: "HubSpot", Color: "#ff7a59",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
@@ -64,4 +64,7 @@ var presetHubSpot = preset{
 	register: "An app with OAuth, and the scope `oauth` as the only one that is required; whatever else the app requires has to be in `Scopes` too.",
 	user:     "Stable number, and the address that the user signs in with, as name and e-mail address; it is never verified. The claim `hub_id` is the account.",
 	quirks:   []string{"People install the application in one of their accounts to sign in, and may need permission to."},
+
+	// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
+	refresh: refreshTokens{always: true},
 }

@@ -7,7 +7,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the account's id. User.Username can be changed.
 func HuggingFace(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "huggingface", DisplayName: "Hugging Face", Color: "#ffd21e",
+		Name: "huggingface", Preset: "huggingface", DisplayName: "Hugging Face", Color: "#ffd21e",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://huggingface.co/docs/hub/oauth
@@ -31,4 +31,7 @@ var presetHuggingFace = preset{
 	quirks: []string{
 		"The claim `orgs` has the organizations, each with `sub` and `roleInOrg`: check it in `OnLogin`, or keep it with `KeepClaims`.",
 	},
+
+	// https://huggingface.co/docs/hub/oauth
+	refresh: refreshTokens{never: "Hugging Face has none", fix: withoutOne},
 }

@@ -16,7 +16,7 @@ import (
 // changed, and then be taken by somebody else. There is no e-mail address.
 func Instagram(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "instagram", DisplayName: "Instagram", Color: "#e4405f",
+		Name: "instagram", Preset: "instagram", DisplayName: "Instagram", Color: "#e4405f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
@@ -67,5 +67,11 @@ var presetInstagram = preset{
 		"Professional accounts alone can sign in: Instagram has nothing for others since the Basic Display API ended.",
 		"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject.",
 		"`/login/instagram?force_reauth=true` asks for the password.",
+	},
+
+	// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
+	refresh: refreshTokens{
+		never: "Instagram has none, but exchanges and renews access tokens",
+		fix:   "drop Offline; for a longer access token, make these requests (ig_exchange_token, ig_refresh_token) yourself",
 	},
 }

@@ -12,7 +12,7 @@ import "github.com/ginauth/ginauth"
 // valid any more when somebody else has taken it.
 func Kakao(clientID, clientSecret string) ginauth.Provider {
 	p := kakao(clientID, clientSecret)
-	p.Name = "kakao"
+	p.Name, p.Preset = "kakao", "kakao"
 
 	// https://kauth.kakao.com/.well-known/openid-configuration
 	p.Issuer = "https://kauth.kakao.com"
@@ -29,7 +29,7 @@ func Kakao(clientID, clientSecret string) ginauth.Provider {
 // switched OpenID Connect on.
 func KakaoOAuth(clientID, clientSecret string) ginauth.Provider {
 	p := kakao(clientID, clientSecret)
-	p.Name = "kakao-oauth"
+	p.Name, p.Preset = "kakao-oauth", "kakao-oauth"
 	p.AuthorizeURL = "https://kauth.kakao.com/oauth/authorize"
 	p.TokenURL = "https://kauth.kakao.com/oauth/token"
 	p.Namespace = "https://kauth.kakao.com" // the issuer of the other form: one person, one id
@@ -74,12 +74,20 @@ var kakaoQuirks = []string{
 	"`prompt=login` asks people to sign in anew, `prompt=select_account` to choose an account.",
 }
 
+// https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#refresh-token
+var kakaoRefresh = refreshTokens{
+	always: true,
+	about:  "It is valid for 60 days; a use gives a new one if less than a month is left.",
+}
+
 var presetKakao = preset{
 	name: "kakao", function: "Kakao", make: plain(Kakao),
 	console:  "https://developers.kakao.com/console/app",
 	register: "Switch *Kakao Login* and *OpenID Connect* on. " + kakaoRegister,
 	user:     "A number that is the person's in this application alone, nickname, picture, e-mail address, verified if Kakao calls it both valid and verified.",
 	quirks:   kakaoQuirks,
+
+	refresh: kakaoRefresh,
 }
 
 var presetKakaoOAuth = preset{
@@ -88,4 +96,6 @@ var presetKakaoOAuth = preset{
 	register: "Switch *Kakao Login* on. " + kakaoRegister,
 	user:     "As with `kakao`, with the same `User.ID()`.",
 	quirks:   kakaoQuirks,
+
+	refresh: kakaoRefresh,
 }

@@ -16,7 +16,7 @@ import (
 // ID token or in userinfo, which the realm's configuration decides.
 func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
+		Name: "keycloak", Preset: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.keycloak.org/securing-apps/oidc-layers
@@ -59,5 +59,12 @@ var presetKeycloak = preset{
 		"*Exclude Issuer From Authentication Response* stops every sign-in, and *Always use lightweight access token* some: see [interop.md](interop.md#keycloak), and what else was seen there with version 26.7.",
 		"Servers before version 17 have `/auth` in their addresses: set `Issuer` by hand.",
 		"`/login/keycloak` passes on `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",
+	},
+
+	// https://www.keycloak.org/docs/latest/server_admin/#_offline-access
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "People need the realm role `offline_access` and the client the optional scope, which they have by default.",
+		about:   "It is valid while it is used once in 30 days, also after people have signed out at Keycloak (without `Offline`, the refresh token ends with their session there). Each use gives a new one if *Revoke Refresh Token* is on.",
 	},
 }

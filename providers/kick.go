@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // changed. Kick does not say whether an address is verified, so it never is.
 func Kick(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "kick", DisplayName: "Kick", Color: "#53fc18",
+		Name: "kick", Preset: "kick", DisplayName: "Kick", Color: "#53fc18",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow
@@ -35,4 +35,10 @@ var presetKick = preset{
 	console:  "https://kick.com/settings/developer",
 	register: "An app with the scope *Read user information* (`user:read`).",
 	user:     "Stable number, user name, picture, and the e-mail address, which is never verified.",
+
+	// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow
+	refresh: refreshTokens{
+		always: true,
+		about:  "A use gives a new one. Revocation: `https://id.kick.com/oauth/revoke`, with its parameters in the query.",
+	},
 }

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the id of the user in the business: "kp_…".
 func Kinde(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "kinde", DisplayName: "Kinde", Color: "#0f0f0f",
+		Name: "kinde", Preset: "kinde", DisplayName: "Kinde", Color: "#0f0f0f",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.kinde.com/developer-tools/about/using-kinde-without-an-sdk
@@ -46,5 +46,12 @@ var presetKinde = preset{
 	quirks: []string{
 		"After signing out there, people come back to `AfterLogout`.",
 		"`/login/kinde` passes on `prompt` and `login_hint`.",
+	},
+
+	// https://docs.kinde.com/build/tokens/refresh-tokens/: offline_access is ignored.
+	// https://docs.kinde.com/build/tokens/configure-tokens/
+	refresh: refreshTokens{
+		scope: "offline",
+		about: "It is valid for 15 days, or as the application says. Revocation: `/oauth2/revoke`.",
 	},
 }

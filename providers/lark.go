@@ -23,7 +23,7 @@ func Feishu(clientID, clientSecret string) ginauth.Provider {
 
 func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: name, DisplayName: displayName, Color: "#3370ff",
+		Name: name, Preset: name, DisplayName: displayName, Color: "#3370ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://open.feishu.cn/document/authentication-management/access-token/get-user-access-token
@@ -53,6 +53,13 @@ func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Pr
 	}
 }
 
+// https://open.feishu.cn/document/authentication-management/access-token/refresh-user-access-token
+var larkRefresh = refreshTokens{
+	scope:   "offline_access",
+	console: "Give the application the permission `offline_access`.",
+	about:   "It is valid for one use, which gives a new one.",
+}
+
 var presetLark = preset{
 	name: "lark", function: "Lark", make: plain(Lark), domains: []string{"larksuite.com"},
 	console:  "https://open.larksuite.com/app",
@@ -62,6 +69,8 @@ var presetLark = preset{
 		"For the e-mail address give the app the permission `contact:user.email:readonly`, and add that to `Scopes`. It is never verified.",
 		"The claim `data` has the organization's `tenant_key`, the `open_id` and, with the permission for it, the `user_id`: keep it with `KeepClaims`.",
 	},
+
+	refresh: larkRefresh,
 }
 
 var presetFeishu = preset{
@@ -70,4 +79,6 @@ var presetFeishu = preset{
 	register: "As for `lark`.",
 	user:     "As with `lark`.",
 	quirks:   []string{"`User.ID()` is not that of `lark`: they are two services."},
+
+	refresh: larkRefresh,
 }

@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // agreed; LINE does not say that it is verified, so it never is.
 func LINE(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "line", DisplayName: "LINE", Color: "#06c755",
+		Name: "line", Preset: "line", DisplayName: "LINE", Color: "#06c755",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://access.line.me/.well-known/openid-configuration
@@ -49,5 +49,11 @@ var presetLINE = preset{
 	quirks: []string{
 		"ID tokens are signed with the channel secret (HS256). No other preset accepts such tokens.",
 		"`/login/line` passes on `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
+	},
+
+	// https://developers.line.biz/en/docs/line-login/managing-access-tokens/
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 90 days after its access token was issued. Revocation: in the metadata.",
 	},
 }

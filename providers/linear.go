@@ -18,7 +18,7 @@ import (
 // workspace. Linear does not say whether an address is verified, so it never is.
 func Linear(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "linear", DisplayName: "Linear", Color: "#5e6ad2",
+		Name: "linear", Preset: "linear", DisplayName: "Linear", Color: "#5e6ad2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://linear.app/developers/oauth-2-0-authentication has the secret in
@@ -66,4 +66,7 @@ var presetLinear = preset{
 		"The same person is somebody else in another workspace.",
 		"`/login/linear?prompt=consent` asks again, to choose another workspace.",
 	},
+
+	// https://linear.app/developers/oauth-2-0-authentication
+	refresh: refreshTokens{always: true},
 }

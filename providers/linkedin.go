@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // ties an answer to this browser is the state alone.
 func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "linkedin", DisplayName: "LinkedIn", Color: "#0a66c2",
+		Name: "linkedin", Preset: "linkedin", DisplayName: "LinkedIn", Color: "#0a66c2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.linkedin.com/oauth/.well-known/openid-configuration has named
@@ -47,4 +47,10 @@ var presetLinkedIn = preset{
 	register: "Under *Products* request *Sign In with LinkedIn using OpenID Connect*; the redirect URI goes under *Auth*.",
 	user:     "An id for this member and application, name, picture, e-mail address with LinkedIn's word on whether it is verified.",
 	quirks:   []string{"There is no nonce and no PKCE. LinkedIn refuses the one and does not echo the other."},
+
+	// https://learn.microsoft.com/en-us/linkedin/shared/authentication/programmatic-refresh-tokens
+	refresh: refreshTokens{
+		console: "LinkedIn gives one to approved partners (Marketing Developer Platform), and to other applications none.",
+		about:   "It is valid for a year after the sign-in, however often it is used.",
+	},
 }

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // the person's roles.
 func Logto(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "logto", DisplayName: "Logto", Color: "#5d34f2",
+		Name: "logto", Preset: "logto", DisplayName: "Logto", Color: "#5d34f2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.logto.io/integrate-logto/application-data-structure
@@ -44,4 +44,8 @@ var presetLogto = preset{
 		"A third-party application has to be given the scope `roles`, or it comes out of `Scopes`.",
 		"`/login/logto` passes on `prompt`, `login_hint`, `ui_locales`, `first_screen` and `direct_sign_in`.",
 	},
+
+	// The metadata has the scope. Without prompt=consent there is none, as the setting
+	// alwaysIssueRefreshToken of Logto's management API has it.
+	refresh: refreshTokens{scope: "offline_access", params: map[string]string{"prompt": "consent"}},
 }

@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,8 +22,8 @@ func TestServerOnLoopback(t *testing.T) {
 			made := madeWith(p, map[string]string{a.Name: origin})
 			err := mount(made)
 			if !serverArguments[a.Name] {
-				if err == nil {
-					t.Errorf("%s: %q passes for the %s", p.Name, origin, a.Name)
+				if ids := mistakes(err); len(ids) != 1 || !strings.HasPrefix(ids[0], argumentID(a.Name)+"not_a_") {
+					t.Errorf("%s: %q for the %s: %q: %v", p.Name, origin, a.Name, ids, err)
 				}
 				continue
 			}
@@ -60,8 +61,8 @@ func TestAddressesOfServers(t *testing.T) {
 		"http://localhost?x", "http://localhost#x", "http://LOCALHOST", "http://localhost:80", "http://localhost:0", "http://localhost:", "http:localhost", "//localhost", "ftp://localhost", "http://127.0.0.1.evil.example", "http://2130706433",
 		"http://10.0.0.1:8180", "http://0.0.0.0", "http://localhost:8180 ", "http://localhost\\@evil.example", "http://",
 	} {
-		if err := mount(providers.Keycloak(value, "demo", "id", "secret")); err == nil {
-			t.Errorf("%q passes", value)
+		if err := mount(providers.Keycloak(value, "demo", "id", "secret")); !slices.Equal(mistakes(err), []string{"provider.host.not_a_host"}) {
+			t.Errorf("%q: %v", value, err)
 		}
 	}
 }

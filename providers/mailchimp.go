@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // address is verified, so it never is.
 func Mailchimp(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "mailchimp", DisplayName: "Mailchimp", Color: "#ffe01b",
+		Name: "mailchimp", Preset: "mailchimp", DisplayName: "Mailchimp", Color: "#ffe01b",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
@@ -36,4 +36,10 @@ var presetMailchimp = preset{
 	register: "A registered app. On a development machine its redirect URI, and `BaseURL`, have `127.0.0.1` for `localhost`.",
 	user:     "Number of the login, name of the account, user name, picture if there is one, and the e-mail address, which is never verified.",
 	quirks:   []string{"Mailchimp has no scopes: an access token may do all that the person may. Tokens do not end."},
+
+	// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
+	refresh: refreshTokens{
+		never: "Mailchimp has none: its access tokens do not expire",
+		fix:   "drop Offline, and keep the access token",
+	},
 }

@@ -18,7 +18,7 @@ import (
 // verified, so it never is.
 func MailRu(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "mailru", DisplayName: "Mail", Color: "#005ff9",
+		Name: "mailru", Preset: "mailru", DisplayName: "Mail", Color: "#005ff9",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index
@@ -55,4 +55,7 @@ var presetMailRu = preset{
 	register: "Applications registered before July 2025 go on working. Newer ones get access to Mail's API alone: sign people in with VK ID, which offers Mail beside it.",
 	user:     "Stable number, name, picture, locale, and the e-mail address, which is never verified.",
 	quirks:   []string{"`/login/mailru` passes on `prompt`."},
+
+	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index
+	refresh: refreshTokens{always: true},
 }

@@ -12,7 +12,7 @@ import "github.com/ginauth/ginauth"
 func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(instance)
 	return ginauth.Provider{
-		Name: "mastodon", DisplayName: "Mastodon", Color: "#6364ff",
+		Name: "mastodon", Preset: "mastodon", DisplayName: "Mastodon", Color: "#6364ff",
 		ClientID: clientID, ClientSecret: clientSecret, Err: serverError("instance", instance),
 
 		// https://docs.joinmastodon.org/methods/oauth/
@@ -48,5 +48,11 @@ var presetMastodon = preset{
 		"Servers before version 4.3 do not know the scope: set `Scopes` to `read:accounts`, and register the application with it.",
 		"For a second server, give the Provider another `Name`.",
 		"`/login/mastodon` passes on `force_login` and `lang`.",
+	},
+
+	// https://docs.joinmastodon.org/api/oauth-tokens/
+	refresh: refreshTokens{
+		never: "Mastodon has none: its access tokens do not expire",
+		fix:   "drop Offline, and keep the access token",
 	},
 }

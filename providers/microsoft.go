@@ -40,7 +40,7 @@ const AnyTenant = "*"
 func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) ginauth.Provider {
 	directory, several, err := entraTenants(tenant, allowedTenants)
 	p := ginauth.Provider{
-		Name: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
+		Name: "microsoft", Preset: "microsoft", DisplayName: "Microsoft", Color: "#0078d4",
 		ClientID: clientID, ClientSecret: clientSecret, Err: err,
 
 		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc
@@ -92,17 +92,17 @@ func entraTenants(tenant string, allowed []string) (directory string, several bo
 		directory, several = tenant, true
 	default:
 		// A domain's name would do for Microsoft, but not tell whose tokens to take.
-		directory, err = tenant, guid("tenant", tenant)
-		if err != nil {
-			return directory, false, wrong("tenant", fmt.Sprintf("%.60q is no directory ID", tenant), `write the directory (tenant) ID of the app's overview page, or "organizations", "common" or "consumers"`)
+		directory = tenant
+		if err := unless(isGUID(tenant), "not_a_guid", "tenant", tenant, "is no directory ID", `write the directory (tenant) ID of the app's overview page, or "organizations", "common" or "consumers"`); err != nil {
+			return directory, false, err
 		}
 	}
 	const list = "allowedTenants"
 	switch {
 	case !several && len(allowed) > 0:
-		return directory, several, wrong(list, "are for organizations and common; one tenant admits itself", "drop them")
+		return directory, several, wrongArgument(list, "unused", "are for organizations and common; one tenant admits itself", "drop them")
 	case several && len(allowed) == 0:
-		return directory, several, wrong(list, "are missing: anybody can make a tenant, and then be in it who they like", "write the directory IDs of those who may sign in, or providers.AnyTenant (\"*\")")
+		return directory, several, wrongArgument(list, "empty", "are missing: anybody can make a tenant, and then be in it who they like", "write the directory IDs of those who may sign in, or providers.AnyTenant (\"*\")")
 	case slices.Equal(allowed, []string{AnyTenant}):
 		return directory, several, nil
 	}
@@ -149,5 +149,11 @@ var presetMicrosoft = preset{
 		"Tokens of several tenants are admitted by their verified `tid` alone.",
 		"People in very many groups get none in their token, and the log says so once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
 		"Secrets end after two years at most.",
+	},
+
+	// https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens
+	refresh: refreshTokens{
+		scope: "offline_access",
+		about: "It is valid for 90 days. Each use gives a new one and leaves the old one valid.",
 	},
 }

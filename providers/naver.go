@@ -16,7 +16,7 @@ import (
 // never is.
 func Naver(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "naver", DisplayName: "NAVER", Color: "#03c75a",
+		Name: "naver", Preset: "naver", DisplayName: "NAVER", Color: "#03c75a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.naver.com/docs/login/api/api.md
@@ -67,6 +67,9 @@ func naverPrompt(params url.Values) {
 	params.Del("prompt")
 }
 
+// https://developers.naver.com/docs/login/api/api.md
+var naverRefresh = refreshTokens{always: true}
+
 var presetNaver = preset{
 	name: "naver", function: "Naver", make: plain(Naver),
 	console:  "https://developers.naver.com/apps/",
@@ -75,6 +78,8 @@ var presetNaver = preset{
 	quirks: []string{
 		"`/login/naver?prompt=login` asks for the password again, `prompt=consent` for the consent; NAVER is sent its own `auth_type` for it.",
 	},
+
+	refresh: naverRefresh,
 }
 
 // NaverOIDC is "Log in with NAVER" by OpenID Connect, for applications that have
@@ -85,7 +90,7 @@ var presetNaver = preset{
 // Naver has: take one of the two forms, and stay with it.
 func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "naver-oidc", DisplayName: "NAVER", Color: "#03c75a",
+		Name: "naver-oidc", Preset: "naver-oidc", DisplayName: "NAVER", Color: "#03c75a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.naver.com/docs/login/devguide/devguide.md
@@ -115,4 +120,6 @@ var presetNaverOIDC = preset{
 	register: "As for `naver`, with OpenID Connect.",
 	user:     "What NAVER puts into the ID token: the subject, and name and picture if people agreed. An e-mail address is never verified.",
 	quirks:   []string{"`User.ID()` need not be that of `naver`."},
+
+	refresh: naverRefresh,
 }

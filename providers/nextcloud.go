@@ -21,7 +21,7 @@ import (
 func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(host)
 	return ginauth.Provider{
-		Name: "nextcloud", DisplayName: "Nextcloud", Color: "#0082c9",
+		Name: "nextcloud", Preset: "nextcloud", DisplayName: "Nextcloud", Color: "#0082c9",
 		ClientID: clientID, ClientSecret: clientSecret, Err: hostError(host),
 
 		// With /index.php they are there on every server; without, on those with
@@ -69,4 +69,8 @@ var presetNextcloud = preset{
 		"An access token opens the whole account, files included: if `OnLogin` keeps it, keep it safe.",
 		"With an OpenID Connect app on the server, use `oidc` with the issuer that the app shows.",
 	},
+
+	// The documentation says nothing of it, the source does:
+	// https://github.com/nextcloud/server/blob/master/apps/oauth2/lib/Controller/OauthApiController.php
+	refresh: refreshTokens{always: true, about: "Each use gives a new one and ends the old one, with its access token."},
 }

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // its owner. Notion does not say whether an address is verified, so it never is.
 func Notion(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "notion", DisplayName: "Notion", Color: "#000000",
+		Name: "notion", Preset: "notion", DisplayName: "Notion", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.notion.com/docs/authorization has the secret in the
@@ -45,4 +45,10 @@ var presetNotion = preset{
 	register: "A *public* integration, with the capability *Read user information including email addresses*.",
 	user:     "Id of the person, name, picture, and the e-mail address, which is never verified.",
 	quirks:   []string{"People are asked for a workspace and for pages, even if the application wants neither."},
+
+	// https://developers.notion.com/reference/refresh-a-token
+	refresh: refreshTokens{
+		console: "Notion decides whether an integration gets one: the `refresh_token` of its answer may be null.",
+		about:   "Each use gives a new one.",
+	},
 }

@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // client has no secret: pass "" and set AuthMethod to "none".
 func OIDC(name, issuer, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: name, Issuer: issuer, ClientID: clientID, ClientSecret: clientSecret,
+		Name: name, Preset: "oidc", Issuer: issuer, ClientID: clientID, ClientSecret: clientSecret,
 		// OpenID Connect Core 3.1.2.1. max_age and acr_values are left out: many
 		// providers ignore them, and then nobody could sign in with them.
 		LoginParams: []string{"prompt", "login_hint", "ui_locales"},
@@ -32,4 +32,8 @@ var presetOIDC = preset{
 	quirks: []string{
 		"In the environment any name will do: `CORP_ISSUER`, `CORP_CLIENT_ID` and `CORP_CLIENT_SECRET` make the provider `corp`.",
 	},
+
+	// https://openid.net/specs/openid-connect-core-1_0.html#OfflineAccess: the provider ignores
+	// offline_access without consent, unless other conditions permit it.
+	refresh: refreshTokens{scope: "offline_access", params: map[string]string{"prompt": "consent"}},
 }

@@ -14,7 +14,7 @@ import (
 // User.Subject is the person's id in the organization.
 func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 	p := ginauth.Provider{
-		Name: "okta", DisplayName: "Okta", Color: "#007dc1",
+		Name: "okta", Preset: "okta", DisplayName: "Okta", Color: "#007dc1",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.okta.com/docs/concepts/auth-servers/
@@ -62,5 +62,12 @@ var presetOkta = preset{
 		"For groups add `groups` to `Scopes`, and a groups claim to the app or the authorization server.",
 		"The organization's own server and a custom one have other issuers: the same person has another `User.ID()`.",
 		"`/login/okta` passes on `prompt`, `login_hint`, `idp` and `max_age`.",
+	},
+
+	// https://developer.okta.com/docs/guides/refresh-tokens/main/
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the application the grant *Refresh Token*.",
+		about:   "It is valid without an end, unless the access policy has one. Each use gives a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
 	},
 }

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // Scopes.
 func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "onelogin", DisplayName: "OneLogin", Color: "#1c1f2a",
+		Name: "onelogin", Preset: "onelogin", DisplayName: "OneLogin", Color: "#1c1f2a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// /oidc/2; the address without a number is the first version's, withdrawn.
@@ -49,4 +49,7 @@ var presetOneLogin = preset{
 		"For groups add `groups` to `Scopes`, and say in the app's parameters what they are.",
 		"`/login/onelogin` passes on `prompt`, `login_hint` and `max_age`.",
 	},
+
+	// https://developers.onelogin.com/openid-connect/api/authorization-code
+	refresh: refreshTokens{always: true, about: "Revocation: in the metadata."},
 }

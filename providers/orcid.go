@@ -11,7 +11,7 @@ import "github.com/ginauth/ginauth"
 // For the sandbox set Issuer to https://sandbox.orcid.org.
 func ORCID(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "orcid", DisplayName: "ORCID", Color: "#a6ce39",
+		Name: "orcid", Preset: "orcid", DisplayName: "ORCID", Color: "#a6ce39",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://github.com/ORCID/ORCID-Source/blob/main/orcid-web/ORCID_AUTH_WITH_OPENID_CONNECT.md
@@ -38,4 +38,11 @@ var presetORCID = preset{
 	register: "A client of the Public API.",
 	user:     "The ORCID iD, and the name unless the person hides it. No picture, no e-mail address.",
 	quirks:   []string{"`/login/orcid` passes on `prompt` (`login`, `none`) and `max_age`."},
+
+	// https://github.com/ORCID/ORCID-Source/blob/main/orcid-api-web/tutorial/refresh_tokens.md
+	// https://github.com/ORCID/ORCID-Source/blob/main/orcid-api-web/tutorial/revoke.md
+	refresh: refreshTokens{
+		always: true,
+		about:  "Revocation: `https://orcid.org/oauth/revoke`, which ends the access token too.",
+	},
 }

@@ -10,7 +10,7 @@ import "github.com/ginauth/ginauth"
 // application's too; the User has what it grants.
 func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "ory-hydra", DisplayName: "Ory", Color: "#5528ff",
+		Name: "ory-hydra", Preset: "ory-hydra", DisplayName: "Ory", Color: "#5528ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Version 1 put a slash at its end.
@@ -43,5 +43,13 @@ var presetOryHydra = preset{
 		"The subject is what the login application says: it should be an id, never a user name or an e-mail address.",
 		"Hydra 1 has a slash at the end of its issuer: set `Issuer` by hand.",
 		"`/login/ory-hydra` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+
+	// https://www.ory.com/docs/hydra/debug
+	// https://www.ory.com/docs/hydra/guides/graceful-token-refresh
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the client the grant `refresh_token` and the scope `offline_access`, which the consent application has to grant.",
+		about:   "Each use gives a new one and ends the old one, unless a grace period is set. Revocation: in the metadata.",
 	},
 }

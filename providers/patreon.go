@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // that the person confirmed it.
 func Patreon(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "patreon", DisplayName: "Patreon", Color: "#ff424d",
+		Name: "patreon", Preset: "patreon", DisplayName: "Patreon", Color: "#ff424d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.patreon.com/#oauth
@@ -36,4 +36,7 @@ var presetPatreon = preset{
 	console:  "https://www.patreon.com/portal/registration/register-clients",
 	register: "A client of API version 2.",
 	user:     "Stable number, name, the page's name of creators, picture, e-mail address with Patreon's word on whether it is confirmed.",
+
+	// https://docs.patreon.com/#oauth
+	refresh: refreshTokens{always: true, about: "It is valid for one use, which gives a new one."},
 }

@@ -14,7 +14,7 @@ import (
 // account.
 func PayPal(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("paypal.com", clientID, clientSecret)
-	p.Name, p.DisplayName = "paypal", "PayPal"
+	p.Name, p.Preset, p.DisplayName = "paypal", "paypal", "PayPal"
 	return p
 }
 
@@ -22,7 +22,7 @@ func PayPal(clientID, clientSecret string) ginauth.Provider {
 // of the sandbox.
 func PayPalSandbox(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("sandbox.paypal.com", clientID, clientSecret)
-	p.Name, p.DisplayName = "paypal-sandbox", "PayPal Sandbox"
+	p.Name, p.Preset, p.DisplayName = "paypal-sandbox", "paypal-sandbox", "PayPal Sandbox"
 	return p
 }
 
@@ -57,12 +57,17 @@ const paypalRegister = "An app with *Log in with PayPal* switched on. In its adv
 
 var paypalQuirks = []string{"The scope `openid` is asked for beside `Scopes`; the ID token is not read."}
 
+// https://developer.paypal.com/docs/log-in-with-paypal/reference/
+var paypalRefresh = refreshTokens{always: true}
+
 var presetPayPal = preset{
 	name: "paypal", function: "PayPal", make: plain(PayPal),
 	console:  "https://developer.paypal.com/dashboard/applications/live",
 	register: paypalRegister,
 	user:     "An id for this person and application, name, e-mail address with PayPal's word on whether it is verified.",
 	quirks:   paypalQuirks,
+
+	refresh: paypalRefresh,
 }
 
 var presetPayPalSandbox = preset{
@@ -71,4 +76,6 @@ var presetPayPalSandbox = preset{
 	register: paypalRegister,
 	user:     "As with `paypal`: accounts of the sandbox.",
 	quirks:   paypalQuirks,
+
+	refresh: paypalRefresh,
 }

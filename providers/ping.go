@@ -15,7 +15,7 @@ import (
 // sub is another.
 func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "pingone", DisplayName: "PingOne", Color: "#b3282d",
+		Name: "pingone", Preset: "pingone", DisplayName: "PingOne", Color: "#b3282d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2.html
@@ -47,7 +47,7 @@ func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provide
 // is an id. All other claims are the policy's too.
 func PingFederate(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "pingfederate", DisplayName: "PingFederate", Color: "#b3282d",
+		Name: "pingfederate", Preset: "pingfederate", DisplayName: "PingFederate", Color: "#b3282d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.pingidentity.com/pingfederate/latest/developers_reference_guide/pf_openid_provider_config_endpoint.html
@@ -81,6 +81,13 @@ var presetPingOne = preset{
 		"With a custom domain, set `Issuer` to `https://DOMAIN/as`.",
 		"`/login/pingone` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
+
+	// https://developer.pingidentity.com/pingone-api/workflow-library/application-management/configure-an-application-to-use-the-offline-access-scope.html
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the application the grant *Refresh Token* and, among its resources, the scope `offline_access`.",
+		about:   "Revocation: in the metadata.",
+	},
 }
 
 var presetPingFederate = preset{
@@ -95,5 +102,11 @@ var presetPingFederate = preset{
 		"The subject is what the policy says: it should be an id, never a user name or an e-mail address.",
 		"Signing out goes on to the server only if its metadata has an `end_session_endpoint`.",
 		"`/login/pingfederate` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+
+	// https://docs.pingidentity.com/r/en-us/pingfederate-100/help_authorizationserversettingstasklet_oauthauthorizationserversettingsstate
+	refresh: refreshTokens{
+		console: "Give the client the grant *Refresh Token*.",
+		about:   "Settings of the authorization server and the client say how long it is valid, and whether a use gives a new one. Revocation: in the metadata.",
 	},
 }

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // is no e-mail address.
 func Pinterest(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "pinterest", DisplayName: "Pinterest", Color: "#bd081c",
+		Name: "pinterest", Preset: "pinterest", DisplayName: "Pinterest", Color: "#bd081c",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
@@ -39,4 +39,10 @@ var presetPinterest = preset{
 	register: "An app. Pinterest reviews it before it is for everybody.",
 	user:     "Stable number, user name, name of a business, picture. No e-mail address.",
 	quirks:   []string{"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject."},
+
+	// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 60 days; each use gives a new one. Applications from before 25 September 2025 have to send `continuous_refresh=true` to the token endpoint for that.",
+	},
 }

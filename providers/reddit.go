@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // hands over no e-mail address.
 func Reddit(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "reddit", DisplayName: "Reddit", Color: "#ff4500",
+		Name: "reddit", Preset: "reddit", DisplayName: "Reddit", Color: "#ff4500",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://github.com/reddit-archive/reddit/wiki/OAuth2
@@ -40,7 +40,12 @@ var presetReddit = preset{
 	register: "An app of the type *web app*. The client id stands below its name.",
 	user:     "Stable id, user name, picture. There is no e-mail address.",
 	quirks: []string{
-		"For a refresh token set `AuthParams` to `duration=permanent`.",
 		"The header `User-Agent` names the application by its client id, as Reddit demands: set `Quirks.Header` to name it otherwise.",
+	},
+
+	// https://github.com/reddit-archive/reddit/wiki/OAuth2
+	refresh: refreshTokens{
+		params: map[string]string{"duration": "permanent"},
+		about:  "It stays the same. Revocation: `https://www.reddit.com/api/v1/revoke_token`.",
 	},
 }

@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // There is no e-mail address: the scope is for Roblox's own applications.
 func Roblox(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "roblox", DisplayName: "Roblox", Color: "#335fff",
+		Name: "roblox", Preset: "roblox", DisplayName: "Roblox", Color: "#335fff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// The slash is part of it:
@@ -35,4 +35,10 @@ var presetRoblox = preset{
 	register: "An OAuth 2.0 app with the scopes `openid` and `profile`. Until Roblox has reviewed it, only a few people can sign in.",
 	user:     "Stable number, display name, user name, and the picture, once there is one. No e-mail address.",
 	quirks:   []string{"`/login/roblox` passes on `prompt` (`login`, `consent`, `select_account`, `none`)."},
+
+	// https://create.roblox.com/docs/cloud/auth/oauth2-reference
+	refresh: refreshTokens{
+		always: true,
+		about:  "It is valid for 90 days and for one use, which gives a new one. Revocation: in the metadata.",
+	},
 }

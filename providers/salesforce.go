@@ -13,7 +13,7 @@ import "github.com/ginauth/ginauth"
 // other user gets. With another domain, User.ID is another one too.
 func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "salesforce", DisplayName: "Salesforce", Color: "#00a1e0",
+		Name: "salesforce", Preset: "salesforce", DisplayName: "Salesforce", Color: "#00a1e0",
 		ClientID: clientID, ClientSecret: clientSecret, Err: host("domain", domain),
 
 		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_openid_discovery_endpoint.htm
@@ -47,4 +47,12 @@ var presetSalesforce = preset{
 	register: "In *Setup*, *App Manager*, an external client app or connected app with OAuth switched on and the scopes `openid`, `profile` and `email`. The consumer key is the client id.",
 	user:     "Stable id, name, user name, locale, picture, e-mail address with Salesforce's word on whether it is verified. `organization_id` is among the claims.",
 	quirks:   []string{"`/login/salesforce` passes on `prompt` and `login_hint`."},
+
+	// https://help.salesforce.com/apex/HTViewHelpDoc?id=remoteaccess_oauth_refresh_token_flow.htm
+	// https://developer.salesforce.com/docs/atlas.en-us.apexcode.meta/api/apex_connector_oauth.htm
+	refresh: refreshTokens{
+		scope:   "refresh_token",
+		console: "Give the app the scope *Perform requests at any time (refresh_token, offline_access)*.",
+		about:   "How long it is valid is the app's refresh token policy. Each use gives a new one if rotation is on. Revocation: in the metadata.",
+	},
 }

@@ -31,7 +31,7 @@ import (
 func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 	address := "https://" + shop + ".myshopify.com"
 	return ginauth.Provider{
-		Name: "shopify", DisplayName: "Shopify", Color: "#5e8e3e",
+		Name: "shopify", Preset: "shopify", DisplayName: "Shopify", Color: "#5e8e3e",
 		ClientID: clientID, ClientSecret: clientSecret,
 		Err: label("shop", shop),
 
@@ -114,5 +114,11 @@ var presetShopify = preset{
 		"It is for the staff of one shop, not for its customers. The first sign-in installs the app.",
 		"Shopify's answers are checked by their `hmac`.",
 		"The Admin API wants the access token in the header `X-Shopify-Access-Token`.",
+	},
+
+	// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
+	refresh: refreshTokens{
+		never: "Shopify gives them with offline access tokens, which are a shop's, and people sign in for online ones",
+		fix:   withoutOne,
 	},
 }

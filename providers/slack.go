@@ -18,7 +18,7 @@ const slackTeam = "https://slack.com/team_id"
 // workspace's, the claim https://slack.com/team_id: see SlackWorkspace.
 func Slack(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "slack", DisplayName: "Slack", Color: "#4a154b",
+		Name: "slack", Preset: "slack", DisplayName: "Slack", Color: "#4a154b",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://slack.com/.well-known/openid-configuration
@@ -53,7 +53,7 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 // workspace's address in a browser: https://app.slack.com/client/T0123ABCD.
 func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	p := Slack(clientID, clientSecret)
-	p.Name, p.Err = "slack-workspace", segment("team", team)
+	p.Name, p.Preset, p.Err = "slack-workspace", "slack-workspace", segment("team", team)
 	p.AuthParams, p.LoginParams = map[string]string{"team": team}, nil
 	p.Admits = []string{"team=" + team}
 	// The parameter can be changed by the person, the token cannot.
@@ -66,6 +66,12 @@ func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
+// https://docs.slack.dev/authentication/using-token-rotation
+var slackRefresh = refreshTokens{
+	console: "Switch on *Token rotation* in the app's settings.",
+	about:   "Each use gives a new one and ends the old one.",
+}
+
 var presetSlack = preset{
 	name: "slack", function: "Slack", make: plain(Slack),
 	console:  "https://api.slack.com/apps",
@@ -76,6 +82,8 @@ var presetSlack = preset{
 		"Slack takes no http redirect URI, not even on localhost.",
 		"`/login/slack` passes on `team`, the workspace to sign in with.",
 	},
+
+	refresh: slackRefresh,
 }
 
 var presetSlackWorkspace = preset{
@@ -88,4 +96,6 @@ var presetSlackWorkspace = preset{
 	register: "As for `slack`.",
 	user:     "As with `slack`.",
 	quirks:   []string{"Decided by the claim `https://slack.com/team_id` of the ID token."},
+
+	refresh: slackRefresh,
 }

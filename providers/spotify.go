@@ -9,7 +9,7 @@ import "github.com/ginauth/ginauth"
 // that the address is unverified, so it never is anything else.
 func Spotify(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "spotify", DisplayName: "Spotify", Color: "#1db954",
+		Name: "spotify", Preset: "spotify", DisplayName: "Spotify", Color: "#1db954",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.spotify.com/documentation/web-api/tutorials/code-flow
@@ -40,4 +40,7 @@ var presetSpotify = preset{
 	register: "An app with the *Web API*. In development mode only the people on its list can sign in. The redirect URI is https, or http on `127.0.0.1`, not on `localhost`.",
 	user:     "The Spotify user id, display name, picture, and the e-mail address, which is never verified.",
 	quirks:   []string{"`/login/spotify` passes on `show_dialog`."},
+
+	// https://developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens
+	refresh: refreshTokens{always: true, about: "A use may give a new one."},
 }

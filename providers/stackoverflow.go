@@ -22,7 +22,7 @@ import (
 // address.
 func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "stackoverflow", DisplayName: "Stack Overflow", Color: "#f58025",
+		Name: "stackoverflow", Preset: "stackoverflow", DisplayName: "Stack Overflow", Color: "#f58025",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://stackapps.com/help/api-authentication has the secret in the form,
@@ -76,4 +76,10 @@ var presetStackOverflow = preset{
 	console:  "https://stackapps.com/apps/oauth",
 	register: "An application with the host of your application as its *OAuth Domain*. No API key is needed.",
 	user:     "Number of the account in the Stack Exchange network, display name, picture. No e-mail address.",
+
+	// https://api.stackexchange.com/docs/authentication
+	refresh: refreshTokens{
+		never: "Stack Exchange has none; its scope no_expiry gives an access token that does not expire",
+		fix:   "drop Offline, and add \"no_expiry\" to Scopes",
+	},
 }

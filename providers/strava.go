@@ -7,7 +7,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the athlete's number. Strava hands over no e-mail address.
 func Strava(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "strava", DisplayName: "Strava", Color: "#fc4c02",
+		Name: "strava", Preset: "strava", DisplayName: "Strava", Color: "#fc4c02",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.strava.com/docs/authentication/
@@ -38,4 +38,7 @@ var presetStrava = preset{
 	register: "*Authorization Callback Domain* is the host alone; localhost always works. A new application is for one athlete, until Strava has looked at it.",
 	user:     "Stable number, name, picture. There is no e-mail address.",
 	quirks:   []string{"`/login/strava` passes on `approval_prompt`; `approval_prompt=force` asks people anew."},
+
+	// https://developers.strava.com/docs/authentication/
+	refresh: refreshTokens{always: true, about: "A use may give a new one, which ends the old one."},
 }

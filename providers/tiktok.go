@@ -14,7 +14,7 @@ import (
 // address.
 func TikTok(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "tiktok", DisplayName: "TikTok", Color: "#000000",
+		Name: "tiktok", Preset: "tiktok", DisplayName: "TikTok", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.tiktok.com/doc/login-kit-web
@@ -55,4 +55,7 @@ var presetTikTok = preset{
 		"TikTok takes no http redirect URI, not even on localhost.",
 		"`/login/tiktok` passes on `disable_auto_auth`.",
 	},
+
+	// https://developers.tiktok.com/doc/oauth-user-access-token-management
+	refresh: refreshTokens{always: true, about: "It is valid for a year. A use may give a new one."},
 }

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // which can be changed.
 func Twitch(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "twitch", DisplayName: "Twitch", Color: "#9146ff",
+		Name: "twitch", Preset: "twitch", DisplayName: "Twitch", Color: "#9146ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://dev.twitch.tv/docs/authentication/getting-tokens-oidc/
@@ -46,4 +46,7 @@ var presetTwitch = preset{
 		"The Helix API wants a `Client-Id` header beside the access token.",
 		"`/login/twitch` passes on `force_verify`.",
 	},
+
+	// https://dev.twitch.tv/docs/authentication/refresh-tokens/
+	refresh: refreshTokens{always: true, about: "A use may give a new one. Only access tokens can be revoked."},
 }

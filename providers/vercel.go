@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // address is verified is not in the ID token; it is if userinfo says so.
 func Vercel(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "vercel", DisplayName: "Vercel", Color: "#000000",
+		Name: "vercel", Preset: "vercel", DisplayName: "Vercel", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://vercel.com/docs/sign-in-with-vercel/authorization-server-api
@@ -31,4 +31,12 @@ var presetVercel = preset{
 	console:  "https://vercel.com/dashboard",
 	register: "An app in the settings of a team, with the permissions `openid`, `profile` and `email`, and the redirect URI among its *Authorization Callback URLs*.",
 	user:     "Stable id, name, user name, picture, e-mail address, verified if userinfo says so.",
+
+	// https://vercel.com/docs/sign-in-with-vercel/tokens
+	// https://vercel.com/docs/sign-in-with-vercel/scopes-and-permissions
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Give the app the permission `offline_access`.",
+		about:   "It is valid for 30 days; each use gives a new one. Revocation: in the metadata.",
+	},
 }

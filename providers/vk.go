@@ -20,7 +20,7 @@ import (
 // verified; verified in its profile speaks of the account.
 func VK(clientID string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "vk", DisplayName: "VK", Color: "#0077ff",
+		Name: "vk", Preset: "vk", DisplayName: "VK", Color: "#0077ff",
 		ClientID: clientID,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
@@ -70,5 +70,11 @@ var presetVK = preset{
 	quirks: []string{
 		"This is VK ID, not the older oauth.vk.com: applications that were registered there have to be moved.",
 		"`/login/vk` passes on `prompt`, `lang_id` and `scheme`.",
+	},
+
+	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
+	refresh: refreshTokens{
+		never: "VK ID gives one with each sign-in, and refreshes it for the device_id that came with the code",
+		fix:   "drop Offline, keep the refresh token and the device_id, and make that request yourself",
 	},
 }

@@ -14,7 +14,7 @@ import (
 // with it User.ID would change if an organization ever moved.
 func Webex(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "webex", DisplayName: "Webex", Color: "#00bceb",
+		Name: "webex", Preset: "webex", DisplayName: "Webex", Color: "#00bceb",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// Where the metadata is; its issuer is another one. All below is from
@@ -64,4 +64,7 @@ var presetWebex = preset{
 		"`User.Issuer` is that of the organization's region.",
 		"`/login/webex` passes on `prompt`, `login_hint` and `max_age`.",
 	},
+
+	// https://developer.webex.com/docs/login-with-webex
+	refresh: refreshTokens{always: true, about: "It is valid for 90 days."},
 }

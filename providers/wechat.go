@@ -30,7 +30,7 @@ import (
 // have it.
 func WeChat(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "wechat", DisplayName: "WeChat", Color: "#07c160",
+		Name: "wechat", Preset: "wechat", DisplayName: "WeChat", Color: "#07c160",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
@@ -71,7 +71,7 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 // another one at WeChat's form for websites.
 func WeChatOfficialAccount(clientID, clientSecret string) ginauth.Provider {
 	p := WeChat(clientID, clientSecret)
-	p.Name = "wechat-official-account"
+	p.Name, p.Preset = "wechat-official-account", "wechat-official-account"
 	p.AuthorizeURL = "https://open.weixin.qq.com/connect/oauth2/authorize"
 	p.Scopes = []string{"snsapi_userinfo"}
 	return p
@@ -134,6 +134,12 @@ func wechatProfile(ctx context.Context, client *http.Client, token *oauth2.Token
 	return claims, nil
 }
 
+// https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
+var wechatRefresh = refreshTokens{
+	never: "WeChat gives one with each sign-in, and refreshes it at an address of its own",
+	fix:   "drop Offline, keep the refresh token in OnLogin and send it to https://api.weixin.qq.com/sns/oauth2/refresh_token",
+}
+
 var presetWeChat = preset{
 	name: "wechat", function: "WeChat", make: plain(WeChat), domains: []string{"weixin.qq.com"},
 	console:  "https://open.weixin.qq.com/",
@@ -143,6 +149,8 @@ var presetWeChat = preset{
 		"The subject is the openid. See `providers.WeChat` before you take the unionid.",
 		"There is no PKCE, and WeChat wants the secret in the address of the token request.",
 	},
+
+	refresh: wechatRefresh,
 }
 
 var presetWeChatOfficialAccount = preset{
@@ -151,4 +159,6 @@ var presetWeChatOfficialAccount = preset{
 	register: "A verified service account, with the host as *web authorization domain* (网页授权域名).",
 	user:     "As with `wechat`; the openid is another one.",
 	quirks:   []string{"The page opens within WeChat alone: elsewhere, use `wechat`."},
+
+	refresh: wechatRefresh,
 }

@@ -8,7 +8,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the id of the user in the environment: "user_01J…".
 func WorkOS(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "workos", DisplayName: "WorkOS", Color: "#6363f1",
+		Name: "workos", Preset: "workos", DisplayName: "WorkOS", Color: "#6363f1",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://workos.com/docs/reference/workos-connect/metadata/openid-configuration
@@ -38,4 +38,7 @@ var presetWorkOS = preset{
 	console:  "https://dashboard.workos.com/",
 	register: "Under *Connect* an OAuth application, and the redirect URI. Nobody is asked for consent by a first-party one.",
 	user:     "Id in the environment, name, e-mail address with WorkOS's word on whether it is verified. No picture.",
+
+	// https://workos.com/docs/reference/workos-connect/authorize
+	refresh: refreshTokens{scope: "offline_access"},
 }

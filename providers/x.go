@@ -20,7 +20,7 @@ import (
 // confirmed, and there only if the application may ask for it.
 func X(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "x", DisplayName: "X", Color: "#000000",
+		Name: "x", Preset: "x", DisplayName: "X", Color: "#000000",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token
@@ -73,4 +73,7 @@ var presetX = preset{
 		"Without *Request email from users*, take `users.email` out of `Scopes`.",
 		"A handle can be changed and then taken by somebody else: it is `Username`, and never the subject.",
 	},
+
+	// https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code
+	refresh: refreshTokens{scope: "offline.access", about: "Revocation: `https://api.x.com/2/oauth2/revoke`."},
 }

@@ -7,7 +7,7 @@ import "github.com/ginauth/ginauth"
 // User.Subject is the account's GUID. The address is verified if Yahoo says so.
 func Yahoo(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "yahoo", DisplayName: "Yahoo", Color: "#6001d2",
+		Name: "yahoo", Preset: "yahoo", DisplayName: "Yahoo", Color: "#6001d2",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://api.login.yahoo.com/.well-known/openid-configuration
@@ -32,4 +32,7 @@ var presetYahoo = preset{
 		"Yahoo takes no http redirect URI, not even on localhost.",
 		"`/login/yahoo` passes on `prompt` and `max_age`.",
 	},
+
+	// https://developer.yahoo.com/oauth2/guide/openid_connect/getting_started.html
+	refresh: refreshTokens{always: true},
 }

@@ -17,7 +17,7 @@ import (
 // Yandex does not say that the address is verified, so it never is.
 func Yandex(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "yandex", DisplayName: "Yandex", Color: "#fc3f1d",
+		Name: "yandex", Preset: "yandex", DisplayName: "Yandex", Color: "#fc3f1d",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://yandex.com/dev/id/doc/en/codes/code-url
@@ -68,4 +68,7 @@ var presetYandex = preset{
 	register: "An application for web services, with the access rights *Access to email address*, *Access to username, first name and surname, gender* and *Access to profile picture*.",
 	user:     "Stable number, display name, login, picture, the default e-mail address, which is never verified.",
 	quirks:   []string{"`/login/yandex` passes on `login_hint` and `force_confirm`; `force_confirm=yes` lets people choose another account."},
+
+	// https://yandex.com/dev/id/doc/en/codes/code-url
+	refresh: refreshTokens{always: true},
 }

@@ -19,7 +19,7 @@ const zitadelRoles = "urn:zitadel:iam:org:project:roles"
 // grant no role that must stay yours.
 func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "zitadel", DisplayName: "ZITADEL", Color: "#2073c4",
+		Name: "zitadel", Preset: "zitadel", DisplayName: "ZITADEL", Color: "#2073c4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://zitadel.com/docs/apis/openidoauth/endpoints
@@ -63,5 +63,12 @@ var presetZitadel = preset{
 	quirks: []string{
 		"A role counts whichever organization gave it. `Claims` has them with their organizations, under `" + zitadelRoles + "`.",
 		"`/login/zitadel` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+	},
+
+	// https://help.zitadel.com/how-to-enable-and-receive-refresh-tokens
+	refresh: refreshTokens{
+		scope:   "offline_access",
+		console: "Switch on *Refresh Token* for the application.",
+		about:   "Each use gives a new one. Settings of the instance say how long it is valid. Revocation: in the metadata.",
 	},
 }

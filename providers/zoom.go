@@ -11,7 +11,7 @@ import (
 // User.Subject is the user's id. The address is verified if Zoom says so.
 func Zoom(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
-		Name: "zoom", DisplayName: "Zoom", Color: "#0b5cff",
+		Name: "zoom", Preset: "zoom", DisplayName: "Zoom", Color: "#0b5cff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.zoom.us/docs/integrations/oauth/ has the header and PKCE.
@@ -40,4 +40,7 @@ var presetZoom = preset{
 	register: "A *General app*, *User-managed*, with the scope `user:read:user` (older apps: `user:read`). The redirect URI stands in the *OAuth allow list* too.",
 	user:     "Stable id, name, locale, picture, e-mail address with Zoom's word on whether it is verified.",
 	quirks:   []string{"`Scopes` are empty: Zoom asks for those that the app has in the console."},
+
+	// https://developers.zoom.us/docs/integrations/oauth/
+	refresh: refreshTokens{always: true, about: "Each use gives a new one."},
 }

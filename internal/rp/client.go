@@ -3,6 +3,7 @@ package rp
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,8 +25,10 @@ type Config struct {
 	RedirectURI      string
 	ClientSecret     string
 	ClientSecretFunc func(context.Context) (string, error)
-	AuthMethod       string // of RFC 7591, section 2; default: from metadata
-	IDTokenAlg       string // the only algorithm of ID and logout tokens; default: ours and the metadata's
+	AuthMethod       string        // of RFC 7591, section 2; default: from metadata
+	PrivateKey       crypto.Signer // signs client assertions, with AuthMethod PrivateKeyJWT; else ClientSecretFunc makes them
+	KeyID            string        // of PrivateKey; default: its thumbprint (RFC 7638)
+	IDTokenAlg       string        // the only algorithm of ID and logout tokens; default: ours and the metadata's
 
 	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL, EndSessionURL string // default: discovered
 
@@ -54,7 +57,7 @@ type Config struct {
 
 	HTTP *http.Client
 	Now  func() time.Time
-	Warn func(msg string, err error) // reports a failure that does not fail a request
+	Warn func(id, msg string, err error) // reports a failure that fails no request; id names what follows from it
 }
 
 // Quirks adapts requests and checks to providers that deviate from the standards.

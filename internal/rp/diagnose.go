@@ -39,6 +39,7 @@ type Report struct {
 	ClockAhead         time.Duration  // of the provider's clock
 	ClockTolerance     time.Duration  // 0 if no answer had a Date
 	Returns            bool           // the provider's sign-out comes back to an address of ours
+	JWKS               []byte         // to register at the provider; nil without a PrivateKey
 }
 
 // Diagnose examines the provider: it makes the requests that sign-ins make, and
@@ -53,6 +54,7 @@ func (c *Client) Diagnose(ctx context.Context) *Report {
 	x.compareClock()
 	x.compareOffer()
 	x.Endpoints, x.Offered, x.AuthMethod, x.Returns = x.endpoints(), x.offered(), c.cfg.AuthMethod, c.returns(x.meta)
+	x.JWKS = c.jwks(x.meta)
 	if x.meta != nil {
 		x.AuthMethod, x.RequiresIss = x.meta.authMethod, x.meta.issParam
 	}
@@ -193,6 +195,9 @@ func (x *examination) inquiries() (list []inquiry) {
 	}
 	if m == nil {
 		return list
+	}
+	if m.assertionAlg != "" {
+		list = append(list, inquiry{op: "client assertion", ask: func(ctx context.Context) (http.Header, error) { return nil, c.tryAssertion(ctx, m) }})
 	}
 	knock := func(op, method, address string, optional bool) {
 		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, method, address) }, optional})

@@ -94,7 +94,7 @@ func overlap(text, secret string) int {
 
 // publicParams are the parameters of a token request that are no secret. All others are
 // taken for one: what Quirks.EditToken adds may be a key.
-var publicParams = []string{"grant_type", "redirect_uri", "client_id", "scope"}
+var publicParams = []string{"grant_type", "redirect_uri", "client_id", "client_assertion_type", "scope"}
 
 // sentSecrets returns what a request bears that must not be told.
 func (c *Client) sentSecrets(req *http.Request) (s secrets) {

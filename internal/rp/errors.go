@@ -32,6 +32,7 @@ const (
 	BadTokenResponse      Code = "bad_token_response"
 	IDTokenInvalid        Code = "id_token_invalid"
 	UserinfoInvalid       Code = "userinfo_invalid"
+	StepUpRequired        Code = "step_up_required"
 	IdentityRejected      Code = "identity_rejected"
 	LogoutTokenInvalid    Code = "logout_token_invalid"
 )

@@ -38,6 +38,7 @@ var reasons = map[string][]rp.Code{
 	"discovery.algorithms":       {rp.ProviderMisconfigured},
 	"discovery.id_token_alg":     {rp.ProviderMisconfigured},
 	"discovery.auth_method":      {rp.ProviderMisconfigured},
+	"discovery.assertion_alg":    {rp.ProviderMisconfigured},
 
 	"http.timeout":             {rp.ProviderTimeout},
 	"http.no_tls":              {rp.ProviderUnavailable},
@@ -71,6 +72,7 @@ var reasons = map[string][]rp.Code{
 	"response.invalid_request":       {rp.ProviderError},
 	"response.verify_callback":       {rp.ProviderError},
 
+	"token.client_assertion":      {rp.ProviderMisconfigured},
 	"token.client_secret_func":    {rp.ProviderMisconfigured},
 	"token.endpoint":              {rp.ProviderMisconfigured},
 	"token.invalid_client":        {rp.ProviderMisconfigured},
@@ -90,6 +92,14 @@ var reasons = map[string][]rp.Code{
 	"token.access_token":          {rp.BadTokenResponse},
 	"token.expires_in":            {rp.BadTokenResponse},
 	"token.no_id_token":           {rp.BadTokenResponse},
+
+	"refresh.invalid_grant": {rp.StepUpRequired},
+	"refresh.consent":       {rp.StepUpRequired},
+	"refresh.issuer":        {rp.IDTokenInvalid},
+	"refresh.subject":       {rp.IDTokenInvalid},
+	"refresh.iat":           {rp.IDTokenInvalid},
+	"refresh.auth_time":     {rp.IDTokenInvalid},
+	"refresh.nonce":         {rp.IDTokenInvalid},
 
 	// An ID token, a logout token and signed userinfo are opened alike.
 	"jwt.too_long":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
@@ -142,16 +152,16 @@ var reasons = map[string][]rp.Code{
 	"profile.unwritable":   {rp.IdentityRejected},
 	"profile.float":        {rp.IdentityRejected},
 
-	"logout_token.plain":      {rp.LogoutTokenInvalid},
-	"logout_token.events":     {rp.LogoutTokenInvalid},
-	"logout_token.nonce":      {rp.LogoutTokenInvalid},
-	"logout_token.jti":        {rp.LogoutTokenInvalid},
-	"logout_token.sub":        {rp.LogoutTokenInvalid},
-	"logout_token.sid":        {rp.LogoutTokenInvalid},
-	"logout_token.nobody":     {rp.LogoutTokenInvalid},
-	"logout_token.iat":        {rp.LogoutTokenInvalid},
-	"logout_token.iat_future": {rp.LogoutTokenInvalid},
-	"logout_token.iat_past":   {rp.LogoutTokenInvalid},
+	"logout_token.plain":               {rp.LogoutTokenInvalid},
+	"logout_token.events":              {rp.LogoutTokenInvalid},
+	"logout_token.nonce":               {rp.LogoutTokenInvalid},
+	"logout_token.jti":                 {rp.LogoutTokenInvalid},
+	"logout_token.sub":                 {rp.LogoutTokenInvalid},
+	"logout_token.sid":                 {rp.LogoutTokenInvalid},
+	"logout_token.sub_and_sid_missing": {rp.LogoutTokenInvalid},
+	"logout_token.iat":                 {rp.LogoutTokenInvalid},
+	"logout_token.iat_future":          {rp.LogoutTokenInvalid},
+	"logout_token.iat_past":            {rp.LogoutTokenInvalid},
 
 	"diagnose.keys":             {rp.ProviderMisconfigured},
 	"diagnose.callback_shared":  {rp.ProviderMisconfigured},
@@ -166,13 +176,20 @@ var reasons = map[string][]rp.Code{
 	"diagnose.scope":            {rp.ProviderMisconfigured},
 }
 
+// warnings are the IDs that Config.Warn is called with, beside those of reasons.
+var warnings = []string{"discovery.endpoint_ignored", "discovery.not_renewed", "userinfo.skipped"}
+
+// warned are the IDs that Config.Warn was called with.
+var warned sync.Map
+
 // unreachable are the IDs of errors that nothing can raise: a second layer.
 var unreachable = []string{"provider.failed"}
 
 // raised are the pairs of code and ID that wantError has seen.
 var raised sync.Map
 
-// TestMain checks, after all tests have passed, that each of reasons was raised.
+// TestMain checks, after all tests have passed, that each of reasons was raised, and each
+// of warnings was warned of.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	all := true // the tests were run
@@ -188,11 +205,17 @@ func TestMain(m *testing.M) {
 				}
 			}
 		}
+		for _, id := range warnings {
+			if _, ok := warned.Load(id); !ok {
+				fmt.Printf("no test warns of %s\n", id)
+				status = 1
+			}
+		}
 	}
 	os.Exit(status)
 }
 
-// The IDs in the sources are those of reasons.
+// The IDs in the sources are those of reasons and warnings.
 func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	form := regexp.MustCompile(`^[a-z_]+\.[a-z_]+$`)
 	found := map[string]bool{}
@@ -218,7 +241,7 @@ func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	for id := range reasons {
 		known[id] = true
 	}
-	for _, id := range unreachable {
+	for _, id := range slices.Concat(unreachable, warnings) {
 		known[id] = true
 	}
 	if !maps.Equal(found, known) {
@@ -380,7 +403,7 @@ func TestCodes(t *testing.T) {
 		for _, code := range codes {
 			if !slices.Contains([]rp.Code{
 				"bad_request", "issuer_mismatch", "state_invalid", "provider_denied", "provider_error", "code_rejected", "provider_misconfigured",
-				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid",
+				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required",
 			}, code) {
 				t.Errorf("%s is no code", code)
 			}

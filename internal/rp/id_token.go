@@ -175,7 +175,7 @@ func checkHashes(claims map[string]any, alg string, want expected) error {
 		{"id_token.at_hash", "at_hash", want.accessToken}, {"id_token.c_hash", "c_hash", want.code}, {"id_token.s_hash", "s_hash", want.request.State},
 	} {
 		v, there := claims[h.claim]
-		if !there {
+		if !there || h.of == "" { // what a refresh has not
 			continue
 		}
 		if got, _ := v.(string); subtle.ConstantTimeCompare([]byte(got), []byte(halfHash(alg, h.of))) != 1 {

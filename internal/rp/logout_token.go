@@ -99,7 +99,7 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	// a sid Claim is not present, the intent is that all sessions at the RP for the End-User
 	// identified by the iss and sub Claims be logged out." The caller does that.
 	if claims["sub"] == nil && claims["sid"] == nil {
-		return bad("logout_token.nobody", "the token has neither sub nor sid")
+		return bad("logout_token.sub_and_sid_missing", "the token has neither sub nor sid")
 	}
 	return checkLogoutTime(claims["iat"], now)
 }

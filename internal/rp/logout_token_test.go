@@ -35,12 +35,12 @@ func TestLogoutTokens(t *testing.T) {
 	}{
 		{"without sub", nil, claims{"sub": absent}, ""},
 		{"without sid", nil, claims{"sid": absent}, ""},
-		{"without either", nil, claims{"sub": absent, "sid": absent}, "logout_token.nobody"},
+		{"without either", nil, claims{"sub": absent, "sid": absent}, "logout_token.sub_and_sid_missing"},
 		{"sub is empty", nil, claims{"sub": ""}, "logout_token.sub"},
 		{"sub is null", nil, claims{"sub": nil}, ""},
 		{"sid is empty", nil, claims{"sid": ""}, "logout_token.sid"},
 		{"sid is not text", nil, claims{"sid": 1}, "logout_token.sid"},
-		{"sid is null and there is no sub", nil, claims{"sid": nil, "sub": absent}, "logout_token.nobody"},
+		{"sid is null and there is no sub", nil, claims{"sid": nil, "sub": absent}, "logout_token.sub_and_sid_missing"},
 
 		{"typ JWT", claims{"typ": "JWT"}, nil, ""},
 		{"no typ", claims{"typ": absent}, nil, ""},

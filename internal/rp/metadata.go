@@ -31,21 +31,22 @@ const (
 // metadata is what is known of a provider's endpoints, configured or discovered.
 // It is immutable; newer metadata replaces it.
 type metadata struct {
-	issuer      string // as discovered
-	authorize   *url.URL
-	prefix      string // of authorization URLs without parameters of the request; "" if each is made anew
-	fingerprint Fingerprint
-	tokenURL    string
-	userinfoURL string
-	endSession  string // "" if the provider has none
-	authMethod  string
-	algs        []string       // that the provider signs with, as far as we accept them
-	idTokenAlgs []string       // for ID tokens and logout tokens
-	issParam    bool           // the metadata announces iss in responses, so it must come (RFC 9207)
-	keys        *keySet        // nil for plain OAuth 2.0
-	ignored     []*Error       // malformed endpoints that sign-ins can do without
-	doc         map[string]any // the members of the discovery document that assemble reads; nil if there is none
-	fetched     time.Time
+	issuer       string // as discovered
+	authorize    *url.URL
+	prefix       string // of authorization URLs without parameters of the request; "" if each is made anew
+	fingerprint  Fingerprint
+	tokenURL     string
+	userinfoURL  string
+	endSession   string // "" if the provider has none
+	authMethod   string
+	assertionAlg string         // that client assertions are signed with; "" if the client makes none
+	algs         []string       // that the provider signs with, as far as we accept them
+	idTokenAlgs  []string       // for ID tokens and logout tokens
+	issParam     bool           // the metadata announces iss in responses, so it must come (RFC 9207)
+	keys         *keySet        // nil for plain OAuth 2.0
+	ignored      []*Error       // malformed endpoints that sign-ins can do without
+	doc          map[string]any // the members of the discovery document that assemble reads; nil if there is none
+	fetched      time.Time
 }
 
 // failure is a request that failed, remembered for a moment so that a provider in
@@ -149,7 +150,7 @@ func (c *Client) discover(ctx context.Context) (*metadata, error) {
 	}
 	c.failed.Store(newFailure(err, c.cfg.Now(), wait))
 	if c.meta.Load() != nil { // no request waits for this failure
-		c.cfg.Warn("metadata could not be renewed; what is known stays in use", err)
+		c.cfg.Warn("discovery.not_renewed", "metadata could not be renewed; what is known stays in use", err)
 	}
 	return nil, err
 }
@@ -174,7 +175,7 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 		return nil, err
 	}
 	for _, e := range m.ignored {
-		c.cfg.Warn("the provider's metadata has a malformed endpoint, which is not used", e)
+		c.cfg.Warn("discovery.endpoint_ignored", "the provider's metadata has a malformed endpoint, which is not used", e)
 	}
 	m.issuer, m.doc, m.fetched = issuer, partOf(doc), c.cfg.Now()
 	return m, nil
@@ -264,7 +265,7 @@ func samePath(a, b *url.URL) bool {
 // configuration; the rest of a document may be a megabyte.
 var documentMembers = []string{
 	"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint",
-	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "authorization_response_iss_parameter_supported",
+	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
 }
 
 func partOf(doc map[string]any) map[string]any {
@@ -316,7 +317,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	// Section 3 makes id_token_signing_alg_values_supported REQUIRED and the authentication
 	// methods OPTIONAL. Neither has to be there: both have a default.
-	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc))
+	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc), c.chooseAssertionAlg(m, doc))
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
@@ -448,5 +449,5 @@ func (c *Client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 		return nil
 	}
 	return c.misconfigured("discovery", "discovery.auth_method", "the provider's token endpoint takes "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
-		`for a public client, set AuthMethod "none" and leave ClientSecret out; else allow client_secret_basic for this client at the provider`)
+		`for "private_key_jwt", set PrivateKey in place of ClientSecret; for a public client, set AuthMethod "none" and leave ClientSecret out; else allow client_secret_basic for this client at the provider`)
 }

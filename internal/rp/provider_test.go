@@ -95,8 +95,8 @@ type request struct {
 
 // warning is what a Client passed to Config.Warn.
 type warning struct {
-	msg string
-	err error
+	id, msg string
+	err     error
 }
 
 // provider is an identity provider on loopback. Out of the box, every sign-in
@@ -290,10 +290,11 @@ func (p *provider) config(edits ...func(*rp.Config)) rp.Config {
 		Quirks: rp.Quirks{ClientIDParam: "client_id", ScopeSeparator: " ", TokenMethod: http.MethodPost},
 		HTTP:   fetch.Client(p.Client(), "rp test"),
 		Now:    p.clock.Now,
-		Warn: func(msg string, err error) {
+		Warn: func(id, msg string, err error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.warned = append(p.warned, warning{msg, err})
+			warned.Store(id, true)
+			p.warned = append(p.warned, warning{id, msg, err})
 		},
 	}
 	for _, edit := range edits {

@@ -40,7 +40,7 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 	// Nothing below tries again.
 	// The server "SHOULD revoke (when possible) all tokens previously issued based on that
 	// authorization code": a second request could end the session that the first one began.
-	answer, clock, err := c.exchange(ctx, m, r, response)
+	answer, clock, err := c.exchange(ctx, m, c.codeGrant(r, response))
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func (c *Client) unannounced(m *metadata) *Error {
 // warnAboutMixUp warns of what unannounced says.
 func (c *Client) warnAboutMixUp(m *metadata) {
 	if e := c.unannounced(m); e != nil {
-		c.cfg.Warn("a callback path is shared without protection", e)
+		c.cfg.Warn(e.ID, "a callback path is shared without protection", e)
 	}
 }
 

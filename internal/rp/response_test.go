@@ -212,7 +212,7 @@ func TestWarningAboutASharedAddress(t *testing.T) {
 	promise := claims{"authorization_response_iss_parameter_supported": true}
 	count := func(p *provider) (n int) {
 		for _, w := range p.warnings() {
-			if e, ok := w.err.(*rp.Error); ok && e.ID == "diagnose.callback_shared" {
+			if w.id == "diagnose.callback_shared" {
 				wantError(t, w.err, rp.ProviderMisconfigured, "diagnose.callback_shared")
 				n++
 			}

@@ -20,13 +20,12 @@ type tokenResponse struct {
 	clock   clockReading
 }
 
-// codeGrant is the form of a token request for an authorization code (RFC 6749,
-// section 4.1.3), without client authentication.
-func (c *Client) codeGrant(r Request, code string) string {
+// codeGrant asks by the code of an authorization response (RFC 6749, section 4.1.3).
+func (c *Client) codeGrant(r Request, response url.Values) grant {
 	// 4.1.3: grant_type: "Value MUST be set to "authorization_code"."; redirect_uri is in
 	// both requests, "and their values MUST be identical". The server sees by it that the
 	// code was sent to us.
-	form := "grant_type=authorization_code&" + param("code", code) + "&" + param("redirect_uri", c.cfg.RedirectURI)
+	form := "grant_type=authorization_code&" + param("code", response.Get("code")) + "&" + param("redirect_uri", c.cfg.RedirectURI)
 	if !c.cfg.Quirks.DisablePKCE {
 		// RFC 7636, 4.5: "Upon receipt of the Authorization Code, the client sends the Access
 		// Token Request to the token endpoint", with the code_verifier. 4.6: if it does not fit
@@ -34,7 +33,7 @@ func (c *Client) codeGrant(r Request, code string) string {
 		// worth nothing without it.
 		form += "&" + param("code_verifier", r.Verifier)
 	}
-	return form
+	return grant{op: "redeem code", form: form, callback: response, idToken: c.openID()}
 }
 
 // param is a parameter of a form. RFC 6749, appendix B: "application/x-www-form-urlencoded"
@@ -49,12 +48,19 @@ type authentication struct {
 	form   string // what it adds to the form
 }
 
-// authenticate says how the client authenticates: RFC 6749, 2.3.1, or as a public
-// client by its id alone (3.2.1).
+// authenticate says how the client authenticates: RFC 6749, 2.3.1, by an assertion (RFC
+// 7523, section 2.2), or as a public client by its id alone (3.2.1).
 func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication, error) {
+	if m.authMethod == PrivateKeyJWT && c.cfg.PrivateKey != nil {
+		assertion, err := c.assertion(m)
+		return c.asserting(assertion), err
+	}
 	secret, err := c.secret(ctx)
 	if err != nil {
 		return authentication{}, err
+	}
+	if m.authMethod == PrivateKeyJWT { // made by the platform that the application runs on
+		return c.asserting(secret), nil
 	}
 	// 2.3: "The client MUST NOT use more than one authentication method in each request."
 	// So with Basic the form has neither the id nor the secret: 5.2 has invalid_request for
@@ -73,6 +79,13 @@ func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication,
 		}
 	}
 	return a, nil
+}
+
+// asserting authenticates by an assertion. RFC 7521, 4.2, makes client_id OPTIONAL beside
+// one, and some providers look the client up by it.
+func (c *Client) asserting(assertion string) authentication {
+	return authentication{form: "&" + param(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID) +
+		"&" + param("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer") + "&" + param("client_assertion", assertion)}
 }
 
 // secret returns the client's secret. 3.2.1: "Confidential clients or other clients
@@ -97,7 +110,7 @@ func (c *Client) secret(ctx context.Context) (string, error) {
 // where the provider cannot have seen the request: on a connection that it had
 // closed, or takes no more requests on (HTTP/2's GOAWAY, which load balancers
 // send). A GET, which WeChat alone wants, may be sent again on a new connection.
-func (c *Client) request(ctx context.Context, endpoint, form string, auth authentication, edit func(url.Values)) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, op, endpoint, form string, auth authentication, edit func(url.Values)) (*http.Request, error) {
 	form += auth.form
 	if edit != nil {
 		values, _ := url.ParseQuery(form) // cannot fail: param has escaped it
@@ -107,7 +120,7 @@ func (c *Client) request(ctx context.Context, endpoint, form string, auth authen
 	// 3.2: "The client MUST use the HTTP "POST" method when making access token requests."
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form))
 	if err != nil {
-		return nil, c.misconfigured("redeem code", "token.endpoint", "TokenURL is not an address", "set the address of the token endpoint")
+		return nil, c.misconfigured(op, "token.endpoint", "TokenURL is not an address", "set the address of the token endpoint")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	// 5.1 has JSON anyway. GitHub answers with a form unless it is asked for JSON.
@@ -157,9 +170,17 @@ func (c *Client) send(req *http.Request) (tokenResponse, error) {
 	return tokenResponse{req, resp.StatusCode, resp.Header, body, clockReading{resp.Header.Get("Date"), c.cfg.Now()}}, nil
 }
 
-// exchange sends the code to the token endpoint and reads the response.
-func (c *Client) exchange(ctx context.Context, m *metadata, r Request, response url.Values) (map[string]any, clockReading, error) {
-	const op = "redeem code"
+// grant is what a token request asks by (RFC 6749, section 1.3).
+type grant struct {
+	op       string                   // for errors
+	form     string                   // without client authentication
+	callback url.Values               // the authorization response, for Quirks.EditToken; nil for a refresh
+	idToken  bool                     // there must be an ID token in the response
+	refusal  func(code string) *Error // what an error code means for this grant; nil for the rest
+}
+
+// exchange sends a grant to the token endpoint and reads the response.
+func (c *Client) exchange(ctx context.Context, m *metadata, g grant) (map[string]any, clockReading, error) {
 	// The secret comes first: if there is none, the code is not spent.
 	auth, err := c.authenticate(ctx, m)
 	if err != nil {
@@ -169,19 +190,20 @@ func (c *Client) exchange(ctx context.Context, m *metadata, r Request, response 
 	// know, and the code that is checked later is the one that was sent.
 	var edit func(url.Values)
 	if c.cfg.Quirks.EditToken != nil {
-		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, copyOf(response)) }
+		callback := g.callback // the closure would move all of g to the heap
+		edit = func(form url.Values) { c.cfg.Quirks.EditToken(form, copyOf(callback)) }
 	}
-	req, err := c.request(ctx, m.tokenURL, c.codeGrant(r, response.Get("code")), auth, edit)
+	req, err := c.request(ctx, g.op, m.tokenURL, g.form, auth, edit)
 	if err != nil {
 		return nil, clockReading{}, err
 	}
 	got, err := c.send(req)
 	if err != nil {
-		return nil, clockReading{}, c.unreachable(op, err)
+		return nil, clockReading{}, c.unreachable(g.op, err)
 	}
-	answer, err := c.readTokenResponse(got, c.openID())
+	answer, err := c.readTokenResponse(got, g)
 	if err != nil {
-		return nil, clockReading{}, c.about(err, BadTokenResponse, op)
+		return nil, clockReading{}, c.about(err, BadTokenResponse, g.op)
 	}
 	return answer, got.clock, nil
 }

@@ -26,8 +26,8 @@ func success(status int) bool {
 }
 
 // readTokenResponse reads and checks what the token endpoint answered (RFC 6749,
-// sections 5.1 and 5.2). idToken says that there must be an ID token.
-func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]any, error) {
+// sections 5.1 and 5.2).
+func (c *Client) readTokenResponse(r tokenResponse, g grant) (map[string]any, error) {
 	body := r.body
 	// 5.1: the parameters come "using the "application/json" media type". A 200 of another
 	// type is a login page, or a proxy: what looks like JSON in it is not an answer.
@@ -46,7 +46,7 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	// status does. Of two that are called error, none decides: the JSON is not strict.
 	answer, err := strictjson.Object(body)
 	if code, is := answer["error"].(string); is && (code != "" || answer["access_token"] == nil) {
-		e := c.tokenRefusal(code)
+		e := c.tokenRefusal(code, g)
 		description, _ := answer["error_description"].(string)
 		if !success(r.status) {
 			e.Reason += r.at()
@@ -56,13 +56,13 @@ func (c *Client) readTokenResponse(r tokenResponse, idToken bool) (map[string]an
 	}
 	switch {
 	case r.status >= http.StatusInternalServerError:
-		return nil, c.unreachable("redeem code", fetch.StatusError("token endpoint", r.request.URL.Host, r.status)).saying(c.wordsOf(r))
+		return nil, c.unreachable(g.op, fetch.StatusError("token endpoint", r.request.URL.Host, r.status)).saying(c.wordsOf(r))
 	case !success(r.status):
 		return nil, fault("token.status", "the token endpoint answered"+r.at(), "check TokenURL, and look at the provider's own log", c.wordsOf(r))
 	case err != nil:
 		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; Quirks.NormalizeToken can correct it", err)
 	}
-	return answer, checkTokenResponse(answer, idToken)
+	return answer, checkTokenResponse(answer, g.idToken)
 }
 
 // at says with which status the token endpoint answered, and where it is.
@@ -77,7 +77,12 @@ func (c *Client) wordsOf(r tokenResponse) error {
 }
 
 // tokenRefusal says what an error code of RFC 6749, section 5.2 means.
-func (c *Client) tokenRefusal(code string) *Error {
+func (c *Client) tokenRefusal(code string, g grant) *Error {
+	if g.refusal != nil {
+		if e := g.refusal(code); e != nil {
+			return e
+		}
+	}
 	e := &Error{Code: ProviderError, ID: "token.error", Reason: "the token endpoint answered " + quotedErrorCode(code), Fix: "look at the provider's own log"}
 	switch code {
 	// 5.2: the code "is invalid, expired, revoked, does not match the redirection URI used

@@ -37,7 +37,7 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	// of that endpoint does not fail the sign-in. An answer that contradicts it does.
 	info, err := c.userinfo(ctx, m, id.Token)
 	if err != nil && optional && unavailable(err) {
-		c.cfg.Warn("userinfo could not be read; the sign-in goes on with the ID token's claims", err)
+		c.cfg.Warn("userinfo.skipped", "userinfo could not be read; the sign-in goes on with the ID token's claims", err)
 		return nil
 	}
 	if err != nil {

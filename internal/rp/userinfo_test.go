@@ -142,7 +142,7 @@ func TestUserinfoThatCannotBeHad(t *testing.T) {
 				t.Errorf("got %v, %v", id, err)
 			}
 			warned := p.warnings()
-			if len(warned) != 1 || warned[0].msg == "" {
+			if len(warned) != 1 || warned[0].id != "userinfo.skipped" || warned[0].msg == "" {
 				t.Fatalf("got %v", warned)
 			}
 			wantError(t, warned[0].err, test.code, test.id)

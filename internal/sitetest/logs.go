@@ -3,6 +3,8 @@ package sitetest
 import (
 	"bytes"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -24,6 +26,17 @@ func (l *Logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+// Lines returns the lines of a level ("WARN") that have an id, since the last Reset.
+func (l *Logs) Lines(level, id string) (lines []string) {
+	for line := range strings.Lines(l.String()) {
+		words := strings.Fields(line)
+		if slices.Contains(words, "level="+level) && slices.Contains(words, "id="+id) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // Reset forgets what was logged.

@@ -3,10 +3,12 @@ package docs
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/gin-gonic/gin"
 	"go/ast"
 	"go/token"
 	"maps"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/sitetest"
+	"github.com/ginauth/ginauth/providers"
 )
 
 // errorsPage is docs/errors.md by its headings of the second level, with every
@@ -52,7 +55,7 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 		}
 	}
 	for heading := range page {
-		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" {
+		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" && heading != logLines {
 			t.Errorf("docs/errors.md has a section %q, which is no code", heading)
 		}
 	}
@@ -88,6 +91,82 @@ func TestErrorsPageHasEveryID(t *testing.T) {
 	}
 }
 
+// logLines is the section of docs/errors.md about lines in the log that are about no
+// failure.
+const logLines = "Log lines"
+
+// Every line in the log is an event or has an id. Where it is about no failure, the
+// section of log lines has the id's anchor, or a link to it, and a test knows the line
+// by its id. The section has nothing else.
+func TestEveryLogLineHasAnID(t *testing.T) {
+	section := errorsPage(t)[logLines]
+	var tests strings.Builder
+	for _, dir := range []string{".", "internal/rp", "test/faults", "test/mistakes", "test/rp"} {
+		names, err := filepath.Glob(dir + "/*_test.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			tests.WriteString(sitetest.File(t, name))
+		}
+	}
+	levels := []string{"Debug", "Info", "Warn", "Error", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Log", "LogAttrs"}
+	idOf := map[string]int{"log": 2, "warn": 0, "Warn": 0} // where functions that write a line take the id
+	found := map[string]bool{}
+	for _, dir := range []string{".", "internal/rp", "providers", "redisstate"} {
+		for _, f := range sitetest.GoFiles(t, dir) {
+			within := ""
+			ast.Inspect(f.File, func(n ast.Node) bool {
+				if fn, is := n.(*ast.FuncDecl); is {
+					within = fn.Name.Name
+				}
+				call, is := n.(*ast.CallExpr)
+				if !is {
+					return true
+				}
+				method, is := call.Fun.(*ast.SelectorExpr)
+				if !is {
+					return true
+				}
+				if lastName(method.X) == "Logger" && slices.Contains(levels, method.Sel.Name) && !(f.Path == "event.go" && (within == "emit" || within == "log")) {
+					t.Errorf("%s: a line that is neither an event nor has an id: use config.log", f.At(call))
+				}
+				at, writes := idOf[method.Sel.Name]
+				if !writes || lastName(method.X) == "x" { // Diagnose's own warnings are not logged
+					return true
+				}
+				if lastName(call.Args[at]) == "ID" && f.Path == "internal/rp/response.go" || within == "warn" { // of the error, or handed on
+					return true
+				}
+				id, is := textOf(call.Args[at])
+				if !is {
+					t.Errorf("%s: the id of a log line is not written there", f.At(call))
+					return true
+				}
+				found[id] = true
+				return true
+			})
+		}
+	}
+	found["diagnose.callback_shared"] = true // that of the error, in internal/rp/response.go
+	for id := range found {
+		if !strings.Contains(section, fmt.Sprintf("<a id=%q></a>`%[1]s`", id)) && !strings.Contains(section, fmt.Sprintf("[%s](#%[1]s)", id)) {
+			t.Errorf("docs/errors.md, section %s, lacks <a id=%q></a>: say there what causes it, and what to do", logLines, id)
+		}
+		if !strings.Contains(tests.String(), strconv.Quote(id)) {
+			t.Errorf("no test knows the log line %s by its id", id)
+		}
+	}
+	for _, m := range regexp.MustCompile(`<a id="([^"]*)">`).FindAllStringSubmatch(section, -1) {
+		if !found[m[1]] {
+			t.Errorf("docs/errors.md, section %s, has %s, which nothing logs", logLines, m[1])
+		}
+	}
+	if len(found) < 20 {
+		t.Fatalf("%d log lines found: the test looks at the wrong thing", len(found))
+	}
+}
+
 // The section of invalid_options has the last word of each mistake's id.
 func TestErrorsPageNamesEveryMistake(t *testing.T) {
 	section := errorsPage(t)["invalid_options"]
@@ -111,6 +190,24 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 	}
 	if found < 60 {
 		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
+	}
+	found = 0
+	for _, f := range sitetest.GoFiles(t, "providers") {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || !slices.Contains([]string{"wrongArgument", "unless"}, lastName(call.Fun)) {
+				return true
+			}
+			if what, ok := textOf(call.Args[1]); ok {
+				if found++; !strings.Contains(section, "`"+what+"`") {
+					t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.At(call), what)
+				}
+			}
+			return true
+		})
+	}
+	if found < 10 {
+		t.Fatalf("%d mistakes in arguments of presets found: the test looks at the wrong thing", found)
 	}
 }
 
@@ -161,7 +258,7 @@ func TestEveryReasonHasAFix(t *testing.T) {
 
 // errorSources are the packages that raise errors with an ID, and how many ids each
 // has at least: fewer mean that they are looked for in the wrong place.
-var errorSources = map[string]int{".": 80, "internal/rp": 90}
+var errorSources = map[string]int{".": 80, "internal/rp": 90, "providers": 10}
 
 // raisedID is an id in the source, with the codes that it is known to be raised with.
 type raisedID struct {
@@ -191,7 +288,7 @@ func raisedIDs(t *testing.T) map[string]*raisedID {
 				return false
 			}
 			id, ok := textOf(n)
-			if !ok || !form.MatchString(id) || texts[id] != "" {
+			if !ok || !form.MatchString(id) || texts[id] != "" || path.Dir(f.Path) == "providers" && !strings.HasPrefix(id, "providers.") { // the others are hosts
 				return true
 			}
 			if raised[id] == nil {
@@ -231,9 +328,10 @@ var codeOfArea = map[string]string{
 	"login": "login_loop", "logout_token": "logout_token_invalid", "token": "bad_token_response",
 }
 
-// codeOfHelper has the codes of the functions that take an id.
+// codeOfHelper has the codes of the functions that take an id, or the section of the page
+// for those of log lines.
 var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge": "session_error", "refused": "forbidden",
-	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured"}
+	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured", "log": logLines, "Warn": logLines, "wrong": "invalid_options", "missing": "invalid_options"}
 
 // codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
 // Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.
@@ -384,6 +482,28 @@ func TestEveryIDHasALink(t *testing.T) {
 		var body struct{ Docs string }
 		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+id) {
 			t.Errorf("%v: the link of %s is %q: is %q among the areas?", err, id, body.Docs, area)
+		}
+	}
+}
+
+// The ids of mistakes in settings have no anchors: what SetProviders returned leads to
+// the section of them all, and what ByName did to its id.
+func TestMistakesInSettingsLeadToTheErrorsPage(t *testing.T) {
+	t.Parallel()
+	f := sitetest.NewFlow(t, nil)
+	f.Engine.GET("/replaced", func(c *gin.Context) {
+		f.Auth.Fail(c, f.Auth.SetProviders([]ginauth.Provider{{Name: "corp"}}))
+	})
+	f.Engine.GET("/by-name", func(c *gin.Context) {
+		_, err := providers.ByName("nonsense", "", "")
+		f.Auth.Fail(c, err)
+	})
+	start := f.Open("/")
+	for path, want := range map[string]string{"/replaced": "invalid_options", "/by-name": "providers.by_name.preset_unknown"} {
+		p := f.Must(f.Browser.Fetch(start, "GET", f.URL+path, nil, ""))
+		var body struct{ Docs string }
+		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+want) {
+			t.Errorf("%v: %s leads to %q, want %q", err, path, body.Docs, want)
 		}
 	}
 }

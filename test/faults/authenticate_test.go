@@ -322,7 +322,7 @@ func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 	}
 	k.WantError(k.Ask("GET", "/admin", credential...), ginauth.ErrForbidden)
 	for _, prefix := range []string{"/guarded", "/loaded", "/bare"} {
-		for path, want := range map[string]string{"/update": "bad_request session.none", "/logout": "bad_request session.none", "/session": "false "} {
+		for path, want := range map[string]string{"/update": "bad_request session.missing", "/logout": "bad_request session.missing", "/session": "false "} {
 			p := k.Ask("POST", prefix+path, credential...)
 			if p.Text() != want || len(p.Header.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s: %d %q %q, want %q", prefix+path, p.Status, p.Text(), p.Header.Values("Set-Cookie"), want)
@@ -368,6 +368,8 @@ func s26LinkingByACredential(t *testing.T) {
 		"an unknown bearer token":               {before: func(k *keyed) { k.As("grace") }, header: []string{"Authorization", "Bearer stale"}, code: ginauth.ErrInvalidToken, session: "grace"},
 		"neither":                               {before: func(*keyed) {}, code: ginauth.ErrUnauthenticated},
 		"from another origin":                   {before: func(k *keyed) { old(k, "robots") }, header: []string{"Sec-Fetch-Site", "cross-site"}, code: ginauth.ErrCrossOrigin},
+		"behind a worker in Firefox":            {before: func(k *keyed) { old(k, "robots") }, header: handedOnByFirefox, code: ginauth.ErrCrossOrigin},
+		"a session behind a worker in Firefox":  {before: func(k *keyed) { k.As("grace") }, header: handedOnByFirefox, previous: "grace", session: "ada"},
 		"by a script of another origin":         {before: func(k *keyed) { old(k, "robots") }, header: []string{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}, code: ginauth.ErrCrossOrigin},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -415,6 +417,10 @@ func s26LinkingByACredential(t *testing.T) {
 		})
 	}
 }
+
+// handedOnByFirefox are the headers of any site's form behind a service worker, in
+// Firefox.
+var handedOnByFirefox = []string{"Sec-Fetch-Mode", "same-origin", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Site", "same-origin", "Accept", "text/html,*/*;q=0.8"}
 
 // linkForm sends the form of a page of the site's that asks to link an account.
 func (k *keyed) linkForm(header ...string) *authtest.Page {
@@ -538,33 +544,84 @@ func clientCertificate(t *testing.T, origins map[string][]string) {
 	}
 }
 
+// A user of Authenticate has no session that a trip could come back to: what the hook
+// says of AuthTime and ACR counts, and where it does not suffice, nobody is sent anywhere.
 func s28StepUpWithoutASession(t *testing.T) {
 	t.Parallel()
-	var robot ginauth.User
-	k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) { u := robot; return &u, nil })
-	k.Engine.GET("/lately", k.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), k.Protected)
-	k.Engine.GET("/strong", k.Auth.RequireAuth(ginauth.ACR("gold")), k.Protected)
-	for _, tt := range []struct {
-		name, path string
-		user       ginauth.User
-		want       int
+	const anHour = time.Hour
+	lately, strong := ginauth.MaxAge(5*time.Minute), ginauth.ACR("gold", "platinum")
+	for name, tt := range map[string]struct {
+		checks []ginauth.Check
+		age    time.Duration // of AuthTime; 0: it is not set
+		acr    string
+		id     string // of the refusal; "": admitted
 	}{
-		{"no AuthTime", "/lately", ginauth.User{}, 403},
-		{"an old AuthTime", "/lately", ginauth.User{AuthTime: k.Clock.Now().Add(-time.Hour)}, 403},
-		{"an AuthTime of tomorrow", "/lately", ginauth.User{AuthTime: k.Clock.Now().Add(24 * time.Hour)}, 403},
-		{"just now", "/lately", ginauth.User{AuthTime: k.Clock.Now()}, 200},
-		{"no ACR", "/strong", ginauth.User{}, 403},
-		{"another ACR", "/strong", ginauth.User{ACR: "silver"}, 403},
-		{"the ACR", "/strong", ginauth.User{ACR: "gold"}, 200},
+		"MaxAge, AuthTime not set":                 {[]ginauth.Check{lately}, 0, "", "check.step_up_no_session"},
+		"MaxAge, AuthTime not set, an ACR":         {[]ginauth.Check{lately}, 0, "gold", "check.step_up_no_session"},
+		"MaxAge, AuthTime stale":                   {[]ginauth.Check{lately}, anHour, "", "check.step_up_no_session"},
+		"MaxAge, AuthTime a second too old":        {[]ginauth.Check{lately}, 6*time.Minute + time.Second, "", "check.step_up_no_session"},
+		"MaxAge, AuthTime within the minute":       {[]ginauth.Check{lately}, 5*time.Minute + 50*time.Second, "", ""},
+		"MaxAge, AuthTime fresh":                   {[]ginauth.Check{lately}, time.Second, "", ""},
+		"MaxAge, AuthTime half a minute ahead":     {[]ginauth.Check{lately}, -30 * time.Second, "", ""},
+		"MaxAge, AuthTime of tomorrow":             {[]ginauth.Check{lately}, -24 * time.Hour, "", "check.step_up_no_session"},
+		"MaxAge of centuries, AuthTime not set":    {[]ginauth.Check{ginauth.MaxAge(1<<63 - 1)}, 0, "", "check.step_up_no_session"},
+		"ACR not set":                              {[]ginauth.Check{strong}, time.Second, "", "check.step_up_no_session"},
+		"ACR another":                              {[]ginauth.Check{strong}, time.Second, "silver", "check.step_up_no_session"},
+		"ACR in another case":                      {[]ginauth.Check{strong}, time.Second, "Gold", "check.step_up_no_session"},
+		"ACR the second":                           {[]ginauth.Check{strong}, 0, "platinum", ""},
+		"both, one missing":                        {[]ginauth.Check{lately, strong}, time.Second, "", "check.step_up_no_session"},
+		"both":                                     {[]ginauth.Check{lately, strong}, time.Second, "gold", ""},
+		"beside a refusal":                         {[]ginauth.Check{lately, ginauth.HasGroup("staff")}, 0, "", "check.no_groups"},
+		"AnyOf, neither":                           {[]ginauth.Check{ginauth.AnyOf(lately, strong)}, 0, "", "check.step_up_no_session"},
+		"AnyOf, stale":                             {[]ginauth.Check{ginauth.AnyOf(lately, ginauth.HasGroup("staff"))}, anHour, "", "check.step_up_no_session"},
+		"AnyOf, the ACR":                           {[]ginauth.Check{ginauth.AnyOf(lately, strong)}, anHour, "gold", ""},
+		"AnyOf, fresh":                             {[]ginauth.Check{ginauth.AnyOf(ginauth.HasGroup("staff"), lately)}, time.Second, "", ""},
+		"a check of the application's, stale":      {[]ginauth.Check{func(u *ginauth.User) error { return lately(u) }}, anHour, "", "check.step_up_no_session"},
+		"a check of the application's, fresh":      {[]ginauth.Check{func(u *ginauth.User) error { return lately(u) }}, time.Second, "", ""},
+		"a check that writes an AuthTime, not set": {[]ginauth.Check{func(u *ginauth.User) error { u.AuthTime = time.Now(); return lately(u) }}, 0, "", "check.step_up_no_session"},
 	} {
-		robot = tt.user
-		robot.Provider, robot.Subject = "demo", "robot"
-		for _, how := range [][]string{sitetest.Navigation, sitetest.Fetch, sitetest.Plus(sitetest.Fetch, "HX-Request", "true")} {
-			p := k.Ask("GET", tt.path, how...)
-			if p.Status != tt.want || p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") {
-				t.Errorf("%s: %d %v %s", tt.name, p.Status, p.Header, p.Text())
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var robot ginauth.User
+			k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) { return &robot, nil })
+			robot = ginauth.User{Provider: "demo", Subject: "robot", ACR: tt.acr}
+			if tt.age != 0 {
+				robot.AuthTime = k.Clock.Now().Add(-tt.age)
 			}
-		}
+			ask := func(c *gin.Context) { // as a handler does that finds out itself
+				for _, check := range tt.checks {
+					if err := check(ginauth.CurrentUser(c)); err != nil {
+						k.Auth.Fail(c, err)
+						return
+					}
+				}
+			}
+			for path, guard := range map[string][]gin.HandlerFunc{
+				"/guarded": {k.Auth.RequireAuth(tt.checks...)}, "/loaded": {k.Auth.LoadUser(), k.Auth.RequireAuth(tt.checks...)},
+				"/fail": {k.Auth.RequireAuth(), ask}, "/load-and-fail": {k.Auth.LoadUser(), ask},
+			} {
+				k.Engine.Any(path, append(guard, k.Protected)...)
+				for _, how := range [][]string{sitetest.Navigation, sitetest.Fetch, sitetest.Plus(sitetest.Fetch, "HX-Request", "true"), sitetest.Upgrade, nil} {
+					ran := k.Ran.Load()
+					p := k.Ask("GET", path, how...)
+					if p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") || strings.Contains(p.Text(), "demand=") || len(p.Header["Set-Cookie"]) > 0 {
+						t.Errorf("%s: the answer leads elsewhere: %d %v %s", path, p.Status, p.Header, p.Text())
+					}
+					if tt.id == "" && (p.Status != http.StatusOK || k.Ran.Load() != ran+1) {
+						t.Errorf("%s: %d %s", path, p.Status, p.Text())
+					}
+					if tt.id != "" && (p.Status != http.StatusForbidden || k.Ran.Load() != ran) {
+						t.Errorf("%s: %d %s", path, p.Status, p.Text())
+					}
+				}
+			}
+			if got := strings.Count(k.Logs.String(), "id="+tt.id); tt.id != "" && tt.id != "check.no_groups" && got != 20 {
+				t.Errorf("%d lines of the log have %s\n%s", got, tt.id, k.Logs)
+			}
+			if n := k.IDP.Count(authtest.Authorize); n != 0 {
+				t.Errorf("%d trips", n)
+			}
+		})
 	}
 }
 

@@ -511,11 +511,10 @@ func s4Warnings(t *testing.T) {
 		o.Providers = append(o.Providers, plain, alone)
 	})
 	warned := func() (names []string) {
-		for line := range strings.Lines(f.Logs.String()) {
-			if _, rest, ok := strings.Cut(line, "a callback path is shared without protection\" provider="); ok {
-				name, _, _ := strings.Cut(rest, " ")
-				names = append(names, name)
-			}
+		for _, line := range f.Logs.Lines("WARN", "diagnose.callback_shared") {
+			_, rest, _ := strings.Cut(line, " provider=")
+			name, _, _ := strings.Cut(rest, " ")
+			names = append(names, name)
 		}
 		return names
 	}

@@ -142,19 +142,19 @@ var (
 
 func s35PlainHttpInAPrivateNetwork(t *testing.T) {
 	t.Parallel()
-	mount := func(base string, change func(o *ginauth.Options)) (string, error) {
-		var logs sitetest.Logs
+	mount := func(base string, change func(o *ginauth.Options)) (*sitetest.Logs, error) {
+		logs := &sitetest.Logs{}
 		opts := sitetest.GoodOptions()
 		opts.BaseURL, opts.Logger, opts.InsecureHTTP = base, logs.Logger(), true
 		if change != nil {
 			change(&opts)
 		}
 		err := sitetest.MountError(opts)
-		return logs.String(), err
+		return logs, err
 	}
 	for _, host := range privateHosts {
 		log, err := mount("http://"+host, nil)
-		if err != nil || strings.Count(log, "InsecureHTTP") != 1 || !strings.Contains(log, "level=WARN") {
+		if err != nil || len(log.Lines("WARN", "options.insecure_http.used")) != 1 || strings.Count(log.String(), "InsecureHTTP") != 1 {
 			t.Errorf("%s: %v; the log: %s", host, err, log)
 		}
 		_, err = mount("http://"+host, func(o *ginauth.Options) { o.InsecureHTTP = false })
@@ -194,7 +194,7 @@ func s35PlainHttpInAPrivateNetwork(t *testing.T) {
 	// With https, and on loopback, nothing changes: neither the cookies nor the log.
 	for _, base := range []string{"https://app.internal", "https://app.example.com", "http://localhost:8080"} {
 		with, err := mount(base, func(o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" })
-		if err != nil || strings.Contains(with, "InsecureHTTP") {
+		if log := with.String(); err != nil || strings.Contains(log, "InsecureHTTP") || strings.Contains(log, "insecure_http") {
 			t.Errorf("%s: %v; the log: %s", base, err, with)
 		}
 	}
@@ -299,7 +299,11 @@ func k14ArgumentsOfPresets(t *testing.T) {
 		opts := sitetest.GoodOptions()
 		opts.Providers = []ginauth.Provider{providers.GoogleWorkspace(domain, "web", "s3cr3t-of-corp")}
 		err := sitetest.MountError(opts)
-		sitetest.WantInvalid(t, err, "provider.domain.invalid")
+		id := "provider.domain.not_a_host"
+		if domain == "" {
+			id = "provider.domain.empty"
+		}
+		sitetest.WantInvalid(t, err, id)
 		sitetest.WantNames(t, err.Error(), `provider "google-workspace"`)
 		if strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("the error repeats the secret: %v", err)

@@ -130,7 +130,7 @@ func k8MetadataChangesItsIssuer(t *testing.T) {
 			if s.IDP.EvilRequests() != 0 {
 				t.Error("the new token endpoint was used")
 			}
-			if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: metadata `) {
+			if len(s.Logs.Lines("WARN", "discovery.not_renewed")) == 0 {
 				t.Errorf("the log does not say what happened: %s", s.Logs)
 			}
 		})

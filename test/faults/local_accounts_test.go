@@ -430,7 +430,7 @@ func s9PagesThatAreNone(t *testing.T) {
 		sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.LoginPage = path }), "provider.login_page.own_route")
 	}
 	issuer := sitetest.GoodOptions().Providers[0].Issuer
-	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "provider.namespace.of_a_client")
+	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "provider.namespace.client_namespace")
 	for _, first := range []bool{true, false} { // in either order
 		for name, other := range map[string]func(p *ginauth.Provider){
 			"an issuer":   func(p *ginauth.Provider) { p.Issuer = page.Namespace },
@@ -445,7 +445,7 @@ func s9PagesThatAreNone(t *testing.T) {
 			if o.Providers = append(o.Providers, page); first {
 				o.Providers[0], o.Providers[1] = o.Providers[1], o.Providers[0]
 			}
-			if err := sitetest.MountError(o); err == nil || !strings.Contains(err.Error(), "Namespace: ") {
+			if err := sitetest.MountError(o); !sitetest.HasID(err, "provider.namespace.client_namespace") {
 				t.Errorf("%s, the page first: %v: %v", name, first, err)
 			}
 		}
@@ -577,7 +577,7 @@ func s10HostileReturnPaths(t *testing.T) {
 // round in circles.
 func s15NoProviders(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = nil })
-	if !strings.Contains(s.Logs.String(), "level=WARN") || !strings.Contains(s.Logs.String(), "Options.Providers is empty") {
+	if lines := s.Logs.Lines("WARN", "options.providers.empty"); len(lines) != 1 || !strings.Contains(lines[0], "Options.Providers") {
 		t.Errorf("the log does not warn: %s", s.Logs)
 	}
 	s.Guard("/guarded", s.Protected)

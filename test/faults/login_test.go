@@ -233,6 +233,10 @@ func a10OnlyAVisitBegins(t *testing.T) {
 				s.FailsClosed(t, s.Must(s.Browser.Fetch(from, method, s.URL+"/login/demo", header, "")), sitetest.Closed{Code: ginauth.ErrCrossOrigin})
 			}
 		}
+		for _, accept := range []string{"*/*", "application/json"} {
+			header := http.Header{"Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Mode": {"same-origin"}, "Sec-Fetch-Site": {"same-origin"}, "Accept": {accept}}
+			s.FailsClosed(t, s.Must(s.Browser.Fetch(from, "GET", s.URL+"/login/demo", header, "")), sitetest.Closed{Code: ginauth.ErrCrossOrigin})
+		}
 		s.FailsClosed(t, s.Must(s.Browser.Frame(from, s.URL+"/login/demo")), sitetest.Closed{Code: ginauth.ErrCrossOrigin})
 		s.FailsClosed(t, s.Must(s.Browser.Frame(from, s.URL+"/login")), sitetest.Closed{Code: ginauth.ErrCrossOrigin})
 	}

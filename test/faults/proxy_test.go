@@ -140,11 +140,11 @@ func n6PrefixThatAProxyStrips(t *testing.T) {
 	if got := s.IDP.LastRequest(authtest.Token).Form.Get("redirect_uri"); got != "https://app.example.com/shop/auth/authorize/demo" || p.URL.String() != s.URL+"/me" {
 		t.Errorf("with redirect URI %q, the sign-in ended at %s with %d", got, p.URL, p.Status)
 	}
-	if !strings.Contains(s.Logs.String(), "redirect_uri=https://app.example.com/shop/auth/authorize/demo") || strings.Contains(s.Logs.String(), "group=") {
+	if !strings.Contains(s.Logs.String(), "redirect_uri=https://app.example.com/shop/auth/authorize/demo") || strings.Contains(s.Logs.String(), "group=") || strings.Contains(s.Logs.String(), "group_path") {
 		t.Errorf("the log does not tell what to register, or warns of what is right:\n%s", s.Logs)
 	}
 	s = sitetest.NewProxy(t, "app.example.com").Behind(t, "/auth", "/auth", nil)
-	if !strings.Contains(s.Logs.String(), "group=/auth ") {
+	if lines := s.Logs.Lines("WARN", "options.base_url.group_path"); len(lines) != 1 || !strings.Contains(lines[0], " group=/auth ") {
 		t.Errorf("the log does not warn of a path that stands there twice:\n%s", s.Logs)
 	}
 }

@@ -165,7 +165,7 @@ func c3AuthMethods(t *testing.T) {
 			if tt.want == "" {
 				p := s.Get("/login/demo")
 				s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
-				if err := s.Auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderMisconfigured) || !strings.Contains(err.Error(), "AuthMethod") {
+				if err := s.Auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderMisconfigured) || !sitetest.HasID(err, "discovery.auth_method") || !strings.Contains(err.Error(), "AuthMethod") {
 					t.Errorf("Warm says %v", err)
 				}
 				return

@@ -133,7 +133,7 @@ func e3UserinfoThatFails(t *testing.T) {
 					sitetest.WantNames(t, s.Logs.String(), "op=userinfo")
 				} else if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "" || u.Email != "" || u.Username != "ada" {
 					t.Errorf("got %+v", u)
-				} else if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: userinfo `) {
+				} else if lines := s.Logs.Lines("WARN", "userinfo.skipped"); len(lines) == 0 || !strings.Contains(lines[0], " cause="+tt.id+" ") {
 					t.Errorf("the log says nothing:\n%s", s.Logs)
 				}
 				if n := s.IDP.EvilRequests(); n != 0 {

@@ -75,7 +75,7 @@ func httpBase(t *testing.T) {
 			for range 3 {
 				s.Ask("GET", "/login/demo", append(forwarded, sitetest.Navigation...)...)
 			}
-			warns(s, t, "BaseURL is http", "Options.BaseURL", "https", "base_url="+s.URL)
+			warns(s, t, "login.over_https", "Options.BaseURL", "https", "base_url="+s.URL)
 		})
 	}
 	t.Run("TLS of its own", func(t *testing.T) {
@@ -83,12 +83,12 @@ func httpBase(t *testing.T) {
 		r := httptest.NewRequest("GET", s.URL+"/login/demo", nil)
 		r.TLS = &tls.ConnectionState{}
 		s.Engine.ServeHTTP(httptest.NewRecorder(), r)
-		warns(s, t, "BaseURL is http")
+		warns(s, t, "login.over_https")
 	})
 	t.Run("a proxy that says nothing", func(t *testing.T) {
 		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
 		s.Engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://app.example.com/login/demo", nil))
-		if strings.Contains(s.Logs.String(), "BaseURL is http") {
+		if log := s.Logs.String(); strings.Contains(log, "id=login.over_http") {
 			t.Errorf("the log warns:\n%s", s.Logs)
 		}
 	})
@@ -117,10 +117,9 @@ func slashedBase(t *testing.T) {
 // The terminal says what to register before anybody can come back to another.
 func registered(t *testing.T) {
 	s := sitetest.New(t, nil)
-	for _, want := range []string{"provider=demo redirect_uri=" + s.URL + "/authorize/demo"} {
-		if !strings.Contains(s.Logs.String(), want) {
-			t.Errorf("the log lacks %q:\n%s", want, s.Logs)
-		}
+	want := " provider=demo redirect_uri=" + s.URL + "/authorize/demo\n"
+	if lines := s.Logs.Lines("INFO", "provider.redirect_uri"); len(lines) != 1 || !strings.Contains(lines[0], want) {
+		t.Errorf("the log lacks %q:\n%s", want, s.Logs)
 	}
 }
 

@@ -155,22 +155,18 @@ func atMount(change func(o *ginauth.Options), id string, names ...string) func(t
 	}
 }
 
-// warns asserts that the log has one warning with the first text, and that the others
-// are in the same line.
-func warns(s *sitetest.Site, t *testing.T, texts ...string) {
+// warns asserts that the log has one warning with that id, and that it has the texts.
+func warns(s *sitetest.Site, t *testing.T, id string, texts ...string) {
 	t.Helper()
-	found := 0
-	for line := range strings.Lines(s.Logs.String()) {
-		if strings.Contains(line, "level=WARN") && strings.Contains(line, texts[0]) {
-			found++
-			for _, text := range texts {
-				if !strings.Contains(line, text) {
-					t.Errorf("the warning lacks %q: %s", text, line)
-				}
+	lines := s.Logs.Lines("WARN", id)
+	for _, line := range lines {
+		for _, text := range texts {
+			if !strings.Contains(line, text) {
+				t.Errorf("the warning lacks %q: %s", text, line)
 			}
 		}
 	}
-	if found != 1 {
-		t.Errorf("the log warns %d times of %q:\n%s", found, texts[0], s.Logs)
+	if len(lines) != 1 {
+		t.Errorf("the log warns %d times of %s:\n%s", len(lines), id, s.Logs)
 	}
 }

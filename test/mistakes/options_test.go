@@ -2,6 +2,10 @@ package mistakes
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,6 +26,63 @@ func TestMistakesInIDTokenAlg(t *testing.T) {
 		}, "provider.id_token_alg.quirk", "Quirks.HS256"),
 		onPlain("an algorithm", func(p *ginauth.Provider) { p.IDTokenAlg = "RS256" }, "provider.id_token_alg.openid_only", "Issuer"),
 	))
+}
+
+func TestMistakesInPrivateKey(t *testing.T) {
+	good := newKey(t, elliptic.P256())
+	keyed := func(p *ginauth.Provider) { p.ClientSecret, p.PrivateKey = "", good }
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none *rsa.PrivateKey
+	two := func(change func(p *ginauth.Provider)) func(o *ginauth.Options) {
+		return func(o *ginauth.Options) {
+			keyed(&o.Providers[0])
+			other := ginauth.Provider{Name: "other", Issuer: "https://other.example", ClientID: "web", PrivateKey: good}
+			change(&other)
+			o.Providers = append(o.Providers, other)
+		}
+	}
+	reports(t, []mistake{
+		onProvider("a key and a secret", func(p *ginauth.Provider) { p.PrivateKey = good }, "provider.client_secret.unused"),
+		onProvider("a key and an assertion of the platform", func(p *ginauth.Provider) { keyed(p); p.ClientSecretFunc = noSecret }, "provider.private_key.twice", "ClientSecretFunc"),
+		onProvider("a key and another method", func(p *ginauth.Provider) { keyed(p); p.AuthMethod = "client_secret_post" }, "provider.private_key.unused", `"client_secret_post"`),
+		onProvider("a key of a public client", func(p *ginauth.Provider) { keyed(p); p.AuthMethod = "none" }, "provider.private_key.unused", `"none"`),
+		onProvider("no key", func(p *ginauth.Provider) { p.ClientSecret, p.AuthMethod = "", "private_key_jwt" }, "provider.private_key.empty", "ClientSecretFunc"),
+		onProvider("a secret in place of a key", func(p *ginauth.Provider) { p.AuthMethod = "private_key_jwt" }, "provider.client_secret.unused"),
+		onProvider("a nil key", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = none }, "provider.private_key.unfit"),
+		onProvider("a short key", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = short }, "provider.private_key.unfit", "1024"),
+		onProvider("a key on another curve", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = newKey(t, elliptic.P224()) }, "provider.private_key.unfit", "P-256"),
+		onProvider("a kid without a key", func(p *ginauth.Provider) { p.KeyID = "key-1" }, "provider.key_id.unused"),
+		onProvider("a kid of the platform's key", func(p *ginauth.Provider) {
+			p.ClientSecret, p.ClientSecretFunc, p.AuthMethod, p.KeyID = "", noSecret, "private_key_jwt", "key-1"
+		}, "provider.key_id.unused"),
+		onProvider("a kid with a line break", func(p *ginauth.Provider) { keyed(p); p.KeyID = "key-1\n" }, "provider.key_id.white_space"),
+		{"one key for two providers", two(func(*ginauth.Provider) {}), "provider.private_key.shared", []string{`provider "other"`, `"corp"`}},
+	})
+	for name, change := range map[string]func(o *ginauth.Options){
+		"a key":          func(o *ginauth.Options) { keyed(&o.Providers[0]) },
+		"a key, by name": func(o *ginauth.Options) { keyed(&o.Providers[0]); o.Providers[0].AuthMethod = "private_key_jwt" },
+		"an assertion of the platform": func(o *ginauth.Options) {
+			o.Providers[0].ClientSecret, o.Providers[0].ClientSecretFunc, o.Providers[0].AuthMethod = "", noSecret, "private_key_jwt"
+		},
+		"a key for each of two":         two(func(p *ginauth.Provider) { p.PrivateKey = newKey(t, elliptic.P256()) }),
+		"a key, and a provider without": two(func(p *ginauth.Provider) { p.PrivateKey, p.ClientSecret = nil, "s3cr3t-of-other" }),
+	} {
+		if err := sitetest.MountError(sitetest.GoodOptionsWith(change)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func newKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestMistakesInBaseURL(t *testing.T) {

@@ -116,10 +116,9 @@ func discoveryAddress(t *testing.T) {
 		o.Providers[0].Issuer += "/.well-known/openid-configuration"
 	})
 	s.SignIn()
-	for _, want := range []string{"Issuer", "provider=demo issuer=" + s.IDP.Issuer + "\n"} {
-		if !strings.Contains(s.Logs.String(), want) {
-			t.Errorf("the log lacks %q:\n%s", want, s.Logs)
-		}
+	want := " provider=demo issuer=" + s.IDP.Issuer + "\n"
+	if lines := s.Logs.Lines("INFO", "provider.issuer.discovery_address"); len(lines) != 1 || !strings.Contains(lines[0], "Issuer") || !strings.Contains(lines[0], want) {
+		t.Errorf("the log lacks %q:\n%s", want, s.Logs)
 	}
 	if s = sitetest.New(t, nil); strings.Contains(s.Logs.String(), "issuer="+s.IDP.Issuer) {
 		t.Errorf("an issuer is taken for something else:\n%s", s.Logs)

@@ -102,7 +102,7 @@ func sessionsMany(t *testing.T) {
 
 func randomKey(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Keys = nil })
-	warns(s, t, "Options.Keys", "random key", "openssl rand -hex 32")
+	warns(s, t, "options.keys.generated", "Options.Keys", "random key", "openssl rand -hex 32")
 	s.SignIn()
 }
 
@@ -176,7 +176,7 @@ func secureOnHTTP(t *testing.T) {
 	for _, proto := range []string{"http", "https", "http"} {
 		https.Ask("GET", "/login/demo", append([]string{"X-Forwarded-Proto", proto}, sitetest.Navigation...)...)
 	}
-	warns(https, t, "BaseURL is https", "proxy", "base_url="+https.URL)
+	warns(https, t, "login.over_http", "BaseURL", "proxy", "base_url="+https.URL)
 }
 
 // careless is a store that wants its cookies otherwise than ours are.
@@ -238,12 +238,12 @@ func (m *maxAges) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Sessio
 }
 
 func memstoreElsewhere(t *testing.T) {
-	const warning = "Options.Sessions is a memstore"
+	const warning = "options.sessions.memstore"
 	for base, store := range map[string]ginsessions.Store{
 		"https://app.example.com": cookie.NewStore([]byte(sitetest.HexKey)), "https://intranet": nil, "http://localhost:8080": memstore.NewStore([]byte(sitetest.HexKey)),
 	} {
 		var l sitetest.Logs
-		if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.BaseURL, o.Sessions, o.Logger = base, store, l.Logger() })); err != nil || strings.Contains(l.String(), warning) {
+		if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.BaseURL, o.Sessions, o.Logger = base, store, l.Logger() })); err != nil || strings.Contains(l.String(), "id="+warning) {
 			t.Errorf("%s with %T: %v\n%s", base, store, err, &l)
 		}
 	}
@@ -253,5 +253,5 @@ func memstoreElsewhere(t *testing.T) {
 	})); err != nil {
 		t.Fatal(err)
 	}
-	warns(s, t, warning, "sealed cookie")
+	warns(s, t, warning, "Options.Sessions", "sealed cookie")
 }

@@ -58,6 +58,9 @@ func (w *world) credential(a, b, c int) {
 	if c%3 > 0 {
 		method, path = "POST", []string{"/note?note=robot", "/leave"}[c%3-1]
 	}
+	if path == "/me" && c/3%3 == 0 { // where a robot proves nothing
+		path = demandingPages[b/len(keys)%len(demandingPages)].path
+	}
 	r := httptest.NewRequest(method, machineURL+path, nil)
 	foreign := c/3%4 == 0
 	if foreign {
@@ -84,6 +87,8 @@ func (w *world) credential(a, b, c int) {
 		if path != "/leave" {
 			ran++
 		}
+	case want == "" && path != "/me":
+		want = ginauth.ErrForbidden
 	case want == "":
 		ran++
 	}

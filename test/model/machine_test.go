@@ -32,7 +32,7 @@ var deeds = []struct {
 	{4, (*world).backChannel}, {4, (*world).frontChannel}, {2, (*world).signOutEverywhere},
 	{2, (*world).rotate}, {2, (*world).rotateProvider}, {3, (*world).trouble}, {4, (*world).steal},
 	{4, (*world).keepCopy}, {4, (*world).restore}, {1, (*world).ban}, {4, (*world).setProviders},
-	{4, (*world).credential},
+	{4, (*world).credential}, {14, (*world).prove}, {6, (*world).follows}, {6, (*world).mood}, {2, (*world).password},
 }
 
 const machineSteps = 20 // in a sequence, on average

@@ -16,7 +16,10 @@ const (
 // login is one sign-in that succeeded. Its name is what OnLogin called it.
 type login struct {
 	name, by       string // by is Provider.Name
-	provider       int
+	provider       int    // machinePage for the application's own page
+	acr            string
+	authTime       time.Time
+	told           bool // by the provider, when the person authenticated
 	issuer, sub    string
 	email, sid     string
 	created, until time.Time
@@ -54,6 +57,9 @@ type pending struct {
 	key              string // that sealed its cookie
 	linking          *login // who asked to link
 	note             string // what the handler that began it put into Data; "" by /login
+	round, maxAge    int    // of a demand; 0 without one. In seconds; -1 if not asked for
+	acr              string // acr_values
+	renews           *login // whose session a page refused
 	own              bool   // the application keeps the session
 	spent            bool
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (w *world) deliver(a, b, c int) {
 
 // compare delivers an answer, and holds what comes of it against the model.
 func (w *world) compare(d *device, re *reply, path string, q url.Values) {
-	requests, hooks, before := w.requests, len(w.hooked), w.entries
+	requests, hooks, before, live := w.requests, len(w.hooked), w.entries, w.live(d)
 	got := w.send(d, opened("GET", path+"?"+q.Encode(), nil))
 	w.during = nil
 	want := w.expected(d, re, arriving(before, path), q) // after it, since the provider has spoken meanwhile
@@ -64,8 +65,8 @@ func (w *world) compare(d *device, re *reply, path string, q url.Values) {
 	if w.requests != requests+want.requests || len(w.hooked) != hooks+want.hooks {
 		w.fail("%d requests for tokens and %d calls of OnLogin, want %d and %d", w.requests-requests, len(w.hooked)-hooks, want.requests, want.hooks)
 	}
-	if want.hooks > 0 && (w.previous != want.previous || w.data != re.attempt.note) {
-		w.fail("OnLogin was told that %q was signed in before, and %q; want %q, and %q", w.previous, w.data, want.previous, re.attempt.note)
+	if want.hooks > 0 && (w.previous != want.previous || w.data != re.attempt.note || w.renewal != want.renewal) {
+		w.fail("OnLogin was told that %q was signed in before, and %q, renewal: %v; want %q, and %q, renewal: %v", w.previous, w.data, w.renewal, want.previous, re.attempt.note, want.renewal)
 	}
 	if wrote := got.Header().Get("X-Login"); (wrote != "") != (want.login != nil || want.own) {
 		w.fail("the answer has %q of what OnLogin wrote", wrote)
@@ -80,7 +81,10 @@ func (w *world) compare(d *device, re *reply, path string, q url.Values) {
 	}
 	if l := want.login; l != nil {
 		w.logins = append(w.logins, l)
-		d.held = &held{login: l, record: &record{seen: seconds(w.now()), key: w.keys[0]}, bind: w.keys[0]}
+		d.held = &held{login: l, record: &record{seen: seconds(w.now()), key: w.keys[0], note: want.note}, bind: w.keys[0]}
+	}
+	if want.again {
+		w.again(d, slices.Index(w.devices, d), live, re, got.Header().Get("Location"))
 	}
 }
 
@@ -91,13 +95,16 @@ func (w *world) signedFor(re *reply) *login {
 	l.sub, _ = said["sub"].(string)
 	l.sid, _ = said["sid"].(string)
 	l.email, _ = said["email"].(string)
+	l.acr, _ = said["acr"].(string)
+	if at, told := said["auth_time"].(int64); told {
+		l.authTime, l.told = time.Unix(at, 0), true
+	} else {
+		l.authTime = seconds(w.now())
+	}
 	if l.issuer != said["iss"] || l.sub != re.person || l.sid == "" || l.issued.Unix() != said["iat"] {
 		w.fail("%s signed %v for %s", re.attempt.by, said, re.person)
 	}
 	l.mark = w.watermark(w.everywhere, l.issuer+"#"+l.sub)
-	if len(w.hooked) > 0 {
-		l.name = w.hooked[len(w.hooked)-1]
-	}
 	return l
 }
 
@@ -108,6 +115,9 @@ type prediction struct {
 	previous        string // who OnLogin is told had been signed in
 	login           *login // who is signed in then; nil: nobody new
 	own             bool   // the sign-in succeeds, and the application keeps the session
+	again           bool   // the provider is asked once more
+	renewal         bool   // OnLogin is told that the person was signed in
+	note            string // what is in the session of that one
 }
 
 // expected is the prediction for an answer, step by step as doc.go tells it, and
@@ -143,6 +153,16 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 	if !fresh {
 		return refused(ginauth.ErrCodeRejected)
 	}
+	l := w.signedFor(re)
+	if insufficient, acr := w.insufficient(re.attempt, l); acr && re.attempt.round == 1 {
+		if w.load(d.held) == unknowable {
+			return refused(ginauth.ErrStoreUnavailable)
+		}
+		want.again = true
+		return want
+	} else if insufficient {
+		return refused(ginauth.ErrIDTokenInvalid)
+	}
 	switch now := under(w.entries, re.attempt.by); {
 	case now == nil:
 		return refused(ginauth.ErrUnknownProvider)
@@ -161,22 +181,31 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 		}
 		want.previous = d.held.login.name
 	}
+	if re.attempt.round > 0 {
+		who := w.load(d.held)
+		if who == unknowable {
+			return refused(ginauth.ErrStoreUnavailable)
+		}
+		if before := w.loginOf(d); who == somebody && before.by == l.by && before.issuer == l.issuer && before.sub == l.sub {
+			want.renewal, want.note = true, d.held.record.note
+			if !l.told && before.told {
+				l.authTime, l.told = before.authTime, true
+			}
+		}
+	}
 	want.hooks = 1
-	l := w.signedFor(re)
+	if len(w.hooked) > 0 {
+		l.name = w.hooked[len(w.hooked)-1]
+	}
 	if w.banned[l.sub] {
 		return refused(ginauth.ErrIdentityRejected)
 	}
-	if !re.attempt.own && w.named(d.held) {
-		if w.marks.failWrite {
-			return refused(ginauth.ErrStoreUnavailable)
-		}
-		w.kill(d.held)
+	before := d.held
+	if re.attempt.own {
+		before = nil
 	}
-	if w.marks.failRead {
-		return refused(ginauth.ErrStoreUnavailable)
-	}
-	if w.revoked(l) {
-		return refused(ginauth.ErrIDTokenInvalid)
+	if code := w.starts(before, l); code != "" {
+		return refused(code)
 	}
 	if want.own = re.attempt.own; want.own {
 		return want
@@ -189,6 +218,23 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 	}
 	want.login = l
 	return want
+}
+
+// starts is what a session that begins does to the one before, and why it does not begin.
+func (w *world) starts(before *held, l *login) ginauth.Code {
+	if w.named(before) {
+		if w.marks.failWrite {
+			return ginauth.ErrStoreUnavailable
+		}
+		w.kill(before)
+	}
+	if w.marks.failRead {
+		return ginauth.ErrStoreUnavailable
+	}
+	if w.revoked(l) {
+		return ginauth.ErrIDTokenInvalid
+	}
+	return ""
 }
 
 // take is what becomes of the attempt.
@@ -333,7 +379,7 @@ func (w *world) frontChannel(a, b, c int) {
 	}
 	i := w.pick(a)
 	d, l := w.devices[i], w.logins[b%len(w.logins)]
-	if own := w.loginOf(d); own != nil && b%3 != 0 {
+	if own := w.loginOf(d); own != nil && own.provider != machinePage && b%3 != 0 {
 		l = own
 	}
 	r := opened("GET", "/logout/"+w.nameOf(l.provider)+"/frontchannel?"+url.Values{"iss": {l.issuer}, "sid": {l.sid}}.Encode(), nil)

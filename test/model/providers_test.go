@@ -91,9 +91,10 @@ func (w *world) clients(list []entry) (providers []ginauth.Provider) {
 	for _, e := range list {
 		p := w.idps[e.idp].Client(e.name)
 		p.CallbackPath = e.path
+		p.LoginParams = []string{"max_age", "acr_values"}
 		providers = append(providers, p)
 	}
-	return providers
+	return append(providers, ginauth.Provider{Name: "house", LoginPage: "/password", Namespace: houseIssuer})
 }
 
 // replace calls SetProviders.
@@ -122,5 +123,5 @@ func (w *world) setProviders(a, b, _ int) {
 // known says whether a session is of a provider that is there, under its name.
 func (w *world) known(l *login) bool {
 	e := under(w.entries, l.by)
-	return e != nil && e.idp == l.provider
+	return l.provider == machinePage || e != nil && e.idp == l.provider
 }

@@ -140,7 +140,7 @@ func (w *world) begin(a, b, c int) {
 	page := fmt.Sprint("/page/", w.serial)
 	w.note("device %d begins to sign in with %s as %s; link: %v, refuses: %v", i, w.nameOf(p), person, link, denies)
 	r := opened("GET", "/login/"+w.nameOf(p)+"?return_to="+page, nil)
-	at := &pending{provider: p, by: w.nameOf(p), at: w.pathOf(p), created: w.now(), key: w.keys[0]}
+	at := &pending{provider: p, by: w.nameOf(p), at: w.pathOf(p), created: w.now(), key: w.keys[0], maxAge: -1}
 	if handler := b/2%3 == 0; handler {
 		at.note, at.own = fmt.Sprint("note ", w.serial), b/6%4 == 0
 		r = opened("POST", "/start?"+url.Values{"provider": {w.nameOf(p)}, "return_to": {page}, "note": {at.note},
@@ -169,12 +169,24 @@ func (w *world) begin(a, b, c int) {
 	}
 	live := w.live(d)
 	got := w.send(d, r)
+	w.sent(d, i, live, got, &reply{attempt: at, person: person, page: page}, denies)
+}
+
+// sent is what comes of an answer that sends a device to the provider: a sign-in is
+// under way, and the provider answers it.
+func (w *world) sent(d *device, i int, live []string, got *httptest.ResponseRecorder, re *reply, denies bool) {
 	w.expect(got, "", http.StatusSeeOther)
-	request, err := url.Parse(got.Header().Get("Location"))
-	if err != nil {
-		w.fail("redirects to %q: %v", got.Header().Get("Location"), err)
+	w.register(d, i, live, got.Header().Get("Location"), re, denies)
+}
+
+func (w *world) register(d *device, i int, live []string, location string, re *reply, denies bool) {
+	at := re.attempt
+	request, err := url.Parse(location)
+	if err != nil || !strings.HasPrefix(location, w.idps[at.provider].URL(authtest.Authorize)) {
+		w.fail("redirects to %q: %v", location, err)
 	}
 	q := request.Query()
+	w.asks(d, at, q)
 	at.state, at.challenge = q.Get("state"), q.Get("code_challenge")
 	d.attempts[w.attemptCookie(d, at.state)] = at
 	for name := range d.attempts {
@@ -189,7 +201,8 @@ func (w *world) begin(a, b, c int) {
 	if live = w.live(d); len(live) > 5 || d.attempts[w.attemptCookie(d, at.state)] == nil {
 		w.fail("the device has %d attempts", len(live))
 	}
-	w.replies = append(w.replies, w.answer(d, i, request, person, denies, &reply{attempt: at, device: i, person: person, page: page, nonce: q.Get("nonce")}))
+	re.device, re.nonce = i, q.Get("nonce")
+	w.replies = append(w.replies, w.answer(d, i, request, re.person, denies, re))
 }
 
 // attemptCookie is the name of the cookie that a state's handle is in.
@@ -261,8 +274,7 @@ func (w *world) look(d *device, keeps bool) {
 	}
 	ran, want := w.ran, ""
 	if who = w.visited(d.held, keeps); who == somebody {
-		l := d.held.login
-		want = strings.Join([]string{l.by, l.issuer, l.sub, l.email, l.name, d.held.record.note}, " | ")
+		want = w.whoIs(d.held)
 	}
 	got := w.send(d, httptest.NewRequest("GET", machineURL+"/me", nil))
 	d.jar = jar
@@ -280,6 +292,12 @@ func (w *world) look(d *device, keeps bool) {
 	if w.ran != ran {
 		w.fail("%d protected handlers ran, want %d", w.ran, ran)
 	}
+}
+
+// whoIs is what the function of that name says of the user of a session.
+func (w *world) whoIs(h *held) string {
+	l := h.login
+	return strings.Join([]string{l.by, l.issuer, l.sub, l.email, l.name, h.record.note, l.acr, fmt.Sprint(l.authTime.Unix())}, " | ")
 }
 
 // update writes something into the session.

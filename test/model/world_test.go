@@ -63,6 +63,8 @@ type world struct {
 	subs, sids map[string]watermark
 	banned     map[string]bool
 	codes      map[string]*code
+	demanded   []*demand
+	proofs     map[string][]proof // by person
 
 	// What was seen.
 	signed    map[string]sitetest.Claims // by nonce: what the provider said
@@ -73,6 +75,7 @@ type world struct {
 	hooked    []string                   // names of sign-ins that OnLogin saw
 	previous  string                     // who OnLogin was told had been signed in before
 	data      string                     // what OnLogin was told that the sign-in began with
+	renewal   bool                       // what OnLogin was told of that
 }
 
 // device is a browser, which never forgets a cookie because of its age: lifetimes
@@ -133,7 +136,7 @@ func newWorld(home *machineHome) *world {
 	w := &world{
 		home: home, entries: []entry{{"one", 0, ""}, {"two", 1, ""}}, keys: []string{"the 1st key of a machine, of 32 bytes and more"}, serial: 1,
 		everywhere: map[string]watermark{}, subs: map[string]watermark{}, sids: map[string]watermark{},
-		banned: map[string]bool{}, codes: map[string]*code{}, signed: map[string]sitetest.Claims{}, asked: map[string]int{},
+		banned: map[string]bool{}, codes: map[string]*code{}, proofs: map[string][]proof{}, signed: map[string]sitetest.Claims{}, asked: map[string]int{},
 	}
 	w.time.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
 	w.marks = &brittleMarks{Revocations: marks.NewRevocations[ginauth.RevocationKey](w.now, 1<<16)}
@@ -145,7 +148,16 @@ func newWorld(home *machineHome) *world {
 		if err != nil {
 			panic(err)
 		}
-		idp.EditIDToken(func(_, c map[string]any) { w.signed[fmt.Sprint(c["nonce"])] = maps.Clone(c) })
+		idp.EditIDToken(func(_, c map[string]any) {
+			w.signed[fmt.Sprint(c["nonce"])] = maps.Clone(c)
+			said := proof{}
+			said.acr, _ = c["acr"].(string)
+			if at, told := c["auth_time"].(int64); told {
+				said.at = time.Unix(at, 0)
+			}
+			person := fmt.Sprint(c["iss"], "#", c["sub"])
+			w.proofs[person] = append(w.proofs[person], said)
+		})
 		w.idps[i] = idp
 	}
 	for range 3 {
@@ -184,6 +196,8 @@ func (w *world) mount() {
 		w.ran++
 		c.String(http.StatusOK, whoIs(ginauth.CurrentUser(c)))
 	})
+	w.demanding()
+	w.engine.POST("/password", w.passwordPage)
 	w.engine.POST("/start", func(c *gin.Context) {
 		start := ginauth.Start{Provider: c.Query("provider"), ReturnTo: c.Query("return_to"), Link: c.Query("link") == "true",
 			Data: map[string]string{"note": c.Query("note"), "own": c.Query("own")}}
@@ -196,7 +210,9 @@ func (w *world) mount() {
 	})
 	w.engine.POST("/note", auth.RequireAuth(), func(c *gin.Context) {
 		w.ran++
-		if err := auth.Update(c, func(u *ginauth.User) { u.Data["note"] = c.Query("note") }); err != nil {
+		if err := auth.Update(c, func(u *ginauth.User) {
+			u.Data["note"], u.AuthTime, u.ACR = c.Query("note"), w.now(), "mfa" // the last two of which do nothing
+		}); err != nil {
 			w.answerError(c, err)
 		}
 	})
@@ -217,7 +233,7 @@ func (w *world) onLogin(c *gin.Context, l *ginauth.Login) error {
 	w.serial++
 	name := fmt.Sprint("login ", w.serial)
 	w.hooked = append(w.hooked, name)
-	w.previous, w.data = "", l.Data["note"]
+	w.previous, w.data, w.renewal = "", l.Data["note"], l.Renewal
 	c.Header("X-Login", name)
 	if l.Previous != nil {
 		w.previous = l.Previous.Data["login"]
@@ -226,12 +242,13 @@ func (w *world) onLogin(c *gin.Context, l *ginauth.Login) error {
 		return errors.New("banned")
 	}
 	l.User.Data["login"] = name
+	l.User.AuthTime, l.User.ACR = w.now(), "mfa" // which does nothing
 	l.NoSession = l.Data["own"] == "yes"
 	return nil
 }
 
 func whoIs(u *ginauth.User) string {
-	return strings.Join([]string{u.Provider, u.Issuer, u.Subject, u.Email, u.Data["login"], u.Data["note"]}, " | ")
+	return strings.Join([]string{u.Provider, u.Issuer, u.Subject, u.Email, u.Data["login"], u.Data["note"], u.ACR, fmt.Sprint(u.AuthTime.Unix())}, " | ")
 }
 
 // provider answers the application's requests to the providers.

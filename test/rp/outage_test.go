@@ -115,7 +115,7 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 		n := s.IDP.Count(authtest.Discovery)
 		s.SignIn()
 		sitetest.Eventually(t, func() bool { return s.IDP.Count(authtest.Discovery) == n+1 })
-		sitetest.Eventually(t, func() bool { return strings.Count(s.Logs.String(), `level=WARN msg="ginauth: metadata `) == n-asked })
+		sitetest.Eventually(t, func() bool { return len(s.Logs.Lines("WARN", "discovery.not_renewed")) == n-asked })
 		s.Clock.Advance(wait)
 	}
 }
@@ -213,7 +213,7 @@ func TestStaleMetadataOutlivesAnOutage(t *testing.T) {
 		s.SignIn()
 	}
 	sitetest.Eventually(t, func() bool {
-		return strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: metadata `)
+		return len(s.Logs.Lines("WARN", "discovery.not_renewed")) > 0
 	})
 	s.IDP.Heal()
 	s.IDP.EditMetadata(func(m map[string]any) { m["authorization_endpoint"] = s.IDP.URL(authtest.Authorize) + "?moved=1" })
@@ -250,7 +250,7 @@ func TestASignInDoesWithoutUserinfo(t *testing.T) {
 	if u := s.User(); u.Subject != "ada" || u.Email != "" {
 		t.Errorf("signed in as %+v", u)
 	}
-	if !strings.Contains(s.Logs.String(), `level=WARN msg="ginauth: userinfo `) {
+	if lines := s.Logs.Lines("WARN", "userinfo.skipped"); len(lines) == 0 || !strings.Contains(lines[0], " cause=http.timeout ") {
 		t.Errorf("the log says nothing of it: %s", s.Logs)
 	}
 }

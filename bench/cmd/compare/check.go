@@ -53,12 +53,22 @@ func readBaseline() (b baseline, err error) {
 	if err := json.Unmarshal(text, &b); err != nil {
 		return b, fmt.Errorf("%s: %w", baselineFile, err)
 	}
+	return b, nil
+}
+
+// complete says which targets the baseline does not know, and how to measure them.
+func (b baseline) complete() error {
+	var missing []target
+	var names []string
 	for _, t := range targets {
 		if b.Values[t.name] == 0 || b.Judged[t.name] == 0 {
-			return b, fmt.Errorf("%s does not know %q: make a full run", baselineFile, t.name)
+			missing, names = append(missing, t), append(names, t.name)
 		}
 	}
-	return b, nil
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("%s does not know %q: on a quiet machine, make a full run, or\n./run.sh compare -only '^(%s)$' -write", baselineFile, names, strings.Join(needs(missing), "|"))
 }
 
 // judge fails if something got worse. Machines that do other things too give
@@ -67,6 +77,9 @@ func readBaseline() (b baseline, err error) {
 func judge(m *meter, all []round) error {
 	base, err := readBaseline()
 	if err != nil {
+		return err
+	}
+	if err := base.complete(); err != nil {
 		return err
 	}
 	var failed []string

@@ -120,3 +120,23 @@ func TestTheRestOfATableStays(t *testing.T) {
 		t.Errorf("the baseline became %v", b.Values)
 	}
 }
+
+// A target that the baseline does not know yet stops a check, which says how to measure
+// it; a run of that part alone is enough.
+func TestANewTarget(t *testing.T) {
+	b, names := baseline{Values: map[string]float64{}, Judged: map[string]float64{}}, needs(targets)
+	for _, t := range targets[1:] {
+		b.Values[t.name], b.Judged[t.name] = 1, 1
+	}
+	err := b.complete()
+	if err == nil || !strings.Contains(err.Error(), targets[0].name) || !strings.Contains(err.Error(), "'^(Request/ours|Request/floor)$' -write") {
+		t.Fatalf("%v", err)
+	}
+	if found, err := matching(names, "^(Request/ours|Request/floor)$"); err != nil || len(found) != 2 {
+		t.Errorf("%v, %v", found, err)
+	}
+	b.take([]round{{"Request/ours": {"cpu-ns/op": 30, "set-cookie-B": 470}, "Request/floor": {"cpu-ns/op": 10}}})
+	if err := b.complete(); err != nil || b.Values[targets[0].name] != 3 {
+		t.Errorf("%v, %v", b.Values[targets[0].name], err)
+	}
+}

@@ -27,6 +27,10 @@ func write(m *meter, all []round) error {
 		}
 		machine = before + fmt.Sprintf("%s anew; rounds: %d; %s.", strings.Join(all[0].kinds(), ", "), len(all), m.busy)
 	}
+	base.take(all)
+	if err := base.complete(); err != nil { // a new target was not measured
+		return err
+	}
 	texts := map[string]string{"machine": machine, "targets": targetTable(all, targets)}
 	for _, table := range []struct {
 		name, prefix string
@@ -49,7 +53,6 @@ func write(m *meter, all []round) error {
 			return err
 		}
 	}
-	base.take(all)
 	return base.write()
 }
 

@@ -104,6 +104,7 @@ var targets = []target{
 	{name: "a further KB in the session", of: scaled(slope, 1e-3), most: 1.6, unit: "µs", guard: ratio(slope, floorTime)},
 	{name: "five sign-ins under way, against none", of: ratio(spent("ours-attempts"), ourTime), most: 1.1, unit: "×"},
 	{name: "an `Authenticate` that knows nobody, against none", of: ratio(spent("ours-authenticate"), ourTime), most: 1.02, unit: "×"},
+	{name: "`MaxAge` and `ACR`, against a guard without checks", of: ratio(spent("ours-step-up"), ourTime), most: 1.02, unit: "×"},
 	{name: "`Set-Cookie` of the user", of: of("Request/ours", "set-cookie-B"), most: 600, unit: "bytes", count: true},
 	{name: "two cores against one", of: speedup("ours", "ns/op"), least: 1.75, unit: "×", guard: speedup("ours", "cpu-ns/op")},
 	{name: "`/login/:provider`", of: scaled(of("SignIn/ours", "begin-cpu-ns"), 1e-3), most: 5, unit: "µs",

@@ -1,0 +1,25 @@
+// Package errid writes the ids of mistakes in settings, for package ginauth and its
+// presets.
+package errid
+
+import "strings"
+
+// Of returns the id of a mistake in a field, written as the ids of all errors are:
+// Of("Options.BaseURL", "empty") is "options.base_url.empty".
+func Of(field, mistake string) string {
+	field = strings.ReplaceAll(field, "JWKS", "Jwks") // or JWKSURL would be one word
+	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] && field[i] <= 'z' }
+	var id strings.Builder
+	for i := range len(field) {
+		c := field[i]
+		upper := 'A' <= c && c <= 'Z'
+		if upper && i > 0 && field[i-1] != '.' && (lower(i-1) || lower(i+1)) { // BaseURL, ClientIDParam
+			id.WriteByte('_')
+		}
+		if upper {
+			c += 'a' - 'A'
+		}
+		id.WriteByte(c)
+	}
+	return id.String() + "." + mistake
+}

@@ -1,0 +1,172 @@
+package rp
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// PrivateKeyJWT is the authentication method in which the client signs an assertion in
+// place of sending a secret (OpenID Connect Core 1.0, section 9; RFC 7523).
+const PrivateKeyJWT = "private_key_jwt"
+
+// assertionLife is how long a client assertion is valid. Core, 9, of exp: "Expiration time
+// on or after which the JWT MUST NOT be accepted for processing." It is used at once.
+const assertionLife = time.Minute
+
+// keyBits is the least that an RSA key must have. RFC 7518, 3.3: "A key of size 2048 bits or larger
+// MUST be used with these algorithms."
+const keyBits = 2048
+
+// AssertionAlgs returns the algorithms that a key can sign client assertions with, the one
+// to prefer first, or an error that says why it has none.
+func AssertionAlgs(key crypto.Signer) (algs []string, err error) {
+	public, err := contain.Call(func() (crypto.PublicKey, error) { return key.Public(), nil })
+	if err != nil {
+		return nil, err
+	}
+	if public, ok := public.(*rsa.PublicKey); ok && public.N.BitLen() < keyBits {
+		return nil, fmt.Errorf("is an RSA key of %d bits", public.N.BitLen())
+	}
+	for _, alg := range cryptosigner.Opaque(key).Algs() {
+		if slices.Contains(signingAlgs, string(alg)) {
+			algs = append(algs, string(alg))
+		}
+	}
+	// RSA comes with SHA-384 and SHA-512 as well, which no provider offers without SHA-256.
+	algs = slices.DeleteFunc(algs, func(alg string) bool {
+		return strings.HasPrefix(alg, "RS") && alg != "RS256" || strings.HasPrefix(alg, "PS") && alg != "PS256"
+	})
+	if len(algs) == 0 {
+		return nil, errors.New("is neither RSA, nor ECDSA on P-256, P-384 or P-521, nor Ed25519")
+	}
+	return algs, nil
+}
+
+// chooseAssertionAlg chooses how client assertions are signed. Discovery 1.0, 3, of
+// token_endpoint_auth_signing_alg_values_supported: "Servers SHOULD support RS256", and it
+// is OPTIONAL. A provider that says what it takes gets that.
+func (c *Client) chooseAssertionAlg(m *metadata, doc map[string]any) error {
+	if m.authMethod != PrivateKeyJWT || c.cfg.PrivateKey == nil {
+		return nil
+	}
+	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // the caller has seen to it that there is one
+	offered := strictjson.Strings(doc["token_endpoint_auth_signing_alg_values_supported"])
+	for _, alg := range algs {
+		if len(offered) == 0 || slices.Contains(offered, alg) {
+			m.assertionAlg = alg
+			return nil
+		}
+	}
+	return c.misconfigured("discovery", "discovery.assertion_alg", fmt.Sprintf("the provider takes client assertions signed with %s, and PrivateKey signs with %q",
+		printable.Clip(fmt.Sprintf("%q", offered)), algs), "make a key of another type: RSA for RS256 or PS256, ECDSA on P-256 for ES256, Ed25519 for EdDSA")
+}
+
+// assertion signs a client assertion, a new one for each request: RFC 7523, 3, has the
+// server remember each jti, so that one that was seen is refused.
+func (c *Client) assertion(m *metadata) (string, error) {
+	now := c.cfg.Now()
+	signed, err := contain.Call(func() (string, error) {
+		options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", c.keyID())
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(m.assertionAlg), Key: cryptosigner.Opaque(c.cfg.PrivateKey)}, options)
+		if err != nil {
+			return "", err
+		}
+		// RFC 7523, 3: iss and sub are the client id. "The JWT MUST contain an "exp""; iat may
+		// limit its age.
+		claims, err := json.Marshal(map[string]any{
+			"iss": c.cfg.ClientID, "sub": c.cfg.ClientID, "aud": c.assertionAudience(m), "jti": rand.Text(),
+			"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+		})
+		if err != nil {
+			return "", err
+		}
+		token, err := signer.Sign(claims)
+		if err != nil {
+			return "", err
+		}
+		return token.CompactSerialize()
+	})
+	if err != nil {
+		return "", &Error{Code: ProviderMisconfigured, ID: "token.client_assertion", Op: "client assertion", Provider: c.cfg.Name,
+			Reason: "PrivateKey did not sign", Fix: "see error for what the key, or what keeps it, said", Cause: err}
+	}
+	return signed, nil
+}
+
+// assertionAudience names who an assertion is for: the issuer, as one text, and not the
+// token endpoint. An attacker's provider that names an honest one's token endpoint as its
+// own would get an assertion that the honest one accepts, were the endpoint the audience
+// (draft-ietf-oauth-rfc7523bis).
+//
+// Without metadata that could name it, the token endpoint is one that was configured, and
+// the issuer may not be known. An issuer with a placeholder stands for many.
+func (c *Client) assertionAudience(m *metadata) string {
+	for _, issuer := range []string{m.issuer, c.cfg.Issuer, c.cfg.ResponseIssuer} {
+		if issuer != "" && !strings.ContainsAny(issuer, "{}") {
+			return issuer
+		}
+		if issuer != "" {
+			break
+		}
+	}
+	return m.tokenURL
+}
+
+// keyID is the kid of PrivateKey. RFC 7638 has a name for every key: a hash of it.
+func (c *Client) keyID() string {
+	if c.cfg.KeyID != "" {
+		return c.cfg.KeyID
+	}
+	sum, err := (&jose.JSONWebKey{Key: c.cfg.PrivateKey.Public()}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(sum)
+}
+
+// jwks is the JWK Set (RFC 7517) to register at the provider, nil if there is no key.
+func (c *Client) jwks(m *metadata) []byte {
+	if c.cfg.PrivateKey == nil {
+		return nil
+	}
+	set, err := contain.Call(func() ([]byte, error) {
+		key := jose.JSONWebKey{Key: c.cfg.PrivateKey.Public(), KeyID: c.keyID(), Use: "sig"}
+		if m != nil {
+			key.Algorithm = m.assertionAlg
+		}
+		return json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+	})
+	if err != nil {
+		return nil
+	}
+	return set
+}
+
+// tryAssertion signs an assertion, and forgets it.
+func (c *Client) tryAssertion(ctx context.Context, m *metadata) error {
+	err := contain.Within(ctx, diagnoseWait, func(context.Context) error {
+		_, err := c.assertion(m)
+		return err
+	})
+	if _, ok := err.(*Error); err != nil && !ok {
+		e := c.misconfigured("client assertion", "token.client_assertion", "PrivateKey did not sign", "see error for what the key, or what keeps it, said")
+		e.Cause, err = err, e
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+package providers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ginauth/ginauth"
+)
+
+// Offline returns a copy of p that asks for a refresh token at each sign-in, in the
+// way that the provider documents: by a scope, or by parameters of the authorization
+// request. It adds nothing if each sign-in gives one, or if a setting in the
+// provider's console decides. docs/providers.md lists what it adds for each preset,
+// and what to set in the console.
+//
+//	providers.Offline(providers.Google(id, secret))
+//
+// It keeps the Scopes and AuthParams of p, and adds its prompt to theirs. While
+// AuthParams have a prompt, links to /login/<Name> cannot set another. A second
+// Offline changes nothing.
+//
+// Offline goes by Provider.Preset. Without one, or with OIDC, it looks for the preset
+// with the same Issuer or, for plain OAuth 2.0, the same AuthorizeURL. If there is
+// none, it asks an OpenID provider by the scope offline_access and prompt=consent
+// (OpenID Connect Core 1.0, section 11).
+//
+// Mount reports an error in the field Offline if the provider gives no refresh token,
+// or none that a token request of RFC 6749 refreshes; if its documentation does not
+// say how to ask for one; if it is plain OAuth 2.0 and not a preset; and if AuthParams
+// exclude one: prompt=none, access_type=online. If p.Err is set, Offline returns p
+// unchanged.
+func Offline(p ginauth.Provider) ginauth.Provider {
+	if p.Err != nil {
+		return p
+	}
+	var err *ginauth.Error
+	switch made, known := presetOf(p); {
+	case known:
+		p, err = made.refresh.ask(p)
+	case p.Issuer != "":
+		p, err = presetOIDC.refresh.ask(p)
+	default:
+		err = wrongArgument("Offline", "not_known", "does not know how this provider is asked for a refresh token",
+			"set the Scopes or AuthParams that its documentation asks for, without Offline")
+	}
+	if err != nil {
+		p.Err = err
+	}
+	return p
+}
+
+// presetOf finds the preset that made a Provider. One that its user wrote, or made
+// with OIDC, is the preset with the same issuer or, without an issuer, the same
+// authorization endpoint.
+func presetOf(p ginauth.Provider) (preset, bool) {
+	if made, ok := find(p.Preset); ok && p.Preset != presetOIDC.name {
+		return made, true
+	}
+	i := slices.IndexFunc(catalogue, func(candidate preset) bool {
+		q := candidate.make("", "", nil)
+		if p.Issuer != "" {
+			return p.Issuer == q.Issuer
+		}
+		return p.AuthorizeURL != "" && p.AuthorizeURL == q.AuthorizeURL
+	})
+	if i < 0 {
+		return preset{}, false
+	}
+	return catalogue[i], true
+}
+
+// refreshTokens is what a provider documents about its refresh tokens. scope or
+// params ask for one; otherwise one of always, console, never and unknown is set.
+type refreshTokens struct {
+	scope   string            // asks for one
+	params  map[string]string // ask for one, in AuthParams
+	always  bool              // each sign-in gives one
+	console string            // what to set in its console; Markdown
+	never   string            // why it gives none, or none that RFC 6749 refreshes
+	fix     string            // what to do about that
+	unknown bool              // its documentation does not say
+	about   string            // rotation, lifetime, revocation; Markdown
+}
+
+// withoutOne is the fix for a provider that gives no refresh token.
+const withoutOne = "drop Offline, and send people through a new sign-in when the access token has expired"
+
+// ask returns p with what asks for a refresh token.
+func (r refreshTokens) ask(p ginauth.Provider) (ginauth.Provider, *ginauth.Error) {
+	switch {
+	case r.unknown:
+		return p, wrongArgument("Offline", "not_documented", "cannot ask for a refresh token: the provider's documentation does not say how, or whether there is one",
+			"set the Scopes or AuthParams that the provider asks for, without Offline")
+	case r.never != "":
+		return p, wrongArgument("Offline", "none_given", "asks in vain for a refresh token: "+r.never, r.fix)
+	}
+	params := maps.Clone(p.AuthParams)
+	for _, name := range slices.Sorted(maps.Keys(r.params)) {
+		value, has := r.params[name], params[name]
+		switch {
+		case name == "prompt" && slices.Contains(strings.Fields(has), "none"):
+			return p, wrongArgument("Offline", "prompt_none", "needs the person's consent, and AuthParams have prompt=none", "drop one of the two")
+		case name == "prompt" && slices.Contains(strings.Fields(has), value):
+			continue
+		case name == "prompt":
+			value = strings.TrimSpace(has + " " + value)
+		case has != "" && has != value:
+			return p, wrongArgument("Offline", "contradicted", fmt.Sprintf("needs %s=%s, and AuthParams have %s=%.60s", name, value, name, has), "drop one of the two")
+		}
+		if params == nil {
+			params = map[string]string{}
+		}
+		params[name] = value
+	}
+	p.AuthParams = params
+	if r.scope != "" && !slices.Contains(p.Scopes, r.scope) {
+		if p.Scopes == nil && p.Issuer != "" {
+			p.Scopes = []string{"openid", "profile", "email"} // which no Scopes mean
+		}
+		p.Scopes = append(slices.Clone(p.Scopes), r.scope)
+	}
+	return p, nil
+}
