@@ -317,7 +317,7 @@ func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 	before := k.sessionCookie()
 	k.Clock.Advance(12 * time.Hour) // so that the session would be renewed
 	credential := []string{"X-Key", "robots"}
-	if p := k.Ask("GET", "/both", credential...); p.Text() != "robot, robot" || len(p.Header.Values("Set-Cookie")) > 0 || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") {
+	if p := k.Ask("GET", "/both", credential...); p.Text() != "robot, robot" || len(p.Header.Values("Set-Cookie")) > 0 || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") || p.Header.Get("Vary") != "Cookie" {
 		t.Errorf("%s, %v", p.Text(), p.Header)
 	}
 	k.WantError(k.Ask("GET", "/admin", credential...), ginauth.ErrForbidden)
