@@ -104,6 +104,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if v, err := a.authenticate(c); err != nil {
+			vary(c.Writer.Header(), new([1]string)) // also if Authenticate refused, before any cookie was read
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		} else if v != nil {
 			v.show()
