@@ -56,7 +56,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if g, cl, err = a.stillThere(c.Request.Context(), cl, state); err != nil {
 		return err
 	}
-	if err := cl.verify(id, response); err != nil {
+	if err := cl.verifyClaims(id, response); err != nil {
 		return err
 	}
 	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
@@ -132,10 +132,8 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	}
 	e.user, e.took = a.hashUser(&in.user), in.took
 	switch {
-	case in.state == nil || in.state.data == nil && in.state.round == 0:
-		e.retry = a.LoginURL(in.provider, returnTo)
-	case in.state.data != nil: // the handler that had the data begins again
-	case e.Code == ErrIdentityRejected:
+	case in.state.needsItsStart():
+	case in.state == nil || in.state.round == 0 || e.Code == ErrIdentityRejected:
 		e.retry = a.LoginURL(in.provider, returnTo)
 	default:
 		e.retry = a.cfg.absolute(returnTo) // which asks again, where a plain sign-in would end the session

@@ -241,7 +241,7 @@ func AnyOf(checks ...Check) Check {
 			if err = check(u); err == nil {
 				return nil
 			}
-			if e, ok := errors.AsType[*Error](err); ok && e.demand != nil && demands == nil {
+			if e, _ := errors.AsType[*Error](err); e != nil && e.demand != nil && demands == nil {
 				demands = err
 			}
 		}

@@ -302,10 +302,10 @@ func (c *client) expect(l *loginState, params map[string]string) error {
 }
 
 // offerRetry adds to the error of a provider that cannot be asked where the same
-// sign-in begins again. Linking an account begins with a form, which no link can send.
+// sign-in begins again.
 func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
-	if state.linkingOf != "" {
+	if state.needsItsStart() {
 		return e
 	}
 	if state.round > 0 {
@@ -442,8 +442,12 @@ func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 		why = "it sends other cookies of ours, but never the one of the session"
 		fix = "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused; a proxy that cuts long header lines, or keeps one Set-Cookie line of several, does it too"
 	}
-	return &Error{Code: ErrLoginLoop, ID: id, Op: "begin sign-in", Provider: state.provider, retry: a.LoginURL(state.provider, state.returnTo), Fix: fix,
+	e := &Error{Code: ErrLoginLoop, ID: id, Op: "begin sign-in", Provider: state.provider, Fix: fix,
 		Reason: fmt.Sprintf("this browser signed in %d times within %d seconds, and is sent to sign in again: %s", n, loopWindow/time.Second, why)}
+	if !state.needsItsStart() {
+		e.retry = a.LoginURL(state.provider, state.returnTo)
+	}
+	return e
 }
 
 // lastProviderLife is how long a browser remembers the provider used last.

@@ -65,7 +65,7 @@ func addArgumentMistakes(add addMistake, err error) {
 		}
 		return
 	}
-	if e, ok := err.(*Error); ok && e.Op != "" {
+	if e, _ := err.(*Error); e != nil && e.Op != "" {
 		what := e.ID[strings.LastIndex(e.ID, ".")+1:]
 		if e.ID != errid.Of("Provider."+e.Op, what) { // it is not one of package providers
 			what = "invalid"
@@ -73,7 +73,7 @@ func addArgumentMistakes(add addMistake, err error) {
 		add(e.Op, what, e.Reason, e.Fix)
 		return
 	}
-	add("Err", "invalid", err.Error(), "correct what the Provider was made of")
+	add("Err", "invalid", fmt.Sprint(err), "correct what the Provider was made of")
 }
 
 func (p *Provider) checkClient(add addMistake) {
@@ -291,11 +291,15 @@ func (p *Provider) checkPlain(add addMistake) {
 	}
 }
 
+// unverifiable are the parameters of the authorization request that only an ID token
+// shows to have been obeyed.
+var unverifiable = []string{"max_age", "acr_values"}
+
 // checkUnverified: without an Issuer no ID token is read, also if the scope openid is
 // requested. A fresher or stronger sign-in that is asked for would be taken for
 // granted.
 func (p *Provider) checkUnverified(add addMistake) {
-	for _, name := range []string{"max_age", "acr_values"} {
+	for _, name := range unverifiable {
 		reason, fix := fmt.Sprintf("ask for %s, and without an Issuer no ID token says whether the provider complied", name), "drop it, or set Issuer"
 		if _, there := p.AuthParams[name]; there {
 			add("AuthParams", "unverified", reason, fix)
@@ -326,6 +330,10 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 		q := &others[i]
 		switch {
 		case p.LoginPage != "" || q.LoginPage != "": // see checkLoginPage
+		case p.Issuer == "" && q.admitsIssuer(p.Namespace):
+			add("Namespace", "admitted", fmt.Sprintf("is an issuer of the users of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
+		case q.Issuer == "" && p.admitsIssuer(q.Namespace):
+			add("Admits", "namespace", fmt.Sprintf("has the Namespace of provider %q, which could sign in people as users of this one", q.Name), "write another Namespace there, or drop one of the two")
 		case p.identity() == "" || p.identity() != q.identity() || p.Issuer != "" && q.Issuer != "":
 		case q.Issuer != "":
 			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
@@ -335,6 +343,11 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 			add("Namespace", "shared", fmt.Sprintf("is that of provider %q, which has other endpoints: each could sign in people as users of the other", q.Name), "give each a Namespace of its own, or both the same endpoints")
 		}
 	}
+}
+
+// admitsIssuer reports whether TokenIssuer may return that issuer, as far as Admits says.
+func (p *Provider) admitsIssuer(issuer string) bool {
+	return p.TokenIssuer != nil && slices.Contains(p.Admits, issuer)
 }
 
 // identity is the part of User.ID before the #, for all but the users of TokenIssuer.

@@ -88,7 +88,8 @@ func (a *Auth) answerWritten(c *gin.Context, op, fix string) *Error {
 //
 // Call it before the response is written. For the rest of the request
 // [CurrentUser] returns that user.
-func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
+func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err error) {
+	defer func() { err = during(SignInFailed, err) }()
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign in")
 	}
@@ -146,7 +147,8 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 // [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
 // the latter case this browser's cookie is cleared all the same, but a copy of it
 // may still be valid.
-func (a *Auth) Logout(c *gin.Context) error {
+func (a *Auth) Logout(c *gin.Context) (err error) {
+	defer func() { err = during(SignOutFailed, err) }()
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign out")
 	}

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -372,6 +373,9 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 // CurrentUser is nil, and a user who is signed in would be sent to sign in over and
 // over. Fail answers such a request with 500 ([ErrSessionError]).
 //
+// An error of [Auth.BeginLogin] or [Auth.SignIn] is a [SignInFailed] event, and one of
+// [Auth.Logout] a [SignOutFailed]; any other is a [RequestRefused].
+//
 // Fail does nothing if err is nil. If the response is already written, it aborts
 // and logs, and cannot do more.
 func (a *Auth) Fail(c *gin.Context, err error) {
@@ -381,10 +385,25 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 	case refused: // by a check, of its own words
 		err = checkError(err, "")
 	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
-		if s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now()); s != nil {
+		if a.lacksGuard(c) {
 			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, and the handler has no guard that loads the user",
 				Fix: "put RequireAuth or LoadUser in front of this handler"}
 		}
 	}
-	a.fail(c, RequestRefused, err)
+	event := RequestRefused
+	if e, _ := errors.AsType[*Error](err); e != nil {
+		event = cmp.Or(e.during, event)
+	}
+	a.fail(c, event, err)
+}
+
+// lacksGuard reports whether a request without a user would have one behind a guard.
+// Where a guard would not look at the session either, it is not asked.
+func (a *Auth) lacksGuard(c *gin.Context) bool {
+	_, refused := c.Request.Context().Value(authRequestKey{a}).(*refusedCredential)
+	if refused || a.refusesOrigin(c.Request) || a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+		return false
+	}
+	s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now())
+	return s != nil
 }
