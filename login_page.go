@@ -56,8 +56,11 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 	case err != nil:
 		return err
 	case d == nil:
-		path, _, _ := strings.Cut(returnTo, "?")
-		page := loginPage{option: fmt.Sprintf("the LoginPage of provider %q", cl.provider.Name), provider: cl.provider.Name, purpose: path, most: maxPageOfRounds}
+		path, _, _ := strings.Cut(requestedReturn(c, params), "?") // of a round, the same; it is only compared
+		page := loginPage{option: fmt.Sprintf("the LoginPage of provider %q", cl.provider.Name), provider: cl.provider.Name, purpose: path, most: maxPageOfRounds + 1}
+		if returnTo != "" { // as a guard writes it: with its redirect, a round has one more
+			page.most = maxPageOfRounds
+		}
 		if e := a.checkPageLoop(c, page); e != nil {
 			return e
 		}
