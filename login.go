@@ -386,11 +386,12 @@ type loops struct {
 
 // count returns how many sign-ins the window has so far, and when it began.
 func (k *loops) count(r *http.Request) (n int, since time.Time) {
-	fields := strings.Split(k.value(r), ".")
-	if len(fields) < 2 {
+	logins, rest, found := strings.Cut(k.value(r), ".")
+	if !found { // of most browsers: to read a number from nothing allocates an error
 		return 0, k.now()
 	}
-	n, since, recent := k.within(fields, loopWindow)
+	began, _, _ := strings.Cut(rest, ".")
+	n, since, recent := k.within(logins, began, loopWindow)
 	if !recent {
 		return 0, k.now()
 	}
@@ -398,9 +399,9 @@ func (k *loops) count(r *http.Request) (n int, since time.Time) {
 }
 
 // within reads a number and a time, and reports whether that is less than window ago.
-func (k *loops) within(fields []string, window time.Duration) (n int, at time.Time, recent bool) {
-	n, _ = strconv.Atoi(fields[0])
-	ms, _ := strconv.ParseInt(fields[1], 10, 64)
+func (k *loops) within(count, since string, window time.Duration) (n int, at time.Time, recent bool) {
+	n, _ = strconv.Atoi(count)
+	ms, _ := strconv.ParseInt(since, 10, 64)
 	at = time.UnixMilli(ms)
 	now := k.now()
 	return n, at, !at.After(now) && now.Sub(at) < window

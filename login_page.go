@@ -130,7 +130,7 @@ func (k *loops) pageRounds(r *http.Request, purpose string) int {
 	if len(fields) != 5 || fields[4] != purpose {
 		return 0
 	}
-	n, _, recent := k.within(fields[2:], pageRoundTime)
+	n, _, recent := k.within(fields[2], fields[3], pageRoundTime)
 	if !recent {
 		return 0
 	}
