@@ -47,14 +47,15 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	id, err := cl.redeem(c.Request.Context(), state, response)
 	in.took = max(0, a.cfg.Now().Sub(began))
-	if state.needsSecondRound(err) {
-		return a.secondRound(c, g, cl, state)
-	}
-	if err != nil {
+	again := state.needsSecondRound(err)
+	if err != nil && !again {
 		return err
 	}
 	if g, cl, err = a.stillThere(c.Request.Context(), cl, state); err != nil {
 		return err
+	}
+	if again {
+		return a.secondRound(c, g, cl, state)
 	}
 	if err := cl.verifyClaims(id, response); err != nil {
 		return err
