@@ -142,27 +142,24 @@ func (p *Provider) checkPrivateKey(add addMistake) {
 // checkSharedKey: an assertion for one provider must not pass at another, whatever its
 // audience is taken for there.
 func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
-	key, ok := publicKey(p.PrivateKey)
-	if !ok {
-		return
-	}
 	for i := range others {
-		if other, ok := publicKey(others[i].PrivateKey); ok && key.Equal(other) {
+		if sameKey(p.PrivateKey, others[i].PrivateKey) {
 			add("PrivateKey", "shared", fmt.Sprintf("is the key of provider %q too", printable.Clip(others[i].Name)), "make a key for each provider")
 		}
 	}
 }
 
-// comparableKey is what all public keys of the standard library are.
-type comparableKey interface{ Equal(crypto.PublicKey) bool }
-
-func publicKey(key crypto.Signer) (comparableKey, bool) {
-	if key == nil {
-		return nil, false
+// sameKey reports whether two keys are the same. One that nothing was read into is not like
+// any other.
+func sameKey(one, other crypto.Signer) bool {
+	if one == nil || other == nil {
+		return false
 	}
-	public, _ := contain.Call(func() (crypto.PublicKey, error) { return key.Public(), nil })
-	k, ok := public.(comparableKey)
-	return k, ok
+	same, _ := contain.Call(func() (bool, error) {
+		key, ok := one.Public().(interface{ Equal(crypto.PublicKey) bool }) // all of the standard library's
+		return ok && key.Equal(other.Public()), nil
+	})
+	return same
 }
 
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {

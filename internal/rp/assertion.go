@@ -3,6 +3,7 @@ package rp
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -35,13 +36,17 @@ const keyBits = 2048
 
 // AssertionAlgs returns the algorithms that a key can sign client assertions with, the one
 // to prefer first, or an error that says why it has none.
-func AssertionAlgs(key crypto.Signer) (algs []string, err error) {
-	public, err := contain.Call(func() (crypto.PublicKey, error) { return key.Public(), nil })
-	if err != nil {
-		return nil, err
-	}
-	if public, ok := public.(*rsa.PublicKey); ok && public.N.BitLen() < keyBits {
+func AssertionAlgs(key crypto.Signer) ([]string, error) {
+	// A key that nothing was read into panics, in one method or another.
+	return contain.Call(func() ([]string, error) { return assertionAlgs(key) })
+}
+
+func assertionAlgs(key crypto.Signer) (algs []string, err error) {
+	if public, ok := key.Public().(*rsa.PublicKey); ok && public.N.BitLen() < keyBits {
 		return nil, fmt.Errorf("is an RSA key of %d bits", public.N.BitLen())
+	}
+	if private, ok := key.(ed25519.PrivateKey); ok && len(private) != ed25519.PrivateKeySize { // it has a public half, and panics where it signs
+		return nil, fmt.Errorf("is an Ed25519 key of %d bytes, not %d", len(private), ed25519.PrivateKeySize)
 	}
 	for _, alg := range cryptosigner.Opaque(key).Algs() {
 		if slices.Contains(signingAlgs, string(alg)) {
