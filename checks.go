@@ -38,11 +38,12 @@ func allReadOnly(checks []Check) bool {
 	return !slices.ContainsFunc(checks, func(check Check) bool { return !slices.Contains(readOnly, code(check)) })
 }
 
-// mustHave panics, while the application starts, if a check has no arguments: it would
-// admit nobody, most likely since a list of the configuration is empty.
+// mustHave panics, while the application starts, if a check has no arguments or an empty
+// one: most likely a list of the configuration, or an environment variable, is empty. The
+// check would admit no user, or those whose provider sent an empty text.
 func mustHave(check string, args []string) {
-	if len(args) == 0 {
-		panic(fmt.Sprintf("ginauth: %s(%q): without a value it would admit nobody", check, args))
+	if len(args) == 0 || slices.Contains(args, "") {
+		panic(fmt.Sprintf("ginauth: %s(%q): pass one name or more, and no empty one (is the environment variable set?)", check, args))
 	}
 }
 
@@ -89,7 +90,7 @@ func refused(id, fix, format string, args ...any) error {
 const notAdmitted = "nothing, if the user is not to be admitted"
 
 // HasGroup admits a user that is in at least one of groups. Names are compared
-// exactly. HasGroup panics without groups. If the user has no groups at all, the log
+// exactly. HasGroup panics without groups, and if one is empty. If the user has no groups at all, the log
 // says so: the provider sent none, neither in the ID token nor in userinfo.
 //
 //go:noinline
@@ -113,13 +114,14 @@ func HasGroup(groups ...string) Check {
 // HasClaim admits a user whose claim name equals one of values. A number is compared
 // in its decimal form, a boolean as "true" or "false", and a list matches if one of
 // its elements does. Without values, the claim must be present and not null, false
-// or empty.
+// or empty. HasClaim panics if name is empty.
 //
 // The session must keep the claim: add name to [Options.KeepClaims]. Otherwise every
 // user is refused, and the log says what to add, at the start too.
 //
 //go:noinline
 func HasClaim(name string, values ...string) Check {
+	mustHave("HasClaim", []string{name})
 	values = slices.Clone(values)
 	return func(u *User) error {
 		v, kept := u.claim(name)
@@ -161,7 +163,7 @@ func claimMatches(v any, values []string) bool {
 // VerifiedEmailDomain admits a user with a verified e-mail address at exactly one of
 // domains, in upper or lower case: "example.com" does not admit mail.example.com.
 // An address that two programs could read in two ways (more than one @, quotes,
-// characters that are not ASCII) is refused. VerifiedEmailDomain panics without domains.
+// characters that are not ASCII) is refused. VerifiedEmailDomain panics without domains, and if one is empty.
 //
 //go:noinline
 func VerifiedEmailDomain(domains ...string) Check {
@@ -212,7 +214,8 @@ func alphanumeric(c byte) bool {
 
 // FromProvider admits a user that signed in through one of the named providers. A
 // name that is not in [Options.Providers] matches no user; if none of names is, the log
-// says so when [Auth.RequireAuth] gets the check. FromProvider panics without names.
+// says so when [Auth.RequireAuth] gets the check. FromProvider panics without names, and if
+// one is empty.
 //
 //go:noinline
 func FromProvider(names ...string) Check {
@@ -228,15 +231,16 @@ func FromProvider(names ...string) Check {
 
 // AnyOf admits a user that passes at least one of checks. If the user passes none, its
 // error is that of the first check that authenticating again can satisfy ([MaxAge],
-// [ACR]), else that of the last one. Without checks it refuses every user. To require
-// all of several checks, pass them to [Auth.RequireAuth] side by side. AnyOf panics if
-// one of checks is nil.
+// [ACR]), else that of the last one. To require all of several checks, pass them to
+// [Auth.RequireAuth] side by side. AnyOf panics without checks, and if one is nil.
 func AnyOf(checks ...Check) Check {
+	if len(checks) == 0 {
+		panic("ginauth: AnyOf(): without a check it would admit no user")
+	}
 	mustNotBeNil("AnyOf", checks)
 	checks = slices.Clone(checks)
 	return func(u *User) error {
-		err := refused("check.any_of_empty", "pass the checks of which one is to admit", "AnyOf has no checks")
-		var demands error
+		var err, demands error
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil

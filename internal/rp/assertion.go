@@ -30,15 +30,18 @@ const PrivateKeyJWT = "private_key_jwt"
 // on or after which the JWT MUST NOT be accepted for processing." It is used at once.
 const assertionLife = time.Minute
 
-// keyBits is the least that an RSA key must have. RFC 7518, 3.3: "A key of size 2048 bits or larger
-// MUST be used with these algorithms."
+// keyBits is the least that an RSA key must have. RFC 7518, 3.3: "A key of size 2048 bits or
+// larger MUST be used with these algorithms."
 const keyBits = 2048
 
 // AssertionAlgs returns the algorithms that a key can sign client assertions with, the one
 // to prefer first, or an error that says why it has none.
 func AssertionAlgs(key crypto.Signer) ([]string, error) {
-	// A key that nothing was read into panics, in one method or another.
-	return contain.Call(func() ([]string, error) { return assertionAlgs(key) })
+	algs, err := contain.Call(func() ([]string, error) { return assertionAlgs(key) })
+	if _, panicked := err.(*contain.Panic); panicked {
+		return nil, errors.New("has no public half: was the key read?")
+	}
+	return algs, err
 }
 
 func assertionAlgs(key crypto.Signer) (algs []string, err error) {
@@ -53,7 +56,7 @@ func assertionAlgs(key crypto.Signer) (algs []string, err error) {
 			algs = append(algs, string(alg))
 		}
 	}
-	// RSA comes with SHA-384 and SHA-512 as well, which no provider offers without SHA-256.
+	// Of RSA's, the two with SHA-256: providers take one or the other.
 	algs = slices.DeleteFunc(algs, func(alg string) bool {
 		return strings.HasPrefix(alg, "RS") && alg != "RS256" || strings.HasPrefix(alg, "PS") && alg != "PS256"
 	})
