@@ -50,9 +50,9 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// beginLogin answers /login/:provider: it keeps a login state in a cookie and
+// startLogin answers /login/:provider: it keeps a login state in a cookie and
 // sends the browser to the provider.
-func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
+func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 	cl, err := g.provider(c.Param("provider"))
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	}
 	own := a.cfg.isOwnPage(c.Request) && !isHandedOnByFirefox(c.Request.Header)
 	if c.Request.Method == http.MethodPost && !own && params.Get("link") != "true" {
-		return a.beginLoginByGET(c, cl, params)
+		return a.startLoginByGET(c, cl, params)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
@@ -181,12 +181,12 @@ func (c *config) isOwnPage(r *http.Request) bool {
 	return false
 }
 
-// beginLoginByGET sends a browser that posts a form of another site, or one that may be,
+// startLoginByGET sends a browser that posts a form of another site, or one that may be,
 // to the same address with the same parameters (OpenID Connect Core, 4, lets other sites begin
 // sign-ins by POST). That POST brings no login states, so that the limit on them
 // would not hold: a page that posted over and over would fill the Cookie header
 // until the server in front refuses every request of this browser.
-func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) error {
+func (a *Auth) startLoginByGET(c *gin.Context, cl *client, params url.Values) error {
 	query, err := a.formAsQuery(c, cl, params)
 	if err != nil {
 		return err
