@@ -132,7 +132,7 @@ func TestAlgorithmOfClientAssertions(t *testing.T) {
 	}
 }
 
-// Whoever gets an assertion must not be able to use it elsewhere.
+// An assertion for one provider must be useless at every other.
 func TestAudienceOfClientAssertions(t *testing.T) {
 	key := clientKeys(t)["EdDSA"]
 	for name, test := range map[string]struct {
