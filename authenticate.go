@@ -47,9 +47,10 @@ func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, e
 		}
 		return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
 	}
+	written, aborted := c.Writer.Written(), c.IsAborted() // by a handler that calls Logout afterwards, say
 	g := a.providers.Load()
 	user, err := a.ask(c, g)
-	answered := c.Writer.Written() || c.IsAborted()
+	answered := c.Writer.Written() && !written || c.IsAborted() && !aborted
 	if user == nil && err == nil && !answered && c.Request.Header["Authorization"] == nil {
 		return nil, nil // of most requests: nothing more is looked at
 	}
@@ -64,9 +65,10 @@ func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, e
 	return a.attachIdentified(c, g, o), nil
 }
 
-// ask calls Hooks.Authenticate. The request's context says so meanwhile, since the hook
-// may call what would ask it again; later it says that the hook was asked. It is that of
-// the authRequest which the user gets, so that it costs no allocation.
+// ask calls Hooks.Authenticate. Meanwhile the request's context says that the hook is being
+// asked, since it may call a function that would ask it again; afterwards it says that the
+// hook was asked. That context is the authRequest that the user gets in the end: it costs
+// no allocation of its own.
 func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
 	original, v := c.Request, &authRequest{registry: g}
 	v.state.Store(asking)
@@ -107,7 +109,7 @@ func (a *Auth) judge(r *http.Request, g *registry, user *User, err error, answer
 	switch {
 	case answered:
 		return nil, &Error{Code: ErrSessionError, ID: "hook.authenticate_answered", Op: "Authenticate", Err: err,
-			Reason: "the answer was begun, or the request aborted, when Authenticate returned", Fix: "return an error to refuse, and write nothing before the guard"}
+			Reason: "Authenticate began the answer, or aborted the request", Fix: "return an error to refuse"}
 	case err != nil:
 		return nil, credentialRefused(err)
 	case user != nil:
@@ -115,8 +117,8 @@ func (a *Auth) judge(r *http.Request, g *registry, user *User, err error, answer
 	case hasBearer(r):
 		// RFC 6750, 3.1: invalid_token. A program whose token has expired must not go on
 		// as the user that its browser is signed in as.
-		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know",
-			Fix: "send a valid one, or none"}
+		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know: it returned nil, nil",
+			Fix: "send a valid token, or none; if this one is valid, see whether Authenticate finds it: the scheme may be written bearer, in lower case"}
 	}
 	return nil, nil
 }

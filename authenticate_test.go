@@ -160,7 +160,7 @@ func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
 			return fmt.Sprint(w.Code, strings.Contains(w.Body.String(), reentered))
 		}, "500 true", ""},
 		"a request of its own": {func(s *sitetest.Site, c *gin.Context) string {
-			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), gin.ContextKey, nil))
+			c.Request = c.Request.WithContext(context.WithoutCancel(c.Request.Context()))
 			return idOf(s.Auth.Update(c, func(*ginauth.User) {}))
 		}, reentered, ""},
 	} {
@@ -322,8 +322,7 @@ func TestAuthenticateOfTwoThatAskEachOther(t *testing.T) {
 func TestAuthenticateThatReadsTheForm(t *testing.T) {
 	t.Parallel()
 	for _, session := range []bool{true, false} {
-		var s *sitetest.Site
-		s = sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 			o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
 				if _, err := c.MultipartForm(); err != nil && !errors.Is(err, http.ErrNotMultipart) {
 					return nil, err

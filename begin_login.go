@@ -30,7 +30,8 @@ type Start struct {
 	// Params are further parameters of the authorization request: login_hint, prompt,
 	// max_age, …, also those that [Provider.LoginParams] does not name. The protocol's
 	// own parameters and the names in [Provider.AuthParams] are [ErrBadRequest].
-	// max_age and acr_values are checked in the ID token.
+	// max_age and acr_values are checked in the ID token, and ErrBadRequest without
+	// [Provider.Issuer], where none is read.
 	Params map[string]string
 
 	// Data is for [Hooks.OnLogin], which gets it as [Login.Data]: an invitation, a plan,
@@ -61,6 +62,7 @@ type Start struct {
 // written, or all of it does not fit into a cookie; and with the errors of a provider
 // that cannot be asked. Then no cookie is set.
 func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err error) {
+	defer func() { err = during(SignInFailed, err) }()
 	if err := a.mayBegin(c); err != nil {
 		return "", err
 	}
@@ -76,6 +78,7 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 		return cl.pageURL(a.cfg.orDefault(start.ReturnTo, "")), nil
 	}
 	a.warnAboutScheme(c.Request)
+	a.warnAboutPort(c.Request)
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.data = a.cfg.orDefault(start.ReturnTo, a.cfg.AfterLogin), start.Data
 	if err := a.checkLoop(c, g, state); err != nil {
@@ -106,7 +109,7 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	case isPrefetch(r):
 		return prefetchError(op)
 	case c.Writer.Written():
-		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: "call BeginLogin before writing"}
+		return a.answerWritten(c, op, "call BeginLogin before writing")
 	case r.Header.Get("Sec-Fetch-Dest") == "empty" && (a.cfg.isOwnPage(r) || slices.Contains(a.cfg.TrustedOrigins, r.Header.Get("Origin"))):
 		return nil // a script asks, to open the address itself
 	}
@@ -142,6 +145,8 @@ func (c *client) checkStart(start Start) error {
 			what = "which is the protocol's own parameter"
 		case configured: // they win, as they do over LoginParams
 			what = "which Provider.AuthParams has too"
+		case c.provider.Issuer == "" && slices.Contains(unverifiable, name):
+			what = "and without an Issuer no ID token says whether the provider complied"
 		case name == "":
 			what = "which is not a name"
 		case strings.ContainsFunc(start.Params[name], unicode.IsControl):

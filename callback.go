@@ -47,16 +47,17 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	id, err := cl.redeem(c.Request.Context(), state, response)
 	in.took = max(0, a.cfg.Now().Sub(began))
-	if state.needsSecondRound(err) {
-		return a.secondRound(c, g, cl, state)
-	}
-	if err != nil {
+	again := state.needsSecondRound(err)
+	if err != nil && !again {
 		return err
 	}
 	if g, cl, err = a.stillThere(c.Request.Context(), cl, state); err != nil {
 		return err
 	}
-	if err := cl.verify(id, response); err != nil {
+	if again {
+		return a.secondRound(c, g, cl, state)
+	}
+	if err := cl.verifyClaims(id, response); err != nil {
 		return err
 	}
 	if err := cl.checkScopes(state, id); err != nil {
@@ -141,10 +142,8 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	}
 	e.user, e.took = a.hashUser(&in.user), in.took
 	switch {
-	case in.state == nil || in.state.data == nil && in.state.round == 0:
-		e.retry = a.LoginURL(in.provider, returnTo)
-	case in.state.data != nil: // the handler that had the data begins again
-	case e.Code == ErrIdentityRejected:
+	case in.state.needsItsStart():
+	case in.state == nil || in.state.round == 0 || e.Code == ErrIdentityRejected:
 		e.retry = a.LoginURL(in.provider, returnTo)
 	default:
 		e.retry = a.cfg.absolute(returnTo) // which asks again, where a plain sign-in would end the session

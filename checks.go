@@ -1,8 +1,10 @@
 package ginauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,7 +27,7 @@ type Check func(*User) error
 // that may, by the address of their code. Their constructors are not inlined, since each
 // copy would have an address of its own.
 var readOnly = []uintptr{
-	code(HasGroup()), code(HasClaim("")), code(VerifiedEmailDomain()), code(FromProvider()), code(MaxAge(minMaxAge)), code(ACR("0")),
+	code(HasGroup("0")), code(HasClaim("0")), code(VerifiedEmailDomain("0")), code(FromProvider("0")), code(MaxAge(minMaxAge)), code(ACR("0")),
 }
 
 func code(check Check) uintptr { return reflect.ValueOf(check).Pointer() }
@@ -34,6 +36,43 @@ func code(check Check) uintptr { return reflect.ValueOf(check).Pointer() }
 // they are, which costs a copy of the user.
 func allReadOnly(checks []Check) bool {
 	return !slices.ContainsFunc(checks, func(check Check) bool { return !slices.Contains(readOnly, code(check)) })
+}
+
+// mustHave panics, while the application starts, if a check has no arguments or an empty
+// one: most likely a list of the configuration, or an environment variable, is empty. The
+// check would admit no user, or those whose provider sent an empty text.
+func mustHave(check string, args []string) {
+	if len(args) == 0 || slices.Contains(args, "") {
+		panic(fmt.Sprintf("ginauth: %s(%q): pass one name or more, and no empty one (is the environment variable set?)", check, args))
+	}
+}
+
+// mustNotBeNil panics if one of checks is nil, which would refuse every user.
+func mustNotBeNil(function string, checks []Check) {
+	if i := slices.IndexFunc(checks, func(check Check) bool { return check == nil }); i >= 0 {
+		panic(fmt.Sprintf("ginauth: %s: check %d is nil", function, i+1))
+	}
+}
+
+// warnAboutChecks warns of a check that refuses every user as things are: of a claim that
+// no session keeps, or of providers that are not there. SetProviders may add them.
+func (a *Auth) warnAboutChecks(checks []Check) {
+	g := a.providers.Load()
+	for _, check := range checks {
+		switch code(check) {
+		case code(HasClaim("0")):
+			err := check(&User{kept: &keptClaims{names: append([]string{}, a.cfg.KeepClaims...)}})
+			if e, ok := errors.AsType[*Error](err); ok {
+				a.cfg.log(context.Background(), slog.LevelWarn, "check.claim_not_kept", e.Reason+"; "+e.Fix)
+			}
+		case code(FromProvider("0")):
+			admits := func(name string) bool { return check(&User{Provider: name}) == nil }
+			if len(g.order) > 0 && !slices.ContainsFunc(g.order, admits) {
+				a.cfg.log(context.Background(), slog.LevelWarn, "check.provider", "a FromProvider check admits nobody, since no provider has one of its names: write a Name of Options.Providers",
+					slog.String("check", check(&User{}).Error()), slog.Any("providers", g.order))
+			}
+		}
+	}
 }
 
 // refusal is what the checks here say: our own words, which a developer may see
@@ -51,11 +90,12 @@ func refused(id, fix, format string, args ...any) error {
 const notAdmitted = "nothing, if the user is not to be admitted"
 
 // HasGroup admits a user that is in at least one of groups. Names are compared
-// exactly. Without groups it admits nobody. If the user has no groups at all, the log
+// exactly. HasGroup panics without groups, and if one is empty. If the user has no groups at all, the log
 // says so: the provider sent none, neither in the ID token nor in userinfo.
 //
 //go:noinline
 func HasGroup(groups ...string) Check {
+	mustHave("HasGroup", groups)
 	groups = slices.Clone(groups)
 	return func(u *User) error {
 		for _, g := range groups {
@@ -74,13 +114,14 @@ func HasGroup(groups ...string) Check {
 // HasClaim admits a user whose claim name equals one of values. A number is compared
 // in its decimal form, a boolean as "true" or "false", and a list matches if one of
 // its elements does. Without values, the claim must be present and not null, false
-// or empty.
+// or empty. HasClaim panics if name is empty.
 //
 // The session must keep the claim: add name to [Options.KeepClaims]. Otherwise every
-// user is refused, and the log says what to add.
+// user is refused, and the log says what to add, at the start too.
 //
 //go:noinline
 func HasClaim(name string, values ...string) Check {
+	mustHave("HasClaim", []string{name})
 	values = slices.Clone(values)
 	return func(u *User) error {
 		v, kept := u.claim(name)
@@ -122,10 +163,11 @@ func claimMatches(v any, values []string) bool {
 // VerifiedEmailDomain admits a user with a verified e-mail address at exactly one of
 // domains, in upper or lower case: "example.com" does not admit mail.example.com.
 // An address that two programs could read in two ways (more than one @, quotes,
-// characters that are not ASCII) is refused. Without domains it admits nobody.
+// characters that are not ASCII) is refused. VerifiedEmailDomain panics without domains, and if one is empty.
 //
 //go:noinline
 func VerifiedEmailDomain(domains ...string) Check {
+	mustHave("VerifiedEmailDomain", domains)
 	domains = slices.Clone(domains)
 	return func(u *User) error {
 		email, ok := u.VerifiedEmail()
@@ -171,10 +213,13 @@ func alphanumeric(c byte) bool {
 }
 
 // FromProvider admits a user that signed in through one of the named providers. A
-// name that is not in [Options.Providers] matches no user, and is not reported.
+// name that is not in [Options.Providers] matches no user; if none of names is, the log
+// says so when [Auth.RequireAuth] gets the check. FromProvider panics without names, and if
+// one is empty.
 //
 //go:noinline
 func FromProvider(names ...string) Check {
+	mustHave("FromProvider", names)
 	names = slices.Clone(names)
 	return func(u *User) error {
 		if slices.Contains(names, u.Provider) {
@@ -186,18 +231,21 @@ func FromProvider(names ...string) Check {
 
 // AnyOf admits a user that passes at least one of checks. If the user passes none, its
 // error is that of the first check that authenticating again can satisfy ([MaxAge],
-// [ACR]), else that of the last one. Without checks it refuses every user. To require
-// all of several checks, pass them to [Auth.RequireAuth] side by side.
+// [ACR]), else that of the last one. To require all of several checks, pass them to
+// [Auth.RequireAuth] side by side. AnyOf panics without checks, and if one is nil.
 func AnyOf(checks ...Check) Check {
+	if len(checks) == 0 {
+		panic("ginauth: AnyOf(): without a check it would admit no user")
+	}
+	mustNotBeNil("AnyOf", checks)
 	checks = slices.Clone(checks)
 	return func(u *User) error {
-		err := refused("check.any_of_empty", "pass the checks of which one is to admit", "AnyOf has no checks")
-		var demands error
+		var err, demands error
 		for _, check := range checks {
 			if err = check(u); err == nil {
 				return nil
 			}
-			if e, ok := errors.AsType[*Error](err); ok && e.demand != nil && demands == nil {
+			if e, _ := errors.AsType[*Error](err); e != nil && e.demand != nil && demands == nil {
 				demands = err
 			}
 		}

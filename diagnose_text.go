@@ -65,7 +65,7 @@ func (e *Error) list(b *strings.Builder, kind string) {
 	fmt.Fprintf(b, "\n%s %s: %s\n", kind, cmp.Or(about, e.Provider), cmp.Or(e.Reason, string(e.Code)))
 	row(b, "what to do", e.Fix)
 	if e.Err != nil {
-		row(b, "cause", printable.ASCII(redactURL(e.Err).Error()))
+		row(b, "cause", printable.ASCII(fmt.Sprint(redactURL(e.Err))))
 	}
 }
 

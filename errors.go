@@ -3,6 +3,7 @@ package ginauth
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -104,10 +105,14 @@ type Error struct {
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired
+	during     EventName     // what a handler asked for, for Fail: see during
 }
 
 // Error returns all of it in one line.
 func (e *Error) Error() string {
+	if e == nil { // as an error, which is not nil: a function that returns *Error was called
+		return "ginauth: an *Error that is nil"
+	}
 	var b strings.Builder
 	b.WriteString("ginauth: ")
 	for _, part := range []string{e.Provider, e.Op} {
@@ -127,16 +132,21 @@ func (e *Error) Error() string {
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
-		b.WriteString(e.Err.Error())
+		fmt.Fprint(&b, e.Err) // which looks at a pointer that is nil
 	}
 	return b.String()
 }
 
 // Unwrap returns the cause, or nil.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // Is reports whether target is the [Code] of e, for [errors.Is].
-func (e *Error) Is(target error) bool { return target == error(e.Code) }
+func (e *Error) Is(target error) bool { return e != nil && target == error(e.Code) }
 
 // Status returns the HTTP status of the response: that of its Code, or 500 if the
 // Code is not one of this package's.
@@ -183,7 +193,7 @@ func (e *Error) docs() string {
 // has none of its own. It is a copy: several requests may wait for the same error.
 // An err of another type becomes the cause of rest; a Code in it is the code.
 func complete(err error, rest Error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, _ := errors.AsType[*Error](err); e != nil {
 		c := *e
 		c.ID, c.Op, c.Provider = cmp.Or(e.ID, rest.ID), cmp.Or(e.Op, rest.Op), cmp.Or(e.Provider, rest.Provider)
 		return &c
@@ -197,6 +207,16 @@ func complete(err error, rest Error) *Error {
 	}
 	rest.Err = err
 	return &rest
+}
+
+// during returns err with the event that it becomes if a handler gives it to Fail.
+func during(event EventName, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
+	e.during = event
+	return e
 }
 
 // retryAfter is what failures of stores send as Retry-After.

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/sitetest"
@@ -274,4 +275,104 @@ func TestIDsOfMistakes(t *testing.T) {
 func raisesErrors(f *goFile) bool {
 	dir := path.Dir(f.path)
 	return !f.isTest() && (dir == "." || dir == "internal/rp")
+}
+
+// A refusal by a function of the application has a reason and a fix on loopback.
+func TestDevelopersReadWhichFunctionOfTheirsRefused(t *testing.T) {
+	t.Parallel()
+	var refuse error
+	change := func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { return refuse }
+	}
+	for _, public := range []bool{false, true} {
+		f := sitetest.NewFlow(t, change)
+		if public {
+			f = sitetest.NewPublicFlow(t, change)
+		}
+		f.Engine.GET("/checked", f.Auth.RequireAuth(func(*ginauth.User) error { return refuse }), sitetest.Teapot)
+		refuse = nil
+		f.SignIn()
+		for _, refuse = range []error{errors.New("no account yet"), ginauth.ErrForbidden} {
+			for path, id := range map[string]string{"/checked": "check.refused", "/login/demo": "hook.on_login_refused"} {
+				p := f.Get(path)
+				if p.Status != http.StatusForbidden || strings.Contains(p.Text(), "docs/errors.md#"+id) == public {
+					t.Errorf("public %v: %v at %s: %d %s", public, refuse, path, p.Status, p.Text())
+				}
+				if strings.Contains(p.Text(), "no account yet") {
+					t.Errorf("%s shows the cause", path)
+				}
+			}
+			p := f.Must(f.Browser.Fetch(f.Open("/"), "GET", f.URL+"/checked", nil, ""))
+			var body struct{ ID, Reason, Fix string }
+			if err := json.Unmarshal(p.Body, &body); err != nil || (body.ID == "check.refused" && body.Reason != "" && body.Fix != "") == public {
+				t.Errorf("public %v: %v is told as %+v, %v", public, refuse, body, err)
+			}
+		}
+	}
+}
+
+// absent is an error of an application's whose method cannot be called without a value.
+type absent struct{ text string }
+
+func (a *absent) Error() string { return a.text }
+
+// A function with the result *Error, or another pointer, returns nil as an error that
+// is not nil. It is a failure then: it admits no user, and does not end the process.
+func TestErrorsThatAreNilPointers(t *testing.T) {
+	t.Parallel()
+	for name, none := range map[string]error{"*Error": (*ginauth.Error)(nil), "a pointer of the application's": (*absent)(nil), "wrapped": fmt.Errorf("no: %w", (*ginauth.Error)(nil))} {
+		for where, tt := range map[string]struct {
+			code   ginauth.Code
+			change func(s *sitetest.Site, o *ginauth.Options)
+		}{
+			"OnLogin": {ginauth.ErrIdentityRejected, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { return none }
+			}},
+			"VerifyClaims": {ginauth.ErrIdentityRejected, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].VerifyClaims = func(map[string]any) error { return none }
+			}},
+			"TokenIssuer": {ginauth.ErrIDTokenInvalid, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].TokenIssuer = func(map[string]any) (string, error) { return "", none }
+			}},
+			"Profile": {ginauth.ErrProviderUnavailable, func(s *sitetest.Site, o *ginauth.Options) {
+				sitetest.Plain(s, o)
+				o.Providers[0].UserinfoURL = ""
+				o.Providers[0].Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return nil, none }
+			}},
+			"ClientSecretFunc": {ginauth.ErrProviderMisconfigured, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].ClientSecret = ""
+				o.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { return "", none }
+			}},
+		} {
+			s := sitetest.New(t, tt.change)
+			if p := s.Get("/login/demo"); p.Status != (&ginauth.Error{Code: tt.code}).Status() || !strings.Contains(p.Text(), string(tt.code)) || s.User() != nil {
+				t.Errorf("%s from %s: %d %s, %v is signed in", name, where, p.Status, p.Text(), s.User())
+			}
+		}
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+				if c.FullPath() == "/key" {
+					return nil, none
+				}
+				return nil, nil
+			}
+		})
+		refuse := func(*ginauth.User) error { return none }
+		s.Engine.GET("/key", s.Auth.RequireAuth(), s.Protected)
+		s.Engine.GET("/check", s.Auth.RequireAuth(refuse), s.Protected)
+		s.Engine.GET("/any", s.Auth.RequireAuth(ginauth.AnyOf(refuse)), s.Protected)
+		s.Engine.GET("/fail", func(c *gin.Context) { s.Auth.Fail(c, none) })
+		s.As("ada")
+		for path, code := range map[string]ginauth.Code{"/key": ginauth.ErrStoreUnavailable, "/check": ginauth.ErrForbidden, "/any": ginauth.ErrForbidden, "/fail": ginauth.ErrSessionError} {
+			s.WantError(s.Ask("GET", path, sitetest.Fetch...), code)
+		}
+		if s.Ran.Load() != 0 || strings.Contains(s.Logs.String(), "panicked") {
+			t.Errorf("%s: %d protected handlers ran; the log: %s", name, s.Ran.Load(), s.Logs)
+		}
+		sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Err = none })), "provider.err.invalid")
+	}
+	var none *ginauth.Error
+	if errors.Is(none, ginauth.ErrForbidden) || errors.Unwrap(none) != nil || none.Error() == "" {
+		t.Error("an *Error that is nil is something")
+	}
 }

@@ -3,6 +3,7 @@ package ginauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
@@ -58,10 +59,10 @@ type EventName string
 const (
 	SignInStarted       EventName = "sign_in_started"        // the browser was redirected to the provider
 	SignInSucceeded     EventName = "sign_in_succeeded"      // it came back, and a session began, unless OnLogin set Login.NoSession
-	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider; see Event.Code
+	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider, or in a handler that calls [Auth.Fail]; see Event.Code
 	SignInByApplication EventName = "sign_in_by_application" // [Auth.SignIn] began a session; no provider was asked
 	SignedOut           EventName = "signed_out"             // a session ended in its own browser; see Event.By
-	SignOutFailed       EventName = "sign_out_failed"        // at /logout or below; see Event.Code
+	SignOutFailed       EventName = "sign_out_failed"        // at /logout or below, or in a handler that calls [Auth.Fail]; see Event.Code
 	SessionsRevoked     EventName = "revoked"                // sessions ended in all browsers; see Event.By
 	RequestRefused      EventName = "request_refused"        // a guard refused a signed-in user, or could not decide; see Event.Code
 )
@@ -101,7 +102,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 		more.docs = e.docs()
 	}
 	if e.Err != nil {
-		more.err = redactURL(e.Err).Error()
+		more.err = fmt.Sprint(redactURL(e.Err)) // which looks at a pointer that is nil
 	}
 	a.emit(ctx, e.level(), "ginauth: request failed", failure, more)
 }

@@ -696,11 +696,11 @@ func ExampleHooks_authenticate() {
 		Providers: []ginauth.Provider{{Name: "corp", Issuer: "https://login.corp.example", ClientID: "shop", ClientSecret: "secret"}},
 		Logger:    slog.New(slog.DiscardHandler),
 		Hooks: ginauth.Hooks{Authenticate: func(c *gin.Context) (*ginauth.User, error) {
-			key, sent := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
-			if !sent {
+			scheme, key, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+			if !strings.EqualFold(scheme, "Bearer") {
 				return nil, nil // a browser: the session counts
 			}
-			if robot, known := keys[sha256.Sum256([]byte(key))]; known {
+			if robot, known := keys[sha256.Sum256([]byte(strings.TrimSpace(key)))]; known {
 				return &robot, nil
 			}
 			return nil, ginauth.ErrInvalidToken

@@ -196,7 +196,7 @@ func (a *Auth) Providers() []Provider {
 // address of an unknown one is answered with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {
 	if provider == "" {
-		return withReturn(a.cfg.origin+a.loginPath(), returnTo)
+		return withReturn(a.cfg.url(a.cfg.mount+"/login"), returnTo) // also with a LoginPage: /login counts who is sent there
 	}
 	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
 }

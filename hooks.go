@@ -64,7 +64,7 @@ type Hooks struct {
 	// It may set headers and cookies, which are sent if the sign-in succeeds. If it
 	// fails, in OnLogin or afterwards, none of them is sent, and a session that OnLogin
 	// began with [Auth.SignIn] is ended. OnLogin must not write a response: to write,
-	// flush or hijack fails the sign-in with [ErrSessionError], and a status is ignored.
+	// flush, hijack or abort fails the sign-in with [ErrSessionError], and a status is ignored.
 	OnLogin func(c *gin.Context, login *Login) error
 
 	// OnLogout is called after a user has signed out.
@@ -154,21 +154,22 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 		return nil
 	}
 	login.User.writable()
-	verified := *login.User
+	verified, aborted := *login.User, c.IsAborted()
 	w := &hookWriter{ResponseWriter: c.Writer, status: c.Writer.Status()}
 	in.header, c.Writer = c.Writer.Header().Clone(), w
 	err := protect(func() error {
 		defer func() { c.Writer = w.ResponseWriter }() // whatever the hook has put there
 		if err := hook(c, login); err != nil {
-			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider, Fix: "nothing, if this account may not sign in; else see what the hook returned"})
+			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider,
+				Reason: "OnLogin refused the sign-in", Fix: "nothing, if this account may not sign in; else see what the hook returned: the log has it in error=, under the same request id"})
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if w.Written() || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered the request itself, or set User to nil: no user is signed in",
+	if w.Written() || c.IsAborted() && !aborted || login.User == nil {
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered or aborted the request itself, or set User to nil: no user is signed in",
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)

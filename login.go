@@ -29,6 +29,9 @@ const (
 // only one.
 func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	if a.cfg.LoginPage != "" {
+		if e := a.checkPageLoop(c, a.ownLoginPage("")); e != nil {
+			return e
+		}
 		redirect(c, withReturn(a.loginPath(), a.cfg.orDefault(c.Query("return_to"), "")))
 		return nil
 	}
@@ -47,9 +50,9 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// beginLogin answers /login/:provider: it keeps a login state in a cookie and
+// startLogin answers /login/:provider: it keeps a login state in a cookie and
 // sends the browser to the provider.
-func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
+func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 	cl, err := g.provider(c.Param("provider"))
 	if err != nil {
 		return err
@@ -75,7 +78,7 @@ func (a *Auth) beginLogin(c *gin.Context, g *registry) error {
 	}
 	own := a.cfg.isOwnPage(c.Request) && !isHandedOnByFirefox(c.Request.Header)
 	if c.Request.Method == http.MethodPost && !own && params.Get("link") != "true" {
-		return a.beginLoginByGET(c, cl, params)
+		return a.startLoginByGET(c, cl, params)
 	}
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo = a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogin)
@@ -178,12 +181,12 @@ func (c *config) isOwnPage(r *http.Request) bool {
 	return false
 }
 
-// beginLoginByGET sends a browser that posts a form of another site, or one that may be,
+// startLoginByGET sends a browser that posts a form of another site, or one that may be,
 // to the same address with the same parameters (OpenID Connect Core, 4, lets other sites begin
 // sign-ins by POST). That POST brings no login states, so that the limit on them
 // would not hold: a page that posted over and over would fill the Cookie header
 // until the server in front refuses every request of this browser.
-func (a *Auth) beginLoginByGET(c *gin.Context, cl *client, params url.Values) error {
+func (a *Auth) startLoginByGET(c *gin.Context, cl *client, params url.Values) error {
 	query, err := a.formAsQuery(c, cl, params)
 	if err != nil {
 		return err
@@ -299,10 +302,10 @@ func (c *client) expect(l *loginState, params map[string]string) error {
 }
 
 // offerRetry adds to the error of a provider that cannot be asked where the same
-// sign-in begins again. Linking an account begins with a form, which no link can send.
+// sign-in begins again.
 func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
-	if state.linkingOf != "" {
+	if state.needsItsStart() {
 		return e
 	}
 	if state.round > 0 {
@@ -374,7 +377,8 @@ const (
 )
 
 // loops counts the sign-ins of a browser in a cookie, which says how many there
-// were and when the first one was.
+// were and when the first one was; and behind that how often in a row the browser was sent
+// to a sign-in page of the application for the same purpose, and when it was last.
 type loops struct {
 	hintCookie
 	now func() time.Time
@@ -382,24 +386,35 @@ type loops struct {
 
 // count returns how many sign-ins the window has so far, and when it began.
 func (k *loops) count(r *http.Request) (n int, since time.Time) {
-	now, value := k.now(), k.value(r)
-	if value == "" {
-		return 0, now
+	logins, rest, found := strings.Cut(k.value(r), ".")
+	if !found { // of most browsers: to read a number from nothing allocates an error
+		return 0, k.now()
 	}
-	count, began, _ := strings.Cut(value, ".")
-	n, _ = strconv.Atoi(count)
-	ms, _ := strconv.ParseInt(began, 10, 64)
-	since = time.UnixMilli(ms)
-	if since.After(now) || now.Sub(since) >= loopWindow {
-		return 0, now
+	began, _, _ := strings.Cut(rest, ".")
+	n, since, recent := k.within(logins, began, loopWindow)
+	if !recent {
+		return 0, k.now()
 	}
 	return n, since
+}
+
+// within reads a number and a time, and reports whether that is less than window ago.
+func (k *loops) within(count, since string, window time.Duration) (n int, at time.Time, recent bool) {
+	n, _ = strconv.Atoi(count)
+	ms, _ := strconv.ParseInt(since, 10, 64)
+	at = time.UnixMilli(ms)
+	now := k.now()
+	return n, at, !at.After(now) && now.Sub(at) < window
 }
 
 // add counts a sign-in.
 func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 	n, since := k.count(r)
-	k.set(w, strconv.Itoa(n+1)+"."+strconv.FormatInt(since.UnixMilli(), 10))
+	k.set(w, counted(n+1, since))
+}
+
+func counted(n int, at time.Time) string {
+	return strconv.Itoa(n) + "." + strconv.FormatInt(at.UnixMilli(), 10)
 }
 
 // checkLoop refuses a sign-in of a browser that has signed in too often and has
@@ -428,8 +443,12 @@ func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 		why = "it sends other cookies of ours, but never the one of the session"
 		fix = "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused; a proxy that cuts long header lines, or keeps one Set-Cookie line of several, does it too"
 	}
-	return &Error{Code: ErrLoginLoop, ID: id, Op: "begin sign-in", Provider: state.provider, retry: a.LoginURL(state.provider, state.returnTo), Fix: fix,
+	e := &Error{Code: ErrLoginLoop, ID: id, Op: "begin sign-in", Provider: state.provider, Fix: fix,
 		Reason: fmt.Sprintf("this browser signed in %d times within %d seconds, and is sent to sign in again: %s", n, loopWindow/time.Second, why)}
+	if !state.needsItsStart() {
+		e.retry = a.LoginURL(state.provider, state.returnTo)
+	}
+	return e
 }
 
 // lastProviderLife is how long a browser remembers the provider used last.

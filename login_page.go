@@ -2,11 +2,14 @@ package ginauth
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -53,6 +56,14 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 	case err != nil:
 		return err
 	case d == nil:
+		path, _, _ := strings.Cut(requestedReturn(c, params), "?") // of a round, the same; it is only compared
+		page := loginPage{option: fmt.Sprintf("the LoginPage of provider %q", cl.provider.Name), provider: cl.provider.Name, purpose: path, most: maxPageOfRounds + 1}
+		if returnTo != "" { // as a guard writes it: with its redirect, a round has one more
+			page.most = maxPageOfRounds
+		}
+		if e := a.checkPageLoop(c, page); e != nil {
+			return e
+		}
 		redirect(c, cl.pageURL(returnTo))
 		return nil
 	case d.expired: // a tab that was left open: the page will ask again
@@ -66,13 +77,70 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 // A page that sends such users back at once would send them round and round.
 func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) error {
 	if n, _ := a.loops.count(c.Request); n >= maxLoopLogins {
-		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name,
+		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name, text: string(ErrSessionError),
 			Reason: fmt.Sprintf("the page was opened %d times within %d seconds, with prompt=login, and did not sign a user in", n, loopWindow/time.Second),
 			Fix:    "with prompt=login, let the page ask for the password again, also if CurrentUser returns a user, and call SignIn"}
 	}
 	a.loops.add(c.Writer, c.Request)
 	redirect(c, withParam(cl.pageURL(returnTo), "prompt", "login"))
 	return nil
+}
+
+// A page that sends people on without signing them in, to a guarded page or to the
+// sign-in that led to it, sends browsers round and round, and they give up before anything
+// reports it. Such a round takes a machine less than a second, and is always for the same
+// page. A person needs longer, or opens other pages, in other tabs.
+const (
+	maxPageRounds   = 6           // of two redirects: the guard's, or /login's, and the page's
+	maxPageOfRounds = 3           // of four, by way of /login and /login/:provider
+	pageRoundTime   = time.Second // at most, from one to the next
+)
+
+// loginPage is a page of the application, to which a browser is sent to sign in.
+type loginPage struct {
+	option   string // what the log calls it
+	provider string // Provider.Name, or ""
+	purpose  string // where the browser came from: what the same round has in common
+	most     int    // rounds in a row
+}
+
+// ownLoginPage is Options.LoginPage, for the guarded page at that path, or for /login.
+func (a *Auth) ownLoginPage(guarded string) loginPage {
+	return loginPage{option: "Options.LoginPage", purpose: guarded, most: maxPageRounds}
+}
+
+// checkPageLoop counts that a browser is sent to a sign-in page of the application, and
+// refuses if the page sends it round and round.
+func (a *Auth) checkPageLoop(c *gin.Context, page loginPage) *Error {
+	sum := sha256.Sum256([]byte(page.provider + " " + page.purpose))
+	purpose := hex.EncodeToString(sum[:4])
+	n := a.loops.pageRounds(c.Request, purpose)
+	if n < page.most {
+		a.loops.addPageRound(c.Writer, c.Request, purpose, n+1)
+		return nil
+	}
+	return &Error{Code: ErrLoginLoop, ID: "login.page_redirects", Op: "begin sign-in", Provider: page.provider, text: string(ErrSessionError),
+		Reason: fmt.Sprintf("the browser was sent to %s %d times in a row, each less than a second after the other: the page sends it back, to a guarded page or to the sign-in, and did not sign a user in", page.option, n),
+		Fix:    "let the page be shown; redirect only behind SignIn, and to Auth.LoginURL only with the name of another provider"}
+}
+
+// pageRounds returns how often in a row a browser was sent to a page for this purpose.
+func (k *loops) pageRounds(r *http.Request, purpose string) int {
+	fields := strings.Split(k.value(r), ".")
+	if len(fields) != 5 || fields[4] != purpose {
+		return 0
+	}
+	n, _, recent := k.within(fields[2], fields[3], pageRoundTime)
+	if !recent {
+		return 0
+	}
+	return n
+}
+
+// addPageRound counts one, and keeps the number of sign-ins.
+func (k *loops) addPageRound(w http.ResponseWriter, r *http.Request, purpose string, n int) {
+	logins, since := k.count(r)
+	k.set(w, counted(logins, since)+"."+counted(n, k.now())+"."+purpose)
 }
 
 // loginPageOf says which LoginPage a request asks for, or returns "".

@@ -95,6 +95,13 @@ func (l *loginState) request() rp.Request {
 // nonceHash is what is kept of the nonce: a refreshed ID token may have it.
 func (l *loginState) nonceHash() [sha256.Size]byte { return sha256.Sum256(l.appendSecret(nil, 1)) }
 
+// needsItsStart reports whether a sign-in can begin again only where it began: in the
+// handler that had the data, or by the form that links an account. A link would begin
+// another one, which ends the user's session. The nil state does not.
+func (l *loginState) needsItsStart() bool {
+	return l != nil && (l.data != nil || l.linkingOf != "")
+}
+
 // appendTo writes the contents of the cookie.
 func (l *loginState) appendTo(b []byte) []byte {
 	for i := range l.secrets {

@@ -43,8 +43,8 @@ func TestLoginURL(t *testing.T) {
 		{"a BaseURL in capitals and with its port", "https://APP.example.com:443", "", "", "demo", "", "https://app.example.com/login/demo"},
 		{"a prefix and a group", "https://app.example.com/shop/", "/auth", "", "demo", "/x", "https://app.example.com/shop/auth/login/demo?return_to=%2Fx"},
 		{"the chooser below them", "https://app.example.com/shop", "/auth", "", "", "/x", "https://app.example.com/shop/auth/login?return_to=%2Fx"},
-		{"a login page", "https://app.example.com/shop", "/auth", "/signin", "", "/x", "https://app.example.com/shop/signin?return_to=%2Fx"},
-		{"a login page with query and fragment", "https://app.example.com", "", "/signin?lang=de#form", "", "/x?y", "https://app.example.com/signin?lang=de&return_to=%2Fx%3Fy#form"},
+		{"a login page", "https://app.example.com/shop", "/auth", "/signin", "", "/x", "https://app.example.com/shop/auth/login?return_to=%2Fx"},
+		{"a login page with query and fragment", "https://app.example.com", "", "/signin?lang=de#form", "", "/x?y", "https://app.example.com/login?return_to=%2Fx%3Fy"},
 		{"a login page and a provider", "https://app.example.com", "/auth", "/signin", "demo", "", "https://app.example.com/auth/login/demo"},
 		{"a provider's name that is none", "https://app.example.com", "", "", "../x?y", "", "https://app.example.com/login/..%2Fx%3Fy"},
 	} {

@@ -75,7 +75,7 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 // not an error.
 func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error) {
 	if c.Writer.Written() {
-		return nil, &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign out", Reason: "the answer is written already", Fix: "call Logout before writing"}
+		return nil, a.answerWritten(c, "sign out", "call Logout before writing")
 	}
 	keepPrivate(c)
 	a.loginStates.expireAll(c.Writer, c.Request)

@@ -58,9 +58,11 @@ func CurrentUser(ctx context.Context) *User {
 // [Options.TrustedOrigins].
 //
 // RequireAuth panics if a is nil, which means that the error of [Mount] was not
-// checked.
+// checked, and if one of checks is nil.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mustBeMounted()
+	mustNotBeNil("RequireAuth", checks)
+	a.warnAboutChecks(checks)
 	checks = slices.Clone(checks)
 	readOnly := allReadOnly(checks)
 	return func(c *gin.Context) {
@@ -104,6 +106,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if v, err := a.authenticate(c); err != nil {
+			vary(c.Writer.Header(), new([1]string)) // also if Authenticate refused, before any cookie was read
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		} else if v != nil {
 			v.show()
@@ -212,7 +215,7 @@ func checkUser(checks []Check, u *User) error {
 
 // checkError returns what a Check returned as an error of this package.
 func checkError(err error, provider string) *Error {
-	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned"})
+	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned: the log has it in error=, under the same request id"})
 }
 
 // authRequest is an authenticated request: its user, its context and itself in
@@ -224,8 +227,8 @@ type authRequest struct {
 	user     User      // what handlers get: theirs to change
 	request  http.Request
 	groups   [groupsRoom]string // room for user.Groups
-	vary     [1]string          // room for two header lines, which others may
-	cache    [1]string          // write to: so requests do not share them
+	vary     [1]string          // room for the Vary line: of this request alone, since others may write to it
+	cache    [1]string          // the same for Cache-Control
 	asked    int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew    bool               // the session began in this very request
 	shown    bool               // a handler has had user, and may have changed it

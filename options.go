@@ -138,13 +138,14 @@ func (o Options) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Options%v", o.red
 // config is Options, checked and frozen, with what follows from them.
 type config struct {
 	Options
-	origin   string // of BaseURL: "https://app.example.com"
-	prefix   string // of BaseURL: "" or "/prefix"
-	mount    string // of the router group: "" or "/group"
-	loopback bool   // BaseURL is on loopback
-	insecure bool   // BaseURL is http, and InsecureHTTP permits it
-	secure   bool   // BaseURL is https
-	keyMade  bool   // Keys was empty
+	origin      string // of BaseURL: "https://app.example.com"
+	prefix      string // of BaseURL: "" or "/prefix"
+	mount       string // of the router group: "" or "/group"
+	loopback    bool   // BaseURL is on loopback
+	insecure    bool   // BaseURL is http, and InsecureHTTP permits it
+	secure      bool   // BaseURL is https
+	baseUnknown bool   // BaseURL is missing, or cannot be read: nothing follows from it
+	keyMade     bool   // Keys was empty
 
 	callbackPaths []string // the patterns of all that are registered but /authorize/:provider
 	pages         *pageRenderer

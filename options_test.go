@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
@@ -61,6 +62,80 @@ func TestZeroOptionsAreRefused(t *testing.T) {
 	err := sitetest.MountError(ginauth.Options{})
 	sitetest.WantInvalid(t, err, "options.base_url.empty", "options.keys.empty")
 	sitetest.WantNames(t, err.Error(), "openssl rand -hex 32")
+}
+
+// At the provider of authtest.Demo anybody is anyone: it is for the developer's machine,
+// and SetProviders does not take it elsewhere either.
+func TestDemoIsForLoopbackAlone(t *testing.T) {
+	demo := authtest.Demo("demo")
+	for _, base := range []string{"http://localhost:8080", "http://127.0.0.1:8080/shop", "https://app.localhost:8443"} {
+		if err := sitetest.MountError(ginauth.Options{BaseURL: base, Providers: []ginauth.Provider{demo}}); err != nil {
+			t.Errorf("%s: %v", base, err)
+		}
+	}
+	opts := sitetest.GoodOptions()
+	for _, base := range []string{"https://app.example.com", "https://192.168.1.5", "http://app.internal"} {
+		opts.BaseURL, opts.InsecureHTTP, opts.Providers = base, true, []ginauth.Provider{sitetest.GoodProvider(), demo}
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "provider.client_id.demo")
+	}
+	opts = sitetest.GoodOptions()
+	opts.Logger = slog.New(slog.DiscardHandler)
+	auth, err := ginauth.Mount(gin.New(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sitetest.WantInvalid(t, auth.SetProviders([]ginauth.Provider{demo}), "provider.client_id.demo")
+}
+
+// A provider on loopback is each person's own machine; split names and stand-ins exist, so
+// that it is a warning.
+func TestLoopbackProviderOfAPublicApplicationIsWarnedAbout(t *testing.T) {
+	const issuer, authorize = "http://127.0.0.1:9000", "https://login.example.com/authorize"
+	for _, w := range []struct {
+		base, issuer, authorize string
+		warned                  bool
+	}{
+		{"https://app.example.com", issuer, "", true},
+		{"https://app.example.com", issuer, "http://localhost:9000/authorize", true},
+		{"https://app.example.com", issuer, authorize, false}, // reached by another name than people's
+		{"https://app.example.com", "https://login.example.com", "", false},
+		{"http://localhost:8080", issuer, "", false},
+	} {
+		logs, opts := &sitetest.Logs{}, sitetest.GoodOptions()
+		opts.BaseURL, opts.Logger = w.base, logs.Logger()
+		opts.Providers[0].Issuer, opts.Providers[0].AuthorizeURL = w.issuer, w.authorize
+		auth, err := ginauth.Mount(gin.New(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := logs.Lines("WARN", "diagnose.loopback"); (len(lines) == 1) != w.warned {
+			t.Errorf("%+v: %q", w, lines)
+		}
+		logs.Reset()
+		opts.Providers[0].Name = "other"
+		if err := auth.SetProviders(opts.Providers); err != nil {
+			t.Fatal(err)
+		}
+		if lines := logs.Lines("WARN", "diagnose.loopback"); (len(lines) == 1) != w.warned {
+			t.Errorf("SetProviders, %+v: %q", w, lines)
+		}
+	}
+}
+
+// What follows from where the application is, is no mistake as long as that cannot be read.
+func TestNothingFollowsFromABaseURLThatIsMalformed(t *testing.T) {
+	for base, id := range map[string]string{
+		"localhost:8080": "malformed", "http//localhost:8080": "malformed", "http://": "malformed", `"http://localhost:8080"`: "quotes",
+		"http://localhost:8080\n": "white_space", "http://0.0.0.0:8080": "unspecified", "$BASE_URL": "placeholder",
+	} {
+		demo := authtest.Demo("corp")
+		test := sitetest.GoodProvider()
+		test.Name, test.Issuer = "test", "http://login.internal"
+		opts := ginauth.Options{BaseURL: base, Providers: []ginauth.Provider{demo, test}}
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "options.base_url."+id)
+		opts.Keys = []string{"short"} // which is too short wherever the application is
+		sitetest.WantInvalid(t, sitetest.MountError(opts), "options.base_url."+id, "options.keys.key_short")
+	}
 }
 
 func TestZeroProviderIsRefused(t *testing.T) {

@@ -71,6 +71,7 @@ func isNilPointer(v any) bool {
 
 func (c *config) checkBaseURL(wrong *mistakes) {
 	add := func(what, reason, fix string) { wrong.add("Options.BaseURL", what, reason, fix) }
+	c.baseUnknown = true
 	if c.BaseURL == "" {
 		add("empty", "is empty (is the environment variable set?)", `write the address at which browsers reach the application: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
@@ -85,8 +86,9 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 		return
 	}
 	host := strings.ToLower(u.Hostname())
-	c.loopback, c.secure = weburl.IsLoopback(host), u.Scheme == "https"
+	c.loopback, c.secure, c.baseUnknown = weburl.IsLoopback(host), u.Scheme == "https", false
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		c.baseUnknown = true // "http://localhost:PORT" is meant
 		add("unspecified", fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
 	} else if !c.secure && !c.loopback {
 		switch private := weburl.IsPrivate(host); {
@@ -129,6 +131,9 @@ func (c *config) checkKeys(wrong *mistakes) {
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
 		c.log(context.Background(), slog.LevelWarn, "options.keys.generated", "Options.Keys is empty: "+keyMadeRemark+"; to keep them, set Options.Keys (openssl rand -hex 32)")
+		return
+	}
+	if len(c.Keys) == 0 && c.baseUnknown && c.BaseURL != "" { // it may be meant to be on loopback
 		return
 	}
 	if len(c.Keys) == 0 {
@@ -285,7 +290,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: errid.Of("Provider."+field, what), Op: called + ": " + field, Reason: reason, Fix: fix})
 		}
 		written := p.Issuer
-		p.check(add, c.loopback)
+		p.check(add, c.loopback || c.baseUnknown)
 		if c.insecure && p.ResponseMode == "form_post" {
 			// The form would come from an https page: browsers warn of it, and send no cookie.
 			add("ResponseMode", "form_post_http", `is "form_post", and BaseURL is http: a browser warns people of a form that goes from https to http`, `use "query", or write https`)

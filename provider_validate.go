@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/demo"
 	"github.com/ginauth/ginauth/internal/errid"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
@@ -30,6 +31,10 @@ func (p *Provider) check(add addMistake, devHost bool) {
 		return
 	}
 	p.checkClient(add)
+	if !devHost && p.ClientID == demo.ClientID {
+		add("ClientID", "demo", "is that of authtest.Demo, at which anybody signs in as anyone, without a password, and BaseURL is not on loopback",
+			`put a real provider in its place: providers.OIDC("corp", issuer, clientID, clientSecret)`)
+	}
 	p.checkSecret(add)
 	p.checkBrand(add)
 	if p.Err != nil { // addresses made of a wrong argument are wrong too
@@ -62,7 +67,7 @@ func addArgumentMistakes(add addMistake, err error) {
 		}
 		return
 	}
-	if e, ok := err.(*Error); ok && e.Op != "" {
+	if e, _ := err.(*Error); e != nil && e.Op != "" {
 		what := e.ID[strings.LastIndex(e.ID, ".")+1:]
 		if e.ID != errid.Of("Provider."+e.Op, what) { // it is not one of package providers
 			what = "invalid"
@@ -70,7 +75,7 @@ func addArgumentMistakes(add addMistake, err error) {
 		add(e.Op, what, e.Reason, e.Fix)
 		return
 	}
-	add("Err", "invalid", err.Error(), "correct what the Provider was made of")
+	add("Err", "invalid", fmt.Sprint(err), "correct what the Provider was made of")
 }
 
 func (p *Provider) checkClient(add addMistake) {
@@ -139,27 +144,24 @@ func (p *Provider) checkPrivateKey(add addMistake) {
 // checkSharedKey: an assertion for one provider must not pass at another, whatever its
 // audience is taken for there.
 func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
-	key, ok := publicKey(p.PrivateKey)
-	if !ok {
-		return
-	}
 	for i := range others {
-		if other, ok := publicKey(others[i].PrivateKey); ok && key.Equal(other) {
+		if sameKey(p.PrivateKey, others[i].PrivateKey) {
 			add("PrivateKey", "shared", fmt.Sprintf("is the key of provider %q too", printable.Clip(others[i].Name)), "make a key for each provider")
 		}
 	}
 }
 
-// comparableKey is what all public keys of the standard library are.
-type comparableKey interface{ Equal(crypto.PublicKey) bool }
-
-func publicKey(key crypto.Signer) (comparableKey, bool) {
-	if key == nil {
-		return nil, false
+// sameKey reports whether two keys are the same. One that nothing was read into is not like
+// any other.
+func sameKey(one, other crypto.Signer) bool {
+	if one == nil || other == nil {
+		return false
 	}
-	public, _ := contain.Call(func() (crypto.PublicKey, error) { return key.Public(), nil })
-	k, ok := public.(comparableKey)
-	return k, ok
+	same, _ := contain.Call(func() (bool, error) {
+		key, ok := one.Public().(interface{ Equal(crypto.PublicKey) bool }) // all of the standard library's
+		return ok && key.Equal(other.Public()), nil
+	})
+	return same
 }
 
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
@@ -288,11 +290,15 @@ func (p *Provider) checkPlain(add addMistake) {
 	}
 }
 
+// unverifiable are the parameters of the authorization request that only an ID token
+// shows to have been obeyed.
+var unverifiable = []string{"max_age", "acr_values"}
+
 // checkUnverified: without an Issuer no ID token is read, also if the scope openid is
 // requested. A fresher or stronger sign-in that is asked for would be taken for
 // granted.
 func (p *Provider) checkUnverified(add addMistake) {
-	for _, name := range []string{"max_age", "acr_values"} {
+	for _, name := range unverifiable {
 		reason, fix := fmt.Sprintf("ask for %s, and without an Issuer no ID token says whether the provider complied", name), "drop it, or set Issuer"
 		if _, there := p.AuthParams[name]; there {
 			add("AuthParams", "unverified", reason, fix)
@@ -323,6 +329,10 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 		q := &others[i]
 		switch {
 		case p.LoginPage != "" || q.LoginPage != "": // see checkLoginPage
+		case p.Issuer == "" && q.admitsIssuer(p.Namespace):
+			add("Namespace", "admitted", fmt.Sprintf("is an issuer of the users of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
+		case q.Issuer == "" && p.admitsIssuer(q.Namespace):
+			add("Admits", "namespace", fmt.Sprintf("has the Namespace of provider %q, which could sign in people as users of this one", q.Name), "write another Namespace there, or drop one of the two")
 		case p.identity() == "" || p.identity() != q.identity() || p.Issuer != "" && q.Issuer != "":
 		case q.Issuer != "":
 			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
@@ -332,6 +342,11 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 			add("Namespace", "shared", fmt.Sprintf("is that of provider %q, which has other endpoints: each could sign in people as users of the other", q.Name), "give each a Namespace of its own, or both the same endpoints")
 		}
 	}
+}
+
+// admitsIssuer reports whether TokenIssuer may return that issuer, as far as Admits says.
+func (p *Provider) admitsIssuer(issuer string) bool {
+	return p.TokenIssuer != nil && slices.Contains(p.Admits, issuer)
 }
 
 // identity is the part of User.ID before the #, for all but the users of TokenIssuer.

@@ -1,14 +1,17 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
 
 // registry is a list of providers and all that depends on it. It never changes:
@@ -70,6 +73,10 @@ func (a *Auth) announce(g, before *registry) {
 	}
 	for _, name := range names {
 		a.cfg.log(ctx, slog.LevelInfo, "provider.redirect_uri", "register this redirect URI at the provider, exactly", slog.String("provider", name), slog.String("redirect_uri", g.clients[name].redirectURI))
+		if at := g.clients[name].provider.onLoopback(); at != "" && !a.cfg.loopback {
+			a.cfg.log(ctx, slog.LevelWarn, "diagnose.loopback", "the provider is on loopback, which to people's browsers is their own machine, and BaseURL is not: write the address at which they reach the provider;"+
+				" a stand-in for tests that signs in anybody does not belong here", slog.String("provider", name), slog.String("address", at), slog.String("base_url", a.cfg.BaseURL))
+		}
 	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
 		a.cfg.log(ctx, slog.LevelInfo, "provider.post_logout_redirect_uri", "where the provider asks for a post-logout redirect URI, register this one, exactly",
@@ -78,6 +85,16 @@ func (a *Auth) announce(g, before *registry) {
 	if len(g.order) == 0 {
 		a.cfg.log(ctx, slog.LevelWarn, "options.providers.empty", "Options.Providers "+noProvidersRemark)
 	}
+}
+
+// onLoopback returns the address to which browsers are sent, as far as it is written
+// down, if that is their own machine, or "".
+func (p *Provider) onLoopback() string {
+	address := cmp.Or(p.AuthorizeURL, p.Issuer)
+	if u, err := url.Parse(address); err == nil && weburl.IsLoopback(u.Hostname()) {
+		return address
+	}
+	return ""
 }
 
 // remind says what some settings mean: http in a private network, revocations and

@@ -83,11 +83,11 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 // the sign-in: the relying party has to know it for one of its own.
 func (c *client) profile(ctx context.Context, h *http.Client, token *oauth2.Token) (map[string]any, error) {
 	claims, err := c.provider.Profile(ctx, h, token)
-	e, ok := errors.AsType[*Error](err)
-	if code, bare := errors.AsType[Code](err); bare && !ok {
-		e, ok = &Error{Code: code, ID: "profile.refused", Op: "read profile", Provider: c.provider.Name, Err: err}, true
+	e, _ := errors.AsType[*Error](err)
+	if code, bare := errors.AsType[Code](err); bare && e == nil {
+		e = &Error{Code: code, ID: "profile.refused", Op: "read profile", Provider: c.provider.Name, Err: err}
 	}
-	if ok {
+	if e != nil {
 		return nil, &rp.Error{Code: rp.Code(e.Code), ID: e.ID, Provider: e.Provider, Op: e.Op, Reason: e.Reason, Fix: e.Fix, Cause: e.Err, RetryAfter: e.retryAfter}
 	}
 	return claims, err
@@ -183,9 +183,9 @@ func (c *client) revokeLater(r *tokenRecord) {
 	}()
 }
 
-// verify asks the Provider's own rules about a verified identity, and adds the name that
+// verifyClaims asks the Provider's own rules about a verified identity, and adds the name that
 // only the answer has.
-func (c *client) verify(id *rp.Identity, params url.Values) error {
+func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
 	c.addName(id.Claims, params)
 	if !c.issuers.admit(id.Issuer) {
 		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not list the issuer of the ID token, so that the session would end at once",

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -176,6 +177,11 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 			e.Code = ErrForbidden
 		}
 	}
+	if e.Code == ErrUnauthenticated && a.cfg.LoginPage != "" && kindOf(c.Request) == pageRequest && !c.Writer.Written() {
+		if loop := a.checkPageLoop(c, a.ownLoginPage(c.Request.URL.Path)); loop != nil {
+			e = loop
+		}
+	}
 	e.Event = event // not one that an *Error of the application's may have
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
@@ -200,6 +206,57 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	default:
 		a.writeError(c, e, requestID(c))
 	}
+}
+
+// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
+// of a user who has to sign in, or to authenticate again, is redirected; other
+// errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
+// A page of a user who is signed in gets 403 ([ErrForbidden]) for [ErrUnauthenticated],
+// since the sign-in would only lead back. [Hooks.OnError] may answer. For handlers that
+// find out themselves:
+//
+//	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
+//		auth.Fail(c, err)
+//		return
+//	}
+//
+// Put [Auth.RequireAuth] or [Auth.LoadUser] in front of the handler: without one
+// CurrentUser is nil, and a user who is signed in would be sent to sign in over and
+// over. Fail answers such a request with 500 ([ErrSessionError]).
+//
+// An error of [Auth.BeginLogin] or [Auth.SignIn] is a [SignInFailed] event, and one of
+// [Auth.Logout] a [SignOutFailed]; any other is a [RequestRefused].
+//
+// Fail does nothing if err is nil. If the response is already written, it aborts
+// and logs, and cannot do more.
+func (a *Auth) Fail(c *gin.Context, err error) {
+	switch _, refused := errors.AsType[refusal](err); {
+	case err == nil:
+		return
+	case refused: // by a check, of its own words
+		err = checkError(err, "")
+	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
+		if a.lacksGuard(c) {
+			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, and the handler has no guard that loads the user",
+				Fix: "put RequireAuth or LoadUser in front of this handler"}
+		}
+	}
+	event := RequestRefused
+	if e, _ := errors.AsType[*Error](err); e != nil {
+		event = cmp.Or(e.during, event)
+	}
+	a.fail(c, event, err)
+}
+
+// lacksGuard reports whether a request without a user would have one behind a guard.
+// Where a guard would not look at the session either, it is not asked.
+func (a *Auth) lacksGuard(c *gin.Context) bool {
+	_, refused := c.Request.Context().Value(authRequestKey{a}).(*refusedCredential)
+	if refused || a.refusesOrigin(c.Request) || a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+		return false
+	}
+	s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now())
+	return s != nil
 }
 
 // answeredByHook lets Hooks.OnError answer, and reports whether it did. What fails while

@@ -1,8 +1,10 @@
 package ginauth_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -55,6 +57,44 @@ func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
 	f.SignIn()
 	if f.WantError(f.Open("/refused"), ginauth.ErrForbidden); got != ginauth.RequestRefused || wrong.Event != ginauth.SignInFailed {
 		t.Errorf("OnError was told %q, and the application's error says %q now", got, wrong.Event)
+	}
+}
+
+// A handler gives Fail the error of what it asked for, and OnError and OnEvent learn what
+// that was, as they do of the routes. The error itself does not say.
+func TestTheEventOfAnErrorGivenToFail(t *testing.T) {
+	t.Parallel()
+	var got, told ginauth.EventName
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) { got = e.Event }
+		o.Hooks.OnEvent = func(_ context.Context, e ginauth.Event) { told = e.Name }
+	})
+	evil := []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}
+	for path, tt := range map[string]struct {
+		ask  func(c *gin.Context) error
+		want ginauth.EventName
+	}{
+		"/begin": {func(c *gin.Context) error { _, err := f.Auth.BeginLogin(c, ginauth.Start{}); return err }, ginauth.SignInFailed},
+		"/in": {func(c *gin.Context) error {
+			return f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil)
+		}, ginauth.SignInFailed},
+		"/out":   {func(c *gin.Context) error { return fmt.Errorf("no: %w", f.Auth.Logout(c)) }, ginauth.SignOutFailed},
+		"/other": {func(c *gin.Context) error { return f.Auth.Update(c, func(*ginauth.User) {}) }, ginauth.RequestRefused},
+		"/own": {func(*gin.Context) error {
+			return &ginauth.Error{Code: ginauth.ErrCrossOrigin, Event: ginauth.SignInFailed}
+		}, ginauth.RequestRefused},
+	} {
+		f.Engine.POST(path, f.Auth.LoadUser(), func(c *gin.Context) {
+			err := tt.ask(c)
+			if e, _ := errors.AsType[*ginauth.Error](err); path != "/own" && (e == nil || e.Event != "") {
+				t.Errorf("%s: %+v", path, e)
+			}
+			f.Auth.Fail(c, err)
+		})
+		f.WantError(f.Ask("POST", path, evil...), ginauth.ErrCrossOrigin)
+		if got != tt.want || told != tt.want {
+			t.Errorf("%s: OnError was told %q, OnEvent %q, want %q", path, got, told, tt.want)
+		}
 	}
 }
 

@@ -163,9 +163,9 @@ func (c *config) ownRoute(p string) bool {
 	return c.isCallback(whole)
 }
 
-// orDefault returns the path asked for if it is admitted, else fallback. A path behind
-// one of TrustedOrigins, as browsers write it, is admitted with the origin, unless that
-// is our own: ownRoute would not see it.
+// orDefault returns the path asked for if it is admitted, else fallback. An address of one
+// of TrustedOrigins is admitted as well. If our own origin is among those, its addresses
+// are not: ownRoute, which looks at paths, would miss ours.
 func (c *config) orDefault(raw, fallback string) string {
 	for _, origin := range c.TrustedOrigins {
 		if rest, ok := strings.CutPrefix(raw, origin); ok && origin != c.origin {

@@ -37,7 +37,7 @@ func (a *Auth) handleAll(router gin.IRouter) {
 	if a.cfg.LoginPage != a.cfg.mount+"/login" {
 		a.handle(router, "/login", map[string]step{"GET": a.chooseProvider, "HEAD": a.chooseProvider})
 	}
-	a.handle(router, "/login/:provider", map[string]step{"GET": a.beginLogin, "POST": a.beginLogin})
+	a.handle(router, "/login/:provider", map[string]step{"GET": a.startLogin, "POST": a.startLogin})
 	run := a.callbackAt(a.cfg.mount + "/authorize/" + nameParam)
 	callback := map[string]step{"GET": run, "POST": run}
 	a.handle(router, "/authorize/:provider", callback)
@@ -144,12 +144,12 @@ func protect(f func() error) error {
 	return hookPanicked("sign in", p)
 }
 
-// notFound answers for a Mount that failed.
-func (a *Auth) notFound(c *gin.Context) {
-	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
-}
-
 // hookPanicked is the error for a panic in a hook, or in a function of a Provider.
 func hookPanicked(op string, p *contain.Panic) *Error {
 	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: op, Reason: "a function of the application panicked", Fix: "see error for the panic", Err: p}
+}
+
+// notFound answers for a Mount that failed.
+func (a *Auth) notFound(c *gin.Context) {
+	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
 }

@@ -112,8 +112,9 @@ func (k *sessions) begin(s *session, limits SessionLimits) {
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.lastSeen = string(id), now, now
-	// Kept in the record: if the options have longer times one day, no copy of the
-	// session may outlive the watermark of its sign-out, which is kept for today's.
+	// Kept in the record: a watermark of this session's sign-out is kept for the idle timeout
+	// that the options have now. If a later configuration has a longer one, no copy of the
+	// session may live by it.
 	s.idle, s.browserOnly = cmp.Or(limits.IdleTimeout, k.cfg.IdleTimeout), limits.BrowserOnly
 	if end := now.Add(cmp.Or(limits.Lifetime, k.cfg.Lifetime)); s.until.IsZero() || s.until.After(end) {
 		s.until = end

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/printable"
 )
 
 // Update changes the session of the signed-in user: groups, say, or the
@@ -37,7 +39,7 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return noSession("update session")
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "update session", Reason: "the answer is written already", Fix: "call Update before writing"}
+		return a.answerWritten(c, "update session", "call Update before writing")
 	}
 	s := v.session()
 	s.lastSeen = time.UnixMicro(v.asked)
@@ -51,6 +53,15 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	}
 	a.attachSession(c, v.registry, s, v.isNew)
 	return nil
+}
+
+// answerWritten is the error for what would need a cookie that can no longer be sent. It
+// is logged as well: a handler that writes too early often drops the error too.
+func (a *Auth) answerWritten(c *gin.Context, op, fix string) *Error {
+	e := &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: fix}
+	a.cfg.log(c.Request.Context(), slog.LevelWarn, "session.answer_written", e.Reason+", so that no cookie can be set: "+fix,
+		slog.String("op", op), slog.String("path", printable.Clip(c.FullPath())), slog.String("request_id", requestID(c)))
+	return e
 }
 
 // SignIn starts a session for a user whom the application has authenticated: by a
@@ -77,7 +88,8 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 //
 // Call it before the response is written. For the rest of the request
 // [CurrentUser] returns that user.
-func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
+func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err error) {
+	defer func() { err = during(SignInFailed, err) }()
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign in")
 	}
@@ -92,7 +104,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 			Fix: "call SignIn for requests without one"}
 	}
 	if c.Writer.Written() {
-		return &Error{Code: ErrSessionError, ID: "session.answer_written", Op: "sign in", Reason: "the answer is written already", Fix: "call SignIn before writing"}
+		return a.answerWritten(c, "sign in", "call SignIn before writing")
 	}
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
@@ -135,7 +147,8 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) error {
 // [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
 // the latter case this browser's cookie is cleared all the same, but a copy of it
 // may still be valid.
-func (a *Auth) Logout(c *gin.Context) error {
+func (a *Auth) Logout(c *gin.Context) (err error) {
+	defer func() { err = during(SignOutFailed, err) }()
 	if a.cfg.isCrossOrigin(c.Request) {
 		return crossOriginError("sign out")
 	}

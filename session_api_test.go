@@ -494,3 +494,32 @@ func TestSignInByTheApplication(t *testing.T) {
 		}
 	}
 }
+
+// A handler that writes too early often drops the error as well.
+func TestCookiesThatComeTooLateAreLogged(t *testing.T) {
+	s := sitetest.New(t, nil)
+	for path, late := range map[string]func(c *gin.Context) error{
+		"/update": func(c *gin.Context) error { return s.Auth.Update(c, func(*ginauth.User) {}) },
+		"/in": func(c *gin.Context) error {
+			return s.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "eve"}, nil)
+		},
+		"/out": func(c *gin.Context) error { return s.Auth.Logout(c) },
+		"/begin": func(c *gin.Context) error {
+			_, err := s.Auth.BeginLogin(c, ginauth.Start{Provider: "demo"})
+			return err
+		},
+	} {
+		s.Engine.GET(path, func(c *gin.Context) {
+			c.String(http.StatusOK, "written")
+			if err := late(c); !sitetest.HasID(err, "session.answer_written") {
+				t.Errorf("%s: %v", path, err)
+			}
+		})
+		s.As("ada")
+		s.Logs.Reset()
+		s.Get(path)
+		if lines := s.Logs.Lines("WARN", "session.answer_written"); len(lines) != 1 || !strings.Contains(lines[0], "path="+path) {
+			t.Errorf("%s: the log has %q", path, lines)
+		}
+	}
+}

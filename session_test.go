@@ -35,7 +35,7 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 				return func(o *ginauth.Options) {
 					for i := range o.Providers {
 						o.Providers[i].Admits = []string{text}
-						if o.Providers[i].TokenIssuer != nil {
+						if o.Providers[i].TokenIssuer != nil && o.Providers[i].Name == golden.User.Provider {
 							o.Providers[i].Admits = []string{golden.User.Issuer, text}
 						}
 					}

@@ -1,7 +1,6 @@
 package ginauth
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -224,7 +223,6 @@ func (a *Auth) stepUpURL(o *opened, d *demand, returnTo string) string {
 // demanded is a demand that came back with a sign-in.
 type demanded struct {
 	demand
-	session string // id of the session that a check refused
 	expired bool
 }
 
@@ -244,7 +242,8 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 	if err != nil || len(params["demand"]) > 1 {
 		return nil, bad(err)
 	}
-	d := &demanded{expired: a.demands.expired(r.Time()), session: r.Bytes(sessionIDSize)}
+	d := &demanded{expired: a.demands.expired(r.Time())}
+	d.session = r.Bytes(sessionIDSize)
 	d.maxAge, d.acr = time.Duration(r.Uint())*time.Second, r.Strings(nil)
 	d.scopes = r.Strings(nil)
 	if !r.OK() {
@@ -299,7 +298,7 @@ func (l *loginState) needsSecondRound(err error) bool {
 func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *loginState) error {
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.linkingOf, state.round = first.returnTo, first.linkingOf, 2
-	d := &demanded{demand: demand{acr: strings.Fields(first.acr), scopes: strings.Fields(first.scopes)}, session: first.renews}
+	d := &demanded{demand: demand{acr: strings.Fields(first.acr), scopes: strings.Fields(first.scopes), session: first.renews}}
 	location, err := a.sendToProvider(c, g, cl, state, nil, d)
 	if err != nil {
 		return a.offerRetry(err, state, nil)
@@ -373,37 +372,4 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 		more["scope"] = strings.Join(e.demand.scopes, " ")
 	}
 	a.writeLogin(c, e, "step_up", login, more)
-}
-
-// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
-// of a user who has to sign in, or to authenticate again, is redirected; other
-// errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
-// A page of a user who is signed in gets 403 ([ErrForbidden]) for [ErrUnauthenticated],
-// since the sign-in would only lead back. [Hooks.OnError] may answer. For handlers that
-// find out themselves:
-//
-//	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
-//		auth.Fail(c, err)
-//		return
-//	}
-//
-// Put [Auth.RequireAuth] or [Auth.LoadUser] in front of the handler: without one
-// CurrentUser is nil, and a user who is signed in would be sent to sign in over and
-// over. Fail answers such a request with 500 ([ErrSessionError]).
-//
-// Fail does nothing if err is nil. If the response is already written, it aborts
-// and logs, and cannot do more.
-func (a *Auth) Fail(c *gin.Context, err error) {
-	switch _, refused := errors.AsType[refusal](err); {
-	case err == nil:
-		return
-	case refused: // by a check, of its own words
-		err = checkError(err, "")
-	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
-		if s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now()); s != nil {
-			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, and the handler has no guard that loads the user",
-				Fix: "put RequireAuth or LoadUser in front of this handler"}
-		}
-	}
-	a.fail(c, RequestRefused, err)
 }

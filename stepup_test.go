@@ -551,6 +551,51 @@ func TestLinkingBesideADemand(t *testing.T) {
 	}
 }
 
+// The provider is replaced while the code of the first round is exchanged. The second round
+// asks the one that there is, if it is the same, and nobody else.
+func TestSecondRoundOfAReplacedProvider(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(p *ginauth.Provider)
+		code   ginauth.Code // "" if the second round takes place
+	}{
+		"the same":                      {func(p *ginauth.Provider) { p.DisplayName = "Demo" }, ""},
+		"gone":                          {func(p *ginauth.Provider) { p.Name = "other" }, ginauth.ErrUnknownProvider},
+		"at another callback path":      {func(p *ginauth.Provider) { p.CallbackPath = "/cb" }, ginauth.ErrStateInvalid},
+		"another client":                {func(p *ginauth.Provider) { p.ClientID = "other" }, ginauth.ErrStateInvalid},
+		"another provider of that name": {func(p *ginauth.Provider) { *p = sitetest.Client("demo", sitetest.StartProvider(t, authtest.Config{})) }, ginauth.ErrIssuerMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := levels(t, func(o *ginauth.Options) { o.CallbackPaths = []string{"/cb"} })
+			s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+			s.SignIn()
+			s.IDP.EditIDToken(func(_, claims map[string]any) {
+				if !s.IDP.LastRequest(authtest.Authorize).Form.Has("max_age") {
+					claims["acr"] = "pwd"
+				}
+			})
+			next := s.IDP.Client("demo")
+			tt.change(&next)
+			s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+				s.IDP.Handle(authtest.Token, nil)
+				s.SetProviders(next)
+				s.IDP.Default(authtest.Token).ServeHTTP(w, r)
+			})
+			var p *authtest.Page
+			n := trips(s, func() { p = s.Get("/keys") })
+			if tt.code == "" {
+				if n != 2 || p.URL.Path != "/keys" || p.Status != http.StatusOK {
+					t.Errorf("%d trips, %d at %s", n, p.Status, p.URL.Path)
+				}
+				return
+			}
+			s.WantError(p, tt.code)
+			if n != 1 {
+				t.Errorf("%d trips, want 1", n)
+			}
+		})
+	}
+}
+
 // A handler that lasts asks anew, with the time of today: what was recent when the request
 // began is old an hour later.
 func TestMaxAgeInALongHandler(t *testing.T) {

@@ -255,14 +255,16 @@ func refusesToken(resp *http.Response) bool {
 // one that comes a second time for stolen: they revoke all tokens of the person. So
 // refresh under a lock on the row, and read old in it. Callers in this process that pass
 // the same refresh token share one request. A request that has begun goes on when ctx
-// ends, and takes 10 seconds at most.
+// ends; it takes 10 seconds at most, and as long again where the provider's metadata or
+// keys have to be fetched first.
 //
-// It fails with [ErrUnknownProvider]; with [ErrStepUpRequired] if old has no refresh token
+// It fails with the cause of ctx if ctx has ended before; with [ErrUnknownProvider]; with [ErrStepUpRequired] if old has no refresh token
 // or the provider does not take it any more: have the user sign in again, and drop the
-// row; with [ErrIDTokenInvalid] if the ID token in the response is not valid; and with
-// [ErrProviderUnavailable], [ErrProviderTimeout], [ErrProviderError],
-// [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the provider could not be asked:
-// keep the row, and try again later.
+// row; with [ErrIDTokenInvalid] if the ID token in the response is not valid, and nothing of
+// the response is used; with [ErrSessionError] if a function of the [Provider] panics; and
+// with [ErrProviderUnavailable], [ErrProviderTimeout], [ErrProviderError],
+// [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the provider could not be asked, or
+// answered as it should not: keep the row, and try again later.
 func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) (*oauth2.Token, error) {
 	cl, err := a.providers.Load().client(provider)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,10 +83,9 @@ func TestRefreshIsShared(t *testing.T) {
 	})
 	const callers = 50
 	results := make([]*oauth2.Token, callers)
-	var all, started sync.WaitGroup
+	var all sync.WaitGroup
 	ask := func(i int) {
 		defer all.Done()
-		started.Done()
 		got, err := s.Auth.Refresh(t.Context(), "demo", token)
 		if err != nil {
 			t.Error(err)
@@ -93,13 +94,14 @@ func TestRefreshIsShared(t *testing.T) {
 		results[i] = got
 	}
 	all.Add(callers)
-	started.Add(callers)
 	go ask(0)
 	<-arrived
 	for i := 1; i < callers; i++ {
 		go ask(i)
 	}
-	started.Wait()
+	for waiting := 0; waiting < callers; runtime.Gosched() { // one that comes later asks anew
+		waiting = strings.Count(stacks(), "singleflight.(*Group).Do(")
+	}
 	close(release)
 	all.Wait()
 	if n := s.IDP.Count(authtest.Token) - before; n != 1 {
@@ -115,6 +117,12 @@ func TestRefreshIsShared(t *testing.T) {
 		}
 		seen[got] = true
 	}
+}
+
+// stacks is what all goroutines are doing.
+func stacks() string {
+	b := make([]byte, 8<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
 
 // The provider has replaced the token by the time that the caller hangs up.

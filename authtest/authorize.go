@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -69,7 +70,7 @@ func (p *Provider) mayRedirect(w http.ResponseWriter, params url.Values) bool {
 	case !isWebURL(params.Get("redirect_uri")):
 		problem = "The redirect_uri is not an absolute http or https URL without a fragment."
 	case !registered(p.config.RedirectURIs, params.Get("redirect_uri")):
-		problem = "The redirect_uri is not one that the client has registered."
+		problem = fmt.Sprintf("The redirect_uri is not one that the client has registered: the request has %q, and registered is %q.", params.Get("redirect_uri"), p.config.RedirectURIs)
 	}
 	if problem != "" {
 		showProblem(w, problem)

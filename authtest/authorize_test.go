@@ -204,3 +204,18 @@ func TestSessionAtProvider(t *testing.T) {
 		t.Errorf("after the end of the session: %v", answer)
 	}
 }
+
+// The page about a redirect URI that is not registered has both, to be compared.
+func TestTheRedirectURIThatIsNotRegisteredIsShown(t *testing.T) {
+	const registered, sent = "http://localhost:8080/authorize/corp", "http://localhost:8080/authorize/other"
+	p := start(t, authtest.Config{RedirectURIs: []string{registered}})
+	b := authtest.NewBrowser()
+	t.Cleanup(b.Close)
+	page, err := b.Get(p.URL(authtest.Authorize) + "?client_id=" + p.ClientID + "&redirect_uri=" + sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := page.Text(); page.Status != http.StatusBadRequest || !strings.Contains(text, registered) || !strings.Contains(text, sent) {
+		t.Errorf("%d %s", page.Status, text)
+	}
+}

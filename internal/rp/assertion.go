@@ -3,6 +3,7 @@ package rp
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -29,26 +30,33 @@ const PrivateKeyJWT = "private_key_jwt"
 // on or after which the JWT MUST NOT be accepted for processing." It is used at once.
 const assertionLife = time.Minute
 
-// keyBits is the least that an RSA key must have. RFC 7518, 3.3: "A key of size 2048 bits or larger
-// MUST be used with these algorithms."
+// keyBits is the least that an RSA key must have. RFC 7518, 3.3: "A key of size 2048 bits or
+// larger MUST be used with these algorithms."
 const keyBits = 2048
 
 // AssertionAlgs returns the algorithms that a key can sign client assertions with, the one
 // to prefer first, or an error that says why it has none.
-func AssertionAlgs(key crypto.Signer) (algs []string, err error) {
-	public, err := contain.Call(func() (crypto.PublicKey, error) { return key.Public(), nil })
-	if err != nil {
-		return nil, err
+func AssertionAlgs(key crypto.Signer) ([]string, error) {
+	algs, err := contain.Call(func() ([]string, error) { return assertionAlgs(key) })
+	if _, panicked := err.(*contain.Panic); panicked {
+		return nil, errors.New("has no public half: was the key read?")
 	}
-	if public, ok := public.(*rsa.PublicKey); ok && public.N.BitLen() < keyBits {
+	return algs, err
+}
+
+func assertionAlgs(key crypto.Signer) (algs []string, err error) {
+	if public, ok := key.Public().(*rsa.PublicKey); ok && public.N.BitLen() < keyBits {
 		return nil, fmt.Errorf("is an RSA key of %d bits", public.N.BitLen())
+	}
+	if private, ok := key.(ed25519.PrivateKey); ok && len(private) != ed25519.PrivateKeySize { // it has a public half, and panics where it signs
+		return nil, fmt.Errorf("is an Ed25519 key of %d bytes, not %d", len(private), ed25519.PrivateKeySize)
 	}
 	for _, alg := range cryptosigner.Opaque(key).Algs() {
 		if slices.Contains(signingAlgs, string(alg)) {
 			algs = append(algs, string(alg))
 		}
 	}
-	// RSA comes with SHA-384 and SHA-512 as well, which no provider offers without SHA-256.
+	// Of RSA's, the two with SHA-256: providers take one or the other.
 	algs = slices.DeleteFunc(algs, func(alg string) bool {
 		return strings.HasPrefix(alg, "RS") && alg != "RS256" || strings.HasPrefix(alg, "PS") && alg != "PS256"
 	})

@@ -132,7 +132,7 @@ func TestAlgorithmOfClientAssertions(t *testing.T) {
 	}
 }
 
-// Whoever gets an assertion must not be able to use it elsewhere.
+// An assertion for one provider must be useless at every other.
 func TestAudienceOfClientAssertions(t *testing.T) {
 	key := clientKeys(t)["EdDSA"]
 	for name, test := range map[string]struct {
@@ -241,7 +241,11 @@ func TestAssertionAlgs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var none *ecdsa.PrivateKey
-	for name, key := range map[string]crypto.Signer{"a short key": short, "another curve": curve, "a nil key in an interface": none} {
+	for name, key := range map[string]crypto.Signer{
+		"a short key": short, "another curve": curve, "a nil key in an interface": none,
+		"an RSA key that nothing was read into": &rsa.PrivateKey{}, "an ECDSA key that nothing was read into": &ecdsa.PrivateKey{},
+		"no Ed25519 key": ed25519.PrivateKey(nil), "half an Ed25519 key": make(ed25519.PrivateKey, 32), "no key": struct{ crypto.Signer }{},
+	} {
 		if algs, err := rp.AssertionAlgs(key); err == nil {
 			t.Errorf("%s: signs with %v", name, algs)
 		}

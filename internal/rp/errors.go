@@ -73,7 +73,7 @@ func (e *Error) Error() string {
 		text += "; " + e.Fix
 	}
 	if e.Cause != nil {
-		text += ": " + e.Cause.Error()
+		text += ": " + fmt.Sprint(e.Cause)
 	}
 	return text
 }

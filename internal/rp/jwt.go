@@ -245,7 +245,7 @@ type candidates struct {
 // here uses: it gets the claims without them.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
 	if k.used = k.verifies(k.keys); k.used == nil {
-		k.renew(ctx)
+		k.refetch(ctx)
 	}
 	if k.used == nil {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
@@ -288,10 +288,10 @@ func (k *candidates) verifies(keys []*signingKey) *signingKey {
 	return nil
 }
 
-// renew looks for a key that verifies the token among those that the provider
+// refetch looks for a key that verifies the token among those that the provider
 // publishes now, unless they were fetched since the token came. Keys are replaced
 // under the same kid where a provider starts anew (in development), or without any.
-func (k *candidates) renew(ctx context.Context) {
+func (k *candidates) refetch(ctx context.Context) {
 	if k.set == nil {
 		return
 	}

@@ -22,17 +22,20 @@ type tokenResponse struct {
 
 // codeGrant asks by the code of an authorization response (RFC 6749, section 4.1.3).
 func (c *Client) codeGrant(r Request, response url.Values) grant {
-	// 4.1.3: grant_type: "Value MUST be set to "authorization_code"."; redirect_uri is in
-	// both requests, "and their values MUST be identical". The server sees by it that the
-	// code was sent to us.
-	form := "grant_type=authorization_code&" + param("code", response.Get("code")) + "&" + param("redirect_uri", c.cfg.RedirectURI)
+	verifier := ""
 	if !c.cfg.Quirks.DisablePKCE {
 		// RFC 7636, 4.5: "Upon receipt of the Authorization Code, the client sends the Access
 		// Token Request to the token endpoint", with the code_verifier. 4.6: if it does not fit
 		// the challenge, the server answers invalid_grant: a code that was stolen on its way is
 		// worth nothing without it.
-		form += "&" + param("code_verifier", r.Verifier)
+		verifier = "&code_verifier=" + url.QueryEscape(r.Verifier)
 	}
+	// 4.1.3: grant_type: "Value MUST be set to "authorization_code"."; redirect_uri is in
+	// both requests, "and their values MUST be identical". The server sees by it that the
+	// code was sent to us.
+	//
+	// One concatenation: each is an allocation, at every sign-in.
+	form := "grant_type=authorization_code&code=" + url.QueryEscape(response.Get("code")) + "&redirect_uri=" + url.QueryEscape(c.cfg.RedirectURI) + verifier
 	return grant{op: "redeem code", form: form, callback: response, idToken: c.openID()}
 }
 

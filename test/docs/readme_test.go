@@ -3,6 +3,7 @@ package docs
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +92,39 @@ func TestReadmeProgramSignsSomebodyIn(t *testing.T) {
 	}
 	if got := v.choose("Grace Hopper"); got != "200 Hello, Grace Hopper!" {
 		t.Errorf("after the sign-in: %s\n%s", got, running.Out())
+	}
+}
+
+// The roles, as they are pasted, let in those that the README says.
+func TestReadmeRolesLetPeopleIn(t *testing.T) {
+	t.Parallel()
+	all := blocks(t, "diff")
+	i := slices.IndexFunc(all, func(diff string) bool { return strings.Contains(diff, "HasGroup") })
+	if i < 0 {
+		t.Fatal("the README has no change with HasGroup")
+	}
+	changed, err := doctest.Apply(blocks(t, "go")[0], all[i])
+	if err == nil {
+		changed, err = doctest.Imports(changed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := &doctest.Program{Name: "roles", Files: map[string]string{"main.go": changed}}
+	running := doctest.Build(t, ".", []*doctest.Program{program}).Start(t, program)
+	if err := running.Listens(); err != nil {
+		t.Fatal(err)
+	}
+	v := &docVisit{t: t, URL: running.URL, out: running.Out, browser: authtest.NewBrowser()}
+	t.Cleanup(v.browser.Close)
+	for name, want := range map[string]string{
+		"Ada Lovelace": "200 Hello, Ada Lovelace!", "Grace Hopper": "403 No access (forbidden)", "Eve Newcomer": "403 No access (identity_rejected)",
+	} {
+		p := v.another(name)
+		got := p.saw(p.page, nil)
+		if p.sees(got, want); strings.HasPrefix(got, "403") {
+			p.sees(p.page.Text(), "For developers")
+		}
 	}
 }
 

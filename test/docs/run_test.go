@@ -56,7 +56,7 @@ func TestDocsRun(t *testing.T) {
 		{"roles", "\"/beta\"", rolesTakenAway},
 		{"roles", "the person who invited you", rolesRefused},
 		{"step-up", "ginauth.MaxAge", steppingUp},
-		{"step-up", "/transfer/:amount", steppingUpInHandlers},
+		{"step-up", "\"/transfer\"", steppingUpInHandlers},
 		{"linking", "db.unlink(", linking},
 		{"coming-from-oauth2-proxy", "httputil.ReverseProxy", passedOn},
 	}
@@ -267,10 +267,15 @@ func rolesOfTheProvider(t *testing.T, v *docVisit) {
 	v.printed("roles")
 }
 
-func steppingUp(_ *testing.T, v *docVisit) {
+func steppingUp(t *testing.T, v *docVisit) {
 	ada := v.another("Ada Lovelace")
 	ada.sees(ada.opens("/"), `acr "pwd"`)
-	ada.sees(ada.opens("/payout"), "200 Hello, Ada Lovelace!")
+	for visit, asked := range []bool{true, false} { // the provider, which answers without a question
+		ada.sees(ada.opens("/payout"), "200 Hello, Ada Lovelace!")
+		if got := len(ada.page.Hops) > 1; got != asked {
+			t.Errorf("visit %d of /payout led through %v", visit+1, ada.page.Hops)
+		}
+	}
 	ada.opens("/keys")
 	ada.sees(ada.choose("Ada Lovelace"), `200 Hello, Ada Lovelace! acr "mfa"`)
 	ada.sees(ada.opens("/"), `acr "mfa"`)
@@ -278,10 +283,18 @@ func steppingUp(_ *testing.T, v *docVisit) {
 
 func steppingUpInHandlers(_ *testing.T, v *docVisit) {
 	ada := v.another("Ada Lovelace")
-	ada.sees(ada.opens("/transfer/999"), "200 transferred 999")
+	transfer := func(amount string) string {
+		return ada.saw(ada.browser.Submit(ada.page, "/transfer", url.Values{"amount": {amount}}))
+	}
+	ada.opens("/transfer")
+	ada.sees(transfer("999"), "200 transferred 999")
 	ada.sees(ada.opens("/"), `acr "pwd"`)
-	ada.opens("/transfer/1000")
-	ada.sees(ada.choose("Ada Lovelace"), "200 transferred 1000")
+	ada.opens("/transfer")
+	ada.sees(transfer("1000"), "401", "step_up_required")
+	ada.clicks("Sign in")
+	ada.sees(ada.choose("Ada Lovelace"), `200 Hello, Ada Lovelace! acr "mfa"`)
+	ada.opens("/transfer")
+	ada.sees(transfer("1000"), "200 transferred 1000")
 	ada.sees(ada.opens("/"), `acr "mfa"`)
 	ada.sees(ada.opens("/archive"), `200 Hello, Ada Lovelace! acr "mfa"`)
 }

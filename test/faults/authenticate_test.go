@@ -23,8 +23,10 @@ func TestFaultsAuthenticate(t *testing.T) {
 		{"S23_unknown_bearer_beside_a_session", s23UnknownBearerBesideASession},
 		{"S24_credential_refused_or_hook_failed", s24CredentialRefusedOrHookFailed},
 		{"S25_user_that_cannot_be", s25UserThatCannotBe},
+		{"S25_answered_or_aborted_before_the_hook", s25AnsweredOrAbortedBeforeTheHook},
 		{"S26_credential_of_one_and_cookie_of_another", s26CredentialOfOneAndCookieOfAnother},
 		{"S26_linking_by_a_credential", s26LinkingByACredential},
+		{"S26_one_user_for_all_requests", s26OneUserForAllRequests},
 		{"S27_credential_from_another_origin", s27CredentialFromAnotherOrigin},
 		{"S28_step_up_without_a_session", s28StepUpWithoutASession},
 		{"S29_the_hook_is_asked_once", s29TheHookIsAskedOnce},
@@ -96,7 +98,7 @@ func s23UnknownBearerBesideASession(t *testing.T) {
 			if p.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` || len(p.Header.Values("Set-Cookie")) > 0 || p.Header.Get("Location") != "" {
 				t.Errorf("%s: %v", name, p.Header)
 			}
-			if p := k.Ask("GET", "/load", sitetest.Plus(how, header...)...); p.Text() != "nobody, nobody" || len(p.Header.Values("Set-Cookie")) > 0 {
+			if p := k.Ask("GET", "/load", sitetest.Plus(how, header...)...); p.Text() != "nobody, nobody" || len(p.Header.Values("Set-Cookie")) > 0 || p.Header.Get("Vary") != "Cookie" {
 				t.Errorf("%s: LoadUser finds %s, with %q", name, p.Text(), p.Header.Values("Set-Cookie"))
 			}
 		}
@@ -158,8 +160,8 @@ func s24CredentialRefusedOrHookFailed(t *testing.T) {
 				if p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") || len(p.Header.Values("Set-Cookie")) > 0 {
 					t.Errorf("%v %s", p.Header, p.Text())
 				}
-				if p := k.Ask("GET", "/load", how...); p.Text() != "nobody, nobody" {
-					t.Errorf("LoadUser finds %s", p.Text())
+				if p := k.Ask("GET", "/load", how...); p.Text() != "nobody, nobody" || p.Header.Get("Vary") != "Cookie" {
+					t.Errorf("LoadUser finds %s, Vary: %s", p.Text(), p.Header.Get("Vary"))
 				}
 			}
 			if k.Ran.Load() != 0 {
@@ -217,6 +219,73 @@ func s25UserThatCannotBe(t *testing.T) {
 	}
 }
 
+// A hook may return the same User over and over: nothing is written into it.
+func s26OneUserForAllRequests(t *testing.T) {
+	t.Parallel()
+	robot := &ginauth.User{Provider: "demo", Subject: "robot", Groups: []string{"machines"}, Data: map[string]string{"plan": "free"}}
+	k := newKeyed(t, func(*gin.Context, string) (*ginauth.User, error) { return robot, nil })
+	k.Guard("/spoil", func(c *gin.Context) {
+		u := ginauth.CurrentUser(c)
+		u.Subject, u.Groups[0], u.Data["plan"] = "eve", "admin", "pro"
+		c.String(http.StatusOK, u.Issuer)
+	})
+	for range 2 {
+		if p := k.Ask("GET", "/spoil"); p.Text() != k.IDP.Issuer {
+			t.Errorf("the issuer is %s", p.Text())
+		}
+		if p := k.Ask("GET", "/both"); p.Text() != "robot, robot" {
+			t.Errorf("the user is %s", p.Text())
+		}
+	}
+	if robot.Issuer != "" || robot.Subject != "robot" || robot.Groups[0] != "machines" || robot.Data["plan"] != "free" {
+		t.Errorf("the hook's User is %+v now", robot)
+	}
+}
+
+// A handler may abort, or have written, before it needs the user: the hook did neither.
+func s25AnsweredOrAbortedBeforeTheHook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		before func(c *gin.Context)
+		hook   func(c *gin.Context)
+		id     string // of the error of Logout
+	}{
+		"aborted":                        {before: (*gin.Context).Abort},
+		"aborted with a status":          {before: func(c *gin.Context) { c.Status(http.StatusTeapot); c.Abort() }},
+		"written":                        {before: func(c *gin.Context) { c.String(http.StatusOK, "early") }, id: "session.answer_written"},
+		"neither":                        {before: func(*gin.Context) {}},
+		"the hook aborts":                {before: func(*gin.Context) {}, hook: (*gin.Context).Abort, id: "hook.authenticate_answered"},
+		"aborted, and the hook writes":   {before: (*gin.Context).Abort, hook: func(c *gin.Context) { c.String(http.StatusOK, "by the hook") }, id: "hook.authenticate_answered"},
+		"written, and the hook aborts":   {before: func(c *gin.Context) { c.String(http.StatusOK, "early") }, hook: (*gin.Context).Abort, id: "hook.authenticate_answered"},
+		"the hook writes, and is nobody": {before: func(*gin.Context) {}, hook: func(c *gin.Context) { c.Status(http.StatusOK); c.Writer.WriteHeaderNow() }, id: "hook.authenticate_answered"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKeyed(t, func(c *gin.Context, _ string) (*ginauth.User, error) {
+				if tt.hook != nil && c.FullPath() == "/out" {
+					tt.hook(c)
+				}
+				return nil, nil
+			})
+			var err error
+			k.Engine.POST("/out", func(c *gin.Context) {
+				tt.before(c)
+				err = k.Auth.Logout(c)
+				c.Writer.WriteHeaderNow()
+			})
+			k.As("ada")
+			k.Ask("POST", "/out", sitetest.Fetch...)
+			id := ""
+			if e, _ := errors.AsType[*ginauth.Error](err); e != nil {
+				id = e.ID
+			}
+			if id != tt.id || (k.User() == nil) != (tt.id == "") {
+				t.Errorf("Logout: %v, want %q; signed in: %v", err, tt.id, k.User())
+			}
+		})
+	}
+}
+
 // The deputy is not confused: what a credential asks for happens to its own user, and
 // the session whose cookie comes along stays as it is.
 func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
@@ -248,7 +317,7 @@ func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 	before := k.sessionCookie()
 	k.Clock.Advance(12 * time.Hour) // so that the session would be renewed
 	credential := []string{"X-Key", "robots"}
-	if p := k.Ask("GET", "/both", credential...); p.Text() != "robot, robot" || len(p.Header.Values("Set-Cookie")) > 0 || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") {
+	if p := k.Ask("GET", "/both", credential...); p.Text() != "robot, robot" || len(p.Header.Values("Set-Cookie")) > 0 || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") || p.Header.Get("Vary") != "Cookie" {
 		t.Errorf("%s, %v", p.Text(), p.Header)
 	}
 	k.WantError(k.Ask("GET", "/admin", credential...), ginauth.ErrForbidden)

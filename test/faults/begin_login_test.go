@@ -24,9 +24,14 @@ func TestFaultsBeginLogin(t *testing.T) {
 		{"S30_data_that_fits", s30DataThatFits},
 		{"S30_many_starts_with_data", s30ManyStartsWithData},
 		{"S30_a_browser_without_a_session", s30ABrowserWithoutASession},
+		{"S30_demands_that_no_id_token_shows", s30DemandsThatNoIDTokenShows},
+		{"S30_start_of_several_providers", s30StartOfSeveralProviders},
+		{"S30_hostile_return_paths", s30HostileReturnPaths},
 		{"S31_data_by_a_link", s31DataByALink},
 		{"S31_data_comes_out_once", s31DataComesOutOnce},
 		{"S32_linked_to_another", s32LinkedToAnother},
+		{"S32_the_same_subject_of_another_issuer", s32TheSameSubjectOfAnotherIssuer},
+		{"S32_where_to_begin_again", s32WhereToBeginAgain},
 	})
 }
 
@@ -62,6 +67,19 @@ func newStarter(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options))
 		})
 	}
 	return a
+}
+
+// trip goes to the provider, and returns the callback that it redirects to.
+func (a *starter) trip(location string) (callback *url.URL) {
+	a.Browser.StopAt = func(next *url.URL) bool {
+		if strings.HasPrefix(next.String(), a.URL) {
+			callback = next
+		}
+		return callback != nil
+	}
+	a.Must(a.Browser.Click(authtest.At(a.URL+"/account"), location))
+	a.Browser.StopAt = nil
+	return callback
 }
 
 // post is a form of the application, sent by its own page.
@@ -134,6 +152,25 @@ func s30RefusedStarts(t *testing.T) {
 	}
 }
 
+// Without an Issuer no ID token is read, and nothing would say that a provider did not
+// do what is asked.
+func s30DemandsThatNoIDTokenShows(t *testing.T) {
+	a := newStarter(t, func(s *sitetest.Site, o *ginauth.Options) {
+		sitetest.Plain(s, o)
+		o.Providers[0].ClaimPaths = nil
+		o.Providers[0].Scopes = []string{"openid", "profile"}
+	})
+	for name, value := range map[string]string{"max_age": "60", "acr_values": "mfa"} {
+		a.start.Params = map[string]string{name: value}
+		p := a.Ask("POST", "/start", post...)
+		if e, _ := errors.AsType[*ginauth.Error](a.err); e == nil || e.ID != "login.start_params" || p.Header.Get("Location") != "" || len(p.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s: %v; redirects to %q", name, a.err, p.Header.Get("Location"))
+		}
+	}
+	a.start.Params = map[string]string{"prompt": "login", "login_hint": "ada"}
+	a.Lands(t, a.Begin("/start"), "/")
+}
+
 // Beside the refusals: what begins one.
 func s30RequestsThatMayStart(t *testing.T) {
 	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example.com"} })
@@ -166,6 +203,67 @@ func s30RequestsThatMayStart(t *testing.T) {
 	callback := a.Begin("/start") // by a link
 	a.IDP.EditIDToken(func(_, claims map[string]any) { claims["auth_time"] = a.Clock.Now().Add(-1e12).Unix() })
 	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
+}
+
+// Without a name there is one provider, or none; a quirk's name for the client is the
+// protocol's; a request over another scheme or port is warned about, as at /login.
+func s30StartOfSeveralProviders(t *testing.T) {
+	page := ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"}
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers = append(o.Providers, page)
+		o.Providers[0].Quirks.ClientIDParam = "appid"
+	})
+	ask := func(start ginauth.Start, header ...string) (string, error) {
+		a.start, a.err = start, nil
+		p := a.Ask("POST", "/start", header...)
+		return p.Header.Get("Location"), a.err
+	}
+	if location, err := ask(ginauth.Start{}, post...); !errors.Is(err, ginauth.ErrUnknownProvider) || location != "" {
+		t.Errorf("without a name: %v, %q", err, location)
+	}
+	for _, name := range []string{"appid", "client_id"} {
+		if _, err := ask(ginauth.Start{Provider: "demo", Params: map[string]string{name: "mine"}}, post...); !errors.Is(err, ginauth.ErrBadRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	a.As("grace")
+	if location, err := ask(ginauth.Start{Provider: "demo", Link: true}, "Origin", a.URL); err != nil || !strings.HasPrefix(location, a.IDP.Issuer) {
+		t.Errorf("Link by an old browser: %v, %q", err, location)
+	}
+	for _, header := range [][]string{{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "localhost:1"}} {
+		a.Logs.Reset()
+		if _, err := ask(ginauth.Start{Provider: "demo"}, header...); err != nil || strings.Count(a.Logs.String(), "level=WARN") != 1 || !strings.Contains(a.Logs.String(), "base_url="+a.URL) {
+			t.Errorf("%q: %v; the log: %s", header, err, a.Logs)
+		}
+	}
+}
+
+// A handler may hand on what a request brought: Start.ReturnTo is checked as return_to is.
+func s30HostileReturnPaths(t *testing.T) {
+	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.AfterLogin = "/page/home"
+		o.Providers = append(o.Providers, ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"})
+	})
+	hostile := append([]string{"https://evil.example", "javascript:alert(1)"}, sitetest.OwnPaths...)
+	for _, list := range sitetest.HostilePaths {
+		hostile = append(hostile, list...)
+	}
+	for _, raw := range hostile {
+		a.start = ginauth.Start{Provider: "demo", ReturnTo: raw}
+		a.Clock.Advance(11 * time.Second)
+		p := a.Must(a.Browser.Open(a.Begin("/start").String()))
+		if got := p.Header.Get("Location"); got != a.URL+"/page/home#" {
+			t.Errorf("%q: the callback leads to %s", raw, got)
+		}
+		a.start.Provider = "password"
+		if got := a.Ask("POST", "/start", post...).Header.Get("Location"); got != a.URL+"/password" {
+			t.Errorf("%q: the page is called as %s", raw, got)
+		}
+	}
+	a.start = ginauth.Start{Provider: "password", ReturnTo: "/page/x?y"}
+	if got := a.Ask("POST", "/start", post...).Header.Get("Location"); got != a.URL+"/password?return_to=%2Fpage%2Fx%3Fy" {
+		t.Errorf("the page is called as %s", got)
+	}
 }
 
 // Whatever bytes the data has, it comes out as it went in, up to the limit.
@@ -294,16 +392,7 @@ func s32LinkedToAnother(t *testing.T) {
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		var callback *url.URL
-		a.Browser.StopAt = func(next *url.URL) bool {
-			if strings.HasPrefix(next.String(), a.URL) {
-				callback = next
-			}
-			return callback != nil
-		}
-		a.Must(a.Browser.Click(authtest.At(a.URL+"/account"), location))
-		a.Browser.StopAt = nil
-		return callback
+		return a.trip(location)
 	}
 	callback := begin()
 	a.As("eve")
@@ -328,5 +417,91 @@ func s32LinkedToAnother(t *testing.T) {
 	a.Lands(t, begin(), "/")
 	if len(a.logins) != 1 || a.logins[0].Previous == nil || a.logins[0].Previous.Subject != "grace" || a.logins[0].User.Subject != "ada" {
 		t.Errorf("OnLogin got %+v", a.logins)
+	}
+}
+
+// Authenticate may identify users of several providers, which give out the same ids.
+func s32TheSameSubjectOfAnotherIssuer(t *testing.T) {
+	for _, by := range []string{"demo", "password"} {
+		who := "password"
+		a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Providers = append(o.Providers, ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"})
+			o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+				if c.FullPath() == "/me" {
+					return nil, nil
+				}
+				return &ginauth.User{Provider: who, Subject: "7"}, nil
+			}
+		})
+		a.start.Link = true
+		location := a.Ask("POST", "/start", post...).Header.Get("Location")
+		callback := a.trip(location)
+		if who = by; by == "demo" {
+			a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
+			continue
+		}
+		a.Lands(t, callback, "/")
+		if len(a.logins) != 1 || a.logins[0].Previous == nil || a.logins[0].Previous.Provider != "password" {
+			t.Errorf("OnLogin got %+v", a.logins)
+		}
+	}
+}
+
+// A sign-in that a form of the application or a handler began, to link an account or
+// with data, cannot begin again by a link: that would be another one, which ends the
+// session of the user who asked.
+func s32WhereToBeginAgain(t *testing.T) {
+	denied := func(a *starter, location string) *authtest.Page {
+		t.Helper()
+		state := sitetest.MustURL(t, location).Query().Get("state")
+		return a.Finish(sitetest.MustURL(t, a.URL+"/authorize/demo?error=access_denied&iss="+url.QueryEscape(a.IDP.Issuer)+"&state="+url.QueryEscape(state)))
+	}
+	for name, try := range map[string]struct {
+		start ginauth.Start
+		form  string // of /login/demo, in place of the handler
+		again bool
+	}{
+		"a link":             {form: "return_to=/page/accounts", again: true},
+		"a handler":          {start: ginauth.Start{ReturnTo: "/page/accounts"}, again: true},
+		"data":               {start: ginauth.Start{Data: map[string]string{"plan": "pro"}}},
+		"Link":               {start: ginauth.Start{Link: true}},
+		"Link with data":     {start: ginauth.Start{Link: true, Data: map[string]string{"plan": "pro"}}},
+		"a form with link":   {form: "link=true"},
+		"one with a path":    {form: "link=true&return_to=/page/accounts"},
+		"not quite the form": {form: "link=yes", again: true},
+	} {
+		a := newStarter(t, nil)
+		a.As("grace")
+		var p *authtest.Page
+		if try.form != "" {
+			a.Browser.StopAt = func(*url.URL) bool { return true }
+			p = a.Must(a.Browser.Submit(authtest.At(a.URL+"/account"), a.URL+"/login/demo", sitetest.MustURL(t, "/?"+try.form).Query()))
+			a.Browser.StopAt = nil
+		} else {
+			a.start = try.start
+			a.start.Provider = "demo"
+			p = a.Ask("POST", "/start", post...)
+		}
+		p = denied(a, p.Header.Get("Location"))
+		a.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderDenied, Was: "grace"})
+		if strings.Contains(p.Text(), "/login") != try.again {
+			t.Errorf("%s: the page leads to a sign-in: %t, want %t", name, !try.again, try.again)
+		}
+	}
+	a := newStarter(t, nil) // a browser that keeps no session
+	a.Engine.POST("/again", func(c *gin.Context) {
+		_, err := a.Auth.BeginLogin(c, ginauth.Start{Data: a.start.Data})
+		a.Auth.Fail(c, err)
+	})
+	for range 2 {
+		a.Lands(t, a.Begin("/login/demo"), "/")
+		a.Browser.RemoveCookie(a.URL, a.SessionCookie().Name)
+	}
+	for _, a.start.Data = range []map[string]string{nil, {"plan": "pro"}} {
+		p := a.Ask("POST", "/again", sitetest.Plus(post, "Accept", "text/html")...)
+		a.WantError(p, ginauth.ErrLoginLoop)
+		if strings.Contains(p.Text(), "/login") != (a.start.Data == nil) {
+			t.Errorf("with the data %v: %s", a.start.Data, p.Text())
+		}
 	}
 }

@@ -21,6 +21,7 @@ func TestFaultsGuard(t *testing.T) {
 		{"O1_nothing_runs_behind_the_guard", o1NothingRunsBehindTheGuard},
 		{"O2_nothing_runs_for_the_wrong_user", o2NothingRunsForTheWrongUser},
 		{"O3_who_is_asking", o3WhoIsAsking},
+		{"O3_fail_behind_load_user", o3FailBehindLoadUser},
 		{"O4_preflight", o4Preflight},
 	})
 }
@@ -275,6 +276,62 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 		if !strings.Contains(p.Header.Get("Content-Type"), "text/html") || !strings.Contains(p.Text(), `href="`+login+`"`) ||
 			!strings.Contains(p.Text(), string(ginauth.ErrUnauthenticated)) {
 			t.Errorf("the answer is not a page with a link to sign in: %s", p.Text())
+		}
+	}
+}
+
+// LoadUser finds no user where the origin or a credential refuses the session, and Fail
+// answers as for any such request: the guard is there, and the cookie does not count.
+func o3FailBehindLoadUser(t *testing.T) {
+	t.Parallel()
+	k := newKeyed(t, func(c *gin.Context, key string) (*ginauth.User, error) {
+		if key == "revoked" {
+			return nil, ginauth.ErrInvalidToken
+		}
+		return byKey(c, key)
+	})
+	handler := func(s *sitetest.Site) gin.HandlerFunc {
+		return func(c *gin.Context) {
+			if err := ginauth.MaxAge(time.Hour)(ginauth.CurrentUser(c)); err != nil {
+				s.Auth.Fail(c, err)
+				return
+			}
+			c.String(http.StatusOK, "the session counts")
+		}
+	}
+	plain := sitetest.New(t, nil)
+	for _, s := range []*sitetest.Site{k.Site, plain} {
+		s.Engine.Any("/behind", s.Auth.LoadUser(), handler(s))
+		s.Engine.Any("/bare", handler(s))
+		s.As("ada")
+	}
+	evil := []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}
+	for _, tt := range []struct {
+		site   *sitetest.Site
+		method string
+		header []string
+		bare   ginauth.Code // of the handler that has no guard
+	}{
+		{plain, "POST", evil, ginauth.ErrUnauthenticated},
+		{k.Site, "POST", evil, ginauth.ErrUnauthenticated},
+		{k.Site, "GET", []string{"Authorization", "Bearer stale"}, ginauth.ErrUnauthenticated},
+		{k.Site, "POST", sitetest.Plus(evil, "Authorization", "Bearer stale"), ginauth.ErrUnauthenticated},
+		{k.Site, "GET", []string{"X-Key", "revoked"}, ginauth.ErrSessionError}, // nothing has asked about the key
+		{plain, "GET", []string{"Authorization", "Bearer stale"}, ginauth.ErrSessionError},
+		{k.Site, "GET", nil, ginauth.ErrSessionError},
+		{plain, "POST", sitetest.Fetch, ginauth.ErrSessionError},
+	} {
+		tt.site.WantError(tt.site.Ask(tt.method, "/bare", tt.header...), tt.bare)
+		p := tt.site.Ask(tt.method, "/behind", tt.header...)
+		if tt.bare == ginauth.ErrSessionError && (tt.header == nil || tt.site == plain) {
+			if p.Text() != "the session counts" {
+				t.Errorf("%s %q behind LoadUser: %d %s", tt.method, tt.header, p.Status, p.Text())
+			}
+			continue
+		}
+		tt.site.WantError(p, ginauth.ErrUnauthenticated)
+		if len(p.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%q: the answer sets %q", tt.header, p.Header.Values("Set-Cookie"))
 		}
 	}
 }

@@ -23,6 +23,8 @@ func TestFaultsOnLogin(t *testing.T) {
 		{"S33_what_on_login_wrote", s33WhatOnLoginWrote},
 		{"S33_a_status_alone", s33AStatusAlone},
 		{"S33_the_connection_is_cut", s33TheConnectionIsCut},
+		{"S33_codes_that_lead_to_a_sign_in", s33CodesThatLeadToASignIn},
+		{"S33_what_began_cannot_be_ended", s33WhatBeganCannotBeEnded},
 		{"S34_no_session_in_a_row", s34NoSessionInARow},
 		{"S34_no_session_of_a_sign_in_taken_back", s34NoSessionOfASignInTakenBack},
 	})
@@ -110,6 +112,8 @@ func s33WhatOnLoginWrote(t *testing.T) {
 			"bytes":                 {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { _, _ = c.Writer.Write([]byte("by the hook")); return nil }},
 			"a redirect":            {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Redirect(http.StatusFound, "/elsewhere"); return nil }},
 			"an aborted status":     {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.AbortWithStatus(http.StatusForbidden); return nil }},
+			"an abort":              {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Abort(); return nil }},
+			"a status and an abort": {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Status(http.StatusForbidden); c.Abort(); return nil }},
 			"Flush":                 {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { c.Writer.Flush(); return nil }},
 			"Flush by a controller": {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error { return http.NewResponseController(c.Writer).Flush() }},
 			"Hijack": {ginauth.ErrSessionError, func(c *gin.Context, _ *ginauth.Login) error {
@@ -228,6 +232,39 @@ func s33TheConnectionIsCut(t *testing.T) {
 	}
 	if who := s.Stolen(eve); who != "" {
 		t.Errorf("a copy of the cookie is %q", who)
+	}
+}
+
+// A guard answers these codes by a redirect to the sign-in, which would be this one.
+func s33CodesThatLeadToASignIn(t *testing.T) {
+	for name, err := range map[string]error{
+		"ErrUnauthenticated": ginauth.ErrUnauthenticated, "ErrStepUpRequired": ginauth.ErrStepUpRequired,
+		"an Error":   &ginauth.Error{Code: ginauth.ErrUnauthenticated},
+		"of a check": ginauth.ACR("mfa")(&ginauth.User{}), "of no user": ginauth.MaxAge(time.Hour)(nil),
+	} {
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { return err }
+		})
+		p := s.Must(s.Browser.Open(s.Begin("/login/demo").String()))
+		if p.Header.Get("Location") != "" {
+			t.Errorf("%s: redirects to %s", name, p.Header.Get("Location"))
+		}
+		s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrIdentityRejected, Tokens: 1})
+	}
+}
+
+// OnLogin begins a session and refuses, and the session cannot be revoked: its cookie is
+// not sent, and the answer says that the store failed, not that the person was refused.
+func s33WhatBeganCannotBeEnded(t *testing.T) {
+	e := newEager(t, nil)
+	e.do = func(*gin.Context, *ginauth.Login) error {
+		e.marks.WriteErr = sitetest.ErrBroken
+		return errors.New("not today")
+	}
+	p := e.Finish(e.Begin("/login/demo"))
+	e.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStoreUnavailable, Tokens: 1})
+	if left := sessionOf(p.Header); strings.Contains(left, "hook=") {
+		t.Errorf("the answer sets %s", left)
 	}
 }
 

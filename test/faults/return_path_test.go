@@ -33,6 +33,7 @@ func TestFaultsReturnPath(t *testing.T) {
 		{"G13_logout_and_try_again", g13LogoutAndTryAgain},
 		{"G14_origin_is_kept", g14OriginIsKept},
 		{"S39_trusted_origin", s39TrustedOrigin},
+		{"S39_trusted_origin_after_a_failure", s39TrustedOriginAfterAFailure},
 	})
 }
 
@@ -325,6 +326,26 @@ func s39TrustedOrigin(t *testing.T) {
 		}
 		if strings.Contains(body.RedirectTo, "evil") {
 			t.Errorf("signing out with %q leads to %q", raw, body.RedirectTo)
+		}
+	}
+}
+
+// A page of a trusted origin is where a sign-in that a check demanded begins again, also
+// if it fails before it has reached the provider.
+func s39TrustedOriginAfterAFailure(t *testing.T) {
+	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://spa.example.com"} })
+	f.Engine.GET("/fresh", f.Auth.RequireAuth(ginauth.ACR("mfa")), f.Protected)
+	f.SignIn()
+	demand := sitetest.MustURL(t, f.Ask("GET", "/fresh", sitetest.Navigation...).Header.Get("Location")).Query().Get("demand")
+	f.IDP.Fail(authtest.Discovery, authtest.Down)
+	f.Redeploy(func(*ginauth.Options) {})
+	for returnTo, want := range map[string]string{
+		"https://spa.example.com/x": "https://spa.example.com/x", "/page/x": f.URL + "/page/x", "https://evil.example/x": f.URL + "/",
+	} {
+		p := f.Open("/login/demo?" + url.Values{"demand": {demand}, "return_to": {returnTo}}.Encode())
+		f.WantError(p, ginauth.ErrProviderUnavailable)
+		if !strings.Contains(p.Text(), `<a class="action first" href="`+want+`">`) {
+			t.Errorf("%s: the page does not lead to %s: %s", returnTo, want, p.Text())
 		}
 	}
 }

@@ -425,6 +425,12 @@ func s21Outage(t *testing.T) {
 	}
 }
 
+// tenants is a provider that issues ID tokens as several, which Admits lists.
+func tenants(admits ...string) ginauth.Provider {
+	return ginauth.Provider{Name: "second", Issuer: "https://idp.example", ClientID: "other", ClientSecret: "a client's secret", Admits: admits,
+		TokenIssuer: func(map[string]any) (string, error) { return "", errors.New("not asked") }}
+}
+
 func s22SharedNamespace(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -442,6 +448,12 @@ func s22SharedNamespace(t *testing.T) {
 		"the issuer of another": {func(p *ginauth.Provider) {
 			*p = ginauth.Provider{Name: "second", Issuer: p.Namespace, ClientID: "other", ClientSecret: "a client's secret"}
 		}, "provider.issuer.namespace"},
+		"an issuer that another admits": {func(p *ginauth.Provider) { *p = tenants(p.Namespace) }, "provider.admits.namespace"},
+		"no issuer that another admits": {func(p *ginauth.Provider) { *p = tenants("https://tenant.example") }, ""},
+		"a rule that another notes": {func(p *ginauth.Provider) {
+			*p = tenants(p.Namespace)
+			p.TokenIssuer = nil // so that Admits is any text
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, second := sitetest.PlainProvider(), sitetest.PlainProvider()
@@ -455,6 +467,9 @@ func s22SharedNamespace(t *testing.T) {
 					want := test.id
 					if want == "provider.issuer.namespace" && list[0].Issuer != "" { // the second of the two is told
 						want = "provider.namespace.issuer"
+					}
+					if want == "provider.admits.namespace" && list[0].Issuer != "" {
+						want = "provider.namespace.admitted"
 					}
 					e, _ := errors.AsType[*ginauth.Error](err)
 					if want == "" && err != nil || want != "" && (e == nil || e.ID != want) {

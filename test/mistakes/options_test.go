@@ -52,6 +52,12 @@ func TestMistakesInPrivateKey(t *testing.T) {
 		onProvider("no key", func(p *ginauth.Provider) { p.ClientSecret, p.AuthMethod = "", "private_key_jwt" }, "provider.private_key.empty", "ClientSecretFunc"),
 		onProvider("a secret in place of a key", func(p *ginauth.Provider) { p.AuthMethod = "private_key_jwt" }, "provider.client_secret.unused"),
 		onProvider("a nil key", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = none }, "provider.private_key.unfit"),
+		onProvider("a key that nothing was read into", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = &rsa.PrivateKey{} }, "provider.private_key.unfit"),
+		{"two keys that nothing was read into", two(func(p *ginauth.Provider) { p.PrivateKey = &rsa.PrivateKey{} }), "provider.private_key.unfit", []string{`provider "other"`}},
+		{"a key that nothing was read into, and a good one", func(o *ginauth.Options) {
+			two(func(*ginauth.Provider) {})(o)
+			o.Providers[0].PrivateKey = &ecdsa.PrivateKey{}
+		}, "provider.private_key.unfit", []string{`provider "corp"`}},
 		onProvider("a short key", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = short }, "provider.private_key.unfit", "1024"),
 		onProvider("a key on another curve", func(p *ginauth.Provider) { keyed(p); p.PrivateKey = newKey(t, elliptic.P224()) }, "provider.private_key.unfit", "P-256"),
 		onProvider("a kid without a key", func(p *ginauth.Provider) { p.KeyID = "key-1" }, "provider.key_id.unused"),

@@ -154,13 +154,9 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 		return refused(ginauth.ErrCodeRejected)
 	}
 	l := w.signedFor(re)
-	if insufficient, acr := w.insufficient(re.attempt, l); acr && re.attempt.round == 1 {
-		if w.load(d.held) == unknowable {
-			return refused(ginauth.ErrStoreUnavailable)
-		}
-		want.again = true
-		return want
-	} else if insufficient {
+	insufficient, acr := w.insufficient(re.attempt, l)
+	again := acr && re.attempt.round == 1
+	if insufficient && !again {
 		return refused(ginauth.ErrIDTokenInvalid)
 	}
 	switch now := under(w.entries, re.attempt.by); {
@@ -170,6 +166,13 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 		return refused(ginauth.ErrIssuerMismatch)
 	case now.at() != re.attempt.at:
 		return refused(ginauth.ErrStateInvalid)
+	}
+	if again {
+		if w.load(d.held) == unknowable {
+			return refused(ginauth.ErrStoreUnavailable)
+		}
+		want.again = true
+		return want
 	}
 	if re.attempt.linking != nil {
 		who := w.load(d.held)

@@ -211,7 +211,7 @@ func TestTheWayBack(t *testing.T) {
 	}
 }
 
-// Somebody who signs in as somebody else is that, whoever the session of before was of.
+// A sign-in as another person replaces a session that was carried over.
 func TestTheNewSessionWins(t *testing.T) {
 	s := install(t)
 	s.before()

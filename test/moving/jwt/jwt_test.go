@@ -234,7 +234,7 @@ func TestOldTabsSignOut(t *testing.T) {
 	})
 }
 
-// Somebody who signs in as somebody else is that, whoever an old cookie is of.
+// A sign-in as another person wins over the old cookie.
 func TestTheNewSessionWins(t *testing.T) {
 	s := install(t)
 	s.before()

@@ -240,7 +240,7 @@ func TestSessionsOfBeforeExpire(t *testing.T) {
 	})
 }
 
-// Somebody who signs in as somebody else is that, whoever an old cookie is of.
+// A sign-in as another person wins over the old cookie.
 func TestTheNewSessionWins(t *testing.T) {
 	s := setUp(t)
 	s.before()
