@@ -331,7 +331,7 @@ func (w *wanted) known(r *tokenRecord, now time.Time) (*renewal, error) {
 	switch {
 	case r == nil:
 		return nil, nil
-	case r.renewed != nil && r.renewed.at.After(w.v.opened.rechecked) && now.Before(r.renewed.at.Add(w.cl.provider.Recheck)):
+	case r.renewed != nil && now.Before(r.renewed.at.Add(w.cl.provider.Recheck)):
 		return r.renewed, nil
 	case !now.Before(r.rest):
 		return nil, nil

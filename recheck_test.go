@@ -134,15 +134,22 @@ func TestRecheckRenewsTheUser(t *testing.T) {
 // the old cookie, or the same tab if the answer was lost.
 func TestRecheckOutcomeIsTakenByOthers(t *testing.T) {
 	s := recheckSite(t, nil)
+	s.Guard("/set", func(c *gin.Context) {
+		if err := s.Auth.Update(c, func(u *ginauth.User) { u.Data["cart"] = c.Query("cart") }); err != nil {
+			t.Error(err)
+		}
+	})
 	s.SignIn()
+	s.Get("/set?cart=three")
 	old := s.CookieHeader()
+	s.Get("/set?cart=four")
 	becomes(s, map[string]any{"name": "Ada King"})
 	recheckDue(s)
 	s.User()
 	wantTokenRequests(t, s, 2)
 	s.Clock.Advance(10 * time.Minute)
 	p := getWith(t, s, s.URL, old)
-	if !strings.Contains(p.body, "Ada King") || !strings.Contains(p.cookies, "ginauth") {
+	if !strings.Contains(p.body, "Ada King") || !strings.Contains(p.body, `"cart":"three"`) || !strings.Contains(p.cookies, "ginauth") {
 		t.Errorf("the second tab gets %s with %q", p.body, p.cookies)
 	}
 	wantTokenRequests(t, s, 2)
@@ -499,8 +506,11 @@ func TestRecheckNow(t *testing.T) {
 	t.Run("with APIs alone", func(t *testing.T) {
 		s := recheckSite(t, func(s *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].Recheck, o.Providers[0].APIs = 0, []ginauth.API{{URL: s.IDP.Issuer + "/"}}
+			other := sitetest.Client("other", s.IDP) // which makes the guard look at the sessions
+			other.ClientID, other.Recheck = "another", time.Minute
+			o.Providers = append(o.Providers, other)
 		})
-		s.SignIn()
+		s.Get("/login/demo")
 		if p := ask(s); p.Status != http.StatusOK {
 			t.Errorf("%d %s", p.Status, p.Text())
 		}
