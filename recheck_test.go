@@ -257,19 +257,23 @@ func TestReplicasRecheckOnce(t *testing.T) {
 // While one request asks, the others of the session do not wait for a moment, and then
 // they do.
 func TestOthersGoOnWhileOneRechecks(t *testing.T) {
-	for name, overdue := range map[string]bool{"a moment": false, "later": true} {
+	for name, tt := range map[string]struct {
+		overdue bool
+		at      authtest.Endpoint // where the provider takes its time
+	}{"a moment": {false, authtest.Token}, "later": {true, authtest.Token}, "later, for the profile": {true, authtest.Userinfo}} {
 		t.Run(name, func(t *testing.T) {
 			s, other := twoReplicas(t, nil)
 			old := s.CookieHeader()
 			becomes(s, map[string]any{"name": "Ada King"})
-			if recheckDue(s); overdue {
+			s.IDP.Fail(authtest.Token, authtest.NoIDToken)
+			if recheckDue(s); tt.overdue {
 				s.Clock.Advance(31 * time.Second)
 			}
 			arrived, release := make(chan struct{}), make(chan struct{})
-			s.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+			s.IDP.Handle(tt.at, func(w http.ResponseWriter, r *http.Request) {
 				close(arrived)
 				<-release
-				s.IDP.Default(authtest.Token).ServeHTTP(w, r)
+				s.IDP.Default(tt.at).ServeHTTP(w, r)
 			})
 			var all sync.WaitGroup
 			ask := func(at, want string) {
@@ -281,7 +285,7 @@ func TestOthersGoOnWhileOneRechecks(t *testing.T) {
 			}
 			ask(s.URL, "Ada King")
 			<-arrived
-			if !overdue {
+			if !tt.overdue {
 				for _, at := range []string{s.URL, other.URL} {
 					if got := getWith(t, s, at, old); got.status != http.StatusOK || !strings.Contains(got.body, "Ada Lovelace") {
 						t.Errorf("%d %s", got.status, got.body)
@@ -529,7 +533,10 @@ func TestRecheckNow(t *testing.T) {
 		})
 		s.IDP.RevokeRefreshTokens()
 		copied := s.CookieHeader()
-		s.Ask("GET", "/now", sitetest.Fetch...)
+		p := s.Ask("GET", "/now", sitetest.Fetch...)
+		if !strings.Contains(strings.Join(p.Header["Set-Cookie"], "\n"), "Path=/logout") { // the ID token that a sign-out would send
+			t.Errorf("the cookies are %q", p.Header["Set-Cookie"])
+		}
 		if !errors.Is(got, ginauth.ErrUnauthenticated) || !sitetest.HasID(got, "recheck.token_ended") || user != nil {
 			t.Errorf("%v, and the user is %+v", got, user)
 		}

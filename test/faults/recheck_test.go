@@ -285,6 +285,24 @@ func i23RecheckRefused(t *testing.T) {
 			}
 		}
 	})
+	// Another replica was told no a moment before, and has ended the session.
+	t.Run("by another replica", func(t *testing.T) {
+		k := newRechecked(t, nil)
+		id := k.User().ID()
+		var once sync.Once
+		k.store.breaks(func(string) error {
+			once.Do(func() {
+				if err := k.Auth.LogoutEverywhere(t.Context(), id); err != nil {
+					t.Error(err)
+				}
+				clear(k.store.values)
+			})
+			return nil
+		})
+		k.due()
+		k.WantError(k.Ask("GET", "/me", sitetest.Fetch...), ginauth.ErrUnauthenticated)
+		k.asked(t, 1)
+	})
 	// Nobody has said no: the person is sent to the provider, and the session stays.
 	for name, tt := range map[string]struct {
 		change func(s *sitetest.Site, o *ginauth.Options)
