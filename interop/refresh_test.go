@@ -246,6 +246,7 @@ func (r *refreshCase) run(ctx context.Context, begin chan struct{}) error {
 	if err != nil {
 		return fmt.Errorf("signing in: %w", err)
 	}
+	defer func() { a.kill() }()
 	expired, cancel := context.WithTimeout(ctx, 1100*time.Millisecond)
 	<-expired.Done()
 	cancel()
@@ -272,9 +273,11 @@ func (r *refreshCase) run(ctx context.Context, begin chan struct{}) error {
 		}
 		first <- err
 	}()
+	soon, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	select {
 	case <-happened:
-	case <-ctx.Done():
+	case <-soon.Done():
 		return errors.New("the step was never reached")
 	}
 	began := time.Now()
