@@ -69,6 +69,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
+	sent := user.Groups // before OnLogin adds to them
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
 	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
@@ -87,8 +88,11 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 		return err
 	}
 	begun := newSession(login.User, id, told)
-	if len(cl.provider.APIs) > 0 {
-		if begun.tokens, err = a.tokensOf(c, g, login, newTokenRecord(id.Token, state, id, a.cfg.Now())); err != nil {
+	if cl.keepsTokens() {
+		if begun.tokens, err = a.tokensOf(c, g, login, newTokenRecord(id.Token, state, id, sent, a.cfg.Now())); err != nil {
+			return err
+		}
+		if err := cl.limitUnasked(c.Request.Context(), begun, a.cfg.Now()); err != nil {
 			return err
 		}
 	}

@@ -241,7 +241,7 @@ func (a *Auth) keepsTokensInMemory() bool {
 
 // keepsTokens reports whether the tokens of any provider's users are kept.
 func (g *registry) keepsTokens() bool {
-	return slices.ContainsFunc(g.parties(), func(cl *client) bool { return len(cl.provider.APIs) > 0 })
+	return slices.ContainsFunc(g.parties(), (*client).keepsTokens)
 }
 
 // askRevocations reads the watermarks of a session that does not exist.

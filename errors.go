@@ -105,6 +105,8 @@ type Error struct {
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired
+	opened     *opened       // the session that the demand is about, if its user is not the request's
+	endedBy    EventBy       // who refused a recheck; "" for any other error
 	during     EventName     // what a handler asked for, for Fail: see during
 }
 
@@ -162,7 +164,7 @@ func (e *Error) Status() int {
 // of them.
 var areas = []string{
 	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "refresh", "request", "response", "session", "state", "store",
+	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "recheck", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 

@@ -22,6 +22,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -73,6 +74,31 @@ func ExampleAuth_Client() {
 	defer v.leave()
 	fmt.Println(v.signIn("/", "Zoë Ångström"))
 	// Output: 200 the API says: Zoë Ångström
+}
+
+// After the handler has changed the person's roles at the provider, it asks anew.
+func ExampleAuth_Recheck() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := idp.Client("corp")
+	corp.Recheck = time.Hour // and at any time by Auth.Recheck
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{corp}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/promote", auth.RequireAuth(), func(c *gin.Context) {
+		idp.EditUserinfo(func(claims map[string]any) { claims["groups"] = []string{"admin"} }) // the provider's API
+		if err := auth.Recheck(c); err != nil {
+			auth.Fail(c, err)
+			return
+		}
+		c.String(http.StatusOK, "groups are %q", ginauth.CurrentUser(c).Groups)
+	})
+	v := visit(app)
+	defer v.leave()
+	fmt.Println(v.signIn("/promote", "Zoë Ångström"))
+	// Output: 200 groups are ["admin"]
 }
 
 // A private key takes the place of the client secret: nothing secret leaves the

@@ -104,10 +104,11 @@ type Options struct {
 	Revocations Revocations `json:"-"`
 
 	// Tokens keeps the provider's tokens of signed-in users, sealed and bound to their
-	// sessions, for [Auth.Client]. Nothing is kept of the users of a provider without
-	// [Provider.APIs]. Share one between replicas, and with it Revocations, which see to it
-	// that a token is refreshed once. Default: this process's memory; after a restart a
-	// user is sent to the provider, and back, when a handler needs a token.
+	// sessions, for [Auth.Client] and [Provider.Recheck]. Nothing is kept of the users of a
+	// provider with neither [Provider.APIs] nor Recheck. Share one between replicas, and
+	// with it Revocations, which see to it that a token is refreshed once. Default: this
+	// process's memory; after a restart a user is sent to the provider, and back, when a
+	// handler or a recheck needs a token.
 	Tokens Tokens `json:"-"`
 
 	// HTTPClient sends the requests to providers, for a private certificate authority

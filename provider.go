@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -214,8 +215,24 @@ type Provider struct {
 
 	// APIs are what [Auth.Client] may call with the access tokens of this provider's users.
 	// With any, the tokens of a sign-in are kept for as long as the session lasts (see
-	// [Options.Tokens]). Default: none, and no token is kept.
+	// [Options.Tokens]). Default: none, and no token is kept unless Recheck is set.
 	APIs []API
+
+	// Recheck is how often the provider is asked whether the user may still be here: by a
+	// refresh of the token, or by reading the profile if there is no refresh token (see
+	// providers.Offline). The first request after that time waits for the answer, which
+	// renews name, e-mail address, groups and kept claims as a sign-in does; see
+	// [Hooks.OnRecheck]. If the provider refuses, the session ends, also in copies of its
+	// cookie. If it does not respond, or not as it should, the session continues, and it is
+	// asked again after 30 seconds. A person whose access token has expired, with no refresh
+	// token, is sent to the provider, as by a [MaxAge] check. If there is neither a refresh
+	// token nor a profile to read, the session lasts no longer than Recheck.
+	//
+	// Sessions of [Auth.SignIn], and those from before Recheck was set, have no tokens and
+	// are not asked about. At least a minute. With Recheck the tokens of a sign-in are kept
+	// (see [Options.Tokens]). Default: never, and a session lasts whatever the provider does
+	// to the account, unless it sends logout tokens.
+	Recheck time.Duration
 
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.

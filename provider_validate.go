@@ -51,6 +51,9 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	p.checkParams(add)
 	p.checkPaths(add)
 	p.checkAPIs(add, devHost)
+	if p.Recheck != 0 && p.Recheck < minRecheck {
+		add("Recheck", "too_short", fmt.Sprintf("is %v, and each request would wait for the provider", p.Recheck), "write a minute or more, or 0 for never (a bare number is nanoseconds: write 15*time.Minute)")
+	}
 }
 
 func validName(name string) bool {

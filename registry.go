@@ -24,6 +24,7 @@ type registry struct {
 	order     []string                 // of the providers, as configured
 	callbacks map[string]*callbackPath // by their paths, as withName has them
 	sessions  *sessions                // of users of these providers, with the memory of opened ones
+	rechecks  bool                     // any of the providers has Recheck: else no request looks further
 }
 
 // SetProviders replaces all providers, for an application whose administrator enters
@@ -110,6 +111,9 @@ func (a *Auth) remind() {
 	if a.keepsTokensInMemory() && !a.cfg.loopback {
 		a.cfg.log(ctx, slog.LevelWarn, "options.tokens.memory", tokensRemark+"; set Options.Tokens to share them")
 	}
+	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin != nil && h.OnRecheck == nil {
+		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_recheck", "Hooks.OnLogin is set, and a provider has Recheck: what OnLogin changes in a user, such as groups, is lost at the first recheck; set Hooks.OnRecheck, which may be a function that does the same")
+	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
 		a.cfg.log(ctx, slog.LevelWarn, "options.sessions.memstore", "Options.Sessions "+memstoreRemark+"; "+memstoreFix)
 	}
@@ -136,6 +140,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 		cl := newClient(p, a.cfg, a.http, sharing[paths[i]] > 1, known)
 		g.clients[p.Name], from[p.Name] = cl, cl.issuers
 		g.order = append(g.order, p.Name)
+		g.rechecks = g.rechecks || p.Recheck > 0
 		if cl.isPage() {
 			continue
 		}

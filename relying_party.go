@@ -156,6 +156,9 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 	return id, fromRP(err)
 }
 
+// keepsTokens reports whether the tokens of the provider's users are kept.
+func (c *client) keepsTokens() bool { return len(c.provider.APIs) > 0 || c.provider.Recheck > 0 }
+
 // refresh sends a refresh token, of which nothing else is known.
 func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
 	got, err := c.rp.Refresh(ctx, rp.RefreshRequest{RefreshToken: refreshToken})
@@ -186,7 +189,9 @@ func (c *client) revokeLater(r *tokenRecord) {
 // verifyClaims asks the Provider's own rules about a verified identity, and adds the name that
 // only the answer has.
 func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
-	c.addName(id.Claims, params)
+	if params != nil { // at a sign-in
+		c.addName(id.Claims, params)
+	}
 	if !c.issuers.admit(id.Issuer) {
 		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not list the issuer of the ID token, so that the session would end at once",
 			Fix: "have TokenIssuer refuse it, or add it to Admits"}

@@ -176,6 +176,9 @@ func merge(first, second *Error) (*Error, error) {
 // stepUp returns what a request is answered with whose user a check sends to the
 // provider: the same error, or another one if the provider cannot help.
 func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
+	if e.opened != nil { // of a recheck: the session has no user yet
+		return e
+	}
 	v := a.authenticated(c)
 	if v == nil {
 		return a.unauthenticated(c.Request)
@@ -360,7 +363,11 @@ func noSessionForDemand(provider string) *Error {
 
 // writeStepUp answers a request whose user has to authenticate again.
 func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
-	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.loginReturnPath(c.Request))
+	o := e.opened
+	if o == nil {
+		o = a.authenticated(c).opened
+	}
+	login := a.stepUpURL(o, e.demand, a.cfg.loginReturnPath(c.Request))
 	more := gin.H{}
 	if e.demand.maxAge > 0 {
 		more["max_age"] = int(e.demand.maxAge / time.Second)

@@ -15,7 +15,6 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/rp"
 	"github.com/ginauth/ginauth/internal/seal"
-	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 const (
@@ -34,10 +33,10 @@ const (
 )
 
 // Tokens is a shared store for the tokens of sessions: see [Options.Tokens]. Values are
-// sealed, keys are hashes. If it fails, sign-ins with a provider that has APIs are
-// answered with 503 ([ErrStoreUnavailable]), and [Auth.Client] returns that error once the
-// token that it has in memory has expired. Implementations must be safe for concurrent
-// use. Package redisstate has one.
+// sealed, keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
+// are answered with 503 ([ErrStoreUnavailable]), and [Auth.Client] returns that error once
+// the token that it has in memory has expired; a recheck is put off. Implementations must
+// be safe for concurrent use. Package redisstate has one.
 type Tokens interface {
 	// Load returns the value of a key, or nil if there is none.
 	Load(ctx context.Context, key RevocationKey) ([]byte, error)
@@ -61,6 +60,8 @@ type tokenKeeper struct {
 	box    *seal.Box
 	flight singleflight.Group
 	memory tokenMemory
+
+	rechecks sync.Map // the *recheckFlight of each session whose provider is being asked, by id
 }
 
 // storedTokens is a record and the value that it is kept as. base is what the store has in
@@ -359,12 +360,9 @@ func (w *wanted) denied() *Error {
 		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
 }
 
-// refresh asks the provider, as the one that may. again says that the store has other tokens
-// by now.
-func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
-	if now, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(now.value, last.base) {
-		return nil, err == nil, err
-	}
+// refreshRequest returns the request that refreshes the token, and what its ID token must
+// agree with.
+func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
 	user := &w.v.opened.user
 	r := rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
 		Issuer: user.Issuer, Subject: user.Subject, Nonce: last.nonce, IssuedAt: last.issued,
@@ -372,20 +370,22 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 	if w.v.opened.authTime {
 		r.Earlier.AuthTime = user.AuthTime
 	}
-	got, failed := w.cl.rp.Refresh(ctx, r)
+	return r
+}
+
+// refresh asks the provider, as the one that may. again says that the store has other tokens
+// by now.
+func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
+	if now, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(now.value, last.base) {
+		return nil, err == nil, err
+	}
+	got, failed := w.cl.rp.Refresh(ctx, w.refreshRequest(last.tokenRecord))
 	now := k.cfg.Now()
 	if failed != nil {
 		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
 	}
 	w.cl.rest.Store(0)
-	token := newAccessToken(w.api.key(), got.Token, now)
-	if token.scopes == "" && len(w.api.Scopes) == 0 {
-		if before := last.find(w.api); before != nil {
-			token.scopes = before.scopes
-		}
-	}
-	issued, _ := strictjson.NumericDate(got.Claims["iat"])
-	next := last.with(token, got.Token.RefreshToken, issued)
+	next, token := last.refreshed(w.api, got, now)
 	if err := k.ended(ctx, w); err != nil {
 		return nil, false, k.abandon(ctx, w, last, next, err)
 	}
@@ -449,7 +449,11 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 // keep replaces a value. If the store fails, the tokens stay in memory, and are stored when
 // they are wanted next: the provider does not take the refresh token of the store any more.
 func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (bool, error) {
-	value := k.seal(w.id(), next)
+	return k.keepAs(ctx, w, last, next, k.seal(w.id(), next))
+}
+
+// keepAs is keep for a record that is sealed already.
+func (k *tokenKeeper) keepAs(ctx context.Context, w wanted, last storedTokens, next *tokenRecord, value []byte) (bool, error) {
 	done, err := k.swap(ctx, w.id(), last.base, value, k.life(&w.v.opened.session))
 	switch {
 	case err != nil:
@@ -557,8 +561,12 @@ func (c *client) resting(now time.Time) error {
 	return nil
 }
 
-// tokenFailures is what a client knows of refreshes that failed.
+// tokenFailures is what a client knows of refreshes, and rechecks, that failed.
 type tokenFailures struct {
+	recheckRest    atomic.Int64 // until when rechecks leave the provider alone, in Unix microseconds
+	recheckFailure atomic.Pointer[Error]
+	recheckLogged  atomic.Int64 // when the log was told of one last
+
 	rest    atomic.Int64 // until when the provider is left alone, in Unix microseconds
 	failure atomic.Pointer[Error]
 }

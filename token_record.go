@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/strictjson"
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
@@ -26,6 +27,10 @@ type tokenRecord struct {
 	nonce        [32]byte
 	issued       time.Time // iat of the latest ID token; zero without one
 	asked        string    // scopes that the sign-in asked for beside the provider's, space-separated
+	groups       []string  // that the provider sent last, without what OnLogin or OnRecheck made of them
+	renewed      *renewal  // what the last recheck found; nil before the first
+	rest         time.Time // until when no recheck asks; zero if none has failed
+	away         bool      // and until then the person has to come back to the provider
 	access       []accessToken
 }
 
@@ -54,10 +59,10 @@ func newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken 
 	return accessToken{key: key, value: token.AccessToken, typ: token.TokenType, expiry: token.Expiry, obtained: now, scopes: scopes}
 }
 
-// newTokenRecord returns the record of a sign-in.
-func newTokenRecord(token *oauth2.Token, state *loginState, id *rp.Identity, now time.Time) *tokenRecord {
+// newTokenRecord returns the record of a sign-in. groups are those that the provider sent.
+func newTokenRecord(token *oauth2.Token, state *loginState, id *rp.Identity, groups []string, now time.Time) *tokenRecord {
 	return &tokenRecord{
-		refreshToken: token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes,
+		refreshToken: token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes, groups: groups,
 		access: []accessToken{newAccessToken("", token, now)},
 	}
 }
@@ -106,6 +111,18 @@ func (r *tokenRecord) with(t accessToken, refreshToken string, issued time.Time)
 	}
 	next.access = append(next.access, t)
 	return &next
+}
+
+// refreshed returns the record after a refresh for an API, and the token.
+func (r *tokenRecord) refreshed(api *API, got *rp.Refreshed, now time.Time) (*tokenRecord, accessToken) {
+	token := newAccessToken(api.key(), got.Token, now)
+	if token.scopes == "" && len(api.Scopes) == 0 {
+		if before := r.find(api); before != nil {
+			token.scopes = before.scopes
+		}
+	}
+	issued, _ := strictjson.NumericDate(got.Claims["iat"])
+	return r.with(token, got.Token.RefreshToken, issued), token
 }
 
 // find returns the access token that an API takes, or nil.
@@ -162,6 +179,9 @@ func (r *tokenRecord) encode() []byte {
 	b = wire.AppendUint(b, boolUint(r.ended))
 	b = append(b, r.nonce[:]...)
 	b = wire.AppendString(wire.AppendTime(b, r.issued), r.asked)
+	b = wire.AppendStrings(b, r.groups)
+	b = wire.AppendUint(wire.AppendTime(b, r.rest), boolUint(r.away))
+	b = r.renewed.encode(b)
 	for i := range r.access {
 		t := &r.access[i]
 		for _, s := range []string{t.key, t.value, t.typ, t.scopes} {
@@ -181,6 +201,9 @@ func readTokenRecord(plain string) *tokenRecord {
 	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1}
 	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
 	rec.issued, rec.asked = r.Time(), r.String()
+	rec.groups = r.Strings(nil)
+	rec.rest, rec.away = r.Time(), r.Uint() == 1
+	rec.renewed = readRenewal(r)
 	for r.More() && len(rec.access) < accessTokensLimit {
 		var t accessToken
 		for _, s := range []*string{&t.key, &t.value, &t.typ, &t.scopes} {

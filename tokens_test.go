@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -221,9 +222,10 @@ func TestTokensInMemoryAreWarnedOf(t *testing.T) {
 		change func(o *ginauth.Options)
 		warned bool
 	}{
-		"with APIs":   {func(o *ginauth.Options) { o.Providers[0].APIs = apis }, true},
-		"without":     {func(*ginauth.Options) {}, false},
-		"on loopback": {func(o *ginauth.Options) { o.BaseURL, o.Providers[0].APIs = "http://localhost:8080", apis }, false},
+		"with APIs":    {func(o *ginauth.Options) { o.Providers[0].APIs = apis }, true},
+		"with Recheck": {func(o *ginauth.Options) { o.Providers[0].Recheck = time.Hour }, true},
+		"without":      {func(*ginauth.Options) {}, false},
+		"on loopback":  {func(o *ginauth.Options) { o.BaseURL, o.Providers[0].APIs = "http://localhost:8080", apis }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines sitetest.Logs

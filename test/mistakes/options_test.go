@@ -113,6 +113,24 @@ func TestMistakesInAPIs(t *testing.T) {
 	}
 }
 
+func TestMistakesInRecheck(t *testing.T) {
+	every := func(d time.Duration) func(p *ginauth.Provider) {
+		return func(p *ginauth.Provider) { p.Recheck = d }
+	}
+	reports(t, []mistake{
+		onProvider("a recheck at each request", every(time.Second), "provider.recheck.too_short", "1s"),
+		onProvider("a bare number", every(15), "provider.recheck.too_short", "15*time.Minute"),
+		onProvider("less than never", every(-time.Hour), "provider.recheck.too_short", "-1h"),
+		onPlain("a recheck just under a minute", every(time.Minute-1), "provider.recheck.too_short"),
+		{"a recheck of a page", func(o *ginauth.Options) {
+			o.Providers = append(o.Providers, ginauth.Provider{Name: "page", Namespace: "https://app.example", LoginPage: "/password", Recheck: time.Hour})
+		}, "provider.recheck.login_page", []string{`provider "page"`}},
+	})
+	if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Recheck = time.Minute })); err != nil {
+		t.Error(err)
+	}
+}
+
 func newKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(curve, rand.Reader)
