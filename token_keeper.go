@@ -192,6 +192,9 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 	held, found := k.memory.get(w.id())
 	if found {
 		if t := w.usable(held.tokenRecord, now); t != nil {
+			if held.unsaved() {
+				k.save(ctx, w)
+			}
 			return t, nil
 		}
 	}
@@ -272,6 +275,14 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 		k.memory.put(w.id(), held)
 	}
 	return held, nil
+}
+
+// save stores tokens that the store could not be told of, in the background: from the value
+// that it has, another replica would use a refresh token that is spent.
+func (k *tokenKeeper) save(ctx context.Context, w wanted) {
+	k.flight.DoChan("save "+w.id(), func() (any, error) {
+		return contain.Call(func() (storedTokens, error) { return k.latest(context.WithoutCancel(ctx), w) })
+	})
 }
 
 // unsaved reports whether the store has other tokens, which are older.

@@ -27,6 +27,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I2_many_replicas_at_an_expiry", i2ManyReplicasAtAnExpiry},
 		{"I3_browser_hangs_up", i3BrowserHangsUp},
 		{"I4_store_fails_after_the_rotation", i4StoreFailsAfterTheRotation},
+		{"I4_store_is_back_before_the_token_expires", i4StoreIsBackBeforeTheTokenExpires},
 		{"I5_invalid_grant", i5InvalidGrant},
 		{"I6_outage", i6Outage},
 		{"I7_id_token_of_another", i7IDTokenOfAnother},
@@ -317,6 +318,26 @@ func i4StoreFailsAfterTheRotation(t *testing.T) {
 		t.Errorf("another replica: %d", status)
 	}
 	k.asked(t, 4)
+}
+
+// The replica that could not store the tokens does so at its next request, before they
+// expire: else another replica would use the spent refresh token once the claim has ended.
+func i4StoreIsBackBeforeTheTokenExpires(t *testing.T) {
+	k := newCalling(t, nil)
+	k.expire()
+	k.store.breaks(func(op string) error {
+		if op == "swap" {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	k.works(t, 2)
+	k.store.breaks(nil)
+	k.works(t, 2)
+	if status := k.at(t, k.replica()); status != http.StatusOK { // it waits for them
+		t.Errorf("another replica: %d", status)
+	}
+	k.asked(t, 2)
 }
 
 func i5InvalidGrant(t *testing.T) {
