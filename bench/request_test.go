@@ -8,6 +8,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"testing"
+	"time"
 )
 
 // request is a way to have a signed-in user in a handler.
@@ -27,7 +28,7 @@ func requests() []request {
 		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
 		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
 		{"ours-authenticate", "… with an `Authenticate` that knows nobody", ours(setting{keys: true}), false},
-		{"ours-step-up", "… with `MaxAge` and `ACR`", ours(setting{proves: true}), false},
+		{"ours-step-up", "… with `MaxAge` and `ACR`", ours(setting{acr: true, proves: true}), false},
 		{"ours-first", "… of a browser's first request, which it has not seen lately", ours(setting{first: true}), false},
 		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
 		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},
@@ -60,6 +61,9 @@ func catalogue() []entry {
 	var list []entry
 	for _, r := range requests() {
 		list = append(list, entry{"Request/" + r.name, r.title})
+	}
+	for _, pair := range besides {
+		list = append(list, entry{"Beside/" + pair.name, pair.title})
 	}
 	for _, name := range parallel {
 		list = append(list, entry{"Parallel/" + name, find(name).title})
@@ -134,6 +138,42 @@ func BenchmarkRequest(b *testing.B) {
 			if a.set > 0 {
 				b.ReportMetric(float64(a.set), "set-cookie-B")
 			}
+		})
+	}
+}
+
+// besides are the settings that hardly cost more than another.
+var besides = []struct {
+	name, title string
+	it, than    setting
+}{
+	{"authenticate", "an `Authenticate` that knows nobody, beside none", setting{keys: true}, setting{}},
+	{"step-up", "`MaxAge` and `ACR`, beside a guard without checks", setting{acr: true, proves: true}, setting{acr: true}},
+	{"attempts", "five sign-ins under way, beside none", setting{attempts: 5}, setting{}},
+}
+
+// BenchmarkBeside measures two settings in turns, a millisecond each: a
+// processor changes its speed by more than a few percent within seconds, so that
+// two runs, one after the other, could not show the difference. times is the
+// CPU time of the one, divided by the other's.
+func BenchmarkBeside(b *testing.B) {
+	const turn = 500
+	for _, pair := range besides {
+		b.Run(pair.name, func(b *testing.B) {
+			visitors := [2]*visitor{newVisitor(ours(pair.than)()), newVisitor(ours(pair.it)())}
+			var spent [2]time.Duration
+			for b.Loop() {
+				for _, which := range [...]int{0, 1, 1, 0} { // neither is always the second
+					start := cpu()
+					for range turn {
+						if v := visitors[which]; !v.visit() {
+							b.Fatalf("answered with %d", v.writer.status)
+						}
+					}
+					spent[which] += cpu() - start
+				}
+			}
+			b.ReportMetric(float64(spent[1])/float64(spent[0]), "times")
 		})
 	}
 }

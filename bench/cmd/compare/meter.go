@@ -117,7 +117,7 @@ func (m *meter) rounds(n int, wanted []string) ([]round, error) {
 func (m *meter) measure(name string) (sample, error) {
 	bench, cores, _ := strings.Cut(name, "@")
 	switch {
-	case strings.HasPrefix(name, "Request/"):
+	case strings.HasPrefix(name, "Request/"), strings.HasPrefix(name, "Beside/"):
 		cores = "1"
 	case cores == "":
 		cores = strconv.Itoa(runtime.NumCPU())
