@@ -118,6 +118,8 @@ var targets = []target{
 	{name: "sign-ins a second, against goth", of: ratio(of("SignIn/ours", "sign-ins/cpu-s"), of("SignIn/goth", "sign-ins/cpu-s")), least: 4, unit: "×"},
 	{name: "sign-ins a second with userinfo, against goth", unit: "×", least: 3,
 		of: ratio(of("SignIn/ours-userinfo", "sign-ins/cpu-s"), of("SignIn/goth-userinfo", "sign-ins/cpu-s"))},
+	{name: "`Auth.Client` with a valid token, against a client with a header", of: of("Tokens/client", "times"), most: 1.05, unit: "×"},
+	{name: "a refresh, against one verification and one round trip", of: of("Tokens/refresh", "times"), most: 1.4, unit: "×"},
 	{name: "a revocation in memory, of a million", of: of("Revocations", "B/mark"), most: 100, unit: "bytes", count: true},
 	{name: "looking up one of a request's four, among a million", of: scaled(lookup, 1.0/4), most: 150, unit: "ns", guard: ratio(lookup, floorTime)},
 	{name: "cleaning a million away, the slowest call", of: scaled(of("Revocations", "cleaning-ns"), 1e-6), most: 1, unit: "ms",
