@@ -351,8 +351,13 @@ func (w *wanted) denied() *Error {
 // refresh asks the provider, as the one that may. again says that the store has other tokens
 // by now.
 func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
-	if now, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(now.value, last.base) {
-		return nil, err == nil, err
+	switch now, err := k.load(ctx, w.id()); {
+	case err != nil:
+		return nil, false, err
+	case bytes.Equal(now.value, last.value):
+		last.base = last.value // the store had been told, though it said that it failed
+	case !bytes.Equal(now.value, last.base):
+		return nil, true, nil
 	}
 	user := &w.v.opened.user
 	r := rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
