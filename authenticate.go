@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -70,10 +71,9 @@ func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, e
 // hook was asked. That context is the authRequest that the user gets in the end: it costs
 // no allocation of its own.
 func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
-	original, v := c.Request, &authRequest{registry: g}
-	v.state.Store(asking)
+	original, v := c.Request, &authRequest{registry: g} // asking
 	v.wrap(c)
-	user, err := contain.Call(func() (*User, error) { return a.cfg.Hooks.Authenticate(c) })
+	user, err := a.callAuthenticate(c)
 	v.state.Store(unidentified)
 	if c.Request != &v.request && c.Request.Context().Value(authRequestKey{a}) != any(v) { // the hook has put another request there
 		v = &authRequest{registry: g}
@@ -82,6 +82,11 @@ func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
 	}
 	returnForm(c, original)
 	return user, err
+}
+
+func (a *Auth) callAuthenticate(c *gin.Context) (user *User, err error) {
+	defer contain.Recover(&err)
+	return a.cfg.Hooks.Authenticate(c)
 }
 
 // isAsking reports whether Hooks.Authenticate is being asked about the request: what the
@@ -154,7 +159,8 @@ func (a *Auth) identified(g *registry, user *User) (*opened, error) {
 	}
 	o := &opened{user: *u}
 	o.user.request = nil // it may be the user of another request
-	o.session.user, o.session.authTime = &o.user, !u.AuthTime.IsZero() && !u.AuthTime.After(a.cfg.Now().Add(leeway))
+	o.session.user, o.session.authTime = &o.user, u.AuthTime.After(time.Time{}) && !u.AuthTime.After(a.cfg.Now().Add(leeway))
+	o.authenticated = u.AuthTime.UnixMicro() // of AuthTimes before the year 1 it may be any number
 	return o, nil
 }
 

@@ -345,7 +345,7 @@ func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 	}
 }
 
-// Answers of four sign-ins at once are in nobody's way.
+// Answers of four sign-ins at once do not interfere.
 func TestFormPostUsesAllSlots(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)

@@ -84,7 +84,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 			err = crossOriginError("guard")
 		}
 		if err == nil && len(checks) > 0 {
-			err = checkUser(checks, v.verified(readOnly))
+			err = checkUser(checks, readOnly, v)
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)
@@ -186,34 +186,44 @@ func crossOriginError(op string) *Error {
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
-// checkUser asks the checks. One that panics refuses.
-func checkUser(checks []Check, u *User) error {
-	err := contain.Do(func() error {
-		var demands *Error
-		for _, check := range checks {
-			err := check(u)
-			if err == nil {
-				continue
-			}
-			e := checkError(err, u.Provider)
-			if e.demand == nil {
-				return e
-			}
-			if demands == nil {
-				demands = e
-			} else if demands, err = merge(demands, e); err != nil {
-				return err
-			}
-		}
-		if demands != nil {
-			return demands
-		}
-		return nil
-	})
+// checkUser asks the checks. One that panics refuses. Checks of this package, which are
+// readOnly, do not panic, and get the user that the handler will get, if none has had it yet:
+// a copy takes a tenth of the request.
+func checkUser(checks []Check, readOnly bool, v *authRequest) error {
+	if readOnly && !v.shown {
+		return askChecks(checks, &v.user)
+	}
+	u := v.opened.user.clone() // as verified: a handler, or a check, may have changed the other
+	u.request = v
+	err := contain.Do(func() error { return askChecks(checks, u) })
 	if p, panicked := err.(*contain.Panic); panicked {
 		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
 	}
 	return err
+}
+
+// askChecks asks every check: a refusal wins over a demand, and demands are merged.
+func askChecks(checks []Check, u *User) error {
+	var demands *Error
+	for _, check := range checks {
+		err := check(u)
+		if err == nil {
+			continue
+		}
+		e := checkError(err, u.Provider)
+		if e.demand == nil {
+			return e
+		}
+		if demands == nil {
+			demands = e
+		} else if demands, err = merge(demands, e); err != nil {
+			return err
+		}
+	}
+	if demands != nil {
+		return demands
+	}
+	return nil
 }
 
 // checkError returns what a Check returned as an error of this package.
@@ -238,12 +248,12 @@ type authRequest struct {
 	state    atomic.Uint32      // what of the above there is
 }
 
-// The states of an authRequest. Without Hooks.Authenticate it begins with the first.
+// The states of an authRequest.
 const (
-	identified   uint32 = iota
-	asking              // Hooks.Authenticate is being asked: there is a context and a request
-	unidentified        // it has found no credential
-	ended               // the user has signed out
+	asking       uint32 = iota // Hooks.Authenticate is being asked: there is a context and a request
+	unidentified               // it has found no credential
+	identified                 // there is a user
+	ended                      // the user has signed out
 )
 
 // authRequestKey finds what an Auth has put into a request's context: an *authRequest or
@@ -307,17 +317,6 @@ func (v *authRequest) show() {
 	if !v.shown {
 		v.shown = true
 	}
-}
-
-// verified returns the user that checks get, as verified: a copy, unless no handler has
-// had the user yet and the checks do not change it, which saves a tenth of the request.
-func (v *authRequest) verified(readOnly bool) *User {
-	if readOnly && !v.shown {
-		return &v.user
-	}
-	u := v.opened.user.clone()
-	u.request = v
-	return u
 }
 
 // session returns a copy of the session: no handler has changed it.

@@ -97,7 +97,9 @@ func (a *Auth) recheckIfDue(c *gin.Context, g *registry, o *opened, now time.Tim
 	if cl.provider.Recheck == 0 || now.Before(o.recheckAt(cl)) {
 		return nil, nil
 	}
-	w := wanted{v: &authRequest{registry: g, opened: o}, cl: cl, api: new(API)}
+	v := &authRequest{registry: g, opened: o}
+	v.state.Store(identified)
+	w := wanted{v: v, cl: cl, api: new(API)}
 	found, first, err := a.tokens.recheck(c.Request.Context(), w, false)
 	if err == nil || err == errNotNow {
 		return found, nil
@@ -384,9 +386,11 @@ func tokenEnded(err error) *Error {
 // ask asks the provider, as the one that may. again says that the store has other tokens by
 // now.
 func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens) (found *renewal, again bool, err error) {
-	if now, err := k.load(ctx, w.id()); err != nil {
+	last, again, err = k.reread(ctx, w, last)
+	if err != nil {
 		return nil, false, k.putOff(w, err)
-	} else if !bytes.Equal(now.value, last.base) {
+	}
+	if again {
 		return nil, true, nil
 	}
 	at, user := k.cfg.Now().Truncate(time.Second), &w.v.opened.user

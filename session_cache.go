@@ -15,15 +15,16 @@ const groupsRoom = 5
 // opened is a session as its record has it. It never changes, so that requests
 // can share it.
 type opened struct {
-	session   // whose user is the one below
-	user      User
-	keys      [4]RevocationKey   // of the session
-	notBefore int64              // a clock before this one is wrong; this and the next two in Unix microseconds
-	expires   int64              // without a further request
-	renewAt   int64              // when a request makes the record be written again
-	oldKey    bool               // sealed under a key that is not the first
-	from      sealedText         // what it was opened from
-	groups    [groupsRoom]string // room for user.Groups
+	session       // whose user is the one below
+	user          User
+	keys          [4]RevocationKey   // of the session
+	notBefore     int64              // a clock before this one is wrong; this and the next three in Unix microseconds
+	expires       int64              // without a further request
+	renewAt       int64              // when a request makes the record be written again
+	authenticated int64              // user.AuthTime
+	oldKey        bool               // sealed under a key that is not the first
+	from          sealedText         // what it was opened from
+	groups        [groupsRoom]string // room for user.Groups
 }
 
 // copy returns a session that can be changed, or handed to the application. The
@@ -50,6 +51,7 @@ func (k *sessions) read(record string, oldKey bool) *opened {
 	o.notBefore = max(o.created.UnixMicro(), o.lastSeen.UnixMicro()) - leeway.Microseconds()
 	o.expires = o.lastSeen.Add(k.remaining(&o.session)).UnixMicro()
 	o.renewAt = o.lastSeen.Add(min(k.cfg.IdleTimeout, o.idle) / 10).UnixMicro()
+	o.authenticated = o.user.AuthTime.UnixMicro()
 	return o
 }
 

@@ -59,9 +59,10 @@ func MaxAge(d time.Duration) Check {
 		panic(fmt.Sprintf("ginauth: MaxAge(%v): a minute at least: people need as long to sign in", d))
 	}
 	d = min(d, maxMaxAge)
+	limit := (d + leeway).Microseconds()
 	return func(u *User) error {
 		v, err := u.proof()
-		if err != nil || v.opened.authTime && v.now().Sub(v.opened.user.AuthTime) <= d+leeway {
+		if err != nil || v.opened.authTime && v.now()-v.opened.authenticated <= limit {
 			return err
 		}
 		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d, session: v.opened.id}, Fix: askedAgain,
@@ -112,13 +113,18 @@ const askedAgain = "nothing: the person is asked to authenticate again"
 // proof returns the request that u is the user of, whose session says how and when the
 // person authenticated, whatever a handler has written into u.
 func (u *User) proof() (*authRequest, error) {
-	switch {
-	case u == nil:
-		return nil, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
-	case u.request == nil: // there is no demand: no sign-in would change this User
-		return nil, &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User is not that of a request", Fix: otherUserFix}
+	if u != nil && u.request != nil {
+		return u.request, nil
 	}
-	return u.request, nil
+	return nil, notOfRequest(u)
+}
+
+func notOfRequest(u *User) error {
+	if u == nil {
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	}
+	// There is no demand: no sign-in would change this User.
+	return &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User is not that of a request", Fix: otherUserFix}
 }
 
 const (
@@ -126,13 +132,13 @@ const (
 	otherUserFix = "pass MaxAge and ACR the User that the Check was given, or that CurrentUser returns in this very request"
 )
 
-// now is the time that a check compares with. A handler may ask hours after the guard
-// has: that of a WebSocket, for each message.
-func (v *authRequest) now() time.Time {
+// now is the time that a check compares with, in Unix microseconds. A handler may ask
+// hours after the guard has: that of a WebSocket, for each message.
+func (v *authRequest) now() int64 {
 	if v.shown {
-		return v.registry.auth.cfg.Now()
+		return v.registry.auth.cfg.Now().UnixMicro()
 	}
-	return time.UnixMicro(v.asked)
+	return v.asked
 }
 
 // and returns the demand that satisfies both, or false if none does.

@@ -373,11 +373,22 @@ func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
 	return r
 }
 
+// reread loads tokens again that were claimed in between. again says that the store has
+// others by now.
+func (k *tokenKeeper) reread(ctx context.Context, w wanted, last storedTokens) (_ storedTokens, again bool, err error) {
+	now, err := k.load(ctx, w.id())
+	if err == nil && bytes.Equal(now.value, last.value) {
+		last.base = last.value // the store had been told, though it said that it failed
+	}
+	return last, err == nil && !bytes.Equal(now.value, last.base), err
+}
+
 // refresh asks the provider, as the one that may. again says that the store has other tokens
 // by now.
 func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
-	if now, err := k.load(ctx, w.id()); err != nil || !bytes.Equal(now.value, last.base) {
-		return nil, err == nil, err
+	last, again, err = k.reread(ctx, w, last)
+	if again || err != nil {
+		return nil, again, err
 	}
 	got, failed := w.cl.rp.Refresh(ctx, w.refreshRequest(last.tokenRecord))
 	now := k.cfg.Now()

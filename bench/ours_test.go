@@ -23,6 +23,7 @@ type setting struct {
 	hooks    bool
 	loadUser bool
 	keys     bool // Authenticate, which knows nobody
+	acr      bool // the user has an acr
 	proves   bool // the guard has MaxAge and ACR
 	shared   bool // revocations in Redis
 	attempts int  // sign-ins under way
@@ -87,8 +88,10 @@ func ours(s setting) func() app {
 			user.Data[fmt.Sprint("note", i)] = strings.Repeat("0123456789", 100)
 		}
 		guard := auth.RequireAuth()
-		if s.proves {
+		if s.acr {
 			user.ACR = "mfa"
+		}
+		if s.proves {
 			guard = auth.RequireAuth(ginauth.MaxAge(24*time.Hour), ginauth.ACR("mfa"))
 		}
 		if s.loadUser {

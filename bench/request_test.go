@@ -8,6 +8,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"testing"
+	"time"
 )
 
 // request is a way to have a signed-in user in a handler.
@@ -27,7 +28,7 @@ func requests() []request {
 		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
 		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
 		{"ours-authenticate", "… with an `Authenticate` that knows nobody", ours(setting{keys: true}), false},
-		{"ours-step-up", "… with `MaxAge` and `ACR`", ours(setting{proves: true}), false},
+		{"ours-step-up", "… with `MaxAge` and `ACR`", ours(setting{acr: true, proves: true}), false},
 		{"ours-first", "… of a browser's first request, which it has not seen lately", ours(setting{first: true}), false},
 		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
 		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},
@@ -61,6 +62,9 @@ func catalogue() []entry {
 	for _, r := range requests() {
 		list = append(list, entry{"Request/" + r.name, r.title})
 	}
+	for _, pair := range besides {
+		list = append(list, entry{"Beside/" + pair.name, pair.title})
+	}
 	for _, name := range parallel {
 		list = append(list, entry{"Parallel/" + name, find(name).title})
 	}
@@ -71,6 +75,9 @@ func catalogue() []entry {
 	}
 	for _, f := range flows() {
 		list = append(list, entry{"SignIn/" + f.name, f.title})
+	}
+	for _, t := range tokens {
+		list = append(list, entry{"Tokens/" + t.name, t.title})
 	}
 	return append(list, entry{"Revocations", "a million of them"})
 }
@@ -136,6 +143,54 @@ func BenchmarkRequest(b *testing.B) {
 			}
 		})
 	}
+}
+
+// besides are the settings that hardly cost more than another.
+var besides = []struct {
+	name, title string
+	it, than    setting
+}{
+	{"authenticate", "an `Authenticate` that knows nobody, beside none", setting{keys: true}, setting{}},
+	{"step-up", "`MaxAge` and `ACR`, beside a guard without checks", setting{acr: true, proves: true}, setting{acr: true}},
+	{"attempts", "five sign-ins under way, beside none", setting{attempts: 5}, setting{}},
+}
+
+// BenchmarkBeside measures such settings and the other in turns of a millisecond.
+func BenchmarkBeside(b *testing.B) {
+	for _, pair := range besides {
+		b.Run(pair.name, func(b *testing.B) {
+			visiting := func(s setting) func() {
+				v := newVisitor(ours(s)())
+				return func() {
+					if !v.visit() {
+						b.Fatalf("answered with %d", v.writer.status)
+					}
+				}
+			}
+			inTurns(b, 500, visiting(pair.than), visiting(pair.it))
+		})
+	}
+}
+
+// inTurns measures two things in turns of n: a processor changes its speed by more
+// than a few percent within seconds, so that two runs, one after the other, could not
+// show the difference. times is the CPU time of the second, divided by the first's.
+func inTurns(b *testing.B, n int, than, it func()) {
+	both := [2]func(){than, it}
+	for _, do := range both { // connections, keys
+		do()
+	}
+	var spent [2]time.Duration
+	for b.Loop() {
+		for _, which := range [...]int{0, 1, 1, 0} { // neither is always the second
+			start := cpu()
+			for range n {
+				both[which]()
+			}
+			spent[which] += cpu() - start
+		}
+	}
+	b.ReportMetric(float64(spent[1])/float64(spent[0]), "times")
 }
 
 // parallel are the cases that are also measured on several cores.

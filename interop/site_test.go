@@ -112,7 +112,7 @@ func newSite(t *testing.T, with server, conf config) *site {
 	s := &site{t: t, URL: "http://localhost:" + port, server: with}
 	s.browser = s.newBrowser()
 	s.client = client{
-		ID: "web-" + port, Secret: "a-secret-for-tests", AuthMethod: cmp.Or(conf.authMethod, "client_secret_basic"), Consent: conf.consent,
+		ID: "web-" + newName(), Secret: "a-secret-for-tests", AuthMethod: cmp.Or(conf.authMethod, "client_secret_basic"), Consent: conf.consent,
 		RedirectURI:    s.URL + "/auth/authorize/corp",
 		PostLogoutURI:  s.URL + "/auth/logout/return",
 		BackChannelURI: s.URL + "/auth/logout/corp/backchannel",

@@ -77,7 +77,7 @@ func appleKey(text string) (*ecdsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if err != nil || !ok || key.Curve != elliptic.P256() {
-		return nil, wrongArgument(name, "not_p256", "is no key of the curve P-256 in PKCS #8", fix)
+		return nil, wrongArgument(name, "not_p256", "is not a key of the curve P-256 in PKCS #8", fix)
 	}
 	return key, nil
 }

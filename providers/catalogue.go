@@ -170,7 +170,7 @@ func find(name string) (preset, bool) {
 func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provider, error) {
 	p, ok := find(name)
 	if !ok {
-		return ginauth.Provider{}, wrong("providers.by_name.preset_unknown", "providers.ByName", fmt.Sprintf("there is no preset %.40q", name),
+		return ginauth.Provider{}, wrong("providers.by_name.preset_unknown", "providers.ByName", fmt.Sprintf("%.40q is not a preset", name),
 			"use one of "+strings.Join(names(), ", ")+`; any OpenID provider is "oidc" with its issuer`)
 	}
 	if len(args) > len(p.args) {

@@ -71,7 +71,7 @@ func (env environment) provider(prefix string) (ginauth.Provider, error) {
 		if env[variable] == "" {
 			variable = prefix + secretSuffix
 		}
-		return ginauth.Provider{}, wrong("providers.env.preset_unknown", "providers.FromEnv", fmt.Sprintf("%s is set, and %.40q is no preset", variable, name),
+		return ginauth.Provider{}, wrong("providers.env.preset_unknown", "providers.FromEnv", fmt.Sprintf("%s is set, and %.40q is not a preset", variable, name),
 			fmt.Sprintf("for an OpenID provider set %s_ISSUER as well; for something else, call FromEnv(%q); presets are %s", prefix, prefix, strings.Join(names(), ", ")))
 	}
 	if !ok {

@@ -93,7 +93,7 @@ func entraTenants(tenant string, allowed []string) (directory string, several bo
 	default:
 		// A domain's name would do for Microsoft, but not tell whose tokens to take.
 		directory = tenant
-		if err := unless(isGUID(tenant), "not_a_guid", "tenant", tenant, "is no directory ID", `write the directory (tenant) ID of the app's overview page, or "organizations", "common" or "consumers"`); err != nil {
+		if err := unless(isGUID(tenant), "not_a_guid", "tenant", tenant, "is not a directory ID", `write the directory (tenant) ID of the app's overview page, or "organizations", "common" or "consumers"`); err != nil {
 			return directory, false, err
 		}
 	}

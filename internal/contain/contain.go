@@ -20,6 +20,14 @@ func (p *Panic) Text() string { return fmt.Sprintf("%.500v", p.Value) }
 // Error implements error.
 func (p *Panic) Error() string { return "panic: " + p.Text() }
 
+// Recover is for a function to defer, with its named result: it returns a panic of that
+// function as the error.
+func Recover(err *error) {
+	if v := recover(); v != nil {
+		*err = &Panic{v}
+	}
+}
+
 // Do calls f. If f panics, Do returns a *Panic.
 func Do(f func() error) (err error) {
 	defer func() {

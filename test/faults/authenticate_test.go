@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -548,7 +549,10 @@ func clientCertificate(t *testing.T, origins map[string][]string) {
 // says of AuthTime and ACR counts, and where it does not suffice, nobody is sent anywhere.
 func s28StepUpWithoutASession(t *testing.T) {
 	t.Parallel()
-	const anHour = time.Hour
+	const (
+		anHour = time.Hour
+		wraps  = time.Duration(math.MinInt64) // 2^64 µs: in a count of microseconds it is now
+	)
 	lately, strong := ginauth.MaxAge(5*time.Minute), ginauth.ACR("gold", "platinum")
 	for name, tt := range map[string]struct {
 		checks []ginauth.Check
@@ -564,6 +568,7 @@ func s28StepUpWithoutASession(t *testing.T) {
 		"MaxAge, AuthTime fresh":                   {[]ginauth.Check{lately}, time.Second, "", ""},
 		"MaxAge, AuthTime half a minute ahead":     {[]ginauth.Check{lately}, -30 * time.Second, "", ""},
 		"MaxAge, AuthTime of tomorrow":             {[]ginauth.Check{lately}, -24 * time.Hour, "", "check.step_up_no_session"},
+		"MaxAge, AuthTime of 584,554 years ago":    {[]ginauth.Check{lately}, wraps, "", "check.step_up_no_session"},
 		"MaxAge of centuries, AuthTime not set":    {[]ginauth.Check{ginauth.MaxAge(1<<63 - 1)}, 0, "", "check.step_up_no_session"},
 		"ACR not set":                              {[]ginauth.Check{strong}, time.Second, "", "check.step_up_no_session"},
 		"ACR another":                              {[]ginauth.Check{strong}, time.Second, "silver", "check.step_up_no_session"},
@@ -587,6 +592,9 @@ func s28StepUpWithoutASession(t *testing.T) {
 			robot = ginauth.User{Provider: "demo", Subject: "robot", ACR: tt.acr}
 			if tt.age != 0 {
 				robot.AuthTime = k.Clock.Now().Add(-tt.age)
+			}
+			if tt.age == wraps {
+				robot.AuthTime = time.Unix(k.Clock.Now().Unix()-math.MaxUint64/1_000_000, 0)
 			}
 			ask := func(c *gin.Context) { // as a handler does that finds out itself
 				for _, check := range tt.checks {

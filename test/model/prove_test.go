@@ -95,8 +95,8 @@ type proof struct {
 	at  time.Time // zero: not said
 }
 
-// demanding registers the pages. Whoever is admitted has the proof, wherever the model
-// thinks that it came from.
+// demanding registers the pages. An admitted user has the proof, from any of the places
+// that the model knows.
 func (w *world) demanding() {
 	for _, p := range demandingPages {
 		var checks []ginauth.Check

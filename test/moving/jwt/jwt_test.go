@@ -269,8 +269,8 @@ func TestOtherOrigins(t *testing.T) {
 	})
 }
 
-// A session that another service ended, or that has expired, leads to the sign-in: the cookie of
-// before is in nobody's way.
+// A session that another service ended, or that has expired, leads to the sign-in, and its old
+// cookie does not interfere.
 func TestAnExpiredSessionSignsInAgain(t *testing.T) {
 	each(t, afters, func(t *testing.T, s *installed) {
 		v := s.Visitor()
