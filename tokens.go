@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -22,8 +23,9 @@ import (
 // API describes an API that [Auth.Client] may call with the users' access tokens.
 type API struct {
 	// URL is what the addresses of the API begin with: scheme, host and path, with a
-	// slash at the end: "https://graph.microsoft.com/v1.0/". Required. It must be https,
-	// except on loopback. Of several that fit an address the longest counts.
+	// slash at the end: "https://graph.microsoft.com/v1.0/". The address without that slash is
+	// the API's too. Required. It must be https, except on loopback. Of several that fit an
+	// address the longest counts.
 	URL string
 
 	// Scopes are those that a call needs. A user whose access token does not have them is
@@ -63,7 +65,8 @@ func resourcesOf(list []API) (all []string) {
 // The token is refreshed before it expires, once for all requests, goroutines and
 // replicas; if the API answers 401 because of it, it is refreshed and the request sent
 // again, provided that its body can be. A request to an address of no API fails and is
-// not sent. A redirect to such an address is followed without the token.
+// not sent. A redirect to such an address is followed without the token, and so is what it
+// redirects to.
 //
 // Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which sends the user to
 // the provider where that helps ([ErrStepUpRequired]: the token has ended, or consent is
@@ -86,7 +89,7 @@ func (a *Auth) Client(ctx context.Context) *http.Client {
 func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, noAPI("", address)
+		return nil, noAPI("", nil)
 	}
 	w, err := wantedBy(a.requestOf(ctx), u)
 	if err != nil {
@@ -122,14 +125,21 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	cl := v.registry.clients[v.opened.user.Provider]
 	api := cl.api(u)
 	if api == nil {
-		return wanted{}, noAPI(cl.provider.Name, u.Redacted())
+		return wanted{}, noAPI(cl.provider.Name, u)
 	}
 	return wanted{v: v, cl: cl, api: api}, nil
 }
 
-func noAPI(provider, address string) *Error {
-	return &Error{Code: ErrInvalidOptions, ID: "provider.no_api", Op: "call API", Provider: provider, Reason: fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(address)),
+// noAPI is the error for an address of no API. It names the address without what may be a
+// secret: the user and the query; u is nil if it could not be read.
+func noAPI(provider string, u *url.URL) *Error {
+	e := &Error{Code: ErrInvalidOptions, ID: "provider.no_api", Op: "call API", Provider: provider, Reason: "the address cannot be read, so it is that of no API of the provider",
 		Fix: "add it to Provider.APIs, or call it with another client"}
+	if u != nil {
+		bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+		e.Reason = fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(bare.String()))
+	}
+	return e
 }
 
 // refusedByAPI is the error for an API that refuses a new token, where there is no answer
@@ -144,14 +154,15 @@ func refusedByAPI(err error, w wanted) error {
 
 // api returns the API that an address is of, or nil.
 func (c *client) api(u *url.URL) *API {
-	if u.User != nil || u.Opaque != "" || hasDotSegments(u.EscapedPath()) {
+	if u.User != nil || u.Opaque != "" || goesUp(u.EscapedPath()) {
 		return nil
 	}
 	address := apiAddress(u)
 	var found *API
 	for i := range c.provider.APIs {
 		api := &c.provider.APIs[i]
-		if strings.HasPrefix(address, api.URL) && (found == nil || len(api.URL) > len(found.URL)) {
+		its := strings.HasPrefix(address, api.URL) || address == strings.TrimSuffix(api.URL, "/")
+		if its && (found == nil || len(api.URL) > len(found.URL)) {
 			found = api
 		}
 	}
@@ -167,10 +178,26 @@ func apiAddress(u *url.URL) string {
 	return weburl.Origin(u) + path
 }
 
-// hasDotSegments reports whether a path goes up, or might where it is read.
-func hasDotSegments(path string) bool {
-	path = strings.ReplaceAll(strings.ReplaceAll(path, "%2e", "."), "%2E", ".")
-	return strings.Contains(path, "/./") || strings.Contains(path, "/../") || strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..") || strings.Contains(path, "\\") || strings.Contains(strings.ToLower(path), "%5c")
+// goesUp reports whether a path goes up, or might where it is read: after it was decoded
+// once more, with backslashes for slashes, or without the parameters of a segment (RFC
+// 3986, 3.3), as different servers have it.
+func goesUp(path string) bool {
+	for range 3 {
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			break
+		}
+		path = decoded
+	}
+	if strings.Contains(path, "\\") || strings.ContainsFunc(path, unicode.IsControl) {
+		return true
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // apiTransport adds access tokens to requests.
@@ -182,9 +209,16 @@ type apiTransport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL == nil {
+		return nil, closed(r, noAPI("", nil))
+	}
 	w, err := wantedBy(t.request, r.URL)
-	if e, ok := errors.AsType[*Error](err); ok && e.ID == "provider.no_api" && r.Response != nil {
-		return t.base.RoundTrip(r) // a redirect
+	e, ok := errors.AsType[*Error](err)
+	if foreign := ok && e.ID == "provider.no_api"; r.Response != nil && (foreign || err == nil && w.left(r)) {
+		return t.base.RoundTrip(r)
+	}
+	if err == nil && r.Host != "" && r.Host != r.URL.Host { // the server decides by it what is asked for
+		err = noAPI(w.cl.provider.Name, &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: r.URL.Path})
 	}
 	if err != nil {
 		return nil, closed(r, err)
@@ -219,6 +253,17 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(withToken(r, token, body))
 }
 
+// left reports whether a request follows from a redirect of a server that is no API's: from
+// there on it decides what is asked for, and the request gets no token.
+func (w *wanted) left(r *http.Request) bool {
+	for r.Response != nil && r.Response.Request != nil {
+		if r = r.Response.Request; w.cl.api(r.URL) == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // closed closes the body of a request that is not sent.
 func closed(r *http.Request, err error) error {
 	if r.Body != nil {
@@ -231,6 +276,9 @@ func closed(r *http.Request, err error) error {
 func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Request {
 	r = r.Clone(r.Context())
 	r.Body = body
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
 	r.Header.Set("Authorization", "Bearer "+token.value)
 	return r
 }

@@ -39,7 +39,10 @@ func TestFaultsTokens(t *testing.T) {
 		{"I15_sign_out", i15SignOut},
 		{"I15_revocation_fails", i15RevocationFails},
 		{"I16_address_of_no_api", i16AddressOfNoAPI},
+		{"I16_address_in_the_log", i16AddressInTheLog},
+		{"I16_requests_that_are_none", i16RequestsThatAreNone},
 		{"I17_redirect_elsewhere", i17RedirectElsewhere},
+		{"I17_redirect_back", i17RedirectBack},
 		{"I18_api_refuses_the_token", i18APIRefusesTheToken},
 		{"I19_store_fails", i19StoreFails},
 		{"I20_signed_out_meanwhile", i20SignedOutMeanwhile},
@@ -622,18 +625,22 @@ func i16AddressOfNoAPI(t *testing.T) {
 	})
 	_, host, _ := strings.Cut(k.IDP.Issuer, "://")
 	for name, address := range map[string]string{
-		"another server":         elsewhere.URL,
-		"another port":           "http://127.0.0.1:1/v1/x",
-		"another path":           k.IDP.Issuer + "/v2/x",
-		"the path without slash": k.IDP.Issuer + "/v1",
-		"a longer name":          k.IDP.Issuer + "/v10/x",
-		"upwards":                k.IDP.Issuer + "/v1/../admin",
-		"upwards, encoded":       k.IDP.Issuer + "/v1/%2e%2E/admin",
-		"upwards at the end":     k.IDP.Issuer + "/v1/..",
-		"a backslash":            k.IDP.Issuer + "/v1/%5c..%5cadmin",
-		"a user":                 "http://user:pass@" + host + "/v1/x",
-		"https":                  "https://" + host + "/v1/x",
-		"as a user":              "http://" + host + "@" + strings.TrimPrefix(elsewhere.URL, "http://") + "/v1/x",
+		"another server":      elsewhere.URL,
+		"another port":        "http://127.0.0.1:1/v1/x",
+		"another path":        k.IDP.Issuer + "/v2/x",
+		"a longer name":       k.IDP.Issuer + "/v10/x",
+		"upwards":             k.IDP.Issuer + "/v1/../admin",
+		"upwards, encoded":    k.IDP.Issuer + "/v1/%2e%2E/admin",
+		"upwards at the end":  k.IDP.Issuer + "/v1/..",
+		"a backslash":         k.IDP.Issuer + "/v1/%5c..%5cadmin",
+		"an encoded slash":    k.IDP.Issuer + "/v1/x%2f..%2F..%2fadmin",
+		"encoded twice":       k.IDP.Issuer + "/v1/%252e%252e/admin",
+		"with a parameter":    k.IDP.Issuer + "/v1/..;a=b/admin",
+		"with one, encoded":   k.IDP.Issuer + "/v1/%2e%2e%3b/admin",
+		"a control character": k.IDP.Issuer + "/v1/..%09/admin",
+		"a user":              "http://user:pass@" + host + "/v1/x",
+		"https":               "https://" + host + "/v1/x",
+		"as a user":           "http://" + host + "@" + strings.TrimPrefix(elsewhere.URL, "http://") + "/v1/x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			hits.Store(0)
@@ -643,8 +650,44 @@ func i16AddressOfNoAPI(t *testing.T) {
 			}
 		})
 	}
-	if p := k.call0(k.IDP.Issuer + "/v1/x"); p.Status != http.StatusNotFound { // the server's own answer
-		t.Errorf("the API's own address: %d %s", p.Status, p.Text())
+	for _, path := range []string{"/v1/x", "/v1/", "/v1", "/v1/100%25/a%2Fb", "/v1/a;b/..c"} {
+		if p := k.call0(k.IDP.Issuer + path); p.Status != http.StatusNotFound { // the server's own answer
+			t.Errorf("the API's own address %s: %d %s", path, p.Status, p.Text())
+		}
+	}
+}
+
+// The address is in the log, and may have a secret in it.
+func i16AddressInTheLog(t *testing.T) {
+	k := newCalling(t, nil)
+	for _, address := range []string{"https://api.example/x?X-Amz-Signature=s3cret", "https://ada:s3cret@api.example/", "https://ada:s3cret@api.example:port/"} {
+		if p := k.call0(address); p.Status != http.StatusInternalServerError || strings.Contains(p.Text()+k.Logs.String(), "s3cret") {
+			t.Errorf("%s: %d %s", address, p.Status, p.Text())
+		}
+	}
+}
+
+// What a client of http never sends, and another program might.
+func i16RequestsThatAreNone(t *testing.T) {
+	k := newCalling(t, nil)
+	var ours http.RoundTripper
+	k.Engine.GET("/transport", k.Auth.RequireAuth(), func(c *gin.Context) { ours = k.Auth.Client(c.Request.Context()).Transport })
+	k.Get("/transport")
+	own, err := url.Parse(k.IDP.URL(authtest.Userinfo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := ours.RoundTrip(&http.Request{Method: "GET", URL: own}); err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("without a header: %v", err)
+	} else {
+		_ = answer.Body.Close()
+	}
+	for name, r := range map[string]*http.Request{
+		"no URL": {Method: "GET", Header: http.Header{}}, "another host": {Method: "GET", URL: own, Host: "other.example", Header: http.Header{}},
+	} {
+		if answer, err := ours.RoundTrip(r); !errors.Is(err, ginauth.ErrInvalidOptions) {
+			t.Errorf("%s: %v %v", name, answer, err)
+		}
 	}
 }
 
@@ -667,6 +710,37 @@ func i17RedirectElsewhere(t *testing.T) {
 		if p := k.call(); p.Status != http.StatusOK || p.Text() != "elsewhere" || got.Load() != "came " {
 			t.Errorf("%d %s; the other server got %q", p.Status, p.Text(), got.Load())
 		}
+	}
+}
+
+// A server that the API redirects to does not decide what the token is good for.
+func i17RedirectBack(t *testing.T) {
+	var api *httptest.Server
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, api.URL+"/v1/transfer?to=mallory", http.StatusTemporaryRedirect)
+	}))
+	defer elsewhere.Close()
+	var got atomic.Value
+	api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/file":
+			http.Redirect(w, r, "/v1/moved", http.StatusFound)
+		case "/v1/moved":
+			got.Store(r.Header.Get("Authorization"))
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		case "/v1/transfer":
+			_, _ = io.WriteString(w, "came with "+r.Header.Get("Authorization"))
+		}
+	}))
+	defer api.Close()
+	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].APIs = []ginauth.API{{URL: api.URL + "/v1/"}}
+	})
+	if p := k.call0(api.URL + "/v1/file"); p.Status != http.StatusOK || p.Text() != "came with " {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+	if token, _ := got.Load().(string); !strings.HasPrefix(token, "Bearer ") {
+		t.Errorf("within the API the redirect came with %q", token)
 	}
 }
 
