@@ -89,7 +89,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	begun := newSession(login.User, id, told)
 	if cl.keepsTokens() {
-		if begun.tokens, err = a.tokensOf(c, g, login, newTokenRecord(id.Token, state, id, sent, a.cfg.Now())); err != nil {
+		if begun.tokens, err = a.tokensOf(c, g, login, newTokenRecord(cl, state, id, sent, a.cfg.Now())); err != nil {
 			return err
 		}
 		if err := cl.limitUnasked(c.Request.Context(), begun, a.cfg.Now()); err != nil {

@@ -355,7 +355,7 @@ func (k *tokenKeeper) cannotAsk(ctx context.Context, w wanted, last storedTokens
 		if err := k.ended(ctx, w); err != nil {
 			return err
 		}
-		return w.impossible(nil, now)
+		return w.impossible(last, now)
 	case r.ended:
 		return k.refuse(ctx, w, tokenEnded(nil), ByProvider)
 	case r.refreshToken != "":

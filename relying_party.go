@@ -174,7 +174,7 @@ const revocationWait = 2 * time.Second
 // revokeLater has the provider revoke the refresh token of a session that has ended. Nobody
 // waits for it.
 func (c *client) revokeLater(r *tokenRecord) {
-	if r == nil || r.refreshToken == "" || r.ended {
+	if r.of(c) == nil || r.refreshToken == "" || r.ended {
 		return
 	}
 	go func() {

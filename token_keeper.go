@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,10 @@ const (
 	// justNow is how old a token or a session is at most that another trip to the provider
 	// would not change.
 	justNow = 10 * time.Second
+
+	// signedInFor is for how long a session that was found not to be revoked counts as such for
+	// calls of APIs.
+	signedInFor = 5 * time.Second
 
 	tokensRemembered = 1024 // sessions whose tokens are in memory
 )
@@ -159,6 +164,7 @@ type wanted struct {
 	cl      *client
 	api     *API
 	refused string // by the API: another one is wanted
+	asked   string // what the session's trips have asked for, space-separated
 }
 
 func (w *wanted) id() string { return w.v.opened.id }
@@ -189,9 +195,12 @@ func (w *wanted) stale(r *tokenRecord, now time.Time) *accessToken {
 // token returns an access token for an API.
 func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error) {
 	now := k.cfg.Now()
+	if err := k.signedIn(ctx, w, now); err != nil {
+		return nil, err
+	}
 	held, found := k.memory.get(w.id())
 	if found {
-		if t := w.usable(held.tokenRecord, now); t != nil {
+		if t := w.usable(held.of(w.cl), now); t != nil {
 			if held.unsaved() {
 				k.save(ctx, w)
 			}
@@ -216,6 +225,28 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 	}
 }
 
+// signedIn returns an error if the session has ended. A client may be kept for longer than the
+// request that it is of: then the marks of sign-outs are asked for every few seconds.
+func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) error {
+	err := error(nil)
+	switch {
+	case k.life(&w.v.opened.session) <= 0:
+		err = sessionEnded()
+	case now.Sub(time.UnixMicro(w.v.asked)) > signedInFor && !k.memory.checkedLately(w.id(), now):
+		marks, failed := k.cfg.watermarks(ctx, w.v.opened.keys)
+		if failed != nil {
+			return failed
+		}
+		if w.v.opened.revoked(marks) {
+			err = sessionEnded()
+		}
+	}
+	if err != nil {
+		k.memory.drop(w.id())
+	}
+	return err
+}
+
 // obtain gets a token from the store, or from the provider.
 func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error) {
 	started := time.Now()
@@ -229,7 +260,10 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 		if t := w.usable(last.tokenRecord, now); t != nil {
 			return t, nil
 		}
-		err = w.impossible(last.tokenRecord, now)
+		if last.tokenRecord != nil {
+			w.asked = last.asked
+		}
+		err = w.impossible(last, now)
 		if err == nil {
 			err = w.cl.resting(now)
 		}
@@ -265,8 +299,9 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 	if err != nil {
 		return last, err
 	}
+	last.tokenRecord = last.of(w.cl)
 	held, found := k.memory.get(w.id())
-	if !found || !held.unsaved() || !bytes.Equal(held.base, last.value) {
+	if !found || held.of(w.cl) == nil || !held.unsaved() || !bytes.Equal(held.base, last.value) {
 		k.memory.put(w.id(), last)
 		return last, nil
 	}
@@ -309,14 +344,15 @@ func (k *tokenKeeper) claim(ctx context.Context, id string, value []byte) (bool,
 }
 
 // impossible says why no refresh can give the token, nil if one can.
-func (w *wanted) impossible(r *tokenRecord, now time.Time) error {
+func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	var t *accessToken
+	r := last.tokenRecord
 	if r != nil {
 		t = r.find(w.api)
 	}
 	fresh := w.v.opened.created.Add(justNow).After(now)
 	switch {
-	case r == nil && fresh && w.v.opened.hasTokens:
+	case last.value == nil && fresh && w.v.opened.hasTokens:
 		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
 			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
 	case r == nil:
@@ -328,7 +364,7 @@ func (w *wanted) impossible(r *tokenRecord, now time.Time) error {
 	case fresh && t != nil && !t.lacks(w.api.Scopes):
 		return &Error{Code: ErrProviderError, ID: "refresh.expires_at_once", Op: "refresh token", Provider: w.cl.provider.Name,
 			Reason: "the access token of the sign-in ended a moment after it", Fix: "have the provider issue access tokens that last for minutes at least, or refresh tokens (providers.Offline)"}
-	case w.askedJustNow(r, now):
+	case w.backFromTrip(r, now):
 		return w.denied()
 	case r.ended:
 		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", "nothing: the person is sent to the provider for new ones")
@@ -344,15 +380,26 @@ func (w *wanted) stepUp(id, reason, fix string) *Error {
 	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: w.demand()}
 }
 
-// askedJustNow reports whether the person has just come back from a trip that asked for the
-// scopes: another one would bring nothing else.
-func (w *wanted) askedJustNow(r *tokenRecord, now time.Time) bool {
-	asked := accessToken{scopes: r.asked}
-	return len(w.api.Scopes) > 0 && asked.grants(w.api.Scopes) && w.v.opened.created.Add(justNow).After(now)
+// backFromTrip reports whether the person has come back from a trip for this very token, and
+// another one would bring nothing else. A page would send them round for ever, however long
+// it takes. It holds until the access token of the trip has been refreshed, or has ended; for
+// an API that takes that one, only for a moment: it may have been revoked since.
+func (w *wanted) backFromTrip(r *tokenRecord, now time.Time) bool {
+	trips, asked := r.find(new(API)), accessToken{scopes: r.asked}
+	if !r.trip || trips != nil && trips.expired(now) {
+		return false
+	}
+	if w.api.key() == "" {
+		return w.v.opened.created.Add(justNow).After(now)
+	}
+	return asked.grants(w.api.Scopes)
 }
 
-// demand is for a trip that brings the token.
-func (w *wanted) demand() *demand { return &demand{session: w.id(), scopes: w.api.Scopes} }
+// demand is for a trip that brings the token. It asks for what earlier trips asked for, too:
+// a page that calls two APIs would lose the one with the other.
+func (w *wanted) demand() *demand {
+	return &demand{session: w.id(), scopes: union(strings.Fields(w.asked), w.api.Scopes)}
+}
 
 // denied is the error for a provider that was asked for the scopes a moment ago.
 func (w *wanted) denied() *Error {
@@ -387,11 +434,19 @@ func (k *tokenKeeper) reread(ctx context.Context, w wanted, last storedTokens) (
 // by now.
 func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
 	last, again, err = k.reread(ctx, w, last)
-	if again || err != nil {
-		return nil, again, err
+	if again {
+		return nil, true, nil
 	}
-	got, failed := w.cl.rp.Refresh(ctx, w.refreshRequest(last.tokenRecord))
+	if err != nil {
+		t, err := w.staleOr(last.tokenRecord, k.cfg.Now(), err)
+		return t, false, err
+	}
+	got, failed := contain.Call(func() (*rp.Refreshed, error) { return w.cl.rp.Refresh(ctx, w.refreshRequest(last.tokenRecord)) })
 	now := k.cfg.Now()
+	if p, panicked := failed.(*contain.Panic); panicked {
+		k.release(ctx, w, last)
+		return nil, false, hookPanicked("refresh token", p)
+	}
 	if failed != nil {
 		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
 	}
@@ -408,7 +463,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 		}
 		return nil, err == nil, err
 	}
-	if token.lacks(w.api.Scopes) && w.askedJustNow(next, now) {
+	if token.lacks(w.api.Scopes) && w.backFromTrip(next, now) {
 		return nil, false, w.denied()
 	} else if token.lacks(w.api.Scopes) {
 		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", "nothing: the person is sent to the provider, to consent")
@@ -425,17 +480,17 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		if latest, err := k.load(ctx, w.id()); err == nil && !bytes.Equal(latest.value, last.base) {
 			return nil, true, nil
 		}
+		if w.api.key() != "" { // it may be this token alone that the provider does not give
+			return k.notGiven(ctx, w, last, e, now)
+		}
 		next := *last.tokenRecord
 		next.ended = true
 		_, _ = k.keep(ctx, w, last, &next) // else it is asked once more
-		e.demand = w.demand()
-	case e.Code == ErrStepUpRequired:
-		k.release(ctx, w, last)
-		if w.askedJustNow(last.tokenRecord, now) {
-			return nil, false, w.denied()
+		if e.demand = w.demand(); w.backFromTrip(last.tokenRecord, now) {
+			e = w.denied()
 		}
-		e.demand = w.demand()
-		return nil, false, e
+	case e.Code == ErrStepUpRequired:
+		return k.notGiven(ctx, w, last, e, now)
 	case e.Code == ErrIDTokenInvalid:
 		if err := k.cfg.revokeSession(ctx, w.v.opened.sessionID()); err != nil {
 			return nil, false, err
@@ -444,11 +499,21 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		return nil, false, e
 	default:
 		k.release(ctx, w, last)
-		w.cl.rest.Store(now.Add(providerRest).UnixMicro())
-		w.cl.failure.Store(e)
+		w.cl.failed(e, now)
 	}
 	t, err := w.staleOr(last.tokenRecord, now, e)
 	return t, false, err
+}
+
+// notGiven sends the person to the provider for a token that it does not give without them,
+// unless that has just been done.
+func (k *tokenKeeper) notGiven(ctx context.Context, w wanted, last storedTokens, e *Error, now time.Time) (*accessToken, bool, error) {
+	k.release(ctx, w, last)
+	if w.backFromTrip(last.tokenRecord, now) {
+		return nil, false, w.denied()
+	}
+	e.demand = w.demand()
+	return nil, false, e
 }
 
 // release ends a claim before its time: the same tokens under another seal are another value,
@@ -512,8 +577,26 @@ type tokenMemory struct {
 }
 
 type memoryEntry struct {
-	id   string
-	held storedTokens
+	id      string
+	held    storedTokens
+	checked time.Time // when the session was last found not to be revoked, or is being looked at
+}
+
+// checkedLately reports whether a session was lately found not to be revoked. If not, the
+// caller looks, and others need not for a while.
+func (m *tokenMemory) checkedLately(id string, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.byID[id]
+	if e == nil {
+		return false
+	}
+	entry := e.Value.(*memoryEntry)
+	if since := now.Sub(entry.checked); 0 <= since && since <= signedInFor {
+		return true
+	}
+	entry.checked = now
+	return false
 }
 
 func (m *tokenMemory) get(id string) (storedTokens, bool) {
@@ -542,7 +625,7 @@ func (m *tokenMemory) put(id string, held storedTokens) {
 	if m.byID == nil {
 		m.byID = map[string]*list.Element{}
 	}
-	m.byID[id] = m.order.PushFront(&memoryEntry{id, held})
+	m.byID[id] = m.order.PushFront(&memoryEntry{id: id, held: held})
 	if len(m.byID) > tokensRemembered {
 		m.remove(m.order.Back().Value.(*memoryEntry).id)
 	}
@@ -559,6 +642,18 @@ func (m *tokenMemory) remove(id string) {
 		m.order.Remove(e)
 		delete(m.byID, id)
 	}
+}
+
+// failed leaves the provider alone for a moment if it could not be asked. What it answered to
+// one session says nothing of the others.
+func (c *client) failed(e *Error, now time.Time) {
+	if e.Code == ErrProviderError {
+		return
+	}
+	c.rest.Store(now.Add(providerRest).UnixMicro())
+	told := *e
+	told.Err = nil // it may be about a person
+	c.failure.Store(&told)
 }
 
 // resting returns the error of the provider's last failure while it is left alone.

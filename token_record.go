@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type tokenRecord struct {
 	nonce        [32]byte
 	issued       time.Time // iat of the latest ID token; zero without one
 	asked        string    // scopes that the sign-in asked for beside the provider's, space-separated
+	trip         bool      // a call sent the person to the provider for these, and nothing was refreshed since
+	owner        [32]byte  // whose they are: see client.tokensOwner
 	groups       []string  // that the provider sent last, without what OnLogin or OnRecheck made of them
 	renewed      *renewal  // what the last recheck found; nil before the first
 	rest         time.Time // until when no recheck asks; zero if none has failed
@@ -60,11 +63,30 @@ func newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken 
 }
 
 // newTokenRecord returns the record of a sign-in. groups are those that the provider sent.
-func newTokenRecord(token *oauth2.Token, state *loginState, id *rp.Identity, groups []string, now time.Time) *tokenRecord {
-	return &tokenRecord{
-		refreshToken: token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes, groups: groups,
-		access: []accessToken{newAccessToken("", token, now)},
+func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []string, now time.Time) *tokenRecord {
+	access := newAccessToken("", id.Token, now)
+	if access.scopes == "" { // RFC 6749, 5.1: "OPTIONAL, if identical to the scope requested by the client"
+		access.scopes = strings.Join(union(c.provider.Scopes, strings.Fields(state.scopes)), " ")
 	}
+	return &tokenRecord{
+		refreshToken: id.Token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes, groups: groups,
+		trip: state.renews != "", owner: c.tokensOwner(), access: []accessToken{access},
+	}
+}
+
+// tokensOwner says whose the tokens of this provider are. Another one of the same name, which
+// SetProviders has put in its place, gets none of them.
+func (c *client) tokensOwner() [32]byte {
+	p := &c.provider
+	return sha256.Sum256([]byte(strings.Join([]string{p.Issuer, p.TokenURL, c.namespace(), p.ClientID}, "\n")))
+}
+
+// of returns the record if it is this client's, else nil.
+func (r *tokenRecord) of(c *client) *tokenRecord {
+	if r == nil || c == nil || r.owner != c.tokensOwner() {
+		return nil
+	}
+	return r
 }
 
 // tokensOf returns the record of a sign-in. If a check sent the same person to the
@@ -82,8 +104,8 @@ func (a *Auth) tokensOf(c *gin.Context, g *registry, login *Login, r *tokenRecor
 	if err != nil {
 		return nil, err
 	}
-	if stored.tokenRecord != nil && !stored.ended {
-		r.refreshToken = stored.refreshToken
+	if old := stored.tokenRecord; old != nil && !old.ended && old.owner == r.owner {
+		r.refreshToken = old.refreshToken
 	}
 	return r, nil
 }
@@ -110,16 +132,17 @@ func (r *tokenRecord) with(t accessToken, refreshToken string, issued time.Time)
 		next.access = next.access[1:] // the oldest: APIs that the configuration has no more
 	}
 	next.access = append(next.access, t)
+	next.trip = r.trip && t.key != ""
 	return &next
 }
 
 // refreshed returns the record after a refresh for an API, and the token.
 func (r *tokenRecord) refreshed(api *API, got *rp.Refreshed, now time.Time) (*tokenRecord, accessToken) {
 	token := newAccessToken(api.key(), got.Token, now)
-	if token.scopes == "" && len(api.Scopes) == 0 {
-		if before := r.find(api); before != nil {
-			token.scopes = before.scopes
-		}
+	if before := r.find(api); token.scopes == "" && len(api.Scopes) > 0 {
+		token.scopes = strings.Join(api.Scopes, " ")
+	} else if token.scopes == "" && before != nil {
+		token.scopes = before.scopes
 	}
 	issued, _ := strictjson.NumericDate(got.Claims["iat"])
 	return r.with(token, got.Token.RefreshToken, issued), token
@@ -176,8 +199,8 @@ func (t *accessToken) token() *oauth2.Token {
 func (r *tokenRecord) encode() []byte {
 	b := append(make([]byte, 0, 1024), tokenRecordVersion)
 	b = wire.AppendString(b, r.refreshToken)
-	b = wire.AppendUint(b, boolUint(r.ended))
-	b = append(b, r.nonce[:]...)
+	b = wire.AppendUint(wire.AppendUint(b, boolUint(r.ended)), boolUint(r.trip))
+	b = append(append(b, r.nonce[:]...), r.owner[:]...)
 	b = wire.AppendString(wire.AppendTime(b, r.issued), r.asked)
 	b = wire.AppendStrings(b, r.groups)
 	b = wire.AppendUint(wire.AppendTime(b, r.rest), boolUint(r.away))
@@ -198,8 +221,9 @@ func readTokenRecord(plain string) *tokenRecord {
 	if r.Bytes(1) != string([]byte{tokenRecordVersion}) {
 		return nil
 	}
-	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1}
+	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, trip: r.Uint() == 1}
 	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
+	copy(rec.owner[:], r.Bytes(len(rec.owner)))
 	rec.issued, rec.asked = r.Time(), r.String()
 	rec.groups = r.Strings(nil)
 	rec.rest, rec.away = r.Time(), r.Uint() == 1

@@ -122,7 +122,10 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	case !v.hasSession():
 		return wanted{}, noSession("call API")
 	}
-	cl := v.registry.clients[v.opened.user.Provider]
+	cl := v.registry.auth.providers.Load().clients[v.opened.user.Provider] // a client may be kept for long
+	if cl == nil {
+		return wanted{}, sessionEnded()
+	}
 	api := cl.api(u)
 	if api == nil {
 		return wanted{}, noAPI(cl.provider.Name, u)

@@ -29,12 +29,16 @@ func TestFaultsTokens(t *testing.T) {
 		{"I4_store_fails_after_the_rotation", i4StoreFailsAfterTheRotation},
 		{"I4_store_is_back_before_the_token_expires", i4StoreIsBackBeforeTheTokenExpires},
 		{"I5_invalid_grant", i5InvalidGrant},
+		{"I5_invalid_grant_for_one_api", i5InvalidGrantForOneAPI},
 		{"I6_outage", i6Outage},
+		{"I6_answer_to_one_user", i6AnswerToOneUser},
 		{"I7_id_token_of_another", i7IDTokenOfAnother},
 		{"I8_not_rotated", i8NotRotated},
 		{"I10_expires_at_once", i10ExpiresAtOnce},
 		{"I11_session_ended", i11SessionEnded},
+		{"I11_kept_client", i11KeptClient},
 		{"I13_holder_crashes", i13HolderCrashes},
+		{"I13_panic_at_a_refresh", i13PanicAtARefresh},
 		{"I14_at_rest", i14AtRest},
 		{"I15_sign_out", i15SignOut},
 		{"I15_revocation_fails", i15RevocationFails},
@@ -45,11 +49,16 @@ func TestFaultsTokens(t *testing.T) {
 		{"I17_redirect_back", i17RedirectBack},
 		{"I18_api_refuses_the_token", i18APIRefusesTheToken},
 		{"I19_store_fails", i19StoreFails},
+		{"I19_store_fails_after_the_claim", i19StoreFailsAfterTheClaim},
 		{"I20_signed_out_meanwhile", i20SignedOutMeanwhile},
 		{"I21_record_that_does_not_open", i21RecordThatDoesNotOpen},
+		{"I21_tokens_of_another_provider", i21TokensOfAnotherProvider},
 		{"I22_store_rolled_back", i22StoreRolledBack},
 		{"I26_shared_tokens_and_revocations_in_memory", i26SharedTokensAndRevocationsInMemory},
 		{"I27_fewer_scopes", i27FewerScopes},
+		{"I27_two_apis_with_scopes", i27TwoAPIsWithScopes},
+		{"I27_refused_after_the_trip", i27RefusedAfterTheTrip},
+		{"I27_no_scope_in_the_answer", i27NoScopeInTheAnswer},
 	})
 }
 
@@ -1026,4 +1035,235 @@ func i27FewerScopes(t *testing.T) {
 		}
 		k.works(t, 2)
 	})
+}
+
+// opens opens a page, which may lead to the provider and back, and returns how often it did.
+func (k *calling) opens(t *testing.T, path string) (p *authtest.Page, trips int) {
+	t.Helper()
+	before := k.IDP.Count(authtest.Authorize)
+	p, err := k.Browser.Get(k.URL + path)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return p, k.IDP.Count(authtest.Authorize) - before
+}
+
+// refreshesAnswer has the token endpoint answer every refresh so.
+func (k *calling) refreshesAnswer(status int, body string) {
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		if r.PostFormValue("grant_type") != "refresh_token" {
+			k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	})
+}
+
+// A page that calls two APIs with scopes of their own asks for those of both.
+func i27TwoAPIsWithScopes(t *testing.T) {
+	for _, offline := range []string{"offline_access", "email"} {
+		t.Run(offline, func(t *testing.T) {
+			k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].Scopes = []string{"openid", "profile", offline}
+				o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: []string{"groups"}}, {URL: s.IDP.Issuer + "/v2/", Scopes: []string{"phone"}}}
+			})
+			k.Engine.GET("/both", k.Auth.RequireAuth(), func(c *gin.Context) {
+				for _, address := range []string{k.IDP.URL(authtest.Userinfo), k.IDP.Issuer + "/v2/x"} {
+					answer, err := k.Auth.Client(c).Get(address)
+					if err != nil {
+						k.Auth.Fail(c, err)
+						return
+					}
+					_ = answer.Body.Close()
+				}
+				c.String(http.StatusOK, "both")
+			})
+			if p, trips := k.opens(t, "/both"); p.Status != http.StatusOK || p.Text() != "both" || trips > 2 {
+				t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+			}
+		})
+	}
+}
+
+// A provider that refuses after the trip what the trip was for is not asked again.
+func i27RefusedAfterTheTrip(t *testing.T) {
+	for name, api := range map[string]ginauth.API{"scopes": {Scopes: []string{"groups"}}, "resource": {Resource: "https://api.example/"}} {
+		for _, code := range []string{"invalid_grant", "invalid_scope", "invalid_target", "consent_required"} {
+			for _, slow := range []time.Duration{0, 11 * time.Second} {
+				t.Run(name+" "+code+" "+slow.String(), func(t *testing.T) {
+					t.Parallel()
+					k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+						api.URL = s.IDP.Issuer + "/"
+						o.Providers[0].APIs = []ginauth.API{api}
+					})
+					k.Engine.GET("/slow", k.Auth.RequireAuth(), func(c *gin.Context) {
+						k.Clock.Advance(slow)
+						_, err := k.Auth.Client(c).Get(k.IDP.URL(authtest.Userinfo))
+						k.Auth.Fail(c, err)
+					})
+					k.refreshesAnswer(http.StatusBadRequest, `{"error":"`+code+`"}`)
+					p, trips := k.opens(t, "/slow")
+					if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
+						t.Errorf("%d trips", trips)
+					}
+					k.signedIn(t, true)
+				})
+			}
+		}
+	}
+}
+
+// invalid_grant for the token of one API says nothing of the others.
+func i5InvalidGrantForOneAPI(t *testing.T) {
+	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}, {URL: s.IDP.Issuer + "/v2/", Scopes: []string{"groups"}}}
+	})
+	k.WantError(k.call0(k.IDP.Issuer+"/v2/x"), ginauth.ErrStepUpRequired)
+	k.expire()
+	k.works(t, 3)
+}
+
+// RFC 6749, 5.1: a token answer without scope has those that were asked for.
+func i27NoScopeInTheAnswer(t *testing.T) {
+	for name, scopes := range map[string][]string{"of every sign-in": {"openid", "profile", "groups"}, "of the trip": {"openid", "profile"}} {
+		t.Run(name, func(t *testing.T) {
+			k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].Scopes, o.Providers[0].APIs = scopes, []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: []string{"groups"}}}
+				s.IDP.EditToken(func(answer map[string]any) { delete(answer, "scope") })
+			})
+			if p, trips := k.opens(t, "/call"); p.Status != http.StatusOK || trips != 3-len(scopes) {
+				t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+			}
+		})
+	}
+}
+
+// A provider that SetProviders puts in the place of another gets none of its tokens.
+func i21TokensOfAnotherProvider(t *testing.T) {
+	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+		apis := o.Providers[0].APIs
+		sitetest.Plain(s, o)
+		p := &o.Providers[0]
+		p.APIs, p.Scopes, p.ClaimPaths = apis, []string{"profile", "offline_access"}, map[string]string{"sub": "sub"}
+	})
+	k.works(t, 1)
+	other := sitetest.StartProvider(t, authtest.Config{ClientID: "other"})
+	p := k.provider
+	p.AuthorizeURL, p.TokenURL, p.UserinfoURL = other.URL(authtest.Authorize), other.URL(authtest.Token), other.URL(authtest.Userinfo)
+	p.ClientID, p.ClientSecret = "other", other.Client("x").ClientSecret
+	p.APIs = []ginauth.API{{URL: other.Issuer + "/"}}
+	if err := k.Auth.SetProviders([]ginauth.Provider{p}); err != nil {
+		t.Fatal(err)
+	}
+	for _, later := range []func(){func() {}, k.expire} {
+		later()
+		k.WantError(k.call0(other.URL(authtest.Userinfo)), ginauth.ErrStepUpRequired)
+	}
+	k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil))
+	for _, e := range []authtest.Endpoint{authtest.Userinfo, authtest.Token, authtest.Revoke} {
+		if n := other.Count(e); n != 0 {
+			t.Errorf("%d requests to %s", n, e)
+		}
+	}
+}
+
+// A client that is kept calls no longer than the session lasts.
+func i11KeptClient(t *testing.T) {
+	for name, end := range map[string]func(*calling){
+		"signed out":            func(k *calling) { k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil)) },
+		"signed out everywhere": func(k *calling) { _ = k.Auth.LogoutEverywhere(context.Background(), k.User().ID()) },
+		"expired":               func(k *calling) { k.Clock.Advance(31 * time.Minute) },
+		"the provider is gone":  func(k *calling) { _ = k.Auth.SetProviders(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Lifetime, o.IdleTimeout = 30*time.Minute, 30*time.Minute })
+			var kept *http.Client
+			k.Engine.GET("/keep", k.Auth.RequireAuth(), func(c *gin.Context) { kept = k.Auth.Client(c.Request.Context()) })
+			k.Get("/keep")
+			call := func() error {
+				answer, err := kept.Get(k.IDP.URL(authtest.Userinfo))
+				if err == nil {
+					_ = answer.Body.Close()
+				}
+				return err
+			}
+			for range 3 {
+				if err := call(); err != nil {
+					t.Fatal(err)
+				}
+				k.Clock.Advance(6 * time.Second)
+			}
+			end(k)
+			k.Clock.Advance(6 * time.Second)
+			before := k.IDP.Count(authtest.Userinfo)
+			if err := call(); !errors.Is(err, ginauth.ErrUnauthenticated) || k.IDP.Count(authtest.Userinfo) != before {
+				t.Errorf("after the end: %v, and %d calls", err, k.IDP.Count(authtest.Userinfo)-before)
+			}
+		})
+	}
+}
+
+// What the provider answers to one user does not keep it from the others.
+func i6AnswerToOneUser(t *testing.T) {
+	for _, code := range []string{"access_denied", "user_disabled", "invalid_request"} {
+		t.Run(code, func(t *testing.T) {
+			k := newCalling(t, nil)
+			ada, hers := k.Browser, k.refreshToken(t)
+			k.Browser = k.NewBrowser()
+			k.IDP.SignInAs("grace")
+			k.SignIn()
+			grace := k.Browser
+			k.expire()
+			k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+				if r.PostFormValue("refresh_token") != hers {
+					k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, `{"error":"`+code+`"}`)
+			})
+			if k.Browser = ada; k.call().Status == http.StatusOK {
+				t.Error("ada's call went through")
+			}
+			if k.Browser = grace; k.call().Status != http.StatusOK {
+				t.Error("grace's did not")
+			}
+		})
+	}
+}
+
+// A store that fails when the value is claimed costs nothing while the token is valid.
+func i19StoreFailsAfterTheClaim(t *testing.T) {
+	k := newCalling(t, nil)
+	k.works(t, 1)
+	k.Clock.Advance(59*time.Minute + 30*time.Second)
+	var loads atomic.Int64
+	k.store.breaks(func(op string) error {
+		if op == "load" && loads.Add(1) == 2 {
+			return errors.New("a moment")
+		}
+		return nil
+	})
+	k.works(t, 1)
+}
+
+// A function of the Provider that panics gives the claim back.
+func i13PanicAtARefresh(t *testing.T) {
+	var panics atomic.Bool
+	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Quirks.NormalizeToken = func(_ http.Header, body []byte) ([]byte, error) {
+			if panics.CompareAndSwap(true, false) {
+				panic("once")
+			}
+			return body, nil
+		}
+	})
+	k.IDP.RotateRefreshTokens(false)
+	k.expire()
+	panics.Store(true)
+	k.WantError(k.call(), ginauth.ErrSessionError)
+	k.works(t, 3)
 }
