@@ -307,7 +307,11 @@ func (k *tokenKeeper) findOut(ctx context.Context, w wanted, forced bool) (*rene
 		if err := k.cannotAsk(ctx, w, last, now); err != nil {
 			return nil, err
 		}
-		mine, err := k.claim(ctx, w.id(), last.value)
+		err = fromRP(w.cl.rp.Discover(ctx)) // before the claim, which is not for as long
+		mine := false
+		if err == nil {
+			mine, err = k.claim(ctx, w.id(), last.value)
+		}
 		if err != nil {
 			return nil, k.putOff(w, err)
 		}
@@ -434,7 +438,7 @@ func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens) (fou
 // refreshToAsk refreshes the access token, which is one of the questions. Without a response
 // and without an error the store has other tokens by now.
 func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTokens) (storedTokens, *rp.Refreshed, error) {
-	got, failed := w.cl.rp.Refresh(ctx, w.refreshRequest(last.tokenRecord))
+	last, got, failed := k.send(ctx, w, last)
 	if failed != nil {
 		return last, nil, k.notRefreshedToAsk(ctx, w, last, failed)
 	}

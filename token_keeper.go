@@ -267,6 +267,9 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 		if err == nil {
 			err = w.cl.resting(now)
 		}
+		if err == nil { // before the claim, which is not for as long
+			err = fromRP(w.cl.rp.Discover(ctx))
+		}
 		mine := false
 		if err == nil {
 			mine, err = k.claim(ctx, w.id(), last.value)
@@ -441,7 +444,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 		t, err := w.staleOr(last.tokenRecord, k.cfg.Now(), err)
 		return t, false, err
 	}
-	got, failed := contain.Call(func() (*rp.Refreshed, error) { return w.cl.rp.Refresh(ctx, w.refreshRequest(last.tokenRecord)) })
+	last, got, failed := k.send(ctx, w, last)
 	now := k.cfg.Now()
 	if p, panicked := failed.(*contain.Panic); panicked {
 		k.release(ctx, w, last)
@@ -469,6 +472,28 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", "nothing: the person is sent to the provider, to consent")
 	}
 	return &token, false, nil
+}
+
+// send sends the refresh token, and gives up before the claim ends: another would send it
+// again. If the response had another one but could not be verified for the moment, the record
+// that it returns has that one.
+func (k *tokenKeeper) send(ctx context.Context, w wanted, last storedTokens) (storedTokens, *rp.Refreshed, error) {
+	bounded, cancel := context.WithTimeout(ctx, claimLife-time.Second)
+	defer cancel()
+	got, failed := contain.Call(func() (*rp.Refreshed, error) { return w.cl.rp.Refresh(bounded, w.refreshRequest(last.tokenRecord)) })
+	if failed == nil || got == nil {
+		return last, got, failed
+	}
+	next := *last.tokenRecord
+	next.refreshToken = got.Token.RefreshToken
+	value := k.seal(w.id(), &next)
+	switch done, err := k.keepAs(ctx, w, last, &next, value); {
+	case err != nil:
+		last = storedTokens{&next, value, last.base}
+	case done:
+		last = inStore(&next, value)
+	}
+	return last, nil, failed
 }
 
 // notRefreshed is what comes of a refresh that failed.

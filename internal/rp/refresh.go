@@ -37,7 +37,9 @@ type Refreshed struct {
 
 // Refresh sends a refresh token, once. StepUpRequired says that the refresh token has
 // ended, or does not give what was asked for: the person has to come back to the provider.
-// After any other error the token may have been used up or not.
+// After any other error the token may have been used up or not. If there is a Refreshed beside
+// the error, the keys for the ID token could not be fetched, and it has the refresh token to
+// use next, alone.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -58,7 +60,11 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, err
 	if raw == "" || !c.openID() {
 		return got, nil
 	}
-	if got.Claims, err = c.verifyRefreshed(ctx, m, raw, got.Token.AccessToken, r.Earlier, clock); err != nil {
+	got.Claims, err = c.verifyRefreshed(ctx, m, raw, got.Token.AccessToken, r.Earlier, clock)
+	if e, ok := err.(*Error); ok && e.outage { // of the keys
+		return &Refreshed{Token: &oauth2.Token{RefreshToken: got.Token.RefreshToken}}, err
+	}
+	if err != nil {
 		return nil, err
 	}
 	return got, nil

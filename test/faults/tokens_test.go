@@ -27,6 +27,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I2_many_replicas_at_an_expiry", i2ManyReplicasAtAnExpiry},
 		{"I3_browser_hangs_up", i3BrowserHangsUp},
 		{"I4_store_fails_after_the_rotation", i4StoreFailsAfterTheRotation},
+		{"I4_keys_out_of_reach", i4KeysOutOfReach},
 		{"I4_store_is_back_before_the_token_expires", i4StoreIsBackBeforeTheTokenExpires},
 		{"I5_invalid_grant", i5InvalidGrant},
 		{"I5_invalid_grant_for_one_api", i5InvalidGrantForOneAPI},
@@ -39,6 +40,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I11_kept_client", i11KeptClient},
 		{"I13_holder_crashes", i13HolderCrashes},
 		{"I13_panic_at_a_refresh", i13PanicAtARefresh},
+		{"I13_slow_discovery", i13SlowDiscovery},
 		{"I14_at_rest", i14AtRest},
 		{"I15_sign_out", i15SignOut},
 		{"I15_revocation_fails", i15RevocationFails},
@@ -1266,4 +1268,38 @@ func i13PanicAtARefresh(t *testing.T) {
 	panics.Store(true)
 	k.WantError(k.call(), ginauth.ErrSessionError)
 	k.works(t, 3)
+}
+
+// The keys are out of reach when the ID token of a refresh is to be verified: the provider has
+// replaced the refresh token.
+func i4KeysOutOfReach(t *testing.T) {
+	k := newCalling(t, nil)
+	k.works(t, 1)
+	k.Clock.Advance(59*time.Minute + 40*time.Second)
+	k.IDP.RotateKey()
+	k.IDP.Fail(authtest.JWKS, authtest.ServerError)
+	k.works(t, 2) // by the token that still works
+	k.IDP.Fail(authtest.JWKS, "")
+	k.Clock.Advance(2 * time.Minute)
+	k.works(t, 3)
+}
+
+// A replica that has to discover the provider first keeps the others from nothing meanwhile.
+func i13SlowDiscovery(t *testing.T) {
+	k := newCalling(t, nil)
+	fresh := k.replica()
+	k.expire()
+	asked, answer := make(chan bool), make(chan bool)
+	k.IDP.Handle(authtest.Discovery, func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-answer
+		k.IDP.Default(authtest.Discovery).ServeHTTP(w, r)
+	})
+	var first sync.WaitGroup
+	first.Go(func() { k.at(t, fresh) })
+	<-asked
+	k.works(t, 2)
+	close(answer)
+	first.Wait()
+	k.asked(t, 2)
 }
