@@ -24,6 +24,8 @@ const (
 	claimLife = 15 * time.Second
 	// claimWait is how long the others wait for it.
 	claimWait = 5 * time.Second
+	// storeWait is how long a call of a store may take.
+	storeWait = 3 * time.Second
 	// providerRest is how long a provider that failed is left alone.
 	providerRest = 5 * time.Second
 	// justNow is how old a token or a session is at most that another trip to the provider
@@ -100,8 +102,21 @@ func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
 	return readTokenRecord(plain)
 }
 
+// within calls a store, and waits for it no longer than storeWait: nobody else ends such a call.
+func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	var got T
+	err := contain.Within(ctx, storeWait, func(ctx context.Context) (err error) {
+		got, err = call(ctx) // which nobody reads after an error
+		return err
+	})
+	if err != nil {
+		return *new(T), err
+	}
+	return got, nil
+}
+
 func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error) {
-	value, err := contain.Call(func() ([]byte, error) { return k.cfg.Tokens.Load(ctx, tokensKey(id)) })
+	value, err := within(ctx, func(ctx context.Context) ([]byte, error) { return k.cfg.Tokens.Load(ctx, tokensKey(id)) })
 	if err != nil {
 		return storedTokens{}, tokensUnavailable("load tokens", err)
 	}
@@ -109,7 +124,7 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 }
 
 func (k *tokenKeeper) swap(ctx context.Context, id string, old, next []byte, ttl time.Duration) (bool, error) {
-	done, err := contain.Call(func() (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
+	done, err := within(ctx, func(ctx context.Context) (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
 	if err != nil {
 		return false, tokensUnavailable("store tokens", err)
 	}
@@ -147,15 +162,21 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session, r *tokenRecord) err
 // drop deletes the tokens of a session that has ended, and returns them, nil if there were
 // none or they cannot be read: they end with the session anyway.
 func (k *tokenKeeper) drop(ctx context.Context, id string) *tokenRecord {
+	held, found := k.memory.get(id)
 	k.memory.drop(id)
-	last, err := k.load(ctx, id)
-	if err != nil || last.value == nil {
-		return nil
+	for range 3 { // a refresh may store others meanwhile
+		last, err := k.load(ctx, id)
+		if found && held.unsaved() && (err != nil || bytes.Equal(held.base, last.value)) {
+			last.tokenRecord = held.tokenRecord
+		}
+		if err != nil || last.value == nil {
+			return last.tokenRecord
+		}
+		if done, err := k.swap(ctx, id, last.value, nil, 0); err != nil || done {
+			return last.tokenRecord
+		}
 	}
-	if done, err := k.swap(ctx, id, last.value, nil, 0); err != nil || !done {
-		return nil // another replica refreshes it just now, and will see that the session has ended
-	}
-	return last.tokenRecord
+	return nil
 }
 
 // wanted is an access token that a request wants.
@@ -337,7 +358,7 @@ func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken
 // claim reports whether the caller is the one that refreshes the tokens of a value.
 func (k *tokenKeeper) claim(ctx context.Context, id string, value []byte) (bool, error) {
 	sum := sha256.Sum256(value)
-	first, err := contain.Call(func() (bool, error) {
+	first, err := within(ctx, func(ctx context.Context) (bool, error) {
 		return k.cfg.Revocations.Once(ctx, revocationKey(tokenClaim, id, string(sum[:])), claimLife)
 	})
 	if err != nil {

@@ -43,6 +43,8 @@ func TestFaultsTokens(t *testing.T) {
 		{"I13_slow_discovery", i13SlowDiscovery},
 		{"I14_at_rest", i14AtRest},
 		{"I15_sign_out", i15SignOut},
+		{"I15_refreshed_meanwhile", i15RefreshedMeanwhile},
+		{"I15_unsaved_tokens", i15UnsavedTokens},
 		{"I15_revocation_fails", i15RevocationFails},
 		{"I16_address_of_no_api", i16AddressOfNoAPI},
 		{"I16_address_in_the_log", i16AddressInTheLog},
@@ -52,6 +54,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I18_api_refuses_the_token", i18APIRefusesTheToken},
 		{"I19_store_fails", i19StoreFails},
 		{"I19_store_fails_after_the_claim", i19StoreFailsAfterTheClaim},
+		{"I19_store_hangs", i19StoreHangs},
 		{"I20_signed_out_meanwhile", i20SignedOutMeanwhile},
 		{"I21_record_that_does_not_open", i21RecordThatDoesNotOpen},
 		{"I21_tokens_of_another_provider", i21TokensOfAnotherProvider},
@@ -1097,8 +1100,7 @@ func i27RefusedAfterTheTrip(t *testing.T) {
 				t.Run(name+" "+code+" "+slow.String(), func(t *testing.T) {
 					t.Parallel()
 					k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
-						api.URL = s.IDP.Issuer + "/"
-						o.Providers[0].APIs = []ginauth.API{api}
+						o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: api.Scopes, Resource: api.Resource}}
 					})
 					k.Engine.GET("/slow", k.Auth.RequireAuth(), func(c *gin.Context) {
 						k.Clock.Advance(slow)
@@ -1302,4 +1304,92 @@ func i13SlowDiscovery(t *testing.T) {
 	close(answer)
 	first.Wait()
 	k.asked(t, 2)
+}
+
+// revoked receives the refresh tokens that are revoked.
+func (k *calling) revoked() <-chan string {
+	revoked := make(chan string, 4)
+	k.IDP.Handle(authtest.Revoke, func(_ http.ResponseWriter, r *http.Request) { revoked <- r.PostFormValue("token") })
+	return revoked
+}
+
+func (k *calling) signsOut() { k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil)) }
+
+// A refresh that stores its tokens while the session is being signed out loses them all the same.
+func i15RefreshedMeanwhile(t *testing.T) {
+	k := newCalling(t, nil)
+	before := k.store.all()
+	k.expire()
+	k.works(t, 2)
+	after, newest, revoked := k.store.all(), k.refreshToken(t), k.revoked()
+	k.store.set(before)
+	var once sync.Once
+	k.store.breaks(func(op string) error {
+		if op == "swap" {
+			once.Do(func() { k.store.values = after }) // the store is locked here
+		}
+		return nil
+	})
+	k.signsOut()
+	if got := <-revoked; got != newest || len(k.store.all()) != 0 {
+		t.Errorf("%d records are left, and %q was revoked, want %q", len(k.store.all()), got, newest)
+	}
+}
+
+// The tokens that the store could not be told of are the ones to revoke.
+func i15UnsavedTokens(t *testing.T) {
+	k := newCalling(t, nil)
+	k.expire()
+	var failed atomic.Bool
+	k.store.breaks(func(op string) error {
+		if op == "swap" && failed.CompareAndSwap(false, true) {
+			return errors.New("a moment")
+		}
+		return nil
+	})
+	k.works(t, 2)
+	newest, revoked := k.refreshToken(t), k.revoked()
+	k.signsOut()
+	if got := <-revoked; got != newest {
+		t.Errorf("%q was revoked, want %q", got, newest)
+	}
+}
+
+// A store that never answers is given three seconds.
+func i19StoreHangs(t *testing.T) {
+	k := newCalling(t, nil)
+	hangs := make(chan bool)
+	t.Cleanup(func() { close(hangs) })
+	stuck := k.Replica(func(o *ginauth.Options) {
+		o.Providers, o.Tokens, o.Revocations = []ginauth.Provider{k.provider}, hangingTokens{k.store, hangs}, k.shared
+	})
+	k.serve(stuck)
+	if status := k.at(t, stuck); status != http.StatusServiceUnavailable {
+		t.Errorf("the call ended in %d", status)
+	}
+	r, err := http.NewRequest("POST", stuck.URL+"/logout", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Cookie", k.CookieHeader())
+	r.Header.Set("Origin", k.URL)
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if k.signedIn(t, false); answer.StatusCode >= 400 {
+		t.Errorf("the sign-out ended in %d", answer.StatusCode)
+	}
+}
+
+// hangingTokens is a store that reads for ever.
+type hangingTokens struct {
+	ginauth.Tokens
+	until chan bool
+}
+
+func (h hangingTokens) Load(context.Context, ginauth.RevocationKey) ([]byte, error) {
+	<-h.until
+	return nil, nil
 }
