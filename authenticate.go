@@ -23,7 +23,7 @@ type refusedCredential struct {
 
 // Value implements context.Context.
 func (u *refusedCredential) Value(key any) any {
-	if key, ok := key.(authRequestKey); ok && key.auth == u.auth {
+	if key == (authRequestKey{u.auth}) {
 		return u
 	}
 	return u.Context.Value(key)

@@ -502,8 +502,71 @@ func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
 		if asked = 0; session {
 			s.As("ada")
 		}
-		if s.Ask("GET", "/guarded", sitetest.Fetch...); asked != 1 || (s.Ran.Load() == 1) != session {
+		p := s.Ask("GET", "/guarded", sitetest.Fetch...)
+		if asked != 1 || (s.Ran.Load() == 1) != session {
 			t.Errorf("session %v: the hook was asked %d times, and %d handlers ran", session, asked, s.Ran.Load())
+		}
+		if !session {
+			s.WantError(p, ginauth.ErrUnauthenticated)
+		}
+	}
+}
+
+// What one Auth has refused is nothing to another one on the same request.
+func TestCredentialThatOneOfTwoAuthsRefuses(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.Authenticate = func(*gin.Context) (*ginauth.User, error) { asked++; return nil, ginauth.ErrInvalidToken }
+	})
+	second, err := ginauth.Mount(gin.New(), ginauth.Options{BaseURL: s.URL, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: s.Logs.Logger(),
+		Hooks: ginauth.Hooks{Authenticate: func(*gin.Context) (*ginauth.User, error) {
+			return &ginauth.User{Provider: "demo", Subject: "robot"}, nil
+		}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Engine.GET("/guarded", func(c *gin.Context) {
+		if _, ok := s.Auth.Session(c); ok {
+			t.Error("the first has a session")
+		}
+		for range 2 { // and what it has refused stays so
+			if got := idOf(s.Auth.Update(c, func(*ginauth.User) {})); got != "hook.authenticate_invalid" {
+				t.Errorf("the first says %s", got)
+			}
+		}
+	}, second.RequireAuth(), sitetest.WriteSubject)
+	if p := s.Ask("GET", "/guarded", sitetest.Fetch...); p.Status != http.StatusOK || !strings.HasSuffix(p.Text(), "robot") {
+		t.Errorf("%d %s\n%s", p.Status, p.Text(), s.Logs)
+	}
+	if asked != 1 {
+		t.Errorf("the hook that refuses was asked %d times", asked)
+	}
+}
+
+// An error that the hook returns keeps the ID that it has, and gets one for its code else.
+func TestIDsOfTheErrorsOfAuthenticate(t *testing.T) {
+	t.Parallel()
+	var refusal error
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.Authenticate = func(*gin.Context) (*ginauth.User, error) { return nil, refusal }
+	})
+	var got string
+	s.Engine.GET("/ask", func(c *gin.Context) { got = idOf(s.Auth.Update(c, func(*ginauth.User) {})) })
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{ginauth.ErrInvalidToken, "hook.authenticate_invalid"},
+		{&ginauth.Error{Code: ginauth.ErrInvalidToken, ID: "app.key_expired"}, "app.key_expired"},
+		{ginauth.ErrForbidden, "hook.authenticate_forbidden"},
+		{&ginauth.Error{Code: ginauth.ErrForbidden, ID: "app.suspended"}, "app.suspended"},
+		{errors.New("the database is down"), "hook.authenticate_failed"},
+		{&ginauth.Error{Code: ginauth.ErrUnauthenticated, ID: "app.sign_in"}, "hook.authenticate_failed"},
+	} {
+		refusal = tt.err
+		if s.Ask("GET", "/ask"); got != tt.want {
+			t.Errorf("%v: the ID is %s, want %s", tt.err, got, tt.want)
 		}
 	}
 }

@@ -500,6 +500,47 @@ func TestAnotherAccountAfterAStepUp(t *testing.T) {
 	}
 }
 
+// What the session has is asked for when the browser comes back. If that cannot be read,
+// the sign-in ends before OnLogin: it would take the session's Data away.
+func TestRevocationsThatAreDownWhenAStepUpComesBack(t *testing.T) {
+	t.Parallel()
+	revocations, asked := &sitetest.BrokenRevocations{}, 0
+	s := levels(t, func(o *ginauth.Options) {
+		o.Revocations = revocations
+		o.Hooks.OnLogin = func(*gin.Context, *ginauth.Login) error { asked++; return nil }
+	})
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	s.IDP.EditIDToken(func(_, claims map[string]any) {
+		claims["acr"] = "mfa"
+		revocations.Broken.Store(true)
+	})
+	s.WantError(s.Get("/keys"), ginauth.ErrStoreUnavailable)
+	if asked != 1 {
+		t.Errorf("OnLogin was asked %d times, once of them for the first sign-in", asked)
+	}
+}
+
+// A second round is no failure of the first.
+func TestSecondRoundIsNoFailedSignIn(t *testing.T) {
+	t.Parallel()
+	s := levels(t, nil)
+	s.Engine.GET("/keys", s.Auth.RequireAuth(ginauth.ACR("mfa")), s.Protected)
+	s.SignIn()
+	s.IDP.EditIDToken(func(_, claims map[string]any) {
+		claims["acr"] = "mfa"
+		if !s.IDP.LastRequest(authtest.Authorize).Form.Has("max_age") {
+			claims["acr"] = "pwd"
+		}
+	})
+	if n := trips(s, func() { s.Get("/keys") }); n != 2 {
+		t.Errorf("%d trips, want 2", n)
+	}
+	if logs := s.Logs.String(); strings.Contains(logs, "login.failed") {
+		t.Errorf("the log has a failure:\n%s", logs)
+	}
+}
+
 // A MaxAge of centuries is no number of seconds that a provider could not read.
 func TestLongestMaxAge(t *testing.T) {
 	t.Parallel()

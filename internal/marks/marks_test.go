@@ -116,6 +116,36 @@ func TestTableIsBounded(t *testing.T) {
 	}
 }
 
+// A process that has just started has run for no second, and counts its entries as
+// any other does.
+func TestTableOfANewProcessHasAllOfItsRoom(t *testing.T) {
+	t.Parallel()
+	table, now := marks.New(1000), marks.Now{Wall: time.Unix(50, 0)}
+	for n := range uint64(1000) {
+		if !table.Raise(key(n), 7, time.Minute, now) {
+			t.Fatalf("no room for %d of 1000", n)
+		}
+	}
+	if table.Raise(key(1000), 7, time.Minute, now) {
+		t.Error("there is room for more than 1000")
+	}
+}
+
+// Between two sweeps of a minute, a part without free slots drops what has expired
+// before it grows: such entries take the room of no others.
+func TestPartsDropExpiredEntriesBeforeTheyGrow(t *testing.T) {
+	t.Parallel()
+	table := marks.New(10_000)
+	for n := range uint64(5000) {
+		table.Raise(key(n), 7, time.Second, at(50))
+	}
+	for n := range uint64(9000) {
+		if !table.Raise(key(10_000+n), 7, time.Hour, at(55)) {
+			t.Fatalf("no room for %d of 9000", n)
+		}
+	}
+}
+
 // Room is made by the oldest entries: as time goes by, those that are left are
 // the latest, and no more go than have to.
 func TestDropForgetsTheOldest(t *testing.T) {
@@ -233,10 +263,53 @@ func TestTableWaitsForBothClocks(t *testing.T) {
 	if first, _ := table.Spend(spent, time.Hour, wall(0)); first {
 		t.Error("when the clock is put back, what was spent is not")
 	}
+	tidy(marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50 + day}) // the wall clock was put back by a day
+	if got := value(table, k, 1_000_000); got != 7 {
+		t.Errorf("when the process alone has run for a day it is %d", got)
+	}
 	later := marks.Now{Wall: time.Unix(1_000_000+day, 0), Run: 50 + day}
 	tidy(later)
 	if got := value(table, k, 1_000_000); got != 0 {
 		t.Errorf("when both clocks say so it is still %d", got)
+	}
+}
+
+// A part is swept once a minute by the clock that goes faster, and no more often: a full
+// table sweeps all of them at every write that finds no room.
+func TestPartsAreSweptOnceAMinuteByTheFasterClock(t *testing.T) {
+	t.Parallel()
+	for name, later := range map[string]marks.Now{
+		"wall":    {Wall: time.Unix(1_000_000+90, 0), Run: 55},
+		"process": {Wall: time.Unix(1_000_000+5, 0), Run: 140},
+	} {
+		table, start := marks.New(2), marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50}
+		for n := range uint64(3) { // the third finds the table full and sweeps all of it
+			if room := table.Raise(key(n+1), 7, time.Second, start); room != (n < 2) {
+				t.Fatalf("room for %d: %v", n, room)
+			}
+		}
+		if soon := (marks.Now{Wall: time.Unix(1_000_000+5, 0), Run: 55}); table.Raise(key(4), 7, time.Second, soon) {
+			t.Errorf("%s: swept twice within five seconds", name)
+		}
+		if !table.Raise(key(4), 7, time.Second, later) {
+			t.Errorf("%s: not swept", name)
+		}
+	}
+}
+
+// A wall clock that was put back sweeps at once: until it has caught up, the time of the
+// last sweep lies ahead.
+func TestPartsAreSweptWhenTheWallClockIsPutBack(t *testing.T) {
+	t.Parallel()
+	table := marks.New(2)
+	for n := range uint64(2) {
+		table.Raise(key(n+1), 7, time.Second, marks.Now{Wall: time.Unix(5, 0), Run: 50})
+	}
+	if table.Raise(key(3), 7, time.Second, marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50}) {
+		t.Error("an entry went whose time is over by one clock")
+	}
+	if !table.Raise(key(3), 7, time.Second, marks.Now{Wall: time.Unix(10, 0), Run: 55}) {
+		t.Error("not swept")
 	}
 }
 

@@ -39,7 +39,7 @@ func Duration(d time.Duration) string {
 	}
 	text := d.String()
 	for _, zero := range []string{"0s", "0m"} {
-		if short, ok := strings.CutSuffix(text, zero); ok && short != "" && strings.Contains("hm", short[len(short)-1:]) {
+		if short := strings.TrimSuffix(text, zero); short != "" && strings.Contains("hm", short[len(short)-1:]) {
 			text = short
 		}
 	}

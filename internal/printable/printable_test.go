@@ -31,7 +31,7 @@ func TestASCIILeavesNothingThatATerminalInterprets(t *testing.T) {
 func TestDurationLeavesOutUnitsThatAreZero(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", time.Second: "1s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", time.Hour: "1h",
-		24 * time.Hour: "24h", 90 * time.Minute: "1h30m", 48 * time.Hour: "2 days", 365 * 24 * time.Hour: "365 days",
+		24 * time.Hour: "24h", 36 * time.Hour: "36h", 90 * time.Minute: "1h30m", 48 * time.Hour: "2 days", 365 * 24 * time.Hour: "365 days",
 	} {
 		if got := printable.Duration(d); got != want {
 			t.Errorf("Duration(%v) is %q, want %q", d, got, want)

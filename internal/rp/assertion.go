@@ -70,10 +70,10 @@ func assertionAlgs(key crypto.Signer) (algs []string, err error) {
 // token_endpoint_auth_signing_alg_values_supported: "Servers SHOULD support RS256", and it
 // is OPTIONAL. A provider that says what it takes gets that.
 func (c *Client) chooseAssertionAlg(m *metadata, doc map[string]any) error {
-	if m.authMethod != PrivateKeyJWT || c.cfg.PrivateKey == nil {
+	if c.cfg.PrivateKey == nil { // the caller has seen to it that there is one with PrivateKeyJWT alone
 		return nil
 	}
-	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // the caller has seen to it that there is one
+	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // and that it has one
 	offered := strictjson.Strings(doc["token_endpoint_auth_signing_alg_values_supported"])
 	for _, alg := range algs {
 		if len(offered) == 0 || slices.Contains(offered, alg) {
@@ -97,13 +97,10 @@ func (c *Client) assertion(m *metadata) (string, error) {
 		}
 		// RFC 7523, 3: iss and sub are the client id. "The JWT MUST contain an "exp""; iat may
 		// limit its age.
-		claims, err := json.Marshal(map[string]any{
+		claims, _ := json.Marshal(map[string]any{ // texts and numbers: it cannot fail
 			"iss": c.cfg.ClientID, "sub": c.cfg.ClientID, "aud": c.assertionAudience(m), "jti": rand.Text(),
 			"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 		})
-		if err != nil {
-			return "", err
-		}
 		token, err := signer.Sign(claims)
 		if err != nil {
 			return "", err
@@ -141,10 +138,7 @@ func (c *Client) keyID() string {
 	if c.cfg.KeyID != "" {
 		return c.cfg.KeyID
 	}
-	sum, err := (&jose.JSONWebKey{Key: c.cfg.PrivateKey.Public()}).Thumbprint(crypto.SHA256)
-	if err != nil {
-		return ""
-	}
+	sum, _ := (&jose.JSONWebKey{Key: c.cfg.PrivateKey.Public()}).Thumbprint(crypto.SHA256) // nil of a key of another kind
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
@@ -153,16 +147,13 @@ func (c *Client) jwks(m *metadata) []byte {
 	if c.cfg.PrivateKey == nil {
 		return nil
 	}
-	set, err := contain.Call(func() ([]byte, error) {
+	set, _ := contain.Call(func() ([]byte, error) { // nil of a key without a public half
 		key := jose.JSONWebKey{Key: c.cfg.PrivateKey.Public(), KeyID: c.keyID(), Use: "sig"}
 		if m != nil {
 			key.Algorithm = m.assertionAlg
 		}
 		return json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
 	})
-	if err != nil {
-		return nil
-	}
 	return set
 }
 

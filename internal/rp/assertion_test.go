@@ -12,11 +12,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	jose "github.com/go-jose/go-jose/v4"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
@@ -191,6 +194,8 @@ func TestKeyIDOfClientAssertions(t *testing.T) {
 	}
 }
 
+var errDown = errors.New("the KMS is down")
+
 // brokenKey is a key in a place that cannot be reached.
 type brokenKey struct {
 	crypto.Signer
@@ -204,7 +209,7 @@ func (k brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { 
 func TestKeyThatDoesNotSign(t *testing.T) {
 	keys := clientKeys(t)
 	for name, fail := range map[string]func() ([]byte, error){
-		"an error":    func() ([]byte, error) { return nil, errors.New("the KMS is down") },
+		"an error":    func() ([]byte, error) { return nil, errDown },
 		"a panic":     func() ([]byte, error) { panic("the KMS is down") },
 		"garbage":     func() ([]byte, error) { return []byte("the KMS is down"), nil },
 		"nothing":     func() ([]byte, error) { return nil, nil },
@@ -215,14 +220,84 @@ func TestKeyThatDoesNotSign(t *testing.T) {
 			c := p.client(asserting(brokenKey{keys["ES256"], fail}))
 			_, err := p.signIn(c)
 			wantError(t, err, rp.ProviderMisconfigured, "token.client_assertion")
+			if name == "an error" && !errors.Is(err, errDown) {
+				t.Errorf("the cause is not what the key said: %v", err)
+			}
 			if n := len(p.requests(pathToken)); n != 0 {
 				t.Errorf("%d token requests", n)
 			}
 			report := c.Diagnose(t.Context())
 			if len(report.Problems) != 1 || report.Problems[0].ID != "token.client_assertion" {
-				t.Errorf("Diagnose reports %v", report.Problems)
+				t.Fatalf("Diagnose reports %v", report.Problems)
+			}
+			if _, twice := report.Problems[0].Cause.(*rp.Error); twice {
+				t.Errorf("Diagnose reports one error in another: %v", report.Problems[0])
 			}
 		})
+	}
+}
+
+// rotatedKey is a key of a service that replaces it.
+type rotatedKey struct {
+	crypto.Signer
+	public crypto.PublicKey
+}
+
+// Public implements crypto.Signer.
+func (k *rotatedKey) Public() crypto.PublicKey { return k.public }
+
+// The algorithm is chosen when the metadata are read, and the key may be another by the
+// time it signs. That is an error, and not a panic that was caught.
+func TestKeyThatIsOfAnotherTypeWhenItSigns(t *testing.T) {
+	keys := clientKeys(t)
+	for name, next := range map[string]crypto.PublicKey{"another curve": keys["ES384"].Public(), "no key": nil} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t)
+			key := &rotatedKey{keys["ES256"], keys["ES256"].Public()}
+			c := p.client(asserting(key))
+			if err := c.Discover(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			key.public = next
+			_, err := p.signIn(c)
+			e := wantError(t, err, rp.ProviderMisconfigured, "token.client_assertion")
+			if _, panicked := e.Cause.(*contain.Panic); panicked || e.Cause == nil {
+				t.Errorf("the cause is %v", e.Cause)
+			}
+		})
+	}
+}
+
+// A key service that does not answer keeps Diagnose no longer than its context.
+func TestDiagnoseDoesNotWaitForeverForAKey(t *testing.T) {
+	p := newProvider(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	defer close(release)
+	c := p.client(asserting(brokenKey{clientKeys(t)["ES256"], func() ([]byte, error) {
+		cancel()
+		<-release
+		return nil, errDown
+	}}))
+	report := c.Diagnose(ctx)
+	if !slices.ContainsFunc(report.Problems, func(e *rp.Error) bool {
+		return e.ID == "token.client_assertion" && errors.Is(e, context.Canceled)
+	}) {
+		t.Errorf("Diagnose reports %v", report.Problems)
+	}
+}
+
+// The key can be registered before the provider answers: the set has it without the
+// algorithm, which the metadata choose.
+func TestJWKSOfAProviderThatIsDown(t *testing.T) {
+	p := newProvider(t)
+	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", "down"))
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(p.client(asserting(clientKeys(t)["ES256"])).Diagnose(t.Context()).JWKS, &set); err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Keys) != 1 || set.Keys[0].Algorithm != "" || set.Keys[0].KeyID == "" || !set.Keys[0].IsPublic() {
+		t.Errorf("the set is %+v", set)
 	}
 }
 
@@ -246,8 +321,12 @@ func TestAssertionAlgs(t *testing.T) {
 		"an RSA key that nothing was read into": &rsa.PrivateKey{}, "an ECDSA key that nothing was read into": &ecdsa.PrivateKey{},
 		"no Ed25519 key": ed25519.PrivateKey(nil), "half an Ed25519 key": make(ed25519.PrivateKey, 32), "no key": struct{ crypto.Signer }{},
 	} {
-		if algs, err := rp.AssertionAlgs(key); err == nil {
+		algs, err := rp.AssertionAlgs(key)
+		if err == nil {
 			t.Errorf("%s: signs with %v", name, algs)
+		}
+		if _, panicked := err.(*contain.Panic); panicked {
+			t.Errorf("%s: the error is a panic: %v", name, err)
 		}
 	}
 }

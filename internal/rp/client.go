@@ -115,7 +115,7 @@ func New(cfg Config, before ...*Client) *Client {
 	case known.doc != nil:
 		_ = c.adopt(known)
 	}
-	if i < 0 || !before[i].cfg.SharedRedirect || before[i].meta.Load() == nil { // else it has been said
+	if i < 0 || !before[i].cfg.SharedRedirect { // else it has been said, or will be of what is discovered
 		c.warnAboutMixUp(c.meta.Load())
 	}
 	return c

@@ -121,6 +121,23 @@ func TestClientAfterAnother(t *testing.T) {
 	redeem(next)
 }
 
+// How it authenticates is read from the metadata again, as far as its own configuration
+// leaves that open.
+func TestAuthenticationOfAClientAfterAnother(t *testing.T) {
+	p := newProvider(t)
+	p.doc = claims{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}, "token_endpoint_auth_signing_alg_values_supported": []string{"PS256"}}
+	c := p.client()
+	p.mustSignIn(c)
+	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", "down"))
+	if form := p.tokenRequest(rp.New(p.config(), c)).form; form.Get("client_secret") != theSecret {
+		t.Errorf("the secret is not in the form: %v", form)
+	}
+	key := clientKeys(t)["RS256"]
+	if header, _ := opened(t, p.tokenRequest(rp.New(p.config(asserting(key)), c)).form.Get("client_assertion"), key); header.Algorithm != "PS256" {
+		t.Errorf("the assertion is signed with %s", header.Algorithm)
+	}
+}
+
 func TestClientAfterOneOfAnotherProvider(t *testing.T) {
 	for name, edit := range map[string]func(*rp.Config){
 		"issuer":       func(cfg *rp.Config) { cfg.Issuer += "/other" },

@@ -2,10 +2,13 @@ package rp_test
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,7 +70,7 @@ func TestHintOfAWithdrawnKey(t *testing.T) {
 	if !hinted(old) {
 		t.Error("the hint of a key that is published is left out")
 	}
-	p.keys = []any{otherRSA().jwk()}
+	p.keys = []any{otherRSA().jwk(), edit(ecKey().jwk(), map[string]any{"use": "enc"})}
 	p.clock.add(time.Minute)
 	if hinted(old) || !hinted(p.idToken()) {
 		t.Error("the hint of the old key is sent, or that of the new one is not")
@@ -117,8 +120,10 @@ func TestLogoutURL(t *testing.T) {
 		cfg.EndSessionURL = p.URL
 	})
 	want := "https://idp.example/v2/logout?client_id=the+client&returnTo=https%3A%2F%2Fapp.example%2F%3Fx%3D%7Bstate%7D&s=a%26b&x={other}"
-	if got := c.EndSessionURL(t.Context(), "hint", "a&b", "https://app.example/?x={state}"); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	for _, hint := range []string{"", "hint", p.idToken()} { // which has no place there
+		if got := c.EndSessionURL(t.Context(), hint, "a&b", "https://app.example/?x={state}"); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 	p.discoveries(0)
 }
@@ -138,9 +143,18 @@ func TestSignOutsWithoutAPlaceToGo(t *testing.T) {
 		}
 	}
 	p.discoveries(1)
+	if p.client().EndsSessions(t.Context()) {
+		t.Error("there is an end-session endpoint that the metadata do not name")
+	}
+	if !p.client(func(cfg *rp.Config) { cfg.EndSessionURL = p.URL + pathEndSession }).EndsSessions(t.Context()) {
+		t.Error("there is no end-session endpoint, and it is configured")
+	}
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", ""))
 	if got := p.client().EndSessionURL(t.Context(), "", "s", "https://app.example/"); got != "" {
 		t.Errorf("without metadata: got %s", got)
+	}
+	if p.client().EndsSessions(t.Context()) {
+		t.Error("without metadata, there is an end-session endpoint")
 	}
 	p.on(pathDiscovery, nil)
 	c := p.client(p.plain, func(cfg *rp.Config) { cfg.EndSessionURL = "http://[::1" })
@@ -218,6 +232,17 @@ func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 	}
 }
 
+// TestSignOutDuringTheFirstOutage: without the metadata there is no endpoint to ask.
+func TestSignOutDuringTheFirstOutage(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(func(cfg *rp.Config) { cfg.LogoutURL = "https://idp.example/logout?to={post_logout_redirect_uri}" })
+	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", "down"))
+	wantError(t, c.Discover(t.Context()), rp.ProviderUnavailable, "http.status")
+	if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); to != "" {
+		t.Errorf("people are sent to a provider that is down: %s", to)
+	}
+}
+
 // TestOutageThatAHintShows: before a hint is sent, the keys are asked for, and that may
 // be the first request that the provider does not answer.
 func TestOutageThatAHintShows(t *testing.T) {
@@ -252,10 +277,10 @@ func TestOutageThatAHintShows(t *testing.T) {
 // TestSilence: which failures mean that the provider does not answer.
 func TestSilence(t *testing.T) {
 	p := newProvider(t)
-	gone := false
+	var failure error
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		if gone {
-			r.URL.Host = "127.0.0.1:1" // nothing listens there
+		if failure != nil {
+			return nil, failure
 		}
 		return http.DefaultTransport.RoundTrip(r)
 	})
@@ -267,7 +292,7 @@ func TestSilence(t *testing.T) {
 	for _, tt := range []struct {
 		path   string
 		status int
-	}{{pathToken, 400}, {pathToken, 401}, {pathToken, 500}, {pathUserinfo, 403}, {pathUserinfo, 429}} {
+	}{{pathToken, 400}, {pathToken, 401}, {pathToken, 500}, {pathToken, 302}, {pathUserinfo, 403}, {pathUserinfo, 429}} {
 		p.on(tt.path, answering(tt.status, "text/plain", "no"))
 		_, _ = p.signIn(c)
 		n := len(p.requests(pathToken))
@@ -276,16 +301,40 @@ func TestSilence(t *testing.T) {
 		}
 		p.on(tt.path, nil)
 	}
-	gone = true
-	_, err := p.signIn(c)
-	wantError(t, err, rp.ProviderUnavailable, "http.network")
-	if there() {
-		t.Error("people are sent to a provider that cannot be reached")
+	for id, tt := range map[string]struct {
+		failure error
+		code    rp.Code
+	}{
+		"http.network":     {syscall.ECONNREFUSED, rp.ProviderUnavailable},
+		"http.timeout":     {context.DeadlineExceeded, rp.ProviderTimeout},
+		"http.certificate": {x509.UnknownAuthorityError{}, rp.ProviderUnavailable},
+	} {
+		failure = tt.failure
+		_, err := p.signIn(c)
+		wantError(t, err, tt.code, id)
+		if there() {
+			t.Errorf("%s: people are sent to a provider that cannot be reached", id)
+		}
+		failure = nil
+		p.mustSignIn(c)
+		if !there() {
+			t.Errorf("%s: a sign-in worked, and the provider is taken for down", id)
+		}
 	}
-	gone = false
-	p.mustSignIn(c)
-	if !there() {
-		t.Error("a sign-in worked, and the provider is taken for down")
+
+	// A browser that goes away while the provider is asked.
+	ctx, cancel := context.WithCancel(t.Context())
+	p.on(pathToken, func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
+	if _, err := c.Redeem(ctx, p.begin(c), response()); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	p.on(pathToken, nil)
+	n := len(p.requests(pathToken))
+	if !there() || len(p.requests(pathToken)) != n {
+		t.Error("a request that was canceled is taken for an outage")
 	}
 }
 
@@ -297,6 +346,7 @@ func TestDiagnoseCountsNoFailure(t *testing.T) {
 	p.on(pathUserinfo, answering(http.StatusBadGateway, "text/html", "down"))
 	p.on(pathKeys, answering(http.StatusBadGateway, "text/html", "down"))
 	p.on(pathToken, answering(http.StatusBadGateway, "text/html", "down"))
+	p.on(pathAuthorize, answering(http.StatusBadGateway, "text/html", "down"))
 	if r := c.Diagnose(t.Context()); len(r.Problems) != 3 {
 		t.Errorf("the problems are %v", r.Problems)
 	}

@@ -70,9 +70,6 @@ func (s secrets) remove(text string) string {
 // spelled returns the secrets as they are, percent-encoded and in base64.
 func (s secrets) spelled() (all []string) {
 	for _, secret := range s {
-		if secret == "" {
-			continue
-		}
 		raw := []byte(secret)
 		all = append(all, secret, url.QueryEscape(secret), base64.RawStdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw))
 	}
@@ -92,9 +89,10 @@ func overlap(text, secret string) int {
 	return n
 }
 
-// publicParams are the parameters of a token request that are no secret. All others are
-// taken for one: what Quirks.EditToken adds may be a key.
-var publicParams = []string{"grant_type", "redirect_uri", "client_id", "client_assertion_type", "scope"}
+// publicParams are the parameters of a token request that are no secret, beside
+// Quirks.ClientIDParam. All others are taken for one: what Quirks.EditToken adds may be a
+// key.
+var publicParams = []string{"grant_type", "redirect_uri", "client_assertion_type", "scope"}
 
 // sentSecrets returns what a request bears that must not be told.
 func (c *Client) sentSecrets(req *http.Request) (s secrets) {
@@ -111,12 +109,10 @@ func (c *Client) sentSecrets(req *http.Request) (s secrets) {
 	}
 	// RFC 6749, 2.3.1: the secret was form-encoded before it went into the header. A
 	// provider may say it in either spelling.
-	if _, password, ok := req.BasicAuth(); ok {
-		secret, _ := url.QueryUnescape(password)
-		s = append(s, secret)
-	}
+	_, password, _ := req.BasicAuth()
+	secret, _ := url.QueryUnescape(password)
 	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	s = append(s, credentials)
+	s = append(s, secret, credentials) // "" without the header, of which nothing is a part
 	for _, value := range c.cfg.Quirks.Header {
 		s = append(s, value)
 	}
@@ -143,11 +139,10 @@ func (s secrets) describeAnswer(header http.Header, body string) error {
 	if challenges := header["Www-Authenticate"]; len(challenges) > 0 {
 		said = append(said, "WWW-Authenticate: "+s.quote(strings.Join(challenges, ", ")))
 	}
-	if answer, err := strictjson.Object(body); err == nil {
-		for _, name := range []string{"error", "error_description"} {
-			if text, _ := answer[name].(string); text != "" {
-				said = append(said, name+": "+s.quote(text))
-			}
+	answer, _ := strictjson.Object(body) // nil of anything else
+	for _, name := range []string{"error", "error_description"} {
+		if text, _ := answer[name].(string); text != "" {
+			said = append(said, name+": "+s.quote(text))
 		}
 	}
 	if len(said) == 0 {

@@ -87,7 +87,7 @@ func TestTokenEndpointsWordsWithoutAnError(t *testing.T) {
 			_, _ = w.Write([]byte(tt.body))
 		})
 		_, err := p.signIn(p.client())
-		if text := cause(t, wantError(t, err, tt.want, tt.id)); !strings.Contains(text, "Basic realm=") || strings.Contains(text, theCode) {
+		if text := cause(t, wantError(t, err, tt.want, tt.id)); !strings.Contains(text, "Basic realm=") || strings.Contains(text, theCode) || strings.Contains(text, `: ""`) {
 			t.Errorf("%d: the cause is %s", tt.status, text)
 		}
 	}
@@ -152,6 +152,29 @@ func TestDescriptionsKeepWhatIsPublic(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The type of a client assertion is public as well.
+func TestDescriptionsKeepTheTypeOfAnAssertion(t *testing.T) {
+	const urn = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	p := newProvider(t)
+	p.saying(401, "invalid_client", "unknown client_assertion_type "+urn)
+	_, err := p.signIn(p.client(asserting(clientKeys(t)["ES256"])))
+	if text := cause(t, wantError(t, err, rp.ProviderMisconfigured, "token.invalid_client")); !strings.Contains(text, urn) {
+		t.Errorf("the cause is %s", text)
+	}
+}
+
+// Of a long description the end is not looked through, and so it is not told, however
+// little the secrets in front of it leave.
+func TestEndOfALongDescription(t *testing.T) {
+	p := newProvider(t)
+	secret := strings.Repeat("0123456789", 20)
+	p.saying(400, "invalid_grant", strings.Repeat(secret, 10)+" the end")
+	_, err := p.signIn(p.client(func(cfg *rp.Config) { cfg.ClientSecret = secret }))
+	if text := cause(t, wantError(t, err, rp.CodeRejected, "token.invalid_grant")); strings.Contains(text, "end") || !strings.Contains(text, "[removed]") {
+		t.Errorf("the cause is %s", text)
 	}
 }
 

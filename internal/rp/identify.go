@@ -43,7 +43,7 @@ func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, er
 	}
 	id := &Identity{Issuer: r.Earlier.Issuer, Token: r.Token, Claims: maps.Clone(r.Claims)}
 	if r.Claims != nil {
-		id.read(c.cfg.Issuer)
+		id.read()
 	}
 	// Core, 12.2, lets a refresh bring no ID token: then nobody has said anything about the
 	// claims that the userinfo lacks.

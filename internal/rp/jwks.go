@@ -226,7 +226,7 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 	}
 	for _, item := range list[:min(len(list), keysMost)] {
 		key, passed := readKey(item, k.shared)
-		if passed == nil && slices.ContainsFunc(leaked, func(other any) bool { return samePair(key.Key, other) }) {
+		if slices.ContainsFunc(leaked, func(other any) bool { return samePair(key.Key, other) }) {
 			passed = &passedKey{key.KeyID, "its private key is published beside it: with that, everyone could sign", false}
 		}
 		if passed == nil {

@@ -135,6 +135,17 @@ func TestWrongSignaturesAreNoFlood(t *testing.T) {
 	p.mustSignIn(c)
 }
 
+// TestWrongSignatureOfAWithdrawnKey: the keys that are fetched for it say that there is
+// none of that name any more.
+func TestWrongSignatureOfAWithdrawnKey(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.mustSignIn(c)
+	p.signer, p.keys = otherRSA().as("rsa", "RS256"), []any{ecKey().jwk()}
+	p.rejects(c, "jwt.no_key")
+	p.keyRequests(2)
+}
+
 // TestWrongSignatureOfTheFirstToken: keys that were fetched for this very token are
 // not fetched again.
 func TestWrongSignatureOfTheFirstToken(t *testing.T) {
@@ -199,10 +210,13 @@ func TestKeysWithoutAKeyID(t *testing.T) {
 	}
 	p.keyRequests(1)
 	p.clock.add(15 * time.Second)
+	p.mustSignIn(c) // with the same key, though one of that kid may be there by now
+	p.keyRequests(2)
+	p.clock.add(15 * time.Second)
 	p.signer = otherRSA()
 	p.keys = []any{unnamed, otherRSA().jwk()}
 	p.mustSignIn(c)
-	p.keyRequests(2)
+	p.keyRequests(3)
 
 	p.keys = []any{edit(ecKey().jwk(), map[string]any{"kid": absent}), rsaKey().jwk()}
 	p.signer = otherRSA().as("rsa", "RS256")
@@ -407,8 +421,8 @@ func TestUnusableKeys(t *testing.T) {
 		t.Run(fmt.Sprint(tt.why, tt.key["kty"]), func(t *testing.T) {
 			p.signer, p.keys = tt.signer, []any{tt.key, otherRSA().jwk()}
 			_, err := p.signIn(p.client())
-			if e := wantError(t, err, rp.IDTokenInvalid, "jwt.no_key"); !strings.Contains(e.Reason, tt.why) || e.Fix == "" {
-				t.Errorf("the reason does not have %q: %v", tt.why, e)
+			if e := wantError(t, err, rp.IDTokenInvalid, "jwt.no_key"); !strings.Contains(e.Reason, tt.why) || strings.Contains(e.Reason, `for ""`) || e.Fix == "" {
+				t.Errorf("the reason does not have %q, or is for nothing: %v", tt.why, e)
 			}
 		})
 	}
@@ -479,6 +493,12 @@ func TestPublicKeyBesideItsPrivateKey(t *testing.T) {
 			p.mustSignIn(p.client())
 		})
 	}
+	t.Run("a key that is too weak as well", func(t *testing.T) {
+		p := newProvider(t)
+		weak := newRSA("weak", 1024)
+		p.signer, p.keys = weak, []any{weak.jwk(), private(weak)}
+		p.rejects(p.client(), "jwt.no_key")
+	})
 	t.Run("another public exponent", func(t *testing.T) {
 		p := newProvider(t)
 		p.keys = []any{edit(private(rsaKey()), map[string]any{"e": "Aw", "kid": "three"}), rsaKey().jwk()}

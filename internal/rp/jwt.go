@@ -103,7 +103,7 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 			return nil, "", notYetValid(nil)
 		}
 	}
-	if c.cfg.TokenIssuer != nil && !keys.used.mayIssue(claims) {
+	if !keys.used.mayIssue(claims) { // true without TokenIssuer: the keys name no issuer then
 		return nil, "", fault("jwt.key_issuer", "the token is signed with a key of another issuer",
 			"nothing to set: a provider that signs for several issuers must use the key of each", nil)
 	}
@@ -300,9 +300,8 @@ func (k *candidates) refetch(ctx context.Context) {
 		// that are known.
 		_ = k.set.refresh(ctx, k.from, func(h *heldKeys) bool { return k.verifies(h.match(k.kid, k.alg, false)) != nil })
 	}
-	if keys := k.set.held.Load().match(k.kid, k.alg, false); len(keys) > 0 {
-		k.keys, k.used = keys, k.verifies(keys)
-	}
+	k.keys = k.set.held.Load().match(k.kid, k.alg, false)
+	k.used = k.verifies(k.keys)
 }
 
 // unverified says why no key has verified the token.

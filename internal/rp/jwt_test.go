@@ -384,6 +384,8 @@ func TestTokenIssuerSaysWhichIssuersThereAre(t *testing.T) {
 				return "https://tenants.example/" + claims["tid"].(string), nil
 			case "empty":
 				return "", nil
+			case "no address":
+				return "https://%zz/", nil
 			}
 			return "https://tenants.example/c", refused
 		}
@@ -394,6 +396,7 @@ func TestTokenIssuerSaysWhichIssuersThereAre(t *testing.T) {
 		{"of another tenant", claims{"tid": "a", "iss": "https://tenants.example/b"}, nil, "jwt.issuer"},
 		{"the configured one", claims{"tid": "a"}, nil, "jwt.issuer"},
 		{"with a slash", claims{"tid": "a", "iss": "https://tenants.example/a/"}, nil, "jwt.issuer"},
+		{"not an address", claims{"tid": "no address", "iss": "https://tenants.example/a"}, nil, "jwt.issuer"},
 		{"missing", claims{"tid": "a", "iss": absent}, nil, "jwt.issuer_missing"},
 		{"refused", claims{"tid": "c", "iss": "https://tenants.example/c"}, nil, "jwt.issuer_not_admitted"},
 		{"not known", claims{"tid": "empty", "iss": ""}, nil, "jwt.issuer_not_admitted"},

@@ -56,10 +56,8 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 	if err != nil {
 		return nil, c.about(err, LogoutTokenInvalid, op)
 	}
-	token := &LogoutToken{Issuer: c.cfg.Issuer, IssuedAt: issued}
-	if iss, ok := claims["iss"].(string); ok {
-		token.Issuer = iss // verified; another than Issuer only where TokenIssuer said so
-	}
+	token := &LogoutToken{IssuedAt: issued}
+	token.Issuer, _ = claims["iss"].(string) // verified; another than Config.Issuer only where TokenIssuer said so
 	token.Subject, _ = claims["sub"].(string)
 	token.SID, _ = claims["sid"].(string)
 	return token, nil

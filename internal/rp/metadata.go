@@ -272,9 +272,7 @@ var documentMembers = []string{
 func partOf(doc map[string]any) map[string]any {
 	part := map[string]any{}
 	for _, name := range documentMembers {
-		if v, there := doc[name]; there {
-			part[name] = v
-		}
+		part[name] = doc[name] // nil if it is absent, which is the same
 	}
 	return part
 }

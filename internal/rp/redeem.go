@@ -63,7 +63,7 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 	if err != nil {
 		return nil, err
 	}
-	id.read(c.cfg.Issuer)
+	id.read()
 	if err := c.addUserinfo(ctx, m, id); err != nil {
 		return nil, err
 	}
@@ -73,11 +73,8 @@ func (c *Client) Redeem(ctx context.Context, r Request, response url.Values) (*I
 // read fills in what the ID token says about itself. Userinfo has no say in it: 5.7:
 // "The sub (subject) and iss (issuer) Claims from the ID Token, used together, are the
 // only Claims that an RP can rely upon as a stable identifier for the End-User".
-func (id *Identity) read(issuer string) {
-	id.Issuer = issuer
-	if iss, ok := id.Claims["iss"].(string); ok {
-		id.Issuer = iss // verified; another than issuer only where TokenIssuer said so
-	}
+func (id *Identity) read() {
+	id.Issuer, _ = id.Claims["iss"].(string) // verified; another than Config.Issuer only where TokenIssuer said so
 	// Back-Channel Logout 1.0, 2.4: sid "represents a Session of a User Agent or device for a
 	// logged-in End-User at an RP". A logout token names it again.
 	id.SID, _ = id.Claims["sid"].(string)

@@ -134,6 +134,15 @@ func TestRefreshIsRefused(t *testing.T) {
 			wantError(t, err, test.code, test.id)
 		})
 	}
+	t.Run("the provider was never there", func(t *testing.T) {
+		p := newProvider(t)
+		p.on(pathDiscovery, answering(503, "text/html", "down"))
+		got, err := p.client().Refresh(t.Context(), rp.RefreshRequest{RefreshToken: theRefresh})
+		wantError(t, err, rp.ProviderUnavailable, "http.status")
+		if got != nil {
+			t.Errorf("with the error came %+v", got)
+		}
+	})
 	t.Run("the provider is down", func(t *testing.T) {
 		p := newProvider(t)
 		c := p.client()
@@ -162,6 +171,8 @@ func TestIDTokenOfARefresh(t *testing.T) {
 		{"the auth_time", claims{"auth_time": int64(0)}, nil, ""}, // how some say that they do not know it
 		{"several audiences and azp", claims{"aud": []any{theClient, "api"}, "azp": theClient}, nil, ""},
 		{"a nonce that nothing is known of", claims{"nonce": "other"}, &unknown, ""},
+		{"an auth_time that nothing is known of", claims{"auth_time": int64(1700000000)}, &unknown, ""},
+		{"c_hash and s_hash of the sign-in", claims{"c_hash": "AAAA", "s_hash": "AAAA"}, nil, ""}, // there is neither code nor state here
 		{"a person that nothing is known of", claims{"sub": "bob"}, &unknown, ""},
 		{"another nonce", claims{"nonce": "other"}, nil, "refresh.nonce"},
 		{"an empty nonce", claims{"nonce": ""}, nil, "refresh.nonce"},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
@@ -176,6 +177,19 @@ func TestStatusOfTokenResponse(t *testing.T) {
 	}
 	for _, status = range []int{204, 206, 400, 404} {
 		_, err := p.signIn(p.client())
+		wantError(t, err, rp.BadTokenResponse, "token.status")
+	}
+	// A transport may return what is no status of an answer.
+	p.on(pathToken, nil)
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil && r.URL.Path == pathToken {
+			resp.StatusCode = status
+		}
+		return resp, err
+	})
+	for _, status = range []int{0, 101, 199} {
+		_, err := p.signIn(p.client(func(cfg *rp.Config) { cfg.HTTP = fetch.Client(&http.Client{Transport: transport}, "test") }))
 		wantError(t, err, rp.BadTokenResponse, "token.status")
 	}
 }

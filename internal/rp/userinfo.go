@@ -154,11 +154,8 @@ func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 	if err == nil {
 		err = c.checkIssuer(claims)
 	}
-	if e, ok := err.(*Error); ok && e.Code != "" { // the keys could not be fetched
-		return nil, c.about(e, e.Code, "userinfo")
-	}
 	if err != nil {
-		return nil, c.badUserinfo(err)
+		return nil, c.badUserinfo(err) // which keeps the code of keys that could not be fetched
 	}
 	return claims, nil
 }

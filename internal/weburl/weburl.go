@@ -24,11 +24,11 @@ func HasHost(u *url.URL) bool {
 	// https://url.spec.whatwg.org/#ends-in-a-number-checker: 2852039166 and
 	// 0xa9.254.43518 are addresses, which browsers write as 169.254.169.254.
 	last := strings.ToLower(strings.TrimSuffix(host, "."))
-	last = last[strings.LastIndexByte(last, '.')+1:]
-	if hex, is := strings.CutPrefix(last, "0x"); is && strings.Trim(hex, "0123456789abcdef") == "" || last != "" && strings.Trim(last, "0123456789") == "" {
+	last = last[strings.LastIndexByte(last, '.')+1:] // "" if there is no host, or a dot alone
+	if hex, is := strings.CutPrefix(last, "0x"); is && strings.Trim(hex, "0123456789abcdef") == "" || strings.Trim(last, "0123456789") == "" {
 		return false
 	}
-	return host != "" && !strings.Contains(host, "..") && strings.IndexFunc(host, func(r rune) bool {
+	return !strings.Contains(host, "..") && strings.IndexFunc(host, func(r rune) bool {
 		return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune(".-_", r)
 	}) < 0
 }
@@ -91,7 +91,7 @@ var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 // httpOK is set.
 func Unfit(address string, httpOK bool) (what, why string) {
 	u, err := url.Parse(address)
-	if err != nil || u.Opaque != "" || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
+	if err != nil || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
 		return "not_an_address", "is not an address"
 	}
 	segments := strings.Split(u.EscapedPath(), "/")
@@ -117,7 +117,7 @@ func Unfit(address string, httpOK bool) (what, why string) {
 // unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the
 // last, clouds hand the machine's credentials to whoever asks (169.254.169.254).
 func unroutable(host string) bool {
-	ip, err := netip.ParseAddr(host)
+	ip, _ := netip.ParseAddr(host) // of a name the zero Addr, which is none of these
 	ip = ip.Unmap()
-	return err == nil && (ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast())
+	return ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast()
 }

@@ -201,8 +201,8 @@ func (r *Reader) Since(base time.Time) time.Time {
 	return time.Unix(base.Unix()+(int64(v>>1)^-int64(v&1)), 0)
 }
 
-// More reports whether something is left to read.
-func (r *Reader) More() bool { return !r.bad && r.rest != "" }
+// More reports whether something is left to read; after a failure nothing is.
+func (r *Reader) More() bool { return r.rest != "" }
 
 // OK says whether everything fitted and nothing is left.
 func (r *Reader) OK() bool { return !r.bad && r.rest == "" }

@@ -109,6 +109,7 @@ func s30RefusedStarts(t *testing.T) {
 		"Link by GET":                           {"GET", with([]string{"Sec-Fetch-Site", "same-origin"}, post[2:]...), ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
 		"Link by GET, typed":                    {"GET", navigate, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
 		"Link by a sibling":                     {"POST", []string{"Sec-Fetch-Site", "same-site", "Origin", "https://sibling.localhost"}, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
+		"Link by a request of no page":          {"POST", []string{"Sec-Fetch-Site", "none", "Origin", a.URL}, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
 		"Link by a trusted origin":              {"POST", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Dest", "empty", "Origin", "https://admin.example.com"}, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
 		"Link by a program":                     {"POST", nil, ginauth.Start{Link: true}, ginauth.ErrCrossOrigin},
 		"Link with nobody":                      {"POST", post, ginauth.Start{Link: true}, ginauth.ErrUnauthenticated},
