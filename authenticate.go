@@ -160,7 +160,7 @@ func (a *Auth) identified(g *registry, user *User) (*opened, error) {
 	o := &opened{user: *u}
 	o.user.request = nil // it may be the user of another request
 	o.session.user, o.session.authTime = &o.user, u.AuthTime.After(time.Time{}) && !u.AuthTime.After(a.cfg.Now().Add(leeway))
-	o.authenticated = u.AuthTime.UnixMicro() // of AuthTimes before the year 1 it may be any number
+	o.authenticated = u.AuthTime.UnixMicro() // overflows long before the year 1, which authTime excludes
 	return o, nil
 }
 

@@ -90,8 +90,8 @@ func refused(id, fix, format string, args ...any) error {
 const notAdmitted = "nothing, if the user is not to be admitted"
 
 // HasGroup admits a user that is in at least one of groups. Names are compared
-// exactly. HasGroup panics without groups, and if one is empty. If the user has no groups at all, the log
-// says so: the provider sent none, neither in the ID token nor in userinfo.
+// exactly. HasGroup panics without groups, and if one is empty. If the user has no groups
+// at all, the log says so: the provider sent none, neither in the ID token nor in userinfo.
 //
 //go:noinline
 func HasGroup(groups ...string) Check {
@@ -163,7 +163,8 @@ func claimMatches(v any, values []string) bool {
 // VerifiedEmailDomain admits a user with a verified e-mail address at exactly one of
 // domains, in upper or lower case: "example.com" does not admit mail.example.com.
 // An address that two programs could read in two ways (more than one @, quotes,
-// characters that are not ASCII) is refused. VerifiedEmailDomain panics without domains, and if one is empty.
+// characters that are not ASCII) is refused. VerifiedEmailDomain panics without domains,
+// and if one is empty.
 //
 //go:noinline
 func VerifiedEmailDomain(domains ...string) Check {

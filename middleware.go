@@ -186,14 +186,14 @@ func crossOriginError(op string) *Error {
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
-// checkUser asks the checks. One that panics refuses. Checks of this package, which are
-// readOnly, do not panic, and get the user that the handler will get, if none has had it yet:
-// a copy takes a tenth of the request.
+// checkUser asks the checks. One that panics refuses. The checks of this package, which are
+// readOnly, do not panic, and share the handler's user until a handler has it: a copy takes
+// a tenth of the request.
 func checkUser(checks []Check, readOnly bool, v *authRequest) error {
 	if readOnly && !v.shown {
 		return askChecks(checks, &v.user)
 	}
-	u := v.opened.user.clone() // as verified: a handler, or a check, may have changed the other
+	u := v.opened.user.clone() // not v.user: a handler or a check may have changed it
 	u.request = v
 	err := contain.Do(func() error { return askChecks(checks, u) })
 	if p, panicked := err.(*contain.Panic); panicked {

@@ -154,8 +154,8 @@ func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
 	}
 }
 
-// sameKey reports whether two keys are the same. One that nothing was read into is not like
-// any other.
+// sameKey reports whether two keys are the same. A key without a public half equals no
+// other.
 func sameKey(one, other crypto.Signer) bool {
 	if one == nil || other == nil {
 		return false

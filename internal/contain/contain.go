@@ -20,8 +20,8 @@ func (p *Panic) Text() string { return fmt.Sprintf("%.500v", p.Value) }
 // Error implements error.
 func (p *Panic) Error() string { return "panic: " + p.Text() }
 
-// Recover is for a function to defer, with its named result: it returns a panic of that
-// function as the error.
+// Recover sets *err to a *Panic if the function that defers it panics. err is the named
+// result of that function.
 func Recover(err *error) {
 	if v := recover(); v != nil {
 		*err = &Panic{v}
@@ -30,21 +30,13 @@ func Recover(err *error) {
 
 // Do calls f. If f panics, Do returns a *Panic.
 func Do(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &Panic{v}
-		}
-	}()
+	defer Recover(&err)
 	return f()
 }
 
 // Call calls f. If f panics, Call returns the zero T and a *Panic.
 func Call[T any](f func() (T, error)) (v T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &Panic{p}
-		}
-	}()
+	defer Recover(&err)
 	return f()
 }
 

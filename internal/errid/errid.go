@@ -8,7 +8,7 @@ import "strings"
 // Of("Options.BaseURL", "empty") is "options.base_url.empty".
 func Of(field, mistake string) string {
 	field = strings.NewReplacer("JWKS", "Jwks", "APIs", "Apis").Replace(field) // or JWKSURL would be one word
-	// A field is a Go name of ASCII: no character of it follows z.
+	// Fields are Go names in ASCII: no character sorts after z.
 	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] }
 	var id strings.Builder
 	for i := range len(field) {

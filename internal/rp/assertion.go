@@ -70,10 +70,10 @@ func assertionAlgs(key crypto.Signer) (algs []string, err error) {
 // token_endpoint_auth_signing_alg_values_supported: "Servers SHOULD support RS256", and it
 // is OPTIONAL. A provider that says what it takes gets that.
 func (c *Client) chooseAssertionAlg(m *metadata, doc map[string]any) error {
-	if c.cfg.PrivateKey == nil { // the caller has seen to it that there is one with PrivateKeyJWT alone
+	if c.cfg.PrivateKey == nil { // validation allows a key with PrivateKeyJWT only
 		return nil
 	}
-	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // and that it has one
+	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // and only one that has an algorithm
 	offered := strictjson.Strings(doc["token_endpoint_auth_signing_alg_values_supported"])
 	for _, alg := range algs {
 		if len(offered) == 0 || slices.Contains(offered, alg) {
@@ -97,7 +97,7 @@ func (c *Client) assertion(m *metadata) (string, error) {
 		}
 		// RFC 7523, 3: iss and sub are the client id. "The JWT MUST contain an "exp""; iat may
 		// limit its age.
-		claims, _ := json.Marshal(map[string]any{ // texts and numbers: it cannot fail
+		claims, _ := json.Marshal(map[string]any{ // cannot fail: strings and numbers
 			"iss": c.cfg.ClientID, "sub": c.cfg.ClientID, "aud": c.assertionAudience(m), "jti": rand.Text(),
 			"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 		})
@@ -138,7 +138,7 @@ func (c *Client) keyID() string {
 	if c.cfg.KeyID != "" {
 		return c.cfg.KeyID
 	}
-	sum, _ := (&jose.JSONWebKey{Key: c.cfg.PrivateKey.Public()}).Thumbprint(crypto.SHA256) // nil of a key of another kind
+	sum, _ := (&jose.JSONWebKey{Key: c.cfg.PrivateKey.Public()}).Thumbprint(crypto.SHA256) // nil for other kinds of keys
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
@@ -147,7 +147,7 @@ func (c *Client) jwks(m *metadata) []byte {
 	if c.cfg.PrivateKey == nil {
 		return nil
 	}
-	set, _ := contain.Call(func() ([]byte, error) { // nil of a key without a public half
+	set, _ := contain.Call(func() ([]byte, error) { // nil if the key has no public half
 		key := jose.JSONWebKey{Key: c.cfg.PrivateKey.Public(), KeyID: c.keyID(), Use: "sig"}
 		if m != nil {
 			key.Algorithm = m.assertionAlg

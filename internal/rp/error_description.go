@@ -112,7 +112,7 @@ func (c *Client) sentSecrets(req *http.Request) (s secrets) {
 	_, password, _ := req.BasicAuth()
 	secret, _ := url.QueryUnescape(password)
 	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	s = append(s, secret, credentials) // "" without the header, of which nothing is a part
+	s = append(s, secret, credentials) // empty without the header, and then they match nothing
 	for _, value := range c.cfg.Quirks.Header {
 		s = append(s, value)
 	}
@@ -139,7 +139,7 @@ func (s secrets) describeAnswer(header http.Header, body string) error {
 	if challenges := header["Www-Authenticate"]; len(challenges) > 0 {
 		said = append(said, "WWW-Authenticate: "+s.quote(strings.Join(challenges, ", ")))
 	}
-	answer, _ := strictjson.Object(body) // nil of anything else
+	answer, _ := strictjson.Object(body) // nil if the body is not a JSON object
 	for _, name := range []string{"error", "error_description"} {
 		if text, _ := answer[name].(string); text != "" {
 			said = append(said, name+": "+s.quote(text))

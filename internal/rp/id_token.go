@@ -204,7 +204,7 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	// just asked for that.
 	v, there := claims["auth_time"]
 	at, ok := strictjson.NumericDate(v)
-	if at.Unix() == 0 { // the zero time, of what is not a date, is another
+	if at.Unix() == 0 { // never true of the zero time, which stands for anything but a NumericDate
 		there = false // how some providers say that they do not know it
 	}
 	switch {

@@ -117,7 +117,7 @@ func Unfit(address string, httpOK bool) (what, why string) {
 // unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the
 // last, clouds hand the machine's credentials to whoever asks (169.254.169.254).
 func unroutable(host string) bool {
-	ip, _ := netip.ParseAddr(host) // of a name the zero Addr, which is none of these
+	ip, _ := netip.ParseAddr(host) // the zero Addr if host is a name: all of these are false for it
 	ip = ip.Unmap()
 	return ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast()
 }
