@@ -89,7 +89,8 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	begun := newSession(login.User, id, told)
 	if cl.keepsTokens() {
-		if begun.tokens, err = a.tokensOf(c, g, login, newTokenRecord(cl, state, id, sent, a.cfg.Now())); err != nil {
+		begun.tokens = newTokenRecord(cl, state, id, sent, a.cfg.Now())
+		if err := a.takePlace(c, g, login, begun.tokens); err != nil {
 			return err
 		}
 		if err := cl.limitUnasked(c.Request.Context(), begun, a.cfg.Now()); err != nil {

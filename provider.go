@@ -321,6 +321,12 @@ type Quirks struct {
 	// Default "POST".
 	TokenMethod string
 
+	// IncludedScopes returns the scopes that a granted scope includes, for providers that
+	// name only the larger one in a token response: GitHub answers "user" to a request for
+	// user and user:email. It is called for each granted scope when [API.Scopes] are
+	// compared with what a token has. Default: a scope includes no other.
+	IncludedScopes func(scope string) []string
+
 	// EditAuthorize may change the parameters of the authorization request.
 	// state, nonce, redirect_uri and the code challenge are set again afterwards.
 	EditAuthorize func(params url.Values)

@@ -443,7 +443,7 @@ func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTok
 		return last, nil, k.notRefreshedToAsk(ctx, w, last, failed)
 	}
 	w.cl.rest.Store(0)
-	next, _ := last.refreshed(w.api, got, k.cfg.Now())
+	next, _ := last.refreshed(w.cl, w.api, got, k.cfg.Now())
 	if err := k.ended(ctx, w); err != nil {
 		return last, nil, k.abandon(ctx, w, last, next, err)
 	}
@@ -458,10 +458,8 @@ func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTok
 	case done:
 		return inStore(next, value), got, nil
 	}
-	if now, err := k.load(ctx, w.id()); err == nil && now.value == nil {
-		return last, nil, k.abandon(ctx, w, storedTokens{}, next, sessionEnded())
-	}
-	return last, nil, nil
+	_, err = k.overtaken(ctx, w, next)
+	return last, nil, err
 }
 
 // notRefreshedToAsk is what comes of a refresh that failed.

@@ -159,13 +159,14 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 // keepsTokens reports whether the tokens of the provider's users are kept.
 func (c *client) keepsTokens() bool { return len(c.provider.APIs) > 0 || c.provider.Recheck > 0 }
 
-// refresh sends a refresh token, of which nothing else is known.
+// refresh sends a refresh token, of which nothing else is known. An error can come with a
+// token, which has a refresh token alone: see rp.Client.Refresh.
 func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
 	got, err := c.rp.Refresh(ctx, rp.RefreshRequest{RefreshToken: refreshToken})
-	if err != nil {
+	if got == nil {
 		return nil, fromRP(err)
 	}
-	return got.Token, nil
+	return got.Token, fromRP(err)
 }
 
 // revocationWait is how long a refresh token's revocation may take.

@@ -83,12 +83,20 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, lim
 	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
+	lasting := context.WithoutCancel(r.Context())
+	lent := lentTokens{}
+	if s.tokens != nil && s.tokens.before != "" {
+		lent = k.tokens.lend(lasting, s.tokens.before)
+	}
 	before, _, err := k.revokePrevious(w, r)
 	if err != nil {
+		k.tokens.giveBack(lasting, lent)
 		return nil, err
 	}
-	if before != nil && before.hasTokens {
-		defer k.tokens.drop(context.WithoutCancel(r.Context()), before.id) // what of it goes on is in s.tokens
+	if s.tokens != nil {
+		k.tokens.inherit(lasting, s.tokens, lent)
+	} else if before != nil && before.hasTokens {
+		defer k.tokens.drop(lasting, before.id)
 	}
 	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
@@ -101,7 +109,7 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, lim
 	}
 	err = k.save(w, r, s, true)
 	if err != nil && s.tokens != nil {
-		k.tokens.drop(context.WithoutCancel(r.Context()), s.id)
+		k.tokens.drop(lasting, s.id)
 	}
 	return s, err
 }

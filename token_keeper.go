@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"bytes"
+	"cmp"
 	"container/list"
 	"context"
 	"crypto/sha256"
@@ -177,6 +178,67 @@ func (k *tokenKeeper) drop(ctx context.Context, id string) *tokenRecord {
 		}
 	}
 	return nil
+}
+
+// lend notes in the store that another session is about to take the place of a session, and
+// returns what the store has now. From here on a refresh of the old session that is under way
+// revokes nothing, which could take the person's whole grant with it, and leaves its new
+// refresh token there.
+func (k *tokenKeeper) lend(ctx context.Context, id string) (lent lentTokens) {
+	held, found := k.memory.get(id)
+	k.memory.drop(id)
+	for range 3 { // a refresh may store others meanwhile
+		last, err := k.load(ctx, id)
+		if err != nil || last.tokenRecord == nil {
+			return lentTokens{}
+		}
+		if found && held.unsaved() && bytes.Equal(held.base, last.value) {
+			last.tokenRecord = held.tokenRecord
+		}
+		marked := *last.tokenRecord
+		marked.replaced = true
+		lent = lentTokens{id: id, before: last, mark: k.seal(id, &marked)}
+		if done, err := k.swap(ctx, id, last.value, lent.mark, 2*claimLife); err != nil || done {
+			return lent
+		}
+	}
+	return lentTokens{}
+}
+
+// lentTokens are those of a session that another one takes the place of.
+type lentTokens struct {
+	id     string
+	before storedTokens
+	mark   []byte
+}
+
+// giveBack undoes lend, if the other session does not come to be.
+func (k *tokenKeeper) giveBack(ctx context.Context, l lentTokens) {
+	if l.mark != nil {
+		_, _ = k.swap(ctx, l.id, l.mark, l.before.value, k.cfg.Lifetime)
+	}
+}
+
+// inherit gives the tokens of a session that begins the refresh token of the one before, if it
+// is due to them. A refresh that is under way is waited for: it may bring another.
+func (k *tokenKeeper) inherit(ctx context.Context, r *tokenRecord, l lentTokens) {
+	if !r.inherits || l.mark == nil {
+		return
+	}
+	r.inherit(l.before.tokenRecord)
+	if idle, err := k.claim(ctx, l.id, l.before.value); idle || err != nil {
+		return
+	}
+	for started := time.Now(); time.Since(started) < claimWait; time.Sleep(20 * time.Millisecond) {
+		now, err := k.load(ctx, l.id)
+		if err != nil || now.value == nil {
+			return
+		}
+		if !bytes.Equal(now.value, l.mark) {
+			r.inherit(now.tokenRecord)
+			return
+		}
+	}
 }
 
 // wanted is an access token that a request wants.
@@ -435,13 +497,9 @@ func (w *wanted) denied() *Error {
 // agree with.
 func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
 	user := &w.v.opened.user
-	r := rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
-		Issuer: user.Issuer, Subject: user.Subject, Nonce: last.nonce, IssuedAt: last.issued,
+	return rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
+		Issuer: user.Issuer, Subject: user.Subject, Nonce: last.nonce, AuthTime: last.authTime, IssuedAt: last.issued,
 	}}
-	if w.v.opened.authTime {
-		r.Earlier.AuthTime = user.AuthTime
-	}
-	return r
 }
 
 // reread loads tokens again that were claimed in between. again says that the store has
@@ -475,17 +533,15 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
 	}
 	w.cl.rest.Store(0)
-	next, token := last.refreshed(w.api, got, now)
+	next, token := last.refreshed(w.cl, w.api, got, now)
 	if err := k.ended(ctx, w); err != nil {
 		return nil, false, k.abandon(ctx, w, last, next, err)
 	}
 	if done, err := k.keep(ctx, w, last, next); !done && err == nil {
-		// Somebody has taken the claim over, or the session has ended.
-		now, err := k.load(ctx, w.id())
-		if err == nil && now.value == nil {
-			return nil, false, k.abandon(ctx, w, storedTokens{}, next, sessionEnded())
+		again, err := k.overtaken(ctx, w, next)
+		if again || err != nil {
+			return nil, again, err
 		}
-		return nil, err == nil, err
 	}
 	if token.lacks(w.api.Scopes) && w.backFromTrip(next, now) {
 		return nil, false, w.denied()
@@ -605,15 +661,54 @@ func sessionEnded() *Error {
 	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "nothing: the person has signed out"}
 }
 
-// abandon revokes tokens that came for a session that has ended.
-func (k *tokenKeeper) abandon(ctx context.Context, w wanted, last storedTokens, next *tokenRecord, why error) error {
-	if last.base != nil {
-		_, _ = k.swap(ctx, w.id(), last.base, nil, 0)
+// overtaken is what comes of new tokens in whose place the store has something else by now:
+// those of another replica, which are to be looked at (again); nothing, since the session has
+// ended; or nothing, since the store has lost what it had, and then it is given the new ones.
+func (k *tokenKeeper) overtaken(ctx context.Context, w wanted, next *tokenRecord) (again bool, err error) {
+	now, err := k.load(ctx, w.id())
+	if err != nil {
+		return false, err
 	}
+	lost := now.value == nil
+	if !lost && !now.isReplaced() {
+		return true, nil
+	}
+	// A session is marked as ended before its tokens are dropped.
+	if err := k.ended(ctx, w); err != nil || !lost {
+		return false, k.abandon(ctx, w, storedTokens{}, next, cmp.Or(err, error(sessionEnded())))
+	}
+	value := k.seal(w.id(), next)
+	done, err := k.keepAs(ctx, w, storedTokens{}, next, value)
+	if ended := k.ended(ctx, w); ended != nil { // just now, when there was nothing to drop
+		return false, k.abandon(ctx, w, inStore(next, value), next, ended)
+	}
+	return !done && err == nil, nil
+}
+
+// abandon drops tokens that came for a session that has ended, and revokes them, unless
+// another session has taken its place: then it leaves the refresh token to that one.
+func (k *tokenKeeper) abandon(ctx context.Context, w wanted, last storedTokens, next *tokenRecord, why error) error {
 	k.memory.drop(w.id())
-	w.cl.revokeLater(next)
+	if last.base != nil {
+		if done, err := k.swap(ctx, w.id(), last.base, nil, 0); done && err == nil {
+			w.cl.revokeLater(next)
+			return why
+		}
+	}
+	now, err := k.load(ctx, w.id())
+	if err != nil || !now.isReplaced() {
+		w.cl.revokeLater(next)
+		return why
+	}
+	left := *now.tokenRecord
+	left.refreshToken = next.refreshToken
+	_, _ = k.swap(ctx, w.id(), now.value, k.seal(w.id(), &left), 2*claimLife)
 	return why
 }
+
+// isReplaced reports whether another session has taken the place of the one whose tokens
+// these are.
+func (s *storedTokens) isReplaced() bool { return s.tokenRecord != nil && s.replaced }
 
 // tokenMemory remembers the tokens of the sessions that used them last.
 type tokenMemory struct {

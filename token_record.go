@@ -15,17 +15,15 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-const (
-	tokenRecordVersion = 1
-	accessTokensLimit  = 16 // of a session; a provider has fewer APIs
-)
+const tokenRecordVersion = 1
 
 // tokenRecord is what is kept of a provider's tokens for one session. It is never
 // changed: a refresh makes another one.
 type tokenRecord struct {
 	refreshToken string // "" if the provider gave none
 	ended        bool   // the provider does not take it any more
-	nonce        [32]byte
+	nonce        [32]byte  // hash of the nonce of the sign-in that gave the refresh token
+	authTime     time.Time // auth_time of that sign-in; zero if the provider did not say
 	issued       time.Time // iat of the latest ID token; zero without one
 	asked        string    // scopes that the sign-in asked for beside the provider's, space-separated
 	trip         bool      // a call sent the person to the provider for these, and nothing was refreshed since
@@ -34,7 +32,12 @@ type tokenRecord struct {
 	renewed      *renewal  // what the last recheck found; nil before the first
 	rest         time.Time // until when no recheck asks; zero if none has failed
 	away         bool      // and until then the person has to come back to the provider
+	replaced     bool      // another session takes this one's place
 	access       []accessToken
+
+	// Of a session that begins, and not stored:
+	before   string // id of the session whose place it takes; "" if that has no tokens
+	inherits bool   // its refresh token goes on
 }
 
 // accessToken is an access token for one or more APIs of a provider.
@@ -55,23 +58,26 @@ func (p *API) key() string {
 	return strings.Join(slices.Sorted(slices.Values(p.Scopes)), " ") + "\n" + p.Resource
 }
 
-// newAccessToken returns the access token of a token response. The provider says which
-// scopes it has only if they are not those that were asked for (RFC 6749, 5.1).
-func newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken {
-	scopes, _ := token.Extra("scope").(string)
+// newAccessToken returns the access token of a token response.
+func (c *client) newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken {
+	scopes := strings.Join(c.rp.GrantedScopes(token), " ")
 	return accessToken{key: key, value: token.AccessToken, typ: token.TokenType, expiry: token.Expiry, obtained: now, scopes: scopes}
 }
 
 // newTokenRecord returns the record of a sign-in. groups are those that the provider sent.
 func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []string, now time.Time) *tokenRecord {
-	access := newAccessToken("", id.Token, now)
+	access := c.newAccessToken("", id.Token, now)
 	if access.scopes == "" { // RFC 6749, 5.1: "OPTIONAL, if identical to the scope requested by the client"
 		access.scopes = strings.Join(union(c.provider.Scopes, strings.Fields(state.scopes)), " ")
 	}
-	return &tokenRecord{
+	r := &tokenRecord{
 		refreshToken: id.Token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes, groups: groups,
 		trip: state.renews != "", owner: c.tokensOwner(), access: []accessToken{access},
 	}
+	if id.AuthTime.Unix() > 0 { // 0 is unknown
+		r.authTime = id.AuthTime
+	}
+	return r
 }
 
 // tokensOwner says whose the tokens of this provider are. Another one of the same name, which
@@ -81,71 +87,75 @@ func (c *client) tokensOwner() [32]byte {
 	return sha256.Sum256([]byte(strings.Join([]string{p.Issuer, p.TokenURL, c.namespace(), p.ClientID}, "\n")))
 }
 
-// of returns the record if it is this client's, else nil.
+// of returns the record if it is this client's and its session's still, else nil.
 func (r *tokenRecord) of(c *client) *tokenRecord {
-	if r == nil || c == nil || r.owner != c.tokensOwner() {
+	if r == nil || c == nil || r.replaced || r.owner != c.tokensOwner() {
 		return nil
 	}
 	return r
 }
 
-// tokensOf returns the record of a sign-in. If a check sent the same person to the
-// provider, and it gave no refresh token this time, the one of the session before goes on:
+// takePlace notes whose place a session that begins takes. If a check sent the same person to
+// the provider, and it gave no refresh token this time, the one of the session before goes on:
 // Google, for one, gives it once.
-func (a *Auth) tokensOf(c *gin.Context, g *registry, login *Login, r *tokenRecord) (*tokenRecord, error) {
-	if !login.Renewal || r.refreshToken != "" {
-		return r, nil
-	}
+func (a *Auth) takePlace(c *gin.Context, g *registry, login *Login, r *tokenRecord) error {
 	before, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
-	if err != nil || before == nil {
-		return r, err
+	r.inherits = login.Renewal && r.refreshToken == ""
+	if err != nil && r.inherits {
+		return err
 	}
+	if err != nil || before == nil || !before.hasTokens {
+		return nil
+	}
+	r.before = before.id
 	stored, err := a.tokens.load(c.Request.Context(), before.id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if old := stored.tokenRecord; old != nil && !old.ended && old.owner == r.owner {
-		r.refreshToken = old.refreshToken
+	r.inherit(stored.tokenRecord)
+	return nil
+}
+
+// inherit takes the refresh token of a session before, if there is one and it is due to r.
+func (r *tokenRecord) inherit(before *tokenRecord) {
+	if r.inherits && before != nil && !before.ended && before.refreshToken != "" && before.owner == r.owner {
+		r.refreshToken, r.nonce, r.authTime = before.refreshToken, before.nonce, before.authTime
 	}
-	return r, nil
 }
 
 // checkScopes refuses a sign-in that was to bring scopes which the provider did not grant:
 // the session from before stays.
 func (c *client) checkScopes(state *loginState, id *rp.Identity) error {
-	t := newAccessToken("", id.Token, time.Time{})
+	t := c.newAccessToken("", id.Token, time.Time{})
 	if state.scopes == "" || !t.lacks(strings.Fields(state.scopes)) {
 		return nil
 	}
 	return (&wanted{cl: c}).denied()
 }
 
-// with returns the record after a refresh.
-func (r *tokenRecord) with(t accessToken, refreshToken string, issued time.Time) *tokenRecord {
+// refreshed returns the record after a refresh for an API, and the token. Tokens of APIs that
+// the provider has no more are dropped.
+func (r *tokenRecord) refreshed(c *client, api *API, got *rp.Refreshed, now time.Time) (*tokenRecord, accessToken) {
+	t := c.newAccessToken(api.key(), got.Token, now)
+	if before := r.find(api); t.scopes == "" && len(api.Scopes) > 0 {
+		t.scopes = strings.Join(api.Scopes, " ")
+	} else if t.scopes == "" && before != nil {
+		t.scopes = before.scopes
+	}
 	next := *r
-	next.refreshToken = refreshToken
-	if !issued.IsZero() {
+	next.refreshToken = got.Token.RefreshToken
+	if issued, ok := strictjson.NumericDate(got.Claims["iat"]); ok {
 		next.issued = issued
 	}
-	next.access = slices.DeleteFunc(slices.Clone(r.access), func(old accessToken) bool { return old.key == t.key })
-	if len(next.access) >= accessTokensLimit {
-		next.access = next.access[1:] // the oldest: APIs that the configuration has no more
+	next.trip = r.trip && t.key != ""
+	next.access = []accessToken{}
+	for _, old := range r.access {
+		if old.key != t.key && (old.key == "" || slices.ContainsFunc(c.provider.APIs, func(api API) bool { return api.key() == old.key })) {
+			next.access = append(next.access, old)
+		}
 	}
 	next.access = append(next.access, t)
-	next.trip = r.trip && t.key != ""
-	return &next
-}
-
-// refreshed returns the record after a refresh for an API, and the token.
-func (r *tokenRecord) refreshed(api *API, got *rp.Refreshed, now time.Time) (*tokenRecord, accessToken) {
-	token := newAccessToken(api.key(), got.Token, now)
-	if before := r.find(api); token.scopes == "" && len(api.Scopes) > 0 {
-		token.scopes = strings.Join(api.Scopes, " ")
-	} else if token.scopes == "" && before != nil {
-		token.scopes = before.scopes
-	}
-	issued, _ := strictjson.NumericDate(got.Claims["iat"])
-	return r.with(token, got.Token.RefreshToken, issued), token
+	return &next, t
 }
 
 // find returns the access token that an API takes, or nil.
@@ -169,8 +179,26 @@ func (r *tokenRecord) find(api *API) *accessToken {
 
 // grants reports whether the provider said that a token has these scopes.
 func (t *accessToken) grants(scopes []string) bool {
-	granted := strings.FieldsFunc(t.scopes, func(r rune) bool { return r == ' ' || r == ',' })
-	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(granted, s) })
+	granted := strings.Fields(t.scopes)
+	return !slices.ContainsFunc(scopes, func(asked string) bool {
+		return !ofEveryAPI(asked) && !slices.ContainsFunc(granted, func(g string) bool { return sameScope(asked, g) })
+	})
+}
+
+// ofEveryAPI reports whether a scope says nothing of an API: those of the sign-in, which
+// Microsoft leaves out of its answers, and "all that was consented to", which no answer has.
+func ofEveryAPI(scope string) bool {
+	return scope == "openid" || scope == "profile" || scope == "offline_access" || strings.HasSuffix(scope, "/.default")
+}
+
+// sameScope reports whether a provider may call a scope that it was asked for by the name of
+// one that it has granted. RFC 6749, 3.3, has scopes case-sensitive, but Microsoft answers
+// "User.Read" to "https://graph.microsoft.com/user.read". Nothing is opened by taking too
+// many for the same: it is the API that admits a token.
+func sameScope(asked, granted string) bool {
+	name := func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
+	return strings.EqualFold(asked, granted) ||
+		strings.EqualFold(name(asked), name(granted)) && strings.Contains(asked+granted, "://")
 }
 
 // lacks reports whether the provider said that a token has not all of these scopes.
@@ -199,9 +227,9 @@ func (t *accessToken) token() *oauth2.Token {
 func (r *tokenRecord) encode() []byte {
 	b := append(make([]byte, 0, 1024), tokenRecordVersion)
 	b = wire.AppendString(b, r.refreshToken)
-	b = wire.AppendUint(wire.AppendUint(b, boolUint(r.ended)), boolUint(r.trip))
+	b = wire.AppendUint(wire.AppendUint(wire.AppendUint(b, boolUint(r.ended)), boolUint(r.trip)), boolUint(r.replaced))
 	b = append(append(b, r.nonce[:]...), r.owner[:]...)
-	b = wire.AppendString(wire.AppendTime(b, r.issued), r.asked)
+	b = wire.AppendString(wire.AppendTime(wire.AppendTime(b, r.authTime), r.issued), r.asked)
 	b = wire.AppendStrings(b, r.groups)
 	b = wire.AppendUint(wire.AppendTime(b, r.rest), boolUint(r.away))
 	b = r.renewed.encode(b)
@@ -221,14 +249,14 @@ func readTokenRecord(plain string) *tokenRecord {
 	if r.Bytes(1) != string([]byte{tokenRecordVersion}) {
 		return nil
 	}
-	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, trip: r.Uint() == 1}
+	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, trip: r.Uint() == 1, replaced: r.Uint() == 1}
 	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
 	copy(rec.owner[:], r.Bytes(len(rec.owner)))
-	rec.issued, rec.asked = r.Time(), r.String()
+	rec.authTime, rec.issued, rec.asked = r.Time(), r.Time(), r.String()
 	rec.groups = r.Strings(nil)
 	rec.rest, rec.away = r.Time(), r.Uint() == 1
 	rec.renewed = readRenewal(r)
-	for r.More() && len(rec.access) < accessTokensLimit {
+	for r.More() {
 		var t accessToken
 		for _, s := range []*string{&t.key, &t.value, &t.typ, &t.scopes} {
 			*s = r.String()

@@ -309,9 +309,12 @@ func refusesToken(resp *http.Response) bool {
 // ends; it takes 10 seconds at most, and as long again where the provider's metadata or
 // keys have to be fetched first.
 //
-// It fails with the cause of ctx if ctx has ended before; with [ErrUnknownProvider]; with [ErrStepUpRequired] if old has no refresh token
-// or the provider does not take it any more: have the user sign in again, and drop the
-// row; with [ErrIDTokenInvalid] if the ID token in the response is not valid, and nothing of
+// If the ID token of the response cannot be verified, since the provider's keys are out of
+// reach, the error comes with a token that has the new refresh token alone: store that, too.
+//
+// It fails with the cause of ctx if ctx has ended before; with [ErrUnknownProvider]; with
+// [ErrStepUpRequired] if old has no refresh token or the provider does not take it any more:
+// have the user sign in again, and drop the row; with [ErrIDTokenInvalid] if the ID token in the response is not valid, and nothing of
 // the response is used; with [ErrSessionError] if a function of the [Provider] panics; and
 // with [ErrProviderUnavailable], [ErrProviderTimeout], [ErrProviderError],
 // [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the provider could not be asked, or
@@ -337,9 +340,10 @@ func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) 
 	if p, panicked := err.(*contain.Panic); panicked {
 		err = hookPanicked("refresh token", p)
 	}
-	if err != nil {
+	token, _ := got.(*oauth2.Token)
+	if token == nil {
 		return nil, err
 	}
-	token := *got.(*oauth2.Token) // others have the same
-	return &token, nil
+	own := *token // others have the same
+	return &own, err
 }

@@ -67,6 +67,7 @@ type Quirks struct {
 	HS256, DisablePKCE, DisableNonce, SilentRefusal               bool
 	Header                                                        map[string]string
 	ClientIDParam, ScopeSeparator, AuthorizeFragment, TokenMethod string
+	IncludedScopes                                                func(string) []string
 	EditAuthorize                                                 func(url.Values)
 	EditToken                                                     func(form, callback url.Values)
 	NormalizeToken                                                func(http.Header, []byte) ([]byte, error)

@@ -45,6 +45,13 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, err
 	if err != nil {
 		return nil, err
 	}
+	// A refresh token may be spent by one request: it is not sent while it is certain that the
+	// response could not be verified.
+	if c.openID() && !c.cfg.Quirks.HS256 {
+		if err := m.keys.known(ctx); err != nil {
+			return nil, c.unreachable("signing keys", err)
+		}
+	}
 	answer, clock, err := c.exchange(ctx, m, c.refreshGrant(r))
 	if err != nil {
 		return nil, err

@@ -2,7 +2,9 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +26,7 @@ import (
 func TestFaultsTokens(t *testing.T) {
 	runFaults(t, []fault{
 		{"I1_many_requests_at_an_expiry", i1ManyRequestsAtAnExpiry},
+		{"I1_many_apis", i1ManyAPIs},
 		{"I2_many_replicas_at_an_expiry", i2ManyReplicasAtAnExpiry},
 		{"I3_browser_hangs_up", i3BrowserHangsUp},
 		{"I4_store_fails_after_the_rotation", i4StoreFailsAfterTheRotation},
@@ -34,10 +37,12 @@ func TestFaultsTokens(t *testing.T) {
 		{"I6_outage", i6Outage},
 		{"I6_answer_to_one_user", i6AnswerToOneUser},
 		{"I7_id_token_of_another", i7IDTokenOfAnother},
+		{"I7_refresh_token_of_the_sign_in_before", i7RefreshTokenOfTheSignInBefore},
 		{"I8_not_rotated", i8NotRotated},
 		{"I10_expires_at_once", i10ExpiresAtOnce},
 		{"I11_session_ended", i11SessionEnded},
 		{"I11_kept_client", i11KeptClient},
+		{"I11_another_session_meanwhile", i11AnotherSessionMeanwhile},
 		{"I13_holder_crashes", i13HolderCrashes},
 		{"I13_panic_at_a_refresh", i13PanicAtARefresh},
 		{"I13_slow_discovery", i13SlowDiscovery},
@@ -54,6 +59,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I18_api_refuses_the_token", i18APIRefusesTheToken},
 		{"I19_store_fails", i19StoreFails},
 		{"I19_store_fails_after_the_claim", i19StoreFailsAfterTheClaim},
+		{"I19_store_loses_the_record_meanwhile", i19StoreLosesTheRecordMeanwhile},
 		{"I19_store_hangs", i19StoreHangs},
 		{"I20_signed_out_meanwhile", i20SignedOutMeanwhile},
 		{"I21_record_that_does_not_open", i21RecordThatDoesNotOpen},
@@ -63,6 +69,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I27_fewer_scopes", i27FewerScopes},
 		{"I27_two_apis_with_scopes", i27TwoAPIsWithScopes},
 		{"I27_refused_after_the_trip", i27RefusedAfterTheTrip},
+		{"I27_scopes_by_other_names", i27ScopesByOtherNames},
 		{"I27_no_scope_in_the_answer", i27NoScopeInTheAnswer},
 	})
 }
@@ -1392,4 +1399,190 @@ type hangingTokens struct {
 func (h hangingTokens) Load(context.Context, ginauth.RevocationKey) ([]byte, error) {
 	<-h.until
 	return nil, nil
+}
+
+// Each of many APIs has a token of its own, which is requested once.
+func i1ManyAPIs(t *testing.T) {
+	const apis = 40
+	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+		for i := range apis {
+			scope := fmt.Sprint("s", i)
+			o.Providers[0].Scopes = append(o.Providers[0].Scopes, scope)
+			o.Providers[0].APIs = append(o.Providers[0].APIs, ginauth.API{URL: fmt.Sprintf("%s/%d/", s.IDP.Issuer, i), Scopes: []string{scope}})
+		}
+	})
+	for range 2 {
+		for i := range apis {
+			if p := k.call0(fmt.Sprintf("%s/%d/", k.IDP.Issuer, i)); p.Status != http.StatusNotFound { // there is nothing
+				t.Fatalf("%d %s", p.Status, p.Text())
+			}
+		}
+		k.asked(t, 1+apis)
+	}
+}
+
+// A trip that brings another session while a token of the one before is being refreshed: the
+// refresh token goes on in the new session, whichever of the two is first, and nothing is
+// revoked, which could take the person's whole grant with it.
+func i11AnotherSessionMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		rotates bool // the provider replaces refresh tokens
+		gives   bool // the trip brings a refresh token, too
+		early   bool // the refresh ends before the new session begins
+	}{
+		{name: "the session is first, no rotation"},
+		{name: "the session is first", rotates: true},
+		{name: "the refresh is first", rotates: true, early: true},
+		{name: "the trip brings a refresh token", rotates: true, gives: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+				s.IDP.RotateRefreshTokens(tt.rotates)
+				o.Providers[0].APIs = append(o.Providers[0].APIs, ginauth.API{URL: s.IDP.Issuer + "/v2/", Scopes: []string{"groups"}})
+			})
+			k.IDP.Handle(authtest.Revoke, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q is revoked", r.PostFormValue("token")) })
+			_, rest, _ := strings.Cut(k.call0(k.IDP.Issuer+"/v2/x").Text(), `"login_url":"`)
+			trip, _, _ := strings.Cut(strings.ReplaceAll(rest, `\u0026`, "&"), `"`)
+			k.Clock.Advance(59*time.Minute + 40*time.Second)
+
+			asked, goOn, refreshed := make(chan bool), make(chan bool), make(chan bool)
+			answer := sync.OnceFunc(func() { close(goOn) })
+			k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+				if r.PostFormValue("grant_type") == "refresh_token" {
+					close(asked)
+					<-goOn
+					k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+					return
+				}
+				if tt.early {
+					answer()
+					<-refreshed
+				}
+				loads := 0
+				k.store.breaks(func(op string) error {
+					if op == "load" {
+						loads++
+					}
+					if loads > 2 || op == "swap" && tt.gives { // the one before is marked, or about to be
+						answer()
+					}
+					return nil
+				})
+				k.answersWithout(w, r, !tt.gives)
+			})
+			go func() {
+				k.at(t, k.Site)
+				close(refreshed)
+			}()
+			<-asked
+			if p := k.Get(trip); p.URL.Path != "/" {
+				t.Fatalf("the trip ended in %d %s", p.Status, p.Text())
+			}
+			answer()
+			<-refreshed
+			k.store.breaks(nil)
+			k.IDP.Handle(authtest.Token, nil)
+			k.expire()
+			k.works(t, k.IDP.Count(authtest.Token)+1)
+		})
+	}
+}
+
+// answersWithout answers a token request, without a refresh token if none is to be given.
+func (k *calling) answersWithout(w http.ResponseWriter, r *http.Request, none bool) {
+	rec := httptest.NewRecorder()
+	k.IDP.Default(authtest.Token).ServeHTTP(rec, r)
+	var answer map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
+		k.T.Error(err)
+	}
+	if none {
+		delete(answer, "refresh_token")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		k.T.Error(err)
+	}
+}
+
+// The store is emptied while the provider is asked: the session lives, and so do its new tokens.
+func i19StoreLosesTheRecordMeanwhile(t *testing.T) {
+	k := newCalling(t, nil)
+	k.IDP.Handle(authtest.Revoke, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q is revoked", r.PostFormValue("token")) })
+	k.expire()
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		k.store.set(map[ginauth.RevocationKey][]byte{})
+		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+	})
+	k.works(t, 2)
+	k.IDP.Handle(authtest.Token, nil)
+	k.expire()
+	k.works(t, 3)
+}
+
+// Providers call what they granted by names that are not those that were asked for.
+func i27ScopesByOtherNames(t *testing.T) {
+	for name, tt := range map[string]struct {
+		asked, granted string
+		includes       func(string) []string
+		denied         bool
+	}{
+		"another case":              {asked: "Mail.Read", granted: "mail.read"},
+		"with its address":          {asked: "https://graph.example/Mail.Read", granted: "Mail.Read"},
+		"without its address":       {asked: "mail.read", granted: "https://graph.example/Mail.Read"},
+		"all that was consented":    {asked: "https://graph.example/.default", granted: "Mail.Read"},
+		"those of the sign-in":      {asked: "openid profile offline_access groups", granted: "groups"},
+		"commas":                    {asked: "repo gist", granted: "gist,repo"},
+		"a larger one":              {asked: "user:email", granted: "admin", includes: hierarchy},
+		"a smaller one":             {asked: "admin", granted: "user:email", includes: hierarchy, denied: true},
+		"another one":               {asked: "mail.write", granted: "mail.read", denied: true},
+		"one with it in it":         {asked: "mail", granted: "mail.read email", denied: true},
+		"one of two":                {asked: "mail.read groups", granted: "groups", denied: true},
+		"a part that is no address": {asked: "mail/read", granted: "files/read", denied: true},
+	} {
+		for _, offline := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, offline %t", name, offline), func(t *testing.T) {
+				k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+					if !offline {
+						o.Providers[0].Scopes = []string{"openid", "profile"}
+					}
+					o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: strings.Fields(tt.asked)}}
+					o.Providers[0].Quirks.IncludedScopes = tt.includes
+					s.IDP.EditToken(func(answer map[string]any) { answer["scope"] = tt.granted })
+					s.IDP.Handle(authtest.Userinfo, func(http.ResponseWriter, *http.Request) {})
+				})
+				p, trips := k.opens(t, "/call")
+				switch {
+				case tt.denied:
+					k.WantError(p, ginauth.ErrProviderDenied)
+				case p.Status != http.StatusOK || trips > 1:
+					t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+				}
+			})
+		}
+	}
+}
+
+// hierarchy includes user:email in user, and user in admin.
+func hierarchy(scope string) []string {
+	return map[string][]string{"admin": {"user"}, "user": {"user:email"}}[scope]
+}
+
+// A step-up brings no refresh token: the one of before goes on, and its ID tokens have the
+// nonce and the auth_time of the sign-in that it is from.
+func i7RefreshTokenOfTheSignInBefore(t *testing.T) {
+	k := newCalling(t, nil)
+	k.Engine.GET("/payout", k.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), func(c *gin.Context) {})
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		k.answersWithout(w, r, r.PostFormValue("grant_type") != "refresh_token")
+	})
+	for range 2 {
+		k.Clock.Advance(10 * time.Minute)
+		if p, trips := k.opens(t, "/payout"); p.Status != http.StatusOK || trips != 1 {
+			t.Fatalf("%d %s after %d trips", p.Status, p.Text(), trips)
+		}
+		k.expire()
+		k.works(t, k.IDP.Count(authtest.Token)+1)
+	}
 }
