@@ -104,7 +104,12 @@ func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
 }
 
 // within calls a store, and waits for it no longer than storeWait: nobody else ends such a call.
-func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+// Our own, in memory, answers at once.
+func within[T any](ctx context.Context, store any, call func(context.Context) (T, error)) (T, error) {
+	switch store.(type) {
+	case *memoryTokens, *memoryRevocations:
+		return call(ctx)
+	}
 	var got T
 	err := contain.Within(ctx, storeWait, func(ctx context.Context) (err error) {
 		got, err = call(ctx) // which nobody reads after an error
@@ -117,7 +122,7 @@ func within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 }
 
 func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error) {
-	value, err := within(ctx, func(ctx context.Context) ([]byte, error) { return k.cfg.Tokens.Load(ctx, tokensKey(id)) })
+	value, err := within(ctx, k.cfg.Tokens, func(ctx context.Context) ([]byte, error) { return k.cfg.Tokens.Load(ctx, tokensKey(id)) })
 	if err != nil {
 		return storedTokens{}, tokensUnavailable("load tokens", err)
 	}
@@ -125,7 +130,7 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 }
 
 func (k *tokenKeeper) swap(ctx context.Context, id string, old, next []byte, ttl time.Duration) (bool, error) {
-	done, err := within(ctx, func(ctx context.Context) (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
+	done, err := within(ctx, k.cfg.Tokens, func(ctx context.Context) (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
 	if err != nil {
 		return false, tokensUnavailable("store tokens", err)
 	}
@@ -420,7 +425,7 @@ func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken
 // claim reports whether the caller is the one that refreshes the tokens of a value.
 func (k *tokenKeeper) claim(ctx context.Context, id string, value []byte) (bool, error) {
 	sum := sha256.Sum256(value)
-	first, err := within(ctx, func(ctx context.Context) (bool, error) {
+	first, err := within(ctx, k.cfg.Revocations, func(ctx context.Context) (bool, error) {
 		return k.cfg.Revocations.Once(ctx, revocationKey(tokenClaim, id, string(sum[:])), claimLife)
 	})
 	if err != nil {

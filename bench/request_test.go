@@ -174,23 +174,26 @@ func BenchmarkBeside(b *testing.B) {
 
 // inTurns measures two things in turns of n: a processor changes its speed by more
 // than a few percent within seconds, so that two runs, one after the other, could not
-// show the difference. times is the CPU time of the second, divided by the first's.
+// show the difference. times is the CPU time of the second, divided by the first's;
+// times-waited is the same of the time that passes, with what another process does in it.
 func inTurns(b *testing.B, n int, than, it func()) {
 	both := [2]func(){than, it}
 	for _, do := range both { // connections, keys
 		do()
 	}
-	var spent [2]time.Duration
+	var spent, waited [2]time.Duration
 	for b.Loop() {
 		for _, which := range [...]int{0, 1, 1, 0} { // neither is always the second
-			start := cpu()
+			start, began := cpu(), time.Now()
 			for range n {
 				both[which]()
 			}
 			spent[which] += cpu() - start
+			waited[which] += time.Since(began)
 		}
 	}
 	b.ReportMetric(float64(spent[1])/float64(spent[0]), "times")
+	b.ReportMetric(float64(waited[1])/float64(waited[0]), "times-waited")
 }
 
 // parallel are the cases that are also measured on several cores.

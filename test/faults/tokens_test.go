@@ -1572,7 +1572,9 @@ func hierarchy(scope string) []string {
 // A step-up brings no refresh token: the one of before goes on, and its ID tokens have the
 // nonce and the auth_time of the sign-in that it is from.
 func i7RefreshTokenOfTheSignInBefore(t *testing.T) {
-	k := newCalling(t, nil)
+	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].AuthParams = map[string]string{"max_age": "86400"} // so that ID tokens have auth_time
+	})
 	k.Engine.GET("/payout", k.Auth.RequireAuth(ginauth.MaxAge(5*time.Minute)), func(c *gin.Context) {})
 	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
 		k.answersWithout(w, r, r.PostFormValue("grant_type") != "refresh_token")
