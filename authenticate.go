@@ -29,13 +29,18 @@ func (u *refusedCredential) Value(key any) any {
 	return u.Context.Value(key)
 }
 
-// credential returns the user that Hooks.Authenticate identifies the request by, and
-// makes it the request's, or nil if there is no such credential. found is what this
-// Auth has put into the request's context before.
+// credential returns the user that Hooks.Authenticate, or an access token, identifies the
+// request by, and makes it the request's, or nil if there is no such credential. found is
+// what this Auth has put into the request's context before. tokens is as for identify.
 //
 // The hook is asked once: it may look at something that is good once, such as a signed
 // nonce.
-func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, error) {
+func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*authRequest, error) {
+	g := a.providers.Load()
+	asks := a.cfg.Hooks.Authenticate != nil
+	if !asks && (!g.takesTokens() || !g.mayHaveToken(c.Request)) {
+		return nil, nil
+	}
 	switch found := found.(type) {
 	case *refusedCredential:
 		return nil, found.err
@@ -48,14 +53,21 @@ func (a *Auth) credential(c *gin.Context, found any, op string) (*authRequest, e
 		}
 		return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
 	}
-	written, aborted := c.Writer.Written(), c.IsAborted() // by a handler that calls Logout afterwards, say
-	g := a.providers.Load()
-	user, err := a.ask(c, g)
-	answered := c.Writer.Written() && !written || c.IsAborted() && !aborted
-	if user == nil && err == nil && !answered && c.Request.Header["Authorization"] == nil {
-		return nil, nil // of most requests: nothing more is looked at
+	var user *User
+	var err error
+	answered := false
+	if asks {
+		written, aborted := c.Writer.Written(), c.IsAborted() // by a handler that calls Logout afterwards, say
+		user, err = a.ask(c, g)
+		answered = c.Writer.Written() && !written || c.IsAborted() && !aborted
+		if user == nil && err == nil && !answered && !g.mayHaveToken(c.Request) {
+			return nil, nil // of most requests: nothing more is looked at
+		}
 	}
-	o, err := a.judge(c.Request, g, user, err, answered)
+	o, err := a.judge(c, g, user, err, answered, tokens)
+	if err == errTokenIgnored {
+		return nil, err
+	}
 	if err != nil {
 		c.Request = c.Request.WithContext(&refusedCredential{c.Request.Context(), a, err})
 		return nil, err
@@ -109,8 +121,10 @@ func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authReq
 	return v
 }
 
-// judge decides by what the hook returned, and by whether it has answered.
-func (a *Auth) judge(r *http.Request, g *registry, user *User, err error, answered bool) (*opened, error) {
+// judge decides by what the hook returned, by whether it has answered, and by the access
+// token of the request.
+func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answered, tokens bool) (*opened, error) {
+	isToken := hasBearer(c.Request) || g.takesTokens() && hasTokenInQuery(c.Request)
 	switch {
 	case answered:
 		return nil, &Error{Code: ErrSessionError, ID: "hook.authenticate_answered", Op: "Authenticate", Err: err,
@@ -119,7 +133,11 @@ func (a *Auth) judge(r *http.Request, g *registry, user *User, err error, answer
 		return nil, credentialRefused(err)
 	case user != nil:
 		return a.identified(g, user)
-	case hasBearer(r):
+	case isToken && g.takesTokens() && tokens:
+		return a.byToken(c, g)
+	case isToken && g.takesTokens():
+		return nil, errTokenIgnored
+	case isToken:
 		// RFC 6750, 3.1: invalid_token. A program whose token has expired must not go on
 		// as the user that its browser is signed in as.
 		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know: it returned nil, nil",
@@ -169,7 +187,7 @@ func (a *Auth) identified(g *registry, user *User) (*opened, error) {
 func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 	cl := g.clients[user.Provider]
 	if cl == nil {
-		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.order), Fix: "set User.Provider"}
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.all), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
@@ -193,16 +211,13 @@ func (a *Auth) needsSession(c *gin.Context, op string) error {
 }
 
 // identifiedBy is credential for a request that opens no session afterwards. It returns
-// nil if the application has no credentials of its own.
+// nil if there is none but the session's cookie.
 func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
-	if a.cfg.Hooks.Authenticate == nil {
-		return nil, nil
-	}
-	return a.credential(c, c.Request.Context().Value(authRequestKey{a}), op)
+	return a.credential(c, c.Request.Context().Value(authRequestKey{a}), true, op)
 }
 
 func noSession(op string) *Error {
-	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "Authenticate identified the user, so the request has no session",
+	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "a bearer token or Authenticate identified the user, so the request has no session",
 		Fix: "keep what belongs to such users in a table of the application's"}
 }
 
@@ -225,5 +240,5 @@ func (a *Auth) refusesOrigin(r *http.Request) bool {
 	if !a.cfg.isCrossOrigin(r) {
 		return false
 	}
-	return a.cfg.Hooks.Authenticate == nil || len(r.Header["Authorization"]) != 1 || !hasBearer(r)
+	return !a.readsCredentials() || len(r.Header["Authorization"]) != 1 || !hasBearer(r)
 }

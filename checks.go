@@ -28,6 +28,7 @@ type Check func(*User) error
 // copy would have an address of its own.
 var readOnly = []uintptr{
 	code(HasGroup("0")), code(HasClaim("0")), code(VerifiedEmailDomain("0")), code(FromProvider("0")), code(MaxAge(minMaxAge)), code(ACR("0")),
+	code(HasScope("0")), code(IsClient("0")),
 }
 
 func code(check Check) uintptr { return reflect.ValueOf(check).Pointer() }
@@ -67,9 +68,9 @@ func (a *Auth) warnAboutChecks(checks []Check) {
 			}
 		case code(FromProvider("0")):
 			admits := func(name string) bool { return check(&User{Provider: name}) == nil }
-			if len(g.order) > 0 && !slices.ContainsFunc(g.order, admits) {
+			if len(g.all) > 0 && !slices.ContainsFunc(g.all, admits) {
 				a.cfg.log(context.Background(), slog.LevelWarn, "check.provider", "a FromProvider check admits nobody, since no provider has one of its names: write a Name of Options.Providers",
-					slog.String("check", check(&User{}).Error()), slog.Any("providers", g.order))
+					slog.String("check", check(&User{}).Error()), slog.Any("providers", g.all))
 			}
 		}
 	}
@@ -242,15 +243,22 @@ func AnyOf(checks ...Check) Check {
 	checks = slices.Clone(checks)
 	return func(u *User) error {
 		var err, demands error
+		passed := false
 		for _, check := range checks {
-			if err = check(u); err == nil {
+			if err = check(u); err == nil && !u.Grant.undecided() {
 				return nil
+			}
+			if passed = passed || err == nil; err == nil { // a later one may admit the token
+				continue
 			}
 			if e, _ := errors.AsType[*Error](err); e != nil && e.demand != nil && demands == nil {
 				demands = err
 			}
 		}
-		if demands != nil {
+		switch {
+		case passed:
+			return nil
+		case demands != nil:
 			return demands
 		}
 		return err

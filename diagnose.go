@@ -147,7 +147,7 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 			d.Warnings = append(d.Warnings, convert(e))
 		}
 	}
-	for _, name := range g.order {
+	for _, name := range g.all {
 		if cl := g.clients[name]; cl.isPage() {
 			d.Providers = append(d.Providers, ProviderDiagnosis{Name: name, LoginPage: cl.pageURL(""), Reachable: true})
 		} else {
@@ -220,7 +220,7 @@ func (a *Auth) remarks() []*Error {
 	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "write https into BaseURL")
 	remark(!a.cfg.secure && !a.cfg.insecure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
-	remark(len(a.providers.Load().order) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
+	remark(len(a.providers.Load().all) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
 	remark(a.keepsTokensInMemory() && !a.cfg.loopback, "Options.Tokens", "memory", tokensRemark, "with several replicas, set Options.Tokens and Options.Revocations to share them")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)

@@ -44,6 +44,7 @@ const (
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
 	ErrInvalidToken          Code = "invalid_token"          // 401: the bearer token, or another credential of a program, is not valid
 	ErrForbidden             Code = "forbidden"              // 403: a Check refused
+	ErrInsufficientScope     Code = "insufficient_scope"     // 403: the bearer token does not permit this
 	ErrStepUpRequired        Code = "step_up_required"       // 401, or 303 to the provider: see MaxAge and ACR
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
@@ -73,6 +74,7 @@ var statuses = map[Code]int{
 	ErrUnauthenticated:       http.StatusUnauthorized,
 	ErrInvalidToken:          http.StatusUnauthorized,
 	ErrForbidden:             http.StatusForbidden,
+	ErrInsufficientScope:     http.StatusForbidden,
 	ErrStepUpRequired:        http.StatusUnauthorized,
 	ErrLogoutTokenInvalid:    http.StatusBadRequest,
 	ErrCrossOrigin:           http.StatusForbidden,
@@ -105,6 +107,7 @@ type Error struct {
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired
+	scope      string        // of HasScope, with ErrInsufficientScope: space-separated
 	opened     *opened       // the session that the demand is about, if its user is not the request's
 	endedBy    EventBy       // who refused a recheck; "" for any other error
 	during     EventName     // what a handler asked for, for Fail: see during
@@ -163,7 +166,7 @@ func (e *Error) Status() int {
 // that are about no error: docs/errors.md has an anchor for each ID that begins with one
 // of them.
 var areas = []string{
-	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
+	"access_token", "authorize", "bearer", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "introspection", "jwt", "login",
 	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "recheck", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }

@@ -67,6 +67,14 @@ type Hooks struct {
 	// flush, hijack or abort fails the sign-in with [ErrSessionError], and a status is ignored.
 	OnLogin func(c *gin.Context, login *Login) error
 
+	// OnToken is called for the user of a verified access token (see [Provider.Audience]), with
+	// the claims of the token: it may add groups and Data, as OnLogin does for sessions, since
+	// a token has nothing of what OnLogin did. It is asked about once a minute and token in each process.
+	// ErrForbidden refuses the user (403), ErrInvalidToken the token (401); any other
+	// error, and a panic, is answered with 503 ([ErrStoreUnavailable]). Who the user is, and
+	// the Grant, stay as they are. Default: the user is what the token says.
+	OnToken func(c *gin.Context, user *User) error
+
 	// OnRecheck is called when the provider has said that a user may still be here
 	// ([Provider.Recheck], [Auth.Recheck]), before the session is renewed: to add groups from
 	// a database, as OnLogin does, or to refuse. login.User is the user as the provider

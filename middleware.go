@@ -83,7 +83,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		if err == nil && a.refusesOrigin(c.Request) {
 			err = crossOriginError("guard")
 		}
-		if err == nil && len(checks) > 0 {
+		if err == nil && (len(checks) > 0 || v.opened.user.Grant != nil) {
 			err = checkUser(checks, readOnly, v)
 		}
 		if err != nil {
@@ -108,7 +108,10 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 		if a.refusesOrigin(c.Request) {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
-		} else if v, err := a.authenticate(c); err != nil {
+		} else if v, err := a.identify(c, false); err == errTokenIgnored || v != nil && v.opened.user.Grant != nil {
+			vary(c.Writer.Header(), new([1]string))
+			a.detach(c)
+		} else if err != nil {
 			vary(c.Writer.Header(), new([1]string)) // also if Authenticate refused, before any cookie was read
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		} else if v != nil {
@@ -190,14 +193,21 @@ func crossOriginError(op string) *Error {
 // readOnly, do not panic, and share the handler's user until a handler has it: a copy takes
 // a tenth of the request.
 func checkUser(checks []Check, readOnly bool, v *authRequest) error {
-	if readOnly && !v.shown {
+	if readOnly && !v.shown && v.opened.user.Grant == nil {
 		return askChecks(checks, &v.user)
 	}
 	u := v.opened.user.clone() // not v.user: a handler or a check may have changed it
 	u.request = v
+	if u.Grant != nil {
+		u.Grant.admitted = new(bool)
+	}
+	grant := u.Grant // whatever a check puts in its place
 	err := contain.Do(func() error { return askChecks(checks, u) })
 	if p, panicked := err.(*contain.Panic); panicked {
 		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
+	}
+	if err == nil && grant.undecided() {
+		return unscoped(&v.opened.user)
 	}
 	return err
 }
@@ -323,18 +333,21 @@ func (v *authRequest) show() {
 func (v *authRequest) session() *session { return v.opened.copy() }
 
 // authenticate identifies the user of a request, once: by a credential of the
-// application's (Hooks.Authenticate), or else by the session. It puts the user into
-// Gin's context and the request's. Without a user it returns nil.
-func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
+// application's (Hooks.Authenticate), by an access token, or else by the session. It puts
+// the user into Gin's context and the request's. Without a user it returns nil.
+func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) { return a.identify(c, true) }
+
+// identify is authenticate, and looks at no access tokens unless tokens says so: then it
+// returns errTokenIgnored for a request that has one, whose session does not count either.
+func (a *Auth) identify(c *gin.Context, tokens bool) (*authRequest, error) {
 	found := c.Request.Context().Value(authRequestKey{a})
 	if v, ok := found.(*authRequest); ok && CurrentUser(c) == &v.user {
 		return v, nil
 	}
-	if a.cfg.Hooks.Authenticate == nil {
-		return a.openSession(c)
-	}
-	if v, err := a.credential(c, found, "authenticate"); v != nil || err != nil {
-		return v, err
+	if a.readsCredentials() {
+		if v, err := a.credential(c, found, tokens, "authenticate"); v != nil || err != nil {
+			return v, err
+		}
 	}
 	return a.openSession(c)
 }
@@ -342,6 +355,9 @@ func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) {
 // openSession loads the session of a request, and makes its user the request's.
 // Without a session it returns nil.
 func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
+	if a.cfg.resourceServer {
+		return nil, nil
+	}
 	r := c.Request
 	h, now := c.Writer.Header(), a.cfg.Now()
 	cookies := len(h["Set-Cookie"])

@@ -35,6 +35,7 @@ func (m *mistakes) add(field, what, reason, fix string) {
 // check reports every mistake, and derives the rest of c from what is right.
 func (c *config) check(mount string) error {
 	var wrong mistakes
+	c.resourceServer = len(c.Providers) > 0 && !slices.ContainsFunc(c.Providers, func(p Provider) bool { return !p.isResourceServer() })
 	c.checkBaseURL(&wrong)
 	c.checkMount(&wrong, mount)
 	c.checkKeys(&wrong)
@@ -128,6 +129,10 @@ const makeKey = "make one with: openssl rand -hex 32 (the same for every replica
 
 func (c *config) checkKeys(wrong *mistakes) {
 	add := func(what, reason string) { wrong.add("Options.Keys", what, reason, makeKey) }
+	if len(c.Keys) == 0 && c.resourceServer { // nothing is sealed
+		c.Keys = []string{rand.Text() + rand.Text()}
+		return
+	}
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
 		c.log(context.Background(), slog.LevelWarn, "options.keys.generated", "Options.Keys is empty: "+keyMadeRemark+"; to keep them, set Options.Keys (openssl rand -hex 32)")
@@ -317,6 +322,7 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		c.checkLoginPage(&p, add, list)
 		list = append(list, p.normalized())
 	}
+	checkAudiences(wrong, list)
 	for i, key := range c.Keys {
 		if slices.ContainsFunc(list, func(p Provider) bool { return key != "" && p.ClientSecret == key }) {
 			wrong.add("Options.Keys", "key_client_secret", fmt.Sprintf("key %d is a provider's client secret", i+1), makeKey)

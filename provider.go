@@ -234,6 +234,20 @@ type Provider struct {
 	// to the account, unless it sends logout tokens.
 	Recheck time.Duration
 
+	// Audience is the aud of the access tokens that the provider issues for this
+	// application's API (RFC 9068; aud of RFC 7662 with Introspect). With it, a request with
+	// such a token in the Authorization header is admitted by guards that have a [HasScope] or
+	// [IsClient] check, as [User] with a [Grant]. It must not be the ClientID, which is the aud
+	// of ID tokens. A Provider without a ClientID is for tokens alone: nobody signs in there;
+	// with such providers alone, Mount registers no routes but that of the metadata, and reads
+	// no cookies. Default: bearer tokens are not read.
+	Audience string
+
+	// Introspect has the provider asked about bearer tokens that are not JWTs (RFC 7662):
+	// once a token and minute. One provider at most can have it, with Audience. Default: such
+	// tokens are refused.
+	Introspect bool
+
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.
 	Logout ProviderLogout

@@ -30,6 +30,11 @@ func (p *Provider) check(add addMistake, devHost bool) {
 		p.checkPage(add)
 		return
 	}
+	p.checkTokens(add)
+	if p.isResourceServer() {
+		p.checkResourceServer(add, devHost)
+		return
+	}
 	p.checkClient(add)
 	if !devHost && p.ClientID == demo.ClientID {
 		add("ClientID", "demo", "is that of authtest.Demo, at which anybody signs in as anyone, without a password, and BaseURL is not on loopback",
@@ -378,7 +383,6 @@ func (p *Provider) checkModes(add addMistake) {
 	}
 }
 
-// checkParams checks what goes into the authorization request.
 // badScope reports whether a text is not one scope (RFC 6749, 3.3).
 func badScope(s string) bool {
 	return s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
@@ -416,6 +420,7 @@ func (p *Provider) checkAPIs(add addMistake, devHost bool) {
 	}
 }
 
+// checkParams checks what goes into the authorization request.
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
 		if badScope(s) {
@@ -452,6 +457,69 @@ func (p *Provider) checkPaths(add addMistake) {
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if path := p.ClaimPaths[claim]; claim == "" || path == "" || wrong(path) {
 			add("ClaimPaths", "malformed", fmt.Sprintf("%q for %q is not a path", printable.Clip(path), printable.Clip(claim)), fix)
+		}
+	}
+}
+
+// isResourceServer reports whether the provider is for access tokens alone: it has no client.
+func (p *Provider) isResourceServer() bool {
+	return p.Audience != "" && p.ClientID == "" && p.LoginPage == ""
+}
+
+// checkTokens checks what says which access tokens are accepted.
+func (p *Provider) checkTokens(add addMistake) {
+	switch {
+	case p.Introspect && p.Audience == "":
+		add("Introspect", "audience", "is set, and Audience is empty: a token for any other API would be accepted", "set Audience to the aud that the provider's responses have for this API")
+	case p.Audience == "":
+		return
+	case p.Issuer == "":
+		add("Audience", "openid_only", "is set, and this provider has no Issuer: nothing says whose keys sign the tokens", "set Issuer, or have the application's own keys admitted by Hooks.Authenticate")
+	case p.Audience == p.ClientID:
+		add("Audience", "client_id", "is the ClientID, which is the aud of ID tokens: those are no access tokens", "register the API as an application, or resource, of its own at the provider, and write its identifier")
+	}
+	if what, reason, fix := pasted(p.Audience); what != "" {
+		add("Audience", what, reason, fix)
+	}
+}
+
+// checkResourceServer checks a provider without a client.
+func (p *Provider) checkResourceServer(add addMistake, devHost bool) {
+	for _, f := range []struct {
+		field string
+		set   bool
+	}{
+		{"ClientSecret", p.ClientSecret != "" || p.ClientSecretFunc != nil}, {"PrivateKey", p.PrivateKey != nil}, {"APIs", len(p.APIs) > 0},
+		{"Recheck", p.Recheck != 0}, {"CallbackPath", p.CallbackPath != ""}, {"Introspect", p.Introspect},
+	} {
+		if f.set {
+			add(f.field, "no_client", "is set, and ClientID is empty (is the environment variable set?)", "set ClientID; or drop this, if the provider is for access tokens alone")
+		}
+	}
+	p.checkAddresses(add, devHost)
+	p.checkTenant(add)
+	p.checkPaths(add)
+}
+
+// checkAudiences: the aud of one provider's access tokens must not be that of ID tokens of
+// the same issuer, for whichever client; and opaque tokens do not say whose they are.
+func checkAudiences(wrong *mistakes, list []Provider) {
+	introspect := ""
+	for i := range list {
+		p := &list[i]
+		add := func(field, what, reason, fix string) {
+			*wrong = append(*wrong, &Error{Code: ErrInvalidOptions, ID: errid.Of("Provider."+field, what), Op: fmt.Sprintf("provider %q: %s", printable.Clip(p.Name), field), Reason: reason, Fix: fix})
+		}
+		for j := range list {
+			if q := &list[j]; i != j && p.Audience != "" && p.Issuer == q.Issuer && p.Audience == q.ClientID {
+				add("Audience", "client_id", fmt.Sprintf("is the ClientID of provider %q, and so the aud of ID tokens of the same issuer", printable.Clip(q.Name)), "register the API as an application, or resource, of its own at the provider, and write its identifier")
+			}
+		}
+		if p.Introspect && introspect != "" {
+			add("Introspect", "twice", fmt.Sprintf("is set, and provider %q has it too: an opaque token does not say whose it is", printable.Clip(introspect)), "leave it to one of them")
+		}
+		if p.Introspect {
+			introspect = p.Name
 		}
 	}
 }

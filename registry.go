@@ -21,9 +21,11 @@ import (
 type registry struct {
 	auth      *Auth
 	clients   map[string]*client       // by Provider.Name
-	order     []string                 // of the providers, as configured
+	order     []string                 // of the providers that people sign in with, as configured
+	all       []string                 // of those, and of resource servers'
 	callbacks map[string]*callbackPath // by their paths, as withName has them
 	sessions  *sessions                // of users of these providers, with the memory of opened ones
+	tokens    tokenSources             // of the access tokens that are accepted
 	rechecks  bool                     // any of the providers has Recheck: else no request looks further
 }
 
@@ -47,6 +49,9 @@ func (a *Auth) SetProviders(providers []Provider) error {
 	defer a.replacing.Unlock()
 	var wrong mistakes
 	list := a.cfg.checkProviders(&wrong, providers)
+	if i := slices.IndexFunc(list, func(p Provider) bool { return !p.isResourceServer() }); a.cfg.resourceServer && i >= 0 {
+		wrong.add("Options.Providers", "resource_server", fmt.Sprintf("had no provider that people sign in with when Mount registered its routes, and %q is one", printable.Clip(list[i].Name)), "pass one to Mount, or drop its ClientID")
+	}
 	if len(wrong) > 0 {
 		return errors.Join(wrong...)
 	}
@@ -68,7 +73,7 @@ func (a *Auth) announce(g, before *registry) {
 	ctx := context.Background()
 	var names []string
 	for _, cl := range g.parties() {
-		if !said(cl.provider.Name) {
+		if !said(cl.provider.Name) && !cl.provider.isResourceServer() {
 			names = append(names, cl.provider.Name)
 		}
 	}
@@ -79,11 +84,14 @@ func (a *Auth) announce(g, before *registry) {
 				" a stand-in for tests that signs in anybody does not belong here", slog.String("provider", name), slog.String("address", at), slog.String("base_url", a.cfg.BaseURL))
 		}
 	}
+	if g.takesTokens() && !before.takesTokens() {
+		a.cfg.log(ctx, slog.LevelInfo, "provider.resource_metadata", "access tokens are accepted by guards with HasScope or IsClient; clients find out which by this address", slog.String("resource_metadata", a.cfg.resourceMetadataURL()))
+	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
 		a.cfg.log(ctx, slog.LevelInfo, "provider.post_logout_redirect_uri", "where the provider asks for a post-logout redirect URI, register this one, exactly",
 			slog.Any("providers", names), slog.String("post_logout_redirect_uri", a.cfg.logoutReturn()))
 	}
-	if len(g.order) == 0 {
+	if len(g.all) == 0 {
 		a.cfg.log(ctx, slog.LevelWarn, "options.providers.empty", "Options.Providers "+noProvidersRemark)
 	}
 }
@@ -105,7 +113,7 @@ func (a *Auth) remind() {
 	if a.cfg.insecure {
 		a.cfg.log(ctx, slog.LevelWarn, "options.insecure_http.used", "Options.InsecureHTTP: "+insecureRemark+"; write https into BaseURL to end that", slog.String("base_url", a.cfg.BaseURL))
 	}
-	if a.revokesInMemory() && !a.cfg.loopback {
+	if a.revokesInMemory() && !a.cfg.loopback && !a.cfg.resourceServer {
 		a.cfg.log(ctx, slog.LevelWarn, "options.revocations.memory", memoryRemark+"; set Options.Revocations to share them")
 	}
 	if a.keepsTokensInMemory() && !a.cfg.loopback {
@@ -129,7 +137,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	g := &registry{auth: a, clients: map[string]*client{}, callbacks: map[string]*callbackPath{}}
 	paths, sharing := make([]string, len(list)), map[string]int{}
 	for i := range list {
-		if list[i].LoginPage != "" { // no response arrives for it
+		if list[i].LoginPage != "" || list[i].isResourceServer() { // no response arrives for it
 			continue
 		}
 		paths[i] = withName(a.cfg.callbackPattern(&list[i]), list[i].Name)
@@ -139,9 +147,13 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	for i, p := range list {
 		cl := newClient(p, a.cfg, a.http, sharing[paths[i]] > 1, known)
 		g.clients[p.Name], from[p.Name] = cl, cl.issuers
-		g.order = append(g.order, p.Name)
+		g.all = append(g.all, p.Name)
 		g.rechecks = g.rechecks || p.Recheck > 0
-		if cl.isPage() {
+		g.tokens.add(cl)
+		if p.isResourceServer() {
+			continue
+		}
+		if g.order = append(g.order, p.Name); cl.isPage() {
 			continue
 		}
 		at := g.callbacks[paths[i]]
@@ -150,6 +162,9 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 			g.callbacks[paths[i]] = at
 		}
 		at.clients = append(at.clients, cl)
+	}
+	if g.takesTokens() {
+		a.cfg.tokensTaken.Store(true)
 	}
 	g.sessions = a.newSessions(from)
 	return g
@@ -170,8 +185,8 @@ func (a *Auth) newSessions(from map[string]*issuers) *sessions {
 // parties returns the providers that have a relying party, in order: all that are no
 // pages of the application.
 func (g *registry) parties() []*client {
-	list := make([]*client, 0, len(g.order))
-	for _, name := range g.order {
+	list := make([]*client, 0, len(g.all))
+	for _, name := range g.all {
 		if cl := g.clients[name]; !cl.isPage() {
 			list = append(list, cl)
 		}
@@ -191,7 +206,11 @@ func (g *registry) client(name string) (*client, error) {
 
 // provider returns the provider of that name.
 func (g *registry) provider(name string) (*client, error) {
-	if cl := g.clients[name]; cl != nil {
+	cl := g.clients[name]
+	switch {
+	case cl != nil && cl.provider.isResourceServer():
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.resource_server", Provider: name, Reason: "the provider has no ClientID: it is for access tokens alone", Fix: "set ClientID, if people are to sign in with it"}
+	case cl != nil:
 		return cl, nil
 	}
 	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(name), g.order),

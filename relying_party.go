@@ -43,7 +43,9 @@ func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp
 	if c.isPage() {
 		return c
 	}
-	c.redirectURI = cfg.url(strings.Replace(cfg.callbackPattern(&p), nameParam, p.Name, 1))
+	if !p.isResourceServer() {
+		c.redirectURI = cfg.url(strings.Replace(cfg.callbackPattern(&p), nameParam, p.Name, 1))
+	}
 	c.rp = rp.New(c.rpConfig(h), known...)
 	return c
 }

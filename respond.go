@@ -45,6 +45,15 @@ func kindOf(r *http.Request) requestKind {
 	return formRequest
 }
 
+// kindOf is the function of that name, except that a request with a bearer token, if that
+// means anything here, is a program's, whatever else it looks like: it is never redirected.
+func (a *Auth) kindOf(r *http.Request) requestKind {
+	if a.cfg.resourceServer || a.readsCredentials() && hasBearer(r) {
+		return apiRequest
+	}
+	return kindOf(r)
+}
+
 // isBoosted recognizes HTMX that loads a link or sends a form in a browser's place
 // (hx-boost), and shows what it gets in the page that is open.
 func isBoosted(r *http.Request) bool {
@@ -173,11 +182,11 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
 	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
-		if kind := kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
+		if kind := a.kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
 			e.Code = ErrForbidden
 		}
 	}
-	if e.Code == ErrUnauthenticated && a.cfg.LoginPage != "" && kindOf(c.Request) == pageRequest && !c.Writer.Written() {
+	if e.Code == ErrUnauthenticated && a.cfg.LoginPage != "" && a.kindOf(c.Request) == pageRequest && !c.Writer.Written() {
 		if loop := a.checkPageLoop(c, a.ownLoginPage(c.Request.URL.Path)); loop != nil {
 			e = loop
 		}
@@ -191,17 +200,19 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	if e.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
 	}
-	if h := c.Writer.Header(); e.Code == ErrInvalidToken && hasBearer(c.Request) && h["Www-Authenticate"] == nil {
-		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, 3
+	if h := c.Writer.Header(); h["Www-Authenticate"] == nil {
+		if challenge := a.challenge(c.Request, e); challenge != "" {
+			h.Set("WWW-Authenticate", challenge)
+		}
 	}
 	c.Header("Allow", e.allow) // which Gin leaves out if it is empty
 	if a.answeredByHook(c, e) {
 		return
 	}
-	switch e.Code {
-	case ErrUnauthenticated:
+	switch {
+	case e.Code == ErrUnauthenticated && !a.cfg.resourceServer:
 		a.writeLogin(c, e, "ended", withReturn(a.loginPath(), a.cfg.loginReturnPath(c.Request)), nil)
-	case ErrStepUpRequired:
+	case e.Code == ErrStepUpRequired:
 		a.writeStepUp(c, e)
 	default:
 		a.writeError(c, e, requestID(c))
@@ -252,7 +263,7 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 // Where a guard would not look at the session either, it is not asked.
 func (a *Auth) lacksGuard(c *gin.Context) bool {
 	_, refused := c.Request.Context().Value(authRequestKey{a}).(*refusedCredential)
-	if refused || a.refusesOrigin(c.Request) || a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+	if refused || a.refusesOrigin(c.Request) || a.readsCredentials() && hasBearer(c.Request) {
 		return false
 	}
 	s, _ := a.providers.Load().sessions.load(c.Writer, c.Request, a.cfg.Now())
@@ -284,7 +295,7 @@ func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 // writeError answers a browser with a page and a program with JSON: the code, and
 // never the cause.
 func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
-	if kind := kindOf(c.Request); kind == apiRequest || kind == htmxRequest {
+	if kind := a.kindOf(c.Request); kind == apiRequest || kind == htmxRequest {
 		body := gin.H{"error": e.Code, "message": a.message(e.text, e.Code), "request_id": id}
 		if e.Code == ErrLogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
 			body["error"] = "invalid_request"
@@ -310,7 +321,7 @@ func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 // redirected there, a form gets a page of that kind with a button, and everything else
 // gets the address, since a login cannot happen behind a fetch.
 func (a *Auth) writeLogin(c *gin.Context, e *Error, kind, login string, more gin.H) {
-	switch kindOf(c.Request) {
+	switch a.kindOf(c.Request) {
 	case pageRequest:
 		redirect(c, login)
 	case formRequest:

@@ -113,6 +113,7 @@ const (
 	spentState        = 'a'
 	sessionTokens     = 't'
 	tokenClaim        = 'c'
+	oneToken          = 'b' // a bearer token
 )
 
 // revoked compares a session with the watermarks of its keys: its own, with when
@@ -168,6 +169,9 @@ var endOfTime = time.Unix(math.MaxInt32<<16, 0)
 // replica that still has the options of then, if the session's own is. A session that
 // a clock ahead of today's has seen ends that much later.
 func (c *config) markLife(s sessionID) time.Duration {
+	if c.tokensTaken.Load() && s.id == "" { // an access token is accepted for Lifetime at most, and is not renewed
+		return c.Lifetime + 2*leeway
+	}
 	return max(c.IdleTimeout, s.idle) + max(0, s.seen.Sub(c.Now())) + 2*leeway
 }
 

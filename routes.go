@@ -23,6 +23,10 @@ type step func(c *gin.Context, g *registry) error
 // register adds the routes. Gin panics if a route exists already; Mount returns an
 // error that says what to change instead.
 func (a *Auth) register(router gin.IRouter) error {
+	a.registerMetadata(router)
+	if a.cfg.resourceServer {
+		return nil
+	}
 	errs := a.registerCallbacks(router)
 	err := contain.Do(func() error { a.handleAll(router); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -201,6 +202,9 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 		}
 		return &Error{Code: ErrForbidden, ID: id, Op: "check", Provider: o.user.Provider, Reason: reason, Fix: fix, Err: e.Err}
 	}
+	if o.user.Grant != nil && hasBearer(c.Request) && e.demand != nil { // RFC 9470: the client asks for another token
+		return e
+	}
 	if !v.hasSession() {
 		return impossible("check.step_up_no_session", "Authenticate identified the user, who has no session to come back with", "set AuthTime and ACR in Authenticate, if the credential says so; or require something else of such users")
 	}
@@ -373,7 +377,6 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 	if o == nil {
 		o = a.authenticated(c).opened
 	}
-	login := a.stepUpURL(o, e.demand, a.cfg.loginReturnPath(c.Request))
 	more := gin.H{}
 	if e.demand.maxAge > 0 {
 		more["max_age"] = int(e.demand.maxAge / time.Second)
@@ -384,5 +387,11 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 	if len(e.demand.scopes) > 0 {
 		more["scope"] = strings.Join(e.demand.scopes, " ")
 	}
-	a.writeLogin(c, e, "step_up", login, more)
+	if o.id == "" { // of a bearer token
+		body := gin.H{"error": e.Code, "message": a.message("", e.Code), "request_id": requestID(c)}
+		maps.Copy(body, more)
+		c.JSON(e.Status(), body)
+		return
+	}
+	a.writeLogin(c, e, "step_up", a.stepUpURL(o, e.demand, a.cfg.loginReturnPath(c.Request)), more)
 }

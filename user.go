@@ -35,6 +35,10 @@ type User struct {
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
 	ACR      string    `json:"acr,omitempty"`      // how they did, in the provider's words (OpenID Connect Core, section 2); or ""
 
+	// Grant is what the user's bearer token permits; nil for a session, and for a user of
+	// [Hooks.Authenticate] without one, who have full access.
+	Grant *Grant `json:"grant,omitempty"`
+
 	kept    *keptClaims  // immutable, and shared by copies; nil if there are none
 	request *authRequest // whose user it is: see MaxAge; nil outside of one
 }
@@ -107,7 +111,7 @@ func (u *User) claim(name string) (value any, kept bool) {
 // application did to the rest.
 func (u *User) sameAs(verified *User) {
 	u.Provider, u.Issuer, u.Subject = verified.Provider, verified.Issuer, verified.Subject
-	u.AuthTime, u.ACR = verified.AuthTime, verified.ACR
+	u.AuthTime, u.ACR, u.Grant = verified.AuthTime, verified.ACR, verified.Grant
 	u.kept, u.request = verified.kept, verified.request
 }
 
@@ -151,6 +155,7 @@ func (u *User) copyTo(c *User, room []string) {
 		c.Groups = slices.Clip(append(room, u.Groups...)) // who appends to it twice gets two lists
 	}
 	c.Data = maps.Clone(u.Data)
+	c.Grant = u.Grant.clone()
 }
 
 // Claims decodes the claims of the signed-in user into a T; see [User.Claims]. It

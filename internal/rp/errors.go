@@ -35,6 +35,7 @@ const (
 	StepUpRequired        Code = "step_up_required"
 	IdentityRejected      Code = "identity_rejected"
 	LogoutTokenInvalid    Code = "logout_token_invalid"
+	InvalidToken          Code = "invalid_token"
 )
 
 // Error is what every method of Client returns when it fails, alone or joined

@@ -244,10 +244,7 @@ type candidates struct {
 // which are absent here, and reads _claim_names and _claim_sources, which nothing
 // here uses: it gets the claims without them.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
-	if k.used = k.verifies(k.keys); k.used == nil {
-		k.refetch(ctx)
-	}
-	if k.used == nil {
+	if !k.signed(ctx) {
 		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
 	}
 	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a
@@ -267,6 +264,14 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 	delete(checked, "_claim_names")
 	delete(checked, "_claim_sources")
 	return json.Marshal(checked)
+}
+
+// signed reports whether one of the keys has signed the token.
+func (k *candidates) signed(ctx context.Context) bool {
+	if k.used = k.verifies(k.keys); k.used == nil {
+		k.refetch(ctx)
+	}
+	return k.used != nil
 }
 
 // dropNulls deletes the claims that are null: those are absent. Core, section 2:

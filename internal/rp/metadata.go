@@ -31,23 +31,24 @@ const (
 // metadata is what is known of a provider's endpoints, configured or discovered.
 // It is immutable; newer metadata replaces it.
 type metadata struct {
-	issuer       string // as discovered
-	authorize    *url.URL
-	prefix       string // of authorization URLs without parameters of the request; "" if each is made anew
-	fingerprint  Fingerprint
-	tokenURL     string
-	userinfoURL  string
-	endSession   string // "" if the provider has none
-	revocation   string // "" if the provider has none
-	authMethod   string
-	assertionAlg string         // that client assertions are signed with; "" if the client makes none
-	algs         []string       // that the provider signs with, as far as we accept them
-	idTokenAlgs  []string       // for ID tokens and logout tokens
-	issParam     bool           // the metadata announces iss in responses, so it must come (RFC 9207)
-	keys         *keySet        // nil for plain OAuth 2.0
-	ignored      []*Error       // malformed endpoints that sign-ins can do without
-	doc          map[string]any // the members of the discovery document that assemble reads; nil if there is none
-	fetched      time.Time
+	issuer        string // as discovered
+	authorize     *url.URL
+	prefix        string // of authorization URLs without parameters of the request; "" if each is made anew
+	fingerprint   Fingerprint
+	tokenURL      string
+	userinfoURL   string
+	endSession    string // "" if the provider has none
+	revocation    string // "" if the provider has none
+	introspection string // "" if the provider has none
+	authMethod    string
+	assertionAlg  string         // that client assertions are signed with; "" if the client makes none
+	algs          []string       // that the provider signs with, as far as we accept them
+	idTokenAlgs   []string       // for ID tokens and logout tokens
+	issParam      bool           // the metadata announces iss in responses, so it must come (RFC 9207)
+	keys          *keySet        // nil for plain OAuth 2.0
+	ignored       []*Error       // malformed endpoints that sign-ins can do without
+	doc           map[string]any // the members of the discovery document that assemble reads; nil if there is none
+	fetched       time.Time
 }
 
 // failure is a request that failed, remembered for a moment so that a provider in
@@ -265,7 +266,7 @@ func samePath(a, b *url.URL) bool {
 // documentMembers are those that assemble reads. They are kept, for a Client of another
 // configuration; the rest of a document may be a megabyte.
 var documentMembers = []string{
-	"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint", "revocation_endpoint",
+	"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint", "revocation_endpoint", "introspection_endpoint",
 	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
 }
 
@@ -290,6 +291,9 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	authorize, jwks := c.cfg.AuthorizeURL, c.cfg.JWKSURL
 	var wrong []error
+	// A resource server reads the keys, and nothing else: Kubernetes, for one, has no other
+	// endpoint, and names one that is no address.
+	resourceServer := c.cfg.ClientID == ""
 	for _, e := range []struct {
 		into     *string
 		name     string
@@ -297,6 +301,9 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}{
 		{&authorize, "authorization_endpoint", true}, {&m.tokenURL, "token_endpoint", true}, {&jwks, "jwks_uri", c.openID()},
 	} {
+		if resourceServer && e.into != &jwks {
+			continue
+		}
 		if err := c.endpoint(doc, e.name, e.into, e.required); err != nil {
 			wrong = append(wrong, err)
 		}
@@ -318,9 +325,16 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	if err := c.endpoint(doc, "revocation_endpoint", &m.revocation, false); err != nil {
 		m.ignore(err, "have the provider name an https address; until then, a refresh token is not revoked at a sign-out")
 	}
+	// RFC 7662, by way of RFC 8414, 2.
+	if err := c.endpoint(doc, "introspection_endpoint", &m.introspection, false); err != nil {
+		m.ignore(err, "have the provider name an https address; until then, Provider.Introspect fails")
+	}
 	// Section 3 makes id_token_signing_alg_values_supported REQUIRED and the authentication
 	// methods OPTIONAL. Neither has to be there: both have a default.
-	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc), c.chooseAssertionAlg(m, doc))
+	wrong = append(wrong, c.chooseAlgs(m, doc))
+	if !resourceServer {
+		wrong = append(wrong, c.chooseAuthMethod(m, doc), c.chooseAssertionAlg(m, doc))
+	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}

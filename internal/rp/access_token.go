@@ -1,0 +1,265 @@
+package rp
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/jws"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// UnverifiedToken is a JWT of which nothing is known but its form. It says whose keys may
+// verify it.
+type UnverifiedToken struct {
+	raw    *jws.Token
+	kid    string
+	alg    string
+	typ    string // in lower case, without "application/"; "" without one
+	claims map[string]any
+}
+
+// ParseAccessToken reads a bearer token that may be an access token in the form of a JWT. An
+// opaque token is ErrNotJWT, which is no fault of it.
+func ParseAccessToken(raw string) (*UnverifiedToken, error) {
+	if strings.Count(raw, ".") != 2 {
+		return nil, ErrNotJWT
+	}
+	if len(raw) > tokenLimit {
+		return nil, accessTokenFault("jwt.too_long", "the token is longer than 64 KB", "have the provider put less into it")
+	}
+	token, err := jws.Split(raw)
+	if err != nil {
+		return nil, ErrNotJWT
+	}
+	t := &UnverifiedToken{raw: token}
+	// RFC 9068, 4: "The resource server MUST verify that the "typ" header value is "at+jwt" or
+	// "application/at+jwt" and reject tokens carrying any other value." Keycloak, Microsoft,
+	// Okta and others write JWT, or nothing: those are told from ID tokens by their claims.
+	if t.kid, t.alg, err = readHeader(token.Header, []string{"at+jwt", "JWT"}); err != nil {
+		return nil, invalidToken(err)
+	}
+	t.typ = typOf(token.Header)
+	if t.claims, err = strictjson.Object(token.Payload); err != nil {
+		return nil, invalidToken(fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err))
+	}
+	dropNulls(t.claims)
+	return t, nil
+}
+
+// ErrNotJWT says that a token is not in the form of a JWT.
+var ErrNotJWT = accessTokenFault("jwt.malformed", "the token is not a JWT", "send an access token of the provider that is a JWT (RFC 9068); for opaque tokens, set Provider.Introspect")
+
+func accessTokenFault(id, reason, fix string) *Error {
+	return invalidToken(fault(id, reason, fix, nil))
+}
+
+// invalidToken makes a refused bearer token of what is wrong with a JWT.
+func invalidToken(err error) *Error {
+	e := *err.(*Error)
+	if e.Code == "" {
+		e.Code, e.Op = InvalidToken, "verify access token"
+	}
+	return &e
+}
+
+// typOf is the typ of a header that readHeader has admitted.
+func typOf(header []byte) string {
+	h, _ := strictjson.Object(header)
+	typ, _ := h["typ"].(string)
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// IssuedBy reports whether a token says that it is of this provider.
+func (c *Client) IssuedBy(t *UnverifiedToken) bool { return c.checkIssuer(t.claims) == nil }
+
+// AccessToken is a verified access token.
+type AccessToken struct {
+	Issuer, Subject string // Subject is "" if the token names none
+	ClientID        string // that it was issued to
+	Program         bool   // the client acts for itself (RFC 6749, section 4.4)
+	Scopes          []string
+	SID, ACR        string
+	IssuedAt        time.Time
+	Expiry          time.Time
+	AuthTime        time.Time // zero if the provider did not say
+	Claims          map[string]any
+}
+
+// VerifyAccessToken verifies an access token that was issued for this audience (RFC 9068,
+// section 4). Anyone can send one: nothing of it is believed, and no request is made for it
+// but for the keys, until its signature is verified. Everything that can be refused without
+// the keys is refused before.
+func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken, audience string) (*AccessToken, error) {
+	now := c.cfg.Now()
+	if err := c.checkAccessToken(t, audience, now); err != nil {
+		return nil, c.about(err, InvalidToken, "verify access token")
+	}
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := c.keysFor(ctx, m, t.kid, t.alg, expectedJWT{algs: m.algs, from: fromAnyone})
+	if err != nil {
+		return nil, c.about(err, InvalidToken, "verify access token")
+	}
+	keys.token = t.raw
+	if !keys.signed(ctx) {
+		return nil, c.about(keys.unverified(), InvalidToken, "verify access token")
+	}
+	if !keys.used.mayIssue(t.claims) {
+		return nil, c.about(fault("jwt.key_issuer", "the token is signed with a key of another issuer",
+			"nothing to set: a provider that signs for several issuers must use the key of each", nil), InvalidToken, "verify access token")
+	}
+	return readAccessToken(t.claims), nil
+}
+
+// checkAccessToken checks the claims.
+func (c *Client) checkAccessToken(t *UnverifiedToken, audience string, now time.Time) error {
+	if err := c.checkNames(t.claims); err != nil {
+		return err
+	}
+	if err := c.checkIssuer(t.claims); err != nil {
+		return err
+	}
+	if err := t.checkKind(); err != nil {
+		return err
+	}
+	if err := t.checkAudience(audience); err != nil {
+		return err
+	}
+	return t.checkAccessTimes(now)
+}
+
+// checkKind refuses what is no access token. RFC 8725, 3.12: the rules for JWTs of several
+// kinds "MUST be written such that they are mutually exclusive". A token of type at+jwt says
+// what it is. Of any other, what only an ID token or a logout token has shows that it is one:
+// an ID token is shown to the browser, and has passed through the hands of the client.
+func (t *UnverifiedToken) checkKind() error {
+	const fix = "send the access token, not the ID token or another one"
+	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
+		if _, there := t.claims[name]; there && t.typ != "at+jwt" {
+			return fault("access_token.kind", "the token is another kind of token: it has "+name, fix, nil)
+		}
+	}
+	// Keycloak writes the kind into the payload: Bearer, ID, Refresh, Offline, Logout.
+	if v, there := t.claims["typ"]; there && t.typ != "at+jwt" {
+		if typ, _ := v.(string); !strings.EqualFold(typ, "Bearer") && !strings.EqualFold(typ, "at+jwt") {
+			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its claim typ is %.20q", typ), fix, nil)
+		}
+	}
+	// RFC 9449, 7.1, and RFC 8705, 3: who sends a bound token has to prove that they have its
+	// key. That is not verified here, so that a stolen one would pass.
+	if _, there := t.claims["cnf"]; there {
+		return fault("access_token.bound", "the token is bound to a key (cnf), whose proof is not verified here", "have the provider issue bearer tokens for this API", nil)
+	}
+	return nil
+}
+
+// checkAudience: RFC 9068, 4: "The resource server MUST validate that the "aud" claim contains
+// a resource indicator value corresponding to an identifier the resource server expects for
+// itself."
+func (t *UnverifiedToken) checkAudience(audience string) error {
+	var all []string
+	switch aud := t.claims["aud"].(type) {
+	case string:
+		all = []string{aud}
+	case []any:
+		if all = strictjson.Strings(aud); len(all) != len(aud) {
+			return fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
+		}
+	}
+	if slices.Contains(all, audience) {
+		return nil
+	}
+	return fault("access_token.audience", fmt.Sprintf("the token is for the audience %.200q, and Provider.Audience is %q", all, audience),
+		"have the client ask for a token for this API (a scope or resource of it; Auth0: the parameter audience; Keycloak: an audience mapper), or correct Provider.Audience", nil)
+}
+
+// checkAccessTimes: RFC 9068, 2.2, requires exp and iat. Revocations go by iat.
+func (t *UnverifiedToken) checkAccessTimes(now time.Time) error {
+	exp, ok := strictjson.NumericDate(t.claims["exp"])
+	switch {
+	case !ok:
+		return fault("jwt.exp", "exp is missing or not a date", wrongFormFix, nil)
+	case exp.Before(now.Add(-Leeway)):
+		return expired(now, exp)
+	}
+	if v, there := t.claims["nbf"]; there {
+		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(now.Add(Leeway)) {
+			return notYetValid(nil)
+		}
+	}
+	return t.checkIssuedAt(now)
+}
+
+func (t *UnverifiedToken) checkIssuedAt(now time.Time) error {
+	iat, ok := strictjson.NumericDate(t.claims["iat"])
+	switch {
+	case !ok:
+		return fault("access_token.iat", "iat is missing or not a date", wrongFormFix, nil)
+	case iat.After(now.Add(Leeway)):
+		e := fault("access_token.iat_future", fmt.Sprintf("the token was issued %v ahead of this machine's clock", iat.Sub(now).Round(time.Second)), clockFix, nil)
+		e.clock = true
+		return e
+	}
+	return nil
+}
+
+// readAccessToken returns what verified claims say.
+func readAccessToken(claims map[string]any) *AccessToken {
+	text := func(names ...string) string {
+		for _, name := range names {
+			if s, _ := claims[name].(string); s != "" {
+				return s
+			}
+		}
+		return ""
+	}
+	t := &AccessToken{Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims),
+		// RFC 9068, 2.2: client_id. azp is Keycloak's and Auth0's, cid Okta's, appid Microsoft's.
+		ClientID: text("client_id", "azp", "cid", "appid")}
+	t.IssuedAt, _ = strictjson.NumericDate(claims["iat"])
+	t.Expiry, _ = strictjson.NumericDate(claims["exp"])
+	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
+		t.AuthTime = at
+	}
+	t.Program = t.isProgram(text("idtyp"), text("gty"), text("preferred_username"))
+	return t
+}
+
+// isProgram reports whether the client has the token for itself. RFC 9068, 2.2: of a grant
+// without a person "the value of "sub" SHOULD correspond to an identifier the authorization
+// server uses to indicate the client application". RFC 9700, 4.15, warns of a client that
+// chooses its id so that it looks like a person's.
+func (t *AccessToken) isProgram(idtyp, gty, username string) bool {
+	switch {
+	case t.Subject == "", t.Subject == t.ClientID: // oidc-provider, Okta, Spring
+		return true
+	case idtyp == "app": // Microsoft
+		return true
+	case gty == "client-credentials" || t.Subject == t.ClientID+"@clients": // Auth0
+		return true
+	case t.ClientID != "" && username == "service-account-"+t.ClientID: // Keycloak
+		return true
+	}
+	return false
+}
+
+// scopesOf returns the scopes of a token. RFC 9068, 2.2.3: scope is that of RFC 8693, 4.2, "a
+// JSON string containing a space-separated list of scopes". scp is Microsoft's, in the same
+// form, and Okta's, as a list.
+func scopesOf(claims map[string]any) []string {
+	if s, ok := claims["scope"].(string); ok {
+		return strings.Fields(s)
+	}
+	switch scp := claims["scp"].(type) {
+	case string:
+		return strings.Fields(scp)
+	case []any:
+		return strictjson.Strings(scp)
+	}
+	return nil
+}

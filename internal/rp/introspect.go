@@ -1,0 +1,80 @@
+package rp
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
+)
+
+// Introspect asks the provider about an opaque access token (RFC 7662). Anyone can send one:
+// the caller sees to it that the provider is not asked about the same over and over.
+func (c *Client) Introspect(ctx context.Context, token, audience string) (*AccessToken, error) {
+	const op = "introspect token"
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.introspection == "" {
+		return nil, c.misconfigured(op, "introspection.endpoint", "the provider's metadata has no introspection_endpoint", "leave Provider.Introspect false, and have the provider issue access tokens that are JWTs (RFC 9068)")
+	}
+	// 2.1: "the authorization server MUST require some form of authorization to access this
+	// endpoint".
+	auth, err := c.authenticate(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	req, err := c.request(ctx, op, m.introspection, param("token", token)+"&token_type_hint=access_token", auth, nil)
+	if err != nil {
+		return nil, err
+	}
+	got, err := c.send(req)
+	if err != nil {
+		return nil, c.unreachable(op, err)
+	}
+	if got.status != http.StatusOK {
+		return nil, c.unreachable(op, fetch.StatusError("introspection endpoint", req.URL.Host, got.status)).saying(c.wordsOf(got))
+	}
+	claims, err := strictjson.Object([]byte(got.body))
+	if err != nil {
+		return nil, &Error{Code: ProviderUnavailable, ID: "introspection.json", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry,
+			Reason: "the introspection endpoint did not answer with a JSON object", Fix: "see what answers there"}
+	}
+	if err := c.checkIntrospected(claims, audience); err != nil {
+		return nil, c.about(err, InvalidToken, op)
+	}
+	if claims["iss"] == nil { // 2.2: OPTIONAL; the provider answers for itself
+		claims["iss"] = c.cfg.Issuer
+	}
+	return readAccessToken(claims), nil
+}
+
+// checkIntrospected checks a response of section 2.2.
+func (c *Client) checkIntrospected(claims map[string]any, audience string) error {
+	// "active: REQUIRED. Boolean indicator of whether or not the presented token is currently
+	// active." Anything but true is not.
+	if claims["active"] != true {
+		return fault("introspection.inactive", "the provider says that the token is not active", "nothing, if it has expired or was revoked; else it is another provider's", nil)
+	}
+	dropNulls(claims)
+	if err := c.checkNames(claims); err != nil {
+		return err
+	}
+	if claims["iss"] != nil {
+		if err := c.checkIssuer(claims); err != nil {
+			return err
+		}
+	}
+	t := &UnverifiedToken{claims: claims}
+	if err := t.checkKind(); err != nil {
+		return err
+	}
+	if err := t.checkAudience(audience); err != nil {
+		return err
+	}
+	if claims["exp"] == nil { // 2.2: OPTIONAL; it is asked again within a minute
+		return t.checkIssuedAt(c.cfg.Now())
+	}
+	return t.checkAccessTimes(c.cfg.Now())
+}
