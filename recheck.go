@@ -36,7 +36,9 @@ const (
 //
 // It fails with [ErrUnauthenticated] if no user is signed in, or if the provider,
 // [Provider.VerifyClaims] or [Hooks.OnRecheck] refused: then the session has ended
-// everywhere, and this browser's cookie is cleared. [ErrStepUpRequired] means that the
+// everywhere, and this browser's cookie is cleared. If the session has begun within the last
+// minute, a refusal is [ErrIdentityRejected] instead: another sign-in would only lead back,
+// since what refuses now has let the person in. Have [Hooks.OnLogin] refuse them, too. [ErrStepUpRequired] means that the
 // person has to come back to the provider to find out: pass it to [Auth.Fail].
 // [ErrBadRequest] means that the user has no session, [ErrInvalidOptions] that the
 // provider's tokens are not kept, [ErrCrossOrigin] an unsafe request from another origin,
@@ -64,7 +66,7 @@ func (a *Auth) Recheck(c *gin.Context) error {
 	}
 	cl := v.registry.clients[v.opened.user.Provider]
 	if !cl.keepsTokens() {
-		return &Error{Code: ErrInvalidOptions, ID: "provider.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "the tokens of the provider's users are not kept, so that it cannot be asked about them",
+		return &Error{Code: ErrInvalidOptions, ID: "recheck.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "the tokens of the provider's users are not kept, so that it cannot be asked about them",
 			Fix: "set Provider.Recheck"}
 	}
 	found, first, err := a.tokens.recheck(c.Request.Context(), wanted{v: v, cl: cl, api: new(API)}, true)
@@ -135,6 +137,11 @@ func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, fi
 	ended := &Error{Code: ErrUnauthenticated, ID: e.ID, Op: "recheck", Provider: o.user.Provider, Reason: e.Reason, Fix: e.Fix, Err: e}
 	if e.endedBy == "" { // by a sign-out meanwhile
 		return ended
+	}
+	if o.created.Add(minRecheck).After(a.cfg.Now()) {
+		// The sign-in has let in whom the recheck refuses: another one would bring them back here,
+		// and so on, if the provider asks them nothing.
+		ended.Code, ended.retry = ErrIdentityRejected, a.LoginURL(o.user.Provider, "")
 	}
 	g.sessions.cache.drop(o)
 	if err := g.sessions.end(c.Writer, c.Request, o.copy()); err != nil {

@@ -183,6 +183,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 		}
 	}
 	e.Event = event // not one that an *Error of the application's may have
+	if status := e.Status(); event == RequestRefused && e.retry == "" && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout) && kindOf(c.Request) == pageRequest {
+		e.retry = a.cfg.absolute(a.cfg.loginReturnPath(c.Request)) // it may pass
+	}
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
 		return

@@ -384,5 +384,9 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 	if len(e.demand.scopes) > 0 {
 		more["scope"] = strings.Join(e.demand.scopes, " ")
 	}
-	a.writeLogin(c, e, "step_up", login, more)
+	kind := "step_up"
+	if len(e.demand.scopes) > 0 && e.demand.maxAge == 0 && len(e.demand.acr) == 0 {
+		kind = "consent"
+	}
+	a.writeLogin(c, e, kind, login, more)
 }

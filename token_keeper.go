@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -175,10 +177,17 @@ func (k *tokenKeeper) drop(ctx context.Context, id string) *tokenRecord {
 		if found && held.unsaved() && (err != nil || bytes.Equal(held.base, last.value)) {
 			last.tokenRecord = held.tokenRecord
 		}
-		if err != nil || last.value == nil {
+		if err == nil && last.value == nil {
 			return last.tokenRecord
 		}
-		if done, err := k.swap(ctx, id, last.value, nil, 0); err != nil || done {
+		done := false
+		if err == nil {
+			done, err = k.swap(ctx, id, last.value, nil, 0)
+		}
+		if err != nil {
+			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "the tokens of a session that has ended stay in Options.Tokens until Lifetime, and nobody reads them; their refresh token is revoked only if it is known", slog.Any("error", err))
+		}
+		if err != nil || done {
 			return last.tokenRecord
 		}
 	}
@@ -447,7 +456,7 @@ func (w *wanted) impossible(last storedTokens, now time.Time) error {
 		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
 			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
 	case r == nil:
-		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", "nothing: the person is sent to the provider for new ones; a store in memory loses them at a restart")
+		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", passToFail+" for new ones; a store in memory loses them at a restart")
 	case t != nil && t.value == w.refused && t.obtained.Add(justNow).After(now):
 		return errRefusedAgain
 	case r.refreshToken != "" && !r.ended:
@@ -458,13 +467,19 @@ func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	case w.backFromTrip(r, now):
 		return w.denied()
 	case r.ended:
-		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", "nothing: the person is sent to the provider for new ones")
+		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", passToFail+" for new ones")
 	}
-	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", "nothing: the person is sent to the provider for another one; ask for a refresh token with providers.Offline")
+	if base := r.find(new(API)); base != nil && !base.expired(now) && !base.grants(w.api.Scopes) {
+		return w.stepUp("refresh.scopes_missing", fmt.Sprintf("the access token of the sign-in has not all of the scopes %q", w.api.Scopes), passToFail+", to consent; if every page needs them, add them to Provider.Scopes, too")
+	}
+	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", passToFail+" for another one; ask for a refresh token with providers.Offline")
 }
 
 // errRefusedAgain says that an API refuses a token that is new.
 var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
+
+// passToFail is what to do about an error that only the person can mend.
+const passToFail = "pass the error to Auth.Fail, which sends the person to the provider"
 
 // stepUp is the error that sends the person to the provider for the token.
 func (w *wanted) stepUp(id, reason, fix string) *Error {
@@ -494,7 +509,7 @@ func (w *wanted) demand() *demand {
 
 // denied is the error for a provider that was asked for the scopes a moment ago.
 func (w *wanted) denied() *Error {
-	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", Op: "refresh token", Provider: w.cl.provider.Name,
+	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", text: "consent_denied", Op: "refresh token", Provider: w.cl.provider.Name,
 		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
 }
 
@@ -551,7 +566,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 	if token.lacks(w.api.Scopes) && w.backFromTrip(next, now) {
 		return nil, false, w.denied()
 	} else if token.lacks(w.api.Scopes) {
-		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", "nothing: the person is sent to the provider, to consent")
+		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", passToFail+", to consent")
 	}
 	return &token, false, nil
 }

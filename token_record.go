@@ -20,8 +20,8 @@ const tokenRecordVersion = 1
 // tokenRecord is what is kept of a provider's tokens for one session. It is never
 // changed: a refresh makes another one.
 type tokenRecord struct {
-	refreshToken string // "" if the provider gave none
-	ended        bool   // the provider does not take it any more
+	refreshToken string    // "" if the provider gave none
+	ended        bool      // the provider does not take it any more
 	nonce        [32]byte  // hash of the nonce of the sign-in that gave the refresh token
 	authTime     time.Time // auth_time of that sign-in; zero if the provider did not say
 	issued       time.Time // iat of the latest ID token; zero without one
@@ -220,7 +220,8 @@ func (t *accessToken) due(now time.Time, early byte) bool {
 }
 
 func (t *accessToken) token() *oauth2.Token {
-	return &oauth2.Token{AccessToken: t.value, TokenType: t.typ, Expiry: t.expiry}
+	token := &oauth2.Token{AccessToken: t.value, TokenType: t.typ, Expiry: t.expiry}
+	return token.WithExtra(map[string]any{"scope": t.scopes})
 }
 
 // encode writes a record.
