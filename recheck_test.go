@@ -532,6 +532,7 @@ func TestRecheckNow(t *testing.T) {
 			got, user = s.Auth.Recheck(c), ginauth.CurrentUser(c)
 		})
 		s.IDP.RevokeRefreshTokens()
+		s.Clock.Advance(2 * time.Minute)
 		copied := s.CookieHeader()
 		p := s.Ask("GET", "/now", sitetest.Fetch...)
 		if !strings.Contains(strings.Join(p.Header["Set-Cookie"], "\n"), "Path=/logout") { // the ID token that a sign-out would send
@@ -571,8 +572,11 @@ func TestRecheckNow(t *testing.T) {
 			o.Providers[0].Scopes, o.Providers[0].Recheck = []string{"openid", "profile"}, 2*time.Hour
 		}, before: func(s *sitetest.Site) { s.Clock.Advance(61 * time.Minute) }, code: ginauth.ErrStepUpRequired, user: true},
 		"a session of SignIn": {before: func(s *sitetest.Site) { s.As("grace") }, code: ginauth.ErrStepUpRequired, user: true},
-		"another person": {before: func(s *sitetest.Site) { becomes(s, map[string]any{"sub": "eve"}) },
-			code: ginauth.ErrUnauthenticated},
+		"another person": {before: func(s *sitetest.Site) {
+			s.Clock.Advance(2 * time.Minute)
+			becomes(s, map[string]any{"sub": "eve"})
+		}, code: ginauth.ErrUnauthenticated},
+		"refused within the first minute": {before: func(s *sitetest.Site) { s.IDP.RevokeRefreshTokens() }, code: ginauth.ErrIdentityRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

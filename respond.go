@@ -172,6 +172,8 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	switch {
 	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
+	case e.ID == "session.ended": // while its tokens were being refreshed: there may be another one by now
+		a.detach(c)
 	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
 		if kind := kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
 			e.Code = ErrForbidden

@@ -106,8 +106,10 @@ func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error)
 
 // requestOf returns the request that a context belongs to, nil if no user is signed in.
 func (a *Auth) requestOf(ctx context.Context) *authRequest {
-	if c, ok := ctx.(*gin.Context); ok {
+	if c, ok := ctx.(*gin.Context); ok && c != nil && c.Request != nil {
 		return a.authenticated(c)
+	} else if ctx == nil || ok {
+		return nil
 	}
 	if ctx.Value(gin.ContextKey) != nil { // Gin uses its contexts again, for other requests
 		return nil

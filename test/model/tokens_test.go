@@ -55,8 +55,9 @@ type tokenPerson struct {
 	subject  string
 	browser  *authtest.Browser
 	signedIn bool
-	lost     bool // the application may not have the refresh token that is good
-	only     int  // the process that alone may have it, counted from 1; 0: the store has it
+	lost     bool      // the application may not have the refresh token that is good
+	only     int       // the process that alone may have it, counted from 1; 0: the store has it
+	back     time.Time // from the last trip
 }
 
 // tokenProcess is one process of the application. One that is dead reaches nothing.
@@ -376,6 +377,10 @@ func (w *tokenWorld) call(a, b int) {
 		if !w.failLoad && !w.failSwap {
 			w.fail("the store works, and %s got %s", p.subject, answer.Text())
 		}
+	case code == string(ginauth.ErrProviderDenied): // the trip was a moment ago, and its tokens have been revoked since
+		if !p.lost || now.After(p.back.Add(time.Minute)) {
+			w.fail("%s is told that the provider denies what it has given: %s", p.subject, answer.Text())
+		}
 	case strings.HasPrefix(code, "provider_"):
 		if !w.down && !lost && !process.rests.After(now) {
 			w.fail("the provider works, and %s got %s", p.subject, answer.Text())
@@ -402,7 +407,7 @@ func (w *tokenWorld) renew(p *tokenPerson) {
 	if page.Status != http.StatusOK || page.URL.Path != "/call" {
 		w.fail("%s came back to %s with %d: %s", p.subject, page.URL, page.Status, page.Text())
 	}
-	p.lost, p.only = false, 0
+	p.lost, p.only, p.back = false, 0, w.now()
 }
 
 func (w *tokenWorld) tick(a, b int) {
