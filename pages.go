@@ -233,7 +233,7 @@ func titleKey(e *Error) string {
 	case ErrForbidden, ErrIdentityRejected, ErrCrossOrigin:
 		return "title.access"
 	case ErrProviderDenied:
-		if e.Event == RequestRefused { // the person is signed in
+		if e.Event == RequestRefused || e.text == "consent_denied" { // the person is signed in
 			return "title.access"
 		}
 		return "title.denied"
