@@ -70,7 +70,12 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
 	sent := user.Groups // before OnLogin adds to them
-	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
+	token := *id.Token  // OnLogin may change it
+	login := &Login{User: user, Token: &token, ReturnTo: state.returnTo, Data: state.data}
+	if cl.keepsTokens() { // OnLogin may change its own
+		token := *id.Token
+		login.Token = &token
+	}
 	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
@@ -89,8 +94,8 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	begun := newSession(login.User, id, told)
 	if cl.keepsTokens() {
-		begun.tokens = newTokenRecord(cl, state, id, sent, a.cfg.Now())
-		if err := a.takePlace(c, g, login, begun.tokens); err != nil {
+		begun.tokens = &keptTokens{begins: newTokenRecord(cl, state, id, sent, a.cfg.Now())}
+		if err := a.takePlace(c, g, login, begun.tokens.begins); err != nil {
 			return err
 		}
 		if err := cl.limitUnasked(c.Request.Context(), begun, a.cfg.Now()); err != nil {

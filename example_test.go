@@ -76,6 +76,39 @@ func ExampleAuth_Client() {
 	// Output: 200 the API says: Zoë Ångström
 }
 
+// Not every page needs the calendar: a person connects it by a link, and is asked for consent
+// where the provider wants it.
+func ExampleAuth_Token() {
+	idp := startDemo()
+	defer idp.Close()
+	calendar := idp.Issuer + "/calendar/events" // "https://www.googleapis.com/calendar/v3/…"
+	corp := idp.Client("corp")
+	corp.APIs = []ginauth.API{{URL: idp.Issuer + "/calendar/", Scopes: []string{"calendar"}}}
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{corp}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/calendar/connect", auth.RequireAuth(), func(c *gin.Context) {
+		if _, err := auth.Token(c, calendar); err != nil {
+			auth.Fail(c, err) // asks the person, and comes back here
+			return
+		}
+		c.Redirect(http.StatusSeeOther, "/calendar")
+	})
+	app.GET("/calendar", auth.RequireAuth(), func(c *gin.Context) {
+		_, err := auth.Token(c, calendar)
+		c.String(http.StatusOK, "connected: %t", !errors.Is(err, ginauth.ErrStepUpRequired))
+	})
+	v := visit(app)
+	defer v.leave()
+	fmt.Println(v.signIn("/calendar", "Ada Lovelace"))
+	fmt.Println(v.signIn("/calendar/connect", "Ada Lovelace"))
+	// Output:
+	// 200 connected: false
+	// 200 connected: true
+}
+
 // After the handler has changed the person's roles at the provider, it asks anew.
 func ExampleAuth_Recheck() {
 	idp := startDemo()

@@ -52,8 +52,8 @@ func endFrameSession(c *gin.Context, g *registry, cl *client) (*session, error) 
 		return nil, nil
 	}
 	g.sessions.cache.drop(o)
-	if s.hasTokens {
-		g.auth.tokens.drop(context.WithoutCancel(c.Request.Context()), s.id)
+	if s.tokens != nil {
+		g.auth.tokens.drop(context.WithoutCancel(c.Request.Context()), s)
 	}
 	return s, g.sessions.end(c.Writer, c.Request, s)
 }

@@ -180,7 +180,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 		return nil
 	}
 	login.User.writable()
-	verified, aborted := *login.User, c.IsAborted()
+	verified, renewal, aborted := *login.User, login.Renewal, c.IsAborted()
 	w := &hookWriter{ResponseWriter: c.Writer, status: c.Writer.Status()}
 	in.header, c.Writer = c.Writer.Header().Clone(), w
 	err := protect(func() error {
@@ -199,6 +199,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)
+	login.Renewal = renewal
 	keepPrivate(c) // the answer gets a session's cookie, whatever the hook wrote about caches
 	return nil
 }

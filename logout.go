@@ -85,10 +85,11 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 	if err != nil || s == nil {
 		return nil, err
 	}
-	a.logSignOut(c, s, by)
-	if s.hasTokens {
-		g.clients[s.user.Provider].revokeLater(a.tokens.drop(context.WithoutCancel(c.Request.Context()), s.id))
+	if s.tokens != nil {
+		ctx, cl := context.WithoutCancel(c.Request.Context()), g.clients[s.user.Provider]
+		go func() { cl.revokeLater(a.tokens.drop(ctx, s)) }()
 	}
+	a.logSignOut(c, s, by)
 	return s, nil
 }
 

@@ -371,7 +371,7 @@ func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 		return nil, err
 	}
 	var found *renewal
-	if g.rechecks && o.hasTokens {
+	if g.rechecks && o.tokens != nil {
 		if found, err = a.recheckIfDue(c, g, o, now); errors.Is(err, ErrUnauthenticated) {
 			vary(h, new([1]string))
 			return nil, nil

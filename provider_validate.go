@@ -402,7 +402,7 @@ func (p *Provider) checkAPIs(add addMistake, devHost bool) {
 			add("APIs", what, fmt.Sprintf("%q %s", shown(api.URL), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
 			continue
 		case !strings.HasSuffix(u.EscapedPath(), "/") || u.RawQuery != "" || u.ForceQuery:
-			add("APIs", "no_prefix", fmt.Sprintf("%q does not end with the slash of a path", shown(api.URL)), `write scheme, host and path, with a slash at the end: "https://api.example.com/v1/"`)
+			add("APIs", "no_prefix", fmt.Sprintf("%q does not end with the slash of a path", shown(api.URL)), fmt.Sprintf("write scheme, host and path, with a slash at the end: %q", shown(weburl.Origin(u)+strings.TrimRight(u.EscapedPath(), "/")+"/")))
 			continue
 		case seen[apiAddress(u)]:
 			add("APIs", "duplicate", fmt.Sprintf("%q is there twice", shown(api.URL)), "drop one of the two")

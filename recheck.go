@@ -1,7 +1,6 @@
 package ginauth
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -36,7 +35,9 @@ const (
 //
 // It fails with [ErrUnauthenticated] if no user is signed in, or if the provider,
 // [Provider.VerifyClaims] or [Hooks.OnRecheck] refused: then the session has ended
-// everywhere, and this browser's cookie is cleared. [ErrStepUpRequired] means that the
+// everywhere, and this browser's cookie is cleared. If the session has begun within the last
+// minute, a refusal is [ErrIdentityRejected] instead: another sign-in would only lead back,
+// since what refuses now has let the person in. Have [Hooks.OnLogin] refuse them, too. [ErrStepUpRequired] means that the
 // person has to come back to the provider to find out: pass it to [Auth.Fail].
 // [ErrBadRequest] means that the user has no session, [ErrInvalidOptions] that the
 // provider's tokens are not kept, [ErrCrossOrigin] an unsafe request from another origin,
@@ -64,7 +65,7 @@ func (a *Auth) Recheck(c *gin.Context) error {
 	}
 	cl := v.registry.clients[v.opened.user.Provider]
 	if !cl.keepsTokens() {
-		return &Error{Code: ErrInvalidOptions, ID: "provider.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "the tokens of the provider's users are not kept, so that it cannot be asked about them",
+		return &Error{Code: ErrInvalidOptions, ID: "recheck.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "the tokens of the provider's users are not kept, so that it cannot be asked about them",
 			Fix: "set Provider.Recheck"}
 	}
 	found, first, err := a.tokens.recheck(c.Request.Context(), wanted{v: v, cl: cl, api: new(API)}, true)
@@ -136,6 +137,11 @@ func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, fi
 	if e.endedBy == "" { // by a sign-out meanwhile
 		return ended
 	}
+	if o.created.Add(minRecheck).After(a.cfg.Now()) {
+		// The sign-in has let in whom the recheck refuses: another one would bring them back here,
+		// and so on, if the provider asks them nothing.
+		ended.Code, ended.retry = ErrIdentityRejected, a.LoginURL(o.user.Provider, "")
+	}
 	g.sessions.cache.drop(o)
 	if err := g.sessions.end(c.Writer, c.Request, o.copy()); err != nil {
 		return err
@@ -157,7 +163,7 @@ func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, fi
 // limitUnasked ends a session of which no recheck could say anything with the interval of
 // those.
 func (c *client) limitUnasked(ctx context.Context, s *session, now time.Time) error {
-	if c.provider.Recheck == 0 || s.tokens.refreshToken != "" {
+	if c.provider.Recheck == 0 || s.tokens.begins.refreshToken != "" || s.tokens.begins.inherits {
 		return nil
 	}
 	asks, err := c.rp.AsksProfile(ctx)
@@ -308,15 +314,15 @@ func (k *tokenKeeper) findOut(ctx context.Context, w wanted, forced bool) (*rene
 			return nil, err
 		}
 		err = fromRP(w.cl.rp.Discover(ctx)) // before the claim, which is not for as long
-		mine := false
+		mine, until := false, time.Now().Add(claimLife-time.Second)
 		if err == nil {
-			mine, err = k.claim(ctx, w.id(), last.value)
+			mine, err = k.claim(ctx, w.id(), last.tokenRecord)
 		}
 		if err != nil {
 			return nil, k.putOff(w, err)
 		}
 		if mine {
-			found, again, err := k.ask(ctx, w, last)
+			found, again, err := k.ask(ctx, w, last, until)
 			if !again {
 				return found, err
 			}
@@ -389,7 +395,7 @@ func tokenEnded(err error) *Error {
 
 // ask asks the provider, as the one that may. again says that the store has other tokens by
 // now.
-func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens) (found *renewal, again bool, err error) {
+func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens, until time.Time) (found *renewal, again bool, err error) {
 	last, again, err = k.reread(ctx, w, last)
 	if err != nil {
 		return nil, false, k.putOff(w, err)
@@ -402,13 +408,16 @@ func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens) (fou
 	if last.refreshToken == "" {
 		r.Token = last.find(w.api).token()
 	} else {
-		next, got, err := k.refreshToAsk(ctx, w, last)
+		next, got, err := k.refreshToAsk(ctx, w, last, until)
 		if got == nil {
 			return nil, err == nil, err
 		}
 		last, r.Refreshed, r.Token, r.Claims = next, true, got.Token, got.Claims
 	}
-	id, err := w.cl.rp.Identify(ctx, r)
+	id, err := contain.Call(func() (*rp.Identity, error) { return w.cl.rp.Identify(ctx, r) })
+	if p, panicked := err.(*contain.Panic); panicked { // a function of the Provider, over this person's profile
+		return nil, false, k.rest(ctx, w, last, hookPanicked("recheck", p), false)
+	}
 	if err != nil {
 		return nil, false, k.notIdentified(ctx, w, last, err)
 	}
@@ -426,65 +435,62 @@ func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens) (fou
 		return nil, false, k.rest(ctx, w, last, e, false)
 	}
 	next.renewed.at = at
-	if err := k.ended(ctx, w); err != nil {
-		return nil, false, k.abandon(ctx, w, last, last.tokenRecord, err)
-	}
-	if done, err := k.keep(ctx, w, last, &next); !done && err == nil {
-		return nil, true, nil // another has taken the claim over, or the session has ended
+	if _, again, err = k.keepRefreshed(ctx, w, last, &next); again || err != nil {
+		return nil, again, err // another has taken the claim over, or the session has ended
 	}
 	return next.renewed, false, nil
 }
 
 // refreshToAsk refreshes the access token, which is one of the questions. Without a response
 // and without an error the store has other tokens by now.
-func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTokens) (storedTokens, *rp.Refreshed, error) {
-	last, got, failed := k.send(ctx, w, last)
+func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTokens, until time.Time) (storedTokens, *rp.Refreshed, error) {
+	last, got, failed := k.send(ctx, w, last, until)
 	if failed != nil {
 		return last, nil, k.notRefreshedToAsk(ctx, w, last, failed)
 	}
 	w.cl.rest.Store(0)
 	next, _ := last.refreshed(w.cl, w.api, got, k.cfg.Now())
-	if err := k.ended(ctx, w); err != nil {
-		return last, nil, k.abandon(ctx, w, last, next, err)
-	}
 	// The tokens are stored before the profile is read, which may take as long again as the
 	// refresh, and are claimed before others can see them.
-	value := k.seal(w.id(), next)
-	_, _ = k.claim(ctx, w.id(), value)
-	done, err := k.keepAs(ctx, w, last, next, value)
-	switch {
-	case err != nil: // they are in memory
-		return storedTokens{next, value, last.base}, got, nil
-	case done:
-		return inStore(next, value), got, nil
+	next.tries = last.tries + 1
+	_, _ = k.claim(ctx, w.id(), next)
+	kept, again, err := k.keepRefreshed(ctx, w, last, next)
+	if again || err != nil {
+		return last, nil, err
 	}
-	_, err = k.overtaken(ctx, w, next)
-	return last, nil, err
+	return kept, got, nil
 }
 
 // notRefreshedToAsk is what comes of a refresh that failed.
 func (k *tokenKeeper) notRefreshedToAsk(ctx context.Context, w wanted, last storedTokens, failed error) error {
+	if p, panicked := failed.(*contain.Panic); panicked { // a function of the Provider, over the response for this person
+		return k.rest(ctx, w, last, hookPanicked("recheck", p), false)
+	}
 	e := complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "recheck.failed", Op: "recheck"})
 	switch {
 	case e.ID == "refresh.invalid_grant":
 		// Another replica may have used the token while this one was asleep: then its tokens are
 		// in the store.
-		latest, err := k.load(ctx, w.id())
+		now, err := k.current(ctx, w.id())
 		if err != nil {
 			return k.putOff(w, err)
 		}
-		if !bytes.Equal(latest.value, last.base) {
+		if now.tokenRecord == nil || now.claimed() != last.claimed() {
 			return nil
 		}
 		next := *last.tokenRecord
 		next.ended = true
-		_, _ = k.keep(ctx, w, last, &next) // in case that the session cannot be ended just now
+		_, _, _ = k.keep(ctx, w, last, &next) // in case that the session cannot be ended just now
 		return k.refuse(ctx, w, tokenEnded(e), ByProvider)
 	case e.Code == ErrIDTokenInvalid:
 		return k.refuse(ctx, w, e, ByProvider)
+	case e.Code == ErrStepUpRequired && w.backFromTrip(last.tokenRecord, k.cfg.Now()): // which did not help
+		return k.rest(ctx, w, last, w.denied(), false)
 	case e.Code == ErrStepUpRequired: // consent_required, login_required
 		e.demand = w.demand()
 		return k.rest(ctx, w, last, e, true)
+	case e.Code == ErrProviderError: // it answered, to this person
+		return k.rest(ctx, w, last, e, false)
 	}
 	k.release(ctx, w, last)
 	return k.putOff(w, e)
@@ -505,7 +511,7 @@ func (k *tokenKeeper) notIdentified(ctx context.Context, w wanted, last storedTo
 			Fix: "nothing, if the account was closed there, or the person has taken their consent back", Err: e}, ByProvider)
 	}
 	switch e.Code {
-	case ErrProviderUnavailable, ErrProviderTimeout, ErrProviderError, ErrProviderMisconfigured:
+	case ErrProviderUnavailable, ErrProviderTimeout, ErrProviderMisconfigured:
 		k.release(ctx, w, last)
 		return k.putOff(w, e)
 	}
@@ -524,7 +530,7 @@ func (k *tokenKeeper) putOff(w wanted, err error) error {
 func (k *tokenKeeper) rest(ctx context.Context, w wanted, last storedTokens, e *Error, away bool) error {
 	next := *last.tokenRecord
 	next.rest, next.away = k.cfg.Now().Add(recheckRest), away
-	_, _ = k.keep(ctx, w, last, &next)
+	_, _, _ = k.keep(ctx, w, last, &next)
 	return e
 }
 
@@ -532,8 +538,8 @@ func (k *tokenKeeper) rest(ctx context.Context, w wanted, last storedTokens, e *
 // the next request asks again.
 func (k *tokenKeeper) refuse(ctx context.Context, w wanted, e *Error, by EventBy) error {
 	e.endedBy = by
-	if err := k.cfg.revokeSession(ctx, w.v.opened.sessionID()); err == nil {
-		w.cl.revokeLater(k.drop(ctx, w.id()))
+	if err := k.revokeSession(ctx, w); err == nil {
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session))
 	}
 	return e
 }

@@ -532,6 +532,7 @@ func TestRecheckNow(t *testing.T) {
 			got, user = s.Auth.Recheck(c), ginauth.CurrentUser(c)
 		})
 		s.IDP.RevokeRefreshTokens()
+		s.Clock.Advance(2 * time.Minute)
 		copied := s.CookieHeader()
 		p := s.Ask("GET", "/now", sitetest.Fetch...)
 		if !strings.Contains(strings.Join(p.Header["Set-Cookie"], "\n"), "Path=/logout") { // the ID token that a sign-out would send
@@ -571,8 +572,11 @@ func TestRecheckNow(t *testing.T) {
 			o.Providers[0].Scopes, o.Providers[0].Recheck = []string{"openid", "profile"}, 2*time.Hour
 		}, before: func(s *sitetest.Site) { s.Clock.Advance(61 * time.Minute) }, code: ginauth.ErrStepUpRequired, user: true},
 		"a session of SignIn": {before: func(s *sitetest.Site) { s.As("grace") }, code: ginauth.ErrStepUpRequired, user: true},
-		"another person": {before: func(s *sitetest.Site) { becomes(s, map[string]any{"sub": "eve"}) },
-			code: ginauth.ErrUnauthenticated},
+		"another person": {before: func(s *sitetest.Site) {
+			s.Clock.Advance(2 * time.Minute)
+			becomes(s, map[string]any{"sub": "eve"})
+		}, code: ginauth.ErrUnauthenticated},
+		"refused within the first minute": {before: func(s *sitetest.Site) { s.IDP.RevokeRefreshTokens() }, code: ginauth.ErrIdentityRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -712,20 +716,22 @@ func TestRecheckThatMakesTheSessionTooLarge(t *testing.T) {
 	s.WantError(s.Ask("GET", "/me", sitetest.Fetch...), ginauth.ErrSessionError)
 }
 
-// What OnLogin adds is lost at the first recheck, and Mount says so.
-func TestOnLoginWithoutOnRecheckIsWarnedOf(t *testing.T) {
+// What one of the two hooks does and the other does not is a mistake, and Mount says so.
+func TestOneOfOnLoginAndOnRecheckIsWarnedOf(t *testing.T) {
 	onLogin := func(*gin.Context, *ginauth.Login) error { return nil }
 	onRecheck := func(context.Context, *ginauth.Login) error { return nil }
 	for name, tt := range map[string]struct {
 		change func(o *ginauth.Options)
-		warned bool
+		warned string // id
 	}{
-		"OnLogin alone": {func(o *ginauth.Options) { o.Providers[0].Recheck, o.Hooks.OnLogin = time.Hour, onLogin }, true},
+		"OnLogin alone":   {func(o *ginauth.Options) { o.Providers[0].Recheck, o.Hooks.OnLogin = time.Hour, onLogin }, "options.hooks.on_recheck"},
+		"OnRecheck alone": {func(o *ginauth.Options) { o.Providers[0].Recheck, o.Hooks.OnRecheck = time.Hour, onRecheck }, "options.hooks.on_login"},
 		"both": {func(o *ginauth.Options) {
 			o.Providers[0].Recheck, o.Hooks.OnLogin, o.Hooks.OnRecheck = time.Hour, onLogin, onRecheck
-		}, false},
-		"no OnLogin": {func(o *ginauth.Options) { o.Providers[0].Recheck = time.Hour }, false},
-		"no Recheck": {func(o *ginauth.Options) { o.Hooks.OnLogin = onLogin }, false},
+		}, ""},
+		"neither":                   {func(o *ginauth.Options) { o.Providers[0].Recheck = time.Hour }, ""},
+		"no Recheck":                {func(o *ginauth.Options) { o.Hooks.OnLogin = onLogin }, ""},
+		"no Recheck, and OnRecheck": {func(o *ginauth.Options) { o.Hooks.OnRecheck = onRecheck }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines sitetest.Logs
@@ -734,8 +740,14 @@ func TestOnLoginWithoutOnRecheckIsWarnedOf(t *testing.T) {
 			if _, err := ginauth.Mount(gin.New(), opts); err != nil {
 				t.Fatal(err)
 			}
-			if got := len(lines.Lines("WARN", "options.hooks.on_recheck")); (got == 1) != tt.warned || got > 1 {
-				t.Errorf("%d warnings: %s", got, &lines)
+			for _, id := range []string{"options.hooks.on_recheck", "options.hooks.on_login"} {
+				want := 0
+				if id == tt.warned {
+					want = 1
+				}
+				if got := len(lines.Lines("WARN", id)); got != want {
+					t.Errorf("%d warnings %s, want %d: %s", got, id, want, &lines)
+				}
 			}
 		})
 	}

@@ -122,6 +122,9 @@ func (a *Auth) remind() {
 	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin != nil && h.OnRecheck == nil {
 		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_recheck", "Hooks.OnLogin is set, and a provider has Recheck: what OnLogin changes in a user, such as groups, is lost at the first recheck; set Hooks.OnRecheck, which may be a function that does the same")
 	}
+	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin == nil && h.OnRecheck != nil {
+		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_login", "Hooks.OnRecheck is set, and OnLogin is not: whom it refuses can sign in again, and what it adds to a user is not there until the first recheck; set Hooks.OnLogin, which may call the same function")
+	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
 		a.cfg.log(ctx, slog.LevelWarn, "options.sessions.memstore", "Options.Sessions "+memstoreRemark+"; "+memstoreFix)
 	}

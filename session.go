@@ -83,33 +83,26 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, lim
 	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
-	lasting := context.WithoutCancel(r.Context())
-	lent := lentTokens{}
-	if s.tokens != nil && s.tokens.before != "" {
-		lent = k.tokens.lend(lasting, s.tokens.before)
-	}
-	before, _, err := k.revokePrevious(w, r)
-	if err != nil {
-		k.tokens.giveBack(lasting, lent)
-		return nil, err
-	}
-	if s.tokens != nil {
-		k.tokens.inherit(lasting, s.tokens, lent)
-	} else if before != nil && before.hasTokens {
-		defer k.tokens.drop(lasting, before.id)
-	}
 	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
 	}
+	undo := func() {}
 	if s.tokens != nil {
-		s.hasTokens = true
-		if err := k.tokens.begin(r.Context(), s, s.tokens); err != nil {
+		var err error
+		if undo, err = k.tokens.begin(context.WithoutCancel(r.Context()), s); err != nil {
 			return nil, err
 		}
 	}
-	err = k.save(w, r, s, true)
-	if err != nil && s.tokens != nil {
-		k.tokens.drop(lasting, s.id)
+	before, _, err := k.revokePrevious(w, r)
+	if err != nil {
+		undo()
+		return nil, err
+	}
+	if before != nil && before.tokens != nil && s.tokens == nil {
+		defer k.tokens.drop(context.WithoutCancel(r.Context()), &before.session)
+	}
+	if err = k.save(w, r, s, true); err != nil {
+		undo()
 	}
 	return s, err
 }

@@ -393,5 +393,9 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 		c.JSON(e.Status(), body)
 		return
 	}
-	a.writeLogin(c, e, "step_up", a.stepUpURL(o, e.demand, a.cfg.loginReturnPath(c.Request)), more)
+	kind := "step_up"
+	if len(e.demand.scopes) > 0 && e.demand.maxAge == 0 && len(e.demand.acr) == 0 {
+		kind = "consent"
+	}
+	a.writeLogin(c, e, kind, a.stepUpURL(o, e.demand, a.cfg.loginReturnPath(c.Request)), more)
 }

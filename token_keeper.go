@@ -2,11 +2,13 @@ package ginauth
 
 import (
 	"bytes"
-	"cmp"
 	"container/list"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,8 @@ const (
 	// justNow is how old a token or a session is at most that another trip to the provider
 	// would not change.
 	justNow = 10 * time.Second
+	// tripGrace is the same for what only time tells.
+	tripGrace = time.Minute
 
 	// signedInFor is for how long a session that was found not to be revoked counts as such for
 	// calls of APIs.
@@ -57,12 +61,15 @@ type Tokens interface {
 // tokenKeeper keeps the tokens of sessions, and refreshes them: once, however many
 // requests and replicas want them.
 //
-// Whoever finds that a token is due claims the value in the store that has it, with
-// Revocations.Once: of all that have read the same value one gets the claim. The claim is
-// by the store's clock, and ends by itself if its holder dies. The holder reads the value
-// again, asks the provider, and swaps the value: if it was asleep for longer than its
-// claim, somebody else has, and the swap fails. The others wait for another value, and go on
-// with the token that they have while it is valid.
+// Whoever finds that a token is due claims the refresh token, with Revocations.Once: of all
+// that want to send it one gets the claim. The claim is by the store's clock, and ends by
+// itself if its holder dies. The holder reads the record again, asks the provider, and swaps
+// the value in the store: if it was asleep for longer than its claim, somebody else has, and
+// the swap fails. The others wait for another refresh token, or for another number of tries,
+// and go on with the access token that they have while it is valid.
+//
+// If a trip to the provider brings a new session and no refresh token, the new session takes
+// over the record of the one before, where it is: a refresh that is under way finds it there.
 type tokenKeeper struct {
 	cfg    *config
 	box    *seal.Box
@@ -77,10 +84,13 @@ type tokenKeeper struct {
 type storedTokens struct {
 	*tokenRecord
 	value, base []byte
+	unreadable  bool // there is no record, or one that does not open; see latest
 }
 
 // inStore returns a record that the store has.
-func inStore(r *tokenRecord, value []byte) storedTokens { return storedTokens{r, value, value} }
+func inStore(r *tokenRecord, value []byte) storedTokens {
+	return storedTokens{tokenRecord: r, value: value, base: value}
+}
 
 // tokensKey is where the tokens of a session are. It says nothing of the session's id.
 func tokensKey(id string) RevocationKey { return revocationKey(sessionTokens, id) }
@@ -151,99 +161,140 @@ func (k *tokenKeeper) life(s *session) time.Duration {
 	return end.Sub(k.cfg.Now())
 }
 
-// begin keeps the tokens of a session that begins.
-func (k *tokenKeeper) begin(ctx context.Context, s *session, r *tokenRecord) error {
+// current returns the tokens of a session: those of the store, or newer ones that the store
+// could not be told of.
+func (k *tokenKeeper) current(ctx context.Context, id string) (storedTokens, error) {
+	last, err := k.load(ctx, id)
+	if err != nil {
+		return last, err
+	}
+	return k.memory.settle(id, last), nil
+}
+
+// begin keeps the tokens of a session that begins, before the one before it is revoked. undo
+// is for a session that does not come to be.
+func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err error) {
+	r := s.tokens.begins
+	r.session = s.id
+	undo = func() {}
+	if r.before != nil {
+		goesOn, err := k.takeOver(ctx, s)
+		if err != nil {
+			k.giveBack(ctx, s) // it may have been done, though it failed
+			return undo, err
+		}
+		undo = func() { k.giveBack(ctx, s) }
+		if goesOn {
+			s.tokens.of = r.before.tokensID()
+			return undo, nil
+		}
+	}
 	value := k.seal(s.id, r)
 	done, err := k.swap(ctx, s.id, nil, value, k.life(s))
-	if err != nil {
-		return err
+	if err == nil && !done { // it did, though it says that it did not: ids are random
+		var now storedTokens
+		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, value) {
+			err = tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
+		}
 	}
-	if !done { // ids are random
-		return tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
+	if err != nil {
+		undo()
+		return undo, err
 	}
 	k.memory.put(s.id, inStore(r, value))
-	return nil
+	before := undo
+	return func() {
+		k.drop(ctx, s)
+		before()
+	}, nil
+}
+
+// takeOver writes a session that begins into the record of the one before. If its refresh
+// token goes on, the record is the new session's from here on. Else it ends in a moment, and
+// says meanwhile that a refresh which is under way must not revoke what came of it: that could
+// take the person's whole grant with it.
+func (k *tokenKeeper) takeOver(ctx context.Context, s *session) (goesOn bool, err error) {
+	before := s.tokens.begins.before
+	id := before.tokensID()
+	for range 4 { // a refresh may store others meanwhile
+		last, err := k.current(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if last.tokenRecord != nil && last.session == s.id { // it was done, though the store said that it was not
+			return goesOn, nil
+		}
+		if last.tokenRecord == nil || last.session != before.id {
+			return false, nil
+		}
+		next, life := *last.tokenRecord, 2*claimLife
+		if goesOn = s.tokens.begins.inherits && last.gives(s.tokens.begins); goesOn {
+			next, life = *s.tokens.begins, k.life(s)
+			next.refreshToken, next.tries, next.nonce, next.authTime = last.refreshToken, last.tries, last.nonce, last.authTime
+		}
+		next.session = s.id
+		value := k.seal(id, &next)
+		done, err := k.swap(ctx, id, last.base, value, life)
+		if err != nil {
+			return false, err
+		}
+		if done {
+			k.memory.put(id, inStore(&next, value))
+			return goesOn, nil
+		}
+	}
+	return false, nil
+}
+
+// giveBack undoes takeOver.
+func (k *tokenKeeper) giveBack(ctx context.Context, s *session) {
+	before := s.tokens.begins.before
+	id := before.tokensID()
+	for range 4 {
+		last, err := k.current(ctx, id)
+		if err != nil || last.tokenRecord == nil || last.session != s.id {
+			return
+		}
+		next := *last.tokenRecord
+		next.session = before.id
+		value := k.seal(id, &next)
+		if done, err := k.swap(ctx, id, last.base, value, k.life(before)); done || err != nil {
+			k.memory.put(id, inStore(&next, value))
+			return
+		}
+	}
 }
 
 // drop deletes the tokens of a session that has ended, and returns them, nil if there were
-// none or they cannot be read: they end with the session anyway.
-func (k *tokenKeeper) drop(ctx context.Context, id string) *tokenRecord {
-	held, found := k.memory.get(id)
-	k.memory.drop(id)
-	for range 3 { // a refresh may store others meanwhile
-		last, err := k.load(ctx, id)
-		if found && held.unsaved() && (err != nil || bytes.Equal(held.base, last.value)) {
+// none, if they cannot be read (they end with the session anyway), or if another session has
+// taken them over.
+func (k *tokenKeeper) drop(ctx context.Context, s *session) *tokenRecord {
+	id := s.tokensID()
+	for range 4 { // a refresh may store others meanwhile
+		last, err := k.current(ctx, id)
+		if err != nil {
+			held, _ := k.memory.get(id)
 			last.tokenRecord = held.tokenRecord
 		}
-		if err != nil || last.value == nil {
+		if last.tokenRecord != nil && last.session != s.id {
+			return nil
+		}
+		k.memory.drop(id)
+		if err == nil && last.base == nil {
 			return last.tokenRecord
 		}
-		if done, err := k.swap(ctx, id, last.value, nil, 0); err != nil || done {
+		done := false
+		if err == nil {
+			done, err = k.swap(ctx, id, last.base, nil, 0)
+		}
+		if err != nil {
+			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "the tokens of a session that has ended stay in Options.Tokens until Lifetime, and nobody reads them; their refresh token is revoked only if it is known", slog.Any("error", err))
+		}
+		if err != nil || done {
 			return last.tokenRecord
 		}
 	}
 	return nil
-}
-
-// lend notes in the store that another session is about to take the place of a session, and
-// returns what the store has now. From here on a refresh of the old session that is under way
-// revokes nothing, which could take the person's whole grant with it, and leaves its new
-// refresh token there.
-func (k *tokenKeeper) lend(ctx context.Context, id string) (lent lentTokens) {
-	held, found := k.memory.get(id)
-	k.memory.drop(id)
-	for range 3 { // a refresh may store others meanwhile
-		last, err := k.load(ctx, id)
-		if err != nil || last.tokenRecord == nil {
-			return lentTokens{}
-		}
-		if found && held.unsaved() && bytes.Equal(held.base, last.value) {
-			last.tokenRecord = held.tokenRecord
-		}
-		marked := *last.tokenRecord
-		marked.replaced = true
-		lent = lentTokens{id: id, before: last, mark: k.seal(id, &marked)}
-		if done, err := k.swap(ctx, id, last.value, lent.mark, 2*claimLife); err != nil || done {
-			return lent
-		}
-	}
-	return lentTokens{}
-}
-
-// lentTokens are those of a session that another one takes the place of.
-type lentTokens struct {
-	id     string
-	before storedTokens
-	mark   []byte
-}
-
-// giveBack undoes lend, if the other session does not come to be.
-func (k *tokenKeeper) giveBack(ctx context.Context, l lentTokens) {
-	if l.mark != nil {
-		_, _ = k.swap(ctx, l.id, l.mark, l.before.value, k.cfg.Lifetime)
-	}
-}
-
-// inherit gives the tokens of a session that begins the refresh token of the one before, if it
-// is due to them. A refresh that is under way is waited for: it may bring another.
-func (k *tokenKeeper) inherit(ctx context.Context, r *tokenRecord, l lentTokens) {
-	if !r.inherits || l.mark == nil {
-		return
-	}
-	r.inherit(l.before.tokenRecord)
-	if idle, err := k.claim(ctx, l.id, l.before.value); idle || err != nil {
-		return
-	}
-	for started := time.Now(); time.Since(started) < claimWait; time.Sleep(20 * time.Millisecond) {
-		now, err := k.load(ctx, l.id)
-		if err != nil || now.value == nil {
-			return
-		}
-		if !bytes.Equal(now.value, l.mark) {
-			r.inherit(now.tokenRecord)
-			return
-		}
-	}
 }
 
 // wanted is an access token that a request wants.
@@ -255,7 +306,8 @@ type wanted struct {
 	asked   string // what the session's trips have asked for, space-separated
 }
 
-func (w *wanted) id() string { return w.v.opened.id }
+// id is where the tokens of the session are.
+func (w *wanted) id() string { return w.v.opened.tokensID() }
 
 // usable returns the token of a record if it will do.
 func (w *wanted) usable(r *tokenRecord, now time.Time) *accessToken {
@@ -295,8 +347,8 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 			return t, nil
 		}
 	}
-	sum := sha256.Sum256([]byte(w.refused))
-	done := k.flight.DoChan(w.id()+string(sum[:])+w.api.key(), func() (any, error) {
+	sum, owner := sha256.Sum256([]byte(w.refused)), w.cl.tokensOwner()
+	done := k.flight.DoChan(w.id()+string(owner[:])+string(sum[:])+w.api.key(), func() (any, error) {
 		return contain.Call(func() (*accessToken, error) { return k.obtain(context.WithoutCancel(ctx), w) })
 	})
 	select {
@@ -321,15 +373,17 @@ func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) err
 	case k.life(&w.v.opened.session) <= 0:
 		err = sessionEnded()
 	case now.Sub(time.UnixMicro(w.v.asked)) > signedInFor && !k.memory.checkedLately(w.id(), now):
-		marks, failed := k.cfg.watermarks(ctx, w.v.opened.keys)
+		marks, failed := k.watermarks(ctx, w)
 		if failed != nil {
 			return failed
 		}
 		if w.v.opened.revoked(marks) {
 			err = sessionEnded()
+		} else {
+			k.memory.checked(w.id(), now)
 		}
 	}
-	if err != nil {
+	if held, _ := k.memory.get(w.id()); err != nil && held.tokenRecord != nil && held.session == w.v.opened.id {
 		k.memory.drop(w.id())
 	}
 	return err
@@ -358,15 +412,15 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 		if err == nil { // before the claim, which is not for as long
 			err = fromRP(w.cl.rp.Discover(ctx))
 		}
-		mine := false
+		mine, until := false, time.Now().Add(claimLife-time.Second)
 		if err == nil {
-			mine, err = k.claim(ctx, w.id(), last.value)
+			mine, err = k.claim(ctx, w.id(), last.tokenRecord)
 		}
 		if err != nil {
 			return w.staleOr(last.tokenRecord, now, err)
 		}
 		if mine {
-			t, again, err := k.refresh(ctx, w, last)
+			t, again, err := k.refresh(ctx, w, last, until)
 			if !again {
 				return t, err
 			}
@@ -383,24 +437,21 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 	}
 }
 
-// latest returns the tokens of a session: those of the store, unless this process has newer
-// ones that the store could not be told of.
+// latest is current for what is wanted. Newer tokens than the store has are stored.
 func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error) {
-	last, err := k.load(ctx, w.id())
+	last, err := k.current(ctx, w.id())
 	if err != nil {
 		return last, err
 	}
+	if last.unsaved() {
+		if done, err := k.swap(ctx, w.id(), last.base, last.value, k.life(&w.v.opened.session)); done && err == nil {
+			last = inStore(last.tokenRecord, last.value)
+			k.memory.put(w.id(), last)
+		}
+	}
+	last.unreadable = last.tokenRecord == nil
 	last.tokenRecord = last.of(w.cl)
-	held, found := k.memory.get(w.id())
-	if !found || held.of(w.cl) == nil || !held.unsaved() || !bytes.Equal(held.base, last.value) {
-		k.memory.put(w.id(), last)
-		return last, nil
-	}
-	if done, err := k.swap(ctx, w.id(), held.base, held.value, k.life(&w.v.opened.session)); done && err == nil {
-		held = inStore(held.tokenRecord, held.value)
-		k.memory.put(w.id(), held)
-	}
-	return held, nil
+	return last, nil
 }
 
 // save stores tokens that the store could not be told of, in the background: from the value
@@ -422,11 +473,10 @@ func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken
 	return nil, err
 }
 
-// claim reports whether the caller is the one that refreshes the tokens of a value.
-func (k *tokenKeeper) claim(ctx context.Context, id string, value []byte) (bool, error) {
-	sum := sha256.Sum256(value)
+// claim reports whether the caller is the one that may use the refresh token of a record.
+func (k *tokenKeeper) claim(ctx context.Context, id string, r *tokenRecord) (bool, error) {
 	first, err := within(ctx, k.cfg.Revocations, func(ctx context.Context) (bool, error) {
-		return k.cfg.Revocations.Once(ctx, revocationKey(tokenClaim, id, string(sum[:])), claimLife)
+		return k.cfg.Revocations.Once(ctx, revocationKey(tokenClaim, id, r.claimed()), claimLife)
 	})
 	if err != nil {
 		return false, storeUnavailable("claim token", err)
@@ -443,11 +493,11 @@ func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	}
 	fresh := w.v.opened.created.Add(justNow).After(now)
 	switch {
-	case last.value == nil && fresh && w.v.opened.hasTokens:
+	case last.unreadable && fresh && w.v.opened.tokens != nil:
 		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
 			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
 	case r == nil:
-		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", "nothing: the person is sent to the provider for new ones; a store in memory loses them at a restart")
+		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", passToFail+" for new ones; a store in memory loses them at a restart")
 	case t != nil && t.value == w.refused && t.obtained.Add(justNow).After(now):
 		return errRefusedAgain
 	case r.refreshToken != "" && !r.ended:
@@ -458,13 +508,19 @@ func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	case w.backFromTrip(r, now):
 		return w.denied()
 	case r.ended:
-		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", "nothing: the person is sent to the provider for new ones")
+		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", passToFail+" for new ones")
 	}
-	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", "nothing: the person is sent to the provider for another one; ask for a refresh token with providers.Offline")
+	if base := r.find(new(API)); base != nil && !base.expired(now) && !base.grants(w.api.Scopes) {
+		return w.stepUp("refresh.scopes_missing", fmt.Sprintf("the access token of the sign-in has not all of the scopes %q", w.api.Scopes), passToFail+", to consent; if every page needs them, add them to Provider.Scopes, too")
+	}
+	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", passToFail+" for another one; ask for a refresh token with providers.Offline")
 }
 
 // errRefusedAgain says that an API refuses a token that is new.
 var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
+
+// passToFail is what to do about an error that only the person can mend.
+const passToFail = "pass the error to Auth.Fail, which sends the person to the provider"
 
 // stepUp is the error that sends the person to the provider for the token.
 func (w *wanted) stepUp(id, reason, fix string) *Error {
@@ -473,28 +529,34 @@ func (w *wanted) stepUp(id, reason, fix string) *Error {
 
 // backFromTrip reports whether the person has come back from a trip for this very token, and
 // another one would bring nothing else. A page would send them round for ever, however long
-// it takes. It holds until the access token of the trip has been refreshed, or has ended; for
-// an API that takes that one, only for a moment: it may have been revoked since.
+// it takes. It holds for as long as the access token of the trip; for an API that takes that
+// one, only for a minute: it may have been revoked since.
 func (w *wanted) backFromTrip(r *tokenRecord, now time.Time) bool {
-	trips, asked := r.find(new(API)), accessToken{scopes: r.asked}
-	if !r.trip || trips != nil && trips.expired(now) {
+	if !now.Before(r.tripUntil) {
 		return false
 	}
 	if w.api.key() == "" {
-		return w.v.opened.created.Add(justNow).After(now)
+		return w.v.opened.created.Add(tripGrace).After(now)
 	}
-	return asked.grants(w.api.Scopes)
+	asked := strings.Fields(r.asked) // our own words, unlike what a provider grants
+	return !slices.ContainsFunc(w.api.Scopes, func(s string) bool {
+		return !slices.Contains(asked, s) && !slices.Contains(w.cl.provider.Scopes, s)
+	})
 }
 
-// demand is for a trip that brings the token. It asks for what earlier trips asked for, too:
-// a page that calls two APIs would lose the one with the other.
+// demand is for a trip that brings the token. It asks for what earlier trips asked for, too,
+// as far as an API still wants it: a page that calls two APIs would lose the one with the
+// other.
 func (w *wanted) demand() *demand {
-	return &demand{session: w.id(), scopes: union(strings.Fields(w.asked), w.api.Scopes)}
+	earlier := slices.DeleteFunc(strings.Fields(w.asked), func(s string) bool {
+		return !slices.ContainsFunc(w.cl.provider.APIs, func(api API) bool { return slices.Contains(api.Scopes, s) })
+	})
+	return &demand{session: w.v.opened.id, scopes: union(earlier, w.api.Scopes)}
 }
 
 // denied is the error for a provider that was asked for the scopes a moment ago.
 func (w *wanted) denied() *Error {
-	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", Op: "refresh token", Provider: w.cl.provider.Name,
+	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", text: "consent_denied", Op: "refresh token", Provider: w.cl.provider.Name,
 		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
 }
 
@@ -507,19 +569,22 @@ func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
 	}}
 }
 
-// reread loads tokens again that were claimed in between. again says that the store has
-// others by now.
+// reread loads tokens again that were claimed in between. again says that there is something
+// else to claim by now.
 func (k *tokenKeeper) reread(ctx context.Context, w wanted, last storedTokens) (_ storedTokens, again bool, err error) {
-	now, err := k.load(ctx, w.id())
-	if err == nil && bytes.Equal(now.value, last.value) {
-		last.base = last.value // the store had been told, though it said that it failed
+	now, err := k.current(ctx, w.id())
+	if err != nil {
+		return last, false, err
 	}
-	return last, err == nil && !bytes.Equal(now.value, last.base), err
+	if now.of(w.cl) == nil || now.claimed() != last.claimed() {
+		return last, true, nil
+	}
+	return now, false, nil
 }
 
 // refresh asks the provider, as the one that may. again says that the store has other tokens
 // by now.
-func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) (t *accessToken, again bool, err error) {
+func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens, until time.Time) (t *accessToken, again bool, err error) {
 	last, again, err = k.reread(ctx, w, last)
 	if again {
 		return nil, true, nil
@@ -528,7 +593,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 		t, err := w.staleOr(last.tokenRecord, k.cfg.Now(), err)
 		return t, false, err
 	}
-	last, got, failed := k.send(ctx, w, last)
+	last, got, failed := k.send(ctx, w, last, until)
 	now := k.cfg.Now()
 	if p, panicked := failed.(*contain.Panic); panicked {
 		k.release(ctx, w, last)
@@ -539,28 +604,43 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens) 
 	}
 	w.cl.rest.Store(0)
 	next, token := last.refreshed(w.cl, w.api, got, now)
-	if err := k.ended(ctx, w); err != nil {
-		return nil, false, k.abandon(ctx, w, last, next, err)
-	}
-	if done, err := k.keep(ctx, w, last, next); !done && err == nil {
-		again, err := k.overtaken(ctx, w, next)
-		if again || err != nil {
-			return nil, again, err
-		}
+	if _, again, err = k.keepRefreshed(ctx, w, last, next); again || err != nil {
+		return nil, again, err
 	}
 	if token.lacks(w.api.Scopes) && w.backFromTrip(next, now) {
 		return nil, false, w.denied()
 	} else if token.lacks(w.api.Scopes) {
-		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", "nothing: the person is sent to the provider, to consent")
+		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", passToFail+", to consent")
 	}
 	return &token, false, nil
+}
+
+// keepRefreshed stores what came of a refresh, whether or not the session has ended
+// meanwhile: then it is taken back, and err says so. Where the store fails, the tokens are in
+// memory, and kept has those. again says that the store has other tokens by now.
+func (k *tokenKeeper) keepRefreshed(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, again bool, err error) {
+	kept, done, failed := k.keep(ctx, w, last, next)
+	if failed == nil && !done && kept.value == nil {
+		// The session has ended, which is marked before its tokens are dropped; or the store has
+		// lost what it had.
+		if err := k.ended(ctx, w); err != nil {
+			w.cl.revokeLater(next)
+			return kept, false, err
+		}
+		kept, done, failed = k.keep(ctx, w, storedTokens{tokenRecord: last.tokenRecord}, next)
+	}
+	if err := k.ended(ctx, w); err != nil {
+		k.abandon(ctx, w, next)
+		return kept, false, err
+	}
+	return kept, failed == nil && !done, nil
 }
 
 // send sends the refresh token, and gives up before the claim ends: another would send it
 // again. If the response had another one but could not be verified for the moment, the record
 // that it returns has that one.
-func (k *tokenKeeper) send(ctx context.Context, w wanted, last storedTokens) (storedTokens, *rp.Refreshed, error) {
-	bounded, cancel := context.WithTimeout(ctx, claimLife-time.Second)
+func (k *tokenKeeper) send(ctx context.Context, w wanted, last storedTokens, until time.Time) (storedTokens, *rp.Refreshed, error) {
+	bounded, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	got, failed := contain.Call(func() (*rp.Refreshed, error) { return w.cl.rp.Refresh(bounded, w.refreshRequest(last.tokenRecord)) })
 	if failed == nil || got == nil {
@@ -568,12 +648,8 @@ func (k *tokenKeeper) send(ctx context.Context, w wanted, last storedTokens) (st
 	}
 	next := *last.tokenRecord
 	next.refreshToken = got.Token.RefreshToken
-	value := k.seal(w.id(), &next)
-	switch done, err := k.keepAs(ctx, w, last, &next, value); {
-	case err != nil:
-		last = storedTokens{&next, value, last.base}
-	case done:
-		last = inStore(&next, value)
+	if kept, done, err := k.keep(ctx, w, last, &next); done || err != nil {
+		last = kept
 	}
 	return last, nil, failed
 }
@@ -584,7 +660,7 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 	case e.ID == "refresh.invalid_grant":
 		// Another replica may have used the token while this one was asleep: then its tokens are
 		// in the store.
-		if latest, err := k.load(ctx, w.id()); err == nil && !bytes.Equal(latest.value, last.base) {
+		if now, err := k.current(ctx, w.id()); err == nil && (now.tokenRecord == nil || now.claimed() != last.claimed()) {
 			return nil, true, nil
 		}
 		if w.api.key() != "" { // it may be this token alone that the provider does not give
@@ -592,17 +668,17 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		}
 		next := *last.tokenRecord
 		next.ended = true
-		_, _ = k.keep(ctx, w, last, &next) // else it is asked once more
+		_, _, _ = k.keep(ctx, w, last, &next) // else it is asked once more
 		if e.demand = w.demand(); w.backFromTrip(last.tokenRecord, now) {
 			e = w.denied()
 		}
 	case e.Code == ErrStepUpRequired:
 		return k.notGiven(ctx, w, last, e, now)
 	case e.Code == ErrIDTokenInvalid:
-		if err := k.cfg.revokeSession(ctx, w.v.opened.sessionID()); err != nil {
+		if err := k.revokeSession(ctx, w); err != nil {
 			return nil, false, err
 		}
-		k.drop(ctx, w.id())
+		k.drop(ctx, &w.v.opened.session)
 		return nil, false, e
 	default:
 		k.release(ctx, w, last)
@@ -623,28 +699,76 @@ func (k *tokenKeeper) notGiven(ctx context.Context, w wanted, last storedTokens,
 	return nil, false, e
 }
 
-// release ends a claim before its time: the same tokens under another seal are another value,
-// which can be claimed again.
+// release ends a claim before its time: there is another number of tries to claim. In memory
+// alone it would be no other replica's.
 func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) {
-	_, _ = k.keep(ctx, w, last, last.tokenRecord)
-}
-
-// keep replaces a value. If the store fails, the tokens stay in memory, and are stored when
-// they are wanted next: the provider does not take the refresh token of the store any more.
-func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (bool, error) {
-	return k.keepAs(ctx, w, last, next, k.seal(w.id(), next))
-}
-
-// keepAs is keep for a record that is sealed already.
-func (k *tokenKeeper) keepAs(ctx context.Context, w wanted, last storedTokens, next *tokenRecord, value []byte) (bool, error) {
-	done, err := k.swap(ctx, w.id(), last.base, value, k.life(&w.v.opened.session))
-	switch {
-	case err != nil:
-		k.memory.put(w.id(), storedTokens{next, value, last.base})
-	case done:
-		k.memory.put(w.id(), inStore(next, value))
+	for range 4 {
+		next := *last.tokenRecord
+		next.tries++
+		value := k.seal(w.id(), &next)
+		if done, err := k.swap(ctx, w.id(), last.base, value, k.life(&w.v.opened.session)); err != nil {
+			return
+		} else if done {
+			k.memory.put(w.id(), inStore(&next, value))
+			return
+		}
+		now, err := k.load(ctx, w.id())
+		if err != nil || now.tokenRecord == nil || now.claimed() != last.claimed() {
+			return
+		}
+		last = now // another session has taken the record over
 	}
-	return done, err
+}
+
+// keep stores next, which came of a claim, in the place of last, and returns what there is
+// now, stored if done. If the store fails, it stays in memory, and is stored when the tokens
+// are wanted next: the provider does not take the refresh token of the store any more. If
+// another session has taken the record over meanwhile, that gets the refresh token.
+func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, done bool, err error) {
+	next.tries = last.tries + 1
+	for range 4 {
+		kept = storedTokens{tokenRecord: next, value: k.seal(w.id(), next), base: last.base}
+		if done, err = k.swap(ctx, w.id(), last.base, kept.value, k.life(&w.v.opened.session)); done && err == nil {
+			kept.base = kept.value
+			k.memory.put(w.id(), kept)
+			return kept, true, nil
+		}
+		var now storedTokens
+		if err == nil {
+			now, err = k.load(ctx, w.id())
+		}
+		switch {
+		case err != nil:
+			if next.refreshToken == last.refreshToken {
+				next.tries = last.tries // the other replicas' number, too
+				kept.value = k.seal(w.id(), next)
+			}
+			k.memory.put(w.id(), kept)
+			return kept, false, err
+		case bytes.Equal(now.value, kept.value): // it had done it, though it said that it had not
+			kept.base = kept.value
+			k.memory.put(w.id(), kept)
+			return kept, true, nil
+		case now.tokenRecord == nil || now.claimed() != last.claimed():
+			return now, false, nil
+		}
+		merged := *now.tokenRecord
+		merged.refreshToken, merged.tries, merged.ended = next.refreshToken, next.tries, next.ended
+		last, next = now, &merged
+	}
+	return storedTokens{}, false, tokensUnavailable("store tokens", errors.New("the record changes all the time"))
+}
+
+// watermarks, and revokeSession, wait no longer than for any other call of a store.
+func (k *tokenKeeper) watermarks(ctx context.Context, w wanted) ([4]time.Time, error) {
+	return within(ctx, k.cfg.Revocations, func(ctx context.Context) ([4]time.Time, error) { return k.cfg.watermarks(ctx, w.v.opened.keys) })
+}
+
+func (k *tokenKeeper) revokeSession(ctx context.Context, w wanted) error {
+	_, err := within(ctx, k.cfg.Revocations, func(ctx context.Context) (any, error) {
+		return nil, k.cfg.revokeSession(ctx, w.v.opened.sessionID())
+	})
+	return err
 }
 
 // ended returns an error if the session has ended meanwhile.
@@ -652,7 +776,7 @@ func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
 	if w.v.state.Load() != identified || k.life(&w.v.opened.session) <= 0 {
 		return sessionEnded()
 	}
-	marks, err := k.cfg.watermarks(ctx, w.v.opened.keys)
+	marks, err := k.watermarks(ctx, w)
 	if err != nil {
 		return nil // the tokens are not lost because of it: the guard refuses the session
 	}
@@ -666,54 +790,13 @@ func sessionEnded() *Error {
 	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "nothing: the person has signed out"}
 }
 
-// overtaken is what comes of new tokens in whose place the store has something else by now:
-// those of another replica, which are to be looked at (again); nothing, since the session has
-// ended; or nothing, since the store has lost what it had, and then it is given the new ones.
-func (k *tokenKeeper) overtaken(ctx context.Context, w wanted, next *tokenRecord) (again bool, err error) {
-	now, err := k.load(ctx, w.id())
-	if err != nil {
-		return false, err
-	}
-	lost := now.value == nil
-	if !lost && !now.isReplaced() {
-		return true, nil
-	}
-	// A session is marked as ended before its tokens are dropped.
-	if err := k.ended(ctx, w); err != nil || !lost {
-		return false, k.abandon(ctx, w, storedTokens{}, next, cmp.Or(err, error(sessionEnded())))
-	}
-	value := k.seal(w.id(), next)
-	done, err := k.keepAs(ctx, w, storedTokens{}, next, value)
-	if ended := k.ended(ctx, w); ended != nil { // just now, when there was nothing to drop
-		return false, k.abandon(ctx, w, inStore(next, value), next, ended)
-	}
-	return !done && err == nil, nil
-}
-
 // abandon drops tokens that came for a session that has ended, and revokes them, unless
-// another session has taken its place: then it leaves the refresh token to that one.
-func (k *tokenKeeper) abandon(ctx context.Context, w wanted, last storedTokens, next *tokenRecord, why error) error {
-	k.memory.drop(w.id())
-	if last.base != nil {
-		if done, err := k.swap(ctx, w.id(), last.base, nil, 0); done && err == nil {
-			w.cl.revokeLater(next)
-			return why
-		}
-	}
-	now, err := k.load(ctx, w.id())
-	if err != nil || !now.isReplaced() {
+// another session has taken them over.
+func (k *tokenKeeper) abandon(ctx context.Context, w wanted, next *tokenRecord) {
+	if k.drop(ctx, &w.v.opened.session) != nil {
 		w.cl.revokeLater(next)
-		return why
 	}
-	left := *now.tokenRecord
-	left.refreshToken = next.refreshToken
-	_, _ = k.swap(ctx, w.id(), now.value, k.seal(w.id(), &left), 2*claimLife)
-	return why
 }
-
-// isReplaced reports whether another session has taken the place of the one whose tokens
-// these are.
-func (s *storedTokens) isReplaced() bool { return s.tokenRecord != nil && s.replaced }
 
 // tokenMemory remembers the tokens of the sessions that used them last.
 type tokenMemory struct {
@@ -725,11 +808,10 @@ type tokenMemory struct {
 type memoryEntry struct {
 	id      string
 	held    storedTokens
-	checked time.Time // when the session was last found not to be revoked, or is being looked at
+	checked time.Time // when the session was last found not to be revoked
 }
 
-// checkedLately reports whether a session was lately found not to be revoked. If not, the
-// caller looks, and others need not for a while.
+// checkedLately reports whether a session was lately found not to be revoked.
 func (m *tokenMemory) checkedLately(id string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -737,12 +819,31 @@ func (m *tokenMemory) checkedLately(id string, now time.Time) bool {
 	if e == nil {
 		return false
 	}
-	entry := e.Value.(*memoryEntry)
-	if since := now.Sub(entry.checked); 0 <= since && since <= signedInFor {
-		return true
+	since := now.Sub(e.Value.(*memoryEntry).checked)
+	return 0 <= since && since <= signedInFor
+}
+
+// checked notes that a session was found not to be revoked.
+func (m *tokenMemory) checked(id string, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.byID[id]; e != nil {
+		e.Value.(*memoryEntry).checked = now
 	}
-	entry.checked = now
-	return false
+}
+
+// settle remembers what the store has, unless there are newer tokens that it could not be
+// told of, and returns what there is.
+func (m *tokenMemory) settle(id string, last storedTokens) storedTokens {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.byID[id]; e != nil {
+		if held := e.Value.(*memoryEntry).held; held.unsaved() && bytes.Equal(held.base, last.value) {
+			return held
+		}
+	}
+	m.set(id, last)
+	return last
 }
 
 func (m *tokenMemory) get(id string) (storedTokens, bool) {
@@ -759,6 +860,10 @@ func (m *tokenMemory) get(id string) (storedTokens, bool) {
 func (m *tokenMemory) put(id string, held storedTokens) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.set(id, held)
+}
+
+func (m *tokenMemory) set(id string, held storedTokens) {
 	if held.tokenRecord == nil {
 		m.remove(id)
 		return

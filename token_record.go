@@ -3,6 +3,7 @@ package ginauth
 import (
 	"crypto/sha256"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,24 +21,25 @@ const tokenRecordVersion = 1
 // tokenRecord is what is kept of a provider's tokens for one session. It is never
 // changed: a refresh makes another one.
 type tokenRecord struct {
-	refreshToken string // "" if the provider gave none
-	ended        bool   // the provider does not take it any more
+	refreshToken string    // "" if the provider gave none
+	ended        bool      // the provider does not take it any more
 	nonce        [32]byte  // hash of the nonce of the sign-in that gave the refresh token
 	authTime     time.Time // auth_time of that sign-in; zero if the provider did not say
 	issued       time.Time // iat of the latest ID token; zero without one
 	asked        string    // scopes that the sign-in asked for beside the provider's, space-separated
-	trip         bool      // a call sent the person to the provider for these, and nothing was refreshed since
+	tripUntil    time.Time // until when another trip would bring no other scopes; zero if none was made
+	tries        uint64    // of what can be claimed: see claimed
+	session      string    // id of the session whose tokens these are
 	owner        [32]byte  // whose they are: see client.tokensOwner
 	groups       []string  // that the provider sent last, without what OnLogin or OnRecheck made of them
 	renewed      *renewal  // what the last recheck found; nil before the first
 	rest         time.Time // until when no recheck asks; zero if none has failed
 	away         bool      // and until then the person has to come back to the provider
-	replaced     bool      // another session takes this one's place
 	access       []accessToken
 
 	// Of a session that begins, and not stored:
-	before   string // id of the session whose place it takes; "" if that has no tokens
-	inherits bool   // its refresh token goes on
+	before   *session // whose place it takes; nil if that has no tokens
+	inherits bool     // its refresh token goes on
 }
 
 // accessToken is an access token for one or more APIs of a provider.
@@ -58,24 +60,41 @@ func (p *API) key() string {
 	return strings.Join(slices.Sorted(slices.Values(p.Scopes)), " ") + "\n" + p.Resource
 }
 
-// newAccessToken returns the access token of a token response.
-func (c *client) newAccessToken(key string, token *oauth2.Token, now time.Time) accessToken {
-	scopes := strings.Join(c.rp.GrantedScopes(token), " ")
-	return accessToken{key: key, value: token.AccessToken, typ: token.TokenType, expiry: token.Expiry, obtained: now, scopes: scopes}
+// newAccessToken returns the access token of a token response, for which these scopes were
+// asked.
+func (c *client) newAccessToken(key string, token *oauth2.Token, asked []string, now time.Time) accessToken {
+	scopes := c.rp.GrantedScopes(token)
+	for _, s := range asked {
+		// Microsoft: all that the person has consented to for one API. No answer has it.
+		if len(scopes) > 0 && strings.HasSuffix(s, "/.default") {
+			scopes = append(scopes, s)
+		}
+	}
+	return accessToken{key: key, value: token.AccessToken, typ: token.TokenType, expiry: token.Expiry, obtained: now, scopes: strings.Join(scopes, " ")}
 }
 
 // newTokenRecord returns the record of a sign-in. groups are those that the provider sent.
 func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []string, now time.Time) *tokenRecord {
-	access := c.newAccessToken("", id.Token, now)
+	asked := union(c.provider.Scopes, strings.Fields(state.scopes))
+	access := c.newAccessToken("", id.Token, asked, now)
 	if access.scopes == "" { // RFC 6749, 5.1: "OPTIONAL, if identical to the scope requested by the client"
-		access.scopes = strings.Join(union(c.provider.Scopes, strings.Fields(state.scopes)), " ")
+		access.scopes = strings.Join(asked, " ")
 	}
 	r := &tokenRecord{
 		refreshToken: id.Token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes, groups: groups,
-		trip: state.renews != "", owner: c.tokensOwner(), access: []accessToken{access},
+		owner: c.tokensOwner(), access: []accessToken{access},
 	}
 	if id.AuthTime.Unix() > 0 { // 0 is unknown
 		r.authTime = id.AuthTime
+	}
+	if state.renews != "" { // a check, or a call of an API, sent the person to the provider
+		r.tripUntil = now.Add(time.Hour)
+		if !access.expiry.IsZero() {
+			r.tripUntil = access.expiry
+		}
+		if soon := now.Add(tripGrace); r.tripUntil.Before(soon) {
+			r.tripUntil = soon
+		}
 	}
 	return r
 }
@@ -87,9 +106,9 @@ func (c *client) tokensOwner() [32]byte {
 	return sha256.Sum256([]byte(strings.Join([]string{p.Issuer, p.TokenURL, c.namespace(), p.ClientID}, "\n")))
 }
 
-// of returns the record if it is this client's and its session's still, else nil.
+// of returns the record if it is this client's, else nil.
 func (r *tokenRecord) of(c *client) *tokenRecord {
-	if r == nil || c == nil || r.replaced || r.owner != c.tokensOwner() {
+	if r == nil || c == nil || r.owner != c.tokensOwner() {
 		return nil
 	}
 	return r
@@ -99,34 +118,46 @@ func (r *tokenRecord) of(c *client) *tokenRecord {
 // the provider, and it gave no refresh token this time, the one of the session before goes on:
 // Google, for one, gives it once.
 func (a *Auth) takePlace(c *gin.Context, g *registry, login *Login, r *tokenRecord) error {
+	wants := login.Renewal && r.refreshToken == ""
 	before, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
-	r.inherits = login.Renewal && r.refreshToken == ""
-	if err != nil && r.inherits {
+	if err != nil && wants {
 		return err
 	}
-	if err != nil || before == nil || !before.hasTokens {
+	if err != nil || before == nil || before.tokens == nil {
 		return nil
 	}
-	r.before = before.id
-	stored, err := a.tokens.load(c.Request.Context(), before.id)
+	r.before = before.copy()
+	if !wants || before.user.Provider != login.User.Provider || before.user.ID() != login.User.ID() {
+		return nil
+	}
+	last, err := a.tokens.current(c.Request.Context(), before.tokensID())
 	if err != nil {
 		return err
 	}
-	r.inherit(stored.tokenRecord)
+	r.inherits = last.tokenRecord != nil && last.gives(r)
 	return nil
 }
 
-// inherit takes the refresh token of a session before, if there is one and it is due to r.
-func (r *tokenRecord) inherit(before *tokenRecord) {
-	if r.inherits && before != nil && !before.ended && before.refreshToken != "" && before.owner == r.owner {
-		r.refreshToken, r.nonce, r.authTime = before.refreshToken, before.nonce, before.authTime
+// gives reports whether there is a refresh token that the tokens of a session to come can
+// have.
+func (r *tokenRecord) gives(next *tokenRecord) bool {
+	return r.refreshToken != "" && !r.ended && r.owner == next.owner
+}
+
+// claimed is what a refresh claims: the refresh token, for the n-th time. Without one it is
+// the access token, with which a recheck reads the profile.
+func (r *tokenRecord) claimed() string {
+	token := r.refreshToken
+	if token == "" && len(r.access) > 0 {
+		token = r.access[0].value
 	}
+	return token + "\n" + strconv.FormatUint(r.tries, 10)
 }
 
 // checkScopes refuses a sign-in that was to bring scopes which the provider did not grant:
 // the session from before stays.
 func (c *client) checkScopes(state *loginState, id *rp.Identity) error {
-	t := c.newAccessToken("", id.Token, time.Time{})
+	t := c.newAccessToken("", id.Token, strings.Fields(state.scopes), time.Time{})
 	if state.scopes == "" || !t.lacks(strings.Fields(state.scopes)) {
 		return nil
 	}
@@ -136,7 +167,7 @@ func (c *client) checkScopes(state *loginState, id *rp.Identity) error {
 // refreshed returns the record after a refresh for an API, and the token. Tokens of APIs that
 // the provider has no more are dropped.
 func (r *tokenRecord) refreshed(c *client, api *API, got *rp.Refreshed, now time.Time) (*tokenRecord, accessToken) {
-	t := c.newAccessToken(api.key(), got.Token, now)
+	t := c.newAccessToken(api.key(), got.Token, api.Scopes, now)
 	if before := r.find(api); t.scopes == "" && len(api.Scopes) > 0 {
 		t.scopes = strings.Join(api.Scopes, " ")
 	} else if t.scopes == "" && before != nil {
@@ -147,7 +178,6 @@ func (r *tokenRecord) refreshed(c *client, api *API, got *rp.Refreshed, now time
 	if issued, ok := strictjson.NumericDate(got.Claims["iat"]); ok {
 		next.issued = issued
 	}
-	next.trip = r.trip && t.key != ""
 	next.access = []accessToken{}
 	for _, old := range r.access {
 		if old.key != t.key && (old.key == "" || slices.ContainsFunc(c.provider.APIs, func(api API) bool { return api.key() == old.key })) {
@@ -185,20 +215,23 @@ func (t *accessToken) grants(scopes []string) bool {
 	})
 }
 
-// ofEveryAPI reports whether a scope says nothing of an API: those of the sign-in, which
-// Microsoft leaves out of its answers, and "all that was consented to", which no answer has.
+// ofEveryAPI reports whether a scope says nothing of an API: Microsoft leaves those of the
+// sign-in out of its answers.
 func ofEveryAPI(scope string) bool {
-	return scope == "openid" || scope == "profile" || scope == "offline_access" || strings.HasSuffix(scope, "/.default")
+	return scope == "openid" || scope == "profile" || scope == "offline_access"
 }
 
 // sameScope reports whether a provider may call a scope that it was asked for by the name of
 // one that it has granted. RFC 6749, 3.3, has scopes case-sensitive, but Microsoft answers
-// "User.Read" to "https://graph.microsoft.com/user.read". Nothing is opened by taking too
-// many for the same: it is the API that admits a token.
+// "User.Read" to "https://graph.microsoft.com/user.read", and the other way round. Two
+// addresses are those of two APIs.
 func sameScope(asked, granted string) bool {
-	name := func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
-	return strings.EqualFold(asked, granted) ||
-		strings.EqualFold(name(asked), name(granted)) && strings.Contains(asked+granted, "://")
+	isAddress := func(s string) bool { return strings.Contains(s, "://") }
+	if isAddress(asked) != isAddress(granted) {
+		name := func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
+		asked, granted = name(asked), name(granted)
+	}
+	return strings.EqualFold(asked, granted)
 }
 
 // lacks reports whether the provider said that a token has not all of these scopes.
@@ -220,14 +253,16 @@ func (t *accessToken) due(now time.Time, early byte) bool {
 }
 
 func (t *accessToken) token() *oauth2.Token {
-	return &oauth2.Token{AccessToken: t.value, TokenType: t.typ, Expiry: t.expiry}
+	token := &oauth2.Token{AccessToken: t.value, TokenType: t.typ, Expiry: t.expiry}
+	return token.WithExtra(map[string]any{"scope": t.scopes})
 }
 
 // encode writes a record.
 func (r *tokenRecord) encode() []byte {
 	b := append(make([]byte, 0, 1024), tokenRecordVersion)
 	b = wire.AppendString(b, r.refreshToken)
-	b = wire.AppendUint(wire.AppendUint(wire.AppendUint(b, boolUint(r.ended)), boolUint(r.trip)), boolUint(r.replaced))
+	b = wire.AppendString(wire.AppendUint(wire.AppendUint(b, boolUint(r.ended)), r.tries), r.session)
+	b = wire.AppendTime(b, r.tripUntil)
 	b = append(append(b, r.nonce[:]...), r.owner[:]...)
 	b = wire.AppendString(wire.AppendTime(wire.AppendTime(b, r.authTime), r.issued), r.asked)
 	b = wire.AppendStrings(b, r.groups)
@@ -249,7 +284,7 @@ func readTokenRecord(plain string) *tokenRecord {
 	if r.Bytes(1) != string([]byte{tokenRecordVersion}) {
 		return nil
 	}
-	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, trip: r.Uint() == 1, replaced: r.Uint() == 1}
+	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, tries: r.Uint(), session: r.String(), tripUntil: r.Time()}
 	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
 	copy(rec.owner[:], r.Bytes(len(rec.owner)))
 	rec.authTime, rec.issued, rec.asked = r.Time(), r.Time(), r.String()

@@ -24,8 +24,8 @@ import (
 type API struct {
 	// URL is what the addresses of the API begin with: scheme, host and path, with a
 	// slash at the end: "https://graph.microsoft.com/v1.0/". The address without that slash is
-	// the API's too. Required. It must be https, except on loopback. Of several that fit an
-	// address the longest counts.
+	// the API's too. Required. It must be https, except on loopback, and in development with a
+	// loopback BaseURL. Of several that fit an address the longest counts.
 	URL string
 
 	// Scopes are those that a call needs. A user whose access token does not have them is
@@ -74,10 +74,12 @@ func resourcesOf(list []API) (all []string) {
 // ended, [ErrBadRequest] that the user has no session, [ErrInvalidOptions] that no API of
 // the provider has the address, [ErrProviderDenied] that the provider did not grant the
 // API's scopes, [ErrStoreUnavailable] that [Options.Tokens] failed, and
-// [ErrProviderUnavailable], [ErrProviderTimeout] and their like that the provider could
-// not be asked.
+// [ErrProviderUnavailable] and [ErrProviderTimeout] that the API or the provider does not
+// answer, and their like that the provider could not be asked.
 //
-// The client has no timeout but that of its requests' contexts.
+// Take the client before a goroutine begins, and give its requests a context of their own:
+// Gin uses a *gin.Context again for other requests, and of other people, as soon as the
+// handler has returned. The client has no timeout but that of its requests' contexts.
 func (a *Auth) Client(ctx context.Context) *http.Client {
 	return &http.Client{Transport: &apiTransport{auth: a, request: a.requestOf(ctx), base: a.apiTransport}}
 }
@@ -104,8 +106,10 @@ func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error)
 
 // requestOf returns the request that a context belongs to, nil if no user is signed in.
 func (a *Auth) requestOf(ctx context.Context) *authRequest {
-	if c, ok := ctx.(*gin.Context); ok {
+	if c, ok := ctx.(*gin.Context); ok && c != nil && c.Request != nil {
 		return a.authenticated(c)
+	} else if ctx == nil || ok {
+		return nil
 	}
 	if ctx.Value(gin.ContextKey) != nil { // Gin uses its contexts again, for other requests
 		return nil
@@ -136,11 +140,15 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 // noAPI is the error for an address of no API. It names the address without what may be a
 // secret: the user and the query; u is nil if it could not be read.
 func noAPI(provider string, u *url.URL) *Error {
-	e := &Error{Code: ErrInvalidOptions, ID: "provider.no_api", Op: "call API", Provider: provider, Reason: "the address cannot be read, so it is that of no API of the provider",
+	e := &Error{Code: ErrInvalidOptions, ID: "api.address", Op: "call API", Provider: provider, Reason: "the address cannot be read, so it is that of no API of the provider",
 		Fix: "add it to Provider.APIs, or call it with another client"}
-	if u != nil {
-		bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-		e.Reason = fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(bare.String()))
+	if u == nil {
+		return e
+	}
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	e.Reason = fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(bare.String()))
+	if goesUp(u.EscapedPath()) {
+		e.Reason, e.Fix = fmt.Sprintf("%q has a .. or a \\ in its path, and may be another address to the server", printable.Clip(bare.String())), "write the address without them"
 	}
 	return e
 }
@@ -151,7 +159,7 @@ func refusedByAPI(err error, w wanted) error {
 	if !errors.Is(err, errRefusedAgain) {
 		return err
 	}
-	return &Error{Code: ErrProviderError, ID: "refresh.refused_again", Op: "call API", Provider: w.cl.provider.Name, Reason: "the API refuses an access token that is a moment old",
+	return &Error{Code: ErrProviderError, ID: "api.refuses_token", Op: "call API", Provider: w.cl.provider.Name, Reason: "the API refuses an access token that is a moment old",
 		Fix: "compare API.Resource and API.Scopes with what the API wants"}
 }
 
@@ -217,7 +225,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w, err := wantedBy(t.request, r.URL)
 	e, ok := errors.AsType[*Error](err)
-	if foreign := ok && e.ID == "provider.no_api"; r.Response != nil && (foreign || err == nil && w.left(r)) {
+	if foreign := ok && e.ID == "api.address"; r.Response != nil && (foreign || err == nil && w.left(r)) {
 		return t.base.RoundTrip(r)
 	}
 	if err == nil && r.Host != "" && r.Host != r.URL.Host { // the server decides by it what is asked for
@@ -231,8 +239,11 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, closed(r, refusedByAPI(err, w))
 	}
 	resp, err := t.base.RoundTrip(withToken(r, token, r.Body))
-	if err != nil || !refusesToken(resp) {
-		return resp, err
+	if err != nil {
+		return resp, w.unreachable(r, err)
+	}
+	if !refusesToken(resp) {
+		return resp, nil
 	}
 	w.refused = token.value
 	if token, err = t.auth.tokens.token(r.Context(), w); errors.Is(err, errRefusedAgain) {
@@ -253,8 +264,41 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
 	_ = resp.Body.Close()
-	return t.base.RoundTrip(withToken(r, token, body))
+	if resp, err = t.base.RoundTrip(withToken(r, token, body)); err != nil {
+		return resp, w.unreachable(r, err)
+	}
+	return resp, nil
 }
+
+// unreachable is the error for an API that does not answer, so that a handler can give it to
+// Fail as any other. That the caller has given up stays what it is.
+func (w *wanted) unreachable(r *http.Request, err error) error {
+	if r.Context().Err() != nil {
+		return err
+	}
+	told := &Error{Code: ErrProviderUnavailable, ID: "api.unreachable", Op: "call API", Provider: w.cl.provider.Name, text: "api_unreachable", retryAfter: providerRest, Err: err,
+		Reason: "the API does not answer", Fix: "see error for why: a firewall, a wrong address, a certificate?"}
+	timeout, _ := err.(interface{ Timeout() bool })
+	if timeout != nil && timeout.Timeout() {
+		told.Code = ErrProviderTimeout
+	}
+	return &apiFailure{told, timeout}
+}
+
+// apiFailure is an *Error that says, for http.Client, whether it is a timeout.
+type apiFailure struct {
+	told    *Error
+	timeout interface{ Timeout() bool }
+}
+
+// Error implements error.
+func (f *apiFailure) Error() string { return f.told.Error() }
+
+// Unwrap returns the *Error.
+func (f *apiFailure) Unwrap() error { return f.told }
+
+// Timeout implements net.Error.
+func (f *apiFailure) Timeout() bool { return f.timeout != nil && f.timeout.Timeout() }
 
 // left reports whether a request follows from a redirect of a server that is no API's: from
 // there on it decides what is asked for, and the request gets no token.

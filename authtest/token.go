@@ -81,7 +81,11 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	g, accessToken, problem := take(form)
 	if problem != "" {
-		tokenError(w, http.StatusBadRequest, "invalid_grant", problem)
+		code := "invalid_grant"
+		if problem == scopeNotGranted {
+			code = "invalid_scope" // RFC 6749, 5.2
+		}
+		tokenError(w, http.StatusBadRequest, code, problem)
 		return
 	}
 	writeJSON(w, http.StatusOK, p.tokenAnswer(g, accessToken))
@@ -236,7 +240,7 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken, problem stri
 	next.refreshed = true
 	if asked := strings.Fields(form.Get("scope")); form.Has("scope") { // RFC 6749, 6: no more than was granted
 		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(old.granted, scope) }) {
-			return nil, "", "a scope was not granted"
+			return nil, "", scopeNotGranted
 		}
 		next.scopes = asked
 	}
@@ -245,6 +249,8 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken, problem stri
 	}
 	return &next, p.issue(&next), ""
 }
+
+const scopeNotGranted = "a scope was not granted"
 
 // RotateRefreshTokens says whether each use of a refresh token replaces it, which is how the
 // provider begins; else it is good until it is revoked, and no answer has another one.

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,20 +32,22 @@ type tokenWorld struct {
 	time      atomic.Int64
 	idp       *authtest.Provider
 	server    *httptest.Server
+	mu        sync.Mutex                       // for the next four: a sign-out drops tokens in its own time
 	values    map[ginauth.RevocationKey][]byte // the store of tokens
+	failLoad  bool                             // of the store
+	failSwap  bool
+	failAfter bool // Swap has stored the value when it fails
 	marks     ginauth.Revocations
 	processes [2]*tokenProcess
 	serves    int // the process that answers
 	people    [2]*tokenPerson
 	trace     []string
 
-	rotates   bool // the provider replaces refresh tokens, and detects one that comes twice
-	down      bool // the provider answers with 503
-	lose      bool // the next answer of the token endpoint is lost
-	crash     int  // at the next token request: 1 before it is sent, 2 when it was answered
-	failLoad  bool // of the store
-	failSwap  bool
-	failAfter bool            // Swap has stored the value when it fails
+	rotates   bool            // the provider replaces refresh tokens, and detects one that comes twice
+	down      bool            // the provider answers with 503
+	lose      bool            // the next answer of the token endpoint is lost
+	crash     int             // at the next token request: 1 before it is sent, 2 when it was answered
+	spares    bool            // a trip brings no refresh token
 	sent      map[string]bool // refresh tokens
 	refreshes int             // of which there was an answer
 	twice     int             // refresh tokens that came to the provider again
@@ -55,8 +58,9 @@ type tokenPerson struct {
 	subject  string
 	browser  *authtest.Browser
 	signedIn bool
-	lost     bool // the application may not have the refresh token that is good
-	only     int  // the process that alone may have it, counted from 1; 0: the store has it
+	lost     bool      // the application may not have the refresh token that is good
+	only     int       // the process that alone may have it, counted from 1; 0: the store has it
+	back     time.Time // from the last trip
 }
 
 // tokenProcess is one process of the application. One that is dead reaches nothing.
@@ -70,6 +74,8 @@ type tokenProcess struct {
 var errDead = errors.New("the process is dead")
 
 func (p *tokenProcess) Load(_ context.Context, key ginauth.RevocationKey) ([]byte, error) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
 	if p.dead.Load() || p.w.failLoad {
 		return nil, errDead
 	}
@@ -77,6 +83,8 @@ func (p *tokenProcess) Load(_ context.Context, key ginauth.RevocationKey) ([]byt
 }
 
 func (p *tokenProcess) Swap(_ context.Context, key ginauth.RevocationKey, old, next []byte, _ time.Duration) (bool, error) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
 	if p.dead.Load() || p.w.failSwap && !p.w.failAfter {
 		return false, errDead
 	}
@@ -168,6 +176,7 @@ func (w *tokenWorld) start(i int) {
 	if err != nil {
 		panic(err)
 	}
+	p.engine.GET("/fresh", auth.RequireAuth(ginauth.MaxAge(time.Minute)), func(c *gin.Context) { c.String(http.StatusOK, "fresh") })
 	p.engine.GET("/call", auth.RequireAuth(), func(c *gin.Context) {
 		answer, err := auth.Client(c).Get(w.idp.URL(authtest.Userinfo))
 		if err != nil {
@@ -234,6 +243,10 @@ func (w *tokenWorld) token(rw http.ResponseWriter, r *http.Request) {
 		w.refreshes++
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	if w.spares && form.Get("grant_type") == "authorization_code" {
+		w.idp.EditToken(func(answer map[string]any) { delete(answer, "refresh_token") })
+		defer w.idp.EditToken(nil)
+	}
 	w.idp.Default(authtest.Token).ServeHTTP(rw, r)
 }
 
@@ -244,6 +257,7 @@ var tokenDeeds = []struct {
 }{
 	{20, (*tokenWorld).call}, {14, (*tokenWorld).tick}, {2, (*tokenWorld).loseAnAnswer}, {2, (*tokenWorld).crashAtARefresh}, {3, (*tokenWorld).restart},
 	{2, (*tokenWorld).outage}, {3, (*tokenWorld).storeTrouble}, {1, (*tokenWorld).revoke}, {2, (*tokenWorld).signOut}, {2, (*tokenWorld).signInAgain},
+	{3, (*tokenWorld).stepUp},
 }
 
 // TestTokenMachine lets random things happen to the tokens of two people, and compares what
@@ -307,7 +321,10 @@ func runTokens(rotates bool, steps []step) (wrong string, trace []string) {
 		tokenDeeds[s.deed].do(w, s.a, s.b)
 	}
 	// In the end everything works, and everybody is served, after one trip at most.
-	w.down, w.lose, w.crash, w.failLoad, w.failSwap = false, false, 0, false, false
+	w.down, w.lose, w.crash, w.spares = false, false, 0, false
+	w.mu.Lock()
+	w.failLoad, w.failSwap = false, false
+	w.mu.Unlock()
 	w.time.Add(int64(time.Minute))
 	for n := range 4 {
 		for i := range w.people {
@@ -345,6 +362,10 @@ func (w *tokenWorld) call(a, b int) {
 	case refreshed && w.failSwap:
 		p.only = w.serves + 1
 	}
+	rested := process.rests
+	if w.down || lost { // it may have tried, also where the token that it has still works
+		process.rests = now.Add(5 * time.Second)
+	}
 	if w.failSwap { // so that claims, which cannot be given back, end before the next call
 		w.time.Add(int64(16 * time.Second))
 	}
@@ -376,12 +397,13 @@ func (w *tokenWorld) call(a, b int) {
 		if !w.failLoad && !w.failSwap {
 			w.fail("the store works, and %s got %s", p.subject, answer.Text())
 		}
-	case strings.HasPrefix(code, "provider_"):
-		if !w.down && !lost && !process.rests.After(now) {
-			w.fail("the provider works, and %s got %s", p.subject, answer.Text())
+	case code == string(ginauth.ErrProviderDenied): // the trip was a moment ago, and its tokens have been revoked since
+		if !p.lost || now.After(p.back.Add(time.Minute)) {
+			w.fail("%s is told that the provider denies what it has given: %s", p.subject, answer.Text())
 		}
-		if w.down || lost {
-			process.rests = now.Add(5 * time.Second)
+	case strings.HasPrefix(code, "provider_"):
+		if !w.down && !lost && !rested.After(now) {
+			w.fail("the provider works, and %s got %s", p.subject, answer.Text())
 		}
 	default:
 		w.fail("%s got %d %s", p.subject, answer.Status, answer.Text())
@@ -402,7 +424,34 @@ func (w *tokenWorld) renew(p *tokenPerson) {
 	if page.Status != http.StatusOK || page.URL.Path != "/call" {
 		w.fail("%s came back to %s with %d: %s", p.subject, page.URL, page.Status, page.Text())
 	}
-	p.lost, p.only = false, 0
+	p.lost, p.only, p.back = false, 0, w.now()
+}
+
+// stepUp has a person open a page that wants them to authenticate anew. The provider gives no
+// refresh token for that, at every other time: then the one that there is goes on.
+func (w *tokenWorld) stepUp(a, b int) {
+	p := w.people[a%len(w.people)]
+	if w.down || w.failLoad || w.failSwap || !p.signedIn {
+		return
+	}
+	w.serves, w.spares = b%len(w.processes), b/len(w.processes)%2 == 0
+	defer func() { w.spares = false }()
+	w.time.Add(int64(3 * time.Minute))
+	w.idp.SignInAs(p.subject)
+	page, err := p.browser.Get(w.url("/fresh"))
+	if err != nil {
+		panic(err)
+	}
+	w.note("%s authenticates anew by process %d, and gets a refresh token: %v: %d", p.subject, w.serves, !w.spares, page.Status)
+	if page.Status != http.StatusOK || page.Text() != "fresh" {
+		w.fail("%s came back to %s with %d: %s", p.subject, page.URL, page.Status, page.Text())
+	}
+	p.back = w.now()
+	if !w.spares {
+		p.lost, p.only = false, 0
+	} else if p.only != 0 && p.only != w.serves+1 {
+		p.lost, p.only = true, 0 // this process knows the one before, which is spent
+	}
 }
 
 func (w *tokenWorld) tick(a, b int) {
@@ -433,7 +482,9 @@ func (w *tokenWorld) outage(a, _ int) {
 }
 
 func (w *tokenWorld) storeTrouble(a, _ int) {
+	w.mu.Lock()
 	w.failLoad, w.failSwap, w.failAfter = a%4 == 1, a%4 >= 2, a%4 == 3
+	w.mu.Unlock()
 	w.note("the store fails: load %v, swap %v, after it has stored %v", w.failLoad, w.failSwap, w.failAfter)
 }
 
