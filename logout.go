@@ -47,6 +47,9 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
+	if g.takesTokens() && hasBearer(c.Request) { // beside which the cookie does not count
+		return noSession("sign out")
+	}
 	params, _ := readParams(c.Request, "return_to") // a form that cannot be read signs out all the same
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
 	a.idTokenHints.expire(c.Writer, c.Request)

@@ -100,7 +100,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	if a.isAsking(c) {
 		return reentered("sign in")
 	}
-	if a.cfg.Hooks.Authenticate != nil && hasBearer(c.Request) {
+	if a.readsCredentials() && hasBearer(c.Request) {
 		return &Error{Code: ErrBadRequest, ID: "session.bearer", Op: "sign in", Reason: "the request has a bearer token, beside which no session counts",
 			Fix: "call SignIn for requests without one"}
 	}

@@ -95,6 +95,8 @@ func (p *Provider) Default(e Endpoint) http.Handler {
 		return http.HandlerFunc(p.serveEndSession)
 	case Revoke:
 		return http.HandlerFunc(p.serveRevoke)
+	case Introspect:
+		return http.HandlerFunc(p.serveIntrospect)
 	}
 	return http.NotFoundHandler()
 }

@@ -101,7 +101,8 @@ type Provider struct {
 	tokens     map[string]*grant
 	refreshes  map[string]*grant
 	sessions   map[string]session
-	assertions map[string]time.Time // by their jti, until they expire
+	opaque     map[string]map[string]any // what is known of opaque access tokens
+	assertions map[string]time.Time      // by their jti, until they expire
 	journal    journal
 }
 
@@ -117,6 +118,7 @@ const (
 	JWKS       Endpoint = "jwks"
 	EndSession Endpoint = "end_session"
 	Revoke     Endpoint = "revoke"
+	Introspect Endpoint = "introspect"
 )
 
 var endpointPaths = map[Endpoint]string{
@@ -127,6 +129,7 @@ var endpointPaths = map[Endpoint]string{
 	JWKS:       "/jwks",
 	EndSession: "/end_session",
 	Revoke:     "/revoke",
+	Introspect: "/introspect",
 }
 
 // Start starts a provider on a loopback port; [Provider.Close] ends it. It returns
@@ -157,6 +160,7 @@ func Start(config Config) (*Provider, error) {
 		refreshes:    map[string]*grant{},
 		sessions:     map[string]session{},
 		assertions:   map[string]time.Time{},
+		opaque:       map[string]map[string]any{},
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	p.cookieName = "authtest_session_" + port // cookies are shared by all ports of a host
