@@ -201,7 +201,11 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 func (a *Auth) openToken(c *gin.Context, g *registry, raw string, now time.Time) (*opened, error) {
 	cl, t, until, err := a.verifyToken(c.Request.Context(), g, raw, now)
 	if err != nil {
-		return nil, err
+		e := complete(err, Error{Code: ErrStoreUnavailable, ID: "bearer.failed", Op: "verify access token"})
+		if e.Code == ErrProviderUnavailable || e.Code == ErrProviderTimeout {
+			e.status = http.StatusServiceUnavailable // it is not the client's request that the provider failed
+		}
+		return nil, e
 	}
 	if now.Sub(t.IssuedAt) > a.cfg.Lifetime { // marks of sign-outs are kept for no longer
 		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.too_old", Op: "verify access token", Provider: cl.provider.Name,

@@ -49,6 +49,7 @@ var codes = map[ginauth.Code]struct {
 	"unauthenticated":        {"ErrUnauthenticated", 401},
 	"invalid_token":          {"ErrInvalidToken", 401},
 	"forbidden":              {"ErrForbidden", 403},
+	"insufficient_scope":     {"ErrInsufficientScope", 403},
 	"step_up_required":       {"ErrStepUpRequired", 401},
 	"cross_origin":           {"ErrCrossOrigin", 403},
 	"logout_token_invalid":   {"ErrLogoutTokenInvalid", 400},

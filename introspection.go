@@ -3,6 +3,7 @@ package ginauth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"sync"
 	"time"
 
@@ -71,7 +72,7 @@ func (i *introspections) refused(id [sha256.Size]byte, now time.Time) error {
 // a moment.
 func (i *introspections) refuse(id [sha256.Size]byte, err error, now time.Time) {
 	life := tokenBelief
-	if e := complete(err, Error{}); e.Code != ErrInvalidToken {
+	if !errors.Is(err, ErrInvalidToken) {
 		life = providerRest
 	}
 	i.mu.Lock()

@@ -105,8 +105,10 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken, audi
 	if err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
+	// Keys that were replaced under the same kid are found by the next sign-in: anyone can send
+	// a token with a wrong signature, and none of those is worth a request.
 	keys.token = t.raw
-	if !keys.signed(ctx) {
+	if keys.used = keys.verifies(keys.keys); keys.used == nil {
 		return nil, c.about(keys.unverified(), InvalidToken, "verify access token")
 	}
 	if !keys.used.mayIssue(t.claims) {

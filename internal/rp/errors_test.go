@@ -124,6 +124,15 @@ var reasons = map[string][]rp.Code{
 	"jwt.issuer_missing":      {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
 	"jwt.issuer_not_admitted": {rp.IDTokenInvalid},
 
+	"access_token.kind":       {rp.InvalidToken},
+	"access_token.bound":      {rp.InvalidToken},
+	"access_token.audience":   {rp.InvalidToken},
+	"access_token.iat":        {rp.InvalidToken},
+	"access_token.iat_future": {rp.InvalidToken},
+	"introspection.inactive":  {rp.InvalidToken},
+	"introspection.endpoint":  {rp.ProviderMisconfigured},
+	"introspection.json":      {rp.ProviderUnavailable},
+
 	"id_token.azp":              {rp.IDTokenInvalid},
 	"id_token.audiences":        {rp.IDTokenInvalid},
 	"id_token.events":           {rp.IDTokenInvalid},

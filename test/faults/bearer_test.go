@@ -390,7 +390,7 @@ func j11RandomKids(t *testing.T) {
 	b := newBearing(t, nil)
 	b.get(t, "/read", b.token("read")).admits(t)
 	before := b.IDP.Count(authtest.JWKS)
-	for i := range 200 {
+	for i := range 1000 {
 		b.get(t, "/read", b.edited(func(header, _ map[string]any) { header["kid"] = fmt.Sprint("k", i) })).invalid(t)
 	}
 	if n := b.IDP.Count(authtest.JWKS) - before; n > 2 {
@@ -406,10 +406,10 @@ func j12BadSignatures(t *testing.T) {
 	b := newBearing(t, nil)
 	b.get(t, "/read", b.token("read")).admits(t)
 	before := b.IDP.Count(authtest.JWKS)
-	for range 50 {
+	for range 1000 {
 		b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Fault: authtest.WrongSignature})).invalid(t)
 	}
-	if n := b.IDP.Count(authtest.JWKS) - before; n > 1 { // a key may have been replaced under its kid
+	if n := b.IDP.Count(authtest.JWKS) - before; n != 0 {
 		t.Errorf("%d requests for keys", n)
 	}
 }
@@ -464,7 +464,7 @@ func j14Introspection(t *testing.T) {
 			b.get(t, "/read", b.token("read")).admits(t) // a JWT needs no question
 			b.IDP.Fail(authtest.Introspect, fault)
 			a := b.get(t, "/read", b.opaque(nil))
-			if a.status != http.StatusBadGateway && a.status != http.StatusServiceUnavailable && a.status != http.StatusGatewayTimeout {
+			if a.status != http.StatusServiceUnavailable || a.user != nil {
 				t.Errorf("%d %s", a.status, a.text)
 			}
 			b.IDP.Fail(authtest.Introspect, "")
