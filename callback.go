@@ -60,13 +60,21 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := cl.verifyClaims(id, response); err != nil {
 		return err
 	}
+	if err := cl.checkScopes(state, id); err != nil {
+		return err
+	}
 	user, err := newUser(cl, id, a.cfg.Now(), a.cfg.loopback)
 	if err != nil {
 		return err
 	}
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
+	sent := user.Groups // before OnLogin adds to them
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
+	if cl.keepsTokens() { // OnLogin may change its own
+		token := *id.Token
+		login.Token = &token
+	}
 	if login.Previous, err = a.linkedTo(c, g, state); err != nil {
 		return err
 	}
@@ -83,7 +91,17 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	if err := checkNotCancelled(c.Request.Context()); err != nil {
 		return err
 	}
-	s, err := a.beginSession(c, g, cl, newSession(login.User, id, told), login)
+	begun := newSession(login.User, id, told)
+	if cl.keepsTokens() {
+		begun.tokens = &keptTokens{begins: newTokenRecord(cl, state, id, sent, a.cfg.Now())}
+		if err := a.takePlace(c, g, login, begun.tokens.begins); err != nil {
+			return err
+		}
+		if err := cl.limitUnasked(c.Request.Context(), begun, a.cfg.Now()); err != nil {
+			return err
+		}
+	}
+	s, err := a.beginSession(c, g, cl, begun, login)
 	if err != nil {
 		return err
 	}

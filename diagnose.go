@@ -204,6 +204,7 @@ const (
 	memoryRemark      = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreRemark    = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreFix       = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
+	tokensRemark      = "the users' tokens are in this process's memory: lost at a restart, and not shared between replicas; users are then sent to the provider and back"
 	noProvidersRemark = "is empty, so that no user can sign in: /login answers with 404"
 	insecureRemark    = "BaseURL is http: everybody in this network can read session cookies, codes and passwords, and use them"
 	keyMadeRemark     = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
@@ -221,6 +222,7 @@ func (a *Auth) remarks() []*Error {
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
 	remark(len(a.providers.Load().order) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
 	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
+	remark(a.keepsTokensInMemory() && !a.cfg.loopback, "Options.Tokens", "memory", tokensRemark, "with several replicas, set Options.Tokens and Options.Revocations to share them")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list
 }
@@ -229,6 +231,17 @@ func (a *Auth) remarks() []*Error {
 func (a *Auth) revokesInMemory() bool {
 	_, memory := a.cfg.Revocations.(*memoryRevocations)
 	return memory
+}
+
+// keepsTokensInMemory reports whether tokens are kept, and in this process's memory.
+func (a *Auth) keepsTokensInMemory() bool {
+	_, memory := a.cfg.Tokens.(*memoryTokens)
+	return memory && a.providers.Load().keepsTokens()
+}
+
+// keepsTokens reports whether the tokens of any provider's users are kept.
+func (g *registry) keepsTokens() bool {
+	return slices.ContainsFunc(g.parties(), (*client).keepsTokens)
 }
 
 // askRevocations reads the watermarks of a session that does not exist.

@@ -22,7 +22,7 @@ func (c Code) Error() string { return string(c) }
 // The codes, each with the status of its response. docs/errors.md says what can
 // cause each, and what to do.
 const (
-	ErrInvalidOptions        Code = "invalid_options"        // returned by Mount, never sent
+	ErrInvalidOptions        Code = "invalid_options"        // returned by Mount; 500 for a handler that asks for what the options do not have
 	ErrUnknownProvider       Code = "unknown_provider"       // 404: there is no provider of that name
 	ErrMethodNotAllowed      Code = "method_not_allowed"     // 405
 	ErrBadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, oversize or contradictory parameters
@@ -39,7 +39,7 @@ const (
 	ErrUserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo response is not about the person of the ID token
 	ErrIdentityRejected      Code = "identity_rejected"      // 403: Provider.VerifyClaims or Hooks.OnLogin refused, or the identity is unusable
 	ErrSessionError          Code = "session_error"          // 500: the session could not be written
-	ErrStoreUnavailable      Code = "store_unavailable"      // 503: Options.Revocations or Options.Sessions failed
+	ErrStoreUnavailable      Code = "store_unavailable"      // 503: Options.Revocations, Options.Sessions or Options.Tokens failed
 	ErrLoginLoop             Code = "login_loop"             // 508: the session cookie never comes back, however often the browser signs in
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
 	ErrInvalidToken          Code = "invalid_token"          // 401: the bearer token, or another credential of a program, is not valid
@@ -105,6 +105,8 @@ type Error struct {
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired
+	opened     *opened       // the session that the demand is about, if its user is not the request's
+	endedBy    EventBy       // who refused a recheck; "" for any other error
 	during     EventName     // what a handler asked for, for Fail: see during
 }
 
@@ -161,8 +163,8 @@ func (e *Error) Status() int {
 // that are about no error: docs/errors.md has an anchor for each ID that begins with one
 // of them.
 var areas = []string{
-	"authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "refresh", "request", "response", "session", "state", "store",
+	"api", "authorize", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "jwt", "login",
+	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "recheck", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 

@@ -72,8 +72,8 @@ type EventBy string
 
 const (
 	ByUser        EventBy = "user"        // POST /logout
-	ByApplication EventBy = "application" // [Auth.Logout], [Auth.LogoutEverywhere]
-	ByProvider    EventBy = "provider"    // front-channel and back-channel logout
+	ByApplication EventBy = "application" // [Auth.Logout], [Auth.LogoutEverywhere]; [Hooks.OnRecheck] and [Provider.VerifyClaims] at a recheck
+	ByProvider    EventBy = "provider"    // front-channel and back-channel logout; a recheck that it refused
 )
 
 // logs reports whether the log or the application takes events of that level.

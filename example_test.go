@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -41,6 +43,95 @@ func ExampleProvider() {
 	}
 	fmt.Println(whoSignsIn(corp, "Zoë Ångström"))
 	// Output: 200 {"sub":"zoe","name":"Zoë Ångström","email":"zoe@example.com","verified":true}
+}
+
+// A handler calls the provider's API as the signed-in user.
+func ExampleAuth_Client() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := idp.Client("corp")
+	corp.APIs = []ginauth.API{{URL: idp.Issuer + "/"}} // "https://api.corp.example/"
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{corp}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/", auth.RequireAuth(), func(c *gin.Context) {
+		resp, err := auth.Client(c).Get(idp.URL(authtest.Userinfo)) // "https://api.corp.example/me"
+		if err != nil {
+			auth.Fail(c, err)
+			return
+		}
+		defer resp.Body.Close()
+		var me struct{ Name string }
+		if err := json.NewDecoder(resp.Body).Decode(&me); err != nil {
+			auth.Fail(c, err)
+			return
+		}
+		c.String(http.StatusOK, "the API says: %s", me.Name)
+	})
+	v := visit(app)
+	defer v.leave()
+	fmt.Println(v.signIn("/", "Zoë Ångström"))
+	// Output: 200 the API says: Zoë Ångström
+}
+
+// Not every page needs the calendar: a person connects it by a link, and is asked for consent
+// where the provider wants it.
+func ExampleAuth_Token() {
+	idp := startDemo()
+	defer idp.Close()
+	calendar := idp.Issuer + "/calendar/events" // "https://www.googleapis.com/calendar/v3/…"
+	corp := idp.Client("corp")
+	corp.APIs = []ginauth.API{{URL: idp.Issuer + "/calendar/", Scopes: []string{"calendar"}}}
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{corp}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/calendar/connect", auth.RequireAuth(), func(c *gin.Context) {
+		if _, err := auth.Token(c, calendar); err != nil {
+			auth.Fail(c, err) // asks the person, and comes back here
+			return
+		}
+		c.Redirect(http.StatusSeeOther, "/calendar")
+	})
+	app.GET("/calendar", auth.RequireAuth(), func(c *gin.Context) {
+		_, err := auth.Token(c, calendar)
+		c.String(http.StatusOK, "connected: %t", !errors.Is(err, ginauth.ErrStepUpRequired))
+	})
+	v := visit(app)
+	defer v.leave()
+	fmt.Println(v.signIn("/calendar", "Ada Lovelace"))
+	fmt.Println(v.signIn("/calendar/connect", "Ada Lovelace"))
+	// Output:
+	// 200 connected: false
+	// 200 connected: true
+}
+
+// After the handler has changed the person's roles at the provider, it asks anew.
+func ExampleAuth_Recheck() {
+	idp := startDemo()
+	defer idp.Close()
+	corp := idp.Client("corp")
+	corp.Recheck = time.Hour // and at any time by Auth.Recheck
+	app := gin.New()
+	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{corp}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/promote", auth.RequireAuth(), func(c *gin.Context) {
+		idp.EditUserinfo(func(claims map[string]any) { claims["groups"] = []string{"admin"} }) // the provider's API
+		if err := auth.Recheck(c); err != nil {
+			auth.Fail(c, err)
+			return
+		}
+		c.String(http.StatusOK, "groups are %q", ginauth.CurrentUser(c).Groups)
+	})
+	v := visit(app)
+	defer v.leave()
+	fmt.Println(v.signIn("/promote", "Zoë Ångström"))
+	// Output: 200 groups are ["admin"]
 }
 
 // A private key takes the place of the client secret: nothing secret leaves the

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -51,5 +52,8 @@ func endFrameSession(c *gin.Context, g *registry, cl *client) (*session, error) 
 		return nil, nil
 	}
 	g.sessions.cache.drop(o)
+	if s.tokens != nil {
+		g.auth.tokens.drop(context.WithoutCancel(c.Request.Context()), s)
+	}
 	return s, g.sessions.end(c.Writer, c.Request, s)
 }

@@ -45,6 +45,8 @@ type parts struct {
 	loops        *loops
 	lastProvider *lastProvider
 	refreshes    singleflight.Group // of Auth.Refresh
+	tokens       *tokenKeeper
+	apiTransport http.RoundTripper // of Auth.Client
 	pages        *pageRenderer
 	mounted      atomic.Bool                  // Mount has registered every route
 	schemeWarned atomic.Bool                  // warnAboutScheme has warned
@@ -104,7 +106,7 @@ func newAuth(cfg *config) (*Auth, error) {
 	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
 	a.http = fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	boxes := map[string]*seal.Box{}
-	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint", "demand"} {
+	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint", "demand", "tokens"} {
 		box, err := seal.New(cfg.Keys, cfg.audience(), purpose)
 		if err != nil {
 			return nil, &Error{Code: ErrInvalidOptions, ID: "options.keys.unusable", Op: "Options.Keys", Err: err}
@@ -137,6 +139,10 @@ func newAuth(cfg *config) (*Auth, error) {
 	a.idTokenHints = &idTokenHints{sealed("id_token_hint", idTokenHintVersion, cfg.Lifetime), cfg.idTokenHintName()}
 	a.idTokenHints.jar.Path = cfg.prefix + cfg.mount + "/logout"
 	a.demands = sealed("demand", demandVersion, demandLife)
+	a.tokens = &tokenKeeper{cfg: cfg, box: boxes["tokens"]}
+	if a.apiTransport = http.DefaultTransport; cfg.HTTPClient != nil && cfg.HTTPClient.Transport != nil {
+		a.apiTransport = cfg.HTTPClient.Transport
+	}
 	a.loops = &loops{hint("-n", loopWindow), cfg.Now}
 	a.lastProvider = &lastProvider{hint("-p", lastProviderLife)}
 	if a.sessionBox = boxes["session"]; cfg.Sessions != nil {

@@ -67,6 +67,24 @@ type Hooks struct {
 	// flush, hijack or abort fails the sign-in with [ErrSessionError], and a status is ignored.
 	OnLogin func(c *gin.Context, login *Login) error
 
+	// OnRecheck is called when the provider has said that a user may still be here
+	// ([Provider.Recheck], [Auth.Recheck]), before the session is renewed: to add groups from
+	// a database, as OnLogin does, or to refuse. login.User is the user as the provider
+	// describes it by now, with the Data of the session; what the hook makes of it is the
+	// session's, except for what OnLogin cannot change either. login.Token is an access
+	// token without its refresh token, which ginauth uses itself, Renewal is true, and the
+	// rest of login means nothing here.
+	//
+	// An error ends the session, wherever it is. Only one that is [ErrStoreUnavailable],
+	// [ErrProviderUnavailable], [ErrProviderTimeout] or [context.DeadlineExceeded] says that
+	// the hook could not decide, as does a panic: then the session continues as it is, and
+	// the provider is asked again after 30 seconds. So return ErrStoreUnavailable, alone or
+	// wrapped, if the database is down.
+	//
+	// ctx has the values of the request that asks, and does not end with it. No user is
+	// known in it.
+	OnRecheck func(ctx context.Context, login *Login) error
+
 	// OnLogout is called after a user has signed out.
 	OnLogout func(c *gin.Context, user *User)
 
@@ -154,7 +172,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 		return nil
 	}
 	login.User.writable()
-	verified, aborted := *login.User, c.IsAborted()
+	verified, renewal, aborted := *login.User, login.Renewal, c.IsAborted()
 	w := &hookWriter{ResponseWriter: c.Writer, status: c.Writer.Status()}
 	in.header, c.Writer = c.Writer.Header().Clone(), w
 	err := protect(func() error {
@@ -173,6 +191,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
 	}
 	login.User.sameAs(&verified)
+	login.Renewal = renewal
 	keepPrivate(c) // the answer gets a session's cookie, whatever the hook wrote about caches
 	return nil
 }

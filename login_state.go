@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
@@ -47,6 +48,7 @@ type loginState struct {
 	acr       string            // acr_values, if requested
 	linkingOf string            // who asks to link an account, as linkingUser returns it, or ""
 	renews    string            // id of the session that a check refused, or ""
+	scopes    string            // that were asked for beside the provider's, space-separated
 	round     int               // of a demand: 1, then 2; 0 without one
 	data      map[string]string // Start.Data, or nil
 }
@@ -86,9 +88,12 @@ func (l *loginState) request() rp.Request {
 	text := string(l.appendSecret(l.appendSecret(l.appendState(room[:0]), 1), 2))
 	return rp.Request{
 		State: text[:stateLength], Nonce: text[stateLength : stateLength+secretLength], Verifier: text[stateLength+secretLength:],
-		Started: l.created, MaxAge: l.maxAge, ACRValues: l.acr, Fingerprint: l.print,
+		Started: l.created, MaxAge: l.maxAge, ACRValues: l.acr, Fingerprint: l.print, Scopes: strings.Fields(l.scopes),
 	}
 }
+
+// nonceHash is what is kept of the nonce: a refreshed ID token may have it.
+func (l *loginState) nonceHash() [sha256.Size]byte { return sha256.Sum256(l.appendSecret(nil, 1)) }
 
 // needsItsStart reports whether a sign-in can begin again only where it began: in the
 // handler that had the data, or by the form that links an account. A link would begin
@@ -113,6 +118,7 @@ func (l *loginState) appendTo(b []byte) []byte {
 	b = wire.AppendString(b, l.linkingOf)
 	b = wire.AppendString(b, l.renews)
 	b = wire.AppendUint(b, uint64(l.round))
+	b = wire.AppendString(b, l.scopes)
 	if len(l.data) > 0 { // most have none, and are no larger for it
 		b = wire.AppendMap(b, l.data)
 	}
@@ -136,6 +142,7 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l.linkingOf = r.String()
 	l.renews = r.String()
 	l.round = int(r.Uint())
+	l.scopes = r.String()
 	if r.More() {
 		if l.data = r.Map(); l.data == nil {
 			return l, false

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"fmt"
@@ -83,6 +84,10 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 	a.detach(c)
 	if err != nil || s == nil {
 		return nil, err
+	}
+	if s.tokens != nil {
+		ctx, cl := context.WithoutCancel(c.Request.Context()), g.clients[s.user.Provider]
+		go func() { cl.revokeLater(a.tokens.drop(ctx, s)) }()
 	}
 	a.logSignOut(c, s, by)
 	return s, nil

@@ -2,6 +2,7 @@ package ginauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -51,7 +52,8 @@ func CurrentUser(ctx context.Context) *User {
 // whom authenticating again would not help, it wins; else what the others demand is
 // asked for at once. If [Options.Sessions] or
 // [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
-// such an answer the request is aborted: no later handler runs.
+// such an answer the request is aborted: no later handler runs. With [Provider.Recheck] the
+// provider is asked about the user first, when it is time to.
 //
 // Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
 // from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
@@ -95,8 +97,9 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 
 // LoadUser returns middleware that makes the signed-in user available through
 // [CurrentUser], and never refuses a request. The request is unauthenticated if no user
-// is signed in, if [Auth.RequireAuth] would refuse it for its origin, and if
-// [Options.Sessions] or [Options.Revocations] fails, which is logged. LoadUser
+// is signed in, if [Auth.RequireAuth] would refuse it for its origin, if
+// [Provider.Recheck] wants the person to come back to the provider, and if
+// [Options.Sessions] or [Options.Revocations] fails. The last two are logged. LoadUser
 // panics if a is nil.
 func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mustBeMounted()
@@ -351,9 +354,19 @@ func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 		vary(h, new([1]string)) // an answer without a user is not for those with one
 		return nil, err
 	}
-	if o.oldKey || now.UnixMicro() >= o.renewAt { // before the handler writes anything
+	var found *renewal
+	if g.rechecks && o.tokens != nil {
+		if found, err = a.recheckIfDue(c, g, o, now); errors.Is(err, ErrUnauthenticated) {
+			vary(h, new([1]string))
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if found != nil || o.oldKey || now.UnixMicro() >= o.renewAt { // before the handler writes anything
 		keepPrivate(c)
 		s := o.copy()
+		found.apply(s)
 		s.lastSeen = now
 		if err := g.sessions.renew(c.Writer, r, s); err != nil {
 			return nil, err

@@ -103,6 +103,14 @@ type Options struct {
 	// which is lost at a restart and not shared between replicas.
 	Revocations Revocations `json:"-"`
 
+	// Tokens keeps the provider's tokens of signed-in users, sealed and bound to their
+	// sessions, for [Auth.Client] and [Provider.Recheck]. Nothing is kept of the users of a
+	// provider with neither [Provider.APIs] nor Recheck. Share one between replicas, and
+	// with it Revocations, which see to it that a token is refreshed once. Default: this
+	// process's memory; after a restart a user is sent to the provider, and back, when a
+	// handler or a recheck needs a token.
+	Tokens Tokens `json:"-"`
+
 	// HTTPClient sends the requests to providers, for a private certificate authority
 	// or a proxy. It is cloned and hardened: no redirects, no cookies, a timeout of
 	// 10 seconds, limited responses. Default: a client that honours HTTPS_PROXY.
@@ -189,6 +197,9 @@ func (c *config) defaults() {
 	}
 	if c.Revocations == nil {
 		c.Revocations = newMemoryRevocations(c.Now, memoryLimit)
+	}
+	if c.Tokens == nil {
+		c.Tokens = newMemoryTokens(c.Now)
 	}
 	c.Keys, c.KeepClaims = slices.Clone(c.Keys), slices.Clone(c.KeepClaims)
 	c.TrustedOrigins, c.CallbackPaths = slices.Clone(c.TrustedOrigins), slices.Clone(c.CallbackPaths)

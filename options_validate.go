@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +46,27 @@ func (c *config) check(mount string) error {
 	c.Providers = c.checkProviders(&wrong, c.Providers)
 	c.checkPages(&wrong)
 	c.checkStore(&wrong)
+	c.checkTokens(&wrong)
 	return errors.Join(wrong...)
+}
+
+// checkTokens: what sees to it that a token is refreshed once has to be shared by those
+// that share the tokens.
+func (c *config) checkTokens(wrong *mistakes) {
+	_, ours := c.Tokens.(*memoryTokens)
+	_, alone := c.Revocations.(*memoryRevocations)
+	switch {
+	case isNilPointer(c.Tokens):
+		wrong.add("Options.Tokens", "nil", "is a nil pointer", "leave the option out to keep tokens in this process's memory")
+	case !ours && alone:
+		wrong.add("Options.Tokens", "revocations", "is set, and Revocations are in this process's memory: two replicas would use one refresh token twice, which providers take for theft",
+			"set Options.Revocations too: redisstate has both")
+	}
+}
+
+func isNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 func (c *config) checkBaseURL(wrong *mistakes) {

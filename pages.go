@@ -198,7 +198,7 @@ func (a *Auth) signedOutPage(r *http.Request, returnTo string) *Page {
 // errorPage says what happened and what to do next. It does not show the cause.
 func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p := a.pages.newPage(r, "error")
-	p.Title, p.Text = a.pages.text(p, titleKey(e.Code)), a.pages.text(p, cmp.Or(e.text, string(e.Code)))
+	p.Title, p.Text = a.pages.text(p, titleKey(e)), a.pages.text(p, cmp.Or(e.text, string(e.Code)))
 	p.Code, p.RequestID = e.Code, id
 	p.Footer = a.footer(p.Lang, e.Code, id)
 	if a.cfg.loopback {
@@ -228,13 +228,19 @@ func (a *Auth) canSwitchAccount(provider string) bool {
 	return c != nil && slices.Contains(c.provider.LoginParams, "prompt")
 }
 
-func titleKey(code Code) string {
-	switch code {
+func titleKey(e *Error) string {
+	switch e.Code {
 	case ErrForbidden, ErrIdentityRejected, ErrCrossOrigin:
 		return "title.access"
 	case ErrProviderDenied:
+		if e.Event == RequestRefused || e.text == "consent_denied" { // the person is signed in
+			return "title.access"
+		}
 		return "title.denied"
 	case ErrUnknownProvider, ErrMethodNotAllowed, ErrBadRequest:
+		return "title.request"
+	}
+	if e.Event == RequestRefused { // of a page, not of a sign-in
 		return "title.request"
 	}
 	return "title.failed"

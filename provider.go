@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -212,6 +213,27 @@ type Provider struct {
 	// TokenIssuer and VerifyClaims refuse by now.
 	Admits []string
 
+	// APIs are what [Auth.Client] may call with the access tokens of this provider's users.
+	// With any, the tokens of a sign-in are kept for as long as the session lasts (see
+	// [Options.Tokens]). Default: none, and no token is kept unless Recheck is set.
+	APIs []API
+
+	// Recheck is how often the provider is asked whether the user may still be here: by a
+	// refresh of the token, or by reading the profile if there is no refresh token (see
+	// providers.Offline). The first request after that time waits for the answer, which
+	// renews name, e-mail address, groups and kept claims as a sign-in does; see
+	// [Hooks.OnRecheck]. If the provider refuses, the session ends, also in copies of its
+	// cookie. If it does not respond, or not as it should, the session continues, and it is
+	// asked again after 30 seconds. A person whose access token has expired, with no refresh
+	// token, is sent to the provider, as by a [MaxAge] check. If there is neither a refresh
+	// token nor a profile to read, the session lasts no longer than Recheck.
+	//
+	// Sessions of [Auth.SignIn], and those from before Recheck was set, have no tokens and
+	// are not asked about. At least a minute. With Recheck the tokens of a sign-in are kept
+	// (see [Options.Tokens]). Default: never, and a session lasts whatever the provider does
+	// to the account, unless it sends logout tokens.
+	Recheck time.Duration
+
 	// Logout is what signing out does at the provider. The zero value signs the
 	// person out there too, where that is possible.
 	Logout ProviderLogout
@@ -298,6 +320,12 @@ type Quirks struct {
 	// section 3.2 (WeChat). With GET the secret ends up in the provider's logs.
 	// Default "POST".
 	TokenMethod string
+
+	// IncludedScopes returns the scopes that a granted scope includes, for providers that
+	// name only the larger one in a token response: GitHub answers "user" to a request for
+	// user and user:email. It is called for each granted scope when [API.Scopes] are
+	// compared with what a token has. Default: a scope includes no other.
+	IncludedScopes func(scope string) []string
 
 	// EditAuthorize may change the parameters of the authorization request.
 	// state, nonce, redirect_uri and the code challenge are set again afterwards.

@@ -20,6 +20,7 @@ import (
 // check reports every mistake that can be known without asking the provider.
 // It mends one: an Issuer that is the address of the discovery document.
 func (p *Provider) check(add addMistake, devHost bool) {
+	p.APIs = cloneAPIs(p.APIs) // their addresses are brought into one form
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
 		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of A-Z, a-z, 0-9, _ and -")
@@ -49,6 +50,10 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	p.checkModes(add)
 	p.checkParams(add)
 	p.checkPaths(add)
+	p.checkAPIs(add, devHost)
+	if p.Recheck != 0 && p.Recheck < minRecheck {
+		add("Recheck", "too_short", fmt.Sprintf("is %v, and each request would wait for the provider", p.Recheck), "write a minute or more, or 0 for never (a bare number is nanoseconds: write 15*time.Minute)")
+	}
 }
 
 func validName(name string) bool {
@@ -374,9 +379,46 @@ func (p *Provider) checkModes(add addMistake) {
 }
 
 // checkParams checks what goes into the authorization request.
+// badScope reports whether a text is not one scope (RFC 6749, 3.3).
+func badScope(s string) bool {
+	return s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// checkAPIs checks where the users' access tokens may go.
+func (p *Provider) checkAPIs(add addMistake, devHost bool) {
+	seen := map[string]bool{}
+	for i := range p.APIs {
+		api := &p.APIs[i]
+		u, err := url.Parse(api.URL)
+		switch what, why := weburl.Unfit(api.URL, devHost); {
+		case api.URL == "":
+			add("APIs", "empty", "has an API without a URL", `write what its addresses begin with: "https://api.example.com/v1/"`)
+			continue
+		case what != "" || err != nil:
+			add("APIs", what, fmt.Sprintf("%q %s", shown(api.URL), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+			continue
+		case !strings.HasSuffix(u.EscapedPath(), "/") || u.RawQuery != "" || u.ForceQuery:
+			add("APIs", "no_prefix", fmt.Sprintf("%q does not end with the slash of a path", shown(api.URL)), fmt.Sprintf("write scheme, host and path, with a slash at the end: %q", shown(weburl.Origin(u)+strings.TrimRight(u.EscapedPath(), "/")+"/")))
+			continue
+		case seen[apiAddress(u)]:
+			add("APIs", "duplicate", fmt.Sprintf("%q is there twice", shown(api.URL)), "drop one of the two")
+		}
+		api.URL = apiAddress(u)
+		seen[api.URL] = true
+		if slices.ContainsFunc(api.Scopes, badScope) {
+			add("APIs", "scope", fmt.Sprintf("%q has what is not one scope", shown(api.URL)), `write each as an element of its own: []string{"repo", "gist"}`)
+		}
+		// RFC 8707, 2: "Its value MUST be an absolute URI […] The URI MUST NOT include a
+		// fragment component."
+		if r, err := url.Parse(api.Resource); api.Resource != "" && (err != nil || !r.IsAbs() || strings.Contains(api.Resource, "#")) {
+			add("APIs", "resource", fmt.Sprintf("%q is not an absolute address without a fragment", printable.Clip(api.Resource)), "write the resource indicator that the provider has for the API")
+		}
+	}
+}
+
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+		if badScope(s) {
 			add("Scopes", "malformed", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
 		}
 	}

@@ -24,6 +24,7 @@ type registry struct {
 	order     []string                 // of the providers, as configured
 	callbacks map[string]*callbackPath // by their paths, as withName has them
 	sessions  *sessions                // of users of these providers, with the memory of opened ones
+	rechecks  bool                     // any of the providers has Recheck: else no request looks further
 }
 
 // SetProviders replaces all providers, for an application whose administrator enters
@@ -107,6 +108,15 @@ func (a *Auth) remind() {
 	if a.revokesInMemory() && !a.cfg.loopback {
 		a.cfg.log(ctx, slog.LevelWarn, "options.revocations.memory", memoryRemark+"; set Options.Revocations to share them")
 	}
+	if a.keepsTokensInMemory() && !a.cfg.loopback {
+		a.cfg.log(ctx, slog.LevelWarn, "options.tokens.memory", tokensRemark+"; set Options.Tokens to share them")
+	}
+	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin != nil && h.OnRecheck == nil {
+		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_recheck", "Hooks.OnLogin is set, and a provider has Recheck: what OnLogin changes in a user, such as groups, is lost at the first recheck; set Hooks.OnRecheck, which may be a function that does the same")
+	}
+	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin == nil && h.OnRecheck != nil {
+		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_login", "Hooks.OnRecheck is set, and OnLogin is not: whom it refuses can sign in again, and what it adds to a user is not there until the first recheck; set Hooks.OnLogin, which may call the same function")
+	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
 		a.cfg.log(ctx, slog.LevelWarn, "options.sessions.memstore", "Options.Sessions "+memstoreRemark+"; "+memstoreFix)
 	}
@@ -133,6 +143,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 		cl := newClient(p, a.cfg, a.http, sharing[paths[i]] > 1, known)
 		g.clients[p.Name], from[p.Name] = cl, cl.issuers
 		g.order = append(g.order, p.Name)
+		g.rechecks = g.rechecks || p.Recheck > 0
 		if cl.isPage() {
 			continue
 		}
@@ -149,7 +160,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 
 // newSessions returns the sessions of users from these issuers, by Provider.Name.
 func (a *Auth) newSessions(from map[string]*issuers) *sessions {
-	k := &sessions{cfg: a.cfg, issuers: from, cache: newSessionCache()}
+	k := &sessions{cfg: a.cfg, issuers: from, cache: newSessionCache(), tokens: a.tokens}
 	box, jar, name := a.sessionBox, a.loginStates.jar, a.cfg.cookieName()
 	if a.cfg.Sessions == nil {
 		k.backend = &cookieBackend{box: box, unseal: k.opener(box), jar: jar, name: name, second: name + "-2"}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/ginauth/ginauth/internal/contain"
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
@@ -29,6 +30,9 @@ type client struct {
 	shared      bool     // redirectURI, with other providers
 	loginParams []string // that a sign-in reads
 
+	owner [32]byte // see tokensOwner
+	apis  []knownAPI
+	tokenFailures
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
 }
@@ -36,8 +40,9 @@ type client struct {
 // newClient returns the client of a checked Provider, which knows what one of known knows
 // about the same one.
 func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp.Client) *client {
-	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared}
+	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared, owner: tokensOwner(&p)}
 	c.loginParams = append([]string{"return_to", "link", "demand", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
+	c.apis = knownAPIs(c.provider.APIs)
 	if c.isPage() {
 		return c
 	}
@@ -63,6 +68,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 		AuthorizeURL: p.AuthorizeURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL, JWKSURL: p.JWKSURL,
 		EndSessionURL: p.Logout.EndSessionURL, LogoutURL: p.Logout.URL, LogoutLocal: p.Logout.Local,
 		Development: c.cfg.loopback,
+		Resources:   resourcesOf(p.APIs),
 		Scopes:      p.Scopes, AuthParams: p.AuthParams,
 		ResponseMode: p.ResponseMode, ResponseIssuer: p.ResponseIssuer, Userinfo: p.Userinfo,
 		Names: claimNames(p), Pairs: c.verifiedPairs(), Complete: c.complete,
@@ -153,19 +159,43 @@ func (c *client) redeem(ctx context.Context, state *loginState, params url.Value
 	return id, fromRP(err)
 }
 
-// refresh sends a refresh token, of which nothing else is known.
+// keepsTokens reports whether the tokens of the provider's users are kept.
+func (c *client) keepsTokens() bool { return len(c.provider.APIs) > 0 || c.provider.Recheck > 0 }
+
+// refresh sends a refresh token, of which nothing else is known. An error can come with a
+// token, which has a refresh token alone: see rp.Client.Refresh.
 func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
 	got, err := c.rp.Refresh(ctx, rp.RefreshRequest{RefreshToken: refreshToken})
-	if err != nil {
+	if got == nil {
 		return nil, fromRP(err)
 	}
-	return got.Token, nil
+	return got.Token, fromRP(err)
+}
+
+// revocationWait is how long a refresh token's revocation may take.
+const revocationWait = 2 * time.Second
+
+// revokeLater has the provider revoke the refresh token of a session that has ended. Nobody
+// waits for it.
+func (c *client) revokeLater(r *tokenRecord) {
+	if r.of(c) == nil || r.refreshToken == "" || r.ended {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), revocationWait)
+		defer cancel()
+		if err := contain.Do(func() error { return c.rp.Revoke(ctx, r.refreshToken) }); err != nil {
+			c.cfg.log(ctx, slog.LevelWarn, "refresh.not_revoked", "a refresh token could not be revoked at the provider", slog.String("provider", c.provider.Name), slog.Any("error", fromRP(err)))
+		}
+	}()
 }
 
 // verifyClaims asks the Provider's own rules about a verified identity, and adds the name that
 // only the answer has.
 func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
-	c.addName(id.Claims, params)
+	if params != nil { // at a sign-in
+		c.addName(id.Claims, params)
+	}
 	if !c.issuers.admit(id.Issuer) {
 		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not list the issuer of the ID token, so that the session would end at once",
 			Fix: "have TokenIssuer refuse it, or add it to Admits"}

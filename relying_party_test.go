@@ -124,7 +124,7 @@ func TestEverySettingReachesTheRelyingParty(t *testing.T) {
 
 	// And the other way round: a field of Provider that the relying party does not
 	// know is one that the root uses itself.
-	ours := []string{"DisplayName", "Color", "Icon", "Logout", "LoginParams", "ClaimPaths", "EmailVerified", "NameFromCallback", "VerifyClaims", "Admits", "CallbackPath", "LoginPage", "Preset", "Err"}
+	ours := []string{"DisplayName", "Color", "Icon", "Logout", "LoginParams", "ClaimPaths", "EmailVerified", "NameFromCallback", "VerifyClaims", "Admits", "CallbackPath", "LoginPage", "APIs", "Recheck", "Preset", "Err"}
 	for f := range reflect.TypeFor[ginauth.Provider]().Fields() {
 		if _, there := got.Type().FieldByName(f.Name); !there && !slices.Contains(ours, f.Name) {
 			t.Errorf("Provider.%s does not reach rp.Config; if the root uses it itself, say so here", f.Name)
@@ -145,6 +145,9 @@ func fill(v reflect.Value) {
 			f.SetInt(1)
 		case reflect.Slice:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+			if f.Type().Elem().Kind() == reflect.Struct {
+				fill(f.Index(0))
+			}
 		case reflect.Map:
 			m := reflect.MakeMap(f.Type())
 			m.SetMapIndex(reflect.ValueOf("x"), reflect.Zero(f.Type().Elem()))

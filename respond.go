@@ -172,6 +172,8 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	switch {
 	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
+	case e.ID == "session.ended": // while its tokens were being refreshed: there may be another one by now
+		a.detach(c)
 	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
 		if kind := kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
 			e.Code = ErrForbidden
@@ -183,6 +185,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 		}
 	}
 	e.Event = event // not one that an *Error of the application's may have
+	if status := e.Status(); event == RequestRefused && e.retry == "" && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout) && kindOf(c.Request) == pageRequest {
+		e.retry = a.cfg.absolute(a.cfg.loginReturnPath(c.Request)) // it may pass
+	}
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
 		return

@@ -111,6 +111,8 @@ const (
 	providerNoSession = 'n' // a person's sessions whose ID token had no sid
 	providerUser      = 'u'
 	spentState        = 'a'
+	sessionTokens     = 't'
+	tokenClaim        = 'c'
 )
 
 // revoked compares a session with the watermarks of its keys: its own, with when

@@ -67,6 +67,7 @@ type sessions struct {
 	issuers map[string]*issuers // by Provider.Name
 	backend sessionBackend
 	cache   *sessionCache
+	tokens  *tokenKeeper
 }
 
 // start makes a new session for a user, under a new id, and ends the one that it
@@ -82,13 +83,28 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, lim
 	if err := k.checkTimes(s); err != nil {
 		return nil, err
 	}
-	if _, _, err := k.revokePrevious(w, r); err != nil {
-		return nil, err
-	}
 	if err := k.recordMark(r.Context(), s); err != nil {
 		return nil, err
 	}
-	return s, k.save(w, r, s, true)
+	undo := func() {}
+	if s.tokens != nil {
+		var err error
+		if undo, err = k.tokens.begin(context.WithoutCancel(r.Context()), s); err != nil {
+			return nil, err
+		}
+	}
+	before, _, err := k.revokePrevious(w, r)
+	if err != nil {
+		undo()
+		return nil, err
+	}
+	if before != nil && before.tokens != nil && s.tokens == nil {
+		defer k.tokens.drop(context.WithoutCancel(r.Context()), &before.session)
+	}
+	if err = k.save(w, r, s, true); err != nil {
+		undo()
+	}
+	return s, err
 }
 
 // begin gives a session its id and its times.

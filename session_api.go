@@ -13,7 +13,8 @@ import (
 
 // Update changes the session of the signed-in user: groups, say, or the
 // application's own User.Data, which is not nil in change. Provider, Issuer,
-// Subject and the claims stay as verified. Call it before the response is written;
+// Subject and the claims stay as verified. With [Provider.Recheck], the next recheck renews
+// everything but Data. Call it before the response is written;
 // no middleware is needed in front of it.
 //
 // It fails with [ErrUnauthenticated] if no user is signed in, with [ErrCrossOrigin]

@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -40,6 +41,13 @@ type session struct {
 	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
 	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
 	browserOnly bool          // its cookie ends with the browser
+	tokens      *keptTokens   // where the provider's tokens are; nil if they were not kept at its beginning
+}
+
+// keptTokens says which tokens are those of a session.
+type keptTokens struct {
+	of     string       // id of the session from which it has taken them over, or "" for its own
+	begins *tokenRecord // those, of a session that begins
 }
 
 // times are those that every record keeps, as a distance from created.
@@ -55,6 +63,14 @@ func (u *User) texts() [5]*string {
 
 func (s *session) optionalTexts(claims *string) [5]*string {
 	return [...]*string{&s.sid, &s.user.Locale, claims, &s.user.ACR, &s.actor}
+}
+
+// tokensID is where the session's tokens are.
+func (s *session) tokensID() string {
+	if s.tokens == nil {
+		return s.id
+	}
+	return cmp.Or(s.tokens.of, s.id)
 }
 
 // rare2 is optionalTexts of version 2.
@@ -74,7 +90,9 @@ const (
 	hasRechecked
 	hasMark
 	hasRare    // and the bits above it, one for each
-	knownFlags = hasRare<<len([5]*string{}) - 1
+	hasTokens  = hasRare << len([5]*string{})
+	tookTokens = hasTokens << 1
+	knownFlags = tookTokens<<1 - 1
 
 	hasRare2 = 1 << 4 // in the 8 bits of version 2, whose lower four are the same
 )
@@ -143,7 +161,8 @@ func (k *sessions) encode(s *session) []byte {
 		on   bool
 	}{
 		{hasVerifiedEmail, u.EmailVerified}, {hasOwnIssuer, u.Issuer == from.own}, {hasKept, len(names) > 0}, {hasData, len(u.Data) > 0},
-		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0},
+		{hasAuthTime, s.authTime}, {hasBrowserOnly, s.browserOnly}, {hasRechecked, !s.rechecked.IsZero()}, {hasMark, s.mark > 0}, {hasTokens, s.tokens != nil},
+		{tookTokens, s.tokens != nil && s.tokens.of != ""},
 	} {
 		if f.on {
 			flags |= f.flag
@@ -168,6 +187,9 @@ func (k *sessions) encode(s *session) []byte {
 	}
 	if flags&hasMark != 0 {
 		b = wire.AppendUint(b, uint64(s.mark))
+	}
+	if flags&tookTokens != 0 {
+		b = append(b, s.tokens.of...)
 	}
 	b = wire.AppendString(b, u.Provider)
 	b = append(b, from.print[:]...)
@@ -227,6 +249,12 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 		s.mark = int64(min(r.Uint(), math.MaxInt64))
 	}
 	s.authTime, s.browserOnly = flags&hasAuthTime != 0, flags&hasBrowserOnly != 0
+	if flags&hasTokens != 0 {
+		s.tokens = new(keptTokens)
+	}
+	if flags&tookTokens != 0 {
+		s.tokens = &keptTokens{of: r.Bytes(sessionIDSize)}
+	}
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
 	// Under the old name there may be another provider now, or one that admits

@@ -28,6 +28,7 @@ type demand struct {
 	maxAge  time.Duration // of the authentication at the provider; 0 if it may have any
 	acr     []string      // one of these; nil if any will do
 	session string        // id of that which does not suffice; "" of a user without one
+	scopes  []string      // of an API, beside those of every sign-in
 }
 
 // MaxAge admits a user who authenticated at the provider within the last d, and
@@ -142,6 +143,7 @@ func (v *authRequest) now() int64 {
 
 // and returns the demand that satisfies both, or false if none does.
 func (d demand) and(o demand) (demand, bool) {
+	d.scopes = union(d.scopes, o.scopes)
 	if d.maxAge == 0 || o.maxAge != 0 && o.maxAge < d.maxAge {
 		d.maxAge = o.maxAge
 	}
@@ -153,6 +155,17 @@ func (d demand) and(o demand) (demand, bool) {
 		return d, len(d.acr) > 0
 	}
 	return d, true
+}
+
+// union returns the texts of both lists, each once.
+func union(a, b []string) []string {
+	all := slices.Clip(a)
+	for _, s := range b {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // merge returns the error of two checks that demand, with what satisfies both.
@@ -169,6 +182,9 @@ func merge(first, second *Error) (*Error, error) {
 // stepUp returns what a request is answered with whose user a check sends to the
 // provider: the same error, or another one if the provider cannot help.
 func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
+	if e.opened != nil { // of a recheck: the session has no user yet
+		return e
+	}
 	v := a.authenticated(c)
 	if v == nil {
 		return a.unauthenticated(c.Request)
@@ -194,7 +210,7 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 	switch cl := v.registry.clients[o.user.Provider]; {
 	case cl.isPage() && len(e.demand.acr) > 0:
 		return impossible("check.step_up_impossible", "a sign-in page of the application has no acr", "leave such users out with FromProvider, or ask them with MaxAge")
-	case !cl.isPage() && cl.provider.Issuer == "":
+	case !cl.isPage() && cl.provider.Issuer == "" && (e.demand.maxAge > 0 || len(e.demand.acr) > 0):
 		return impossible("check.step_up_impossible", "a plain OAuth 2.0 provider cannot say when or how a person authenticated",
 			"leave such users out with FromProvider, or require something else of them")
 	}
@@ -208,6 +224,7 @@ func (a *Auth) stepUpURL(o *opened, d *demand, returnTo string) string {
 	k, provider := &a.demands, o.user.Provider
 	b := append(wire.AppendTime(k.contents(), k.now()), o.id...)
 	b = wire.AppendStrings(wire.AppendUint(b, uint64(d.maxAge/time.Second)), d.acr)
+	b = wire.AppendStrings(b, d.scopes)
 	address := withReturn(a.cfg.prefix+a.cfg.mount+"/login/"+url.PathEscape(provider), returnTo)
 	return withParam(address, "demand", k.box.Seal(b, demandName+provider))
 }
@@ -237,6 +254,7 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 	d := &demanded{expired: a.demands.expired(r.Time())}
 	d.session = r.Bytes(sessionIDSize)
 	d.maxAge, d.acr = time.Duration(r.Uint())*time.Second, r.Strings(nil)
+	d.scopes = r.Strings(nil)
 	if !r.OK() {
 		return nil, bad(nil)
 	}
@@ -260,6 +278,7 @@ func (d *demanded) apply(l *loginState, configured map[string]string) map[string
 	if age := int(d.maxAge / time.Second); d.maxAge > 0 && (l.maxAge < 0 || age < l.maxAge) {
 		l.maxAge = age
 	}
+	l.scopes = strings.Join(d.scopes, " ")
 	if l.renews = d.session; l.round == 0 {
 		l.round = 1
 	} else {
@@ -288,7 +307,7 @@ func (l *loginState) needsSecondRound(err error) bool {
 func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *loginState) error {
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.linkingOf, state.round = first.returnTo, first.linkingOf, 2
-	d := &demanded{demand: demand{acr: strings.Fields(first.acr), session: first.renews}}
+	d := &demanded{demand: demand{acr: strings.Fields(first.acr), scopes: strings.Fields(first.scopes), session: first.renews}}
 	location, err := a.sendToProvider(c, g, cl, state, nil, d)
 	if err != nil {
 		return a.offerRetry(err, state, nil)
@@ -350,7 +369,11 @@ func noSessionForDemand(provider string) *Error {
 
 // writeStepUp answers a request whose user has to authenticate again.
 func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
-	login := a.stepUpURL(a.authenticated(c).opened, e.demand, a.cfg.loginReturnPath(c.Request))
+	o := e.opened
+	if o == nil {
+		o = a.authenticated(c).opened
+	}
+	login := a.stepUpURL(o, e.demand, a.cfg.loginReturnPath(c.Request))
 	more := gin.H{}
 	if e.demand.maxAge > 0 {
 		more["max_age"] = int(e.demand.maxAge / time.Second)
@@ -358,5 +381,12 @@ func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 	if len(e.demand.acr) > 0 {
 		more["acr_values"] = strings.Join(e.demand.acr, " ")
 	}
-	a.writeLogin(c, e, "step_up", login, more)
+	if len(e.demand.scopes) > 0 {
+		more["scope"] = strings.Join(e.demand.scopes, " ")
+	}
+	kind := "step_up"
+	if len(e.demand.scopes) > 0 && e.demand.maxAge == 0 && len(e.demand.acr) == 0 {
+		kind = "consent"
+	}
+	a.writeLogin(c, e, kind, login, more)
 }

@@ -3,11 +3,378 @@ package ginauth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
 
+	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/printable"
+	"github.com/ginauth/ginauth/internal/weburl"
 )
+
+// API describes an API that [Auth.Client] may call with the users' access tokens.
+type API struct {
+	// URL is what the addresses of the API begin with: scheme, host and path, with a
+	// slash at the end: "https://graph.microsoft.com/v1.0/". The address without that slash is
+	// the API's too. Required. It must be https, except on loopback, and in development with a
+	// loopback BaseURL. Of several that fit an address the longest counts.
+	URL string
+
+	// Scopes are those that a call needs. A user whose access token does not have them is
+	// sent to the provider to consent, and comes back. With a refresh token the API gets
+	// an access token of its own that has these scopes and no other. Default: the access
+	// token of the sign-in.
+	Scopes []string
+
+	// Resource is the resource indicator of the API (RFC 8707), for a provider that issues
+	// an access token for each. It is sent with every sign-in. Default: none.
+	Resource string
+}
+
+func cloneAPIs(list []API) []API {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Scopes = slices.Clone(list[i].Scopes)
+	}
+	return list
+}
+
+// resourcesOf returns the resource indicators of APIs.
+func resourcesOf(list []API) (all []string) {
+	for i := range list {
+		if r := list[i].Resource; r != "" && !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// Client returns an HTTP client that calls the APIs of the signed-in user's provider
+// ([Provider.APIs]) with the user's access token. ctx is a *gin.Context behind
+// [Auth.RequireAuth] or [Auth.LoadUser], or a context derived from c.Request.Context().
+// The client is for this user, and for as long as the session lasts.
+//
+// The token is refreshed before it expires, once for all requests, goroutines and
+// replicas; if the API answers 401 because of it, it is refreshed and the request sent
+// again, provided that its body can be. A request to an address of no API fails and is
+// not sent. A redirect to such an address is followed without the token, and so is what it
+// redirects to.
+//
+// Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which sends the user to
+// the provider where that helps ([ErrStepUpRequired]: the token has ended, or consent is
+// missing). [ErrUnauthenticated] means that no user is signed in or the session has
+// ended, [ErrBadRequest] that the user has no session, [ErrInvalidOptions] that no API of
+// the provider has the address, [ErrProviderDenied] that the provider did not grant the
+// API's scopes, [ErrStoreUnavailable] that [Options.Tokens] failed, and
+// [ErrProviderUnavailable] and [ErrProviderTimeout] that the API or the provider does not
+// answer, and their like that the provider could not be asked.
+//
+// Take the client before a goroutine begins, and give its requests a context of their own:
+// Gin uses a *gin.Context again for other requests, and of other people, as soon as the
+// handler has returned. The client has no timeout but that of its requests' contexts.
+func (a *Auth) Client(ctx context.Context) *http.Client {
+	return &http.Client{Transport: &apiTransport{auth: a, request: a.requestOf(ctx), base: a.apiTransport}}
+}
+
+// Token returns the access token that [Auth.Client] would send to an address, for
+// libraries that take a token and no client. It is valid for a minute at least, or for a
+// tenth of its life if that is less. It has no refresh token. Its errors are those of
+// Client.
+func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, noAPI("", nil)
+	}
+	w, err := wantedBy(a.requestOf(ctx), u)
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.tokens.token(ctx, w)
+	if err != nil {
+		return nil, refusedByAPI(err, w)
+	}
+	return t.token(), nil
+}
+
+// requestOf returns the request that a context belongs to, nil if no user is signed in.
+func (a *Auth) requestOf(ctx context.Context) *authRequest {
+	if c, ok := ctx.(*gin.Context); ok && c != nil && c.Request != nil {
+		return a.authenticated(c)
+	} else if ctx == nil || ok {
+		return nil
+	}
+	if ctx.Value(gin.ContextKey) != nil { // Gin uses its contexts again, for other requests
+		return nil
+	}
+	v, _ := ctx.Value(authRequestKey{a}).(*authRequest)
+	return v
+}
+
+// wantedBy returns the token that a request of a user to an address wants.
+func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
+	switch {
+	case v == nil || v.state.Load() != identified:
+		return wanted{}, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "call API", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	case !v.hasSession():
+		return wanted{}, noSession("call API")
+	}
+	cl := v.registry.auth.providers.Load().clients[v.opened.user.Provider] // a client may be kept for long
+	if cl == nil {
+		return wanted{}, sessionEnded()
+	}
+	api := cl.api(u)
+	if api == nil {
+		return wanted{}, noAPI(cl.provider.Name, u)
+	}
+	return wanted{v: v, cl: cl, api: api}, nil
+}
+
+// noAPI is the error for an address of no API. It names the address without what may be a
+// secret: the user and the query; u is nil if it could not be read.
+func noAPI(provider string, u *url.URL) *Error {
+	e := &Error{Code: ErrInvalidOptions, ID: "api.address", Op: "call API", Provider: provider, Reason: "the address cannot be read, so it is that of no API of the provider",
+		Fix: "add it to Provider.APIs, or call it with another client"}
+	if u == nil {
+		return e
+	}
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	e.Reason = fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(bare.String()))
+	if goesUp(u.EscapedPath()) {
+		e.Reason, e.Fix = fmt.Sprintf("%q has a .. or a \\ in its path, and may be another address to the server", printable.Clip(bare.String())), "write the address without them"
+	}
+	return e
+}
+
+// refusedByAPI is the error for an API that refuses a new token, where there is no answer
+// of the API to return.
+func refusedByAPI(err error, w wanted) error {
+	if !errors.Is(err, errRefusedAgain) {
+		return err
+	}
+	return &Error{Code: ErrProviderError, ID: "api.refuses_token", Op: "call API", Provider: w.cl.provider.Name, Reason: "the API refuses an access token that is a moment old",
+		Fix: "compare API.Resource and API.Scopes with what the API wants"}
+}
+
+// knownAPI is an API with its URL in parts.
+type knownAPI struct {
+	*API
+	scheme, host, path string
+}
+
+func knownAPIs(list []API) []knownAPI {
+	known := make([]knownAPI, len(list))
+	for i := range list {
+		known[i].API = &list[i]
+		if u, err := url.Parse(list[i].URL); err == nil { // it is checked
+			known[i].scheme, known[i].host, known[i].path = u.Scheme, u.Host, u.EscapedPath()
+		}
+	}
+	return known
+}
+
+// has reports whether an address with that path is the API's.
+func (a *knownAPI) has(u *url.URL, path string) bool {
+	if u.Host != a.host || u.Scheme != a.scheme { // most are written as the API is
+		if weburl.Origin(u) != a.scheme+"://"+a.host {
+			return false
+		}
+	}
+	return strings.HasPrefix(path, a.path) || path == strings.TrimSuffix(a.path, "/")
+}
+
+// api returns the API that an address is of, or nil.
+func (c *client) api(u *url.URL) *API {
+	path := u.EscapedPath()
+	if u.User != nil || u.Opaque != "" || goesUp(path) {
+		return nil
+	}
+	if path == "" {
+		path = "/"
+	}
+	var found *knownAPI
+	for i := range c.apis {
+		if api := &c.apis[i]; api.has(u, path) && (found == nil || len(api.URL) > len(found.URL)) {
+			found = api
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return found.API
+}
+
+// apiAddress is an address as API.URL has it.
+func apiAddress(u *url.URL) string {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	return weburl.Origin(u) + path
+}
+
+// goesUp reports whether a path goes up, or might where it is read: after it was decoded
+// once more, with backslashes for slashes, or without the parameters of a segment (RFC
+// 3986, 3.3), as different servers have it.
+func goesUp(path string) bool {
+	if !strings.ContainsAny(path, "%;\\") && !strings.Contains(path, "/.") { // most
+		return strings.ContainsFunc(path, unicode.IsControl)
+	}
+	for range 3 {
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			break
+		}
+		path = decoded
+	}
+	if strings.Contains(path, "\\") || strings.ContainsFunc(path, unicode.IsControl) {
+		return true
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// apiTransport adds access tokens to requests.
+type apiTransport struct {
+	auth    *Auth
+	request *authRequest
+	base    http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL == nil {
+		return nil, closed(r, noAPI("", nil))
+	}
+	w, err := wantedBy(t.request, r.URL)
+	e, ok := errors.AsType[*Error](err)
+	if foreign := ok && e.ID == "api.address"; r.Response != nil && (foreign || err == nil && w.left(r)) {
+		return t.base.RoundTrip(r)
+	}
+	if err == nil && r.Host != "" && r.Host != r.URL.Host { // the server decides by it what is asked for
+		err = noAPI(w.cl.provider.Name, &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: r.URL.Path})
+	}
+	if err != nil {
+		return nil, closed(r, err)
+	}
+	token, err := t.auth.tokens.token(r.Context(), w)
+	if err != nil {
+		return nil, closed(r, refusedByAPI(err, w))
+	}
+	resp, err := t.base.RoundTrip(withToken(r, token, r.Body))
+	if err != nil {
+		return resp, w.unreachable(r, err)
+	}
+	if !refusesToken(resp) {
+		return resp, nil
+	}
+	w.refused = token.value
+	if token, err = t.auth.tokens.token(r.Context(), w); errors.Is(err, errRefusedAgain) {
+		return resp, nil
+	}
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	body := r.Body
+	if body != nil && body != http.NoBody {
+		if r.GetBody == nil {
+			return resp, nil // the next request has the new token
+		}
+		if body, err = r.GetBody(); err != nil {
+			return resp, nil
+		}
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	_ = resp.Body.Close()
+	if resp, err = t.base.RoundTrip(withToken(r, token, body)); err != nil {
+		return resp, w.unreachable(r, err)
+	}
+	return resp, nil
+}
+
+// unreachable is the error for an API that does not answer, so that a handler can give it to
+// Fail as any other. That the caller has given up stays what it is.
+func (w *wanted) unreachable(r *http.Request, err error) error {
+	if r.Context().Err() != nil {
+		return err
+	}
+	told := &Error{Code: ErrProviderUnavailable, ID: "api.unreachable", Op: "call API", Provider: w.cl.provider.Name, text: "api_unreachable", retryAfter: providerRest, Err: err,
+		Reason: "the API does not answer", Fix: "see error for why: a firewall, a wrong address, a certificate?"}
+	timeout, _ := err.(interface{ Timeout() bool })
+	if timeout != nil && timeout.Timeout() {
+		told.Code = ErrProviderTimeout
+	}
+	return &apiFailure{told, timeout}
+}
+
+// apiFailure is an *Error that says, for http.Client, whether it is a timeout.
+type apiFailure struct {
+	told    *Error
+	timeout interface{ Timeout() bool }
+}
+
+// Error implements error.
+func (f *apiFailure) Error() string { return f.told.Error() }
+
+// Unwrap returns the *Error.
+func (f *apiFailure) Unwrap() error { return f.told }
+
+// Timeout implements net.Error.
+func (f *apiFailure) Timeout() bool { return f.timeout != nil && f.timeout.Timeout() }
+
+// left reports whether a request follows from a redirect of a server that is no API's: from
+// there on it decides what is asked for, and the request gets no token.
+func (w *wanted) left(r *http.Request) bool {
+	for r.Response != nil && r.Response.Request != nil {
+		if r = r.Response.Request; w.cl.api(r.URL) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// closed closes the body of a request that is not sent.
+func closed(r *http.Request, err error) error {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return err
+}
+
+// withToken returns the request with an access token (RFC 6750, 2.1).
+func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Request {
+	r = r.WithContext(r.Context()) // a copy, of which the header is ours
+	r.Body = body
+	if r.Header = maps.Clone(r.Header); r.Header == nil { // the lines in it are nobody's to change
+		r.Header = http.Header{}
+	}
+	r.Header.Set("Authorization", "Bearer "+token.value)
+	return r
+}
+
+// refusesToken reports whether an API does not take the access token. RFC 6750, 3.1:
+// invalid_token comes with 401. An API that says nothing but 401 means it, too; one that
+// says something else does not (RFC 9470: insufficient_user_authentication).
+func refusesToken(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
+	return !strings.Contains(challenges, "error=") || strings.Contains(challenges, "invalid_token")
+}
 
 // Refresh requests a new access token with the refresh token of old (RFC 6749, section 6),
 // for jobs that run without the user and keep tokens in a table of the application's:
@@ -21,9 +388,12 @@ import (
 // ends; it takes 10 seconds at most, and as long again where the provider's metadata or
 // keys have to be fetched first.
 //
-// It fails with the cause of ctx if ctx has ended before; with [ErrUnknownProvider]; with [ErrStepUpRequired] if old has no refresh token
-// or the provider does not take it any more: have the user sign in again, and drop the
-// row; with [ErrIDTokenInvalid] if the ID token in the response is not valid, and nothing of
+// If the ID token of the response cannot be verified, since the provider's keys are out of
+// reach, the error comes with a token that has the new refresh token alone: store that, too.
+//
+// It fails with the cause of ctx if ctx has ended before; with [ErrUnknownProvider]; with
+// [ErrStepUpRequired] if old has no refresh token or the provider does not take it any more:
+// have the user sign in again, and drop the row; with [ErrIDTokenInvalid] if the ID token in the response is not valid, and nothing of
 // the response is used; with [ErrSessionError] if a function of the [Provider] panics; and
 // with [ErrProviderUnavailable], [ErrProviderTimeout], [ErrProviderError],
 // [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the provider could not be asked, or
@@ -49,9 +419,10 @@ func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) 
 	if p, panicked := err.(*contain.Panic); panicked {
 		err = hookPanicked("refresh token", p)
 	}
-	if err != nil {
+	token, _ := got.(*oauth2.Token)
+	if token == nil {
 		return nil, err
 	}
-	token := *got.(*oauth2.Token) // others have the same
-	return &token, nil
+	own := *token // others have the same
+	return &own, err
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/oauth2"
@@ -212,4 +215,219 @@ func TestRefreshFails(t *testing.T) {
 	if _, err := s.Auth.Refresh(t.Context(), "demo", nil); !sitetest.HasID(err, "refresh.no_token") {
 		t.Errorf("without a token: %v", err)
 	}
+}
+
+// Tokens in memory are warned of in production, if any are kept.
+func TestTokensInMemoryAreWarnedOf(t *testing.T) {
+	apis := []ginauth.API{{URL: "https://api.corp.example/"}}
+	for name, tt := range map[string]struct {
+		change func(o *ginauth.Options)
+		warned bool
+	}{
+		"with APIs":    {func(o *ginauth.Options) { o.Providers[0].APIs = apis }, true},
+		"with Recheck": {func(o *ginauth.Options) { o.Providers[0].Recheck = time.Hour }, true},
+		"without":      {func(*ginauth.Options) {}, false},
+		"on loopback":  {func(o *ginauth.Options) { o.BaseURL, o.Providers[0].APIs = "http://localhost:8080", apis }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines sitetest.Logs
+			opts := sitetest.GoodOptions()
+			opts.Logger = lines.Logger()
+			tt.change(&opts)
+			auth, err := ginauth.Mount(gin.New(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(lines.Lines("WARN", "options.tokens.memory")); (got == 1) != tt.warned || got > 1 {
+				t.Errorf("%d warnings: %s", got, &lines)
+			}
+			said := false
+			for _, e := range auth.Diagnose(t.Context()).Warnings {
+				said = said || e.ID == "options.tokens.memory"
+			}
+			if said != tt.warned {
+				t.Errorf("Diagnose warns: %t, want %t", said, tt.warned)
+			}
+		})
+	}
+}
+
+// A handler gives every error of the client to Fail: what answers says whose fault it is, and
+// that the person is signed in.
+func TestErrorsOfTheClient(t *testing.T) {
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(slow.Close)
+	for name, tt := range map[string]struct {
+		address func(s *sitetest.Site) string
+		change  func(o *ginauth.Options)
+		before  func(s *sitetest.Site)
+		status  int
+		id      string
+		retry   bool // the page offers to try again
+		title   string
+	}{
+		"the API is down": {address: func(*sitetest.Site) string { return closed.URL + "/x" }, status: 502, id: "api.unreachable", retry: true, title: "title.request"},
+		"the API is slow": {address: func(*sitetest.Site) string { return slow.URL + "/x" }, change: func(o *ginauth.Options) {
+			o.HTTPClient = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: time.Second}}
+		}, status: 504, id: "api.unreachable", retry: true, title: "title.request"},
+		"an unknown API":      {address: func(*sitetest.Site) string { return "https://elsewhere.example/x?secret=1" }, status: 500, id: "api.address", title: "title.request"},
+		"a path that goes up": {address: func(s *sitetest.Site) string { return s.IDP.Issuer + "/a/..%2Fb" }, status: 500, id: "api.address", title: "title.request"},
+		"the provider is down": {address: func(s *sitetest.Site) string { return s.IDP.Issuer + "/x" }, before: func(s *sitetest.Site) {
+			s.Clock.Advance(61 * time.Minute)
+			s.IDP.Fail(authtest.Token, authtest.ServerError)
+		}, status: 502, id: "http.status", retry: true, title: "title.request"},
+		"consent is denied": {address: func(s *sitetest.Site) string { return s.IDP.Issuer + "/scoped/x" }, before: func(s *sitetest.Site) {
+			s.IDP.EditToken(func(answer map[string]any) { answer["scope"] = "openid" })
+		}, status: 403, id: "refresh.scopes_denied", retry: true, title: "title.access"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := offline(t, func(s *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}, {URL: s.IDP.Issuer + "/scoped/", Scopes: []string{"groups"}}, {URL: closed.URL + "/"}, {URL: slow.URL + "/"}}
+				if tt.change != nil {
+					tt.change(o)
+				}
+			})
+			s.Engine.GET("/call", s.Auth.RequireAuth(), func(c *gin.Context) {
+				resp, err := s.Auth.Client(c).Get(tt.address(s))
+				if err == nil {
+					resp.Body.Close()
+					t.Errorf("the call ended in %d", resp.StatusCode)
+				}
+				s.Auth.Fail(c, err)
+			})
+			if tt.before != nil {
+				tt.before(s)
+			}
+			p := s.Get("/call")
+			if p.Status != tt.status || !strings.Contains(s.Logs.String(), "id="+tt.id) {
+				t.Errorf("%d, want %d and %s\n%s", p.Status, tt.status, tt.id, s.Logs)
+			}
+			if strings.Contains(s.Logs.String(), "secret") {
+				t.Errorf("the query is in the log: %s", s.Logs)
+			}
+			text := p.Text()
+			if strings.Contains(text, sitetest.Sentence(t, ginauth.Code("again"))) != tt.retry || !strings.Contains(text, "<h1>"+sitetest.Sentence(t, ginauth.Code(tt.title))) {
+				t.Errorf("the page is %s", text)
+			}
+			if s.User() == nil {
+				t.Error("the session has ended")
+			}
+		})
+	}
+}
+
+// A form that was sent cannot be sent on: its person gets a page that asks for consent.
+func TestConsentBeforeAForm(t *testing.T) {
+	s, _ := offline(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: []string{"groups"}}}
+	})
+	s.Engine.POST("/send", s.Auth.RequireAuth(), func(c *gin.Context) {
+		_, err := s.Auth.Token(c, s.IDP.Issuer+"/x")
+		s.Auth.Fail(c, err)
+	})
+	p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/send", nil))
+	if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), sitetest.Sentence(t, ginauth.Code("consent.title"))) {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+}
+
+// What the trip is for is in the log, and in what the handler gets: a token that lacks scopes
+// has not ended.
+func TestWhyAPersonIsSentToTheProvider(t *testing.T) {
+	for name, tt := range map[string]struct {
+		scopes []string
+		before func(s *sitetest.Site)
+		path   string
+		id     string
+	}{
+		"scopes are missing, with a refresh token":    {scopes: []string{"openid", "offline_access"}, path: "/scoped/x", id: "refresh.consent"},
+		"scopes are missing, without one":             {scopes: []string{"openid"}, path: "/scoped/x", id: "refresh.scopes_missing"},
+		"the token has ended":                         {scopes: []string{"openid"}, before: func(s *sitetest.Site) { s.Clock.Advance(61 * time.Minute) }, path: "/x", id: "refresh.no_token"},
+		"the refresh token has ended":                 {scopes: []string{"openid", "offline_access"}, before: func(s *sitetest.Site) { s.Clock.Advance(61 * time.Minute); s.IDP.RevokeRefreshTokens() }, path: "/x", id: "refresh.invalid_grant"},
+		"the token has ended, and scopes are missing": {scopes: []string{"openid"}, before: func(s *sitetest.Site) { s.Clock.Advance(61 * time.Minute) }, path: "/scoped/x", id: "refresh.no_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].Scopes = tt.scopes
+				o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}, {URL: s.IDP.Issuer + "/scoped/", Scopes: []string{"groups"}}}
+			})
+			s.SignIn()
+			if tt.before != nil {
+				tt.before(s)
+			}
+			var got error
+			s.Engine.GET("/token", s.Auth.RequireAuth(), func(c *gin.Context) { _, got = s.Auth.Token(c, s.IDP.Issuer+tt.path) })
+			s.Get("/token")
+			if !errors.Is(got, ginauth.ErrStepUpRequired) || !sitetest.HasID(got, tt.id) {
+				t.Errorf("got %v, want %s", got, tt.id)
+			}
+		})
+	}
+}
+
+// The scopes of a token are in it, as golang.org/x/oauth2 has them.
+func TestTokenHasItsScopes(t *testing.T) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Scopes = []string{"openid", "groups"}
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}}
+	})
+	s.SignIn()
+	var got *oauth2.Token
+	s.Engine.GET("/token", s.Auth.RequireAuth(), func(c *gin.Context) { got, _ = s.Auth.Token(c, s.IDP.Issuer+"/x") })
+	s.Get("/token")
+	if got == nil || got.Extra("scope") != "openid groups" || got.RefreshToken != "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A sign-out that cannot reach the store says so: what it could not drop stays there.
+func TestSignOutWhileTheTokensAreOutOfReach(t *testing.T) {
+	store := &failingTokens{}
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}}
+		o.Tokens, o.Revocations = store, sharedMarks{ginauth.NewMemoryRevocations(nil)}
+	})
+	s.SignIn()
+	store.fail.Store(true)
+	s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", nil))
+	if s.User() != nil {
+		t.Error("the session is still there")
+	}
+	for len(s.Logs.Lines("WARN", "store.tokens_left")) == 0 { // nobody waits for it
+		runtime.Gosched()
+	}
+}
+
+// failingTokens is a store in memory that fails when it is told to.
+type failingTokens struct {
+	mu     sync.Mutex
+	values map[ginauth.RevocationKey][]byte
+	fail   atomic.Bool
+}
+
+// sharedMarks are revocations of which Mount does not know that they are in memory.
+type sharedMarks struct{ ginauth.Revocations }
+
+func (f *failingTokens) Load(_ context.Context, key ginauth.RevocationKey) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail.Load() {
+		return nil, errors.New("gone")
+	}
+	return f.values[key], nil
+}
+
+func (f *failingTokens) Swap(_ context.Context, key ginauth.RevocationKey, _, next []byte, _ time.Duration) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail.Load() {
+		return false, errors.New("gone")
+	}
+	if f.values == nil {
+		f.values = map[ginauth.RevocationKey][]byte{}
+	}
+	f.values[key] = next
+	return true, nil
 }

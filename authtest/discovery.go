@@ -15,6 +15,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 		"userinfo_endpoint":                     p.URL(Userinfo),
 		"jwks_uri":                              p.URL(JWKS),
 		"end_session_endpoint":                  p.URL(EndSession),
+		"revocation_endpoint":                   p.URL(Revoke),
 		"response_types_supported":              []string{"code"},
 		"response_modes_supported":              []string{"query", "form_post"},
 		"grant_types_supported":                 []string{"authorization_code", "refresh_token"},

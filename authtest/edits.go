@@ -93,6 +93,8 @@ func (p *Provider) Default(e Endpoint) http.Handler {
 		return http.HandlerFunc(p.serveJWKS)
 	case EndSession:
 		return http.HandlerFunc(p.serveEndSession)
+	case Revoke:
+		return http.HandlerFunc(p.serveRevoke)
 	}
 	return http.NotFoundHandler()
 }

@@ -85,13 +85,14 @@ type Provider struct {
 
 	cookieName string
 
-	mu         sync.Mutex
-	keys       []key // the last one signs
-	strange    key   // never published; for WrongSignature
-	people     []Person
-	signInAs   string
-	deny       bool
-	ignorePKCE bool
+	mu                sync.Mutex
+	keys              []key // the last one signs
+	strange           key   // never published; for WrongSignature
+	people            []Person
+	signInAs          string
+	deny              bool
+	ignorePKCE        bool
+	keepRefreshTokens bool
 	authentication
 	faults     map[Endpoint]Fault
 	handlers   map[Endpoint]http.HandlerFunc
@@ -115,6 +116,7 @@ const (
 	Userinfo   Endpoint = "userinfo"
 	JWKS       Endpoint = "jwks"
 	EndSession Endpoint = "end_session"
+	Revoke     Endpoint = "revoke"
 )
 
 var endpointPaths = map[Endpoint]string{
@@ -124,6 +126,7 @@ var endpointPaths = map[Endpoint]string{
 	Userinfo:   "/userinfo",
 	JWKS:       "/jwks",
 	EndSession: "/end_session",
+	Revoke:     "/revoke",
 }
 
 // Start starts a provider on a loopback port; [Provider.Close] ends it. It returns

@@ -24,6 +24,7 @@ type grant struct {
 	expires     time.Time
 	redeemed    string // the access token that was given for the code
 	spent       bool
+	refreshed   bool     // it came of a refresh token
 	family      string   // that its refresh tokens have in common, or ""
 	granted     []string // scopes of the family
 }
@@ -62,20 +63,8 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodPost) {
 		return
 	}
-	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if err := r.ParseForm(); err != nil || !strings.EqualFold(strings.TrimSpace(contentType), "application/x-www-form-urlencoded") {
-		tokenError(w, http.StatusBadRequest, "invalid_request", "the body is not a form")
-		return
-	}
-	form := r.PostForm
-	for name, values := range form {
-		if len(values) > 1 && name != "resource" {
-			tokenError(w, http.StatusBadRequest, "invalid_request", name+" is there more than once")
-			return
-		}
-	}
-	if status, code, description := p.authenticate(w, r); code != "" {
-		tokenError(w, status, code, description)
+	form, ok := p.authenticatedForm(w, r)
+	if !ok {
 		return
 	}
 	take := p.redeem
@@ -92,10 +81,55 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	g, accessToken, problem := take(form)
 	if problem != "" {
-		tokenError(w, http.StatusBadRequest, "invalid_grant", problem)
+		code := "invalid_grant"
+		if problem == scopeNotGranted {
+			code = "invalid_scope" // RFC 6749, 5.2
+		}
+		tokenError(w, http.StatusBadRequest, code, problem)
 		return
 	}
 	writeJSON(w, http.StatusOK, p.tokenAnswer(g, accessToken))
+}
+
+// authenticatedForm reads the form of a client that says who it is; otherwise it answers.
+func (p *Provider) authenticatedForm(w http.ResponseWriter, r *http.Request) (form url.Values, ok bool) {
+	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if err := r.ParseForm(); err != nil || !strings.EqualFold(strings.TrimSpace(contentType), "application/x-www-form-urlencoded") {
+		tokenError(w, http.StatusBadRequest, "invalid_request", "the body is not a form")
+		return nil, false
+	}
+	form = r.PostForm
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" {
+			tokenError(w, http.StatusBadRequest, "invalid_request", name+" is there more than once")
+			return nil, false
+		}
+	}
+	if status, code, description := p.authenticate(w, r); code != "" {
+		tokenError(w, status, code, description)
+		return nil, false
+	}
+	return form, true
+}
+
+// serveRevoke is the revocation endpoint (RFC 7009): it ends a refresh token and all that
+// followed from the same code, or an access token. A token that is not known is none to be
+// revoked, which is no error.
+func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) {
+	if !allowed(w, r, http.MethodPost) {
+		return
+	}
+	form, ok := p.authenticatedForm(w, r)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g := p.refreshes[form.Get("token")]; g != nil {
+		p.revokeFamily(g)
+	}
+	delete(p.tokens, form.Get("token"))
+	w.WriteHeader(http.StatusOK)
 }
 
 func tokenError(w http.ResponseWriter, status int, code, description string) {
@@ -203,14 +237,37 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken, problem stri
 		return nil, "", "the refresh token was used before"
 	}
 	next := *old
+	next.refreshed = true
 	if asked := strings.Fields(form.Get("scope")); form.Has("scope") { // RFC 6749, 6: no more than was granted
 		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(old.granted, scope) }) {
-			return nil, "", "a scope was not granted"
+			return nil, "", scopeNotGranted
 		}
 		next.scopes = asked
 	}
-	old.spent = true
+	if !p.keepRefreshTokens {
+		old.spent = true
+	}
 	return &next, p.issue(&next), ""
+}
+
+const scopeNotGranted = "a scope was not granted"
+
+// RotateRefreshTokens says whether each use of a refresh token replaces it, which is how the
+// provider begins; else it is good until it is revoked, and no answer has another one.
+func (p *Provider) RotateRefreshTokens(rotate bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keepRefreshTokens = !rotate
+}
+
+// RevokeRefreshTokens ends all refresh tokens that were given, and the access tokens that
+// came with them.
+func (p *Provider) RevokeRefreshTokens() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.refreshes {
+		p.revokeFamily(g)
+	}
 }
 
 // revokeFamily ends the refresh tokens that followed from one code, and their access
@@ -226,6 +283,9 @@ func (p *Provider) revokeFamily(of *grant) {
 func (p *Provider) refreshToken(g *grant) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if g.family == "" || p.keepRefreshTokens && g.refreshed {
+		return ""
+	}
 	secret, next := randomString(32), *g
 	next.spent, next.scopes = false, g.granted
 	p.refreshes[secret] = &next
@@ -250,8 +310,8 @@ func (p *Provider) tokenAnswer(g *grant, accessToken string) map[string]any {
 		"expires_in":   int(tokenLife.Seconds()),
 		"scope":        strings.Join(g.scopes, " "),
 	}
-	if g.family != "" {
-		answer["refresh_token"] = p.refreshToken(g)
+	if token := p.refreshToken(g); token != "" {
+		answer["refresh_token"] = token
 	}
 	if slices.Contains(g.scopes, "openid") && p.fault(Token) != NoIDToken {
 		answer["id_token"] = p.idToken(g, accessToken)

@@ -93,6 +93,21 @@ func gothSite(provider string, userinfo bool) site {
 // endpoint, and verifies a signature; with two round trips it asks for userinfo
 // too. Nobody is signed in.
 func least(provider string, trips int) site {
+	finish := redeemer(provider, trips)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/callback" {
+			finish()
+		} else {
+			w.Header().Set("Location", provider)
+		}
+		w.WriteHeader(http.StatusSeeOther)
+	})
+	return site{handler: handler, begin: "/begin", finish: "/callback", redirects: http.StatusSeeOther, finished: http.StatusSeeOther}
+}
+
+// redeemer returns a function that asks the token endpoint, and userinfo with two round
+// trips, and verifies a signature.
+func redeemer(provider string, trips int) func() {
 	private := rsaKey()
 	signed := sha256.Sum256([]byte("header.payload"))
 	signature := must(rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, signed[:]))
@@ -105,7 +120,7 @@ func least(provider string, trips int) site {
 			panic(answer.Status)
 		}
 	}
-	finish := func() {
+	return func() {
 		r := must(http.NewRequest("POST", provider+"/token", strings.NewReader(body)))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.SetBasicAuth(clientID, "secret")
@@ -117,15 +132,6 @@ func least(provider string, trips int) site {
 			panic(err)
 		}
 	}
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/callback" {
-			finish()
-		} else {
-			w.Header().Set("Location", provider)
-		}
-		w.WriteHeader(http.StatusSeeOther)
-	})
-	return site{handler: handler, begin: "/begin", finish: "/callback", redirects: http.StatusSeeOther, finished: http.StatusSeeOther}
 }
 
 // batch is how many browsers are sent to the provider before the first one

@@ -15,7 +15,8 @@ import (
 )
 
 // fakeProvider answers as an OpenID provider does, and asks nobody anything:
-// whatever the code, it is ada's, and the code is the nonce. It runs in a
+// whatever the code, it is ada's, and the code is the nonce. A code that begins with
+// offline gets a refresh token, and access tokens that end after a second. It runs in a
 // process of its own, so that what it costs to sign a token is not counted.
 type fakeProvider struct {
 	private *rsa.PrivateKey
@@ -28,6 +29,11 @@ func newProvider() http.Handler {
 	p.mux.HandleFunc("GET /jwks", p.keys)
 	p.mux.HandleFunc("POST /token", p.token)
 	p.mux.HandleFunc("GET /userinfo", p.userinfo)
+	p.mux.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ya29.") {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
 	return p.mux
 }
 
@@ -60,11 +66,19 @@ func (p *fakeProvider) token(w http.ResponseWriter, r *http.Request) {
 	access := "ya29.a0AfB_byC3kQp8" + strings.Repeat("x7Rw", 40) // as long as Google's
 	hash := sha256.Sum256([]byte(access))
 	c := jwt.MapClaims{
-		"iss": "http://" + r.Host, "aud": clientID, "nonce": r.FormValue("code"),
+		"iss": "http://" + r.Host, "aud": clientID,
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 		"at_hash": base64.RawURLEncoding.EncodeToString(hash[:16]),
 	}
 	addAda(c)
+	answer := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "scope": "openid profile email"}
+	code, offline := strings.CutPrefix(r.FormValue("code"), "offline")
+	if refreshes := r.FormValue("grant_type") == "refresh_token"; offline || refreshes {
+		answer["refresh_token"], answer["expires_in"] = "1//03"+strings.Repeat("k2Zq", 24), 1
+	}
+	if code != "" {
+		c["nonce"] = code
+	}
 	t := jwt.NewWithClaims(jwt.SigningMethodRS256, c)
 	t.Header["kid"] = "1"
 	signed, err := t.SignedString(p.private)
@@ -72,7 +86,8 @@ func (p *fakeProvider) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint(err), http.StatusInternalServerError)
 		return
 	}
-	send(w, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "scope": "openid profile email", "id_token": signed})
+	answer["id_token"] = signed
+	send(w, answer)
 }
 
 func (p *fakeProvider) userinfo(w http.ResponseWriter, _ *http.Request) {

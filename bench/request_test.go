@@ -76,6 +76,9 @@ func catalogue() []entry {
 	for _, f := range flows() {
 		list = append(list, entry{"SignIn/" + f.name, f.title})
 	}
+	for _, t := range tokens {
+		list = append(list, entry{"Tokens/" + t.name, t.title})
+	}
 	return append(list, entry{"Revocations", "a million of them"})
 }
 
@@ -152,30 +155,45 @@ var besides = []struct {
 	{"attempts", "five sign-ins under way, beside none", setting{attempts: 5}, setting{}},
 }
 
-// BenchmarkBeside measures two settings in turns, a millisecond each: a
-// processor changes its speed by more than a few percent within seconds, so that
-// two runs, one after the other, could not show the difference. times is the
-// CPU time of the one, divided by the other's.
+// BenchmarkBeside measures such settings and the other in turns of a millisecond.
 func BenchmarkBeside(b *testing.B) {
-	const turn = 500
 	for _, pair := range besides {
 		b.Run(pair.name, func(b *testing.B) {
-			visitors := [2]*visitor{newVisitor(ours(pair.than)()), newVisitor(ours(pair.it)())}
-			var spent [2]time.Duration
-			for b.Loop() {
-				for _, which := range [...]int{0, 1, 1, 0} { // neither is always the second
-					start := cpu()
-					for range turn {
-						if v := visitors[which]; !v.visit() {
-							b.Fatalf("answered with %d", v.writer.status)
-						}
+			visiting := func(s setting) func() {
+				v := newVisitor(ours(s)())
+				return func() {
+					if !v.visit() {
+						b.Fatalf("answered with %d", v.writer.status)
 					}
-					spent[which] += cpu() - start
 				}
 			}
-			b.ReportMetric(float64(spent[1])/float64(spent[0]), "times")
+			inTurns(b, 500, visiting(pair.than), visiting(pair.it))
 		})
 	}
+}
+
+// inTurns measures two things in turns of n: a processor changes its speed by more
+// than a few percent within seconds, so that two runs, one after the other, could not
+// show the difference. times is the CPU time of the second, divided by the first's;
+// times-waited is the same of the time that passes, with what another process does in it.
+func inTurns(b *testing.B, n int, than, it func()) {
+	both := [2]func(){than, it}
+	for _, do := range both { // connections, keys
+		do()
+	}
+	var spent, waited [2]time.Duration
+	for b.Loop() {
+		for _, which := range [...]int{0, 1, 1, 0} { // neither is always the second
+			start, began := cpu(), time.Now()
+			for range n {
+				both[which]()
+			}
+			spent[which] += cpu() - start
+			waited[which] += time.Since(began)
+		}
+	}
+	b.ReportMetric(float64(spent[1])/float64(spent[0]), "times")
+	b.ReportMetric(float64(waited[1])/float64(waited[0]), "times-waited")
 }
 
 // parallel are the cases that are also measured on several cores.

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -161,6 +162,13 @@ func TestKeycloak(t *testing.T) {
 	t.Run("prompt=login", func(t *testing.T) { tryPromptLogin(t, with) })
 	t.Run("signing out without a hint", func(t *testing.T) { trySigningOutWithoutAHint(t, with) })
 	t.Run("assertions", func(t *testing.T) { tryAssertions(t, with, "RS256", "ES256", "EdDSA") })
+	for _, rotates := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tokens, with Revoke Refresh Token %t", rotates), func(t *testing.T) {
+			k := newKeycloak(t)
+			k.admin(t, http.MethodPut, k.path(""), object{"revokeRefreshToken": rotates, "refreshTokenMaxReuse": 0}, nil)
+			tryTokens(t, k, "revoke")
+		})
+	}
 	t.Run("back-channel logout", func(t *testing.T) {
 		tryBackChannelLogout(t, with, signOutAtTheServer("/protocol/openid-connect/logout"))
 	})

@@ -46,6 +46,9 @@ install_oidcprovider() {
 	mv "$tmp" "$oidcprovider_home"
 }
 
+# The tests start Redis themselves.
+install_redis() { unless redis-server redis-server; }
+
 install_spring() {
 	local tmp=$cache/tmp.$$
 	[ ! -d "$spring_home" ] || return 0
@@ -153,7 +156,7 @@ down() {
 with() {
 	local names=$1 name
 	shift
-	for name in $names; do
+	for name in $names redis; do
 		"install_$name" >&2
 	done
 	GINAUTH_INTEROP_DIR=$(mktemp -d)
@@ -179,6 +182,7 @@ case ${1:-} in
 install)
 	install_oidcprovider
 	install_keycloak
+	install_redis
 	;;
 run) with "oidcprovider keycloak" "${@:2}" ;;
 spring) with spring "${@:2}" ;;

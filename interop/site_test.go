@@ -26,6 +26,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(replicaVariable) != "" {
+		gin.SetMode(gin.ReleaseMode)
+		if err := runReplica(); err != nil {
+			slog.Error("replica", "error", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	gin.SetMode(gin.ReleaseMode)
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // zitadel's provider logs there
 	os.Exit(m.Run())

@@ -262,7 +262,7 @@ func tryUnknownACR(t *testing.T, with stepUpServer) {
 }
 
 func TestStepUpOIDCProvider(t *testing.T) {
-	with := oidcProviderLevels{&oidcProvider{control{process: process{"oidcprovider"}}}}
+	with := oidcProviderLevels{newOIDCProvider()}
 	everyStepUp(t, with)
 	t.Run("another person", func(t *testing.T) { tryAnotherPerson(t, with) })
 	t.Run("pages that want different things", func(t *testing.T) { oidcProviderTwoPages(t, with) })

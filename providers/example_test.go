@@ -142,6 +142,19 @@ func Example_openIDWithoutAnIssuer() {
 	// https://login.intranet.example#ada "ada" ada@example.com true
 }
 
+// The user's repositories want a scope of their own: a user who has not consented to it is
+// asked when a handler first calls for them.
+func ExampleGitHub_apis() {
+	id, secret := "id", "secret"
+	github := providers.GitHub(id, secret)
+	github.APIs = []ginauth.API{
+		{URL: "https://api.github.com/"},
+		{URL: "https://api.github.com/user/repos/", Scopes: []string{"repo"}},
+	}
+	fmt.Println(len(github.APIs))
+	// Output: 2
+}
+
 // whoSignsIn signs in with a browser.
 func whoSignsIn(provider ginauth.Provider) string {
 	app := gin.New()

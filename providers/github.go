@@ -54,7 +54,32 @@ func GitHub(clientID, clientSecret string) ginauth.Provider {
 		// https://docs.github.com/en/rest/users/users#get-the-authenticated-user
 		Profile:    GitHubProfile("https://api.github.com"),
 		ClaimPaths: map[string]string{"sub": "id", "preferred_username": "login", "picture": "avatar_url"},
+		Quirks:     ginauth.Quirks{IncludedScopes: githubIncludes},
 	}
+}
+
+// githubIncludes returns the scopes that a scope of GitHub includes. GitHub leaves them out
+// of its answer where it grants the larger one ("Normalized scopes").
+// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
+func githubIncludes(scope string) []string {
+	switch scope {
+	case "repo":
+		return []string{"repo:status", "repo_deployment", "public_repo", "repo:invite", "security_events", "notifications"}
+	case "user":
+		return []string{"read:user", "user:email", "user:follow"}
+	case "project", "audit_log":
+		return []string{"read:" + scope}
+	case "codespace":
+		return []string{"codespace:secrets"}
+	}
+	level, of, _ := strings.Cut(scope, ":") // admin:org
+	switch level {
+	case "admin":
+		return []string{"write:" + of, "read:" + of}
+	case "write":
+		return []string{"read:" + of}
+	}
+	return nil
 }
 
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens

@@ -289,3 +289,25 @@ func TestGitHubRefuses(t *testing.T) {
 		})
 	}
 }
+
+// GitHub names the larger scope alone.
+func TestGitHubScopes(t *testing.T) {
+	for scope, want := range map[string][]string{
+		"repo":      {"repo:status", "repo_deployment", "public_repo", "repo:invite", "security_events", "notifications"},
+		"user":      {"read:user", "user:email", "user:follow"},
+		"project":   {"read:project"},
+		"audit_log": {"read:audit_log"},
+		"codespace": {"codespace:secrets"},
+		"admin:org": {"write:org", "read:org"},
+		"write:org": {"read:org"},
+		"read:org":  nil,
+		"read:user": nil,
+		"gist":      nil,
+	} {
+		for _, p := range []ginauth.Provider{providers.GitHub("id", "secret"), providers.GitHubEnterprise("github.kvarnbygd.example", "id", "secret")} {
+			if got := p.Quirks.IncludedScopes(scope); !slices.Equal(got, want) {
+				t.Errorf("%s: %s includes %q, want %q", p.Name, scope, got, want)
+			}
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"golang.org/x/oauth2"
 
@@ -43,7 +44,7 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 
 		// Knowing who somebody is needs no scope; those of the API are separated by
 		// commas. The person is in the token answer.
-		Quirks: ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: shopifyToken},
+		Quirks: ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: shopifyToken, IncludedScopes: shopifyIncludes},
 
 		// Without this, the token is the shop's, and says nothing of a person.
 		// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
@@ -99,6 +100,16 @@ func shopifyUser(_ context.Context, _ *http.Client, token *oauth2.Token) (map[st
 			Fix: `leave "grant_options[]": "per-user" in AuthParams`}
 	}
 	return user, nil
+}
+
+// shopifyIncludes returns the scope that a scope of Shopify includes, and that its answer
+// leaves out.
+// https://shopify.dev/docs/api/usage/access-scopes
+func shopifyIncludes(scope string) []string {
+	if of, writes := strings.CutPrefix(scope, "write_"); writes {
+		return []string{"read_" + of}
+	}
+	return nil
 }
 
 var presetShopify = preset{

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/providers"
 )
 
 // answerMAC is what Shopify puts into hmac: the other parameters by name, under
@@ -73,5 +74,15 @@ func TestShopifyNumbers(t *testing.T) {
 	u := s.app(s.provider()).signIn()
 	if u.ID() != "https://kvarnbygd.myshopify.com#9007199254740993" || u.Name != "Petra" || u.EmailVerified || u.Email == "" {
 		t.Errorf("signed in as %+v", u)
+	}
+}
+
+// Shopify names the larger scope alone.
+func TestShopifyScopes(t *testing.T) {
+	includes := providers.Shopify("kvarnbygd", "id", testClientSecret).Quirks.IncludedScopes
+	for scope, want := range map[string][]string{"write_products": {"read_products"}, "read_products": nil, "rewrite_x": nil} {
+		if got := includes(scope); !slices.Equal(got, want) {
+			t.Errorf("%s includes %q, want %q", scope, got, want)
+		}
 	}
 }

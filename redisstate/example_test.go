@@ -22,10 +22,12 @@ func Example() {
 	defer client.Close()
 
 	router := gin.Default()
+	shared := redisstate.New(client, "myapp:")
 	auth, err := ginauth.Mount(router, ginauth.Options{
 		BaseURL:     "https://app.example.com",
 		Keys:        []string{os.Getenv("GINAUTH_KEY")}, // the same for every replica
-		Revocations: redisstate.New(client, "myapp:"),
+		Revocations: shared,
+		Tokens:      shared,
 		Providers: []ginauth.Provider{{
 			Name: "corp", Issuer: "https://login.example.com",
 			ClientID: os.Getenv("CLIENT_ID"), ClientSecret: os.Getenv("CLIENT_SECRET"),

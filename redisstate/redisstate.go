@@ -1,10 +1,13 @@
-// Package redisstate keeps in Redis what the replicas of an application share.
-// Today these are ginauth's revocations: a sign-out at one replica counts at all
-// of them, at once, and after a restart too.
+// Package redisstate keeps in Redis what the replicas of an application share:
+// ginauth's revocations, so that a sign-out at one replica counts at all of them, at
+// once, and after a restart too; and the tokens of signed-in users, for applications
+// that call their providers' APIs.
 //
+//	shared := redisstate.New(client, "myapp:")
 //	auth, err := ginauth.Mount(router, ginauth.Options{
 //		…
-//		Revocations: redisstate.New(client, "myapp:"),
+//		Revocations: shared,
+//		Tokens:      shared,
 //	})
 //
 // Sessions may stay where they are: in the sealed cookie, or in any store.
@@ -37,14 +40,18 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-var _ ginauth.Revocations = (*Store)(nil)
+var (
+	_ ginauth.Revocations = (*Store)(nil)
+	_ ginauth.Tokens      = (*Store)(nil)
+)
 
-// Store implements [ginauth.Revocations] in Redis. It is safe for concurrent use.
-// The application keeps the client, and closes it.
+// Store implements [ginauth.Revocations] and [ginauth.Tokens] in Redis: pass the same one
+// to both options. It is safe for concurrent use. The application keeps the client, and
+// closes it.
 type Store struct {
-	client       redis.UniversalClient
-	marks, spent string // what keys begin with
-	together     bool   // one server holds all keys, and MGET may name several
+	client               redis.UniversalClient
+	marks, spent, tokens string // what keys begin with
+	together             bool   // one server holds all keys, and MGET may name several
 }
 
 // New returns a Store whose keys begin with prefix: "myapp:", or "ginauth:" if it
@@ -59,7 +66,7 @@ func New(client redis.UniversalClient, prefix string) *Store {
 		prefix = "ginauth:"
 	}
 	_, single := client.(*redis.Client)
-	return &Store{client: client, marks: prefix + "mark:", spent: prefix + "spent:", together: single}
+	return &Store{client: client, marks: prefix + "mark:", spent: prefix + "spent:", tokens: prefix + "tokens:", together: single}
 }
 
 // raise keeps the later of two marks, for the longer of two lives: neither a
@@ -152,6 +159,36 @@ func (s *Store) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Du
 		return false, fmt.Errorf("redisstate: %w", err)
 	}
 	return first, nil
+}
+
+// Load implements [ginauth.Tokens]. Its errors are those of the client.
+func (s *Store) Load(ctx context.Context, key ginauth.RevocationKey) ([]byte, error) {
+	value, err := s.client.Get(ctx, name(s.tokens, key)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redisstate: %w", err)
+	}
+	return value, nil
+}
+
+// exchange stores a value if another one is there, or none if that is empty. Without
+// a new one it deletes the key.
+var exchange = redis.NewScript(`
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1
+`)
+
+// Swap implements [ginauth.Tokens]. Its errors are those of the client. A Redis that did it
+// and could not say so has swapped all the same.
+func (s *Store) Swap(ctx context.Context, key ginauth.RevocationKey, old, next []byte, ttl time.Duration) (bool, error) {
+	done, err := exchange.Run(ctx, s.client, []string{name(s.tokens, key)}, old, next, milliseconds(ttl)).Bool()
+	if err != nil {
+		return false, fmt.Errorf("redisstate: %w", err)
+	}
+	return done, nil
 }
 
 // name is a key's name in Redis.

@@ -108,6 +108,8 @@ func TestRevocations(t *testing.T) {
 			t.Run("late and early requests at once", v.in(revokesInParallel))
 			t.Run("one of many is first", v.in(onceInParallel))
 			t.Run("entries expire", v.in(expire))
+			t.Run("a value is swapped for the one that is there", v.in(swapsWhatIsThere))
+			t.Run("one of many swaps", v.in(swapInParallel))
 		})
 	}
 }

@@ -7,7 +7,7 @@ import "strings"
 // Of returns the id of a mistake in a field, written as the ids of all errors are:
 // Of("Options.BaseURL", "empty") is "options.base_url.empty".
 func Of(field, mistake string) string {
-	field = strings.ReplaceAll(field, "JWKS", "Jwks") // or JWKSURL would be one word
+	field = strings.NewReplacer("JWKS", "Jwks", "APIs", "Apis").Replace(field) // or JWKSURL would be one word
 	// Fields are Go names in ASCII: no character sorts after z.
 	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] }
 	var id strings.Builder

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type Request struct {
 	MaxAge                 int               // seconds; -1 if not requested (0, which requests it, is the safe zero value)
 	ACRValues              string            // space-separated
 	Demanded               map[string]string // parameters that win over Config.AuthParams
+	Scopes                 []string          // beside Config.Scopes
 	Fingerprint            Fingerprint
 }
 
@@ -65,8 +67,8 @@ func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[str
 		return "", Fingerprint{}, err
 	}
 	prefix := m.prefix
-	if len(params) > 0 || len(r.Demanded) > 0 || prefix == "" {
-		prefix = c.authorizationPrefix(m.authorize, params, r.Demanded)
+	if len(params) > 0 || len(r.Demanded) > 0 || len(r.Scopes) > 0 || prefix == "" {
+		prefix = c.authorizationPrefix(m.authorize, params, r.Demanded, r.Scopes)
 	}
 	b := c.appendRequest(append(make([]byte, 0, len(prefix)+256), prefix...), r)
 	if c.cfg.Quirks.AuthorizeFragment != "" {
@@ -124,7 +126,7 @@ func TokenParam(name string) bool {
 
 // authorizationPrefix is the part of the authorization URL that all requests with
 // the same params share.
-func (c *Client) authorizationPrefix(endpoint *url.URL, params, demanded map[string]string) string {
+func (c *Client) authorizationPrefix(endpoint *url.URL, params, demanded map[string]string, scopes []string) string {
 	q := endpoint.Query()
 	for _, some := range []map[string]string{params, c.cfg.AuthParams, demanded} { // a link must not ask for less
 		for name, value := range some {
@@ -146,8 +148,17 @@ func (c *Client) authorizationPrefix(endpoint *url.URL, params, demanded map[str
 	q.Set(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID)
 	// RFC 6749, 3.3: scope is "a list of space-delimited, case-sensitive strings". Some
 	// providers want commas.
-	if len(c.cfg.Scopes) > 0 {
-		q.Set("scope", strings.Join(c.cfg.Scopes, c.cfg.Quirks.ScopeSeparator))
+	scopes = slices.Concat(c.cfg.Scopes, slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(c.cfg.Scopes, s) }))
+	if len(scopes) > 0 {
+		q.Set("scope", strings.Join(scopes, c.cfg.Quirks.ScopeSeparator))
+	}
+	// RFC 8707, 2: "Multiple resource parameters MAY be used to indicate that the requested
+	// token is intended to be used at multiple resources." Each is asked for by itself at the
+	// token endpoint: a server refuses there what was not named here (invalid_target).
+	for _, resource := range c.cfg.Resources {
+		if !slices.Contains(q["resource"], resource) {
+			q.Add("resource", resource)
+		}
 	}
 	// query is the default of the code flow: not naming it suits the servers that do
 	// not know response_mode.

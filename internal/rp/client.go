@@ -41,6 +41,7 @@ type Config struct {
 	SharedRedirect bool
 
 	Scopes         []string
+	Resources      []string          // of all APIs (RFC 8707)
 	AuthParams     map[string]string // take precedence over the params of AuthorizationURL
 	ResponseMode   string            // "query" or "form_post"
 	ResponseIssuer string            // expected iss of authorization responses (RFC 9207)
@@ -66,6 +67,7 @@ type Quirks struct {
 	HS256, DisablePKCE, DisableNonce, SilentRefusal               bool
 	Header                                                        map[string]string
 	ClientIDParam, ScopeSeparator, AuthorizeFragment, TokenMethod string
+	IncludedScopes                                                func(string) []string
 	EditAuthorize                                                 func(url.Values)
 	EditToken                                                     func(form, callback url.Values)
 	NormalizeToken                                                func(http.Header, []byte) ([]byte, error)

@@ -56,6 +56,16 @@ type Error struct {
 	// the status and media type that it should have.
 	outage bool
 
+	// unauthorized is set if the provider did not take the access token for the profile.
+	unauthorized bool
+
+	// said is set if Config.Profile returned the error.
+	said bool
+
+	// Refused is set by Identify if the provider, or Config.Profile, says that the person
+	// may not be here any more: it is no outage.
+	Refused bool
+
 	// clock is set if the reason compares the provider's clock with ours: the
 	// token response may show which of the two is wrong.
 	clock bool

@@ -106,6 +106,14 @@ func (k *keySet) find(ctx context.Context, kid, alg string, from source) ([]*sig
 	return nil, err
 }
 
+// known fetches the keys if they never were.
+func (k *keySet) known(ctx context.Context) error {
+	if !k.held.Load().fetched.IsZero() {
+		return nil
+	}
+	return k.refresh(ctx, fromProvider, func(*heldKeys) bool { return true })
+}
+
 // match returns the keys for a kid and algorithm. There may be several of one kid: RFC
 // 7517, 4.5: "different keys within the JWK Set SHOULD use distinct "kid" values". Without
 // a kid every key that fits may be tried. strict leaves out keys that have no kid themselves.

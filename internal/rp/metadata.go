@@ -38,6 +38,7 @@ type metadata struct {
 	tokenURL     string
 	userinfoURL  string
 	endSession   string // "" if the provider has none
+	revocation   string // "" if the provider has none
 	authMethod   string
 	assertionAlg string         // that client assertions are signed with; "" if the client makes none
 	algs         []string       // that the provider signs with, as far as we accept them
@@ -264,7 +265,7 @@ func samePath(a, b *url.URL) bool {
 // documentMembers are those that assemble reads. They are kept, for a Client of another
 // configuration; the rest of a document may be a megabyte.
 var documentMembers = []string{
-	"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint",
+	"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint", "revocation_endpoint",
 	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported", "authorization_response_iss_parameter_supported",
 }
 
@@ -313,6 +314,10 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	} else if err != nil {
 		m.ignore(err, "have the provider name an https address, or set Provider.Logout.EndSessionURL; until then, signing out ends the session here alone")
 	}
+	// RFC 8414, 2. It is asked only at a sign-out, which does not wait for it.
+	if err := c.endpoint(doc, "revocation_endpoint", &m.revocation, false); err != nil {
+		m.ignore(err, "have the provider name an https address; until then, a refresh token is not revoked at a sign-out")
+	}
 	// Section 3 makes id_token_signing_alg_values_supported REQUIRED and the authentication
 	// methods OPTIONAL. Neither has to be there: both have a default.
 	wrong = append(wrong, c.chooseAlgs(m, doc), c.chooseAuthMethod(m, doc), c.chooseAssertionAlg(m, doc))
@@ -324,7 +329,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "set AuthorizeURL")
 	}
 	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
-		m.prefix = c.authorizationPrefix(m.authorize, nil, nil)
+		m.prefix = c.authorizationPrefix(m.authorize, nil, nil, nil)
 	}
 	m.fingerprint = c.fingerprint(m.tokenURL)
 	m.keys = c.keySet(jwks)

@@ -17,6 +17,8 @@ type Identity struct {
 	Claims map[string]any // as the provider sent them
 	Token  *oauth2.Token
 
+	Incomplete bool // of Identify: claims that are missing say nothing
+
 	ACR           string    // of the ID token, or empty
 	AuthTime      time.Time // of the ID token; zero if absent
 	IssuedAt      time.Time // of the ID token; zero for plain OAuth 2.0

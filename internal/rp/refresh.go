@@ -37,11 +37,20 @@ type Refreshed struct {
 
 // Refresh sends a refresh token, once. StepUpRequired says that the refresh token has
 // ended, or does not give what was asked for: the person has to come back to the provider.
-// After any other error the token may have been used up or not.
+// After any other error the token may have been used up or not. If there is a Refreshed beside
+// the error, the keys for the ID token could not be fetched, and it has the refresh token to
+// use next, alone.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
+	}
+	// A refresh token may be spent by one request: it is not sent while it is certain that the
+	// response could not be verified.
+	if c.openID() && !c.cfg.Quirks.HS256 {
+		if err := m.keys.known(ctx); err != nil {
+			return nil, c.unreachable("signing keys", err)
+		}
 	}
 	answer, clock, err := c.exchange(ctx, m, c.refreshGrant(r))
 	if err != nil {
@@ -58,7 +67,11 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, err
 	if raw == "" || !c.openID() {
 		return got, nil
 	}
-	if got.Claims, err = c.verifyRefreshed(ctx, m, raw, got.Token.AccessToken, r.Earlier, clock); err != nil {
+	got.Claims, err = c.verifyRefreshed(ctx, m, raw, got.Token.AccessToken, r.Earlier, clock)
+	if e, ok := err.(*Error); ok && e.outage { // of the keys
+		return &Refreshed{Token: &oauth2.Token{RefreshToken: got.Token.RefreshToken}}, err
+	}
+	if err != nil {
 		return nil, err
 	}
 	return got, nil

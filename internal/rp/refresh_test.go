@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/ginauth/ginauth/internal/rp"
 )
@@ -263,4 +266,58 @@ func TestIDTokenOfARefresh(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// A refresh token is not sent while its response could not be verified; and if the keys turn
+// out to be out of reach only then, the next refresh token is not lost.
+func TestRefreshWithoutKeys(t *testing.T) {
+	p := newProvider(t)
+	c := p.client()
+	p.handle = map[string]http.HandlerFunc{pathKeys: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }}
+	got, err := c.Refresh(t.Context(), rp.RefreshRequest{RefreshToken: theRefresh, Earlier: p.earlier()})
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
+	if n := len(p.requests(pathToken)); n != 0 || got != nil {
+		t.Errorf("%d token requests, got %+v", n, got)
+	}
+
+	p = newProvider(t)
+	c = p.client()
+	if _, _, err := p.refresh(c, rp.RefreshRequest{Earlier: p.earlier()}); err != nil {
+		t.Fatal(err)
+	}
+	p.signer, p.answer = otherRSA(), map[string]any{"refresh_token": "the-next"}
+	p.header = map[string]any{"kid": "of today"}
+	p.handle = map[string]http.HandlerFunc{pathKeys: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }}
+	p.clock.add(time.Minute)
+	got, err = c.Refresh(t.Context(), rp.RefreshRequest{RefreshToken: theRefresh, Earlier: p.earlier()})
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
+	if got == nil || got.Token.RefreshToken != "the-next" || got.Token.AccessToken != "" || got.Claims != nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestGrantedScopes(t *testing.T) {
+	includes := func(scope string) []string {
+		return map[string][]string{"admin": {"user"}, "user": {"user:email", "admin"}}[scope]
+	}
+	for _, test := range []struct {
+		scope    any
+		includes func(string) []string
+		want     []string
+	}{
+		{nil, nil, []string{}},
+		{7, nil, []string{}},
+		{"", nil, []string{}},
+		{" ,, ", includes, []string{}},
+		{"a b", nil, []string{"a", "b"}},
+		{"a,b", nil, []string{"a", "b"}},
+		{"admin", nil, []string{"admin"}},
+		{"admin x user", includes, []string{"admin", "x", "user", "user:email"}},
+	} {
+		c := newProvider(t).client(func(cfg *rp.Config) { cfg.Quirks.IncludedScopes = test.includes })
+		token := new(oauth2.Token).WithExtra(map[string]any{"scope": test.scope})
+		if got := c.GrantedScopes(token); !slices.Equal(got, test.want) {
+			t.Errorf("%v grants %q, want %q", test.scope, got, test.want)
+		}
+	}
 }

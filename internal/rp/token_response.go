@@ -7,6 +7,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -204,4 +205,23 @@ func (c *Client) tokenOf(answer map[string]any) *oauth2.Token {
 		t.Expiry = c.cfg.Now().Add(time.Duration(t.ExpiresIn) * time.Second)
 	}
 	return t.WithExtra(answer)
+}
+
+// GrantedScopes returns the scopes that a token response names, and those that they include;
+// nil if it names none. RFC 6749, 5.1: scope is "OPTIONAL, if identical to the scope requested
+// by the client; otherwise, REQUIRED". Some providers separate them by commas.
+func (c *Client) GrantedScopes(t *oauth2.Token) []string {
+	named, _ := t.Extra("scope").(string)
+	granted := strings.FieldsFunc(named, func(r rune) bool { return r == ' ' || r == ',' })
+	if c.cfg.Quirks.IncludedScopes == nil {
+		return granted
+	}
+	for i := 0; i < len(granted); i++ { // what is included may include others
+		for _, s := range c.cfg.Quirks.IncludedScopes(granted[i]) {
+			if !slices.Contains(granted, s) {
+				granted = append(granted, s)
+			}
+		}
+	}
+	return granted
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/oauth2"
 
@@ -171,14 +172,17 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 	}
 	// Its HTTP client sends the access token, and has the limits of all other requests: no
 	// redirects, ten seconds, a megabyte.
-	claims, err := c.cfg.Profile(ctx, c.bearer(token), token)
+	client, sent := c.bearer(token)
+	claims, err := c.cfg.Profile(ctx, client, token)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			told := c.about(e, ProviderUnavailable, "profile")
-			told.outage = false
+			told.outage, told.said = false, true
 			return nil, told
 		}
-		return nil, c.unreachable("profile", fetch.Classify("profile", "", err))
+		e := c.unreachable("profile", fetch.Classify("profile", "", err))
+		e.unauthorized = sent.unauthorized.Load()
+		return nil, e
 	}
 	rejected := func(id, reason, fix string, err error) error {
 		return &Error{Code: IdentityRejected, ID: id, Op: "profile", Provider: c.cfg.Name, Reason: reason, Fix: fix, Cause: err}
@@ -268,7 +272,8 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 	if signed {
 		req.Header.Set("Accept", "application/json, "+jwtMedia)
 	}
-	resp, err := c.bearer(token).Do(req)
+	client, _ := c.bearer(token)
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
 	}
@@ -295,6 +300,7 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 	// RFC 6750, 3.1: with 401, the token "is expired, revoked, malformed, or invalid for other
 	// reasons"; with 403, the request "requires higher privileges than provided by the access
 	// token".
+	e.unauthorized = resp.StatusCode == http.StatusUnauthorized
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		e.Fix = "see what the provider says: mostly a scope is missing, or the access tokens of this client are not for its userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, Userinfo \"never\" does without"
 	}
@@ -311,17 +317,19 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 // bearer returns an HTTP client that sends the access token and Quirks.Header. RFC 6750,
 // 2.1: "Clients SHOULD make authenticated requests with a bearer token using the
 // "Authorization" request header field with the "Bearer" HTTP authorization scheme."
-func (c *Client) bearer(token *oauth2.Token) *http.Client {
-	return &http.Client{Transport: bearerTransport{c, token.AccessToken}, CheckRedirect: c.cfg.HTTP.CheckRedirect}
+func (c *Client) bearer(token *oauth2.Token) (*http.Client, *bearerTransport) {
+	t := &bearerTransport{client: c, token: token.AccessToken}
+	return &http.Client{Transport: t, CheckRedirect: c.cfg.HTTP.CheckRedirect}, t
 }
 
 type bearerTransport struct {
-	client *Client
-	token  string
+	client       *Client
+	token        string
+	unauthorized atomic.Bool // the last answer was a 401: Config.Profile need not say so
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(req.Context()) // a shallow copy
 	req.Header = maps.Clone(req.Header)
 	// What Config.Profile has set stays: some APIs have a scheme of their own. RFC 6750, 2:
@@ -332,5 +340,7 @@ func (t bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	for name, value := range t.client.cfg.Quirks.Header {
 		req.Header.Set(name, value)
 	}
-	return t.client.cfg.HTTP.Transport.RoundTrip(req)
+	resp, err := t.client.cfg.HTTP.Transport.RoundTrip(req)
+	t.unauthorized.Store(err == nil && resp.StatusCode == http.StatusUnauthorized)
+	return resp, err
 }

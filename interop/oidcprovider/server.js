@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { generateKeyPairSync } from 'node:crypto';
 import { json } from 'node:stream/consumers';
 import Provider from 'oidc-provider';
+import MemoryAdapter from 'oidc-provider/lib/adapters/memory_adapter.js';
 
 const port = Number(process.argv[2]);
 const issuer = `http://127.0.0.1:${port}`;
@@ -19,7 +20,26 @@ const people = {
 // The key that signs comes first. Each start makes a new one under the same kid.
 const keys = [newKey('first')];
 const clients = [];
+const grace = 30; // seconds that a refresh token can be used again after a rotation, if its client has them
 let provider = newProvider();
+
+// Storage is what oidc-provider uses by default, shared by all that newProvider makes. A
+// client's rotation is "always" unless it says "never", or "grace": a refresh token that was
+// used can then be used again for a while, as with Auth0's overlap period or Okta's grace
+// period.
+function Storage(model) {
+  const storage = new MemoryAdapter(model);
+  if (model === 'RefreshToken') {
+    const find = storage.find.bind(storage);
+    storage.find = async (id) => {
+      const token = await find(id);
+      const client = token?.consumed && clients.find((c) => c.client_id === token.clientId);
+      if (client?.rotation !== 'grace' || Date.now() / 1000 > token.consumed + grace) return token;
+      return { ...token, consumed: undefined };
+    };
+  }
+  return storage;
+}
 
 function newKey(kid) {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -28,7 +48,10 @@ function newKey(kid) {
 
 function newProvider() {
   return new Provider(issuer, {
+    adapter: Storage,
     clients,
+    extraClientMetadata: { properties: ['rotation'] },
+    rotateRefreshToken: (ctx) => ctx.oidc.client.rotation !== 'never',
     jwks: { keys },
     cookies: { keys: ['for tests'] },
     acrValues: ['pwd', 'mfa'],
@@ -36,6 +59,7 @@ function newProvider() {
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
+      revocation: { enabled: true },
     },
     // By itself it calls no address of a private network.
     fetch: (url, { dispatcher, ...options }) => fetch(url, options),

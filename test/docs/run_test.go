@@ -57,6 +57,8 @@ func TestDocsRun(t *testing.T) {
 		{"roles", "the person who invited you", rolesRefused},
 		{"step-up", "ginauth.MaxAge", steppingUp},
 		{"step-up", "\"/transfer\"", steppingUpInHandlers},
+		{"tokens", "func standIn", callingAPIs},
+		{"tokens", "demo.Recheck", rechecked},
 		{"linking", "db.unlink(", linking},
 		{"coming-from-oauth2-proxy", "httputil.ReverseProxy", passedOn},
 	}
@@ -297,6 +299,23 @@ func steppingUpInHandlers(_ *testing.T, v *docVisit) {
 	ada.sees(transfer("1000"), "200 transferred 1000")
 	ada.sees(ada.opens("/"), `acr "mfa"`)
 	ada.sees(ada.opens("/archive"), `200 Hello, Ada Lovelace! acr "mfa"`)
+}
+
+func callingAPIs(t *testing.T, v *docVisit) {
+	for provider, list := range map[string]string{"github": "ada/analytical-engine", "google": "Tea with Mr Babbage"} {
+		person := &docVisit{t: t, URL: v.URL, browser: authtest.NewBrowser()}
+		t.Cleanup(person.browser.Close)
+		person.opens("/")
+		person.sees(person.clicks("Sign in with "+provider), "Ada Lovelace")
+		person.sees(person.choose("Ada Lovelace"), "Ada Lovelace") // the trip for the scope
+		person.sees(person.choose("Ada Lovelace"), "200", list)
+		person.sees(person.opens("/"), "200", list)
+	}
+}
+
+func rechecked(_ *testing.T, v *docVisit) {
+	ada := v.another("Ada Lovelace")
+	ada.sees(ada.opens("/"), "200", `"groups":["admin","staff","billing"]`)
 }
 
 func rolesOfTheDatabase(_ *testing.T, v *docVisit) {

@@ -82,6 +82,55 @@ func TestMistakesInPrivateKey(t *testing.T) {
 	}
 }
 
+func TestMistakesInAPIs(t *testing.T) {
+	api := func(name string, list []ginauth.API, id string, names ...string) mistake {
+		return onProvider(name, func(p *ginauth.Provider) { p.APIs = list }, id, names...)
+	}
+	reports(t, []mistake{
+		api("no URL", []ginauth.API{{}}, "provider.apis.empty"),
+		api("no scheme", []ginauth.API{{URL: "api.example.com/"}}, "provider.apis.not_an_address"),
+		api("http", []ginauth.API{{URL: "http://api.example.com/"}}, "provider.apis.not_https"),
+		api("a user", []ginauth.API{{URL: "https://user:pass@api.example.com/"}}, "provider.apis.user"),
+		api("a fragment", []ginauth.API{{URL: "https://api.example.com/#x"}}, "provider.apis.fragment"),
+		api("dot segments", []ginauth.API{{URL: "https://api.example.com/a/../b/"}}, "provider.apis.dot_segments"),
+		api("no slash at the end", []ginauth.API{{URL: "https://api.example.com/v1"}}, "provider.apis.no_prefix", `"https://api.example.com/v1"`),
+		api("no path", []ginauth.API{{URL: "https://api.example.com"}}, "provider.apis.no_prefix"),
+		api("a query", []ginauth.API{{URL: "https://api.example.com/?key=x"}}, "provider.apis.no_prefix"),
+		api("twice", []ginauth.API{{URL: "https://api.example.com/"}, {URL: "https://API.example.com:443/"}}, "provider.apis.duplicate"),
+		api("two scopes in one", []ginauth.API{{URL: "https://api.example.com/", Scopes: []string{"repo gist"}}}, "provider.apis.scope", "https://api.example.com/"),
+		api("an empty scope", []ginauth.API{{URL: "https://api.example.com/", Scopes: []string{""}}}, "provider.apis.scope"),
+		api("a relative resource", []ginauth.API{{URL: "https://api.example.com/", Resource: "/v1"}}, "provider.apis.resource"),
+		api("a resource with a fragment", []ginauth.API{{URL: "https://api.example.com/", Resource: "https://api.example.com/#x"}}, "provider.apis.resource"),
+	})
+	for name, list := range map[string][]ginauth.API{
+		"one":            {{URL: "https://api.example.com/"}},
+		"on loopback":    {{URL: "http://127.0.0.1:8000/v1/"}},
+		"one in another": {{URL: "https://api.example.com/"}, {URL: "https://api.example.com/v1/", Scopes: []string{"a", "b:c"}, Resource: "urn:example:api"}},
+	} {
+		if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers[0].APIs = list })); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestMistakesInRecheck(t *testing.T) {
+	every := func(d time.Duration) func(p *ginauth.Provider) {
+		return func(p *ginauth.Provider) { p.Recheck = d }
+	}
+	reports(t, []mistake{
+		onProvider("a recheck at each request", every(time.Second), "provider.recheck.too_short", "1s"),
+		onProvider("a bare number", every(15), "provider.recheck.too_short", "15*time.Minute"),
+		onProvider("less than never", every(-time.Hour), "provider.recheck.too_short", "-1h"),
+		onPlain("a recheck just under a minute", every(time.Minute-1), "provider.recheck.too_short"),
+		{"a recheck of a page", func(o *ginauth.Options) {
+			o.Providers = append(o.Providers, ginauth.Provider{Name: "page", Namespace: "https://app.example", LoginPage: "/password", Recheck: time.Hour})
+		}, "provider.recheck.login_page", []string{`provider "page"`}},
+	})
+	if err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Recheck = time.Minute })); err != nil {
+		t.Error(err)
+	}
+}
+
 func newKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(curve, rand.Reader)

@@ -126,7 +126,7 @@ func (m *meter) measure(name string) (sample, error) {
 	switch {
 	case name == "Revocations":
 		length = "1x"
-	case strings.HasPrefix(name, "Socket/"), strings.HasPrefix(name, "SignIn/"): // two processes and the kernel
+	case strings.HasPrefix(name, "Socket/"), strings.HasPrefix(name, "SignIn/"), strings.HasPrefix(name, "Tokens/"): // two processes and the kernel
 		length = (3 * m.each).String()
 	}
 	pattern := "^Benchmark" + strings.ReplaceAll(bench, "/", "$/^") + "$"

@@ -1,0 +1,648 @@
+package ginauth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/rp"
+	"github.com/ginauth/ginauth/internal/strictjson"
+	"github.com/ginauth/ginauth/internal/wire"
+)
+
+const (
+	minRecheck = time.Minute
+	// recheckRest is how long a provider, or OnRecheck, that failed is left alone.
+	recheckRest = 30 * time.Second
+	// recheckGrace is how long after a recheck was due the other requests of the session go
+	// on without its outcome, while one of them asks.
+	recheckGrace = 30 * time.Second
+	// recheckLogInterval is how often the log says that a provider cannot be asked.
+	recheckLogInterval = time.Minute
+)
+
+// Recheck asks the provider now whether the signed-in user may still be here, as
+// [Provider.Recheck] does from time to time, and renews the session and [CurrentUser]:
+// after a change of the user's roles there, for example. The provider must have Recheck or
+// [Provider.APIs]. Call it before the response is written.
+//
+// It fails with [ErrUnauthenticated] if no user is signed in, or if the provider,
+// [Provider.VerifyClaims] or [Hooks.OnRecheck] refused: then the session has ended
+// everywhere, and this browser's cookie is cleared. If the session has begun within the last
+// minute, a refusal is [ErrIdentityRejected] instead: another sign-in would only lead back,
+// since what refuses now has let the person in. Have [Hooks.OnLogin] refuse them, too. [ErrStepUpRequired] means that the
+// person has to come back to the provider to find out: pass it to [Auth.Fail].
+// [ErrBadRequest] means that the user has no session, [ErrInvalidOptions] that the
+// provider's tokens are not kept, [ErrCrossOrigin] an unsafe request from another origin,
+// and [ErrSessionError] that the response is already written or the session became too
+// large. After any other error the provider could not be asked
+// ([ErrProviderUnavailable], [ErrProviderTimeout] and their like), OnRecheck could not
+// decide, or [Options.Tokens] or [Options.Revocations] failed: the session is as it was,
+// unless a refusal could not be stored, which is tried again with the next recheck.
+func (a *Auth) Recheck(c *gin.Context) error {
+	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
+		return crossOriginError("recheck")
+	}
+	v, err := a.authenticate(c)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "recheck", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+	}
+	if !v.hasSession() {
+		return noSession("recheck")
+	}
+	if c.Writer.Written() {
+		return a.answerWritten(c, "recheck", "call Recheck before writing")
+	}
+	cl := v.registry.clients[v.opened.user.Provider]
+	if !cl.keepsTokens() {
+		return &Error{Code: ErrInvalidOptions, ID: "recheck.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "the tokens of the provider's users are not kept, so that it cannot be asked about them",
+			Fix: "set Provider.Recheck"}
+	}
+	found, first, err := a.tokens.recheck(c.Request.Context(), wanted{v: v, cl: cl, api: new(API)}, true)
+	e, _ := err.(*Error)
+	switch {
+	case e != nil && (e.endedBy != "" || e.Code == ErrUnauthenticated):
+		a.detach(c)
+		return a.endRechecked(c, v.registry, v.opened, e, first)
+	case err != nil && err != errNotNow:
+		return err
+	case found == nil: // the sign-in was a moment ago, and there is nothing else to ask
+		return nil
+	}
+	s := v.session()
+	s.lastSeen = time.UnixMicro(v.asked)
+	found.apply(s)
+	keepPrivate(c)
+	if err := v.registry.sessions.renew(c.Writer, c.Request, s); err != nil {
+		return err
+	}
+	a.attachSession(c, v.registry, s, v.isNew)
+	return nil
+}
+
+// recheckIfDue asks the provider about the user of a session, if it is time to, and
+// returns what it found, nil if the session continues as it is. An error refuses the
+// request: one with ErrUnauthenticated says that the session has ended.
+func (a *Auth) recheckIfDue(c *gin.Context, g *registry, o *opened, now time.Time) (*renewal, error) {
+	cl := g.clients[o.user.Provider]
+	if cl.provider.Recheck == 0 || now.Before(o.recheckAt(cl)) {
+		return nil, nil
+	}
+	v := &authRequest{registry: g, opened: o}
+	v.state.Store(identified)
+	w := wanted{v: v, cl: cl, api: new(API)}
+	found, first, err := a.tokens.recheck(c.Request.Context(), w, false)
+	if err == nil || err == errNotNow {
+		return found, nil
+	}
+	e := complete(err, Error{Code: ErrSessionError, ID: "recheck.failed", Op: "recheck", Provider: cl.provider.Name})
+	switch {
+	case e.endedBy != "" || e.Code == ErrUnauthenticated:
+		return nil, a.endRechecked(c, g, o, e, first)
+	case e.demand != nil:
+		e.opened, e.user = o, a.hashUser(&o.user)
+		return nil, e
+	}
+	// An outage must not end sessions, nor fill the log.
+	if last := cl.recheckLogged.Load(); now.UnixMicro()-last >= recheckLogInterval.Microseconds() && cl.recheckLogged.CompareAndSwap(last, now.UnixMicro()) {
+		a.cfg.log(c.Request.Context(), slog.LevelWarn, "recheck.put_off", "the provider could not be asked whether users may still be here; their sessions continue, and it is asked again",
+			slog.String("provider", cl.provider.Name), slog.String("cause", e.ID), slog.Any("error", e))
+	}
+	return nil, nil
+}
+
+// recheckAt is when the provider is to be asked about the user of a session.
+func (s *session) recheckAt(cl *client) time.Time {
+	last := s.created
+	if s.rechecked.After(last) {
+		last = s.rechecked
+	}
+	return last.Add(cl.provider.Recheck)
+}
+
+// endRechecked ends a session that a recheck has refused, in this browser too, and says so
+// in the log if this request was the first to know. It returns the error for the request.
+func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, first bool) error {
+	ended := &Error{Code: ErrUnauthenticated, ID: e.ID, Op: "recheck", Provider: o.user.Provider, Reason: e.Reason, Fix: e.Fix, Err: e}
+	if e.endedBy == "" { // by a sign-out meanwhile
+		return ended
+	}
+	if o.created.Add(minRecheck).After(a.cfg.Now()) {
+		// The sign-in has let in whom the recheck refuses: another one would bring them back here,
+		// and so on, if the provider asks them nothing.
+		ended.Code, ended.retry = ErrIdentityRejected, a.LoginURL(o.user.Provider, "")
+	}
+	g.sessions.cache.drop(o)
+	if err := g.sessions.end(c.Writer, c.Request, o.copy()); err != nil {
+		return err
+	}
+	a.dropIDToken(c.Writer.Header(), g)
+	if !first {
+		return ended
+	}
+	a.logEvent(c, slog.LevelInfo, "ginauth: session ended by a recheck", Event{Name: SessionsRevoked, By: e.endedBy}, o.copy())
+	told := *e
+	told.Provider, told.user = o.user.Provider, a.hashUser(&o.user)
+	if told.Code == ErrUnauthenticated { // which is no failure
+		told.Code = ErrIdentityRejected
+	}
+	a.logFailure(c, RequestRefused, &told)
+	return ended
+}
+
+// limitUnasked ends a session of which no recheck could say anything with the interval of
+// those.
+func (c *client) limitUnasked(ctx context.Context, s *session, now time.Time) error {
+	if c.provider.Recheck == 0 || s.tokens.begins.refreshToken != "" || s.tokens.begins.inherits {
+		return nil
+	}
+	asks, err := c.rp.AsksProfile(ctx)
+	if err != nil {
+		return fromRP(err)
+	}
+	if end := now.Add(c.provider.Recheck); !asks && (s.until.IsZero() || s.until.After(end)) {
+		s.until = end
+	}
+	return nil
+}
+
+// renewal is what a recheck found: what the session says of its user from then on.
+type renewal struct {
+	at   time.Time // in whole seconds, as sessions have it
+	user User      // without what does not change: Provider, Issuer, Subject, AuthTime and ACR
+	data bool      // OnRecheck has changed its Data
+}
+
+// apply changes a session accordingly. nil changes nothing.
+func (r *renewal) apply(s *session) {
+	if r == nil {
+		return
+	}
+	u := r.user.clone()
+	if !r.data {
+		u.Data = s.user.Data
+	}
+	u.sameAs(s.user)
+	u.kept = r.user.kept
+	s.user, s.rechecked = u, r.at
+}
+
+// encode appends a renewal to a record of tokens.
+func (r *renewal) encode(b []byte) []byte {
+	if r == nil {
+		return wire.AppendTime(b, time.Time{})
+	}
+	u := &r.user
+	b = wire.AppendUint(wire.AppendTime(b, r.at), boolUint(u.EmailVerified)|boolUint(r.data)<<1)
+	for _, text := range []string{u.Name, u.Username, u.Email, u.Picture, u.Locale, u.claims()} {
+		b = wire.AppendString(b, text)
+	}
+	b = wire.AppendStrings(wire.AppendStrings(b, u.Groups), u.claimNames())
+	if r.data {
+		b = wire.AppendMap(b, u.Data)
+	}
+	return b
+}
+
+// readRenewal reads what encode wrote.
+func readRenewal(r *wire.Reader) *renewal {
+	at := r.Time()
+	if at.IsZero() {
+		return nil
+	}
+	found := &renewal{at: at}
+	u, flags, claims := &found.user, r.Uint(), ""
+	u.EmailVerified, found.data = flags&1 != 0, flags&2 != 0
+	for _, text := range []*string{&u.Name, &u.Username, &u.Email, &u.Picture, &u.Locale, &claims} {
+		*text = r.String()
+	}
+	u.Groups = r.Strings(nil)
+	u.kept = &keptClaims{claims, append([]string{}, r.Strings(nil)...)} // no nil, which would mean all
+	if found.data {
+		u.Data = r.Map()
+	}
+	return found
+}
+
+// recheckFlight is a recheck that a request of this process waits for.
+type recheckFlight struct {
+	done  chan struct{}
+	found *renewal
+	err   error
+}
+
+// errNotNow says that there is nothing to do about a recheck yet.
+var errNotNow = errors.New("not now")
+
+// recheck asks the provider about the user of a session, once however many requests and
+// replicas want to know: what comes of it is kept with the tokens, where the others find
+// it. While one asks, the others go on for a moment with the session as it is; then they
+// wait. forced asks in any case. first is false if another request of this process did it.
+func (k *tokenKeeper) recheck(ctx context.Context, w wanted, forced bool) (found *renewal, first bool, err error) {
+	mine := &recheckFlight{done: make(chan struct{})}
+	deadline := time.NewTimer(claimWait)
+	defer deadline.Stop()
+	for {
+		other, busy := k.rechecks.LoadOrStore(w.id(), mine)
+		if !busy {
+			break
+		}
+		if !forced && w.inGrace(k.cfg.Now()) {
+			return nil, false, errNotNow
+		}
+		f := other.(*recheckFlight)
+		select {
+		case <-f.done:
+		case <-deadline.C:
+			return nil, false, w.waits()
+		}
+		if !forced { // else it may have begun before what the caller wants to know
+			return f.found, false, f.err
+		}
+	}
+	defer func() {
+		k.rechecks.Delete(w.id())
+		close(mine.done)
+	}()
+	// Not given up when the browser hangs up: a refresh token that the provider has replaced
+	// would be lost with the response.
+	mine.found, mine.err = contain.Call(func() (*renewal, error) { return k.findOut(context.WithoutCancel(ctx), w, forced) })
+	if p, panicked := mine.err.(*contain.Panic); panicked { // a function of the Provider
+		mine.err = k.putOff(w, hookPanicked("recheck", p))
+	}
+	return mine.found, true, mine.err
+}
+
+// inGrace reports whether a recheck became due only a moment ago.
+func (w *wanted) inGrace(now time.Time) bool {
+	return now.Before(w.v.opened.recheckAt(w.cl).Add(recheckGrace))
+}
+
+func (w *wanted) waits() *Error {
+	return &Error{Code: ErrProviderTimeout, ID: "recheck.waits", Op: "recheck", Provider: w.cl.provider.Name, retryAfter: claimLife,
+		Reason: "another request or replica asks the provider, and has not finished", Fix: "try again; if it stays so, does the provider answer within 10 seconds?"}
+}
+
+// findOut takes what another replica has found, or asks the provider.
+func (k *tokenKeeper) findOut(ctx context.Context, w wanted, forced bool) (*renewal, error) {
+	started := time.Now()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		now := k.cfg.Now()
+		if now.UnixMicro() < w.cl.recheckRest.Load() {
+			return nil, w.cl.recheckFailure.Load()
+		}
+		last, err := k.latest(ctx, w)
+		if err != nil {
+			return nil, k.putOff(w, err)
+		}
+		if !forced {
+			if found, err := w.known(last.tokenRecord, now); found != nil || err != nil {
+				return found, err
+			}
+		}
+		if err := k.cannotAsk(ctx, w, last, now); err != nil {
+			return nil, err
+		}
+		err = fromRP(w.cl.rp.Discover(ctx)) // before the claim, which is not for as long
+		mine, until := false, time.Now().Add(claimLife-time.Second)
+		if err == nil {
+			mine, err = k.claim(ctx, w.id(), last.tokenRecord)
+		}
+		if err != nil {
+			return nil, k.putOff(w, err)
+		}
+		if mine {
+			found, again, err := k.ask(ctx, w, last, until)
+			if !again {
+				return found, err
+			}
+			continue
+		}
+		if !forced && w.inGrace(now) {
+			return nil, errNotNow
+		}
+		if time.Since(started) > claimWait {
+			return nil, w.waits()
+		}
+		time.Sleep(wait)
+	}
+}
+
+// known returns what the record says about a recheck already.
+func (w *wanted) known(r *tokenRecord, now time.Time) (*renewal, error) {
+	switch {
+	case r == nil:
+		return nil, nil
+	case r.renewed != nil && now.Before(r.renewed.at.Add(w.cl.provider.Recheck)):
+		return r.renewed, nil
+	case !now.Before(r.rest):
+		return nil, nil
+	case r.away:
+		return nil, w.comeBack()
+	}
+	return nil, errNotNow
+}
+
+func (w *wanted) comeBack() *Error {
+	return w.stepUp("recheck.person_required", "the provider does not say without the person whether they may still be here", "nothing: the person is sent to the provider")
+}
+
+// cannotAsk says why there is nothing to ask the provider with, nil if there is.
+func (k *tokenKeeper) cannotAsk(ctx context.Context, w wanted, last storedTokens, now time.Time) error {
+	r := last.tokenRecord
+	switch {
+	case r == nil:
+		if err := k.ended(ctx, w); err != nil {
+			return err
+		}
+		return w.impossible(last, now)
+	case r.ended:
+		return k.refuse(ctx, w, tokenEnded(nil), ByProvider)
+	case r.refreshToken != "":
+		return nil
+	}
+	asks, err := w.cl.rp.AsksProfile(ctx)
+	if err != nil {
+		return k.putOff(w, fromRP(err))
+	}
+	t := r.find(w.api)
+	switch {
+	case asks && t != nil && !t.expired(now):
+		return nil
+	case w.v.opened.created.Add(justNow).After(now): // another trip would say what this one has said
+		return errNotNow
+	case asks:
+		return w.stepUp("recheck.token_expired", "the access token has ended, and the provider gave no refresh token", "nothing: the person is sent to the provider; ask for a refresh token with providers.Offline")
+	}
+	return w.stepUp("recheck.nothing_to_ask", "the provider gave no refresh token, and there is no profile to read", "ask for a refresh token with providers.Offline")
+}
+
+// tokenEnded is the refusal of a provider that does not take the refresh token.
+func tokenEnded(err error) *Error {
+	return &Error{Code: ErrProviderDenied, ID: "recheck.token_ended", Op: "recheck", Reason: "the provider does not take the refresh token any more",
+		Fix: "nothing, if the account was closed or signed out there; if it happens to everybody, see how long refresh tokens last there, and whether something else uses them", Err: err}
+}
+
+// ask asks the provider, as the one that may. again says that the store has other tokens by
+// now.
+func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens, until time.Time) (found *renewal, again bool, err error) {
+	last, again, err = k.reread(ctx, w, last)
+	if err != nil {
+		return nil, false, k.putOff(w, err)
+	}
+	if again {
+		return nil, true, nil
+	}
+	at, user := k.cfg.Now().Truncate(time.Second), &w.v.opened.user
+	r := rp.IdentifyRequest{Earlier: rp.Earlier{Issuer: user.Issuer, Subject: user.Subject}}
+	if last.refreshToken == "" {
+		r.Token = last.find(w.api).token()
+	} else {
+		next, got, err := k.refreshToAsk(ctx, w, last, until)
+		if got == nil {
+			return nil, err == nil, err
+		}
+		last, r.Refreshed, r.Token, r.Claims = next, true, got.Token, got.Claims
+	}
+	id, err := contain.Call(func() (*rp.Identity, error) { return w.cl.rp.Identify(ctx, r) })
+	if p, panicked := err.(*contain.Panic); panicked { // a function of the Provider, over this person's profile
+		return nil, false, k.rest(ctx, w, last, hookPanicked("recheck", p), false)
+	}
+	if err != nil {
+		return nil, false, k.notIdentified(ctx, w, last, err)
+	}
+	if w.v.registry.auth.providers.Load().clients[user.Provider] != w.cl {
+		k.release(ctx, w, last)
+		return nil, false, &Error{Code: ErrProviderUnavailable, ID: "recheck.provider_replaced", Op: "recheck", Provider: user.Provider, Reason: "SetProviders has replaced the provider meanwhile", Fix: "try again"}
+	}
+	next := *last.tokenRecord
+	next.rest, next.away = time.Time{}, false
+	if next.renewed, next.groups, err = k.renewed(ctx, w, last.tokenRecord, id); err != nil {
+		e := complete(err, Error{Code: ErrSessionError, ID: "recheck.failed", Op: "recheck", Provider: user.Provider})
+		if e.endedBy != "" {
+			return nil, false, k.refuse(ctx, w, e, e.endedBy)
+		}
+		return nil, false, k.rest(ctx, w, last, e, false)
+	}
+	next.renewed.at = at
+	if _, again, err = k.keepRefreshed(ctx, w, last, &next); again || err != nil {
+		return nil, again, err // another has taken the claim over, or the session has ended
+	}
+	return next.renewed, false, nil
+}
+
+// refreshToAsk refreshes the access token, which is one of the questions. Without a response
+// and without an error the store has other tokens by now.
+func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTokens, until time.Time) (storedTokens, *rp.Refreshed, error) {
+	last, got, failed := k.send(ctx, w, last, until)
+	if failed != nil {
+		return last, nil, k.notRefreshedToAsk(ctx, w, last, failed)
+	}
+	w.cl.rest.Store(0)
+	next, _ := last.refreshed(w.cl, w.api, got, k.cfg.Now())
+	// The tokens are stored before the profile is read, which may take as long again as the
+	// refresh, and are claimed before others can see them.
+	next.tries = last.tries + 1
+	_, _ = k.claim(ctx, w.id(), next)
+	kept, again, err := k.keepRefreshed(ctx, w, last, next)
+	if again || err != nil {
+		return last, nil, err
+	}
+	return kept, got, nil
+}
+
+// notRefreshedToAsk is what comes of a refresh that failed.
+func (k *tokenKeeper) notRefreshedToAsk(ctx context.Context, w wanted, last storedTokens, failed error) error {
+	if p, panicked := failed.(*contain.Panic); panicked { // a function of the Provider, over the response for this person
+		return k.rest(ctx, w, last, hookPanicked("recheck", p), false)
+	}
+	e := complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "recheck.failed", Op: "recheck"})
+	switch {
+	case e.ID == "refresh.invalid_grant":
+		// Another replica may have used the token while this one was asleep: then its tokens are
+		// in the store.
+		now, err := k.current(ctx, w.id())
+		if err != nil {
+			return k.putOff(w, err)
+		}
+		if now.tokenRecord == nil || now.claimed() != last.claimed() {
+			return nil
+		}
+		next := *last.tokenRecord
+		next.ended = true
+		_, _, _ = k.keep(ctx, w, last, &next) // in case that the session cannot be ended just now
+		return k.refuse(ctx, w, tokenEnded(e), ByProvider)
+	case e.Code == ErrIDTokenInvalid:
+		return k.refuse(ctx, w, e, ByProvider)
+	case e.Code == ErrStepUpRequired && w.backFromTrip(last.tokenRecord, k.cfg.Now()): // which did not help
+		return k.rest(ctx, w, last, w.denied(), false)
+	case e.Code == ErrStepUpRequired: // consent_required, login_required
+		e.demand = w.demand()
+		return k.rest(ctx, w, last, e, true)
+	case e.Code == ErrProviderError: // it answered, to this person
+		return k.rest(ctx, w, last, e, false)
+	}
+	k.release(ctx, w, last)
+	return k.putOff(w, e)
+}
+
+// notIdentified is what comes of a profile that was not to be had, or is not the person's.
+func (k *tokenKeeper) notIdentified(ctx context.Context, w wanted, last storedTokens, failed error) error {
+	theirs, _ := failed.(*rp.Error)
+	e := complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "recheck.failed", Op: "recheck"})
+	unauthorized := theirs != nil && theirs.Refused && e.Code == ErrProviderUnavailable
+	switch {
+	case e.Code == ErrIDTokenInvalid || theirs != nil && theirs.Refused && !unauthorized:
+		return k.refuse(ctx, w, e, ByProvider)
+	case unauthorized && last.find(w.api).expired(k.cfg.Now().Add(leeway)):
+		return k.rest(ctx, w, last, w.comeBack(), true) // by the provider's clock it may have expired
+	case unauthorized:
+		return k.refuse(ctx, w, &Error{Code: ErrProviderDenied, ID: "recheck.profile_refused", Op: "recheck", Reason: "the provider does not take the access token for the profile any more, which has not expired",
+			Fix: "nothing, if the account was closed there, or the person has taken their consent back", Err: e}, ByProvider)
+	}
+	switch e.Code {
+	case ErrProviderUnavailable, ErrProviderTimeout, ErrProviderMisconfigured:
+		k.release(ctx, w, last)
+		return k.putOff(w, e)
+	}
+	return k.rest(ctx, w, last, e, false) // it is about this person's profile alone
+}
+
+// putOff leaves the provider alone for a while.
+func (k *tokenKeeper) putOff(w wanted, err error) error {
+	e := complete(err, Error{Code: ErrProviderUnavailable, ID: "recheck.failed", Op: "recheck", Provider: w.cl.provider.Name})
+	w.cl.recheckFailure.Store(e)
+	w.cl.recheckRest.Store(k.cfg.Now().Add(recheckRest).UnixMicro())
+	return e
+}
+
+// rest is putOff for one session. away says that the person has to come back.
+func (k *tokenKeeper) rest(ctx context.Context, w wanted, last storedTokens, e *Error, away bool) error {
+	next := *last.tokenRecord
+	next.rest, next.away = k.cfg.Now().Add(recheckRest), away
+	_, _, _ = k.keep(ctx, w, last, &next)
+	return e
+}
+
+// refuse ends a session, and with it the tokens. If it cannot be ended, they stay, so that
+// the next request asks again.
+func (k *tokenKeeper) refuse(ctx context.Context, w wanted, e *Error, by EventBy) error {
+	e.endedBy = by
+	if err := k.revokeSession(ctx, w); err == nil {
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session))
+	}
+	return e
+}
+
+// renewed returns what a session says of its user from now on, and which groups the
+// provider sent. An error with endedBy refuses the user.
+func (k *tokenKeeper) renewed(ctx context.Context, w wanted, last *tokenRecord, id *rp.Identity) (found *renewal, sent []string, err error) {
+	u, err := contain.Call(func() (*User, error) { return w.describe(last, id, k.cfg.Now(), k.cfg.loopback) })
+	if err == nil {
+		sent = slices.Clone(u.Groups)
+		found, err = k.askOnRecheck(ctx, u, last.find(w.api))
+	}
+	if p, panicked := err.(*contain.Panic); panicked {
+		err = hookPanicked("recheck", p)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &session{user: &found.user}
+	return found, sent, s.keepClaims(k.cfg.KeepClaims)
+}
+
+// describe returns the user as the provider describes them by now.
+func (w *wanted) describe(last *tokenRecord, id *rp.Identity, now time.Time, loopback bool) (*User, error) {
+	before := w.v.opened.user.clone()
+	if id.Claims == nil { // it has said that the person may be here, and nothing else
+		before.Groups = slices.Clone(last.groups)
+		return before, nil
+	}
+	if !id.Incomplete {
+		if err := w.cl.verifyClaims(id, nil); err != nil {
+			e := complete(err, Error{Code: ErrIdentityRejected, ID: "recheck.failed"})
+			e.endedBy = ByApplication
+			return nil, e
+		}
+	}
+	u, err := newUser(w.cl, id, now, loopback)
+	if err != nil {
+		return nil, err
+	}
+	if u.ID() != before.ID() {
+		return nil, &Error{Code: ErrIDTokenInvalid, ID: "recheck.another_person", Op: "recheck", Provider: w.cl.provider.Name, endedBy: ByProvider,
+			Reason: "the profile is about another person than the sign-in was", Fix: "nothing to set: the provider answered about another person"}
+	}
+	if id.Incomplete {
+		if err := u.keepUnsaid(before, id.Claims); err != nil {
+			return nil, err
+		}
+		if w.cl.mapped(id.Claims)["groups"] == nil {
+			u.Groups = slices.Clone(last.groups)
+		}
+	} else if w.cl.provider.NameFromCallback != nil { // which was there once, at the sign-in
+		u.Name = cmp.Or(u.Name, before.Name)
+	}
+	u.AuthTime, u.ACR, u.Data = before.AuthTime, before.ACR, before.Data
+	return u, nil
+}
+
+// keepUnsaid keeps what a user was before where incomplete claims say nothing of it.
+func (u *User) keepUnsaid(before *User, claims map[string]any) error {
+	u.Name, u.Username = cmp.Or(u.Name, before.Name), cmp.Or(u.Username, before.Username)
+	u.Picture, u.Locale = cmp.Or(u.Picture, before.Picture), cmp.Or(u.Locale, before.Locale)
+	if u.Email == "" { // the flag belongs to the address
+		u.Email, u.EmailVerified = before.Email, before.EmailVerified
+	}
+	all := maps.Clone(claims)
+	if kept, err := strictjson.Object(before.claims()); err == nil {
+		maps.Copy(kept, claims)
+		all = kept
+	}
+	return u.setClaims(all, nil)
+}
+
+// askOnRecheck asks Hooks.OnRecheck, and holds it to what it may change.
+func (k *tokenKeeper) askOnRecheck(ctx context.Context, u *User, token *accessToken) (*renewal, error) {
+	hook := k.cfg.Hooks.OnRecheck
+	if hook == nil {
+		return &renewal{user: *u}, nil
+	}
+	u.writable()
+	verified, data := *u, maps.Clone(u.Data)
+	login := &Login{User: u, Renewal: true}
+	if token != nil {
+		login.Token = token.token()
+	}
+	err := contain.Do(func() error { return hook(ctx, login) })
+	if _, panicked := err.(*contain.Panic); panicked {
+		return nil, err
+	}
+	for _, undecided := range []error{ErrStoreUnavailable, ErrProviderUnavailable, ErrProviderTimeout, context.DeadlineExceeded} {
+		if errors.Is(err, undecided) {
+			return nil, &Error{Code: ErrStoreUnavailable, ID: "hook.on_recheck_failed", Op: "OnRecheck", Provider: verified.Provider, Reason: "OnRecheck could not decide", Fix: "see error for what it returned", Err: err}
+		}
+	}
+	if err != nil {
+		e := complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_recheck_refused", Op: "OnRecheck", Provider: verified.Provider,
+			Reason: "OnRecheck refused the user", Fix: "nothing, if this account may not be here any more; else see what the hook returned: the log has it in error="})
+		e.endedBy = ByApplication
+		return nil, e
+	}
+	if login.User == nil {
+		return nil, &Error{Code: ErrSessionError, ID: "hook.on_recheck_nil", Op: "OnRecheck", Provider: verified.Provider, Reason: "OnRecheck set User to nil", Fix: "return an error to refuse"}
+	}
+	login.User.sameAs(&verified)
+	return &renewal{user: *login.User.clone(), data: !maps.Equal(data, login.User.Data)}, nil
+}
