@@ -70,8 +70,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
 	sent := user.Groups // before OnLogin adds to them
-	token := *id.Token  // OnLogin may change it
-	login := &Login{User: user, Token: &token, ReturnTo: state.returnTo, Data: state.data}
+	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
 	if cl.keepsTokens() { // OnLogin may change its own
 		token := *id.Token
 		login.Token = &token

@@ -200,11 +200,11 @@ func unfitPath(p string) string {
 }
 
 // matches reports whether a pattern stands for a path: a part of it that begins with a
-// colon stands for any.
+// colon stands for any, also an empty one, as in Gin.
 func matches(pattern, p string) bool {
 	parts, others := strings.Split(pattern, "/"), strings.Split(p, "/")
 	return slices.EqualFunc(parts, others, func(part, other string) bool {
-		return part == other || strings.HasPrefix(part, ":") && other != ""
+		return part == other || strings.HasPrefix(part, ":")
 	})
 }
 

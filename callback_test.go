@@ -190,6 +190,22 @@ func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 	}
 }
 
+// A provider that has a callback path to itself is known without a login state: the event
+// names it, and so does the way to start again.
+func TestAnswersToNobodyAtAPathOfOneProvider(t *testing.T) {
+	t.Parallel()
+	f, _ := sitetest.NewFlowWithTwo(t, func(o *ginauth.Options) { o.Providers[0].CallbackPath = "/cb" })
+	callback := f.Begin("/login/demo")
+	f.Logs.Reset()
+	p := f.Refuses(t, sitetest.With(callback, "state", sitetest.MadeUpState), sitetest.Closed{Code: ginauth.ErrStateInvalid})
+	if lines := f.Logs.Lines("WARN", "state.not_authentic"); len(lines) != 1 || !strings.Contains(lines[0], " provider=demo ") {
+		t.Errorf("the event does not name the provider: %q", lines)
+	}
+	if !strings.Contains(p.Text(), `href="`+f.URL+`/login/demo"`) {
+		t.Errorf("the page does not lead back to the provider: %s", p.Text())
+	}
+}
+
 // A panic in OnLogin is a refusal too: the session that it began before ends.
 func TestOnLoginThatSignsInAndPanics(t *testing.T) {
 	t.Parallel()

@@ -176,8 +176,8 @@ func VerifiedEmailDomain(domains ...string) Check {
 		if !ok {
 			return refused("check.email_unverified", "see docs/providers.md for what this provider says about addresses; Provider.EmailVerified can decide otherwise", "there is no e-mail address that the provider verified")
 		}
-		domain, ok := emailDomain(email)
-		if ok && slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
+		domain := emailDomain(email)
+		if slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) { // of which none is empty
 			return nil
 		}
 		return refused("check.email_domain", notAdmitted, "the e-mail address is not at any of %q", domains)
@@ -186,28 +186,29 @@ func VerifiedEmailDomain(domains ...string) Check {
 
 // emailDomain returns the domain of a plain address: one @, the characters of an
 // atom (RFC 5322 3.2.3) and dots before it, wherever those are, since some
-// providers give out a..b; letters, digits, dots and hyphens behind it.
-func emailDomain(email string) (string, bool) {
+// providers give out a..b; letters, digits, dots and hyphens behind it. It returns
+// "" of any other address.
+func emailDomain(email string) string {
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" || len(email) > 254 {
-		return "", false
+		return ""
 	}
 	for _, c := range []byte(local) {
 		if !alphanumeric(c) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", rune(c)) {
-			return "", false
+			return ""
 		}
 	}
 	for label := range strings.SplitSeq(domain, ".") {
 		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
-			return "", false
+			return ""
 		}
 		for _, c := range []byte(label) {
 			if !alphanumeric(c) && c != '-' {
-				return "", false
+				return ""
 			}
 		}
 	}
-	return domain, true
+	return domain
 }
 
 func alphanumeric(c byte) bool {

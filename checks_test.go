@@ -42,11 +42,13 @@ func TestHasGroup(t *testing.T) {
 
 func TestVerifiedEmailDomain(t *testing.T) {
 	t.Parallel()
-	check := ginauth.VerifiedEmailDomain("example.com", "-example.com", "[127.0.0.1]", "example.com.", "example-.com", "my-example.com", "exаmple.com")
+	check := ginauth.VerifiedEmailDomain("example.com", "-example.com", "[127.0.0.1]", "example.com.", "example-.com", "my-example.com", "90.example.com", "exаmple.com")
 	for email, admits := range map[string]bool{
 		"ada@example.com":                            true,
 		"ADA@Example.COM":                            true,
 		"ada.l+tag@example.com":                      true,
+		"ada90@example.com":                          true,
+		"ada@90.example.com":                         true,
 		"ada@mail.example.com":                       false,
 		"ada@evilexample.com":                        false,
 		"ada@example.com.evil.net":                   false,
@@ -120,6 +122,11 @@ func TestAnyOf(t *testing.T) {
 		if err := ginauth.AnyOf(tt.checks...)(&ginauth.User{}); (err == nil) != tt.admits {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+	outage := func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrStoreUnavailable} }
+	last := errors.New("the last one")
+	if err := ginauth.AnyOf(no, outage, func(*ginauth.User) error { return last })(&ginauth.User{}); err != last {
+		t.Errorf("where none admits, and none asks for anything: %v", err)
 	}
 }
 
@@ -399,5 +406,21 @@ func TestChecksThatCouldAdmitNobody(t *testing.T) {
 				t.Errorf("want %q: %q", w.id, lines)
 			}
 		}
+	}
+}
+
+// Of providers that are not there yet, nothing can be said.
+func TestChecksBeforeThereAreProviders(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = nil })
+	check := ginauth.FromProvider("demo")
+	s.Auth.RequireAuth(check)
+	if lines := s.Logs.Lines("WARN", "check.provider"); len(lines) > 0 {
+		t.Errorf("warned without providers: %q", lines)
+	}
+	s.SetProviders(sitetest.Offline("other"))
+	s.Auth.RequireAuth(check)
+	if lines := s.Logs.Lines("WARN", "check.provider"); len(lines) != 1 {
+		t.Errorf("warned %d times where the provider is another one: %s", len(lines), s.Logs)
 	}
 }

@@ -56,18 +56,15 @@ func (c *client) claimPath(claim string) string {
 	return claim
 }
 
-// mapped returns the claims under their standard names, as ClaimPaths says.
+// mapped returns the claims under their standard names, as ClaimPaths says: nil where
+// nothing is at the path.
 func (c *client) mapped(sent map[string]any) map[string]any {
 	if len(c.provider.ClaimPaths) == 0 {
 		return sent
 	}
 	claims := maps.Clone(sent)
 	for claim, path := range c.provider.ClaimPaths {
-		if v, ok := strictjson.Lookup(sent, path); ok {
-			claims[claim] = v
-		} else {
-			delete(claims, claim)
-		}
+		claims[claim], _ = strictjson.Lookup(sent, path)
 	}
 	return claims
 }
@@ -186,20 +183,20 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 		return nil, rejected("claims.sub", "the profile has no usable subject: "+err.Error(),
 			`map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`, nil)
 	}
-	var raw []byte
+	var kept *keptClaims
 	if c.cfg.Hooks.OnLogin != nil || c.cfg.Hooks.OnRecheck != nil || len(c.cfg.KeepClaims) > 0 { // else they are never read
-		if raw, err = json.Marshal(id.Claims); err != nil {
+		raw, err := json.Marshal(id.Claims)
+		if err != nil {
 			return nil, rejected("claims.unwritable", "the claims cannot be written as JSON", "look at what Provider.Profile returns", err)
 		}
+		kept = &keptClaims{json: string(raw)}
 	}
 	u := &User{
 		Provider: c.provider.Name, Issuer: id.Issuer, Subject: subject,
 		Name: fullName(claims), Username: text(claims, "preferred_username"),
 		Email: text(claims, "email"), Locale: text(claims, "locale"),
 		Groups: groups(claims["groups"]), AuthTime: now,
-	}
-	if raw != nil {
-		u.kept = &keptClaims{json: string(raw)}
+		kept: kept,
 	}
 	if len(id.ACR) <= acrLimit {
 		u.ACR = id.ACR

@@ -361,6 +361,7 @@ func TestGroupsThatAreElsewhere(t *testing.T) {
 		{"by another path", "app.groups", sitetest.Claims{"_claim_names": sitetest.Claims{"app": "src1"}, "_claim_sources": sitetest.Claims{"src1": sitetest.Claims{}}}, true},
 		{"another claim", "", sitetest.Claims{"_claim_names": sitetest.Claims{"address": "src1"}, "_claim_sources": sitetest.Claims{"src1": sitetest.Claims{}}}, false},
 		{"no groups", "", sitetest.Claims{"hasgroups": false}, false},
+		{"no app roles", "roles", sitetest.Claims{"hasgroups": true}, false},
 		{"app roles", "roles", sitetest.Claims{"hasgroups": true, "roles": []string{"admin"}}, false},
 		{"groups after all", "", sitetest.Claims{"hasgroups": true, "groups": []string{"admin"}}, false},
 	} {

@@ -2,6 +2,7 @@ package ginauth_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"net/http"
@@ -73,6 +74,18 @@ func TestWordsOfADiagnosis(t *testing.T) {
 			s.IDP.Fail(authtest.JWKS, authtest.HTML)
 			s.IDP.Fail(authtest.Token, authtest.Down)
 		}, []string{"provider demo: does not answer"}, nil},
+		{"a proxy that reaches none", func(s *sitetest.Site, _ *ginauth.Provider) {
+			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusBadGateway, "", ""))
+		}, []string{"provider demo: does not answer"}, nil},
+		{"a proxy that waits in vain", func(s *sitetest.Site, _ *ginauth.Provider) {
+			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusGatewayTimeout, "", ""))
+		}, []string{"provider demo: does not answer"}, nil},
+		{"a sign-out here alone", func(_ *sitetest.Site, p *ginauth.Provider) { p.Logout.Local = true }, []string{"Logout.Local"}, nil},
+		{"a sign-out at an address of the provider's own", func(s *sitetest.Site, p *ginauth.Provider) { p.Logout.URL = s.IDP.Issuer + "/bye" },
+			[]string{"Logout.URL"}, []string{"id_token_hint"}},
+		{"a sign-out that sends no ID token", func(_ *sitetest.Site, p *ginauth.Provider) { p.Logout.NoIDTokenHint = true },
+			[]string{"without id_token_hint"}, nil},
+		{"a sign-out", func(*sitetest.Site, *ginauth.Provider) {}, []string{"id_token_hint"}, []string{"without id_token_hint", "Logout."}},
 		{"a public client that the metadata does not offer", func(s *sitetest.Site, p *ginauth.Provider) {
 			p.AuthMethod, p.ClientSecret = "none", ""
 			edited(s, "token_endpoint_auth_methods_supported", []string{"client_secret_basic"})
@@ -97,6 +110,27 @@ func TestWordsOfADiagnosis(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A provider that is silent has no status to go by. Nor has a diagnosis that was read from
+// JSON, where the causes of errors are not.
+func TestDiagnosisOfAProviderThatIsSilent(t *testing.T) {
+	t.Parallel()
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.HTTPClient = &http.Client{Transport: sitetest.RoundTripper(func(*http.Request) (*http.Response, error) { return nil, context.DeadlineExceeded })}
+	})
+	d, read := s.Auth.Diagnose(t.Context()), &ginauth.Diagnosis{}
+	if len(d.Problems) != 1 || !sitetest.HasID(d.Problems[0], "http.timeout") {
+		t.Errorf("the problems are %v", d.Problems)
+	}
+	if err := json.Unmarshal([]byte(sitetest.JSON(d)), read); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*ginauth.Diagnosis{d, read} {
+		if text := d.String(); !strings.Contains(text, "provider demo: does not answer") {
+			t.Error(text)
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ type client struct {
 	shared      bool     // redirectURI, with other providers
 	loginParams []string // that a sign-in reads
 
+	owner [32]byte // see tokensOwner
+	apis  []knownAPI
 	tokenFailures
 	groupsWarned atomic.Bool // that somebody's groups are elsewhere
 	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
@@ -38,8 +40,9 @@ type client struct {
 // newClient returns the client of a checked Provider, which knows what one of known knows
 // about the same one.
 func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp.Client) *client {
-	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared}
+	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared, owner: tokensOwner(&p)}
 	c.loginParams = append([]string{"return_to", "link", "demand", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
+	c.apis = knownAPIs(c.provider.APIs)
 	if c.isPage() {
 		return c
 	}

@@ -225,6 +225,7 @@ func TestDemandsInOtherChecks(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
 	refuse := func(*ginauth.User) error { return errors.New("no") }
+	outage := func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrStoreUnavailable} }
 	wrapped := func(u *ginauth.User) error { return fmt.Errorf("for the archive: %w", ginauth.ACR("mfa")(u)) }
 	s.As("ada", "staff")
 	for name, tt := range map[string]struct {
@@ -235,12 +236,13 @@ func TestDemandsInOtherChecks(t *testing.T) {
 		"AnyOf that passes":             {[]ginauth.Check{ginauth.AnyOf(ginauth.ACR("mfa"), ginauth.HasGroup("staff"))}, 200, ""},
 		"AnyOf with a refusal":          {[]ginauth.Check{ginauth.AnyOf(ginauth.ACR("mfa"), refuse)}, 401, "mfa"},
 		"AnyOf with two demands":        {[]ginauth.Check{ginauth.AnyOf(refuse, ginauth.ACR("mfa"), ginauth.ACR("hwk"))}, 401, "mfa"},
+		"AnyOf with an outage":          {[]ginauth.Check{ginauth.AnyOf(outage, ginauth.ACR("mfa"), refuse)}, 401, "mfa"},
 		"AnyOf beside a refusal":        {[]ginauth.Check{ginauth.AnyOf(ginauth.ACR("mfa"), refuse), refuse}, 403, ""},
 		"a check of the application's":  {[]ginauth.Check{wrapped}, 401, "mfa"},
 		"two":                           {[]ginauth.Check{wrapped, ginauth.ACR("hwk", "mfa")}, 401, "mfa"},
 		"two without a common value":    {[]ginauth.Check{wrapped, ginauth.ACR("hwk")}, 403, ""},
 		"a demand, then a panic":        {[]ginauth.Check{wrapped, func(*ginauth.User) error { panic("x") }}, 403, ""},
-		"a demand, then an outage":      {[]ginauth.Check{wrapped, func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrStoreUnavailable} }}, 503, ""},
+		"a demand, then an outage":      {[]ginauth.Check{wrapped, outage}, 503, ""},
 		"a code that does not say what": {[]ginauth.Check{func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrStepUpRequired} }}, 403, ""},
 	} {
 		path := fmt.Sprint("/route/", len(s.Engine.Routes()))

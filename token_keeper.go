@@ -347,7 +347,7 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 			return t, nil
 		}
 	}
-	sum, owner := sha256.Sum256([]byte(w.refused)), w.cl.tokensOwner()
+	sum, owner := sha256.Sum256([]byte(w.refused)), w.cl.owner
 	done := k.flight.DoChan(w.id()+string(owner[:])+string(sum[:])+w.api.key(), func() (any, error) {
 		return contain.Call(func() (*accessToken, error) { return k.obtain(context.WithoutCancel(ctx), w) })
 	})
@@ -383,7 +383,10 @@ func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) err
 			k.memory.checked(w.id(), now)
 		}
 	}
-	if held, _ := k.memory.get(w.id()); err != nil && held.tokenRecord != nil && held.session == w.v.opened.id {
+	if err == nil {
+		return nil
+	}
+	if held, _ := k.memory.get(w.id()); held.tokenRecord != nil && held.session == w.v.opened.id {
 		k.memory.drop(w.id())
 	}
 	return err

@@ -30,7 +30,7 @@ type tokenRecord struct {
 	tripUntil    time.Time // until when another trip would bring no other scopes; zero if none was made
 	tries        uint64    // of what can be claimed: see claimed
 	session      string    // id of the session whose tokens these are
-	owner        [32]byte  // whose they are: see client.tokensOwner
+	owner        [32]byte  // whose they are: see tokensOwner
 	groups       []string  // that the provider sent last, without what OnLogin or OnRecheck made of them
 	renewed      *renewal  // what the last recheck found; nil before the first
 	rest         time.Time // until when no recheck asks; zero if none has failed
@@ -82,7 +82,7 @@ func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []stri
 	}
 	r := &tokenRecord{
 		refreshToken: id.Token.RefreshToken, nonce: state.nonceHash(), issued: id.IssuedAt, asked: state.scopes, groups: groups,
-		owner: c.tokensOwner(), access: []accessToken{access},
+		owner: c.owner, access: []accessToken{access},
 	}
 	if id.AuthTime.Unix() > 0 { // 0 is unknown
 		r.authTime = id.AuthTime
@@ -101,14 +101,13 @@ func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []stri
 
 // tokensOwner says whose the tokens of this provider are. Another one of the same name, which
 // SetProviders has put in its place, gets none of them.
-func (c *client) tokensOwner() [32]byte {
-	p := &c.provider
-	return sha256.Sum256([]byte(strings.Join([]string{p.Issuer, p.TokenURL, c.namespace(), p.ClientID}, "\n")))
+func tokensOwner(p *Provider) [32]byte {
+	return sha256.Sum256([]byte(strings.Join([]string{p.Issuer, p.TokenURL, p.identity(), p.ClientID}, "\n")))
 }
 
 // of returns the record if it is this client's, else nil.
 func (r *tokenRecord) of(c *client) *tokenRecord {
-	if r == nil || c == nil || r.owner != c.tokensOwner() {
+	if r == nil || c == nil || r.owner != c.owner {
 		return nil
 	}
 	return r

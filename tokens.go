@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -163,21 +164,52 @@ func refusedByAPI(err error, w wanted) error {
 		Fix: "compare API.Resource and API.Scopes with what the API wants"}
 }
 
+// knownAPI is an API with its URL in parts.
+type knownAPI struct {
+	*API
+	scheme, host, path string
+}
+
+func knownAPIs(list []API) []knownAPI {
+	known := make([]knownAPI, len(list))
+	for i := range list {
+		known[i].API = &list[i]
+		if u, err := url.Parse(list[i].URL); err == nil { // it is checked
+			known[i].scheme, known[i].host, known[i].path = u.Scheme, u.Host, u.EscapedPath()
+		}
+	}
+	return known
+}
+
+// has reports whether an address with that path is the API's.
+func (a *knownAPI) has(u *url.URL, path string) bool {
+	if u.Host != a.host || u.Scheme != a.scheme { // most are written as the API is
+		if weburl.Origin(u) != a.scheme+"://"+a.host {
+			return false
+		}
+	}
+	return strings.HasPrefix(path, a.path) || path == strings.TrimSuffix(a.path, "/")
+}
+
 // api returns the API that an address is of, or nil.
 func (c *client) api(u *url.URL) *API {
-	if u.User != nil || u.Opaque != "" || goesUp(u.EscapedPath()) {
+	path := u.EscapedPath()
+	if u.User != nil || u.Opaque != "" || goesUp(path) {
 		return nil
 	}
-	address := apiAddress(u)
-	var found *API
-	for i := range c.provider.APIs {
-		api := &c.provider.APIs[i]
-		its := strings.HasPrefix(address, api.URL) || address == strings.TrimSuffix(api.URL, "/")
-		if its && (found == nil || len(api.URL) > len(found.URL)) {
+	if path == "" {
+		path = "/"
+	}
+	var found *knownAPI
+	for i := range c.apis {
+		if api := &c.apis[i]; api.has(u, path) && (found == nil || len(api.URL) > len(found.URL)) {
 			found = api
 		}
 	}
-	return found
+	if found == nil {
+		return nil
+	}
+	return found.API
 }
 
 // apiAddress is an address as API.URL has it.
@@ -193,6 +225,9 @@ func apiAddress(u *url.URL) string {
 // once more, with backslashes for slashes, or without the parameters of a segment (RFC
 // 3986, 3.3), as different servers have it.
 func goesUp(path string) bool {
+	if !strings.ContainsAny(path, "%;\\") && !strings.Contains(path, "/.") { // most
+		return strings.ContainsFunc(path, unicode.IsControl)
+	}
 	for range 3 {
 		decoded, err := url.PathUnescape(path)
 		if err != nil {
@@ -321,9 +356,9 @@ func closed(r *http.Request, err error) error {
 
 // withToken returns the request with an access token (RFC 6750, 2.1).
 func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Request {
-	r = r.Clone(r.Context())
+	r = r.WithContext(r.Context()) // a copy, of which the header is ours
 	r.Body = body
-	if r.Header == nil {
+	if r.Header = maps.Clone(r.Header); r.Header == nil { // the lines in it are nobody's to change
 		r.Header = http.Header{}
 	}
 	r.Header.Set("Authorization", "Bearer "+token.value)

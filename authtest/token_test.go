@@ -387,7 +387,7 @@ func TestRefreshTokens(t *testing.T) {
 	if status, claims := userinfo(t, p, second["access_token"].(string)); status != http.StatusOK || claims["sub"] != "ada" || claims["email"] != nil {
 		t.Errorf("the narrowed token: %d %v", status, claims)
 	}
-	if status, answer := use(second["refresh_token"], "scope", "openid groups"); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
+	if status, answer := use(second["refresh_token"], "scope", "openid groups"); status != http.StatusBadRequest || answer["error"] != "invalid_scope" {
 		t.Errorf("a scope that was not granted: %d %v", status, answer)
 	}
 	_, third := use(second["refresh_token"])

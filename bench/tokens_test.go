@@ -84,7 +84,7 @@ var tokens = []struct {
 	{"client", "`Auth.Client`, which has a valid token, beside a client with a header", func(b *testing.B, provider string) {
 		u := signInForAPI(provider)
 		token := must(u.auth.Token(u.ctx, u.api)).AccessToken
-		ours, plain := u.auth.Client(u.ctx), &http.Client{Transport: &http.Transport{}}
+		ours, plain := u.auth.Client(u.ctx), &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()} // each with its own connection
 		inTurns(b, 100, func() { get(b, plain, u.api, token) }, func() { get(b, ours, u.api, "") })
 	}},
 	{"refresh", "a refresh, beside one RSA-2048 verification and one round trip", func(b *testing.B, provider string) {

@@ -273,6 +273,19 @@ func s3UnfitPaths(t *testing.T) {
 			t.Errorf("Options.CallbackPaths %q: %q, want %q", path, got, option)
 		}
 	}
+	// Gin takes an empty part for a :provider.
+	for id, change := range map[string]func(*ginauth.Options){
+		"provider.callback_path.page": func(o *ginauth.Options) { o.AfterLogin = "/auth//callback" },
+		"provider.name.malformed":     func(o *ginauth.Options) { o.Providers[0].Name = "" },
+	} {
+		err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
+			atCallback(o, "/auth/:provider/callback")
+			change(o)
+		}))
+		if got := idsOf(err); !slices.Equal(got, []string{id}) {
+			t.Errorf("the mistakes are %q, want %q", got, id)
+		}
+	}
 	err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
 		o.Lifetime = 1
 		o.CallbackPaths = []string{"", "/*"}

@@ -66,7 +66,7 @@ func withoutRefreshToken(_ *sitetest.Site, o *ginauth.Options) {
 func (k *rechecked) due() { k.Clock.Advance(recheck + time.Second) }
 
 // with sends a cookie, as a fetch, and returns the status.
-func (k *rechecked) with(t *testing.T, cookie string) int {
+func (k *calling) with(t *testing.T, cookie string) int {
 	t.Helper()
 	r, err := http.NewRequest("GET", k.URL+"/me", nil)
 	if err != nil {

@@ -1,0 +1,540 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+// Options.Tokens and Options.Revocations fail, lie or hang at one step of many.
+func TestFaultsTokensSteps(t *testing.T) {
+	runFaults(t, []fault{
+		{"I4_each_step_of_a_refresh", i4EachStepOfARefresh},
+		{"I4_revocations_fail_as_a_trip_ends", i4RevocationsFailAsATripEnds},
+		{"I4_unsaved_tokens_and_a_trip", i4UnsavedTokensAndATrip},
+		{"I11_each_step_of_a_trip", i11EachStepOfATrip},
+		{"I11_store_fails_as_a_trip_ends", i11StoreFailsAsATripEnds},
+		{"I13_two_claims", i13TwoClaims},
+		{"I15_each_step_of_a_sign_out", i15EachStepOfASignOut},
+		{"I19_revocations_hang_after_the_refresh", i19RevocationsHangAfterTheRefresh},
+		{"I23_each_step_of_a_refusal", i23EachStepOfARefusal},
+		{"I24_each_step_of_a_recheck", i24EachStepOfARecheck},
+		{"I24_revocations_hang_at_a_recheck", i24RevocationsHangAtARecheck},
+	})
+}
+
+// trouble is what happens before an operation; an error is its answer.
+type trouble struct{ f atomic.Pointer[func() error] }
+
+func (t *trouble) set(f func() error) {
+	if f == nil {
+		t.f.Store(nil)
+		return
+	}
+	t.f.Store(&f)
+}
+
+func (t *trouble) comes() error {
+	if f := t.f.Load(); f != nil {
+		return (*f)()
+	}
+	return nil
+}
+
+// troubledMarks are revocations of which single operations fail or hang.
+type troubledMarks struct {
+	ginauth.Revocations
+	watermarks, revoke trouble
+}
+
+func (m *troubledMarks) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
+	if err := m.watermarks.comes(); err != nil {
+		return [4]time.Time{}, err
+	}
+	return m.Revocations.Watermarks(ctx, keys)
+}
+
+func (m *troubledMarks) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	if err := m.revoke.comes(); err != nil {
+		return err
+	}
+	return m.Revocations.Revoke(ctx, key, at, ttl)
+}
+
+// newTroubled is newCalling with troubledMarks.
+func newTroubled(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) (*calling, *troubledMarks) {
+	t.Helper()
+	marks := new(troubledMarks)
+	return newCalling(t, marks.with(change)), marks
+}
+
+// with is a change to these revocations, and another change.
+func (m *troubledMarks) with(change func(s *sitetest.Site, o *ginauth.Options)) func(s *sitetest.Site, o *ginauth.Options) {
+	return func(s *sitetest.Site, o *ginauth.Options) {
+		m.Revocations, o.Revocations = o.Revocations, m
+		if change != nil {
+			change(s, o)
+		}
+	}
+}
+
+// hangAtARefresh has the look for sign-outs that follows on the next refresh hang until the
+// test ends. The others work.
+func (m *troubledMarks) hangAtARefresh(t *testing.T, k *calling) {
+	forever := make(chan bool)
+	t.Cleanup(func() { close(forever) })
+	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+		m.watermarks.set(func() error {
+			m.watermarks.set(nil)
+			<-forever
+			return errors.New("gone")
+		})
+		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
+	})
+}
+
+// patiently asks for a page with the browser's session, and returns the status, 0 if there is
+// no answer in eight seconds.
+func (k *calling) patiently(t *testing.T, path string) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", k.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Cookie", k.CookieHeader())
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return 0
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+// How a step goes wrong.
+const (
+	fails   = "fails"   // it does nothing, and says so
+	loses   = "loses"   // it does its work, and its answer is lost
+	repeats = "repeats" // it does its work, and is sent again: the answer is that of the second time
+)
+
+// brokenStep is a store and revocations of which one operation goes wrong.
+type brokenStep struct {
+	ginauth.Tokens
+	ginauth.Revocations
+
+	mu    sync.Mutex
+	mode  string
+	at, n int      // which operation; 0 is none
+	after bool     // and all that come after it
+	steps []string // the operations so far
+}
+
+// arm has the at-th operation from now on go wrong.
+func (b *brokenStep) arm(mode string, at int, after bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mode, b.at, b.after, b.n = mode, at, after, 0
+}
+
+// disarm ends it, and returns the operations that there were.
+func (b *brokenStep) disarm() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at = 0
+	return b.steps
+}
+
+// next returns how an operation goes wrong, "" if it does not.
+func (b *brokenStep) next(op string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.at == 0 {
+		return ""
+	}
+	b.n++
+	b.steps = append(b.steps, op)
+	if b.n == b.at || b.after && b.n > b.at {
+		return b.mode
+	}
+	return ""
+}
+
+var errStep = errors.New("a step goes wrong")
+
+func (b *brokenStep) Load(ctx context.Context, key ginauth.RevocationKey) ([]byte, error) {
+	if b.next("load") != "" {
+		return nil, errStep
+	}
+	return b.Tokens.Load(ctx, key)
+}
+
+func (b *brokenStep) Swap(ctx context.Context, key ginauth.RevocationKey, old, next []byte, ttl time.Duration) (bool, error) {
+	return b.once("swap", func() (bool, error) { return b.Tokens.Swap(ctx, key, old, next, ttl) })
+}
+
+func (b *brokenStep) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
+	return b.once("once", func() (bool, error) { return b.Revocations.Once(ctx, key, ttl) })
+}
+
+// once is an operation that can be done once.
+func (b *brokenStep) once(op string, do func() (bool, error)) (bool, error) {
+	mode := b.next(op)
+	if mode == fails {
+		return false, errStep
+	}
+	done, err := do()
+	switch mode {
+	case loses:
+		return false, errStep
+	case repeats:
+		return false, nil
+	}
+	return done, err
+}
+
+func (b *brokenStep) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
+	if b.next("watermarks") != "" {
+		return [4]time.Time{}, errStep
+	}
+	return b.Revocations.Watermarks(ctx, keys)
+}
+
+func (b *brokenStep) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
+	mode := b.next("revoke")
+	if mode == fails {
+		return errStep
+	}
+	if err := b.Revocations.Revoke(ctx, key, at, ttl); err != nil || mode == "" {
+		return err
+	}
+	return errStep
+}
+
+// stepped is a calling, of which one step goes wrong.
+type stepped struct {
+	*calling
+	*spied
+	t     *testing.T
+	mode  string
+	after bool   // all that come after the step go wrong, too
+	step  string // the operation that goes wrong
+}
+
+// eachStep lets each operation that act does go wrong in each way, alone and with all after
+// it, and checks what comes of it once they work again. begin prepares it.
+func eachStep(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options), begin func(k *stepped) (act, check func())) {
+	for _, mode := range []string{fails, loses, repeats} {
+		for _, after := range []bool{false, true} {
+			for at, more := 1, true; more && at < 40; at++ { // none has as many
+				t.Run(fmt.Sprintf("%s at %d, and after it %t", mode, at, after), func(t *testing.T) {
+					b := new(brokenStep)
+					k := &stepped{t: t, mode: mode, after: after}
+					k.calling = newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+						b.Tokens, b.Revocations, o.Tokens, o.Revocations = o.Tokens, o.Revocations, b, b
+						if change != nil {
+							change(s, o)
+						}
+					})
+					k.spied = k.spy()
+					act, check := begin(k)
+					k.forget()
+					b.arm(mode, at, after)
+					act()
+					steps := b.disarm()
+					if more = len(steps) >= at; !more {
+						if at == 1 {
+							t.Error("there is no step")
+						}
+						return
+					}
+					k.step = steps[at-1]
+					if check(); t.Failed() {
+						t.Errorf("after %s, the last of which went wrong", strings.Join(steps[:at], ", "))
+					}
+				})
+			}
+		}
+	}
+}
+
+// goesOn checks that the session is there, and that the API can be called without a trip, also
+// by another replica.
+func (k *stepped) goesOn() {
+	t := k.t
+	t.Helper()
+	k.Clock.Advance(36 * time.Second) // claims, and rests, have ended
+	if k.User() == nil {
+		t.Error("the session has ended")
+		return
+	}
+	for range 2 {
+		if p := k.call(); p.Status != http.StatusOK {
+			t.Errorf("the call ended in %d %s", p.Status, p.Text())
+		}
+	}
+	k.expire()
+	if p := k.call(); p.Status != http.StatusOK {
+		t.Errorf("after the next expiry the call ended in %d %s", p.Status, p.Text())
+	}
+	if status := k.at(t, k.replica()); status != http.StatusOK {
+		t.Errorf("another replica: %d", status)
+	}
+	k.twice(t)
+}
+
+func i4EachStepOfARefresh(t *testing.T) {
+	t.Parallel() // one waits five seconds for a claim that it has
+	eachStep(t, nil, func(k *stepped) (act, check func()) {
+		k.expire()
+		return func() { k.call() }, k.goesOn
+	})
+}
+
+func i24EachStepOfARecheck(t *testing.T) {
+	eachStep(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Recheck = recheck }, func(k *stepped) (act, check func()) {
+		k.Clock.Advance(recheck + time.Second)
+		return func() { k.Ask("GET", "/me", sitetest.Fetch...) }, k.goesOn
+	})
+}
+
+// A trip that brings a refresh token, and one that does not: in any case the session of before,
+// or the new one, has one that the provider takes, and that is revoked at the sign-out.
+func i11EachStepOfATrip(t *testing.T) {
+	for _, withholds := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without a refresh token %t", withholds), func(t *testing.T) {
+			eachStep(t, withV2, func(k *stepped) (act, check func()) {
+				callback := k.Begin(k.tripURL(k.t))
+				k.withholds.Store(withholds)
+				return func() { k.Finish(callback) }, func() {
+					// The session before was ended, and nobody knows.
+					if k.step == "revoke" && k.mode != fails && k.User() == nil {
+						k.twice(k.t)
+						return
+					}
+					if k.goesOn(); k.after { // the new session may have the tokens, which came to nothing
+						return
+					}
+					k.signsOut()
+					sitetest.Eventually(k.t, func() bool { return k.IDP.Count(authtest.Revoke) == 1 })
+				}
+			})
+		})
+	}
+}
+
+// A sign-out that is answered as one has ended the session: a copy of its cookie is of no use.
+func i15EachStepOfASignOut(t *testing.T) {
+	eachStep(t, nil, func(k *stepped) (act, check func()) {
+		copied, answered := k.CookieHeader(), false
+		return func() {
+				p := k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil))
+				answered = p.Status < 400
+			}, func() {
+				if status := k.with(k.t, copied); answered && status != http.StatusUnauthorized {
+					k.t.Errorf("a copy of the cookie is answered with %d", status)
+				}
+			}
+	})
+}
+
+// A refusal ends the session all the same, once the stores work again.
+func i23EachStepOfARefusal(t *testing.T) {
+	for name, refuse := range map[string]func(k *stepped){
+		"invalid_grant": func(k *stepped) { k.IDP.RevokeRefreshTokens() },
+		"another person": func(k *stepped) {
+			k.IDP.EditIDToken(func(_, claims map[string]any) { claims["sub"] = "eve" })
+		},
+		"the profile of another person": func(k *stepped) {
+			k.IDP.EditUserinfo(func(claims map[string]any) { claims["sub"] = "eve" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStep(t, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Providers[0].Recheck, o.Providers[0].Userinfo = recheck, "always"
+			}, func(k *stepped) (act, check func()) {
+				k.Clock.Advance(recheck + time.Second)
+				copied := k.Browser.Clone()
+				refuse(k)
+				return func() { k.Ask("GET", "/me", sitetest.Fetch...) }, func() {
+					k.Clock.Advance(36 * time.Second)
+					for _, b := range []*authtest.Browser{k.Browser, copied} { // no trip can bring it back
+						k.WantError(k.AskAs(b, "GET", "/me", sitetest.Fetch...), ginauth.ErrUnauthenticated)
+					}
+					for token := range k.spied.all() {
+						if strings.Contains(k.Logs.String(), token) {
+							k.t.Error("a refresh token is in the log")
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// The session before cannot be ended as a trip ends, while newer tokens than those of the store
+// are in memory: it goes on with those.
+func i4RevocationsFailAsATripEnds(t *testing.T) {
+	k, marks := newTroubled(t, withV2)
+	spent, spy := k.refreshToken(t), k.spy()
+	k.expire()
+	k.store.breaks(func(op string) error {
+		if op == "swap" {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	k.works(t, 2)
+	spy.withholds.Store(true)
+	u := k.Begin(k.tripURL(t))
+	k.store.breaks(nil)
+	marks.revoke.set(func() error { return errors.New("down") })
+	k.WantError(k.Finish(u), ginauth.ErrStoreUnavailable)
+	marks.revoke.set(nil)
+	k.Clock.Advance(16 * time.Second)
+	k.signedIn(t, true)
+	k.expire()
+	k.works(t, k.IDP.Count(authtest.Token)+1)
+	if n := spy.all()[spent]; n != 1 {
+		t.Errorf("the refresh token of the sign-in was sent %d times", n)
+	}
+}
+
+// A refresh of tokens that the store could not be told of is under way when a trip ends.
+func i4UnsavedTokensAndATrip(t *testing.T) {
+	k := newCalling(t, withV2)
+	spy := k.spy()
+	k.expire()
+	var down atomic.Bool
+	down.Store(true)
+	k.store.breaks(func(op string) error {
+		if op == "swap" && down.Load() {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	k.works(t, 2)
+	spy.withholds.Store(true)
+	trip := k.tripURL(t)
+	spy.forget()
+	k.Clock.Advance(59*time.Minute + 40*time.Second)
+	u := k.Begin(trip)
+	finish := spy.underWay(t, func() { down.Store(false) })
+	if p := k.Finish(u); p.Status != http.StatusOK {
+		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+	}
+	finish()
+	k.expire()
+	k.works(t, k.IDP.Count(authtest.Token)+1)
+	spy.twice(t)
+}
+
+// The store fails once as a trip ends, while a refresh is under way: nothing is revoked that
+// the session needs.
+func i11StoreFailsAsATripEnds(t *testing.T) {
+	k := newCalling(t, withV2)
+	k.IDP.Handle(authtest.Revoke, func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("%.6s… is revoked", r.PostFormValue("token"))
+		k.IDP.Default(authtest.Revoke).ServeHTTP(w, r)
+	})
+	spy, trip := k.spy(), k.tripURL(t)
+	spy.withholds.Store(true)
+	k.Clock.Advance(59*time.Minute + 40*time.Second)
+	u := k.Begin(trip)
+	var failed atomic.Bool
+	finish := spy.underWay(t, func() {
+		k.store.breaks(func(op string) error {
+			if op == "swap" && failed.CompareAndSwap(false, true) {
+				return errors.New("a moment")
+			}
+			return nil
+		})
+	})
+	k.WantError(k.Finish(u), ginauth.ErrStoreUnavailable)
+	finish()
+	k.signedIn(t, true)
+	for range 2 {
+		k.expire()
+		k.works(t, k.IDP.Count(authtest.Token)+1)
+	}
+}
+
+// The provider has failed once, and the store cannot be written to: what one replica knows, and
+// the other does not, changes nothing about what both claim.
+func i13TwoClaims(t *testing.T) {
+	t.Parallel() // one of them waits five seconds
+	k := newCalling(t, nil)
+	other := k.replica()
+	k.expire()
+	k.store.breaks(func(op string) error {
+		if op == "swap" {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	k.IDP.Fail(authtest.Token, authtest.ServerError)
+	k.at(t, k.Site)
+	k.IDP.Fail(authtest.Token, "")
+	k.Clock.Advance(16 * time.Second)
+	spy := k.spy()
+	finish := spy.underWay(t, nil)
+	if status := k.at(t, other); status != http.StatusGatewayTimeout {
+		t.Errorf("the other replica: %d", status)
+	}
+	spy.twice(t)
+	if status := finish(); status != http.StatusOK {
+		t.Errorf("the one that has the claim: %d", status)
+	}
+	k.signedIn(t, true)
+}
+
+// The look for sign-outs after a refresh never ends: the new tokens are there all the same.
+func i19RevocationsHangAfterTheRefresh(t *testing.T) {
+	t.Parallel() // it is given three seconds
+	k, marks := newTroubled(t, nil)
+	k.expire()
+	marks.hangAtARefresh(t, k)
+	if status := k.patiently(t, "/call"); status != http.StatusOK {
+		t.Errorf("the call is answered with %d", status)
+	}
+	k.IDP.Handle(authtest.Token, nil)
+	k.Clock.Advance(16 * time.Second)
+	for range 2 {
+		if status := k.patiently(t, "/call"); status != http.StatusOK {
+			t.Errorf("the next call is answered with %d", status)
+		}
+	}
+	if status := k.at(t, k.replica()); status != http.StatusOK {
+		t.Errorf("another replica: %d", status)
+	}
+	k.asked(t, 2)
+}
+
+// The look for sign-outs at a recheck never ends: the session is asked about again all the same.
+func i24RevocationsHangAtARecheck(t *testing.T) {
+	t.Parallel() // it is given three seconds
+	marks := new(troubledMarks)
+	k := newRechecked(t, marks.with(nil))
+	marks.hangAtARefresh(t, k.calling)
+	k.due()
+	if status := k.patiently(t, "/me"); status != http.StatusOK {
+		t.Errorf("the request is answered with %d", status)
+	}
+	k.IDP.Handle(authtest.Token, nil)
+	k.IDP.RevokeRefreshTokens()
+	k.due()
+	if status := k.patiently(t, "/me"); status != http.StatusUnauthorized {
+		t.Errorf("a recheck later the request is answered with %d", status)
+	}
+}
