@@ -500,3 +500,39 @@ func secretsOf(o ginauth.Options) (secrets []string) {
 	}
 	return secrets
 }
+
+func TestMistakesInAudience(t *testing.T) {
+	with := func(aud string) func(p *ginauth.Provider) { return func(p *ginauth.Provider) { p.Audience = aud } }
+	second := func(change func(p *ginauth.Provider)) func(o *ginauth.Options) {
+		return func(o *ginauth.Options) {
+			other := ginauth.Provider{Name: "other", Issuer: o.Providers[0].Issuer, ClientID: "api", ClientSecret: "another secret, of this client"}
+			change(&other)
+			o.Providers = append(o.Providers, other)
+		}
+	}
+	server := func(change func(p *ginauth.Provider)) func(p *ginauth.Provider) {
+		return func(p *ginauth.Provider) {
+			*p = ginauth.Provider{Name: "corp", Issuer: p.Issuer, Audience: "https://api.example/"}
+			change(p)
+		}
+	}
+	reports(t, []mistake{
+		onProvider("the client's own id", func(p *ginauth.Provider) { p.Audience = p.ClientID }, "provider.audience.client_id"),
+		onProvider("white space", with(" https://api.example/"), "provider.audience.white_space"),
+		onProvider("questions without an audience", func(p *ginauth.Provider) { p.Introspect = true }, "provider.introspect.audience"),
+		onPlain("an audience", with("https://api.example/"), "provider.audience.openid_only", "Authenticate"),
+		{"the id of another client of the issuer", func(o *ginauth.Options) {
+			o.Providers[0].Audience = "api"
+			second(func(*ginauth.Provider) {})(o)
+		}, "provider.audience.client_id", []string{`"other"`}},
+		{"two that are asked", func(o *ginauth.Options) {
+			o.Providers[0].Audience, o.Providers[0].Introspect = "https://api.example/", true
+			second(func(p *ginauth.Provider) { p.Audience, p.Introspect = "https://other.example/", true })(o)
+		}, "provider.introspect.twice", []string{`"corp"`}},
+		onProvider("a secret without a client", server(func(p *ginauth.Provider) { p.ClientSecret = "the secret of no client" }), "provider.client_secret.no_client"),
+		onProvider("questions without a client", server(func(p *ginauth.Provider) { p.Introspect = true }), "provider.introspect.no_client"),
+		onProvider("APIs without a client", server(func(p *ginauth.Provider) { p.APIs = []ginauth.API{{URL: "https://api.example/"}} }), "provider.apis.no_client"),
+		onProvider("Recheck without a client", server(func(p *ginauth.Provider) { p.Recheck = time.Hour }), "provider.recheck.no_client"),
+		onProvider("a callback path without a client", server(func(p *ginauth.Provider) { p.CallbackPath = "/cb" }), "provider.callback_path.no_client"),
+	})
+}

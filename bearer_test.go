@@ -1,0 +1,115 @@
+package ginauth_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
+	"github.com/ginauth/ginauth/internal/sitetest"
+)
+
+const apiAudience = "https://api.example/"
+
+// A service that only validates tokens has no routes to sign in, needs no keys, and reads no
+// cookies.
+func TestResourceServer(t *testing.T) {
+	idp := sitetest.StartProvider(t, authtest.Config{})
+	var logs sitetest.Logs
+	engine := gin.New()
+	auth, err := ginauth.Mount(engine.Group("/v1"), ginauth.Options{
+		BaseURL: "https://api.example", Logger: logs.Logger(), Providers: []ginauth.Provider{{Name: "corp", Issuer: idp.Issuer, Audience: apiAudience}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine.GET("/orders", auth.RequireAuth(ginauth.HasScope("orders:read")), func(c *gin.Context) {
+		c.String(http.StatusOK, ginauth.CurrentUser(c).Subject)
+	})
+	ask := func(method, path string, header http.Header) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, "https://api.example"+path, nil)
+		for name, lines := range header {
+			r.Header[name] = lines
+		}
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, r)
+		return w
+	}
+	if w := ask("GET", "/orders", authtest.Bearer(idp, apiAudience, "ada", "orders:read")); w.Code != http.StatusOK || w.Body.String() != "ada" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, page := range []http.Header{nil, {"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}} {
+		w := ask("GET", "/orders", page)
+		if w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") != `Bearer resource_metadata="https://api.example/.well-known/oauth-protected-resource"` || strings.Contains(w.Body.String(), "login") {
+			t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
+		}
+	}
+	for _, path := range []string{"/v1/login", "/v1/login/corp", "/v1/authorize/corp", "/v1/logout"} {
+		if w := ask("GET", path, nil); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	w := ask("GET", "/.well-known/oauth-protected-resource", nil)
+	var said map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said["resource"] != "https://api.example" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if len(logs.Lines("WARN", "")) != 0 {
+		t.Errorf("warnings: %s", &logs)
+	}
+	if err := auth.SetProviders([]ginauth.Provider{{Name: "corp", Issuer: idp.Issuer, ClientID: "web", ClientSecret: "a secret of the client"}}); !sitetest.HasID(err, "options.providers.resource_server") {
+		t.Errorf("SetProviders: %v", err)
+	}
+	if d := auth.Diagnose(t.Context()); len(d.Problems) != 0 || len(d.Providers) != 1 || !d.Providers[0].Reachable || d.Providers[0].RedirectURI != "" {
+		t.Errorf("the diagnosis is %+v", d)
+	}
+}
+
+// Beside providers that people sign in with, one without a client is on no page and has no
+// route.
+func TestResourceServerBesideSignIns(t *testing.T) {
+	other := sitetest.StartProvider(t, authtest.Config{})
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers = append(o.Providers, ginauth.Provider{Name: "partners", Issuer: other.Issuer, Audience: apiAudience})
+	})
+	s.Engine.GET("/orders", s.Auth.RequireAuth(ginauth.HasScope("orders:read"), ginauth.FromProvider("partners", "demo")), func(c *gin.Context) {
+		c.String(http.StatusOK, ginauth.CurrentUser(c).ID())
+	})
+	if list := s.Auth.Providers(); len(list) != 1 || list[0].Name != "demo" {
+		t.Errorf("the providers are %+v", list)
+	}
+	s.WantError(s.Get("/login/partners"), ginauth.ErrUnknownProvider)
+	s.SignIn()
+	if p := s.Get("/orders"); p.Status != http.StatusOK || !strings.HasPrefix(p.Text(), s.IDP.Issuer) {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+	token := authtest.Bearer(other, apiAudience, "ada", "orders:read")["Authorization"][0]
+	if p := s.Ask("GET", "/orders", "Authorization", token); p.Status != http.StatusOK || !strings.HasPrefix(p.Text(), other.Issuer) {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+	mine := authtest.Bearer(s.IDP, apiAudience, "ada", "orders:read")["Authorization"][0] // of a provider without Audience
+	s.WantError(s.Ask("GET", "/orders", "Authorization", mine), ginauth.ErrInvalidToken)
+}
+
+// What an API demands of its token's user goes back to the client (RFC 9470).
+func TestStepUpOfATokenIsTheClients(t *testing.T) {
+	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Audience = apiAudience })
+	s.Engine.GET("/payout", s.Auth.RequireAuth(ginauth.HasScope("pay"), ginauth.MaxAge(300e9), ginauth.ACR("mfa")), func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	ask := func(edit func(header, claims map[string]any)) *authtest.Page {
+		token := s.IDP.AccessToken(authtest.AccessToken{Audience: apiAudience, Subject: "ada", Scopes: []string{"pay"}, Edit: edit})
+		return s.Ask("GET", "/payout", "Authorization", "Bearer "+token, "Accept", "text/html")
+	}
+	p := ask(nil)
+	s.WantError(p, ginauth.ErrStepUpRequired)
+	if got, want := p.Header.Get("WWW-Authenticate"), `Bearer error="insufficient_user_authentication", max_age="300", acr_values="mfa", resource_metadata="`; !strings.HasPrefix(got, want) || strings.Contains(p.Text(), "login_url") {
+		t.Errorf("the challenge is %q, and the answer %s", got, p.Text())
+	}
+	if p := ask(func(_, claims map[string]any) { claims["acr"], claims["auth_time"] = "mfa", s.Clock.Now().Unix() }); p.Status != http.StatusNoContent {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+}
