@@ -141,6 +141,44 @@ func (v *authRequest) now() int64 {
 	return v.asked
 }
 
+// proof is what the MaxAge and ACR checks of a guard come to.
+type proof struct {
+	oldest int64    // microseconds since the authentication, at most; 0 if it may have any age
+	acr    []string // one of these; nil if any will do
+	asks   bool     // there is such a check, and some user can meet all of them
+}
+
+// proofOf returns what the MaxAge and ACR checks among checks want together, and the other
+// checks. What a guard wants of all its users is compared at once: to call each check takes
+// longer than it does to compare.
+func proofOf(checks []Check) (p proof, rest []Check) {
+	stranger := &User{}
+	stranger.request = &authRequest{opened: &opened{user: *stranger}}
+	var all demand
+	for _, check := range checks {
+		if at := code(check); at != code(MaxAge(minMaxAge)) && at != code(ACR("0")) {
+			rest = append(rest, check)
+			continue
+		}
+		both, possible := all.and(*check(stranger).(*Error).demand)
+		if !possible {
+			return proof{}, checks
+		}
+		all, p.asks = both, true
+	}
+	if all.maxAge > 0 {
+		p.oldest = (all.maxAge + leeway).Microseconds()
+	}
+	p.acr = all.acr
+	return p, rest
+}
+
+// isMet reports whether the session of a request, as the guard has found it, meets the proof.
+func (p *proof) isMet(v *authRequest) bool {
+	o := v.opened
+	return p.asks && !v.shown && (p.oldest == 0 || o.authTime && v.asked-o.authenticated <= p.oldest) && (p.acr == nil || slices.Contains(p.acr, o.user.ACR))
+}
+
 // and returns the demand that satisfies both, or false if none does.
 func (d demand) and(o demand) (demand, bool) {
 	d.scopes = union(d.scopes, o.scopes)
