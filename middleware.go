@@ -87,6 +87,8 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		}
 		switch {
 		case err != nil || len(checks) == 0:
+		case quick.conflict != nil:
+			err = quick.conflict
 		case !quick.isMet(v):
 			err = checkUser(checks, readOnly, v)
 		case len(rest) > 0:

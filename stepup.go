@@ -145,7 +145,9 @@ func (v *authRequest) now() int64 {
 type proof struct {
 	oldest int64    // microseconds since the authentication, at most; 0 if it may have any age
 	acr    []string // one of these; nil if any will do
-	asks   bool     // there is such a check, and some user can meet all of them
+	asks   bool     // there is such a check
+
+	conflict error // no user can meet all of them: each trip would only lead to the next
 }
 
 // proofOf returns what the MaxAge and ACR checks among checks want together, and the other
@@ -154,22 +156,25 @@ type proof struct {
 func proofOf(checks []Check) (p proof, rest []Check) {
 	stranger := &User{}
 	stranger.request = &authRequest{opened: &opened{user: *stranger}}
-	var all demand
+	var all *Error
 	for _, check := range checks {
 		if at := code(check); at != code(MaxAge(minMaxAge)) && at != code(ACR("0")) {
 			rest = append(rest, check)
 			continue
 		}
-		both, possible := all.and(*check(stranger).(*Error).demand)
-		if !possible {
-			return proof{}, checks
+		one := check(stranger).(*Error)
+		if all == nil {
+			all = one
+		} else if all, p.conflict = merge(all, one); p.conflict != nil {
+			return p, checks
 		}
-		all, p.asks = both, true
 	}
-	if all.maxAge > 0 {
-		p.oldest = (all.maxAge + leeway).Microseconds()
+	if all == nil {
+		return p, rest
 	}
-	p.acr = all.acr
+	if p.asks, p.acr = true, all.demand.acr; all.demand.maxAge > 0 {
+		p.oldest = (all.demand.maxAge + leeway).Microseconds()
+	}
 	return p, rest
 }
 
