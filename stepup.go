@@ -1,6 +1,8 @@
 package ginauth
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"slices"
@@ -302,6 +304,30 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 		return nil, bad(nil)
 	}
 	return d, nil
+}
+
+// Guards of one page, and what its handler calls, may want what no one session has: an acr
+// here, another one in the group around it. Each trip meets one and loses the other, and a
+// provider that asks the person nothing sends the browser round and round.
+const (
+	maxDemandRounds = 3                // of four redirects and those inside the provider: see maxLoopLogins
+	demandRoundTime = 10 * time.Second // at most, from one to the next
+	demandPurpose   = "d"              // what the purpose of such a round begins with: see loops
+)
+
+// checkDemandLoop counts that a page sends a browser to the provider, and refuses if it does so
+// over and over.
+func (a *Auth) checkDemandLoop(c *gin.Context, state *loginState) error {
+	sum := sha256.Sum256([]byte(state.provider + " " + state.returnTo))
+	purpose := demandPurpose + hex.EncodeToString(sum[:4])
+	n := a.loops.rounds(c.Request, purpose, demandRoundTime)
+	if n < maxDemandRounds {
+		a.loops.addRound(c.Writer, c.Request, purpose, n+1)
+		return nil
+	}
+	return &Error{Code: ErrLoginLoop, ID: "login.demand_loop", Op: "authenticate again", Provider: state.provider, text: string(ErrSessionError), retry: a.cfg.absolute(state.returnTo),
+		Reason: fmt.Sprintf("one page sent the browser to the provider %d times in a row, each less than %d seconds after the other: no one session has all that its guards and its handler want", n, demandRoundTime/time.Second),
+		Fix:    "let the ACR checks in front of the page have a value in common, those of the groups around it included"}
 }
 
 // apply has a login state hold the provider to the demand, and returns the parameters
