@@ -61,15 +61,16 @@ type Tokens interface {
 // tokenKeeper keeps the tokens of sessions, and refreshes them: once, however many
 // requests and replicas want them.
 //
-// Whoever finds that a token is due claims the refresh token, with Revocations.Once: of all
-// that want to send it one gets the claim. The claim is by the store's clock, and ends by
-// itself if its holder dies. The holder reads the record again, asks the provider, and swaps
-// the value in the store: if it was asleep for longer than its claim, somebody else has, and
-// the swap fails. The others wait for another refresh token, or for another number of tries,
-// and go on with the access token that they have while it is valid.
+// A request that finds a token due claims the refresh token, with Revocations.Once, which
+// gives the claim to one caller. It expires by the store's clock, so that a dead holder blocks
+// the others for no longer than claimLife. The holder reads the record again, asks the
+// provider, and replaces the record by Swap, which fails if another replica has replaced it
+// meanwhile: the holder was suspended for longer than its claim. The other requests use the
+// current access token while it is valid, and otherwise wait for the record to change.
 //
-// If a trip to the provider brings a new session and no refresh token, the new session takes
-// over the record of the one before, where it is: a refresh that is under way finds it there.
+// If a trip to the provider begins a new session and the response has no refresh token, the
+// new session takes over the record of the previous one under the same key, where a refresh in
+// progress stores its result.
 type tokenKeeper struct {
 	cfg    *config
 	box    *seal.Box
@@ -113,8 +114,8 @@ func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
 	return readTokenRecord(plain)
 }
 
-// within calls a store, and waits for it no longer than storeWait: nobody else ends such a call.
-// Our own, in memory, answers at once.
+// within calls a store with a deadline of storeWait: the contexts here have none. The stores
+// in memory need none.
 func within[T any](ctx context.Context, store any, call func(context.Context) (T, error)) (T, error) {
 	switch store.(type) {
 	case *memoryTokens, *memoryRevocations:
@@ -122,7 +123,7 @@ func within[T any](ctx context.Context, store any, call func(context.Context) (T
 	}
 	var got T
 	err := contain.Within(ctx, storeWait, func(ctx context.Context) (err error) {
-		got, err = call(ctx) // which nobody reads after an error
+		got, err = call(ctx) // not read after an error: the call may still be running
 		return err
 	})
 	if err != nil {
@@ -139,8 +140,15 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 	return inStore(k.open(id, value), value), nil
 }
 
-func (k *tokenKeeper) swap(ctx context.Context, id string, old, next []byte, ttl time.Duration) (bool, error) {
-	done, err := within(ctx, k.cfg.Tokens, func(ctx context.Context) (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
+// swap puts a value in the place of old, for as long as its record says.
+func (k *tokenKeeper) swap(ctx context.Context, id string, old []byte, next storedTokens) (bool, error) {
+	ttl := time.Duration(0)
+	if next.tokenRecord != nil {
+		ttl = next.ends.Sub(k.cfg.Now())
+	}
+	done, err := within(ctx, k.cfg.Tokens, func(ctx context.Context) (bool, error) {
+		return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next.value, ttl)
+	})
 	if err != nil {
 		return false, tokensUnavailable("store tokens", err)
 	}
@@ -152,13 +160,18 @@ func tokensUnavailable(op string, err error) *Error {
 		Reason: "Options.Tokens failed", Fix: "look at the store behind it"}
 }
 
-// life is for how long the tokens of a session can be wanted.
-func (k *tokenKeeper) life(s *session) time.Duration {
+// end is until when the tokens of a session can be wanted.
+func (k *tokenKeeper) end(s *session) time.Time {
 	end := s.created.Add(k.cfg.Lifetime)
 	if !s.until.IsZero() && s.until.Before(end) {
-		end = s.until
+		return s.until
 	}
-	return end.Sub(k.cfg.Now())
+	return end
+}
+
+// instead returns a record that takes the place of what the store has.
+func (k *tokenKeeper) instead(id string, r *tokenRecord, base []byte) storedTokens {
+	return storedTokens{tokenRecord: r, value: k.seal(id, r), base: base}
 }
 
 // current returns the tokens of a session: those of the store, or newer ones that the store
@@ -175,7 +188,7 @@ func (k *tokenKeeper) current(ctx context.Context, id string) (storedTokens, err
 // is for a session that does not come to be.
 func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err error) {
 	r := s.tokens.begins
-	r.session = s.id
+	r.session, r.ends = s.id, k.end(s)
 	undo = func() {}
 	if r.before != nil {
 		goesOn, err := k.takeOver(ctx, s)
@@ -189,11 +202,11 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err e
 			return undo, nil
 		}
 	}
-	value := k.seal(s.id, r)
-	done, err := k.swap(ctx, s.id, nil, value, k.life(s))
-	if err == nil && !done { // it did, though it says that it did not: ids are random
+	first := k.instead(s.id, r, nil)
+	done, err := k.swap(ctx, s.id, nil, first)
+	if err == nil && !done { // a store may have done it, and answer a second attempt of its client
 		var now storedTokens
-		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, value) {
+		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, first.value) {
 			err = tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
 		}
 	}
@@ -201,7 +214,7 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err e
 		undo()
 		return undo, err
 	}
-	k.memory.put(s.id, inStore(r, value))
+	k.memory.put(s.id, inStore(r, first.value))
 	before := undo
 	return func() {
 		k.drop(ctx, s)
@@ -221,25 +234,26 @@ func (k *tokenKeeper) takeOver(ctx context.Context, s *session) (goesOn bool, er
 		if err != nil {
 			return false, err
 		}
-		if last.tokenRecord != nil && last.session == s.id { // it was done, though the store said that it was not
+		if last.tokenRecord != nil && last.session == s.id { // done by the attempt before, whatever the store said
 			return goesOn, nil
 		}
 		if last.tokenRecord == nil || last.session != before.id {
 			return false, nil
 		}
-		next, life := *last.tokenRecord, 2*claimLife
+		next := *last.tokenRecord
+		next.ends = k.cfg.Now().Add(2 * claimLife)
 		if goesOn = s.tokens.begins.inherits && last.gives(s.tokens.begins); goesOn {
-			next, life = *s.tokens.begins, k.life(s)
+			next = *s.tokens.begins
 			next.refreshToken, next.tries, next.nonce, next.authTime = last.refreshToken, last.tries, last.nonce, last.authTime
 		}
 		next.session = s.id
-		value := k.seal(id, &next)
-		done, err := k.swap(ctx, id, last.base, value, life)
+		taken := k.instead(id, &next, last.base)
+		done, err := k.swap(ctx, id, last.base, taken)
 		if err != nil {
 			return false, err
 		}
 		if done {
-			k.memory.put(id, inStore(&next, value))
+			k.memory.put(id, inStore(&next, taken.value))
 			return goesOn, nil
 		}
 	}
@@ -256,10 +270,14 @@ func (k *tokenKeeper) giveBack(ctx context.Context, s *session) {
 			return
 		}
 		next := *last.tokenRecord
-		next.session = before.id
-		value := k.seal(id, &next)
-		if done, err := k.swap(ctx, id, last.base, value, k.life(before)); done || err != nil {
-			k.memory.put(id, inStore(&next, value))
+		next.session, next.ends = before.id, k.end(before)
+		given := k.instead(id, &next, last.base)
+		done, err := k.swap(ctx, id, last.base, given)
+		if err == nil && done {
+			given.base = given.value
+		}
+		if err != nil || done {
+			k.memory.put(id, given)
 			return
 		}
 	}
@@ -285,7 +303,7 @@ func (k *tokenKeeper) drop(ctx context.Context, s *session) *tokenRecord {
 		}
 		done := false
 		if err == nil {
-			done, err = k.swap(ctx, id, last.base, nil, 0)
+			done, err = k.swap(ctx, id, last.base, storedTokens{})
 		}
 		if err != nil {
 			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "the tokens of a session that has ended stay in Options.Tokens until Lifetime, and nobody reads them; their refresh token is revoked only if it is known", slog.Any("error", err))
@@ -370,9 +388,9 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) error {
 	err := error(nil)
 	switch {
-	case k.life(&w.v.opened.session) <= 0:
+	case !now.Before(k.end(&w.v.opened.session)):
 		err = sessionEnded()
-	case now.Sub(time.UnixMicro(w.v.asked)) > signedInFor && !k.memory.checkedLately(w.id(), now):
+	case now.Sub(time.UnixMicro(w.v.asked)) > signedInFor && !k.memory.checkedLately(w, now):
 		marks, failed := k.watermarks(ctx, w)
 		if failed != nil {
 			return failed
@@ -380,7 +398,7 @@ func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) err
 		if w.v.opened.revoked(marks) {
 			err = sessionEnded()
 		} else {
-			k.memory.checked(w.id(), now)
+			k.memory.check(w, now)
 		}
 	}
 	if err == nil {
@@ -447,7 +465,7 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 		return last, err
 	}
 	if last.unsaved() {
-		if done, err := k.swap(ctx, w.id(), last.base, last.value, k.life(&w.v.opened.session)); done && err == nil {
+		if done, err := k.swap(ctx, w.id(), last.base, last); done && err == nil {
 			last = inStore(last.tokenRecord, last.value)
 			k.memory.put(w.id(), last)
 		}
@@ -633,7 +651,7 @@ func (k *tokenKeeper) keepRefreshed(ctx context.Context, w wanted, last storedTo
 		kept, done, failed = k.keep(ctx, w, storedTokens{tokenRecord: last.tokenRecord}, next)
 	}
 	if err := k.ended(ctx, w); err != nil {
-		k.abandon(ctx, w, next)
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session)) // nothing, if another session has taken them over
 		return kept, false, err
 	}
 	return kept, failed == nil && !done, nil
@@ -681,7 +699,7 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		if err := k.revokeSession(ctx, w); err != nil {
 			return nil, false, err
 		}
-		k.drop(ctx, &w.v.opened.session)
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session))
 		return nil, false, e
 	default:
 		k.release(ctx, w, last)
@@ -708,11 +726,11 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 	for range 4 {
 		next := *last.tokenRecord
 		next.tries++
-		value := k.seal(w.id(), &next)
-		if done, err := k.swap(ctx, w.id(), last.base, value, k.life(&w.v.opened.session)); err != nil {
+		released := k.instead(w.id(), &next, last.base)
+		if done, err := k.swap(ctx, w.id(), last.base, released); err != nil {
 			return
 		} else if done {
-			k.memory.put(w.id(), inStore(&next, value))
+			k.memory.put(w.id(), inStore(&next, released.value))
 			return
 		}
 		now, err := k.load(ctx, w.id())
@@ -730,8 +748,9 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, done bool, err error) {
 	next.tries = last.tries + 1
 	for range 4 {
-		kept = storedTokens{tokenRecord: next, value: k.seal(w.id(), next), base: last.base}
-		if done, err = k.swap(ctx, w.id(), last.base, kept.value, k.life(&w.v.opened.session)); done && err == nil {
+		kept = k.instead(w.id(), next, last.base)
+		done, err = k.swap(ctx, w.id(), last.base, kept)
+		if err == nil && done {
 			kept.base = kept.value
 			k.memory.put(w.id(), kept)
 			return kept, true, nil
@@ -743,15 +762,11 @@ func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, nex
 		switch {
 		case err != nil:
 			if next.refreshToken == last.refreshToken {
-				next.tries = last.tries // the other replicas' number, too
-				kept.value = k.seal(w.id(), next)
+				next.tries = last.tries // which the other replicas have, too
+				kept = k.instead(w.id(), next, last.base)
 			}
 			k.memory.put(w.id(), kept)
 			return kept, false, err
-		case bytes.Equal(now.value, kept.value): // it had done it, though it said that it had not
-			kept.base = kept.value
-			k.memory.put(w.id(), kept)
-			return kept, true, nil
 		case now.tokenRecord == nil || now.claimed() != last.claimed():
 			return now, false, nil
 		}
@@ -776,7 +791,7 @@ func (k *tokenKeeper) revokeSession(ctx context.Context, w wanted) error {
 
 // ended returns an error if the session has ended meanwhile.
 func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
-	if w.v.state.Load() != identified || k.life(&w.v.opened.session) <= 0 {
+	if w.v.state.Load() != identified || !k.cfg.Now().Before(k.end(&w.v.opened.session)) {
 		return sessionEnded()
 	}
 	marks, err := k.watermarks(ctx, w)
@@ -793,14 +808,6 @@ func sessionEnded() *Error {
 	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "nothing: the person has signed out"}
 }
 
-// abandon drops tokens that came for a session that has ended, and revokes them, unless
-// another session has taken them over.
-func (k *tokenKeeper) abandon(ctx context.Context, w wanted, next *tokenRecord) {
-	if k.drop(ctx, &w.v.opened.session) != nil {
-		w.cl.revokeLater(next)
-	}
-}
-
 // tokenMemory remembers the tokens of the sessions that used them last.
 type tokenMemory struct {
 	mu    sync.Mutex
@@ -811,27 +818,31 @@ type tokenMemory struct {
 type memoryEntry struct {
 	id      string
 	held    storedTokens
-	checked time.Time // when the session was last found not to be revoked
+	session string    // that was last found not to be revoked
+	checked time.Time // when that was
 }
 
-// checkedLately reports whether a session was lately found not to be revoked.
-func (m *tokenMemory) checkedLately(id string, now time.Time) bool {
+// checkedLately reports whether a session was lately found not to be revoked. Another one that
+// had the tokens before says nothing of it.
+func (m *tokenMemory) checkedLately(w wanted, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.byID[id]
+	e := m.byID[w.id()]
 	if e == nil {
 		return false
 	}
-	since := now.Sub(e.Value.(*memoryEntry).checked)
-	return 0 <= since && since <= signedInFor
+	entry := e.Value.(*memoryEntry)
+	since := now.Sub(entry.checked)
+	return entry.session == w.v.opened.id && 0 <= since && since <= signedInFor
 }
 
-// checked notes that a session was found not to be revoked.
-func (m *tokenMemory) checked(id string, now time.Time) {
+// check notes that a session was found not to be revoked.
+func (m *tokenMemory) check(w wanted, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e := m.byID[id]; e != nil {
-		e.Value.(*memoryEntry).checked = now
+	if e := m.byID[w.id()]; e != nil {
+		entry := e.Value.(*memoryEntry)
+		entry.session, entry.checked = w.v.opened.id, now
 	}
 }
 
