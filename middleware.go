@@ -67,7 +67,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.warnAboutChecks(checks)
 	checks = slices.Clone(checks)
 	readOnly := allReadOnly(checks)
-	quick, rest := proofOf(checks)
+	demand, rest := demandOf(checks)
 	restReadOnly := allReadOnly(rest)
 	return func(c *gin.Context) {
 		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
@@ -87,9 +87,9 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		}
 		switch {
 		case err != nil || len(checks) == 0:
-		case quick.conflict != nil:
-			err = quick.conflict
-		case !quick.isMet(v):
+		case demand.conflict != nil:
+			err = demand.conflict
+		case !demand.isMet(v):
 			err = checkUser(checks, readOnly, v)
 		case len(rest) > 0:
 			err = checkUser(rest, restReadOnly, v)

@@ -119,6 +119,15 @@ func (r *tokenRecord) of(c *client) *tokenRecord {
 	return r
 }
 
+// keepTokens gives a session that begins its tokens.
+func (a *Auth) keepTokens(c *gin.Context, g *registry, cl *client, s *session, login *Login, r *tokenRecord) error {
+	s.tokens = &keptTokens{begins: r}
+	if err := a.takePlace(c, g, login, r); err != nil {
+		return err
+	}
+	return cl.limitUnasked(c.Request.Context(), s, a.cfg.Now())
+}
+
 // takePlace notes whose place a session that begins takes. If a check sent the same person to
 // the provider, and it gave no refresh token this time, the one of the session before goes on:
 // Google, for one, gives it once.
