@@ -93,11 +93,7 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	begun := newSession(login.User, id, told)
 	if cl.keepsTokens() {
-		begun.tokens = &keptTokens{begins: newTokenRecord(cl, state, id, sent, a.cfg.Now())}
-		if err := a.takePlace(c, g, login, begun.tokens.begins); err != nil {
-			return err
-		}
-		if err := cl.limitUnasked(c.Request.Context(), begun, a.cfg.Now()); err != nil {
+		if err := a.keepTokens(c, g, cl, begun, login, newTokenRecord(cl, state, id, sent, a.cfg.Now())); err != nil {
 			return err
 		}
 	}

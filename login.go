@@ -96,6 +96,11 @@ func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 		a.goTo(c, state.returnTo)
 		return nil
 	}
+	if d != nil {
+		if err := a.checkDemandLoop(c, state); err != nil {
+			return err
+		}
+	}
 	passed, err := cl.readLoginParams(params, state)
 	if err != nil {
 		return err
@@ -378,7 +383,8 @@ const (
 
 // loops counts the sign-ins of a browser in a cookie, which says how many there
 // were and when the first one was; and behind that how often in a row the browser was sent
-// to a sign-in page of the application for the same purpose, and when it was last.
+// to a sign-in page of the application, or to a provider by a demand, for the same purpose,
+// and when it was last.
 type loops struct {
 	hintCookie
 	now func() time.Time
@@ -407,10 +413,15 @@ func (k *loops) within(count, since string, window time.Duration) (n int, at tim
 	return n, at, !at.After(now) && now.Sub(at) < window
 }
 
-// add counts a sign-in.
+// add counts a sign-in. It ends a row of sign-in pages, and none of demands: those lead to
+// sign-ins.
 func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 	n, since := k.count(r)
-	k.set(w, counted(n+1, since))
+	value := counted(n+1, since)
+	if fields := strings.Split(k.value(r), "."); len(fields) == 5 && strings.HasPrefix(fields[4], demandPurpose) {
+		value += "." + strings.Join(fields[2:], ".")
+	}
+	k.set(w, value)
 }
 
 func counted(n int, at time.Time) string {

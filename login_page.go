@@ -114,9 +114,9 @@ func (a *Auth) ownLoginPage(guarded string) loginPage {
 func (a *Auth) checkPageLoop(c *gin.Context, page loginPage) *Error {
 	sum := sha256.Sum256([]byte(page.provider + " " + page.purpose))
 	purpose := hex.EncodeToString(sum[:4])
-	n := a.loops.pageRounds(c.Request, purpose)
+	n := a.loops.rounds(c.Request, purpose, pageRoundTime)
 	if n < page.most {
-		a.loops.addPageRound(c.Writer, c.Request, purpose, n+1)
+		a.loops.addRound(c.Writer, c.Request, purpose, n+1)
 		return nil
 	}
 	return &Error{Code: ErrLoginLoop, ID: "login.page_redirects", Op: "begin sign-in", Provider: page.provider, text: string(ErrSessionError),
@@ -124,21 +124,22 @@ func (a *Auth) checkPageLoop(c *gin.Context, page loginPage) *Error {
 		Fix:    "let the page be shown; redirect only behind SignIn, and to Auth.LoginURL only with the name of another provider"}
 }
 
-// pageRounds returns how often in a row a browser was sent to a page for this purpose.
-func (k *loops) pageRounds(r *http.Request, purpose string) int {
+// rounds returns how often in a row a browser was sent on for this purpose, each time no
+// longer than that after the time before.
+func (k *loops) rounds(r *http.Request, purpose string, apart time.Duration) int {
 	fields := strings.Split(k.value(r), ".")
 	if len(fields) != 5 || fields[4] != purpose {
 		return 0
 	}
-	n, _, recent := k.within(fields[2], fields[3], pageRoundTime)
+	n, _, recent := k.within(fields[2], fields[3], apart)
 	if !recent {
 		return 0
 	}
 	return n
 }
 
-// addPageRound counts one, and keeps the number of sign-ins.
-func (k *loops) addPageRound(w http.ResponseWriter, r *http.Request, purpose string, n int) {
+// addRound counts one, and keeps the number of sign-ins.
+func (k *loops) addRound(w http.ResponseWriter, r *http.Request, purpose string, n int) {
 	logins, since := k.count(r)
 	k.set(w, counted(logins, since)+"."+counted(n, k.now())+"."+purpose)
 }

@@ -67,6 +67,8 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.warnAboutChecks(checks)
 	checks = slices.Clone(checks)
 	readOnly := allReadOnly(checks)
+	demand, rest := demandOf(checks)
+	restReadOnly := allReadOnly(rest)
 	return func(c *gin.Context) {
 		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
 			return // RequireAuth on the whole engine must not block the login routes
@@ -83,8 +85,14 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		if err == nil && a.refusesOrigin(c.Request) {
 			err = crossOriginError("guard")
 		}
-		if err == nil && (len(checks) > 0 || v.opened.user.Grant != nil) {
+switch {
+		case err != nil || len(checks) == 0 && v.opened.user.Grant == nil:
+		case demand.conflict != nil:
+			err = demand.conflict
+		case !demand.isMet(v):
 			err = checkUser(checks, readOnly, v)
+		case len(rest) > 0:
+			err = checkUser(rest, restReadOnly, v)
 		}
 		if err != nil {
 			a.fail(c, RequestRefused, err)

@@ -1,6 +1,8 @@
 package ginauth
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/url"
@@ -142,6 +144,50 @@ func (v *authRequest) now() int64 {
 	return v.asked
 }
 
+// guardDemand is what the MaxAge and ACR checks of a guard want together of every user.
+type guardDemand struct {
+	oldest int64    // microseconds since the authentication, at most; 0 if it may have any age
+	acr    []string // one of these; nil if any will do
+	asks   bool     // there is such a check
+
+	conflict error // no user can meet all of them: each trip would only lead to the next
+}
+
+// demandOf returns what the MaxAge and ACR checks among checks want together, and the other
+// checks. It is compared at once: a guard with both costs 1.01 of one without, and 1.02 if
+// each is called.
+func demandOf(checks []Check) (d guardDemand, rest []Check) {
+	stranger := &User{}
+	stranger.request = &authRequest{opened: &opened{user: *stranger}}
+	var all *Error
+	for _, check := range checks {
+		if at := code(check); at != code(MaxAge(minMaxAge)) && at != code(ACR("0")) {
+			rest = append(rest, check)
+			continue
+		}
+		one := check(stranger).(*Error)
+		if all == nil {
+			all = one
+		} else if all, d.conflict = merge(all, one); d.conflict != nil {
+			return d, checks
+		}
+	}
+	if all == nil {
+		return d, rest
+	}
+	if d.asks, d.acr = true, all.demand.acr; all.demand.maxAge > 0 {
+		d.oldest = (all.demand.maxAge + leeway).Microseconds()
+	}
+	return d, rest
+}
+
+// isMet reports whether the session of a request, as the guard has found it, meets the
+// demand. A user with a Grant has to be admitted by a check, whatever else the guard wants.
+func (d *guardDemand) isMet(v *authRequest) bool {
+	o := v.opened
+	return d.asks && !v.shown && o.user.Grant == nil && (d.oldest == 0 || o.authTime && v.asked-o.authenticated <= d.oldest) && (d.acr == nil || slices.Contains(d.acr, o.user.ACR))
+}
+
 // and returns the demand that satisfies both, or false if none does.
 func (d demand) and(o demand) (demand, bool) {
 	d.scopes = union(d.scopes, o.scopes)
@@ -263,6 +309,30 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 		return nil, bad(nil)
 	}
 	return d, nil
+}
+
+// Guards of one page, and what its handler calls, may want what no one session has: an acr
+// here, another one in the group around it. Each trip meets one and loses the other, and a
+// provider that asks the person nothing sends the browser round and round.
+const (
+	maxDemandRounds = 3                // of four redirects and those inside the provider: see maxLoopLogins
+	demandRoundTime = 10 * time.Second // at most, from one to the next
+	demandPurpose   = "d"              // what the purpose of such a round begins with: see loops
+)
+
+// checkDemandLoop counts that a page sends a browser to the provider, and refuses if it does so
+// over and over.
+func (a *Auth) checkDemandLoop(c *gin.Context, state *loginState) error {
+	sum := sha256.Sum256([]byte(state.provider + " " + state.returnTo))
+	purpose := demandPurpose + hex.EncodeToString(sum[:4])
+	n := a.loops.rounds(c.Request, purpose, demandRoundTime)
+	if n < maxDemandRounds {
+		a.loops.addRound(c.Writer, c.Request, purpose, n+1)
+		return nil
+	}
+	return &Error{Code: ErrLoginLoop, ID: "login.demand_loop", Op: "authenticate again", Provider: state.provider, text: string(ErrSessionError), retry: a.cfg.absolute(state.returnTo),
+		Reason: fmt.Sprintf("one page sent the browser to the provider %d times in a row, each less than %d seconds after the other: no one session has all that its guards and its handler want", n, demandRoundTime/time.Second),
+		Fix:    "let the ACR checks in front of the page have a value in common, those of the groups around it included"}
 }
 
 // apply has a login state hold the provider to the demand, and returns the parameters

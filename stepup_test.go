@@ -781,3 +781,80 @@ func TestUnauthenticatedThoughSignedIn(t *testing.T) {
 		t.Errorf("a user who has signed out is answered with %d", p.Status)
 	}
 }
+
+// What a guard wants of the authentication is compared at once, and the other checks are
+// asked all the same, in whatever order they stand.
+func TestDemandsBesideOtherChecks(t *testing.T) {
+	s := sitetest.New(t, nil)
+	admin, fresh, strong, weak := ginauth.HasGroup("admin"), ginauth.MaxAge(time.Minute), ginauth.ACR("mfa"), ginauth.ACR("pwd")
+	own := func(u *ginauth.User) error {
+		if u.Subject != "ada" {
+			return errors.New("not ada")
+		}
+		return nil
+	}
+	for path, checks := range map[string][]ginauth.Check{
+		"/a": {fresh, admin, strong}, "/b": {own, strong, fresh}, "/c": {ginauth.ACR("pwd", "mfa"), strong, ginauth.MaxAge(time.Hour), fresh},
+		"/never": {strong, weak}, "/refused": {fresh, ginauth.HasGroup("board"), strong}, "/other": {strong, own},
+	} {
+		s.Engine.GET(path, s.Auth.RequireAuth(checks...), func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	}
+	as := func(subject, acr string, ago time.Duration) {
+		s.AsUser(&ginauth.User{Provider: "demo", Subject: subject, Groups: []string{"admin"}, ACR: acr, AuthTime: s.Clock.Now().Add(-ago)})
+	}
+	expect := func(want map[string]int) {
+		t.Helper()
+		for path, status := range want {
+			if p := s.Ask("GET", path, sitetest.Fetch...); p.Status != status {
+				t.Errorf("%s: %d %s, want %d", path, p.Status, p.Text(), status)
+			}
+		}
+	}
+	as("ada", "mfa", 0)
+	expect(map[string]int{"/a": 204, "/b": 204, "/c": 204, "/never": 403, "/refused": 403, "/other": 204})
+	as("ada", "mfa", 10*time.Minute)
+	expect(map[string]int{"/a": 401, "/b": 401, "/c": 401, "/never": 403, "/refused": 403, "/other": 204})
+	as("ada", "pwd", 0)
+	expect(map[string]int{"/a": 401, "/b": 401, "/c": 401, "/never": 403, "/refused": 403, "/other": 401})
+	as("grace", "mfa", 0)
+	expect(map[string]int{"/a": 204, "/b": 403, "/c": 204, "/never": 403, "/refused": 403, "/other": 403})
+}
+
+// What no one session can meet leads to an error after a few trips, wherever the checks stand.
+func TestDemandsThatExcludeEachOther(t *testing.T) {
+	mfa, pwd := ginauth.ACR("mfa"), ginauth.ACR("pwd")
+	for name, guards := range map[string][][]ginauth.Check{
+		"of two guards":              {{mfa}, {pwd}},
+		"in AnyOf":                   {{ginauth.AnyOf(mfa), pwd}},
+		"of an application's check":  {{func(u *ginauth.User) error { return mfa(u) }, pwd}},
+		"of a guard and the handler": {{mfa}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sitetest.New(t, nil)
+			s.IDP.AuthenticateWith("mfa") // and with what is asked for, without a question
+			var chain []gin.HandlerFunc
+			for _, checks := range guards {
+				chain = append(chain, s.Auth.RequireAuth(checks...))
+			}
+			s.Engine.GET("/x", append(chain, func(c *gin.Context) {
+				if err := pwd(ginauth.CurrentUser(c)); err != nil {
+					s.Auth.Fail(c, err)
+				}
+			})...)
+			s.SignIn()
+			p := s.Get("/x")
+			s.WantError(p, ginauth.ErrLoginLoop)
+			if trips := s.IDP.Count(authtest.Authorize) - 1; trips != 3 || len(s.Logs.Lines("ERROR", "login.demand_loop")) != 1 {
+				t.Errorf("%d trips: %s", trips, s.Logs)
+			}
+			if s.User() == nil {
+				t.Error("the session has ended")
+			}
+			s.Clock.Advance(11 * time.Second) // and a page that is none of those is reached
+			s.Engine.GET("/y", s.Auth.RequireAuth(ginauth.ACR("hwk")), func(c *gin.Context) { c.Status(http.StatusNoContent) })
+			if p := s.Get("/y"); p.Status != http.StatusNoContent {
+				t.Errorf("%d %s", p.Status, p.Text())
+			}
+		})
+	}
+}

@@ -2,16 +2,10 @@ package ginauth
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"log/slog"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -61,15 +55,16 @@ type Tokens interface {
 // tokenKeeper keeps the tokens of sessions, and refreshes them: once, however many
 // requests and replicas want them.
 //
-// Whoever finds that a token is due claims the refresh token, with Revocations.Once: of all
-// that want to send it one gets the claim. The claim is by the store's clock, and ends by
-// itself if its holder dies. The holder reads the record again, asks the provider, and swaps
-// the value in the store: if it was asleep for longer than its claim, somebody else has, and
-// the swap fails. The others wait for another refresh token, or for another number of tries,
-// and go on with the access token that they have while it is valid.
+// A request that finds a token due claims the refresh token, with Revocations.Once, which
+// gives the claim to one caller. It expires by the store's clock, so that a dead holder blocks
+// the others for no longer than claimLife. The holder reads the record again, asks the
+// provider, and replaces the record by Swap, which fails if another replica has replaced it
+// meanwhile: the holder was suspended for longer than its claim. The other requests use the
+// current access token while it is valid, and otherwise wait for the record to change.
 //
-// If a trip to the provider brings a new session and no refresh token, the new session takes
-// over the record of the one before, where it is: a refresh that is under way finds it there.
+// If a trip to the provider begins a new session and the response has no refresh token, the
+// new session takes over the record of the previous one under the same key, where a refresh in
+// progress stores its result.
 type tokenKeeper struct {
 	cfg    *config
 	box    *seal.Box
@@ -113,8 +108,8 @@ func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
 	return readTokenRecord(plain)
 }
 
-// within calls a store, and waits for it no longer than storeWait: nobody else ends such a call.
-// Our own, in memory, answers at once.
+// within calls a store with a deadline of storeWait: the contexts here have none. The stores
+// in memory need none.
 func within[T any](ctx context.Context, store any, call func(context.Context) (T, error)) (T, error) {
 	switch store.(type) {
 	case *memoryTokens, *memoryRevocations:
@@ -122,7 +117,7 @@ func within[T any](ctx context.Context, store any, call func(context.Context) (T
 	}
 	var got T
 	err := contain.Within(ctx, storeWait, func(ctx context.Context) (err error) {
-		got, err = call(ctx) // which nobody reads after an error
+		got, err = call(ctx) // not read after an error: the call may still be running
 		return err
 	})
 	if err != nil {
@@ -139,8 +134,15 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 	return inStore(k.open(id, value), value), nil
 }
 
-func (k *tokenKeeper) swap(ctx context.Context, id string, old, next []byte, ttl time.Duration) (bool, error) {
-	done, err := within(ctx, k.cfg.Tokens, func(ctx context.Context) (bool, error) { return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next, ttl) })
+// swap puts a value in the place of old, for as long as its record says.
+func (k *tokenKeeper) swap(ctx context.Context, id string, old []byte, next storedTokens) (bool, error) {
+	ttl := time.Duration(0)
+	if next.tokenRecord != nil {
+		ttl = next.ends.Sub(k.cfg.Now())
+	}
+	done, err := within(ctx, k.cfg.Tokens, func(ctx context.Context) (bool, error) {
+		return k.cfg.Tokens.Swap(ctx, tokensKey(id), old, next.value, ttl)
+	})
 	if err != nil {
 		return false, tokensUnavailable("store tokens", err)
 	}
@@ -152,13 +154,9 @@ func tokensUnavailable(op string, err error) *Error {
 		Reason: "Options.Tokens failed", Fix: "look at the store behind it"}
 }
 
-// life is for how long the tokens of a session can be wanted.
-func (k *tokenKeeper) life(s *session) time.Duration {
-	end := s.created.Add(k.cfg.Lifetime)
-	if !s.until.IsZero() && s.until.Before(end) {
-		end = s.until
-	}
-	return end.Sub(k.cfg.Now())
+// instead returns a record that takes the place of what the store has.
+func (k *tokenKeeper) instead(id string, r *tokenRecord, base []byte) storedTokens {
+	return storedTokens{tokenRecord: r, value: k.seal(id, r), base: base}
 }
 
 // current returns the tokens of a session: those of the store, or newer ones that the store
@@ -169,167 +167,6 @@ func (k *tokenKeeper) current(ctx context.Context, id string) (storedTokens, err
 		return last, err
 	}
 	return k.memory.settle(id, last), nil
-}
-
-// begin keeps the tokens of a session that begins, before the one before it is revoked. undo
-// is for a session that does not come to be.
-func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err error) {
-	r := s.tokens.begins
-	r.session = s.id
-	undo = func() {}
-	if r.before != nil {
-		goesOn, err := k.takeOver(ctx, s)
-		if err != nil {
-			k.giveBack(ctx, s) // it may have been done, though it failed
-			return undo, err
-		}
-		undo = func() { k.giveBack(ctx, s) }
-		if goesOn {
-			s.tokens.of = r.before.tokensID()
-			return undo, nil
-		}
-	}
-	value := k.seal(s.id, r)
-	done, err := k.swap(ctx, s.id, nil, value, k.life(s))
-	if err == nil && !done { // it did, though it says that it did not: ids are random
-		var now storedTokens
-		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, value) {
-			err = tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
-		}
-	}
-	if err != nil {
-		undo()
-		return undo, err
-	}
-	k.memory.put(s.id, inStore(r, value))
-	before := undo
-	return func() {
-		k.drop(ctx, s)
-		before()
-	}, nil
-}
-
-// takeOver writes a session that begins into the record of the one before. If its refresh
-// token goes on, the record is the new session's from here on. Else it ends in a moment, and
-// says meanwhile that a refresh which is under way must not revoke what came of it: that could
-// take the person's whole grant with it.
-func (k *tokenKeeper) takeOver(ctx context.Context, s *session) (goesOn bool, err error) {
-	before := s.tokens.begins.before
-	id := before.tokensID()
-	for range 4 { // a refresh may store others meanwhile
-		last, err := k.current(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		if last.tokenRecord != nil && last.session == s.id { // it was done, though the store said that it was not
-			return goesOn, nil
-		}
-		if last.tokenRecord == nil || last.session != before.id {
-			return false, nil
-		}
-		next, life := *last.tokenRecord, 2*claimLife
-		if goesOn = s.tokens.begins.inherits && last.gives(s.tokens.begins); goesOn {
-			next, life = *s.tokens.begins, k.life(s)
-			next.refreshToken, next.tries, next.nonce, next.authTime = last.refreshToken, last.tries, last.nonce, last.authTime
-		}
-		next.session = s.id
-		value := k.seal(id, &next)
-		done, err := k.swap(ctx, id, last.base, value, life)
-		if err != nil {
-			return false, err
-		}
-		if done {
-			k.memory.put(id, inStore(&next, value))
-			return goesOn, nil
-		}
-	}
-	return false, nil
-}
-
-// giveBack undoes takeOver.
-func (k *tokenKeeper) giveBack(ctx context.Context, s *session) {
-	before := s.tokens.begins.before
-	id := before.tokensID()
-	for range 4 {
-		last, err := k.current(ctx, id)
-		if err != nil || last.tokenRecord == nil || last.session != s.id {
-			return
-		}
-		next := *last.tokenRecord
-		next.session = before.id
-		value := k.seal(id, &next)
-		if done, err := k.swap(ctx, id, last.base, value, k.life(before)); done || err != nil {
-			k.memory.put(id, inStore(&next, value))
-			return
-		}
-	}
-}
-
-// drop deletes the tokens of a session that has ended, and returns them, nil if there were
-// none, if they cannot be read (they end with the session anyway), or if another session has
-// taken them over.
-func (k *tokenKeeper) drop(ctx context.Context, s *session) *tokenRecord {
-	id := s.tokensID()
-	for range 4 { // a refresh may store others meanwhile
-		last, err := k.current(ctx, id)
-		if err != nil {
-			held, _ := k.memory.get(id)
-			last.tokenRecord = held.tokenRecord
-		}
-		if last.tokenRecord != nil && last.session != s.id {
-			return nil
-		}
-		k.memory.drop(id)
-		if err == nil && last.base == nil {
-			return last.tokenRecord
-		}
-		done := false
-		if err == nil {
-			done, err = k.swap(ctx, id, last.base, nil, 0)
-		}
-		if err != nil {
-			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "the tokens of a session that has ended stay in Options.Tokens until Lifetime, and nobody reads them; their refresh token is revoked only if it is known", slog.Any("error", err))
-		}
-		if err != nil || done {
-			return last.tokenRecord
-		}
-	}
-	return nil
-}
-
-// wanted is an access token that a request wants.
-type wanted struct {
-	v       *authRequest
-	cl      *client
-	api     *API
-	refused string // by the API: another one is wanted
-	asked   string // what the session's trips have asked for, space-separated
-}
-
-// id is where the tokens of the session are.
-func (w *wanted) id() string { return w.v.opened.tokensID() }
-
-// usable returns the token of a record if it will do.
-func (w *wanted) usable(r *tokenRecord, now time.Time) *accessToken {
-	if r == nil {
-		return nil
-	}
-	t := r.find(w.api)
-	if t == nil || t.value == w.refused || t.lacks(w.api.Scopes) || t.due(now, w.id()[0]) {
-		return nil
-	}
-	return t
-}
-
-// stale returns the token of a record that ought to be refreshed and still works, or nil.
-func (w *wanted) stale(r *tokenRecord, now time.Time) *accessToken {
-	if r == nil {
-		return nil
-	}
-	if t := r.find(w.api); t != nil && t.value != w.refused && !t.lacks(w.api.Scopes) && !t.expired(now) {
-		return t
-	}
-	return nil
 }
 
 // token returns an access token for an API.
@@ -370,9 +207,9 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) error {
 	err := error(nil)
 	switch {
-	case k.life(&w.v.opened.session) <= 0:
+	case !now.Before(k.end(&w.v.opened.session)):
 		err = sessionEnded()
-	case now.Sub(time.UnixMicro(w.v.asked)) > signedInFor && !k.memory.checkedLately(w.id(), now):
+	case now.Sub(time.UnixMicro(w.v.asked)) > signedInFor && !k.memory.checkedLately(w, now):
 		marks, failed := k.watermarks(ctx, w)
 		if failed != nil {
 			return failed
@@ -380,7 +217,7 @@ func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) err
 		if w.v.opened.revoked(marks) {
 			err = sessionEnded()
 		} else {
-			k.memory.checked(w.id(), now)
+			k.memory.check(w, now)
 		}
 	}
 	if err == nil {
@@ -447,7 +284,7 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 		return last, err
 	}
 	if last.unsaved() {
-		if done, err := k.swap(ctx, w.id(), last.base, last.value, k.life(&w.v.opened.session)); done && err == nil {
+		if done, err := k.swap(ctx, w.id(), last.base, last); done && err == nil {
 			last = inStore(last.tokenRecord, last.value)
 			k.memory.put(w.id(), last)
 		}
@@ -468,14 +305,6 @@ func (k *tokenKeeper) save(ctx context.Context, w wanted) {
 // unsaved reports whether the store has other tokens, which are older.
 func (s *storedTokens) unsaved() bool { return !bytes.Equal(s.base, s.value) }
 
-// staleOr returns a token that still works, or else the error.
-func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken, error) {
-	if t := w.stale(r, now); t != nil {
-		return t, nil
-	}
-	return nil, err
-}
-
 // claim reports whether the caller is the one that may use the refresh token of a record.
 func (k *tokenKeeper) claim(ctx context.Context, id string, r *tokenRecord) (bool, error) {
 	first, err := within(ctx, k.cfg.Revocations, func(ctx context.Context) (bool, error) {
@@ -485,91 +314,6 @@ func (k *tokenKeeper) claim(ctx context.Context, id string, r *tokenRecord) (boo
 		return false, storeUnavailable("claim token", err)
 	}
 	return first, nil
-}
-
-// impossible says why no refresh can give the token, nil if one can.
-func (w *wanted) impossible(last storedTokens, now time.Time) error {
-	var t *accessToken
-	r := last.tokenRecord
-	if r != nil {
-		t = r.find(w.api)
-	}
-	fresh := w.v.opened.created.Add(justNow).After(now)
-	switch {
-	case last.unreadable && fresh && w.v.opened.tokens != nil:
-		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
-			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
-	case r == nil:
-		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", passToFail+" for new ones; a store in memory loses them at a restart")
-	case t != nil && t.value == w.refused && t.obtained.Add(justNow).After(now):
-		return errRefusedAgain
-	case r.refreshToken != "" && !r.ended:
-		return nil
-	case fresh && t != nil && !t.lacks(w.api.Scopes):
-		return &Error{Code: ErrProviderError, ID: "refresh.expires_at_once", Op: "refresh token", Provider: w.cl.provider.Name,
-			Reason: "the access token of the sign-in ended a moment after it", Fix: "have the provider issue access tokens that last for minutes at least, or refresh tokens (providers.Offline)"}
-	case w.backFromTrip(r, now):
-		return w.denied()
-	case r.ended:
-		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", passToFail+" for new ones")
-	}
-	if base := r.find(new(API)); base != nil && !base.expired(now) && !base.grants(w.api.Scopes) {
-		return w.stepUp("refresh.scopes_missing", fmt.Sprintf("the access token of the sign-in has not all of the scopes %q", w.api.Scopes), passToFail+", to consent; if every page needs them, add them to Provider.Scopes, too")
-	}
-	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", passToFail+" for another one; ask for a refresh token with providers.Offline")
-}
-
-// errRefusedAgain says that an API refuses a token that is new.
-var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
-
-// passToFail is what to do about an error that only the person can mend.
-const passToFail = "pass the error to Auth.Fail, which sends the person to the provider"
-
-// stepUp is the error that sends the person to the provider for the token.
-func (w *wanted) stepUp(id, reason, fix string) *Error {
-	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: w.demand()}
-}
-
-// backFromTrip reports whether the person has come back from a trip for this very token, and
-// another one would bring nothing else. A page would send them round for ever, however long
-// it takes. It holds for as long as the access token of the trip; for an API that takes that
-// one, only for a minute: it may have been revoked since.
-func (w *wanted) backFromTrip(r *tokenRecord, now time.Time) bool {
-	if !now.Before(r.tripUntil) {
-		return false
-	}
-	if w.api.key() == "" {
-		return w.v.opened.created.Add(tripGrace).After(now)
-	}
-	asked := strings.Fields(r.asked) // our own words, unlike what a provider grants
-	return !slices.ContainsFunc(w.api.Scopes, func(s string) bool {
-		return !slices.Contains(asked, s) && !slices.Contains(w.cl.provider.Scopes, s)
-	})
-}
-
-// demand is for a trip that brings the token. It asks for what earlier trips asked for, too,
-// as far as an API still wants it: a page that calls two APIs would lose the one with the
-// other.
-func (w *wanted) demand() *demand {
-	earlier := slices.DeleteFunc(strings.Fields(w.asked), func(s string) bool {
-		return !slices.ContainsFunc(w.cl.provider.APIs, func(api API) bool { return slices.Contains(api.Scopes, s) })
-	})
-	return &demand{session: w.v.opened.id, scopes: union(earlier, w.api.Scopes)}
-}
-
-// denied is the error for a provider that was asked for the scopes a moment ago.
-func (w *wanted) denied() *Error {
-	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", text: "consent_denied", Op: "refresh token", Provider: w.cl.provider.Name,
-		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
-}
-
-// refreshRequest returns the request that refreshes the token, and what its ID token must
-// agree with.
-func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
-	user := &w.v.opened.user
-	return rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
-		Issuer: user.Issuer, Subject: user.Subject, Nonce: last.nonce, AuthTime: last.authTime, IssuedAt: last.issued,
-	}}
 }
 
 // reread loads tokens again that were claimed in between. again says that there is something
@@ -633,7 +377,7 @@ func (k *tokenKeeper) keepRefreshed(ctx context.Context, w wanted, last storedTo
 		kept, done, failed = k.keep(ctx, w, storedTokens{tokenRecord: last.tokenRecord}, next)
 	}
 	if err := k.ended(ctx, w); err != nil {
-		k.abandon(ctx, w, next)
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session)) // nothing, if another session has taken them over
 		return kept, false, err
 	}
 	return kept, failed == nil && !done, nil
@@ -681,7 +425,7 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		if err := k.revokeSession(ctx, w); err != nil {
 			return nil, false, err
 		}
-		k.drop(ctx, &w.v.opened.session)
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session))
 		return nil, false, e
 	default:
 		k.release(ctx, w, last)
@@ -708,11 +452,11 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 	for range 4 {
 		next := *last.tokenRecord
 		next.tries++
-		value := k.seal(w.id(), &next)
-		if done, err := k.swap(ctx, w.id(), last.base, value, k.life(&w.v.opened.session)); err != nil {
+		released := k.instead(w.id(), &next, last.base)
+		if done, err := k.swap(ctx, w.id(), last.base, released); err != nil {
 			return
 		} else if done {
-			k.memory.put(w.id(), inStore(&next, value))
+			k.memory.put(w.id(), inStore(&next, released.value))
 			return
 		}
 		now, err := k.load(ctx, w.id())
@@ -730,8 +474,9 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, done bool, err error) {
 	next.tries = last.tries + 1
 	for range 4 {
-		kept = storedTokens{tokenRecord: next, value: k.seal(w.id(), next), base: last.base}
-		if done, err = k.swap(ctx, w.id(), last.base, kept.value, k.life(&w.v.opened.session)); done && err == nil {
+		kept = k.instead(w.id(), next, last.base)
+		done, err = k.swap(ctx, w.id(), last.base, kept)
+		if err == nil && done {
 			kept.base = kept.value
 			k.memory.put(w.id(), kept)
 			return kept, true, nil
@@ -743,15 +488,11 @@ func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, nex
 		switch {
 		case err != nil:
 			if next.refreshToken == last.refreshToken {
-				next.tries = last.tries // the other replicas' number, too
-				kept.value = k.seal(w.id(), next)
+				next.tries = last.tries // which the other replicas have, too
+				kept = k.instead(w.id(), next, last.base)
 			}
 			k.memory.put(w.id(), kept)
 			return kept, false, err
-		case bytes.Equal(now.value, kept.value): // it had done it, though it said that it had not
-			kept.base = kept.value
-			k.memory.put(w.id(), kept)
-			return kept, true, nil
 		case now.tokenRecord == nil || now.claimed() != last.claimed():
 			return now, false, nil
 		}
@@ -776,7 +517,7 @@ func (k *tokenKeeper) revokeSession(ctx context.Context, w wanted) error {
 
 // ended returns an error if the session has ended meanwhile.
 func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
-	if w.v.state.Load() != identified || k.life(&w.v.opened.session) <= 0 {
+	if w.v.state.Load() != identified || !k.cfg.Now().Before(k.end(&w.v.opened.session)) {
 		return sessionEnded()
 	}
 	marks, err := k.watermarks(ctx, w)
@@ -791,142 +532,4 @@ func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
 
 func sessionEnded() *Error {
 	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "nothing: the person has signed out"}
-}
-
-// abandon drops tokens that came for a session that has ended, and revokes them, unless
-// another session has taken them over.
-func (k *tokenKeeper) abandon(ctx context.Context, w wanted, next *tokenRecord) {
-	if k.drop(ctx, &w.v.opened.session) != nil {
-		w.cl.revokeLater(next)
-	}
-}
-
-// tokenMemory remembers the tokens of the sessions that used them last.
-type tokenMemory struct {
-	mu    sync.Mutex
-	byID  map[string]*list.Element
-	order list.List // of *memoryEntry, the latest first
-}
-
-type memoryEntry struct {
-	id      string
-	held    storedTokens
-	checked time.Time // when the session was last found not to be revoked
-}
-
-// checkedLately reports whether a session was lately found not to be revoked.
-func (m *tokenMemory) checkedLately(id string, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.byID[id]
-	if e == nil {
-		return false
-	}
-	since := now.Sub(e.Value.(*memoryEntry).checked)
-	return 0 <= since && since <= signedInFor
-}
-
-// checked notes that a session was found not to be revoked.
-func (m *tokenMemory) checked(id string, now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e := m.byID[id]; e != nil {
-		e.Value.(*memoryEntry).checked = now
-	}
-}
-
-// settle remembers what the store has, unless there are newer tokens that it could not be
-// told of, and returns what there is.
-func (m *tokenMemory) settle(id string, last storedTokens) storedTokens {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e := m.byID[id]; e != nil {
-		if held := e.Value.(*memoryEntry).held; held.unsaved() && bytes.Equal(held.base, last.value) {
-			return held
-		}
-	}
-	m.set(id, last)
-	return last
-}
-
-func (m *tokenMemory) get(id string) (storedTokens, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.byID[id]
-	if e == nil {
-		return storedTokens{}, false
-	}
-	m.order.MoveToFront(e)
-	return e.Value.(*memoryEntry).held, true
-}
-
-func (m *tokenMemory) put(id string, held storedTokens) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.set(id, held)
-}
-
-func (m *tokenMemory) set(id string, held storedTokens) {
-	if held.tokenRecord == nil {
-		m.remove(id)
-		return
-	}
-	if e := m.byID[id]; e != nil {
-		e.Value.(*memoryEntry).held = held
-		m.order.MoveToFront(e)
-		return
-	}
-	if m.byID == nil {
-		m.byID = map[string]*list.Element{}
-	}
-	m.byID[id] = m.order.PushFront(&memoryEntry{id: id, held: held})
-	if len(m.byID) > tokensRemembered {
-		m.remove(m.order.Back().Value.(*memoryEntry).id)
-	}
-}
-
-func (m *tokenMemory) drop(id string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.remove(id)
-}
-
-func (m *tokenMemory) remove(id string) {
-	if e := m.byID[id]; e != nil {
-		m.order.Remove(e)
-		delete(m.byID, id)
-	}
-}
-
-// failed leaves the provider alone for a moment if it could not be asked. What it answered to
-// one session says nothing of the others.
-func (c *client) failed(e *Error, now time.Time) {
-	if e.Code == ErrProviderError {
-		return
-	}
-	c.rest.Store(now.Add(providerRest).UnixMicro())
-	told := *e
-	told.Err = nil // it may be about a person
-	c.failure.Store(&told)
-}
-
-// resting returns the error of the provider's last failure while it is left alone.
-func (c *client) resting(now time.Time) error {
-	if now.UnixMicro() >= c.rest.Load() {
-		return nil
-	}
-	if e := c.failure.Load(); e != nil {
-		return e
-	}
-	return nil
-}
-
-// tokenFailures is what a client knows of refreshes, and rechecks, that failed.
-type tokenFailures struct {
-	recheckRest    atomic.Int64 // until when rechecks leave the provider alone, in Unix microseconds
-	recheckFailure atomic.Pointer[Error]
-	recheckLogged  atomic.Int64 // when the log was told of one last
-
-	rest    atomic.Int64 // until when the provider is left alone, in Unix microseconds
-	failure atomic.Pointer[Error]
 }

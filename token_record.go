@@ -30,6 +30,7 @@ type tokenRecord struct {
 	tripUntil    time.Time // until when another trip would bring no other scopes; zero if none was made
 	tries        uint64    // of what can be claimed: see claimed
 	session      string    // id of the session whose tokens these are
+	ends         time.Time // when the store may forget the record
 	owner        [32]byte  // whose they are: see tokensOwner
 	groups       []string  // that the provider sent last, without what OnLogin or OnRecheck made of them
 	renewed      *renewal  // what the last recheck found; nil before the first
@@ -60,13 +61,18 @@ func (p *API) key() string {
 	return strings.Join(slices.Sorted(slices.Values(p.Scopes)), " ") + "\n" + p.Resource
 }
 
-// newAccessToken returns the access token of a token response, for which these scopes were
-// asked.
-func (c *client) newAccessToken(key string, token *oauth2.Token, asked []string, now time.Time) accessToken {
+// newAccessToken returns the access token of a response to a request for these scopes. Its
+// scopes are those of the response, and requested ones that the response has under another
+// name. Microsoft answers "User.Read" to a request for "https://graph.microsoft.com/user.read",
+// and does not name "/.default", which stands for all scopes of one API that the person has
+// consented to.
+func (c *client) newAccessToken(key string, token *oauth2.Token, requested []string, now time.Time) accessToken {
 	scopes := c.rp.GrantedScopes(token)
-	for _, s := range asked {
-		// Microsoft: all that the person has consented to for one API. No answer has it.
-		if len(scopes) > 0 && strings.HasSuffix(s, "/.default") {
+	for _, s := range requested {
+		named := strings.HasSuffix(s, "/.default") || slices.ContainsFunc(scopes, func(granted string) bool {
+			return isAddress(s) && !isAddress(granted) && strings.EqualFold(lastSegment(s), granted)
+		})
+		if len(scopes) > 0 && named {
 			scopes = append(scopes, s)
 		}
 	}
@@ -111,6 +117,15 @@ func (r *tokenRecord) of(c *client) *tokenRecord {
 		return nil
 	}
 	return r
+}
+
+// keepTokens gives a session that begins its tokens.
+func (a *Auth) keepTokens(c *gin.Context, g *registry, cl *client, s *session, login *Login, r *tokenRecord) error {
+	s.tokens = &keptTokens{begins: r}
+	if err := a.takePlace(c, g, login, r); err != nil {
+		return err
+	}
+	return cl.limitUnasked(c.Request.Context(), s, a.cfg.Now())
 }
 
 // takePlace notes whose place a session that begins takes. If a check sent the same person to
@@ -209,8 +224,8 @@ func (r *tokenRecord) find(api *API) *accessToken {
 // grants reports whether the provider said that a token has these scopes.
 func (t *accessToken) grants(scopes []string) bool {
 	granted := strings.Fields(t.scopes)
-	return !slices.ContainsFunc(scopes, func(asked string) bool {
-		return !ofEveryAPI(asked) && !slices.ContainsFunc(granted, func(g string) bool { return sameScope(asked, g) })
+	return !slices.ContainsFunc(scopes, func(needed string) bool {
+		return !ofEveryAPI(needed) && !slices.ContainsFunc(granted, func(g string) bool { return sameScope(needed, g) })
 	})
 }
 
@@ -220,18 +235,20 @@ func ofEveryAPI(scope string) bool {
 	return scope == "openid" || scope == "profile" || scope == "offline_access"
 }
 
-// sameScope reports whether a provider may call a scope that it was asked for by the name of
-// one that it has granted. RFC 6749, 3.3, has scopes case-sensitive, but Microsoft answers
-// "User.Read" to "https://graph.microsoft.com/user.read", and the other way round. Two
-// addresses are those of two APIs.
-func sameScope(asked, granted string) bool {
-	isAddress := func(s string) bool { return strings.Contains(s, "://") }
-	if isAddress(asked) != isAddress(granted) {
-		name := func(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
-		asked, granted = name(asked), name(granted)
+// sameScope reports whether a granted scope is the one that an API needs. RFC 6749, 3.3, has
+// scopes case-sensitive; Microsoft's are not, and "Mail.Read" may be granted as
+// "https://graph.microsoft.com/Mail.Read". A scope that the application writes as an address
+// is granted under that address alone: another API may have one of the same name.
+func sameScope(needed, granted string) bool {
+	if isAddress(granted) && !isAddress(needed) {
+		granted = lastSegment(granted)
 	}
-	return strings.EqualFold(asked, granted)
+	return strings.EqualFold(needed, granted)
 }
+
+func isAddress(scope string) bool { return strings.Contains(scope, "://") }
+
+func lastSegment(scope string) string { return scope[strings.LastIndexByte(scope, '/')+1:] }
 
 // lacks reports whether the provider said that a token has not all of these scopes.
 func (t *accessToken) lacks(scopes []string) bool { return t.scopes != "" && !t.grants(scopes) }
@@ -261,7 +278,7 @@ func (r *tokenRecord) encode() []byte {
 	b := append(make([]byte, 0, 1024), tokenRecordVersion)
 	b = wire.AppendString(b, r.refreshToken)
 	b = wire.AppendString(wire.AppendUint(wire.AppendUint(b, boolUint(r.ended)), r.tries), r.session)
-	b = wire.AppendTime(b, r.tripUntil)
+	b = wire.AppendTime(wire.AppendTime(b, r.tripUntil), r.ends)
 	b = append(append(b, r.nonce[:]...), r.owner[:]...)
 	b = wire.AppendString(wire.AppendTime(wire.AppendTime(b, r.authTime), r.issued), r.asked)
 	b = wire.AppendStrings(b, r.groups)
@@ -283,7 +300,7 @@ func readTokenRecord(plain string) *tokenRecord {
 	if r.Bytes(1) != string([]byte{tokenRecordVersion}) {
 		return nil
 	}
-	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, tries: r.Uint(), session: r.String(), tripUntil: r.Time()}
+	rec := &tokenRecord{refreshToken: r.String(), ended: r.Uint() == 1, tries: r.Uint(), session: r.String(), tripUntil: r.Time(), ends: r.Time()}
 	copy(rec.nonce[:], r.Bytes(len(rec.nonce)))
 	copy(rec.owner[:], r.Bytes(len(rec.owner)))
 	rec.authTime, rec.issued, rec.asked = r.Time(), r.Time(), r.String()

@@ -320,7 +320,7 @@ func (w *wanted) unreachable(r *http.Request, err error) error {
 	return &apiFailure{told, timeout}
 }
 
-// apiFailure is an *Error that says, for http.Client, whether it is a timeout.
+// apiFailure is an [*Error] with a Timeout method.
 type apiFailure struct {
 	told    *Error
 	timeout interface{ Timeout() bool }
@@ -332,7 +332,8 @@ func (f *apiFailure) Error() string { return f.told.Error() }
 // Unwrap returns the *Error.
 func (f *apiFailure) Unwrap() error { return f.told }
 
-// Timeout implements net.Error.
+// Timeout reports whether the API did not respond in time, as http.Client expects it of an
+// error of its Transport.
 func (f *apiFailure) Timeout() bool { return f.timeout != nil && f.timeout.Timeout() }
 
 // left reports whether a request follows from a redirect of a server that is no API's: from
@@ -358,7 +359,7 @@ func closed(r *http.Request, err error) error {
 func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Request {
 	r = r.WithContext(r.Context()) // a copy, of which the header is ours
 	r.Body = body
-	if r.Header = maps.Clone(r.Header); r.Header == nil { // the lines in it are nobody's to change
+	if r.Header = maps.Clone(r.Header); r.Header == nil { // the values are shared, and not modified
 		r.Header = http.Header{}
 	}
 	r.Header.Set("Authorization", "Bearer "+token.value)

@@ -116,8 +116,11 @@ func TestScriptsLearnNothingFromNavigations(t *testing.T) {
 		x := b.open(t)
 		s.signIn(x, "/page/one")
 		authorized := s.idp.Count("authorize")
-		for name, request := range map[string]string{"a sign-in": `"/login/demo", {`, "a sign-out": `"/logout", {method: "POST", `} {
-			for redirect, want := range map[string]string{"follow": "failed", "manual": "opaqueredirect"} {
+		for _, tt := range [][2]string{{"a sign-in", `"/login/demo", {`}, {"a sign-out", `"/logout", {method: "POST", `}} {
+			name, request := tt[0], tt[1]
+			// In this order: the first sign-out goes on to the provider, and ends the session.
+			for _, tt := range [][2]string{{"follow", "failed"}, {"manual", "opaqueredirect"}} {
+				redirect, want := tt[0], tt[1]
 				var got string
 				x.run(`fetch(`+request+`mode: "same-origin", headers: {Accept: "text/html"}, redirect: "`+redirect+`"})
 					.then(async r => r.type + (r.url.includes("?") ? r.url : "") + (r.headers.get("Location") || "") + await r.text(), () => "failed")`, &got)

@@ -207,16 +207,20 @@ func (c *Client) tokenOf(answer map[string]any) *oauth2.Token {
 	return t.WithExtra(answer)
 }
 
-// GrantedScopes returns the scopes that a token response names, and those that they include;
-// nil if it names none. RFC 6749, 5.1: scope is "OPTIONAL, if identical to the scope requested
-// by the client; otherwise, REQUIRED". Some providers separate them by commas.
+const scopesMost = 1000 // of a token
+
+// GrantedScopes returns the scopes that a token response names, 1,000 at most, and those that they
+// include; it is empty if the response names none. RFC 6749, 5.1: scope is "OPTIONAL, if identical
+// to the scope requested by the client; otherwise, REQUIRED". Some providers separate them by
+// commas.
 func (c *Client) GrantedScopes(t *oauth2.Token) []string {
 	named, _ := t.Extra("scope").(string)
 	granted := strings.FieldsFunc(named, func(r rune) bool { return r == ' ' || r == ',' })
+	granted = granted[:min(len(granted), scopesMost)]
 	if c.cfg.Quirks.IncludedScopes == nil {
 		return granted
 	}
-	for i := 0; i < len(granted); i++ { // what is included may include others
+	for i := 0; i < len(granted) && i < scopesMost; i++ { // an included scope may include others
 		for _, s := range c.cfg.Quirks.IncludedScopes(granted[i]) {
 			if !slices.Contains(granted, s) {
 				granted = append(granted, s)

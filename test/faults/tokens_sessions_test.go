@@ -31,6 +31,7 @@ func TestFaultsTokensSessions(t *testing.T) {
 		{"I11_slow_refresh", i11SlowRefresh},
 		{"I11_page_of_a_second_tab", i11PageOfASecondTab},
 		{"I11_kept_client_after_a_failed_look", i11KeptClientAfterAFailedLook},
+		{"I11_kept_client_of_the_session_before", i11KeptClientOfTheSessionBefore},
 		{"I14_hook_wipes_the_token", i14HookWipesTheToken},
 		{"I15_hook_panics_at_the_sign_out", i15HookPanicsAtTheSignOut},
 		{"I16_nil_and_zero", i16NilAndZero},
@@ -361,7 +362,10 @@ func i11TwoTabs(t *testing.T) {
 // A refresh ends long after a trip that brought no refresh token: the session has the one that
 // came of it.
 func i11SlowRefresh(t *testing.T) {
-	k := newCalling(t, withV2)
+	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
+		withV2(s, o)
+		o.Lifetime, o.IdleTimeout = 4*time.Hour, 4*time.Hour
+	})
 	spy, trip := k.spy(), k.tripURL(t)
 	spy.withholds.Store(true)
 	spy.forget()
@@ -372,6 +376,9 @@ func i11SlowRefresh(t *testing.T) {
 		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
 	}
 	finish()
+	if ttl := k.store.kept(); ttl < 4*time.Hour-time.Minute {
+		t.Errorf("the tokens are kept for %v", ttl)
+	}
 	for range 2 {
 		k.expire()
 		k.works(t, k.IDP.Count(authtest.Token)+1)
@@ -448,6 +455,28 @@ func i11KeptClientAfterAFailedLook(t *testing.T) {
 	}
 	if n := k.IDP.Count(authtest.Userinfo) - before; n != 0 {
 		t.Errorf("%d calls after the sign-out", n)
+	}
+}
+
+// A trip ends the session of a client that is kept, and the new session has its tokens: that the
+// new one is signed in says nothing of the old one.
+func i11KeptClientOfTheSessionBefore(t *testing.T) {
+	k := newCalling(t, withV2)
+	var kept []*http.Client
+	k.Engine.GET("/keep", k.Auth.RequireAuth(), func(c *gin.Context) { kept = append(kept, k.Auth.Client(c.Request.Context())) })
+	k.Get("/keep")
+	k.spy().withholds.Store(true)
+	k.Get(k.tripURL(t))
+	k.Get("/keep")
+	k.Clock.Advance(6 * time.Second)
+	for i, client := range []*http.Client{kept[1], kept[0]} {
+		answer, err := client.Get(k.IDP.URL(authtest.Userinfo))
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		if ended := errors.Is(err, ginauth.ErrUnauthenticated); ended != (i == 1) || err != nil && !ended {
+			t.Errorf("client %d: %v", i, err)
+		}
 	}
 }
 
@@ -690,6 +719,7 @@ func i27ScopesOfAnotherAPI(t *testing.T) {
 		"all scopes of an API":      {"openid profile", "api://payroll/.default"},
 		"the same name at another":  {"openid profile https://graph.example/User.Read", "https://payroll.example/User.Read"},
 		"the same name in capitals": {"openid profile https://graph.example/user.read", "https://payroll.example/User.Read"},
+		"the same name alone":       {"openid profile User.Read", "https://payroll.example/User.Read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var hits atomic.Int64

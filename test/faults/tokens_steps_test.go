@@ -20,6 +20,7 @@ import (
 func TestFaultsTokensSteps(t *testing.T) {
 	runFaults(t, []fault{
 		{"I4_each_step_of_a_refresh", i4EachStepOfARefresh},
+		{"I4_each_step_of_a_sign_in", i4EachStepOfASignIn},
 		{"I4_revocations_fail_as_a_trip_ends", i4RevocationsFailAsATripEnds},
 		{"I4_unsaved_tokens_and_a_trip", i4UnsavedTokensAndATrip},
 		{"I11_each_step_of_a_trip", i11EachStepOfATrip},
@@ -29,6 +30,8 @@ func TestFaultsTokensSteps(t *testing.T) {
 		{"I19_revocations_hang_after_the_refresh", i19RevocationsHangAfterTheRefresh},
 		{"I23_each_step_of_a_refusal", i23EachStepOfARefusal},
 		{"I24_each_step_of_a_recheck", i24EachStepOfARecheck},
+		{"I24_profile_is_slow", i24ProfileIsSlow},
+		{"I24_two_claims", i24TwoClaims},
 		{"I24_revocations_hang_at_a_recheck", i24RevocationsHangAtARecheck},
 	})
 }
@@ -302,6 +305,23 @@ func i4EachStepOfARefresh(t *testing.T) {
 	})
 }
 
+// A sign-in begins a session that has its tokens, or it fails, and the next one does.
+func i4EachStepOfASignIn(t *testing.T) {
+	eachStep(t, nil, func(k *stepped) (act, check func()) {
+		k.Browser = k.NewBrowser()
+		callback := k.Begin("/login/demo")
+		return func() { k.Finish(callback) }, func() {
+			if k.User() == nil {
+				if k.mode == repeats && k.step == "swap" && !k.after {
+					k.t.Error("the tokens were stored, and the sign-in has failed")
+				}
+				k.SignIn()
+			}
+			k.goesOn()
+		}
+	})
+}
+
 func i24EachStepOfARecheck(t *testing.T) {
 	eachStep(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Recheck = recheck }, func(k *stepped) (act, check func()) {
 		k.Clock.Advance(recheck + time.Second)
@@ -497,6 +517,61 @@ func i13TwoClaims(t *testing.T) {
 		t.Errorf("the one that has the claim: %d", status)
 	}
 	k.signedIn(t, true)
+}
+
+// A recheck that has refreshed the token reads the profile, which takes its time: another replica
+// does not ask meanwhile.
+func i24ProfileIsSlow(t *testing.T) {
+	k := newRechecked(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = "always" })
+	other := k.replica()
+	k.due()
+	reads, goOn, ended := make(chan bool), make(chan bool), make(chan int, 1)
+	var asks atomic.Int64
+	k.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) {
+		if asks.Add(1) == 1 { // the others are calls of the API
+			close(reads)
+			<-goOn
+		}
+		k.IDP.Default(authtest.Userinfo).ServeHTTP(w, r)
+	})
+	go func() { ended <- k.patiently(t, "/me") }()
+	<-reads
+	before := k.IDP.Count(authtest.Token)
+	if status := k.at(t, other); status != http.StatusOK {
+		t.Errorf("the other replica: %d", status)
+	}
+	if n := k.IDP.Count(authtest.Token) - before; n != 0 {
+		t.Errorf("the other replica has refreshed %d times", n)
+	}
+	close(goOn)
+	if status := <-ended; status != http.StatusOK {
+		t.Errorf("the one that asked: %d", status)
+	}
+}
+
+// The provider refuses to answer about a user, which the store cannot be told of: both replicas
+// claim the same, and one of them asks.
+func i24TwoClaims(t *testing.T) {
+	t.Parallel() // one of them waits five seconds
+	k := newRechecked(t, nil)
+	other := k.replica()
+	k.store.breaks(func(op string) error {
+		if op == "swap" {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	k.refreshesAnswer(http.StatusBadRequest, `{"error":"access_denied"}`)
+	k.due()
+	k.signedIn(t, true)
+	k.Clock.Advance(31 * time.Second)
+	spy := k.spy()
+	finish := spy.underWay(t, nil)
+	k.at(t, other)
+	spy.twice(t)
+	if status := finish(); status != http.StatusOK {
+		t.Errorf("the one that has the claim: %d", status)
+	}
 }
 
 // The look for sign-outs after a refresh never ends: the new tokens are there all the same.

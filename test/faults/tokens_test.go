@@ -132,6 +132,13 @@ func (s *tokenStore) set(values map[ginauth.RevocationKey][]byte) {
 	s.values = values
 }
 
+// kept returns for how long the last value is kept.
+func (s *tokenStore) kept() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ttl
+}
+
 func (s *tokenStore) breaks(fail func(op string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -225,17 +225,17 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 
 // starts is what a session that begins does to the one before, and why it does not begin.
 func (w *world) starts(before *held, l *login) ginauth.Code {
-	if w.named(before) {
-		if w.marks.failWrite {
-			return ginauth.ErrStoreUnavailable
-		}
-		w.kill(before)
-	}
 	if w.marks.failRead {
 		return ginauth.ErrStoreUnavailable
 	}
 	if w.revoked(l) {
 		return ginauth.ErrIDTokenInvalid
+	}
+	if w.named(before) {
+		if w.marks.failWrite {
+			return ginauth.ErrStoreUnavailable
+		}
+		w.kill(before)
 	}
 	return ""
 }

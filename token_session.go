@@ -1,0 +1,149 @@
+package ginauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// end is until when the tokens of a session can be wanted.
+func (k *tokenKeeper) end(s *session) time.Time {
+	end := s.created.Add(k.cfg.Lifetime)
+	if !s.until.IsZero() && s.until.Before(end) {
+		return s.until
+	}
+	return end
+}
+
+// begin keeps the tokens of a session that begins, before the one before it is revoked. undo
+// is for a session that does not come to be.
+func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err error) {
+	r := s.tokens.begins
+	r.session, r.ends = s.id, k.end(s)
+	undo = func() {}
+	if r.before != nil {
+		goesOn, err := k.takeOver(ctx, s)
+		if err != nil {
+			k.giveBack(ctx, s) // it may have been done, though it failed
+			return undo, err
+		}
+		undo = func() { k.giveBack(ctx, s) }
+		if goesOn {
+			s.tokens.of = r.before.tokensID()
+			return undo, nil
+		}
+	}
+	first := k.instead(s.id, r, nil)
+	done, err := k.swap(ctx, s.id, nil, first)
+	if err == nil && !done { // a store may have done it, and answer a second attempt of its client
+		var now storedTokens
+		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, first.value) {
+			err = tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
+		}
+	}
+	if err != nil {
+		undo()
+		return undo, err
+	}
+	k.memory.put(s.id, inStore(r, first.value))
+	before := undo
+	return func() {
+		k.drop(ctx, s)
+		before()
+	}, nil
+}
+
+// takeOver writes a session that begins into the record of the one before. If its refresh
+// token goes on, the record is the new session's from here on. Else it ends in a moment, and
+// says meanwhile that a refresh which is under way must not revoke what came of it: that could
+// take the person's whole grant with it.
+func (k *tokenKeeper) takeOver(ctx context.Context, s *session) (goesOn bool, err error) {
+	before := s.tokens.begins.before
+	id := before.tokensID()
+	for range 4 { // a refresh may store others meanwhile
+		last, err := k.current(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if last.tokenRecord != nil && last.session == s.id { // done by the attempt before, whatever the store said
+			return goesOn, nil
+		}
+		if last.tokenRecord == nil || last.session != before.id {
+			return false, nil
+		}
+		next := *last.tokenRecord
+		next.ends = k.cfg.Now().Add(2 * claimLife)
+		if goesOn = s.tokens.begins.inherits && last.gives(s.tokens.begins); goesOn {
+			next = *s.tokens.begins
+			next.refreshToken, next.tries, next.nonce, next.authTime = last.refreshToken, last.tries, last.nonce, last.authTime
+		}
+		next.session = s.id
+		taken := k.instead(id, &next, last.base)
+		done, err := k.swap(ctx, id, last.base, taken)
+		if err != nil {
+			return false, err
+		}
+		if done {
+			k.memory.put(id, inStore(&next, taken.value))
+			return goesOn, nil
+		}
+	}
+	return false, nil
+}
+
+// giveBack undoes takeOver.
+func (k *tokenKeeper) giveBack(ctx context.Context, s *session) {
+	before := s.tokens.begins.before
+	id := before.tokensID()
+	for range 4 {
+		last, err := k.current(ctx, id)
+		if err != nil || last.tokenRecord == nil || last.session != s.id {
+			return
+		}
+		next := *last.tokenRecord
+		next.session, next.ends = before.id, k.end(before)
+		given := k.instead(id, &next, last.base)
+		done, err := k.swap(ctx, id, last.base, given)
+		if err == nil && done {
+			given.base = given.value
+		}
+		if err != nil || done {
+			k.memory.put(id, given)
+			return
+		}
+	}
+}
+
+// drop deletes the tokens of a session that has ended, and returns them, nil if there were
+// none, if they cannot be read (they end with the session anyway), or if another session has
+// taken them over.
+func (k *tokenKeeper) drop(ctx context.Context, s *session) *tokenRecord {
+	id := s.tokensID()
+	for range 4 { // a refresh may store others meanwhile
+		last, err := k.current(ctx, id)
+		if err != nil {
+			held, _ := k.memory.get(id)
+			last.tokenRecord = held.tokenRecord
+		}
+		if last.tokenRecord != nil && last.session != s.id {
+			return nil
+		}
+		k.memory.drop(id)
+		if err == nil && last.base == nil {
+			return last.tokenRecord
+		}
+		done := false
+		if err == nil {
+			done, err = k.swap(ctx, id, last.base, storedTokens{})
+		}
+		if err != nil {
+			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "the tokens of a session that has ended stay in Options.Tokens until Lifetime, and nobody reads them; their refresh token is revoked only if it is known", slog.Any("error", err))
+		}
+		if err != nil || done {
+			return last.tokenRecord
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package ginauth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/rp"
+)
+
+// wanted is an access token that a request wants.
+type wanted struct {
+	v       *authRequest
+	cl      *client
+	api     *API
+	refused string // by the API: another one is wanted
+	asked   string // what the session's trips have asked for, space-separated
+}
+
+// id is where the tokens of the session are.
+func (w *wanted) id() string { return w.v.opened.tokensID() }
+
+// usable returns the token of a record if it will do.
+func (w *wanted) usable(r *tokenRecord, now time.Time) *accessToken {
+	if r == nil {
+		return nil
+	}
+	t := r.find(w.api)
+	if t == nil || t.value == w.refused || t.lacks(w.api.Scopes) || t.due(now, w.id()[0]) {
+		return nil
+	}
+	return t
+}
+
+// stale returns the token of a record that ought to be refreshed and still works, or nil.
+func (w *wanted) stale(r *tokenRecord, now time.Time) *accessToken {
+	if r == nil {
+		return nil
+	}
+	if t := r.find(w.api); t != nil && t.value != w.refused && !t.lacks(w.api.Scopes) && !t.expired(now) {
+		return t
+	}
+	return nil
+}
+
+// staleOr returns a token that still works, or else the error.
+func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken, error) {
+	if t := w.stale(r, now); t != nil {
+		return t, nil
+	}
+	return nil, err
+}
+
+// impossible says why no refresh can give the token, nil if one can.
+func (w *wanted) impossible(last storedTokens, now time.Time) error {
+	var t *accessToken
+	r := last.tokenRecord
+	if r != nil {
+		t = r.find(w.api)
+	}
+	fresh := w.v.opened.created.Add(justNow).After(now)
+	switch {
+	case last.unreadable && fresh && w.v.opened.tokens != nil:
+		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
+			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
+	case r == nil:
+		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", passToFail+" for new ones; a store in memory loses them at a restart")
+	case t != nil && t.value == w.refused && t.obtained.Add(justNow).After(now):
+		return errRefusedAgain
+	case r.refreshToken != "" && !r.ended:
+		return nil
+	case fresh && t != nil && !t.lacks(w.api.Scopes):
+		return &Error{Code: ErrProviderError, ID: "refresh.expires_at_once", Op: "refresh token", Provider: w.cl.provider.Name,
+			Reason: "the access token of the sign-in ended a moment after it", Fix: "have the provider issue access tokens that last for minutes at least, or refresh tokens (providers.Offline)"}
+	case w.backFromTrip(r, now):
+		return w.denied()
+	case r.ended:
+		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", passToFail+" for new ones")
+	}
+	if base := r.find(new(API)); base != nil && !base.expired(now) && !base.grants(w.api.Scopes) {
+		return w.stepUp("refresh.scopes_missing", fmt.Sprintf("the access token of the sign-in has not all of the scopes %q", w.api.Scopes), passToFail+", to consent; if every page needs them, add them to Provider.Scopes, too")
+	}
+	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", passToFail+" for another one; ask for a refresh token with providers.Offline")
+}
+
+// errRefusedAgain says that an API refuses a token that is new.
+var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
+
+// passToFail is what to do about an error that only the person can mend.
+const passToFail = "pass the error to Auth.Fail, which sends the person to the provider"
+
+// stepUp is the error that sends the person to the provider for the token.
+func (w *wanted) stepUp(id, reason, fix string) *Error {
+	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: w.demand()}
+}
+
+// backFromTrip reports whether the person has come back from a trip for this very token, and
+// another one would bring nothing else. A page would send them round for ever, however long
+// it takes. It holds for as long as the access token of the trip; for an API that takes that
+// one, only for a minute: it may have been revoked since.
+func (w *wanted) backFromTrip(r *tokenRecord, now time.Time) bool {
+	if !now.Before(r.tripUntil) {
+		return false
+	}
+	if w.api.key() == "" {
+		return w.v.opened.created.Add(tripGrace).After(now)
+	}
+	asked := strings.Fields(r.asked) // our own words, unlike what a provider grants
+	return !slices.ContainsFunc(w.api.Scopes, func(s string) bool {
+		return !slices.Contains(asked, s) && !slices.Contains(w.cl.provider.Scopes, s)
+	})
+}
+
+// demand is for a trip that brings the token. It asks for what earlier trips asked for, too,
+// as far as an API still wants it: a page that calls two APIs would lose the one with the
+// other.
+func (w *wanted) demand() *demand {
+	earlier := slices.DeleteFunc(strings.Fields(w.asked), func(s string) bool {
+		return !slices.ContainsFunc(w.cl.provider.APIs, func(api API) bool { return slices.Contains(api.Scopes, s) })
+	})
+	return &demand{session: w.v.opened.id, scopes: union(earlier, w.api.Scopes)}
+}
+
+// denied is the error for a provider that was asked for the scopes a moment ago.
+func (w *wanted) denied() *Error {
+	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", text: "consent_denied", Op: "refresh token", Provider: w.cl.provider.Name,
+		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
+}
+
+// refreshRequest returns the request that refreshes the token, and what its ID token must
+// agree with.
+func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
+	user := &w.v.opened.user
+	return rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{
+		Issuer: user.Issuer, Subject: user.Subject, Nonce: last.nonce, AuthTime: last.authTime, IssuedAt: last.issued,
+	}}
+}
