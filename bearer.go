@@ -2,7 +2,6 @@ package ginauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -393,6 +392,3 @@ func quotable(s string) string {
 func (a *Auth) readsCredentials() bool {
 	return a.cfg.Hooks.Authenticate != nil || a.providers.Load().takesTokens()
 }
-
-// tokenID is the key of a token where it is remembered: not the token.
-func tokenID(raw string) [sha256.Size]byte { return sha256.Sum256([]byte(raw)) }

@@ -85,7 +85,7 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 		if err == nil && a.refusesOrigin(c.Request) {
 			err = crossOriginError("guard")
 		}
-switch {
+		switch {
 		case err != nil || len(checks) == 0 && v.opened.user.Grant == nil:
 		case demand.conflict != nil:
 			err = demand.conflict

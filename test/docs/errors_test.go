@@ -3,7 +3,6 @@ package docs
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/gin-gonic/gin"
 	"go/ast"
 	"go/token"
 	"maps"
@@ -14,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/internal/sitetest"
