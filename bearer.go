@@ -270,7 +270,7 @@ func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now tim
 		if !cl.rp.IssuedBy(t) {
 			continue
 		}
-		found, err := cl.rp.VerifyAccessToken(ctx, t, cl.provider.Audience)
+		found, err := cl.rp.VerifyAccessToken(ctx, t)
 		if err != nil {
 			return nil, nil, time.Time{}, fromRP(err)
 		}

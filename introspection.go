@@ -38,7 +38,7 @@ func (i *introspections) ask(ctx context.Context, cl *client, raw string, now ti
 	}
 	done := i.flight.DoChan(string(id[:]), func() (any, error) {
 		t, err := contain.Call(func() (*rp.AccessToken, error) {
-			return cl.rp.Introspect(context.WithoutCancel(ctx), raw, cl.provider.Audience)
+			return cl.rp.Introspect(context.WithoutCancel(ctx), raw)
 		})
 		if p, panicked := err.(*contain.Panic); panicked {
 			return nil, hookPanicked("introspect token", p)

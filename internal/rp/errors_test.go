@@ -413,7 +413,7 @@ func TestCodes(t *testing.T) {
 		for _, code := range codes {
 			if !slices.Contains([]rp.Code{
 				"bad_request", "issuer_mismatch", "state_invalid", "provider_denied", "provider_error", "code_rejected", "provider_misconfigured",
-				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required",
+				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required", "invalid_token",
 			}, code) {
 				t.Errorf("%s is no code", code)
 			}
