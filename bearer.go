@@ -343,33 +343,33 @@ func (a *Auth) askOnToken(c *gin.Context, u *User) error {
 func (a *Auth) challenge(r *http.Request, e *Error) string {
 	g := a.providers.Load()
 	var params []string
-	add := func(name, value string) { params = append(params, name+`="`+value+`"`) }
+	param := func(name, value string) { params = append(params, name+`="`+value+`"`) }
 	switch bearer := hasBearer(r); {
 	case e.Code == ErrInvalidToken && bearer:
-		add("error", "invalid_token")
+		param("error", "invalid_token")
 	case e.Code == ErrUnauthenticated && !bearer && g.takesTokens(): // 3.1: no error code without a token
 	case !bearer || !a.readsCredentials():
 		return ""
 	case e.Code == ErrInsufficientScope:
-		add("error", "insufficient_scope")
+		param("error", "insufficient_scope")
 		if e.scope != "" {
-			add("scope", quotable(e.scope))
+			param("scope", quotable(e.scope))
 		}
 	case e.Code == ErrBadRequest && strings.HasPrefix(e.ID, "bearer."):
-		add("error", "invalid_request")
+		param("error", "invalid_request")
 	case e.Code == ErrStepUpRequired && e.demand != nil:
-		add("error", "insufficient_user_authentication")
+		param("error", "insufficient_user_authentication")
 		if e.demand.maxAge > 0 {
-			add("max_age", strconv.Itoa(int(e.demand.maxAge/time.Second)))
+			param("max_age", strconv.Itoa(int(e.demand.maxAge/time.Second)))
 		}
 		if len(e.demand.acr) > 0 {
-			add("acr_values", quotable(strings.Join(e.demand.acr, " ")))
+			param("acr_values", quotable(strings.Join(e.demand.acr, " ")))
 		}
 	default:
 		return ""
 	}
 	if g.takesTokens() {
-		add("resource_metadata", a.cfg.resourceMetadataURL())
+		param("resource_metadata", a.cfg.resourceMetadataURL())
 	}
 	if len(params) == 0 {
 		return "Bearer"
