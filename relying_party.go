@@ -72,7 +72,7 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 		Development: c.cfg.loopback,
 		Resources:   resourcesOf(p.APIs),
 		Audience:    p.Audience, Introspect: p.Introspect,
-		Scopes:      p.Scopes, AuthParams: p.AuthParams,
+		Scopes: p.Scopes, AuthParams: p.AuthParams,
 		ResponseMode: p.ResponseMode, ResponseIssuer: p.ResponseIssuer, Userinfo: p.Userinfo,
 		Names: claimNames(p), Pairs: c.verifiedPairs(), Complete: c.complete,
 		VerifyCallback: p.VerifyCallback, TokenIssuer: p.TokenIssuer,
