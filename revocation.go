@@ -113,7 +113,6 @@ const (
 	spentState        = 'a'
 	sessionTokens     = 't'
 	tokenClaim        = 'c'
-	oneToken          = 'b' // a bearer token
 )
 
 // revoked compares a session with the watermarks of its keys: its own, with when
@@ -168,8 +167,11 @@ var endOfTime = time.Unix(math.MaxInt32<<16, 0)
 // ends by its idle timeout, which is sealed in it. That is longer than today's, for a
 // replica that still has the options of then, if the session's own is. A session that
 // a clock ahead of today's has seen ends that much later.
+//
+// The mark of a person is kept for Lifetime: another application with these Revocations may
+// accept the person's access tokens, which are not renewed, for as long.
 func (c *config) markLife(s sessionID) time.Duration {
-	if c.tokensTaken.Load() && s.id == "" { // an access token is accepted for Lifetime at most, and is not renewed
+	if s.id == "" {
 		return c.Lifetime + 2*leeway
 	}
 	return max(c.IdleTimeout, s.idle) + max(0, s.seen.Sub(c.Now())) + 2*leeway

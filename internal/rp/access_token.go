@@ -75,6 +75,9 @@ func typOf(header []byte) string {
 // IssuedBy reports whether a token says that it is of this provider.
 func (c *Client) IssuedBy(t *UnverifiedToken) bool { return c.checkIssuer(t.claims) == nil }
 
+// IsFor reports whether a token says that it is for an audience.
+func (t *UnverifiedToken) IsFor(audience string) bool { return t.checkAudience(audience) == nil }
+
 // AccessToken is a verified access token.
 type AccessToken struct {
 	Issuer, Subject string // Subject is "" if the token names none
@@ -86,6 +89,32 @@ type AccessToken struct {
 	Expiry          time.Time
 	AuthTime        time.Time // zero if the provider did not say
 	Claims          map[string]any
+}
+
+// Clone returns a copy that can be changed.
+func (t *AccessToken) Clone() *AccessToken {
+	c := *t
+	c.Scopes, c.Claims = slices.Clone(t.Scopes), copyJSON(t.Claims).(map[string]any)
+	return &c
+}
+
+// copyJSON copies a value that was decoded from JSON.
+func copyJSON(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		c := make(map[string]any, len(v))
+		for name, member := range v {
+			c[name] = copyJSON(member)
+		}
+		return c
+	case []any:
+		c := make([]any, len(v))
+		for i := range v {
+			c[i] = copyJSON(v[i])
+		}
+		return c
+	}
+	return v
 }
 
 // VerifyAccessToken verifies an access token that was issued for Config.Audience (RFC 9068,
@@ -105,10 +134,14 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 	if err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
-	// Keys that were replaced under the same kid are found by the next sign-in: anyone can send
-	// a token with a wrong signature, and none of those is worth a request.
+	// Keys may have been replaced under the same kid, or have none, and a resource server has
+	// no sign-ins that would find out. Anyone can send a token with a wrong signature: the keys
+	// are fetched for one if they are older than those cause requests at most.
 	keys.token = t.raw
-	if keys.used = keys.verifies(keys.keys); keys.used == nil {
+	if keys.used = keys.verifies(keys.keys); keys.used == nil && keys.seen != nil && !fresh(keys.seen.fetched, now, accessKeysAge) {
+		keys.refetch(ctx)
+	}
+	if keys.used == nil {
 		return nil, c.about(keys.unverified(), InvalidToken, "verify access token")
 	}
 	if !keys.used.mayIssue(t.claims) {
@@ -117,6 +150,8 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 	}
 	return readAccessToken(t.claims), nil
 }
+
+const accessKeysAge = 30 * time.Second
 
 // checkAccessToken checks the claims.
 func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
@@ -129,10 +164,27 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
 	if err := t.checkKind(); err != nil {
 		return err
 	}
+	if err := t.checkSubject(); err != nil {
+		return err
+	}
 	if err := t.checkAudience(c.cfg.Audience); err != nil {
 		return err
 	}
 	return t.checkAccessTimes(now)
+}
+
+// checkSubject refuses a sub that is not text: it must not pass for a token without one,
+// which is a program's.
+func (t *UnverifiedToken) checkSubject() error {
+	switch sub := t.claims["sub"].(type) {
+	case nil:
+		return nil
+	case string:
+		if sub != "" {
+			return nil
+		}
+	}
+	return fault("access_token.sub", "sub is not text", wrongFormFix, nil)
 }
 
 // checkKind refuses what is no access token. RFC 8725, 3.12: the rules for JWTs of several
@@ -228,7 +280,13 @@ func readAccessToken(claims map[string]any) *AccessToken {
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
 		t.AuthTime = at
 	}
-	t.Program = t.isProgram(text("idtyp"), text("gty"), text("preferred_username"))
+	username := text("preferred_username")
+	for _, name := range []string{"sid", "session_state", "auth_time"} {
+		if claims[name] != nil { // a person has signed in, who may be called like a service account
+			username = ""
+		}
+	}
+	t.Program = t.isProgram(text("idtyp"), text("gty"), username)
 	return t
 }
 
