@@ -227,7 +227,7 @@ func bearerToken(r *http.Request) (string, error) {
 	default:
 		rest, _ := afterBearer(lines[0])
 		token := strings.TrimLeft(rest, " ")
-		if len(token) == len(rest) || !isToken68(token) {
+		if len(token) == len(rest) || len(rest)+len("Bearer") != len(lines[0]) || !isToken68(token) {
 			return bad("bearer.malformed", "the Authorization header is not Bearer and one token", "send: Authorization: Bearer, a space, and the access token")
 		}
 		return token, nil

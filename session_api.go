@@ -116,7 +116,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	g := a.registryOf(c)
 	if cl := g.clients[user.Provider]; cl != nil && cl.provider.isResourceServer() {
 		_, err := g.provider(user.Provider)
-		return complete(err, Error{Op: "sign in"})
+		return err
 	}
 	u, e := a.vouched(g, user, "sign in")
 	if e != nil {
