@@ -56,7 +56,7 @@ func TestResourceServer(t *testing.T) {
 	}
 	w := ask("GET", "/.well-known/oauth-protected-resource", nil)
 	var said map[string]any
-	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said["resource"] != "https://api.example" {
+	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said["resource"] != apiAudience {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if n := len(logs.Lines("INFO", "provider.resource_metadata")); n != 1 {
@@ -114,5 +114,42 @@ func TestStepUpOfATokenIsTheClients(t *testing.T) {
 	}
 	if p := ask(func(_, claims map[string]any) { claims["acr"], claims["auth_time"] = "mfa", s.Clock.Now().Unix() }); p.Status != http.StatusNoContent {
 		t.Errorf("%d %s", p.Status, p.Text())
+	}
+}
+
+// An Audience that is an address of the application is the resource that the metadata are
+// about, at the address that RFC 9728, 3.1, makes of it: clients compare it with what they
+// called, and ask for tokens for it (RFC 8707).
+func TestMetadataAreAboutTheAudience(t *testing.T) {
+	idp := sitetest.StartProvider(t, authtest.Config{})
+	for _, test := range []struct{ audience, resource, at string }{
+		{"https://api.example/mcp", "https://api.example/mcp", "/.well-known/oauth-protected-resource/mcp"},
+		{"https://api.example/", "https://api.example/", "/.well-known/oauth-protected-resource"},
+		{"https://api.example", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example.evil/mcp", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"api://orders", "https://api.example", "/.well-known/oauth-protected-resource"},
+	} {
+		t.Run(test.audience, func(t *testing.T) {
+			engine := gin.New()
+			auth, err := ginauth.Mount(engine, ginauth.Options{
+				BaseURL: "https://api.example", Logger: new(sitetest.Logs).Logger(), Providers: []ginauth.Provider{{Name: "corp", Issuer: idp.Issuer, Audience: test.audience}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			engine.POST("/mcp", auth.RequireAuth(ginauth.HasScope("notes")), func(*gin.Context) {})
+			ask := func(method, path string) *httptest.ResponseRecorder {
+				w := httptest.NewRecorder()
+				engine.ServeHTTP(w, httptest.NewRequest(method, "https://api.example"+path, nil))
+				return w
+			}
+			if got, want := ask("POST", "/mcp").Header().Get("WWW-Authenticate"), `Bearer scope="notes", resource_metadata="https://api.example`+test.at+`"`; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			var said struct{ Resource string }
+			if w := ask("GET", test.at); json.Unmarshal(w.Body.Bytes(), &said) != nil || said.Resource != test.resource {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
 	}
 }
