@@ -52,7 +52,7 @@ func (p *Provider) serveDeviceAuthorization(w http.ResponseWriter, r *http.Reque
 	}
 	switch {
 	case !p.supports(d.asks.scopes):
-		tokenError(w, http.StatusBadRequest, "invalid_scope", "a scope is none of the provider and its APIs")
+		tokenError(w, http.StatusBadRequest, "invalid_scope", "neither the provider nor one of its APIs has this scope")
 		return
 	case !p.knowsAll(d.asks.resources):
 		tokenError(w, http.StatusBadRequest, "invalid_target", "resource is no API of this provider")
@@ -60,7 +60,7 @@ func (p *Provider) serveDeviceAuthorization(w http.ResponseWriter, r *http.Reque
 	}
 	code := randomString(32)
 	p.mu.Lock()
-	for old, d := range p.devices { // an hour later nothing is owed to a device
+	for old, d := range p.devices { // until then the device is told that its code has expired
 		if now.Sub(d.expires) > time.Hour {
 			delete(p.devices, old)
 		}
@@ -171,7 +171,7 @@ func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	case d == nil:
 		return nil, "", invalidGrant("there is no such device_code, or it was used before")
 	case now.After(d.expires):
-		return nil, "", &oauthError{"expired_token", "nobody has allowed the device in time"}
+		return nil, "", &oauthError{"expired_token", "the device code has expired"}
 	}
 	// A timer of the device and the network may take a quarter off the interval.
 	hasty := !d.polled.IsZero() && now.Sub(d.polled) < d.interval-d.interval/4
@@ -184,7 +184,7 @@ func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	case d.denied:
 		return nil, "", &oauthError{"access_denied", "the person did not allow the device"}
 	case !d.allowed:
-		return nil, "", &oauthError{"authorization_pending", "nobody has allowed the device yet"}
+		return nil, "", &oauthError{"authorization_pending", "the person has not answered yet"}
 	}
 	g := d.asks
 	var problem *oauthError

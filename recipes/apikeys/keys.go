@@ -24,10 +24,10 @@ const (
 	keysEach   = 20
 )
 
-// A row has all of a key but the key: its hash finds it. A key is 256 random bits, which
-// nobody can guess, so that SHA-256 suffices. bcrypt and Argon2 are slow in order to protect
-// passwords, which can be guessed; here they would cost every request a tenth of a second,
-// and with the salt of each row no key could be looked up.
+// A row is found by the hash of its key, which is not stored. A key is 256 random bits and
+// cannot be guessed, so SHA-256 suffices. bcrypt and Argon2 are slow to protect passwords,
+// which can be guessed; here they would cost every request a tenth of a second, and the salt
+// of each row would make the lookup impossible.
 const schema = `CREATE TABLE IF NOT EXISTS keys (
 	hash      BLOB PRIMARY KEY,
 	shown     TEXT NOT NULL UNIQUE, -- how the key begins
@@ -66,7 +66,7 @@ func hash(raw string) []byte {
 
 var errTooMany = errors.New("there are too many keys: revoke one")
 
-// create makes a key of a user, which is nowhere else afterwards.
+// create makes a key of a user. It returns the key, which cannot be recovered later.
 func (k *keys) create(ctx context.Context, owner *ginauth.User, name string, scopes []string, life time.Duration) (string, error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
@@ -115,8 +115,8 @@ func (k *keys) revoke(ctx context.Context, owner *ginauth.User, shown string) er
 	return err
 }
 
-// authenticate is Hooks.Authenticate. Whatever is wrong with a key, the work is the same: one
-// hash and one search in an index, so that the time of an answer says nothing about keys.
+// authenticate is Hooks.Authenticate. A good, an expired and an unknown key take the same work,
+// one hash and one search in an index, so that the time of an answer says nothing about keys.
 func (k *keys) authenticate(c *gin.Context) (*ginauth.User, error) {
 	raw := bearer(c.Request)
 	if !strings.HasPrefix(raw, keyPrefix) {
@@ -135,7 +135,7 @@ func (k *keys) authenticate(c *gin.Context) (*ginauth.User, error) {
 		return nil, ginauth.ErrInvalidToken
 	}
 	if err != nil {
-		return nil, err // 503: nobody knows whether the key is good
+		return nil, err // 503: the key could not be checked
 	}
 	if now.Unix()-used >= 60 { // a write for each request would cost more than the request
 		if _, err := k.db.ExecContext(ctx, `UPDATE keys SET last_used = ? WHERE hash = ?`, now.Unix(), sum); err != nil {

@@ -66,7 +66,7 @@ var (
 	days   = []int{7, 30, 90}
 )
 
-// create makes a key. The answer to the form has it, and no page afterwards.
+// create makes a key. Only the answer to this form shows it.
 func (s *site) create(c *gin.Context) {
 	name, asked := strings.TrimSpace(c.PostForm("name")), c.PostFormArray("scope")
 	life, _ := strconv.Atoi(c.PostForm("days"))

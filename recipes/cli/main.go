@@ -119,7 +119,7 @@ func get(ctx context.Context, address string, v any) error {
 	return json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(v)
 }
 
-// encrypted refuses addresses that tokens could be read on the way to.
+// encrypted refuses an address to which a token would travel in the clear.
 func encrypted(address string) error {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -166,7 +166,7 @@ func explain(err error) error {
 	case e == nil && !errors.Is(err, context.DeadlineExceeded):
 		return err
 	case e == nil || e.ErrorCode == "expired_token":
-		return errors.New("nobody has typed the code in time: try again")
+		return errors.New("the code has expired: try again")
 	case e.ErrorCode == "access_denied":
 		return errors.New("you did not allow it")
 	case e.ErrorCode == "invalid_grant":

@@ -233,7 +233,7 @@ func TestDeniedAndLate(t *testing.T) {
 		clock.move(time.Hour)
 		s.idp.Default(authtest.Token).ServeHTTP(w, r)
 	})
-	s.fails(t, "login", "in time")
+	s.fails(t, "login", "the code has expired")
 	s.idp.Handle(authtest.Token, nil)
 	s.tool.scopes = []string{"everything"}
 	s.fails(t, "login", "invalid_scope")
@@ -242,7 +242,7 @@ func TestDeniedAndLate(t *testing.T) {
 	}
 }
 
-// A tool that trusted anything it was told would take its person to another's page.
+// A tool that believed any metadata would send its person to the page of an attacker.
 func TestMetadataThatIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t)

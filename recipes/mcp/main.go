@@ -55,7 +55,7 @@ func application(opts ginauth.Options) (*gin.Engine, error) {
 	return app, nil
 }
 
-// withUser tells the SDK, for each request, whom the guard has admitted.
+// withUser passes the user of each request, as the guard has admitted it, to the SDK.
 func withUser(next http.Handler) http.Handler {
 	verify := func(_ context.Context, _ string, r *http.Request) (*auth.TokenInfo, error) {
 		user := ginauth.CurrentUser(r.Context())
