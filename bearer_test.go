@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -152,4 +153,22 @@ func TestMetadataAreAboutTheAudience(t *testing.T) {
 			}
 		})
 	}
+}
+
+// To authenticate again does not help a key of the application's: nobody issues another one.
+func TestDemandsThatNoKeyCanMeet(t *testing.T) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Audience = apiAudience
+		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+			if c.GetHeader("Authorization") != "Bearer key" {
+				return nil, nil
+			}
+			return &ginauth.User{Provider: "demo", Subject: "ada", Grant: &ginauth.Grant{Scopes: []string{"read"}}}, nil
+		}
+	})
+	s.Engine.GET("/both", s.Auth.RequireAuth(ginauth.MaxAge(time.Minute), ginauth.HasScope("read")), func(*gin.Context) { t.Error("admitted") })
+	if s.WantError(s.Ask("GET", "/both", "Authorization", "Bearer key"), ginauth.ErrForbidden); !strings.Contains(s.Logs.String(), "id=check.step_up_no_session") {
+		t.Errorf("%s", s.Logs)
+	}
+	s.WantError(s.Ask("GET", "/both", "Authorization", authtest.Bearer(s.IDP, apiAudience, "ada", "read").Get("Authorization")), ginauth.ErrStepUpRequired)
 }
