@@ -13,7 +13,6 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
 func main() {
@@ -37,14 +36,6 @@ func main() {
 
 func application(opts ginauth.Options) (*gin.Engine, error) {
 	app := gin.New()
-	// Clients compare resource with the address that they were given, which has a path: this
-	// takes the place of the metadata that Mount would serve, whose resource is BaseURL.
-	app.Any("/.well-known/oauth-protected-resource", gin.WrapH(auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
-		Resource:             opts.BaseURL + "/mcp",
-		AuthorizationServers: []string{opts.Providers[0].Issuer},
-		ScopesSupported:      []string{"notes"},
-		ResourceName:         "Notes",
-	})))
 	guard, err := ginauth.Mount(app, opts)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,8 @@ type note struct {
 	Text string `json:"text"`
 }
 
-// The browser comes back to the client, also at a server that leaves the metadata to Mount:
-// then the API is the whole application, and the client finds it at the root.
+// The browser comes back to the client, also where the API is the whole application: the
+// client finds its metadata at the root.
 func TestTheBrowserComesBack(t *testing.T) {
 	gin.SetMode(gin.TestMode)
 	site := httptest.NewUnstartedServer(nil)
