@@ -212,11 +212,10 @@ func afterBearer(line string) (rest string, is bool) {
 // tokenChars are those of a scheme (RFC 9110, section 5.6.2).
 const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// bearerToken returns the token of a request that has one (RFC 6750, section 2.1).
+// bearerToken returns the token of a request that has one (RFC 6750, section 2.1), or what is
+// in its place: see isToken68.
 func bearerToken(r *http.Request) (string, error) {
-	bad := func(id, reason, fix string) (string, error) {
-		return "", &Error{Code: ErrBadRequest, ID: id, Op: "read bearer token", Reason: reason, Fix: fix}
-	}
+	bad := func(id, reason, fix string) (string, error) { return "", badBearer(id, reason, fix) }
 	switch lines := r.Header["Authorization"]; {
 	case hasTokenInQuery(r):
 		return bad("bearer.query", "there is an access token in the address, where it ends up in logs", "send it in the Authorization header, and revoke this one")
@@ -227,11 +226,19 @@ func bearerToken(r *http.Request) (string, error) {
 	default:
 		rest, _ := afterBearer(lines[0])
 		token := strings.TrimLeft(rest, " ")
-		if len(token) == len(rest) || len(rest)+len("Bearer") != len(lines[0]) || !isToken68(token) {
-			return bad("bearer.malformed", "the Authorization header is not Bearer and one token", "send: Authorization: Bearer, a space, and the access token")
+		if len(token) == len(rest) || len(rest)+len("Bearer") != len(lines[0]) {
+			return "", malformedBearer()
 		}
 		return token, nil
 	}
+}
+
+func badBearer(id, reason, fix string) error {
+	return &Error{Code: ErrBadRequest, ID: id, Op: "read bearer token", Reason: reason, Fix: fix}
+}
+
+func malformedBearer() error {
+	return badBearer("bearer.malformed", "the Authorization header is not Bearer and one token", "send: Authorization: Bearer, a space, and the access token")
 }
 
 const tokenHeaderLimit = 64 << 10
@@ -267,6 +274,9 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	now := a.cfg.Now()
 	b := g.bearers.find(raw, now)
 	if b == nil {
+		if !isToken68(raw) { // those that are found were looked at
+			return nil, malformedBearer()
+		}
 		if b, err = a.openOnce(c, g, raw, now); err != nil {
 			return nil, err
 		}
