@@ -23,7 +23,6 @@ const (
 // Tokens are looked up by all of their text, as sessions are, and readers take no lock.
 type bearerCache struct {
 	seed  maphash.Seed
-	weigh func(*session) int // bytes
 	sets  [bearerSets]bearerSet
 	mu    sync.Mutex // of those that put, begin and end
 	calls map[string]*tokenCall
@@ -52,8 +51,8 @@ type tokenCall struct {
 	gone   bool // the client that waited for it has hung up: the error may be about that
 }
 
-func newBearerCache(weigh func(*session) int) *bearerCache {
-	return &bearerCache{seed: maphash.MakeSeed(), weigh: weigh, calls: map[string]*tokenCall{}}
+func newBearerCache() *bearerCache {
+	return &bearerCache{seed: maphash.MakeSeed(), calls: map[string]*tokenCall{}}
 }
 
 func (c *bearerCache) set(token string) (set *bearerSet, hash uint64) {
@@ -79,12 +78,12 @@ func (c *bearerCache) find(token string, now time.Time) *bearer {
 func (c *bearerCache) put(b *bearer) {
 	b.token = strings.Clone(b.token)
 	if b.weight = len(b.token); b.opened != nil {
-		b.weight += c.weigh(&b.opened.session)
+		b.weight += b.opened.user.weight()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	set, hash := c.set(b.token)
-	set.remove(b.token)
+	set.remove(hash, b.token)
 	at := set.next
 	for i := range bearerWays { // a free place, or else that of the oldest
 		if j := (set.next + i) % bearerWays; set.slots[j].Load() == nil {
@@ -111,9 +110,9 @@ func (s *bearerSet) weight() (n int) {
 	return n
 }
 
-func (s *bearerSet) remove(token string) {
+func (s *bearerSet) remove(hash uint64, token string) {
 	for i := range s.slots {
-		if b := s.slots[i].Load(); b != nil && b.token == token {
+		if b := s.slots[i].Load(); s.hashes[i].Load() == hash && b != nil && b.token == token {
 			s.slots[i].Store(nil)
 		}
 	}
@@ -137,4 +136,19 @@ func (c *bearerCache) end(token string, call *tokenCall) {
 	delete(c.calls, token)
 	c.mu.Unlock()
 	close(call.done)
+}
+
+// weight is about how many bytes of text a user has.
+func (u *User) weight() int {
+	n := len(u.Subject) + len(u.Name) + len(u.Username) + len(u.Email) + len(u.Locale) + len(u.Picture)
+	for _, g := range u.Groups {
+		n += len(g)
+	}
+	for name, text := range u.Data {
+		n += len(name) + len(text)
+	}
+	if u.kept != nil {
+		n += len(u.kept.json)
+	}
+	return n
 }

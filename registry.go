@@ -174,8 +174,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 		at.clients = append(at.clients, cl)
 	}
 	if g.takesTokens() {
-		g.bearers = newBearerCache(func(s *session) int { return len(g.sessions.encode(s)) })
-		g.introspections = newIntrospections(g.tokens.introspect)
+		g.bearers, g.introspections = newBearerCache(), newIntrospections(g.tokens.introspect)
 	}
 	g.sessions = a.newSessions(from)
 	return g

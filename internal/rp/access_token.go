@@ -14,10 +14,8 @@ import (
 // UnverifiedToken is a JWT of which nothing is known but its form. It says whose keys may
 // verify it.
 type UnverifiedToken struct {
-	raw    *jws.Token
-	kid    string
-	alg    string
-	typ    string // in lower case, without "application/"; "" without one
+	raw *jws.Token
+	jwtHeader
 	claims map[string]any
 }
 
@@ -38,10 +36,9 @@ func ParseAccessToken(raw string) (*UnverifiedToken, error) {
 	// RFC 9068, 4: "The resource server MUST verify that the "typ" header value is "at+jwt" or
 	// "application/at+jwt" and reject tokens carrying any other value." Keycloak, Microsoft,
 	// Okta and others write JWT, or nothing: those are told from ID tokens by their claims.
-	if t.kid, t.alg, err = readHeader(token.Header, []string{"at+jwt", "JWT"}); err != nil {
+	if t.jwtHeader, err = readHeader(token.Header, []string{"at+jwt", "JWT"}); err != nil {
 		return nil, invalidToken(err)
 	}
-	t.typ = typOf(token.Header)
 	if t.claims, err = strictjson.Object(token.Payload); err != nil {
 		return nil, invalidToken(fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err))
 	}
@@ -63,13 +60,6 @@ func invalidToken(err error) *Error {
 		e.Code, e.Op = InvalidToken, "verify access token"
 	}
 	return &e
-}
-
-// typOf is the typ of a header that readHeader has admitted.
-func typOf(header []byte) string {
-	h, _ := strictjson.Object(header)
-	typ, _ := h["typ"].(string)
-	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
 // IssuedBy reports whether a token says that it is of this provider.

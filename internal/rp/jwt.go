@@ -60,11 +60,12 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 	// RFC 8725, 3.3: "All cryptographic operations used in the JWT MUST be validated and
 	// the entire JWT MUST be rejected if any of them fail to validate." The header says
 	// which operations there are: it is read first, and what cannot be done is refused.
-	kid, alg, err := readHeader(token.Header, want.typs)
+	header, err := readHeader(token.Header, want.typs)
 	if err != nil {
 		return nil, "", err
 	}
-	keys, err := c.keysFor(ctx, m, kid, alg, want)
+	alg = header.alg
+	keys, err := c.keysFor(ctx, m, header.kid, alg, want)
 	if err != nil {
 		return nil, "", err
 	}
@@ -139,7 +140,7 @@ func notYetValid(cause error) *Error {
 // readHeader checks the header of a JWT before anything else is read: that two
 // programs cannot read it in two ways (RFC 8725), and that the token is of one of
 // these types.
-func readHeader(data []byte, typs []string) (kid, alg string, err error) {
+func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
 	bad := func(id, reason string, cause error) error {
 		return fault(id, reason, "have the provider sign plain JWTs (RFC 7519) for this client", cause)
 	}
@@ -148,10 +149,10 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 	// name". With two algs, one program would verify and another would not.
 	header, err := strictjson.Object(data)
 	if err != nil {
-		return "", "", bad("jwt.header_json", "the token's header is not strict JSON", err)
+		return h, bad("jwt.header_json", "the token's header is not strict JSON", err)
 	}
 	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
-		return "", "", bad("jwt.header_ambiguous", "the token's header is ambiguous: "+err.Error(), nil)
+		return h, bad("jwt.header_ambiguous", "the token's header is ambiguous: "+err.Error(), nil)
 	}
 	// RFC 7515, 4.1.11, of crit: "If any of the listed extension Header Parameters are not
 	// understood and supported by the recipient, then the JWS is invalid." None is
@@ -162,7 +163,7 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 	// section 2: "references to keys used are communicated in advance".
 	for _, name := range []string{"crit", "b64", "enc", "zip"} {
 		if _, there := header[name]; there {
-			return "", "", bad("jwt.header_unsupported", fmt.Sprintf("the token's header has %q, which is not supported", name), nil)
+			return h, bad("jwt.header_unsupported", fmt.Sprintf("the token's header has %q, which is not supported", name), nil)
 		}
 	}
 	// RFC 8725, 3.11: a token of another kind must not pass for this one: an access token
@@ -171,19 +172,25 @@ func readHeader(data []byte, typs []string) (kid, alg string, err error) {
 	// 5.1: "media type names are not case sensitive".
 	if t, there := header["typ"]; there {
 		s, _ := t.(string)
-		s = strings.TrimPrefix(strings.ToLower(s), "application/")
-		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(s, typ) }) {
-			return "", "", bad("jwt.typ", fmt.Sprintf("the token is of another kind: its typ is not one of %q", typs), nil)
+		h.typ = strings.TrimPrefix(strings.ToLower(s), "application/")
+		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(h.typ, typ) }) {
+			return h, bad("jwt.typ", fmt.Sprintf("the token is of another kind: its typ is not one of %q", typs), nil)
 		}
 	}
 	// RFC 7515, 4.1.4: the kid "MUST be a case-sensitive string".
 	if v, there := header["kid"]; there {
-		if kid, there = v.(string); !there {
-			return "", "", bad("jwt.kid", "the token's header has a kid that is not text", nil)
+		if h.kid, there = v.(string); !there {
+			return h, bad("jwt.kid", "the token's header has a kid that is not text", nil)
 		}
 	}
-	alg, _ = header["alg"].(string)
-	return kid, alg, nil
+	h.alg, _ = header["alg"].(string)
+	return h, nil
+}
+
+// jwtHeader is what counts of a JWT's header.
+type jwtHeader struct {
+	kid, alg string
+	typ      string // in lower case, without "application/"; "" without one
 }
 
 // mayIssue reports whether a key that names an issuer is for the issuer of this
