@@ -3,6 +3,7 @@ package rp
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -129,6 +130,9 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, audience string, now time.
 	if err := t.checkKind(); err != nil {
 		return err
 	}
+	if err := t.checkSubject(); err != nil {
+		return err
+	}
 	if err := t.checkAudience(audience); err != nil {
 		return err
 	}
@@ -152,10 +156,36 @@ func (t *UnverifiedToken) checkKind() error {
 			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its claim typ is %.20q", typ), fix, nil)
 		}
 	}
+	// Cognito does, too: access or id.
+	if v, there := t.claims["token_use"]; there && v != "access" {
+		return fault("access_token.kind", "the token is another kind of token: its claim token_use is not access", fix, nil)
+	}
 	// RFC 9449, 7.1, and RFC 8705, 3: who sends a bound token has to prove that they have its
 	// key. That is not verified here, so that a stolen one would pass.
 	if _, there := t.claims["cnf"]; there {
 		return fault("access_token.bound", "the token is bound to a key (cnf), whose proof is not verified here", "have the provider issue bearer tokens for this API", nil)
+	}
+	return nil
+}
+
+// ofPeople are claims that a program's token for itself does not have.
+var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name"}
+
+// checkSubject: RFC 9068, 2.2, requires sub. Duende leaves it out of a program's token; then
+// nothing may say that there is a person, whom [Client.VerifyAccessToken] would take for a
+// program: Keycloak leaves it out of people's tokens without the client scope basic.
+func (t *UnverifiedToken) checkSubject() error {
+	v, there := t.claims["sub"]
+	if sub, ok := v.(string); there && !ok || ok && sub == "" {
+		return fault("access_token.sub", "sub is not a text, or empty", wrongFormFix, nil)
+	}
+	if there {
+		return nil
+	}
+	for _, name := range append([]string{"typ"}, ofPeople...) { // typ is Keycloak's, whose programs have a sub
+		if _, has := t.claims[name]; has {
+			return fault("access_token.sub", "the token does not say whose it is: it has "+name+", and no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
+		}
 	}
 	return nil
 }
@@ -228,7 +258,13 @@ func readAccessToken(claims map[string]any) *AccessToken {
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
 		t.AuthTime = at
 	}
-	t.Program = t.isProgram(text("idtyp"), text("gty"), text("preferred_username"))
+	t.Program = t.isProgram(text("idtyp"), text("gty")) || t.isServiceAccount(text("typ"), text("jti"), text("preferred_username"))
+	// The sub of Okta's access tokens is what the person signs in with, which changes hands. uid
+	// is the sub of their ID tokens, and only in people's tokens.
+	if uid := text("uid"); uid != "" && text("cid") != "" && strings.HasPrefix(text("jti"), "AT.") {
+		t.Subject, t.Claims = uid, maps.Clone(claims)
+		t.Claims["sub"] = uid
+	}
 	return t
 }
 
@@ -236,18 +272,32 @@ func readAccessToken(claims map[string]any) *AccessToken {
 // without a person "the value of "sub" SHOULD correspond to an identifier the authorization
 // server uses to indicate the client application". RFC 9700, 4.15, warns of a client that
 // chooses its id so that it looks like a person's.
-func (t *AccessToken) isProgram(idtyp, gty, username string) bool {
+func (t *AccessToken) isProgram(idtyp, gty string) bool {
 	switch {
-	case t.Subject == "", t.Subject == t.ClientID: // oidc-provider, Okta, Spring
+	case t.Subject == "", t.Subject == t.ClientID: // Duende; oidc-provider, Okta, Spring
 		return true
+	// https://learn.microsoft.com/en-us/entra/identity-platform/claims-validation#validate-the-actor
+	// "the application must ensure that the token was issued directly for the application by
+	// validating the idtyp optional claim".
 	case idtyp == "app": // Microsoft
 		return true
 	case gty == "client-credentials" || t.Subject == t.ClientID+"@clients": // Auth0
 		return true
-	case t.ClientID != "" && username == "service-account-"+t.ClientID: // Keycloak
-		return true
 	}
 	return false
+}
+
+// isServiceAccount is isProgram for Keycloak, whose programs have an account each. It is told
+// by its user name, in lower case, if the client has the scope profile; by the address of the
+// program, if it has the scope service_account; by the grant that is in the jti, since
+// Keycloak 26.2. Elsewhere people choose their user names.
+func (t *AccessToken) isServiceAccount(typ, jti, username string) bool {
+	if typ != "Bearer" || t.ClientID == "" {
+		return false
+	}
+	context, _, found := strings.Cut(jti, ":")
+	_, address := t.Claims["clientAddress"]
+	return address || strings.EqualFold(username, "service-account-"+t.ClientID) || found && len(context) == 6 && strings.HasSuffix(context, "cc")
 }
 
 // scopesOf returns the scopes of a token. RFC 9068, 2.2.3: scope is that of RFC 8693, 4.2, "a

@@ -70,6 +70,9 @@ func (c *Client) checkIntrospected(claims map[string]any, audience string) error
 	if err := t.checkKind(); err != nil {
 		return err
 	}
+	if err := t.checkSubject(); err != nil {
+		return err
+	}
 	if err := t.checkAudience(audience); err != nil {
 		return err
 	}

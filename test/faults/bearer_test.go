@@ -337,8 +337,14 @@ func j9Programs(t *testing.T) {
 		},
 		"idtyp of Microsoft": func(claims map[string]any) { claims["idtyp"], claims["sub"] = "app", "5f0c" },
 		"gty of Auth0":       func(claims map[string]any) { claims["gty"], claims["sub"] = "client-credentials", "robot@clients" },
-		"Keycloak": func(claims map[string]any) {
-			claims["preferred_username"], claims["sub"] = "service-account-robot", "5f0c"
+		"Keycloak, by the user name": func(claims map[string]any) {
+			claims["typ"], claims["preferred_username"], claims["sub"] = "Bearer", "service-account-robot", "5f0c"
+		},
+		"Keycloak, by the address": func(claims map[string]any) {
+			claims["typ"], claims["clientAddress"], claims["sub"] = "Bearer", "127.0.0.1", "5f0c"
+		},
+		"Keycloak, by the grant": func(claims map[string]any) {
+			claims["typ"], claims["jti"], claims["sub"] = "Bearer", "trrtcc:32fdfc5d-63b5-024b-6f1e-0fef212d23a4", "5f0c"
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -355,6 +361,40 @@ func j9Programs(t *testing.T) {
 			}
 		})
 	}
+	// Keycloak's user names are in lower case, and its client ids are not.
+	b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "Robot", Scopes: []string{"read"}, Typ: "JWT", Edit: func(_, claims map[string]any) {
+		claims["typ"], claims["preferred_username"], claims["sub"] = "Bearer", "service-account-robot", "5f0c"
+	}})).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope"`)
+	for name, edit := range map[string]func(claims map[string]any){
+		"a person who chose the user name":  func(claims map[string]any) { claims["preferred_username"] = "service-account-robot" },
+		"a person's by Keycloak":            func(claims map[string]any) { claims["typ"], claims["jti"] = "Bearer", "onrtac:32fdfc5d" },
+		"a jti that looks like Keycloak's":  func(claims map[string]any) { claims["jti"] = "trrtcc:32fdfc5d" },
+		"an address that is not Keycloak's": func(claims map[string]any) { claims["clientAddress"] = "127.0.0.1" },
+		"idtyp of a person, of Microsoft":   func(claims map[string]any) { claims["idtyp"] = "user" },
+		"a grant with a person, of Auth0":   func(claims map[string]any) { claims["gty"] = "password" },
+		"uid of something that is not Okta": func(claims map[string]any) { claims["uid"], claims["cid"] = "grace", "x" },
+		"a kind of Cognito's access tokens": func(claims map[string]any) { claims["token_use"] = "access" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Subject: "ada", Scopes: []string{"read"}, Edit: func(_, claims map[string]any) { edit(claims) }})
+			b.get(t, "/read", token).admits(t)
+			b.get(t, "/job", token).is(t, http.StatusForbidden, ginauth.ErrForbidden, "")
+		})
+	}
+	// A token without a sub is a program's only if nothing says that there is a person.
+	for _, name := range []string{"typ", "sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name"} {
+		b.get(t, "/job", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Typ: "JWT", Edit: func(_, claims map[string]any) {
+			delete(claims, "sub")
+			claims[name] = map[string]any{"typ": "Bearer", "auth_time": 1, "amr": []any{"pwd"}}[name]
+			if claims[name] == nil {
+				claims[name] = "x"
+			}
+		}})).invalid(t)
+	}
+	for _, sub := range []any{"", 7, []any{"robot"}, map[string]any{}, false} {
+		b.get(t, "/job", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Edit: func(_, claims map[string]any) { claims["sub"] = sub }})).invalid(t)
+	}
+	subjectOfOkta(t, b)
 	other := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "another", Scopes: []string{"read"}})
 	b.get(t, "/job", other).is(t, http.StatusForbidden, ginauth.ErrForbidden, "")
 	b.get(t, "/job", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrForbidden, "") // a person's, though of that client
@@ -362,6 +402,17 @@ func j9Programs(t *testing.T) {
 	if a := b.get(t, "/job", "", "Cookie", b.CookieHeader()); a.status != http.StatusForbidden {
 		t.Errorf("a session passes for a program: %d", a.status)
 	}
+}
+
+// subjectOfOkta: the sub of Okta's access tokens is what the person signs in with; that of
+// their ID tokens is the uid.
+func subjectOfOkta(t *testing.T, b *bearing) {
+	token := b.edited(func(header, claims map[string]any) {
+		delete(header, "typ")
+		delete(claims, "client_id")
+		claims["cid"], claims["uid"], claims["sub"], claims["jti"] = "robot", "ada", "ada@kvarnbygd.example", "AT.MNAoEQ"
+	})
+	b.get(t, "/read", token).admits(t)
 }
 
 func j10Scopes(t *testing.T) {
@@ -454,6 +505,7 @@ func j14Introspection(t *testing.T) {
 	for name, edit := range map[string]func(map[string]any){
 		"inactive": set("active", false), "active as text": set("active", "true"), "active as number": set("active", 1), "another audience": set("aud", "other"), "no audience": func(c map[string]any) { delete(c, "aud") },
 		"another issuer": set("iss", "https://other.example"), "expired": set("exp", time.Now().Add(-time.Hour).Unix()), "no iat": func(c map[string]any) { delete(c, "iat") }, "a refresh token of Keycloak": set("typ", "Refresh"),
+		"no sub, and a user name": func(c map[string]any) { delete(c, "sub"); c["username"] = "ada" }, "a sub that is a number": set("sub", 7), "an ID token of Cognito": set("token_use", "id"),
 		"bound": set("cnf", map[string]any{"jkt": "x"}),
 	} {
 		t.Run(name, func(t *testing.T) { b.get(t, "/read", b.opaque(edit)).invalid(t) })
@@ -564,6 +616,9 @@ func j22ClaimsOfAnIDToken(t *testing.T) {
 		for _, typ := range []string{"JWT", "none"} {
 			b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Typ: typ, Edit: func(_, c map[string]any) { c[name] = value }})).invalid(t)
 		}
+	}
+	for _, use := range []any{"id", "refresh", 7, ""} {
+		b.get(t, "/read", b.with("token_use", use)).invalid(t)
 	}
 	for _, typ := range []any{"Refresh", "Offline", "Logout", "ID", 7} {
 		b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Typ: "JWT", Edit: func(_, c map[string]any) { c["typ"] = typ }})).invalid(t)
