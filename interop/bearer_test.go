@@ -21,6 +21,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/authtest"
 )
 
 // theAPI is what the servers call the application's API: the aud of access tokens for it.
@@ -47,7 +48,7 @@ type bearerConfig struct {
 func newBearerSite(t *testing.T, with server, conf bearerConfig) *bearerSite {
 	t.Helper()
 	b := &bearerSite{
-		tool:   client{ID: "tool-" + newName(), Secret: "the secret of a tool", AuthMethod: "client_secret_basic", RedirectURI: "http://localhost:1/tool", Tool: true},
+		tool:   client{ID: "Tool-" + newName(), Secret: "the secret of a tool", AuthMethod: "client_secret_basic", RedirectURI: "http://localhost:1/tool", Tool: true},
 		asking: conf.asking, ahead: new(atomic.Int64), logs: new(logs),
 	}
 	show := func(c *gin.Context) { c.JSON(http.StatusOK, ginauth.CurrentUser(c)) }
@@ -132,17 +133,30 @@ func (b *bearerSite) redeem(form url.Values, header http.Header) (got tokens) {
 	return got
 }
 
-// person signs somebody in to the tool, by the code flow, without a nonce: nothing but the
-// server's own claims shows then that the ID token is one.
+// person signs somebody in to the tool, in a browser of their own.
 func (b *bearerSite) person(username, scope string) tokens {
 	b.t.Helper()
+	return b.codeFlow(b.newBrowser(), username, scope)
+}
+
+// personIn gets the tool tokens of the person who is signed in at the server in a browser.
+func (b *bearerSite) personIn(browser *authtest.Browser, scope string) tokens {
+	b.t.Helper()
+	return b.codeFlow(browser, "", scope)
+}
+
+// codeFlow signs somebody in to the tool, without a nonce: nothing but the server's own claims
+// shows then that the ID token is one. The login form comes up if there is a username.
+func (b *bearerSite) codeFlow(browser *authtest.Browser, username, scope string) tokens {
+	b.t.Helper()
 	const verifier = "a-verifier-that-is-as-long-as-a-verifier-has-to-be"
-	challenge, browser := sha256.Sum256([]byte(verifier)), b.newBrowser()
+	challenge := sha256.Sum256([]byte(verifier))
 	tool, err := url.Parse(b.tool.RedirectURI)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	code := ""
+	defer func() { browser.StopAt = nil }()
 	browser.StopAt = func(next *url.URL) bool {
 		if next.Host != tool.Host || next.Path != tool.Path {
 			return false
@@ -155,10 +169,16 @@ func (b *bearerSite) person(username, scope string) tokens {
 		"prompt":         {"consent"}, // without which oidc-provider gives no refresh token
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
 	}
+	if strings.Contains(scope, "offline_access") {
+		request.Set("prompt", "consent") // without which oidc-provider gives no refresh token
+	}
 	maps.Copy(request, b.asking)
-	form := b.must(browser.Get(b.endpoint("authorization_endpoint") + "?" + request.Encode()))
-	b.wantLoginForm(form)
-	if p := b.must(b.server.logIn(browser, form, username, password)); code == "" {
+	p := b.must(browser.Get(b.endpoint("authorization_endpoint") + "?" + request.Encode()))
+	if username != "" {
+		b.wantLoginForm(p)
+		p = b.must(b.server.logIn(browser, p, username, password))
+	}
+	if code == "" {
 		b.t.Fatalf("signing in to the tool ended at %s with status %d: %s", p.URL, p.Status, p.Text())
 	}
 	exchange := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {b.tool.RedirectURI}, "code_verifier": {verifier}}

@@ -93,7 +93,7 @@ func TestBearerOIDCProvider(t *testing.T) {
 	for name, conf := range map[string]bearerConfig{"JWT": jwt, "opaque": opaque} {
 		t.Run("a bound token, "+name, func(t *testing.T) { tryBearerBound(t, with, conf) })
 	}
-	t.Run("facts", func(t *testing.T) {
+	t.Run("what is in the tokens", func(t *testing.T) {
 		b := newBearerSite(t, with, jwt)
 		got := b.person(ada, "openid orders:read")
 		header, claims := claimsOf(t, got.Access)
