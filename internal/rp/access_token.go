@@ -130,7 +130,7 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, audience string, now time.
 	if err := t.checkKind(); err != nil {
 		return err
 	}
-	if err := t.checkSubject(); err != nil {
+	if err := t.checkParties(); err != nil {
 		return err
 	}
 	if err := t.checkAudience(audience); err != nil {
@@ -168,24 +168,28 @@ func (t *UnverifiedToken) checkKind() error {
 	return nil
 }
 
-// ofPeople are claims that a program's token for itself does not have.
-var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name"}
+// clientClaims say whom a token was issued to. RFC 9068, 2.2: client_id. azp is Keycloak's and
+// Auth0's, cid Okta's, appid Microsoft's.
+var clientClaims = []string{"client_id", "azp", "cid", "appid"}
 
-// checkSubject: RFC 9068, 2.2, requires sub. Duende leaves it out of a program's token; then
-// nothing may say that there is a person, whom [Client.VerifyAccessToken] would take for a
-// program: Keycloak leaves it out of people's tokens without the client scope basic.
-func (t *UnverifiedToken) checkSubject() error {
+// ofPeople are claims that a program's token for itself does not have. typ is Keycloak's, whose
+// programs have a sub.
+var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name", "typ"}
+
+// checkParties: RFC 9068, 2.2, requires sub and client_id. Without the two it cannot be told
+// whether there is a person: the sub of a program's token is its client id with Spring, which
+// writes no client_id by itself, and is left out by Duende.
+func (t *UnverifiedToken) checkParties() error {
+	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
+		return fault("access_token.client", "the token does not say whom it was issued to: it has no client_id", "have the provider put client_id into access tokens (Spring: by an OAuth2TokenCustomizer)", nil)
+	}
 	v, there := t.claims["sub"]
-	if sub, ok := v.(string); there && !ok || ok && sub == "" {
+	if sub, _ := v.(string); there && sub == "" {
 		return fault("access_token.sub", "sub is not a text, or empty", wrongFormFix, nil)
 	}
-	if there {
-		return nil
-	}
-	for _, name := range append([]string{"typ"}, ofPeople...) { // typ is Keycloak's, whose programs have a sub
-		if _, has := t.claims[name]; has {
-			return fault("access_token.sub", "the token does not say whose it is: it has "+name+", and no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
-		}
+	// Keycloak leaves it out of people's tokens without the client scope basic.
+	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); !there && i >= 0 {
+		return fault("access_token.sub", "the token does not say whose it is: it has "+ofPeople[i]+", and no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
 	}
 	return nil
 }
@@ -250,9 +254,7 @@ func readAccessToken(claims map[string]any) *AccessToken {
 		}
 		return ""
 	}
-	t := &AccessToken{Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims),
-		// RFC 9068, 2.2: client_id. azp is Keycloak's and Auth0's, cid Okta's, appid Microsoft's.
-		ClientID: text("client_id", "azp", "cid", "appid")}
+	t := &AccessToken{Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims), ClientID: text(clientClaims...)}
 	t.IssuedAt, _ = strictjson.NumericDate(claims["iat"])
 	t.Expiry, _ = strictjson.NumericDate(claims["exp"])
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
@@ -301,17 +303,16 @@ func (t *AccessToken) isServiceAccount(typ, jti, username string) bool {
 }
 
 // scopesOf returns the scopes of a token. RFC 9068, 2.2.3: scope is that of RFC 8693, 4.2, "a
-// JSON string containing a space-separated list of scopes". scp is Microsoft's, in the same
-// form, and Okta's, as a list.
+// JSON string containing a space-separated list of scopes". Spring and Duende write a list.
+// scp is Microsoft's, a string, and Okta's, a list.
 func scopesOf(claims map[string]any) []string {
-	if s, ok := claims["scope"].(string); ok {
-		return strings.Fields(s)
-	}
-	switch scp := claims["scp"].(type) {
-	case string:
-		return strings.Fields(scp)
-	case []any:
-		return strictjson.Strings(scp)
+	for _, name := range []string{"scope", "scp"} {
+		switch v := claims[name].(type) {
+		case string:
+			return strings.Fields(v)
+		case []any:
+			return strictjson.Strings(v)
+		}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (c *Client) checkIntrospected(claims map[string]any, audience string) error
 	if err := t.checkKind(); err != nil {
 		return err
 	}
-	if err := t.checkSubject(); err != nil {
+	if err := t.checkParties(); err != nil {
 		return err
 	}
 	if err := t.checkAudience(audience); err != nil {

@@ -391,6 +391,12 @@ func j9Programs(t *testing.T) {
 			}
 		}})).invalid(t)
 	}
+	// Without a client id, a program's sub could be a person's: Spring.
+	for _, client := range []any{nil, "", 7, []any{"robot"}} {
+		token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Scopes: []string{"read"}, Edit: func(_, claims map[string]any) { claims["client_id"] = client }})
+		b.get(t, "/read", token).invalid(t)
+		b.get(t, "/job", token).invalid(t)
+	}
 	for _, sub := range []any{"", 7, []any{"robot"}, map[string]any{}, false} {
 		b.get(t, "/job", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Edit: func(_, claims map[string]any) { claims["sub"] = sub }})).invalid(t)
 	}
@@ -417,11 +423,11 @@ func subjectOfOkta(t *testing.T, b *bearing) {
 
 func j10Scopes(t *testing.T) {
 	b := newBearing(t, nil)
-	for _, scope := range []any{nil, "", "readx", "rea d", "READ", "write", []any{"read"}, 7} {
+	for _, scope := range []any{nil, "", "readx", "rea d", "READ", "write", []any{"x read", "reads", 7}, []any{}, map[string]any{"read": true}, 7} {
 		b.get(t, "/read", b.with("scope", scope)).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope", scope="read", resource_metadata="`)
 	}
 	b.get(t, "/both", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope", scope="read write", `)
-	for _, token := range []string{b.token("write", "read"), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = "read x" }), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = []any{"x", "read"} })} {
+	for _, token := range []string{b.token("write", "read"), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = "read x" }), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = []any{"x", "read"} }), b.with("scope", []any{"x", "read"})} {
 		for _, path := range []string{"/read", "/either", "/own", "/admin-or-read"} {
 			b.get(t, path, token).admits(t)
 		}
@@ -505,7 +511,7 @@ func j14Introspection(t *testing.T) {
 	for name, edit := range map[string]func(map[string]any){
 		"inactive": set("active", false), "active as text": set("active", "true"), "active as number": set("active", 1), "another audience": set("aud", "other"), "no audience": func(c map[string]any) { delete(c, "aud") },
 		"another issuer": set("iss", "https://other.example"), "expired": set("exp", time.Now().Add(-time.Hour).Unix()), "no iat": func(c map[string]any) { delete(c, "iat") }, "a refresh token of Keycloak": set("typ", "Refresh"),
-		"no sub, and a user name": func(c map[string]any) { delete(c, "sub"); c["username"] = "ada" }, "a sub that is a number": set("sub", 7), "an ID token of Cognito": set("token_use", "id"),
+		"no sub, and a user name": func(c map[string]any) { delete(c, "sub"); c["username"] = "ada" }, "a sub that is a number": set("sub", 7), "no client": func(c map[string]any) { delete(c, "client_id") }, "an ID token of Cognito": set("token_use", "id"),
 		"bound": set("cnf", map[string]any{"jkt": "x"}),
 	} {
 		t.Run(name, func(t *testing.T) { b.get(t, "/read", b.opaque(edit)).invalid(t) })
