@@ -156,8 +156,9 @@ func (t *UnverifiedToken) checkKind() error {
 			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its claim typ is %.20q", typ), fix, nil)
 		}
 	}
-	// Cognito does, too: access or id.
-	if v, there := t.claims["token_use"]; there && v != "access" {
+	// Cognito writes access or id, and Hydra says access_token or refresh_token of what it
+	// introspects: an endpoint may answer for both.
+	if v, there := t.claims["token_use"]; there && v != "access" && v != "access_token" {
 		return fault("access_token.kind", "the token is another kind of token: its claim token_use is not access", fix, nil)
 	}
 	// RFC 9449, 7.1, and RFC 8705, 3: who sends a bound token has to prove that they have its

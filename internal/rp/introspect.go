@@ -3,6 +3,7 @@ package rp
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/strictjson"
@@ -65,6 +66,11 @@ func (c *Client) checkIntrospected(claims map[string]any, audience string) error
 		if err := c.checkIssuer(claims); err != nil {
 			return err
 		}
+	}
+	// 2.2: "token_type: OPTIONAL. Type of the token as defined in Section 5.1 of OAuth 2.0":
+	// Bearer. 2.1: an endpoint may look for refresh tokens too, whatever the hint is.
+	if typ, _ := claims["token_type"].(string); strings.Contains(strings.ToLower(typ), "refresh") {
+		return fault("access_token.kind", "the token is a refresh token", "send the access token", nil)
 	}
 	t := &UnverifiedToken{claims: claims}
 	if err := t.checkKind(); err != nil {

@@ -507,11 +507,12 @@ func (b *bearing) opaque(edit func(claims map[string]any)) string {
 func j14Introspection(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.get(t, "/read", b.opaque(nil)).admits(t)
+	b.get(t, "/read", b.opaque(func(c map[string]any) { c["token_use"] = "access_token" })).admits(t)
 	set := func(name string, value any) func(map[string]any) { return func(c map[string]any) { c[name] = value } }
 	for name, edit := range map[string]func(map[string]any){
 		"inactive": set("active", false), "active as text": set("active", "true"), "active as number": set("active", 1), "another audience": set("aud", "other"), "no audience": func(c map[string]any) { delete(c, "aud") },
 		"another issuer": set("iss", "https://other.example"), "expired": set("exp", time.Now().Add(-time.Hour).Unix()), "no iat": func(c map[string]any) { delete(c, "iat") }, "a refresh token of Keycloak": set("typ", "Refresh"),
-		"no sub, and a user name": func(c map[string]any) { delete(c, "sub"); c["username"] = "ada" }, "a sub that is a number": set("sub", 7), "no client": func(c map[string]any) { delete(c, "client_id") }, "an ID token of Cognito": set("token_use", "id"),
+		"no sub, and a user name": func(c map[string]any) { delete(c, "sub"); c["username"] = "ada" }, "a sub that is a number": set("sub", 7), "no client": func(c map[string]any) { delete(c, "client_id") }, "a refresh token of Hydra": set("token_use", "refresh_token"), "a refresh token of WSO2": set("token_type", "Refresh"),
 		"bound": set("cnf", map[string]any{"jkt": "x"}),
 	} {
 		t.Run(name, func(t *testing.T) { b.get(t, "/read", b.opaque(edit)).invalid(t) })
