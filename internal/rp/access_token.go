@@ -208,11 +208,26 @@ func (t *UnverifiedToken) checkAudience(audience string) error {
 			return fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
 		}
 	}
-	if slices.Contains(all, audience) {
+	if slices.Contains(all, audience) || t.hasScopeOf(audience) {
 		return nil
 	}
 	return fault("access_token.audience", fmt.Sprintf("the token is for the audience %.200q, and Provider.Audience is %q", all, audience),
 		"have the client ask for a token for this API (a scope or resource of it; Auth0: the parameter audience; Keycloak: an audience mapper), or correct Provider.Audience", nil)
+}
+
+// hasScopeOf stands in for aud in access tokens of Cognito, which have none unless the client
+// asks for a resource, and programs cannot: whether a scope is of this resource server. "Amazon
+// Cognito renders custom scopes in the format resourceServerIdentifier/ScopeName", and a
+// ScopeName has no slash.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
+func (t *UnverifiedToken) hasScopeOf(audience string) bool {
+	if _, there := t.claims["aud"]; there || t.claims["token_use"] != "access" {
+		return false
+	}
+	return slices.ContainsFunc(scopesOf(t.claims), func(scope string) bool {
+		i := strings.LastIndexByte(scope, '/')
+		return i >= 0 && scope[:i] == audience
+	})
 }
 
 // checkAccessTimes: RFC 9068, 2.2, requires exp and iat. Revocations go by iat.

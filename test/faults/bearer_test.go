@@ -274,6 +274,39 @@ func j7Audience(t *testing.T) {
 		b.get(t, "/read", b.with("aud", aud)).invalid(t)
 	}
 	b.get(t, "/read", b.with("aud", []any{"other", theAPI})).admits(t)
+	audienceOfCognito(t)
+}
+
+// audienceOfCognito: without aud, a scope of the resource server says what a token is for.
+func audienceOfCognito(t *testing.T) {
+	const api = "https://api.example"
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Audience = api })
+	b.Engine.GET("/cognito", b.Auth.RequireAuth(ginauth.HasScope(api+"/read")), func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"user": ginauth.CurrentUser(c)})
+	})
+	token := func(scope string, edit func(claims map[string]any)) string {
+		return b.edited(func(header, claims map[string]any) {
+			delete(header, "typ")
+			delete(claims, "aud")
+			claims["token_use"], claims["scope"] = "access", scope
+			if edit != nil {
+				edit(claims)
+			}
+		})
+	}
+	b.get(t, "/cognito", token("openid "+api+"/read", nil)).admits(t)
+	b.get(t, "/cognito", token(api+"/write", nil)).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope"`)
+	for _, scope := range []string{"", "openid", "aws.cognito.signin.user.admin", api, api + "/v2/read", api + "x/read", "/read", "read"} {
+		b.get(t, "/cognito", token(scope, nil)).invalid(t)
+	}
+	for name, edit := range map[string]func(claims map[string]any){
+		"another audience": func(claims map[string]any) { claims["aud"] = "other" },
+		"an ID token":      func(claims map[string]any) { claims["token_use"] = "id" },
+		"no token_use":     func(claims map[string]any) { delete(claims, "token_use") },
+		"Hydra's":          func(claims map[string]any) { claims["token_use"] = "access_token" },
+	} {
+		t.Run(name, func(t *testing.T) { b.get(t, "/cognito", token(api+"/read", edit)).invalid(t) })
+	}
 }
 
 func j8JWT(t *testing.T) {
