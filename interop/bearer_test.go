@@ -166,7 +166,6 @@ func (b *bearerSite) codeFlow(browser *authtest.Browser, username, scope string)
 	}
 	request := url.Values{
 		"response_type": {"code"}, "client_id": {b.tool.ID}, "redirect_uri": {b.tool.RedirectURI}, "scope": {scope}, "state": {"a state of the tool"},
-		"prompt":         {"consent"}, // without which oidc-provider gives no refresh token
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
 	}
 	if strings.Contains(scope, "offline_access") {

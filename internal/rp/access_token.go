@@ -307,8 +307,9 @@ func (t *AccessToken) isProgram(idtyp, gty string) bool {
 
 // isServiceAccount is isProgram for Keycloak, whose programs have an account each. It is told
 // by its user name, in lower case, if the client has the scope profile; by the address of the
-// program, if it has the scope service_account; by the grant that is in the jti, since
-// Keycloak 26.2. Elsewhere people choose their user names.
+// program, if it has the scope service_account; by the grant, which newer versions write into
+// jti: "trrtcc:…". Elsewhere people choose their user names.
+// https://github.com/keycloak/keycloak/blob/main/services/src/main/java/org/keycloak/protocol/oidc/encode/DefaultTokenContextEncoderProvider.java
 func (t *AccessToken) isServiceAccount(typ, jti, username string) bool {
 	if typ != "Bearer" || t.ClientID == "" {
 		return false
