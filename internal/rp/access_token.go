@@ -276,7 +276,7 @@ func readAccessToken(claims map[string]any) *AccessToken {
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
 		t.AuthTime = at
 	}
-	t.Program = t.isProgram(text("idtyp"), text("gty")) || t.isServiceAccount(text("typ"), text("jti"), text("preferred_username"))
+	t.Program = t.isProgram(text("idtyp"), claims["gty"]) || t.isServiceAccount(text("typ"), text("jti"), text("preferred_username"))
 	// The sub of Okta's access tokens is what the person signs in with, which changes hands. uid
 	// is the sub of their ID tokens, and only in people's tokens.
 	if uid := text("uid"); uid != "" && text("cid") != "" && strings.HasPrefix(text("jti"), "AT.") {
@@ -290,7 +290,7 @@ func readAccessToken(claims map[string]any) *AccessToken {
 // without a person "the value of "sub" SHOULD correspond to an identifier the authorization
 // server uses to indicate the client application". RFC 9700, 4.15, warns of a client that
 // chooses its id so that it looks like a person's.
-func (t *AccessToken) isProgram(idtyp, gty string) bool {
+func (t *AccessToken) isProgram(idtyp string, gty any) bool {
 	switch {
 	case t.Subject == "", t.Subject == t.ClientID: // Duende; oidc-provider, Okta, Spring
 		return true
@@ -299,10 +299,15 @@ func (t *AccessToken) isProgram(idtyp, gty string) bool {
 	// validating the idtyp optional claim".
 	case idtyp == "app": // Microsoft
 		return true
-	case gty == "client-credentials" || t.Subject == t.ClientID+"@clients": // Auth0
+	case t.Subject == t.ClientID+"@clients": // Auth0
 		return true
 	}
-	return false
+	// Auth0 writes client-credentials or client_credentials, Kinde and FusionAuth a list of the
+	// grants that led to the token.
+	if all := strictjson.Strings(gty); len(all) == 1 {
+		gty = all[0]
+	}
+	return gty == "client-credentials" || gty == "client_credentials"
 }
 
 // isServiceAccount is isProgram for Keycloak, whose programs have an account each. It is told

@@ -369,7 +369,12 @@ func j9Programs(t *testing.T) {
 			claims["cid"], claims["sub"] = "robot", "robot"
 		},
 		"idtyp of Microsoft": func(claims map[string]any) { claims["idtyp"], claims["sub"] = "app", "5f0c" },
-		"gty of Auth0":       func(claims map[string]any) { claims["gty"], claims["sub"] = "client-credentials", "robot@clients" },
+		"gty of Auth0":       func(claims map[string]any) { claims["gty"], claims["sub"] = "client-credentials", "5f0c" },
+		"sub of Auth0":       func(claims map[string]any) { claims["sub"] = "robot@clients" },
+		"gty of RFC 6749":    func(claims map[string]any) { claims["gty"], claims["sub"] = "client_credentials", "5f0c" },
+		"gty of Kinde": func(claims map[string]any) {
+			claims["gty"], claims["sub"] = []any{"client_credentials"}, "5f0c"
+		},
 		"Keycloak, by the user name": func(claims map[string]any) {
 			claims["typ"], claims["preferred_username"], claims["sub"] = "Bearer", "service-account-robot", "5f0c"
 		},
@@ -399,14 +404,16 @@ func j9Programs(t *testing.T) {
 		claims["typ"], claims["preferred_username"], claims["sub"] = "Bearer", "service-account-robot", "5f0c"
 	}})).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope"`)
 	for name, edit := range map[string]func(claims map[string]any){
-		"a person who chose the user name":  func(claims map[string]any) { claims["preferred_username"] = "service-account-robot" },
-		"a person's by Keycloak":            func(claims map[string]any) { claims["typ"], claims["jti"] = "Bearer", "onrtac:32fdfc5d" },
-		"a jti that looks like Keycloak's":  func(claims map[string]any) { claims["jti"] = "trrtcc:32fdfc5d" },
-		"an address that is not Keycloak's": func(claims map[string]any) { claims["clientAddress"] = "127.0.0.1" },
-		"idtyp of a person, of Microsoft":   func(claims map[string]any) { claims["idtyp"] = "user" },
-		"a grant with a person, of Auth0":   func(claims map[string]any) { claims["gty"] = "password" },
-		"uid of something that is not Okta": func(claims map[string]any) { claims["uid"], claims["cid"] = "grace", "x" },
-		"a kind of Cognito's access tokens": func(claims map[string]any) { claims["token_use"] = "access" },
+		"a person who chose the user name":    func(claims map[string]any) { claims["preferred_username"] = "service-account-robot" },
+		"a person's by Keycloak":              func(claims map[string]any) { claims["typ"], claims["jti"] = "Bearer", "onrtac:32fdfc5d" },
+		"a jti that looks like Keycloak's":    func(claims map[string]any) { claims["jti"] = "trrtcc:32fdfc5d" },
+		"an address that is not Keycloak's":   func(claims map[string]any) { claims["clientAddress"] = "127.0.0.1" },
+		"idtyp of a person, of Microsoft":     func(claims map[string]any) { claims["idtyp"] = "user" },
+		"a grant with a person, of Auth0":     func(claims map[string]any) { claims["gty"] = "password" },
+		"grants with a person, of FusionAuth": func(claims map[string]any) { claims["gty"] = []any{"authorization_code", "refresh_token"} },
+		"several grants":                      func(claims map[string]any) { claims["gty"] = []any{"authorization_code", "client_credentials"} },
+		"uid of something that is not Okta":   func(claims map[string]any) { claims["uid"], claims["cid"] = "grace", "x" },
+		"a kind of Cognito's access tokens":   func(claims map[string]any) { claims["token_use"] = "access" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Subject: "ada", Scopes: []string{"read"}, Edit: func(_, claims map[string]any) { edit(claims) }})
