@@ -168,28 +168,26 @@ func isToken68(s string) bool {
 var errTokenIgnored = errors.New("the request has a bearer token")
 
 // byToken returns the user of a request's bearer token, in the form of a session: what is
-// asked of sessions at every request is asked of it, too. Opened ones are remembered with
-// the opened sessions.
+// asked of sessions at every request is asked of it, too.
 func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	raw, err := bearerToken(c.Request)
 	if err != nil {
 		return nil, err
 	}
-	now, k := a.cfg.Now(), g.sessions
-	from := k.cache.sealed(raw, "", "bearer token")
-	o := k.unexpired(k.cache.find(&from), now)
+	now := a.cfg.Now()
+	o := g.bearers.find(raw, now)
 	if o == nil {
 		if o, err = a.openToken(c, g, raw, now); err != nil {
 			return nil, err
 		}
-		k.cache.put(from, o)
+		g.bearers.put(raw, o, len(g.sessions.encode(&o.session)))
 	}
 	marks, err := a.cfg.watermarks(c.Request.Context(), o.keys)
 	if err != nil {
 		return nil, err
 	}
 	if o.revoked(marks) {
-		k.cache.drop(o)
+		g.bearers.drop(raw)
 		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: o.user.Provider, Reason: "the person has signed out everywhere, or at the provider, since the token was issued",
 			Fix: "nothing: the client has to get another token"}
 	}
@@ -257,7 +255,7 @@ func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now tim
 	t, err := rp.ParseAccessToken(raw)
 	if err == rp.ErrNotJWT && g.tokens.introspect != nil {
 		cl := g.tokens.introspect
-		found, err := a.introspections.ask(ctx, cl, raw, now)
+		found, err := g.introspections.ask(ctx, cl, raw, now)
 		if err != nil {
 			return nil, nil, time.Time{}, err
 		}
@@ -270,7 +268,7 @@ func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now tim
 		if !cl.rp.IssuedBy(t) {
 			continue
 		}
-		found, err := cl.rp.VerifyAccessToken(ctx, t, cl.provider.Audience)
+		found, err := cl.rp.VerifyAccessToken(ctx, t)
 		if err != nil {
 			return nil, nil, time.Time{}, fromRP(err)
 		}
@@ -343,33 +341,33 @@ func (a *Auth) askOnToken(c *gin.Context, u *User) error {
 func (a *Auth) challenge(r *http.Request, e *Error) string {
 	g := a.providers.Load()
 	var params []string
-	add := func(name, value string) { params = append(params, name+`="`+value+`"`) }
+	param := func(name, value string) { params = append(params, name+`="`+value+`"`) }
 	switch bearer := hasBearer(r); {
 	case e.Code == ErrInvalidToken && bearer:
-		add("error", "invalid_token")
+		param("error", "invalid_token")
 	case e.Code == ErrUnauthenticated && !bearer && g.takesTokens(): // 3.1: no error code without a token
 	case !bearer || !a.readsCredentials():
 		return ""
 	case e.Code == ErrInsufficientScope:
-		add("error", "insufficient_scope")
+		param("error", "insufficient_scope")
 		if e.scope != "" {
-			add("scope", quotable(e.scope))
+			param("scope", quotable(e.scope))
 		}
 	case e.Code == ErrBadRequest && strings.HasPrefix(e.ID, "bearer."):
-		add("error", "invalid_request")
+		param("error", "invalid_request")
 	case e.Code == ErrStepUpRequired && e.demand != nil:
-		add("error", "insufficient_user_authentication")
+		param("error", "insufficient_user_authentication")
 		if e.demand.maxAge > 0 {
-			add("max_age", strconv.Itoa(int(e.demand.maxAge/time.Second)))
+			param("max_age", strconv.Itoa(int(e.demand.maxAge/time.Second)))
 		}
 		if len(e.demand.acr) > 0 {
-			add("acr_values", quotable(strings.Join(e.demand.acr, " ")))
+			param("acr_values", quotable(strings.Join(e.demand.acr, " ")))
 		}
 	default:
 		return ""
 	}
 	if g.takesTokens() {
-		add("resource_metadata", a.cfg.resourceMetadataURL())
+		param("resource_metadata", a.cfg.resourceMetadataURL())
 	}
 	if len(params) == 0 {
 		return "Bearer"

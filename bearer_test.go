@@ -59,7 +59,10 @@ func TestResourceServer(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said["resource"] != "https://api.example" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if len(logs.Lines("WARN", "")) != 0 {
+	if n := len(logs.Lines("INFO", "provider.resource_metadata")); n != 1 {
+		t.Errorf("the log says %d times where the metadata is:\n%s", n, &logs)
+	}
+	if strings.Contains(logs.String(), "level=WARN") {
 		t.Errorf("warnings: %s", &logs)
 	}
 	if err := auth.SetProviders([]ginauth.Provider{{Name: "corp", Issuer: idp.Issuer, ClientID: "web", ClientSecret: "a secret of the client"}}); !sitetest.HasID(err, "options.providers.resource_server") {

@@ -43,6 +43,10 @@ type Diagnosis struct {
 
 	// Cookies are all cookies that this Auth sets.
 	Cookies []CookieDiagnosis `json:"cookies"`
+
+	// ResourceMetadata is the address at which clients find out whose access tokens are
+	// accepted (RFC 9728); "" if no provider has an Audience.
+	ResourceMetadata string `json:"resource_metadata,omitempty"`
 }
 
 // ProviderDiagnosis is what [Auth.Diagnose] found out about one provider.
@@ -68,6 +72,13 @@ type ProviderDiagnosis struct {
 	// JWKS is the JWK Set (RFC 7517) to register at the provider, with the public half of
 	// Provider.PrivateKey; nil without one.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
+
+	// Audience is Provider.Audience: that of the access tokens that are accepted, beside
+	// sessions, or alone if the provider has no ClientID.
+	Audience string `json:"audience,omitempty"`
+
+	// APIs are the addresses in Provider.APIs.
+	APIs []string `json:"apis,omitempty"`
 
 	// Endpoints are those in use, configured or discovered, without their
 	// queries. Offered is what the metadata says that the provider supports.
@@ -147,6 +158,9 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 			d.Warnings = append(d.Warnings, convert(e))
 		}
 	}
+	if g.takesTokens() {
+		d.ResourceMetadata = a.cfg.resourceMetadataURL()
+	}
 	for _, name := range g.all {
 		if cl := g.clients[name]; cl.isPage() {
 			d.Providers = append(d.Providers, ProviderDiagnosis{Name: name, LoginPage: cl.pageURL(""), Reachable: true})
@@ -154,7 +168,9 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 			d.addProvider(cl, found[cl])
 		}
 	}
-	d.addCookies(a, g)
+	if !a.cfg.resourceServer {
+		d.addCookies(a, g)
+	}
 	return d
 }
 
@@ -163,8 +179,17 @@ func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
 	p := &c.provider
 	d.Providers = append(d.Providers, ProviderDiagnosis{})
 	to := &d.Providers[len(d.Providers)-1]
-	to.Name, to.Issuer, to.RedirectURI, to.ResponseMode = p.Name, p.Issuer, c.redirectURI, p.ResponseMode
+	to.Name, to.Issuer, to.Audience = p.Name, p.Issuer, p.Audience
 	to.Reachable = !slices.ContainsFunc(r.Problems, func(e *rp.Error) bool { return e.Code == rp.ProviderUnavailable || e.Code == rp.ProviderTimeout })
+	to.Algorithms, to.Keys, to.Endpoints, to.Offered = r.Algorithms, r.Keys, r.Endpoints, r.Offered
+	to.ClockAhead, to.ClockTolerance = r.ClockAhead, r.ClockTolerance
+	if p.isResourceServer() {
+		return
+	}
+	to.RedirectURI, to.ResponseMode = c.redirectURI, p.ResponseMode
+	for i := range p.APIs {
+		to.APIs = append(to.APIs, p.APIs[i].URL)
+	}
 	if r.Returns {
 		to.PostLogoutRedirectURI = c.cfg.logoutReturn()
 	}
@@ -175,9 +200,7 @@ func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
 		to.PKCE = "S256"
 	}
 	to.Scopes = slices.Clone(p.Scopes)
-	to.AuthMethod, to.RequiresIss, to.Algorithms = r.AuthMethod, r.RequiresIss, r.Algorithms
-	to.Keys, to.Endpoints, to.Offered = r.Keys, r.Endpoints, r.Offered
-	to.ClockAhead, to.ClockTolerance = r.ClockAhead, r.ClockTolerance
+	to.AuthMethod, to.RequiresIss = r.AuthMethod, r.RequiresIss
 	to.JWKS = r.JWKS
 	to.SignOut = c.signOutText(to.Endpoints)
 }
@@ -221,7 +244,7 @@ func (a *Auth) remarks() []*Error {
 	remark(!a.cfg.secure && !a.cfg.insecure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
 	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
 	remark(len(a.providers.Load().all) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
-	remark(a.revokesInMemory() && !a.cfg.loopback, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
+	remark(a.revokesInMemory() && !a.cfg.loopback && !a.cfg.resourceServer, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
 	remark(a.keepsTokensInMemory() && !a.cfg.loopback, "Options.Tokens", "memory", tokensRemark, "with several replicas, set Options.Tokens and Options.Revocations to share them")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list

@@ -19,7 +19,9 @@ import (
 func (d *Diagnosis) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))
-	b.WriteString("only a sign-in shows whether client id, secret and redirect URI are the registered ones\n")
+	if slices.ContainsFunc(d.Providers, func(p ProviderDiagnosis) bool { return p.RedirectURI != "" }) {
+		b.WriteString("only a sign-in shows whether client id, secret and redirect URI are the registered ones\n")
+	}
 	for _, e := range d.Problems {
 		e.list(&b, "PROBLEM")
 	}
@@ -28,6 +30,10 @@ func (d *Diagnosis) String() string {
 	}
 	for i := range d.Providers {
 		d.listProvider(&b, &d.Providers[i])
+	}
+	if d.ResourceMetadata != "" {
+		b.WriteString("\naccess tokens\n")
+		row(&b, "metadata", d.ResourceMetadata)
 	}
 	for i, c := range d.Cookies {
 		use := c.Use
@@ -107,6 +113,10 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 		return
 	}
 	fmt.Fprintf(b, "\nprovider %s: %s (%s)\n", p.Name, state, kind)
+	if p.RedirectURI == "" {
+		d.listResourceServer(b, p)
+		return
+	}
 	b.WriteString(" to register there\n")
 	logout := func(address, name string) string {
 		if address != "" && len(p.Offered) > 0 && !slices.Contains(p.Offered[name], "true") {
@@ -120,7 +130,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	row(b, "front-channel logout URI", logout(p.FrontChannelLogoutURI, "frontchannel_logout_supported"))
 	row(b, "JWK Set", string(p.JWKS))
 	b.WriteString(" in use\n")
-	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"} {
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint", "introspection_endpoint"} {
 		row(b, name, p.Endpoints[name])
 	}
 	// Of what is not used: "none" would read like the algorithm of that name.
@@ -138,6 +148,21 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	used("iss in answers", map[bool]string{true: "required"}[p.RequiresIss], "", "")
 	used("client authentication", p.AuthMethod, unsettled, "token_endpoint_auth_methods_supported")
 	used("ID token algorithms", strings.Join(p.Algorithms, ", "), unsettled, "id_token_signing_alg_values_supported")
+	row(b, "access tokens for", p.Audience)
+	row(b, "APIs", strings.Join(p.APIs, ", "))
+	p.listKeys(b)
+}
+
+// listResourceServer writes what there is to know of a provider without a client.
+func (d *Diagnosis) listResourceServer(b *strings.Builder, p *ProviderDiagnosis) {
+	b.WriteString(" in use, for access tokens alone\n")
+	row(b, "access tokens for", p.Audience)
+	row(b, "jwks_uri", p.Endpoints["jwks_uri"])
+	p.listKeys(b)
+}
+
+// listKeys writes what signatures and times are compared with.
+func (p *ProviderDiagnosis) listKeys(b *strings.Builder) {
 	var keys []string
 	for _, alg := range slices.Sorted(maps.Keys(p.Keys)) {
 		keys = append(keys, fmt.Sprintf("%d for %s", p.Keys[alg], alg))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,19 +14,29 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// introspectionsRemembered is how many refused tokens are remembered.
-const introspectionsRemembered = 4096
+const (
+	introspectionsRemembered = 4096            // answers
+	introspectionsAtOnce     = 64              // requests to the provider: anyone can send tokens that it does not know
+	introspectionWait        = 5 * time.Second // of those beyond
+)
 
 // introspections asks providers about opaque tokens: once a token and minute, however many
-// requests come with it. What a provider said of good tokens is remembered with the opened
-// sessions; here is what it refused, since anyone can send what it does not know.
+// requests come with it. The users of good tokens are in bearerCache; here is what was
+// refused, since anyone can send what a provider does not know, and what was just found.
 type introspections struct {
-	flight singleflight.Group
-	mu     sync.Mutex
-	no     map[[sha256.Size]byte]refusedToken
+	flight  singleflight.Group
+	asking  chan struct{} // has room for those that may be asked at once
+	mu      sync.Mutex
+	answers map[[sha256.Size]byte]introspected
 }
 
-type refusedToken struct {
+func newIntrospections() *introspections {
+	return &introspections{asking: make(chan struct{}, introspectionsAtOnce), answers: map[[sha256.Size]byte]introspected{}}
+}
+
+// introspected is what a provider said of a token.
+type introspected struct {
+	token *rp.AccessToken
 	err   error
 	until time.Time
 }
@@ -33,19 +44,30 @@ type refusedToken struct {
 // ask asks the provider about a token.
 func (i *introspections) ask(ctx context.Context, cl *client, raw string, now time.Time) (*rp.AccessToken, error) {
 	id := sha256.Sum256([]byte(cl.provider.Name + "\x00" + raw))
-	if err := i.refused(id, now); err != nil {
-		return nil, err
+	if known, ok := i.known(id, now); ok {
+		return known.token, known.err
 	}
 	done := i.flight.DoChan(string(id[:]), func() (any, error) {
+		if known, ok := i.known(id, now); ok { // by the flight before
+			return known.token, known.err
+		}
+		wait := time.NewTimer(introspectionWait)
+		defer wait.Stop()
+		select {
+		case i.asking <- struct{}{}:
+			defer func() { <-i.asking }()
+		case <-wait.C:
+			return nil, &Error{Code: ErrStoreUnavailable, ID: "introspection.busy", Op: "introspect token", Provider: cl.provider.Name, retryAfter: retryAfter,
+				Reason: fmt.Sprintf("%d other tokens are being introspected", introspectionsAtOnce), Fix: "see whether somebody sends many tokens that do not exist, or the provider is slow; a limit of requests per address in front helps"}
+		}
 		t, err := contain.Call(func() (*rp.AccessToken, error) {
-			return cl.rp.Introspect(context.WithoutCancel(ctx), raw, cl.provider.Audience)
+			return cl.rp.Introspect(context.WithoutCancel(ctx), raw)
 		})
 		if p, panicked := err.(*contain.Panic); panicked {
 			return nil, hookPanicked("introspect token", p)
 		}
-		if err = fromRP(err); err != nil {
-			i.refuse(id, err, now)
-		}
+		err = fromRP(err)
+		i.remember(id, t, err, now)
 		return t, err
 	})
 	select {
@@ -59,39 +81,35 @@ func (i *introspections) ask(ctx context.Context, cl *client, raw string, now ti
 	}
 }
 
-func (i *introspections) refused(id [sha256.Size]byte, now time.Time) error {
+func (i *introspections) known(id [sha256.Size]byte, now time.Time) (introspected, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if r, there := i.no[id]; there && now.Before(r.until) {
-		return r.err
-	}
-	return nil
+	a, there := i.answers[id]
+	return a, there && now.Before(a.until)
 }
 
-// refuse remembers a refused token for a minute, and a provider that could not be asked for
-// a moment.
-func (i *introspections) refuse(id [sha256.Size]byte, err error, now time.Time) {
-	life := tokenBelief
-	if !errors.Is(err, ErrInvalidToken) {
-		life = providerRest
+// remember keeps an answer for a minute, and that a provider could not be asked for a moment.
+func (i *introspections) remember(id [sha256.Size]byte, t *rp.AccessToken, err error, now time.Time) {
+	until := now.Add(tokenBelief)
+	if err == nil {
+		until = earlier(t.Expiry, until)
+	} else if !errors.Is(err, ErrInvalidToken) {
+		until = now.Add(providerRest)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.no) >= introspectionsRemembered {
-		for other, r := range i.no {
-			if !now.Before(r.until) {
-				delete(i.no, other)
+	if len(i.answers) >= introspectionsRemembered {
+		for other, a := range i.answers {
+			if !now.Before(a.until) {
+				delete(i.answers, other)
 			}
 		}
 	}
-	for other := range i.no { // any will do: a flood of them is an attack
-		if len(i.no) < introspectionsRemembered {
+	for other := range i.answers { // any will do: a flood of them is an attack
+		if len(i.answers) < introspectionsRemembered {
 			break
 		}
-		delete(i.no, other)
+		delete(i.answers, other)
 	}
-	if i.no == nil {
-		i.no = map[[sha256.Size]byte]refusedToken{}
-	}
-	i.no[id] = refusedToken{err, now.Add(life)}
+	i.answers[id] = introspected{t, err, until}
 }

@@ -26,7 +26,10 @@ type registry struct {
 	callbacks map[string]*callbackPath // by their paths, as withName has them
 	sessions  *sessions                // of users of these providers, with the memory of opened ones
 	tokens    tokenSources             // of the access tokens that are accepted
-	rechecks  bool                     // any of the providers has Recheck: else no request looks further
+	bearers   *bearerCache             // those that were verified; nil if none are accepted
+
+	introspections *introspections // of opaque ones; nil if none are accepted
+	rechecks       bool            // any of the providers has Recheck: else no request looks further
 }
 
 // SetProviders replaces all providers, for an application whose administrator enters
@@ -168,6 +171,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	}
 	if g.takesTokens() {
 		a.cfg.tokensTaken.Store(true)
+		g.bearers, g.introspections = newBearerCache(), newIntrospections()
 	}
 	g.sessions = a.newSessions(from)
 	return g

@@ -89,13 +89,13 @@ type AccessToken struct {
 	Claims          map[string]any
 }
 
-// VerifyAccessToken verifies an access token that was issued for this audience (RFC 9068,
+// VerifyAccessToken verifies an access token that was issued for Config.Audience (RFC 9068,
 // section 4). Anyone can send one: nothing of it is believed, and no request is made for it
 // but for the keys, until its signature is verified. Everything that can be refused without
 // the keys is refused before.
-func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken, audience string) (*AccessToken, error) {
+func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*AccessToken, error) {
 	now := c.cfg.Now()
-	if err := c.checkAccessToken(t, audience, now); err != nil {
+	if err := c.checkAccessToken(t, now); err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
 	m, err := c.metadata(ctx)
@@ -120,7 +120,7 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken, audi
 }
 
 // checkAccessToken checks the claims.
-func (c *Client) checkAccessToken(t *UnverifiedToken, audience string, now time.Time) error {
+func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
 	if err := c.checkNames(t.claims); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, audience string, now time.
 	if err := t.checkParties(); err != nil {
 		return err
 	}
-	if err := t.checkAudience(audience); err != nil {
+	if err := t.checkAudience(c.cfg.Audience); err != nil {
 		return err
 	}
 	return t.checkAccessTimes(now)

@@ -42,6 +42,8 @@ type Config struct {
 
 	Scopes         []string
 	Resources      []string          // of all APIs (RFC 8707)
+	Audience       string            // aud of access tokens for this application; none are accepted if it is empty
+	Introspect     bool              // the provider is asked about opaque ones (RFC 7662)
 	AuthParams     map[string]string // take precedence over the params of AuthorizationURL
 	ResponseMode   string            // "query" or "form_post"
 	ResponseIssuer string            // expected iss of authorization responses (RFC 9207)
@@ -151,6 +153,10 @@ func (c *Client) Discover(ctx context.Context) error {
 // Returns reports whether a sign-out at the provider may come back to an address of
 // ours. A provider that is not discovered yet may have an end-session endpoint.
 func (c *Client) Returns() bool { return c.returns(c.meta.Load()) }
+
+// isResourceServer reports whether there is no client: nobody signs in, and access tokens
+// are verified.
+func (c *Client) isResourceServer() bool { return c.cfg.ClientID == "" }
 
 // openID reports whether the provider speaks OpenID Connect: whether there will
 // be an ID token. Core, 3.1.2.1: "OpenID Connect requests MUST contain the openid scope

@@ -190,6 +190,12 @@ func (x *examination) inquire(ctx context.Context) {
 // needs, and none that the provider could take for a sign-in.
 func (x *examination) inquiries() (list []inquiry) {
 	c, m := x.c, x.meta
+	if m != nil && m.keys != nil {
+		list = append(list, inquiry{op: "signing keys", ask: x.countKeys})
+	}
+	if c.isResourceServer() {
+		return list
+	}
 	if c.cfg.ClientSecretFunc != nil {
 		list = append(list, inquiry{op: "client secret", ask: c.trySecret})
 	}
@@ -210,8 +216,8 @@ func (x *examination) inquiries() (list []inquiry) {
 	// Browsers go there. In a network of containers, this process may not be able to. A
 	// HEAD without a client_id is a failed login in the event log of Keycloak.
 	knock("authorization endpoint", http.MethodOptions, m.authorize.String(), true)
-	if m.keys != nil {
-		list = append(list, inquiry{op: "signing keys", ask: x.countKeys})
+	if c.cfg.Introspect && m.introspection != "" {
+		knock("introspection endpoint", http.MethodHead, m.introspection, false)
 	}
 	return list
 }
@@ -339,6 +345,12 @@ func ClockText(ahead, tolerance time.Duration) string {
 // not to advertise some supported scope values even when this parameter is used".
 func (x *examination) compareOffer() {
 	cfg := &x.c.cfg
+	if x.c.isResourceServer() {
+		return
+	}
+	if cfg.Introspect && x.meta != nil && x.meta.introspection == "" {
+		x.fail(x.c.noIntrospection("introspection endpoint"))
+	}
 	// A member that is absent says nothing of most things: response_modes_supported and
 	// token_endpoint_auth_methods_supported have defaults, scopes_supported is RECOMMENDED.
 	lacks := func(name, value string) bool {
@@ -422,12 +434,18 @@ func (x *examination) endpoints() map[string]string {
 			all[name] = printable.ASCII((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
 		}
 	}
+	if x.meta.keys != nil {
+		add("jwks_uri", x.meta.keys.url)
+	}
+	if x.c.isResourceServer() {
+		return all
+	}
 	add("authorization_endpoint", x.meta.authorize.String())
 	add("token_endpoint", x.meta.tokenURL)
 	add("userinfo_endpoint", x.meta.userinfoURL)
 	add("end_session_endpoint", x.meta.endSession)
-	if x.meta.keys != nil {
-		add("jwks_uri", x.meta.keys.url)
+	if x.c.cfg.Introspect {
+		add("introspection_endpoint", x.meta.introspection)
 	}
 	return all
 }

@@ -372,7 +372,7 @@ func TestHostileMetadata(t *testing.T) {
 func TestDiagnoseDoesNotWaitForeverForASecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		c := rp.New(rp.Config{Name: "corp", Issuer: "https://idp.example", Now: time.Now,
+		c := rp.New(rp.Config{Name: "corp", Issuer: "https://idp.example", ClientID: "ginauth", Now: time.Now,
 			ClientSecretFunc: func(context.Context) (string, error) { <-release; return theSecret, nil },
 			HTTP:             &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("no network") })},
 		})

@@ -102,26 +102,26 @@ var reasons = map[string][]rp.Code{
 	"refresh.nonce":         {rp.IDTokenInvalid},
 
 	// An ID token, a logout token and signed userinfo are opened alike.
-	"jwt.too_long":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
-	"jwt.malformed":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
+	"jwt.too_long":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.InvalidToken},
+	"jwt.malformed":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.InvalidToken},
 	"jwt.header_json":         {rp.IDTokenInvalid},
 	"jwt.header_ambiguous":    {rp.IDTokenInvalid},
 	"jwt.header_unsupported":  {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
-	"jwt.typ":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.typ":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.kid":                 {rp.IDTokenInvalid},
-	"jwt.algorithm":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
-	"jwt.no_key":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid},
-	"jwt.signature":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
-	"jwt.claims_json":         {rp.IDTokenInvalid},
-	"jwt.claims_form":         {rp.IDTokenInvalid, rp.UserinfoInvalid},
-	"jwt.claims_ambiguous":    {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected},
+	"jwt.algorithm":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
+	"jwt.no_key":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.InvalidToken},
+	"jwt.signature":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
+	"jwt.claims_json":         {rp.IDTokenInvalid, rp.InvalidToken},
+	"jwt.claims_form":         {rp.IDTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
+	"jwt.claims_ambiguous":    {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.IdentityRejected, rp.InvalidToken},
 	"jwt.audience":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
-	"jwt.expired":             {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
-	"jwt.exp":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
-	"jwt.nbf":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.expired":             {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
+	"jwt.exp":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
+	"jwt.nbf":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.key_issuer":          {rp.IDTokenInvalid},
-	"jwt.issuer":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
-	"jwt.issuer_missing":      {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid},
+	"jwt.issuer":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
+	"jwt.issuer_missing":      {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.issuer_not_admitted": {rp.IDTokenInvalid},
 
 	"access_token.kind":       {rp.InvalidToken},
@@ -415,7 +415,7 @@ func TestCodes(t *testing.T) {
 		for _, code := range codes {
 			if !slices.Contains([]rp.Code{
 				"bad_request", "issuer_mismatch", "state_invalid", "provider_denied", "provider_error", "code_rejected", "provider_misconfigured",
-				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required",
+				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required", "invalid_token",
 			}, code) {
 				t.Errorf("%s is no code", code)
 			}

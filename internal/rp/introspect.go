@@ -11,14 +11,14 @@ import (
 
 // Introspect asks the provider about an opaque access token (RFC 7662). Anyone can send one:
 // the caller sees to it that the provider is not asked about the same over and over.
-func (c *Client) Introspect(ctx context.Context, token, audience string) (*AccessToken, error) {
+func (c *Client) Introspect(ctx context.Context, token string) (*AccessToken, error) {
 	const op = "introspect token"
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if m.introspection == "" {
-		return nil, c.misconfigured(op, "introspection.endpoint", "the provider's metadata has no introspection_endpoint", "leave Provider.Introspect false, and have the provider issue access tokens that are JWTs (RFC 9068)")
+		return nil, c.noIntrospection(op)
 	}
 	// 2.1: "the authorization server MUST require some form of authorization to access this
 	// endpoint".
@@ -42,7 +42,7 @@ func (c *Client) Introspect(ctx context.Context, token, audience string) (*Acces
 		return nil, &Error{Code: ProviderUnavailable, ID: "introspection.json", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry,
 			Reason: "the introspection endpoint did not answer with a JSON object", Fix: "see what answers there"}
 	}
-	if err := c.checkIntrospected(claims, audience); err != nil {
+	if err := c.checkIntrospected(claims); err != nil {
 		return nil, c.about(err, InvalidToken, op)
 	}
 	if claims["iss"] == nil { // 2.2: OPTIONAL; the provider answers for itself
@@ -51,8 +51,13 @@ func (c *Client) Introspect(ctx context.Context, token, audience string) (*Acces
 	return readAccessToken(claims), nil
 }
 
+func (c *Client) noIntrospection(op string) *Error {
+	return c.misconfigured(op, "introspection.endpoint", "the provider's metadata has no introspection_endpoint",
+		"leave Provider.Introspect false, and have the provider issue access tokens that are JWTs (RFC 9068)")
+}
+
 // checkIntrospected checks a response of section 2.2.
-func (c *Client) checkIntrospected(claims map[string]any, audience string) error {
+func (c *Client) checkIntrospected(claims map[string]any) error {
 	// "active: REQUIRED. Boolean indicator of whether or not the presented token is currently
 	// active." Anything but true is not.
 	if claims["active"] != true {
@@ -79,7 +84,7 @@ func (c *Client) checkIntrospected(claims map[string]any, audience string) error
 	if err := t.checkParties(); err != nil {
 		return err
 	}
-	if err := t.checkAudience(audience); err != nil {
+	if err := t.checkAudience(c.cfg.Audience); err != nil {
 		return err
 	}
 	if claims["exp"] == nil { // 2.2: OPTIONAL; it is asked again within a minute

@@ -293,7 +293,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	var wrong []error
 	// A resource server reads the keys, and nothing else: Kubernetes, for one, has no other
 	// endpoint, and names one that is no address.
-	resourceServer := c.cfg.ClientID == ""
+	resourceServer := c.isResourceServer()
 	for _, e := range []struct {
 		into     *string
 		name     string

@@ -1,12 +1,17 @@
 package faults
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +39,10 @@ func TestFaultsBearer(t *testing.T) {
 		{"J13_cookie_and_bearer", j13CookieAndBearer},
 		{"J14_introspection", j14Introspection},
 		{"J15_introspection_is_remembered", j15IntrospectionIsRemembered},
+		{"J15_one_question_for_all", j15OneQuestionForAll},
+		{"J15_many_tokens", j15ManyTokens},
+		{"J15_flood", j15Flood},
+		{"J15_other_providers", j15OtherProviders},
 		{"J16_opaque_and_jwt", j16OpaqueAndJWT},
 		{"J17_echo", j17Echo},
 		{"J18_bound_tokens", j18BoundTokens},
@@ -46,6 +55,7 @@ func TestFaultsBearer(t *testing.T) {
 		{"J25_what_needs_a_session", j25WhatNeedsASession},
 		{"J26_hooks_fail", j26HooksFail},
 		{"J27_metadata", j27Metadata},
+		{"J5_every_kind_of_token_at_every_guard", j5EveryKindAtEveryGuard},
 	})
 }
 
@@ -591,6 +601,186 @@ func j15IntrospectionIsRemembered(t *testing.T) {
 	}
 	if n := b.IDP.Count(authtest.Introspect); n != 2 {
 		t.Errorf("%d questions", n)
+	}
+}
+
+// hold keeps the introspection endpoint from answering until release is called. asked counts
+// those that wait there.
+func (b *bearing) hold() (asked *atomic.Int64, release func()) {
+	answer, held := b.IDP.Default(authtest.Introspect), make(chan struct{})
+	asked = new(atomic.Int64)
+	b.IDP.Handle(authtest.Introspect, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		<-held
+		answer.ServeHTTP(w, r)
+	})
+	return asked, sync.OnceFunc(func() { close(held) })
+}
+
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for start := time.Now(); !done(); runtime.Gosched() {
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("it does not happen")
+		}
+	}
+}
+
+func j15OneQuestionForAll(t *testing.T) {
+	b := newBearing(t, introspecting)
+	asked, release := b.hold()
+	defer release()
+	token := b.opaque(nil)
+	gone, leave := context.WithCancel(t.Context())
+	first := make(chan struct{})
+	go func() { // the client that asks first hangs up, and the others are answered
+		defer close(first)
+		r, _ := http.NewRequestWithContext(gone, "GET", b.URL+"/read", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	until(t, func() bool { return asked.Load() == 1 })
+	var others sync.WaitGroup
+	for range 30 {
+		others.Go(func() { b.get(t, "/read", token).admits(t) })
+	}
+	leave()
+	<-first
+	release()
+	others.Wait()
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+}
+
+// No token is asked about again because others have come in between.
+func j15ManyTokens(t *testing.T) {
+	b := newBearing(t, introspecting)
+	var tokens []string
+	for range 500 {
+		tokens = append(tokens, b.opaque(nil))
+	}
+	for range 3 {
+		for _, token := range tokens {
+			b.get(t, "/read", token).admits(t)
+		}
+	}
+	if n := b.IDP.Count(authtest.Introspect); n != len(tokens) {
+		t.Errorf("%d questions about %d tokens", n, len(tokens))
+	}
+}
+
+// A flood of tokens that do not exist asks the provider 64 at a time, and no client waits for
+// more than seconds.
+func j15Flood(t *testing.T) {
+	b := newBearing(t, introspecting)
+	asked, release := b.hold()
+	defer release()
+	var flood sync.WaitGroup
+	for i := range 64 {
+		flood.Go(func() { b.get(t, "/read", fmt.Sprint("made-up-", i)).invalid(t) })
+	}
+	until(t, func() bool { return asked.Load() == 64 })
+	a := b.get(t, "/read", "one-too-many")
+	if a.status != http.StatusServiceUnavailable || len(b.Logs.Lines("ERROR", "introspection.busy")) != 1 {
+		t.Errorf("%d %s\n%s", a.status, a.text, b.Logs)
+	}
+	release()
+	flood.Wait()
+	if n := asked.Load(); n != 64 {
+		t.Errorf("%d questions", n)
+	}
+	b.get(t, "/read", b.opaque(nil)).admits(t)
+}
+
+// What was found for one configuration says nothing of another.
+func j15OtherProviders(t *testing.T) {
+	b := newBearing(t, introspecting)
+	opaque, jwt := b.opaque(nil), b.token("read")
+	b.get(t, "/read", opaque).admits(t)
+	b.get(t, "/read", jwt).admits(t)
+	changed := b.IDP.Client("demo")
+	changed.Audience, changed.Introspect = "https://other.example", true
+	if err := b.Auth.SetProviders([]ginauth.Provider{changed}); err != nil {
+		t.Fatal(err)
+	}
+	b.get(t, "/read", opaque).invalid(t)
+	b.get(t, "/read", jwt).invalid(t)
+	changed.Audience, changed.Introspect = "", false
+	if err := b.Auth.SetProviders([]ginauth.Provider{changed}); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{opaque, jwt} { // means nothing any more: as if it were not there
+		if a := b.get(t, "/read", token); a.status != http.StatusUnauthorized || a.user != nil {
+			t.Errorf("%d %s", a.status, a.text)
+		}
+	}
+}
+
+// No other kind of token that a provider issues is an access token, wherever it is sent.
+func j5EveryKindAtEveryGuard(t *testing.T) {
+	other := sitetest.StartProvider(t, authtest.Config{})
+	response := map[string]string{}
+	b := newBearing(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Introspect, o.Providers[0].Scopes = true, []string{"openid", "profile", "offline_access"}
+		s.IDP.EditToken(func(answer map[string]any) {
+			for _, name := range []string{"id_token", "access_token", "refresh_token"} {
+				response[name], _ = answer[name].(string)
+			}
+		})
+	})
+	b.SignIn()
+	now := b.Clock.Now().Unix()
+	claims := func(more map[string]any) map[string]any {
+		all := map[string]any{"iss": b.IDP.Issuer, "sub": "ada", "aud": []string{theAPI, b.IDP.ClientID}, "iat": now, "exp": now + 300, "scope": "read write", "client_id": "robot", "azp": b.IDP.ClientID}
+		maps.Copy(all, more)
+		return all
+	}
+	header := func(typ string) map[string]any {
+		h := map[string]any{"alg": "RS256", "kid": b.IDP.KeyID()}
+		if typ != "" {
+			h["typ"] = typ
+		}
+		return h
+	}
+	for name, token := range map[string]string{
+		"the ID token":           response["id_token"],
+		"the access token":       response["access_token"],
+		"the refresh token":      response["refresh_token"],
+		"ID token for both":      b.IDP.Sign(header("JWT"), claims(map[string]any{"nonce": "n"})),
+		"ID token with at_hash":  b.IDP.Sign(header(""), claims(map[string]any{"at_hash": "h"})),
+		"logout token":           b.IDP.Sign(header("logout+jwt"), claims(map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})),
+		"untyped logout token":   b.IDP.Sign(header("JWT"), claims(map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})),
+		"security event":         b.IDP.Sign(header("secevent+jwt"), claims(nil)),
+		"userinfo":               b.IDP.Sign(header("JWT"), map[string]any{"iss": b.IDP.Issuer, "sub": "ada", "aud": theAPI, "name": "Ada", "scope": "read"}),
+		"introspection response": b.IDP.Sign(header("token-introspection+jwt"), claims(nil)),
+		"authorization response": b.IDP.Sign(header("oauth-authz-resp+jwt"), claims(nil)),
+		"client assertion":       b.IDP.Sign(header("client-authentication+jwt"), claims(nil)),
+		"request object":         b.IDP.Sign(header("oauth-authz-req+jwt"), claims(nil)),
+		"DPoP proof":             b.IDP.Sign(header("dpop+jwt"), claims(nil)),
+		"Keycloak's ID token":    b.IDP.Sign(header("JWT"), claims(map[string]any{"typ": "ID"})),
+		"Keycloak's offline":     b.IDP.Sign(header("JWT"), claims(map[string]any{"typ": "Offline"})),
+		"another audience":       b.IDP.AccessToken(authtest.AccessToken{Audience: "https://other.example", Subject: "ada", Scopes: []string{"read", "write"}}),
+		"the client as audience": b.IDP.AccessToken(authtest.AccessToken{Audience: b.IDP.ClientID, Subject: "ada", Scopes: []string{"read", "write"}}),
+		"another provider's":     other.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read", "write"}}),
+		"another's opaque one":   other.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read", "write"}, Opaque: true}),
+		"another's, with our iss": other.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read", "write"}, Edit: func(_, c map[string]any) {
+			c["iss"] = b.IDP.Issuer
+		}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if token == "" {
+				t.Fatal("the provider issued none")
+			}
+			for _, path := range []string{"/read", "/both", "/bare", "/job", "/either", "/admins", "/admin-or-read", "/own", "/fresh", "/load-read"} {
+				b.get(t, path, token).invalid(t)
+			}
+			if a := b.get(t, "/load", token); a.user != nil {
+				t.Errorf("LoadUser: %s", a.text)
+			}
+		})
 	}
 }
 
