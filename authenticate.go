@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -48,10 +47,16 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 		switch {
 		case found.state.Load() == asking:
 			return nil, reentered(op)
-		case found.state.Load() == unidentified || found.hasSession():
+		case found.state.Load() == unidentified: // the hook knows nobody, and LoadUser looked at no token
+			asks = false
+			if !g.hasToken(c.Request) {
+				return nil, nil
+			}
+		case found.hasSession():
 			return nil, nil
+		default:
+			return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
 		}
-		return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
 	}
 	var user *User
 	var err error
@@ -124,7 +129,7 @@ func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authReq
 // judge decides by what the hook returned, by whether it has answered, and by the access
 // token of the request.
 func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answered, tokens bool) (*opened, error) {
-	isToken := hasBearer(c.Request) || g.takesTokens() && hasTokenInQuery(c.Request)
+	isToken := g.hasToken(c.Request)
 	switch {
 	case answered:
 		return nil, &Error{Code: ErrSessionError, ID: "hook.authenticate_answered", Op: "Authenticate", Err: err,
@@ -219,17 +224,6 @@ func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
 func noSession(op string) *Error {
 	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "a bearer token or Authenticate identified the user, so the request has no session",
 		Fix: "keep what belongs to such users in a table of the application's"}
-}
-
-// hasBearer reports whether a request has a bearer token, or what a hook might take for
-// one, in any of its Authorization lines. RFC 9110, 11.1: the scheme is case-insensitive.
-func hasBearer(r *http.Request) bool {
-	for _, line := range r.Header["Authorization"] {
-		if fields := strings.Fields(line); len(fields) > 0 && strings.EqualFold(fields[0], "Bearer") {
-			return true
-		}
-	}
-	return false
 }
 
 // refusesOrigin is isCrossOrigin for a guard. A browser sends an Authorization header

@@ -41,7 +41,7 @@ func (a *Auth) backChannel(c *gin.Context, g *registry) error {
 func (a *Auth) revokeByToken(ctx context.Context, c *client, raw string) (*User, error) {
 	target, err := c.verifyLogoutToken(ctx, raw)
 	for _, key := range target.keys {
-		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, target.issued, sessionID{}))
+		err = errors.Join(err, a.cfg.revoke(context.WithoutCancel(ctx), key, target.issued, a.cfg.personMarkLife()))
 	}
 	return target.user, err
 }

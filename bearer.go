@@ -1,6 +1,7 @@
 package ginauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 
@@ -42,20 +44,32 @@ func (g *Grant) admit() {
 	}
 }
 
+// takeBack takes back what admit has marked.
+func (g *Grant) takeBack() {
+	if g != nil && g.admitted != nil {
+		*g.admitted = false
+	}
+}
+
 // undecided reports whether a guard is deciding, and no check has said yes to the token.
 func (g *Grant) undecided() bool { return g != nil && g.admitted != nil && !*g.admitted }
 
 // HasScope admits a user whose token has all of scopes, and every user with a session,
 // which scopes do not limit. Scopes are compared exactly (RFC 6749, section 3.3). A token
 // without one of them is answered with 403 ([ErrInsufficientScope], RFC 6750, section 3.1).
-// Tokens that a program has for itself need [IsClient]. HasScope panics without scopes, and
-// if one is empty.
+// A program's own token needs [IsClient]. HasScope panics without scopes, and if one is empty
+// or is not one scope.
 //
-// A guard without a HasScope or IsClient check admits no bearer token.
+// A guard without a HasScope or IsClient check admits no bearer token. A check of the
+// application that calls HasScope, and gets nil, admits the token by that: if it then refuses
+// the user, it has to return an error.
 //
 //go:noinline
 func HasScope(scopes ...string) Check {
 	mustHave("HasScope", scopes)
+	if i := slices.IndexFunc(scopes, badScope); i >= 0 {
+		panic(fmt.Sprintf("ginauth: HasScope(%q): %q is not one scope: pass each as an argument of its own", scopes, scopes[i]))
+	}
 	scopes = slices.Clone(scopes)
 	return func(u *User) error {
 		if u.Grant == nil {
@@ -94,6 +108,25 @@ func IsClient(ids ...string) Check {
 	}
 }
 
+// decide has the checks of a guard mark admitted, until it is called with nil.
+func (g *Grant) decide(admitted *bool) {
+	if g != nil {
+		g.admitted = admitted
+	}
+}
+
+// judged returns the error of a guard's checks: of a token that none of them has admitted, it
+// is that. What the person would have to do comes after it.
+func (g *Grant) judged(admitted bool, err error, u *User) error {
+	if g == nil || admitted {
+		return err
+	}
+	if e, ok := err.(*Error); err == nil || ok && e.demand != nil {
+		return unscoped(u)
+	}
+	return err
+}
+
 // unscoped is the error for a token on a guard of which no check has admitted it.
 func unscoped(u *User) *Error {
 	reason := "the guard has no HasScope or IsClient check, without which it admits no bearer token"
@@ -120,6 +153,21 @@ func (t *tokenSources) add(cl *client) {
 	}
 }
 
+// issuer returns the provider that a token says it is of: of several with that issuer, the
+// one whose audience it names. It is nil if there is none.
+func (t *tokenSources) issuer(token *rp.UnverifiedToken) (found *client) {
+	for _, cl := range t.issuers {
+		if !cl.rp.IssuedBy(token) {
+			continue
+		}
+		if token.IsFor(cl.provider.Audience) {
+			return cl
+		}
+		found = cmp.Or(found, cl)
+	}
+	return found
+}
+
 // takesTokens reports whether any provider's access tokens are accepted.
 func (g *registry) takesTokens() bool { return len(g.tokens.issuers) > 0 }
 
@@ -135,6 +183,35 @@ func hasTokenInQuery(r *http.Request) bool {
 	return strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token")
 }
 
+// hasToken reports whether a request has an access token, or what might be taken for one.
+func (g *registry) hasToken(r *http.Request) bool {
+	return hasBearer(r) || g.takesTokens() && hasTokenInQuery(r)
+}
+
+// hasBearer reports whether any Authorization line of a request has the scheme Bearer.
+func hasBearer(r *http.Request) bool {
+	for _, line := range r.Header["Authorization"] {
+		if _, is := afterBearer(line); is {
+			return true
+		}
+	}
+	return false
+}
+
+// afterBearer returns what follows the scheme Bearer in an Authorization line, and whether it
+// has that scheme, which is case-insensitive (RFC 9110, section 11.1).
+func afterBearer(line string) (rest string, is bool) {
+	line = strings.TrimLeftFunc(line, unicode.IsSpace)
+	if len(line) < len("Bearer") || !strings.EqualFold(line[:len("Bearer")], "Bearer") {
+		return "", false
+	}
+	rest = line[len("Bearer"):]
+	return rest, rest == "" || !strings.Contains(tokenChars, rest[:1])
+}
+
+// tokenChars are those of a scheme (RFC 9110, section 5.6.2).
+const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 // bearerToken returns the token of a request that has one (RFC 6750, section 2.1).
 func bearerToken(r *http.Request) (string, error) {
 	bad := func(id, reason, fix string) (string, error) {
@@ -148,8 +225,9 @@ func bearerToken(r *http.Request) (string, error) {
 	case len(lines[0]) > tokenHeaderLimit:
 		return bad("bearer.too_long", "the Authorization header is longer than 64 KB", "send an access token")
 	default:
-		token := strings.TrimLeft(lines[0][len("Bearer"):], " ")
-		if !isToken68(token) {
+		rest, _ := afterBearer(lines[0])
+		token := strings.TrimLeft(rest, " ")
+		if len(token) == len(rest) || len(rest)+len("Bearer") != len(lines[0]) || !isToken68(token) {
 			return bad("bearer.malformed", "the Authorization header is not Bearer and one token", "send: Authorization: Bearer, a space, and the access token")
 		}
 		return token, nil
@@ -161,8 +239,20 @@ const tokenHeaderLimit = 64 << 10
 // isToken68 reports whether a text can be a bearer token: RFC 6750, 2.1: b64token.
 func isToken68(s string) bool {
 	body := strings.TrimRight(s, "=")
-	return body != "" && strings.Trim(body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") == ""
+	for i := range len(body) {
+		if !isToken68Byte[body[i]] {
+			return false
+		}
+	}
+	return body != ""
 }
+
+var isToken68Byte = func() (is [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") {
+		is[c] = true
+	}
+	return is
+}()
 
 // errTokenIgnored says that a request has a bearer token, which LoadUser does not look at.
 var errTokenIgnored = errors.New("the request has a bearer token")
@@ -175,35 +265,103 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 		return nil, err
 	}
 	now := a.cfg.Now()
-	o := g.bearers.find(raw, now)
-	if o == nil {
-		if o, err = a.openToken(c, g, raw, now); err != nil {
+	b := g.bearers.find(raw, now)
+	if b == nil {
+		if b, err = a.openOnce(c, g, raw, now); err != nil {
 			return nil, err
 		}
-		g.bearers.put(raw, o, len(g.sessions.encode(&o.session)))
 	}
-	marks, err := a.cfg.watermarks(c.Request.Context(), o.keys)
+	if b.refused != nil {
+		return nil, b.refused
+	}
+	marks, err := a.cfg.watermarks(c.Request.Context(), b.opened.keys)
 	if err != nil {
 		return nil, err
 	}
-	if o.revoked(marks) {
-		g.bearers.drop(raw)
-		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: o.user.Provider, Reason: "the person has signed out everywhere, or at the provider, since the token was issued",
-			Fix: "nothing: the client has to get another token"}
+	if b.opened.revoked(marks) {
+		refused := &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: b.opened.user.Provider,
+			Reason: "the person has signed out everywhere, or at the provider, since the token was issued", Fix: "nothing: the client has to get another token"}
+		g.bearers.put(&bearer{token: raw, refused: refused, notBefore: b.notBefore, until: b.until})
+		return nil, refused
 	}
-	return o, nil
+	return b.opened, nil
 }
 
-// openToken verifies a token, or asks the provider about it.
-func (a *Auth) openToken(c *gin.Context, g *registry, raw string, now time.Time) (*opened, error) {
-	cl, t, until, err := a.verifyToken(c.Request.Context(), g, raw, now)
-	if err != nil {
-		e := complete(err, Error{Code: ErrStoreUnavailable, ID: "bearer.failed", Op: "verify access token"})
-		if e.Code == ErrProviderUnavailable || e.Code == ErrProviderTimeout {
-			e.status = http.StatusServiceUnavailable // it is not the client's request that the provider failed
-		}
-		return nil, e
+// openOnce opens a token. Of the requests that come with one token at a time, the first one
+// does, and the others wait for it, while their clients do.
+func (a *Auth) openOnce(c *gin.Context, g *registry, raw string, now time.Time) (*bearer, error) {
+	if a.isRunning(c.Request.Context(), "OnToken") { // it would wait for itself
+		return nil, reentered("OnToken")
 	}
+	for {
+		call, first := g.bearers.begin(raw)
+		if first {
+			defer g.bearers.end(raw, call)
+			call.gone = true // of a panic, too
+			call.bearer, call.err = a.open(c, g, raw, now)
+			call.gone = c.Request.Context().Err() != nil
+			return call.bearer, call.err
+		}
+		select {
+		case <-call.done:
+			if !call.gone || call.bearer != nil {
+				return call.bearer, call.err
+			}
+		case <-c.Request.Context().Done():
+			return nil, context.Cause(c.Request.Context())
+		}
+	}
+}
+
+// open verifies a token, or asks the provider about it, and remembers what came of it: its
+// user, or why the user is refused. What is not verified is not remembered.
+func (a *Auth) open(c *gin.Context, g *registry, raw string, now time.Time) (*bearer, error) {
+	var cl *client
+	var t *rp.AccessToken
+	b := &bearer{token: raw}
+	err := contain.Do(func() (err error) {
+		cl, t, b.until, err = a.verifyToken(c.Request.Context(), g, raw, now)
+		return err
+	})
+	if err == nil {
+		b.notBefore = t.IssuedAt.Add(-leeway)
+		err = contain.Do(func() (err error) {
+			b.opened, err = a.openVerified(c, g, cl, t, now)
+			return err
+		})
+		if a.cfg.Hooks.OnToken != nil || err != nil {
+			b.until = earlier(b.until, now.Add(tokenBelief)) // then it is asked again
+		}
+	}
+	if err != nil {
+		e := tokenError(err)
+		if t == nil || e.Code != ErrInvalidToken && e.Code != ErrForbidden {
+			return nil, e
+		}
+		b.refused = e
+	}
+	g.bearers.put(b)
+	return b, nil
+}
+
+// tokenError returns what keeps a token from being opened as an error of a request that has
+// one.
+func tokenError(err error) *Error {
+	if p, panicked := err.(*contain.Panic); panicked {
+		return hookPanicked("verify access token", p)
+	}
+	e := complete(err, Error{Code: ErrStoreUnavailable, ID: "bearer.failed", Op: "verify access token"})
+	switch e.Code {
+	case ErrProviderUnavailable, ErrProviderTimeout:
+		e.status = http.StatusServiceUnavailable // it is not the client's request that the provider failed
+	case ErrIdentityRejected, ErrUserinfoInvalid, ErrIDTokenInvalid: // of what a sign-in says of the same claims
+		e.Code = ErrInvalidToken
+	}
+	return e
+}
+
+// openVerified returns the user of a verified token, unless the application refuses it.
+func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.AccessToken, now time.Time) (*opened, error) {
 	if now.Sub(t.IssuedAt) > a.cfg.Lifetime { // marks of sign-outs are kept for no longer
 		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.too_old", Op: "verify access token", Provider: cl.provider.Name,
 			Reason: fmt.Sprintf("the token was issued %v ago, and Options.Lifetime is %v", now.Sub(t.IssuedAt).Round(time.Second), a.cfg.Lifetime), Fix: "have the provider issue tokens that last for less"}
@@ -216,74 +374,81 @@ func (a *Auth) openToken(c *gin.Context, g *registry, raw string, now time.Time)
 		if err := a.askOnToken(c, u); err != nil {
 			return nil, err
 		}
-		until = earlier(until, now.Add(tokenBelief)) // then it is asked again
 	}
-	s := session{user: u, created: t.IssuedAt, lastSeen: now, issued: t.IssuedAt, sid: t.SID, authTime: !t.AuthTime.IsZero()}
+	s := session{user: u.clone(), created: t.IssuedAt.Add(-leeway), lastSeen: now, issued: t.IssuedAt, sid: t.SID, authTime: !t.AuthTime.IsZero()}
 	if err := s.keepClaims(a.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	return g.sessions.ofToken(s, raw, until), nil
+	return s.ofToken(), nil
 }
 
 // tokenBelief is how long what a provider, or OnToken, said of a token is believed.
 const tokenBelief = time.Minute
 
+// earlier returns the earlier one of two times. A zero time is none.
 func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a
 }
 
 // ofToken returns an opened session that stands for a token: one without an id, which
-// nothing renews.
-func (k *sessions) ofToken(s session, raw string, until time.Time) *opened {
-	o := &opened{session: s, user: *s.user}
+// nothing renews. Its marks are compared with a minute before it was issued: the provider's
+// clock may be ahead of the one that a sign-out goes by.
+func (s *session) ofToken() *opened {
+	o := &opened{session: *s, user: *s.user}
 	o.session.user = &o.user
 	o.session.mark = o.estimatedMark()
 	person := revocationKey(0, o.user.Issuer, o.user.Subject)
-	o.keys = [4]RevocationKey{revocationKey(oneToken, raw), person.of(allOfUser), o.providerKey(person), person.of(providerUser)}
-	o.notBefore = o.created.Add(-leeway).UnixMicro()
-	o.expires = earlier(until, o.created.Add(k.cfg.Lifetime)).UnixMicro()
+	o.keys = [4]RevocationKey{noSessionKey, person.of(allOfUser), o.providerKey(person), person.of(providerUser)}
 	o.authenticated = o.user.AuthTime.UnixMicro()
 	return o
 }
 
+// noSessionKey is the key of what has no session of its own to revoke.
+var noSessionKey = revocationKey(oneSession, "")
+
 // verifyToken finds out whose token it is, and has it verified. until is when it must be
-// verified again.
+// verified again: the provider may have withdrawn the key of a JWT within an hour, or the
+// token itself within a minute.
 func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now time.Time) (*client, *rp.AccessToken, time.Time, error) {
+	fail := func(err error) (*client, *rp.AccessToken, time.Time, error) { return nil, nil, time.Time{}, err }
 	t, err := rp.ParseAccessToken(raw)
 	if err == rp.ErrNotJWT && g.tokens.introspect != nil {
-		cl := g.tokens.introspect
-		found, err := g.introspections.ask(ctx, cl, raw, now)
+		found, until, err := g.introspections.ask(ctx, raw, now)
 		if err != nil {
-			return nil, nil, time.Time{}, err
+			return fail(err)
 		}
-		return cl, found, earlier(found.Expiry, now.Add(tokenBelief)), nil
+		return g.tokens.introspect, found, until, nil
 	}
 	if err != nil {
-		return nil, nil, time.Time{}, fromRP(err)
+		return fail(fromRP(err))
 	}
-	for _, cl := range g.tokens.issuers {
-		if !cl.rp.IssuedBy(t) {
-			continue
-		}
-		found, err := cl.rp.VerifyAccessToken(ctx, t)
-		if err != nil {
-			return nil, nil, time.Time{}, fromRP(err)
-		}
-		return cl, found, found.Expiry.Add(leeway), nil
+	cl := g.tokens.issuer(t)
+	if cl == nil {
+		return fail(&Error{Code: ErrInvalidToken, ID: "bearer.issuer", Op: "verify access token", Reason: "the token's iss is no provider's that has an Audience",
+			Fix: "send a token of one of the providers; if this is one, set Provider.Audience"})
 	}
-	return nil, nil, time.Time{}, &Error{Code: ErrInvalidToken, ID: "bearer.issuer", Op: "verify access token", Reason: "the token's iss is no provider's that has an Audience",
-		Fix: "send a token of one of the providers; if this is one, set Provider.Audience"}
+	found, err := cl.rp.VerifyAccessToken(ctx, t)
+	if err != nil {
+		return fail(fromRP(err))
+	}
+	return cl, found, earlier(found.Expiry.Add(leeway), now.Add(keyBelief)), nil
 }
+
+// keyBelief is how long a verified JWT counts: as long as the keys do.
+const keyBelief = time.Hour
 
 // userOfToken makes the User of a verified token.
 func (a *Auth) userOfToken(cl *client, t *rp.AccessToken, now time.Time) (*User, error) {
 	claims := t.Claims
 	if t.Program { // it has no profile, and its subject may be missing
 		claims = maps.Clone(claims)
-		claims["sub"] = cmpSubject(t)
+		claims["sub"] = cmp.Or(t.Subject, t.ClientID)
+	}
+	if t.AuthTime.After(now.Add(leeway)) { // milliseconds, say
+		t.AuthTime = time.Time{}
 	}
 	id := &rp.Identity{Issuer: t.Issuer, Claims: claims, ACR: t.ACR, AuthTime: t.AuthTime, IssuedAt: t.IssuedAt, SID: t.SID}
 	if err := cl.verifyClaims(id, nil); err != nil {
@@ -293,34 +458,29 @@ func (a *Auth) userOfToken(cl *client, t *rp.AccessToken, now time.Time) (*User,
 	if err != nil {
 		return nil, err
 	}
-	u.AuthTime = t.AuthTime
-	if u.AuthTime.IsZero() || u.AuthTime.After(now.Add(leeway)) {
+	if u.AuthTime = t.AuthTime; u.AuthTime.IsZero() {
 		u.AuthTime = t.IssuedAt
 	}
 	u.Grant = &Grant{Client: t.ClientID, Scopes: t.Scopes, Program: t.Program}
 	return u, nil
 }
 
-func cmpSubject(t *rp.AccessToken) string {
-	if t.Subject != "" {
-		return t.Subject
-	}
-	return t.ClientID
-}
-
 // askOnToken asks Hooks.OnToken, and holds it to what it may change.
 func (a *Auth) askOnToken(c *gin.Context, u *User) error {
-	if a.isRunning(c.Request.Context(), "OnToken") {
-		return reentered("OnToken")
-	}
-	request := c.Request
+	request, written, aborted := c.Request, c.Writer.Written(), c.IsAborted()
 	done := a.running(c, "OnToken")
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), askingKey{}, true)) // guards that it calls run no handlers
 	u.writable()
 	verified := *u
+	verified.Grant = u.Grant.clone()
 	err := contain.Do(func() error { return a.cfg.Hooks.OnToken(c, u) })
 	done()
 	c.Request = request
 	u.sameAs(&verified)
+	if c.Writer.Written() && !written || c.IsAborted() && !aborted {
+		return &Error{Code: ErrSessionError, ID: "hook.on_token_answered", Op: "OnToken", Provider: verified.Provider, Err: err,
+			Reason: "OnToken began the answer, or aborted the request", Fix: "return an error to refuse"}
+	}
 	if err == nil {
 		return nil
 	}
@@ -342,10 +502,13 @@ func (a *Auth) challenge(r *http.Request, e *Error) string {
 	g := a.providers.Load()
 	var params []string
 	param := func(name, value string) { params = append(params, name+`="`+value+`"`) }
-	switch bearer := hasBearer(r); {
+	switch bearer := g.hasToken(r); {
 	case e.Code == ErrInvalidToken && bearer:
 		param("error", "invalid_token")
-	case e.Code == ErrUnauthenticated && !bearer && g.takesTokens(): // 3.1: no error code without a token
+	case e.Code == ErrUnauthenticated && g.takesTokens(): // 3.1: no error code without a token
+		if e.scope != "" {
+			param("scope", quotable(e.scope))
+		}
 	case !bearer || !a.readsCredentials():
 		return ""
 	case e.Code == ErrInsufficientScope:
@@ -366,7 +529,7 @@ func (a *Auth) challenge(r *http.Request, e *Error) string {
 	default:
 		return ""
 	}
-	if g.takesTokens() {
+	if g.takesTokens() && a.showsMetadata {
 		param("resource_metadata", a.cfg.resourceMetadataURL())
 	}
 	if len(params) == 0 {

@@ -22,9 +22,11 @@ const (
 //
 // Tokens are looked up by all of their text, as sessions are, and readers take no lock.
 type bearerCache struct {
-	seed maphash.Seed
-	mu   sync.Mutex // of those that put
-	sets [bearerSets]bearerSet
+	seed  maphash.Seed
+	weigh func(*session) int // bytes
+	sets  [bearerSets]bearerSet
+	mu    sync.Mutex // of those that put, begin and end
+	calls map[string]*tokenCall
 }
 
 type bearerSet struct {
@@ -33,44 +35,56 @@ type bearerSet struct {
 	next   int // slot of the token that has been here for longest
 }
 
-// bearer is a verified token and its user.
+// bearer is a verified token, and its user or why that one is refused.
 type bearer struct {
-	token  string
-	opened *opened
-	weight int // bytes
+	token            string
+	opened           *opened
+	refused          *Error
+	notBefore, until time.Time
+	weight           int // bytes
 }
 
-func newBearerCache() *bearerCache { return &bearerCache{seed: maphash.MakeSeed()} }
+// tokenCall is a token that is being opened.
+type tokenCall struct {
+	done   chan struct{} // closed when it is over; the rest is read afterwards
+	bearer *bearer
+	err    error
+	gone   bool // the client that waited for it has hung up: the error may be about that
+}
+
+func newBearerCache(weigh func(*session) int) *bearerCache {
+	return &bearerCache{seed: maphash.MakeSeed(), weigh: weigh, calls: map[string]*tokenCall{}}
+}
 
 func (c *bearerCache) set(token string) (set *bearerSet, hash uint64) {
 	hash = maphash.String(c.seed, token)
 	return &c.sets[hash%bearerSets], hash
 }
 
-// find returns what put was given with the token, or nil if it has expired since.
-func (c *bearerCache) find(token string, now time.Time) *opened {
+// find returns what put was given with the token, or nil if that does not count any more.
+func (c *bearerCache) find(token string, now time.Time) *bearer {
 	set, hash := c.set(token)
 	for i := range set.slots {
 		if set.hashes[i].Load() != hash {
 			continue
 		}
-		if b := set.slots[i].Load(); b != nil && b.token == token {
-			if at := now.UnixMicro(); at >= b.opened.notBefore && at <= b.opened.expires {
-				return b.opened
-			}
+		if b := set.slots[i].Load(); b != nil && b.token == token && !now.Before(b.notBefore) && !now.After(b.until) {
+			return b
 		}
 	}
 	return nil
 }
 
-// put keeps the user of a token. weight is the size of the user. The text of the token is
-// copied: it is a piece of a header, which would stay with it.
-func (c *bearerCache) put(token string, o *opened, weight int) {
-	b := &bearer{strings.Clone(token), o, len(token) + weight}
+// put keeps a token. Its text is copied: it is a piece of a header, which would stay with it.
+func (c *bearerCache) put(b *bearer) {
+	b.token = strings.Clone(b.token)
+	if b.weight = len(b.token); b.opened != nil {
+		b.weight += c.weigh(&b.opened.session)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	set, hash := c.set(token)
-	set.remove(token)
+	set, hash := c.set(b.token)
+	set.remove(b.token)
 	at := set.next
 	for i := range bearerWays { // a free place, or else that of the oldest
 		if j := (set.next + i) % bearerWays; set.slots[j].Load() == nil {
@@ -97,18 +111,30 @@ func (s *bearerSet) weight() (n int) {
 	return n
 }
 
-// drop forgets a token that has been revoked, with the personal data in it.
-func (c *bearerCache) drop(token string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	set, _ := c.set(token)
-	set.remove(token)
-}
-
 func (s *bearerSet) remove(token string) {
 	for i := range s.slots {
 		if b := s.slots[i].Load(); b != nil && b.token == token {
 			s.slots[i].Store(nil)
 		}
 	}
+}
+
+// begin returns the call that opens a token, and whether it is the caller's to make.
+func (c *bearerCache) begin(token string) (call *tokenCall, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if call = c.calls[token]; call != nil {
+		return call, false
+	}
+	call = &tokenCall{done: make(chan struct{})}
+	c.calls[token] = call
+	return call, true
+}
+
+// end lets those go on that wait for a call.
+func (c *bearerCache) end(token string, call *tokenCall) {
+	c.mu.Lock()
+	delete(c.calls, token)
+	c.mu.Unlock()
+	close(call.done)
 }

@@ -45,7 +45,7 @@ func TestResourceServer(t *testing.T) {
 	}
 	for _, page := range []http.Header{nil, {"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}} {
 		w := ask("GET", "/orders", page)
-		if w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") != `Bearer resource_metadata="https://api.example/.well-known/oauth-protected-resource"` || strings.Contains(w.Body.String(), "login") {
+		if w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") != `Bearer scope="orders:read", resource_metadata="https://api.example/.well-known/oauth-protected-resource"` || strings.Contains(w.Body.String(), "login") {
 			t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
 		}
 	}

@@ -189,9 +189,15 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 // them apart from every other: the id of their session or, of a user that
 // Hooks.Authenticate identifies, a hash of who they are, which no session has as its id.
 func (a *Auth) linkingUser(c *gin.Context, g *registry) (user *User, of string, identified bool, err error) {
+	if g.takesTokens() && g.hasToken(c.Request) { // it would be worth a session as its user, whatever its scopes
+		return nil, "", false, noSession("link account")
+	}
 	v, err := a.identifiedBy(c, "link account")
 	if err != nil {
 		return nil, "", false, err
+	}
+	if v != nil && v.opened.user.Grant != nil {
+		return nil, "", false, noSession("link account")
 	}
 	if v != nil {
 		u := v.opened.user.clone()

@@ -246,8 +246,12 @@ func AnyOf(checks ...Check) Check {
 		var err, demands error
 		passed := false
 		for _, check := range checks {
+			undecided := u.Grant.undecided()
 			if err = check(u); err == nil && !u.Grant.undecided() {
 				return nil
+			}
+			if err != nil && undecided { // what a HasScope in it has said counts no more than the rest
+				u.Grant.takeBack()
 			}
 			if passed = passed || err == nil; err == nil { // a later one may admit the token
 				continue

@@ -184,7 +184,7 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 			`map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`, nil)
 	}
 	var kept *keptClaims
-	if c.cfg.Hooks.OnLogin != nil || c.cfg.Hooks.OnRecheck != nil || len(c.cfg.KeepClaims) > 0 { // else they are never read
+	if c.cfg.Hooks.OnLogin != nil || c.cfg.Hooks.OnRecheck != nil || c.cfg.Hooks.OnToken != nil || len(c.cfg.KeepClaims) > 0 { // else they are never read
 		raw, err := json.Marshal(id.Claims)
 		if err != nil {
 			return nil, rejected("claims.unwritable", "the claims cannot be written as JSON", "look at what Provider.Profile returns", err)

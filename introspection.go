@@ -16,22 +16,22 @@ import (
 
 const (
 	introspectionsRemembered = 4096            // answers
-	introspectionsAtOnce     = 64              // requests to the provider: anyone can send tokens that it does not know
+	introspectionsAtOnce     = 16              // requests to the provider: sign-ins need some of its connections
 	introspectionWait        = 5 * time.Second // of those beyond
+	opaqueTokenLimit         = 4 << 10         // bytes
 )
 
-// introspections asks providers about opaque tokens: once a token and minute, however many
-// requests come with it. The users of good tokens are in bearerCache; here is what was
-// refused, since anyone can send what a provider does not know, and what was just found.
+// introspections asks a provider about opaque tokens: once a token and minute, however many
+// requests come with it. Anyone can send tokens that the provider does not know: what it
+// refused is remembered too, it is asked about sixteen tokens at once, and left alone for a
+// moment when it fails.
 type introspections struct {
+	client  *client
 	flight  singleflight.Group
 	asking  chan struct{} // has room for those that may be asked at once
 	mu      sync.Mutex
 	answers map[[sha256.Size]byte]introspected
-}
-
-func newIntrospections() *introspections {
-	return &introspections{asking: make(chan struct{}, introspectionsAtOnce), answers: map[[sha256.Size]byte]introspected{}}
+	failed  introspected // of no token in particular
 }
 
 // introspected is what a provider said of a token.
@@ -41,75 +41,106 @@ type introspected struct {
 	until time.Time
 }
 
-// ask asks the provider about a token.
-func (i *introspections) ask(ctx context.Context, cl *client, raw string, now time.Time) (*rp.AccessToken, error) {
-	id := sha256.Sum256([]byte(cl.provider.Name + "\x00" + raw))
-	if known, ok := i.known(id, now); ok {
-		return known.token, known.err
-	}
-	done := i.flight.DoChan(string(id[:]), func() (any, error) {
-		if known, ok := i.known(id, now); ok { // by the flight before
-			return known.token, known.err
-		}
-		wait := time.NewTimer(introspectionWait)
-		defer wait.Stop()
-		select {
-		case i.asking <- struct{}{}:
-			defer func() { <-i.asking }()
-		case <-wait.C:
-			return nil, &Error{Code: ErrStoreUnavailable, ID: "introspection.busy", Op: "introspect token", Provider: cl.provider.Name, retryAfter: retryAfter,
-				Reason: fmt.Sprintf("%d other tokens are being introspected", introspectionsAtOnce), Fix: "see whether somebody sends many tokens that do not exist, or the provider is slow; a limit of requests per address in front helps"}
-		}
-		t, err := contain.Call(func() (*rp.AccessToken, error) {
-			return cl.rp.Introspect(context.WithoutCancel(ctx), raw)
-		})
-		if p, panicked := err.(*contain.Panic); panicked {
-			return nil, hookPanicked("introspect token", p)
-		}
-		err = fromRP(err)
-		i.remember(id, t, err, now)
-		return t, err
-	})
-	select {
-	case r := <-done:
-		if r.Err != nil {
-			return nil, r.Err
-		}
-		return r.Val.(*rp.AccessToken), nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+func newIntrospections(cl *client) *introspections {
+	return &introspections{client: cl, asking: make(chan struct{}, introspectionsAtOnce), answers: map[[sha256.Size]byte]introspected{}}
 }
 
+// ask asks the provider about a token. The answer is the caller's own, and counts until then.
+func (i *introspections) ask(ctx context.Context, raw string, now time.Time) (*rp.AccessToken, time.Time, error) {
+	if len(raw) > opaqueTokenLimit {
+		return nil, time.Time{}, &Error{Code: ErrInvalidToken, ID: "introspection.too_long", Op: "introspect token", Provider: i.client.provider.Name,
+			Reason: "the token is no JWT, and longer than 4 KB", Fix: "send an access token of the provider"}
+	}
+	id := sha256.Sum256([]byte(raw))
+	a, known := i.known(id, now)
+	if !known {
+		done := i.flight.DoChan(string(id[:]), func() (any, error) { return i.asked(context.WithoutCancel(ctx), id, raw), nil })
+		select {
+		case r := <-done:
+			a = r.Val.(introspected)
+		case <-ctx.Done():
+			return nil, time.Time{}, context.Cause(ctx)
+		}
+	}
+	if a.err != nil {
+		return nil, time.Time{}, a.err
+	}
+	return a.token.Clone(), a.until, nil
+}
+
+// asked asks the provider, unless the flight before has.
+func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw string) introspected {
+	if a, known := i.known(id, i.client.cfg.Now()); known {
+		return a
+	}
+	wait := time.NewTimer(introspectionWait)
+	defer wait.Stop()
+	select {
+	case i.asking <- struct{}{}:
+		defer func() { <-i.asking }()
+	case <-wait.C:
+		return introspected{err: &Error{Code: ErrStoreUnavailable, ID: "introspection.busy", Op: "introspect token", Provider: i.client.provider.Name, retryAfter: retryAfter,
+			Reason: fmt.Sprintf("%d other tokens are being introspected", introspectionsAtOnce), Fix: "see whether somebody sends many tokens that do not exist, or the provider is slow; a limit of requests per address in front helps"}}
+	}
+	if a, known := i.known(id, i.client.cfg.Now()); known { // the provider has failed meanwhile
+		return a
+	}
+	t, err := contain.Call(func() (*rp.AccessToken, error) { return i.client.rp.Introspect(ctx, raw) })
+	if p, panicked := err.(*contain.Panic); panicked {
+		err = hookPanicked("introspect token", p)
+	} else {
+		err = fromRP(err)
+	}
+	return i.remember(id, introspected{token: t, err: err}, i.client.cfg.Now())
+}
+
+// known returns what the provider said of a token, or that it failed a moment ago.
 func (i *introspections) known(id [sha256.Size]byte, now time.Time) (introspected, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	a, there := i.answers[id]
-	return a, there && now.Before(a.until)
+	if a, there := i.answers[id]; there && now.Before(a.until) {
+		return a, true
+	}
+	return i.failed, now.Before(i.failed.until)
 }
 
-// remember keeps an answer for a minute, and that a provider could not be asked for a moment.
-func (i *introspections) remember(id [sha256.Size]byte, t *rp.AccessToken, err error, now time.Time) {
-	until := now.Add(tokenBelief)
-	if err == nil {
-		until = earlier(t.Expiry, until)
-	} else if !errors.Is(err, ErrInvalidToken) {
-		until = now.Add(providerRest)
-	}
+// remember keeps an answer for a minute, and a failure for a moment. A token that has just
+// expired by this machine's clock, and not by the provider's, is asked about again as soon.
+func (i *introspections) remember(id [sha256.Size]byte, a introspected, now time.Time) introspected {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.answers) >= introspectionsRemembered {
-		for other, a := range i.answers {
-			if !now.Before(a.until) {
-				delete(i.answers, other)
-			}
+	a.until = now.Add(tokenBelief)
+	if a.err != nil && !errors.Is(a.err, ErrInvalidToken) {
+		a.until = now.Add(providerRest)
+		i.failed = a
+		return a
+	}
+	if a.err == nil {
+		if a.until = earlier(a.until, a.token.Expiry); a.until.Before(now.Add(providerRest)) {
+			a.until = now.Add(providerRest)
 		}
 	}
-	for other := range i.answers { // any will do: a flood of them is an attack
+	i.makeRoom(now)
+	i.answers[id] = a
+	return a
+}
+
+// makeRoom drops what does not count any more, of a few answers that are looked at, and any
+// other one if that is not enough: a flood of them is an attack.
+func (i *introspections) makeRoom(now time.Time) {
+	looked := 0
+	for id, a := range i.answers {
+		if looked++; looked > 16 {
+			break
+		}
+		if !now.Before(a.until) {
+			delete(i.answers, id)
+		}
+	}
+	for id := range i.answers {
 		if len(i.answers) < introspectionsRemembered {
 			break
 		}
-		delete(i.answers, other)
+		delete(i.answers, id)
 	}
-	i.answers[id] = introspected{t, err, until}
 }

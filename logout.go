@@ -26,6 +26,9 @@ const (
 // page can cause one.
 func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
+	if g.takesTokens() && g.hasToken(c.Request) { // beside which the cookie does not count
+		return noSession("sign out")
+	}
 	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if s == nil && err == nil {
 		a.writePage(c, http.StatusOK, a.signedOutPage(c.Request, returnTo), "")
@@ -47,7 +50,7 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
 	}
-	if g.takesTokens() && hasBearer(c.Request) { // beside which the cookie does not count
+	if g.takesTokens() && g.hasToken(c.Request) { // as above
 		return noSession("sign out")
 	}
 	params, _ := readParams(c.Request, "return_to") // a form that cannot be read signs out all the same

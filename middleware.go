@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,9 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	readOnly := allReadOnly(checks)
 	demand, rest := demandOf(checks)
 	restReadOnly := allReadOnly(rest)
+	scopes := scopesOf(checks)
+	a.scopes.add(scopes)
+	scope := strings.Join(scopes, " ")
 	return func(c *gin.Context) {
 		if name, ours := a.ownRoutes[c.FullPath()][c.Request.Method]; ours && name == c.HandlerName() {
 			return // RequireAuth on the whole engine must not block the login routes
@@ -80,7 +84,8 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 				refusePrefetch(c)
 				return
 			}
-			err = a.unauthenticated(c.Request)
+			e := a.unauthenticated(c.Request)
+			e.scope, err = scope, e
 		}
 		if err == nil && a.refusesOrigin(c.Request) {
 			err = crossOriginError("guard")
@@ -116,7 +121,9 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 		if a.refusesOrigin(c.Request) {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
-		} else if v, err := a.identify(c, false); err == errTokenIgnored || v != nil && v.opened.user.Grant != nil {
+		} else if v, err := a.identify(c, false); err == errTokenIgnored {
+			vary(c.Writer.Header(), new([1]string)) // a guard in front may have admitted the token
+		} else if v != nil && v.opened.user.Grant != nil && !v.shown {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if err != nil {
@@ -129,8 +136,8 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 	}
 }
 
-// next runs the handlers behind a guard. One that Hooks.Authenticate of another Auth
-// calls runs none: that Auth's guard has not decided yet.
+// next runs the handlers behind a guard. One that Hooks.Authenticate or OnToken of another
+// Auth calls runs none: that Auth's guard has not decided yet.
 func next(c *gin.Context) {
 	if c.Request.Context().Value(askingKey{}) == nil {
 		c.Next()
@@ -201,23 +208,28 @@ func crossOriginError(op string) *Error {
 // readOnly, do not panic, and share the handler's user until a handler has it: a copy takes
 // a tenth of the request.
 func checkUser(checks []Check, readOnly bool, v *authRequest) error {
-	if readOnly && !v.shown && v.opened.user.Grant == nil {
-		return askChecks(checks, &v.user)
+	if readOnly && !v.shown {
+		v.admitted = false
+		v.user.Grant.decide(&v.admitted)
+		err := askChecks(checks, &v.user)
+		v.user.Grant.decide(nil)
+		return v.opened.user.Grant.judged(v.admitted, err, &v.opened.user)
 	}
 	u := v.opened.user.clone() // not v.user: a handler or a check may have changed it
 	u.request = v
+	var admitted *bool
 	if u.Grant != nil {
-		u.Grant.admitted = new(bool)
+		admitted = new(bool) // not in v: a check may call HasScope later, in a goroutine
+		u.Grant.decide(admitted)
 	}
-	grant := u.Grant // whatever a check puts in its place
 	err := contain.Do(func() error { return askChecks(checks, u) })
 	if p, panicked := err.(*contain.Panic); panicked {
 		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
 	}
-	if err == nil && grant.undecided() {
-		return unscoped(&v.opened.user)
+	if admitted == nil {
+		return err
 	}
-	return err
+	return v.opened.user.Grant.judged(*admitted, err, &v.opened.user)
 }
 
 // askChecks asks every check: a refusal wins over a demand, and demands are merged.
@@ -263,6 +275,7 @@ type authRequest struct {
 	asked    int64              // when the session was found not to be revoked, in Unix microseconds
 	isNew    bool               // the session began in this very request
 	shown    bool               // a handler has had user, and may have changed it
+	admitted bool               // a check has said yes to the token
 	state    atomic.Uint32      // what of the above there is
 }
 
@@ -278,7 +291,7 @@ const (
 // a *refusedCredential.
 type authRequestKey struct{ auth *Auth }
 
-// askingKey finds the authRequest of any Auth whose Hooks.Authenticate is being asked.
+// askingKey finds that Hooks.Authenticate or OnToken of any Auth is being asked.
 type askingKey struct{}
 
 // Value implements context.Context.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	ginsessions "github.com/gin-contrib/sessions"
@@ -149,8 +148,7 @@ type config struct {
 	baseUnknown bool   // BaseURL is missing, or cannot be read: nothing follows from it
 	keyMade     bool   // Keys was empty
 
-	tokensTaken    atomic.Bool // a provider's access tokens are accepted, or were
-	resourceServer bool        // no provider has a client: there are access tokens, and nothing else
+	resourceServer bool // no provider has a client: there are access tokens, and nothing else
 
 	callbackPaths []string // the patterns of all that are registered but /authorize/:provider
 	pages         *pageRenderer

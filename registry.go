@@ -87,7 +87,11 @@ func (a *Auth) announce(g, before *registry) {
 				" a stand-in for tests that signs in anybody does not belong here", slog.String("provider", name), slog.String("address", at), slog.String("base_url", a.cfg.BaseURL))
 		}
 	}
-	if g.takesTokens() && !before.takesTokens() {
+	switch {
+	case !g.takesTokens() || before.takesTokens():
+	case !a.showsMetadata:
+		a.cfg.log(ctx, slog.LevelWarn, "provider.resource_metadata_missing", "access tokens are accepted, and no provider had an Audience when Mount registered its routes: clients cannot find out which; write Audience into one of Options.Providers")
+	default:
 		a.cfg.log(ctx, slog.LevelInfo, "provider.resource_metadata", "access tokens are accepted by guards with HasScope or IsClient; clients find out which by this address", slog.String("resource_metadata", a.cfg.resourceMetadataURL()))
 	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
@@ -170,8 +174,8 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 		at.clients = append(at.clients, cl)
 	}
 	if g.takesTokens() {
-		a.cfg.tokensTaken.Store(true)
-		g.bearers, g.introspections = newBearerCache(), newIntrospections()
+		g.bearers = newBearerCache(func(s *session) int { return len(g.sessions.encode(s)) })
+		g.introspections = newIntrospections(g.tokens.introspect)
 	}
 	g.sessions = a.newSessions(from)
 	return g

@@ -113,7 +113,6 @@ const (
 	spentState        = 'a'
 	sessionTokens     = 't'
 	tokenClaim        = 'c'
-	oneToken          = 'b' // a bearer token
 )
 
 // revoked compares a session with the watermarks of its keys: its own, with when
@@ -169,10 +168,13 @@ var endOfTime = time.Unix(math.MaxInt32<<16, 0)
 // replica that still has the options of then, if the session's own is. A session that
 // a clock ahead of today's has seen ends that much later.
 func (c *config) markLife(s sessionID) time.Duration {
-	if c.tokensTaken.Load() && s.id == "" { // an access token is accepted for Lifetime at most, and is not renewed
-		return c.Lifetime + 2*leeway
-	}
 	return max(c.IdleTimeout, s.idle) + max(0, s.seen.Sub(c.Now())) + 2*leeway
+}
+
+// personMarkLife is how long the watermark of a person is kept. An application with the same
+// Revocations may accept the person's access tokens, which are not renewed, for Lifetime.
+func (c *config) personMarkLife() time.Duration {
+	return max(c.markLife(sessionID{}), c.Lifetime+2*leeway)
 }
 
 // outlivesDefault reports whether the session lives longer than one of which nothing is known
@@ -193,12 +195,12 @@ func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
 	if next := marks[1].Add(markUnit); next.After(at) {
 		at = next
 	}
-	return c.revoke(ctx, key, at, sessionID{})
+	return c.revoke(ctx, key, at, c.personMarkLife())
 }
 
-// revoke raises a watermark, and keeps it as long as s can live.
-func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, s sessionID) error {
-	if err := c.Revocations.Revoke(ctx, key, at, c.markLife(s)); err != nil {
+// revoke raises a watermark, and keeps it for life.
+func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, life time.Duration) error {
+	if err := c.Revocations.Revoke(ctx, key, at, life); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
 	return nil
@@ -207,5 +209,5 @@ func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, s 
 // revokeSession ends one session, whenever it began by the clock of the replica
 // that it began at: its mark is ahead of every clock.
 func (c *config) revokeSession(ctx context.Context, s sessionID) error {
-	return c.revoke(ctx, sessionKey(s.id), c.Now().Add(longestLifetime), s)
+	return c.revoke(ctx, sessionKey(s.id), c.Now().Add(longestLifetime), c.markLife(s))
 }

@@ -66,7 +66,7 @@ func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 
 // route registers a handler for all methods.
 func (a *Auth) route(router gin.IRouter, below string, handler gin.HandlerFunc) {
-	name := runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name() // as Gin's HandlerName has it
+	name := handlerName(handler)
 	own := map[string]string{}
 	a.ownRoutes[joined(a.cfg.mount, below)] = own
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"} {
@@ -76,6 +76,11 @@ func (a *Auth) route(router gin.IRouter, below string, handler gin.HandlerFunc) 
 	if handleIfFree(router, "OPTIONS", below, handler) {
 		own["OPTIONS"] = name
 	}
+}
+
+// handlerName returns the name of a handler as Gin's HandlerName has it.
+func handlerName(handler gin.HandlerFunc) string {
+	return runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name()
 }
 
 // joined joins paths as Gin does.

@@ -100,7 +100,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	if a.isAsking(c) {
 		return reentered("sign in")
 	}
-	if a.readsCredentials() && hasBearer(c.Request) {
+	if a.readsCredentials() && a.registryOf(c).hasToken(c.Request) {
 		return &Error{Code: ErrBadRequest, ID: "session.bearer", Op: "sign in", Reason: "the request has a bearer token, beside which no session counts",
 			Fix: "call SignIn for requests without one"}
 	}
@@ -110,7 +110,14 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
+	if user.Grant != nil { // a session is not limited
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_grant", Op: "sign in", Reason: "User.Grant is set, and a session has full access", Fix: "sign in a User without a Grant, if that is meant"}
+	}
 	g := a.registryOf(c)
+	if cl := g.clients[user.Provider]; cl != nil && cl.provider.isResourceServer() {
+		_, err := g.provider(user.Provider)
+		return err
+	}
 	u, e := a.vouched(g, user, "sign in")
 	if e != nil {
 		return e

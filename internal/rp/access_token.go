@@ -76,6 +76,9 @@ func typOf(header []byte) string {
 // IssuedBy reports whether a token says that it is of this provider.
 func (c *Client) IssuedBy(t *UnverifiedToken) bool { return c.checkIssuer(t.claims) == nil }
 
+// IsFor reports whether a token says that it is for an audience.
+func (t *UnverifiedToken) IsFor(audience string) bool { return t.checkAudience(audience) == nil }
+
 // AccessToken is a verified access token.
 type AccessToken struct {
 	Issuer, Subject string // Subject is "" if the token names none
@@ -87,6 +90,32 @@ type AccessToken struct {
 	Expiry          time.Time
 	AuthTime        time.Time // zero if the provider did not say
 	Claims          map[string]any
+}
+
+// Clone returns a copy that can be changed.
+func (t *AccessToken) Clone() *AccessToken {
+	c := *t
+	c.Scopes, c.Claims = slices.Clone(t.Scopes), copyJSON(t.Claims).(map[string]any)
+	return &c
+}
+
+// copyJSON copies a value that was decoded from JSON.
+func copyJSON(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		c := make(map[string]any, len(v))
+		for name, member := range v {
+			c[name] = copyJSON(member)
+		}
+		return c
+	case []any:
+		c := make([]any, len(v))
+		for i := range v {
+			c[i] = copyJSON(v[i])
+		}
+		return c
+	}
+	return v
 }
 
 // VerifyAccessToken verifies an access token that was issued for Config.Audience (RFC 9068,
@@ -106,10 +135,14 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 	if err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
-	// Keys that were replaced under the same kid are found by the next sign-in: anyone can send
-	// a token with a wrong signature, and none of those is worth a request.
+	// Keys may have been replaced under the same kid, or have none, and a resource server has
+	// no sign-ins that would find out. Anyone can send a token with a wrong signature: the keys
+	// are fetched for one if they are older than those cause requests at most.
 	keys.token = t.raw
-	if keys.used = keys.verifies(keys.keys); keys.used == nil {
+	if keys.used = keys.verifies(keys.keys); keys.used == nil && keys.seen != nil && !fresh(keys.seen.fetched, now, accessKeysAge) {
+		keys.refetch(ctx)
+	}
+	if keys.used == nil {
 		return nil, c.about(keys.unverified(), InvalidToken, "verify access token")
 	}
 	if !keys.used.mayIssue(t.claims) {
@@ -118,6 +151,8 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 	}
 	return readAccessToken(t.claims), nil
 }
+
+const accessKeysAge = 30 * time.Second
 
 // checkAccessToken checks the claims.
 func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
@@ -156,8 +191,7 @@ func (t *UnverifiedToken) checkKind() error {
 			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its claim typ is %.20q", typ), fix, nil)
 		}
 	}
-	// Cognito writes access or id, and Hydra says access_token or refresh_token of what it
-	// introspects: an endpoint may answer for both.
+	// Cognito writes access or id, and Hydra access_token or refresh_token into responses.
 	if v, there := t.claims["token_use"]; there && v != "access" && v != "access_token" {
 		return fault("access_token.kind", "the token is another kind of token: its claim token_use is not access", fix, nil)
 	}
@@ -186,7 +220,7 @@ func (t *UnverifiedToken) checkParties() error {
 	}
 	v, there := t.claims["sub"]
 	if sub, _ := v.(string); there && sub == "" {
-		return fault("access_token.sub", "sub is not a text, or empty", wrongFormFix, nil)
+		return fault("access_token.sub", "sub is not text", wrongFormFix, nil)
 	}
 	// Keycloak leaves it out of people's tokens without the client scope basic.
 	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); !there && i >= 0 {
@@ -276,7 +310,13 @@ func readAccessToken(claims map[string]any) *AccessToken {
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
 		t.AuthTime = at
 	}
-	t.Program = t.isProgram(text("idtyp"), claims["gty"]) || t.isServiceAccount(text("typ"), text("jti"), text("preferred_username"))
+	username := text("preferred_username")
+	for _, name := range []string{"sid", "session_state", "auth_time"} {
+		if claims[name] != nil { // a person has signed in, who may be called like a service account
+			username = ""
+		}
+	}
+	t.Program = t.isProgram(text("idtyp"), claims["gty"]) || t.isServiceAccount(text("typ"), text("jti"), username)
 	// The sub of Okta's access tokens is what the person signs in with, which changes hands. uid
 	// is the sub of their ID tokens, and only in people's tokens.
 	if uid := text("uid"); uid != "" && text("cid") != "" && strings.HasPrefix(text("jti"), "AT.") {

@@ -111,6 +111,10 @@ func TestAccessTokens(t *testing.T) {
 		{"aud in another case", nil, claims{"aud": strings.ToUpper(theAudience)}, "access_token.audience"},
 		{"an aud that is not text", nil, claims{"aud": []any{theAudience, 1}}, "jwt.claims_form"},
 
+		{"sub is empty", nil, claims{"sub": ""}, "access_token.sub"},
+		{"sub is a number", nil, claims{"sub": 7}, "access_token.sub"},
+		{"sub is null", nil, claims{"sub": nil}, ""},
+
 		{"no iss", nil, claims{"iss": absent}, "jwt.issuer_missing"},
 		{"another iss", nil, claims{"iss": "https://other.example"}, "jwt.issuer"},
 		{"no exp", nil, claims{"exp": absent}, "jwt.exp"},
@@ -189,6 +193,7 @@ func TestProgramsAreTold(t *testing.T) {
 		"Keycloak's, by its grant":        {claims{"typ": "Bearer", "jti": "trrtcc:5f0c"}, true, "cli"},
 		"Keycloak's person":               {claims{"typ": "Bearer", "jti": "onrtac:5f0c", "preferred_username": "ann"}, false, "cli"},
 		"a person who is called like one": {claims{"client_id": "app", "preferred_username": "service-account-app"}, false, "app"},
+		"a person called like Keycloak's": {claims{"typ": "Bearer", "client_id": "app", "preferred_username": "service-account-app", "sid": "s1d"}, false, "app"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := verify(t, c, p.accessToken(nil, test.claims))
@@ -326,6 +331,14 @@ func TestIntrospections(t *testing.T) {
 		{"expired", claims{"exp": p.clock.unix(-time.Hour)}, "jwt.expired"},
 		{"bound to a key", claims{"cnf": claims{"jkt": "k"}}, "access_token.bound"},
 		{"an ID token's nonce", claims{"nonce": "n"}, "access_token.kind"},
+		{"token_type Bearer", claims{"token_type": "Bearer"}, ""},
+		{"token_type DPoP", claims{"token_type": "DPoP"}, "access_token.kind"},
+		{"token_type of a refresh token", claims{"token_type": "refresh_token"}, "access_token.kind"},
+		{"token_type is not text", claims{"token_type": 1}, "access_token.kind"},
+		{"Hydra's access token", claims{"token_use": "access_token"}, ""},
+		{"Hydra's refresh token", claims{"token_use": "refresh_token"}, "access_token.kind"},
+		{"a person without a sub", claims{"sub": absent, "username": "ann"}, "introspection.sub"},
+		{"a program without a sub", claims{"sub": absent}, ""},
 		{"a claim in another case", claims{"Sub": "eve"}, "jwt.claims_ambiguous"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -128,10 +128,11 @@ var reasons = map[string][]rp.Code{
 	"access_token.bound":      {rp.InvalidToken},
 	"access_token.audience":   {rp.InvalidToken},
 	"access_token.client":     {rp.InvalidToken},
-	"access_token.sub":        {rp.InvalidToken},
 	"access_token.iat":        {rp.InvalidToken},
 	"access_token.iat_future": {rp.InvalidToken},
+	"access_token.sub":        {rp.InvalidToken},
 	"introspection.inactive":  {rp.InvalidToken},
+	"introspection.sub":       {rp.InvalidToken},
 	"introspection.endpoint":  {rp.ProviderMisconfigured},
 	"introspection.json":      {rp.ProviderUnavailable},
 

@@ -2,7 +2,9 @@ package rp
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ginauth/ginauth/internal/fetch"
@@ -72,14 +74,15 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 			return err
 		}
 	}
-	// 2.2: "token_type: OPTIONAL. Type of the token as defined in Section 5.1 of OAuth 2.0":
-	// Bearer. 2.1: an endpoint may look for refresh tokens too, whatever the hint is.
-	if typ, _ := claims["token_type"].(string); strings.Contains(strings.ToLower(typ), "refresh") {
-		return fault("access_token.kind", "the token is a refresh token", "send the access token", nil)
-	}
 	t := &UnverifiedToken{claims: claims}
 	if err := t.checkKind(); err != nil {
 		return err
+	}
+	if err := checkIntrospectedKind(claims); err != nil {
+		return err
+	}
+	if claims["sub"] == nil && claims["username"] != nil { // 2.2: "Human-readable identifier for the resource owner"
+		return fault("introspection.sub", "the provider names the person by username, and not by sub", "have the provider answer with sub, or issue JWTs", nil)
 	}
 	if err := t.checkParties(); err != nil {
 		return err
@@ -91,4 +94,17 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 		return t.checkIssuedAt(c.cfg.Now())
 	}
 	return t.checkAccessTimes(c.cfg.Now())
+}
+
+// checkIntrospectedKind refuses what is no bearer token. 2.1: token_type_hint is a hint, and the
+// endpoint "MAY" know other kinds of tokens. 2.2: token_type is a "Type of the token as defined
+// in Section 5.1 of OAuth 2.0"; token_use is Ory Hydra's.
+func checkIntrospectedKind(claims map[string]any) error {
+	for name, good := range map[string][]string{"token_type": {"bearer", "access_token"}, "token_use": {"access_token", "access"}} {
+		v, there := claims[name]
+		if s, _ := v.(string); there && !slices.Contains(good, strings.ToLower(s)) {
+			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its %s is %.20q", name, fmt.Sprint(v)), "send the access token", nil)
+		}
+	}
+	return nil
 }

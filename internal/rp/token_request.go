@@ -2,6 +2,7 @@ package rp
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -137,19 +138,17 @@ func (c *Client) request(ctx context.Context, op, endpoint, form string, auth au
 	for name, value := range c.cfg.Quirks.Header {
 		req.Header.Set(name, value)
 	}
-	if c.cfg.Quirks.TokenMethod == http.MethodGet {
-		formToQuery(req, form)
-	}
 	return req, nil
 }
 
 // formToQuery makes a GET of a POST: its form moves into its address. It is what
 // RFC 6749, 2.3.1 forbids (credentials "MUST NOT be included in the request URI"), and
 // what WeChat wants: only Quirks.TokenMethod leads here.
-func formToQuery(req *http.Request, form string) {
+func formToQuery(req *http.Request) {
+	form, _ := io.ReadAll(req.Body) // of a strings.Reader
 	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
 	req.Header.Del("Content-Type")
-	req.URL.RawQuery = strings.TrimPrefix(req.URL.RawQuery+"&"+form, "&")
+	req.URL.RawQuery = strings.TrimPrefix(req.URL.RawQuery+"&"+string(form), "&")
 }
 
 // send sends a request to the token endpoint, once. RFC 6749, 10.5: "Authorization codes
@@ -199,6 +198,9 @@ func (c *Client) exchange(ctx context.Context, m *metadata, g grant) (map[string
 	req, err := c.request(ctx, g.op, m.tokenURL, g.form, auth, edit)
 	if err != nil {
 		return nil, clockReading{}, err
+	}
+	if c.cfg.Quirks.TokenMethod == http.MethodGet {
+		formToQuery(req)
 	}
 	got, err := c.send(req)
 	if err != nil {
