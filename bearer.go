@@ -529,8 +529,8 @@ func (a *Auth) challenge(r *http.Request, e *Error) string {
 	default:
 		return ""
 	}
-	if g.takesTokens() && a.showsMetadata {
-		param("resource_metadata", a.cfg.resourceMetadataURL())
+	if address := a.metadataURL(); g.takesTokens() && address != "" {
+		param("resource_metadata", address)
 	}
 	if len(params) == 0 {
 		return "Bearer"

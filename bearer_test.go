@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -56,7 +57,7 @@ func TestResourceServer(t *testing.T) {
 	}
 	w := ask("GET", "/.well-known/oauth-protected-resource", nil)
 	var said map[string]any
-	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said["resource"] != "https://api.example" {
+	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said["resource"] != apiAudience {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if n := len(logs.Lines("INFO", "provider.resource_metadata")); n != 1 {
@@ -141,4 +142,59 @@ func TestAccessTokensOfAnotherIssuer(t *testing.T) {
 			t.Errorf("%s: %d %s", iss, w.Code, w.Body)
 		}
 	}
+}
+
+// An Audience that is an address of the application is the resource that the metadata are
+// about, at the address that RFC 9728, 3.1, makes of it: clients compare it with what they
+// called, and ask for tokens for it (RFC 8707).
+func TestMetadataAreAboutTheAudience(t *testing.T) {
+	idp := sitetest.StartProvider(t, authtest.Config{})
+	for _, test := range []struct{ audience, resource, at string }{
+		{"https://api.example/mcp", "https://api.example/mcp", "/.well-known/oauth-protected-resource/mcp"},
+		{"https://api.example/", "https://api.example/", "/.well-known/oauth-protected-resource"},
+		{"https://api.example", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example.evil/mcp", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"api://orders", "https://api.example", "/.well-known/oauth-protected-resource"},
+	} {
+		t.Run(test.audience, func(t *testing.T) {
+			engine := gin.New()
+			auth, err := ginauth.Mount(engine, ginauth.Options{
+				BaseURL: "https://api.example", Logger: new(sitetest.Logs).Logger(), Providers: []ginauth.Provider{{Name: "corp", Issuer: idp.Issuer, Audience: test.audience}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			engine.POST("/mcp", auth.RequireAuth(ginauth.HasScope("notes")), func(*gin.Context) {})
+			ask := func(method, path string) *httptest.ResponseRecorder {
+				w := httptest.NewRecorder()
+				engine.ServeHTTP(w, httptest.NewRequest(method, "https://api.example"+path, nil))
+				return w
+			}
+			if got, want := ask("POST", "/mcp").Header().Get("WWW-Authenticate"), `Bearer scope="notes", resource_metadata="https://api.example`+test.at+`"`; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			var said struct{ Resource string }
+			if w := ask("GET", test.at); json.Unmarshal(w.Body.Bytes(), &said) != nil || said.Resource != test.resource {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
+	}
+}
+
+// To authenticate again does not help a key of the application's: nobody issues another one.
+func TestDemandsThatNoKeyCanMeet(t *testing.T) {
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].Audience = apiAudience
+		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
+			if c.GetHeader("Authorization") != "Bearer key" {
+				return nil, nil
+			}
+			return &ginauth.User{Provider: "demo", Subject: "ada", Grant: &ginauth.Grant{Scopes: []string{"read"}}}, nil
+		}
+	})
+	s.Engine.GET("/both", s.Auth.RequireAuth(ginauth.MaxAge(time.Minute), ginauth.HasScope("read")), func(*gin.Context) { t.Error("admitted") })
+	if s.WantError(s.Ask("GET", "/both", "Authorization", "Bearer key"), ginauth.ErrForbidden); !strings.Contains(s.Logs.String(), "id=check.step_up_no_session") {
+		t.Errorf("%s", s.Logs)
+	}
+	s.WantError(s.Ask("GET", "/both", "Authorization", authtest.Bearer(s.IDP, apiAudience, "ada", "read").Get("Authorization")), ginauth.ErrStepUpRequired)
 }

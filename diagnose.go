@@ -159,7 +159,7 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 		}
 	}
 	if g.takesTokens() {
-		d.ResourceMetadata = a.cfg.resourceMetadataURL()
+		d.ResourceMetadata = a.metadataURL()
 	}
 	for _, name := range g.all {
 		if cl := g.clients[name]; cl.isPage() {

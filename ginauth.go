@@ -31,30 +31,30 @@ type Auth struct {
 
 // parts are what an Auth is made of.
 type parts struct {
-	cfg           *config
-	providers     atomic.Pointer[registry] // those in use
-	replacing     sync.Mutex               // one SetProviders after the other
-	http          *http.Client             // asks them
-	hasher        *seal.Hasher             // of the log
-	loginStates   *loginStates
-	formPosts     *formPosts
-	sessionBox    *seal.Box
-	logouts       *logouts
-	idTokenHints  *idTokenHints
-	demands       sealedCookie // which are in addresses
-	loops         *loops
-	lastProvider  *lastProvider
-	refreshes     singleflight.Group // of Auth.Refresh
-	tokens        *tokenKeeper
-	apiTransport  http.RoundTripper // of Auth.Client
-	pages         *pageRenderer
-	mounted       atomic.Bool // Mount has registered every route
-	schemeWarned  atomic.Bool // warnAboutScheme has warned
-	portWarned    atomic.Bool // warnAboutPort has
-	showsMetadata bool        // at resourceMetadataURL
-	scopes        guardScopes
-	ownRoutes     map[string]map[string]string // our routes by path and method, with the name of their handler
-	bodyWait      time.Duration                // how long a request's body may take to arrive
+	cfg          *config
+	providers    atomic.Pointer[registry] // those in use
+	replacing    sync.Mutex               // one SetProviders after the other
+	http         *http.Client             // asks them
+	hasher       *seal.Hasher             // of the log
+	loginStates  *loginStates
+	formPosts    *formPosts
+	sessionBox   *seal.Box
+	logouts      *logouts
+	idTokenHints *idTokenHints
+	demands      sealedCookie // which are in addresses
+	loops        *loops
+	lastProvider *lastProvider
+	refreshes    singleflight.Group // of Auth.Refresh
+	tokens       *tokenKeeper
+	apiTransport http.RoundTripper // of Auth.Client
+	pages        *pageRenderer
+	mounted      atomic.Bool // Mount has registered every route
+	schemeWarned atomic.Bool // warnAboutScheme has warned
+	portWarned   atomic.Bool // warnAboutPort has
+	metadataPath string      // of resource_metadata.go; "" if it is not registered
+	scopes       guardScopes
+	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
+	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 
 // Mount registers the routes for signing in and out on router, an engine or a

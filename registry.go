@@ -89,10 +89,10 @@ func (a *Auth) announce(g, before *registry) {
 	}
 	switch {
 	case !g.takesTokens() || before.takesTokens():
-	case !a.showsMetadata:
+	case a.metadataPath == "":
 		a.cfg.log(ctx, slog.LevelWarn, "provider.resource_metadata_missing", "access tokens are accepted, and no provider had an Audience when Mount registered its routes: clients cannot find out which; write Audience into one of Options.Providers")
 	default:
-		a.cfg.log(ctx, slog.LevelInfo, "provider.resource_metadata", "access tokens are accepted by guards with HasScope or IsClient; clients find out which by this address", slog.String("resource_metadata", a.cfg.resourceMetadataURL()))
+		a.cfg.log(ctx, slog.LevelInfo, "provider.resource_metadata", "access tokens are accepted by guards with HasScope or IsClient; clients find out which by this address", slog.String("resource_metadata", a.metadataURL()))
 	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
 		a.cfg.log(ctx, slog.LevelInfo, "provider.post_logout_redirect_uri", "where the provider asks for a post-logout redirect URI, register this one, exactly",

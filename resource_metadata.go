@@ -10,27 +10,66 @@ import (
 )
 
 // resourceMetadata is the path of the metadata of a protected resource (RFC 9728, section
-// 3.1). It is at the root of the application, also if Mount was given a group.
+// 3.1).
 const resourceMetadata = "/.well-known/oauth-protected-resource"
 
-// resourceMetadataURL is where a client finds out which providers' tokens are accepted.
-func (c *config) resourceMetadataURL() string { return c.url(resourceMetadata) }
-
-// registerMetadata adds the route of the metadata, if tokens are accepted. A route of the
-// application's at that path is left alone: it may say more.
+// registerMetadata adds the routes of the metadata, if tokens are accepted: at the root of the
+// application or, if there is a route already, another Auth's perhaps, below the group that
+// Mount was given. Without a group, the application's own route answers there: it may say more.
 func (a *Auth) registerMetadata(router gin.IRouter) {
-	if !a.providers.Load().takesTokens() {
+	g := a.providers.Load()
+	if !g.takesTokens() {
 		return
 	}
-	a.showsMetadata = true
-	below := strings.Repeat("/..", strings.Count(a.cfg.mount, "/")) + resourceMetadata
-	own := map[string]string{}
-	for _, method := range []string{"GET", "HEAD"} {
-		if handleIfFree(router, method, below, a.showMetadata) {
-			own[method] = handlerName(a.showMetadata)
+	up := strings.Repeat("/..", strings.Count(a.cfg.mount, "/"))
+	a.metadataPath = resourceMetadata
+	if !a.handleMetadata(router, up+resourceMetadata, resourceMetadata) && a.cfg.mount != "" {
+		a.metadataPath = a.cfg.mount + resourceMetadata
+		a.handleMetadata(router, resourceMetadata, a.metadataPath)
+	}
+	// Section 3.1: of a resource with a path, it is where that path follows the well-known one.
+	path := strings.TrimRight(strings.TrimPrefix(a.resource(g), a.cfg.url("")), "/")
+	if path != "" && a.handleMetadata(router, up+resourceMetadata+path, resourceMetadata+path) {
+		a.metadataPath = resourceMetadata + path
+	}
+}
+
+func (a *Auth) handleMetadata(router gin.IRouter, below, path string) bool {
+	if !handleIfFree(router, http.MethodGet, below, a.showMetadata) {
+		return false
+	}
+	own := map[string]string{http.MethodGet: handlerName(a.showMetadata)}
+	if handleIfFree(router, http.MethodHead, below, a.showMetadata) {
+		own[http.MethodHead] = own[http.MethodGet]
+	}
+	a.ownRoutes[path] = own
+	return true
+}
+
+// resource is the identifier of this application as a protected resource (section 1.2): the
+// Audience of its tokens if that is an address of the application, else BaseURL.
+func (a *Auth) resource(g *registry) string {
+	base := a.cfg.url("")
+	audience := g.tokens.issuers[0].provider.Audience
+	for _, cl := range g.tokens.issuers {
+		if cl.provider.Audience != audience {
+			return base
 		}
 	}
-	a.ownRoutes[resourceMetadata] = own
+	if rest, below := strings.CutPrefix(audience, base); below && (rest == "" || rest[0] == '/') && !strings.ContainsAny(rest, "?#:*") {
+		return audience
+	}
+	return base
+}
+
+// metadataURL is where a client finds out which providers' tokens are accepted; "" if it is
+// not registered. It is below the path of BaseURL, where a proxy brings requests here; RFC
+// 9728, section 5.1, lets the challenge name any address.
+func (a *Auth) metadataURL() string {
+	if a.metadataPath == "" {
+		return ""
+	}
+	return a.cfg.url(a.metadataPath)
 }
 
 // showMetadata answers with the metadata (RFC 9728, section 2). All addresses are made from
@@ -50,7 +89,7 @@ func (a *Auth) showMetadata(c *gin.Context) {
 	h.Set("Access-Control-Allow-Origin", "*") // programs in browsers read it, and it is the same for all
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("X-Content-Type-Options", "nosniff")
-	metadata := gin.H{"resource": a.cfg.url(""), "authorization_servers": slices.Compact(issuers), "bearer_methods_supported": []string{"header"}}
+	metadata := gin.H{"resource": a.resource(g), "authorization_servers": slices.Compact(issuers), "bearer_methods_supported": []string{"header"}}
 	if scopes := a.scopes.list(); len(scopes) > 0 {
 		metadata["scopes_supported"] = scopes
 	}

@@ -248,7 +248,9 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 		}
 		return &Error{Code: ErrForbidden, ID: id, Op: "check", Provider: o.user.Provider, Reason: reason, Fix: fix, Err: e.Err}
 	}
-	if o.user.Grant != nil && hasBearer(c.Request) && e.demand != nil { // RFC 9470: the client asks for another token
+	// RFC 9470: the client asks for another token. A key of the application's, which has not been
+	// issued at a time, is not to be had again.
+	if o.user.Grant != nil && !o.created.IsZero() && e.demand != nil {
 		return e
 	}
 	if !v.hasSession() {

@@ -122,6 +122,8 @@ func (p *Provider) refusal(params url.Values) (code, description string) {
 		return "invalid_request", "code_challenge is missing"
 	case challenge != "" && len(challenge) != 43:
 		return "invalid_request", "code_challenge is not a SHA-256 hash"
+	case !p.knowsAll(params["resource"]):
+		return "invalid_target", "resource is no API of this provider" // RFC 8707, 2
 	case challenge == "" && p.config.Public:
 		return "invalid_request", "a public client must use PKCE"
 	}

@@ -3,7 +3,9 @@
 //
 // [Start] runs a [Provider] on a loopback port. It speaks the whole protocol
 // over real HTTP: discovery, the authorization endpoint with a page of people
-// to sign in as, the token endpoint with PKCE, userinfo, keys and logout. It is
+// to sign in as, the token endpoint with PKCE, userinfo, keys and logout; devices
+// that a person allows on a page (RFC 8628), and access tokens for the APIs of
+// Config.APIs. It is
 // as strict as a good provider is, and it breaks on request: [Provider.Fail]
 // takes an endpoint down or makes it lie, the Edit methods change what it says,
 // [Provider.Handle] takes an endpoint over, and [Provider.Requests] shows what

@@ -97,12 +97,15 @@ func (p *Provider) Default(e Endpoint) http.Handler {
 		return http.HandlerFunc(p.serveRevoke)
 	case Introspect:
 		return http.HandlerFunc(p.serveIntrospect)
+	case DeviceAuthorization:
+		return http.HandlerFunc(p.serveDeviceAuthorization)
 	}
 	return http.NotFoundHandler()
 }
 
 // SignInAs makes the authorization endpoint answer at once, as if the person
-// had been chosen; "" shows the page again. It panics if there is no such person.
+// had been chosen, and allows devices as soon as they ask; "" shows the pages again. It
+// panics if there is no such person.
 func (p *Provider) SignInAs(subject string) {
 	if _, ok := p.person(subject); !ok && subject != "" {
 		panic("authtest: there is nobody with the subject " + subject + " to sign in as")
@@ -113,7 +116,7 @@ func (p *Provider) SignInAs(subject string) {
 }
 
 // DenyConsent makes the authorization endpoint answer that the person refused:
-// error=access_denied.
+// error=access_denied. Devices are told the same.
 func (p *Provider) DenyConsent(deny bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -30,7 +30,8 @@ const (
 	Resetting      Fault = "the connection reset"
 )
 
-// Faults of the ID token, for the token endpoint.
+// Faults of the ID token, for the token endpoint. WrongIssuer, WrongAudience, WrongSignature
+// and Expired are those of access tokens for an API, too.
 const (
 	WrongNonce     Fault = "another nonce"
 	WrongIssuer    Fault = "another issuer"
@@ -43,6 +44,8 @@ const (
 var (
 	endpointFaults = []Fault{Down, ServerError, HTML, Redirecting, Redirecting307, Oversized, Endless, Dripping, Hanging, Resetting}
 	tokenFaults    = []Fault{WrongNonce, WrongIssuer, WrongAudience, WrongSignature, Expired, NoIDToken}
+
+	accessTokenFaults = []Fault{WrongIssuer, WrongAudience, WrongSignature, Expired}
 )
 
 const (

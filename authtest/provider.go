@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -49,6 +50,18 @@ type Config struct {
 	// RedirectURIs are the client's registered redirect URIs, compared byte for
 	// byte; PostLogoutRedirectURIs likewise. Default nil: any http or https URL.
 	RedirectURIs, PostLogoutRedirectURIs []string
+
+	// APIs are the APIs that the provider issues access tokens for, with their scopes: the
+	// key is an API's identifier, which ginauth has as Provider.Audience. A request that
+	// names one as its resource (RFC 8707), or one of its scopes, gets a JWT for that API
+	// (RFC 9068), whichever grant it uses, and a request for another resource is refused.
+	// Default nil: access tokens are for the provider's own endpoints, and resource is
+	// ignored.
+	APIs map[string][]string
+
+	// DeviceInterval is how long a device has to wait before it asks again whether a person
+	// has allowed it (RFC 8628), in whole seconds. Default five seconds.
+	DeviceInterval time.Duration
 
 	// SigningAlg is how ID tokens are signed: RS256 to PS512, ES256 or EdDSA.
 	// Default "RS256".
@@ -103,6 +116,7 @@ type Provider struct {
 	sessions   map[string]session
 	opaque     map[string]map[string]any // what is known of opaque access tokens
 	assertions map[string]time.Time      // by their jti, until they expire
+	devices    map[string]*device        // by their device code
 	journal    journal
 }
 
@@ -119,6 +133,8 @@ const (
 	EndSession Endpoint = "end_session"
 	Revoke     Endpoint = "revoke"
 	Introspect Endpoint = "introspect"
+
+	DeviceAuthorization Endpoint = "device_authorization"
 )
 
 var endpointPaths = map[Endpoint]string{
@@ -130,6 +146,8 @@ var endpointPaths = map[Endpoint]string{
 	EndSession: "/end_session",
 	Revoke:     "/revoke",
 	Introspect: "/introspect",
+
+	DeviceAuthorization: "/device_authorization",
 }
 
 // Start starts a provider on a loopback port; [Provider.Close] ends it. It returns
@@ -161,6 +179,7 @@ func Start(config Config) (*Provider, error) {
 		sessions:     map[string]session{},
 		assertions:   map[string]time.Time{},
 		opaque:       map[string]map[string]any{},
+		devices:      map[string]*device{},
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	p.cookieName = "authtest_session_" + port // cookies are shared by all ports of a host
@@ -210,11 +229,18 @@ func (c *Config) setDefaults() {
 	if c.IDTokenTTL == 0 {
 		c.IDTokenTTL = time.Hour
 	}
+	if c.DeviceInterval == 0 {
+		c.DeviceInterval = 5 * time.Second
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.People == nil {
 		c.People = DemoPeople()
+	}
+	c.APIs = maps.Clone(c.APIs)
+	for api, scopes := range c.APIs {
+		c.APIs[api] = append([]string{}, scopes...)
 	}
 	c.RedirectURIs = slices.Clone(c.RedirectURIs)
 	c.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
@@ -254,6 +280,8 @@ func (p *Provider) routes() http.Handler {
 		mux.Handle(path, p.observed(endpoint))
 	}
 	mux.HandleFunc("POST "+choosePath, p.serveChoice)
+	mux.HandleFunc("GET "+devicePath, p.showDevice)
+	mux.Handle("POST "+devicePath, http.NewCrossOriginProtection().Handler(http.HandlerFunc(p.serveDevice)))
 	mux.HandleFunc("GET /avatar/{file}", p.serveAvatar)
 	mux.HandleFunc(evilPath, p.serveEvil)
 	mux.HandleFunc("GET /{$}", p.serveIndex)

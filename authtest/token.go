@@ -17,6 +17,8 @@ type grant struct {
 	person      Person
 	session     session
 	scopes      []string
+	resources   []string // that the authorization request named (RFC 8707)
+	audience    string   // the API that the access token is for, or ""
 	redirectURI string
 	challenge   string
 	nonce       string
@@ -33,7 +35,7 @@ type grant struct {
 func (p *Provider) grant(w http.ResponseWriter, params url.Values, person Person, s session) {
 	how := p.howToAuthenticate()
 	g := &grant{
-		person: person, session: s, scopes: strings.Fields(params.Get("scope")),
+		person: person, session: s, scopes: strings.Fields(params.Get("scope")), resources: params["resource"],
 		redirectURI: params.Get("redirect_uri"), challenge: params.Get("code_challenge"),
 		nonce: params.Get("nonce"), withTime: params.Has("max_age") && !how.ignores(MaxAge),
 		expires: p.now().Add(codeLife),
@@ -72,6 +74,10 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	case "authorization_code":
 	case "refresh_token":
 		take = p.refresh
+	case "client_credentials":
+		take = p.clientCredentials
+	case deviceGrant:
+		take = p.redeemDevice
 	case "":
 		tokenError(w, http.StatusBadRequest, "invalid_request", "grant_type is missing")
 		return
@@ -80,13 +86,12 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g, accessToken, problem := take(form)
-	if problem != "" {
-		code := "invalid_grant"
-		if problem == scopeNotGranted {
-			code = "invalid_scope" // RFC 6749, 5.2
-		}
-		tokenError(w, http.StatusBadRequest, code, problem)
+	if problem != nil {
+		tokenError(w, http.StatusBadRequest, problem.code, problem.description)
 		return
+	}
+	if g.audience != "" {
+		accessToken = p.apiToken(g)
 	}
 	writeJSON(w, http.StatusOK, p.tokenAnswer(g, accessToken))
 }
@@ -183,37 +188,49 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 
 // redeem gives an access token for a code, once. Whatever is wrong, the code is
 // spent afterwards; a second use takes the first one's token back.
-func (p *Provider) redeem(form url.Values) (g *grant, accessToken, problem string) {
+func (p *Provider) redeem(form url.Values) (g *grant, accessToken string, problem *oauthError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g, ok := p.codes[form.Get("code")]
 	if !ok {
-		return nil, "", "there is no such code"
+		return nil, "", invalidGrant("there is no such code")
 	}
 	if g.spent {
 		delete(p.tokens, g.redeemed)
 		p.revokeFamily(g)
-		return nil, "", "the code was used before"
+		return nil, "", invalidGrant("the code was used before")
 	}
 	g.spent = true
 	switch {
 	case p.now().After(g.expires):
-		return nil, "", "the code has expired"
+		return nil, "", invalidGrant("the code has expired")
 	case form.Get("redirect_uri") != g.redirectURI:
-		return nil, "", "redirect_uri is not the one of the authorization request"
+		return nil, "", invalidGrant("redirect_uri is not the one of the authorization request")
 	case !p.ignorePKCE && !g.proves(form):
-		return nil, "", "code_verifier does not match code_challenge"
+		return nil, "", invalidGrant("code_verifier does not match code_challenge")
 	}
-	// OpenID Connect Core 1.0, 11: offline_access asks for a refresh token.
+	if g.audience, problem = p.audience(form, g); problem != nil {
+		return nil, "", problem
+	}
+	g.begin()
+	g.redeemed = p.issue(g)
+	return g, g.redeemed, nil
+}
+
+// begin begins the family of a grant's refresh tokens. OpenID Connect Core 1.0, 11:
+// offline_access asks for one.
+func (g *grant) begin() {
 	if slices.Contains(g.scopes, "offline_access") {
 		g.family, g.granted = randomString(24), g.scopes
 	}
-	g.redeemed = p.issue(g)
-	return g, g.redeemed, ""
 }
 
-// issue gives an access token. The caller holds the lock.
+// issue gives an access token for the provider's own endpoints: one for an API is signed
+// without the lock, and none of them takes it. The caller holds the lock.
 func (p *Provider) issue(g *grant) (accessToken string) {
+	if g.audience != "" {
+		return ""
+	}
 	accessToken = randomString(32)
 	token := *g
 	token.expires = p.now().Add(tokenLife)
@@ -225,32 +242,33 @@ func (p *Provider) issue(g *grant) (accessToken string) {
 // refresh gives an access token for a refresh token, which is replaced (RFC 9700,
 // 4.14.2). One that is used a second time was stolen from one of the two that used it:
 // all of its family end.
-func (p *Provider) refresh(form url.Values) (g *grant, accessToken, problem string) {
+func (p *Provider) refresh(form url.Values) (g *grant, accessToken string, problem *oauthError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, ok := p.refreshes[form.Get("refresh_token")]
 	switch {
 	case !ok:
-		return nil, "", "there is no such refresh token"
+		return nil, "", invalidGrant("there is no such refresh token")
 	case old.spent:
 		p.revokeFamily(old)
-		return nil, "", "the refresh token was used before"
+		return nil, "", invalidGrant("the refresh token was used before")
 	}
 	next := *old
 	next.refreshed = true
 	if asked := strings.Fields(form.Get("scope")); form.Has("scope") { // RFC 6749, 6: no more than was granted
 		if slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(old.granted, scope) }) {
-			return nil, "", scopeNotGranted
+			return nil, "", &oauthError{"invalid_scope", "a scope was not granted"} // 5.2
 		}
 		next.scopes = asked
+	}
+	if next.audience, problem = p.audience(form, &next); problem != nil {
+		return nil, "", problem
 	}
 	if !p.keepRefreshTokens {
 		old.spent = true
 	}
-	return &next, p.issue(&next), ""
+	return &next, p.issue(&next), nil
 }
-
-const scopeNotGranted = "a scope was not granted"
 
 // RotateRefreshTokens says whether each use of a refresh token replaces it, which is how the
 // provider begins; else it is good until it is revoked, and no answer has another one.

@@ -63,6 +63,7 @@ func TestWhatAPageShows(t *testing.T) {
 		"<!-- on top of the change before -->\n" + block("go", "func TestFour(t *testing.T) {}\n"),
 		"<!-- file index.html -->\n" + block("html", "<p>\n"),
 		"<!-- part of some.go -->\n" + block("go", "first()\n\nsecond()\n"),
+		"<!-- part of some.go -->\n" + block("go", "package x\n\nfunc f() {\n\tfirst()\n\n\tsecond()\n}\n"), // all of it
 	}, "\n"))
 	if err != nil {
 		t.Fatal(err)

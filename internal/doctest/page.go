@@ -197,7 +197,7 @@ func (r *reader) part(b *Block, file string) error {
 	}
 	for _, indent := range []string{"", "\t", "\t\t"} {
 		inside := "\n" + indent + strings.ReplaceAll(strings.TrimSuffix(b.Text, "\n"), "\n", "\n"+indent) + "\n"
-		if strings.Contains(string(text), strings.ReplaceAll(inside, "\n"+indent+"\n", "\n\n")) {
+		if strings.Contains("\n"+string(text), strings.ReplaceAll(inside, "\n"+indent+"\n", "\n\n")) {
 			return nil
 		}
 	}

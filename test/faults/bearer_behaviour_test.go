@@ -1273,19 +1273,27 @@ func TestBearerReplacedKeysAreFoundWithoutASignIn(t *testing.T) {
 	}
 }
 
-// Two Auths at one address: the metadata names the providers of both, or Mount says that it
-// cannot.
+// Of two Auths at one address, each has metadata of its own, which its challenges name.
 func TestBearerTheMetadataOfTwoAuths(t *testing.T) {
 	engine := gin.New()
-	var failed error
 	for _, name := range []string{"one", "two"} {
-		_, err := ginauth.Mount(engine.Group("/"+name), ginauth.Options{BaseURL: "http://localhost", CookieName: name, Providers: []ginauth.Provider{{Name: name, Issuer: "https://" + name + ".example", Audience: theAPI}}})
-		failed = errors.Join(failed, err)
+		auth, err := ginauth.Mount(engine.Group("/"+name), ginauth.Options{BaseURL: "http://localhost", CookieName: name, Providers: []ginauth.Provider{{Name: name, Issuer: "https://" + name + ".example", Audience: theAPI}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine.GET("/read/"+name, auth.RequireAuth(ginauth.HasScope("read")), showUser)
 	}
-	w := httptest.NewRecorder()
-	engine.ServeHTTP(w, httptest.NewRequest("GET", "/.well-known/oauth-protected-resource", nil))
-	if failed == nil && !strings.Contains(w.Body.String(), "two.example") {
-		t.Errorf("the second's clients are led to %s", w.Body)
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		return w
+	}
+	for _, name := range []string{"one", "two"} {
+		_, rest, _ := strings.Cut(get("/read/"+name).Header().Get("WWW-Authenticate"), `resource_metadata="`)
+		address, _, _ := strings.Cut(rest, `"`)
+		if w := get(strings.TrimPrefix(address, "http://localhost")); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), name+".example") {
+			t.Errorf("%s: %q has %d %s", name, address, w.Code, w.Body)
+		}
 	}
 }
 

@@ -169,9 +169,9 @@ func (a answer) admits(t *testing.T) {
 
 func j1NoCredentials(t *testing.T) {
 	b := newBearing(t, nil)
-	for _, path := range []string{"/read", "/bare", "/job"} {
+	for path, scope := range map[string]string{"/read": `scope="read", `, "/both": `scope="read write", `, "/bare": "", "/job": ""} {
 		a := b.get(t, path, "")
-		a.is(t, http.StatusUnauthorized, ginauth.ErrUnauthenticated, `Bearer resource_metadata="`+b.URL+`/.well-known/oauth-protected-resource"`)
+		a.is(t, http.StatusUnauthorized, ginauth.ErrUnauthenticated, "Bearer "+scope+`resource_metadata="`+b.URL+`/.well-known/oauth-protected-resource"`)
 		if strings.Contains(a.challenge, "error") {
 			t.Errorf("the challenge is %q", a.challenge)
 		}
@@ -231,7 +231,7 @@ func j4Scheme(t *testing.T) {
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  "} {
 		b.get(t, "/read", "", "Authorization", scheme+b.token("read")).admits(t)
 	}
-	b.get(t, "/read", "", "Authorization", "Basic eDp5").is(t, http.StatusUnauthorized, ginauth.ErrUnauthenticated, "Bearer resource_metadata")
+	b.get(t, "/read", "", "Authorization", "Basic eDp5").is(t, http.StatusUnauthorized, ginauth.ErrUnauthenticated, `Bearer scope="read", resource_metadata=`)
 	b.SignIn()
 	if a := b.get(t, "/bare", "", "Authorization", "Basic eDp5", "Cookie", b.CookieHeader()); a.status != http.StatusOK {
 		t.Errorf("Basic beside a cookie: %d", a.status)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/oauth2"
+)
+
+// saved is what the file has. The token goes to this API alone, and is refreshed at this
+// address alone, whatever the API says later.
+type saved struct {
+	API       string        `json:"api"`
+	TokenURL  string        `json:"token_url"`
+	RevokeURL string        `json:"revoke_url,omitempty"`
+	Token     *oauth2.Token `json:"token"`
+}
+
+// token returns an access token that is good for ten seconds at least.
+func (t *tool) token(ctx context.Context) (token *oauth2.Token, err error) {
+	err = t.locked(ctx, func() error {
+		s, err := t.load()
+		if err != nil {
+			return err
+		}
+		if !s.Token.Valid() && s.Token.RefreshToken == "" {
+			return errSignIn
+		}
+		token, err = t.config("", s.TokenURL).TokenSource(ctx, s.Token).Token()
+		if err != nil {
+			return explain(err)
+		}
+		if token.AccessToken == s.Token.AccessToken {
+			return nil
+		}
+		s.Token = token
+		return t.save(s)
+	})
+	return token, err
+}
+
+// locked runs f while no other process of the tool has the file. Two of them that refreshed
+// one token would end the sign-in: the authorization server takes the second use of a
+// refresh token for that of a thief (RFC 9700, 4.14.2).
+func (t *tool) locked(ctx context.Context, f func() error) error {
+	if err := os.MkdirAll(filepath.Dir(t.file), 0o700); err != nil {
+		return err
+	}
+	lock := flock.New(t.file + ".lock")
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return f()
+}
+
+func (t *tool) load() (*saved, error) {
+	info, err := os.Stat(t.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errSignIn
+	}
+	if err != nil {
+		return nil, err
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others: delete it, and sign in again", t.file)
+	}
+	text, err := os.ReadFile(t.file)
+	if err != nil {
+		return nil, err
+	}
+	var s saved
+	if err := json.Unmarshal(text, &s); err != nil || s.Token == nil {
+		return nil, fmt.Errorf("%s cannot be read: delete it, and sign in again", t.file)
+	}
+	if s.API != t.api {
+		return nil, errSignIn
+	}
+	return &s, nil
+}
+
+// save replaces the file at once: an interrupted process leaves the old token or the new one.
+func (t *tool) save(s *saved) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(t.file), "token-*") // with permissions 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), t.file)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
