@@ -118,6 +118,32 @@ func TestStepUpOfATokenIsTheClients(t *testing.T) {
 	}
 }
 
+// AD FS signs access tokens as another issuer than ID tokens, and Microsoft those of version
+// 1.0: TokenIssuer names it. What it is asked about is not verified yet, and anyone can send it.
+func TestAccessTokensOfAnotherIssuer(t *testing.T) {
+	const issuer = "http://sts.example/adfs/services/trust"
+	idp := sitetest.StartProvider(t, authtest.Config{})
+	engine := gin.New()
+	auth, err := ginauth.Mount(engine, ginauth.Options{BaseURL: "https://api.example", Logger: new(sitetest.Logs).Logger(), Providers: []ginauth.Provider{{
+		Name: "corp", Issuer: idp.Issuer, Audience: apiAudience, TokenIssuer: func(map[string]any) (string, error) { return issuer, nil },
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine.GET("/orders", auth.RequireAuth(ginauth.HasScope("orders:read")), func(c *gin.Context) {
+		c.String(http.StatusOK, ginauth.CurrentUser(c).ID())
+	})
+	for iss, status := range map[string]int{issuer: http.StatusOK, idp.Issuer: http.StatusUnauthorized, "https://other.example": http.StatusUnauthorized} {
+		token := idp.AccessToken(authtest.AccessToken{Audience: apiAudience, Subject: "ada", Scopes: []string{"orders:read"}, Edit: func(_, claims map[string]any) { claims["iss"] = iss }})
+		r := httptest.NewRequest("GET", "https://api.example/orders", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		if engine.ServeHTTP(w, r); w.Code != status || status == http.StatusOK && w.Body.String() != issuer+"#ada" {
+			t.Errorf("%s: %d %s", iss, w.Code, w.Body)
+		}
+	}
+}
+
 // An Audience that is an address of the application is the resource that the metadata are
 // about, at the address that RFC 9728, 3.1, makes of it: clients compare it with what they
 // called, and ask for tokens for it (RFC 8707).

@@ -202,7 +202,8 @@ type Provider struct {
 	// providers whose tokens come from many issuers under one set of keys
 	// (Microsoft's tenants). The token's signature is verified by then. It must
 	// return an error for a tenant that it does not know, which fails the sign-in
-	// with [ErrIDTokenInvalid]. Default: Issuer.
+	// with [ErrIDTokenInvalid]. With Audience it is asked about access tokens too, before
+	// their signature is verified. Default: Issuer.
 	TokenIssuer func(claims map[string]any) (string, error)
 
 	// Admits describes which users TokenIssuer or VerifyClaims admits, so that sessions

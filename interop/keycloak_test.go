@@ -96,6 +96,9 @@ func (k *keycloak) register(t *testing.T, c client) ginauth.Provider {
 		},
 		"protocolMappers": []object{groupsMapper(false)},
 	}
+	if c.Tool {
+		settings["serviceAccountsEnabled"] = true
+	}
 	if c.JWKS != nil {
 		set, err := json.Marshal(c.JWKS)
 		if err != nil {
@@ -110,6 +113,22 @@ func (k *keycloak) register(t *testing.T, c client) ginauth.Provider {
 	}
 	k.admin(t, http.MethodPost, k.path("/clients"), settings, nil)
 	return providers.OIDC("corp", k.address(t)+"/realms/"+k.realm, c.ID, c.Secret)
+}
+
+// addAPI makes the scopes of the API, which put it into aud.
+func (k *keycloak) addAPI(t *testing.T) {
+	t.Helper()
+	for _, scope := range []string{"orders:read", "orders:write"} {
+		id := k.realm + "-" + scope
+		k.admin(t, http.MethodPost, k.path("/client-scopes"), object{
+			"id": id, "name": scope, "protocol": "openid-connect", "attributes": object{"include.in.token.scope": "true"},
+			"protocolMappers": []object{{
+				"name": "the API", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+				"config": object{"included.custom.audience": theAPI, "access.token.claim": true, "introspection.token.claim": true},
+			}},
+		}, nil)
+		k.admin(t, http.MethodPut, k.path("/default-optional-client-scopes/"+id), nil, nil)
+	}
 }
 
 // groupsMapper puts the groups into the ID token.
@@ -372,4 +391,182 @@ func keycloakDeletes(t *testing.T, k *keycloak) {
 	s.signIn("/private", ben)
 	k.admin(t, http.MethodDelete, k.path("/users/"+k.id(t, ben)), nil, nil)
 	s.wantHome(s.browser, "home of Ben Jonson")
+}
+
+// Access tokens for an API, which a mapper puts into aud.
+func TestBearerKeycloak(t *testing.T) {
+	with := newKeycloak(t)
+	with.addAPI(t)
+	for name, conf := range map[string]bearerConfig{
+		"JWTs": {}, "JWTs, at an application without a client": {change: withoutClient},
+		"JWTs, at an application that introspects": {change: introspects},
+	} {
+		t.Run(name, func(t *testing.T) { tryBearer(t, with, conf) })
+		t.Run(name+", of a program", func(t *testing.T) { tryBearerProgram(t, with, conf) })
+	}
+	for name, try := range map[string]func(*testing.T, *keycloak){
+		"what is in the tokens":                        keycloakAccessTokens,
+		"without a mapper":                             keycloakWithoutAMapper,
+		"a program is told by any of three claims":     keycloakPrograms,
+		"a person without the scope basic":             keycloakWithoutBasic,
+		"lightweight access tokens":                    keycloakLightweightBearer,
+		"the server is not asked about its JWTs":       keycloakIsNotAsked,
+		"signing out of the tool ends its tokens here": keycloakSignsOutTheTool,
+	} {
+		t.Run(name, func(t *testing.T) {
+			with.edit = nil
+			try(t, with)
+		})
+	}
+}
+
+func keycloakAccessTokens(t *testing.T, k *keycloak) {
+	b := newBearerSite(t, k, bearerConfig{})
+	got := b.person(ada, "openid offline_access orders:read")
+	header, claims := claimsOf(t, got.Access)
+	wantClaims(t, header, map[string]any{"typ": "JWT"})
+	wantClaims(t, claims, map[string]any{
+		"typ": "Bearer", "aud": []any{theAPI, "account"}, "azp": b.tool.ID, "client_id": nil,
+		"preferred_username": ada, "acr": "1", "at_hash": nil, "groups": nil,
+	})
+	_, id := claimsOf(t, got.ID)
+	wantClaims(t, id, map[string]any{"typ": "ID", "aud": b.tool.ID, "sub": claims["sub"], "sid": claims["sid"]})
+	if _, refresh := claimsOf(t, got.Refresh); refresh["typ"] != "Offline" {
+		t.Errorf("the refresh token is %v", refresh)
+	}
+	_, claims = claimsOf(t, b.program("orders:read").Access)
+	wantClaims(t, claims, map[string]any{
+		"azp": b.tool.ID, "client_id": b.tool.ID, "clientAddress": "127.0.0.1", "preferred_username": "service-account-" + strings.ToLower(b.tool.ID), "sid": nil,
+	})
+}
+
+func keycloakWithoutAMapper(t *testing.T, k *keycloak) {
+	b := newBearerSite(t, k, bearerConfig{})
+	token := b.person(ada, "openid profile").Access
+	_, claims := claimsOf(t, token)
+	wantClaims(t, claims, map[string]any{"aud": "account"})
+	b.invalid(token)
+	for _, want := range []string{"id=access_token.audience", `the audience [\"account\"]`, "Keycloak: an audience mapper"} {
+		if !b.logs.has(want) {
+			t.Errorf("the log does not have %s", want)
+		}
+	}
+}
+
+// keycloakPrograms: what shows that a token is a service account's depends on the client's
+// scopes. Its user name is in lower case, and the client's id is not.
+func keycloakPrograms(t *testing.T, k *keycloak) {
+	for name, tt := range map[string]struct {
+		scopes []string
+		shown  []string
+	}{
+		"all scopes":      {[]string{"basic", "profile", "service_account"}, []string{"clientAddress", "preferred_username"}},
+		"profile":         {[]string{"basic", "profile"}, []string{"preferred_username"}},
+		"service_account": {[]string{"basic", "service_account"}, []string{"clientAddress"}},
+		"basic":           {[]string{"basic"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k.edit = defaultScopes(tt.scopes...)
+			b := newBearerSite(t, k, bearerConfig{})
+			if !slices.Contains(tt.scopes, "service_account") {
+				k.dropScope(t, b.tool.ID, "service_account")
+			}
+			token := b.program("orders:read").Access
+			_, claims := claimsOf(t, token)
+			for _, claim := range []string{"clientAddress", "preferred_username"} {
+				if (claims[claim] != nil) != slices.Contains(tt.shown, claim) {
+					t.Errorf("%s is %v", claim, claims[claim])
+				}
+			}
+			if jti, _ := claims["jti"].(string); !strings.HasPrefix(jti, "trrtcc:") {
+				t.Errorf("jti is %s", jti)
+			}
+			if u := b.admitted("/job", token); !u.Grant.Program {
+				t.Errorf("the program is %+v", u)
+			}
+			b.refused("/orders", token, http.StatusForbidden, ginauth.ErrInsufficientScope)
+		})
+	}
+}
+
+// dropScope takes one of its default scopes from a client: this one comes with a service
+// account, whatever was asked for.
+func (k *keycloak) dropScope(t *testing.T, clientID, scope string) {
+	t.Helper()
+	var clients, scopes []struct{ ID, Name string }
+	k.admin(t, http.MethodGet, k.path("/clients?clientId="+clientID), nil, &clients)
+	if len(clients) != 1 {
+		t.Fatalf("there are %d clients %s", len(clients), clientID)
+	}
+	client := k.path("/clients/" + clients[0].ID + "/default-client-scopes")
+	k.admin(t, http.MethodGet, client, nil, &scopes)
+	for _, s := range scopes {
+		if s.Name == scope {
+			k.admin(t, http.MethodDelete, client+"/"+s.ID, nil, nil)
+		}
+	}
+}
+
+// defaultScopes replaces the default scopes of a tool.
+func defaultScopes(names ...string) func(object) {
+	return func(client object) {
+		if client["serviceAccountsEnabled"] == true {
+			client["defaultClientScopes"], client["optionalClientScopes"] = names, []string{"orders:read", "orders:write"}
+		}
+	}
+}
+
+// keycloakWithoutBasic: the token has no sub, as if it were a program's.
+func keycloakWithoutBasic(t *testing.T, k *keycloak) {
+	k.edit = defaultScopes()
+	b := newBearerSite(t, k, bearerConfig{})
+	token := b.person(ada, "openid orders:read").Access
+	_, claims := claimsOf(t, token)
+	wantClaims(t, claims, map[string]any{"sub": nil, "typ": "Bearer"})
+	b.refused("/job", token, http.StatusUnauthorized, ginauth.ErrInvalidToken)
+	if !b.logs.has("id=access_token.sub") {
+		t.Error("the log does not say that sub is missing")
+	}
+}
+
+func keycloakLightweightBearer(t *testing.T, k *keycloak) {
+	k.edit = attribute("client.use.lightweight.access.token.enabled", "true")
+	b := newBearerSite(t, k, bearerConfig{})
+	token := b.person(ada, "openid orders:read").Access
+	_, claims := claimsOf(t, token)
+	wantClaims(t, claims, map[string]any{"aud": nil, "sub": nil})
+	b.invalid(token)
+}
+
+// keycloakIsNotAsked: with Introspect, a JWT is verified as ever.
+func keycloakIsNotAsked(t *testing.T, k *keycloak) {
+	requests := &posts{got: map[string]int{}}
+	b := newBearerSite(t, k, bearerConfig{change: func(p *ginauth.Provider, o *ginauth.Options) {
+		p.Introspect, o.HTTPClient = true, &http.Client{Transport: requests}
+	}})
+	b.admitted("/orders", b.person(ada, "openid orders:read").Access)
+	b.invalid(b.person(ada, "openid profile").Access)
+	if n := requests.count("introspect 200"); n != 0 {
+		t.Errorf("the server was asked %d times", n)
+	}
+	b.invalid("an-opaque-text")
+	if n := requests.count("introspect 200"); n != 1 {
+		t.Errorf("the server was asked %d times about a text that is no JWT", n)
+	}
+}
+
+// keycloakSignsOutTheTool: a session at the server ends, which has a token of the tool and a
+// session of the application: back-channel logout ends both.
+func keycloakSignsOutTheTool(t *testing.T, k *keycloak) {
+	b := newBearerSite(t, k, bearerConfig{})
+	b.signIn("/private", ada)
+	token := b.personIn(b.browser, "openid orders:read").Access
+	other := b.person(ada, "openid orders:read").Access
+	b.admitted("/orders", token)
+	b.admitted("/orders", other)
+	_, claims := claimsOf(t, token)
+	k.admin(t, http.MethodDelete, k.path("/sessions/"+claims["sid"].(string)), nil, nil)
+	b.wantHome(b.browser, "home")
+	b.invalid(token)
+	b.admitted("/orders", other)
 }

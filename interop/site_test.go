@@ -83,6 +83,7 @@ type client struct {
 	BackChannelURI string
 	Consent        bool // people are asked for it
 	JWKS           any  // the JWK Set of its assertions, with AuthMethod "private_key_jwt"
+	Tool           bool // it gets access tokens for the API of another, for people and for itself
 }
 
 // site is an application, the server that its users sign in at, on another host,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,12 +31,14 @@ import (
 type zitadel struct {
 	issuer string
 	legacy bool // the second of the library's two HTTP servers
+	jwt    bool // tools that are registered from now on get JWTs, and no opaque tokens
 
 	mu      sync.Mutex
 	count   map[string]int // requests, by path
 	clients map[string]zitadelClient
 	keys    []zitadelKey  // the one that signs comes first
 	ago     time.Duration // people are taken to have authenticated that long ago
+	tokens  map[string]zitadelToken
 	storage *storage.Storage
 	handler http.Handler // nil while it is down
 }
@@ -59,6 +62,7 @@ func (z *zitadel) up(t *testing.T) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.keys = []zitadelKey{newZitadelKey(t, "first")}
+	z.tokens = map[string]zitadelToken{}
 	z.storage = storage.NewStorageWithClients(zitadelPeople{}, nil)
 	z.handler = exampleop.SetupServer(z.issuer, zitadelStorage{z.storage, z}, nil, z.legacy)
 }
@@ -130,7 +134,7 @@ func (z *zitadel) register(_ *testing.T, c client) ginauth.Provider {
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.clients[c.ID] = zitadelClient{made, c}
+	z.clients[c.ID] = zitadelClient{made, c, z.jwt}
 	return providers.OIDC("corp", z.issuer, c.ID, c.Secret)
 }
 
@@ -149,6 +153,22 @@ func (*zitadel) refuse(b *authtest.Browser, form *authtest.Page) (*authtest.Page
 type zitadelClient struct {
 	op.Client
 	known client
+	jwt   bool // its access tokens are JWTs
+}
+
+func (c zitadelClient) AccessTokenType() op.AccessTokenType {
+	if c.jwt {
+		return op.AccessTokenTypeJWT
+	}
+	return c.Client.AccessTokenType()
+}
+
+func (c zitadelClient) GrantTypes() []oidc.GrantType {
+	return append(c.Client.GrantTypes(), oidc.GrantTypeClientCredentials)
+}
+
+func (c zitadelClient) IsScopeAllowed(scope string) bool {
+	return c.Client.IsScopeAllowed(scope) || strings.HasPrefix(scope, "orders:")
 }
 
 func (c zitadelClient) PostLogoutRedirectURIs() []string { return []string{c.known.PostLogoutURI} }
@@ -200,10 +220,90 @@ func (s zitadelStorage) SetUserinfoFromToken(ctx context.Context, info *oidc.Use
 	return err
 }
 
+// zitadelToken is what the storage remembers of an access token. That is the application's to
+// write: the example answers an introspection without aud and iat.
+type zitadelToken struct {
+	client           string
+	audience, scopes []string
+	issued           time.Time
+}
+
+func (s zitadelStorage) remember(id string, request op.TokenRequest) {
+	token := zitadelToken{request.GetSubject(), request.GetAudience(), request.GetScopes(), time.Now()}
+	if of, ok := request.(interface{ GetClientID() string }); ok {
+		token.client = of.GetClientID()
+	}
+	s.z.mu.Lock()
+	defer s.z.mu.Unlock()
+	s.z.tokens[id] = token
+}
+
+func (s zitadelStorage) CreateAccessToken(ctx context.Context, request op.TokenRequest) (string, time.Time, error) {
+	id, expires, err := s.Storage.CreateAccessToken(ctx, request)
+	s.remember(id, request)
+	return id, expires, err
+}
+
+func (s zitadelStorage) CreateAccessAndRefreshTokens(ctx context.Context, request op.TokenRequest, refresh string) (string, string, time.Time, error) {
+	id, refresh, expires, err := s.Storage.CreateAccessAndRefreshTokens(ctx, request, refresh)
+	s.remember(id, request)
+	return id, refresh, expires, err
+}
+
+func (s zitadelStorage) SetIntrospectionFromToken(_ context.Context, r *oidc.IntrospectionResponse, id, subject, _ string) error {
+	s.z.mu.Lock()
+	defer s.z.mu.Unlock()
+	token, known := s.z.tokens[id]
+	if !known {
+		return errors.New("there is no such token")
+	}
+	r.Subject, r.ClientID, r.Audience, r.Scope, r.IssuedAt = subject, token.client, token.audience, token.scopes, oidc.FromTime(token.issued)
+	return nil
+}
+
+func (s zitadelStorage) RevokeToken(_ context.Context, id, _, client string) *oidc.Error {
+	s.z.mu.Lock()
+	defer s.z.mu.Unlock()
+	if s.z.tokens[id].client != client {
+		return oidc.ErrInvalidClient().WithDescription("the token is not this client's")
+	}
+	delete(s.z.tokens, id)
+	return nil
+}
+
+// GetPrivateClaimsFromScopes adds the scopes to a JWT, which the library does not.
+func (s zitadelStorage) GetPrivateClaimsFromScopes(ctx context.Context, subject, client string, scopes []string) (map[string]any, error) {
+	claims, err := s.Storage.GetPrivateClaimsFromScopes(ctx, subject, client, scopes)
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	claims["scope"] = strings.Join(scopes, " ")
+	return claims, err
+}
+
+func (s zitadelStorage) ClientCredentials(ctx context.Context, id, secret string) (op.Client, error) {
+	if err := s.AuthorizeClientIDSecret(ctx, id, secret); err != nil {
+		return nil, err
+	}
+	return s.GetClientByClientID(ctx, id)
+}
+
+func (zitadelStorage) ClientCredentialsTokenRequest(_ context.Context, id string, scopes []string) (op.TokenRequest, error) {
+	return &oidc.JWTTokenRequest{Subject: id, Audience: []string{theAPI}, Scopes: scopes}, nil
+}
+
 // zitadelRequest is a sign-in of somebody who authenticated some time ago.
 type zitadelRequest struct {
 	op.AuthRequest
 	ago time.Duration
+}
+
+// GetAudience adds the API that the scopes are for.
+func (r zitadelRequest) GetAudience() []string {
+	if slices.ContainsFunc(r.GetScopes(), func(scope string) bool { return strings.HasPrefix(scope, "orders:") }) {
+		return append(r.AuthRequest.GetAudience(), theAPI)
+	}
+	return r.AuthRequest.GetAudience()
 }
 
 func (r zitadelRequest) GetAuthTime() time.Time { return r.AuthRequest.GetAuthTime().Add(-r.ago) }
@@ -345,4 +445,34 @@ func TestZitadelClaimOfACustomScope(t *testing.T) {
 	if claim["client"] != s.client.ID || claim["other"] != "stuff" {
 		t.Errorf("the claim is %v", claim)
 	}
+}
+
+// Access tokens for an API, whose aud the storage decides on.
+func TestBearerZitadel(t *testing.T) {
+	for name, jwt := range map[string]bool{"JWTs": true, "opaque tokens": false} {
+		for legacy, server := range map[bool]string{false: "", true: ", of the other HTTP server"} {
+			with, conf := newZitadel(t, "", legacy), bearerConfig{change: introspects}
+			with.jwt = jwt
+			t.Run(name+server, func(t *testing.T) { tryBearer(t, with, conf) })
+			t.Run(name+server+", of a program", func(t *testing.T) { tryBearerProgram(t, with, conf) })
+			if !jwt {
+				t.Run("a revoked opaque token"+server, func(t *testing.T) { tryBearerRevoked(t, with, conf) })
+			}
+		}
+	}
+	t.Run("what is in the tokens", func(t *testing.T) {
+		with := newZitadel(t, "", false)
+		with.jwt = true
+		b := newBearerSite(t, with, bearerConfig{})
+		got := b.person(ada, "openid orders:read")
+		header, claims := claimsOf(t, got.Access)
+		wantClaims(t, header, map[string]any{"typ": "JWT"})
+		wantClaims(t, claims, map[string]any{"aud": []any{b.tool.ID, theAPI}, "client_id": b.tool.ID, "sub": ada, "sid": nil, "at_hash": nil})
+		_, claims = claimsOf(t, got.ID)
+		// It has the same aud, so that at_hash alone shows what it is.
+		wantClaims(t, claims, map[string]any{"aud": []any{b.tool.ID, theAPI}, "client_id": b.tool.ID, "nonce": nil, "scope": nil})
+		if claims["at_hash"] == nil {
+			t.Error("the ID token has no at_hash")
+		}
+	})
 }

@@ -72,4 +72,8 @@ var presetADFS = preset{
 
 	// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
 	refresh: refreshTokens{always: true, about: "In its documentation's answer it is valid for 8 hours."},
+
+	// https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-oidce/586de7dd-3385-47c7-93a2-935d9e90441c
+	// https://github.com/aspnet/Security/issues/1852
+	api: apiTokens{never: "their issuer is `access_token_issuer` of the metadata, and not that of ID tokens. A second `Provider` without a `ClientID`, whose `TokenIssuer` returns that issuer, is a way that nobody has tried"},
 }

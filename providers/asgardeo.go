@@ -48,4 +48,7 @@ var presetAsgardeo = preset{
 		console: "Give the application the grant *Refresh Token*.",
 		about:   "It stays the same, unless *Renew refresh token* is on.",
 	},
+
+	// https://wso2.com/asgardeo/docs/references/tokens/access-tokens/
+	api: apiTokens{never: "in the examples of its documentation `aud` is the client's id, as that of its ID tokens"},
 }

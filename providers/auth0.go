@@ -61,4 +61,8 @@ var presetAuth0 = preset{
 		console: "If `AuthParams` name an API as `audience`, switch on its *Allow Offline Access*.",
 		about:   "Each use gives a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
 	},
+
+	// https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles
+	// https://support.auth0.com/center/s/article/value-of-the-audience-attribute-in-access-token-requests-and-its-significance
+	api: apiTokens{how: "register it under *APIs*: its *Identifier* is `Audience`. The client asks for it by the parameter `audience`; without that, the token is opaque, and for the userinfo endpoint. Both token profiles work."},
 }

@@ -59,4 +59,7 @@ var presetAuthentik = preset{
 		console: "Give the provider the scope mapping `offline_access`.",
 		about:   "Revocation: in the metadata.",
 	},
+
+	// https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py
+	api: apiTokens{never: "their `aud` is the client's id, as that of its ID tokens, and they have no scopes"},
 }

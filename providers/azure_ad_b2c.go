@@ -100,4 +100,8 @@ var presetAzureADB2C = preset{
 		scope: "offline_access",
 		about: "It is valid for 14 days, or as the user flow says (1 to 90 days).",
 	},
+
+	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/access-tokens
+	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/tokens-overview
+	api: apiTokens{how: "register it as an application of its own, with scopes: `Audience` is its application ID. The client asks for `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
 }

@@ -27,6 +27,14 @@ type preset struct {
 	quirks   []string // what else to know; Markdown
 
 	refresh refreshTokens // see Offline
+	api     apiTokens
+}
+
+// apiTokens is what a provider documents about access tokens for an API of the application's
+// own (ginauth.Provider.Audience). Without how and never, that is not known.
+type apiTokens struct {
+	how   string // what to register, and what asks for one; Markdown
+	never string // why none can be used; Markdown
 }
 
 // argument is what a preset needs beside client id and secret.

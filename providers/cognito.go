@@ -76,4 +76,8 @@ var presetCognito = preset{
 		always: true,
 		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each use gives a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
 	},
+
+	// https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-define-resource-servers.html
+	// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
+	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client asks for `IDENTIFIER/SCOPE`, which is what `HasScope` names. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; no programs); without it, such a scope says what the token is for."},
 }

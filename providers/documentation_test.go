@@ -114,8 +114,52 @@ func section(doc *bytes.Buffer, p providers.Preset, signature string) {
 		fmt.Fprintf(doc, "- **%s**: %s%s\n", a.Name, a.About, example)
 	}
 	fmt.Fprintf(doc, "- **Scopes**: %s\n- **User**: %s\n- **Refresh tokens**: %s\n", scopes(made), p.User, refreshing(p.Refresh))
+	switch {
+	case p.API != "":
+		fmt.Fprintf(doc, "- **[Tokens for an API of yours](api-tokens.md#which-providers-issue-such-tokens)**: %s\n", p.API)
+	case p.NoAPI != "":
+		fmt.Fprintf(doc, "- **[Tokens for an API of yours](api-tokens.md#which-providers-issue-such-tokens)**: none. %s.\n", upper(p.NoAPI))
+	}
 	for _, quirk := range p.Quirks {
 		fmt.Fprintf(doc, "- %s\n", quirk)
+	}
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// TestDocumentationOfAPITokens: docs/api-tokens.md names every preset of which it is known
+// whether it issues access tokens for an API, in the row that it belongs to.
+func TestDocumentationOfAPITokens(t *testing.T) {
+	text, err := os.ReadFile("../docs/api-tokens.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Which providers issue such tokens\n")
+	section, _, _ = strings.Cut(section, "\n#")
+	rows := map[string][]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (yes|no) \| (.*) \|$`).FindAllStringSubmatch(section, -1) {
+		for _, link := range regexp.MustCompile(`\[([a-z0-9-]+)\]\(providers\.md#([a-z0-9-]+)\)`).FindAllStringSubmatch(row[2], -1) {
+			rows[row[1]] = append(rows[row[1]], link[1])
+		}
+	}
+	want := map[string][]string{}
+	for _, p := range providers.Catalogue() {
+		switch {
+		case p.API != "":
+			want["yes"] = append(want["yes"], p.Name)
+		case p.NoAPI != "":
+			want["no"] = append(want["no"], p.Name)
+		}
+		if made := made(p); made.Issuer == "" && p.API != "" {
+			t.Errorf("%s: a plain OAuth 2.0 provider cannot have an Audience", p.Name)
+		}
+	}
+	for _, answer := range []string{"yes", "no"} {
+		slices.Sort(rows[answer])
+		slices.Sort(want[answer])
+		if len(want[answer]) == 0 || !slices.Equal(rows[answer], want[answer]) {
+			t.Errorf("in the rows %q docs/api-tokens.md has %q, want %q", answer, rows[answer], want[answer])
+		}
 	}
 }
 

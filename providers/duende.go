@@ -54,4 +54,8 @@ var presetDuende = preset{
 		console: "Set `AllowOfflineAccess` for the client.",
 		about:   "It is valid for 30 days, and stays the same, unless the client has other settings. Revocation: in the metadata.",
 	},
+
+	// https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/
+	// https://docs.duendesoftware.com/identityserver/apis/aspnetcore/authorization
+	api: apiTokens{how: "define an `ApiResource` with scopes: its name is `Audience`. The client asks for a scope of it. Reference tokens cannot be used: their introspection wants the secret of the `ApiResource`."},
 }

@@ -10,6 +10,7 @@ type Preset struct {
 	NoSecret                bool
 	Args                    []Argument
 	Refresh                 RefreshTokens
+	API, NoAPI              string // how the provider issues tokens for an API, or why it does not
 	Make                    func(clientID, clientSecret string, args map[string]string) ginauth.Provider
 }
 
@@ -33,6 +34,7 @@ func Catalogue() (all []Preset) {
 			Domains: p.domains, NoSecret: p.noSecret,
 			Refresh: RefreshTokens{p.refresh.scope, p.refresh.console, p.refresh.never, p.refresh.fix, p.refresh.about,
 				p.refresh.params, p.refresh.always, p.refresh.unknown},
+			API: p.api.how, NoAPI: p.api.never,
 			Make: func(id, secret string, args map[string]string) ginauth.Provider { return p.make(id, secret, args) }}
 		for _, a := range p.args {
 			e.Args = append(e.Args, Argument{a.name, a.env, a.about, a.example, a.optional, a.list, a.free})

@@ -68,4 +68,7 @@ var presetFusionAuth = preset{
 	// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens
 	// The metadata has the scope.
 	refresh: refreshTokens{scope: "offline_access"},
+
+	// https://fusionauth.io/docs/v1/tech/oauth/tokens
+	api: apiTokens{never: "their `aud` is the client's id, as that of its ID tokens"},
 }

@@ -87,6 +87,9 @@ var presetGitea = preset{
 	register: giteaRegister, user: giteaUser, quirks: giteaQuirks,
 
 	refresh: giteaRefresh,
+
+	// https://github.com/go-gitea/gitea/blob/main/services/oauth2_provider/token.go
+	api: apiTokens{never: "they are JWTs without `iss` and `aud`, for its own API"},
 }
 
 var presetForgejo = preset{

@@ -67,4 +67,7 @@ var presetKeycloak = preset{
 		console: "People need the realm role `offline_access` and the client the optional scope, which they have by default.",
 		about:   "It is valid while it is used once in 30 days, also after people have signed out at Keycloak (without `Offline`, the refresh token ends with their session there). Each use gives a new one if *Revoke Refresh Token* is on.",
 	},
+
+	// Tried: see docs/interop.md.
+	api: apiTokens{how: "add a client scope with a mapper of the type *Audience*, whose custom audience is `Audience`, and which is included in the token scope. The client asks for it by its name. Without the mapper, `aud` is `account`. A service account is a program. The clients keep the default scope `basic`, which has `sub`. Lightweight access tokens have neither `sub` nor `aud`, and are refused."},
 }

@@ -54,4 +54,8 @@ var presetKinde = preset{
 		scope: "offline",
 		about: "It is valid for 15 days, or as the application says. Revocation: `/oauth2/revoke`.",
 	},
+
+	// https://docs.kinde.com/developer-tools/your-apis/register-manage-apis
+	// https://docs.kinde.com/machine-to-machine-applications/about-m2m/token-structure-and-claims-for-m2m-applications
+	api: apiTokens{how: "register it under *Settings*, *APIs*: its *Audience* is `Audience`. Authorize the client for it, which asks by the parameter `audience`."},
 }

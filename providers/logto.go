@@ -48,4 +48,8 @@ var presetLogto = preset{
 	// The metadata has the scope. Without prompt=consent there is none, as the setting
 	// alwaysIssueRefreshToken of Logto's management API has it.
 	refresh: refreshTokens{scope: "offline_access", params: map[string]string{"prompt": "consent"}},
+
+	// https://docs.logto.io/authorization/api-resources/protect-your-api
+	// https://docs.logto.io/quick-starts/m2m
+	api: apiTokens{how: "register an *API resource*, whose indicator is `Audience`. The client sends that as `resource`, in the authorization and in the token request; without it, the token is opaque."},
 }

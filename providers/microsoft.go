@@ -156,4 +156,9 @@ var presetMicrosoft = preset{
 		scope: "offline_access",
 		about: "It is valid for 90 days. Each use gives a new one and leaves the old one valid.",
 	},
+
+	// https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens
+	// https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference
+	// https://learn.microsoft.com/en-us/entra/identity-platform/claims-validation
+	api: apiTokens{how: "register it as an application of its own, with scopes, and set `requestedAccessTokenVersion` to 2 in its manifest: tokens of version 1.0, the default, have another issuer. `Audience` is its application (client) ID. The client asks for a scope of it; the short names are in `scp`. For programs, add the optional claim `idtyp` to its access tokens: `IsClient` goes by it. `User.Subject` is another one than after a sign-in here, since it is made for each application: the claim `oid` is the same."},
 }

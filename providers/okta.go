@@ -70,4 +70,8 @@ var presetOkta = preset{
 		console: "Give the application the grant *Refresh Token*.",
 		about:   "It is valid without an end, unless the access policy has one. Each use gives a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
 	},
+
+	// https://developer.okta.com/docs/guides/validate-access-tokens/go/overview/
+	// https://support.okta.com/help/s/article/Signature-Validation-Failed-on-Access-Token
+	api: apiTokens{how: "from a custom authorization server, which has the scopes and the audience of the API. The tokens of the organization's own server are for Okta alone. The scopes are in `scp`, as a list. `User.Subject` is the claim `uid`: `sub` is what the person signs in with."},
 }

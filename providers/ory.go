@@ -52,4 +52,8 @@ var presetOryHydra = preset{
 		console: "Give the client the grant `refresh_token` and the scope `offline_access`, which the consent application has to grant.",
 		about:   "Each use gives a new one and ends the old one, unless a grace period is set. Revocation: in the metadata.",
 	},
+
+	// https://github.com/ory/hydra/blob/3838cdc580ad0a684b4120fb9dc057aa328a11b3/docs/docs/advanced.md
+	// https://www.ory.com/docs/hydra/guides/oauth2-token-introspection
+	api: apiTokens{how: "list `Audience` in the metadata of the client (`audience`), which asks for it by the parameter `audience`. Set `strategies.access_token` to `jwt`: opaque tokens are introspected in the admin API, which is not public."},
 }

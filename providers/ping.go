@@ -88,6 +88,10 @@ var presetPingOne = preset{
 		console: "Give the application the grant *Refresh Token* and, among its resources, the scope `offline_access`.",
 		about:   "Revocation: in the metadata.",
 	},
+
+	// https://developer.pingidentity.com/pingone-api/platform/resources/resource-scopes.html
+	// https://developer.pingidentity.com/pingone-api/workflow-library/authorization-and-authentication/token-fulfillment/step-15-token-introspection.html
+	api: apiTokens{how: "define a custom resource, with scopes: its audience is `Audience`. The client asks for scopes of it, and for none of the PingOne API beside them."},
 }
 
 var presetPingFederate = preset{
@@ -109,4 +113,9 @@ var presetPingFederate = preset{
 		console: "Give the client the grant *Refresh Token*.",
 		about:   "Settings of the authorization server and the client say how long it is valid, and whether a use gives a new one. Revocation: in the metadata.",
 	},
+
+	// https://docs.pingidentity.com/pingfederate/latest/administrators_reference_guide/pf_defining_access_token_attribute_contract.html
+	// https://docs.pingidentity.com/pingfederate/latest/administrators_reference_guide/help_beareraccesstokenmgmtplugintasklet_atmselectionsettingsstate.html
+	// https://docs.pingidentity.com/pingfederate/11.2/developers_reference_guide/pf_userinfo_endpoint.html
+	api: apiTokens{how: "an access token manager that writes JWTs, with the issuer, `Audience` and the name `client_id` for the client's id among its settings, and `sub` in its contract. The client picks it by the parameter `aud`."},
 }

@@ -41,4 +41,7 @@ var presetWorkOS = preset{
 
 	// https://workos.com/docs/reference/workos-connect/authorize
 	refresh: refreshTokens{scope: "offline_access"},
+
+	// https://workos.com/docs/authkit/connect/token-claims
+	api: apiTokens{how: "for applications of *Connect*: `Audience` is the resource indicator that the client sends. A program's token is for the client ID of the environment."},
 }

@@ -3,6 +3,7 @@ package rp
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -154,27 +155,13 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
 	if err := t.checkKind(); err != nil {
 		return err
 	}
-	if err := t.checkSubject(); err != nil {
+	if err := t.checkParties(); err != nil {
 		return err
 	}
 	if err := t.checkAudience(c.cfg.Audience); err != nil {
 		return err
 	}
 	return t.checkAccessTimes(now)
-}
-
-// checkSubject refuses a sub that is not text: it must not pass for a token without one,
-// which is a program's.
-func (t *UnverifiedToken) checkSubject() error {
-	switch sub := t.claims["sub"].(type) {
-	case nil:
-		return nil
-	case string:
-		if sub != "" {
-			return nil
-		}
-	}
-	return fault("access_token.sub", "sub is not text", wrongFormFix, nil)
 }
 
 // checkKind refuses what is no access token. RFC 8725, 3.12: the rules for JWTs of several
@@ -194,10 +181,40 @@ func (t *UnverifiedToken) checkKind() error {
 			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its claim typ is %.20q", typ), fix, nil)
 		}
 	}
+	// Cognito writes access or id, and Hydra access_token or refresh_token into responses.
+	if v, there := t.claims["token_use"]; there && v != "access" && v != "access_token" {
+		return fault("access_token.kind", "the token is another kind of token: its claim token_use is not access", fix, nil)
+	}
 	// RFC 9449, 7.1, and RFC 8705, 3: who sends a bound token has to prove that they have its
 	// key. That is not verified here, so that a stolen one would pass.
 	if _, there := t.claims["cnf"]; there {
 		return fault("access_token.bound", "the token is bound to a key (cnf), whose proof is not verified here", "have the provider issue bearer tokens for this API", nil)
+	}
+	return nil
+}
+
+// clientClaims say whom a token was issued to. RFC 9068, 2.2: client_id. azp is Keycloak's and
+// Auth0's, cid Okta's, appid Microsoft's.
+var clientClaims = []string{"client_id", "azp", "cid", "appid"}
+
+// ofPeople are claims that a program's token for itself does not have. typ is Keycloak's, whose
+// programs have a sub.
+var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name", "typ"}
+
+// checkParties: RFC 9068, 2.2, requires sub and client_id. Without the two it cannot be told
+// whether there is a person: the sub of a program's token is its client id with Spring, which
+// writes no client_id by itself, and is left out by Duende.
+func (t *UnverifiedToken) checkParties() error {
+	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
+		return fault("access_token.client", "the token does not say whom it was issued to: it has no client_id", "have the provider put client_id into access tokens (Spring: by an OAuth2TokenCustomizer)", nil)
+	}
+	v, there := t.claims["sub"]
+	if sub, _ := v.(string); there && sub == "" {
+		return fault("access_token.sub", "sub is not text", wrongFormFix, nil)
+	}
+	// Keycloak leaves it out of people's tokens without the client scope basic.
+	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); !there && i >= 0 {
+		return fault("access_token.sub", "the token does not say whose it is: it has "+ofPeople[i]+", and no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
 	}
 	return nil
 }
@@ -215,11 +232,26 @@ func (t *UnverifiedToken) checkAudience(audience string) error {
 			return fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
 		}
 	}
-	if slices.Contains(all, audience) {
+	if slices.Contains(all, audience) || t.hasScopeOf(audience) {
 		return nil
 	}
 	return fault("access_token.audience", fmt.Sprintf("the token is for the audience %.200q, and Provider.Audience is %q", all, audience),
 		"have the client ask for a token for this API (a scope or resource of it; Auth0: the parameter audience; Keycloak: an audience mapper), or correct Provider.Audience", nil)
+}
+
+// hasScopeOf stands in for aud in access tokens of Cognito, which have none unless the client
+// asks for a resource, and programs cannot: whether a scope is of this resource server. "Amazon
+// Cognito renders custom scopes in the format resourceServerIdentifier/ScopeName", and a
+// ScopeName has no slash.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
+func (t *UnverifiedToken) hasScopeOf(audience string) bool {
+	if _, there := t.claims["aud"]; there || t.claims["token_use"] != "access" {
+		return false
+	}
+	return slices.ContainsFunc(scopesOf(t.claims), func(scope string) bool {
+		i := strings.LastIndexByte(scope, '/')
+		return i >= 0 && scope[:i] == audience
+	})
 }
 
 // checkAccessTimes: RFC 9068, 2.2, requires exp and iat. Revocations go by iat.
@@ -262,9 +294,7 @@ func readAccessToken(claims map[string]any) *AccessToken {
 		}
 		return ""
 	}
-	t := &AccessToken{Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims),
-		// RFC 9068, 2.2: client_id. azp is Keycloak's and Auth0's, cid Okta's, appid Microsoft's.
-		ClientID: text("client_id", "azp", "cid", "appid")}
+	t := &AccessToken{Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims), ClientID: text(clientClaims...)}
 	t.IssuedAt, _ = strictjson.NumericDate(claims["iat"])
 	t.Expiry, _ = strictjson.NumericDate(claims["exp"])
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
@@ -276,7 +306,13 @@ func readAccessToken(claims map[string]any) *AccessToken {
 			username = ""
 		}
 	}
-	t.Program = t.isProgram(text("idtyp"), text("gty"), username)
+	t.Program = t.isProgram(text("idtyp"), claims["gty"]) || t.isServiceAccount(text("typ"), text("jti"), username)
+	// The sub of Okta's access tokens is what the person signs in with, which changes hands. uid
+	// is the sub of their ID tokens, and only in people's tokens.
+	if uid := text("uid"); uid != "" && text("cid") != "" && strings.HasPrefix(text("jti"), "AT.") {
+		t.Subject, t.Claims = uid, maps.Clone(claims)
+		t.Claims["sub"] = uid
+	}
 	return t
 }
 
@@ -284,32 +320,51 @@ func readAccessToken(claims map[string]any) *AccessToken {
 // without a person "the value of "sub" SHOULD correspond to an identifier the authorization
 // server uses to indicate the client application". RFC 9700, 4.15, warns of a client that
 // chooses its id so that it looks like a person's.
-func (t *AccessToken) isProgram(idtyp, gty, username string) bool {
+func (t *AccessToken) isProgram(idtyp string, gty any) bool {
 	switch {
-	case t.Subject == "", t.Subject == t.ClientID: // oidc-provider, Okta, Spring
+	case t.Subject == "", t.Subject == t.ClientID: // Duende; oidc-provider, Okta, Spring
 		return true
+	// https://learn.microsoft.com/en-us/entra/identity-platform/claims-validation#validate-the-actor
+	// "the application must ensure that the token was issued directly for the application by
+	// validating the idtyp optional claim".
 	case idtyp == "app": // Microsoft
 		return true
-	case gty == "client-credentials" || t.Subject == t.ClientID+"@clients": // Auth0
-		return true
-	case t.ClientID != "" && username == "service-account-"+t.ClientID: // Keycloak
+	case t.Subject == t.ClientID+"@clients": // Auth0
 		return true
 	}
-	return false
+	// Auth0 writes client-credentials or client_credentials, Kinde and FusionAuth a list of the
+	// grants that led to the token.
+	if all := strictjson.Strings(gty); len(all) == 1 {
+		gty = all[0]
+	}
+	return gty == "client-credentials" || gty == "client_credentials"
+}
+
+// isServiceAccount is isProgram for Keycloak, whose programs have an account each. It is told
+// by its user name, in lower case, if the client has the scope profile; by the address of the
+// program, if it has the scope service_account; by the grant, which newer versions write into
+// jti: "trrtcc:…". Elsewhere people choose their user names.
+// https://github.com/keycloak/keycloak/blob/main/services/src/main/java/org/keycloak/protocol/oidc/encode/DefaultTokenContextEncoderProvider.java
+func (t *AccessToken) isServiceAccount(typ, jti, username string) bool {
+	if typ != "Bearer" || t.ClientID == "" {
+		return false
+	}
+	context, _, found := strings.Cut(jti, ":")
+	_, address := t.Claims["clientAddress"]
+	return address || strings.EqualFold(username, "service-account-"+t.ClientID) || found && len(context) == 6 && strings.HasSuffix(context, "cc")
 }
 
 // scopesOf returns the scopes of a token. RFC 9068, 2.2.3: scope is that of RFC 8693, 4.2, "a
-// JSON string containing a space-separated list of scopes". scp is Microsoft's, in the same
-// form, and Okta's, as a list.
+// JSON string containing a space-separated list of scopes". Spring and Duende write a list.
+// scp is Microsoft's, a string, and Okta's, a list.
 func scopesOf(claims map[string]any) []string {
-	if s, ok := claims["scope"].(string); ok {
-		return strings.Fields(s)
-	}
-	switch scp := claims["scp"].(type) {
-	case string:
-		return strings.Fields(scp)
-	case []any:
-		return strictjson.Strings(scp)
+	for _, name := range []string{"scope", "scp"} {
+		switch v := claims[name].(type) {
+		case string:
+			return strings.Fields(v)
+		case []any:
+			return strictjson.Strings(v)
+		}
 	}
 	return nil
 }

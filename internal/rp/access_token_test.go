@@ -185,13 +185,65 @@ func TestProgramsAreTold(t *testing.T) {
 		"Auth0's program, without gty":    {claims{"client_id": absent, "azp": "app", "sub": "app@clients"}, true, "app"},
 		"Okta's person":                   {claims{"client_id": absent, "cid": "app"}, false, "app"},
 		"Okta's program":                  {claims{"client_id": absent, "cid": "app", "sub": "app"}, true, "app"},
-		"Keycloak's program":              {claims{"client_id": "app", "preferred_username": "service-account-app"}, true, "app"},
-		"a person called like Keycloak's": {claims{"client_id": "app", "preferred_username": "service-account-app", "sid": "s1d"}, false, "app"},
-		"a person who is called like one": {claims{"client_id": "app", "preferred_username": "service-account-other"}, false, "app"},
+		"Auth0's program, by RFC 6749":    {claims{"gty": "client_credentials"}, true, "cli"},
+		"Kinde's program":                 {claims{"gty": []string{"client_credentials"}}, true, "cli"},
+		"FusionAuth's person":             {claims{"gty": []string{"authorization_code", "refresh_token"}}, false, "cli"},
+		"Keycloak's program":              {claims{"typ": "Bearer", "client_id": "App", "preferred_username": "service-account-app"}, true, "App"},
+		"Keycloak's, by its address":      {claims{"typ": "Bearer", "clientAddress": "127.0.0.1"}, true, "cli"},
+		"Keycloak's, by its grant":        {claims{"typ": "Bearer", "jti": "trrtcc:5f0c"}, true, "cli"},
+		"Keycloak's person":               {claims{"typ": "Bearer", "jti": "onrtac:5f0c", "preferred_username": "ann"}, false, "cli"},
+		"a person who is called like one": {claims{"client_id": "app", "preferred_username": "service-account-app"}, false, "app"},
+		"a person called like Keycloak's": {claims{"typ": "Bearer", "client_id": "app", "preferred_username": "service-account-app", "sid": "s1d"}, false, "app"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := verify(t, c, p.accessToken(nil, test.claims))
 			if err != nil || got.Program != test.program || got.ClientID != test.client {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// Without the two, it cannot be told whether there is a person.
+func TestAnAccessTokenNamesItsParties(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(forTokens)
+	for name, test := range map[string]struct {
+		claims claims
+		id     string
+	}{
+		"no client":                   {claims{"client_id": absent}, "access_token.client"},
+		"a client that is no text":    {claims{"client_id": 7}, "access_token.client"},
+		"an empty client":             {claims{"client_id": ""}, "access_token.client"},
+		"a sub that is no text":       {claims{"sub": 7}, "access_token.sub"},
+		"an empty sub":                {claims{"sub": ""}, "access_token.sub"},
+		"no sub, and a session":       {claims{"sub": absent, "sid": "s"}, "access_token.sub"},
+		"no sub, and a user name":     {claims{"sub": absent, "preferred_username": "ann"}, "access_token.sub"},
+		"no sub, and Keycloak's kind": {claims{"sub": absent, "typ": "Bearer"}, "access_token.sub"},
+		"a kind of Cognito's":         {claims{"token_use": "id"}, "access_token.kind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := claims{"typ": "JWT"}
+			_, err := verify(t, c, p.accessToken(header, test.claims))
+			wantError(t, err, rp.InvalidToken, test.id)
+		})
+	}
+}
+
+// The sub of Okta's access tokens is what the person signs in with.
+func TestSubjectOfOkta(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(forTokens)
+	for name, test := range map[string]struct {
+		claims claims
+		want   string
+	}{
+		"Okta's":     {claims{"client_id": absent, "cid": "app", "uid": "00u1", "sub": "ann@kvarnbygd.example", "jti": "AT.1"}, "00u1"},
+		"not Okta's": {claims{"uid": "00u1", "cid": "app"}, "ann"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := verify(t, c, p.accessToken(nil, test.claims))
+			if err != nil || got.Subject != test.want || got.Claims["sub"] != test.want {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
@@ -208,6 +260,7 @@ func TestScopesOfAnAccessToken(t *testing.T) {
 		"scope":                   {nil, []string{"read", "write"}},
 		"scp as text":             {claims{"scope": absent, "scp": "read write"}, []string{"read", "write"}},
 		"scp as a list":           {claims{"scope": absent, "scp": []string{"read", "write"}}, []string{"read", "write"}},
+		"scope as a list":         {claims{"scope": []any{"read", 7, "write"}}, []string{"read", "write"}},
 		"scope wins":              {claims{"scope": "read", "scp": "write"}, []string{"read"}},
 		"none":                    {claims{"scope": absent}, nil},
 		"a scope that is no text": {claims{"scope": 7}, nil},

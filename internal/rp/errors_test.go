@@ -127,6 +127,7 @@ var reasons = map[string][]rp.Code{
 	"access_token.kind":       {rp.InvalidToken},
 	"access_token.bound":      {rp.InvalidToken},
 	"access_token.audience":   {rp.InvalidToken},
+	"access_token.client":     {rp.InvalidToken},
 	"access_token.iat":        {rp.InvalidToken},
 	"access_token.iat_future": {rp.InvalidToken},
 	"access_token.sub":        {rp.InvalidToken},

@@ -81,11 +81,11 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 	if err := checkIntrospectedKind(claims); err != nil {
 		return err
 	}
-	if err := t.checkSubject(); err != nil {
-		return err
-	}
 	if claims["sub"] == nil && claims["username"] != nil { // 2.2: "Human-readable identifier for the resource owner"
 		return fault("introspection.sub", "the provider names the person by username, and not by sub", "have the provider answer with sub, or issue JWTs", nil)
+	}
+	if err := t.checkParties(); err != nil {
+		return err
 	}
 	if err := t.checkAudience(c.cfg.Audience); err != nil {
 		return err

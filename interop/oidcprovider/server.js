@@ -19,6 +19,7 @@ const people = {
 
 // The key that signs comes first. Each start makes a new one under the same kid.
 const keys = [newKey('first')];
+const apiScopes = 'orders:read orders:write';
 const clients = [];
 const grace = 30; // seconds that a refresh token can be used again after a rotation, if its client has them
 let provider = newProvider();
@@ -41,6 +42,12 @@ function Storage(model) {
   return storage;
 }
 
+// api is what a resource of a client's request is: an API of somebody's, with access tokens
+// for it, which are opaque if its address ends so.
+function api(resource) {
+  return { audience: resource, scope: apiScopes, accessTokenFormat: resource.endsWith('/opaque') ? 'opaque' : 'jwt' };
+}
+
 function newKey(kid) {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return { ...privateKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' };
@@ -60,6 +67,14 @@ function newProvider() {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
       revocation: { enabled: true },
+      introspection: { enabled: true },
+      clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (ctx, resource) => api(resource),
+        useGrantedResource: () => true,
+      },
     },
     // By itself it calls no address of a private network.
     fetch: (url, { dispatcher, ...options }) => fetch(url, options),
@@ -109,6 +124,7 @@ async function interact(request, response) {
       const grant = grantId ? await provider.Grant.find(grantId)
         : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
       grant.addOIDCScope(params.scope);
+      if (params.resource) grant.addResourceScope(params.resource, params.scope);
       return finish({ consent: { grantId: await grant.save() } });
     }
     default:

@@ -288,6 +288,39 @@ func j7Audience(t *testing.T) {
 		b.get(t, "/read", b.with("aud", aud)).invalid(t)
 	}
 	b.get(t, "/read", b.with("aud", []any{"other", theAPI})).admits(t)
+	audienceOfCognito(t)
+}
+
+// audienceOfCognito: without aud, a scope of the resource server says what a token is for.
+func audienceOfCognito(t *testing.T) {
+	const api = "https://api.example"
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Audience = api })
+	b.Engine.GET("/cognito", b.Auth.RequireAuth(ginauth.HasScope(api+"/read")), func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"user": ginauth.CurrentUser(c)})
+	})
+	token := func(scope string, edit func(claims map[string]any)) string {
+		return b.edited(func(header, claims map[string]any) {
+			delete(header, "typ")
+			delete(claims, "aud")
+			claims["token_use"], claims["scope"] = "access", scope
+			if edit != nil {
+				edit(claims)
+			}
+		})
+	}
+	b.get(t, "/cognito", token("openid "+api+"/read", nil)).admits(t)
+	b.get(t, "/cognito", token(api+"/write", nil)).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope"`)
+	for _, scope := range []string{"", "openid", "aws.cognito.signin.user.admin", api, api + "/v2/read", api + "x/read", "/read", "read"} {
+		b.get(t, "/cognito", token(scope, nil)).invalid(t)
+	}
+	for name, edit := range map[string]func(claims map[string]any){
+		"another audience": func(claims map[string]any) { claims["aud"] = "other" },
+		"an ID token":      func(claims map[string]any) { claims["token_use"] = "id" },
+		"no token_use":     func(claims map[string]any) { delete(claims, "token_use") },
+		"Hydra's":          func(claims map[string]any) { claims["token_use"] = "access_token" },
+	} {
+		t.Run(name, func(t *testing.T) { b.get(t, "/cognito", token(api+"/read", edit)).invalid(t) })
+	}
 }
 
 func j8JWT(t *testing.T) {
@@ -350,9 +383,20 @@ func j9Programs(t *testing.T) {
 			claims["cid"], claims["sub"] = "robot", "robot"
 		},
 		"idtyp of Microsoft": func(claims map[string]any) { claims["idtyp"], claims["sub"] = "app", "5f0c" },
-		"gty of Auth0":       func(claims map[string]any) { claims["gty"], claims["sub"] = "client-credentials", "robot@clients" },
-		"Keycloak": func(claims map[string]any) {
-			claims["preferred_username"], claims["sub"] = "service-account-robot", "5f0c"
+		"gty of Auth0":       func(claims map[string]any) { claims["gty"], claims["sub"] = "client-credentials", "5f0c" },
+		"sub of Auth0":       func(claims map[string]any) { claims["sub"] = "robot@clients" },
+		"gty of RFC 6749":    func(claims map[string]any) { claims["gty"], claims["sub"] = "client_credentials", "5f0c" },
+		"gty of Kinde": func(claims map[string]any) {
+			claims["gty"], claims["sub"] = []any{"client_credentials"}, "5f0c"
+		},
+		"Keycloak, by the user name": func(claims map[string]any) {
+			claims["typ"], claims["preferred_username"], claims["sub"] = "Bearer", "service-account-robot", "5f0c"
+		},
+		"Keycloak, by the address": func(claims map[string]any) {
+			claims["typ"], claims["clientAddress"], claims["sub"] = "Bearer", "127.0.0.1", "5f0c"
+		},
+		"Keycloak, by the grant": func(claims map[string]any) {
+			claims["typ"], claims["jti"], claims["sub"] = "Bearer", "trrtcc:32fdfc5d-63b5-024b-6f1e-0fef212d23a4", "5f0c"
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -369,6 +413,48 @@ func j9Programs(t *testing.T) {
 			}
 		})
 	}
+	// Keycloak's user names are in lower case, and its client ids are not.
+	b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "Robot", Scopes: []string{"read"}, Typ: "JWT", Edit: func(_, claims map[string]any) {
+		claims["typ"], claims["preferred_username"], claims["sub"] = "Bearer", "service-account-robot", "5f0c"
+	}})).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope"`)
+	for name, edit := range map[string]func(claims map[string]any){
+		"a person who chose the user name":    func(claims map[string]any) { claims["preferred_username"] = "service-account-robot" },
+		"a person's by Keycloak":              func(claims map[string]any) { claims["typ"], claims["jti"] = "Bearer", "onrtac:32fdfc5d" },
+		"a jti that looks like Keycloak's":    func(claims map[string]any) { claims["jti"] = "trrtcc:32fdfc5d" },
+		"an address that is not Keycloak's":   func(claims map[string]any) { claims["clientAddress"] = "127.0.0.1" },
+		"idtyp of a person, of Microsoft":     func(claims map[string]any) { claims["idtyp"] = "user" },
+		"a grant with a person, of Auth0":     func(claims map[string]any) { claims["gty"] = "password" },
+		"grants with a person, of FusionAuth": func(claims map[string]any) { claims["gty"] = []any{"authorization_code", "refresh_token"} },
+		"several grants":                      func(claims map[string]any) { claims["gty"] = []any{"authorization_code", "client_credentials"} },
+		"uid of something that is not Okta":   func(claims map[string]any) { claims["uid"], claims["cid"] = "grace", "x" },
+		"a kind of Cognito's access tokens":   func(claims map[string]any) { claims["token_use"] = "access" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Subject: "ada", Scopes: []string{"read"}, Edit: func(_, claims map[string]any) { edit(claims) }})
+			b.get(t, "/read", token).admits(t)
+			b.get(t, "/job", token).is(t, http.StatusForbidden, ginauth.ErrForbidden, "")
+		})
+	}
+	// A token without a sub is a program's only if nothing says that there is a person.
+	for _, name := range []string{"typ", "sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name"} {
+		b.get(t, "/job", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Typ: "JWT", Edit: func(_, claims map[string]any) {
+			delete(claims, "sub")
+			claims[name] = map[string]any{"typ": "Bearer", "auth_time": 1, "amr": []any{"pwd"}}[name]
+			if claims[name] == nil {
+				claims[name] = "x"
+			}
+		}})).invalid(t)
+	}
+	// Without a client id, a program's sub could be a person's: Spring.
+	for _, client := range []any{nil, "", 7, []any{"robot"}} {
+		token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Scopes: []string{"read"}, Edit: func(_, claims map[string]any) { claims["client_id"] = client }})
+		b.get(t, "/read", token).invalid(t)
+		b.get(t, "/job", token).invalid(t)
+	}
+	for _, sub := range []any{"", 7, []any{"robot"}, map[string]any{}, false} {
+		b.get(t, "/job", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Edit: func(_, claims map[string]any) { claims["sub"] = sub }})).invalid(t)
+	}
+	subjectOfOkta(t, b)
 	other := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "another", Scopes: []string{"read"}})
 	b.get(t, "/job", other).is(t, http.StatusForbidden, ginauth.ErrForbidden, "")
 	b.get(t, "/job", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrForbidden, "") // a person's, though of that client
@@ -378,13 +464,24 @@ func j9Programs(t *testing.T) {
 	}
 }
 
+// subjectOfOkta: the sub of Okta's access tokens is what the person signs in with; that of
+// their ID tokens is the uid.
+func subjectOfOkta(t *testing.T, b *bearing) {
+	token := b.edited(func(header, claims map[string]any) {
+		delete(header, "typ")
+		delete(claims, "client_id")
+		claims["cid"], claims["uid"], claims["sub"], claims["jti"] = "robot", "ada", "ada@kvarnbygd.example", "AT.MNAoEQ"
+	})
+	b.get(t, "/read", token).admits(t)
+}
+
 func j10Scopes(t *testing.T) {
 	b := newBearing(t, nil)
-	for _, scope := range []any{nil, "", "readx", "rea d", "READ", "write", []any{"read"}, 7} {
+	for _, scope := range []any{nil, "", "readx", "rea d", "READ", "write", []any{"x read", "reads", 7}, []any{}, map[string]any{"read": true}, 7} {
 		b.get(t, "/read", b.with("scope", scope)).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope", scope="read", resource_metadata="`)
 	}
 	b.get(t, "/both", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope", scope="read write", `)
-	for _, token := range []string{b.token("write", "read"), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = "read x" }), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = []any{"x", "read"} })} {
+	for _, token := range []string{b.token("write", "read"), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = "read x" }), b.edited(func(_, c map[string]any) { delete(c, "scope"); c["scp"] = []any{"x", "read"} }), b.with("scope", []any{"x", "read"})} {
 		for _, path := range []string{"/read", "/either", "/own", "/admin-or-read"} {
 			b.get(t, path, token).admits(t)
 		}
@@ -464,10 +561,12 @@ func (b *bearing) opaque(edit func(claims map[string]any)) string {
 func j14Introspection(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.get(t, "/read", b.opaque(nil)).admits(t)
+	b.get(t, "/read", b.opaque(func(c map[string]any) { c["token_use"] = "access_token" })).admits(t)
 	set := func(name string, value any) func(map[string]any) { return func(c map[string]any) { c[name] = value } }
 	for name, edit := range map[string]func(map[string]any){
 		"inactive": set("active", false), "active as text": set("active", "true"), "active as number": set("active", 1), "another audience": set("aud", "other"), "no audience": func(c map[string]any) { delete(c, "aud") },
 		"another issuer": set("iss", "https://other.example"), "expired": set("exp", time.Now().Add(-time.Hour).Unix()), "no iat": func(c map[string]any) { delete(c, "iat") }, "a refresh token of Keycloak": set("typ", "Refresh"),
+		"no sub, and a user name": func(c map[string]any) { delete(c, "sub"); c["username"] = "ada" }, "a sub that is a number": set("sub", 7), "no client": func(c map[string]any) { delete(c, "client_id") }, "a refresh token of Hydra": set("token_use", "refresh_token"), "a refresh token of WSO2": set("token_type", "Refresh"),
 		"bound": set("cnf", map[string]any{"jkt": "x"}),
 	} {
 		t.Run(name, func(t *testing.T) { b.get(t, "/read", b.opaque(edit)).invalid(t) })
@@ -758,6 +857,9 @@ func j22ClaimsOfAnIDToken(t *testing.T) {
 		for _, typ := range []string{"JWT", "none"} {
 			b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Typ: typ, Edit: func(_, c map[string]any) { c[name] = value }})).invalid(t)
 		}
+	}
+	for _, use := range []any{"id", "refresh", 7, ""} {
+		b.get(t, "/read", b.with("token_use", use)).invalid(t)
 	}
 	for _, typ := range []any{"Refresh", "Offline", "Logout", "ID", 7} {
 		b.get(t, "/read", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Typ: "JWT", Edit: func(_, c map[string]any) { c["typ"] = typ }})).invalid(t)

@@ -30,8 +30,13 @@ import org.springframework.security.oauth2.jwt.NimbusJwtEncoder;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClient;
 import org.springframework.security.oauth2.server.authorization.client.RegisteredClientRepository;
 import org.springframework.security.oauth2.server.authorization.config.annotation.web.configurers.OAuth2AuthorizationServerConfigurer;
+import org.springframework.security.oauth2.server.authorization.OAuth2TokenType;
 import org.springframework.security.oauth2.server.authorization.settings.ClientSettings;
+import org.springframework.security.oauth2.server.authorization.settings.OAuth2TokenFormat;
+import org.springframework.security.oauth2.server.authorization.settings.TokenSettings;
 import org.springframework.security.oauth2.server.authorization.token.JwtEncodingContext;
+import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenClaimsContext;
+import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenContext;
 import org.springframework.security.oauth2.server.authorization.token.OAuth2TokenCustomizer;
 import org.springframework.security.provisioning.InMemoryUserDetailsManager;
 import org.springframework.security.web.SecurityFilterChain;
@@ -60,7 +65,10 @@ public class Server {
 		return new RSAKeyGenerator(2048).keyID(kid).keyUse(KeyUse.SIGNATURE).generate();
 	}
 
-	record Client(String id, String secret, String method, String redirect, String postLogout, boolean consent) {}
+	record Client(String id, String secret, String method, String redirect, String postLogout, boolean consent, String tool) {}
+
+	/** What the API of the tests is called: the audience of access tokens with its scopes. */
+	private static final String API = "https://api.example/orders";
 
 	/** What the tests ask for: one more client. */
 	@PostMapping("/control/client")
@@ -68,11 +76,20 @@ public class Server {
 		var client = RegisteredClient.withId(c.id()).clientId(c.id()).clientSecret("{noop}" + c.secret())
 				.clientAuthenticationMethod(new ClientAuthenticationMethod(c.method()))
 				.authorizationGrantType(AuthorizationGrantType.AUTHORIZATION_CODE)
-				.redirectUri(c.redirect()).postLogoutRedirectUri(c.postLogout())
+				.redirectUri(c.redirect())
 				.scopes(s -> s.addAll(List.of("openid", "profile", "email")))
-				.clientSettings(ClientSettings.builder().requireProofKey(true).requireAuthorizationConsent(c.consent()).build())
-				.build();
-		clients.put(c.id(), client);
+				.clientSettings(ClientSettings.builder().requireProofKey(true).requireAuthorizationConsent(c.consent()).build());
+		if (c.tool() == null) {
+			client.postLogoutRedirectUri(c.postLogout());
+		} else {
+			var format = c.tool().equals("opaque") ? OAuth2TokenFormat.REFERENCE : OAuth2TokenFormat.SELF_CONTAINED;
+			client.clientName(c.tool());
+			client.authorizationGrantType(AuthorizationGrantType.CLIENT_CREDENTIALS)
+					.authorizationGrantType(AuthorizationGrantType.REFRESH_TOKEN)
+					.scope("orders:read").scope("orders:write").scope("offline_access")
+					.tokenSettings(TokenSettings.builder().accessTokenFormat(format).build());
+		}
+		clients.put(c.id(), client.build());
 	}
 
 	/** What the tests ask for: a new signing key. The one before stays published. */
@@ -141,10 +158,30 @@ public class Server {
 		return encoder;
 	}
 
-	/** The profile and the groups, which the server puts into no token by itself. */
+	/** The audience of an opaque token, which is the client alone by itself. */
+	@Bean
+	OAuth2TokenCustomizer<OAuth2TokenClaimsContext> opaque() {
+		return context -> {
+			if (forAPI(context)) {
+				context.getClaims().audience(List.of(API));
+			}
+		};
+	}
+
+	private static boolean forAPI(OAuth2TokenContext context) {
+		return context.getAuthorizedScopes().stream().anyMatch(s -> s.startsWith("orders:"));
+	}
+
+	/** The profile, the groups, the API and the client, which the server puts into no token by itself. */
 	@Bean
 	OAuth2TokenCustomizer<JwtEncodingContext> claims() {
 		return context -> {
+			if (OAuth2TokenType.ACCESS_TOKEN.equals(context.getTokenType()) && forAPI(context)) {
+				context.getClaims().audience(List.of(API));
+				if (!context.getRegisteredClient().getClientName().equals("without client_id")) {
+					context.getClaims().claim("client_id", context.getRegisteredClient().getClientId());
+				}
+			}
 			if (!OidcParameterNames.ID_TOKEN.equals(context.getTokenType().getValue())) {
 				return;
 			}
