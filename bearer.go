@@ -277,7 +277,11 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 		if !isToken68(raw) { // those that are found were looked at
 			return nil, malformedBearer()
 		}
-		if b, err = a.openOnce(c, g, raw, now); err != nil {
+		open := a.open
+		if a.cfg.Hooks.OnToken != nil || g.tokens.introspect != nil { // which are asked once for all
+			open = a.openOnce
+		}
+		if b, err = open(c, g, raw, now); err != nil {
 			return nil, err
 		}
 	}
@@ -384,8 +388,9 @@ func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.Acces
 		if err := a.askOnToken(c, u); err != nil {
 			return nil, err
 		}
+		u = u.clone() // the hook may keep what it was given
 	}
-	s := session{user: u.clone(), created: t.IssuedAt.Add(-leeway), lastSeen: now, issued: t.IssuedAt, sid: t.SID, authTime: !t.AuthTime.IsZero()}
+	s := session{user: u, created: t.IssuedAt.Add(-leeway), lastSeen: now, issued: t.IssuedAt, sid: t.SID, authTime: !t.AuthTime.IsZero()}
 	if err := s.keepClaims(a.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
