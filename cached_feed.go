@@ -32,6 +32,7 @@ type feed struct {
 	// goes on while a machine is suspended.
 	lease  atomic.Pointer[time.Time]
 	memory atomic.Pointer[memory] // nil before Live
+	failed atomic.Pointer[error]  // of the last beat that failed
 
 	joined chan struct{} // gets a value at Live
 
@@ -209,7 +210,8 @@ func (c *cachedRevocations) awake() *feed {
 func (c *cachedRevocations) run() {
 	var idle idleness
 	for pause := pauseLeast; ; {
-		believed := c.follow(&idle)
+		believed, err := c.follow(&idle)
+		c.trouble.Store(&err)
 		c.feed.Store(nil)
 		if idle.look(c, time.Now()) {
 			c.running.Store(false)
@@ -241,14 +243,14 @@ func (i *idleness) look(c *cachedRevocations, now time.Time) bool {
 
 // follow is one run of Follow, with its beats. It returns when Follow does, when nothing
 // is heard of it, and when there are no more requests. It reports whether any beat came
-// back.
-func (c *cachedRevocations) follow(idle *idleness) (believed bool) {
+// back, and why it ended.
+func (c *cachedRevocations) follow(idle *idleness) (believed bool, err error) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	select {
 	case c.follows <- struct{}{}:
-	case <-tick.C: // too many have not returned
-		return false
+	case <-tick.C:
+		return false, errStuck
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -261,14 +263,17 @@ func (c *cachedRevocations) follow(idle *idleness) (believed bool) {
 	}()
 	for {
 		select {
-		case <-ended:
-			return f.lease.Load() != nil
+		case err := <-ended:
+			return f.lease.Load() != nil, err
 		case <-f.joined: // the first beat need not wait for a tick
 			c.beat(ctx, f)
 		case <-tick.C:
 			now := time.Now() // not the tick's: it may have waited for us
-			if idle.look(c, now) || f.silent(now) {
-				return f.lease.Load() != nil
+			if idle.look(c, now) {
+				return f.lease.Load() != nil, errIdle
+			}
+			if f.silent(now) {
+				return f.lease.Load() != nil, f.silence()
 			}
 			if m := f.memory.Load(); m != nil {
 				c.beat(ctx, f)
@@ -290,8 +295,41 @@ func (c *cachedRevocations) beat(ctx context.Context, f *feed) {
 		defer func() { <-c.beats }()
 		ctx, cancel := context.WithTimeoutCause(ctx, leaseLife, errBeat)
 		defer cancel()
-		_ = contain.Do(func() error { return c.store.Beat(ctx, token) }) // what does not come back, says so
+		if err := contain.Do(func() error { return c.store.Beat(ctx, token) }); err != nil {
+			f.failed.Store(&err) // for Diagnose: that it does not come back, is what counts
+		}
 	}()
 }
 
-var errBeat = errors.New("a beat has to be back within 250 ms")
+var (
+	errBeat   = errors.New("a beat has to be back within 250 ms")
+	errIdle   = errors.New("there were no requests")
+	errStuck  = errors.New("Follow does not return when its context ends")
+	errSilent = errors.New("Follow hears nothing, or does not become live")
+)
+
+// silence says why nothing was heard, as far as that is known.
+func (f *feed) silence() error {
+	if err := f.failed.Load(); err != nil {
+		return errors.Join(errSilent, *err)
+	}
+	return errSilent
+}
+
+// settle waits until memory is believed, and returns nil, or until Follow has ended, and
+// returns what ended it.
+func (c *cachedRevocations) settle(ctx context.Context) error {
+	tick := time.NewTicker(beatEvery / 5)
+	defer tick.Stop()
+	for !c.awake().leased(time.Now()) {
+		if err := c.trouble.Load(); err != nil && !errors.Is(*err, errIdle) {
+			return *err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}

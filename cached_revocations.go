@@ -99,8 +99,9 @@ type cachedRevocations struct {
 	seeds [2]maphash.Seed
 
 	feed    atomic.Pointer[feed]
-	running atomic.Bool // there is a goroutine that follows
-	used    atomic.Bool // since it last looked
+	running atomic.Bool           // there is a goroutine that follows
+	used    atomic.Bool           // since it last looked
+	trouble atomic.Pointer[error] // what ended the last run of Follow
 	follows chan struct{}
 	beats   chan struct{}
 }

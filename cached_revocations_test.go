@@ -4,12 +4,17 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
 )
@@ -66,6 +71,12 @@ func (s *tape) set(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
+}
+
+// followers is how many runs of Follow there are.
+func (s *tape) followers() (n int) {
+	s.set(func() { n = len(s.feeds) })
+	return n
 }
 
 func (s *tape) tell(m tapeMessage) {
@@ -217,7 +228,7 @@ func inBubble(t *testing.T, test func(t *testing.T, s *tape, p, other process)) 
 		s := newTape()
 		test(t, s, process{t, ginauth.Cached(s)}, process{t, ginauth.Cached(s)})
 		time.Sleep(2 * time.Minute)
-		if n := len(s.feeds); n != 0 {
+		if n := s.followers(); n != 0 {
 			t.Errorf("after two minutes without a request, %d still follow", n)
 		}
 	})
@@ -583,6 +594,34 @@ func TestCachedWithAStoreThatDoesNotBehave(t *testing.T) {
 	}
 }
 
+// A store that cannot be followed works, at the cost of a question for each request:
+// that is said where one looks for it.
+func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
+	diagnose := func(s *broken) []*ginauth.Error {
+		auth, err := ginauth.Mount(gin.New(), ginauth.Options{
+			BaseURL: "http://localhost:8080", Revocations: ginauth.Cached(s), Logger: slog.New(slog.DiscardHandler),
+			Keys: []string{"the key of an application that is diagnosed"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(auth.Diagnose(t.Context()).Warnings, func(e *ginauth.Error) bool { return e.ID != "options.revocations.deaf" })
+	}
+	if found := diagnose(&broken{tape: newTape()}); len(found) != 0 {
+		t.Errorf("of a store that is followed it says %v", found)
+	}
+	refused := errors.New("NOPERM")
+	for name, s := range map[string]*broken{
+		"Follow fails":  {tape: newTape(), follow: func(context.Context, ginauth.Follower) error { return refused }},
+		"Beat fails":    {tape: newTape(), beat: func(context.Context, uint64) error { return refused }},
+		"Follow panics": {tape: newTape(), follow: func(context.Context, ginauth.Follower) error { panic("NOPERM") }},
+	} {
+		if found := diagnose(s); len(found) != 1 || !strings.Contains(found[0].Err.Error(), "NOPERM") {
+			t.Errorf("%s: it says %v", name, found)
+		}
+	}
+}
+
 func TestCachedStartsAgainAfterARest(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, _ process) {
 		for range 3 {
@@ -592,7 +631,7 @@ func TestCachedStartsAgainAfterARest(t *testing.T) {
 				t.Error("it does not follow")
 			}
 			time.Sleep(3 * time.Minute)
-			if len(s.feeds) != 0 {
+			if s.followers() != 0 {
 				t.Error("it follows although there are no requests")
 			}
 		}
