@@ -123,7 +123,7 @@ type CookieDiagnosis struct {
 // without a query to the other endpoints, or OPTIONS to the authorization endpoint,
 // where a HEAD would be logged as a failed sign-in. It calls
 // [Provider.ClientSecretFunc], and signs an assertion with [Provider.PrivateKey], which it
-// drops. It reads [Options.Revocations], and writes, reads and
+// drops. It reads [Options.Revocations], follows them if they are [Cached], and writes, reads and
 // deletes a record in [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
 // until ctx is done.
 //
@@ -135,8 +135,14 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	parties := g.parties()
 	reports := make([]*rp.Report, len(parties))
 	var stores [2]error
+	var deaf error
 	var tries, group errgroup.Group
-	tries.Go(func() error { stores[0] = a.askRevocations(ctx); return nil })
+	tries.Go(func() error {
+		if stores[0] = a.askRevocations(ctx); stores[0] == nil {
+			deaf = a.followRevocations(ctx)
+		}
+		return nil
+	})
 	tries.Go(func() error { stores[1] = g.sessions.try(ctx); return nil })
 	group.SetLimit(diagnoseMost)
 	for i, cl := range parties {
@@ -147,6 +153,10 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 		if err != nil {
 			d.Problems = append(d.Problems, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		}
+	}
+	if deaf != nil {
+		d.Warnings = append(d.Warnings, &Error{Code: ErrInvalidOptions, ID: "options.revocations.deaf", Op: "Options.Revocations", Err: deaf,
+			Reason: deafRemark, Fix: "look at the cause: docs/replicas.md has what the store must be like"})
 	}
 	found := map[*client]*rp.Report{}
 	for i, r := range reports {
@@ -229,6 +239,7 @@ const (
 	memstoreFix       = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
 	tokensRemark      = "the users' tokens are in this process's memory: lost at a restart, and not shared between replicas; users are then sent to the provider and back"
 	noProvidersRemark = "is empty, so that no user can sign in: /login answers with 404"
+	deafRemark        = "the marks of other replicas cannot be followed, so that each request asks the store"
 	insecureRemark    = "BaseURL is http: everybody in this network can read session cookies, codes and passwords, and use them"
 	keyMadeRemark     = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
 )
@@ -278,6 +289,15 @@ func (a *Auth) askRevocations(ctx context.Context) error {
 		err = storeUnavailable("read revocations", err)
 	}
 	return err
+}
+
+// followRevocations returns why what [Cached] returned does not answer from memory.
+func (a *Auth) followRevocations(ctx context.Context) error {
+	c, ok := a.cfg.Revocations.(*cachedRevocations)
+	if !ok {
+		return nil
+	}
+	return contain.Within(ctx, diagnoseWait, c.settle)
 }
 
 // try keeps a record in Options.Sessions for a moment. A read alone

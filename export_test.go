@@ -12,3 +12,8 @@ func RelyingPartyConfig(p Provider) rp.Config {
 	cfg.defaults()
 	return (&client{provider: p, cfg: cfg, redirectURI: "https://app.example.com/authorize/x", shared: true}).rpConfig(new(http.Client))
 }
+
+// CachedWithLimit is Cached with room for fewer sessions and marks.
+func CachedWithLimit(store Followed, limit int) Revocations {
+	return newCachedRevocations(store, limit)
+}

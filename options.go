@@ -100,7 +100,8 @@ type Options struct {
 	Hooks Hooks `json:"-"`
 
 	// Revocations remembers what was signed out. Default: this process's memory,
-	// which is lost at a restart and not shared between replicas.
+	// which is lost at a restart and not shared between replicas. With several, use
+	// [Cached] around package redisstate.
 	Revocations Revocations `json:"-"`
 
 	// Tokens keeps the provider's tokens of signed-in users, sealed and bound to their

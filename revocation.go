@@ -23,7 +23,7 @@ type RevocationKey [16]byte
 // The default is this process's memory, which is lost at a restart and not shared:
 // a copy of a session that was signed out is then valid again, at another replica
 // or after the restart, until it expires. Run several replicas on one shared
-// implementation, such as package redisstate.
+// implementation, such as package redisstate, with [Cached] around it.
 //
 // Several Mounts of one process can share [NewMemoryRevocations].
 //

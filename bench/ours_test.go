@@ -25,7 +25,8 @@ type setting struct {
 	keys     bool // Authenticate, which knows nobody
 	acr      bool // the user has an acr
 	proves   bool // the guard has MaxAge and ACR
-	shared   bool // revocations in Redis
+	shared   bool // revocations in Redis, followed
+	asked    bool // revocations in Redis, asked for each request
 	attempts int  // sign-ins under way
 	more     int  // KB in the session beside the user
 	first    bool // more browsers take turns than ginauth remembers sessions
@@ -64,8 +65,11 @@ func ours(s setting) func() app {
 		if s.store != nil {
 			opts.Sessions = s.store()
 		}
-		if s.shared {
-			opts.Revocations = redisstate.New(redis.NewClient(&redis.Options{Addr: redisAddress()}), rand.Text())
+		if s.shared || s.asked {
+			store := redisstate.New(redis.NewClient(&redis.Options{Addr: redisAddress()}), rand.Text())
+			if opts.Revocations = store; s.shared {
+				opts.Revocations = ginauth.Cached(store)
+			}
 		}
 		if s.hooks {
 			opts.Logger = slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))

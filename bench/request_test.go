@@ -37,7 +37,8 @@ func requests() []request {
 		{"ours-3k", "… 3 KB more (two cookies)", ours(setting{more: 3}), false},
 		{"ours-4k", "… 4 KB more (two cookies)", ours(setting{more: 4}), false},
 		{"ours-5k", "… 5 KB more (two cookies, nearly full)", ours(setting{more: 5}), false},
-		{"ours-revocations-redis", "… revocations in Redis", ours(setting{shared: true}), false},
+		{"ours-revocations-redis", "… revocations in Redis, `Cached`", ours(setting{shared: true}), false},
+		{"ours-revocations-asked", "… revocations in Redis, asked for each request", ours(setting{asked: true}), false},
 		{"ours-memstore", "**ginauth**, sessions in gin-contrib's memstore", ours(setting{store: memory}), false},
 		{"ours-memstore-6k", "… 6 KB more in the session", ours(setting{store: memory, more: 6}), false},
 		{"ours-redis", "**ginauth**, sessions in Redis", ours(setting{store: inRedis}), false},
@@ -152,6 +153,8 @@ var besides = []struct {
 }{
 	{"authenticate", "an `Authenticate` that knows nobody, beside none", setting{keys: true}, setting{}},
 	{"step-up", "`MaxAge` and `ACR`, beside a guard without checks", setting{acr: true, proves: true}, setting{acr: true}},
+	{"shared", "revocations in Redis, beside revocations in memory", setting{shared: true}, setting{}},
+	{"shared-stored", "revocations in Redis too, beside sessions alone there", setting{shared: true, store: inRedis}, setting{store: inRedis}},
 	{"attempts", "five sign-ins under way, beside none", setting{attempts: 5}, setting{}},
 }
 

@@ -111,7 +111,7 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 		opts.Keys = strings.Split(keys, ",")
 	}
 	if addr := os.Getenv("REDIS_ADDR"); addr != "" { // several replicas: what one signs out, all do
-		opts.Revocations = redisstate.New(redis.NewClient(&redis.Options{Addr: addr}), "example:")
+		opts.Revocations = ginauth.Cached(redisstate.New(redis.NewClient(&redis.Options{Addr: addr}), "example:"))
 	}
 	// Mount adds /login, /authorize and /logout.
 	auth, err := ginauth.Mount(app, opts)

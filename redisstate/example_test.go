@@ -26,7 +26,7 @@ func Example() {
 	auth, err := ginauth.Mount(router, ginauth.Options{
 		BaseURL:     "https://app.example.com",
 		Keys:        []string{os.Getenv("GINAUTH_KEY")}, // the same for every replica
-		Revocations: shared,
+		Revocations: ginauth.Cached(shared),
 		Tokens:      shared,
 		Providers: []ginauth.Provider{{
 			Name: "corp", Issuer: "https://login.example.com",

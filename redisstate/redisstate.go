@@ -1,14 +1,17 @@
 // Package redisstate keeps in Redis what the replicas of an application share:
-// ginauth's revocations, so that a sign-out at one replica counts at all of them, at
-// once, and after a restart too; and the tokens of signed-in users, for applications
+// ginauth's revocations, so that a sign-out at one replica counts at all of them, and
+// after a restart too; and the tokens of signed-in users, for applications
 // that call their providers' APIs.
 //
 //	shared := redisstate.New(client, "myapp:")
 //	auth, err := ginauth.Mount(router, ginauth.Options{
 //		…
-//		Revocations: shared,
+//		Revocations: ginauth.Cached(shared),
 //		Tokens:      shared,
 //	})
+//
+// With [ginauth.Cached] each replica answers from its memory; docs/replicas.md says what
+// is promised then. Without it, each guarded request asks Redis.
 //
 // Sessions may stay where they are: in the sealed cookie, or in any store.
 // What Redis holds is a few dozen bytes for each sign-out, for as long as a
@@ -22,16 +25,24 @@
 // ClusterOptions.ReadOnly and its like alone. A failover may lose the marks of
 // its last moments, since Redis replicates after it has answered.
 //
-// While Redis cannot be asked nobody gets in: every guarded request is answered
-// with 503. The client's timeouts say how long that takes; go-redis waits up to
-// 5 s for a connection and 3 s for an answer, and tries again. Shorter ones
-// (DialTimeout, ReadTimeout: 500 ms) suit a store that every request asks.
+// While Redis cannot be asked, or takes no writes, nobody gets in: every guarded request
+// is answered with 503. Without Cached the client's timeouts say how long that takes;
+// go-redis waits up to 5 s for a connection and 3 s for an answer, and tries again.
+// Shorter ones (DialTimeout, ReadTimeout: 500 ms) suit both.
+//
+// Revoke publishes each mark. A user of an ACL needs the channels of the prefix, and a
+// cluster Redis 7 and a hash tag in the prefix ("{myapp}:"), or nothing is answered from
+// memory. One key, the prefix and "chain", has no hash; it expires after a day without a
+// sign-out.
 package redisstate
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -41,17 +52,20 @@ import (
 )
 
 var (
-	_ ginauth.Revocations = (*Store)(nil)
-	_ ginauth.Tokens      = (*Store)(nil)
+	_ ginauth.Followed = (*Store)(nil)
+	_ ginauth.Tokens   = (*Store)(nil)
 )
 
-// Store implements [ginauth.Revocations] and [ginauth.Tokens] in Redis: pass the same one
-// to both options. It is safe for concurrent use. The application keeps the client, and
+// Store implements [ginauth.Followed] and [ginauth.Tokens] in Redis: pass the same one to
+// both options, to Revocations by way of [ginauth.Cached]. It is safe for concurrent use. The application keeps the client, and
 // closes it.
 type Store struct {
 	client               redis.UniversalClient
 	marks, spent, tokens string // what keys begin with
-	together             bool   // one server holds all keys, and MGET may name several
+	chain, fence         string // keys: see raise and read
+	told, beats          string // channels: of all marks, and of this Store's beats
+	publish              string // the command to tell them by
+	scattered            bool   // a cluster has the keys on several servers
 }
 
 // New returns a Store whose keys begin with prefix: "myapp:", or "ginauth:" if it
@@ -65,12 +79,24 @@ func New(client redis.UniversalClient, prefix string) *Store {
 	if prefix == "" {
 		prefix = "ginauth:"
 	}
-	_, single := client.(*redis.Client)
-	return &Store{client: client, marks: prefix + "mark:", spent: prefix + "spent:", tokens: prefix + "tokens:", together: single}
+	s := &Store{
+		client: client, marks: prefix + "mark:", spent: prefix + "spent:", tokens: prefix + "tokens:",
+		chain: prefix + "chain", fence: prefix + "fence", told: prefix + "told", beats: prefix + "beats:" + rand.Text(), publish: "PUBLISH",
+	}
+	if _, single := client.(*redis.Client); !single {
+		s.publish, s.scattered = "SPUBLISH", !hashTag.MatchString(prefix)
+	}
+	return s
 }
 
+// hashTag is what a cluster finds a key's server by, in place of the whole key.
+var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
+
 // raise keeps the later of two marks, for the longer of two lives: neither a
-// clock that is behind nor a request that comes late revives a session.
+// clock that is behind nor a request that comes late revives a session. Then it tells
+// the mark, see Follow. A Redis that does not let it, because of an ACL or of its age,
+// stores the mark all the same: the chain has a link that nobody hears of, and so
+// nobody believes what was heard.
 var raise = redis.NewScript(`
 local at, life = ARGV[1], tonumber(ARGV[2])
 local old = redis.call('GET', KEYS[1])
@@ -78,6 +104,13 @@ if old and tonumber(old) > tonumber(at) then at = old end
 local left = redis.call('PTTL', KEYS[1])
 if left > life then life = left end
 redis.call('SET', KEYS[1], at, 'PX', string.format('%d', life))
+if KEYS[2] then
+	local last = redis.call('GET', KEYS[2]) or ''
+	local n = tonumber(string.match(last, '^%d+') or '0') + 1
+	local link = string.format('%d-%s', n, ARGV[4])
+	redis.call('SET', KEYS[2], link, 'PX', 86400000)
+	redis.pcall(ARGV[5], ARGV[6], ARGV[3] .. ',' .. at .. ',' .. last .. ',' .. link)
+end
 return 1
 `)
 
@@ -86,24 +119,39 @@ func (s *Store) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.T
 	// Rounded up: a session that began in the same millisecond as the mark,
 	// and before it, stays dead.
 	mark := at.Add(time.Millisecond - 1).UnixMilli()
-	if err := raise.Run(ctx, s.client, []string{name(s.marks, key)}, mark, milliseconds(ttl)).Err(); err != nil {
+	keys, arguments := []string{name(s.marks, key)}, []any{mark, milliseconds(ttl)}
+	if !s.scattered {
+		keys = append(keys, s.chain)
+		arguments = append(arguments, fmt.Sprintf("%x", key[:]), rand.Text(), s.publish, s.told)
+	}
+	if err := raise.Run(ctx, s.within(ctx), keys, arguments...).Err(); err != nil {
 		return fmt.Errorf("redisstate: %w", err)
 	}
 	return nil
 }
 
-// Watermarks implements [ginauth.Revocations] with one round trip. Its errors are
-// those of the client, and one for a value that this package did not write.
+// read returns the marks of all keys but the last, which does not exist. It deletes
+// that one first, which changes nothing, and is refused where a mark would be: by a
+// replica, and so by a primary that was demoted, whose marks are old; and by a primary
+// without the replicas that min-replicas-to-write asks for.
+var read = redis.NewScript(`
+redis.call('DEL', table.remove(KEYS))
+return redis.call('MGET', unpack(KEYS))
+`)
+
+// Watermarks implements [ginauth.Revocations] with one round trip, to a primary that
+// would take a mark. Its errors are those of the client, and one for a value that this
+// package did not write.
 func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
 	values, err := s.values(ctx, keys)
 	if err != nil {
 		return marks, fmt.Errorf("redisstate: %w", err)
 	}
 	for i, value := range values {
-		if value == "" {
+		if value == nil {
 			continue
 		}
-		at, err := strconv.ParseInt(value, 10, 64)
+		at, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
 		if err != nil {
 			return marks, errors.New("redisstate: a mark is no number: is the prefix used for something else?")
 		}
@@ -112,39 +160,37 @@ func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (
 	return marks, nil
 }
 
-// values reads the marks, "" where there is none. A cluster has them on several
-// servers, and no command asks those together.
-func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values [4]string, err error) {
-	if s.together {
-		found, err := s.client.MGet(ctx, name(s.marks, keys[0]), name(s.marks, keys[1]), name(s.marks, keys[2]), name(s.marks, keys[3])).Result()
-		if err == nil && len(found) != len(keys) {
-			err = fmt.Errorf("MGET answered with %d values for %d keys", len(found), len(keys))
-		}
-		if err != nil {
-			return values, err
-		}
-		for i, value := range found {
-			if value != nil {
-				values[i] = fmt.Sprint(value)
-			}
-		}
-		return values, nil
+// values reads the marks, nil where there is none.
+func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values []any, err error) {
+	if s.scattered {
+		return s.gather(ctx, keys)
 	}
-	var asked [4]*redis.StringCmd
+	values, err = read.Run(ctx, s.within(ctx),
+		[]string{name(s.marks, keys[0]), name(s.marks, keys[1]), name(s.marks, keys[2]), name(s.marks, keys[3]), s.fence}).Slice()
+	if err == nil && len(values) != len(keys) {
+		err = fmt.Errorf("MGET answered with %d values for %d keys", len(values), len(keys))
+	}
+	return values, err
+}
+
+// gather reads each mark where it is: a cluster has them on several servers, and no
+// command asks those together. Each question has a fence of its own, beside the mark.
+func (s *Store) gather(ctx context.Context, keys [4]ginauth.RevocationKey) (values []any, err error) {
+	var asked [4]*redis.Cmd
 	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
-			asked[i] = p.Get(ctx, name(s.marks, key))
+			mark := name(s.marks, key)
+			asked[i] = read.Eval(ctx, p, []string{mark, "{" + mark + "}fence"})
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return values, err
-	}
-	for i, got := range asked {
+	for _, got := range asked {
 		// Pipelined tells one error of several: each has its own.
-		if values[i], err = got.Result(); err != nil && !errors.Is(err, redis.Nil) {
-			return values, err
+		one, failed := got.Slice()
+		if failed = cmp.Or(failed, err); failed != nil {
+			return nil, failed
 		}
+		values = append(values, one...)
 	}
 	return values, nil
 }

@@ -24,6 +24,10 @@ import (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.TestMode)
+	if os.Getenv(replicaEnv) != "" {
+		runReplica()
+		return
+	}
 	m.Run()
 }
 

@@ -161,6 +161,22 @@ func (t *Table) Value(key [16]byte, now func() time.Time) int64 {
 	return s.value.Load()
 }
 
+// Written returns the number under a key and when it was last written, in Unix
+// nanoseconds of the caller's clock; 0 and 0 if there is none. Unlike Value it returns
+// an expired entry too, as long as none has removed it.
+func (t *Table) Written(key [16]byte) (value, written int64) {
+	if t.count.Load() == 0 {
+		return 0, 0
+	}
+	at := t.spot(key)
+	s := at.entry()
+	if s == nil {
+		return 0, 0
+	}
+	written = s.written.Load() // before the value: Raise stores it after
+	return s.value.Load(), written
+}
+
 // Raise makes the number under a key at least value, and keeps it for ttl at
 // least. It is false if there is no room.
 func (t *Table) Raise(key [16]byte, value int64, ttl time.Duration, now Now) bool {

@@ -1,0 +1,335 @@
+package ginauth
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ginauth/ginauth/internal/contain"
+	"github.com/ginauth/ginauth/internal/marks"
+)
+
+const (
+	mostFollows = 8 // runs of Follow that do not return although they should
+	mostBeats   = 8 // calls of Beat at a time
+	joinWait    = 800 * time.Millisecond
+	silentAfter = 2 * leaseLife
+	pauseLeast  = 25 * time.Millisecond
+	pauseMost   = 400 * time.Millisecond
+)
+
+// feed is one run of Follow: what it said, and how long that may be believed. Its
+// methods work on nil, which believes nothing.
+type feed struct {
+	began time.Time // that of cachedRevocations
+	limit int
+
+	// lease is when the latest beat that came back was sent. It has both of the
+	// system's clocks: the monotonic one, which cannot be set, and the other, which
+	// goes on while a machine is suspended.
+	lease  atomic.Pointer[time.Time]
+	memory atomic.Pointer[memory] // nil before Live
+	failed atomic.Pointer[error]  // of the last beat that failed
+
+	joined chan struct{} // gets a value at Live
+
+	mu    sync.Mutex
+	heard time.Time           // Live, or the last of our beats
+	token uint64              // of the last beat
+	sent  [4 * mostBeats]sent // by token, the latest ones
+}
+
+type sent struct {
+	token uint64
+	at    time.Time
+}
+
+// memory is what was heard and answered without a gap. It is replaced as a whole when
+// it is full: a session that is asked about after that needs nothing that was heard
+// before.
+type memory struct {
+	known *marks.Seen  // sessions, with when the store was asked about them
+	heard *marks.Table // marks, in milliseconds of Unix time, and 1 in place of 0
+}
+
+func (c *cachedRevocations) newFeed() *feed {
+	// Tokens begin anywhere: another Cached on the same store hears ours too.
+	return &feed{began: c.began, limit: c.limit, token: rand.Uint64(), heard: time.Now(), joined: make(chan struct{}, 1)}
+}
+
+func (f *feed) newMemory() *memory {
+	return &memory{known: marks.NewSeen(f.limit), heard: marks.New(f.limit)}
+}
+
+func (f *feed) since(t time.Time) int64 { return int64(t.Sub(f.began)) + 1 }
+
+// leased reports whether at the time now every mark was heard whose Revoke had returned
+// leaseLife before.
+func (f *feed) leased(now time.Time) bool {
+	if f == nil {
+		return false
+	}
+	from := f.lease.Load()
+	return from != nil && now.Sub(*from) < leaseLife && now.UnixNano()-from.UnixNano() < int64(leaseLife)
+}
+
+func (f *feed) remembers() *memory {
+	if f == nil {
+		return nil
+	}
+	return f.memory.Load()
+}
+
+// recall returns the marks of a session that the store was asked about lately: those
+// that were heard or read since. Older ones were in the answer, or had expired.
+func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found [4]time.Time, known bool) {
+	m := f.memory.Load()
+	if m == nil {
+		return found, false
+	}
+	asked := m.known.At(id)
+	if asked == 0 || f.since(now)-asked > int64(knownLife) {
+		return found, false
+	}
+	for i, key := range keys {
+		if at, heard := m.heard.Written(key); at != 0 && heard >= asked {
+			found[i] = time.UnixMilli(at)
+		}
+	}
+	return found, true
+}
+
+// learn remembers what the store answered. m was there before it was asked.
+func (f *feed) learn(m *memory, id [16]byte, keys *[4]RevocationKey, found *[4]time.Time, asked int64) {
+	for i, at := range found {
+		if !at.IsZero() && !f.remember(m, keys[i], at) {
+			return
+		}
+	}
+	// The marks first: who finds the session has to find them too.
+	if !m.known.Put(id, asked, f.oldest(time.Now())) {
+		f.renew(m)
+	}
+}
+
+// oldest is when the store was asked about the oldest session that is still known.
+func (f *feed) oldest(now time.Time) int64 { return f.since(now) - int64(knownLife) }
+
+// raise remembers a mark that was told.
+func (f *feed) raise(key RevocationKey, at time.Time) {
+	if m := f.remembers(); m != nil {
+		f.remember(m, key, at)
+	}
+}
+
+// remember is false if there was no room, and m is given up.
+func (f *feed) remember(m *memory, key RevocationKey, at time.Time) bool {
+	// Both clocks of the table are the monotonic one: a mark must not go before the
+	// sessions that it ends.
+	now := f.since(time.Now())
+	value := millis(at)
+	if value == 0 {
+		value = 1
+	}
+	if m.heard.Raise(key, value, heardLife, marks.Now{Wall: time.Unix(0, now), Run: now / int64(time.Second)}) {
+		return true
+	}
+	f.renew(m)
+	return false
+}
+
+// renew forgets everything. A mark that found no room is in the store: a session that is
+// asked about from now on has it in the answer.
+func (f *feed) renew(m *memory) { f.memory.CompareAndSwap(m, f.newMemory()) }
+
+// follower is what Follow gets.
+func (f *feed) follower() Follower {
+	return Follower{Live: f.live, Mark: f.raise, Beat: f.beat}
+}
+
+func (f *feed) live() {
+	f.mu.Lock()
+	f.heard = time.Now()
+	f.mu.Unlock()
+	f.memory.Store(f.newMemory())
+	select {
+	case f.joined <- struct{}{}:
+	default: // it has said so before
+	}
+}
+
+// beat renews the lease, from the time before the beat was sent.
+func (f *feed) beat(token uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &f.sent[token%uint64(len(f.sent))]
+	if s.at.IsZero() || s.token != token {
+		return // another's, or one of a run before
+	}
+	f.heard = time.Now()
+	at := s.at
+	f.lease.Store(&at)
+}
+
+// next is the token of the beat that is sent now.
+func (f *feed) next() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.token++
+	f.sent[f.token%uint64(len(f.sent))] = sent{f.token, time.Now()}
+	return f.token
+}
+
+// silent reports whether the run does not become live, or its beats do not come back.
+func (f *feed) silent(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wait := joinWait
+	if f.memory.Load() != nil {
+		wait = silentAfter
+	}
+	return now.Sub(f.heard) > wait
+}
+
+// awake notes that there are requests, sees to it that marks are followed, and returns
+// the run that follows them, if any.
+func (c *cachedRevocations) awake() *feed {
+	if !c.used.Load() { // requests on many cores would fight for what each of them writes to
+		c.used.Store(true)
+	}
+	if !c.running.Load() && c.running.CompareAndSwap(false, true) {
+		go c.run()
+	}
+	return c.feed.Load()
+}
+
+// run follows the store until there are no more requests.
+func (c *cachedRevocations) run() {
+	var idle idleness
+	for pause := pauseLeast; ; {
+		believed, err := c.follow(&idle)
+		c.trouble.Store(&err)
+		c.feed.Store(nil)
+		if idle.look(c, time.Now()) {
+			c.running.Store(false)
+			// A request that came meanwhile has found running true.
+			if !c.used.Load() || !c.running.CompareAndSwap(false, true) {
+				return
+			}
+			idle, pause = idleness{}, pauseLeast
+			continue
+		}
+		if believed {
+			pause = pauseLeast
+		}
+		time.Sleep(pause/2 + rand.N(pause)) // apart from the other replicas
+		pause = min(2*pause, pauseMost)
+	}
+}
+
+// idleness is since when there were no requests.
+type idleness struct{ since time.Time }
+
+// look reports whether there were none for idleAfter.
+func (i *idleness) look(c *cachedRevocations, now time.Time) bool {
+	if c.used.Swap(false) || i.since.IsZero() {
+		i.since = now
+	}
+	return now.Sub(i.since) > idleAfter
+}
+
+// follow is one run of Follow, with its beats. It returns when Follow does, when nothing
+// is heard of it, and when there are no more requests. It reports whether any beat came
+// back, and why it ended.
+func (c *cachedRevocations) follow(idle *idleness) (believed bool, err error) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	select {
+	case c.follows <- struct{}{}:
+	case <-tick.C:
+		return false, errStuck
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	f := c.newFeed()
+	c.feed.Store(f)
+	ended := make(chan error, 1)
+	go func() {
+		defer func() { <-c.follows }()
+		ended <- contain.Do(func() error { return c.store.Follow(ctx, f.follower()) })
+	}()
+	for {
+		select {
+		case err := <-ended:
+			return f.lease.Load() != nil, err
+		case <-f.joined: // the first beat need not wait for a tick
+			c.beat(ctx, f)
+		case <-tick.C:
+			now := time.Now() // not the tick's: it may have waited for us
+			if idle.look(c, now) {
+				return f.lease.Load() != nil, errIdle
+			}
+			if f.silent(now) {
+				return f.lease.Load() != nil, f.silence()
+			}
+			if m := f.memory.Load(); m != nil {
+				c.beat(ctx, f)
+				m.known.Tidy(f.oldest(now))
+			}
+		}
+	}
+}
+
+// beat sends a beat, unless many are under way: a store that hangs gets no more.
+func (c *cachedRevocations) beat(ctx context.Context, f *feed) {
+	select {
+	case c.beats <- struct{}{}:
+	default:
+		return
+	}
+	token := f.next() // its time is taken before it is sent
+	go func() {
+		defer func() { <-c.beats }()
+		ctx, cancel := context.WithTimeoutCause(ctx, leaseLife, errBeat)
+		defer cancel()
+		if err := contain.Do(func() error { return c.store.Beat(ctx, token) }); err != nil {
+			f.failed.Store(&err) // for Diagnose: that it does not come back, is what counts
+		}
+	}()
+}
+
+var (
+	errBeat   = errors.New("a beat has to be back within 250 ms")
+	errIdle   = errors.New("there were no requests")
+	errStuck  = errors.New("Follow does not return when its context ends")
+	errSilent = errors.New("Follow hears nothing, or does not become live")
+)
+
+// silence says why nothing was heard, as far as that is known.
+func (f *feed) silence() error {
+	if err := f.failed.Load(); err != nil {
+		return errors.Join(errSilent, *err)
+	}
+	return errSilent
+}
+
+// settle waits until memory is believed, and returns nil, or until Follow has ended, and
+// returns what ended it.
+func (c *cachedRevocations) settle(ctx context.Context) error {
+	tick := time.NewTicker(beatEvery / 5)
+	defer tick.Stop()
+	for !c.awake().leased(time.Now()) {
+		if err := c.trouble.Load(); err != nil && !errors.Is(*err, errIdle) {
+			return *err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}

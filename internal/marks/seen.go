@@ -1,0 +1,145 @@
+package marks
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// Seen remembers for each of many keys a number that only rises, such as the time
+// at which it was last seen. A key is a hash that nobody outside can foresee. Reading
+// takes no lock. An entry takes 48 bytes at most, of which a half is free.
+type Seen struct {
+	limit int64
+	count atomic.Int64
+	next  atomic.Uint32 // the part to tidy next
+	parts [parts]seenPart
+}
+
+type seenPart struct {
+	held atomic.Pointer[[]seenSlot]
+	mu   sync.Mutex // held by writers
+	used int
+	_    [40]byte // a part has a cache line to itself
+}
+
+// seenSlot is an entry, or free while at is 0. As in Table, it never becomes free.
+type seenSlot struct {
+	key [2]atomic.Uint64
+	at  atomic.Int64
+}
+
+// NewSeen returns a Seen for at most limit keys.
+func NewSeen(limit int) *Seen { return &Seen{limit: int64(limit)} }
+
+// halves are a key as it is kept, and the part that it belongs to.
+func (s *Seen) halves(key [16]byte) (k [2]uint64, p *seenPart) {
+	k = [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])}
+	return k, &s.parts[k[0]%parts]
+}
+
+// findSeen returns the slot of a key, or the free one that it would get. A quarter of
+// the slots is free at least.
+func findSeen(slots []seenSlot, k [2]uint64) *seenSlot {
+	at, _ := bits.Mul64(k[1], uint64(len(slots)))
+	for {
+		s := &slots[at]
+		if s.at.Load() == 0 || s.key[0].Load() == k[0] && s.key[1].Load() == k[1] {
+			return s
+		}
+		if at++; at == uint64(len(slots)) {
+			at = 0
+		}
+	}
+}
+
+// At returns the number of a key, 0 if it has none.
+func (s *Seen) At(key [16]byte) int64 {
+	k, p := s.halves(key)
+	held := p.held.Load()
+	if held == nil {
+		return 0
+	}
+	return findSeen(*held, k).at.Load()
+}
+
+// Put raises the number of a key to at, which is above 0. If there is no room for the
+// key, it forgets those below oldest, and is false if that made none.
+func (s *Seen) Put(key [16]byte, at, oldest int64) bool {
+	k, p := s.halves(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := p.held.Load()
+	if held == nil || 4*(p.used+1) > 3*len(*held) {
+		held = s.copy(p, oldest)
+	}
+	slot := findSeen(*held, k)
+	if old := slot.at.Load(); old != 0 {
+		slot.at.Store(max(old, at))
+		return true
+	}
+	if s.count.Load() >= s.limit {
+		if held = s.copy(p, oldest); s.count.Load() >= s.limit {
+			return false
+		}
+		slot = findSeen(*held, k)
+	}
+	s.count.Add(1)
+	p.used++
+	slot.key[0].Store(k[0])
+	slot.key[1].Store(k[1])
+	slot.at.Store(at) // last: it is what readers ask for first
+	return true
+}
+
+// Tidy looks at one part, the next one at each call, and forgets the entries below
+// oldest if they are more than half of it.
+func (s *Seen) Tidy(oldest int64) {
+	p := &s.parts[s.next.Add(1)%parts]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := p.held.Load()
+	if held == nil {
+		return
+	}
+	if kept := count(*held, oldest); 2*kept < p.used {
+		s.copy(p, oldest)
+	}
+}
+
+// Len is how many keys there are, forgotten or not.
+func (s *Seen) Len() int { return int(s.count.Load()) }
+
+func count(slots []seenSlot, oldest int64) (n int) {
+	for i := range slots {
+		if at := slots[i].at.Load(); at != 0 && at >= oldest {
+			n++
+		}
+	}
+	return n
+}
+
+// copy gives a part new slots, twice as many as the entries from oldest on, with those
+// in them. The part is locked. Readers of the old slots read on.
+func (s *Seen) copy(p *seenPart, oldest int64) *[]seenSlot {
+	var old []seenSlot
+	if held := p.held.Load(); held != nil {
+		old = *held
+	}
+	n := count(old, oldest)
+	slots := make([]seenSlot, max(2*n, 8))
+	for i := range old {
+		if at := old[i].at.Load(); at != 0 && at >= oldest {
+			k := [2]uint64{old[i].key[0].Load(), old[i].key[1].Load()}
+			to := findSeen(slots, k)
+			to.key[0].Store(k[0])
+			to.key[1].Store(k[1])
+			to.at.Store(at)
+		}
+	}
+	s.count.Add(int64(n - p.used))
+	p.used = n
+	p.held.Store(&slots)
+	return &slots
+}

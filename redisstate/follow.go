@@ -1,0 +1,194 @@
+package redisstate
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ginauth/ginauth"
+)
+
+// joinWait bounds the steps before Follow waits for messages.
+const joinWait = time.Second
+
+// Follow implements [ginauth.Followed]: it subscribes to the marks that Revoke publishes.
+//
+// Redis promises nothing about messages that are lost, and there are more ways to lose
+// one than a connection that ends: a server that was demoted, and is filled anew by the
+// next primary, keeps its subscribers and never tells them what happened meanwhile. So
+// each mark names the one before it, and each beat the latest: a chain, of which no link
+// can be missing without being noticed.
+//
+// Its errors are those of the client, and ones for a gap in the chain, for a message that
+// this package did not write, and for a cluster whose keys are on several servers: there
+// the prefix needs a hash tag, as in "{myapp}:", and Redis 7.
+func (s *Store) Follow(ctx context.Context, to ginauth.Follower) error {
+	if s.scattered {
+		return errors.New(`redisstate: the prefix needs a hash tag, as in "{myapp}:": without one a cluster keeps the marks on several servers`)
+	}
+	if err := s.follow(ctx, to); err != nil {
+		return fmt.Errorf("redisstate: follow: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) follow(ctx context.Context, to ginauth.Follower) error {
+	joining, cancel := context.WithTimeout(ctx, joinWait)
+	defer cancel()
+	sub := s.subscribe(joining)
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // Receive does not look at ctx
+	defer func() { _ = sub.Close() }()
+	for range 2 { // channels
+		if got, err := sub.Receive(joining); err != nil {
+			return err
+		} else if _, ok := got.(*redis.Subscription); !ok {
+			return unexpected(got)
+		}
+	}
+	// Our own beat says where the chain is. What comes before it was raised before
+	// anybody relies on us.
+	start := rand.Uint64()
+	if err := s.Beat(joining, start); err != nil {
+		return err
+	}
+	r := reader{to: to}
+	for {
+		got, err := sub.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		m, ok := got.(*redis.Message)
+		if !ok {
+			return unexpected(got) // go-redis has connected and subscribed again by itself
+		}
+		if !r.live {
+			if b, ok := parseBeat(m.Payload); ok && m.Channel == s.beats && b.token == start {
+				r.live, r.last = true, b.last
+				to.Live()
+			}
+			continue
+		}
+		if m.Channel == s.beats {
+			err = r.beat(m.Payload)
+		} else {
+			err = r.mark(m.Payload)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func unexpected(got any) error { return fmt.Errorf("the subscription was replaced: %v", got) }
+
+// subscribe subscribes to both channels over one connection, which keeps their order.
+func (s *Store) subscribe(ctx context.Context) *redis.PubSub {
+	client := s.within(ctx)
+	if s.publish == "SPUBLISH" {
+		return client.SSubscribe(ctx, s.told, s.beats)
+	}
+	return client.Subscribe(ctx, s.told, s.beats)
+}
+
+// reader reads the messages in their order.
+type reader struct {
+	to   ginauth.Follower
+	live bool
+	last string // link of the chain
+}
+
+var errGap = errors.New("a mark was told and not heard: the connection, or the server behind it, has lost messages")
+
+// mark reads what raise has published: the key, the mark, the link before and its own.
+func (r *reader) mark(payload string) error {
+	part := strings.Split(payload, ",")
+	if len(part) != 4 {
+		return nonsense(payload)
+	}
+	key, ok := parseKey(part[0])
+	at, err := strconv.ParseInt(part[1], 10, 64)
+	if !ok || err != nil {
+		return nonsense(payload)
+	}
+	if part[2] != r.last {
+		return errGap
+	}
+	r.last = part[3]
+	r.to.Mark(key, time.UnixMilli(at))
+	return nil
+}
+
+func (r *reader) beat(payload string) error {
+	b, ok := parseBeat(payload)
+	if !ok {
+		return nonsense(payload)
+	}
+	if b.last != r.last {
+		return errGap
+	}
+	r.to.Beat(b.token)
+	return nil
+}
+
+func nonsense(payload string) error {
+	return fmt.Errorf("the message %.40q is not ours: is the prefix used for something else?", payload)
+}
+
+// parseKey reads a key as name writes it.
+func parseKey(text string) (key ginauth.RevocationKey, ok bool) {
+	b, err := hex.DecodeString(text)
+	return key, err == nil && copy(key[:], b) == len(key) && len(b) == len(key)
+}
+
+// beatMessage is what pulse publishes.
+type beatMessage struct {
+	token uint64
+	last  string // link of the chain
+}
+
+func parseBeat(payload string) (b beatMessage, ok bool) {
+	token, last, ok := strings.Cut(payload, ",")
+	n, err := strconv.ParseUint(token, 10, 64)
+	return beatMessage{n, last}, ok && err == nil
+}
+
+// pulse publishes a token, with the latest link of the chain. Like read, it has a
+// fence: a beat that came through a server which takes no marks would prove nothing.
+var pulse = redis.NewScript(`
+redis.call('DEL', KEYS[2])
+redis.call(ARGV[1], ARGV[2], ARGV[3] .. ',' .. (redis.call('GET', KEYS[1]) or ''))
+return 1
+`)
+
+// Beat implements [ginauth.Followed]. Its errors are those of the client.
+func (s *Store) Beat(ctx context.Context, token uint64) error {
+	err := pulse.Run(ctx, s.within(ctx), []string{s.chain, s.fence}, s.publish, s.beats, strconv.FormatUint(token, 10)).Err()
+	if err != nil {
+		return fmt.Errorf("redisstate: beat: %w", err)
+	}
+	return nil
+}
+
+// within returns the client for a call that has to be over when ctx is. Unless
+// ContextTimeoutEnabled is set, go-redis does not look at ctx while it waits for a server,
+// and keeps a connection of the pool for as long as ReadTimeout says. A cluster's client
+// cannot be told.
+func (s *Store) within(ctx context.Context) redis.UniversalClient {
+	end, limited := ctx.Deadline()
+	single, ok := s.client.(*redis.Client)
+	if !limited || !ok {
+		return s.client
+	}
+	left := max(time.Until(end), time.Millisecond)
+	if most := single.Options().ReadTimeout; 0 < most && most <= left {
+		return s.client
+	}
+	return single.WithTimeout(left)
+}
