@@ -80,6 +80,10 @@ func catalogue() []entry {
 	for _, t := range tokens {
 		list = append(list, entry{"Tokens/" + t.name, t.title})
 	}
+	list = append(list, entry{"Bearer/seen", "an access token that was seen before, beside the cookie"})
+	for _, alg := range bearers {
+		list = append(list, entry{"Bearer/first-" + alg.name, "an access token that comes first, beside the verification of its signature"})
+	}
 	return append(list, entry{"Revocations", "a million of them"})
 }
 
