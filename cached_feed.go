@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ const (
 	silentAfter = 2 * leaseLife
 	pauseLeast  = 25 * time.Millisecond
 	pauseMost   = 400 * time.Millisecond
+	vainRuns    = 4 // in a row, in about two seconds, are no restart of the store: that is logged
 )
 
 // feed is one run of Follow: what it said, and how long that may be believed. Its
@@ -209,10 +211,16 @@ func (c *cachedRevocations) awake() *feed {
 // run follows the store until there are no more requests.
 func (c *cachedRevocations) run() {
 	var idle idleness
+	vain := 0 // runs in a row of which nothing was believed
 	for pause := pauseLeast; ; {
 		believed, err := c.follow(&idle)
 		c.trouble.Store(&err)
 		c.feed.Store(nil)
+		if vain++; believed || errors.Is(err, errIdle) {
+			vain = 0
+		} else if vain == vainRuns {
+			c.tell(err)
+		}
 		if idle.look(c, time.Now()) {
 			c.running.Store(false)
 			// A request that came meanwhile has found running true.
@@ -228,6 +236,23 @@ func (c *cachedRevocations) run() {
 		time.Sleep(pause/2 + rand.N(pause)) // apart from the other replicas
 		pause = min(2*pause, pauseMost)
 	}
+}
+
+// tell tells those who want to know that marks cannot be followed.
+func (c *cachedRevocations) tell(err error) {
+	c.mu.Lock()
+	listeners := slices.Clone(c.listeners)
+	c.mu.Unlock()
+	for _, listener := range listeners {
+		listener(err)
+	}
+}
+
+// onTrouble has listener called when marks cannot be followed for a while.
+func (c *cachedRevocations) onTrouble(listener func(error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listeners = append(c.listeners, listener)
 }
 
 // idleness is since when there were no requests.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -104,6 +105,9 @@ type cachedRevocations struct {
 	trouble atomic.Pointer[error] // what ended the last run of Follow
 	follows chan struct{}
 	beats   chan struct{}
+
+	mu        sync.Mutex
+	listeners []func(error) // of each Mount
 }
 
 // Revoke raises the mark in the store and, so that this process does not have to hear

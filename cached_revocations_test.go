@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
+	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
 // tape is a store that can be followed, by any number of processes, and that a test
@@ -620,6 +621,38 @@ func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 			t.Errorf("%s: it says %v", name, found)
 		}
 	}
+}
+
+// Warm says so too, and so does the log of a process that serves requests; once, until marks
+// were followed again.
+func TestTheLogSaysThatRevocationsAreNotFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := errors.New("NOPERM")
+		s := &broken{tape: newTape(), follow: func(context.Context, ginauth.Follower) error { return refused }}
+		var logs sitetest.Logs
+		cached := ginauth.Cached(s)
+		auth, err := ginauth.Mount(gin.New(), ginauth.Options{
+			BaseURL: "http://localhost:8080", Revocations: cached, Logger: logs.Logger(), Keys: []string{"the key of an application that is diagnosed"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := func() int { return len(logs.Lines("WARN", "options.revocations.deaf")) }
+		if err := auth.Warm(t.Context()); err != nil || told() != 1 || !strings.Contains(logs.String(), "NOPERM") {
+			t.Errorf("Warm: %v\n%s", err, &logs)
+		}
+		logs.Reset()
+		for range 100 {
+			if _, err := cached.Watermarks(t.Context(), keysOf(1)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := told(); n != 1 {
+			t.Errorf("the log says it %d times\n%s", n, &logs)
+		}
+		time.Sleep(5 * time.Minute) // it rests, and ends with the test
+	})
 }
 
 func TestCachedStartsAgainAfterARest(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -298,6 +299,11 @@ func (a *Auth) followRevocations(ctx context.Context) error {
 		return nil
 	}
 	return contain.Within(ctx, diagnoseWait, c.settle)
+}
+
+// warnDeaf logs that the marks of other replicas cannot be followed.
+func (a *Auth) warnDeaf(err error) {
+	a.cfg.log(context.Background(), slog.LevelWarn, "options.revocations.deaf", "Options.Revocations: "+deafRemark, slog.Any("error", err))
 }
 
 // try keeps a record in Options.Sessions for a moment. A read alone

@@ -150,6 +150,9 @@ func newAuth(cfg *config) (*Auth, error) {
 	if a.sessionBox = boxes["session"]; cfg.Sessions != nil {
 		a.sessionBox = boxes["stored session"]
 	}
+	if c, ok := cfg.Revocations.(*cachedRevocations); ok {
+		c.onTrouble(a.warnDeaf)
+	}
 	a.providers.Store(a.newRegistry(cfg.Providers, &registry{}))
 	return a, nil
 }
@@ -158,11 +161,21 @@ func newAuth(cfg *config) (*Auth, error) {
 // It returns the errors of the providers that cannot be used, joined: each is an
 // [*Error] with its Provider, and [ErrProviderUnavailable], [ErrProviderTimeout] or
 // [ErrProviderMisconfigured] as its code. nil means that every provider is ready.
+//
+// It also waits until [Cached] follows the marks of other replicas, if [Options.Revocations]
+// is one. If it cannot, the log says why, and Warm returns no error for it: the application
+// works, and asks the store at each request.
 func (a *Auth) Warm(ctx context.Context) error {
 	g := a.providers.Load()
 	parties := g.parties()
 	errs := make([]error, len(parties))
 	var group errgroup.Group
+	group.Go(func() error {
+		if err := a.followRevocations(ctx); err != nil {
+			a.warnDeaf(err)
+		}
+		return nil
+	})
 	for i, cl := range parties {
 		group.Go(func() error {
 			errs[i] = cl.discover(ctx)
