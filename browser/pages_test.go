@@ -84,7 +84,7 @@ func TestThePagesThatPeopleSee(t *testing.T) {
 	})
 }
 
-// The README shows the page that people choose a provider on.
+// The README shows the page that people choose a provider on, and an error as a developer sees it.
 func TestThePicturesOfTheReadme(t *testing.T) {
 	s := newSite(t, places["https"], func(s *site, o *ginauth.Options) {
 		many(s, o)
@@ -102,6 +102,17 @@ func TestThePicturesOfTheReadme(t *testing.T) {
 	x.size(390, 520)
 	x.scheme("dark")
 	x.keep("readme-dark.png")
+
+	s = newSite(t, places["http"], func(_ *site, o *ginauth.Options) {
+		o.Providers[0].ClientSecret = "another client's secret, by mistake"
+	})
+	x = running(t, chromium).open(t)
+	x.pixels = 2
+	x.get(s.URL + "/login/demo")
+	s.choose(x)
+	x.until(func(p page) bool { return strings.Contains(p.Text, "For developers") }, "the reason")
+	x.size(640, 690)
+	x.keep("readme-error.png")
 }
 
 // On a developer's machine an error says what is wrong, at length.
