@@ -83,9 +83,9 @@ func anchors(text string) (all []string) {
 	return all
 }
 
-// docs/coming-from.md lists the cookies, as Diagnose does.
+// docs/diagnose.md lists the cookies, as Diagnose does.
 func TestDocsListTheCookies(t *testing.T) {
-	_, table, _ := strings.Cut(sitetest.File(t, "docs/coming-from.md"), "\n## What each cookie is for\n")
+	_, table, _ := strings.Cut(sitetest.File(t, "docs/diagnose.md"), "\n## What each cookie is for\n")
 	listed := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (`….*?) \\|").FindAllStringSubmatch(table, -1) {
 		for _, name := range regexp.MustCompile("`…([^`]*)`").FindAllStringSubmatch(row[1], -1) {
@@ -107,7 +107,7 @@ func TestDocsListTheCookies(t *testing.T) {
 		}
 	}
 	if len(set) == 0 || !maps.Equal(listed, set) {
-		t.Errorf("docs/coming-from.md lists %q, and the cookies are %q", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(set)))
+		t.Errorf("docs/diagnose.md lists %q, and the cookies are %q", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(set)))
 	}
 }
 
