@@ -3,6 +3,7 @@
 
 SHELL       := bash
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+misspell    := github.com/golangci/misspell/cmd/misspell@v0.8.0
 
 .PHONY: test race lint example ci
 
@@ -14,13 +15,14 @@ test:
 race:
 	go test -race -count=1 ./...
 
-# gofmt, go vet, staticcheck and go.mod, in every module.
+# gofmt, go vet, staticcheck and go.mod, in every module; the spelling of code, pages and English texts.
 lint:
 	@unformatted=$$("$$(go env GOROOT)/bin/gofmt" -l .); \
 	if [ -n "$$unformatted" ]; then printf 'run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; fi
 	.ci/each go vet ./...
 	.ci/each go run $(staticcheck) -checks 'all,-QF*,-ST*' ./...
 	.ci/each go mod tidy -diff
+	find . -name node_modules -prune -o -type f \( -name '*.go' -o -name '*.md' -o -name en.json \) -print0 | xargs -0 go run $(misspell) -error
 
 # An application and a provider to click through, at http://localhost:8080.
 example:

@@ -22,11 +22,11 @@ import (
 type setting struct {
 	hooks    bool
 	loadUser bool
-	keys     bool // Authenticate, which knows nobody
+	keys     bool // Authenticate, which returns no user
 	acr      bool // the user has an acr
 	proves   bool // the guard has MaxAge and ACR
 	shared   bool // revocations in Redis, followed
-	asked    bool // revocations in Redis, asked for each request
+	asked    bool // revocations in Redis, read at each request
 	attempts int  // sign-ins under way
 	more     int  // KB in the session beside the user
 	first    bool // more browsers take turns than ginauth remembers sessions

@@ -27,18 +27,18 @@ func requests() []request {
 		{"limit", "the floor, and a sealed cookie opened by hand: the limit", limit, false},
 		{"ours", "**ginauth, `RequireAuth`**, sealed cookie", ours(setting{}), false},
 		{"ours-hooks", "… with every hook set, and a log", ours(setting{hooks: true}), false},
-		{"ours-authenticate", "… with an `Authenticate` that knows nobody", ours(setting{keys: true}), false},
+		{"ours-authenticate", "… with an `Authenticate` that returns no user", ours(setting{keys: true}), false},
 		{"ours-step-up", "… with `MaxAge` and `ACR`", ours(setting{acr: true, proves: true}), false},
-		{"ours-first", "… of a browser's first request, which it has not seen lately", ours(setting{first: true}), false},
-		{"ours-attempts", "… with five sign-ins under way in the browser", ours(setting{attempts: 5}), false},
-		{"ours-loaduser", "… `LoadUser` in its place", ours(setting{loadUser: true}), false},
+		{"ours-first", "… a browser's first request, not in the cache", ours(setting{first: true}), false},
+		{"ours-attempts", "… with five sign-ins in progress in the browser", ours(setting{attempts: 5}), false},
+		{"ours-loaduser", "… `LoadUser` instead", ours(setting{loadUser: true}), false},
 		{"ours-1k", "… 1 KB more in the session", ours(setting{more: 1}), false},
 		{"ours-2k", "… 2 KB more", ours(setting{more: 2}), false},
 		{"ours-3k", "… 3 KB more (two cookies)", ours(setting{more: 3}), false},
 		{"ours-4k", "… 4 KB more (two cookies)", ours(setting{more: 4}), false},
 		{"ours-5k", "… 5 KB more (two cookies, nearly full)", ours(setting{more: 5}), false},
 		{"ours-revocations-redis", "… revocations in Redis, `Cached`", ours(setting{shared: true}), false},
-		{"ours-revocations-asked", "… revocations in Redis, asked for each request", ours(setting{asked: true}), false},
+		{"ours-revocations-asked", "… revocations in Redis, read at each request", ours(setting{asked: true}), false},
 		{"ours-memstore", "**ginauth**, sessions in gin-contrib's memstore", ours(setting{store: memory}), false},
 		{"ours-memstore-6k", "… 6 KB more in the session", ours(setting{store: memory, more: 6}), false},
 		{"ours-redis", "**ginauth**, sessions in Redis", ours(setting{store: inRedis}), false},
@@ -128,7 +128,7 @@ func (v *visitor) visit() bool {
 	return v.writer.status == http.StatusNoContent
 }
 
-// BenchmarkRequest is a request of somebody who is signed in. cpu-ns/op is
+// BenchmarkRequest is an authenticated request. cpu-ns/op is
 // nearly ns/op, unless other programs run or Redis is asked.
 func BenchmarkRequest(b *testing.B) {
 	for _, r := range requests() {
@@ -155,11 +155,11 @@ var besides = []struct {
 	name, title string
 	it, than    setting
 }{
-	{"authenticate", "an `Authenticate` that knows nobody, beside none", setting{keys: true}, setting{}},
+	{"authenticate", "an `Authenticate` that returns no user, beside no hook", setting{keys: true}, setting{}},
 	{"step-up", "`MaxAge` and `ACR`, beside a guard without checks", setting{acr: true, proves: true}, setting{acr: true}},
 	{"shared", "revocations in Redis, beside revocations in memory", setting{shared: true}, setting{}},
 	{"shared-stored", "revocations in Redis too, beside sessions alone there", setting{shared: true, store: inRedis}, setting{store: inRedis}},
-	{"attempts", "five sign-ins under way, beside none", setting{attempts: 5}, setting{}},
+	{"attempts", "five sign-ins in progress, beside none", setting{attempts: 5}, setting{}},
 }
 
 // BenchmarkBeside measures such settings and the other in turns of a millisecond.

@@ -123,17 +123,17 @@ var presetApple = preset{
 		{name: "privateKey", env: "_PRIVATE_KEY", free: true, about: "the text of the key's .p8 file; line breaks may be written as `\\n`"},
 	},
 	console:  "https://developer.apple.com/account/resources/identifiers/list/serviceId",
-	register: "An App ID with *Sign in with Apple*, a *Services ID* for it, whose identifier is the client id, with the domain and the redirect URI (https on a public host alone), and a key with *Sign in with Apple*.",
-	user:     "An id for this person in your team's applications, e-mail address, verified, and the name at the first sign-in alone.",
+	register: "An App ID with *Sign in with Apple*, a *Services ID* for it, whose identifier is the client id, with the domain and the redirect URI (only https on a public host), and a key with *Sign in with Apple*.",
+	user:     "An ID for this user in your team's applications, a verified e-mail address, and, at the first sign-in only, the name.",
 	quirks: []string{
-		"The answer is a form that Apple's page posts; nothing has to be set for that.",
-		"The name comes once, unsigned: keep it in `OnLogin`. To get it again, people have to stop using Apple with your application first.",
-		"An address at `privaterelay.appleid.com` forwards only what registered senders send.",
+		"The response is a form post (`form_post`); no setting is needed.",
+		"Apple sends the name only once, unsigned: store it in `OnLogin`. To receive it again, the user must first revoke your application in the Apple account.",
+		"An address at `privaterelay.appleid.com` forwards mail from registered senders only.",
 	},
 
 	// https://developer.apple.com/documentation/signinwithapplerestapi/generate-and-validate-tokens
 	refresh: refreshTokens{
 		always: true,
-		about:  "It stays the same. Apple asks for at most one use a day. Revocation: in the metadata.",
+		about:  "It does not rotate. Apple asks for at most one refresh a day. Revocation: in the metadata.",
 	},
 }

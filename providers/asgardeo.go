@@ -34,21 +34,21 @@ var presetAsgardeo = preset{
 	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
 		return Asgardeo(arg["organization"], clientID, clientSecret)
 	},
-	args:     []argument{{name: "organization", env: "_TENANT", about: "the organization's name: what stands behind `/t/` in its addresses", example: "kvarnbygd"}},
+	args:     []argument{{name: "organization", env: "_TENANT", about: "the organization's name: the part after `/t/` in its URLs", example: "kvarnbygd"}},
 	console:  "https://console.asgardeo.io/",
-	register: "A *Traditional Web Application* with OpenID Connect. The redirect URI and `BaseURL/logout/return` are *Authorized redirect URLs*. Under *User Attributes* choose what it may know: e-mail address, names, picture.",
-	user:     "Id in the organization, and what was chosen of name, picture and e-mail address, with Asgardeo's word on whether it is verified.",
+	register: "A *Traditional Web Application* with OpenID Connect. The redirect URI and `BaseURL/logout/return` are *Authorized redirect URLs*. Under *User Attributes* choose the attributes: e-mail address, names, picture.",
+	user:     "ID in the organization, and the chosen ones of name, picture and e-mail address (verified if Asgardeo says so).",
 	quirks: []string{
 		"For groups add the scope `groups`, and choose the attribute.",
-		"`/login/asgardeo` passes on `prompt`, `login_hint` and `max_age`.",
+		"`/login/asgardeo` forwards `prompt`, `login_hint` and `max_age`.",
 	},
 
 	// https://wso2.com/asgardeo/docs/references/tokens/refresh-tokens/
 	refresh: refreshTokens{
 		console: "Give the application the grant *Refresh Token*.",
-		about:   "It stays the same, unless *Renew refresh token* is on.",
+		about:   "It does not rotate, unless *Renew refresh token* is on.",
 	},
 
 	// https://wso2.com/asgardeo/docs/references/tokens/access-tokens/
-	api: apiTokens{never: "in the examples of its documentation `aud` is the client's id, as that of its ID tokens"},
+	api: apiTokens{never: "in the examples of its documentation `aud` is the client ID, as in ID tokens"},
 }

@@ -45,12 +45,12 @@ var presetAuthentik = preset{
 		{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"},
 		{name: "slug", env: "_SLUG", about: "the application's slug", example: "mill-app"},
 	},
-	register: "An application with a provider *OAuth2/OpenID*, *Confidential*, with a signing key (RS256 or ES256: without one, tokens are signed with the client secret, and refused). `BaseURL/logout/return` is another of its redirect URIs.",
-	user:     "A hashed id, name, user name, groups, and an e-mail address with the server's word on whether it is verified, which is no unless a mapping of yours says otherwise.",
+	register: "An application with a provider *OAuth2/OpenID*, *Confidential*, with a signing key (RS256 or ES256: without one, tokens are signed with the client secret and rejected). `BaseURL/logout/return` is another of its redirect URIs.",
+	user:     "A hashed id, name, user name, groups, and an e-mail address (unverified unless your mapping says otherwise).",
 	quirks: []string{
-		"*Subject mode* stays at the hashed user id: user names and e-mail addresses change hands.",
-		"For *Issuer mode* \"same issuer for all\", set `Issuer` to what the provider's page shows.",
-		"`/login/authentik` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"Keep *Subject mode* at the hashed user ID: user names and e-mail addresses are reassigned.",
+		"For *Issuer mode* \"same issuer for all\", set `Issuer` to the value on the provider's page.",
+		"`/login/authentik` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://docs.goauthentik.io/add-secure-apps/providers/oauth2/
@@ -61,5 +61,5 @@ var presetAuthentik = preset{
 	},
 
 	// https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py
-	api: apiTokens{never: "their `aud` is the client's id, as that of its ID tokens, and they have no scopes"},
+	api: apiTokens{never: "their `aud` is the client ID, as in ID tokens, and they have no scopes"},
 }

@@ -39,7 +39,7 @@ var presetBattleNet = preset{
 	console:  "https://develop.battle.net/access/clients",
 	register: "A client with the redirect URI.",
 	user:     "Stable number and BattleTag. There is no e-mail address and no picture.",
-	quirks:   []string{"Signing out ends the session here, not the one at Battle.net."},
+	quirks:   []string{"Signing out ends only ginauth's session, not the one at Battle.net."},
 
 	// https://develop.battle.net/documentation/guides/using-oauth says nothing of it, and the
 	// metadata has a revocation endpoint, but no grant types.

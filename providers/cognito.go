@@ -63,21 +63,21 @@ var presetCognito = preset{
 		{name: "domain", env: "_DOMAIN", about: "the domain of the pool's sign-in pages", example: "login.kvarnbygd.example"},
 	},
 	console:  "https://console.aws.amazon.com/cognito/v2/idp/user-pools",
-	register: "An app client with a secret, the authorization code grant and the scopes `openid`, `profile` and `email`; `BaseURL/logout/return` is an *Allowed sign-out URL*. The client must be allowed to read the attributes `name`, `email`, `email_verified` and `picture`.",
-	user:     "An id in the pool, name, picture, e-mail address with the pool's word on whether it is verified, and the pool's groups.",
+	register: "An app client with a secret, the authorization code grant and the scopes `openid`, `profile` and `email`; `BaseURL/logout/return` is an *Allowed sign-out URL*. Allow the client to read the attributes `name`, `email`, `email_verified` and `picture`.",
+	user:     "An id in the pool, name, picture, e-mail address (verified if the pool says so), and the pool's groups.",
 	quirks: []string{
-		"After signing out people come back to `AfterLogout`.",
-		"A pool that lets everybody sign up lets everybody in.",
-		"`/login/cognito` passes on `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
+		"The sign-out returns to `AfterLogout`.",
+		"A pool with open sign-up admits anyone.",
+		"`/login/cognito` forwards `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
 	},
 
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each use gives a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
+		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each refresh returns a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
 	},
 
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-define-resource-servers.html
 	// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
-	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client asks for `IDENTIFIER/SCOPE`, which is what `HasScope` names. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; no programs); without it, such a scope says what the token is for."},
+	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client asks for `IDENTIFIER/SCOPE`, which is the name for `HasScope`. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; not for programs); without it, such a scope identifies the API."},
 }

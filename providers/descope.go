@@ -33,8 +33,8 @@ func Descope(clientID, clientSecret string) ginauth.Provider {
 var presetDescope = preset{
 	name: "descope", function: "Descope", make: plain(Descope),
 	console:  "https://app.descope.com/applications",
-	register: "The default OIDC application, which is there. Its client id is the project's id, its secret an access key (*Access Keys*). The host of the redirect URI is one of the project's *Approved Domains*.",
-	user:     "Id in the project, name, picture, e-mail address with Descope's word on whether it is verified.",
+	register: "The default OIDC application, which already exists. Its client ID is the project's ID, its secret an access key (*Access Keys*). The host of the redirect URI is one of the project's *Approved Domains*.",
+	user:     "Id in the project, name, picture, e-mail address (verified if Descope says so).",
 	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `ClaimPaths[\"groups\"]` to it."},
 
 	// https://docs.descope.com/getting-started/oidc-endpoints says nothing of it; inbound

@@ -77,12 +77,12 @@ var presetDiscord = preset{
 	name: "discord", function: "Discord", make: plain(Discord), domains: []string{"discordapp.com"},
 	console:  "https://discord.com/developers/applications",
 	register: "Under *OAuth2*, add the redirect URI and copy client id and secret.",
-	user:     "Snowflake, display name, user name, locale, picture, e-mail address with Discord's word on whether it is verified.",
-	quirks:   []string{"`/login/discord` passes on `prompt` (`none` or `consent`)."},
+	user:     "Snowflake, display name, user name, locale, picture, e-mail address (verified if Discord says so).",
+	quirks:   []string{"`/login/discord` forwards `prompt` (`none` or `consent`)."},
 
 	// https://discord.com/developers/docs/topics/oauth2#authorization-code-grant
 	refresh: refreshTokens{
 		always: true,
-		about:  "Revocation: `https://discord.com/api/oauth2/token/revoke`, which ends every token of the permission.",
+		about:  "Revocation: `https://discord.com/api/oauth2/token/revoke`, which revokes every token of the grant.",
 	},
 }

@@ -91,7 +91,7 @@ func section(doc *bytes.Buffer, p providers.Preset, signature string) {
 	if p.Console != "" {
 		fmt.Fprintf(doc, "- **Register** at <%s>. Redirect URI: `BaseURL/authorize/%s`. %s\n", p.Console, p.Name, p.Register)
 	} else {
-		fmt.Fprintf(doc, "- **Register** in its own console. Redirect URI: `BaseURL/authorize/%s`. %s\n", p.Name, p.Register)
+		fmt.Fprintf(doc, "- **Register** in the provider's console. Redirect URI: `BaseURL/authorize/%s`. %s\n", p.Name, p.Register)
 	}
 	prefix := strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_"))
 	variables := []string{"`" + prefix + "_CLIENT_ID`"}
@@ -116,9 +116,9 @@ func section(doc *bytes.Buffer, p providers.Preset, signature string) {
 	fmt.Fprintf(doc, "- **Scopes**: %s\n- **User**: %s\n- **Refresh tokens**: %s\n", scopes(made), p.User, refreshing(p.Refresh))
 	switch {
 	case p.API != "":
-		fmt.Fprintf(doc, "- **[Tokens for an API of yours](api-tokens.md#which-providers-issue-such-tokens)**: %s\n", p.API)
+		fmt.Fprintf(doc, "- **[Access tokens for your API](api-tokens.md#which-providers-issue-such-tokens)**: %s\n", p.API)
 	case p.NoAPI != "":
-		fmt.Fprintf(doc, "- **[Tokens for an API of yours](api-tokens.md#which-providers-issue-such-tokens)**: none. %s.\n", upper(p.NoAPI))
+		fmt.Fprintf(doc, "- **[Access tokens for your API](api-tokens.md#which-providers-issue-such-tokens)**: none. %s.\n", upper(p.NoAPI))
 	}
 	for _, quirk := range p.Quirks {
 		fmt.Fprintf(doc, "- %s\n", quirk)
@@ -168,13 +168,13 @@ func refreshing(r providers.RefreshTokens) string {
 	var how string
 	switch asks := asked(r); {
 	case r.Unknown:
-		return "the provider's documentation says nothing of them. `Offline` is an error."
+		return "the provider's documentation does not mention them. `Offline` is an error."
 	case r.Never != "":
 		return r.Never + ". `Offline` is an error."
 	case asks != "":
 		how = "`Offline` adds " + asks + "."
 	case r.Always:
-		how = "each sign-in gives one; `Offline` adds nothing."
+		how = "issued at each sign-in; `Offline` adds nothing."
 	default:
 		how = "`Offline` adds nothing."
 	}

@@ -42,20 +42,20 @@ var presetDuende = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"}},
 	register: "A client with the grant type `code`, a secret, the scopes `openid`, `profile` and `email`, and `BaseURL/logout/return` among its `PostLogoutRedirectUris`. `BackChannelLogoutUri` is `BaseURL/logout/duende/backchannel`.",
-	user:     "The subject id of its user store, and of the profile what it has: name, user name, picture, e-mail address with the server's word on whether it is verified.",
+	user:     "The subject ID of its user store, and the available parts of the profile: name, user name, picture, e-mail address (verified if the server says so).",
 	quirks: []string{
 		"For roles add the identity resource that has the claim `role` to `Scopes`; it is usually called `roles`.",
-		"`/login/duende` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/duende` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://docs.duendesoftware.com/identityserver/reference/models/client/#refresh-token
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Set `AllowOfflineAccess` for the client.",
-		about:   "It is valid for 30 days, and stays the same, unless the client has other settings. Revocation: in the metadata.",
+		about:   "It is valid for 30 days and does not rotate, unless the client has other settings. Revocation: in the metadata.",
 	},
 
 	// https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/
 	// https://docs.duendesoftware.com/identityserver/apis/aspnetcore/authorization
-	api: apiTokens{how: "define an `ApiResource` with scopes: its name is `Audience`. The client asks for a scope of it. Reference tokens cannot be used: their introspection wants the secret of the `ApiResource`."},
+	api: apiTokens{how: "define an `ApiResource` with scopes: its name is `Audience`. The client requests one of its scopes. Reference tokens do not work: their introspection needs the secret of the `ApiResource`."},
 }

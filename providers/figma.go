@@ -36,7 +36,7 @@ func Figma(clientID, clientSecret string) ginauth.Provider {
 var presetFigma = preset{
 	name: "figma", function: "Figma", make: plain(Figma),
 	console:  "https://www.figma.com/developers/apps",
-	register: "An app with the scope `current_user:read`, published for everybody or for your organization.",
+	register: "An app with the scope `current_user:read`, published publicly or for your organization.",
 	user:     "Stable id, name, picture, and the e-mail address, which is never verified.",
 
 	// https://github.com/figma/rest-api-spec has another address for it.

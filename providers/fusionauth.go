@@ -56,13 +56,13 @@ var presetFusionAuth = preset{
 		{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"},
 		{name: "tenant", env: "_TENANT", about: "the tenant's id", example: "7d2f0a41-93c5-4be8-8e17-a1b2c3d4e5f6"},
 	},
-	register: "An application with the grant *Authorization Code*, *Require authentication*, and under *JWT* an *Id token signing key* that is RSA or EC: the default signs with the client secret, and is refused. `BaseURL/logout/return` is another *Authorized redirect URL*. The tenant's *Issuer* is `https://HOST`.",
-	user:     "A stable id, name, user name, picture, roles in the application, and an e-mail address with the server's word on whether it is verified.",
+	register: "An application with the grant *Authorization Code*, *Require authentication*, and under *JWT* an *Id token signing key* that is RSA or EC: the default signs with the client secret and is rejected. `BaseURL/logout/return` is another *Authorized redirect URL*. The tenant's *Issuer* is `https://HOST`.",
+	user:     "A stable id, name, user name, picture, roles in the application, and an e-mail address (verified if the server says so).",
 	quirks: []string{
-		"FusionAuth lets everybody of the tenant in, registered for the application or not, unless it has *Require registration*.",
-		"A tenant's *Issuer* is `acme.com` until it is set.",
-		"Servers before version 1.36 do not say which tenant a person is of, and nobody gets in.",
-		"`/login/fusionauth` passes on `prompt`, `login_hint`, `max_age`, `idp_hint` and `locale`.",
+		"FusionAuth admits every user of the tenant, registered for the application or not, unless it has *Require registration*.",
+		"A tenant's default *Issuer* is `acme.com`.",
+		"Servers before version 1.36 do not send the user's tenant, and every sign-in fails.",
+		"`/login/fusionauth` forwards `prompt`, `login_hint`, `max_age`, `idp_hint` and `locale`.",
 	},
 
 	// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens
@@ -70,5 +70,5 @@ var presetFusionAuth = preset{
 	refresh: refreshTokens{scope: "offline_access"},
 
 	// https://fusionauth.io/docs/v1/tech/oauth/tokens
-	api: apiTokens{never: "their `aud` is the client's id, as that of its ID tokens"},
+	api: apiTokens{never: "their `aud` is the client ID, as in ID tokens"},
 }

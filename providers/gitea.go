@@ -66,16 +66,16 @@ const (
 )
 
 var giteaQuirks = []string{
-	"Older servers (Gitea before 1.25) put a slash at the end of the issuer. The log then says so: set `Issuer` to it. If an update of the server takes the slash away, every `User.ID()` changes with it.",
-	"`email_verified` says that the account is active, not that anybody confirmed the address. If the server demands that of everybody, set `EmailVerified` to nil.",
-	"For organizations and teams (`mill`, `mill:owners`) add `groups` to `Scopes`. They, and user names, can be renamed, and then taken by somebody else.",
-	"There is no sign-out at the server: signing out ends the session here.",
+	"Older servers (Gitea before 1.25) put a slash at the end of the issuer. The log then reports it: set `Issuer` to that value. If a server update removes the slash, every `User.ID()` changes.",
+	"`email_verified` says that the account is active, not that the address is confirmed. If the server requires confirmation from every user, set `EmailVerified` to nil.",
+	"For organizations and teams (`mill`, `mill:owners`) add `groups` to `Scopes`. These and user names can be renamed, and then taken by another user.",
+	"There is no sign-out at the server: signing out ends only ginauth's session.",
 }
 
 // https://docs.gitea.com/administration/config-cheat-sheet#oauth2-oauth2
 var giteaRefresh = refreshTokens{
 	always: true,
-	about:  "It is valid for 730 hours, and for any number of uses, unless the server's `REFRESH_TOKEN_EXPIRATION_TIME` and `INVALIDATE_REFRESH_TOKENS` say otherwise.",
+	about:  "It is valid for 730 hours, and for any number of refreshes, unless the server's `REFRESH_TOKEN_EXPIRATION_TIME` and `INVALIDATE_REFRESH_TOKENS` say otherwise.",
 }
 
 var presetGitea = preset{

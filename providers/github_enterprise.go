@@ -28,8 +28,8 @@ var presetGitHubEnterprise = preset{
 		return GitHubEnterprise(arg["host"], clientID, clientSecret)
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "github.kvarnbygd.example"}},
-	register: "As for `github`, at the server's own */settings/developers*.",
-	user:     "As with `github`; who administers the server says which addresses are verified.",
+	register: "As for `github`, at the server's */settings/developers*.",
+	user:     "As for `github`; the server's administrators decide which addresses are verified.",
 
 	refresh: githubRefresh,
 }

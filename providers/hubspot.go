@@ -61,9 +61,9 @@ func hubspotProfile(clientID, clientSecret string) profile {
 var presetHubSpot = preset{
 	name: "hubspot", function: "HubSpot", make: plain(HubSpot), domains: []string{"hubapi.com"},
 	console:  "https://app.hubspot.com/developer-projects",
-	register: "An app with OAuth, and the scope `oauth` as the only one that is required; whatever else the app requires has to be in `Scopes` too.",
-	user:     "Stable number, and the address that the user signs in with, as name and e-mail address; it is never verified. The claim `hub_id` is the account.",
-	quirks:   []string{"People install the application in one of their accounts to sign in, and may need permission to."},
+	register: "An app with OAuth, and `oauth` as its only required scope; add any other required scope to `Scopes` too.",
+	user:     "Stable number, and the login address, as name and e-mail address; it is never verified. The claim `hub_id` is the account.",
+	quirks:   []string{"To sign in, users install the application in one of their accounts, which may need permission."},
 
 	// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
 	refresh: refreshTokens{always: true},

@@ -39,6 +39,6 @@ var presetKick = preset{
 	// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow
 	refresh: refreshTokens{
 		always: true,
-		about:  "A use gives a new one. Revocation: `https://id.kick.com/oauth/revoke`, with its parameters in the query.",
+		about:  "A refresh returns a new one. Revocation: `https://id.kick.com/oauth/revoke`, with its parameters in the query.",
 	},
 }

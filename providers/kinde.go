@@ -44,8 +44,8 @@ var presetKinde = preset{
 	register: "A *back-end web* application. The redirect URI is an *Allowed callback URL*, `BaseURL/logout/return` an *Allowed logout redirect URL*.",
 	user:     "Id in the business, name, picture, and the e-mail address, verified if the ID token says so.",
 	quirks: []string{
-		"After signing out there, people come back to `AfterLogout`.",
-		"`/login/kinde` passes on `prompt` and `login_hint`.",
+		"The sign-out returns to `AfterLogout`.",
+		"`/login/kinde` forwards `prompt` and `login_hint`.",
 	},
 
 	// https://docs.kinde.com/build/tokens/refresh-tokens/: offline_access is ignored.
@@ -57,5 +57,5 @@ var presetKinde = preset{
 
 	// https://docs.kinde.com/developer-tools/your-apis/register-manage-apis
 	// https://docs.kinde.com/machine-to-machine-applications/about-m2m/token-structure-and-claims-for-m2m-applications
-	api: apiTokens{how: "register it under *Settings*, *APIs*: its *Audience* is `Audience`. Authorize the client for it, which asks by the parameter `audience`."},
+	api: apiTokens{how: "register it under *Settings*, *APIs*: its *Audience* is `Audience`. Authorize the client for it; the client requests it with the parameter `audience`."},
 }

@@ -48,7 +48,7 @@ var presetLINE = preset{
 	user:     "An id that is the same for all channels of one LINE provider, name, picture, and the e-mail address, which is never verified.",
 	quirks: []string{
 		"ID tokens are signed with the channel secret (HS256). No other preset accepts such tokens.",
-		"`/login/line` passes on `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
+		"`/login/line` forwards `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
 	},
 
 	// https://developers.line.biz/en/docs/line-login/managing-access-tokens/

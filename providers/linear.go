@@ -60,10 +60,10 @@ func linearProfile(ctx context.Context, client *http.Client, _ *oauth2.Token) (m
 var presetLinear = preset{
 	name: "linear", function: "Linear", make: plain(Linear),
 	console:  "https://linear.app/settings/api/applications/new",
-	register: "An OAuth2 application, *public* if members of other workspaces are to sign in.",
+	register: "An OAuth2 application, *public* to admit members of other workspaces.",
 	user:     "Id of the member of the workspace, name, display name, picture, and the e-mail address, which is never verified.",
 	quirks: []string{
-		"The same person is somebody else in another workspace.",
+		"The same person has another subject in another workspace.",
 		"`/login/linear?prompt=consent` asks again, to choose another workspace.",
 	},
 

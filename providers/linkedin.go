@@ -45,12 +45,12 @@ var presetLinkedIn = preset{
 	name: "linkedin", function: "LinkedIn", make: plain(LinkedIn),
 	console:  "https://www.linkedin.com/developers/apps",
 	register: "Under *Products* request *Sign In with LinkedIn using OpenID Connect*; the redirect URI goes under *Auth*.",
-	user:     "An id for this member and application, name, picture, e-mail address with LinkedIn's word on whether it is verified.",
-	quirks:   []string{"There is no nonce and no PKCE. LinkedIn refuses the one and does not echo the other."},
+	user:     "An id for this member and application, name, picture, e-mail address (verified if LinkedIn says so).",
+	quirks:   []string{"Nonce and PKCE are off: LinkedIn does not return a nonce and rejects PKCE."},
 
 	// https://learn.microsoft.com/en-us/linkedin/shared/authentication/programmatic-refresh-tokens
 	refresh: refreshTokens{
-		console: "LinkedIn gives one to approved partners (Marketing Developer Platform), and to other applications none.",
+		console: "LinkedIn issues one to approved partners (Marketing Developer Platform) only.",
 		about:   "It is valid for a year after the sign-in, however often it is used.",
 	},
 }

@@ -45,9 +45,9 @@ var presetMastodon = preset{
 	register: "An application with the scope `profile`, under *Preferences*, *Development* of any account on that server.",
 	user:     "A stable number, name, user name and picture; no e-mail address.",
 	quirks: []string{
-		"Servers before version 4.3 do not know the scope: set `Scopes` to `read:accounts`, and register the application with it.",
+		"Servers before version 4.3 do not support the scope: set `Scopes` to `read:accounts`, and register the application with it.",
 		"For a second server, give the Provider another `Name`.",
-		"`/login/mastodon` passes on `force_login` and `lang`.",
+		"`/login/mastodon` forwards `force_login` and `lang`.",
 	},
 
 	// https://docs.joinmastodon.org/api/oauth-tokens/

@@ -139,26 +139,26 @@ var presetMicrosoft = preset{
 		return Microsoft(arg["tenant"], clientID, clientSecret, arg.list("allowedTenants")...)
 	},
 	args: []argument{
-		{name: "tenant", env: "_TENANT", example: "8c2e1d0a-4b7f-4a55-9d3e-2f6b1c0e7a94", about: "the directory (tenant) ID of who may sign in, or `organizations`, `common` or `consumers`"},
-		{name: "allowedTenants", env: "_ALLOWED_TENANTS", optional: true, list: true, free: true, about: "for `organizations` and `common`: the directory IDs of who may sign in, separated by commas, or `*` for everybody's"},
+		{name: "tenant", env: "_TENANT", example: "8c2e1d0a-4b7f-4a55-9d3e-2f6b1c0e7a94", about: "the directory (tenant) ID of the users, or `organizations`, `common` or `consumers`"},
+		{name: "allowedTenants", env: "_ALLOWED_TENANTS", optional: true, list: true, free: true, about: "for `organizations` and `common`: the directory IDs of the tenants to admit, separated by commas, or `*` for all"},
 	},
 	console:  "https://entra.microsoft.com/#view/Microsoft_AAD_RegisteredApps/ApplicationsListBlade",
 	register: "A redirect URI of the platform *Web*, and a client secret: copy its *Value*, not its *Secret ID*. Under *Token configuration* add the optional claims `email` and `xms_edov`, and groups if you want them.",
-	user:     "An id for this person and application, within the tenant's issuer; name, user name, e-mail address, which is verified only if `xms_edov` says so. Groups, if the application is set up so, are object IDs.",
+	user:     "An ID for this user and application, within the tenant's issuer; name, user name, e-mail address, which is verified only if `xms_edov` says so. Groups, if configured for the application, are object IDs.",
 	quirks: []string{
-		"Tokens of several tenants are admitted by their verified `tid` alone.",
-		"People in very many groups get none in their token, and the log says so once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
-		"Secrets end after two years at most.",
+		"With several tenants, tokens are admitted by their verified `tid` only.",
+		"The token of a user in very many groups has no groups, and the log reports it once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
+		"Secrets expire after two years at most.",
 	},
 
 	// https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens
 	refresh: refreshTokens{
 		scope: "offline_access",
-		about: "It is valid for 90 days. Each use gives a new one and leaves the old one valid.",
+		about: "It is valid for 90 days. Each refresh returns a new one and leaves the old one valid.",
 	},
 
 	// https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens
 	// https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference
 	// https://learn.microsoft.com/en-us/entra/identity-platform/claims-validation
-	api: apiTokens{how: "register it as an application of its own, with scopes, and set `requestedAccessTokenVersion` to 2 in its manifest: tokens of version 1.0, the default, have another issuer. `Audience` is its application (client) ID. The client asks for a scope of it; the short names are in `scp`. For programs, add the optional claim `idtyp` to its access tokens: `IsClient` goes by it. `User.Subject` is another one than after a sign-in here, since it is made for each application: the claim `oid` is the same."},
+	api: apiTokens{how: "register it as a separate application, with scopes, and set `requestedAccessTokenVersion` to 2 in its manifest: tokens of version 1.0, the default, have another issuer. `Audience` is its application (client) ID. The client requests one of its scopes; the short names are in `scp`. For programs, add the optional claim `idtyp` to its access tokens: `IsClient` needs it. `User.Subject` differs from that of a sign-in, since Microsoft issues one for each application; the claim `oid` is the same."},
 }

@@ -73,10 +73,10 @@ var naverRefresh = refreshTokens{always: true}
 var presetNaver = preset{
 	name: "naver", function: "Naver", make: plain(Naver),
 	console:  "https://developers.naver.com/apps/",
-	register: "Under *Login API* (네이버 로그인) choose which of name, nickname, e-mail address and picture people are asked for. The redirect URI is the callback URL.",
-	user:     "An id for this person and application, name or nickname, picture, e-mail address, which is never verified.",
+	register: "Under *Login API* (네이버 로그인) choose which of name, nickname, e-mail address and picture to request. The redirect URI is the callback URL.",
+	user:     "An ID for this user and application, name or nickname, picture, e-mail address, which is never verified.",
 	quirks: []string{
-		"`/login/naver?prompt=login` asks for the password again, `prompt=consent` for the consent; NAVER is sent its own `auth_type` for it.",
+		"`/login/naver?prompt=login` asks for the password again, `prompt=consent` for the consent; ginauth sends NAVER's `auth_type` for it.",
 	},
 
 	refresh: naverRefresh,
@@ -118,8 +118,8 @@ var presetNaverOIDC = preset{
 	name: "naver-oidc", function: "NaverOIDC", make: plain(NaverOIDC),
 	console:  "https://developers.naver.com/apps/",
 	register: "As for `naver`, with OpenID Connect.",
-	user:     "What NAVER puts into the ID token: the subject, and name and picture if people agreed. An e-mail address is never verified.",
-	quirks:   []string{"`User.ID()` need not be that of `naver`."},
+	user:     "The claims of the ID token: the subject, and name and picture if the user consented. An e-mail address is never verified.",
+	quirks:   []string{"`User.ID()` may differ from that of `naver`."},
 
 	refresh: naverRefresh,
 }

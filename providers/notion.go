@@ -44,11 +44,11 @@ var presetNotion = preset{
 	console:  "https://www.notion.so/profile/integrations",
 	register: "A *public* integration, with the capability *Read user information including email addresses*.",
 	user:     "Id of the person, name, picture, and the e-mail address, which is never verified.",
-	quirks:   []string{"People are asked for a workspace and for pages, even if the application wants neither."},
+	quirks:   []string{"Notion asks the user for a workspace and for pages, even if the application needs neither."},
 
 	// https://developers.notion.com/reference/refresh-a-token
 	refresh: refreshTokens{
-		console: "Notion decides whether an integration gets one: the `refresh_token` of its answer may be null.",
-		about:   "Each use gives a new one.",
+		console: "Notion decides which integrations get one: `refresh_token` in its response may be null.",
+		about:   "Each refresh returns a new one.",
 	},
 }

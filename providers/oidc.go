@@ -25,12 +25,12 @@ var presetOIDC = preset{
 	},
 	args: []argument{{
 		name: "issuer", env: "_ISSUER", example: "https://login.oidc.example", free: true,
-		about: "the provider's issuer identifier: what stands before `/.well-known/openid-configuration`",
+		about: "the provider's issuer URL: the part before `/.well-known/openid-configuration`",
 	}},
 	register: "A confidential web client with the authorization code flow.",
-	user:     "What the provider puts into the standard claims.",
+	user:     "The standard claims that the provider sends.",
 	quirks: []string{
-		"In the environment any name will do: `CORP_ISSUER`, `CORP_CLIENT_ID` and `CORP_CLIENT_SECRET` make the provider `corp`.",
+		"The environment variables accept any name: `CORP_ISSUER`, `CORP_CLIENT_ID` and `CORP_CLIENT_SECRET` make the provider `corp`.",
 	},
 
 	// https://openid.net/specs/openid-connect-core-1_0.html#OfflineAccess: the provider ignores

@@ -38,22 +38,22 @@ var presetOryHydra = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's public host", example: "login.kvarnbygd.example"}},
 	register: "A client with the grant `authorization_code`, the response type `code`, the scopes `openid profile email`, and `BaseURL/logout/return` among its `post_logout_redirect_uris`.",
-	user:     "What the login and consent applications grant.",
+	user:     "The claims that the login and consent applications grant.",
 	quirks: []string{
-		"The subject is what the login application says: it should be an id, never a user name or an e-mail address.",
-		"Hydra 1 has a slash at the end of its issuer: set `Issuer` by hand.",
-		"`/login/ory-hydra` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"The login application chooses the subject: use an ID, never a user name or an e-mail address.",
+		"Hydra 1 has a slash at the end of its issuer: set `Issuer` explicitly.",
+		"`/login/ory-hydra` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://www.ory.com/docs/hydra/debug
 	// https://www.ory.com/docs/hydra/guides/graceful-token-refresh
 	refresh: refreshTokens{
 		scope:   "offline_access",
-		console: "Give the client the grant `refresh_token` and the scope `offline_access`, which the consent application has to grant.",
-		about:   "Each use gives a new one and ends the old one, unless a grace period is set. Revocation: in the metadata.",
+		console: "Give the client the grant `refresh_token` and the scope `offline_access`, which the consent application must grant.",
+		about:   "Each refresh returns a new one and invalidates the old one, unless a grace period is set. Revocation: in the metadata.",
 	},
 
 	// https://github.com/ory/hydra/blob/3838cdc580ad0a684b4120fb9dc057aa328a11b3/docs/docs/advanced.md
 	// https://www.ory.com/docs/hydra/guides/oauth2-token-introspection
-	api: apiTokens{how: "list `Audience` in the metadata of the client (`audience`), which asks for it by the parameter `audience`. Set `strategies.access_token` to `jwt`: opaque tokens are introspected in the admin API, which is not public."},
+	api: apiTokens{how: "list `Audience` in the metadata of the client (`audience`); the client requests it with the parameter `audience`. Set `strategies.access_token` to `jwt`: opaque tokens are introspected in the admin API, which is not public."},
 }

@@ -53,9 +53,9 @@ func paypal(domain, clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-const paypalRegister = "An app with *Log in with PayPal* switched on. In its advanced settings choose *Full name* and *Email*; the redirect URI is the *Return URL*, with 127.0.0.1 in the place of localhost."
+const paypalRegister = "An app with *Log in with PayPal* switched on. In its advanced settings choose *Full name* and *Email*; the redirect URI is the *Return URL*, with 127.0.0.1 instead of localhost."
 
-var paypalQuirks = []string{"The scope `openid` is asked for beside `Scopes`; the ID token is not read."}
+var paypalQuirks = []string{"The scope `openid` is requested in addition to `Scopes`; the ID token is not read."}
 
 // https://developer.paypal.com/docs/log-in-with-paypal/reference/
 var paypalRefresh = refreshTokens{always: true}
@@ -64,7 +64,7 @@ var presetPayPal = preset{
 	name: "paypal", function: "PayPal", make: plain(PayPal),
 	console:  "https://developer.paypal.com/dashboard/applications/live",
 	register: paypalRegister,
-	user:     "An id for this person and application, name, e-mail address with PayPal's word on whether it is verified.",
+	user:     "An ID for this user and application, name, e-mail address (verified if PayPal says so).",
 	quirks:   paypalQuirks,
 
 	refresh: paypalRefresh,
@@ -74,7 +74,7 @@ var presetPayPalSandbox = preset{
 	name: "paypal-sandbox", function: "PayPalSandbox", make: plain(PayPalSandbox),
 	console:  "https://developer.paypal.com/dashboard/applications/sandbox",
 	register: paypalRegister,
-	user:     "As with `paypal`: accounts of the sandbox.",
+	user:     "As for `paypal`: accounts of the sandbox.",
 	quirks:   paypalQuirks,
 
 	refresh: paypalRefresh,

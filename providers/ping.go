@@ -75,11 +75,11 @@ var presetPingOne = preset{
 	console:  "https://console.pingone.com/",
 	domains:  []string{"pingone.com"},
 	register: "An application *OIDC Web App* with the grant *Authorization Code*, the method *Client Secret Basic* and the scopes `profile` and `email`. `BaseURL/logout/return` is among its *Signoff URLs*.",
-	user:     "An id in the environment, name, user name, locale, and an e-mail address. It counts as verified if a mapping of yours sends `email_verified`.",
+	user:     "An id in the environment, name, user name, locale, and an e-mail address. It is verified if your mapping sends `email_verified`.",
 	quirks: []string{
 		"For groups add an attribute mapping from *Group Names* to `groups`, and set `ClaimPaths[\"groups\"]` to `groups`.",
 		"With a custom domain, set `Issuer` to `https://DOMAIN/as`.",
-		"`/login/pingone` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/pingone` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://developer.pingidentity.com/pingone-api/workflow-library/application-management/configure-an-application-to-use-the-offline-access-scope.html
@@ -91,7 +91,7 @@ var presetPingOne = preset{
 
 	// https://developer.pingidentity.com/pingone-api/platform/resources/resource-scopes.html
 	// https://developer.pingidentity.com/pingone-api/workflow-library/authorization-and-authentication/token-fulfillment/step-15-token-introspection.html
-	api: apiTokens{how: "define a custom resource, with scopes: its audience is `Audience`. The client asks for scopes of it, and for none of the PingOne API beside them."},
+	api: apiTokens{how: "define a custom resource, with scopes: its audience is `Audience`. The client requests its scopes, and no scopes of the PingOne API with them."},
 }
 
 var presetPingFederate = preset{
@@ -101,21 +101,21 @@ var presetPingFederate = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"}},
 	register: "An OAuth client with a client secret, the grant *Authorization Code* and an ID token signed with RS256 or ES256.",
-	user:     "What the OpenID Connect policy grants.",
+	user:     "The claims that the OpenID Connect policy grants.",
 	quirks: []string{
-		"The subject is what the policy says: it should be an id, never a user name or an e-mail address.",
-		"Signing out goes on to the server only if its metadata has an `end_session_endpoint`.",
-		"`/login/pingfederate` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"The policy defines the subject: use an ID, never a user name or an e-mail address.",
+		"Signing out redirects to the server only if its metadata has an `end_session_endpoint`.",
+		"`/login/pingfederate` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://docs.pingidentity.com/r/en-us/pingfederate-100/help_authorizationserversettingstasklet_oauthauthorizationserversettingsstate
 	refresh: refreshTokens{
 		console: "Give the client the grant *Refresh Token*.",
-		about:   "Settings of the authorization server and the client say how long it is valid, and whether a use gives a new one. Revocation: in the metadata.",
+		about:   "Settings of the authorization server and the client say how long it is valid, and whether a refresh returns a new one. Revocation: in the metadata.",
 	},
 
 	// https://docs.pingidentity.com/pingfederate/latest/administrators_reference_guide/pf_defining_access_token_attribute_contract.html
 	// https://docs.pingidentity.com/pingfederate/latest/administrators_reference_guide/help_beareraccesstokenmgmtplugintasklet_atmselectionsettingsstate.html
 	// https://docs.pingidentity.com/pingfederate/11.2/developers_reference_guide/pf_userinfo_endpoint.html
-	api: apiTokens{how: "an access token manager that writes JWTs, with the issuer, `Audience` and the name `client_id` for the client's id among its settings, and `sub` in its contract. The client picks it by the parameter `aud`."},
+	api: apiTokens{how: "create an access token manager that issues JWTs, with the issuer, `Audience` and `client_id` as the name of the client ID in its settings, and `sub` in its contract. The client selects it with the parameter `aud`."},
 }

@@ -37,15 +37,15 @@ func Reddit(clientID, clientSecret string) ginauth.Provider {
 var presetReddit = preset{
 	name: "reddit", function: "Reddit", make: plain(Reddit),
 	console:  "https://www.reddit.com/prefs/apps",
-	register: "An app of the type *web app*. The client id stands below its name.",
+	register: "An app of the type *web app*. The client ID is below its name.",
 	user:     "Stable id, user name, picture. There is no e-mail address.",
 	quirks: []string{
-		"The header `User-Agent` names the application by its client id, as Reddit demands: set `Quirks.Header` to name it otherwise.",
+		"The header `User-Agent` names the application by its client id, as Reddit requires; `Quirks.Header` changes it.",
 	},
 
 	// https://github.com/reddit-archive/reddit/wiki/OAuth2
 	refresh: refreshTokens{
 		params: map[string]string{"duration": "permanent"},
-		about:  "It stays the same. Revocation: `https://www.reddit.com/api/v1/revoke_token`.",
+		about:  "It does not rotate. Revocation: `https://www.reddit.com/api/v1/revoke_token`.",
 	},
 }

@@ -37,6 +37,6 @@ var presetVercel = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Give the app the permission `offline_access`.",
-		about:   "It is valid for 30 days; each use gives a new one. Revocation: in the metadata.",
+		about:   "It is valid for 30 days; each refresh returns a new one. Revocation: in the metadata.",
 	},
 }

@@ -143,11 +143,11 @@ var wechatRefresh = refreshTokens{
 var presetWeChat = preset{
 	name: "wechat", function: "WeChat", make: plain(WeChat), domains: []string{"weixin.qq.com"},
 	console:  "https://open.weixin.qq.com/",
-	register: "A *website application* (网站应用). Its callback domain is the host of the redirect URI alone.",
-	user:     "An openid for this person and application, nickname, picture; the claim `unionid` where there is one. There is no e-mail address.",
+	register: "A *website application* (网站应用). Its callback domain is only the host of the redirect URI.",
+	user:     "An openid for this user and application, nickname, picture; the claim `unionid` if there is one. There is no e-mail address.",
 	quirks: []string{
-		"The subject is the openid. See `providers.WeChat` before you take the unionid.",
-		"There is no PKCE, and WeChat wants the secret in the address of the token request.",
+		"The subject is the openid. Read the documentation of `providers.WeChat` before you use the unionid.",
+		"There is no PKCE, and WeChat requires the secret in the URL of the token request.",
 	},
 
 	refresh: wechatRefresh,
@@ -157,8 +157,8 @@ var presetWeChatOfficialAccount = preset{
 	name: "wechat-official-account", function: "WeChatOfficialAccount", make: plain(WeChatOfficialAccount), domains: []string{"weixin.qq.com"},
 	console:  "https://mp.weixin.qq.com/",
 	register: "A verified service account, with the host as *web authorization domain* (网页授权域名).",
-	user:     "As with `wechat`; the openid is another one.",
-	quirks:   []string{"The page opens within WeChat alone: elsewhere, use `wechat`."},
+	user:     "As for `wechat`; the openid differs.",
+	quirks:   []string{"The page opens only inside WeChat: elsewhere, use `wechat`."},
 
 	refresh: wechatRefresh,
 }

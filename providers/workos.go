@@ -36,12 +36,12 @@ var presetWorkOS = preset{
 	},
 	args:     []argument{{name: "domain", env: "_DOMAIN", about: "AuthKit's domain", example: "login.kvarnbygd.example"}},
 	console:  "https://dashboard.workos.com/",
-	register: "Under *Connect* an OAuth application, and the redirect URI. Nobody is asked for consent by a first-party one.",
-	user:     "Id in the environment, name, e-mail address with WorkOS's word on whether it is verified. No picture.",
+	register: "Under *Connect* an OAuth application, and the redirect URI. A first-party application does not ask for consent.",
+	user:     "Id in the environment, name, e-mail address (verified if WorkOS says so). No picture.",
 
 	// https://workos.com/docs/reference/workos-connect/authorize
 	refresh: refreshTokens{scope: "offline_access"},
 
 	// https://workos.com/docs/authkit/connect/token-claims
-	api: apiTokens{how: "for applications of *Connect*: `Audience` is the resource indicator that the client sends. A program's token is for the client ID of the environment."},
+	api: apiTokens{how: "for applications of *Connect*: `Audience` is the resource indicator that the client sends. The audience of a program's token is the client ID of the environment."},
 }

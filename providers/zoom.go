@@ -37,10 +37,10 @@ func Zoom(clientID, clientSecret string) ginauth.Provider {
 var presetZoom = preset{
 	name: "zoom", function: "Zoom", make: plain(Zoom),
 	console:  "https://marketplace.zoom.us/develop/create",
-	register: "A *General app*, *User-managed*, with the scope `user:read:user` (older apps: `user:read`). The redirect URI stands in the *OAuth allow list* too.",
-	user:     "Stable id, name, locale, picture, e-mail address with Zoom's word on whether it is verified.",
-	quirks:   []string{"`Scopes` are empty: Zoom asks for those that the app has in the console."},
+	register: "A *General app*, *User-managed*, with the scope `user:read:user` (older apps: `user:read`). Add the redirect URI to the *OAuth allow list* too.",
+	user:     "Stable id, name, locale, picture, e-mail address (verified if Zoom says so).",
+	quirks:   []string{"`Scopes` is empty: Zoom uses the scopes of the app in the console."},
 
 	// https://developers.zoom.us/docs/integrations/oauth/
-	refresh: refreshTokens{always: true, about: "Each use gives a new one."},
+	refresh: refreshTokens{always: true, about: "Each refresh returns a new one."},
 }

@@ -22,7 +22,7 @@ func observe() (func(context.Context, ginauth.Event), error) {
 		return nil, err
 	}
 	seconds, err := meter.Float64Histogram("ginauth.provider.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long a provider took to say who signs in."),
+		metric.WithDescription("Response time of the provider during a sign-in."),
 		metric.WithExplicitBucketBoundaries(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ func count(registry prometheus.Registerer) func(context.Context, ginauth.Event) 
 		Name: "ginauth_events_total", Help: "Sign-ins, sign-outs and refusals.",
 	}, []string{"event", "provider", "code", "by"})
 	seconds := metrics.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "ginauth_provider_seconds", Help: "How long a provider took to say who signs in.",
+		Name: "ginauth_provider_seconds", Help: "Response time of the provider during a sign-in.",
 		Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 	}, []string{"provider"})
 	return func(_ context.Context, e ginauth.Event) {

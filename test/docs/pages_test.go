@@ -2,11 +2,11 @@ package docs
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,47 +45,89 @@ func TestDocsOfOtherModulesAreCompiledThere(t *testing.T) {
 	}
 }
 
-// The pages' links to each other lead to a file, and to a heading that is there.
+// head is the beginning of docs/providers.md.
+const head = "providers/providers.head.md"
+
+// The pages' links to each other lead to a file, and to a heading that is there; so do the
+// addresses of pages in Go files.
 func TestDocsLinksLeadSomewhere(t *testing.T) {
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil || len(pages) == 0 {
-		t.Fatal("there are no pages: nothing is looked at")
-	}
-	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
+	link := regexp.MustCompile(`(?:\]\(|(?:src|srcset|href)=")([^)#:\s"]*)(?:#([^)\s"]*))?[)"]`)
 	code := regexp.MustCompile("(?s)```.*?```|`[^`]*`")
-	for _, page := range append(pages, "README.md", "CONTRIBUTING.md", "SECURITY.md") {
+	for _, page := range markdown(t) {
+		if page == head {
+			continue
+		}
 		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(sitetest.File(t, page), ""), -1) {
 			target := page
 			if m[1] != "" {
 				target = path.Join(path.Dir(page), m[1])
 			}
-			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: %s leads nowhere", page, m[0])
-			} else if m[2] != "" && !slices.Contains(anchors(sitetest.File(t, target)), m[2]) {
-				t.Errorf("%s: %s: %s has no such heading", page, m[0], target)
-			}
+			leads(t, page, target, m[2])
+		}
+	}
+	named := regexp.MustCompile(`(?:^|[\s"(])docs/([a-z0-9-]+\.md)(?:#([a-z0-9._-]*[a-z0-9_-]))?`)
+	for _, file := range files(t, ".go") {
+		if path.Dir(file) == "internal/doctest" { // its tests have pages of their own
+			continue
+		}
+		for _, m := range named.FindAllStringSubmatch(sitetest.File(t, file), -1) {
+			leads(t, file, "docs/"+m[1], m[2])
 		}
 	}
 }
 
+// leads fails the test unless a link of a page leads to a file, and to a heading of it.
+func leads(t *testing.T, page, target, anchor string) {
+	t.Helper()
+	if _, err := os.Stat(target); err != nil {
+		t.Errorf("%s: a link to %s leads nowhere", page, target)
+	} else if anchor != "" && !slices.Contains(anchors(sitetest.File(t, target)), anchor) {
+		t.Errorf("%s: a link to %s: there is no heading #%s", page, target, anchor)
+	}
+}
+
 // anchors are what GitHub calls a page's headings in addresses, and the page's own
-// anchors.
+// anchors. A heading that is there a second time has a number.
 func anchors(text string) (all []string) {
 	for _, m := range regexp.MustCompile(`<a id="([^"]*)"></a>`).FindAllStringSubmatch(text, -1) {
 		all = append(all, m[1])
 	}
 	odd := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-	for line := range strings.Lines(text) {
+	seen := map[string]int{}
+	for line := range strings.Lines(regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, "")) {
 		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && line[0] == '#' {
-			all = append(all, strings.ReplaceAll(odd.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), ""), " ", "-"))
+			name := strings.ReplaceAll(odd.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), ""), " ", "-")
+			if seen[name]++; seen[name] > 1 {
+				name += fmt.Sprintf("-%d", seen[name]-1)
+			}
+			all = append(all, name)
 		}
 	}
 	return all
 }
 
-// docs/coming-from.md lists the cookies, as Diagnose does.
+// Go code is shown in the README and in docs alone, where each block of it is compiled: see
+// doctest.Read and the tests of the README.
+func TestGoCodeIsShownWhereItIsCompiled(t *testing.T) {
+	for _, name := range markdown(t) {
+		if name == "README.md" || path.Dir(name) == "docs" || name == head {
+			continue
+		}
+		shown, err := doctest.Blocks(sitetest.File(t, name))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, b := range shown {
+			if b.Language == "go" {
+				t.Errorf("%s:%d: nothing compiles this: move it to docs", name, b.Line)
+			}
+		}
+	}
+}
+
+// docs/diagnose.md lists the cookies, as Diagnose does.
 func TestDocsListTheCookies(t *testing.T) {
-	_, table, _ := strings.Cut(sitetest.File(t, "docs/coming-from.md"), "\n## What each cookie is for\n")
+	_, table, _ := strings.Cut(sitetest.File(t, "docs/diagnose.md"), "\n## What each cookie is for\n")
 	listed := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (`….*?) \\|").FindAllStringSubmatch(table, -1) {
 		for _, name := range regexp.MustCompile("`…([^`]*)`").FindAllStringSubmatch(row[1], -1) {
@@ -107,7 +149,7 @@ func TestDocsListTheCookies(t *testing.T) {
 		}
 	}
 	if len(set) == 0 || !maps.Equal(listed, set) {
-		t.Errorf("docs/coming-from.md lists %q, and the cookies are %q", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(set)))
+		t.Errorf("docs/diagnose.md lists %q, and the cookies are %q", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(set)))
 	}
 }
 

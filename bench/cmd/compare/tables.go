@@ -132,7 +132,7 @@ func requestTable(m *meter, all []round) string {
 		rows = append(rows, []string{m.titles[name], number(all, of(name, "ns/op")), number(all, of(name, "B/op")), number(all, of(name, "allocs/op")),
 			times(all, cost(short), cost("floor")), times(all, cost(short), cost("ours")), set})
 	}
-	return report.Table([]string{"a request of somebody who is signed in", "ns", "bytes", "allocations", "floors", "ginauths", "`Set-Cookie`, bytes"}, rows)
+	return report.Table([]string{"an authenticated request", "ns", "bytes", "allocations", "floors", "ginauths", "`Set-Cookie`, bytes"}, rows)
 }
 
 func socketTable(m *meter, all []round) string {
@@ -185,10 +185,10 @@ func signInTable(m *meter, all []round) string {
 }
 
 func revocationText(_ *meter, all []round) string {
-	return fmt.Sprintf(`A million sign-outs take %s bytes each. With them, a request of somebody else, who is one of 1,024, costs %s ns more than
-with revocations that remember nothing: four look-ups. When all million are over, the call that cleans up most of them at once
-takes %s µs of CPU, under a lock for no longer than that; of the requests made meanwhile, in another goroutine, the slowest took
-%s µs, waits for a core included.`,
+	return fmt.Sprintf(`A million sign-outs take %s bytes each. With them, a request of another user, one of 1,024, costs %s ns more than
+with revocations that store nothing: four look-ups. When all million have expired, the call that removes most of them at once
+takes %s µs of CPU, under a lock for no longer than that; of the concurrent requests in another goroutine, the slowest took
+%s µs, including waits for a core.`,
 		number(all, of("Revocations", "B/mark")), number(all, lookup), number(all, scaled(of("Revocations", "cleaning-ns"), 1e-3)),
 		number(all, scaled(of("Revocations", "longest-request-ns"), 1e-3)))
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/ginauth/ginauth/bench/internal/visit"
 )
 
-// Of 64 connections, half look at pages as somebody who is signed in, a tenth
+// Of 64 connections, half load pages as a signed-in user, a tenth
 // sign in, and the others look at pages as nobody.
 const (
 	signedIn  = 32

@@ -47,7 +47,7 @@ func (w *work) life(seat *visit.Seat, i int) error {
 	w.signIns.Add(1)
 	for range 3 {
 		if status, _, err := b.Open("/me"); err != nil || status != http.StatusOK {
-			return fmt.Errorf("a page of somebody who is signed in: %d, %w", status, err)
+			return fmt.Errorf("a page of a signed-in user: %d, %w", status, err)
 		}
 		w.pages.Add(1)
 	}
@@ -110,7 +110,7 @@ func (w *work) out(cookies string) error {
 // String says what was done.
 func (w *work) String() string {
 	return fmt.Sprintf("%d sign-ins, %d pages, %d sign-outs, %d back-channel logouts, %d sessions left alone; %d failed. "+
-		"After each way out, a copy of the session from before was tried, and refused.",
+		"After each sign-out, a copy of the old session was tried and rejected.",
 		w.signIns.Load(), w.pages.Load(), w.signOuts.Load(), w.backChannels.Load(), w.left.Load(), w.wrong.Load())
 }
 
