@@ -34,7 +34,7 @@ var refreshFaults = []refreshFault{
 	{name: "killed before it claims the refresh", at: claiming, kills: true},
 	{name: "killed after the claim", at: rereading, kills: true},
 	{name: "killed before the token request is sent", at: asking, kills: true},
-	{name: "killed after the provider's answer, which nobody reads", at: answered, kills: true, lost: true},
+	{name: "killed after the provider's response, which is lost", at: answered, kills: true, lost: true},
 	{name: "killed before the new tokens are stored", at: swapping, kills: true, lost: true},
 	{name: "killed after they are stored", at: swapped, kills: true},
 	{name: "stopped for 20 s after the claim", at: rereading, stops: true},
@@ -42,7 +42,7 @@ var refreshFaults = []refreshFault{
 	{name: "stopped for 20 s before the new tokens are stored", at: swapping, stops: true, lost: true},
 	{name: "Redis is gone before the claim, and comes back", at: claiming, cuts: true, first: http.StatusServiceUnavailable},
 	{name: "Redis is gone before the new tokens are stored, and comes back", at: swapping, cuts: true, first: http.StatusOK},
-	{name: "the browser hangs up while the provider is asked", at: asking, hangsUp: true},
+	{name: "the browser hangs up during the token request", at: asking, hangsUp: true},
 	{name: "the provider answers after 20 s", at: answered, slow: true, lost: true},
 }
 
@@ -504,10 +504,10 @@ func (r *refreshCase) cell() string {
 		text = fmt.Sprintf("%d; %.0f s", r.requests.all, math.Round(r.wait.Seconds()))
 	}
 	if r.trips > 0 {
-		text += fmt.Sprintf("; %d trip", r.trips)
+		text += fmt.Sprintf("; %d redirect", r.trips)
 	}
 	if !r.good {
-		text += "; a trip at the next expiry"
+		text += "; a redirect at the next expiry"
 	}
 	return text
 }
