@@ -17,6 +17,7 @@ import (
 // Pages are where results go, from the directory of this module.
 const (
 	Performance = "../docs/performance.md"
+	Load        = "../docs/performance-tables.md"
 	Readme      = "../README.md"
 )
 
