@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 			a.cookies = find("ours").setup().cookies
 		}
 		serveChild(a.handler, others+a.cookies)
+	case "worker":
+		workChild(find(argument).setup())
 	default:
 		fmt.Fprintln(os.Stderr, "unknown role:", role)
 		os.Exit(2)

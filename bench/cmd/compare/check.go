@@ -32,7 +32,7 @@ func (b *baseline) take(all []round) {
 	b.Machine, b.Rounds = report.Machine(), len(all)
 	for i, t := range targets {
 		if all[0].has(needs(targets[i : i+1])) {
-			b.Values[t.name], b.Judged[t.name] = median(over(all, t.of)), median(over(all, t.judged()))
+			b.Values[t.name], b.Judged[t.name] = report.Median(over(all, t.of)), report.Median(over(all, t.judged()))
 		}
 	}
 }
@@ -111,12 +111,12 @@ func (t *target) line(all []round, base baseline, verdict string) string {
 		mark = "FAILED"
 	}
 	return fmt.Sprintf("%-6s  %-64s %9s %-5s  target %-12s  baseline %s", mark, strings.ReplaceAll(t.name, "`", ""),
-		report.Number(median(over(all, t.of))), t.unit, t.wanted(), report.Number(base.Values[t.name]))
+		report.Number(report.Median(over(all, t.of))), t.unit, t.wanted(), report.Number(base.Values[t.name]))
 }
 
 // verdict is what is wrong, or "".
 func (t *target) verdict(all []round, base baseline) string {
-	is, was := median(over(all, t.judged())), base.Judged[t.name]
+	is, was := report.Median(over(all, t.judged())), base.Judged[t.name]
 	most, least := was*room, was/room
 	switch {
 	case t.count:

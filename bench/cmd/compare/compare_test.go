@@ -5,28 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ginauth/ginauth/bench/internal/report"
 )
-
-func TestParse(t *testing.T) {
-	s, err := parse("goos: linux\nBenchmarkRequest/ours-2   \t 100\t 1234 ns/op\t 519.5 set-cookie-B\t 3 allocs/op\nPASS\n")
-	if err != nil || s["ns/op"] != 1234 || s["set-cookie-B"] != 519.5 || s["allocs/op"] != 3 || len(s) != 3 {
-		t.Errorf("%v, %v", s, err)
-	}
-	for _, broken := range []string{"PASS\n", "BenchmarkX 1 many ns/op\n"} {
-		if _, err := parse(broken); err == nil {
-			t.Errorf("%q is a result", broken)
-		}
-	}
-}
-
-func TestMedian(t *testing.T) {
-	if got := median([]float64{9, 1, 5}); got != 5 {
-		t.Error(got)
-	}
-	if got := median([]float64{4, 1, 2, 9}); got != 3 {
-		t.Error(got)
-	}
-}
 
 // The median of ratios, and not the ratio of medians: a round on a machine that
 // is slow for a while counts as any other.
@@ -35,7 +16,7 @@ func TestRatiosAreTakenInsideARound(t *testing.T) {
 	for _, speed := range []float64{1, 2, 7} {
 		all = append(all, round{"Request/a": {"cpu-ns/op": 30 * speed}, "Request/b": {"cpu-ns/op": 10 * speed}})
 	}
-	if got := median(over(all, ratio(spent("a"), spent("b")))); got != 3 {
+	if got := report.Median(over(all, ratio(spent("a"), spent("b")))); got != 3 {
 		t.Error(got)
 	}
 }

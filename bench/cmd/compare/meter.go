@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -137,37 +136,8 @@ func (m *meter) measure(name string) (sample, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s%s", err, out, stderr.String())
 	}
-	return parse(string(out))
-}
-
-// parse reads the one result that a run of a benchmark prints.
-func parse(out string) (sample, error) {
-	for line := range strings.Lines(out) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
-			continue
-		}
-		s := sample{}
-		for i := 2; i+1 < len(fields); i += 2 {
-			v, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return nil, fmt.Errorf("%q: %w", line, err)
-			}
-			s[fields[i+1]] = v
-		}
-		return s, nil
-	}
-	return nil, errors.New("the benchmark printed no result:\n" + out)
-}
-
-// median of some numbers.
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	if n%2 == 1 {
-		return sorted[n/2]
-	}
-	return (sorted[n/2-1] + sorted[n/2]) / 2
+	result, err := report.Parse(string(out))
+	return sample(result), err
 }
 
 // over is a quantity in each round.

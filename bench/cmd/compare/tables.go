@@ -67,7 +67,7 @@ func raw(all []round, names []string) string {
 		slices.Sort(units)
 		fmt.Fprintf(&b, "%-34s", name)
 		for _, unit := range units {
-			fmt.Fprintf(&b, "  %s %s", report.Number(median(over(all, of(name, unit)))), unit)
+			fmt.Fprintf(&b, "  %s %s", report.Number(report.Median(over(all, of(name, unit)))), unit)
 		}
 		b.WriteString("\n")
 	}
@@ -75,7 +75,7 @@ func raw(all []round, names []string) string {
 }
 
 // number is the median of a quantity.
-func number(all []round, q quantity) string { return report.Number(median(over(all, q))) }
+func number(all []round, q quantity) string { return report.Number(report.Median(over(all, q))) }
 
 // times is the median of a ratio, taken in each round.
 func times(all []round, dear, cheap quantity) string {
@@ -96,7 +96,7 @@ func targetTable(all []round, before string) string {
 			continue
 		}
 		values := over(all, t.of)
-		v := median(values)
+		v := report.Median(values)
 		met := "yes"
 		if !t.met(v) {
 			met = "**no**"

@@ -1,5 +1,5 @@
 // Command load puts the example under load, and the same pages without ginauth,
-// and writes what came of it into docs/performance.md. It needs wrk, and a Redis
+// and writes what came of it into docs/performance-tables.md. It needs wrk, and a Redis
 // server: see run.sh.
 //
 //	./run.sh load             # 60 s for each application
@@ -79,7 +79,7 @@ func run(length time.Duration, keep bool) error {
 	if !keep {
 		return nil
 	}
-	return report.Replace(report.Performance, "load", text)
+	return report.Replace(report.Load, "load", text)
 }
 
 // build makes a program, in the module that dir is in.

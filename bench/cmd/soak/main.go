@@ -1,7 +1,7 @@
 // Command soak lets people sign in and out of an application for ten minutes,
 // on a clock that is twenty times as fast, so that every lifetime passes many
 // times over, and watches its memory and its goroutines. What came of it goes
-// into docs/performance.md.
+// into docs/performance-tables.md.
 //
 //	./run.sh soak                        # ten minutes
 //	./run.sh soak -time 10s              # to try it; prints, and writes nothing
@@ -92,7 +92,7 @@ func run(length time.Duration, speed int, keep bool) error {
 	if err := watched.flat(); err != nil {
 		return err
 	}
-	return report.Replace(report.Performance, "soak", text)
+	return report.Replace(report.Load, "soak", text)
 }
 
 // start starts the application, and returns where it is.

@@ -3,10 +3,13 @@ package report
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,6 +17,7 @@ import (
 // Pages are where results go, from the directory of this module.
 const (
 	Performance = "../docs/performance.md"
+	Load        = "../docs/performance-tables.md"
 	Readme      = "../README.md"
 )
 
@@ -97,6 +101,39 @@ func Busy() string {
 		return "load average unknown"
 	}
 	return "load average before it: " + load
+}
+
+// Result is what a run of a benchmark reported, by unit.
+type Result map[string]float64
+
+// Parse reads the one result that a run of a benchmark prints.
+func Parse(out string) (Result, error) {
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		r := Result{}
+		for i := 2; i+1 < len(fields); i += 2 {
+			v, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return nil, fmt.Errorf("%q: %w", line, err)
+			}
+			r[fields[i+1]] = v
+		}
+		return r, nil
+	}
+	return nil, errors.New("the benchmark printed no result:\n" + out)
+}
+
+// Median of some numbers.
+func Median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	if n%2 == 1 {
+		return sorted[n/2]
+	}
+	return (sorted[n/2-1] + sorted[n/2]) / 2
 }
 
 // Number writes a number as people read it: three digits that count, and

@@ -22,3 +22,24 @@ func TestNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestParse(t *testing.T) {
+	s, err := Parse("goos: linux\nBenchmarkRequest/ours-2   \t 100\t 1234 ns/op\t 519.5 set-cookie-B\t 3 allocs/op\nPASS\n")
+	if err != nil || s["ns/op"] != 1234 || s["set-cookie-B"] != 519.5 || s["allocs/op"] != 3 || len(s) != 3 {
+		t.Errorf("%v, %v", s, err)
+	}
+	for _, broken := range []string{"PASS\n", "BenchmarkX 1 many ns/op\n"} {
+		if _, err := Parse(broken); err == nil {
+			t.Errorf("%q is a result", broken)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	if got := Median([]float64{9, 1, 5}); got != 5 {
+		t.Error(got)
+	}
+	if got := Median([]float64{4, 1, 2, 9}); got != 3 {
+		t.Error(got)
+	}
+}
