@@ -17,7 +17,7 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// identityClaims decide who somebody is and what they may do.
+// identityClaims are the claims that identify a user or grant access.
 var identityClaims = []string{
 	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
 	"groups", "roles", "tid", "oid", "hd",
@@ -171,8 +171,7 @@ func (c *client) explainNoGroups(claims map[string]any) {
 	}
 }
 
-// newUser makes the User of verified claims. From here on nothing knows which
-// kind of provider it was.
+// newUser builds the User of verified claims. It is the same for all kinds of providers.
 func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*User, error) {
 	claims := c.mapped(id.Claims)
 	rejected := func(id, reason, fix string, err error) error {

@@ -15,10 +15,10 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// ReturnTo returns the absolute address that the request's return_to parameter names,
-// of its form or else of its address, if that is a path of the application to which it
-// is safe to redirect, or an address of [Options.TrustedOrigins]; otherwise that of [Options.AfterLogin]. It is for the handler
-// of a [Provider.LoginPage], which redirects there behind [Auth.SignIn].
+// ReturnTo returns the absolute URL that the request's return_to parameter names, in its form
+// or else its query, if that is a path of the application that is safe to redirect to, or a
+// URL of [Options.TrustedOrigins]; otherwise that of [Options.AfterLogin]. Handlers of a
+// [Provider.LoginPage] redirect there after calling [Auth.SignIn].
 func (a *Auth) ReturnTo(c *gin.Context) string {
 	raw := ""
 	if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {

@@ -28,24 +28,24 @@ const (
 	recheckLogInterval = time.Minute
 )
 
-// Recheck asks the provider now whether the signed-in user may still be here, as
-// [Provider.Recheck] does from time to time, and renews the session and [CurrentUser]:
-// after a change of the user's roles there, for example. The provider must have Recheck or
-// [Provider.APIs]. Call it before the response is written.
+// Recheck asks the provider now whether the signed-in user still has access, as
+// [Provider.Recheck] does at intervals, and renews the session and [CurrentUser]: for example
+// after a change of the user's roles there. The provider must have Recheck or [Provider.APIs].
+// Call it before the response is written.
 //
 // It fails with [ErrUnauthenticated] if no user is signed in, or if the provider,
-// [Provider.VerifyClaims] or [Hooks.OnRecheck] refused: then the session has ended
-// everywhere, and this browser's cookie is cleared. If the session has begun within the last
-// minute, a refusal is [ErrIdentityRejected] instead: another sign-in would only lead back,
-// since what refuses now has let the person in. Have [Hooks.OnLogin] refuse them, too. [ErrStepUpRequired] means that the
-// person has to come back to the provider to find out: pass it to [Auth.Fail].
-// [ErrBadRequest] means that the user has no session, [ErrInvalidOptions] that the
-// provider's tokens are not kept, [ErrCrossOrigin] an unsafe request from another origin,
-// and [ErrSessionError] that the response is already written or the session became too
-// large. After any other error the provider could not be asked
-// ([ErrProviderUnavailable], [ErrProviderTimeout] and their like), OnRecheck could not
-// decide, or [Options.Tokens] or [Options.Revocations] failed: the session is as it was,
-// unless a refusal could not be stored, which is tried again with the next recheck.
+// [Provider.VerifyClaims] or [Hooks.OnRecheck] rejected the user: then the session is revoked,
+// and this browser's cookie is cleared. If the session began within the last minute, a
+// rejection is [ErrIdentityRejected] instead: another sign-in would only lead back, since the
+// same user was just admitted. Reject them in [Hooks.OnLogin] as well. [ErrStepUpRequired]
+// means that the user must return to the provider: pass it to [Auth.Fail]. [ErrBadRequest]
+// means that the user has no session; [ErrInvalidOptions] that the provider's tokens are not
+// stored; [ErrCrossOrigin] an unsafe request from another origin; and [ErrSessionError] that
+// the response is already written or the session became too large. Any other error means that
+// the provider's request failed ([ErrProviderUnavailable], [ErrProviderTimeout] and other
+// provider errors), that OnRecheck could not decide, or that [Options.Tokens] or
+// [Options.Revocations] failed. The session is then unchanged; a rejection that could not be
+// stored is retried at the next recheck.
 func (a *Auth) Recheck(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
 		return crossOriginError("recheck")

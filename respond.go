@@ -224,12 +224,11 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
-// of a user who has to sign in, or to authenticate again, is redirected; other
-// errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
-// A page of a user who is signed in gets 403 ([ErrForbidden]) for [ErrUnauthenticated],
-// since the sign-in would only lead back. [Hooks.OnError] may answer. For handlers that
-// find out themselves:
+// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page load whose
+// user must sign in, or authenticate again, is redirected; other errors get the status of
+// their [Code], or 500 ([ErrSessionError]) if err has none. A page load of a signed-in user
+// gets 403 ([ErrForbidden]) for [ErrUnauthenticated], since the sign-in would only lead back.
+// [Hooks.OnError] may answer instead. Use it in handlers that detect such an error themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
 //		auth.Fail(c, err)

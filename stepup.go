@@ -34,27 +34,28 @@ type demand struct {
 	scopes  []string      // of an API, beside those of every sign-in
 }
 
-// MaxAge admits a user who authenticated at the provider within the last d, and
-// sends any other there to do so again: a page is redirected to the provider and
-// comes back, a fetch gets 401 ([ErrStepUpRequired]) with a login_url. The session of
-// the same person keeps its User.Data, and stays as it is if the person gives up.
+// MaxAge admits a user that authenticated at the provider within the last d. Otherwise the
+// user must authenticate there again: a page load is redirected to the provider and back, and
+// other requests get 401 ([ErrStepUpRequired]) with a login_url. The new session of the same
+// user keeps its User.Data; if the user gives up, the old session is unchanged.
 //
-// Only the provider's auth_time counts (OpenID Connect Core 1.0, section 2), or the
-// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that
-// differ. A plain OAuth 2.0 provider has none, and a user of Authenticate no session to
-// come back with: they get 403 ([ErrForbidden]), and the log says why. The provider is
-// asked with max_age (section 3.1.2.1), d in whole seconds; one that ignores it ends the
-// sign-in with [ErrIDTokenInvalid], and the session stays.
+// MaxAge compares the provider's auth_time (OpenID Connect Core 1.0, section 2), or the
+// AuthTime of [Auth.SignIn] or [Hooks.Authenticate], with a minute of tolerance for clock
+// skew. Users of a plain OAuth 2.0 provider have no auth_time, and users of Authenticate no
+// session to return to: they get 403 ([ErrForbidden]), and the log says why. The provider is
+// asked with max_age (section 3.1.2.1), d in whole seconds; if it ignores that, the sign-in
+// fails with [ErrIDTokenInvalid] and the session is unchanged. An access token whose auth_time
+// is older, or missing, gets 401 with max_age in WWW-Authenticate (RFC 9470).
 //
-// MaxAge panics if d is less than a minute; more than 68 years is 68 years. Called by a
-// Check or a handler of the application, its error has the same effect, for the user that
-// the Check was given or that [CurrentUser] returned in this request; any other gets 403.
-// For nil it is [ErrUnauthenticated]:
+// MaxAge panics if d is less than a minute; d is limited to 68 years. A Check or a handler of
+// the application may call it and return its error, with the same effect. It must be called
+// with the User that the Check was given, or that [CurrentUser] returned in this request; any
+// other gets 403, and nil is [ErrUnauthenticated]:
 //
 //	return ginauth.MaxAge(5 * time.Minute)(u)
 //
-// A handler that lasts, such as that of a WebSocket, can ask again: what counts is the
-// time at which it asks.
+// A long-running handler, such as that of a WebSocket, can call it repeatedly: it compares
+// with the time of the call.
 //
 //go:noinline
 func MaxAge(d time.Duration) Check {
@@ -73,21 +74,20 @@ func MaxAge(d time.Duration) Check {
 	}
 }
 
-// ACR admits a user who authenticated with one of values, authentication context
-// class references that the provider defines (OpenID Connect Core 1.0, section 2),
-// and sends any other there to do so, as [MaxAge] does, with the same errors. The
-// provider is asked with acr_values (section 3.1.2.1), the first of which is the preferred
-// one. If it answers with another acr, it is asked once more with max_age=0 and
-// prompt=login, which makes those authenticate again that lately did, with less. If the
-// acr is another one still, the sign-in ends with [ErrIDTokenInvalid], and the session
-// stays. Values are compared exactly.
+// ACR admits a user that authenticated with one of values, authentication context class
+// references defined by the provider (OpenID Connect Core 1.0, section 2). Otherwise the user
+// must authenticate again, as with [MaxAge], with the same errors. The provider is asked with
+// acr_values (section 3.1.2.1), in order of preference. If it returns another acr, it is asked
+// once more with max_age=0 and prompt=login, for users whose recent authentication was weaker.
+// If the acr is still another one, the sign-in fails with [ErrIDTokenInvalid] and the session
+// is unchanged. Values are compared exactly. An access token with another acr gets 401 with
+// acr_values in WWW-Authenticate (RFC 9470).
 //
-// An acr has no age: put MaxAge beside it if it must be recent. A user of
-// [Provider.LoginPage] has the ACR that [Auth.SignIn] was given, and gets 403
-// ([ErrForbidden]) with another one.
+// An acr has no age: add MaxAge if it must be recent. A user of [Provider.LoginPage] has the
+// ACR passed to [Auth.SignIn], and gets 403 ([ErrForbidden]) if it is another one.
 //
-// ACR panics without values, and if a value is empty, longer than 256 bytes or not of
-// visible ASCII characters, or all of them together are longer than 512 bytes.
+// ACR panics without values, if a value is empty, longer than 256 bytes or has other than
+// visible ASCII characters, and if all together are longer than 512 bytes.
 //
 //go:noinline
 func ACR(values ...string) Check {

@@ -38,17 +38,17 @@ const (
 	tokensRemembered = 1024 // sessions whose tokens are in memory
 )
 
-// Tokens is a shared store for the tokens of sessions: see [Options.Tokens]. Values are
-// sealed, keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
-// are answered with 503 ([ErrStoreUnavailable]), and [Auth.Client] returns that error once
-// the token that it has in memory has expired; a recheck is put off. Implementations must
-// be safe for concurrent use. Package redisstate has one.
+// Tokens is a store for the provider's tokens of sessions: see [Options.Tokens]. Values are
+// sealed, and keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
+// are answered with 503 ([ErrStoreUnavailable]), [Auth.Client] returns that error once the
+// token in memory has expired, and rechecks are postponed. Implementations must be safe for
+// concurrent use. Package redisstate has one.
 type Tokens interface {
-	// Load returns the value of a key, or nil if there is none.
+	// Load returns the value of a key, or nil without one.
 	Load(ctx context.Context, key RevocationKey) ([]byte, error)
 
-	// Swap stores next for ttl if the value is old, in one step, and reports whether it
-	// did. A nil value means that there is none: Swap with a nil next deletes the key.
+	// Swap atomically stores next for ttl if the current value is old, and reports whether it
+	// did. A nil old means that the key has no value; a nil next deletes the key.
 	Swap(ctx context.Context, key RevocationKey, old, next []byte, ttl time.Duration) (bool, error)
 }
 
