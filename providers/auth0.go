@@ -2,12 +2,12 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Auth0 is a tenant at Auth0. domain is the tenant's, "kvarnbygd.eu.auth0.com",
-// or a custom one; tokens of the two have other issuers.
+// Auth0 configures a tenant at Auth0. domain is the tenant's, "kvarnbygd.eu.auth0.com", or a
+// custom one; the two have different issuers.
 //
-// User.Subject is the account in the tenant, with where it comes from:
-// "auth0|5f7c8ec7c33c6c004bbafe82", "google-oauth2|104729". What the tenant takes
-// for a verified address may be another provider's word.
+// User.Subject is the account id in the tenant, prefixed with its connection:
+// "auth0|5f7c8ec7c33c6c004bbafe82", "google-oauth2|104729". A verified address may have been
+// verified by the upstream provider only.
 func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "auth0", Preset: "auth0", DisplayName: "Auth0", Color: "#eb5424",

@@ -8,11 +8,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Discord is "Log in with Discord", as plain OAuth 2.0.
+// Discord configures "Log in with Discord", as plain OAuth 2.0.
 //
-// User.Subject is the account's snowflake, which never changes; User.Username
-// can, and be taken by somebody else. Name is the display name, or the user name
-// of people who set none.
+// User.Subject is the account's snowflake, which never changes; User.Username can change and
+// then be taken by another user. Name is the display name or, without one, the user name.
 func Discord(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "discord", Preset: "discord", DisplayName: "Discord", Color: "#5865f2",

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// StackOverflow is "Log in with Stack Overflow", as plain OAuth 2.0, for people
-// who have a profile there.
+// StackOverflow configures "Log in with Stack Overflow", as plain OAuth 2.0, for users with a
+// profile there.
 //
 // User.Subject is the number of the account in the whole Stack Exchange network
 // (account_id), not that of the profile on one of its sites. There is no e-mail

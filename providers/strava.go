@@ -2,9 +2,9 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Strava is "Connect with Strava", as plain OAuth 2.0.
+// Strava configures "Connect with Strava", as plain OAuth 2.0.
 //
-// User.Subject is the athlete's number. Strava hands over no e-mail address.
+// User.Subject is the athlete's number. Strava provides no e-mail address.
 func Strava(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "strava", Preset: "strava", DisplayName: "Strava", Color: "#fc4c02",

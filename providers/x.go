@@ -13,11 +13,11 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// X is "Sign in with X", once Twitter, as plain OAuth 2.0.
+// X configures "Sign in with X", formerly Twitter, as plain OAuth 2.0.
 //
-// User.Subject is the account's number. User.Username, the handle, can be
-// changed, and then be taken by somebody else. The address is the one that X
-// confirmed, and there only if the application may ask for it.
+// User.Subject is the numeric account id. User.Username, the handle, can be changed and then
+// taken by another user. The address is the one that X confirmed, and present only if the
+// application has permission to request it.
 func X(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "x", Preset: "x", DisplayName: "X", Color: "#000000",
