@@ -22,7 +22,7 @@ const id, secret = "client-of-tests", "a secret of the tests"
 func Example() {
 	github := providers.GitHub(id, secret) // in code
 
-	// by its name, from a configuration file
+	// by its name, from a file of yours
 	staff, err := providers.ByName("keycloak", id, secret, "login.example.com", "staff")
 
 	// every NAME_CLIENT_ID with its NAME_CLIENT_SECRET
