@@ -47,7 +47,7 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 		switch {
 		case found.state.Load() == asking:
 			return nil, reentered(op)
-		case found.state.Load() == unidentified: // the hook knows nobody, and LoadUser looked at no token
+		case found.state.Load() == unidentified: // the hook found no user, and LoadUser read no token
 			asks = false
 			if !g.hasToken(c.Request) {
 				return nil, nil

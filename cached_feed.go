@@ -27,9 +27,9 @@ type feed struct {
 	began time.Time // that of cachedRevocations
 	limit int
 
-	// lease is when the latest beat that came back was sent. It has both of the
-	// system's clocks: the monotonic one, which cannot be set, and the other, which
-	// goes on while a machine is suspended.
+	// lease is when the latest beat that came back was sent. It has both of the system's
+	// clocks: the monotonic one, which cannot be set, and the other, which advances while a
+	// machine is suspended.
 	lease  atomic.Pointer[time.Time]
 	memory atomic.Pointer[memory] // nil before Live
 	failed atomic.Pointer[error]  // of the last beat that failed

@@ -201,7 +201,7 @@ func (a *Auth) Providers() []Provider {
 // of an unknown one answers with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {
 	if provider == "" {
-		return withReturn(a.cfg.url(a.cfg.mount+"/login"), returnTo) // also with a LoginPage: /login counts who is sent there
+		return withReturn(a.cfg.url(a.cfg.mount+"/login"), returnTo) // also with a LoginPage: /login counts the redirects to it
 	}
 	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
 }

@@ -73,8 +73,8 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 	return a.openLoginPageAgain(c, cl, returnTo)
 }
 
-// openLoginPageAgain sends a user who is signed in to the page, to authenticate again.
-// A page that sends such users back at once would send them round and round.
+// openLoginPageAgain redirects a signed-in user to the page to authenticate again. A page that
+// sends such users back at once would send them round and round.
 func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) error {
 	if n, _ := a.loops.count(c.Request); n >= maxLoopLogins {
 		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name, text: string(ErrSessionError),

@@ -33,8 +33,8 @@ type client struct {
 	owner [32]byte // see tokensOwner
 	apis  []knownAPI
 	tokenFailures
-	groupsWarned atomic.Bool // that somebody's groups are elsewhere
-	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
+	groupsWarned atomic.Bool // about groups that the claim does not contain
+	hintWarned   atomic.Bool // about an ID token that is too large to store
 }
 
 // newClient returns the client of a checked Provider, which knows what one of known knows

@@ -248,7 +248,7 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 	switch _, refused := errors.AsType[refusal](err); {
 	case err == nil:
 		return
-	case refused: // by a check, of its own words
+	case refused: // by a check of this package, which has the text
 		err = checkError(err, "")
 	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
 		if a.lacksGuard(c) {

@@ -16,10 +16,9 @@ const (
 	maxCopies    = 4    // cookies of one name that are looked at
 )
 
-// sealedCookie seals one kind of small cookie: a login state, a form_post
-// response, a sign-out under way. Each kind has a key of its own, and the
-// cookie's name is authenticated with its contents, so that no cookie can stand
-// in for another one.
+// sealedCookie seals one kind of small cookie: a login state, a form_post response, a sign-out
+// under way. Each kind has a separate key, and the cookie's name is authenticated with its
+// contents, so that no cookie can stand in for another one.
 type sealedCookie struct {
 	jar     cookie.Jar
 	box     *seal.Box

@@ -44,8 +44,8 @@ func (s *session) sessionID() sessionID { return sessionID{s.id, s.idle, s.lastS
 type sessionRecord struct {
 	data []byte
 	life time.Duration
-	// browserOnly says that the browser's cookies end with the browser. What a store
-	// keeps ends after life all the same.
+	// browserOnly says that the browser's cookies end with the browser. What a store keeps
+	// still ends after life.
 	browserOnly bool
 	// isNew says that the session begins: a store gives it an id and a binding of
 	// its own. Without it, the record replaces that of the session that load
@@ -304,7 +304,7 @@ func (k *sessions) revokePrevious(w http.ResponseWriter, r *http.Request) (o *op
 
 func (k *sessions) revoke(ctx context.Context, ids ...sessionID) error {
 	for _, id := range ids {
-		// Not on the request's context: who hangs up is signed out all the same.
+		// Not on the request's context: the session is also revoked if the client disconnects.
 		if err := k.cfg.revokeSession(context.WithoutCancel(ctx), id); err != nil {
 			return err
 		}

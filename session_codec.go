@@ -37,7 +37,7 @@ type session struct {
 	idle        time.Duration // its own IdleTimeout
 	mark        int64         // the person's watermark at its birth, as millis has it
 	sid         string        // the provider's id of its own session, or ""
-	actor       string        // User.ID of somebody who acts as the user, or ""
+	actor       string        // User.ID of another user that acts as the user, or ""
 	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
 	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
 	browserOnly bool          // its cookie ends with the browser

@@ -469,8 +469,8 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 
 // keep stores next, which came of a claim, in the place of last, and returns what there is
 // now, stored if done. If the store fails, it stays in memory, and is stored when the tokens
-// are wanted next: the provider does not take the refresh token of the store any more. If
-// another session has taken the record over meanwhile, that gets the refresh token.
+// are wanted next: the provider no longer accepts the refresh token in the store. If another
+// session has taken the record over meanwhile, that gets the refresh token.
 func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, done bool, err error) {
 	next.tries = last.tries + 1
 	for range 4 {

@@ -40,7 +40,7 @@ type tokenRecord struct {
 
 	// Of a session that begins, and not stored:
 	before   *session // whose place it takes; nil if that has no tokens
-	inherits bool     // its refresh token goes on
+	inherits bool     // its refresh token continues
 }
 
 // accessToken is an access token for one or more APIs of a provider.
@@ -129,8 +129,8 @@ func (a *Auth) keepTokens(c *gin.Context, g *registry, cl *client, s *session, l
 }
 
 // takePlace notes whose place a session that begins takes. If a check sent the same person to
-// the provider, and it gave no refresh token this time, the one of the session before goes on:
-// Google, for one, gives it once.
+// the provider, and it gave no refresh token this time, that of the previous session
+// continues: Google, for one, gives it once.
 func (a *Auth) takePlace(c *gin.Context, g *registry, login *Login, r *tokenRecord) error {
 	wants := login.Renewal && r.refreshToken == ""
 	before, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())

@@ -86,7 +86,7 @@ func (a *authentication) suffices(s session, params url.Values, now time.Time) b
 	return len(values) == 0 || slices.Contains(values, s.acr) || a.ignores(ACRValuesSignOn)
 }
 
-// authenticated returns the session of a person who has just authenticated.
+// authenticated returns the session of a user that has just authenticated.
 func (a *authentication) authenticated(s session, params url.Values, now time.Time) session {
 	s.since, s.acr, s.amr = now, a.acr, a.amr
 	if values := a.acrValues(params); len(values) > 0 {

@@ -70,8 +70,8 @@ func (p *Provider) everyone() []Person {
 	return slices.Clone(p.people)
 }
 
-// typed is the person that somebody wrote into the page's form. The same
-// e-mail address, or name without one, is the same person again.
+// typed returns the account that was entered in the page's form. The same e-mail address, or
+// name without one, is the same person again.
 func typed(name, email string, verified bool) Person {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	sum := sha256.Sum256([]byte(strings.ToLower(email) + "\x00"))

@@ -32,9 +32,9 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 
-		// Both are in every ID token; unique_name is the account name unless a rule
-		// sends another *Name*. Like the e-mail address, upn is what the directory
-		// has, and nobody says that it is verified.
+		// Both are in every ID token; unique_name is the account name unless a rule sends
+		// another *Name*. Like the e-mail address, upn is what the directory has, and it is
+		// not marked as verified.
 		ClaimPaths: map[string]string{"name": "unique_name", "preferred_username": "upn", "groups": "group"},
 
 		LoginParams: []string{"prompt", "login_hint", "domain_hint"},

@@ -31,9 +31,9 @@ func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 		// https://auth0.com/docs/api/authentication/authorization-code-flow/authorize-application
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "screen_hint", "connection"},
 
-		// Unlike /oidc/logout, this asks nobody to confirm and is there in every
-		// tenant. It passes no state on; what stands in returnTo behind a ? is not
-		// compared with the list of addresses.
+		// Unlike /oidc/logout, this needs no confirmation and exists in every tenant. It
+		// passes no state on; what stands in returnTo behind a ? is not compared with the list
+		// of addresses.
 		// https://auth0.com/docs/authenticate/login/logout/redirect-users-after-logout
 		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}%3Fstate%3D{state}"},
 	}

@@ -45,9 +45,9 @@ func Discord(clientID, clientSecret string) ginauth.Provider {
 }
 
 // discordAvatar is the address of the picture, which the profile does not have:
-// https://discord.com/developers/docs/reference#image-formatting. Animated ones
-// begin with a_. Who has none gets one of Discord's, by id, or by discriminator
-// for accounts from before user names were unique.
+// https://discord.com/developers/docs/reference#image-formatting. Animated ones begin with a_.
+// Users without one get one of Discord's, by id, or by discriminator for accounts from before
+// user names were unique.
 func discordAvatar(claims map[string]any) string {
 	const cdn = "https://cdn.discordapp.com/"
 	id, err := strconv.ParseUint(textAt(claims, "id"), 10, 64)

@@ -39,7 +39,7 @@ func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Pr
 		Scopes: nil,
 
 		// https://open.feishu.cn/document/uAjLw4CM/ukTMukTMukTM/reference/authen-v1/user_info/get
-		// Everything is under data, beside a code of its own.
+		// Everything is under data, beside an error code.
 		UserinfoURL: "https://open." + domain + "/open-apis/authen/v1/user_info",
 		ClaimPaths: map[string]string{
 			"sub": "data.union_id", "name": "data.name", "picture": "data.avatar_url", "email": "data.email",

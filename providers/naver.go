@@ -34,8 +34,8 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 			EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
 		},
 
-		// https://developers.naver.com/docs/login/profile/profile.md
-		// Everything is under response, beside a code of its own.
+		// https://developers.naver.com/docs/login/profile/profile.md Everything is under
+		// response, beside an error code.
 		Profile: profileAt("https://openapi.naver.com/v1/nid/me", func(claims map[string]any) error {
 			put(claims, "name", textAt(claims, "response.name", "response.nickname"))
 			return nil

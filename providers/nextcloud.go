@@ -30,7 +30,7 @@ func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 		Namespace:    server,
 		AuthMethod:   "client_secret_post",
 
-		// The header is required of whoever asks without a page of Nextcloud's:
+		// The header is required for requests without a page of Nextcloud:
 		// https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ocs-api-overview.html
 		Quirks:     ginauth.Quirks{Header: map[string]string{"OCS-APIRequest": "true"}},
 		Profile:    profileAt(server+"/ocs/v2.php/cloud/user?format=json", nextcloudProfile(server)),

@@ -20,7 +20,7 @@ func Notion(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://www.notion.so",
 
-		// Without it the owner could be a workspace, which is nobody.
+		// Without it the owner could be a workspace, which is not a user.
 		AuthParams: map[string]string{"owner": "user"},
 
 		// What an integration may read is set in the console, not by scopes.

@@ -41,8 +41,8 @@ func paypal(domain, clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://www." + domain,
 
-		// https://developer.paypal.com/docs/log-in-with-paypal/reference/
-		// PayPal wants openid all the same.
+		// https://developer.paypal.com/docs/log-in-with-paypal/reference/ PayPal requires
+		// openid anyway.
 		Scopes: []string{"profile", "email"},
 		Quirks: ginauth.Quirks{EditAuthorize: func(params url.Values) { params.Set("scope", "openid "+params.Get("scope")) }},
 

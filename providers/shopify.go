@@ -40,8 +40,8 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    address,
 
-		// Knowing who somebody is needs no scope; those of the API are separated by
-		// commas. The person is in the token answer.
+		// Identifying the user needs no scope; those of the API are separated by commas. The
+		// person is in the token answer.
 		Quirks: ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: shopifyToken, IncludedScopes: shopifyIncludes},
 
 		// Without this, the token is the shop's, and says nothing of a person.

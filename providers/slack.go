@@ -6,7 +6,7 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// slackTeam is the claim with the workspace that somebody signed in with.
+// slackTeam is the claim with the workspace of the user.
 const slackTeam = "https://slack.com/team_id"
 
 // Slack configures "Sign in with Slack", by OpenID Connect, for members of any workspace.

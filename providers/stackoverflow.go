@@ -33,7 +33,7 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://stackexchange.com",
 		Quirks:       ginauth.Quirks{NormalizeToken: stackOverflowToken},
 
-		// Without any, a token says who somebody is, and may do nothing.
+		// A token without scopes identifies the user and permits nothing else.
 		Scopes: nil,
 
 		// The token belongs into the header since June 2026, when the API stopped to

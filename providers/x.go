@@ -46,8 +46,8 @@ func X(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// xProfile asks for the address where that was granted, and goes without where
-// X refuses it all the same, as it may until the application's settings allow it.
+// xProfile asks for the address where that was granted, and goes without where X may still
+// reject it until the application's settings allow it.
 func xProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 	ask := func(fields string) (map[string]any, error) {
 		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://api.x.com/2/users/me?user.fields=" + fields})

@@ -30,7 +30,7 @@ func Zoom(clientID, clientSecret string) ginauth.Provider {
 			"sub": "id", "name": "display_name", "given_name": "first_name", "family_name": "last_name", "picture": "pic_url", "locale": "language",
 		},
 
-		// A number, 1 for verified. Each phone number has a verified of its own.
+		// A number, 1 for verified. Each phone number has a separate verified flag.
 		EmailVerified: func(claims map[string]any) bool { return claims["verified"] == json.Number("1") },
 	}
 }

@@ -65,7 +65,7 @@ func (s *Store) follow(ctx context.Context, to ginauth.Follower) error {
 		}
 		m, ok := got.(*redis.Message)
 		if !ok {
-			return unexpected(got) // go-redis has connected and subscribed again by itself
+			return unexpected(got) // go-redis has reconnected and resubscribed
 		}
 		if !r.live {
 			if b, ok := parseBeat(m.Payload); ok && m.Channel == s.beats && b.token == start {

@@ -91,11 +91,10 @@ func New(client redis.UniversalClient, prefix string) *Store {
 // hashTag is what a cluster finds a key's server by, in place of the whole key.
 var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
 
-// raise keeps the later of two marks, for the longer of two lives: neither a
-// clock that is behind nor a request that comes late revives a session. Then it tells
-// the mark, see Follow. A Redis that does not let it, because of an ACL or of its age,
-// stores the mark all the same: the chain has a link that nobody hears of, and so
-// nobody believes what was heard.
+// raise keeps the later of two marks, for the longer of two lives: neither a clock that is
+// behind nor a request that comes late revives a session. Then it tells the mark, see Follow.
+// A Redis that does not let it, because of an ACL or of its age, stores the mark all the same:
+// the chain has a link that is not delivered, so no process relies on its memory.
 var raise = redis.NewScript(`
 local at, life = ARGV[1], tonumber(ARGV[2])
 local old = redis.call('GET', KEYS[1])

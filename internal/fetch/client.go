@@ -169,8 +169,8 @@ func redirected(from *url.URL, resp *http.Response) string {
 // plainHost tells a host from a smuggled text.
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]{1,255}$`)
 
-// cappedBody reads left bytes and then fails, rather than ending as if the body
-// had ended: half an answer is no answer.
+// cappedBody reads left bytes and then fails, rather than ending as if the body had ended: an
+// incomplete response is an error.
 type cappedBody struct {
 	io.ReadCloser
 	left int64

@@ -1,9 +1,9 @@
 // Package fetch talks to providers over HTTP.
 //
-// A provider, or whoever answers in its place, may redirect, hang, drip, reset,
-// send a page, or send a few kilobytes that inflate to gigabytes. The client
-// made here bears all of it for at most ten seconds and one mebibyte, and says
-// in one line what happened, without repeating what it was sent.
+// A provider, or an attacker in its place, may redirect, hang, drip, reset, send a page, or
+// send a few kilobytes that inflate to gigabytes. The client made here bears all of it for at
+// most ten seconds and one mebibyte, and says in one line what happened, without repeating
+// what it was sent.
 package fetch
 
 import (

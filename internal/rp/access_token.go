@@ -203,7 +203,7 @@ var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred
 
 // checkParties: RFC 9068, 2.2, requires sub and client_id. Without the two it cannot be told
 // whether there is a person: the sub of a program's token is its client id with Spring, which
-// writes no client_id by itself, and is left out by Duende.
+// writes no client_id by default, and is omitted by Duende.
 func (t *UnverifiedToken) checkParties() error {
 	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
 		return fault("access_token.client", "the token does not say whom it was issued to: it has no client_id", "have the provider put client_id into access tokens (Spring: by an OAuth2TokenCustomizer)", nil)

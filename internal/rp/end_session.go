@@ -127,7 +127,7 @@ func (c *Client) answers(ctx context.Context) bool {
 	if m == nil {
 		return false
 	}
-	// Everyone who signs out during an outage waits for one request.
+	// All sign-outs during an outage wait for one request.
 	done := c.flight.DoChan("answers", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endSessionWait)
 		defer cancel()

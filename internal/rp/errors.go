@@ -118,9 +118,9 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 	return &Error{Code: ProviderMisconfigured, ID: id, Op: op, Provider: c.cfg.Name, Reason: reason, Fix: fix}
 }
 
-// unreachable turns what package fetch and the context say into an Error. Each kind has
-// an ID of its own, since what an operator does about a firewall, a certificate or a login
-// page in between differs. RetryAfter is the longest that a failure is remembered.
+// unreachable turns what package fetch and the context say into an Error. Each kind has its
+// own ID, since what an operator does about a firewall, a certificate or a login page in
+// between differs. RetryAfter is the longest that a failure is remembered.
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
 		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}

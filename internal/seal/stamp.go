@@ -18,10 +18,9 @@ const (
 	keySize = sha256.Size
 )
 
-// Stamps attest a few bytes to whoever has the secrets: a keyed SHA-256, cut to 32
-// bits, since a stamp stands in an address. That is enough for a message to
-// be true unless somebody is at pains to make it false. Nothing else may depend
-// on it.
+// Stamps authenticate a few bytes to holders of the secrets: a keyed SHA-256, cut to 32 bits,
+// since a stamp stands in an address. That is enough for a message to be true unless an
+// attacker invests considerable effort. Nothing else may depend on it.
 type Stamps struct{ keys [][keySize]byte }
 
 // NewStamps returns the Stamps of one audience. The first secret makes them,

@@ -1,5 +1,5 @@
-// Package strictjson decodes JSON that somebody else wrote: metadata, keys,
-// token answers, ID-token claims, profiles.
+// Package strictjson decodes JSON from untrusted sources: metadata, keys, token answers,
+// ID-token claims, profiles.
 //
 // RFC 8259 leaves open what duplicate names, lone surrogates and huge numbers
 // mean, so two decoders can read two different people out of one ID token.

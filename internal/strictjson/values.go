@@ -49,7 +49,7 @@ func step(at any, path string) (v any, rest string, ok bool) {
 }
 
 func index(s string, length int) (int, bool) {
-	i, _ := strconv.Atoi(s) // what is no integer, or none that fits, is not what Itoa writes
+	i, _ := strconv.Atoi(s) // Itoa of an invalid or overflowing integer differs
 	return i, 0 <= i && i < length && strconv.Itoa(i) == s
 }
 

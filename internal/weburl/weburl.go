@@ -114,8 +114,8 @@ func Unfit(address string, httpOK bool) (what, why string) {
 	return "not_https", "is not https"
 }
 
-// unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the
-// last, clouds hand the machine's credentials to whoever asks (169.254.169.254).
+// unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the last, clouds
+// serve the machine's credentials (169.254.169.254).
 func unroutable(host string) bool {
 	ip, _ := netip.ParseAddr(host) // the zero Addr if host is a name: all of these are false for it
 	ip = ip.Unmap()
