@@ -169,8 +169,8 @@ type SessionLimits struct {
 	BrowserOnly bool
 }
 
-// askOnLogin asks Hooks.OnLogin, and holds it to what it may change. in learns what
-// the answer's headers were before.
+// askOnLogin calls Hooks.OnLogin and restores the fields that it must not change. It saves the
+// response headers in in.
 func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 	hook := a.cfg.Hooks.OnLogin
 	if hook == nil {

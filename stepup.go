@@ -26,7 +26,7 @@ const (
 	demandName    = "demand " // and the provider's name: what a demand is sealed for
 )
 
-// demand is what a Check wants before it admits a user.
+// demand holds the requirements of a Check.
 type demand struct {
 	maxAge  time.Duration // of the authentication at the provider; 0 if it may have any
 	acr     []string      // one of these; nil if any will do
@@ -110,11 +110,11 @@ func ACR(values ...string) Check {
 	}
 }
 
-// askedAgain is the fix of a check that demands.
+// askedAgain is the fix of a check with a demand.
 const askedAgain = "nothing: the person is asked to authenticate again"
 
-// proof returns the request that u is the user of, whose session says how and when the
-// person authenticated, whatever a handler has written into u.
+// proof returns the request that u is the user of: its session has the verified time and acr,
+// which a handler may have changed in u.
 func (u *User) proof() (*authRequest, error) {
 	if u != nil && u.request != nil {
 		return u.request, nil
@@ -135,8 +135,8 @@ const (
 	otherUserFix = "pass MaxAge and ACR the User that the Check was given, or that CurrentUser returns in this very request"
 )
 
-// now is the time that a check compares with, in Unix microseconds. A handler may ask
-// hours after the guard has: that of a WebSocket, for each message.
+// now returns the time that a check compares with, in Unix microseconds. A handler may call a
+// check hours after the guard: that of a WebSocket, for each message.
 func (v *authRequest) now() int64 {
 	if v.shown {
 		return v.registry.auth.cfg.Now().UnixMicro()
@@ -144,7 +144,7 @@ func (v *authRequest) now() int64 {
 	return v.asked
 }
 
-// guardDemand is what the MaxAge and ACR checks of a guard want together of every user.
+// guardDemand combines the requirements of the MaxAge and ACR checks of a guard.
 type guardDemand struct {
 	oldest int64    // microseconds since the authentication, at most; 0 if it may have any age
 	acr    []string // one of these; nil if any will do
@@ -153,8 +153,8 @@ type guardDemand struct {
 	conflict error // no user can meet all of them: each trip would only lead to the next
 }
 
-// demandOf returns what the MaxAge and ACR checks among checks want together, and the other
-// checks. It is compared at once: a guard with both costs 1.01 of one without, and 1.02 if
+// demandOf returns the combined requirements of the MaxAge and ACR checks among checks, and
+// the other checks. Comparing them at once costs 1.01 of a guard without them, and 1.02 if
 // each is called.
 func demandOf(checks []Check) (d guardDemand, rest []Check) {
 	stranger := &User{}
