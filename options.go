@@ -123,7 +123,7 @@ type Options struct {
 	Now func() time.Time `json:"-"`
 }
 
-// redacted is how Options print: they hold secrets.
+// redacted is the printable form of Options, without secrets.
 func (o Options) redacted() map[string]any {
 	return map[string]any{
 		"BaseURL": o.BaseURL, "Providers": o.Providers, "CookieName": o.CookieName,
@@ -134,7 +134,7 @@ func (o Options) redacted() map[string]any {
 // Format prints the Options without their secrets, for every verb.
 func (o Options) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Options%v", o.redacted()) }
 
-// config is Options, checked and frozen, with what follows from them.
+// config holds validated Options and values derived from them. It is immutable.
 type config struct {
 	Options
 	origin      string // of BaseURL: "https://app.example.com"
@@ -152,10 +152,10 @@ type config struct {
 	pages         *pageRenderer
 }
 
-// url returns the public address of a path of the application.
+// url returns the public URL of a path of the application.
 func (c *config) url(path string) string { return c.origin + c.prefix + path }
 
-// absolute is the address of a return path, which may be one of TrustedOrigins.
+// absolute returns the URL of a return path, which may be on one of TrustedOrigins.
 func (c *config) absolute(returnTo string) string {
 	if strings.HasPrefix(returnTo, "/") {
 		return c.url(returnTo)
@@ -163,7 +163,7 @@ func (c *config) absolute(returnTo string) string {
 	return returnTo
 }
 
-// audience tells two applications apart that share keys or a host.
+// audience distinguishes applications that share keys or a host.
 func (c *config) audience() string { return c.url(c.mount) }
 
 // newConfig checks opts and fills in the defaults.
@@ -208,9 +208,9 @@ func (c *config) defaults() {
 // sortedKeys returns a map's keys, sorted.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// cookieName is how the names of our cookies begin. A short hash of the
-// address keeps two applications on one host apart; __Host- keeps sibling
-// domains and paths out (RFC 6265bis, section 4.1.3.2).
+// cookieName returns the prefix of all cookie names. A short hash of BaseURL separates
+// applications on one host; __Host- prevents sibling domains and paths from setting the
+// cookies (RFC 6265bis, section 4.1.3.2).
 func (c *config) cookieName() string {
 	sum := sha256.Sum256([]byte(c.audience()))
 	name := c.CookieName + "-" + base32.StdEncoding.EncodeToString(sum[:])[:6]

@@ -14,10 +14,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// registry is a list of providers and all that depends on it. It never changes:
-// other providers are another registry. A request loads the one in use once, and
-// sees the same list from its beginning to its end; a callback loads it again before the
-// session begins: see stillThere.
+// registry is a list of providers and everything that depends on it. It is immutable;
+// SetProviders replaces it. A request loads it once and uses the same list throughout; a
+// callback loads it again before the session starts: see stillThere.
 type registry struct {
 	auth      *Auth
 	clients   map[string]*client       // by Provider.Name
@@ -71,8 +70,7 @@ func (a *Auth) SetProviders(providers []Provider) error {
 	return nil
 }
 
-// announce says what must be registered at the providers, as far as it is not what was
-// said of those before.
+// announce logs what must be registered at the providers, unless it was logged before.
 func (a *Auth) announce(g, before *registry) {
 	said := func(name string) bool {
 		old := before.clients[name]
@@ -108,8 +106,8 @@ func (a *Auth) announce(g, before *registry) {
 	}
 }
 
-// onLoopback returns the address to which browsers are sent, as far as it is written
-// down, if that is their own machine, or "".
+// onLoopback returns the configured URL to which browsers are redirected if it is on loopback,
+// or "".
 func (p *Provider) onLoopback() string {
 	address := cmp.Or(p.AuthorizeURL, p.Issuer)
 	if u, err := url.Parse(address); err == nil && weburl.IsLoopback(u.Hostname()) {
