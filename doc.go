@@ -21,8 +21,8 @@
 //
 //	{Name: "password", Namespace: "https://app.example.com/accounts", LoginPage: "/password"}
 //
-// Sign-in without sessions. An application with sessions of its own sets [Login.NoSession] in
-// [Hooks.OnLogin] and writes its own cookie; ginauth only completes the OAuth flow:
+// Sign-in without sessions. An application with its own sessions sets [Login.NoSession] in
+// [Hooks.OnLogin] and writes the cookie; ginauth only completes the OAuth flow:
 //
 //	OnLogin: func(c *gin.Context, login *ginauth.Login) error {
 //		login.NoSession = true
@@ -53,8 +53,8 @@
 // and mapped. The result is a [User]. [Hooks.OnLogin] may change or reject it; otherwise a
 // session starts and the browser returns to the page that it came from.
 //
-// A POST to [Auth.LogoutURL] ends the session and signs out at the provider. [Mount] lists all
-// routes.
+// A POST to [Auth.LogoutURL] ends the session, and signs out at the provider if it supports
+// that. [Mount] lists all routes.
 //
 // # Where sessions are stored
 //

@@ -148,10 +148,10 @@ type Login struct {
 	Limits SessionLimits
 
 	// NoSession starts no session, and Limits do not apply: OnLogin sets it for an application
-	// with sessions of its own, and writes that application's cookie to the response. An
-	// existing session of this browser is unchanged. Such a sign-in is invisible to
-	// RequireAuth and [CurrentUser]. If a [MaxAge] or [ACR] check asked for the sign-in,
-	// NoSession fails it with [ErrSessionError], since the check would ask again.
+	// with its own sessions, and writes that application's cookie to the response. An existing
+	// session of this browser is unchanged. Such a sign-in is invisible to RequireAuth and
+	// [CurrentUser]. If a [MaxAge] or [ACR] check asked for the sign-in, NoSession fails it
+	// with [ErrSessionError], since the check would ask again.
 	NoSession bool
 }
 

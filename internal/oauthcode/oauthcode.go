@@ -1,5 +1,5 @@
-// Package oauthcode knows the error codes of authorization responses (RFC 6749,
-// section 4.1.2.1), and those that providers send in their place.
+// Package oauthcode normalizes the error codes of authorization responses (RFC 6749, section
+// 4.1.2.1), including those that providers send instead.
 package oauthcode
 
 import "strings"

@@ -38,7 +38,7 @@ const (
 // access token is issued."
 type secrets []string
 
-// quote returns a provider's words as a log may have them.
+// quote returns a provider's text in a form that is safe to log.
 func (s secrets) quote(text string) string {
 	if len(text) > descriptionRead {
 		text = text[:descriptionRead]
@@ -46,7 +46,7 @@ func (s secrets) quote(text string) string {
 	return strconv.QuoteToASCII(printable.Clip(s.remove(text)))
 }
 
-// remove replaces what is a secret, or a part of one.
+// remove replaces secrets and parts of them.
 func (s secrets) remove(text string) string {
 	spelled := s.spelled()
 	var b strings.Builder

@@ -53,9 +53,9 @@ func index(s string, length int) (int, bool) {
 	return i, 0 <= i && i < length && strconv.Itoa(i) == s
 }
 
-// String returns a string as it is, and a number that is written as an integer
-// digit for digit, since some providers number their users. Anything else,
-// "1e3", "1.0" and "-0" included, is no string.
+// String returns a string as it is, and a number that is written as an integer digit for
+// digit, since some providers number their users. It is false for anything else, including
+// "1e3", "1.0" and "-0".
 func String(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
