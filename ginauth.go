@@ -69,11 +69,12 @@ type parts struct {
 //	GET       /logout/redirect       goes to a sign-out at the provider that a script began
 //	POST      /logout/:provider/backchannel   OpenID Connect Back-Channel Logout
 //	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
+//	GET       /.well-known/oauth-protected-resource   OAuth 2.0 Protected Resource Metadata
 //
-// With a [Provider.Audience], Mount also registers GET /.well-known/oauth-protected-resource
-// at the root of the application (or below the group, if that path is taken): it names the
-// providers whose access tokens are accepted (RFC 9728). If no provider has a ClientID or a
-// LoginPage, that is the only route.
+// The last route is registered only if a provider has an [Provider.Audience]: it names the
+// providers whose access tokens are accepted (RFC 9728). It is at the root of the application,
+// also for a group; if that path is taken, it is below the group. If all providers are for
+// access tokens only (see Audience), it is the only route.
 //
 // The redirect URI to register at a provider is BaseURL + the group's path + "/authorize/" +
 // the provider's name, unless [Provider.CallbackPath] sets another.

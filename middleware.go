@@ -52,13 +52,14 @@ func CurrentUser(ctx context.Context) *User {
 // fix is returned first; otherwise the requirements of the others are combined into one
 // redirect. After an error response the request is aborted: no later handler runs.
 //
-// If a provider has an [Provider.Audience], RequireAuth also accepts its access tokens in the
+// If [Provider.Audience] is set, RequireAuth also accepts the provider's access tokens in the
 // Authorization header, in guards with a [HasScope] or [IsClient] check. The request's session
 // cookie is then ignored, and it is never redirected: an invalid, expired or revoked token
 // gets 401 ([ErrInvalidToken]), a token that no such check admits 403
 // ([ErrInsufficientScope]), one that does not satisfy MaxAge or ACR 401 ([ErrStepUpRequired],
-// RFC 9470), and a malformed header or a token in the query 400 ([ErrBadRequest]). The
-// WWW-Authenticate header names the error (RFC 6750, section 3) and the address of the
+// RFC 9470), and a malformed header or a token in the query 400 ([ErrBadRequest]). If the
+// provider is unavailable and the token cannot be verified without it, the response is 503.
+// The WWW-Authenticate header names the error (RFC 6750, section 3) and the address of the
 // metadata (RFC 9728, section 5.1).
 //
 // With [Provider.Recheck], the provider is asked first if the interval has passed. If
