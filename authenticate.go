@@ -12,8 +12,8 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// refusedCredential is the context of a request whose credential Hooks.Authenticate has
-// refused, so that it is not asked again.
+// refusedCredential is the context of a request whose credential was rejected, so that
+// Hooks.Authenticate is not called again.
 type refusedCredential struct {
 	context.Context
 	auth *Auth
@@ -28,11 +28,11 @@ func (u *refusedCredential) Value(key any) any {
 	return u.Context.Value(key)
 }
 
-// credential returns the user that Hooks.Authenticate, or an access token, identifies the
-// request by, and makes it the request's, or nil if there is no such credential. found is
-// what this Auth has put into the request's context before. tokens is as for identify.
+// credential identifies the user by Hooks.Authenticate or an access token and attaches it to
+// the request; it returns nil without such a credential. found is the value that this Auth
+// stored in the request's context before. tokens is as for identify.
 //
-// The hook is asked once: it may look at something that is good once, such as a signed
+// The hook is called once per request: the credential may be valid only once, such as a signed
 // nonce.
 func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*authRequest, error) {
 	g := a.providers.Load()
@@ -47,7 +47,7 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 		switch {
 		case found.state.Load() == asking:
 			return nil, reentered(op)
-		case found.state.Load() == unidentified: // the hook knows nobody, and LoadUser looked at no token
+		case found.state.Load() == unidentified: // the hook found no user, and LoadUser read no token
 			asks = false
 			if !g.hasToken(c.Request) {
 				return nil, nil
@@ -83,10 +83,9 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 	return a.attachIdentified(c, g, o), nil
 }
 
-// ask calls Hooks.Authenticate. Meanwhile the request's context says that the hook is being
-// asked, since it may call a function that would ask it again; afterwards it says that the
-// hook was asked. That context is the authRequest that the user gets in the end: it costs
-// no allocation of its own.
+// ask calls Hooks.Authenticate. The request's context records that the hook is running, since
+// it may call a function that would call it again, and afterwards that it has run. That
+// context is the authRequest of the user, so it costs no extra allocation.
 func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
 	original, v := c.Request, &authRequest{registry: g} // asking
 	v.wrap(c)
@@ -106,8 +105,8 @@ func (a *Auth) callAuthenticate(c *gin.Context) (user *User, err error) {
 	return a.cfg.Hooks.Authenticate(c)
 }
 
-// isAsking reports whether Hooks.Authenticate is being asked about the request: what the
-// hook calls then cannot know the user.
+// isAsking reports whether Hooks.Authenticate is running for the request: functions called by
+// the hook cannot know the user.
 func (a *Auth) isAsking(c *gin.Context) bool {
 	v, ok := c.Request.Context().Value(authRequestKey{a}).(*authRequest)
 	return ok && v.state.Load() == asking
@@ -118,7 +117,7 @@ func reentered(op string) *Error {
 		Fix: "let Authenticate look at the request alone, and do this in the handler or in middleware behind the guard"}
 }
 
-// attachIdentified makes a user without a session the request's.
+// attachIdentified attaches a user without a session to the request.
 func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authRequest {
 	v := a.newAuthRequest(c, g, o, a.cfg.Now())
 	vary(c.Writer.Header(), &v.vary)
@@ -126,8 +125,8 @@ func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authReq
 	return v
 }
 
-// judge decides by what the hook returned, by whether it has answered, and by the access
-// token of the request.
+// judge decides by the hook's result, whether it has written a response, and the access token
+// of the request.
 func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answered, tokens bool) (*opened, error) {
 	isToken := g.hasToken(c.Request)
 	switch {
@@ -143,16 +142,16 @@ func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answere
 	case isToken && g.takesTokens():
 		return nil, errTokenIgnored
 	case isToken:
-		// RFC 6750, 3.1: invalid_token. A program whose token has expired must not go on
-		// as the user that its browser is signed in as.
+		// RFC 6750, 3.1: invalid_token. A request with an expired token must not continue as
+		// the user of a session cookie.
 		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know: it returned nil, nil",
 			Fix: "send a valid token, or none; if this one is valid, see whether Authenticate finds it: the scheme may be written bearer, in lower case"}
 	}
 	return nil, nil
 }
 
-// credentialRefused returns the error of the hook as one that cannot send a program to
-// sign in: it refuses the credential or the user, or else it has failed.
+// credentialRefused converts an error of the hook into one without a redirect to the sign-in:
+// the credential or the user is rejected, or the hook has failed.
 func credentialRefused(err error) *Error {
 	failed := Error{Code: ErrStoreUnavailable, ID: "hook.authenticate_failed", Op: "Authenticate", Reason: "Authenticate failed",
 		Fix: "see error for what it returned; to refuse a credential, return ErrInvalidToken or ErrForbidden", Err: err, retryAfter: retryAfter}
@@ -172,8 +171,8 @@ func credentialRefused(err error) *Error {
 	return &failed
 }
 
-// identified returns the user of the hook in the form of a session, without an id. It
-// is a copy: the hook may keep what it returned, and change it.
+// identified returns a copy of the hook's user in the form of a session without an id. The
+// hook may retain and change its User.
 func (a *Auth) identified(g *registry, user *User) (*opened, error) {
 	u, e := a.vouched(g, user, "Authenticate")
 	if e != nil {
@@ -187,8 +186,8 @@ func (a *Auth) identified(g *registry, user *User) (*opened, error) {
 	return o, nil
 }
 
-// vouched returns a copy of a user that the application vouches for, with its Issuer,
-// or an error if its provider cannot have such a user.
+// vouched returns a copy of a user that the application has authenticated, with its Issuer, or
+// an error if its provider cannot have such a user.
 func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 	cl := g.clients[user.Provider]
 	if cl == nil {
@@ -205,8 +204,8 @@ func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 	return u, nil
 }
 
-// needsSession refuses what is done to a session if the request is identified by a
-// credential of the application's: a cookie that comes along may be another person's.
+// needsSession fails if the request is identified by a token or Hooks.Authenticate: its
+// session cookie may belong to another user.
 func (a *Auth) needsSession(c *gin.Context, op string) error {
 	v, err := a.identifiedBy(c, op)
 	if v != nil {
@@ -215,8 +214,8 @@ func (a *Auth) needsSession(c *gin.Context, op string) error {
 	return err
 }
 
-// identifiedBy is credential for a request that opens no session afterwards. It returns
-// nil if there is none but the session's cookie.
+// identifiedBy is credential for a request that opens no session afterwards. It returns nil if
+// the request has only a session cookie.
 func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
 	return a.credential(c, c.Request.Context().Value(authRequestKey{a}), true, op)
 }
@@ -226,10 +225,10 @@ func noSession(op string) *Error {
 		Fix: "keep what belongs to such users in a table of the application's"}
 }
 
-// refusesOrigin is isCrossOrigin for a guard. A browser sends an Authorization header
-// with a bearer token to another origin only after a preflight that the application has
-// answered, and beside one no cookie counts. Two lines are no header that a browser
-// sends: something in front may have added one.
+// refusesOrigin is isCrossOrigin for a guard. A browser sends an Authorization header with a
+// bearer token to another origin only after a preflight that the application allowed, and
+// cookies beside it are ignored. Browsers do not send two Authorization lines: a proxy may
+// have added one.
 func (a *Auth) refusesOrigin(r *http.Request) bool {
 	if !a.cfg.isCrossOrigin(r) {
 		return false

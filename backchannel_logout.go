@@ -9,9 +9,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// backChannel answers POST /logout/:provider/backchannel: the provider says that
-// a session, or a user, is signed out (OpenID Connect Back-Channel Logout 1.0,
-// sections 2.5 to 2.8).
+// backChannel answers POST /logout/:provider/backchannel: the provider reports that a session
+// or a user is signed out (OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8).
 func (a *Auth) backChannel(c *gin.Context, g *registry) error {
 	cl, err := g.client(c.Param("provider"))
 	if err != nil {
@@ -35,9 +34,8 @@ func (a *Auth) backChannel(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// revokeByToken revokes what a logout token names, and returns the user, of whom
-// only Issuer and Subject are known. It does not stop halfway if the provider
-// hangs up.
+// revokeByToken revokes the sessions of a logout token, and returns the user with only Issuer
+// and Subject. It continues if the provider disconnects.
 func (a *Auth) revokeByToken(ctx context.Context, c *client, raw string) (*User, error) {
 	target, err := c.verifyLogoutToken(ctx, raw)
 	for _, key := range target.keys {

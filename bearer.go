@@ -19,17 +19,17 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// Grant describes what a bearer token permits: see [User.Grant]. A user with a Grant is
-// admitted only by guards with a [HasScope] or [IsClient] check that says yes.
+// Grant describes what an access token permits: see [User.Grant]. A user with a Grant is
+// admitted only by guards in which a [HasScope] or [IsClient] check admits the token.
 type Grant struct {
-	Client  string   `json:"client,omitempty"`  // client id that the token was issued to
-	Scopes  []string `json:"scopes,omitempty"`  // scopes of the token
-	Program bool     `json:"program,omitempty"` // the client acts for itself: there is no person (RFC 6749, section 4.4)
+	Client  string   `json:"client,omitempty"`  // client_id of the token (or azp, cid, appid)
+	Scopes  []string `json:"scopes,omitempty"`  // the claim scope, or scp
+	Program bool     `json:"program,omitempty"` // issued to the client itself, without a user (client credentials, RFC 6749, section 4.4)
 
-	admitted *bool // a check of the guard that is deciding has said yes; nil outside of one
+	admitted *bool // whether a check of the running guard has admitted the token; nil outside a guard
 }
 
-// clone returns a copy for the checks of one guard, which mark it.
+// clone returns a copy, whose admitted mark belongs to one guard.
 func (g *Grant) clone() *Grant {
 	if g == nil {
 		return nil
@@ -37,32 +37,34 @@ func (g *Grant) clone() *Grant {
 	return &Grant{Client: g.Client, Scopes: slices.Clone(g.Scopes), Program: g.Program}
 }
 
-// admit marks what is being decided.
+// admit marks the token as admitted by the running guard.
 func (g *Grant) admit() {
 	if g.admitted != nil {
 		*g.admitted = true
 	}
 }
 
-// takeBack takes back what admit has marked.
+// takeBack undoes admit.
 func (g *Grant) takeBack() {
 	if g != nil && g.admitted != nil {
 		*g.admitted = false
 	}
 }
 
-// undecided reports whether a guard is deciding, and no check has said yes to the token.
+// undecided reports whether a guard is running in which no check has admitted the token yet.
 func (g *Grant) undecided() bool { return g != nil && g.admitted != nil && !*g.admitted }
 
-// HasScope admits a user whose token has all of scopes, and every user with a session,
-// which scopes do not limit. Scopes are compared exactly (RFC 6749, section 3.3). A token
-// without one of them is answered with 403 ([ErrInsufficientScope], RFC 6750, section 3.1).
-// A program's own token needs [IsClient]. HasScope panics without scopes, and if one is empty
-// or is not one scope.
+// HasScope admits a user whose access token has all of scopes, and every user without a
+// [User.Grant], such as one with a session, to whom scopes do not apply. Scopes are compared
+// exactly (RFC 6749, section 3.3). A token without one of them gets 403
+// ([ErrInsufficientScope]) with the required scopes in WWW-Authenticate (RFC 6750, section
+// 3.1). A token that was issued to a client itself ([Grant.Program]) also needs [IsClient].
+// HasScope panics without scopes, and if one is empty or contains a space or another character
+// that a scope cannot have.
 //
-// A guard without a HasScope or IsClient check admits no bearer token. A check of the
-// application that calls HasScope, and gets nil, admits the token by that: if it then refuses
-// the user, it has to return an error.
+// A guard without a HasScope or IsClient check admits no access token. If a check of the
+// application calls HasScope itself and HasScope returns nil, the token is admitted by that
+// call; to reject the user afterwards, the check must return an error.
 //
 //go:noinline
 func HasScope(scopes ...string) Check {
@@ -88,9 +90,11 @@ func HasScope(scopes ...string) Check {
 	}
 }
 
-// IsClient admits programs that act for themselves with a token of one of these client ids
-// (RFC 6749, section 4.4), and nobody else. Combine it: AnyOf(HasScope("read"),
-// IsClient("nightly-report")). IsClient panics without ids, and if one is empty.
+// IsClient admits only clients with one of these ids that present a token issued to the client
+// itself, without a user (client credentials grant, RFC 6749, section 4.4). It rejects users,
+// with a session or a token; to admit both, write AnyOf(HasScope("read"),
+// IsClient("nightly-report")). IsClient does not check scopes. Ids are compared exactly.
+// IsClient panics without ids, and if one is empty.
 //
 //go:noinline
 func IsClient(ids ...string) Check {
@@ -108,15 +112,16 @@ func IsClient(ids ...string) Check {
 	}
 }
 
-// decide has the checks of a guard mark admitted, until it is called with nil.
+// decide sets the variable in which the checks of a guard mark the token as admitted; nil ends
+// that.
 func (g *Grant) decide(admitted *bool) {
 	if g != nil {
 		g.admitted = admitted
 	}
 }
 
-// judged returns the error of a guard's checks: of a token that none of them has admitted, it
-// is that. What the person would have to do comes after it.
+// judged returns the error of a guard's checks. A token that no check has admitted gets that
+// error before a demand to authenticate again.
 func (g *Grant) judged(admitted bool, err error, u *User) error {
 	if g == nil || admitted {
 		return err
@@ -127,7 +132,7 @@ func (g *Grant) judged(admitted bool, err error, u *User) error {
 	return err
 }
 
-// unscoped is the error for a token on a guard of which no check has admitted it.
+// unscoped returns the error for a token that no check of the guard has admitted.
 func unscoped(u *User) *Error {
 	reason := "the guard has no HasScope or IsClient check, without which it admits no bearer token"
 	if u.Grant.Program {
@@ -137,10 +142,10 @@ func unscoped(u *User) *Error {
 		Fix: `name what a token needs here: RequireAuth(ginauth.HasScope("…")) for tokens of people, ginauth.IsClient("…") for programs`}
 }
 
-// tokenSources are the providers whose access tokens are accepted.
+// tokenSources holds the providers whose access tokens are accepted.
 type tokenSources struct {
 	issuers    []*client // with Audience, by the iss of a JWT
-	introspect *client   // that is asked about opaque tokens; nil if none is
+	introspect *client   // introspects opaque tokens; nil if they are rejected
 }
 
 func (t *tokenSources) add(cl *client) {
@@ -153,8 +158,8 @@ func (t *tokenSources) add(cl *client) {
 	}
 }
 
-// issuer returns the provider that a token says it is of: of several with that issuer, the
-// one whose audience it names. It is nil if there is none.
+// issuer returns the provider that a token names as its issuer; of several with that issuer,
+// the one whose Audience the token has. It returns nil if no provider matches.
 func (t *tokenSources) issuer(token *rp.UnverifiedToken) (found *client) {
 	for _, cl := range t.issuers {
 		if !cl.rp.IssuedBy(token) {
@@ -171,19 +176,20 @@ func (t *tokenSources) issuer(token *rp.UnverifiedToken) (found *client) {
 // takesTokens reports whether any provider's access tokens are accepted.
 func (g *registry) takesTokens() bool { return len(g.tokens.issuers) > 0 }
 
-// mayHaveToken reports whether a request has to be looked at more closely: most have no
-// Authorization header, and no token in the address.
+// mayHaveToken reports whether a request needs a closer look: most have no Authorization
+// header and no token in the query.
 func (g *registry) mayHaveToken(r *http.Request) bool {
 	return r.Header["Authorization"] != nil || g.takesTokens() && hasTokenInQuery(r)
 }
 
-// hasTokenInQuery recognizes the method of RFC 6750, 2.3, which RFC 9700, 4.3.2, forbids:
-// addresses are logged.
+// hasTokenInQuery recognizes the method of RFC 6750, 2.3, which RFC 9700, 4.3.2, forbids,
+// since URLs are logged.
 func hasTokenInQuery(r *http.Request) bool {
 	return strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token")
 }
 
-// hasToken reports whether a request has an access token, or what might be taken for one.
+// hasToken reports whether a request has an access token, or something that may be meant as
+// one.
 func (g *registry) hasToken(r *http.Request) bool {
 	return hasBearer(r) || g.takesTokens() && hasTokenInQuery(r)
 }
@@ -198,8 +204,8 @@ func hasBearer(r *http.Request) bool {
 	return false
 }
 
-// afterBearer returns what follows the scheme Bearer in an Authorization line, and whether it
-// has that scheme, which is case-insensitive (RFC 9110, section 11.1).
+// afterBearer returns the rest of an Authorization line after the scheme Bearer, and whether
+// it has that scheme, which is case-insensitive (RFC 9110, section 11.1).
 func afterBearer(line string) (rest string, is bool) {
 	line = strings.TrimLeftFunc(line, unicode.IsSpace)
 	if len(line) < len("Bearer") || !strings.EqualFold(line[:len("Bearer")], "Bearer") {
@@ -209,11 +215,11 @@ func afterBearer(line string) (rest string, is bool) {
 	return rest, rest == "" || !strings.Contains(tokenChars, rest[:1])
 }
 
-// tokenChars are those of a scheme (RFC 9110, section 5.6.2).
+// tokenChars are the characters of a scheme (RFC 9110, section 5.6.2).
 const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// bearerToken returns the token of a request that has one (RFC 6750, section 2.1), or what is
-// in its place: see isToken68.
+// bearerToken returns the text after Bearer in a request's Authorization header (RFC 6750,
+// section 2.1). The caller validates it with isToken68.
 func bearerToken(r *http.Request) (string, error) {
 	bad := func(id, reason, fix string) (string, error) { return "", badBearer(id, reason, fix) }
 	switch lines := r.Header["Authorization"]; {
@@ -243,7 +249,7 @@ func malformedBearer() error {
 
 const tokenHeaderLimit = 64 << 10
 
-// isToken68 reports whether a text can be a bearer token: RFC 6750, 2.1: b64token.
+// isToken68 reports whether a text has the form of a bearer token (b64token, RFC 6750, 2.1).
 func isToken68(s string) bool {
 	body := strings.TrimRight(s, "=")
 	for i := range len(body) {
@@ -261,11 +267,11 @@ var isToken68Byte = func() (is [256]bool) {
 	return is
 }()
 
-// errTokenIgnored says that a request has a bearer token, which LoadUser does not look at.
+// errTokenIgnored means that a request has a bearer token, which LoadUser does not read.
 var errTokenIgnored = errors.New("the request has a bearer token")
 
-// byToken returns the user of a request's bearer token, in the form of a session: what is
-// asked of sessions at every request is asked of it, too.
+// byToken returns the user of a request's bearer token in the form of a session, so that the
+// per-request checks of sessions apply to it, too.
 func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	raw, err := bearerToken(c.Request)
 	if err != nil {
@@ -274,11 +280,11 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	now := a.cfg.Now()
 	b := g.bearers.find(raw, now)
 	if b == nil {
-		if !isToken68(raw) { // those that are found were looked at
+		if !isToken68(raw) { // cached tokens were validated before
 			return nil, malformedBearer()
 		}
 		open := a.open
-		if a.cfg.Hooks.OnToken != nil || g.tokens.introspect != nil { // which are asked once for all
+		if a.cfg.Hooks.OnToken != nil || g.tokens.introspect != nil { // called once for all concurrent requests
 			open = a.openOnce
 		}
 		if b, err = open(c, g, raw, now); err != nil {
@@ -301,17 +307,17 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	return b.opened, nil
 }
 
-// openOnce opens a token. Of the requests that come with one token at a time, the first one
-// does, and the others wait for it, while their clients do.
+// openOnce opens a token once for all concurrent requests with it. The first one opens it, and
+// the others wait until it is done or their client disconnects.
 func (a *Auth) openOnce(c *gin.Context, g *registry, raw string, now time.Time) (*bearer, error) {
-	if a.isRunning(c.Request.Context(), "OnToken") { // it would wait for itself
+	if a.isRunning(c.Request.Context(), "OnToken") { // would deadlock
 		return nil, reentered("OnToken")
 	}
 	for {
 		call, first := g.bearers.begin(raw)
 		if first {
 			defer g.bearers.end(raw, call)
-			call.gone = true // of a panic, too
+			call.gone = true // also after a panic
 			call.bearer, call.err = a.open(c, g, raw, now)
 			call.gone = c.Request.Context().Err() != nil
 			return call.bearer, call.err
@@ -327,8 +333,8 @@ func (a *Auth) openOnce(c *gin.Context, g *registry, raw string, now time.Time) 
 	}
 }
 
-// open verifies a token, or asks the provider about it, and remembers what came of it: its
-// user, or why the user is refused. What is not verified is not remembered.
+// open verifies or introspects a token and caches the result: its user, or the error for which
+// the user is rejected. Unverified tokens are not cached.
 func (a *Auth) open(c *gin.Context, g *registry, raw string, now time.Time) (*bearer, error) {
 	var cl *client
 	var t *rp.AccessToken
@@ -344,7 +350,7 @@ func (a *Auth) open(c *gin.Context, g *registry, raw string, now time.Time) (*be
 			return err
 		})
 		if a.cfg.Hooks.OnToken != nil || err != nil {
-			b.until = earlier(b.until, now.Add(tokenBelief)) // then it is asked again
+			b.until = earlier(b.until, now.Add(tokenBelief)) // then the hook is called again
 		}
 	}
 	if err != nil {
@@ -358,8 +364,7 @@ func (a *Auth) open(c *gin.Context, g *registry, raw string, now time.Time) (*be
 	return b, nil
 }
 
-// tokenError returns what keeps a token from being opened as an error of a request that has
-// one.
+// tokenError converts an error of opening a token into the error of the request.
 func tokenError(err error) *Error {
 	if p, panicked := err.(*contain.Panic); panicked {
 		return hookPanicked("verify access token", p)
@@ -367,16 +372,17 @@ func tokenError(err error) *Error {
 	e := complete(err, Error{Code: ErrStoreUnavailable, ID: "bearer.failed", Op: "verify access token"})
 	switch e.Code {
 	case ErrProviderUnavailable, ErrProviderTimeout:
-		e.status = http.StatusServiceUnavailable // it is not the client's request that the provider failed
-	case ErrIdentityRejected, ErrUserinfoInvalid, ErrIDTokenInvalid: // of what a sign-in says of the same claims
+		e.status = http.StatusServiceUnavailable // a dependency of this API failed; it is no gateway
+	case ErrIdentityRejected, ErrUserinfoInvalid, ErrIDTokenInvalid: // the codes that a sign-in has for the same claims
 		e.Code = ErrInvalidToken
 	}
 	return e
 }
 
-// openVerified returns the user of a verified token, unless the application refuses it.
+// openVerified returns the user of a verified token, unless it is too old or OnToken rejects
+// it.
 func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.AccessToken, now time.Time) (*opened, error) {
-	if now.Sub(t.IssuedAt) > a.cfg.Lifetime { // marks of sign-outs are kept for no longer
+	if now.Sub(t.IssuedAt) > a.cfg.Lifetime { // revocations are kept only that long
 		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.too_old", Op: "verify access token", Provider: cl.provider.Name,
 			Reason: fmt.Sprintf("the token was issued %v ago, and Options.Lifetime is %v", now.Sub(t.IssuedAt).Round(time.Second), a.cfg.Lifetime), Fix: "have the provider issue tokens that last for less"}
 	}
@@ -388,7 +394,7 @@ func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.Acces
 		if err := a.askOnToken(c, u); err != nil {
 			return nil, err
 		}
-		u = u.clone() // the hook may keep what it was given
+		u = u.clone() // the hook may retain its argument
 	}
 	s := session{user: u, created: t.IssuedAt.Add(-leeway), lastSeen: now, issued: t.IssuedAt, sid: t.SID, authTime: !t.AuthTime.IsZero()}
 	if err := s.keepClaims(a.cfg.KeepClaims); err != nil {
@@ -397,10 +403,10 @@ func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.Acces
 	return s.ofToken(), nil
 }
 
-// tokenBelief is how long what a provider, or OnToken, said of a token is believed.
+// tokenBelief is how long the result of an introspection or of OnToken is cached.
 const tokenBelief = time.Minute
 
-// earlier returns the earlier one of two times. A zero time is none.
+// earlier returns the earlier of two times. A zero time means no limit.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -408,9 +414,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// ofToken returns an opened session that stands for a token: one without an id, which
-// nothing renews. Its marks are compared with a minute before it was issued: the provider's
-// clock may be ahead of the one that a sign-out goes by.
+// ofToken returns an opened session that represents a token: it has no id and is never
+// renewed. Watermarks are compared with a time one minute before the token was issued, since
+// the provider's clock may be ahead of the clock that stamped the sign-out.
 func (s *session) ofToken() *opened {
 	o := &opened{session: *s, user: *s.user}
 	o.session.user = &o.user
@@ -421,12 +427,12 @@ func (s *session) ofToken() *opened {
 	return o
 }
 
-// noSessionKey is the key of what has no session of its own to revoke.
+// noSessionKey takes the place of the session's key for tokens, which have no session.
 var noSessionKey = revocationKey(oneSession, "")
 
-// verifyToken finds out whose token it is, and has it verified. until is when it must be
-// verified again: the provider may have withdrawn the key of a JWT within an hour, or the
-// token itself within a minute.
+// verifyToken finds the provider of a token and verifies it. The time returned is when it must
+// be verified again: a JWT after an hour, since the provider may have withdrawn its key; an
+// opaque token after a minute, since it may have been revoked.
 func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now time.Time) (*client, *rp.AccessToken, time.Time, error) {
 	fail := func(err error) (*client, *rp.AccessToken, time.Time, error) { return nil, nil, time.Time{}, err }
 	t, err := rp.ParseAccessToken(raw)
@@ -452,17 +458,17 @@ func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now tim
 	return cl, found, earlier(found.Expiry.Add(leeway), now.Add(keyBelief)), nil
 }
 
-// keyBelief is how long a verified JWT counts: as long as the keys do.
+// keyBelief is how long a verified JWT is cached: as long as the provider's keys are.
 const keyBelief = time.Hour
 
-// userOfToken makes the User of a verified token.
+// userOfToken builds the User of a verified token.
 func (a *Auth) userOfToken(cl *client, t *rp.AccessToken, now time.Time) (*User, error) {
 	claims := t.Claims
-	if t.Program { // it has no profile, and its subject may be missing
+	if t.Program { // no profile, and sub may be missing
 		claims = maps.Clone(claims)
 		claims["sub"] = cmp.Or(t.Subject, t.ClientID)
 	}
-	if t.AuthTime.After(now.Add(leeway)) { // milliseconds, say
+	if t.AuthTime.After(now.Add(leeway)) { // for example in milliseconds
 		t.AuthTime = time.Time{}
 	}
 	id := &rp.Identity{Issuer: t.Issuer, Claims: claims, ACR: t.ACR, AuthTime: t.AuthTime, IssuedAt: t.IssuedAt, SID: t.SID}
@@ -480,11 +486,11 @@ func (a *Auth) userOfToken(cl *client, t *rp.AccessToken, now time.Time) (*User,
 	return u, nil
 }
 
-// askOnToken asks Hooks.OnToken, and holds it to what it may change.
+// askOnToken calls Hooks.OnToken and restores the fields that it must not change.
 func (a *Auth) askOnToken(c *gin.Context, u *User) error {
 	request, written, aborted := c.Request, c.Writer.Written(), c.IsAborted()
 	done := a.running(c, "OnToken")
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), askingKey{}, true)) // guards that it calls run no handlers
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), askingKey{}, true)) // guards called by the hook run no handlers
 	u.writable()
 	verified := *u
 	verified.Grant = u.Grant.clone()
@@ -511,8 +517,8 @@ func (a *Auth) askOnToken(c *gin.Context, u *User) error {
 	return e
 }
 
-// challenge returns the WWW-Authenticate header of an error, or "". RFC 6750, 3, has the
-// scheme and its errors; RFC 9470, 3, those of step-up; RFC 9728, 5.1, resource_metadata.
+// challenge returns the WWW-Authenticate header of an error, or "": scheme and errors as in
+// RFC 6750, 3; step-up as in RFC 9470, 3; resource_metadata as in RFC 9728, 5.1.
 func (a *Auth) challenge(r *http.Request, e *Error) string {
 	g := a.providers.Load()
 	var params []string
@@ -553,7 +559,7 @@ func (a *Auth) challenge(r *http.Request, e *Error) string {
 	return "Bearer " + strings.Join(params, ", ")
 }
 
-// quotable is a text in the form of a quoted-string (RFC 9110, 5.6.4) without escapes.
+// quotable makes a text fit for a quoted-string (RFC 9110, 5.6.4) without escapes.
 func quotable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
@@ -563,8 +569,8 @@ func quotable(s string) string {
 	}, s)
 }
 
-// readsCredentials reports whether anything but the session's cookie can identify a user. If
-// not, a bearer token means nothing: the header is as good as absent.
+// readsCredentials reports whether a user can be identified by anything but the session
+// cookie. If not, an Authorization header is ignored.
 func (a *Auth) readsCredentials() bool {
 	return a.cfg.Hooks.Authenticate != nil || a.providers.Load().takesTokens()
 }

@@ -14,13 +14,12 @@ const (
 	bearerSetWeight = 64 << 10 // bytes of tokens and users that a set holds; one token alone may have more
 )
 
-// bearerCache holds the users of access tokens that were verified: 8,192 of them, in sets of
-// eight. To verify a token again takes twenty times what it takes to find it here, and a
-// provider is asked about an opaque one once a minute; so, other than in sessionCache, a token
-// does not lose its place to the first other one that falls on it. Nothing gets in that was
-// not verified, so that strangers cannot push the others out.
+// bearerCache caches the users of up to 8,192 verified access tokens, in sets of eight.
+// Verifying a token takes twenty times as long as a lookup, and introspecting one a request to
+// the provider; so, unlike in sessionCache, a collision does not evict a token. Only verified
+// tokens are cached, so that an attacker cannot evict others.
 //
-// Tokens are looked up by all of their text, as sessions are, and readers take no lock.
+// Tokens are compared in full, as sessions are, and readers take no lock.
 type bearerCache struct {
 	seed  maphash.Seed
 	sets  [bearerSets]bearerSet
@@ -31,10 +30,10 @@ type bearerCache struct {
 type bearerSet struct {
 	hashes [bearerWays]atomic.Uint64
 	slots  [bearerWays]atomic.Pointer[bearer]
-	next   int // slot of the token that has been here for longest
+	next   int // slot of the oldest token
 }
 
-// bearer is a verified token, and its user or why that one is refused.
+// bearer is a verified token with its user, or the error for which it is rejected.
 type bearer struct {
 	token            string
 	opened           *opened
@@ -43,7 +42,7 @@ type bearer struct {
 	weight           int // bytes
 }
 
-// tokenCall is a token that is being opened.
+// tokenCall is the opening of a token in progress.
 type tokenCall struct {
 	done   chan struct{} // closed when it is over; the rest is read afterwards
 	bearer *bearer
@@ -60,7 +59,7 @@ func (c *bearerCache) set(token string) (set *bearerSet, hash uint64) {
 	return &c.sets[hash%bearerSets], hash
 }
 
-// find returns what put was given with the token, or nil if that does not count any more.
+// find returns the cached bearer of a token, or nil if it is missing or out of date.
 func (c *bearerCache) find(token string, now time.Time) *bearer {
 	set, hash := c.set(token)
 	for i := range set.slots {
@@ -74,7 +73,8 @@ func (c *bearerCache) find(token string, now time.Time) *bearer {
 	return nil
 }
 
-// put keeps a token. Its text is copied: it is a piece of a header, which would stay with it.
+// put caches a token. Its text is copied, since it is part of a header that would be retained
+// with it.
 func (c *bearerCache) put(b *bearer) {
 	b.token = strings.Clone(b.token)
 	if b.weight = len(b.token); b.opened != nil {
@@ -118,7 +118,7 @@ func (s *bearerSet) remove(hash uint64, token string) {
 	}
 }
 
-// begin returns the call that opens a token, and whether it is the caller's to make.
+// begin returns the call that opens a token, and whether the caller must make it.
 func (c *bearerCache) begin(token string) (call *tokenCall, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +130,7 @@ func (c *bearerCache) begin(token string) (call *tokenCall, first bool) {
 	return call, true
 }
 
-// end lets those go on that wait for a call.
+// end completes a call and releases its waiters.
 func (c *bearerCache) end(token string, call *tokenCall) {
 	c.mu.Lock()
 	delete(c.calls, token)
@@ -138,7 +138,7 @@ func (c *bearerCache) end(token string, call *tokenCall) {
 	close(call.done)
 }
 
-// weight is about how many bytes of text a user has.
+// weight returns the approximate size of a user's text in bytes.
 func (u *User) weight() int {
 	n := len(u.Subject) + len(u.Name) + len(u.Username) + len(u.Email) + len(u.Locale) + len(u.Picture)
 	for _, g := range u.Groups {

@@ -19,48 +19,48 @@ const startDataLimit = 1 << 10
 
 // Start describes a sign-in for [Auth.BeginLogin].
 type Start struct {
-	// Provider is the Name of the provider. It may be "" if there is only one. One with
-	// a LoginPage gets ReturnTo alone: anything else beside it is [ErrBadRequest].
+	// Provider is the Name of the provider. It may be "" if there is only one. For a provider
+	// with a LoginPage only ReturnTo may be set; other fields are [ErrBadRequest].
 	Provider string
 
-	// ReturnTo is the path of the application to go to afterwards. Default:
-	// [Options.AfterLogin], which takes the place of anything else than such a path.
+	// ReturnTo is the path of the application to go to afterwards. Default, also for an
+	// invalid path: [Options.AfterLogin].
 	ReturnTo string
 
-	// Params are further parameters of the authorization request: login_hint, prompt,
-	// max_age, …, also those that [Provider.LoginParams] does not name. The protocol's
-	// own parameters and the names in [Provider.AuthParams] are [ErrBadRequest].
-	// max_age and acr_values are checked in the ID token, and ErrBadRequest without
-	// [Provider.Issuer], where none is read.
+	// Params are additional parameters of the authorization request: login_hint, prompt,
+	// max_age, …, not limited by [Provider.LoginParams]. The protocol's own parameters and the
+	// names in [Provider.AuthParams] are [ErrBadRequest]. max_age and acr_values are checked
+	// in the ID token; without [Provider.Issuer] they are ErrBadRequest.
 	Params map[string]string
 
-	// Data is for [Hooks.OnLogin], which gets it as [Login.Data]: an invitation, a plan,
-	// a tenant. It is sealed: the browser can neither read nor alter it. Names and values
-	// may have any bytes, 1 KB of them together.
+	// Data is passed to [Hooks.OnLogin] as [Login.Data]: an invitation, a plan, a tenant. It
+	// is sealed: the browser can neither read nor change it. Names and values may have any
+	// bytes, at most 1 KB in total.
 	Data map[string]string
 
-	// Link asks to link the new account to the current user: see [Login.Previous]. The
-	// request must be a POST from a page of this origin, and the callback must find the
-	// same session, or [Hooks.Authenticate] identify the same user there.
+	// Link asks to link the new account to the current user: see [Login.Previous]. The request
+	// must be a POST from a page of this origin and must not have an access token. The
+	// callback must find the same session, or [Hooks.Authenticate] must identify the same user
+	// there.
 	Link bool
 }
 
-// BeginLogin starts a sign-in from a handler: it sets the login cookie and returns the
-// address to redirect to, with 303. Call it before the response is written.
+// BeginLogin starts a sign-in from a handler: it sets the login cookie and returns the URL to
+// redirect to, with 303. Call it before the response is written.
 //
-// What start.Data says, OnLogin can rely on: no link to /login/NAME can set it. It does
-// not say who the person is or what they want: a link can lead any user to the
-// handler. Decide in OnLogin whether the person who signed in may have what Data says,
-// and set Link, not an id in Data, to tie accounts together.
+// OnLogin can rely on the origin of start.Data: a link to /login/NAME cannot set it. It does
+// not prove who the user is or what they want, since a link can lead any user to the handler.
+// Decide in OnLogin whether the user that signed in is entitled to it. To link accounts, set
+// Link rather than an id in Data.
 //
-// It fails with [ErrUnknownProvider]; with [ErrBadRequest] if start cannot be sent as it
-// is, or for a prefetch; with [ErrCrossOrigin] if an unsafe request comes from another
-// origin, if the browser does not open a page, unless a script of this origin or of
-// [Options.TrustedOrigins] asks, or if Link is set and the request is not a POST of
-// this origin; with [ErrUnauthenticated] if Link is set and no user is signed in; with
-// [ErrLoginLoop] as /login does; with [ErrSessionError] if the response is already
-// written, or all of it does not fit into a cookie; and with the errors of a provider
-// that cannot be asked. Then no cookie is set.
+// It fails with [ErrUnknownProvider]; with [ErrBadRequest] if start is invalid, for a
+// prefetch, or if Link is set and the user was identified by an access token; with
+// [ErrCrossOrigin] if an unsafe request comes from another origin, if the request is neither a
+// page load nor from a script of this origin or of [Options.TrustedOrigins], or if Link is set
+// and the request is not a POST of this origin; with [ErrUnauthenticated] if Link is set and
+// no user is signed in; with [ErrLoginLoop] as /login does; with [ErrSessionError] if the
+// response is already written or the data does not fit into a cookie; and with provider errors
+// if its metadata cannot be fetched. No cookie is set then.
 func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err error) {
 	defer func() { err = during(SignInFailed, err) }()
 	if err := a.mayBegin(c); err != nil {

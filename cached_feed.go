@@ -23,15 +23,15 @@ const (
 	vainRuns    = 4 // in a row, in about two seconds, are no restart of the store: that is logged
 )
 
-// feed is one run of Follow: what it said, and how long that may be believed. Its
-// methods work on nil, which believes nothing.
+// feed is the state of one run of Follow: the received watermarks and the lease. Methods of a
+// nil feed report no lease.
 type feed struct {
 	began time.Time // that of cachedRevocations
 	limit int
 
-	// lease is when the latest beat that came back was sent. It has both of the
-	// system's clocks: the monotonic one, which cannot be set, and the other, which
-	// goes on while a machine is suspended.
+	// lease is when the latest beat that came back was sent. It has both of the system's
+	// clocks: the monotonic one, which cannot be set, and the other, which advances while a
+	// machine is suspended.
 	lease  atomic.Pointer[time.Time]
 	memory atomic.Pointer[memory] // nil before Live
 	failed atomic.Pointer[error]  // of the last beat that failed
@@ -49,9 +49,8 @@ type sent struct {
 	at    time.Time
 }
 
-// memory is what was heard and answered without a gap. It is replaced as a whole when
-// it is full: a session that is asked about after that needs nothing that was heard
-// before.
+// memory holds watermarks received and queried without a gap. It is replaced as a whole when
+// it is full: a session queried after that does not need earlier watermarks.
 type memory struct {
 	known *marks.Seen  // sessions, with when the store was asked about them
 	heard *marks.Table // marks, in milliseconds of Unix time, and 1 in place of 0
@@ -85,8 +84,8 @@ func (f *feed) remembers() *memory {
 	return f.memory.Load()
 }
 
-// recall returns the marks of a session that the store was asked about lately: those
-// that were heard or read since. Older ones were in the answer, or had expired.
+// recall returns the watermarks of a recently queried session that were received or read
+// since. Older ones were in the store's answer, or had expired.
 func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found [4]time.Time, known bool) {
 	m := f.memory.Load()
 	if m == nil {
@@ -104,7 +103,7 @@ func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found
 	return found, true
 }
 
-// learn remembers what the store answered. m was there before it was asked.
+// learn caches the store's answer. m existed before the query.
 func (f *feed) learn(m *memory, id [16]byte, keys *[4]RevocationKey, found *[4]time.Time, asked int64) {
 	for i, at := range found {
 		if !at.IsZero() && !f.remember(m, keys[i], at) {
@@ -120,14 +119,14 @@ func (f *feed) learn(m *memory, id [16]byte, keys *[4]RevocationKey, found *[4]t
 // oldest is when the store was asked about the oldest session that is still known.
 func (f *feed) oldest(now time.Time) int64 { return f.since(now) - int64(knownLife) }
 
-// raise remembers a mark that was told.
+// raise stores a received watermark.
 func (f *feed) raise(key RevocationKey, at time.Time) {
 	if m := f.remembers(); m != nil {
 		f.remember(m, key, at)
 	}
 }
 
-// remember is false if there was no room, and m is given up.
+// remember returns false if m is full; it must then be replaced.
 func (f *feed) remember(m *memory, key RevocationKey, at time.Time) bool {
 	// Both clocks of the table are the monotonic one: a mark must not go before the
 	// sessions that it ends.
@@ -176,7 +175,7 @@ func (f *feed) beat(token uint64) {
 	f.lease.Store(&at)
 }
 
-// next is the token of the beat that is sent now.
+// next returns the token of the next beat.
 func (f *feed) next() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -238,7 +237,7 @@ func (c *cachedRevocations) run() {
 	}
 }
 
-// tell tells those who want to know that marks cannot be followed.
+// tell calls the listeners with the reason why marks cannot be followed.
 func (c *cachedRevocations) tell(err error) {
 	c.mu.Lock()
 	listeners := slices.Clone(c.listeners)
@@ -248,14 +247,14 @@ func (c *cachedRevocations) tell(err error) {
 	}
 }
 
-// onTrouble has listener called when marks cannot be followed for a while.
+// onTrouble registers a function that is called when marks cannot be followed for a while.
 func (c *cachedRevocations) onTrouble(listener func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.listeners = append(c.listeners, listener)
 }
 
-// idleness is since when there were no requests.
+// idleness tracks the time without requests.
 type idleness struct{ since time.Time }
 
 // look reports whether there were none for idleAfter.
@@ -333,7 +332,7 @@ var (
 	errSilent = errors.New("Follow hears nothing, or does not become live")
 )
 
-// silence says why nothing was heard, as far as that is known.
+// silence returns why nothing was received, if known.
 func (f *feed) silence() error {
 	if err := f.failed.Load(); err != nil {
 		return errors.Join(errSilent, *err)

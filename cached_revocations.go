@@ -11,44 +11,43 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// Followed is a [Revocations] that tells every process of the marks which any of them
-// raises. [Cached] answers from memory what it hears. Package redisstate implements it on
-// Redis; docs/replicas.md has an implementation on PostgreSQL.
+// Followed is a [Revocations] that notifies every process of the watermarks that any of them
+// raises; [Cached] then answers from memory. Package redisstate implements it on Redis;
+// docs/replicas.md has an implementation on PostgreSQL.
 //
-// Revoke has to store the mark and tell it in one atomic step: in two, a process that
-// stops in between leaves a mark that nobody hears, or one that is heard and not there.
-// And Watermarks must fail where Revoke would, such as at a server that was demoted or
-// has lost its replicas: what it answers is believed for 15 minutes.
+// Revoke must store the watermark and publish it in one atomic step. In two steps, a process
+// that stops in between leaves a watermark that is stored and not published, or published and
+// not stored. Watermarks must fail where Revoke would fail, such as at a server that was
+// demoted or has lost its replicas: its answers are cached for 15 minutes.
 type Followed interface {
 	Revocations
 
-	// Follow calls to.Live once it hears every mark that any process raises from then
-	// on. Then it calls to.Mark for each of them, and to.Beat for each token of Beat, one
-	// call at a time and in the order in which the store did them.
+	// Follow calls to.Live when it receives every watermark that any process raises from then
+	// on. It then calls to.Mark for each watermark and to.Beat for each token of Beat, one
+	// call at a time and in the order of the store.
 	//
-	// Follow returns an error as soon as it may have missed anything, in particular
-	// when its connection ends or is replaced, and when ctx ends. It does not connect
-	// again by itself: it is called again. It calls none of the functions after it has
-	// returned.
+	// Follow returns an error as soon as it may have missed anything, in particular when its
+	// connection ends or is replaced, and when ctx ends. It must not reconnect: it is called
+	// again. It calls none of the functions after it has returned.
 	Follow(ctx context.Context, to Follower) error
 
-	// Beat makes each running Follow of this value hear token, after all marks whose
-	// Revoke has returned anywhere before Beat was called. It goes the way that Revoke
-	// goes, and returns an error where Revoke would. Several calls may run at once.
+	// Beat makes each running Follow of this value receive token, after all watermarks whose
+	// Revoke returned, in any process, before Beat was called. It uses the same path as
+	// Revoke, and returns an error where Revoke would. It may be called concurrently.
 	Beat(ctx context.Context, token uint64) error
 }
 
-// Follower is what Follow of a [Followed] calls. Its functions return at once.
+// Follower holds the functions that Follow of a [Followed] calls. They return immediately.
 type Follower struct {
-	// Live says that no mark raised from now on will be missed.
+	// Live reports that no watermark raised from now on will be missed.
 	Live func()
-	// Mark says that the watermark of key is at, or higher.
+	// Mark reports that the watermark of key is at, or higher.
 	Mark func(key RevocationKey, at time.Time)
 	// Beat passes on the token of a Beat.
 	Beat func(token uint64)
 }
 
-// The times of Cached. The promise of docs/replicas.md is made of them.
+// The times of Cached. The guarantee in docs/replicas.md follows from them.
 const (
 	beatEvery  = 50 * time.Millisecond
 	leaseLife  = 250 * time.Millisecond // from before a beat was sent
@@ -59,26 +58,26 @@ const (
 	cacheLimit = memoryLimit // sessions, and marks, that one process remembers
 )
 
-// Cached returns Revocations that answer Watermarks from this process's memory, and
-// everything else from the store: with it, a request of a signed-in user waits for the
-// network once in 15 minutes.
+// Cached returns Revocations that answer Watermarks from this process's memory and everything
+// else from the store. With it, requests of a signed-in user query the store once in 15
+// minutes.
 //
 //	Revocations: ginauth.Cached(redisstate.New(client, "myapp:")),
 //
-// The process follows the marks of all replicas, and believes its memory for 250 ms
-// after it sent a beat that came back through the store. So a sign-out that returned is
-// refused here within a few milliseconds, and by no request that begins more than 250 ms
-// later is the session admitted, whatever happens to the store and the network. Sign-outs
-// at this process are refused here at once. Without a beat that came back in time, and for
-// a session that it does not know, it asks the store, and waits 450 ms at most; then
-// guarded requests are answered with 503 ([ErrStoreUnavailable]).
+// The process receives the watermarks of all replicas. It relies on its memory for 250 ms from
+// sending a beat that came back through the store. A sign-out at another replica therefore
+// normally takes effect here within a few milliseconds, and in every case before any request
+// that begins 250 ms after the sign-out returned, whatever happens to the store and the
+// network. A sign-out in this process takes effect at once. Without a recent beat, and for a
+// session that is not cached, the store is queried, for at most 450 ms; if that fails, guarded
+// requests are answered with 503 ([ErrStoreUnavailable]).
 //
-// Every replica has to use the same store, and a version of it that tells its marks.
+// Every replica must use the same store, in a version that publishes its watermarks.
 //
-// It takes about 48 bytes for each session seen in 15 minutes and 70 for each mark heard
-// in 20, of a million each at most; beyond that it forgets them and asks again. It starts
-// with the first request and rests after a minute without one: there is nothing to
-// close. It may be used by several Mounts.
+// Cached uses about 48 bytes for each session of the last 15 minutes and 70 for each watermark
+// of the last 20, and keeps at most a million of each; beyond that it clears its memory and
+// queries the store again. It starts with the first request and pauses after a minute without
+// one, so it need not be closed. Several Mounts may share it.
 func Cached(store Followed) Revocations {
 	return newCachedRevocations(store, cacheLimit)
 }
@@ -90,17 +89,16 @@ func newCachedRevocations(store Followed, limit int) *cachedRevocations {
 	}
 }
 
-// cachedRevocations is what Cached returns. The state of what is followed is in feed:
-// each run of Follow has its own, so that what a run that was given up still says
-// counts for nothing.
+// cachedRevocations is the result of Cached. Each run of Follow has its own feed, so that late
+// messages of an abandoned run have no effect.
 type cachedRevocations struct {
 	store Followed
 	limit int       // of sessions, and of marks
-	began time.Time // what times are counted from, by the monotonic clock
+	began time.Time // origin of times, by the monotonic clock
 	seeds [2]maphash.Seed
 
 	feed    atomic.Pointer[feed]
-	running atomic.Bool           // there is a goroutine that follows
+	running atomic.Bool           // a goroutine is following
 	used    atomic.Bool           // since it last looked
 	trouble atomic.Pointer[error] // what ended the last run of Follow
 	follows chan struct{}
@@ -110,8 +108,7 @@ type cachedRevocations struct {
 	listeners []func(error) // of each Mount
 }
 
-// Revoke raises the mark in the store and, so that this process does not have to hear
-// it first, in memory.
+// Revoke raises the watermark in the store and at once in memory.
 func (c *cachedRevocations) Revoke(ctx context.Context, key RevocationKey, at time.Time, ttl time.Duration) error {
 	if err := c.store.Revoke(ctx, key, at, ttl); err != nil {
 		return err
@@ -120,14 +117,14 @@ func (c *cachedRevocations) Revoke(ctx context.Context, key RevocationKey, at ti
 	return nil
 }
 
-// Once asks the store: that a state was not used is nothing to remember.
+// Once always queries the store: an unused state cannot be cached.
 func (c *cachedRevocations) Once(ctx context.Context, key RevocationKey, ttl time.Duration) (bool, error) {
 	return c.store.Once(ctx, key, ttl)
 }
 
-// Watermarks answers from memory while that may be believed, and else asks.
+// Watermarks answers from memory while the lease is valid, and otherwise queries the store.
 func (c *cachedRevocations) Watermarks(ctx context.Context, keys [4]RevocationKey) ([4]time.Time, error) {
-	now := time.Now() // before anything else: the lease has to reach to the request's beginning
+	now := time.Now() // first of all: the lease must cover the start of the request
 	f := c.awake()
 	id := c.identify(&keys)
 	if f.leased(now) {
@@ -138,8 +135,8 @@ func (c *cachedRevocations) Watermarks(ctx context.Context, keys [4]RevocationKe
 	return c.ask(ctx, f, id, keys)
 }
 
-// ask asks the store. What it answers is remembered only if marks were followed before
-// the question was sent: then each mark that the answer lacks will be heard.
+// ask queries the store. The answer is cached only if watermarks were already being received
+// before the query was sent: then every watermark that the answer lacks will be received.
 func (c *cachedRevocations) ask(ctx context.Context, f *feed, id [16]byte, keys [4]RevocationKey) (marks [4]time.Time, err error) {
 	m, asked := f.remembers(), c.since(time.Now())
 	var got [4]time.Time
@@ -156,8 +153,8 @@ func (c *cachedRevocations) ask(ctx context.Context, f *feed, id [16]byte, keys 
 	return got, nil
 }
 
-// identify returns what a session's four keys are remembered under. The seeds are
-// secret, so that nobody can make a session that has another one's.
+// identify returns the cache key of a session's four keys. The seeds are secret, so that an
+// attacker cannot create a session that collides with another one.
 func (c *cachedRevocations) identify(keys *[4]RevocationKey) (id [16]byte) {
 	var text [4 * len(RevocationKey{})]byte
 	for i := range keys {
@@ -169,5 +166,5 @@ func (c *cachedRevocations) identify(keys *[4]RevocationKey) (id [16]byte) {
 	return id
 }
 
-// since is a time by the monotonic clock, above 0.
+// since converts a time to the monotonic clock; the result is above 0.
 func (c *cachedRevocations) since(t time.Time) int64 { return int64(t.Sub(c.began)) + 1 }

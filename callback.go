@@ -17,13 +17,12 @@ import (
 
 const stateLimit = 512 // bytes
 
-// callback answers /authorize/:provider and Provider.CallbackPath: it takes the provider's response, and
-// signs the user in. The state is spent before anything reaches the network, so
-// that no response is used twice, and a sign-in that fails at any step leaves no
-// session behind.
+// callback answers /authorize/:provider and Provider.CallbackPath: it reads the authorization
+// response and signs the user in. The state is consumed before any network request, so no
+// response is used twice, and a sign-in that fails at any step leaves no session behind.
 func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err error) {
 	response, mode, err := a.readResponse(c, at)
-	if err != nil || response == nil { // a form was carried over to a GET
+	if err != nil || response == nil { // a form was redirected to a GET
 		return err
 	}
 	state, err := a.loginStates.take(c.Writer, c.Request, at, response.Get("state"))
@@ -69,9 +68,9 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	}
 	in.user = User{Issuer: user.Issuer, Subject: user.Subject}
 
-	sent := user.Groups // before OnLogin adds to them
+	sent := user.Groups // before OnLogin changes them
 	login := &Login{User: user, Token: id.Token, ReturnTo: state.returnTo, Data: state.data}
-	if cl.keepsTokens() { // OnLogin may change its own
+	if cl.keepsTokens() { // OnLogin may change its copy
 		token := *id.Token
 		login.Token = &token
 	}
@@ -108,25 +107,24 @@ func (a *Auth) callback(c *gin.Context, g *registry, at *callbackPath) (err erro
 	return nil
 }
 
-// signIn is what a callback knows of the sign-in so far, for the log and the
-// page of one that fails.
+// signIn is the progress of a callback, for the log and the error page.
 type signIn struct {
 	provider string
 	state    *loginState   // nil if none was found
 	user     User          // Issuer and Subject, as verified
 	took     time.Duration // spent waiting for the provider
-	header   http.Header   // of the answer before OnLogin was asked; nil if it was not
-	finished bool          // the answer says that the user is signed in
+	header   http.Header   // of the response before OnLogin was called; nil if it was not
+	finished bool          // the response signs the user in
 }
 
-// abandon ends a sign-in that fails with err, and says where to start again.
-// Without an error it does nothing, unless a panic passes by that is not ours to
-// answer (http.ErrAbortHandler): gin.Recovery sends the headers of the answer then.
+// abandon ends a sign-in that fails with err, and sets where to retry. Without an error it
+// does nothing, except during a panic with http.ErrAbortHandler: gin.Recovery then sends the
+// response headers.
 func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	if in.finished {
 		return nil
 	}
-	failed := a.undo(c) // finds a session that OnLogin began by the answer's cookies
+	failed := a.undo(c) // finds a session that OnLogin started by the response's cookies
 	in.restoreHeader(c.Writer.Header())
 	if err == nil {
 		return nil
@@ -138,11 +136,11 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	returnTo := ""
 	if in.state != nil {
 		returnTo = in.state.returnTo
-		// The address stays in the address bar, and people reload it.
+		// The URL stays in the address bar, and users reload it.
 		a.loginStates.failed.set(c.Writer, in.state.handle)
 	}
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "sign in", Provider: in.provider})
-	if e.Code == ErrUnauthenticated || e.Code == ErrStepUpRequired { // of a hook: the browser would be sent to sign in again, and again
+	if e.Code == ErrUnauthenticated || e.Code == ErrStepUpRequired { // from a hook: would cause a redirect loop
 		e.Code = ErrIdentityRejected
 	}
 	e.user, e.took = a.hashUser(&in.user), in.took
@@ -151,13 +149,13 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	case in.state == nil || in.state.round == 0 || e.Code == ErrIdentityRejected:
 		e.retry = a.LoginURL(in.provider, returnTo)
 	default:
-		e.retry = a.cfg.absolute(returnTo) // which asks again, where a plain sign-in would end the session
+		e.retry = a.cfg.absolute(returnTo) // asks again; a plain sign-in would end the session
 	}
 	return e
 }
 
-// restoreHeader takes back what OnLogin, and what came after it, wrote to the answer.
-// The map stays the same one: others may hold it.
+// restoreHeader restores the response headers from before OnLogin. It keeps the map, which
+// others may hold.
 func (in *signIn) restoreHeader(h http.Header) {
 	if in.header != nil {
 		clear(h)
@@ -165,7 +163,7 @@ func (in *signIn) restoreHeader(h http.Header) {
 	}
 }
 
-// undo ends a session that SignIn began in this request.
+// undo ends a session that SignIn started in this request.
 func (a *Auth) undo(c *gin.Context) error {
 	v := a.authenticated(c)
 	if v == nil || !v.isNew {
@@ -175,9 +173,9 @@ func (a *Auth) undo(c *gin.Context) error {
 	return v.registry.sessions.end(c.Writer, c.Request, v.session())
 }
 
-// stillThere returns the providers that there are once the provider has been asked, which
-// takes long enough to remove it or to put another one in its place, and what it is by
-// now: the session begins there.
+// stillThere returns the current registry and the provider in it: SetProviders may have
+// removed or replaced the provider during the requests to it, and the session must start with
+// the current one.
 func (a *Auth) stillThere(ctx context.Context, asked *client, state *loginState) (*registry, *client, error) {
 	g := a.providers.Load()
 	cl, err := g.client(asked.provider.Name)
@@ -187,9 +185,9 @@ func (a *Auth) stillThere(ctx context.Context, asked *client, state *loginState)
 	return g, cl, fromRP(cl.rp.CheckProvider(ctx, state.request()))
 }
 
-// readResponse reads the authorization response from where the response mode of a
-// provider puts it, and from nowhere else, and returns that mode. A form is carried over
-// to a GET; then readResponse has answered the request, and returns nil.
+// readResponse reads the authorization response from the place that the provider's response
+// mode requires, and returns that mode. A cross-site form post is redirected to a GET; then
+// readResponse has answered the request and returns nil.
 func (a *Auth) readResponse(c *gin.Context, at *callbackPath) (response url.Values, mode string, err error) {
 	post, form := c.Request.Method == http.MethodPost, at.expects("form_post")
 	switch {
@@ -210,7 +208,7 @@ func (a *Auth) readResponse(c *gin.Context, at *callbackPath) (response url.Valu
 	return response, "query", nil
 }
 
-// wrongMode refuses a response that came in a mode that is not the provider's.
+// wrongMode returns the error for a response in another mode than the provider's.
 func wrongMode(provider, mode string) *Error {
 	method, allow := http.MethodGet, http.MethodPost
 	if mode == "form_post" {
@@ -220,9 +218,8 @@ func wrongMode(provider, mode string) *Error {
 		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
 }
 
-// parseResponse reads the parameters of a response, and refuses those that two
-// programs could read in two ways. RFC 6749, 3.1: "Request and response
-// parameters MUST NOT be included more than once."
+// parseResponse reads the parameters of a response and rejects ambiguous ones. RFC 6749, 3.1:
+// "Request and response parameters MUST NOT be included more than once."
 func parseResponse(r *http.Request) (url.Values, error) {
 	params, err := readParams(r, rp.ResponseParams[:]...)
 	if err != nil {
@@ -242,9 +239,9 @@ func parseResponse(r *http.Request) (url.Values, error) {
 	return params, nil
 }
 
-// alreadySignedIn forgives the back button, a reload and a second tab: a user
-// who is signed in goes on to the application, and the response, which has the
-// form of one but no login state, is not looked at.
+// alreadySignedIn handles the back button, a reload and a second tab: a signed-in user is
+// redirected to the application, and the well-formed response without a login state is
+// ignored.
 func (a *Auth) alreadySignedIn(c *gin.Context, g *registry, response url.Values, err error) bool {
 	if !errors.Is(err, ErrStateInvalid) || len(response.Get("state")) != stateLength || response.Get("error") != "" {
 		return false
@@ -253,8 +250,8 @@ func (a *Auth) alreadySignedIn(c *gin.Context, g *registry, response url.Values,
 	return s != nil
 }
 
-// linkedTo returns the user that asked to link an account, as the request of the
-// callback identifies them once more, or nil if this sign-in links none.
+// linkedTo returns the user that asked to link an account, identified again by the request of
+// the callback, or nil if this sign-in links none.
 func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, error) {
 	if state.linkingOf == "" {
 		return nil, nil
@@ -269,7 +266,7 @@ func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, 
 	return user, nil
 }
 
-// checkNotCancelled refuses a session to a browser that has hung up.
+// checkNotCancelled fails if the browser has disconnected.
 func checkNotCancelled(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
@@ -277,9 +274,8 @@ func checkNotCancelled(ctx context.Context) error {
 	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Fix: "nothing: the person closed the tab, and may start again", Err: context.Cause(ctx)}
 }
 
-// beginSession starts the session of a sign-in, unless OnLogin has said that the
-// application keeps its own: then one that the browser has stays as it is. The session
-// that is returned has no id then, and was written nowhere.
+// beginSession starts the session of a sign-in. With Login.NoSession it leaves the browser's
+// session unchanged, and the returned session has no id and is not stored.
 func (a *Auth) beginSession(c *gin.Context, g *registry, cl *client, s *session, login *Login) (*session, error) {
 	if login.NoSession {
 		return s, g.sessions.checkTakenBack(c.Request.Context(), *s)
@@ -289,18 +285,18 @@ func (a *Auth) beginSession(c *gin.Context, g *registry, cl *client, s *session,
 		return nil, err
 	}
 	a.keepIDToken(c, g, cl, s, login.Token)
-	a.loops.add(c.Writer, c.Request) // without a session of ours, none can be missing
+	a.loops.add(c.Writer, c.Request) // without a session, no cookie can be missing
 	return s, nil
 }
 
-// newSession returns the session of a verified user, as far as the ID token says
-// something about it. told says that the user's AuthTime is the provider's.
+// newSession returns the session of a verified user with the data of the ID token. told
+// reports whether AuthTime is the provider's.
 func newSession(user *User, id *rp.Identity, told bool) *session {
 	return &session{user: user.clone(), issued: id.IssuedAt, sid: id.SID, until: id.SessionExpiry, authTime: told}
 }
 
-// afterLogin returns where the browser goes next. What /login admitted is not
-// asked again; what OnLogin wrote is.
+// afterLogin returns the URL that the browser goes to next. /login validated the return path;
+// a path set by OnLogin is validated here.
 func (c *config) afterLogin(state *loginState, login *Login) string {
 	if login.ReturnTo == state.returnTo {
 		return state.returnTo

@@ -17,8 +17,9 @@ const (
 	callbackPathLimit = 255         // bytes of a CallbackPath
 )
 
-// callbackPath is where the responses of one provider arrive, or of several that share
-// it. There the login state says which one a response is from, and never the request.
+// callbackPath is the path at which the responses of one or several providers arrive. On a
+// shared path only the login state decides which provider a response belongs to, never the
+// request.
 type callbackPath struct {
 	uri     string // of the first one: "https://app.example.com/auth/callback"
 	clients []*client
@@ -47,8 +48,7 @@ func (at *callbackPath) expects(mode string) bool {
 	return slices.ContainsFunc(at.clients, func(cl *client) bool { return cl.provider.ResponseMode == mode })
 }
 
-// callbackAt returns the step that answers a callback path. The pattern is the whole
-// path of its route.
+// callbackAt returns the step for a callback path. pattern is the full path of its route.
 func (a *Auth) callbackAt(pattern string) step {
 	return func(c *gin.Context, g *registry) error {
 		name := c.Param("provider")
@@ -65,8 +65,8 @@ func (a *Auth) callbackAt(pattern string) step {
 	}
 }
 
-// withName returns the path that a pattern stands for with the name of a provider,
-// without a slash at its end: either spelling is answered.
+// withName returns the path of a pattern for the name of a provider, without a trailing slash:
+// both spellings are registered.
 func withName(pattern, name string) string {
 	return strings.TrimSuffix(strings.Replace(pattern, nameParam, name, 1), "/")
 }
@@ -174,9 +174,9 @@ var ownPaths = []string{
 	"/logout/:provider/backchannel", "/logout/:provider/frontchannel",
 }
 
-// unfitPath says why a path cannot be a callback path, or "". A redirect URI is
-// compared to the byte, and must mean the same to the provider, the browser, proxies
-// and Gin: so it has no escapes and nothing that any of them resolves.
+// unfitPath returns why a path cannot be a callback path, or "". A redirect URI is compared to
+// the byte, and must mean the same to the provider, the browser, proxies and Gin: so it has no
+// escapes and nothing that any of them resolves.
 func unfitPath(p string) string {
 	fixed := 0
 	for part := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
@@ -199,8 +199,8 @@ func unfitPath(p string) string {
 	return ""
 }
 
-// matches reports whether a pattern stands for a path: a part of it that begins with a
-// colon stands for any, also an empty one, as in Gin.
+// matches reports whether a pattern matches a path: a segment that begins with a colon matches
+// any segment, also an empty one, as in Gin.
 func matches(pattern, p string) bool {
 	parts, others := strings.Split(pattern, "/"), strings.Split(p, "/")
 	return slices.EqualFunc(parts, others, func(part, other string) bool {

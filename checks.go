@@ -10,22 +10,24 @@ import (
 	"strings"
 )
 
-// Check decides whether [Auth.RequireAuth] admits a user: it returns nil to admit
-// the user, or an error that says why not. An application's own checks are plain
-// functions, and may query a database:
+// Check decides whether [Auth.RequireAuth] admits a user: it returns nil to admit the user, or
+// an error that says why not. An application's own checks are plain functions, and may query a
+// database:
 //
 //	auth.RequireAuth(func(u *ginauth.User) error { return staff.Welcomes(u.ID()) })
 //
-// The error is logged and answered with 403; the browser is not told the reason. An
-// [*Error] is answered with the status of its Code: return one with
-// [ErrStoreUnavailable] (503) if the database could not be queried, and what [MaxAge]
-// or [ACR] returned if the user has to authenticate again. A Check that panics
-// refuses the user.
+// The error is logged and answered with 403; the browser does not see the reason. An [*Error]
+// is answered with the status of its Code: return one with [ErrStoreUnavailable] (503) if the
+// database could not be queried, and the error of [MaxAge] or [ACR] if the user must
+// authenticate again. A Check that panics rejects the user. A Check must be safe for
+// concurrent use.
+//
+// A Check alone does not admit an access token: the guard also needs [HasScope] or [IsClient].
 type Check func(*User) error
 
-// readOnly lists the checks of this package that neither change the user nor call checks
-// that may, by the address of their code. Their constructors are not inlined, since each
-// copy would have an address of its own.
+// readOnly lists the checks of this package that neither change the user nor call other
+// checks, by the address of their code. Their constructors must not be inlined, since each
+// copy would have a different address.
 var readOnly = []uintptr{
 	code(HasGroup("0")), code(HasClaim("0")), code(VerifiedEmailDomain("0")), code(FromProvider("0")), code(MaxAge(minMaxAge)), code(ACR("0")),
 	code(HasScope("0")), code(IsClient("0")),
@@ -33,15 +35,15 @@ var readOnly = []uintptr{
 
 func code(check Check) uintptr { return reflect.ValueOf(check).Pointer() }
 
-// allReadOnly reports whether all checks are of this package. It may be false though
-// they are, which costs a copy of the user.
+// allReadOnly reports whether all checks are of this package. A false negative costs only a
+// copy of the user.
 func allReadOnly(checks []Check) bool {
 	return !slices.ContainsFunc(checks, func(check Check) bool { return !slices.Contains(readOnly, code(check)) })
 }
 
-// mustHave panics, while the application starts, if a check has no arguments or an empty
-// one: most likely a list of the configuration, or an environment variable, is empty. The
-// check would admit no user, or those whose provider sent an empty text.
+// mustHave panics at startup if a check has no arguments or an empty one: most likely a
+// configured list or an environment variable is empty. The check would admit no user, or users
+// whose provider sent an empty string.
 func mustHave(check string, args []string) {
 	if len(args) == 0 || slices.Contains(args, "") {
 		panic(fmt.Sprintf("ginauth: %s(%q): pass one name or more, and no empty one (is the environment variable set?)", check, args))
@@ -55,8 +57,8 @@ func mustNotBeNil(function string, checks []Check) {
 	}
 }
 
-// warnAboutChecks warns of a check that refuses every user as things are: of a claim that
-// no session keeps, or of providers that are not there. SetProviders may add them.
+// warnAboutChecks logs a warning for a check that currently rejects every user: for a claim
+// that sessions do not keep, or for unknown providers, which SetProviders may still add.
 func (a *Auth) warnAboutChecks(checks []Check) {
 	g := a.providers.Load()
 	for _, check := range checks {
@@ -76,8 +78,8 @@ func (a *Auth) warnAboutChecks(checks []Check) {
 	}
 }
 
-// refusal is what the checks here say: our own words, which a developer may see
-// on the page too.
+// refusal is the error of the checks of this package. Its text is safe to show to a developer
+// on the page.
 type refusal struct{ id, reason, fix string }
 
 // Error returns the reason.
@@ -87,12 +89,12 @@ func refused(id, fix, format string, args ...any) error {
 	return refusal{id, fmt.Sprintf(format, args...), fix}
 }
 
-// notAdmitted is the fix of a refusal that may be meant.
+// notAdmitted is the fix of a rejection that may be intended.
 const notAdmitted = "nothing, if the user is not to be admitted"
 
-// HasGroup admits a user that is in at least one of groups. Names are compared
-// exactly. HasGroup panics without groups, and if one is empty. If the user has no groups
-// at all, the log says so: the provider sent none, neither in the ID token nor in userinfo.
+// HasGroup admits a user that is in at least one of groups ([User.Groups]). Names are compared
+// exactly. If the user has no groups, the log says that the provider sent none, neither in the
+// ID token nor in userinfo. HasGroup panics without groups, and if one is empty.
 //
 //go:noinline
 func HasGroup(groups ...string) Check {
@@ -112,13 +114,13 @@ func HasGroup(groups ...string) Check {
 	}
 }
 
-// HasClaim admits a user whose claim name equals one of values. A number is compared
-// in its decimal form, a boolean as "true" or "false", and a list matches if one of
-// its elements does. Without values, the claim must be present and not null, false
-// or empty. HasClaim panics if name is empty.
+// HasClaim admits a user whose claim name equals one of values. A number is compared in its
+// decimal form, a boolean as "true" or "false", and a list matches if one of its elements
+// does. Without values, the claim must be present and not null, false or empty. HasClaim
+// panics if name is empty.
 //
-// The session must keep the claim: add name to [Options.KeepClaims]. Otherwise every
-// user is refused, and the log says what to add, at the start too.
+// The session must keep the claim: add name to [Options.KeepClaims]. Otherwise the check
+// rejects every user, and the log says what to add, at startup and at each rejection.
 //
 //go:noinline
 func HasClaim(name string, values ...string) Check {
@@ -161,11 +163,10 @@ func claimMatches(v any, values []string) bool {
 	return len(values) == 0 && s != "" || slices.Contains(values, s)
 }
 
-// VerifiedEmailDomain admits a user with a verified e-mail address at exactly one of
-// domains, in upper or lower case: "example.com" does not admit mail.example.com.
-// An address that two programs could read in two ways (more than one @, quotes,
-// characters that are not ASCII) is refused. VerifiedEmailDomain panics without domains,
-// and if one is empty.
+// VerifiedEmailDomain admits a user with a verified e-mail address at exactly one of domains,
+// compared without case: "example.com" does not admit mail.example.com. An address that can be
+// parsed in two ways (more than one @, quotes, non-ASCII characters) is rejected.
+// VerifiedEmailDomain panics without domains, and if one is empty.
 //
 //go:noinline
 func VerifiedEmailDomain(domains ...string) Check {
@@ -184,10 +185,9 @@ func VerifiedEmailDomain(domains ...string) Check {
 	}
 }
 
-// emailDomain returns the domain of a plain address: one @, the characters of an
-// atom (RFC 5322 3.2.3) and dots before it, wherever those are, since some
-// providers give out a..b; letters, digits, dots and hyphens behind it. It returns
-// "" of any other address.
+// emailDomain returns the domain of a plain address: one @; before it the characters of an
+// atom (RFC 5322, 3.2.3) and dots in any place, since some providers issue a..b; after it
+// letters, digits, dots and hyphens. It returns "" for any other address.
 func emailDomain(email string) string {
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" || len(email) > 254 {
@@ -215,10 +215,9 @@ func alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// FromProvider admits a user that signed in through one of the named providers. A
-// name that is not in [Options.Providers] matches no user; if none of names is, the log
-// says so when [Auth.RequireAuth] gets the check. FromProvider panics without names, and if
-// one is empty.
+// FromProvider admits a user that signed in through one of the named providers. A name that is
+// not in [Options.Providers] matches no user; if no name is, RequireAuth logs a warning.
+// FromProvider panics without names, and if one is empty.
 //
 //go:noinline
 func FromProvider(names ...string) Check {
@@ -232,10 +231,12 @@ func FromProvider(names ...string) Check {
 	}
 }
 
-// AnyOf admits a user that passes at least one of checks. If the user passes none, its
-// error is that of the first check that authenticating again can satisfy ([MaxAge],
-// [ACR]), else that of the last one. To require all of several checks, pass them to
-// [Auth.RequireAuth] side by side. AnyOf panics without checks, and if one is nil.
+// AnyOf admits a user that passes at least one of checks. A bearer token must also be admitted
+// by a [HasScope] or [IsClient] check in it: after a check of another kind passes, AnyOf
+// evaluates the remaining ones for such a check. If the user passes no check, the error is
+// that of the first check that authenticating again can satisfy ([MaxAge], [ACR]), else that
+// of the last one. To require several checks, pass them to [Auth.RequireAuth] side by side.
+// AnyOf panics without checks, and if one is nil.
 func AnyOf(checks ...Check) Check {
 	if len(checks) == 0 {
 		panic("ginauth: AnyOf(): without a check it would admit no user")

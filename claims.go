@@ -17,7 +17,7 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// identityClaims decide who somebody is and what they may do.
+// identityClaims are the claims that identify a user or grant access.
 var identityClaims = []string{
 	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale",
 	"groups", "roles", "tid", "oid", "hd",
@@ -37,8 +37,8 @@ var (
 	}
 )
 
-// claimNames are the names that a Provider gives a meaning to, beside those of the
-// protocol, and where the paths to claims begin.
+// claimNames returns the claim names that a Provider uses besides those of the protocol,
+// including the first names of its claim paths.
 func claimNames(p *Provider) []string {
 	names := slices.Concat(identityClaims, sortedKeys(p.ClaimPaths))
 	for _, path := range p.ClaimPaths {
@@ -48,7 +48,7 @@ func claimNames(p *Provider) []string {
 	return names
 }
 
-// claimPath is where a claim is in what the provider sends.
+// claimPath returns the path of a claim in the provider's response.
 func (c *client) claimPath(claim string) string {
 	if path, there := c.provider.ClaimPaths[claim]; there {
 		return path
@@ -56,8 +56,8 @@ func (c *client) claimPath(claim string) string {
 	return claim
 }
 
-// mapped returns the claims under their standard names, as ClaimPaths says: nil where
-// nothing is at the path.
+// mapped returns the claims under their standard names according to ClaimPaths; nil if a path
+// has no value.
 func (c *client) mapped(sent map[string]any) map[string]any {
 	if len(c.provider.ClaimPaths) == 0 {
 		return sent
@@ -69,8 +69,8 @@ func (c *client) mapped(sent map[string]any) map[string]any {
 	return claims
 }
 
-// verifiedPairs are the paths of addresses and of the flags that vouch for them,
-// under their standard names and where ClaimPaths finds them.
+// verifiedPairs are the paths of addresses and of their verified flags, under their standard
+// names and those of ClaimPaths.
 func (c *client) verifiedPairs() [][2]string {
 	var pairs [][2]string
 	for _, name := range []string{"email", "phone_number"} {
@@ -83,16 +83,15 @@ func (c *client) verifiedPairs() [][2]string {
 	return pairs
 }
 
-// wantsGroups reports whether the Provider says that there are groups. It is not read
-// off what one person has: userinfo would be asked for some and not for others.
+// wantsGroups reports whether the Provider is configured to have groups. It does not depend on
+// one user's claims: userinfo would be called for some users and not for others.
 func (c *client) wantsGroups() bool {
 	_, written := c.provider.ClaimPaths["groups"]
 	return written || slices.Contains(c.provider.Scopes, "groups")
 }
 
-// complete reports whether an ID token has every claim that the scopes asked for
-// and that User has or the application keeps: then the userinfo endpoint need not
-// be asked.
+// complete reports whether an ID token has every requested claim that User has or the
+// application keeps, so that the userinfo endpoint need not be called.
 func (c *client) complete(claims map[string]any) bool {
 	mapped := c.mapped(claims)
 	missing := func(name string) bool { return mapped[name] == nil }
@@ -108,13 +107,12 @@ func (c *client) complete(claims map[string]any) bool {
 	return !slices.ContainsFunc(c.cfg.KeepClaims, func(name string) bool { return name != "*" && missing(name) })
 }
 
-// namespace is the part of User.ID before the #, where nothing says which issuer
-// a token is from.
+// namespace returns the part of User.ID before the # if no token names the issuer.
 func (c *client) namespace() string { return c.provider.identity() }
 
-// emailVerified asks the Provider's rule, which sees the claims as sent, or else
-// the standard claim, which must be true itself. As sent, that one speaks of the
-// email sent beside it, and of no address that ClaimPaths found elsewhere.
+// emailVerified applies the Provider's rule to the claims as sent, or else checks that the
+// standard claim is the boolean true. As sent, that claim applies to the email beside it, and
+// not to an address that ClaimPaths found elsewhere.
 func (c *client) emailVerified(sent, claims map[string]any) bool {
 	if c.provider.EmailVerified != nil {
 		return c.provider.EmailVerified(sent)
@@ -125,8 +123,8 @@ func (c *client) emailVerified(sent, claims map[string]any) bool {
 	return claims["email_verified"] == true
 }
 
-// addName adds the name that Provider.NameFromCallback finds in the answer if the
-// claims have none. It is unsigned: the person may have written anything.
+// addName adds the name of Provider.NameFromCallback if the claims have none. It is unsigned,
+// so the user can set it to anything.
 func (c *client) addName(claims map[string]any, answer url.Values) {
 	if c.provider.NameFromCallback == nil || fullName(c.mapped(claims)) != "" {
 		return
@@ -137,7 +135,7 @@ func (c *client) addName(claims map[string]any, answer url.Values) {
 	}
 }
 
-// explainNoGroups says in the log why a user has no groups, if the claim is absent.
+// explainNoGroups logs why a user has no groups, if the claim is missing.
 func (c *client) explainNoGroups(claims map[string]any) {
 	if claims["groups"] != nil {
 		return
@@ -171,8 +169,7 @@ func (c *client) explainNoGroups(claims map[string]any) {
 	}
 }
 
-// newUser makes the User of verified claims. From here on nothing knows which
-// kind of provider it was.
+// newUser builds the User of verified claims. It is the same for all kinds of providers.
 func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*User, error) {
 	claims := c.mapped(id.Claims)
 	rejected := func(id, reason, fix string, err error) error {
@@ -212,8 +209,8 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 	return u, nil
 }
 
-// text returns a claim that must be text to count; a number in plain OAuth 2.0
-// profiles counts as its decimal form.
+// text returns a claim if it is a string; a number in plain OAuth 2.0 profiles is returned in
+// decimal form.
 func text(claims map[string]any, name string) string {
 	s, _ := strictjson.String(claims[name])
 	return s

@@ -26,17 +26,16 @@ const (
 	diagnoseWait = 10 * time.Second // for a function of the application's, or a store
 )
 
-// Diagnosis is the result of [Auth.Diagnose]. It prints as text for a terminal,
-// and as JSON for a health page. It contains no secrets, but names of hosts: show
-// it to operators only.
+// Diagnosis is the result of [Auth.Diagnose]. It prints as text for a terminal, and encodes as
+// JSON for a health page. It contains host names but no secrets: show it only to operators.
 type Diagnosis struct {
 	BaseURL string `json:"base_url"`
 
-	// Problems keep people from signing in, or will. Each has a Reason, and a
-	// Fix if there is something to do about it here. Empty means that all is well.
+	// Problems prevent users from signing in, now or later. Each has a Reason, and a Fix if
+	// the application can do something about it. It is empty if all is well.
 	Problems []*Error `json:"problems"`
 
-	// Warnings are about what works, and may not be meant.
+	// Warnings are about settings that work but may be unintended.
 	Warnings []*Error `json:"warnings"`
 
 	// Providers are in the order of Options.Providers.
@@ -45,26 +44,25 @@ type Diagnosis struct {
 	// Cookies are all cookies that this Auth sets.
 	Cookies []CookieDiagnosis `json:"cookies"`
 
-	// ResourceMetadata is the address at which clients find out whose access tokens are
-	// accepted (RFC 9728); "" if no provider has an Audience.
+	// ResourceMetadata is the URL of the metadata that names the accepted issuers of access
+	// tokens (RFC 9728); "" if no provider has an Audience.
 	ResourceMetadata string `json:"resource_metadata,omitempty"`
 }
 
-// ProviderDiagnosis is what [Auth.Diagnose] found out about one provider.
+// ProviderDiagnosis is the result of [Auth.Diagnose] for one provider.
 type ProviderDiagnosis struct {
 	Name   string `json:"name"`             // Provider.Name
 	Issuer string `json:"issuer,omitempty"` // Provider.Issuer; "" for plain OAuth 2.0
 
-	// LoginPage is the address of a provider that is a page of the application. The
-	// page is not asked, and the other fields are empty.
+	// LoginPage is the URL of a provider that is a page of the application. The page is not
+	// requested, and the other fields are empty.
 	LoginPage string `json:"login_page,omitempty"`
 
-	// Reachable reports whether everything answered that a sign-in requests from
-	// this machine: metadata, signing keys, the token and the userinfo endpoint.
+	// Reachable reports whether every endpoint that a sign-in requests from this machine
+	// responded: metadata, signing keys, token and userinfo.
 	Reachable bool `json:"reachable"`
 
-	// The addresses to register at the provider, exactly; "" if there is nothing
-	// to register.
+	// The URLs to register at the provider, exactly; "" if there is nothing to register.
 	RedirectURI           string `json:"redirect_uri"`
 	PostLogoutRedirectURI string `json:"post_logout_redirect_uri,omitempty"`
 	BackChannelLogoutURI  string `json:"backchannel_logout_uri,omitempty"`
@@ -74,21 +72,20 @@ type ProviderDiagnosis struct {
 	// Provider.PrivateKey; nil without one.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 
-	// Audience is Provider.Audience: that of the access tokens that are accepted, beside
-	// sessions, or alone if the provider has no ClientID.
+	// Audience is Provider.Audience: access tokens for it are accepted, in addition to
+	// sign-ins or, without a ClientID, only these.
 	Audience string `json:"audience,omitempty"`
 
-	// APIs are the addresses in Provider.APIs.
+	// APIs are the URLs in Provider.APIs.
 	APIs []string `json:"apis,omitempty"`
 
-	// Endpoints are those in use, configured or discovered, without their
-	// queries. Offered is what the metadata says that the provider supports.
-	// Both have the names of OpenID Connect Discovery 1.0, section 3, and are
-	// empty without metadata.
+	// Endpoints are the endpoints in use, configured or discovered, without their queries.
+	// Offered lists what the provider supports according to its metadata. Both have the names
+	// of OpenID Connect Discovery 1.0, section 3, and are empty without metadata.
 	Endpoints map[string]string   `json:"endpoints,omitempty"`
 	Offered   map[string][]string `json:"offered,omitempty"`
 
-	// What a sign-in uses of that.
+	// The settings that a sign-in uses.
 	Scopes       []string       `json:"scopes,omitempty"`
 	AuthMethod   string         `json:"token_endpoint_auth_method,omitempty"`
 	ResponseMode string         `json:"response_mode"`
@@ -98,37 +95,34 @@ type ProviderDiagnosis struct {
 	Algorithms   []string       `json:"algorithms,omitempty"`   // accepted for ID tokens
 	Keys         map[string]int `json:"signing_keys,omitempty"` // usable published keys, by algorithm
 
-	// ClockAhead is how far the provider's clock is ahead of this machine's,
-	// give or take ClockTolerance: half the time that its response took, and
-	// half the second that its Date header rounds to. A tolerance of 0 means
-	// that no response had a Date.
+	// ClockAhead is how far the provider's clock is ahead of this machine's, within
+	// ClockTolerance: half the time that the response took plus half a second, to which its
+	// Date header is rounded. A tolerance of 0 means that no response had a Date.
 	ClockAhead     time.Duration `json:"clock_ahead_ns"`
 	ClockTolerance time.Duration `json:"clock_tolerance_ns"`
 }
 
 // CookieDiagnosis describes one cookie.
 type CookieDiagnosis struct {
-	Name       string        `json:"name"`       // a * stands for the part that differs from one cookie to the next
-	Use        string        `json:"use"`        // what it is for
+	Name       string        `json:"name"`       // a * replaces the part that varies
+	Use        string        `json:"use"`        // its purpose
 	Attributes string        `json:"attributes"` // as in Set-Cookie, without Max-Age
-	Life       time.Duration `json:"life_ns"`    // how long browsers keep it (Max-Age)
+	Life       time.Duration `json:"life_ns"`    // Max-Age
 }
 
-// Diagnose asks every provider and the stores anew, and reports what is wrong and
-// what to register where. It has no error of its own: what fails is in
-// [Diagnosis.Problems]. Nobody is signed in, no secret and no code is sent, and
-// sign-ins in progress are not affected: cached metadata and keys stay as they are,
-// and no failure counts against a provider.
+// Diagnose checks every provider and the stores, and reports what is wrong and what to
+// register where. It returns no error: failures are in [Diagnosis.Problems]. It signs no user
+// in and sends no secret and no code. Sign-ins in progress are not affected: cached metadata
+// and keys are unchanged, and failures do not count against a provider.
 //
-// From a provider it fetches the metadata and the signing keys, and sends a HEAD
-// without a query to the other endpoints, or OPTIONS to the authorization endpoint,
-// where a HEAD would be logged as a failed sign-in. It calls
-// [Provider.ClientSecretFunc], and signs an assertion with [Provider.PrivateKey], which it
-// drops. It reads [Options.Revocations], follows them if they are [Cached], and writes, reads and
-// deletes a record in [Options.Sessions]. With 16 providers or fewer that takes 20 seconds at most, or
-// until ctx is done.
+// It fetches a provider's metadata and signing keys, and sends a HEAD request without a query
+// to the other endpoints, or OPTIONS to the authorization endpoint, where a HEAD would be
+// logged as a failed sign-in. It calls [Provider.ClientSecretFunc], and signs an assertion
+// with [Provider.PrivateKey] that it discards. It reads [Options.Revocations], checks that
+// [Cached] ones are followed, and writes, reads and deletes a record in [Options.Sessions].
+// With 16 providers or fewer it takes at most 20 seconds, or until ctx is done.
 //
-// It is for a terminal, a test and an operator's page. For a probe that runs every
+// Use it in a terminal, a test or an operator's page. For a readiness probe that runs every
 // few seconds, use [Auth.Warm].
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	g := a.providers.Load()
@@ -233,7 +227,7 @@ func (c *client) signOutText(endpoints map[string]string) string {
 	return "here, then at the provider, which gets the ID token as id_token_hint, and need not ask"
 }
 
-// Remarks are about Options that work, and may not be meant. Mount logs them too.
+// Remarks are about Options that work but may be unintended. Mount logs them, too.
 const (
 	memoryRemark      = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
 	memstoreRemark    = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// String returns the Diagnosis as text for a terminal: first what is wrong, then
-// what to register and what is in use.
+// String formats the Diagnosis for a terminal: first the problems, then what to register and
+// the settings in use.
 func (d *Diagnosis) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))

@@ -10,47 +10,46 @@ import (
 	"time"
 )
 
-// Code is a stable name for what went wrong. It is in JSON responses, on error pages
-// and in the log. A Code is an error itself, so that
-// errors.Is(err, ginauth.ErrStateInvalid) works, and hooks and checks may return one,
-// alone or wrapped.
+// Code is a stable name for an error. It appears in JSON responses, on error pages and in the
+// log. A Code is itself an error, so that errors.Is(err, ginauth.ErrStateInvalid) works, and
+// hooks and checks may return one, alone or wrapped.
 type Code string
 
 // Error returns the code.
 func (c Code) Error() string { return string(c) }
 
-// The codes, each with the status of its response. docs/errors.md says what can
-// cause each, and what to do.
+// The codes, each with the HTTP status of its response. docs/errors.md lists the causes of
+// each and their fixes.
 const (
-	ErrInvalidOptions        Code = "invalid_options"        // returned by Mount; 500 for a handler that asks for what the options do not have
-	ErrUnknownProvider       Code = "unknown_provider"       // 404: there is no provider of that name
+	ErrInvalidOptions        Code = "invalid_options"        // returned by Mount and SetProviders; 500 if a handler uses a feature that the options do not enable
+	ErrUnknownProvider       Code = "unknown_provider"       // 404: no provider has that name
 	ErrMethodNotAllowed      Code = "method_not_allowed"     // 405
-	ErrBadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, oversize or contradictory parameters
-	ErrStateInvalid          Code = "state_invalid"          // 400: the response does not belong to a login that this browser started
-	ErrIssuerMismatch        Code = "issuer_mismatch"        // 400: iss (RFC 9207) is wrong, or missing although announced
-	ErrProviderDenied        Code = "provider_denied"        // 403: the person or the provider refused
+	ErrBadRequest            Code = "bad_request"            // 400, 413 or 415: malformed, duplicate, too large or contradictory parameters; or the request has no session
+	ErrStateInvalid          Code = "state_invalid"          // 400: the state is missing, used, expired or of another browser (RFC 6749, section 10.12)
+	ErrIssuerMismatch        Code = "issuer_mismatch"        // 400: iss (RFC 9207) does not match, or is missing although announced
+	ErrProviderDenied        Code = "provider_denied"        // 403: the user or the provider denied access
 	ErrProviderError         Code = "provider_error"         // 502: any other error response of the provider
-	ErrCodeRejected          Code = "code_rejected"          // 400: the token endpoint answered invalid_grant
-	ErrProviderMisconfigured Code = "provider_misconfigured" // 502: the configuration or the metadata does not fit the provider
-	ErrProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not respond, or not as it should
+	ErrCodeRejected          Code = "code_rejected"          // 400: the token endpoint returned invalid_grant
+	ErrProviderMisconfigured Code = "provider_misconfigured" // 502: the configuration or the metadata does not match the provider
+	ErrProviderUnavailable   Code = "provider_unavailable"   // 502: the provider does not respond, or its response is invalid
 	ErrProviderTimeout       Code = "provider_timeout"       // 504: the provider does not respond in time
-	ErrBadTokenResponse      Code = "bad_token_response"     // 502: the token response is not usable
+	ErrBadTokenResponse      Code = "bad_token_response"     // 502: the token response is invalid
 	ErrIDTokenInvalid        Code = "id_token_invalid"       // 403: a check of the ID token failed
-	ErrUserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo response is not about the person of the ID token
-	ErrIdentityRejected      Code = "identity_rejected"      // 403: Provider.VerifyClaims or Hooks.OnLogin refused, or the identity is unusable
-	ErrSessionError          Code = "session_error"          // 500: the session could not be written
+	ErrUserinfoInvalid       Code = "userinfo_invalid"       // 403: the userinfo subject is not that of the ID token
+	ErrIdentityRejected      Code = "identity_rejected"      // 403: rejected by Provider.VerifyClaims or Hooks.OnLogin, or the identity is invalid
+	ErrSessionError          Code = "session_error"          // 500: the session could not be written, or a function was called at the wrong time
 	ErrStoreUnavailable      Code = "store_unavailable"      // 503: Options.Revocations, Options.Sessions or Options.Tokens failed
-	ErrLoginLoop             Code = "login_loop"             // 508: the session cookie never comes back, however often the browser signs in
+	ErrLoginLoop             Code = "login_loop"             // 508: the browser signs in repeatedly without sending the session cookie back
 	ErrUnauthenticated       Code = "unauthenticated"        // 401, or 303 to /login: no user is signed in
-	ErrInvalidToken          Code = "invalid_token"          // 401: the bearer token, or another credential of a program, is not valid
-	ErrForbidden             Code = "forbidden"              // 403: a Check refused
-	ErrInsufficientScope     Code = "insufficient_scope"     // 403: the bearer token does not permit this
+	ErrInvalidToken          Code = "invalid_token"          // 401: the access token, or a credential of Hooks.Authenticate, is invalid, expired or revoked
+	ErrForbidden             Code = "forbidden"              // 403: a Check rejected the user
+	ErrInsufficientScope     Code = "insufficient_scope"     // 403: the access token does not permit this request (RFC 6750, section 3.1)
 	ErrStepUpRequired        Code = "step_up_required"       // 401, or 303 to the provider: see MaxAge and ACR
 	ErrCrossOrigin           Code = "cross_origin"           // 403: an unsafe request from another origin
 	ErrLogoutTokenInvalid    Code = "logout_token_invalid"   // 400: the back-channel logout token is invalid
 )
 
-// statuses are what the codes are answered with.
+// statuses maps codes to HTTP statuses.
 var statuses = map[Code]int{
 	ErrInvalidOptions:        http.StatusInternalServerError,
 	ErrUnknownProvider:       http.StatusNotFound,
@@ -80,42 +79,42 @@ var statuses = map[Code]int{
 	ErrCrossOrigin:           http.StatusForbidden,
 }
 
-// Error is the type of every error of this package. Browsers and API clients get the
-// Code and a sentence of this package that says what to do; the log also gets ID,
-// Reason, Fix and Err. No field ever holds a token, a code, a state or a cookie.
+// Error is the type of every error of this package. Browsers and API clients receive the Code
+// and a sentence for users; the log also has ID, Reason, Fix and Err. No field contains a
+// token, a code, a state or a cookie.
 type Error struct {
 	Code     Code   `json:"code"`
 	ID       string `json:"id,omitempty"`       // stable id of the reason: "id_token.nonce"; an anchor in docs/errors.md
-	Op       string `json:"op,omitempty"`       // what was being done: "exchange code"
+	Op       string `json:"op,omitempty"`       // the operation that failed: "exchange code"
 	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
 
 	// Event says what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
-	// [RequestRefused]. It is the name of the event that reports the error, and
-	// RequestRefused too for an unauthenticated request, which no event reports. It is
-	// "" in an error that a function of this package returned.
+	// [RequestRefused]. It is the name of the event that reports the error; unauthenticated
+	// requests, which have no event, have RequestRefused. It is "" in errors returned by
+	// functions of this package.
 	Event EventName `json:"event,omitempty"`
 
-	Reason string `json:"reason,omitempty"` // what is wrong, for a developer
-	Fix    string `json:"fix,omitempty"`    // what to do about it, for a developer
-	Err    error  `json:"-"`                // the cause; for the log alone
+	Reason string `json:"reason,omitempty"` // what is wrong, for developers
+	Fix    string `json:"fix,omitempty"`    // how to fix it, for developers
+	Err    error  `json:"-"`                // the cause; only logged
 
-	status     int           // where the Code has several
+	status     int           // if not that of the Code
 	retryAfter time.Duration // sent as Retry-After
 	allow      string        // sent as Allow
 	retry      string        // path that "Try again" leads to, or ""
-	text       string        // key of the sentence for people; "" for that of Code
+	text       string        // key of the sentence for users; "" for that of Code
 	user       string        // hash of the User.ID, or "": for the event
 	took       time.Duration // spent waiting for the provider: for the event
 	demand     *demand       // of a Check, with ErrStepUpRequired
 	scope      string        // of HasScope, with ErrInsufficientScope: space-separated
 	opened     *opened       // the session that the demand is about, if its user is not the request's
-	endedBy    EventBy       // who refused a recheck; "" for any other error
-	during     EventName     // what a handler asked for, for Fail: see during
+	endedBy    EventBy       // who rejected a recheck; "" for other errors
+	during     EventName     // the event that Fail reports: see during
 }
 
-// Error returns all of it in one line.
+// Error formats the error on one line.
 func (e *Error) Error() string {
-	if e == nil { // as an error, which is not nil: a function that returns *Error was called
+	if e == nil { // a nil *Error in a non-nil error interface
 		return "ginauth: an *Error that is nil"
 	}
 	var b strings.Builder
@@ -153,8 +152,8 @@ func (e *Error) Unwrap() error {
 // Is reports whether target is the [Code] of e, for [errors.Is].
 func (e *Error) Is(target error) bool { return e != nil && target == error(e.Code) }
 
-// Status returns the HTTP status of the response: that of its Code, or 500 if the
-// Code is not one of this package's.
+// Status returns the HTTP status of the response: that of its Code, or 500 if the Code is not
+// defined by this package.
 func (e *Error) Status() int {
 	if e.status != 0 {
 		return e.status
@@ -162,17 +161,17 @@ func (e *Error) Status() int {
 	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
 }
 
-// areas are the first words of the IDs of this package, and of those of lines in the log
-// that are about no error: docs/errors.md has an anchor for each ID that begins with one
-// of them.
+// areas are the first words of this package's IDs, of errors and of other log lines:
+// docs/errors.md has an anchor for each ID that begins with one of them.
 var areas = []string{
 	"access_token", "api", "authorize", "bearer", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "introspection", "jwt", "login",
 	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "recheck", "refresh", "request", "response", "session", "state", "store",
 	"token", "userinfo",
 }
 
-// section returns where the error is explained in the repository: at its ID, or at
-// its Code if the ID is the application's. It returns "" if the Code is.
+// section returns the section of docs/errors.md that explains the error: that of its ID, or of
+// its Code if the ID is the application's. It returns "" if the Code is the application's,
+// too.
 func (e *Error) section() string {
 	if statuses[e.Code] == 0 {
 		return ""
@@ -186,7 +185,7 @@ func (e *Error) section() string {
 	return "docs/errors.md#" + anchor
 }
 
-// docs returns the address of its section, or "".
+// docs returns the URL of the section, or "".
 func (e *Error) docs() string {
 	if section := e.section(); section != "" {
 		return "https://github.com/ginauth/ginauth/blob/main/" + section
@@ -194,9 +193,9 @@ func (e *Error) docs() string {
 	return ""
 }
 
-// complete returns err as an *Error, with the ID, Op and Provider of rest where it
-// has none of its own. It is a copy: several requests may wait for the same error.
-// An err of another type becomes the cause of rest; a Code in it is the code.
+// complete returns a copy of err as an *Error, with missing ID, Op and Provider taken from
+// rest. It is a copy since several requests may share one error. An err of another type
+// becomes the cause of rest; a Code in it becomes the code.
 func complete(err error, rest Error) *Error {
 	if e, _ := errors.AsType[*Error](err); e != nil {
 		c := *e
@@ -214,7 +213,7 @@ func complete(err error, rest Error) *Error {
 	return &rest
 }
 
-// during returns err with the event that it becomes if a handler gives it to Fail.
+// during sets the event that Fail reports for err.
 func during(event EventName, err error) error {
 	if err == nil {
 		return nil
@@ -224,5 +223,5 @@ func during(event EventName, err error) error {
 	return e
 }
 
-// retryAfter is what failures of stores send as Retry-After.
+// retryAfter is the Retry-After of store failures.
 const retryAfter = 5 * time.Second

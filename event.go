@@ -13,70 +13,67 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// Event is something that happened to a sign-in or to a session. The log has a line
-// about each, and [Hooks.OnEvent] receives it.
+// Event reports what happened to a sign-in or a session. Each is logged on one line and passed
+// to [Hooks.OnEvent].
 //
-// Name, Provider, Code and By have few values and can be labels of a metric.
-// RequestID and User cannot. An Event contains no secret, and of a request only a
-// plain X-Request-ID.
+// Name, Provider, Code and By have few values and are suitable as metric labels; RequestID and
+// User are not. An Event contains no secrets and no request data except a validated
+// X-Request-ID.
 type Event struct {
-	// Name is what happened.
+	// Name identifies the kind of event.
 	Name EventName
 
-	// Provider is the Name of one of Options.Providers, or "" if none can be
-	// told.
+	// Provider is the Name of one of Options.Providers, or "" if it is unknown.
 	Provider string
 
-	// Code is why something failed: one of this package's, or of an *Error
-	// that a function of the application's returned.
+	// Code is the code of a failure: one of this package's, or that of an *Error returned by
+	// the application.
 	Code Code
 
-	// By is who ended a session. It is "" unless Name is [SignedOut] or
-	// [SessionsRevoked].
+	// By says who ended a session. It is set only if Name is [SignedOut] or [SessionsRevoked].
 	By EventBy
 
-	// Duration is how long the provider took, once the browser had come back:
-	// its token endpoint, keys and profile. 0 if it was not asked.
+	// Duration is the time spent on requests to the provider after the browser returned: token
+	// endpoint, keys and profile. 0 without such requests.
 	Duration time.Duration
 
-	// RequestID is that of the page, the JSON and the log: the request's
-	// X-Request-ID if that is plain, else a random one. It is "" outside of a
+	// RequestID is the id on the page, in the JSON and in the log: the request's X-Request-ID
+	// if it has 1 to 64 letters, digits and ._- only, else a random one. It is "" outside a
 	// request.
 	RequestID string
 
-	// User is a keyed hash of [User.ID], or "" if it is not known who it was:
-	// 8 bytes of HMAC-SHA256, in hexadecimal, under a key derived from the first
-	// of [Options.Keys]. It is the same at every replica, and another one once
-	// that key is replaced. docs/observability.md says how to compute it.
+	// User is a keyed hash of [User.ID], or "" if the user is unknown: 8 bytes of HMAC-SHA256,
+	// in hexadecimal, under a key derived from the first of [Options.Keys]. It is the same in
+	// every replica and changes when that key is replaced. docs/observability.md shows how to
+	// compute it.
 	User string
 }
 
-// EventName is what happened: the text of the attribute "event" in the log. The
-// texts keep their meaning from version to version. That a request is
-// unauthenticated is not an event.
+// EventName is the kind of an [Event], and the attribute "event" in the log. The names are
+// stable from version to version. An unauthenticated request is not an event.
 type EventName string
 
 const (
 	SignInStarted       EventName = "sign_in_started"        // the browser was redirected to the provider
-	SignInSucceeded     EventName = "sign_in_succeeded"      // it came back, and a session began, unless OnLogin set Login.NoSession
+	SignInSucceeded     EventName = "sign_in_succeeded"      // the browser returned, and a session started unless OnLogin set Login.NoSession
 	SignInFailed        EventName = "sign_in_failed"         // at /login/:provider or /authorize/:provider, or in a handler that calls [Auth.Fail]; see Event.Code
-	SignInByApplication EventName = "sign_in_by_application" // [Auth.SignIn] began a session; no provider was asked
+	SignInByApplication EventName = "sign_in_by_application" // [Auth.SignIn] started a session
 	SignedOut           EventName = "signed_out"             // a session ended in its own browser; see Event.By
 	SignOutFailed       EventName = "sign_out_failed"        // at /logout or below, or in a handler that calls [Auth.Fail]; see Event.Code
 	SessionsRevoked     EventName = "revoked"                // sessions ended in all browsers; see Event.By
-	RequestRefused      EventName = "request_refused"        // a guard refused a signed-in user, or could not decide; see Event.Code
+	RequestRefused      EventName = "request_refused"        // a guard rejected an authenticated request, or could not decide; see Event.Code
 )
 
-// EventBy is who ended a session.
+// EventBy says who ended a session.
 type EventBy string
 
 const (
 	ByUser        EventBy = "user"        // POST /logout
 	ByApplication EventBy = "application" // [Auth.Logout], [Auth.LogoutEverywhere]; [Hooks.OnRecheck] and [Provider.VerifyClaims] at a recheck
-	ByProvider    EventBy = "provider"    // front-channel and back-channel logout; a recheck that it refused
+	ByProvider    EventBy = "provider"    // front-channel and back-channel logout; a recheck that the provider rejected
 )
 
-// logs reports whether the log or the application takes events of that level.
+// logs reports whether the log or OnEvent receives events of that level.
 func (a *Auth) logs(ctx context.Context, level slog.Level) bool {
 	return a.cfg.Hooks.OnEvent != nil || a.cfg.Logger.Enabled(ctx, level)
 }
@@ -91,7 +88,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 	failure := Event{Name: event, Code: e.Code, Provider: e.Provider, Duration: e.took, RequestID: requestID(c), User: e.user}
 	if event == RequestRefused {
 		if v := a.authenticated(c); v != nil {
-			user := &v.opened.user // not what a handler may have changed
+			user := &v.opened.user // unaffected by changes of a handler
 			failure.Provider, failure.User = user.Provider, a.hashUser(user)
 		}
 	} else if a.providers.Load().clients[failure.Provider] == nil { // an *Error of the application's may have any text there
@@ -102,7 +99,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 		more.docs = e.docs()
 	}
 	if e.Err != nil {
-		more.err = fmt.Sprint(redactURL(e.Err)) // which looks at a pointer that is nil
+		more.err = fmt.Sprint(redactURL(e.Err)) // fmt handles a nil pointer
 	}
 	a.emit(ctx, e.level(), "ginauth: request failed", failure, more)
 }
@@ -134,8 +131,8 @@ func (a *Auth) logEvent(ctx context.Context, level slog.Level, message string, e
 // details are what the log has of an event beside it.
 type details struct{ session, clientIP, op, id, reason, fix, docs, err string }
 
-// emit writes an event to the log and passes it to Hooks.OnEvent. A panic there
-// is logged and changes nothing: a sign-in does not fail for want of a counter.
+// emit writes an event to the log and passes it to Hooks.OnEvent. A panic there is logged and
+// has no other effect: a failing counter must not fail a sign-in.
 func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Event, more details) {
 	if a.providers.Load().clients[e.Provider] == nil {
 		e.Provider = ""
@@ -157,15 +154,15 @@ func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Eve
 	}
 }
 
-// log writes a line that is about no event. Its id stays the same, as those of errors
-// do, and docs/errors.md has an anchor for it.
+// log writes a line that is not an event. Its id is stable, like those of errors, and has an
+// anchor in docs/errors.md.
 func (c *config) log(ctx context.Context, level slog.Level, id, message string, attrs ...slog.Attr) {
-	if c.Logger.Enabled(ctx, level) { // else the line would be made in vain, at each sign-in
+	if c.Logger.Enabled(ctx, level) { // avoids formatting a line that is not logged
 		c.Logger.LogAttrs(ctx, level, "ginauth: "+message, append([]slog.Attr{slog.String("id", id)}, attrs...)...)
 	}
 }
 
-// redactURL drops the address from a transport error: it may have a query.
+// redactURL removes the URL from a transport error, since it may have a query.
 func redactURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -190,8 +187,8 @@ func (e *Event) attrs(more details) []slog.Attr {
 	return attrs
 }
 
-// hashUser returns what the log has in place of User.ID, which more people read
-// than the table of users; "" without a Subject.
+// hashUser returns the hash that the log has in place of User.ID, since more people read logs
+// than the user database. It is "" without a Subject.
 func (a *Auth) hashUser(u *User) string {
 	if u.Subject == "" {
 		return ""

@@ -30,8 +30,8 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// OpenID Connect needs the issuer, and what the provider calls this client.
-// Everything else is discovered.
+// An OpenID Connect provider needs its issuer and the client's credentials; its metadata
+// supplies everything else.
 func ExampleProvider() {
 	idp := startDemo()
 	defer idp.Close()
@@ -76,8 +76,8 @@ func ExampleAuth_Client() {
 	// Output: 200 the API says: Zoë Ångström
 }
 
-// Not every page needs the calendar: a person connects it by a link, and is asked for consent
-// where the provider wants it.
+// Only some pages need the calendar. The user connects it by a link, and the provider asks for
+// consent if necessary.
 func ExampleAuth_Token() {
 	idp := startDemo()
 	defer idp.Close()
@@ -109,7 +109,7 @@ func ExampleAuth_Token() {
 	// 200 connected: true
 }
 
-// After the handler has changed the person's roles at the provider, it asks anew.
+// A handler changes the user's roles at the provider, and then refreshes the session.
 func ExampleAuth_Recheck() {
 	idp := startDemo()
 	defer idp.Close()
@@ -134,11 +134,11 @@ func ExampleAuth_Recheck() {
 	// Output: 200 groups are ["admin"]
 }
 
-// A private key takes the place of the client secret: nothing secret leaves the
+// The client authenticates with a private key instead of a secret: no secret leaves the
 // application.
 func ExampleProvider_privateKey() {
-	// The file is what this wrote:
-	// openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out client.pem
+	// Created with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out
+	// client.pem
 	file := privateKeyFile() // os.ReadFile("client.pem")
 
 	block, _ := pem.Decode(file)
@@ -161,8 +161,8 @@ func ExampleProvider_privateKey() {
 	// Output: 200 {"sub":"zoe","name":"Zoë Ångström","email":"zoe@example.com","verified":true}
 }
 
-// Kubernetes writes a token for the provider into the pod and replaces it before it
-// expires. The provider trusts the cluster that signs it.
+// Kubernetes mounts a token for the provider into the pod and replaces it before it expires.
+// The provider trusts the signing keys of the cluster.
 func ExampleProvider_workloadIdentity() {
 	corp := ginauth.Provider{
 		Name:       "corp",
@@ -178,8 +178,8 @@ func ExampleProvider_workloadIdentity() {
 	// Output: Providermap[ClientID:shop Issuer:https://login.corp.example Name:corp]
 }
 
-// Plain OAuth 2.0 needs the endpoints, where in the profile things are, and a
-// name for the provider to put before its users' ids.
+// A plain OAuth 2.0 provider needs its endpoints, the paths of the profile fields, and a
+// namespace for the ids of its users.
 func ExampleProvider_plainOAuth2() {
 	idp := startDemo()
 	defer idp.Close()
@@ -206,8 +206,8 @@ func ExampleProvider_plainOAuth2() {
 	// Output: 200 {"sub":"90071992547409931","name":"Mary Somerville","email":"mary@example.org","verified":false}
 }
 
-// An application that has a redirect URI registered keeps it. Its own handler has to go
-// from that path.
+// An application keeps the redirect URI that it has registered. Remove the application's own
+// handler from that path.
 func ExampleProvider_callbackPath() {
 	idp := startDemo()
 	defer idp.Close()
@@ -220,8 +220,8 @@ func ExampleProvider_callbackPath() {
 	// http://localhost:8080/auth/corp/callback
 }
 
-// A claim that is to be checked has to be kept. Here, as with Google, hd is the
-// company that manages the account.
+// The session must keep a claim that is checked. Here, as with Google, hd is the organization
+// that manages the account.
 func ExampleHasClaim() {
 	idp := startDemo()
 	defer idp.Close()
@@ -262,14 +262,14 @@ func ExampleAuth_LoginURL() {
 		log.Fatal(err)
 	}
 	fmt.Println(auth.LoginURL("corp", "/cart?step=2"))
-	fmt.Println(auth.LoginURL("", "")) // lets people choose, then Options.AfterLogin
+	fmt.Println(auth.LoginURL("", "")) // the page to choose a provider, then Options.AfterLogin
 	// Output:
 	// https://shop.example.com/auth/login/corp?return_to=%2Fcart%3Fstep%3D2
 	// https://shop.example.com/auth/login
 }
 
-// The buttons of a page of the application's own, at Options.LoginPage. It is called
-// with return_to, which the links pass on.
+// The application's own page to choose a provider, at Options.LoginPage. It is called with
+// return_to, which the links pass on.
 func ExampleAuth_Providers() {
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{
@@ -315,8 +315,8 @@ func ExampleAuth_LogoutURL() {
 	// <form method="post" action="https://shop.example.com/auth/logout?return_to=%2Fbye"><button>Sign out</button></form>
 }
 
-// Somebody who is signed in adds a second account of theirs: the page has a
-// form that posts link=true to /login/github, and OnLogin learns of both.
+// A signed-in user links a second account: a form posts link=true to /login/github, and
+// OnLogin receives both users.
 func ExampleLogin() {
 	corp, github := startDemo(), startDemo() // stands in for GitHub
 	defer corp.Close()
@@ -353,8 +353,8 @@ func ExampleLogin() {
 	// 200 Grace Hopper of github has account 7
 }
 
-// Somebody who was invited opens a link. What the link says goes through the sign-in,
-// sealed, and OnLogin decides about the person who comes back.
+// An invited user opens a link. The invitation passes through the sign-in, sealed, and OnLogin
+// decides whether the user that signed in may use it.
 func ExampleAuth_BeginLogin() {
 	corp := startDemo()
 	defer corp.Close()
@@ -401,8 +401,7 @@ func ExampleAuth_BeginLogin() {
 	// 200 Grace Hopper is in the team ""
 }
 
-// An application that keeps its own sessions takes the trip alone, and writes its own
-// cookie.
+// An application with its own sessions uses only the sign-in, and writes its own cookie.
 func ExampleLogin_noSession() {
 	corp := startDemo()
 	defer corp.Close()
@@ -430,7 +429,7 @@ func ExampleLogin_noSession() {
 	// Output: 200 the application's: session of ada; ginauth's: <nil>
 }
 
-// A sign-in page of the application's own, beside or in place of providers.
+// A password form as a provider, beside or instead of others.
 func ExampleAuth_SignIn() {
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{
@@ -473,7 +472,7 @@ func ExampleAuth_SignIn() {
 	// 200 Hello, Grace, who is https://app.example.com/accounts#42!
 }
 
-// A test of a handler: for somebody who is signed in already, at no provider.
+// A test of a handler for a signed-in user, without a provider.
 func ExampleAuth_SignIn_inTests() {
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{
@@ -504,8 +503,7 @@ func ExampleAuth_SignIn_inTests() {
 	// Output: 200 Hello, Grace Hopper!
 }
 
-// whoSignsIn runs an application with one provider, and shows whom it got to
-// know when somebody signed in there.
+// whoSignsIn runs an application with one provider, signs in there, and returns the user.
 func whoSignsIn(provider ginauth.Provider, name string) string {
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{BaseURL: "http://localhost:8080", Providers: []ginauth.Provider{provider}})
@@ -526,11 +524,10 @@ func whoSignsIn(provider ginauth.Provider, name string) string {
 	return visitor.signIn("/", name)
 }
 
-// startDemo starts a provider whose page lets people choose who they are. What
-// ginauth logs would only be in the way of an example.
+// startDemo starts a test provider, and silences ginauth's log.
 func startDemo() *authtest.Provider { return startDemoFor(nil) }
 
-// privateKeyFile is a private key as openssl writes it.
+// privateKeyFile returns a private key as openssl writes it.
 func privateKeyFile() []byte {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -543,10 +540,10 @@ func privateKeyFile() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// startDemoFor starts a provider for a client with a key, or nil.
+// startDemoFor starts a provider for a client with a key, or without one.
 func startDemoFor(key crypto.Signer) *authtest.Provider {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	log.SetOutput(os.Stderr) // which SetDefault took away
+	log.SetOutput(os.Stderr) // which SetDefault has redirected
 	idp, err := authtest.Start(authtest.Config{ClientKey: key})
 	if err != nil {
 		log.Fatal(err)
@@ -554,12 +551,11 @@ func startDemoFor(key crypto.Signer) *authtest.Provider {
 	return idp
 }
 
-// visitor is a person with a browser. To it, an application is what it says it
-// is: at http://localhost:8080.
+// visitor is a user with a browser, in which the application is at http://localhost:8080.
 type visitor struct {
 	server  *httptest.Server
 	browser *authtest.Browser
-	page    *authtest.Page // that it looks at
+	page    *authtest.Page // the current page
 }
 
 func visit(app http.Handler) *visitor {
@@ -573,8 +569,8 @@ func (v *visitor) leave() {
 	v.server.Close()
 }
 
-// signIn opens a page that leads to the provider, and presses the button with
-// that name there.
+// signIn opens a page that redirects to the provider, and chooses the user with that name
+// there.
 func (v *visitor) signIn(path, name string) string {
 	v.open(path)
 	return v.choose(name)
@@ -586,14 +582,14 @@ func (v *visitor) open(path string) string {
 	return v.saw(v.browser.Get("http://localhost:8080" + path))
 }
 
-// submit sends a form of the page that it looks at.
+// submit posts a form of the current page.
 func (v *visitor) submit(action string, form url.Values) string {
 	return v.saw(v.browser.Submit(v.page, action, form))
 }
 
 var errorPage = regexp.MustCompile(`(?s)<h1>(.*?)</h1>.*<footer>(\w+)`)
 
-// saw tells what stands on a page: its text, or what a built-in page is about.
+// saw returns the status and text of a page, or the title and code of a built-in error page.
 func (v *visitor) saw(page *authtest.Page, err error) string {
 	if err != nil {
 		log.Fatal(err)
@@ -605,8 +601,8 @@ func (v *visitor) saw(page *authtest.Page, err error) string {
 	return fmt.Sprintf("%d %s", page.Status, page.Text())
 }
 
-// The README's first program. Its provider is one that runs in this process,
-// and Ada presses "Ada Lovelace" there.
+// A complete program with a demo provider that runs in this process. A browser signs in there
+// as Ada Lovelace.
 func ExampleMount() {
 	// README: func main() {
 	app := gin.New()
@@ -628,8 +624,8 @@ func ExampleMount() {
 	// Output: 200 Hello, Ada Lovelace!
 }
 
-// Checks say who may pass. A page that nobody may see who is not in the group
-// answers 403; it never leads back to the login.
+// Checks decide which users are admitted. A user that fails a check gets 403 and is not
+// redirected to the login.
 func ExampleAuth_RequireAuth() {
 	idp := startDemo()
 	defer idp.Close()
@@ -676,7 +672,7 @@ func ExampleAuth_RequireAuth() {
 	//   /own 403 No access (forbidden)
 }
 
-// A page for everybody that greets those who are signed in.
+// A public page that greets signed-in users.
 func ExampleAuth_LoadUser() {
 	idp := startDemo()
 	defer idp.Close()
@@ -705,8 +701,8 @@ func ExampleAuth_LoadUser() {
 	// 200 Welcome back, Grace Hopper!
 }
 
-// OnLogin is called once for each sign-in, before the session begins. Here it
-// takes groups from a table, and refuses who is not in it.
+// OnLogin is called once for each sign-in, before the session starts. Here it reads groups
+// from a table, and rejects users that are not in it.
 func ExampleHooks() {
 	idp := startDemo()
 	defer idp.Close()
@@ -742,8 +738,8 @@ func ExampleHooks() {
 	// 403 No access (identity_rejected)
 }
 
-// API keys beside sessions. The table has a hash of each key, so that a copy of it lets
-// nobody in.
+// API keys in addition to sessions. The table has only a hash of each key, so a leaked copy
+// grants no access.
 func ExampleHooks_authenticate() {
 	keys := map[[32]byte]ginauth.User{
 		sha256.Sum256([]byte("key-of-the-backup-job")): {Provider: "corp", Subject: "backup", Name: "The backup job"},
@@ -784,8 +780,7 @@ func ExampleHooks_authenticate() {
 	// 401 "Bearer error=\"invalid_token\""
 }
 
-// What the application wants to know at the next request it can keep in the
-// session: a few short texts of its own.
+// The session stores a few short strings of the application.
 func ExampleAuth_Update() {
 	idp := startDemo()
 	defer idp.Close()
@@ -823,8 +818,8 @@ func ExampleAuth_Update() {
 	// 200 project: "engine"
 }
 
-// An administrator enters the providers while the application runs. What is wrong with
-// one changes nothing.
+// An administrator configures providers while the application runs. If one is invalid, nothing
+// changes.
 func ExampleAuth_SetProviders() {
 	app := gin.New()
 	corp := ginauth.Provider{Name: "corp", Issuer: "https://login.corp.example", ClientID: "web", ClientSecret: "the client's secret"}
@@ -851,7 +846,7 @@ func ExampleAuth_SetProviders() {
 	// partner http://localhost:8080/login/partner
 }
 
-// Claims that are kept can be read as they were sent, into any type.
+// Kept claims can be decoded, as they were sent, into any type.
 func ExampleClaims() {
 	idp := startDemo()
 	defer idp.Close()

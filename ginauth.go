@@ -21,15 +21,16 @@ import (
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-// Auth signs people in and guards routes. [Mount] returns one. It is safe for
-// concurrent use, and a process may have several.
+// Auth is the sign-in of one application: it serves the login routes, guards the application's
+// own routes, and manages sessions. Create one with [Mount]. An Auth is safe for concurrent
+// use, and a process may have several.
 type Auth struct {
-	// To print an Auth is to print an address: with some verbs fmt follows one
-	// pointer, and the secrets are behind the next.
+	// Printing an Auth must not print its secrets: with some verbs fmt follows one pointer, so
+	// they are behind a second one.
 	*parts
 }
 
-// parts are what an Auth is made of.
+// parts holds the state of an Auth.
 type parts struct {
 	cfg          *config
 	providers    atomic.Pointer[registry] // those in use
@@ -57,8 +58,8 @@ type parts struct {
 	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 
-// Mount registers the routes for signing in and out on router, an engine or a
-// group, and returns the [Auth] that guards the application's own routes:
+// Mount registers the routes for signing in and out on router, an engine or a group, and
+// returns the [Auth] that guards the application's own routes:
 //
 //	GET       /login                 the page to choose a provider on
 //	GET POST  /login/:provider       starts a sign-in
@@ -68,19 +69,24 @@ type parts struct {
 //	GET       /logout/redirect       goes to a sign-out at the provider that a script began
 //	POST      /logout/:provider/backchannel   OpenID Connect Back-Channel Logout
 //	GET       /logout/:provider/frontchannel  OpenID Connect Front-Channel Logout
+//	GET       /.well-known/oauth-protected-resource   OAuth 2.0 Protected Resource Metadata
 //
-// The redirect URI to register at a provider is BaseURL + the group's path +
-// "/authorize/" + the provider's name, unless [Provider.CallbackPath] says another.
+// The last route is registered only if a provider has an [Provider.Audience]: it names the
+// providers whose access tokens are accepted (RFC 9728). It is at the root of the application,
+// also for a group; if that path is taken, it is below the group. If all providers are for
+// access tokens only (see Audience), it is the only route.
 //
-// Mount makes no network request: a provider is discovered when it is first used
-// (see [Auth.Warm]).
+// The redirect URI to register at a provider is BaseURL + the group's path + "/authorize/" +
+// the provider's name, unless [Provider.CallbackPath] sets another.
 //
-// If router or opts are wrong, Mount returns an error that contains one [*Error]
-// for each mistake, with what to write instead; errors.Is(err, [ErrInvalidOptions])
-// is true. A route that the application registered before at one of these
-// addresses is such a mistake. For one that is registered later, Gin panics: mount
-// on a group to avoid that. After an error, the routes that were registered answer
-// 404.
+// Mount makes no network requests: a provider's metadata is fetched at its first use (see
+// [Auth.Warm]).
+//
+// If router or opts are invalid, Mount returns an error that joins one [*Error] for each
+// mistake, with its Fix; errors.Is(err, [ErrInvalidOptions]) is true. A conflicting route that
+// the application registered earlier is such a mistake. A conflicting route that it registers
+// later makes Gin panic; mount on a group to avoid that. After an error, the routes already
+// registered answer 404.
 func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	mount, ok := basePath(router)
 	if !ok {
@@ -103,7 +109,7 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 	return a, nil
 }
 
-// newAuth makes the parts of an Auth. Nothing in it talks to a provider yet.
+// newAuth builds an Auth. It makes no network requests.
 func newAuth(cfg *config) (*Auth, error) {
 	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
 	a.http = fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
@@ -157,14 +163,14 @@ func newAuth(cfg *config) (*Auth, error) {
 	return a, nil
 }
 
-// Warm discovers every provider, for readiness probes. Sign-ins work without it.
-// It returns the errors of the providers that cannot be used, joined: each is an
-// [*Error] with its Provider, and [ErrProviderUnavailable], [ErrProviderTimeout] or
-// [ErrProviderMisconfigured] as its code. nil means that every provider is ready.
+// Warm fetches the metadata of every provider, for readiness probes. Sign-ins work without it.
+// It returns nil if every provider is ready; otherwise it joins one [*Error] per unusable
+// provider, whose Code is [ErrProviderUnavailable], [ErrProviderTimeout] or
+// [ErrProviderMisconfigured].
 //
-// It also waits until [Cached] follows the marks of other replicas, if [Options.Revocations]
-// is one. If it cannot, the log says why, and Warm returns no error for it: the application
-// works, and asks the store at each request.
+// With [Cached] as [Options.Revocations], Warm also waits until it follows the revocations of other
+// replicas. If it cannot, Warm logs why (options.revocations.deaf) and returns no error for it: the
+// application works, and reads the store at each request.
 func (a *Auth) Warm(ctx context.Context) error {
 	g := a.providers.Load()
 	parties := g.parties()
@@ -186,11 +192,10 @@ func (a *Auth) Warm(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Providers returns the providers in the order of [Options.Providers], or of what
-// [Auth.SetProviders] was given last, for a page of your own at [Options.LoginPage].
-// They have Name, DisplayName, Issuer, ClientID, LoginPage, Color and Icon only: no
-// secrets and no functions. [Auth.LoginURL] makes the links, which must
-// pass return_to on.
+// Providers returns the current providers, in the order of [Options.Providers] or of the last
+// [Auth.SetProviders], for the application's own page at [Options.LoginPage]. Only Name,
+// DisplayName, Issuer, ClientID, LoginPage, Color and Icon are set: no secrets and no
+// functions. Make the links with [Auth.LoginURL], which passes return_to on.
 func (a *Auth) Providers() []Provider {
 	g := a.providers.Load()
 	list := make([]Provider, 0, len(g.order))
@@ -201,26 +206,24 @@ func (a *Auth) Providers() []Provider {
 	return list
 }
 
-// LoginURL returns the absolute address that starts a sign-in with a provider, or
-// shows the choice of providers if provider is "". Afterwards the browser goes to
-// returnTo, a path of the application, or to [Options.AfterLogin] if returnTo is ""
-// or not such a path. A page at [Options.LoginPage] passes on what it was called with:
-// LoginURL(name, c.Query("return_to")), unchecked, since the sign-in checks it. With a
-// provider the address also accepts the POST of a form,
-// whose field return_to takes precedence. LoginURL does not check the provider: the
-// address of an unknown one is answered with [ErrUnknownProvider].
+// LoginURL returns the absolute URL that starts a sign-in with a provider, or that shows the
+// page to choose one if provider is "". Afterwards the browser goes to returnTo, a path of the
+// application; if it is "" or invalid, to [Options.AfterLogin]. A page at [Options.LoginPage]
+// passes on the parameter that it was called with, LoginURL(name, c.Query("return_to")); it
+// need not validate it, since the sign-in does. The URL of a provider also accepts a POST of a
+// form, whose field return_to takes precedence. LoginURL does not check the provider: the URL
+// of an unknown one answers with [ErrUnknownProvider].
 func (a *Auth) LoginURL(provider, returnTo string) string {
 	if provider == "" {
-		return withReturn(a.cfg.url(a.cfg.mount+"/login"), returnTo) // also with a LoginPage: /login counts who is sent there
+		return withReturn(a.cfg.url(a.cfg.mount+"/login"), returnTo) // also with a LoginPage: /login counts the redirects to it
 	}
 	return withReturn(a.cfg.url(a.cfg.mount+"/login/"+url.PathEscape(provider)), returnTo)
 }
 
-// LogoutURL returns the absolute address that signs out, for the action of a form
-// with method POST, or for fetch. A GET of it shows a page with a button. Afterwards
-// the browser goes to returnTo, a path of the application, or to
-// [Options.AfterLogout] if returnTo is "" or not such a path. A field return_to of
-// the form takes precedence.
+// LogoutURL returns the absolute URL that signs out, for the action of a form with method
+// POST, or for fetch. A GET shows a page with a button. Afterwards the browser goes to
+// returnTo, a path of the application; if it is "" or invalid, to [Options.AfterLogout]. A
+// form field return_to takes precedence.
 func (a *Auth) LogoutURL(returnTo string) string {
 	return withReturn(a.cfg.url(a.cfg.mount+"/logout"), returnTo)
 }

@@ -13,167 +13,164 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Hooks are functions of the application that this package calls. All are optional.
-// A hook that blocks, blocks its request; one that panics fails it, except for
-// OnEvent. One that does what it is called for, such as an OnLogout that calls
-// [Auth.Logout], is not called for that.
+// Hooks are functions of the application that ginauth calls. All are optional. A request waits
+// for its hooks; a panic in one fails the request, except in OnEvent. Hooks are not called
+// recursively: an OnLogout that calls [Auth.Logout] is not called again.
 type Hooks struct {
-	// Authenticate identifies requests by a credential of the application: an API
-	// key, a client certificate, a signed request, the session of an older system. It
-	// is called once per request, before the session cookie is read, where a guard,
-	// [Auth.Update], [Auth.Logout] or the linking of an account needs the user. A nil User with a nil error means
-	// that there is no such credential: the session cookie counts, unless the request
-	// has a bearer token, which is answered with 401 ([ErrInvalidToken]).
+	// Authenticate identifies requests by a credential of the application: an API key, a
+	// client certificate, a signed request, the session of an older system. It is called once
+	// per request, before access tokens and the session cookie are read, when a guard,
+	// [Auth.Update], [Auth.Logout] or the linking of an account needs the user. A nil User
+	// with a nil error means that the request has no such credential. The session cookie is
+	// then used, unless the request has a bearer token: that is verified as an access token if
+	// a provider has an Audience, and is 401 ([ErrInvalidToken]) otherwise.
 	//
-	// A returned User is copied. Its Provider must be one of [Options.Providers], and
-	// an empty Issuer becomes the provider's; anything else is 500
-	// ([ErrSessionError]). It has no session: the cookie is not read, renewed or
-	// cleared, [Auth.Session] reports none, and Update and Logout fail with
-	// [ErrBadRequest]. Checks apply; for [MaxAge] and [ACR] its AuthTime and ACR count,
-	// and where they do not suffice the request gets 403, since nobody can be sent to
-	// sign in. [Options.Revocations] is not asked: end what the hook admits by the hook.
-	// It can be linked to an account at a provider ([Login.Previous]) if the hook
-	// identifies it at the callback as well: by a certificate or a cookie, say, since no
-	// script adds a header there.
+	// A returned User is copied. Its Provider must be one of [Options.Providers], and an empty
+	// Issuer becomes the provider's; any other value is 500 ([ErrSessionError]). The user has
+	// no session: the cookie is not read, renewed or cleared, [Auth.Session] returns false,
+	// and Update and Logout fail with [ErrBadRequest]. Checks apply; [MaxAge] and [ACR] use
+	// its AuthTime and ACR, and the request gets 403 if they do not suffice, since the user
+	// cannot sign in again. A Grant limits it like an access token. [Options.Revocations] is
+	// not consulted: to revoke access, reject the user in the hook. The user can be linked to
+	// an account at a provider ([Login.Previous]) if the hook also identifies it at the
+	// callback: by a certificate or a cookie, since a browser adds no other header there.
 	//
-	// [ErrInvalidToken] refuses the request with 401 and [ErrForbidden] with 403; any
-	// other error, and a panic, means that the hook failed: 503
-	// ([ErrStoreUnavailable]). None of these redirects, and for [Auth.LoadUser] the
-	// request is unauthenticated then. A hook that writes the answer or aborts fails the
-	// request with ErrSessionError. It must not call Next, which would run the handlers
-	// before the guard has decided. Inside it no user is known to this Auth yet:
-	// [CurrentUser] and Session find none, and a guard, Update, Logout, SignIn and
-	// BeginLogin fail with ErrSessionError. It may ask another Auth, by that one's LoadUser,
-	// say, which runs no handlers there.
+	// [ErrInvalidToken] rejects the request with 401 and [ErrForbidden] with 403; any other
+	// error, and a panic, means that the hook failed: 503 ([ErrStoreUnavailable]). None of
+	// these redirects; with [Auth.LoadUser] the request is unauthenticated. The hook must not
+	// write a response, abort, or call Next: a response or an abort fails the request with
+	// ErrSessionError, and Next would run handlers before the guard has decided. The hook runs
+	// before this Auth knows the user: [CurrentUser] and Session return nothing in it, and a
+	// guard, Update, Logout, SignIn and BeginLogin fail with ErrSessionError. It may use
+	// another Auth, for example by calling that one's LoadUser, which runs no handlers there.
 	//
-	// Unsafe requests from another origin are refused, whatever the credential:
-	// browsers send certificates and Basic credentials by themselves, and proxies add
-	// headers. Requests with one Authorization header that has a bearer token are
-	// exempt, since a page cannot make a browser send one. So if there is one, decide
-	// by it alone, and look at no certificate and no other header; and if a proxy in
-	// front adds bearer tokens to requests of browsers, check Origin yourself.
+	// Unsafe requests from another origin are rejected whatever the credential: browsers send
+	// certificates and Basic credentials automatically, and proxies add headers. Requests with
+	// exactly one Authorization header that has a bearer token are exempt, since a page cannot
+	// make a browser send one. So if a bearer token is present, use only the token and ignore
+	// certificates and other headers; and if a proxy adds bearer tokens to browsers' requests,
+	// check Origin yourself.
 	Authenticate func(c *gin.Context) (*User, error)
 
-	// OnLogin is called when everything is verified and before the session is
-	// written. It is the one hook that can refuse a sign-in: its error is logged and
-	// answered with 403 ([ErrIdentityRejected]), an [*Error] or a [Code] such as
-	// [ErrForbidden] with its own code. It may
-	// change login.User, for example to add groups from a database, and
-	// login.ReturnTo.
+	// OnLogin is called after a sign-in is verified and before the session starts. It is the
+	// only hook that can reject a sign-in: its error is logged and answered with 403
+	// ([ErrIdentityRejected]), an [*Error] or a [Code] such as [ErrForbidden] with its own
+	// status. It may change login.User, for example to add groups from a database,
+	// login.ReturnTo, login.Limits and login.NoSession.
 	//
-	// It may set headers and cookies, which are sent if the sign-in succeeds. If it
-	// fails, in OnLogin or afterwards, none of them is sent, and a session that OnLogin
-	// began with [Auth.SignIn] is ended. OnLogin must not write a response: to write,
-	// flush, hijack or abort fails the sign-in with [ErrSessionError], and a status is ignored.
+	// It may set headers and cookies, which are sent only if the sign-in succeeds; if the
+	// sign-in fails later, a session that OnLogin began with [Auth.SignIn] is ended as well.
+	// OnLogin must not write a response: to write, flush, hijack or abort fails the sign-in
+	// with [ErrSessionError], and a status is ignored.
 	OnLogin func(c *gin.Context, login *Login) error
 
-	// OnToken is called for the user of a verified access token (see [Provider.Audience]), with
-	// the claims of the token: it may add groups and Data, as OnLogin does for sessions, since
-	// a token has nothing of what OnLogin did. It is asked about once a minute and token in each process.
-	// ErrForbidden refuses the user (403), ErrInvalidToken the token (401); any other
-	// error, and a panic, is answered with 503 ([ErrStoreUnavailable]). Who the user is, and
-	// the Grant, stay as they are. Default: the user is what the token says.
+	// OnToken is called for the user of a verified access token (see [Provider.Audience]),
+	// with all claims of the token, to add groups and Data from a database: OnLogin is not
+	// called for tokens. Provider, Issuer, Subject, AuthTime, ACR and Grant cannot be changed.
+	// The result, including a rejection, is cached for a minute per token and process, so the
+	// hook must depend only on the user and not on the rest of the request.
+	//
+	// [ErrForbidden] rejects the user (403) and [ErrInvalidToken] the token (401); any other
+	// error, and a panic, is 503 ([ErrStoreUnavailable]) and is not cached. The hook must not
+	// write a response, abort, or call Next: writing or aborting fails the request with
+	// [ErrSessionError]. A user of Authenticate is not passed to it. Default: the user is as
+	// in the token.
 	OnToken func(c *gin.Context, user *User) error
 
-	// OnRecheck is called when the provider has said that a user may still be here
+	// OnRecheck is called when the provider has confirmed that a user still has access
 	// ([Provider.Recheck], [Auth.Recheck]), before the session is renewed: to add groups from
-	// a database, as OnLogin does, or to refuse. login.User is the user as the provider
-	// describes it by now, with the Data of the session; what the hook makes of it is the
-	// session's, except for what OnLogin cannot change either. login.Token is an access
-	// token without its refresh token, which ginauth uses itself, Renewal is true, and the
-	// rest of login means nothing here.
+	// a database, as OnLogin does, or to reject the user. login.User is the user as the
+	// provider now describes it, with the Data of the session; the modified user is stored in
+	// the session, except for fields that OnLogin cannot change either. login.Token is an
+	// access token without its refresh token, which ginauth uses itself; Renewal is true, and
+	// the other fields of login are unset.
 	//
-	// An error ends the session, wherever it is. Only one that is [ErrStoreUnavailable],
-	// [ErrProviderUnavailable], [ErrProviderTimeout] or [context.DeadlineExceeded] says that
-	// the hook could not decide, as does a panic: then the session continues as it is, and
-	// the provider is asked again after 30 seconds. So return ErrStoreUnavailable, alone or
-	// wrapped, if the database is down.
+	// An error revokes the session. Only [ErrStoreUnavailable], [ErrProviderUnavailable],
+	// [ErrProviderTimeout], [context.DeadlineExceeded] and a panic mean that the hook could
+	// not decide: then the session continues unchanged, and the provider is asked again after
+	// 30 seconds. So return ErrStoreUnavailable, alone or wrapped, if the database is down.
 	//
-	// ctx has the values of the request that asks, and does not end with it. No user is
-	// known in it.
+	// ctx has the values of the request but is not canceled with it. CurrentUser returns nil
+	// for it.
 	OnRecheck func(ctx context.Context, login *Login) error
 
-	// OnLogout is called after a user has signed out.
+	// OnLogout is called after a session has ended in its own browser: by POST /logout,
+	// [Auth.Logout] or front-channel logout. It is not called for sessions that are revoked
+	// otherwise.
 	OnLogout func(c *gin.Context, user *User)
 
-	// OnError answers a failed request in place of the built-in page or JSON. The
-	// request is aborted already, and the failure is logged. err.Event says whether a
-	// sign-in, a sign-out or a guarded request failed. If it writes nothing, the
-	// built-in response follows.
+	// OnError answers a failed request in place of the built-in page or JSON. The request is
+	// already aborted, and the failure is logged. err.Event says whether a sign-in, a sign-out
+	// or a guarded request failed. If OnError writes nothing, the built-in response follows.
 	OnError func(c *gin.Context, err *Error)
 
-	// OnEvent receives every [Event], for metrics, traces and alarms. The outcome is
-	// settled by then, and the response not written yet. ctx is the request's, with
-	// its trace; it ends with the request, even if something that OnEvent started
-	// goes on. A panic is logged, and changes nothing. docs/observability.md has
-	// code for OpenTelemetry and Prometheus.
+	// OnEvent receives every [Event], for metrics, traces and alerts. The outcome is final by
+	// then, and the response not yet written. ctx is the request's context, with its trace; it
+	// ends with the request. A panic is logged and has no other effect. docs/observability.md
+	// has code for OpenTelemetry and Prometheus.
 	OnEvent func(ctx context.Context, e Event)
 }
 
-// Login is a verified sign-in that is about to become a session.
+// Login is a verified sign-in for which no session has started yet.
 type Login struct {
-	// User is the person who signs in. OnLogin may change it, except for Provider,
-	// Issuer and Subject, which stay as verified. Its Data is not nil.
+	// User is the user that signs in. OnLogin may change it, except for Provider, Issuer,
+	// Subject, AuthTime, ACR and Grant. Its Data is not nil.
 	User *User
 
-	// Previous is the user, by session or by [Hooks.Authenticate], that asked to link
-	// User's account to theirs, and is still identified so. It is nil unless the sign-in began as a same-origin POST to
-	// /login/:provider with link=true, or with [Start.Link]: otherwise an attacker's
-	// link could tie the attacker's account to the victim's.
+	// Previous is the user, signed in by a session or [Hooks.Authenticate], that asked to link
+	// User's account to its own, and is still signed in. It is nil unless the sign-in began as
+	// a same-origin POST to /login/:provider with link=true, or with [Start.Link], so that a
+	// link cannot tie an attacker's account to the victim's.
 	Previous *User
 
-	// Data is what the handler that began the sign-in put into [Start.Data], once. It
-	// is nil for every other sign-in.
+	// Data is the [Start.Data] of the handler that began the sign-in. It is nil for other
+	// sign-ins.
 	Data map[string]string
 
-	// Renewal says that the person was signed in already in this browser, through the same
-	// provider, and that a [MaxAge] or [ACR] check sent them to authenticate again.
-	// User.Data is that of the session before. It is false for every other sign-in, also
-	// if a check sent one person and another one authenticated: then nothing of the session
-	// before comes along.
+	// Renewal reports that the user was already signed in in this browser, through the same
+	// provider, and that a [MaxAge] or [ACR] check required authenticating again. User.Data is
+	// that of the previous session. It is false for all other sign-ins, also if a different
+	// user authenticated: then nothing is carried over from the previous session.
 	Renewal bool
 
-	// Token is the response of the provider's token endpoint; numbers in its Extra
-	// are [json.Number]. It is not kept: use it now, or store it for a job that runs
-	// without the user (see [Auth.Refresh]).
+	// Token is the provider's token response; numbers in its Extra are [json.Number]. ginauth
+	// does not keep it for OnLogin: use it now, or store it for a job that runs without the
+	// user (see [Auth.Refresh]).
 	Token *oauth2.Token
 
-	// ReturnTo is the path of the application that the browser goes to next. OnLogin
-	// may set another one; anything else than such a path becomes
-	// [Options.AfterLogin].
+	// ReturnTo is the path of the application that the browser goes to next. OnLogin may
+	// change it; an invalid path becomes [Options.AfterLogin].
 	ReturnTo string
 
-	// Limits are those of the session that begins: OnLogin may set them, for a person
-	// who did not ask to be remembered, say. With Renewal they have the IdleTimeout and
-	// the BrowserOnly of the session before; its Lifetime begins anew, as Options have it.
+	// Limits are those of the new session. OnLogin may set them, for example if the user did
+	// not tick "remember me". With Renewal they have the IdleTimeout and BrowserOnly of the
+	// previous session; Lifetime begins anew, as in Options.
 	Limits SessionLimits
 
-	// NoSession begins no session, and Limits do not apply: OnLogin sets it for an
-	// application that keeps its own, and writes that one's cookie to the answer. A
-	// session that this browser has already stays as it is. RequireAuth and
-	// [CurrentUser] know nothing of such a sign-in. If a [MaxAge] or [ACR] check asked for
-	// the sign-in, NoSession fails it with [ErrSessionError]: the check would ask again.
+	// NoSession starts no session, and Limits do not apply: OnLogin sets it for an application
+	// with its own sessions, and writes that application's cookie to the response. An existing
+	// session of this browser is unchanged. Such a sign-in is invisible to RequireAuth and
+	// [CurrentUser]. If a [MaxAge] or [ACR] check asked for the sign-in, NoSession fails it
+	// with [ErrSessionError], since the check would ask again.
 	NoSession bool
 }
 
-// SessionLimits makes one session shorter than [Options] say. Its zero value changes
-// nothing. The limits are sealed into the session and hold for its life, whatever
-// Options have later.
+// SessionLimits makes one session shorter than in [Options]. The zero value changes nothing.
+// The limits are sealed into the session and hold until it ends, even if Options change later.
 type SessionLimits struct {
-	// Lifetime and IdleTimeout take the place of [Options.Lifetime] and
-	// [Options.IdleTimeout]. They must be at least a minute, and at most what Options
-	// have: anything else fails the sign-in with [ErrSessionError]. Default: those of
-	// Options.
+	// Lifetime and IdleTimeout replace [Options.Lifetime] and [Options.IdleTimeout]. They must
+	// be at least a minute and at most the values in Options; otherwise the sign-in fails with
+	// [ErrSessionError]. Default: those of Options.
 	Lifetime, IdleTimeout time.Duration
 
-	// BrowserOnly ends the session's cookies with the browser: they have no Max-Age
-	// ("remember me" was not ticked). The times above hold as well, and for a browser
-	// that restores its tabs, and its cookies with them, they alone.
+	// BrowserOnly makes the session's cookies end with the browser: they have no Max-Age
+	// ("remember me" was not ticked). The limits above still apply, and are the only ones for
+	// a browser that restores its tabs together with their cookies. Default: false.
 	BrowserOnly bool
 }
 
-// askOnLogin asks Hooks.OnLogin, and holds it to what it may change. in learns what
-// the answer's headers were before.
+// askOnLogin calls Hooks.OnLogin and restores the fields that it must not change. It saves the
+// response headers in in.
 func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 	hook := a.cfg.Hooks.OnLogin
 	if hook == nil {

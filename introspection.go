@@ -21,20 +21,19 @@ const (
 	opaqueTokenLimit         = 4 << 10         // bytes
 )
 
-// introspections asks a provider about opaque tokens: once a token and minute, however many
-// requests come with it. Anyone can send tokens that the provider does not know: what it
-// refused is remembered too, it is asked about sixteen tokens at once, and left alone for a
-// moment when it fails.
+// introspections queries a provider about opaque tokens, at most once a minute for each token.
+// Since anyone can send unknown tokens, rejections are cached too, at most sixteen queries run
+// at a time, and queries pause after a failure.
 type introspections struct {
 	client  *client
 	flight  singleflight.Group
 	asking  chan struct{} // has room for those that may be asked at once
 	mu      sync.Mutex
 	answers map[[sha256.Size]byte]introspected
-	failed  introspected // of no token in particular
+	failed  introspected // a failure that concerns all tokens
 }
 
-// introspected is what a provider said of a token.
+// introspected is the provider's response about a token.
 type introspected struct {
 	token *rp.AccessToken
 	err   error
@@ -45,7 +44,8 @@ func newIntrospections(cl *client) *introspections {
 	return &introspections{client: cl, asking: make(chan struct{}, introspectionsAtOnce), answers: map[[sha256.Size]byte]introspected{}}
 }
 
-// ask asks the provider about a token. The answer is the caller's own, and counts until then.
+// ask queries the provider about a token. It returns a copy of the response, and when it must
+// be queried again.
 func (i *introspections) ask(ctx context.Context, raw string, now time.Time) (*rp.AccessToken, time.Time, error) {
 	if len(raw) > opaqueTokenLimit {
 		return nil, time.Time{}, &Error{Code: ErrInvalidToken, ID: "introspection.too_long", Op: "introspect token", Provider: i.client.provider.Name,
@@ -68,7 +68,7 @@ func (i *introspections) ask(ctx context.Context, raw string, now time.Time) (*r
 	return a.token.Clone(), a.until, nil
 }
 
-// asked asks the provider, unless the flight before has.
+// asked queries the provider, unless the previous flight has.
 func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw string) introspected {
 	if a, known := i.known(id, i.client.cfg.Now()); known {
 		return a
@@ -94,7 +94,7 @@ func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw st
 	return i.remember(id, introspected{token: t, err: err}, i.client.cfg.Now())
 }
 
-// known returns what the provider said of a token, or that it failed a moment ago.
+// known returns the cached response about a token, or the provider's recent failure.
 func (i *introspections) known(id [sha256.Size]byte, now time.Time) (introspected, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -104,8 +104,9 @@ func (i *introspections) known(id [sha256.Size]byte, now time.Time) (introspecte
 	return i.failed, now.Before(i.failed.until)
 }
 
-// remember keeps an answer for a minute, and a failure for a moment. A token that has just
-// expired by this machine's clock, and not by the provider's, is asked about again as soon.
+// remember caches a response for a minute, and a failure for providerRest. A token that has
+// just expired by this machine's clock but not by the provider's is queried again after
+// providerRest, too.
 func (i *introspections) remember(id [sha256.Size]byte, a introspected, now time.Time) introspected {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -125,8 +126,8 @@ func (i *introspections) remember(id [sha256.Size]byte, a introspected, now time
 	return a
 }
 
-// makeRoom drops what does not count any more, of a few answers that are looked at, and any
-// other one if that is not enough: a flood of them is an attack.
+// makeRoom drops expired responses among a few that it examines, and others if that is not
+// enough: a flood of tokens is an attack.
 func (i *introspections) makeRoom(now time.Time) {
 	looked := 0
 	for id, a := range i.answers {

@@ -20,13 +20,12 @@ import (
 )
 
 const (
-	maxAddress  = 8000      // bytes of an address of ours: servers take 8 KB of a request line
+	maxAddress  = 8000      // bytes of a URL: servers accept 8 KB of request line
 	passedLimit = 256       // bytes of a parameter that is passed on
 	movedParam  = "moved=1" // the request was sent to BaseURL's host before
 )
 
-// chooseProvider answers /login: it lists the providers, or goes straight to the
-// only one.
+// chooseProvider answers /login: it lists the providers, or redirects to the only one.
 func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	if a.cfg.LoginPage != "" {
 		if e := a.checkPageLoop(c, a.ownLoginPage("")); e != nil {
@@ -50,8 +49,8 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// startLogin answers /login/:provider: it keeps a login state in a cookie and
-// sends the browser to the provider.
+// startLogin answers /login/:provider: it stores a login state in a cookie and redirects the
+// browser to the provider.
 func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 	cl, err := g.provider(c.Param("provider"))
 	if err != nil {
@@ -92,7 +91,7 @@ func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 	if err != nil {
 		return err
 	}
-	if d != nil && d.expired { // a tab that was left open: the page will ask again
+	if d != nil && d.expired { // a tab left open for long: the page will ask again
 		a.goTo(c, state.returnTo)
 		return nil
 	}
@@ -118,8 +117,8 @@ func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// sendToProvider keeps a login state in a cookie and returns where the browser goes:
-// to the provider, with the parameters of the link, and what a check demands.
+// sendToProvider stores a login state in a cookie and returns the authorization URL, with the
+// parameters of the link and the requirements of a check.
 func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *loginState, passed map[string]string, d *demanded) (location string, err error) {
 	var demanded map[string]string
 	if d != nil {
@@ -172,9 +171,8 @@ func (a *Auth) formAsQuery(c *gin.Context, cl *client, params url.Values) (strin
 	return query, nil
 }
 
-// isOwnPage reports whether a page of BaseURL's origin, or a program, sent a
-// request: as far as anybody else's page is concerned, the browser may have left
-// out the cookies that are SameSite=Lax.
+// isOwnPage reports whether a page of BaseURL's origin, or a program, sent a request. For a
+// page of another site the browser may have omitted SameSite=Lax cookies.
 func (c *config) isOwnPage(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	switch r.Header.Get("Sec-Fetch-Site") {
@@ -186,11 +184,11 @@ func (c *config) isOwnPage(r *http.Request) bool {
 	return false
 }
 
-// startLoginByGET sends a browser that posts a form of another site, or one that may be,
-// to the same address with the same parameters (OpenID Connect Core, 4, lets other sites begin
-// sign-ins by POST). That POST brings no login states, so that the limit on them
-// would not hold: a page that posted over and over would fill the Cookie header
-// until the server in front refuses every request of this browser.
+// startLoginByGET redirects a form post that may be from another site to a GET with the same
+// parameters (OpenID Connect Core, 4, lets other sites start sign-ins by POST). Such a POST
+// has no login state cookies, so their limit could not be enforced: a page that posts
+// repeatedly would fill the Cookie header until the server in front rejects every request of
+// this browser.
 func (a *Auth) startLoginByGET(c *gin.Context, cl *client, params url.Values) error {
 	query, err := a.formAsQuery(c, cl, params)
 	if err != nil {
@@ -200,8 +198,8 @@ func (a *Auth) startLoginByGET(c *gin.Context, cl *client, params url.Values) er
 	return nil
 }
 
-// checkNavigation refuses sign-ins that the user did not ask for: an image, a
-// frame or a fetch on some page must not start one (CVE-2015-9284).
+// checkNavigation rejects sign-ins without a user action: an image, a frame or a fetch of
+// another page must not start one (CVE-2015-9284).
 func checkNavigation(r *http.Request) error {
 	dest, is := navigation(r)
 	if is {
@@ -211,16 +209,15 @@ func checkNavigation(r *http.Request) error {
 		Fix: "navigate to the login address; behind fetch, let the page do it"}
 }
 
-// navigation reports whether a request opens a page, as far as its browser says,
-// and what it is for.
+// navigation reports whether a request is a page load according to its Sec-Fetch headers, and
+// its destination.
 func navigation(r *http.Request) (dest string, is bool) {
 	dest = r.Header.Get("Sec-Fetch-Dest")
 	return printable.Clip(dest), dest == "" || dest == "document" || isNavigation(r.Header)
 }
 
-// atBaseURL returns the address of a request at BaseURL's host, if the request
-// came to another loopback name: the cookie of the login state would stay behind
-// there.
+// atBaseURL returns the URL of a request at BaseURL's host if the request came to another
+// loopback name, for which the login state cookie would be set.
 func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 	if c.secure || r.Method != http.MethodGet {
 		return "", false
@@ -306,8 +303,7 @@ func (c *client) expect(l *loginState, params map[string]string) error {
 	return nil
 }
 
-// offerRetry adds to the error of a provider that cannot be asked where the same
-// sign-in begins again.
+// offerRetry adds the URL that restarts the sign-in to the error of an unavailable provider.
 func (a *Auth) offerRetry(err error, state *loginState, passed map[string]string) error {
 	e := complete(err, Error{Code: ErrSessionError, ID: "login.failed", Op: "begin sign-in", Provider: state.provider})
 	if state.needsItsStart() {
@@ -339,9 +335,8 @@ func seconds(text string) (n int, ok bool) {
 	return int(v), err == nil
 }
 
-// warnAboutScheme warns that a sign-in begins over another scheme than
-// BaseURL's. It warns once in the life of a process, since anybody can send the
-// headers that schemeOf reads.
+// warnAboutScheme warns, once per process, if a sign-in begins over another scheme than
+// BaseURL's: the headers that schemeOf reads can be forged.
 func (a *Auth) warnAboutScheme(r *http.Request) {
 	scheme := schemeOf(r)
 	if scheme == unknownScheme || (scheme == overHTTPS) == a.cfg.secure || !a.schemeWarned.CompareAndSwap(false, true) {
@@ -372,10 +367,10 @@ func (a *Auth) warnAboutPort(r *http.Request) {
 		" if a proxy in front writes a Host of its own, have it keep the browser's", slog.String("opened", printable.Clip(host)), slog.String("base_url", a.cfg.BaseURL))
 }
 
-// A browser that signs in more often within the window, and still has no
-// session, is sent round and round by machines. A round is five redirects and
-// those inside the provider, and browsers give up after 20, some after 16: a
-// third round would end on their error page, which explains nothing.
+// A browser that signs in more often within the window and still has no session is in a
+// redirect loop. A round takes five redirects and those inside the provider, and browsers give
+// up after 20, some after 16: a third round would end on the browser's error page, which
+// explains nothing.
 const (
 	maxLoopLogins = 2
 	loopWindow    = 10 * time.Second
@@ -390,7 +385,7 @@ type loops struct {
 	now func() time.Time
 }
 
-// count returns how many sign-ins the window has so far, and when it began.
+// count returns the number of sign-ins in the window, and when it began.
 func (k *loops) count(r *http.Request) (n int, since time.Time) {
 	logins, rest, found := strings.Cut(k.value(r), ".")
 	if !found { // of most browsers: to read a number from nothing allocates an error
@@ -428,9 +423,8 @@ func counted(n int, at time.Time) string {
 	return strconv.Itoa(n) + "." + strconv.FormatInt(at.UnixMilli(), 10)
 }
 
-// checkLoop refuses a sign-in of a browser that has signed in too often and has
-// no session to show for it, and says why the session does not come back. A
-// session that was revoked does come back: that is no loop.
+// checkLoop rejects a sign-in of a browser that has signed in too often without a session
+// cookie coming back, and returns why. A revoked session does come back, so it is not a loop.
 func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 	n, _ := a.loops.count(c.Request)
 	if n < maxLoopLogins {
@@ -462,11 +456,10 @@ func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 	return e
 }
 
-// lastProviderLife is how long a browser remembers the provider used last.
+// lastProviderLife is how long a browser stores the provider used last.
 const lastProviderLife = 365 * 24 * time.Hour
 
-// lastProvider remembers which provider a browser signed in with, for the page
-// that lists them.
+// lastProvider stores which provider a browser signed in with, for the page that lists them.
 type lastProvider struct{ hintCookie }
 
 // of returns the provider that the browser of a request used last, or "".

@@ -15,10 +15,10 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// ReturnTo returns the absolute address that the request's return_to parameter names,
-// of its form or else of its address, if that is a path of the application to which it
-// is safe to redirect, or an address of [Options.TrustedOrigins]; otherwise that of [Options.AfterLogin]. It is for the handler
-// of a [Provider.LoginPage], which redirects there behind [Auth.SignIn].
+// ReturnTo returns the absolute URL that the request's return_to parameter names, in its form
+// or else its query, if that is a path of the application that is safe to redirect to, or a
+// URL of [Options.TrustedOrigins]; otherwise that of [Options.AfterLogin]. Handlers of a
+// [Provider.LoginPage] redirect there after calling [Auth.SignIn].
 func (a *Auth) ReturnTo(c *gin.Context) string {
 	raw := ""
 	if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
@@ -73,8 +73,8 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 	return a.openLoginPageAgain(c, cl, returnTo)
 }
 
-// openLoginPageAgain sends a user who is signed in to the page, to authenticate again.
-// A page that sends such users back at once would send them round and round.
+// openLoginPageAgain redirects a signed-in user to the page to authenticate again. A page that
+// redirects signed-in users back at once would cause a redirect loop.
 func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) error {
 	if n, _ := a.loops.count(c.Request); n >= maxLoopLogins {
 		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name, text: string(ErrSessionError),
@@ -86,17 +86,17 @@ func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) e
 	return nil
 }
 
-// A page that sends people on without signing them in, to a guarded page or to the
-// sign-in that led to it, sends browsers round and round, and they give up before anything
-// reports it. Such a round takes a machine less than a second, and is always for the same
-// page. A person needs longer, or opens other pages, in other tabs.
+// A page that redirects without signing the user in, to a guarded page or to the sign-in that
+// led to it, causes a redirect loop, which browsers abort before it is reported. Such a round
+// takes less than a second and is always for the same page. A user needs longer, or opens
+// other pages in other tabs.
 const (
 	maxPageRounds   = 6           // of two redirects: the guard's, or /login's, and the page's
 	maxPageOfRounds = 3           // of four, by way of /login and /login/:provider
 	pageRoundTime   = time.Second // at most, from one to the next
 )
 
-// loginPage is a page of the application, to which a browser is sent to sign in.
+// loginPage is a sign-in page of the application.
 type loginPage struct {
 	option   string // what the log calls it
 	provider string // Provider.Name, or ""
@@ -109,8 +109,8 @@ func (a *Auth) ownLoginPage(guarded string) loginPage {
 	return loginPage{option: "Options.LoginPage", purpose: guarded, most: maxPageRounds}
 }
 
-// checkPageLoop counts that a browser is sent to a sign-in page of the application, and
-// refuses if the page sends it round and round.
+// checkPageLoop counts redirects to a sign-in page of the application, and fails in a redirect
+// loop.
 func (a *Auth) checkPageLoop(c *gin.Context, page loginPage) *Error {
 	sum := sha256.Sum256([]byte(page.provider + " " + page.purpose))
 	purpose := hex.EncodeToString(sum[:4])
@@ -124,8 +124,8 @@ func (a *Auth) checkPageLoop(c *gin.Context, page loginPage) *Error {
 		Fix:    "let the page be shown; redirect only behind SignIn, and to Auth.LoginURL only with the name of another provider"}
 }
 
-// rounds returns how often in a row a browser was sent on for this purpose, each time no
-// longer than that after the time before.
+// rounds returns the number of consecutive redirects for this purpose, each within apart of
+// the previous one.
 func (k *loops) rounds(r *http.Request, purpose string, apart time.Duration) int {
 	fields := strings.Split(k.value(r), ".")
 	if len(fields) != 5 || fields[4] != purpose {
@@ -144,7 +144,7 @@ func (k *loops) addRound(w http.ResponseWriter, r *http.Request, purpose string,
 	k.set(w, counted(logins, since)+"."+counted(n, k.now())+"."+purpose)
 }
 
-// loginPageOf says which LoginPage a request asks for, or returns "".
+// loginPageOf returns the LoginPage that a request is for, or "".
 func (g *registry) loginPageOf(r *http.Request) string {
 	is := func(page string) bool {
 		u, err := url.Parse(page)
@@ -164,8 +164,8 @@ func (g *registry) loginPageOf(r *http.Request) string {
 // pageFields are the fields of a Provider with a LoginPage.
 var pageFields = []string{"Name", "DisplayName", "Color", "Icon", "Namespace", "LoginPage", "Err"}
 
-// checkPage checks a Provider with a LoginPage. A field that would do nothing is
-// a mistake: it was meant to do something.
+// checkPage checks a Provider with a LoginPage. A field without effect is a mistake, since an
+// effect was intended.
 func (p *Provider) checkPage(add addMistake) {
 	if p.Err != nil {
 		addArgumentMistakes(add, p.Err)
@@ -188,8 +188,8 @@ func (p *Provider) checkPage(add addMistake) {
 	p.LoginPage = clean // it goes into a header
 }
 
-// checkLoginPage checks a provider that is a page against our own routes, and the pages
-// against the other providers.
+// checkLoginPage checks a provider that is a page for conflicts with ginauth's routes and the
+// other providers.
 func (c *config) checkLoginPage(p *Provider, add addMistake, others []Provider) {
 	if _, ok := cleanPath(p.LoginPage); ok && c.orDefault(p.LoginPage, "") == "" {
 		add("LoginPage", "own_route", "is a ginauth route: users would loop back to it", `write the path of a page of the application, such as "/password"`)

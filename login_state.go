@@ -30,12 +30,11 @@ const (
 	stateLength  = 8 + 1 + 43 + 1 + 16 // handle, secret and stamp, with dots between
 )
 
-// loginState is what must survive the trip to the provider. It is kept in a
-// sealed cookie of its own, so that sign-ins in several tabs do not disturb each
-// other and none touches a session. The state parameter names the cookie and
-// carries a secret that must equal the sealed one: it binds the response to this
-// browser (RFC 9700, 4.7.1). The stamp at the end of the parameter is for the
-// case that no cookie comes back: see login_state_hint.go.
+// loginState is the state of a sign-in during the redirect to the provider. Each is stored in
+// a separate sealed cookie, so that sign-ins in several tabs do not interfere with each other
+// or with a session. The state parameter names the cookie and carries a secret that must equal
+// the sealed one: it binds the response to this browser (RFC 9700, 4.7.1). The stamp at the
+// end of the parameter explains a missing cookie: see login_state_hint.go.
 type loginState struct {
 	handle    string              // names the cookie
 	secrets   [3][secretSize]byte // of state, nonce and PKCE
@@ -53,7 +52,7 @@ type loginState struct {
 	data      map[string]string // Start.Data, or nil
 }
 
-// newLoginState draws all of a login state's randomness at once.
+// newLoginState generates all random values of a login state at once.
 func newLoginState(provider string, now time.Time) *loginState {
 	l := &loginState{provider: provider, created: now, maxAge: -1}
 	var random [handleSize + len(l.secrets)*secretSize]byte
@@ -81,8 +80,7 @@ func (l *loginState) appendState(b []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, l.stamp[:])
 }
 
-// request returns what the relying party has to know. Its texts share one string,
-// which saves two allocations.
+// request returns the rp.Request. Its texts share one string, which saves two allocations.
 func (l *loginState) request() rp.Request {
 	var room [stateLength + 2*secretLength]byte
 	text := string(l.appendSecret(l.appendSecret(l.appendState(room[:0]), 1), 2))
@@ -92,17 +90,17 @@ func (l *loginState) request() rp.Request {
 	}
 }
 
-// nonceHash is what is kept of the nonce: a refreshed ID token may have it.
+// nonceHash is the stored hash of the nonce, which a refreshed ID token may contain.
 func (l *loginState) nonceHash() [sha256.Size]byte { return sha256.Sum256(l.appendSecret(nil, 1)) }
 
-// needsItsStart reports whether a sign-in can begin again only where it began: in the
-// handler that had the data, or by the form that links an account. A link would begin
-// another one, which ends the user's session. The nil state does not.
+// needsItsStart reports whether a sign-in can be retried only where it began: in the handler
+// that set Data, or by the form that links an account. A retry by a link would be a plain
+// sign-in, which ends the user's session. It is false for a nil state.
 func (l *loginState) needsItsStart() bool {
 	return l != nil && (l.data != nil || l.linkingOf != "")
 }
 
-// appendTo writes the contents of the cookie.
+// appendTo encodes the login state.
 func (l *loginState) appendTo(b []byte) []byte {
 	for i := range l.secrets {
 		b = append(b, l.secrets[i][:]...)
@@ -125,7 +123,7 @@ func (l *loginState) appendTo(b []byte) []byte {
 	return b
 }
 
-// readLoginState reads what appendTo wrote.
+// readLoginState decodes the result of appendTo.
 func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	l := &loginState{handle: handle}
 	for i := range l.secrets {
@@ -151,7 +149,7 @@ func readLoginState(r *wire.Reader, handle string) (*loginState, bool) {
 	return l, r.OK()
 }
 
-// loginStates keeps login states in the browser.
+// loginStates stores login states in cookies.
 type loginStates struct {
 	sealedCookie
 	prefix  string     // of the cookies' names
@@ -162,10 +160,9 @@ type loginStates struct {
 	once    func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
-// save seals a login state into its cookie. Other sites can begin sign-ins too,
-// so a browser keeps at most five, and 6 KB of them: the oldest make room, and
-// expired ones go. A cookie that does not open stays: it may be another
-// application's.
+// save seals a login state into its cookie. Other sites can start sign-ins, so a browser has
+// at most five, and 6 KB of them: the oldest and the expired ones are deleted. A cookie that
+// does not open is kept, since it may be another application's.
 func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState) error {
 	out, name := w.Header(), s.prefix+l.handle
 	contents := l.appendTo(s.contents())

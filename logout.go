@@ -22,11 +22,11 @@ const (
 	logoutVersion = 3
 )
 
-// confirmLogout answers GET /logout with a button. A GET does not sign out: any
-// page can cause one.
+// confirmLogout answers GET /logout with a button. A GET does not sign out, since any page can
+// cause one.
 func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 	returnTo := a.cfg.orDefault(c.Query("return_to"), "")
-	if g.takesTokens() && g.hasToken(c.Request) { // beside which the cookie does not count
+	if g.takesTokens() && g.hasToken(c.Request) { // the session cookie is ignored then
 		return noSession("sign out")
 	}
 	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
@@ -34,8 +34,8 @@ func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 		a.writePage(c, http.StatusOK, a.signedOutPage(c.Request, returnTo), "")
 		return nil
 	}
-	// The form's redirect may go on to the provider, and from there to another origin,
-	// which CSP must admit.
+	// The form's redirect may continue to the provider, and from there to another origin,
+	// which CSP must allow.
 	formTo := weburl.OriginOf(returnTo)
 	if s != nil {
 		formTo = strings.TrimSpace(g.clients[s.user.Provider].endSessionOrigin(c.Request.Context()) + " " + formTo)
@@ -44,8 +44,8 @@ func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// logout answers POST /logout: it ends the session here, and then sends the
-// browser to the provider, to sign out there too.
+// logout answers POST /logout: it ends the session here, and then redirects the browser to the
+// provider to sign out there.
 func (a *Auth) logout(c *gin.Context, g *registry) error {
 	if a.cfg.isCrossOrigin(c.Request) {
 		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
@@ -53,7 +53,7 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 	if g.takesTokens() && g.hasToken(c.Request) { // as above
 		return noSession("sign out")
 	}
-	params, _ := readParams(c.Request, "return_to") // a form that cannot be read signs out all the same
+	params, _ := readParams(c.Request, "return_to") // a malformed form also signs out
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), a.cfg.AfterLogout)
 	a.idTokenHints.expire(c.Writer, c.Request)
 	s, err := a.signOut(c, g, ByUser)
@@ -76,9 +76,8 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// signOut ends the session of a request: every copy of it, the record, and the
-// sign-ins under way. It returns the session, or nil if there was none, which is
-// not an error.
+// signOut ends the session of a request: all copies of it, its record, and sign-ins in
+// progress. It returns the session, or nil without one, which is not an error.
 func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error) {
 	if c.Writer.Written() {
 		return nil, a.answerWritten(c, "sign out", "call Logout before writing")
@@ -99,7 +98,7 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 	return s, nil
 }
 
-// logSignOut tells the log and the application that a session has ended.
+// logSignOut logs the end of a session and calls OnLogout.
 func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
 	if a.cfg.Hooks.OnLogout != nil && !a.isRunning(c.Request.Context(), "OnLogout") { // which may call Logout

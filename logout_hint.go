@@ -26,18 +26,17 @@ const (
 	answerRoom = 3400
 )
 
-// idTokenHints keeps the ID token of a session for its sign-out at the provider,
-// as id_token_hint (OpenID Connect RP-Initiated Logout 1.0, section 2). It is in a
-// cookie of its own, which browsers send to the logout routes alone: no other
-// request carries it, and the session's record does not grow, wherever sessions
-// are kept. It opens for the session that it was kept for.
+// idTokenHints keeps the ID token of a session for its sign-out at the provider, as
+// id_token_hint (OpenID Connect RP-Initiated Logout 1.0, section 2). It is in a separate
+// cookie, which browsers send only to the logout routes, so that neither other requests nor
+// session records grow. It opens only for its session.
 type idTokenHints struct {
 	sealedCookie
 	name string
 }
 
-// idTokenHintName returns the name of the cookie. The prefix __Host- would have it
-// sent everywhere.
+// idTokenHintName returns the name of the cookie. It cannot have the prefix __Host-, which
+// requires the path /.
 func (c *config) idTokenHintName() string {
 	name, host := strings.CutPrefix(c.cookieName(), "__Host-")
 	if host {
@@ -91,7 +90,7 @@ func appendJWT(b []byte, raw string) []byte {
 	return b
 }
 
-// joinJWT is appendJWT the other way round.
+// joinJWT is the inverse of appendJWT.
 func joinJWT(parts []string) string {
 	for i, part := range parts {
 		parts[i] = base64.RawURLEncoding.EncodeToString([]byte(part))
@@ -99,8 +98,7 @@ func joinJWT(parts []string) string {
 	return strings.Join(parts, ".")
 }
 
-// expire tells the browser to drop the cookie if the request has it, which one to a
-// logout route has.
+// expire expires the cookie if the request has it, as requests to logout routes do.
 func (k *idTokenHints) expire(w http.ResponseWriter, r *http.Request) {
 	if len(cookie.Values(r.Header, k.name, 1)) > 0 {
 		k.jar.Expire(w.Header(), k.name)
@@ -114,8 +112,8 @@ func (c *client) mayHint() bool {
 	return p.Issuer != "" && !p.Logout.NoIDTokenHint && !p.Logout.Local && p.Logout.URL == ""
 }
 
-// keepIDToken keeps the ID token of a new session for its sign-out at the provider.
-// It is a comfort: where it does not fit, sign-outs do without.
+// keepIDToken stores the ID token of a new session for its sign-out at the provider. It is
+// optional: if it does not fit, the hint is omitted.
 func (a *Auth) keepIDToken(c *gin.Context, g *registry, cl *client, s *session, token *oauth2.Token) {
 	out := c.Writer.Header()
 	raw, _ := token.Extra("id_token").(string)
@@ -149,8 +147,7 @@ func sizeOfCookies(out http.Header) (size int) {
 	return size
 }
 
-// warnAboutHint says, once for each provider, that sign-outs go without the ID
-// token.
+// warnAboutHint warns, once for each provider, that sign-outs omit the ID token.
 func (c *client) warnAboutHint(size int) {
 	if c.hintWarned.CompareAndSwap(false, true) {
 		c.cfg.log(context.Background(), slog.LevelWarn, "logout.hint_too_large", "an ID token is too large to be kept for the sign-out at the provider, which goes without id_token_hint: most providers ask people to confirm then, and some refuse;"+

@@ -14,23 +14,22 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// userKey's one value is UserKey. The type is this package's own, so that no
-// string that an application puts into a context can pass for a user.
+// userKey is the type of UserKey. It is unexported, so that no string key of an application
+// can be mistaken for it.
 type userKey struct{}
 
-// UserKey is the key of the signed-in user in a Gin context:
-// c.MustGet(ginauth.UserKey).(*ginauth.User). Most handlers use [CurrentUser]
-// instead.
+// UserKey is the key of the user in a Gin context: c.MustGet(ginauth.UserKey).(*ginauth.User).
+// Most handlers use [CurrentUser] instead.
 var UserKey userKey
 
-// CurrentUser returns the signed-in user, or nil if no user is signed in or neither
-// [Auth.RequireAuth] nor [Auth.LoadUser] ran before. ctx is a *gin.Context, or a
-// context derived from c.Request.Context().
+// CurrentUser returns the user of the request: signed in by a session, an access token or
+// [Hooks.Authenticate]. It returns nil if the request is unauthenticated, or if neither
+// [Auth.RequireAuth] nor [Auth.LoadUser] ran before. ctx is a *gin.Context, or a context
+// derived from c.Request.Context(); a context derived from the *gin.Context itself has no
+// user, since Gin reuses it for other requests.
 //
-// If several Auths stand in front of one handler, it is the user that the last one
-// found: tell them apart with [FromProvider] or by User.Provider. A context that is
-// derived from the *gin.Context itself has no user, since Gin reuses that one for
-// other requests.
+// If several Auths guard one handler, CurrentUser returns the user of the last one;
+// distinguish them with [FromProvider] or User.Provider.
 func CurrentUser(ctx context.Context) *User {
 	if c, ok := ctx.(*gin.Context); ok {
 		v, _ := c.Get(UserKey)
@@ -44,24 +43,35 @@ func CurrentUser(ctx context.Context) *User {
 	return u
 }
 
-// RequireAuth returns middleware that admits signed-in users that pass every check,
-// and makes the user available through [CurrentUser]. If no user is signed in, it
-// redirects page loads to /login and answers other requests with 401
-// ([ErrUnauthenticated]). A user that fails a check gets 403 ([ErrForbidden]), or
-// the status of the [*Error] that the check returned; with [MaxAge] and [ACR] a page
-// goes to the provider ([ErrStepUpRequired]). Every check is asked: if one refuses
-// whom authenticating again would not help, it wins; else what the others demand is
-// asked for at once. If [Options.Sessions] or
-// [Options.Revocations] fails, the answer is 503 ([ErrStoreUnavailable]). After
-// such an answer the request is aborted: no later handler runs. With [Provider.Recheck] the
-// provider is asked about the user first, when it is time to.
+// RequireAuth returns middleware that admits authenticated requests whose user passes every
+// check, and makes the user available through [CurrentUser]. If no user is signed in, it
+// redirects page loads to /login and answers other requests with 401 ([ErrUnauthenticated]). A
+// user that fails a check gets 403 ([ErrForbidden]), or the status of the [*Error] that the
+// check returned. With [MaxAge] and [ACR], page loads are redirected to the provider
+// ([ErrStepUpRequired]). Every check is evaluated: an error that authenticating again cannot
+// fix is returned first; otherwise the requirements of the others are combined into one
+// redirect. After an error response the request is aborted: no later handler runs.
 //
-// Unsafe requests (POST, PUT, WebSocket upgrades, …) with a session cookie that come
-// from another origin get 403 ([ErrCrossOrigin]), unless the origin is one of
-// [Options.TrustedOrigins].
+// If [Provider.Audience] is set, RequireAuth also accepts the provider's access tokens in the
+// Authorization header, in guards with a [HasScope] or [IsClient] check. The request's session
+// cookie is then ignored, and it is never redirected: an invalid, expired or revoked token
+// gets 401 ([ErrInvalidToken]), a token that no such check admits 403
+// ([ErrInsufficientScope]), one that does not satisfy MaxAge or ACR 401 ([ErrStepUpRequired],
+// RFC 9470), and a malformed header or a token in the query 400 ([ErrBadRequest]). If the
+// provider is unavailable and the token cannot be verified without it, the response is 503.
+// The WWW-Authenticate header names the error (RFC 6750, section 3) and the address of the
+// metadata (RFC 9728, section 5.1).
 //
-// RequireAuth panics if a is nil, which means that the error of [Mount] was not
-// checked, and if one of checks is nil.
+// With [Provider.Recheck], the provider is asked first if the interval has passed. If
+// [Options.Sessions] or [Options.Revocations] fails, the response is 503
+// ([ErrStoreUnavailable]).
+//
+// Unsafe requests (POST, PUT, WebSocket upgrades, …) from another origin get 403
+// ([ErrCrossOrigin]), unless the origin is one of [Options.TrustedOrigins] or the request is
+// authenticated by a bearer token, which browsers do not send on their own.
+//
+// RequireAuth panics if a is nil, because the error of [Mount] was not checked, and if one of
+// checks is nil.
 func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	a.mustBeMounted()
 	mustNotBeNil("RequireAuth", checks)
@@ -108,12 +118,16 @@ func (a *Auth) RequireAuth(checks ...Check) gin.HandlerFunc {
 	}
 }
 
-// LoadUser returns middleware that makes the signed-in user available through
-// [CurrentUser], and never refuses a request. The request is unauthenticated if no user
-// is signed in, if [Auth.RequireAuth] would refuse it for its origin, if
-// [Provider.Recheck] wants the person to come back to the provider, and if
-// [Options.Sessions] or [Options.Revocations] fails. The last two are logged. LoadUser
-// panics if a is nil.
+// LoadUser returns middleware that makes the signed-in user available through [CurrentUser]
+// and never rejects a request. The request is unauthenticated if no user is signed in; if
+// [Auth.RequireAuth] would reject it as cross-origin; if [Provider.Recheck] requires the user
+// to return to the provider; or if [Options.Sessions] or [Options.Revocations] fails. The last
+// two are logged.
+//
+// LoadUser does not accept access tokens, which only a guard with [HasScope] or [IsClient]
+// admits: a request with a bearer token is unauthenticated even if it has a session cookie.
+// The same applies to a user of [Hooks.Authenticate] with a Grant; without one it is
+// available. LoadUser panics if a is nil.
 func (a *Auth) LoadUser() gin.HandlerFunc {
 	a.mustBeMounted()
 	return func(c *gin.Context) {
@@ -136,8 +150,8 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 	}
 }
 
-// next runs the handlers behind a guard. One that Hooks.Authenticate or OnToken of another
-// Auth calls runs none: that Auth's guard has not decided yet.
+// next runs the handlers behind a guard. A guard that is called by Hooks.Authenticate or
+// OnToken of another Auth runs no handlers, since that Auth has not decided yet.
 func next(c *gin.Context) {
 	if c.Request.Context().Value(askingKey{}) == nil {
 		c.Next()
@@ -145,8 +159,8 @@ func next(c *gin.Context) {
 	keepEmptyPrivate(c)
 }
 
-// mustBeMounted panics while the application starts, and not at its first
-// request, if the error of Mount was not looked at.
+// mustBeMounted panics at startup, rather than at the first request, if the error of Mount was
+// not checked.
 func (a *Auth) mustBeMounted() {
 	if a == nil {
 		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
@@ -162,8 +176,8 @@ func returnForm(c *gin.Context, original *http.Request) {
 	}
 }
 
-// unauthenticated is the error for a request without a session. A guard in front
-// of the page to sign in on would send users there for ever.
+// unauthenticated returns the error for a request without a user. A guard on the sign-in page
+// itself would cause a redirect loop.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page := a.providers.Load().loginPageOf(r); page != "" {
 		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards " + page + " itself, so that no user can open it to sign in",
@@ -172,10 +186,9 @@ func (a *Auth) unauthenticated(r *http.Request) *Error {
 	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard", Reason: "no user is signed in", Fix: "nothing: the answer leads to the sign-in"}
 }
 
-// isCrossOrigin reports whether a request that changes something comes from
-// another origin: an unsafe method, or a WebSocket handshake, which is a GET that
-// acts. Browsers send Sec-Fetch-Site, those from before 2023 Origin alone, and
-// programs neither.
+// isCrossOrigin reports whether an unsafe request comes from another origin: an unsafe method,
+// or a WebSocket handshake, which is a GET with side effects. Browsers send Sec-Fetch-Site;
+// those from before 2023 send only Origin, and programs send neither.
 func (c *config) isCrossOrigin(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -192,10 +205,10 @@ func (c *config) isCrossOrigin(r *http.Request) bool {
 			return false
 		}
 	}
-	// Beside another Sec-Fetch-Site, which no page can write, our own origin in Origin
-	// is a contradiction. The whole origin, with its scheme: net/http's CrossOriginProtection takes
-	// http://host for https://host, since it compares Origin with Host, and so
-	// would let in whoever answers for the host on http.
+	// Sec-Fetch-Site cannot be set by a page, so beside another value our own origin in Origin
+	// is a contradiction. The whole origin is compared, with its scheme: net/http's
+	// CrossOriginProtection compares Origin with Host, so http://host passes for https://host,
+	// and an attacker who answers for the host on http would be admitted.
 	return !slices.Contains(c.TrustedOrigins, origin)
 }
 
@@ -204,9 +217,9 @@ func crossOriginError(op string) *Error {
 		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
 }
 
-// checkUser asks the checks. One that panics refuses. The checks of this package, which are
-// readOnly, do not panic, and share the handler's user until a handler has it: a copy takes
-// a tenth of the request.
+// checkUser evaluates the checks. A check that panics rejects the user. The checks of this
+// package (readOnly) do not panic and use the handler's User until a handler has received it:
+// copying it would take a tenth of the request's time.
 func checkUser(checks []Check, readOnly bool, v *authRequest) error {
 	if readOnly && !v.shown {
 		v.admitted = false
@@ -232,7 +245,8 @@ func checkUser(checks []Check, readOnly bool, v *authRequest) error {
 	return v.opened.user.Grant.judged(*admitted, err, &v.opened.user)
 }
 
-// askChecks asks every check: a refusal wins over a demand, and demands are merged.
+// askChecks evaluates every check: a rejection takes precedence over a demand, and demands are
+// merged.
 func askChecks(checks []Check, u *User) error {
 	var demands *Error
 	for _, check := range checks {
@@ -256,13 +270,13 @@ func askChecks(checks []Check, u *User) error {
 	return nil
 }
 
-// checkError returns what a Check returned as an error of this package.
+// checkError converts the error of a Check into an *Error.
 func checkError(err error, provider string) *Error {
 	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned: the log has it in error=, under the same request id"})
 }
 
-// authRequest is an authenticated request: its user, its context and itself in
-// one allocation. It never changes: Update makes a new one.
+// authRequest is an authenticated request: its user, context and http.Request in one
+// allocation. It is immutable; Update creates a new one.
 type authRequest struct {
 	context.Context
 	registry *registry // the providers of this request
@@ -287,11 +301,12 @@ const (
 	ended                      // the user has signed out
 )
 
-// authRequestKey finds what an Auth has put into a request's context: an *authRequest or
-// a *refusedCredential.
+// authRequestKey is the context key of what an Auth stored in a request's context: an
+// *authRequest or a *refusedCredential.
 type authRequestKey struct{ auth *Auth }
 
-// askingKey finds that Hooks.Authenticate or OnToken of any Auth is being asked.
+// askingKey is the context key that is set while Hooks.Authenticate or OnToken of any Auth is
+// running.
 type askingKey struct{}
 
 // Value implements context.Context.
@@ -316,8 +331,8 @@ func (v *authRequest) Value(key any) any {
 	return v.Context.Value(key)
 }
 
-// newAuthRequest returns an authRequest for a user of these providers: that which
-// Hooks.Authenticate was asked with, if the request is still that one.
+// newAuthRequest returns an authRequest for a user of these providers. It reuses the one that
+// Hooks.Authenticate was called with if the request is still the same.
 func (a *Auth) newAuthRequest(c *gin.Context, g *registry, o *opened, asked time.Time) *authRequest {
 	v, _ := c.Request.Context().(*authRequest)
 	if v == nil || v.registry != g || c.Request != &v.request || v.state.Load() != unidentified {
@@ -338,28 +353,28 @@ func (v *authRequest) wrap(c *gin.Context) {
 	}
 }
 
-// hasSession reports whether the user has a session, and is not one that
-// Hooks.Authenticate identified.
+// hasSession reports whether the user has a session, rather than a token or a credential of
+// Hooks.Authenticate.
 func (v *authRequest) hasSession() bool { return v.opened.id != "" }
 
-// show says that a handler has the user from now on. It writes once: a handler may have
-// started something that asks a check.
+// show records that a handler has received the user. It writes only once, since a goroutine of
+// the handler may be reading it in a check.
 func (v *authRequest) show() {
 	if !v.shown {
 		v.shown = true
 	}
 }
 
-// session returns a copy of the session: no handler has changed it.
+// session returns a copy of the session, which handlers cannot have changed.
 func (v *authRequest) session() *session { return v.opened.copy() }
 
-// authenticate identifies the user of a request, once: by a credential of the
-// application's (Hooks.Authenticate), by an access token, or else by the session. It puts
-// the user into Gin's context and the request's. Without a user it returns nil.
+// authenticate identifies the user of a request, once per request: by Hooks.Authenticate, an
+// access token, or the session, in this order. It stores the user in Gin's context and the
+// request's. It returns nil for an unauthenticated request.
 func (a *Auth) authenticate(c *gin.Context) (*authRequest, error) { return a.identify(c, true) }
 
-// identify is authenticate, and looks at no access tokens unless tokens says so: then it
-// returns errTokenIgnored for a request that has one, whose session does not count either.
+// identify is authenticate, except that it reads access tokens only if tokens is true.
+// Otherwise it returns errTokenIgnored for a request with one, whose session is ignored too.
 func (a *Auth) identify(c *gin.Context, tokens bool) (*authRequest, error) {
 	found := c.Request.Context().Value(authRequestKey{a})
 	if v, ok := found.(*authRequest); ok && CurrentUser(c) == &v.user {
@@ -373,8 +388,8 @@ func (a *Auth) identify(c *gin.Context, tokens bool) (*authRequest, error) {
 	return a.openSession(c)
 }
 
-// openSession loads the session of a request, and makes its user the request's.
-// Without a session it returns nil.
+// openSession loads the session of a request and attaches its user. It returns nil without a
+// session.
 func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 	if a.cfg.resourceServer {
 		return nil, nil
@@ -419,8 +434,7 @@ func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 	return v, nil
 }
 
-// attach puts the user of an authenticated request into Gin's context and the
-// request's.
+// attach stores the user of an authenticated request in Gin's context and the request's.
 func (a *Auth) attach(c *gin.Context, v *authRequest) {
 	v.cache[0] = "private, no-store"
 	c.Writer.Header()["Cache-Control"] = v.cache[:]
@@ -444,8 +458,8 @@ func (a *Auth) detach(c *gin.Context) {
 	c.Set(UserKey, (*User)(nil))
 }
 
-// authenticated returns what authenticate, or attach, has put into this request
-// before, or nil.
+// authenticated returns the authRequest that authenticate or attach stored in this request, or
+// nil.
 func (a *Auth) authenticated(c *gin.Context) *authRequest {
 	v, ok := c.Request.Context().Value(authRequestKey{a}).(*authRequest)
 	if !ok || v.state.Load() != identified {
@@ -454,8 +468,7 @@ func (a *Auth) authenticated(c *gin.Context) *authRequest {
 	return v
 }
 
-// registryOf returns the registry that a guard has loaded for this request, else the
-// one in use.
+// registryOf returns the registry that a guard loaded for this request, or the current one.
 func (a *Auth) registryOf(c *gin.Context) *registry {
 	if v := a.authenticated(c); v != nil {
 		return v.registry
@@ -463,7 +476,7 @@ func (a *Auth) registryOf(c *gin.Context) *registry {
 	return a.providers.Load()
 }
 
-// vary says that an answer depends on cookies. Room is for the header's line.
+// vary adds Vary: Cookie to a response. room holds the header's line.
 func vary(h http.Header, room *[1]string) {
 	switch lines := h["Vary"]; {
 	case len(lines) == 0:

@@ -19,11 +19,10 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// longestLifetime is how long browsers keep a cookie at most (RFC 6265bis,
-// section 5.5).
+// longestLifetime is the longest lifetime of a cookie in browsers (RFC 6265bis, section 5.5).
 const longestLifetime = 400 * 24 * time.Hour
 
-// mistakes collects what is wrong with Options, to report all of it at once.
+// mistakes collects the mistakes in Options, to report all of them at once.
 type mistakes []error
 
 // add adds a mistake in a field ("Options.BaseURL"); what names the mistake in its
@@ -32,7 +31,7 @@ func (m *mistakes) add(field, what, reason, fix string) {
 	*m = append(*m, &Error{Code: ErrInvalidOptions, ID: errid.Of(field, what), Op: field, Reason: reason, Fix: fix})
 }
 
-// check reports every mistake, and derives the rest of c from what is right.
+// check reports every mistake, and sets the derived fields of c.
 func (c *config) check(mount string) error {
 	var wrong mistakes
 	c.resourceServer = len(c.Providers) > 0 && !slices.ContainsFunc(c.Providers, func(p Provider) bool { return !p.isResourceServer() })
@@ -51,8 +50,8 @@ func (c *config) check(mount string) error {
 	return errors.Join(wrong...)
 }
 
-// checkTokens: what sees to it that a token is refreshed once has to be shared by those
-// that share the tokens.
+// checkTokens: replicas that share Tokens must share Revocations, which ensure that a token is
+// refreshed once.
 func (c *config) checkTokens(wrong *mistakes) {
 	_, ours := c.Tokens.(*memoryTokens)
 	_, alone := c.Revocations.(*memoryRevocations)
@@ -157,7 +156,7 @@ func (c *config) checkKeys(wrong *mistakes) {
 	}
 }
 
-// weakKey says what is wrong with a key, in an id and in words, or "".
+// weakKey returns why a key is weak, as an id and a text, or "".
 func weakKey(key string) (what, why string) {
 	distinct := map[byte]bool{}
 	for i := range len(key) {
@@ -180,7 +179,7 @@ func weakKey(key string) (what, why string) {
 	return "", ""
 }
 
-// repeats reports whether a text is a shorter text over and over.
+// repeats reports whether a text is a repetition of a shorter text.
 func repeats(s string) bool {
 	for period := 1; period <= len(s)/2; period++ {
 		if strings.HasPrefix(s, s[period:]) {
@@ -190,8 +189,8 @@ func repeats(s string) bool {
 	return false
 }
 
-// pasted says what shells, files and web pages leave on a value, in an id and in
-// words, or "". The value itself is not repeated: it may be a secret.
+// pasted detects remains of shells, files and web pages in a value, and returns them as an id
+// and a text, or "". The text does not contain the value, which may be a secret.
 func pasted(s string) (what, reason, fix string) {
 	switch {
 	case s != strings.TrimSpace(s):
@@ -208,8 +207,8 @@ func pasted(s string) (what, reason, fix string) {
 	return "", "", ""
 }
 
-// placeholder recognizes what instructions write where a value belongs, and
-// what a shell or a template should have replaced.
+// placeholder recognizes placeholders of instructions, and variables that a shell or a
+// template should have replaced.
 func placeholder(s string) bool {
 	lower := strings.ToLower(s)
 	for _, sign := range []string{"changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "your-secret", "your_secret", "xxxxxxxx"} {
@@ -255,7 +254,7 @@ func (c *config) checkLifetimes(wrong *mistakes) {
 	}
 }
 
-// checkNames checks what becomes part of a cookie's name, and the claims.
+// checkNames checks CookieName and KeepClaims.
 func (c *config) checkNames(wrong *mistakes) {
 	ok := len(c.CookieName) <= 32
 	for i := range len(c.CookieName) {
@@ -269,7 +268,7 @@ func (c *config) checkNames(wrong *mistakes) {
 	}
 }
 
-// checkOrigins: an origin on http can be anybody on the way.
+// checkOrigins: anyone on the network path can impersonate an http origin.
 func (c *config) checkOrigins(wrong *mistakes) {
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
@@ -281,8 +280,8 @@ func (c *config) checkOrigins(wrong *mistakes) {
 	}
 }
 
-// checkProviders checks each provider and that no two are in each other's way. It
-// returns copies with the defaults filled in.
+// checkProviders checks each provider and conflicts between them. It returns copies with the
+// defaults filled in.
 func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provider {
 	list := make([]Provider, 0, len(providers))
 	names, clients := map[string]string{}, map[string]string{} // names by their lower case

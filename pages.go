@@ -15,41 +15,41 @@ import (
 	"github.com/ginauth/ginauth/internal/page"
 )
 
-// Pages changes the built-in pages. The zero value changes nothing. For a page of
-// your own to choose a provider on, use [Options.LoginPage] and [Auth.Providers];
-// for errors, [Hooks.OnError].
+// Pages changes the built-in pages. The zero value changes nothing. For an application's own
+// page to choose a provider, use [Options.LoginPage] and [Auth.Providers]; for its own error
+// pages, [Hooks.OnError].
 type Pages struct {
-	// Template renders every page; its data is a *[Page]. A style element in it needs
-	// nonce="{{.Nonce}}". Style sheets, fonts and pictures may come from the
-	// application's own origin; scripts do not run. Mount tries it on every kind of
-	// page. Default: the built-in layout.
+	// Template renders every page; its data is a *[Page]. A style element needs
+	// nonce="{{.Nonce}}". Style sheets, fonts and images may come from the application's own
+	// origin; scripts do not run. Mount executes it once for every kind of page and returns
+	// its errors. Default: the built-in layout.
 	Template *template.Template `json:"-"`
 
-	// Texts replaces sentences by language and name, and may add languages:
-	// Texts["en"]["choose.title"] = "Welcome". The names are in docs/pages.md.
-	// Default: Chinese, English, French, German, Japanese, Korean and Spanish, chosen
-	// by the browser's Accept-Language, else English.
+	// Texts replaces texts by language and name, and may add languages:
+	// Texts["en"]["choose.title"] = "Welcome". docs/pages.md lists the names. The language is
+	// chosen by the browser's Accept-Language, else English. Default: Chinese, English,
+	// French, German, Japanese, Korean and Spanish.
 	Texts map[string]map[string]string
 }
 
 // Page is the content of a page, in the language Lang, for [Pages.Template].
 type Page struct {
-	// Kind is "choose" (a provider), "error", "ended" (a form came after its
-	// session had ended), "step_up" (its user has to authenticate again), "sign_out"
-	// (asks) or "signed_out".
+	// Kind is "choose" (the choice of providers), "error", "ended" (a form was sent after its
+	// session had ended), "step_up" (the user must authenticate again), "sign_out" (asks for
+	// confirmation) or "signed_out".
 	Kind string
 
 	Lang      string // BCP 47, for the lang attribute
 	Title     string
 	Text      string       // a sentence, or ""
-	Actions   []PageAction // what to do next; the first one is what most people want
+	Actions   []PageAction // what to do next; the first one is the primary action
 	Code      Code         // of an error, or ""
-	RequestID string       // of an error, or ""; the log has it too
-	Footer    string       // the two, written out, or ""
-	Reason    string       // for a developer, on a loopback BaseURL alone, or ""
+	RequestID string       // of an error, or ""; also in the log
+	Footer    string       // Code and RequestID as text, or ""
+	Reason    string       // for developers; set only on a loopback BaseURL
 	Fix       string
-	Docs      string // where the error is explained, with Reason: "docs/errors.md#check.group"
-	Nonce     string // of the style element
+	Docs      string // the section that explains the error, set with Reason: "docs/errors.md#check.group"
+	Nonce     string // for the style element
 }
 
 // PageAction is a button: a link, or a form with method POST.
@@ -59,23 +59,23 @@ type PageAction struct {
 	Post   bool
 	Fields map[string]string // of the form
 
-	// Of a provider to choose.
+	// Set for a provider to choose.
 	Provider string        // Provider.Name
 	Note     string        // "Used last time", or ""
 	Color    string        // Provider.Color
-	Ink      string        // white, or black where white could not be read on Color
+	Ink      string        // the text colour on Color: white, or black if white is unreadable
 	Icon     template.HTML // Provider.Icon, which Mount has checked
-	Letter   string        // where there is no Icon
+	Letter   string        // shown without an Icon
 }
 
-// pageRenderer makes pages and writes them.
+// pageRenderer renders and writes pages.
 type pageRenderer struct {
 	texts  *page.Texts
 	layout *template.Template // the application's, or nil
 }
 
-// checkPages makes the pages. An application's template is tried on every kind
-// of page, so that a mistake in it shows at Mount and not to a person.
+// checkPages prepares the pages. An application's template is executed for every kind of page,
+// so that a mistake in it is found by Mount rather than by a user.
 func (c *config) checkPages(wrong *mistakes) {
 	texts, err := page.NewTexts(c.Pages.Texts)
 	if err != nil {
@@ -195,7 +195,7 @@ func (a *Auth) signedOutPage(r *http.Request, returnTo string) *Page {
 	return p
 }
 
-// errorPage says what happened and what to do next. It does not show the cause.
+// errorPage explains what happened and what to do next. It does not show the cause.
 func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 	p := a.pages.newPage(r, "error")
 	p.Title, p.Text = a.pages.text(p, titleKey(e)), a.pages.text(p, cmp.Or(e.text, string(e.Code)))

@@ -12,7 +12,7 @@ import (
 
 const iconLimit = 4 << 10 // bytes of an Icon
 
-// checkBrand checks what the sign-in page draws a button with.
+// checkBrand checks the fields of the provider's button.
 func (p *Provider) checkBrand(add addMistake) {
 	if p.Color != "" && !validColor(p.Color) {
 		add("Color", "malformed", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)

@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// check reports every mistake that can be known without asking the provider.
-// It mends one: an Issuer that is the address of the discovery document.
+// check reports every mistake that can be detected without a request to the provider. It
+// corrects one: an Issuer that is the URL of the discovery document.
 func (p *Provider) check(add addMistake, devHost bool) {
 	p.APIs = cloneAPIs(p.APIs) // their addresses are brought into one form
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
@@ -67,7 +67,7 @@ func validName(name string) bool {
 
 type addMistake = func(field, what, reason, fix string)
 
-// addArgumentMistakes reports what is wrong with the arguments that a Provider was made of.
+// addArgumentMistakes reports invalid arguments of the function that created a Provider.
 func addArgumentMistakes(add addMistake, err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range several.Unwrap() {
@@ -100,7 +100,7 @@ func (p *Provider) checkClient(add addMistake) {
 	}
 }
 
-// checkSecret: exactly one way to say who the client is, or PKCE alone.
+// checkSecret: exactly one client credential, or a public client with PKCE.
 func (p *Provider) checkSecret(add addMistake) {
 	if p.PrivateKey != nil || p.AuthMethod == rp.PrivateKeyJWT {
 		p.checkPrivateKey(add)
@@ -121,7 +121,7 @@ func (p *Provider) checkSecret(add addMistake) {
 	}
 }
 
-// checkPrivateKey checks what says who the client is if it is not a secret.
+// checkPrivateKey checks the credential of private_key_jwt.
 func (p *Provider) checkPrivateKey(add addMistake) {
 	switch {
 	case p.AuthMethod != "" && p.AuthMethod != rp.PrivateKeyJWT:
@@ -149,8 +149,8 @@ func (p *Provider) checkPrivateKey(add addMistake) {
 	}
 }
 
-// checkSharedKey: an assertion for one provider must not pass at another, whatever its
-// audience is taken for there.
+// checkSharedKey: an assertion for one provider must not be valid at another, even if that one
+// does not check its audience.
 func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
 	for i := range others {
 		if sameKey(p.PrivateKey, others[i].PrivateKey) {
@@ -198,7 +198,7 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 	}
 }
 
-// shown is an address for a message, without a password that is in it.
+// shown returns a URL for a message, without a password in it.
 func shown(address string) string {
 	if u, err := url.Parse(address); err == nil {
 		address = u.Redacted()
@@ -206,8 +206,8 @@ func shown(address string) string {
 	return printable.Clip(address)
 }
 
-// checkOpenID checks what is said beside an Issuer. A field that would do
-// nothing is a mistake: it was meant to do something.
+// checkOpenID checks the fields of a provider with an Issuer. A field without effect is a
+// mistake, since an effect was intended.
 func (p *Provider) checkOpenID(add addMistake) {
 	const why = "is for plain OAuth 2.0, and this provider has an Issuer"
 	if p.Namespace != "" {
@@ -232,8 +232,8 @@ func (p *Provider) checkOpenID(add addMistake) {
 	}
 }
 
-// checkTenant: three of Microsoft's addresses stand for many tenants, each of
-// which issues its own tokens, so that none would ever fit.
+// checkTenant: three of Microsoft's issuers stand for many tenants, each of which is its own
+// issuer, so no token would match.
 func (p *Provider) checkTenant(add addMistake) {
 	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
 	tenant, _, _ := strings.Cut(rest, "/")
@@ -242,7 +242,7 @@ func (p *Provider) checkTenant(add addMistake) {
 	}
 }
 
-// hs256Issuers sign ID tokens with the client's secret and in no other way.
+// hs256Issuers sign ID tokens only with the client secret.
 // https://developers.line.biz/en/docs/line-login/verify-id-token/#signature
 var hs256Issuers = []string{"https://access.line.me"}
 
@@ -266,7 +266,7 @@ func (p *Provider) checkIDTokenAlg(add addMistake) {
 	}
 }
 
-// checkPlain checks what a plain OAuth 2.0 provider needs.
+// checkPlain checks the fields of a plain OAuth 2.0 provider.
 func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
 		add("Issuer", "empty", "is empty (is the environment variable set?), and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
@@ -298,13 +298,12 @@ func (p *Provider) checkPlain(add addMistake) {
 	}
 }
 
-// unverifiable are the parameters of the authorization request that only an ID token
-// shows to have been obeyed.
+// unverifiable are the parameters of the authorization request whose effect only an ID token
+// proves.
 var unverifiable = []string{"max_age", "acr_values"}
 
 // checkUnverified: without an Issuer no ID token is read, also if the scope openid is
-// requested. A fresher or stronger sign-in that is asked for would be taken for
-// granted.
+// requested. A requested fresh or strong authentication would be assumed without proof.
 func (p *Provider) checkUnverified(add addMistake) {
 	for _, name := range unverifiable {
 		reason, fix := fmt.Sprintf("ask for %s, and without an Issuer no ID token says whether the provider complied", name), "drop it, or set Issuer"
@@ -317,7 +316,7 @@ func (p *Provider) checkUnverified(add addMistake) {
 	}
 }
 
-// checkNamespace: it stands before the # of User.ID, for ever.
+// checkNamespace: it is the part of User.ID before the # and must never change.
 func (p *Provider) checkNamespace(add addMistake) {
 	if p.Namespace == "" {
 		example := "https://provider.example"
@@ -330,8 +329,8 @@ func (p *Provider) checkNamespace(add addMistake) {
 	}
 }
 
-// checkNamesake: users of two providers with one Namespace are the same people, so
-// that each of the two can say who the users of the other are.
+// checkNamesake: two providers with one Namespace share their users, so each can impersonate
+// the users of the other.
 func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 	for i := range others {
 		q := &others[i]
@@ -352,12 +351,12 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 	}
 }
 
-// admitsIssuer reports whether TokenIssuer may return that issuer, as far as Admits says.
+// admitsIssuer reports whether TokenIssuer may return that issuer according to Admits.
 func (p *Provider) admitsIssuer(issuer string) bool {
 	return p.TokenIssuer != nil && slices.Contains(p.Admits, issuer)
 }
 
-// identity is the part of User.ID before the #, for all but the users of TokenIssuer.
+// identity returns the part of User.ID before the #, except for users of TokenIssuer.
 func (p *Provider) identity() string { return cmp.Or(p.Issuer, p.Namespace) }
 
 func (p *Provider) checkModes(add addMistake) {
@@ -388,7 +387,7 @@ func badScope(s string) bool {
 	return s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// checkAPIs checks where the users' access tokens may go.
+// checkAPIs checks the APIs that may receive the users' access tokens.
 func (p *Provider) checkAPIs(add addMistake, devHost bool) {
 	seen := map[string]bool{}
 	for i := range p.APIs {
@@ -420,7 +419,7 @@ func (p *Provider) checkAPIs(add addMistake, devHost bool) {
 	}
 }
 
-// checkParams checks what goes into the authorization request.
+// checkParams checks the parameters of the authorization request.
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
 		if badScope(s) {
@@ -447,8 +446,8 @@ func (p *Provider) checkParams(add addMistake) {
 	}
 }
 
-// checkPaths checks the paths to claims: one that can find nothing would leave all
-// users without the claim.
+// checkPaths checks ClaimPaths: a malformed path would match nothing, and all users would lack
+// the claim.
 func (p *Provider) checkPaths(add addMistake) {
 	const fix = `write names with dots between them: "realm_access.roles"`
 	wrong := func(path string) bool {
@@ -461,12 +460,12 @@ func (p *Provider) checkPaths(add addMistake) {
 	}
 }
 
-// isResourceServer reports whether the provider is for access tokens alone: it has no client.
+// isResourceServer reports whether the provider is for access tokens only: it has no client.
 func (p *Provider) isResourceServer() bool {
 	return p.Audience != "" && p.ClientID == "" && p.LoginPage == ""
 }
 
-// checkTokens checks what says which access tokens are accepted.
+// checkTokens checks Audience and Introspect.
 func (p *Provider) checkTokens(add addMistake) {
 	switch {
 	case p.Introspect && p.Audience == "":
@@ -501,8 +500,9 @@ func (p *Provider) checkResourceServer(add addMistake, devHost bool) {
 	p.checkPaths(add)
 }
 
-// checkAudiences: the aud of one provider's access tokens must not be that of ID tokens of
-// the same issuer, for whichever client; and opaque tokens do not say whose they are.
+// checkAudiences: the aud of one provider's access tokens must not be that of ID tokens of the
+// same issuer, of any client; and an opaque token does not name its issuer, so only one
+// provider can introspect.
 func checkAudiences(wrong *mistakes, list []Provider) {
 	introspect := ""
 	for i := range list {

@@ -28,24 +28,24 @@ const (
 	recheckLogInterval = time.Minute
 )
 
-// Recheck asks the provider now whether the signed-in user may still be here, as
-// [Provider.Recheck] does from time to time, and renews the session and [CurrentUser]:
-// after a change of the user's roles there, for example. The provider must have Recheck or
-// [Provider.APIs]. Call it before the response is written.
+// Recheck asks the provider now whether the signed-in user still has access, as
+// [Provider.Recheck] does at intervals, and renews the session and [CurrentUser]: for example
+// after a change of the user's roles there. The provider must have Recheck or [Provider.APIs].
+// Call it before the response is written.
 //
 // It fails with [ErrUnauthenticated] if no user is signed in, or if the provider,
-// [Provider.VerifyClaims] or [Hooks.OnRecheck] refused: then the session has ended
-// everywhere, and this browser's cookie is cleared. If the session has begun within the last
-// minute, a refusal is [ErrIdentityRejected] instead: another sign-in would only lead back,
-// since what refuses now has let the person in. Have [Hooks.OnLogin] refuse them, too. [ErrStepUpRequired] means that the
-// person has to come back to the provider to find out: pass it to [Auth.Fail].
-// [ErrBadRequest] means that the user has no session, [ErrInvalidOptions] that the
-// provider's tokens are not kept, [ErrCrossOrigin] an unsafe request from another origin,
-// and [ErrSessionError] that the response is already written or the session became too
-// large. After any other error the provider could not be asked
-// ([ErrProviderUnavailable], [ErrProviderTimeout] and their like), OnRecheck could not
-// decide, or [Options.Tokens] or [Options.Revocations] failed: the session is as it was,
-// unless a refusal could not be stored, which is tried again with the next recheck.
+// [Provider.VerifyClaims] or [Hooks.OnRecheck] rejected the user: then the session is revoked,
+// and this browser's cookie is cleared. If the session began within the last minute, a
+// rejection is [ErrIdentityRejected] instead: another sign-in would only lead back, since the
+// same user was just admitted. Reject them in [Hooks.OnLogin] as well. [ErrStepUpRequired]
+// means that the user must return to the provider: pass it to [Auth.Fail]. [ErrBadRequest]
+// means that the user has no session; [ErrInvalidOptions] that the provider's tokens are not
+// stored; [ErrCrossOrigin] an unsafe request from another origin; and [ErrSessionError] that
+// the response is already written or the session became too large. Any other error means that
+// the provider's request failed ([ErrProviderUnavailable], [ErrProviderTimeout] and other
+// provider errors), that OnRecheck could not decide, or that [Options.Tokens] or
+// [Options.Revocations] failed. The session is then unchanged; a rejection that could not be
+// stored is retried at the next recheck.
 func (a *Auth) Recheck(c *gin.Context) error {
 	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
 		return crossOriginError("recheck")
@@ -160,8 +160,7 @@ func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, fi
 	return ended
 }
 
-// limitUnasked ends a session of which no recheck could say anything with the interval of
-// those.
+// limitUnasked limits a session that cannot be rechecked to the recheck interval.
 func (c *client) limitUnasked(ctx context.Context, s *session, now time.Time) error {
 	if c.provider.Recheck == 0 || s.tokens.begins.refreshToken != "" || s.tokens.begins.inherits {
 		return nil
@@ -176,14 +175,14 @@ func (c *client) limitUnasked(ctx context.Context, s *session, now time.Time) er
 	return nil
 }
 
-// renewal is what a recheck found: what the session says of its user from then on.
+// renewal is the result of a recheck: the user data of the session from then on.
 type renewal struct {
 	at   time.Time // in whole seconds, as sessions have it
-	user User      // without what does not change: Provider, Issuer, Subject, AuthTime and ACR
+	user User      // without the unchanged Provider, Issuer, Subject, AuthTime and ACR
 	data bool      // OnRecheck has changed its Data
 }
 
-// apply changes a session accordingly. nil changes nothing.
+// apply applies the renewal to a session. A nil renewal changes nothing.
 func (r *renewal) apply(s *session) {
 	if r == nil {
 		return
@@ -214,7 +213,7 @@ func (r *renewal) encode(b []byte) []byte {
 	return b
 }
 
-// readRenewal reads what encode wrote.
+// readRenewal decodes the result of encode.
 func readRenewal(r *wire.Reader) *renewal {
 	at := r.Time()
 	if at.IsZero() {
@@ -234,20 +233,20 @@ func readRenewal(r *wire.Reader) *renewal {
 	return found
 }
 
-// recheckFlight is a recheck that a request of this process waits for.
+// recheckFlight is a recheck in progress in this process.
 type recheckFlight struct {
 	done  chan struct{}
 	found *renewal
 	err   error
 }
 
-// errNotNow says that there is nothing to do about a recheck yet.
+// errNotNow means that the recheck is not due yet.
 var errNotNow = errors.New("not now")
 
-// recheck asks the provider about the user of a session, once however many requests and
-// replicas want to know: what comes of it is kept with the tokens, where the others find
-// it. While one asks, the others go on for a moment with the session as it is; then they
-// wait. forced asks in any case. first is false if another request of this process did it.
+// recheck asks the provider about the user of a session, once for all requests and replicas:
+// the result is stored with the tokens, where the others find it. Meanwhile the others
+// continue with the unchanged session for a moment, and then wait. forced rechecks in any
+// case. first is false if another request of this process did it.
 func (k *tokenKeeper) recheck(ctx context.Context, w wanted, forced bool) (found *renewal, first bool, err error) {
 	mine := &recheckFlight{done: make(chan struct{})}
 	deadline := time.NewTimer(claimWait)
@@ -283,7 +282,7 @@ func (k *tokenKeeper) recheck(ctx context.Context, w wanted, forced bool) (found
 	return mine.found, true, mine.err
 }
 
-// inGrace reports whether a recheck became due only a moment ago.
+// inGrace reports whether a recheck has just become due.
 func (w *wanted) inGrace(now time.Time) bool {
 	return now.Before(w.v.opened.recheckAt(w.cl).Add(recheckGrace))
 }
@@ -293,7 +292,7 @@ func (w *wanted) waits() *Error {
 		Reason: "another request or replica asks the provider, and has not finished", Fix: "try again; if it stays so, does the provider answer within 10 seconds?"}
 }
 
-// findOut takes what another replica has found, or asks the provider.
+// findOut uses the result of another replica, or asks the provider.
 func (k *tokenKeeper) findOut(ctx context.Context, w wanted, forced bool) (*renewal, error) {
 	started := time.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
@@ -338,7 +337,7 @@ func (k *tokenKeeper) findOut(ctx context.Context, w wanted, forced bool) (*rene
 	}
 }
 
-// known returns what the record says about a recheck already.
+// known returns the stored result of a recheck.
 func (w *wanted) known(r *tokenRecord, now time.Time) (*renewal, error) {
 	switch {
 	case r == nil:
@@ -357,7 +356,7 @@ func (w *wanted) comeBack() *Error {
 	return w.stepUp("recheck.person_required", "the provider does not say without the person whether they may still be here", "nothing: the person is sent to the provider")
 }
 
-// cannotAsk says why there is nothing to ask the provider with, nil if there is.
+// cannotAsk returns why the provider cannot be asked, or nil.
 func (k *tokenKeeper) cannotAsk(ctx context.Context, w wanted, last storedTokens, now time.Time) error {
 	r := last.tokenRecord
 	switch {
@@ -387,14 +386,14 @@ func (k *tokenKeeper) cannotAsk(ctx context.Context, w wanted, last storedTokens
 	return w.stepUp("recheck.nothing_to_ask", "the provider gave no refresh token, and there is no profile to read", "ask for a refresh token with providers.Offline")
 }
 
-// tokenEnded is the refusal of a provider that does not take the refresh token.
+// tokenEnded is the rejection of a user whose refresh token the provider rejected.
 func tokenEnded(err error) *Error {
 	return &Error{Code: ErrProviderDenied, ID: "recheck.token_ended", Op: "recheck", Reason: "the provider does not take the refresh token any more",
 		Fix: "nothing, if the account was closed or signed out there; if it happens to everybody, see how long refresh tokens last there, and whether something else uses them", Err: err}
 }
 
-// ask asks the provider, as the one that may. again says that the store has other tokens by
-// now.
+// ask asks the provider as the holder of the claim. again reports that the store has other
+// tokens by now.
 func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens, until time.Time) (found *renewal, again bool, err error) {
 	last, again, err = k.reread(ctx, w, last)
 	if err != nil {
@@ -461,7 +460,7 @@ func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTok
 	return kept, got, nil
 }
 
-// notRefreshedToAsk is what comes of a refresh that failed.
+// notRefreshedToAsk handles a failed refresh.
 func (k *tokenKeeper) notRefreshedToAsk(ctx context.Context, w wanted, last storedTokens, failed error) error {
 	if p, panicked := failed.(*contain.Panic); panicked { // a function of the Provider, over the response for this person
 		return k.rest(ctx, w, last, hookPanicked("recheck", p), false)
@@ -496,7 +495,7 @@ func (k *tokenKeeper) notRefreshedToAsk(ctx context.Context, w wanted, last stor
 	return k.putOff(w, e)
 }
 
-// notIdentified is what comes of a profile that was not to be had, or is not the person's.
+// notIdentified handles a profile that could not be fetched or is not the user's.
 func (k *tokenKeeper) notIdentified(ctx context.Context, w wanted, last storedTokens, failed error) error {
 	theirs, _ := failed.(*rp.Error)
 	e := complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "recheck.failed", Op: "recheck"})
@@ -518,7 +517,7 @@ func (k *tokenKeeper) notIdentified(ctx context.Context, w wanted, last storedTo
 	return k.rest(ctx, w, last, e, false) // it is about this person's profile alone
 }
 
-// putOff leaves the provider alone for a while.
+// putOff postpones rechecks at the provider.
 func (k *tokenKeeper) putOff(w wanted, err error) error {
 	e := complete(err, Error{Code: ErrProviderUnavailable, ID: "recheck.failed", Op: "recheck", Provider: w.cl.provider.Name})
 	w.cl.recheckFailure.Store(e)
@@ -526,7 +525,7 @@ func (k *tokenKeeper) putOff(w wanted, err error) error {
 	return e
 }
 
-// rest is putOff for one session. away says that the person has to come back.
+// rest is putOff for one session. away requires the user to return to the provider.
 func (k *tokenKeeper) rest(ctx context.Context, w wanted, last storedTokens, e *Error, away bool) error {
 	next := *last.tokenRecord
 	next.rest, next.away = k.cfg.Now().Add(recheckRest), away
@@ -534,8 +533,8 @@ func (k *tokenKeeper) rest(ctx context.Context, w wanted, last storedTokens, e *
 	return e
 }
 
-// refuse ends a session, and with it the tokens. If it cannot be ended, they stay, so that
-// the next request asks again.
+// refuse revokes a session and drops its tokens. If it cannot be revoked, the tokens stay, so
+// that the next request rechecks.
 func (k *tokenKeeper) refuse(ctx context.Context, w wanted, e *Error, by EventBy) error {
 	e.endedBy = by
 	if err := k.revokeSession(ctx, w); err == nil {
@@ -544,8 +543,8 @@ func (k *tokenKeeper) refuse(ctx context.Context, w wanted, e *Error, by EventBy
 	return e
 }
 
-// renewed returns what a session says of its user from now on, and which groups the
-// provider sent. An error with endedBy refuses the user.
+// renewed returns the new user data of a session and the groups that the provider sent. An
+// error with endedBy rejects the user.
 func (k *tokenKeeper) renewed(ctx context.Context, w wanted, last *tokenRecord, id *rp.Identity) (found *renewal, sent []string, err error) {
 	u, err := contain.Call(func() (*User, error) { return w.describe(last, id, k.cfg.Now(), k.cfg.loopback) })
 	if err == nil {
@@ -562,7 +561,7 @@ func (k *tokenKeeper) renewed(ctx context.Context, w wanted, last *tokenRecord, 
 	return found, sent, s.keepClaims(k.cfg.KeepClaims)
 }
 
-// describe returns the user as the provider describes them by now.
+// describe returns the user as the provider now describes it.
 func (w *wanted) describe(last *tokenRecord, id *rp.Identity, now time.Time, loopback bool) (*User, error) {
 	before := w.v.opened.user.clone()
 	if id.Claims == nil { // it has said that the person may be here, and nothing else
@@ -598,7 +597,7 @@ func (w *wanted) describe(last *tokenRecord, id *rp.Identity, now time.Time, loo
 	return u, nil
 }
 
-// keepUnsaid keeps what a user was before where incomplete claims say nothing of it.
+// keepUnsaid keeps the previous values of fields that incomplete claims lack.
 func (u *User) keepUnsaid(before *User, claims map[string]any) error {
 	u.Name, u.Username = cmp.Or(u.Name, before.Name), cmp.Or(u.Username, before.Username)
 	u.Picture, u.Locale = cmp.Or(u.Picture, before.Picture), cmp.Or(u.Locale, before.Locale)
@@ -613,7 +612,7 @@ func (u *User) keepUnsaid(before *User, claims map[string]any) error {
 	return u.setClaims(all, nil)
 }
 
-// askOnRecheck asks Hooks.OnRecheck, and holds it to what it may change.
+// askOnRecheck calls Hooks.OnRecheck and restores the fields that it must not change.
 func (k *tokenKeeper) askOnRecheck(ctx context.Context, u *User, token *accessToken) (*renewal, error) {
 	hook := k.cfg.Hooks.OnRecheck
 	if hook == nil {

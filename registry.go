@@ -14,10 +14,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// registry is a list of providers and all that depends on it. It never changes:
-// other providers are another registry. A request loads the one in use once, and
-// sees the same list from its beginning to its end; a callback loads it again before the
-// session begins: see stillThere.
+// registry is a list of providers and everything that depends on it. It is immutable;
+// SetProviders replaces it. A request loads it once and uses the same list throughout; a
+// callback loads it again before the session starts: see stillThere.
 type registry struct {
 	auth      *Auth
 	clients   map[string]*client       // by Provider.Name
@@ -32,21 +31,26 @@ type registry struct {
 	rechecks       bool            // any of the providers has Recheck: else no request looks further
 }
 
-// SetProviders replaces all providers, for an application whose administrator enters
-// them. It makes all the checks of [Mount]; after an error nothing has changed, and
-// errors.Is(err, [ErrInvalidOptions]) is true. It makes no network request: a provider is
-// discovered when it is first used (see [Auth.Warm]), and what is known of one whose
-// issuer and endpoints stay is kept, so that its sign-ins go on while it is down.
+// SetProviders replaces all providers, for applications whose administrators configure them at
+// run time. It makes the same checks as [Mount]; after an error nothing has changed, and
+// errors.Is(err, [ErrInvalidOptions]) is true. It makes no network requests: a provider's
+// metadata is fetched at its first use (see [Auth.Warm]). Cached metadata and keys of a
+// provider with the same issuer and endpoints are kept, so that its sign-ins continue while it
+// is down.
 //
-// Requests that are being answered keep the providers that they began with, except that
-// no session begins with a provider that has been removed meanwhile: such a sign-in ends
-// with [ErrUnknownProvider], and [Hooks.OnLogin] is not called. Sign-ins in progress
-// continue if the provider's name, issuer, token endpoint, client and redirect URI are the
-// same, and sessions if its name and its issuer or Namespace are, and Admits. Sessions of
-// a removed provider are not admitted, and are again if it returns before they expire.
+// Requests in progress keep the previous providers, except that no session starts with a
+// provider that has been removed: such a sign-in fails with [ErrUnknownProvider], and
+// [Hooks.OnLogin] is not called. Sign-ins in progress continue if the provider's name, issuer,
+// token endpoint, client and redirect URI are unchanged; sessions continue if its name, its
+// issuer or Namespace, and Admits are. Sessions of a removed provider are rejected; if the
+// provider returns before they expire, they are valid again.
 //
-// Call it in every replica, before a page shows the new provider's button. A person
-// who chooses the providers can sign in as any user.
+// Routes are registered only by Mount: a new CallbackPath must be in [Options.CallbackPaths],
+// the metadata route exists only if a provider had an Audience at Mount, and a resource server
+// cannot become an application with sign-in.
+//
+// Call it in every replica before a page shows the new provider's button. Anyone who controls
+// the list of providers can sign in as any user.
 func (a *Auth) SetProviders(providers []Provider) error {
 	a.replacing.Lock()
 	defer a.replacing.Unlock()
@@ -66,8 +70,7 @@ func (a *Auth) SetProviders(providers []Provider) error {
 	return nil
 }
 
-// announce says what must be registered at the providers, as far as it is not what was
-// said of those before.
+// announce logs what must be registered at the providers, unless it was logged before.
 func (a *Auth) announce(g, before *registry) {
 	said := func(name string) bool {
 		old := before.clients[name]
@@ -103,8 +106,8 @@ func (a *Auth) announce(g, before *registry) {
 	}
 }
 
-// onLoopback returns the address to which browsers are sent, as far as it is written
-// down, if that is their own machine, or "".
+// onLoopback returns the configured URL to which browsers are redirected if it is on loopback,
+// or "".
 func (p *Provider) onLoopback() string {
 	address := cmp.Or(p.AuthorizeURL, p.Issuer)
 	if u, err := url.Parse(address); err == nil && weburl.IsLoopback(u.Hostname()) {

@@ -16,11 +16,10 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// leeway is how far the clocks of providers, browsers and replicas may be apart.
+// leeway is the tolerated clock skew of providers, browsers and replicas.
 const leeway = rp.Leeway
 
-// client is a configured Provider: what it is, and the relying party that talks
-// to it.
+// client is a configured Provider with its relying party.
 type client struct {
 	provider    Provider
 	cfg         *config
@@ -33,12 +32,12 @@ type client struct {
 	owner [32]byte // see tokensOwner
 	apis  []knownAPI
 	tokenFailures
-	groupsWarned atomic.Bool // that somebody's groups are elsewhere
-	hintWarned   atomic.Bool // that somebody's ID token is too large to be kept
+	groupsWarned atomic.Bool // about groups that the claim does not contain
+	hintWarned   atomic.Bool // about an ID token that is too large to store
 }
 
-// newClient returns the client of a checked Provider, which knows what one of known knows
-// about the same one.
+// newClient returns the client of a checked Provider. It reuses cached data of a client in
+// known for the same provider.
 func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp.Client) *client {
 	c := &client{provider: p, cfg: cfg, issuers: p.issuers(), shared: shared, owner: tokensOwner(&p)}
 	c.loginParams = append([]string{"return_to", "link", "demand", "iss", "target_link_uri", "login_hint"}, p.LoginParams...)
@@ -53,12 +52,12 @@ func newClient(p Provider, cfg *config, h *http.Client, shared bool, known []*rp
 	return c
 }
 
-// uri is the public address of a route that has the provider's name in it.
+// uri returns the public URL of a route with the provider's name.
 func (c *client) uri(before, after string) string {
 	return c.cfg.url(c.cfg.mount + before + c.provider.Name + after)
 }
 
-// rpConfig is everything that the relying party knows of a Provider.
+// rpConfig returns the configuration of a Provider's relying party.
 func (c *client) rpConfig(h *http.Client) rp.Config {
 	p := &c.provider
 	cfg := rp.Config{
@@ -85,8 +84,8 @@ func (c *client) rpConfig(h *http.Client) rp.Config {
 	return cfg
 }
 
-// profile calls Provider.Profile. An *Error or a Code that it returns is the answer to
-// the sign-in: the relying party has to know it for one of its own.
+// profile calls Provider.Profile. An *Error or a Code that it returns decides the sign-in, so
+// it is converted into an error of the relying party.
 func (c *client) profile(ctx context.Context, h *http.Client, token *oauth2.Token) (map[string]any, error) {
 	claims, err := c.provider.Profile(ctx, h, token)
 	e, _ := errors.AsType[*Error](err)
@@ -99,8 +98,8 @@ func (c *client) profile(ctx context.Context, h *http.Client, token *oauth2.Toke
 	return claims, err
 }
 
-// warn logs a failure that does not fail a request, under the id of what follows from
-// it. That of the failure itself is the cause, if it is another one.
+// warn logs a failure that does not fail a request, under the id of its consequence. The
+// failure itself is logged as the cause.
 func (c *client) warn(id, message string, err error) {
 	err = fromRP(err)
 	attrs := []slog.Attr{slog.String("provider", c.provider.Name)}
@@ -136,8 +135,8 @@ func convert(e *rp.Error) *Error {
 // discover fetches the provider's metadata unless it is cached.
 func (c *client) discover(ctx context.Context) error { return fromRP(c.rp.Discover(ctx)) }
 
-// authorizationURL is where the browser is sent. state learns who the provider is
-// now, so that the callback can compare.
+// authorizationURL returns the authorization URL. It stores the provider's fingerprint in
+// state, for the callback to compare.
 func (c *client) authorizationURL(ctx context.Context, state *loginState, passed, demanded map[string]string) (string, error) {
 	r := state.request()
 	r.Demanded = demanded
@@ -146,8 +145,7 @@ func (c *client) authorizationURL(ctx context.Context, state *loginState, passed
 	return location, fromRP(err)
 }
 
-// checkResponse checks a response whose state has matched, before its code is
-// redeemed.
+// checkResponse checks a response with a valid state, before its code is redeemed.
 func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
 		return &Error{Code: ErrBadRequest, ID: "form_post.lost", Op: "check answer", Provider: c.provider.Name,
@@ -156,17 +154,17 @@ func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 	return fromRP(c.rp.CheckResponse(ctx, params))
 }
 
-// redeem turns the code of an answer into a verified identity.
+// redeem exchanges the code of a response for a verified identity.
 func (c *client) redeem(ctx context.Context, state *loginState, params url.Values) (*rp.Identity, error) {
 	id, err := c.rp.Redeem(ctx, state.request(), params)
 	return id, fromRP(err)
 }
 
-// keepsTokens reports whether the tokens of the provider's users are kept.
+// keepsTokens reports whether the tokens of the provider's users are stored.
 func (c *client) keepsTokens() bool { return len(c.provider.APIs) > 0 || c.provider.Recheck > 0 }
 
-// refresh sends a refresh token, of which nothing else is known. An error can come with a
-// token, which has a refresh token alone: see rp.Client.Refresh.
+// refresh sends a refresh token without the data of a sign-in. An error can come with a token
+// that has only a refresh token: see rp.Client.Refresh.
 func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
 	got, err := c.rp.Refresh(ctx, rp.RefreshRequest{RefreshToken: refreshToken})
 	if got == nil {
@@ -178,8 +176,8 @@ func (c *client) refresh(ctx context.Context, refreshToken string) (*oauth2.Toke
 // revocationWait is how long a refresh token's revocation may take.
 const revocationWait = 2 * time.Second
 
-// revokeLater has the provider revoke the refresh token of a session that has ended. Nobody
-// waits for it.
+// revokeLater revokes the refresh token of an ended session at the provider, in the
+// background.
 func (c *client) revokeLater(r *tokenRecord) {
 	if r.of(c) == nil || r.refreshToken == "" || r.ended {
 		return
@@ -193,8 +191,8 @@ func (c *client) revokeLater(r *tokenRecord) {
 	}()
 }
 
-// verifyClaims asks the Provider's own rules about a verified identity, and adds the name that
-// only the answer has.
+// verifyClaims applies the Provider's own rules to a verified identity, and adds the name that
+// only the response has.
 func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
 	if params != nil { // at a sign-in
 		c.addName(id.Claims, params)

@@ -108,8 +108,8 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// prefetchError is for what a handler of the application calls: what it returns is the
-// handler's to answer, best with an error, which browsers do not keep for the click.
+// prefetchError is the error of functions called by a handler of the application, which should
+// answer with an error: browsers do not reuse error responses for the click.
 func prefetchError(op string) *Error {
 	return &Error{Code: ErrBadRequest, ID: "request.prefetch", Op: op, Reason: "the browser prefetches this address: its user has not asked for it",
 		Fix: "answer with an error; or do this in the handler of a form, which is not prefetched"}
@@ -124,8 +124,8 @@ const (
 	overHTTPS
 )
 
-// schemeOf reads what a proxy says about the first hop. Anybody can write such
-// headers: they decide nothing, and are for messages alone.
+// schemeOf returns the scheme of the first hop according to a proxy. Such headers can be
+// forged: they are used only for messages.
 func schemeOf(r *http.Request) scheme {
 	said, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	if said == "" {
@@ -145,8 +145,8 @@ func schemeOf(r *http.Request) scheme {
 	return unknownScheme
 }
 
-// hostOf is the host that the browser asked, as far as this process can know:
-// as with schemeOf, for messages alone.
+// hostOf returns the host that the browser requested, as far as this process can know; like
+// schemeOf, only for messages.
 func hostOf(r *http.Request) string {
 	if first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); first != "" {
 		return strings.TrimSpace(first)
@@ -154,11 +154,11 @@ func hostOf(r *http.Request) string {
 	return r.Host
 }
 
-// requestIDKey is where the id is kept of a request that brought none.
+// requestIDKey is the context key of the id of a request that had none.
 type requestIDKey struct{}
 
-// requestID takes over the request's own id if it is plain, else makes one,
-// which stays the same for all that is said about the request.
+// requestID returns the request's X-Request-ID if it is valid, else a random id that stays the
+// same for the request.
 func requestID(c *gin.Context) string {
 	if id := c.GetString(requestIDKey{}); id != "" {
 		return id

@@ -13,9 +13,10 @@ import (
 // 3.1).
 const resourceMetadata = "/.well-known/oauth-protected-resource"
 
-// registerMetadata adds the routes of the metadata, if tokens are accepted: at the root of the
-// application or, if there is a route already, another Auth's perhaps, below the group that
-// Mount was given. Without a group, the application's own route answers there: it may say more.
+// registerMetadata registers the metadata routes if tokens are accepted: at the root of the
+// application or, if that route exists already, for example of another Auth, below the group
+// passed to Mount. Without a group, the application's own route is kept, since it may contain
+// more.
 func (a *Auth) registerMetadata(router gin.IRouter) {
 	g := a.providers.Load()
 	if !g.takesTokens() {
@@ -62,9 +63,9 @@ func (a *Auth) resource(g *registry) string {
 	return base
 }
 
-// metadataURL is where a client finds out which providers' tokens are accepted; "" if it is
-// not registered. It is below the path of BaseURL, where a proxy brings requests here; RFC
-// 9728, section 5.1, lets the challenge name any address.
+// metadataURL returns the URL of the metadata, or "" if it is not registered. It is below the
+// path of BaseURL, which a proxy forwards here; RFC 9728, section 5.1, lets the challenge name
+// any URL.
 func (a *Auth) metadataURL() string {
 	if a.metadataPath == "" {
 		return ""
@@ -72,8 +73,8 @@ func (a *Auth) metadataURL() string {
 	return a.cfg.url(a.metadataPath)
 }
 
-// showMetadata answers with the metadata (RFC 9728, section 2). All addresses are made from
-// BaseURL: what a request says of its host, anybody can write.
+// showMetadata answers with the metadata (RFC 9728, section 2). All URLs are derived from
+// BaseURL, since a request's Host can be forged.
 func (a *Auth) showMetadata(c *gin.Context) {
 	g := a.providers.Load()
 	if !a.mounted.Load() || !g.takesTokens() {
@@ -86,7 +87,7 @@ func (a *Auth) showMetadata(c *gin.Context) {
 	}
 	slices.Sort(issuers)
 	h := c.Writer.Header()
-	h.Set("Access-Control-Allow-Origin", "*") // programs in browsers read it, and it is the same for all
+	h.Set("Access-Control-Allow-Origin", "*") // public, and read by scripts of other origins
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("X-Content-Type-Options", "nosniff")
 	metadata := gin.H{"resource": a.resource(g), "authorization_servers": slices.Compact(issuers), "bearer_methods_supported": []string{"header"}}
@@ -96,7 +97,7 @@ func (a *Auth) showMetadata(c *gin.Context) {
 	c.JSON(http.StatusOK, metadata)
 }
 
-// guardScopes are the scopes that the guards of an application want.
+// guardScopes are the scopes that the guards of an application require.
 type guardScopes struct {
 	mu  sync.Mutex
 	all []string
@@ -114,7 +115,7 @@ func (g *guardScopes) list() []string {
 	return slices.Sorted(slices.Values(g.all))
 }
 
-// scopesOf returns the scopes that the HasScope checks among checks want.
+// scopesOf returns the scopes that the HasScope checks among checks require.
 func scopesOf(checks []Check) (scopes []string) {
 	for _, check := range checks {
 		if code(check) != code(HasScope("0")) {

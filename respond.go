@@ -15,7 +15,7 @@ import (
 	"github.com/ginauth/ginauth/internal/contain"
 )
 
-// requestKind says what kind of program waits for an answer.
+// requestKind is the kind of client that sent a request.
 type requestKind int
 
 const (
@@ -25,8 +25,8 @@ const (
 	htmxRequest                    // HTMX, which follows HX-Redirect
 )
 
-// kindOf reads the Fetch Metadata headers, which a page cannot forge, and Accept
-// where a browser is too old to send them.
+// kindOf uses the Fetch Metadata headers, which a page cannot forge, and Accept for browsers
+// that are too old to send them.
 func kindOf(r *http.Request) requestKind {
 	if r.Header.Get("HX-Request") == "true" {
 		return htmxRequest
@@ -45,8 +45,8 @@ func kindOf(r *http.Request) requestKind {
 	return formRequest
 }
 
-// kindOf is the function of that name, except that a request with a bearer token, if that
-// means anything here, is a program's, whatever else it looks like: it is never redirected.
+// kindOf is like the function, except that a request with a bearer token is an API request, if
+// tokens are accepted: it is never redirected.
 func (a *Auth) kindOf(r *http.Request) requestKind {
 	if a.cfg.resourceServer || a.readsCredentials() && hasBearer(r) {
 		return apiRequest
@@ -54,8 +54,8 @@ func (a *Auth) kindOf(r *http.Request) requestKind {
 	return kindOf(r)
 }
 
-// isBoosted recognizes HTMX that loads a link or sends a form in a browser's place
-// (hx-boost), and shows what it gets in the page that is open.
+// isBoosted recognizes HTMX that loads a link or sends a form for the browser (hx-boost), and
+// shows the response in the current page.
 func isBoosted(r *http.Request) bool {
 	h := r.Header
 	return h.Get("Hx-Boosted") == "true" && h.Get("Hx-Request") == "true" // spelled so, Get allocates nothing
@@ -83,8 +83,8 @@ func isHandedOnByFirefox(h http.Header) bool {
 		strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
 }
 
-// setSecurityHeaders sets the headers of all answers of our own routes: they must
-// not be stored, framed, sniffed, or told to the next site (RFC 9700, 4.2.4).
+// setSecurityHeaders sets the headers of all responses of ginauth's routes: they must not be
+// stored, framed or sniffed, nor their URL sent as a referrer (RFC 9700, 4.2.4).
 func setSecurityHeaders(h http.Header) {
 	values := [...]string{"no-store", "no-cache", "no-referrer", "nosniff", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
 	for i, name := range [...]string{"Cache-Control", "Pragma", "Referrer-Policy", "X-Content-Type-Options", "Content-Security-Policy"} {
@@ -92,8 +92,8 @@ func setSecurityHeaders(h http.Header) {
 	}
 }
 
-// keepPrivate keeps an answer out of caches, whatever a handler says about it
-// later: it sets a session cookie, which a cache would give to other users.
+// keepPrivate keeps a response out of caches, whatever a handler sets later: it has a session
+// cookie, which a cache would send to other users.
 func keepPrivate(c *gin.Context) {
 	if _, already := c.Writer.(privateWriter); !already {
 		w := privateWriter{c.Writer}
@@ -110,7 +110,7 @@ func (w privateWriter) setPrivate() {
 	}
 }
 
-// WriteHeaderNow, Write, WriteString and Flush are what begins an answer.
+// WriteHeaderNow, Write, WriteString and Flush send the headers of a response.
 func (w privateWriter) WriteHeaderNow() {
 	w.setPrivate()
 	w.ResponseWriter.WriteHeaderNow()
@@ -142,17 +142,16 @@ func keepEmptyPrivate(c *gin.Context) {
 	}
 }
 
-// redirect sends the browser on with 303, which turns a POST into a GET
-// (RFC 9700, 4.12).
+// redirect redirects with 303, which turns a POST into a GET (RFC 9700, 4.12).
 func redirect(c *gin.Context, location string) {
 	c.Header("Location", location)
 	c.Status(http.StatusSeeOther)
 	c.Writer.WriteHeaderNow()
 }
 
-// goTo sends the browser to a path of the application. The address is absolute
-// and has a fragment, even an empty one: else a browser keeps the fragment of
-// the callback, with whatever an attacker had the provider put there.
+// goTo redirects to a path of the application. The URL is absolute and has a fragment, even an
+// empty one: otherwise a browser keeps the fragment of the callback, which an attacker may
+// have set.
 func (a *Auth) goTo(c *gin.Context, path string) {
 	if !strings.Contains(path, "#") {
 		path += "#"
@@ -173,8 +172,8 @@ func (a *Auth) navigate(c *gin.Context, params string) {
 	c.Writer.WriteHeaderNow()
 }
 
-// fail is the only place that answers an error. It aborts: in Gin, a handler
-// that only returns lets the next one run.
+// fail is the only function that answers an error. It aborts: in Gin, the next handler runs
+// after a handler that only returns.
 func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	e := complete(err, Error{Code: ErrSessionError, ID: "request.failed"})
 	c.Abort()
@@ -224,32 +223,31 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page
-// of a user who has to sign in, or to authenticate again, is redirected; other
-// errors get the status of their [Code], or 500 ([ErrSessionError]) if err has none.
-// A page of a user who is signed in gets 403 ([ErrForbidden]) for [ErrUnauthenticated],
-// since the sign-in would only lead back. [Hooks.OnError] may answer. For handlers that
-// find out themselves:
+// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page load whose
+// user must sign in, or authenticate again, is redirected; other errors get the status of
+// their [Code], or 500 ([ErrSessionError]) if err has none. A page load of a signed-in user
+// gets 403 ([ErrForbidden]) for [ErrUnauthenticated], since the sign-in would only lead back.
+// [Hooks.OnError] may answer instead. Use it in handlers that detect such an error themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
 //		auth.Fail(c, err)
 //		return
 //	}
 //
-// Put [Auth.RequireAuth] or [Auth.LoadUser] in front of the handler: without one
-// CurrentUser is nil, and a user who is signed in would be sent to sign in over and
-// over. Fail answers such a request with 500 ([ErrSessionError]).
+// Put [Auth.RequireAuth] or [Auth.LoadUser] before the handler: without one CurrentUser is
+// nil, and a signed-in user would be redirected to the sign-in repeatedly. Fail answers such a
+// request with 500 ([ErrSessionError]).
 //
 // An error of [Auth.BeginLogin] or [Auth.SignIn] is a [SignInFailed] event, and one of
 // [Auth.Logout] a [SignOutFailed]; any other is a [RequestRefused].
 //
-// Fail does nothing if err is nil. If the response is already written, it aborts
-// and logs, and cannot do more.
+// Fail does nothing if err is nil. If the response is already written, it only aborts and
+// logs.
 func (a *Auth) Fail(c *gin.Context, err error) {
 	switch _, refused := errors.AsType[refusal](err); {
 	case err == nil:
 		return
-	case refused: // by a check, of its own words
+	case refused: // by a check of this package, which has the text
 		err = checkError(err, "")
 	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
 		if a.lacksGuard(c) {
@@ -265,7 +263,6 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 }
 
 // lacksGuard reports whether a request without a user would have one behind a guard.
-// Where a guard would not look at the session either, it is not asked.
 func (a *Auth) lacksGuard(c *gin.Context) bool {
 	_, refused := c.Request.Context().Value(authRequestKey{a}).(*refusedCredential)
 	if refused || a.refusesOrigin(c.Request) || a.readsCredentials() && hasBearer(c.Request) {
@@ -275,8 +272,8 @@ func (a *Auth) lacksGuard(c *gin.Context) bool {
 	return s != nil
 }
 
-// answeredByHook lets Hooks.OnError answer, and reports whether it did. What fails while
-// it answers, in a guard that it calls or by Auth.Fail, gets the built-in answer.
+// answeredByHook calls Hooks.OnError and reports whether it has answered. Failures during the
+// hook, in a guard that it calls or by Auth.Fail, get the built-in response.
 func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 	if a.cfg.Hooks.OnError == nil || a.isRunning(c.Request.Context(), "OnError") {
 		return false
@@ -314,8 +311,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 	a.writePage(c, e.Status(), a.errorPage(c.Request, e, id), "")
 }
 
-// writePage answers with a page. The browser may follow redirects of its forms to
-// the origin formTo too.
+// writePage answers with a page. Its forms may also redirect to the origin formTo.
 func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	if err := a.pages.write(c.Writer, status, p, formTo); err != nil {
 		a.cfg.log(c.Request.Context(), slog.LevelWarn, "page.not_written", "page could not be written", slog.Any("error", err))
@@ -341,15 +337,15 @@ func (a *Auth) writeLogin(c *gin.Context, e *Error, kind, login string, more gin
 	}
 }
 
-// loginPath returns the path, from the browser's view, where a sign-in begins.
+// loginPath returns the public path at which a sign-in begins.
 func (a *Auth) loginPath() string {
 	return a.cfg.prefix + cmp.Or(a.cfg.LoginPage, a.cfg.mount+"/login")
 }
 
-// refusePrefetch answers a browser that opens an address before its user asks for
-// it: no sign-in begins, no code is spent, and the user is not sent to a login that
-// may be needless by the time of the click. The status has to be an error: browsers
-// keep a successful answer, even an empty one, and show it for the click.
+// refusePrefetch answers a prefetch: no sign-in begins, no code is consumed, and the browser
+// does not store a redirect to a login that may be unnecessary at the time of the click. The
+// status must be an error: browsers keep a successful response, even an empty one, and show it
+// for the click.
 func refusePrefetch(c *gin.Context) {
 	c.Abort()
 	setSecurityHeaders(c.Writer.Header())

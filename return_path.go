@@ -18,11 +18,10 @@ const (
 	decodeRounds  = 4    // of percent-encoding that is looked through
 )
 
-// cleanPath admits a path of this application, with query and fragment, and
-// writes it anew; ok is false for everything that could lead a browser to
-// another site, by whichever reading. Behind it stands the history of open
-// redirects: //evil, /\evil, /%2fevil, /..//evil, and tabs, which browsers
-// drop, before any of them.
+// cleanPath validates and normalizes a path of this application, with query and fragment; ok
+// is false for everything that any program could interpret as another site. It covers the
+// known open redirects: //evil, /\evil, /%2fevil, /..//evil, and each after tabs, which
+// browsers ignore.
 func cleanPath(raw string) (clean string, ok bool) {
 	if len(raw) > returnToLimit || !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") {
 		return "", false
@@ -80,8 +79,8 @@ func sentPath(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-// decodedPath decodes a path until nothing is left to decode, and refuses it
-// if it is dangerous at any step: a server or proxy may stop at any of them.
+// decodedPath decodes a path repeatedly, and rejects it if it is dangerous at any step: a
+// server or proxy may stop at any of them.
 func decodedPath(p string) (decoded string, ok bool) {
 	for range decodeRounds + 1 {
 		if !isSafePath(p) {
@@ -96,8 +95,8 @@ func decodedPath(p string) (decoded string, ok bool) {
 	return "", false
 }
 
-// decodeOnce decodes what is percent-encoded. A % that begins nothing stays,
-// and does not keep the rest from being decoded: lenient servers read it so.
+// decodeOnce decodes percent-encoding once. An invalid % is kept, and the rest is decoded, as
+// lenient servers do.
 func decodeOnce(p string) string {
 	if !strings.Contains(p, "%") {
 		return p
@@ -134,9 +133,8 @@ func isSafePath(p string) bool {
 	return true
 }
 
-// returnPath admits a path to go to after signing in or out: what cleanPath
-// admits, except for ginauth's own routes, which would make loops and forced
-// sign-outs.
+// returnPath validates a path to go to after signing in or out: cleanPath except for ginauth's
+// own routes, which would cause loops and forced sign-outs.
 func (c *config) returnPath(raw string) (string, bool) {
 	clean, ok := cleanPath(raw)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// step answers a request to a route of ours, or returns why not. CONTRIBUTING.md has a table from each
+// step answers a request to a ginauth route, or returns an error. CONTRIBUTING.md maps each
 // route to the file of its step.
 type step func(c *gin.Context, g *registry) error
 
@@ -54,8 +54,7 @@ func (a *Auth) handleAll(router gin.IRouter) {
 	a.handle(router, "/logout", map[string]step{"GET": a.confirmLogout, "HEAD": a.confirmLogout, "POST": a.logout})
 }
 
-// handle registers a path with its methods; the others get 405, which Gin by
-// itself answers with 404.
+// handle registers a path with its methods; others get 405, where Gin alone would answer 404.
 func (a *Auth) handle(router gin.IRouter, path string, steps map[string]step) {
 	failed := SignInFailed
 	if strings.HasPrefix(path, "/logout") {
@@ -138,16 +137,15 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 	}
 }
 
-// protect calls f and turns a panic of a function of the application (a hook, a
-// store, a function of a Provider) into an error, so that a sign-in never
-// half-succeeds.
+// protect calls f and converts a panic of an application function (a hook, a store, a function
+// of a Provider) into an error, so that a sign-in never half-succeeds.
 func protect(f func() error) error {
 	err := contain.Do(f)
 	p, panicked := err.(*contain.Panic)
 	if !panicked {
 		return err
 	}
-	if p.Value == http.ErrAbortHandler { // net/http's own way to hang up
+	if p.Value == http.ErrAbortHandler { // net/http's way to abort a connection
 		panic(p.Value)
 	}
 	return hookPanicked("sign in", p)
@@ -158,7 +156,7 @@ func hookPanicked(op string, p *contain.Panic) *Error {
 	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: op, Reason: "a function of the application panicked", Fix: "see error for the panic", Err: p}
 }
 
-// notFound answers for a Mount that failed.
+// notFound answers requests after a failed Mount.
 func (a *Auth) notFound(c *gin.Context) {
 	c.Data(http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found"))
 }

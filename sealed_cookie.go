@@ -12,14 +12,13 @@ import (
 
 const (
 	browserLimit = 4096 // bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)
-	cookieLimit  = 3800 // bytes that we use: some browsers count the attributes too
-	maxCopies    = 4    // cookies of one name that are looked at
+	cookieLimit  = 3800 // bytes in use: some browsers also count the attributes
+	maxCopies    = 4    // cookies of one name that are read
 )
 
-// sealedCookie seals one kind of small cookie: a login state, a form_post
-// response, a sign-out under way. Each kind has a key of its own, and the
-// cookie's name is authenticated with its contents, so that no cookie can stand
-// in for another one.
+// sealedCookie seals one kind of small cookie: a login state, a form_post response, a sign-out
+// under way. Each kind has a separate key, and the cookie's name is authenticated with its
+// contents, so that no cookie can stand in for another one.
 type sealedCookie struct {
 	jar     cookie.Jar
 	box     *seal.Box
@@ -28,14 +27,14 @@ type sealedCookie struct {
 	now     func() time.Time
 }
 
-// errCookieVersion says that a cookie was sealed by another version of this
-// package, under a key that is right.
+// errCookieVersion means that a cookie was sealed with a current key by another version of
+// this package.
 var errCookieVersion = errors.New("the contents of the cookie have another version")
 
 // contents begins the contents of a cookie, with room for the rest.
 func (k *sealedCookie) contents() []byte { return append(make([]byte, 0, 256), k.version) }
 
-// size returns how many bytes a cookie takes in a request.
+// size returns the size of a cookie in a request, in bytes.
 func (k *sealedCookie) size(name string, contents []byte) int {
 	return len(name) + seal.Size(len(contents))
 }
@@ -64,9 +63,9 @@ func (k *sealedCookie) open(name, value string) (*wire.Reader, error) {
 	return r, nil
 }
 
-// expired reports whether a cookie made at that time has expired. One that was
-// made in the future has too: the clocks of two replicas differ, or the clock
-// was put back, and its end could be any time away.
+// expired reports whether a cookie created at that time has expired. A time in the future
+// counts as expired: the clocks of two replicas differ, or the clock was set back, and the
+// expiry could be any time away.
 func (k *sealedCookie) expired(made time.Time) bool {
 	age := k.now().Sub(made)
 	return age > k.life || age < -leeway
@@ -96,10 +95,10 @@ func (k *sealedCookie) accepts(name, value string, accept func(*wire.Reader) boo
 	return accept(r) && r.OK() && !k.expired(made)
 }
 
-// hintCookie is a small cookie in the clear. Nothing depends on it: somebody who
-// forges it in their own browser changes which button comes first there, or
-// which message they read. Sealed, it would add some 60 bytes to every request,
-// for a year with the provider used last, and a decryption to each sign-in.
+// hintCookie is a small unsealed cookie. No security decision depends on it: a user who forges
+// it changes only the order of buttons, or the message, in their own browser. Sealed, it would
+// add some 60 bytes to every request, for a year with the provider used last, and a decryption
+// to each sign-in.
 type hintCookie struct {
 	jar  cookie.Jar
 	name string
@@ -120,7 +119,7 @@ func (k *hintCookie) setFor(w http.ResponseWriter, value string, life time.Durat
 	k.jar.Set(w.Header(), k.name, value, life)
 }
 
-// expire tells the browser to drop the cookie if the request has it.
+// expire expires the cookie if the request has it.
 func (k *hintCookie) expire(w http.ResponseWriter, r *http.Request) {
 	if len(cookie.Values(r.Header, k.name, 1)) > 0 {
 		k.jar.Expire(w.Header(), k.name)

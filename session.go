@@ -13,43 +13,42 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-// sessionBackend keeps the records of sessions: in a sealed cookie, or in a
-// gin-contrib/sessions store.
+// sessionBackend stores session records: in a sealed cookie, or in a gin-contrib/sessions
+// store.
 type sessionBackend interface {
-	// load returns the request's session, or nil if there is none or on error.
+	// load returns the request's session, or nil without one or on error.
 	load(w http.ResponseWriter, r *http.Request) (*opened, error)
-	// save keeps a record.
+	// save stores a record.
 	save(w http.ResponseWriter, r *http.Request, record sessionRecord) error
-	// delete deletes the record of a request where the server keeps it.
+	// delete deletes the stored record of a request.
 	delete(w http.ResponseWriter, r *http.Request) error
-	// expire tells the browser to drop the cookies, and asks no store.
+	// expire expires the cookies, without accessing a store.
 	expire(w http.ResponseWriter, r *http.Request)
-	// ids returns the ids of the sessions that a request's cookies name, without
-	// asking a store. found reports whether it has session cookies at all, even
-	// if they do not open.
+	// ids returns the ids of the sessions in a request's cookies, without accessing a store.
+	// found reports whether it has session cookies, even if they do not open.
 	ids(w http.ResponseWriter, r *http.Request) (ids []sessionID, found bool)
 }
 
-// sessionID is what a session is revoked by.
+// sessionID has the data needed to revoke a session.
 type sessionID struct {
 	id   string
-	idle time.Duration // its own IdleTimeout, 0 if that is not known
-	seen time.Time     // its last request, the zero time if that is not known
+	idle time.Duration // its own IdleTimeout, 0 if unknown
+	seen time.Time     // its last request, the zero time if unknown
 }
 
-// sessionID returns what the session is revoked by.
+// sessionID returns the data needed to revoke the session.
 func (s *session) sessionID() sessionID { return sessionID{s.id, s.idle, s.lastSeen} }
 
-// sessionRecord is a session as a backend keeps it.
+// sessionRecord is the stored form of a session.
 type sessionRecord struct {
 	data []byte
 	life time.Duration
-	// browserOnly says that the browser's cookies end with the browser. What a store
-	// keeps ends after life all the same.
+	// browserOnly makes the cookies end with the browser. What a store keeps still ends after
+	// life.
 	browserOnly bool
-	// isNew says that the session begins: a store gives it an id and a binding of
-	// its own. Without it, the record replaces that of the session that load
-	// returns; if that one is gone, another request has ended it, and it stays so.
+	// isNew marks a new session: a store gives it a new id and binding. Otherwise the record
+	// replaces that of the session that load returns; if that is missing, another request has
+	// ended it, and it stays ended.
 	isNew bool
 }
 
@@ -61,7 +60,7 @@ func (r sessionRecord) cookieLife() time.Duration {
 	return r.life
 }
 
-// sessions makes, keeps and ends sessions.
+// sessions starts, stores and ends sessions.
 type sessions struct {
 	cfg     *config
 	issuers map[string]*issuers // by Provider.Name
@@ -70,8 +69,7 @@ type sessions struct {
 	tokens  *tokenKeeper
 }
 
-// start makes a new session for a user, under a new id, and ends the one that it
-// replaces.
+// start starts a session for a user under a new id, and ends the one that it replaces.
 func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, limits SessionLimits) (*session, error) {
 	if err := k.checkLimits(s, limits); err != nil {
 		return nil, err
@@ -107,15 +105,15 @@ func (k *sessions) start(w http.ResponseWriter, r *http.Request, s *session, lim
 	return s, err
 }
 
-// begin gives a session its id and its times.
+// begin sets the id and the times of a session.
 func (k *sessions) begin(s *session, limits SessionLimits) {
 	now := k.cfg.Now()
 	id := make([]byte, sessionIDSize)
 	rand.Read(id)
 	s.id, s.created, s.lastSeen = string(id), now, now
-	// Kept in the record: a watermark of this session's sign-out is kept for the idle timeout
-	// that the options have now. If a later configuration has a longer one, no copy of the
-	// session may live by it.
+	// Stored in the record: the watermark of this session's sign-out is kept for the current
+	// idle timeout, so a longer one in a later configuration must not apply to copies of this
+	// session.
 	s.idle, s.browserOnly = cmp.Or(limits.IdleTimeout, k.cfg.IdleTimeout), limits.BrowserOnly
 	if end := now.Add(cmp.Or(limits.Lifetime, k.cfg.Lifetime)); s.until.IsZero() || s.until.After(end) {
 		s.until = end
@@ -125,9 +123,9 @@ func (k *sessions) begin(s *session, limits SessionLimits) {
 	}
 }
 
-// limits are those of the session that takes the place of this one because the same
-// person has authenticated again: a cookie that ends with the browser does not become
-// one that lasts. Its lifetime is not known: until may be the end of the provider's.
+// limits returns the limits of the session that replaces this one after the same user has
+// authenticated again: a cookie that ends with the browser must not become a persistent one.
+// Lifetime is unknown: until may be the end of the provider's session.
 func (s *session) limits(c *config) SessionLimits {
 	l := SessionLimits{BrowserOnly: s.browserOnly}
 	if s.idle < c.IdleTimeout && s.idle >= time.Minute {
@@ -136,7 +134,8 @@ func (s *session) limits(c *config) SessionLimits {
 	return l
 }
 
-// checkLimits refuses limits that do not shorten a session: it was meant to be short.
+// checkLimits rejects limits that do not shorten a session, since a short session was
+// intended.
 func (k *sessions) checkLimits(s *session, limits SessionLimits) error {
 	for _, l := range [...]struct {
 		name      string
@@ -151,7 +150,7 @@ func (k *sessions) checkLimits(s *session, limits SessionLimits) error {
 	return nil
 }
 
-// checkTimes refuses a session that could be written and not read again.
+// checkTimes rejects a session that could be written but not read again.
 func (k *sessions) checkTimes(s *session) error {
 	times := s.times()
 	for _, at := range append(times[:], &s.rechecked) {
@@ -163,10 +162,9 @@ func (k *sessions) checkTimes(s *session) error {
 	return nil
 }
 
-// recordMark records the user's current watermark in s.mark, so that a later one can
-// be recognized. It refuses a session that would be revoked from the start: the
-// provider has signed the user out since it issued this ID token, or in the same
-// second.
+// recordMark records the user's current watermark in s.mark, so that a later one can be
+// recognized. It fails if the session would be revoked from the start: the provider has signed
+// the user out since it issued this ID token, or in the same second.
 func (k *sessions) recordMark(ctx context.Context, s *session) error {
 	marks, err := k.cfg.watermarks(ctx, s.keys())
 	if err != nil {
@@ -179,18 +177,17 @@ func (k *sessions) recordMark(ctx context.Context, s *session) error {
 		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
 }
 
-// checkTakenBack refuses a sign-in that begins no session for the reason for which one
-// that does is refused: the provider has signed the user out meanwhile.
+// checkTakenBack rejects a sign-in without a session if the provider has signed the user out
+// meanwhile, as recordMark does for one with a session.
 func (k *sessions) checkTakenBack(ctx context.Context, s session) error {
 	k.begin(&s, SessionLimits{})
 	return k.recordMark(ctx, &s)
 }
 
-// keepLess is what to do about a session that is too large.
+// keepLess is the fix for a session that is too large.
 const keepLess = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
 
-// save keeps a session. The error about one that is too large says what makes it
-// so.
+// save stores a session. The error for one that is too large names the cause.
 func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNew bool) error {
 	err := k.backend.save(w, r, sessionRecord{k.encode(s), k.remaining(s), s.browserOnly, isNew})
 	if err == nil {
@@ -204,7 +201,7 @@ func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNe
 	return e
 }
 
-// remaining is how long a session has to live, from when it was seen.
+// remaining returns the time from the last request to the expiry of a session.
 func (k *sessions) remaining(s *session) time.Duration {
 	left := min(k.cfg.Lifetime-s.lastSeen.Sub(s.created), k.cfg.IdleTimeout, s.idle)
 	if !s.until.IsZero() {
@@ -233,8 +230,8 @@ func (k *sessions) unexpired(o *opened, now time.Time) *opened {
 	return o
 }
 
-// load is open, and asks whether the session was revoked. If Options.Revocations
-// fails, it returns an error: the user does not get in.
+// load is open plus a check that the session is not revoked. If Options.Revocations fails, it
+// returns an error, and the request is rejected.
 func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.open(w, r, now)
 	if o == nil {
@@ -251,9 +248,9 @@ func (k *sessions) load(w http.ResponseWriter, r *http.Request, now time.Time) (
 	return o, nil
 }
 
-// renew writes a session again, which was seen at the time at which it was found
-// not to be revoked. A handler may call Update hours after that, and the mark of a
-// sign-out meanwhile is kept no longer than a session that was seen before it.
+// renew stores a session again. Its last request is the time at which it was found not to be
+// revoked: a handler may call Update hours later, and the watermark of a sign-out in between
+// is kept only for sessions last seen before it.
 func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) error {
 	if err := k.checkTimes(s); err != nil {
 		return err
@@ -261,7 +258,7 @@ func (k *sessions) renew(w http.ResponseWriter, r *http.Request, s *session) err
 	return k.save(w, r, s, false)
 }
 
-// end ends a session for good: every copy of it first, then the record.
+// end revokes all copies of a session, and then deletes its record.
 func (k *sessions) end(w http.ResponseWriter, r *http.Request, s *session) error {
 	err := k.revoke(r.Context(), s.sessionID())
 	failed := k.backend.delete(w, r)
@@ -284,17 +281,15 @@ func (k *sessions) endAll(w http.ResponseWriter, r *http.Request) (*session, err
 	return o.copy(), cmp.Or(err, failed)
 }
 
-// revokePrevious revokes the sessions that the cookies of a request name, also those
-// that have expired, and those whose store fails. It returns the one that the backend
-// loads, and the error of that.
+// revokePrevious revokes the sessions in the cookies of a request, also expired ones and those
+// whose store fails. It returns the session and the error of the backend's load.
 func (k *sessions) revokePrevious(w http.ResponseWriter, r *http.Request) (o *opened, failed, err error) {
 	ids, found := k.backend.ids(w, r)
 	if !found {
 		return nil, nil, nil
 	}
 	err = k.revoke(r.Context(), ids...)
-	// The cookie of a store does not say for how long its session can live, only the
-	// record does.
+	// The expiry of a stored session is only in its record, not in the cookie.
 	o, failed = k.backend.load(w, r)
 	if o != nil && !slices.Contains(ids, o.sessionID()) && k.cfg.outlivesDefault(o.sessionID()) {
 		err = cmp.Or(err, k.revoke(r.Context(), o.sessionID()))
@@ -304,7 +299,7 @@ func (k *sessions) revokePrevious(w http.ResponseWriter, r *http.Request) (o *op
 
 func (k *sessions) revoke(ctx context.Context, ids ...sessionID) error {
 	for _, id := range ids {
-		// Not on the request's context: who hangs up is signed out all the same.
+		// Not on the request's context: the session is also revoked if the client disconnects.
 		if err := k.cfg.revokeSession(context.WithoutCancel(ctx), id); err != nil {
 			return err
 		}

@@ -11,20 +11,20 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// Update changes the session of the signed-in user: groups, say, or the
-// application's own User.Data, which is not nil in change. Provider, Issuer,
-// Subject and the claims stay as verified. With [Provider.Recheck], the next recheck renews
-// everything but Data. Call it before the response is written;
-// no middleware is needed in front of it.
+// Update changes the session of the signed-in user, for example User.Groups or User.Data,
+// which is not nil in change. Provider, Issuer, Subject, AuthTime, ACR, Grant and the claims
+// cannot be changed. With [Provider.Recheck], the next recheck renews everything but Data.
+// Call it before the response is written; it needs no middleware before it.
 //
-// It fails with [ErrUnauthenticated] if no user is signed in, with [ErrCrossOrigin]
-// for an unsafe request from another origin, with [ErrSessionError] if the session
-// becomes too large or the response is already written, which leaves it as it was,
-// and with [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations]
-// fails.
+// It fails with [ErrUnauthenticated] if no user is signed in; with [ErrBadRequest] if the user
+// was identified by an access token or [Hooks.Authenticate] and so has no session; with the
+// error of that token or hook if it is rejected; with [ErrCrossOrigin] for an unsafe request
+// from another origin; with [ErrSessionError] if the session becomes too large or the response
+// is already written; and with [ErrStoreUnavailable] if [Options.Sessions] or
+// [Options.Revocations] fails. The session is unchanged after an error.
 //
-// If two requests of one user call it at the same time, the later response wins. A
-// copy of the cookie from before is still valid, with what it said then.
+// If two requests of one session call it at the same time, the later response wins. Without
+// [Options.Sessions], a copy of the previous cookie remains valid with its old content.
 func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	if a.cfg.isCrossOrigin(c.Request) { // there may be no RequireAuth in front of this handler
 		return crossOriginError("update session")
@@ -56,8 +56,8 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 	return nil
 }
 
-// answerWritten is the error for what would need a cookie that can no longer be sent. It
-// is logged as well: a handler that writes too early often drops the error too.
+// answerWritten returns the error for a cookie that can no longer be sent. It is also logged,
+// since a handler that writes too early often ignores the error.
 func (a *Auth) answerWritten(c *gin.Context, op, fix string) *Error {
 	e := &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: fix}
 	a.cfg.log(c.Request.Context(), slog.LevelWarn, "session.answer_written", e.Reason+", so that no cookie can be set: "+fix,
@@ -65,30 +65,29 @@ func (a *Auth) answerWritten(c *gin.Context, op, fix string) *Error {
 	return e
 }
 
-// SignIn starts a session for a user whom the application has authenticated: by a
-// password, a passkey, or the session of an older system. No provider is asked and
-// [Hooks.OnLogin] is not called. limits may be nil.
+// SignIn starts a session for a user that the application has authenticated: by a password, a
+// passkey, or the session of an older system. It does not contact a provider or call
+// [Hooks.OnLogin]. limits may be nil. Call it before the response is written. For the rest of
+// the request [CurrentUser] returns the user.
 //
-// user.Provider must be the name of one of [Options.Providers], else SignIn fails
-// with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer becomes
-// the provider's; a nil user, or a Subject or Issuer that the provider cannot have,
-// is [ErrIdentityRejected]. An AuthTime of zero means now, which [MaxAge] believes: set it
-// if the person authenticated earlier, as with the session of an older system, and do not
-// pass an ACR that was not asked for. [ErrSessionError] means that
-// the session is too large, that the response is already written, that AuthTime is in
-// the future, or that limits are not shorter than [Options]; [ErrIDTokenInvalid] that the provider signed
-// this person out in the same second, [ErrStoreUnavailable] that [Options.Sessions]
-// or [Options.Revocations] failed. After an error no session was started, but one
-// from before may have ended.
+// user.Provider must be the name of one of [Options.Providers] that users can sign in with,
+// else SignIn fails with [ErrUnknownProvider]. user.Subject is required, and an empty Issuer
+// becomes the provider's; a nil user, a user with a Grant, or a Subject or Issuer that the
+// provider cannot have is [ErrIdentityRejected]. A zero AuthTime means now, which [MaxAge]
+// relies on: set it if the user authenticated earlier, and set ACR only to what was checked.
 //
-// An unsafe request from another origin is refused with [ErrCrossOrigin]: a form on
-// another site must not sign people in as somebody of its choice. A prefetch, which no
-// user asked for, is [ErrBadRequest]. Any other GET is not refused, but do not sign in
-// by one: a link (a "magic link") can be sent to a victim, and scanners of mail open
-// it. Let it lead to a page with a form, whose handler calls SignIn.
+// SignIn fails with [ErrBadRequest] for a prefetch, and for a request with a bearer token,
+// whose session cookie would be ignored (if [Provider.Audience] or [Hooks.Authenticate] is
+// set); with [ErrSessionError] if the session is too large, the response is already written,
+// AuthTime is in the future, or limits exceed those of [Options]; with [ErrIDTokenInvalid] if
+// the provider signed this user out in the same second; and with [ErrStoreUnavailable] if
+// [Options.Sessions] or [Options.Revocations] fails. After an error no session was started,
+// but a previous one may have ended.
 //
-// Call it before the response is written. For the rest of the request
-// [CurrentUser] returns that user.
+// An unsafe request from another origin is [ErrCrossOrigin]: otherwise a form on another site
+// could sign the user in to the attacker's account. Other GET requests are accepted, but do
+// not call SignIn for them: a "magic link" can be sent to a victim, and mail scanners open
+// links. Let the link lead to a page with a form, and call SignIn when the form is posted.
 func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err error) {
 	defer func() { err = during(SignInFailed, err) }()
 	if a.cfg.isCrossOrigin(c.Request) {
@@ -110,7 +109,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
-	if user.Grant != nil { // a session is not limited
+	if user.Grant != nil { // a session has no scopes
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_grant", Op: "sign in", Reason: "User.Grant is set, and a session has full access", Fix: "sign in a User without a Grant, if that is meant"}
 	}
 	g := a.registryOf(c)
@@ -125,7 +124,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	switch now := a.cfg.Now(); {
 	case u.AuthTime.IsZero():
 		u.AuthTime = now
-	case u.AuthTime.After(now.Add(leeway)): // would count as fresh for longer than it is
+	case u.AuthTime.After(now.Add(leeway)): // would pass MaxAge for too long
 		return &Error{Code: ErrSessionError, ID: "session.auth_time", Op: "sign in", Provider: u.Provider, Reason: "User.AuthTime is in the future",
 			Fix: "leave it zero, which means now, or look at the clock that it is from"}
 	}
@@ -138,7 +137,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 		return err
 	}
 	keepPrivate(c)
-	if g.clients[u.Provider].isPage() { // which people chose, where there is a choice
+	if g.clients[u.Provider].isPage() { // the user chose it, if there is a choice
 		a.lastProvider.remember(c.Writer, c.Request, g, u.Provider, s.browserOnly)
 	}
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed in by the application", Event{Name: SignInByApplication}, s)
@@ -146,15 +145,15 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 	return nil
 }
 
-// Logout ends the session of this request and revokes every copy of its cookie. It
-// does not sign out at the provider: post a form to [Auth.LogoutURL] for that. It
-// does nothing, and returns nil, if no user is signed in.
+// Logout ends the session of this request and revokes every copy of its cookie. It does not
+// sign out at the provider: post a form to [Auth.LogoutURL] for that. It does nothing and
+// returns nil if no user is signed in.
 //
-// It fails with [ErrCrossOrigin] if an unsafe request comes from another origin,
-// with [ErrSessionError] if the response is already written, and with
-// [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In
-// the latter case this browser's cookie is cleared all the same, but a copy of it
-// may still be valid.
+// It fails with [ErrCrossOrigin] for an unsafe request from another origin; with
+// [ErrBadRequest] if an access token or [Hooks.Authenticate] identified the user, and with
+// their error if they are rejected; with [ErrSessionError] if the response is already written;
+// and with [ErrStoreUnavailable] if [Options.Sessions] or [Options.Revocations] fails. In the
+// last case this browser's cookie is still cleared, but a copy of it may remain valid.
 func (a *Auth) Logout(c *gin.Context) (err error) {
 	defer func() { err = during(SignOutFailed, err) }()
 	if a.cfg.isCrossOrigin(c.Request) {
@@ -171,13 +170,12 @@ func (a *Auth) Logout(c *gin.Context) (err error) {
 	return err
 }
 
-// LogoutEverywhere revokes all sessions of a user, on every device: after a stolen
-// password, say. Sessions that start later are not affected. It does not sign out
-// at the provider.
+// LogoutEverywhere revokes all sessions of a user on every device, and rejects access tokens
+// that were issued to the user before: after a stolen password, for example. Later sessions
+// and tokens are not affected. It does not sign out at the provider.
 //
-// userID is what [User.ID] returned; anything without an issuer and a subject is
-// [ErrBadRequest]. The ID of an unknown user is no error. [ErrStoreUnavailable]
-// means that nothing was revoked.
+// userID is a [User.ID]; a text without an issuer and a subject is [ErrBadRequest]. An unknown
+// userID is not an error. After [ErrStoreUnavailable], nothing was revoked.
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
@@ -190,19 +188,19 @@ func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	return nil
 }
 
-// SessionInfo describes a session, for a page that shows it.
+// SessionInfo describes a session, for example for an account page.
 type SessionInfo struct {
 	Provider string    // Provider.Name of the sign-in
 	Created  time.Time // when the user signed in
-	LastSeen time.Time // the last request; one within a tenth of Options.IdleTimeout after it is not recorded
+	LastSeen time.Time // the last request, to within a tenth of Options.IdleTimeout
 
-	IdleExpiry     time.Time // when the session expires without another request; not after AbsoluteExpiry
-	AbsoluteExpiry time.Time // when the session expires in any case
+	IdleExpiry     time.Time // expiry without further requests; not after AbsoluteExpiry
+	AbsoluteExpiry time.Time // expiry in any case
 }
 
-// Session describes the session of this request. ok is false if the request is
-// unauthenticated, or if neither [Auth.RequireAuth] nor [Auth.LoadUser] ran
-// before the handler.
+// Session returns information about the session of this request. ok is false if the request is
+// unauthenticated or has no session (access tokens, [Hooks.Authenticate]), or if neither
+// [Auth.RequireAuth] nor [Auth.LoadUser] ran before the handler.
 func (a *Auth) Session(c *gin.Context) (info SessionInfo, ok bool) {
 	v := a.authenticated(c)
 	if v == nil || !v.hasSession() {

@@ -12,8 +12,7 @@ import (
 // most people have no more.
 const groupsRoom = 5
 
-// opened is a session as its record has it. It never changes, so that requests
-// can share it.
+// opened is a decoded session. It is immutable, so that requests can share it.
 type opened struct {
 	session       // whose user is the one below
 	user          User
@@ -113,7 +112,7 @@ func (c *sessionCache) sealed(text, rest, name string) sealedText {
 	return sealedText{maphash.String(c.seed, text), text, rest, name}
 }
 
-// find returns what put was given with that text, or nil.
+// find returns the cached session of a text, or nil.
 func (c *sessionCache) find(from *sealedText) *opened {
 	if o := c.slots[from.hash%sessionCacheSize].Load(); o != nil && o.from == *from {
 		return o
@@ -121,16 +120,16 @@ func (c *sessionCache) find(from *sealedText) *opened {
 	return nil
 }
 
-// put keeps a session. The text is copied: it is a piece of a header, which
-// would stay with it.
+// put caches a session. The text is copied, since it is part of a header that would be
+// retained with it.
 func (c *sessionCache) put(from sealedText, o *opened) {
 	from.text, from.rest = strings.Clone(from.text), strings.Clone(from.rest)
 	o.from = from
 	c.slots[from.hash%sessionCacheSize].Store(o)
 }
 
-// drop forgets a session that has ended, with the personal data in it. If another
-// one has taken its slot meanwhile, that one will be opened again.
+// drop removes an ended session, with its personal data. If another session has taken its slot
+// meanwhile, that one must be opened again.
 func (c *sessionCache) drop(o *opened) {
 	if o != nil {
 		c.slots[o.from.hash%sessionCacheSize].Store(nil)

@@ -25,7 +25,7 @@ const (
 	acrLimit        = 256 // bytes of an acr that is kept
 )
 
-// session is what is kept of a signed-in user between requests.
+// session is the stored state of a signed-in user.
 type session struct {
 	id          string        // 16 random bytes, new at every sign-in
 	user        *User         // and the claims that are kept
@@ -37,7 +37,7 @@ type session struct {
 	idle        time.Duration // its own IdleTimeout
 	mark        int64         // the person's watermark at its birth, as millis has it
 	sid         string        // the provider's id of its own session, or ""
-	actor       string        // User.ID of somebody who acts as the user, or ""
+	actor       string        // User.ID of another user that acts as the user, or ""
 	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
 	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
 	browserOnly bool          // its cookie ends with the browser
@@ -65,7 +65,7 @@ func (s *session) optionalTexts(claims *string) [5]*string {
 	return [...]*string{&s.sid, &s.user.Locale, claims, &s.user.ACR, &s.actor}
 }
 
-// tokensID is where the session's tokens are.
+// tokensID returns the id under which the session's tokens are stored.
 func (s *session) tokensID() string {
 	if s.tokens == nil {
 		return s.id
@@ -107,7 +107,7 @@ func millis(mark time.Time) int64 {
 	return mark.Add(time.Millisecond - 1).UnixMilli()
 }
 
-// issuers are what users of a provider have as their Issuer.
+// issuers are the issuers of a provider's users.
 type issuers struct {
 	own    string   // the issuer, or the namespace of a plain OAuth 2.0 provider
 	print  [8]byte  // of own, and of what Provider.VerifyClaims admits
@@ -151,7 +151,7 @@ func (i *issuers) admit(issuer string) bool {
 	return issuer == i.own
 }
 
-// encode writes the record: versioned, since cookies outlive programs.
+// encode encodes the record, with a version, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
 	u, from := s.user, k.issuers[s.user.Provider]
 	claims, names := u.claims(), u.claimNames()
@@ -410,7 +410,7 @@ func (s *session) largest() string {
 	return text
 }
 
-// digest is a short hash of texts, told apart by their lengths.
+// digest returns a short hash of texts with their lengths.
 func digest(parts ...string) [8]byte {
 	sum := sha256.Sum256(wire.AppendStrings(nil, parts))
 	return [8]byte(sum[:8])

@@ -19,7 +19,7 @@ const (
 	splitCookie = '2'
 )
 
-// cookieBackend keeps sessions in the browser, sealed, in one cookie or two.
+// cookieBackend stores sessions in one or two sealed cookies.
 type cookieBackend struct {
 	box    *seal.Box
 	unseal func(text, rest, name string) *opened // opens what box sealed
@@ -51,9 +51,8 @@ func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sess
 // delete implements sessionBackend: the cookie is the record.
 func (b *cookieBackend) delete(http.ResponseWriter, *http.Request) error { return nil }
 
-// load implements sessionBackend. Of several cookies of one name, those count that
-// open. If they hold two sessions, the cookies do not say which one is meant: load
-// returns neither, and expires both.
+// load implements sessionBackend. Of several cookies of one name, those that open are used. If
+// they hold two sessions, the request is ambiguous: load returns neither, and expires both.
 func (b *cookieBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	now := cookie.Current(w, r, b.name, b.second).Header
 	if text := cookie.Only(now, b.name); text != "" && text[0] == wholeCookie { // nearly always
@@ -120,8 +119,7 @@ func (b *cookieBackend) expire(w http.ResponseWriter, r *http.Request) {
 	b.expireSecond(w, r)
 }
 
-// expireSecond tells the browser to drop the second cookie, if it has one or
-// this very response has set one.
+// expireSecond expires the second cookie if the request or this response has one.
 func (b *cookieBackend) expireSecond(w http.ResponseWriter, r *http.Request) {
 	out := w.Header()
 	set := func(line string) bool { return strings.HasPrefix(line, b.second+"=") }
@@ -130,7 +128,7 @@ func (b *cookieBackend) expireSecond(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tooLarge is the error of a backend that has no room for a record.
+// tooLarge is the error for a record that exceeds the backend's limit.
 func tooLarge(id, format string, args ...any) *Error {
 	return &Error{Code: ErrSessionError, ID: id, Reason: fmt.Sprintf(format, args...), Fix: keepLess}
 }

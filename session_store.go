@@ -24,13 +24,12 @@ const (
 	bindingSize = 32        // bytes
 )
 
-// storeBackend keeps sessions in a gin-contrib/sessions store, used through its
-// interface alone. What the store holds is one sealed text that opens only
-// together with the binding cookie, which the store never sees: a planted
-// session id, a record copied under another id, and a dump of the store are
-// worth nothing, whatever the store does about ids. The cookie also has our own
-// id of the session, sealed: so a session can be revoked without the store,
-// which may fail, and may take its failure for "no such session".
+// storeBackend stores sessions in a gin-contrib/sessions store, through its interface only. A
+// record is one sealed text that opens only with the binding cookie, which the store never
+// sees: planted session ids, records copied under another id, and dumps of the store are
+// useless, however the store handles ids. The cookie also has the session's own id, sealed, so
+// that a session can be revoked even if the store fails, or reports a failure as a missing
+// session.
 type storeBackend struct {
 	store  ginsessions.Store
 	box    *seal.Box
@@ -41,7 +40,7 @@ type storeBackend struct {
 
 func (b *storeBackend) bindingName() string { return b.name + "-b" }
 
-// bound is what a record is sealed for.
+// bound returns the context that a record is sealed for.
 func (b *storeBackend) bound(binding string) string { return b.name + " " + binding }
 
 // binding is a binding cookie of a request.
@@ -51,7 +50,7 @@ type binding struct {
 	old  bool   // the id is sealed under an old key
 }
 
-// bindings are those of a request that are ours.
+// bindings returns the binding cookies of a request that open.
 func (b *storeBackend) bindings(r *http.Request) (list []binding) {
 	for _, value := range cookie.Values(r.Header, b.bindingName(), maxCopies) {
 		text, sealed, _ := strings.Cut(value, ".")
@@ -75,9 +74,9 @@ func (b *storeBackend) ids(w http.ResponseWriter, r *http.Request) (ids []sessio
 	return ids, found
 }
 
-// load implements sessionBackend. Of several cookies of one name, those count that
-// belong together and open. If they hold two sessions, the cookies do not say
-// which one is meant: load returns neither, and ends both.
+// load implements sessionBackend. Of several cookies of one name, those that belong together
+// and open are used. If they hold two sessions, the request is ambiguous: load returns
+// neither, and ends both.
 func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	two := false
 	err = b.each(w, r, func(s stored) error {
@@ -100,8 +99,7 @@ func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *open
 	return found, nil
 }
 
-// stored is what may be a session of a request: a text in the store, and a
-// binding that it may open with.
+// stored is a candidate for a request's session: a text in the store and a binding.
 type stored struct {
 	request *http.Request // with the store's cookie of this session alone
 	session *gorilla.Session
@@ -115,7 +113,7 @@ func (b *storeBackend) opens(s stored) bool {
 	return len(record) > sessionIDSize && record[1:1+sessionIDSize] == s.binding.id
 }
 
-// each calls do for what a request and the store have.
+// each calls do for each candidate.
 func (b *storeBackend) each(w http.ResponseWriter, r *http.Request, do func(stored) error) error {
 	r = cookie.Current(w, r, b.name, b.bindingName())
 	bindings := b.bindings(r)
@@ -138,8 +136,8 @@ func (b *storeBackend) each(w http.ResponseWriter, r *http.Request, do func(stor
 	return nil
 }
 
-// with returns the request with that one cookie of the store's, or none: what
-// the store reads is decided here, not by the order of a header.
+// with returns the request with one cookie of the store, or without any, so that the order of
+// the Cookie header does not decide which one the store reads.
 func (b *storeBackend) with(r *http.Request, value string) *http.Request {
 	one := r.WithContext(r.Context()) // a shallow copy
 	one.Header = http.Header{}
@@ -149,9 +147,9 @@ func (b *storeBackend) with(r *http.Request, value string) *http.Request {
 	return one
 }
 
-// open asks the store for the session of a request. A cookie that the store
-// cannot read, or a record that it does not have, is a new session; only a
-// store that fails is an error. It may panic, and must not crash the request.
+// open loads the session of a request from the store. An unreadable cookie or a missing record
+// is a new session; only a failing store is an error. A panic of the store must not crash the
+// request.
 func (b *storeBackend) open(r *http.Request) (*gorilla.Session, error) {
 	s, err := contain.Call(func() (*gorilla.Session, error) { return b.store.New(r, b.name) })
 	if err == nil && s == nil {
@@ -201,9 +199,9 @@ func (b *storeBackend) save(w http.ResponseWriter, r *http.Request, record sessi
 	})
 }
 
-// create writes a record into a new session of the store's, with a new id and
-// a new binding. The store gets a request without its cookie, since some take
-// the id from there whatever the session says; the old record is deleted.
+// create writes a record into a new session of the store, with a new id and binding. The store
+// receives a request without its cookie, since some stores prefer the id there to the
+// session's; the old record is deleted.
 func (b *storeBackend) create(w http.ResponseWriter, r *http.Request, record sessionRecord) error {
 	_ = b.delete(w, r) // it is revoked already; that it stays a while does no harm
 	s, err := b.open(b.with(r, ""))
@@ -216,8 +214,8 @@ func (b *storeBackend) create(w http.ResponseWriter, r *http.Request, record ses
 	return b.write(w, b.with(r, ""), s, base64.RawURLEncoding.EncodeToString(raw), record)
 }
 
-// write saves through the store, under our own cookie attributes: a store's
-// defaults may be readable by scripts, or sent from other sites.
+// write saves through the store with ginauth's cookie attributes: a store's defaults may allow
+// scripts to read the cookie, or other sites to send it.
 func (b *storeBackend) write(w http.ResponseWriter, r *http.Request, s *gorilla.Session, binding string, record sessionRecord) error {
 	s.Values = map[any]any{recordKey: b.box.Seal(record.data, b.bound(binding))}
 	s.Options = b.options(max(int(record.life/time.Second), 1)) // stores delete at 0
@@ -275,8 +273,8 @@ func (b *storeBackend) expire(w http.ResponseWriter, _ *http.Request) {
 	b.jar.Expire(w.Header(), b.bindingName())
 }
 
-// delete implements sessionBackend. It deletes only what the browser can open:
-// if an id alone were enough, planted ones would delete others' sessions.
+// delete implements sessionBackend. It deletes only a record that the browser's cookie opens:
+// if an id were enough, a planted id would delete another user's session.
 func (b *storeBackend) delete(w http.ResponseWriter, r *http.Request) error {
 	return b.each(w, r, func(s stored) error {
 		if !b.opens(s) {
@@ -288,7 +286,7 @@ func (b *storeBackend) delete(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// discard takes the headers that a store writes.
+// discard collects the headers that a store writes.
 type discard http.Header
 
 // Header implements http.ResponseWriter.

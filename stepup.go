@@ -26,7 +26,7 @@ const (
 	demandName    = "demand " // and the provider's name: what a demand is sealed for
 )
 
-// demand is what a Check wants before it admits a user.
+// demand holds the requirements of a Check.
 type demand struct {
 	maxAge  time.Duration // of the authentication at the provider; 0 if it may have any
 	acr     []string      // one of these; nil if any will do
@@ -34,27 +34,28 @@ type demand struct {
 	scopes  []string      // of an API, beside those of every sign-in
 }
 
-// MaxAge admits a user who authenticated at the provider within the last d, and
-// sends any other there to do so again: a page is redirected to the provider and
-// comes back, a fetch gets 401 ([ErrStepUpRequired]) with a login_url. The session of
-// the same person keeps its User.Data, and stays as it is if the person gives up.
+// MaxAge admits a user that authenticated at the provider within the last d. Otherwise the
+// user must authenticate there again: a page load is redirected to the provider and back, and
+// other requests get 401 ([ErrStepUpRequired]) with a login_url. The new session of the same
+// user keeps its User.Data; if the user gives up, the old session is unchanged.
 //
-// Only the provider's auth_time counts (OpenID Connect Core 1.0, section 2), or the
-// AuthTime of [Auth.SignIn] or [Hooks.Authenticate]; a minute is allowed for clocks that
-// differ. A plain OAuth 2.0 provider has none, and a user of Authenticate no session to
-// come back with: they get 403 ([ErrForbidden]), and the log says why. The provider is
-// asked with max_age (section 3.1.2.1), d in whole seconds; one that ignores it ends the
-// sign-in with [ErrIDTokenInvalid], and the session stays.
+// MaxAge compares the provider's auth_time (OpenID Connect Core 1.0, section 2), or the
+// AuthTime of [Auth.SignIn] or [Hooks.Authenticate], with a minute of tolerance for clock
+// skew. Users of a plain OAuth 2.0 provider have no auth_time, and users of Authenticate no
+// session to return to: they get 403 ([ErrForbidden]), and the log says why. The provider is
+// asked with max_age (section 3.1.2.1), d in whole seconds; if it ignores that, the sign-in
+// fails with [ErrIDTokenInvalid] and the session is unchanged. An access token whose auth_time
+// is older, or missing, gets 401 with max_age in WWW-Authenticate (RFC 9470).
 //
-// MaxAge panics if d is less than a minute; more than 68 years is 68 years. Called by a
-// Check or a handler of the application, its error has the same effect, for the user that
-// the Check was given or that [CurrentUser] returned in this request; any other gets 403.
-// For nil it is [ErrUnauthenticated]:
+// MaxAge panics if d is less than a minute; d is limited to 68 years. A Check or a handler of
+// the application may call it and return its error, with the same effect. It must be called
+// with the User that the Check was given, or that [CurrentUser] returned in this request; any
+// other gets 403, and nil is [ErrUnauthenticated]:
 //
 //	return ginauth.MaxAge(5 * time.Minute)(u)
 //
-// A handler that lasts, such as that of a WebSocket, can ask again: what counts is the
-// time at which it asks.
+// A long-running handler, such as that of a WebSocket, can call it repeatedly: it compares
+// with the time of the call.
 //
 //go:noinline
 func MaxAge(d time.Duration) Check {
@@ -73,21 +74,20 @@ func MaxAge(d time.Duration) Check {
 	}
 }
 
-// ACR admits a user who authenticated with one of values, authentication context
-// class references that the provider defines (OpenID Connect Core 1.0, section 2),
-// and sends any other there to do so, as [MaxAge] does, with the same errors. The
-// provider is asked with acr_values (section 3.1.2.1), the first of which is the preferred
-// one. If it answers with another acr, it is asked once more with max_age=0 and
-// prompt=login, which makes those authenticate again that lately did, with less. If the
-// acr is another one still, the sign-in ends with [ErrIDTokenInvalid], and the session
-// stays. Values are compared exactly.
+// ACR admits a user that authenticated with one of values, authentication context class
+// references defined by the provider (OpenID Connect Core 1.0, section 2). Otherwise the user
+// must authenticate again, as with [MaxAge], with the same errors. The provider is asked with
+// acr_values (section 3.1.2.1), in order of preference. If it returns another acr, it is asked
+// once more with max_age=0 and prompt=login, for users whose recent authentication was weaker.
+// If the acr is still another one, the sign-in fails with [ErrIDTokenInvalid] and the session
+// is unchanged. Values are compared exactly. An access token with another acr gets 401 with
+// acr_values in WWW-Authenticate (RFC 9470).
 //
-// An acr has no age: put MaxAge beside it if it must be recent. A user of
-// [Provider.LoginPage] has the ACR that [Auth.SignIn] was given, and gets 403
-// ([ErrForbidden]) with another one.
+// An acr has no age: add MaxAge if it must be recent. A user of [Provider.LoginPage] has the
+// ACR passed to [Auth.SignIn], and gets 403 ([ErrForbidden]) if it is another one.
 //
-// ACR panics without values, and if a value is empty, longer than 256 bytes or not of
-// visible ASCII characters, or all of them together are longer than 512 bytes.
+// ACR panics without values, if a value is empty, longer than 256 bytes or has other than
+// visible ASCII characters, and if all together are longer than 512 bytes.
 //
 //go:noinline
 func ACR(values ...string) Check {
@@ -110,11 +110,11 @@ func ACR(values ...string) Check {
 	}
 }
 
-// askedAgain is the fix of a check that demands.
+// askedAgain is the fix of a check with a demand.
 const askedAgain = "nothing: the person is asked to authenticate again"
 
-// proof returns the request that u is the user of, whose session says how and when the
-// person authenticated, whatever a handler has written into u.
+// proof returns the request that u is the user of: its session has the verified time and acr,
+// which a handler may have changed in u.
 func (u *User) proof() (*authRequest, error) {
 	if u != nil && u.request != nil {
 		return u.request, nil
@@ -135,8 +135,8 @@ const (
 	otherUserFix = "pass MaxAge and ACR the User that the Check was given, or that CurrentUser returns in this very request"
 )
 
-// now is the time that a check compares with, in Unix microseconds. A handler may ask
-// hours after the guard has: that of a WebSocket, for each message.
+// now returns the time that a check compares with, in Unix microseconds. A handler may call a
+// check hours after the guard: that of a WebSocket, for each message.
 func (v *authRequest) now() int64 {
 	if v.shown {
 		return v.registry.auth.cfg.Now().UnixMicro()
@@ -144,7 +144,7 @@ func (v *authRequest) now() int64 {
 	return v.asked
 }
 
-// guardDemand is what the MaxAge and ACR checks of a guard want together of every user.
+// guardDemand combines the requirements of the MaxAge and ACR checks of a guard.
 type guardDemand struct {
 	oldest int64    // microseconds since the authentication, at most; 0 if it may have any age
 	acr    []string // one of these; nil if any will do
@@ -153,8 +153,8 @@ type guardDemand struct {
 	conflict error // no user can meet all of them: each trip would only lead to the next
 }
 
-// demandOf returns what the MaxAge and ACR checks among checks want together, and the other
-// checks. It is compared at once: a guard with both costs 1.01 of one without, and 1.02 if
+// demandOf returns the combined requirements of the MaxAge and ACR checks among checks, and
+// the other checks. Comparing them at once costs 1.01 of a guard without them, and 1.02 if
 // each is called.
 func demandOf(checks []Check) (d guardDemand, rest []Check) {
 	stranger := &User{}

@@ -7,9 +7,8 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// checkStore finds the mistakes in Options.Sessions that can be seen without
-// asking it: a store whose keys cannot seal takes no session, ever, and would
-// say so at the end of the first sign-in.
+// checkStore finds mistakes in Options.Sessions without using the store: a store with unusable
+// keys accepts no session, and would fail only at the end of the first sign-in.
 func (c *config) checkStore(wrong *mistakes) {
 	if c.Sessions == nil {
 		return
@@ -37,8 +36,8 @@ func (c *config) checkStore(wrong *mistakes) {
 	}
 }
 
-// unfitKey says why securecookie, which the stores of gin-contrib sign with, cannot
-// use a key, in an id and in words. Its errors have no types: the texts are those of v1.1.2 ("securecookie:
+// unfitKey returns why securecookie, with which gin-contrib's stores sign, cannot use a key,
+// as an id and a text. Its errors have no types: the texts are those of v1.1.2 ("securecookie:
 // hash key is not set") and of crypto/aes ("invalid key size").
 func unfitKey(err error) (what, why string) {
 	switch text := err.Error(); {
@@ -50,8 +49,8 @@ func unfitKey(err error) (what, why string) {
 	return "key", "has a key that it cannot use"
 }
 
-// storeCodecs returns what a store seals its cookies with. All of gin-contrib's
-// have it in a field of that name, however deep.
+// storeCodecs returns the codecs of a store. All stores of gin-contrib have a field of that
+// name, possibly nested.
 func storeCodecs(store any) (codecs []securecookie.Codec, found bool) {
 	v := reflect.Indirect(reflect.ValueOf(store))
 	if v.Kind() != reflect.Struct {
@@ -67,8 +66,7 @@ func storeCodecs(store any) (codecs []securecookie.Codec, found bool) {
 	return codecs, found
 }
 
-// keptInMemory reports whether a store is gin-contrib's memstore, which is not
-// imported for that.
+// keptInMemory reports whether a store is gin-contrib's memstore, without importing it.
 func keptInMemory(store any) bool {
 	t := reflect.TypeOf(store)
 	return t != nil && t.Kind() == reflect.Pointer && strings.HasSuffix(t.Elem().PkgPath(), "gin-contrib/sessions/memstore")

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// claimLife is for how long the one that refreshes a session's token keeps the others
-	// from it: longer than a request to a provider can take.
+	// claimLife is how long a claim on a session's refresh token excludes others: longer than
+	// a request to a provider can take.
 	claimLife = 15 * time.Second
-	// claimWait is how long the others wait for it.
+	// claimWait is how long other requests wait for the claim's holder.
 	claimWait = 5 * time.Second
 	// storeWait is how long a call of a store may take.
 	storeWait = 3 * time.Second
-	// providerRest is how long a provider that failed is left alone.
+	// providerRest is the pause after a failed request to a provider.
 	providerRest = 5 * time.Second
 	// justNow is how old a token or a session is at most that another trip to the provider
 	// would not change.
@@ -38,17 +38,17 @@ const (
 	tokensRemembered = 1024 // sessions whose tokens are in memory
 )
 
-// Tokens is a shared store for the tokens of sessions: see [Options.Tokens]. Values are
-// sealed, keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
-// are answered with 503 ([ErrStoreUnavailable]), and [Auth.Client] returns that error once
-// the token that it has in memory has expired; a recheck is put off. Implementations must
-// be safe for concurrent use. Package redisstate has one.
+// Tokens is a store for the provider's tokens of sessions: see [Options.Tokens]. Values are
+// sealed, and keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
+// are answered with 503 ([ErrStoreUnavailable]), [Auth.Client] returns that error once the
+// token in memory has expired, and rechecks are postponed. Implementations must be safe for
+// concurrent use. Package redisstate has one.
 type Tokens interface {
-	// Load returns the value of a key, or nil if there is none.
+	// Load returns the value of a key, or nil without one.
 	Load(ctx context.Context, key RevocationKey) ([]byte, error)
 
-	// Swap stores next for ttl if the value is old, in one step, and reports whether it
-	// did. A nil value means that there is none: Swap with a nil next deletes the key.
+	// Swap atomically stores next for ttl if the current value is old, and reports whether it
+	// did. A nil old means that the key has no value; a nil next deletes the key.
 	Swap(ctx context.Context, key RevocationKey, old, next []byte, ttl time.Duration) (bool, error)
 }
 
@@ -74,12 +74,12 @@ type tokenKeeper struct {
 	rechecks sync.Map // the *recheckFlight of each session whose provider is being asked, by id
 }
 
-// storedTokens is a record and the value that it is kept as. base is what the store has in
-// its place, if that is not the value: it could not be told of it.
+// storedTokens is a record and its stored value. base is the store's current value if that
+// differs, because the store could not be updated.
 type storedTokens struct {
 	*tokenRecord
 	value, base []byte
-	unreadable  bool // there is no record, or one that does not open; see latest
+	unreadable  bool // without a record, or with one that does not open; see latest
 }
 
 // inStore returns a record that the store has.
@@ -87,16 +87,16 @@ func inStore(r *tokenRecord, value []byte) storedTokens {
 	return storedTokens{tokenRecord: r, value: value, base: value}
 }
 
-// tokensKey is where the tokens of a session are. It says nothing of the session's id.
+// tokensKey returns the key of a session's tokens. It does not reveal the session's id.
 func tokensKey(id string) RevocationKey { return revocationKey(sessionTokens, id) }
 
-// seal returns a record as it is stored. It opens for its session alone, in whatever place
-// it is put.
+// seal returns the stored form of a record. It opens only for its session, wherever it is
+// stored.
 func (k *tokenKeeper) seal(id string, r *tokenRecord) []byte {
 	return []byte(k.box.Seal(r.encode(), "tokens "+id))
 }
 
-// open returns the record of a session, nil if there is none or it does not open.
+// open returns the record of a session, or nil if it is missing or does not open.
 func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
 	if len(value) == 0 {
 		return nil
@@ -134,7 +134,7 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 	return inStore(k.open(id, value), value), nil
 }
 
-// swap puts a value in the place of old, for as long as its record says.
+// swap replaces old by a value until its record expires.
 func (k *tokenKeeper) swap(ctx context.Context, id string, old []byte, next storedTokens) (bool, error) {
 	ttl := time.Duration(0)
 	if next.tokenRecord != nil {
@@ -159,8 +159,8 @@ func (k *tokenKeeper) instead(id string, r *tokenRecord, base []byte) storedToke
 	return storedTokens{tokenRecord: r, value: k.seal(id, r), base: base}
 }
 
-// current returns the tokens of a session: those of the store, or newer ones that the store
-// could not be told of.
+// current returns the tokens of a session: those of the store, or newer ones that could not be
+// stored.
 func (k *tokenKeeper) current(ctx context.Context, id string) (storedTokens, error) {
 	last, err := k.load(ctx, id)
 	if err != nil {
@@ -229,7 +229,7 @@ func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) err
 	return err
 }
 
-// obtain gets a token from the store, or from the provider.
+// obtain returns a token from the store or the provider.
 func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error) {
 	started := time.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
@@ -277,7 +277,7 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 	}
 }
 
-// latest is current for what is wanted. Newer tokens than the store has are stored.
+// latest is current for a wanted token. It stores tokens that are newer than the store's.
 func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error) {
 	last, err := k.current(ctx, w.id())
 	if err != nil {
@@ -294,18 +294,18 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 	return last, nil
 }
 
-// save stores tokens that the store could not be told of, in the background: from the value
-// that it has, another replica would use a refresh token that is spent.
+// save stores tokens in the background that could not be stored before: another replica would
+// otherwise use the spent refresh token in the store.
 func (k *tokenKeeper) save(ctx context.Context, w wanted) {
 	k.flight.DoChan("save "+w.id(), func() (any, error) {
 		return contain.Call(func() (storedTokens, error) { return k.latest(context.WithoutCancel(ctx), w) })
 	})
 }
 
-// unsaved reports whether the store has other tokens, which are older.
+// unsaved reports whether the store has older tokens.
 func (s *storedTokens) unsaved() bool { return !bytes.Equal(s.base, s.value) }
 
-// claim reports whether the caller is the one that may use the refresh token of a record.
+// claim reports whether the caller has the claim on the refresh token of a record.
 func (k *tokenKeeper) claim(ctx context.Context, id string, r *tokenRecord) (bool, error) {
 	first, err := within(ctx, k.cfg.Revocations, func(ctx context.Context) (bool, error) {
 		return k.cfg.Revocations.Once(ctx, revocationKey(tokenClaim, id, r.claimed()), claimLife)
@@ -316,8 +316,8 @@ func (k *tokenKeeper) claim(ctx context.Context, id string, r *tokenRecord) (boo
 	return first, nil
 }
 
-// reread loads tokens again that were claimed in between. again says that there is something
-// else to claim by now.
+// reread loads tokens again after claiming them. again reports that they were replaced
+// meanwhile and must be claimed again.
 func (k *tokenKeeper) reread(ctx context.Context, w wanted, last storedTokens) (_ storedTokens, again bool, err error) {
 	now, err := k.current(ctx, w.id())
 	if err != nil {
@@ -329,8 +329,8 @@ func (k *tokenKeeper) reread(ctx context.Context, w wanted, last storedTokens) (
 	return now, false, nil
 }
 
-// refresh asks the provider, as the one that may. again says that the store has other tokens
-// by now.
+// refresh refreshes the token as the holder of the claim. again reports that the store has
+// other tokens by now.
 func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens, until time.Time) (t *accessToken, again bool, err error) {
 	last, again, err = k.reread(ctx, w, last)
 	if again {
@@ -401,7 +401,7 @@ func (k *tokenKeeper) send(ctx context.Context, w wanted, last storedTokens, unt
 	return last, nil, failed
 }
 
-// notRefreshed is what comes of a refresh that failed.
+// notRefreshed handles a failed refresh.
 func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTokens, e *Error, now time.Time) (*accessToken, bool, error) {
 	switch {
 	case e.ID == "refresh.invalid_grant":
@@ -446,8 +446,8 @@ func (k *tokenKeeper) notGiven(ctx context.Context, w wanted, last storedTokens,
 	return nil, false, e
 }
 
-// release ends a claim before its time: there is another number of tries to claim. In memory
-// alone it would be no other replica's.
+// release ends a claim early, by storing another number of tries to claim; in memory alone,
+// other replicas would not see it.
 func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) {
 	for range 4 {
 		next := *last.tokenRecord
@@ -469,8 +469,8 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 
 // keep stores next, which came of a claim, in the place of last, and returns what there is
 // now, stored if done. If the store fails, it stays in memory, and is stored when the tokens
-// are wanted next: the provider does not take the refresh token of the store any more. If
-// another session has taken the record over meanwhile, that gets the refresh token.
+// are wanted next: the provider no longer accepts the refresh token in the store. If another
+// session has taken the record over meanwhile, that gets the refresh token.
 func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, done bool, err error) {
 	next.tries = last.tries + 1
 	for range 4 {

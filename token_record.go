@@ -18,11 +18,11 @@ import (
 
 const tokenRecordVersion = 1
 
-// tokenRecord is what is kept of a provider's tokens for one session. It is never
-// changed: a refresh makes another one.
+// tokenRecord holds a provider's tokens of one session. It is immutable; a refresh creates a
+// new one.
 type tokenRecord struct {
-	refreshToken string    // "" if the provider gave none
-	ended        bool      // the provider does not take it any more
+	refreshToken string    // "" without one
+	ended        bool      // the provider no longer accepts it
 	nonce        [32]byte  // hash of the nonce of the sign-in that gave the refresh token
 	authTime     time.Time // auth_time of that sign-in; zero if the provider did not say
 	issued       time.Time // iat of the latest ID token; zero without one
@@ -40,7 +40,7 @@ type tokenRecord struct {
 
 	// Of a session that begins, and not stored:
 	before   *session // whose place it takes; nil if that has no tokens
-	inherits bool     // its refresh token goes on
+	inherits bool     // its refresh token continues
 }
 
 // accessToken is an access token for one or more APIs of a provider.
@@ -119,7 +119,7 @@ func (r *tokenRecord) of(c *client) *tokenRecord {
 	return r
 }
 
-// keepTokens gives a session that begins its tokens.
+// keepTokens stores the tokens of a new session.
 func (a *Auth) keepTokens(c *gin.Context, g *registry, cl *client, s *session, login *Login, r *tokenRecord) error {
 	s.tokens = &keptTokens{begins: r}
 	if err := a.takePlace(c, g, login, r); err != nil {
@@ -129,8 +129,8 @@ func (a *Auth) keepTokens(c *gin.Context, g *registry, cl *client, s *session, l
 }
 
 // takePlace notes whose place a session that begins takes. If a check sent the same person to
-// the provider, and it gave no refresh token this time, the one of the session before goes on:
-// Google, for one, gives it once.
+// the provider, and it gave no refresh token this time, that of the previous session
+// continues: Google, for one, gives it once.
 func (a *Auth) takePlace(c *gin.Context, g *registry, login *Login, r *tokenRecord) error {
 	wants := login.Renewal && r.refreshToken == ""
 	before, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
@@ -253,7 +253,7 @@ func lastSegment(scope string) string { return scope[strings.LastIndexByte(scope
 // lacks reports whether the provider said that a token has not all of these scopes.
 func (t *accessToken) lacks(scopes []string) bool { return t.scopes != "" && !t.grants(scopes) }
 
-// expired reports whether a token is of no use to anybody.
+// expired reports whether a token has expired.
 func (t *accessToken) expired(now time.Time) bool { return !t.expiry.IsZero() && !now.Before(t.expiry) }
 
 // due reports whether it is time for another token: a minute before the end, or a tenth
@@ -273,7 +273,7 @@ func (t *accessToken) token() *oauth2.Token {
 	return token.WithExtra(map[string]any{"scope": t.scopes})
 }
 
-// encode writes a record.
+// encode encodes a record.
 func (r *tokenRecord) encode() []byte {
 	b := append(make([]byte, 0, 1024), tokenRecordVersion)
 	b = wire.AppendString(b, r.refreshToken)
@@ -294,7 +294,7 @@ func (r *tokenRecord) encode() []byte {
 	return b
 }
 
-// readTokenRecord reads what encode wrote, or returns nil.
+// readTokenRecord decodes the result of encode, or returns nil.
 func readTokenRecord(plain string) *tokenRecord {
 	r := wire.NewReader(plain)
 	if r.Bytes(1) != string([]byte{tokenRecordVersion}) {

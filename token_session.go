@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// end is until when the tokens of a session can be wanted.
+// end returns the time until which the tokens of a session can be used.
 func (k *tokenKeeper) end(s *session) time.Time {
 	end := s.created.Add(k.cfg.Lifetime)
 	if !s.until.IsZero() && s.until.Before(end) {
@@ -17,8 +17,8 @@ func (k *tokenKeeper) end(s *session) time.Time {
 	return end
 }
 
-// begin keeps the tokens of a session that begins, before the one before it is revoked. undo
-// is for a session that does not come to be.
+// begin stores the tokens of a new session before the previous session is revoked. undo
+// reverts that if the session cannot be started.
 func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err error) {
 	r := s.tokens.begins
 	r.session, r.ends = s.id, k.end(s)
@@ -93,7 +93,7 @@ func (k *tokenKeeper) takeOver(ctx context.Context, s *session) (goesOn bool, er
 	return false, nil
 }
 
-// giveBack undoes takeOver.
+// giveBack reverts takeOver.
 func (k *tokenKeeper) giveBack(ctx context.Context, s *session) {
 	before := s.tokens.begins.before
 	id := before.tokensID()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// tokensLimit is how many sessions' tokens are kept in this process's memory.
+// tokensLimit is the number of sessions whose tokens are kept in this process's memory.
 const tokensLimit = 1 << 17
 
 // memoryTokens keeps tokens in this process.

@@ -10,19 +10,19 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// wanted is an access token that a request wants.
+// wanted describes the access token that a request needs.
 type wanted struct {
 	v       *authRequest
 	cl      *client
 	api     *API
-	refused string // by the API: another one is wanted
-	asked   string // what the session's trips have asked for, space-separated
+	refused string // rejected by the API: another one is needed
+	asked   string // scopes requested by the session's earlier trips, space-separated
 }
 
-// id is where the tokens of the session are.
+// id returns the key of the session's tokens.
 func (w *wanted) id() string { return w.v.opened.tokensID() }
 
-// usable returns the token of a record if it will do.
+// usable returns the token of a record if it is suitable.
 func (w *wanted) usable(r *tokenRecord, now time.Time) *accessToken {
 	if r == nil {
 		return nil
@@ -34,7 +34,7 @@ func (w *wanted) usable(r *tokenRecord, now time.Time) *accessToken {
 	return t
 }
 
-// stale returns the token of a record that ought to be refreshed and still works, or nil.
+// stale returns the token of a record that is due for a refresh and still valid, or nil.
 func (w *wanted) stale(r *tokenRecord, now time.Time) *accessToken {
 	if r == nil {
 		return nil
@@ -45,7 +45,7 @@ func (w *wanted) stale(r *tokenRecord, now time.Time) *accessToken {
 	return nil
 }
 
-// staleOr returns a token that still works, or else the error.
+// staleOr returns a token that is still valid, or else the error.
 func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken, error) {
 	if t := w.stale(r, now); t != nil {
 		return t, nil
@@ -53,7 +53,7 @@ func (w *wanted) staleOr(r *tokenRecord, now time.Time, err error) (*accessToken
 	return nil, err
 }
 
-// impossible says why no refresh can give the token, nil if one can.
+// impossible returns why no refresh can produce the token, or nil.
 func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	var t *accessToken
 	r := last.tokenRecord
@@ -85,13 +85,13 @@ func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", passToFail+" for another one; ask for a refresh token with providers.Offline")
 }
 
-// errRefusedAgain says that an API refuses a token that is new.
+// errRefusedAgain means that an API rejected a fresh token.
 var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
 
-// passToFail is what to do about an error that only the person can mend.
+// passToFail is the fix of an error that only the user can resolve.
 const passToFail = "pass the error to Auth.Fail, which sends the person to the provider"
 
-// stepUp is the error that sends the person to the provider for the token.
+// stepUp returns the error that redirects the user to the provider for the token.
 func (w *wanted) stepUp(id, reason, fix string) *Error {
 	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: w.demand()}
 }

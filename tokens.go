@@ -21,22 +21,22 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// API describes an API that [Auth.Client] may call with the users' access tokens.
+// API describes an API that [Auth.Client] calls with the users' access tokens.
 type API struct {
-	// URL is what the addresses of the API begin with: scheme, host and path, with a
-	// slash at the end: "https://graph.microsoft.com/v1.0/". The address without that slash is
-	// the API's too. Required. It must be https, except on loopback, and in development with a
-	// loopback BaseURL. Of several that fit an address the longest counts.
+	// URL is the prefix of the API's URLs: scheme, host and path, with a trailing slash:
+	// "https://graph.microsoft.com/v1.0/". The URL without that slash matches, too. Required.
+	// It must be https, except on loopback, and in development with a loopback BaseURL. If
+	// several match, the longest applies.
 	URL string
 
-	// Scopes are those that a call needs. A user whose access token does not have them is
-	// sent to the provider to consent, and comes back. With a refresh token the API gets
-	// an access token of its own that has these scopes and no other. Default: the access
-	// token of the sign-in.
+	// Scopes are the scopes that a call requires. A user whose access token lacks them is
+	// redirected to the provider for consent, and returns. With a refresh token, the API gets
+	// a separate access token with exactly these scopes. Default: the access token of the
+	// sign-in.
 	Scopes []string
 
-	// Resource is the resource indicator of the API (RFC 8707), for a provider that issues
-	// an access token for each. It is sent with every sign-in. Default: none.
+	// Resource is the resource indicator of the API (RFC 8707), for providers that issue a
+	// separate access token for each API. It is sent with every sign-in. Default: none.
 	Resource string
 }
 
@@ -60,35 +60,33 @@ func resourcesOf(list []API) (all []string) {
 
 // Client returns an HTTP client that calls the APIs of the signed-in user's provider
 // ([Provider.APIs]) with the user's access token. ctx is a *gin.Context behind
-// [Auth.RequireAuth] or [Auth.LoadUser], or a context derived from c.Request.Context().
-// The client is for this user, and for as long as the session lasts.
+// [Auth.RequireAuth] or [Auth.LoadUser], or a context derived from c.Request.Context(). The
+// client belongs to this user and works until the session ends.
 //
-// The token is refreshed before it expires, once for all requests, goroutines and
-// replicas; if the API answers 401 because of it, it is refreshed and the request sent
-// again, provided that its body can be. A request to an address of no API fails and is
-// not sent. A redirect to such an address is followed without the token, and so is what it
-// redirects to.
+// The token is refreshed before it expires, once for all requests, goroutines and replicas. If
+// the API answers 401, the token is refreshed and the request sent again, provided that its
+// body can be sent again. A request to a URL that no API matches fails and is not sent. A
+// redirect to such a URL is followed without the token, and so are further redirects.
 //
-// Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which sends the user to
-// the provider where that helps ([ErrStepUpRequired]: the token has ended, or consent is
-// missing). [ErrUnauthenticated] means that no user is signed in or the session has
-// ended, [ErrBadRequest] that the user has no session, [ErrInvalidOptions] that no API of
-// the provider has the address, [ErrProviderDenied] that the provider did not grant the
-// API's scopes, [ErrStoreUnavailable] that [Options.Tokens] failed, and
-// [ErrProviderUnavailable] and [ErrProviderTimeout] that the API or the provider does not
-// answer, and their like that the provider could not be asked.
+// Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which redirects the user to
+// the provider where that helps ([ErrStepUpRequired]: the token has expired, or consent is
+// missing). [ErrUnauthenticated] means that no user is signed in or the session has ended;
+// [ErrBadRequest] that the user has no session (access token or [Hooks.Authenticate]);
+// [ErrInvalidOptions] that no API of the provider has the URL; [ErrProviderDenied] that the
+// provider did not grant the API's scopes; [ErrStoreUnavailable] that [Options.Tokens] failed;
+// and [ErrProviderUnavailable], [ErrProviderTimeout] and other provider errors that a request
+// to the API or the provider failed.
 //
-// Take the client before a goroutine begins, and give its requests a context of their own:
-// Gin uses a *gin.Context again for other requests, and of other people, as soon as the
-// handler has returned. The client has no timeout but that of its requests' contexts.
+// Call Client before starting a goroutine, and give its requests a separate context: Gin
+// reuses a *gin.Context for requests of other users as soon as the handler has returned. The
+// client has no timeout other than that of its requests' contexts.
 func (a *Auth) Client(ctx context.Context) *http.Client {
 	return &http.Client{Transport: &apiTransport{auth: a, request: a.requestOf(ctx), base: a.apiTransport}}
 }
 
-// Token returns the access token that [Auth.Client] would send to an address, for
-// libraries that take a token and no client. It is valid for a minute at least, or for a
-// tenth of its life if that is less. It has no refresh token. Its errors are those of
-// Client.
+// Token returns the access token that [Auth.Client] would send to a URL, for libraries that
+// take a token rather than a client. It is valid for at least a minute, or a tenth of its
+// lifetime if that is less. It has no refresh token. The errors are those of Client.
 func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -377,28 +375,28 @@ func refusesToken(resp *http.Response) bool {
 	return !strings.Contains(challenges, "error=") || strings.Contains(challenges, "invalid_token")
 }
 
-// Refresh requests a new access token with the refresh token of old (RFC 6749, section 6),
-// for jobs that run without the user and keep tokens in a table of the application's:
-// [Login.Token] is what a sign-in gave. provider is the name of one of
-// [Options.Providers]. Offline of package providers asks for refresh tokens.
+// Refresh requests a new access token with the refresh token of old (RFC 6749, section 6), for
+// jobs that run without the user and store tokens in a table of the application: the token of
+// a sign-in is [Login.Token]. provider is the name of one of [Options.Providers].
+// providers.Offline requests refresh tokens.
 //
-// Store the result before it is used. Most providers replace the refresh token, and take
-// one that comes a second time for stolen: they revoke all tokens of the person. So
-// refresh under a lock on the row, and read old in it. Callers in this process that pass
-// the same refresh token share one request. A request that has begun goes on when ctx
-// ends; it takes 10 seconds at most, and as long again where the provider's metadata or
-// keys have to be fetched first.
+// Store the result before using it. Most providers replace the refresh token, and treat a
+// second use of the old one as theft: they revoke all tokens of the user. So lock the row,
+// read old, refresh and store. Callers in this process that pass the same refresh token share
+// one request. A request in progress continues when ctx ends; it takes at most 10 seconds, and
+// as long again if the provider's metadata or keys must be fetched first.
 //
-// If the ID token of the response cannot be verified, since the provider's keys are out of
-// reach, the error comes with a token that has the new refresh token alone: store that, too.
+// If the ID token of the response cannot be verified because the provider's keys cannot be
+// fetched, Refresh returns both an error and a token with only the new refresh token: store
+// that, too.
 //
 // It fails with the cause of ctx if ctx has ended before; with [ErrUnknownProvider]; with
-// [ErrStepUpRequired] if old has no refresh token or the provider does not take it any more:
-// have the user sign in again, and drop the row; with [ErrIDTokenInvalid] if the ID token in the response is not valid, and nothing of
-// the response is used; with [ErrSessionError] if a function of the [Provider] panics; and
-// with [ErrProviderUnavailable], [ErrProviderTimeout], [ErrProviderError],
-// [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the provider could not be asked, or
-// answered as it should not: keep the row, and try again later.
+// [ErrStepUpRequired] if old has no refresh token or the provider rejects it: ask the user to
+// sign in again and delete the token; with [ErrIDTokenInvalid] if the ID token in the response
+// is invalid, and then nothing of the response is used; with [ErrSessionError] if a function
+// of the Provider panics; and with [ErrProviderUnavailable], [ErrProviderTimeout],
+// [ErrProviderError], [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the request
+// failed or the response was invalid: keep the token and retry later.
 func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) (*oauth2.Token, error) {
 	cl, err := a.providers.Load().client(provider)
 	if err != nil {

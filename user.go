@@ -10,49 +10,49 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// User is the person who signed in, in OpenID Connect's standard claim names
-// (OpenID Connect Core 5.1), whatever the provider calls them. Every request gets a
-// copy of its own: changing it changes nothing else (see [Auth.Update]). Holding a
-// *User after the request ends also retains the request.
+// User is the authenticated user of a request, with the standard claim names of OpenID Connect
+// (Core 1.0, section 5.1), whatever names the provider uses. Every request gets its own copy:
+// changes are not stored (see [Auth.Update]). Holding a *User after the request ends also
+// retains the request.
 //
-// What a provider sends is text that a person typed: escape Name and the other
-// fields like any input.
+// A provider sends text that users typed: escape Name and the other fields like any input.
 type User struct {
 	Provider string `json:"provider"` // Provider.Name of the sign-in
-	Issuer   string `json:"iss"`      // the issuer, or the Namespace of a plain OAuth 2.0 provider
-	Subject  string `json:"sub"`      // who it is, at that issuer
+	Issuer   string `json:"iss"`      // the issuer, or Provider.Namespace for plain OAuth 2.0 and LoginPage
+	Subject  string `json:"sub"`      // the provider's id of the user, unique within Issuer
 
 	Name          string `json:"name,omitempty"`
-	Username      string `json:"preferred_username,omitempty"` // may be given to somebody else later: never a key
-	Email         string `json:"email,omitempty"`              // trust it only if EmailVerified
-	EmailVerified bool   `json:"email_verified"`               // true only if the provider says so; absent means false
-	Picture       string `json:"picture,omitempty"`            // an https address, or empty
+	Username      string `json:"preferred_username,omitempty"` // can be reassigned to another person: never use it as a key
+	Email         string `json:"email,omitempty"`              // trust it only if EmailVerified is true
+	EmailVerified bool   `json:"email_verified"`               // true only if the provider sent it as true
+	Picture       string `json:"picture,omitempty"`            // an https URL, or ""
 	Locale        string `json:"locale,omitempty"`
 
-	Groups []string          `json:"groups,omitempty"` // from the claim "groups", or its ClaimPaths; OnLogin may add to them
-	Data   map[string]string `json:"data,omitempty"`   // the application's own, set in OnLogin or Auth.Update
+	Groups []string          `json:"groups,omitempty"` // the claim "groups", or its path in ClaimPaths; OnLogin, OnToken and OnRecheck may change them
+	Data   map[string]string `json:"data,omitempty"`   // data of the application, set in OnLogin, OnToken or Auth.Update
 
-	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved to the provider who they are, else when they signed in here
-	ACR      string    `json:"acr,omitempty"`      // how they did, in the provider's words (OpenID Connect Core, section 2); or ""
+	AuthTime time.Time `json:"auth_time,omitzero"` // the provider's auth_time; without one, when the user signed in here or the token was issued
+	ACR      string    `json:"acr,omitempty"`      // authentication context class (OpenID Connect Core 1.0, section 2), or ""
 
-	// Grant is what the user's bearer token permits; nil for a session, and for a user of
-	// [Hooks.Authenticate] without one, who have full access.
+	// Grant is what the user's access token permits: a guard admits a user with a Grant only
+	// by a [HasScope] or [IsClient] check. It is nil for a session, and for a user of
+	// [Hooks.Authenticate] that the hook returned without one: those have full access.
 	Grant *Grant `json:"grant,omitempty"`
 
-	kept    *keptClaims  // immutable, and shared by copies; nil if there are none
-	request *authRequest // whose user it is: see MaxAge; nil outside of one
+	kept    *keptClaims  // immutable and shared by copies; nil without claims
+	request *authRequest // the request that this is the user of: see MaxAge; nil for other Users
 }
 
-// keptClaims are the claims of a User.
+// keptClaims holds the claims of a User.
 type keptClaims struct {
 	json  string   // a JSON object, or ""
-	names []string // which could be there; nil in OnLogin: all; "*" all
+	names []string // names of the kept claims; nil (in OnLogin) and "*" mean all
 }
 
-// noneKept is that of most sessions.
+// noneKept is shared by sessions that keep no claims, as most do.
 var noneKept = &keptClaims{names: []string{}}
 
-// claims returns the claims as JSON, or "".
+// claims returns the kept claims as JSON, or "".
 func (u *User) claims() string {
 	if u.kept == nil {
 		return ""
@@ -60,7 +60,7 @@ func (u *User) claims() string {
 	return u.kept.json
 }
 
-// claimNames returns which claims could be there, nil for all.
+// claimNames returns the names of the kept claims; nil means all.
 func (u *User) claimNames() []string {
 	if u.kept == nil {
 		return nil
@@ -68,12 +68,12 @@ func (u *User) claimNames() []string {
 	return u.kept.names
 }
 
-// ID returns Issuer + "#" + Subject, which is stable, and unambiguous since an
-// issuer has no fragment. It is the only key worth storing: e-mail addresses and
-// user names change hands (OpenID Connect Core 5.7).
+// ID returns Issuer + "#" + Subject, which is stable, and unambiguous since an issuer has no
+// fragment. It is the only key to store users by: e-mail addresses and user names can be
+// reassigned (OpenID Connect Core 1.0, section 5.7).
 func (u *User) ID() string { return u.Issuer + "#" + u.Subject }
 
-// VerifiedEmail returns the e-mail address if the provider verified it, else "" and
+// VerifiedEmail returns the e-mail address and true if the provider verified it, else "" and
 // false.
 func (u *User) VerifiedEmail() (string, bool) {
 	if !u.EmailVerified || u.Email == "" {
@@ -82,10 +82,10 @@ func (u *User) VerifiedEmail() (string, bool) {
 	return u.Email, true
 }
 
-// Claims decodes the claims as the provider sent them into v, a pointer, as
-// [json.Unmarshal] does: all claims in [Hooks.OnLogin], those of
-// [Options.KeepClaims] afterwards. Claims that are not there leave v as it is. It
-// fails with [ErrSessionError] if a claim does not fit into v.
+// Claims decodes the claims into v, a pointer, as [json.Unmarshal] does: in [Hooks.OnLogin]
+// and [Hooks.OnToken] all claims as the provider sent them, later those of
+// [Options.KeepClaims]. Missing claims leave v unchanged. It fails with [ErrSessionError] if a
+// claim does not fit into v.
 func (u *User) Claims(v any) error {
 	text := u.claims()
 	if text == "" {
@@ -158,9 +158,9 @@ func (u *User) copyTo(c *User, room []string) {
 	c.Grant = u.Grant.clone()
 }
 
-// Claims decodes the claims of the signed-in user into a T; see [User.Claims]. It
-// fails with [ErrUnauthenticated] if [CurrentUser] returns nil for ctx, and with
-// [ErrSessionError] if a claim does not fit into a T.
+// Claims decodes the claims of the current user into a T: see [User.Claims]. It fails with
+// [ErrUnauthenticated] if [CurrentUser] returns nil for ctx, and with [ErrSessionError] if a
+// claim does not fit into a T.
 func Claims[T any](ctx context.Context) (T, error) {
 	var claims T
 	u := CurrentUser(ctx)

@@ -7,37 +7,38 @@ import (
 	"time"
 )
 
-// AccessToken is an access token for an application's own API, as [Provider.AccessToken]
-// issues it.
+// AccessToken describes an access token for an application's API, for [Provider.AccessToken].
 type AccessToken struct {
-	// Audience is the API that it is for: ginauth's Provider.Audience. Default: none.
+	// Audience is the aud of the token: ginauth's Provider.Audience. Default: none.
 	Audience string
 
-	// Subject is whose it is. Default: the client's own, by the client credentials grant.
+	// Subject is the user's subject. Default: none; the token is the client's own (client
+	// credentials grant).
 	Subject string
 
-	// ClientID is whom it was issued to. Default: the provider's client.
+	// ClientID is the client that the token was issued to. Default: the provider's client.
 	ClientID string
 
-	// Scopes are what it permits.
+	// Scopes are the granted scopes. Default: none.
 	Scopes []string
 
-	// Opaque makes it a random text, which the introspection endpoint knows. Default: a JWT
-	// (RFC 9068).
+	// Opaque makes the token a random string that the introspection endpoint accepts (RFC
+	// 7662). Default: false; the token is a JWT (RFC 9068).
 	Opaque bool
 
-	// Typ is the typ of a JWT's header; "none" leaves it out, as some providers do. Default
+	// Typ is the typ of the JWT header; "none" omits it, as some providers do. Default
 	// "at+jwt".
 	Typ string
 
-	// Life is for how long it is valid. Default one hour.
+	// Life is how long the token is valid. Default one hour.
 	Life time.Duration
 
-	// Edit has the last word on header and claims; of an opaque token, on what the introspection
-	// endpoint answers in claims. Default: nothing is changed.
+	// Edit changes the header and claims of the JWT or, for an opaque token, the claims of the
+	// introspection response. Default: none.
 	Edit func(header, claims map[string]any)
 
-	// Fault is [WrongIssuer], [WrongAudience], [WrongSignature] or [Expired]. Default: none.
+	// Fault makes the token invalid: [WrongIssuer], [WrongAudience], [WrongSignature] or
+	// [Expired]. Default: none.
 	Fault Fault
 }
 
@@ -78,20 +79,21 @@ func (p *Provider) AccessToken(t AccessToken) string {
 	return p.signWith(signing, mustJSON(header), mustJSON(claims))
 }
 
-// RevokeAccessToken ends an opaque access token.
+// RevokeAccessToken revokes an opaque access token. A JWT stays valid until it expires.
 func (p *Provider) RevokeAccessToken(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.opaque, token)
 }
 
-// Bearer returns the header of a request with an access token of somebody for an API.
+// Bearer returns the headers of a request with a new access token for a user and an API: the
+// Authorization header.
 func Bearer(p *Provider, audience, subject string, scopes ...string) http.Header {
 	token := p.AccessToken(AccessToken{Audience: audience, Subject: subject, Scopes: scopes})
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
-// serveIntrospect is the introspection endpoint (RFC 7662). It knows the opaque tokens of
+// serveIntrospect is the introspection endpoint (RFC 7662) for the opaque tokens of
 // AccessToken.
 func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodPost) {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Ignorable is something about authentication that a provider may leave out.
+// Ignorable is a parameter or claim about authentication that a provider may ignore or omit.
 type Ignorable string
 
-// What [Provider.Ignore] takes.
+// The arguments of [Provider.Ignore].
 const (
 	MaxAge          Ignorable = "max_age"    // the parameter of the authorization request
 	Prompt          Ignorable = "prompt"     // likewise
@@ -21,7 +21,7 @@ const (
 	ACR             Ignorable = "acr"       // likewise
 )
 
-// authentication is how people prove who they are from now on.
+// authentication configures how users authenticate.
 type authentication struct {
 	singleSignOn bool
 	ignored      []Ignorable
@@ -29,24 +29,23 @@ type authentication struct {
 	amr          []string
 }
 
-// SingleSignOn makes the authorization endpoint answer at once for the person of the
-// browser's session at the provider, as most providers do, unless the request asks
-// for more: prompt=login, a max_age that has passed, or acr_values that the session
-// does not have. Without it everybody authenticates at each sign-in.
+// SingleSignOn makes the authorization endpoint respond without a page if the browser has a
+// session at the provider, as most providers do, unless the request asks for more:
+// prompt=login, a max_age that has passed, or acr_values that the session does not have.
+// Default: false; users authenticate at each sign-in.
 func (p *Provider) SingleSignOn(on bool) {
 	p.authenticationIs(func(a *authentication) { a.singleSignOn = on })
 }
 
-// AuthenticateWith sets the acr and amr of people who authenticate from now on; ID
-// tokens have neither before. Of a request's acr_values they get the first one,
-// instead of acr.
+// AuthenticateWith sets the acr and amr of later authentications; without it, ID tokens have
+// neither. If a request has acr_values, the first of these is used instead of acr.
 func (p *Provider) AuthenticateWith(acr string, amr ...string) {
 	p.authenticationIs(func(a *authentication) { a.acr, a.amr = acr, slices.Clone(amr) })
 }
 
-// Ignore makes the provider ignore parameters, or leave out claims, as some do. It
-// replaces what an earlier call said. With ACRValuesSignOn acr_values count when people
-// authenticate, and a single sign-on goes on with the acr that it has.
+// Ignore makes the provider ignore parameters or omit claims, as some providers do. It
+// replaces earlier calls. ACRValuesSignOn honours acr_values when users authenticate, but
+// continues a session with another acr.
 func (p *Provider) Ignore(what ...Ignorable) {
 	p.authenticationIs(func(a *authentication) { a.ignored = slices.Clone(what) })
 }
@@ -65,7 +64,7 @@ func (p *Provider) howToAuthenticate() authentication {
 
 func (a *authentication) ignores(what Ignorable) bool { return slices.Contains(a.ignored, what) }
 
-// acrValues are those that a request asks for, as far as they count.
+// acrValues returns the acr_values of a request, unless they are ignored.
 func (a *authentication) acrValues(params url.Values) []string {
 	if a.ignores(ACRValues) {
 		return nil
@@ -87,7 +86,7 @@ func (a *authentication) suffices(s session, params url.Values, now time.Time) b
 	return len(values) == 0 || slices.Contains(values, s.acr) || a.ignores(ACRValuesSignOn)
 }
 
-// authenticated returns the session of a person who has just authenticated.
+// authenticated returns the session of a user that has just authenticated.
 func (a *authentication) authenticated(s session, params url.Values, now time.Time) session {
 	s.since, s.acr, s.amr = now, a.acr, a.amr
 	if values := a.acrValues(params); len(values) > 0 {

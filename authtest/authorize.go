@@ -173,8 +173,8 @@ func (p *Provider) serveChoice(w http.ResponseWriter, r *http.Request) {
 	p.grant(w, params, person, p.signIn(w, r, params, person))
 }
 
-// signIn starts the browser's session at the provider, or goes on with the one
-// that it has for the same person.
+// signIn starts the browser's session at the provider, or continues the one that it has for
+// the same person.
 func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, params url.Values, person Person) session {
 	s := p.session(r)
 	if s.subject != person.Subject {

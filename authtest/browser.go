@@ -13,27 +13,25 @@ import (
 	"time"
 )
 
-// Browser is one person's browser, without scripts: it visits pages, follows
-// redirects, keeps cookies and presses buttons. Its cookies, its Fetch-Metadata,
-// Origin and Referer headers are those that Chromium would send, and where
-// browsers differ the stricter way is taken.
+// Browser is the browser of one user, without scripts: it opens pages, follows redirects,
+// stores cookies and submits forms. Its cookies and its Fetch-Metadata, Origin and Referer
+// headers are those of Chromium; where browsers differ, it is the strictest.
 //
-// It reaches loopback addresses alone; see Resolve for other names. A Browser
-// may be used by several goroutines at once, like one with several tabs; its
-// fields must be set before.
+// It connects only to loopback addresses; see Resolve for other names. A Browser is safe for
+// concurrent use, like several tabs; set its fields before using it.
 type Browser struct {
-	// NoFetchMetadata makes it one from before the Sec-Fetch headers.
+	// NoFetchMetadata simulates a browser without Sec-Fetch headers. Default: false.
 	NoFetchMetadata bool
 
-	// StopAt, if not nil, is asked before a redirect is followed, and before a
-	// form submits itself: if it says true, that is the page, and Follow goes
-	// on from there.
+	// StopAt is called before a redirect is followed and before a page submits its form
+	// automatically. If it returns true, the navigation ends with that page; Follow continues
+	// it. Default: nil, which never stops.
 	StopAt func(next *url.URL) bool
 
-	// Header is laid over the headers of every request.
+	// Header overrides headers of every request. Default: none.
 	Header http.Header
 
-	// Now is the clock that cookies expire by. Default time.Now.
+	// Now returns the time by which cookies expire. Default time.Now.
 	Now func() time.Time
 
 	mu        sync.Mutex
@@ -44,19 +42,19 @@ type Browser struct {
 	transport *http.Transport
 }
 
-// Page is what a visit ended with.
+// Page is the final response of a navigation.
 type Page struct {
 	Status int
 	URL    *url.URL // with the fragment, as the address bar shows it
 	Header http.Header
 	Body   []byte
-	// Hops are the requests that led here, the last one being the page's own.
+	// Hops are the requests of the navigation; the last one is that of the page.
 	Hops []Hop
 
-	next *trip // where a redirect that was not followed leads
+	next *trip // the redirect that was not followed
 }
 
-// Hop is one request on the way to a page, and what was answered.
+// Hop is one request of a navigation and its response.
 type Hop struct {
 	Method  string
 	URL     *url.URL
@@ -66,7 +64,7 @@ type Hop struct {
 	Body    []byte
 }
 
-// past is what browsers remember of their requests.
+// past records the requests of a browser and its clones.
 type past struct {
 	mu   sync.Mutex
 	hops []Hop
@@ -81,23 +79,23 @@ func (p *past) add(h Hop) {
 	p.hops = append(p.hops, h)
 }
 
-// History is the last thousand requests of the browser and its clones, oldest
-// first, with what was answered: for a test that wants to know where a login
-// went, or that no page of it says too much.
+// History returns the last thousand requests of the browser and its clones with their
+// responses, oldest first: for tests of the redirects of a sign-in, or that no response
+// contains a secret.
 func (b *Browser) History() []Hop {
 	b.past.mu.Lock()
 	defer b.past.mu.Unlock()
 	return slices.Clone(b.past.hops)
 }
 
-// Text is the page's source.
+// Text returns the source of the page.
 func (p *Page) Text() string { return string(p.Body) }
 
-// At is a page that nobody loaded, for a request that some other site makes:
+// At returns a page at a URL without loading it, for requests from other sites:
 //
 //	browser.Submit(authtest.At("https://evil.example/"), app.URL+"/logout", nil)
 //
-// It panics if no page can have this address.
+// It panics if rawURL is not the URL of a page.
 func At(rawURL string) *Page {
 	u, err := resolveURL(nil, rawURL)
 	if err != nil {
@@ -113,7 +111,7 @@ func NewBrowser() *Browser {
 	return b
 }
 
-// Clone returns a browser with a copy of the cookies and the same settings.
+// Clone returns a browser with copies of the cookies and the settings.
 func (b *Browser) Clone() *Browser {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,8 +123,8 @@ func (b *Browser) Clone() *Browser {
 	return twin
 }
 
-// Trust accepts the certificate, of a test server for instance. Those made by
-// [Certificate] need no Trust.
+// Trust adds a trusted certificate, for example of a test server. Certificates of
+// [Certificate] are always trusted.
 func (b *Browser) Trust(certificate *x509.Certificate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,9 +133,9 @@ func (b *Browser) Trust(certificate *x509.Certificate) {
 	b.transport = loopbackTransport(b.resolve, b.trusted...)
 }
 
-// Resolve sends requests for host, such as "app.example.com", to a server on
-// this machine. The address may have a port, which then replaces the URL's.
-// localhost and the names below it need no Resolve.
+// Resolve maps host, such as "app.example.com", to the address of a server on this machine.
+// The address may have a port, which replaces the URL's. localhost and names below it need no
+// Resolve.
 func (b *Browser) Resolve(host, address string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,8 +148,7 @@ func (b *Browser) resolve(host string) string {
 	return b.hosts[strings.ToLower(host)]
 }
 
-// Close closes the connections that the browser keeps open. A test that counts
-// goroutines needs it, others do not.
+// Close closes idle connections. Only tests that count goroutines need it.
 func (b *Browser) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,21 +162,20 @@ func (b *Browser) now() time.Time {
 	return time.Now()
 }
 
-// Get visits an address that the user typed and follows redirects, and forms that
-// submit themselves, to the page where they end. A response with any status is a
-// page. Like the other methods that visit, it returns an error if the address is not
-// one of this machine (see [Browser.Resolve]), if there is no complete response, or
-// after too many redirects.
+// Get opens a URL as if the user had typed it, and follows redirects and automatically
+// submitted forms to the final page. Every complete response is a page, whatever its status.
+// Like the other navigation methods, it returns an error for a host that is not on this
+// machine (see [Browser.Resolve]), without a complete response, and after too many redirects.
 func (b *Browser) Get(rawURL string) (*Page, error) { return b.visit(nil, rawURL, true) }
 
-// Open is Get without following anything. Follow goes on.
+// Open is Get without following redirects. Follow continues.
 func (b *Browser) Open(rawURL string) (*Page, error) { return b.visit(nil, rawURL, false) }
 
-// Click visits where a link on the page leads; href is relative to the page.
+// Click opens a link of the page; href is relative to the page.
 func (b *Browser) Click(p *Page, href string) (*Page, error) { return b.visit(p, href, true) }
 
-// ClickLink clicks the page's first link whose text is text, or else contains it. It
-// returns an error if there is none.
+// ClickLink clicks the first link of the page whose text is text, or else contains it. It
+// returns an error if no link matches.
 func (b *Browser) ClickLink(p *Page, text string) (*Page, error) {
 	href, ok := findLink(p.Text(), text)
 	if !ok {
@@ -197,8 +193,8 @@ func (b *Browser) visit(from *Page, href string, follow bool) (*Page, error) {
 	return b.run(t)
 }
 
-// Follow goes on where [Browser.Open] or StopAt stopped. It returns an error if the
-// page does not redirect.
+// Follow continues after [Browser.Open] or StopAt. It returns an error if the page does not
+// redirect.
 func (b *Browser) Follow(p *Page) (*Page, error) {
 	if p.next == nil {
 		return nil, fmt.Errorf("authtest: %s redirects nowhere", p.URL)
@@ -208,8 +204,8 @@ func (b *Browser) Follow(p *Page) (*Page, error) {
 	return b.run(&t)
 }
 
-// Submit posts a form from a page: its own, or, with [At], that of another site. It
-// returns an error if the page's Content-Security-Policy forbids the form.
+// Submit posts a form from a page or, with [At], from another site. It returns an error if the
+// page's Content-Security-Policy forbids it.
 func (b *Browser) Submit(p *Page, action string, form url.Values) (*Page, error) {
 	t, err := navigation(p, action)
 	if err != nil {
@@ -218,7 +214,7 @@ func (b *Browser) Submit(p *Page, action string, form url.Values) (*Page, error)
 	return b.run(t.post(form))
 }
 
-// Frame loads an address into a frame of the page.
+// Frame loads a URL in a frame of the page.
 func (b *Browser) Frame(p *Page, href string) (*Page, error) {
 	t, err := navigation(p, href)
 	if err != nil {
@@ -228,10 +224,9 @@ func (b *Browser) Frame(p *Page, href string) (*Page, error) {
 	return b.run(t)
 }
 
-// Fetch makes a request as a script on the page does, with credentials. It is
-// bolder than browsers let scripts be: nothing asks for permission first, and
-// every answer can be read. header is laid over what the browser sends: with
-// "Sec-Fetch-Mode: no-cors" and "Sec-Fetch-Dest: image" it loads an image.
+// Fetch sends a request as a script of the page does, with credentials. Unlike in a browser,
+// there is no preflight, and every response is readable. header overrides the browser's
+// headers: with "Sec-Fetch-Mode: no-cors" and "Sec-Fetch-Dest: image" it loads an image.
 func (b *Browser) Fetch(p *Page, method, href string, header http.Header, body string) (*Page, error) {
 	t, err := navigation(p, href)
 	if err != nil {
@@ -249,9 +244,8 @@ func (b *Browser) Fetch(p *Page, method, href string, header http.Header, body s
 	return b.run(t)
 }
 
-// Do sends a request as it is, with the browser's cookies for a visit of the
-// URL, and keeps those of the answer. It follows nothing. Use it for requests
-// that no browser makes.
+// Do sends a request unchanged, with the cookies of a navigation to its URL, and stores the
+// response's cookies. It follows no redirects. Use it for requests that browsers do not make.
 func (b *Browser) Do(request *http.Request) (*Page, error) {
 	request = request.Clone(request.Context())
 	v := typedVisit(request.URL)
@@ -261,7 +255,7 @@ func (b *Browser) Do(request *http.Request) (*Page, error) {
 	return b.exchange(request, v)
 }
 
-// exchange sends one request and keeps the answer's cookies.
+// exchange sends one request and stores the response's cookies.
 func (b *Browser) exchange(request *http.Request, v visit) (*Page, error) {
 	for name, values := range b.Header {
 		request.Header[http.CanonicalHeaderKey(name)] = values
@@ -298,7 +292,7 @@ func (b *Browser) cookieHeader(v visit) string {
 	return strings.Join(pairs, "; ")
 }
 
-// send makes the request of a trip's present stage.
+// send sends the request of the current stage of a trip.
 func (b *Browser) send(t *trip) (*Page, error) {
 	request, err := t.request(context.Background())
 	if err != nil {

@@ -195,8 +195,8 @@ func (j *jar) evict(domain string) {
 	delete(j.cookies, oldest)
 }
 
-// Cookies are those that a visit of the URL would send, with the attributes
-// that they were set with: SetCookie puts one back.
+// Cookies returns the cookies that a navigation to the URL would send, with the attributes
+// with which they were set, so that SetCookie can restore them.
 func (b *Browser) Cookies(rawURL string) []*http.Cookie {
 	u, err := resolveURL(nil, rawURL)
 	if err != nil {
@@ -211,8 +211,8 @@ func (b *Browser) Cookies(rawURL string) []*http.Cookie {
 	return cookies
 }
 
-// SetCookie stores a cookie as if the URL had answered with it. It returns an error
-// that says why if a browser would refuse the cookie.
+// SetCookie stores a cookie as if a response of the URL had set it. It returns an error with
+// the reason if a browser would reject the cookie.
 func (b *Browser) SetCookie(rawURL string, c *http.Cookie) error {
 	u, err := resolveURL(nil, rawURL)
 	if err != nil {
@@ -226,8 +226,8 @@ func (b *Browser) SetCookie(rawURL string, c *http.Cookie) error {
 	return nil
 }
 
-// RemoveCookie deletes the cookies of this name that a visit of the URL would
-// send, and reports whether there were any.
+// RemoveCookie deletes the cookies of this name that a navigation to the URL would send, and
+// reports whether there were any.
 func (b *Browser) RemoveCookie(rawURL, name string) bool {
 	u, err := resolveURL(nil, rawURL)
 	if err != nil {
@@ -242,8 +242,8 @@ func (b *Browser) RemoveCookie(rawURL, name string) bool {
 	return len(b.jar.cookies) < before
 }
 
-// RefusedCookies says which cookies the browser did not take, and why. A test
-// that cannot find its cookie finds the reason here.
+// RefusedCookies lists the cookies that the browser rejected, with reasons: see it if a test
+// misses a cookie.
 func (b *Browser) RefusedCookies() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// loopbackTransport reaches loopback addresses alone. resolve maps a host name
-// to an address of its own; localhost and *.localhost need none.
+// loopbackTransport reaches loopback addresses alone. resolve maps a host name to an address;
+// localhost and *.localhost need none.
 func loopbackTransport(resolve func(host string) string, trusted ...*x509.Certificate) *http.Transport {
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		target, err := loopbackAddress(address, resolve)

@@ -5,8 +5,7 @@ import (
 	"net/url"
 )
 
-// edits are the changes that a test makes to what the provider says. They run
-// on the server's goroutines.
+// edits are a test's changes to the provider's responses. They run on the server's goroutines.
 type edits struct {
 	metadata       func(map[string]any)
 	jwks           func([]map[string]any) []map[string]any
@@ -29,9 +28,9 @@ func (p *Provider) edited() edits {
 	return p.edits
 }
 
-// EditMetadata lets f change the discovery document before it is sent. Like the
-// other Edit methods, it replaces the function of an earlier call, and nil
-// takes that away; f must be safe for concurrent use.
+// EditMetadata lets f change the discovery document before it is sent. Like the other Edit
+// methods, it replaces the function of an earlier call, and nil removes it; f must be safe for
+// concurrent use.
 func (p *Provider) EditMetadata(f func(metadata map[string]any)) {
 	p.edit(func(e *edits) { e.metadata = f })
 }
@@ -41,44 +40,43 @@ func (p *Provider) EditJWKS(f func(keys []map[string]any) []map[string]any) {
 	p.edit(func(e *edits) { e.jwks = f })
 }
 
-// EditIDToken lets f change an ID token's header and claims before they are
-// signed. What alg does in the header is said at [Provider.Sign].
+// EditIDToken lets f change an ID token's header and claims before they are signed. See
+// [Provider.Sign] for alg.
 func (p *Provider) EditIDToken(f func(header, claims map[string]any)) {
 	p.edit(func(e *edits) { e.idToken = f })
 }
 
-// ReplaceIDToken lets f return what the token endpoint sends instead of the
-// signed ID token in compact form that it is given.
+// ReplaceIDToken lets f replace the signed ID token, in compact form, in the token response.
 func (p *Provider) ReplaceIDToken(f func(compact string) string) {
 	p.edit(func(e *edits) { e.replaceIDToken = f })
 }
 
-// EditToken lets f change the token endpoint's answer.
+// EditToken lets f change the token response.
 func (p *Provider) EditToken(f func(answer map[string]any)) {
 	p.edit(func(e *edits) { e.token = f })
 }
 
-// EditUserinfo lets f change the userinfo answer.
+// EditUserinfo lets f change the userinfo response.
 func (p *Provider) EditUserinfo(f func(claims map[string]any)) {
 	p.edit(func(e *edits) { e.userinfo = f })
 }
 
-// EditAnswer lets f change the parameters of the authorization endpoint's
-// answers, those with an error included.
+// EditAnswer lets f change the parameters of authorization responses, including error
+// responses.
 func (p *Provider) EditAnswer(f func(answer url.Values)) {
 	p.edit(func(e *edits) { e.answer = f })
 }
 
-// Handle lets h answer an endpoint's requests, which are remembered as before;
-// nil gives the endpoint back. A handler that changes only some of the answers
-// leaves the others to [Provider.Default].
+// Handle replaces the handler of an endpoint by h; nil restores it. Requests are still
+// recorded. A handler that changes only some responses calls [Provider.Default] for the
+// others.
 func (p *Provider) Handle(e Endpoint, h http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handlers[e] = h
 }
 
-// Default is an endpoint's own handler, for a handler given to Handle to call.
+// Default returns the built-in handler of an endpoint, for handlers passed to Handle.
 func (p *Provider) Default(e Endpoint) http.Handler {
 	switch e {
 	case Discovery:
@@ -103,9 +101,9 @@ func (p *Provider) Default(e Endpoint) http.Handler {
 	return http.NotFoundHandler()
 }
 
-// SignInAs makes the authorization endpoint answer at once, as if the person
-// had been chosen, and allows devices as soon as they ask; "" shows the pages again. It
-// panics if there is no such person.
+// SignInAs makes the authorization endpoint respond at once as if the user with this subject
+// had been chosen, and allows devices as soon as they ask; "" shows the page again. It panics
+// if no user has the subject.
 func (p *Provider) SignInAs(subject string) {
 	if _, ok := p.person(subject); !ok && subject != "" {
 		panic("authtest: there is nobody with the subject " + subject + " to sign in as")
@@ -115,16 +113,15 @@ func (p *Provider) SignInAs(subject string) {
 	p.signInAs = subject
 }
 
-// DenyConsent makes the authorization endpoint answer that the person refused:
-// error=access_denied. Devices are told the same.
+// DenyConsent makes the authorization endpoint respond with error=access_denied, as if the
+// user had refused; devices receive the same error.
 func (p *Provider) DenyConsent(deny bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.deny = deny
 }
 
-// IgnorePKCE makes the token endpoint redeem codes whatever the code_verifier
-// is, as providers do that know nothing of PKCE.
+// IgnorePKCE makes the token endpoint accept any code_verifier, like providers without PKCE.
 func (p *Provider) IgnorePKCE(ignore bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Fault is a way for an endpoint to be broken, or to lie.
+// Fault is a failure of an endpoint, or an invalid response.
 type Fault string
 
-// Faults of the answer itself, for every endpoint.
+// Faults of the response, for every endpoint.
 const (
 	Down           Fault = "503"
 	ServerError    Fault = "500"
@@ -31,7 +31,7 @@ const (
 )
 
 // Faults of the ID token, for the token endpoint. WrongIssuer, WrongAudience, WrongSignature
-// and Expired are those of access tokens for an API, too.
+// and Expired also apply to access tokens for an API.
 const (
 	WrongNonce     Fault = "another nonce"
 	WrongIssuer    Fault = "another issuer"
@@ -53,11 +53,11 @@ const (
 	dripInterval = 50 * time.Millisecond
 )
 
-// breaks reports whether the fault replaces the whole answer.
+// breaks reports whether the fault replaces the whole response.
 func (f Fault) breaks() bool { return slices.Contains(endpointFaults, f) }
 
-// Fail gives an endpoint a fault, in the place of the one it had; "" takes it
-// away. It panics on a fault that the endpoint cannot have.
+// Fail sets the fault of an endpoint, replacing an earlier one; "" removes it. It panics if
+// the fault does not apply to the endpoint.
 func (p *Provider) Fail(e Endpoint, f Fault) {
 	if f != "" && !f.breaks() && (e != Token || !slices.Contains(tokenFaults, f)) {
 		panic(fmt.Sprintf("authtest: the %s endpoint cannot have the fault %q", e, f))
@@ -67,7 +67,7 @@ func (p *Provider) Fail(e Endpoint, f Fault) {
 	p.faults[e] = f
 }
 
-// Heal takes all faults away.
+// Heal removes all faults.
 func (p *Provider) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 // Form is a form on a page.
 type Form struct {
 	ID, Name string
-	Action   string // as it is written
+	Action   string // as in the page
 	Method   string // GET or POST
 	Fields   url.Values
 	Buttons  []Button
@@ -19,18 +19,17 @@ type Form struct {
 	submitsItself bool
 }
 
-// Button is one that submits a form.
+// Button is a submit button of a form.
 type Button struct {
 	Text, Name, Value string
 
 	action, method string // "" for the form's own
 }
 
-// SubmitForm presses a button on the page, with fields in place of what the form had
-// under those names. The button is the one whose text or value is button, or else
-// the one whose text contains it; "" presses the first button of the first form. It
-// returns an error that lists the buttons if there is none, and one if the page's
-// Content-Security-Policy forbids the form.
+// SubmitForm submits a form of the page by one of its buttons, with fields overriding the
+// form's. button is the text or value of the button, or part of its text; "" is the first
+// button of the first form. It returns an error that lists the buttons if none matches, and
+// one if the page's Content-Security-Policy forbids the form.
 func (b *Browser) SubmitForm(p *Page, button string, fields url.Values) (*Page, error) {
 	form, pressed, err := findButton(p.Forms(), button)
 	if err != nil {
@@ -39,8 +38,8 @@ func (b *Browser) SubmitForm(p *Page, button string, fields url.Values) (*Page, 
 	return b.submit(p, form, pressed, fields)
 }
 
-// SubmitFormAt presses the first button of the page's n-th form, counted from 0. It
-// returns an error if there are not that many.
+// SubmitFormAt submits the n-th form of the page, counted from 0, by its first button. It
+// returns an error if the page has fewer forms.
 func (b *Browser) SubmitFormAt(p *Page, n int, fields url.Values) (*Page, error) {
 	forms := p.Forms()
 	if n < 0 || n >= len(forms) {

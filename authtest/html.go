@@ -93,7 +93,7 @@ func (t tag) has(attr string) bool {
 	return ok
 }
 
-// Forms are the page's forms.
+// Forms returns the forms of the page.
 func (p *Page) Forms() []Form {
 	all := tags(p.Text())
 	var forms []Form

@@ -24,9 +24,9 @@ type key struct {
 	signer crypto.Signer
 }
 
-// spareKeys holds key pairs that no running provider uses. Making an RSA key
-// takes longer than a whole login; two providers must not share one all the
-// same, or a token of one would pass at the other.
+// spareKeys holds key pairs that no running provider uses. Generating an RSA key takes longer
+// than a whole sign-in, but two providers must not share one, or a token of one would be valid
+// at the other.
 var spareKeys = struct {
 	sync.Mutex
 	byKind map[string][]crypto.Signer
@@ -163,13 +163,12 @@ func (k key) verifies(input, signature []byte) bool {
 	return false
 }
 
-// Sign returns a JWT signed with the provider's current key, for tokens that
-// the provider does not make itself, such as logout tokens. header is laid over
-// {"alg", "kid", "typ": "JWT"}; a nil value removes a member. An alg that the
-// key can make is made (an RSA key: RS256 to PS512), HS256 to HS512 are keyed
-// with the client secret, and "none" leaves the signature empty.
+// Sign returns a JWT signed with the provider's current key, for tokens that the provider does
+// not issue itself, such as logout tokens. header is merged into {"alg", "kid", "typ": "JWT"};
+// a nil value removes a member. It signs with any alg that the key supports (an RSA key: RS256
+// to PS512); HS256 to HS512 use the client secret, and "none" leaves the signature empty.
 //
-// It panics if header or claims cannot be written as JSON.
+// It panics if header or claims cannot be encoded as JSON.
 func (p *Provider) Sign(header, claims map[string]any) string {
 	k := p.currentKey()
 	full := map[string]any{"alg": k.alg, "kid": k.id, "typ": "JWT"}
@@ -181,8 +180,8 @@ func (p *Provider) Sign(header, claims map[string]any) string {
 	return p.signWith(k, mustJSON(full), mustJSON(claims))
 }
 
-// SignRaw is Sign for a header and a payload written by hand, byte for byte,
-// so that duplicate members and other oddities are possible.
+// SignRaw is Sign for a literal header and payload, so that duplicate members and other
+// malformed JSON are possible.
 func (p *Provider) SignRaw(headerJSON, payloadJSON []byte) string {
 	return p.signWith(p.currentKey(), headerJSON, payloadJSON)
 }
@@ -200,8 +199,8 @@ func (p *Provider) signWith(k key, header, payload []byte) string {
 	return input + "." + encode(signature)
 }
 
-// RotateKey makes the provider sign with a new key, under a new kid, from now
-// on. The old one is withdrawn from the published keys.
+// RotateKey replaces the provider's signing key by a new one with a new kid, and removes the
+// old one from the published keys.
 func (p *Provider) RotateKey() {
 	k, err := takeKey(p.currentKey().alg)
 	if err != nil {
@@ -212,11 +211,11 @@ func (p *Provider) RotateKey() {
 	p.keys = append(p.keys, k)
 }
 
-// KeyID is the kid of the current key.
+// KeyID returns the kid of the current key.
 func (p *Provider) KeyID() string { return p.currentKey().id }
 
-// PublicKey is the current key's public half: an *rsa.PublicKey, unless
-// Config.SigningAlg says otherwise.
+// PublicKey returns the public key of the current key: an *rsa.PublicKey by default, see
+// Config.SigningAlg.
 func (p *Provider) PublicKey() crypto.PublicKey { return p.currentKey().signer.Public() }
 
 func (p *Provider) currentKey() key {

@@ -67,7 +67,7 @@ func (p *Provider) showPeople(w http.ResponseWriter, params url.Values) {
 	})
 }
 
-// serveIndex is for who opens the issuer's address by hand.
+// serveIndex answers a user that opens the issuer's URL in a browser.
 func (p *Provider) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	showPage(w, http.StatusOK, "index", map[string]any{"Issuer": p.Issuer, "Metadata": p.URL(Discovery)})
 }

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// Person is somebody who can sign in at a Provider.
+// Person is a user account at a Provider.
 type Person struct {
 	Subject       string
 	Name          string
@@ -22,13 +22,13 @@ type Person struct {
 	Picture string
 	Locale  string
 	Groups  []string
-	// Claims are laid over those made of the fields above, whatever scopes were
-	// granted; a nil value removes a claim.
+	// Claims override the claims of the fields above, whatever scopes were granted; a nil
+	// value removes a claim.
 	Claims map[string]any
 }
 
-// DemoPeople are who may sign in if Config names nobody: ada is in the group
-// "admin", eve's e-mail address is not verified, zoe's name is not ASCII.
+// DemoPeople returns the default accounts of Config.People: ada, in the group "admin"; grace;
+// zoe, whose name is not ASCII; and eve, whose e-mail address is not verified.
 func DemoPeople() []Person {
 	return []Person{
 		{Subject: "ada", Name: "Ada Lovelace", Username: "ada", Email: "ada@example.com", EmailVerified: true, Locale: "en-GB", Groups: []string{"admin", "staff"}},
@@ -38,7 +38,7 @@ func DemoPeople() []Person {
 	}
 }
 
-// AddPerson adds somebody to sign in as, or replaces who has that subject.
+// AddPerson adds an account, or replaces the one with the same subject.
 func (p *Provider) AddPerson(person Person) {
 	orString(&person.Picture, p.avatar(person.Subject))
 	person.Groups, person.Claims = slices.Clone(person.Groups), maps.Clone(person.Claims)
@@ -70,8 +70,8 @@ func (p *Provider) everyone() []Person {
 	return slices.Clone(p.people)
 }
 
-// typed is the person that somebody wrote into the page's form. The same
-// e-mail address, or name without one, is the same person again.
+// typed returns the account that was entered in the page's form. The same e-mail address, or
+// name without one, is the same person again.
 func typed(name, email string, verified bool) Person {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	sum := sha256.Sum256([]byte(strings.ToLower(email) + "\x00"))

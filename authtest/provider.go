@@ -14,79 +14,76 @@ import (
 	"time"
 )
 
-// Config says what Start starts. Its zero value is a provider on a free port
-// with a few people to sign in as.
+// Config configures Start. The zero value is a provider on a free port with the users of
+// [DemoPeople].
 type Config struct {
-	// Addr is where to listen: a loopback address, or a name ending in
-	// "localhost", which then is the issuer's host. Not every system knows such
-	// a name: give the application Provider.HTTPClient, or in another process
-	// LocalClient. Default "127.0.0.1:0".
+	// Addr is the address to listen on: a loopback address, or a name ending in "localhost",
+	// which is then the issuer's host. Some systems cannot resolve such names: set
+	// [ginauth.Options.HTTPClient] to [Provider.HTTPClient] or, in another process, to
+	// [LocalClient]. Default "127.0.0.1:0".
 	Addr string
 
-	// TLS makes the provider speak https, with a certificate that HTTPClient
-	// and every Browser of this process trust.
+	// TLS serves the provider over https, with a certificate that [Provider.HTTPClient] and
+	// every Browser of this process trust. Default: false.
 	TLS bool
 
-	// People are who may sign in. Default [DemoPeople].
+	// People are the user accounts. Default [DemoPeople].
 	People []Person
 
-	// ClientID and ClientSecret are the one registered client's. Default
-	// "demo-client" and a random secret.
+	// ClientID and ClientSecret are those of the registered client. Default "demo-client" and
+	// a random secret.
 	ClientID, ClientSecret string
 
-	// ClientName is what the provider's page calls the client. Default ClientID.
+	// ClientName is the name of the client on the provider's page. Default ClientID.
 	ClientName string
 
-	// Public makes the client one without a secret: it authenticates with its
-	// client_id alone, and must use PKCE.
+	// Public registers a public client: it has no secret, authenticates by its client_id, and
+	// must use PKCE. Default: false.
 	Public bool
 
-	// ClientKey makes the client one that authenticates by assertions of this key
-	// (private_key_jwt, RFC 7523), and in no other way: with RS256, PS256, ES256, ES384,
-	// ES512 or EdDSA, whatever the kid, for the issuer as the one audience, valid for five
-	// minutes at most, each once. There is no ClientSecret then.
+	// ClientKey is the key of a client that authenticates only by assertions (private_key_jwt,
+	// RFC 7523): with RS256, PS256, ES256, ES384, ES512 or EdDSA and any kid. The audience
+	// must be the issuer alone; an assertion is valid for five minutes at most and accepted
+	// once. ClientSecret is then empty. Default: none.
 	ClientKey crypto.Signer
 
-	// RedirectURIs are the client's registered redirect URIs, compared byte for
-	// byte; PostLogoutRedirectURIs likewise. Default nil: any http or https URL.
+	// RedirectURIs and PostLogoutRedirectURIs are the registered URIs of the client, compared
+	// byte for byte. Default nil: any http or https URL.
 	RedirectURIs, PostLogoutRedirectURIs []string
 
-	// APIs are the APIs that the provider issues access tokens for, with their scopes: the
-	// key is an API's identifier, which ginauth has as Provider.Audience. A request that
-	// names one as its resource (RFC 8707), or one of its scopes, gets a JWT for that API
-	// (RFC 9068), whichever grant it uses, and a request for another resource is refused.
-	// Default nil: access tokens are for the provider's own endpoints, and resource is
-	// ignored.
+	// APIs are the APIs that the provider issues access tokens for, with their scopes: the key
+	// is the API's identifier, ginauth's Provider.Audience. A request with one of these as its
+	// resource (RFC 8707), or with one of their scopes, gets a JWT for that API (RFC 9068),
+	// with every grant; a request for another resource is rejected. Default nil: access tokens
+	// are for the provider's own endpoints, and resource is ignored.
 	APIs map[string][]string
 
-	// DeviceInterval is how long a device has to wait before it asks again whether a person
-	// has allowed it (RFC 8628), in whole seconds. Default five seconds.
+	// DeviceInterval is the interval at which a device may poll for its token (RFC 8628,
+	// section 3.5), in whole seconds. Default five seconds.
 	DeviceInterval time.Duration
 
-	// SigningAlg is how ID tokens are signed: RS256 to PS512, ES256 or EdDSA.
+	// SigningAlg is the signature algorithm of ID tokens: RS256 to PS512, ES256 or EdDSA.
 	// Default "RS256".
 	SigningAlg string
 
 	// IDTokenTTL is how long an ID token is valid. Default one hour.
 	IDTokenTTL time.Duration
 
-	// ThinIDToken keeps name, e-mail and groups out of the ID token, as some
-	// providers do: they are in the userinfo answer alone.
+	// ThinIDToken omits name, e-mail and groups from the ID token, as some providers do: they
+	// are only in the userinfo response. Default: false.
 	ThinIDToken bool
 
-	// Now is the provider's clock. Default time.Now.
+	// Now returns the provider's time. Default time.Now.
 	Now func() time.Time
 }
 
-// Provider is a running OpenID provider. Its methods may be called at any time
-// and from any goroutine.
+// Provider is a running OpenID provider. Its methods are safe for concurrent use.
 type Provider struct {
-	// Issuer is the issuer identifier and the URL the server listens on,
-	// without a slash at the end.
+	// Issuer is the issuer identifier and the URL of the server, without a trailing slash.
 	Issuer string
 
-	// ClientID and ClientSecret are what the client has to present; the secret
-	// is empty if the client is public.
+	// ClientID and ClientSecret are the client's credentials; the secret is empty for a public
+	// client.
 	ClientID, ClientSecret string
 
 	config  Config
@@ -123,7 +120,7 @@ type Provider struct {
 // Endpoint names one of the provider's endpoints.
 type Endpoint string
 
-// The endpoints that tests count, break and take over.
+// The endpoints, for [Provider.Requests], [Provider.Fail] and [Provider.Handle].
 const (
 	Discovery  Endpoint = "discovery"
 	Authorize  Endpoint = "authorize"
@@ -307,8 +304,8 @@ func (p *Provider) enter() bool {
 	}
 }
 
-// Close stops the provider: it ends requests that are being answered and
-// returns when nothing of it runs any more.
+// Close stops the provider: it aborts requests in progress and returns when all goroutines
+// have ended.
 func (p *Provider) Close() {
 	p.closed.Do(func() {
 		p.mu.Lock()
@@ -326,11 +323,11 @@ func (p *Provider) Close() {
 	})
 }
 
-// URL is an endpoint's address.
+// URL returns the URL of an endpoint.
 func (p *Provider) URL(e Endpoint) string { return p.Issuer + endpointPaths[e] }
 
-// HTTPClient returns a client that trusts the provider's certificate and
-// reaches it under any loopback name.
+// HTTPClient returns a client that trusts the provider's certificate and resolves every
+// loopback name.
 func (p *Provider) HTTPClient() *http.Client { return p.client }
 
 func (p *Provider) now() time.Time { return p.config.Now() }

@@ -9,17 +9,16 @@ import (
 	"slices"
 )
 
-// Request is a request that the provider received.
+// Request is a recorded request to the provider.
 type Request struct {
 	Method string
 	Host   string
 	URL    *url.URL
 	Header http.Header
 	Body   []byte
-	// Form has the query's parameters, and those of a form in the body.
+	// Form has the parameters of the query and of a form in the body.
 	Form url.Values
-	// Answer is the body of what was answered: its first 64 KB, and nil as long
-	// as there is none.
+	// Answer is the response body, up to 64 KB; nil until the response is complete.
 	Answer []byte
 }
 
@@ -30,7 +29,7 @@ const (
 	maxRemembered = 1000 // requests for each endpoint, the oldest forgotten: a provider may run for weeks
 )
 
-// journal is what the provider remembers of the requests it got.
+// journal records the provider's requests.
 type journal struct {
 	count    map[Endpoint]int
 	requests map[Endpoint][]*Request
@@ -49,8 +48,8 @@ func (j *journal) add(e Endpoint, r *Request) {
 	j.requests[e] = append(kept, r)
 }
 
-// observed is an endpoint as clients meet it: remembered first, then broken or
-// taken over if a test says so.
+// observed returns the handler of an endpoint: it records the request, and then applies a
+// fault or a replaced handler.
 func (p *Provider) observed(e Endpoint) http.Handler {
 	own := p.Default(e)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -104,14 +103,14 @@ func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flus
 
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// Count is how often an endpoint was asked since Start or Reset.
+// Count returns the number of requests to an endpoint since Start or Reset.
 func (p *Provider) Count(e Endpoint) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.journal.count[e]
 }
 
-// Requests are the last thousand requests to an endpoint, oldest first.
+// Requests returns the last thousand requests to an endpoint, oldest first.
 func (p *Provider) Requests(e Endpoint) []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +121,7 @@ func (p *Provider) Requests(e Endpoint) []Request {
 	return list
 }
 
-// LastRequest is the newest request to an endpoint, empty if there was none.
+// LastRequest returns the latest request to an endpoint, or the zero Request.
 func (p *Provider) LastRequest(e Endpoint) Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,19 +131,19 @@ func (p *Provider) LastRequest(e Endpoint) Request {
 	return Request{}
 }
 
-// Reset forgets all requests, those of EvilRequests included. What Fail, Handle
-// and the Edit methods set stays.
+// Reset deletes all recorded requests, including those of EvilRequests. Settings of Fail,
+// Handle and the Edit methods are kept.
 func (p *Provider) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.journal = journal{}
 }
 
-// EvilURL is an address that no client must ever ask: where Redirecting sends
-// to, and for tests to put where a careless client would fetch it.
+// EvilURL returns a URL that no client must request: the target of [Redirecting], and a URL
+// for tests to place where a careless client would fetch it.
 func (p *Provider) EvilURL() string { return p.Issuer + evilPath }
 
-// EvilRequests is how many requests EvilURL got all the same.
+// EvilRequests returns the number of requests to EvilURL.
 func (p *Provider) EvilRequests() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

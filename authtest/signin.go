@@ -11,17 +11,16 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// SignIn signs a user in to the application without the trip to a provider: b gets
-// the cookies that a login would have set, in place of those of an earlier user. No
-// network is used, and no hook is called. It returns the errors of
-// [ginauth.Auth.SignIn], for a user.Provider that is not one of the application's
-// providers, say, and an error for a cookie that b refuses.
+// SignIn gives b a session of the application without contacting a provider: b receives the
+// cookies that a sign-in would have set, in place of those of a previous user. It uses no
+// network and calls no hooks. It returns the errors of [ginauth.Auth.SignIn], for example if
+// user.Provider is not one of the application's providers, and an error if b rejects a cookie.
 //
-// The cookies are those of BaseURL's host: open pages there, and let
-// [Browser.Resolve] send that host to the test's server.
+// The cookies are for BaseURL's host: open pages there, and map that host to the test server
+// with [Browser.Resolve].
 //
-// It is for tests of what an application does once it knows its user. Tests of the
-// login itself start a [Provider].
+// Use it to test what an application does for a signed-in user. To test the sign-in itself,
+// start a [Provider].
 func SignIn(auth *ginauth.Auth, b *Browser, user *ginauth.User) error {
 	u, err := resolveURL(nil, auth.LoginURL("", "/"))
 	if err != nil {

@@ -26,9 +26,8 @@ func siteOf(u *url.URL) string { return u.Scheme + "://" + registrable(u.Hostnam
 
 func sameSite(a, b *url.URL) bool { return siteOf(a) == siteOf(b) }
 
-// registrable is the domain that somebody has registered: the last two labels,
-// without a list of the public suffixes that are longer. An IP address stands
-// for itself.
+// registrable returns the registrable domain: the last two labels, without a list of the
+// public suffixes that are longer. An IP address stands for itself.
 func registrable(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if net.ParseIP(host) != nil {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// authority is this process's own certificate authority. Its key never leaves
-// the process, and nothing but browsers and clients of this package trusts it.
+// authority is the certificate authority of this process. Its key never leaves the process,
+// and only browsers and clients of this package trust it.
 var authority = sync.OnceValues(func() (*tls.Certificate, error) {
 	return issue(&x509.Certificate{
 		Subject:               pkix.Name{CommonName: "authtest, made for one test run"},
@@ -29,9 +29,9 @@ var authority = sync.OnceValues(func() (*tls.Certificate, error) {
 	}, nil)
 })
 
-// Certificate returns a TLS certificate for hosts (names, wildcards, IP
-// addresses) that every [Browser] and [Provider.HTTPClient] of this process
-// trusts, for a test server that plays, say, https://app.example.com:
+// Certificate returns a TLS certificate for hosts (names, wildcards, IP addresses) that every
+// [Browser] and [Provider.HTTPClient] of this process trusts, for a test server at
+// https://app.example.com, for example:
 //
 //	server := httptest.NewUnstartedServer(handler)
 //	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
@@ -107,9 +107,9 @@ func roots(more ...*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// CertificatePEM returns the certificate, in PEM, that an application in another process
-// needs to trust a provider with Config.TLS: see [LocalClient]. The key of this
-// authority stays in the provider's process.
+// CertificatePEM returns the certificate, in PEM, with which an application in another process
+// trusts a provider with Config.TLS: see [LocalClient]. The key of the authority stays in this
+// process.
 func (p *Provider) CertificatePEM() ([]byte, error) {
 	parent, err := authority()
 	if err != nil {
@@ -119,10 +119,9 @@ func (p *Provider) CertificatePEM() ([]byte, error) {
 }
 
 // LocalClient returns a client for Options.HTTPClient of an application whose authtest
-// provider runs in another process: it reaches the provider under any loopback name, and
-// nothing else, and trusts certificates, in PEM, as [Provider.CertificatePEM] returns
-// them, which may be nil for a provider on http. It returns an error if there is
-// something else in them.
+// provider runs in another process. It resolves every loopback name and connects only to
+// loopback addresses, and it trusts certificates, in PEM, of [Provider.CertificatePEM]; nil
+// for a provider on http. It returns an error if certificates is not valid PEM.
 func LocalClient(certificates []byte) (*http.Client, error) {
 	var trusted []*x509.Certificate
 	for rest := bytes.TrimSpace(certificates); len(rest) > 0; rest = bytes.TrimSpace(rest) {

@@ -270,16 +270,16 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken string, probl
 	return &next, p.issue(&next), nil
 }
 
-// RotateRefreshTokens says whether each use of a refresh token replaces it, which is how the
-// provider begins; else it is good until it is revoked, and no answer has another one.
+// RotateRefreshTokens sets whether each use of a refresh token replaces it. Default: true.
+// With false, a refresh token is valid until it is revoked, and token responses contain no
+// other.
 func (p *Provider) RotateRefreshTokens(rotate bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.keepRefreshTokens = !rotate
 }
 
-// RevokeRefreshTokens ends all refresh tokens that were given, and the access tokens that
-// came with them.
+// RevokeRefreshTokens revokes all refresh tokens and the access tokens issued with them.
 func (p *Provider) RevokeRefreshTokens() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,16 +2,15 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// ADFS is Active Directory Federation Services on Windows Server 2016 or newer, by
-// the farm's host: "sts.example.com". resource is the identifier of the web API
-// whose issuance rules say what people have: name, e-mail address, groups. With ""
-// there is no more than a subject and two names.
+// ADFS configures Active Directory Federation Services on Windows Server 2016 or newer, by the
+// farm's host: "sts.example.com". resource is the identifier of the web API whose issuance
+// rules define the claims: name, e-mail address, groups. With "" there are only a subject and
+// two names.
 //
-// User.Subject is a hash for this client of the claim that the directory's trust
-// is anchored on. That is the Windows account name until an administrator changes
-// it (Set-AdfsClaimsProviderTrust -AnchorClaimType): where account names are given
-// to new people, anchor it on the SID, before the first sign-in, since every
-// User.ID changes with it.
+// User.Subject is a hash for this client of the claim that the directory's trust is anchored
+// on. That is the Windows account name until an administrator changes it
+// (Set-AdfsClaimsProviderTrust -AnchorClaimType): where account names are reassigned, anchor
+// it on the SID before the first sign-in, since that changes every User.ID.
 func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 	p := ginauth.Provider{
 		Name: "adfs", Preset: "adfs", DisplayName: "AD FS", Color: "#0078d4",
@@ -33,9 +32,9 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 
-		// Both are in every ID token; unique_name is the account name unless a rule
-		// sends another *Name*. Like the e-mail address, upn is what the directory
-		// has, and nobody says that it is verified.
+		// Both are in every ID token; unique_name is the account name unless a rule sends
+		// another *Name*. Like the e-mail address, upn is what the directory has, and it is
+		// not marked as verified.
 		ClaimPaths: map[string]string{"name": "unique_name", "preferred_username": "upn", "groups": "group"},
 
 		LoginParams: []string{"prompt", "login_hint", "domain_hint"},

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Amazon is "Login with Amazon", as plain OAuth 2.0, for customers of Amazon.
+// Amazon configures "Login with Amazon", as plain OAuth 2.0, for customers of Amazon.
 //
-// User.Subject begins with amzn1.account and is the person for all applications
-// of one developer. Amazon does not say that the address is verified, so it
-// never is.
+// User.Subject begins with amzn1.account and is the same for all applications of one
+// developer. Amazon does not report whether the address is verified, so EmailVerified is
+// always false.
 func Amazon(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "amazon", Preset: "amazon", DisplayName: "Amazon", Color: "#ff9900",

@@ -18,16 +18,14 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// Apple is "Sign in with Apple". clientID is the identifier of a Services ID,
-// teamID the team's, and keyID and privateKey those of a key for Sign in with
-// Apple: the text of the .p8 file. There is no client secret; each sign-in makes
-// one, so there is nothing to renew.
+// Apple configures "Sign in with Apple". clientID is the identifier of a Services ID, teamID
+// the team's, and keyID and privateKey those of a key for Sign in with Apple: the text of the
+// .p8 file. The client secret is signed for each sign-in, so there is none to renew.
 //
-// User.Subject is the person in your team's applications. The e-mail address is
-// verified; it may be a relay at privaterelay.appleid.com, which reaches the
-// person only from senders that are registered with Apple (claim
-// is_private_email). The name comes at the very first sign-in and never again:
-// keep it in OnLogin. Nobody signed it.
+// User.Subject identifies the user within your team's applications. The e-mail address is
+// verified; it may be a relay address at privaterelay.appleid.com, which forwards only mail of
+// senders that are registered with Apple (claim is_private_email). The name is sent only at
+// the first sign-in, unsigned: store it in OnLogin.
 func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 	key, err := appleKey(privateKey)
 	return ginauth.Provider{

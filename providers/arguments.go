@@ -12,9 +12,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// What a preset is made of becomes part of an address: whoever could write
-// another tenant, host or path into it would choose who signs people in. Each
-// check returns nil, or an error for Provider.Err with the argument's name.
+// The arguments of a preset become part of a URL: anyone who could write another tenant, host
+// or path into it would choose the provider. Each check returns nil, or an error for
+// Provider.Err with the argument's name.
 
 const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 

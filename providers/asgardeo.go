@@ -2,12 +2,12 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Asgardeo is an organization at Asgardeo, of WSO2. organization is its name, as
+// Asgardeo configures an organization at Asgardeo, of WSO2. organization is its name, as
 // behind /t/ in its addresses.
 //
-// User.Subject is the id of the user in the organization, unless the application
-// is set to have another attribute for its subject: leave that as it is, since an
-// address or a user name can go to somebody else.
+// User.Subject is the id of the user in the organization, unless the application is configured
+// with another subject attribute: keep the default, since an address or a user name can be
+// reassigned.
 func Asgardeo(organization, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "asgardeo", Preset: "asgardeo", DisplayName: "Asgardeo", Color: "#ff7300",

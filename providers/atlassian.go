@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Atlassian is "Sign in with Atlassian" (OAuth 2.0, 3LO), for accounts of Jira,
+// Atlassian configures "Sign in with Atlassian" (OAuth 2.0, 3LO), for accounts of Jira,
 // Confluence, Trello and others in Atlassian's cloud.
 //
-// User.Subject is the account_id, the same in all of Atlassian's products.
-// Atlassian does not say that the address is verified, so it never is.
+// User.Subject is the account_id, the same in all of Atlassian's products. Atlassian does not
+// report whether the address is verified, so EmailVerified is always false.
 func Atlassian(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "atlassian", Preset: "atlassian", DisplayName: "Atlassian", Color: "#0052cc",

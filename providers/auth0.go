@@ -2,12 +2,12 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Auth0 is a tenant at Auth0. domain is the tenant's, "kvarnbygd.eu.auth0.com",
-// or a custom one; tokens of the two have other issuers.
+// Auth0 configures a tenant at Auth0. domain is the tenant's, "kvarnbygd.eu.auth0.com", or a
+// custom one; the two have different issuers.
 //
-// User.Subject is the account in the tenant, with where it comes from:
-// "auth0|5f7c8ec7c33c6c004bbafe82", "google-oauth2|104729". What the tenant takes
-// for a verified address may be another provider's word.
+// User.Subject is the account id in the tenant, prefixed with its connection:
+// "auth0|5f7c8ec7c33c6c004bbafe82", "google-oauth2|104729". A verified address may have been
+// verified by the upstream provider only.
 func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "auth0", Preset: "auth0", DisplayName: "Auth0", Color: "#eb5424",
@@ -31,9 +31,9 @@ func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 		// https://auth0.com/docs/api/authentication/authorization-code-flow/authorize-application
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "screen_hint", "connection"},
 
-		// Unlike /oidc/logout, this asks nobody to confirm and is there in every
-		// tenant. It passes no state on; what stands in returnTo behind a ? is not
-		// compared with the list of addresses.
+		// Unlike /oidc/logout, this needs no confirmation and exists in every tenant. It
+		// passes no state on; what stands in returnTo behind a ? is not compared with the list
+		// of addresses.
 		// https://auth0.com/docs/authenticate/login/logout/redirect-users-after-logout
 		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}%3Fstate%3D{state}"},
 	}

@@ -6,12 +6,11 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Authentik is an application of an authentik server at the root of host, by its
-// slug.
+// Authentik configures an application of an authentik server at the root of host, by its slug.
 //
-// User.Subject is the person's hashed id, unless the provider's *Subject mode* is
-// another: do not choose one by user name or e-mail address, which change hands.
-// User.Groups are the names of the person's groups.
+// User.Subject is the user's hashed id, unless the provider's *Subject mode* is another: do
+// not choose user name or e-mail address, which can be reassigned. User.Groups are the names
+// of the person's groups.
 func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "authentik", Preset: "authentik", DisplayName: "authentik", Color: "#fd4b2d",

@@ -8,16 +8,15 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// AzureADB2C is a user flow or custom policy of an Azure AD B2C tenant: tenant is
-// its name, "kvarnbygd" of kvarnbygd.onmicrosoft.com, tenantID its directory ID,
-// and policy the flow's, "B2C_1_signin". With a custom domain set the addresses by
-// hand.
+// AzureADB2C configures a user flow or custom policy of an Azure AD B2C tenant: tenant is its
+// name, "kvarnbygd" of kvarnbygd.onmicrosoft.com, tenantID its directory ID, and policy the
+// flow's, "B2C_1_signin". With a custom domain, set Issuer and the endpoints.
 //
-// User.Subject is the account's object ID. Every policy of a tenant has the same
-// issuer, so that a person is the same in all of them.
+// User.Subject is the account's object ID. All policies of a tenant have the same issuer, so a
+// user has the same User.ID in all of them.
 //
-// A user flow says of no address whether it is verified: where people sign in
-// through another provider, it is whatever that one sent.
+// A user flow does not report whether an address is verified: with an upstream provider, it is
+// whatever that provider sent.
 func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth.Provider {
 	server := "https://" + tenant + ".b2clogin.com/"
 	flow := server + tenant + ".onmicrosoft.com/" + policy

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// BattleNet is "Log in with Battle.net", by OpenID Connect, for accounts of all
+// BattleNet configures "Log in with Battle.net", by OpenID Connect, for accounts of all
 // regions but China.
 //
-// User.Subject is the account's number. Name is the BattleTag, which can be
-// changed. There is no e-mail address and no picture.
+// User.Subject is the numeric account id. Name is the BattleTag, which can be changed. There
+// is no e-mail address and no picture.
 func BattleNet(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "battlenet", Preset: "battlenet", DisplayName: "Battle.net", Color: "#148eff",

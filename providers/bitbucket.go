@@ -11,7 +11,7 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// Bitbucket is "Log in with Bitbucket", Bitbucket Cloud, as plain OAuth 2.0.
+// Bitbucket configures "Log in with Bitbucket", Bitbucket Cloud, as plain OAuth 2.0.
 //
 // User.Subject is the Atlassian account id, which is the same in all of
 // Atlassian's products and never changes. User.Username is the nickname, which

@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Box is "Sign in with Box", as plain OAuth 2.0.
+// Box configures "Sign in with Box", as plain OAuth 2.0.
 //
-// User.Subject is the user's number. The e-mail address is the login; Box does
-// not say that it is verified, so it never is.
+// User.Subject is the user's number. The e-mail address is the login; Box does not report
+// whether it is verified, so EmailVerified is always false.
 func Box(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "box", Preset: "box", DisplayName: "Box", Color: "#0061d5",

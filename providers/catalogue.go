@@ -166,15 +166,15 @@ func find(name string) (preset, bool) {
 	return catalogue[i], true
 }
 
-// ByName returns the preset of that name, for applications that read their
-// providers from a file. Names, and what args are for the few that need more
-// than client id and secret (a tenant, a domain), are in docs/providers.md:
+// ByName returns the preset of that name, for applications that read their providers from a
+// file. docs/providers.md lists the names, and the args of presets that need more than client
+// id and secret (a tenant, a domain):
 //
 //	providers.ByName("github", id, secret)
 //	providers.ByName("keycloak", id, secret, "login.example.com", "staff")
 //
-// An argument that is a list is one text with commas. Arguments with the wrong
-// form are reported by ginauth.Mount, with other mistakes.
+// An argument that is a list is written with commas. Unknown names and a wrong number of args
+// are errors; malformed args are reported by [ginauth.Mount], with other mistakes.
 func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provider, error) {
 	p, ok := find(name)
 	if !ok {

@@ -6,13 +6,12 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Cognito is a user pool of Amazon Cognito: region is where it is,
-// "eu-north-1", pool its id, "eu-north-1_AbCdEfGhI", and domain that of its
-// sign-in pages, "kvarnbygd.auth.eu-north-1.amazoncognito.com" or its own.
+// Cognito configures a user pool of Amazon Cognito: region is its region, "eu-north-1", pool
+// its id, "eu-north-1_AbCdEfGhI", and domain the domain of its sign-in pages,
+// "kvarnbygd.auth.eu-north-1.amazoncognito.com" or its own.
 //
-// User.Subject is the account's id in the pool, and User.Groups are its groups
-// there. cognito:username is not mapped: after an account is gone, another may
-// get its name.
+// User.Subject is the account's id in the pool, and User.Groups are its groups there.
+// cognito:username is not mapped: the name of a deleted account can be reassigned.
 func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "cognito", Preset: "cognito", DisplayName: "Amazon Cognito", Color: "#dd344c",

@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Coinbase is "Sign in with Coinbase", as plain OAuth 2.0.
+// Coinbase configures "Sign in with Coinbase", as plain OAuth 2.0.
 //
-// User.Subject is the user's id. Coinbase does not say that the address is
-// verified, so it never is.
+// User.Subject is the user's id. Coinbase does not report whether the address is verified, so
+// EmailVerified is always false.
 func Coinbase(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "coinbase", Preset: "coinbase", DisplayName: "Coinbase", Color: "#0052ff",

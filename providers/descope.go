@@ -2,10 +2,9 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Descope is the default OIDC application of a project at Descope, whose client
-// id is the project's: "P2abc…", and whose secret is an access key. For another
-// application, or another region, set Issuer to what its page in the console
-// shows.
+// Descope configures the default OIDC application of a project at Descope, whose client id is
+// the project's: "P2abc…", and whose secret is an access key. For another application, or
+// another region, set Issuer to what its page in the console shows.
 //
 // User.Subject is the id of the user in the project.
 func Descope(clientID, clientSecret string) ginauth.Provider {

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// DigitalOcean is "Sign in with DigitalOcean", as plain OAuth 2.0: people choose
-// a team as they sign in.
+// DigitalOcean configures "Sign in with DigitalOcean", as plain OAuth 2.0: users choose a team
+// when they sign in.
 //
-// User.Subject is the user's UUID. The address is verified if DigitalOcean says
-// so. The claim account.team is the team.
+// User.Subject is the user's UUID. EmailVerified is true if DigitalOcean reports the address
+// as verified. The claim account.team is the team.
 func DigitalOcean(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "digitalocean", Preset: "digitalocean", DisplayName: "DigitalOcean", Color: "#0080ff",

@@ -8,11 +8,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Discord is "Log in with Discord", as plain OAuth 2.0.
+// Discord configures "Log in with Discord", as plain OAuth 2.0.
 //
-// User.Subject is the account's snowflake, which never changes; User.Username
-// can, and be taken by somebody else. Name is the display name, or the user name
-// of people who set none.
+// User.Subject is the account's snowflake, which never changes; User.Username can change and
+// then be taken by another user. Name is the display name or, without one, the user name.
 func Discord(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "discord", Preset: "discord", DisplayName: "Discord", Color: "#5865f2",
@@ -46,9 +45,9 @@ func Discord(clientID, clientSecret string) ginauth.Provider {
 }
 
 // discordAvatar is the address of the picture, which the profile does not have:
-// https://discord.com/developers/docs/reference#image-formatting. Animated ones
-// begin with a_. Who has none gets one of Discord's, by id, or by discriminator
-// for accounts from before user names were unique.
+// https://discord.com/developers/docs/reference#image-formatting. Animated ones begin with a_.
+// Users without one get one of Discord's, by id, or by discriminator for accounts from before
+// user names were unique.
 func discordAvatar(claims map[string]any) string {
 	const cdn = "https://cdn.discordapp.com/"
 	id, err := strconv.ParseUint(textAt(claims, "id"), 10, 64)

@@ -1,5 +1,4 @@
-// Package providers has identity providers ready to put into
-// ginauth.Options.Providers.
+// Package providers configures well-known identity providers for ginauth.Options.Providers.
 //
 //	Providers: []ginauth.Provider{
 //		providers.Google(googleID, googleSecret),
@@ -7,19 +6,20 @@
 //		providers.OIDC("corp", "https://login.corp.example", corpID, corpSecret),
 //	}
 //
-// Each returns a plain ginauth.Provider, which can be changed before it is
-// mounted and hides nothing: a second client at the same provider gets another
-// Name, other scopes go into Scopes.
+// Each function returns a plain [ginauth.Provider], whose fields can be changed before it is
+// mounted: give a second client at the same provider another Name, and add scopes to Scopes.
+// The doc comment of a function says what identifies a user (User.Subject), when the e-mail
+// address counts as verified, and where groups come from.
 //
 //	google := providers.Google(id, secret)
 //	google.LoginParams = nil // links choose no account
 //
-// Offline makes any of them ask for a refresh token.
+// [Offline] adds the request for a refresh token to any of them.
 //
-// ByName and FromEnv are for applications that are told by a file or the
-// environment which providers there are. docs/providers.md says for each how to
-// register the application there, and what its users have.
+// [ByName] and [FromEnv] are for applications that read their providers from a file or the
+// environment. docs/providers.md says for each provider how to register the application, and
+// which data its users have.
 //
-// A provider that is not here needs no function: with OpenID Connect its issuer
-// is enough (OIDC), and plain OAuth 2.0 is a ginauth.Provider written by hand.
+// A provider without a function here needs none: with OpenID Connect its issuer is enough
+// ([OIDC]), and plain OAuth 2.0 is a ginauth.Provider with its endpoints (see the example).
 package providers

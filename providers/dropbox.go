@@ -9,10 +9,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Dropbox is "Sign in with Dropbox", as plain OAuth 2.0.
+// Dropbox configures "Sign in with Dropbox", as plain OAuth 2.0.
 //
-// User.Subject is the account_id, which stays when the address changes. The
-// address is verified if Dropbox says so.
+// User.Subject is the account_id, which stays when the address changes. EmailVerified is true
+// if Dropbox reports the address as verified.
 func Dropbox(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "dropbox", Preset: "dropbox", DisplayName: "Dropbox", Color: "#0061fe",

@@ -2,12 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Duende is a Duende IdentityServer, or an IdentityServer4, at the root of host.
-// For one below a path set Issuer by hand.
+// Duende configures a Duende IdentityServer, or an IdentityServer4, at the root of host. For
+// one below a path set Issuer.
 //
-// User.Subject is the subject id that its user store gives. User.Groups are the
-// claims "role", for which an identity resource has to exist and be added to
-// Scopes; it is usually called "roles".
+// User.Subject is the subject id of its user store. User.Groups are the claims "role": create
+// an identity resource for them, usually called "roles", and add it to Scopes.
 func Duende(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "duende", Preset: "duende", DisplayName: "IdentityServer", Color: "#2c2e76",

@@ -17,17 +17,15 @@ const (
 	secretSuffix = "_CLIENT_SECRET"
 )
 
-// FromEnv returns a provider for each pair of NAME_CLIENT_ID and
-// NAME_CLIENT_SECRET in the environment, where NAME is a preset's in capitals,
-// with _ for -: GITHUB_CLIENT_ID. Presets that need more take it from
-// variables beside these: MICROSOFT_TENANT (see docs/providers.md). Any other
-// NAME is an OpenID provider with that name, if there is NAME_ISSUER. The
-// providers come sorted by name.
+// FromEnv returns a provider for each pair of NAME_CLIENT_ID and NAME_CLIENT_SECRET in the
+// environment, where NAME is a preset's name in capitals, with _ for -: GITHUB_CLIENT_ID.
+// Presets with more arguments read them from further variables: MICROSOFT_TENANT (see
+// docs/providers.md). Any other NAME with a NAME_ISSUER is an OpenID provider of that name.
+// The providers are sorted by name.
 //
-// Half a pair, a name that means nothing and a variable that would do nothing
-// are errors, which come all at once and name the variable. NAMEs that belong
-// to something else are passed over: FromEnv("AZURE", "STRIPE"). Empty
-// variables are as good as unset ones.
+// An incomplete pair, an unknown name and a variable without effect are errors, which are
+// joined and name the variable. except lists NAMEs that belong to something else:
+// FromEnv("AZURE", "STRIPE"). Empty variables count as unset.
 func FromEnv(except ...string) ([]ginauth.Provider, error) {
 	env := environment{}
 	prefixes := map[string]bool{}

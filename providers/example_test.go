@@ -1,11 +1,13 @@
 package providers_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 
 	"github.com/gin-gonic/gin"
 
@@ -16,7 +18,7 @@ import (
 
 const id, secret = "client-of-tests", "a secret of the tests"
 
-// Three ways to a preset.
+// Three ways to configure a provider.
 func Example() {
 	github := providers.GitHub(id, secret) // in code
 
@@ -32,7 +34,7 @@ func Example() {
 	// Output: github keycloak 0
 }
 
-// A preset is a value: any field may be changed before it is mounted.
+// A preset is a value: any field can be changed before it is mounted.
 func ExampleGitHub_changed() {
 	work := providers.GitHub(id, secret)
 	work.Name, work.DisplayName = "github-work", "GitHub (work)"
@@ -42,7 +44,7 @@ func ExampleGitHub_changed() {
 	// Output: https://app.example.com/login/github-work
 }
 
-// A server of one's own may be elsewhere than the preset thinks.
+// A self-hosted server may have another issuer than the preset assumes.
 func ExampleKeycloak_changed() {
 	staff := providers.Keycloak("login.example.com", "staff", id, secret)
 	staff.Issuer = "https://login.example.com/auth/realms/staff" // as its metadata says, to the letter
@@ -53,7 +55,7 @@ func ExampleKeycloak_changed() {
 	// Output: https://app.example.com/login/keycloak
 }
 
-// Each provider is asked for a refresh token in its own way.
+// Offline requests a refresh token in the way that the provider documents.
 func ExampleOffline() {
 	google := providers.Offline(providers.Google(id, secret))
 	spotify := providers.Offline(providers.Spotify(id, secret)) // gives one with each sign-in
@@ -75,7 +77,7 @@ func ExampleOIDC() {
 	// Output: https://app.example.com/login/cilogon
 }
 
-// mounted returns where to sign in with a provider.
+// mounted returns the login URL of a provider.
 func mounted(p ginauth.Provider) string {
 	auth, err := ginauth.Mount(gin.New(), ginauth.Options{
 		BaseURL: "https://app.example.com", Keys: []string{"a key for tests, which is 32 bytes and more"},
@@ -87,8 +89,8 @@ func mounted(p ginauth.Provider) string {
 	return auth.LoginURL(p.Name, "")
 }
 
-// A plain OAuth 2.0 provider that is not here takes no function. This one signs
-// somebody in at a stand-in, which answers as Wikimedia does.
+// A plain OAuth 2.0 provider without a function in this package. The example signs in at a
+// test provider that responds like Wikimedia.
 func Example_ownProvider() {
 	wikimedia := ginauth.Provider{
 		Name: "wikimedia", DisplayName: "Wikimedia", ClientID: id, ClientSecret: secret, AuthMethod: "client_secret_post",
@@ -117,8 +119,8 @@ func Example_ownProvider() {
 	// https://meta.wikimedia.org#60214076 "Hollow Oak" petra@kvarnbygd.example true
 }
 
-// A provider that is known by its three addresses, and is asked for openid all the
-// same: the userinfo endpoint says who signed in.
+// An OpenID provider that is configured by its endpoints alone: the userinfo endpoint
+// identifies the user.
 func Example_openIDWithoutAnIssuer() {
 	intranet := ginauth.Provider{
 		Name: "intranet", ClientID: id, ClientSecret: secret, Scopes: []string{"openid", "profile", "email"},
@@ -142,8 +144,8 @@ func Example_openIDWithoutAnIssuer() {
 	// https://login.intranet.example#ada "ada" ada@example.com true
 }
 
-// The user's repositories want a scope of their own: a user who has not consented to it is
-// asked when a handler first calls for them.
+// The user's repositories need a separate scope, for which the user is asked at the first
+// call.
 func ExampleGitHub_apis() {
 	id, secret := "id", "secret"
 	github := providers.GitHub(id, secret)
@@ -177,4 +179,55 @@ func whoSignsIn(provider ginauth.Provider) string {
 		log.Fatal(err)
 	}
 	return string(page.Body)
+}
+
+// A configuration file names its providers.
+func ExampleByName() {
+	for _, name := range []string{"github", "gihtub"} {
+		provider, err := providers.ByName(name, id, secret)
+		if err != nil {
+			fmt.Println("error:", errors.Is(err, ginauth.ErrInvalidOptions))
+			continue
+		}
+		fmt.Println(provider.DisplayName)
+	}
+	// Output:
+	// GitHub
+	// error: true
+}
+
+// The environment names the providers: two variables for each, and further ones for presets
+// with more arguments.
+func ExampleFromEnv() {
+	for name, value := range map[string]string{
+		"GITHUB_CLIENT_ID": id, "GITHUB_CLIENT_SECRET": secret,
+		"MICROSOFT_CLIENT_ID": id, "MICROSOFT_CLIENT_SECRET": secret, "MICROSOFT_TENANT": "consumers",
+	} {
+		os.Setenv(name, value)
+		defer os.Unsetenv(name)
+	}
+	list, err := providers.FromEnv()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, provider := range list {
+		fmt.Println(provider.Name)
+	}
+	// Output:
+	// github
+	// microsoft
+}
+
+// Only accounts of one organization can sign in.
+func ExampleGoogleWorkspace() {
+	fmt.Println(mounted(providers.GoogleWorkspace("example.com", id, secret)))
+	// Output: https://app.example.com/login/google-workspace
+}
+
+// Accounts of two organizations, by their directory IDs.
+func ExampleMicrosoft() {
+	microsoft := providers.Microsoft("organizations", id, secret,
+		"8eaef023-2b34-4da1-9baa-8bc8c9d6a490", "b9419818-09af-49c2-b0c3-653adc1f376e")
+	fmt.Println(mounted(microsoft))
+	// Output: https://app.example.com/login/microsoft
 }

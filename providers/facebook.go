@@ -19,14 +19,14 @@ import (
 // https://developers.facebook.com/docs/graph-api/guides/versioning
 const facebookVersion = "v24.0"
 
-// Facebook is "Continue with Facebook", as plain OAuth 2.0.
+// Facebook configures "Continue with Facebook", as plain OAuth 2.0.
 //
-// User.Subject is the person in this application: another application sees
-// another id. The address is there if the person has one and agreed to hand it
-// over; Facebook does not say that it is verified, so it never is.
+// User.Subject identifies the user within this application; other applications get another id.
+// The address is present if the user has one and consented to share it; Facebook does not
+// report whether it is verified, so EmailVerified is always false.
 //
-// The secret is also in Profile, which proves with it that the request is the
-// application's own: for another secret, make another Provider.
+// The secret is also in Profile, which proves with it that the request is the application's
+// own: do not change ClientSecret afterwards; create another Provider.
 func Facebook(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "facebook", Preset: "facebook", DisplayName: "Facebook", Color: "#1877f2",

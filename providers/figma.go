@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Figma is "Log in with Figma", as plain OAuth 2.0.
+// Figma configures "Log in with Figma", as plain OAuth 2.0.
 //
-// User.Subject is the id of the account, which Figma calls stable. User.Name is
-// the handle: the name as people write it, which need not be unique. Figma does
-// not say whether an address is verified, so it never is.
+// User.Subject is the id of the account, which Figma calls stable. User.Name is the handle: a
+// display name, which need not be unique. Figma does not report whether the address is
+// verified, so EmailVerified is always false.
 func Figma(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "figma", Preset: "figma", DisplayName: "Figma", Color: "#f24e1e",

@@ -6,10 +6,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// FusionAuth is a tenant of a FusionAuth server at host, by its id. The tenant's
-// *Issuer* has to be "https://HOST"; if it is another, set Issuer by hand.
+// FusionAuth configures a tenant of a FusionAuth server at host, by its id. The tenant's
+// *Issuer* has to be "https://HOST"; if it is another, set Issuer.
 //
-// User.Subject is the person's id. User.Groups are the roles in the application.
+// User.Subject is the user's id. User.Groups are the roles in the application.
 func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(host)
 	return ginauth.Provider{

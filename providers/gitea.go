@@ -2,17 +2,16 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Gitea is "Sign in with Gitea", for a server at the root of host:
-// "git.example.com". For one below a path set Issuer by hand, to the address that
-// the server calls its ROOT_URL.
+// Gitea configures "Sign in with Gitea", for a server at the root of host: "git.example.com".
+// For one below a path set Issuer, to the address that the server calls its ROOT_URL.
 //
-// User.Subject is the account's number. User.Username can be renamed, and then
-// be taken by somebody else. For organizations and teams ("mill", "mill:owners")
-// add "groups" to Scopes: they are User.Groups.
+// User.Subject is the numeric account id. User.Username can be renamed and then taken by
+// another user. For organizations and teams ("mill", "mill:owners") add "groups" to Scopes:
+// they are User.Groups.
 //
-// An address counts as verified only if you say so, by setting EmailVerified to
-// nil: the claim says that the account is active, which it also is where the
-// server asks nobody to confirm an address.
+// An address counts as verified only if you set EmailVerified to nil: the claim says that the
+// account is active, which is also true if the server does not require addresses to be
+// confirmed.
 func Gitea(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "gitea", Preset: "gitea", DisplayName: "Gitea", Color: "#609926",
@@ -45,15 +44,15 @@ func Gitea(host, clientID, clientSecret string) ginauth.Provider {
 
 func giteaEmailVerified(map[string]any) bool { return false }
 
-// Forgejo is "Sign in with Forgejo", for a server at the root of host. It is a
-// fork of Gitea, and like it in all that matters here.
+// Forgejo configures "Sign in with Forgejo", for a server at the root of host. It is a fork of
+// Gitea and behaves like it.
 func Forgejo(host, clientID, clientSecret string) ginauth.Provider {
 	p := Gitea(host, clientID, clientSecret)
 	p.Name, p.Preset, p.DisplayName, p.Color = "forgejo", "forgejo", "Forgejo", "#d40000"
 	return p
 }
 
-// Codeberg is "Sign in with Codeberg", the Forgejo of the association Codeberg.
+// Codeberg configures "Sign in with Codeberg", the Forgejo server of the association Codeberg.
 func Codeberg(clientID, clientSecret string) ginauth.Provider {
 	p := Forgejo("codeberg.org", clientID, clientSecret)
 	p.Name, p.Preset, p.DisplayName, p.Color = "codeberg", "codeberg", "Codeberg", "#2185d0"

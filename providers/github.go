@@ -15,13 +15,13 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// GitHub is "Sign in with GitHub", for an OAuth app
-// (https://github.com/settings/developers) or a GitHub App. A GitHub App needs
-// the account permission "Email addresses: read" to learn verified addresses.
+// GitHub configures "Sign in with GitHub", for an OAuth app
+// (https://github.com/settings/developers) or a GitHub App. A GitHub App needs the account
+// permission "Email addresses: read" to learn verified addresses.
 //
-// User.Subject is the account's number. User.Username, the login, can be
-// renamed, and then be taken by somebody else. The e-mail address is the
-// primary one, private or not; see GitHubProfile for when it is verified.
+// User.Subject is the numeric account id. User.Username, the login, can be renamed and then
+// taken by another user. The e-mail address is the primary one, private or not; see
+// GitHubProfile for when it is verified.
 //
 // GitHubEnterprise is for a GitHub Enterprise Server.
 func GitHub(clientID, clientSecret string) ginauth.Provider {
@@ -101,17 +101,15 @@ var presetGitHub = preset{
 	refresh: githubRefresh,
 }
 
-// GitHubProfile reads the profile of who signed in from GitHub's API at that
-// address. It is what GitHub uses, exported for other addresses.
+// GitHubProfile returns the Profile function of [GitHub], for an API at another URL.
 //
-// The claims are those of GET /user as GitHub sends them, except: name is the
-// login for people who gave no name; email is the primary address, which GET
-// /user has only if it is public, and email_verified says whether GitHub
-// verified it. Where the list of addresses may not be read (without the scope
-// user:email), email is the public one, unverified.
+// The claims are those of GET /user as GitHub sends them, except: name is the login for users
+// without a name; email is the primary address, which GET /user has only if it is public; and
+// email_verified is true if GitHub verified it. Without the scope user:email the list of
+// addresses cannot be read; email is then the public one, unverified.
 //
-// No API version is asked for (X-GitHub-Api-Version): GitHub answers 400 to one
-// that it has retired, and a sign-in should not end on such a day.
+// It sends no X-GitHub-Api-Version: GitHub answers 400 to a retired version, which would end
+// all sign-ins.
 func GitHubProfile(api string) func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
 	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: api + "/user"})

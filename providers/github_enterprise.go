@@ -2,13 +2,12 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// GitHubEnterprise is "Sign in with GitHub" at a GitHub Enterprise Server, by
-// its host: "github.example.com". An organization at github.com or ghe.com has
-// none: the first is GitHub, the second a GitHub with other addresses.
+// GitHubEnterprise configures "Sign in with GitHub" at a GitHub Enterprise Server, by its
+// host: "github.example.com". An organization at github.com or ghe.com has none: the first is
+// GitHub, the second a GitHub with other addresses.
 //
-// It is GitHub in everything but the addresses and the people. Who administers
-// the server says which e-mail addresses are verified there. Older servers ignore
-// PKCE, and leave iss out.
+// It is like GitHub except for the endpoints and the users. The administrator of the server
+// decides which e-mail addresses are verified there. Older servers ignore PKCE and omit iss.
 //
 // https://docs.github.com/en/enterprise-server/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
 func GitHubEnterprise(host, clientID, clientSecret string) ginauth.Provider {

@@ -2,13 +2,12 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// GitLab is "Sign in with GitLab" at gitlab.com, by OpenID Connect.
-// GitLabSelfManaged is for a server of one's own.
+// GitLab configures "Sign in with GitLab" at gitlab.com, by OpenID Connect. GitLabSelfManaged
+// is for a self-hosted server.
 //
-// User.Subject is the account's number. User.Username can be renamed, and then
-// be taken by somebody else. User.Groups are the full paths of the groups that
-// the person is a member of, also through a group above: "kvarnbygd/web". A path
-// can be renamed and taken as well.
+// User.Subject is the numeric account id. User.Username can be renamed and then taken by
+// another user. User.Groups are the full paths of the groups that the person is a member of,
+// also through a group above: "kvarnbygd/web". A path can be renamed and taken as well.
 func GitLab(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "gitlab", Preset: "gitlab", DisplayName: "GitLab", Color: "#fc6d26",
@@ -37,11 +36,11 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// GitLabSelfManaged is GitLab for a server of one's own, at the root of host:
-// "gitlab.example.com". For one below a path set Issuer by hand, to the address
-// that the server calls its external URL.
+// GitLabSelfManaged configures GitLab for a self-hosted server, at the root of host:
+// "gitlab.example.com". For one below a path set Issuer, to the address that the server calls
+// its external URL.
 //
-// Who administers the server says which addresses are verified there.
+// The administrator of the server decides which addresses are verified there.
 func GitLabSelfManaged(host, clientID, clientSecret string) ginauth.Provider {
 	p := GitLab(clientID, clientSecret)
 	p.Name, p.Preset, p.Issuer, p.Err = "gitlab-self-managed", "gitlab-self-managed", serverAt(host), hostError(host)

@@ -6,14 +6,13 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Google is "Sign in with Google", for personal and Workspace accounts.
-// Register the client as a web application at
-// https://console.cloud.google.com/auth/clients.
+// Google configures "Sign in with Google", for personal and Workspace accounts. Register the
+// client as a web application at https://console.cloud.google.com/auth/clients.
 //
 // GoogleWorkspace admits the accounts of one organization.
 //
-// User.Subject is the account's number, which Google never gives to anybody
-// else; an e-mail address may change, and change hands.
+// User.Subject is the numeric account id, which Google never reassigns; an e-mail address can
+// change and be reassigned.
 //
 // For a refresh token, use Offline.
 func Google(clientID, clientSecret string) ginauth.Provider {
@@ -46,13 +45,12 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// GoogleWorkspace is Google for the accounts of one Workspace domain, such as
-// "example.com"; others are refused (identity_rejected).
+// GoogleWorkspace configures Google for the accounts of one Workspace domain, such as
+// "example.com"; other users are rejected ([ginauth.ErrIdentityRejected]).
 //
-// What decides is the claim hd of the ID token. An e-mail address at the domain
-// proves less: anybody may have opened a personal account with an address that
-// was theirs at the time, and it stays verified after it was taken from them.
-// The parameter hd only shortens the list of accounts that Google shows.
+// The claim hd of the ID token is checked. An e-mail address at the domain is weaker evidence:
+// a former member may have a personal account with that address, which remains verified. The
+// parameter hd only shortens the list of accounts that Google shows.
 func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 	p := Google(clientID, clientSecret)
 	p.Name, p.Preset, p.Err = "google-workspace", "google-workspace", host("domain", domain)

@@ -9,10 +9,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Heroku is "Log in with Heroku", as plain OAuth 2.0.
+// Heroku configures "Log in with Heroku", as plain OAuth 2.0.
 //
-// User.Subject is the account's id. The address is never verified: the flag
-// verified of Heroku's profile is about a credit card.
+// User.Subject is the account's id. EmailVerified is always false: the flag verified in
+// Heroku's profile concerns a credit card.
 func Heroku(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "heroku", Preset: "heroku", DisplayName: "Heroku", Color: "#430098",

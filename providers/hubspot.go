@@ -15,15 +15,15 @@ import (
 // https://developers.hubspot.com/docs/api-reference/latest/authentication/oauth-tokens/token-introspect
 const hubspotVersion = "https://api.hubapi.com/oauth/2026-03/token"
 
-// HubSpot is "Sign in with HubSpot", as plain OAuth 2.0: people who sign in
-// install the application in one of their accounts.
+// HubSpot configures "Sign in with HubSpot", as plain OAuth 2.0: signing in installs the
+// application in one of the user's accounts.
 //
-// User.Subject is the user's number. The claim hub_id is the account that was
-// chosen. Name and e-mail address are the address that the user signs in with at
-// HubSpot, which does not say that it is verified.
+// User.Subject is the user's number. The claim hub_id is the chosen account. Name and Email
+// are the address that the user signs in with at HubSpot, which does not report whether it is
+// verified.
 //
-// The secret is also in Profile, since HubSpot says who a token is for to the
-// application alone: for another secret, make another Provider.
+// The secret is also in Profile, since HubSpot identifies the user of a token only to the
+// application: do not change ClientSecret afterwards; create another Provider.
 func HubSpot(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "hubspot", Preset: "hubspot", DisplayName: "HubSpot", Color: "#ff7a59",

@@ -2,7 +2,7 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// HuggingFace is "Sign in with Hugging Face", by OpenID Connect.
+// HuggingFace configures "Sign in with Hugging Face", by OpenID Connect.
 //
 // User.Subject is the account's id. User.Username can be changed.
 func HuggingFace(clientID, clientSecret string) ginauth.Provider {

@@ -8,12 +8,12 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// Instagram is "Business Login for Instagram", as plain OAuth 2.0, for
-// professional accounts (businesses and creators) alone: the Basic Display API,
-// by which others could sign in, ended in December 2024.
+// Instagram configures "Business Login for Instagram", as plain OAuth 2.0, only for
+// professional accounts (businesses and creators): the Basic Display API for other accounts
+// ended in December 2024.
 //
-// User.Subject is the number of the professional account. User.Username can be
-// changed, and then be taken by somebody else. There is no e-mail address.
+// User.Subject is the number of the professional account. User.Username can be changed and
+// then taken by another user. There is no e-mail address.
 func Instagram(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "instagram", Preset: "instagram", DisplayName: "Instagram", Color: "#e4405f",

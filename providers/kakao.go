@@ -2,14 +2,14 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Kakao is "Log in with Kakao", by OpenID Connect, which has to be switched on
-// in the console (Kakao Login, OpenID Connect). KakaoOAuth is for applications
-// that have not. Both give one person the same User.ID.
+// Kakao configures "Log in with Kakao", by OpenID Connect, which has to be switched on in the
+// console (Kakao Login, OpenID Connect). KakaoOAuth is for applications without it. A user has
+// the same User.ID with both.
 //
-// clientID is the REST API key. User.Subject is the person's number in this
-// application, an int64 that is kept digit for digit. The e-mail address counts
-// as verified if Kakao says that it is valid and verified: one that was is not
-// valid any more when somebody else has taken it.
+// clientID is the REST API key. User.Subject is the user's number in this application, an
+// int64 that is kept digit for digit. The e-mail address counts as verified if Kakao reports
+// it as both valid and verified: a verified address is no longer valid after another user has
+// taken it.
 func Kakao(clientID, clientSecret string) ginauth.Provider {
 	p := kakao(clientID, clientSecret)
 	p.Name, p.Preset = "kakao", "kakao"
@@ -25,8 +25,8 @@ func Kakao(clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
-// KakaoOAuth is Kakao as plain OAuth 2.0, for applications that have not
-// switched OpenID Connect on.
+// KakaoOAuth configures Kakao as plain OAuth 2.0, for applications that have not switched
+// OpenID Connect on.
 func KakaoOAuth(clientID, clientSecret string) ginauth.Provider {
 	p := kakao(clientID, clientSecret)
 	p.Name, p.Preset = "kakao-oauth", "kakao-oauth"

@@ -6,14 +6,14 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Keycloak is a realm of a Keycloak server at the root of host:
-// "login.example.com", or for development "http://localhost:8180". For a server
-// below a path, as all were before version 17 ("/auth"), set Issuer by hand.
+// Keycloak configures a realm of a Keycloak server at the root of host: "login.example.com",
+// or for development "http://localhost:8180". For a server below a path, as all were before
+// version 17 ("/auth"), set Issuer.
 //
-// User.Subject is the account's id in the realm. User.Groups are the realm's
-// roles. For groups in their place set ClaimPaths["groups"] to "groups", and for
-// the roles of one client to "resource_access.CLIENT.roles". Each has to be in the
-// ID token or in userinfo, which the realm's configuration decides.
+// User.Subject is the account's id in the realm. User.Groups are the realm's roles. For groups
+// instead, set ClaimPaths["groups"] to "groups"; for the roles of one client, to
+// "resource_access.CLIENT.roles". The realm must be configured to include them in the ID token
+// or in userinfo.
 func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "keycloak", Preset: "keycloak", DisplayName: "Keycloak", Color: "#4d4d4d",

@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Kick is "Log in with Kick", as plain OAuth 2.0.
+// Kick configures "Log in with Kick", as plain OAuth 2.0.
 //
-// User.Subject is the account's number. User.Name is the user name, which can be
-// changed. Kick does not say whether an address is verified, so it never is.
+// User.Subject is the numeric account id. User.Name is the user name, which can change. Kick
+// does not report whether the address is verified, so EmailVerified is always false.
 func Kick(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "kick", Preset: "kick", DisplayName: "Kick", Color: "#53fc18",

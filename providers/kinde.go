@@ -2,8 +2,8 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Kinde is a business at Kinde. domain is its own, "kvarnbygd.kinde.com", or a
-// custom one; tokens of the two have other issuers.
+// Kinde configures a business at Kinde. domain is its own, "kvarnbygd.kinde.com", or a custom
+// one; the two have different issuers.
 //
 // User.Subject is the id of the user in the business: "kp_…".
 func Kinde(domain, clientID, clientSecret string) ginauth.Provider {

@@ -6,17 +6,17 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Lark is "Log in with Lark", as plain OAuth 2.0. Its people in China have
-// Feishu.
+// Lark configures "Log in with Lark", as plain OAuth 2.0. Users in China have accounts at
+// [Feishu].
 //
-// User.Subject is the union_id: the person, for all applications of one
-// developer. There is no e-mail address, unless the application asks for it. Lark
-// says that it is what an administrator entered, so it is never verified.
+// User.Subject is the union_id, the same for all applications of one developer. The e-mail
+// address is present only if the application requests it; according to Lark it is entered by
+// an administrator, so EmailVerified is always false.
 func Lark(clientID, clientSecret string) ginauth.Provider {
 	return larkAt("lark", "Lark", "larksuite.com", clientID, clientSecret)
 }
 
-// Feishu is Lark in China, with other people.
+// Feishu configures Lark in China, which has separate accounts.
 func Feishu(clientID, clientSecret string) ginauth.Provider {
 	return larkAt("feishu", "Feishu", "feishu.cn", clientID, clientSecret)
 }
@@ -39,7 +39,7 @@ func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Pr
 		Scopes: nil,
 
 		// https://open.feishu.cn/document/uAjLw4CM/ukTMukTMukTM/reference/authen-v1/user_info/get
-		// Everything is under data, beside a code of its own.
+		// Everything is under data, beside an error code.
 		UserinfoURL: "https://open." + domain + "/open-apis/authen/v1/user_info",
 		ClaimPaths: map[string]string{
 			"sub": "data.union_id", "name": "data.name", "picture": "data.avatar_url", "email": "data.email",

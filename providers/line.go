@@ -2,13 +2,13 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// LINE is LINE Login v2.1, by OpenID Connect. Client id and secret are the
-// channel's id and secret.
+// LINE configures LINE Login v2.1, by OpenID Connect. Client id and secret are the channel's
+// id and secret.
 //
-// User.Subject is the person's id at the channel's provider (LINE's word for the
-// company): the channels of one provider see the same, others another. The
-// address is there if the channel has the permission for e-mail and the person
-// agreed; LINE does not say that it is verified, so it never is.
+// User.Subject is the user's id at the channel's provider (LINE's term for the company): it is
+// the same for all channels of one provider. The address is present if the channel has the
+// permission for e-mail and the user consented; LINE does not report whether it is verified,
+// so EmailVerified is always false.
 func LINE(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "line", Preset: "line", DisplayName: "LINE", Color: "#06c755",

@@ -11,11 +11,11 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// Linear is "Log in with Linear", as plain OAuth 2.0, for members of any
-// workspace.
+// Linear configures "Log in with Linear", as plain OAuth 2.0, for members of any workspace.
 //
-// User.Subject is the id of the member, which is another one in another
-// workspace. Linear does not say whether an address is verified, so it never is.
+// User.Subject is the id of the member; the same person has another subject in another
+// workspace. Linear does not report whether the address is verified, so EmailVerified is
+// always false.
 func Linear(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "linear", Preset: "linear", DisplayName: "Linear", Color: "#5e6ad2",

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// LinkedIn is "Sign in with LinkedIn using OpenID Connect".
+// LinkedIn configures "Sign in with LinkedIn using OpenID Connect".
 //
-// User.Subject is the member in this application: another application sees
-// another id. LinkedIn has neither a nonce nor PKCE for web applications; what
-// ties an answer to this browser is the state alone.
+// User.Subject identifies the member within this application; other applications get another
+// id. LinkedIn has neither a nonce nor PKCE for web applications; only the state binds a
+// response to the browser.
 func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "linkedin", Preset: "linkedin", DisplayName: "LinkedIn", Color: "#0a66c2",

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Logto is a Logto tenant: "x1y2z3.logto.app", a custom domain, or a server of
-// one's own.
+// Logto configures a Logto tenant: "x1y2z3.logto.app", a custom domain, or a self-hosted
+// server.
 //
-// User.Subject is the person's id in the tenant, and User.Groups are the names of
-// the person's roles.
+// User.Subject is the user's id in the tenant, and User.Groups are the names of the user's
+// roles.
 func Logto(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "logto", Preset: "logto", DisplayName: "Logto", Color: "#5d34f2",

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Mailchimp is "Log in with Mailchimp", as plain OAuth 2.0.
+// Mailchimp configures "Log in with Mailchimp", as plain OAuth 2.0.
 //
-// User.Subject is the number of the login, which is a person's; an account has
-// several. User.Username can be changed. Mailchimp does not say whether an
-// address is verified, so it never is.
+// User.Subject is the number of the login, which belongs to one person; an account can have
+// several. User.Username can be changed. Mailchimp does not report whether the address is
+// verified, so EmailVerified is always false.
 func Mailchimp(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "mailchimp", Preset: "mailchimp", DisplayName: "Mailchimp", Color: "#ffe01b",

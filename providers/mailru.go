@@ -11,11 +11,11 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// MailRu is "Log in with Mail", as plain OAuth 2.0, for applications that were
-// registered before July 2025. Newer ones sign in Mail's people with VK ID.
+// MailRu configures "Log in with Mail", as plain OAuth 2.0, for applications that were
+// registered before July 2025. Newer ones sign in users of Mail with [VK].
 //
-// User.Subject is the account's number. Mail does not say whether an address is
-// verified, so it never is.
+// User.Subject is the numeric account id. Mail does not report whether the address is
+// verified, so EmailVerified is always false.
 func MailRu(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "mailru", Preset: "mailru", DisplayName: "Mail", Color: "#005ff9",

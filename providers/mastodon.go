@@ -2,9 +2,9 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Mastodon is "Sign in with Mastodon", for the accounts of one server, its
-// instance: "mastodon.social". Each server has its own clients and its own
-// accounts. Several are several Providers, with names of their own.
+// Mastodon configures "Sign in with Mastodon", for the accounts of one server, its instance:
+// "mastodon.social". Each server has its own clients and accounts; configure a Provider with
+// its own Name for each.
 //
 // User.Subject is the account's number on that server. User.Username is its name
 // there, without the server's: "petra", not "petra@kvarnbygd.example". There is no
@@ -31,7 +31,7 @@ func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
 			"sub": "id", "name": "display_name", "preferred_username": "username", "picture": "avatar", "profile": "url",
 		},
 
-		// force_login has people sign in again: its own word for prompt=login.
+		// force_login has users sign in again: its own word for prompt=login.
 		LoginParams: []string{"force_login", "lang"},
 	}
 }

@@ -13,30 +13,30 @@ const (
 	personalAccount = "9188040d-6c67-4c5b-b112-36a304b66dad" // the tenant of everybody without one
 )
 
-// AnyTenant, in place of Microsoft's list of tenants, admits people of every
-// organization that has a tenant, and anybody can make one for free.
+// AnyTenant, in place of the list of tenants of [Microsoft], admits users of every
+// organization with a tenant. Anyone can create a tenant for free.
 const AnyTenant = "*"
 
-// Microsoft is "Sign in with Microsoft": Entra ID, once Azure AD. The tenant is
-// who may sign in:
+// Microsoft configures "Sign in with Microsoft": Entra ID, formerly Azure AD. tenant decides
+// who can sign in:
 //
 //   - a directory (tenant) ID: the accounts of that organization
 //   - "organizations": those of the organizations in allowedTenants
 //   - "common": the same, and personal accounts if consumers is among them
 //   - "consumers": personal accounts (Outlook, Xbox)
 //
-// allowedTenants are directory IDs, or AnyTenant alone; only the middle two take
-// them, and need them. Each ID token must be its own tenant's: its issuer is
-// compared with its verified tid, which must be on the list. User.Issuer is the
-// tenant's, so two tenants' people never share a User.ID.
+// allowedTenants are directory IDs, or only AnyTenant; they are required for "organizations"
+// and "common", and an error otherwise. The issuer of an ID token must be that of its own
+// tenant: it is compared with the verified claim tid, which must be in the list. User.Issuer
+// is that of the tenant, so users of two tenants never share a User.ID.
 //
-// User.Subject is the person in this application. An application of yours with
-// another client id sees another one; the claim oid is the same in all of them.
+// User.Subject identifies the user within this application. Your applications with other
+// client ids get another subject; the claim oid is the same in all of them.
 //
-// The e-mail address is what the organization's administrator wrote there, which
-// may be anybody's. It counts as verified only if the optional claim xms_edov
-// says that the organization owns the address's domain. The claim email_verified
-// counts for nothing. Never look people up by this address (nOAuth).
+// The e-mail address is entered by the organization's administrator and may be another
+// person's. It counts as verified only if the optional claim xms_edov says that the
+// organization owns the address's domain. The claim email_verified is ignored. Never look up
+// users by this address (nOAuth).
 func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) ginauth.Provider {
 	directory, several, err := entraTenants(tenant, allowedTenants)
 	p := ginauth.Provider{

@@ -7,13 +7,11 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Naver is "Log in with NAVER" as plain OAuth 2.0, which every application there
-// has.
+// Naver configures "Log in with NAVER" as plain OAuth 2.0, which every application supports.
 //
-// User.Subject is the id that NAVER makes for this person and application. Name
-// is the name, or the nickname where only that was agreed to. NAVER does not say
-// that an address is verified (people may have entered one of elsewhere), so it
-// never is.
+// User.Subject is the id of the user within this application. Name is the name, or the
+// nickname if the user consented only to that. NAVER does not report whether an address is
+// verified (users can enter any address), so EmailVerified is always false.
 func Naver(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "naver", Preset: "naver", DisplayName: "NAVER", Color: "#03c75a",
@@ -36,8 +34,8 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 			EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
 		},
 
-		// https://developers.naver.com/docs/login/profile/profile.md
-		// Everything is under response, beside a code of its own.
+		// https://developers.naver.com/docs/login/profile/profile.md Everything is under
+		// response, beside an error code.
 		Profile: profileAt("https://openapi.naver.com/v1/nid/me", func(claims map[string]any) error {
 			put(claims, "name", textAt(claims, "response.name", "response.nickname"))
 			return nil
@@ -82,12 +80,12 @@ var presetNaver = preset{
 	refresh: naverRefresh,
 }
 
-// NaverOIDC is "Log in with NAVER" by OpenID Connect, for applications that have
-// it switched on: with PKCE, a nonce and a signed ID token, from which all that
-// is known of the person comes. Naver knows more, since it asks for the profile.
+// NaverOIDC configures "Log in with NAVER" by OpenID Connect, for applications that have it
+// switched on: with PKCE, a nonce and a signed ID token, which has all claims. [Naver]
+// provides more, since it fetches the profile.
 //
-// User.Subject is the ID token's sub. NAVER does not say that this is the id that
-// Naver has: take one of the two forms, and stay with it.
+// User.Subject is the ID token's sub. NAVER does not guarantee that it equals the id of Naver:
+// choose one of the two functions and keep it.
 func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "naver-oidc", Preset: "naver-oidc", DisplayName: "NAVER", Color: "#03c75a",

@@ -6,18 +6,16 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Nextcloud is "Sign in with Nextcloud", for a server at the root of host:
-// "cloud.example.com", by the OAuth 2.0 that every Nextcloud has. One with an
-// OpenID Connect app is an OIDC provider with the issuer that the app shows; its
-// User.ID is another.
+// Nextcloud configures "Sign in with Nextcloud", for a server at the root of host:
+// "cloud.example.com", by the OAuth 2.0 that every Nextcloud supports. For a server with an
+// OpenID Connect app use [OIDC] with the issuer that the app shows; its User.ID differs.
 //
-// User.Subject is the user id, which Nextcloud never renames, and there is no
-// other. Only after deleting an account can an administrator create another one
-// with the same id: do not, or delete what you keep of the first. User.Groups are
-// the groups' ids.
+// User.Subject is the user id, which Nextcloud never renames. An administrator can create an
+// account with the id of a deleted one: delete the data of the first account before.
+// User.Groups are the ids of the groups.
 //
-// An access token of Nextcloud has no scopes and opens the whole account, files
-// included. ginauth asks for the profile with it and does not keep it.
+// An access token of Nextcloud has no scopes and grants access to the whole account, including
+// files. ginauth fetches the profile with it and does not store it.
 func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 	server := serverAt(host)
 	return ginauth.Provider{
@@ -32,7 +30,7 @@ func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 		Namespace:    server,
 		AuthMethod:   "client_secret_post",
 
-		// The header is required of whoever asks without a page of Nextcloud's:
+		// The header is required for requests without a page of Nextcloud:
 		// https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ocs-api-overview.html
 		Quirks:     ginauth.Quirks{Header: map[string]string{"OCS-APIRequest": "true"}},
 		Profile:    profileAt(server+"/ocs/v2.php/cloud/user?format=json", nextcloudProfile(server)),

@@ -2,12 +2,12 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Notion is "Log in with Notion", as plain OAuth 2.0, for a public integration.
-// People choose a workspace and pages on the way: Notion has no sign-in without.
+// Notion configures "Log in with Notion", as plain OAuth 2.0, for a public integration. Users
+// must choose a workspace and pages when they sign in.
 //
-// User.Subject is the id of the person who gave the permission, not that of the
-// bot which acts in their name: the profile is the bot's, and has the person as
-// its owner. Notion does not say whether an address is verified, so it never is.
+// User.Subject is the id of the user that gave consent, not that of the bot: the profile is
+// the bot's, with the user as its owner. Notion does not report whether the address is
+// verified, so EmailVerified is always false.
 func Notion(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "notion", Preset: "notion", DisplayName: "Notion", Color: "#000000",
@@ -20,7 +20,7 @@ func Notion(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://www.notion.so",
 
-		// Without it the owner could be a workspace, which is nobody.
+		// Without it the owner could be a workspace, which is not a user.
 		AuthParams: map[string]string{"owner": "user"},
 
 		// What an integration may read is set in the console, not by scopes.

@@ -9,11 +9,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Offline returns a copy of p that asks for a refresh token at each sign-in, in the
-// way that the provider documents: by a scope, or by parameters of the authorization
-// request. It adds nothing if each sign-in gives one, or if a setting in the
-// provider's console decides. docs/providers.md lists what it adds for each preset,
-// and what to set in the console.
+// Offline returns a copy of p that asks for a refresh token at each sign-in, as the provider
+// documents it: by a scope, or by parameters of the authorization request. It adds nothing if
+// every sign-in returns one, or if a setting in the provider's console decides.
+// docs/providers.md lists what it adds for each preset, and what to set in the console.
 //
 //	providers.Offline(providers.Google(id, secret))
 //
@@ -21,16 +20,14 @@ import (
 // AuthParams have a prompt, links to /login/<Name> cannot set another. A second
 // Offline changes nothing.
 //
-// Offline goes by Provider.Preset. Without one, or with OIDC, it looks for the preset
-// with the same Issuer or, for plain OAuth 2.0, the same AuthorizeURL. If there is
-// none, it asks an OpenID provider by the scope offline_access and prompt=consent
-// (OpenID Connect Core 1.0, section 11).
+// Offline uses Provider.Preset. Without one, or with OIDC, it uses the preset with the same
+// Issuer or, for plain OAuth 2.0, the same AuthorizeURL. For other OpenID providers it adds
+// the scope offline_access and prompt=consent (OpenID Connect Core 1.0, section 11).
 //
-// Mount reports an error in the field Offline if the provider gives no refresh token,
-// or none that a token request of RFC 6749 refreshes; if its documentation does not
-// say how to ask for one; if it is plain OAuth 2.0 and not a preset; and if AuthParams
-// exclude one: prompt=none, access_type=online. If p.Err is set, Offline returns p
-// unchanged.
+// Mount reports an error in the field Offline if the provider issues no refresh tokens, or
+// none that a token request of RFC 6749, section 6, accepts; if its documentation does not say
+// how to request one; if it is plain OAuth 2.0 and not a preset; and if AuthParams exclude
+// one: prompt=none, access_type=online. If p.Err is set, Offline returns p unchanged.
 func Offline(p ginauth.Provider) ginauth.Provider {
 	if p.Err != nil {
 		return p

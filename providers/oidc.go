@@ -2,18 +2,18 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// OIDC is any provider that speaks OpenID Connect, under a name of your choice:
-// Keycloak, authentik, Zitadel, Okta, Auth0, a company's own. The issuer is
-// what its configuration page calls so: the address before
-// /.well-known/openid-configuration, with the same slash, or none, at its end.
+// OIDC configures any OpenID Connect provider, under a name of your choice: Keycloak,
+// authentik, Zitadel, Okta, Auth0, a company's own. issuer is the issuer identifier on its
+// configuration page: the URL before /.well-known/openid-configuration, with or without a
+// trailing slash exactly as there.
 //
-// How the client authenticates is read from the provider's metadata. A public
-// client has no secret: pass "" and set AuthMethod to "none".
+// The client authentication method is taken from the provider's metadata. A public client has
+// no secret: pass "" and set AuthMethod to "none".
 func OIDC(name, issuer, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: name, Preset: "oidc", Issuer: issuer, ClientID: clientID, ClientSecret: clientSecret,
-		// OpenID Connect Core 3.1.2.1. max_age and acr_values are left out: many
-		// providers ignore them, and then nobody could sign in with them.
+		// OpenID Connect Core 3.1.2.1. max_age and acr_values are left out: many providers
+		// ignore them, and then no user could sign in with them.
 		LoginParams: []string{"prompt", "login_hint", "ui_locales"},
 	}
 }

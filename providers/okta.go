@@ -6,12 +6,12 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Okta is "Sign in with Okta", for the people of one organization. domain is the
-// organization's, "kvarnbygd.okta.com" or its own. server is the id of a custom
-// authorization server, such as "default"; "" is the organization's own. The two
-// have other issuers, so that User.ID differs: take one, and stay with it.
+// Okta configures "Sign in with Okta", for the people of one organization. domain is the
+// organization's, "kvarnbygd.okta.com" or its own. server is the id of a custom authorization
+// server, such as "default"; "" is the organization's own. The two have different issuers and
+// so a different User.ID: choose one and keep it.
 //
-// User.Subject is the person's id in the organization.
+// User.Subject is the user's id in the organization.
 func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 	p := ginauth.Provider{
 		Name: "okta", Preset: "okta", DisplayName: "Okta", Color: "#007dc1",

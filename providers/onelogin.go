@@ -2,11 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// OneLogin is "Sign in with OneLogin", for the people of one account, by its
+// OneLogin configures "Sign in with OneLogin", for the people of one account, by its
 // subdomain: "kvarnbygd" of kvarnbygd.onelogin.com.
 //
-// User.Subject is the person's number in the account. For groups add "groups" to
-// Scopes.
+// User.Subject is the user's number in the account. For groups add "groups" to Scopes.
 func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "onelogin", Preset: "onelogin", DisplayName: "OneLogin", Color: "#1c1f2a",

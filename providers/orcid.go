@@ -2,11 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// ORCID is "Sign in with ORCID", for researchers, by OpenID Connect.
+// ORCID configures "Sign in with ORCID", for researchers, by OpenID Connect.
 //
-// User.Subject is the ORCID iD, which a person keeps for life:
-// "0000-0002-1825-0097". Names are there unless the person hides them. There is
-// no e-mail address.
+// User.Subject is the ORCID iD, which is permanent: "0000-0002-1825-0097". Names are present
+// unless the user hides them. There is no e-mail address.
 //
 // For the sandbox set Issuer to https://sandbox.orcid.org.
 func ORCID(clientID, clientSecret string) ginauth.Provider {

@@ -2,12 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// OryHydra is an Ory Hydra at the root of host, or a project of Ory Network:
+// OryHydra configures an Ory Hydra at the root of host, or a project of Ory Network:
 // "hopeful-mill-x1y2z3.projects.oryapis.com".
 //
-// User.Subject is what the login application that belongs to Hydra accepts as
-// subject: take care that it is an id. All other claims are its consent
-// application's too; the User has what it grants.
+// User.Subject is the subject that Hydra's login application accepts: make sure that it is a
+// stable id. All other claims are those that its consent application grants.
 func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "ory-hydra", Preset: "ory-hydra", DisplayName: "Ory", Color: "#5528ff",

@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Patreon is "Log in with Patreon", as plain OAuth 2.0, for patrons and creators.
+// Patreon configures "Log in with Patreon", as plain OAuth 2.0, for patrons and creators.
 //
-// User.Subject is the account's number. The address is verified if Patreon says
-// that the person confirmed it.
+// User.Subject is the numeric account id. EmailVerified is true if Patreon reports that the
+// user confirmed the address.
 func Patreon(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "patreon", Preset: "patreon", DisplayName: "Patreon", Color: "#ff424d",

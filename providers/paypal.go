@@ -6,20 +6,19 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// PayPal is "Log in with PayPal", as plain OAuth 2.0. PayPalSandbox is the same
-// for accounts of the sandbox.
+// PayPal configures "Log in with PayPal", as plain OAuth 2.0. [PayPalSandbox] is the same for
+// sandbox accounts.
 //
-// User.Subject is an address that PayPal makes for this person and application.
-// The address is verified if PayPal says so; verified_account speaks of the
-// account.
+// User.Subject is a URL that identifies the user within this application. The address is
+// verified if PayPal says so; verified_account speaks of the account.
 func PayPal(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("paypal.com", clientID, clientSecret)
 	p.Name, p.Preset, p.DisplayName = "paypal", "paypal", "PayPal"
 	return p
 }
 
-// PayPalSandbox is PayPal for development: with the accounts and the credentials
-// of the sandbox.
+// PayPalSandbox configures PayPal for development: with the accounts and the credentials of
+// the sandbox.
 func PayPalSandbox(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("sandbox.paypal.com", clientID, clientSecret)
 	p.Name, p.Preset, p.DisplayName = "paypal-sandbox", "paypal-sandbox", "PayPal Sandbox"
@@ -42,8 +41,8 @@ func paypal(domain, clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://www." + domain,
 
-		// https://developer.paypal.com/docs/log-in-with-paypal/reference/
-		// PayPal wants openid all the same.
+		// https://developer.paypal.com/docs/log-in-with-paypal/reference/ PayPal requires
+		// openid anyway.
 		Scopes: []string{"profile", "email"},
 		Quirks: ginauth.Quirks{EditAuthorize: func(params url.Values) { params.Set("scope", "openid "+params.Get("scope")) }},
 

@@ -6,13 +6,12 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// PingOne is an environment of PingOne. domain is its region's,
-// "auth.pingone.com", "auth.pingone.eu", "auth.pingone.ca", "auth.pingone.asia",
-// "auth.pingone.com.au" or "auth.pingone.sg", and environment its id. With a
-// custom domain set Issuer to "https://DOMAIN/as" by hand.
+// PingOne configures an environment of PingOne. domain is its region's, "auth.pingone.com",
+// "auth.pingone.eu", "auth.pingone.ca", "auth.pingone.asia", "auth.pingone.com.au" or
+// "auth.pingone.sg", and environment its id. With a custom domain, set Issuer to
+// "https://DOMAIN/as".
 //
-// User.Subject is the person's id, unless the application's attribute mapping for
-// sub is another.
+// User.Subject is the user's id, unless the application maps another attribute to sub.
 func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "pingone", Preset: "pingone", DisplayName: "PingOne", Color: "#b3282d",
@@ -39,12 +38,12 @@ func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provide
 	}
 }
 
-// PingFederate is a PingFederate server at host: "login.example.com",
-// "login.example.com:9031". If its base URL has a path, or the issuer was chosen
-// otherwise, set Issuer by hand.
+// PingFederate configures a PingFederate server at host: "login.example.com",
+// "login.example.com:9031". If its base URL has a path or the issuer is configured
+// differently, set Issuer.
 //
-// User.Subject is what the OpenID Connect policy puts into sub: take care that it
-// is an id. All other claims are the policy's too.
+// User.Subject is the sub of the OpenID Connect policy: make sure that it is a stable id. The
+// policy defines all other claims, too.
 func PingFederate(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "pingfederate", Preset: "pingfederate", DisplayName: "PingFederate", Color: "#b3282d",

@@ -2,11 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Pinterest is "Log in with Pinterest", as plain OAuth 2.0.
+// Pinterest configures "Log in with Pinterest", as plain OAuth 2.0.
 //
-// User.Subject is the number of the account. User.Username can be changed, and
-// then be taken by somebody else; other packages take it for the subject. There
-// is no e-mail address.
+// User.Subject is the number of the account. User.Username can be changed and then taken by
+// another user; some other packages use it as the subject. There is no e-mail address.
 func Pinterest(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "pinterest", Preset: "pinterest", DisplayName: "Pinterest", Color: "#bd081c",

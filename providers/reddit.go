@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Reddit is "Log in with Reddit", as plain OAuth 2.0.
+// Reddit configures "Log in with Reddit", as plain OAuth 2.0.
 //
-// User.Subject is the account's id. Name and Username are the user name. Reddit
-// hands over no e-mail address.
+// User.Subject is the account's id. Name and Username are the user name. Reddit provides no
+// e-mail address.
 func Reddit(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "reddit", Preset: "reddit", DisplayName: "Reddit", Color: "#ff4500",

@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Roblox is "Log in with Roblox", by OpenID Connect.
+// Roblox configures "Log in with Roblox", by OpenID Connect.
 //
-// User.Subject is the account's number. User.Name, the display name, and
-// User.Username can be changed, and Roblox says not to identify people by them.
-// There is no e-mail address: the scope is for Roblox's own applications.
+// User.Subject is the numeric account id. User.Name, the display name, and User.Username can
+// change, and must not be used to identify users (Roblox's documentation). There is no e-mail
+// address: its scope is only for Roblox's own applications.
 func Roblox(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "roblox", Preset: "roblox", DisplayName: "Roblox", Color: "#335fff",

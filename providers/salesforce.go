@@ -2,15 +2,14 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Salesforce is Salesforce as OpenID provider, for the people of one org.
+// Salesforce configures one org of Salesforce, by OpenID Connect.
 //
-// domain is the org's own (Setup, My Domain): kvarnbygd.my.salesforce.com; a
-// sandbox and an Experience Cloud site have theirs. login.salesforce.com will
-// not do: it lets the people of every org in, and their ID tokens have the
-// org's domain for an issuer, which is not the one that was asked.
+// domain is the org's domain (Setup, My Domain): kvarnbygd.my.salesforce.com; sandboxes and
+// Experience Cloud sites have their own. login.salesforce.com does not work: it admits users
+// of every org, and the issuer of their ID tokens is the domain of their org.
 //
-// User.Subject is an address that has the numbers of org and user, which no
-// other user gets. With another domain, User.ID is another one too.
+// User.Subject is a URL with the ids of org and user, which are never reassigned. User.ID
+// changes with the domain.
 func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "salesforce", Preset: "salesforce", DisplayName: "Salesforce", Color: "#00a1e0",

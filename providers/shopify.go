@@ -17,17 +17,15 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// Shopify signs in the staff of one shop, kvarnbygd for
-// kvarnbygd.myshopify.com, as plain OAuth 2.0. It is for applications that are
-// installed in that shop; the first sign-in installs them. The shop's customers
-// are no part of it.
+// Shopify signs in the staff of one shop, kvarnbygd for kvarnbygd.myshopify.com, as plain
+// OAuth 2.0. The first sign-in installs the application in the shop. Customers of the shop
+// cannot sign in.
 //
-// User.Subject is the number of the member of staff, and User.Issuer the shop: a
-// token that belongs to the shop and to nobody in it signs nobody in. Who is the
-// owner, or a collaborator from elsewhere, is in the claims account_owner and
-// collaborator.
+// User.Subject is the number of the staff member, and User.Issuer the shop. A token of the
+// shop without a staff member is rejected. The claims account_owner and collaborator mark the
+// owner and external collaborators.
 //
-// The secret is also in VerifyCallback: for another secret, make another
+// The secret is also in VerifyCallback: do not change ClientSecret afterwards; create another
 // Provider.
 func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 	address := "https://" + shop + ".myshopify.com"
@@ -42,8 +40,8 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    address,
 
-		// Knowing who somebody is needs no scope; those of the API are separated by
-		// commas. The person is in the token answer.
+		// Identifying the user needs no scope; those of the API are separated by commas. The
+		// person is in the token answer.
 		Quirks: ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: shopifyToken, IncludedScopes: shopifyIncludes},
 
 		// Without this, the token is the shop's, and says nothing of a person.

@@ -6,16 +6,16 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// slackTeam is the claim with the workspace that somebody signed in with.
+// slackTeam is the claim with the workspace of the user.
 const slackTeam = "https://slack.com/team_id"
 
-// Slack is "Sign in with Slack", by OpenID Connect, for members of any
-// workspace: whoever likes can make one. SlackWorkspace admits one workspace.
+// Slack configures "Sign in with Slack", by OpenID Connect, for members of any workspace.
+// Anyone can create a workspace; [SlackWorkspace] admits only one.
 //
-// User.Subject is the person in the workspace; in another one, the same human
-// being is somebody else. OpenID Connect has it unique at Slack. Slack's own
-// older documentation promises that only of the id together with the
-// workspace's, the claim https://slack.com/team_id: see SlackWorkspace.
+// User.Subject identifies the member of the workspace; the same person has another subject in
+// another workspace. OpenID Connect requires it to be unique at Slack. Slack's older
+// documentation guarantees that only together with the workspace id, the claim
+// https://slack.com/team_id: see SlackWorkspace.
 func Slack(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "slack", Preset: "slack", DisplayName: "Slack", Color: "#4a154b",
@@ -48,8 +48,8 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// SlackWorkspace is Slack for the members of one workspace; others are refused
-// (identity_rejected). team is its id, such as T0123ABCD, which begins the
+// SlackWorkspace configures Slack for the members of one workspace; other users are rejected
+// ([ginauth.ErrIdentityRejected]). team is its id, such as T0123ABCD, which begins the
 // workspace's address in a browser: https://app.slack.com/client/T0123ABCD.
 func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	p := Slack(clientID, clientSecret)

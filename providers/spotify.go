@@ -2,11 +2,11 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Spotify is "Log in with Spotify", as plain OAuth 2.0.
+// Spotify configures "Log in with Spotify", as plain OAuth 2.0.
 //
-// User.Subject is the Spotify user id, which cannot be changed. Whether that of
-// a deleted account is ever given away again, Spotify does not say. It does say
-// that the address is unverified, so it never is anything else.
+// User.Subject is the Spotify user id, which cannot be changed; Spotify does not say whether
+// the id of a deleted account is reassigned. The address is unverified according to Spotify,
+// so EmailVerified is always false.
 func Spotify(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "spotify", Preset: "spotify", DisplayName: "Spotify", Color: "#1db954",

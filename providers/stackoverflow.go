@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// StackOverflow is "Log in with Stack Overflow", as plain OAuth 2.0, for people
-// who have a profile there.
+// StackOverflow configures "Log in with Stack Overflow", as plain OAuth 2.0, for users with a
+// profile there.
 //
 // User.Subject is the number of the account in the whole Stack Exchange network
 // (account_id), not that of the profile on one of its sites. There is no e-mail
@@ -33,7 +33,7 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://stackexchange.com",
 		Quirks:       ginauth.Quirks{NormalizeToken: stackOverflowToken},
 
-		// Without any, a token says who somebody is, and may do nothing.
+		// A token without scopes identifies the user and permits nothing else.
 		Scopes: nil,
 
 		// The token belongs into the header since June 2026, when the API stopped to

@@ -2,9 +2,9 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Strava is "Connect with Strava", as plain OAuth 2.0.
+// Strava configures "Connect with Strava", as plain OAuth 2.0.
 //
-// User.Subject is the athlete's number. Strava hands over no e-mail address.
+// User.Subject is the athlete's number. Strava provides no e-mail address.
 func Strava(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "strava", Preset: "strava", DisplayName: "Strava", Color: "#fc4c02",
@@ -23,8 +23,8 @@ func Strava(clientID, clientSecret string) ginauth.Provider {
 		// approval_prompt: auto, or force, to ask people anew.
 		LoginParams: []string{"approval_prompt"},
 
-		// https://developers.strava.com/docs/reference/#api-Athletes-getLoggedInAthlete
-		// Who has no picture has the path of one, which is no address and is dropped.
+		// https://developers.strava.com/docs/reference/#api-Athletes-getLoggedInAthlete Users
+		// without a picture have a relative path, which is dropped.
 		UserinfoURL: "https://www.strava.com/api/v3/athlete",
 		ClaimPaths: map[string]string{
 			"sub": "id", "given_name": "firstname", "family_name": "lastname", "preferred_username": "username", "picture": "profile",

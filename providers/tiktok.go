@@ -6,12 +6,11 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// TikTok is "Log in with TikTok" (Login Kit for Web), as plain OAuth 2.0.
+// TikTok configures "Log in with TikTok" (Login Kit for Web), as plain OAuth 2.0.
 //
-// clientID is the client key. User.Subject is the open_id, the person in this
-// application: another application sees another id. The claim data.user.union_id
-// is the same for all applications of one developer. TikTok hands over no e-mail
-// address.
+// clientID is the client key. User.Subject is the open_id, which identifies the user within
+// this application; other applications get another id. The claim data.user.union_id is the
+// same for all applications of one developer. TikTok provides no e-mail address.
 func TikTok(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "tiktok", Preset: "tiktok", DisplayName: "TikTok", Color: "#000000",

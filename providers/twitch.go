@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Twitch is "Log in with Twitch", by OpenID Connect.
+// Twitch configures "Log in with Twitch", by OpenID Connect.
 //
-// User.Subject is the account's number. Name and Username are the display name,
-// which can be changed.
+// User.Subject is the numeric account id. Name and Username are the display name, which can be
+// changed.
 func Twitch(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "twitch", Preset: "twitch", DisplayName: "Twitch", Color: "#9146ff",

@@ -2,10 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Vercel is "Sign in with Vercel", by OpenID Connect.
+// Vercel configures "Sign in with Vercel", by OpenID Connect.
 //
-// User.Subject is the account's id. User.Username can be changed. Whether the
-// address is verified is not in the ID token; it is if userinfo says so.
+// User.Subject is the account's id. User.Username can be changed. EmailVerified comes from
+// userinfo; the ID token does not have it.
 func Vercel(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "vercel", Preset: "vercel", DisplayName: "Vercel", Color: "#000000",

@@ -10,14 +10,14 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// VK is "Sign in with VK ID", as plain OAuth 2.0: id.vk.com, which has taken the
-// place of oauth.vk.com.
+// VK configures "Sign in with VK ID", as plain OAuth 2.0: id.vk.com, which replaced
+// oauth.vk.com.
 //
-// clientID is the application's number. There is no client secret: VK ID
-// exchanges a code for whoever has the PKCE verifier that belongs to it.
+// clientID is the application's number. There is no client secret: VK ID protects the code
+// only by PKCE.
 //
-// User.Subject is the account's number. VK does not say that the address is
-// verified; verified in its profile speaks of the account.
+// User.Subject is the numeric account id. VK does not report whether the address is verified;
+// verified in its profile concerns the account.
 func VK(clientID string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "vk", Preset: "vk", DisplayName: "VK", Color: "#0077ff",

@@ -7,11 +7,11 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Webex is "Login with Webex", by OpenID Connect.
+// Webex configures "Login with Webex", by OpenID Connect.
 //
-// User.Subject is the account's id. User.Issuer is the one of the region that the
-// person's organization belongs to, such as https://idbroker-b-us.webex.com/idb;
-// with it User.ID would change if an organization ever moved.
+// User.Subject is the account's id. User.Issuer is that of the region of the user's
+// organization, such as https://idbroker-b-us.webex.com/idb, so User.ID changes if the
+// organization moves to another region.
 func Webex(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "webex", Preset: "webex", DisplayName: "Webex", Color: "#00bceb",

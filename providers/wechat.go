@@ -14,20 +14,18 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// WeChat is "Log in with WeChat" for websites, in WeChat's own dialect of OAuth
-// 2.0: people scan a code with their phone. WeChatOfficialAccount is for pages
-// that are opened within WeChat.
+// WeChat configures "Log in with WeChat" for websites, in WeChat's own dialect of OAuth 2.0:
+// users scan a code with their phone. [WeChatOfficialAccount] is for pages that are opened
+// within WeChat.
 //
-// clientID is the AppID. User.Subject is the openid, the person in this
-// application, which every account has. The unionid, the same for all
-// applications that one Open Platform account holds, is there only if one does:
-// an application that has several, and had them from the start, may set
-// ClaimPaths["sub"] to "unionid". Never one or the other: somebody would become
-// somebody else on the day the unionid appears.
+// clientID is the AppID. User.Subject is the openid, which identifies the user within this
+// application. The unionid is the same for all applications of one Open Platform account, and
+// exists only with such an account: if yours had one from the start, you may set
+// ClaimPaths["sub"] to "unionid". Do not use it as a fallback: users would get another User.ID
+// on the day the unionid appears.
 //
-// There is no e-mail address, and no PKCE. WeChat wants the secret in the
-// address of the token request: nobody sees it on the way, but WeChat's logs may
-// have it.
+// There is no e-mail address and no PKCE. WeChat requires the secret in the URL of the token
+// request, so it may appear in WeChat's logs.
 func WeChat(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "wechat", Preset: "wechat", DisplayName: "WeChat", Color: "#07c160",
@@ -66,9 +64,8 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// WeChatOfficialAccount is WeChat for pages of an official account, which people
-// open within WeChat. The openid is the official account's: the same person has
-// another one at WeChat's form for websites.
+// WeChatOfficialAccount configures WeChat for pages of an official account, which users open
+// within WeChat. The openid differs from that of [WeChat].
 func WeChatOfficialAccount(clientID, clientSecret string) ginauth.Provider {
 	p := WeChat(clientID, clientSecret)
 	p.Name, p.Preset = "wechat-official-account", "wechat-official-account"

@@ -2,7 +2,7 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// WorkOS is AuthKit of WorkOS as an OpenID provider (WorkOS Connect). domain is
+// WorkOS configures AuthKit of WorkOS as an OpenID provider (WorkOS Connect). domain is
 // AuthKit's, "hollow-oak-12.authkit.app" or your own.
 //
 // User.Subject is the id of the user in the environment: "user_01J…".

@@ -13,11 +13,11 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// X is "Sign in with X", once Twitter, as plain OAuth 2.0.
+// X configures "Sign in with X", formerly Twitter, as plain OAuth 2.0.
 //
-// User.Subject is the account's number. User.Username, the handle, can be
-// changed, and then be taken by somebody else. The address is the one that X
-// confirmed, and there only if the application may ask for it.
+// User.Subject is the numeric account id. User.Username, the handle, can be changed and then
+// taken by another user. The address is the one that X confirmed, and present only if the
+// application has permission to request it.
 func X(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "x", Preset: "x", DisplayName: "X", Color: "#000000",
@@ -46,8 +46,8 @@ func X(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// xProfile asks for the address where that was granted, and goes without where
-// X refuses it all the same, as it may until the application's settings allow it.
+// xProfile asks for the address where that was granted, and goes without where X may still
+// reject it until the application's settings allow it.
 func xProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 	ask := func(fields string) (map[string]any, error) {
 		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://api.x.com/2/users/me?user.fields=" + fields})

@@ -2,9 +2,10 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Yahoo is "Sign in with Yahoo", by OpenID Connect.
+// Yahoo configures "Sign in with Yahoo", by OpenID Connect.
 //
-// User.Subject is the account's GUID. The address is verified if Yahoo says so.
+// User.Subject is the account's GUID. EmailVerified is true if Yahoo reports the address as
+// verified.
 func Yahoo(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "yahoo", Preset: "yahoo", DisplayName: "Yahoo", Color: "#6001d2",

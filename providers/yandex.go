@@ -11,10 +11,10 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// Yandex is "Sign in with Yandex ID", as plain OAuth 2.0.
+// Yandex configures "Sign in with Yandex ID", as plain OAuth 2.0.
 //
-// User.Subject is the account's number. User.Username, the login, is no key.
-// Yandex does not say that the address is verified, so it never is.
+// User.Subject is the numeric account id. Do not use User.Username, the login, as a key.
+// Yandex does not report whether the address is verified, so EmailVerified is always false.
 func Yandex(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "yandex", Preset: "yandex", DisplayName: "Yandex", Color: "#fc3f1d",

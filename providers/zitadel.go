@@ -11,12 +11,12 @@ import (
 // organizations that gave it: {"miller": {"2784": "kvarnbygd.example"}}.
 const zitadelRoles = "urn:zitadel:iam:org:project:roles"
 
-// Zitadel is a ZITADEL instance: "kvarnbygd-x1y2z3.eu1.zitadel.cloud", or a server
-// of one's own.
+// Zitadel configures a ZITADEL instance: "kvarnbygd-x1y2z3.eu1.zitadel.cloud", or a
+// self-hosted server.
 //
-// User.Subject is the person's id. User.Groups are the roles in the application's
-// project, whichever organization gave them: if the project is granted to others,
-// grant no role that must stay yours.
+// User.Subject is the user's id. User.Groups are the roles in the application's project,
+// granted by any organization: if the project is granted to other organizations, do not
+// include roles that only yours may assign.
 func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "zitadel", Preset: "zitadel", DisplayName: "ZITADEL", Color: "#2073c4",

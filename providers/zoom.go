@@ -6,9 +6,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Zoom is "Sign in with Zoom", as plain OAuth 2.0, for a user-managed app.
+// Zoom configures "Sign in with Zoom", as plain OAuth 2.0, for a user-managed app.
 //
-// User.Subject is the user's id. The address is verified if Zoom says so.
+// User.Subject is the user's id. EmailVerified is true if Zoom reports the address as
+// verified.
 func Zoom(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "zoom", Preset: "zoom", DisplayName: "Zoom", Color: "#0b5cff",
@@ -29,7 +30,7 @@ func Zoom(clientID, clientSecret string) ginauth.Provider {
 			"sub": "id", "name": "display_name", "given_name": "first_name", "family_name": "last_name", "picture": "pic_url", "locale": "language",
 		},
 
-		// A number, 1 for verified. Each phone number has a verified of its own.
+		// A number, 1 for verified. Each phone number has a separate verified flag.
 		EmailVerified: func(claims map[string]any) bool { return claims["verified"] == json.Number("1") },
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/ginauth/ginauth/redisstate"
 )
 
-// Several replicas, one Redis: whoever signs out at one is out at all.
+// Several replicas share one Redis: a sign-out at one takes effect at all.
 func Example() {
 	client := redis.NewClient(&redis.Options{
 		Addr:        os.Getenv("REDIS_ADDR"),

@@ -18,17 +18,16 @@ import (
 // joinWait bounds the steps before Follow waits for messages.
 const joinWait = time.Second
 
-// Follow implements [ginauth.Followed]: it subscribes to the marks that Revoke publishes.
+// Follow implements [ginauth.Followed]: it subscribes to the watermarks that Revoke publishes.
 //
-// Redis promises nothing about messages that are lost, and there are more ways to lose
-// one than a connection that ends: a server that was demoted, and is filled anew by the
-// next primary, keeps its subscribers and never tells them what happened meanwhile. So
-// each mark names the one before it, and each beat the latest: a chain, of which no link
-// can be missing without being noticed.
+// Redis does not guarantee delivery, and messages can be lost while the connection stays up: a
+// server that was demoted and resynchronizes with the next primary keeps its subscribers
+// without telling them what they missed. So each message names the previous one, and each beat
+// the latest: a gap in this chain is always detected.
 //
-// Its errors are those of the client, and ones for a gap in the chain, for a message that
-// this package did not write, and for a cluster whose keys are on several servers: there
-// the prefix needs a hash tag, as in "{myapp}:", and Redis 7.
+// It returns the client's errors, and errors for a gap in the chain, for a message that this
+// package did not write, and for a cluster whose keys are on several servers: there the prefix
+// needs a hash tag, as in "{myapp}:", and Redis 7.
 func (s *Store) Follow(ctx context.Context, to ginauth.Follower) error {
 	if s.scattered {
 		return errors.New(`redisstate: the prefix needs a hash tag, as in "{myapp}:": without one a cluster keeps the marks on several servers`)
@@ -66,7 +65,7 @@ func (s *Store) follow(ctx context.Context, to ginauth.Follower) error {
 		}
 		m, ok := got.(*redis.Message)
 		if !ok {
-			return unexpected(got) // go-redis has connected and subscribed again by itself
+			return unexpected(got) // go-redis has reconnected and resubscribed
 		}
 		if !r.live {
 			if b, ok := parseBeat(m.Payload); ok && m.Channel == s.beats && b.token == start {

@@ -1,7 +1,7 @@
-// Package redisstate keeps in Redis what the replicas of an application share:
-// ginauth's revocations, so that a sign-out at one replica counts at all of them, and
-// after a restart too; and the tokens of signed-in users, for applications
-// that call their providers' APIs.
+// Package redisstate stores in Redis the state that the replicas of an application share:
+// ginauth's revocations, so that a sign-out takes effect in all replicas and survives
+// restarts; and the provider's tokens of signed-in users, for applications that call their
+// providers' APIs.
 //
 //	shared := redisstate.New(client, "myapp:")
 //	auth, err := ginauth.Mount(router, ginauth.Options{
@@ -10,30 +10,30 @@
 //		Tokens:      shared,
 //	})
 //
-// With [ginauth.Cached] each replica answers from its memory; docs/replicas.md says what
-// is promised then. Without it, each guarded request asks Redis.
+// With [ginauth.Cached] each replica answers from its memory; docs/replicas.md states the
+// guarantees. Without it, each guarded request queries Redis.
 //
-// Sessions may stay where they are: in the sealed cookie, or in any store.
-// What Redis holds is a few dozen bytes for each sign-out, for as long as a
-// session lives without a request, and nothing personal: keys are hashes.
+// Sessions themselves stay in the sealed cookie or in [ginauth.Options.Sessions]. Redis holds
+// a few dozen bytes for each sign-out, for the idle timeout of a session, and no personal
+// data: keys are hashes.
 //
-// # What Redis must be like
+// # Requirements for Redis
 //
-// A mark that is lost is a sign-out undone. So: no eviction (maxmemory-policy
-// noeviction, the default), and persistence, best appendonly yes. Reads must go
-// to the primary: a replica may not know yet of a sign-out, so leave
-// ClusterOptions.ReadOnly and its like alone. A failover may lose the marks of
-// its last moments, since Redis replicates after it has answered.
+// A lost key reverts a sign-out. So disable eviction (maxmemory-policy noeviction, the
+// default) and enable persistence, preferably appendonly yes. Reads must go to the primary,
+// since a replica may not have the latest sign-outs: do not set ClusterOptions.ReadOnly and
+// similar options. A failover may lose the last moments, since Redis replicates
+// asynchronously.
 //
-// While Redis cannot be asked, or takes no writes, nobody gets in: every guarded request
-// is answered with 503. Without Cached the client's timeouts say how long that takes;
-// go-redis waits up to 5 s for a connection and 3 s for an answer, and tries again.
-// Shorter ones (DialTimeout, ReadTimeout: 500 ms) suit both.
+// While Redis is unavailable or read-only, every guarded request gets 503. Without Cached, the
+// client's timeouts decide how long that takes; go-redis waits up to 5 s for a connection and
+// 3 s for a reply, and retries. Shorter timeouts (DialTimeout, ReadTimeout: 500 ms) are
+// recommended in both cases.
 //
-// Revoke publishes each mark. A user of an ACL needs the channels of the prefix, and a
-// cluster Redis 7 and a hash tag in the prefix ("{myapp}:"), or nothing is answered from
-// memory. One key, the prefix and "chain", has no hash; it expires after a day without a
-// sign-out.
+// Revoke publishes each watermark. An ACL user needs access to the channels with the prefix; a
+// cluster needs Redis 7 and a hash tag in the prefix ("{myapp}:"). Otherwise nothing is
+// answered from memory. The key "chain" after the prefix is the only one without a hash; it
+// expires after a day without a sign-out.
 package redisstate
 
 import (
@@ -56,9 +56,9 @@ var (
 	_ ginauth.Tokens   = (*Store)(nil)
 )
 
-// Store implements [ginauth.Followed] and [ginauth.Tokens] in Redis: pass the same one to
-// both options, to Revocations by way of [ginauth.Cached]. It is safe for concurrent use. The application keeps the client, and
-// closes it.
+// Store implements [ginauth.Followed] and [ginauth.Tokens] in Redis: pass the same Store to
+// both options, to Revocations through [ginauth.Cached]. It is safe for concurrent use. The
+// caller closes the client.
 type Store struct {
 	client               redis.UniversalClient
 	marks, spent, tokens string // what keys begin with
@@ -68,13 +68,12 @@ type Store struct {
 	scattered            bool   // a cluster has the keys on several servers
 }
 
-// New returns a Store whose keys begin with prefix: "myapp:", or "ginauth:" if it
-// is empty. It makes no request. Replicas of one application share a prefix, and
-// different applications must not: who signs out of all sessions of one would
-// leave the other too.
+// New returns a Store whose keys begin with prefix: "myapp:", or "ginauth:" if it is empty. It
+// makes no requests. Replicas of one application must share a prefix, and different
+// applications must not: LogoutEverywhere in one would take effect in the other.
 //
-// client is one server's, Sentinel's or a cluster's. A Ring will not do: it
-// gives the keys of a server that is down to the others, which know of no marks.
+// client may be that of a server, Sentinel or a cluster, but not a Ring: it moves the keys of
+// a server that is down to the others, which have no watermarks.
 func New(client redis.UniversalClient, prefix string) *Store {
 	if prefix == "" {
 		prefix = "ginauth:"
@@ -92,11 +91,10 @@ func New(client redis.UniversalClient, prefix string) *Store {
 // hashTag is what a cluster finds a key's server by, in place of the whole key.
 var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
 
-// raise keeps the later of two marks, for the longer of two lives: neither a
-// clock that is behind nor a request that comes late revives a session. Then it tells
-// the mark, see Follow. A Redis that does not let it, because of an ACL or of its age,
-// stores the mark all the same: the chain has a link that nobody hears of, and so
-// nobody believes what was heard.
+// raise keeps the later of two marks, for the longer of two lives: neither a clock that is
+// behind nor a request that comes late revives a session. Then it tells the mark, see Follow.
+// A Redis that does not let it, because of an ACL or of its age, stores the mark all the same:
+// the chain has a link that is not delivered, so no process relies on its memory.
 var raise = redis.NewScript(`
 local at, life = ARGV[1], tonumber(ARGV[2])
 local old = redis.call('GET', KEYS[1])
@@ -139,9 +137,9 @@ redis.call('DEL', table.remove(KEYS))
 return redis.call('MGET', unpack(KEYS))
 `)
 
-// Watermarks implements [ginauth.Revocations] with one round trip, to a primary that
-// would take a mark. Its errors are those of the client, and one for a value that this
-// package did not write.
+// Watermarks implements [ginauth.Revocations] with one round trip, to a primary that accepts
+// writes. It returns the client's errors, and an error for a value that this package did not
+// write.
 func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
 	values, err := s.values(ctx, keys)
 	if err != nil {
@@ -160,7 +158,7 @@ func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (
 	return marks, nil
 }
 
-// values reads the marks, nil where there is none.
+// values reads the marks; nil means that a key has none.
 func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values []any, err error) {
 	if s.scattered {
 		return s.gather(ctx, keys)
@@ -173,8 +171,8 @@ func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (valu
 	return values, err
 }
 
-// gather reads each mark where it is: a cluster has them on several servers, and no
-// command asks those together. Each question has a fence of its own, beside the mark.
+// gather reads each mark from its server: a cluster has them on several servers, which no
+// single command can query. Each read has its own fence key on the server of the mark.
 func (s *Store) gather(ctx context.Context, keys [4]ginauth.RevocationKey) (values []any, err error) {
 	var asked [4]*redis.Cmd
 	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -195,9 +193,8 @@ func (s *Store) gather(ctx context.Context, keys [4]ginauth.RevocationKey) (valu
 	return values, nil
 }
 
-// Once implements [ginauth.Revocations]. A Redis that did it and could not say so
-// makes the first caller the second: a sign-in that has to be begun again, and
-// never one that counts twice.
+// Once implements [ginauth.Revocations]. If Redis executed the command but the reply was lost,
+// a retry returns false: the sign-in must be started again, and never succeeds twice.
 func (s *Store) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Duration) (bool, error) {
 	life := time.Duration(milliseconds(ttl)) * time.Millisecond
 	first, err := s.client.SetNX(ctx, name(s.spent, key), 1, life).Result()
@@ -207,7 +204,7 @@ func (s *Store) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.Du
 	return first, nil
 }
 
-// Load implements [ginauth.Tokens]. Its errors are those of the client.
+// Load implements [ginauth.Tokens]. It returns the client's errors.
 func (s *Store) Load(ctx context.Context, key ginauth.RevocationKey) ([]byte, error) {
 	value, err := s.client.Get(ctx, name(s.tokens, key)).Bytes()
 	if errors.Is(err, redis.Nil) {
@@ -219,16 +216,16 @@ func (s *Store) Load(ctx context.Context, key ginauth.RevocationKey) ([]byte, er
 	return value, nil
 }
 
-// exchange stores a value if another one is there, or none if that is empty. Without
-// a new one it deletes the key.
+// exchange stores ARGV[2] if the current value is ARGV[1]; "" means that the key has no value,
+// and deletes it.
 var exchange = redis.NewScript(`
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1
 `)
 
-// Swap implements [ginauth.Tokens]. Its errors are those of the client. A Redis that did it
-// and could not say so has swapped all the same.
+// Swap implements [ginauth.Tokens]. It returns the client's errors. If Redis executed the swap
+// but the reply was lost, the swap still took effect.
 func (s *Store) Swap(ctx context.Context, key ginauth.RevocationKey, old, next []byte, ttl time.Duration) (bool, error) {
 	done, err := exchange.Run(ctx, s.client, []string{name(s.tokens, key)}, old, next, milliseconds(ttl)).Bool()
 	if err != nil {
@@ -242,7 +239,7 @@ func name(prefix string, key ginauth.RevocationKey) string {
 	return fmt.Sprintf("%s%x", prefix, key[:])
 }
 
-// milliseconds rounds a life up: Redis knows nothing shorter, and no life of 0.
+// milliseconds rounds a duration up to at least one millisecond, the smallest expiry of Redis.
 func milliseconds(ttl time.Duration) int64 {
 	return max(int64((ttl+time.Millisecond-1)/time.Millisecond), 1)
 }

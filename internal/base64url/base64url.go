@@ -8,8 +8,8 @@ import (
 	"encoding/binary"
 )
 
-// digits has, for each place in a group of four characters, the bits that a
-// character stands for there; what is no digit is bad.
+// digits has, for each place in a group of four characters, the bits that a character stands
+// for there; other characters are marked bad.
 var digits = func() (table [4][256]uint32) {
 	for place := range table {
 		for c := range table[place] {
@@ -27,7 +27,7 @@ const bad = 1 << 24 // above the 24 bits of a group
 // Size returns how many bytes n characters stand for.
 func Size(n int) int { return base64.RawURLEncoding.DecodedLen(n) }
 
-// Decode returns what text stands for. It is false for what is no base64url.
+// Decode returns what text stands for. ok is false for invalid base64url.
 func Decode(text string) ([]byte, bool) {
 	dst := make([]byte, Size(len(text)))
 	return dst, DecodeInto(dst, text)

@@ -1,7 +1,6 @@
-// Package contain calls functions that are not ours (hooks, checks, session
-// stores, transports of the application) and returns their panics as errors. On
-// a goroutine that no request owns, a panic would end the process; inside a
-// request, it would leave a sign-in half done.
+// Package contain calls functions of the application (hooks, checks, session stores,
+// transports) and returns their panics as errors. On a goroutine that no request owns, a panic
+// would end the process; inside a request, a sign-in would half-succeed.
 package contain
 
 import (

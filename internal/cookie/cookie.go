@@ -1,5 +1,4 @@
-// Package cookie reads the cookies of one application out of a request, those
-// of others untouched, and writes its own.
+// Package cookie reads and writes the cookies of one application, and ignores those of others.
 package cookie
 
 import (
@@ -144,7 +143,7 @@ func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
 	j.write(h, name, value, "; Max-Age="+strconv.Itoa(max(int(life/time.Second), 1)))
 }
 
-// Expire tells the browser to forget a cookie.
+// Expire deletes a cookie in the browser.
 func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", "; Max-Age=0") }
 
 // write needs no escaping: names and values are ours, base64url and points.

@@ -1,6 +1,6 @@
-// Package demo has what authtest.Demo and ginauth agree on.
+// Package demo has a constant shared by authtest.Demo and ginauth.
 package demo
 
-// ClientID is the client of the provider that authtest.Demo starts, which asks nobody
-// for a password: Mount refuses it unless BaseURL is on loopback.
+// ClientID is the client of the provider that authtest.Demo starts, which asks for no
+// password: Mount rejects it unless BaseURL is on loopback.
 const ClientID = "authtest.Demo"

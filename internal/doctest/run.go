@@ -65,8 +65,8 @@ func (b *Built) there(p *Program, text string) string {
 	return strings.ReplaceAll(text, "localhost:"+b.ports[p], address)
 }
 
-// freePort is a port that nobody listens on, below those that the system gives
-// out, so that nobody gets it before the program does.
+// freePort returns an unused port, below those that the system gives out, so that it is still
+// unused when the program starts.
 func freePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {

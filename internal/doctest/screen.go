@@ -30,7 +30,7 @@ func (b *Built) Play(t testing.TB, p *Program, variables ...string) {
 	}
 }
 
-// command is a line of a console that somebody typed, and what came then.
+// command is a line typed into a console, and its output.
 type command struct {
 	line  string
 	words []string

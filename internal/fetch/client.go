@@ -20,18 +20,16 @@ const (
 	maxHeader = 64 << 10         // of an answer, in bytes
 )
 
-// Client returns a client to talk to providers with. It follows no redirect
-// (any 3xx is an error: the request may carry a secret, and a 307 would repeat
-// it elsewhere), takes at most ten seconds in all, keeps no cookies, reads at
-// most MaxBody bytes of a body, and verifies TLS. Its errors become safe to
-// show with Classify.
+// Client returns an HTTP client for requests to providers. It follows no redirects (any 3xx is
+// an error: the request may carry a secret, and a 307 would repeat it elsewhere), takes at
+// most ten seconds in all, keeps no cookies, reads at most MaxBody bytes of a body, and
+// verifies TLS. Its errors become safe to show with Classify.
 //
-// base is for a company's proxy, its own certificate authorities, its tracing.
-// It is not changed, nor do later changes to it matter: an *http.Transport is
-// cloned and held to the same rules, any other RoundTripper is used as it is
-// and has only its answers bounded. A nil base, or one without a Transport,
-// gets a transport of our own, which takes nothing from the process but
-// HTTPS_PROXY and its kin.
+// base allows a proxy, private certificate authorities and tracing. It is not modified, and
+// later changes to it have no effect: an *http.Transport is cloned and restricted; any other
+// RoundTripper is used unchanged, and only its responses are limited. A nil base, or one
+// without a Transport, gets a new transport, which uses only HTTPS_PROXY and similar variables
+// of the process.
 func Client(base *http.Client, userAgent string) *http.Client {
 	t := &transport{agent: userAgent, timeout: maxTime}
 	if base != nil {
@@ -66,7 +64,7 @@ func newTransport() *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    64,
-		// A provider that hangs holds this many connections, and no more.
+		// A hanging provider holds at most this many connections.
 		MaxConnsPerHost:   64,
 		ForceAttemptHTTP2: true,
 		// Without a ping, a connection that a firewall dropped fails every login
@@ -75,8 +73,8 @@ func newTransport() *http.Transport {
 	}
 }
 
-// harden takes back what no provider needs. A private certificate authority is
-// a matter of RootCAs.
+// harden disables settings that no provider needs. Private certificate authorities belong in
+// RootCAs.
 func harden(t *http.Transport) *http.Transport {
 	if c := t.TLSClientConfig; c != nil {
 		c.InsecureSkipVerify = false
@@ -88,7 +86,7 @@ func harden(t *http.Transport) *http.Transport {
 	return t
 }
 
-// transport bounds what comes back through next.
+// transport limits the responses of next.
 type transport struct {
 	next    http.RoundTripper
 	agent   string
@@ -148,7 +146,7 @@ func refuse(from *url.URL, resp *http.Response) *Error {
 	return nil
 }
 
-// redirected says where to, as far as the host: what follows may be a secret.
+// redirected returns the host of a redirect; the rest of the URL may be secret.
 func redirected(from *url.URL, resp *http.Response) string {
 	location := resp.Header.Get("Location")
 	if location == "" {
@@ -169,8 +167,8 @@ func redirected(from *url.URL, resp *http.Response) string {
 // plainHost tells a host from a smuggled text.
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]{1,255}$`)
 
-// cappedBody reads left bytes and then fails, rather than ending as if the body
-// had ended: half an answer is no answer.
+// cappedBody reads left bytes and then fails, rather than ending as if the body had ended: an
+// incomplete response is an error.
 type cappedBody struct {
 	io.ReadCloser
 	left int64

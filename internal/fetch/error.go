@@ -16,33 +16,33 @@ import (
 	"syscall"
 )
 
-// Kind says what sort of thing went wrong.
+// Kind is the kind of a failure.
 type Kind string
 
 // The kinds of errors.
 const (
-	Timeout     Kind = "timeout"      // no complete answer in time
+	Timeout     Kind = "timeout"      // no complete response in time
 	Redirect    Kind = "redirect"     // a 3xx, not followed
 	TooLarge    Kind = "too_large"    // more bytes than the limit
 	Status      Kind = "status"       // not a 200
 	ContentType Kind = "content_type" // not JSON by its media type
 	TLS         Kind = "tls"          // no trusted connection
 	Network     Kind = "network"      // no connection, or not to the end; also canceled
-	Malformed   Kind = "malformed"    // an answer, or an address, that cannot be read
+	Malformed   Kind = "malformed"    // an invalid response or URL
 )
 
-// Error is a request to a provider that failed. Its text is one line and never
-// holds a query, a body, a header's value or anything else that may be secret.
+// Error is a failed request to a provider. Its text is one line without queries, bodies,
+// header values or anything else that may be secret.
 //
-// Err is for errors.Is and errors.As alone. What it says may quote what the
-// provider sent, and so has no place in a log.
+// Err is only for errors.Is and errors.As. Its text may quote the provider, so it must not be
+// logged.
 type Error struct {
 	Kind   Kind
-	Op     string // what was being done: "discovery", "token endpoint"
+	Op     string // the operation: "discovery", "token endpoint"
 	Host   string // of the provider, with its port; "" if unknown
 	Status int    // of the answer; 0 if there was none
 	Detail string // what happened
-	Err    error  // the cause; nil if the answer itself is at fault
+	Err    error  // the cause; nil if the response is invalid
 }
 
 // Error implements error: "discovery: login.example.com: connection refused".

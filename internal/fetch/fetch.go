@@ -1,9 +1,8 @@
 // Package fetch talks to providers over HTTP.
 //
-// A provider, or whoever answers in its place, may redirect, hang, drip, reset,
-// send a page, or send a few kilobytes that inflate to gigabytes. The client
-// made here bears all of it for at most ten seconds and one mebibyte, and says
-// in one line what happened, without repeating what it was sent.
+// A provider, or an attacker in its place, may redirect, hang, drip, reset, send a page, or
+// send a few kilobytes that inflate to gigabytes. The client limits each request to ten
+// seconds and one mebibyte, and reports a failure in one line without quoting the response.
 package fetch
 
 import (
@@ -25,7 +24,7 @@ const (
 	MaxKeySet = 512 << 10 // of a JWKS: a hundred large keys with their certificates
 )
 
-// Request is a GET whose answer is to be a JSON object.
+// Request is a GET for a JSON object.
 type Request struct {
 	Op     string      // what it is for, as Error.Op says it: "discovery"
 	URL    string      // where to
@@ -34,9 +33,9 @@ type Request struct {
 	Accept []string    // media types that pass for JSON beside application/json and application/*+json
 }
 
-// JSON sends r and decodes the answer strictly. Only a 200 with a JSON media
-// type will do; anything else is an *Error. The answer's header is returned
-// whenever there is an answer, so that a refusal can be told apart by it.
+// JSON sends r and decodes the response strictly. Any response but a 200 with a JSON media
+// type is an *Error. The header is returned with every response, so that the caller can
+// distinguish rejections.
 func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL, http.NoBody)
 	if err != nil {
@@ -70,7 +69,7 @@ func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, 
 	return obj, resp.Header, nil
 }
 
-// check refuses what is not a 200 with JSON, before any of its body is read.
+// check rejects a response that is not a 200 with JSON before its body is read.
 func (r Request) check(resp *http.Response, host string) error {
 	if resp.StatusCode != http.StatusOK {
 		return StatusError(r.Op, host, resp.StatusCode)

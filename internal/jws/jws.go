@@ -1,7 +1,6 @@
-// Package jws takes tokens in JWS compact serialization (RFC 7515, section 7.1)
-// apart, and checks their signatures with one algorithm and one key (RFC 7518,
-// section 3). It does not look into the header: which algorithm is admitted, and
-// which key, is for the caller to say and never for the token.
+// Package jws takes tokens in JWS compact serialization (RFC 7515, section 7.1) apart, and
+// checks their signatures with one algorithm and one key (RFC 7518, section 3). It does not
+// read the header: the caller, and never the token, decides the algorithm and the key.
 package jws
 
 import (
@@ -27,8 +26,7 @@ type Token struct {
 	signature       []byte
 }
 
-// Split takes a token apart: three parts that are not empty, in base64url that
-// has no second spelling, and nothing around or in between.
+// Split parses a token: three non-empty parts in canonical base64url, and nothing else.
 func Split(compact string) (*Token, error) {
 	header, rest, _ := strings.Cut(compact, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
@@ -51,10 +49,10 @@ func Split(compact string) (*Token, error) {
 
 var errForm = errors.New("the token is not in JWS compact serialization")
 
-// Verify says whether the token was signed with that algorithm by that key: an
-// *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey, or with HS256 the
-// secret that both sides know, a []byte. It is false for everything else, and
-// for a key that is not of the algorithm's kind.
+// Verify reports whether the token was signed with that algorithm by that key: an
+// *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey, or with HS256 the secret that both
+// sides know, a []byte. It is false for everything else, and for a key that is not of the
+// algorithm's kind.
 func (t *Token) Verify(alg string, key any) bool {
 	hash := Hash(alg)
 	if hash == 0 || t == nil {
@@ -97,7 +95,7 @@ func (t *Token) verifyECDSA(alg string, key *ecdsa.PublicKey) bool {
 	return ecdsa.Verify(key, Sum(alg, t.signed), r, s)
 }
 
-// Hash is the hash that belongs to an algorithm, 0 for one that is not known.
+// Hash returns the hash of an algorithm, or 0 for an unknown one.
 func Hash(alg string) crypto.Hash {
 	switch alg {
 	case "RS256", "PS256", "ES256", "HS256":

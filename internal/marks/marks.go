@@ -1,7 +1,6 @@
-// Package marks keeps millions of short-lived numbers in memory, each under a
-// key of 16 bytes. Reading takes no lock and waits for nobody: it happens in
-// every request. Writing locks one part in 256, and what a writer tidies up
-// there takes a fraction of a millisecond.
+// Package marks keeps millions of short-lived numbers in memory, each under a key of 16 bytes.
+// Reading takes no lock and never blocks: it happens in every request. Writing locks one part
+// in 256, and what a writer tidies up there takes a fraction of a millisecond.
 package marks
 
 import (
@@ -36,7 +35,7 @@ type Table struct {
 	count atomic.Int64  // entries, expired ones too
 	next  atomic.Uint32 // the part to tidy next
 	drops atomic.Uint32 // the part to drop from next: each in its turn
-	seed  [2]uint64     // or somebody could choose keys that all share a part
+	seed  [2]uint64     // secret, so that an attacker cannot choose keys that share a part
 	parts [parts]part
 }
 

@@ -56,10 +56,10 @@ func (r *Revocations[K]) raiseFloor(at int64) {
 	}
 }
 
-// Watermarks returns the watermark of each key, the zero time where there is
-// none. The floor is by our clock, as the mark of a session itself is, which is
-// the first. Those of the provider's clock say nothing of it, and that of a person
-// must not rise while nobody signs the person out.
+// Watermarks returns the watermark of each key, the zero time where there is none. The floor
+// is by our clock, as the mark of a session itself is, which is the first. Those of the
+// provider's clock say nothing of it, and that of a person must not rise without a sign-out of
+// the user.
 func (r *Revocations[K]) Watermarks(_ context.Context, keys [4]K) (marks [4]time.Time, _ error) {
 	for i, key := range keys {
 		if at := r.marks.Value(key, r.now); at != 0 {

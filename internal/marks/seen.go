@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Seen remembers for each of many keys a number that only rises, such as the time
-// at which it was last seen. A key is a hash that nobody outside can foresee. Reading
-// takes no lock. An entry takes 48 bytes at most, of which a half is free.
+// Seen remembers for each of many keys a number that only rises, such as the time at which it
+// was last seen. A key is a hash that clients cannot predict. Reading takes no lock. An entry
+// takes 48 bytes at most, of which a half is free.
 type Seen struct {
 	limit int64
 	count atomic.Int64

@@ -1,5 +1,5 @@
-// Package oauthcode knows the error codes of authorization responses (RFC 6749,
-// section 4.1.2.1), and those that providers send in their place.
+// Package oauthcode normalizes the error codes of authorization responses (RFC 6749, section
+// 4.1.2.1), including those that providers send instead.
 package oauthcode
 
 import "strings"
@@ -34,7 +34,7 @@ var denials = map[string]bool{
 	// https://datatracker.ietf.org/doc/html/draft-hammer-oauth2-00#section-3.5.1.1.2
 	"user_denied": true,
 
-	// The same in other words: nobody means anything else by them.
+	// Synonyms that have no other meaning.
 	"authorization_denied": true,
 	"consent_denied":       true,
 	"login_cancelled":      true,

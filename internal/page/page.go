@@ -1,5 +1,5 @@
-// Package page draws the built-in pages: one layout, no script, nothing loaded
-// from anywhere, in the language that the browser asks for.
+// Package page renders the built-in pages: one layout without scripts or external resources,
+// in the language that the browser requests.
 package page
 
 import (
@@ -17,18 +17,18 @@ var source string
 // Layout is the built-in template.
 var Layout = template.Must(template.New("page").Parse(source))
 
-// Sources are what a page may load and send, beside its own styles.
+// Sources are the sources that a page may load from and send to, besides its own styles.
 type Sources struct {
 	Own  bool   // styles, fonts and pictures of the application
 	Form bool   // the page has a form
 	To   string // origin that a form may be redirected to
 }
 
-// Nonce returns what a page's style element has to bear.
+// Nonce returns the nonce of a page's style element.
 func Nonce() string { return rand.Text() }
 
-// Write draws data with a template and answers with it. If the template fails,
-// nothing is written.
+// Write renders data with a template as the response. If the template fails, nothing is
+// written.
 func Write(w http.ResponseWriter, status int, layout *template.Template, data any, nonce string, may Sources) error {
 	var body bytes.Buffer
 	if err := layout.Execute(&body, data); err != nil {

@@ -15,7 +15,7 @@ import (
 //go:embed texts/*.json
 var files embed.FS
 
-// builtIn are the languages of texts/; the first is for everybody else.
+// builtIn are the languages of texts/; the first is the default.
 var builtIn = []string{"en", "de", "es", "fr", "ja", "ko", "zh"}
 
 // headerLimit is how much of an Accept-Language header is read; browsers send

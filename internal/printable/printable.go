@@ -30,8 +30,7 @@ func ASCII(s string) string {
 	}, Clip(s))
 }
 
-// Duration writes a duration without the units that are zero: "365 days",
-// "24h", "10m".
+// Duration formats a duration without zero units: "365 days", "24h", "10m".
 func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d > day && d%day == 0 {

@@ -12,16 +12,16 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// UnverifiedToken is a JWT of which nothing is known but its form. It says whose keys may
-// verify it.
+// UnverifiedToken is a well-formed JWT that is not verified. Its claims only select the keys
+// to verify it with.
 type UnverifiedToken struct {
 	raw *jws.Token
 	jwtHeader
 	claims map[string]any
 }
 
-// ParseAccessToken reads a bearer token that may be an access token in the form of a JWT. An
-// opaque token is ErrNotJWT, which is no fault of it.
+// ParseAccessToken parses an access token in the form of a JWT. For an opaque token it returns
+// ErrNotJWT.
 func ParseAccessToken(raw string) (*UnverifiedToken, error) {
 	if strings.Count(raw, ".") != 2 {
 		return nil, ErrNotJWT
@@ -47,14 +47,14 @@ func ParseAccessToken(raw string) (*UnverifiedToken, error) {
 	return t, nil
 }
 
-// ErrNotJWT says that a token is not in the form of a JWT.
+// ErrNotJWT means that a token does not have the form of a JWT.
 var ErrNotJWT = accessTokenFault("jwt.malformed", "the token is not a JWT", "send an access token of the provider that is a JWT (RFC 9068); for opaque tokens, set Provider.Introspect")
 
 func accessTokenFault(id, reason, fix string) *Error {
 	return invalidToken(fault(id, reason, fix, nil))
 }
 
-// invalidToken makes a refused bearer token of what is wrong with a JWT.
+// invalidToken converts the error of a JWT into that of an access token.
 func invalidToken(err error) *Error {
 	e := *err.(*Error)
 	if e.Code == "" {
@@ -63,17 +63,17 @@ func invalidToken(err error) *Error {
 	return &e
 }
 
-// IssuedBy reports whether a token says that it is of this provider.
+// IssuedBy reports whether the token names this provider as its issuer.
 func (c *Client) IssuedBy(t *UnverifiedToken) bool { return c.checkIssuer(t.claims) == nil }
 
-// IsFor reports whether a token says that it is for an audience.
+// IsFor reports whether the token names an audience.
 func (t *UnverifiedToken) IsFor(audience string) bool { return t.checkAudience(audience) == nil }
 
 // AccessToken is a verified access token.
 type AccessToken struct {
-	Issuer, Subject string // Subject is "" if the token names none
+	Issuer, Subject string // Subject is "" without sub
 	ClientID        string // that it was issued to
-	Program         bool   // the client acts for itself (RFC 6749, section 4.4)
+	Program         bool   // issued to the client itself, without a user (RFC 6749, section 4.4)
 	Scopes          []string
 	SID, ACR        string
 	IssuedAt        time.Time
@@ -109,9 +109,9 @@ func copyJSON(v any) any {
 }
 
 // VerifyAccessToken verifies an access token that was issued for Config.Audience (RFC 9068,
-// section 4). Anyone can send one: nothing of it is believed, and no request is made for it
-// but for the keys, until its signature is verified. Everything that can be refused without
-// the keys is refused before.
+// section 4). Anyone can send a token: until its signature is verified its claims are not
+// trusted, and only the keys are fetched. Everything that can be rejected without the keys is
+// checked first.
 func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*AccessToken, error) {
 	now := c.cfg.Now()
 	if err := c.checkAccessToken(t, now); err != nil {
@@ -164,10 +164,10 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
 	return t.checkAccessTimes(now)
 }
 
-// checkKind refuses what is no access token. RFC 8725, 3.12: the rules for JWTs of several
-// kinds "MUST be written such that they are mutually exclusive". A token of type at+jwt says
-// what it is. Of any other, what only an ID token or a logout token has shows that it is one:
-// an ID token is shown to the browser, and has passed through the hands of the client.
+// checkKind rejects tokens of another kind. RFC 8725, 3.12: the rules for JWTs of several
+// kinds "MUST be written such that they are mutually exclusive". A token of type at+jwt
+// declares its kind. Any other is rejected if it has a claim that only ID tokens or logout
+// tokens have: ID tokens pass through the browser and the client.
 func (t *UnverifiedToken) checkKind() error {
 	const fix = "send the access token, not the ID token or another one"
 	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
@@ -185,25 +185,25 @@ func (t *UnverifiedToken) checkKind() error {
 	if v, there := t.claims["token_use"]; there && v != "access" && v != "access_token" {
 		return fault("access_token.kind", "the token is another kind of token: its claim token_use is not access", fix, nil)
 	}
-	// RFC 9449, 7.1, and RFC 8705, 3: who sends a bound token has to prove that they have its
-	// key. That is not verified here, so that a stolen one would pass.
+	// RFC 9449, 7.1, and RFC 8705, 3: the sender of a bound token must prove possession of its
+	// key. That is not implemented, so a stolen token would be accepted.
 	if _, there := t.claims["cnf"]; there {
 		return fault("access_token.bound", "the token is bound to a key (cnf), whose proof is not verified here", "have the provider issue bearer tokens for this API", nil)
 	}
 	return nil
 }
 
-// clientClaims say whom a token was issued to. RFC 9068, 2.2: client_id. azp is Keycloak's and
-// Auth0's, cid Okta's, appid Microsoft's.
+// clientClaims are the claims with the client that a token was issued to. RFC 9068, 2.2:
+// client_id. azp is Keycloak's and Auth0's, cid Okta's, appid Microsoft's.
 var clientClaims = []string{"client_id", "azp", "cid", "appid"}
 
-// ofPeople are claims that a program's token for itself does not have. typ is Keycloak's, whose
+// ofPeople are claims that tokens without a user do not have. typ is Keycloak's, whose
 // programs have a sub.
 var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name", "typ"}
 
 // checkParties: RFC 9068, 2.2, requires sub and client_id. Without the two it cannot be told
 // whether there is a person: the sub of a program's token is its client id with Spring, which
-// writes no client_id by itself, and is left out by Duende.
+// writes no client_id by default, and is omitted by Duende.
 func (t *UnverifiedToken) checkParties() error {
 	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
 		return fault("access_token.client", "the token does not say whom it was issued to: it has no client_id", "have the provider put client_id into access tokens (Spring: by an OAuth2TokenCustomizer)", nil)
@@ -284,7 +284,7 @@ func (t *UnverifiedToken) checkIssuedAt(now time.Time) error {
 	return nil
 }
 
-// readAccessToken returns what verified claims say.
+// readAccessToken builds an AccessToken from verified claims.
 func readAccessToken(claims map[string]any) *AccessToken {
 	text := func(names ...string) string {
 		for _, name := range names {
@@ -316,10 +316,10 @@ func readAccessToken(claims map[string]any) *AccessToken {
 	return t
 }
 
-// isProgram reports whether the client has the token for itself. RFC 9068, 2.2: of a grant
-// without a person "the value of "sub" SHOULD correspond to an identifier the authorization
-// server uses to indicate the client application". RFC 9700, 4.15, warns of a client that
-// chooses its id so that it looks like a person's.
+// isProgram reports whether the token was issued to the client itself, without a user. RFC
+// 9068, 2.2: of a grant without a person "the value of "sub" SHOULD correspond to an
+// identifier the authorization server uses to indicate the client application". RFC 9700,
+// 4.15, warns of a client that chooses its id so that it looks like a person's.
 func (t *AccessToken) isProgram(idtyp string, gty any) bool {
 	switch {
 	case t.Subject == "", t.Subject == t.ClientID: // Duende; oidc-provider, Okta, Spring

@@ -58,9 +58,9 @@ func digest(parts ...string) [8]byte {
 	return [8]byte(sum[:8])
 }
 
-// AuthorizationURL returns the address of an authorization request (RFC 6749,
-// section 4.1.1; OpenID Connect Core 1.0, section 3.1.2.1), and the Fingerprint
-// that r needs when the response comes. params are those of this request alone.
+// AuthorizationURL returns the URL of an authorization request (RFC 6749, section 4.1.1;
+// OpenID Connect Core 1.0, section 3.1.2.1), and the Fingerprint that r needs when the
+// response comes. params are those of this request alone.
 func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[string]string) (string, Fingerprint, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {

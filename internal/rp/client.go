@@ -154,7 +154,7 @@ func (c *Client) Discover(ctx context.Context) error {
 // ours. A provider that is not discovered yet may have an end-session endpoint.
 func (c *Client) Returns() bool { return c.returns(c.meta.Load()) }
 
-// isResourceServer reports whether there is no client: nobody signs in, and access tokens
+// isResourceServer reports whether there is no client: no user can sign in, and access tokens
 // are verified.
 func (c *Client) isResourceServer() bool { return c.cfg.ClientID == "" }
 

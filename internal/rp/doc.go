@@ -1,22 +1,21 @@
-// Package rp implements the relying party of one identity provider: the client
-// side of OAuth 2.0 (RFC 6749) and OpenID Connect Core 1.0. It knows nothing of
-// Gin, cookies, sessions or users.
+// Package rp implements the relying party of one identity provider: the client side of OAuth
+// 2.0 (RFC 6749) and OpenID Connect Core 1.0. It is independent of Gin, cookies, sessions and
+// users.
 //
 // # How a sign-in works
 //
-// The caller makes a Request: a random State, Nonce and Verifier, kept where only
-// this browser can bring them back. [Client.AuthorizationURL] says where to send
-// the browser (authorize.go). The first call discovers the provider's endpoints
-// (metadata.go): one request for all callers, cached for a day, kept through an
-// outage. The Fingerprint that it returns belongs to the Request.
+// The caller creates a Request: a random State, Nonce and Verifier, stored so that only this
+// browser can return them. [Client.AuthorizationURL] returns where to redirect the browser
+// (authorize.go). The first call fetches the provider's metadata (metadata.go): one request
+// for all callers, cached for a day, and used beyond that during an outage. The Fingerprint
+// that it returns belongs to the Request.
 //
-// The browser comes back with a response. [CheckParams] rejects one that two
-// programs could read in two ways; the caller compares the state; and
-// [Client.CheckResponse] says whether the response is from this provider (RFC
-// 9207) and has a code (response.go). So far the only request to the provider was
-// for its metadata.
+// The browser returns with a response. [CheckParams] rejects ambiguous parameters; the caller
+// compares the state; and [Client.CheckResponse] checks that the response is from this
+// provider (RFC 9207) and has a code (response.go). Until then the only request to the
+// provider is for its metadata.
 //
-// [Client.Redeem] does the rest, and its body is the list of the steps (redeem.go):
+// [Client.Redeem] performs the remaining steps (redeem.go):
 //
 //  1. The Fingerprint is still the same.
 //  2. The code goes to the token endpoint, once. A token request is a grant
@@ -33,8 +32,8 @@
 //  6. Claims that are missing come from the userinfo endpoint, whose sub must be
 //     the same; for plain OAuth 2.0 the profile is all there is (userinfo.go).
 //
-// The result is an Identity: verified claims under the names that the provider
-// uses. What they mean is the caller's business.
+// The result is an Identity: verified claims under the provider's names. The caller interprets
+// them.
 //
 // # The rest
 //

@@ -17,12 +17,11 @@ import (
 // endSessionWait is how long a sign-out waits for the provider.
 const endSessionWait = 2 * time.Second
 
-// EndSessionURL returns where a browser signs out at the provider and comes back
-// to returnURI with state (OpenID Connect RP-Initiated Logout 1.0, section 2). It is
-// "" if there is no such place, the provider's metadata does not come within two
-// seconds, or the provider does not answer: the browser would be stranded there.
-// hint is the ID token, or "". It is left out once the key that signed it is no longer
-// published.
+// EndSessionURL returns the URL at which a browser signs out at the provider and returns to
+// returnURI with state (OpenID Connect RP-Initiated Logout 1.0, section 2). It is "" if the
+// provider has none, if its metadata cannot be fetched within two seconds, or if it does not
+// respond, so that the browser is not stranded there. hint is the ID token, or "". It is
+// omitted if the key that signed it is no longer published.
 func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI string) string {
 	ctx, cancel := context.WithTimeout(ctx, endSessionWait)
 	defer cancel()
@@ -94,9 +93,9 @@ func (c *Client) EndSessionEndpoint(ctx context.Context) string {
 // claim and/or sid claim has a current session or had a recent session at the OP, even
 // when the exp time has passed."
 //
-// It cannot if the key that signed it is no longer published. Keycloak refuses such a
-// hint, and the person is stranded there; without one it asks. What cannot be known is
-// taken for yes.
+// It cannot if the key that signed it is no longer published. Keycloak rejects such a hint,
+// and the user is stranded there; without one it asks for confirmation. If unknown, the result
+// is true.
 func (c *Client) takesHint(ctx context.Context, hint string) bool {
 	m := c.meta.Load()
 	token, err := jws.Split(hint)
@@ -120,14 +119,14 @@ func (c *Client) takesHint(ctx context.Context, hint string) bool {
 	return m.keys.held.Load().has(kid)
 }
 
-// answers asks a provider whose last request failed whether it answers again. It asks
-// the token endpoint, which this process reaches if it reaches any.
+// answers checks whether a provider whose last request failed responds again, by a request to
+// the token endpoint.
 func (c *Client) answers(ctx context.Context) bool {
 	m := c.meta.Load()
 	if m == nil {
 		return false
 	}
-	// Everyone who signs out during an outage waits for one request.
+	// All sign-outs during an outage wait for one request.
 	done := c.flight.DoChan("answers", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endSessionWait)
 		defer cancel()

@@ -15,12 +15,11 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// A provider says in its own words what it refuses: in error_description (RFC 6749,
-// sections 4.1.2.1 and 5.2) and in WWW-Authenticate (RFC 6750, section 3). RFC 6749 calls
-// it "Human-readable ASCII [USASCII] text providing additional information, used to assist
-// the client developer in understanding the error that occurred." So it goes into the
-// cause of an Error, for the log alone: no person who signs in reads it, and nothing is
-// decided by it.
+// A provider says in its own words what it refuses: in error_description (RFC 6749, sections
+// 4.1.2.1 and 5.2) and in WWW-Authenticate (RFC 6750, section 3). RFC 6749 calls it
+// "Human-readable ASCII [USASCII] text providing additional information, used to assist the
+// client developer in understanding the error that occurred." So it goes into the cause of an
+// Error, which is only logged: it is not shown to users, and no decision depends on it.
 //
 // "Values for the "error_description" parameter MUST NOT include characters outside the
 // set %x20-21 / %x23-5B / %x5D-7E." At the authorization endpoint it came through the
@@ -39,7 +38,7 @@ const (
 // access token is issued."
 type secrets []string
 
-// quote returns a provider's words as a log may have them.
+// quote returns a provider's text in a form that is safe to log.
 func (s secrets) quote(text string) string {
 	if len(text) > descriptionRead {
 		text = text[:descriptionRead]
@@ -47,7 +46,7 @@ func (s secrets) quote(text string) string {
 	return strconv.QuoteToASCII(printable.Clip(s.remove(text)))
 }
 
-// remove replaces what is a secret, or a part of one.
+// remove replaces secrets and parts of them.
 func (s secrets) remove(text string) string {
 	spelled := s.spelled()
 	var b strings.Builder

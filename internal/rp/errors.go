@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// Code says which kind of failure an Error is. The texts are those of the error
-// codes of package ginauth, except for the last two.
+// Code is the kind of failure of an Error. The texts are those of the error codes of package
+// ginauth, except for the last two.
 type Code string
 
 // The codes.
@@ -45,26 +45,26 @@ type Error struct {
 	Code     Code
 	ID       string // of the reason, stable: "id_token.nonce"
 	Provider string // Config.Name
-	Op       string // what was being done: "redeem code"
-	Reason   string // what is wrong, for a developer
-	Fix      string // what to do about it, for a developer
-	Cause    error  // for the log alone
+	Op       string // the operation that failed: "redeem code"
+	Reason   string // what is wrong, for developers
+	Fix      string // how to fix it, for developers
+	Cause    error  // only logged
 
 	// RetryAfter is how long to wait before trying again; 0 if that is unknown.
 	RetryAfter time.Duration
 
-	// outage is set if the provider could not be asked: no connection, or no answer of
-	// the status and media type that it should have.
+	// outage is set if the provider was unavailable: no connection, or a response with an
+	// unexpected status or media type.
 	outage bool
 
-	// unauthorized is set if the provider did not take the access token for the profile.
+	// unauthorized is set if the provider rejected the access token for the profile.
 	unauthorized bool
 
 	// said is set if Config.Profile returned the error.
 	said bool
 
-	// Refused is set by Identify if the provider, or Config.Profile, says that the person
-	// may not be here any more: it is no outage.
+	// Refused is set by Identify if the provider or Config.Profile rejected the user, as
+	// opposed to an outage.
 	Refused bool
 
 	// clock is set if the reason compares the provider's clock with ours: the
@@ -118,9 +118,9 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 	return &Error{Code: ProviderMisconfigured, ID: id, Op: op, Provider: c.cfg.Name, Reason: reason, Fix: fix}
 }
 
-// unreachable turns what package fetch and the context say into an Error. Each kind has
-// an ID of its own, since what an operator does about a firewall, a certificate or a login
-// page in between differs. RetryAfter is the longest that a failure is remembered.
+// unreachable turns what package fetch and the context say into an Error. Each kind has its
+// own ID, since what an operator does about a firewall, a certificate or a login page in
+// between differs. RetryAfter is the longest that a failure is remembered.
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
 		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}

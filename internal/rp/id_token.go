@@ -38,10 +38,10 @@ func ProtocolClaim(name string) bool { return slices.Contains(protocolClaims, na
 // verifyIDToken verifies an ID token as OpenID Connect Core 1.0, section 3.1.3.7
 // says, and returns its claims.
 //
-// (6) permits to leave out the signature of a token that came from the token endpoint,
-// since TLS vouches for it. It is checked all the same: proxies end TLS, and the keys
-// are the one thing that only the provider has. (1) is about encryption, which is not
-// supported: openJWT rejects an encrypted token.
+// (6) permits to leave out the signature of a token that came from the token endpoint, since
+// TLS vouches for it. It is checked anyway: proxies terminate TLS, and the keys are the one
+// thing that only the provider has. (1) is about encryption, which is not supported: openJWT
+// rejects an encrypted token.
 func (c *Client) verifyIDToken(ctx context.Context, m *metadata, raw string, want expected) (map[string]any, error) {
 	claims, alg, err := c.openJWT(ctx, m, raw, expectedJWT{
 		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, secret: c.cfg.Quirks.HS256,

@@ -11,8 +11,8 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// Introspect asks the provider about an opaque access token (RFC 7662). Anyone can send one:
-// the caller sees to it that the provider is not asked about the same over and over.
+// Introspect queries the provider about an opaque access token (RFC 7662). Anyone can send a
+// token: the caller must limit repeated queries.
 func (c *Client) Introspect(ctx context.Context, token string) (*AccessToken, error) {
 	const op = "introspect token"
 	m, err := c.metadata(ctx)
@@ -96,9 +96,9 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 	return t.checkAccessTimes(c.cfg.Now())
 }
 
-// checkIntrospectedKind refuses what is no bearer token. 2.1: token_type_hint is a hint, and the
-// endpoint "MAY" know other kinds of tokens. 2.2: token_type is a "Type of the token as defined
-// in Section 5.1 of OAuth 2.0"; token_use is Ory Hydra's.
+// checkIntrospectedKind rejects tokens other than bearer tokens. 2.1: token_type_hint is a
+// hint, and the endpoint "MAY" know other kinds of tokens. 2.2: token_type is a "Type of the
+// token as defined in Section 5.1 of OAuth 2.0"; token_use is Ory Hydra's.
 func checkIntrospectedKind(claims map[string]any) error {
 	for name, good := range map[string][]string{"token_type": {"bearer", "access_token"}, "token_use": {"access_token", "access"}} {
 		v, there := claims[name]

@@ -48,7 +48,7 @@ type keySet struct {
 	vain   [fromAnyone + 1]atomic.Pointer[failure] // until when not to ask again for a token that came this way
 }
 
-// source is the way that a token came. Each has a cool-down of its own: what anyone
+// source is the channel by which a token arrived. Each has its own cool-down: what anyone
 // sends here does not keep the keys from being fetched that have signed an ID token.
 type source int
 

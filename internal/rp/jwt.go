@@ -34,7 +34,7 @@ const tokenLimit = 64 << 10
 
 const clockFix = "set this machine's clock (NTP)"
 
-// expectedJWT is what a kind of JWT must be, whoever it is about.
+// expectedJWT holds the requirements for one kind of JWT, independent of its subject.
 type expectedJWT struct {
 	typs     []string // its header's typ is one of these, or absent
 	audience string
@@ -333,7 +333,7 @@ func (k *candidates) unverified() *Error {
 // explain says what go-oidc's error means. Its text quotes the token, which anyone
 // may have sent: it becomes the cause, clipped.
 //
-// The signature comes first: of a token that nobody signed, the rest means nothing.
+// The signature is checked first: the claims of an unsigned token are meaningless.
 func explain(err error, keys *candidates, now time.Time) *Error {
 	quoted := errors.New(printable.Clip(err.Error()))
 	switch {

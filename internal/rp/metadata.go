@@ -111,7 +111,8 @@ func (c *Client) metadata(ctx context.Context) (*metadata, error) {
 	// Not on this request's context: others wait for the same response. A person who
 	// closes the browser must not fail them all.
 	done := c.flight.DoChan("discover", func() (any, error) { return c.discover(context.WithoutCancel(ctx)) })
-	// What is a day old is still right, most likely: nobody waits for the newer.
+	// Metadata that is a day old is most likely still correct: no request waits for the
+	// refresh.
 	if m != nil {
 		return m, nil
 	}

@@ -80,8 +80,8 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	case len(code) > CodeLimit || !visible(code):
 		return bad("response.code", "the code has characters or a length that no code has")
 	}
-	// The application's own check comes last: it may take for granted what is checked
-	// above. It gets a map of its own: what it sets there is not what is redeemed.
+	// The application's own check comes last: it may take for granted what is checked above.
+	// It gets a copy: its changes do not affect what is redeemed.
 	if c.cfg.VerifyCallback != nil {
 		if err := c.cfg.VerifyCallback(copyOf(response)); err != nil {
 			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer",
@@ -107,10 +107,10 @@ func visible(s string) bool {
 func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 	iss, there := response["iss"]
 	want := c.cfg.ResponseIssuer
-	// RFC 9207, 2.4: "This comparison MUST use simple string comparison", and: "Clients
-	// MUST reject authorization responses without the iss parameter from authorization
-	// servers that do support the parameter according to the client's configuration."
-	// An iss that was not announced is compared all the same.
+	// RFC 9207, 2.4: "This comparison MUST use simple string comparison", and: "Clients MUST
+	// reject authorization responses without the iss parameter from authorization servers that
+	// do support the parameter according to the client's configuration." An iss that was not
+	// announced is compared, too.
 	switch {
 	case there && want != "" && iss[0] != want:
 		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
@@ -153,10 +153,9 @@ func (c *Client) warnAboutMixUp(m *metadata) {
 	}
 }
 
-// refusal says what an error response means (RFC 6749, section 4.1.2.1; OpenID
-// Connect Core 1.0, section 3.1.2.6). The provider's description goes into the
-// cause, quoted: whoever can make a person follow a link can write it, whatever
-// characters the standard permits in it.
+// refusal says what an error response means (RFC 6749, section 4.1.2.1; OpenID Connect Core
+// 1.0, section 3.1.2.6). The provider's description goes into the cause, quoted: anyone who
+// can make a user follow a link can forge it, whatever characters the standard permits in it.
 func (c *Client) refusal(code string, response url.Values) error {
 	sent := secrets{response.Get("state")}
 	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + sent.quote(code),

@@ -11,10 +11,9 @@ import (
 
 const hashSize = 8 // bytes of a hash that are kept
 
-// Hasher replaces ids by hashes that only somebody with the secret can compute:
-// HMAC-SHA256, cut to 64 bits. A hash without a key would not do: ids are often
-// small numbers, and all of them are tried within a second. It is safe for
-// concurrent use.
+// Hasher replaces ids by keyed hashes, which cannot be computed without the secret:
+// HMAC-SHA256, cut to 64 bits. A hash without a key would not do: ids are often small numbers,
+// and all of them are tried within a second. It is safe for concurrent use.
 type Hasher struct{ pool sync.Pool }
 
 // hashing is a MAC with the memory that it works in, which an interface would

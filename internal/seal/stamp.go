@@ -7,21 +7,20 @@ import (
 )
 
 const (
-	// FactSize is how many bytes a stamp attests.
+	// FactSize is the size of the fact in a stamp, in bytes.
 	FactSize = 8
 	// StampSize is how many bytes a stamp has: a multiple of three, so that each
 	// has one spelling in base64.
 	StampSize = FactSize + 4
-	// SubjectSize is how many bytes what a fact is about has.
+	// SubjectSize is the size of a fact's subject, in bytes.
 	SubjectSize = 32
 
 	keySize = sha256.Size
 )
 
-// Stamps attest a few bytes to whoever has the secrets: a keyed SHA-256, cut to 32
-// bits, since a stamp stands in an address. That is enough for a message to
-// be true unless somebody is at pains to make it false. Nothing else may depend
-// on it.
+// Stamps authenticate a few bytes to holders of the secrets: a keyed SHA-256, cut to 32 bits,
+// since a stamp stands in an address. That is enough for a message to be true unless an
+// attacker invests considerable effort. Use it for messages only.
 type Stamps struct{ keys [][keySize]byte }
 
 // NewStamps returns the Stamps of one audience. The first secret makes them,

@@ -225,7 +225,7 @@ func (a *app) newBrowser() *authtest.Browser {
 	return b
 }
 
-// signIn signs somebody in at the provider and comes back.
+// signIn signs a user in at the provider and returns.
 func (a *app) signIn(b *authtest.Browser, subject string) {
 	a.t.Helper()
 	p := a.tryToSignIn(b, subject)
@@ -316,7 +316,7 @@ func (a *app) sessionCookies(b *authtest.Browser) []*http.Cookie {
 	return ours
 }
 
-// with asks /me with these cookies, as somebody does who types headers.
+// with requests /me with these cookies, like a client with hand-written headers.
 func (a *app) with(cookies ...*http.Cookie) *authtest.Page {
 	a.t.Helper()
 	r, err := http.NewRequest("GET", a.URL+"/me", nil)

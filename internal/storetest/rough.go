@@ -150,7 +150,7 @@ func (a *app) within(t testing.TB) *app {
 	return inner
 }
 
-// survives breaks the store under somebody who is signed in, and heals it.
+// survives breaks the store under a signed-in user, and heals it.
 func (a *app) survives(broken *atomic.Pointer[fault], f *fault, reading bool) {
 	t := a.t
 	t.Helper()

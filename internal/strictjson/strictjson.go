@@ -1,9 +1,9 @@
-// Package strictjson decodes JSON that somebody else wrote: metadata, keys,
-// token answers, ID-token claims, profiles.
+// Package strictjson decodes JSON from untrusted sources: metadata, keys, token answers,
+// ID-token claims, profiles.
 //
-// RFC 8259 leaves open what duplicate names, lone surrogates and huge numbers
-// mean, so two decoders can read two different people out of one ID token.
-// Here, whatever is open is refused, and what is accepted has one meaning:
+// RFC 8259 does not define the meaning of duplicate names, lone surrogates and huge numbers,
+// so two decoders can read two different users from one ID token. This package rejects such
+// texts, so that every accepted text has one meaning:
 //
 //   - one value in valid UTF-8, no byte order mark, nothing after it;
 //   - no object names a member twice, however the name is escaped;
@@ -13,9 +13,8 @@
 //   - nesting is at most 32 levels, an object has at most 2,000 members, and
 //     the text holds at most 20,000 values in all.
 //
-// The time taken is linear in the size of the text. The size itself is for the
-// caller to bound. Errors name a member at most, never a value, which may be a
-// secret.
+// The time is linear in the size of the text, which the caller must limit. Errors name a
+// member at most, never a value, which may be a secret.
 package strictjson
 
 import (

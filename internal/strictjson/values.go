@@ -49,13 +49,13 @@ func step(at any, path string) (v any, rest string, ok bool) {
 }
 
 func index(s string, length int) (int, bool) {
-	i, _ := strconv.Atoi(s) // what is no integer, or none that fits, is not what Itoa writes
+	i, _ := strconv.Atoi(s) // Itoa of an invalid or overflowing integer differs
 	return i, 0 <= i && i < length && strconv.Itoa(i) == s
 }
 
-// String returns a string as it is, and a number that is written as an integer
-// digit for digit, since some providers number their users. Anything else,
-// "1e3", "1.0" and "-0" included, is no string.
+// String returns a string as it is, and a number that is written as an integer digit for
+// digit, since some providers number their users. It is false for anything else, including
+// "1e3", "1.0" and "-0".
 func String(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:

@@ -71,7 +71,7 @@ func Sites() ([]*Site, error) {
 	return sites, nil
 }
 
-// signIn returns the Cookie header of somebody who is signed in.
+// signIn returns the Cookie header of a signed-in user.
 func signIn(auth *ginauth.Auth) (string, error) {
 	out := httptest.NewRecorder()
 	c, _ := gin.CreateTestContext(out)

@@ -1,6 +1,5 @@
-// Package weburl judges addresses as browsers do: which of them have a host,
-// which never leave the machine, and where neither people nor secrets may be
-// sent.
+// Package weburl classifies URLs as browsers do: which have a host, which stay on the machine,
+// and to which neither users nor secrets may be sent.
 package weburl
 
 import (
@@ -86,9 +85,9 @@ func IsPrivate(host string) bool {
 // carrierNAT is the shared address space of RFC 6598, which overlay networks use too.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 
-// Unfit says why people and secrets must not be sent to address, in the last word of
-// an id ("not_https") and in words, or "". The address of a provider is https; http is accepted on loopback, and everywhere if
-// httpOK is set.
+// Unfit returns why users and secrets must not be sent to address, as the last word of an id
+// ("not_https") and a text, or "". The address of a provider is https; http is accepted on
+// loopback, and everywhere if httpOK is set.
 func Unfit(address string, httpOK bool) (what, why string) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || strings.TrimSpace(address) != address || strings.ContainsAny(address, "\\ ") {
@@ -114,8 +113,8 @@ func Unfit(address string, httpOK bool) (what, why string) {
 	return "not_https", "is not https"
 }
 
-// unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the
-// last, clouds hand the machine's credentials to whoever asks (169.254.169.254).
+// unroutable recognizes 0.0.0.0, multicast, and link-local addresses. At the last, clouds
+// serve the machine's credentials (169.254.169.254).
 func unroutable(host string) bool {
 	ip, _ := netip.ParseAddr(host) // the zero Addr if host is a name: all of these are false for it
 	ip = ip.Unmap()
