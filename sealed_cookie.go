@@ -30,7 +30,7 @@ type sealedCookie struct {
 
 // errCookieVersion says that a cookie was sealed by another version of this
 // package, under a key that is right.
-var errCookieVersion = errors.New("the contents of the cookie have another version")
+var errCookieVersion = errors.New("the cookie content has another version")
 
 // contents begins the contents of a cookie, with room for the rest.
 func (k *sealedCookie) contents() []byte { return append(make([]byte, 0, 256), k.version) }

@@ -54,7 +54,7 @@ func bitbucketProfile(ctx context.Context, client *http.Client, _ *oauth2.Token)
 	}
 	delete(claims, "email")
 	claims["email_verified"] = false
-	list, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "e-mail addresses", URL: user + "/emails"})
+	list, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "email addresses", URL: user + "/emails"})
 	if e, ok := errors.AsType[*fetch.Error](err); ok && e.Status == http.StatusForbidden {
 		return claims, nil // the scope email was not granted
 	}

@@ -71,7 +71,7 @@ var presetInstagram = preset{
 
 	// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
 	refresh: refreshTokens{
-		never: "Instagram has none, but exchanges and renews access tokens",
-		fix:   "drop Offline; for a longer access token, make these requests (ig_exchange_token, ig_refresh_token) yourself",
+		never: "Instagram has no refresh tokens, but exchanges and renews access tokens",
+		fix:   "remove Offline; for a long-lived access token, make these requests (ig_exchange_token, ig_refresh_token) yourself",
 	},
 }

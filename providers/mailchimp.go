@@ -39,7 +39,7 @@ var presetMailchimp = preset{
 
 	// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
 	refresh: refreshTokens{
-		never: "Mailchimp has none: its access tokens do not expire",
-		fix:   "drop Offline, and keep the access token",
+		never: "Mailchimp has no refresh tokens: its access tokens do not expire",
+		fix:   "remove Offline, and keep the access token",
 	},
 }

@@ -52,7 +52,7 @@ var presetMastodon = preset{
 
 	// https://docs.joinmastodon.org/api/oauth-tokens/
 	refresh: refreshTokens{
-		never: "Mastodon has none: its access tokens do not expire",
-		fix:   "drop Offline, and keep the access token",
+		never: "Mastodon has no refresh tokens: its access tokens do not expire",
+		fix:   "remove Offline, and keep the access token",
 	},
 }
