@@ -74,14 +74,14 @@ func inLanguage(s *sitetest.Site, path, header string) (status int, lang, body s
 func TestPagesSpeakTheBrowsersLanguage(t *testing.T) {
 	s := twoProviders(t, nil)
 	for header, want := range map[string][3]string{
-		"ko-KR,ko;q=0.9,en;q=0.8": {"ko", "demo 계정으로 로그인", "그런 로그인 방법은 없습니다."},
-		"ja":                      {"ja", "demoでログイン", "そのログイン方法はありません。"},
+		"ko-KR,ko;q=0.9,en;q=0.8": {"ko", "demo 계정으로 로그인", "알 수 없는 로그인 서비스입니다."},
+		"ja":                      {"ja", "demoでログイン", "不明なログインサービスです。"},
 		"zh-CN":                   {"zh", "使用 demo 登录", "没有这种登录方式。"},
-		"de-DE,de":                {"de", "Mit demo anmelden", "Diese Art der Anmeldung gibt es hier nicht."},
-		"fr":                      {"fr", "Se connecter avec demo", "Ce mode de connexion n’existe pas."},
-		"es-MX":                   {"es", "Iniciar sesión con demo", "No existe esa forma de iniciar sesión."},
-		"en":                      {"en", "Sign in with demo", "There is no such way to sign in."},
-		"sv":                      {"en", "Sign in with demo", "There is no such way to sign in."},
+		"de-DE,de":                {"de", "Mit demo anmelden", "Unbekannter Anmeldedienst."},
+		"fr":                      {"fr", "Se connecter avec demo", "Service de connexion inconnu."},
+		"es-MX":                   {"es", "Iniciar sesión con demo", "Servicio de inicio de sesión desconocido."},
+		"en":                      {"en", "Sign in with demo", "Unknown sign-in provider."},
+		"sv":                      {"en", "Sign in with demo", "Unknown sign-in provider."},
 	} {
 		for path, text := range map[string]string{"/login": want[1], "/login/nobody": want[2]} {
 			_, lang, body := inLanguage(s, path, header)
@@ -271,7 +271,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 				return "", nil
 			}}).Parse(`half of it {{fail .Code}}`))
 		})
-		if p := s.Get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), "There is no such way to sign in.") {
+		if p := s.Get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), "Unknown sign-in provider.") {
 			t.Errorf("got %d %s", p.Status, p.Text())
 		}
 	})
