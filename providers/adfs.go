@@ -60,20 +60,20 @@ var presetADFS = preset{
 	},
 	args: []argument{
 		{name: "host", env: "_HOST", about: "the farm's federation service name", example: "sts.kvarnbygd.example"},
-		{name: "resource", env: "_RESOURCE", optional: true, free: true, about: "the identifier of the web API whose issuance rules say what people have", example: "https://kvarnbygd.example/mill-app"},
+		{name: "resource", env: "_RESOURCE", optional: true, free: true, about: "the identifier of the web API whose issuance rules define the claims", example: "https://kvarnbygd.example/mill-app"},
 	},
-	register: "An application group *Server application accessing a web API*. The web API has an identifier of its own, which is `resource`, the permissions `openid`, `profile`, `email` and `allatclaims`, and issuance rules that send *Display-Name* as *Name*, *E-Mail-Addresses* as `email` and, for groups, *Token-Groups* as `group`. `BaseURL/logout/return` is another redirect URI of the server application.",
-	user:     "A hash of the account for this client, name, user principal name, groups, and an e-mail address that does not count as verified.",
+	register: "An application group *Server application accessing a web API*. The web API has a separate identifier, which is `resource`, the permissions `openid`, `profile`, `email` and `allatclaims`, and issuance rules that send *Display-Name* as *Name*, *E-Mail-Addresses* as `email` and, for groups, *Token-Groups* as `group`. `BaseURL/logout/return` is another redirect URI of the server application.",
+	user:     "A hash of the account for this client, name, user principal name, groups, and an email address that does not count as verified.",
 	quirks: []string{
 		"The subject is made from the Windows account name unless the trust is anchored on something else: where names are given to new people, anchor it on the SID.",
 		"On Windows Server 2016, claims of your own need KB4019472, and signing out KB4038801.",
-		"`/login/adfs` passes on `prompt`, `login_hint` and `domain_hint`.",
+		"`/login/adfs` forwards `prompt`, `login_hint` and `domain_hint`.",
 	},
 
 	// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts
-	refresh: refreshTokens{always: true, about: "In its documentation's answer it is valid for 8 hours."},
+	refresh: refreshTokens{always: true, about: "In the example of its documentation it is valid for 8 hours."},
 
 	// https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-oidce/586de7dd-3385-47c7-93a2-935d9e90441c
 	// https://github.com/aspnet/Security/issues/1852
-	api: apiTokens{never: "their issuer is `access_token_issuer` of the metadata, and not that of ID tokens. A second `Provider` without a `ClientID`, whose `TokenIssuer` returns that issuer, is a way that nobody has tried"},
+	api: apiTokens{never: "their issuer is `access_token_issuer` of the metadata, and not that of ID tokens. A second `Provider` without a `ClientID`, whose `TokenIssuer` returns that issuer, is untested"},
 }

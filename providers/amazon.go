@@ -33,12 +33,12 @@ var presetAmazon = preset{
 	name: "amazon", function: "Amazon", make: plain(Amazon),
 	console:  "https://developer.amazon.com/loginwithamazon/console/site/lwa/overview.html",
 	register: "A security profile; the redirect URI is an *Allowed Return URL* in its *Web Settings*.",
-	user:     "An id for this person and developer, name, e-mail address, which is never verified. There is no picture.",
-	quirks:   []string{"People of Amazon Cognito and of AWS IAM Identity Center are others than Amazon's customers."},
+	user:     "An id for this user and developer, name, email address, which is never verified. There is no picture.",
+	quirks:   []string{"Users of Amazon Cognito and AWS IAM Identity Center are not Amazon customer accounts."},
 
 	// https://developer.amazon.com/docs/login-with-amazon/refresh-token.html
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid until the person takes the permission back. A use may give a new one.",
+		about:  "It is valid until the user revokes the permission. A use may return a new one.",
 	},
 }

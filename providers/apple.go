@@ -123,11 +123,11 @@ var presetApple = preset{
 		{name: "privateKey", env: "_PRIVATE_KEY", free: true, about: "the text of the key's .p8 file; line breaks may be written as `\\n`"},
 	},
 	console:  "https://developer.apple.com/account/resources/identifiers/list/serviceId",
-	register: "An App ID with *Sign in with Apple*, a *Services ID* for it, whose identifier is the client id, with the domain and the redirect URI (https on a public host alone), and a key with *Sign in with Apple*.",
-	user:     "An id for this person in your team's applications, e-mail address, verified, and the name at the first sign-in alone.",
+	register: "An App ID with *Sign in with Apple*, a *Services ID* for it, whose identifier is the client id, with the domain and the redirect URI (only https on a public host), and a key with *Sign in with Apple*.",
+	user:     "An id for this user in your team's applications, email address, verified, and the name only at the first sign-in.",
 	quirks: []string{
-		"The answer is a form that Apple's page posts; nothing has to be set for that.",
-		"The name comes once, unsigned: keep it in `OnLogin`. To get it again, people have to stop using Apple with your application first.",
+		"Apple's page posts the response as a form; this needs no setting.",
+		"The name is sent only once and unsigned: save it in `OnLogin`. To get it again, the user must stop using Apple with your application first.",
 		"An address at `privaterelay.appleid.com` forwards only what registered senders send.",
 	},
 

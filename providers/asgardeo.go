@@ -34,13 +34,13 @@ var presetAsgardeo = preset{
 	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
 		return Asgardeo(arg["organization"], clientID, clientSecret)
 	},
-	args:     []argument{{name: "organization", env: "_TENANT", about: "the organization's name: what stands behind `/t/` in its addresses", example: "kvarnbygd"}},
+	args:     []argument{{name: "organization", env: "_TENANT", about: "the organization's name: the part after `/t/` in its addresses", example: "kvarnbygd"}},
 	console:  "https://console.asgardeo.io/",
-	register: "A *Traditional Web Application* with OpenID Connect. The redirect URI and `BaseURL/logout/return` are *Authorized redirect URLs*. Under *User Attributes* choose what it may know: e-mail address, names, picture.",
-	user:     "Id in the organization, and what was chosen of name, picture and e-mail address, with Asgardeo's word on whether it is verified.",
+	register: "A *Traditional Web Application* with OpenID Connect. The redirect URI and `BaseURL/logout/return` are *Authorized redirect URLs*. Under *User Attributes* choose what it may know: email address, names, picture.",
+	user:     "Id in the organization, and what was chosen of name, picture and email address, with Asgardeo's verified flag.",
 	quirks: []string{
 		"For groups add the scope `groups`, and choose the attribute.",
-		"`/login/asgardeo` passes on `prompt`, `login_hint` and `max_age`.",
+		"`/login/asgardeo` forwards `prompt`, `login_hint` and `max_age`.",
 	},
 
 	// https://wso2.com/asgardeo/docs/references/tokens/refresh-tokens/

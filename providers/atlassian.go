@@ -37,10 +37,10 @@ func Atlassian(clientID, clientSecret string) ginauth.Provider {
 var presetAtlassian = preset{
 	name: "atlassian", function: "Atlassian", make: plain(Atlassian),
 	console:  "https://developer.atlassian.com/console/myapps/",
-	register: "An *OAuth 2.0 integration* with the *User identity API* among its permissions and the redirect URI under *Authorization*. Until it is shared (*Distribution*), it is for its owner alone.",
-	user:     "Stable account id, name, locale, picture, e-mail address, which is never verified.",
-	quirks:   []string{"`/login/atlassian` passes on `prompt`."},
+	register: "An *OAuth 2.0 integration* with the *User identity API* among its permissions and the redirect URI under *Authorization*. Until it is shared (*Distribution*), only its owner can sign in.",
+	user:     "Stable account id, name, locale, picture, email address, which is never verified.",
+	quirks:   []string{"`/login/atlassian` forwards `prompt`."},
 
 	// https://developer.atlassian.com/cloud/oauth/getting-started/implementing-oauth-3lo/
-	refresh: refreshTokens{scope: "offline_access", about: "Each use gives a new one and ends the old one."},
+	refresh: refreshTokens{scope: "offline_access", about: "Each use returns a new one and invalidates the old one."},
 }

@@ -47,11 +47,11 @@ var presetAuth0 = preset{
 	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the tenant's domain, or its custom one", example: "login.kvarnbygd.example"}},
 	console:  "https://manage.auth0.com/",
 	register: "A *Regular Web Application*. The redirect URI is an *Allowed Callback URL*, `BaseURL/logout/return` an *Allowed Logout URL*.",
-	user:     "An id in the tenant, name, picture, e-mail address with the tenant's word on whether it is verified.",
+	user:     "An id in the tenant, name, picture, email address with the tenant's verified flag.",
 	quirks: []string{
 		"Roles come in a claim of your own, which an Action adds: set `ClaimPaths[\"groups\"]` to its name, `https://kvarnbygd.example/roles`.",
-		"A tenant that lets everybody sign up lets everybody in.",
-		"`/login/auth0` passes on `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
+		"If the tenant allows public sign-up, anyone can sign in.",
+		"`/login/auth0` forwards `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
 	},
 
 	// https://auth0.com/docs/secure/tokens/refresh-tokens
@@ -59,7 +59,7 @@ var presetAuth0 = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "If `AuthParams` name an API as `audience`, switch on its *Allow Offline Access*.",
-		about:   "Each use gives a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
+		about:   "Each use returns a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
 	},
 
 	// https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles

@@ -46,11 +46,11 @@ var presetAuthentik = preset{
 		{name: "slug", env: "_SLUG", about: "the application's slug", example: "mill-app"},
 	},
 	register: "An application with a provider *OAuth2/OpenID*, *Confidential*, with a signing key (RS256 or ES256: without one, tokens are signed with the client secret, and refused). `BaseURL/logout/return` is another of its redirect URIs.",
-	user:     "A hashed id, name, user name, groups, and an e-mail address with the server's word on whether it is verified, which is no unless a mapping of yours says otherwise.",
+	user:     "A hashed id, name, username, groups, and an email address with the server's verified flag, which is false unless you add a mapping.",
 	quirks: []string{
-		"*Subject mode* stays at the hashed user id: user names and e-mail addresses change hands.",
+		"*Subject mode* stays at the hashed user id: usernames and email addresses change hands.",
 		"For *Issuer mode* \"same issuer for all\", set `Issuer` to what the provider's page shows.",
-		"`/login/authentik` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/authentik` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://docs.goauthentik.io/add-secure-apps/providers/oauth2/

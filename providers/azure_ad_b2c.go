@@ -80,19 +80,19 @@ var presetAzureADB2C = preset{
 		return AzureADB2C(arg["tenant"], arg["tenantID"], arg["policy"], clientID, clientSecret)
 	},
 	args: []argument{
-		{name: "tenant", env: "_TENANT", about: "the tenant's name, what stands before `.onmicrosoft.com`", example: "kvarnbygd"},
+		{name: "tenant", env: "_TENANT", about: "the tenant's name, the part before `.onmicrosoft.com`", example: "kvarnbygd"},
 		{name: "tenantID", env: "_TENANT_ID", about: "its directory (tenant) ID", example: "5c9d2b1e-8f40-4a37-b6d5-0e1f2a3b4c5d"},
 		{name: "policy", env: "_POLICY", about: "the user flow or custom policy", example: "B2C_1_signin"},
 	},
 	domains:  []string{"b2clogin.com"},
 	console:  "https://portal.azure.com/",
 	register: "An app registration for *accounts in any identity provider*, of the platform *Web*, with a client secret; `BaseURL/logout/return` is another of its redirect URIs. Among the flow's *application claims* are *Display Name*, *Email Addresses* and *User's Object ID*; its *issuer (iss) claim* is the one without `tfp`.",
-	user:     "The account's object ID, name, and an e-mail address that does not count as verified.",
+	user:     "The account's object ID, name, and an email address that does not count as verified.",
 	quirks: []string{
 		"Tokens of another policy of the tenant are refused. For two flows, two Providers with names of their own.",
 		"A custom policy that sends `email` and not `emails`: set `ClaimPaths` to nil.",
-		"Microsoft has sold it to nobody new since May 2025.",
-		"`/login/azure-ad-b2c` passes on `prompt`, `login_hint`, `ui_locales` and `domain_hint`.",
+		"Microsoft has not sold it to new customers since May 2025.",
+		"`/login/azure-ad-b2c` forwards `prompt`, `login_hint`, `ui_locales` and `domain_hint`.",
 	},
 
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/configure-tokens
@@ -103,5 +103,5 @@ var presetAzureADB2C = preset{
 
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/access-tokens
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/tokens-overview
-	api: apiTokens{how: "register it as an application of its own, with scopes: `Audience` is its application ID. The client asks for `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
+	api: apiTokens{how: "register it as a separate application, with scopes: `Audience` is its application ID. The client asks for `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
 }

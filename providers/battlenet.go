@@ -38,7 +38,7 @@ var presetBattleNet = preset{
 	name: "battlenet", function: "BattleNet", make: plain(BattleNet), domains: []string{"battle.net"},
 	console:  "https://develop.battle.net/access/clients",
 	register: "A client with the redirect URI.",
-	user:     "Stable number and BattleTag. There is no e-mail address and no picture.",
+	user:     "Stable number and BattleTag. There is no email address and no picture.",
 	quirks:   []string{"Signing out ends the session here, not the one at Battle.net."},
 
 	// https://develop.battle.net/documentation/guides/using-oauth says nothing of it, and the

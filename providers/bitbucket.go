@@ -75,7 +75,7 @@ var presetBitbucket = preset{
 	name: "bitbucket", function: "Bitbucket", make: plain(Bitbucket),
 	console:  "https://bitbucket.org/account/workspaces/",
 	register: "In a workspace's settings, *OAuth consumers*: a private consumer with *Account: Email* and *Account: Read*. The redirect URI is its callback URL.",
-	user:     "The Atlassian account id, display name, nickname, picture, and the primary e-mail address with Bitbucket's word on whether it is confirmed.",
+	user:     "The Atlassian account id, display name, nickname, picture, and the primary email address with Bitbucket's confirmed flag.",
 	quirks:   []string{"Nicknames are not unique."},
 
 	// https://developer.atlassian.com/cloud/bitbucket/oauth-2/

@@ -36,12 +36,12 @@ var presetBox = preset{
 	name: "box", function: "Box", make: plain(Box),
 	console:  "https://app.box.com/developers/console",
 	register: "A *Custom App* with *User Authentication (OAuth 2.0)*. Switch off the application scopes that it does not need.",
-	user:     "Stable number, name, language, the address of a picture, which people see who are signed in at Box, the login as e-mail address, which is never verified.",
+	user:     "Stable number, name, language, the URL of a picture visible to users signed in at Box, the login as email address, which is never verified.",
 
 	// https://developer.box.com/guides/authentication/tokens/refresh
 	// https://developer.box.com/reference/post-oauth2-revoke/
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid for 60 days and for one use, which gives a new one. Revocation: `https://api.box.com/oauth2/revoke`.",
+		about:  "It is valid for 60 days and for one use, which returns a new one. Revocation: `https://api.box.com/oauth2/revoke`.",
 	},
 }

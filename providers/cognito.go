@@ -64,17 +64,17 @@ var presetCognito = preset{
 	},
 	console:  "https://console.aws.amazon.com/cognito/v2/idp/user-pools",
 	register: "An app client with a secret, the authorization code grant and the scopes `openid`, `profile` and `email`; `BaseURL/logout/return` is an *Allowed sign-out URL*. The client must be allowed to read the attributes `name`, `email`, `email_verified` and `picture`.",
-	user:     "An id in the pool, name, picture, e-mail address with the pool's word on whether it is verified, and the pool's groups.",
+	user:     "An id in the pool, name, picture, email address with the pool's verified flag, and the pool's groups.",
 	quirks: []string{
-		"After signing out people come back to `AfterLogout`.",
-		"A pool that lets everybody sign up lets everybody in.",
-		"`/login/cognito` passes on `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
+		"After the sign-out, users return to `AfterLogout`.",
+		"If the pool allows public sign-up, anyone can sign in.",
+		"`/login/cognito` forwards `prompt`, `login_hint`, `lang`, `identity_provider` and `idp_identifier`.",
 	},
 
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each use gives a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
+		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each use returns a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
 	},
 
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-define-resource-servers.html

@@ -35,8 +35,8 @@ func Coinbase(clientID, clientSecret string) ginauth.Provider {
 var presetCoinbase = preset{
 	name: "coinbase", function: "Coinbase", make: plain(Coinbase),
 	console:  "https://portal.cdp.coinbase.com/",
-	register: "An OAuth client, with both scopes. Coinbase makes new ones for approved partners alone.",
-	user:     "Stable id, name, user name, picture, e-mail address, which is never verified.",
+	register: "An OAuth client, with both scopes. Coinbase creates new ones only for approved partners.",
+	user:     "Stable id, name, username, picture, email address, which is never verified.",
 
 	// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations. The scope is
 	// in its list of permissions: "Return a refresh token in response".

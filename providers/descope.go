@@ -34,7 +34,7 @@ var presetDescope = preset{
 	name: "descope", function: "Descope", make: plain(Descope),
 	console:  "https://app.descope.com/applications",
 	register: "The default OIDC application, which is there. Its client id is the project's id, its secret an access key (*Access Keys*). The host of the redirect URI is one of the project's *Approved Domains*.",
-	user:     "Id in the project, name, picture, e-mail address with Descope's word on whether it is verified.",
+	user:     "Id in the project, name, picture, email address with Descope's verified flag.",
 	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `ClaimPaths[\"groups\"]` to it."},
 
 	// https://docs.descope.com/getting-started/oidc-endpoints says nothing of it; inbound

@@ -34,7 +34,7 @@ var presetDigitalOcean = preset{
 	name: "digitalocean", function: "DigitalOcean", make: plain(DigitalOcean),
 	console:  "https://cloud.digitalocean.com/account/api/applications",
 	register: "An OAuth application with the redirect URI as callback URL.",
-	user:     "Stable UUID, name, e-mail address with DigitalOcean's word on whether it is verified. There is no picture.",
+	user:     "Stable UUID, name, email address with DigitalOcean's verified flag. There is no picture.",
 	quirks:   []string{"The scope `read` lets the token read the team's resources: no smaller one is documented for applications."},
 
 	// https://docs.digitalocean.com/reference/api/oauth/

@@ -77,8 +77,8 @@ var presetDiscord = preset{
 	name: "discord", function: "Discord", make: plain(Discord), domains: []string{"discordapp.com"},
 	console:  "https://discord.com/developers/applications",
 	register: "Under *OAuth2*, add the redirect URI and copy client id and secret.",
-	user:     "Snowflake, display name, user name, locale, picture, e-mail address with Discord's word on whether it is verified.",
-	quirks:   []string{"`/login/discord` passes on `prompt` (`none` or `consent`)."},
+	user:     "Snowflake, display name, username, locale, picture, email address with Discord's verified flag.",
+	quirks:   []string{"`/login/discord` forwards `prompt` (`none` or `consent`)."},
 
 	// https://discord.com/developers/docs/topics/oauth2#authorization-code-grant
 	refresh: refreshTokens{

@@ -42,8 +42,8 @@ var presetDropbox = preset{
 	name: "dropbox", function: "Dropbox", make: plain(Dropbox), domains: []string{"dropboxapi.com"},
 	console:  "https://www.dropbox.com/developers/apps",
 	register: "A *Scoped access* app with the permission `account_info.read`. The app key is the client id.",
-	user:     "Stable account id, name, locale, picture if there is one, e-mail address with Dropbox's word on whether it is verified.",
-	quirks:   []string{"`/login/dropbox` passes on `force_reauthentication` and `locale`."},
+	user:     "Stable account id, name, locale, picture if there is one, email address with Dropbox's verified flag.",
+	quirks:   []string{"`/login/dropbox` forwards `force_reauthentication` and `locale`."},
 
 	// https://www.dropbox.com/developers/documentation/http/documentation#authorization
 	// https://www.dropbox.com/developers/documentation/http/documentation#auth-token-revoke

@@ -42,10 +42,10 @@ var presetDuende = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "login.kvarnbygd.example"}},
 	register: "A client with the grant type `code`, a secret, the scopes `openid`, `profile` and `email`, and `BaseURL/logout/return` among its `PostLogoutRedirectUris`. `BackChannelLogoutUri` is `BaseURL/logout/duende/backchannel`.",
-	user:     "The subject id of its user store, and of the profile what it has: name, user name, picture, e-mail address with the server's word on whether it is verified.",
+	user:     "The subject id of its user store, and of the profile what it has: name, username, picture, email address with the server's verified flag.",
 	quirks: []string{
 		"For roles add the identity resource that has the claim `role` to `Scopes`; it is usually called `roles`.",
-		"`/login/duende` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/duende` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://docs.duendesoftware.com/identityserver/reference/models/client/#refresh-token

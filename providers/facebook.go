@@ -75,9 +75,9 @@ var presetFacebook = preset{
 	name: "facebook", function: "Facebook", make: plain(Facebook),
 	console:  "https://developers.facebook.com/apps/",
 	register: "An app with the use case *Authenticate and request data from users with Facebook Login*, and in it the permission `email`. The redirect URI is a *Valid OAuth Redirect URI*. *Require app secret* may be on.",
-	user:     "An id for this person and application, name, picture, and the e-mail address, if there is one, which is never verified.",
+	user:     "An id for this user and application, name, picture, and the email address, if there is one, which is never verified.",
 	quirks: []string{
-		"People can decline to hand over the address: `/login/facebook?auth_type=rerequest` asks once more, `auth_type=reauthenticate` for the password.",
+		"Users can decline to share the address: `/login/facebook?auth_type=rerequest` asks again, `auth_type=reauthenticate` for the password.",
 		"The profile is asked for with `appsecret_proof`.",
 	},
 

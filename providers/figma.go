@@ -36,12 +36,12 @@ func Figma(clientID, clientSecret string) ginauth.Provider {
 var presetFigma = preset{
 	name: "figma", function: "Figma", make: plain(Figma),
 	console:  "https://www.figma.com/developers/apps",
-	register: "An app with the scope `current_user:read`, published for everybody or for your organization.",
-	user:     "Stable id, name, picture, and the e-mail address, which is never verified.",
+	register: "An app with the scope `current_user:read`, published for all users or for your organization.",
+	user:     "Stable id, name, picture, and the email address, which is never verified.",
 
 	// https://github.com/figma/rest-api-spec has another address for it.
 	refresh: refreshTokens{
 		never: "Figma issues one at each sign-in, and refreshes it at a separate endpoint",
-		fix:   "drop Offline, keep the refresh token in OnLogin and send it to https://api.figma.com/v1/oauth/refresh",
+		fix:   "remove Offline, keep the refresh token in OnLogin and send it to https://api.figma.com/v1/oauth/refresh",
 	},
 }

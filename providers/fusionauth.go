@@ -57,12 +57,12 @@ var presetFusionAuth = preset{
 		{name: "tenant", env: "_TENANT", about: "the tenant's id", example: "7d2f0a41-93c5-4be8-8e17-a1b2c3d4e5f6"},
 	},
 	register: "An application with the grant *Authorization Code*, *Require authentication*, and under *JWT* an *Id token signing key* that is RSA or EC: the default signs with the client secret, and is refused. `BaseURL/logout/return` is another *Authorized redirect URL*. The tenant's *Issuer* is `https://HOST`.",
-	user:     "A stable id, name, user name, picture, roles in the application, and an e-mail address with the server's word on whether it is verified.",
+	user:     "A stable id, name, username, picture, roles in the application, and an email address with the server's verified flag.",
 	quirks: []string{
-		"FusionAuth lets everybody of the tenant in, registered for the application or not, unless it has *Require registration*.",
+		"FusionAuth admits every user of the tenant, registered for the application or not, unless *Require registration* is on.",
 		"A tenant's *Issuer* is `acme.com` until it is set.",
-		"Servers before version 1.36 do not say which tenant a person is of, and nobody gets in.",
-		"`/login/fusionauth` passes on `prompt`, `login_hint`, `max_age`, `idp_hint` and `locale`.",
+		"Servers before version 1.36 do not state the user's tenant, so every sign-in is rejected.",
+		"`/login/fusionauth` forwards `prompt`, `login_hint`, `max_age`, `idp_hint` and `locale`.",
 	},
 
 	// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens

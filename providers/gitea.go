@@ -62,13 +62,13 @@ func Codeberg(clientID, clientSecret string) ginauth.Provider {
 
 const (
 	giteaRegister = "An OAuth2 application, under *Settings*, *Applications* of an account or an organization, with *Confidential Client*."
-	giteaUser     = "A stable number, name, user name, picture, locale, and an e-mail address that does not count as verified."
+	giteaUser     = "A stable number, name, username, picture, locale, and an email address that does not count as verified."
 )
 
 var giteaQuirks = []string{
 	"Older servers (Gitea before 1.25) put a slash at the end of the issuer. The log then says so: set `Issuer` to it. If an update of the server takes the slash away, every `User.ID()` changes with it.",
-	"`email_verified` says that the account is active, not that anybody confirmed the address. If the server demands that of everybody, set `EmailVerified` to nil.",
-	"For organizations and teams (`mill`, `mill:owners`) add `groups` to `Scopes`. They, and user names, can be renamed, and then taken by somebody else.",
+	"`email_verified` means that the account is active, not that the address was confirmed. If the server requires confirmation of every user, set `EmailVerified` to nil.",
+	"For organizations and teams (`mill`, `mill:owners`) add `groups` to `Scopes`. Their names, and usernames, can be changed and then be taken by another user.",
 	"There is no sign-out at the server: signing out ends the session here.",
 }
 

@@ -85,17 +85,17 @@ func githubIncludes(scope string) []string {
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
 var githubRefresh = refreshTokens{
 	console: "A GitHub App gives one, unless *User-to-server token expiration* is off; an OAuth app has none.",
-	about:   "It is valid for 6 months and for one use, which gives a new one and ends the old access token as well.",
+	about:   "It is valid for 6 months and for one use, which returns a new one and invalidates the old access token as well.",
 }
 
 var presetGitHub = preset{
 	name: "github", function: "GitHub", make: plain(GitHub),
 	console:  "https://github.com/settings/developers",
 	register: "An OAuth app, or a GitHub App with the account permission *Email addresses: read*.",
-	user:     "Stable number, name (the login where there is none), login, picture, the primary e-mail address, private or not, with GitHub's word on whether it is verified.",
+	user:     "Stable number, name (the login where there is none), login, picture, the primary email address, private or not, with GitHub's verified flag.",
 	quirks: []string{
-		"A login can be renamed and then taken by somebody else: it is `Username`, and never the subject.",
-		"`/login/github` passes on `login`, `prompt` and `allow_signup`.",
+		"A login can be renamed and then be taken by another user: it is `Username`, and never the subject.",
+		"`/login/github` forwards `login`, `prompt` and `allow_signup`.",
 	},
 
 	refresh: githubRefresh,

@@ -29,7 +29,7 @@ var presetGitHubEnterprise = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "github.kvarnbygd.example"}},
 	register: "As for `github`, at the server's own */settings/developers*.",
-	user:     "As with `github`; who administers the server says which addresses are verified.",
+	user:     "As with `github`; the server's administrator decides which addresses are verified.",
 
 	refresh: githubRefresh,
 }

@@ -51,17 +51,17 @@ func GitLabSelfManaged(host, clientID, clientSecret string) ginauth.Provider {
 // https://docs.gitlab.com/ee/api/oauth2.html#authorization-code-flow
 var gitlabRefresh = refreshTokens{
 	always: true,
-	about:  "Each use gives a new one and ends the old one, with its access token. Revocation: in the metadata.",
+	about:  "Each use returns a new one and invalidates the old one and its access token. Revocation: in the metadata.",
 }
 
 var presetGitLab = preset{
 	name: "gitlab", function: "GitLab", make: plain(GitLab),
 	console:  "https://gitlab.com/-/user_settings/applications",
-	register: "A confidential application with the scopes `openid`, `profile` and `email`. One of a group, under its *Settings*, does not go when a person goes.",
-	user:     "Stable number, name, user name, picture, the primary e-mail address with GitLab's word on whether it is verified, and the paths of all groups.",
+	register: "A confidential application with the scopes `openid`, `profile` and `email`. An application of a group, under its *Settings*, remains when a member leaves.",
+	user:     "Stable number, name, username, picture, the primary email address with GitLab's verified flag, and the paths of all groups.",
 	quirks: []string{
-		"User names and the paths of groups can be renamed, and then taken by somebody else.",
-		"`/login/gitlab` passes on `prompt` and `max_age`.",
+		"Usernames and group paths can be renamed and then be taken by others.",
+		"`/login/gitlab` forwards `prompt` and `max_age`.",
 	},
 
 	refresh: gitlabRefresh,
@@ -73,8 +73,8 @@ var presetGitLabSelfManaged = preset{
 		return GitLabSelfManaged(arg["host"], clientID, clientSecret)
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "git.kvarnbygd.example"}},
-	register: "As for `gitlab`, or for everybody under *Admin*, *Applications*.",
-	user:     "As with `gitlab`; who administers the server says which addresses are verified.",
+	register: "As for `gitlab`, or for all users under *Admin*, *Applications*.",
+	user:     "As with `gitlab`; the server's administrator decides which addresses are verified.",
 
 	refresh: gitlabRefresh,
 }

@@ -75,16 +75,16 @@ func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 // Without prompt=consent, only the first sign-in of a person gives one.
 var googleRefresh = refreshTokens{
 	params: map[string]string{"access_type": "offline", "prompt": "consent"},
-	about:  "It stays the same. It is valid until the person takes the permission back or six months pass without a use; 7 days while the application is in *Testing*. Revocation: in the metadata.",
+	about:  "It stays the same. It is valid until the user revokes the permission or six months pass without a use; 7 days while the application is in *Testing*. Revocation: in the metadata.",
 }
 
 var presetGoogle = preset{
 	name: "google", function: "Google", make: plain(Google), domains: []string{"googleapis.com"},
 	console:  "https://console.cloud.google.com/auth/clients",
-	register: "An OAuth client of the type *Web application*. On the page *Audience*, publish the app, or add the people who test it.",
-	user:     "Stable number, name, e-mail address with Google's word on whether it is verified, picture. `hd` is among the claims of Workspace accounts.",
+	register: "An OAuth client of the type *Web application*. On the page *Audience*, publish the app, or add test users.",
+	user:     "Stable number, name, email address with Google's verified flag, picture. `hd` is among the claims of Workspace accounts.",
 	quirks: []string{
-		"`/login/google` passes on `prompt`, `login_hint` and `hd`. `hd` is a hint: to admit one organization, use `google-workspace`.",
+		"`/login/google` forwards `prompt`, `login_hint` and `hd`. `hd` is a hint: to admit one organization, use `google-workspace`.",
 	},
 
 	refresh: googleRefresh,
@@ -99,7 +99,7 @@ var presetGoogleWorkspace = preset{
 	console:  "https://console.cloud.google.com/auth/clients",
 	register: "An OAuth client of the type *Web application*. *Audience* may be *Internal*.",
 	user:     "As with `google`.",
-	quirks:   []string{"Decided by the claim `hd` of the ID token, never by the e-mail address."},
+	quirks:   []string{"Decided by the claim `hd` of the ID token, never by the email address."},
 
 	refresh: googleRefresh,
 }

@@ -50,7 +50,7 @@ var presetHeroku = preset{
 	name: "heroku", function: "Heroku", make: plain(Heroku),
 	console:  "https://dashboard.heroku.com/account/applications",
 	register: "An API client.",
-	user:     "Stable id, name if there is one, and the e-mail address, which is never verified. No picture.",
+	user:     "Stable id, name if there is one, and the email address, which is never verified. No picture.",
 
 	// https://devcenter.heroku.com/articles/oauth
 	refresh: refreshTokens{always: true},

@@ -62,8 +62,8 @@ var presetHubSpot = preset{
 	name: "hubspot", function: "HubSpot", make: plain(HubSpot), domains: []string{"hubapi.com"},
 	console:  "https://app.hubspot.com/developer-projects",
 	register: "An app with OAuth, and the scope `oauth` as the only one that is required; whatever else the app requires has to be in `Scopes` too.",
-	user:     "Stable number, and the address that the user signs in with, as name and e-mail address; it is never verified. The claim `hub_id` is the account.",
-	quirks:   []string{"People install the application in one of their accounts to sign in, and may need permission to."},
+	user:     "Stable number, and the address that the user signs in with, as name and email address; it is never verified. The claim `hub_id` is the account.",
+	quirks:   []string{"Users install the application in one of their accounts to sign in, and may need permission for that."},
 
 	// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
 	refresh: refreshTokens{always: true},

@@ -27,7 +27,7 @@ var presetHuggingFace = preset{
 	name: "huggingface", function: "HuggingFace", make: plain(HuggingFace),
 	console:  "https://huggingface.co/settings/applications/new",
 	register: "An OAuth app with the scopes `openid`, `profile` and `email`.",
-	user:     "Stable id, name, user name, picture, e-mail address with Hugging Face's word on whether it is verified.",
+	user:     "Stable id, name, username, picture, email address with Hugging Face's verified flag.",
 	quirks: []string{
 		"The claim `orgs` has the organizations, each with `sub` and `roleInOrg`: check it in `OnLogin`, or keep it with `KeepClaims`.",
 	},

@@ -62,10 +62,10 @@ var presetInstagram = preset{
 	name: "instagram", function: "Instagram", make: plain(Instagram),
 	console: "https://developers.facebook.com/apps/", domains: []string{"developers.facebook.com"},
 	register: "A business app with the product *Instagram*, *API setup with Instagram login*. Id and secret are the *Instagram app ID* and its secret, not those of the Facebook app.",
-	user:     "Number of the professional account, name, user name, picture. There is no e-mail address.",
+	user:     "Number of the professional account, name, username, picture. There is no email address.",
 	quirks: []string{
-		"Professional accounts alone can sign in: Instagram has nothing for others since the Basic Display API ended.",
-		"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject.",
+		"Only professional accounts can sign in: Instagram has had no API for other accounts since the Basic Display API ended.",
+		"A username can be changed and then be taken by another user: it is `Username`, and never the subject.",
 		"`/login/instagram?force_reauth=true` asks for the password.",
 	},
 

@@ -67,24 +67,24 @@ func kakao(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-const kakaoRegister = "The REST API key is the client id; the secret is under *Kakao Login*, *Security*. Under *Consent items* switch on nickname, picture and, for business applications, e-mail address. Register `BaseURL/logout/return` as logout redirect URI."
+const kakaoRegister = "The REST API key is the client id; the secret is under *Kakao Login*, *Security*. Under *Consent items* switch on nickname, picture and, for business applications, email address. Register `BaseURL/logout/return` as logout redirect URI."
 
 var kakaoQuirks = []string{
-	"`account_email` needs a business application; without it, people see the error KOE205: take it out of `Scopes`.",
-	"`prompt=login` asks people to sign in anew, `prompt=select_account` to choose an account.",
+	"`account_email` needs a business application; without it, users see the error KOE205: remove it from `Scopes`.",
+	"`prompt=login` asks users to sign in again, `prompt=select_account` to choose an account.",
 }
 
 // https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#refresh-token
 var kakaoRefresh = refreshTokens{
 	always: true,
-	about:  "It is valid for 60 days; a use gives a new one if less than a month is left.",
+	about:  "It is valid for 60 days; a use returns a new one if less than a month is left.",
 }
 
 var presetKakao = preset{
 	name: "kakao", function: "Kakao", make: plain(Kakao),
 	console:  "https://developers.kakao.com/console/app",
 	register: "Switch *Kakao Login* and *OpenID Connect* on. " + kakaoRegister,
-	user:     "A number that is the person's in this application alone, nickname, picture, e-mail address, verified if Kakao calls it both valid and verified.",
+	user:     "A number for this user and application, nickname, picture, email address, verified if Kakao calls it both valid and verified.",
 	quirks:   kakaoQuirks,
 
 	refresh: kakaoRefresh,

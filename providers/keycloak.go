@@ -49,23 +49,23 @@ var presetKeycloak = preset{
 		{name: "realm", env: "_REALM", about: "the realm's name", example: "staff"},
 	},
 	register: "An OpenID Connect client with *Client authentication* and the *Standard flow*, and `BaseURL/logout/return` among the *Valid post logout redirect URIs*. For roles, switch on *Add to ID token* in the mapper *realm roles* of the client scope *roles*. The back-channel logout URL is `BaseURL/logout/keycloak/backchannel`.",
-	user:     "An id in the realm, name, user name, locale, e-mail address with the realm's word on whether it is verified. The groups are the realm's roles.",
+	user:     "An id in the realm, name, username, locale, email address with the realm's verified flag. The groups are the realm's roles.",
 	quirks: []string{
-		"Roles are in the access token alone until a mapper says otherwise, and then nobody has a group.",
-		"Everybody has the realm roles `default-roles-REALM`, `offline_access` and `uma_authorization`: do not admit people by them.",
+		"By default, roles are only in the access token, and users have no groups until a mapper adds them to the ID token or userinfo.",
+		"Every user has the realm roles `default-roles-REALM`, `offline_access` and `uma_authorization`: do not use them to grant access.",
 		"Groups in place of roles need a mapper *Group Membership*, and `ClaimPaths[\"groups\"]` set to its claim. *Full group path* is on by default: the group is `/staff` then, and one below it `/staff/bakers`. Without it, two groups of one name at different places are the same.",
 		"*Front channel logout*, which is on in new clients, keeps Keycloak from calling the back-channel logout URL: switch it off.",
-		"*Sign out all active sessions*, and disabling or deleting an account, end no session here: nothing is sent. See [logout.md](logout.md#what-keycloak-tells-and-what-not).",
+		"*Sign out all active sessions*, and disabling or deleting an account, end no session here, because Keycloak sends no notification. See [logout.md](logout.md#what-keycloak-tells-and-what-not).",
 		"*Exclude Issuer From Authentication Response* stops every sign-in, and *Always use lightweight access token* some: see [interop.md](interop.md#keycloak), and what else was seen there with version 26.7.",
-		"Servers before version 17 have `/auth` in their addresses: set `Issuer` by hand.",
-		"`/login/keycloak` passes on `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",
+		"Servers before version 17 have `/auth` in their addresses: set `Issuer` explicitly.",
+		"`/login/keycloak` forwards `prompt`, `login_hint`, `ui_locales`, `max_age` and `kc_idp_hint`.",
 	},
 
 	// https://www.keycloak.org/docs/latest/server_admin/#_offline-access
 	refresh: refreshTokens{
 		scope:   "offline_access",
-		console: "People need the realm role `offline_access` and the client the optional scope, which they have by default.",
-		about:   "It is valid while it is used once in 30 days, also after people have signed out at Keycloak (without `Offline`, the refresh token ends with their session there). Each use gives a new one if *Revoke Refresh Token* is on.",
+		console: "Users need the realm role `offline_access` and the client the optional scope, which they have by default.",
+		about:   "It is valid while it is used once in 30 days, also after people have signed out at Keycloak (without `Offline`, the refresh token ends with their session there). Each use returns a new one if *Revoke Refresh Token* is on.",
 	},
 
 	// Tried: see docs/interop.md.

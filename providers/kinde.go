@@ -42,10 +42,10 @@ var presetKinde = preset{
 	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the business's domain, or its custom one", example: "login.kvarnbygd.example"}},
 	console:  "https://app.kinde.com/",
 	register: "A *back-end web* application. The redirect URI is an *Allowed callback URL*, `BaseURL/logout/return` an *Allowed logout redirect URL*.",
-	user:     "Id in the business, name, picture, and the e-mail address, verified if the ID token says so.",
+	user:     "Id in the business, name, picture, and the email address, verified if the ID token says so.",
 	quirks: []string{
-		"After signing out there, people come back to `AfterLogout`.",
-		"`/login/kinde` passes on `prompt` and `login_hint`.",
+		"After the sign-out there, users return to `AfterLogout`.",
+		"`/login/kinde` forwards `prompt` and `login_hint`.",
 	},
 
 	// https://docs.kinde.com/build/tokens/refresh-tokens/: offline_access is ignored.

@@ -57,16 +57,16 @@ func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Pr
 var larkRefresh = refreshTokens{
 	scope:   "offline_access",
 	console: "Give the application the permission `offline_access`.",
-	about:   "It is valid for one use, which gives a new one.",
+	about:   "It is valid for one use, which returns a new one.",
 }
 
 var presetLark = preset{
 	name: "lark", function: "Lark", make: plain(Lark), domains: []string{"larksuite.com"},
 	console:  "https://open.larksuite.com/app",
 	register: "A custom app, for the people of your organization, or a store app. The redirect URI is under *Security Settings*.",
-	user:     "Id of the person for all apps of one developer, name, picture.",
+	user:     "The user's id for all apps of one developer, name, picture.",
 	quirks: []string{
-		"For the e-mail address give the app the permission `contact:user.email:readonly`, and add that to `Scopes`. It is never verified.",
+		"For the email address give the app the permission `contact:user.email:readonly`, and add that to `Scopes`. It is never verified.",
 		"The claim `data` has the organization's `tenant_key`, the `open_id` and, with the permission for it, the `user_id`: keep it with `KeepClaims`.",
 	},
 

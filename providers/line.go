@@ -44,11 +44,11 @@ func LINE(clientID, clientSecret string) ginauth.Provider {
 var presetLINE = preset{
 	name: "line", function: "LINE", make: plain(LINE),
 	console:  "https://developers.line.biz/console/",
-	register: "A *LINE Login* channel of the type *Web app*; the redirect URI is its callback URL. For e-mail addresses apply for the permission under *Basic settings*, *OpenID Connect*. Publish the channel.",
-	user:     "An id that is the same for all channels of one LINE provider, name, picture, and the e-mail address, which is never verified.",
+	register: "A *LINE Login* channel of the type *Web app*; the redirect URI is its callback URL. For email addresses apply for the permission under *Basic settings*, *OpenID Connect*. Publish the channel.",
+	user:     "An id that is the same for all channels of one LINE provider, name, picture, and the email address, which is never verified.",
 	quirks: []string{
 		"ID tokens are signed with the channel secret (HS256). No other preset accepts such tokens.",
-		"`/login/line` passes on `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
+		"`/login/line` forwards `prompt`, `max_age`, `ui_locales` and `bot_prompt`.",
 	},
 
 	// https://developers.line.biz/en/docs/line-login/managing-access-tokens/

@@ -61,9 +61,9 @@ var presetLinear = preset{
 	name: "linear", function: "Linear", make: plain(Linear),
 	console:  "https://linear.app/settings/api/applications/new",
 	register: "An OAuth2 application, *public* if members of other workspaces are to sign in.",
-	user:     "Id of the member of the workspace, name, display name, picture, and the e-mail address, which is never verified.",
+	user:     "Id of the member of the workspace, name, display name, picture, and the email address, which is never verified.",
 	quirks: []string{
-		"The same person is somebody else in another workspace.",
+		"The same user has another subject in another workspace.",
 		"`/login/linear?prompt=consent` asks again, to choose another workspace.",
 	},
 

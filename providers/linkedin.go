@@ -45,8 +45,8 @@ var presetLinkedIn = preset{
 	name: "linkedin", function: "LinkedIn", make: plain(LinkedIn),
 	console:  "https://www.linkedin.com/developers/apps",
 	register: "Under *Products* request *Sign In with LinkedIn using OpenID Connect*; the redirect URI goes under *Auth*.",
-	user:     "An id for this member and application, name, picture, e-mail address with LinkedIn's word on whether it is verified.",
-	quirks:   []string{"There is no nonce and no PKCE. LinkedIn refuses the one and does not echo the other."},
+	user:     "An id for this member and application, name, picture, email address with LinkedIn's verified flag.",
+	quirks:   []string{"There is no nonce and no PKCE: LinkedIn does not return the nonce and rejects PKCE."},
 
 	// https://learn.microsoft.com/en-us/linkedin/shared/authentication/programmatic-refresh-tokens
 	refresh: refreshTokens{

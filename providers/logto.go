@@ -39,10 +39,10 @@ var presetLogto = preset{
 	args:     []argument{{name: "host", env: "_HOST", about: "the tenant's domain", example: "login.kvarnbygd.example"}},
 	console:  "https://cloud.logto.io/",
 	register: "A *Traditional web* application, with `BaseURL/logout/return` among its *Post sign-out redirect URIs*.",
-	user:     "An id in the tenant, name, user name, picture, roles, and an e-mail address with the tenant's word on whether it is verified.",
+	user:     "An id in the tenant, name, username, picture, roles, and an email address with the tenant's verified flag.",
 	quirks: []string{
 		"A third-party application has to be given the scope `roles`, or it comes out of `Scopes`.",
-		"`/login/logto` passes on `prompt`, `login_hint`, `ui_locales`, `first_screen` and `direct_sign_in`.",
+		"`/login/logto` forwards `prompt`, `login_hint`, `ui_locales`, `first_screen` and `direct_sign_in`.",
 	},
 
 	// The metadata has the scope. Without prompt=consent there is none, as the setting

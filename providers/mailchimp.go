@@ -34,8 +34,8 @@ var presetMailchimp = preset{
 	name: "mailchimp", function: "Mailchimp", make: plain(Mailchimp),
 	console:  "https://admin.mailchimp.com/account/oauth2/",
 	register: "A registered app. On a development machine its redirect URI, and `BaseURL`, have `127.0.0.1` for `localhost`.",
-	user:     "Number of the login, name of the account, user name, picture if there is one, and the e-mail address, which is never verified.",
-	quirks:   []string{"Mailchimp has no scopes: an access token may do all that the person may. Tokens do not end."},
+	user:     "Number of the login, name of the account, username, picture if there is one, and the email address, which is never verified.",
+	quirks:   []string{"Mailchimp has no scopes: an access token has all permissions of the user. Tokens do not expire."},
 
 	// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
 	refresh: refreshTokens{

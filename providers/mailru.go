@@ -52,9 +52,9 @@ func mailRuProfile(ctx context.Context, client *http.Client, token *oauth2.Token
 var presetMailRu = preset{
 	name: "mailru", function: "MailRu", make: plain(MailRu), domains: []string{"mail.ru"},
 	console:  "https://o2.mail.ru/app/",
-	register: "Applications registered before July 2025 go on working. Newer ones get access to Mail's API alone: sign people in with VK ID, which offers Mail beside it.",
-	user:     "Stable number, name, picture, locale, and the e-mail address, which is never verified.",
-	quirks:   []string{"`/login/mailru` passes on `prompt`."},
+	register: "Applications registered before July 2025 continue to work. Newer ones only get access to the Mail API: use VK ID, which also offers Mail accounts.",
+	user:     "Stable number, name, picture, locale, and the email address, which is never verified.",
+	quirks:   []string{"`/login/mailru` forwards `prompt`."},
 
 	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index
 	refresh: refreshTokens{always: true},

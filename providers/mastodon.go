@@ -43,11 +43,11 @@ var presetMastodon = preset{
 	},
 	args:     []argument{{name: "instance", env: "_INSTANCE", about: "the server's host", example: "social.kvarnbygd.example"}},
 	register: "An application with the scope `profile`, under *Preferences*, *Development* of any account on that server.",
-	user:     "A stable number, name, user name and picture; no e-mail address.",
+	user:     "A stable number, name, username and picture; no email address.",
 	quirks: []string{
 		"Servers before version 4.3 do not know the scope: set `Scopes` to `read:accounts`, and register the application with it.",
 		"For a second server, give the Provider another `Name`.",
-		"`/login/mastodon` passes on `force_login` and `lang`.",
+		"`/login/mastodon` forwards `force_login` and `lang`.",
 	},
 
 	// https://docs.joinmastodon.org/api/oauth-tokens/

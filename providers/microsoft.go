@@ -139,26 +139,26 @@ var presetMicrosoft = preset{
 		return Microsoft(arg["tenant"], clientID, clientSecret, arg.list("allowedTenants")...)
 	},
 	args: []argument{
-		{name: "tenant", env: "_TENANT", example: "8c2e1d0a-4b7f-4a55-9d3e-2f6b1c0e7a94", about: "the directory (tenant) ID of who may sign in, or `organizations`, `common` or `consumers`"},
-		{name: "allowedTenants", env: "_ALLOWED_TENANTS", optional: true, list: true, free: true, about: "for `organizations` and `common`: the directory IDs of who may sign in, separated by commas, or `*` for everybody's"},
+		{name: "tenant", env: "_TENANT", example: "8c2e1d0a-4b7f-4a55-9d3e-2f6b1c0e7a94", about: "the directory (tenant) ID to admit, or `organizations`, `common` or `consumers`"},
+		{name: "allowedTenants", env: "_ALLOWED_TENANTS", optional: true, list: true, free: true, about: "for `organizations` and `common`: the directory IDs of the tenants to admit, separated by commas, or `*` for all"},
 	},
 	console:  "https://entra.microsoft.com/#view/Microsoft_AAD_RegisteredApps/ApplicationsListBlade",
 	register: "A redirect URI of the platform *Web*, and a client secret: copy its *Value*, not its *Secret ID*. Under *Token configuration* add the optional claims `email` and `xms_edov`, and groups if you want them.",
-	user:     "An id for this person and application, within the tenant's issuer; name, user name, e-mail address, which is verified only if `xms_edov` says so. Groups, if the application is set up so, are object IDs.",
+	user:     "An id for this user and application, within the tenant's issuer; name, username, email address, which is verified only if `xms_edov` says so. Groups, if the application is set up so, are object IDs.",
 	quirks: []string{
-		"Tokens of several tenants are admitted by their verified `tid` alone.",
-		"People in very many groups get none in their token, and the log says so once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or ask Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
-		"Secrets end after two years at most.",
+		"Tokens of several tenants are admitted only by their verified `tid`.",
+		"Users in very many groups have none in their token, which is logged once: use app roles (`ClaimPaths[\"groups\"]` set to `roles`), emit only the groups that are assigned to the application, or query Microsoft Graph in `OnLogin`, with `User.Read` among the scopes.",
+		"Secrets expire after two years at most.",
 	},
 
 	// https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens
 	refresh: refreshTokens{
 		scope: "offline_access",
-		about: "It is valid for 90 days. Each use gives a new one and leaves the old one valid.",
+		about: "It is valid for 90 days. Each use returns a new one and leaves the old one valid.",
 	},
 
 	// https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens
 	// https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference
 	// https://learn.microsoft.com/en-us/entra/identity-platform/claims-validation
-	api: apiTokens{how: "register it as an application of its own, with scopes, and set `requestedAccessTokenVersion` to 2 in its manifest: tokens of version 1.0, the default, have another issuer. `Audience` is its application (client) ID. The client asks for a scope of it; the short names are in `scp`. For programs, add the optional claim `idtyp` to its access tokens: `IsClient` goes by it. `User.Subject` is another one than after a sign-in here, since it is made for each application: the claim `oid` is the same."},
+	api: apiTokens{how: "register it as a separate application, with scopes, and set `requestedAccessTokenVersion` to 2 in its manifest: tokens of version 1.0, the default, have another issuer. `Audience` is its application (client) ID. The client asks for a scope of it; the short names are in `scp`. For programs, add the optional claim `idtyp` to its access tokens: `IsClient` goes by it. `User.Subject` is another one than after a sign-in here, since it is made for each application: the claim `oid` is the same."},
 }

@@ -73,8 +73,8 @@ var naverRefresh = refreshTokens{always: true}
 var presetNaver = preset{
 	name: "naver", function: "Naver", make: plain(Naver),
 	console:  "https://developers.naver.com/apps/",
-	register: "Under *Login API* (네이버 로그인) choose which of name, nickname, e-mail address and picture people are asked for. The redirect URI is the callback URL.",
-	user:     "An id for this person and application, name or nickname, picture, e-mail address, which is never verified.",
+	register: "Under *Login API* (네이버 로그인) choose which of name, nickname, email address and picture users are asked for. The redirect URI is the callback URL.",
+	user:     "An id for this user and application, name or nickname, picture, email address, which is never verified.",
 	quirks: []string{
 		"`/login/naver?prompt=login` asks for the password again, `prompt=consent` for the consent; NAVER is sent its own `auth_type` for it.",
 	},
@@ -118,7 +118,7 @@ var presetNaverOIDC = preset{
 	name: "naver-oidc", function: "NaverOIDC", make: plain(NaverOIDC),
 	console:  "https://developers.naver.com/apps/",
 	register: "As for `naver`, with OpenID Connect.",
-	user:     "What NAVER puts into the ID token: the subject, and name and picture if people agreed. An e-mail address is never verified.",
+	user:     "What NAVER puts into the ID token: the subject, and name and picture if the user agreed. An email address is never verified.",
 	quirks:   []string{"`User.ID()` need not be that of `naver`."},
 
 	refresh: naverRefresh,

@@ -63,14 +63,14 @@ var presetNextcloud = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the server's host", example: "cloud.kvarnbygd.example"}},
 	register: "An OAuth 2.0 client, under *Administration settings*, *Security*.",
-	user:     "The user id, name, picture, language, groups, and an e-mail address that does not count as verified.",
+	user:     "The user id, name, picture, language, groups, and an email address that does not count as verified.",
 	quirks: []string{
-		"The user id is never renamed. After deleting an account, do not create another one with its id: here it would be the same person.",
+		"The user id is never renamed. After deleting an account, do not create another one with its id: it would be the same user here.",
 		"An access token opens the whole account, files included: if `OnLogin` keeps it, keep it safe.",
 		"With an OpenID Connect app on the server, use `oidc` with the issuer that the app shows.",
 	},
 
 	// The documentation says nothing of it, the source does:
 	// https://github.com/nextcloud/server/blob/master/apps/oauth2/lib/Controller/OauthApiController.php
-	refresh: refreshTokens{always: true, about: "Each use gives a new one and ends the old one, with its access token."},
+	refresh: refreshTokens{always: true, about: "Each use returns a new one and invalidates the old one and its access token."},
 }

@@ -43,12 +43,12 @@ var presetNotion = preset{
 	name: "notion", function: "Notion", make: plain(Notion),
 	console:  "https://www.notion.so/profile/integrations",
 	register: "A *public* integration, with the capability *Read user information including email addresses*.",
-	user:     "Id of the person, name, picture, and the e-mail address, which is never verified.",
-	quirks:   []string{"People are asked for a workspace and for pages, even if the application wants neither."},
+	user:     "The user's id, name, picture, and the email address, which is never verified.",
+	quirks:   []string{"Users are asked to select a workspace and pages, even if the application needs neither."},
 
 	// https://developers.notion.com/reference/refresh-a-token
 	refresh: refreshTokens{
-		console: "Notion decides whether an integration gets one: the `refresh_token` of its answer may be null.",
-		about:   "Each use gives a new one.",
+		console: "Notion decides whether an integration gets one: the `refresh_token` in its response may be null.",
+		about:   "Each use returns a new one.",
 	},
 }

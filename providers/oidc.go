@@ -25,7 +25,7 @@ var presetOIDC = preset{
 	},
 	args: []argument{{
 		name: "issuer", env: "_ISSUER", example: "https://login.oidc.example", free: true,
-		about: "the provider's issuer identifier: what stands before `/.well-known/openid-configuration`",
+		about: "the provider's issuer identifier: the part before `/.well-known/openid-configuration`",
 	}},
 	register: "A confidential web client with the authorization code flow.",
 	user:     "What the provider puts into the standard claims.",

@@ -57,21 +57,21 @@ var presetOkta = preset{
 		{name: "server", env: "_SERVER", optional: true, about: "the id of a custom authorization server; without it, the organization's own", example: "default"},
 	},
 	register: "An app integration of the type *OIDC - OpenID Connect*, *Web Application*, with `BaseURL/logout/return` among its *Sign-out redirect URIs*, and people or groups assigned to it.",
-	user:     "An id in the organization, name, user name, locale, e-mail address with the organization's word on whether it is verified.",
+	user:     "An id in the organization, name, username, locale, email address with the organization's verified flag.",
 	quirks: []string{
 		"For groups add `groups` to `Scopes`, and a groups claim to the app or the authorization server.",
-		"The organization's own server and a custom one have other issuers: the same person has another `User.ID()`.",
-		"`/login/okta` passes on `prompt`, `login_hint`, `idp` and `max_age`.",
+		"The organization's own server and a custom one have other issuers: the same user has another `User.ID()`.",
+		"`/login/okta` forwards `prompt`, `login_hint`, `idp` and `max_age`.",
 	},
 
 	// https://developer.okta.com/docs/guides/refresh-tokens/main/
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Give the application the grant *Refresh Token*.",
-		about:   "It is valid without an end, unless the access policy has one. Each use gives a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
+		about:   "It is valid without an end, unless the access policy has one. Each use returns a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
 	},
 
 	// https://developer.okta.com/docs/guides/validate-access-tokens/go/overview/
 	// https://support.okta.com/help/s/article/Signature-Validation-Failed-on-Access-Token
-	api: apiTokens{how: "from a custom authorization server, which has the scopes and the audience of the API. The tokens of the organization's own server are for Okta alone. The scopes are in `scp`, as a list. `User.Subject` is the claim `uid`: `sub` is what the person signs in with."},
+	api: apiTokens{how: "from a custom authorization server, which has the scopes and the audience of the API. The tokens of the organization's own server are only for Okta. The scopes are in `scp`, as a list. `User.Subject` is the claim `uid`: `sub` is what the user signs in with."},
 }

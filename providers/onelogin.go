@@ -44,10 +44,10 @@ var presetOneLogin = preset{
 	},
 	args:     []argument{{name: "subdomain", env: "_SUBDOMAIN", about: "the account's subdomain of onelogin.com", example: "kvarnbygd"}},
 	register: "An app *OpenId Connect (OIDC)*, *Web*, with the token endpoint method *Basic*, and `BaseURL/logout/return` among its *Post Logout Redirect URIs*.",
-	user:     "A number in the account, name, user name, and an e-mail address; OneLogin sends no word on whether it is verified.",
+	user:     "A number in the account, name, username, and an email address; OneLogin does not state whether it is verified.",
 	quirks: []string{
 		"For groups add `groups` to `Scopes`, and say in the app's parameters what they are.",
-		"`/login/onelogin` passes on `prompt`, `login_hint` and `max_age`.",
+		"`/login/onelogin` forwards `prompt`, `login_hint` and `max_age`.",
 	},
 
 	// https://developers.onelogin.com/openid-connect/api/authorization-code

@@ -36,8 +36,8 @@ var presetORCID = preset{
 	name: "orcid", function: "ORCID", make: plain(ORCID),
 	console:  "https://orcid.org/developer-tools",
 	register: "A client of the Public API.",
-	user:     "The ORCID iD, and the name unless the person hides it. No picture, no e-mail address.",
-	quirks:   []string{"`/login/orcid` passes on `prompt` (`login`, `none`) and `max_age`."},
+	user:     "The ORCID iD, and the name unless the user hides it. No picture, no email address.",
+	quirks:   []string{"`/login/orcid` forwards `prompt` (`login`, `none`) and `max_age`."},
 
 	// https://github.com/ORCID/ORCID-Source/blob/main/orcid-api-web/tutorial/refresh_tokens.md
 	// https://github.com/ORCID/ORCID-Source/blob/main/orcid-api-web/tutorial/revoke.md

@@ -40,9 +40,9 @@ var presetOryHydra = preset{
 	register: "A client with the grant `authorization_code`, the response type `code`, the scopes `openid profile email`, and `BaseURL/logout/return` among its `post_logout_redirect_uris`.",
 	user:     "What the login and consent applications grant.",
 	quirks: []string{
-		"The subject is what the login application says: it should be an id, never a user name or an e-mail address.",
-		"Hydra 1 has a slash at the end of its issuer: set `Issuer` by hand.",
-		"`/login/ory-hydra` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"The subject is what the login application says: it should be an id, never a username or an email address.",
+		"Hydra 1 has a slash at the end of its issuer: set `Issuer` explicitly.",
+		"`/login/ory-hydra` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://www.ory.com/docs/hydra/debug
@@ -50,7 +50,7 @@ var presetOryHydra = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Give the client the grant `refresh_token` and the scope `offline_access`, which the consent application has to grant.",
-		about:   "Each use gives a new one and ends the old one, unless a grace period is set. Revocation: in the metadata.",
+		about:   "Each use returns a new one and invalidates the old one, unless a grace period is set. Revocation: in the metadata.",
 	},
 
 	// https://github.com/ory/hydra/blob/3838cdc580ad0a684b4120fb9dc057aa328a11b3/docs/docs/advanced.md

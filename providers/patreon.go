@@ -35,8 +35,8 @@ var presetPatreon = preset{
 	name: "patreon", function: "Patreon", make: plain(Patreon),
 	console:  "https://www.patreon.com/portal/registration/register-clients",
 	register: "A client of API version 2.",
-	user:     "Stable number, name, the page's name of creators, picture, e-mail address with Patreon's word on whether it is confirmed.",
+	user:     "Stable number, name, the page's name of creators, picture, email address with Patreon's confirmed flag.",
 
 	// https://docs.patreon.com/#oauth
-	refresh: refreshTokens{always: true, about: "It is valid for one use, which gives a new one."},
+	refresh: refreshTokens{always: true, about: "It is valid for one use, which returns a new one."},
 }

@@ -64,7 +64,7 @@ var presetPayPal = preset{
 	name: "paypal", function: "PayPal", make: plain(PayPal),
 	console:  "https://developer.paypal.com/dashboard/applications/live",
 	register: paypalRegister,
-	user:     "An id for this person and application, name, e-mail address with PayPal's word on whether it is verified.",
+	user:     "An id for this user and application, name, email address with PayPal's verified flag.",
 	quirks:   paypalQuirks,
 
 	refresh: paypalRefresh,

@@ -75,11 +75,11 @@ var presetPingOne = preset{
 	console:  "https://console.pingone.com/",
 	domains:  []string{"pingone.com"},
 	register: "An application *OIDC Web App* with the grant *Authorization Code*, the method *Client Secret Basic* and the scopes `profile` and `email`. `BaseURL/logout/return` is among its *Signoff URLs*.",
-	user:     "An id in the environment, name, user name, locale, and an e-mail address. It counts as verified if a mapping of yours sends `email_verified`.",
+	user:     "An id in the environment, name, username, locale, and an email address. It counts as verified if a mapping of yours sends `email_verified`.",
 	quirks: []string{
 		"For groups add an attribute mapping from *Group Names* to `groups`, and set `ClaimPaths[\"groups\"]` to `groups`.",
 		"With a custom domain, set `Issuer` to `https://DOMAIN/as`.",
-		"`/login/pingone` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/pingone` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://developer.pingidentity.com/pingone-api/workflow-library/application-management/configure-an-application-to-use-the-offline-access-scope.html
@@ -103,9 +103,9 @@ var presetPingFederate = preset{
 	register: "An OAuth client with a client secret, the grant *Authorization Code* and an ID token signed with RS256 or ES256.",
 	user:     "What the OpenID Connect policy grants.",
 	quirks: []string{
-		"The subject is what the policy says: it should be an id, never a user name or an e-mail address.",
+		"The subject is what the policy says: it should be an id, never a username or an email address.",
 		"Signing out goes on to the server only if its metadata has an `end_session_endpoint`.",
-		"`/login/pingfederate` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/pingfederate` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://docs.pingidentity.com/r/en-us/pingfederate-100/help_authorizationserversettingstasklet_oauthauthorizationserversettingsstate

@@ -36,13 +36,13 @@ func Pinterest(clientID, clientSecret string) ginauth.Provider {
 var presetPinterest = preset{
 	name: "pinterest", function: "Pinterest", make: plain(Pinterest),
 	console:  "https://developers.pinterest.com/apps/",
-	register: "An app. Pinterest reviews it before it is for everybody.",
-	user:     "Stable number, user name, name of a business, picture. No e-mail address.",
-	quirks:   []string{"A user name can be changed and then taken by somebody else: it is `Username`, and never the subject."},
+	register: "An app. Pinterest reviews it before other users can sign in.",
+	user:     "Stable number, username, name of a business, picture. No email address.",
+	quirks:   []string{"A username can be changed and then be taken by another user: it is `Username`, and never the subject."},
 
 	// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid for 60 days; each use gives a new one. Applications from before 25 September 2025 have to send `continuous_refresh=true` to the token endpoint for that.",
+		about:  "It is valid for 60 days; each use returns a new one. Applications from before 25 September 2025 have to send `continuous_refresh=true` to the token endpoint for that.",
 	},
 }

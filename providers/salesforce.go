@@ -45,14 +45,14 @@ var presetSalesforce = preset{
 	args:     []argument{{name: "domain", env: "_DOMAIN", about: "the org's *My Domain*, of a sandbox or an Experience Cloud site too", example: "kvarnbygd.my.salesforce.com"}},
 	console:  "https://login.salesforce.com/",
 	register: "In *Setup*, *App Manager*, an external client app or connected app with OAuth switched on and the scopes `openid`, `profile` and `email`. The consumer key is the client id.",
-	user:     "Stable id, name, user name, locale, picture, e-mail address with Salesforce's word on whether it is verified. `organization_id` is among the claims.",
-	quirks:   []string{"`/login/salesforce` passes on `prompt` and `login_hint`."},
+	user:     "Stable id, name, username, locale, picture, email address with Salesforce's verified flag. `organization_id` is among the claims.",
+	quirks:   []string{"`/login/salesforce` forwards `prompt` and `login_hint`."},
 
 	// https://help.salesforce.com/apex/HTViewHelpDoc?id=remoteaccess_oauth_refresh_token_flow.htm
 	// https://developer.salesforce.com/docs/atlas.en-us.apexcode.meta/api/apex_connector_oauth.htm
 	refresh: refreshTokens{
 		scope:   "refresh_token",
 		console: "Give the app the scope *Perform requests at any time (refresh_token, offline_access)*.",
-		about:   "How long it is valid is the app's refresh token policy. Each use gives a new one if rotation is on. Revocation: in the metadata.",
+		about:   "How long it is valid is the app's refresh token policy. Each use returns a new one if rotation is on. Revocation: in the metadata.",
 	},
 }

@@ -117,14 +117,14 @@ var presetShopify = preset{
 	make: func(clientID, clientSecret string, arg arguments) ginauth.Provider {
 		return Shopify(arg["shop"], clientID, clientSecret)
 	},
-	args:     []argument{{name: "shop", env: "_SHOP", about: "the shop: what stands before `.myshopify.com`", example: "kvarnbygd"}},
+	args:     []argument{{name: "shop", env: "_SHOP", about: "the shop: the part before `.myshopify.com`", example: "kvarnbygd"}},
 	console:  "https://partners.shopify.com/",
 	register: "An app that is not embedded in the admin; the redirect URI is an *Allowed redirection URL*.",
-	user:     "The number of the member of staff, within the shop, name, locale, e-mail address with Shopify's word on whether it is verified.",
+	user:     "The number of the member of staff, within the shop, name, locale, email address with Shopify's verified flag.",
 	quirks: []string{
 		"It is for the staff of one shop, not for its customers. The first sign-in installs the app.",
-		"Shopify's answers are checked by their `hmac`.",
-		"The Admin API wants the access token in the header `X-Shopify-Access-Token`.",
+		"Shopify's responses are verified by their `hmac`.",
+		"The Admin API requires the access token in the header `X-Shopify-Access-Token`.",
 	},
 
 	// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens

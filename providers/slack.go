@@ -69,18 +69,18 @@ func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 // https://docs.slack.dev/authentication/using-token-rotation
 var slackRefresh = refreshTokens{
 	console: "Switch on *Token rotation* in the app's settings.",
-	about:   "Each use gives a new one and ends the old one.",
+	about:   "Each use returns a new one and invalidates the old one.",
 }
 
 var presetSlack = preset{
 	name: "slack", function: "Slack", make: plain(Slack),
 	console:  "https://api.slack.com/apps",
-	register: "Under *OAuth & Permissions* add the redirect URI, which has to be https, and the user token scopes `openid`, `profile` and `email`.",
-	user:     "An id for this person in the workspace, name, picture, locale, e-mail address with Slack's word on whether it is verified. The claim `https://slack.com/team_id` is the workspace.",
+	register: "Under *OAuth & Permissions* add the redirect URI, which must be https, and the user token scopes `openid`, `profile` and `email`.",
+	user:     "An id for this user in the workspace, name, picture, locale, email address with Slack's verified flag. The claim `https://slack.com/team_id` is the workspace.",
 	quirks: []string{
 		"Members of all workspaces can sign in: for one, use `slack-workspace`.",
-		"Slack takes no http redirect URI, not even on localhost.",
-		"`/login/slack` passes on `team`, the workspace to sign in with.",
+		"Slack accepts no http redirect URI, not even on localhost.",
+		"`/login/slack` forwards `team`, the workspace to sign in with.",
 	},
 
 	refresh: slackRefresh,

@@ -37,10 +37,10 @@ func Spotify(clientID, clientSecret string) ginauth.Provider {
 var presetSpotify = preset{
 	name: "spotify", function: "Spotify", make: plain(Spotify),
 	console:  "https://developer.spotify.com/dashboard",
-	register: "An app with the *Web API*. In development mode only the people on its list can sign in. The redirect URI is https, or http on `127.0.0.1`, not on `localhost`.",
-	user:     "The Spotify user id, display name, picture, and the e-mail address, which is never verified.",
-	quirks:   []string{"`/login/spotify` passes on `show_dialog`."},
+	register: "An app with the *Web API*. In development mode only the users on its list can sign in. The redirect URI is https, or http on `127.0.0.1`, not on `localhost`.",
+	user:     "The Spotify user id, display name, picture, and the email address, which is never verified.",
+	quirks:   []string{"`/login/spotify` forwards `show_dialog`."},
 
 	// https://developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens
-	refresh: refreshTokens{always: true, about: "A use may give a new one."},
+	refresh: refreshTokens{always: true, about: "A use may return a new one."},
 }

@@ -75,7 +75,7 @@ var presetStackOverflow = preset{
 	name: "stackoverflow", function: "StackOverflow", make: plain(StackOverflow), domains: []string{"stackexchange.com", "stackapps.com"},
 	console:  "https://stackapps.com/apps/oauth",
 	register: "An application with the host of your application as its *OAuth Domain*. No API key is needed.",
-	user:     "Number of the account in the Stack Exchange network, display name, picture. No e-mail address.",
+	user:     "Number of the account in the Stack Exchange network, display name, picture. No email address.",
 
 	// https://api.stackexchange.com/docs/authentication
 	refresh: refreshTokens{

@@ -35,10 +35,10 @@ func Strava(clientID, clientSecret string) ginauth.Provider {
 var presetStrava = preset{
 	name: "strava", function: "Strava", make: plain(Strava),
 	console:  "https://www.strava.com/settings/api",
-	register: "*Authorization Callback Domain* is the host alone; localhost always works. A new application is for one athlete, until Strava has looked at it.",
-	user:     "Stable number, name, picture. There is no e-mail address.",
-	quirks:   []string{"`/login/strava` passes on `approval_prompt`; `approval_prompt=force` asks people anew."},
+	register: "*Authorization Callback Domain* is only the host; localhost always works. A new application is limited to one athlete until Strava has reviewed it.",
+	user:     "Stable number, name, picture. There is no email address.",
+	quirks:   []string{"`/login/strava` forwards `approval_prompt`; `approval_prompt=force` asks users again."},
 
 	// https://developers.strava.com/docs/authentication/
-	refresh: refreshTokens{always: true, about: "A use may give a new one, which ends the old one."},
+	refresh: refreshTokens{always: true, about: "A use may return a new one, which invalidates the old one."},
 }

@@ -49,13 +49,13 @@ func TikTok(clientID, clientSecret string) ginauth.Provider {
 var presetTikTok = preset{
 	name: "tiktok", function: "TikTok", make: plain(TikTok), domains: []string{"tiktokapis.com"},
 	console:  "https://developers.tiktok.com/apps/",
-	register: "An app with the product *Login Kit* for the platform *Web*. The client key is the client id. Redirect URIs have to be https.",
-	user:     "An id for this person and application, display name, picture. There is no e-mail address.",
+	register: "An app with the product *Login Kit* for the platform *Web*. The client key is the client id. Redirect URIs must be https.",
+	user:     "An id for this user and application, display name, picture. There is no email address.",
 	quirks: []string{
-		"TikTok takes no http redirect URI, not even on localhost.",
-		"`/login/tiktok` passes on `disable_auto_auth`.",
+		"TikTok accepts no http redirect URI, not even on localhost.",
+		"`/login/tiktok` forwards `disable_auto_auth`.",
 	},
 
 	// https://developers.tiktok.com/doc/oauth-user-access-token-management
-	refresh: refreshTokens{always: true, about: "It is valid for a year. A use may give a new one."},
+	refresh: refreshTokens{always: true, about: "It is valid for a year. A use may return a new one."},
 }

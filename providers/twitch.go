@@ -41,12 +41,12 @@ var presetTwitch = preset{
 	name: "twitch", function: "Twitch", make: plain(Twitch),
 	console:  "https://dev.twitch.tv/console/apps",
 	register: "An application of the client type *Confidential*.",
-	user:     "Stable number, display name, picture, e-mail address with Twitch's word on whether it is verified.",
+	user:     "Stable number, display name, picture, email address with Twitch's verified flag.",
 	quirks: []string{
-		"The Helix API wants a `Client-Id` header beside the access token.",
-		"`/login/twitch` passes on `force_verify`.",
+		"The Helix API requires a `Client-Id` header in addition to the access token.",
+		"`/login/twitch` forwards `force_verify`.",
 	},
 
 	// https://dev.twitch.tv/docs/authentication/refresh-tokens/
-	refresh: refreshTokens{always: true, about: "A use may give a new one. Only access tokens can be revoked."},
+	refresh: refreshTokens{always: true, about: "A use may return a new one. Only access tokens can be revoked."},
 }

@@ -66,10 +66,10 @@ var presetVK = preset{
 	make:     func(clientID, _ string, _ arguments) ginauth.Provider { return VK(clientID) },
 	console:  "https://id.vk.com/about/business/go",
 	register: "An application for the platform *Web*, with the redirect URI as trusted redirect URL. The client id is the number of the application.",
-	user:     "Stable number, name, picture, the e-mail address, if people hand it over, which is never verified.",
+	user:     "Stable number, name, picture, the email address if the user shares it, which is never verified.",
 	quirks: []string{
 		"This is VK ID, not the older oauth.vk.com: applications that were registered there have to be moved.",
-		"`/login/vk` passes on `prompt`, `lang_id` and `scheme`.",
+		"`/login/vk` forwards `prompt`, `lang_id` and `scheme`.",
 	},
 
 	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description

@@ -59,10 +59,10 @@ var presetWebex = preset{
 	name: "webex", function: "Webex", make: plain(Webex), domains: []string{"webexapis.com"},
 	console:  "https://developer.webex.com/my-apps/new/integration",
 	register: "An integration. The OpenID scopes need not be chosen.",
-	user:     "Stable id, name, e-mail address with Webex's word on whether it is verified. No picture.",
+	user:     "Stable id, name, email address with Webex's verified flag. No picture.",
 	quirks: []string{
 		"`User.Issuer` is that of the organization's region.",
-		"`/login/webex` passes on `prompt`, `login_hint` and `max_age`.",
+		"`/login/webex` forwards `prompt`, `login_hint` and `max_age`.",
 	},
 
 	// https://developer.webex.com/docs/login-with-webex

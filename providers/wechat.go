@@ -137,17 +137,17 @@ func wechatProfile(ctx context.Context, client *http.Client, token *oauth2.Token
 // https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
 var wechatRefresh = refreshTokens{
 	never: "WeChat issues one at each sign-in, and refreshes it at a separate endpoint",
-	fix:   "drop Offline, keep the refresh token in OnLogin and send it to https://api.weixin.qq.com/sns/oauth2/refresh_token",
+	fix:   "remove Offline, keep the refresh token in OnLogin and send it to https://api.weixin.qq.com/sns/oauth2/refresh_token",
 }
 
 var presetWeChat = preset{
 	name: "wechat", function: "WeChat", make: plain(WeChat), domains: []string{"weixin.qq.com"},
 	console:  "https://open.weixin.qq.com/",
-	register: "A *website application* (网站应用). Its callback domain is the host of the redirect URI alone.",
-	user:     "An openid for this person and application, nickname, picture; the claim `unionid` where there is one. There is no e-mail address.",
+	register: "A *website application* (网站应用). Its callback domain is only the host of the redirect URI.",
+	user:     "An openid for this user and application, nickname, picture; the claim `unionid` where there is one. There is no email address.",
 	quirks: []string{
 		"The subject is the openid. See `providers.WeChat` before you take the unionid.",
-		"There is no PKCE, and WeChat wants the secret in the address of the token request.",
+		"There is no PKCE, and WeChat requires the secret in the URL of the token request.",
 	},
 
 	refresh: wechatRefresh,
@@ -158,7 +158,7 @@ var presetWeChatOfficialAccount = preset{
 	console:  "https://mp.weixin.qq.com/",
 	register: "A verified service account, with the host as *web authorization domain* (网页授权域名).",
 	user:     "As with `wechat`; the openid is another one.",
-	quirks:   []string{"The page opens within WeChat alone: elsewhere, use `wechat`."},
+	quirks:   []string{"The page opens only within WeChat; elsewhere, use `wechat`."},
 
 	refresh: wechatRefresh,
 }

@@ -36,8 +36,8 @@ var presetWorkOS = preset{
 	},
 	args:     []argument{{name: "domain", env: "_DOMAIN", about: "AuthKit's domain", example: "login.kvarnbygd.example"}},
 	console:  "https://dashboard.workos.com/",
-	register: "Under *Connect* an OAuth application, and the redirect URI. Nobody is asked for consent by a first-party one.",
-	user:     "Id in the environment, name, e-mail address with WorkOS's word on whether it is verified. No picture.",
+	register: "Under *Connect* an OAuth application, and the redirect URI. A first-party application asks no user for consent.",
+	user:     "Id in the environment, name, email address with WorkOS's verified flag. No picture.",
 
 	// https://workos.com/docs/reference/workos-connect/authorize
 	refresh: refreshTokens{scope: "offline_access"},

@@ -68,10 +68,10 @@ var presetX = preset{
 	name: "x", function: "X", make: plain(X),
 	console:  "https://developer.x.com/en/portal/dashboard",
 	register: "Under *User authentication settings* an app of the type *Web App*, with *Request email from users* switched on. Client id and secret are those of OAuth 2.0, not the API key.",
-	user:     "Stable number, name, handle, picture, and the e-mail address that X confirmed.",
+	user:     "Stable number, name, handle, picture, and the email address that X confirmed.",
 	quirks: []string{
 		"Without *Request email from users*, take `users.email` out of `Scopes`.",
-		"A handle can be changed and then taken by somebody else: it is `Username`, and never the subject.",
+		"A handle can be changed and then be taken by another user: it is `Username`, and never the subject.",
 	},
 
 	// https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code

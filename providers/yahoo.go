@@ -26,11 +26,11 @@ func Yahoo(clientID, clientSecret string) ginauth.Provider {
 var presetYahoo = preset{
 	name: "yahoo", function: "Yahoo", make: plain(Yahoo),
 	console:  "https://developer.yahoo.com/apps/",
-	register: "A *Confidential Client* with *OpenID Connect Permissions*: *Email* and *Profile*. Redirect URIs have to be https.",
-	user:     "Stable GUID, name, locale, picture, e-mail address with Yahoo's word on whether it is verified.",
+	register: "A *Confidential Client* with *OpenID Connect Permissions*: *Email* and *Profile*. Redirect URIs must be https.",
+	user:     "Stable GUID, name, locale, picture, email address with Yahoo's verified flag.",
 	quirks: []string{
-		"Yahoo takes no http redirect URI, not even on localhost.",
-		"`/login/yahoo` passes on `prompt` and `max_age`.",
+		"Yahoo accepts no http redirect URI, not even on localhost.",
+		"`/login/yahoo` forwards `prompt` and `max_age`.",
 	},
 
 	// https://developer.yahoo.com/oauth2/guide/openid_connect/getting_started.html

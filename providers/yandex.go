@@ -66,8 +66,8 @@ var presetYandex = preset{
 	name: "yandex", function: "Yandex", make: plain(Yandex),
 	console:  "https://oauth.yandex.com/client/new",
 	register: "An application for web services, with the access rights *Access to email address*, *Access to username, first name and surname, gender* and *Access to profile picture*.",
-	user:     "Stable number, display name, login, picture, the default e-mail address, which is never verified.",
-	quirks:   []string{"`/login/yandex` passes on `login_hint` and `force_confirm`; `force_confirm=yes` lets people choose another account."},
+	user:     "Stable number, display name, login, picture, the default email address, which is never verified.",
+	quirks:   []string{"`/login/yandex` forwards `login_hint` and `force_confirm`; `force_confirm=yes` lets users choose another account."},
 
 	// https://yandex.com/dev/id/doc/en/codes/code-url
 	refresh: refreshTokens{always: true},

@@ -59,17 +59,17 @@ var presetZitadel = preset{
 	},
 	args:     []argument{{name: "host", env: "_HOST", about: "the instance's domain", example: "login.kvarnbygd.example"}},
 	register: "An application of the type *Web* with the method *CODE* and the authentication *Basic*, and `BaseURL/logout/return` among its *Post Logout URIs*. For roles, switch on *Assert Roles on Authentication* in the project.",
-	user:     "A stable id, name, user name, picture, locale, roles, and an e-mail address with the instance's word on whether it is verified.",
+	user:     "A stable id, name, username, picture, locale, roles, and an email address with the instance's verified flag.",
 	quirks: []string{
 		"A role counts whichever organization gave it. `Claims` has them with their organizations, under `" + zitadelRoles + "`.",
-		"`/login/zitadel` passes on `prompt`, `login_hint`, `ui_locales` and `max_age`.",
+		"`/login/zitadel` forwards `prompt`, `login_hint`, `ui_locales` and `max_age`.",
 	},
 
 	// https://help.zitadel.com/how-to-enable-and-receive-refresh-tokens
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Switch on *Refresh Token* for the application.",
-		about:   "Each use gives a new one. Settings of the instance say how long it is valid. Revocation: in the metadata.",
+		about:   "Each use returns a new one. Settings of the instance say how long it is valid. Revocation: in the metadata.",
 	},
 
 	// https://github.com/zitadel/zitadel/blob/main/internal/api/oidc/introspect.go

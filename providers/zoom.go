@@ -38,9 +38,9 @@ var presetZoom = preset{
 	name: "zoom", function: "Zoom", make: plain(Zoom),
 	console:  "https://marketplace.zoom.us/develop/create",
 	register: "A *General app*, *User-managed*, with the scope `user:read:user` (older apps: `user:read`). The redirect URI stands in the *OAuth allow list* too.",
-	user:     "Stable id, name, locale, picture, e-mail address with Zoom's word on whether it is verified.",
+	user:     "Stable id, name, locale, picture, email address with Zoom's verified flag.",
 	quirks:   []string{"`Scopes` are empty: Zoom asks for those that the app has in the console."},
 
 	// https://developers.zoom.us/docs/integrations/oauth/
-	refresh: refreshTokens{always: true, about: "Each use gives a new one."},
+	refresh: refreshTokens{always: true, about: "Each use returns a new one."},
 }
