@@ -61,7 +61,7 @@ type PageAction struct {
 
 	// Of a provider to choose.
 	Provider string        // Provider.Name
-	Note     string        // "Used last time", or ""
+	Note     string        // "Last used", or ""
 	Color    string        // Provider.Color
 	Ink      string        // white, or black where white could not be read on Color
 	Icon     template.HTML // Provider.Icon, which Mount has checked

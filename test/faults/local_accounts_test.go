@@ -498,7 +498,7 @@ func s9ToThePageAndBack(t *testing.T) {
 			t.Errorf("the user is %s", id)
 		}
 	}
-	if p := l.Get("/login"); !strings.Contains(p.Text(), "your password") || !strings.Contains(p.Text(), "Used last time") {
+	if p := l.Get("/login"); !strings.Contains(p.Text(), "your password") || !strings.Contains(p.Text(), "Last used") {
 		t.Errorf("the page to choose on: %s", p.Text())
 	}
 	p := l.Must(l.Browser.Submit(l.Get("/logout"), l.URL+"/logout", nil))
