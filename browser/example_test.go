@@ -67,7 +67,7 @@ func TestTheExample(t *testing.T) {
 		x.provider()
 		x.look("example provider")
 		x.click("Grace Hopper")
-		x.at(base+"/admin", "Access denied", "Grace Hopper is")
+		x.at(base+"/admin", "No access", "Grace Hopper is")
 		x.look("example no access")
 		x.click("Sign out")
 		x.at(base+"/", "Nobody is signed in")

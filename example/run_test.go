@@ -42,7 +42,7 @@ func TestTheExampleRuns(t *testing.T) {
 	if profile.URL.Path != "/profile" {
 		t.Errorf("landed on %s, not on the page that was asked for", profile.URL)
 	}
-	page(b.ClickLink(profile, "Admin"))(http.StatusForbidden, "Access denied")
+	page(b.ClickLink(profile, "Admin"))(http.StatusForbidden, "No access")
 	page(b.ClickLink(profile, "Home"))(http.StatusOK, "Hello, Grace Hopper!")
 }
 
