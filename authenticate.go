@@ -113,8 +113,8 @@ func (a *Auth) isAsking(c *gin.Context) bool {
 }
 
 func reentered(op string) *Error {
-	return &Error{Code: ErrSessionError, ID: "hook.authenticate_reentered", Op: op, Reason: "Hooks.Authenticate called what has to ask it for the user first",
-		Fix: "let Authenticate look at the request alone, and do this in the handler or in middleware behind the guard"}
+	return &Error{Code: ErrSessionError, ID: "hook.authenticate_reentered", Op: op, Reason: "Hooks.Authenticate called a function that calls Authenticate itself",
+		Fix: "use only the request in Authenticate, and call this function from the handler or from middleware after the guard"}
 }
 
 // attachIdentified attaches a user without a session to the request.
@@ -132,7 +132,7 @@ func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answere
 	switch {
 	case answered:
 		return nil, &Error{Code: ErrSessionError, ID: "hook.authenticate_answered", Op: "Authenticate", Err: err,
-			Reason: "Authenticate began the answer, or aborted the request", Fix: "return an error to refuse"}
+			Reason: "Authenticate wrote a response or aborted the request", Fix: "return an error to reject the request"}
 	case err != nil:
 		return nil, credentialRefused(err)
 	case user != nil:
@@ -144,8 +144,8 @@ func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answere
 	case isToken:
 		// RFC 6750, 3.1: invalid_token. A request with an expired token must not continue as
 		// the user of a session cookie.
-		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the request has a bearer token that Authenticate does not know: it returned nil, nil",
-			Fix: "send a valid token, or none; if this one is valid, see whether Authenticate finds it: the scheme may be written bearer, in lower case"}
+		return nil, &Error{Code: ErrInvalidToken, ID: "guard.bearer_unknown", Op: "Authenticate", Reason: "the bearer token is unknown: Authenticate returned nil, nil",
+			Fix: "send a valid token or no token; if this one is valid, check how Authenticate parses the header: the scheme may be in lower case (bearer)"}
 	}
 	return nil, nil
 }
@@ -154,17 +154,17 @@ func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answere
 // the credential or the user is rejected, or the hook has failed.
 func credentialRefused(err error) *Error {
 	failed := Error{Code: ErrStoreUnavailable, ID: "hook.authenticate_failed", Op: "Authenticate", Reason: "Authenticate failed",
-		Fix: "see error for what it returned; to refuse a credential, return ErrInvalidToken or ErrForbidden", Err: err, retryAfter: retryAfter}
+		Fix: "see error= for the hook's error; to reject a credential, return ErrInvalidToken or ErrForbidden", Err: err, retryAfter: retryAfter}
 	e := complete(err, failed)
 	switch e.Code {
 	case ErrInvalidToken:
 		if e.ID == failed.ID {
-			e.ID, e.Reason, e.Fix = "hook.authenticate_invalid", "Authenticate refused the credential", "send a valid one, or none"
+			e.ID, e.Reason, e.Fix = "hook.authenticate_invalid", "Authenticate rejected the credential", "send a valid credential, or omit it"
 		}
 		return e
 	case ErrForbidden:
 		if e.ID == failed.ID {
-			e.ID, e.Reason, e.Fix = "hook.authenticate_forbidden", "Authenticate refused the user", notAdmitted
+			e.ID, e.Reason, e.Fix = "hook.authenticate_forbidden", "Authenticate rejected the user", notAdmitted
 		}
 		return e
 	}
@@ -191,15 +191,15 @@ func (a *Auth) identified(g *registry, user *User) (*opened, error) {
 func (a *Auth) vouched(g *registry, user *User, op string) (*User, *Error) {
 	cl := g.clients[user.Provider]
 	if cl == nil {
-		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("no provider is called %q; there are %q", user.Provider, g.all), Fix: "set User.Provider"}
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Op: op, Reason: fmt.Sprintf("unknown provider %q; the configured providers are %q", user.Provider, g.all), Fix: "set User.Provider"}
 	}
 	u := user.clone()
 	if u.Issuer == "" {
 		u.Issuer = cl.namespace()
 	}
 	if _, err := rp.ValidSubject(u.Subject); err != nil || !g.sessions.issuers[u.Provider].admit(u.Issuer) {
-		return nil, &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: op, Provider: u.Provider, Reason: "User.Subject or User.Issuer cannot be this provider's",
-			Fix: "set Subject to the provider's id of the person, and leave Issuer empty", Err: err}
+		return nil, &Error{Code: ErrIdentityRejected, ID: "session.user_identity", Op: op, Provider: u.Provider, Reason: "User.Subject or User.Issuer is invalid for this provider",
+			Fix: "set Subject to the user's id at the provider, and leave Issuer empty", Err: err}
 	}
 	return u, nil
 }
@@ -221,8 +221,8 @@ func (a *Auth) identifiedBy(c *gin.Context, op string) (*authRequest, error) {
 }
 
 func noSession(op string) *Error {
-	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "a bearer token or Authenticate identified the user, so the request has no session",
-		Fix: "keep what belongs to such users in a table of the application's"}
+	return &Error{Code: ErrBadRequest, ID: "session.missing", Op: op, Reason: "the user was identified by a bearer token or by Authenticate, so the request has no session",
+		Fix: "store data of such users in the application's database"}
 }
 
 // refusesOrigin is isCrossOrigin for a guard. A browser sends an Authorization header with a

@@ -21,8 +21,8 @@ func (a *Auth) backChannel(c *gin.Context, g *registry) error {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "back-channel logout", Provider: cl.provider.Name})
 	}
 	if len(params["logout_token"]) != 1 {
-		return &Error{Code: ErrLogoutTokenInvalid, ID: "logout_token.parameter", Op: "back-channel logout", Provider: cl.provider.Name, Reason: "there is not exactly one logout_token",
-			Fix: "have the provider send one, as OpenID Connect Back-Channel Logout 1.0, 2.5 says"}
+		return &Error{Code: ErrLogoutTokenInvalid, ID: "logout_token.parameter", Op: "back-channel logout", Provider: cl.provider.Name, Reason: "the request does not have exactly one logout_token",
+			Fix: "have the provider send one logout_token (OpenID Connect Back-Channel Logout 1.0, section 2.5)"}
 	}
 	user, err := a.revokeByToken(c.Request.Context(), cl, params.Get("logout_token"))
 	if err != nil {

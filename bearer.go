@@ -70,7 +70,7 @@ func (g *Grant) undecided() bool { return g != nil && g.admitted != nil && !*g.a
 func HasScope(scopes ...string) Check {
 	mustHave("HasScope", scopes)
 	if i := slices.IndexFunc(scopes, badScope); i >= 0 {
-		panic(fmt.Sprintf("ginauth: HasScope(%q): %q is not one scope: pass each as an argument of its own", scopes, scopes[i]))
+		panic(fmt.Sprintf("ginauth: HasScope(%q): %q is not a single scope; pass each scope as a separate argument", scopes, scopes[i]))
 	}
 	scopes = slices.Clone(scopes)
 	return func(u *User) error {
@@ -80,7 +80,7 @@ func HasScope(scopes ...string) Check {
 		for _, s := range scopes {
 			if !slices.Contains(u.Grant.Scopes, s) {
 				return &Error{Code: ErrInsufficientScope, ID: "check.scope", Op: "check", Provider: u.Provider, scope: strings.Join(scopes, " "),
-					Reason: fmt.Sprintf("the token has the scopes %q, and not all of %q", u.Grant.Scopes, scopes), Fix: "have the client ask for them"}
+					Reason: fmt.Sprintf("the token has the scopes %q, which do not include all of %q", u.Grant.Scopes, scopes), Fix: "have the client request the missing scopes"}
 			}
 		}
 		if !u.Grant.Program {
@@ -102,10 +102,10 @@ func IsClient(ids ...string) Check {
 	ids = slices.Clone(ids)
 	return func(u *User) error {
 		if u.Grant == nil || !u.Grant.Program {
-			return refused("check.no_program", notAdmitted, "not a program that acts for itself")
+			return refused("check.no_program", notAdmitted, "the token belongs to a user, not to a client acting on its own behalf")
 		}
 		if !slices.Contains(ids, u.Grant.Client) {
-			return refused("check.client", notAdmitted, "the client %q is not one of %q", u.Grant.Client, ids)
+			return refused("check.client", notAdmitted, "client %q is not one of %q", u.Grant.Client, ids)
 		}
 		u.Grant.admit()
 		return nil
@@ -134,12 +134,12 @@ func (g *Grant) judged(admitted bool, err error, u *User) error {
 
 // unscoped returns the error for a token that no check of the guard has admitted.
 func unscoped(u *User) *Error {
-	reason := "the guard has no HasScope or IsClient check, without which it admits no bearer token"
+	reason := "the guard has no HasScope or IsClient check, so it accepts no bearer tokens"
 	if u.Grant.Program {
-		reason = "no IsClient check of the guard has admitted the program, whose token is for itself"
+		reason = "the token was issued to a client acting on its own behalf, and no IsClient check of the guard admits it"
 	}
 	return &Error{Code: ErrInsufficientScope, ID: "guard.bearer_unscoped", Op: "guard", Provider: u.Provider, Reason: reason,
-		Fix: `name what a token needs here: RequireAuth(ginauth.HasScope("…")) for tokens of people, ginauth.IsClient("…") for programs`}
+		Fix: `state what a token needs: RequireAuth(ginauth.HasScope("…")) for tokens of users, ginauth.IsClient("…") for tokens of programs`}
 }
 
 // tokenSources holds the providers whose access tokens are accepted.
@@ -224,9 +224,9 @@ func bearerToken(r *http.Request) (string, error) {
 	bad := func(id, reason, fix string) (string, error) { return "", badBearer(id, reason, fix) }
 	switch lines := r.Header["Authorization"]; {
 	case hasTokenInQuery(r):
-		return bad("bearer.query", "there is an access token in the address, where it ends up in logs", "send it in the Authorization header, and revoke this one")
+		return bad("bearer.query", "the URL contains an access token, which exposes it in logs", "send tokens in the Authorization header, and revoke this one")
 	case len(lines) > 1:
-		return bad("bearer.several", "there are several Authorization headers", "send one; see whether a proxy adds another")
+		return bad("bearer.several", "the request has several Authorization headers", "send one Authorization header, and check whether a proxy adds another")
 	case len(lines[0]) > tokenHeaderLimit:
 		return bad("bearer.too_long", "the Authorization header is longer than 64 KB", "send an access token")
 	default:
@@ -244,7 +244,7 @@ func badBearer(id, reason, fix string) error {
 }
 
 func malformedBearer() error {
-	return badBearer("bearer.malformed", "the Authorization header is not Bearer and one token", "send: Authorization: Bearer, a space, and the access token")
+	return badBearer("bearer.malformed", "the Authorization header is not \"Bearer\" followed by one token", "send \"Authorization: Bearer\", a space and the access token")
 }
 
 const tokenHeaderLimit = 64 << 10
@@ -300,7 +300,7 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	}
 	if b.opened.revoked(marks) {
 		refused := &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: b.opened.user.Provider,
-			Reason: "the person has signed out everywhere, or at the provider, since the token was issued", Fix: "nothing: the client has to get another token"}
+			Reason: "the user has signed out everywhere, or at the provider, since the token was issued", Fix: "have the client get a new token"}
 		g.bearers.put(&bearer{token: raw, refused: refused, notBefore: b.notBefore, until: b.until})
 		return nil, refused
 	}
@@ -384,7 +384,7 @@ func tokenError(err error) *Error {
 func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.AccessToken, now time.Time) (*opened, error) {
 	if now.Sub(t.IssuedAt) > a.cfg.Lifetime { // revocations are kept only that long
 		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.too_old", Op: "verify access token", Provider: cl.provider.Name,
-			Reason: fmt.Sprintf("the token was issued %v ago, and Options.Lifetime is %v", now.Sub(t.IssuedAt).Round(time.Second), a.cfg.Lifetime), Fix: "have the provider issue tokens that last for less"}
+			Reason: fmt.Sprintf("the token was issued %v ago, which is more than Options.Lifetime (%v)", now.Sub(t.IssuedAt).Round(time.Second), a.cfg.Lifetime), Fix: "have the provider issue tokens with a shorter lifetime"}
 	}
 	u, err := a.userOfToken(cl, t, now)
 	if err != nil {
@@ -448,8 +448,8 @@ func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now tim
 	}
 	cl := g.tokens.issuer(t)
 	if cl == nil {
-		return fail(&Error{Code: ErrInvalidToken, ID: "bearer.issuer", Op: "verify access token", Reason: "the token's iss is no provider's that has an Audience",
-			Fix: "send a token of one of the providers; if this is one, set Provider.Audience"})
+		return fail(&Error{Code: ErrInvalidToken, ID: "bearer.issuer", Op: "verify access token", Reason: "the token's iss does not match any provider with an Audience",
+			Fix: "send a token of a configured provider; if this is one, set its Provider.Audience"})
 	}
 	found, err := cl.rp.VerifyAccessToken(ctx, t)
 	if err != nil {
@@ -500,19 +500,19 @@ func (a *Auth) askOnToken(c *gin.Context, u *User) error {
 	u.sameAs(&verified)
 	if c.Writer.Written() && !written || c.IsAborted() && !aborted {
 		return &Error{Code: ErrSessionError, ID: "hook.on_token_answered", Op: "OnToken", Provider: verified.Provider, Err: err,
-			Reason: "OnToken began the answer, or aborted the request", Fix: "return an error to refuse"}
+			Reason: "OnToken wrote a response or aborted the request", Fix: "return an error to reject the request"}
 	}
 	if err == nil {
 		return nil
 	}
 	failed := Error{Code: ErrStoreUnavailable, ID: "hook.on_token_failed", Op: "OnToken", Provider: verified.Provider, Reason: "OnToken failed",
-		Fix: "see error for what it returned; to refuse a user, return ErrForbidden", Err: err, retryAfter: retryAfter}
+		Fix: "see error= for the hook's error; to reject a user, return ErrForbidden", Err: err, retryAfter: retryAfter}
 	e := complete(err, failed)
 	if e.Code != ErrForbidden && e.Code != ErrInvalidToken {
 		return &failed
 	}
 	if e.ID == failed.ID {
-		e.ID, e.Reason, e.Fix = "hook.on_token_refused", "OnToken refused the user", notAdmitted
+		e.ID, e.Reason, e.Fix = "hook.on_token_refused", "OnToken rejected the user", notAdmitted
 	}
 	return e
 }

@@ -109,7 +109,7 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	case isPrefetch(r):
 		return prefetchError(op)
 	case c.Writer.Written():
-		return a.answerWritten(c, op, "call BeginLogin before writing")
+		return a.answerWritten(c, op, "call BeginLogin before writing the response")
 	case r.Header.Get("Sec-Fetch-Dest") == "empty" && (a.cfg.isOwnPage(r) || slices.Contains(a.cfg.TrustedOrigins, r.Header.Get("Origin"))):
 		return nil // a script asks, to open the address itself
 	}
@@ -127,35 +127,35 @@ func (g *registry) startedAt(name string) (*client, error) {
 // checkStart checks what a handler wants of a sign-in.
 func (c *client) checkStart(start Start) error {
 	if c.isPage() && (len(start.Data) > 0 || len(start.Params) > 0 || start.Link) {
-		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, which does not get Start's Data, Params and Link",
-			Fix: "hand them to the page yourself, and link accounts there"}
+		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, to which Start.Data, Start.Params and Start.Link are not passed",
+			Fix: "pass them to the page yourself, and link accounts there"}
 	}
 	size := 0
 	for name, value := range start.Data {
 		size += len(name) + len(value)
 	}
 	if size > startDataLimit {
-		return &Error{Code: ErrBadRequest, ID: "login.start_data", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("Start.Data has %d bytes; %d are the most", size, startDataLimit),
-			Fix: "keep the data where the application keeps its own, and put its id into Data"}
+		return &Error{Code: ErrBadRequest, ID: "login.start_data", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("Start.Data has %d bytes; the limit is %d", size, startDataLimit),
+			Fix: "store the data in the application, and put its id into Start.Data"}
 	}
 	for _, name := range sortedKeys(start.Params) {
 		what := ""
 		switch _, configured := c.provider.AuthParams[name]; {
 		case rp.ProtocolParam(name) || name == c.provider.Quirks.ClientIDParam:
-			what = "which is the protocol's own parameter"
+			what = "which is a protocol parameter"
 		case configured: // they win, as they do over LoginParams
-			what = "which Provider.AuthParams has too"
+			what = "which is also in Provider.AuthParams"
 		case c.provider.Issuer == "" && slices.Contains(unverifiable, name):
-			what = "and without an Issuer no ID token says whether the provider complied"
+			what = "which cannot be verified without an Issuer, because there is no ID token"
 		case name == "":
-			what = "which is not a name"
+			what = "which is not a parameter name"
 		case strings.ContainsFunc(start.Params[name], unicode.IsControl):
 			what = "whose value has control characters"
 		default:
 			continue
 		}
 		return &Error{Code: ErrBadRequest, ID: "login.start_params", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("Start.Params has %q, %s", printable.Clip(name), what),
-			Fix: "leave it out, or correct its value"}
+			Fix: "remove the parameter, or correct its value"}
 	}
 	return nil
 }
@@ -168,19 +168,19 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 	site := r.Header.Get("Sec-Fetch-Site")
 	own := site == "same-origin" || site == "" && r.Header.Get("Origin") == a.cfg.origin
 	if r.Method != http.MethodPost || !own {
-		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a POST from a page of this origin",
-			Fix: "send it with a form of your own page"}
+		return "", &Error{Code: ErrCrossOrigin, ID: "login.link_cross_origin", Op: "link account", Reason: "the request to link an account was not a same-origin POST",
+			Fix: "submit a form from a page of the application"}
 	}
 	user, of, identified, err := a.linkingUser(c, g)
 	switch {
 	case err != nil:
 	case identified && isHandedOnByFirefox(r.Header):
 		// The session's cookie would prove that the form is no other site's.
-		err = &Error{Code: ErrCrossOrigin, ID: "login.link_worker", Op: "link account", Reason: "behind a service worker, Firefox does not say which site the form to link an account is from",
-			Fix: `have the worker leave navigations to the browser: if (e.request.mode === "navigate") return`}
+		err = &Error{Code: ErrCrossOrigin, ID: "login.link_worker", Op: "link account", Reason: "the origin of the form to link an account is unknown: Firefox omits it behind a service worker",
+			Fix: `let the browser handle navigations in the service worker: if (e.request.mode === "navigate") return`}
 	case user == nil:
-		err = &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link to",
-			Fix: "show the form to signed-in users only; the session may have ended since"}
+		err = &Error{Code: ErrUnauthenticated, ID: "login.link_unauthenticated", Op: "link account", Reason: "no user is signed in to link the account to",
+			Fix: "show the form to signed-in users only; the session may have ended in the meantime"}
 	}
 	return of, err
 }

@@ -326,10 +326,10 @@ func (c *cachedRevocations) beat(ctx context.Context, f *feed) {
 }
 
 var (
-	errBeat   = errors.New("a beat has to be back within 250 ms")
-	errIdle   = errors.New("there were no requests")
-	errStuck  = errors.New("Follow does not return when its context ends")
-	errSilent = errors.New("Follow hears nothing, or does not become live")
+	errBeat   = errors.New("a heartbeat must return within 250 ms")
+	errIdle   = errors.New("no requests for a while")
+	errStuck  = errors.New("Follow does not return when its context is canceled")
+	errSilent = errors.New("Follow receives no messages or does not become live")
 )
 
 // silence returns why nothing was received, if known.

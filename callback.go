@@ -200,7 +200,7 @@ func (a *Auth) readResponse(c *gin.Context, at *callbackPath) (response url.Valu
 	}
 	response, err = parseResponse(c.Request)
 	if err != nil {
-		return nil, "", complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read answer", Provider: at.provider()})
+		return nil, "", complete(err, Error{Code: ErrBadRequest, ID: "response.unreadable", Op: "read response", Provider: at.provider()})
 	}
 	if post {
 		return nil, "", a.carryResponse(c, at, response)
@@ -214,8 +214,8 @@ func wrongMode(provider, mode string) *Error {
 	if mode == "form_post" {
 		method, allow = allow, method
 	}
-	return &Error{Code: ErrMethodNotAllowed, ID: "response.mode", Op: "read answer", Provider: provider, allow: allow,
-		Reason: "the answer came as " + method + ", which is not this provider's response mode", Fix: `set Provider.ResponseMode to what the provider uses: "query" or "form_post"`}
+	return &Error{Code: ErrMethodNotAllowed, ID: "response.mode", Op: "read response", Provider: provider, allow: allow,
+		Reason: "the response arrived as " + method + ", which is not the provider's response mode", Fix: `set Provider.ResponseMode to the mode that the provider uses: "query" or "form_post"`}
 }
 
 // parseResponse reads the parameters of a response and rejects ambiguous ones. RFC 6749, 3.1:
@@ -226,15 +226,15 @@ func parseResponse(r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
-		return nil, &Error{Code: ErrBadRequest, ID: "response.form_and_query", Reason: "the answer came in the form and in the address",
-			Fix: "have the provider send one of the two; if it sends no query, look at what is registered as redirect URI"}
+		return nil, &Error{Code: ErrBadRequest, ID: "response.form_and_query", Reason: "the response has both form and query parameters",
+			Fix: "have the provider use one of the two; if it sends no query, check the registered redirect URI for a query"}
 	}
 	if err := rp.CheckParams(params); err != nil {
 		return nil, fromRP(err)
 	}
 	if len(params.Get("state")) > stateLimit {
-		return nil, &Error{Code: ErrBadRequest, ID: "state.too_long", Reason: "the state is longer than any of ours",
-			Fix: "sign-ins must begin at /login"}
+		return nil, &Error{Code: ErrBadRequest, ID: "state.too_long", Reason: "the state parameter is too long",
+			Fix: "start the sign-in at /login"}
 	}
 	return params, nil
 }
@@ -261,7 +261,7 @@ func (a *Auth) linkedTo(c *gin.Context, g *registry, state *loginState) (*User, 
 		return nil, err
 	}
 	if of != state.linkingOf {
-		return nil, stateInvalid("login.link_session_ended", "the user who asked to link an account is not signed in any more", "sign in and link again; a credential that identifies the user must be one that browsers send by themselves")
+		return nil, stateInvalid("login.link_session_ended", "the user who asked to link an account is no longer signed in", "sign in and link again; a credential that identifies the user must be sent by the browser automatically")
 	}
 	return user, nil
 }
@@ -271,7 +271,7 @@ func checkNotCancelled(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser went away", Fix: "nothing: the person closed the tab, and may start again", Err: context.Cause(ctx)}
+	return &Error{Code: ErrSessionError, ID: "request.cancelled", Op: "sign in", Reason: "the browser closed the connection", Fix: "ignore this: the user closed the tab and can start again", Err: context.Cause(ctx)}
 }
 
 // beginSession starts the session of a sign-in. With Login.NoSession it leaves the browser's

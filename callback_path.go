@@ -60,8 +60,8 @@ func (a *Auth) callbackAt(pattern string) step {
 		if err != nil {
 			return err
 		}
-		return &Error{Code: ErrUnknownProvider, ID: "provider.other_path", Op: "read answer", Reason: fmt.Sprintf("responses of provider %q arrive at another path", cl.provider.Name),
-			Fix: "register this redirect URI at the provider, exactly: " + cl.redirectURI}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.other_path", Op: "read response", Reason: fmt.Sprintf("responses of provider %q belong to another callback path", cl.provider.Name),
+			Fix: "register exactly this redirect URI at the provider: " + cl.redirectURI}
 	}
 }
 
@@ -95,8 +95,8 @@ func (a *Auth) registerCallbacks(router gin.IRouter) (errs []error) {
 			return nil
 		})
 		if p, panicked := err.(*contain.Panic); panicked {
-			errs = append(errs, &Error{Code: ErrInvalidOptions, ID: "mount.callback_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way of the callback path %q: %v", pattern, p.Value),
-				Fix: "take the application's own handler off that path: this package answers there"})
+			errs = append(errs, &Error{Code: ErrInvalidOptions, ID: "mount.callback_exists", Op: "Mount", Reason: fmt.Sprintf("conflicting route for the callback path %q: %v", pattern, p.Value),
+				Fix: "remove the application's handler from that path: ginauth registers it"})
 		}
 	}
 	return errs
@@ -134,24 +134,24 @@ func (c *config) checkCallbackOf(add addMistake, p *Provider) {
 	}, p.CallbackPath, p.Name)
 	at := withName(p.CallbackPath, p.Name)
 	if fit && !slices.ContainsFunc(c.callbackPaths, func(pattern string) bool { return matches(pattern, at) }) {
-		add("CallbackPath", "no_route", fmt.Sprintf("%q has no route, and Gin adds none while it serves", printable.Clip(p.CallbackPath)),
-			"name it in Options.CallbackPaths, which Mount registers: \"/auth/:provider/callback\" there is for providers of any name")
+		add("CallbackPath", "no_route", fmt.Sprintf("%q has no route, and Gin cannot add routes while serving", printable.Clip(p.CallbackPath)),
+			"add it to Options.CallbackPaths, which Mount registers: \"/auth/:provider/callback\" covers providers of any name")
 	}
 }
 
 // checkCallbackPath checks one callback path, of a provider of that name.
 func (c *config) checkCallbackPath(add func(what, reason, fix string), pattern, name string) {
-	const fix = `write a path of its own, such as "/auth/google/callback", or "/auth/:provider/callback"`
+	const fix = `use a separate path such as "/auth/google/callback", or "/auth/:provider/callback"`
 	at, text := withName(pattern, name), printable.Clip(pattern)
 	if why := unfitPath(strings.TrimSuffix(pattern, "/")); why != "" {
 		add("malformed", fmt.Sprintf("%q %s", text, why), fix)
 		return
 	}
 	if len(pattern) > callbackPathLimit {
-		add("too_long", fmt.Sprintf("has %d bytes; %d are the most", len(pattern), callbackPathLimit), fix)
+		add("too_long", fmt.Sprintf("has %d bytes; the limit is %d", len(pattern), callbackPathLimit), fix)
 	}
 	if below, ok := strings.CutPrefix(at, c.mount); ok && slices.ContainsFunc(ownPaths, func(own string) bool { return matches(own, below) }) {
-		add("own_route", fmt.Sprintf("%q is a route that Mount registers for something else", text), fix+", or mount on a group")
+		add("own_route", fmt.Sprintf("%q is another route of ginauth", text), fix+", or mount on a group")
 	}
 	type page struct{ option, path string }
 	pages := []page{{"AfterLogin", c.AfterLogin}, {"AfterLogout", c.AfterLogout}, {"LoginPage", c.LoginPage}}
@@ -185,16 +185,16 @@ func unfitPath(p string) string {
 		}
 		fixed++
 		if part == "" || part == "." || part == ".." || strings.Trim(part, base64url+".~") != "" {
-			return "is not a path that a redirect URI can have: it begins with /, and its parts have letters, digits and -._~ alone, or are :provider"
+			return "is not a valid redirect URI path: it must begin with /, and each segment must be :provider or consist of letters, digits and -._~"
 		}
 	}
 	switch {
 	case !strings.HasPrefix(p, "/"):
-		return "is not a path: it does not begin with /"
+		return "is not a path, because it does not begin with /"
 	case fixed == 0:
-		return "would take every path from the application: it needs a part that is fixed"
+		return "would match every path of the application: it needs a fixed segment"
 	case strings.Count(p, nameParam) > 1:
-		return "has :provider twice"
+		return "contains :provider twice"
 	}
 	return ""
 }

@@ -46,7 +46,7 @@ func allReadOnly(checks []Check) bool {
 // whose provider sent an empty string.
 func mustHave(check string, args []string) {
 	if len(args) == 0 || slices.Contains(args, "") {
-		panic(fmt.Sprintf("ginauth: %s(%q): pass one name or more, and no empty one (is the environment variable set?)", check, args))
+		panic(fmt.Sprintf("ginauth: %s(%q): pass at least one name and no empty names (is the environment variable set?)", check, args))
 	}
 }
 
@@ -71,7 +71,7 @@ func (a *Auth) warnAboutChecks(checks []Check) {
 		case code(FromProvider("0")):
 			admits := func(name string) bool { return check(&User{Provider: name}) == nil }
 			if len(g.all) > 0 && !slices.ContainsFunc(g.all, admits) {
-				a.cfg.log(context.Background(), slog.LevelWarn, "check.provider", "a FromProvider check admits nobody, since no provider has one of its names: write a Name of Options.Providers",
+				a.cfg.log(context.Background(), slog.LevelWarn, "check.provider", "a FromProvider check rejects every user, because no configured provider has one of its names; use a Name from Options.Providers",
 					slog.String("check", check(&User{}).Error()), slog.Any("providers", g.all))
 			}
 		}
@@ -90,7 +90,7 @@ func refused(id, fix, format string, args ...any) error {
 }
 
 // notAdmitted is the fix of a rejection that may be intended.
-const notAdmitted = "nothing, if the user is not to be admitted"
+const notAdmitted = "ignore this if the user should be rejected"
 
 // HasGroup admits a user that is in at least one of groups ([User.Groups]). Names are compared
 // exactly. If the user has no groups, the log says that the provider sent none, neither in the
@@ -107,10 +107,10 @@ func HasGroup(groups ...string) Check {
 			}
 		}
 		if len(u.Groups) == 0 {
-			return refused("check.no_groups", `see which claim has them, in the ID token or in userinfo, and write its path into Provider.ClaimPaths["groups"]; Keycloak leaves realm_access.roles out of both until the mapper "realm roles" adds it`,
-				"not in any of the groups %q: the user has no groups at all, since the provider sent none", groups)
+			return refused("check.no_groups", `find the claim with the groups in the ID token or userinfo, and set Provider.ClaimPaths["groups"] to its path; Keycloak sends realm_access.roles only if the mapper "realm roles" adds it`,
+				"the user is not in any of the groups %q: the provider sent no groups", groups)
 		}
-		return refused("check.group", "nothing, if the user is not to be admitted; names are compared exactly: see CurrentUser(c).Groups", "not in any of the groups %q", groups)
+		return refused("check.group", "ignore this if the user should be rejected; otherwise compare the names with CurrentUser(c).Groups, which must match exactly", "the user is not in any of the groups %q", groups)
 	}
 }
 
@@ -129,8 +129,8 @@ func HasClaim(name string, values ...string) Check {
 	return func(u *User) error {
 		v, kept := u.claim(name)
 		if !kept {
-			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) always refuses: this claim is not kept in the session", name),
-				Fix: fmt.Sprintf("add %q to Options.KeepClaims; people who are signed in must sign in again", name)}
+			return &Error{Code: ErrForbidden, ID: "check.claim_not_kept", Op: "check", Reason: fmt.Sprintf("HasClaim(%q) rejects every user: the claim is not kept in the session", name),
+				Fix: fmt.Sprintf("add %q to Options.KeepClaims; users who are signed in must sign in again", name)}
 		}
 		if claimMatches(v, values) {
 			return nil
@@ -175,13 +175,13 @@ func VerifiedEmailDomain(domains ...string) Check {
 	return func(u *User) error {
 		email, ok := u.VerifiedEmail()
 		if !ok {
-			return refused("check.email_unverified", "see docs/providers.md for what this provider says about addresses; Provider.EmailVerified can decide otherwise", "there is no e-mail address that the provider verified")
+			return refused("check.email_unverified", "see docs/providers.md for which addresses this provider verifies; Provider.EmailVerified can change the rule", "the user has no email address verified by the provider")
 		}
 		domain := emailDomain(email)
 		if slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) { // of which none is empty
 			return nil
 		}
-		return refused("check.email_domain", notAdmitted, "the e-mail address is not at any of %q", domains)
+		return refused("check.email_domain", notAdmitted, "the email address is not in any of the domains %q", domains)
 	}
 }
 
@@ -227,7 +227,7 @@ func FromProvider(names ...string) Check {
 		if slices.Contains(names, u.Provider) {
 			return nil
 		}
-		return refused("check.provider", "sign in through one of those", "signed in through %q, not through any of %q", u.Provider, names)
+		return refused("check.provider", "sign in with one of those providers", "the user signed in with %q, not with any of %q", u.Provider, names)
 	}
 }
 
@@ -239,7 +239,7 @@ func FromProvider(names ...string) Check {
 // AnyOf panics without checks, and if one is nil.
 func AnyOf(checks ...Check) Check {
 	if len(checks) == 0 {
-		panic("ginauth: AnyOf(): without a check it would admit no user")
+		panic("ginauth: AnyOf(): pass at least one check; without one it rejects every user")
 	}
 	mustNotBeNil("AnyOf", checks)
 	checks = slices.Clone(checks)

@@ -152,19 +152,19 @@ func (c *client) explainNoGroups(claims map[string]any) {
 		elsewhere = "hasgroups"
 	}
 	if elsewhere == "" {
-		fix := `write the path of a claim that has them into Provider.ClaimPaths["groups"]; userinfo is asked then if the ID token lacks it`
+		fix := `set Provider.ClaimPaths["groups"] to the claim that has the groups; userinfo is then requested if the ID token lacks it`
 		if c.wantsGroups() {
-			fix = "see what the provider sends: a mapper or a scope may be missing there"
+			fix = "check the claims that the provider sends: a mapper or a scope may be missing"
 		}
-		c.cfg.log(context.Background(), slog.LevelDebug, "claims.no_groups", "the user has no groups: the provider sent no such claim, neither in the ID token nor in userinfo",
+		c.cfg.log(context.Background(), slog.LevelDebug, "claims.no_groups", "the user has no groups: neither the ID token nor userinfo has the claim",
 			slog.String("provider", c.provider.Name), slog.String("claim", path), slog.String("fix", fix))
 		return
 	}
 	if c.groupsWarned.CompareAndSwap(false, true) {
-		c.warn("claims.groups_elsewhere", "somebody signed in without groups, since the provider keeps them elsewhere", &Error{
+		c.warn("claims.groups_elsewhere", "a user signed in without groups, because the ID token only refers to them", &Error{
 			Code: ErrProviderMisconfigured, ID: "claims.groups_elsewhere", Op: "read profile", Provider: c.provider.Name,
-			Reason: fmt.Sprintf("the ID token has no %q but %s, which points elsewhere for it: the user is in too many groups for a token", name, elsewhere),
-			Fix:    `at Entra ID, use app roles (ClaimPaths["groups"]: "roles"), or emit only the groups that are assigned to the application; or ask for the groups in OnLogin`,
+			Reason: fmt.Sprintf("the ID token has %[2]s instead of %[1]q: the user is in too many groups for a token", name, elsewhere),
+			Fix:    `use app roles at Entra ID (ClaimPaths["groups"]: "roles"), emit only the groups assigned to the application, or fetch the groups in OnLogin`,
 		})
 	}
 }
@@ -177,14 +177,14 @@ func newUser(c *client, id *rp.Identity, now time.Time, pictureOverHTTP bool) (*
 	}
 	subject, err := rp.ValidSubject(claims["sub"])
 	if err != nil {
-		return nil, rejected("claims.sub", "the profile has no usable subject: "+err.Error(),
-			`map "sub" in Provider.ClaimPaths to the profile's stable id, never to a user name`, nil)
+		return nil, rejected("claims.sub", "the profile has no valid subject: "+err.Error(),
+			`map "sub" in Provider.ClaimPaths to the profile's stable id, never to a username`, nil)
 	}
 	var kept *keptClaims
 	if c.cfg.Hooks.OnLogin != nil || c.cfg.Hooks.OnRecheck != nil || c.cfg.Hooks.OnToken != nil || len(c.cfg.KeepClaims) > 0 { // else they are never read
 		raw, err := json.Marshal(id.Claims)
 		if err != nil {
-			return nil, rejected("claims.unwritable", "the claims cannot be written as JSON", "look at what Provider.Profile returns", err)
+			return nil, rejected("claims.unwritable", "the claims cannot be encoded as JSON", "check the return value of Provider.Profile", err)
 		}
 		kept = &keptClaims{json: string(raw)}
 	}

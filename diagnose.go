@@ -151,7 +151,7 @@ func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
 	}
 	if deaf != nil {
 		d.Warnings = append(d.Warnings, &Error{Code: ErrInvalidOptions, ID: "options.revocations.deaf", Op: "Options.Revocations", Err: deaf,
-			Reason: deafRemark, Fix: "look at the cause: docs/replicas.md has what the store must be like"})
+			Reason: deafRemark, Fix: "check the cause; docs/replicas.md lists the requirements for the store"})
 	}
 	found := map[*client]*rp.Report{}
 	for i, r := range reports {
@@ -214,29 +214,29 @@ func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
 func (c *client) signOutText(endpoints map[string]string) string {
 	switch l := c.provider.Logout; {
 	case l.Local:
-		return "here alone: Logout.Local; the person stays signed in at the provider"
+		return "here only, as set by Logout.Local; the user stays signed in at the provider"
 	case l.URL != "":
-		return "here, then at the provider's own address, Logout.URL"
+		return "here, then at the address in Logout.URL"
 	case len(endpoints) == 0:
 		return ""
 	case endpoints["end_session_endpoint"] == "":
-		return "here alone: the provider has no end-session endpoint; the person stays signed in there"
+		return "here only: the provider has no end-session endpoint, so the user stays signed in there"
 	case !c.mayHint():
-		return "here, then at the provider, without id_token_hint: most ask the person to confirm, and some refuse"
+		return "here, then at the provider without id_token_hint: most providers ask the user to confirm, some refuse"
 	}
-	return "here, then at the provider, which gets the ID token as id_token_hint, and need not ask"
+	return "here, then at the provider with the ID token as id_token_hint, so it need not ask for confirmation"
 }
 
 // Remarks are about Options that work but may be unintended. Mount logs them, too.
 const (
-	memoryRemark      = "sign-outs are remembered in this process's memory: lost at a restart, and not shared between replicas"
-	memstoreRemark    = "is a memstore, which keeps sessions in this process's memory: lost at a restart, and not shared between replicas"
-	memstoreFix       = "leave the option out to keep them in a sealed cookie, or take a store with a server behind it"
-	tokensRemark      = "the users' tokens are in this process's memory: lost at a restart, and not shared between replicas; users are then sent to the provider and back"
-	noProvidersRemark = "is empty, so that no user can sign in: /login answers with 404"
-	deafRemark        = "the marks of other replicas cannot be followed, so that each request asks the store"
-	insecureRemark    = "BaseURL is http: everybody in this network can read session cookies, codes and passwords, and use them"
-	keyMadeRemark     = "a random key was made, which is fine for development; sign-ins end with this process, and no other replica can finish them"
+	memoryRemark      = "revocations are kept in the memory of this process: they are lost on restart and not shared between replicas"
+	memstoreRemark    = "is a memstore, which keeps sessions in the memory of this process: they are lost on restart and not shared between replicas"
+	memstoreFix       = "leave the option unset to keep sessions in a sealed cookie, or use a store backed by a server"
+	tokensRemark      = "user tokens are kept in the memory of this process: they are lost on restart and not shared between replicas, and users are then sent to the provider and back"
+	noProvidersRemark = "is empty, so no user can sign in: /login responds with 404"
+	deafRemark        = "revocations of other replicas cannot be followed, so every request queries the store"
+	insecureRemark    = "BaseURL is http: anyone on this network can read and use session cookies, codes and passwords"
+	keyMadeRemark     = "a random key was generated, which is fine for development; sessions end with this process, and other replicas cannot complete its sign-ins"
 )
 
 func (a *Auth) remarks() []*Error {
@@ -246,12 +246,12 @@ func (a *Auth) remarks() []*Error {
 			list = append(list, &Error{Code: ErrInvalidOptions, ID: errid.Of(where, what), Op: where, Reason: reason, Fix: fix})
 		}
 	}
-	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "write https into BaseURL")
-	remark(!a.cfg.secure && !a.cfg.insecure, "Options.BaseURL", "http", "is http: cookies are neither Secure nor __Host-, which is for development alone", "write https where other people sign in")
-	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "make one with: openssl rand -hex 32")
-	remark(len(a.providers.Load().all) == 0, "Options.Providers", "empty", noProvidersRemark, "add one: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
-	remark(a.revokesInMemory() && !a.cfg.loopback && !a.cfg.resourceServer, "Options.Revocations", "memory", memoryRemark, "with several replicas, set Options.Revocations to share them")
-	remark(a.keepsTokensInMemory() && !a.cfg.loopback, "Options.Tokens", "memory", tokensRemark, "with several replicas, set Options.Tokens and Options.Revocations to share them")
+	remark(a.cfg.insecure, "Options.InsecureHTTP", "used", insecureRemark, "use https in BaseURL")
+	remark(!a.cfg.secure && !a.cfg.insecure, "Options.BaseURL", "http", "is http: cookies have neither Secure nor the __Host- prefix, which is for development only", "use https in production")
+	remark(a.cfg.keyMade, "Options.Keys", "generated", "is empty: "+keyMadeRemark, "generate a key: openssl rand -hex 32")
+	remark(len(a.providers.Load().all) == 0, "Options.Providers", "empty", noProvidersRemark, "add a provider: providers.Google(clientID, clientSecret), or a Provider with an Issuer")
+	remark(a.revokesInMemory() && !a.cfg.loopback && !a.cfg.resourceServer, "Options.Revocations", "memory", memoryRemark, "set Options.Revocations to share them between replicas")
+	remark(a.keepsTokensInMemory() && !a.cfg.loopback, "Options.Tokens", "memory", tokensRemark, "set Options.Tokens and Options.Revocations to share them between replicas")
 	remark(keptInMemory(a.cfg.Sessions) && !a.cfg.loopback, "Options.Sessions", "memstore", memstoreRemark, memstoreFix)
 	return list
 }
@@ -329,7 +329,7 @@ func (b *storeBackend) try(ctx context.Context) error {
 	found := false
 	err = b.each(answer, r, func(s stored) error { found = found || b.opens(s); return nil })
 	if err == nil && !found {
-		err = storeFailed("try session store", errors.New("the store has lost what it was given a moment ago"))
+		err = storeFailed("try session store", errors.New("the store has lost a session that was just saved"))
 	}
 	return cmp.Or(err, b.delete(answer, r))
 }
@@ -346,29 +346,29 @@ func (d *Diagnosis) addCookies(a *Auth, g *registry) {
 	idle := a.cfg.IdleTimeout
 	switch b := g.sessions.backend.(type) {
 	case *cookieBackend:
-		add(b.name, "the session, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
-		add(b.second, "the rest of a session that is too long for one", idle)
+		add(b.name, "the session, renewed with use for up to "+printable.Duration(a.cfg.Lifetime), idle)
+		add(b.second, "the second part of a session that does not fit into one cookie", idle)
 	case *storeBackend:
-		add(b.name, "the session's place in Options.Sessions, renewed with use for "+printable.Duration(a.cfg.Lifetime), idle)
-		add(b.bindingName(), "what opens the session there", idle)
+		add(b.name, "the session id in Options.Sessions, renewed with use for up to "+printable.Duration(a.cfg.Lifetime), idle)
+		add(b.bindingName(), "the key of the session there", idle)
 	}
-	add(a.loginStates.prefix+"*", "a sign-in under way", a.loginStates.life)
-	add(a.loginStates.failed.name, "which sign-in has failed, for a message", a.loginStates.failed.life)
+	add(a.loginStates.prefix+"*", "a sign-in in progress", a.loginStates.life)
+	add(a.loginStates.failed.name, "the sign-in that failed last, for its error message", a.loginStates.failed.life)
 	for _, name := range g.order {
 		if g.clients[name].provider.ResponseMode == "form_post" {
-			add(a.formPosts.prefix+"*", "a provider's answer that came as a form", a.formPosts.life)
+			add(a.formPosts.prefix+"*", "a form_post response of a provider", a.formPosts.life)
 			break
 		}
 	}
-	add(a.logouts.name, "where a sign-out at the provider comes back to", a.logouts.life)
+	add(a.logouts.name, "the return path of a sign-out at the provider", a.logouts.life)
 	for _, name := range g.order {
 		if g.clients[name].mayHint() {
-			addTo(a.idTokenHints.jar, a.idTokenHints.name, "the ID token, for the sign-out at the provider", a.idTokenHints.life)
+			addTo(a.idTokenHints.jar, a.idTokenHints.name, "the ID token for the sign-out at the provider", a.idTokenHints.life)
 			break
 		}
 	}
 	if len(g.order) > 1 {
-		add(a.lastProvider.name, "the provider of the last time", a.lastProvider.life)
+		add(a.lastProvider.name, "the provider used last", a.lastProvider.life)
 	}
-	add(a.loops.name, "counts sign-ins, to stop a loop", a.loops.life)
+	add(a.loops.name, "the number of recent sign-ins, to stop loops", a.loops.life)
 }

@@ -182,10 +182,10 @@ func TestDiagnoseComparesClocks(t *testing.T) {
 			}
 		}}
 		if c.problem != "" {
-			f.problems = []said{{"clock", "diagnose.clock", []string{c.problem, "give or take", "1m", "(NTP)"}}}
+			f.problems = []said{{"clock", "diagnose.clock", []string{c.problem, "+/- ", "1m", "(NTP)"}}}
 		}
 		if c.remark != "" {
-			f.warnings = []said{{"clock", "diagnose.clock", []string{c.remark, "give or take"}}}
+			f.warnings = []said{{"clock", "diagnose.clock", []string{c.remark, "+/- "}}}
 		}
 		list = append(list, f)
 	}
@@ -754,7 +754,7 @@ func TestDiagnosisOfTheClock(t *testing.T) {
 		s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.Clock.Advance(off) })
 		p := s.Auth.Diagnose(t.Context()).Providers[0]
 		if wrong := (p.ClockAhead + off).Abs(); wrong > p.ClockTolerance+100*time.Millisecond || p.ClockTolerance < 500*time.Millisecond {
-			t.Errorf("%v off: %v, give or take %v", off, p.ClockAhead, p.ClockTolerance)
+			t.Errorf("%v off: %v, +/- %v", off, p.ClockAhead, p.ClockTolerance)
 		}
 	}
 }

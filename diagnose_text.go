@@ -20,7 +20,7 @@ func (d *Diagnosis) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", d.BaseURL, count(len(d.Problems), "problem"), count(len(d.Warnings), "warning"))
 	if slices.ContainsFunc(d.Providers, func(p ProviderDiagnosis) bool { return p.RedirectURI != "" }) {
-		b.WriteString("only a sign-in shows whether client id, secret and redirect URI are the registered ones\n")
+		b.WriteString("client ID, secret and redirect URI are verified only by a sign-in\n")
 	}
 	for _, e := range d.Problems {
 		e.list(&b, "PROBLEM")
@@ -97,9 +97,9 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 		wrong++
 		switch {
 		case e.unanswered():
-			state = "does not answer"
+			state = "does not respond"
 		case e.unreachable() && state == "answers":
-			state = "answers, but not as a provider does"
+			state = "sends invalid responses"
 		}
 	}
 	if wrong > 0 {
@@ -117,10 +117,10 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 		d.listResourceServer(b, p)
 		return
 	}
-	b.WriteString(" to register there\n")
+	b.WriteString(" register at the provider\n")
 	logout := func(address, name string) string {
 		if address != "" && len(p.Offered) > 0 && !slices.Contains(p.Offered[name], "true") {
-			address += " (the provider does not announce it)"
+			address += " (not announced by the provider)"
 		}
 		return address
 	}
@@ -140,12 +140,12 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 		}
 		row(b, name, used)
 	}
-	const unsettled = "not settled while there is a problem"
+	const unsettled = "unknown until the problems are fixed"
 	used("PKCE", p.PKCE, "off", "code_challenge_methods_supported")
-	used("scopes", strings.Join(p.Scopes, ", "), "not asked for", "scopes_supported")
+	used("scopes", strings.Join(p.Scopes, ", "), "not requested", "scopes_supported")
 	used("response mode", p.ResponseMode, "", "response_modes_supported")
-	row(b, "signing out", p.SignOut)
-	used("iss in answers", map[bool]string{true: "required"}[p.RequiresIss], "", "")
+	row(b, "sign-out", p.SignOut)
+	used("iss in responses", map[bool]string{true: "required"}[p.RequiresIss], "", "")
 	used("client authentication", p.AuthMethod, unsettled, "token_endpoint_auth_methods_supported")
 	used("ID token algorithms", strings.Join(p.Algorithms, ", "), unsettled, "id_token_signing_alg_values_supported")
 	row(b, "access tokens for", p.Audience)
@@ -155,7 +155,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 
 // listResourceServer writes what there is to know of a provider without a client.
 func (d *Diagnosis) listResourceServer(b *strings.Builder, p *ProviderDiagnosis) {
-	b.WriteString(" in use, for access tokens alone\n")
+	b.WriteString(" in use, for access tokens only\n")
 	row(b, "access tokens for", p.Audience)
 	row(b, "jwks_uri", p.Endpoints["jwks_uri"])
 	p.listKeys(b)

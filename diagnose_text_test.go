@@ -63,23 +63,23 @@ func TestWordsOfADiagnosis(t *testing.T) {
 		}, []string{"(offered: RS256)"}, []string{"none (offered"}},
 		{"no metadata at the address", func(s *sitetest.Site, _ *ginauth.Provider) {
 			s.IDP.Handle(authtest.Discovery, http.NotFound)
-		}, []string{"answers, but not as a provider does"}, []string{"does not answer"}},
+		}, []string{"sends invalid responses"}, []string{"does not respond"}},
 		{"a page in its place", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.HTML) },
-			[]string{"answers, but not as a provider does"}, []string{"does not answer"}},
+			[]string{"sends invalid responses"}, []string{"does not respond"}},
 		{"a proxy in front of one that is down", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Down) },
-			[]string{"provider demo: does not answer"}, nil},
+			[]string{"provider demo: does not respond"}, nil},
 		{"one that resets connections", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Resetting) },
-			[]string{"provider demo: does not answer"}, nil},
+			[]string{"provider demo: does not respond"}, nil},
 		{"a page, and an endpoint that is down", func(s *sitetest.Site, _ *ginauth.Provider) {
 			s.IDP.Fail(authtest.JWKS, authtest.HTML)
 			s.IDP.Fail(authtest.Token, authtest.Down)
-		}, []string{"provider demo: does not answer"}, nil},
+		}, []string{"provider demo: does not respond"}, nil},
 		{"a proxy that reaches none", func(s *sitetest.Site, _ *ginauth.Provider) {
 			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusBadGateway, "", ""))
-		}, []string{"provider demo: does not answer"}, nil},
+		}, []string{"provider demo: does not respond"}, nil},
 		{"a proxy that waits in vain", func(s *sitetest.Site, _ *ginauth.Provider) {
 			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusGatewayTimeout, "", ""))
-		}, []string{"provider demo: does not answer"}, nil},
+		}, []string{"provider demo: does not respond"}, nil},
 		{"a sign-out here alone", func(_ *sitetest.Site, p *ginauth.Provider) { p.Logout.Local = true }, []string{"Logout.Local"}, nil},
 		{"a sign-out at an address of the provider's own", func(s *sitetest.Site, p *ginauth.Provider) { p.Logout.URL = s.IDP.Issuer + "/bye" },
 			[]string{"Logout.URL"}, []string{"id_token_hint"}},
@@ -89,11 +89,11 @@ func TestWordsOfADiagnosis(t *testing.T) {
 		{"a public client that the metadata does not offer", func(s *sitetest.Site, p *ginauth.Provider) {
 			p.AuthMethod, p.ClientSecret = "none", ""
 			edited(s, "token_endpoint_auth_methods_supported", []string{"client_secret_basic"})
-		}, []string{`does not offer the AuthMethod "none"`, "public clients"}, []string{"drop AuthMethod"}},
+		}, []string{`AuthMethod "none"`, "public clients"}, []string{"remove AuthMethod"}},
 		{"a method that the metadata does not offer", func(s *sitetest.Site, p *ginauth.Provider) {
 			p.AuthMethod = "client_secret_post"
 			edited(s, "token_endpoint_auth_methods_supported", []string{"client_secret_basic"})
-		}, []string{"drop AuthMethod"}, nil},
+		}, []string{"remove AuthMethod"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -128,7 +128,7 @@ func TestDiagnosisOfAProviderThatIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range []*ginauth.Diagnosis{d, read} {
-		if text := d.String(); !strings.Contains(text, "provider demo: does not answer") {
+		if text := d.String(); !strings.Contains(text, "provider demo: does not respond") {
 			t.Error(text)
 		}
 	}
@@ -155,7 +155,7 @@ func TestDocsShowADiagnosis(t *testing.T) {
 
 var (
 	cookieHash = regexp.MustCompile(`ginauth-[A-Z2-7]{6}`)
-	tolerated  = regexp.MustCompile(`give or take \d+s`)
+	tolerated  = regexp.MustCompile(`\+/- \d+s`)
 	tenMinutes = regexp.MustCompile(`\b(9m5\ds|10m\ds)\b`)
 )
 
@@ -165,7 +165,7 @@ func compareText(t *testing.T, name string, s *sitetest.Site, got string) {
 		got = strings.ReplaceAll(got, from, to)
 	}
 	got = cookieHash.ReplaceAllString(got, "ginauth-HASHED")
-	got = tolerated.ReplaceAllString(tenMinutes.ReplaceAllString(got, "10m"), "give or take 1s") // on a machine that is busy
+	got = tolerated.ReplaceAllString(tenMinutes.ReplaceAllString(got, "10m"), "+/- 1s") // on a machine that is busy
 	name = filepath.Join("testdata", "diagnosis", name)
 	if *updateText {
 		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {

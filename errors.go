@@ -115,7 +115,7 @@ type Error struct {
 // Error formats the error on one line.
 func (e *Error) Error() string {
 	if e == nil { // a nil *Error in a non-nil error interface
-		return "ginauth: an *Error that is nil"
+		return "ginauth: nil *Error"
 	}
 	var b strings.Builder
 	b.WriteString("ginauth: ")
@@ -161,28 +161,57 @@ func (e *Error) Status() int {
 	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
 }
 
-// areas are the first words of this package's IDs, of errors and of other log lines:
-// docs/errors.md has an anchor for each ID that begins with one of them.
-var areas = []string{
-	"access_token", "api", "authorize", "bearer", "check", "claims", "diagnose", "discovery", "form_post", "guard", "hook", "http", "id_token", "introspection", "jwt", "login",
-	"logout", "logout_token", "mount", "options", "page", "profile", "provider", "providers", "recheck", "refresh", "request", "response", "session", "state", "store",
-	"token", "userinfo",
+// errorPages are the pages of docs/ that explain the IDs of this package, and of lines in
+// the log that report no error, by the first word of the ID. A few IDs are on another page
+// than the rest of their area, since they have another code; those are listed in full.
+// Each of these pages has an anchor for each of its IDs.
+var errorPages = map[string]string{
+	"access_token": requestsPage, "authorize": requestsPage, "bearer": requestsPage, "check": requestsPage, "claims": requestsPage, "form_post": requestsPage,
+	"guard": requestsPage, "hook": requestsPage, "introspection": requestsPage, "login": requestsPage, "logout": requestsPage, "logout_token": requestsPage,
+	"profile": requestsPage, "provider": requestsPage, "request": requestsPage, "session": requestsPage, "store": requestsPage,
+	"api": signInsPage, "diagnose": signInsPage, "discovery": signInsPage, "http": signInsPage, "id_token": signInsPage, "jwt": signInsPage,
+	"recheck": signInsPage, "refresh": signInsPage, "response": signInsPage, "state": signInsPage, "token": signInsPage, "userinfo": signInsPage,
+	"mount": setupPage, "options": setupPage, "page": setupPage, "providers": setupPage,
+
+	"claims.groups_elsewhere": signInsPage, "profile.json": signInsPage, "introspection.endpoint": signInsPage, "introspection.json": signInsPage, "login.link_session_ended": signInsPage,
+	"provider.failed": signInsPage, "session.signed_out_before": signInsPage,
+	"recheck.failed": requestsPage, "recheck.nothing_to_ask": requestsPage, "recheck.person_required": requestsPage, "recheck.token_expired": requestsPage,
+	"refresh.consent": requestsPage, "refresh.invalid_grant": requestsPage, "refresh.lost": requestsPage, "refresh.no_token": requestsPage, "refresh.scopes_missing": requestsPage,
+	"response.ambiguous": requestsPage, "response.code": requestsPage, "response.code_and_error": requestsPage, "response.duplicate": requestsPage,
+	"response.empty": requestsPage, "response.form_and_query": requestsPage, "response.mode": requestsPage, "response.unreadable": requestsPage,
+	"state.too_large": requestsPage, "state.too_long": requestsPage,
+	"api.address": setupPage, "recheck.no_tokens": setupPage,
 }
 
-// section returns the section of docs/errors.md that explains the error: that of its ID, or of
-// its Code if the ID is the application's. It returns "" if the Code is the application's,
-// too.
+const (
+	signInsPage  = "docs/errors.md"          // sign-ins, and what a provider answers
+	requestsPage = "docs/errors-requests.md" // guarded requests, sessions, and functions of the application
+	setupPage    = "docs/errors-setup.md"    // Options, and lines in the log
+)
+
+// signInCodes are the codes with a section on signInsPage. ErrInvalidOptions has one on
+// setupPage, every other code on requestsPage.
+var signInCodes = []Code{
+	ErrStateInvalid, ErrProviderDenied, ErrCodeRejected, ErrProviderError, ErrProviderMisconfigured, ErrProviderUnavailable, ErrProviderTimeout,
+	ErrBadTokenResponse, ErrIssuerMismatch, ErrIDTokenInvalid, ErrUserinfoInvalid,
+}
+
+// section returns where the error is explained in the repository: at its ID, or at
+// its Code if the ID is the application's. It returns "" if the Code is.
 func (e *Error) section() string {
-	if statuses[e.Code] == 0 {
-		return ""
-	}
-	anchor := string(e.Code)
 	area, _, _ := strings.Cut(e.ID, ".")
 	setting := e.Code == ErrInvalidOptions && (area == "options" || area == "provider") // these ids are made of the setting's name, and have no anchors
-	if slices.Contains(areas, area) && !setting {
-		anchor = e.ID
+	switch page := cmp.Or(errorPages[e.ID], errorPages[area]); {
+	case statuses[e.Code] == 0:
+		return ""
+	case page != "" && !setting:
+		return page + "#" + e.ID
+	case e.Code == ErrInvalidOptions:
+		return setupPage + "#" + string(e.Code)
+	case slices.Contains(signInCodes, e.Code):
+		return signInsPage + "#" + string(e.Code)
 	}
-	return "docs/errors.md#" + anchor
+	return requestsPage + "#" + string(e.Code)
 }
 
 // docs returns the URL of the section, or "".

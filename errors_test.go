@@ -296,7 +296,7 @@ func TestDevelopersReadWhichFunctionOfTheirsRefused(t *testing.T) {
 		for _, refuse = range []error{errors.New("no account yet"), ginauth.ErrForbidden} {
 			for path, id := range map[string]string{"/checked": "check.refused", "/login/demo": "hook.on_login_refused"} {
 				p := f.Get(path)
-				if p.Status != http.StatusForbidden || strings.Contains(p.Text(), "docs/errors.md#"+id) == public {
+				if p.Status != http.StatusForbidden || strings.Contains(p.Text(), "docs/errors-requests.md#"+id) == public {
 					t.Errorf("public %v: %v at %s: %d %s", public, refuse, path, p.Status, p.Text())
 				}
 				if strings.Contains(p.Text(), "no account yet") {

@@ -246,7 +246,7 @@ func ExampleHasClaim() {
 	fmt.Println(visitor.signIn("/login", "Visitor"))
 	// Output:
 	// 200 Hello, Employee!
-	// 403 No access (forbidden)
+	// 403 Access denied (forbidden)
 }
 
 // The address to put behind a "Sign in" button.
@@ -663,13 +663,13 @@ func ExampleAuth_RequireAuth() {
 	// Grace Hopper
 	//   /staff 200 welcome
 	//   /company 200 welcome
-	//   /either 403 No access (forbidden)
+	//   /either 403 Access denied (forbidden)
 	//   /own 200 welcome
 	// Eve Newcomer
-	//   /staff 403 No access (forbidden)
-	//   /company 403 No access (forbidden)
-	//   /either 403 No access (forbidden)
-	//   /own 403 No access (forbidden)
+	//   /staff 403 Access denied (forbidden)
+	//   /company 403 Access denied (forbidden)
+	//   /either 403 Access denied (forbidden)
+	//   /own 403 Access denied (forbidden)
 }
 
 // A public page that greets signed-in users.
@@ -735,7 +735,7 @@ func ExampleHooks() {
 	fmt.Println(visitor.signIn("/login", "Zoë Ångström"))
 	// Output:
 	// 200 [editor admin]
-	// 403 No access (identity_rejected)
+	// 403 Access denied (identity_rejected)
 }
 
 // API keys in addition to sessions. The table has only a hash of each key, so a leaked copy

@@ -95,8 +95,8 @@ func (a *Auth) carryResponse(c *gin.Context, at *callbackPath, response url.Valu
 		location += "&response=" + sealed
 	}
 	if len(location) > maxAddress {
-		return &Error{Code: ErrBadRequest, ID: "form_post.too_large", Op: "form_post", Reason: "the provider's answer does not fit into an address of 8 KB",
-			Fix: `set ResponseMode "query", or have the provider send less`, status: http.StatusRequestEntityTooLarge}
+		return &Error{Code: ErrBadRequest, ID: "form_post.too_large", Op: "form_post", Reason: "the provider's response does not fit into a URL of 8 KB",
+			Fix: `set ResponseMode to "query", or have the provider send less data`, status: http.StatusRequestEntityTooLarge}
 	}
 	redirect(c, location+"#")
 	return nil

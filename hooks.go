@@ -184,7 +184,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 		defer func() { c.Writer = w.ResponseWriter }() // whatever the hook has put there
 		if err := hook(c, login); err != nil {
 			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider,
-				Reason: "OnLogin refused the sign-in", Fix: "nothing, if this account may not sign in; else see what the hook returned: the log has it in error=, under the same request id"})
+				Reason: "OnLogin rejected the sign-in", Fix: "ignore this if the account should be rejected; otherwise see error= in the log under the same request id"})
 		}
 		return nil
 	})
@@ -192,8 +192,8 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 		return err
 	}
 	if w.Written() || c.IsAborted() && !aborted || login.User == nil {
-		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin answered or aborted the request itself, or set User to nil: no user is signed in",
-			Fix: "return an error to refuse, and set login.ReturnTo to go elsewhere"}
+		return &Error{Code: ErrSessionError, ID: "hook.on_login_answered", Op: "OnLogin", Provider: verified.Provider, Reason: "OnLogin wrote a response, aborted the request or set User to nil: no user is signed in",
+			Fix: "return an error to reject the sign-in, and set login.ReturnTo to redirect elsewhere"}
 	}
 	login.User.sameAs(&verified)
 	login.Renewal = renewal

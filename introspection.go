@@ -49,7 +49,7 @@ func newIntrospections(cl *client) *introspections {
 func (i *introspections) ask(ctx context.Context, raw string, now time.Time) (*rp.AccessToken, time.Time, error) {
 	if len(raw) > opaqueTokenLimit {
 		return nil, time.Time{}, &Error{Code: ErrInvalidToken, ID: "introspection.too_long", Op: "introspect token", Provider: i.client.provider.Name,
-			Reason: "the token is no JWT, and longer than 4 KB", Fix: "send an access token of the provider"}
+			Reason: "the token is not a JWT and longer than 4 KB", Fix: "send an access token of the provider"}
 	}
 	id := sha256.Sum256([]byte(raw))
 	a, known := i.known(id, now)
@@ -80,7 +80,7 @@ func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw st
 		defer func() { <-i.asking }()
 	case <-wait.C:
 		return introspected{err: &Error{Code: ErrStoreUnavailable, ID: "introspection.busy", Op: "introspect token", Provider: i.client.provider.Name, retryAfter: retryAfter,
-			Reason: fmt.Sprintf("%d other tokens are being introspected", introspectionsAtOnce), Fix: "see whether somebody sends many tokens that do not exist, or the provider is slow; a limit of requests per address in front helps"}}
+			Reason: fmt.Sprintf("the limit of %d concurrent introspections is reached", introspectionsAtOnce), Fix: "check for a client that sends many invalid tokens and for a slow provider; limit the request rate per address in front of the application"}}
 	}
 	if a, known := i.known(id, i.client.cfg.Now()); known { // the provider has failed meanwhile
 		return a

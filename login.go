@@ -36,7 +36,7 @@ func (a *Auth) chooseProvider(c *gin.Context, g *registry) error {
 	}
 	switch len(g.order) {
 	case 0:
-		return &Error{Code: ErrUnknownProvider, ID: "provider.not_configured", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so that no user can sign in", Fix: "set Options.Providers"}
+		return &Error{Code: ErrUnknownProvider, ID: "provider.not_configured", Op: "begin sign-in", text: "choose.none", Reason: "no provider is configured, so no user can sign in", Fix: "set Options.Providers"}
 	case 1:
 		location := a.cfg.prefix + a.cfg.mount + "/login/" + g.order[0]
 		if c.Request.URL.RawQuery != "" {
@@ -147,8 +147,8 @@ func (a *Auth) answerBoosted(c *gin.Context, cl *client) error {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
 	if params.Get("link") == "true" {
-		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was sent by HTMX, not by the browser",
-			Fix: `write hx-boost="false" on the form`}
+		return &Error{Code: ErrCrossOrigin, ID: "login.link_boosted", Op: "link account", Reason: "the form to link an account was submitted by HTMX, not by the browser",
+			Fix: `set hx-boost="false" on the form`}
 	}
 	query, err := a.formAsQuery(c, cl, params)
 	if err != nil {
@@ -166,7 +166,7 @@ func (a *Auth) formAsQuery(c *gin.Context, cl *client, params url.Values) (strin
 	query := params.Encode()
 	if len(a.LoginURL(cl.provider.Name, "")+"?"+query) > maxAddress {
 		return "", &Error{Code: ErrBadRequest, ID: "login.form_too_large", Op: "begin sign-in", Provider: cl.provider.Name, status: http.StatusRequestEntityTooLarge,
-			Reason: "the form does not fit into an address of 8 KB", Fix: "send less with it, or link to the login address"}
+			Reason: "the form does not fit into a URL of 8 KB", Fix: "send fewer fields, or link to the login URL"}
 	}
 	return query, nil
 }
@@ -205,8 +205,8 @@ func checkNavigation(r *http.Request) error {
 	if is {
 		return nil
 	}
-	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("a sign-in was started by %q, not by opening a page", dest),
-		Fix: "navigate to the login address; behind fetch, let the page do it"}
+	return &Error{Code: ErrCrossOrigin, ID: "login.not_navigation", Op: "begin sign-in", Reason: fmt.Sprintf("the sign-in was requested as %q, not as a navigation", dest),
+		Fix: "navigate to the login URL; after a fetch, let the page navigate"}
 }
 
 // navigation reports whether a request is a page load according to its Sec-Fetch headers, and
@@ -252,8 +252,8 @@ func (c *client) readThirdPartyLogin(params url.Values, l *loginState) error {
 		return nil
 	}
 	if len(iss) > 1 || iss[0] != c.provider.Issuer || iss[0] == "" {
-		return &Error{Code: ErrBadRequest, ID: "login.issuer", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, not this provider's issuer", printable.Clip(iss[0])),
-			Fix: "send the sign-in to the provider with that issuer"}
+		return &Error{Code: ErrBadRequest, ID: "login.issuer", Op: "begin sign-in", Provider: c.provider.Name, Reason: fmt.Sprintf("iss is %q, which is not this provider's issuer", printable.Clip(iss[0])),
+			Fix: "start the sign-in with the provider that has this issuer"}
 	}
 	if target, ok := strings.CutPrefix(params.Get("target_link_uri"), c.cfg.origin+c.cfg.prefix); ok {
 		l.returnTo = c.cfg.orDefault(target, l.returnTo)
@@ -278,7 +278,7 @@ func (c *client) readLoginParams(params url.Values, l *loginState) (map[string]s
 		v := values[0]
 		if len(values) > 1 || len(v) > passedLimit || strings.ContainsFunc(v, unicode.IsControl) {
 			return nil, &Error{Code: ErrBadRequest, ID: "login.parameter", Op: "begin sign-in", Provider: c.provider.Name,
-				Reason: fmt.Sprintf("the parameter %q is there twice, longer than %d bytes, or has control characters", name, passedLimit), Fix: "correct the link or the form that begins the sign-in"}
+				Reason: fmt.Sprintf("the parameter %q is repeated, longer than %d bytes, or contains control characters", name, passedLimit), Fix: "correct the link or the form that starts the sign-in"}
 		}
 		if passed == nil {
 			passed = map[string]string{}
@@ -298,7 +298,7 @@ func (c *client) expect(l *loginState, params map[string]string) error {
 	var ok bool
 	if l.maxAge, ok = seconds(v); !ok {
 		return &Error{Code: ErrBadRequest, ID: "login.max_age", Op: "begin sign-in", Provider: c.provider.Name, Reason: "max_age is not a number of seconds",
-			Fix: "write a number of seconds: 3600"}
+			Fix: "use a number of seconds, such as 3600"}
 	}
 	return nil
 }
@@ -343,12 +343,12 @@ func (a *Auth) warnAboutScheme(r *http.Request) {
 		return
 	}
 	if scheme == overHTTPS {
-		a.cfg.log(r.Context(), slog.LevelWarn, "login.over_https", "a sign-in began over https, but BaseURL is http: providers will be asked to send people back to http, and most refuse that;"+
+		a.cfg.log(r.Context(), slog.LevelWarn, "login.over_https", "a sign-in began over https, but BaseURL is http: providers will be asked to redirect to http, which most reject;"+
 			" set Options.BaseURL to the https address that browsers use", slog.String("base_url", a.cfg.BaseURL))
 		return
 	}
-	a.cfg.log(r.Context(), slog.LevelWarn, "login.over_http", "a sign-in began over http, as the proxy in front says, but BaseURL is https: a browser keeps no Secure cookie from http, and the sign-in will end with state_invalid;"+
-		" have the proxy send people to https, or, if it does, have it write X-Forwarded-Proto as the browser asked", slog.String("base_url", a.cfg.BaseURL))
+	a.cfg.log(r.Context(), slog.LevelWarn, "login.over_http", "a sign-in began over http according to the proxy, but BaseURL is https: browsers reject Secure cookies over http, so the sign-in will end with state_invalid;"+
+		" redirect http to https at the proxy; if it does so already, correct its X-Forwarded-Proto header", slog.String("base_url", a.cfg.BaseURL))
 }
 
 // warnAboutPort warns that a sign-in begins at another port of loopback than BaseURL's,
@@ -363,8 +363,8 @@ func (a *Auth) warnAboutPort(r *http.Request) {
 	if !weburl.IsLoopback(here.Hostname()) || cmp.Or(here.Port(), "80") == cmp.Or(there.Port(), "80") || !a.portWarned.CompareAndSwap(false, true) {
 		return
 	}
-	a.cfg.log(r.Context(), slog.LevelWarn, "login.other_port", "a sign-in began at another port than BaseURL's, where the provider will send the browser: write into Options.BaseURL the address that is opened;"+
-		" if a proxy in front writes a Host of its own, have it keep the browser's", slog.String("opened", printable.Clip(host)), slog.String("base_url", a.cfg.BaseURL))
+	a.cfg.log(r.Context(), slog.LevelWarn, "login.other_port", "a sign-in began on a different port than BaseURL, to which the provider will redirect; set Options.BaseURL to the address that browsers open;"+
+		" behind a proxy that rewrites Host, configure it to preserve the original Host", slog.String("opened", printable.Clip(host)), slog.String("base_url", a.cfg.BaseURL))
 }
 
 // A browser that signs in more often within the window and still has no session is in a
@@ -438,18 +438,18 @@ func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 	switch {
 	case len(ids) > 0:
 		id = "login.loop_session_gone"
-		why, fix = "its session cookie opens, but the session is not there or over", "give every replica the same session store, and clocks that agree"
+		why, fix = "the session cookie is valid, but the session does not exist or has ended", "give every replica the same session store, and synchronize their clocks"
 	case found:
 		id = "login.loop_cookie_unreadable"
-		why = "its session cookie does not open, or came without the other one that belongs to it"
-		fix = a.cfg.keysFix() + "; if that is so, look in the browser's developer tools for a cookie that is refused"
+		why = "the session cookie cannot be decrypted, or its second cookie is missing"
+		fix = a.cfg.keysFix() + "; if they are, look for a rejected cookie in the browser's developer tools"
 	default:
 		id = "login.loop_cookie_missing"
-		why = "it sends other cookies of ours, but never the one of the session"
-		fix = "look at the answer of /authorize in the browser's developer tools: they say why a cookie is refused; a proxy that cuts long header lines, or keeps one Set-Cookie line of several, does it too"
+		why = "the browser sends other ginauth cookies, but not the session cookie"
+		fix = "check the response of /authorize in the browser's developer tools, which show why a cookie is rejected; also check for a proxy that truncates long headers or keeps only one Set-Cookie header"
 	}
 	e := &Error{Code: ErrLoginLoop, ID: id, Op: "begin sign-in", Provider: state.provider, Fix: fix,
-		Reason: fmt.Sprintf("this browser signed in %d times within %d seconds, and is sent to sign in again: %s", n, loopWindow/time.Second, why)}
+		Reason: fmt.Sprintf("the browser signed in %d times within %d seconds and still has no session: %s", n, loopWindow/time.Second, why)}
 	if !state.needsItsStart() {
 		e.retry = a.LoginURL(state.provider, state.returnTo)
 	}

@@ -47,7 +47,7 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 		return complete(err, Error{Code: ErrBadRequest, ID: "request.unreadable", Op: "begin sign-in", Provider: cl.provider.Name})
 	}
 	if c.Request.Method == http.MethodPost && params.Get("link") == "true" {
-		return &Error{Code: ErrBadRequest, ID: "login.link_page", Op: "link account", Provider: cl.provider.Name, Reason: "the provider is a page of the application, which has to link accounts itself",
+		return &Error{Code: ErrBadRequest, ID: "login.link_page", Op: "link account", Provider: cl.provider.Name, Reason: "the provider is a page of the application, which must link accounts itself",
 			Fix: "link in the handler of that page: CurrentUser is the user to link to"}
 	}
 	returnTo := a.cfg.orDefault(requestedReturn(c, params), "")
@@ -78,8 +78,8 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) error {
 	if n, _ := a.loops.count(c.Request); n >= maxLoopLogins {
 		return &Error{Code: ErrLoginLoop, ID: "login.page_loop", Op: "authenticate again", Provider: cl.provider.Name, text: string(ErrSessionError),
-			Reason: fmt.Sprintf("the page was opened %d times within %d seconds, with prompt=login, and did not sign a user in", n, loopWindow/time.Second),
-			Fix:    "with prompt=login, let the page ask for the password again, also if CurrentUser returns a user, and call SignIn"}
+			Reason: fmt.Sprintf("the page was opened %d times within %d seconds with prompt=login and did not sign in a user", n, loopWindow/time.Second),
+			Fix:    "ask for the password again when the page gets prompt=login, even if CurrentUser returns a user, then call SignIn"}
 	}
 	a.loops.add(c.Writer, c.Request)
 	redirect(c, withParam(cl.pageURL(returnTo), "prompt", "login"))
@@ -120,8 +120,8 @@ func (a *Auth) checkPageLoop(c *gin.Context, page loginPage) *Error {
 		return nil
 	}
 	return &Error{Code: ErrLoginLoop, ID: "login.page_redirects", Op: "begin sign-in", Provider: page.provider, text: string(ErrSessionError),
-		Reason: fmt.Sprintf("the browser was sent to %s %d times in a row, each less than a second after the other: the page sends it back, to a guarded page or to the sign-in, and did not sign a user in", page.option, n),
-		Fix:    "let the page be shown; redirect only behind SignIn, and to Auth.LoginURL only with the name of another provider"}
+		Reason: fmt.Sprintf("the browser was redirected to %s %d times in a row, each less than a second after the previous one: the page redirects back to a guarded page or to the login page without signing in a user", page.option, n),
+		Fix:    "render the page; redirect only after SignIn, and to Auth.LoginURL only with the name of another provider"}
 }
 
 // rounds returns the number of consecutive redirects for this purpose, each within apart of
@@ -177,12 +177,12 @@ func (p *Provider) checkPage(add addMistake) {
 		name, field := v.Type().Field(i).Name, v.Field(i)
 		empty := field.IsZero() || (field.Kind() == reflect.Slice || field.Kind() == reflect.Map) && field.Len() == 0
 		if !empty && !slices.Contains(pageFields, name) {
-			add(name, "login_page", "is for an OAuth client, and LoginPage makes this provider a page of the application", "drop one of the two")
+			add(name, "login_page", "is for an OAuth client, but LoginPage makes this provider a page of the application", "remove one of the two")
 		}
 	}
 	clean, ok := cleanPath(p.LoginPage)
 	if !ok {
-		add("LoginPage", "not_a_path", "is not a path of the application", `write one that begins with a single /, such as "/password"`)
+		add("LoginPage", "not_a_path", "is not a path of the application", `use a path that begins with a single /, such as "/password"`)
 		return
 	}
 	p.LoginPage = clean // it goes into a header
@@ -192,7 +192,7 @@ func (p *Provider) checkPage(add addMistake) {
 // other providers.
 func (c *config) checkLoginPage(p *Provider, add addMistake, others []Provider) {
 	if _, ok := cleanPath(p.LoginPage); ok && c.orDefault(p.LoginPage, "") == "" {
-		add("LoginPage", "own_route", "is a ginauth route: users would loop back to it", `write the path of a page of the application, such as "/password"`)
+		add("LoginPage", "own_route", "is a ginauth route: users would loop back to it", `use the path of a page of the application, such as "/password"`)
 	}
 	for i := range others {
 		page, q := p, &others[i]
@@ -201,8 +201,8 @@ func (c *config) checkLoginPage(p *Provider, add addMistake, others []Provider) 
 		}
 		if page.LoginPage != "" && q.LoginPage == "" && page.Namespace != "" &&
 			(page.Namespace == q.Issuer || page.Namespace == q.Namespace || slices.Contains(q.Admits, page.Namespace)) {
-			add("Namespace", "client_namespace", fmt.Sprintf("of provider %q, which is a page of the application, is where users of provider %q come from: the page could sign in as any of them", page.Name, q.Name),
-				"give the page a Namespace of its own, such as the application's address")
+			add("Namespace", "client_namespace", fmt.Sprintf("of provider %q, a page of the application, is the namespace of provider %q: the page could sign in as any of its users", page.Name, q.Name),
+				"give the page a separate Namespace, such as the application's address")
 		}
 	}
 }

@@ -183,8 +183,8 @@ func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState
 		}
 	}
 	if !s.set(out, name, contents) {
-		return &Error{Code: ErrSessionError, ID: "state.too_large", Op: "begin sign-in", Provider: l.provider, Reason: "the login attempt does not fit into a cookie",
-			Fix: "shorten the return path, the parameters passed on, or Start.Data"}
+		return &Error{Code: ErrSessionError, ID: "state.too_large", Op: "begin sign-in", Provider: l.provider, Reason: "the login state does not fit into a cookie",
+			Fix: "shorten the return path, the forwarded parameters or Start.Data"}
 	}
 	return nil
 }
@@ -232,13 +232,13 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, at *callbackP
 	switch {
 	case err != nil:
 		return l, &Error{Code: ErrStoreUnavailable, ID: "store.once_failed", Op: "spend state", Err: err, retryAfter: retryAfter,
-			Reason: "it cannot be known whether this answer was used before", Fix: "look at the store behind Options.Revocations"}
+			Reason: "the revocation store is unavailable, so replay cannot be ruled out", Fix: "check the store behind Options.Revocations"}
 	case !first:
 		return l, usedError()
 	case s.expired(l.created):
 		return l, s.expiredError(l.created)
 	case at.client(l.provider) == nil:
-		return l, stateInvalid("state.other_provider", "the answer to a sign-in with one provider came to the callback of another", "check the redirect URIs registered at the providers")
+		return l, stateInvalid("state.other_provider", "the response of one provider arrived at the callback of another", "check the redirect URIs registered at the providers")
 	}
 	return l, nil
 }
@@ -247,11 +247,11 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, at *callbackP
 // parameter with the sealed state.
 func (s *loginStates) match(r *http.Request, at *callbackPath, state string) (*loginState, error) {
 	if !isState(state) {
-		const fix = "sign-ins must begin at /login"
+		const fix = "start the sign-in at /login"
 		if state == "" {
-			return nil, stateInvalid("state.missing", "there is no state: this is not a provider's answer", fix)
+			return nil, stateInvalid("state.missing", "the state parameter is missing: the request is not an authorization response", fix)
 		}
-		return nil, stateInvalid("state.malformed", "the answer's state is not one of ours", fix)
+		return nil, stateInvalid("state.malformed", "the state parameter is malformed", fix)
 	}
 	name := s.prefix + state[:handleLength]
 	var found *loginState
@@ -275,7 +275,7 @@ func (s *loginStates) match(r *http.Request, at *callbackPath, state string) (*l
 		return nil, s.explain(r, at, state, missing)
 	}
 	if subtle.ConstantTimeCompare([]byte(state), []byte(found.state())) != 1 {
-		return nil, stateInvalid("state.mismatch", "the answer's state is not the one that was sent", "start again")
+		return nil, stateInvalid("state.mismatch", "the state parameter does not match the login cookie", "start again")
 	}
 	return found, nil
 }

@@ -74,9 +74,9 @@ type missingCookie struct {
 // made ends with it: nothing is wrong with the replicas.
 func (c *config) keysFix() string {
 	if c.keyMade {
-		return "start again; Options.Keys is empty, so that each start makes a key of its own: set it (openssl rand -hex 32) to keep sign-ins over restarts and between replicas"
+		return "start again; Options.Keys is empty, so each process generates its own key: set Options.Keys (openssl rand -hex 32) to keep sessions across restarts and replicas"
 	}
-	return "give every replica the same Options.Keys and BaseURL, and keep the old key in second place when changing it"
+	return "give every replica the same Options.Keys and BaseURL, and keep the old key as the second entry when rotating keys"
 }
 
 // explain tells, without guessing, why there is no login state for a response.
@@ -84,13 +84,13 @@ func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, m
 	begun, ours := s.beginningOf(state)
 	switch {
 	case errors.Is(missing.broken, seal.ErrKey):
-		return stateInvalid("state.other_key", "the attempt's cookie was sealed under another key", s.keysFix)
+		return stateInvalid("state.other_key", "the login cookie was sealed with another key", s.keysFix)
 	case errors.Is(missing.broken, errCookieVersion):
-		return stateInvalid("state.other_version", "the login cookie was written by another version of this package", "run the same version on every replica, and start again")
+		return stateInvalid("state.other_version", "the login cookie was written by another version of ginauth", "run the same version on every replica, and start again")
 	case missing.broken != nil:
-		return stateInvalid("state.cookie_altered", "the attempt's cookie was altered or cut on its way", "look for a proxy or an extension that changes cookies")
+		return stateInvalid("state.cookie_altered", "the login cookie was altered or truncated in transit", "check for a proxy or a browser extension that changes cookies")
 	case !ours:
-		return stateInvalid("state.not_authentic", "the answer's state was not made with our keys: they differ between replicas or changed, or somebody made it up", s.keysFix)
+		return stateInvalid("state.not_authentic", "the state was not sealed with the current keys: Options.Keys differ between replicas or have changed, or the state is forged", s.keysFix)
 	case s.expired(begun.at):
 		return s.expiredError(begun.at)
 	case s.failed.value(r) == state[:handleLength]:
@@ -103,17 +103,17 @@ func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, m
 	if !s.atBaseURL(r) { // a proxy writes another, and did so before
 		elsewhere += " or on another host name"
 	}
-	fix := "start again; if this is every sign-in's end, see whether cookies are blocked, or a proxy drops Set-Cookie"
+	fix := "start again; if every sign-in ends like this, check whether cookies are blocked or a proxy drops Set-Cookie"
 	if s.jar.Secure && schemeOf(r) == unknownScheme {
-		fix += "; or the browser is on http all along, where it keeps no Secure cookie"
+		fix += ", or the browser uses http, over which it rejects Secure cookies"
 	}
 	switch {
 	case missing.others > 0:
-		return stateInvalid("state.cookie_missing_others", "the login cookie is missing, while those of other sign-ins came: it was already finished, pushed out by five newer ones, or begun "+elsewhere, "start again")
+		return stateInvalid("state.cookie_missing_others", "the login cookie is missing, but those of other sign-ins were sent: the sign-in was already finished, displaced by five newer ones, or begun "+elsewhere, "start again")
 	case missing.cookies > 0:
-		return stateInvalid("state.cookie_missing", "the login cookie is missing, while other cookies came: the sign-in was already finished, its cookie was blocked, or it began "+elsewhere, fix)
+		return stateInvalid("state.cookie_missing", "the login cookie is missing, but other cookies were sent: the sign-in was already finished, its cookie was blocked, or it was begun "+elsewhere, fix)
 	}
-	return stateInvalid("state.no_cookies", "the browser sent no cookie at all: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
+	return stateInvalid("state.no_cookies", "the browser sent no cookies: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
 }
 
 // originError reports a sign-in that began where the browser could not keep its
@@ -127,14 +127,14 @@ func (s *loginStates) originError(r *http.Request, at *callbackPath, begun begin
 	base := scheme + "://" + s.host
 	switch here := s.atBaseURL(r); {
 	case s.jar.Secure && begun.scheme == overHTTP:
-		return stateInvalid("state.began_over_http", "the sign-in began over http, as the proxy in front says, and BaseURL is https: a browser keeps no Secure cookie from http",
-			"have the proxy send people to https; if it does, have it write X-Forwarded-Proto as the browser asked")
+		return stateInvalid("state.began_over_http", "the sign-in began over http according to the proxy, but BaseURL is https: browsers reject Secure cookies over http",
+			"redirect http to https at the proxy; if it does so already, correct its X-Forwarded-Proto header")
 	case s.jar.Secure && begun.scheme == unknownScheme && schemeOf(r) == overHTTPS:
-		return stateInvalid("state.began_without_tls", "the sign-in came here without TLS, and no proxy said that there was any; its answer came over https, as BaseURL is: a browser keeps no Secure cookie from http", "open the application at "+base)
+		return stateInvalid("state.began_without_tls", "the sign-in began without TLS, and the response arrived over https, the scheme of BaseURL: browsers reject Secure cookies over http", "open the application at "+base)
 	case here && !begun.atBaseURL:
-		return stateInvalid("state.other_host", "the sign-in was begun at another host name than BaseURL's, where its cookie stayed: cookies are per host", "open the application at "+base+", and send visits to other names there")
+		return stateInvalid("state.other_host", "the sign-in began on a different host than BaseURL: cookies belong to one host", "open the application at "+base+", and redirect other host names to it")
 	case !here && otherLoopback(r.Host, s.host):
-		return stateInvalid("state.answered_at_other_host", "the answer came to "+scheme+"://"+r.Host+", and BaseURL is "+base+": cookies are per host", "register this redirect URI at the provider, exactly, and no other loopback name's: "+at.uri)
+		return stateInvalid("state.answered_at_other_host", "the response arrived at "+scheme+"://"+r.Host+", but BaseURL is "+base+": cookies belong to one host", "register exactly this redirect URI at the provider, and remove those with another loopback name: "+at.uri)
 	}
 	return nil
 }
@@ -142,11 +142,11 @@ func (s *loginStates) originError(r *http.Request, at *callbackPath, begun begin
 // expiredError says what is wrong with a login state that has expired.
 func (s *loginStates) expiredError(begun time.Time) *Error {
 	if ahead := begun.Sub(s.now()); ahead > leeway {
-		return stateInvalid("state.clock", fmt.Sprintf("the sign-in began %v ahead of this machine's clock: the clocks of replicas differ", ahead.Round(time.Second)), "set their clocks (NTP)")
+		return stateInvalid("state.clock", fmt.Sprintf("the sign-in began %v in the future: the clocks of the replicas differ", ahead.Round(time.Second)), "synchronize the clocks of the replicas (NTP)")
 	}
 	return stateInvalid("state.expired", "the sign-in took longer than 10 minutes", "start again")
 }
 
 func usedError() *Error {
-	return stateInvalid("state.used", "this answer was used already", "start again; do not open an answer's address twice")
+	return stateInvalid("state.used", "the response was already used", "start again; a callback URL works only once")
 }

@@ -156,7 +156,7 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 	t.Parallel()
 	const host, proxied, direct, none = "state.other_host", "state.began_over_http", "state.began_without_tls", "state.no_cookies"
-	const onHTTP = "no Secure cookie" // the browser may be on http all along
+	const onHTTP = "Secure cookies" // the browser may be on http all along
 	for _, tt := range []struct {
 		name, host  string // of the request that began it; "" for BaseURL's
 		proto, back string // X-Forwarded-Proto of begin and callback, "" for none

@@ -279,7 +279,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 			asked := s.IDP.Count("authorize")
 			p := s.Get("/page/there?x=1")
 			s.WantError(p, ginauth.ErrLoginLoop)
-			for _, want := range []string{"2 times within 10 seconds", "docs/errors.md#" + tt.id, tt.fix, "Allow cookies for this site"} {
+			for _, want := range []string{"2 times within 10 seconds", "docs/errors-requests.md#" + tt.id, tt.fix, "Allow cookies for this site"} {
 				if !strings.Contains(p.Text(), want) {
 					t.Errorf("the page lacks %q: %s", want, p.Text())
 				}

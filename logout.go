@@ -48,7 +48,7 @@ func (a *Auth) confirmLogout(c *gin.Context, g *registry) error {
 // provider to sign out there.
 func (a *Auth) logout(c *gin.Context, g *registry) error {
 	if a.cfg.isCrossOrigin(c.Request) {
-		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "a request to sign out came from another origin", Fix: "send a POST to /logout with a form of your own page"}
+		return &Error{Code: ErrCrossOrigin, ID: "logout.cross_origin", Op: "sign out", Reason: "the sign-out request is cross-origin", Fix: "send a POST to /logout from a form on a page of the application"}
 	}
 	if g.takesTokens() && g.hasToken(c.Request) { // as above
 		return noSession("sign out")
@@ -80,7 +80,7 @@ func (a *Auth) logout(c *gin.Context, g *registry) error {
 // progress. It returns the session, or nil without one, which is not an error.
 func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error) {
 	if c.Writer.Written() {
-		return nil, a.answerWritten(c, "sign out", "call Logout before writing")
+		return nil, a.answerWritten(c, "sign out", "call Logout before writing the response")
 	}
 	keepPrivate(c)
 	a.loginStates.expireAll(c.Writer, c.Request)
@@ -139,8 +139,8 @@ func (a *Auth) providerLogout(c *gin.Context, g *registry, s *session, returnTo 
 // that has signed out on to the provider, once.
 func (a *Auth) redirectToLogout(c *gin.Context, g *registry) error {
 	if dest, is := navigation(c.Request); !is { // a fetch might read where it ended
-		return &Error{Code: ErrCrossOrigin, ID: "logout.not_navigation", Op: "sign out", Reason: fmt.Sprintf("a sign-out at the provider was asked for by %q, not by opening a page", dest),
-			Fix: "navigate to the address in redirect_to"}
+		return &Error{Code: ErrCrossOrigin, ID: "logout.not_navigation", Op: "sign out", Reason: fmt.Sprintf("the provider sign-out was requested as %q, not as a navigation", dest),
+			Fix: "navigate to the URL in redirect_to"}
 	}
 	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.idTokenHints.expire(c.Writer, c.Request)

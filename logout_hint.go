@@ -150,8 +150,8 @@ func sizeOfCookies(out http.Header) (size int) {
 // warnAboutHint warns, once for each provider, that sign-outs omit the ID token.
 func (c *client) warnAboutHint(size int) {
 	if c.hintWarned.CompareAndSwap(false, true) {
-		c.cfg.log(context.Background(), slog.LevelWarn, "logout.hint_too_large", "an ID token is too large to be kept for the sign-out at the provider, which goes without id_token_hint: most providers ask people to confirm then, and some refuse;"+
-			" have the provider put less into ID tokens or keep less in the session; or set Logout.NoIDTokenHint or Logout.Local", slog.String("provider", c.provider.Name), slog.Int("bytes", size))
+		c.cfg.log(context.Background(), slog.LevelWarn, "logout.hint_too_large", "an ID token is too large to keep for the sign-out at the provider, which is sent without id_token_hint: most providers then ask the user to confirm, some refuse;"+
+			" reduce the claims in the ID token or the data in the session, or set Logout.NoIDTokenHint or Logout.Local", slog.String("provider", c.provider.Name), slog.Int("bytes", size))
 	}
 }
 

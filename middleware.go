@@ -163,7 +163,7 @@ func next(c *gin.Context) {
 // not checked.
 func (a *Auth) mustBeMounted() {
 	if a == nil {
-		panic("ginauth: a guard of a nil *Auth: look at the error that Mount returned")
+		panic("ginauth: guard of a nil *Auth: check the error returned by Mount")
 	}
 }
 
@@ -180,10 +180,10 @@ func returnForm(c *gin.Context, original *http.Request) {
 // itself would cause a redirect loop.
 func (a *Auth) unauthenticated(r *http.Request) *Error {
 	if page := a.providers.Load().loginPageOf(r); page != "" {
-		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards " + page + " itself, so that no user can open it to sign in",
-			Fix: "take RequireAuth off that route, or register it outside the guarded group"}
+		return &Error{Code: ErrSessionError, ID: "guard.login_page", Op: "guard", Reason: "RequireAuth guards " + page + ", the sign-in itself, so no user can sign in",
+			Fix: "remove RequireAuth from that route, or register it outside the guarded group"}
 	}
-	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard", Reason: "no user is signed in", Fix: "nothing: the answer leads to the sign-in"}
+	return &Error{Code: ErrUnauthenticated, ID: "guard.unauthenticated", Op: "guard", Reason: "no user is signed in", Fix: "sign in; page loads are redirected to the login page"}
 }
 
 // isCrossOrigin reports whether an unsafe request comes from another origin: an unsafe method,
@@ -213,8 +213,8 @@ func (c *config) isCrossOrigin(r *http.Request) bool {
 }
 
 func crossOriginError(op string) *Error {
-	return &Error{Code: ErrCrossOrigin, ID: "request.cross_origin", Op: op, Reason: "an unsafe request came from another origin with the user's credential",
-		Fix: "if that origin is yours, name it in Options.TrustedOrigins"}
+	return &Error{Code: ErrCrossOrigin, ID: "request.cross_origin", Op: op, Reason: "an unsafe cross-origin request was sent with the user's credential",
+		Fix: "add the origin to Options.TrustedOrigins if it is yours"}
 }
 
 // checkUser evaluates the checks. A check that panics rejects the user. The checks of this
@@ -237,7 +237,7 @@ func checkUser(checks []Check, readOnly bool, v *authRequest) error {
 	}
 	err := contain.Do(func() error { return askChecks(checks, u) })
 	if p, panicked := err.(*contain.Panic); panicked {
-		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error for the panic", Err: p}
+		return &Error{Code: ErrForbidden, ID: "check.panicked", Op: "check", Reason: "a Check panicked", Fix: "see error= for the panic", Err: p}
 	}
 	if admitted == nil {
 		return err
@@ -272,7 +272,7 @@ func askChecks(checks []Check, u *User) error {
 
 // checkError converts the error of a Check into an *Error.
 func checkError(err error, provider string) *Error {
-	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check said no", Fix: notAdmitted + "; else see what the check returned: the log has it in error=, under the same request id"})
+	return complete(err, Error{Code: ErrForbidden, ID: "check.refused", Op: "check", Provider: provider, Reason: "a Check rejected the user", Fix: notAdmitted + "; otherwise see error= in the log under the same request id"})
 }
 
 // authRequest is an authenticated request: its user, context and http.Request in one

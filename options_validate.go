@@ -57,10 +57,10 @@ func (c *config) checkTokens(wrong *mistakes) {
 	_, alone := c.Revocations.(*memoryRevocations)
 	switch {
 	case isNilPointer(c.Tokens):
-		wrong.add("Options.Tokens", "nil", "is a nil pointer", "leave the option out to keep tokens in this process's memory")
+		wrong.add("Options.Tokens", "nil", "is a nil pointer", "leave the option unset to keep tokens in the memory of this process")
 	case !ours && alone:
-		wrong.add("Options.Tokens", "revocations", "is set, and Revocations are in this process's memory: two replicas would use one refresh token twice, which providers take for theft",
-			"set Options.Revocations too: redisstate has both")
+		wrong.add("Options.Tokens", "revocations", "is set, but Revocations are in the memory of this process: two replicas could use one refresh token twice, which providers treat as theft",
+			"set Options.Revocations as well: redisstate implements both")
 	}
 }
 
@@ -73,7 +73,7 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 	add := func(what, reason, fix string) { wrong.add("Options.BaseURL", what, reason, fix) }
 	c.baseUnknown = true
 	if c.BaseURL == "" {
-		add("empty", "is empty (is the environment variable set?)", `write the address at which browsers reach the application: "https://app.example.com", or "http://localhost:8080" in development`)
+		add("empty", "is empty (is the environment variable set?)", `set the address at which browsers reach the application: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
 	}
 	u, err := url.Parse(c.BaseURL)
@@ -82,31 +82,31 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 		return
 	}
 	if err != nil || !weburl.HasHost(u) || u.Scheme != "http" && u.Scheme != "https" {
-		add("malformed", fmt.Sprintf("%q is not an address", c.BaseURL), `write it with its scheme, and a host in ASCII: "https://app.example.com", or "http://localhost:8080" in development`)
+		add("malformed", fmt.Sprintf("%q is not a valid URL", c.BaseURL), `use a URL with a scheme and an ASCII host: "https://app.example.com", or "http://localhost:8080" in development`)
 		return
 	}
 	host := strings.ToLower(u.Hostname())
 	c.loopback, c.secure, c.baseUnknown = weburl.IsLoopback(host), u.Scheme == "https", false
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		c.baseUnknown = true // "http://localhost:PORT" is meant
-		add("unspecified", fmt.Sprintf("%q is an address to listen on, not one that a browser can open", c.BaseURL), `write "http://localhost:PORT"`)
+		add("unspecified", fmt.Sprintf("%q is a listen address, which browsers cannot open", c.BaseURL), `use "http://localhost:PORT"`)
 	} else if !c.secure && !c.loopback {
 		switch private := weburl.IsPrivate(host); {
 		case private && c.InsecureHTTP:
 			c.insecure = true
 		case private:
-			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL),
-				"write https; or set Options.InsecureHTTP, if all who can listen in this network may sign in as anyone")
+			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read in transit", c.BaseURL),
+				"use https, or set Options.InsecureHTTP if everyone on this network is trusted to sign in as anyone")
 		case c.InsecureHTTP:
-			add("http_public", fmt.Sprintf("%q is http on a host that is not in a private network, where Options.InsecureHTTP does not permit it", c.BaseURL), "write https")
+			add("http_public", fmt.Sprintf("%q is http on a public host, for which Options.InsecureHTTP does not apply", c.BaseURL), "use https")
 		default:
-			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read on the way", c.BaseURL), "write https")
+			add("http", fmt.Sprintf("%q is http on a host that is not loopback: cookies and codes could be read in transit", c.BaseURL), "use https")
 		}
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.BaseURL, "#") ||
 		strings.Contains(path, "//") || strings.Contains(path, "..") || strings.Contains(path+"/", "/./") || strings.ContainsAny(path, "%\\:*") {
-		add("extra", fmt.Sprintf("%q has more than scheme, host and a plain path", u.Redacted()), "leave user, query, fragment, dots and escapes out")
+		add("extra", fmt.Sprintf("%q has more than a scheme, a host and a plain path", u.Redacted()), "remove user, query, fragment, dot segments and escapes")
 	}
 	c.origin, c.prefix = weburl.Origin(u), path
 }
@@ -115,16 +115,16 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 func (c *config) checkMount(wrong *mistakes, mount string) {
 	switch {
 	case strings.ContainsAny(mount, ":*"):
-		wrong.add("Mount", "path_parameters", fmt.Sprintf("the router group's path %q has parameters, but a redirect URI must be one fixed address", mount), "mount on a group with a fixed path")
+		wrong.add("Mount", "path_parameters", fmt.Sprintf("the router group's path %q has parameters, but a redirect URI must be fixed", mount), "mount on a group with a fixed path")
 	case (&url.URL{Path: mount}).EscapedPath() != mount:
-		wrong.add("Mount", "path_escaped", fmt.Sprintf("the router group's path %q cannot stand in an address as it is", mount), "mount on a group whose path is letters, digits and -._~")
+		wrong.add("Mount", "path_escaped", fmt.Sprintf("the router group's path %q is not valid in a URL without escaping", mount), "mount on a group whose path consists of letters, digits and -._~")
 	case c.prefix != "" && c.prefix == c.mount:
-		c.log(context.Background(), slog.LevelWarn, "options.base_url.group_path", "BaseURL ends in the router group's own path, which then stands there twice; BaseURL's path is for what a proxy strips",
+		c.log(context.Background(), slog.LevelWarn, "options.base_url.group_path", "BaseURL repeats the router group's path; its path is only for a prefix that a proxy strips",
 			slog.String("base_url", c.BaseURL), slog.String("group", mount), slog.String("login", c.url(c.mount+"/login")))
 	}
 }
 
-const makeKey = "make one with: openssl rand -hex 32 (the same for every replica)"
+const makeKey = "generate a key: openssl rand -hex 32 (the same for every replica)"
 
 func (c *config) checkKeys(wrong *mistakes) {
 	add := func(what, reason string) { wrong.add("Options.Keys", what, reason, makeKey) }
@@ -134,7 +134,7 @@ func (c *config) checkKeys(wrong *mistakes) {
 	}
 	if len(c.Keys) == 0 && c.loopback {
 		c.Keys, c.keyMade = []string{rand.Text() + rand.Text()}, true
-		c.log(context.Background(), slog.LevelWarn, "options.keys.generated", "Options.Keys is empty: "+keyMadeRemark+"; to keep them, set Options.Keys (openssl rand -hex 32)")
+		c.log(context.Background(), slog.LevelWarn, "options.keys.generated", "Options.Keys is empty: "+keyMadeRemark+"; set Options.Keys (openssl rand -hex 32) to keep sessions")
 		return
 	}
 	if len(c.Keys) == 0 && c.baseUnknown && c.BaseURL != "" { // it may be meant to be on loopback
@@ -144,14 +144,14 @@ func (c *config) checkKeys(wrong *mistakes) {
 		add("empty", "is empty (is the environment variable set?)")
 	}
 	if len(c.Keys) > 5 {
-		add("too_many", fmt.Sprintf("has %d keys; five are the most", len(c.Keys)))
+		add("too_many", fmt.Sprintf("has %d keys; the limit is five", len(c.Keys)))
 	}
 	for i, key := range c.Keys {
 		if what, why := weakKey(key); what != "" {
 			add("key_"+what, fmt.Sprintf("key %d %s", i+1, why))
 		}
 		if slices.Contains(c.Keys[:i], key) {
-			add("key_duplicate", fmt.Sprintf("key %d is there twice", i+1))
+			add("key_duplicate", fmt.Sprintf("key %d is a duplicate", i+1))
 		}
 	}
 }
@@ -168,13 +168,13 @@ func weakKey(key string) (what, why string) {
 	case placeholder(key):
 		return "placeholder", "looks like a placeholder"
 	case len(key) < 32:
-		return "short", fmt.Sprintf("has %d bytes; at least 32 are needed", len(key))
+		return "short", fmt.Sprintf("has %d bytes; the minimum is 32", len(key))
 	case key != strings.TrimSpace(key):
-		return "white_space", "begins or ends with white space, which would be part of it"
+		return "white_space", "begins or ends with white space, which would be part of the key"
 	case strings.Trim(key, `"'`) != key:
-		return "quotes", "begins or ends with a quotation mark, which would be part of it: leave the quotes out, since env files keep them"
+		return "quotes", "begins or ends with a quotation mark, which would be part of the key: remove the quotes, which env files keep"
 	case len(distinct) < 8 || repeats(key):
-		return "repetitive", "repeats itself"
+		return "repetitive", "is repetitive"
 	}
 	return "", ""
 }
@@ -194,15 +194,15 @@ func repeats(s string) bool {
 func pasted(s string) (what, reason, fix string) {
 	switch {
 	case s != strings.TrimSpace(s):
-		return "white_space", "begins or ends with white space", "trim it: files and shells like to add a line break"
+		return "white_space", "begins or ends with white space", "trim the value: files and shells often add a line break"
 	case strings.Trim(s, "\"'`“”‘’") != s:
-		return "quotes", "begins or ends with a quotation mark", "leave the quotes out: env files keep them as part of the value"
+		return "quotes", "begins or ends with a quotation mark", "remove the quotes: env files keep them as part of the value"
 	case strings.ContainsFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
 	}):
-		return "invisible", "has a line break or a character that cannot be seen", "copy it once more, on one line"
+		return "invisible", "contains a line break or an invisible character", "copy the value again, on one line"
 	case placeholder(s):
-		return "placeholder", "looks like a placeholder", "put your own value in its place, and see that the variable is filled in before this program reads it"
+		return "placeholder", "looks like a placeholder", "replace it with your own value, and check that the variable is set before the program reads it"
 	}
 	return "", "", ""
 }
@@ -234,23 +234,23 @@ func (c *config) checkPaths(wrong *mistakes) {
 	}{{"AfterLogin", &c.AfterLogin}, {"AfterLogout", &c.AfterLogout}, {"LoginPage", &c.LoginPage}} {
 		clean, ok := cleanPath(*p.value)
 		if !ok && (*p.value != "" || p.name != "LoginPage") {
-			wrong.add("Options."+p.name, "not_a_path", fmt.Sprintf("%q is not a path of the application", *p.value), `write one that begins with a single /, such as "/home"`)
+			wrong.add("Options."+p.name, "not_a_path", fmt.Sprintf("%q is not a path of the application", *p.value), `use a path that begins with a single /, such as "/home"`)
 			continue
 		}
 		*p.value = clean
 	}
 	if _, ok := cleanPath(c.AfterLogin); ok && c.orDefault(c.AfterLogin, "") == "" {
-		wrong.add("Options.AfterLogin", "own_route", fmt.Sprintf("%q is a ginauth route: users would loop back to the login page", c.AfterLogin), `write a page of the application, such as "/home"`)
+		wrong.add("Options.AfterLogin", "own_route", fmt.Sprintf("%q is a ginauth route: users would loop back to the login page", c.AfterLogin), `use a page of the application, such as "/home"`)
 	}
 }
 
 func (c *config) checkLifetimes(wrong *mistakes) {
 	if c.Lifetime < time.Minute || c.IdleTimeout < time.Minute || c.IdleTimeout > c.Lifetime {
-		wrong.add("Options.Lifetime", "idle_timeout", fmt.Sprintf("Lifetime %v and IdleTimeout %v do not fit together", c.Lifetime, c.IdleTimeout),
-			"both must be a minute or more, and IdleTimeout at most Lifetime (a bare number is nanoseconds: write 12*time.Hour)")
+		wrong.add("Options.Lifetime", "idle_timeout", fmt.Sprintf("Lifetime %v and IdleTimeout %v are not a valid combination", c.Lifetime, c.IdleTimeout),
+			"set both to a minute or more, and IdleTimeout to at most Lifetime (a bare number is nanoseconds: write 12*time.Hour)")
 	}
 	if c.Lifetime > longestLifetime {
-		wrong.add("Options.Lifetime", "too_long", fmt.Sprintf("%v is longer than browsers keep a cookie", c.Lifetime), "write at most 400 days")
+		wrong.add("Options.Lifetime", "too_long", fmt.Sprintf("%v is longer than browsers keep cookies", c.Lifetime), "set at most 400 days")
 	}
 }
 
@@ -261,10 +261,10 @@ func (c *config) checkNames(wrong *mistakes) {
 		ok = ok && (alphanumeric(c.CookieName[i]) || strings.IndexByte("_.", c.CookieName[i]) >= 0)
 	}
 	if !ok {
-		wrong.add("Options.CookieName", "malformed", fmt.Sprintf("%q cannot begin a cookie's name", c.CookieName), "use at most 32 letters, digits, dots and underscores")
+		wrong.add("Options.CookieName", "malformed", fmt.Sprintf("%q is not a valid cookie name prefix", c.CookieName), "use at most 32 letters, digits, dots and underscores")
 	}
 	if slices.Contains(c.KeepClaims, "") {
-		wrong.add("Options.KeepClaims", "empty_name", "has an empty name in it", `name claims as the provider does: "department"; "*" keeps all`)
+		wrong.add("Options.KeepClaims", "empty_name", "contains an empty name", `use the claim names of the provider, such as "department"; "*" keeps all claims`)
 	}
 }
 
@@ -273,9 +273,9 @@ func (c *config) checkOrigins(wrong *mistakes) {
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
 		if err != nil || !weburl.HasHost(u) || u.Scheme != "https" && u.Scheme != "http" || weburl.Origin(u) != origin {
-			wrong.add("Options.TrustedOrigins", "malformed", fmt.Sprintf("%q is not an origin as browsers write it", origin), `write scheme and host alone, in lower case: "https://admin.example.com"`)
+			wrong.add("Options.TrustedOrigins", "malformed", fmt.Sprintf("%q is not an origin in the form that browsers send", origin), `use only scheme and host, in lower case: "https://admin.example.com"`)
 		} else if u.Scheme != "https" && !weburl.IsLoopback(u.Hostname()) {
-			wrong.add("Options.TrustedOrigins", "http", fmt.Sprintf("%q is not https: anybody on the way could send requests in its name", origin), "write https")
+			wrong.add("Options.TrustedOrigins", "http", fmt.Sprintf("%q is not https: anyone on the network path could send requests from it", origin), "use https")
 		}
 	}
 }
@@ -297,22 +297,22 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		p.check(add, c.loopback || c.baseUnknown)
 		if c.insecure && p.ResponseMode == "form_post" {
 			// The form would come from an https page: browsers warn of it, and send no cookie.
-			add("ResponseMode", "form_post_http", `is "form_post", and BaseURL is http: a browser warns people of a form that goes from https to http`, `use "query", or write https`)
+			add("ResponseMode", "form_post_http", `is "form_post", but BaseURL is http: browsers warn users about forms sent from https to http`, `use "query", or https in BaseURL`)
 		}
 		if p.Issuer != written {
-			c.log(context.Background(), slog.LevelInfo, "provider.issuer.discovery_address", "Issuer is the address of the discovery document; the issuer is what stands before it; set it to that",
+			c.log(context.Background(), slog.LevelInfo, "provider.issuer.discovery_address", "Issuer is the address of the discovery document, not the issuer; remove the /.well-known/ part",
 				slog.String("provider", printable.Clip(p.Name)), slog.String("issuer", shown(p.Issuer)))
 		}
 		folded := strings.ToLower(p.Name)
 		if other, there := names[folded]; there && p.Name == other && p.Name != "" {
-			add("Name", "duplicate", "is there twice", "give every provider a name of its own")
+			add("Name", "duplicate", "is used twice", "give every provider a unique name")
 		} else if there && p.Name != other {
-			add("Name", "case", fmt.Sprintf("differs from %q in case alone", printable.Clip(other)), "give every provider a name of its own: people and servers mix up such addresses")
+			add("Name", "case", fmt.Sprintf("differs from %q only in case", printable.Clip(other)), "give every provider a unique name: users and servers confuse such addresses")
 		}
 		names[folded] = p.Name
 		id := p.Issuer + p.Namespace + " " + p.ClientID
 		if other, there := clients[id]; there && other != p.Name && p.ClientID != "" {
-			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "drop one of them")
+			add("ClientID", "duplicate", fmt.Sprintf("is the same client at the same issuer as provider %q", other), "remove one of them")
 		}
 		clients[id] = p.Name
 		p.checkNamesake(add, list)

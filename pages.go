@@ -61,7 +61,7 @@ type PageAction struct {
 
 	// Set for a provider to choose.
 	Provider string        // Provider.Name
-	Note     string        // "Used last time", or ""
+	Note     string        // "Last used", or ""
 	Color    string        // Provider.Color
 	Ink      string        // the text colour on Color: white, or black if white is unreadable
 	Icon     template.HTML // Provider.Icon, which Mount has checked
@@ -79,7 +79,7 @@ type pageRenderer struct {
 func (c *config) checkPages(wrong *mistakes) {
 	texts, err := page.NewTexts(c.Pages.Texts)
 	if err != nil {
-		wrong.add("Options.Pages.Texts", "invalid", err.Error(), "see docs/pages.md")
+		wrong.add("Options.Pages.Texts", "invalid", err.Error(), "see docs/pages.md for the template's data")
 	}
 	c.pages = &pageRenderer{texts: texts, layout: c.Pages.Template}
 	if c.pages.layout == nil {
@@ -89,7 +89,7 @@ func (c *config) checkPages(wrong *mistakes) {
 		sample := &Page{Kind: kind, Lang: "en", Title: "t", Text: "t", Code: ErrStateInvalid, RequestID: "r", Footer: "f", Reason: "r", Fix: "f", Docs: "d", Nonce: "n",
 			Actions: []PageAction{{Label: "l", URL: "/", Provider: "p", Note: "n"}, {Label: "l", URL: "/", Post: true, Fields: map[string]string{"n": "v"}}}}
 		if err := c.pages.layout.Execute(io.Discard, sample); err != nil {
-			wrong.add("Options.Pages.Template", "fails", fmt.Sprintf("fails on a page of kind %q: %v", kind, err), "it gets a *ginauth.Page")
+			wrong.add("Options.Pages.Template", "fails", fmt.Sprintf("fails for a page of kind %q: %v", kind, err), "use the fields of *ginauth.Page, which is the template's data")
 			return
 		}
 	}

@@ -74,14 +74,14 @@ func inLanguage(s *sitetest.Site, path, header string) (status int, lang, body s
 func TestPagesSpeakTheBrowsersLanguage(t *testing.T) {
 	s := twoProviders(t, nil)
 	for header, want := range map[string][3]string{
-		"ko-KR,ko;q=0.9,en;q=0.8": {"ko", "demo 계정으로 로그인", "그런 로그인 방법은 없습니다."},
-		"ja":                      {"ja", "demoでログイン", "そのログイン方法はありません。"},
-		"zh-CN":                   {"zh", "使用 demo 登录", "没有这种登录方式。"},
-		"de-DE,de":                {"de", "Mit demo anmelden", "Diese Art der Anmeldung gibt es hier nicht."},
-		"fr":                      {"fr", "Se connecter avec demo", "Ce mode de connexion n’existe pas."},
-		"es-MX":                   {"es", "Iniciar sesión con demo", "No existe esa forma de iniciar sesión."},
-		"en":                      {"en", "Sign in with demo", "There is no such way to sign in."},
-		"sv":                      {"en", "Sign in with demo", "There is no such way to sign in."},
+		"ko-KR,ko;q=0.9,en;q=0.8": {"ko", "demo 계정으로 로그인", "알 수 없는 로그인 서비스입니다."},
+		"ja":                      {"ja", "demoでログイン", "不明なログインサービスです。"},
+		"zh-CN":                   {"zh", "使用 demo 登录", "未知的登录服务。"},
+		"de-DE,de":                {"de", "Mit demo anmelden", "Unbekannter Anmeldedienst."},
+		"fr":                      {"fr", "Se connecter avec demo", "Service de connexion inconnu."},
+		"es-MX":                   {"es", "Iniciar sesión con demo", "Servicio de inicio de sesión desconocido."},
+		"en":                      {"en", "Sign in with demo", "Unknown sign-in provider."},
+		"sv":                      {"en", "Sign in with demo", "Unknown sign-in provider."},
 	} {
 		for path, text := range map[string]string{"/login": want[1], "/login/nobody": want[2]} {
 			_, lang, body := inLanguage(s, path, header)
@@ -116,15 +116,15 @@ func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
 	if p.URL.RequestURI() != "/page/x?a=1" || s.User().Provider != "other" {
 		t.Errorf("the button led to %s", p.URL)
 	}
-	if got, want := labels(), []string{"Sign in with The Other <One> Used last time", "Sign in with demo"}; !reflect.DeepEqual(got, want) {
+	if got, want := labels(), []string{"Sign in with The Other <One> Last used", "Sign in with demo"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("after that the buttons are %q, want %q", got, want)
 	}
 	s.Must(s.Browser.SubmitForm(s.Get("/logout"), "Sign out", nil))
-	if got := labels(); got[0] != "Sign in with The Other <One> Used last time" {
+	if got := labels(); got[0] != "Sign in with The Other <One> Last used" {
 		t.Errorf("signed out, the buttons are %q", got)
 	}
 	s.Get("/login/demo")
-	if got := labels(); got[0] != "Sign in with demo Used last time" {
+	if got := labels(); got[0] != "Sign in with demo Last used" {
 		t.Errorf("after the other one, the buttons are %q", got)
 	}
 }
@@ -173,7 +173,7 @@ func TestAForgedLastProviderIsNone(t *testing.T) {
 			}
 		}
 	}
-	if p := s.Get("/login"); p.Status != http.StatusOK || strings.Contains(p.Text(), "Used last time") || strings.Contains(p.Text(), "nobody") {
+	if p := s.Get("/login"); p.Status != http.StatusOK || strings.Contains(p.Text(), "Last used") || strings.Contains(p.Text(), "nobody") {
 		t.Errorf("got %d %s", p.Status, p.Text())
 	}
 }
@@ -243,7 +243,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 		}
 		s.IDP.SignInAs("grace") // no admin
 		s.Browser = s.NewBrowser()
-		if p = s.Get("/login/demo?return_to=/admin"); p.Status != http.StatusForbidden || !strings.Contains(p.Text(), "error: No access") || !strings.Contains(p.Text(), "forbidden · request ") {
+		if p = s.Get("/login/demo?return_to=/admin"); p.Status != http.StatusForbidden || !strings.Contains(p.Text(), "error: Access denied") || !strings.Contains(p.Text(), "forbidden · request ") {
 			t.Errorf("an error shows %d %s", p.Status, p.Text())
 		}
 	})
@@ -271,7 +271,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 				return "", nil
 			}}).Parse(`half of it {{fail .Code}}`))
 		})
-		if p := s.Get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), "There is no such way to sign in.") {
+		if p := s.Get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), "Unknown sign-in provider.") {
 			t.Errorf("got %d %s", p.Status, p.Text())
 		}
 	})

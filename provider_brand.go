@@ -15,10 +15,10 @@ const iconLimit = 4 << 10 // bytes of an Icon
 // checkBrand checks the fields of the provider's button.
 func (p *Provider) checkBrand(add addMistake) {
 	if p.Color != "" && !validColor(p.Color) {
-		add("Color", "malformed", fmt.Sprintf("%q is not a colour", printable.Clip(p.Color)), `write # and six hexadecimal digits: "#24292f"`)
+		add("Color", "malformed", fmt.Sprintf("%q is not a color", printable.Clip(p.Color)), `use # and six hexadecimal digits: "#24292f"`)
 	}
 	if what, why := unfitIcon(p.Icon); p.Icon != "" && what != "" {
-		add("Icon", what, why, `write one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> of plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
+		add("Icon", what, why, `use one <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"> with plain shapes: <path d="…"/>, <circle/>, <rect/> and the like`)
 	}
 }
 
@@ -44,7 +44,7 @@ func unfitIcon(svg string) (what, why string) {
 		return "too_long", fmt.Sprintf("has %d bytes, more than %d", len(svg), iconLimit)
 	}
 	if strings.ContainsAny(svg, "&\x00") || strings.Contains(svg, "<!") || strings.Contains(svg, "<?") {
-		return "markup", "has an entity, a comment, a declaration or an instruction"
+		return "markup", "contains an entity, a comment, a declaration or a processing instruction"
 	}
 	decoder := xml.NewDecoder(strings.NewReader(svg))
 	depth, roots := 0, 0
@@ -66,7 +66,7 @@ func unfitIcon(svg string) (what, why string) {
 			inTitle = false
 		case xml.CharData:
 			if !inTitle && strings.TrimSpace(string(t)) != "" {
-				return "text", "has text beside its shapes"
+				return "text", "contains text"
 			}
 		}
 		switch {
@@ -88,21 +88,21 @@ func wellFormed(svg string) (what, why string) {
 
 func unfitShape(t xml.StartElement, depth int) (what, why string) {
 	if t.Name.Space != "" || !slices.Contains(iconShapes, t.Name.Local) {
-		return "element", fmt.Sprintf("has the element %q", printable.Clip(t.Name.Local))
+		return "element", fmt.Sprintf("contains the element %q", printable.Clip(t.Name.Local))
 	}
 	if (depth == 0) != (t.Name.Local == "svg") {
 		return "malformed", "is not one well-formed svg element"
 	}
 	for _, a := range t.Attr {
 		if a.Name.Space != "" || !slices.Contains(iconAttributes, a.Name.Local) {
-			return "attribute", fmt.Sprintf("has the attribute %q", printable.Clip(a.Name.Local))
+			return "attribute", fmt.Sprintf("contains the attribute %q", printable.Clip(a.Name.Local))
 		}
 		if a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {
-			return "namespace", "has another namespace than SVG's"
+			return "namespace", "uses a namespace other than SVG's"
 		}
 		if strings.Contains(a.Name.Local, "fill") || strings.Contains(a.Name.Local, "stroke") {
 			if strings.ContainsAny(a.Value, "(:/\\") {
-				return "reference", fmt.Sprintf("has a reference in %q", printable.Clip(a.Name.Local))
+				return "reference", fmt.Sprintf("contains a reference in %q", printable.Clip(a.Name.Local))
 			}
 		}
 	}

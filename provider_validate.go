@@ -23,7 +23,7 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	p.APIs = cloneAPIs(p.APIs) // their addresses are brought into one form
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
-		add("Name", "malformed", fmt.Sprintf("%q cannot stand in a route", printable.Clip(p.Name)), "use 1 to 32 of A-Z, a-z, 0-9, _ and -")
+		add("Name", "malformed", fmt.Sprintf("%q is not valid in a route", printable.Clip(p.Name)), "use 1 to 32 of A-Z, a-z, 0-9, _ and -")
 	}
 	if p.LoginPage != "" {
 		p.checkBrand(add)
@@ -37,8 +37,8 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	}
 	p.checkClient(add)
 	if !devHost && p.ClientID == demo.ClientID {
-		add("ClientID", "demo", "is that of authtest.Demo, at which anybody signs in as anyone, without a password, and BaseURL is not on loopback",
-			`put a real provider in its place: providers.OIDC("corp", issuer, clientID, clientSecret)`)
+		add("ClientID", "demo", "is authtest.Demo, which signs in anyone as any user without a password, but BaseURL is not on loopback",
+			`use a real provider: providers.OIDC("corp", issuer, clientID, clientSecret)`)
 	}
 	p.checkSecret(add)
 	p.checkBrand(add)
@@ -57,7 +57,7 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	p.checkPaths(add)
 	p.checkAPIs(add, devHost)
 	if p.Recheck != 0 && p.Recheck < minRecheck {
-		add("Recheck", "too_short", fmt.Sprintf("is %v, and each request would wait for the provider", p.Recheck), "write a minute or more, or 0 for never (a bare number is nanoseconds: write 15*time.Minute)")
+		add("Recheck", "too_short", fmt.Sprintf("is %v, so every request would wait for the provider", p.Recheck), "set a minute or more, or 0 for never (a bare number is nanoseconds: write 15*time.Minute)")
 	}
 }
 
@@ -83,15 +83,15 @@ func addArgumentMistakes(add addMistake, err error) {
 		add(e.Op, what, e.Reason, e.Fix)
 		return
 	}
-	add("Err", "invalid", fmt.Sprint(err), "correct what the Provider was made of")
+	add("Err", "invalid", fmt.Sprint(err), "correct the arguments of the function that created the Provider")
 }
 
 func (p *Provider) checkClient(add addMistake) {
 	if p.ClientID == "" {
-		add("ClientID", "empty", "is empty (is the environment variable set?)", "register the application at the provider and paste its client id")
+		add("ClientID", "empty", "is empty (is the environment variable set?)", "register the application at the provider and use its client ID")
 	}
 	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post", rp.PrivateKeyJWT, "none"}, p.AuthMethod) {
-		add("AuthMethod", "unknown", fmt.Sprintf("%q is not known", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post", "private_key_jwt" or "none"`)
+		add("AuthMethod", "unknown", fmt.Sprintf("unknown value %q", printable.Clip(p.AuthMethod)), `use "client_secret_basic", "client_secret_post", "private_key_jwt" or "none"`)
 	}
 	for _, s := range []struct{ field, value string }{{"ClientID", p.ClientID}, {"ClientSecret", p.ClientSecret}} {
 		if what, reason, fix := pasted(s.value); what != "" {
@@ -107,17 +107,17 @@ func (p *Provider) checkSecret(add addMistake) {
 		return
 	}
 	if p.KeyID != "" {
-		add("KeyID", "unused", "is set, and PrivateKey is not (is the file with the key read?)", "set PrivateKey, or drop KeyID")
+		add("KeyID", "unused", "is set, but PrivateKey is not (was the key file read?)", "set PrivateKey, or remove KeyID")
 	}
 	switch secret := p.ClientSecret != "" || p.ClientSecretFunc != nil; {
 	case p.AuthMethod == "none" && secret:
-		add("ClientSecret", "unused", `is set, but AuthMethod "none" sends no secret`, "drop one of the two")
+		add("ClientSecret", "unused", `is set, but AuthMethod "none" sends no secret`, "remove one of the two")
 	case p.AuthMethod == "none" && p.Quirks.DisablePKCE:
-		add("Quirks.DisablePKCE", "public_client", "leaves a public client without any protection of the code", "give the client a secret, or leave PKCE on")
+		add("Quirks.DisablePKCE", "public_client", "leaves the authorization code of a public client unprotected", "give the client a secret, or leave PKCE on")
 	case p.AuthMethod != "none" && !secret:
-		add("ClientSecret", "empty", "is empty (is the environment variable set?)", `paste the client secret, or set AuthMethod "none" for a public client`)
+		add("ClientSecret", "empty", "is empty (is the environment variable set?)", `set the client secret, or AuthMethod "none" for a public client`)
 	case p.ClientSecret != "" && p.ClientSecretFunc != nil:
-		add("ClientSecret", "twice", "is set, and so is ClientSecretFunc", "drop one of the two")
+		add("ClientSecret", "twice", "is set together with ClientSecretFunc", "remove one of the two")
 	}
 }
 
@@ -125,16 +125,16 @@ func (p *Provider) checkSecret(add addMistake) {
 func (p *Provider) checkPrivateKey(add addMistake) {
 	switch {
 	case p.AuthMethod != "" && p.AuthMethod != rp.PrivateKeyJWT:
-		add("PrivateKey", "unused", fmt.Sprintf("is set, but AuthMethod %q uses no key", printable.Clip(p.AuthMethod)), "drop one of the two")
+		add("PrivateKey", "unused", fmt.Sprintf("is set, but AuthMethod %q uses no key", printable.Clip(p.AuthMethod)), "remove one of the two")
 	case p.ClientSecret != "":
-		add("ClientSecret", "unused", "is set, but the client authenticates by an assertion that a key signs", "drop ClientSecret; or drop PrivateKey and AuthMethod")
+		add("ClientSecret", "unused", "is set, but the client authenticates with an assertion signed by a key", "remove ClientSecret, or remove PrivateKey and AuthMethod")
 	case p.PrivateKey != nil && p.ClientSecretFunc != nil:
-		add("PrivateKey", "twice", "is set, and so is ClientSecretFunc, which makes assertions in its place", "drop one of the two")
+		add("PrivateKey", "twice", "is set together with ClientSecretFunc, which creates the assertions instead", "remove one of the two")
 	case p.PrivateKey == nil && p.ClientSecretFunc == nil:
-		add("PrivateKey", "empty", `is nil, and AuthMethod is "private_key_jwt"`, "set PrivateKey, or ClientSecretFunc if the platform makes the assertions")
+		add("PrivateKey", "empty", `is nil, but AuthMethod is "private_key_jwt"`, "set PrivateKey, or ClientSecretFunc if the platform creates the assertions")
 	case p.PrivateKey == nil:
 		if p.KeyID != "" {
-			add("KeyID", "unused", "is set, and ClientSecretFunc makes the assertions", "drop KeyID")
+			add("KeyID", "unused", "is set, but ClientSecretFunc creates the assertions", "remove KeyID")
 		}
 		return
 	}
@@ -142,7 +142,7 @@ func (p *Provider) checkPrivateKey(add addMistake) {
 		return
 	}
 	if _, err := rp.AssertionAlgs(p.PrivateKey); err != nil {
-		add("PrivateKey", "unfit", err.Error(), "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")
+		add("PrivateKey", "unfit", err.Error(), "generate a key: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")
 	}
 	if what, reason, fix := pasted(p.KeyID); what != "" {
 		add("KeyID", what, reason, fix)
@@ -154,7 +154,7 @@ func (p *Provider) checkPrivateKey(add addMistake) {
 func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
 	for i := range others {
 		if sameKey(p.PrivateKey, others[i].PrivateKey) {
-			add("PrivateKey", "shared", fmt.Sprintf("is the key of provider %q too", printable.Clip(others[i].Name)), "make a key for each provider")
+			add("PrivateKey", "shared", fmt.Sprintf("is also the key of provider %q", printable.Clip(others[i].Name)), "use a separate key for each provider")
 		}
 	}
 }
@@ -173,7 +173,7 @@ func sameKey(one, other crypto.Signer) bool {
 }
 
 func (p *Provider) checkAddresses(add addMistake, devHost bool) {
-	const placeholders = "put your own tenant or domain in its place"
+	const placeholders = "replace it with your tenant or domain"
 	for _, a := range []struct{ field, value string }{
 		{"Issuer", p.Issuer}, {"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL},
 		{"UserinfoURL", p.UserinfoURL}, {"JWKSURL", p.JWKSURL}, {"Logout.EndSessionURL", p.Logout.EndSessionURL},
@@ -185,15 +185,15 @@ func (p *Provider) checkAddresses(add addMistake, devHost bool) {
 		if strings.ContainsAny(a.value, "{}<>") || strings.Contains(a.value, "YOUR") {
 			fix := placeholders + " (for Microsoft, use providers.Microsoft)"
 			if a.field == "Logout.URL" {
-				fix = placeholders + "; {client_id}, {post_logout_redirect_uri} and {state} are the ones that are replaced"
+				fix = placeholders + "; only {client_id}, {post_logout_redirect_uri} and {state} are replaced"
 			}
-			add(a.field, "placeholder", fmt.Sprintf("%q has a placeholder in it", printable.Clip(a.value)), fix)
+			add(a.field, "placeholder", fmt.Sprintf("%q contains a placeholder", printable.Clip(a.value)), fix)
 		} else if what, reason, fix := pasted(a.value); what != "" {
 			add(a.field, what, reason, fix)
 		} else if what, why := weburl.Unfit(a.value, devHost); what != "" {
-			add(a.field, what, fmt.Sprintf("%q %s", shown(a.value), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+			add(a.field, what, fmt.Sprintf("%q %s", shown(a.value), why), "use an https URL (http is only for loopback, and for development with a loopback BaseURL)")
 		} else if a.field == "Issuer" && strings.Contains(a.value, "?") {
-			add(a.field, "query", fmt.Sprintf("%q has a query", printable.Clip(a.value)), "an issuer is scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
+			add(a.field, "query", fmt.Sprintf("%q has a query", printable.Clip(a.value)), "use only scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
 		}
 	}
 }
@@ -209,26 +209,26 @@ func shown(address string) string {
 // checkOpenID checks the fields of a provider with an Issuer. A field without effect is a
 // mistake, since an effect was intended.
 func (p *Provider) checkOpenID(add addMistake) {
-	const why = "is for plain OAuth 2.0, and this provider has an Issuer"
+	const why = "is for plain OAuth 2.0, but this provider has an Issuer"
 	if p.Namespace != "" {
-		add("Namespace", "unused", why, "drop Namespace")
+		add("Namespace", "unused", why, "remove Namespace")
 	}
 	switch {
 	case p.Profile != nil && p.Userinfo == "never":
-		add("Profile", "unused", `is set, and with Userinfo "never" it is not asked`, "drop one of the two")
+		add("Profile", "unused", `is set, but is not used with Userinfo "never"`, "remove one of the two")
 	case p.Profile != nil && p.UserinfoURL != "":
-		add("UserinfoURL", "unused", "is set, and so is Profile, which is asked alone", "drop one of the two")
+		add("UserinfoURL", "unused", "is set together with Profile, which replaces it", "remove one of the two")
 	}
 	p.checkHS256(add)
 	p.checkIDTokenAlg(add)
 	p.checkTenant(add)
 	for _, claim := range sortedKeys(p.ClaimPaths) {
 		if rp.ProtocolClaim(claim) {
-			add("ClaimPaths", "protocol_claim", fmt.Sprintf("%q is the ID token's own claim", claim), "drop it")
+			add("ClaimPaths", "protocol_claim", fmt.Sprintf("%q is a protocol claim of the ID token", claim), "remove it")
 		}
 	}
 	if p.Userinfo == "always" && p.UserinfoURL == "" && p.Profile == nil && p.AuthorizeURL != "" && p.TokenURL != "" && p.JWKSURL != "" {
-		add("UserinfoURL", "empty", `is empty, Userinfo is "always", and with the other endpoints written down nothing is discovered`, "set it")
+		add("UserinfoURL", "empty", `is empty, but Userinfo is "always" and all other endpoints are configured, so discovery is not used`, "set it")
 	}
 }
 
@@ -238,7 +238,7 @@ func (p *Provider) checkTenant(add addMistake) {
 	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
 	tenant, _, _ := strings.Cut(rest, "/")
 	if microsoft && p.TokenIssuer == nil && slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
-		add("Issuer", "many_tenants", fmt.Sprintf("%q issues tokens in the name of each person's own tenant, so none would fit", printable.Clip(p.Issuer)), "use providers.Microsoft with the tenants that you admit, or put the id of yours into Issuer")
+		add("Issuer", "many_tenants", fmt.Sprintf("%q issues tokens with the issuer of each user's tenant, so no token would match", printable.Clip(p.Issuer)), "use providers.Microsoft with the tenants to admit, or put your tenant ID into Issuer")
 	}
 }
 
@@ -249,9 +249,9 @@ var hs256Issuers = []string{"https://access.line.me"}
 func (p *Provider) checkHS256(add addMistake) {
 	switch {
 	case p.Quirks.HS256 && !slices.Contains(hs256Issuers, p.Issuer):
-		add("Quirks.HS256", "issuer", fmt.Sprintf("is for %q alone: anyone who knows the client secret can forge ID tokens", hs256Issuers), "drop it, and set the client's signing algorithm at the provider to RS256 or ES256")
+		add("Quirks.HS256", "issuer", fmt.Sprintf("is only for %q: anyone who knows the client secret can forge ID tokens", hs256Issuers), "remove it, and set the client's signing algorithm at the provider to RS256 or ES256")
 	case p.Quirks.HS256 && len(p.ClientSecret) < 32:
-		add("Quirks.HS256", "short_secret", "needs a ClientSecret of 32 bytes or more, as RFC 7518, 3.2 has it", "paste the channel secret")
+		add("Quirks.HS256", "short_secret", "needs a ClientSecret of 32 bytes or more (RFC 7518, section 3.2)", "use the channel secret")
 	}
 }
 
@@ -259,29 +259,29 @@ func (p *Provider) checkIDTokenAlg(add addMistake) {
 	switch {
 	case p.IDTokenAlg == "", p.Quirks.HS256 && p.IDTokenAlg == "HS256":
 	case p.Quirks.HS256:
-		add("IDTokenAlg", "quirk", fmt.Sprintf("is %q, and Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "drop one of the two")
+		add("IDTokenAlg", "quirk", fmt.Sprintf("is %q, but Quirks.HS256 is for tokens signed with HS256", printable.Clip(p.IDTokenAlg)), "remove one of the two")
 	case !slices.Contains(rp.SigningAlgs(), p.IDTokenAlg):
-		add("IDTokenAlg", "unknown", fmt.Sprintf("%q is not a signature algorithm that is accepted", printable.Clip(p.IDTokenAlg)),
-			"write the one that the client is registered for: "+strings.Join(rp.SigningAlgs(), ", "))
+		add("IDTokenAlg", "unknown", fmt.Sprintf("%q is not an accepted signature algorithm", printable.Clip(p.IDTokenAlg)),
+			"set the algorithm that the client is registered for: "+strings.Join(rp.SigningAlgs(), ", "))
 	}
 }
 
 // checkPlain checks the fields of a plain OAuth 2.0 provider.
 func (p *Provider) checkPlain(add addMistake) {
 	if p.AuthorizeURL == "" && p.TokenURL == "" && p.UserinfoURL == "" {
-		add("Issuer", "empty", "is empty (is the environment variable set?), and so are the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
+		add("Issuer", "empty", "is empty (is the environment variable set?), like the endpoints", "set Issuer (OpenID Connect), or AuthorizeURL, TokenURL and UserinfoURL (plain OAuth 2.0)")
 		return
 	}
 	for _, e := range []struct{ field, value string }{{"AuthorizeURL", p.AuthorizeURL}, {"TokenURL", p.TokenURL}} {
 		if e.value == "" {
-			add(e.field, "empty", "is empty, and without an Issuer it is not discovered", "set it")
+			add(e.field, "empty", "is empty and cannot be discovered without an Issuer", "set it")
 		}
 	}
 	switch {
 	case p.UserinfoURL == "" && p.Profile == nil:
-		add("UserinfoURL", "no_profile", "is empty, so nothing says who signed in", "set it to the address of the profile, or set Issuer if the provider speaks OpenID Connect")
+		add("UserinfoURL", "no_profile", "is empty, so the user cannot be identified", "set it to the URL of the profile, or set Issuer if the provider supports OpenID Connect")
 	case p.UserinfoURL != "" && p.Profile != nil:
-		add("UserinfoURL", "unused", "is set, and so is Profile, which is asked alone", "drop one of the two")
+		add("UserinfoURL", "unused", "is set together with Profile, which replaces it", "remove one of the two")
 	}
 	p.checkNamespace(add)
 	p.checkUnverified(add)
@@ -293,7 +293,7 @@ func (p *Provider) checkPlain(add addMistake) {
 		{"Quirks.HS256", p.Quirks.HS256},
 	} {
 		if f.set {
-			add(f.field, "openid_only", "is for OpenID Connect, and this provider has no Issuer", "drop it, or set Issuer")
+			add(f.field, "openid_only", "is for OpenID Connect, but this provider has no Issuer", "remove it, or set Issuer")
 		}
 	}
 }
@@ -306,7 +306,7 @@ var unverifiable = []string{"max_age", "acr_values"}
 // requested. A requested fresh or strong authentication would be assumed without proof.
 func (p *Provider) checkUnverified(add addMistake) {
 	for _, name := range unverifiable {
-		reason, fix := fmt.Sprintf("ask for %s, and without an Issuer no ID token says whether the provider complied", name), "drop it, or set Issuer"
+		reason, fix := fmt.Sprintf("contain %s, which cannot be verified without an Issuer, because there is no ID token", name), "remove it, or set Issuer"
 		if _, there := p.AuthParams[name]; there {
 			add("AuthParams", "unverified", reason, fix)
 		}
@@ -323,9 +323,9 @@ func (p *Provider) checkNamespace(add addMistake) {
 		if u, err := url.Parse(p.AuthorizeURL); err == nil && u.Host != "" {
 			example = weburl.Origin(u)
 		}
-		add("Namespace", "empty", "is empty: without an Issuer it is what makes User.ID unique", fmt.Sprintf("set it to the provider's address, such as %q, and keep it for ever", example))
+		add("Namespace", "empty", "is empty, but is needed for a unique User.ID without an Issuer", fmt.Sprintf("set it to the provider's address, such as %q, and never change it", example))
 	} else if strings.ContainsAny(p.Namespace, "# \t\r\n") || len(p.Namespace) > 255 {
-		add("Namespace", "malformed", fmt.Sprintf("%q has a # or a space, or is too long", printable.Clip(p.Namespace)), "write the provider's address")
+		add("Namespace", "malformed", fmt.Sprintf("%q contains # or a space, or is too long", printable.Clip(p.Namespace)), "use the provider's address")
 	}
 }
 
@@ -337,16 +337,16 @@ func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 		switch {
 		case p.LoginPage != "" || q.LoginPage != "": // see checkLoginPage
 		case p.Issuer == "" && q.admitsIssuer(p.Namespace):
-			add("Namespace", "admitted", fmt.Sprintf("is an issuer of the users of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
+			add("Namespace", "admitted", fmt.Sprintf("is an issuer of provider %q: this provider could sign in users as users of that one", q.Name), "use another Namespace, or remove one of the two")
 		case q.Issuer == "" && p.admitsIssuer(q.Namespace):
-			add("Admits", "namespace", fmt.Sprintf("has the Namespace of provider %q, which could sign in people as users of this one", q.Name), "write another Namespace there, or drop one of the two")
+			add("Admits", "namespace", fmt.Sprintf("has the Namespace of provider %q, which could sign in users as users of this one", q.Name), "use another Namespace there, or remove one of the two")
 		case p.identity() == "" || p.identity() != q.identity() || p.Issuer != "" && q.Issuer != "":
 		case q.Issuer != "":
-			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this one could sign in people as users of that", q.Name), "write another Namespace, or drop one of the two")
+			add("Namespace", "issuer", fmt.Sprintf("is the issuer of provider %q: this provider could sign in users as users of that one", q.Name), "use another Namespace, or remove one of the two")
 		case p.Issuer != "":
-			add("Issuer", "namespace", fmt.Sprintf("is the Namespace of provider %q, which could sign in people as users of this one", q.Name), "write another Namespace there, or drop one of the two")
+			add("Issuer", "namespace", fmt.Sprintf("is the Namespace of provider %q, which could sign in users as users of this one", q.Name), "use another Namespace there, or remove one of the two")
 		case p.AuthorizeURL != q.AuthorizeURL || p.TokenURL != q.TokenURL || p.UserinfoURL != q.UserinfoURL:
-			add("Namespace", "shared", fmt.Sprintf("is that of provider %q, which has other endpoints: each could sign in people as users of the other", q.Name), "give each a Namespace of its own, or both the same endpoints")
+			add("Namespace", "shared", fmt.Sprintf("is also the Namespace of provider %q, which has other endpoints: each could sign in users as users of the other", q.Name), "give each provider a separate Namespace, or both the same endpoints")
 		}
 	}
 }
@@ -361,23 +361,23 @@ func (p *Provider) identity() string { return cmp.Or(p.Issuer, p.Namespace) }
 
 func (p *Provider) checkModes(add addMistake) {
 	if !slices.Contains([]string{"", "query", "form_post"}, p.ResponseMode) {
-		add("ResponseMode", "unknown", fmt.Sprintf("%q is not known", p.ResponseMode), `use "query" or "form_post"`)
+		add("ResponseMode", "unknown", fmt.Sprintf("unknown value %q", p.ResponseMode), `use "query" or "form_post"`)
 	}
 	if !slices.Contains([]string{"", "missing", "always", "never"}, p.Userinfo) {
-		add("Userinfo", "unknown", fmt.Sprintf("%q is not known", p.Userinfo), `use "missing", "always" or "never"`)
+		add("Userinfo", "unknown", fmt.Sprintf("unknown value %q", p.Userinfo), `use "missing", "always" or "never"`)
 	}
 	if !slices.Contains([]string{"", "POST", "GET"}, p.Quirks.TokenMethod) {
-		add("Quirks.TokenMethod", "unknown", fmt.Sprintf("%q is not known", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" where the provider takes nothing else`)
+		add("Quirks.TokenMethod", "unknown", fmt.Sprintf("unknown value %q", printable.Clip(p.Quirks.TokenMethod)), `use "POST", or "GET" if the provider accepts only that`)
 	}
 	if strings.ContainsFunc(p.Quirks.AuthorizeFragment, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_.", r) }) {
-		add("Quirks.AuthorizeFragment", "malformed", fmt.Sprintf("%q has more than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "write what stands behind the #, without it")
+		add("Quirks.AuthorizeFragment", "malformed", fmt.Sprintf("%q contains characters other than letters, digits and -_.", printable.Clip(p.Quirks.AuthorizeFragment)), "use the part after the #, without the #")
 	}
 	for _, name := range sortedKeys(p.Quirks.Header) {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f || !alphanumeric(byte(r)) && !strings.ContainsRune("-_", r) }) {
-			add("Quirks.Header", "name", fmt.Sprintf("%q is not a header's name", printable.Clip(name)), "use letters, digits and -")
+			add("Quirks.Header", "name", fmt.Sprintf("%q is not a header name", printable.Clip(name)), "use letters, digits and -")
 		}
 		if strings.ContainsFunc(p.Quirks.Header[name], unicode.IsControl) {
-			add("Quirks.Header", "value", fmt.Sprintf("the value of %q has a line break or a control character", printable.Clip(name)), "write it on one line")
+			add("Quirks.Header", "value", fmt.Sprintf("the value of %q contains a line break or a control character", printable.Clip(name)), "put the value on one line")
 		}
 	}
 }
@@ -395,26 +395,26 @@ func (p *Provider) checkAPIs(add addMistake, devHost bool) {
 		u, err := url.Parse(api.URL)
 		switch what, why := weburl.Unfit(api.URL, devHost); {
 		case api.URL == "":
-			add("APIs", "empty", "has an API without a URL", `write what its addresses begin with: "https://api.example.com/v1/"`)
+			add("APIs", "empty", "contains an API without a URL", `set the prefix of its URLs: "https://api.example.com/v1/"`)
 			continue
 		case what != "" || err != nil:
-			add("APIs", what, fmt.Sprintf("%q %s", shown(api.URL), why), "write an https address (http is for loopback, and for development with a loopback BaseURL)")
+			add("APIs", what, fmt.Sprintf("%q %s", shown(api.URL), why), "use an https URL (http is only for loopback, and for development with a loopback BaseURL)")
 			continue
 		case !strings.HasSuffix(u.EscapedPath(), "/") || u.RawQuery != "" || u.ForceQuery:
-			add("APIs", "no_prefix", fmt.Sprintf("%q does not end with the slash of a path", shown(api.URL)), fmt.Sprintf("write scheme, host and path, with a slash at the end: %q", shown(weburl.Origin(u)+strings.TrimRight(u.EscapedPath(), "/")+"/")))
+			add("APIs", "no_prefix", fmt.Sprintf("%q does not end with a slash", shown(api.URL)), fmt.Sprintf("use scheme, host and path with a slash at the end: %q", shown(weburl.Origin(u)+strings.TrimRight(u.EscapedPath(), "/")+"/")))
 			continue
 		case seen[apiAddress(u)]:
-			add("APIs", "duplicate", fmt.Sprintf("%q is there twice", shown(api.URL)), "drop one of the two")
+			add("APIs", "duplicate", fmt.Sprintf("%q is used twice", shown(api.URL)), "remove one of the two")
 		}
 		api.URL = apiAddress(u)
 		seen[api.URL] = true
 		if slices.ContainsFunc(api.Scopes, badScope) {
-			add("APIs", "scope", fmt.Sprintf("%q has what is not one scope", shown(api.URL)), `write each as an element of its own: []string{"repo", "gist"}`)
+			add("APIs", "scope", fmt.Sprintf("%q contains a value that is not a single scope", shown(api.URL)), `write each scope as a separate element: []string{"repo", "gist"}`)
 		}
 		// RFC 8707, 2: "Its value MUST be an absolute URI […] The URI MUST NOT include a
 		// fragment component."
 		if r, err := url.Parse(api.Resource); api.Resource != "" && (err != nil || !r.IsAbs() || strings.Contains(api.Resource, "#")) {
-			add("APIs", "resource", fmt.Sprintf("%q is not an absolute address without a fragment", printable.Clip(api.Resource)), "write the resource indicator that the provider has for the API")
+			add("APIs", "resource", fmt.Sprintf("%q is not an absolute URI without a fragment", printable.Clip(api.Resource)), "use the provider's resource indicator for the API")
 		}
 	}
 }
@@ -423,11 +423,11 @@ func (p *Provider) checkAPIs(add addMistake, devHost bool) {
 func (p *Provider) checkParams(add addMistake) {
 	for _, s := range p.Scopes {
 		if badScope(s) {
-			add("Scopes", "malformed", fmt.Sprintf("%q is not one scope", printable.Clip(s)), `write each as an element of its own: []string{"profile", "email"}`)
+			add("Scopes", "malformed", fmt.Sprintf("%q is not a single scope", printable.Clip(s)), `write each scope as a separate element: []string{"profile", "email"}`)
 		}
 	}
 	if name := p.Quirks.ClientIDParam; name != "client_id" && (rp.ProtocolParam(name) || rp.TokenParam(name)) {
-		add("Quirks.ClientIDParam", "protocol_parameter", fmt.Sprintf("%q is the protocol's name for something else", name), `leave it empty for "client_id"`)
+		add("Quirks.ClientIDParam", "protocol_parameter", fmt.Sprintf("%q is the name of another protocol parameter", name), `leave it empty for "client_id"`)
 	}
 	for _, list := range []struct {
 		field string
@@ -435,13 +435,13 @@ func (p *Provider) checkParams(add addMistake) {
 	}{{"AuthParams", sortedKeys(p.AuthParams)}, {"LoginParams", p.LoginParams}} {
 		for _, name := range list.names {
 			if rp.ProtocolParam(name) || name == "" || name == p.Quirks.ClientIDParam {
-				add(list.field, "protocol_parameter", fmt.Sprintf("%q is the protocol's own parameter", name), "leave it out; see the other fields of Provider")
+				add(list.field, "protocol_parameter", fmt.Sprintf("%q is a protocol parameter", name), "remove it, and use the corresponding field of Provider")
 			}
 		}
 	}
 	if v, there := p.AuthParams["max_age"]; there {
 		if _, ok := seconds(v); !ok {
-			add("AuthParams", "max_age", fmt.Sprintf("ask for a max_age of %q", printable.Clip(v)), `write a number of seconds: "3600"`)
+			add("AuthParams", "max_age", fmt.Sprintf("contain the max_age %q", printable.Clip(v)), `use a number of seconds: "3600"`)
 		}
 	}
 }
@@ -449,7 +449,7 @@ func (p *Provider) checkParams(add addMistake) {
 // checkPaths checks ClaimPaths: a malformed path would match nothing, and all users would lack
 // the claim.
 func (p *Provider) checkPaths(add addMistake) {
-	const fix = `write names with dots between them: "realm_access.roles"`
+	const fix = `write names separated by dots: "realm_access.roles"`
 	wrong := func(path string) bool {
 		return strings.HasPrefix(path, ".") || strings.HasSuffix(path, ".") || strings.Contains(path, "..") || strings.ContainsFunc(path, unicode.IsSpace)
 	}
@@ -469,13 +469,13 @@ func (p *Provider) isResourceServer() bool {
 func (p *Provider) checkTokens(add addMistake) {
 	switch {
 	case p.Introspect && p.Audience == "":
-		add("Introspect", "audience", "is set, and Audience is empty: a token for any other API would be accepted", "set Audience to the aud that the provider's responses have for this API")
+		add("Introspect", "audience", "is set, but Audience is empty: a token for any other API would be accepted", "set Audience to the aud in the provider's introspection responses for this API")
 	case p.Audience == "":
 		return
 	case p.Issuer == "":
-		add("Audience", "openid_only", "is set, and this provider has no Issuer: nothing says whose keys sign the tokens", "set Issuer, or have the application's own keys admitted by Hooks.Authenticate")
+		add("Audience", "openid_only", "is set, but this provider has no Issuer, which identifies the keys that sign the tokens", "set Issuer, or authenticate the application's own API keys in Hooks.Authenticate")
 	case p.Audience == p.ClientID:
-		add("Audience", "client_id", "is the ClientID, which is the aud of ID tokens: those are no access tokens", "register the API as an application, or resource, of its own at the provider, and write its identifier")
+		add("Audience", "client_id", "is the ClientID, which is the aud of ID tokens, not of access tokens", "register the API as a separate application or resource at the provider, and use its identifier")
 	}
 	if what, reason, fix := pasted(p.Audience); what != "" {
 		add("Audience", what, reason, fix)
@@ -492,7 +492,7 @@ func (p *Provider) checkResourceServer(add addMistake, devHost bool) {
 		{"Recheck", p.Recheck != 0}, {"CallbackPath", p.CallbackPath != ""}, {"Introspect", p.Introspect},
 	} {
 		if f.set {
-			add(f.field, "no_client", "is set, and ClientID is empty (is the environment variable set?)", "set ClientID; or drop this, if the provider is for access tokens alone")
+			add(f.field, "no_client", "is set, but ClientID is empty (is the environment variable set?)", "set ClientID, or remove this field if the provider is only for access tokens")
 		}
 	}
 	p.checkAddresses(add, devHost)
@@ -512,11 +512,11 @@ func checkAudiences(wrong *mistakes, list []Provider) {
 		}
 		for j := range list {
 			if q := &list[j]; i != j && p.Audience != "" && p.Issuer == q.Issuer && p.Audience == q.ClientID {
-				add("Audience", "client_id", fmt.Sprintf("is the ClientID of provider %q, and so the aud of ID tokens of the same issuer", printable.Clip(q.Name)), "register the API as an application, or resource, of its own at the provider, and write its identifier")
+				add("Audience", "client_id", fmt.Sprintf("is the ClientID of provider %q, and therefore the aud of ID tokens of the same issuer", printable.Clip(q.Name)), "register the API as a separate application or resource at the provider, and use its identifier")
 			}
 		}
 		if p.Introspect && introspect != "" {
-			add("Introspect", "twice", fmt.Sprintf("is set, and provider %q has it too: an opaque token does not say whose it is", printable.Clip(introspect)), "leave it to one of them")
+			add("Introspect", "twice", fmt.Sprintf("is also set for provider %q, but an opaque token does not identify its issuer", printable.Clip(introspect)), "set it for one provider only")
 		}
 		if p.Introspect {
 			introspect = p.Name

@@ -55,17 +55,17 @@ func (a *Auth) Recheck(c *gin.Context) error {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "recheck", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "recheck", Reason: "no user is signed in", Fix: "add RequireAuth to this route"}
 	}
 	if !v.hasSession() {
 		return noSession("recheck")
 	}
 	if c.Writer.Written() {
-		return a.answerWritten(c, "recheck", "call Recheck before writing")
+		return a.answerWritten(c, "recheck", "call Recheck before writing the response")
 	}
 	cl := v.registry.clients[v.opened.user.Provider]
 	if !cl.keepsTokens() {
-		return &Error{Code: ErrInvalidOptions, ID: "recheck.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "the tokens of the provider's users are not kept, so that it cannot be asked about them",
+		return &Error{Code: ErrInvalidOptions, ID: "recheck.no_tokens", Op: "recheck", Provider: cl.provider.Name, Reason: "tokens of the provider's users are not kept, so the provider cannot be asked about them",
 			Fix: "set Provider.Recheck"}
 	}
 	found, first, err := a.tokens.recheck(c.Request.Context(), wanted{v: v, cl: cl, api: new(API)}, true)
@@ -115,7 +115,7 @@ func (a *Auth) recheckIfDue(c *gin.Context, g *registry, o *opened, now time.Tim
 	}
 	// An outage must not end sessions, nor fill the log.
 	if last := cl.recheckLogged.Load(); now.UnixMicro()-last >= recheckLogInterval.Microseconds() && cl.recheckLogged.CompareAndSwap(last, now.UnixMicro()) {
-		a.cfg.log(c.Request.Context(), slog.LevelWarn, "recheck.put_off", "the provider could not be asked whether users may still be here; their sessions continue, and it is asked again",
+		a.cfg.log(c.Request.Context(), slog.LevelWarn, "recheck.put_off", "the recheck at the provider failed; the sessions continue and the recheck is retried",
 			slog.String("provider", cl.provider.Name), slog.String("cause", e.ID), slog.Any("error", e))
 	}
 	return nil, nil
@@ -289,7 +289,7 @@ func (w *wanted) inGrace(now time.Time) bool {
 
 func (w *wanted) waits() *Error {
 	return &Error{Code: ErrProviderTimeout, ID: "recheck.waits", Op: "recheck", Provider: w.cl.provider.Name, retryAfter: claimLife,
-		Reason: "another request or replica asks the provider, and has not finished", Fix: "try again; if it stays so, does the provider answer within 10 seconds?"}
+		Reason: "another request or replica is running the same recheck and has not finished", Fix: "try again; if it persists, check that the provider responds within 10 seconds"}
 }
 
 // findOut uses the result of another replica, or asks the provider.
@@ -353,7 +353,7 @@ func (w *wanted) known(r *tokenRecord, now time.Time) (*renewal, error) {
 }
 
 func (w *wanted) comeBack() *Error {
-	return w.stepUp("recheck.person_required", "the provider does not say without the person whether they may still be here", "nothing: the person is sent to the provider")
+	return w.stepUp("recheck.person_required", "the provider requires user interaction to confirm access", "ignore this: the user is redirected to the provider")
 }
 
 // cannotAsk returns why the provider cannot be asked, or nil.
@@ -381,15 +381,15 @@ func (k *tokenKeeper) cannotAsk(ctx context.Context, w wanted, last storedTokens
 	case w.v.opened.created.Add(justNow).After(now): // another trip would say what this one has said
 		return errNotNow
 	case asks:
-		return w.stepUp("recheck.token_expired", "the access token has ended, and the provider gave no refresh token", "nothing: the person is sent to the provider; ask for a refresh token with providers.Offline")
+		return w.stepUp("recheck.token_expired", "the access token has expired, and the provider issued no refresh token", "request refresh tokens with providers.Offline; the user is redirected to the provider")
 	}
-	return w.stepUp("recheck.nothing_to_ask", "the provider gave no refresh token, and there is no profile to read", "ask for a refresh token with providers.Offline")
+	return w.stepUp("recheck.nothing_to_ask", "the provider issued no refresh token, and there is no profile to fetch", "request refresh tokens with providers.Offline")
 }
 
 // tokenEnded is the rejection of a user whose refresh token the provider rejected.
 func tokenEnded(err error) *Error {
-	return &Error{Code: ErrProviderDenied, ID: "recheck.token_ended", Op: "recheck", Reason: "the provider does not take the refresh token any more",
-		Fix: "nothing, if the account was closed or signed out there; if it happens to everybody, see how long refresh tokens last there, and whether something else uses them", Err: err}
+	return &Error{Code: ErrProviderDenied, ID: "recheck.token_ended", Op: "recheck", Reason: "the provider rejected the refresh token",
+		Fix: "ignore this if the account was closed or signed out there; if it affects every user, check the lifetime of refresh tokens and whether another program uses them", Err: err}
 }
 
 // ask asks the provider as the holder of the claim. again reports that the store has other
@@ -422,7 +422,7 @@ func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens, unti
 	}
 	if w.v.registry.auth.providers.Load().clients[user.Provider] != w.cl {
 		k.release(ctx, w, last)
-		return nil, false, &Error{Code: ErrProviderUnavailable, ID: "recheck.provider_replaced", Op: "recheck", Provider: user.Provider, Reason: "SetProviders has replaced the provider meanwhile", Fix: "try again"}
+		return nil, false, &Error{Code: ErrProviderUnavailable, ID: "recheck.provider_replaced", Op: "recheck", Provider: user.Provider, Reason: "the provider was replaced by SetProviders in the meantime", Fix: "try again"}
 	}
 	next := *last.tokenRecord
 	next.rest, next.away = time.Time{}, false
@@ -506,8 +506,8 @@ func (k *tokenKeeper) notIdentified(ctx context.Context, w wanted, last storedTo
 	case unauthorized && last.find(w.api).expired(k.cfg.Now().Add(leeway)):
 		return k.rest(ctx, w, last, w.comeBack(), true) // by the provider's clock it may have expired
 	case unauthorized:
-		return k.refuse(ctx, w, &Error{Code: ErrProviderDenied, ID: "recheck.profile_refused", Op: "recheck", Reason: "the provider does not take the access token for the profile any more, which has not expired",
-			Fix: "nothing, if the account was closed there, or the person has taken their consent back", Err: e}, ByProvider)
+		return k.refuse(ctx, w, &Error{Code: ErrProviderDenied, ID: "recheck.profile_refused", Op: "recheck", Reason: "the provider rejected an unexpired access token when the profile was fetched",
+			Fix: "ignore this if the account was closed there, or the user has withdrawn consent", Err: e}, ByProvider)
 	}
 	switch e.Code {
 	case ErrProviderUnavailable, ErrProviderTimeout, ErrProviderMisconfigured:
@@ -581,7 +581,7 @@ func (w *wanted) describe(last *tokenRecord, id *rp.Identity, now time.Time, loo
 	}
 	if u.ID() != before.ID() {
 		return nil, &Error{Code: ErrIDTokenInvalid, ID: "recheck.another_person", Op: "recheck", Provider: w.cl.provider.Name, endedBy: ByProvider,
-			Reason: "the profile is about another person than the sign-in was", Fix: "nothing to set: the provider answered about another person"}
+			Reason: "the profile belongs to a different user than the sign-in", Fix: "report this to the provider: it returned the data of another user"}
 	}
 	if id.Incomplete {
 		if err := u.keepUnsaid(before, id.Claims); err != nil {
@@ -630,17 +630,17 @@ func (k *tokenKeeper) askOnRecheck(ctx context.Context, u *User, token *accessTo
 	}
 	for _, undecided := range []error{ErrStoreUnavailable, ErrProviderUnavailable, ErrProviderTimeout, context.DeadlineExceeded} {
 		if errors.Is(err, undecided) {
-			return nil, &Error{Code: ErrStoreUnavailable, ID: "hook.on_recheck_failed", Op: "OnRecheck", Provider: verified.Provider, Reason: "OnRecheck could not decide", Fix: "see error for what it returned", Err: err}
+			return nil, &Error{Code: ErrStoreUnavailable, ID: "hook.on_recheck_failed", Op: "OnRecheck", Provider: verified.Provider, Reason: "OnRecheck failed", Fix: "see error= for the hook's error", Err: err}
 		}
 	}
 	if err != nil {
 		e := complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_recheck_refused", Op: "OnRecheck", Provider: verified.Provider,
-			Reason: "OnRecheck refused the user", Fix: "nothing, if this account may not be here any more; else see what the hook returned: the log has it in error="})
+			Reason: "OnRecheck rejected the user", Fix: "ignore this if the account should lose access; otherwise see error= in the log"})
 		e.endedBy = ByApplication
 		return nil, e
 	}
 	if login.User == nil {
-		return nil, &Error{Code: ErrSessionError, ID: "hook.on_recheck_nil", Op: "OnRecheck", Provider: verified.Provider, Reason: "OnRecheck set User to nil", Fix: "return an error to refuse"}
+		return nil, &Error{Code: ErrSessionError, ID: "hook.on_recheck_nil", Op: "OnRecheck", Provider: verified.Provider, Reason: "OnRecheck set User to nil", Fix: "return an error to reject the request"}
 	}
 	login.User.sameAs(&verified)
 	return &renewal{user: *login.User.clone(), data: !maps.Equal(data, login.User.Data)}, nil

@@ -57,7 +57,7 @@ func (a *Auth) SetProviders(providers []Provider) error {
 	var wrong mistakes
 	list := a.cfg.checkProviders(&wrong, providers)
 	if i := slices.IndexFunc(list, func(p Provider) bool { return !p.isResourceServer() }); a.cfg.resourceServer && i >= 0 {
-		wrong.add("Options.Providers", "resource_server", fmt.Sprintf("had no provider that people sign in with when Mount registered its routes, and %q is one", printable.Clip(list[i].Name)), "pass one to Mount, or drop its ClientID")
+		wrong.add("Options.Providers", "resource_server", fmt.Sprintf("had no sign-in provider when Mount registered its routes, but %q is one", printable.Clip(list[i].Name)), "pass a sign-in provider to Mount, or remove its ClientID")
 	}
 	if len(wrong) > 0 {
 		return errors.Join(wrong...)
@@ -84,21 +84,21 @@ func (a *Auth) announce(g, before *registry) {
 		}
 	}
 	for _, name := range names {
-		a.cfg.log(ctx, slog.LevelInfo, "provider.redirect_uri", "register this redirect URI at the provider, exactly", slog.String("provider", name), slog.String("redirect_uri", g.clients[name].redirectURI))
+		a.cfg.log(ctx, slog.LevelInfo, "provider.redirect_uri", "register exactly this redirect URI at the provider", slog.String("provider", name), slog.String("redirect_uri", g.clients[name].redirectURI))
 		if at := g.clients[name].provider.onLoopback(); at != "" && !a.cfg.loopback {
-			a.cfg.log(ctx, slog.LevelWarn, "diagnose.loopback", "the provider is on loopback, which to people's browsers is their own machine, and BaseURL is not: write the address at which they reach the provider;"+
-				" a stand-in for tests that signs in anybody does not belong here", slog.String("provider", name), slog.String("address", at), slog.String("base_url", a.cfg.BaseURL))
+			a.cfg.log(ctx, slog.LevelWarn, "diagnose.loopback", "the provider is on loopback, but BaseURL is not: browsers of other machines cannot reach it; set the provider's public address,"+
+				" and do not use a test provider, which signs in anyone", slog.String("provider", name), slog.String("address", at), slog.String("base_url", a.cfg.BaseURL))
 		}
 	}
 	switch {
 	case !g.takesTokens() || before.takesTokens():
 	case a.metadataPath == "":
-		a.cfg.log(ctx, slog.LevelWarn, "provider.resource_metadata_missing", "access tokens are accepted, and no provider had an Audience when Mount registered its routes: clients cannot find out which; write Audience into one of Options.Providers")
+		a.cfg.log(ctx, slog.LevelWarn, "provider.resource_metadata_missing", "access tokens are accepted, but no provider had an Audience when Mount registered its routes, so clients cannot discover the metadata; set Audience for one of Options.Providers")
 	default:
-		a.cfg.log(ctx, slog.LevelInfo, "provider.resource_metadata", "access tokens are accepted by guards with HasScope or IsClient; clients find out which by this address", slog.String("resource_metadata", a.metadataURL()))
+		a.cfg.log(ctx, slog.LevelInfo, "provider.resource_metadata", "access tokens are accepted by guards with HasScope or IsClient; clients find the metadata at this URL", slog.String("resource_metadata", a.metadataURL()))
 	}
 	if names = slices.DeleteFunc(names, func(name string) bool { return !g.clients[name].rp.Returns() }); len(names) > 0 {
-		a.cfg.log(ctx, slog.LevelInfo, "provider.post_logout_redirect_uri", "where the provider asks for a post-logout redirect URI, register this one, exactly",
+		a.cfg.log(ctx, slog.LevelInfo, "provider.post_logout_redirect_uri", "register exactly this post-logout redirect URI where the provider asks for one",
 			slog.Any("providers", names), slog.String("post_logout_redirect_uri", a.cfg.logoutReturn()))
 	}
 	if len(g.all) == 0 {
@@ -121,7 +121,7 @@ func (p *Provider) onLoopback() string {
 func (a *Auth) remind() {
 	ctx := context.Background()
 	if a.cfg.insecure {
-		a.cfg.log(ctx, slog.LevelWarn, "options.insecure_http.used", "Options.InsecureHTTP: "+insecureRemark+"; write https into BaseURL to end that", slog.String("base_url", a.cfg.BaseURL))
+		a.cfg.log(ctx, slog.LevelWarn, "options.insecure_http.used", "Options.InsecureHTTP: "+insecureRemark+"; use https in BaseURL", slog.String("base_url", a.cfg.BaseURL))
 	}
 	if a.revokesInMemory() && !a.cfg.loopback && !a.cfg.resourceServer {
 		a.cfg.log(ctx, slog.LevelWarn, "options.revocations.memory", memoryRemark+"; set Options.Revocations to share them")
@@ -130,10 +130,10 @@ func (a *Auth) remind() {
 		a.cfg.log(ctx, slog.LevelWarn, "options.tokens.memory", tokensRemark+"; set Options.Tokens to share them")
 	}
 	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin != nil && h.OnRecheck == nil {
-		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_recheck", "Hooks.OnLogin is set, and a provider has Recheck: what OnLogin changes in a user, such as groups, is lost at the first recheck; set Hooks.OnRecheck, which may be a function that does the same")
+		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_recheck", "Hooks.OnLogin is set and a provider has Recheck: changes that OnLogin makes to a user, such as groups, are lost at the first recheck; set Hooks.OnRecheck to repeat them")
 	}
 	if h := &a.cfg.Hooks; a.providers.Load().rechecks && h.OnLogin == nil && h.OnRecheck != nil {
-		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_login", "Hooks.OnRecheck is set, and OnLogin is not: whom it refuses can sign in again, and what it adds to a user is not there until the first recheck; set Hooks.OnLogin, which may call the same function")
+		a.cfg.log(ctx, slog.LevelWarn, "options.hooks.on_login", "Hooks.OnRecheck is set but OnLogin is not: rejected users can sign in again, and changes to a user are missing until the first recheck; set Hooks.OnLogin to call the same function")
 	}
 	if keptInMemory(a.cfg.Sessions) && !a.cfg.loopback {
 		a.cfg.log(ctx, slog.LevelWarn, "options.sessions.memstore", "Options.Sessions "+memstoreRemark+"; "+memstoreFix)
@@ -211,8 +211,8 @@ func (g *registry) parties() []*client {
 func (g *registry) client(name string) (*client, error) {
 	cl, err := g.provider(name)
 	if err == nil && cl.isPage() {
-		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.page", Provider: name, Reason: "the provider is a page of the application: nothing answers here for it",
-			Fix: "sign people in with Auth.SignIn, in the handler of Provider.LoginPage"}
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.page", Provider: name, Reason: "this provider is a page of the application and has no callback",
+			Fix: "call Auth.SignIn in the handler of Provider.LoginPage"}
 	}
 	return cl, err
 }
@@ -222,10 +222,10 @@ func (g *registry) provider(name string) (*client, error) {
 	cl := g.clients[name]
 	switch {
 	case cl != nil && cl.provider.isResourceServer():
-		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.resource_server", Provider: name, Reason: "the provider has no ClientID: it is for access tokens alone", Fix: "set ClientID, if people are to sign in with it"}
+		return nil, &Error{Code: ErrUnknownProvider, ID: "provider.resource_server", Provider: name, Reason: "the provider has no ClientID: it is only for access tokens", Fix: "set ClientID to let users sign in with it"}
 	case cl != nil:
 		return cl, nil
 	}
-	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("no provider is called %q; there are %q", printable.Clip(name), g.order),
-		Fix: "use a Name of Options.Providers"}
+	return nil, &Error{Code: ErrUnknownProvider, ID: "provider.unknown", Reason: fmt.Sprintf("unknown provider %q; the configured providers are %q", printable.Clip(name), g.order),
+		Fix: "use a Name from Options.Providers"}
 }

@@ -148,8 +148,8 @@ func (c *client) authorizationURL(ctx context.Context, state *loginState, passed
 // checkResponse checks a response with a valid state, before its code is redeemed.
 func (c *client) checkResponse(ctx context.Context, params url.Values) error {
 	if c.provider.ResponseMode == "form_post" && len(params) == 1 {
-		return &Error{Code: ErrBadRequest, ID: "form_post.lost", Op: "check answer", Provider: c.provider.Name,
-			Reason: "the provider's form did not come along to this page: the cookie that carries it is missing, or older than a minute", Fix: "start again"}
+		return &Error{Code: ErrBadRequest, ID: "form_post.lost", Op: "check response", Provider: c.provider.Name,
+			Reason: "the provider's form data is missing: its cookie was blocked, or is older than a minute", Fix: "start again"}
 	}
 	return fromRP(c.rp.CheckResponse(ctx, params))
 }
@@ -198,12 +198,12 @@ func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
 		c.addName(id.Claims, params)
 	}
 	if !c.issuers.admit(id.Issuer) {
-		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not list the issuer of the ID token, so that the session would end at once",
-			Fix: "have TokenIssuer refuse it, or add it to Admits"}
+		return &Error{Code: ErrIdentityRejected, ID: "claims.issuer", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.Admits does not contain the issuer of the ID token, so the session would end at once",
+			Fix: "add the issuer to Admits, or reject it in TokenIssuer"}
 	}
 	if c.provider.VerifyClaims != nil {
 		if err := c.provider.VerifyClaims(id.Claims); err != nil {
-			return &Error{Code: ErrIdentityRejected, ID: "claims.rejected", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims refused", Fix: "nothing, if this account may not sign in", Err: err}
+			return &Error{Code: ErrIdentityRejected, ID: "claims.rejected", Op: "verify claims", Provider: c.provider.Name, Reason: "Provider.VerifyClaims rejected the user", Fix: "ignore this if the account should be rejected", Err: err}
 		}
 	}
 	return nil

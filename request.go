@@ -28,20 +28,20 @@ func readParams(r *http.Request, read ...string) (url.Values, error) {
 	if r.Method == http.MethodPost {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, &Error{Code: ErrBadRequest, ID: "request.not_form", Reason: "the request's body is not a form", Fix: "send application/x-www-form-urlencoded", status: http.StatusUnsupportedMediaType}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.not_form", Reason: "the request body is not a form", Fix: "send application/x-www-form-urlencoded", status: http.StatusUnsupportedMediaType}
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, formLimit+1))
 		if err != nil {
-			return nil, &Error{Code: ErrBadRequest, ID: "request.body", Reason: "the request's body could not be read", Fix: "send it again; if it stays so, look at what stands in front of the application", Err: err}
+			return nil, &Error{Code: ErrBadRequest, ID: "request.body", Reason: "the request body could not be read", Fix: "retry; if it persists, check the proxy in front of the application", Err: err}
 		}
 		raw, limit = string(body), formLimit
 	}
 	if len(raw) > limit {
-		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_too_long", Reason: fmt.Sprintf("the parameters are longer than %d KB", limit>>10),
-			Fix: "send less", status: http.StatusRequestEntityTooLarge}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_too_long", Reason: fmt.Sprintf("the parameters exceed %d KB", limit>>10),
+			Fix: "send less data", status: http.StatusRequestEntityTooLarge}
 	}
 	if strings.Count(raw, "&") >= paramsMost {
-		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("there are more than %d parameters", paramsMost), Fix: "send fewer"}
+		return nil, &Error{Code: ErrBadRequest, ID: "request.too_many_parameters", Reason: fmt.Sprintf("the request has more than %d parameters", paramsMost), Fix: "send fewer parameters"}
 	}
 	params := url.Values{}
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -50,7 +50,7 @@ func readParams(r *http.Request, read ...string) (url.Values, error) {
 		}
 		name, value, ok := readPair(pair, read)
 		if !ok {
-			return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_malformed", Reason: "a parameter is not well-formed, or is two for programs that split at ; too",
+			return nil, &Error{Code: ErrBadRequest, ID: "request.parameters_malformed", Reason: "a parameter is malformed or contains an unescaped ;",
 				Fix: "percent-encode names and values, and ; as %3B"}
 		}
 		params.Add(name, value)
@@ -111,8 +111,8 @@ func isPrefetch(r *http.Request) bool {
 // prefetchError is the error of functions called by a handler of the application, which should
 // answer with an error: browsers do not reuse error responses for the click.
 func prefetchError(op string) *Error {
-	return &Error{Code: ErrBadRequest, ID: "request.prefetch", Op: op, Reason: "the browser prefetches this address: its user has not asked for it",
-		Fix: "answer with an error; or do this in the handler of a form, which is not prefetched"}
+	return &Error{Code: ErrBadRequest, ID: "request.prefetch", Op: op, Reason: "the request is a browser prefetch, not a user action",
+		Fix: "respond with an error, or do this in the handler of a POST form, which browsers do not prefetch"}
 }
 
 // scheme is how a browser asked for a page, as far as this process can know.

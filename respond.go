@@ -251,8 +251,8 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 		err = checkError(err, "")
 	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
 		if a.lacksGuard(c) {
-			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, and the handler has no guard that loads the user",
-				Fix: "put RequireAuth or LoadUser in front of this handler"}
+			err = &Error{Code: ErrSessionError, ID: "guard.missing", Op: "fail", Reason: "the user is signed in, but the route has no guard that loads the user",
+				Fix: "add RequireAuth or LoadUser to this route"}
 		}
 	}
 	event := RequestRefused
@@ -314,7 +314,7 @@ func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 // writePage answers with a page. Its forms may also redirect to the origin formTo.
 func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	if err := a.pages.write(c.Writer, status, p, formTo); err != nil {
-		a.cfg.log(c.Request.Context(), slog.LevelWarn, "page.not_written", "page could not be written", slog.Any("error", err))
+		a.cfg.log(c.Request.Context(), slog.LevelWarn, "page.not_written", "writing the page failed", slog.Any("error", err))
 	}
 }
 

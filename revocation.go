@@ -140,7 +140,7 @@ func (s *session) estimatedMark() int64 { return millis(s.created) - 1 }
 
 func storeUnavailable(op string, err error) *Error {
 	return &Error{Code: ErrStoreUnavailable, ID: "store.revocations_failed", Op: op, Err: err, retryAfter: retryAfter,
-		Reason: "Options.Revocations failed", Fix: "look at the store behind it"}
+		Reason: "Options.Revocations failed", Fix: "check the store"}
 }
 
 // watermarks reads the watermarks of a session's keys. A panic of the store counts as a

@@ -30,8 +30,8 @@ func (a *Auth) register(router gin.IRouter) error {
 	errs := a.registerCallbacks(router)
 	err := contain.Do(func() error { a.handleAll(router); return nil })
 	if p, panicked := err.(*contain.Panic); panicked {
-		errs = append(errs, &Error{Code: ErrInvalidOptions, ID: "mount.route_exists", Op: "Mount", Reason: fmt.Sprintf("the router has a route in the way: %v", p.Value),
-			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve a single-page application's files from NoRoute instead of a catch-all`})
+		errs = append(errs, &Error{Code: ErrInvalidOptions, ID: "mount.route_exists", Op: "Mount", Reason: fmt.Sprintf("conflicting route: %v", p.Value),
+			Fix: `mount on a group, as in ginauth.Mount(router.Group("/auth"), …), or set Options.LoginPage if the application has its own page at /login; serve the files of a single-page application from NoRoute instead of a catch-all route`})
 	}
 	return errors.Join(errs...)
 }
@@ -108,8 +108,8 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 			return
 		}
 		if c.Writer.Written() { // too late for cookies and redirects
-			a.fail(c, failed, &Error{Code: ErrSessionError, ID: "request.answered_before", Op: "answer", Reason: "another handler has answered before ginauth could",
-				Fix: "no middleware in front of the login routes may write"})
+			a.fail(c, failed, &Error{Code: ErrSessionError, ID: "request.answered_before", Op: "answer", Reason: "another handler has already written a response",
+				Fix: "do not write a response in middleware before the login routes"})
 			return
 		}
 		setSecurityHeaders(c.Writer.Header())
@@ -119,7 +119,7 @@ func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc 
 		run, ok := steps[c.Request.Method]
 		if !ok {
 			a.fail(c, failed, &Error{Code: ErrMethodNotAllowed, ID: "request.method", Op: "answer", allow: allow,
-				Reason: fmt.Sprintf("this address does not take %s", printable.Clip(c.Request.Method)), Fix: "send " + allow})
+				Reason: fmt.Sprintf("method %s is not allowed", printable.Clip(c.Request.Method)), Fix: "send " + allow})
 			return
 		}
 		if isPrefetch(c.Request) {
@@ -153,7 +153,7 @@ func protect(f func() error) error {
 
 // hookPanicked is the error for a panic in a hook, or in a function of a Provider.
 func hookPanicked(op string, p *contain.Panic) *Error {
-	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: op, Reason: "a function of the application panicked", Fix: "see error for the panic", Err: p}
+	return &Error{Code: ErrSessionError, ID: "hook.panicked", Op: op, Reason: "a function of the application panicked", Fix: "see error= for the panic", Err: p}
 }
 
 // notFound answers requests after a failed Mount.

@@ -29,7 +29,7 @@ type sealedCookie struct {
 
 // errCookieVersion means that a cookie was sealed with a current key by another version of
 // this package.
-var errCookieVersion = errors.New("the contents of the cookie have another version")
+var errCookieVersion = errors.New("the cookie content has another version")
 
 // contents begins the contents of a cookie, with room for the rest.
 func (k *sealedCookie) contents() []byte { return append(make([]byte, 0, 256), k.version) }

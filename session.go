@@ -143,8 +143,8 @@ func (k *sessions) checkLimits(s *session, limits SessionLimits) error {
 	}{{"Lifetime", limits.Lifetime, k.cfg.Lifetime}, {"IdleTimeout", limits.IdleTimeout, k.cfg.IdleTimeout}} {
 		if l.own != 0 && (l.own < time.Minute || l.own > l.most) {
 			return &Error{Code: ErrSessionError, ID: "session.limits", Op: "begin session", Provider: s.user.Provider,
-				Reason: fmt.Sprintf("SessionLimits.%s is %v, and must be between a minute and the %v of Options.%[1]s", l.name, l.own, l.most),
-				Fix:    "leave it 0, or write less than Options have (a bare number is nanoseconds: write 2*time.Hour)"}
+				Reason: fmt.Sprintf("SessionLimits.%s is %v, but must be between one minute and Options.%[1]s (%[3]v)", l.name, l.own, l.most),
+				Fix:    "leave it 0, or set at most the value in Options (a bare number is nanoseconds: write 2*time.Hour)"}
 		}
 	}
 	return nil
@@ -156,7 +156,7 @@ func (k *sessions) checkTimes(s *session) error {
 	for _, at := range append(times[:], &s.rechecked) {
 		if !wire.Reaches(*at, s.created) {
 			return &Error{Code: ErrSessionError, ID: "session.time", Op: "save session", Provider: s.user.Provider,
-				Reason: "a time in the session is thousands of years from today", Fix: "look at User.AuthTime"}
+				Reason: "a time in the session is out of range", Fix: "check User.AuthTime"}
 		}
 	}
 	return nil
@@ -174,7 +174,7 @@ func (k *sessions) recordMark(ctx context.Context, s *session) error {
 		return nil
 	}
 	return &Error{Code: ErrIDTokenInvalid, ID: "session.signed_out_before", Op: "begin session", Provider: s.user.Provider,
-		Reason: "the provider signed this person out after it issued this ID token, or in the same second", Fix: "sign in again"}
+		Reason: "the provider signed the user out after issuing this ID token, or in the same second", Fix: "sign in again"}
 }
 
 // checkTakenBack rejects a sign-in without a session if the provider has signed the user out
@@ -185,7 +185,7 @@ func (k *sessions) checkTakenBack(ctx context.Context, s session) error {
 }
 
 // keepLess is the fix for a session that is too large.
-const keepLess = "keep less: fewer KeepClaims, groups or data; or keep sessions in a store with more room (Options.Sessions)"
+const keepLess = "reduce KeepClaims, groups or data, or use a session store with more room (Options.Sessions)"
 
 // save stores a session. The error for one that is too large names the cause.
 func (k *sessions) save(w http.ResponseWriter, r *http.Request, s *session, isNew bool) error {

@@ -34,13 +34,13 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 		return err
 	}
 	if v == nil {
-		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "update session", Reason: "no user is signed in", Fix: "add RequireAuth to this route"}
 	}
 	if !v.hasSession() {
 		return noSession("update session")
 	}
 	if c.Writer.Written() {
-		return a.answerWritten(c, "update session", "call Update before writing")
+		return a.answerWritten(c, "update session", "call Update before writing the response")
 	}
 	s := v.session()
 	s.lastSeen = time.UnixMicro(v.asked)
@@ -59,8 +59,8 @@ func (a *Auth) Update(c *gin.Context, change func(*User)) error {
 // answerWritten returns the error for a cookie that can no longer be sent. It is also logged,
 // since a handler that writes too early often ignores the error.
 func (a *Auth) answerWritten(c *gin.Context, op, fix string) *Error {
-	e := &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the answer is written already", Fix: fix}
-	a.cfg.log(c.Request.Context(), slog.LevelWarn, "session.answer_written", e.Reason+", so that no cookie can be set: "+fix,
+	e := &Error{Code: ErrSessionError, ID: "session.answer_written", Op: op, Reason: "the response is already written", Fix: fix}
+	a.cfg.log(c.Request.Context(), slog.LevelWarn, "session.answer_written", e.Reason+", so no cookie can be set: "+fix,
 		slog.String("op", op), slog.String("path", printable.Clip(c.FullPath())), slog.String("request_id", requestID(c)))
 	return e
 }
@@ -100,17 +100,17 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 		return reentered("sign in")
 	}
 	if a.readsCredentials() && a.registryOf(c).hasToken(c.Request) {
-		return &Error{Code: ErrBadRequest, ID: "session.bearer", Op: "sign in", Reason: "the request has a bearer token, beside which no session counts",
-			Fix: "call SignIn for requests without one"}
+		return &Error{Code: ErrBadRequest, ID: "session.bearer", Op: "sign in", Reason: "the request has a bearer token, so its session is ignored",
+			Fix: "call SignIn only for requests without a bearer token"}
 	}
 	if c.Writer.Written() {
-		return a.answerWritten(c, "sign in", "call SignIn before writing")
+		return a.answerWritten(c, "sign in", "call SignIn before writing the response")
 	}
 	if user == nil {
 		return &Error{Code: ErrIdentityRejected, ID: "session.user_nil", Op: "sign in", Reason: "the user is nil", Fix: "pass a User with Provider and Subject"}
 	}
 	if user.Grant != nil { // a session has no scopes
-		return &Error{Code: ErrIdentityRejected, ID: "session.user_grant", Op: "sign in", Reason: "User.Grant is set, and a session has full access", Fix: "sign in a User without a Grant, if that is meant"}
+		return &Error{Code: ErrIdentityRejected, ID: "session.user_grant", Op: "sign in", Reason: "User.Grant is set, but a session has full access", Fix: "sign in a User without a Grant if full access is intended"}
 	}
 	g := a.registryOf(c)
 	if cl := g.clients[user.Provider]; cl != nil && cl.provider.isResourceServer() {
@@ -126,7 +126,7 @@ func (a *Auth) SignIn(c *gin.Context, user *User, limits *SessionLimits) (err er
 		u.AuthTime = now
 	case u.AuthTime.After(now.Add(leeway)): // would pass MaxAge for too long
 		return &Error{Code: ErrSessionError, ID: "session.auth_time", Op: "sign in", Provider: u.Provider, Reason: "User.AuthTime is in the future",
-			Fix: "leave it zero, which means now, or look at the clock that it is from"}
+			Fix: "leave it zero (now), or check the clock that it comes from"}
 	}
 	var own SessionLimits
 	if limits != nil {
@@ -179,7 +179,7 @@ func (a *Auth) Logout(c *gin.Context) (err error) {
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
-		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "that is not a User.ID", Fix: "pass what User.ID returned"}
+		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "the argument is not a User.ID", Fix: "pass the return value of User.ID"}
 	}
 	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err

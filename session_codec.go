@@ -364,7 +364,7 @@ func (s *session) keepClaims(names []string) error {
 	all, err := strictjson.Object(sent)
 	if err != nil {
 		return &Error{Code: ErrSessionError, ID: "claims.unreadable", Op: "keep claims", Err: err,
-			Reason: "the claims that are to be kept are not strict JSON", Fix: "see error for what is wrong with them"}
+			Reason: "the claims to keep are not strict JSON", Fix: "see error= for the defect"}
 	}
 	if slices.Contains(names, "*") {
 		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
@@ -401,7 +401,7 @@ func (s *session) largest() string {
 		fields = append(fields, field{"claim " + name, len(fmt.Sprint(value))})
 	}
 	slices.SortFunc(fields, func(a, b field) int { return b.size - a.size })
-	text := ": the largest are"
+	text := ": the largest parts are"
 	for i, f := range fields[:3] {
 		if i == 0 || f.size >= 100 {
 			text += fmt.Sprintf(" %.40s (%.1f KB)", f.name, float64(f.size)/1000)

@@ -35,7 +35,7 @@ func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sess
 	room := (cookieLimit - len(b.second) - 1) &^ 3 // see OpenParts
 	if size > maxCookies*room {
 		sealed := float64(size) / float64(len(record.data)) // bytes of text for one of the record
-		return tooLarge("session.too_large", "the session takes %.1f KB; two cookies hold %.1f KB", float64(len(record.data))/1000, float64(maxCookies*room)/1000/sealed)
+		return tooLarge("session.too_large", "the session has %.1f KB; two cookies hold %.1f KB", float64(len(record.data))/1000, float64(maxCookies*room)/1000/sealed)
 	}
 	text := b.box.Seal(record.data, b.name)
 	if size <= room {

@@ -183,7 +183,7 @@ func absent(err error) bool {
 
 func storeFailed(op string, err error) *Error {
 	return &Error{Code: ErrStoreUnavailable, ID: "store.sessions_failed", Op: op, Err: err, retryAfter: retryAfter,
-		Reason: "Options.Sessions failed", Fix: "look at the store behind it"}
+		Reason: "Options.Sessions failed", Fix: "check the store"}
 }
 
 // save implements sessionBackend.
@@ -225,7 +225,7 @@ func (b *storeBackend) write(w http.ResponseWriter, r *http.Request, s *gorilla.
 	}
 	for _, line := range out["Set-Cookie"] {
 		if name, _, _ := strings.Cut(line, ";"); len(name) > browserLimit {
-			return tooLarge("session.store_cookie_too_large", "the store's cookie has %d bytes; browsers keep %d", len(name), browserLimit)
+			return tooLarge("session.store_cookie_too_large", "the store's cookie has %d bytes; browsers accept %d", len(name), browserLimit)
 		}
 	}
 	for _, line := range out["Set-Cookie"] {
@@ -250,7 +250,7 @@ func (b *storeBackend) saveTo(r *http.Request, out discard, s *gorilla.Session) 
 	}
 	_, panicked := err.(*contain.Panic)
 	if text, _ := s.Values[recordKey].(string); !panicked && isTooLarge(err) {
-		e := tooLarge("session.too_large_for_store", "the session takes %.1f KB, sealed, and the store does not take it: most hold 4096 bytes after an encoding of their own, unless told otherwise (MaxLength, SetMaxLength)", float64(len(text))/1000)
+		e := tooLarge("session.too_large_for_store", "the sealed session has %.1f KB, which the store rejected: most stores hold 4096 encoded bytes by default (MaxLength, SetMaxLength)", float64(len(text))/1000)
 		e.Err = err
 		return e
 	}

@@ -53,7 +53,7 @@ func TestSessionsInEncryptedCookies(t *testing.T) {
 // to drop those that are too large.
 func TestSessionsInBoundlessCookies(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "browsers keep 4096", Open: func(testing.TB) storetest.Opened {
+	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(testing.TB) storetest.Opened {
 		store := gorilla.NewCookieStore(sitetest.StoreHashKey)
 		for _, codec := range store.Codecs {
 			codec.(*securecookie.SecureCookie).MaxLength(0)

@@ -60,7 +60,7 @@ type demand struct {
 //go:noinline
 func MaxAge(d time.Duration) Check {
 	if d < minMaxAge {
-		panic(fmt.Sprintf("ginauth: MaxAge(%v): a minute at least: people need as long to sign in", d))
+		panic(fmt.Sprintf("ginauth: MaxAge(%v): use at least a minute, which a sign-in needs", d))
 	}
 	d = min(d, maxMaxAge)
 	limit := (d + leeway).Microseconds()
@@ -70,7 +70,7 @@ func MaxAge(d time.Duration) Check {
 			return err
 		}
 		return &Error{Code: ErrStepUpRequired, ID: "check.max_age", Op: "check", Provider: u.Provider, demand: &demand{maxAge: d, session: v.opened.id}, Fix: askedAgain,
-			Reason: fmt.Sprintf("the person authenticated more than %v ago, or the provider did not say when", d)}
+			Reason: fmt.Sprintf("the user authenticated more than %v ago, or at an unknown time", d)}
 	}
 }
 
@@ -98,7 +98,7 @@ func ACR(values ...string) Check {
 		return v == "" || len(v) > acrLimit || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' })
 	}
 	if len(values) == 0 || slices.ContainsFunc(values, unfit) || len(strings.Join(values, " ")) > acrsLimit {
-		panic(fmt.Sprintf("ginauth: ACR(%q): one value or more of visible ASCII characters, up to %d bytes each and %d together", values, acrLimit, acrsLimit))
+		panic(fmt.Sprintf("ginauth: ACR(%q): pass one or more values of visible ASCII characters, up to %d bytes each and %d in total", values, acrLimit, acrsLimit))
 	}
 	return func(u *User) error {
 		v, err := u.proof()
@@ -106,12 +106,12 @@ func ACR(values ...string) Check {
 			return err
 		}
 		return &Error{Code: ErrStepUpRequired, ID: "check.acr", Op: "check", Provider: u.Provider, demand: &demand{acr: values, session: v.opened.id}, Fix: askedAgain,
-			Reason: fmt.Sprintf("the person did not authenticate with any acr of %q", values)}
+			Reason: fmt.Sprintf("the user did not authenticate with any acr of %q", values)}
 	}
 }
 
 // askedAgain is the fix of a check with a demand.
-const askedAgain = "nothing: the person is asked to authenticate again"
+const askedAgain = "authenticate again; page loads are redirected to the provider for it"
 
 // proof returns the request that u is the user of: its session has the verified time and acr,
 // which a handler may have changed in u.
@@ -124,15 +124,15 @@ func (u *User) proof() (*authRequest, error) {
 
 func notOfRequest(u *User) error {
 	if u == nil {
-		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "add RequireAuth to this route"}
 	}
 	// There is no demand: no sign-in would change this User.
-	return &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User is not that of a request", Fix: otherUserFix}
+	return &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User does not belong to a request", Fix: otherUserFix}
 }
 
 const (
 	otherUser    = "check.other_user"
-	otherUserFix = "pass MaxAge and ACR the User that the Check was given, or that CurrentUser returns in this very request"
+	otherUserFix = "pass MaxAge and ACR the User that the Check received, or the one from CurrentUser in the same request"
 )
 
 // now returns the time that a check compares with, in Unix microseconds. A handler may call a
@@ -220,7 +220,7 @@ func merge(first, second *Error) (*Error, error) {
 	both, ok := first.demand.and(*second.demand)
 	if !ok {
 		return nil, &Error{Code: ErrForbidden, ID: "check.acr_conflict", Op: "check", Provider: first.Provider,
-			Reason: fmt.Sprintf("no acr satisfies all checks: one wants any of %q, another any of %q", first.demand.acr, second.demand.acr), Fix: "let the ACR checks of a route have a value in common"}
+			Reason: fmt.Sprintf("no acr satisfies all checks: one requires any of %q, another any of %q", first.demand.acr, second.demand.acr), Fix: "give the ACR checks of a route a common value"}
 	}
 	first.demand = &both
 	return first, nil
@@ -240,7 +240,7 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 	if e.ID == otherUser || e.demand != nil && e.demand.session != o.id {
 		// After the sign-in this User would be refused as before: the browser would be sent
 		// round and round.
-		return &Error{Code: ErrForbidden, ID: otherUser, Op: "check", Provider: o.user.Provider, Reason: "MaxAge or ACR was asked about another User than that of this request and this Auth", Fix: otherUserFix, Err: e.Err}
+		return &Error{Code: ErrForbidden, ID: otherUser, Op: "check", Provider: o.user.Provider, Reason: "MaxAge or ACR was called with a User of another request or Auth", Fix: otherUserFix, Err: e.Err}
 	}
 	impossible := func(id, reason, fix string) *Error {
 		if e.Reason != "" {
@@ -254,17 +254,17 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 		return e
 	}
 	if !v.hasSession() {
-		return impossible("check.step_up_no_session", "Authenticate identified the user, who has no session to come back with", "set AuthTime and ACR in Authenticate, if the credential says so; or require something else of such users")
+		return impossible("check.step_up_no_session", "users identified by Authenticate have no session and cannot step up", "set AuthTime and ACR in Authenticate if the credential has them, or use other checks for such users")
 	}
 	if e.demand == nil {
-		return impossible("check.no_demand", "the error does not say what is required", "return what MaxAge or ACR returned, with nothing but %w around it")
+		return impossible("check.no_demand", "the error does not state a requirement", "return the error of MaxAge or ACR, wrapped only with %w")
 	}
 	switch cl := v.registry.clients[o.user.Provider]; {
 	case cl.isPage() && len(e.demand.acr) > 0:
-		return impossible("check.step_up_impossible", "a sign-in page of the application has no acr", "leave such users out with FromProvider, or ask them with MaxAge")
+		return impossible("check.step_up_impossible", "a sign-in page of the application has no acr", "exclude such users with FromProvider, or use MaxAge for them")
 	case !cl.isPage() && cl.provider.Issuer == "" && (e.demand.maxAge > 0 || len(e.demand.acr) > 0):
-		return impossible("check.step_up_impossible", "a plain OAuth 2.0 provider cannot say when or how a person authenticated",
-			"leave such users out with FromProvider, or require something else of them")
+		return impossible("check.step_up_impossible", "a plain OAuth 2.0 provider does not report when or how a user authenticated",
+			"exclude such users with FromProvider, or use other checks for them")
 	}
 	return e
 }
@@ -296,7 +296,7 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 	}
 	name := cl.provider.Name
 	bad := func(err error) error {
-		return &Error{Code: ErrBadRequest, ID: "login.demand", Op: "begin sign-in", Provider: name, Reason: "the demand does not open: it was altered, is another provider's, or was sealed under another key",
+		return &Error{Code: ErrBadRequest, ID: "login.demand", Op: "begin sign-in", Provider: name, Reason: "the step-up parameter is invalid: it was altered, is for another provider, or was sealed with another key",
 			Fix: a.cfg.keysFix(), Err: err}
 	}
 	r, err := a.demands.open(demandName+name, params.Get("demand"))
@@ -333,8 +333,8 @@ func (a *Auth) checkDemandLoop(c *gin.Context, state *loginState) error {
 		return nil
 	}
 	return &Error{Code: ErrLoginLoop, ID: "login.demand_loop", Op: "authenticate again", Provider: state.provider, text: string(ErrSessionError), retry: a.cfg.absolute(state.returnTo),
-		Reason: fmt.Sprintf("one page sent the browser to the provider %d times in a row, each less than %d seconds after the other: no one session has all that its guards and its handler want", n, demandRoundTime/time.Second),
-		Fix:    "let the ACR checks in front of the page have a value in common, those of the groups around it included"}
+		Reason: fmt.Sprintf("a page sent the browser to the provider %d times in a row, each less than %d seconds after the previous one: no single session can satisfy all its checks", n, demandRoundTime/time.Second),
+		Fix:    "give all ACR checks of the page, including those of its router groups, a common value"}
 }
 
 // apply has a login state hold the provider to the demand, and returns the parameters
@@ -440,7 +440,7 @@ func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, i
 // page would send the browser to the provider again, and again.
 func noSessionForDemand(provider string) *Error {
 	return &Error{Code: ErrSessionError, ID: "hook.on_login_no_session", Op: "OnLogin", Provider: provider,
-		Reason: "OnLogin set NoSession for a sign-in that MaxAge or ACR asked for", Fix: "leave it false for people who have a session here, or guard their pages by checks of the application's own session"}
+		Reason: "OnLogin set NoSession for a sign-in that MaxAge or ACR requires", Fix: "leave NoSession false for users with a ginauth session, or protect their pages with checks of the application's own session"}
 }
 
 // writeStepUp answers a request whose user has to authenticate again.

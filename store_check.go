@@ -14,7 +14,7 @@ func (c *config) checkStore(wrong *mistakes) {
 		return
 	}
 	if v := reflect.ValueOf(c.Sessions); v.Kind() == reflect.Pointer && v.IsNil() {
-		wrong.add("Options.Sessions", "nil", "is a nil pointer", "look at the error that came with the store; leave the option out to keep sessions in a sealed cookie")
+		wrong.add("Options.Sessions", "nil", "is a nil pointer", "check the error returned with the store, or leave the option unset to keep sessions in a sealed cookie")
 		return
 	}
 	codecs, found := storeCodecs(c.Sessions)
@@ -32,7 +32,7 @@ func (c *config) checkStore(wrong *mistakes) {
 	}
 	if what != "" {
 		wrong.add("Options.Sessions", what, "the store "+why+", so it cannot save a session",
-			`pass it []byte(os.Getenv("STORE_KEY")), made with: openssl rand -hex 32; is the variable read before the file that sets it is loaded?`)
+			`pass []byte(os.Getenv("STORE_KEY")) with a key from openssl rand -hex 32, and check that the variable is set before it is read`)
 	}
 }
 
@@ -44,9 +44,9 @@ func unfitKey(err error) (what, why string) {
 	case strings.Contains(text, "hash key is not set"):
 		return "key_empty", "has an empty key (is the environment variable set?)"
 	case strings.Contains(text, "invalid key size"):
-		return "key_length", "has an encryption key (each second one) that is not 16, 24 or 32 bytes long"
+		return "key_length", "has an encryption key (every second key) that is not 16, 24 or 32 bytes long"
 	}
-	return "key", "has a key that it cannot use"
+	return "key", "has an unusable key"
 }
 
 // storeCodecs returns the codecs of a store. All stores of gin-contrib have a field of that

@@ -151,7 +151,7 @@ func (k *tokenKeeper) swap(ctx context.Context, id string, old []byte, next stor
 
 func tokensUnavailable(op string, err error) *Error {
 	return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_failed", Op: op, Err: err, retryAfter: retryAfter,
-		Reason: "Options.Tokens failed", Fix: "look at the store behind it"}
+		Reason: "Options.Tokens failed", Fix: "check the store"}
 }
 
 // instead returns a record that takes the place of what the store has.
@@ -271,7 +271,7 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 		}
 		if time.Since(started) > claimWait {
 			return nil, &Error{Code: ErrProviderTimeout, ID: "refresh.waits", Op: "refresh token", Provider: w.cl.provider.Name, retryAfter: claimLife,
-				Reason: "another request or replica refreshes the token, and has not finished", Fix: "try again; if it stays so, does the provider answer within 10 seconds?"}
+				Reason: "another request or replica is refreshing the token and has not finished", Fix: "try again; if it persists, check that the provider responds within 10 seconds"}
 		}
 		time.Sleep(wait)
 	}
@@ -347,7 +347,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens, 
 		return nil, false, hookPanicked("refresh token", p)
 	}
 	if failed != nil {
-		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error for why"}), now)
+		return k.notRefreshed(ctx, w, last, complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "provider.failed", Op: "refresh token", Reason: "a request to the provider failed", Fix: "see error= for the cause"}), now)
 	}
 	w.cl.rest.Store(0)
 	next, token := last.refreshed(w.cl, w.api, got, now)
@@ -357,7 +357,7 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens, 
 	if token.lacks(w.api.Scopes) && w.backFromTrip(next, now) {
 		return nil, false, w.denied()
 	} else if token.lacks(w.api.Scopes) {
-		return nil, false, w.stepUp("refresh.consent", "the provider gave fewer scopes than the API needs", passToFail+", to consent")
+		return nil, false, w.stepUp("refresh.consent", "the provider granted fewer scopes than the API needs", passToFail+" for consent")
 	}
 	return &token, false, nil
 }
@@ -500,7 +500,7 @@ func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, nex
 		merged.refreshToken, merged.tries, merged.ended = next.refreshToken, next.tries, next.ended
 		last, next = now, &merged
 	}
-	return storedTokens{}, false, tokensUnavailable("store tokens", errors.New("the record changes all the time"))
+	return storedTokens{}, false, tokensUnavailable("store tokens", errors.New("the record keeps changing"))
 }
 
 // watermarks, and revokeSession, wait no longer than for any other call of a store.
@@ -531,5 +531,5 @@ func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
 }
 
 func sessionEnded() *Error {
-	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "nothing: the person has signed out"}
+	return &Error{Code: ErrUnauthenticated, ID: "session.ended", Op: "refresh token", Reason: "the session has ended", Fix: "ignore this: the user has signed out"}
 }

@@ -40,7 +40,7 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err e
 	if err == nil && !done { // a store may have done it, and answer a second attempt of its client
 		var now storedTokens
 		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, first.value) {
-			err = tokensUnavailable("store tokens", errors.New("there are tokens of a session that begins only now"))
+			err = tokensUnavailable("store tokens", errors.New("tokens already exist for the new session"))
 		}
 	}
 	if err != nil {
@@ -139,7 +139,7 @@ func (k *tokenKeeper) drop(ctx context.Context, s *session) *tokenRecord {
 			done, err = k.swap(ctx, id, last.base, storedTokens{})
 		}
 		if err != nil {
-			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "the tokens of a session that has ended stay in Options.Tokens until Lifetime, and nobody reads them; their refresh token is revoked only if it is known", slog.Any("error", err))
+			k.cfg.log(ctx, slog.LevelWarn, "store.tokens_left", "tokens of an ended session remain unused in Options.Tokens until Lifetime; the refresh token is revoked only if it is known", slog.Any("error", err))
 		}
 		if err != nil || done {
 			return last.tokenRecord

@@ -64,32 +64,32 @@ func (w *wanted) impossible(last storedTokens, now time.Time) error {
 	switch {
 	case last.unreadable && fresh && w.v.opened.tokens != nil:
 		return &Error{Code: ErrStoreUnavailable, ID: "store.tokens_lost", Op: "load tokens", Provider: w.cl.provider.Name,
-			Reason: "the tokens of the sign-in are not in Options.Tokens, a moment after it", Fix: "is it one store for all replicas, with the same Keys, and does it keep what it is given?"}
+			Reason: "the tokens are missing in Options.Tokens right after the sign-in", Fix: "check that all replicas share one store and the same Keys, and that the store does not evict entries"}
 	case r == nil:
-		return w.stepUp("refresh.lost", "the session's tokens are not in Options.Tokens any more", passToFail+" for new ones; a store in memory loses them at a restart")
+		return w.stepUp("refresh.lost", "the tokens of the session are no longer in Options.Tokens", passToFail+" for new tokens; an in-memory store loses them on restart")
 	case t != nil && t.value == w.refused && t.obtained.Add(justNow).After(now):
 		return errRefusedAgain
 	case r.refreshToken != "" && !r.ended:
 		return nil
 	case fresh && t != nil && !t.lacks(w.api.Scopes):
 		return &Error{Code: ErrProviderError, ID: "refresh.expires_at_once", Op: "refresh token", Provider: w.cl.provider.Name,
-			Reason: "the access token of the sign-in ended a moment after it", Fix: "have the provider issue access tokens that last for minutes at least, or refresh tokens (providers.Offline)"}
+			Reason: "the access token expired right after the sign-in", Fix: "have the provider issue access tokens that last at least minutes, or request refresh tokens (providers.Offline)"}
 	case w.backFromTrip(r, now):
 		return w.denied()
 	case r.ended:
-		return w.stepUp("refresh.invalid_grant", "the provider does not take the refresh token", passToFail+" for new ones")
+		return w.stepUp("refresh.invalid_grant", "the provider rejected the refresh token", passToFail+" for new tokens")
 	}
 	if base := r.find(new(API)); base != nil && !base.expired(now) && !base.grants(w.api.Scopes) {
-		return w.stepUp("refresh.scopes_missing", fmt.Sprintf("the access token of the sign-in has not all of the scopes %q", w.api.Scopes), passToFail+", to consent; if every page needs them, add them to Provider.Scopes, too")
+		return w.stepUp("refresh.scopes_missing", fmt.Sprintf("the access token of the sign-in lacks some of the scopes %q", w.api.Scopes), passToFail+" for consent; if every page needs these scopes, add them to Provider.Scopes as well")
 	}
-	return w.stepUp("refresh.no_token", "the access token has ended, and the provider gave no refresh token", passToFail+" for another one; ask for a refresh token with providers.Offline")
+	return w.stepUp("refresh.no_token", "the access token has expired, and the provider issued no refresh token", passToFail+" for a new token; request refresh tokens with providers.Offline")
 }
 
 // errRefusedAgain means that an API rejected a fresh token.
-var errRefusedAgain = errors.New("the API refuses a token that is a moment old")
+var errRefusedAgain = errors.New("the API rejected a fresh token")
 
 // passToFail is the fix of an error that only the user can resolve.
-const passToFail = "pass the error to Auth.Fail, which sends the person to the provider"
+const passToFail = "pass the error to Auth.Fail, which redirects the user to the provider"
 
 // stepUp returns the error that redirects the user to the provider for the token.
 func (w *wanted) stepUp(id, reason, fix string) *Error {
@@ -126,7 +126,7 @@ func (w *wanted) demand() *demand {
 // denied is the error for a provider that was asked for the scopes a moment ago.
 func (w *wanted) denied() *Error {
 	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", text: "consent_denied", Op: "refresh token", Provider: w.cl.provider.Name,
-		Reason: "the provider has not granted the scopes of the API", Fix: "the person may have refused; else compare API.Scopes with what the client may ask for at the provider"}
+		Reason: "the provider did not grant the scopes of the API", Fix: "compare API.Scopes with the scopes allowed for the client at the provider, unless the user declined"}
 }
 
 // refreshRequest returns the request that refreshes the token, and what its ID token must

@@ -121,7 +121,7 @@ func (a *Auth) requestOf(ctx context.Context) *authRequest {
 func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	switch {
 	case v == nil || v.state.Load() != identified:
-		return wanted{}, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "call API", Reason: "no user is signed in", Fix: "put RequireAuth in front of this handler"}
+		return wanted{}, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "call API", Reason: "no user is signed in", Fix: "add RequireAuth to this route"}
 	case !v.hasSession():
 		return wanted{}, noSession("call API")
 	}
@@ -139,15 +139,15 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 // noAPI is the error for an address of no API. It names the address without what may be a
 // secret: the user and the query; u is nil if it could not be read.
 func noAPI(provider string, u *url.URL) *Error {
-	e := &Error{Code: ErrInvalidOptions, ID: "api.address", Op: "call API", Provider: provider, Reason: "the address cannot be read, so it is that of no API of the provider",
-		Fix: "add it to Provider.APIs, or call it with another client"}
+	e := &Error{Code: ErrInvalidOptions, ID: "api.address", Op: "call API", Provider: provider, Reason: "the URL is invalid, so it matches no API of the provider",
+		Fix: "add it to Provider.APIs, or use another HTTP client"}
 	if u == nil {
 		return e
 	}
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	e.Reason = fmt.Sprintf("%q is the address of no API of the provider", printable.Clip(bare.String()))
+	e.Reason = fmt.Sprintf("%q matches no API of the provider", printable.Clip(bare.String()))
 	if goesUp(u.EscapedPath()) {
-		e.Reason, e.Fix = fmt.Sprintf("%q has a .. or a \\ in its path, and may be another address to the server", printable.Clip(bare.String())), "write the address without them"
+		e.Reason, e.Fix = fmt.Sprintf("%q contains .. or \\ in its path, which the server may resolve to another URL", printable.Clip(bare.String())), "remove them from the URL"
 	}
 	return e
 }
@@ -158,8 +158,8 @@ func refusedByAPI(err error, w wanted) error {
 	if !errors.Is(err, errRefusedAgain) {
 		return err
 	}
-	return &Error{Code: ErrProviderError, ID: "api.refuses_token", Op: "call API", Provider: w.cl.provider.Name, Reason: "the API refuses an access token that is a moment old",
-		Fix: "compare API.Resource and API.Scopes with what the API wants"}
+	return &Error{Code: ErrProviderError, ID: "api.refuses_token", Op: "call API", Provider: w.cl.provider.Name, Reason: "the API rejected a fresh access token",
+		Fix: "compare API.Resource and API.Scopes with the requirements of the API"}
 }
 
 // knownAPI is an API with its URL in parts.
@@ -310,7 +310,7 @@ func (w *wanted) unreachable(r *http.Request, err error) error {
 		return err
 	}
 	told := &Error{Code: ErrProviderUnavailable, ID: "api.unreachable", Op: "call API", Provider: w.cl.provider.Name, text: "api_unreachable", retryAfter: providerRest, Err: err,
-		Reason: "the API does not answer", Fix: "see error for why: a firewall, a wrong address, a certificate?"}
+		Reason: "the API does not respond", Fix: "see error= for the cause, such as a firewall, a wrong address or a certificate"}
 	timeout, _ := err.(interface{ Timeout() bool })
 	if timeout != nil && timeout.Timeout() {
 		told.Code = ErrProviderTimeout
@@ -404,7 +404,7 @@ func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) 
 	}
 	if old == nil || old.RefreshToken == "" {
 		return nil, &Error{Code: ErrStepUpRequired, ID: "refresh.no_token", Op: "refresh token", Provider: provider,
-			Reason: "there is no refresh token", Fix: "ask the provider for one with providers.Offline, and have the person sign in again"}
+			Reason: "the refresh token is empty", Fix: "request refresh tokens with providers.Offline, and ask the user to sign in again"}
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err

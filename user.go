@@ -93,7 +93,7 @@ func (u *User) Claims(v any) error {
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
 		return &Error{Code: ErrSessionError, ID: "claims.decode", Op: "decode claims", Provider: u.Provider, Err: err,
-			Reason: "the claims do not fit the type that they are decoded into", Fix: "change the type: error says which claim does not fit"}
+			Reason: "the claims do not match the target type", Fix: "change the type; error= names the claim"}
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (u *User) setClaims(claims map[string]any, names []string) error {
 	raw, err := json.Marshal(claims)
 	if err != nil {
 		return &Error{Code: ErrSessionError, ID: "claims.encode", Op: "keep claims", Provider: u.Provider, Err: err,
-			Reason: "the claims cannot be written as JSON", Fix: "see error for what cannot be written"}
+			Reason: "the claims cannot be encoded as JSON", Fix: "see error= for the value that cannot be encoded"}
 	}
 	u.kept = &keptClaims{json: string(raw), names: names}
 	return nil
@@ -166,7 +166,7 @@ func Claims[T any](ctx context.Context) (T, error) {
 	u := CurrentUser(ctx)
 	if u == nil {
 		return claims, &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "decode claims", Reason: "no user is signed in",
-			Fix: "put RequireAuth in front of this handler"}
+			Fix: "add RequireAuth to this route"}
 	}
 	err := u.Claims(&claims)
 	return claims, err

@@ -29,7 +29,7 @@ func (p *Provider) audience(form url.Values, g *grant) (string, *oauthError) {
 		asked = g.resources
 	}
 	if !p.knowsAll(asked) || len(g.resources) > 0 && slices.ContainsFunc(asked, func(r string) bool { return !slices.Contains(g.resources, r) }) {
-		return "", &oauthError{"invalid_target", "resource is no API of this provider, or was not granted"}
+		return "", &oauthError{"invalid_target", "resource is not an API of this provider, or was not granted"}
 	}
 	if len(asked) == 0 {
 		asked = p.apisOf(g.scopes)
@@ -40,7 +40,7 @@ func (p *Provider) audience(form url.Values, g *grant) (string, *oauthError) {
 	case 1:
 		return asked[0], nil
 	}
-	return "", &oauthError{"invalid_target", "an access token is for one API: name one resource"}
+	return "", &oauthError{"invalid_target", "an access token is for one API; request one resource"}
 }
 
 // apisOf returns the APIs that have one of scopes.
@@ -104,14 +104,14 @@ func (p *Provider) apiToken(g *grant) string {
 func (p *Provider) clientCredentials(form url.Values) (*grant, string, *oauthError) {
 	g := &grant{scopes: strings.Fields(form.Get("scope"))}
 	if p.config.Public {
-		return nil, "", &oauthError{"unauthorized_client", "a public client cannot have a token for itself"}
+		return nil, "", &oauthError{"unauthorized_client", "a public client cannot use client_credentials"}
 	}
 	if !p.supports(g.scopes) || slices.ContainsFunc(g.scopes, func(s string) bool { return slices.Contains(ownScopes, s) }) {
-		return nil, "", &oauthError{"invalid_scope", "a client without a person can have the scopes of APIs alone"}
+		return nil, "", &oauthError{"invalid_scope", "client_credentials can only request API scopes"}
 	}
 	audience, problem := p.audience(form, g)
 	if problem == nil && audience == "" {
-		problem = &oauthError{"invalid_target", "name the API by resource, or by one of its scopes"}
+		problem = &oauthError{"invalid_target", "request the API by resource or by one of its scopes"}
 	}
 	g.audience = audience
 	return g, "", problem

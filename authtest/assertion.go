@@ -30,7 +30,7 @@ type assertion struct {
 // good once.
 func (p *Provider) asserts(form url.Values) (problem string) {
 	if form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
-		return "client_assertion_type is not the one for JWTs"
+		return "client_assertion_type is not jwt-bearer"
 	}
 	token, err := jose.ParseSignedCompact(form.Get("client_assertion"), assertionAlgs)
 	if err != nil || len(token.Signatures) != 1 {
@@ -47,13 +47,13 @@ func (p *Provider) asserts(form url.Values) (problem string) {
 	now := float64(p.now().Unix())
 	switch {
 	case claims.Issuer != p.ClientID || claims.Subject != p.ClientID:
-		return "iss and sub are not the client"
+		return "iss and sub are not the client_id"
 	case form.Has("client_id") && form.Get("client_id") != p.ClientID:
-		return "the client_id in the body is another"
+		return "the client_id in the body differs"
 	case claims.Audience != p.Issuer:
-		return "aud is not the issuer, as one text"
+		return "aud is not the issuer as a single string"
 	case claims.Expiry <= now || claims.Expiry > now+assertionLife.Seconds():
-		return "exp is past, or too far away"
+		return "exp is in the past or too far in the future"
 	case claims.IssuedAt > now+60:
 		return "iat is in the future"
 	case claims.ID == "":
@@ -67,7 +67,7 @@ func (p *Provider) asserts(form url.Values) (problem string) {
 		}
 	}
 	if _, seen := p.assertions[claims.ID]; seen {
-		return "the assertion was used before"
+		return "the assertion was already used"
 	}
 	p.assertions[claims.ID] = time.Unix(int64(claims.Expiry)+1, 0)
 	return ""

@@ -45,7 +45,7 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	how, signedOn := p.howToAuthenticate(), p.session(r)
 	switch person, ok := p.person(subject); {
 	case deny:
-		p.answerError(w, params, "access_denied", "the person did not consent")
+		p.answerError(w, params, "access_denied", "the user did not consent")
 	case how.singleSignOn && signedOn.subject != "" && (subject == "" || subject == signedOn.subject) && how.suffices(signedOn, params, p.now()):
 		person, _ := p.person(signedOn.subject)
 		p.grant(w, params, person, signedOn)
@@ -64,13 +64,13 @@ func (p *Provider) mayRedirect(w http.ResponseWriter, params url.Values) bool {
 	problem := ""
 	switch {
 	case len(params["client_id"]) != 1 || len(params["redirect_uri"]) != 1:
-		problem = "The request needs one client_id and one redirect_uri."
+		problem = "The request must have one client_id and one redirect_uri."
 	case params.Get("client_id") != p.ClientID:
-		problem = "There is no client with this client_id here."
+		problem = "Unknown client_id."
 	case !isWebURL(params.Get("redirect_uri")):
 		problem = "The redirect_uri is not an absolute http or https URL without a fragment."
 	case !registered(p.config.RedirectURIs, params.Get("redirect_uri")):
-		problem = fmt.Sprintf("The redirect_uri is not one that the client has registered: the request has %q, and registered is %q.", params.Get("redirect_uri"), p.config.RedirectURIs)
+		problem = fmt.Sprintf("The redirect_uri is not registered for the client: the request has %q, the registered ones are %q.", params.Get("redirect_uri"), p.config.RedirectURIs)
 	}
 	if problem != "" {
 		showProblem(w, problem)
@@ -101,7 +101,7 @@ func registered(uris []string, uri string) bool {
 func (p *Provider) refusal(params url.Values) (code, description string) {
 	for name, values := range params {
 		if len(values) > 1 && name != "resource" {
-			return "invalid_request", name + " is there more than once"
+			return "invalid_request", name + " is repeated"
 		}
 	}
 	challenge := params.Get("code_challenge")
@@ -123,7 +123,7 @@ func (p *Provider) refusal(params url.Values) (code, description string) {
 	case challenge != "" && len(challenge) != 43:
 		return "invalid_request", "code_challenge is not a SHA-256 hash"
 	case !p.knowsAll(params["resource"]):
-		return "invalid_target", "resource is no API of this provider" // RFC 8707, 2
+		return "invalid_target", "resource is not an API of this provider" // RFC 8707, 2
 	case challenge == "" && p.config.Public:
 		return "invalid_request", "a public client must use PKCE"
 	}
@@ -156,7 +156,7 @@ func (p *Provider) serveChoice(w http.ResponseWriter, r *http.Request) {
 	person, ok := p.person(form.Get("person"))
 	switch {
 	case form.Has("cancel"):
-		p.answerError(w, params, "access_denied", "the person did not consent")
+		p.answerError(w, params, "access_denied", "the user did not consent")
 		return
 	case form.Has("typed"):
 		person = typed(form.Get("name"), form.Get("email"), form.Has("verified"))

@@ -197,7 +197,7 @@ func (b *Browser) visit(from *Page, href string, follow bool) (*Page, error) {
 // redirect.
 func (b *Browser) Follow(p *Page) (*Page, error) {
 	if p.next == nil {
-		return nil, fmt.Errorf("authtest: %s redirects nowhere", p.URL)
+		return nil, fmt.Errorf("authtest: %s does not redirect", p.URL)
 	}
 	t := *p.next
 	t.open = false

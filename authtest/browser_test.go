@@ -340,7 +340,7 @@ func TestReach(t *testing.T) {
 func TestEndlessPage(t *testing.T) {
 	p := start(t, authtest.Config{})
 	p.Fail(authtest.Discovery, authtest.Endless)
-	if _, err := authtest.NewBrowser().Get(p.URL(authtest.Discovery)); err == nil || !strings.Contains(err.Error(), "no end") {
+	if _, err := authtest.NewBrowser().Get(p.URL(authtest.Discovery)); err == nil || !strings.Contains(err.Error(), "endless") {
 		t.Errorf("an endless page: %v", err)
 	}
 	p.Fail(authtest.Discovery, authtest.Resetting)

@@ -122,11 +122,11 @@ func (j *jar) check(c *cookie, v visit) error {
 	case len(c.name)+len(c.value) > maxCookieSize:
 		return fmt.Errorf("name and value have %d bytes, more than %d", len(c.name)+len(c.value), maxCookieSize)
 	case c.secure && !isTrustworthy(v.url):
-		return errors.New("it is Secure and comes over plain http")
+		return errors.New("it is Secure but was set over plain http")
 	case c.sameSite == http.SameSiteNoneMode && !c.secure:
 		return errors.New("it is SameSite=None without Secure")
 	case c.sameSite != http.SameSiteNoneMode && !v.sameSite && !v.topLevel:
-		return errors.New("it is not SameSite=None and answers a cross-site request that is no navigation")
+		return errors.New("it is not SameSite=None and was set by a cross-site request that is not a navigation")
 	case !c.secure && !isTrustworthy(v.url) && j.shadowsSecure(c):
 		return errors.New("it would shadow a Secure cookie")
 	}
@@ -221,7 +221,7 @@ func (b *Browser) SetCookie(rawURL string, c *http.Cookie) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.jar.set(fromHTTP(c, b.now()), typedVisit(u), b.now()); err != nil {
-		return fmt.Errorf("authtest: cookie %q refused: %w", c.Name, err)
+		return fmt.Errorf("authtest: cookie %q rejected: %w", c.Name, err)
 	}
 	return nil
 }

@@ -52,10 +52,10 @@ func (p *Provider) serveDeviceAuthorization(w http.ResponseWriter, r *http.Reque
 	}
 	switch {
 	case !p.supports(d.asks.scopes):
-		tokenError(w, http.StatusBadRequest, "invalid_scope", "neither the provider nor one of its APIs has this scope")
+		tokenError(w, http.StatusBadRequest, "invalid_scope", "the scope is unknown to the provider and its APIs")
 		return
 	case !p.knowsAll(d.asks.resources):
-		tokenError(w, http.StatusBadRequest, "invalid_target", "resource is no API of this provider")
+		tokenError(w, http.StatusBadRequest, "invalid_target", "resource is not an API of this provider")
 		return
 	}
 	code := randomString(32)
@@ -169,7 +169,7 @@ func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	d := p.devices[code]
 	switch {
 	case d == nil:
-		return nil, "", invalidGrant("there is no such device_code, or it was used before")
+		return nil, "", invalidGrant("the device_code is unknown or was already used")
 	case now.After(d.expires):
 		return nil, "", &oauthError{"expired_token", "the device code has expired"}
 	}
@@ -177,14 +177,14 @@ func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	hasty := !d.polled.IsZero() && now.Sub(d.polled) < d.interval-d.interval/4
 	if d.polled = now; hasty {
 		d.interval += slowDown
-		return nil, "", &oauthError{"slow_down", "the device asks again before its interval is over"}
+		return nil, "", &oauthError{"slow_down", "the device polls before its interval is over"}
 	}
 	p.answerForPerson(d, now)
 	switch {
 	case d.denied:
-		return nil, "", &oauthError{"access_denied", "the person did not allow the device"}
+		return nil, "", &oauthError{"access_denied", "the user did not allow the device"}
 	case !d.allowed:
-		return nil, "", &oauthError{"authorization_pending", "the person has not answered yet"}
+		return nil, "", &oauthError{"authorization_pending", "the user has not decided yet"}
 	}
 	g := d.asks
 	var problem *oauthError

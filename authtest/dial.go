@@ -40,7 +40,7 @@ func loopbackAddress(address string, resolve func(string) string) (string, error
 		}
 	}
 	if !isLoopback(host) {
-		return "", fmt.Errorf("authtest: %s is not on this machine; Browser.Resolve names the test server that plays it", host)
+		return "", fmt.Errorf("authtest: %s is not on this machine; map it to a test server with Browser.Resolve", host)
 	}
 	if net.ParseIP(host) == nil {
 		host = "127.0.0.1" // without asking a resolver about *.localhost

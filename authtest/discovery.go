@@ -62,7 +62,7 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 		}
 		w.Header().Add("Allow", method)
 	}
-	http.Error(w, "this method is not for here", http.StatusMethodNotAllowed)
+	http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	return false
 }
 

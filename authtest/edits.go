@@ -106,7 +106,7 @@ func (p *Provider) Default(e Endpoint) http.Handler {
 // if no user has the subject.
 func (p *Provider) SignInAs(subject string) {
 	if _, ok := p.person(subject); !ok && subject != "" {
-		panic("authtest: there is nobody with the subject " + subject + " to sign in as")
+		panic("authtest: no person has the subject " + subject + " to sign in as")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

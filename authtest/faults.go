@@ -60,7 +60,7 @@ func (f Fault) breaks() bool { return slices.Contains(endpointFaults, f) }
 // the fault does not apply to the endpoint.
 func (p *Provider) Fail(e Endpoint, f Fault) {
 	if f != "" && !f.breaks() && (e != Token || !slices.Contains(tokenFaults, f)) {
-		panic(fmt.Sprintf("authtest: the %s endpoint cannot have the fault %q", e, f))
+		panic(fmt.Sprintf("authtest: the %s endpoint does not support the fault %q", e, f))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -82,7 +82,7 @@ func findButton(forms []Form, wanted string) (*Form, *Button, error) {
 			seen = append(seen, button.Text)
 		}
 	}
-	return nil, nil, fmt.Errorf("no button %q in %d forms; there are %q", wanted, len(forms), seen)
+	return nil, nil, fmt.Errorf("no button %q in %d forms; the buttons are %q", wanted, len(forms), seen)
 }
 
 // trip is what submitting the form begins.

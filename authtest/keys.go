@@ -81,7 +81,7 @@ func makeKey(kind string) (signer crypto.Signer, err error) {
 		_, signer, err = ed25519.GenerateKey(rand.Reader)
 		return signer, err
 	}
-	return nil, fmt.Errorf("authtest: no such signing algorithm")
+	return nil, fmt.Errorf("authtest: unknown signing algorithm")
 }
 
 func returnKeys(keys []key) {

@@ -31,7 +31,7 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !isWebURL(target) || client != p.ClientID || !registered(p.config.PostLogoutRedirectURIs, target) {
-		showProblem(w, "You are signed out. The post_logout_redirect_uri is not one that the client has registered.")
+		showProblem(w, "You are signed out. The post_logout_redirect_uri is not registered for the client.")
 		return
 	}
 	if r.Form.Has("state") {

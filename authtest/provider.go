@@ -201,7 +201,7 @@ func listen(address string) (listener net.Listener, host string, err error) {
 		return nil, "", fmt.Errorf("authtest: Config.Addr: %w", err)
 	}
 	if !isLoopback(host) {
-		return nil, "", fmt.Errorf("authtest: Config.Addr %q: a provider that asks for no password listens on loopback addresses alone", address)
+		return nil, "", fmt.Errorf("authtest: Config.Addr %q: a provider without passwords listens only on loopback addresses", address)
 	}
 	bind := host
 	if net.ParseIP(host) == nil {

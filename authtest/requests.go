@@ -55,7 +55,7 @@ func (p *Provider) observed(e Endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
-			http.Error(w, "the body is too large, or broke off", http.StatusRequestEntityTooLarge)
+			http.Error(w, "the body is too large or incomplete", http.StatusRequestEntityTooLarge)
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))

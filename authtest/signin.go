@@ -45,7 +45,7 @@ func SignIn(auth *ginauth.Auth, b *Browser, user *ginauth.User) error {
 	for _, line := range lines {
 		c := parseSetCookie(line, b.now())
 		if err := b.jar.set(c, v, b.now()); err != nil {
-			return fmt.Errorf("authtest: cookie %q refused: %w", c.name, err)
+			return fmt.Errorf("authtest: cookie %q rejected: %w", c.name, err)
 		}
 	}
 	return nil

@@ -127,7 +127,7 @@ func LocalClient(certificates []byte) (*http.Client, error) {
 	for rest := bytes.TrimSpace(certificates); len(rest) > 0; rest = bytes.TrimSpace(rest) {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("authtest: LocalClient: not a certificate in PEM")
+			return nil, errors.New("authtest: LocalClient: not a PEM certificate")
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

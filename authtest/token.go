@@ -106,7 +106,7 @@ func (p *Provider) authenticatedForm(w http.ResponseWriter, r *http.Request) (fo
 	form = r.PostForm
 	for name, values := range form {
 		if len(values) > 1 && name != "resource" {
-			tokenError(w, http.StatusBadRequest, "invalid_request", name+" is there more than once")
+			tokenError(w, http.StatusBadRequest, "invalid_request", name+" is repeated")
 			return nil, false
 		}
 	}
@@ -154,7 +154,7 @@ func (p *Provider) authenticate(w http.ResponseWriter, r *http.Request) (status 
 	switch {
 	case p.config.ClientKey != nil:
 		if r.Header.Get("Authorization") != "" || form.Has("client_secret") {
-			return http.StatusBadRequest, "invalid_request", "the client authenticates in two ways at once"
+			return http.StatusBadRequest, "invalid_request", "the client uses two authentication methods"
 		}
 		if problem := p.asserts(form); problem != "" {
 			return http.StatusUnauthorized, "invalid_client", problem
@@ -163,22 +163,22 @@ func (p *Provider) authenticate(w http.ResponseWriter, r *http.Request) (status 
 	case r.Header.Get("Authorization") != "" && !basic:
 		return http.StatusUnauthorized, "invalid_client", "the Authorization header is not Basic"
 	case basic && form.Has("client_secret"):
-		return http.StatusBadRequest, "invalid_request", "the client authenticates in two ways at once"
+		return http.StatusBadRequest, "invalid_request", "the client uses two authentication methods"
 	case basic:
 		var err, err2 error
 		id, err = url.QueryUnescape(id)
 		secret, err2 = url.QueryUnescape(secret)
 		if err != nil || err2 != nil {
-			return http.StatusUnauthorized, "invalid_client", "client id or secret are not form-encoded"
+			return http.StatusUnauthorized, "invalid_client", "the client ID or secret is not form-encoded"
 		}
 		if form.Has("client_id") && form.Get("client_id") != id {
-			return http.StatusBadRequest, "invalid_request", "the client_id in the body is another"
+			return http.StatusBadRequest, "invalid_request", "the client_id in the body differs"
 		}
 	default:
 		id, secret = form.Get("client_id"), form.Get("client_secret")
 	}
 	if !same(id, p.ClientID) || !same(secret, p.ClientSecret) {
-		return http.StatusUnauthorized, "invalid_client", "client id or secret are wrong"
+		return http.StatusUnauthorized, "invalid_client", "the client ID or secret is wrong"
 	}
 	w.Header().Del("WWW-Authenticate")
 	return 0, "", ""
@@ -193,19 +193,19 @@ func (p *Provider) redeem(form url.Values) (g *grant, accessToken string, proble
 	defer p.mu.Unlock()
 	g, ok := p.codes[form.Get("code")]
 	if !ok {
-		return nil, "", invalidGrant("there is no such code")
+		return nil, "", invalidGrant("the code is unknown")
 	}
 	if g.spent {
 		delete(p.tokens, g.redeemed)
 		p.revokeFamily(g)
-		return nil, "", invalidGrant("the code was used before")
+		return nil, "", invalidGrant("the code was already used")
 	}
 	g.spent = true
 	switch {
 	case p.now().After(g.expires):
 		return nil, "", invalidGrant("the code has expired")
 	case form.Get("redirect_uri") != g.redirectURI:
-		return nil, "", invalidGrant("redirect_uri is not the one of the authorization request")
+		return nil, "", invalidGrant("redirect_uri differs from the authorization request")
 	case !p.ignorePKCE && !g.proves(form):
 		return nil, "", invalidGrant("code_verifier does not match code_challenge")
 	}
@@ -248,10 +248,10 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken string, probl
 	old, ok := p.refreshes[form.Get("refresh_token")]
 	switch {
 	case !ok:
-		return nil, "", invalidGrant("there is no such refresh token")
+		return nil, "", invalidGrant("the refresh token is unknown")
 	case old.spent:
 		p.revokeFamily(old)
-		return nil, "", invalidGrant("the refresh token was used before")
+		return nil, "", invalidGrant("the refresh token was already used")
 	}
 	next := *old
 	next.refreshed = true

@@ -247,7 +247,7 @@ func (t *trip) allowed() error {
 	}
 	for _, policy := range t.from.Header.Values("Content-Security-Policy") {
 		if sources, ok := directive(policy, "form-action"); ok && !matchesSource(sources, t.from.URL, t.url) {
-			return fmt.Errorf("authtest: the form-action of %s does not let its form lead to %s", t.from.URL, t.url)
+			return fmt.Errorf("authtest: the form-action of %s does not allow its form to lead to %s", t.from.URL, t.url)
 		}
 	}
 	return nil
@@ -256,7 +256,7 @@ func (t *trip) allowed() error {
 func readBody(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxPage+1))
 	if err == nil && len(body) > maxPage {
-		err = errors.New("the page has no end")
+		err = errors.New("the page is endless")
 	}
 	return body, err
 }

@@ -14,7 +14,7 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo"`)
-		http.Error(w, "an access token is needed", http.StatusUnauthorized)
+		http.Error(w, "an access token is required", http.StatusUnauthorized)
 		return
 	}
 	p.mu.Lock()

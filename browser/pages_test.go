@@ -33,7 +33,7 @@ func TestThePagesThatPeopleSee(t *testing.T) {
 				s.choose(x)
 				x.at(s.URL+"/page/one", "Ada")
 				x.get(s.URL + "/login")
-				x.at(s.URL+"/login", "Used last time")
+				x.at(s.URL+"/login", "Last used")
 			},
 			"failed": func(x *tab, s *site) {
 				x.get(s.URL + "/authorize/demo?code=x&state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
@@ -45,12 +45,12 @@ func TestThePagesThatPeopleSee(t *testing.T) {
 				x.get(s.URL + "/login/demo")
 				x.at(s.idp.Issuer+"/authorize", "Cancel")
 				x.click("Cancel")
-				x.at(s.URL+"/authorize/demo", "cancelled", "provider_denied", "Try again")
+				x.at(s.URL+"/authorize/demo", "canceled", "provider_denied", "Try again")
 			},
 			"forbidden": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo?return_to=/staff")
 				s.choose(x)
-				x.at(s.URL+"/staff", "No access", "Use another account")
+				x.at(s.URL+"/staff", "Access denied", "Use another account")
 			},
 			"sign out": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo")
@@ -96,7 +96,7 @@ func TestThePicturesOfTheReadme(t *testing.T) {
 	s.choose(x)
 	x.at(s.URL+"/", "Home of Ada")
 	x.get(s.URL + "/login")
-	x.at(s.URL+"/login", "Used last time")
+	x.at(s.URL+"/login", "Last used")
 	x.size(720, 520)
 	x.keep("readme-light.png")
 	x.size(390, 520)

@@ -78,7 +78,7 @@ func TestCancelling(t *testing.T) {
 		x.get(s.URL + "/page/one")
 		x.at(s.idp.Issuer+"/authorize", "Cancel")
 		x.click("Cancel")
-		x.at(s.URL+"/authorize/demo", "cancelled", "provider_denied")
+		x.at(s.URL+"/authorize/demo", "canceled", "provider_denied")
 		x.click("Try again")
 		s.choose(x)
 		x.at(s.URL+"/page/one", "Page one of Ada Lovelace")

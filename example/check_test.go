@@ -59,7 +59,7 @@ func TestCheck(t *testing.T) {
 	says(log, "example: problems found: 1")
 	idp.Fail(authtest.JWKS, authtest.Down)
 	out, _ = run(1, "SESSION_KEYS=6c1f0d7a93e25b48c0ffa1d2e3b4958677a8b9cadbecfd0e", "REDIS_ADDR=127.0.0.1:1")
-	says(out, "2 problems, 1 warning\n", "PROBLEM read revocations: Options.Revocations failed", "PROBLEM oidc: signing keys: ", "\nprovider oidc: does not answer, 1 problem (")
+	says(out, "2 problems, 1 warning\n", "PROBLEM read revocations: Options.Revocations failed", "PROBLEM oidc: signing keys: ", "\nprovider oidc: does not respond, 1 problem (")
 	_, log = run(1, "BASE_URL=http://app.example.com")
-	says(log, "Options.BaseURL", "write https")
+	says(log, "Options.BaseURL", "use https")
 }

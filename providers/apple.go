@@ -64,18 +64,18 @@ func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 
 // appleKey reads a .p8 file. Environment files often have \n for its line breaks.
 func appleKey(text string) (*ecdsa.PrivateKey, error) {
-	const name, fix = "privateKey", "paste the .p8 file as it is, from -----BEGIN PRIVATE KEY----- to the end"
+	const name, fix = "privateKey", "use the complete .p8 file, from -----BEGIN PRIVATE KEY----- to the end"
 	if text == "" {
 		return nil, wrongArgument(name, "empty", "is empty (is the environment variable set?)", fix)
 	}
 	block, _ := pem.Decode([]byte(strings.ReplaceAll(text, `\n`, "\n")))
 	if block == nil {
-		return nil, wrongArgument(name, "not_pem", "is not in PEM", fix)
+		return nil, wrongArgument(name, "not_pem", "is not in PEM format", fix)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if err != nil || !ok || key.Curve != elliptic.P256() {
-		return nil, wrongArgument(name, "not_p256", "is not a key of the curve P-256 in PKCS #8", fix)
+		return nil, wrongArgument(name, "not_p256", "is not a P-256 key in PKCS #8", fix)
 	}
 	return key, nil
 }

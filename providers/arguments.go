@@ -20,7 +20,7 @@ const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 // host accepts a host name in lower case, with a port or without.
 func host(name, value string) error {
-	return unless(isHost(value), "not_a_host", name, value, "is not a host", "write the host alone, in lower case: login.example.com")
+	return unless(isHost(value), "not_a_host", name, value, "is not a host name", "use only the host name, in lower case: login.example.com")
 }
 
 func isHost(value string) bool {
@@ -36,8 +36,8 @@ func isHost(value string) bool {
 // serverError accepts the host of a server that people run themselves, or, for
 // development, its origin on loopback: "http://localhost:8180".
 func serverError(name, value string) error {
-	return unless(isHost(value) || onLoopback(value), "not_a_host", name, value, "is not a host",
-		"write the host alone, in lower case: login.example.com; for development, an address on this machine: http://localhost:8180")
+	return unless(isHost(value) || onLoopback(value), "not_a_host", name, value, "is not a host name",
+		"use only the host name, in lower case: login.example.com; for development, a loopback URL: http://localhost:8180")
 }
 
 // hostError is serverError for functions whose argument has the name host.
@@ -61,18 +61,18 @@ func serverAt(host string) string {
 func segment(name, value string) error {
 	lower := strings.ToLower(value)
 	ok := len(value) >= 1 && len(value) <= 128 && strings.Trim(lower, alphanumeric+"-_.~") == "" && strings.Trim(value, ".") == value && !strings.Contains(value, "..")
-	return unless(ok, "not_a_path_segment", name, value, "cannot stand in an address as it is", "write letters, digits and -_.~ alone, or set the addresses of the Provider by hand")
+	return unless(ok, "not_a_path_segment", name, value, "is not valid in a URL without escaping", "use only letters, digits and -_.~, or set the URLs of the Provider explicitly")
 }
 
 // label accepts one label of a host name: a region, a shop, an organization.
 func label(name, value string) error {
 	ok := len(value) >= 1 && len(value) <= 63 && strings.Trim(value, alphanumeric+"-") == "" && strings.Trim(value, "-") == value
-	return unless(ok, "not_a_host_label", name, value, "cannot be part of a host name", "write lower-case letters, digits and - alone")
+	return unless(ok, "not_a_host_label", name, value, "is not valid in a host name", "use only lower-case letters, digits and -")
 }
 
 // guid accepts a GUID in lower case, as Microsoft writes them into tokens.
 func guid(name, value string) error {
-	return unless(isGUID(value), "not_a_guid", name, value, "is not a GUID", "write it as its console shows it, in lower case: 8 hexadecimal digits, three times 4, and 12")
+	return unless(isGUID(value), "not_a_guid", name, value, "is not a GUID", "copy it from the console, in lower case: 8-4-4-4-12 hexadecimal digits")
 }
 
 func isGUID(s string) bool {

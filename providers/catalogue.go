@@ -179,10 +179,10 @@ func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provid
 	p, ok := find(name)
 	if !ok {
 		return ginauth.Provider{}, wrong("providers.by_name.preset_unknown", "providers.ByName", fmt.Sprintf("%.40q is not a preset", name),
-			"use one of "+strings.Join(names(), ", ")+`; any OpenID provider is "oidc" with its issuer`)
+			"use one of "+strings.Join(names(), ", ")+`; use "oidc" with the issuer for any other OpenID provider`)
 	}
 	if len(args) > len(p.args) {
-		return ginauth.Provider{}, wrong("providers.by_name.too_many_arguments", "providers.ByName", fmt.Sprintf("%s takes %d arguments beside client id and secret, not %d", name, len(p.args), len(args)), "see docs/providers.md")
+		return ginauth.Provider{}, wrong("providers.by_name.too_many_arguments", "providers.ByName", fmt.Sprintf("%s takes %d arguments after client ID and secret, not %d", name, len(p.args), len(args)), "see docs/providers.md for the arguments")
 	}
 	given := arguments{}
 	for i, a := range p.args {
@@ -190,11 +190,11 @@ func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provid
 			given[a.name] = args[i]
 		}
 		if given[a.name] == "" && !a.optional {
-			return ginauth.Provider{}, wrong("providers.by_name.argument_missing", "providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), "write it behind the client secret: "+a.hint())
+			return ginauth.Provider{}, wrong("providers.by_name.argument_missing", "providers.ByName", fmt.Sprintf("%s needs the argument %s", name, a.name), "pass it after the client secret: "+a.hint())
 		}
 	}
 	if p.noSecret && clientSecret != "" {
-		return ginauth.Provider{}, wrong("providers.by_name.client_secret_unused", "providers.ByName", name+" has no client secret", `write ""; what it has instead are arguments`)
+		return ginauth.Provider{}, wrong("providers.by_name.client_secret_unused", "providers.ByName", name+" takes no client secret", `pass "": this provider uses arguments instead`)
 	}
 	return p.make(clientID, clientSecret, given), nil
 }

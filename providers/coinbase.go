@@ -36,7 +36,7 @@ var presetCoinbase = preset{
 	name: "coinbase", function: "Coinbase", make: plain(Coinbase),
 	console:  "https://portal.cdp.coinbase.com/",
 	register: "An OAuth client, with both scopes. Coinbase creates new ones for approved partners only.",
-	user:     "Stable id, name, user name, picture, e-mail address, which is never verified.",
+	user:     "Stable id, name, username, picture, e-mail address, which is never verified.",
 
 	// https://docs.cdp.coinbase.com/coinbase-app/oauth2-integration/integrations. The scope is
 	// in its list of permissions: "Return a refresh token in response".

@@ -69,8 +69,8 @@ func (env environment) provider(prefix string) (ginauth.Provider, error) {
 		if env[variable] == "" {
 			variable = prefix + secretSuffix
 		}
-		return ginauth.Provider{}, wrong("providers.env.preset_unknown", "providers.FromEnv", fmt.Sprintf("%s is set, and %.40q is not a preset", variable, name),
-			fmt.Sprintf("for an OpenID provider set %s_ISSUER as well; for something else, call FromEnv(%q); presets are %s", prefix, prefix, strings.Join(names(), ", ")))
+		return ginauth.Provider{}, wrong("providers.env.preset_unknown", "providers.FromEnv", fmt.Sprintf("%s is set, but %.40q is not a preset", variable, name),
+			fmt.Sprintf("set %s_ISSUER as well for an OpenID provider, or call FromEnv(%q) if it is for something else; the presets are %s", prefix, prefix, strings.Join(names(), ", ")))
 	}
 	if !ok {
 		p = presetOIDC
@@ -89,12 +89,12 @@ func (env environment) provider(prefix string) (ginauth.Provider, error) {
 func (env environment) arguments(prefix string, p preset) (arguments, error) {
 	var mistakes []error
 	missing := func(id, variable, beside string) {
-		mistakes = append(mistakes, wrong(id, "providers.FromEnv", fmt.Sprintf("%s is empty, and %s is set", variable, beside), "set both or neither"))
+		mistakes = append(mistakes, wrong(id, "providers.FromEnv", fmt.Sprintf("%s is empty, but %s is set", variable, beside), "set both or neither"))
 	}
 	id, secret := prefix+idSuffix, prefix+secretSuffix
 	switch {
 	case p.noSecret && env[secret] != "":
-		mistakes = append(mistakes, wrong("providers.env.client_secret_unused", "providers.FromEnv", fmt.Sprintf("%s is set, and %s has no client secret", secret, p.name), "unset it"))
+		mistakes = append(mistakes, wrong("providers.env.client_secret_unused", "providers.FromEnv", fmt.Sprintf("%s is set, but %s takes no client secret", secret, p.name), "unset it"))
 	case env[id] == "":
 		missing("providers.env.client_id_missing", id, secret)
 	case env[secret] == "" && !p.noSecret:
@@ -104,12 +104,12 @@ func (env environment) arguments(prefix string, p preset) (arguments, error) {
 	for _, a := range p.args {
 		given[a.name] = env[prefix+a.env]
 		if given[a.name] == "" && !a.optional {
-			mistakes = append(mistakes, wrong("providers.env.argument_missing", "providers.FromEnv", fmt.Sprintf("%s is empty, and %s needs it", prefix+a.env, p.name), "set it to "+a.hint()))
+			mistakes = append(mistakes, wrong("providers.env.argument_missing", "providers.FromEnv", fmt.Sprintf("%s is empty, but required by %s", prefix+a.env, p.name), "set it to "+a.hint()))
 		}
 	}
 	for _, suffix := range suffixes() {
 		if env[prefix+suffix] != "" && !slices.ContainsFunc(p.args, func(a argument) bool { return a.env == suffix }) {
-			mistakes = append(mistakes, wrong("providers.env.argument_unused", "providers.FromEnv", fmt.Sprintf("%s is set, and means nothing to %s", prefix+suffix, p.name), "unset it"))
+			mistakes = append(mistakes, wrong("providers.env.argument_unused", "providers.FromEnv", fmt.Sprintf("%s is set, but not used by %s", prefix+suffix, p.name), "unset it"))
 		}
 	}
 	return given, errors.Join(mistakes...)

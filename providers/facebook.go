@@ -83,7 +83,7 @@ var presetFacebook = preset{
 
 	// https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
 	refresh: refreshTokens{
-		never: "Facebook has none, but exchanges access tokens for others that are valid for about 60 days",
-		fix:   "drop Offline; for a longer access token, make that exchange (fb_exchange_token) in OnLogin",
+		never: "Facebook has no refresh tokens, but exchanges access tokens for ones that are valid for about 60 days",
+		fix:   "remove Offline; for a long-lived access token, make that exchange (fb_exchange_token) in OnLogin",
 	},
 }

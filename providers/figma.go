@@ -41,7 +41,7 @@ var presetFigma = preset{
 
 	// https://github.com/figma/rest-api-spec has another address for it.
 	refresh: refreshTokens{
-		never: "Figma gives one with each sign-in, and refreshes it at an address of its own",
-		fix:   "drop Offline, keep the refresh token in OnLogin and send it to https://api.figma.com/v1/oauth/refresh",
+		never: "Figma issues one at each sign-in, and refreshes it at a separate endpoint",
+		fix:   "remove Offline, keep the refresh token in OnLogin and send it to https://api.figma.com/v1/oauth/refresh",
 	},
 }

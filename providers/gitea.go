@@ -61,7 +61,7 @@ func Codeberg(clientID, clientSecret string) ginauth.Provider {
 
 const (
 	giteaRegister = "An OAuth2 application, under *Settings*, *Applications* of an account or an organization, with *Confidential Client*."
-	giteaUser     = "A stable number, name, user name, picture, locale, and an e-mail address that does not count as verified."
+	giteaUser     = "A stable number, name, username, picture, locale, and an e-mail address that does not count as verified."
 )
 
 var giteaQuirks = []string{

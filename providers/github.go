@@ -157,7 +157,7 @@ func primaryEmail(ctx context.Context, client *http.Client, address string) (map
 	}
 	list, err := strictjson.Array(body)
 	if err != nil {
-		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "e-mail addresses", Detail: "answered unusable JSON", Err: err}
+		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "e-mail addresses", Detail: "returned invalid JSON", Err: err}
 	}
 	for _, item := range list {
 		if entry, ok := item.(map[string]any); ok && entry["primary"] == true {
@@ -181,7 +181,7 @@ func get(ctx context.Context, client *http.Client, address string) (string, erro
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
 		return "", &fetch.Error{Kind: fetch.Status, Op: "e-mail addresses", Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: fmt.Sprintf("answered with status %d", resp.StatusCode)}
+			Detail: fmt.Sprintf("responded with status %d", resp.StatusCode)}
 	}
 	return fetch.Read(resp, "e-mail addresses", fetch.MaxBody)
 }

@@ -52,7 +52,7 @@ func hubspotProfile(clientID, clientSecret string) profile {
 		form := url.Values{"client_id": {clientID}, "client_secret": {clientSecret}, "token": {token.AccessToken}, "token_type_hint": {"access_token"}}
 		claims, err := postForObject(ctx, client, hubspotVersion+"/introspect", "application/x-www-form-urlencoded", form.Encode())
 		if err == nil && claims["active"] != true {
-			err = &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "HubSpot does not know the access token any more", Fix: "start again"}
+			err = &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "HubSpot no longer accepts the access token", Fix: "start again"}
 		}
 		return claims, err
 	}

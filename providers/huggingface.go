@@ -33,5 +33,5 @@ var presetHuggingFace = preset{
 	},
 
 	// https://huggingface.co/docs/hub/oauth
-	refresh: refreshTokens{never: "Hugging Face has none", fix: withoutOne},
+	refresh: refreshTokens{never: "Hugging Face has no refresh tokens", fix: withoutOne},
 }

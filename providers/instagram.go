@@ -62,7 +62,7 @@ var presetInstagram = preset{
 	name: "instagram", function: "Instagram", make: plain(Instagram),
 	console: "https://developers.facebook.com/apps/", domains: []string{"developers.facebook.com"},
 	register: "A business app with the product *Instagram*, *API setup with Instagram login*. ID and secret are the *Instagram app ID* and its secret, not those of the Facebook app.",
-	user:     "Number of the professional account, name, user name, picture. There is no e-mail address.",
+	user:     "Number of the professional account, name, username, picture. There is no e-mail address.",
 	quirks: []string{
 		"Only professional accounts can sign in: the Basic Display API for other accounts has ended.",
 		"A user name can be changed and then taken by another user: it is `Username`, and never the subject.",
@@ -71,7 +71,7 @@ var presetInstagram = preset{
 
 	// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
 	refresh: refreshTokens{
-		never: "Instagram has none, but exchanges and renews access tokens",
-		fix:   "drop Offline; for a longer access token, make these requests (ig_exchange_token, ig_refresh_token) yourself",
+		never: "Instagram has no refresh tokens, but exchanges and renews access tokens",
+		fix:   "remove Offline; for a long-lived access token, make these requests (ig_exchange_token, ig_refresh_token) yourself",
 	},
 }

@@ -34,7 +34,7 @@ var presetKick = preset{
 	name: "kick", function: "Kick", make: plain(Kick),
 	console:  "https://kick.com/settings/developer",
 	register: "An app with the scope *Read user information* (`user:read`).",
-	user:     "Stable number, user name, picture, and the e-mail address, which is never verified.",
+	user:     "Stable number, username, picture, and the e-mail address, which is never verified.",
 
 	// https://docs.kick.com/getting-started/generating-tokens-oauth2-flow
 	refresh: refreshTokens{

@@ -46,7 +46,7 @@ func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Pr
 		},
 		VerifyClaims: func(claims map[string]any) error {
 			if textAt(claims, "code") != "0" {
-				return errors.New("the answer is no profile: its code is not 0")
+				return errors.New("the response is not a profile: its code is not 0")
 			}
 			return nil
 		},

@@ -34,12 +34,12 @@ var presetMailchimp = preset{
 	name: "mailchimp", function: "Mailchimp", make: plain(Mailchimp),
 	console:  "https://admin.mailchimp.com/account/oauth2/",
 	register: "A registered app. On a development machine its redirect URI, and `BaseURL`, must have `127.0.0.1` instead of `localhost`.",
-	user:     "Number of the login, name of the account, user name, picture if there is one, and the e-mail address, which is never verified.",
+	user:     "Number of the login, name of the account, username, picture if there is one, and the e-mail address, which is never verified.",
 	quirks:   []string{"Mailchimp has no scopes: an access token has all permissions of the user, and does not expire."},
 
 	// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
 	refresh: refreshTokens{
-		never: "Mailchimp has none: its access tokens do not expire",
-		fix:   "drop Offline, and keep the access token",
+		never: "Mailchimp has no refresh tokens: its access tokens do not expire",
+		fix:   "remove Offline, and keep the access token",
 	},
 }

@@ -43,7 +43,7 @@ var presetMastodon = preset{
 	},
 	args:     []argument{{name: "instance", env: "_INSTANCE", about: "the server's host", example: "social.kvarnbygd.example"}},
 	register: "An application with the scope `profile`, under *Preferences*, *Development* of any account on that server.",
-	user:     "A stable number, name, user name and picture; no e-mail address.",
+	user:     "A stable number, name, username and picture; no e-mail address.",
 	quirks: []string{
 		"Servers before version 4.3 do not support the scope: set `Scopes` to `read:accounts`, and register the application with it.",
 		"For a second server, give the Provider another `Name`.",
@@ -52,7 +52,7 @@ var presetMastodon = preset{
 
 	// https://docs.joinmastodon.org/api/oauth-tokens/
 	refresh: refreshTokens{
-		never: "Mastodon has none: its access tokens do not expire",
-		fix:   "drop Offline, and keep the access token",
+		never: "Mastodon has no refresh tokens: its access tokens do not expire",
+		fix:   "remove Offline, and keep the access token",
 	},
 }

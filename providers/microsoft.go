@@ -93,16 +93,16 @@ func entraTenants(tenant string, allowed []string) (directory string, several bo
 	default:
 		// A domain's name would do for Microsoft, but not tell whose tokens to take.
 		directory = tenant
-		if err := unless(isGUID(tenant), "not_a_guid", "tenant", tenant, "is not a directory ID", `write the directory (tenant) ID of the app's overview page, or "organizations", "common" or "consumers"`); err != nil {
+		if err := unless(isGUID(tenant), "not_a_guid", "tenant", tenant, "is not a directory ID", `use the directory (tenant) ID from the app's overview page, or "organizations", "common" or "consumers"`); err != nil {
 			return directory, false, err
 		}
 	}
 	const list = "allowedTenants"
 	switch {
 	case !several && len(allowed) > 0:
-		return directory, several, wrongArgument(list, "unused", "are for organizations and common; one tenant admits itself", "drop them")
+		return directory, several, wrongArgument(list, "unused", "are only for \"organizations\" and \"common\"; a single tenant admits itself", "remove them")
 	case several && len(allowed) == 0:
-		return directory, several, wrongArgument(list, "empty", "are missing: anybody can make a tenant, and then be in it who they like", "write the directory IDs of those who may sign in, or providers.AnyTenant (\"*\")")
+		return directory, several, wrongArgument(list, "empty", "are missing: anyone can create a tenant with any users in it", "list the directory IDs of the tenants to admit, or use providers.AnyTenant (\"*\")")
 	case slices.Equal(allowed, []string{AnyTenant}):
 		return directory, several, nil
 	}
@@ -122,10 +122,10 @@ func entraIssuer(allowed []string) func(map[string]any) (string, error) {
 	return func(claims map[string]any) (string, error) {
 		tid, _ := claims["tid"].(string)
 		if !isGUID(tid) {
-			return "", errors.New("tid is no tenant")
+			return "", errors.New("tid is not a tenant ID")
 		}
 		if !slices.Contains(allowed, tid) && !slices.Equal(allowed, []string{AnyTenant}) {
-			return "", fmt.Errorf("the tenant %s may not sign in", tid)
+			return "", fmt.Errorf("tenant %s is not admitted", tid)
 		}
 		return tenantIssuer(tid), nil
 	}

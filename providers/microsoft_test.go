@@ -57,10 +57,10 @@ func TestMicrosoftRefusesOtherTenants(t *testing.T) {
 		iss, tid any
 		id, part string
 	}{
-		{"another tenant", tenantIssuer(otherTenant), otherTenant, "jwt.issuer_not_admitted", "the tenant " + otherTenant},
-		{"personal accounts", tenantIssuer(consumers), consumers, "jwt.issuer_not_admitted", "may not sign in"},
+		{"another tenant", tenantIssuer(otherTenant), otherTenant, "jwt.issuer_not_admitted", "tenant " + otherTenant},
+		{"personal accounts", tenantIssuer(consumers), consumers, "jwt.issuer_not_admitted", "is not admitted"},
 		{"another tenant's issuer", tenantIssuer(otherTenant), ourTenant, "jwt.issuer", ""},
-		{"our issuer, another tid", tenantIssuer(ourTenant), otherTenant, "jwt.issuer_not_admitted", "may not sign in"},
+		{"our issuer, another tid", tenantIssuer(ourTenant), otherTenant, "jwt.issuer_not_admitted", "is not admitted"},
 		{"no tid", tenantIssuer(ourTenant), nil, "jwt.issuer_not_admitted", "tid is"},
 		{"a tid that leads elsewhere", tenantIssuer("../evil"), "../evil", "jwt.issuer_not_admitted", "tid is"},
 		{"the template", tenantIssuer("{tenantid}"), "{tenantid}", "jwt.issuer_not_admitted", "tid is"},

@@ -43,7 +43,7 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 		ClaimPaths: map[string]string{"sub": "response.id", "email": "response.email", "picture": "response.profile_image"},
 		VerifyClaims: func(claims map[string]any) error {
 			if claims["resultcode"] != "00" {
-				return errors.New("NAVER's answer is no profile: resultcode is not 00")
+				return errors.New("NAVER's response is not a profile: resultcode is not 00")
 			}
 			return nil
 		},

@@ -42,8 +42,8 @@ func Notion(clientID, clientSecret string) ginauth.Provider {
 var presetNotion = preset{
 	name: "notion", function: "Notion", make: plain(Notion),
 	console:  "https://www.notion.so/profile/integrations",
-	register: "A *public* integration, with the capability *Read user information including email addresses*.",
-	user:     "Id of the person, name, picture, and the e-mail address, which is never verified.",
+	register: "A *public* integration, with the capability *Read user information including e-mail addresses*.",
+	user:     "The user's id, name, picture, and the e-mail address, which is never verified.",
 	quirks:   []string{"Notion asks the user for a workspace and for pages, even if the application needs neither."},
 
 	// https://developers.notion.com/reference/refresh-a-token

@@ -39,8 +39,8 @@ func Offline(p ginauth.Provider) ginauth.Provider {
 	case p.Issuer != "":
 		p, err = presetOIDC.refresh.ask(p)
 	default:
-		err = wrongArgument("Offline", "not_known", "does not know how this provider is asked for a refresh token",
-			"set the Scopes or AuthParams that its documentation asks for, without Offline")
+		err = wrongArgument("Offline", "not_known", "does not support this provider",
+			"set the Scopes or AuthParams that its documentation requires, without Offline")
 	}
 	if err != nil {
 		p.Err = err
@@ -82,29 +82,29 @@ type refreshTokens struct {
 }
 
 // withoutOne is the fix for a provider that gives no refresh token.
-const withoutOne = "drop Offline, and send people through a new sign-in when the access token has expired"
+const withoutOne = "remove Offline, and start a new sign-in when the access token has expired"
 
 // ask returns p with what asks for a refresh token.
 func (r refreshTokens) ask(p ginauth.Provider) (ginauth.Provider, *ginauth.Error) {
 	switch {
 	case r.unknown:
-		return p, wrongArgument("Offline", "not_documented", "cannot ask for a refresh token: the provider's documentation does not say how, or whether there is one",
-			"set the Scopes or AuthParams that the provider asks for, without Offline")
+		return p, wrongArgument("Offline", "not_documented", "cannot request a refresh token: the provider's documentation does not describe how",
+			"set the Scopes or AuthParams that the provider requires, without Offline")
 	case r.never != "":
-		return p, wrongArgument("Offline", "none_given", "asks in vain for a refresh token: "+r.never, r.fix)
+		return p, wrongArgument("Offline", "none_given", "has no effect: "+r.never, r.fix)
 	}
 	params := maps.Clone(p.AuthParams)
 	for _, name := range slices.Sorted(maps.Keys(r.params)) {
 		value, has := r.params[name], params[name]
 		switch {
 		case name == "prompt" && slices.Contains(strings.Fields(has), "none"):
-			return p, wrongArgument("Offline", "prompt_none", "needs the person's consent, and AuthParams have prompt=none", "drop one of the two")
+			return p, wrongArgument("Offline", "prompt_none", "needs the user's consent, but AuthParams has prompt=none", "remove one of the two")
 		case name == "prompt" && slices.Contains(strings.Fields(has), value):
 			continue
 		case name == "prompt":
 			value = strings.TrimSpace(has + " " + value)
 		case has != "" && has != value:
-			return p, wrongArgument("Offline", "contradicted", fmt.Sprintf("needs %s=%s, and AuthParams have %s=%.60s", name, value, name, has), "drop one of the two")
+			return p, wrongArgument("Offline", "contradicted", fmt.Sprintf("needs %s=%s, but AuthParams has %s=%.60s", name, value, name, has), "remove one of the two")
 		}
 		if params == nil {
 			params = map[string]string{}

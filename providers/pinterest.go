@@ -36,7 +36,7 @@ var presetPinterest = preset{
 	name: "pinterest", function: "Pinterest", make: plain(Pinterest),
 	console:  "https://developers.pinterest.com/apps/",
 	register: "An app. Pinterest reviews it before other users can sign in.",
-	user:     "Stable number, user name, name of a business, picture. No e-mail address.",
+	user:     "Stable number, username, name of a business, picture. No e-mail address.",
 	quirks:   []string{"A user name can be changed and then taken by another user: it is `Username`, and never the subject."},
 
 	// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/

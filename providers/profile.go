@@ -52,7 +52,7 @@ func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
 		return nil, &fetch.Error{Kind: fetch.Status, Op: "profile", Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: fmt.Sprintf("answered with status %d", resp.StatusCode)}
+			Detail: fmt.Sprintf("responded with status %d", resp.StatusCode)}
 	}
 	raw, err := fetch.Read(resp, "profile", fetch.MaxBody)
 	if err != nil {
@@ -60,7 +60,7 @@ func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	}
 	claims, err := strictjson.Object(raw)
 	if err != nil {
-		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "profile", Host: req.URL.Host, Detail: "answered unusable JSON", Err: err}
+		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "profile", Host: req.URL.Host, Detail: "returned invalid JSON", Err: err}
 	}
 	return claims, nil
 }

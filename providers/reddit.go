@@ -38,7 +38,7 @@ var presetReddit = preset{
 	name: "reddit", function: "Reddit", make: plain(Reddit),
 	console:  "https://www.reddit.com/prefs/apps",
 	register: "An app of the type *web app*. The client ID is below its name.",
-	user:     "Stable id, user name, picture. There is no e-mail address.",
+	user:     "Stable id, username, picture. There is no e-mail address.",
 	quirks: []string{
 		"The header `User-Agent` names the application by its client id, as Reddit requires; `Quirks.Header` changes it.",
 	},

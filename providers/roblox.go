@@ -33,7 +33,7 @@ var presetRoblox = preset{
 	name: "roblox", function: "Roblox", make: plain(Roblox),
 	console:  "https://create.roblox.com/dashboard/credentials",
 	register: "An OAuth 2.0 app with the scopes `openid` and `profile`. Until Roblox has reviewed it, only a few users can sign in.",
-	user:     "Stable number, display name, user name, and the picture, once there is one. No e-mail address.",
+	user:     "Stable number, display name, username, and the picture, once there is one. No e-mail address.",
 	quirks:   []string{"`/login/roblox` forwards `prompt` (`login`, `consent`, `select_account`, `none`)."},
 
 	// https://create.roblox.com/docs/cloud/auth/oauth2-reference

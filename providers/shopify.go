@@ -67,7 +67,7 @@ func shopifyAnswer(callback url.Values, shop, secret string) error {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(callback.Encode()))
 	if err != nil || !hmac.Equal(sent, mac.Sum(nil)) {
-		return errors.New("its hmac is not Shopify's (is that the client secret?)")
+		return errors.New("its hmac does not match (is the client secret right?)")
 	}
 	if callback.Get("shop") != shop {
 		return errors.New("it is from another shop")
@@ -94,8 +94,8 @@ func shopifyToken(_ http.Header, body []byte) ([]byte, error) {
 func shopifyUser(_ context.Context, _ *http.Client, token *oauth2.Token) (map[string]any, error) {
 	user, ok := token.Extra("associated_user").(map[string]any)
 	if !ok {
-		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Op: "profile", Reason: "the token is the shop's, not a person's",
-			Fix: `leave "grant_options[]": "per-user" in AuthParams`}
+		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Op: "profile", Reason: "the token belongs to the shop, not to a user",
+			Fix: `keep "grant_options[]": "per-user" in AuthParams`}
 	}
 	return user, nil
 }
@@ -127,7 +127,7 @@ var presetShopify = preset{
 
 	// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
 	refresh: refreshTokens{
-		never: "Shopify gives them with offline access tokens, which are a shop's, and people sign in for online ones",
+		never: "Shopify issues them only with offline access tokens, which belong to a shop, while users sign in for online ones",
 		fix:   withoutOne,
 	},
 }

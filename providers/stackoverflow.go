@@ -51,7 +51,7 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 func stackOverflowToken(_ http.Header, body []byte) ([]byte, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil || form.Get("access_token") == "" || form.Has("error") {
-		return nil, errors.New("the answer is no form with an access_token, or has an error")
+		return nil, errors.New("the response is not a form with an access_token, or has an error")
 	}
 	answer := map[string]string{"token_type": "Bearer", "access_token": form.Get("access_token")}
 	if expires := form.Get("expires"); expires != "" {
@@ -79,7 +79,7 @@ var presetStackOverflow = preset{
 
 	// https://api.stackexchange.com/docs/authentication
 	refresh: refreshTokens{
-		never: "Stack Exchange has none; its scope no_expiry gives an access token that does not expire",
-		fix:   "drop Offline, and add \"no_expiry\" to Scopes",
+		never: "Stack Exchange has no refresh tokens; with its scope no_expiry, access tokens do not expire",
+		fix:   "remove Offline, and add \"no_expiry\" to Scopes",
 	},
 }

@@ -38,7 +38,7 @@ func TikTok(clientID, clientSecret string) ginauth.Provider {
 		ClaimPaths:  map[string]string{"sub": "data.user.open_id", "name": "data.user.display_name", "picture": "data.user.avatar_url"},
 		VerifyClaims: func(claims map[string]any) error {
 			if textAt(claims, "error.code") != "ok" {
-				return errors.New("TikTok's answer is no profile: error.code is not ok")
+				return errors.New("TikTok's response is not a profile: error.code is not ok")
 			}
 			return nil
 		},

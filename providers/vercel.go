@@ -30,7 +30,7 @@ var presetVercel = preset{
 	name: "vercel", function: "Vercel", make: plain(Vercel),
 	console:  "https://vercel.com/dashboard",
 	register: "An app in the settings of a team, with the permissions `openid`, `profile` and `email`, and the redirect URI among its *Authorization Callback URLs*.",
-	user:     "Stable id, name, user name, picture, e-mail address, verified if userinfo says so.",
+	user:     "Stable id, name, username, picture, e-mail address, verified if userinfo says so.",
 
 	// https://vercel.com/docs/sign-in-with-vercel/tokens
 	// https://vercel.com/docs/sign-in-with-vercel/scopes-and-permissions

@@ -74,7 +74,7 @@ var presetVK = preset{
 
 	// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
 	refresh: refreshTokens{
-		never: "VK ID gives one with each sign-in, and refreshes it for the device_id that came with the code",
-		fix:   "drop Offline, keep the refresh token and the device_id, and make that request yourself",
+		never: "VK ID issues one at each sign-in, and refreshes it with the device_id of the authorization response",
+		fix:   "remove Offline, keep the refresh token and the device_id, and make that request yourself",
 	},
 }

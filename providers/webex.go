@@ -50,7 +50,7 @@ func webexIssuer(claims map[string]any) (string, error) {
 	region, idb := strings.CutSuffix(issuer, ".webex.com/idb")
 	region, broker := strings.CutPrefix(region, "https://idbroker")
 	if !idb || !broker || strings.Trim(region, alphanumeric+"-") != "" || region != "" && region[0] != '-' {
-		return "", errors.New("it is not one of Webex's")
+		return "", errors.New("it is not an issuer of Webex")
 	}
 	return issuer, nil
 }

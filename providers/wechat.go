@@ -126,15 +126,15 @@ func wechatProfile(ctx context.Context, client *http.Client, token *oauth2.Token
 		return nil, err
 	}
 	if wechatError(claims) != "" || claims["openid"] != openid {
-		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "WeChat's answer is no profile of who signed in", Fix: "start again; if it stays so, see what WeChat's errcode means", Err: errors.New("errcode is there, or another openid")}
+		return nil, &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "WeChat's response is not the profile of the signed-in user", Fix: "start again; if it persists, look up WeChat's errcode", Err: errors.New("it has an errcode, or another openid")}
 	}
 	return claims, nil
 }
 
 // https://developers.weixin.qq.com/doc/oplatform/en/Website_App/WeChat_Login/Wechat_Login.html
 var wechatRefresh = refreshTokens{
-	never: "WeChat gives one with each sign-in, and refreshes it at an address of its own",
-	fix:   "drop Offline, keep the refresh token in OnLogin and send it to https://api.weixin.qq.com/sns/oauth2/refresh_token",
+	never: "WeChat issues one at each sign-in, and refreshes it at a separate endpoint",
+	fix:   "remove Offline, keep the refresh token in OnLogin and send it to https://api.weixin.qq.com/sns/oauth2/refresh_token",
 }
 
 var presetWeChat = preset{

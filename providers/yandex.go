@@ -65,7 +65,7 @@ func yandexAvatar(claims map[string]any) string {
 var presetYandex = preset{
 	name: "yandex", function: "Yandex", make: plain(Yandex),
 	console:  "https://oauth.yandex.com/client/new",
-	register: "An application for web services, with the access rights *Access to email address*, *Access to username, first name and surname, gender* and *Access to profile picture*.",
+	register: "An application for web services, with the access rights *Access to e-mail address*, *Access to username, first name and surname, gender* and *Access to profile picture*.",
 	user:     "Stable number, display name, login, picture, the default e-mail address, which is never verified.",
 	quirks:   []string{"`/login/yandex` forwards `login_hint` and `force_confirm`; `force_confirm=yes` lets the user choose another account."},
 

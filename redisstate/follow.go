@@ -30,7 +30,7 @@ const joinWait = time.Second
 // needs a hash tag, as in "{myapp}:", and Redis 7.
 func (s *Store) Follow(ctx context.Context, to ginauth.Follower) error {
 	if s.scattered {
-		return errors.New(`redisstate: the prefix needs a hash tag, as in "{myapp}:": without one a cluster keeps the marks on several servers`)
+		return errors.New(`redisstate: the prefix needs a hash tag, as in "{myapp}:", without which a cluster spreads the keys over several servers`)
 	}
 	if err := s.follow(ctx, to); err != nil {
 		return fmt.Errorf("redisstate: follow: %w", err)
@@ -103,7 +103,7 @@ type reader struct {
 	last string // link of the chain
 }
 
-var errGap = errors.New("a mark was told and not heard: the connection, or the server behind it, has lost messages")
+var errGap = errors.New("a published revocation was not received: the connection or the server has lost messages")
 
 // mark reads what raise has published: the key, the mark, the link before and its own.
 func (r *reader) mark(payload string) error {
@@ -137,7 +137,7 @@ func (r *reader) beat(payload string) error {
 }
 
 func nonsense(payload string) error {
-	return fmt.Errorf("the message %.40q is not ours: is the prefix used for something else?", payload)
+	return fmt.Errorf("unexpected message %.40q: check that no other program uses the prefix", payload)
 }
 
 // parseKey reads a key as name writes it.

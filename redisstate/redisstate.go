@@ -151,7 +151,7 @@ func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (
 		}
 		at, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
 		if err != nil {
-			return marks, errors.New("redisstate: a mark is no number: is the prefix used for something else?")
+			return marks, errors.New("redisstate: a value is not a number: check that no other program uses the prefix")
 		}
 		marks[i] = time.UnixMilli(at)
 	}
@@ -166,7 +166,7 @@ func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (valu
 	values, err = read.Run(ctx, s.within(ctx),
 		[]string{name(s.marks, keys[0]), name(s.marks, keys[1]), name(s.marks, keys[2]), name(s.marks, keys[3]), s.fence}).Slice()
 	if err == nil && len(values) != len(keys) {
-		err = fmt.Errorf("MGET answered with %d values for %d keys", len(values), len(keys))
+		err = fmt.Errorf("MGET returned %d values for %d keys", len(values), len(keys))
 	}
 	return values, err
 }

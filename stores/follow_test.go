@@ -149,7 +149,7 @@ func TestFollowNoticesWhatAServerDidNotTell(t *testing.T) {
 	if err := writer.Revoke(ctx, newKey(), base, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	h.end(t, "told and not heard")
+	h.end(t, "was not received")
 	if len(h.marks) != 0 {
 		t.Error("a mark was heard behind a gap")
 	}
@@ -228,7 +228,7 @@ func TestRevokeWithoutChannels(t *testing.T) {
 		if err := reader.Beat(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		h.end(t, "told and not heard")
+		h.end(t, "was not received")
 	}
 }
 

@@ -27,7 +27,7 @@ func ParseAccessToken(raw string) (*UnverifiedToken, error) {
 		return nil, ErrNotJWT
 	}
 	if len(raw) > tokenLimit {
-		return nil, accessTokenFault("jwt.too_long", "the token is longer than 64 KB", "have the provider put less into it")
+		return nil, accessTokenFault("jwt.too_long", "the token is longer than 64 KB", "reduce the claims that the provider puts into the token")
 	}
 	token, err := jws.Split(raw)
 	if err != nil {
@@ -48,7 +48,7 @@ func ParseAccessToken(raw string) (*UnverifiedToken, error) {
 }
 
 // ErrNotJWT means that a token does not have the form of a JWT.
-var ErrNotJWT = accessTokenFault("jwt.malformed", "the token is not a JWT", "send an access token of the provider that is a JWT (RFC 9068); for opaque tokens, set Provider.Introspect")
+var ErrNotJWT = accessTokenFault("jwt.malformed", "the token is not a JWT", "send a JWT access token (RFC 9068) of the provider; for opaque tokens, set Provider.Introspect")
 
 func accessTokenFault(id, reason, fix string) *Error {
 	return invalidToken(fault(id, reason, fix, nil))
@@ -136,8 +136,8 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 		return nil, c.about(keys.unverified(), InvalidToken, "verify access token")
 	}
 	if !keys.used.mayIssue(t.claims) {
-		return nil, c.about(fault("jwt.key_issuer", "the token is signed with a key of another issuer",
-			"nothing to set: a provider that signs for several issuers must use the key of each", nil), InvalidToken, "verify access token")
+		return nil, c.about(fault("jwt.key_issuer", "the token is signed with the key of another issuer",
+			"report this to the provider: it must sign each issuer's tokens with that issuer's key", nil), InvalidToken, "verify access token")
 	}
 	return readAccessToken(t.claims), nil
 }
@@ -169,26 +169,26 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
 // declares its kind. Any other is rejected if it has a claim that only ID tokens or logout
 // tokens have: ID tokens pass through the browser and the client.
 func (t *UnverifiedToken) checkKind() error {
-	const fix = "send the access token, not the ID token or another one"
+	const fix = "send the access token, not the ID token or another token"
 	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
 		if _, there := t.claims[name]; there && t.typ != "at+jwt" {
-			return fault("access_token.kind", "the token is another kind of token: it has "+name, fix, nil)
+			return fault("access_token.kind", "the token is not an access token: it has "+name, fix, nil)
 		}
 	}
 	// Keycloak writes the kind into the payload: Bearer, ID, Refresh, Offline, Logout.
 	if v, there := t.claims["typ"]; there && t.typ != "at+jwt" {
 		if typ, _ := v.(string); !strings.EqualFold(typ, "Bearer") && !strings.EqualFold(typ, "at+jwt") {
-			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its claim typ is %.20q", typ), fix, nil)
+			return fault("access_token.kind", fmt.Sprintf("the token is not an access token: its typ claim is %.20q", typ), fix, nil)
 		}
 	}
 	// Cognito writes access or id, and Hydra access_token or refresh_token into responses.
 	if v, there := t.claims["token_use"]; there && v != "access" && v != "access_token" {
-		return fault("access_token.kind", "the token is another kind of token: its claim token_use is not access", fix, nil)
+		return fault("access_token.kind", "the token is not an access token: its token_use claim is not access", fix, nil)
 	}
 	// RFC 9449, 7.1, and RFC 8705, 3: the sender of a bound token must prove possession of its
 	// key. That is not implemented, so a stolen token would be accepted.
 	if _, there := t.claims["cnf"]; there {
-		return fault("access_token.bound", "the token is bound to a key (cnf), whose proof is not verified here", "have the provider issue bearer tokens for this API", nil)
+		return fault("access_token.bound", "the token is bound to a key (cnf), and proof of possession is not supported", "have the provider issue bearer tokens for this API", nil)
 	}
 	return nil
 }
@@ -206,15 +206,15 @@ var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred
 // writes no client_id by default, and is omitted by Duende.
 func (t *UnverifiedToken) checkParties() error {
 	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
-		return fault("access_token.client", "the token does not say whom it was issued to: it has no client_id", "have the provider put client_id into access tokens (Spring: by an OAuth2TokenCustomizer)", nil)
+		return fault("access_token.client", "the token does not identify its client: client_id is missing", "have the provider put client_id into access tokens (Spring: with an OAuth2TokenCustomizer)", nil)
 	}
 	v, there := t.claims["sub"]
 	if sub, _ := v.(string); there && sub == "" {
-		return fault("access_token.sub", "sub is not text", wrongFormFix, nil)
+		return fault("access_token.sub", "sub is not a string", wrongFormFix, nil)
 	}
 	// Keycloak leaves it out of people's tokens without the client scope basic.
 	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); !there && i >= 0 {
-		return fault("access_token.sub", "the token does not say whose it is: it has "+ofPeople[i]+", and no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
+		return fault("access_token.sub", "the token does not identify its user: it has "+ofPeople[i]+", but no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
 	}
 	return nil
 }
@@ -229,14 +229,14 @@ func (t *UnverifiedToken) checkAudience(audience string) error {
 		all = []string{aud}
 	case []any:
 		if all = strictjson.Strings(aud); len(all) != len(aud) {
-			return fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
+			return fault("jwt.claims_form", "the token has a claim of the wrong type: aud is not a list of strings", wrongFormFix, nil)
 		}
 	}
 	if slices.Contains(all, audience) || t.hasScopeOf(audience) {
 		return nil
 	}
-	return fault("access_token.audience", fmt.Sprintf("the token is for the audience %.200q, and Provider.Audience is %q", all, audience),
-		"have the client ask for a token for this API (a scope or resource of it; Auth0: the parameter audience; Keycloak: an audience mapper), or correct Provider.Audience", nil)
+	return fault("access_token.audience", fmt.Sprintf("the token is for the audience %.200q, but Provider.Audience is %q", all, audience),
+		"have the client request a token for this API (by scope or resource; Auth0: the audience parameter; Keycloak: an audience mapper), or correct Provider.Audience", nil)
 }
 
 // hasScopeOf stands in for aud in access tokens of Cognito, which have none unless the client
@@ -277,7 +277,7 @@ func (t *UnverifiedToken) checkIssuedAt(now time.Time) error {
 	case !ok:
 		return fault("access_token.iat", "iat is missing or not a date", wrongFormFix, nil)
 	case iat.After(now.Add(Leeway)):
-		e := fault("access_token.iat_future", fmt.Sprintf("the token was issued %v ahead of this machine's clock", iat.Sub(now).Round(time.Second)), clockFix, nil)
+		e := fault("access_token.iat_future", fmt.Sprintf("the token was issued %v in the future by this machine's clock", iat.Sub(now).Round(time.Second)), clockFix, nil)
 		e.clock = true
 		return e
 	}

@@ -39,7 +39,7 @@ const keyBits = 2048
 func AssertionAlgs(key crypto.Signer) ([]string, error) {
 	algs, err := contain.Call(func() ([]string, error) { return assertionAlgs(key) })
 	if _, panicked := err.(*contain.Panic); panicked {
-		return nil, errors.New("has no public half: was the key read?")
+		return nil, errors.New("has no public key (was the key file read?)")
 	}
 	return algs, err
 }
@@ -81,8 +81,8 @@ func (c *Client) chooseAssertionAlg(m *metadata, doc map[string]any) error {
 			return nil
 		}
 	}
-	return c.misconfigured("discovery", "discovery.assertion_alg", fmt.Sprintf("the provider takes client assertions signed with %s, and PrivateKey signs with %q",
-		printable.Clip(fmt.Sprintf("%q", offered)), algs), "make a key of another type: RSA for RS256 or PS256, ECDSA on P-256 for ES256, Ed25519 for EdDSA")
+	return c.misconfigured("discovery", "discovery.assertion_alg", fmt.Sprintf("the provider accepts client assertions signed with %s, but PrivateKey signs with %q",
+		printable.Clip(fmt.Sprintf("%q", offered)), algs), "generate a key of another type: RSA for RS256 or PS256, ECDSA on P-256 for ES256, Ed25519 for EdDSA")
 }
 
 // assertion signs a client assertion, a new one for each request: RFC 7523, 3, has the
@@ -109,7 +109,7 @@ func (c *Client) assertion(m *metadata) (string, error) {
 	})
 	if err != nil {
 		return "", &Error{Code: ProviderMisconfigured, ID: "token.client_assertion", Op: "client assertion", Provider: c.cfg.Name,
-			Reason: "PrivateKey did not sign", Fix: "see error for what the key, or what keeps it, said", Cause: err}
+			Reason: "signing with PrivateKey failed", Fix: "see error= for the error of the key or the key management service", Cause: err}
 	}
 	return signed, nil
 }
@@ -164,7 +164,7 @@ func (c *Client) tryAssertion(ctx context.Context, m *metadata) error {
 		return err
 	})
 	if _, ok := err.(*Error); err != nil && !ok {
-		e := c.misconfigured("client assertion", "token.client_assertion", "PrivateKey did not sign", "see error for what the key, or what keeps it, said")
+		e := c.misconfigured("client assertion", "token.client_assertion", "signing with PrivateKey failed", "see error= for the error of the key or the key management service")
 		e.Cause, err = err, e
 	}
 	return err

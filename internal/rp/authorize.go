@@ -76,7 +76,7 @@ func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[str
 	}
 	if len(b) > urlLimit {
 		return "", Fingerprint{}, &Error{Code: BadRequest, ID: "authorize.too_long", Op: "authorization URL", Provider: c.cfg.Name,
-			Reason: "the authorization URL is longer than 8 KB", Fix: "shorten Scopes, AuthParams or what is passed to /login"}
+			Reason: "the authorization URL is longer than 8 KB", Fix: "shorten Scopes, AuthParams or the parameters of /login"}
 	}
 	return string(b), m.fingerprint, nil
 }

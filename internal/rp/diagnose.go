@@ -231,7 +231,7 @@ func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
 		return err
 	})
 	if _, ok := err.(*Error); err != nil && !ok {
-		e := c.misconfigured("client secret", "token.client_secret_func", "ClientSecretFunc gave no secret", "look at what it returned")
+		e := c.misconfigured("client secret", "token.client_secret_func", "ClientSecretFunc returned no secret", "check its return value")
 		e.Cause, err = err, e
 	}
 	return nil, err
@@ -291,13 +291,13 @@ func (x *examination) compareKeys() {
 	var unusable []string
 	for _, key := range x.passed {
 		if !key.other && len(unusable) < passedOverNoted {
-			unusable = append(unusable, fmt.Sprintf("the published key %q cannot be used: %s", printable.Clip(key.kid), key.why))
+			unusable = append(unusable, fmt.Sprintf("the published key %q is unusable: %s", printable.Clip(key.kid), key.why))
 		}
 	}
 	// With HS256 the client secret is the key (Core, 3.1.3.7 (8)): LINE publishes none for it.
 	if x.Keys != nil && len(x.Keys) == 0 && !x.c.cfg.Quirks.HS256 {
-		e := x.c.misconfigured("signing keys", "diagnose.keys", "none of the published keys fits an ID token that is signed with "+strings.Join(x.meta.idTokenAlgs, ", "),
-			"see that the provider publishes its signing keys at jwks_uri, RSA ones with 2048 bits or more")
+		e := x.c.misconfigured("signing keys", "diagnose.keys", "no published key matches the ID token algorithms "+strings.Join(x.meta.idTokenAlgs, ", "),
+			"have the provider publish its signing keys at jwks_uri, RSA keys with 2048 bits or more")
 		if len(unusable) > 0 {
 			e.Cause = errors.New(strings.Join(unusable, "; "))
 		}
@@ -305,7 +305,7 @@ func (x *examination) compareKeys() {
 		return
 	}
 	for _, reason := range unusable {
-		x.warn("signing keys", "diagnose.key_unusable", reason, "nothing, if the provider does not sign ID tokens with it; else "+unusableKeyFix)
+		x.warn("signing keys", "diagnose.key_unusable", reason, "ignore this if the provider does not sign ID tokens with the key; otherwise "+unusableKeyFix)
 	}
 }
 
@@ -319,7 +319,7 @@ func (x *examination) compareClock() {
 	}
 	reason := "the provider's clock is " + ClockText(x.ClockAhead, x.ClockTolerance)
 	if off > Leeway {
-		x.fail(x.c.misconfigured("clock", "diagnose.clock", fmt.Sprintf("%s: ID tokens are refused from %s on", reason, printable.Duration(Leeway)), clockFix))
+		x.fail(x.c.misconfigured("clock", "diagnose.clock", fmt.Sprintf("%s: ID tokens are rejected from %s on", reason, printable.Duration(Leeway)), clockFix))
 	} else {
 		x.warn("clock", "diagnose.clock", reason, clockFix)
 	}
@@ -327,10 +327,10 @@ func (x *examination) compareClock() {
 
 // ClockText says where the provider's clock is, seen from this machine's.
 func ClockText(ahead, tolerance time.Duration) string {
-	give := ", give or take " + printable.Duration((tolerance + time.Second - 1).Truncate(time.Second))
+	give := ", +/- " + printable.Duration((tolerance + time.Second - 1).Truncate(time.Second))
 	switch off := printable.Duration(ahead.Abs().Round(time.Second)); {
 	case tolerance == 0:
-		return "not known: no answer had a Date"
+		return "unknown: no response had a Date header"
 	case ahead.Abs() <= tolerance:
 		return "the same as this machine's" + give
 	case ahead > 0:
@@ -365,27 +365,27 @@ func (x *examination) compareOffer() {
 		is              bool
 		id, reason, fix string
 	}{
-		{!cfg.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "diagnose.pkce_not_offered", "the provider does not offer PKCE with S256, which is sent all the same",
-			"if sign-ins fail at the provider, set Quirks.DisablePKCE"},
-		{cfg.Quirks.DisablePKCE && offersPKCE, "diagnose.pkce_disabled", "the provider offers PKCE with S256, and Quirks.DisablePKCE leaves it out", "drop Quirks.DisablePKCE"},
-		{cfg.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", cfg.AuthMethod), "diagnose.auth_method", fmt.Sprintf("the provider does not offer the AuthMethod %q", cfg.AuthMethod),
-			map[bool]string{false: "drop AuthMethod: it is chosen from the metadata", true: "nothing, if sign-ins work: some providers take public clients and do not say so (dex); else register a client with a secret"}[cfg.AuthMethod == "none"]},
-		{lacks("response_modes_supported", cfg.ResponseMode), "diagnose.response_mode", fmt.Sprintf("the provider does not offer the ResponseMode %q", cfg.ResponseMode), "set another ResponseMode"},
-		{lacks("response_types_supported", "code"), "diagnose.response_type", "the provider does not offer the response type code, which is the one in use", "allow the authorization code flow for this client"},
+		{!cfg.Quirks.DisablePKCE && lacks("code_challenge_methods_supported", "S256"), "diagnose.pkce_not_offered", "the provider's metadata does not list PKCE with S256, which is used anyway",
+			"set Quirks.DisablePKCE if sign-ins fail at the provider"},
+		{cfg.Quirks.DisablePKCE && offersPKCE, "diagnose.pkce_disabled", "the provider supports PKCE with S256, but Quirks.DisablePKCE is set", "remove Quirks.DisablePKCE"},
+		{cfg.AuthMethod != "" && lacks("token_endpoint_auth_methods_supported", cfg.AuthMethod), "diagnose.auth_method", fmt.Sprintf("the provider's metadata does not list the AuthMethod %q", cfg.AuthMethod),
+			map[bool]string{false: "remove AuthMethod, which is then chosen from the metadata", true: "ignore this if sign-ins work, since some providers accept public clients without listing it (dex); otherwise register a client with a secret"}[cfg.AuthMethod == "none"]},
+		{lacks("response_modes_supported", cfg.ResponseMode), "diagnose.response_mode", fmt.Sprintf("the provider's metadata does not list the ResponseMode %q", cfg.ResponseMode), "use another ResponseMode"},
+		{lacks("response_types_supported", "code"), "diagnose.response_type", "the provider's metadata does not list the response type code, which is used", "allow the authorization code flow for this client"},
 	} {
 		if w.is {
 			x.warn("metadata", w.id, w.reason, w.fix)
 		}
 	}
 	if x.meta != nil && !cfg.Development && weburl.IsLoopback(x.meta.authorize.Hostname()) {
-		x.warn("authorization endpoint", "diagnose.loopback", "is at "+x.meta.authorize.Hostname()+", which to people's browsers is their own machine", "write the address at which they reach the provider")
+		x.warn("authorization endpoint", "diagnose.loopback", "is at "+x.meta.authorize.Hostname()+", which browsers of other machines cannot reach", "set the provider's public address")
 	}
 	if e := x.c.unannounced(x.meta); e != nil {
 		x.Warnings = append(x.Warnings, e)
 	}
 	for _, scope := range cfg.Scopes {
 		if lacks("scopes_supported", scope) {
-			x.warn("metadata", "diagnose.scope", fmt.Sprintf("the provider does not offer the scope %q", scope), "drop it from Scopes if the provider refuses it")
+			x.warn("metadata", "diagnose.scope", fmt.Sprintf("the provider's metadata does not list the scope %q", scope), "remove it from Scopes if the provider rejects it")
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestDiagnose(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	if r.ClockTolerance <= 0 || r.ClockAhead.Abs() > r.ClockTolerance {
-		t.Errorf("the clock is %v ahead, give or take %v", r.ClockAhead, r.ClockTolerance)
+		t.Errorf("the clock is %v ahead, +/- %v", r.ClockAhead, r.ClockTolerance)
 	}
 }
 

@@ -107,7 +107,7 @@ func (c *Client) about(err error, code Code, op string) *Error {
 	e, ok := err.(*Error)
 	if !ok {
 		return &Error{Code: code, ID: "provider.failed", Op: op, Provider: c.cfg.Name, Cause: err,
-			Reason: "a request to the provider failed", Fix: "see error for why"}
+			Reason: "a request to the provider failed", Fix: "see error= for the cause"}
 	}
 	told := *e
 	told.Code, told.Op, told.Provider = cmp.Or(e.Code, code), cmp.Or(e.Op, op), cmp.Or(e.Provider, c.cfg.Name)
@@ -123,30 +123,30 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 // between differs. RetryAfter is the longest that a failure is remembered.
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
-		Reason: "the provider does not answer as it should", Fix: "look at what answers at this address: the provider, or something in between?"}
+		Reason: "the provider's response is invalid", Fix: "check what responds at this address: the provider or a proxy"}
 	f, ok := errors.AsType[*fetch.Error](err)
 	// What can be set right comes with its fix; the rest is the provider's to repair.
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
-		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not answer in time"
-		e.Fix = "try again; if it stays so, is the provider up, and does a firewall or a proxy (HTTPS_PROXY) drop what is sent to it?"
+		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not respond in time"
+		e.Fix = "try again; if it persists, check that the provider is up and that no firewall or proxy (HTTPS_PROXY) drops the connection"
 	case ok && f.Kind == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
 	// No endpoint redirects by any of the standards, and a request has secrets in it.
 	case ok && f.Kind == fetch.Redirect:
-		e.ID, e.Reason, e.Fix = "http.redirect", "the provider answered with a redirect, which is not followed", "set the final address in Provider"
+		e.ID, e.Reason, e.Fix = "http.redirect", "the provider responded with a redirect, which is not followed", "set the final address in Provider"
 	// A page with status 200, mostly: what looks like JSON in it could be anyone's.
 	case ok && f.Kind == fetch.ContentType:
-		e.ID, e.Reason = "http.media_type", "the provider did not answer with JSON: it "+f.Detail
-		e.Fix = "check Issuer and the endpoints; is a login page or a proxy in between?"
+		e.ID, e.Reason = "http.media_type", "the provider's response is not JSON: it "+f.Detail
+		e.Fix = "check Issuer and the endpoints, and whether a login page or a proxy responds instead"
 	case ok && f.Kind == fetch.TooLarge:
-		e.ID, e.Reason = "http.too_large", "the provider's answer is larger than any should be"
+		e.ID, e.Reason = "http.too_large", "the provider's response exceeds the size limit"
 	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
-		e.ID, e.Reason, e.Fix = "http.not_found", "there is nothing at the provider's address", "check Issuer and the endpoints"
+		e.ID, e.Reason, e.Fix = "http.not_found", "the provider's address was not found (404)", "check Issuer and the endpoints"
 	case ok && f.Kind == fetch.Status:
-		e.ID, e.Reason, e.Fix = "http.status", fmt.Sprintf("the provider answered with status %d", f.Status), "look at the provider's own log"
+		e.ID, e.Reason, e.Fix = "http.status", fmt.Sprintf("the provider responded with status %d", f.Status), "check the provider's log"
 	case ok && f.Kind == fetch.Network:
-		e.ID, e.Reason, e.Fix = "http.network", "the provider cannot be reached: "+f.Detail, "is it running, and is the address right?"
+		e.ID, e.Reason, e.Fix = "http.network", "the provider is unreachable: "+f.Detail, "check that the provider is running and that the address is right"
 	}
 	if ok && f.Host != "" {
 		e.Reason += " (" + f.Host + ")"
@@ -166,14 +166,14 @@ func certificate(f *fetch.Error) (id, reason, fix string) {
 	reason = "the provider's certificate is not trusted: " + strings.TrimPrefix(f.Detail, "tls: ")
 	switch {
 	case errors.Is(f, http.ErrSchemeMismatch), errors.As(f, &record):
-		return "http.no_tls", "there is no https at the provider's address",
-			"write http, which is for loopback and development alone, or the port that speaks https"
+		return "http.no_tls", "the provider's address does not support https",
+			"use http (only for loopback and development), or the port that serves https"
 	case errors.As(f, &hostname):
-		return "http.certificate_host", reason, "write the host name that the certificate is for into Issuer and the endpoints"
+		return "http.certificate_host", reason, "use the host name of the certificate in Issuer and the endpoints"
 	case errors.As(f, &invalid) && invalid.Reason == x509.Expired:
 		return "http.certificate_expired", reason, "have the provider's certificate renewed, and check this machine's clock"
 	}
-	return "http.certificate", reason, "for a private certificate authority, pass Options.HTTPClient with its RootCAs"
+	return "http.certificate", reason, "set Options.HTTPClient with RootCAs for a private certificate authority"
 }
 
 // clockReading is what the provider's clock showed in a response, and ours when

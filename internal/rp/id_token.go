@@ -91,7 +91,7 @@ func (c *Client) checkIDToken(claims map[string]any, alg string, want expected) 
 // "additional audiences not trusted by the Client" of (3) could have got the token for
 // itself and handed it on.
 func checkParty(claims map[string]any, clientID string) error {
-	const fix = "have the provider issue ID tokens for this client: check ClientID, and the audiences that it adds"
+	const fix = "check ClientID, and the audiences that the provider adds to ID tokens"
 	// (5): "when an azp (authorized party) Claim is present, the Client SHOULD verify that
 	// its client_id is the Claim Value." Also when there is one audience: Google's Android
 	// apps get tokens for the server's id, with their own as azp.
@@ -100,13 +100,13 @@ func checkParty(claims map[string]any, clientID string) error {
 		return fault("id_token.azp", "the token's azp is another client", fix, nil)
 	}
 	if list, _ := claims["aud"].([]any); len(list) > 1 && !there {
-		return fault("id_token.audiences", "the token has several audiences and no azp", fix, nil)
+		return fault("id_token.audiences", "the token has several audiences but no azp", fix, nil)
 	}
 	// RFC 8725, 3.12: the rules for JWTs of several kinds "MUST be written such that they
 	// are mutually exclusive, rejecting JWTs of the wrong kind". A logout token has the
 	// same issuer, audience and keys; its events are what an ID token never has.
 	if _, there := claims["events"]; there {
-		return fault("id_token.events", "the token is a logout token or a security event, not an ID token", "nothing to set: the provider sent another token in its place", nil)
+		return fault("id_token.events", "the token is a logout token or a security event, not an ID token", "report this to the provider: it sent another token in place of the ID token", nil)
 	}
 	return nil
 }
@@ -135,14 +135,14 @@ func checkTimes(claims map[string]any, now, started time.Time) error {
 	case !ok:
 		return form("id_token.iat", "iat is missing or not a date")
 	case iat.After(now.Add(Leeway)):
-		return byClock("id_token.iat_future", fmt.Sprintf("the token was issued %v ahead of this machine's clock", iat.Sub(now).Round(time.Second)))
+		return byClock("id_token.iat_future", fmt.Sprintf("the token was issued %v in the future by this machine's clock", iat.Sub(now).Round(time.Second)))
 	case iat.Before(started.Add(-Leeway)):
-		return byClock("id_token.iat_past", fmt.Sprintf("the token was issued %v before this sign-in began, by this machine's clock", started.Sub(iat).Round(time.Second)))
+		return byClock("id_token.iat_past", fmt.Sprintf("the token was issued %v before the sign-in began by this machine's clock", started.Sub(iat).Round(time.Second)))
 	}
 	// IPSIE SL1: when the provider's own session ends, and ours with it.
 	if v, there := claims["session_expiry"]; there {
 		if end, _ := strictjson.NumericDate(v); !end.After(now) {
-			return byClock("id_token.session_expiry", "session_expiry is not a date, or past by this machine's clock")
+			return byClock("id_token.session_expiry", "session_expiry is not a date, or in the past by this machine's clock")
 		}
 	}
 	return nil
@@ -159,8 +159,8 @@ func (c *Client) checkNonce(claims map[string]any, want string) error {
 	// wherever the two differ (16.12, timing attacks).
 	got, _ := claims["nonce"].(string)
 	if want == "" || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
-		return fault("id_token.nonce", "the nonce is not this sign-in's",
-			"start again; only for a provider that is known not to send the nonce back, set Quirks.DisableNonce", nil)
+		return fault("id_token.nonce", "the nonce does not match",
+			"start again; set Quirks.DisableNonce only for a provider that is known not to return the nonce", nil)
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func checkHashes(claims map[string]any, alg string, want expected) error {
 			continue
 		}
 		if got, _ := v.(string); subtle.ConstantTimeCompare([]byte(got), []byte(halfHash(alg, h.of))) != 1 {
-			return fault(h.id, h.claim+" does not fit", "start again; if it stays so, the provider combines answers of several sign-ins", nil)
+			return fault(h.id, h.claim+" does not match", "start again; if it persists, the provider mixes responses of several sign-ins", nil)
 		}
 	}
 	return nil
@@ -197,7 +197,7 @@ func halfHash(alg, s string) string {
 // checkAuthentication: 3.1.3.7 (12) and (13): what max_age and acr_values asked
 // for must have happened; a provider may ignore the request.
 func checkAuthentication(claims map[string]any, now time.Time, r Request) error {
-	const fix = "see whether the provider supports max_age and acr_values for this client; do not ask for them if not"
+	const fix = "check whether the provider supports max_age and acr_values for this client, and do not request them otherwise"
 	// 3.1.2.1: "When max_age is used, the ID Token returned MUST include an auth_time Claim
 	// Value." (13): the client should "request re-authentication if it determines too much
 	// time has elapsed since the last End-User authentication": by an error, since it has
@@ -211,13 +211,13 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	case there && !ok:
 		return fault("id_token.auth_time", "auth_time is not a date", wrongFormFix, nil)
 	case at.After(now.Add(Leeway)):
-		e := fault("id_token.auth_time_future", "auth_time is ahead of this machine's clock", clockFix, nil)
+		e := fault("id_token.auth_time_future", "auth_time is in the future by this machine's clock", clockFix, nil)
 		e.clock = true
 		return e
 	case r.MaxAge >= 0 && !there:
-		return fault("id_token.max_age_ignored", "max_age was asked for, and auth_time is missing", fix, nil)
+		return fault("id_token.max_age_ignored", "max_age was requested, but auth_time is missing", fix, nil)
 	case r.MaxAge >= 0 && now.Sub(at) > time.Duration(r.MaxAge)*time.Second+Leeway:
-		e := fault("id_token.max_age", "the person authenticated longer ago than max_age allows, by this machine's clock", fix, nil)
+		e := fault("id_token.max_age", "the user authenticated longer ago than max_age allows by this machine's clock", fix, nil)
 		e.clock = true // the provider, whose clock may be another, takes it for recent
 		return e
 	}
@@ -230,7 +230,7 @@ func checkAuthentication(claims map[string]any, now time.Time, r Request) error 
 	return nil
 }
 
-const subjectFix = "nothing to set: the provider must identify the person by a stable text"
+const subjectFix = "report this to the provider: it must identify the user by a stable string"
 
 // checkSubject: section 2: "The sub value is a case-sensitive string", whatever the id
 // of a profile may be: 1 and "1" must not be the same person.
@@ -239,7 +239,7 @@ func checkSubject(sub any) error {
 		return fault(err.(*subjectError).id, err.Error(), subjectFix, nil)
 	}
 	if _, ok := sub.(string); !ok {
-		return fault("id_token.sub", "sub is not text", subjectFix, nil)
+		return fault("id_token.sub", "sub is not a string", subjectFix, nil)
 	}
 	return nil
 }
@@ -258,7 +258,7 @@ func ValidSubject(v any) (string, error) {
 	s, ok := strictjson.String(v)
 	switch {
 	case !ok || s == "" || v == json.Number("0"):
-		return "", &subjectError{"id_token.sub", "sub is missing, empty, zero or not text"}
+		return "", &subjectError{"id_token.sub", "sub is missing, empty, zero or not a string"}
 	case len(s) > 255:
 		return "", &subjectError{"id_token.sub_too_long", "sub is longer than 255 characters"}
 	}

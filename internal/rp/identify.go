@@ -57,7 +57,7 @@ func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, er
 	}
 	info, err := read(ctx, m, r.Token)
 	if err != nil && r.Refreshed && unavailable(err) {
-		c.cfg.Warn("userinfo.skipped", "userinfo could not be read; the user keeps what the session has of it", err)
+		c.cfg.Warn("userinfo.skipped", "userinfo request failed; the user keeps the userinfo claims of the session", err)
 		id.Incomplete = true
 		return id, nil
 	}
@@ -70,7 +70,7 @@ func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, er
 	}
 	dropNulls(info)
 	if info["sub"] != r.Earlier.Subject {
-		return nil, c.about(fault("userinfo.another_person", "the userinfo is about another person than the sign-in was", "nothing to set: the provider answered about another person", nil), IDTokenInvalid, "userinfo")
+		return nil, c.about(fault("userinfo.another_person", "the userinfo belongs to a different user than the sign-in", "report this to the provider: it returned the data of another user", nil), IDTokenInvalid, "userinfo")
 	}
 	if id.Claims == nil {
 		id.Claims = map[string]any{"sub": r.Earlier.Subject}

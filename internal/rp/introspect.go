@@ -42,7 +42,7 @@ func (c *Client) Introspect(ctx context.Context, token string) (*AccessToken, er
 	claims, err := strictjson.Object([]byte(got.body))
 	if err != nil {
 		return nil, &Error{Code: ProviderUnavailable, ID: "introspection.json", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry,
-			Reason: "the introspection endpoint did not answer with a JSON object", Fix: "see what answers there"}
+			Reason: "the introspection response is not a JSON object", Fix: "check what responds at the introspection endpoint"}
 	}
 	if err := c.checkIntrospected(claims); err != nil {
 		return nil, c.about(err, InvalidToken, op)
@@ -55,7 +55,7 @@ func (c *Client) Introspect(ctx context.Context, token string) (*AccessToken, er
 
 func (c *Client) noIntrospection(op string) *Error {
 	return c.misconfigured(op, "introspection.endpoint", "the provider's metadata has no introspection_endpoint",
-		"leave Provider.Introspect false, and have the provider issue access tokens that are JWTs (RFC 9068)")
+		"leave Provider.Introspect false, and have the provider issue JWT access tokens (RFC 9068)")
 }
 
 // checkIntrospected checks a response of section 2.2.
@@ -63,7 +63,7 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 	// "active: REQUIRED. Boolean indicator of whether or not the presented token is currently
 	// active." Anything but true is not.
 	if claims["active"] != true {
-		return fault("introspection.inactive", "the provider says that the token is not active", "nothing, if it has expired or was revoked; else it is another provider's", nil)
+		return fault("introspection.inactive", "the token is inactive according to the provider", "get a new token, if it has expired or was revoked; otherwise check that it is a token of this provider", nil)
 	}
 	dropNulls(claims)
 	if err := c.checkNames(claims); err != nil {
@@ -82,7 +82,7 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 		return err
 	}
 	if claims["sub"] == nil && claims["username"] != nil { // 2.2: "Human-readable identifier for the resource owner"
-		return fault("introspection.sub", "the provider names the person by username, and not by sub", "have the provider answer with sub, or issue JWTs", nil)
+		return fault("introspection.sub", "the introspection response identifies the user by username, not by sub", "have the provider return sub, or issue JWTs", nil)
 	}
 	if err := t.checkParties(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func checkIntrospectedKind(claims map[string]any) error {
 	for name, good := range map[string][]string{"token_type": {"bearer", "access_token"}, "token_use": {"access_token", "access"}} {
 		v, there := claims[name]
 		if s, _ := v.(string); there && !slices.Contains(good, strings.ToLower(s)) {
-			return fault("access_token.kind", fmt.Sprintf("the token is another kind of token: its %s is %.20q", name, fmt.Sprint(v)), "send the access token", nil)
+			return fault("access_token.kind", fmt.Sprintf("the token is not an access token: its %s is %.20q", name, fmt.Sprint(v)), "send the access token", nil)
 		}
 	}
 	return nil

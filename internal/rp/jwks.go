@@ -149,7 +149,7 @@ func (h *heldKeys) passedOver(kid, alg string) *Error {
 		return nil
 	}
 	told := func(why, fix string) *Error {
-		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it: the one that the token names is passed over: "+why, fix, nil)
+		return fault("jwt.no_key", "the signature cannot be verified: the published key that the token names is unusable: "+why, fix, nil)
 	}
 	for _, key := range h.passed {
 		if key.kid == kid {
@@ -158,13 +158,13 @@ func (h *heldKeys) passedOver(kid, alg string) *Error {
 	}
 	for i := range h.keys {
 		if key := &h.keys[i]; key.KeyID == kid { // and does not fit
-			return told(fmt.Sprintf("it is %s, and the token is signed with %s", describe(key), alg), "have the provider publish its keys with the algorithm that they sign with")
+			return told(fmt.Sprintf("it is %s, but the token is signed with %s", describe(key), alg), "have the provider publish its keys with their actual algorithm")
 		}
 	}
 	return nil
 }
 
-const unusableKeyFix = "have the provider publish the keys that sign ID tokens, without their private parts: RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519"
+const unusableKeyFix = "have the provider publish the public keys that sign ID tokens: RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519"
 
 // describe says what kind of key it is.
 func describe(key *signingKey) string {
@@ -235,7 +235,7 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 	for _, item := range list[:min(len(list), keysMost)] {
 		key, passed := readKey(item, k.shared)
 		if slices.ContainsFunc(leaked, func(other any) bool { return samePair(key.Key, other) }) {
-			passed = &passedKey{key.KeyID, "its private key is published beside it: with that, everyone could sign", false}
+			passed = &passedKey{key.KeyID, "its private key is published too, so anyone could sign with it", false}
 		}
 		if passed == nil {
 			held.keys = append(held.keys, key)
@@ -303,14 +303,14 @@ func readKey(item any, shared bool) (signingKey, *passedKey) {
 		}
 		var isText bool
 		if *member.into, isText = m[member.name].(string); !isText && m[member.name] != nil {
-			return key, &passedKey{key.KeyID, "its " + member.name + " is not text", false}
+			return key, &passedKey{key.KeyID, "its " + member.name + " is not a string", false}
 		}
 	}
 	// Discovery 1.0, 3: "The JWK Set MUST NOT contain private or symmetric key values." A
 	// private key or a shared secret (kty oct) that was published is known to everyone, and
 	// everyone can sign with it.
 	if isPrivate(m) {
-		return key, &passedKey{key.KeyID, "it is a private key: with what is published, everyone could sign", false}
+		return key, &passedKey{key.KeyID, "it is a private key, so anyone could sign with it", false}
 	}
 	if why, other := unfitUse(key.Use, m["key_ops"]); why != "" {
 		return key, &passedKey{key.KeyID, why, other}
@@ -318,7 +318,7 @@ func readKey(item any, shared bool) (signingKey, *passedKey) {
 	if key.Key = publicKey(m); key.Key == nil {
 		kty, _ := m["kty"].(string)
 		crv, _ := m["crv"].(string)
-		return key, &passedKey{key.KeyID, fmt.Sprintf("it is malformed, or of a kind that is not supported (kty %.20q, crv %.20q)", kty, crv), false}
+		return key, &passedKey{key.KeyID, fmt.Sprintf("it is malformed or of an unsupported type (kty %.20q, crv %.20q)", kty, crv), false}
 	}
 	// RFC 7518, 3.3 and 3.5: "A key of size 2048 bits or larger MUST be used with these
 	// algorithms."
@@ -340,9 +340,9 @@ func unfitUse(use string, ops any) (why string, other bool) {
 	case use != "" && use != "sig":
 		return fmt.Sprintf("its use is %.20q", use), use == "enc"
 	case ops != nil && !isList:
-		return "its key_ops are not a list", false
+		return "its key_ops is not a list", false
 	case len(list) > 0 && !slices.Contains(strictjson.Strings(list), "verify"):
-		return "its key_ops do not include verify", true
+		return "its key_ops does not include verify", true
 	}
 	return "", false
 }

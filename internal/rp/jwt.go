@@ -32,7 +32,7 @@ var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
 // tokenLimit is how many bytes a JWT may have. Logout tokens come from anyone.
 const tokenLimit = 64 << 10
 
-const clockFix = "set this machine's clock (NTP)"
+const clockFix = "synchronize this machine's clock (NTP)"
 
 // expectedJWT holds the requirements for one kind of JWT, independent of its subject.
 type expectedJWT struct {
@@ -51,11 +51,11 @@ type expectedJWT struct {
 // could not be fetched.
 func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expectedJWT) (claims map[string]any, alg string, err error) {
 	if len(raw) > tokenLimit {
-		return nil, "", fault("jwt.too_long", "the token is longer than 64 KB", "have the provider put less into it", nil)
+		return nil, "", fault("jwt.too_long", "the token is longer than 64 KB", "reduce the claims that the provider puts into the token", nil)
 	}
 	token, err := jws.Split(raw)
 	if err != nil {
-		return nil, "", fault("jwt.malformed", err.Error(), "look at the provider's own log", nil)
+		return nil, "", fault("jwt.malformed", err.Error(), "check the provider's log", nil)
 	}
 	// RFC 8725, 3.3: "All cryptographic operations used in the JWT MUST be validated and
 	// the entire JWT MUST be rejected if any of them fail to validate." The header says
@@ -95,7 +95,7 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 	}
 	// RFC 7519, 4.1.3: aud is an array of strings. go-oidc takes a null in it for "".
 	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
-		return nil, "", fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form: aud is not a list of strings", wrongFormFix, nil)
+		return nil, "", fault("jwt.claims_form", "the token has a claim of the wrong type: aud is not a list of strings", wrongFormFix, nil)
 	}
 	// RFC 7519, 4.1.5: "the JWT MUST NOT be accepted for processing" before nbf.
 	// go-oidc lets an nbf of the next five minutes pass.
@@ -105,13 +105,13 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		}
 	}
 	if !keys.used.mayIssue(claims) { // true without TokenIssuer: the keys name no issuer then
-		return nil, "", fault("jwt.key_issuer", "the token is signed with a key of another issuer",
-			"nothing to set: a provider that signs for several issuers must use the key of each", nil)
+		return nil, "", fault("jwt.key_issuer", "the token is signed with the key of another issuer",
+			"report this to the provider: it must sign each issuer's tokens with that issuer's key", nil)
 	}
 	return claims, alg, nil
 }
 
-const wrongFormFix = "see whether a claim mapping at the provider gives one of the protocol's claims (iss, sub, aud, exp, …) another type"
+const wrongFormFix = "check whether a claim mapping at the provider changes the type of a protocol claim (iss, sub, aud, exp, …)"
 
 // checkExpiry checks an exp that go-oidc does not, since it need not be there.
 func checkExpiry(exp any, now time.Time) error {
@@ -132,7 +132,7 @@ func expired(now, at time.Time) *Error {
 }
 
 func notYetValid(cause error) *Error {
-	e := fault("jwt.nbf", "nbf is not a date, or ahead of this machine's clock", clockFix, cause)
+	e := fault("jwt.nbf", "nbf is not a date, or in the future by this machine's clock", clockFix, cause)
 	e.clock = true
 	return e
 }
@@ -174,13 +174,13 @@ func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
 		s, _ := t.(string)
 		h.typ = strings.TrimPrefix(strings.ToLower(s), "application/")
 		if !slices.ContainsFunc(typs, func(typ string) bool { return strings.EqualFold(h.typ, typ) }) {
-			return h, bad("jwt.typ", fmt.Sprintf("the token is of another kind: its typ is not one of %q", typs), nil)
+			return h, bad("jwt.typ", fmt.Sprintf("the token is of another type: its typ is not one of %q", typs), nil)
 		}
 	}
 	// RFC 7515, 4.1.4: the kid "MUST be a case-sensitive string".
 	if v, there := header["kid"]; there {
 		if h.kid, there = v.(string); !there {
-			return h, bad("jwt.kid", "the token's header has a kid that is not text", nil)
+			return h, bad("jwt.kid", "the kid in the token's header is not a string", nil)
 		}
 	}
 	h.alg, _ = header["alg"].(string)
@@ -220,7 +220,7 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 	if !slices.Contains(want.algs, alg) {
 		fix := "set the client's signing algorithm at the provider to RS256 or ES256"
 		if slices.Equal(want.algs, []string{c.cfg.IDTokenAlg}) {
-			fix = "compare Provider.IDTokenAlg with the signing algorithm that the client is registered for at the provider"
+			fix = "compare Provider.IDTokenAlg with the signing algorithm registered for the client at the provider"
 		}
 		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
@@ -252,7 +252,7 @@ type candidates struct {
 // here uses: it gets the claims without them.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
 	if !k.signed(ctx) {
-		return nil, fmt.Errorf("none of %d keys fits", len(k.keys))
+		return nil, fmt.Errorf("none of %d keys matches", len(k.keys))
 	}
 	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a
 	// JSON parser that returns only the lexically last duplicate member name". go-oidc does
@@ -318,16 +318,16 @@ func (k *candidates) refetch(ctx context.Context) {
 
 // unverified says why no key has verified the token.
 func (k *candidates) unverified() *Error {
-	const fix = "check Issuer and JWKSURL: the keys must be those of the provider that signs (not of its test environment, say)"
+	const fix = "check Issuer and JWKSURL: the keys must belong to the environment that signs the tokens (not a test environment, for example)"
 	if k.set != nil {
 		if e := k.set.held.Load().passedOver(k.kid, k.alg); e != nil {
 			return e
 		}
 	}
 	if len(k.keys) == 0 {
-		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no key for it", fix, nil)
+		return fault("jwt.no_key", "the signature cannot be verified: the provider publishes no matching key", fix, nil)
 	}
-	return fault("jwt.signature", "the signature is wrong", fix, nil)
+	return fault("jwt.signature", "the signature is invalid", fix, nil)
 }
 
 // explain says what go-oidc's error means. Its text quotes the token, which anyone
@@ -352,11 +352,11 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 	}
 	switch text := err.Error(); { // go-oidc 3.21 has no types for these
 	case strings.HasPrefix(text, "oidc: expected audience"):
-		return fault("jwt.audience", "the token's audience is another client", "ClientID and the token come from different applications: check ClientID", quoted)
+		return fault("jwt.audience", "the token's audience is another client", "check ClientID: it and the token belong to different applications", quoted)
 	case strings.HasPrefix(text, "oidc: current time"):
 		return notYetValid(quoted)
 	}
-	return fault("jwt.claims_form", "the token cannot be read: its claims have the wrong form", wrongFormFix, quoted)
+	return fault("jwt.claims_form", "the token has a claim of the wrong type", wrongFormFix, quoted)
 }
 
 // checkNames rejects claims that differ in case alone from a name that has a
@@ -364,9 +364,9 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 // next program, would take them for it.
 func (c *Client) checkNames(claims map[string]any) error {
 	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
-		fix := "have the provider send one of the two"
+		fix := "have the provider send only one of the two"
 		if e, ok := errors.AsType[*strictjson.CaseError](err); ok && !ProtocolClaim(e.Name) {
-			fix += fmt.Sprintf("; if both are meant, give this one a meaning of its own: ClaimPaths[\"a name for it\"] = %q", printable.Clip(e.Member))
+			fix += fmt.Sprintf("; if both are intended, map this one to another name: ClaimPaths[\"other_name\"] = %q", printable.Clip(e.Member))
 		}
 		return fault("jwt.claims_ambiguous", "the claims are ambiguous: "+err.Error(), fix, nil)
 	}
@@ -383,9 +383,9 @@ func (c *Client) checkIssuer(claims map[string]any) error {
 		var err error
 		if want, err = c.cfg.TokenIssuer(claims); err != nil || want == "" {
 			if err == nil {
-				err = errors.New("TokenIssuer returned none")
+				err = errors.New("TokenIssuer returned no issuer")
 			}
-			return fault("jwt.issuer_not_admitted", "the token's issuer is not one of those admitted", "if it should be, admit it where the provider is configured", err)
+			return fault("jwt.issuer_not_admitted", "the token's issuer is not admitted", "admit the issuer in the provider's configuration if it should be", err)
 		}
 	}
 	iss, _ := claims["iss"].(string)
@@ -400,9 +400,9 @@ func (c *Client) checkIssuer(claims map[string]any) error {
 	reason, fix := fmt.Sprintf("the token's issuer is %q, not %q", printable.Clip(iss), want), issuerFix(iss, want)
 	switch {
 	case c.cfg.TokenIssuer != nil:
-		fix = "if that issuer is to be admitted, have TokenIssuer return it for the claims of its tokens"
+		fix = "return that issuer from TokenIssuer for the claims of its tokens if it should be admitted"
 	case strings.TrimSuffix(iss, "/") == strings.TrimSuffix(want, "/"):
-		reason += ": only the final / differs"
+		reason += ": they differ only in the final /"
 	}
 	return fault("jwt.issuer", reason, fix, nil)
 }

@@ -12,7 +12,7 @@ import (
 // stuck in a queue, and would end sessions that have begun since.
 const logoutTokenAge = 5 * time.Minute
 
-const logoutTokenFix = "have the provider send logout tokens as OpenID Connect Back-Channel Logout 1.0, 2.4 says"
+const logoutTokenFix = "have the provider send valid logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4)"
 
 // logoutEvent is the member of events that makes a JWT a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -36,7 +36,7 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 		return nil, err
 	}
 	if m.keys == nil {
-		return nil, c.about(fault("logout_token.plain", "a plain OAuth 2.0 provider sends no logout tokens", "set Issuer if the provider speaks OpenID Connect", nil), LogoutTokenInvalid, op)
+		return nil, c.about(fault("logout_token.plain", "a plain OAuth 2.0 provider sends no logout tokens", "set Issuer if the provider supports OpenID Connect", nil), LogoutTokenInvalid, op)
 	}
 	// 2.4 recommends typ logout+jwt; Keycloak and others say JWT. An ID token
 	// cannot pass either way: it has a nonce and no events. 2.4 requires an exp,
@@ -75,13 +75,13 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	// member value MUST be a JSON object".
 	events, _ := claims["events"].(map[string]any)
 	if _, ok := events[logoutEvent].(map[string]any); !ok {
-		return bad("logout_token.events", "the token is not a logout token: events lacks its member")
+		return bad("logout_token.events", "the token is not a logout token: its events claim lacks the logout event")
 	}
 	// 2.4: "A nonce Claim MUST NOT be present. Its use is prohibited to make a Logout Token
 	// syntactically invalid if used in a forged Authentication Response in place of an ID
 	// Token." It works the other way round as well: an ID token with a nonce cannot pass here.
 	if _, there := claims["nonce"]; there {
-		return bad("logout_token.nonce", "the token has a nonce: it may be an ID token")
+		return bad("logout_token.nonce", "the token has a nonce and may be an ID token")
 	}
 	if jti, _ := claims["jti"].(string); jti == "" {
 		return bad("logout_token.jti", "jti is missing")
@@ -89,7 +89,7 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	for _, c := range []struct{ id, name string }{{"logout_token.sub", "sub"}, {"logout_token.sid", "sid"}} {
 		if v, there := claims[c.name]; there {
 			if s, _ := v.(string); s == "" {
-				return bad(c.id, c.name+" is not text")
+				return bad(c.id, c.name+" is not a string")
 			}
 		}
 	}
@@ -116,9 +116,9 @@ func checkLogoutTime(iat any, now time.Time) (issued time.Time, err error) {
 	case !ok:
 		return time.Time{}, fault("logout_token.iat", "iat is missing or not a date", logoutTokenFix, nil)
 	case issued.After(now.Add(Leeway)):
-		return byClock("logout_token.iat_future", fmt.Sprintf("the token was issued %v ahead of this machine's clock", issued.Sub(now).Round(time.Second)))
+		return byClock("logout_token.iat_future", fmt.Sprintf("the token was issued %v in the future by this machine's clock", issued.Sub(now).Round(time.Second)))
 	case now.Sub(issued) > logoutTokenAge:
-		return byClock("logout_token.iat_past", fmt.Sprintf("the token was issued %v ago by this machine's clock; 5 minutes are accepted", now.Sub(issued).Round(time.Second)))
+		return byClock("logout_token.iat_past", fmt.Sprintf("the token was issued %v ago by this machine's clock; the limit is 5 minutes", now.Sub(issued).Round(time.Second)))
 	}
 	return issued, nil
 }

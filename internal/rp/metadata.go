@@ -153,7 +153,7 @@ func (c *Client) discover(ctx context.Context) (*metadata, error) {
 	}
 	c.failed.Store(newFailure(err, c.cfg.Now(), wait))
 	if c.meta.Load() != nil { // no request waits for this failure
-		c.cfg.Warn("discovery.not_renewed", "metadata could not be renewed; what is known stays in use", err)
+		c.cfg.Warn("discovery.not_renewed", "refreshing the metadata failed; the cached metadata stays in use", err)
 	}
 	return nil, err
 }
@@ -178,7 +178,7 @@ func (c *Client) fetchMetadata(ctx context.Context) (*metadata, error) {
 		return nil, err
 	}
 	for _, e := range m.ignored {
-		c.cfg.Warn("discovery.endpoint_ignored", "the provider's metadata has a malformed endpoint, which is not used", e)
+		c.cfg.Warn("discovery.endpoint_ignored", "the provider's metadata has an invalid endpoint, which is ignored", e)
 	}
 	m.issuer, m.doc, m.fetched = issuer, partOf(doc), c.cfg.Now()
 	return m, nil
@@ -195,7 +195,7 @@ func (c *Client) fetchDocument(ctx context.Context) (map[string]any, http.Header
 	if err != nil {
 		e := c.unreachable("discovery", err)
 		if e.ID == "http.not_found" {
-			e.Fix = "check Issuer and the endpoints: the metadata must be at Issuer + /" + WellKnown + "; if the provider has it elsewhere, set " + byHand + " by hand"
+			e.Fix = "check Issuer and the endpoints: the metadata must be at Issuer + /" + WellKnown + "; if the provider publishes it elsewhere, set " + byHand + " explicitly"
 		}
 		return nil, header, e
 	}
@@ -227,9 +227,9 @@ func (c *Client) checkIssuerOf(doc map[string]any) (issuer string, err error) {
 // fits the way in which the two differ.
 func (c *Client) wrongIssuer(got, want string) *Error {
 	if got == "" {
-		return c.misconfigured("discovery", "discovery.issuer_missing", "the provider's metadata has no issuer", "check Issuer: what answers there is not an OpenID provider")
+		return c.misconfigured("discovery", "discovery.issuer_missing", "the provider's metadata has no issuer", "check Issuer: the address is not that of an OpenID provider")
 	}
-	return c.misconfigured("discovery", "discovery.issuer_mismatch", fmt.Sprintf("the provider says that its issuer is %q, not %q", printable.Clip(got), want), issuerFix(got, want))
+	return c.misconfigured("discovery", "discovery.issuer_mismatch", fmt.Sprintf("the issuer in the provider's metadata is %q, not %q", printable.Clip(got), want), issuerFix(got, want))
 }
 
 // byHand are the fields that take the place of metadata.
@@ -242,22 +242,22 @@ func issuerFix(got, want string) string {
 	ours, wrong := url.Parse(want)
 	switch {
 	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(want, "/"):
-		return fmt.Sprintf("the final / counts: set Issuer to %q", said)
+		return fmt.Sprintf("set Issuer to %q: the final / is significant", said)
 	case strings.ContainsAny(got, "{}"):
-		return "the provider issues tokens for many tenants: put the id of yours into Issuer, or use a preset that knows which tenants to admit"
+		return "put your tenant ID into Issuer, or use a preset that lists the tenants to admit: the provider issues tokens for many tenants"
 	case err != nil || wrong != nil || theirs.Host == "":
-		return "that is not an address: set the provider up to name the one that people reach it at"
+		return "configure the provider's public URL at the provider: its issuer is not a URL"
 	case theirs.Scheme == "http" && ours.Scheme == "https" && samePath(theirs, ours) && (theirs.Hostname() == ours.Hostname() || !weburl.IsLoopback(theirs.Hostname())):
 		// An Issuer with http would be refused, or sent in the clear.
-		return fmt.Sprintf("the provider does not know that people reach it over https: set that up there (Keycloak: --proxy-headers=xforwarded behind a proxy that sends X-Forwarded-Proto, or --hostname=%s)", weburl.Origin(ours))
+		return fmt.Sprintf("configure the provider's public https URL at the provider (Keycloak: --proxy-headers=xforwarded behind a proxy that sends X-Forwarded-Proto, or --hostname=%s)", weburl.Origin(ours))
 	case theirs.Host != ours.Host:
-		return fmt.Sprintf("set Issuer to %q if it can be reached there; if it has another address inside your network (containers), set %s by hand as well", said, byHand)
+		return fmt.Sprintf("set Issuer to %q if the provider is reachable there; if it has another address inside your network (containers), also set %s", said, byHand)
 	case !samePath(theirs, ours):
 		// Set to the other path, Issuer would lead to no metadata, or to some that names
 		// this one.
-		return fmt.Sprintf("set Issuer to %q; if its metadata is not below that path, set %s by hand as well", said, byHand)
+		return fmt.Sprintf("set Issuer to %q; if its metadata is not below that path, also set %s", said, byHand)
 	}
-	return fmt.Sprintf("if you trust that address, set Issuer to %q", said)
+	return fmt.Sprintf("set Issuer to %q if you trust that address", said)
 }
 
 func samePath(a, b *url.URL) bool {
@@ -311,7 +311,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	// The access token goes to the userinfo endpoint. Where it is not asked, and for
 	// signing out, one that is malformed is as good as absent.
-	const unused = "nothing: it is not used here"
+	const unused = "ignore this: the endpoint is not used"
 	if err := c.endpoint(doc, "userinfo_endpoint", &m.userinfoURL, false); err != nil && c.asksUserinfo() {
 		wrong = append(wrong, err)
 	} else if err != nil {
@@ -320,15 +320,15 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	if err := c.endpoint(doc, "end_session_endpoint", &m.endSession, false); err != nil && (c.cfg.LogoutLocal || c.cfg.LogoutURL != "") {
 		m.ignore(err, unused)
 	} else if err != nil {
-		m.ignore(err, "have the provider name an https address, or set Provider.Logout.EndSessionURL; until then, signing out ends the session here alone")
+		m.ignore(err, "have the provider publish an https URL, or set Provider.Logout.EndSessionURL; until then, a sign-out ends only the session here")
 	}
 	// RFC 8414, 2. It is asked only at a sign-out, which does not wait for it.
 	if err := c.endpoint(doc, "revocation_endpoint", &m.revocation, false); err != nil {
-		m.ignore(err, "have the provider name an https address; until then, a refresh token is not revoked at a sign-out")
+		m.ignore(err, "have the provider publish an https URL; until then, refresh tokens are not revoked at a sign-out")
 	}
 	// RFC 7662, by way of RFC 8414, 2.
 	if err := c.endpoint(doc, "introspection_endpoint", &m.introspection, false); err != nil {
-		m.ignore(err, "have the provider name an https address; until then, Provider.Introspect fails")
+		m.ignore(err, "have the provider publish an https URL; until then, Provider.Introspect fails")
 	}
 	// Section 3 makes id_token_signing_alg_values_supported REQUIRED and the authentication
 	// methods OPTIONAL. Neither has to be there: both have a default.
@@ -341,7 +341,7 @@ func (c *Client) assemble(doc map[string]any) (*metadata, error) {
 	}
 	var err error
 	if m.authorize, err = url.Parse(authorize); err != nil { // unreachable: endpoint has parsed it
-		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not an address", "set AuthorizeURL")
+		return nil, c.misconfigured("discovery", "discovery.endpoint_invalid", "authorization_endpoint is not a valid URL", "set AuthorizeURL")
 	}
 	if c.cfg.Quirks.EditAuthorize == nil { // which may write something else each time
 		m.prefix = c.authorizationPrefix(m.authorize, nil, nil, nil)
@@ -390,12 +390,12 @@ func (c *Client) endpoint(doc map[string]any, name string, into *string, require
 	if !ok {
 		reason := "the provider's metadata has no " + name
 		if v != nil {
-			reason += " that is text"
+			reason += " that is a string"
 		}
-		return c.misconfigured("discovery", "discovery.endpoint_missing", reason, "set it by hand in Provider, or check Issuer")
+		return c.misconfigured("discovery", "discovery.endpoint_missing", reason, "set it in Provider, or check Issuer")
 	}
 	if why := c.unfitEndpoint(address); why != "" {
-		return c.misconfigured("discovery", "discovery.endpoint_invalid", fmt.Sprintf("the provider's %s %s", name, why), "the provider must be set up to name https addresses")
+		return c.misconfigured("discovery", "discovery.endpoint_invalid", fmt.Sprintf("the provider's %s %s", name, why), "configure the provider to publish https URLs")
 	}
 	*into = address
 	return nil
@@ -412,7 +412,7 @@ func (c *Client) unfitEndpoint(address string) string {
 	issuer, err := url.Parse(c.cfg.Issuer)
 	u, wrong := url.Parse(address)
 	if err != nil || wrong != nil {
-		return "is not an address"
+		return "is not a valid URL"
 	}
 	if u.Scheme == "http" && issuer.Scheme != "http" {
 		return "is not https"
@@ -432,7 +432,7 @@ func (c *Client) chooseAlgs(m *metadata, doc map[string]any) error {
 		m.algs = slices.DeleteFunc(slices.Clone(signingAlgs), func(alg string) bool { return !slices.Contains(offered, alg) })
 	}
 	if len(m.algs) == 0 && !c.cfg.Quirks.HS256 {
-		return c.misconfigured("discovery", "discovery.algorithms", "the provider signs ID tokens with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
+		return c.misconfigured("discovery", "discovery.algorithms", "the provider signs ID tokens only with "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
 			"set the client's signing algorithm at the provider to RS256 or ES256")
 	}
 	m.idTokenAlgs = m.algs
@@ -440,8 +440,8 @@ func (c *Client) chooseAlgs(m *metadata, doc map[string]any) error {
 		m.idTokenAlgs = slices.DeleteFunc(slices.Clone(m.algs), func(alg string) bool { return alg != registered })
 	}
 	if len(m.idTokenAlgs) == 0 && !c.cfg.Quirks.HS256 {
-		return c.misconfigured("discovery", "discovery.id_token_alg", fmt.Sprintf("the provider signs ID tokens with %s, and Provider.IDTokenAlg is %q",
-			printable.Clip(fmt.Sprintf("%q", offered)), c.cfg.IDTokenAlg), "set IDTokenAlg to the algorithm that the client is registered for, or drop it")
+		return c.misconfigured("discovery", "discovery.id_token_alg", fmt.Sprintf("the provider signs ID tokens with %s, but Provider.IDTokenAlg is %q",
+			printable.Clip(fmt.Sprintf("%q", offered)), c.cfg.IDTokenAlg), "set IDTokenAlg to the algorithm registered for the client, or remove it")
 	}
 	return nil
 }
@@ -466,6 +466,6 @@ func (c *Client) chooseAuthMethod(m *metadata, doc map[string]any) error {
 	if slices.Contains(offered, "client_secret_post") {
 		return nil
 	}
-	return c.misconfigured("discovery", "discovery.auth_method", "the provider's token endpoint takes "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
-		`for "private_key_jwt", set PrivateKey in place of ClientSecret; for a public client, set AuthMethod "none" and leave ClientSecret out; else allow client_secret_basic for this client at the provider`)
+	return c.misconfigured("discovery", "discovery.auth_method", "the provider's token endpoint accepts only "+printable.Clip(fmt.Sprintf("%q", offered))+" alone",
+		`set PrivateKey in place of ClientSecret for "private_key_jwt"; set AuthMethod "none" and no ClientSecret for a public client; otherwise allow client_secret_basic for this client at the provider`)
 }

@@ -304,7 +304,7 @@ func TestAdviceAboutAuthMethods(t *testing.T) {
 		if !ok || e.ID != "discovery.auth_method" {
 			t.Fatalf("%s: %v", offered, e)
 		}
-		if !strings.Contains(e.Fix, "leave ClientSecret out") || !strings.Contains(e.Fix, "client_secret_basic") {
+		if !strings.Contains(e.Fix, `AuthMethod "none"`) || !strings.Contains(e.Fix, "client_secret_basic") {
 			t.Errorf("%s: the fix is %s", offered, e.Fix)
 		}
 	}
@@ -314,7 +314,7 @@ func TestAdviceAboutAuthMethods(t *testing.T) {
 func TestAdviceWhereNoMetadataIs(t *testing.T) {
 	p := newProvider(t)
 	p.on(pathDiscovery, http.NotFound)
-	if e := wantError(t, p.client().Discover(t.Context()), rp.ProviderUnavailable, "http.not_found"); !strings.Contains(e.Fix, rp.WellKnown) || !strings.Contains(e.Fix, "by hand") {
+	if e := wantError(t, p.client().Discover(t.Context()), rp.ProviderUnavailable, "http.not_found"); !strings.Contains(e.Fix, rp.WellKnown) || !strings.Contains(e.Fix, "JWKSURL") {
 		t.Errorf("the fix is %s", e.Fix)
 	}
 }
@@ -390,16 +390,16 @@ func TestAdviceAboutIssuers(t *testing.T) {
 		{"https://login.example/realms/x", "http://keycloak:8080/realms/x", []string{"--proxy-headers", "--hostname=https://login.example"}, "set Issuer"},
 		{"https://login.example/x", "http://localhost:8080/x", []string{`set Issuer to "http://localhost:8080/x"`}, ""},
 		{"https://localhost:8443/x", "http://localhost:8080/x", []string{"--proxy-headers", "--hostname=https://localhost:8443"}, "set Issuer"},
-		{"https://login.example/x", "http://login.example/y", []string{`set Issuer to "http://login.example/y"`, "by hand"}, "proxy"},
-		{"http://localhost/x", "https://localhost/x", []string{`set Issuer to "https://localhost/x"`, "trust"}, "by hand"},
-		{"http://login.example/x", "http://keycloak:8080/x", []string{`set Issuer to "http://keycloak:8080/x"`, "by hand"}, "proxy"},
-		{"https://login.example", "https://login.example/", []string{"final /", `set Issuer to "https://login.example/"`}, "by hand"},
-		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "by hand", "Logout.EndSessionURL"}, ""},
-		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "by hand", "JWKSURL"}, ""},
-		{"https://keycloak.internal/realms/x", "https://login.example/realms/x", []string{"inside your network", "by hand", "Logout.EndSessionURL"}, ""},
+		{"https://login.example/x", "http://login.example/y", []string{`set Issuer to "http://login.example/y"`, "EndSessionURL"}, "proxy"},
+		{"http://localhost/x", "https://localhost/x", []string{`set Issuer to "https://localhost/x"`, "trust"}, "EndSessionURL"},
+		{"http://login.example/x", "http://keycloak:8080/x", []string{`set Issuer to "http://keycloak:8080/x"`, "EndSessionURL"}, "proxy"},
+		{"https://login.example", "https://login.example/", []string{"final /", `set Issuer to "https://login.example/"`}, "EndSessionURL"},
+		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "EndSessionURL", "Logout.EndSessionURL"}, ""},
+		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "EndSessionURL", "JWKSURL"}, ""},
+		{"https://keycloak.internal/realms/x", "https://login.example/realms/x", []string{"inside your network", "EndSessionURL", "Logout.EndSessionURL"}, ""},
 		{"https://login.example/{tenantid}/v2.0", "https://login.example/common/v2.0", nil, ""},
-		{"https://login.example/t/v2.0", "https://login.example/{tenantid}/v2.0", []string{"the id of yours"}, "by hand"},
-		{"https://login.example", "login.example", []string{"not an address"}, "set Issuer"},
+		{"https://login.example/t/v2.0", "https://login.example/{tenantid}/v2.0", []string{"tenant ID"}, "EndSessionURL"},
+		{"https://login.example", "login.example", []string{"not a URL"}, "set Issuer"},
 	} {
 		check := func(e *rp.Error) {
 			t.Helper()
@@ -489,7 +489,7 @@ func TestUnusedEndpoints(t *testing.T) {
 			p.mustSignIn(c)
 			if w := p.warnings(); len(w) != 1 {
 				t.Errorf("%s %q: warned of %v", tt.name, address, w)
-			} else if e := w[0].err.(*rp.Error); w[0].id != "discovery.endpoint_ignored" || e.ID != "discovery.endpoint_invalid" && e.ID != "discovery.endpoint_missing" || e.Reason == "" || strings.HasPrefix(e.Fix, "nothing") == tt.amend {
+			} else if e := w[0].err.(*rp.Error); w[0].id != "discovery.endpoint_ignored" || e.ID != "discovery.endpoint_invalid" && e.ID != "discovery.endpoint_missing" || e.Reason == "" || strings.HasPrefix(e.Fix, "ignore") == tt.amend {
 				t.Errorf("%s %q: the warning is %v", tt.name, address, e)
 			}
 			if tt.amend {

@@ -102,10 +102,10 @@ func (c *Client) checkFingerprint(m *metadata, began Fingerprint) error {
 	switch {
 	case began.Theirs != m.fingerprint.Theirs:
 		return &Error{Code: IssuerMismatch, ID: "response.provider_changed", Op: "redeem code", Provider: c.cfg.Name,
-			Reason: "the provider's issuer or token endpoint changed while this sign-in was under way", Fix: "start again"}
+			Reason: "the provider's issuer or token endpoint changed during the sign-in", Fix: "start again"}
 	case began.Ours != m.fingerprint.Ours:
 		return &Error{Code: StateInvalid, ID: "response.client_changed", Op: "match state", Provider: c.cfg.Name,
-			Reason: "our client id or redirect URI changed while this sign-in was under way", Fix: "start again"}
+			Reason: "the client ID or redirect URI changed during the sign-in", Fix: "start again"}
 	}
 	return nil
 }

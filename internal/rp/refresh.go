@@ -95,13 +95,13 @@ func refreshRefusal(code string) *Error {
 	// RFC 6749, 5.2: the refresh token "is invalid, expired, revoked, […] or was issued to
 	// another client". GitHub and Slack have words of their own.
 	case "invalid_grant", "bad_refresh_token", "invalid_refresh_token":
-		return &Error{Code: StepUpRequired, ID: "refresh.invalid_grant", Reason: "the provider does not take the refresh token (" + quotedErrorCode(code) + ")",
-			Fix: "have the person sign in again: the token has expired or was revoked, or the provider has seen it twice"}
+		return &Error{Code: StepUpRequired, ID: "refresh.invalid_grant", Reason: "the provider rejected the refresh token (" + quotedErrorCode(code) + ")",
+			Fix: "ask the user to sign in again: the token has expired, was revoked, or was used twice"}
 	// 6: the scope "MUST NOT include any scope not originally granted by the resource
 	// owner". RFC 8707, 2: invalid_target. OpenID Connect Core, 3.1.2.6, has the others.
 	case "invalid_scope", "invalid_target", "consent_required", "interaction_required", "login_required":
-		return &Error{Code: StepUpRequired, ID: "refresh.consent", Reason: "the provider does not give that access token without the person (" + quotedErrorCode(code) + ")",
-			Fix: "send the person to the provider, to consent"}
+		return &Error{Code: StepUpRequired, ID: "refresh.consent", Reason: "the provider requires user interaction for this access token (" + quotedErrorCode(code) + ")",
+			Fix: "redirect the user to the provider for consent"}
 	}
 	return nil
 }
@@ -149,25 +149,25 @@ func (c *Client) checkRefreshed(claims map[string]any, alg, accessToken string, 
 // check compares an ID token with what is known of the sign-in. Section 12.2: "its iss
 // Claim Value MUST be the same", and so are sub and auth_time, if that is there.
 func (e *Earlier) check(claims map[string]any) error {
-	const fix = "have the person sign in again; if it stays so, the provider mixes up its sessions"
+	const fix = "ask the user to sign in again; if it persists, report to the provider that it mixes up sessions"
 	iat, _ := strictjson.NumericDate(claims["iat"])
 	authTime, told := strictjson.NumericDate(claims["auth_time"])
 	nonce, _ := claims["nonce"].(string)
 	sum := sha256.Sum256([]byte(nonce))
 	switch {
 	case e.Issuer != "" && claims["iss"] != e.Issuer:
-		return fault("refresh.issuer", "the ID token of the refresh is another issuer's than that of the sign-in", fix, nil)
+		return fault("refresh.issuer", "the ID token of the refresh has a different issuer than that of the sign-in", fix, nil)
 	case e.Subject != "" && claims["sub"] != e.Subject:
-		return fault("refresh.subject", "the ID token of the refresh is about another person", fix, nil)
+		return fault("refresh.subject", "the ID token of the refresh belongs to a different user", fix, nil)
 	case iat.Before(e.IssuedAt.Add(-Leeway)):
-		return fault("refresh.iat", "the ID token of the refresh is older than the one before", fix, nil)
+		return fault("refresh.iat", "the ID token of the refresh is older than the previous one", fix, nil)
 	case told && authTime.Unix() != 0 && !e.AuthTime.IsZero() && !authTime.Equal(e.AuthTime):
-		return fault("refresh.auth_time", "the ID token of the refresh says that the person authenticated at another time", fix, nil)
+		return fault("refresh.auth_time", "the ID token of the refresh has a different auth_time", fix, nil)
 	// "It SHOULD NOT have a nonce Claim, even when the ID Token issued at the time of the
 	// original authentication contained nonce; however, if it is present, its value MUST be
 	// the same".
 	case claims["nonce"] != nil && e.Nonce != [sha256.Size]byte{} && subtle.ConstantTimeCompare(sum[:], e.Nonce[:]) != 1:
-		return fault("refresh.nonce", "the ID token of the refresh has another nonce than that of the sign-in", fix, nil)
+		return fault("refresh.nonce", "the ID token of the refresh has a different nonce than that of the sign-in", fix, nil)
 	}
 	return nil
 }

@@ -33,10 +33,10 @@ func CheckParams(response url.Values) error {
 	for name, values := range response {
 		for _, known := range ResponseParams {
 			if name == known && len(values) > 1 {
-				return &Error{Code: BadRequest, ID: "response.duplicate", Reason: fmt.Sprintf("the parameter %q is there twice", known), Fix: "start again"}
+				return &Error{Code: BadRequest, ID: "response.duplicate", Reason: fmt.Sprintf("duplicate parameter %q", known), Fix: "start again"}
 			}
 			if name != known && (strings.EqualFold(name, known) || strings.HasPrefix(strings.ToLower(name), known+"[")) {
-				return &Error{Code: BadRequest, ID: "response.ambiguous", Reason: fmt.Sprintf("a parameter is almost called %q", known), Fix: "start again"}
+				return &Error{Code: BadRequest, ID: "response.ambiguous", Reason: fmt.Sprintf("a parameter name resembles %q", known), Fix: "start again"}
 			}
 		}
 	}
@@ -55,7 +55,7 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// error responses, clients MUST NOT assume that the error originates from the
 	// intended authorization server."
 	if err := c.checkResponseIssuer(m, response); err != nil {
-		return c.about(err, IssuerMismatch, "check answer")
+		return c.about(err, IssuerMismatch, "check response")
 	}
 	// RFC 6749, 3.1: "Parameters sent without a value MUST be treated as if they
 	// were omitted".
@@ -65,27 +65,27 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	}
 	refused := refusal != "" || code == "" && response.Has("error")
 	bad := func(id, reason string) error {
-		return &Error{Code: BadRequest, ID: id, Op: "check answer", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
+		return &Error{Code: BadRequest, ID: id, Op: "check response", Provider: c.cfg.Name, Reason: reason, Fix: "start again"}
 	}
 	switch {
 	case code != "" && refused:
-		return bad("response.code_and_error", "the answer has both a code and an error")
+		return bad("response.code_and_error", "the response has both a code and an error")
 	case refused:
 		return c.refusal(refusal, response)
 	case code == "" && c.cfg.Quirks.SilentRefusal:
-		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered with the state alone",
-			Fix: "nothing: that is how this provider says that the person cancelled"}
+		return &Error{Code: ProviderDenied, ID: "response.access_denied", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider returned only the state",
+			Fix: "ignore this: this provider reports a cancellation this way"}
 	case code == "":
-		return bad("response.empty", "the answer has neither a code nor an error")
+		return bad("response.empty", "the response has neither a code nor an error")
 	case len(code) > CodeLimit || !visible(code):
-		return bad("response.code", "the code has characters or a length that no code has")
+		return bad("response.code", "the code has invalid characters or is too long")
 	}
 	// The application's own check comes last: it may take for granted what is checked above.
 	// It gets a copy: its changes do not affect what is redeemed.
 	if c.cfg.VerifyCallback != nil {
 		if err := c.cfg.VerifyCallback(copyOf(response)); err != nil {
-			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check answer", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback refused the answer",
-				Fix: "start again; if it stays so, see what the function has against the answer, and the client secret that it may check it with", Cause: err}
+			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check response", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback rejected the response",
+				Fix: "start again; if it persists, check why VerifyCallback fails (often the client secret)", Cause: err}
 		}
 	}
 	return nil
@@ -113,20 +113,20 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 	// announced is compared, too.
 	switch {
 	case there && want != "" && iss[0] != want:
-		return fault("response.issuer", fmt.Sprintf("the answer is from %q, not from %q", printable.Clip(iss[0]), want),
-			"if that is the provider's own address, set Provider.ResponseIssuer to it", nil)
+		return fault("response.issuer", fmt.Sprintf("the response is from %q, not from %q", printable.Clip(iss[0]), want),
+			"set Provider.ResponseIssuer to that address if it is the provider's", nil)
 	// Nothing of this provider's own says that the code is for it. Where the responses of
 	// others arrive as well, it may be one of theirs (RFC 9700, 4.4.1), and this provider's
 	// token endpoint would get it, with the verifier.
 	case there && want == "" && c.cfg.SharedRedirect:
-		return fault("response.issuer_unknown", fmt.Sprintf("the answer is from %q, there is no iss of this provider to compare that with, and other providers answer at the same address", printable.Clip(iss[0])),
-			"give this provider a CallbackPath of its own; or set Provider.ResponseIssuer, if that is its iss", nil)
+		return fault("response.issuer_unknown", fmt.Sprintf("the response is from %q, which cannot be compared: this provider has no configured iss, and it shares its callback path with others", printable.Clip(iss[0])),
+			"give this provider a separate CallbackPath, or set Provider.ResponseIssuer if that is its iss", nil)
 	case !there && m.issParam:
-		reason, sent := "the answer has no iss, which the provider's metadata announces", secrets{response.Get("state")}
+		reason, sent := "the response lacks the iss parameter that the provider's metadata announces", secrets{response.Get("state")}
 		if code := response.Get("error"); code != "" {
-			reason += "; it has the error " + sent.quote(code)
+			reason += "; its error is " + sent.quote(code)
 		}
-		return fault("response.issuer_missing", reason, `have the provider send iss (Keycloak: switch off "Exclude Issuer From Authentication Response" of this client), or correct its metadata`,
+		return fault("response.issuer_missing", reason, `have the provider send iss (Keycloak: turn off "Exclude Issuer From Authentication Response" for this client), or correct its metadata`,
 			sent.describe(response.Get("error_description")))
 	}
 	return nil
@@ -142,14 +142,14 @@ func (c *Client) unannounced(m *metadata) *Error {
 	if m == nil || m.issParam || !c.cfg.SharedRedirect {
 		return nil
 	}
-	return c.misconfigured("callback", "diagnose.callback_shared", "the provider shares its callback path with others and does not announce that it sends iss (RFC 9207): one of the others, if it is dishonest, can obtain codes that are meant for this one",
-		"give it a CallbackPath of its own, and register that redirect URI at the provider")
+	return c.misconfigured("callback", "diagnose.callback_shared", "the provider shares its callback path with others and does not announce the iss parameter (RFC 9207): a dishonest one of them can obtain codes intended for this provider",
+		"give it a separate CallbackPath, and register that redirect URI at the provider")
 }
 
 // warnAboutMixUp warns of what unannounced says.
 func (c *Client) warnAboutMixUp(m *metadata) {
 	if e := c.unannounced(m); e != nil {
-		c.cfg.Warn(e.ID, "a callback path is shared without protection", e)
+		c.cfg.Warn(e.ID, "a callback path is shared without mix-up protection", e)
 	}
 }
 
@@ -158,29 +158,29 @@ func (c *Client) warnAboutMixUp(m *metadata) {
 // can make a user follow a link can forge it, whatever characters the standard permits in it.
 func (c *Client) refusal(code string, response url.Values) error {
 	sent := secrets{response.Get("state")}
-	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider answered " + sent.quote(code),
-		Fix: "look at the provider's own log", Cause: sent.describe(cmp.Or(response.Get("error_description"), response.Get("error_message")))}
+	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider returned the error " + sent.quote(code),
+		Fix: "check the provider's log", Cause: sent.describe(cmp.Or(response.Get("error_description"), response.Get("error_message")))}
 	switch oauthcode.Canonical(code) {
 	case oauthcode.AccessDenied:
-		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "nothing, if the person cancelled; if they did not, look at the provider for who may use this client"
+		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "ignore this if the user canceled; otherwise check at the provider who may use this client"
 	// 3.1.2.6: they "MAY be returned when the prompt parameter value in the
 	// Authentication Request is none", which is what asked for them.
 	// Unmet Authentication Requirements 1.0, 2: the provider "is unable to meet the
 	// requirements of the Relying Party for the authentication of the End-User".
 	case "unmet_authentication_requirements":
-		e.Code, e.ID, e.Fix = ProviderDenied, "response.requirements_unmet", "see at the provider whether this person can authenticate as acr_values and max_age demand"
+		e.Code, e.ID, e.Fix = ProviderDenied, "response.requirements_unmet", "check at the provider whether the user can meet the requested acr_values and max_age"
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
-		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "begin the sign-in without prompt=none, so that the provider may ask the person"
+		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "start the sign-in without prompt=none, so that the provider can interact with the user"
 	case "redirect_uri_mismatch":
-		e.Code, e.ID, e.Fix = ProviderMisconfigured, "response.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
+		e.Code, e.ID, e.Fix = ProviderMisconfigured, "response.redirect_uri_mismatch", "register exactly this redirect URI at the provider: "+c.cfg.RedirectURI
 	// 4.1.2.1: they are error codes "because a 500 Internal Server Error HTTP status code
 	// cannot be returned to the client via an HTTP redirect".
 	case "temporarily_unavailable", "server_error":
-		e.ID, e.RetryAfter, e.Fix = "response.unavailable", longestRetry, "try again; the provider has a problem of its own"
+		e.ID, e.RetryAfter, e.Fix = "response.unavailable", longestRetry, "try again later: the provider reports an internal problem"
 	case "invalid_scope":
-		e.ID, e.Fix = "response.invalid_scope", "check Provider.Scopes against what the client may ask for at the provider"
+		e.ID, e.Fix = "response.invalid_scope", "compare Provider.Scopes with the scopes allowed for the client at the provider"
 	case "unauthorized_client", "invalid_request", "unsupported_response_type":
-		e.ID, e.Fix = "response.invalid_request", "check the client's registration at the provider: flow (authorization code) and redirect URI "+c.cfg.RedirectURI
+		e.ID, e.Fix = "response.invalid_request", "check the client's registration at the provider: authorization code flow, and redirect URI "+c.cfg.RedirectURI
 	}
 	return e
 }

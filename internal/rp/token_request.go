@@ -102,7 +102,7 @@ func (c *Client) secret(ctx context.Context) (string, error) {
 	secret, err := c.cfg.ClientSecretFunc(ctx)
 	if err != nil || secret == "" {
 		return "", &Error{Code: ProviderMisconfigured, ID: "token.client_secret_func", Op: "client secret", Provider: c.cfg.Name,
-			Reason: "ClientSecretFunc gave no secret", Fix: "look at what it returned", Cause: err}
+			Reason: "ClientSecretFunc returned no secret", Fix: "check its return value", Cause: err}
 	}
 	return secret, nil
 }
@@ -124,7 +124,7 @@ func (c *Client) request(ctx context.Context, op, endpoint, form string, auth au
 	// 3.2: "The client MUST use the HTTP "POST" method when making access token requests."
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form))
 	if err != nil {
-		return nil, c.misconfigured(op, "token.endpoint", "TokenURL is not an address", "set the address of the token endpoint")
+		return nil, c.misconfigured(op, "token.endpoint", "TokenURL is not a valid URL", "set TokenURL to the token endpoint")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	// 5.1 has JSON anyway. GitHub answers with a form unless it is asked for JSON.

@@ -35,12 +35,12 @@ func (c *Client) readTokenResponse(r tokenResponse, g grant) (map[string]any, er
 	if success(r.status) && c.cfg.Quirks.NormalizeToken != nil {
 		normalized, err := c.cfg.Quirks.NormalizeToken(r.header, []byte(body))
 		if err != nil {
-			return nil, fault("token.normalize", "NormalizeToken could not read the token answer", "look at what the provider answers, and at Quirks.NormalizeToken", err)
+			return nil, fault("token.normalize", "NormalizeToken failed on the token response", "check the provider's response and Quirks.NormalizeToken", err)
 		}
 		body = string(normalized)
 	} else if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); success(r.status) && media != "application/json" {
-		return nil, fault("token.media_type", fmt.Sprintf("the token answer is not JSON but %q (%s)", printable.Clip(media), r.request.URL.Host),
-			"check TokenURL; is a login page or a proxy in between?", nil)
+		return nil, fault("token.media_type", fmt.Sprintf("the token response is %q, not JSON (%s)", printable.Clip(media), r.request.URL.Host),
+			"check TokenURL, and whether a login page or a proxy responds instead", nil)
 	}
 	// 5.2: an error comes with "an HTTP 400 (Bad Request) status code (unless specified
 	// otherwise)". GitHub answers 200, others 401 or 403: the member decides, before the
@@ -59,9 +59,9 @@ func (c *Client) readTokenResponse(r tokenResponse, g grant) (map[string]any, er
 	case r.status >= http.StatusInternalServerError:
 		return nil, c.unreachable(g.op, fetch.StatusError("token endpoint", r.request.URL.Host, r.status)).saying(c.wordsOf(r))
 	case !success(r.status):
-		return nil, fault("token.status", "the token endpoint answered"+r.at(), "check TokenURL, and look at the provider's own log", c.wordsOf(r))
+		return nil, fault("token.status", "the token endpoint responded"+r.at(), "check TokenURL and the provider's log", c.wordsOf(r))
 	case err != nil:
-		return nil, fault("token.json", "the token answer is not strict JSON", "look at what the provider answers; Quirks.NormalizeToken can correct it", err)
+		return nil, fault("token.json", "the token response is not strict JSON", "check the provider's response; Quirks.NormalizeToken can correct it", err)
 	}
 	return answer, checkTokenResponse(answer, g.idToken)
 }
@@ -84,24 +84,24 @@ func (c *Client) tokenRefusal(code string, g grant) *Error {
 			return e
 		}
 	}
-	e := &Error{Code: ProviderError, ID: "token.error", Reason: "the token endpoint answered " + quotedErrorCode(code), Fix: "look at the provider's own log"}
+	e := &Error{Code: ProviderError, ID: "token.error", Reason: "the token endpoint returned " + quotedErrorCode(code), Fix: "check the provider's log"}
 	switch code {
 	// 5.2: the code "is invalid, expired, revoked, does not match the redirection URI used
 	// in the authorization request, or was issued to another client".
 	case "invalid_grant", "bad_verification_code":
 		e.Code, e.ID = CodeRejected, "token.invalid_grant"
-		e.Fix = "start again if it happens now and then: a code is good once, and for a short time; if it happens at every sign-in, the provider's description or its log says why (another redirect URI, PKCE, a session or account that it has ended)"
+		e.Fix = "start again if it happens occasionally: a code is valid once and for a short time; if it happens at every sign-in, check the provider's description or log (redirect URI mismatch, PKCE, ended session, disabled account)"
 	// 5.2: "Client authentication failed (e.g., unknown client, no client authentication
 	// included, or unsupported authentication method)."
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
 		e.Code, e.ID = ProviderMisconfigured, "token.invalid_client"
-		e.Fix = "check ClientID and ClientSecret, and the environment variables that they come from: the secret's value (not its id), all of it, of this client, not expired; if they are right, AuthMethod"
+		e.Fix = "check ClientID, ClientSecret and their environment variables: the secret must be complete, unexpired, of this client, and the value, not its ID; then check AuthMethod"
 	// The next are not in 5.2: GitHub and Google say redirect_uri_mismatch, and a token
 	// endpoint that is down says what 4.1.2.1 has for the authorization endpoint.
 	case "redirect_uri_mismatch":
-		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register this redirect URI at the provider, exactly: "+c.cfg.RedirectURI
+		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register exactly this redirect URI at the provider: "+c.cfg.RedirectURI
 	case "temporarily_unavailable", "server_error":
-		e.Code, e.ID, e.RetryAfter, e.Fix = ProviderUnavailable, "token.unavailable", longestRetry, "try again; the provider has a problem of its own"
+		e.Code, e.ID, e.RetryAfter, e.Fix = ProviderUnavailable, "token.unavailable", longestRetry, "try again later: the provider reports an internal problem"
 	}
 	return e
 }
@@ -122,25 +122,25 @@ func quotedErrorCode(code string) string {
 // ignore unrecognized value names in the response."
 func checkTokenResponse(answer map[string]any, idToken bool) error {
 	bad := func(id, reason string, cause error) error {
-		return fault(id, reason, "look at what the provider answers; Quirks.NormalizeToken can correct it", cause)
+		return fault(id, reason, "check the provider's response; Quirks.NormalizeToken can correct it", cause)
 	}
 	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
-		return bad("token.ambiguous", "a member is almost called as the standard has it: "+err.Error(), nil)
+		return bad("token.ambiguous", "a member name is ambiguous: "+err.Error(), nil)
 	}
 	if e := answer["error"]; e != nil && e != "" {
-		return bad("token.error_type", "error is there, and not text", nil)
+		return bad("token.error_type", "error is not a string", nil)
 	}
 	// token_type is REQUIRED: what is missing is not "bearer", though many would take it so.
 	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not
 	// understand the token type." 5.1: "Value is case insensitive."
 	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
 		if typ == "" {
-			return bad("token.type_missing", "token_type is not in the response, or not text", nil)
+			return bad("token.type_missing", "token_type is missing or not a string", nil)
 		}
 		return bad("token.type", `token_type is not "Bearer"`, nil)
 	}
 	if token, _ := answer["access_token"].(string); !validBearer(token) {
-		return bad("token.access_token", "access_token is missing, too long, or has characters that no token has", nil)
+		return bad("token.access_token", "access_token is missing, too long, or has invalid characters", nil)
 	}
 	// 5.1: refresh_token is OPTIONAL, and a sign-in does not need it: an unusable one is
 	// dropped and fails no sign-in.
@@ -150,8 +150,8 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	// OpenID Connect Core, 3.1.3.3: id_token is among what "MUST be included in the
 	// response". Without it, the access token alone would say who signed in.
 	if raw, _ := answer["id_token"].(string); raw == "" && idToken {
-		return fault("token.no_id_token", "there is no id_token in the token answer",
-			"register the client for OpenID Connect at the provider, with the scope openid; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
+		return fault("token.no_id_token", "the token response has no id_token",
+			"register the client for OpenID Connect with the scope openid at the provider; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
 	}
 	// 5.1: scope is "OPTIONAL, if identical to the scope requested by the client; otherwise,
 	// REQUIRED": an application that needs them reads them from the token. 3.3 has text, with spaces in

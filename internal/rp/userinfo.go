@@ -32,13 +32,13 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 		return nil
 	}
 	if nowhere {
-		return c.misconfigured("userinfo", "userinfo.no_endpoint", `Userinfo is "always", and there is no userinfo endpoint`, "set UserinfoURL")
+		return c.misconfigured("userinfo", "userinfo.no_endpoint", `Userinfo is "always", but the provider has no userinfo endpoint`, "set UserinfoURL")
 	}
 	// The ID token has proved who signed in: where the userinfo only adds to it, an outage
 	// of that endpoint does not fail the sign-in. An answer that contradicts it does.
 	info, err := c.userinfo(ctx, m, id.Token)
 	if err != nil && optional && unavailable(err) {
-		c.cfg.Warn("userinfo.skipped", "userinfo could not be read; the sign-in goes on with the ID token's claims", err)
+		c.cfg.Warn("userinfo.skipped", "userinfo request failed; the sign-in continues with the claims of the ID token", err)
 		return nil
 	}
 	if err != nil {
@@ -52,7 +52,7 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	// Response values MUST NOT be used." One that is missing does not match, either: "The sub
 	// (subject) Claim MUST always be returned in the UserInfo Response."
 	if info["sub"] != id.Claims["sub"] {
-		return c.badUserinfo(fault("userinfo.sub", "its sub is not the ID token's", "nothing to set: the provider answered about another person", nil))
+		return c.badUserinfo(fault("userinfo.sub", "its sub is not that of the ID token", "report this to the provider: it returned the data of another user", nil))
 	}
 	c.merge(id.Claims, info)
 	return nil
@@ -70,7 +70,7 @@ func unavailable(err error) bool {
 
 func (c *Client) badUserinfo(err error) error {
 	e := c.about(err, UserinfoInvalid, "userinfo")
-	e.Reason = "the userinfo cannot be used: " + e.Reason
+	e.Reason = "the userinfo is invalid: " + e.Reason
 	return e
 }
 
@@ -190,11 +190,11 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 	// Its numbers and lists may be of any type; ours are those of strictjson.
 	body, err := json.Marshal(claims)
 	if err != nil {
-		return nil, rejected("profile.unwritable", "what Provider.Profile returned cannot be written as JSON", "return maps, lists, text and numbers", err)
+		return nil, rejected("profile.unwritable", "the return value of Provider.Profile cannot be encoded as JSON", "return maps, lists, strings and numbers", err)
 	}
 	if hasRoundedFloat(reflect.ValueOf(claims)) {
-		return nil, rejected("profile.float", "Provider.Profile returned a float that may have been rounded: two people's ids would become one",
-			"decode with json.Decoder.UseNumber, or into int64", nil)
+		return nil, rejected("profile.float", "Provider.Profile returned a float that may be rounded, so the ids of two users could collide",
+			"decode ids with json.Decoder.UseNumber, or into int64", nil)
 	}
 	return c.readProfile(string(body), IdentityRejected)
 }
@@ -246,7 +246,7 @@ var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 	claims, err := strictjson.Object(body)
 	if err != nil {
-		err = fault("profile.json", "the answer is not strict JSON", "look at what the provider answers; Profile can read it another way", err)
+		err = fault("profile.json", "the response is not strict JSON", "check the provider's response; Provider.Profile can parse it instead", err)
 	} else {
 		err = c.checkNames(claims)
 	}
@@ -264,7 +264,7 @@ func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, signed bool) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not an address", "set the address of the userinfo endpoint")
+		return "", "", c.misconfigured(op, "userinfo.endpoint", "UserinfoURL is not a valid URL", "set UserinfoURL to the userinfo endpoint")
 	}
 	// 5.3.2: "The UserInfo Claims MUST be returned as the members of a JSON object unless a
 	// signed or encrypted response was requested during Client Registration."
@@ -302,7 +302,7 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 	// token".
 	e.unauthorized = resp.StatusCode == http.StatusUnauthorized
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
-		e.Fix = "see what the provider says: mostly a scope is missing, or the access tokens of this client are not for its userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, Userinfo \"never\" does without"
+		e.Fix = "check the provider's error: usually a scope is missing, or the client's access tokens are not valid for userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, set Userinfo to \"never\""
 	}
 	// RFC 6750, 5.3: "Client implementations MUST ensure that bearer tokens are not leaked to
 	// unintended parties": who reads the log is one.

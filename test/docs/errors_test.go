@@ -21,25 +21,49 @@ import (
 	"github.com/ginauth/ginauth/providers"
 )
 
-// errorsPage is docs/errors.md by its headings of the second level, with every
-// run of white space as one space.
-func errorsPage(t *testing.T) map[string]string {
-	t.Helper()
-	page := map[string]string{}
-	for section := range strings.SplitSeq(sitetest.File(t, "docs/errors.md"), "\n## ") {
-		heading, text, _ := strings.Cut(section, "\n")
-		if _, twice := page[heading]; twice {
-			t.Errorf("docs/errors.md has the heading %q twice", heading)
-		}
-		page[heading] = strings.Join(strings.Fields(text), " ")
+// errorsPages are the pages about errors, in the order in which they are read.
+var errorsPages = []string{"docs/errors.md", "docs/errors-requests.md", "docs/errors-setup.md"}
+
+// errorSection is a section of one of the pages about errors.
+type errorSection struct{ page, text string }
+
+// anchorsOf returns the anchors in a text.
+func anchorsOf(text string) (ids []string) {
+	for _, m := range regexp.MustCompile(`<a id="([^"]*)"></a>`).FindAllStringSubmatch(text, -1) {
+		ids = append(ids, m[1])
 	}
-	return page
+	return ids
+}
+
+// errorSections are the sections of the pages about errors, by their headings of the
+// second level, with every run of white space as one space; the beginnings of the pages
+// are under the pages' names. Sections of docs/errors.md that only lead to another page
+// are left out.
+func errorSections(t *testing.T) map[string]errorSection {
+	t.Helper()
+	all := map[string]errorSection{}
+	for _, page := range slices.Backward(errorsPages) { // docs/errors.md last, whose sections may lead to the others
+		start, rest, _ := strings.Cut(sitetest.File(t, page), "\n## ")
+		all[page] = errorSection{page, start}
+		for section := range strings.SplitSeq(rest, "\n## ") {
+			heading, text, _ := strings.Cut(section, "\n")
+			text = strings.Join(strings.Fields(text), " ")
+			if other, there := all[heading]; !there {
+				all[heading] = errorSection{page, text}
+			} else if link := path.Base(other.page) + "#" + strings.ReplaceAll(strings.ToLower(heading), " ", "-"); page != errorsPages[0] || !strings.Contains(text, link) {
+				t.Errorf("%s and %s have the heading %q, and the first does not link to %s", page, other.page, heading, link)
+			} else if moved := anchorsOf(text); !slices.Equal(slices.Sorted(slices.Values(moved)), slices.Sorted(slices.Values(anchorsOf(other.text)))) {
+				t.Errorf("%s, section %s, has the anchors %q, and %s has %q: old links lead to the first", page, heading, moved, other.page, anchorsOf(other.text))
+			}
+		}
+	}
+	return all
 }
 
 // Each code has a section, which says its status and the sentence that people
 // read, to the letter, and a link from the table at the beginning.
 func TestErrorsPageHasEveryCode(t *testing.T) {
-	page := errorsPage(t)
+	sections := errorSections(t)
 	var sentences map[string]string
 	if err := json.Unmarshal([]byte(sitetest.File(t, "internal/page/texts/en.json")), &sentences); err != nil {
 		t.Fatal(err)
@@ -47,17 +71,21 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 	codes := sitetest.Constants(t, "errors.go", "Code")
 	for _, name := range codes {
 		for _, text := range []string{fmt.Sprintf("**%d**", (&ginauth.Error{Code: ginauth.Code(name)}).Status()), "*" + sentences[name] + "*"} {
-			if !strings.Contains(page[name], text) {
-				t.Errorf("docs/errors.md, section %s, does not have %s", name, text)
+			if !strings.Contains(sections[name].text, text) {
+				t.Errorf("%s, section %s, does not have %s", sections[name].page, name, text)
 			}
 		}
-		if link := fmt.Sprintf("[%s](#%[1]s)", name); !strings.Contains(page["# Errors"], link) {
-			t.Errorf("the table of docs/errors.md does not have %s", link)
+		file := path.Base(sections[name].page)
+		if sections[name].page == errorsPages[0] {
+			file = ""
+		}
+		if link := fmt.Sprintf("[%s](%s#%[1]s)", name, file); !strings.Contains(sections[errorsPages[0]].text, link) {
+			t.Errorf("the table of %s does not have %s", errorsPages[0], link)
 		}
 	}
-	for heading := range page {
-		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != "# Errors" && heading != logLines {
-			t.Errorf("docs/errors.md has a section %q, which is no code", heading)
+	for heading, s := range sections {
+		if !slices.Contains(slices.Collect(maps.Values(codes)), heading) && heading != s.page && heading != logLines {
+			t.Errorf("%s has a section %q, which is not a code", s.page, heading)
 		}
 	}
 }
@@ -68,31 +96,31 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 func TestErrorsPageHasEveryID(t *testing.T) {
 	raised := raisedIDs(t)
 	anchored := map[string]string{} // code by id
-	for code, text := range errorsPage(t) {
-		for _, m := range regexp.MustCompile("<a id=\"([^\"]*)\"></a>(?:`([^`]*)`)?").FindAllStringSubmatch(text, -1) {
+	for code, section := range errorSections(t) {
+		for _, m := range regexp.MustCompile("<a id=\"([^\"]*)\"></a>(?:`([^`]*)`)?").FindAllStringSubmatch(section.text, -1) {
 			id := m[1]
 			if _, twice := anchored[id]; twice {
-				t.Errorf("docs/errors.md has the anchor %s twice", id)
+				t.Errorf("%s has the anchor %s twice", section.page, id)
 			}
 			if anchored[id] = code; raised[id] == nil {
-				t.Errorf("docs/errors.md has the anchor %s, which nothing raises", id)
+				t.Errorf("%s has the anchor %s, which nothing raises", section.page, id)
 			}
 			if m[2] != id {
-				t.Errorf("docs/errors.md: behind the anchor %s stands %q", id, m[2])
+				t.Errorf("%s: the anchor %s is followed by %q", section.page, id, m[2])
 			}
 		}
 	}
 	for id, r := range raised {
 		code, there := anchored[id]
 		if !there {
-			t.Errorf("%s: docs/errors.md lacks <a id=%q></a>: say there what causes it, and what to do", r.at, id)
+			t.Errorf("%s: %q lack <a id=%q></a>: say there what causes it, and what to do", r.at, errorsPages, id)
 		} else if len(r.codes) > 0 && !slices.Contains(r.codes, code) {
-			t.Errorf("%s: %s is raised with %q, and is in section %s of docs/errors.md", r.at, id, r.codes, code)
+			t.Errorf("%s: %s is raised with %q, and is in section %s of %q", r.at, id, r.codes, code, errorsPages)
 		}
 	}
 }
 
-// logLines is the section of docs/errors.md about lines in the log that are about no
+// logLines is the section of docs/errors-setup.md about lines in the log that are about no
 // failure.
 const logLines = "Log lines"
 
@@ -100,7 +128,7 @@ const logLines = "Log lines"
 // section of log lines has the id's anchor, or a link to it, and a test knows the line
 // by its id. The section has nothing else.
 func TestEveryLogLineHasAnID(t *testing.T) {
-	section := errorsPage(t)[logLines]
+	section := errorSections(t)[logLines].text
 	var tests strings.Builder
 	for _, dir := range []string{".", "internal/rp", "test/faults", "test/mistakes", "test/rp"} {
 		names, err := filepath.Glob(dir + "/*_test.go")
@@ -151,8 +179,8 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 	}
 	found["diagnose.callback_shared"] = true // that of the error, in internal/rp/response.go
 	for id := range found {
-		if !strings.Contains(section, fmt.Sprintf("<a id=%q></a>`%[1]s`", id)) && !strings.Contains(section, fmt.Sprintf("[%s](#%[1]s)", id)) {
-			t.Errorf("docs/errors.md, section %s, lacks <a id=%q></a>: say there what causes it, and what to do", logLines, id)
+		if !strings.Contains(section, fmt.Sprintf("<a id=%q></a>`%[1]s`", id)) && !regexp.MustCompile(`\[`+regexp.QuoteMeta(id)+`\]\([a-z.-]*#`+regexp.QuoteMeta(id)+`\)`).MatchString(section) {
+			t.Errorf("docs/errors-setup.md, section %s, lacks <a id=%q></a>: say there what causes it, and what to do", logLines, id)
 		}
 		if !strings.Contains(tests.String(), strconv.Quote(id)) {
 			t.Errorf("no test knows the log line %s by its id", id)
@@ -160,7 +188,7 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`<a id="([^"]*)">`).FindAllStringSubmatch(section, -1) {
 		if !found[m[1]] {
-			t.Errorf("docs/errors.md, section %s, has %s, which nothing logs", logLines, m[1])
+			t.Errorf("docs/errors-setup.md, section %s, has %s, which nothing logs", logLines, m[1])
 		}
 	}
 	if len(found) < 20 {
@@ -170,7 +198,7 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 
 // The section of invalid_options has the last word of each mistake's id.
 func TestErrorsPageNamesEveryMistake(t *testing.T) {
-	section := errorsPage(t)["invalid_options"]
+	section := errorSections(t)["invalid_options"].text
 	word := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	found := 0
 	for _, f := range sitetest.GoFiles(t, ".") {
@@ -182,7 +210,7 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 			for _, arg := range call.Args {
 				if what, ok := textOf(arg); ok && word.MatchString(what) {
 					if found++; !strings.Contains(section, "`"+what+"`") {
-						t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.At(call), what)
+						t.Errorf("%s: docs/errors-setup.md, section invalid_options, does not have `%s`", f.At(call), what)
 					}
 				}
 			}
@@ -201,7 +229,7 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 			}
 			if what, ok := textOf(call.Args[1]); ok {
 				if found++; !strings.Contains(section, "`"+what+"`") {
-					t.Errorf("%s: docs/errors.md, section invalid_options, does not have `%s`", f.At(call), what)
+					t.Errorf("%s: docs/errors-setup.md, section invalid_options, does not have `%s`", f.At(call), what)
 				}
 			}
 			return true
@@ -414,7 +442,7 @@ func textOf(n ast.Node) (string, bool) {
 // nothing leads there.
 func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 	t.Parallel()
-	const page = "https://github.com/ginauth/ginauth/blob/main/docs/errors.md#"
+	const page = "https://github.com/ginauth/ginauth/blob/main/docs/errors-requests.md#"
 	refuse := func(code ginauth.Code, id string) ginauth.Check {
 		return func(*ginauth.User) error { return &ginauth.Error{Code: code, ID: id, Reason: "a reason"} }
 	}
@@ -435,7 +463,7 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 			"/alltheirs": {refuse("closed_today", "shop.closed"), "shop.closed", ""},
 		} {
 			f.Engine.GET(path, f.Auth.RequireAuth(c.check), sitetest.Teapot)
-			link, section, id := "", "docs/errors.md#", ""
+			link, section, id := "", "docs/errors-requests.md#", ""
 			if !public {
 				id = c.id
 			}
@@ -462,28 +490,41 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 	}
 }
 
-// Every id of the package has a link of its own, whatever its first word is.
+// Every id of the package has a link, which leads to its anchor, and so has every code.
 func TestEveryIDHasALink(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
+	var code ginauth.Code
 	var id string
 	f.Engine.GET("/refused", f.Auth.RequireAuth(func(*ginauth.User) error {
-		return &ginauth.Error{Code: ginauth.ErrForbidden, ID: id, Reason: "a reason"}
+		return &ginauth.Error{Code: code, ID: id, Reason: "a reason"}
 	}), sitetest.Teapot)
 	f.SignIn()
 	start := f.Open("/")
-	tried := map[string]bool{} // by first word
-	for id = range raisedIDs(t) {
-		area, _, _ := strings.Cut(id, ".")
-		if tried[area] {
-			continue
-		}
-		tried[area] = true
+	check := func(want string) {
+		t.Helper()
 		p := f.Must(f.Browser.Fetch(start, "GET", f.URL+"/refused", nil, ""))
 		var body struct{ Docs string }
-		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+id) {
-			t.Errorf("%v: the link of %s is %q: is %q among the areas?", err, id, body.Docs, area)
+		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/"+want) {
+			t.Errorf("%v: the link of %s %s is %q, want %s: see errorPages", err, code, id, body.Docs, want)
 		}
+	}
+	tried := 0
+	for heading, section := range errorSections(t) {
+		if code, id = ginauth.Code(heading), "shop.closed"; heading != section.page && heading != logLines && code != ginauth.ErrStepUpRequired && code != ginauth.ErrUnauthenticated { // which have answers of their own
+			check(section.page + "#" + heading)
+		}
+		if heading == logLines { // most of them belong to no error
+			continue
+		}
+		code = ginauth.ErrForbidden
+		for _, id = range anchorsOf(section.text) {
+			check(section.page + "#" + id)
+			tried++
+		}
+	}
+	if tried < 200 {
+		t.Fatalf("%d ids tried: the test looks at the wrong thing", tried)
 	}
 }
 
@@ -503,7 +544,7 @@ func TestMistakesInSettingsLeadToTheErrorsPage(t *testing.T) {
 	for path, want := range map[string]string{"/replaced": "invalid_options", "/by-name": "providers.by_name.preset_unknown"} {
 		p := f.Must(f.Browser.Fetch(start, "GET", f.URL+path, nil, ""))
 		var body struct{ Docs string }
-		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors.md#"+want) {
+		if err := json.Unmarshal(p.Body, &body); err != nil || !strings.HasSuffix(body.Docs, "/docs/errors-setup.md#"+want) {
 			t.Errorf("%v: %s leads to %q, want %q", err, path, body.Docs, want)
 		}
 	}

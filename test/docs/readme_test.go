@@ -118,7 +118,7 @@ func TestReadmeRolesLetPeopleIn(t *testing.T) {
 	v := &docVisit{t: t, URL: running.URL, out: running.Out, browser: authtest.NewBrowser()}
 	t.Cleanup(v.browser.Close)
 	for name, want := range map[string]string{
-		"Ada Lovelace": "200 Hello, Ada Lovelace!", "Grace Hopper": "403 No access (forbidden)", "Eve Newcomer": "403 No access (identity_rejected)",
+		"Ada Lovelace": "200 Hello, Ada Lovelace!", "Grace Hopper": "403 Access denied (forbidden)", "Eve Newcomer": "403 Access denied (identity_rejected)",
 	} {
 		p := v.another(name)
 		got := p.saw(p.page, nil)

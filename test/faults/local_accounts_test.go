@@ -498,7 +498,7 @@ func s9ToThePageAndBack(t *testing.T) {
 			t.Errorf("the user is %s", id)
 		}
 	}
-	if p := l.Get("/login"); !strings.Contains(p.Text(), "your password") || !strings.Contains(p.Text(), "Used last time") {
+	if p := l.Get("/login"); !strings.Contains(p.Text(), "your password") || !strings.Contains(p.Text(), "Last used") {
 		t.Errorf("the page to choose on: %s", p.Text())
 	}
 	p := l.Must(l.Browser.Submit(l.Get("/logout"), l.URL+"/logout", nil))
@@ -608,10 +608,10 @@ func s15NoProviders(t *testing.T) {
 	}
 	p := s.Get("/guarded")
 	s.WantError(p, ginauth.ErrUnknownProvider)
-	if !strings.Contains(p.Text(), "There is no way to sign in here yet.") || !strings.Contains(p.Text(), "no provider is configured") || s.Ran.Load() != 0 {
+	if !strings.Contains(p.Text(), "No sign-in method is set up yet.") || !strings.Contains(p.Text(), "no provider is configured") || s.Ran.Load() != 0 {
 		t.Errorf("the page says %s", p.Text())
 	}
-	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"There is no way to sign in here yet."`) {
+	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"No sign-in method is set up yet."`) {
 		t.Errorf("a script is told %d %s", p.Status, p.Body)
 	}
 	s.WantError(s.Get("/login/demo"), ginauth.ErrUnknownProvider)

@@ -168,7 +168,7 @@ func g12OnlyPagesAreReturnedTo(t *testing.T) {
 		if got := p.Header.Get("HX-Redirect"); p.Status != http.StatusUnauthorized || got != want {
 			t.Errorf("HTMX on %.60q: %d with HX-Redirect %q, want %q", current, p.Status, got, want)
 		}
-		if !strings.Contains(p.Text(), `"message":"You need to sign in to see this."`) {
+		if !strings.Contains(p.Text(), `"message":"You must sign in to continue."`) {
 			t.Errorf("HTMX on %.60q is not told what happened: %s", current, p.Text())
 		}
 	}

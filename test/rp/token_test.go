@@ -77,7 +77,7 @@ func TestErrorCodesOfTokenEndpoints(t *testing.T) {
 		s.IDP.Handle(authtest.Token, sitetest.AnswerWith(http.StatusBadRequest, "application/json", sitetest.JSON(sitetest.Claims{"error": said})))
 		s.RefusesSignIn(t, "/login/demo", tt.code, tt.id, 1)
 		standard := said != "" && !strings.Contains(said, ",")
-		if named := strings.Contains(s.Logs.String(), `answered \"`+said+`\"`); named != standard {
+		if named := strings.Contains(s.Logs.String(), `returned \"`+said+`\"`); named != standard {
 			t.Errorf("the log names %q: %v\n%s", said, named, s.Logs)
 		}
 	}
