@@ -248,7 +248,7 @@ func ExampleAnyOf() {
 	// Output:
 	// Ada Lovelace 200 the project
 	// Zoë Ångström 200 the project
-	// Grace Hopper 403 No access (forbidden)
+	// Grace Hopper 403 Access denied (forbidden)
 }
 
 // A handler that signs the user out, for example after the account was deleted.
