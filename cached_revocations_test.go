@@ -157,10 +157,13 @@ func (s *tape) Follow(ctx context.Context, to ginauth.Follower) error {
 		case <-f.ended:
 			return errDown
 		case m := <-f.messages:
-			select {
-			case <-time.After(time.Until(m.due)):
-			case <-f.ended:
-				return errDown
+			// Go 1.26's race detector crashes on a select of a timer that is due already.
+			if wait := time.Until(m.due); wait > 0 {
+				select {
+				case <-time.After(wait):
+				case <-f.ended:
+					return errDown
+				}
 			}
 			lost := false
 			s.set(func() { lost = s.lost; f.gap = f.gap || lost && m.token == 0 })
