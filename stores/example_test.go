@@ -139,19 +139,25 @@ func (f *fleet) profile(b *authtest.Browser, want int, when string) {
 }
 
 // heals returns when each replica has found Redis again: its client looks once a
-// second.
+// second for it.
 func (f *fleet) heals(b *authtest.Browser) {
+	f.t.Helper()
+	f.becomes(b, http.StatusOK)
+}
+
+// becomes returns when each replica answers the browser's request for the profile with a status.
+func (f *fleet) becomes(b *authtest.Browser, status int) {
 	f.t.Helper()
 	defer f.only.Store(0)
 	for i := range f.running {
 		f.only.Store(int64(1 + i))
 		for began := time.Now(); ; {
 			p, err := b.Fetch(authtest.At(f.URL+"/"), "GET", f.URL+"/profile", nil, "")
-			if err == nil && p.Status == http.StatusOK {
+			if err == nil && p.Status == status {
 				break
 			}
 			if time.Since(began) > 20*time.Second {
-				f.t.Fatalf("replica %d does not find Redis again: %v %+v", 1+i, err, p)
+				f.t.Fatalf("replica %d does not answer with %d: %v %+v", 1+i, status, err, p)
 			}
 		}
 	}
@@ -215,6 +221,7 @@ func TestReplicasOfTheExample(t *testing.T) {
 	f.profile(thief, http.StatusUnauthorized, "after both were killed, with the cookies from before a sign-out")
 
 	f.redis.Stop()
+	f.becomes(begun, http.StatusServiceUnavailable) // memory is believed for 250 ms
 	f.profile(begun, http.StatusServiceUnavailable, "without Redis, somebody signed in")
 	f.profile(thief, http.StatusServiceUnavailable, "without Redis, somebody signed out")
 	f.profile(f.newBrowser(), http.StatusUnauthorized, "without Redis, somebody without a cookie")

@@ -127,7 +127,7 @@ func TestFollowEndsAtNonsense(t *testing.T) {
 		prefix := rand.Text()
 		h := follow(t, redisstate.New(c, prefix))
 		c.Publish(t.Context(), prefix+"told", message)
-		h.end(t, "is not ours")
+		h.end(t, "unexpected message")
 	}
 }
 
