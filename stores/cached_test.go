@@ -256,11 +256,19 @@ func (p *pair) failOver() {
 		}
 		return ""
 	}
-	replicate(p.t, old, "127.0.0.1:1")
+	// Writes wait until the replica has all of those before: of a server that is demoted first,
+	// it would not get the rest.
+	if err := old.Do(ctx, "CLIENT", "PAUSE", "10000", "WRITE").Err(); err != nil {
+		p.t.Fatal(err)
+	}
 	await(p.t, "the replica has everything", func() bool {
 		a, b := offset(old), offset(next)
 		return a != "" && a == b
 	})
+	replicate(p.t, old, "127.0.0.1:1")
+	if err := old.Do(ctx, "CLIENT", "UNPAUSE").Err(); err != nil {
+		p.t.Fatal(err)
+	}
 	if err := next.ReplicaOf(ctx, "no", "one").Err(); err != nil {
 		p.t.Fatal(err)
 	}
