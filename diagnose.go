@@ -125,6 +125,7 @@ type CookieDiagnosis struct {
 // Use it in a terminal, a test or an operator's page. For a readiness probe that runs every
 // few seconds, use [Auth.Warm].
 func (a *Auth) Diagnose(ctx context.Context) *Diagnosis {
+	ctx = requestContext(ctx)
 	g := a.providers.Load()
 	d := &Diagnosis{BaseURL: a.cfg.BaseURL, Problems: []*Error{}, Warnings: a.remarks()}
 	parties := g.parties()

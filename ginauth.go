@@ -172,6 +172,7 @@ func newAuth(cfg *config) (*Auth, error) {
 // replicas. If it cannot, Warm logs why (options.revocations.deaf) and returns no error for it: the
 // application works, and reads the store at each request.
 func (a *Auth) Warm(ctx context.Context) error {
+	ctx = requestContext(ctx)
 	g := a.providers.Load()
 	parties := g.parties()
 	errs := make([]error, len(parties))

@@ -177,6 +177,7 @@ func (a *Auth) Logout(c *gin.Context) (err error) {
 // userID is a [User.ID]; a text without an issuer and a subject is [ErrBadRequest]. An unknown
 // userID is not an error. After [ErrStoreUnavailable], nothing was revoked.
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
+	ctx = requestContext(ctx)
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
 		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "the argument is not a User.ID", Fix: "pass the return value of User.ID"}

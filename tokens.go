@@ -96,11 +96,20 @@ func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error)
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.tokens.token(ctx, w)
+	t, err := a.tokens.token(requestContext(ctx), w)
 	if err != nil {
 		return nil, refusedByAPI(err, w)
 	}
 	return t.token(), nil
+}
+
+// requestContext returns the request's context for a *gin.Context, which Gin reuses for other
+// requests while a store that hangs may still look at it.
+func requestContext(ctx context.Context) context.Context {
+	if c, ok := ctx.(*gin.Context); ok && c != nil && c.Request != nil {
+		return c.Request.Context()
+	}
+	return ctx
 }
 
 // requestOf returns the request that a context belongs to, nil if no user is signed in.
@@ -398,6 +407,7 @@ func refusesToken(resp *http.Response) bool {
 // [ErrProviderError], [ErrProviderMisconfigured] or [ErrBadTokenResponse] if the request
 // failed or the response was invalid: keep the token and retry later.
 func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) (*oauth2.Token, error) {
+	ctx = requestContext(ctx)
 	cl, err := a.providers.Load().client(provider)
 	if err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ func TestSpring(t *testing.T) {
 }
 
 // Access tokens for an API, whose aud a customizer sets.
-func TestBearerSpring(t *testing.T) {
+func TestSpringBearer(t *testing.T) {
 	with, conf := newSpring(), bearerConfig{change: introspects}
 	for _, with.format = range []string{"jwt", "opaque"} {
 		t.Run(with.format, func(t *testing.T) { tryBearer(t, with, conf) })

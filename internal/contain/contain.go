@@ -44,11 +44,9 @@ func Call[T any](f func() (T, error)) (v T, err error) {
 // as with Do. An f that never returns keeps its goroutine.
 func Within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel() // not later: the parent may be reused when Within has returned
 	done := make(chan error, 1)
-	go func() {
-		defer cancel()
-		done <- Do(func() error { return f(ctx) })
-	}()
+	go func() { done <- Do(func() error { return f(ctx) }) }()
 	select {
 	case err := <-done:
 		return err

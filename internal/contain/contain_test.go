@@ -81,3 +81,28 @@ func TestWithinEndsTheContextOfAFunctionThatReturned(t *testing.T) {
 	}
 	<-ended.Done()
 }
+
+// reused is a context that is used for something else as soon as Within has returned, as
+// Gin's is.
+type reused struct {
+	context.Context
+	owner int
+}
+
+func (r *reused) Done() <-chan struct{} {
+	_ = r.owner
+	return r.Context.Done()
+}
+
+// The race detector sees whoever looks at the parent afterwards.
+func TestWithinLeavesItsParentAlone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for i := range 1000 {
+		parent := &reused{Context: ctx}
+		if err := contain.Within(parent, time.Minute, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		parent.owner = i
+	}
+}
