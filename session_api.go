@@ -177,12 +177,11 @@ func (a *Auth) Logout(c *gin.Context) (err error) {
 // userID is a [User.ID]; a text without an issuer and a subject is [ErrBadRequest]. An unknown
 // userID is not an error. After [ErrStoreUnavailable], nothing was revoked.
 func (a *Auth) LogoutEverywhere(ctx context.Context, userID string) error {
-	ctx = requestContext(ctx)
 	issuer, subject, _ := strings.Cut(userID, "#")
 	if issuer == "" || subject == "" {
 		return &Error{Code: ErrBadRequest, ID: "session.user_id", Op: "sign out everywhere", Reason: "the argument is not a User.ID", Fix: "pass the return value of User.ID"}
 	}
-	if err := a.cfg.revokePerson(ctx, revocationKey(allOfUser, issuer, subject)); err != nil {
+	if err := a.cfg.revokePerson(requestContext(ctx), revocationKey(allOfUser, issuer, subject)); err != nil {
 		return err
 	}
 	a.logEvent(ctx, slog.LevelInfo, "ginauth: sessions revoked", Event{Name: SessionsRevoked, By: ByApplication, User: a.hasher.Hash(userID)}, nil)
