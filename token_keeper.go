@@ -179,14 +179,15 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 	if found {
 		if t := w.usable(held.of(w.cl), now); t != nil {
 			if held.unsaved() {
-				k.save(ctx, w)
+				k.save(w)
 			}
 			return t, nil
 		}
 	}
 	sum, owner := sha256.Sum256([]byte(w.refused)), w.cl.owner
 	done := k.flight.DoChan(w.id()+string(owner[:])+string(sum[:])+w.api.key(), func() (any, error) {
-		return contain.Call(func() (*accessToken, error) { return k.obtain(context.WithoutCancel(ctx), w) })
+		// The request's context, and not ctx: the caller may reuse that one, as Gin does.
+		return contain.Call(func() (*accessToken, error) { return k.obtain(context.WithoutCancel(w.v), w) })
 	})
 	select {
 	case r := <-done:
@@ -296,9 +297,9 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 
 // save stores tokens in the background that could not be stored before: another replica would
 // otherwise use the spent refresh token in the store.
-func (k *tokenKeeper) save(ctx context.Context, w wanted) {
+func (k *tokenKeeper) save(w wanted) {
 	k.flight.DoChan("save "+w.id(), func() (any, error) {
-		return contain.Call(func() (storedTokens, error) { return k.latest(context.WithoutCancel(ctx), w) })
+		return contain.Call(func() (storedTokens, error) { return k.latest(context.WithoutCancel(w.v), w) })
 	})
 }
 

@@ -276,7 +276,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, closed(r, err)
 	}
-	token, err := t.auth.tokens.token(r.Context(), w)
+	token, err := t.auth.tokens.token(requestContext(r.Context()), w)
 	if err != nil {
 		return nil, closed(r, refusedByAPI(err, w))
 	}
@@ -288,7 +288,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	w.refused = token.value
-	if token, err = t.auth.tokens.token(r.Context(), w); errors.Is(err, errRefusedAgain) {
+	if token, err = t.auth.tokens.token(requestContext(r.Context()), w); errors.Is(err, errRefusedAgain) {
 		return resp, nil
 	}
 	if err != nil {

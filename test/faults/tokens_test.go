@@ -1,11 +1,13 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -62,6 +64,7 @@ func TestFaultsTokens(t *testing.T) {
 		{"I19_store_loses_the_record_meanwhile", i19StoreLosesTheRecordMeanwhile},
 		{"I19_store_hangs", i19StoreHangs},
 		{"I20_signed_out_meanwhile", i20SignedOutMeanwhile},
+		{"I20_context_of_a_handler_that_has_ended", i20ContextOfAHandlerThatHasEnded},
 		{"I21_record_that_does_not_open", i21RecordThatDoesNotOpen},
 		{"I21_tokens_of_another_provider", i21TokensOfAnotherProvider},
 		{"I22_store_rolled_back", i22StoreRolledBack},
@@ -896,6 +899,66 @@ func i19StoreFails(t *testing.T) {
 		k.store.breaks(nil)
 		k.works(t, 2)
 	})
+}
+
+// handlerContext is a context that must not be used once its handler has returned, as Gin's:
+// then it belongs to another request.
+type handlerContext struct {
+	context.Context
+	ended, misused *atomic.Bool
+}
+
+func (h handlerContext) Value(key any) any {
+	if h.ended.Load() {
+		h.misused.Store(true)
+	}
+	return h.Context.Value(key)
+}
+
+// A refresh goes on when its client has hung up, and leaves the handler's context alone.
+func i20ContextOfAHandlerThatHasEnded(t *testing.T) {
+	for name, use := range map[string]func(k *calling, ctx context.Context){
+		"Token": func(k *calling, ctx context.Context) { _, _ = k.Auth.Token(ctx, k.IDP.URL(authtest.Userinfo)) },
+		"Client": func(k *calling, ctx context.Context) {
+			r, err := http.NewRequestWithContext(ctx, "GET", k.IDP.URL(authtest.Userinfo), nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if resp, err := k.Auth.Client(ctx).Do(r); err == nil {
+				_ = resp.Body.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newCalling(t, nil)
+			var ended, misused atomic.Bool
+			hang, done := make(chan struct{}), make(chan struct{})
+			asked := make(chan struct{}, 9)
+			answer := k.IDP.Default(authtest.Token)
+			k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
+				asked <- struct{}{}
+				<-hang
+				answer.ServeHTTP(w, r)
+			})
+			k.Engine.GET("/own", k.Auth.RequireAuth(), func(c *gin.Context) {
+				ctx, leave := context.WithCancel(c.Request.Context())
+				go func() { <-asked; leave() }()
+				use(k, handlerContext{ctx, &ended, &misused})
+				ended.Store(true)
+				close(done)
+			})
+			k.expire()
+			before := k.store.all()
+			k.Get("/own")
+			<-done
+			close(hang)
+			until(t, func() bool { return !maps.EqualFunc(before, k.store.all(), bytes.Equal) })
+			if misused.Load() {
+				t.Error("the context was used after its handler had returned")
+			}
+		})
+	}
 }
 
 func i20SignedOutMeanwhile(t *testing.T) {
