@@ -219,7 +219,7 @@ func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now tim
 	fail := func(err error) (*client, *rp.AccessToken, time.Time, error) { return nil, nil, time.Time{}, err }
 	t, err := rp.ParseAccessToken(raw)
 	if err == rp.ErrNotJWT && g.tokens.introspect != nil {
-		found, until, err := g.introspections.ask(ctx, raw, now)
+		found, until, err := g.introspections.ask(ctx, raw, g.bearers.accepted(raw), now)
 		if err != nil {
 			return fail(err)
 		}

@@ -73,6 +73,17 @@ func (c *bearerCache) find(token string, now time.Time) *bearer {
 	return nil
 }
 
+// accepted reports whether a token was accepted before, also if that is out of date.
+func (c *bearerCache) accepted(token string) bool {
+	set, hash := c.set(token)
+	for i := range set.slots {
+		if b := set.slots[i].Load(); set.hashes[i].Load() == hash && b != nil && b.token == token {
+			return b.refused == nil
+		}
+	}
+	return false
+}
+
 // put caches a token. Its text is copied, since it is part of a header that would be retained
 // with it.
 func (c *bearerCache) put(b *bearer) {

@@ -154,6 +154,12 @@ func TestMetadataAreAboutTheAudience(t *testing.T) {
 		{"https://api.example/", "https://api.example/", "/.well-known/oauth-protected-resource"},
 		{"https://api.example", "https://api.example", "/.well-known/oauth-protected-resource"},
 		{"https://api.example.evil/mcp", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example/v1/mcp/", "https://api.example/v1/mcp/", "/.well-known/oauth-protected-resource/v1/mcp"},
+		{"https://api.example/../mcp", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example/a%2Fb", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example/:id/*all", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example//mcp", "https://api.example", "/.well-known/oauth-protected-resource"},
+		{"https://api.example/mcp?x=y", "https://api.example", "/.well-known/oauth-protected-resource"},
 		{"api://orders", "https://api.example", "/.well-known/oauth-protected-resource"},
 	} {
 		t.Run(test.audience, func(t *testing.T) {

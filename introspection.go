@@ -3,7 +3,6 @@ package ginauth
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,14 +22,15 @@ const (
 
 // introspections queries a provider about opaque tokens, at most once a minute for each token.
 // Since anyone can send unknown tokens, rejections are cached too, at most sixteen queries run
-// at a time, and queries pause after a failure.
+// at a time, and queries pause while the provider is down, except about accepted tokens: a
+// token at which the provider fails must not keep the others out.
 type introspections struct {
 	client  *client
 	flight  singleflight.Group
 	asking  chan struct{} // has room for those that may be asked at once
 	mu      sync.Mutex
 	answers map[[sha256.Size]byte]introspected
-	failed  introspected // a failure that concerns all tokens
+	failed  introspected // an outage, which concerns all tokens that were not accepted before
 }
 
 // introspected is the provider's response about a token.
@@ -45,16 +45,16 @@ func newIntrospections(cl *client) *introspections {
 }
 
 // ask queries the provider about a token. It returns a copy of the response, and when it must
-// be queried again.
-func (i *introspections) ask(ctx context.Context, raw string, now time.Time) (*rp.AccessToken, time.Time, error) {
+// be queried again. accepted says that the token was accepted before.
+func (i *introspections) ask(ctx context.Context, raw string, accepted bool, now time.Time) (*rp.AccessToken, time.Time, error) {
 	if len(raw) > opaqueTokenLimit {
 		return nil, time.Time{}, &Error{Code: ErrInvalidToken, ID: "introspection.too_long", Op: "introspect token", Provider: i.client.provider.Name,
 			Reason: "the token is not a JWT and longer than 4 KB", Fix: "send an access token of the provider"}
 	}
 	id := sha256.Sum256([]byte(raw))
-	a, known := i.known(id, now)
+	a, known := i.known(id, accepted, now)
 	if !known {
-		done := i.flight.DoChan(string(id[:]), func() (any, error) { return i.asked(context.WithoutCancel(ctx), id, raw), nil })
+		done := i.flight.DoChan(string(id[:]), func() (any, error) { return i.asked(context.WithoutCancel(ctx), id, raw, accepted), nil })
 		select {
 		case r := <-done:
 			a = r.Val.(introspected)
@@ -69,8 +69,8 @@ func (i *introspections) ask(ctx context.Context, raw string, now time.Time) (*r
 }
 
 // asked queries the provider, unless the previous flight has.
-func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw string) introspected {
-	if a, known := i.known(id, i.client.cfg.Now()); known {
+func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw string, accepted bool) introspected {
+	if a, known := i.known(id, accepted, i.client.cfg.Now()); known {
 		return a
 	}
 	wait := time.NewTimer(introspectionWait)
@@ -82,7 +82,7 @@ func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw st
 		return introspected{err: &Error{Code: ErrStoreUnavailable, ID: "introspection.busy", Op: "introspect token", Provider: i.client.provider.Name, retryAfter: retryAfter,
 			Reason: fmt.Sprintf("the limit of %d concurrent introspections is reached", introspectionsAtOnce), Fix: "check for a client that sends many invalid tokens and for a slow provider; limit the request rate per address in front of the application"}}
 	}
-	if a, known := i.known(id, i.client.cfg.Now()); known { // the provider has failed meanwhile
+	if a, known := i.known(id, accepted, i.client.cfg.Now()); known { // the provider has failed meanwhile
 		return a
 	}
 	t, err := contain.Call(func() (*rp.AccessToken, error) { return i.client.rp.Introspect(ctx, raw) })
@@ -94,14 +94,14 @@ func (i *introspections) asked(ctx context.Context, id [sha256.Size]byte, raw st
 	return i.remember(id, introspected{token: t, err: err}, i.client.cfg.Now())
 }
 
-// known returns the cached response about a token, or the provider's recent failure.
-func (i *introspections) known(id [sha256.Size]byte, now time.Time) (introspected, bool) {
+// known returns the cached response about a token, or the provider's recent outage.
+func (i *introspections) known(id [sha256.Size]byte, accepted bool, now time.Time) (introspected, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if a, there := i.answers[id]; there && now.Before(a.until) {
 		return a, true
 	}
-	return i.failed, now.Before(i.failed.until)
+	return i.failed, !accepted && now.Before(i.failed.until)
 }
 
 // remember caches a response for a minute, and a failure for providerRest. A token that has
@@ -111,10 +111,10 @@ func (i *introspections) remember(id [sha256.Size]byte, a introspected, now time
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	a.until = now.Add(tokenBelief)
-	if a.err != nil && !errors.Is(a.err, ErrInvalidToken) {
-		a.until = now.Add(providerRest)
-		i.failed = a
-		return a
+	if e, ok := a.err.(*Error); ok && e.Code != ErrInvalidToken {
+		if a.until = now.Add(providerRest); e.unanswered() {
+			i.failed = a
+		}
 	}
 	if a.err == nil {
 		if a.until = earlier(a.until, a.token.Expiry); a.until.Before(now.Add(providerRest)) {

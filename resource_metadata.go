@@ -57,10 +57,16 @@ func (a *Auth) resource(g *registry) string {
 			return base
 		}
 	}
-	if rest, below := strings.CutPrefix(audience, base); below && (rest == "" || rest[0] == '/') && !strings.ContainsAny(rest, "?#:*") {
+	if rest, below := strings.CutPrefix(audience, base); below && (rest == "" || rest[0] == '/' && isPlainPath(rest)) {
 		return audience
 	}
 	return base
+}
+
+// isPlainPath reports whether a path can be a route as it is: Gin cleans paths, decodes
+// escapes, and gives : and * a meaning.
+func isPlainPath(p string) bool {
+	return !strings.ContainsAny(p, "?#:*%") && joined("/", p) == p
 }
 
 // metadataURL returns the URL of the metadata, or "" if it is not registered. It is below the

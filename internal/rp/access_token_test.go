@@ -337,7 +337,7 @@ func TestIntrospections(t *testing.T) {
 		{"token_type is not text", claims{"token_type": 1}, "access_token.kind"},
 		{"Hydra's access token", claims{"token_use": "access_token"}, ""},
 		{"Hydra's refresh token", claims{"token_use": "refresh_token"}, "access_token.kind"},
-		{"a person without a sub", claims{"sub": absent, "username": "ann"}, "introspection.sub"},
+		{"a person without a sub", claims{"sub": absent, "username": "ann"}, "access_token.sub"},
 		{"a program without a sub", claims{"sub": absent}, ""},
 		{"a claim in another case", claims{"Sub": "eve"}, "jwt.claims_ambiguous"},
 	} {

@@ -132,7 +132,6 @@ var reasons = map[string][]rp.Code{
 	"access_token.iat_future": {rp.InvalidToken},
 	"access_token.sub":        {rp.InvalidToken},
 	"introspection.inactive":  {rp.InvalidToken},
-	"introspection.sub":       {rp.InvalidToken},
 	"introspection.endpoint":  {rp.ProviderMisconfigured},
 	"introspection.json":      {rp.ProviderUnavailable},
 

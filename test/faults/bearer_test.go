@@ -43,6 +43,7 @@ func TestFaultsBearer(t *testing.T) {
 		{"J15_many_tokens", j15ManyTokens},
 		{"J15_flood", j15Flood},
 		{"J15_other_providers", j15OtherProviders},
+		{"J15_token_at_which_the_provider_fails", j15TokenAtWhichTheProviderFails},
 		{"J16_opaque_and_jwt", j16OpaqueAndJWT},
 		{"J17_echo", j17Echo},
 		{"J18_bound_tokens", j18BoundTokens},
@@ -697,6 +698,49 @@ func j15Flood(t *testing.T) {
 		t.Errorf("%d questions", n)
 	}
 	b.get(t, "/read", b.opaque(nil)).admits(t)
+}
+
+// One token at which the provider fails keeps no other out; and an outage, only those that
+// were not accepted before.
+func j15TokenAtWhichTheProviderFails(t *testing.T) {
+	for name, fail := range map[string]func(w http.ResponseWriter){
+		"400":                   func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadRequest) },
+		"500":                   func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"503":                   func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"the connection breaks": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBearing(t, introspecting)
+			answer := b.IDP.Default(authtest.Introspect)
+			b.IDP.Handle(authtest.Introspect, func(w http.ResponseWriter, r *http.Request) {
+				if r.ParseForm() == nil && r.PostForm.Get("token") == "poison" {
+					fail(w)
+					return
+				}
+				answer.ServeHTTP(w, r)
+			})
+			used := b.opaque(nil)
+			b.get(t, "/read", used).admits(t)
+			b.Clock.Advance(61 * time.Second)
+			if a := b.get(t, "/read", "poison"); a.status != http.StatusServiceUnavailable {
+				t.Errorf("%d %s", a.status, a.text)
+			}
+			asked := b.IDP.Count(authtest.Introspect)
+			for range 5 {
+				b.get(t, "/read", "poison")
+			}
+			if n := b.IDP.Count(authtest.Introspect) - asked; n != 0 {
+				t.Errorf("%d more questions about it", n)
+			}
+			b.get(t, "/read", used).admits(t)
+			a := b.get(t, "/read", b.opaque(nil))
+			if outage := name == "503" || name == "the connection breaks"; outage != (a.status == http.StatusServiceUnavailable) {
+				t.Errorf("a new token got %d %s", a.status, a.text)
+			}
+			b.Clock.Advance(6 * time.Second)
+			b.get(t, "/read", b.opaque(nil)).admits(t)
+		})
+	}
 }
 
 // What was found for one configuration says nothing of another.
