@@ -187,7 +187,7 @@ func TestMetadataAreAboutTheAudience(t *testing.T) {
 	}
 }
 
-// To authenticate again does not help a key of the application's: nobody issues another one.
+// Authenticating again does not renew an API key, so the response does not ask for it.
 func TestDemandsThatNoKeyCanMeet(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].Audience = apiAudience

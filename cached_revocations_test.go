@@ -392,7 +392,7 @@ func TestCachedForgetsWhenItMayHaveMissedSomething(t *testing.T) {
 	})
 }
 
-// What was read before marks were followed may lack one that nobody will hear.
+// A response that was read before Follow was live may lack a mark that is never delivered.
 func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.wait, s.gate = make(chan struct{}), make(chan struct{})

@@ -17,9 +17,9 @@ import (
 
 const (
 	sessionVersion = 3
-	// A record of the version before is read too, so that an upgrade signs nobody
-	// out. It is written again, as version 3, when it is renewed, and no such
-	// session is older than Lifetime: what reads it can go in the release after.
+	// Records of the previous version are read too, so that sessions survive an upgrade. They
+	// are written as version 3 when they are renewed, and expire after Lifetime: a later release
+	// can drop the code that reads them.
 	sessionVersion2 = 2
 	sessionIDSize   = 16
 	acrLimit        = 256 // bytes of an acr that is kept

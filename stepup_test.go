@@ -850,7 +850,7 @@ func TestDemandsThatExcludeEachOther(t *testing.T) {
 			if s.User() == nil {
 				t.Error("the session has ended")
 			}
-			s.Clock.Advance(11 * time.Second) // and a page that is none of those is reached
+			s.Clock.Advance(11 * time.Second) // a page without these checks can be opened
 			s.Engine.GET("/y", s.Auth.RequireAuth(ginauth.ACR("hwk")), func(c *gin.Context) { c.Status(http.StatusNoContent) })
 			if p := s.Get("/y"); p.Status != http.StatusNoContent {
 				t.Errorf("%d %s", p.Status, p.Text())

@@ -21,7 +21,7 @@ func Mailchimp(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://login.mailchimp.com",
 		Quirks:       ginauth.Quirks{NormalizeToken: addTokenType},
 
-		// Answers 200 to a token that is none, and then has no login.
+		// Responds with 200 to an invalid token, without a login.
 		UserinfoURL: "https://login.mailchimp.com/oauth2/metadata",
 		ClaimPaths: map[string]string{
 			"sub": "login.login_id", "name": "accountname", "preferred_username": "login.login_name",

@@ -297,7 +297,7 @@ type world struct {
 
 // TestThePromise signs people in and out at three processes and two Redis servers,
 // while everything fails that can. No request that begins more than 250 ms after a
-// sign-out has succeeded is admitted, and nobody is refused who did not sign out.
+// sign-out has succeeded is admitted, and no request of a signed-in user is refused.
 func TestThePromise(t *testing.T) {
 	const steps, failures = 12_000, 50
 	seed := random.Uint64()

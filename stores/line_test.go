@@ -17,7 +17,7 @@ const (
 	refused  fault = "refused"   // connections end, and new ones are refused
 	reset    fault = "reset"     // connections are reset
 	delayed  fault = "delayed"   // everything comes late
-	halfOpen fault = "half open" // nothing comes through, and nobody is told
+	halfOpen fault = "half open" // nothing comes through, and neither side is told
 	moved    fault = "moved"     // the same, but new connections work
 	noReply  fault = "no reply"  // what the server says is lost
 	noCall   fault = "no call"   // what the client says is lost

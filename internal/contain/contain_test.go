@@ -94,7 +94,7 @@ func (r *reused) Done() <-chan struct{} {
 	return r.Context.Done()
 }
 
-// The race detector sees whoever looks at the parent afterwards.
+// The race detector reports a read of the parent after Within has returned.
 func TestWithinLeavesItsParentAlone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -45,8 +45,8 @@ func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, er
 	if r.Claims != nil {
 		id.read()
 	}
-	// Core, 12.2, lets a refresh bring no ID token: then nobody has said anything about the
-	// claims that the userinfo lacks.
+	// Core, 12.2, lets a refresh return no ID token: then the claims that userinfo lacks are
+	// unknown.
 	id.Incomplete = c.openID() && r.Claims == nil
 	if r.Refreshed && (!c.hasProfile(m) || r.Claims != nil && c.cfg.Userinfo == "missing" && c.cfg.Complete(r.Claims)) {
 		return id, nil

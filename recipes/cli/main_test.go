@@ -24,7 +24,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// setting is an API, its provider, and a tool that nobody has signed in with.
+// setting is an API, its provider, and a tool without a sign-in.
 type setting struct {
 	tool    *tool
 	idp     *authtest.Provider
@@ -259,7 +259,7 @@ func TestMetadataThatIsRefused(t *testing.T) {
 		"another issuer":           {api, []string{s.idp.Issuer + "/"}, nil, "says that it is"},
 		"no device flow":           {api, []string{s.idp.Issuer}, func(m map[string]any) { delete(m, "device_authorization_endpoint") }, "has no device flow"},
 		"an endpoint without TLS":  {api, []string{s.idp.Issuer}, func(m map[string]any) { m["token_endpoint"] = "http://idp.example/token" }, "is not https"},
-		"an address that is none":  {api, []string{"http://[::1"}, nil, "missing ']'"},
+		"a malformed address":      {api, []string{"http://[::1"}, nil, "missing ']'"},
 		"a server that is no more": {api, []string{s.idp.Issuer + "/gone"}, nil, "404"},
 	} {
 		metadata := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

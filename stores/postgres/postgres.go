@@ -55,7 +55,7 @@ func (s *Store) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.T
 }
 
 // fence fails at a server that would take no mark: nextval at a standby and in a database
-// that is read-only. The message, which nobody reads, is written to the database's log, so
+// that is read-only. The message has no reader; it is written to the database's log, so
 // that a primary with a synchronous standby waits for that.
 const fence = `nextval('ginauth_fence'), pg_logical_emit_message(true, 'ginauth', '')`
 

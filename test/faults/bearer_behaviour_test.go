@@ -767,7 +767,7 @@ func TestBearerEveryRefusalHasAChallenge(t *testing.T) {
 	}
 }
 
-// Nobody signs in with a provider that has no client: not by SignIn either.
+// SignIn rejects users of a provider without a client.
 func TestBearerSignInKnowsNoResourceServer(t *testing.T) {
 	b := newBearing(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers = append(o.Providers, ginauth.Provider{Name: "partners", Issuer: "https://partners.example", Audience: theAPI})
@@ -1073,7 +1073,7 @@ func TestBearerAuthenticateAndGrants(t *testing.T) {
 	b.get(t, "/read", b.token("read")).admits(t)
 }
 
-// A token of one provider is not one of another's, whoever signs it.
+// A token of one provider is rejected as a token of another, also if the other signs it.
 func TestBearerTokensOfTwoProviders(t *testing.T) {
 	other := sitetest.StartProvider(t, authtest.Config{})
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {

@@ -17,8 +17,8 @@ func TestMedians(t *testing.T) {
 	}
 }
 
-// The pictures and the text of the page are those of growth.json: nobody has changed one of
-// them by hand, or the drawing without drawing again.
+// The pictures and the text of the page match growth.json: a change of the data, of a picture
+// or of the drawing code alone fails.
 func TestThePicturesShowTheData(t *testing.T) {
 	t.Chdir("../..")
 	d, err := read()

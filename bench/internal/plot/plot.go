@@ -27,9 +27,10 @@ type Panel struct {
 	Lines    []Line
 }
 
-// Ink is the colour of text, and Colours are those of lines.
+// Ink is the colour of text.
 const Ink = "#737b85"
 
+// Colours are the colours of lines.
 var Colours = []string{"#2f7fe0", "#c2601a", "#278c4f", "#a35fc4"}
 
 // The sizes of a panel, and of the margins around its diagram.
