@@ -246,8 +246,8 @@ func TestSignInThatTheProviderTookBack(t *testing.T) {
 	s.SignIn()
 }
 
-// The log tells a state that is none of ours from one whose sign-in is gone, or
-// another's.
+// The log tells a state of another form from one whose sign-in has expired or belongs to
+// another browser.
 func TestStatesOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)

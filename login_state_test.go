@@ -252,7 +252,7 @@ func TestFiveTabsOfAFormPostProvider(t *testing.T) {
 	}
 }
 
-// TestTabsOfSeveralPeople: whoever finishes last is signed in; a tab in which
+// TestTabsOfSeveralPeople: the user who finishes last is signed in; a tab in which
 // the sign-in fails takes nothing from the others.
 func TestTabsOfSeveralPeople(t *testing.T) {
 	t.Parallel()
@@ -288,7 +288,7 @@ func TestSixthTabPushesOutTheFirst(t *testing.T) {
 }
 
 // TestAnswerOpenedAgain: what browsers do with an answer's address after the
-// sign-in must do no harm, and show whoever is signed in no error.
+// sign-in must do no harm, and show a signed-in user no error.
 func TestAnswerOpenedAgain(t *testing.T) {
 	t.Parallel()
 	prefetch := http.Header{"Sec-Purpose": {"prefetch"}}

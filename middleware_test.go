@@ -270,8 +270,8 @@ func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	}
 }
 
-// What is made for nobody because of where a request comes from must not be
-// given to somebody from a cache.
+// A page for an anonymous visitor, made because of the request's origin, must not reach
+// a signed-in user from a cache.
 func TestAnonymousForItsOriginVariesWithCookies(t *testing.T) {
 	s := remembering(t, nil)
 	s.Engine.GET("/open", s.Auth.LoadUser(), func(c *gin.Context) { c.Header("Cache-Control", "public, max-age=60") })

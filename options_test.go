@@ -310,7 +310,7 @@ func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
 }
 
 // A field that is added to Options is hidden from JSON, or somebody decides
-// here that it may be read by whoever reads the log.
+// here that it may be in a log.
 func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
 	plain := []string{"BaseURL", "InsecureHTTP", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
 		"Texts", "KeepClaims", "TrustedOrigins", "CallbackPaths"}

@@ -135,7 +135,7 @@ func TestOnLoginSaysWhereToGo(t *testing.T) {
 }
 
 // The application's own pages go into headers, and are written as browsers
-// write addresses, whoever leads there.
+// write addresses, in every redirect.
 func TestPagesAreWrittenAsAddresses(t *testing.T) {
 	const page, written = "/page/ü{b}?#", "/page/%C3%BC%7Bb%7D"
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {

@@ -66,7 +66,7 @@ func TestMemoryRevocationsHaveTheClockOfOptions(t *testing.T) {
 	}
 }
 
-// Who keeps sign-outs in memory in public hears what that means, and nobody else.
+// Mount warns of revocations in memory where the application is public, and only there.
 func TestWhoIsWarnedOfRevocationsInMemory(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -368,8 +368,8 @@ func TestRevocationsOverflow(t *testing.T) {
 	}
 }
 
-// A person who signs in over and over leaves a mark each time. Who has signed in
-// lately, or while that went on, stays.
+// A user who signs in repeatedly leaves a mark each time. Users who have signed in
+// recently, or in the meantime, stay signed in.
 func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 15 // with few marks in each part of the table, chance decides whose are old

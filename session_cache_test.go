@@ -18,7 +18,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Groups of nobody are none, and lists that are made of them are two.
+// A user without groups has a list of its own: two lists appended to it do not share memory.
 func TestGroupsAreAppendedToTwice(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, nil)

@@ -50,8 +50,8 @@ func TestWhatMakesASessionTooLarge(t *testing.T) {
 	}
 }
 
-// Two sessions in one request are nobody's, however often one of them is there:
-// which is meant cannot be told. One that is there twice is one.
+// Two different sessions in one request are refused, however often one of them is there:
+// the right one cannot be told. The same session twice is accepted.
 func TestTwoSessionsInOneRequest(t *testing.T) {
 	t.Parallel()
 	inStore := sitetest.NewStore(t, memstore.NewStore([]byte("the store's secret")))

@@ -225,8 +225,8 @@ func shown(s *sitetest.Site, cookies string) bool {
 	return send(s, "GET", "/show", cookies).Code == http.StatusOK
 }
 
-// A session in a store takes two cookies. Those of two people together are
-// nobody's, and do not end the session whose id was taken along.
+// A session in a store takes two cookies. Those of two users together are
+// refused, and do not end the session whose id is among them.
 func TestAnIDAloneDeletesNothing(t *testing.T) {
 	t.Parallel()
 	s := inStore(t, newOddStore())

@@ -70,7 +70,7 @@ func TestSigningInAndOut(t *testing.T) {
 	})
 }
 
-// Whoever changes their mind at the provider gets there once more.
+// A user who cancels at the provider can sign in there afterwards.
 func TestCancelling(t *testing.T) {
 	each(t, func(t *testing.T, b *browser) {
 		s := newSite(t, places["https"], nil)

@@ -166,7 +166,7 @@ func (m *mutant) try(units []*unit, wait time.Duration) bool {
 		}
 		return true
 	}
-	// Whoever failed goes first; without a name it can be any of them.
+	// The test that failed goes first; without a name it can be any of them.
 	slices.SortStableFunc(units, func(x, y *unit) int { return blame(r.names, y) - blame(r.names, x) })
 	return slices.ContainsFunc(units, func(u *unit) bool { return m.try([]*unit{u}, wait) })
 }

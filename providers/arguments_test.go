@@ -30,8 +30,8 @@ func hostile(example string) []string {
 	}
 }
 
-// An argument that passes stands in its own place alone: whoever writes it
-// chooses a host or a segment where the example has one, and nothing else.
+// An accepted argument changes the host or the path segment that the example has in its
+// place, and nothing else.
 func TestArgumentsStayInTheirPlace(t *testing.T) {
 	for _, p := range providers.Catalogue() {
 		for _, a := range p.Args {
@@ -75,8 +75,8 @@ var others = map[string]string{"region": "eu-west-3", "pool": "eu-west-3_ZzZzZzZ
 // policies of a tenant are its pages for them.
 var sameIDs = map[string]bool{"azure-ad-b2c policy": true}
 
-// Whoever comes from another host, tenant or realm has another User.ID: their
-// ids were given away by somebody else.
+// Users of another host, tenant or realm have another User.ID: another server assigned
+// their subjects.
 func TestArgumentsThatChangeWhoPeopleAreChangeTheIssuer(t *testing.T) {
 	for _, p := range providers.Catalogue() {
 		for _, a := range p.Args {

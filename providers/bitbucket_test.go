@@ -20,7 +20,7 @@ func TestBitbucketAddresses(t *testing.T) {
 	} {
 		s := newStandIn(t, "bitbucket")
 		s.answers["emails.json"], s.status["emails.json"] = []byte(tt.emails), tt.status
-		// What stands in the profile itself is nobody's word.
+		// An address in the profile itself is not used.
 		s.answers["user.json"] = []byte(`{"account_id":"557058:made-up","display_name":"Petra","email":"victim@kvarnbygd.example","email_verified":true}`)
 		if u := s.app(s.provider()).signIn(); u.Email != tt.email || u.EmailVerified != tt.verified {
 			t.Errorf("%s: signed in as %+v", tt.name, u)

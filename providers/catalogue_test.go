@@ -148,8 +148,8 @@ func TestPresetsSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// What an argument becomes part of is an address, and whoever could write
-// another one there would choose who signs people in.
+// An argument becomes part of a URL. One that changes the rest of the URL could choose
+// the provider.
 func TestPresetsRefuseArguments(t *testing.T) {
 	for _, p := range providers.Catalogue() {
 		for _, a := range p.Args {
@@ -171,7 +171,7 @@ func TestPresetsRefuseArguments(t *testing.T) {
 	}
 }
 
-// What holds for every preset, whoever adds one.
+// TestCatalogue checks what holds for every preset.
 func TestCatalogue(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range providers.Catalogue() {

@@ -10,7 +10,7 @@ import (
 )
 
 // ownAlgs are presets whose metadata names one algorithm and that are not held to
-// it: whoever runs the server, or registers the client, chooses another one.
+// it: the administrator of the server or of the client can choose another one.
 var ownAlgs = []string{"asgardeo", "authentik", "codeberg", "duende", "forgejo", "gitea", "oidc", "ory-hydra"}
 
 // A preset is held to the algorithm of its metadata if that names one.

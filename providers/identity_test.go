@@ -20,8 +20,7 @@ func (r *recorded) subjectParts() []string {
 	return slices.DeleteFunc(texts, func(s string) bool { return len(s) < 3 || !strings.Contains(r.golden.Subject, s) })
 }
 
-// A profile without an id is nobody's: never an account that all share who have
-// none.
+// A profile without an id is refused: all users without one would share an account.
 func TestPresetsRefuseSubjectsThatAreNone(t *testing.T) {
 	everyPreset(t, func(t *testing.T, r *recorded) {
 		parts := r.subjectParts()
@@ -137,8 +136,8 @@ func TestPresetsKeepToNeverVerified(t *testing.T) {
 	})
 }
 
-// An answer that is none signs nobody in, nor another person, nor is an address
-// verified that the provider did not name.
+// A malformed response signs in no user, and verifies no address that the provider did
+// not name.
 func TestPresetsRefuseAnswersThatAreNone(t *testing.T) {
 	everyPreset(t, func(t *testing.T, r *recorded) {
 		for _, q := range r.Requests {

@@ -80,7 +80,7 @@ func TestMicrosoftRefusesOtherTenants(t *testing.T) {
 	s.app(s.provider()).refuses(ginauth.ErrIDTokenInvalid, "jwt.issuer")
 }
 
-// nOAuth: an administrator writes any address into a tenant of their own.
+// The nOAuth attack: an administrator writes any address into a tenant of their own.
 func TestMicrosoftAddressIsNotVerified(t *testing.T) {
 	for _, tt := range []struct {
 		name, claim string

@@ -36,8 +36,8 @@ func TestStackOverflowTokenWithoutEnd(t *testing.T) {
 	}
 }
 
-// Nobody is who has no profile on the site, and the profile's own number is not
-// the account's.
+// An account without a profile on the site is refused, and the number of the profile is
+// not that of the account.
 func TestStackOverflowProfiles(t *testing.T) {
 	for _, answer := range []string{`{"items":[],"has_more":false}`, `{"items":[{"user_id":3104729,"display_name":"Petra"}]}`} {
 		s := newStandIn(t, "stackoverflow")

@@ -276,8 +276,8 @@ func TestPrefixesKeepApplicationsApart(t *testing.T) {
 	}
 }
 
-// A Redis that is gone, and a mark that is none, are errors: who gets in is
-// not for a guess.
+// An unreachable Redis and a malformed mark are errors: a session that cannot be
+// checked is refused.
 func TestRevocationsFailClosed(t *testing.T) {
 	s, ctx := newRedis(t), context.Background()
 	v := newRevoker(t, redis.NewClient(&redis.Options{Addr: s.Addr}))

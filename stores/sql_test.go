@@ -83,7 +83,7 @@ func run(t testing.TB, db *sql.DB, statement string, arguments ...any) {
 	must[sql.Result](t)(db.Exec(statement, arguments...))
 }
 
-// dumpTable prints a table as whoever may read it sees it.
+// dumpTable prints a table as an administrator of the database sees it.
 func dumpTable(t testing.TB, db *sql.DB, table string) string {
 	t.Helper()
 	rows := must[*sql.Rows](t)(db.Query("SELECT * FROM " + table))

@@ -244,7 +244,7 @@ func hasNeighbours(t *testing.T, h Home) {
 			if !way.same {
 				theirs = cookie.NewStore([]byte("the application's own secret"))
 			}
-			// These are the application's business, and none of ours.
+			// These are the application's own sessions.
 			theirs.Options(ginsessions.Options{Path: "/", MaxAge: 3600, HttpOnly: true})
 			middleware := ginsessions.Sessions("cart", theirs)
 			if way.many {

@@ -190,7 +190,7 @@ func refusesDamage(t *testing.T, h Home) {
 			t.Errorf("with the record %.40v, the user is %s", damaged, u.Subject)
 		}
 	}
-	// Whoever has such a record is not shut out for good.
+	// A user with such a record can sign in again.
 	a.signIn(a.browser, "ada")
 	if a.kept.Spoil == nil {
 		return

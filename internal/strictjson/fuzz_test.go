@@ -15,7 +15,7 @@ import (
 // FuzzObject holds the decoder against encoding/json: what is accepted here
 // means the same there, has no name twice at any depth, and survives being
 // written out and read again. With a member of it doubled it is refused, and so
-// is a name that differs in case alone, by whoever asks for it.
+// is a name that differs in case alone, if it is asked for.
 func FuzzObject(f *testing.F) {
 	f.Add([]byte(idToken))
 	for _, text := range []string{

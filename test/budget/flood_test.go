@@ -15,8 +15,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// BenchmarkFloods is for the heap, not for the time: whoever has no account can
-// send as many requests as they like, and nothing of them may stay. How many is
+// BenchmarkFloods is for the heap, not for the time: a client without an account
+// can send any number of requests, and nothing of them may stay. How many is
 // for -benchtime to say; docs/proof.md has what came of it.
 func BenchmarkFloods(b *testing.B) {
 	for _, flood := range []struct {

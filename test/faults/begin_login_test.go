@@ -323,8 +323,8 @@ func s30ManyStartsWithData(t *testing.T) {
 	}
 }
 
-// A handler that begins a sign-in for whoever has no session would go on for ever with
-// a browser that keeps none.
+// A handler that begins a sign-in for each request without a session would never end
+// with a browser that keeps no cookies.
 func s30ABrowserWithoutASession(t *testing.T) {
 	a := newStarter(t, nil)
 	for range 2 {

@@ -30,7 +30,7 @@ func TestFaultsCallback(t *testing.T) {
 	})
 }
 
-// testInjectedCode: the attacker puts a victim's code into an answer of their
+// The attacker puts a victim's code into an answer of their
 // own (RFC 9700, 4.5). PKCE stops it at the provider, the nonce here.
 func b30InjectedCode(t *testing.T) {
 	t.Parallel()
@@ -110,7 +110,7 @@ func relyingParties() string {
 	return string(stacks[:n])
 }
 
-// testHangUpLate: nobody is there any more when all is verified.
+// The browser is gone by the time that all is verified.
 func b38BrowserHangsUpLate(t *testing.T) {
 	t.Parallel()
 	ctx, hangUp := context.WithCancel(context.Background())
@@ -169,7 +169,7 @@ func b31OtherHostAtTheCallback(t *testing.T) {
 	}
 }
 
-// testTrailingSlash: Gin by itself answers with a 301, which a browser may
+// Gin by itself answers with a 301, which a browser may
 // keep, with the code in its address.
 func b32TrailingSlash(t *testing.T) {
 	t.Parallel()
@@ -220,7 +220,7 @@ func b33SuccessAnswer(t *testing.T) {
 	}
 }
 
-// testFragment: a browser takes the fragment of an address over to where it is
+// A browser takes the fragment of an address over to where it is
 // redirected, with the tokens that an attacker had the provider put there.
 func b34InheritedFragment(t *testing.T) {
 	t.Parallel()
@@ -285,8 +285,8 @@ func b37SecondUser(t *testing.T) {
 	}
 }
 
-// testCrossSiteArrival: under SameSite=Strict, whoever comes from the provider
-// would be unknown, and be sent round again.
+// Under SameSite=Strict, a user who comes from the
+// provider would have no session, and be sent there again.
 func b41SessionSurvivesCrossSiteArrival(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewTLSFlow(t, nil)

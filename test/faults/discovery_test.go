@@ -27,7 +27,7 @@ func TestFaultsDiscovery(t *testing.T) {
 	})
 }
 
-// k7MixUp: an attacker who runs one of two providers tries to get at the code,
+// An attacker who runs one of two providers tries to get at the code,
 // or into the account, of the other (RFC 9700, section 4.4).
 func k7MixUpByMetadata(t *testing.T) {
 	two := func(t *testing.T, mix func(s *sitetest.Site, honest *authtest.Provider, metadata map[string]any)) (*sitetest.Site, *authtest.Provider) {

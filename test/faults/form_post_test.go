@@ -116,7 +116,7 @@ func b36FormTooLarge(t *testing.T) {
 	f.WantLanded(t, f.Post(form), "/page/b36")
 }
 
-// testUserFromForm: Apple's form has an unsigned "user" beside the code, in
+// Apple's form has an unsigned "user" beside the code, in
 // which anybody can write any address.
 func b39NameFromTheForm(t *testing.T) {
 	t.Parallel()
@@ -137,7 +137,7 @@ func b39NameFromTheForm(t *testing.T) {
 	}
 }
 
-// testFormPost: the POST comes from another site, so no Lax cookie comes with
+// The POST comes from another site, so no Lax cookie comes with
 // it; and the cookie of the attempt is Lax all the same.
 func b40FormPostFromAnotherSite(t *testing.T) {
 	t.Parallel()
@@ -183,7 +183,7 @@ func (h hurried) SetReadDeadline(until time.Time) error {
 	return http.NewResponseController(h.ResponseWriter).SetReadDeadline(time.Now().Add(time.Until(until) / 30))
 }
 
-// testEndlessBody: what a body lacks is not waited for longer than the server
+// What a body lacks is not waited for longer than the server
 // reads, and what is too much is not read.
 func b44BodyThatNeverEnds(t *testing.T) {
 	t.Parallel()

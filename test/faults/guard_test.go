@@ -172,7 +172,7 @@ func trickyPaths(paths ...string) (list []string) {
 	return list
 }
 
-// How the guard answers who is not signed in.
+// How the guard answers a request without a session.
 const (
 	toLogin   = "a redirect to the login"
 	asJSON    = "401 as JSON"
@@ -183,7 +183,7 @@ const (
 	andBack   = "/login?return_to=%2Fany%3Fx%3D1"
 )
 
-// How the guard answers who is not signed in, by what asks.
+// guardAnswers are the guard's answers to requests without a session, by client.
 var guardAnswers = []struct {
 	name, method string
 	header       []string

@@ -176,7 +176,7 @@ func m2ErrorPages(t *testing.T) {
 	}
 }
 
-// testTypedError: the hook gets the code, our own words, and the provider's
+// The hook gets the code, our own words, and the provider's
 // alone in Err, quoted.
 func m3TypedErrorForTheHook(t *testing.T) {
 	t.Parallel()
@@ -235,7 +235,7 @@ func m8HeaderInjection(t *testing.T) {
 	}
 }
 
-// testNoDialogs: WWW-Authenticate makes browsers ask for a password.
+// WWW-Authenticate makes browsers ask for a password.
 func m9NoPasswordDialogs(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -288,7 +288,7 @@ func cacheable(t testing.TB) *sitetest.Flow {
 	return f
 }
 
-// testCacheableCookie: a session that is written again travels in whatever
+// A session that is written again travels in whatever
 // answer comes next; a cache must not hand it to others.
 func m10SessionCookieInACacheableAnswer(t *testing.T) {
 	t.Parallel()
@@ -321,7 +321,7 @@ func m10SessionCookieInACacheableAnswer(t *testing.T) {
 	}
 }
 
-// testCacheableOddities: writers that others wrap stay usable.
+// Writers that others wrap stay usable.
 func m10UnwrittenAndStreamedAnswers(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)

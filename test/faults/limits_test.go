@@ -157,7 +157,7 @@ func (c *counted) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.
 	return c.Revocations.Once(ctx, key, ttl)
 }
 
-// l2AnswerFlood: only a state that this browser was given is remembered as
+// Only a state that this browser was given is remembered as
 // spent, and only a provider can make us ask for its keys.
 func l2AnswersWithoutEnd(t *testing.T) {
 	c := &counted{Revocations: marks.NewRevocations[ginauth.RevocationKey](time.Now, 1<<20)}
@@ -200,7 +200,7 @@ func l2AnswersWithoutEnd(t *testing.T) {
 	}
 }
 
-// l2SpentLimit: at the limit sign-ins wait; nothing that was spent is spendable
+// At the limit sign-ins wait; nothing that was spent is spendable
 // again, and in time there is room.
 func l2SpentStatesHaveALimit(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -228,7 +228,7 @@ func l2SpentStatesHaveALimit(t *testing.T) {
 	s.SignIn()
 }
 
-// l3RevocationLimit: where there is no room for another sign-out, more is
+// Where there is no room for another sign-out, more is
 // revoked, and never less.
 func l3RevocationsHaveALimit(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {

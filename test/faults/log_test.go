@@ -267,7 +267,7 @@ func requestWith(f *sitetest.Flow, path, name, value string) *authtest.Page {
 	return f.Must(f.Browser.Do(r))
 }
 
-// testAccessLog: Gin's own logger writes addresses down with the code in them.
+// Gin's own logger writes addresses down with the code in them.
 // It can be told not to; and who reads the log can do nothing with the code.
 func m6AccessLogWithTheCode(t *testing.T) {
 	t.Parallel()
@@ -294,7 +294,7 @@ func m6AccessLogWithTheCode(t *testing.T) {
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 2})
 }
 
-// testGinErrors: Gin's logger prints c.Errors, private ones included.
+// Gin's logger prints c.Errors, private ones included.
 func m7GinErrors(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

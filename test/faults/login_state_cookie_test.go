@@ -71,7 +71,7 @@ func b22StateReplay(t *testing.T) {
 	f.Refuses(t, sitetest.With(callback, "code", fresh), sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
 }
 
-// testSimultaneous: a double click, or a browser that asks twice.
+// A double click, or a browser that asks twice.
 func b23SimultaneousCallbacks(t *testing.T) {
 	f := sitetest.NewFlow(t, nil)
 	for round := range 100 {
@@ -188,7 +188,7 @@ func b25AlteredAttemptCookie(t *testing.T) {
 	}
 }
 
-// testRenamedCookie: a cookie's name is sealed into it.
+// A cookie's name is sealed into it.
 func b26RenamedAttemptCookie(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -223,7 +223,7 @@ func b26RenamedAttemptCookie(t *testing.T) {
 	f.Lands(t, third, "/")
 }
 
-// testConfusedCookies: what is sealed for one purpose does not open for
+// What is sealed for one purpose does not open for
 // another, wherever it is put.
 func b27CookiesInEachOthersPlace(t *testing.T) {
 	t.Parallel()

@@ -219,7 +219,7 @@ func b2EmptyState(t *testing.T) {
 	f.Refuses(t, sitetest.Without(bare, "state"), sitetest.Closed{Code: ginauth.ErrStateInvalid, Was: "ada", Tokens: 1})
 }
 
-// testLoginCSRF: the attacker sends the victim his own answer, to have the
+// The attacker sends the victim his own answer, to have the
 // victim work in the attacker's account.
 func b4LoginCsrf(t *testing.T) {
 	t.Parallel()
@@ -278,7 +278,7 @@ func b5AlteredState(t *testing.T) {
 	f.Lands(t, callback, "/page/b5")
 }
 
-// testProviderSwap: the mix-up attack (RFC 9700, 4.4), both ways round.
+// The mix-up attack (RFC 9700, 4.4), both ways round.
 func b6ProviderSwap(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct{ from, to string }{{"demo", "other"}, {"other", "demo"}} {

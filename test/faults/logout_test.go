@@ -145,8 +145,8 @@ func h1SignOutByAnotherSite(t *testing.T) {
 	}
 }
 
-// The session is over before anybody else is asked, and whoever does not
-// answer then.
+// The session ends before the provider is asked, and ends if the provider does not
+// answer.
 func h2SignOutIsLocalFirst(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(s *sitetest.Site){

@@ -77,7 +77,7 @@ func c2OnePostPerCode(t *testing.T) {
 	}
 }
 
-// c2SameBody: what net/http would send again, on a connection that turned out
+// What net/http would send again, on a connection that turned out
 // closed, is what was to be sent.
 func c2TheBodyThatWouldBeSentAgain(t *testing.T) {
 	t.Parallel()

@@ -308,7 +308,7 @@ func s34NoSessionInARow(t *testing.T) {
 	}
 }
 
-// What the provider has taken back is refused, whoever keeps the session.
+// A sign-in that the provider has revoked is refused, also where the application keeps the session.
 func s34NoSessionOfASignInTakenBack(t *testing.T) {
 	s := sitetest.NewLogout(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error { l.NoSession = true; return nil }

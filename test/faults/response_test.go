@@ -188,7 +188,7 @@ func b29MalformedCode(t *testing.T) {
 	f.Refuses(t, longest, sitetest.Closed{Code: ginauth.ErrCodeRejected, Tokens: 1})
 }
 
-// testTokensInAnswer: identity comes from the token endpoint alone.
+// Identity comes from the token endpoint alone.
 func b35TokensInTheAnswer(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = "always" })

@@ -32,7 +32,7 @@ func TestFaultsSessionCookie(t *testing.T) {
 	})
 }
 
-// Whatever is done to a cookie, its bearer is nobody: no error, no panic.
+// An altered cookie is no session: no error, no panic.
 func f6AlteredCookies(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)

@@ -36,7 +36,7 @@ func TestFaultsSession(t *testing.T) {
 	})
 }
 
-// Records that an older or newer version wrote, or none of ours did.
+// Records of an older or newer version, or of another program.
 func f25UnknownRecords(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)

@@ -367,8 +367,8 @@ func s19SameName(t *testing.T) {
 	}
 }
 
-// s19SignOutInProgress: the ID token of a session goes to its own provider, whoever has
-// the name by the time at which a script has the browser sign out there.
+// s19SignOutInProgress: the ID token of a session goes to its own provider, even if another
+// has its name by the time at which a script has the browser sign out there.
 func s19SignOutInProgress(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/logout" })

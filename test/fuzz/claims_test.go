@@ -355,8 +355,8 @@ func TestClaimsOneByOne(t *testing.T) {
 }
 
 // FuzzIDTokenClaims makes several changes at once to the claims of an ID token,
-// which is then signed as it should be. Whoever is signed in by it, the
-// reference would have let in, and the other way round.
+// which is then signed as it should be. It is accepted exactly if the
+// reference accepts it.
 func FuzzIDTokenClaims(f *testing.F) {
 	join := func(parts ...[]byte) []byte { return slices.Concat(parts...) }
 	for how := range uint8(len(asks)) {

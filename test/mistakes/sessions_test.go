@@ -16,7 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// newcomersWithSessions: most of these cannot be made here. Sessions are
+// Most of these cannot be made here. Sessions are
 // ginauth's own: no middleware keeps them, and no store has a say in what their
 // cookies look like. What can go wrong is said where it is, and for the others
 // it is shown that they cannot.

@@ -68,8 +68,8 @@ func TestOddKeysBesideAGoodOne(t *testing.T) {
 	})
 }
 
-// TestPublishedSecretsSignNothing: whoever reads the key set can sign with a
-// private key that is in it.
+// TestPublishedSecretsSignNothing: any reader of a key set can sign with a
+// private key in it.
 func TestPublishedSecretsSignNothing(t *testing.T) {
 	for kid, id := range map[string]string{"leaked": sitetest.NoKey, "encryption": sitetest.NoKey, "": sitetest.WrongSig} {
 		t.Run("kid "+kid, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestFloodOfUnknownKids(t *testing.T) {
 }
 
 // TestWrongSignaturesFetchKeysOnce: a kid that is known is asked for again once,
-// and not before the cool-down is over, whoever signed.
+// and not again before the cool-down is over.
 func TestWrongSignaturesFetchKeysOnce(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

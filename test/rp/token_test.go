@@ -40,8 +40,8 @@ func TestScopesAsAList(t *testing.T) {
 	}
 }
 
-// An error code that is none of the standard's may be the code or the secret,
-// sent back: it is not repeated.
+// An error code that the standard does not define may be the authorization code or the
+// secret, sent back: it is not repeated.
 func TestLongErrorCodesAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
