@@ -62,9 +62,6 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	now := a.cfg.Now()
 	b := g.bearers.find(raw, now)
 	if b == nil {
-		if !isToken68(raw) { // cached tokens were validated before
-			return nil, malformedBearer()
-		}
 		open := a.open
 		if a.cfg.Hooks.OnToken != nil || g.tokens.introspect != nil { // called once for all concurrent requests
 			open = a.openOnce
@@ -83,7 +80,7 @@ func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
 	if b.opened.revoked(marks) {
 		refused := &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: b.opened.user.Provider,
 			Reason: "the user has signed out everywhere, or at the provider, since the token was issued", Fix: "have the client get a new token"}
-		g.bearers.put(&bearer{token: raw, refused: refused, notBefore: b.notBefore, until: b.until})
+		g.bearers.put(&bearer{token: b.token, refused: refused, notBefore: b.notBefore, until: b.until})
 		return nil, refused
 	}
 	return b.opened, nil
@@ -120,7 +117,7 @@ func (a *Auth) openOnce(c *gin.Context, g *registry, raw string, now time.Time) 
 func (a *Auth) open(c *gin.Context, g *registry, raw string, now time.Time) (*bearer, error) {
 	var cl *client
 	var t *rp.AccessToken
-	b := &bearer{token: raw}
+	b := new(bearer)
 	err := contain.Do(func() (err error) {
 		cl, t, b.until, err = a.verifyToken(c.Request.Context(), g, raw, now)
 		return err
@@ -142,6 +139,7 @@ func (a *Auth) open(c *gin.Context, g *registry, raw string, now time.Time) (*be
 		}
 		b.refused = e
 	}
+	b.token = t.Raw
 	g.bearers.put(b)
 	return b, nil
 }
@@ -218,6 +216,9 @@ var noSessionKey = revocationKey(oneSession, "")
 func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now time.Time) (*client, *rp.AccessToken, time.Time, error) {
 	fail := func(err error) (*client, *rp.AccessToken, time.Time, error) { return nil, nil, time.Time{}, err }
 	t, err := rp.ParseAccessToken(raw)
+	if err == rp.ErrNotJWT && !isToken68(raw) { // a JWT always is
+		return fail(malformedBearer())
+	}
 	if err == rp.ErrNotJWT && g.tokens.introspect != nil {
 		found, until, err := g.introspections.ask(ctx, raw, g.bearers.accepted(raw), now)
 		if err != nil {

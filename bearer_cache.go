@@ -1,8 +1,8 @@
 package ginauth
 
 import (
+	"bytes"
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,18 +28,18 @@ type bearerCache struct {
 }
 
 type bearerSet struct {
-	hashes [bearerWays]atomic.Uint64
-	slots  [bearerWays]atomic.Pointer[bearer]
-	next   int // slot of the oldest token
+	hashes  [bearerWays]atomic.Uint64
+	slots   [bearerWays]atomic.Pointer[bearer]
+	weights [bearerWays]int // bytes of the token in each slot and its user; 0 for an empty slot
+	next    int             // slot of the oldest token
 }
 
 // bearer is a verified token with its user, or the error for which it is rejected.
 type bearer struct {
-	token            string
+	token            []byte // a copy, not a part of a request's header
 	opened           *opened
 	refused          *Error
 	notBefore, until time.Time
-	weight           int // bytes
 }
 
 // tokenCall is the opening of a token in progress.
@@ -54,19 +54,17 @@ func newBearerCache() *bearerCache {
 	return &bearerCache{seed: maphash.MakeSeed(), calls: map[string]*tokenCall{}}
 }
 
-func (c *bearerCache) set(token string) (set *bearerSet, hash uint64) {
-	hash = maphash.String(c.seed, token)
-	return &c.sets[hash%bearerSets], hash
-}
+func (c *bearerCache) set(hash uint64) *bearerSet { return &c.sets[hash%bearerSets] }
 
 // find returns the cached bearer of a token, or nil if it is missing or out of date.
 func (c *bearerCache) find(token string, now time.Time) *bearer {
-	set, hash := c.set(token)
+	hash := maphash.String(c.seed, token)
+	set := c.set(hash)
 	for i := range set.slots {
 		if set.hashes[i].Load() != hash {
 			continue
 		}
-		if b := set.slots[i].Load(); b != nil && b.token == token && !now.Before(b.notBefore) && !now.After(b.until) {
+		if b := set.slots[i].Load(); b != nil && string(b.token) == token && !now.Before(b.notBefore) && !now.After(b.until) {
 			return b
 		}
 	}
@@ -75,29 +73,30 @@ func (c *bearerCache) find(token string, now time.Time) *bearer {
 
 // accepted reports whether a token was accepted before, also if that is out of date.
 func (c *bearerCache) accepted(token string) bool {
-	set, hash := c.set(token)
+	hash := maphash.String(c.seed, token)
+	set := c.set(hash)
 	for i := range set.slots {
-		if b := set.slots[i].Load(); set.hashes[i].Load() == hash && b != nil && b.token == token {
+		if b := set.slots[i].Load(); set.hashes[i].Load() == hash && b != nil && string(b.token) == token {
 			return b.refused == nil
 		}
 	}
 	return false
 }
 
-// put caches a token. Its text is copied, since it is part of a header that would be retained
-// with it.
+// put caches a token.
 func (c *bearerCache) put(b *bearer) {
-	b.token = strings.Clone(b.token)
-	if b.weight = len(b.token); b.opened != nil {
-		b.weight += b.opened.user.weight()
+	weight := len(b.token)
+	if b.opened != nil {
+		weight += b.opened.user.weight()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	set, hash := c.set(b.token)
+	hash := maphash.Bytes(c.seed, b.token)
+	set := c.set(hash)
 	set.remove(hash, b.token)
 	at := set.next
 	for i := range bearerWays { // a free place, or else that of the oldest
-		if j := (set.next + i) % bearerWays; set.slots[j].Load() == nil {
+		if j := (set.next + i) % bearerWays; set.weights[j] == 0 {
 			at = j
 			break
 		}
@@ -107,24 +106,28 @@ func (c *bearerCache) put(b *bearer) {
 	}
 	set.slots[at].Store(b)
 	set.hashes[at].Store(hash)
+	set.weights[at] = weight
 	for i := 1; set.weight() > bearerSetWeight && i < bearerWays; i++ {
-		set.slots[(at+i)%bearerWays].Store(nil)
+		set.empty((at + i) % bearerWays)
 	}
 }
 
 func (s *bearerSet) weight() (n int) {
-	for i := range s.slots {
-		if b := s.slots[i].Load(); b != nil {
-			n += b.weight
-		}
+	for _, weight := range s.weights {
+		n += weight
 	}
 	return n
 }
 
-func (s *bearerSet) remove(hash uint64, token string) {
+func (s *bearerSet) empty(i int) {
+	s.slots[i].Store(nil)
+	s.weights[i] = 0
+}
+
+func (s *bearerSet) remove(hash uint64, token []byte) {
 	for i := range s.slots {
-		if b := s.slots[i].Load(); s.hashes[i].Load() == hash && b != nil && b.token == token {
-			s.slots[i].Store(nil)
+		if b := s.slots[i].Load(); s.hashes[i].Load() == hash && b != nil && bytes.Equal(b.token, token) {
+			s.empty(i)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func afterBearer(line string) (rest string, is bool) {
 const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // bearerToken returns the text after Bearer in a request's Authorization header (RFC 6750,
-// section 2.1). The caller validates it with isToken68.
+// section 2.1). The caller validates its characters.
 func bearerToken(r *http.Request) (string, error) {
 	bad := func(id, reason, fix string) (string, error) { return "", badBearer(id, reason, fix) }
 	switch lines := r.Header["Authorization"]; {

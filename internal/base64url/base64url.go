@@ -27,12 +27,6 @@ const bad = 1 << 24 // above the 24 bits of a group
 // Size returns how many bytes n characters stand for.
 func Size(n int) int { return base64.RawURLEncoding.DecodedLen(n) }
 
-// Decode returns what text stands for. ok is false for invalid base64url.
-func Decode(text string) ([]byte, bool) {
-	dst := make([]byte, Size(len(text)))
-	return dst, DecodeInto(dst, text)
-}
-
 // DecodeInto reads text into dst, which is as long as Size says, as
 // base64.RawURLEncoding.Strict does, but without its leave for line breaks. It
 // is here because that one takes most of the time of opening a cookie, and this

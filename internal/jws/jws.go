@@ -22,7 +22,8 @@ import (
 // true.
 type Token struct {
 	Header, Payload []byte
-	signed          []byte // both, as they were sent
+	Compact         []byte // as it was sent
+	signed          []byte // header and payload, as they were sent
 	signature       []byte
 }
 
@@ -33,16 +34,18 @@ func Split(compact string) (*Token, error) {
 	if header == "" || payload == "" || signature == "" {
 		return nil, errForm
 	}
-	t := &Token{signed: []byte(compact[:len(header)+1+len(payload)])}
-	for _, part := range []struct {
+	t := &Token{Compact: []byte(compact)}
+	t.signed = t.Compact[:len(header)+1+len(payload)]
+	decoded := make([]byte, base64url.Size(len(header))+base64url.Size(len(payload))+base64url.Size(len(signature)))
+	for _, part := range [...]struct {
 		text string
 		into *[]byte
 	}{{header, &t.Header}, {payload, &t.Payload}, {signature, &t.signature}} {
-		data, ok := base64url.Decode(part.text)
-		if !ok {
+		n := base64url.Size(len(part.text))
+		*part.into, decoded = decoded[:n:n], decoded[n:]
+		if !base64url.DecodeInto(*part.into, part.text) {
 			return nil, errForm
 		}
-		*part.into = data
 	}
 	return t, nil
 }

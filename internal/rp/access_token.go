@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ginauth/ginauth/internal/jws"
@@ -15,9 +16,9 @@ import (
 // UnverifiedToken is a well-formed JWT that is not verified. Its claims only select the keys
 // to verify it with.
 type UnverifiedToken struct {
-	raw *jws.Token
-	jwtHeader
-	claims map[string]any
+	raw      *jws.Token
+	claims   map[string]any
+	iat, exp time.Time // once the times are checked
 }
 
 // ParseAccessToken parses an access token in the form of a JWT. For an opaque token it returns
@@ -34,12 +35,6 @@ func ParseAccessToken(raw string) (*UnverifiedToken, error) {
 		return nil, ErrNotJWT
 	}
 	t := &UnverifiedToken{raw: token}
-	// RFC 9068, 4: "The resource server MUST verify that the "typ" header value is "at+jwt" or
-	// "application/at+jwt" and reject tokens carrying any other value." Keycloak, Microsoft,
-	// Okta and others write JWT, or nothing: those are told from ID tokens by their claims.
-	if t.jwtHeader, err = readHeader(token.Header, []string{"at+jwt", "JWT"}); err != nil {
-		return nil, invalidToken(err)
-	}
 	if t.claims, err = strictjson.Object(token.Payload); err != nil {
 		return nil, invalidToken(fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, err))
 	}
@@ -71,6 +66,7 @@ func (t *UnverifiedToken) IsFor(audience string) bool { return t.checkAudience(a
 
 // AccessToken is a verified access token.
 type AccessToken struct {
+	Raw             []byte // as it was sent
 	Issuer, Subject string // Subject is "" without sub
 	ClientID        string // that it was issued to
 	Program         bool   // issued to the client itself, without a user (RFC 6749, section 4.4)
@@ -114,14 +110,18 @@ func copyJSON(v any) any {
 // checked first.
 func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*AccessToken, error) {
 	now := c.cfg.Now()
-	if err := c.checkAccessToken(t, now); err != nil {
+	header, err := c.accessHeaders.read(t.raw.Header)
+	if err != nil {
+		return nil, c.about(err, InvalidToken, "verify access token")
+	}
+	if err := c.checkAccessToken(t, header.typ, now); err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := c.keysFor(ctx, m, t.kid, t.alg, expectedJWT{algs: m.algs, from: fromAnyone})
+	keys, err := c.keysFor(ctx, m, header.kid, header.alg, expectedJWT{algs: m.algs, from: fromAnyone})
 	if err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
@@ -139,20 +139,63 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 		return nil, c.about(fault("jwt.key_issuer", "the token is signed with the key of another issuer",
 			"report this to the provider: it must sign each issuer's tokens with that issuer's key", nil), InvalidToken, "verify access token")
 	}
-	return readAccessToken(t.claims), nil
+	c.accessHeaders.keep(t.raw.Header, header)
+	return t.read(t.raw.Compact), nil
 }
 
 const accessKeysAge = 30 * time.Second
 
-// checkAccessToken checks the claims.
-func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
+// accessHeaders caches the headers of verified access tokens: a provider writes one for each
+// of its keys.
+type accessHeaders struct {
+	known atomic.Pointer[[]knownHeader] // replaced, never changed
+}
+
+type knownHeader struct {
+	text string
+	jwtHeader
+}
+
+const headersKept = 8
+
+// read checks the header of an access token.
+func (a *accessHeaders) read(data []byte) (jwtHeader, error) {
+	if known := a.known.Load(); known != nil {
+		for i := range *known {
+			if h := &(*known)[i]; h.text == string(data) {
+				return h.jwtHeader, nil
+			}
+		}
+	}
+	// RFC 9068, 4: "The resource server MUST verify that the "typ" header value is "at+jwt" or
+	// "application/at+jwt" and reject tokens carrying any other value." Keycloak, Microsoft,
+	// Okta and others write JWT, or nothing: those are told from ID tokens by their claims.
+	return readHeader(data, []string{"at+jwt", "JWT"})
+}
+
+// keep adds the header of a verified token, and drops the oldest if there are too many. Of two
+// that are added at the same time, one may be lost.
+func (a *accessHeaders) keep(data []byte, h jwtHeader) {
+	var known []knownHeader
+	if p := a.known.Load(); p != nil {
+		known = *p
+	}
+	if slices.ContainsFunc(known, func(k knownHeader) bool { return k.text == string(data) }) {
+		return
+	}
+	known = append(slices.Clone(known[max(0, len(known)-headersKept+1):]), knownHeader{string(data), h})
+	a.known.Store(&known)
+}
+
+// checkAccessToken checks the claims of a token whose header has this typ.
+func (c *Client) checkAccessToken(t *UnverifiedToken, typ string, now time.Time) error {
 	if err := c.checkNames(t.claims); err != nil {
 		return err
 	}
 	if err := c.checkIssuer(t.claims); err != nil {
 		return err
 	}
-	if err := t.checkKind(); err != nil {
+	if err := t.checkKind(typ); err != nil {
 		return err
 	}
 	if err := t.checkParties(); err != nil {
@@ -168,17 +211,19 @@ func (c *Client) checkAccessToken(t *UnverifiedToken, now time.Time) error {
 // kinds "MUST be written such that they are mutually exclusive". A token of type at+jwt
 // declares its kind. Any other is rejected if it has a claim that only ID tokens or logout
 // tokens have: ID tokens pass through the browser and the client.
-func (t *UnverifiedToken) checkKind() error {
+func (t *UnverifiedToken) checkKind(headerTyp string) error {
 	const fix = "send the access token, not the ID token or another token"
-	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
-		if _, there := t.claims[name]; there && t.typ != "at+jwt" {
-			return fault("access_token.kind", "the token is not an access token: it has "+name, fix, nil)
+	if headerTyp != "at+jwt" {
+		for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
+			if _, there := t.claims[name]; there {
+				return fault("access_token.kind", "the token is not an access token: it has "+name, fix, nil)
+			}
 		}
-	}
-	// Keycloak writes the kind into the payload: Bearer, ID, Refresh, Offline, Logout.
-	if v, there := t.claims["typ"]; there && t.typ != "at+jwt" {
-		if typ, _ := v.(string); !strings.EqualFold(typ, "Bearer") && !strings.EqualFold(typ, "at+jwt") {
-			return fault("access_token.kind", fmt.Sprintf("the token is not an access token: its typ claim is %.20q", typ), fix, nil)
+		// Keycloak writes the kind into the payload: Bearer, ID, Refresh, Offline, Logout.
+		if v, there := t.claims["typ"]; there {
+			if typ, _ := v.(string); !strings.EqualFold(typ, "Bearer") && !strings.EqualFold(typ, "at+jwt") {
+				return fault("access_token.kind", fmt.Sprintf("the token is not an access token: its typ claim is %.20q", typ), fix, nil)
+			}
 		}
 	}
 	// Cognito writes access or id, and Hydra access_token or refresh_token into responses.
@@ -208,12 +253,14 @@ func (t *UnverifiedToken) checkParties() error {
 	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
 		return fault("access_token.client", "the token does not identify its client: client_id is missing", "have the provider put client_id into access tokens (Spring: with an OAuth2TokenCustomizer)", nil)
 	}
-	v, there := t.claims["sub"]
-	if sub, _ := v.(string); there && sub == "" {
-		return fault("access_token.sub", "sub is not a string", wrongFormFix, nil)
+	if v, there := t.claims["sub"]; there {
+		if sub, _ := v.(string); sub == "" {
+			return fault("access_token.sub", "sub is not a string", wrongFormFix, nil)
+		}
+		return nil
 	}
 	// Keycloak leaves it out of people's tokens without the client scope basic.
-	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); !there && i >= 0 {
+	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); i >= 0 {
 		return fault("access_token.sub", "the token does not identify its user: it has "+ofPeople[i]+", but no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
 	}
 	return nil
@@ -223,6 +270,9 @@ func (t *UnverifiedToken) checkParties() error {
 // a resource indicator value corresponding to an identifier the resource server expects for
 // itself."
 func (t *UnverifiedToken) checkAudience(audience string) error {
+	if t.claims["aud"] == audience {
+		return nil
+	}
 	var all []string
 	switch aud := t.claims["aud"].(type) {
 	case string:
@@ -256,12 +306,12 @@ func (t *UnverifiedToken) hasScopeOf(audience string) bool {
 
 // checkAccessTimes: RFC 9068, 2.2, requires exp and iat. Revocations go by iat.
 func (t *UnverifiedToken) checkAccessTimes(now time.Time) error {
-	exp, ok := strictjson.NumericDate(t.claims["exp"])
-	switch {
+	var ok bool
+	switch t.exp, ok = strictjson.NumericDate(t.claims["exp"]); {
 	case !ok:
 		return fault("jwt.exp", "exp is missing or not a date", wrongFormFix, nil)
-	case exp.Before(now.Add(-Leeway)):
-		return expired(now, exp)
+	case t.exp.Before(now.Add(-Leeway)):
+		return expired(now, t.exp)
 	}
 	if v, there := t.claims["nbf"]; there {
 		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(now.Add(Leeway)) {
@@ -272,20 +322,21 @@ func (t *UnverifiedToken) checkAccessTimes(now time.Time) error {
 }
 
 func (t *UnverifiedToken) checkIssuedAt(now time.Time) error {
-	iat, ok := strictjson.NumericDate(t.claims["iat"])
-	switch {
+	var ok bool
+	switch t.iat, ok = strictjson.NumericDate(t.claims["iat"]); {
 	case !ok:
 		return fault("access_token.iat", "iat is missing or not a date", wrongFormFix, nil)
-	case iat.After(now.Add(Leeway)):
-		e := fault("access_token.iat_future", fmt.Sprintf("the token was issued %v in the future by this machine's clock", iat.Sub(now).Round(time.Second)), clockFix, nil)
+	case t.iat.After(now.Add(Leeway)):
+		e := fault("access_token.iat_future", fmt.Sprintf("the token was issued %v in the future by this machine's clock", t.iat.Sub(now).Round(time.Second)), clockFix, nil)
 		e.clock = true
 		return e
 	}
 	return nil
 }
 
-// readAccessToken builds an AccessToken from verified claims.
-func readAccessToken(claims map[string]any) *AccessToken {
+// read builds an AccessToken from claims that are verified and checked.
+func (u *UnverifiedToken) read(raw []byte) *AccessToken {
+	claims := u.claims
 	text := func(names ...string) string {
 		for _, name := range names {
 			if s, _ := claims[name].(string); s != "" {
@@ -294,9 +345,7 @@ func readAccessToken(claims map[string]any) *AccessToken {
 		}
 		return ""
 	}
-	t := &AccessToken{Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims), ClientID: text(clientClaims...)}
-	t.IssuedAt, _ = strictjson.NumericDate(claims["iat"])
-	t.Expiry, _ = strictjson.NumericDate(claims["exp"])
+	t := &AccessToken{Raw: raw, Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims), ClientID: text(clientClaims...), IssuedAt: u.iat, Expiry: u.exp}
 	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
 		t.AuthTime = at
 	}

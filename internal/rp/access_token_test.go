@@ -47,14 +47,15 @@ func verify(t *testing.T, c *rp.Client, raw string) (*rp.AccessToken, error) {
 
 func TestAccessToken(t *testing.T) {
 	p := newProvider(t)
-	got, err := verify(t, p.client(forTokens), p.accessToken(nil, claims{"sid": "s1d", "acr": "mfa", "auth_time": p.clock.unix(-time.Hour)}))
+	raw := p.accessToken(nil, claims{"sid": "s1d", "acr": "mfa", "auth_time": p.clock.unix(-time.Hour)})
+	got, err := verify(t, p.client(forTokens), raw)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got.Claims = nil
 	now := p.clock.Now()
 	want := &rp.AccessToken{
-		Issuer: p.URL, Subject: theSubject, ClientID: "cli", Scopes: []string{"read", "write"}, SID: "s1d", ACR: "mfa",
+		Raw: []byte(raw), Issuer: p.URL, Subject: theSubject, ClientID: "cli", Scopes: []string{"read", "write"}, SID: "s1d", ACR: "mfa",
 		IssuedAt: now, Expiry: now.Add(5 * time.Minute), AuthTime: now.Add(-time.Hour),
 	}
 	for _, at := range []*time.Time{&got.IssuedAt, &got.Expiry, &got.AuthTime} {
@@ -62,6 +63,25 @@ func TestAccessToken(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// Headers of verified tokens are cached: a header is accepted if it was before, and each header
+// has its own result.
+func TestAccessTokenHeaders(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(forTokens)
+	for range 2 {
+		for i := range 20 { // more than are cached
+			header := claims{"typ": "JWT", "x": i}
+			if _, err := verify(t, c, p.accessToken(header, nil)); err != nil {
+				t.Fatalf("header %d: %v", i, err)
+			}
+			_, err := verify(t, c, p.accessToken(header, claims{"nonce": "n"}))
+			wantError(t, err, rp.InvalidToken, "access_token.kind")
+			_, err = verify(t, c, p.accessToken(claims{"typ": "logout+jwt", "x": i}, nil))
+			wantError(t, err, rp.InvalidToken, "jwt.typ")
+		}
 	}
 }
 

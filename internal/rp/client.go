@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // Config configures a Client. The caller has validated it and filled in the
@@ -89,6 +91,9 @@ type Client struct {
 	meta   atomic.Pointer[metadata]
 	failed atomic.Pointer[failure]
 	silent *atomic.Bool // the provider did not answer the last request
+
+	accessHeaders  accessHeaders
+	lowerCaseNames bool // all of cfg.Names are in lower case
 }
 
 // New returns a Client. It makes no request. If a client of before has the same
@@ -96,7 +101,7 @@ type Client struct {
 // the provider need not be asked for them again, and may be down.
 func New(cfg Config, before ...*Client) *Client {
 	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
-	c := &Client{cfg: cfg, silent: new(atomic.Bool)}
+	c := &Client{cfg: cfg, silent: new(atomic.Bool), lowerCaseNames: !slices.ContainsFunc(cfg.Names, strictjson.HasCase)}
 	known := &metadata{}
 	i := slices.IndexFunc(before, func(b *Client) bool { return b.cfg.endpoints() == cfg.endpoints() })
 	if i >= 0 {

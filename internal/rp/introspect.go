@@ -43,13 +43,14 @@ func (c *Client) Introspect(ctx context.Context, token string) (*AccessToken, er
 		return nil, &Error{Code: ProviderUnavailable, ID: "introspection.json", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry,
 			Reason: "the introspection response is not a JSON object", Fix: "check what responds at the introspection endpoint"}
 	}
-	if err := c.checkIntrospected(claims); err != nil {
+	t := &UnverifiedToken{claims: claims}
+	if err := c.checkIntrospected(t); err != nil {
 		return nil, c.about(err, InvalidToken, op)
 	}
 	if claims["iss"] == nil { // 2.2: OPTIONAL; the provider answers for itself
 		claims["iss"] = c.cfg.Issuer
 	}
-	return readAccessToken(claims), nil
+	return t.read([]byte(token)), nil
 }
 
 func (c *Client) noIntrospection(op string) *Error {
@@ -58,7 +59,8 @@ func (c *Client) noIntrospection(op string) *Error {
 }
 
 // checkIntrospected checks a response of section 2.2.
-func (c *Client) checkIntrospected(claims map[string]any) error {
+func (c *Client) checkIntrospected(t *UnverifiedToken) error {
+	claims := t.claims
 	// "active: REQUIRED. Boolean indicator of whether or not the presented token is currently
 	// active." Anything but true is not.
 	if claims["active"] != true {
@@ -73,8 +75,7 @@ func (c *Client) checkIntrospected(claims map[string]any) error {
 			return err
 		}
 	}
-	t := &UnverifiedToken{claims: claims}
-	if err := t.checkKind(); err != nil {
+	if err := t.checkKind(""); err != nil {
 		return err
 	}
 	if err := checkTokenType(claims); err != nil {

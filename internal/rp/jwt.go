@@ -363,6 +363,9 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 // meaning, or from where the path to one begins: Go's decoders, and those of the
 // next program, would take them for it.
 func (c *Client) checkNames(claims map[string]any) error {
+	if c.lowerCaseNames && !anyHasCase(claims) { // as a rule
+		return nil
+	}
 	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
 		fix := "have the provider send only one of the two"
 		if e, ok := errors.AsType[*strictjson.CaseError](err); ok && !ProtocolClaim(e.Name) {
@@ -371,6 +374,15 @@ func (c *Client) checkNames(claims map[string]any) error {
 		return fault("jwt.claims_ambiguous", "the claims are ambiguous: "+err.Error(), fix, nil)
 	}
 	return nil
+}
+
+func anyHasCase(claims map[string]any) bool {
+	for name := range claims {
+		if strictjson.HasCase(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkIssuer: OpenID Connect Core, 3.1.3.7 (2): "The Issuer Identifier […] MUST

@@ -93,7 +93,7 @@ func (d *decoder) object() (any, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}
-	obj := map[string]any{}
+	obj := make(map[string]any, d.expected())
 	for more := !d.skip('}'); more; {
 		if err := d.member(obj); err != nil {
 			return nil, err
@@ -105,6 +105,15 @@ func (d *decoder) object() (any, error) {
 	}
 	d.depth--
 	return obj, nil
+}
+
+// expected estimates the number of members of an object: the outermost has about as many as
+// the text has colons outside URLs; the others are small.
+func (d *decoder) expected() int {
+	if d.depth > 1 {
+		return 0
+	}
+	return min(strings.Count(d.text, ":")-strings.Count(d.text, "://"), 32)
 }
 
 func (d *decoder) member(obj map[string]any) error {
@@ -142,6 +151,9 @@ func (d *decoder) array() (any, error) {
 		v, err := d.value()
 		if err != nil {
 			return nil, err
+		}
+		if len(list) == 0 {
+			list = make([]any, 0, 4)
 		}
 		list = append(list, v)
 		if more, err = d.next(']'); err != nil {

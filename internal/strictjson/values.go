@@ -77,8 +77,8 @@ func Int64(v any) (int64, bool) {
 }
 
 func isInteger(s string) bool {
-	n, ok := scanNumber(s)
-	return ok && n == len(s) && !strings.ContainsAny(s, ".eE") && s != "-0"
+	whole := strings.TrimPrefix(s, "-")
+	return whole != "" && digits(whole) == len(whole) && (whole[0] != '0' || s == "0")
 }
 
 // maxDate is the first second after year 9998. The year to spare keeps sums
@@ -123,6 +123,9 @@ func Strings(v any) (list []string) {
 	items, _ := v.([]any)
 	for _, item := range items {
 		if s, ok := item.(string); ok {
+			if list == nil {
+				list = make([]string, 0, len(items))
+			}
 			list = append(list, s)
 		}
 	}
