@@ -171,8 +171,8 @@ func (a *Auth) mustBeMounted() {
 // handlers have read into the guard's copy of it: the server removes the files
 // of an upload from there.
 func returnForm(c *gin.Context, original *http.Request) {
-	if original.MultipartForm == nil {
-		original.MultipartForm = c.Request.MultipartForm
+	if form := c.Request.MultipartForm; form != nil && original.MultipartForm == nil {
+		original.MultipartForm = form
 	}
 }
 
