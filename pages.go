@@ -240,7 +240,7 @@ func titleKey(e *Error) string {
 	case ErrUnknownProvider, ErrMethodNotAllowed, ErrBadRequest:
 		return "title.request"
 	}
-	if e.Event == RequestRefused { // of a page, not of a sign-in
+	if e.Event != SignInFailed { // a guarded page, or a sign-out
 		return "title.request"
 	}
 	return "title.failed"
