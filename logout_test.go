@@ -314,6 +314,9 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 	if p.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
+	if !strings.Contains(p.Text(), "<h1>"+sitetest.Sentence(t, ginauth.Code("title.request"))) { // not that of a sign-in
+		t.Errorf("the page is %s", p.Text())
+	}
 	if s.Stolen(line) != "ada" {
 		t.Fatal("the test is about a copy that lives on")
 	}

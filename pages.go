@@ -240,7 +240,7 @@ func titleKey(e *Error) string {
 	case ErrUnknownProvider, ErrMethodNotAllowed, ErrBadRequest:
 		return "title.request"
 	}
-	if e.Event == RequestRefused { // of a page, not of a sign-in
+	if e.Event != SignInFailed { // a guarded page, or a sign-out
 		return "title.request"
 	}
 	return "title.failed"
@@ -257,7 +257,11 @@ func (a *Auth) message(key string, code Code) string {
 func (a *Auth) loginFirstPage(r *http.Request, kind string, e *Error, id, login string) *Page {
 	p := a.pages.newTitledPage(r, kind)
 	p.Code, p.RequestID, p.Footer = e.Code, id, a.footer(p.Lang, e.Code, id)
-	p.Actions = []PageAction{{Label: a.pages.text(p, "sign_in"), URL: login}}
+	label := "sign_in"
+	if kind == "consent" { // the user is signed in, and grants a permission
+		label = "continue"
+	}
+	p.Actions = []PageAction{{Label: a.pages.text(p, label), URL: login}}
 	return p
 }
 

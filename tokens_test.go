@@ -308,7 +308,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 				t.Errorf("the query is in the log: %s", s.Logs)
 			}
 			text := p.Text()
-			if strings.Contains(text, sitetest.Sentence(t, ginauth.Code("again"))) != tt.retry || !strings.Contains(text, "<h1>"+sitetest.Sentence(t, ginauth.Code(tt.title))) {
+			if strings.Contains(text, ">"+sitetest.Sentence(t, ginauth.Code("again"))+"</a>") != tt.retry || !strings.Contains(text, "<h1>"+sitetest.Sentence(t, ginauth.Code(tt.title))) {
 				t.Errorf("the page is %s", text)
 			}
 			if s.User() == nil {
@@ -328,7 +328,8 @@ func TestConsentBeforeAForm(t *testing.T) {
 		s.Auth.Fail(c, err)
 	})
 	p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/send", nil))
-	if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), sitetest.Sentence(t, ginauth.Code("consent.title"))) {
+	if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), sitetest.Sentence(t, ginauth.Code("consent.title"))) ||
+		!strings.Contains(p.Text(), ">"+sitetest.Sentence(t, ginauth.Code("continue"))+"</a>") {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
 }
