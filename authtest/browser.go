@@ -168,7 +168,10 @@ func (b *Browser) now() time.Time {
 // machine (see [Browser.Resolve]), without a complete response, and after too many redirects.
 func (b *Browser) Get(rawURL string) (*Page, error) { return b.visit(nil, rawURL, true) }
 
-// Open is Get without following redirects. Follow continues.
+// Open sends the one request for a URL and returns its response: a redirect is not followed, so
+// the page is the redirect itself, with status 303, say, and its Location header. Use it to
+// test a redirect, and [Browser.Get] to see the page that a user sees; [Browser.Follow]
+// continues from the redirect to that page.
 func (b *Browser) Open(rawURL string) (*Page, error) { return b.visit(nil, rawURL, false) }
 
 // Click opens a link of the page; href is relative to the page.
@@ -193,8 +196,8 @@ func (b *Browser) visit(from *Page, href string, follow bool) (*Page, error) {
 	return b.run(t)
 }
 
-// Follow continues after [Browser.Open] or StopAt. It returns an error if the page does not
-// redirect.
+// Follow continues after [Browser.Open] or StopAt, to the final page. It returns an error if the
+// page does not redirect.
 func (b *Browser) Follow(p *Page) (*Page, error) {
 	if p.next == nil {
 		return nil, fmt.Errorf("authtest: %s does not redirect", p.URL)

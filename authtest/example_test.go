@@ -189,6 +189,46 @@ func ExampleProvider_AccessToken() {
 	// 401
 }
 
+// Open does not follow the redirect of a guard, Follow does, and Get would have at once.
+func ExampleBrowser_Open() {
+	provider, err := authtest.Start(authtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer provider.Close()
+	provider.SignInAs("ada")
+
+	app := gin.New()
+	server := httptest.NewServer(app)
+	defer server.Close()
+	auth, err := ginauth.Mount(app, ginauth.Options{
+		BaseURL:   server.URL,
+		Providers: []ginauth.Provider{provider.Client("demo")},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	app.GET("/me", auth.RequireAuth(), func(c *gin.Context) {
+		c.String(http.StatusOK, "Hello, %s!", ginauth.CurrentUser(c).Name)
+	})
+
+	browser := authtest.NewBrowser()
+	page, err := browser.Open(server.URL + "/me")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(page.Status, page.Header.Get("Location"))
+	page, err = browser.Follow(page)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(page.Status, page.Text())
+	// Output:
+	// 303 /login?return_to=%2Fme
+	// 200 Hello, Ada Lovelace!
+}
+
 // A browser keeps cookies and sends the headers of a browser: a form on another site cannot
 // sign the user out.
 func ExampleNewBrowser() {

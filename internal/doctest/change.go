@@ -1,13 +1,14 @@
 package doctest
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,6 +36,16 @@ func Apply(program, diff string) (string, error) {
 	return program, nil
 }
 
+// Formatted returns an error unless gofmt would leave the program as it is: readers paste a
+// change and run gofmt, which should not touch lines that the page did not show.
+func Formatted(program string) error {
+	neat, err := format.Source([]byte(program))
+	if err == nil && string(neat) != program {
+		err = errors.New("gofmt would change this program")
+	}
+	return err
+}
+
 // known are the packages that a change may use without showing the import.
 var known = packages("bytes", "context", "crypto/sha256", "crypto/subtle", "database/sql", "embed", "encoding/json", "errors", "fmt", "html", "html/template", "io", "log",
 	"log/slog", "maps", "net/http", "net/http/httptest", "net/url", "os", "path", "slices", "strings", "sync", "testing", "time",
@@ -60,7 +71,7 @@ func packageName(p string) string {
 	return strings.TrimPrefix(path.Base(p), "go-")
 }
 
-// Imports makes the changes to the imports that a diff leaves out.
+// Imports makes the changes to the imports that a diff leaves out, in gofmt's order.
 func Imports(program string) (string, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), "", program, 0)
 	if err != nil {
@@ -83,8 +94,9 @@ func Imports(program string) (string, error) {
 			missing = append(missing, "\t"+strconv.Quote(known[name])+"\n")
 		}
 	}
-	slices.Sort(missing)
-	return strings.Replace(program, "import (\n", "import (\n"+strings.Join(missing, ""), 1), nil
+	program = strings.Replace(program, "import (\n", "import (\n"+strings.Join(missing, ""), 1)
+	neat, err := format.Source([]byte(program))
+	return string(neat), err
 }
 
 func importName(spec *ast.ImportSpec) string {

@@ -35,6 +35,8 @@ func TestPagesThatAreRefused(t *testing.T) {
 		"a change to lines that are not there":     {block("diff", "-\tfmt.Println(\"two\")\n"), "0 times"},
 		"a change to lines that are there twice":   {block("go", strings.Replace(program, "\tfmt", "\tfmt.Println(\"one\")\n\tfmt", 1)) + block("diff", "-\tfmt.Println(\"one\")\n"), "2 times"},
 		"a program that is not formatted":          {block("go", strings.Replace(program, "\tfmt.P", "  fmt.P", 1)), "gofmt would change"},
+		"a change that is not formatted":           {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println( \"two\")\n"), "gofmt would change"},
+		"a change that aligns other lines anew":    {block("go", program+"\nvar x = struct{ a int }{\n\ta: 1,\n}\n") + block("diff", " \ta: 1,\n+\tlonger: 2,\n"), "gofmt would change"},
 		"a program that does not parse":            {block("go", "package main\n\nfunc {\n"), "expected"},
 		"a change that does not parse":             {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println(\n"), "expected"},
 		"a block without an end":                   {"```go\n" + program, "has no end"},

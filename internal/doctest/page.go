@@ -5,7 +5,6 @@ package doctest
 import (
 	"errors"
 	"fmt"
-	"go/format"
 	"maps"
 	"os"
 	"path/filepath"
@@ -207,10 +206,8 @@ func (r *reader) part(b *Block, file string) error {
 // whole takes a file that is shown from its first line to its last: a program,
 // or the tests of the one before.
 func (r *reader) whole(b *Block) error {
-	if neat, err := format.Source([]byte(b.Text)); err != nil {
+	if err := Formatted(b.Text); err != nil {
 		return err
-	} else if string(neat) != b.Text {
-		return errors.New("gofmt would change this program")
 	}
 	if strings.Contains(b.Text, "\n\t\"testing\"\n") || strings.Contains(b.Text, "\nimport \"testing\"\n") {
 		r.change(b, r.base, "main_test.go", b.Text)
@@ -245,7 +242,10 @@ func (r *reader) from(b *Block) *Program {
 
 func (r *reader) imported(b *Block, from *Program, name, text string) error {
 	if strings.HasSuffix(name, ".go") {
-		var err error
+		err := Formatted(text)
+		if err != nil {
+			return err
+		}
 		if text, err = Imports(text); err != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ type accounts struct {
 var unknownName = mustHash("the password of no account")
 
 func mustHash(password string) string {
+	hashing <- struct{}{}
+	defer func() { <-hashing }()
 	hash, err := argon2id.CreateHash(password, argon2id.DefaultParams)
 	if err != nil {
 		panic(err)
@@ -37,7 +39,7 @@ func mustHash(password string) string {
 // hashing limits how many passwords are hashed at a time: each takes 64 MB.
 var hashing = make(chan struct{}, 4)
 
-// check returns the account of a name, if the password is its own.
+// check returns the account of a name, if the password matches.
 func (a *accounts) check(name, password string) (account, bool) {
 	hashing <- struct{}{}
 	defer func() { <-hashing }()
@@ -60,7 +62,7 @@ func (a *accounts) set(id, name, password string) {
 	a.byName[strings.ToLower(name)] = row
 }
 
-// attempts limits how often somebody may try: five times at once, then every twelve
+// attempts limits how often a password may be tried: five times at once, then every twelve
 // seconds, for each address and for each name. Keys that share a place share its
 // limit: made-up names must not fill the memory.
 type attempts struct {

@@ -8,7 +8,9 @@ import (
 	"html/template"
 	"log"
 	"net/http"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	"github.com/ginauth/ginauth"
@@ -66,7 +68,7 @@ func (s *site) show(c *gin.Context) { s.page(c, http.StatusOK, "") }
 // signIn takes the form.
 func (s *site) signIn(c *gin.Context) {
 	name, password := c.PostForm("name"), c.PostForm("password")
-	if !s.attempts.allow("address "+c.ClientIP()) || !s.attempts.allow("name "+name) {
+	if !s.mayTry(c, name) {
 		c.Header("Retry-After", "12")
 		s.page(c, http.StatusTooManyRequests, "Too many tries. Wait a little.")
 		return
@@ -79,6 +81,13 @@ func (s *site) signIn(c *gin.Context) {
 	if s.begin(c, found, c.PostForm("remember") == "yes") {
 		c.Redirect(http.StatusSeeOther, s.auth.ReturnTo(c))
 	}
+}
+
+// mayTry reports whether a password may be tried for a name from the address of the request.
+// The name is in lower case, as in accounts: otherwise each spelling of it would have a limit
+// of its own.
+func (s *site) mayTry(c *gin.Context, name string) bool {
+	return s.attempts.allow("address "+c.ClientIP()) && s.attempts.allow("name "+strings.ToLower(name))
 }
 
 // begin signs an account in. The cookie ends with the browser unless the person wants
@@ -106,12 +115,12 @@ func (s *site) home(c *gin.Context) {
 // old password is out. The one of this browser begins anew.
 func (s *site) changePassword(c *gin.Context) {
 	user := ginauth.CurrentUser(c)
-	if !s.attempts.allow("address "+c.ClientIP()) || !s.attempts.allow("name "+user.Username) {
+	if !s.mayTry(c, user.Username) {
 		c.String(http.StatusTooManyRequests, "Too many tries. Wait a little.")
 		return
 	}
 	found, ok := s.accounts.check(user.Username, c.PostForm("old"))
-	if !ok || len(c.PostForm("new")) < 12 {
+	if !ok || utf8.RuneCountInString(c.PostForm("new")) < 12 {
 		c.String(http.StatusBadRequest, "The old password is wrong, or the new one is shorter than 12 characters.")
 		return
 	}

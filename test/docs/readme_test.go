@@ -53,7 +53,7 @@ func TestReadmeSnippetsAreExamples(t *testing.T) {
 	}
 }
 
-// The program, and the program after each of the README's changes, compiles.
+// The program, and the program after each of the README's changes, compiles, and is formatted.
 func TestReadmeProgramsCompile(t *testing.T) {
 	t.Parallel()
 	first := blocks(t, "go")[0]
@@ -61,6 +61,9 @@ func TestReadmeProgramsCompile(t *testing.T) {
 	module.Add(&doctest.Program{Name: "first", Files: map[string]string{"main.go": first}})
 	for i, diff := range blocks(t, "diff") {
 		changed, err := doctest.Apply(first, diff)
+		if err == nil {
+			err = doctest.Formatted(changed)
+		}
 		if err == nil {
 			changed, err = doctest.Imports(changed)
 		}

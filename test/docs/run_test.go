@@ -60,6 +60,7 @@ func TestDocsRun(t *testing.T) {
 		{"tokens", "func standIn", callingAPIs},
 		{"tokens", "demo.Recheck", rechecked},
 		{"linking", "db.unlink(", linking},
+		{"linking", "\"via\"", linkingRecently},
 		{"coming-from-oauth2-proxy", "httputil.ReverseProxy", passedOn},
 	}
 	d := &docs{pages: map[string]*doctest.Page{}}
@@ -396,6 +397,23 @@ func linking(t *testing.T, v *docVisit) {
 	v.opens("/welcome")
 	v.clicks("Continue with corp")
 	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 3") // somebody new
+}
+
+func linkingRecently(t *testing.T, v *docVisit) {
+	v.opens("/")
+	v.clicks("Continue with corp")
+	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 1")
+	v.clicks("Link another account")
+	v.sees(v.presses("Ada Lovelace"), "200", "<h1>Link another account</h1>") // the provider has prompted again
+	v.presses("Link forum")
+	v.sees(v.presses("Grace Hopper"), "Grace Hopper has account 1", "#ada", "#grace")
+
+	v.saw(v.browser.Submit(v.page, "/login/corp", url.Values{"link": {"true"}}))
+	v.sees(v.presses("Zoë Ångström"), "403", "identity_rejected")
+	v.sees(v.opens("/"), "Grace Hopper has account 1")
+	if strings.Contains(v.page.Text(), "#zoe") {
+		t.Error("an account was linked past the guard")
+	}
 }
 
 // passedOn is somebody signed in who claims to be somebody else, to the program
