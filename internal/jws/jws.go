@@ -75,9 +75,12 @@ func (t *Token) Verify(alg string, key any) bool {
 	case *ecdsa.PublicKey:
 		return alg[:2] == "ES" && t.verifyECDSA(alg, key)
 	case []byte: // 3.2: "A key of the same size as the hash output […] or larger MUST be used"
+		if alg != "HS256" || len(key) < hash.Size() {
+			return false
+		}
 		mac := hmac.New(hash.New, key)
 		mac.Write(t.signed)
-		return alg == "HS256" && len(key) >= hash.Size() && hmac.Equal(mac.Sum(nil), t.signature)
+		return hmac.Equal(mac.Sum(nil), t.signature)
 	case ed25519.PublicKey:
 		return alg == "EdDSA" && len(key) == ed25519.PublicKeySize && ed25519.Verify(key, t.signed, t.signature)
 	}
