@@ -243,7 +243,7 @@ func TestReadOfAnOddAnswer(t *testing.T) {
 	} {
 		resp.Body = io.NopCloser(strings.NewReader(body))
 		if got, err := fetch.Read(resp, "userinfo", fetch.MaxBody); err != nil || string(got) != body {
-			t.Errorf("an answer %s: %d bytes, %v", name, len(got), err)
+			t.Errorf("a response %s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }

@@ -21,7 +21,7 @@
 //  2. The code goes to the token endpoint, once. A token request is a grant
 //     (codeGrant), client authentication (authenticate) and the request that
 //     carries both (request, send): a refresh, a revocation or an introspection
-//     differ in the grant alone (token_request.go).
+//     differ only in the grant (token_request.go).
 //  3. The token response is strict JSON and has the required members (token_response.go).
 //  4. openJWT verifies the ID token as a JWT (jwt.go): its form, the algorithm, the
 //     signature by one of the provider's keys (jwks.go), audience and times. go-oidc

@@ -239,7 +239,7 @@ func TestSignOutDuringTheFirstOutage(t *testing.T) {
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", "down"))
 	wantError(t, c.Discover(t.Context()), rp.ProviderUnavailable, "http.status")
 	if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); to != "" {
-		t.Errorf("people are sent to a provider that is down: %s", to)
+		t.Errorf("browsers are sent to a provider that is down: %s", to)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestOutageThatAHintShows(t *testing.T) {
 	p.on(pathKeys, down)
 	p.on(pathToken, down)
 	if to := c.EndSessionURL(t.Context(), hint, "state", theRedirect); to != "" {
-		t.Errorf("people are sent to a provider that is down: %s", to)
+		t.Errorf("browsers are sent to a provider that is down: %s", to)
 	}
 	p.on(pathToken, nil)
 	p.clock.add(time.Minute)

@@ -278,7 +278,7 @@ func partOf(doc map[string]any) map[string]any {
 }
 
 // assemble combines the configuration, which takes precedence, with the discovery document doc. It
-// returns all errors joined, so that whoever sets up the provider sees them at once.
+// returns all errors joined, so that a developer sees them all at once.
 //
 // Section 3 requires authorization_endpoint, token_endpoint (except for the implicit flow, which is
 // not used) and jwks_uri; userinfo_endpoint is RECOMMENDED.
