@@ -37,7 +37,7 @@ type site struct {
 	begin, finish string // paths
 	redirects     int    // status of the answer at begin
 	finished      int    // status of the answer at finish
-	page          string // one that only who is signed in may see, if there is any
+	page          string // a page for signed-in users; may be ""
 }
 
 func flows() []flow {

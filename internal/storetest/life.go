@@ -204,7 +204,7 @@ func setsAttributes(t *testing.T, h Home) {
 		}
 	}
 	if len(seen) < 2 {
-		t.Errorf("only %v were set: the test looks at nothing", seen)
+		t.Errorf("only %v were set, so the test checks nothing", seen)
 	}
 	if refused := a.browser.RefusedCookies(); len(refused) > 0 {
 		t.Errorf("the browser refused %v", refused)

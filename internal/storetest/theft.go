@@ -225,7 +225,7 @@ func isIllegible(t *testing.T, h Home) {
 	if a.kept.Dump != nil {
 		kept["the store"] = a.kept.Dump()
 		if len(kept["the store"]) < len(before)+300 {
-			t.Fatalf("the dump has %d bytes, and had %d before the sign-in: the test looks at nothing", len(kept["the store"]), len(before))
+			t.Fatalf("the dump has %d bytes, and had %d before the sign-in, so the test checks nothing", len(kept["the store"]), len(before))
 		}
 	}
 	for _, r := range a.idp.Requests(authtest.Token) {
@@ -233,7 +233,7 @@ func isIllegible(t *testing.T, h Home) {
 	}
 	issued := a.issued.list()
 	if len(issued) < 2 {
-		t.Fatal("no tokens were issued: the test looks at nothing")
+		t.Fatal("no tokens were issued, so the test checks nothing")
 	}
 	secrets = append(secrets, issued...)
 	for where, text := range kept {
