@@ -13,8 +13,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// contribRequests are applications that keep their user in gin-contrib/sessions,
-// as a struct or as JSON.
+// contribRequests returns applications that keep their user in gin-contrib/sessions, as a struct or as
+// JSON.
 func contribRequests() []request {
 	gob.Register(person{})
 	list := []request{}
@@ -40,7 +40,7 @@ func inRedis() ginsessions.Store {
 	return must(ginredis.NewStore(10, "tcp", redisAddress(), "", "", []byte(key)))
 }
 
-// redisAddress is that of a server: see run.sh.
+// redisAddress returns the address of a Redis server: see run.sh.
 func redisAddress() string {
 	addr := os.Getenv("GINAUTH_REDIS")
 	if addr == "" {
@@ -49,7 +49,7 @@ func redisAddress() string {
 	return addr
 }
 
-// form is what a user is in a session.
+// form is how a user is stored in a session.
 type form struct {
 	put func(person) any
 	get func(any) (*person, bool)

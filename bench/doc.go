@@ -1,4 +1,3 @@
-// Package bench has no code of its own: its benchmarks measure what a request
-// and a sign-in cost with ginauth, beside what people would use in its place.
-// See README.md.
+// Package bench contains only benchmarks: they measure the cost of a request and of a sign-in with
+// ginauth, and with the packages that one would use in its place. See README.md.
 package bench

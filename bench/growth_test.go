@@ -34,11 +34,12 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// turn is how many requests are measured in one go: they take a millisecond or two.
+// turn is the number of requests that are measured at a time: they take a millisecond or two.
 const turn = 500
 
-// guarded measures requests in turns with the floor's, and what is in the heap after them,
-// beyond before. Choose makes the visitor of each of them beforehand.
+// guarded measures requests in turns with those of the floor, and how much the heap has grown after
+// them, compared with before. choose returns the visitor of each request, outside of the measured
+// time.
 func guarded(b *testing.B, before float64, choose func() *visitor) {
 	plain := newVisitor(floor())
 	var visitors [2][turn]*visitor
@@ -67,23 +68,23 @@ func guarded(b *testing.B, before float64, choose func() *visitor) {
 	runtime.KeepAlive(choose)
 }
 
-// settled is heap, without what pools keep until the collection after the next.
+// settled is heap after two garbage collections, which empty pools.
 func settled() float64 {
 	heap()
 	return heap()
 }
 
-// anybody is the handler behind a guard that lets many people in.
+// anybody is the handler behind a guard with many users.
 func anybody(c *gin.Context) {
 	if ginauth.CurrentUser(c) != nil {
 		c.Status(http.StatusNoContent)
 	}
 }
 
-// growUsers lets n people sign in, and each make a request; then they make requests in
-// random order. Their cookies are outside of the heap: they are the browsers', and would make
-// the garbage collector run less often. A request's is looked at before its time is taken,
-// as it would just have come from the network.
+// growUsers lets n users sign in and make one request each; then they make requests in random order.
+// Their cookies are kept outside of the heap: they belong to the browsers, and would make the garbage
+// collector run less often. A request's cookie is read before its time is measured, since it would
+// just have come from the network.
 func growUsers(b *testing.B, n int) {
 	engine := gin.New()
 	opts := ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{key}, Providers: []ginauth.Provider{corp()}, Logger: quiet()}
@@ -102,7 +103,7 @@ func growUsers(b *testing.B, n int) {
 	visitors, next := [turn]*visitor{}, 0
 	for i := range visitors {
 		visitors[i] = newVisitor(guarding)
-		visitors[i].writer = visitors[0].writer // 500 answers would be kept otherwise
+		visitors[i].writer = visitors[0].writer // otherwise 500 responses would be kept
 	}
 	var cookies []byte
 	length := 0
@@ -139,7 +140,7 @@ func growUsers(b *testing.B, n int) {
 	runtime.KeepAlive(auth)
 }
 
-// touched keeps the compiler from leaving sum out.
+// touched prevents the compiler from omitting sum.
 var touched int
 
 func sum(b []byte) (n int) {
@@ -149,10 +150,10 @@ func sum(b []byte) (n int) {
 	return n
 }
 
-// few are so few people that nearly all of their sessions are in the cache together.
+// few is a number of users whose sessions nearly all fit into the cache.
 const few = 100
 
-// growMarks signs n others out, who are remembered.
+// growMarks signs out n other users, whose revocations are remembered.
 func growMarks(b *testing.B, n int) {
 	c := newCrowd(nil)
 	for _, v := range c.visitors[:few] {
@@ -169,7 +170,7 @@ func growMarks(b *testing.B, n int) {
 	runtime.KeepAlive(c)
 }
 
-// growProviders has n providers, the last of which has signed the user in.
+// growProviders configures n providers, and signs the user in with the last one.
 func growProviders(b *testing.B, n int) {
 	before := settled()
 	var list []ginauth.Provider
@@ -187,12 +188,13 @@ func growProviders(b *testing.B, n int) {
 	runtime.KeepAlive(auth)
 }
 
-// shift is for how long a process works at a time.
+// shift is how long a process works at a time.
 const shift = 200 * time.Millisecond
 
-// growProcesses lets one process of an application answer requests, which it makes itself,
-// and two at a time, each on one core. Seconds are those of CPU time, since other programs
-// run too: what two processes take from each other is in them, waiting for a core is not.
+// growProcesses measures the request rates of one process of an application and of two concurrent
+// processes, each on one core. Each process makes its requests itself. Rates are per second of CPU
+// time, since other programs run too: that includes what the processes take from each other, but not
+// waiting for a core.
 func growProcesses(b *testing.B, name string) {
 	workers := []*child{spawn("worker " + name), spawn("worker " + name)}
 	var rates [3]float64 // by the number of processes
@@ -213,12 +215,11 @@ func growProcesses(b *testing.B, name string) {
 	b.ReportMetric(rates[2]/rates[1], growth.Factors)
 }
 
-// workChild works whenever a line comes in, and prints how many requests it made in a second
-// of CPU time.
+// workChild makes requests whenever it reads a line, and prints their number per second of CPU time.
 func workChild(a app) {
 	runtime.GOMAXPROCS(1)
 	v := newVisitor(a)
-	fmt.Print("\n\n") // no address, and no cookies
+	fmt.Print("\n\n") // no URL and no cookies
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		start, n := cpu(), 0
 		for ; cpu()-start < shift; n += turn {

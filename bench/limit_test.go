@@ -13,22 +13,21 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// bare is Gin with a handler that has no user to read.
+// bare is Gin with a handler that reads no user.
 func bare() app {
 	return app{handler: routes(gin.New(), func(c *gin.Context) { c.Status(http.StatusNoContent) })}
 }
 
-// floor is what every guard does, and nothing else: one user for all, looked
-// at and put into the context.
+// floor does only what every guard does: it checks a user, the same for all requests, and puts the
+// user into the context.
 func floor() app {
 	u := ada()
 	return app{handler: routes(gin.New(), greet, func(c *gin.Context) { admit(c, &u, true) })}
 }
 
-// limit is the least that a guard with a sealed cookie can do: find the cookie,
-// decode it, open it with AES-256-GCM and read a compact record. It has one
-// key, no lifetimes but one, nothing to sign out with, and no error worth
-// reading.
+// limit is the minimum for a guard with a sealed cookie: find the cookie, decode it, open it with
+// AES-256-GCM and read a compact record. It has one key, one lifetime, no sign-out, and no useful
+// errors.
 func limit() app {
 	block := must(aes.NewCipher([]byte(key)))
 	box := must(cipher.NewGCM(block))
@@ -58,7 +57,7 @@ func scan(lines []string, prefix string) string {
 	return ""
 }
 
-// record is a user and all that it is made of, in one allocation.
+// record is a user with all its memory, in one allocation.
 type record struct {
 	user  person
 	roles [8]string
@@ -67,7 +66,7 @@ type record struct {
 
 const nonceSize = 12
 
-// bound is what a record is sealed for.
+// bound is the additional data of a sealed record.
 var bound = []byte("session")
 
 func sealRecord(box cipher.AEAD, u *person) string {
@@ -94,7 +93,7 @@ func openRecord(box cipher.AEAD, text string) *record {
 		return nil
 	}
 	expires, k := binary.Uvarint(plain)
-	u, rest := &r.user, unsafe.String(unsafe.SliceData(plain), len(plain))[k:] // nothing writes to raw any more
+	u, rest := &r.user, unsafe.String(unsafe.SliceData(plain), len(plain))[k:] // raw is no longer modified
 	u.Expires = int64(expires)
 	for _, field := range [...]*string{&u.ID, &u.Name, &u.Email, &u.Picture, &u.Provider} {
 		*field, rest = next(rest)
@@ -107,13 +106,13 @@ func openRecord(box cipher.AEAD, text string) *record {
 	return r
 }
 
-// next reads a text of up to 127 bytes, which all of these have.
+// next reads a text of at most 127 bytes, which is enough for all of these.
 func next(rest string) (text, after string) {
 	n := int(rest[0]) + 1
 	return rest[1:n], rest[n:]
 }
 
-// bad marks what is no character of the alphabet.
+// bad marks bytes that are not in the alphabet.
 const bad = 1 << 31
 
 // sextets has the value of every character at each of four places.

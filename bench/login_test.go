@@ -31,13 +31,13 @@ type flow struct {
 	setup       func(provider string) site
 }
 
-// site is what a flow needs to know of its application.
+// site is an application with the properties that a flow needs.
 type site struct {
 	handler       http.Handler
 	begin, finish string // paths
 	redirects     int    // status of the answer at begin
 	finished      int    // status of the answer at finish
-	page          string // one that only who is signed in may see, if there is any
+	page          string // a page for signed-in users; may be ""
 }
 
 func flows() []flow {
@@ -52,7 +52,7 @@ func flows() []flow {
 	}
 }
 
-// signInWith is ginauth with that many providers, of which one is used.
+// signInWith returns an application with that many providers, one of which is used.
 func signInWith(userinfo string, providers int) func(string) site {
 	return func(provider string) site {
 		list := []ginauth.Provider{{Name: "corp", Issuer: provider, ClientID: clientID, ClientSecret: "secret", Userinfo: userinfo}}
@@ -66,8 +66,7 @@ func signInWith(userinfo string, providers int) func(string) site {
 	}
 }
 
-// gothSite does what goth's examples do. Nothing is kept of the user: that
-// would cost more.
+// gothSite does what goth's examples do. It does not store the user, which would cost more.
 func gothSite(provider string, userinfo bool) site {
 	gothic.Store = gorilla.NewCookieStore([]byte(key), []byte(key))
 	p := must(openidConnect.New(clientID, "secret", "https://app.example.com/callback/corp", provider+"/.well-known/openid-configuration", "profile", "email"))
@@ -89,9 +88,8 @@ func gothSite(provider string, userinfo bool) site {
 	return site{handler: engine, begin: "/auth/corp", finish: "/callback/corp", redirects: http.StatusTemporaryRedirect, finished: http.StatusSeeOther}
 }
 
-// least is what no client can do without: at the callback it asks the token
-// endpoint, and verifies a signature; with two round trips it asks for userinfo
-// too. Nobody is signed in.
+// least is the minimum for every client: at the callback it sends a token request and verifies a
+// signature; with two round trips it requests userinfo too. No user is signed in.
 func least(provider string, trips int) site {
 	finish := redeemer(provider, trips)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -105,8 +103,8 @@ func least(provider string, trips int) site {
 	return site{handler: handler, begin: "/begin", finish: "/callback", redirects: http.StatusSeeOther, finished: http.StatusSeeOther}
 }
 
-// redeemer returns a function that asks the token endpoint, and userinfo with two round
-// trips, and verifies a signature.
+// redeemer returns a function that sends a token request, with two round trips also a userinfo
+// request, and verifies a signature.
 func redeemer(provider string, trips int) func() {
 	private := rsaKey()
 	signed := sha256.Sum256([]byte("header.payload"))
@@ -134,13 +132,13 @@ func redeemer(provider string, trips int) func() {
 	}
 }
 
-// batch is how many browsers are sent to the provider before the first one
-// comes back: so many that what their callbacks leave to the garbage collector
-// is collected while they are measured, the limit's too.
+// batch is the number of browsers that are redirected to the provider before the first one returns:
+// enough that the garbage of their callbacks is collected during the measurement, even in the case
+// with the least garbage.
 const batch = 512
 
-// BenchmarkSignIn is whole sign-ins, counted in batches. The CPU time is that
-// of the client alone: the provider is another process.
+// BenchmarkSignIn measures whole sign-ins in batches. The CPU time is only that of the client: the
+// provider is another process.
 func BenchmarkSignIn(b *testing.B) {
 	provider := sync.OnceValue(func() *child { return spawn("provider") })
 	for _, f := range flows() {
@@ -162,7 +160,7 @@ func BenchmarkSignIn(b *testing.B) {
 	}
 }
 
-// tally adds up what something cost.
+// tally adds up costs.
 type tally struct {
 	cpu            time.Duration
 	mallocs, bytes uint64
@@ -185,22 +183,22 @@ func (t *tally) report(b *testing.B, name string, n int) {
 	b.ReportMetric(float64(t.bytes)/float64(n), name+"-B")
 }
 
-// trip is a browser on its way to the provider, and back.
+// trip is a browser during a sign-in.
 type trip struct {
 	there, back *http.Request
 	writer      writer
 }
 
-// newRequest is httptest.NewRequest without its garbage, four kilobytes and
-// more, which would be collected while something else is measured.
+// newRequest is httptest.NewRequest without its garbage of more than four kilobytes, which would be
+// collected during a measurement.
 func newRequest(address string) *http.Request {
 	r := must(http.NewRequest("GET", address, nil))
 	r.RemoteAddr, r.RequestURI, r.Body = "192.0.2.1:1234", r.URL.RequestURI(), http.NoBody
 	return r
 }
 
-// begins measures the way to the provider alone: what a callback leaves to the
-// garbage collector is not its own.
+// begins measures only the requests that redirect to the provider, so that the garbage of callbacks is
+// not counted.
 func (s *site) begins(b *testing.B) (spent tally, n int) {
 	for ; spent.cpu < 100*time.Millisecond && n < 48*batch; n += batch {
 		s.leave(b, &spent)
@@ -208,7 +206,7 @@ func (s *site) begins(b *testing.B) (spent tally, n int) {
 	return spent, n
 }
 
-// leave sends browsers to the provider.
+// leave makes the requests that redirect a batch of browsers to the provider.
 func (s *site) leave(b *testing.B, spent *tally) []trip {
 	trips := make([]trip, batch)
 	for i := range trips {
@@ -216,7 +214,7 @@ func (s *site) leave(b *testing.B, spent *tally) []trip {
 		trips[i].there = newRequest("https://app.example.com" + s.begin)
 		trips[i].there.Header["Cookie"] = []string{others}
 	}
-	runtime.GC() // what made the browsers is not theirs
+	runtime.GC() // the garbage of creating the browsers is not measured
 	spent.add(func() {
 		for i := range trips {
 			s.handler.ServeHTTP(&trips[i].writer, trips[i].there)
@@ -228,11 +226,11 @@ func (s *site) leave(b *testing.B, spent *tally) []trip {
 	return trips
 }
 
-// batch sends browsers to the provider, and measures how they come back. One of
-// them visits a page: what the sessions of visitors cost is measured elsewhere.
+// batch redirects browsers to the provider, and measures their callbacks. Only one of them visits a
+// page: other benchmarks measure the cost of sessions.
 func (s *site) batch(b *testing.B, finish *tally) {
 	trips := s.leave(b, new(tally))
-	runtime.GC() // what was left behind before is not the callbacks'
+	runtime.GC() // earlier garbage is not measured
 	finish.add(func() {
 		for i := range trips {
 			s.handler.ServeHTTP(&trips[i].writer, trips[i].back)
@@ -243,8 +241,7 @@ func (s *site) batch(b *testing.B, finish *tally) {
 	}
 }
 
-// turn is what the provider does with a browser: it sends it back with a code,
-// here the nonce.
+// turn is the provider's redirect back, with a code, which is the nonce here.
 func (t *trip) turn(b *testing.B, s *site) {
 	b.Helper()
 	if t.writer.status != s.redirects {
@@ -257,7 +254,7 @@ func (t *trip) turn(b *testing.B, s *site) {
 	t.writer = writer{header: http.Header{}}
 }
 
-// arrive makes sure that somebody is signed in.
+// arrive checks that the sign-in succeeded.
 func (t *trip) arrive(b *testing.B, s *site, visits bool) {
 	b.Helper()
 	if t.writer.status != s.finished {
@@ -271,8 +268,7 @@ func (t *trip) arrive(b *testing.B, s *site, visits bool) {
 	}
 }
 
-// cookiesIn are the cookies that an answer sets, without those that it takes
-// back.
+// cookiesIn returns the cookies that a response sets, without those that it deletes.
 func cookiesIn(h http.Header) string {
 	var pairs []string
 	for _, line := range h["Set-Cookie"] {

@@ -15,9 +15,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// childEnv makes this binary another process than a test: a server or a
-// provider, whose CPU time must not be counted with the client's, or the list
-// of everything that can be measured.
+// childEnv gives this binary another role than running tests: a server or a provider, whose CPU time
+// must not be counted with that of the client, or the list of all measurements.
 const childEnv = "GINAUTH_BENCH_CHILD"
 
 func TestMain(m *testing.M) {
@@ -46,7 +45,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// must is for setting things up: what fails there ends the process.
+// must is for setup, where an error ends the process.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -62,7 +61,7 @@ type child struct {
 	out     *bufio.Reader
 }
 
-// spawn starts a child, which ends when this process does: its input ends.
+// spawn starts a child. It ends with this process, which closes its input.
 func spawn(role string) *child {
 	cmd := exec.Command(must(os.Executable()))
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
@@ -77,13 +76,13 @@ func spawn(role string) *child {
 
 func (c *child) line() string { return strings.TrimSuffix(must(c.out.ReadString('\n')), "\n") }
 
-// cpu asks the child how much CPU time it has used.
+// cpu returns the CPU time that the child has used.
 func (c *child) cpu() time.Duration {
 	must(fmt.Fprintln(c.in))
 	return time.Duration(must(strconv.ParseInt(c.line(), 10, 64)))
 }
 
-// cpu is how much CPU time this process has used, in all its threads.
+// cpu returns the CPU time that all threads of this process have used.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -55,7 +55,7 @@ const (
 	clientID = "app"
 )
 
-// claims are a person in a token.
+// claims are the claims of a token with a user.
 type claims struct {
 	jwt.RegisteredClaims
 	Name    string   `json:"name"`
@@ -73,7 +73,7 @@ func adaClaims() *claims {
 	}
 }
 
-// person is who the claims speak of.
+// person returns the user in the claims.
 func (c *claims) person() *person {
 	return &person{ID: c.Subject, Name: c.Name, Email: c.Email, Picture: c.Picture, Provider: "corp", Roles: c.Roles, Expires: c.ExpiresAt.Unix()}
 }
@@ -126,8 +126,8 @@ func oidcApp(method jwt.SigningMethod, private crypto.Signer) app {
 func rsaKey() *rsa.PrivateKey  { return must(rsa.GenerateKey(rand.Reader, 2048)) }
 func ecKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
-// gothicApp asks gothic for its session at every request. Withuser also makes a
-// user of the ID token in it, whose signature is not looked at.
+// gothicApp reads the session of gothic at every request. Withuser also makes a user from its ID
+// token, without verifying the signature.
 func gothicApp(withUser bool) app {
 	gothic.Store = gorilla.NewCookieStore([]byte(key), []byte(key))
 	provider := must(openidConnect.NewCustomisedURL(clientID, "secret", "https://app.example.com/callback", issuer+"/authorize", issuer+"/token", issuer, issuer+"/userinfo", ""))

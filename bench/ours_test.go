@@ -18,7 +18,7 @@ import (
 	"github.com/ginauth/ginauth/redisstate"
 )
 
-// setting is what may differ from ginauth with its defaults.
+// setting has the differences from ginauth's defaults.
 type setting struct {
 	hooks    bool
 	loadUser bool
@@ -27,13 +27,13 @@ type setting struct {
 	proves   bool // the guard has MaxAge and ACR
 	shared   bool // revocations in Redis, followed
 	asked    bool // revocations in Redis, read at each request
-	attempts int  // sign-ins under way
-	more     int  // KB in the session beside the user
-	first    bool // more browsers take turns than ginauth remembers sessions
+	attempts int  // number of sign-ins in progress
+	more     int  // KB in the session in addition to the user
+	first    bool // more browsers take turns than the session cache holds
 	store    func() ginsessions.Store
 }
 
-// corp is a provider that nobody talks to.
+// corp is a provider that gets no requests.
 func corp() ginauth.Provider {
 	return ginauth.Provider{
 		Name: "corp", Issuer: issuer, ClientID: clientID, ClientSecret: "secret",
@@ -43,7 +43,7 @@ func corp() ginauth.Provider {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// adaUser is ada as ginauth knows her.
+// adaUser returns ada as a User of ginauth.
 func adaUser() *ginauth.User {
 	u := ada()
 	return &ginauth.User{Provider: "corp", Subject: u.ID, Name: u.Name, Email: u.Email, EmailVerified: true, Picture: u.Picture, Groups: u.Roles}

@@ -9,7 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// person is what applications without ginauth keep of a user.
+// person is the data of a user that applications without ginauth keep.
 type person struct {
 	ID       string   `json:"sub"`
 	Name     string   `json:"name"`
@@ -35,31 +35,32 @@ func ada() person {
 	}
 }
 
-// valid is what every guard here looks at beside a signature.
+// valid reports whether the session has not expired, which every guard here checks in addition to a
+// signature.
 func (p *person) valid() bool { return p.Expires > time.Now().Unix() }
 
 const (
 	page    = "/orders"
 	userKey = "user"
-	key     = "a key of 32 bytes, of nobody's.." // for every store that wants one
-	// others are the two cookies that stand before the session's.
+	key     = "a key of 32 bytes, of nobody's.." // for every store that needs one
+	// others are the two cookies before that of the session.
 	others = "theme=dark; _ga=GA1.2.1234567890.1700000000; "
 )
 
-// app is an application in which somebody is signed in.
+// app is an application with a signed-in user.
 type app struct {
 	handler http.Handler
 	cookies string        // the Cookie header
-	turns   []string      // those of several browsers, which take turns; or none
-	another func() string // signs in with another browser; nil where it makes no difference
-	set     int           // bytes of the Set-Cookie lines that made it
+	turns   []string      // the Cookie headers of several browsers, which take turns; or nil
+	another func() string // signs in with another browser and returns its Cookie header; nil if that makes no difference
+	set     int           // size of the Set-Cookie headers that set the cookies, in bytes
 }
 
 // paths are the routes of every application here.
 var paths = []string{"/", page, "/orders/:id", "/orders/:id/items", "/customers", "/customers/:id", "/reports", "/settings", "/help"}
 
-// routes registers the routes behind a guard. The answer is one that a
-// handler gives who got the right user: anything else fails the benchmark.
+// routes registers the routes behind a guard. The handler responds with 204 if it got the right user:
+// any other response fails the benchmark.
 func routes(engine *gin.Engine, handler gin.HandlerFunc, guard ...gin.HandlerFunc) *gin.Engine {
 	group := engine.Group("", guard...)
 	for _, path := range paths {
@@ -87,7 +88,7 @@ func answer(c *gin.Context, id string, roles int) {
 	c.Status(http.StatusNoContent)
 }
 
-// admit lets the request pass as that person, or ends it.
+// admit puts the user into the context, or aborts the request.
 func admit(c *gin.Context, p *person, ok bool) {
 	if !ok || !p.valid() {
 		c.AbortWithStatus(http.StatusUnauthorized)
@@ -96,8 +97,7 @@ func admit(c *gin.Context, p *person, ok bool) {
 	c.Set(userKey, p)
 }
 
-// signIn answers one request with a handler that signs ada in, and returns
-// the cookies that it set.
+// signIn makes one request to a handler that signs ada in, and returns the cookies that it sets.
 func signIn(enter gin.HandlerFunc, before ...gin.HandlerFunc) (cookies string, set int) {
 	engine := gin.New()
 	engine.POST("/in", append(before, enter)...)

@@ -14,10 +14,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// fakeProvider answers as an OpenID provider does, and asks nobody anything:
-// whatever the code, it is ada's, and the code is the nonce. A code that begins with
-// offline gets a refresh token, and access tokens that end after a second. It runs in a
-// process of its own, so that what it costs to sign a token is not counted.
+// fakeProvider is an OpenID provider without interaction: every code is valid, belongs to ada, and is
+// the nonce. With a code that begins with offline, the response has a refresh token, and access tokens
+// expire after a second. It runs in a separate process, so that the cost of signing tokens is not
+// counted.
 type fakeProvider struct {
 	private *rsa.PrivateKey
 	mux     *http.ServeMux
@@ -39,7 +39,7 @@ func newProvider() http.Handler {
 
 func send(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // who hung up needs no answer
+	_ = json.NewEncoder(w).Encode(v) // an error means that the client is gone
 }
 
 func (p *fakeProvider) discovery(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +63,7 @@ func (p *fakeProvider) keys(w http.ResponseWriter, _ *http.Request) {
 
 func (p *fakeProvider) token(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
-	access := "ya29.a0AfB_byC3kQp8" + strings.Repeat("x7Rw", 40) // as long as Google's
+	access := "ya29.a0AfB_byC3kQp8" + strings.Repeat("x7Rw", 40) // as long as those of Google
 	hash := sha256.Sum256([]byte(access))
 	c := jwt.MapClaims{
 		"iss": "http://" + r.Host, "aud": clientID,

@@ -15,11 +15,10 @@ import (
 type request struct {
 	name, title string
 	setup       func() app
-	open        bool // lets everybody in: a measure, no guard
+	open        bool // admits every request: for comparison, not a guard
 }
 
-// requests are all of them: what nobody can do without, what users would
-// pick, and ginauth.
+// requests returns all of them: the minimum, the alternatives, and ginauth.
 func requests() []request {
 	return append([]request{
 		{"bare", "Gin alone", bare, true},
@@ -54,10 +53,10 @@ func find(name string) request {
 	panic("there is no " + name)
 }
 
-// entry is one thing that can be measured.
+// entry is a measurement.
 type entry struct{ name, title string }
 
-// catalogue lists them all, by the names of their benchmarks.
+// catalogue returns all measurements, by the names of their benchmarks.
 func catalogue() []entry {
 	var list []entry
 	for _, r := range requests() {
@@ -69,7 +68,7 @@ func catalogue() []entry {
 	for _, name := range parallel {
 		list = append(list, entry{"Parallel/" + name, find(name).title})
 	}
-	for _, connections := range []int{1, 8} { // those that are compared, one after the other
+	for _, connections := range []int{1, 8} { // so that measurements to compare follow each other
 		for _, name := range sockets {
 			list = append(list, entry{"Socket/" + socketName(name, connections), find(name).title})
 		}
@@ -97,9 +96,8 @@ func (w *writer) Header() http.Header         { return w.header }
 func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
 func (w *writer) WriteHeader(status int)      { w.status = status }
 
-// visitor makes one request over and over again. Each is a fresh value:
-// gorilla/sessions keeps what it found in the request, and would answer the
-// second from there.
+// visitor repeats a request. Each time it is a new value: gorilla/sessions caches sessions in the
+// request, and would find them there at the second request.
 type visitor struct {
 	app      http.Handler
 	template *http.Request
@@ -128,8 +126,8 @@ func (v *visitor) visit() bool {
 	return v.writer.status == http.StatusNoContent
 }
 
-// BenchmarkRequest is an authenticated request. cpu-ns/op is
-// nearly ns/op, unless other programs run or Redis is asked.
+// BenchmarkRequest measures an authenticated request. cpu-ns/op is nearly ns/op, unless other programs
+// run or Redis is queried.
 func BenchmarkRequest(b *testing.B) {
 	for _, r := range requests() {
 		b.Run(r.name, func(b *testing.B) {
@@ -150,7 +148,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// besides are the settings that hardly cost more than another.
+// besides are settings that cost hardly more than another.
 var besides = []struct {
 	name, title string
 	it, than    setting
@@ -162,7 +160,7 @@ var besides = []struct {
 	{"attempts", "five sign-ins in progress, beside none", setting{attempts: 5}, setting{}},
 }
 
-// BenchmarkBeside measures such settings and the other in turns of a millisecond.
+// BenchmarkBeside measures each of these settings and the other in turns of a millisecond.
 func BenchmarkBeside(b *testing.B) {
 	for _, pair := range besides {
 		b.Run(pair.name, func(b *testing.B) {
@@ -179,10 +177,10 @@ func BenchmarkBeside(b *testing.B) {
 	}
 }
 
-// inTurns measures two things in turns of n: a processor changes its speed by more
-// than a few percent within seconds, so that two runs, one after the other, could not
-// show the difference. times is the CPU time of the second, divided by the first's;
-// times-waited is the same of the time that passes, with what another process does in it.
+// inTurns measures two functions in turns of n calls: a processor changes its speed by more than a few
+// percent within seconds, so that two successive runs could not show the difference. times is the CPU
+// time of the second divided by that of the first; times-waited is the same for elapsed time, which
+// includes the work of other processes.
 func inTurns(b *testing.B, n int, than, it func()) {
 	both := [2]func(){than, it}
 	for _, do := range both { // connections, keys
@@ -190,7 +188,7 @@ func inTurns(b *testing.B, n int, than, it func()) {
 	}
 	var spent, waited [2]time.Duration
 	for b.Loop() {
-		for _, which := range [...]int{0, 1, 1, 0} { // neither is always the second
+		for _, which := range [...]int{0, 1, 1, 0} { // so that neither always comes second
 			start, began := cpu(), time.Now()
 			for range n {
 				both[which]()
@@ -206,12 +204,11 @@ func inTurns(b *testing.B, n int, than, it func()) {
 // parallel are the cases that are also measured on several cores.
 var parallel = []string{"bare", "floor", "ours", "ours-memstore", "contrib-aes-json", "contrib-memstore-json", "scs-json"}
 
-// BenchmarkParallel is the same on all cores, and says how often somebody had
-// to wait for a lock: mutex-ns/op is what goroutines waited in all, waits/Mop
-// how often in a million requests, the runtime's own locks not counted. The
-// garbage collector waits until a gigabyte is used: with the megabyte that a
-// benchmark has it runs three hundred times a second, and to begin and to end
-// takes more than a second core brings.
+// BenchmarkParallel is BenchmarkRequest on all cores. It also measures waiting for locks: mutex-ns/op
+// is the total time that goroutines waited, waits/Mop the number of waits in a million requests,
+// without the runtime's own locks. The garbage collector does not run until a gigabyte is used: with
+// the heap of a benchmark, a megabyte, it would run three hundred times a second, and starting and
+// stopping it would cost more than the second core gains.
 func BenchmarkParallel(b *testing.B) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
@@ -241,14 +238,14 @@ func BenchmarkParallel(b *testing.B) {
 	}
 }
 
-// mutexWait is how many seconds goroutines have waited for locks.
+// mutexWait returns the time that goroutines have waited for locks, in seconds.
 func mutexWait() float64 {
 	sample := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
 	metrics.Read(sample)
 	return sample[0].Value.Float64()
 }
 
-// mutexWaits is how often they did so in code that is not the runtime's.
+// mutexWaits returns the number of waits in handlers, without those of the runtime.
 func mutexWaits() (n int64) {
 	records := make([]runtime.BlockProfileRecord, pprof.Lookup("mutex").Count()+64)
 	count, _ := runtime.MutexProfile(records)
@@ -268,8 +265,8 @@ func mutexWaits() (n int64) {
 	return n
 }
 
-// TestGuards makes sure that what is measured is a guard: nobody gets in
-// without the cookie, and a cookie that was changed is worth nothing.
+// TestGuards checks that the measured applications have a guard: requests without a cookie, or with an
+// altered one, are rejected.
 func TestGuards(t *testing.T) {
 	for _, r := range requests() {
 		t.Run(r.name, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// none are Revocations that never revoked anything: the difference to the
-// default is what looking four of them up costs a request.
+// none is an implementation of Revocations without any: the difference from the default is the cost of
+// four lookups in a request.
 type none struct{}
 
 func (none) Revoke(context.Context, ginauth.RevocationKey, time.Time, time.Duration) error {
@@ -33,16 +33,16 @@ func (none) Once(context.Context, ginauth.RevocationKey, time.Duration) (bool, e
 
 const (
 	million   = 1_000_000
-	audience  = 1024 // people who are signed in, so that not one alone is looked up
-	sliced    = 31   // of time, in which one crowd makes requests and then the other
+	audience  = 1024 // number of signed-in users, so that lookups are of many keys
+	sliced    = 31   // number of time slices, in each of which both crowds make requests
 	cleanings = 20_000
 )
 
-// crowd is an application with many people signed in.
+// crowd is an application with many signed-in users.
 type crowd struct {
 	auth     *ginauth.Auth
 	visitors []*visitor
-	clock    *atomic.Int64 // what the application's clock is ahead
+	clock    *atomic.Int64 // how far the application's clock is ahead
 }
 
 func newCrowd(revocations ginauth.Revocations) *crowd {
@@ -64,8 +64,8 @@ func newCrowd(revocations ginauth.Revocations) *crowd {
 	return c
 }
 
-// ask lets everybody make some requests, in the same random order for every
-// crowd, and returns what one costs.
+// ask makes requests of all users, in the same random order for every crowd, and returns the cost of a
+// request.
 func (c *crowd) ask(b *testing.B) float64 {
 	order := rand.New(rand.NewPCG(1, 2))
 	start := cpu()
@@ -77,9 +77,8 @@ func (c *crowd) ask(b *testing.B) float64 {
 	return float64(cpu()-start) / (4 * audience)
 }
 
-// BenchmarkRevocations signs a million people out and asks what that costs: in
-// bytes each, to the requests of others, and at the moment when all of it is
-// over and has to be cleaned away.
+// BenchmarkRevocations signs a million users out and measures the cost: bytes for each, time in the
+// requests of other users, and the cleanup when all revocations expire.
 func BenchmarkRevocations(b *testing.B) {
 	for b.Loop() {
 		empty, full := newCrowd(none{}), newCrowd(nil)
@@ -109,10 +108,9 @@ func heap() float64 {
 	return float64(m.HeapAlloc)
 }
 
-// clean lets all marks expire, and goes on signing people out. Call is the CPU
-// time of the slowest call, which may clean up and cannot hold a lock for
-// longer; wait is how long the slowest of the requests took that somebody else
-// made meanwhile, with whatever else the machine did.
+// clean lets all marks expire, and continues to sign users out. call is the CPU time of the slowest
+// call, which may clean up: no lock is held for longer. wait is the elapsed time of the slowest
+// concurrent request of another user.
 func (c *crowd) clean(b *testing.B) (call, wait time.Duration) {
 	c.clock.Store(int64(8 * 24 * time.Hour)) // past every lifetime
 	reader := c.signedInNow()
@@ -140,14 +138,14 @@ func (c *crowd) clean(b *testing.B) (call, wait time.Duration) {
 	return call, <-slowest
 }
 
-// signedInNow is somebody whose session is as new as the clock.
+// signedInNow returns a visitor whose session begins at the current time of the clock.
 func (c *crowd) signedInNow() *visitor {
 	cookies, _ := signInOurs(c.auth, adaUser())
 	return newVisitor(app{handler: c.visitors[0].app, cookies: cookies})
 }
 
-// threadCPU is how much CPU time this thread has used. Getrusage would tell it
-// by the tick of the clock alone.
+// threadCPU returns the CPU time that this thread has used. Getrusage would be precise only to the tick
+// of the clock.
 func threadCPU() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {

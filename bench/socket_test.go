@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// serveChild serves on a loopback port until its input ends, and prints the
-// CPU time that this process has used whenever a line comes in.
+// serveChild serves on a loopback port until its input ends. Whenever it reads a line, it prints the
+// CPU time that this process has used.
 func serveChild(h http.Handler, cookies string) {
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))
 	go func() { panic((&http.Server{Handler: h}).Serve(listener)) }()
@@ -26,10 +26,9 @@ func serveChild(h http.Handler, cookies string) {
 // sockets are the cases that are also measured over a real connection.
 var sockets = []string{"bare", "ours", "contrib-aes-json", "gothic"}
 
-// BenchmarkSocket is a request over a kept connection, to a server in a process
-// of its own, with whatever net/http does there. server-cpu-ns/op is what the
-// server alone used: with one connection, where it sleeps between requests,
-// and with eight, where it hardly does.
+// BenchmarkSocket measures a request over a persistent connection to a server in a separate process,
+// including the work of net/http. server-cpu-ns/op is the CPU time of the server: with one connection,
+// where it sleeps between requests, and with eight, where it hardly does.
 func BenchmarkSocket(b *testing.B) {
 	for _, name := range sockets {
 		server := sync.OnceValue(func() *child { return spawn("server " + name) })

@@ -49,7 +49,7 @@ func signInForAPI(provider string) *apiUser {
 	return u
 }
 
-// refresh gets another access token: the one before has ended.
+// refresh gets another access token: the previous one has expired.
 func (u *apiUser) refresh(b *testing.B) {
 	b.Helper()
 	u.ahead.Add(1)
@@ -76,7 +76,7 @@ func get(b *testing.B, client *http.Client, address, token string) {
 	}
 }
 
-// tokens are what is compared with the least that can be done in its place.
+// tokens are compared with the minimum that would replace them.
 var tokens = []struct {
 	name, title string
 	run         func(b *testing.B, provider string)
@@ -98,7 +98,7 @@ var tokens = []struct {
 	}},
 }
 
-// BenchmarkTokens counts the CPU time of this process alone: the provider is another one.
+// BenchmarkTokens counts only the CPU time of this process: the provider is another process.
 func BenchmarkTokens(b *testing.B) {
 	provider := spawn("provider")
 	defer runtime.KeepAlive(provider) // which ends with it

@@ -15,22 +15,22 @@ type mutant struct {
 	pkg      *pkg
 	file     string // "login_state.go"
 	function string // "loginStates.take", or "var table"
-	check    string // the code that is changed, with what is around it
+	check    string // the code that is changed, with its context
 	change   string // in words
 	edit     edit
 
-	tests   []*unit // that can tell it from the original
-	caught  string  // the test that did
+	tests   []*unit // that can distinguish it from the original
+	caught  string  // the test that caught it
 	outcome outcome
 }
 
-// key names a mutant by what it says and not by where it stands, so that it
-// outlives other changes and a move to another file.
+// key identifies a mutant by its code, not by its position, so that the key survives other changes
+// and a move to another file.
 func (m *mutant) key() string {
 	return strings.Join([]string{m.pkg.ImportPath, m.function, m.check, m.change}, "\n")
 }
 
-// edit puts text around a piece of a file.
+// edit inserts text before and after a piece of a file.
 type edit struct {
 	source        *source
 	from, to      int
@@ -43,7 +43,7 @@ type finder struct {
 	source   *source
 	function string
 	found    []*mutant
-	stack    []ast.Node // from the file to the node that is looked at
+	stack    []ast.Node // from the file to the current node
 }
 
 // find returns every mutant of the packages that is not ignored, numbered from 1.
@@ -122,7 +122,7 @@ func nameOf(fn *ast.FuncDecl) string {
 
 func (f *finder) text(n ast.Node) string { return f.source.excerpt(n.Pos(), n.End()) }
 
-// add notes a mutant that calls name of the runtime with an expression.
+// add records a mutant that calls the function name of the runtime with an expression.
 func (f *finder) add(e ast.Expr, name, argument, check, change string) {
 	m := &mutant{pkg: f.pkg, file: f.source.name, function: f.function, check: check, change: change}
 	m.edit = edit{source: f.source, from: f.source.offset(e.Pos()), to: f.source.offset(e.End()),
@@ -130,8 +130,8 @@ func (f *finder) add(e ast.Expr, name, argument, check, change string) {
 	f.found = append(f.found, m)
 }
 
-// effect: a call that is made for what it does: it expires a cookie, drops a
-// header, aborts. Locks, and what only writes or logs, are no checks.
+// effect: a call for its effect: it expires a cookie, drops a header, aborts. Locks, writes and logs
+// are not checks.
 func (f *finder) effect(n *ast.ExprStmt) {
 	call, ok := n.X.(*ast.CallExpr)
 	if !ok {
@@ -152,7 +152,7 @@ func (f *finder) effect(n *ast.ExprStmt) {
 	e.before, e.after = "if "+runtimeName+".Call(%d) { ", " }"
 }
 
-// ifs: the condition of an if, unless its body does nothing but choose words.
+// ifs: the condition of an if, unless its body only chooses the wording of an error.
 func (f *finder) ifs(n *ast.IfStmt) {
 	if wording(n.Body.List) && n.Else == nil {
 		return
@@ -160,8 +160,7 @@ func (f *finder) ifs(n *ast.IfStmt) {
 	f.condition(n.Cond, "if "+f.source.excerpt(n.If+2, n.Body.Lbrace))
 }
 
-// switches: each case of a switch over conditions is one, and each value of a
-// case is one of a switch over values.
+// switches: each case of a switch over conditions, and each value of a case in a switch over values.
 func (f *finder) switches(n *ast.SwitchStmt) {
 	for _, clause := range n.Body.List {
 		clause := clause.(*ast.CaseClause)
@@ -182,7 +181,7 @@ func (f *finder) switches(n *ast.SwitchStmt) {
 	}
 }
 
-// wording says whether statements only say what went wrong, and how to mend it.
+// wording reports whether statements only set the reason and the fix of an error.
 func wording(list []ast.Stmt) bool {
 	for _, statement := range list {
 		assign, ok := statement.(*ast.AssignStmt)
@@ -205,8 +204,7 @@ func wording(list []ast.Stmt) bool {
 	return len(list) > 0
 }
 
-// returns: a condition that is returned, and the error of a last check that is
-// returned as it comes.
+// returns: a condition that is returned, and the error of a last check that is returned unchanged.
 func (f *finder) returns(n *ast.ReturnStmt) {
 	for _, e := range n.Results {
 		f.value(e, f.text(n))
@@ -220,7 +218,7 @@ func (f *finder) returns(n *ast.ReturnStmt) {
 	}
 }
 
-// endsFunction says whether the statement is one of a function's own list.
+// endsFunction reports whether the statement is at the top level of a function.
 func (f *finder) endsFunction() bool {
 	if len(f.stack) < 3 {
 		return false
@@ -237,7 +235,7 @@ func makesError(call *ast.CallExpr) bool {
 	return strings.HasPrefix(name, "errors.") || strings.HasPrefix(name, "fmt.")
 }
 
-// value: a condition that is kept, passed on or returned.
+// value: a condition that is stored, passed on or returned.
 func (f *finder) value(e ast.Expr, check string) {
 	switch ast.Unparen(e).(type) {
 	case *ast.BinaryExpr, *ast.UnaryExpr:
@@ -249,7 +247,7 @@ func (f *finder) value(e ast.Expr, check string) {
 	}
 }
 
-// call: conditions that are passed on, and names that CheckCase looks for.
+// call: conditions that are passed as arguments, and names that CheckCase searches for.
 func (f *finder) call(n *ast.CallExpr) {
 	for _, e := range n.Args {
 		if _, ok := ast.Unparen(e).(*ast.BinaryExpr); ok {
@@ -284,8 +282,8 @@ func (f *finder) list(n *ast.CompositeLit) {
 	}
 }
 
-// condition notes the mutants of a condition: each operand left out, and the
-// whole held to be true, or false, where no operand's says the same.
+// condition records the mutants of a condition: each operand left out, and the whole replaced by true
+// and by false, unless that is equivalent to leaving out an operand.
 func (f *finder) condition(e ast.Expr, check string) {
 	t := f.typeOf(e)
 	if t == nil || f.pkg.types.Types[e].Value != nil {
@@ -304,7 +302,7 @@ func (f *finder) condition(e ast.Expr, check string) {
 	f.operands(e, check)
 }
 
-// operator is the one that joins a condition's operands, or ILLEGAL.
+// operator returns the operator that joins a condition's operands, or ILLEGAL.
 func operator(e ast.Expr) token.Token {
 	if b, ok := ast.Unparen(e).(*ast.BinaryExpr); ok && (b.Op == token.LAND || b.Op == token.LOR) {
 		return b.Op
@@ -312,7 +310,7 @@ func operator(e ast.Expr) token.Token {
 	return token.ILLEGAL
 }
 
-// operands notes each operand left out, however deep.
+// operands records each operand left out, at any depth.
 func (f *finder) operands(e ast.Expr, check string) {
 	e = ast.Unparen(e)
 	if not, ok := e.(*ast.UnaryExpr); ok && not.Op == token.NOT {
@@ -336,7 +334,7 @@ func (f *finder) bool(e ast.Expr, forced bool, check, change string) {
 	f.add(e, "Bool", fmt.Sprintf("%v, ", forced), check, change)
 }
 
-// constant notes a text or number that is taken out of a list.
+// constant records a text or number that is removed from a list.
 func (f *finder) constant(e ast.Expr, check, change string) bool {
 	t := f.typeOf(e)
 	if t == nil || f.pkg.types.Types[e].Value == nil {

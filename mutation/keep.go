@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// kept is what a run leaves in its directory, for one that goes on with it.
+// kept is the state of a run that is saved in its directory, so that a later run can continue it.
 type kept struct {
-	Sources  string // a hash of them: with others nothing of this is true
+	Sources  string // a hash of the sources: for others the state is invalid
 	Units    []keptUnit
 	Verdicts map[int]verdict
 }
@@ -33,7 +33,7 @@ type verdict struct {
 
 const keptName = "kept.json"
 
-// readKept reads what an earlier run left; nil if it was about other sources.
+// readKept reads the state of an earlier run. It returns nil if that had other sources.
 func readKept(dir, sources string) (*kept, error) {
 	text, err := os.ReadFile(filepath.Join(dir, keptName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -60,7 +60,7 @@ func (k *kept) write(dir string) error {
 	return os.Rename(part, filepath.Join(dir, keptName))
 }
 
-// keep notes which tests can tell which mutants, and what became of these.
+// keep records which tests can distinguish which mutants, and the outcomes.
 func keep(sources string, mutants []*mutant) *kept {
 	k := &kept{Sources: sources, Verdicts: map[int]verdict{}}
 	tells := map[*unit][]int{}
@@ -78,7 +78,7 @@ func keep(sources string, mutants []*mutant) *kept {
 	return k
 }
 
-// apply gives the mutants what was noted.
+// apply sets the recorded state in the mutants.
 func (k *kept) apply(mutants []*mutant, binaries []*binary) {
 	of := map[string]*binary{}
 	for _, b := range binaries {
@@ -96,8 +96,8 @@ func (k *kept) apply(mutants []*mutant, binaries []*binary) {
 	sortTests(mutants)
 }
 
-// hints say which test caught a change in an earlier run, by the change's row in
-// the table: it is tried first, whatever has become of the sources.
+// hints have the test that caught a change in an earlier run, by the change's row in the table. It is
+// tried first, even if the sources have changed.
 type hints struct {
 	mu    sync.Mutex
 	name  string
@@ -131,7 +131,7 @@ func (h *hints) add(m *mutant) {
 	}
 }
 
-// write is called while others add: a run that is broken off leaves them too.
+// write may be called while others add outcomes, so that an interrupted run saves them too.
 func (h *hints) write() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -142,7 +142,7 @@ func (h *hints) write() error {
 	return os.WriteFile(h.name, text, 0o600)
 }
 
-// hashSources hashes the module's files without those of the modules in it.
+// hashSources hashes the module's files without those of nested modules.
 func hashSources(dir string) (string, error) {
 	sum := sha256.New()
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {

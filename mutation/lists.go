@@ -11,15 +11,15 @@ import (
 
 // ignored names functions whose checks are not changed.
 type ignored struct {
-	text    string // as it stands in the list
+	text    string // as written in the list
 	pkg     string // the last part of the package's path; "" for any
 	pattern string // of names: "Provider.check*"
 	used    bool
 }
 
-// readIgnored reads the list of functions to ignore: a name a line, in which *
-// stands for any letters, and "fetch: " before it for one package alone. Lines
-// that are empty or begin with # are comments.
+// readIgnored reads the list of functions to ignore: one name on each line, in which * stands for any
+// letters, with "fetch: " before it to name a package. Lines that are empty or begin with # are
+// comments.
 func readIgnored(name string) (list []*ignored, err error) {
 	text, err := readOptional(name)
 	if err != nil {
@@ -41,7 +41,7 @@ func readIgnored(name string) (list []*ignored, err error) {
 	return list, nil
 }
 
-// ignored says whether an entry matches the mutant, and marks all that do.
+// ignored reports whether an entry matches the mutant, and marks all entries that do.
 func (m *mutant) ignored(list []*ignored) (any bool) {
 	for _, entry := range list {
 		if match, _ := path.Match(entry.pattern, m.function); match && (entry.pkg == "" || entry.pkg == m.pkg.last()) {
@@ -51,17 +51,16 @@ func (m *mutant) ignored(list []*ignored) (any bool) {
 	return any
 }
 
-// accepted is a mutant that may survive, and why.
+// accepted is a mutant that may survive, with the reason.
 type accepted struct {
 	pkg                             string // the last part of the package's path; "" for any
 	function, check, change, reason string
 	used                            bool
 }
 
-// readAccepted reads the list of mutants that may survive: blocks of lines
-// "package:" (if the rest is true of a mutant in another package too),
-// "function:", "check:", "change:" and "reason:", with a blank line between
-// them. Lines that begin with # are comments.
+// readAccepted reads the list of mutants that may survive: blocks of lines "package:" (only if the
+// rest also matches a mutant in another package), "function:", "check:", "change:" and "reason:", with
+// a blank line between blocks. Lines that begin with # are comments.
 func readAccepted(name string) (list []*accepted, err error) {
 	text, err := readOptional(name)
 	if err != nil {
@@ -100,12 +99,12 @@ func readAccepted(name string) (list []*accepted, err error) {
 	return list, nil
 }
 
-// excuses says whether the entry is about the mutant.
+// excuses reports whether the entry matches the mutant.
 func (a *accepted) excuses(m *mutant) bool {
 	return (a.pkg == "" || a.pkg == m.pkg.last()) && a.function == m.function && a.check == m.check && a.change == m.change
 }
 
-// String implements fmt.Stringer: the entry as it stands in the list.
+// String implements fmt.Stringer: the entry as written in the list.
 func (a *accepted) String() string {
 	var pkg string
 	if a.pkg != "" {
@@ -123,8 +122,8 @@ func (m *mutant) excuse(list []*accepted) *accepted {
 	return nil
 }
 
-// stale returns an error that names every entry that matches no mutant, or more
-// than one: the sources have changed under it.
+// stale returns an error with every entry that matches no mutant, or more than one, because the
+// sources have changed.
 func stale(mutants []*mutant, ignore []*ignored, accept []*accepted) error {
 	var errs []error
 	for _, entry := range ignore {
@@ -149,8 +148,8 @@ func stale(mutants []*mutant, ignore []*ignored, accept []*accepted) error {
 	return errors.Join(errs...)
 }
 
-// nearest returns the change that has the most words in common with the entry's,
-// as it would stand in the list: what the entry may be called after a renaming.
+// nearest returns the change that has the most words in common with the entry's, as it would be
+// written in the list: the likely new form of the entry after a renaming.
 func (a *accepted) nearest(mutants []*mutant) *accepted {
 	var best accepted
 	most := -1.0
@@ -173,7 +172,7 @@ func (a *accepted) nearest(mutants []*mutant) *accepted {
 
 var word = regexp.MustCompile(`[A-Za-z0-9]+|[^A-Za-z0-9\s]+`)
 
-// words are the entry's names and signs, each with the line that it stands in.
+// words returns the entry's identifiers and operators, each with its line.
 func (a *accepted) words() map[string]bool {
 	set := map[string]bool{}
 	for i, line := range []string{a.function, a.check, a.change} {

@@ -35,7 +35,7 @@ type pkg struct {
 // last is the last part of the package's path.
 func (p *pkg) last() string { return path.Base(p.ImportPath) }
 
-// source is one of its files.
+// source is a file of a package.
 type source struct {
 	*ast.File
 	path string // on disk
@@ -46,13 +46,13 @@ type source struct {
 
 func (s *source) offset(p token.Pos) int { return s.set.Position(p).Offset }
 
-// excerpt is a piece of the source on one line.
+// excerpt returns a piece of the source on one line.
 func (s *source) excerpt(from, to token.Pos) string {
 	return strings.Join(strings.Fields(string(s.text[s.offset(from):s.offset(to)])), " ")
 }
 
-// load lists, parses and type-checks the packages that patterns name in dir.
-// Those that only tests use, by their name, and programs are left out.
+// load lists, parses and type-checks the packages that match patterns in dir. It omits programs and
+// packages that, by their name, are only for tests.
 func load(dir string, patterns []string) ([]*pkg, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Dir,Name,Export,GoFiles,DepOnly,Module"}, patterns...)
 	out, err := goCommand(dir, args...)
@@ -107,8 +107,8 @@ func (p *pkg) parse(set *token.FileSet, imports types.Importer) error {
 	return err
 }
 
-// listTests returns the test binaries of the packages that patterns name in dir,
-// without those in which none of the changed packages is.
+// listTests returns the test binaries of the packages that match patterns in dir, without those that
+// do not contain any of the changed packages.
 func listTests(dir string, patterns []string, changed []*pkg, out string) (list []*binary, err error) {
 	text, err := goCommand(dir, append([]string{"list", "-test", "-json=ImportPath,Dir,Deps,Module"}, patterns...)...)
 	if err != nil {
@@ -125,8 +125,8 @@ func listTests(dir string, patterns []string, changed []*pkg, out string) (list 
 		} else if err != nil {
 			return nil, err
 		}
-		// A test binary is called after its package, and a package that is
-		// compiled anew for it "example.com/fixture [example.com/fixture.test]".
+		// A test binary is named after its package. A package that is recompiled for it is called
+		// "example.com/fixture [example.com/fixture.test]".
 		path, binaryOf := strings.CutSuffix(p.ImportPath, ".test")
 		if !binaryOf || !slices.ContainsFunc(p.Deps, func(dep string) bool {
 			dep, _, _ = strings.Cut(dep, " ")

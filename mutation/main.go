@@ -1,6 +1,5 @@
-// Program mutation proves that every check has a test: it changes the checks
-// one at a time, runs the tests that could notice, and writes which of them
-// did. See README.md.
+// Program mutation proves that every check has a test: it changes the checks one at a time, runs the
+// tests that could fail, and records which of them did. See README.md.
 package main
 
 import (
@@ -16,27 +15,26 @@ import (
 	"time"
 )
 
-// job is what to do.
+// job has the settings of a run.
 type job struct {
 	dir      string         // of the module whose checks are changed
 	packages []string       // patterns: whose checks are changed
 	tests    []string       // patterns: whose tests are run
-	table    string         // the file that the result goes to
+	table    string         // the file for the result
 	accepted string         // the file of mutants that may survive
 	ignored  string         // the file of functions whose checks are left alone
-	partial  bool           // the packages are not those that the files are about
+	partial  bool           // the packages are only a part of those in the lists
 	only     *regexp.Regexp // of mutants; nil for all
 	run      *regexp.Regexp // of tests; nil for all
-	keep     string         // the directory that an interrupted run goes on in; "" for none
+	keep     string         // the directory with the state of an interrupted run; "" for none
 	workers  int
-	wait     time.Duration // for a test that does not end, beside its own time
-	limit    time.Duration // after which no more is begun; 0 for none
-	most     int           // tests that a change is tried against; 0 for all
+	wait     time.Duration // for a hanging test, in addition to its normal time
+	limit    time.Duration // after which no further change is tried; 0 for none
+	most     int           // number of tests to try for each change; 0 for all
 	say      func(format string, args ...any)
 }
 
-// The packages of the module that are looked at unless the command line says
-// otherwise.
+// The packages of the module that are changed by default.
 const (
 	changedPackages = ". ./internal/..."
 	testPackages    = "./..."
@@ -75,7 +73,7 @@ func main() {
 	}
 }
 
-// do does the job, and says whether every mutant is caught or accepted.
+// do runs the job, and reports whether every mutant is caught or accepted.
 func (j *job) do() (ok bool, err error) {
 	list, err := readAccepted(j.accepted)
 	if err != nil {
@@ -110,7 +108,7 @@ func (j *job) do() (ok bool, err error) {
 	}
 	chosen := j.choose(mutants)
 	for _, m := range mutants {
-		early.add(m) // what an earlier run with the same sources found out
+		early.add(m) // the outcome of an earlier run with the same sources
 	}
 	j.hunt(chosen, early, list)
 	if err := early.write(); err != nil {
@@ -131,7 +129,7 @@ func (j *job) do() (ok bool, err error) {
 	return len(wrong) == 0, nil
 }
 
-// hunt looks for tests that catch the mutants, some at a time.
+// hunt searches for tests that catch the mutants, several at a time.
 func (j *job) hunt(mutants []*mutant, early *hints, list []*accepted) {
 	todo := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return m.outcome != open })
 	var done atomic.Int64
@@ -155,9 +153,8 @@ func (j *job) hunt(mutants []*mutant, early *hints, list []*accepted) {
 	})
 }
 
-// prepare finds the mutants, builds the tests, and sees which can tell which;
-// or takes that over from an earlier run. It fails if the lists do not fit the
-// sources.
+// prepare finds the mutants, builds the tests, and records which test can distinguish which mutant,
+// or takes that over from an earlier run. It fails if the lists do not match the sources.
 func (j *job) prepare(dir string, ignore []*ignored, list []*accepted) (mutants []*mutant, sources string, err error) {
 	if sources, err = hashSources(j.dir); err != nil {
 		return nil, "", err
@@ -205,7 +202,7 @@ func (j *job) prepare(dir string, ignore []*ignored, list []*accepted) (mutants 
 	return mutants, sources, keep(sources, mutants).write(dir)
 }
 
-// choose returns the mutants that were asked for.
+// choose returns the selected mutants.
 func (j *job) choose(mutants []*mutant) (chosen []*mutant) {
 	for _, m := range mutants {
 		if j.only == nil || j.only.MatchString(m.file+" "+m.function+": "+m.check+": "+m.change) {
@@ -215,7 +212,7 @@ func (j *job) choose(mutants []*mutant) (chosen []*mutant) {
 	return chosen
 }
 
-// about returns the entries that speak of these mutants.
+// about returns the entries that match these mutants.
 func about(list []*accepted, mutants []*mutant) (some []*accepted) {
 	for _, m := range mutants {
 		if a := m.excuse(list); a != nil {

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// door runs the program over the fixture and the tests that patterns name, with
-// its files in dir.
+// door runs the program on the fixture and the tests that match patterns, with its files in dir.
 func door(t *testing.T, dir string, tests ...string) (ok bool, table, said string) {
 	t.Helper()
 	var lines strings.Builder
@@ -33,14 +32,14 @@ func door(t *testing.T, dir string, tests ...string) (ok bool, table, said strin
 	return ok, string(text), lines.String()
 }
 
-// rows are the lines of a table's last part, without what is the same in all.
+// rows returns the rows in a table's last part, without the columns that are the same in all.
 func rows(table string) []string {
 	_, table, _ = strings.Cut(table, "\n## ")
 	lines := strings.Split(strings.TrimSpace(table), "\n")
 	return lines[4:]
 }
 
-// What the fixture's tests are known to notice, and what not.
+// The changes that the fixture's tests catch, and those that survive.
 var proved = []string{
 	"| `Enter` | `if g == nil \\|\\| g.Ticket == \"\"` | always holds | `TestGuests` |",
 	"| `Enter` | `if g == nil \\|\\| g.Ticket == \"\"` | without `g == nil` | `TestTicket` |",
@@ -72,7 +71,7 @@ func TestWhatIsProvedAndWhatIsNot(t *testing.T) {
 	if got := rows(table); !slices.Equal(got, proved) {
 		t.Errorf("the table is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(proved, "\n"))
 	}
-	// The survivors are accepted now; nothing else changes.
+	// Now the survivors are accepted; nothing else changes.
 	accept(t, dir, table)
 	ok, again, said := door(t, dir, ".")
 	if !ok {
@@ -83,7 +82,7 @@ func TestWhatIsProvedAndWhatIsNot(t *testing.T) {
 	}
 }
 
-// accept lists every survivor of the fixture as one that may live.
+// accept lists every survivor of the fixture as accepted.
 func accept(t *testing.T, dir, table string) {
 	t.Helper()
 	list := "# what may survive\n\n"
@@ -103,8 +102,8 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// Tests may stand in another package than the checks that they prove. Packages
-// that do not use the changed ones are left out, whatever their tests say.
+// Tests may be in another package than the checks that they prove. Packages that do not use the
+// changed ones are omitted, whatever their tests do.
 func TestTestsOfOtherPackagesProveChecks(t *testing.T) {
 	_, table, said := door(t, t.TempDir(), "./...")
 	want := slices.Clone(proved)
@@ -118,8 +117,8 @@ func TestTestsOfOtherPackagesProveChecks(t *testing.T) {
 	}
 }
 
-// An entry that matches no change, since something was renamed or removed, ends
-// the run before it begins, and one that matches several does too.
+// An entry that matches no change, because something was renamed or removed, is an error before the
+// run begins, and so is one that matches several.
 func TestEntriesThatMatchNothing(t *testing.T) {
 	const (
 		fits  = "function: Enter\ncheck: if g.Age < 18\nchange: never holds\nreason: r\n"
@@ -174,8 +173,8 @@ func TestAnEntryForTwoPackagesNamesOne(t *testing.T) {
 	}
 }
 
-// The lists fit the sources that they are about. A whole run takes hours: this
-// says at once that something was renamed.
+// The lists match the sources. A whole run takes hours: this test shows at once that something was
+// renamed.
 func TestTheListsFitTheSources(t *testing.T) {
 	ignore, err := readIgnored("ignored.txt")
 	if err != nil || len(ignore) == 0 {

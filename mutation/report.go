@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-const cellLimit = 160 // characters of code in a cell of the table
+const cellLimit = 160 // maximum number of characters of code in a cell of the table
 
-// judge matches survivors with the list, and returns what is wrong: survivors
-// that are not in it, and entries that are none.
+// judge matches survivors with the list, and returns the differences: survivors that are not in the
+// list, and entries whose mutants were caught.
 func judge(mutants []*mutant, list []*accepted) (wrong []string) {
 	for _, m := range mutants {
 		if !m.alive() {
@@ -30,7 +30,7 @@ func judge(mutants []*mutant, list []*accepted) (wrong []string) {
 	return wrong
 }
 
-// String implements fmt.Stringer: a survivor, in the words of accepted.txt.
+// String implements fmt.Stringer: a survivor, in the format of accepted.txt.
 func (m *mutant) String() string {
 	what := "survived"
 	if m.outcome == open {
@@ -39,7 +39,7 @@ func (m *mutant) String() string {
 	return fmt.Sprintf("%s: %s, with %d tests that could tell\nfunction: %s\ncheck: %s\nchange: %s\n", m.file, what, len(m.tests), m.function, m.check, m.change)
 }
 
-// cell is code or words as a table can hold them, the same every time.
+// cell returns code or words in the form of a table cell.
 func cell(text string) string {
 	if runes := []rune(text); len(runes) > cellLimit {
 		text = string(runes[:cellLimit]) + "…"
@@ -55,7 +55,7 @@ func codeCell(text string) string {
 	return fence + cell(text) + fence
 }
 
-// row is the mutant's line of the table without its last cell.
+// row returns the mutant's row in the table without the last cell.
 func (m *mutant) row() string {
 	change := m.change
 	if what, ok := strings.CutPrefix(change, "without "); ok {
@@ -77,7 +77,7 @@ func (m *mutant) verdict(list []*accepted) string {
 	return "**nobody**"
 }
 
-// readTable returns which test caught what, by row, as an earlier table has it.
+// readTable returns the tests in an earlier table, by row.
 func readTable(name string) (map[string]string, error) {
 	text, err := readOptional(name)
 	before := map[string]string{}
@@ -91,8 +91,8 @@ func readTable(name string) (map[string]string, error) {
 	return before, err
 }
 
-// table is the whole report. It has neither times nor lines nor machines, so
-// that what changes in it is what changed.
+// table returns the whole report. It contains no times, line numbers or machine names, so that its
+// diff shows only real changes.
 func table(mutants []*mutant, list []*accepted) string {
 	var b strings.Builder
 	b.WriteString(heading)
@@ -130,7 +130,7 @@ func keys(mutants []*mutant) func(func(string) bool) {
 	}
 }
 
-// compareFiles puts the root before what is below it.
+// compareFiles orders the files of the root before those of other packages.
 func compareFiles(x, y string) int {
 	return cmp.Or(strings.Count(x, "/")-strings.Count(y, "/"), strings.Compare(x, y))
 }

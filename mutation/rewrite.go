@@ -15,9 +15,8 @@ const runtimeName = "mutant"
 //go:embed runtime.go.txt
 var runtimeText string
 
-// rewrite writes copies of the sources, with every mutant in them, into dir,
-// and returns the file that tells the go command to use these. The lines of
-// the copies are those of the originals.
+// rewrite writes copies of the sources that contain every mutant into dir, and returns the overlay
+// file that makes the go command use them. The copies have the same lines as the originals.
 func rewrite(pkgs []*pkg, mutants []*mutant, dir string) (overlay string, err error) {
 	module := pkgs[0].Module
 	path := module.Path + "/internal/" + runtimeName
@@ -52,8 +51,8 @@ func rewrite(pkgs []*pkg, mutants []*mutant, dir string) (overlay string, err er
 	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
-// insertion is text that goes into a file. At one place what ends comes before
-// what begins, and what lies inside is closed first and opened last.
+// insertion is text to insert into a file. At the same position, ends come before beginnings, and
+// inner edits are closed first and opened last.
 type insertion struct {
 	at   int
 	rank [3]int
@@ -85,7 +84,7 @@ func (s *source) rewritten(mutants []*mutant, runtimePath string) []byte {
 	return out.Bytes()
 }
 
-// build compiles the test binaries, all with the same mutants in them.
+// build compiles the test binaries, all with the same mutants.
 func build(binaries []*binary, overlay string) error {
 	for _, b := range binaries {
 		if _, err := goCommand(b.dir, "test", "-c", "-vet=off", "-buildvcs=false", "-overlay", overlay, "-o", b.path, "."); err != nil {

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// outcome is what became of a mutant.
+// outcome is the result for a mutant.
 type outcome int
 
 const (
-	open     outcome = iota // not looked at
-	survived                // perhaps since no test can tell it from the original
+	open     outcome = iota // not tried
+	survived                // perhaps because no test can distinguish it from the original
 	caught
-	hung // caught too: the test did not end
+	hung // counts as caught: the test did not end
 )
 
-// alive says whether no test caught the mutant.
+// alive reports whether no test caught the mutant.
 func (m *mutant) alive() bool { return m.outcome == open || m.outcome == survived }
 
-// patience is how long tests may take: some time, and what they take by
-// themselves on a machine that is five times as busy.
+// patience returns how long tests may take: some time, plus five times their normal time, for a busy
+// machine.
 func patience(some time.Duration, units []*unit) time.Duration {
 	for _, u := range units {
 		some += 5 * u.time
@@ -31,7 +31,7 @@ func patience(some time.Duration, units []*unit) time.Duration {
 	return some
 }
 
-// inParallel calls f for every index below n, some at a time.
+// inParallel calls f for every index below n, with that many workers.
 func inParallel(workers, n int, f func(i int)) {
 	next := make(chan int)
 	var wait sync.WaitGroup
@@ -49,8 +49,8 @@ func inParallel(workers, n int, f func(i int)) {
 	wait.Wait()
 }
 
-// cover finds out which tests can tell which mutants from the original. Tests
-// that cannot be run alone are left out, and returned as errors.
+// cover records which tests can distinguish which mutants from the original. Tests that fail when run
+// alone are omitted, and returned as errors.
 func cover(units []*unit, mutants []*mutant, dir string, workers int) error {
 	var again []*unit
 	var errs []error
@@ -83,8 +83,8 @@ func sortTests(mutants []*mutant) {
 	}
 }
 
-// compare orders the tests of a mutant: those that wait last, its own package's
-// first, and then those that are about the least.
+// compare orders the tests of a mutant: slow tests last, tests of its own package first, and then
+// those that can distinguish the fewest mutants.
 func (m *mutant) compare(x, y *unit) int {
 	rank := func(u *unit) []int {
 		var own, slow int
@@ -102,11 +102,11 @@ func (m *mutant) compare(x, y *unit) int {
 	return strings.Compare(x.title(), y.title())
 }
 
-// batches are how many tests go into a process, one process after the other.
+// batches are the numbers of tests in successive processes.
 var batches = []int{1, 6, 20, 60, 200}
 
-// hunt looks for a test that catches a mutant: the one that did last time, and
-// then all that can, until one does.
+// hunt searches for a test that catches the mutant: first the one that did last time, then all that
+// can, until one does.
 func (m *mutant) hunt(before string, wait time.Duration, most int) {
 	for _, u := range m.tests {
 		if u.title() == before && m.try([]*unit{u}, wait) {
@@ -149,8 +149,8 @@ func byBinary(units []*unit) (split [][]*unit) {
 	return split
 }
 
-// try runs tests against the mutant. One that fails among others has to fail
-// alone too: then it is about this mutant, and not about the company.
+// try runs tests against the mutant. A test that fails together with others must fail alone too, so
+// that the mutant is known to be the cause.
 func (m *mutant) try(units []*unit, wait time.Duration) bool {
 	r := units[0].binary.start(pattern(units), patience(wait, units), fmt.Sprintf("MUTANT=%d", m.id))
 	if !r.failed {
@@ -158,7 +158,7 @@ func (m *mutant) try(units []*unit, wait time.Duration) bool {
 	}
 	if len(units) == 1 {
 		if u := units[0]; (r.hung || u.slow()) && u.binary.start(pattern(units), patience(wait, units)).failed {
-			return false // whatever the change: the machine is busy
+			return false // it fails without the change too: the machine is busy
 		}
 		m.caught, m.outcome = units[0].title(), caught
 		if r.hung {
@@ -166,7 +166,7 @@ func (m *mutant) try(units []*unit, wait time.Duration) bool {
 		}
 		return true
 	}
-	// The test that failed goes first; without a name it can be any of them.
+	// The test that failed is tried first. Without a name it can be any of them.
 	slices.SortStableFunc(units, func(x, y *unit) int { return blame(r.names, y) - blame(r.names, x) })
 	return slices.ContainsFunc(units, func(u *unit) bool { return m.try([]*unit{u}, wait) })
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// manySubtests is from where on a test is run subtest by subtest.
+// manySubtests is the number of subtests from which on a test is run subtest by subtest.
 const manySubtests = 100
 
 // binary is the test binary of a package.
@@ -28,15 +28,15 @@ type unit struct {
 	binary *binary
 	name   string // "TestFaultsLoginState/B6_provider_swap"
 	time   time.Duration
-	tells  int // how many mutants it can tell from the original
+	tells  int // number of mutants that it can distinguish from the original
 }
 
 func (u *unit) title() string { return u.binary.prefix + u.name }
 
-// slow is a test that waits for real seconds: it comes last.
+// slow reports whether the test takes longer than five seconds, like tests that wait. It is run last.
 func (u *unit) slow() bool { return u.time > 5*time.Second }
 
-// pattern is what -test.run gets to run these units alone.
+// pattern returns the value of -test.run that selects only these units.
 func pattern(units []*unit) string {
 	var all []string
 	for _, u := range units {
@@ -49,11 +49,11 @@ func pattern(units []*unit) string {
 	return strings.Join(all, "|")
 }
 
-// run is what became of a run of some units.
+// run is the result of running some units.
 type run struct {
 	failed bool
 	hung   bool
-	names  []string // of the tests that failed, or had not ended
+	names  []string // of the tests that failed or did not end
 	output []byte
 }
 
@@ -63,7 +63,7 @@ var (
 	runLine  = regexp.MustCompile(`(?m)^=== RUN +(\S+)$`)
 )
 
-// start runs tests of a binary in a process of their own.
+// start runs tests of a binary in a separate process.
 func (b *binary) start(pattern string, limit time.Duration, env ...string) run {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -81,7 +81,7 @@ func (b *binary) start(pattern string, limit time.Duration, env ...string) run {
 	return r
 }
 
-// culprits are the tests that failed, or else those that never ended.
+// culprits returns the tests that failed or, if there are none, those that did not end.
 func culprits(output []byte) (names []string) {
 	for _, m := range failLine.FindAllSubmatch(output, -1) {
 		names = append(names, string(m[1]))
@@ -101,7 +101,7 @@ func culprits(output []byte) (names []string) {
 	return names
 }
 
-// list names the tests of a binary: those that only, which may be nil, matches.
+// list returns the tests of a binary that match only, which may be nil.
 func (b *binary) list(only *regexp.Regexp) ([]*unit, error) {
 	cmd := exec.Command(b.path, "-test.list=.")
 	cmd.Dir = b.dir
@@ -119,10 +119,10 @@ func (b *binary) list(only *regexp.Regexp) ([]*unit, error) {
 	return units, nil
 }
 
-// subtests are the units of a test that has many, by what its run printed.
+// subtests returns the units of a test with many subtests, from the output of its run.
 func (u *unit) subtests(output []byte) (list []*unit) {
 	if !strings.HasPrefix(u.name, "Test") {
-		return nil // the seeds of a fuzz target are about the same
+		return nil // the seeds of a fuzz target test the same
 	}
 	for _, m := range runLine.FindAllSubmatch(output, -1) {
 		name := string(m[1])
@@ -136,9 +136,9 @@ func (u *unit) subtests(output []byte) (list []*unit) {
 	return list
 }
 
-// record runs a unit alone and returns the mutants that it can tell from the
-// original: where the changed check, in this test, came out otherwise. A test
-// with many subtests returns them instead.
+// record runs a unit alone and returns the mutants that it can distinguish from the original: those
+// whose changed check has another result in this test. For a test with many subtests, it returns the
+// subtests instead.
 func (u *unit) record(dir string) (ids []int, subtests []*unit, err error) {
 	f, err := os.CreateTemp(dir, "record")
 	if err != nil {

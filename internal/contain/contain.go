@@ -1,6 +1,6 @@
 // Package contain calls functions of the application (hooks, checks, session stores,
-// transports) and returns their panics as errors. On a goroutine that no request owns, a panic
-// would end the process; inside a request, a sign-in would half-succeed.
+// transports) and returns their panics as errors. On a goroutine outside of a request, a panic
+// would end the process; inside a request, it could leave a sign-in half done.
 package contain
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Panic is the error that stands for a panic. It does not unwrap: an error that
-// a function panics with must not choose how the request is answered.
+// Panic is the error for a panic. It does not unwrap: if the value is an error, it must not decide
+// how the request is answered.
 type Panic struct{ Value any }
 
-// Text returns the value as text, cut to what a log line can bear.
+// Text returns the value as text, cut to a length that fits into a log line.
 func (p *Panic) Text() string { return fmt.Sprintf("%.500v", p.Value) }
 
 // Error implements error.
@@ -39,9 +39,9 @@ func Call[T any](f func() (T, error)) (v T, err error) {
 	return f()
 }
 
-// Within calls f and waits for it until limit has passed or ctx ends, whether f
-// looks at its context or not; then it returns the cause. A panic is an error,
-// as with Do. An f that never returns keeps its goroutine.
+// Within calls f on a new goroutine and waits until f returns, limit has passed or ctx has ended,
+// even if f ignores its context. Without a result of f it returns the cause of the context. If f
+// panics, it returns a *Panic. If f never returns, its goroutine never ends.
 func Within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel() // not later: the parent may be reused when Within has returned

@@ -39,7 +39,7 @@ func TestAPanicIsAnErrorThatDoesNotUnwrap(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if errors.Is(err, errOwn) {
-			t.Errorf("%s: the panic unwraps to the error that it was made with", name)
+			t.Errorf("%s: the *Panic unwraps to its value", name)
 		}
 	}
 }
@@ -82,8 +82,7 @@ func TestWithinEndsTheContextOfAFunctionThatReturned(t *testing.T) {
 	<-ended.Done()
 }
 
-// reused is a context that is used for something else as soon as Within has returned, as
-// Gin's is.
+// reused is a context that, like Gin's, may be reused as soon as Within has returned.
 type reused struct {
 	context.Context
 	owner int

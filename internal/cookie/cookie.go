@@ -1,4 +1,4 @@
-// Package cookie reads and writes the cookies of one application, and ignores those of others.
+// Package cookie reads and writes the cookies of one application, and ignores all others.
 package cookie
 
 import (
@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Each calls visit for every cookie of the request whose name begins with
-// prefix, in the order the browser sent them. Others are not even parsed:
-// a request may carry hundreds. It returns how many cookies there were in all.
+// Each calls visit for every cookie of the request whose name begins with prefix, in the order of
+// the header. It does not parse the others, of which a request may have hundreds. It returns the
+// number of all cookies.
 func Each(h http.Header, prefix string, visit func(name, value string)) (total int) {
 	for _, line := range h["Cookie"] {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			// Only space and tab: what else a sibling domain puts before a
-			// name must not turn it into ours.
+			// Only space and tab: any other character that a sibling domain puts before a
+			// name must not make it ours.
 			pair = trim(pair)
 			if pair == "" {
 				continue
@@ -37,7 +37,7 @@ func Each(h http.Header, prefix string, visit func(name, value string)) (total i
 	return total
 }
 
-// trim is strings.Trim(s, " \t"), which would take longer than all the rest here.
+// trim is strings.Trim(s, " \t"), which would take longer than the rest of Each.
 func trim(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]
@@ -48,8 +48,8 @@ func trim(s string) string {
 	return s
 }
 
-// Values returns the values of the cookies called name, at most limit of them:
-// a well-meaning browser sends one.
+// Values returns the values of the cookies called name, at most limit of them. Normally there is
+// one; a sibling domain can add others.
 func Values(h http.Header, name string, limit int) (values []string) {
 	Each(h, name, func(n, value string) {
 		if n == name && len(values) < limit {
@@ -59,8 +59,8 @@ func Values(h http.Header, name string, limit int) (values []string) {
 	return values
 }
 
-// Only returns the value of the cookie called name, or "" if there is none, or
-// more than one. It is Values for every request that comes with a session.
+// Only returns the value of the cookie called name, or "" if there is not exactly one. It is a
+// faster Values for requests with a session.
 func Only(h http.Header, name string) (value string) {
 	found := false
 	for _, line := range h["Cookie"] {
@@ -86,11 +86,10 @@ func Only(h http.Header, name string) (value string) {
 	return value
 }
 
-// Current returns the request as it would be if the browser had read the
-// answer so far: with the cookies that the answer sets, and without those that
-// it takes back. This is about the cookies of these names: if the answer says
-// nothing about any, the request is returned as it is, and else a copy that has
-// no other cookies.
+// Current returns the request as the browser would send it after the response so far: with the
+// cookies that the response sets, and without those that it expires. Only the cookies called
+// names count: if the response sets or expires none of them, Current returns r itself; otherwise
+// it returns a copy without any other cookies.
 func Current(w http.ResponseWriter, r *http.Request, names ...string) *http.Request {
 	var lines, pairs []string
 	for _, line := range w.Header()["Set-Cookie"] {
@@ -124,17 +123,17 @@ func Current(w http.ResponseWriter, r *http.Request, names ...string) *http.Requ
 
 // Jar writes cookies that all share the same attributes.
 type Jar struct {
-	// Secure is false on a loopback http address alone.
+	// Secure is false only if the application uses http.
 	Secure bool
-	// Path is the path that browsers send the cookies to, and below it. Default: all.
+	// Path limits the cookies to requests at and below this path. Default: "/".
 	Path string
 }
 
-// UntilClosed is the life of a cookie that the browser drops when it is closed.
+// UntilClosed is the life of a session cookie, which the browser deletes when it is closed.
 const UntilClosed time.Duration = math.MaxInt64
 
-// Set adds a cookie that lives for life, in place of one of the same name that
-// the response has already.
+// Set adds a cookie that expires after life. It replaces a cookie of the same name in the
+// response.
 func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
 	if life == UntilClosed {
 		j.write(h, name, value, "")
@@ -146,7 +145,7 @@ func (j Jar) Set(h http.Header, name, value string, life time.Duration) {
 // Expire deletes a cookie in the browser.
 func (j Jar) Expire(h http.Header, name string) { j.write(h, name, "", "; Max-Age=0") }
 
-// write needs no escaping: names and values are ours, base64url and points.
+// write needs no escaping: names and values are ours, and values are base64url and dots.
 func (j Jar) write(h http.Header, name, value, maxAge string) {
 	attributes := "; HttpOnly; SameSite=Lax"
 	if j.Secure {
@@ -155,8 +154,8 @@ func (j Jar) write(h http.Header, name, value, maxAge string) {
 	Put(h, name+"="+value+"; Path="+cmp.Or(j.Path, "/")+maxAge+attributes)
 }
 
-// WithoutLife returns a Set-Cookie line without what makes the cookie outlive the
-// browser (RFC 6265, 5.3: it is persistent with Max-Age or Expires).
+// WithoutLife returns a Set-Cookie line without the attributes Max-Age and Expires, which make a
+// cookie persistent (RFC 6265, 5.3).
 func WithoutLife(line string) string {
 	pair, attributes, _ := strings.Cut(line, ";")
 	for attribute := range strings.SplitSeq(attributes, ";") {
@@ -168,7 +167,7 @@ func WithoutLife(line string) string {
 	return pair
 }
 
-// Put adds a whole Set-Cookie line, in place of one for the same name.
+// Put adds a complete Set-Cookie line. It replaces a line for the same name.
 func Put(h http.Header, line string) {
 	name, _, _ := strings.Cut(line, "=")
 	lines := h["Set-Cookie"]

@@ -70,7 +70,7 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// FuzzOnly holds Only to Values.
+// FuzzOnly compares Only with Values.
 func FuzzOnly(f *testing.F) {
 	f.Add("a=1; app=2", "app=3")
 	f.Add("app = 1;; \tapp=\t2", "")
@@ -129,9 +129,9 @@ func TestACookieUntilTheBrowserIsClosed(t *testing.T) {
 	}
 }
 
-// net/http is the reference: what Request.CookiesNamed yields, Each yields too.
-// Blanks are the exception, which no browser sends: around a value they are
-// dropped, and behind a name they make it another.
+// FuzzEachAgainstNetHTTP checks that Each finds every cookie that Request.CookiesNamed finds. The
+// exception are blanks, which no browser sends: Each trims them around a value, and regards a
+// blank after a name as part of the name.
 func FuzzEachAgainstNetHTTP(f *testing.F) {
 	f.Add("app=1; b=2; app=3")
 	f.Add("app=\"q\"; ;;app")
@@ -146,7 +146,7 @@ func FuzzEachAgainstNetHTTP(f *testing.F) {
 		for _, c := range req.CookiesNamed("app") {
 			value := strings.Trim(c.Value, " \t")
 			if value != "" && !slices.Contains(ours, value) && !slices.Contains(ours, `"`+c.Value+`"`) {
-				t.Errorf("net/http sees %q in %q, we see %q", c.Value, line, ours)
+				t.Errorf("net/http finds %q in %q, Each finds %q", c.Value, line, ours)
 			}
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Apply makes the changes of a diff: its parts are divided by lines of @@.
+// Apply applies a diff to a program. The parts of the diff are separated by lines of @@.
 func Apply(program, diff string) (string, error) {
 	for part := range strings.SplitSeq(diff, "@@\n") {
 		var before, after strings.Builder
@@ -29,7 +29,7 @@ func Apply(program, diff string) (string, error) {
 			}
 		}
 		if n := strings.Count(program, before.String()); n != 1 {
-			return "", fmt.Errorf("the program has the lines to change %d times", n)
+			return "", fmt.Errorf("the program has the lines to change %d times, want once", n)
 		}
 		program = strings.Replace(program, before.String(), after.String(), 1)
 	}
@@ -63,7 +63,7 @@ func packages(paths ...string) map[string]string {
 
 var version = regexp.MustCompile(`^v[0-9]+$`)
 
-// packageName is the name that a package most likely has.
+// packageName returns the likely name of a package, by its path.
 func packageName(p string) string {
 	if version.MatchString(path.Base(p)) {
 		p = path.Dir(p)
@@ -71,7 +71,7 @@ func packageName(p string) string {
 	return strings.TrimPrefix(path.Base(p), "go-")
 }
 
-// Imports makes the changes to the imports that a diff leaves out, in gofmt's order.
+// Imports adds missing imports of known packages and removes unused imports, in gofmt's order.
 func Imports(program string) (string, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), "", program, 0)
 	if err != nil {

@@ -23,14 +23,14 @@ func page(t *testing.T, text string) (*Page, error) {
 	return parse(root, "page", text, readme)
 }
 
-// What would not be compiled is an error.
+// A block that would not be compiled is an error.
 func TestPagesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a fragment without a mark":                {block("go", "x := 1\n"), "docs/page.md:1: this is a fragment"},
 		"a part of a file that does not have it":   {"<!-- part of some.go -->\n" + block("go", "third()\n"), "some.go does not have these lines"},
 		"a part of a file that is not there":       {"<!-- part of none.go -->\n" + block("go", "third()\n"), "none.go"},
-		"a mark that nobody knows":                 {"<!-- on top of it -->\n" + block("go", program), "is no mark"},
-		"a file of Go that would not be looked at": {"<!-- file a.go -->\n" + block("go", program), "is no mark"},
+		"a mark that nobody knows":                 {"<!-- on top of it -->\n" + block("go", program), "unknown mark"},
+		"a file of Go that would not be looked at": {"<!-- file a.go -->\n" + block("go", program), "unknown mark"},
 		"a mark that a line of text took away":     {"<!-- part of some.go -->\ntext\n" + block("go", "first()\n"), "this is a fragment"},
 		"a change to lines that are not there":     {block("diff", "-\tfmt.Println(\"two\")\n"), "0 times"},
 		"a change to lines that are there twice":   {block("go", strings.Replace(program, "\tfmt", "\tfmt.Println(\"one\")\n\tfmt", 1)) + block("diff", "-\tfmt.Println(\"one\")\n"), "2 times"},
@@ -39,9 +39,9 @@ func TestPagesThatAreRefused(t *testing.T) {
 		"a change that aligns other lines anew":    {block("go", program+"\nvar x = struct{ a int }{\n\ta: 1,\n}\n") + block("diff", " \ta: 1,\n+\tlonger: 2,\n"), "gofmt would change"},
 		"a program that does not parse":            {block("go", "package main\n\nfunc {\n"), "expected"},
 		"a change that does not parse":             {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println(\n"), "expected"},
-		"a block without an end":                   {"```go\n" + program, "has no end"},
-		"a block that is indented":                 {"* item\n  ```go\n  x()\n  ```\n", "begins no block"},
-		"a block with more behind the fence":       {"```go title=x\nx()\n```\n", "begins no block"},
+		"a block without an end":                   {"```go\n" + program, "is not closed"},
+		"a block that is indented":                 {"* item\n  ```go\n  x()\n  ```\n", "begins an unsupported block"},
+		"a block with more behind the fence":       {"```go title=x\nx()\n```\n", "begins an unsupported block"},
 		"a screen without a program":               {block("console", "$ go run .\n"), "no program"},
 		"the same, of two blocks, with both named": {block("go", "x\n") + block("go", "y\n"), "docs/page.md:4"},
 	} {
@@ -65,7 +65,7 @@ func TestWhatAPageShows(t *testing.T) {
 		"<!-- on top of the change before -->\n" + block("go", "func TestFour(t *testing.T) {}\n"),
 		"<!-- file index.html -->\n" + block("html", "<p>\n"),
 		"<!-- part of some.go -->\n" + block("go", "first()\n\nsecond()\n"),
-		"<!-- part of some.go -->\n" + block("go", "package x\n\nfunc f() {\n\tfirst()\n\n\tsecond()\n}\n"), // all of it
+		"<!-- part of some.go -->\n" + block("go", "package x\n\nfunc f() {\n\tfirst()\n\n\tsecond()\n}\n"), // the whole function
 	}, "\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestWhatAPageShows(t *testing.T) {
 		{main: "fmt.Println(os.Args)"},
 		{main: "fmt.Println(len(os.Args))", screens: 1},
 		{main: "func two()"},
-		{main: "fmt.Println(\"whole\")", test: "TestOne"}, // a later one has it
+		{main: "fmt.Println(\"whole\")", test: "TestOne"}, // a later program contains it
 		{main: "fmt.Println(\"whole\")", test: "TestTwo", tested: true, module: "stores"},
 		{main: "fmt.Println(\"whole\")", test: "TestThree"},
 		{main: "fmt.Println(\"whole\")", test: "TestFour", tested: true},
@@ -102,7 +102,7 @@ func TestWhatAPageShows(t *testing.T) {
 	}
 }
 
-// A module has what a newcomer's has, and what does not compile there is told.
+// A module is like that of a newcomer, and compilation errors are reported.
 func TestModulesCompile(t *testing.T) {
 	m := NewModule(t, "../..", "")
 	uses := strings.NewReplacer("fmt.Println(\"one\")", "_ = ginauth.CurrentUser", "\"fmt\"", "\"github.com/ginauth/ginauth\"").Replace(program)

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// Names are the pages in docs.
+// Names returns the names of the pages in docs.
 func Names(root string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if len(files) == 0 {
-		err = errors.Join(err, errors.New("there are no pages: nothing is looked at"))
+		err = errors.Join(err, errors.New("there are no pages, so nothing is tested"))
 	}
 	for i, name := range files {
 		files[i] = strings.TrimSuffix(filepath.Base(name), ".md")
@@ -23,7 +23,7 @@ func Names(root string) ([]string, error) {
 	return files, err
 }
 
-// ReadAll takes all pages apart.
+// ReadAll reads all pages.
 func ReadAll(t testing.TB, root string) []*Page {
 	t.Helper()
 	names, err := Names(root)
@@ -43,8 +43,8 @@ func ReadAll(t testing.TB, root string) []*Page {
 	return pages
 }
 
-// Module is a module in a directory of its own, as somebody has it who follows
-// a page from an empty folder; only that ginauth is the one of this checkout.
+// Module is a module in a temporary directory, like that of a reader who follows a page from an empty
+// directory, but with the ginauth of this checkout.
 type Module struct {
 	t   testing.TB
 	dir string
@@ -52,8 +52,8 @@ type Module struct {
 
 var moduleLine = regexp.MustCompile(`(?m)^module .*$`)
 
-// NewModule makes a module that has the dependencies of the one at name, below
-// root ("" for root's own).
+// NewModule creates a module with the dependencies of the module in directory name below root ("" for
+// the root module).
 func NewModule(t testing.TB, root, name string) *Module {
 	t.Helper()
 	root, err := filepath.Abs(root)
@@ -87,7 +87,7 @@ func (m *Module) write(name, text string) {
 	}
 }
 
-// Add puts a program into the module.
+// Add adds a program to the module.
 func (m *Module) Add(p *Program) {
 	m.t.Helper()
 	for name, text := range p.Files {
@@ -95,7 +95,7 @@ func (m *Module) Add(p *Program) {
 	}
 }
 
-// Go runs the go command there.
+// Go runs the go command in the module.
 func (m *Module) Go(args ...string) (string, error) {
 	cmd := exec.CommandContext(m.t.Context(), "go", args...)
 	cmd.Dir, cmd.Env = m.dir, append(os.Environ(), "GOWORK=off", "GIN_MODE=release")
@@ -103,8 +103,8 @@ func (m *Module) Go(args ...string) (string, error) {
 	return string(out), err
 }
 
-// Vet compiles and vets the programs of all pages that are compiled in the
-// module at name, and runs the tests that they have.
+// Vet compiles and vets the programs of all pages that belong to the module name, and runs their
+// tests.
 func Vet(t testing.TB, root, name string) {
 	t.Helper()
 	m := NewModule(t, root, name)
@@ -122,7 +122,7 @@ func Vet(t testing.TB, root, name string) {
 		}
 	}
 	if n == 0 {
-		t.Fatal("no page has a program for this module: nothing is looked at")
+		t.Fatal("no page has a program for this module, so nothing is tested")
 	}
 	if out, err := m.Go("vet", "./..."); err != nil {
 		t.Errorf("go vet: %v\n%s", err, out)

@@ -1,5 +1,5 @@
-// Package doctest compiles the Go code of the pages in docs, and runs what they
-// say can be run. See CONTRIBUTING.md for how a page marks its code.
+// Package doctest compiles the Go code of the pages in docs, and runs their tests and console blocks.
+// CONTRIBUTING.md describes how a page marks its code.
 package doctest
 
 import (
@@ -16,9 +16,9 @@ import (
 // Block is a fenced block of a page.
 type Block struct {
 	Line     int    // of the fence
-	Language string // what stands behind the fence
+	Language string // after the opening fence
 	Text     string
-	notes    []string // the comments right above it
+	notes    []string // the comments directly above it
 }
 
 // note returns what follows a prefix in one of the comments above the block.
@@ -31,25 +31,24 @@ func (b *Block) note(prefix string) (rest string, there bool) {
 	return "", false
 }
 
-// Program is a program that a page shows: as it stands there, or after one of
-// the page's changes.
+// Program is a program that a page shows, in full or as a change to another.
 type Program struct {
 	Name   string            // "first-sign-in-line-12": the page, and where the code is
-	Module string            // "" is the root's, else the directory of another
+	Module string            // the directory of its module; "" for the root module
 	Files  map[string]string // by name
 	Screen []*Block          // the console blocks that show it running
 	last   string            // the file that was shown last
-	inside bool              // a later program has all of it, and more
+	inside bool              // a later program contains all of it
 }
 
-// Page is a page of documentation, taken apart.
+// Page is a page of documentation with its blocks and programs.
 type Page struct {
 	Name     string // without directory and .md
 	Blocks   []*Block
 	Programs []*Program
 }
 
-// Tested tells whether the program has tests to run, which no other runs.
+// Tested reports whether the program has tests that no other program contains.
 func (p *Program) Tested() bool {
 	for name := range p.Files {
 		if strings.HasSuffix(name, "_test.go") {
@@ -79,7 +78,7 @@ func Blocks(text string) ([]*Block, error) {
 		case m != nil:
 			open, notes = &Block{Line: i + 1, Language: m[1], notes: notes}, nil
 		case strings.HasPrefix(strings.TrimSpace(line), "```"):
-			return nil, fmt.Errorf("line %d: %q begins no block that is looked at", i+1, line)
+			return nil, fmt.Errorf("line %d: %q begins an unsupported block", i+1, line)
 		case c != nil:
 			notes = append(notes, c[1])
 		default:
@@ -87,13 +86,13 @@ func Blocks(text string) ([]*Block, error) {
 		}
 	}
 	if open != nil {
-		return nil, fmt.Errorf("line %d: the block has no end", open.Line)
+		return nil, fmt.Errorf("line %d: the block is not closed", open.Line)
 	}
 	return all, nil
 }
 
-// Read takes the page docs/NAME.md apart. A block of Go that could not be
-// compiled is an error: none is left out.
+// Read reads the page docs/NAME.md. It is an error if a block of Go could not be compiled, so that no
+// block is skipped.
 func Read(root, name string) (*Page, error) {
 	text, err := os.ReadFile(filepath.Join(root, "docs", name+".md"))
 	if err != nil {
@@ -118,7 +117,7 @@ func parse(root, name, text, readme string) (*Page, error) {
 	}
 	r := &reader{root: root, page: p, files: map[string]string{}}
 	for _, b := range first {
-		if b.Language == "go" { // what a page changes that has no program of its own yet
+		if b.Language == "go" { // a page without its own program changes this one
 			r.base = &Program{Files: map[string]string{"main.go": b.Text}, last: "main.go"}
 			break
 		}
@@ -135,16 +134,16 @@ func parse(root, name, text, readme string) (*Page, error) {
 	return p, errors.Join(wrong...)
 }
 
-// reader goes through a page from the top.
+// reader reads a page from top to bottom.
 type reader struct {
 	root  string
 	page  *Page
-	base  *Program          // the program that changes change
-	now   *Program          // the one that was shown last
-	files map[string]string // that stand beside all of them
+	base  *Program          // the program that diffs apply to
+	now   *Program          // the program that was shown last
+	files map[string]string // added to all programs
 }
 
-// mark is what a comment right above a block may say.
+// mark matches the comments that are allowed directly above a block.
 var mark = regexp.MustCompile(`^(part of \S+|file \S+\.(css|html|js|json)|compiled in \S+|on top of the change before)$`)
 
 var declaration = regexp.MustCompile(`^(//.*\n)*(func|type|var|const) `)
@@ -152,7 +151,7 @@ var declaration = regexp.MustCompile(`^(//.*\n)*(func|type|var|const) `)
 func (r *reader) read(b *Block) error {
 	for _, n := range b.notes {
 		if !mark.MatchString(n) {
-			return fmt.Errorf("%q is no mark that is known here", n)
+			return fmt.Errorf("unknown mark %q", n)
 		}
 	}
 	if name, there := b.note("file "); there {
@@ -166,7 +165,7 @@ func (r *reader) read(b *Block) error {
 		return r.diff(b)
 	case "console":
 		if r.now == nil {
-			return errors.New("there is no program that could be run")
+			return errors.New("there is no program to run")
 		}
 		r.now.Screen = append(r.now.Screen, b)
 	}
@@ -185,10 +184,10 @@ func (r *reader) golang(b *Block) error {
 		from.inside = true
 		return r.imported(b, from, from.last, from.Files[from.last]+"\n"+b.Text)
 	}
-	return errors.New("this is a fragment: show a whole program or a diff, or say above it where it is from: <!-- part of FILE -->")
+	return errors.New("this is a fragment: show a whole program or a diff, or name its file above it: <!-- part of FILE -->")
 }
 
-// part finds the block in a file that is compiled anyway.
+// part checks that the block is in a file that is compiled anyway.
 func (r *reader) part(b *Block, file string) error {
 	text, err := os.ReadFile(filepath.Join(r.root, file))
 	if err != nil {
@@ -203,8 +202,7 @@ func (r *reader) part(b *Block, file string) error {
 	return fmt.Errorf("%s does not have these lines", file)
 }
 
-// whole takes a file that is shown from its first line to its last: a program,
-// or the tests of the one before.
+// whole reads a complete file: a program, or tests of the previous program.
 func (r *reader) whole(b *Block) error {
 	if err := Formatted(b.Text); err != nil {
 		return err
@@ -218,7 +216,7 @@ func (r *reader) whole(b *Block) error {
 	return nil
 }
 
-// diff makes the changes to the one file that has what they change.
+// diff applies the changes to the file that has the lines to change.
 func (r *reader) diff(b *Block) error {
 	from := r.from(b)
 	var why error
@@ -232,7 +230,7 @@ func (r *reader) diff(b *Block) error {
 	return why
 }
 
-// from is what a block changes: the program, or the one after the last change.
+// from returns the program that a block changes: the base, or the result of the last change.
 func (r *reader) from(b *Block) *Program {
 	if _, there := b.note("on top of the change before"); there && r.now != nil {
 		return r.now
@@ -254,7 +252,7 @@ func (r *reader) imported(b *Block, from *Program, name, text string) error {
 	return nil
 }
 
-// change adds a program: from, with another text in one file.
+// change adds a program that differs from another in one file.
 func (r *reader) change(b *Block, from *Program, name, text string) {
 	p := &Program{Name: fmt.Sprintf("%s-line-%d", r.page.Name, b.Line), Module: from.Module, Files: map[string]string{}, last: name}
 	maps.Copy(p.Files, from.Files)

@@ -16,12 +16,11 @@ import (
 	"time"
 )
 
-// address is where the programs of the pages listen. Those that run here get
-// ports of their own.
+// address is where the programs of the pages listen. Here each gets a different port.
 const address = "localhost:8080"
 
-// Built are programs that can be started. They are one binary: to link each
-// would take longer than everything else.
+// Built is a binary that contains several programs: linking each separately would take longer than
+// everything else.
 type Built struct {
 	binary string
 	ports  map[*Program]string
@@ -32,7 +31,7 @@ var (
 	mainLine    = regexp.MustCompile(`(?m)^func main\(\) \{`)
 )
 
-// Build compiles programs of the root's module, to be started.
+// Build compiles programs of the root module.
 func Build(t testing.TB, root string, programs []*Program) *Built {
 	t.Helper()
 	m := NewModule(t, root, "")
@@ -55,8 +54,8 @@ func Build(t testing.TB, root string, programs []*Program) *Built {
 	return b
 }
 
-// here puts the address of the running program into a text of the page, and
-// there the page's into what the program said.
+// here replaces the page's address in a text with that of the running program; there does the
+// reverse.
 func (b *Built) here(p *Program, text string) string {
 	return strings.ReplaceAll(text, address, "localhost:"+b.ports[p])
 }
@@ -80,7 +79,7 @@ func freePort(t testing.TB) string {
 	return ""
 }
 
-// Running is a program of a page that runs.
+// Running is a running program.
 type Running struct {
 	URL   string // where it listens
 	Out   func() string
@@ -88,8 +87,7 @@ type Running struct {
 	code  func() int
 }
 
-// Start starts a program, with variables as in "NAME=value" in its environment.
-// It ends with the test.
+// Start starts a program with additional environment variables ("NAME=value"). It ends with the test.
 func (b *Built) Start(t testing.TB, p *Program, variables ...string) *Running {
 	t.Helper()
 	out := &output{}
@@ -103,7 +101,7 @@ func (b *Built) Start(t testing.TB, p *Program, variables ...string) *Running {
 		code: func() int { return cmd.ProcessState.ExitCode() }}
 	go func() {
 		defer close(r.ended)
-		_ = cmd.Wait() // ProcessState tells
+		_ = cmd.Wait() // ProcessState has the result
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -112,14 +110,14 @@ func (b *Built) Start(t testing.TB, p *Program, variables ...string) *Running {
 	return r
 }
 
-// Listens waits until the program does.
+// Listens waits until the program listens.
 func (r *Running) Listens() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for patience := time.After(time.Minute); ; {
 		select {
 		case <-r.ended:
-			return fmt.Errorf("the program ended by itself: %s", r.Out())
+			return fmt.Errorf("the program exited: %s", r.Out())
 		case <-patience:
 			return errors.New("the program does not listen after a minute")
 		case <-tick.C:

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// Play does what the console blocks of a program show, and fails the test
-// unless it comes out as they say.
+// Play runs the commands in the console blocks of a program, and fails the test if their output
+// differs.
 func (b *Built) Play(t testing.TB, p *Program, variables ...string) {
 	t.Helper()
 	s := &screen{t: t, built: b, program: p, variables: variables}
@@ -48,7 +48,7 @@ func commands(text string) ([]command, error) {
 			}
 			all = append(all, command{line: typed, words: w})
 		} else if len(all) == 0 {
-			return nil, errors.New("it does not begin with what is typed: $ …")
+			return nil, errors.New("it does not begin with a command: $ …")
 		} else {
 			all[len(all)-1].want = append(all[len(all)-1].want, line)
 		}
@@ -58,7 +58,7 @@ func commands(text string) ([]command, error) {
 
 var word = regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+|\s+`)
 
-// words splits what a shell would split.
+// words splits a command line as a shell does.
 func words(line string) (all []string, err error) {
 	current, open := "", false
 	for _, piece := range word.FindAllString(line, -1) {
@@ -72,7 +72,7 @@ func words(line string) (all []string, err error) {
 		case piece[0] == '\'' || piece[0] == '"':
 			piece = piece[1 : len(piece)-1]
 		case strings.ContainsAny(piece, "|&;<>`$\\*?"):
-			return nil, fmt.Errorf("%q means something to a shell that is not done here: put it in quotes", piece)
+			return nil, fmt.Errorf("%q has shell syntax that is not supported here: put it in quotes", piece)
 		}
 		current, open = current+piece, true
 	}
@@ -102,10 +102,10 @@ func (s *screen) do(c command) error {
 	case len(typed) > 0 && typed[0] == "curl":
 		return s.curl(c, typed[1:])
 	}
-	return errors.New("this command is not known here")
+	return errors.New("unsupported command")
 }
 
-// run starts the program. Of what it prints, the page may leave lines out.
+// run starts the program. The page may omit lines of its output.
 func (s *screen) run(c command, variables []string) error {
 	s.running = s.built.Start(s.t, s.program, variables...)
 	want := c.want
@@ -121,7 +121,7 @@ func (s *screen) run(c command, variables []string) error {
 	return Shows(s.running.Out(), want)
 }
 
-// Shows looks for lines in a text, which may have others between them.
+// Shows checks that a text has these lines, in this order; it may have others between them.
 func Shows(text string, want []string) error {
 	lines := strings.Split(text, "\n")
 	for _, w := range want {
@@ -135,13 +135,13 @@ func Shows(text string, want []string) error {
 	return nil
 }
 
-// like compares a line with what a page shows: … is anything.
+// like reports whether a line matches that of a page, in which … matches anything.
 func like(want, line string) bool {
 	pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(want)), "…", ".*")
 	return regexp.MustCompile(`^` + pattern + `$`).MatchString(strings.TrimSpace(line))
 }
 
-// curl sends a request. With -i, the page may leave headers out.
+// curl sends a request. With -i, the page may omit headers.
 func (s *screen) curl(c command, args []string) error {
 	if s.running == nil {
 		if err := s.run(command{}, s.variables); err != nil {
@@ -183,12 +183,12 @@ func (s *screen) curl(c command, args []string) error {
 		want = want[1:]
 	}
 	if !slices.EqualFunc(want, got, like) {
-		return fmt.Errorf("the answer is\n%s", strings.Join(got, "\n"))
+		return fmt.Errorf("the response is\n%s", strings.Join(got, "\n"))
 	}
 	return nil
 }
 
-// curlRequest is the request that curl would send.
+// curlRequest returns the request that curl would send.
 func curlRequest(joined string) (r *http.Request, headers bool, err error) {
 	var method, address, body string
 	h := http.Header{"User-Agent": {"curl/8"}, "Accept": {"*/*"}}
@@ -219,7 +219,7 @@ func curlRequest(joined string) (r *http.Request, headers bool, err error) {
 				h.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
 		case strings.HasPrefix(arg, "-") || address != "":
-			return nil, false, fmt.Errorf("curl %s is not known here", arg)
+			return nil, false, fmt.Errorf("unsupported argument of curl: %s", arg)
 		default:
 			address = arg
 		}

@@ -80,7 +80,7 @@ func TestConsolesAreTried(t *testing.T) {
 func TestConsolesThatAreRefused(t *testing.T) {
 	for _, text := range []string{"no dollar\n", "$ curl a | b\n", "$ echo $HOME\n"} {
 		if _, err := commands(text); err == nil {
-			t.Errorf("%q was taken", text)
+			t.Errorf("%q was accepted", text)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestCurl(t *testing.T) {
 	}
 	for _, args := range []string{"-X", "-L\x00localhost", "localhost\x00localhost"} {
 		if _, _, err := curlRequest(args); err == nil {
-			t.Errorf("%q was taken", args)
+			t.Errorf("%q was accepted", args)
 		}
 	}
 }

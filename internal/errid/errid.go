@@ -1,14 +1,13 @@
-// Package errid writes the ids of mistakes in settings, for package ginauth and its
-// presets.
+// Package errid makes the ids of errors in settings, for package ginauth and its presets.
 package errid
 
 import "strings"
 
-// Of returns the id of a mistake in a field, written as the ids of all errors are:
-// Of("Options.BaseURL", "empty") is "options.base_url.empty".
+// Of returns the id of a mistake in a field, in the form of all error ids: Of("Options.BaseURL",
+// "empty") is "options.base_url.empty".
 func Of(field, mistake string) string {
-	field = strings.NewReplacer("JWKS", "Jwks", "APIs", "Apis").Replace(field) // or JWKSURL would be one word
-	// Fields are Go names in ASCII: no character sorts after z.
+	field = strings.NewReplacer("JWKS", "Jwks", "APIs", "Apis").Replace(field) // otherwise JWKSURL would be one word
+	// Fields are Go names in ASCII, without characters after z.
 	lower := func(i int) bool { return i < len(field) && 'a' <= field[i] }
 	var id strings.Builder
 	for i := range len(field) {

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	maxTime   = 10 * time.Second // for a request in all, its body included
-	maxHeader = 64 << 10         // of an answer, in bytes
+	maxTime   = 10 * time.Second // for a request, including the response body
+	maxHeader = 64 << 10         // bytes of a response header
 )
 
 // Client returns an HTTP client for requests to providers. It follows no redirects (any 3xx is
 // an error: the request may carry a secret, and a 307 would repeat it elsewhere), takes at
 // most ten seconds in all, keeps no cookies, reads at most MaxBody bytes of a body, and
-// verifies TLS. Its errors become safe to show with Classify.
+// verifies TLS. Classify turns its errors into errors that are safe to show.
 //
 // base allows a proxy, private certificate authorities and tracing. It is not modified, and
 // later changes to it have no effect: an *http.Transport is cloned and restricted; any other
@@ -45,9 +45,8 @@ func Client(base *http.Client, userAgent string) *http.Client {
 		t.next = harden(next.Clone())
 	}
 	return &http.Client{
-		Transport: t, // keeps the time, too: http.Client would start a goroutine for each request to do so
-		// The transport answers for redirects already. This is for a caller that
-		// puts another one around it.
+		Transport: t, // has the timeout too: http.Client would start a goroutine for each request
+		// The transport already rejects redirects. This is for callers that replace it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -100,8 +99,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Header = maps.Clone(req.Header)
 	delete(req.Header, "Cookie")
 	delete(req.Header, "Referer")
-	// http.Transport asks for gzip itself and unpacks it, so that the cap below
-	// counts unpacked bytes. For a caller that asks, it would leave it packed.
+	// http.Transport requests gzip on its own and decompresses it, so that the limit below
+	// counts decompressed bytes. If the request had this header, the body would stay compressed.
 	delete(req.Header, "Accept-Encoding")
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", t.agent)
@@ -122,8 +121,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// send asks the next one, which may be the application's: one that panics, or
-// returns nothing, has failed.
+// send calls the next RoundTripper, which may be the application's. A panic is an error, and so
+// is a nil response without an error.
 func (t *transport) send(req *http.Request) (*http.Response, error) {
 	resp, err := contain.Call(func() (*http.Response, error) { return t.next.RoundTrip(req) })
 	if p, panicked := err.(*contain.Panic); panicked {
@@ -131,7 +130,7 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 		return nil, &Error{Kind: Malformed, Host: req.URL.Host, Detail: detail}
 	}
 	if err == nil && resp == nil {
-		err = &Error{Kind: Network, Host: req.URL.Host, Detail: "the HTTP client returned no answer"}
+		err = &Error{Kind: Network, Host: req.URL.Host, Detail: "the HTTP client returned no response"}
 	}
 	return resp, err
 }
@@ -141,7 +140,7 @@ func refuse(from *url.URL, resp *http.Response) *Error {
 		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Redirect, Detail: redirected(from, resp)}
 	}
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Malformed, Detail: "answered in a content encoding that was not asked for"}
+		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Malformed, Detail: "answered in a content encoding that was not requested"}
 	}
 	return nil
 }
@@ -164,16 +163,16 @@ func redirected(from *url.URL, resp *http.Response) string {
 	return "redirected to host " + to.Host + " (not followed)"
 }
 
-// plainHost tells a host from a smuggled text.
+// plainHost matches hosts. Any other text in their place is not repeated in an error.
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]{1,255}$`)
 
-// cappedBody reads left bytes and then fails, rather than ending as if the body had ended: an
-// incomplete response is an error.
+// cappedBody reads left bytes. If the body is longer, it then returns an error, not io.EOF, so
+// that a truncated response is not taken for a complete one.
 type cappedBody struct {
 	io.ReadCloser
 	left int64
 	host string
-	done func() // when it is closed
+	done func() // called by Close
 }
 
 // Read implements io.Reader.
@@ -182,7 +181,7 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 		return 0, b.tooLarge()
 	}
 	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1] // one more, to tell an end from a limit
+		p = p[:b.left+1] // one more byte, to distinguish the end of the body from the limit
 	}
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
@@ -199,5 +198,5 @@ func (b *cappedBody) Close() error {
 }
 
 func (b *cappedBody) tooLarge() error {
-	return &Error{Kind: TooLarge, Host: b.host, Detail: "answered more than the limit allows"}
+	return &Error{Kind: TooLarge, Host: b.host, Detail: "answered with more bytes than the limit allows"}
 }

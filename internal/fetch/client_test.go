@@ -150,7 +150,7 @@ func TestRequestsCarryNothingOfTheUsers(t *testing.T) {
 	}
 }
 
-// What is not encoded may say so.
+// An unencoded response may say so.
 func TestIdentityIsNoEncoding(t *testing.T) {
 	for _, encoding := range []string{"identity", "Identity"} {
 		srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -244,7 +244,7 @@ func TestTimeoutOfBase(t *testing.T) {
 	}
 }
 
-// Each request has a timer, which must not run on.
+// Each request has a timer, which must be stopped.
 func TestTheTimerEndsWithTheAnswer(t *testing.T) {
 	answers := map[string]func() (*http.Response, error){
 		"an answer that is read": func() (*http.Response, error) {
@@ -257,7 +257,7 @@ func TestTheTimerEndsWithTheAnswer(t *testing.T) {
 		var ctx context.Context
 		base := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if ctx = r.Context(); ctx.Err() != nil {
-				t.Errorf("%s: over before it began", name)
+				t.Errorf("%s: the context has ended before the request", name)
 			}
 			return answer()
 		})}
@@ -298,8 +298,8 @@ func TestARoundTripperThatPanicsFails(t *testing.T) {
 	wantError(t, err, fetch.Malformed, "discovery: idp.example: panic: two lines")
 }
 
-// TestProxyOfTheEnvironment runs itself anew, since net/http reads the
-// environment once.
+// TestProxyOfTheEnvironment runs itself in another process, since net/http reads the
+// environment only once.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	const again = "FETCH_TEST_BEHIND_PROXY"
 	if os.Getenv(again) != "" {
@@ -319,6 +319,6 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if asked.Load() != "idp.example/metadata" {
-		t.Errorf("the proxy was asked for %v", asked.Load())
+		t.Errorf("the proxy was requested to fetch %v", asked.Load())
 	}
 }

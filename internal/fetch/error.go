@@ -27,7 +27,7 @@ const (
 	Status      Kind = "status"       // not a 200
 	ContentType Kind = "content_type" // not JSON by its media type
 	TLS         Kind = "tls"          // no trusted connection
-	Network     Kind = "network"      // no connection, or not to the end; also canceled
+	Network     Kind = "network"      // no connection, or a broken one; also canceled
 	Malformed   Kind = "malformed"    // an invalid response or URL
 )
 
@@ -40,7 +40,7 @@ type Error struct {
 	Kind   Kind
 	Op     string // the operation: "discovery", "token endpoint"
 	Host   string // of the provider, with its port; "" if unknown
-	Status int    // of the answer; 0 if there was none
+	Status int    // of the response; 0 without one
 	Detail string // what happened
 	Err    error  // the cause; nil if the response is invalid
 }
@@ -59,9 +59,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Classify turns an error of an HTTP client, which names the whole address with
-// its query, into an *Error. One that is an *Error already keeps what it says
-// and learns op and host if it lacks them. err must not be nil.
+// Classify turns an error of an HTTP client, whose text contains the whole URL with its query,
+// into an *Error. If err already wraps an *Error, Classify returns a copy of that, with op and
+// the host of address filled in where they are missing. err must not be nil.
 func Classify(op, address string, err error) *Error {
 	var host string
 	if u, err := url.Parse(address); err == nil {
@@ -91,8 +91,8 @@ func classify(op, host string, err error) *Error {
 	return e
 }
 
-// explain puts an error in words of ours. What it does not know stays unsaid,
-// since net/http quotes what it cannot read.
+// explain describes an error in our words. It gives no details of an unknown error, since
+// net/http quotes input that it cannot parse.
 func explain(err error) (Kind, string) {
 	var timeout interface{ Timeout() bool }
 	var u *url.Error
@@ -100,9 +100,9 @@ func explain(err error) (Kind, string) {
 	case errors.Is(err, context.Canceled):
 		return Network, "canceled"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return Timeout, "no complete answer in time"
+		return Timeout, "no complete response in time"
 	case errors.As(err, &u) && u.Op == "parse":
-		return Malformed, "not a usable address"
+		return Malformed, "not a valid URL"
 	}
 	for _, explain := range []func(error) (Kind, string){explainTLS, explainBody, explainNetwork} {
 		if kind, detail := explain(err); kind != "" {
@@ -141,7 +141,7 @@ func explainTLS(err error) (Kind, string) {
 func explainBody(err error) (Kind, string) {
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
-		return Malformed, "answered gzip that cannot be unpacked"
+		return Malformed, "answered with invalid gzip data"
 	}
 	return "", ""
 }
@@ -161,7 +161,7 @@ func explainNetwork(err error) (Kind, string) {
 	case errors.As(err, &number):
 		detail = number.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		detail = "connection closed before the answer was complete"
+		detail = "connection closed before the response was complete"
 	default:
 		return "", ""
 	}
@@ -171,16 +171,16 @@ func explainNetwork(err error) (Kind, string) {
 	return Network, detail
 }
 
-// StatusError returns the *Error of an answer with a status of failure.
+// StatusError returns the *Error for a response with an unexpected status.
 func StatusError(op, host string, status int) *Error {
 	return &Error{Kind: Status, Op: op, Host: host, Status: status, Detail: answered(status)}
 }
 
-// MediaError returns the *Error of an answer that is not JSON by its media type.
+// MediaError returns the *Error for a response whose media type is not that of JSON.
 func MediaError(op, host string, status int, media string) *Error {
 	e := &Error{Kind: ContentType, Op: op, Host: host, Status: status, Detail: "answered without a media type, not JSON"}
 	if plainMedia.MatchString(media) {
-		e.Detail = "answered " + media + ", not JSON"
+		e.Detail = "answered with " + media + ", not JSON"
 	}
 	return e
 }

@@ -23,7 +23,7 @@ func TestClassify(t *testing.T) {
 		err  error
 		kind fetch.Kind
 		want string
-		is   error // what errors.Is still finds
+		is   error // which errors.Is still finds
 	}{
 		{"a refused connection", dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), fetch.Network,
 			syscall.ECONNREFUSED.Error(), syscall.ECONNREFUSED},
@@ -31,11 +31,11 @@ func TestClassify(t *testing.T) {
 			fetch.Network, "proxy: " + syscall.ECONNREFUSED.Error(), syscall.ECONNREFUSED},
 		{"a name that does not exist", dial(&net.DNSError{Err: "no such host", IsNotFound: true}), fetch.Network, "host not found", nil},
 		{"a name server that fails", dial(&net.DNSError{Err: "server misbehaving"}), fetch.Network, "host lookup failed", nil},
-		{"a name server that is slow", dial(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), fetch.Timeout, "no complete answer in time", nil},
-		{"a slow connection", dial(os.ErrDeadlineExceeded), fetch.Timeout, "no complete answer in time", os.ErrDeadlineExceeded},
-		{"a deadline", context.DeadlineExceeded, fetch.Timeout, "no complete answer in time", context.DeadlineExceeded},
+		{"a name server that is slow", dial(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), fetch.Timeout, "no complete response in time", nil},
+		{"a slow connection", dial(os.ErrDeadlineExceeded), fetch.Timeout, "no complete response in time", os.ErrDeadlineExceeded},
+		{"a deadline", context.DeadlineExceeded, fetch.Timeout, "no complete response in time", context.DeadlineExceeded},
 		{"a browser that went away", context.Canceled, fetch.Network, "canceled", context.Canceled},
-		{"an end too early", io.ErrUnexpectedEOF, fetch.Network, "connection closed before the answer was complete", io.ErrUnexpectedEOF},
+		{"an end too early", io.ErrUnexpectedEOF, fetch.Network, "connection closed before the response was complete", io.ErrUnexpectedEOF},
 		{"an unknown authority", x509.UnknownAuthorityError{}, fetch.TLS, "tls: certificate signed by unknown authority", nil},
 		{"a certificate for something else", x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}, fetch.TLS, "tls: certificate cannot be verified", nil},
 		{"anything else", own, fetch.Network, "request failed", own},
@@ -57,7 +57,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestClassifyKeepsWhatIsClassified(t *testing.T) {
-	first := &fetch.Error{Kind: fetch.TooLarge, Host: "idp.example", Status: 200, Detail: "answered more than the limit allows"}
+	first := &fetch.Error{Kind: fetch.TooLarge, Host: "idp.example", Status: 200, Detail: "answered with more bytes than the limit allows"}
 	wrapped := &url.Error{Op: "Get", URL: "https://idp.example?code=" + secret, Err: first}
 	second := fetch.Classify("userinfo", "https://other.example", wrapped)
 	want := *first

@@ -1,8 +1,9 @@
-// Package fetch talks to providers over HTTP.
+// Package fetch sends HTTP requests to providers.
 //
-// A provider, or an attacker in its place, may redirect, hang, drip, reset, send a page, or
-// send a few kilobytes that inflate to gigabytes. The client limits each request to ten
-// seconds and one mebibyte, and reports a failure in one line without quoting the response.
+// A provider, or an attacker in its place, may redirect, hang, send one byte at a time, reset
+// the connection, respond with an HTML page, or send a few kilobytes that decompress to
+// gigabytes. The client limits each request to ten seconds and one mebibyte, and reports a
+// failure in one line without quoting the response.
 package fetch
 
 import (
@@ -18,19 +19,19 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// How many bytes of an answer are read, after decompression.
+// Limits of a response body in bytes, after decompression.
 const (
-	MaxBody   = 1 << 20   // of any answer; Client enforces it
+	MaxBody   = 1 << 20   // of any response; Client enforces it
 	MaxKeySet = 512 << 10 // of a JWKS: a hundred large keys with their certificates
 )
 
 // Request is a GET for a JSON object.
 type Request struct {
-	Op     string      // what it is for, as Error.Op says it: "discovery"
-	URL    string      // where to
-	Header http.Header // beside Accept; nil for none
-	Limit  int64       // of the answer in bytes; 0 for MaxBody
-	Accept []string    // media types that pass for JSON beside application/json and application/*+json
+	Op     string      // the operation, for Error.Op: "discovery"
+	URL    string      // the address
+	Header http.Header // in addition to Accept; may be nil
+	Limit  int64       // of the response body in bytes; 0 for MaxBody
+	Accept []string    // media types accepted in addition to application/json and application/*+json
 }
 
 // JSON sends r and decodes the response strictly. Any response but a 200 with a JSON media
@@ -64,7 +65,7 @@ func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, 
 	obj, err := strictjson.Object(body)
 	if err != nil {
 		return nil, resp.Header, &Error{Kind: Malformed, Op: r.Op, Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: "answered unusable JSON: " + err.Error(), Err: err}
+			Detail: "answered with invalid JSON: " + err.Error(), Err: err}
 	}
 	return obj, resp.Header, nil
 }
@@ -74,7 +75,7 @@ func (r Request) check(resp *http.Response, host string) error {
 	if resp.StatusCode != http.StatusOK {
 		return StatusError(r.Op, host, resp.StatusCode)
 	}
-	// A bad parameter does not matter, and with anything else that is wrong media is "".
+	// An invalid parameter does not matter. If the media type is invalid, media is "".
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if isJSON(media) || media != "" && slices.Contains(r.Accept, media) {
 		return nil
@@ -87,12 +88,12 @@ func isJSON(media string) bool {
 		strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
 }
 
-// plainMedia tells a media type from a smuggled text.
+// plainMedia matches media types. Any other text in their place is not repeated in an error.
 var plainMedia = regexp.MustCompile(`^[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}$`)
 
-// Read reads a body of at most limit bytes and closes it. It is for answers
-// that JSON does not fit: other methods, other media types, lists. Whatever
-// goes wrong is an *Error.
+// Read reads a body of at most limit bytes and closes it. It is for responses that the function
+// JSON cannot read: those to other methods, of other media types, or with a list. Every error
+// is an *Error.
 func Read(resp *http.Response, op string, limit int64) (string, error) {
 	defer resp.Body.Close()
 	var host string
@@ -109,13 +110,12 @@ func Read(resp *http.Response, op string, limit int64) (string, error) {
 	return string(*b), nil
 }
 
-// buffers are for reading answers, so that an answer's text is all that is
-// allocated for it. One that a long answer made large goes when the garbage is
-// collected for the second time.
+// buffers are for reading responses, so that only the returned text is allocated. A buffer that
+// a long response made large is freed by the second garbage collection.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// readAll is io.ReadAll into memory that is there. bytes.Buffer would take twice
-// as much of it for a long answer.
+// readAll is io.ReadAll into an existing buffer. bytes.Buffer would use twice as much memory for
+// a long response.
 func readAll(r io.Reader, into *[]byte) error {
 	b := (*into)[:0]
 	for {

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// secret stands for what must never be in an error: a code in a query, a body,
-// a header.
+// secret stands for the texts that must never be in an error: a code in a query, a body, a
+// header.
 const secret = "s3cr3t"
 
 func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
@@ -25,7 +25,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	return srv
 }
 
-// get asks for address?code=secret with a client made from base.
+// get requests address?code=secret with a client made from base.
 func get(t *testing.T, base *http.Client, address string) (map[string]any, error) {
 	t.Helper()
 	client := fetch.Client(base, "ginauth-test")
@@ -34,8 +34,8 @@ func get(t *testing.T, base *http.Client, address string) (map[string]any, error
 	return obj, err
 }
 
-// wantError checks the kind of err, a part of its text, and that neither its
-// text nor that of any cause names the secret's address.
+// wantError checks the kind of err, a part of its text, and that neither its text nor that of
+// any cause contains the secret.
 func wantError(t *testing.T, err error, kind fetch.Kind, text string) *fetch.Error {
 	t.Helper()
 	var e *fetch.Error
@@ -46,7 +46,7 @@ func wantError(t *testing.T, err error, kind fetch.Kind, text string) *fetch.Err
 		t.Errorf("got %s %q, want %s with %q", e.Kind, e, kind, text)
 	}
 	if strings.ContainsAny(e.Error(), "\r\n") || len(e.Error()) > 500 {
-		t.Errorf("%q is not a line for a log", e)
+		t.Errorf("%q is not fit for one line of a log", e)
 	}
 	for err := error(e); err != nil; err = errors.Unwrap(err) {
 		if strings.Contains(err.Error(), secret) {
@@ -68,13 +68,13 @@ func TestJSONMediaTypes(t *testing.T) {
 		{"case does not matter", "Application/JSON", nil, ""},
 		{"a kind of JSON is accepted", "application/jwk-set+json", nil, ""},
 		{"an odd type is accepted from who says so", "text/javascript; charset=UTF-8", []string{"text/javascript"}, ""},
-		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "answered text/javascript, not JSON"},
-		{"a page is refused", "text/html; charset=utf-8", nil, "answered text/html, not JSON"},
-		{"text is refused", "text/plain", nil, "answered text/plain, not JSON"},
-		{"a kind of JSON outside application is refused", "text/x+json", nil, "answered text/x+json, not JSON"},
-		{"JSON outside application is refused", "text/json", nil, "answered text/json, not JSON"},
-		{"a form is refused", "application/x-www-form-urlencoded", nil, "answered application/x-www-form-urlencoded, not JSON"},
-		{"a JWT is refused", "application/jwt", nil, "answered application/jwt, not JSON"},
+		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "answered with text/javascript, not JSON"},
+		{"a page is refused", "text/html; charset=utf-8", nil, "answered with text/html, not JSON"},
+		{"text is refused", "text/plain", nil, "answered with text/plain, not JSON"},
+		{"a kind of JSON outside application is refused", "text/x+json", nil, "answered with text/x+json, not JSON"},
+		{"JSON outside application is refused", "text/json", nil, "answered with text/json, not JSON"},
+		{"a form is refused", "application/x-www-form-urlencoded", nil, "answered with application/x-www-form-urlencoded, not JSON"},
+		{"a JWT is refused", "application/jwt", nil, "answered with application/jwt, not JSON"},
 		{"no type is refused", "", nil, "answered without a media type, not JSON"},
 		{"no type is refused even beside an odd one", "", []string{""}, "answered without a media type, not JSON"},
 		{"a broken type is refused", "application/json/x", nil, "answered without a media type, not JSON"},
@@ -139,7 +139,7 @@ func TestJSONStatus(t *testing.T) {
 
 func TestJSONBodies(t *testing.T) {
 	tests := []struct{ name, body, want string }{
-		{"an empty body is refused", "", "answered unusable JSON: empty"},
+		{"an empty body is refused", "", "answered with invalid JSON: empty"},
 		{"an array is refused", `[]`, "not a JSON object"},
 		{"a duplicate member is refused", `{"issuer":"a","issuer":"s3cr3t"}`, `duplicate member "issuer"`},
 		{"a cut body is refused", `{"issuer":"s3cr3t`, "unexpected end"},
@@ -170,7 +170,7 @@ func TestJSONLimit(t *testing.T) {
 		t.Errorf("a body as large as the limit: %v", err)
 	}
 	_, header, err := fetch.JSON(t.Context(), client, fetch.Request{Op: "keys", URL: srv.URL, Limit: int64(len(body)) - 1})
-	e := wantError(t, err, fetch.TooLarge, "answered more than the limit allows")
+	e := wantError(t, err, fetch.TooLarge, "answered with more bytes than the limit allows")
 	if e.Op != "keys" || e.Host == "" || e.Status != 200 || header == nil {
 		t.Errorf("got %#v, %v", e, header)
 	}
@@ -209,8 +209,8 @@ func TestJSONAddresses(t *testing.T) {
 		kind          fetch.Kind
 		want          string
 	}{
-		{"an address that does not parse", "https://idp.example/%zz?code=" + secret, fetch.Malformed, "discovery: not a usable address"},
-		{"a control character", "https://idp.example/\n" + secret, fetch.Malformed, "discovery: not a usable address"},
+		{"an address that does not parse", "https://idp.example/%zz?code=" + secret, fetch.Malformed, "discovery: not a valid URL"},
+		{"a control character", "https://idp.example/\n" + secret, fetch.Malformed, "discovery: not a valid URL"},
 		{"no scheme", "idp.example?code=" + secret, fetch.Network, "discovery: request failed"},
 		{"a file", "file:///etc/passwd?code=" + secret, fetch.Network, "discovery: request failed"},
 	}
@@ -232,8 +232,7 @@ func TestReadClosesTheBody(t *testing.T) {
 	}
 }
 
-// The application's own transport may leave out what net/http always says, or
-// say what is not so.
+// The application's own transport may omit what net/http always provides, or set it wrongly.
 func TestReadOfAnOddAnswer(t *testing.T) {
 	body := strings.Repeat("x", 10_000)
 	for name, resp := range map[string]*http.Response{
@@ -244,7 +243,7 @@ func TestReadOfAnOddAnswer(t *testing.T) {
 	} {
 		resp.Body = io.NopCloser(strings.NewReader(body))
 		if got, err := fetch.Read(resp, "userinfo", fetch.MaxBody); err != nil || string(got) != body {
-			t.Errorf("an answer %s: %d bytes, %v", name, len(got), err)
+			t.Errorf("a response %s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }

@@ -61,19 +61,19 @@ func TestBodiesAreCapped(t *testing.T) {
 		{"a gzip bomb is cut after unpacking", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "gzip")
 			w.Write(packed)
-		}, fetch.TooLarge, "answered more than the limit allows"},
+		}, fetch.TooLarge, "answered with more bytes than the limit allows"},
 		{"a gzip bomb that nobody asked for is not unpacked", plain, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "gzip")
 			w.Write(packed)
-		}, fetch.Malformed, "answered in a content encoding that was not asked for"},
+		}, fetch.Malformed, "answered in a content encoding that was not requested"},
 		{"another encoding is refused", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "br")
 			w.Write(packed)
-		}, fetch.Malformed, "answered in a content encoding that was not asked for"},
+		}, fetch.Malformed, "answered in a content encoding that was not requested"},
 		{"gzip that is none is refused", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "gzip")
 			io.WriteString(w, secret+strings.Repeat("x", 100))
-		}, fetch.Malformed, "answered gzip that cannot be unpacked"},
+		}, fetch.Malformed, "answered with invalid gzip data"},
 		{"an endless body is cut", nil, func(w http.ResponseWriter, r *http.Request) {
 			asJSON(w, "")
 			for chunk := bytes.Repeat([]byte{' '}, 32<<10); r.Context().Err() == nil; {
@@ -81,11 +81,11 @@ func TestBodiesAreCapped(t *testing.T) {
 					return
 				}
 			}
-		}, fetch.TooLarge, "answered more than the limit allows"},
+		}, fetch.TooLarge, "answered with more bytes than the limit allows"},
 		{"a body one byte too large is refused", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "")
 			io.WriteString(w, "{}"+strings.Repeat(" ", fetch.MaxBody-1))
-		}, fetch.TooLarge, "answered more than the limit allows"},
+		}, fetch.TooLarge, "answered with more bytes than the limit allows"},
 		{"a huge header is refused", nil, hugeHeader, fetch.Network, "request failed"},
 		{"a huge header is refused, where base says nothing", &http.Client{Transport: &http.Transport{}}, hugeHeader, fetch.Network, "request failed"},
 		{"a header above what base allows is refused", &http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 4 << 10}},
@@ -118,7 +118,7 @@ func TestTheCapHoldsForEveryReader(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
-	wantError(t, err, fetch.TooLarge, "answered more")
+	wantError(t, err, fetch.TooLarge, "answered with more")
 	if n != fetch.MaxBody {
 		t.Errorf("read %d bytes", n)
 	}
@@ -127,7 +127,7 @@ func TestTheCapHoldsForEveryReader(t *testing.T) {
 	}
 }
 
-// A body that comes all at once is no longer than one that drips.
+// The limit also holds if the whole body arrives in one read.
 func TestTheCapHoldsForALargeBuffer(t *testing.T) {
 	base := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(strings.Repeat("x", 2*fetch.MaxBody)))}, nil
@@ -138,7 +138,7 @@ func TestTheCapHoldsForALargeBuffer(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	n, err := resp.Body.Read(make([]byte, 2*fetch.MaxBody))
-	wantError(t, err, fetch.TooLarge, "answered more")
+	wantError(t, err, fetch.TooLarge, "answered with more")
 	if n != fetch.MaxBody {
 		t.Errorf("read %d bytes", n)
 	}
@@ -185,7 +185,7 @@ func TestSlowServers(t *testing.T) {
 		t.Run(tt.name+" is given up", func(t *testing.T) {
 			srv := serve(t, tt.answer)
 			_, err := get(t, &http.Client{Timeout: 200 * time.Millisecond}, srv.URL)
-			wantError(t, err, fetch.Timeout, "no complete answer in time")
+			wantError(t, err, fetch.Timeout, "no complete response in time")
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v is not context.DeadlineExceeded", err)
 			}
@@ -201,7 +201,7 @@ func TestTenSecondsInAll(t *testing.T) {
 		})}
 		start := time.Now()
 		_, err := get(t, base, "https://idp.example/")
-		wantError(t, err, fetch.Timeout, "discovery: idp.example: no complete answer in time")
+		wantError(t, err, fetch.Timeout, "discovery: idp.example: no complete response in time")
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("took %v", took)
 		}
@@ -221,8 +221,7 @@ func TestACanceledRequestEndsAtOnce(t *testing.T) {
 	}
 }
 
-// hijack answers with raw bytes and closes the connection, with a reset if so
-// asked.
+// hijack responds with raw bytes and closes the connection, with a reset if reset is true.
 func hijack(raw string, reset bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -244,9 +243,9 @@ func TestBrokenServers(t *testing.T) {
 		answer http.HandlerFunc
 		text   string
 	}{
-		{"one that hangs up", hijack("", false), "connection closed before the answer was complete"},
+		{"one that hangs up", hijack("", false), "connection closed before the response was complete"},
 		{"one that resets the connection", hijack("", true), "connection reset by peer"},
-		{"one that hangs up in the body", hijack(head+`{"a":"`+secret, false), "connection closed before the answer was complete"},
+		{"one that hangs up in the body", hijack(head+`{"a":"`+secret, false), "connection closed before the response was complete"},
 		{"one that does not speak HTTP", hijack("SSH-2.0-"+strings.ToUpper(secret)+"\r\n\r\n", false), "request failed"},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,6 @@
-// Package leaktest looks, at the end of a test, for the secrets that the test's
-// sign-ins made: in every log, and in every page, header and address that its
-// browsers and providers saw. None of them may be where it has no business.
+// Package leaktest searches, at the end of a test, for the secrets of the test's sign-ins: in every
+// log, and in every page, header and URL of its browsers and providers. A secret in any place that
+// may.go does not list is an error.
 package leaktest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// Watch is what one test has made and shown.
+// Watch has the browsers, providers, logs and secrets of one test.
 type Watch struct {
 	t testing.TB
 
@@ -24,14 +24,14 @@ type Watch struct {
 	providers []*authtest.Provider
 	logs      []func() string
 	secrets   *secrets
-	origins   map[string]bool // of providers that are not known
+	origins   map[string]bool // of providers that are not in providers
 	callbacks map[string]bool // paths of redirect URIs
 }
 
 var watches sync.Map // of *Watch, by testing.TB
 
-// Of returns the watch of a test. It looks when the test and everything it
-// started is over, so the first call has to come before they are started.
+// Of returns the watch of a test. It searches after the test and everything that it started have
+// ended, so the first call has to come before anything is started.
 func Of(t testing.TB) *Watch {
 	if w, there := watches.Load(t); there {
 		return w.(*Watch)
@@ -50,7 +50,7 @@ func newWatch(t testing.TB) *Watch {
 	return &Watch{t: t, secrets: newSecrets(), origins: map[string]bool{}, callbacks: map[string]bool{}}
 }
 
-// Browser watches a browser, with its clones.
+// Browser watches a browser and its clones.
 func (w *Watch) Browser(b *authtest.Browser) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,7 @@ func (w *Watch) Log(text func() string) {
 	w.logs = append(w.logs, text)
 }
 
-// Callback names a path that a test sends an answer to, though it is in no
+// Callback adds a path to which a test sends authorization responses, although it is in no
 // authorization request.
 func (w *Watch) Callback(path string) {
 	w.mu.Lock()
@@ -79,14 +79,14 @@ func (w *Watch) Callback(path string) {
 	w.callbacks[strings.TrimSuffix(path, "/")] = true
 }
 
-// Secret names a secret that no sign-in makes: a key, say.
+// Secret adds a secret that no sign-in creates, such as a key.
 func (w *Watch) Secret(kind, value string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.secrets.add(kind, value)
 }
 
-// look fails the test for each secret that is where it must not be.
+// look fails the test for each leaked secret.
 func (w *Watch) look() {
 	w.t.Helper()
 	for _, found := range w.leaks() {
@@ -94,7 +94,7 @@ func (w *Watch) look() {
 	}
 }
 
-// leaks says what was found where. It may be called once.
+// leaks returns a description of each leak. It may be called only once.
 func (w *Watch) leaks() (found []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,15 +135,15 @@ func (w *Watch) leaks() (found []string) {
 	return found
 }
 
-// atProvider says whether an address is one of the test's providers', or where
-// a sign-in was sent to.
+// atProvider reports whether a URL belongs to one of the test's providers, or to a provider in an
+// authorization request.
 func (w *Watch) atProvider(u *url.URL) bool {
 	return w.origins[u.Scheme+"://"+u.Host] || slices.ContainsFunc(w.providers, func(p *authtest.Provider) bool {
 		return strings.HasPrefix(p.Issuer, u.Scheme+"://"+u.Host) && u.Host != ""
 	})
 }
 
-// mintedBy collects what a provider issued and what it was sent.
+// mintedBy collects the secrets that a provider issued or received.
 func (w *Watch) mintedBy(p *authtest.Provider) {
 	w.secrets.add(clientSecret, p.ClientSecret)
 	for _, r := range p.Requests(authtest.Token) {
@@ -161,7 +161,7 @@ func (w *Watch) mintedBy(p *authtest.Provider) {
 	}
 }
 
-// mintedOn collects what a browser was given on one stage of its way.
+// mintedOn collects the secrets in one response to a browser.
 func (w *Watch) mintedOn(h authtest.Hop) {
 	to, err := url.Parse(h.Header.Get("Location"))
 	if err != nil {
@@ -186,14 +186,13 @@ func (w *Watch) mintedOn(h authtest.Hop) {
 	}
 }
 
-// asksAgain reports whether a callback leads to a second authorization request, with
-// max_age=0, after an answer with too little an acr.
+// asksAgain reports whether a callback redirects to a second authorization request, with max_age=0,
+// because the acr was insufficient.
 func asksAgain(from, to *url.URL) bool {
 	return within(from, "/authorize/") && to.Query().Has("client_id") && to.Query().Get("max_age") == "0"
 }
 
-// lookAtHop holds one request of a browser, and its answer, against what may
-// be where: see may.go.
+// lookAtHop searches one request of a browser and its response, with the exceptions in may.go.
 func (w *Watch) lookAtHop(h authtest.Hop, find func(place, text string, may ...string)) {
 	where := h.Method + " " + h.URL.Path + ": "
 	find(where+"the Referer", h.Request.Get("Referer"))
@@ -224,14 +223,13 @@ func (w *Watch) lookAtHop(h authtest.Hop, find func(place, text string, may ...s
 	find(where+fmt.Sprintf("the page, with status %d,", h.Status), string(h.Body), kinds...)
 }
 
-// lookAtProvider holds what the application sent to a provider against what
-// may be where.
+// lookAtProvider searches the application's requests to a provider, with the exceptions in may.go.
 func lookAtProvider(p *authtest.Provider, find func(place, text string, may ...string)) {
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.JWKS, authtest.Token, authtest.Userinfo} {
 		for _, r := range p.Requests(e) {
 			where := "a request to the " + string(e) + " endpoint: "
 			inQuery := sent[e]
-			if r.Method != http.MethodGet || e != authtest.Token { // a few providers take nothing but a GET
+			if r.Method != http.MethodGet || e != authtest.Token { // a few providers require a GET
 				inQuery = nil
 			}
 			find(where+"the address", r.URL.String(), inQuery...)

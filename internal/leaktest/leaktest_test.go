@@ -17,7 +17,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// leaky is an application that tells what it should not, if it is asked to.
+// leaky is an application that leaks secrets on request.
 type leaky struct {
 	t       *testing.T
 	watch   *Watch
@@ -66,7 +66,7 @@ func newLeaky(t *testing.T) *leaky {
 	return l
 }
 
-// visit signs in, looks at /tell, and signs out.
+// visit signs in, opens /tell, and signs out.
 func (l *leaky) visit() {
 	l.t.Helper()
 	for _, path := range []string{"/login/demo", "/tell"} {
@@ -79,7 +79,7 @@ func (l *leaky) visit() {
 	}
 }
 
-// last is a parameter of the last request to an endpoint.
+// last returns a parameter of the last request to an endpoint.
 func (l *leaky) last(e authtest.Endpoint, name string) string {
 	return l.idp.LastRequest(e).Form.Get(name)
 }
@@ -168,7 +168,7 @@ func TestLeaksAreFound(t *testing.T) {
 			tt.leak(l)
 			l.visit()
 			if found := l.watch.leaks(); !strings.Contains(strings.Join(found, "\n"), tt.want) {
-				t.Errorf("found %q, want one that says %q", found, tt.want)
+				t.Errorf("found %q, want one that contains %q", found, tt.want)
 			}
 		})
 	}

@@ -21,17 +21,17 @@ const (
 	clientSecret = "client secret"
 )
 
-// where a browser meets a text.
+// where is a place in a request of a browser or its response.
 type where int
 
 const (
-	inAddress  where = iota // that it asks for
-	inLocation              // that it is sent to, by Location or HX-Redirect
-	inJSON                  // of an answer to a script
+	inAddress  where = iota // the requested URL
+	inLocation              // the target of a redirect, by Location or HX-Redirect
+	inJSON                  // the JSON response to a script
 )
 
-// allowed is all that may be seen of secrets by a browser, except for a cookie
-// in Set-Cookie. part is a part of the address that was asked for.
+// allowed lists all places where a browser may see secrets, except for a cookie in Set-Cookie. part
+// is a part of the path of the requested URL.
 var allowed = []struct {
 	part   string
 	where  where
@@ -40,25 +40,25 @@ var allowed = []struct {
 }{
 	{"/login/", inLocation, []string{state, nonce}, "the authorization request goes through the browser (RFC 6749, 4.1.1)"},
 	{"/start", inLocation, []string{state, nonce}, "the same, from a handler of the application that calls BeginLogin"},
-	{"/authorize", inAddress, []string{state, nonce, code}, "the authorization request at the provider, and its answer to us (RFC 6749, 4.1.2)"},
-	{"/authorize/", inLocation, []string{state}, "a form_post answer is carried over to a GET, which names its state alone"},
+	{"/authorize", inAddress, []string{state, nonce, code}, "the authorization request at the provider, and the authorization response (RFC 6749, 4.1.2)"},
+	{"/authorize/", inLocation, []string{state}, "a form_post response is continued by a GET, which has only its state"},
 	{"/logout", inLocation, []string{logoutState, idToken, nonce}, "the sign-out at the provider goes through the browser, with id_token_hint, which has the nonce of a sign-in that is over"},
-	{"/logout", inJSON, []string{logoutState}, "a script, which follows redirect_to itself, gets an address of ours that leads there, without the ID token"},
-	{"/logout/redirect", inAddress, []string{logoutState}, "that address"},
+	{"/logout", inJSON, []string{logoutState}, "a script, which has to follow redirect_to, gets a URL of the application that redirects to the provider, without the ID token"},
+	{"/logout/redirect", inAddress, []string{logoutState}, "that URL"},
 	{"/end_session", inAddress, []string{logoutState, idToken, nonce}, "the sign-out at the provider"},
-	{"/logout/return", inAddress, []string{logoutState}, "the way back from there"},
+	{"/logout/return", inAddress, []string{logoutState}, "the redirect back from the provider"},
 }
 
-// sent is what the application itself may send to a provider, in the body or
-// in Authorization.
+// sent lists the secrets that the application may send to a provider, in the body or in
+// Authorization.
 var sent = map[authtest.Endpoint][]string{
 	authtest.Token:    {code, verifier, clientSecret, refreshToken},
 	authtest.Userinfo: {accessToken},
 }
 
-// may returns the kinds of secrets that may be at a place.
+// may returns the kinds of secrets that are allowed in a place.
 func (w *Watch) may(at where, u *url.URL) (kinds []string) {
-	if w.callbacks[strings.TrimSuffix(u.Path, "/")] { // as /authorize/
+	if w.callbacks[strings.TrimSuffix(u.Path, "/")] { // the same as for /authorize/
 		u = &url.URL{Path: "/authorize/"}
 	}
 	for _, a := range allowed {
@@ -69,5 +69,5 @@ func (w *Watch) may(at where, u *url.URL) (kinds []string) {
 	return kinds
 }
 
-// within reports whether an address has a part in its path.
+// within reports whether the path of a URL contains part.
 func within(u *url.URL, part string) bool { return strings.Contains(u.Path, part) }

@@ -15,13 +15,13 @@ import (
 
 const (
 	prefixSize = 16 // a secret is recognized by its first characters
-	shortest   = 12 // what is shorter is no secret, or found by accident
+	shortest   = 12 // a shorter text is not a secret, or would be found by chance
 )
 
-// secrets finds any of many texts in a text, in one pass over it.
+// secrets searches a text for many secrets in one pass.
 type secrets struct {
 	byKey map[uint64][]pattern // by its first 8 bytes
-	maybe [1 << 10]uint64      // bits: whether byKey can have a key
+	maybe [1 << 10]uint64      // bits: whether byKey may contain a key
 	known map[string]bool
 }
 
@@ -31,9 +31,9 @@ func newSecrets() *secrets {
 	return &secrets{byKey: map[uint64][]pattern{}, known: map[string]bool{}}
 }
 
-// add takes a secret: it is recognized as it is, percent-encoded, in base64 and
-// in hexadecimal, by the beginning of any of these; and by its parts, if it is
-// put together from some with dots.
+// add adds a secret. It is recognized by its beginning: unencoded, percent-encoded, escaped for HTML,
+// in base64 and in hexadecimal. If it has parts that are separated by dots, each part is recognized
+// too.
 func (s *secrets) add(kind, value string) {
 	if len(value) < shortest || s.known[kind+value] {
 		return
@@ -74,7 +74,7 @@ func (s *secrets) pattern(p pattern) {
 // hash spreads keys over the bits of maybe.
 func hash(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 48 }
 
-// in returns what is found in a text, except secrets of the kinds that may be.
+// in returns a description of each secret in a text, except those of allowed kinds.
 func (s *secrets) in(text string, may []string) (found []string) {
 	data := []byte(text)
 	for i := 0; i+8 <= len(data); i++ {
@@ -87,7 +87,7 @@ func (s *secrets) in(text string, may []string) (found []string) {
 			return !strings.HasPrefix(text[i:], p.text) || p.kind == cookie && slices.Contains(may, cookie)
 		})
 		if slices.ContainsFunc(hits, func(p pattern) bool { return slices.Contains(may, p.kind) }) {
-			continue // the same text may be two kinds of secret
+			continue // the same text may be a secret of two kinds
 		}
 		for _, p := range hits {
 			around := text[max(0, i-60):i]
@@ -104,7 +104,7 @@ func article(kind string) string {
 	return "a"
 }
 
-// answer adds the tokens of a token endpoint's answer.
+// answer adds the tokens in a token response.
 func (s *secrets) answer(body []byte) {
 	var tokens map[string]any
 	if json.Unmarshal(body, &tokens) != nil {
@@ -119,7 +119,7 @@ func (s *secrets) answer(body []byte) {
 
 var field = regexp.MustCompile(`name="([a-z_]+)" value="([^"]*)"`)
 
-// hidden returns a field of a page's form.
+// hidden returns the value of a hidden field of a page's form.
 func hidden(page []byte, name string) string {
 	for _, m := range field.FindAllSubmatch(page, -1) {
 		if string(m[1]) == name {

@@ -1,6 +1,6 @@
 // Package marks keeps millions of short-lived numbers in memory, each under a key of 16 bytes.
-// Reading takes no lock and never blocks: it happens in every request. Writing locks one part
-// in 256, and what a writer tidies up there takes a fraction of a millisecond.
+// Reads, which happen in every request, take no lock and never block. A write locks one of 256
+// parts; removing expired entries there takes a fraction of a millisecond.
 package marks
 
 import (
@@ -16,47 +16,46 @@ import (
 
 const (
 	parts      = 256
-	sweepEvery = 60 // seconds between two looks for what has expired
-	dropped    = 16 // one in so many entries of a part makes room for others
+	sweepEvery = 60 // seconds between two sweeps of a part for expired entries
+	dropped    = 16 // Drop removes one of this many entries of a part
 )
 
 // Now is the time of a call, by two clocks.
 type Now struct {
-	Wall time.Time // may be put forward and back
-	Run  int64     // seconds that the process has run, at least 0: only goes forward
+	Wall time.Time // may be set forward and back
+	Run  int64     // seconds since the process started, at least 0; monotonic
 }
 
-// Table holds a number under each key, for a time. An entry expires by the wall
-// clock, which is what Value tells. It is removed when both clocks say that its
-// time is over, by a later write: a wall clock that is put forward, and back
-// again, loses nothing.
+// Table holds a number under each key for a limited time. An entry expires by the wall clock;
+// then Value returns 0. A later write removes it once it has expired by both clocks, so that no
+// entry is lost if the wall clock is set forward and back again.
 type Table struct {
 	limit int64
-	count atomic.Int64  // entries, expired ones too
+	count atomic.Int64  // entries, including expired ones
 	next  atomic.Uint32 // the part to tidy next
-	drops atomic.Uint32 // the part to drop from next: each in its turn
+	drops atomic.Uint32 // the part to drop from next, in rotation
 	seed  [2]uint64     // secret, so that an attacker cannot choose keys that share a part
 	parts [parts]part
 }
 
 type part struct {
 	held  atomic.Pointer[entries]
-	swept [2]atomic.Int64 // when, by both clocks
+	swept [2]atomic.Int64 // time of the last sweep, by both clocks
 	mu    sync.Mutex      // held by writers
 	used  int
-	_     [24]byte // a part has a cache line to itself
+	_     [24]byte // pads a part to a cache line
 }
 
-// entries are those of a part. Most keys that are asked for are not there, which
-// the few bits of maybe say without a look at the slots: they fit into the
-// processor's cache where the slots do not.
+// entries are the entries of a part. Most lookups are of absent keys. The bits of maybe, a Bloom
+// filter, answer them without reading the slots: they fit into the processor's cache, the slots
+// do not.
 type entries struct {
 	slots []slot
-	maybe []atomic.Uint64 // sixteen bits or more for an entry
+	maybe []atomic.Uint64 // at least sixteen bits for each entry
 }
 
-// slot is an entry, or free while ends is 0. An entry never becomes free: the
-// part is copied without what has expired, and readers of the old one read on.
+// slot is an entry, or free while ends is 0. An entry never becomes free: the part is copied
+// without the expired entries, while readers continue to read the old copy.
 type slot struct {
 	key     [2]atomic.Uint64
 	value   atomic.Int64
@@ -64,21 +63,21 @@ type slot struct {
 	ends    atomic.Uint64 // in seconds: of Unix time in the upper half, of Now.Run in the lower
 }
 
-// ends packs the times at which an entry's time is over.
+// ends packs the times at which an entry expires by both clocks.
 func ends(ttl time.Duration, now Now) uint64 {
 	half := func(n int64) uint64 { return uint64(min(max(n, 1), math.MaxUint32)) }
 	return half(now.Wall.Add(ttl).Unix())<<32 | half(now.Run+int64(ttl/time.Second))
 }
 
-// later is the later of each half.
+// later returns the later of both times, for each clock.
 func later(a, b uint64) uint64 {
 	return max(a>>32, b>>32)<<32 | max(a&math.MaxUint32, b&math.MaxUint32)
 }
 
-// expired says whether the wall clock says so.
+// expired reports whether an entry has expired by the wall clock.
 func expired(ends uint64, now time.Time) bool { return int64(ends>>32) < now.Unix() }
 
-// over says whether an entry may be removed.
+// over reports whether an entry has expired by both clocks, and may be removed.
 func over(ends uint64, now Now) bool {
 	return expired(ends, now.Wall) && int64(ends&math.MaxUint32) < now.Run
 }
@@ -107,8 +106,8 @@ func (t *Table) hash(key [2]uint64) uint64 {
 	return high ^ low
 }
 
-// find returns the slot of a key, or else the free one that it would get, which
-// may be another key's by now. A quarter of the slots is free at least.
+// find returns the slot of a key, or the free slot that the key would get, which a concurrent
+// writer may meanwhile have filled with another key. At least a quarter of the slots is free.
 func (e *entries) find(key [2]uint64, hash uint64) (s *slot, found bool) {
 	at, _ := bits.Mul64(hash, uint64(len(e.slots)))
 	for {
@@ -125,13 +124,13 @@ func (e *entries) find(key [2]uint64, hash uint64) (s *slot, found bool) {
 	}
 }
 
-// bit is where maybe speaks of a key.
+// bit returns the bit of maybe for a key.
 func (e *entries) bit(hash uint64) (word *atomic.Uint64, mask uint64) {
 	at, _ := bits.Mul64(bits.RotateLeft64(hash, 32), uint64(64*len(e.maybe)))
 	return &e.maybe[at/64], 1 << (at % 64)
 }
 
-// entry returns the slot of a key, nil if it has none.
+// entry returns the slot of a key, or nil if it has none.
 func (at *spot) entry() *slot {
 	held := at.part.held.Load()
 	if held == nil {
@@ -146,8 +145,8 @@ func (at *spot) entry() *slot {
 	return nil
 }
 
-// Value returns the number under a key, 0 if there is none or it has expired.
-// now is not called where there is none.
+// Value returns the number under a key, or 0 if it is absent or expired. It does not call now if
+// the key is absent.
 func (t *Table) Value(key [16]byte, now func() time.Time) int64 {
 	if t.count.Load() == 0 {
 		return 0
@@ -160,9 +159,9 @@ func (t *Table) Value(key [16]byte, now func() time.Time) int64 {
 	return s.value.Load()
 }
 
-// Written returns the number under a key and when it was last written, in Unix
-// nanoseconds of the caller's clock; 0 and 0 if there is none. Unlike Value it returns
-// an expired entry too, as long as none has removed it.
+// Written returns the number under a key, and the time of its last write in Unix nanoseconds by
+// the wall clock; 0 and 0 if the key is absent. Unlike Value, it also returns an expired entry
+// that has not been removed yet.
 func (t *Table) Written(key [16]byte) (value, written int64) {
 	if t.count.Load() == 0 {
 		return 0, 0
@@ -172,12 +171,12 @@ func (t *Table) Written(key [16]byte) (value, written int64) {
 	if s == nil {
 		return 0, 0
 	}
-	written = s.written.Load() // before the value: Raise stores it after
+	written = s.written.Load() // before the value, since Raise stores the value first
 	return s.value.Load(), written
 }
 
-// Raise makes the number under a key at least value, and keeps it for ttl at
-// least. It is false if there is no room.
+// Raise sets the number under a key to value unless it is higher, and keeps it for at least ttl.
+// It returns false if the table is full.
 func (t *Table) Raise(key [16]byte, value int64, ttl time.Duration, now Now) bool {
 	t.tidy(now, over)
 	at := t.spot(key)
@@ -192,13 +191,13 @@ func (t *Table) Raise(key [16]byte, value int64, ttl time.Duration, now Now) boo
 	return t.add(&at, value, ttl, now)
 }
 
-// Spend puts a key there, first if it was not or has expired. Room is false if
-// there is none to do so.
+// Spend stores a key for ttl. first reports whether the key was absent or expired; room is false
+// if the table is full.
 func (t *Table) Spend(key [16]byte, ttl time.Duration, now Now) (first, room bool) {
 	gone := over
 	if t.count.Load() >= t.limit {
-		// Nothing is dropped here: a full table that waited for the other clock
-		// too would take no key at all.
+		// Spent keys are never dropped to make room: if a full table also waited for the other
+		// clock, it would accept no key at all.
 		gone = func(ends uint64, now Now) bool { return expired(ends, now.Wall) }
 	}
 	t.tidy(now, gone)
@@ -216,9 +215,9 @@ func (t *Table) Spend(key [16]byte, ttl time.Duration, now Now) (first, room boo
 	return first, true
 }
 
-// Drop makes room: it forgets the oldest entries of a part, those that were
-// written first. Before it does, covers gets the time at which the last of them
-// was written, in Unix nanoseconds. It is false if the table is empty.
+// Drop makes room: it removes the entries of one part that were written earliest. Before that, it
+// calls covers with the latest of their times of writing, in Unix nanoseconds. It returns false
+// if the table is empty.
 func (t *Table) Drop(covers func(written int64)) bool {
 	for range parts {
 		if t.parts[t.drops.Add(1)%parts].drop(t, covers) {
@@ -248,7 +247,7 @@ func (p *part) drop(t *Table, covers func(written int64)) bool {
 	return true
 }
 
-// add gives a key a slot. The part is locked.
+// add stores a new key. The part must be locked.
 func (t *Table) add(at *spot, value int64, ttl time.Duration, now Now) bool {
 	if t.count.Add(1) > t.limit {
 		t.count.Add(-1)
@@ -263,8 +262,7 @@ func (t *Table) add(at *spot, value int64, ttl time.Duration, now Now) bool {
 	return true
 }
 
-// add fills a free slot in the order opposite to that of readers: ends, and
-// then the bit, are what they ask for first.
+// add fills a free slot in the reverse order of reads: readers load the bit first, then ends.
 func (e *entries) add(key [2]uint64, hash uint64, value, written int64, ends uint64) {
 	s, _ := e.find(key, hash)
 	s.key[0].Store(key[0])
@@ -276,8 +274,8 @@ func (e *entries) add(key [2]uint64, hash uint64, value, written int64, ends uin
 	word.Or(mask)
 }
 
-// tidy looks after one part, and after all of them when the table is full, and
-// removes what gone says.
+// tidy sweeps one part, or all of them if the table is full. It removes the entries for which gone
+// is true.
 func (t *Table) tidy(now Now, gone func(ends uint64, now Now) bool) {
 	n := 1
 	if t.count.Load() >= t.limit {
@@ -288,8 +286,8 @@ func (t *Table) tidy(now Now, gone func(ends uint64, now Now) bool) {
 	}
 }
 
-// sweep copies a part if something in it is gone. It looks once a minute by
-// either clock, and at once if the wall clock was put back.
+// sweep copies a part without the entries for which gone is true, if there are any. It checks a
+// part at most once a minute by the faster clock, and again at once if the wall clock was set back.
 func (t *Table) sweep(p *part, now Now, gone func(ends uint64, now Now) bool) {
 	times := [...]int64{now.Wall.Unix(), now.Run}
 	lately := func(i int) bool {
@@ -310,7 +308,7 @@ func (t *Table) sweep(p *part, now Now, gone func(ends uint64, now Now) bool) {
 	}
 }
 
-// count counts the entries of which keep is true.
+// count returns the number of entries for which keep is true.
 func (e *entries) count(keep func(*slot) bool) (n int) {
 	for i := range e.slots {
 		if s := &e.slots[i]; s.ends.Load() != 0 && keep(s) {
@@ -320,8 +318,8 @@ func (e *entries) count(keep func(*slot) bool) (n int) {
 	return n
 }
 
-// copy moves the entries of a part that are to be kept to where there is room
-// for half as many again. The part is locked.
+// copy copies the entries for which keep is true into new slots, with room for half as many more.
+// The part must be locked.
 func (t *Table) copy(p *part, keep func(*slot) bool) {
 	old := p.held.Load()
 	if old == nil {

@@ -11,32 +11,32 @@ import (
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
-// key has something in one half, so that each half alone is many keys'.
+// key returns a key with one half that is zero, so that many keys agree in either half.
 func key(n uint64) (k [16]byte) {
 	binary.LittleEndian.PutUint64(k[8*(n%2):], n*0x9e3779b97f4a7c15)
 	return k
 }
 
-// at is a time at which both clocks show the same.
+// at returns a time at which both clocks agree.
 func at(seconds int64) marks.Now {
 	return marks.Now{Wall: time.Unix(seconds, 0), Run: max(seconds, 0)}
 }
 
-// seconds is how long an entry lives that is written now and ends then.
+// seconds returns the ttl of an entry that is written at now and expires after until.
 func seconds(now, until int64) time.Duration { return time.Duration(until-now) * time.Second }
 
 func value(table *marks.Table, k [16]byte, now int64) int64 {
 	return table.Value(k, func() time.Time { return time.Unix(now, 0) })
 }
 
-// model is the plainest table there can be.
+// model is a table as a plain map.
 type (
 	model map[[16]byte]entry
 	entry struct{ value, until int64 }
 )
 
-// TestTableAgainstAModel does the same to both, at random, among few keys and
-// many: they agree.
+// TestTableAgainstAModel applies the same random operations to a table and to a model, with few
+// keys and with many, and compares them.
 func TestTableAgainstAModel(t *testing.T) {
 	t.Parallel()
 	for _, keys := range []int{3, 300, 30_000} {
@@ -99,7 +99,7 @@ func TestTableIsBounded(t *testing.T) {
 		}
 	}
 	if kept != 1000 || !table.Raise(key(0), 9, time.Minute, at(50)) || value(table, key(0), 50) != 9 {
-		t.Errorf("%d of 1000 were kept", kept)
+		t.Errorf("%d were kept, want 1000", kept)
 	}
 	for n := range uint64(1000) {
 		if value(table, key(n), 50) == 0 {
@@ -109,15 +109,14 @@ func TestTableIsBounded(t *testing.T) {
 	if marks.New(1).Drop(func(int64) { t.Error("of an empty table") }) {
 		t.Error("an empty table has something to drop")
 	}
-	for n := range uint64(1000) { // when all have expired, all of the room is there again
+	for n := range uint64(1000) { // once all entries have expired, the whole table is free again
 		if !table.Raise(key(10_000+n), 7, time.Minute, at(200)) {
 			t.Fatalf("no room for %d", n)
 		}
 	}
 }
 
-// A process that has just started has run for no second, and counts its entries as
-// any other does.
+// In a process that has run for less than a second, entries count as in any other.
 func TestTableOfANewProcessHasAllOfItsRoom(t *testing.T) {
 	t.Parallel()
 	table, now := marks.New(1000), marks.Now{Wall: time.Unix(50, 0)}
@@ -131,8 +130,8 @@ func TestTableOfANewProcessHasAllOfItsRoom(t *testing.T) {
 	}
 }
 
-// Between two sweeps of a minute, a part without free slots drops what has expired
-// before it grows: such entries take the room of no others.
+// Between two sweeps, a part without free slots removes expired entries before it grows: they do
+// not take the room of other entries.
 func TestPartsDropExpiredEntriesBeforeTheyGrow(t *testing.T) {
 	t.Parallel()
 	table := marks.New(10_000)
@@ -146,13 +145,12 @@ func TestPartsDropExpiredEntriesBeforeTheyGrow(t *testing.T) {
 	}
 }
 
-// Room is made by the oldest entries: as time goes by, those that are left are
-// the latest, and no more go than have to.
+// Drop removes the oldest entries, and few more than necessary. The latest entries remain.
 func TestDropForgetsTheOldest(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 14
 	table, random := marks.New(limit), rand.New(rand.NewPCG(3, 4))
-	keys := make([][16]byte, 2*limit) // of which one is written a second, from 1000 on
+	keys := make([][16]byte, 2*limit) // one is written each second, from second 1000 on
 	var covered int64
 	for n := range keys {
 		binary.LittleEndian.PutUint64(keys[n][:], random.Uint64())
@@ -163,10 +161,10 @@ func TestDropForgetsTheOldest(t *testing.T) {
 			}
 		}
 		if covered != 0 && covered > now-limit/2 {
-			t.Fatalf("at %d, marks were dropped that were written at %d", now, covered)
+			t.Fatalf("at %d, marks were dropped that were only written at %d", now, covered)
 		}
 		if value(table, keys[n], now) == 0 {
-			t.Fatalf("the newest, of %d, is not there", now)
+			t.Fatalf("the newest mark, of %d, is missing", now)
 		}
 	}
 	const end = 1000 + 2*limit
@@ -174,23 +172,23 @@ func TestDropForgetsTheOldest(t *testing.T) {
 	for n := range keys {
 		there := value(table, keys[n], end) != 0
 		if !there && int64(1000+n) > covered {
-			t.Fatalf("the mark of %d is gone, and covered is what was written until %d", 1000+n, covered)
+			t.Fatalf("the mark of %d is missing, but only marks up to %d are covered", 1000+n, covered)
 		}
 		if !there {
 			missing++
 		}
 	}
 	if missing > limit+limit/8 {
-		t.Errorf("%d are gone, of which %d had to go", missing, limit)
+		t.Errorf("%d were dropped, of which %d had to be", missing, limit)
 	}
-	table.Drop(func(written int64) { // covered before it is forgotten
+	table.Drop(func(written int64) { // called before the entry is removed
 		if value(table, keys[written/1e9-1000], end) == 0 {
 			t.Errorf("the mark of %d was dropped before it was covered", written/1e9)
 		}
 	})
 }
 
-// An entry that is written again is as young as it was written last.
+// The age of an entry counts from its last write.
 func TestDropKeepsWhatWasWrittenAgain(t *testing.T) {
 	t.Parallel()
 	table := marks.New(1 << 20)
@@ -202,11 +200,11 @@ func TestDropKeepsWhatWasWrittenAgain(t *testing.T) {
 		table.Drop(func(int64) {})
 	}
 	if value(table, key(5), 2001) == 0 || value(table, key(5), 1000+3600) == 0 || value(table, key(6), 1001) != 0 {
-		t.Error("it went with the old ones, or they stayed, or its time is shorter now")
+		t.Error("the entry was dropped with the old ones, or they were kept, or its ttl was shortened")
 	}
 }
 
-// New keys take memory now and then, keys that are there take none.
+// Most new keys allocate nothing, since the slots grow rarely. Existing keys never allocate.
 func TestTableCopiesLittle(t *testing.T) {
 	table, now, n := marks.New(1<<20), int64(1000), uint64(0)
 	if allocs := testing.AllocsPerRun(10_000, func() {
@@ -219,11 +217,11 @@ func TestTableCopiesLittle(t *testing.T) {
 		now += 100
 		table.Raise(key(1), 1, 24*time.Hour, at(now))
 	}); allocs > 0 {
-		t.Errorf("a key that is there takes %v allocations", allocs)
+		t.Errorf("an existing key takes %v allocations", allocs)
 	}
 }
 
-// A clock that is put back, or stands at zero, loses nothing.
+// No entry is lost if the clock is set back, or is at zero.
 func TestTableAndTheClock(t *testing.T) {
 	t.Parallel()
 	table := marks.New(1 << 20)
@@ -236,8 +234,8 @@ func TestTableAndTheClock(t *testing.T) {
 	}
 }
 
-// A wall clock that is put forward past an entry's end, and back again, loses
-// nothing either: meanwhile the entry has expired, and then it is there again.
+// No entry is lost if the wall clock is set forward past its end and back again: meanwhile the
+// entry has expired, and then it is valid again.
 func TestTableWaitsForBothClocks(t *testing.T) {
 	t.Parallel()
 	const day = 86400
@@ -254,28 +252,28 @@ func TestTableWaitsForBothClocks(t *testing.T) {
 	table.Spend(spent, time.Hour, wall(0))
 	tidy(wall(day))
 	if got := value(table, k, 1_000_000+day); got != 0 {
-		t.Errorf("a day later it is %d", got)
+		t.Errorf("a day later the value is %d, want 0", got)
 	}
 	tidy(wall(0))
 	if got := value(table, k, 1_000_000); got != 7 {
-		t.Errorf("when the clock is put back it is %d", got)
+		t.Errorf("after the clock is set back the value is %d, want 7", got)
 	}
 	if first, _ := table.Spend(spent, time.Hour, wall(0)); first {
-		t.Error("when the clock is put back, what was spent is not")
+		t.Error("after the clock is set back, a spent key can be spent again")
 	}
-	tidy(marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50 + day}) // the wall clock was put back by a day
+	tidy(marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50 + day}) // the wall clock was set back by a day
 	if got := value(table, k, 1_000_000); got != 7 {
-		t.Errorf("when the process alone has run for a day it is %d", got)
+		t.Errorf("after a day by the clock of the process alone the value is %d, want 7", got)
 	}
 	later := marks.Now{Wall: time.Unix(1_000_000+day, 0), Run: 50 + day}
 	tidy(later)
 	if got := value(table, k, 1_000_000); got != 0 {
-		t.Errorf("when both clocks say so it is still %d", got)
+		t.Errorf("expired by both clocks, the value is still %d", got)
 	}
 }
 
-// A part is swept once a minute by the clock that goes faster, and no more often: a full
-// table sweeps all of them at every write that finds no room.
+// A part is swept at most once a minute by the faster clock: otherwise a full table would sweep
+// all parts at every write that finds no room.
 func TestPartsAreSweptOnceAMinuteByTheFasterClock(t *testing.T) {
 	t.Parallel()
 	for name, later := range map[string]marks.Now{
@@ -283,7 +281,7 @@ func TestPartsAreSweptOnceAMinuteByTheFasterClock(t *testing.T) {
 		"process": {Wall: time.Unix(1_000_000+5, 0), Run: 140},
 	} {
 		table, start := marks.New(2), marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50}
-		for n := range uint64(3) { // the third finds the table full and sweeps all of it
+		for n := range uint64(3) { // the third finds the table full and sweeps all parts
 			if room := table.Raise(key(n+1), 7, time.Second, start); room != (n < 2) {
 				t.Fatalf("room for %d: %v", n, room)
 			}
@@ -297,8 +295,8 @@ func TestPartsAreSweptOnceAMinuteByTheFasterClock(t *testing.T) {
 	}
 }
 
-// A wall clock that was put back sweeps at once: until it has caught up, the time of the
-// last sweep lies ahead.
+// Parts are swept at once if the wall clock was set back: until it has caught up, the time of the
+// last sweep is in the future.
 func TestPartsAreSweptWhenTheWallClockIsPutBack(t *testing.T) {
 	t.Parallel()
 	table := marks.New(2)
@@ -306,15 +304,15 @@ func TestPartsAreSweptWhenTheWallClockIsPutBack(t *testing.T) {
 		table.Raise(key(n+1), 7, time.Second, marks.Now{Wall: time.Unix(5, 0), Run: 50})
 	}
 	if table.Raise(key(3), 7, time.Second, marks.Now{Wall: time.Unix(1_000_000, 0), Run: 50}) {
-		t.Error("an entry went whose time is over by one clock")
+		t.Error("an entry was removed that has expired by one clock only")
 	}
 	if !table.Raise(key(3), 7, time.Second, marks.Now{Wall: time.Unix(10, 0), Run: 55}) {
 		t.Error("not swept")
 	}
 }
 
-// Readers see every mark from when it is there, and never another's, while
-// writers copy the parts underneath.
+// While a writer copies parts, readers find every mark as soon as it is stored, and never the
+// value of another key.
 func TestReadersWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	table := marks.New(1 << 20)
@@ -346,8 +344,8 @@ func TestReadersWhileOthersWrite(t *testing.T) {
 	wait.Wait()
 }
 
-// Marks that make room while those of a session are read are covered by the floor that
-// is read with them.
+// Marks that are dropped while the marks of a session are read are covered by the floor that is
+// read after them.
 func TestMarksThatGoWhileTheyAreRead(t *testing.T) {
 	t.Parallel()
 	const limit = 64
@@ -371,7 +369,7 @@ func TestMarksThatGoWhileTheyAreRead(t *testing.T) {
 		}
 		return found
 	}
-	for first := range 3 { // the clock is asked while the first mark that is there is read
+	for first := range 3 { // the clock is read while the first existing mark is read
 		var keys [4][16]byte
 		for i := range keys {
 			keys[i] = key(uint64(100*first + i + 1))
@@ -390,11 +388,11 @@ func TestMarksThatGoWhileTheyAreRead(t *testing.T) {
 		found := read(keys)
 		for i := first + 1; i < len(keys); i++ {
 			if found[i].IsZero() && found[0].Before(written) {
-				t.Errorf("the mark of key %d went while that of key %d was read, and the floor is %v", i, first, found[0])
+				t.Errorf("the mark of key %d was dropped while that of key %d was read, and the floor is %v", i, first, found[0])
 			}
 		}
 		if again := read(keys); !again[3].IsZero() {
-			t.Error("the test is about marks that go")
+			t.Error("no mark was dropped: the test shows nothing")
 		}
 		now = now.Add(time.Minute)
 	}

@@ -7,29 +7,26 @@ import (
 	"time"
 )
 
-// Revocations keeps watermarks and spent keys in memory, for keys of a type
-// that has 16 bytes.
+// Revocations keeps watermarks and spent keys in memory.
 type Revocations[K ~[16]byte] struct {
-	// Ran is how long this process has run, by the monotonic clock. A test may
-	// set it before the first use.
+	// Ran returns how long this process has run, by the monotonic clock. A test may replace it
+	// before the first use.
 	Ran func() time.Duration
 
 	now   func() time.Time
 	marks *Table // in Unix nanoseconds
 	spent *Table
-	floor atomic.Int64 // Unix nanoseconds: sessions that began until then are dead, since marks of then were dropped
+	floor atomic.Int64 // Unix nanoseconds: sessions that began by then are revoked, since marks up to then were dropped
 }
 
-// NewRevocations returns one with room for limit watermarks and limit spent
-// keys.
+// NewRevocations returns Revocations with room for limit watermarks and limit spent keys.
 func NewRevocations[K ~[16]byte](now func() time.Time, limit int) *Revocations[K] {
 	began := time.Now()
 	return &Revocations[K]{Ran: func() time.Duration { return time.Since(began) }, now: now, marks: New(limit), spent: New(limit)}
 }
 
-// clocks is the time by both clocks that marks live by. The wall clock alone
-// would not do: put forward past a mark's end and back again, it would have the
-// mark removed and the session alive.
+// clocks returns the time by both clocks. The wall clock alone does not suffice: if it were set
+// forward past the end of a mark and back again, the mark would be gone and the session valid.
 func (r *Revocations[K]) clocks() Now {
 	return Now{Wall: r.now(), Run: int64(r.Ran() / time.Second)}
 }
@@ -38,13 +35,13 @@ func (r *Revocations[K]) clocks() Now {
 // keeps it for ttl.
 func (r *Revocations[K]) Revoke(_ context.Context, key K, at time.Time, ttl time.Duration) error {
 	now := r.clocks()
-	for range 4 { // others take the room that was made, meanwhile
+	for range 4 { // other goroutines may take the room that was made
 		if r.marks.Raise(key, at.UnixNano(), ttl, now) {
 			return nil
 		}
-		// Room is made by revoking more, never less: the oldest marks go, and every
-		// session that is not younger than they are with them. The newest must
-		// stay: a sign-in ends the session from before, and would end itself.
+		// Making room revokes more sessions, never fewer: the oldest marks are dropped, and every
+		// session that is not newer than they are ends. The newest marks must stay: a sign-in
+		// revokes the previous session, and would otherwise end its own.
 		r.marks.Drop(r.raiseFloor)
 	}
 	r.raiseFloor(now.Wall.UnixNano())
@@ -56,25 +53,25 @@ func (r *Revocations[K]) raiseFloor(at int64) {
 	}
 }
 
-// Watermarks returns the watermark of each key, the zero time where there is none. The floor
-// is by our clock, as the mark of a session itself is, which is the first. Those of the
-// provider's clock say nothing of it, and that of a person must not rise without a sign-out of
-// the user.
+// Watermarks returns the watermark of each key, or the zero time if it has none. The floor raises
+// only the first, that of the session itself: like it, the floor is by our clock. Marks by the
+// provider's clock cannot be compared with it, and the mark of a user must not rise unless the
+// user signs out.
 func (r *Revocations[K]) Watermarks(_ context.Context, keys [4]K) (marks [4]time.Time, _ error) {
 	for i, key := range keys {
 		if at := r.marks.Value(key, r.now); at != 0 {
 			marks[i] = time.Unix(0, at)
 		}
 	}
-	// Read after all of the marks: it rises before marks go.
+	// Read after all marks, since it rises before marks are dropped.
 	if floor := r.floor.Load(); floor != 0 && time.Unix(0, floor).After(marks[0]) {
 		marks[0] = time.Unix(0, floor)
 	}
 	return marks, nil
 }
 
-// Once returns true for the first call with a key within ttl, and an error if
-// there is no room to remember it.
+// Once returns true for the first call with a key within ttl. It returns an error if there is no
+// room for the key.
 func (r *Revocations[K]) Once(_ context.Context, key K, ttl time.Duration) (bool, error) {
 	first, room := r.spent.Spend(key, ttl, r.clocks())
 	if !room {

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Seen remembers for each of many keys a number that only rises, such as the time at which it
-// was last seen. A key is a hash that clients cannot predict. Reading takes no lock. An entry
-// takes 48 bytes at most, of which a half is free.
+// Seen holds a number for each key that only rises, such as the time at which the key was last
+// seen. Keys must be hashes that clients cannot predict. Reads take no lock. An entry uses at
+// most 48 bytes, including the free slots.
 type Seen struct {
 	limit int64
 	count atomic.Int64
@@ -21,10 +21,10 @@ type seenPart struct {
 	held atomic.Pointer[[]seenSlot]
 	mu   sync.Mutex // held by writers
 	used int
-	_    [40]byte // a part has a cache line to itself
+	_    [40]byte // pads a part to a cache line
 }
 
-// seenSlot is an entry, or free while at is 0. As in Table, it never becomes free.
+// seenSlot is an entry, or free while at is 0. As in Table, an entry never becomes free.
 type seenSlot struct {
 	key [2]atomic.Uint64
 	at  atomic.Int64
@@ -33,14 +33,14 @@ type seenSlot struct {
 // NewSeen returns a Seen for at most limit keys.
 func NewSeen(limit int) *Seen { return &Seen{limit: int64(limit)} }
 
-// halves are a key as it is kept, and the part that it belongs to.
+// halves returns a key as it is stored, and its part.
 func (s *Seen) halves(key [16]byte) (k [2]uint64, p *seenPart) {
 	k = [2]uint64{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])}
 	return k, &s.parts[k[0]%parts]
 }
 
-// findSeen returns the slot of a key, or the free one that it would get. A quarter of
-// the slots is free at least.
+// findSeen returns the slot of a key, or the free slot that the key would get. At least a quarter
+// of the slots is free.
 func findSeen(slots []seenSlot, k [2]uint64) *seenSlot {
 	at, _ := bits.Mul64(k[1], uint64(len(slots)))
 	for {
@@ -54,7 +54,7 @@ func findSeen(slots []seenSlot, k [2]uint64) *seenSlot {
 	}
 }
 
-// At returns the number of a key, 0 if it has none.
+// At returns the number of a key, or 0 if the key is absent.
 func (s *Seen) At(key [16]byte) int64 {
 	k, p := s.halves(key)
 	held := p.held.Load()
@@ -64,8 +64,9 @@ func (s *Seen) At(key [16]byte) int64 {
 	return findSeen(*held, k).at.Load()
 }
 
-// Put raises the number of a key to at, which is above 0. If there is no room for the
-// key, it forgets those below oldest, and is false if that made none.
+// Put raises the number of a key to at, which must be above 0. If there is no room for the key,
+// Put removes the entries of its part with a number below oldest. It returns false if there is
+// still no room.
 func (s *Seen) Put(key [16]byte, at, oldest int64) bool {
 	k, p := s.halves(key)
 	p.mu.Lock()
@@ -89,12 +90,12 @@ func (s *Seen) Put(key [16]byte, at, oldest int64) bool {
 	p.used++
 	slot.key[0].Store(k[0])
 	slot.key[1].Store(k[1])
-	slot.at.Store(at) // last: it is what readers ask for first
+	slot.at.Store(at) // last, since readers load it first
 	return true
 }
 
-// Tidy looks at one part, the next one at each call, and forgets the entries below
-// oldest if they are more than half of it.
+// Tidy visits one part, the next one at each call. If more than half of its entries have a number
+// below oldest, it removes them.
 func (s *Seen) Tidy(oldest int64) {
 	p := &s.parts[s.next.Add(1)%parts]
 	p.mu.Lock()
@@ -108,7 +109,7 @@ func (s *Seen) Tidy(oldest int64) {
 	}
 }
 
-// Len is how many keys there are, forgotten or not.
+// Len returns the number of entries, including those that Tidy may remove.
 func (s *Seen) Len() int { return int(s.count.Load()) }
 
 func count(slots []seenSlot, oldest int64) (n int) {
@@ -120,8 +121,8 @@ func count(slots []seenSlot, oldest int64) (n int) {
 	return n
 }
 
-// copy gives a part new slots, twice as many as the entries from oldest on, with those
-// in them. The part is locked. Readers of the old slots read on.
+// copy copies the entries with a number of at least oldest into new slots, twice as many as there
+// are such entries. The part must be locked. Readers continue to read the old slots.
 func (s *Seen) copy(p *seenPart, oldest int64) *[]seenSlot {
 	var old []seenSlot
 	if held := p.held.Load(); held != nil {

@@ -21,7 +21,7 @@ func TestSeenRemembersTheHighestNumber(t *testing.T) {
 	}
 	for _, step := range [][2]int64{{5, 5}, {3, 5}, {9, 9}} {
 		if !s.Put(key, step[0], 0) || s.At(key) != step[1] {
-			t.Errorf("after %d it is %d", step[0], s.At(key))
+			t.Errorf("after Put(%d) the number is %d", step[0], s.At(key))
 		}
 	}
 	if at := s.At(seenKey()); at != 0 {
@@ -40,13 +40,13 @@ func TestSeenHasALimit(t *testing.T) {
 		}
 	}
 	if !s.Put(kept[0], 20, 0) {
-		t.Error("there is no room for a key that is there")
+		t.Error("there is no room for an existing key")
 	}
 	if s.Put(seenKey(), 10, 0) || s.Len() != 1000 {
 		t.Errorf("there is room above the limit: %d keys", s.Len())
 	}
 	for range 1000 {
-		s.Put(seenKey(), 30, 15) // forgets those below in its part
+		s.Put(seenKey(), 30, 15) // removes the entries below 15 in its part
 	}
 	if s.Len() > 1000 || s.At(kept[0]) != 20 {
 		t.Errorf("%d keys, and the one that was renewed has %d", s.Len(), s.At(kept[0]))
@@ -64,7 +64,7 @@ func TestSeenForgetsByAndBy(t *testing.T) {
 		s.Tidy(5)
 	}
 	if s.Len() != 10_001 {
-		t.Errorf("of 10,001 keys %d are left, and none was old", s.Len())
+		t.Errorf("%d of 10,001 keys are left, but none was old", s.Len())
 	}
 	for range 256 {
 		s.Tidy(15)
@@ -74,7 +74,7 @@ func TestSeenForgetsByAndBy(t *testing.T) {
 	}
 }
 
-// 64 bytes a session is what the documentation promises.
+// The documentation promises 64 bytes for each session.
 func TestSeenTakesSixtyFourBytesAKey(t *testing.T) {
 	const n = 100_000
 	before := heapInUse()

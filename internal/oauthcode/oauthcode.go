@@ -1,26 +1,26 @@
 // Package oauthcode normalizes the error codes of authorization responses (RFC 6749, section
-// 4.1.2.1), including those that providers send instead.
+// 4.1.2.1), including non-standard codes of providers.
 package oauthcode
 
 import "strings"
 
-// AccessDenied is the standard's code for "no": "The resource owner or
+// AccessDenied is the standard code for a denial: "The resource owner or
 // authorization server denied the request."
 const AccessDenied = "access_denied"
 
-// denials are codes that mean AccessDenied, as providers spell it.
+// denials are non-standard codes that mean AccessDenied.
 var denials = map[string]bool{
-	// LinkedIn, on the page to sign in and on the page to consent; Apple the latter.
+	// LinkedIn, on the sign-in page and on the consent page. Apple sends the second.
 	// https://learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow
 	// https://developer.apple.com/documentation/signinwithapple/incorporating-sign-in-with-apple-into-other-platforms
 	"user_cancelled_login":     true,
 	"user_cancelled_authorize": true,
 
-	// WorkOS, if the person rejects the account that they are shown.
+	// WorkOS, if the user rejects the account that is shown.
 	// https://workos.com/docs/sso/login-flows
 	"signin_consent_denied": true,
 
-	// Ory Hydra, if the pages that it is told to use name no code.
+	// Ory Hydra, if its configured login and consent pages reject without a code.
 	// https://github.com/ory/hydra, flow/consent_types.go
 	"consent_request_denied": true,
 	"login_request_denied":   true,
@@ -30,7 +30,7 @@ var denials = map[string]bool{
 	// canceled the Dialog flow".
 	"4201": true,
 
-	// The first drafts of OAuth 2.0, and what is copied from them.
+	// The first drafts of OAuth 2.0, and providers that implement them.
 	// https://datatracker.ietf.org/doc/html/draft-hammer-oauth2-00#section-3.5.1.1.2
 	"user_denied": true,
 
@@ -45,10 +45,9 @@ var denials = map[string]bool{
 	"denied":               true,
 }
 
-// Canonical returns the standard's spelling of a code: AccessDenied for
-// everything by which a provider says that the person cancelled or was refused,
-// and another code in lower case. LINE documents its codes in capitals, and Ory
-// Hydra sends words with spaces between them.
+// Canonical returns the standard spelling of a code: AccessDenied for all codes that mean that the
+// user canceled or was refused, and any other code in lower case with underscores. LINE documents
+// its codes in upper case, and Ory Hydra sends words with spaces between them.
 func Canonical(code string) string {
 	code = strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(code))
 	if denials[strings.ReplaceAll(code, "canceled", "cancelled")] {

@@ -17,18 +17,18 @@ var source string
 // Layout is the built-in template.
 var Layout = template.Must(template.New("page").Parse(source))
 
-// Sources are the sources that a page may load from and send to, besides its own styles.
+// Sources says what a page may load and where its forms may go, for the Content-Security-Policy.
+// Its inline styles are always allowed.
 type Sources struct {
-	Own  bool   // styles, fonts and pictures of the application
+	Own  bool   // styles, fonts and pictures of the application are allowed
 	Form bool   // the page has a form
-	To   string // origin that a form may be redirected to
+	To   string // origin to which the response to the form may redirect
 }
 
 // Nonce returns the nonce of a page's style element.
 func Nonce() string { return rand.Text() }
 
-// Write renders data with a template as the response. If the template fails, nothing is
-// written.
+// Write writes a page that layout renders from data. If the template fails, Write writes nothing.
 func Write(w http.ResponseWriter, status int, layout *template.Template, data any, nonce string, may Sources) error {
 	var body bytes.Buffer
 	if err := layout.Execute(&body, data); err != nil {
@@ -37,7 +37,7 @@ func Write(w http.ResponseWriter, status int, layout *template.Template, data an
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", may.policy(nonce))
-	if may.Form { // under no-referrer browsers send "Origin: null" with a form
+	if may.Form { // with the policy no-referrer, browsers send "Origin: null" with a form
 		h.Set("Referrer-Policy", "same-origin")
 	}
 	w.WriteHeader(status)
@@ -45,8 +45,8 @@ func Write(w http.ResponseWriter, status int, layout *template.Template, data an
 	return err
 }
 
-// policy lets every page show the site's icon, which browsers ask for by
-// themselves; Firefox complains where it may not.
+// policy returns the Content-Security-Policy. Every page may load images of its origin, since
+// browsers request the site's icon on their own, and Firefox logs an error if that is forbidden.
 func (s Sources) policy(nonce string) string {
 	load, form := "style-src 'nonce-"+nonce+"'; img-src 'self'", "'none'"
 	if s.Own {

@@ -78,8 +78,8 @@ func TestLanguage(t *testing.T) {
 
 func TestTextsThatAreNone(t *testing.T) {
 	for want, own := range map[string]map[string]map[string]string{
-		"is no language":           {"klingon!": {"home": "x"}},
-		`text called "hom"; there`: {"en": {"hom": "x"}},
+		"is not a language":        {"klingon!": {"home": "x"}},
+		`unknown text "hom"; the `: {"en": {"hom": "x"}},
 	} {
 		if _, err := page.NewTexts(own); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", own, err, want)
@@ -87,8 +87,8 @@ func TestTextsThatAreNone(t *testing.T) {
 	}
 }
 
-// The built-in texts are shared by all applications of a process, and one that
-// changes its own changes nobody else's.
+// All applications of a process share the built-in texts. An application that overrides some does
+// not change those of the others.
 func TestTextsAreTheApplicationsOwn(t *testing.T) {
 	built, err := page.NewTexts(nil)
 	if err != nil {
@@ -106,7 +106,7 @@ func TestTextsAreTheApplicationsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if own.Get(language, key) != "changed" || built.Get(language, key) != before || again.Get(language, key) != before || again.Get("en", key) != built.Get("en", key) {
-			t.Errorf("%s: %q of one application is %q and %q of others", language, own.Get(language, key), built.Get(language, key), again.Get(language, key))
+			t.Errorf("%s: one application has %q, the others have %q and %q", language, own.Get(language, key), built.Get(language, key), again.Get(language, key))
 		}
 	}
 }

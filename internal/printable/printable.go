@@ -1,5 +1,4 @@
-// Package printable makes text that providers and browsers send fit for a log
-// line and a terminal.
+// Package printable makes text from providers and browsers fit for a log line and a terminal.
 package printable
 
 import (
@@ -8,11 +7,11 @@ import (
 	"time"
 )
 
-// clipLength is how many bytes of a text a log line gets.
+// clipLength is the longest text in a log line, in bytes.
 const clipLength = 200
 
-// Clip cuts s to the length that a log line gets, and replaces what is not
-// UTF-8. The result may have line breaks: quote it.
+// Clip cuts s to 200 bytes and replaces invalid UTF-8. The result may contain line breaks: quote
+// it.
 func Clip(s string) string {
 	if len(s) > clipLength {
 		s = s[:clipLength]
@@ -20,7 +19,8 @@ func Clip(s string) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// ASCII clips s and replaces every byte that a terminal could interpret.
+// ASCII clips s and replaces all characters that are not printable ASCII, which a terminal could
+// interpret.
 func ASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

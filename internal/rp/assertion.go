@@ -22,20 +22,20 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// PrivateKeyJWT is the authentication method in which the client signs an assertion in
-// place of sending a secret (OpenID Connect Core 1.0, section 9; RFC 7523).
+// PrivateKeyJWT is the authentication method in which the client signs an assertion instead of
+// sending a secret (OpenID Connect Core 1.0, section 9; RFC 7523).
 const PrivateKeyJWT = "private_key_jwt"
 
 // assertionLife is how long a client assertion is valid. Core, 9, of exp: "Expiration time
 // on or after which the JWT MUST NOT be accepted for processing." It is used at once.
 const assertionLife = time.Minute
 
-// keyBits is the least that an RSA key must have. RFC 7518, 3.3: "A key of size 2048 bits or
-// larger MUST be used with these algorithms."
+// keyBits is the minimum size of an RSA key. RFC 7518, 3.3: "A key of size 2048 bits or larger MUST
+// be used with these algorithms."
 const keyBits = 2048
 
-// AssertionAlgs returns the algorithms that a key can sign client assertions with, the one
-// to prefer first, or an error that says why it has none.
+// AssertionAlgs returns the algorithms with which a key can sign client assertions, the preferred
+// one first, or an error that says why there are none.
 func AssertionAlgs(key crypto.Signer) ([]string, error) {
 	algs, err := contain.Call(func() ([]string, error) { return assertionAlgs(key) })
 	if _, panicked := err.(*contain.Panic); panicked {
@@ -48,7 +48,7 @@ func assertionAlgs(key crypto.Signer) (algs []string, err error) {
 	if public, ok := key.Public().(*rsa.PublicKey); ok && public.N.BitLen() < keyBits {
 		return nil, fmt.Errorf("is an RSA key of %d bits", public.N.BitLen())
 	}
-	if private, ok := key.(ed25519.PrivateKey); ok && len(private) != ed25519.PrivateKeySize { // it has a public half, and panics where it signs
+	if private, ok := key.(ed25519.PrivateKey); ok && len(private) != ed25519.PrivateKeySize { // Public would succeed, but Sign panics
 		return nil, fmt.Errorf("is an Ed25519 key of %d bytes, not %d", len(private), ed25519.PrivateKeySize)
 	}
 	for _, alg := range cryptosigner.Opaque(key).Algs() {
@@ -56,7 +56,7 @@ func assertionAlgs(key crypto.Signer) (algs []string, err error) {
 			algs = append(algs, string(alg))
 		}
 	}
-	// Of RSA's, the two with SHA-256: providers take one or the other.
+	// For RSA only the two with SHA-256: providers accept one or the other.
 	algs = slices.DeleteFunc(algs, func(alg string) bool {
 		return strings.HasPrefix(alg, "RS") && alg != "RS256" || strings.HasPrefix(alg, "PS") && alg != "PS256"
 	})
@@ -66,14 +66,14 @@ func assertionAlgs(key crypto.Signer) (algs []string, err error) {
 	return algs, nil
 }
 
-// chooseAssertionAlg chooses how client assertions are signed. Discovery 1.0, 3, of
+// chooseAssertionAlg chooses the algorithm of client assertions. Discovery 1.0, 3, of
 // token_endpoint_auth_signing_alg_values_supported: "Servers SHOULD support RS256", and it
-// is OPTIONAL. A provider that says what it takes gets that.
+// is OPTIONAL. If the provider has the list, the algorithm is one of it.
 func (c *Client) chooseAssertionAlg(m *metadata, doc map[string]any) error {
-	if c.cfg.PrivateKey == nil { // validation allows a key with PrivateKeyJWT only
+	if c.cfg.PrivateKey == nil { // validation permits a key only with PrivateKeyJWT
 		return nil
 	}
-	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // and only one that has an algorithm
+	algs, _ := AssertionAlgs(c.cfg.PrivateKey) // validation has rejected keys without an algorithm
 	offered := strictjson.Strings(doc["token_endpoint_auth_signing_alg_values_supported"])
 	for _, alg := range algs {
 		if len(offered) == 0 || slices.Contains(offered, alg) {
@@ -85,8 +85,8 @@ func (c *Client) chooseAssertionAlg(m *metadata, doc map[string]any) error {
 		printable.Clip(fmt.Sprintf("%q", offered)), algs), "generate a key of another type: RSA for RS256 or PS256, ECDSA on P-256 for ES256, Ed25519 for EdDSA")
 }
 
-// assertion signs a client assertion, a new one for each request: RFC 7523, 3, has the
-// server remember each jti, so that one that was seen is refused.
+// assertion signs a new client assertion for each request: RFC 7523, 3, lets the server remember
+// each jti and reject an assertion that it has seen.
 func (c *Client) assertion(m *metadata) (string, error) {
 	now := c.cfg.Now()
 	signed, err := contain.Call(func() (string, error) {
@@ -114,13 +114,13 @@ func (c *Client) assertion(m *metadata) (string, error) {
 	return signed, nil
 }
 
-// assertionAudience names who an assertion is for: the issuer, as one text, and not the
-// token endpoint. An attacker's provider that names an honest one's token endpoint as its
-// own would get an assertion that the honest one accepts, were the endpoint the audience
-// (draft-ietf-oauth-rfc7523bis).
+// assertionAudience returns the aud of an assertion: the issuer as a single string, not the token
+// endpoint. Otherwise a malicious provider whose metadata names the token endpoint of an honest
+// one would get an assertion that the honest one accepts (draft-ietf-oauth-rfc7523bis).
 //
-// Without metadata that could name it, the token endpoint is one that was configured, and
-// the issuer may not be known. An issuer with a placeholder stands for many.
+// The token endpoint is the fallback if the issuer is unknown: without an Issuer there is no
+// discovery, so that the endpoint was configured. It is the fallback too if the issuer has a
+// placeholder, and so stands for many.
 func (c *Client) assertionAudience(m *metadata) string {
 	for _, issuer := range []string{m.issuer, c.cfg.Issuer, c.cfg.ResponseIssuer} {
 		if issuer != "" && !strings.ContainsAny(issuer, "{}") {
@@ -133,7 +133,8 @@ func (c *Client) assertionAudience(m *metadata) string {
 	return m.tokenURL
 }
 
-// keyID is the kid of PrivateKey. RFC 7638 has a name for every key: a hash of it.
+// keyID returns the kid of PrivateKey. The default is the thumbprint of RFC 7638, a hash of the
+// public key.
 func (c *Client) keyID() string {
 	if c.cfg.KeyID != "" {
 		return c.cfg.KeyID
@@ -142,12 +143,12 @@ func (c *Client) keyID() string {
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
-// jwks is the JWK Set (RFC 7517) to register at the provider, nil if there is no key.
+// jwks returns the JWK Set (RFC 7517) to register at the provider, or nil without a PrivateKey.
 func (c *Client) jwks(m *metadata) []byte {
 	if c.cfg.PrivateKey == nil {
 		return nil
 	}
-	set, _ := contain.Call(func() ([]byte, error) { // nil if the key has no public half
+	set, _ := contain.Call(func() ([]byte, error) { // nil if the key has no valid public key
 		key := jose.JSONWebKey{Key: c.cfg.PrivateKey.Public(), KeyID: c.keyID(), Use: "sig"}
 		if m != nil {
 			key.Algorithm = m.assertionAlg
@@ -157,7 +158,7 @@ func (c *Client) jwks(m *metadata) []byte {
 	return set
 }
 
-// tryAssertion signs an assertion, and forgets it.
+// tryAssertion signs an assertion and discards it.
 func (c *Client) tryAssertion(ctx context.Context, m *metadata) error {
 	err := contain.Within(ctx, diagnoseWait, func(context.Context) error {
 		_, err := c.assertion(m)

@@ -23,7 +23,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// clientKeys are private keys by what they sign with.
+// clientKeys are private keys by signature algorithm.
 func clientKeys(t *testing.T) map[string]crypto.Signer {
 	t.Helper()
 	keys := map[string]crypto.Signer{}
@@ -66,7 +66,7 @@ func opened(t *testing.T, compact string, key crypto.Signer) (header jose.Header
 	return token.Signatures[0].Header, claims
 }
 
-// Core, 9, and RFC 7523, 2.2 and 3: what a token request has in place of a secret.
+// Core, 9, and RFC 7523, 2.2 and 3: the parameters of a token request with a client assertion.
 func TestClientAssertion(t *testing.T) {
 	for alg, key := range clientKeys(t) {
 		t.Run(alg, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestAlgorithmOfClientAssertions(t *testing.T) {
 		name    string
 		key     string
 		offered any
-		want    string // "" if the configuration does not do
+		want    string // "" if the configuration is rejected
 	}{
 		{"RSA, not said", "RS256", absent, "RS256"},
 		{"RSA, an empty list", "RS256", []string{}, "RS256"},
@@ -159,7 +159,7 @@ func TestAudienceOfClientAssertions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)
 			c := p.client(asserting(key), func(cfg *rp.Config) { test.change(p, cfg) })
-			_, _ = p.signIn(c) // what comes of it does not matter here
+			_, _ = p.signIn(c) // the result does not matter here
 			if n := len(p.requests(pathToken)); n != 1 {
 				t.Fatalf("%d token requests", n)
 			}
@@ -196,7 +196,7 @@ func TestKeyIDOfClientAssertions(t *testing.T) {
 
 var errDown = errors.New("the KMS is down")
 
-// brokenKey is a key in a place that cannot be reached.
+// brokenKey is a key of an unreachable key service.
 type brokenKey struct {
 	crypto.Signer
 	fail func() ([]byte, error)
@@ -221,7 +221,7 @@ func TestKeyThatDoesNotSign(t *testing.T) {
 			_, err := p.signIn(c)
 			wantError(t, err, rp.ProviderMisconfigured, "token.client_assertion")
 			if name == "an error" && !errors.Is(err, errDown) {
-				t.Errorf("the cause is not what the key said: %v", err)
+				t.Errorf("the cause is not the key's error: %v", err)
 			}
 			if n := len(p.requests(pathToken)); n != 0 {
 				t.Errorf("%d token requests", n)
@@ -231,13 +231,13 @@ func TestKeyThatDoesNotSign(t *testing.T) {
 				t.Fatalf("Diagnose reports %v", report.Problems)
 			}
 			if _, twice := report.Problems[0].Cause.(*rp.Error); twice {
-				t.Errorf("Diagnose reports one error in another: %v", report.Problems[0])
+				t.Errorf("Diagnose reports an error that wraps another: %v", report.Problems[0])
 			}
 		})
 	}
 }
 
-// rotatedKey is a key of a service that replaces it.
+// rotatedKey is a key of a key service that rotates it.
 type rotatedKey struct {
 	crypto.Signer
 	public crypto.PublicKey
@@ -246,8 +246,8 @@ type rotatedKey struct {
 // Public implements crypto.Signer.
 func (k *rotatedKey) Public() crypto.PublicKey { return k.public }
 
-// The algorithm is chosen when the metadata are read, and the key may be another by the
-// time it signs. That is an error, and not a panic that was caught.
+// The algorithm is chosen when the metadata is read. If the key has another type when it signs,
+// that is an error, not a recovered panic.
 func TestKeyThatIsOfAnotherTypeWhenItSigns(t *testing.T) {
 	keys := clientKeys(t)
 	for name, next := range map[string]crypto.PublicKey{"another curve": keys["ES384"].Public(), "no key": nil} {
@@ -268,7 +268,7 @@ func TestKeyThatIsOfAnotherTypeWhenItSigns(t *testing.T) {
 	}
 }
 
-// A key service that does not answer keeps Diagnose no longer than its context.
+// Diagnose waits for an unresponsive key service no longer than its context permits.
 func TestDiagnoseDoesNotWaitForeverForAKey(t *testing.T) {
 	p := newProvider(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -287,8 +287,8 @@ func TestDiagnoseDoesNotWaitForeverForAKey(t *testing.T) {
 	}
 }
 
-// The key can be registered before the provider answers: the set has it without the
-// algorithm, which the metadata choose.
+// The key can be registered before the provider responds: the JWK Set then has it without the
+// algorithm, which depends on the metadata.
 func TestJWKSOfAProviderThatIsDown(t *testing.T) {
 	p := newProvider(t)
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", "down"))
@@ -331,7 +331,7 @@ func TestAssertionAlgs(t *testing.T) {
 	}
 }
 
-// What a platform signs comes from ClientSecretFunc.
+// ClientSecretFunc may return an assertion that the platform has signed.
 func TestAssertionOfThePlatform(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(cfg *rp.Config) {

@@ -12,35 +12,35 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-// urlLimit is how many bytes of an authorization URL every server takes. RFC 9110,
-// 4.1: "It is RECOMMENDED that all senders and recipients support, at a minimum,
-// URIs with lengths of 8000 octets in protocol elements." Beyond that, a browser
-// would show the person an error page of the provider's proxy.
+// urlLimit is the length of an authorization URL in bytes that servers accept. RFC 9110, 4.1: "It
+// is RECOMMENDED that all senders and recipients support, at a minimum, URIs with lengths of 8000
+// octets in protocol elements." With a longer URL, the user would see an error page of the
+// provider's proxy.
 const urlLimit = 8 << 10
 
-// Request holds what an authorization request sends and what its response must
-// match. State, Nonce and Verifier are base64url text.
+// Request holds the values that an authorization request sends and its response must match. State,
+// Nonce and Verifier are base64url text.
 //
 // RFC 9700, 2.1.1: "the PKCE challenge or OpenID Connect nonce MUST be
 // transaction-specific and securely bound to the client and the user agent in which
-// the transaction was started." The caller sees to that: it makes them for each
-// request and keeps them in this browser.
+// the transaction was started." The caller is responsible for that: it creates them for each
+// request and stores them in this browser.
 type Request struct {
 	State, Nonce, Verifier string
 	Started                time.Time
 	MaxAge                 int               // seconds; -1 if not requested (0, which requests it, is the safe zero value)
 	ACRValues              string            // space-separated
-	Demanded               map[string]string // parameters that win over Config.AuthParams
-	Scopes                 []string          // beside Config.Scopes
+	Demanded               map[string]string // parameters that take precedence over Config.AuthParams
+	Scopes                 []string          // in addition to Config.Scopes
 	Fingerprint            Fingerprint
 }
 
-// Fingerprint identifies the provider and the client. It must be the same at both
-// ends of a sign-in.
+// Fingerprint identifies the provider and the client. It must be the same at the beginning and at
+// the end of a sign-in.
 //
 // RFC 9700, 4.4.2: "clients MUST store, for each authorization request, the issuer
 // they sent the authorization request to and bind this information to the user
-// agent." The address of the authorization endpoint would not do: an attacker "might
+// agent." The address of the authorization endpoint would not suffice: an attacker "might
 // declare an uncompromised authorization server's authorization endpoint URL as
 // "their" authorization server URL, but declare a token endpoint under their own
 // control". So the token endpoint is part of it.
@@ -59,8 +59,8 @@ func digest(parts ...string) [8]byte {
 }
 
 // AuthorizationURL returns the URL of an authorization request (RFC 6749, section 4.1.1;
-// OpenID Connect Core 1.0, section 3.1.2.1), and the Fingerprint that r needs when the
-// response comes. params are those of this request alone.
+// OpenID Connect Core 1.0, section 3.1.2.1), and the Fingerprint that r needs when the response
+// arrives. params are additional parameters of this request.
 func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[string]string) (string, Fingerprint, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -81,22 +81,21 @@ func (c *Client) AuthorizationURL(ctx context.Context, r Request, params map[str
 	return string(b), m.fingerprint, nil
 }
 
-// appendRequest appends the parameters that are different in each request. None
-// of them needs escaping.
+// appendRequest appends the parameters that differ in each request. Their values need no escaping.
 func (c *Client) appendRequest(b []byte, r Request) []byte {
-	// RFC 6749, 4.1.1: state "SHOULD be used for preventing cross-site request
-	// forgery". It is sent to every provider, also to one that has PKCE.
+	// RFC 6749, 4.1.1: state "SHOULD be used for preventing cross-site request forgery". It is
+	// sent to every provider, even with PKCE.
 	b = append(append(b, "&state="...), r.State...)
 	// OpenID Connect Core, 2: the nonce is "passed through unmodified from the
-	// Authentication Request to the ID Token": checkNonce finds it there.
+	// Authentication Request to the ID Token", where checkNonce compares it.
 	if c.sendsNonce() {
 		b = append(append(b, "&nonce="...), r.Nonce...)
 	}
 	if !c.cfg.Quirks.DisablePKCE {
 		// RFC 9700, 2.1.1: "clients SHOULD use PKCE code challenge methods that do not
 		// expose the PKCE verifier in the authorization request. […] Currently, S256 is
-		// the only such method." plain is never used, whatever the metadata offers: a
-		// server that knows no PKCE ignores both.
+		// the only such method." plain is never used, whatever the metadata lists: a server
+		// without PKCE ignores both.
 		//
 		// RFC 7636, 4.2: code_challenge = BASE64URL-ENCODE(SHA256(ASCII(code_verifier)))
 		var verifier [64]byte // a conversion to []byte would allocate
@@ -107,8 +106,8 @@ func (c *Client) appendRequest(b []byte, r Request) []byte {
 	return b
 }
 
-// ProtocolParam reports whether a parameter of the authorization request is the
-// protocol's own, which neither AuthParams nor a login link may set.
+// ProtocolParam reports whether a parameter of the authorization request belongs to the protocol,
+// so that neither AuthParams nor a login link may set it.
 func ProtocolParam(name string) bool {
 	switch name {
 	case "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
@@ -118,61 +117,61 @@ func ProtocolParam(name string) bool {
 	return false
 }
 
-// TokenParam reports whether a parameter belongs to the token request, beside
-// those for which ProtocolParam is true.
+// TokenParam reports whether a parameter of the token request belongs to the protocol, in addition
+// to those of ProtocolParam.
 func TokenParam(name string) bool {
 	return name == "grant_type" || name == "code" || name == "code_verifier"
 }
 
-// authorizationPrefix is the part of the authorization URL that all requests with
-// the same params share.
+// authorizationPrefix returns the part of the authorization URL that is the same in all requests
+// with the same parameters.
 func (c *Client) authorizationPrefix(endpoint *url.URL, params, demanded map[string]string, scopes []string) string {
 	q := endpoint.Query()
-	for _, some := range []map[string]string{params, c.cfg.AuthParams, demanded} { // a link must not ask for less
+	for _, some := range []map[string]string{params, c.cfg.AuthParams, demanded} { // in this order: a link must not weaken AuthParams
 		for name, value := range some {
 			q.Set(name, value)
 		}
 	}
 	// RFC 6749, 3.1: the query of an endpoint "MUST be retained when adding additional
 	// query parameters", but also: "Request and response parameters MUST NOT be included
-	// more than once." Where both cannot be obeyed, the protocol's own parameters win.
+	// more than once." In a conflict, the protocol's own parameters win.
 	for name := range q {
 		if ProtocolParam(name) {
 			q.Del(name)
 		}
 	}
-	// The code flow alone. RFC 9700, 2.1.2: "clients SHOULD NOT use the implicit grant
+	// Only the code flow. RFC 9700, 2.1.2: "clients SHOULD NOT use the implicit grant
 	// (response type "token") or other response types issuing access tokens in the
 	// authorization response".
 	q.Set("response_type", "code")
 	q.Set(c.cfg.Quirks.ClientIDParam, c.cfg.ClientID)
-	// RFC 6749, 3.3: scope is "a list of space-delimited, case-sensitive strings". Some
-	// providers want commas.
+	// RFC 6749, 3.3: scope is "a list of space-delimited, case-sensitive strings". Some providers
+	// require commas.
 	scopes = slices.Concat(c.cfg.Scopes, slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(c.cfg.Scopes, s) }))
 	if len(scopes) > 0 {
 		q.Set("scope", strings.Join(scopes, c.cfg.Quirks.ScopeSeparator))
 	}
 	// RFC 8707, 2: "Multiple resource parameters MAY be used to indicate that the requested
-	// token is intended to be used at multiple resources." Each is asked for by itself at the
-	// token endpoint: a server refuses there what was not named here (invalid_target).
+	// token is intended to be used at multiple resources." Token requests ask for one at a time: a
+	// server refuses a resource there that was not named here (invalid_target).
 	for _, resource := range c.cfg.Resources {
 		if !slices.Contains(q["resource"], resource) {
 			q.Add("resource", resource)
 		}
 	}
-	// query is the default of the code flow: not naming it suits the servers that do
-	// not know response_mode.
+	// query is the default of the code flow. It is omitted, since some servers do not know
+	// response_mode.
 	if c.cfg.ResponseMode == "form_post" {
 		q.Set("response_mode", "form_post")
 	}
 	if c.cfg.Quirks.EditAuthorize != nil {
 		c.cfg.Quirks.EditAuthorize(q)
 	}
-	// Last, past EditAuthorize. RFC 6749, 4.1.3: redirect_uri is in the token request
-	// as well, "and their values MUST be identical". A code that went to another
-	// address could not be redeemed, but it would be there.
+	// After EditAuthorize, which must not change it. RFC 6749, 4.1.3: redirect_uri is in the token
+	// request as well, "and their values MUST be identical". A code that was sent to another
+	// address could not be redeemed, but it would have leaked.
 	q.Set("redirect_uri", c.cfg.RedirectURI)
-	q.Del("state") // appendRequest writes these, whatever EditAuthorize did
+	q.Del("state") // appendRequest adds this and the following, whatever EditAuthorize did
 	if c.sendsNonce() {
 		q.Del("nonce")
 	}
@@ -182,7 +181,7 @@ func (c *Client) authorizationPrefix(endpoint *url.URL, params, demanded map[str
 	}
 	// RFC 6749, 3.1: "The endpoint URI MUST NOT include a fragment component."
 	u := *endpoint
-	// %20, which every server reads as a space; Apple does not read +.
+	// A space as %20, which every server accepts; Apple does not accept +.
 	u.RawQuery, u.Fragment = strings.ReplaceAll(q.Encode(), "+", "%20"), ""
 	return u.String()
 }

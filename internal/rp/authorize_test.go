@@ -32,7 +32,7 @@ func (p *provider) authorize(c *rp.Client, params map[string]string) *url.URL {
 	return u
 }
 
-// asked returns the parameters that are always there.
+// asked returns the parameters that every request has.
 func asked(more ...string) url.Values {
 	sum := sha256.Sum256([]byte(theProof)) // RFC 7636, 4.2
 	return with(url.Values{
@@ -41,7 +41,7 @@ func asked(more ...string) url.Values {
 	}, more...)
 }
 
-// without returns the parameters without some.
+// without returns a copy of the parameters without the named ones.
 func without(params url.Values, names ...string) url.Values {
 	for _, name := range names {
 		params.Del(name)
@@ -85,7 +85,7 @@ func TestAuthorizationURL(t *testing.T) {
 	}
 }
 
-// None of them comes from anywhere but the Client, whatever a link says.
+// Only the Client sets these parameters, whatever a link contains.
 func TestParamsThatAreTheProtocolsOwn(t *testing.T) {
 	own := []string{
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
@@ -94,13 +94,13 @@ func TestParamsThatAreTheProtocolsOwn(t *testing.T) {
 	hostile := map[string]string{}
 	for _, name := range own {
 		if !rp.ProtocolParam(name) {
-			t.Errorf("%s is one", name)
+			t.Errorf("%s is a protocol parameter", name)
 		}
 		hostile[name] = "hostile"
 	}
 	for _, name := range []string{"prompt", "login_hint", "max_age", "State", ""} {
 		if rp.ProtocolParam(name) {
-			t.Errorf("%q is not one", name)
+			t.Errorf("%q is not a protocol parameter", name)
 		}
 	}
 	p := newProvider(t)
@@ -122,7 +122,7 @@ func TestParamsThatAreTheProtocolsOwn(t *testing.T) {
 	}
 }
 
-// RFC 6749, 3.1: the endpoint's own query stays, but for what is the protocol's.
+// RFC 6749, 3.1: the endpoint's own query is kept, except for parameters of the protocol.
 func TestQueryOfTheAuthorizationEndpoint(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"authorization_endpoint": p.URL + pathAuthorize + "?p=b2c_1&client_id=x&state=y&scope=z&nonce=n&x=1&x=2"}
@@ -132,7 +132,7 @@ func TestQueryOfTheAuthorizationEndpoint(t *testing.T) {
 	if got := p.authorize(c, nil).Query(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	for _, params := range []map[string]string{nil, {"x": "3"}, nil} { // one request leaves nothing to the next
+	for _, params := range []map[string]string{nil, {"x": "3"}, nil} { // a request must not affect the next
 		got := p.authorize(c, params).Query()
 		if n := len(got["x"]); params == nil && n != 2 || params != nil && n != 1 {
 			t.Errorf("%v: got %v", params, got)
@@ -147,8 +147,8 @@ func TestPlainOAuthHasNoNonce(t *testing.T) {
 	}
 }
 
-// EditAuthorize has its way with everything but what ties the response to this
-// browser and to us.
+// EditAuthorize may change every parameter except those that bind the response to this browser and
+// this client.
 func TestEditAuthorize(t *testing.T) {
 	p := newProvider(t)
 	calls := 0
@@ -177,7 +177,7 @@ func TestEditAuthorize(t *testing.T) {
 	c = p.client(edit, func(cfg *rp.Config) { cfg.Quirks.DisableNonce, cfg.Quirks.DisablePKCE = true, true })
 	got := p.authorize(c, nil).Query()
 	if got.Get("nonce") != "edited" || got.Get("code_challenge") != "edited" || got.Get("code_challenge_method") != "edited" || got.Get("state") != theState {
-		t.Errorf("what is not sent is not ours to set: %v", got)
+		t.Errorf("EditAuthorize could not set the parameters that the Client omits: %v", got)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestAuthorizeFragment(t *testing.T) {
 	}
 }
 
-// RFC 9110, 4.1: not every server takes an address beyond 8000 bytes.
+// RFC 9110, 4.1: not every server accepts a URL of more than 8000 bytes.
 func TestLengthOfTheAuthorizationURL(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()

@@ -35,24 +35,24 @@ type Config struct {
 	AuthorizeURL, TokenURL, UserinfoURL, JWKSURL, EndSessionURL string // default: discovered
 
 	LogoutURL   string // template; takes precedence over EndSessionURL
-	LogoutLocal bool   // sign-outs stay here: there is no EndSessionURL
-	Development bool   // the issuer's own host may use http for its endpoints
+	LogoutLocal bool   // sign-outs do not involve the provider: there is no EndSessionURL
+	Development bool   // endpoints at the issuer's host may use http
 
-	// SharedRedirect says that responses of other providers come to RedirectURI too, so
-	// that an iss is refused that there is nothing to compare with.
+	// SharedRedirect is set if other providers also respond to RedirectURI. Then an iss is
+	// refused if there is no expected iss to compare it with.
 	SharedRedirect bool
 
 	Scopes         []string
 	Resources      []string          // of all APIs (RFC 8707)
-	Audience       string            // aud of access tokens for this application; none are accepted if it is empty
-	Introspect     bool              // the provider is asked about opaque ones (RFC 7662)
+	Audience       string            // aud of access tokens for this application; if empty, all are rejected
+	Introspect     bool              // opaque access tokens are introspected (RFC 7662)
 	AuthParams     map[string]string // take precedence over the params of AuthorizationURL
 	ResponseMode   string            // "query" or "form_post"
 	ResponseIssuer string            // expected iss of authorization responses (RFC 9207)
 	Userinfo       string            // "missing", "always" or "never"
 
-	Names    []string                         // claims that must not occur in another case, beside the protocol's
-	Pairs    [][2]string                      // paths of an address and of its verified flag: merged together or not at all
+	Names    []string                         // claims that must not occur in another case, in addition to protocolClaims
+	Pairs    [][2]string                      // paths of an e-mail address or phone number and of its verified flag: merged together or not at all
 	Complete func(claims map[string]any) bool // reports whether the userinfo endpoint can be skipped
 
 	Profile        func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error)
@@ -62,7 +62,7 @@ type Config struct {
 
 	HTTP *http.Client
 	Now  func() time.Time
-	Warn func(id, msg string, err error) // reports a failure that fails no request; id names what follows from it
+	Warn func(id, msg string, err error) // reports a failure that does not fail the request; id is its stable id
 }
 
 // Quirks adapts requests and checks to providers that deviate from the standards.
@@ -77,10 +77,10 @@ type Quirks struct {
 	NormalizeToken                                                func(http.Header, []byte) ([]byte, error)
 }
 
-// Leeway is how far the provider's clock and ours may be apart, both ways. RFC 7519,
-// 4.1.4: "Implementers MAY provide for some small leeway, usually no more than a few
-// minutes, to account for clock skew." Everything that compares the two uses it, so
-// that a clock is wrong for all checks or for none.
+// Leeway is how far the provider's clock may be ahead of ours or behind it. RFC 7519, 4.1.4:
+// "Implementers MAY provide for some small leeway, usually no more than a few minutes, to account
+// for clock skew." All checks use the same leeway, so that a wrong clock fails all of them or
+// none.
 const Leeway = time.Minute
 
 // Client is the relying party of one provider. It is safe for concurrent use.
@@ -90,15 +90,15 @@ type Client struct {
 	flight singleflight.Group
 	meta   atomic.Pointer[metadata]
 	failed atomic.Pointer[failure]
-	silent *atomic.Bool // the provider did not answer the last request
+	silent *atomic.Bool // the provider did not respond to the last request
 
 	accessHeaders  accessHeaders
 	lowerCaseNames bool // all of cfg.Names are in lower case
 }
 
-// New returns a Client. It makes no request. If a client of before has the same
-// issuer and endpoints, the new one knows what that one knows, its metadata and keys:
-// the provider need not be asked for them again, and may be down.
+// New returns a Client. It makes no request. If a client in before has the same issuer and
+// endpoints, the new one takes over its metadata and keys, so that it needs no request for them
+// and works even if the provider is down.
 func New(cfg Config, before ...*Client) *Client {
 	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
 	c := &Client{cfg: cfg, silent: new(atomic.Bool), lowerCaseNames: !slices.ContainsFunc(cfg.Names, strictjson.HasCase)}
@@ -112,31 +112,29 @@ func New(cfg Config, before ...*Client) *Client {
 	watched.Transport = watcher{cfg.HTTP.Transport, c.silent}
 	c.cfg.HTTP = &watched
 	switch {
-	// Without anything to discover, the metadata is what is configured, for good: such a
-	// provider is never asked for a document that it may not have.
+	// Without discovery, the configured endpoints are the metadata for good: a document, which the
+	// provider may not have, is never requested.
 	case !c.discovers():
-		if err := c.adopt(known); err != nil { // unreachable after the caller's validation, which has seen every address
+		if err := c.adopt(known); err != nil { // impossible: the caller has validated every address
 			c.failed.Store(newFailure(err, cfg.Now(), 100*365*24*time.Hour))
 		}
-	// A document that does not fit this configuration is fetched anew: what is wrong with
-	// it is said then.
+	// A document that does not fit this configuration is fetched again, which reports the problem.
 	case known.doc != nil:
 		_ = c.adopt(known)
 	}
-	if i < 0 || !before[i].cfg.SharedRedirect { // else it has been said, or will be of what is discovered
+	if i < 0 || !before[i].cfg.SharedRedirect { // otherwise the earlier client warned, or discovery will
 		c.warnAboutMixUp(c.meta.Load())
 	}
 	return c
 }
 
-// endpoints are what tells whether two configurations are about the same provider, as
-// far as its metadata and its keys are concerned.
+// endpoints returns a key that is equal for two configurations if they can share the provider's
+// metadata and keys.
 func (c *Config) endpoints() [8]string {
 	return [...]string{c.Issuer, c.Namespace, c.AuthorizeURL, c.TokenURL, c.UserinfoURL, c.JWKSURL, c.EndSessionURL, fmt.Sprint(c.TokenIssuer != nil)}
 }
 
-// adopt makes c use the document and the keys of known, as its own configuration reads
-// them.
+// adopt makes c use the document and the keys of known, interpreted by its own configuration.
 func (c *Client) adopt(known *metadata) error {
 	c.meta.Store(known) // where keySet finds the keys
 	m, err := c.assemble(known.doc)
@@ -155,21 +153,21 @@ func (c *Client) Discover(ctx context.Context) error {
 	return err
 }
 
-// Returns reports whether a sign-out at the provider may come back to an address of
-// ours. A provider that is not discovered yet may have an end-session endpoint.
+// Returns reports whether the provider may redirect back here after a sign-out. A provider that is
+// not discovered yet may have an end-session endpoint.
 func (c *Client) Returns() bool { return c.returns(c.meta.Load()) }
 
-// isResourceServer reports whether there is no client: no user can sign in, and access tokens
-// are verified.
+// isResourceServer reports whether there is no client ID: no user can sign in here, and only
+// access tokens are verified.
 func (c *Client) isResourceServer() bool { return c.cfg.ClientID == "" }
 
-// openID reports whether the provider speaks OpenID Connect: whether there will
-// be an ID token. Core, 3.1.2.1: "OpenID Connect requests MUST contain the openid scope
-// value", which the caller has seen to where there is an Issuer.
+// openID reports whether the provider supports OpenID Connect, so that token responses have an ID
+// token. Core, 3.1.2.1: "OpenID Connect requests MUST contain the openid scope value": with an
+// Issuer, the caller has made sure of that.
 func (c *Client) openID() bool { return c.cfg.Issuer != "" }
 
-// sendsNonce reports whether a nonce ties the ID token to the authorization
-// request. Core, 3.1.2.1: "String value used to associate a Client session with an ID
-// Token, and to mitigate replay attacks." It is OPTIONAL for the code flow, and always sent
-// here: PKCE protects the code, the nonce what came of it.
+// sendsNonce reports whether a nonce binds the ID token to the authorization request. Core,
+// 3.1.2.1: "String value used to associate a Client session with an ID Token, and to mitigate
+// replay attacks." It is OPTIONAL for the code flow, but sent unless Quirks.DisableNonce is set:
+// PKCE protects the code, the nonce protects the ID token.
 func (c *Client) sendsNonce() bool { return c.openID() && !c.cfg.Quirks.DisableNonce }

@@ -31,8 +31,7 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
-// Where everything is configured, nothing is discovered. One address that is missing
-// is reason enough.
+// If all endpoints are configured, there is no discovery. A single missing one is reason enough.
 func TestWhatIsDiscovered(t *testing.T) {
 	for name, test := range map[string]struct {
 		edit func(*rp.Config, *provider)
@@ -55,7 +54,7 @@ func TestWhatIsDiscovered(t *testing.T) {
 	}
 }
 
-// What is configured wins over what is discovered.
+// Configured endpoints take precedence over discovered ones.
 func TestConfiguredEndpoints(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{
@@ -74,16 +73,16 @@ func TestConfiguredEndpoints(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	if n := len(p.requests(pathDiscovery)); n != 1 {
-		t.Errorf("%d requests for metadata, which has the address of the keys", n)
+		t.Errorf("%d requests for the metadata, which has jwks_uri", n)
 	}
 }
 
-// A Client of the same provider goes on with what another knows, and reads it with its
-// own configuration.
+// A new Client of the same provider takes over the metadata and keys of another, and interprets
+// them by its own configuration.
 func TestClientAfterAnother(t *testing.T) {
 	p := newProvider(t)
 	p.doc = full()
-	redeem := func(c *rp.Client) *rp.Identity { // CheckResponse would ask for iss
+	redeem := func(c *rp.Client) *rp.Identity { // CheckResponse would require iss
 		t.Helper()
 		return must(c.Redeem(t.Context(), p.begin(c), response()))
 	}
@@ -106,12 +105,12 @@ func TestClientAfterAnother(t *testing.T) {
 	if got := next.EndSessionEndpoint(t.Context()); got != p.URL+pathEndSession {
 		t.Errorf("the end-session endpoint is %q", got)
 	}
-	wantError(t, next.CheckResponse(t.Context(), response()), rp.IssuerMismatch, "response.issuer_missing") // the promise is known, too
+	wantError(t, next.CheckResponse(t.Context(), response()), rp.IssuerMismatch, "response.issuer_missing") // the announcement of iss is taken over too
 	if n := len(p.requests(pathDiscovery)) + len(p.requests(pathKeys)); n != 2 {
 		t.Errorf("%d requests for metadata and keys", n)
 	}
 
-	// Keys that were found by the one are known to the other.
+	// Keys that one of them fetches are available to the other.
 	p.on(pathKeys, nil)
 	p.signer, p.claims = otherRSA(), nil
 	p.clock.add(time.Minute)
@@ -121,8 +120,8 @@ func TestClientAfterAnother(t *testing.T) {
 	redeem(next)
 }
 
-// How it authenticates is read from the metadata again, as far as its own configuration
-// leaves that open.
+// The new Client chooses the client authentication from the metadata again, unless it is
+// configured.
 func TestAuthenticationOfAClientAfterAnother(t *testing.T) {
 	p := newProvider(t)
 	p.doc = claims{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}, "token_endpoint_auth_signing_alg_values_supported": []string{"PS256"}}
@@ -147,7 +146,7 @@ func TestClientAfterOneOfAnotherProvider(t *testing.T) {
 		"keys":         func(cfg *rp.Config) { cfg.JWKSURL = "https://other.example" },
 		"end session":  func(cfg *rp.Config) { cfg.EndSessionURL = "https://other.example" },
 		"many issuers": func(cfg *rp.Config) { cfg.TokenIssuer = func(map[string]any) (string, error) { return "", nil } },
-		"an algorithm that is not offered": func(cfg *rp.Config) { // of the same, whose document does not fit
+		"an algorithm that is not offered": func(cfg *rp.Config) { // the same provider, but its document does not fit
 			cfg.IDTokenAlg = "EdDSA"
 		},
 	} {
@@ -164,7 +163,7 @@ func TestClientAfterOneOfAnotherProvider(t *testing.T) {
 	}
 }
 
-// Where nothing is discovered, the keys are what is known.
+// Without discovery, only the keys are taken over.
 func TestKeysOfAClientAfterAnother(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(p.plainEndpoints)
@@ -176,7 +175,7 @@ func TestKeysOfAClientAfterAnother(t *testing.T) {
 	p.mustSignIn(rp.New(p.config(p.plain), p.client(p.plain)))
 }
 
-// Config is validated before, so that no user ever sees this.
+// The caller validates Config, so that users never see this error.
 func TestNewWithAnAddressThatIsNone(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(p.plain, func(cfg *rp.Config) { cfg.AuthorizeURL = "" })

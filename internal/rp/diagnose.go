@@ -23,7 +23,7 @@ import (
 // diagnoseWait is how long Diagnose waits for ClientSecretFunc.
 const diagnoseWait = 10 * time.Second
 
-// clockNoted is how far a clock may be off before it is reported. From Leeway on,
+// clockNoted is how far the provider's clock may be off before Diagnose reports it. From Leeway on,
 // ID tokens are rejected.
 const clockNoted = 10 * time.Second
 
@@ -31,23 +31,23 @@ const clockNoted = 10 * time.Second
 type Report struct {
 	Problems, Warnings []*Error
 	Endpoints          map[string]string   // in use, by their names in the metadata, without queries
-	Offered            map[string][]string // what the metadata says can be used
+	Offered            map[string][]string // the capabilities in the metadata, by member
 	AuthMethod         string
 	RequiresIss        bool           // responses must have an iss (RFC 9207)
-	Algorithms         []string       // that ID tokens may be signed with
+	Algorithms         []string       // accepted signature algorithms of ID tokens
 	Keys               map[string]int // usable keys by algorithm; nil if unknown
 	ClockAhead         time.Duration  // of the provider's clock
-	ClockTolerance     time.Duration  // 0 if no answer had a Date
-	Returns            bool           // the provider's sign-out comes back to an address of ours
+	ClockTolerance     time.Duration  // of ClockAhead; 0 if no response had a Date
+	Returns            bool           // the provider may redirect back here after a sign-out
 	JWKS               []byte         // to register at the provider; nil without a PrivateKey
 }
 
-// Diagnose examines the provider: it makes the requests that sign-ins make, and
-// keeps what comes of them out of the cached state.
+// Diagnose examines the provider: it fetches the metadata and the keys, probes the endpoints that
+// sign-ins use, and tries ClientSecretFunc and PrivateKey. It does not change the cached state.
 func (c *Client) Diagnose(ctx context.Context) *Report {
 	x := &examination{c: c}
 	ctx = context.WithValue(ctx, unwatched{}, true)
-	// What needs no request comes after those that do: it compares what they brought.
+	// The requests come first: the comparisons use their results.
 	x.discover(ctx)
 	x.inquire(ctx)
 	x.compareKeys()
@@ -64,17 +64,17 @@ func (c *Client) Diagnose(ctx context.Context) *Report {
 	return &x.Report
 }
 
-// examination is a Diagnose under way.
+// examination is the state of Diagnose.
 type examination struct {
 	Report
 	c    *Client
-	doc  map[string]any // the metadata, or nil
-	meta *metadata      // what a sign-in would use, or nil
+	doc  map[string]any // the discovery document, or nil
+	meta *metadata      // that a sign-in would use, or nil
 
-	passed []passedKey // keys that cannot be used
+	passed []passedKey // unusable keys
 }
 
-// fail adds a problem, or those that are joined in one error.
+// fail adds a problem, or each of the problems that are joined in one error.
 func (x *examination) fail(err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range several.Unwrap() {
@@ -93,16 +93,16 @@ func (x *examination) warn(op, id, reason, fix string) {
 type inquiry struct {
 	op       string
 	ask      func(context.Context) (http.Header, error)
-	optional bool // a sign-in may work although nothing answers here
+	optional bool // sign-ins may work even if this request fails
 }
 
-// outcome is what came of an inquiry.
+// outcome is the result of an inquiry.
 type outcome struct {
 	err              error
 	ahead, tolerance time.Duration
 }
 
-// run makes the request, and reads the provider's clock from the answer.
+// run makes the request, and reads the provider's clock from the response.
 func (q *inquiry) run(ctx context.Context, c *Client) (o outcome) {
 	start := time.Now()
 	header, err := contain.Call(func() (http.Header, error) { return q.ask(ctx) })
@@ -112,24 +112,23 @@ func (q *inquiry) run(ctx context.Context, c *Client) (o outcome) {
 	}
 	o.err = err
 	if date, ok := dateOf(header); ok {
-		// RFC 9110, 6.6.1: Date is "the date and time at which the message was originated", to
-		// the second. It was written while the request was under way: most likely in the middle.
+		// RFC 9110, 6.6.1: Date is "the date and time at which the message was originated", in
+		// whole seconds. The best estimate is the middle of the request.
 		o.ahead = date.Add(time.Second / 2).Sub(c.cfg.Now().Add(-took / 2))
 		o.tolerance = (took + time.Second) / 2
 	}
 	return o
 }
 
-// dateOf is the time on the clock of the server that answered. A cache in between
-// keeps the Date of old, and says in Age how long ago that was (RFC 9111, 5.1).
+// dateOf returns the time by the clock of the server that responded. A cache in between keeps the
+// old Date, and says in Age how long ago that was (RFC 9111, 5.1).
 func dateOf(h http.Header) (time.Time, bool) {
 	date, err := http.ParseTime(h.Get("Date"))
 	age, _ := strconv.ParseUint(h.Get("Age"), 10, 31)
 	return date.Add(time.Duration(age) * time.Second), err == nil
 }
 
-// record adds what came of an inquiry. Of several clocks the one counts that is
-// known best.
+// record adds the result of an inquiry. Of several readings of the clock, the most precise counts.
 func (x *examination) record(q *inquiry, o outcome) {
 	if o.tolerance > 0 && (x.ClockTolerance == 0 || o.tolerance < x.ClockTolerance) {
 		x.ClockAhead, x.ClockTolerance = o.ahead, o.tolerance
@@ -141,7 +140,7 @@ func (x *examination) record(q *inquiry, o outcome) {
 	}
 }
 
-// discover does what Client.fetchMetadata does, and keeps what it sees on the way.
+// discover does what Client.fetchMetadata does, and keeps the intermediate results.
 func (x *examination) discover(ctx context.Context) {
 	c := x.c
 	if !c.discovers() {
@@ -158,8 +157,8 @@ func (x *examination) discover(ctx context.Context) {
 	if o.err != nil {
 		return
 	}
-	// Discovery 1.0, 4.3: "the information that failed to validate MUST NOT be used": the
-	// document may be another provider's, and what it says would mislead.
+	// Discovery 1.0, 4.3: "the information that failed to validate MUST NOT be used". The document
+	// may be another provider's, and its contents would mislead.
 	if _, err := c.checkIssuerOf(doc); err != nil {
 		x.fail(err)
 		return
@@ -172,7 +171,7 @@ func (x *examination) discover(ctx context.Context) {
 	}
 }
 
-// inquire makes the requests that do not need each other's answers.
+// inquire makes the requests that do not depend on each other, concurrently.
 func (x *examination) inquire(ctx context.Context) {
 	list := x.inquiries()
 	outcomes := make([]outcome, len(list))
@@ -186,8 +185,8 @@ func (x *examination) inquire(ctx context.Context) {
 	}
 }
 
-// inquiries returns the requests that inquire makes: one to each endpoint that a sign-in
-// needs, and none that the provider could take for a sign-in.
+// inquiries returns the requests that inquire makes: one to each endpoint that sign-ins need. The
+// provider cannot mistake any of them for a sign-in.
 func (x *examination) inquiries() (list []inquiry) {
 	c, m := x.c, x.meta
 	if m != nil && m.keys != nil {
@@ -209,12 +208,13 @@ func (x *examination) inquiries() (list []inquiry) {
 		list = append(list, inquiry{op, func(ctx context.Context) (http.Header, error) { return c.knock(ctx, op, method, address) }, optional})
 	}
 	knock("token endpoint", http.MethodHead, m.tokenURL, false)
-	// A HEAD has no access token: RFC 6750, 3.1, has 401 for that, which is an answer.
+	// The HEAD request has no access token. The 401 of RFC 6750, 3.1, shows that the endpoint
+	// responds.
 	if m.userinfoURL != "" && c.asksUserinfo() {
 		knock("userinfo endpoint", http.MethodHead, m.userinfoURL, false)
 	}
-	// Browsers go there. In a network of containers, this process may not be able to. A
-	// HEAD without a client_id is a failed login in the event log of Keycloak.
+	// Optional, since only browsers need to reach it: this process may not, in a network of
+	// containers. Keycloak logs a HEAD without a client_id as a failed login.
 	knock("authorization endpoint", http.MethodOptions, m.authorize.String(), true)
 	if c.cfg.Introspect && m.introspection != "" {
 		knock("introspection endpoint", http.MethodHead, m.introspection, false)
@@ -222,9 +222,9 @@ func (x *examination) inquiries() (list []inquiry) {
 	return list
 }
 
-// trySecret asks ClientSecretFunc for a secret, and forgets it. Whether the provider takes
-// it cannot be asked: RFC 6749 has no request that authenticates a client and does nothing
-// else, and a code that was made up is an error in the provider's event log.
+// trySecret calls ClientSecretFunc and discards the secret. It cannot test whether the provider
+// accepts it: RFC 6749 has no request that only authenticates the client, and a request with an
+// invented code would be an error in the provider's event log.
 func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
 	err := contain.Within(ctx, diagnoseWait, func(ctx context.Context) error {
 		_, err := c.secret(ctx)
@@ -237,11 +237,10 @@ func (c *Client) trySecret(ctx context.Context) (http.Header, error) {
 	return nil, err
 }
 
-// knock asks whether anything answers at an address. RFC 9110, 9.2.1: of methods that are
-// safe, "the client does not request, and does not expect, any state change on the origin
-// server". HEAD and OPTIONS ask for
-// nothing, and every answer counts: many servers say that the method, or the page,
-// does not exist. The query, which may have a key in it, is not sent.
+// knock checks whether a server responds at an address. RFC 9110, 9.2.1: with safe methods, "the
+// client does not request, and does not expect, any state change on the origin server". Any
+// status but 502, 503 and 504 counts as a response: many servers do not support HEAD and OPTIONS,
+// or have no page there. The query, which may contain a key, is not sent.
 func (c *Client) knock(ctx context.Context, op, method, address string) (http.Header, error) {
 	address, _, _ = strings.Cut(address, "?")
 	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
@@ -250,7 +249,7 @@ func (c *Client) knock(ctx context.Context, op, method, address string) (http.He
 	}
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
-		if e := fetch.Classify(op, address, err); e.Status == 0 { // else it is a redirect
+		if e := fetch.Classify(op, address, err); e.Status == 0 { // otherwise a redirect, which is a response
 			return nil, c.unreachable(op, e)
 		}
 		return nil, nil
@@ -262,9 +261,9 @@ func (c *Client) knock(ctx context.Context, op, method, address string) (http.He
 	return resp.Header, nil
 }
 
-// countKeys fetches the signing keys, past those that are held. Discovery 1.0, 3: the set
-// at jwks_uri "contains the signing key(s) the RP uses to validate signatures from the OP":
-// one that has none which fits fails every sign-in, and nothing says so before the first.
+// countKeys fetches the signing keys, bypassing the cache. Discovery 1.0, 3: the set at jwks_uri
+// "contains the signing key(s) the RP uses to validate signatures from the OP". Without a matching
+// key, every sign-in fails, which otherwise shows only at the first one.
 func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 	held, err := x.meta.keys.fetch(ctx)
 	if err != nil {
@@ -281,12 +280,12 @@ func (x *examination) countKeys(ctx context.Context) (http.Header, error) {
 	return nil, nil
 }
 
-// passedOverNoted is how many keys that cannot be used are reported.
+// passedOverNoted is the maximum number of unusable keys that are reported.
 const passedOverNoted = 5
 
-// compareKeys looks for a key that can have signed an ID token, and names those that are
-// passed over: RFC 7517, 5, lets a client ignore them without a word, and no log would say
-// why the tokens that they sign are refused.
+// compareKeys reports a problem if no key can verify ID tokens, and otherwise warns of unusable
+// keys: RFC 7517, 5, lets a client ignore such keys silently, and no log would say why the tokens
+// that they sign are rejected.
 func (x *examination) compareKeys() {
 	var unusable []string
 	for _, key := range x.passed {
@@ -294,7 +293,7 @@ func (x *examination) compareKeys() {
 			unusable = append(unusable, fmt.Sprintf("the published key %q is unusable: %s", printable.Clip(key.kid), key.why))
 		}
 	}
-	// With HS256 the client secret is the key (Core, 3.1.3.7 (8)): LINE publishes none for it.
+	// With HS256 the client secret is the key (Core, 3.1.3.7 (8)), so LINE publishes no key.
 	if x.Keys != nil && len(x.Keys) == 0 && !x.c.cfg.Quirks.HS256 {
 		e := x.c.misconfigured("signing keys", "diagnose.keys", "no published key matches the ID token algorithms "+strings.Join(x.meta.idTokenAlgs, ", "),
 			"have the provider publish its signing keys at jwks_uri, RSA keys with 2048 bits or more")
@@ -309,9 +308,9 @@ func (x *examination) compareKeys() {
 	}
 }
 
-// compareClock: an ID token's times are compared with ours: RFC 7519, 4.1.4, permits "some
-// small leeway, usually no more than a few minutes, to account for clock skew", and beyond
-// it every sign-in fails. Plain OAuth 2.0 has no times to compare.
+// compareClock reports a wrong clock. The times in an ID token are compared with our clock: RFC
+// 7519, 4.1.4, permits "some small leeway, usually no more than a few minutes, to account for
+// clock skew", and beyond it every sign-in fails. Plain OAuth 2.0 has no times to compare.
 func (x *examination) compareClock() {
 	off := x.ClockAhead.Abs() - x.ClockTolerance
 	if x.ClockTolerance == 0 || !x.c.openID() || off <= clockNoted {
@@ -325,7 +324,7 @@ func (x *examination) compareClock() {
 	}
 }
 
-// ClockText says where the provider's clock is, seen from this machine's.
+// ClockText compares the provider's clock with this machine's, in words.
 func ClockText(ahead, tolerance time.Duration) string {
 	give := ", +/- " + printable.Duration((tolerance + time.Second - 1).Truncate(time.Second))
 	switch off := printable.Duration(ahead.Abs().Round(time.Second)); {
@@ -340,8 +339,8 @@ func ClockText(ahead, tolerance time.Duration) string {
 	}
 }
 
-// compareOffer compares what a sign-in uses with what the metadata says. A provider
-// may accept more than it says: these are warnings. Discovery 1.0, 3: "Servers MAY choose
+// compareOffer compares the configuration with the capabilities in the metadata. Differences are
+// warnings, since a provider may support more than it lists. Discovery 1.0, 3: "Servers MAY choose
 // not to advertise some supported scope values even when this parameter is used".
 func (x *examination) compareOffer() {
 	cfg := &x.c.cfg
@@ -351,15 +350,15 @@ func (x *examination) compareOffer() {
 	if cfg.Introspect && x.meta != nil && x.meta.introspection == "" {
 		x.fail(x.c.noIntrospection("introspection endpoint"))
 	}
-	// A member that is absent says nothing of most things: response_modes_supported and
+	// An absent member is no reason for a warning: response_modes_supported and
 	// token_endpoint_auth_methods_supported have defaults, scopes_supported is RECOMMENDED.
 	lacks := func(name, value string) bool {
 		offered := strictjson.Strings(x.doc[name])
 		return len(offered) > 0 && !slices.Contains(offered, value)
 	}
 	// RFC 8414, 2, of code_challenge_methods_supported: "If omitted, the authorization server
-	// does not support PKCE." Many that do omit it, and OpenID Connect Discovery does not know
-	// it: only a list without S256 is worth a warning.
+	// does not support PKCE." Many servers that support it omit the list, which OpenID Connect
+	// Discovery does not define: only a list without S256 is worth a warning.
 	offersPKCE := slices.Contains(strictjson.Strings(x.doc["code_challenge_methods_supported"]), "S256")
 	for _, w := range []struct {
 		is              bool
@@ -390,16 +389,16 @@ func (x *examination) compareOffer() {
 	}
 }
 
-// offers are the members of the metadata that say what a provider can do: Discovery 1.0,
-// section 3; RFC 8414 (code_challenge_methods_supported); RFC 9207, section 3 (iss);
-// Back-Channel Logout 1.0, 2.1; Front-Channel Logout 1.0.
+// offers are the members of the metadata with a provider's capabilities: Discovery 1.0, section 3;
+// RFC 8414 (code_challenge_methods_supported); RFC 9207, section 3 (iss); Back-Channel Logout 1.0,
+// 2.1; Front-Channel Logout 1.0.
 var offers = []string{
 	"response_types_supported", "response_modes_supported", "scopes_supported", "code_challenge_methods_supported",
 	"id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported", "authorization_response_iss_parameter_supported",
 	"backchannel_logout_supported", "backchannel_logout_session_supported", "frontchannel_logout_supported", "frontchannel_logout_session_supported",
 }
 
-// offered returns those that are there, as far as they can be printed.
+// offered returns the values of offers in the metadata in printable form, at most 50 of each.
 func (x *examination) offered() map[string][]string {
 	var all map[string][]string
 	for _, name := range offers {
@@ -422,8 +421,8 @@ func (x *examination) offered() map[string][]string {
 	return all
 }
 
-// endpoints are those in use, by their names in the metadata, without their queries. RFC
-// 6749, 3.1, permits one, and an API gateway may want its key there.
+// endpoints returns the endpoints in use by their names in the metadata, without their queries. RFC
+// 6749, 3.1, permits a query, and it may contain the key of an API gateway.
 func (x *examination) endpoints() map[string]string {
 	if x.meta == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// full is metadata that leaves nothing to be desired.
+// full is metadata that lists everything that ginauth uses.
 func full() map[string]any {
 	return map[string]any{
 		"response_types_supported":                       []string{"code", "id_token"},
@@ -32,14 +32,14 @@ func full() map[string]any {
 	}
 }
 
-// diagnose examines the provider in development, where loopback is no surprise.
+// diagnose examines the provider in development, where loopback is normal.
 func (p *provider) diagnose(edits ...func(*rp.Config)) *rp.Report {
 	p.t.Helper()
 	development := func(cfg *rp.Config) { cfg.Development = true }
 	return p.client(append([]func(*rp.Config){development}, edits...)...).Diagnose(p.t.Context())
 }
 
-// ids returns the IDs of what was found, each checked as wantError checks it.
+// ids returns the IDs of findings, after checks like those of wantError.
 func ids(t *testing.T, found []*rp.Error) (ids []string) {
 	t.Helper()
 	for _, e := range found {
@@ -85,7 +85,7 @@ func TestDiagnose(t *testing.T) {
 		}
 	}
 	if !reflect.DeepEqual(r.Offered, want) {
-		t.Errorf("offered are %v, want %v", r.Offered, want)
+		t.Errorf("Offered is %v, want %v", r.Offered, want)
 	}
 	if want := []string{"RS256", "ES256"}; !slices.Equal(r.Algorithms, want) {
 		t.Errorf("the algorithms are %v", r.Algorithms)
@@ -101,8 +101,7 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// It asks whether anything answers, and sends nothing that could be used up or
-// remembered.
+// Diagnose checks whether the endpoints respond. It sends nothing that could be spent or logged.
 func TestRequestsOfDiagnose(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"token_endpoint": p.URL + pathToken + "?key=s3cret"}
@@ -122,11 +121,11 @@ func TestRequestsOfDiagnose(t *testing.T) {
 	}
 	p.diagnose(returning(nil, nil))
 	if n := len(p.requests(pathUserinfo)); n != 1 {
-		t.Errorf("%d requests for userinfo, which a Profile replaces", n)
+		t.Errorf("%d requests for userinfo, which Config.Profile replaces", n)
 	}
 }
 
-// Sign-ins know nothing of what it found, and it sees what they do not know yet.
+// Diagnose neither changes nor uses the cache of sign-ins.
 func TestDiagnoseLeavesTheCacheAlone(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -155,7 +154,7 @@ func TestFindings(t *testing.T) {
 	head := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 	}
-	const none = "" // means nothing was found
+	const none = "" // no finding
 	for _, test := range []struct {
 		name               string
 		prepare            func(*provider)
@@ -240,7 +239,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// TestDiagnoseNamesUnusableKeys: but not those that are for encryption.
+// TestDiagnoseNamesUnusableKeys: encryption keys are not reported.
 func TestDiagnoseNamesUnusableKeys(t *testing.T) {
 	p := newProvider(t)
 	p.keys = []any{rsaKey().jwk(), edit(otherRSA().jwk(), map[string]any{"use": "enc"}), newRSA("weak", 1024).jwk()}
@@ -260,11 +259,11 @@ func TestDiagnoseNamesUnusableKeys(t *testing.T) {
 	p.keys = p.keys[2:]
 	r = p.client().Diagnose(t.Context())
 	if len(r.Problems) != 1 || r.Problems[0].ID != "diagnose.keys" || r.Problems[0].Cause == nil || !strings.Contains(r.Problems[0].Cause.Error(), "1024 bits") {
-		t.Errorf("with that key alone: %v", r.Problems)
+		t.Errorf("with only that key: %v", r.Problems)
 	}
 }
 
-// A cache in between keeps the Date of old, and says how old it is.
+// A cache in between keeps the old Date, and says in Age how old it is.
 func TestClockBehindACache(t *testing.T) {
 	p := newProvider(t)
 	for _, path := range []string{pathDiscovery, pathKeys, pathToken, pathUserinfo, pathAuthorize} {
@@ -304,7 +303,7 @@ func TestClockThatIsNotKnown(t *testing.T) {
 
 func TestDiagnoseOfPlainOAuth(t *testing.T) {
 	p := newProvider(t)
-	p.ahead = time.Hour // which matters to nothing
+	p.ahead = time.Hour // which does not matter
 	r := p.diagnose(p.plain)
 	wantFindings(t, r, "", "")
 	if r.Keys != nil || r.Algorithms != nil || r.Offered != nil || len(r.Endpoints) != 3 || r.Returns {
@@ -326,7 +325,7 @@ func TestDiagnoseOfAProviderThatIsDown(t *testing.T) {
 	}
 }
 
-// Whether a sign-out at the provider leads back to an address of ours.
+// Returns says whether a sign-out at the provider leads back to the application.
 func TestReturns(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -345,11 +344,11 @@ func TestReturns(t *testing.T) {
 	p := newProvider(t)
 	p.doc = claims{"end_session_endpoint": absent}
 	if p.diagnose().Returns {
-		t.Error("without an endpoint there is nowhere to return from")
+		t.Error("Returns is true without an end-session endpoint")
 	}
 }
 
-// What is printed is clipped, and bears no control characters.
+// Texts for printing are clipped and have no control characters.
 func TestHostileMetadata(t *testing.T) {
 	p := newProvider(t)
 	var scopes []string
@@ -368,7 +367,7 @@ func TestHostileMetadata(t *testing.T) {
 	}
 }
 
-// A secret that never comes is waited for, but not for ever.
+// The wait for a ClientSecretFunc that does not return is limited.
 func TestDiagnoseDoesNotWaitForeverForASecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

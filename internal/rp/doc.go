@@ -21,16 +21,16 @@
 //  2. The code goes to the token endpoint, once. A token request is a grant
 //     (codeGrant), client authentication (authenticate) and the request that
 //     carries both (request, send): a refresh, a revocation or an introspection
-//     differ in the grant alone (token_request.go).
-//  3. The token response is strict JSON and has what it must (token_response.go).
+//     differ only in the grant (token_request.go).
+//  3. The token response is strict JSON and has the required members (token_response.go).
 //  4. openJWT verifies the ID token as a JWT (jwt.go): its form, the algorithm, the
 //     signature by one of the provider's keys (jwks.go), audience and times. go-oidc
-//     verifies; what it leaves to its caller is checked around it.
-//  5. checkIDToken makes the checks of an ID token of this very sign-in
-//     (id_token.go): issuer, azp, iat, nonce, at_hash and its kin, what max_age and acr_values
-//     asked for, and a subject that can identify a person.
-//  6. Claims that are missing come from the userinfo endpoint, whose sub must be
-//     the same; for plain OAuth 2.0 the profile is all there is (userinfo.go).
+//     verifies; openJWT adds the checks that go-oidc leaves to its caller.
+//  5. checkIDToken checks that the ID token belongs to this sign-in (id_token.go): issuer,
+//     azp, iat, nonce, at_hash, c_hash and s_hash, the requested max_age and acr_values, and
+//     a subject that can identify a user.
+//  6. Missing claims come from the userinfo endpoint, whose sub must be the same. Plain
+//     OAuth 2.0 has only the profile (userinfo.go).
 //
 // The result is an Identity: verified claims under the provider's names. The caller interprets
 // them.
@@ -38,14 +38,13 @@
 // # The rest
 //
 // [Client.VerifyLogoutToken] opens logout tokens by step 4 (logout_token.go).
-// [Client.EndSessionURL] says where to sign out, while the provider answers (end_session.go).
-// [Client.Diagnose] makes the same requests as a sign-in does and reports what is
-// wrong (diagnose.go).
+// [Client.EndSessionURL] returns where to sign out, while the provider responds (end_session.go).
+// [Client.Diagnose] checks the endpoints that a sign-in uses and reports problems (diagnose.go).
 //
 // # Errors
 //
-// Every failure is an *Error with a Code, a stable ID of the reason, and what to do
-// about it, set where it is raised (errors.go). Checks return an Error made by fault
-// (ID, Reason, Fix); Client.about fills in Code, Op and Provider. What the provider
-// says in its own words is in the cause, without what was sent in secret (error_description.go).
+// Every failure is an *Error with a Code, a stable ID, a reason and a fix, set where it is raised
+// (errors.go). Checks return an Error made by fault (ID, Reason, Fix); Client.about fills in
+// Code, Op and Provider. The provider's own description is in the cause, without the secrets that
+// were sent (error_description.go).
 package rp

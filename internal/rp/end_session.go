@@ -32,7 +32,7 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	if !c.takesHint(ctx, hint) {
 		hint = ""
 	}
-	// Behind takesHint, whose request may be the first that shows an outage.
+	// After takesHint, whose request may be the first that shows an outage.
 	if ctx.Err() != nil || c.silent.Load() && !c.answers(ctx) {
 		return ""
 	}
@@ -43,14 +43,14 @@ func (c *Client) EndSessionURL(ctx context.Context, hint, state, returnURI strin
 	if err != nil {
 		return ""
 	}
-	// 2.1: end_session_endpoint "MAY contain port, path, and query parameter components": a
-	// query that is there stays. Section 2: client_id is "to specify the Client Identifier when
+	// 2.1: end_session_endpoint "MAY contain port, path, and query parameter components": its
+	// query is kept. Section 2: client_id is "to specify the Client Identifier when
 	// post_logout_redirect_uri is used but id_token_hint is not"; state, "Opaque value used
 	// by the RP to maintain state between the logout request and the callback"; the hint is
 	// RECOMMENDED, and without it the provider "MUST ask the End-User" whether to sign out.
 	//
 	// The value of post_logout_redirect_uri "MUST have been previously registered with the
-	// OP". Where it is not, most providers end the session and show a page of their own.
+	// OP". If it is not, most providers end the session and show their own page.
 	q := u.Query()
 	q.Set("client_id", c.cfg.ClientID)
 	q.Set("post_logout_redirect_uri", returnURI)
@@ -68,8 +68,8 @@ func FillLogoutURL(template, clientID, state, returnURI string) string {
 		"{post_logout_redirect_uri}", url.QueryEscape(returnURI)).Replace(template)
 }
 
-// EndSessionEndpoint returns the address of EndSessionURL without what a sign-out
-// adds to it, also while the provider does not answer.
+// EndSessionEndpoint returns the URL of EndSessionURL without the parameters of a sign-out, even
+// while the provider does not respond.
 func (c *Client) EndSessionEndpoint(ctx context.Context) string {
 	if c.cfg.LogoutLocal {
 		return ""
@@ -86,16 +86,15 @@ func (c *Client) EndSessionEndpoint(ctx context.Context) string {
 	return m.endSession
 }
 
-// takesHint reports whether the provider can still verify an ID token of its own.
-// Section 2: "When an id_token_hint parameter is present, the OP MUST validate that it was
-// the issuer of the ID Token", for which it needs the key. That the token has expired is no
-// matter: "The OP SHOULD accept ID Tokens when the RP identified by the ID Token's aud
-// claim and/or sid claim has a current session or had a recent session at the OP, even
-// when the exp time has passed."
+// takesHint reports whether the provider can still verify its ID token. Section 2: "When an
+// id_token_hint parameter is present, the OP MUST validate that it was the issuer of the ID
+// Token", for which it needs the key. The token may have expired: "The OP SHOULD accept ID Tokens
+// when the RP identified by the ID Token's aud claim and/or sid claim has a current session or had
+// a recent session at the OP, even when the exp time has passed."
 //
-// It cannot if the key that signed it is no longer published. Keycloak rejects such a hint,
-// and the user is stranded there; without one it asks for confirmation. If unknown, the result
-// is true.
+// The result is false if the key that signed the token is no longer published. Keycloak rejects
+// such a hint, and the user is stranded there; without a hint it asks for confirmation. If the
+// keys are unknown, the result is true.
 func (c *Client) takesHint(ctx context.Context, hint string) bool {
 	m := c.meta.Load()
 	token, err := jws.Split(hint)
@@ -104,14 +103,14 @@ func (c *Client) takesHint(ctx context.Context, hint string) bool {
 	}
 	header, _ := strictjson.Object(token.Header)
 	kid, _ := header["kid"].(string)
-	// RFC 7515, 4.1.4: "Use of this Header Parameter is OPTIONAL." A token without a kid may
-	// be of any key that is published.
+	// RFC 7515, 4.1.4: "Use of this Header Parameter is OPTIONAL." Any published key may have
+	// signed a token without a kid.
 	if kid == "" {
 		return true
 	}
 	if !fresh(m.keys.held.Load().fetched, c.cfg.Now(), keysCooldown) {
-		// That the key is gone is an answer too. A cool-down would keep the keys of the next
-		// sign-in from being fetched.
+		// The function always returns true: that the key is missing is a result too. A cool-down
+		// would prevent the next sign-in from fetching its keys.
 		if m.keys.refresh(ctx, fromProvider, func(*heldKeys) bool { return true }) != nil {
 			return true
 		}
@@ -140,19 +139,19 @@ func (c *Client) answers(ctx context.Context) bool {
 	}
 }
 
-// watcher is a transport that notes whether the provider answers.
+// watcher is a transport that records whether the provider responds.
 type watcher struct {
 	http.RoundTripper
 	silent *atomic.Bool
 }
 
-// unwatched is the key of a context whose requests are not noted.
+// unwatched is the context key of requests that are not recorded.
 type unwatched struct{}
 
 // RoundTrip implements http.RoundTripper.
 func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.RoundTripper.RoundTrip(req)
-	// A browser that went away says nothing about the provider.
+	// A canceled request says nothing about the provider.
 	if req.Context().Value(unwatched{}) != nil || errors.Is(err, context.Canceled) {
 		return resp, err
 	}
@@ -167,10 +166,9 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// unavailableStatus recognizes the answer of a proxy in front of a provider that is
-// down. RFC 9110, 15.6.3: 502 is of a server "acting as a gateway or proxy"; 15.6.4: with
-// 503 a server is "currently unable to handle the request". A 500 comes from the provider
-// itself, which is there.
+// unavailableStatus reports whether a status is that of a proxy in front of a provider that is
+// down. RFC 9110, 15.6.3: 502 is of a server "acting as a gateway or proxy"; 15.6.4: with 503 a
+// server is "currently unable to handle the request". A 500 comes from the provider, which is up.
 func unavailableStatus(status int) bool {
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
@@ -182,15 +180,15 @@ func (c *Client) EndsSessions(ctx context.Context) bool {
 	return err == nil && m.endSession != ""
 }
 
-// returns reports whether the provider's own sign-out has an address of ours to
-// come back to. While the metadata m is unknown, it may.
+// returns reports whether the provider may redirect back here after a sign-out. It is true while
+// the metadata m is unknown.
 func (c *Client) returns(m *metadata) bool {
 	switch {
 	case c.cfg.LogoutLocal:
 		return false
 	case c.cfg.LogoutURL != "":
-		// A provider's own way (Auth0's returnTo, Cognito's logout_uri): it comes back if it is
-		// told where to.
+		// A non-standard URL (Auth0's returnTo, Cognito's logout_uri): the provider redirects back
+		// only if it is told where to.
 		return strings.Contains(c.cfg.LogoutURL, "{post_logout_redirect_uri}")
 	case m == nil:
 		return true

@@ -39,8 +39,8 @@ func TestEndSessionURL(t *testing.T) {
 	}
 }
 
-// TestHintOfAWithdrawnKey: a provider refuses an ID token whose key it has deleted, so
-// that it is not sent as a hint.
+// TestHintOfAWithdrawnKey: a provider rejects an ID token whose key it has deleted, so it is not sent
+// as a hint.
 func TestHintOfAWithdrawnKey(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -55,16 +55,16 @@ func TestHintOfAWithdrawnKey(t *testing.T) {
 	p.mustSignIn(c)
 	old := p.idToken()
 	if n := len(p.requests(pathKeys)); !hinted(old) || len(p.requests(pathKeys)) != n {
-		t.Error("the hint is left out, or the keys are fetched for it at once")
+		t.Error("the hint is missing, or the keys are fetched for it at once")
 	}
 
-	// A new key beside the old one, which stays published for a while.
+	// A new key is added, while the old one stays published.
 	p.signer, p.keys = otherRSA(), []any{otherRSA().jwk(), rsaKey().jwk()}
 	p.clock.add(time.Minute)
 	if !hinted(old) || !hinted(p.idToken()) {
 		t.Error("the hint of a key that is published is left out")
 	}
-	// Published, though not to verify with here.
+	// The key is published, but ginauth cannot use it.
 	p.keys = []any{otherRSA().jwk(), edit(rsaKey().jwk(), map[string]any{"use": "enc"})}
 	p.clock.add(time.Minute)
 	if !hinted(old) {
@@ -73,22 +73,22 @@ func TestHintOfAWithdrawnKey(t *testing.T) {
 	p.keys = []any{otherRSA().jwk(), edit(ecKey().jwk(), map[string]any{"use": "enc"})}
 	p.clock.add(time.Minute)
 	if hinted(old) || !hinted(p.idToken()) {
-		t.Error("the hint of the old key is sent, or that of the new one is not")
+		t.Error("the hint with the old key is sent, or the hint with the new one is not")
 	}
-	// Many sign-outs are no flood.
+	// Many sign-outs do not flood the provider.
 	n := len(p.requests(pathKeys))
 	for range 20 {
 		hinted(old)
 	}
 	if got := len(p.requests(pathKeys)); got != n {
-		t.Errorf("the keys were fetched %d times more", got-n)
+		t.Errorf("the keys were fetched %d more times", got-n)
 	}
-	// And they do not keep the keys of the next sign-in from being fetched.
+	// Nor do they prevent the next sign-in from fetching its keys.
 	p.signer, p.keys = ecKey(), []any{ecKey().jwk()}
 	p.mustSignIn(c)
 }
 
-// TestHintThatCannotBeJudged is sent: the provider knows best.
+// TestHintThatCannotBeJudged: a hint is sent if it is unknown whether the provider accepts it.
 func TestHintThatCannotBeJudged(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -98,14 +98,14 @@ func TestHintThatCannotBeJudged(t *testing.T) {
 		rsaKey().signText(`{"alg":`, "{}"),
 	} {
 		if u, _ := url.Parse(c.EndSessionURL(t.Context(), hint, "state", theRedirect)); u.Query().Get("id_token_hint") != hint {
-			t.Errorf("%.40q is left out", hint)
+			t.Errorf("%.40q is missing", hint)
 		}
 	}
 	p.clock.add(time.Minute)
 	p.on(pathKeys, answering(http.StatusInternalServerError, "text/plain", "no"))
 	hint := otherRSA().sign(map[string]any{"alg": "RS256", "kid": "old"}, p.idClaims())
 	if u, _ := url.Parse(c.EndSessionURL(t.Context(), hint, "state", theRedirect)); u.Query().Get("id_token_hint") != hint {
-		t.Error("the hint is left out, though the keys could not be fetched")
+		t.Error("the hint is missing, though the keys could not be fetched")
 	}
 	plain := p.client(p.plain, func(cfg *rp.Config) { cfg.EndSessionURL = p.URL + pathEndSession })
 	if u, _ := url.Parse(plain.EndSessionURL(t.Context(), hint, "state", theRedirect)); u.Query().Get("id_token_hint") != hint {
@@ -144,43 +144,43 @@ func TestSignOutsWithoutAPlaceToGo(t *testing.T) {
 	}
 	p.discoveries(1)
 	if p.client().EndsSessions(t.Context()) {
-		t.Error("there is an end-session endpoint that the metadata do not name")
+		t.Error("EndsSessions is true, but the metadata has no end-session endpoint")
 	}
 	if !p.client(func(cfg *rp.Config) { cfg.EndSessionURL = p.URL + pathEndSession }).EndsSessions(t.Context()) {
-		t.Error("there is no end-session endpoint, and it is configured")
+		t.Error("EndsSessions is false, but an end-session endpoint is configured")
 	}
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", ""))
 	if got := p.client().EndSessionURL(t.Context(), "", "s", "https://app.example/"); got != "" {
 		t.Errorf("without metadata: got %s", got)
 	}
 	if p.client().EndsSessions(t.Context()) {
-		t.Error("without metadata, there is an end-session endpoint")
+		t.Error("EndsSessions is true without metadata")
 	}
 	p.on(pathDiscovery, nil)
 	c := p.client(p.plain, func(cfg *rp.Config) { cfg.EndSessionURL = "http://[::1" })
 	if got := c.EndSessionURL(t.Context(), "", "s", "https://app.example/"); got != "" {
-		t.Errorf("no address: got %s", got)
+		t.Errorf("with an invalid address: got %s", got)
 	}
 }
 
-// Before the provider is discovered it may have an endpoint.
+// Before discovery, the provider may have an end-session endpoint.
 func TestReturnsOfAClient(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"end_session_endpoint": absent}
 	c := p.client()
 	if !c.Returns() {
-		t.Error("false while nothing is known")
+		t.Error("Returns is false before discovery")
 	}
 	if err := c.Discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if c.Returns() {
-		t.Error("true without an endpoint")
+		t.Error("Returns is true without an endpoint")
 	}
 	p.discoveries(1)
 }
 
-// A sign-out waits two seconds for a provider, and not longer.
+// A sign-out waits at most two seconds for a provider.
 func TestSignOutDoesNotWaitLong(t *testing.T) {
 	p := newProvider(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -198,8 +198,8 @@ func TestSignOutDoesNotWaitLong(t *testing.T) {
 	})
 }
 
-// TestSignOutWhileTheProviderIsDown: a provider that did not answer the last request
-// is asked whether it answers again, before anybody is sent there.
+// TestSignOutWhileTheProviderIsDown: if the provider did not respond to the last request, a sign-out
+// checks whether it responds again before redirecting the browser there.
 func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 	for _, template := range []string{"", "https://idp.example/logout?to={post_logout_redirect_uri}"} {
 		p := newProvider(t)
@@ -207,7 +207,7 @@ func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 		there := func() bool { return c.EndSessionURL(t.Context(), "", "state", theRedirect) != "" }
 		p.mustSignIn(c)
 		if n := len(p.requests(pathToken)); !there() || len(p.requests(pathToken)) != n {
-			t.Errorf("%q: a provider that answers is asked first, or not taken for one", template)
+			t.Errorf("%q: a responding provider is checked first, or taken for down", template)
 		}
 
 		down := answering(http.StatusServiceUnavailable, "text/html", "down")
@@ -215,36 +215,36 @@ func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 		_, err := p.signIn(c)
 		wantError(t, err, rp.ProviderUnavailable, "http.status")
 		if there() {
-			t.Errorf("%q: people are sent to a provider that is down", template)
+			t.Errorf("%q: browsers are sent to a provider that is down", template)
 		}
 		if c.EndSessionEndpoint(t.Context()) == "" {
-			t.Errorf("%q: the endpoint is forgotten", template)
+			t.Errorf("%q: EndSessionEndpoint does not return the endpoint", template)
 		}
-		// Up again: no sign-in is needed to notice it.
+		// Once the provider is up again, a sign-out notices it without a sign-in.
 		p.on(pathToken, nil)
 		if !there() {
-			t.Errorf("%q: nobody is sent to a provider that is up again", template)
+			t.Errorf("%q: browsers are not sent to a provider that is up again", template)
 		}
 		n := len(p.requests(pathToken))
 		if !there() || len(p.requests(pathToken)) != n {
-			t.Errorf("%q: a provider that is up again is asked each time", template)
+			t.Errorf("%q: a provider that is up again is checked each time", template)
 		}
 	}
 }
 
-// TestSignOutDuringTheFirstOutage: without the metadata there is no endpoint to ask.
+// TestSignOutDuringTheFirstOutage: without the metadata there is no endpoint to check.
 func TestSignOutDuringTheFirstOutage(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(cfg *rp.Config) { cfg.LogoutURL = "https://idp.example/logout?to={post_logout_redirect_uri}" })
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", "down"))
 	wantError(t, c.Discover(t.Context()), rp.ProviderUnavailable, "http.status")
 	if to := c.EndSessionURL(t.Context(), "", "state", theRedirect); to != "" {
-		t.Errorf("people are sent to a provider that is down: %s", to)
+		t.Errorf("browsers are sent to a provider that is down: %s", to)
 	}
 }
 
-// TestOutageThatAHintShows: before a hint is sent, the keys are asked for, and that may
-// be the first request that the provider does not answer.
+// TestOutageThatAHintShows: before a hint is sent, the keys are fetched, which may be the first
+// request that fails.
 func TestOutageThatAHintShows(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -255,12 +255,12 @@ func TestOutageThatAHintShows(t *testing.T) {
 	p.on(pathKeys, down)
 	p.on(pathToken, down)
 	if to := c.EndSessionURL(t.Context(), hint, "state", theRedirect); to != "" {
-		t.Errorf("people are sent to a provider that is down: %s", to)
+		t.Errorf("browsers are sent to a provider that is down: %s", to)
 	}
 	p.on(pathToken, nil)
 	p.clock.add(time.Minute)
 	if to := c.EndSessionURL(t.Context(), hint, "state", theRedirect); !strings.Contains(to, hint) {
-		t.Errorf("a provider without its keys is taken for down: %q", to)
+		t.Errorf("a provider whose keys are missing is taken for down: %q", to)
 	}
 
 	p.clock.add(time.Minute)
@@ -270,11 +270,11 @@ func TestOutageThatAHintShows(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if to := c.EndSessionURL(ctx, hint, "state", theRedirect); to != "" {
-		t.Errorf("people are sent to a provider that does not answer in time: %s", to)
+		t.Errorf("browsers are sent to a provider that does not respond in time: %s", to)
 	}
 }
 
-// TestSilence: which failures mean that the provider does not answer.
+// TestSilence tests which failures mean that the provider is down.
 func TestSilence(t *testing.T) {
 	p := newProvider(t)
 	var failure error
@@ -313,16 +313,16 @@ func TestSilence(t *testing.T) {
 		_, err := p.signIn(c)
 		wantError(t, err, tt.code, id)
 		if there() {
-			t.Errorf("%s: people are sent to a provider that cannot be reached", id)
+			t.Errorf("%s: browsers are sent to a provider that cannot be reached", id)
 		}
 		failure = nil
 		p.mustSignIn(c)
 		if !there() {
-			t.Errorf("%s: a sign-in worked, and the provider is taken for down", id)
+			t.Errorf("%s: a sign-in worked, but the provider is taken for down", id)
 		}
 	}
 
-	// A browser that goes away while the provider is asked.
+	// A request is canceled while the provider is queried.
 	ctx, cancel := context.WithCancel(t.Context())
 	p.on(pathToken, func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
@@ -334,11 +334,11 @@ func TestSilence(t *testing.T) {
 	p.on(pathToken, nil)
 	n := len(p.requests(pathToken))
 	if !there() || len(p.requests(pathToken)) != n {
-		t.Error("a request that was canceled is taken for an outage")
+		t.Error("a canceled request is taken for an outage")
 	}
 }
 
-// TestDiagnoseCountsNoFailure: what it asks says nothing about sign-ins.
+// TestDiagnoseCountsNoFailure: a failed request of Diagnose does not count as an outage.
 func TestDiagnoseCountsNoFailure(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()

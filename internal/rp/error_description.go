@@ -15,24 +15,24 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// A provider says in its own words what it refuses: in error_description (RFC 6749, sections
-// 4.1.2.1 and 5.2) and in WWW-Authenticate (RFC 6750, section 3). RFC 6749 calls it
-// "Human-readable ASCII [USASCII] text providing additional information, used to assist the
-// client developer in understanding the error that occurred." So it goes into the cause of an
-// Error, which is only logged: it is not shown to users, and no decision depends on it.
+// A provider describes an error in its own words in error_description (RFC 6749, sections 4.1.2.1
+// and 5.2) and in WWW-Authenticate (RFC 6750, section 3). RFC 6749 calls it "Human-readable ASCII
+// [USASCII] text providing additional information, used to assist the client developer in
+// understanding the error that occurred." So it goes into the cause of an Error, which is only
+// logged: it is not shown to users, and no decision depends on it.
 //
 // "Values for the "error_description" parameter MUST NOT include characters outside the
-// set %x20-21 / %x23-5B / %x5D-7E." At the authorization endpoint it came through the
-// browser, where anyone can write it: it is quoted, cut, and without the secrets that
-// were sent.
+// set %x20-21 / %x23-5B / %x5D-7E." From the authorization endpoint the text comes through the
+// browser, where anyone can forge it. It is therefore quoted, cut, and stripped of the secrets
+// that were sent.
 
 const (
-	descriptionRead = 2000 // bytes that are looked through for secrets, before they are cut for the log
-	secretRemains   = 8    // bytes of a secret that are removed, even if the rest is missing
+	descriptionRead = 2000 // bytes that are searched for secrets, before they are cut for the log
+	secretRemains   = 8    // the shortest part of a secret that is removed, in bytes
 )
 
-// secrets must not reach a log, also if a provider answers with them: many repeat the
-// parameter that they find fault with. RFC 6749, 10.3: "Access token credentials […] MUST be
+// secrets are texts that must not reach a log, even if a provider returns them: many repeat the
+// parameter that they reject. RFC 6749, 10.3: "Access token credentials […] MUST be
 // kept confidential in transit and storage, and only shared among the authorization
 // server, the resource servers the access token is valid for, and the client to whom the
 // access token is issued."
@@ -66,7 +66,7 @@ func (s secrets) remove(text string) string {
 	return b.String()
 }
 
-// spelled returns the secrets as they are, percent-encoded and in base64.
+// spelled returns the secrets unencoded, percent-encoded and in base64.
 func (s secrets) spelled() (all []string) {
 	for _, secret := range s {
 		raw := []byte(secret)
@@ -75,8 +75,8 @@ func (s secrets) spelled() (all []string) {
 	return all
 }
 
-// overlap returns how many bytes at the beginning of text are a part of secret,
-// and 0 if they are too few to say anything.
+// overlap returns how many bytes at the beginning of text are a part of secret, or 0 if they are
+// too few to be significant.
 func overlap(text, secret string) int {
 	n := min(len(secret), secretRemains)
 	if len(text) < n || !strings.Contains(secret, text[:n]) {
@@ -88,16 +88,15 @@ func overlap(text, secret string) int {
 	return n
 }
 
-// publicParams are the parameters of a token request that are no secret, beside
-// Quirks.ClientIDParam. All others are taken for one: what Quirks.EditToken adds may be a
-// key.
+// publicParams are the parameters of a token request that are not secret, in addition to
+// Quirks.ClientIDParam. All others are treated as secrets: Quirks.EditToken may add a key.
 var publicParams = []string{"grant_type", "redirect_uri", "client_assertion_type", "scope"}
 
-// sentSecrets returns what a request bears that must not be told.
+// sentSecrets returns the secrets in a request.
 func (c *Client) sentSecrets(req *http.Request) (s secrets) {
 	form := req.URL.Query()
 	if req.GetBody != nil {
-		body, _ := req.GetBody() // of a text: it cannot fail
+		body, _ := req.GetBody() // of a strings.Reader: it cannot fail
 		text, _ := io.ReadAll(body)
 		form, _ = url.ParseQuery(string(text))
 	}
@@ -106,20 +105,19 @@ func (c *Client) sentSecrets(req *http.Request) (s secrets) {
 			s = append(s, values...)
 		}
 	}
-	// RFC 6749, 2.3.1: the secret was form-encoded before it went into the header. A
-	// provider may say it in either spelling.
+	// RFC 6749, 2.3.1: the secret was form-encoded before it went into the header. A provider may
+	// return it encoded or decoded.
 	_, password, _ := req.BasicAuth()
 	secret, _ := url.QueryUnescape(password)
 	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	s = append(s, secret, credentials) // empty without the header, and then they match nothing
+	s = append(s, secret, credentials) // without the header both are empty, and match nothing
 	for _, value := range c.cfg.Quirks.Header {
 		s = append(s, value)
 	}
 	return s
 }
 
-// describe returns what a provider says about an error as a cause, or nil if it
-// says nothing.
+// describe returns a provider's description of an error as a cause, or nil if it is empty.
 func (s secrets) describe(description string) error {
 	if description == "" {
 		return nil
@@ -127,14 +125,14 @@ func (s secrets) describe(description string) error {
 	return errors.New("the provider's description: " + s.quote(description))
 }
 
-// describeAnswer is describe for an answer with a status of failure, whose body may
-// say something.
+// describeAnswer is describe for a response with an error status. It reads the descriptions from
+// its WWW-Authenticate header and its body.
 func (s secrets) describeAnswer(header http.Header, body string) error {
 	var said []string
 	// RFC 6750, 3: "If the protected resource request does not include authentication
 	// credentials or does not contain an access token that enables access to the protected
 	// resource, the resource server MUST include the HTTP "WWW-Authenticate" response header
-	// field". Its attributes are not read: the line says it all.
+	// field". It is quoted whole, without parsing its attributes.
 	if challenges := header["Www-Authenticate"]; len(challenges) > 0 {
 		said = append(said, "WWW-Authenticate: "+s.quote(strings.Join(challenges, ", ")))
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// saying makes the token endpoint refuse with these words.
+// saying makes the token endpoint return an error with this description.
 func (p *provider) saying(status int, code, description string) {
 	p.on(pathToken, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -21,7 +21,7 @@ func (p *provider) saying(status int, code, description string) {
 	})
 }
 
-// cause returns the text of an error's cause, which a log can have.
+// cause returns the text of an error's cause, after checking that it is safe to log.
 func cause(t *testing.T, e *rp.Error) string {
 	t.Helper()
 	if e.Cause == nil {
@@ -34,7 +34,7 @@ func cause(t *testing.T, e *rp.Error) string {
 	return text
 }
 
-// TestTokenEndpointsWords: what the provider says reaches the log.
+// TestTokenEndpointsWords: the provider's description is logged.
 func TestTokenEndpointsWords(t *testing.T) {
 	p := newProvider(t)
 	for _, tt := range []struct {
@@ -63,12 +63,11 @@ func TestTokenEndpointsWords(t *testing.T) {
 	p.saying(400, "invalid_grant", "")
 	_, err := p.signIn(p.client())
 	if e := wantError(t, err, rp.CodeRejected, "token.invalid_grant"); e.Cause != nil {
-		t.Errorf("nothing was said: %v", e.Cause)
+		t.Errorf("a cause without a description: %v", e.Cause)
 	}
 }
 
-// TestTokenEndpointsWordsWithoutAnError: where no error code says what is wrong, the
-// rest does.
+// TestTokenEndpointsWordsWithoutAnError: without an error code, the other descriptions are logged.
 func TestTokenEndpointsWordsWithoutAnError(t *testing.T) {
 	p := newProvider(t)
 	for _, tt := range []struct {
@@ -98,7 +97,7 @@ func TestTokenEndpointsWordsWithoutAnError(t *testing.T) {
 	}
 }
 
-// TestWordsAreFitForALog: a provider, or who answers in its place, may say anything.
+// TestWordsAreFitForALog: a provider, or an attacker in its place, may send any text.
 func TestWordsAreFitForALog(t *testing.T) {
 	p := newProvider(t)
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(theClient) + ":" + url.QueryEscape(theSecret)))
@@ -128,8 +127,7 @@ func TestWordsAreFitForALog(t *testing.T) {
 	}
 }
 
-// What a provider says about an error is for the log, without what was sent in
-// secret, and with what is public.
+// Descriptions are logged without the secrets that were sent, but with public parameters.
 func TestDescriptionsKeepWhatIsPublic(t *testing.T) {
 	public := []string{"authorization_code", theRedirect, theClient, "openid profile"}
 	description := strings.Join(append(public, theCode, theSecret, theProof), " | ")
@@ -155,7 +153,7 @@ func TestDescriptionsKeepWhatIsPublic(t *testing.T) {
 	}
 }
 
-// The type of a client assertion is public as well.
+// The type of a client assertion is public too.
 func TestDescriptionsKeepTheTypeOfAnAssertion(t *testing.T) {
 	const urn = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	p := newProvider(t)
@@ -166,8 +164,8 @@ func TestDescriptionsKeepTheTypeOfAnAssertion(t *testing.T) {
 	}
 }
 
-// Of a long description the end is not looked through, and so it is not told, however
-// little the secrets in front of it leave.
+// The end of a long description is not searched for secrets, so it is not logged, even if removing
+// secrets makes the rest short.
 func TestEndOfALongDescription(t *testing.T) {
 	p := newProvider(t)
 	secret := strings.Repeat("0123456789", 20)
@@ -178,7 +176,7 @@ func TestEndOfALongDescription(t *testing.T) {
 	}
 }
 
-// TestUserinfosWords: so does what the userinfo endpoint says, with its status and host.
+// TestUserinfosWords: the description of the userinfo endpoint is logged, with status and host.
 func TestUserinfosWords(t *testing.T) {
 	p := newProvider(t)
 	host := strings.TrimPrefix(p.URL, "http://")
@@ -215,7 +213,7 @@ func TestUserinfosWords(t *testing.T) {
 	}
 }
 
-// TestWordsOfTheAuthorizationEndpoint: without the state, which is this browser's.
+// TestWordsOfTheAuthorizationEndpoint: the description is logged without the state, a secret.
 func TestWordsOfTheAuthorizationEndpoint(t *testing.T) {
 	p := newProvider(t)
 	err := p.client().CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {"server_error"}, "error_description": {"of " + theState + ": the directory is down"}})
@@ -224,6 +222,6 @@ func TestWordsOfTheAuthorizationEndpoint(t *testing.T) {
 	}
 	err = p.client().CheckResponse(t.Context(), url.Values{"state": {theState}, "error": {theState}})
 	if e := wantError(t, err, rp.ProviderError, "response.error"); strings.Contains(e.Error(), theState) {
-		t.Errorf("the state is told: %v", e)
+		t.Errorf("the error contains the state: %v", e)
 	}
 }

@@ -38,9 +38,8 @@ const (
 	InvalidToken          Code = "invalid_token"
 )
 
-// Error is what every method of Client returns when it fails, alone or joined
-// with others by errors.Join. No field but Cause holds text that a provider or a
-// browser sent, other than clipped and quoted.
+// Error is the error of every method of Client, alone or joined with others by errors.Join. Text
+// that a provider or a browser sent is only in Cause, or clipped and quoted in the other fields.
 type Error struct {
 	Code     Code
 	ID       string // of the reason, stable: "id_token.nonce"
@@ -92,18 +91,18 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// fault returns an Error that the checks of this package raise: they know the
-// reason and the way out, and their caller knows what it was doing (see about).
+// fault returns an Error of a check, which knows the reason and the fix. The caller of the check
+// knows the operation (see about).
 func fault(id, reason, fix string, cause error) *Error {
 	return &Error{ID: id, Reason: reason, Fix: fix, Cause: cause}
 }
 
-// about fills in what err leaves open. It returns a copy, since several requests
-// may wait for the same error; an err of another type becomes the cause of a new
-// Error with that code.
+// about returns a copy of err with Code, Op and Provider filled in where they are empty: a copy,
+// since several requests may wait for the same error. An err of another type becomes the cause of
+// a new Error with that code.
 func (c *Client) about(err error, code Code, op string) *Error {
-	// Not errors.AsType: an Error that is the cause of something else is not ours. A
-	// function of the application may return one of another Client.
+	// Not errors.AsType: an Error that another error wraps is not ours. A function of the
+	// application may return the Error of another Client.
 	e, ok := err.(*Error)
 	if !ok {
 		return &Error{Code: code, ID: "provider.failed", Op: op, Provider: c.cfg.Name, Cause: err,
@@ -118,24 +117,24 @@ func (c *Client) misconfigured(op, id, reason, fix string) *Error {
 	return &Error{Code: ProviderMisconfigured, ID: id, Op: op, Provider: c.cfg.Name, Reason: reason, Fix: fix}
 }
 
-// unreachable turns what package fetch and the context say into an Error. Each kind has its
-// own ID, since what an operator does about a firewall, a certificate or a login page in
-// between differs. RetryAfter is the longest that a failure is remembered.
+// unreachable turns an error of package fetch or the context into an Error. Each kind has its own
+// ID, since the remedies for a firewall, a certificate and a login page in between differ.
+// RetryAfter is the longest time for which a failure is remembered.
 func (c *Client) unreachable(op string, err error) *Error {
 	e := &Error{Code: ProviderUnavailable, ID: "http.unusable", Op: op, Provider: c.cfg.Name, Cause: err, RetryAfter: longestRetry, outage: true,
 		Reason: "the provider's response is invalid", Fix: "check what responds at this address: the provider or a proxy"}
 	f, ok := errors.AsType[*fetch.Error](err)
-	// What can be set right comes with its fix; the rest is the provider's to repair.
+	// The default fix stays where only the provider can solve the problem.
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
 		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not respond in time"
 		e.Fix = "try again; if it persists, check that the provider is up and that no firewall or proxy (HTTPS_PROXY) drops the connection"
 	case ok && f.Kind == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
-	// No endpoint redirects by any of the standards, and a request has secrets in it.
+	// No standard lets these endpoints redirect, and the request contains secrets.
 	case ok && f.Kind == fetch.Redirect:
 		e.ID, e.Reason, e.Fix = "http.redirect", "the provider responded with a redirect, which is not followed", "set the final address in Provider"
-	// A page with status 200, mostly: what looks like JSON in it could be anyone's.
+	// Mostly an HTML page with status 200: JSON in it could come from anyone.
 	case ok && f.Kind == fetch.ContentType:
 		e.ID, e.Reason = "http.media_type", "the provider's response is not JSON: it "+f.Detail
 		e.Fix = "check Issuer and the endpoints, and whether a login page or a proxy responds instead"
@@ -154,9 +153,9 @@ func (c *Client) unreachable(op string, err error) *Error {
 	return e
 }
 
-// certificate says why there is no trusted connection. Core, 3.1.3.7 (6) lets TLS vouch
-// for the issuer, and 5.3.4: "The Client MUST verify that the OP that responded was the
-// intended OP through a TLS server certificate check": nothing switches it off.
+// certificate explains why a connection is not trusted. Core, 3.1.3.7 (6) lets TLS vouch for the
+// issuer, and 5.3.4: "The Client MUST verify that the OP that responded was the intended OP
+// through a TLS server certificate check". No option disables it.
 func certificate(f *fetch.Error) (id, reason, fix string) {
 	var (
 		record   tls.RecordHeaderError
@@ -176,16 +175,15 @@ func certificate(f *fetch.Error) (id, reason, fix string) {
 	return "http.certificate", reason, "set Options.HTTPClient with RootCAs for a private certificate authority"
 }
 
-// clockReading is what the provider's clock showed in a response, and ours when
-// it came.
+// clockReading is the provider's clock in a response, and ours when it arrived.
 type clockReading struct {
 	date string // the Date header
 	came time.Time
 }
 
-// compare says whose clock is ahead, if that can matter, as the end of a reason. A
-// rejected ID token has the provider's time in it but proves nothing: only the response
-// that brought it says which of the two clocks is wrong (RFC 9110, 6.6.1, Date).
+// compare returns the end of a reason that says which clock is ahead, or "" if they differ by
+// no more than Leeway. A rejected ID token proves nothing about the clocks; the Date of the
+// response that contained it does (RFC 9110, 6.6.1).
 func (r clockReading) compare() string {
 	theirs, err := http.ParseTime(r.date)
 	if err != nil {

@@ -27,7 +27,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// reasons are the IDs of all errors, with the codes that each comes with.
+// reasons are the IDs of all errors, with their codes.
 var reasons = map[string][]rp.Code{
 	"authorize.too_long": {rp.BadRequest},
 
@@ -101,7 +101,7 @@ var reasons = map[string][]rp.Code{
 	"refresh.auth_time":     {rp.IDTokenInvalid},
 	"refresh.nonce":         {rp.IDTokenInvalid},
 
-	// An ID token, a logout token and signed userinfo are opened alike.
+	// ID tokens, logout tokens and signed userinfo are verified by the same code.
 	"jwt.too_long":            {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.InvalidToken},
 	"jwt.malformed":           {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.InvalidToken},
 	"jwt.header_json":         {rp.IDTokenInvalid},
@@ -188,23 +188,23 @@ var reasons = map[string][]rp.Code{
 	"diagnose.scope":            {rp.ProviderMisconfigured},
 }
 
-// warnings are the IDs that Config.Warn is called with, beside those of reasons.
+// warnings are the IDs that are passed to Config.Warn, in addition to those of reasons.
 var warnings = []string{"discovery.endpoint_ignored", "discovery.not_renewed", "userinfo.skipped"}
 
-// warned are the IDs that Config.Warn was called with.
+// warned are the IDs that were passed to Config.Warn.
 var warned sync.Map
 
-// unreachable are the IDs of errors that nothing can raise: a second layer.
+// unreachable are the IDs of errors that cannot occur: a second line of defense.
 var unreachable = []string{"provider.failed"}
 
 // raised are the pairs of code and ID that wantError has seen.
 var raised sync.Map
 
-// TestMain checks, after all tests have passed, that each of reasons was raised, and each
-// of warnings was warned of.
+// TestMain checks, after all tests have passed, that every error in reasons was raised and every
+// warning was given.
 func TestMain(m *testing.M) {
 	status := m.Run()
-	all := true // the tests were run
+	all := true // whether all tests were run
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
 		all = all && flag.Lookup(name).Value.String() == ""
 	}
@@ -227,7 +227,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// The IDs in the sources are those of reasons and warnings.
+// The IDs in the source are those in reasons and warnings.
 func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	form := regexp.MustCompile(`^[a-z_]+\.[a-z_]+$`)
 	found := map[string]bool{}
@@ -259,7 +259,7 @@ func TestReasonsAreThoseOfTheSources(t *testing.T) {
 	if !maps.Equal(found, known) {
 		for id := range known {
 			if !found[id] {
-				t.Errorf("%s is in no source", id)
+				t.Errorf("%s is not in the source", id)
 			}
 		}
 		for id := range found {
@@ -290,7 +290,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// Several sign-ins may wait for one error: each gets one of its own.
+// Several sign-ins may wait for the same error: each gets a copy.
 func TestErrorsAreNotShared(t *testing.T) {
 	p := newProvider(t)
 	p.on(pathKeys, answering(http.StatusServiceUnavailable, "text/plain", ""))
@@ -304,7 +304,7 @@ func TestErrorsAreNotShared(t *testing.T) {
 	}
 }
 
-// What is wrong with a certificate is told apart, since the remedies differ.
+// Problems with certificates have different IDs, since the remedies differ.
 func TestCertificates(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -352,7 +352,7 @@ func TestProviderThatCannotBeReached(t *testing.T) {
 	wantError(t, c.Discover(t.Context()), rp.ProviderTimeout, "http.timeout")
 }
 
-// TestStatusAndHost: an endpoint that fails says with which status, and where.
+// TestStatusAndHost: the error of an endpoint has its status and host.
 func TestStatusAndHost(t *testing.T) {
 	p := newProvider(t)
 	host := strings.TrimPrefix(p.URL, "http://")
@@ -370,11 +370,11 @@ func TestStatusAndHost(t *testing.T) {
 		{pathToken, 200, "text/html", rp.BadTokenResponse, "token.media_type", "text/html"},
 		{pathUserinfo, 404, "text/html", rp.ProviderUnavailable, "http.not_found", ""},
 		{pathUserinfo, 503, "text/html", rp.ProviderUnavailable, "http.status", "503"},
-		{pathUserinfo, 200, "text/plain", rp.ProviderUnavailable, "http.media_type", "it answered text/plain"},
+		{pathUserinfo, 200, "text/plain", rp.ProviderUnavailable, "http.media_type", "it answered with text/plain"},
 		{pathUserinfo, 200, "", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
 		{pathUserinfo, 200, "text/<b>", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
 		{pathKeys, 500, "text/html", rp.ProviderUnavailable, "http.status", "500"},
-		{pathKeys, 200, "text/html", rp.ProviderUnavailable, "http.media_type", "it answered text/html"},
+		{pathKeys, 200, "text/html", rp.ProviderUnavailable, "http.media_type", "it answered with text/html"},
 	} {
 		p.on(tt.path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
@@ -393,7 +393,7 @@ func TestStatusAndHost(t *testing.T) {
 	}
 }
 
-// TestFixOfEveryFailure: also of those that the network makes.
+// TestFixOfEveryFailure: network failures have a fix too.
 func TestFixOfEveryFailure(t *testing.T) {
 	p := newProvider(t)
 	discover := func(edits ...func(*rp.Config)) error { return p.client(edits...).Discover(t.Context()) }
@@ -417,7 +417,7 @@ func TestCodes(t *testing.T) {
 				"bad_request", "issuer_mismatch", "state_invalid", "provider_denied", "provider_error", "code_rejected", "provider_misconfigured",
 				"provider_unavailable", "provider_timeout", "bad_token_response", "id_token_invalid", "userinfo_invalid", "identity_rejected", "logout_token_invalid", "step_up_required", "invalid_token",
 			}, code) {
-				t.Errorf("%s is no code", code)
+				t.Errorf("%s is not a code of package ginauth", code)
 			}
 		}
 	}

@@ -16,14 +16,14 @@ import (
 // A claims map edits the claims of an ID token.
 type claims = map[string]any
 
-// unix is the time of the clock, moved by d, as tokens have it.
+// unix returns the time of the clock plus d as a NumericDate.
 func (c *clock) unix(d time.Duration) int64 { return c.Now().Add(d).Unix() }
 
-// idTokenCase is an ID token and what becomes of it.
+// idTokenCase is an ID token and the expected result.
 type idTokenCase struct {
 	name   string
 	claims claims
-	asked  func(*rp.Request) // what the sign-in asked for; may be nil
+	asked  func(*rp.Request) // changes the authorization request; may be nil
 	id     string            // of the error; "" for an ID token that passes
 }
 
@@ -58,8 +58,8 @@ func acrValues(values string) func(*rp.Request) {
 	return func(r *rp.Request) { r.ACRValues = values }
 }
 
-// The checks of OpenID Connect Core 1.0, 3.1.3.7, beyond those of every JWT, with
-// what just passes beside what just does not.
+// The checks of OpenID Connect Core 1.0, 3.1.3.7, beyond those of every JWT, with values on both
+// sides of each limit.
 func TestIDToken(t *testing.T) {
 	p := newProvider(t)
 	at := p.clock.unix
@@ -128,7 +128,7 @@ func TestIDToken(t *testing.T) {
 	})
 }
 
-// TestNullWithSeveralAudiences: an azp that is null does not vouch for them.
+// TestNullWithSeveralAudiences: an azp that is null counts as missing.
 func TestNullWithSeveralAudiences(t *testing.T) {
 	p := newProvider(t)
 	p.claims = map[string]any{"aud": []string{theClient, "another"}, "azp": nil}
@@ -136,7 +136,7 @@ func TestNullWithSeveralAudiences(t *testing.T) {
 	wantError(t, err, rp.IDTokenInvalid, "id_token.audiences")
 }
 
-// TestAuthTimeOfZero: a provider that says 0 does not know it.
+// TestAuthTimeOfZero: an auth_time of 0 means unknown.
 func TestAuthTimeOfZero(t *testing.T) {
 	p := newProvider(t)
 	p.claims = map[string]any{"auth_time": 0}
@@ -145,7 +145,7 @@ func TestAuthTimeOfZero(t *testing.T) {
 	wantError(t, err, rp.IDTokenInvalid, "id_token.max_age_ignored")
 }
 
-// go-oidc reads sub into a string: a number does not get as far as checkSubject.
+// go-oidc decodes sub into a string: it rejects a number before checkSubject.
 func TestSubjectOfAnIDTokenIsText(t *testing.T) {
 	p := newProvider(t)
 	tryIDTokens(t, p, p.client(), []idTokenCase{
@@ -163,7 +163,7 @@ func TestDisableNonceAcceptsAnyNonce(t *testing.T) {
 	})
 }
 
-// 3.1.3.6: the hash is that of the token's algorithm, of which the left half counts.
+// 3.1.3.6: at_hash is the left half of the hash of the token's algorithm.
 func TestHashes(t *testing.T) {
 	hashes := map[string]func(string) []byte{
 		"RS256": func(s string) []byte { sum := sha256.Sum256([]byte(s)); return sum[:16] },
@@ -194,8 +194,8 @@ func TestHashes(t *testing.T) {
 	}
 }
 
-// The Date of the token response says whose clock is wrong. It is added to what a
-// clock can be the reason for, and to nothing else.
+// The Date of the token response shows which clock is wrong. The comparison is added only to the
+// reasons that a wrong clock can cause.
 func TestReasonsOfTimesCompareTheClocks(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -221,14 +221,14 @@ func TestReasonsOfTimesCompareTheClocks(t *testing.T) {
 		same, slightly := reason(0, edits), reason(time.Minute, edits)
 		ahead, behind := reason(2*time.Hour, edits), reason(-2*time.Hour, edits)
 		if same != slightly {
-			t.Errorf("%s: within the leeway the reason is %q, else %q", name, slightly, same)
+			t.Errorf("%s: within the leeway the reason is %q, with the same clock %q", name, slightly, same)
 		}
 		if !strings.HasPrefix(ahead, same+", ") || !strings.HasPrefix(behind, same+", ") || ahead == behind {
 			t.Errorf("%s: the provider's clock ahead: %q; behind: %q", name, ahead, behind)
 		}
 	}
 	if edits := (claims{"nonce": "another"}); reason(0, edits) != reason(2*time.Hour, edits) {
-		t.Error("the clocks are compared where they do not matter")
+		t.Error("the clocks are compared in a reason that no clock can cause")
 	}
 	edits := claims{"iat": p.clock.unix(time.Hour)}
 	same := reason(0, edits)
@@ -237,12 +237,11 @@ func TestReasonsOfTimesCompareTheClocks(t *testing.T) {
 		writeJSON(w, p.tokenResponse())
 	})
 	if without := reason(2*time.Hour, edits); without != same {
-		t.Errorf("without a Date the reason is %q, else %q", without, same)
+		t.Errorf("without a Date the reason is %q, with the same clock %q", without, same)
 	}
 }
 
-// TestAbsentTimes: how long ago an absent time was is not known, and the clock is
-// not to blame.
+// TestAbsentTimes: the reason for a missing time does not blame the clock.
 func TestAbsentTimes(t *testing.T) {
 	p := newProvider(t)
 	for claim, id := range map[string]string{"exp": "jwt.exp", "iat": "id_token.iat"} {
@@ -257,7 +256,7 @@ func TestAbsentTimes(t *testing.T) {
 func TestValidSubject(t *testing.T) {
 	for _, test := range []struct {
 		in   any
-		want string // "" if it identifies nobody
+		want string // "" if it is invalid
 	}{
 		{"ann", "ann"}, {"0", "0"}, {" ", " "}, {"~", "~"}, {strings.Repeat("x", 255), strings.Repeat("x", 255)},
 		{json.Number("7"), "7"}, {json.Number("-7"), "-7"}, {json.Number("9007199254740993"), "9007199254740993"},
@@ -276,12 +275,12 @@ func TestProtocolClaim(t *testing.T) {
 	for _, name := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash",
 		"auth_time", "acr", "amr", "sid", "typ", "events"} {
 		if !rp.ProtocolClaim(name) {
-			t.Errorf("%s is one", name)
+			t.Errorf("%s is a protocol claim", name)
 		}
 	}
 	for _, name := range []string{"email", "email_verified", "name", "Sub", ""} {
 		if rp.ProtocolClaim(name) {
-			t.Errorf("%q is not one", name)
+			t.Errorf("%q is not a protocol claim", name)
 		}
 	}
 }

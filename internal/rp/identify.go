@@ -8,15 +8,15 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// IdentifyRequest asks who a person is by now who signed in earlier.
+// IdentifyRequest requests the current identity of a user who signed in earlier.
 type IdentifyRequest struct {
 	Token     *oauth2.Token
-	Refreshed bool           // Token came of a refresh just now
+	Refreshed bool           // Token was just refreshed
 	Claims    map[string]any // of its ID token, verified by Refresh; nil without one
-	Earlier   Earlier        // Issuer and Subject alone
+	Earlier   Earlier        // only Issuer and Subject
 }
 
-// AsksProfile reports whether Identify has anywhere to ask for the profile.
+// AsksProfile reports whether Identify can request the profile or userinfo.
 func (c *Client) AsksProfile(ctx context.Context) (bool, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -29,13 +29,12 @@ func (c *Client) hasProfile(m *metadata) bool {
 	return (m.userinfoURL != "" || c.cfg.Profile != nil) && c.cfg.Userinfo != "never"
 }
 
-// Identify returns who a person is by now, as Redeem does at a sign-in. A refresh that
-// succeeded has said that the person may still be here: then an outage of the profile
-// leaves the Identity incomplete, and fails nothing. Without one, the profile says it, and
-// is asked in any case.
+// Identify returns the current identity of a user, as Redeem does at a sign-in. After a successful
+// refresh the user is known to have access: then an outage of the profile is no error, and leaves
+// the Identity incomplete. Otherwise the profile is always requested, and an outage is an error.
 //
-// An error whose Refused is set says that the person may not be here; IDTokenInvalid, that
-// the answer is about another person.
+// An error with Refused set means that the provider or Config.Profile rejected the user. An error
+// with the code IDTokenInvalid means that the userinfo belongs to another user.
 func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -45,7 +44,7 @@ func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, er
 	if r.Claims != nil {
 		id.read()
 	}
-	// Core, 12.2, lets a refresh return no ID token: then the claims that userinfo lacks are
+	// Core, 12.2: a refresh need not return an ID token. Then the claims that userinfo lacks are
 	// unknown.
 	id.Incomplete = c.openID() && r.Claims == nil
 	if r.Refreshed && (!c.hasProfile(m) || r.Claims != nil && c.cfg.Userinfo == "missing" && c.cfg.Complete(r.Claims)) {
@@ -79,12 +78,12 @@ func (c *Client) Identify(ctx context.Context, r IdentifyRequest) (*Identity, er
 	return id, nil
 }
 
-// refusals are the codes by which Config.Profile says no.
+// refusals are the codes with which Config.Profile rejects a user.
 var refusals = []Code{IdentityRejected, ProviderDenied, "forbidden", "unauthenticated"}
 
-// markRefused marks an error of the profile that says no. RFC 6750, 3.1: 401 with
-// invalid_token, for a token that is "expired, revoked, malformed, or invalid for other
-// reasons".
+// markRefused sets Refused in an error by which the provider or Config.Profile rejects the user.
+// RFC 6750, 3.1: 401 with invalid_token, for a token that is "expired, revoked, malformed, or
+// invalid for other reasons".
 func markRefused(err error) error {
 	e, ok := err.(*Error)
 	if !ok || !e.unauthorized && !(e.said && slices.Contains(refusals, e.Code)) {

@@ -13,7 +13,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// Which claims Identify returns, and whether those that are missing say something.
+// TestIdentify tests which claims Identify returns, and whether they are incomplete.
 func TestIdentify(t *testing.T) {
 	down := func(p *provider) { p.on(pathUserinfo, answering(503, "text/plain", "down")) }
 	token := map[string]any{"sub": theSubject, "iss": "the issuer", "department": "engines"}
@@ -61,13 +61,13 @@ func TestIdentify(t *testing.T) {
 				t.Errorf("the claims are %v, and those of the ID token %v", id.Claims, test.claims)
 			}
 			if n := len(p.requests(pathUserinfo)); n != test.asked {
-				t.Errorf("asked %d times", n)
+				t.Errorf("%d requests", n)
 			}
 		})
 	}
 }
 
-// Which errors say that the person may not be here.
+// Refused is set in the errors by which the provider or the application rejects the user.
 func TestIdentifyIsRefused(t *testing.T) {
 	says := func(code rp.Code) func(*provider, *rp.Config) {
 		return func(_ *provider, cfg *rp.Config) {

@@ -47,7 +47,7 @@ func (c *Client) Introspect(ctx context.Context, token string) (*AccessToken, er
 	if err := c.checkIntrospected(t); err != nil {
 		return nil, c.about(err, InvalidToken, op)
 	}
-	if claims["iss"] == nil { // 2.2: OPTIONAL; the provider answers for itself
+	if claims["iss"] == nil { // 2.2: OPTIONAL; the response came from the provider itself
 		claims["iss"] = c.cfg.Issuer
 	}
 	return t.read([]byte(token)), nil
@@ -62,7 +62,7 @@ func (c *Client) noIntrospection(op string) *Error {
 func (c *Client) checkIntrospected(t *UnverifiedToken) error {
 	claims := t.claims
 	// "active: REQUIRED. Boolean indicator of whether or not the presented token is currently
-	// active." Anything but true is not.
+	// active." Anything but true means inactive.
 	if claims["active"] != true {
 		return fault("introspection.inactive", "the token is inactive according to the provider", "get a new token, if it has expired or was revoked; otherwise check that it is a token of this provider", nil)
 	}
@@ -87,15 +87,15 @@ func (c *Client) checkIntrospected(t *UnverifiedToken) error {
 	if err := t.checkAudience(c.cfg.Audience); err != nil {
 		return err
 	}
-	if claims["exp"] == nil { // 2.2: OPTIONAL; it is asked again within a minute
+	if claims["exp"] == nil { // 2.2: OPTIONAL; the token is introspected again within a minute
 		return t.checkIssuedAt(c.cfg.Now())
 	}
 	return t.checkAccessTimes(c.cfg.Now())
 }
 
-// checkTokenType rejects tokens other than bearer tokens. 2.1: token_type_hint is a hint, and
-// the endpoint "MAY" know other kinds of tokens. 2.2: token_type is a "Type of the token as
-// defined in Section 5.1 of OAuth 2.0".
+// checkTokenType rejects tokens other than bearer tokens, such as refresh tokens: the server may
+// ignore the token_type_hint of 2.1. 2.2: token_type is a "Type of the token as defined in Section
+// 5.1 of OAuth 2.0".
 func checkTokenType(claims map[string]any) error {
 	v, there := claims["token_type"]
 	if s, _ := v.(string); there && !strings.EqualFold(s, "bearer") && s != "access_token" {

@@ -8,8 +8,8 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// logoutTokenAge is how old a logout token may be: an older one is a replay, or was
-// stuck in a queue, and would end sessions that have begun since.
+// logoutTokenAge is the maximum age of a logout token. An older token is a replay or was stuck in a
+// queue, and could end sessions that have begun since.
 const logoutTokenAge = 5 * time.Minute
 
 const logoutTokenFix = "have the provider send valid logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4)"
@@ -17,19 +17,19 @@ const logoutTokenFix = "have the provider send valid logout tokens (OpenID Conne
 // logoutEvent is the member of events that makes a JWT a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// LogoutToken is a verified logout token. Subject or SID may be empty, not both.
+// LogoutToken is a verified logout token. Subject or SID may be empty, but not both.
 type LogoutToken struct {
 	Issuer, Subject, SID string
 	IssuedAt             time.Time
 }
 
-// VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout
-// 1.0, section 2.6). Anyone can send one: nothing of it is believed, and no request is
-// made for it but for the keys, until its signature is verified.
+// VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6).
+// Anyone can send one: before its signature is verified, it is not trusted, and causes no request
+// except for metadata and keys.
 func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
 	// 2.6: "If any of the validation steps fails, reject the Logout Token and return an HTTP
-	// 400 Bad Request error." LogoutTokenInvalid is that; what is not the token's fault has
-	// another code, so that the provider tries again.
+	// 400 Bad Request error." LogoutTokenInvalid leads to that. Other failures have other codes,
+	// so that the provider tries again.
 	const op = "verify logout token"
 	m, err := c.metadata(ctx)
 	if err != nil {
@@ -38,13 +38,13 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 	if m.keys == nil {
 		return nil, c.about(fault("logout_token.plain", "a plain OAuth 2.0 provider sends no logout tokens", "set Issuer if the provider supports OpenID Connect", nil), LogoutTokenInvalid, op)
 	}
-	// 2.4 recommends typ logout+jwt; Keycloak and others say JWT. An ID token
-	// cannot pass either way: it has a nonce and no events. 2.4 requires an exp,
-	// which Ory Hydra and older Keycloaks leave out: iat must be recent anyway.
+	// 2.4 recommends the typ logout+jwt; Keycloak and others send JWT. An ID token passes with
+	// neither: it has a nonce and no events. 2.4 requires an exp, which Ory Hydra and older
+	// versions of Keycloak omit: iat must be recent anyway.
 	//
 	// 2.6: the signature and alg are validated "in the same way" as those of ID tokens,
-	// and "an alg with the value none MUST NOT be used for Logout Tokens". HS256 is not
-	// admitted, whatever Quirks say: everyone who knows the secret could sign people out.
+	// and "an alg with the value none MUST NOT be used for Logout Tokens". HS256 is rejected even
+	// with Quirks.HS256: everyone who knows the secret could sign users out.
 	claims, _, err := c.openJWT(ctx, m, raw, expectedJWT{typs: []string{"logout+jwt", "JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, noExpiry: true, from: fromAnyone})
 	if err == nil {
 		err = c.checkIssuer(claims)
@@ -57,16 +57,16 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 		return nil, c.about(err, LogoutTokenInvalid, op)
 	}
 	token := &LogoutToken{IssuedAt: issued}
-	token.Issuer, _ = claims["iss"].(string) // verified; another than Config.Issuer only where TokenIssuer said so
+	token.Issuer, _ = claims["iss"].(string) // verified; it differs from Config.Issuer only with TokenIssuer
 	token.Subject, _ = claims["sub"].(string)
 	token.SID, _ = claims["sid"].(string)
 	return token, nil
 }
 
-// checkLogoutClaims checks what section 2.4 requires of a logout token. A jti is
-// required and not remembered. 2.6: "Optionally verify that another Logout Token with the
-// same jti value has not been recently received": the same token a second time raises the
-// same watermark to the same height.
+// checkLogoutClaims checks the claims that section 2.4 requires. A jti is required but not
+// remembered. 2.6: "Optionally verify that another Logout Token with the same jti value has not
+// been recently received": repeating a token has no effect, since it sets the same watermark to
+// the same time.
 func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, err error) {
 	bad := func(id, reason string) (time.Time, error) {
 		return time.Time{}, fault(id, reason, logoutTokenFix, nil)
@@ -79,7 +79,7 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	}
 	// 2.4: "A nonce Claim MUST NOT be present. Its use is prohibited to make a Logout Token
 	// syntactically invalid if used in a forged Authentication Response in place of an ID
-	// Token." It works the other way round as well: an ID token with a nonce cannot pass here.
+	// Token." Conversely, an ID token with a nonce cannot pass as a logout token.
 	if _, there := claims["nonce"]; there {
 		return bad("logout_token.nonce", "the token has a nonce and may be an ID token")
 	}
@@ -102,9 +102,8 @@ func checkLogoutClaims(claims map[string]any, now time.Time) (issued time.Time, 
 	return checkLogoutTime(claims["iat"], now)
 }
 
-// checkLogoutTime checks a logout token's iat, which bounds how long it can be
-// replayed: exp is optional. There is no sign-in here that iat could be compared with:
-// its age is.
+// checkLogoutTime checks the iat of a logout token, which limits how long it can be replayed, since
+// exp is not required here. There is no sign-in to compare it with, so its age is checked.
 func checkLogoutTime(iat any, now time.Time) (issued time.Time, err error) {
 	byClock := func(id, reason string) (time.Time, error) {
 		e := fault(id, reason, clockFix, nil)

@@ -21,8 +21,7 @@ func TestLogoutToken(t *testing.T) {
 	}
 }
 
-// The checks of OpenID Connect Back-Channel Logout 1.0, 2.6, with what just passes
-// beside what just does not.
+// The checks of OpenID Connect Back-Channel Logout 1.0, 2.6, with values on both sides of each limit.
 func TestLogoutTokens(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -104,7 +103,7 @@ func TestLogoutTokenTimes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		claims map[string]any
-		id     string // of the error; "" if the token is good
+		id     string // of the error; "" if the token is valid
 	}{
 		{"a good one", nil, ""},
 		{"without exp, as Ory Hydra sends them", map[string]any{"exp": absent}, ""},
@@ -149,8 +148,8 @@ func TestLogoutTokenWithoutSignature(t *testing.T) {
 	}
 }
 
-// Everyone who knows the client secret could sign people out, and logout tokens come
-// from anywhere: HS256 is for ID tokens from the token endpoint.
+// HS256 is only for ID tokens from the token endpoint: anyone can send a logout token, and everyone
+// who knows the client secret could sign users out.
 func TestLogoutTokensAreNotSignedWithTheSecret(t *testing.T) {
 	p := newProvider(t)
 	p.signer = &signer{"", "HS256", []byte(theSecret)}

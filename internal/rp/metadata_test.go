@@ -59,14 +59,14 @@ func TestMetadataIsFetchedOnceForAll(t *testing.T) {
 	p.discoveries(1)
 }
 
-// One that looks for metadata just before it arrives does not ask for it again.
+// A sign-in that finds no cached metadata just before it arrives does not fetch it again.
 func TestMetadataThatArrivesBetweenLookingAndAsking(t *testing.T) {
 	p := newProvider(t)
 	var c *rp.Client
 	first := true
 	c = p.client(func(cfg *rp.Config) {
 		cfg.Now = func() time.Time {
-			if first { // the cache has been looked at
+			if first { // the cache has been read
 				first = false
 				if err := c.Discover(t.Context()); err != nil {
 					t.Error(err)
@@ -81,7 +81,7 @@ func TestMetadataThatArrivesBetweenLookingAndAsking(t *testing.T) {
 	p.discoveries(1)
 }
 
-// One that stops waiting does not stop the request that others wait for.
+// A sign-in that stops waiting does not cancel the request that others wait for.
 func TestMetadataArrivesAfterTheFirstStopsWaiting(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -118,7 +118,7 @@ func TestMetadataIsKeptForADay(t *testing.T) {
 	p.authorize(c, nil)
 	p.discoveries(1)
 
-	// Then it is fetched again, and sign-ins go on with what is known meanwhile.
+	// Then it is fetched again, while sign-ins continue with the old metadata.
 	asked, release := make(chan struct{}), make(chan struct{})
 	p.on(pathDiscovery, func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
@@ -146,7 +146,7 @@ func TestMetadataIsKeptForADay(t *testing.T) {
 	p.discoveries(2)
 }
 
-// A failure is the answer for a second, then for two, four and five.
+// A failure is returned from memory for one second, then for two, four and five.
 func TestDiscoveryThatFails(t *testing.T) {
 	p := newProvider(t)
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", ""))
@@ -166,10 +166,10 @@ func TestDiscoveryThatFails(t *testing.T) {
 		t.Error(err)
 	}
 	if n := len(p.warnings()); n != 0 {
-		t.Errorf("%d warnings of what failed requests", n)
+		t.Errorf("%d warnings about failures that the requests returned", n)
 	}
 
-	// A success begins anew.
+	// A success resets the backoff.
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", ""))
 	p.clock.add(24 * time.Hour)
 	for i, wait := range []time.Duration{1, 2, 4} {
@@ -186,8 +186,8 @@ func TestDiscoveryThatFails(t *testing.T) {
 	}
 }
 
-// What is known outlives an outage, and whatever else answers in the provider's
-// place. Config.Warn learns of it.
+// Cached metadata stays in use during an outage, and if something else responds in the provider's
+// place. Config.Warn reports it.
 func TestMetadataOutlivesAnOutage(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -225,7 +225,7 @@ func TestMetadataWhenTheClockIsPutBack(t *testing.T) {
 	if err := c.Discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.clock.add(-time.Second) // it was fetched "later": how long ago is not known
+	p.clock.add(-time.Second) // it was fetched "later", so its age is unknown
 	until(t, func() bool { _ = c.Discover(t.Context()); return len(p.requests(pathDiscovery)) == 2 })
 
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/plain", ""))
@@ -233,11 +233,11 @@ func TestMetadataWhenTheClockIsPutBack(t *testing.T) {
 	for i := range 3 {
 		wantError(t, failing.Discover(t.Context()), rp.ProviderUnavailable, "http.status")
 		p.discoveries(3 + i)
-		p.clock.add(-time.Hour) // or the failure would last for an hour
+		p.clock.add(-time.Hour) // otherwise the failure would last for an hour
 	}
 }
 
-// The request is made on a goroutine of its own: a panic there would end the process.
+// The request is made on a separate goroutine, where a panic would end the process.
 func TestPanicOfTheTransportWhileMetadataIsFetched(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(cfg *rp.Config) {
@@ -295,7 +295,7 @@ func TestAddressOfTheMetadata(t *testing.T) {
 	}
 }
 
-// TestAdviceAboutAuthMethods: with a secret, "none" is the next mistake.
+// TestAdviceAboutAuthMethods: a client with a secret must not be told to use "none".
 func TestAdviceAboutAuthMethods(t *testing.T) {
 	p := newProvider(t)
 	for _, offered := range []string{"none", "private_key_jwt"} {
@@ -310,7 +310,7 @@ func TestAdviceAboutAuthMethods(t *testing.T) {
 	}
 }
 
-// TestAdviceWhereNoMetadataIs: an Issuer that was changed as told may lead to none.
+// TestAdviceWhereNoMetadataIs: after a fix, the new Issuer may have no metadata.
 func TestAdviceWhereNoMetadataIs(t *testing.T) {
 	p := newProvider(t)
 	p.on(pathDiscovery, http.NotFound)
@@ -319,7 +319,7 @@ func TestAdviceWhereNoMetadataIs(t *testing.T) {
 	}
 }
 
-// Discovery 1.0, 4.3: the document names the very issuer that it was fetched from.
+// Discovery 1.0, 4.3: the issuer in the document is the one from which it was fetched.
 func TestIssuerOfTheMetadata(t *testing.T) {
 	p := newProvider(t)
 	fixes := map[string]bool{}
@@ -339,7 +339,7 @@ func TestIssuerOfTheMetadata(t *testing.T) {
 		{"in capitals", strings.ToUpper(p.URL), "discovery.issuer_mismatch"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p.doc = map[string]any{"issuer": test.issuer, "token_endpoint": absent} // which is not read any more
+			p.doc = map[string]any{"issuer": test.issuer, "token_endpoint": absent} // which is no longer read
 			e := wantError(t, p.client().Discover(t.Context()), rp.ProviderMisconfigured, test.id)
 			if e.Provider != "corp" || e.Op != "discovery" || e.Fix == "" {
 				t.Errorf("got %+v", e)
@@ -347,7 +347,7 @@ func TestIssuerOfTheMetadata(t *testing.T) {
 			fixes[e.Fix] = true
 		})
 	}
-	if len(fixes) < 7 { // each way in which issuers differ has a fix of its own
+	if len(fixes) < 7 { // each way in which issuers differ has a different fix
 		t.Errorf("only %d fixes", len(fixes))
 	}
 	p.doc = map[string]any{"issuer": "https://evil.example/" + strings.Repeat("x", 10_000)}
@@ -356,8 +356,7 @@ func TestIssuerOfTheMetadata(t *testing.T) {
 	}
 }
 
-// Where TokenIssuer says which issuers there are, the document may name another one,
-// but the same each time.
+// With TokenIssuer, the document may have another issuer, but it must not change.
 func TestIssuerOfTheMetadataWithTokenIssuer(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"issuer": "https://login.example/{tenantid}"}
@@ -377,8 +376,8 @@ func TestIssuerOfTheMetadataWithTokenIssuer(t *testing.T) {
 	}).Discover(t.Context()), rp.ProviderMisconfigured, "discovery.issuer_missing")
 }
 
-// TestAdviceAboutIssuers: what to do about an issuer that differs depends on how.
-// Advice that leads to the next error, and back, helps nobody.
+// TestAdviceAboutIssuers: the fix depends on how the issuers differ. It must not lead to another
+// error whose fix leads back.
 func TestAdviceAboutIssuers(t *testing.T) {
 	for _, tt := range []struct {
 		ours, theirs string
@@ -423,7 +422,7 @@ func TestAdviceAboutIssuers(t *testing.T) {
 		}
 		check(wantError(t, p.client(ours).Discover(t.Context()), rp.ProviderMisconfigured, "discovery.issuer_mismatch"))
 
-		// The same of an ID token.
+		// The same for an ID token.
 		p = newProvider(t)
 		p.claims = map[string]any{"iss": tt.theirs}
 		byHand := func(cfg *rp.Config) {
@@ -435,7 +434,7 @@ func TestAdviceAboutIssuers(t *testing.T) {
 	}
 }
 
-// Everything that is wrong with a document is told at once.
+// All errors in a document are reported at once.
 func TestMetadataWithSeveralMistakes(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{
@@ -450,7 +449,7 @@ func TestMetadataWithSeveralMistakes(t *testing.T) {
 			t.Errorf("got %+v, which does not name %s", all[i], name)
 		}
 	}
-	// It is remembered as one failure is.
+	// They are remembered like a single failure.
 	_ = p.client().Discover(t.Context())
 }
 
@@ -468,8 +467,8 @@ func TestMetadataWithoutWhatIsOptional(t *testing.T) {
 
 var malformedEndpoints = []any{"", "http://idp.example/x", "/relative", "javascript:alert(1)", "https://", "https://user@idp.example/", "https://idp.example/#f", 7, []string{}, map[string]any{}, true}
 
-// TestUnusedEndpoints: a malformed endpoint that no sign-in needs is as good as
-// absent, with a warning and a line in Diagnose.
+// TestUnusedEndpoints: an invalid endpoint that sign-ins do not need is treated as absent, with a
+// warning in the log and in Diagnose.
 func TestUnusedEndpoints(t *testing.T) {
 	p := newProvider(t)
 	never := func(cfg *rp.Config) { cfg.Userinfo = "never" }
@@ -481,7 +480,7 @@ func TestUnusedEndpoints(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*rp.Config)
-		amend  bool // there is something to set right
+		amend  bool // the fix asks for a change
 	}{{"end_session_endpoint", func(*rp.Config) {}, true}, {"end_session_endpoint", local, false}, {"end_session_endpoint", elsewhere, false}, {"userinfo_endpoint", never, false}, {"userinfo_endpoint", profile, false}} {
 		for _, address := range malformedEndpoints {
 			p.doc, p.warned = map[string]any{tt.name: address}, nil
@@ -506,7 +505,7 @@ func TestUnusedEndpoints(t *testing.T) {
 	}
 }
 
-// TestUsedEndpoints: those that get secrets, or the browser, must be right.
+// TestUsedEndpoints: endpoints that receive secrets or browsers must be valid.
 func TestUsedEndpoints(t *testing.T) {
 	p := newProvider(t)
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"} {
@@ -522,8 +521,8 @@ func TestUsedEndpoints(t *testing.T) {
 	}
 }
 
-// TestConfiguredEndpointsWin: what the metadata says of an endpoint that is
-// configured does not matter.
+// TestConfiguredEndpointsWin: an invalid endpoint in the metadata does not matter if it is
+// configured.
 func TestConfiguredEndpointsWin(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"userinfo_endpoint": "http://idp.example/", "end_session_endpoint": 7, "token_endpoint": ""}
@@ -536,8 +535,8 @@ func TestConfiguredEndpointsWin(t *testing.T) {
 	}
 }
 
-// Endpoints are https. An issuer on http may name http addresses on loopback, and in
-// development at its very own host.
+// Endpoints are https. The metadata of an http issuer may have http addresses on loopback, and in
+// development at the issuer's host.
 func TestSchemesOfEndpoints(t *testing.T) {
 	for _, test := range []struct {
 		name, issuer, endpoint string
@@ -577,7 +576,7 @@ func TestSchemesOfEndpoints(t *testing.T) {
 				p.doc[name] = test.endpoint
 				c := p.client(func(cfg *rp.Config) { cfg.Issuer, cfg.Development = test.issuer, test.development }, p.everywhere)
 				err := c.Discover(t.Context())
-				if name == "end_session_endpoint" && !test.ok { // signing in does without it
+				if name == "end_session_endpoint" && !test.ok { // sign-ins do not need it
 					if got := c.EndSessionURL(t.Context(), "", "s", "u"); err != nil || got != "" || len(p.warnings()) != 1 {
 						t.Errorf("%s: %v, %q, %d warnings", name, err, got, len(p.warnings()))
 					}
@@ -591,7 +590,7 @@ func TestSchemesOfEndpoints(t *testing.T) {
 	}
 }
 
-// everywhere lets a Client find the provider under any name.
+// everywhere makes a Client resolve every host name to the provider.
 func (p *provider) everywhere(cfg *rp.Config) {
 	here := must(url.Parse(p.URL))
 	next := p.Client().Transport
@@ -602,7 +601,7 @@ func (p *provider) everywhere(cfg *rp.Config) {
 	})}, "rp test")
 }
 
-// Over https, with real certificates, all of it works as well.
+// Everything also works over https with real certificates.
 func TestProviderOverHTTPS(t *testing.T) {
 	p := startProvider(t, (*httptest.Server).StartTLS)
 	if id := p.mustSignIn(p.client(func(cfg *rp.Config) { cfg.Userinfo = "always" })); id.Claims["name"] == nil {
@@ -610,7 +609,7 @@ func TestProviderOverHTTPS(t *testing.T) {
 	}
 }
 
-// The metadata narrows the algorithms that are accepted, and never widens them.
+// The metadata restricts the accepted algorithms, and never adds any.
 func TestAlgorithmsOfTheMetadata(t *testing.T) {
 	hs256 := func(cfg *rp.Config) { cfg.Quirks.HS256 = true }
 	only := func(alg string) func(*rp.Config) { return func(cfg *rp.Config) { cfg.IDTokenAlg = alg } }
@@ -664,7 +663,7 @@ func TestAlgorithmsOfTheMetadata(t *testing.T) {
 	}
 }
 
-// The fix for a token in the wrong algorithm is another where it was configured.
+// The fix for a token with the wrong algorithm is different if the algorithm was configured.
 func TestFixForAnAlgorithm(t *testing.T) {
 	fix := func(edits ...func(*rp.Config)) string {
 		p := newProvider(t)
@@ -678,7 +677,7 @@ func TestFixForAnAlgorithm(t *testing.T) {
 	}
 }
 
-// How the client authenticates is never found out by trial.
+// Methods of client authentication are never tried out.
 func TestAuthMethodOfTheMetadata(t *testing.T) {
 	for _, test := range []struct {
 		name    string

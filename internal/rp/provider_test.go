@@ -32,7 +32,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// What a sign-in in these tests sends or gets that no error may repeat.
+// The secrets of a sign-in in these tests, which no error may contain.
 const (
 	theSecret  = "s3cr3t-of-the-client-0123456789abcdef" // long enough for HS256
 	theCode    = "c0de-of-the-answer"
@@ -46,7 +46,7 @@ const (
 var secrets = []string{theSecret, theCode, theState, theNonce, theProof, theAccess, theRefresh}
 
 const (
-	theClient   = "the client" // with a space, which Basic and the authorization URL have to escape
+	theClient   = "the client" // with a space, which has to be escaped in Basic and the authorization URL
 	theRedirect = "https://app.example/authorize/corp"
 	theSubject  = "ann"
 )
@@ -76,31 +76,31 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// add moves the clock, also back.
+// add sets the clock forward, or back if d is negative.
 func (c *clock) add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// request is a request that a provider got.
+// request is a request to a provider.
 type request struct {
 	method, body  string
 	query         string
 	header        http.Header
 	form          url.Values // of the body, or of the query for a GET
 	authorization string
-	from          string // the address of the client: the same on one connection
+	from          string // the address of the client, which identifies the connection
 }
 
-// warning is what a Client passed to Config.Warn.
+// warning is a call of Config.Warn.
 type warning struct {
 	id, msg string
 	err     error
 }
 
-// provider is an identity provider on loopback. Out of the box, every sign-in
-// there succeeds. Tests change its fields between requests.
+// provider is an identity provider on loopback. By default, every sign-in succeeds. Tests change its
+// fields between requests.
 type provider struct {
 	*httptest.Server
 	t     *testing.T
@@ -146,8 +146,8 @@ func startProvider(t *testing.T, start func(*httptest.Server)) *provider {
 	return p
 }
 
-// serve answers a request: with the handler that the test has set for the path,
-// or as a provider does.
+// serve answers a request with the handler that the test has set for the path, or as a provider
+// does.
 func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	got := request{method: r.Method, body: string(body), query: r.URL.RawQuery, header: r.Header, authorization: r.Header.Get("Authorization"), from: r.RemoteAddr}
@@ -184,17 +184,17 @@ func (p *provider) on(path string, handler http.HandlerFunc) {
 	p.handle[path] = handler
 }
 
-// until waits for something that another goroutine does.
+// until waits until a condition holds that another goroutine brings about.
 func until(t *testing.T, done func() bool) {
 	t.Helper()
 	for start := time.Now(); !done(); runtime.Gosched() {
 		if time.Since(start) > 30*time.Second {
-			t.Fatal("it does not happen")
+			t.Fatal("the condition does not become true")
 		}
 	}
 }
 
-// rediscover lets a day pass, and waits until c uses the metadata of then.
+// rediscover sets the clock forward by a day, and waits until c uses the new metadata.
 func (p *provider) rediscover(c *rp.Client) {
 	p.t.Helper()
 	newer := fmt.Sprint(p.URL, pathAuthorize, len(p.requests(pathDiscovery)))
@@ -206,14 +206,14 @@ func (p *provider) rediscover(c *rp.Client) {
 	})
 }
 
-// requests returns the requests that came for a path.
+// requests returns the requests for a path.
 func (p *provider) requests(path string) []request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.asked[path])
 }
 
-// warnings returns what Config.Warn was called with.
+// warnings returns the calls of Config.Warn.
 func (p *provider) warnings() []warning {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -240,7 +240,7 @@ func (p *provider) published() []any {
 	return p.keys
 }
 
-// userinfo returns what the userinfo endpoint answers.
+// userinfo returns the response of the userinfo endpoint.
 func (p *provider) userinfo() map[string]any {
 	return edit(map[string]any{"sub": theSubject, "name": "Ann of the userinfo"}, p.info)
 }
@@ -258,7 +258,7 @@ func (p *provider) idToken() string {
 	return p.signer.sign(edit(map[string]any{"alg": p.signer.alg, "kid": p.signer.kid}, p.header), p.idClaims())
 }
 
-// tokenResponse returns what the token endpoint answers.
+// tokenResponse returns the response of the token endpoint.
 func (p *provider) tokenResponse() map[string]any {
 	members := map[string]any{"access_token": theAccess, "token_type": "Bearer", "expires_in": 3600}
 	if !p.skipped {
@@ -281,7 +281,7 @@ func (p *provider) logoutToken(header, claims map[string]any) string {
 // client returns a Client of this provider.
 func (p *provider) client(edits ...func(*rp.Config)) *rp.Client { return rp.New(p.config(edits...)) }
 
-// config returns what client configures.
+// config returns the Config of client.
 func (p *provider) config(edits ...func(*rp.Config)) rp.Config {
 	cfg := rp.Config{
 		Name: "corp", Issuer: p.URL, ClientID: theClient, ClientSecret: theSecret, RedirectURI: theRedirect,
@@ -304,7 +304,7 @@ func (p *provider) config(edits ...func(*rp.Config)) rp.Config {
 	return cfg
 }
 
-// plain makes a Config one of a plain OAuth 2.0 provider.
+// plain changes a Config to that of a plain OAuth 2.0 provider.
 func (p *provider) plain(cfg *rp.Config) {
 	cfg.Issuer, cfg.ResponseIssuer, cfg.Namespace, cfg.Scopes = "", "", "https://plain.example", []string{"user"}
 	cfg.AuthorizeURL, cfg.TokenURL, cfg.UserinfoURL = p.URL+pathAuthorize, p.URL+pathToken, p.URL+pathUserinfo
@@ -328,7 +328,7 @@ func (p *provider) begin(c *rp.Client, edits ...func(*rp.Request)) rp.Request {
 // response returns an authorization response with a code.
 func response() url.Values { return url.Values{"state": {theState}, "code": {theCode}} }
 
-// signIn signs in from the authorization request to the identity.
+// signIn performs a sign-in from the authorization request to the identity.
 func (p *provider) signIn(c *rp.Client, edits ...func(*rp.Request)) (*rp.Identity, error) {
 	p.t.Helper()
 	r := p.begin(c, edits...)
@@ -337,7 +337,7 @@ func (p *provider) signIn(c *rp.Client, edits ...func(*rp.Request)) (*rp.Identit
 	}
 	id, err := c.Redeem(p.t.Context(), r, response())
 	if err != nil && id != nil {
-		p.t.Errorf("an identity came beside the error %v", err)
+		p.t.Errorf("signIn returned an identity with the error %v", err)
 	}
 	return id, err
 }
@@ -352,9 +352,8 @@ func (p *provider) mustSignIn(c *rp.Client, edits ...func(*rp.Request)) *rp.Iden
 	return id
 }
 
-// wantError checks that err is an *rp.Error with this code and ID, not one that
-// another error wraps, that it has a reason and a fix, and that its text repeats
-// nothing secret.
+// wantError checks that err itself, not an error that it wraps, is an *rp.Error with this code and
+// ID, that it has a reason and a fix, and that its text contains no secret.
 func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	t.Helper()
 	e, ok := err.(*rp.Error)
@@ -370,19 +369,19 @@ func wantError(t *testing.T, err error, code rp.Code, id string) *rp.Error {
 	if e.Reason == "" || e.Fix == "" {
 		t.Errorf("%s has no reason or no fix: %v", e.ID, e)
 	}
-	if !slices.Contains(reasons[id], code) && !strings.HasPrefix(id, "profile.") { // Config.Profile has IDs of its own
+	if !slices.Contains(reasons[id], code) && !strings.HasPrefix(id, "profile.") { // Config.Profile has its own IDs
 		t.Errorf("%s, %s is not in reasons", code, id)
 	}
 	raised.Store(string(code)+", "+id, true)
 	for _, secret := range secrets {
 		if strings.Contains(e.Error(), secret) {
-			t.Errorf("the error repeats %q: %v", secret, e)
+			t.Errorf("the error contains %q: %v", secret, e)
 		}
 	}
 	return e
 }
 
-// discard returns a log that nobody reads.
+// discard returns a log that is discarded.
 func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func writeJSON(w http.ResponseWriter, v any) {
@@ -390,7 +389,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// answering returns a handler that answers with a text of a media type.
+// answering returns a handler that sends a text with a media type.
 func answering(status int, media, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", media)
@@ -406,7 +405,7 @@ type signer struct {
 	key      any
 }
 
-// as returns a signer with the same key, and another kid and algorithm.
+// as returns a signer with the same key but another kid and algorithm.
 func (s *signer) as(kid, alg string) *signer { return &signer{kid, alg, s.key} }
 
 var (
@@ -459,13 +458,12 @@ func (s *signer) jwk() map[string]any {
 	panic("no public key")
 }
 
-// sign returns a JWT, signed with the signer's own algorithm whatever the header
-// says.
+// sign returns a JWT, signed with the signer's algorithm, whatever alg the header has.
 func (s *signer) sign(header, claims map[string]any) string {
 	return s.signText(string(marshal(header)), string(marshal(claims)))
 }
 
-// signText is sign for JSON that encoding/json would not write.
+// signText is sign for JSON that encoding/json does not produce.
 func (s *signer) signText(header, claims string) string {
 	signed := b64([]byte(header)) + "." + b64([]byte(claims))
 	return signed + "." + b64(s.signature([]byte(signed)))
@@ -501,8 +499,8 @@ func (s *signer) signature(data []byte) []byte {
 	panic("no such key")
 }
 
-// TestProvider shows that a sign-in at the provider of these tests succeeds, so
-// that the other tests fail for their own reasons.
+// TestProvider checks that an unmodified sign-in succeeds, so that the other tests fail only for the
+// reasons that they test.
 func TestProvider(t *testing.T) {
 	p := newProvider(t)
 	signers := []*signer{ecKey(), newEC("p384", "ES384", elliptic.P384()), newEC("p521", "ES512", elliptic.P521()), edKey()}

@@ -28,7 +28,7 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("got %+v", token)
 	}
 	if token.Extra("scope") != "openid email" || token.Extra("extra") != "x" || token.Extra("id_token") == nil {
-		t.Error("the token response is not the token's extra")
+		t.Error("Token.Extra does not have the token response")
 	}
 }
 
@@ -55,8 +55,8 @@ func TestIdentityOfPlainOAuth(t *testing.T) {
 	}
 }
 
-// RFC 9700, 4.4.2: what the sign-in began with must still be so where it ends. The
-// code goes nowhere otherwise.
+// RFC 9700, 4.4.2: provider and client must be the same at both ends of a sign-in. Otherwise the code
+// is not sent.
 func TestFingerprint(t *testing.T) {
 	p := newProvider(t)
 	before := p.begin(p.client())
@@ -101,13 +101,12 @@ func TestFingerprint(t *testing.T) {
 	wantError(t, err, rp.IssuerMismatch, "response.provider_changed")
 }
 
-// plainEndpoints configures the endpoints that are discovered otherwise.
+// plainEndpoints configures the endpoints instead of discovery.
 func (p *provider) plainEndpoints(cfg *rp.Config) {
 	cfg.AuthorizeURL, cfg.TokenURL, cfg.JWKSURL = p.URL+pathAuthorize, p.URL+pathToken, p.URL+pathKeys
 }
 
-// A provider that moves its token endpoint while a sign-in is under way does not get
-// the code there.
+// If a provider moves its token endpoint during a sign-in, the code is not sent there.
 func TestFingerprintOfDiscoveredMetadata(t *testing.T) {
 	p := newProvider(t)
 	r := p.begin(p.client())
@@ -134,8 +133,8 @@ func TestRedeemWithoutMetadata(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the response, the code is sent once, and nothing is asked
-// with an access token that came without a valid ID token.
+// Whatever is wrong with the response, the code is sent once, and an access token without a valid ID
+// token is not used.
 func TestCodeIsSentOnce(t *testing.T) {
 	for name, fail := range map[string]func(*provider){
 		"nothing":               func(*provider) {},

@@ -12,16 +12,16 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// RefreshRequest asks for another access token (RFC 6749, section 6).
+// RefreshRequest requests another access token (RFC 6749, section 6).
 type RefreshRequest struct {
 	RefreshToken string
-	Scopes       []string // default: those that were granted
+	Scopes       []string // default: the granted scopes
 	Resource     string   // RFC 8707, section 2.2; default: the provider's choice
 	Earlier      Earlier
 }
 
-// Earlier is what an ID token that comes with a refresh is compared with (OpenID Connect
-// Core 1.0, section 12.2). What is not known is not compared.
+// Earlier has the claims of earlier ID tokens of the sign-in, with which the ID token of a refresh
+// is compared (OpenID Connect Core 1.0, section 12.2). Zero values are unknown and not compared.
 type Earlier struct {
 	Issuer, Subject string
 	Nonce           [sha256.Size]byte // the hash of the nonce; zero if unknown
@@ -29,24 +29,24 @@ type Earlier struct {
 	IssuedAt        time.Time // of the latest ID token
 }
 
-// Refreshed is what came of a refresh.
+// Refreshed is the result of a refresh.
 type Refreshed struct {
-	Token  *oauth2.Token  // its RefreshToken is the one to use next
+	Token  *oauth2.Token  // with the refresh token to use next
 	Claims map[string]any // of its ID token; nil without one
 }
 
-// Refresh sends a refresh token, once. StepUpRequired says that the refresh token has
-// ended, or does not give what was asked for: the person has to come back to the provider.
-// After any other error the token may have been used up or not. If there is a Refreshed beside
-// the error, the keys for the ID token could not be fetched, and it has the refresh token to
-// use next, alone.
+// Refresh sends a refresh token, once. The error code StepUpRequired means that the refresh token
+// is no longer valid, or does not cover the request: the user has to return to the provider. After
+// any other error the refresh token may or may not have been spent. If the error comes with a
+// Refreshed, the keys for the ID token could not be fetched; the Refreshed then has only the
+// refresh token to use next.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// A refresh token may be spent by one request: it is not sent while it is certain that the
-	// response could not be verified.
+	// A refresh token may be valid for one request only: it is not sent as long as there are no
+	// keys to verify the response.
 	if c.openID() && !c.cfg.Quirks.HS256 {
 		if err := m.keys.known(ctx); err != nil {
 			return nil, c.unreachable("signing keys", err)
@@ -68,7 +68,7 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, err
 		return got, nil
 	}
 	got.Claims, err = c.verifyRefreshed(ctx, m, raw, got.Token.AccessToken, r.Earlier, clock)
-	if e, ok := err.(*Error); ok && e.outage { // of the keys
+	if e, ok := err.(*Error); ok && e.outage { // the keys could not be fetched
 		return &Refreshed{Token: &oauth2.Token{RefreshToken: got.Token.RefreshToken}}, err
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, err
 	return got, nil
 }
 
-// refreshGrant asks by a refresh token.
+// refreshGrant is the grant of a refresh token.
 func (c *Client) refreshGrant(r RefreshRequest) grant {
 	form := "grant_type=refresh_token&" + param("refresh_token", r.RefreshToken)
 	if len(r.Scopes) > 0 {
@@ -89,16 +89,16 @@ func (c *Client) refreshGrant(r RefreshRequest) grant {
 	return grant{op: "refresh token", form: form, refusal: refreshRefusal}
 }
 
-// refreshRefusal says what an error code means that only a person can do something about.
+// refreshRefusal returns the Error for an error code that requires the user to act, or nil.
 func refreshRefusal(code string) *Error {
 	switch code {
 	// RFC 6749, 5.2: the refresh token "is invalid, expired, revoked, […] or was issued to
-	// another client". GitHub and Slack have words of their own.
+	// another client". GitHub and Slack have their own codes.
 	case "invalid_grant", "bad_refresh_token", "invalid_refresh_token":
 		return &Error{Code: StepUpRequired, ID: "refresh.invalid_grant", Reason: "the provider rejected the refresh token (" + quotedErrorCode(code) + ")",
 			Fix: "ask the user to sign in again: the token has expired, was revoked, or was used twice"}
 	// 6: the scope "MUST NOT include any scope not originally granted by the resource
-	// owner". RFC 8707, 2: invalid_target. OpenID Connect Core, 3.1.2.6, has the others.
+	// owner". RFC 8707, 2: invalid_target. The others are from OpenID Connect Core, 3.1.2.6.
 	case "invalid_scope", "invalid_target", "consent_required", "interaction_required", "login_required":
 		return &Error{Code: StepUpRequired, ID: "refresh.consent", Reason: "the provider requires user interaction for this access token (" + quotedErrorCode(code) + ")",
 			Fix: "redirect the user to the provider for consent"}
@@ -106,8 +106,7 @@ func refreshRefusal(code string) *Error {
 	return nil
 }
 
-// verifyRefreshed verifies the ID token of a refresh: as any, and that it is about the same
-// sign-in.
+// verifyRefreshed verifies the ID token of a refresh, and that it belongs to the same sign-in.
 func (c *Client) verifyRefreshed(ctx context.Context, m *metadata, raw, accessToken string, earlier Earlier, clock clockReading) (map[string]any, error) {
 	claims, alg, err := c.openJWT(ctx, m, raw, expectedJWT{
 		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.idTokenAlgs, secret: c.cfg.Quirks.HS256,
@@ -132,8 +131,8 @@ func (c *Client) checkRefreshed(claims map[string]any, alg, accessToken string, 
 	if err := checkParty(claims, c.cfg.ClientID); err != nil {
 		return err
 	}
-	// Core, 12.2: iat "MUST represent the time that the new ID Token is issued": it cannot lie
-	// before that of the last one.
+	// Core, 12.2: iat "MUST represent the time that the new ID Token is issued". Earlier.check
+	// compares it with that of the previous token.
 	if err := checkTimes(claims, c.cfg.Now(), time.Time{}); err != nil {
 		return err
 	}
@@ -146,8 +145,8 @@ func (c *Client) checkRefreshed(claims map[string]any, alg, accessToken string, 
 	return earlier.check(claims)
 }
 
-// check compares an ID token with what is known of the sign-in. Section 12.2: "its iss
-// Claim Value MUST be the same", and so are sub and auth_time, if that is there.
+// check compares an ID token with the earlier ones. Section 12.2: "its iss Claim Value MUST be the
+// same", and so must be sub, and auth_time if it is present.
 func (e *Earlier) check(claims map[string]any) error {
 	const fix = "ask the user to sign in again; if it persists, report to the provider that it mixes up sessions"
 	iat, _ := strictjson.NumericDate(claims["iat"])

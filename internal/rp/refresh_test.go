@@ -16,12 +16,12 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// earlier is what is known of a sign-in of now.
+// earlier returns the Earlier of a sign-in at the time of the clock.
 func (p *provider) earlier() rp.Earlier {
 	return rp.Earlier{Issuer: p.URL, Subject: theSubject, Nonce: sha256.Sum256([]byte(theNonce)), AuthTime: p.clock.Now(), IssuedAt: p.clock.Now()}
 }
 
-// refresh refreshes a token, and returns the form of the request as well.
+// refresh refreshes a token, and also returns the form of the request.
 func (p *provider) refresh(c *rp.Client, r rp.RefreshRequest) (*rp.Refreshed, url.Values, error) {
 	p.t.Helper()
 	r.RefreshToken = theRefresh
@@ -32,7 +32,7 @@ func (p *provider) refresh(c *rp.Client, r rp.RefreshRequest) (*rp.Refreshed, ur
 		p.t.Fatalf("%d token requests", len(all))
 	}
 	if err != nil && got != nil {
-		p.t.Errorf("a token came beside the error %v", err)
+		p.t.Errorf("Refresh returned a token with the error %v", err)
 	}
 	return got, all[0].form, err
 }
@@ -88,7 +88,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// RFC 6749, 5.2, and what some providers say in its place.
+// RFC 6749, 5.2, and non-standard codes of some providers.
 func TestRefreshIsRefused(t *testing.T) {
 	for _, test := range []struct {
 		status int
@@ -165,13 +165,13 @@ func TestIDTokenOfARefresh(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		claims  claims
-		earlier *rp.Earlier // default: what is known
-		id      string      // "" if it is good
+		earlier *rp.Earlier // default: that of the sign-in
+		id      string      // of the error; "" for a valid token
 	}{
 		{"the same", nil, nil, ""},
 		{"no nonce", claims{"nonce": absent}, nil, ""},
 		{"a null nonce", claims{"nonce": nil}, nil, ""},
-		{"the auth_time", claims{"auth_time": int64(0)}, nil, ""}, // how some say that they do not know it
+		{"the auth_time", claims{"auth_time": int64(0)}, nil, ""}, // some providers send 0 if the time is unknown
 		{"several audiences and azp", claims{"aud": []any{theClient, "api"}, "azp": theClient}, nil, ""},
 		{"a nonce that nothing is known of", claims{"nonce": "other"}, &unknown, ""},
 		{"an auth_time that nothing is known of", claims{"auth_time": int64(1700000000)}, &unknown, ""},
@@ -268,8 +268,8 @@ func TestIDTokenOfARefresh(t *testing.T) {
 	})
 }
 
-// A refresh token is not sent while its response could not be verified; and if the keys turn
-// out to be out of reach only then, the next refresh token is not lost.
+// A refresh token is not sent while the keys to verify the response are unavailable. If they become
+// unavailable afterwards, the next refresh token is not lost.
 func TestRefreshWithoutKeys(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()

@@ -12,23 +12,21 @@ import (
 	"github.com/ginauth/ginauth/internal/printable"
 )
 
-// CodeLimit is how many bytes an authorization code may have. RFC 6749, 4.1.2: "The
-// client should avoid making assumptions about code value sizes." Azure AD B2C's have
-// more than 2,600.
+// CodeLimit is the maximum length of an authorization code, in bytes. RFC 6749, 4.1.2: "The client
+// should avoid making assumptions about code value sizes." The codes of Azure AD B2C have more
+// than 2,600 bytes.
 const CodeLimit = 4096
 
-// ResponseParams are the parameters of an authorization response that decide
-// something.
+// ResponseParams are the parameters of an authorization response on which decisions depend.
 var ResponseParams = [...]string{"state", "code", "iss", "error"}
 
-// CheckParams rejects a response that two programs could read in two ways.
-// RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
-// once." The proxy in front of the application may have judged by the first of two
-// codes, and we would redeem the second.
+// CheckParams rejects a response that two programs could interpret in two ways. RFC 6749, 3.1:
+// "Request and response parameters MUST NOT be included more than once." Otherwise a proxy in
+// front of the application could check one of two codes, and ginauth redeem the other.
 //
-// A look-alike is refused for the same reason: some programs ignore case, and PHP and
-// Rails read code[] as a list called code. All other parameters pass (4.1.2): "The
-// client MUST ignore unrecognized response parameters."
+// Look-alike names are rejected for the same reason: some programs ignore case, and PHP and Rails
+// read code[] as a list called code. All other parameters pass (4.1.2): "The client MUST ignore
+// unrecognized response parameters."
 func CheckParams(response url.Values) error {
 	for name, values := range response {
 		for _, known := range ResponseParams {
@@ -43,15 +41,15 @@ func CheckParams(response url.Values) error {
 	return nil
 }
 
-// CheckResponse checks an authorization response whose state the caller has
-// matched: which provider it is from, whether it is a refusal, and whether it has
-// a code that can be one. It makes no request but discovery.
+// CheckResponse checks an authorization response whose state the caller has matched: that it is
+// from this provider, is not an error response, and has a code of valid form. Its only request is
+// discovery.
 func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return err
 	}
-	// Before anything else, also before a refusal is believed. RFC 9207, 2.4: "For
+	// Before anything else, even before an error response is trusted. RFC 9207, 2.4: "For
 	// error responses, clients MUST NOT assume that the error originates from the
 	// intended authorization server."
 	if err := c.checkResponseIssuer(m, response); err != nil {
@@ -61,7 +59,7 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	// were omitted".
 	code, refusal := response.Get("code"), response.Get("error")
 	if code == "" && !response.Has("error") {
-		refusal = response.Get("error_code") // Facebook's dialogs say it there, and nowhere else
+		refusal = response.Get("error_code") // Facebook's dialogs send only this parameter
 	}
 	refused := refusal != "" || code == "" && response.Has("error")
 	bad := func(id, reason string) error {
@@ -80,8 +78,8 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 	case len(code) > CodeLimit || !visible(code):
 		return bad("response.code", "the code has invalid characters or is too long")
 	}
-	// The application's own check comes last: it may take for granted what is checked above.
-	// It gets a copy: its changes do not affect what is redeemed.
+	// The application's own check comes last, so that it can rely on the checks above. It gets a
+	// copy, so that its changes do not affect the code that is redeemed.
 	if c.cfg.VerifyCallback != nil {
 		if err := c.cfg.VerifyCallback(copyOf(response)); err != nil {
 			return &Error{Code: ProviderError, ID: "response.verify_callback", Op: "check response", Provider: c.cfg.Name, Reason: "Provider.VerifyCallback rejected the response",
@@ -94,30 +92,30 @@ func (c *Client) CheckResponse(ctx context.Context, response url.Values) error {
 // copyOf returns a copy of a response that shares nothing with it.
 func copyOf(response url.Values) url.Values { return url.Values(http.Header(response).Clone()) }
 
-// visible reports whether s is made of VSCHAR without the space, as codes and
-// bearer tokens are (RFC 6749, appendix A.11; RFC 6750, section 2.1).
+// visible reports whether s consists of visible ASCII characters, like codes and bearer tokens
+// (VSCHAR in RFC 6749, appendix A.11, without the space; RFC 6750, section 2.1).
 func visible(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
-// RFC 9207, 2.4: "If the value does not match the expected issuer identifier,
-// clients MUST reject the authorization response and MUST NOT proceed with the
-// authorization grant." The same holds for a response without an iss if the
-// metadata announces it. It is what protects from mix-up (RFC 9700, section 4.4).
+// checkResponseIssuer protects against mix-up attacks (RFC 9700, section 4.4). RFC 9207, 2.4: "If
+// the value does not match the expected issuer identifier, clients MUST reject the authorization
+// response and MUST NOT proceed with the authorization grant." The same holds for a response
+// without an iss if the metadata announces it.
 func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 	iss, there := response["iss"]
 	want := c.cfg.ResponseIssuer
 	// RFC 9207, 2.4: "This comparison MUST use simple string comparison", and: "Clients MUST
 	// reject authorization responses without the iss parameter from authorization servers that
-	// do support the parameter according to the client's configuration." An iss that was not
-	// announced is compared, too.
+	// do support the parameter according to the client's configuration." An unannounced iss is
+	// compared as well.
 	switch {
 	case there && want != "" && iss[0] != want:
 		return fault("response.issuer", fmt.Sprintf("the response is from %q, not from %q", printable.Clip(iss[0]), want),
 			"set Provider.ResponseIssuer to that address if it is the provider's", nil)
-	// Nothing of this provider's own says that the code is for it. Where the responses of
-	// others arrive as well, it may be one of theirs (RFC 9700, 4.4.1), and this provider's
-	// token endpoint would get it, with the verifier.
+	// Nothing shows that the code is this provider's. If other providers share the callback path,
+	// it may be theirs (RFC 9700, 4.4.1), and this provider's token endpoint would get it with the
+	// verifier.
 	case there && want == "" && c.cfg.SharedRedirect:
 		return fault("response.issuer_unknown", fmt.Sprintf("the response is from %q, which cannot be compared: this provider has no configured iss, and it shares its callback path with others", printable.Clip(iss[0])),
 			"give this provider a separate CallbackPath, or set Provider.ResponseIssuer if that is its iss", nil)
@@ -132,8 +130,8 @@ func (c *Client) checkResponseIssuer(m *metadata, response url.Values) error {
 	return nil
 }
 
-// unannounced returns a warning if responses of other providers arrive at the same
-// address and these metadata do not promise an iss, which would tell them apart.
+// unannounced returns a warning if other providers share the redirect URI, and this metadata does
+// not announce an iss, which would distinguish their responses.
 //
 // RFC 9700, 2.1: "When an OAuth client can interact with more than one authorization
 // server, a defense against mix-up attacks (see Section 4.4) is REQUIRED." It is the iss
@@ -146,16 +144,16 @@ func (c *Client) unannounced(m *metadata) *Error {
 		"give it a separate CallbackPath, and register that redirect URI at the provider")
 }
 
-// warnAboutMixUp warns of what unannounced says.
+// warnAboutMixUp logs the warning of unannounced.
 func (c *Client) warnAboutMixUp(m *metadata) {
 	if e := c.unannounced(m); e != nil {
 		c.cfg.Warn(e.ID, "a callback path is shared without mix-up protection", e)
 	}
 }
 
-// refusal says what an error response means (RFC 6749, section 4.1.2.1; OpenID Connect Core
-// 1.0, section 3.1.2.6). The provider's description goes into the cause, quoted: anyone who
-// can make a user follow a link can forge it, whatever characters the standard permits in it.
+// refusal returns the Error for an error response (RFC 6749, section 4.1.2.1; OpenID Connect Core
+// 1.0, section 3.1.2.6). The provider's description goes into the cause, quoted: anyone who can
+// make a user follow a link can forge it, with any characters.
 func (c *Client) refusal(code string, response url.Values) error {
 	sent := secrets{response.Get("state")}
 	e := &Error{Code: ProviderError, ID: "response.error", Op: "authorize", Provider: c.cfg.Name, Reason: "the provider returned the error " + sent.quote(code),
@@ -163,17 +161,17 @@ func (c *Client) refusal(code string, response url.Values) error {
 	switch oauthcode.Canonical(code) {
 	case oauthcode.AccessDenied:
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.access_denied", "ignore this if the user canceled; otherwise check at the provider who may use this client"
-	// 3.1.2.6: they "MAY be returned when the prompt parameter value in the
-	// Authentication Request is none", which is what asked for them.
 	// Unmet Authentication Requirements 1.0, 2: the provider "is unable to meet the
 	// requirements of the Relying Party for the authentication of the End-User".
 	case "unmet_authentication_requirements":
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.requirements_unmet", "check at the provider whether the user can meet the requested acr_values and max_age"
+	// 3.1.2.6: they "MAY be returned when the prompt parameter value in the
+	// Authentication Request is none".
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
 		e.Code, e.ID, e.Fix = ProviderDenied, "response.interaction_required", "start the sign-in without prompt=none, so that the provider can interact with the user"
 	case "redirect_uri_mismatch":
 		e.Code, e.ID, e.Fix = ProviderMisconfigured, "response.redirect_uri_mismatch", "register exactly this redirect URI at the provider: "+c.cfg.RedirectURI
-	// 4.1.2.1: they are error codes "because a 500 Internal Server Error HTTP status code
+	// 4.1.2.1: these codes exist "because a 500 Internal Server Error HTTP status code
 	// cannot be returned to the client via an HTTP redirect".
 	case "temporarily_unavailable", "server_error":
 		e.ID, e.RetryAfter, e.Fix = "response.unavailable", longestRetry, "try again later: the provider reports an internal problem"

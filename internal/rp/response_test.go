@@ -50,8 +50,8 @@ func TestCheckParams(t *testing.T) {
 	}
 }
 
-// respond checks a response to a Client of a new provider, and reports that no
-// request was made for it but discovery.
+// respond passes a response to a Client of a new provider, and checks that its only request is
+// discovery.
 func (p *provider) respond(c *rp.Client, response url.Values) error {
 	p.t.Helper()
 	err := c.CheckResponse(p.t.Context(), response)
@@ -114,7 +114,7 @@ func TestEmptyParameters(t *testing.T) {
 		return c.CheckResponse(t.Context(), r)
 	}
 	if err := check(theCode, ""); err != nil {
-		t.Errorf("an empty error beside a code: %v", err)
+		t.Errorf("an empty error with a code: %v", err)
 	}
 	wantError(t, check("", "access_denied"), rp.ProviderDenied, "response.access_denied")
 	wantError(t, check("", ""), rp.ProviderError, "response.error")
@@ -122,7 +122,7 @@ func TestEmptyParameters(t *testing.T) {
 	wantError(t, check(theCode, "access_denied"), rp.BadRequest, "response.code_and_error")
 }
 
-// RFC 9207: iss, where it comes or was announced, must be the issuer's.
+// RFC 9207: an iss that is present or announced must be the expected one.
 func TestIssuerOfAResponse(t *testing.T) {
 	const other = "https://evil.example"
 	for _, test := range []struct {
@@ -167,8 +167,8 @@ func TestIssuerOfAResponse(t *testing.T) {
 	}
 }
 
-// Where the responses of several providers come to one address, an iss with nothing to
-// compare it with may be another's.
+// If several providers share a redirect URI, an iss that cannot be compared may be that of another
+// provider.
 func TestIssuerOfAResponseAtASharedAddress(t *testing.T) {
 	const other = "https://evil.example"
 	for _, test := range []struct {
@@ -205,8 +205,8 @@ func TestIssuerOfAResponseAtASharedAddress(t *testing.T) {
 	}
 }
 
-// A provider that does not promise iss cannot be told from others at the same address:
-// that is said as soon as it is known.
+// A provider that shares its redirect URI and does not announce iss cannot be distinguished from the
+// others. There is a warning as soon as that is known.
 func TestWarningAboutASharedAddress(t *testing.T) {
 	shared := func(cfg *rp.Config) { cfg.SharedRedirect = true }
 	promise := claims{"authorization_response_iss_parameter_supported": true}
@@ -224,7 +224,7 @@ func TestWarningAboutASharedAddress(t *testing.T) {
 		p.client(p.plain)
 		p.client(p.plainEndpoints)
 		if n := count(p); n != 0 {
-			t.Errorf("%d warnings without a shared address", n)
+			t.Errorf("%d warnings without a shared redirect URI", n)
 		}
 		c := p.client(p.plain, shared)
 		p.client(p.plainEndpoints, shared)
@@ -237,7 +237,7 @@ func TestWarningAboutASharedAddress(t *testing.T) {
 		p := newProvider(t)
 		c := p.client(shared)
 		if n := count(p); n != 0 {
-			t.Errorf("%d warnings before it is known", n)
+			t.Errorf("%d warnings before discovery", n)
 		}
 		p.mustSignIn(c)
 		p.mustSignIn(c)
@@ -247,11 +247,11 @@ func TestWarningAboutASharedAddress(t *testing.T) {
 		wantFindings(t, p.diagnose(shared), "", "diagnose.callback_shared")
 		rp.New(p.config(shared), c)
 		if n := count(p); n != 1 {
-			t.Errorf("%d warnings: what was said is said again", n)
+			t.Errorf("%d warnings: the warning is repeated", n)
 		}
 		rp.New(p.config(shared), rp.New(p.config(), c))
 		if n := count(p); n != 2 {
-			t.Errorf("%d warnings about an address that is shared by now", n)
+			t.Errorf("%d warnings about a redirect URI that is now shared", n)
 		}
 	})
 	t.Run("of one that promises", func(t *testing.T) {
@@ -265,8 +265,8 @@ func TestWarningAboutASharedAddress(t *testing.T) {
 	})
 }
 
-// TestErrorWithoutIssuer: where the metadata announces iss and an error answer has
-// none, the error that it has is told.
+// TestErrorWithoutIssuer: if the metadata announces iss, and an error response lacks it, the reason
+// contains the error code.
 func TestErrorWithoutIssuer(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"authorization_response_iss_parameter_supported": true}
@@ -277,7 +277,7 @@ func TestErrorWithoutIssuer(t *testing.T) {
 		t.Errorf("the error is %v", e)
 	}
 	if !strings.Contains(e.Fix, "Exclude Issuer From Authentication Response") {
-		t.Errorf("Keycloak's switch is not named: %v", e)
+		t.Errorf("the fix does not have Keycloak's setting: %v", e)
 	}
 	if e := wantError(t, c.CheckResponse(t.Context(), response()), rp.IssuerMismatch, "response.issuer_missing"); e.Cause != nil || strings.Contains(e.Reason, "error") {
 		t.Errorf("the error is %v", e)
@@ -307,7 +307,7 @@ func TestRefusals(t *testing.T) {
 		{"temporarily_unavailable", rp.ProviderError, "response.unavailable"},
 		{"request_not_supported", rp.ProviderError, "response.error"},
 		{"", rp.ProviderError, "response.error"},
-		{"ACCESS_DENIED", rp.ProviderDenied, "response.access_denied"}, // what providers are seen to write
+		{"ACCESS_DENIED", rp.ProviderDenied, "response.access_denied"}, // as some providers send it
 		{"<script>", rp.ProviderError, "response.error"},
 	} {
 		t.Run(test.error, func(t *testing.T) {
@@ -316,14 +316,14 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %+v", e)
 			}
 			if again := test.error == "server_error" || test.error == "temporarily_unavailable"; (e.RetryAfter != 0) != again {
-				t.Errorf("to be tried again after %v", e.RetryAfter)
+				t.Errorf("RetryAfter is %v", e.RetryAfter)
 			}
 		})
 	}
 }
 
-// Anyone can write a link with an error: what it says is quoted, clipped, and the
-// description is for the log alone.
+// Anyone can make a link with an error: the code is quoted and clipped, and the description is only
+// logged.
 func TestTextOfARefusal(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -335,9 +335,9 @@ func TestTextOfARefusal(t *testing.T) {
 		t.Errorf("%d bytes: %q", len(text), text)
 	}
 	if strings.Contains(e.Reason+e.Fix, "caf") || !strings.Contains(e.Cause.Error(), "caf") {
-		t.Errorf("the description is not in the cause alone: %+v", e)
+		t.Errorf("the description is not only in the cause: %+v", e)
 	}
-	// Where the redirect URI is not registered, the fix names it.
+	// If the redirect URI is not registered, the fix contains it.
 	for _, code := range []string{"redirect_uri_mismatch", "invalid_request"} {
 		if e, _ := p.respond(c, url.Values{"error": {code}}).(*rp.Error); !strings.Contains(e.Fix, theRedirect) {
 			t.Errorf("%s: %q", code, e.Fix)
@@ -345,25 +345,24 @@ func TestTextOfARefusal(t *testing.T) {
 	}
 }
 
-// Facebook's dialogs have parameters of their own for what the standard calls error
-// and error_description.
+// Facebook's dialogs use other names for the parameters error and error_description.
 func TestErrorCodeOfAResponse(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
 	cancelled := url.Values{"state": {theState}, "error_code": {"4201"}, "error_message": {"User canceled the Dialog flow"}}
 	if e := wantError(t, p.respond(c, cancelled), rp.ProviderDenied, "response.access_denied"); !strings.Contains(e.Error(), "User canceled") {
-		t.Errorf("the provider's own words are missing: %v", e)
+		t.Errorf("the provider's description is missing: %v", e)
 	}
 	wantError(t, p.respond(c, url.Values{"error_code": {"1349048"}}), rp.ProviderError, "response.error")
 	wantError(t, p.respond(c, url.Values{"error_code": {""}}), rp.BadRequest, "response.empty")
 	wantError(t, p.respond(c, url.Values{"error": {""}, "error_code": {"4201"}}), rp.ProviderError, "response.error")
 	wantError(t, p.respond(c, url.Values{"error": {"invalid_scope"}, "error_code": {"4201"}}), rp.ProviderError, "response.invalid_scope")
 	if err := p.respond(c, url.Values{"code": {theCode}, "error_code": {"4201"}}); err != nil {
-		t.Errorf("a code with an error_code beside it: %v", err)
+		t.Errorf("a code with an error_code: %v", err)
 	}
 }
 
-// WeChat says with the state alone that the person refused.
+// WeChat returns only the state if the user refuses.
 func TestSilentRefusal(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(cfg *rp.Config) { cfg.Quirks.SilentRefusal = true })
@@ -398,12 +397,12 @@ func TestVerifyCallback(t *testing.T) {
 	if !errors.Is(e, refused) {
 		t.Errorf("its error is not the cause: %v", e)
 	}
-	// It is not asked about what is rejected without it.
+	// It is not called for responses that are rejected anyway.
 	for _, response := range []url.Values{{"code": {"c c"}}, {"error": {"access_denied"}}, {"code": {theCode}, "iss": {"https://evil.example"}}} {
 		_ = p.respond(c, response)
 	}
 	if len(calls) != 2 {
-		t.Errorf("asked %d times", len(calls))
+		t.Errorf("called %d times", len(calls))
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// Revoke has the provider revoke a refresh token (RFC 7009), and with it the access tokens
-// that it gave. It does nothing if the provider has no revocation endpoint.
+// Revoke revokes a refresh token at the provider (RFC 7009). Providers should then also revoke the
+// access tokens of the same grant (2.1). Revoke does nothing if there is no revocation endpoint.
 func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
 	const op = "revoke token"
 	m, err := c.metadata(ctx)
@@ -20,7 +20,7 @@ func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
 		return err
 	}
 	// RFC 7009, 2.1: "The client also includes its authentication credentials as described in
-	// Section 2.3. of [RFC6749]." Quirks are about the token endpoint.
+	// Section 2.3. of [RFC6749]." Quirks.EditToken and TokenMethod apply only to the token endpoint.
 	req, err := c.request(ctx, op, m.revocation, param("token", refreshToken)+"&token_type_hint=refresh_token", auth, nil)
 	if err != nil {
 		return err

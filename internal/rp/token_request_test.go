@@ -13,7 +13,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// tokenRequest signs in and returns the one request that the token endpoint got.
+// tokenRequest signs in and returns the only request to the token endpoint.
 func (p *provider) tokenRequest(c *rp.Client) request {
 	p.t.Helper()
 	before := len(p.requests(pathToken))
@@ -32,7 +32,7 @@ func codeForm() url.Values {
 	}
 }
 
-// with returns the form with more parameters.
+// with returns a copy of the form with more parameters.
 func with(form url.Values, more ...string) url.Values {
 	for i := 0; i < len(more); i += 2 {
 		form.Set(more[i], more[i+1])
@@ -106,7 +106,7 @@ func TestClientSecretFuncThatFails(t *testing.T) {
 	}
 }
 
-// ClientSecretFunc is asked with the context of the sign-in.
+// ClientSecretFunc is called with the context of the sign-in.
 func TestClientSecretFuncGetsTheContext(t *testing.T) {
 	type key struct{}
 	p := newProvider(t)
@@ -132,7 +132,7 @@ func TestQuirksOfTheTokenRequest(t *testing.T) {
 				form.Set("shop", callback.Get("shop"))
 				form.Del("redirect_uri")
 				form.Set("client_secret", form.Get("client_secret")+"-signed")
-				callback["code"][0] = "another" // also where the slice is the response's
+				callback["code"][0] = "another" // must not change the response either
 				callback.Set("state", "another")
 			}
 		})
@@ -182,7 +182,7 @@ func TestQuirksOfTheTokenRequest(t *testing.T) {
 	})
 }
 
-// The endpoint's own query stays (RFC 6749, 3.2).
+// The endpoint's own query is kept (RFC 6749, 3.2).
 func TestQueryOfTheTokenEndpoint(t *testing.T) {
 	p := newProvider(t)
 	p.doc = map[string]any{"token_endpoint": p.URL + pathToken + "?p=b2c_1"}
@@ -192,7 +192,7 @@ func TestQueryOfTheTokenEndpoint(t *testing.T) {
 	}
 }
 
-// What a code may have in it is escaped.
+// The characters of a code are escaped.
 func TestCodeIsEscaped(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
@@ -205,7 +205,7 @@ func TestCodeIsEscaped(t *testing.T) {
 	}
 }
 
-// A redirect would take code and secret elsewhere, a 307 with the body.
+// A redirect would send code and secret elsewhere: a 307 repeats the body.
 func TestRedirectsOfTheTokenEndpointAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		p := newProvider(t)
@@ -216,7 +216,7 @@ func TestRedirectsOfTheTokenEndpointAreNotFollowed(t *testing.T) {
 		_, err := p.signIn(c)
 		wantError(t, err, rp.ProviderUnavailable, "http.redirect")
 		if n := len(p.requests("/elsewhere")); n != 0 {
-			t.Errorf("%d: followed", status)
+			t.Errorf("%d: the redirect was followed", status)
 		}
 	}
 }
@@ -253,7 +253,7 @@ func TestTokenEndpointThatHangs(t *testing.T) {
 	wantError(t, err, rp.ProviderTimeout, "http.timeout")
 }
 
-// Config is validated before, so that this happens to nobody.
+// The caller validates Config, so that users never see this error.
 func TestTokenURLThatIsNoAddress(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(p.plain, func(cfg *rp.Config) { cfg.TokenURL = "http://[::1" })

@@ -19,19 +19,19 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// success reports whether a status says that the body is what was asked for. RFC
-// 6749, 5.1, has 200; some providers answer 201. 206 announces a part of an answer (RFC
-// 9110, 15.3.7), which nothing here asks for.
+// success reports whether a status is that of a successful response with a whole body. RFC 6749, 5.1,
+// defines 200; some providers send 201. 206 is for a partial response (RFC 9110, 15.3.7), which is
+// never requested here.
 func success(status int) bool {
 	return status >= 200 && status <= 299 && status != http.StatusNoContent && status != http.StatusPartialContent
 }
 
-// readTokenResponse reads and checks what the token endpoint answered (RFC 6749,
-// sections 5.1 and 5.2).
+// readTokenResponse reads and checks a response of the token endpoint (RFC 6749, sections 5.1 and
+// 5.2).
 func (c *Client) readTokenResponse(r tokenResponse, g grant) (map[string]any, error) {
 	body := r.body
-	// 5.1: the parameters come "using the "application/json" media type". A 200 of another
-	// type is a login page, or a proxy: what looks like JSON in it is not an answer.
+	// 5.1: the parameters come "using the "application/json" media type". A 200 with another type
+	// is from a login page or a proxy, even if it contains JSON.
 	if success(r.status) && c.cfg.Quirks.NormalizeToken != nil {
 		normalized, err := c.cfg.Quirks.NormalizeToken(r.header, []byte(body))
 		if err != nil {
@@ -43,8 +43,8 @@ func (c *Client) readTokenResponse(r tokenResponse, g grant) (map[string]any, er
 			"check TokenURL, and whether a login page or a proxy responds instead", nil)
 	}
 	// 5.2: an error comes with "an HTTP 400 (Bad Request) status code (unless specified
-	// otherwise)". GitHub answers 200, others 401 or 403: the member decides, before the
-	// status does. Of two that are called error, none decides: the JSON is not strict.
+	// otherwise)". GitHub sends 200, others 401 or 403: so the member error is checked before the
+	// status. If it is duplicated, the JSON is invalid and has no members.
 	answer, err := strictjson.Object(body)
 	if code, is := answer["error"].(string); is && (code != "" || answer["access_token"] == nil) {
 		e := c.tokenRefusal(code, g)
@@ -66,18 +66,17 @@ func (c *Client) readTokenResponse(r tokenResponse, g grant) (map[string]any, er
 	return answer, checkTokenResponse(answer, g.idToken)
 }
 
-// at says with which status the token endpoint answered, and where it is.
+// at returns the status and the host of the token endpoint as the end of a reason.
 func (r *tokenResponse) at() string {
 	return fmt.Sprintf(" with status %d (%s)", r.status, r.request.URL.Host)
 }
 
-// wordsOf returns what the token endpoint says about a failure beside an error code, or
-// nil.
+// wordsOf returns the token endpoint's own description of a failure, or nil.
 func (c *Client) wordsOf(r tokenResponse) error {
 	return c.sentSecrets(r.request).describeAnswer(r.header, r.body)
 }
 
-// tokenRefusal says what an error code of RFC 6749, section 5.2 means.
+// tokenRefusal returns the Error for an error code of RFC 6749, section 5.2.
 func (c *Client) tokenRefusal(code string, g grant) *Error {
 	if g.refusal != nil {
 		if e := g.refusal(code); e != nil {
@@ -96,8 +95,8 @@ func (c *Client) tokenRefusal(code string, g grant) *Error {
 	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
 		e.Code, e.ID = ProviderMisconfigured, "token.invalid_client"
 		e.Fix = "check ClientID, ClientSecret and their environment variables: the secret must be complete, unexpired, of this client, and the value, not its ID; then check AuthMethod"
-	// The next are not in 5.2: GitHub and Google say redirect_uri_mismatch, and a token
-	// endpoint that is down says what 4.1.2.1 has for the authorization endpoint.
+	// The following are not in 5.2: GitHub and Google send redirect_uri_mismatch, and failing token
+	// endpoints send the codes that 4.1.2.1 defines for the authorization endpoint.
 	case "redirect_uri_mismatch":
 		e.Code, e.ID, e.Fix = ProviderMisconfigured, "token.redirect_uri_mismatch", "register exactly this redirect URI at the provider: "+c.cfg.RedirectURI
 	case "temporarily_unavailable", "server_error":
@@ -106,10 +105,10 @@ func (c *Client) tokenRefusal(code string, g grant) *Error {
 	return e
 }
 
-// quotedErrorCode returns an error code as a log may have it. 5.2 permits more: "Values
-// for the "error" parameter MUST NOT include characters outside the set %x20-21 / %x23-5B
-// / %x5D-7E." Here it has to be in small letters, as those of the standard are. Any other text could be the code or the secret,
-// sent back; of those, one in a thousand has no digit.
+// quotedErrorCode returns an error code that is safe to log. 5.2 permits more: "Values for the
+// "error" parameter MUST NOT include characters outside the set %x20-21 / %x23-5B / %x5D-7E." Here
+// it must be in lower case without digits, like the standard codes. Any other text could be the
+// authorization code or the secret, sent back; only one in a thousand of those has no digit.
 func quotedErrorCode(code string) string {
 	if code != "" && len(code) <= 60 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_-.") == "" {
 		return strconv.Quote(code)
@@ -117,9 +116,8 @@ func quotedErrorCode(code string) string {
 	return "a non-standard error code"
 }
 
-// checkTokenResponse checks the members that mean something here, brings them into
-// the standard's form, and leaves the others alone. RFC 6749, 5.1: "The client MUST
-// ignore unrecognized value names in the response."
+// checkTokenResponse checks the standard members and normalizes them. It ignores all others. RFC
+// 6749, 5.1: "The client MUST ignore unrecognized value names in the response."
 func checkTokenResponse(answer map[string]any, idToken bool) error {
 	bad := func(id, reason string, cause error) error {
 		return fault(id, reason, "check the provider's response; Quirks.NormalizeToken can correct it", cause)
@@ -130,7 +128,7 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	if e := answer["error"]; e != nil && e != "" {
 		return bad("token.error_type", "error is not a string", nil)
 	}
-	// token_type is REQUIRED: what is missing is not "bearer", though many would take it so.
+	// token_type is REQUIRED: it does not default to "bearer", as in many clients.
 	// RFC 6749, 7.1: "The client MUST NOT use an access token if it does not
 	// understand the token type." 5.1: "Value is case insensitive."
 	if typ, _ := answer["token_type"].(string); !strings.EqualFold(typ, "bearer") {
@@ -142,20 +140,18 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	if token, _ := answer["access_token"].(string); !validBearer(token) {
 		return bad("token.access_token", "access_token is missing, too long, or has invalid characters", nil)
 	}
-	// 5.1: refresh_token is OPTIONAL, and a sign-in does not need it: an unusable one is
-	// dropped and fails no sign-in.
+	// 5.1: refresh_token is OPTIONAL, and a sign-in does not need it: an unusable one is dropped.
 	if token, ok := answer["refresh_token"].(string); !ok || len(token) > tokenLimit {
 		delete(answer, "refresh_token")
 	}
-	// OpenID Connect Core, 3.1.3.3: id_token is among what "MUST be included in the
-	// response". Without it, the access token alone would say who signed in.
+	// OpenID Connect Core, 3.1.3.3: id_token is a parameter that "MUST be included in the
+	// response". Without it, only the access token would identify the user.
 	if raw, _ := answer["id_token"].(string); raw == "" && idToken {
 		return fault("token.no_id_token", "the token response has no id_token",
 			"register the client for OpenID Connect with the scope openid at the provider; if the provider is plain OAuth 2.0, leave Issuer empty and set the endpoints", nil)
 	}
 	// 5.1: scope is "OPTIONAL, if identical to the scope requested by the client; otherwise,
-	// REQUIRED": an application that needs them reads them from the token. 3.3 has text, with spaces in
-	// between; Twitch sends a list.
+	// REQUIRED". 3.3 defines text with spaces in between; Twitch sends a list.
 	if list, ok := answer["scope"].([]any); ok {
 		answer["scope"] = strings.Join(strictjson.Strings(list), " ")
 	}
@@ -165,10 +161,9 @@ func checkTokenResponse(answer map[string]any, idToken bool) error {
 	return nil
 }
 
-// normalizeExpiry makes a number of expires_in, and reports whether that could be
-// done. RFC 6749, 5.1: "Numerical values are included as JSON numbers", and some
-// providers write text. expires_in is RECOMMENDED there: 0 and absence mean that it is
-// unknown.
+// normalizeExpiry turns expires_in into a number, and reports whether that was possible. RFC 6749,
+// 5.1: "Numerical values are included as JSON numbers", but some providers send text. expires_in
+// is RECOMMENDED: if it is 0 or absent, the expiry is unknown.
 func normalizeExpiry(answer map[string]any) bool {
 	v := answer["expires_in"]
 	if v == nil {
@@ -177,7 +172,7 @@ func normalizeExpiry(answer map[string]any) bool {
 	s, _ := strictjson.String(v)
 	n, err := strconv.ParseInt(s, 10, 64)
 	if errors.Is(err, strconv.ErrRange) {
-		err = nil // n is the largest or smallest number then
+		err = nil // n is then the largest or the smallest int64
 	}
 	if err != nil || n < 0 || s[0] == '+' {
 		return false
@@ -186,16 +181,17 @@ func normalizeExpiry(answer map[string]any) bool {
 	return true
 }
 
-// validBearer reports whether a text can be an access token (RFC 6750, 2.1). It goes into
-// a header, where a line break would begin another one. RFC 6749, 5.1: "The client should
-// avoid making assumptions about value sizes": the limit is what servers take in a header.
+// validBearer reports whether a text can be an access token (RFC 6750, 2.1). It is sent in a
+// header, where a line break would begin another header. RFC 6749, 5.1: "The client should avoid
+// making assumptions about value sizes": the limit is about the size of headers that servers
+// accept.
 func validBearer(token string) bool {
 	return token != "" && len(token) <= 16<<10 && visible(token)
 }
 
-// tokenOf makes a Token of a checked token response. 5.1: expires_in is "The lifetime in
-// seconds of the access token", from "the time the response was generated": by our clock,
-// so that the application compares like with like.
+// tokenOf returns the Token of a checked token response. 5.1: expires_in is "The lifetime in
+// seconds of the access token", from "the time the response was generated". Expiry is by our
+// clock, with which the application compares it.
 func (c *Client) tokenOf(answer map[string]any) *oauth2.Token {
 	t := &oauth2.Token{}
 	t.AccessToken, _ = answer["access_token"].(string)
@@ -207,12 +203,12 @@ func (c *Client) tokenOf(answer map[string]any) *oauth2.Token {
 	return t.WithExtra(answer)
 }
 
-const scopesMost = 1000 // of a token
+const scopesMost = 1000 // scopes of a token that are read
 
-// GrantedScopes returns the scopes that a token response names, 1,000 at most, and those that they
-// include; it is empty if the response names none. RFC 6749, 5.1: scope is "OPTIONAL, if identical
-// to the scope requested by the client; otherwise, REQUIRED". Some providers separate them by
-// commas.
+// GrantedScopes returns the scopes in a token response, at most 1,000, and the scopes that these
+// include. It is empty if the response has no scope. RFC 6749, 5.1: scope is "OPTIONAL, if
+// identical to the scope requested by the client; otherwise, REQUIRED". Some providers separate
+// them by commas.
 func (c *Client) GrantedScopes(t *oauth2.Token) []string {
 	named, _ := t.Extra("scope").(string)
 	granted := strings.FieldsFunc(named, func(r rune) bool { return r == ' ' || r == ',' })

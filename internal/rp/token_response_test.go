@@ -45,7 +45,7 @@ func tryTokenResponses(t *testing.T, cases []tokenCase, edits ...func(*rp.Config
 	}
 }
 
-// members returns an answer with more members, as JSON.
+// members returns a token response with more members, as JSON.
 func members(more string) string { return strings.TrimSuffix(goodAnswer, "}") + "," + more + "}" }
 
 func TestTokenResponses(t *testing.T) {
@@ -117,8 +117,8 @@ func TestTokenResponses(t *testing.T) {
 	})
 }
 
-// TestEmptyMembers: members of the token response that are null are absent, and so
-// is an empty error.
+// TestEmptyMembers: in a token response, members that are null count as absent, and so does an empty
+// error.
 func TestEmptyMembers(t *testing.T) {
 	p := newProvider(t)
 	for _, answer := range []map[string]any{{"error": ""}, {"error": nil}, {"expires_in": nil}, {"refresh_token": nil}, {"scope": nil}} {
@@ -136,7 +136,7 @@ func TestEmptyMembers(t *testing.T) {
 	}
 }
 
-// TestTokenTypeInWords: one that is missing is not another one.
+// TestTokenTypeInWords: the reason distinguishes a missing token_type from another type.
 func TestTokenTypeInWords(t *testing.T) {
 	p := newProvider(t)
 	const missing, another = "token.type_missing", "token.type"
@@ -150,7 +150,7 @@ func TestTokenTypeInWords(t *testing.T) {
 	}
 }
 
-// A part of an answer is not an answer, however complete its JSON is.
+// A partial response is rejected, even if its JSON is complete.
 func TestPartialTokenResponse(t *testing.T) {
 	cases := []tokenCase{{"206", 206, "application/json", goodAnswer, rp.BadTokenResponse, "token.status"}}
 	tryTokenResponses(t, cases)
@@ -159,7 +159,7 @@ func TestPartialTokenResponse(t *testing.T) {
 	})
 }
 
-// TestStatusOfTokenResponse: every status of success is one.
+// TestStatusOfTokenResponse: other statuses of success are accepted.
 func TestStatusOfTokenResponse(t *testing.T) {
 	p := newProvider(t)
 	status := 0
@@ -179,7 +179,7 @@ func TestStatusOfTokenResponse(t *testing.T) {
 		_, err := p.signIn(p.client())
 		wantError(t, err, rp.BadTokenResponse, "token.status")
 	}
-	// A transport may return what is no status of an answer.
+	// A transport may return an invalid status.
 	p.on(pathToken, nil)
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := http.DefaultTransport.RoundTrip(r)
@@ -194,7 +194,7 @@ func TestStatusOfTokenResponse(t *testing.T) {
 	}
 }
 
-// RFC 6749, 5.1 has expires_in as a number of seconds; some providers write text.
+// RFC 6749, 5.1: expires_in is a number of seconds; some providers send text.
 func TestExpiresIn(t *testing.T) {
 	for _, test := range []struct {
 		json string
@@ -227,7 +227,7 @@ func TestExpiresIn(t *testing.T) {
 	}
 }
 
-// What a sign-in can do without is dropped where it is unusable.
+// Unusable members that a sign-in does not need are dropped.
 func TestOptionalMembersOfATokenResponse(t *testing.T) {
 	for _, test := range []struct {
 		member, refresh, scope string
@@ -252,7 +252,7 @@ func TestOptionalMembersOfATokenResponse(t *testing.T) {
 			t.Errorf("%.40s: got %.40q, %q", test.member, id.Token.RefreshToken, scope)
 		}
 		if id.Token.Extra("refresh_token") != nil && test.refresh == "" {
-			t.Errorf("%.40s: the refresh token is in the extra", test.member)
+			t.Errorf("%.40s: Token.Extra has the refresh token", test.member)
 		}
 	}
 }
@@ -309,17 +309,16 @@ func TestTokenErrorsThatCanBeTriedAgain(t *testing.T) {
 		p.on(pathToken, answering(400, "application/json", `{"error":"`+code+`"}`))
 		_, err := p.signIn(p.client())
 		if e, _ := err.(*rp.Error); (e.RetryAfter != 0) != again {
-			t.Errorf("%s: to be tried again after %v", code, e.RetryAfter)
+			t.Errorf("%s: RetryAfter is %v", code, e.RetryAfter)
 		}
 	}
 }
 
-// A server may send back what it got. An error code is quoted if it looks like one,
-// and nothing else of the answer is.
+// A server may send secrets back. Of the response, only an error code of valid form is quoted.
 func TestTokenErrorsRepeatNothing(t *testing.T) {
 	p := newProvider(t)
 	c := p.client()
-	unquoted := map[int]map[string]bool{200: {}, 400: {}, 500: {}} // reasons by status, which is the one thing that they tell
+	unquoted := map[int]map[string]bool{200: {}, 400: {}, 500: {}} // reasons by status, the only detail that they contain
 	for _, test := range []struct {
 		error  string
 		quoted bool

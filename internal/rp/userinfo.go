@@ -20,11 +20,11 @@ import (
 
 const (
 	jwtMedia       = "application/jwt"
-	errorBodyLimit = 4 << 10 // bytes of an answer with a status of failure
+	errorBodyLimit = 4 << 10 // bytes of a response with an error status
 )
 
-// addUserinfo adds to the claims of an ID token those that it lacks (OpenID Connect
-// Core 1.0, section 5.3), as Config.Userinfo has it.
+// addUserinfo adds the claims that an ID token lacks (OpenID Connect Core 1.0, section 5.3),
+// according to Config.Userinfo.
 func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) error {
 	nowhere := m.userinfoURL == "" && c.cfg.Profile == nil
 	optional := c.cfg.Userinfo == "missing"
@@ -34,8 +34,8 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	if nowhere {
 		return c.misconfigured("userinfo", "userinfo.no_endpoint", `Userinfo is "always", but the provider has no userinfo endpoint`, "set UserinfoURL")
 	}
-	// The ID token has proved who signed in: where the userinfo only adds to it, an outage
-	// of that endpoint does not fail the sign-in. An answer that contradicts it does.
+	// The ID token has proved who signed in. If userinfo is optional, an outage of its endpoint
+	// does not fail the sign-in, but a response that contradicts the ID token does.
 	info, err := c.userinfo(ctx, m, id.Token)
 	if err != nil && optional && unavailable(err) {
 		c.cfg.Warn("userinfo.skipped", "userinfo request failed; the sign-in continues with the claims of the ID token", err)
@@ -49,8 +49,8 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	dropNulls(info)
 	// 5.3.2: "The sub Claim in the UserInfo Response MUST be verified to exactly
 	// match the sub Claim in the ID Token; if they do not match, the UserInfo
-	// Response values MUST NOT be used." One that is missing does not match, either: "The sub
-	// (subject) Claim MUST always be returned in the UserInfo Response."
+	// Response values MUST NOT be used." A missing sub does not match either: "The sub (subject)
+	// Claim MUST always be returned in the UserInfo Response."
 	if info["sub"] != id.Claims["sub"] {
 		return c.badUserinfo(fault("userinfo.sub", "its sub is not that of the ID token", "report this to the provider: it returned the data of another user", nil))
 	}
@@ -58,11 +58,11 @@ func (c *Client) addUserinfo(ctx context.Context, m *metadata, id *Identity) err
 	return nil
 }
 
-// unavailable reports whether the userinfo could not be had. 5.3.3: "When an error
-// condition occurs, the UserInfo Endpoint returns an Error Response as defined in Section 3
-// of OAuth 2.0 Bearer Token Usage": such a status says nothing about the person, either.
-// An answer that contradicts the ID token is another matter, and so is an *Error that
-// Config.Profile returned, whatever its code: it may say that this person must not get in.
+// unavailable reports whether the userinfo could not be fetched. 5.3.3: "When an error condition
+// occurs, the UserInfo Endpoint returns an Error Response as defined in Section 3 of OAuth 2.0
+// Bearer Token Usage": such a status also says nothing about the user. The result is false for a
+// response that contradicts the ID token, and for every *Error of Config.Profile, which may be
+// there to reject the user.
 func unavailable(err error) bool {
 	e, ok := err.(*Error)
 	return !ok || e.outage
@@ -74,9 +74,9 @@ func (c *Client) badUserinfo(err error) error {
 	return e
 }
 
-// merge adds what the userinfo knows beside the ID token, which is signed and wins.
-// Protocol claims are read from the token alone. A verified flag never goes to
-// another address than the one beside it.
+// merge adds the claims of userinfo that the ID token lacks: the ID token is signed and takes
+// precedence. Protocol claims are not added. A verified flag is never combined with an address
+// from the other source.
 func (c *Client) merge(claims, info map[string]any) {
 	for _, p := range c.cfg.Pairs {
 		dropUnpaired(claims, info, p[0], p[1])
@@ -88,14 +88,13 @@ func (c *Client) merge(claims, info map[string]any) {
 	}
 }
 
-// dropUnpaired deletes from info what would part a flag from its address. What the
-// ID token has is deleted as well: a path can be written in two ways.
+// dropUnpaired deletes an address or flag from info if merging would separate a flag from its
+// address. It also deletes those that the ID token has: a path can be written in two ways.
 func dropUnpaired(claims, info map[string]any, address, flag string) {
 	// 5.1: email_verified true "means that the OP took affirmative steps to ensure that this
 	// e-mail address was controlled by the End-User at the time the verification was
-	// performed": this address, the one beside it. An attacker who may write one of the two
-	// sources would combine an address that is not theirs from the one with "verified" from
-	// the other.
+	// performed": the address in the same source. Otherwise an attacker who controls one of the
+	// sources could combine another user's address from it with "verified" from the other.
 	ours, there := strictjson.Lookup(claims, address)
 	_, flagged := strictjson.Lookup(claims, flag)
 	found, _ := strictjson.Lookup(info, address)
@@ -108,8 +107,7 @@ func dropUnpaired(claims, info map[string]any, address, flag string) {
 	}
 }
 
-// deletePath deletes everything that a path could lead to, and lists on its way
-// whole.
+// deletePath deletes every value to which a path could lead. A list on the way is deleted whole.
 func deletePath(at map[string]any, path string) {
 	for name, v := range at {
 		rest, below := strings.CutPrefix(path, name+".")
@@ -121,21 +119,21 @@ func deletePath(at map[string]any, path string) {
 	}
 }
 
-// userinfo asks the userinfo endpoint, which answers with JSON or with a signed
-// JWT (5.3.2). Config.Profile takes its place.
+// userinfo queries the userinfo endpoint, which returns JSON or a signed JWT (5.3.2). Config.Profile
+// replaces it.
 func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
 	if c.cfg.Profile != nil {
 		return c.profile(ctx, m, token)
 	}
 	// 5.3: "The UserInfo Endpoint is an OAuth 2.0 Protected Resource that returns Claims
-	// about the authenticated End-User", asked with the access token of this sign-in.
+	// about the authenticated End-User", to which the access token of this sign-in gives access.
 	media, body, err := c.get(ctx, "userinfo", m.userinfoURL, token, true)
 	if err != nil {
 		return nil, err
 	}
 	// 5.3.2: "If the UserInfo Response is signed and/or encrypted, then the Claims are
-	// returned in a JWT and the content-type MUST be application/jwt." A provider that is
-	// asked for no such thing may still be registered to send it.
+	// returned in a JWT and the content-type MUST be application/jwt." That depends on the
+	// client's registration at the provider.
 	if media == jwtMedia {
 		return c.signedUserinfo(ctx, m, body)
 	}
@@ -144,9 +142,8 @@ func (c *Client) userinfo(ctx context.Context, m *metadata, token *oauth2.Token)
 
 // signedUserinfo: 5.3.2: "If signed, the UserInfo Response MUST contain the Claims
 // iss (issuer) and aud (audience) as members. The iss value MUST be the OP's Issuer
-// Identifier URL. The aud value MUST be or include the RP's Client ID value." They and
-// the signature are checked as those of an ID token are. exp is not required here; one
-// that is there counts.
+// Identifier URL. The aud value MUST be or include the RP's Client ID value." They and the
+// signature are checked as for an ID token. exp is optional, but checked if present.
 func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (map[string]any, error) {
 	claims, _, err := c.openJWT(ctx, m, strings.TrimSpace(raw), expectedJWT{
 		typs: []string{"JWT"}, audience: c.cfg.ClientID, algs: m.algs, noExpiry: true,
@@ -155,13 +152,13 @@ func (c *Client) signedUserinfo(ctx context.Context, m *metadata, raw string) (m
 		err = c.checkIssuer(claims)
 	}
 	if err != nil {
-		return nil, c.badUserinfo(err) // which keeps the code of keys that could not be fetched
+		return nil, c.badUserinfo(err) // keeps the code of an error in fetching the keys
 	}
 	return claims, nil
 }
 
-// profile reads who signed in at a plain OAuth 2.0 provider, or what Config.Profile
-// says in place of the userinfo endpoint.
+// profile returns the profile of a plain OAuth 2.0 provider, or the result of Config.Profile, which
+// replaces the userinfo endpoint.
 func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) (map[string]any, error) {
 	if c.cfg.Profile == nil {
 		_, body, err := c.get(ctx, "profile", m.userinfoURL, token, false)
@@ -170,8 +167,8 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 		}
 		return c.readProfile(body, IdentityRejected)
 	}
-	// Its HTTP client sends the access token, and has the limits of all other requests: no
-	// redirects, ten seconds, a megabyte.
+	// The HTTP client for Config.Profile adds the access token, and has the limits of all other
+	// requests: no redirects, ten seconds, one megabyte.
 	client, sent := c.bearer(token)
 	claims, err := c.cfg.Profile(ctx, client, token)
 	if err != nil {
@@ -187,7 +184,8 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 	rejected := func(id, reason, fix string, err error) error {
 		return &Error{Code: IdentityRejected, ID: id, Op: "profile", Provider: c.cfg.Name, Reason: reason, Fix: fix, Cause: err}
 	}
-	// Its numbers and lists may be of any type; ours are those of strictjson.
+	// Encoding and decoding normalizes the types: Config.Profile may use any types for numbers and
+	// lists, but other code expects those of strictjson.
 	body, err := json.Marshal(claims)
 	if err != nil {
 		return nil, rejected("profile.unwritable", "the return value of Provider.Profile cannot be encoded as JSON", "return maps, lists, strings and numbers", err)
@@ -199,12 +197,12 @@ func (c *Client) profile(ctx context.Context, m *metadata, token *oauth2.Token) 
 	return c.readProfile(string(body), IdentityRejected)
 }
 
-// hasRoundedFloat reports whether v holds a float so large that it may stand for
-// several integers. v has been written as JSON: it has no cycles.
+// hasRoundedFloat reports whether v contains a float so large that it may stand for several
+// integers. v has been encoded as JSON, so that it has no cycles.
 //
-// A float64 has 53 bits for the digits: 9007199254740993 becomes 9007199254740992, and
-// with it one person's id another's. encoding/json decodes every number into one unless
-// it is told otherwise.
+// A float64 has a 53-bit significand: 9007199254740993 becomes 9007199254740992, and the id of one
+// user becomes that of another. By default, encoding/json decodes every number in an any into a
+// float64.
 func hasRoundedFloat(v reflect.Value) bool {
 	if !v.IsValid() || v.Type().Implements(jsonMarshaler) {
 		return false
@@ -241,8 +239,7 @@ func hasRoundedFloat(v reflect.Value) bool {
 
 var jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 
-// readProfile decodes the claims of a profile. code is that of an answer that
-// cannot be trusted.
+// readProfile decodes the claims of a profile. code is the error code if the profile is invalid.
 func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 	claims, err := strictjson.Object(body)
 	if err != nil {
@@ -256,11 +253,10 @@ func (c *Client) readProfile(body string, code Code) (map[string]any, error) {
 	return claims, nil
 }
 
-// get asks with the access token, and reads the answer with its media type: JSON, or
-// if signed says so a JWT. OpenID
-// Connect Core, 5.3.1: "It is RECOMMENDED that the request use the HTTP GET method and
-// the Access Token be sent using the Authorization header field." RFC 6750, 5.3: "Bearer
-// tokens SHOULD NOT be passed in page URLs".
+// get sends a GET request with the access token, and returns the media type and the body of the
+// response: JSON or, if signed is true, a JWT. OpenID Connect Core, 5.3.1: "It is RECOMMENDED that
+// the request use the HTTP GET method and the Access Token be sent using the Authorization header
+// field." RFC 6750, 5.3: "Bearer tokens SHOULD NOT be passed in page URLs".
 func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Token, signed bool) (media, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -277,7 +273,7 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 	if err != nil {
 		return "", "", c.unreachable(op, fetch.Classify(op, address, err))
 	}
-	// 5.3.2 has the claims in a 200 alone. What another status brings is not about a person.
+	// 5.3.2: the claims come with status 200 only.
 	if resp.StatusCode != http.StatusOK {
 		return "", "", c.refusedUserinfo(op, resp, req.URL.Host, token)
 	}
@@ -285,16 +281,16 @@ func (c *Client) get(ctx context.Context, op, address string, token *oauth2.Toke
 		return "", "", c.unreachable(op, err)
 	}
 	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	// A page with status 200 is a login form or a proxy: what looks like JSON in it may be
-	// anyone's.
+	// An HTML page with status 200 is from a login form or a proxy: JSON in it could come from
+	// anyone.
 	if media != "application/json" && !strings.HasSuffix(media, "+json") && !(signed && media == jwtMedia) {
 		return "", "", c.unreachable(op, fetch.MediaError(op, req.URL.Host, resp.StatusCode, media))
 	}
 	return media, body, nil
 }
 
-// refusedUserinfo says what an answer with a status of failure means, in the
-// provider's own words: RFC 6750, 3.1, has invalid_token and insufficient_scope.
+// refusedUserinfo returns the Error for a response with an error status, with the provider's own
+// description: RFC 6750, 3.1, defines invalid_token and insufficient_scope.
 func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, token *oauth2.Token) error {
 	e := c.unreachable(op, fetch.StatusError(op, host, resp.StatusCode))
 	// RFC 6750, 3.1: with 401, the token "is expired, revoked, malformed, or invalid for other
@@ -305,12 +301,12 @@ func (c *Client) refusedUserinfo(op string, resp *http.Response, host string, to
 		e.Fix = "check the provider's error: usually a scope is missing, or the client's access tokens are not valid for userinfo (Keycloak: lightweight access tokens); if the ID token has all claims, set Userinfo to \"never\""
 	}
 	// RFC 6750, 5.3: "Client implementations MUST ensure that bearer tokens are not leaked to
-	// unintended parties": who reads the log is one.
+	// unintended parties", such as readers of the log.
 	sent := secrets{token.AccessToken}
 	for _, value := range c.cfg.Quirks.Header {
 		sent = append(sent, value)
 	}
-	body, _ := fetch.Read(resp, op, errorBodyLimit) // one that is longer says nothing
+	body, _ := fetch.Read(resp, op, errorBodyLimit) // "" if it is longer
 	return e.saying(sent.describeAnswer(resp.Header, body))
 }
 
@@ -325,14 +321,14 @@ func (c *Client) bearer(token *oauth2.Token) (*http.Client, *bearerTransport) {
 type bearerTransport struct {
 	client       *Client
 	token        string
-	unauthorized atomic.Bool // the last answer was a 401: Config.Profile need not say so
+	unauthorized atomic.Bool // the last response was a 401, which Config.Profile need not report
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *bearerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(req.Context()) // a shallow copy
 	req.Header = maps.Clone(req.Header)
-	// What Config.Profile has set stays: some APIs have a scheme of their own. RFC 6750, 2:
+	// A header that Config.Profile has set stays: some APIs have another scheme. RFC 6750, 2:
 	// "Clients MUST NOT use more than one method to transmit the token in each request."
 	if req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+t.token)

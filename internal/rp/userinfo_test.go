@@ -17,10 +17,10 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// incomplete makes a Client ask for userinfo.
+// incomplete makes a Client fetch userinfo.
 func incomplete(cfg *rp.Config) { cfg.Complete = func(map[string]any) bool { return false } }
 
-// always makes a Client depend on the userinfo.
+// always makes userinfo required.
 func always(cfg *rp.Config) { cfg.Userinfo = "always" }
 
 func TestWhenUserinfoIsAskedFor(t *testing.T) {
@@ -38,7 +38,7 @@ func TestWhenUserinfoIsAskedFor(t *testing.T) {
 			cfg.Complete = func(claims map[string]any) bool { seen = maps.Clone(claims); return test.complete }
 		}))
 		if n := len(p.requests(pathUserinfo)); n != test.want || (id.Claims["name"] != nil) != (n == 1) {
-			t.Errorf("%s, complete %v: %d requests, and %v", test.mode, test.complete, n, id.Claims)
+			t.Errorf("%s, complete %v: %d requests, claims %v", test.mode, test.complete, n, id.Claims)
 		}
 		if test.mode == "missing" && seen["sub"] != theSubject {
 			t.Errorf("Complete saw %v", seen)
@@ -55,7 +55,7 @@ func TestProviderWithoutUserinfo(t *testing.T) {
 	if n := len(p.warnings()); n != 0 {
 		t.Errorf("%d warnings", n)
 	}
-	// A Profile takes the place of the endpoint.
+	// Config.Profile replaces the endpoint.
 	id := p.mustSignIn(p.client(always, func(cfg *rp.Config) {
 		cfg.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
 			return map[string]any{"sub": theSubject, "name": "Ann"}, nil
@@ -66,8 +66,7 @@ func TestProviderWithoutUserinfo(t *testing.T) {
 	}
 }
 
-// OpenID Connect Core 1.0, 5.3.1, and RFC 6750: the access token is in the header
-// alone.
+// OpenID Connect Core 1.0, 5.3.1, and RFC 6750: the access token is only in the header.
 func TestUserinfoRequest(t *testing.T) {
 	p := newProvider(t)
 	p.mustSignIn(p.client(always))
@@ -91,7 +90,7 @@ func TestSubjectOfTheUserinfo(t *testing.T) {
 	for name, sub := range map[string]any{
 		"another": "eve", "missing": absent, "null": nil, "empty": "", "in capitals": strings.ToUpper(theSubject), "in a list": []string{theSubject}, "a number": 1,
 	} {
-		for _, ask := range []func(*rp.Config){always, incomplete} { // also where userinfo is optional
+		for _, ask := range []func(*rp.Config){always, incomplete} { // even if userinfo is optional
 			p := newProvider(t)
 			p.info = map[string]any{"sub": sub}
 			_, err := p.signIn(p.client(ask))
@@ -102,15 +101,15 @@ func TestSubjectOfTheUserinfo(t *testing.T) {
 	}
 }
 
-// An outage of the userinfo endpoint fails a sign-in only if the application wants
-// that. An answer that cannot be right fails it in any case.
+// An outage of the userinfo endpoint fails a sign-in only if userinfo is required. An invalid
+// response always does.
 func TestUserinfoThatCannotBeHad(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		answer   http.HandlerFunc
 		code     rp.Code
 		id       string
-		optional bool // a sign-in that can do without it succeeds
+		optional bool // the sign-in succeeds if userinfo is optional
 	}{
 		{"503", answering(503, "text/plain", ""), rp.ProviderUnavailable, "http.status", true},
 		{"401", answering(401, "application/json", "{}"), rp.ProviderUnavailable, "http.status", true},
@@ -153,7 +152,7 @@ func TestUserinfoThatCannotBeHad(t *testing.T) {
 	}
 }
 
-// Where a refusal says nothing, the error does not say that it does.
+// Without a description from the provider, the error does not announce one.
 func TestRefusalWithoutWords(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(always)
@@ -173,11 +172,11 @@ func TestRefusalWithoutWords(t *testing.T) {
 		}
 	}
 	if got := cause("application/json", `{"error":"insufficient_scope"}`); got == silent {
-		t.Errorf("the provider's words are missing: %q", got)
+		t.Errorf("the provider's description is missing: %q", got)
 	}
 }
 
-// A refusal has a body as well. It is read, so that the connection stays.
+// The body of an error response is read, so that the connection is reused.
 func TestConnectionOutlivesARefusal(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(incomplete)
@@ -185,7 +184,7 @@ func TestConnectionOutlivesARefusal(t *testing.T) {
 	p.mustSignIn(c)
 	p.mustSignIn(c)
 	if before, after := p.requests(pathUserinfo)[0].from, p.requests(pathToken)[1].from; before != after {
-		t.Errorf("the connection of %s was followed by one of %s", before, after)
+		t.Errorf("the connection was not reused: %s, then %s", before, after)
 	}
 }
 
@@ -199,8 +198,7 @@ func TestMediaTypesOfUserinfo(t *testing.T) {
 	}
 }
 
-// The ID token is signed and wins. What says something about the token itself is
-// read from it alone.
+// The ID token is signed and takes precedence. Protocol claims are read only from it.
 func TestMergeOfUserinfo(t *testing.T) {
 	p := newProvider(t)
 	p.claims = claims{"email": "ann@example.com", "address": claims{"country": "DE"}, "groups": []any{}, "locale": ""}
@@ -225,8 +223,8 @@ func TestMergeOfUserinfo(t *testing.T) {
 	}
 }
 
-// TestNullGivesWay: what the userinfo knows takes the place of a claim that is
-// null in the ID token, and null there is absent too.
+// TestNullGivesWay: a claim that is null in the ID token is taken from userinfo. A claim that is null
+// in userinfo is absent too.
 func TestNullGivesWay(t *testing.T) {
 	p := newProvider(t)
 	p.claims, p.info = map[string]any{"name": nil, "locale": "en"}, map[string]any{"locale": nil, "picture": nil}
@@ -236,7 +234,7 @@ func TestNullGivesWay(t *testing.T) {
 	}
 }
 
-// A verified flag goes with the address that it was said of, and with no other.
+// A verified flag is merged only with the address in the same source.
 func TestPairs(t *testing.T) {
 	both := func(address string, flag any) claims { return claims{"email": address, "email_verified": flag} }
 	const ann, eve = "ann@example.com", "eve@example.com"
@@ -282,7 +280,7 @@ func TestPairsByPath(t *testing.T) {
 		name          string
 		address, flag string
 		token, info   claims
-		want          claims // what the userinfo added
+		want          claims // that userinfo added
 	}{
 		{"in an object", "mail.value", "mail.ok", nil, claims{"mail": claims{"value": "a", "ok": true}}, claims{"mail": claims{"value": "a", "ok": true}}},
 		{"another object's flag", "mail.value", "ok.mail", claims{"mail": claims{"value": "a"}}, claims{"mail": claims{"value": "b"}, "ok": claims{"mail": true, "phone": true}},
@@ -351,7 +349,7 @@ func TestSignedUserinfo(t *testing.T) {
 			raw := test.by.sign(edit(claims{"alg": "RS256", "kid": "rsa"}, test.header),
 				edit(claims{"iss": p.URL, "aud": theClient, "sub": theSubject, "name": "Ann"}, test.claims))
 			p.on(pathUserinfo, answering(200, "application/jwt; charset=utf-8", "\n"+raw+" \r\n"))
-			for _, ask := range []func(*rp.Config){always, incomplete} { // a forgery is no outage
+			for _, ask := range []func(*rp.Config){always, incomplete} { // a forgery does not count as an outage
 				id, err := p.signIn(p.client(ask, func(cfg *rp.Config) { cfg.Quirks.HS256 = true }))
 				switch {
 				case test.id != "":
@@ -366,8 +364,7 @@ func TestSignedUserinfo(t *testing.T) {
 	}
 }
 
-// The registered algorithm of ID tokens does not bind the userinfo, which has one of
-// its own.
+// IDTokenAlg does not apply to signed userinfo, whose algorithm is registered separately.
 func TestAlgorithmOfSignedUserinfo(t *testing.T) {
 	p := newProvider(t)
 	p.keys = []any{rsaKey().jwk(), ecKey().jwk()}
@@ -430,19 +427,19 @@ func TestProfileOfPlainOAuth(t *testing.T) {
 	}
 }
 
-// Config is validated before, so that no user ever sees this.
+// The caller validates Config, so that users never see this error.
 func TestUserinfoURLThatIsNoAddress(t *testing.T) {
 	p := newProvider(t)
 	_, err := p.signIn(p.client(p.plain, func(cfg *rp.Config) { cfg.UserinfoURL = "http://[::1" }))
 	wantError(t, err, rp.ProviderMisconfigured, "userinfo.endpoint")
 }
 
-// profile makes a Client ask a Profile.
+// profile configures a Config.Profile.
 func profile(f func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error)) func(*rp.Config) {
 	return func(cfg *rp.Config) { cfg.Profile = f }
 }
 
-// returning is a Profile that makes no request.
+// returning is a Config.Profile that makes no request.
 func returning(claims map[string]any, err error) func(*rp.Config) {
 	return profile(func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) { return claims, err })
 }
@@ -495,8 +492,8 @@ func TestProfileInPlaceOfUserinfo(t *testing.T) {
 	}
 }
 
-// An *Error that Profile returns, or wraps, is the answer; everything else means that
-// the provider could not be asked.
+// An *Error that Config.Profile returns or wraps is returned. Any other error means that the provider
+// is unavailable.
 func TestProfileThatFails(t *testing.T) {
 	p := newProvider(t)
 	rejected := &rp.Error{Code: rp.IdentityRejected, ID: "profile.blocked", Reason: "the account is blocked", Fix: "nothing"}
@@ -524,8 +521,8 @@ func TestProfileThatFails(t *testing.T) {
 	}
 }
 
-// An *Error that Profile returns is a decision of the application's: it fails a sign-in
-// that could do without the userinfo too, whatever code it has. An outage does not.
+// An *Error that Config.Profile returns is a decision of the application: whatever its code, it fails
+// the sign-in even if userinfo is optional. An outage does not.
 func TestProfileThatRefusesWhereUserinfoIsOptional(t *testing.T) {
 	p := newProvider(t)
 	for _, code := range []rp.Code{
@@ -598,7 +595,7 @@ type (
 // MarshalJSON implements json.Marshaler.
 func (m marshals) MarshalJSON() ([]byte, error) { return []byte(`"text"`), nil }
 
-// A float64 beyond 2⁵³ may stand for several ids: two people would become one.
+// A float64 beyond 2⁵³ may stand for several ids: two users would become one.
 func TestFloatsInAProfile(t *testing.T) {
 	const large = 1 << 53
 	p := newProvider(t)

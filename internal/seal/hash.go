@@ -9,15 +9,15 @@ import (
 	"sync"
 )
 
-const hashSize = 8 // bytes of a hash that are kept
+const hashSize = 8 // bytes of the truncated hash
 
-// Hasher replaces ids by keyed hashes, which cannot be computed without the secret:
-// HMAC-SHA256, cut to 64 bits. A hash without a key would not do: ids are often small numbers,
-// and all of them are tried within a second. It is safe for concurrent use.
+// Hasher replaces ids with keyed hashes, which cannot be computed without the secret:
+// HMAC-SHA256, truncated to 64 bits. A hash without a key would not suffice: ids are often small
+// numbers, all of which can be tried within a second. It is safe for concurrent use.
 type Hasher struct{ pool sync.Pool }
 
-// hashing is a MAC with the memory that it works in, which an interface would
-// have allocated anew.
+// hashing is a MAC with its buffers. They are pooled with it, since arguments of an interface
+// method escape to the heap.
 type hashing struct {
 	mac     hash.Hash
 	id, sum []byte
@@ -32,7 +32,7 @@ func NewHasher(secret string) (*Hasher, error) {
 	return &Hasher{sync.Pool{New: func() any { return &hashing{mac: hmac.New(sha256.New, key)} }}}, nil
 }
 
-// Hash returns the hash of an id, which may come in parts, in hexadecimal.
+// Hash returns the hash of the concatenated parts of an id, in hexadecimal.
 func (h *Hasher) Hash(id ...string) string {
 	w := h.pool.Get().(*hashing)
 	defer h.pool.Put(w)

@@ -20,7 +20,7 @@ func hasher(t testing.TB, secret string) *seal.Hasher {
 	return h
 }
 
-// The hash is what docs/observability.md says, so that others can compute it.
+// The hash is the one that docs/observability.md documents, so that other programs can compute it.
 func TestHash(t *testing.T) {
 	t.Parallel()
 	key, err := hkdf.Key(sha256.New, []byte(first), nil, "ginauth hash v1", 32)

@@ -1,6 +1,5 @@
-// Package seal encrypts and authenticates short texts that a browser keeps:
-// AES-256-GCM under keys derived from the application's secrets, one key a
-// purpose, with rotation.
+// Package seal encrypts and authenticates short texts that a browser keeps: AES-256-GCM under
+// keys that are derived from the application's secrets, one for each purpose, with rotation.
 package seal
 
 import (
@@ -18,25 +17,25 @@ import (
 	"github.com/ginauth/ginauth/internal/base64url"
 )
 
-// What is wrong with a text that does not open.
+// The errors of Open.
 var (
-	// ErrKey says that the text was sealed under a key that is not among the
-	// secrets: they changed, or differ between replicas.
+	// ErrKey means that the text was sealed under a key of another secret: the secrets
+	// changed, or differ between replicas.
 	ErrKey = errors.New("sealed under another key")
-	// ErrForged says that the text is not what a Box made: cut, altered, or
+	// ErrForged means that no Box made this text for this name: it was truncated, altered, or
 	// sealed for another name.
 	ErrForged = errors.New("not a sealed text")
 )
 
 const (
-	idSize    = 4  // which key: no trial decryption
-	nonceSize = 12 // random: 2^32 seals a key keep the risk of a repeat below 2^-32
+	idSize    = 4  // identifies the key, to avoid trial decryption
+	nonceSize = 12 // random: up to 2^32 seals per key, the risk of a repeat is below 2^-32
 	tagSize   = 16
 	headSize  = idSize + nonceSize
 )
 
-// encoding is how texts are written. They are read by package base64url, which
-// refuses every second spelling of the same bytes.
+// encoding encodes sealed texts. Package base64url decodes them: it accepts only one encoding
+// of the same bytes.
 var encoding = base64.RawURLEncoding
 
 // Box seals and opens texts of one purpose. It is safe for concurrent use.
@@ -47,9 +46,9 @@ type key struct {
 	aead cipher.AEAD
 }
 
-// New returns the Box of one purpose. The first secret seals, all of them
-// open. Texts of another purpose or another audience do not open: their keys
-// are other keys, derived by HKDF (RFC 5869).
+// New returns the Box of one purpose. It seals with the first secret, and opens with each of
+// them. The keys are derived with HKDF (RFC 5869) from secret, audience and purpose, so that
+// texts of another purpose or audience do not open.
 func New(secrets []string, audience, purpose string) (*Box, error) {
 	b := &Box{}
 	for _, secret := range secrets {
@@ -63,7 +62,7 @@ func New(secrets []string, audience, purpose string) (*Box, error) {
 }
 
 func derive(secret, audience, purpose string) (k key, err error) {
-	// Lengths stand before the parts, so that no two pairs share an info.
+	// Each part is preceded by its length, so that no two pairs have the same info.
 	info := binary.AppendUvarint([]byte("ginauth seal v1"), uint64(len(audience)))
 	info = append(info, audience...)
 	info = binary.AppendUvarint(info, uint64(len(purpose)))
@@ -81,8 +80,7 @@ func derive(secret, audience, purpose string) (k key, err error) {
 	return k, err
 }
 
-// Seal returns plain, sealed, as text that a cookie can carry. The same name
-// must be given to Open.
+// Seal returns plain as sealed text that fits into a cookie. Open needs the same name.
 func (b *Box) Seal(plain []byte, name string) string {
 	k := b.keys[0]
 	size := headSize + len(plain) + tagSize
@@ -96,18 +94,16 @@ func (b *Box) Seal(plain []byte, name string) string {
 	return string(encoding.AppendEncode(rest, sealed))
 }
 
-// scratch holds what Seal and Open work in, so that what they return is all they
-// allocate.
+// scratch holds the buffers of Seal and Open, so that they allocate only their results.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// Open returns what Seal was given for that name. Old says that it was sealed
-// under a secret that is not the first one, and should be sealed again.
+// Open returns the text that was sealed for that name. If old is true, it was sealed under a
+// secret other than the first, and should be sealed again.
 func (b *Box) Open(text, name string) (plain string, old bool, err error) {
 	return b.OpenParts(text, "", name)
 }
 
-// OpenParts is Open of a text that was cut in two, behind a multiple of four
-// characters.
+// OpenParts is Open for a text that was split in two after a multiple of four characters.
 func (b *Box) OpenParts(text, rest, name string) (plain string, old bool, err error) {
 	cut := base64url.Size(len(text))
 	size := cut + base64url.Size(len(rest))
@@ -133,5 +129,5 @@ func (b *Box) OpenParts(text, rest, name string) (plain string, old bool, err er
 	return "", false, ErrKey
 }
 
-// Size returns how long the sealed text of n bytes is.
+// Size returns the length of the sealed text of n bytes.
 func Size(n int) int { return encoding.EncodedLen(headSize + n + tagSize) }

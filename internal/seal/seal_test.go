@@ -37,8 +37,8 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	}
 }
 
-// A nonce that comes twice under one key gives away what is sealed, and the key
-// to forge with (NIST SP 800-38D, section 8).
+// A repeated nonce under one key reveals the sealed texts and the authentication key (NIST SP
+// 800-38D, section 8).
 func TestNoncesDiffer(t *testing.T) {
 	b := box(t, []string{first}, "app", "session")
 	seen := map[string]bool{}
@@ -50,7 +50,7 @@ func TestNoncesDiffer(t *testing.T) {
 		seen[string(raw[4:16])] = true
 	}
 	if len(seen) != 100 {
-		t.Errorf("100 texts have %d nonces", len(seen))
+		t.Errorf("100 texts have %d different nonces", len(seen))
 	}
 }
 
@@ -95,7 +95,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	}
 }
 
-// A text has one spelling in parts too: where it was cut.
+// A text in two parts opens only if it was split where OpenParts expects it.
 func TestOpenParts(t *testing.T) {
 	b := box(t, []string{first}, "app", "session")
 	text := b.Seal([]byte("hello"), "name")
@@ -112,7 +112,7 @@ func TestOpenParts(t *testing.T) {
 	}
 }
 
-// What is no digit must not pass for an A, in either part.
+// An invalid character must not be decoded as an A, in either part.
 func TestOpenPartsWithAnOddCharacter(t *testing.T) {
 	b := box(t, []string{first}, "app", "session")
 	var text string
@@ -122,7 +122,7 @@ func TestOpenPartsWithAnOddCharacter(t *testing.T) {
 	for _, parts := range [][2]string{
 		{strings.Replace(text[:40], "A", "!", 1), text[40:]}, {text[:40], strings.Replace(text[40:], "A", "!", 1)},
 	} {
-		// What was decoded there before must not stand in for it.
+		// The pooled buffer still has the bytes of the valid text.
 		if _, _, err := b.OpenParts(text[:40], text[40:], "name"); err != nil {
 			t.Fatal(err)
 		}
@@ -139,14 +139,14 @@ func TestRotation(t *testing.T) {
 		t.Errorf("under the second of two secrets: %q, old %v, %v", plain, old, err)
 	}
 	if _, _, err := box(t, []string{second}, "app", "session").Open(text, "name"); !errors.Is(err, seal.ErrKey) {
-		t.Errorf("after the secret is gone: %v, want ErrKey", err)
+		t.Errorf("after the secret was removed: %v, want ErrKey", err)
 	}
 }
 
-// FuzzOpen replaces a part of a sealed text, or all of it.
+// FuzzOpen replaces a part of a sealed text, or the whole text.
 func FuzzOpen(f *testing.F) {
 	b := box(f, []string{first}, "app", "session")
-	good := b.Seal([]byte("hello"), "name") // another one in each of the processes that fuzz
+	good := b.Seal([]byte("hello"), "name") // differs between the processes that fuzz
 	f.Add(0, len(good), "")
 	f.Add(0, len(good), "AAAA")
 	f.Add(30, len(good), "")

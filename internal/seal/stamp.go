@@ -9,8 +9,8 @@ import (
 const (
 	// FactSize is the size of the fact in a stamp, in bytes.
 	FactSize = 8
-	// StampSize is how many bytes a stamp has: a multiple of three, so that each
-	// has one spelling in base64.
+	// StampSize is the size of a stamp, in bytes: a multiple of three, so that each stamp has
+	// one encoding in base64.
 	StampSize = FactSize + 4
 	// SubjectSize is the size of a fact's subject, in bytes.
 	SubjectSize = 32
@@ -18,13 +18,13 @@ const (
 	keySize = sha256.Size
 )
 
-// Stamps authenticate a few bytes to holders of the secrets: a keyed SHA-256, cut to 32 bits,
-// since a stamp stands in an address. That is enough for a message to be true unless an
-// attacker invests considerable effort. Use it for messages only.
+// Stamps authenticates a few bytes with a keyed SHA-256 that is truncated to 32 bits, since a
+// stamp is part of a URL. An attacker can forge one with considerable effort: use it only for
+// messages.
 type Stamps struct{ keys [][keySize]byte }
 
-// NewStamps returns the Stamps of one audience. The first secret makes them,
-// all of them read them.
+// NewStamps returns the Stamps of one audience. It makes stamps with the first secret, and reads
+// those of each secret.
 func NewStamps(secrets []string, audience string) (*Stamps, error) {
 	s := &Stamps{}
 	for _, secret := range secrets {
@@ -37,7 +37,7 @@ func NewStamps(secrets []string, audience string) (*Stamps, error) {
 	return s, nil
 }
 
-// Make returns the stamp of a fact about subject.
+// Make returns the stamp for a fact about subject.
 func (s *Stamps) Make(fact [FactSize]byte, subject [SubjectSize]byte) (stamp [StampSize]byte) {
 	copy(stamp[:], fact[:])
 	sum := tag(s.keys[0], fact, subject)
@@ -45,7 +45,7 @@ func (s *Stamps) Make(fact [FactSize]byte, subject [SubjectSize]byte) (stamp [St
 	return stamp
 }
 
-// Read returns the fact of a stamp that was made for subject under one of the
+// Read returns the fact of a stamp, and whether the stamp was made for subject under one of the
 // secrets.
 func (s *Stamps) Read(stamp [StampSize]byte, subject [SubjectSize]byte) (fact [FactSize]byte, ok bool) {
 	fact = [FactSize]byte(stamp[:])
@@ -57,9 +57,8 @@ func (s *Stamps) Read(stamp [StampSize]byte, subject [SubjectSize]byte) (fact [F
 	return fact, false
 }
 
-// tag hashes the key and the text in one go. It needs no HMAC, which takes six
-// allocations: key, fact and subject are of one length each, and the sum is cut,
-// so that nothing can be appended to a text whose sum is known.
+// tag returns the truncated SHA-256 of key, fact and subject. HMAC, which takes six allocations,
+// is not needed against length extension: all three have a fixed length, and the sum is truncated.
 func tag(key [keySize]byte, fact [FactSize]byte, subject [SubjectSize]byte) [StampSize - FactSize]byte {
 	var text [keySize + FactSize + SubjectSize]byte
 	copy(text[:], key[:])

@@ -26,18 +26,18 @@ func TestStamps(t *testing.T) {
 	}
 	for name, s := range map[string]*seal.Stamps{"another key": stamps(t, "app", second), "another audience": stamps(t, "app2", first)} {
 		if _, ok := s.Read(stamp, subject); ok {
-			t.Errorf("%s: the stamp is good", name)
+			t.Errorf("%s: the stamp is accepted", name)
 		}
 	}
 	s := stamps(t, "app", first)
 	if _, ok := s.Read(stamp, [seal.SubjectSize]byte{9, 8}); ok {
-		t.Error("the stamp is good for another subject")
+		t.Error("the stamp is accepted for another subject")
 	}
 	for i := range stamp {
 		altered := stamp
 		altered[i] ^= 1
 		if _, ok := s.Read(altered, subject); ok {
-			t.Errorf("the stamp is good with byte %d altered", i)
+			t.Errorf("the stamp is accepted with byte %d altered", i)
 		}
 	}
 }

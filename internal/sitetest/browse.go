@@ -13,7 +13,8 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// BothUsers is a handler that writes who CurrentUser finds in Gin's context, and in the request's.
+// BothUsers is a handler that writes the users that CurrentUser finds in Gin's context and in the
+// request's.
 func (s *Site) BothUsers(c *gin.Context) {
 	who := func(u *ginauth.User) string {
 		if u == nil {
@@ -24,7 +25,7 @@ func (s *Site) BothUsers(c *gin.Context) {
 	c.String(http.StatusOK, "%s, %s", who(ginauth.CurrentUser(c)), who(ginauth.CurrentUser(c.Request.Context())))
 }
 
-// MustURL parses an address.
+// MustURL parses a URL.
 func MustURL(t testing.TB, raw string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(raw)
@@ -34,7 +35,7 @@ func MustURL(t testing.TB, raw string) *url.URL {
 	return u
 }
 
-// As signs in the browser as subject, without the trip to the provider.
+// As signs in the browser as subject, without the redirect to the provider.
 func (s *Site) As(subject string, groups ...string) {
 	s.T.Helper()
 	s.AsUser(&ginauth.User{Subject: subject, Groups: groups})
@@ -51,8 +52,8 @@ func (s *Site) AsUser(u *ginauth.User) {
 	}
 }
 
-// Ask sends a request with the browser's cookies and just these headers, which
-// come in pairs of name and value.
+// Ask sends a request with the browser's cookies and only these headers, which are pairs of name and
+// value.
 func (s *Site) Ask(method, path string, header ...string) *authtest.Page {
 	s.T.Helper()
 	return s.AskAs(s.Browser, method, path, header...)
@@ -71,7 +72,7 @@ func (s *Site) AskAs(b *authtest.Browser, method, path string, header ...string)
 	return s.Must(b.Do(r))
 }
 
-// Protected is a handler that counts in Ran how often it runs.
+// Protected is a handler that counts its calls in Ran.
 func (s *Site) Protected(c *gin.Context) {
 	s.Ran.Add(1)
 	c.String(http.StatusOK, "the protected page")
@@ -85,16 +86,15 @@ var (
 	OldPage    = []string{"Accept", "text/html,application/xhtml+xml"}
 )
 
-// Plus returns headers with more behind them.
+// Plus returns headers with more appended.
 func Plus(header []string, more ...string) []string {
 	return append(append([]string{}, header...), more...)
 }
 
-// HomePage is the application's home page, for requests that a script of it
-// sends.
+// HomePage returns the application's home page, for requests of its scripts.
 func HomePage(s *Site) *authtest.Page { return authtest.At(s.URL + "/") }
 
-// Get opens a page as if its address was typed, and follows redirects.
+// Get opens a page as if its address were typed, and follows redirects.
 func (s *Site) Get(path string) *authtest.Page {
 	s.T.Helper()
 	return s.Must(s.Browser.Get(s.URL + path))
@@ -115,7 +115,7 @@ func (s *Site) Must(p *authtest.Page, err error) *authtest.Page {
 	return p
 }
 
-// SignIn signs the browser in and returns the page it lands on.
+// SignIn signs the browser in and returns the page on which it lands.
 func (s *Site) SignIn() *authtest.Page {
 	s.T.Helper()
 	p := s.Get("/login/demo")
@@ -125,8 +125,8 @@ func (s *Site) SignIn() *authtest.Page {
 	return p
 }
 
-// Begin starts a sign-in at path, and stops where the provider redirects back:
-// it returns the address of the callback, which is not opened yet.
+// Begin starts a sign-in at path and stops at the provider's redirect. It returns the URL of the
+// callback, which is not opened yet.
 func (s *Site) Begin(path string) *url.URL {
 	s.T.Helper()
 	var callback *url.URL
@@ -153,8 +153,7 @@ func (s *Site) Finish(callback *url.URL) *authtest.Page {
 	return s.Must(s.Browser.Click(authtest.At(s.IDP.Issuer+"/authorize"), callback.String()))
 }
 
-// User asks the application who is signed in. It returns nil for an
-// unauthenticated browser.
+// User returns the signed-in user of the browser, or nil.
 func (s *Site) User() *ginauth.User { return s.UserOf(s.Browser) }
 
 // UserOf is User for another browser.

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Clock is the clock of a Site: the time of day, and what a test has added to
-// it. The zero Clock is ready for use.
+// Clock is the clock of a Site: the real time plus an offset that the test sets. The zero Clock is
+// ready for use.
 type Clock struct{ offset atomic.Int64 }
 
 // Now returns the time.
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
 
-// Advance puts the clock forward, or back.
+// Advance sets the clock forward, or back if d is negative.
 func (c *Clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }

@@ -13,19 +13,18 @@ import (
 	pagetexts "github.com/ginauth/ginauth/internal/page"
 )
 
-// Closed is what a refusal must look like: see FailsClosed.
+// Closed describes a refusal: see FailsClosed.
 type Closed struct {
 	Code   ginauth.Code
-	Status int      // 0 is the code's own
-	Tokens int      // requests to the token endpoint so far
-	Was    string   // the subject that was signed in before, and still is
-	Hide   []string // secrets that must not show, besides those that the provider saw
+	Status int      // 0 for the default of the code
+	Tokens int      // number of requests to the token endpoint so far
+	Was    string   // the subject that was signed in before and must still be
+	Hide   []string // secrets that must not leak, in addition to those that the provider saw
 }
 
-// FailsClosed asserts the fail-closed bundle of a refusal (FC in the catalogue
-// of faults): status and code; the headers of every answer; no new identity; no
-// protected handler ran; no secret on the page, in its headers or in the log;
-// and no more requests to the token endpoint than the test allows.
+// FailsClosed asserts that a refusal fails closed (FC in the catalogue of faults): status and code;
+// the headers of every response; no new identity; no call of a protected handler; no secret on the
+// page, in its headers or in the log; and the expected number of requests to the token endpoint.
 func (s *Site) FailsClosed(t testing.TB, p *authtest.Page, want Closed) {
 	t.Helper()
 	ran := s.Ran.Load()
@@ -40,7 +39,7 @@ func (s *Site) FailsClosed(t testing.TB, p *authtest.Page, want Closed) {
 		t.Errorf("Referrer-Policy is %q, want no-referrer", got)
 	}
 	if got := s.IDP.Count(authtest.Token); got != want.Tokens {
-		t.Errorf("the token endpoint was asked %d times, want %d", got, want.Tokens)
+		t.Errorf("the token endpoint got %d requests, want %d", got, want.Tokens)
 	}
 	s.KeepsSecrets(t, p, want.Hide...)
 	subject := ""
@@ -55,9 +54,8 @@ func (s *Site) FailsClosed(t testing.TB, p *authtest.Page, want Closed) {
 	}
 }
 
-// KeepsSecrets asserts that no secret of the sign-ins so far, and none of more,
-// is on the page, in its headers or in the log: raw, percent-encoded, in base64,
-// or in part.
+// KeepsSecrets asserts that the page, its headers and the log contain no secret of the sign-ins so
+// far and none of more: raw, percent-encoded, in base64, or in part.
 func (s *Site) KeepsSecrets(t testing.TB, p *authtest.Page, more ...string) {
 	t.Helper()
 	secrets := append([]string{s.IDP.ClientSecret, Key}, more...)
@@ -82,7 +80,7 @@ func (s *Site) KeepsSecrets(t testing.TB, p *authtest.Page, more ...string) {
 		for _, form := range []string{secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)), secret[:min(len(secret), 16)]} {
 			for where, text := range map[string]string{"the page": p.Text(), "its headers": header, "the log": s.Logs.String()} {
 				if strings.Contains(text, form) {
-					t.Errorf("%s has the secret %.16q…", where, secret)
+					t.Errorf("%s contains the secret %.16q…", where, secret)
 				}
 			}
 		}
@@ -97,15 +95,15 @@ func (s *Site) HasCookie(part string) bool {
 	})
 }
 
-// WantError asserts that a page answers with a code, its status and the headers
-// of every answer.
+// WantError asserts that a page is an error response with a code, its status and the headers of every
+// response.
 func (s *Site) WantError(p *authtest.Page, code ginauth.Code) {
 	s.T.Helper()
 	want := (&ginauth.Error{Code: code}).Status()
 	s.WantErrorStatus(p, code, want)
 }
 
-// WantErrorStatus is WantError for a code that has another status here.
+// WantErrorStatus is WantError for a code with another status.
 func (s *Site) WantErrorStatus(p *authtest.Page, code ginauth.Code, status int) {
 	s.T.Helper()
 	if p.Status != status || !strings.Contains(p.Text(), string(code)) {
@@ -114,7 +112,7 @@ func (s *Site) WantErrorStatus(p *authtest.Page, code ginauth.Code, status int) 
 	WantHeaders(s.T, p)
 }
 
-// WantHeaders asserts the headers that every answer of a ginauth route has.
+// WantHeaders asserts the headers that every response of a ginauth route has.
 func WantHeaders(t testing.TB, p *authtest.Page) {
 	t.Helper()
 	for name, want := range map[string]string{
@@ -130,13 +128,13 @@ func WantHeaders(t testing.TB, p *authtest.Page) {
 			t.Errorf("%s: Content-Security-Policy %q lacks %q", p.URL, csp, want)
 		}
 	}
-	sources, _, _ := strings.Cut(csp, "form-action") // which may name where the provider signs out
+	sources, _, _ := strings.Cut(csp, "form-action") // form-action may have the provider's origin, for sign-outs
 	if strings.Contains(csp, "unsafe") || strings.Contains(sources, "http") {
 		t.Errorf("%s: Content-Security-Policy %q is not strict", p.URL, csp)
 	}
 }
 
-// Sentence is the English sentence that pages and JSON answers have for a code.
+// Sentence returns the English sentence for a code in pages and JSON responses.
 func Sentence(t testing.TB, code ginauth.Code) string {
 	t.Helper()
 	texts, err := pagetexts.NewTexts(nil)
@@ -146,15 +144,15 @@ func Sentence(t testing.TB, code ginauth.Code) string {
 	return texts.Get("en", string(code))
 }
 
-// RefusesSignIn signs in at path, and asserts that it fails closed with the
-// code, with the error's ID in the log (unless id is ""), after so many token requests,
-// and that its login state is spent.
+// RefusesSignIn signs in at path, and asserts that the sign-in fails closed with the code, that the
+// log has the error's ID (unless id is ""), that there were that many token requests, and that the
+// login state is spent.
 func (s *Site) RefusesSignIn(t testing.TB, path string, code ginauth.Code, id string, tokens int, hide ...string) *authtest.Page {
 	t.Helper()
 	p := s.Get(path)
 	s.FailsClosed(t, p, Closed{Code: code, Tokens: tokens, Hide: hide})
 	if s.HasCookie("-a-") {
-		t.Error("the attempt's cookie is still there")
+		t.Error("the login cookie was not deleted")
 	}
 	if id != "" {
 		WantID(t, s.Logs.String(), id)
@@ -170,8 +168,8 @@ func WantID(t testing.TB, log, id string) {
 	}
 }
 
-// AcceptsSignIn asserts that a sign-in at path works. Beside a refusal, it shows
-// that the check refuses one thing and not everything.
+// AcceptsSignIn asserts that a sign-in at path works. It complements the test of a refusal, to show
+// that the check does not refuse everything.
 func (s *Site) AcceptsSignIn(t testing.TB, path string) *ginauth.User {
 	t.Helper()
 	p := s.Get(path)

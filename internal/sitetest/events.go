@@ -17,7 +17,7 @@ import (
 	"github.com/ginauth/ginauth/internal/leaktest"
 )
 
-// events collects what Hooks.OnEvent of a test's application is told.
+// events collects the events of a test's application.
 type events struct {
 	mu        sync.Mutex
 	text      strings.Builder // for leaktest
@@ -25,8 +25,8 @@ type events struct {
 	wrong     []string
 }
 
-// newEvents watches the events of a test to its end: whatever the test is
-// about, no event has a secret in it, or what no event may have.
+// newEvents watches the events of a test until its end: no event may contain a secret or have
+// undocumented contents.
 func newEvents(t testing.TB) *events {
 	e := &events{}
 	leaktest.Of(t).Log(func() string {
@@ -44,7 +44,7 @@ func newEvents(t testing.TB) *events {
 	return e
 }
 
-// watch makes an application tell of its events, before its own OnEvent is told.
+// watch makes an application report its events, before it calls its own OnEvent.
 func (e *events) watch(o *ginauth.Options) {
 	e.expect(o.Providers)
 	next := o.Hooks.OnEvent
@@ -56,7 +56,7 @@ func (e *events) watch(o *ginauth.Options) {
 	}
 }
 
-// expect admits events about providers.
+// expect permits events about these providers.
 func (e *events) expect(list []ginauth.Provider) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -74,14 +74,14 @@ func (e *events) add(event ginauth.Event) {
 	}
 }
 
-// EventNames are the names of all events. The value says whether the event is a
-// failure, and has a code.
+// EventNames are the names of all events. The value is true if the event is a failure, which has a
+// code.
 var EventNames = map[ginauth.EventName]bool{
 	ginauth.SignInStarted: false, ginauth.SignInSucceeded: false, ginauth.SignInByApplication: false, ginauth.SignedOut: false, ginauth.SessionsRevoked: false,
 	ginauth.SignInFailed: true, ginauth.SignOutFailed: true, ginauth.RequestRefused: true,
 }
 
-// RequestIDPattern is what request ids look like in events.
+// RequestIDPattern matches the request ids in events.
 var RequestIDPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`)
 
 var (
@@ -89,7 +89,7 @@ var (
 	hashPattern = regexp.MustCompile(`^([0-9a-f]{16})?$`)
 )
 
-// proper says whether an event has only what its documentation says.
+// proper checks that an event is as documented.
 func (e *events) proper(event ginauth.Event) bool {
 	fails, known := EventNames[event.Name]
 	ends := event.Name == ginauth.SignedOut || event.Name == ginauth.SessionsRevoked
@@ -99,7 +99,7 @@ func (e *events) proper(event ginauth.Event) bool {
 		hashPattern.MatchString(event.User) && RequestIDPattern.MatchString(event.RequestID) && event.Duration >= 0
 }
 
-// HashOf returns what events and the log say in place of a User.ID.
+// HashOf returns the hash that events and the log have in place of a User.ID.
 func HashOf(id string) string {
 	key, _ := hkdf.Key(sha256.New, []byte(Key), nil, "ginauth hash v1", 32)
 	mac := hmac.New(sha256.New, key)

@@ -15,7 +15,7 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Root returns the directory of the module, seen from wherever the test runs.
+// Root returns the directory of the module, relative to that of the test.
 func Root(t testing.TB) string {
 	t.Helper()
 	for dir := "."; ; dir = filepath.Join(dir, "..") {
@@ -29,7 +29,7 @@ func Root(t testing.TB) string {
 	}
 }
 
-// File returns the text of a file, by its name from the root of the module.
+// File returns the text of a file, by its path from the root of the module.
 func File(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(Root(t), name))
@@ -46,7 +46,7 @@ type GoFile struct {
 	set  *token.FileSet
 }
 
-// At says where something in the file stands.
+// At returns the position of a node in the file.
 func (f *GoFile) At(n ast.Node) string {
 	return f.Path + ":" + strconv.Itoa(f.set.Position(n.Pos()).Line)
 }
@@ -71,12 +71,12 @@ func GoFiles(t testing.TB, dir string) (files []*GoFile) {
 		files = append(files, &GoFile{parsed, path.Join(filepath.ToSlash(dir), filepath.Base(name)), set})
 	}
 	if len(files) == 0 {
-		t.Fatalf("%s has no Go files: the test looks at nothing", dir)
+		t.Fatalf("%s has no Go files, so the test checks nothing", dir)
 	}
 	return files
 }
 
-// EventRow is what docs/observability.md says of an event.
+// EventRow is the row of an event in docs/observability.md.
 type EventRow struct {
 	Level string
 	With  []string // the attributes that its line in the log has
@@ -92,7 +92,7 @@ func DocumentedEvents(t testing.TB) map[ginauth.EventName]EventRow {
 		rows[ginauth.EventName(m[1])] = EventRow{m[2], strings.Split(strings.ReplaceAll(m[3], "`", ""), ", ")}
 	}
 	if len(rows) == 0 {
-		t.Fatal("docs/observability.md has no events: the test looks at nothing")
+		t.Fatal("docs/observability.md has no events, so the test checks nothing")
 	}
 	return rows
 }
@@ -121,7 +121,7 @@ func Constants(t testing.TB, name, kind string) map[string]string {
 		return true
 	})
 	if len(found) == 0 {
-		t.Fatalf("%s has no constants of type %s: the test looks at nothing", name, kind)
+		t.Fatalf("%s has no constants of type %s, so the test checks nothing", name, kind)
 	}
 	return found
 }

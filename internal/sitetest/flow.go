@@ -37,11 +37,10 @@ func NewPublicFlow(t testing.TB, change func(s *Site, o *ginauth.Options)) *Flow
 	})
 }
 
-// MadeUpState is a state of the right form that was never issued.
+// MadeUpState is a state of valid form that was never issued.
 var MadeUpState = "AAAAAAAA." + strings.Repeat("B", 43) + "." + strings.Repeat("C", 16)
 
-// NewFlowWithTwo is NewFlow with a second provider, "other", at an address of
-// its own.
+// NewFlowWithTwo is NewFlow with a second provider, "other", at another address.
 func NewFlowWithTwo(t testing.TB, change func(o *ginauth.Options)) (f *Flow, other *authtest.Provider) {
 	other = StartProvider(t, authtest.Config{ClientID: "other-client"})
 	other.SignInAs("grace")
@@ -54,13 +53,13 @@ func NewFlowWithTwo(t testing.TB, change func(o *ginauth.Options)) (f *Flow, oth
 	return f, other
 }
 
-// Flow is a Site for tests of the callback. It counts the calls of OnLogin, and
-// can be deployed anew while a sign-in is in progress.
+// Flow is a Site for tests of the callback. It counts the calls of OnLogin, and can be redeployed
+// while a sign-in is in progress.
 type Flow struct {
 	*Site
 	Logins atomic.Int64 // calls of OnLogin
 	opts   ginauth.Options
-	next   atomic.Pointer[gin.Engine] // what answers since Redeploy
+	next   atomic.Pointer[gin.Engine] // serves requests since Redeploy
 }
 
 // NewFlow is New for a Flow.
@@ -75,7 +74,7 @@ func NewTLSFlow(t testing.TB, change func(s *Site, o *ginauth.Options)) *Flow {
 	return StartFlow(t, NewTLS, change)
 }
 
-// StartFlow is NewFlow for a Site that start makes.
+// StartFlow is NewFlow for a Site that start creates.
 func StartFlow(t testing.TB, start func(testing.TB, func(*Site, *ginauth.Options)) *Site, change func(s *Site, o *ginauth.Options)) *Flow {
 	t.Helper()
 	f := &Flow{}
@@ -98,8 +97,7 @@ func StartFlow(t testing.TB, start func(testing.TB, func(*Site, *ginauth.Options
 	return f
 }
 
-// Redeploy serves the application again at the same address, as after a restart
-// with other Options.
+// Redeploy serves the application at the same address with other Options, as after a restart.
 func (f *Flow) Redeploy(change func(o *ginauth.Options)) {
 	f.T.Helper()
 	opts := f.opts
@@ -129,14 +127,14 @@ func Without(callback *url.URL, name string) *url.URL {
 	return WithQuery(callback, q.Encode())
 }
 
-// WithQuery returns a callback with another query, to the letter.
+// WithQuery returns a callback with another query, which is not re-encoded.
 func WithQuery(callback *url.URL, query string) *url.URL {
 	u := *callback
 	u.RawQuery = query
 	return &u
 }
 
-// AtPath returns a callback's answer for another path.
+// AtPath returns a callback with another path.
 func AtPath(callback *url.URL, path string) *url.URL {
 	u := *callback
 	u.Path = path
@@ -156,20 +154,20 @@ func (f *Flow) Refuses(t testing.TB, callback *url.URL, want Closed) *authtest.P
 	return p
 }
 
-// WantRefused asserts that the answer to a callback fails closed.
+// WantRefused asserts that a callback failed closed.
 func (f *Flow) WantRefused(t testing.TB, p *authtest.Page, callback *url.URL, want Closed) {
 	t.Helper()
 	for _, name := range []string{"code", "state"} {
 		want.Hide = append(want.Hide, callback.Query()[name]...)
 	}
 	if text := callback.Query().Get("error_description"); text != "" && strings.Contains(p.Text(), text) {
-		t.Error("the page has the provider's description") // which the log may have, quoted
+		t.Error("the page has the provider's description") // which may be in the log, quoted
 	}
 	f.FailsClosed(t, p, want)
 }
 
-// Lands opens a callback as the provider's redirect does, and asserts that it
-// signs in and leads to path.
+// Lands opens a callback as the provider's redirect does, and asserts that the sign-in succeeds and
+// ends at path.
 func (f *Flow) Lands(t testing.TB, callback *url.URL, path string) *authtest.Page {
 	t.Helper()
 	p := f.Finish(callback)
@@ -189,8 +187,8 @@ func (f *Flow) WantLanded(t testing.TB, p *authtest.Page, path string) {
 // progress.
 func (f *Flow) LoginStates() []*http.Cookie { return f.OwnCookies("-a-") }
 
-// OwnCookies returns the browser's ginauth cookies whose names continue with
-// part after the hash that all of them have. An empty part means the session.
+// OwnCookies returns the browser's ginauth cookies whose names have part after the hash that all of
+// them have. An empty part means the session.
 func (f *Flow) OwnCookies(part string) (found []*http.Cookie) {
 	for _, c := range f.Browser.Cookies(f.URL) {
 		name, ours := strings.CutPrefix(strings.TrimPrefix(c.Name, "__Host-"), "ginauth-")
@@ -201,7 +199,7 @@ func (f *Flow) OwnCookies(part string) (found []*http.Cookie) {
 	return found
 }
 
-// LoginState returns the browser's one login state cookie.
+// LoginState returns the browser's only login state cookie.
 func (f *Flow) LoginState() *http.Cookie {
 	f.T.Helper()
 	all := f.LoginStates()
@@ -211,7 +209,7 @@ func (f *Flow) LoginState() *http.Cookie {
 	return all[0]
 }
 
-// OnlySession returns the browser's one session cookie.
+// OnlySession returns the browser's only session cookie.
 func (f *Flow) OnlySession() *http.Cookie {
 	f.T.Helper()
 	all := f.OwnCookies("")

@@ -8,12 +8,11 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// FormPost makes "demo" a provider that answers with form_post.
+// FormPost makes "demo" a provider with response_mode form_post.
 func FormPost(_ *Site, o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" }
 
-// AnswerForm signs in at the provider, stops at the page whose form posts the
-// answer, and returns the form's fields. The browser's sign-in is still in
-// progress.
+// AnswerForm signs in at the provider and stops at the page whose form posts the authorization
+// response. It returns the fields of the form. The sign-in is still in progress.
 func (f *Flow) AnswerForm(path string) url.Values {
 	f.T.Helper()
 	start := f.Open(path)
@@ -23,13 +22,12 @@ func (f *Flow) AnswerForm(path string) url.Values {
 	}
 	forms := f.Must(f.NewBrowser().Do(r)).Forms()
 	if len(forms) != 1 || forms[0].Method != "POST" {
-		f.T.Fatalf("the provider answered with %d forms", len(forms))
+		f.T.Fatalf("the provider's page has %d forms", len(forms))
 	}
 	return forms[0].Fields
 }
 
-// Post submits the answer's form as the provider's page does, and follows
-// redirects.
+// Post submits the form as the provider's page does, and follows redirects.
 func (f *Flow) Post(form url.Values) *authtest.Page {
 	f.T.Helper()
 	return f.Must(f.Browser.Submit(authtest.At(f.IDP.Issuer+"/authorize"), f.URL+"/authorize/demo", form))
@@ -43,7 +41,7 @@ func (f *Flow) PostOnly(form url.Values) *authtest.Page {
 	return f.Post(form)
 }
 
-// Secrets returns the fields of a form that must not show anywhere.
+// Secrets returns the fields of a form that must not leak.
 func Secrets(form url.Values) []string { return []string{form.Get("code"), form.Get("state")} }
 
 // FormType is the media type of an HTML form.

@@ -15,7 +15,7 @@ import (
 	"sync"
 )
 
-// IDs of errors that the log has for refused tokens.
+// IDs of the errors for rejected tokens in the log.
 const (
 	WrongAlg    = "jwt.algorithm"
 	WrongForm   = "jwt.malformed"
@@ -26,7 +26,7 @@ const (
 	DoubtClaims = "jwt.claims_ambiguous"
 )
 
-// Claims are those of a token, by name.
+// Claims are the claims of a token, by name.
 type Claims = map[string]any
 
 // Put sets a member, or deletes it if value is nil.
@@ -36,13 +36,12 @@ func Put(m map[string]any, name string, value any) {
 	}
 }
 
-// Adding returns a function that adds members, written as JSON, to the end of an
-// object.
+// Adding returns a function that appends members, written as JSON, to an object.
 func Adding(members string) func(string) string {
 	return func(object string) string { return strings.TrimSuffix(object, "}") + "," + members + "}" }
 }
 
-// Base64 encodes as the parts of a JWT are.
+// Base64 encodes a part of a JWT.
 func Base64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // JWTPart decodes a part of a compact JWT: 0 is the header, 1 the payload.
@@ -100,8 +99,7 @@ func SignJWT(key crypto.Signer, header map[string]any, payload string) string {
 	return input + "." + Base64(sig)
 }
 
-// StrangerKey returns an RSA key that no provider publishes unless a test makes
-// it.
+// StrangerKey returns an RSA key that no provider publishes, unless a test adds it.
 var StrangerKey = sync.OnceValue(func() *rsa.PrivateKey { return rsaKey(2048) })
 
 // WeakKey returns an RSA key of 1024 bits.
@@ -115,7 +113,7 @@ func rsaKey(bits int) *rsa.PrivateKey {
 	return key
 }
 
-// RSAJWK returns a key as it is in a key set.
+// RSAJWK returns the JWK of a key.
 func RSAJWK(kid string, pub *rsa.PublicKey) map[string]any {
 	return map[string]any{"kty": "RSA", "kid": kid, "n": Base64(pub.N.Bytes()), "e": Base64(big.NewInt(int64(pub.E)).Bytes())}
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// LogoutClaims returns the claims of a good logout token, with more of them:
-// sub, or sid, or both.
+// LogoutClaims returns the claims of a valid logout token with more claims: sub, sid or both.
 func (s *Site) LogoutClaims(who map[string]any) map[string]any {
 	now := s.Clock.Now()
 	claims := map[string]any{
@@ -48,8 +47,7 @@ func (s *Site) BackChannelTo(provider, body, contentType string) *authtest.Page 
 	return s.Must(s.NewBrowser().Do(req))
 }
 
-// SID returns the provider's session id of the browser's sign-in. The Site comes
-// from NewLogout.
+// SID returns the provider's session id of the browser's sign-in. The Site must be from NewLogout.
 func (s *Site) SID() string {
 	s.T.Helper()
 	p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/claims", nil, ""))
@@ -73,8 +71,8 @@ func NewLogout(t *testing.T, change func(s *Site, o *ginauth.Options)) *Site {
 	return s
 }
 
-// RefusesLogoutToken asserts that a page is the answer to a bad logout token,
-// and that the browser is still signed in.
+// RefusesLogoutToken asserts that a page is the response to an invalid logout token, and that the
+// browser is still signed in.
 func (s *Site) RefusesLogoutToken(t *testing.T, p *authtest.Page) {
 	t.Helper()
 	if p.Status != http.StatusBadRequest || !strings.Contains(p.Text(), `"error":"invalid_request"`) {
@@ -82,11 +80,11 @@ func (s *Site) RefusesLogoutToken(t *testing.T, p *authtest.Page) {
 	}
 	WantHeaders(t, p)
 	if s.User() == nil {
-		t.Errorf("somebody was signed out\n%s", s.Logs)
+		t.Errorf("the user was signed out\n%s", s.Logs)
 	}
 }
 
-// LocalOnly takes away the provider's end-session endpoint.
+// LocalOnly removes the provider's end-session endpoint.
 func (s *Site) LocalOnly() {
 	s.IDP.EditMetadata(func(m map[string]any) { delete(m, "end_session_endpoint") })
 }
@@ -97,7 +95,7 @@ func (s *Site) Frame(b *authtest.Browser, from, query string) *authtest.Page {
 	return s.Must(b.Frame(authtest.At(from), s.URL+"/logout/demo/frontchannel"+query))
 }
 
-// serveClaims is a handler that answers with the session's claims.
+// serveClaims is a handler that responds with the claims in the session.
 func (s *Site) serveClaims(c *gin.Context) {
 	claims, err := ginauth.Claims[map[string]any](c)
 	if err != nil {

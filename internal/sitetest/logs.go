@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Logs collects what an application logs. The zero Logs is ready for use.
+// Logs collects the log of an application. The zero Logs is ready for use.
 type Logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -21,7 +21,7 @@ func (l *Logs) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
-// String returns what was logged since the last Reset.
+// String returns the log since the last Reset.
 func (l *Logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -39,7 +39,7 @@ func (l *Logs) Lines(level, id string) (lines []string) {
 	return lines
 }
 
-// Reset forgets what was logged.
+// Reset clears the log.
 func (l *Logs) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

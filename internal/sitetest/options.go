@@ -17,11 +17,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// OtherKey is a key that no Site has.
+// OtherKey is a key that no Site uses.
 const OtherKey = "the key of another replica, 32 bytes and more"
 
-// Nowhere configures a provider that does not exist, for applications that never
-// ask it.
+// Nowhere configures a provider that does not exist, for applications that send it no requests.
 var Nowhere = ginauth.Provider{Name: "demo", Issuer: "https://id.example.com", ClientID: "c0ffee", ClientSecret: "9a8b7c6d5e4f"}
 
 // MountError mounts opts on a new engine and returns the error.
@@ -33,9 +32,8 @@ func MountError(opts ginauth.Options) error {
 	return err
 }
 
-// WantInvalid asserts that err reports the mistakes with these IDs, in this order, and
-// no others: that each is ErrInvalidOptions, names the field that its ID is made of, and
-// has a reason and a fix.
+// WantInvalid asserts that err reports exactly the mistakes with these IDs, in this order, and that
+// each is ErrInvalidOptions, names the field of its ID, and has a reason and a fix.
 func WantInvalid(t testing.TB, err error, ids ...string) {
 	t.Helper()
 	mistakes := []error{err}
@@ -79,12 +77,12 @@ func WantInvalidIn(t testing.TB, err error, field string) {
 	WantInvalid(t, err, e.ID)
 }
 
-// WantNames asserts that a text names all of these: settings, values, commands.
+// WantNames asserts that a text contains all of these names: settings, values, commands.
 func WantNames(t testing.TB, text string, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if !strings.Contains(text, name) {
-			t.Errorf("%q is not named: %s", name, text)
+			t.Errorf("%q is missing: %s", name, text)
 		}
 	}
 }
@@ -95,7 +93,7 @@ func NoProfile(context.Context, *http.Client, *oauth2.Token) (map[string]any, er
 // HexKey is the key of GoodOptions.
 const HexKey = "6c1f0d7a93e25b48c0ffa1d2e3b4958677a8b9cadbecfd0e1f20314253647586"
 
-// GoodOptions returns Options without a mistake, for a public address.
+// GoodOptions returns valid Options for a public address.
 func GoodOptions() ginauth.Options {
 	return ginauth.Options{
 		BaseURL: "https://app.example.com", Keys: []string{HexKey},
@@ -103,12 +101,12 @@ func GoodOptions() ginauth.Options {
 	}
 }
 
-// GoodProvider returns an OpenID Connect Provider without a mistake.
+// GoodProvider returns a valid OpenID Connect Provider.
 func GoodProvider() ginauth.Provider {
 	return ginauth.Provider{Name: "corp", Issuer: "https://login.example.com", ClientID: "web", ClientSecret: "s3cr3t-of-corp"}
 }
 
-// PlainProvider returns a plain OAuth 2.0 Provider without a mistake.
+// PlainProvider returns a valid plain OAuth 2.0 Provider.
 func PlainProvider() ginauth.Provider {
 	return ginauth.Provider{
 		Name: "plain", ClientID: "web", ClientSecret: "s3cr3t-of-plain", Namespace: "https://plain.example",
@@ -116,7 +114,7 @@ func PlainProvider() ginauth.Provider {
 	}
 }
 
-// FiveKeys returns as many Options.Keys as there may be.
+// FiveKeys returns the maximum number of Options.Keys.
 func FiveKeys() (keys []string) {
 	for i := range 5 {
 		keys = append(keys, fmt.Sprint(i, HexKey))
@@ -134,8 +132,8 @@ func GoodOptionsWith(change func(*ginauth.Options)) ginauth.Options {
 // Icon is a Provider's icon, as SVG.
 const Icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><title>Corp</title><g fill="#fff"><path d="M0 0h24v24z"/><circle cx="12" cy="12" r="4"></circle></g></svg>`
 
-// Offline configures a provider that does not exist and needs no discovery: a
-// sign-in can begin.
+// Offline configures a provider that does not exist and needs no discovery, so that a sign-in can
+// begin.
 func Offline(name string) ginauth.Provider {
 	const idp = "https://idp.example"
 	return ginauth.Provider{Name: name, Issuer: idp, ClientID: "id-of-" + name, ClientSecret: "a client's secret",

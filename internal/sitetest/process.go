@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Eventually waits for something that happens in the background.
+// Eventually waits until a condition holds that is brought about in the background.
 func Eventually(t testing.TB, done func() bool) {
 	t.Helper()
 	deadline, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -21,12 +21,12 @@ func Eventually(t testing.TB, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.Done():
-			t.Fatal("it did not happen in ten seconds")
+			t.Fatal("the condition did not become true in ten seconds")
 		}
 	}
 }
 
-// Heap returns how many bytes the process keeps after a collection.
+// Heap returns the size of the heap after a garbage collection, in bytes.
 func Heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -35,25 +35,24 @@ func Heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// LeavesNothing fails the test if a goroutine that it started, or that one of
-// those started, still runs when the test's servers, providers and browsers are
-// closed. Goroutines pass a label on to those that they start, so parallel tests
-// do not see each other's. Call it first: what is registered first is cleaned up
-// last.
+// LeavesNothing fails the test if goroutines that it started, directly or indirectly, still run when
+// the test's servers, providers and browsers are closed. It labels the goroutines, which pass the
+// label on to those that they start, so that parallel tests do not see each other's. Call it first:
+// the first cleanup to be registered is the last to run.
 func LeavesNothing(t *testing.T, name string) {
 	pprof.SetGoroutineLabels(pprof.WithLabels(t.Context(), pprof.Labels("test", name)))
 	t.Cleanup(func() {
 		pprof.SetGoroutineLabels(context.Background()) // this one stays
-		// Less than the ten seconds after which a request that was never
-		// finished is given up, and takes its goroutines along.
+		// Less than the timeout of ten seconds, which would end an unfinished request and its
+		// goroutines.
 		if left := remaining(name, 5*time.Second); left != "" {
 			t.Errorf("%s left running:\n%s", name, left)
 		}
 	})
 }
 
-// remaining waits for the goroutines of a test to end, which takes some of them
-// a moment after what they served is closed, and returns those that do not.
+// remaining waits for the goroutines of a test to end, which may take a moment after servers are
+// closed, and returns the stacks of those that do not.
 func remaining(name string, patience time.Duration) (left string) {
 	deadline := time.After(patience)
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
@@ -71,7 +70,7 @@ func remaining(name string, patience time.Duration) (left string) {
 // labelled returns the stacks of the goroutines with that label.
 func labelled(name string) (stacks string) {
 	var profile strings.Builder
-	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1) // a Builder takes everything
+	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1) // a Builder does not fail
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
 		if strings.Contains(stack, fmt.Sprintf("# labels: {%q:%q}", "test", name)) {
 			stacks += stack + "\n\n"

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// The check that the faults are held against does see what is left.
+// The check that the fault tests rely on finds leaked goroutines.
 func TestWhatIsLeftRunningIsSeen(t *testing.T) {
 	stop, began := make(chan struct{}), make(chan struct{})
 	pprof.Do(t.Context(), pprof.Labels("test", t.Name()), func(context.Context) {
-		go func() { // begun by one that has ended since
+		go func() { // started by a goroutine that has ended
 			go func() {
 				close(began)
 				<-stop
@@ -21,10 +21,10 @@ func TestWhatIsLeftRunningIsSeen(t *testing.T) {
 	})
 	<-began
 	if left := remaining(t.Name(), time.Millisecond); !strings.Contains(left, "TestWhatIsLeftRunningIsSeen") {
-		t.Errorf("a goroutine that waits is not seen: %q", left)
+		t.Errorf("a waiting goroutine is not found: %q", left)
 	}
 	close(stop)
 	if left := remaining(t.Name(), 10*time.Second); left != "" {
-		t.Errorf("one that has ended is: %s", left)
+		t.Errorf("a goroutine that has ended is found: %s", left)
 	}
 }

@@ -24,7 +24,7 @@ func Authorization(t testing.TB, p *authtest.Page) (location string, params url.
 	location = p.Header.Get("Location")
 	u, err := url.Parse(location)
 	if p.Status != http.StatusSeeOther || err != nil {
-		t.Fatalf("beginning answered %d with Location %q: %.300s", p.Status, location, p.Text())
+		t.Fatalf("the login route answered %d with Location %q: %.300s", p.Status, location, p.Text())
 	}
 	params, err = url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -32,16 +32,16 @@ func Authorization(t testing.TB, p *authtest.Page) (location string, params url.
 	}
 	for name, values := range params {
 		if len(values) != 1 {
-			t.Errorf("%s is there %d times in %s", name, len(values), location)
+			t.Errorf("%s occurs %d times in %s", name, len(values), location)
 		}
 	}
 	return location, params
 }
 
-// StateForm is what every state looks like.
+// StateForm matches every state.
 var StateForm = regexp.MustCompile(`^[A-Za-z0-9_-]{8}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{16}$`)
 
-// EditAnswer lets change rewrite the answers of an endpoint.
+// EditAnswer lets change edit the responses of an endpoint.
 func EditAnswer(s *Site, e authtest.Endpoint, change func(a *Answer)) {
 	s.IDP.Handle(e, func(w http.ResponseWriter, r *http.Request) {
 		own := httptest.NewRecorder()
@@ -55,15 +55,15 @@ func EditAnswer(s *Site, e authtest.Endpoint, change func(a *Answer)) {
 	})
 }
 
-// Answer is the answer of an endpoint.
+// Answer is the response of an endpoint.
 type Answer struct {
 	Status      int
 	Media, Body string
 	Header      http.Header
 }
 
-// NewWithToken is New with an OnLogin that keeps its token, and returns what
-// waits for the next one.
+// NewWithToken is New with an OnLogin that passes its token on. It also returns a function that waits
+// for the next token.
 func NewWithToken(t *testing.T) (*Site, func() *oauth2.Token) {
 	t.Helper()
 	kept := make(chan *oauth2.Token, 10)
@@ -76,7 +76,7 @@ func NewWithToken(t *testing.T) (*Site, func() *oauth2.Token) {
 	return s, func() *oauth2.Token { return <-kept }
 }
 
-// UserinfoAlways makes every sign-in ask for the userinfo.
+// UserinfoAlways makes every sign-in request userinfo.
 func UserinfoAlways(_ *Site, o *ginauth.Options) { o.Providers[0].Userinfo = "always" }
 
 // Plain makes the provider a plain OAuth 2.0 one, with the userinfo as profile.
@@ -88,7 +88,7 @@ func Plain(s *Site, o *ginauth.Options) {
 	}}
 }
 
-// ErrRefused is what hooks return that refuse a sign-in.
+// ErrRefused is the error of hooks that reject a sign-in.
 var ErrRefused = errors.New("this one may not come in")
 
 // RoundTripper is a function as http.RoundTripper.
@@ -101,8 +101,7 @@ func (f RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // the default.
 func QuickClient(after time.Duration) *http.Client { return &http.Client{Timeout: after} }
 
-// AnswerWith is a handler that answers with a status, a media type ("" for none)
-// and a body.
+// AnswerWith returns a handler that responds with a status, a media type ("" for none) and a body.
 func AnswerWith(status int, media, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = nil
@@ -122,15 +121,15 @@ func (Failing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("this transport is not to be used")
 }
 
-// OutageTimeout is the timeout of NewOutage: shorter than the default, and long
-// enough for a busy machine.
+// OutageTimeout is the timeout of NewOutage: shorter than the default, but long enough for a busy
+// machine.
 const OutageTimeout = 1500 * time.Millisecond
 
 // BrokenEndpoints are the endpoints that an outage can affect.
 var BrokenEndpoints = []authtest.Endpoint{authtest.Discovery, authtest.Token, authtest.JWKS, authtest.Userinfo}
 
-// NewOutage is New for tests of outages: the userinfo is always asked for, the
-// timeout is short, and there is a second provider, "other", which keeps working.
+// NewOutage is New for tests of outages: userinfo is always requested, the timeout is short, and a
+// second provider, "other", keeps working.
 func NewOutage(t *testing.T, change func(s *Site, o *ginauth.Options)) *Site {
 	t.Helper()
 	return New(t, func(s *Site, o *ginauth.Options) {

@@ -16,9 +16,8 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// Proxy is a reverse proxy that terminates TLS for hosts of example.com. It
-// forwards what is below a prefix to a server: without the prefix, and with the
-// server's own Host, as most proxies do by default.
+// Proxy is a reverse proxy that terminates TLS for hosts of example.com. It forwards requests below a
+// prefix to a server: without the prefix, and with the server's Host, as most proxies do by default.
 type Proxy struct {
 	addr   string
 	routes map[string]*url.URL // prefix -> server
@@ -41,7 +40,7 @@ func NewProxy(t testing.TB, hosts ...string) *Proxy {
 	return p
 }
 
-// ServeHTTP strips the prefix and passes the request on.
+// ServeHTTP strips the prefix and forwards the request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for prefix, server := range p.routes {
 		if r.URL.Path == prefix || strings.HasPrefix(r.URL.Path, prefix+"/") {

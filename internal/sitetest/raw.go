@@ -31,7 +31,7 @@ func (s *Site) Serve(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// Exactly sends a request with the path as it is written.
+// Exactly sends a request with the path unchanged.
 func (s *Site) Exactly(method, path string, header ...string) *authtest.Page {
 	s.T.Helper()
 	u, err := url.Parse(s.URL)
@@ -39,7 +39,7 @@ func (s *Site) Exactly(method, path string, header ...string) *authtest.Page {
 		s.T.Fatal(err)
 	}
 	u.Opaque = path
-	if strings.HasPrefix(path, "//") { // which would be taken for a host
+	if strings.HasPrefix(path, "//") { // otherwise it would be taken for a host
 		u.Opaque = "//" + u.Host + path
 	}
 	r := &http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{}}
@@ -58,7 +58,7 @@ func (s *Site) Exactly(method, path string, header ...string) *authtest.Page {
 	return &authtest.Page{Status: response.StatusCode, URL: &url.URL{Path: path}, Header: response.Header, Body: body}
 }
 
-// Raw sends a request to the letter, which HTTP clients would tidy up.
+// Raw sends a request byte for byte, which HTTP clients would normalize.
 func (s *Site) Raw(t testing.TB, request string) *authtest.Page {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Addr())

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// HostilePaths are return paths that lead to another site in some reading: of
-// browsers, proxies, path.Clean, or a server that decodes once more.
+// HostilePaths are return paths that lead to another site in some interpretation: of browsers,
+// proxies, path.Clean, or a server that decodes once more.
 var HostilePaths = map[string][]string{
 	"another site": {"https://evil.example", "http://evil.example/x", "//evil.example", "///evil.example", "////evil.example", `/\evil.example`,
 		`\\evil.example`, `/\/evil.example`, `\/evil.example`, "https:evil.example", "http:///evil.example", "javascript:alert(1)",
@@ -32,12 +32,12 @@ var HostilePaths = map[string][]string{
 	"no path": {"@evil.example", ".evil.example", ":80@evil.example", "evil.example", "?x", "#x", "x/y", "*", "/%zz", "/x#%zz"},
 }
 
-// OwnPaths lead to routes of ginauth that is mounted at the root.
+// OwnPaths lead to routes of ginauth when it is mounted at the root.
 var OwnPaths = []string{"/login", "/login/demo", "/login/", "/login/demo/", "/LOGIN/demo", "/Login", "/%6cogin/demo", "/%256cogin/demo", "/login%2fdemo",
 	"/login/demo?return_to=/x", "/authorize/demo?code=c&state=s", "/authorize/demo/", "/AUTHORIZE/demo", "/logout", "/logout/", "/logout?x", "/logout#x",
 	"/log%6Fut", "/logout/demo/backchannel", "/logout/return", "/./logout", "/x/../logout", "/x%2fy/../logout", "/x/%2e%2e/login/demo", "//logout", "/logout/."}
 
-// GoodPaths are paths of applications, and how Location has them.
+// GoodPaths are paths of applications, and their form in Location.
 var GoodPaths = map[string]string{
 	"/":                         "/",
 	"/search?q=a%20b&x=%2F#top": "/search?q=a%20b&x=%2F#top",
@@ -74,14 +74,14 @@ var GoodPaths = map[string]string{
 	"/~ada/!'()*$&=":                 "/~ada/!'()*$&=",
 	"/x?a[0]=1&b={2}|3^`":            "/x?a[0]=1&b={2}|3^`",
 	"/x#a=%2Fb&c=/d?e":               "/x#a=%2Fb&c=/d?e",
-	"/files/a%2Fb|c^d":               "/files/a%2Fb%7Cc%5Ed", // a browser sends some of these as they are
+	"/files/a%2Fb|c^d":               "/files/a%2Fb%7Cc%5Ed", // browsers send some of these unencoded
 	"/files/%2f{id}\"<`>":            "/files/%2f%7Bid%7D%22%3C%60%3E",
 	"/x?a=1#b%2Fc{d}#e":              "/x?a=1#b%2Fc%7Bd%7D%23e",
 	"/x?#":                           "/x",
 }
 
-// Returned signs in with a query behind /login/demo, and returns the path that
-// the callback redirects to.
+// Returned signs in at /login/demo with a query, and returns the path to which the callback
+// redirects.
 func (s *Site) Returned(t testing.TB, query string) string {
 	t.Helper()
 	callback := s.Begin("/login/demo" + query)
@@ -93,11 +93,11 @@ func (s *Site) Returned(t testing.TB, query string) string {
 	return strings.TrimSuffix(location, "#")
 }
 
-// ReturnTo is the query of a login with a return path.
+// ReturnTo returns the query of a login with a return path.
 func ReturnTo(path string) string { return "?return_to=" + url.QueryEscape(path) }
 
-// WHATWG resolves a reference against a base as browsers do, and returns origin
-// and path (WHATWG URL, the states of special schemes).
+// WHATWG resolves a reference against a base as browsers do, and returns origin and path (WHATWG URL,
+// the states for special schemes).
 func WHATWG(base *url.URL, ref string) (origin, resolved string) {
 	ref = strings.TrimFunc(ref, func(r rune) bool { return r <= ' ' })
 	ref = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(ref)
@@ -133,9 +133,8 @@ func WHATWG(base *url.URL, ref string) (origin, resolved string) {
 	return base.Scheme + "://" + base.Host, "/" + strings.Join(kept, "/")
 }
 
-// ReturnPaths returns a function that returns how a return path is admitted, or
-// "". It mounts an application with a LoginPage, whose redirects show that without
-// a trip to a provider.
+// ReturnPaths returns a function that returns the admitted form of a return path, or "". It mounts an
+// application with a LoginPage, whose redirects show that without a provider.
 func ReturnPaths(t testing.TB, mount string) (admit func(raw string) string) {
 	t.Helper()
 	engine := gin.New()
@@ -159,14 +158,14 @@ func ReturnPaths(t testing.TB, mount string) (admit func(raw string) string) {
 	}
 }
 
-// StaysHome asserts that an admitted path stays on this site in every reading.
+// StaysHome asserts that an admitted path stays on this site in every interpretation.
 func StaysHome(t testing.TB, raw, out string, admit func(string) string) {
 	t.Helper()
 	if again := admit(out); again != out {
 		t.Errorf("%q was admitted as %q, which itself becomes %q", raw, out, again)
 	}
 	if i := strings.IndexFunc(out, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }); i >= 0 || out[0] != '/' {
-		t.Errorf("%q was admitted as %q, which is no plain path", raw, out)
+		t.Errorf("%q was admitted as %q, which is not a plain path", raw, out)
 	}
 	base, _ := url.Parse("https://app.example.com/base/")
 	origin, resolved := WHATWG(base, out)
@@ -181,16 +180,16 @@ func StaysHome(t testing.TB, raw, out string, admit func(string) string) {
 		t.Errorf("%q was admitted as %q, which resolves to %s", raw, out, to)
 	}
 	if glued, err := url.Parse("https://app.example.com/base" + out); err != nil || glued.Host != base.Host || !strings.HasPrefix(path.Clean(glued.Path)+"/", "/base/") {
-		t.Errorf("%q was admitted as %q, which behind the address is %v, %v", raw, out, glued, err)
+		t.Errorf("%q was admitted as %q, which appended to the origin is %v, %v", raw, out, glued, err)
 	}
 	for decoded := resolved; ; {
 		for _, reading := range []string{decoded, path.Clean(decoded), strings.ToLower(path.Clean(decoded))} {
 			if strings.HasPrefix(reading, "//") || strings.Contains(reading, `\`) {
-				t.Errorf("%q was admitted as %q, which somebody reads as %q", raw, out, reading)
+				t.Errorf("%q was admitted as %q, which may be interpreted as %q", raw, out, reading)
 			}
 			first, _, _ := strings.Cut(strings.TrimPrefix(reading, "/"), "/")
 			if slices.Contains([]string{"login", "authorize", "logout"}, first) {
-				t.Errorf("%q was admitted as %q, which somebody reads as our own %q", raw, out, reading)
+				t.Errorf("%q was admitted as %q, which may be interpreted as ginauth's %q", raw, out, reading)
 			}
 		}
 		next, err := url.PathUnescape(decoded)

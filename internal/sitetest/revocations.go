@@ -10,8 +10,7 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// BrokenRevocations keeps revocations in a map, and counts them. It fails while
-// Broken is set.
+// BrokenRevocations keeps revocations in a map and counts them. It fails while Broken is set.
 type BrokenRevocations struct {
 	Broken  atomic.Bool
 	Revoked atomic.Int64
@@ -54,7 +53,7 @@ type RevocationMap struct {
 	spent map[ginauth.RevocationKey]bool
 }
 
-// Expire drops all marks, as a store does when their time is over.
+// Expire drops all marks, as a store does when they expire.
 func (m *RevocationMap) Expire() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -96,8 +95,8 @@ func (m *RevocationMap) Once(_ context.Context, key ginauth.RevocationKey, _ tim
 	return first, nil
 }
 
-// FaultyRevocations wraps another implementation. It returns the errors that are
-// set, and remembers which keys it was last asked for.
+// FaultyRevocations wraps another implementation. It returns the errors that are set, and remembers
+// the keys of the last call.
 type FaultyRevocations struct {
 	ginauth.Revocations
 	ReadErr, WriteErr, OnceErr error

@@ -17,8 +17,7 @@ import (
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-// RecordOf opens a session cookie with the key, and returns its name and the
-// record in it.
+// RecordOf opens a session cookie with the key, and returns its name and its record.
 func RecordOf(t testing.TB, box *seal.Box, line string) (name, record string) {
 	t.Helper()
 	name, value, _ := strings.Cut(line, "=")
@@ -29,7 +28,7 @@ func RecordOf(t testing.TB, box *seal.Box, line string) (name, record string) {
 	return name, string(plain)
 }
 
-// SessionBox returns the box that the Site's sessions are sealed in.
+// SessionBox returns the Box that seals the Site's sessions.
 func SessionBox(t testing.TB, s *Site) *seal.Box {
 	t.Helper()
 	box, err := seal.New([]string{Key}, s.URL, "session")
@@ -39,8 +38,8 @@ func SessionBox(t testing.TB, s *Site) *seal.Box {
 	return box
 }
 
-// LoseCookies returns a function that makes the browser lose, or spoil, the
-// cookies whose names end with ending.
+// LoseCookies returns a function that makes the browser lose or alter the cookies whose names end
+// with ending.
 func LoseCookies(ending string, spoil bool) func(s *Site) {
 	return func(s *Site) {
 		s.T.Helper()
@@ -58,10 +57,10 @@ func LoseCookies(ending string, spoil bool) func(s *Site) {
 	}
 }
 
-// SessionName matches the names of a session's one or two cookies.
+// SessionName matches the names of the one or two cookies of a session.
 var SessionName = regexp.MustCompile(`^(__Host-)?ginauth-[A-Za-z0-9_-]{6}(-2)?$`)
 
-// SessionCookies returns the browser's cookies that hold its session, in order.
+// SessionCookies returns the browser's session cookies, in order.
 func (s *Site) SessionCookies() (list []*http.Cookie) {
 	for _, c := range s.Browser.Cookies(s.URL) {
 		if SessionName.MatchString(c.Name) {
@@ -91,8 +90,8 @@ func (s *Site) CookieHeader() string {
 	return strings.Join(pairs, "; ")
 }
 
-// Stolen returns the subject that a Cookie header is signed in as when somebody
-// else sends it, or "". The Site comes from NewSession.
+// Stolen returns the subject of a Cookie header when another client sends it, or "". The Site must be
+// from NewSession.
 func (s *Site) Stolen(line string) string {
 	s.T.Helper()
 	r, err := http.NewRequest("GET", s.URL+"/who", nil)
@@ -116,13 +115,13 @@ func (s *Site) Stolen(line string) string {
 	case response.StatusCode == http.StatusOK:
 		return string(who)
 	case response.StatusCode != http.StatusUnauthorized:
-		s.T.Errorf("a stolen session is answered with %d %s\n%s", response.StatusCode, who, s.Logs)
+		s.T.Errorf("the response to a stolen session is %d %s\n%s", response.StatusCode, who, s.Logs)
 	}
 	return ""
 }
 
-// NewSession is New with two more routes: /who answers with the subject, and
-// /update changes the session, which the returned function asks for.
+// NewSession is New with two more routes: /who responds with the subject, and /update changes the
+// session. The returned function requests /update.
 func NewSession(t *testing.T, options func(s *Site, o *ginauth.Options)) (s *Site, update func(change func(*ginauth.User)) (*authtest.Page, error)) {
 	t.Helper()
 	s = New(t, options)
@@ -144,7 +143,7 @@ func NewSession(t *testing.T, options func(s *Site, o *ginauth.Options)) (s *Sit
 	}
 }
 
-// Groups returns groups of n bytes in total.
+// Groups returns groups with n bytes in total.
 func Groups(n int) (groups []string) {
 	for i := range n / 20 {
 		groups = append(groups, fmt.Sprintf("group number %06d", i))
@@ -152,8 +151,8 @@ func Groups(n int) (groups []string) {
 	return groups
 }
 
-// Replica serves the same application in another instance, at an address of its
-// own. A session of one can be sent to the other.
+// Replica serves the same application in another instance at another address. A session of one can be
+// sent to the other.
 func (s *Site) Replica(change func(o *ginauth.Options)) *Site {
 	s.T.Helper()
 	r := &Site{T: s.T, Engine: gin.New(), IDP: s.IDP, Clock: s.Clock, Logs: s.Logs}
@@ -172,10 +171,10 @@ func (s *Site) Replica(change func(o *ginauth.Options)) *Site {
 	return r
 }
 
-// WriteSubject is a handler that answers with the subject.
+// WriteSubject is a handler that responds with the subject.
 func WriteSubject(c *gin.Context) { c.String(http.StatusOK, ginauth.CurrentUser(c).Subject) }
 
-// Mint makes a session for a user, and returns the Cookie header that sends it.
+// Mint creates a session for a user, and returns its Cookie header.
 func (s *Site) Mint(u *ginauth.User) string {
 	s.T.Helper()
 	recorder := httptest.NewRecorder()

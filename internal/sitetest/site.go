@@ -31,18 +31,18 @@ type Site struct {
 	Browser *authtest.Browser
 	Clock   *Clock       // of application, provider and browser
 	Logs    *Logs        // of the application and its server
-	Ran     atomic.Int64 // how often protected handlers ran
-	Unheard bool         // set by a test that wants no OnEvent but its own
+	Ran     atomic.Int64 // number of calls of protected handlers
+	Unheard bool         // set by a test to disable the Site's own OnEvent
 	Group   string       // of the router to mount on, if it is not the engine
 
 	events  *events
 	tls     bool
 	mu      sync.Mutex
-	watched testing.TB // the test that looks for leaks in Logs
+	watched testing.TB // the test that searches Logs for leaks
 }
 
-// StartProvider starts a provider that signs in Ada without asking. It is closed
-// when the test ends, and its secrets are watched for.
+// StartProvider starts a provider that signs in Ada without interaction. It is closed when the test
+// ends, and its secrets are watched.
 func StartProvider(t testing.TB, config authtest.Config) *authtest.Provider {
 	t.Helper()
 	watch := leaktest.Of(t)
@@ -89,8 +89,7 @@ func NewTLS(t testing.TB, change func(s *Site, o *ginauth.Options)) *Site {
 	return s
 }
 
-// Start serves the application for a Site whose provider runs already. Most
-// tests call New.
+// Start serves the application for a Site whose provider is already running. Most tests call New.
 func (s *Site) Start(change func(o *ginauth.Options)) {
 	t := s.T
 	t.Helper()
@@ -142,7 +141,7 @@ func (s *Site) SetProviders(list ...ginauth.Provider) {
 	}
 }
 
-// NewBrowser returns another browser, with no cookies.
+// NewBrowser returns another browser without cookies.
 func (s *Site) NewBrowser() *authtest.Browser {
 	b := authtest.NewBrowser()
 	b.Now = s.Clock.Now
@@ -159,8 +158,8 @@ func (s *Site) NewBrowser() *authtest.Browser {
 	return b
 }
 
-// routes adds the application's own routes: a home page, which names the user
-// if there is one, and protected pages, which answer with the user as JSON.
+// routes adds the application's own routes: a home page, which shows the user if one is signed in,
+// and protected pages, which respond with the user as JSON.
 func (s *Site) routes() {
 	s.Engine.GET("/", s.Auth.LoadUser(), func(c *gin.Context) {
 		if u := ginauth.CurrentUser(c); u != nil {
@@ -180,7 +179,7 @@ func (s *Site) routes() {
 	s.Engine.GET("/admin", s.Auth.RequireAuth(ginauth.HasGroup("admin")), who)
 }
 
-// NewWith is New with a provider of the given configuration.
+// NewWith is New with the given configuration of the provider.
 func NewWith(t testing.TB, config authtest.Config, change func(s *Site, o *ginauth.Options)) *Site {
 	t.Helper()
 	s := &Site{T: t, Clock: &Clock{}, Logs: &Logs{}}

@@ -17,18 +17,18 @@ var (
 	StoreBlockKey = []byte("and one of 32 to encrypt with...")
 )
 
-// FileStore is gorilla's, with the method that gin-contrib/sessions wants.
+// FileStore is gorilla's, with the method that gin-contrib/sessions requires.
 type FileStore struct{ *gorilla.FilesystemStore }
 
 // Options implements sessions.Store.
 func (s FileStore) Options(o ginsessions.Options) { s.FilesystemStore.Options = o.ToGorillaOptions() }
 
-// DeafStore is a store whose reads fail while Deaf is set: with an error, or as
-// if there was no such session.
+// DeafStore is a store whose reads fail while Deaf is set: with an error, or as if there were no such
+// session.
 type DeafStore struct {
 	ginsessions.Store
 	Deaf  atomic.Bool
-	Fails error // nil is a session that is not there
+	Fails error // nil means that the session does not exist
 }
 
 // New implements sessions.Store.
@@ -41,8 +41,7 @@ func (d *DeafStore) New(r *http.Request, name string) (*gorilla.Session, error) 
 	return s, d.Fails
 }
 
-// NewStore is NewFlow with sessions in a store. Its route /who answers with the
-// subject.
+// NewStore is NewFlow with sessions in a store. Its route /who responds with the subject.
 func NewStore(t *testing.T, store ginsessions.Store) *Flow {
 	t.Helper()
 	f := NewFlow(t, func(_ *Site, o *ginauth.Options) { o.Sessions = store })

@@ -30,13 +30,13 @@ const (
 	idle     = 30 * time.Minute
 )
 
-// clock is one that tests put forward.
+// clock is a clock that tests set forward.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
 func (c *clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// logs collects what was logged.
+// logs collects the log.
 type logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -55,7 +55,7 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-// tokens are what a provider issued.
+// tokens are the tokens that a provider issued.
 type tokens struct {
 	mu  sync.Mutex
 	all []string
@@ -91,17 +91,16 @@ type app struct {
 	auth    *ginauth.Auth
 	engine  atomic.Pointer[gin.Engine]
 	entered chan struct{} // a request is in /slow
-	release chan struct{} // and may go on
+	release chan struct{} // lets it continue
 }
 
-// newApp starts an application whose sessions are at h.
+// newApp starts an application that keeps its sessions in h.
 func newApp(t testing.TB, h Home) *app {
 	t.Helper()
 	return startApp(t, h, false, nil)
 }
 
-// startApp starts an application, over https if secure; change may adapt its
-// Options first.
+// startApp starts an application, over https if secure is true. change may change its Options first.
 func startApp(t testing.TB, h Home, secure bool, change func(*app, *ginauth.Options)) *app {
 	t.Helper()
 	gin.SetMode(gin.TestMode)
@@ -140,7 +139,7 @@ func (a *app) check(err error) {
 	}
 }
 
-// serve listens, for whatever engine was mounted last.
+// serve starts a server for the engine that was mounted last, and returns its URL.
 func (a *app) serve(secure bool) string {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.engine.Load().ServeHTTP(w, r)
@@ -161,8 +160,8 @@ func (a *app) serve(secure bool) string {
 	return a.URL
 }
 
-// mount is a restart of the application, with the Options as they are now.
-// The middleware runs before everything.
+// mount restarts the application with the current Options. The middleware runs before everything
+// else.
 func (a *app) mount(middleware gin.HandlerFunc, own ...func(*gin.Engine)) {
 	a.t.Helper()
 	engine := gin.New()
@@ -179,7 +178,7 @@ func (a *app) mount(middleware gin.HandlerFunc, own ...func(*gin.Engine)) {
 	a.engine.Store(engine)
 }
 
-// routes are the application's own.
+// routes adds the application's own routes.
 func (a *app) routes(engine *gin.Engine) {
 	auth := a.auth
 	engine.GET("/", auth.LoadUser(), func(c *gin.Context) {
@@ -225,7 +224,7 @@ func (a *app) newBrowser() *authtest.Browser {
 	return b
 }
 
-// signIn signs a user in at the provider and returns.
+// signIn signs a user in and fails the test if that does not work.
 func (a *app) signIn(b *authtest.Browser, subject string) {
 	a.t.Helper()
 	p := a.tryToSignIn(b, subject)
@@ -242,7 +241,7 @@ func (a *app) tryToSignIn(b *authtest.Browser, subject string) *authtest.Page {
 	return p
 }
 
-// fetch asks as a script of the application's own page does.
+// fetch sends a request as a script of the application's page does.
 func (a *app) fetch(b *authtest.Browser, method, path string) *authtest.Page {
 	a.t.Helper()
 	p, err := b.Fetch(authtest.At(a.URL+"/"), method, a.URL+path, nil, "")
@@ -250,8 +249,8 @@ func (a *app) fetch(b *authtest.Browser, method, path string) *authtest.Page {
 	return p
 }
 
-// user asks the application who is signed in; nil if nobody. Whatever is not
-// a user and not a plain refusal fails the test.
+// user returns the signed-in user of a browser, or nil. A response other than 200 and 401 fails the
+// test.
 func (a *app) user(b *authtest.Browser) *ginauth.User {
 	a.t.Helper()
 	return a.userIn(a.fetch(b, "GET", "/me"))
@@ -271,8 +270,7 @@ func (a *app) userIn(p *authtest.Page) *ginauth.User {
 	return nil
 }
 
-// wants fails the test unless the browser's user is the one with that subject;
-// "" for nobody.
+// wants fails the test unless the browser's user has that subject; "" means no user.
 func (a *app) wants(b *authtest.Browser, subject, when string) {
 	a.t.Helper()
 	got := ""
@@ -284,7 +282,7 @@ func (a *app) wants(b *authtest.Browser, subject, when string) {
 	}
 }
 
-// signOut presses the button.
+// signOut submits the form to sign out.
 func (a *app) signOut(b *authtest.Browser) *authtest.Page {
 	a.t.Helper()
 	b.StopAt = func(next *url.URL) bool { return !strings.HasPrefix(next.String(), a.URL) }
@@ -294,8 +292,7 @@ func (a *app) signOut(b *authtest.Browser) *authtest.Page {
 	return p
 }
 
-// cookies are ours that the browser holds: the session's, not those of
-// sign-ins, under way or counted.
+// cookies returns the browser's session cookies, without the cookies of sign-ins.
 func (a *app) cookies(b *authtest.Browser) (ours []*http.Cookie) {
 	for _, c := range b.Cookies(a.URL) {
 		name := strings.TrimPrefix(c.Name, "__Host-")
@@ -306,7 +303,7 @@ func (a *app) cookies(b *authtest.Browser) (ours []*http.Cookie) {
 	return ours
 }
 
-// sessionCookies are cookies, and there must be some.
+// sessionCookies is cookies, but fails the test if there are none.
 func (a *app) sessionCookies(b *authtest.Browser) []*http.Cookie {
 	a.t.Helper()
 	ours := a.cookies(b)
@@ -330,8 +327,7 @@ func (a *app) with(cookies ...*http.Cookie) *authtest.Page {
 	return p
 }
 
-// record is the store's session that a browser's cookie names, read through
-// the store as its owner does.
+// record returns the session that a browser's cookie identifies, read through the store.
 func (a *app) record(b *authtest.Browser) (*http.Request, *storedSession) {
 	a.t.Helper()
 	r := httptest.NewRequest("GET", a.URL, nil)
@@ -345,8 +341,7 @@ func (a *app) record(b *authtest.Browser) (*http.Request, *storedSession) {
 	return r, s
 }
 
-// storeCookie is the one of our cookies that the store reads: the other has
-// "-b" behind its name.
+// storeCookie returns the cookie that the store reads. The name of the other ends with "-b".
 func (a *app) storeCookie(b *authtest.Browser) *http.Cookie {
 	a.t.Helper()
 	for _, c := range a.sessionCookies(b) {
@@ -354,6 +349,6 @@ func (a *app) storeCookie(b *authtest.Browser) *http.Cookie {
 			return c
 		}
 	}
-	a.t.Fatal("the browser has no cookie of the store's")
+	a.t.Fatal("the browser has no cookie of the store")
 	return nil
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// keepsAll signs in, changes the session, and comes back with another browser
-// tab's worth of requests.
+// keepsAll signs in, changes the session, and checks what later requests find in it.
 func keepsAll(t *testing.T, h Home) {
 	a := startApp(t, h, false, func(_ *app, o *ginauth.Options) { o.KeepClaims = []string{"shoe", "email"} })
 	a.idp.AddPerson(authtest.Person{
@@ -66,7 +65,7 @@ func rotatesKeys(t *testing.T, h Home) {
 		t.Errorf("with the old key second: %d, and %d cookies; want the session, sealed anew", p.Status, len(p.Header["Set-Cookie"]))
 	}
 	if p := a.fetch(a.browser, "GET", "/me"); p.Status != http.StatusOK || len(p.Header["Set-Cookie"]) != 0 {
-		t.Errorf("then: %d, and %d cookies; want it as it is", p.Status, len(p.Header["Set-Cookie"]))
+		t.Errorf("then: %d, and %d cookies; want an unchanged session", p.Status, len(p.Header["Set-Cookie"]))
 	}
 	restart(secondKey)
 	a.wants(a.browser, "ada", "without the old key")
@@ -74,19 +73,18 @@ func rotatesKeys(t *testing.T, h Home) {
 	if h.Open == nil {
 		a.wants(before, "", "without the old key, with the cookie from before")
 	}
-	restart(secondKey, firstKey) // a replica that was late
+	restart(secondKey, firstKey) // a replica that is restarted later
 	a.wants(idler, "grace", "with the old key back")
 	restart("a key that has nothing to do with the others")
 	a.wants(a.browser, "", "under other keys")
 	a.signIn(a.browser, "ada")
 }
 
-// ends puts the clock forward: the lifetimes are ours, whatever the store or
-// the browser thinks.
+// ends sets the clock forward: ginauth enforces the lifetimes, whatever the store and the browser do.
 func ends(t *testing.T, h Home) {
 	a := newApp(t, h)
 	patient := a.newBrowser()
-	patient.Now = func() time.Time { return time.Now() } // it keeps cookies for as long as anybody would
+	patient.Now = func() time.Time { return time.Now() } // its clock does not advance, so that it keeps expired cookies
 	a.signIn(patient, "ada")
 	a.clock.Advance(idle / 20)
 	if p := a.fetch(patient, "GET", "/me"); p.Status != http.StatusOK || len(p.Header["Set-Cookie"]) != 0 {
@@ -114,7 +112,7 @@ func ends(t *testing.T, h Home) {
 	a.wants(patient, "", "after Lifetime, however busy")
 }
 
-// refusesLarge lets the provider send more than the home takes.
+// refusesLarge lets the provider send a claim that the home has no room for.
 func refusesLarge(t *testing.T, h Home) {
 	a := startApp(t, h, false, func(_ *app, o *ginauth.Options) { o.KeepClaims = []string{"essay", "poem"} })
 	size := h.TooLarge
@@ -140,7 +138,7 @@ func refusesLarge(t *testing.T, h Home) {
 		}
 	}
 	if strings.Contains(a.log.String(), text[:26]) {
-		t.Error("the log tells the claim")
+		t.Error("the log contains the claim")
 	}
 	a.wants(a.browser, "", "afterwards")
 	if got := a.sized(a.browser); got > 0 {
@@ -156,7 +154,7 @@ func refusesLarge(t *testing.T, h Home) {
 	}
 }
 
-// sized is how large a browser's cookies of ours are.
+// sized returns the size of a browser's session cookies.
 func (a *app) sized(b *authtest.Browser) (bytes int) {
 	for _, c := range a.cookies(b) {
 		bytes += len(c.Name) + 1 + len(c.Value)
@@ -164,8 +162,8 @@ func (a *app) sized(b *authtest.Browser) (bytes int) {
 	return bytes
 }
 
-// needsItsProvider restarts the application without the provider, or with
-// another one under its name.
+// needsItsProvider restarts the application without the provider, or with another one of the same
+// name.
 func needsItsProvider(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.signIn(a.browser, "ada")
@@ -183,8 +181,8 @@ func needsItsProvider(t *testing.T, h Home) {
 	a.wants(a.browser, "ada", "with the provider back")
 }
 
-// setsAttributes reads the Set-Cookie lines of a sign-in and a sign-out over
-// https, and of a later request, as they are.
+// setsAttributes checks the Set-Cookie headers of a sign-in, of later requests and of a sign-out over
+// https.
 func setsAttributes(t *testing.T, h Home) {
 	a := startApp(t, h, true, nil)
 	a.signIn(a.browser, "ada")
@@ -206,7 +204,7 @@ func setsAttributes(t *testing.T, h Home) {
 		}
 	}
 	if len(seen) < 2 {
-		t.Errorf("only %v were set: the test looks at nothing", seen)
+		t.Errorf("only %v were set, so the test checks nothing", seen)
 	}
 	if refused := a.browser.RefusedCookies(); len(refused) > 0 {
 		t.Errorf("the browser refused %v", refused)
@@ -215,7 +213,7 @@ func setsAttributes(t *testing.T, h Home) {
 
 func (a *app) wantAttributes(line string, deleted bool) {
 	a.t.Helper()
-	if strings.HasPrefix(line, "__Secure-ginauth-") { // the ID token, which no other request brings
+	if strings.HasPrefix(line, "__Secure-ginauth-") { // the ID token, which only the sign-out needs
 		line = strings.Replace(strings.Replace(line, "__Secure-", "__Host-", 1), "; Path=/logout;", "; Path=/;", 1)
 	}
 	lower := strings.ToLower(line)

@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// staysDead lets a request load the session and wait; meanwhile the user signs
-// out, or somebody else signs in; then it saves.
+// staysDead lets a request load the session and wait. Meanwhile the user signs out; then the request
+// saves the session.
 func staysDead(t *testing.T, h Home) {
 	for _, way := range []struct {
 		name, path string
@@ -60,8 +60,7 @@ func staysDead(t *testing.T, h Home) {
 	}
 }
 
-// slidesInParallel sends a hundred requests at the moment when the session is
-// written again.
+// slidesInParallel sends a hundred concurrent requests when the session has to be renewed.
 func slidesInParallel(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.signIn(a.browser, "ada")
@@ -82,7 +81,7 @@ func slidesInParallel(t *testing.T, h Home) {
 			t.Errorf("%d of 100 requests failed\n%.2000s", n, a.log)
 		}
 		if p := a.fetch(a.browser, "GET", "/me"); p.Status != http.StatusOK || len(p.Header["Set-Cookie"]) != 0 {
-			t.Errorf("afterwards: %d and %d cookies; want the session as it is", p.Status, len(p.Header["Set-Cookie"]))
+			t.Errorf("afterwards: %d and %d cookies; want an unchanged session", p.Status, len(p.Header["Set-Cookie"]))
 		}
 	}
 }
@@ -93,7 +92,7 @@ type broken struct {
 	read, write atomic.Pointer[fault]
 }
 
-// fault is what happens instead; both nil is a store that returns nothing.
+// fault replaces a call of the store. If both fields are nil, the store returns nil without an error.
 type fault struct {
 	err   error
 	panic any
@@ -143,14 +142,14 @@ func failsClosed(t *testing.T, h Home) {
 	}
 }
 
-// within is the application in a subtest.
+// within returns the application for a subtest.
 func (a *app) within(t testing.TB) *app {
 	inner := &app{t: t, URL: a.URL, idp: a.idp, clock: a.clock, log: a.log, issued: a.issued, kept: a.kept, opts: a.opts, auth: a.auth}
 	inner.browser = inner.newBrowser()
 	return inner
 }
 
-// survives breaks the store under a signed-in user, and heals it.
+// survives breaks the store while users are signed in, and repairs it.
 func (a *app) survives(broken *atomic.Pointer[fault], f *fault, reading bool) {
 	t := a.t
 	t.Helper()
@@ -160,14 +159,14 @@ func (a *app) survives(broken *atomic.Pointer[fault], f *fault, reading bool) {
 	stolen := leaver.Clone()
 	busy := a.newBrowser()
 	a.signIn(busy, "zoe")
-	a.clock.Advance(idle / 2) // so that a read writes
+	a.clock.Advance(idle / 2) // so that every request renews the session
 	broken.Store(f)
 	a.wantUnavailable(a.fetch(a.browser, "GET", "/me"))
 	a.wantUnavailable(a.fetch(a.browser, "POST", "/note?note=x"))
 	if p := a.fetch(a.browser, "GET", "/"); p.Status != http.StatusOK || p.Text() != "nobody" {
 		t.Errorf("LoadUser let %q through with %d", p.Text(), p.Status)
 	}
-	if p := a.tryToSignIn(a.newBrowser(), "eve"); !reading || p.Status != http.StatusOK { // who has no cookie needs no read
+	if p := a.tryToSignIn(a.newBrowser(), "eve"); !reading || p.Status != http.StatusOK { // without a cookie there is nothing to read
 		a.wantUnavailable(p)
 	}
 	a.wantUnavailable(a.tryToSignIn(busy, "eve"))
@@ -191,11 +190,11 @@ func (a *app) wantUnavailable(p *authtest.Page) {
 		a.t.Errorf("%s answered %d, Retry-After %q: %.300s; want 503 store_unavailable", p.URL.Path, p.Status, p.Header.Get("Retry-After"), p.Text())
 	}
 	if strings.Contains(p.Text(), "192.0.2.1") || strings.Contains(p.Text(), "gob:") {
-		a.t.Errorf("%s tells the cause: %.300s", p.URL.Path, p.Text())
+		a.t.Errorf("%s contains the cause: %.300s", p.URL.Path, p.Text())
 	}
 }
 
-// outlastsDatabase takes the real thing away, and brings it back.
+// outlastsDatabase stops the real database, and starts it again.
 func outlastsDatabase(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.signIn(a.browser, "ada")
@@ -224,8 +223,7 @@ func outlastsDatabase(t *testing.T, h Home) {
 	a.signIn(late, "grace")
 }
 
-// hasNeighbours is an application that keeps data of its own with the
-// middleware of gin-contrib/sessions.
+// hasNeighbours tests an application that also uses the middleware of gin-contrib/sessions.
 func hasNeighbours(t *testing.T, h Home) {
 	for _, way := range []struct {
 		name       string
@@ -260,7 +258,7 @@ func hasNeighbours(t *testing.T, h Home) {
 	}
 }
 
-// cart counts in a session of the application's.
+// cart adds routes that count in the application's own session.
 func cart(e *gin.Engine, auth *ginauth.Auth, many bool, middleware ...gin.HandlerFunc) {
 	of := func(c *gin.Context) ginsessions.Session {
 		if many {
@@ -293,7 +291,7 @@ func cart(e *gin.Engine, auth *ginauth.Auth, many bool, middleware ...gin.Handle
 	})
 }
 
-// shops goes through a day of somebody's with a cart.
+// shops uses the application's own session before and after sign-ins and a sign-out.
 func (a *app) shops() {
 	t, b := a.t, a.browser
 	t.Helper()
@@ -308,7 +306,7 @@ func (a *app) shops() {
 	says("/cart", "2")
 	says("/mine", "2 of ada")
 	a.clock.Advance(idle / 2)
-	says("/mine", "2 of ada") // both write
+	says("/mine", "2 of ada") // both sessions are written
 	says("/cart", "3")
 	says("/empty", "")
 	a.wants(b, "ada", "after the application emptied its session")

@@ -1,8 +1,7 @@
-// Package storetest is the suite that every home of a session has to pass: the
-// sealed cookie and whatever gin-contrib/sessions store an application brings.
-// Each test signs people in over HTTP, with a provider and a browser, and then
-// does to the session what a thief, a slow request, a broken database or a
-// second middleware would do to it.
+// Package storetest is the test suite for session stores: the sealed cookie, and stores of
+// gin-contrib/sessions. Each test signs users in over HTTP, with a provider and a browser, and
+// then treats the session as a thief, a slow request, a broken database or a second middleware
+// would.
 package storetest
 
 import (
@@ -11,42 +10,39 @@ import (
 	ginsessions "github.com/gin-contrib/sessions"
 )
 
-// Home is where sessions are kept, and what the suite must know of the place.
+// Home is a place where sessions are kept, with its properties.
 type Home struct {
-	// Open returns a store for one test. Nil means that there is none:
-	// sessions stay in the sealed cookie.
+	// Open returns a store for one test. If it is nil, sessions are kept in the sealed cookie.
 	Open func(t testing.TB) Opened
 
-	// TooLarge is the size of a claim, in bytes, that the home has no room
-	// for. Zero means that it takes all that a provider may send.
+	// TooLarge is the size in bytes of a claim that exceeds the capacity. Zero means that every
+	// claim fits.
 	TooLarge int
 
-	// Limit is what the message about a session that is too large must name.
+	// Limit must be in the error message for a session that is too large.
 	Limit string
 }
 
-// Opened is a store that holds nothing yet, or nothing that disturbs.
+// Opened is a store without sessions of other tests.
 type Opened struct {
 	Store ginsessions.Store
 
-	// Dump returns everything in the store as a reader of its database sees
-	// it. Nil means that there is nothing but the browser's cookies.
+	// Dump returns the raw contents of the database. It is nil if the data is only in cookies.
 	Dump func() string
 
-	// Spoil writes a text over the records in the store, past the store and
-	// its codecs. Nil means that nobody could.
+	// Spoil overwrites all records with a text, bypassing the store and its codecs. It is nil if
+	// that is impossible.
 	Spoil func(text string)
 
-	// Break takes the database away, and what it returns brings it back. Nil
-	// means that there is none.
+	// Break stops the database, and mend starts it again. It is nil without a database.
 	Break func() (mend func())
 
-	// Silent says that the store takes a database that is gone for one that
-	// has no such session, and tells nobody.
+	// Silent is set if the store reports no error when the database is down, and returns no
+	// session.
 	Silent bool
 }
 
-// Run runs the suite over a home.
+// Run runs the suite for a home.
 func Run(t *testing.T, h Home) {
 	always := []struct {
 		name string

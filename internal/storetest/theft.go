@@ -23,15 +23,15 @@ type (
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// flipped changes the character at i into one whose highest bit differs: the
-// last character of a text has low bits that no decoder looks at.
+// flipped changes the highest bit of the character at i: decoders ignore the low bits of the last
+// character.
 func flipped(text string, i int) string {
 	n := strings.IndexByte(letters, text[i])
 	return text[:i] + string(letters[(n+32)%len(letters)]) + text[i+1:]
 }
 
-// refusesForgeries changes every cookie in every way, one character at a time,
-// cuts them, and mixes those of two people.
+// refusesForgeries alters single characters of every cookie, truncates the cookies, and mixes those
+// of two users.
 func refusesForgeries(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.signIn(a.browser, "ada")
@@ -39,7 +39,7 @@ func refusesForgeries(t *testing.T, h Home) {
 	a.signIn(other, "grace")
 	mine, theirs := a.sessionCookies(a.browser), a.sessionCookies(other)
 	if p := a.with(mine...); p.Status != http.StatusOK {
-		t.Fatalf("the cookies as they are get %d", p.Status)
+		t.Fatalf("the unchanged cookies got %d", p.Status)
 	}
 	for i, c := range mine {
 		forged := []string{"", "x", c.Value + c.Value, c.Value + "A", c.Value[:len(c.Value)-1], c.Value[1:], theirs[i].Value}
@@ -64,8 +64,8 @@ func refusesForgeries(t *testing.T, h Home) {
 	a.wants(a.browser, "ada", "after the forgeries")
 }
 
-// isNotFixed plants an attacker's cookies in the browser of somebody who then
-// signs in (ASVS 7.2.4): they must not become that person's.
+// isNotFixed plants an attacker's cookies in the browser of a user who then signs in (ASVS 7.2.4):
+// they must not give access to that user's session.
 func isNotFixed(t *testing.T, h Home) {
 	a := newApp(t, h)
 	attacker := a.newBrowser()
@@ -81,8 +81,8 @@ func isNotFixed(t *testing.T, h Home) {
 	a.plantAndSignIn(t, planted, "the attacker's own session")
 }
 
-// anonymousID is a cookie of the store's with an id that the attacker knows
-// and a record with nothing in it.
+// anonymousID returns a cookie of the store with a session id that the attacker knows, and whose
+// record has no user.
 func (a *app) anonymousID(like []*http.Cookie) *http.Cookie {
 	a.t.Helper()
 	name := strings.TrimSuffix(like[0].Name, "-b")
@@ -114,7 +114,7 @@ func (a *app) plantAndSignIn(t *testing.T, planted []*http.Cookie, what string) 
 	for _, c := range planted {
 		for _, now := range a.sessionCookies(victim) {
 			if now.Name == c.Name && now.Value == c.Value {
-				t.Errorf("with %s planted, %s is the planted one after the sign-in", what, c.Name)
+				t.Errorf("with %s planted, %s still has the planted value after the sign-in", what, c.Name)
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func (a *app) plantAndSignIn(t *testing.T, planted []*http.Cookie, what string) 
 	if a.kept.Store == nil {
 		return
 	}
-	// Nor with the attacker's id and whatever binding there is.
+	// The attacker's id must not work with either binding.
 	for _, binding := range []*http.Cookie{bindingOf(planted), bindingOf(a.sessionCookies(victim))} {
 		if binding == nil {
 			continue
@@ -143,8 +143,8 @@ func (a *app) plantAndSignIn(t *testing.T, planted []*http.Cookie, what string) 
 	}
 }
 
-// refusesCopies is somebody who can write to the store, and copies another
-// person's record under an id of their own.
+// refusesCopies tests an attacker who can write to the store and copies another user's record to the
+// attacker's own id.
 func refusesCopies(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.signIn(a.browser, "ada")
@@ -158,7 +158,7 @@ func refusesCopies(t *testing.T, h Home) {
 	w := httptest.NewRecorder()
 	mine.Options = &storedOptions{Path: "/", MaxAge: 3600}
 	a.check(a.kept.Store.Save(r, w, mine))
-	for _, c := range w.Result().Cookies() { // where the record is in the cookie
+	for _, c := range w.Result().Cookies() { // for stores that keep the record in the cookie
 		a.check(thief.SetCookie(a.URL, &http.Cookie{Name: c.Name, Value: c.Value, Path: "/"}))
 	}
 	_, copied := a.record(thief)
@@ -197,21 +197,21 @@ func refusesDamage(t *testing.T, h Home) {
 	}
 	for _, text := range []string{"x", `{"ginauth":"x"}`, strings.Repeat("\x7f", 300), strings.Repeat("QUFB", 400)} {
 		a.kept.Spoil(text)
-		// To some, a record that was cut is a connection that was.
+		// Some stores report a truncated record as a broken connection.
 		if p := a.fetch(a.browser, "GET", "/me"); p.Status != http.StatusUnauthorized {
 			a.wantUnavailable(p)
 		}
-		a.clock.Advance(10 * time.Second) // sooner, it looks like a loop of sign-ins
+		a.clock.Advance(10 * time.Second) // otherwise it looks like a redirect loop
 		a.signIn(a.browser, "ada")
 	}
 }
 
-// isIllegible looks for the person and the tokens in all that is kept.
+// isIllegible searches all stored data for the user's data and tokens.
 func isIllegible(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.opts.KeepClaims = []string{"*"}
 	a.mount(nil)
-	// Nothing short: chance writes "ada" into a few thousand random characters.
+	// No short texts: a few thousand random characters may contain "ada" by chance.
 	secrets := []string{"Ada Lovelace", "Lovelace", "ada@example.com", "example.com", "admin", "en-GB", a.idp.Issuer, "demo-client", firstKey}
 	before := ""
 	if a.kept.Dump != nil {
@@ -225,7 +225,7 @@ func isIllegible(t *testing.T, h Home) {
 	if a.kept.Dump != nil {
 		kept["the store"] = a.kept.Dump()
 		if len(kept["the store"]) < len(before)+300 {
-			t.Fatalf("the dump has %d bytes, and had %d before the sign-in: the test looks at nothing", len(kept["the store"]), len(before))
+			t.Fatalf("the dump has %d bytes, and had %d before the sign-in, so the test checks nothing", len(kept["the store"]), len(before))
 		}
 	}
 	for _, r := range a.idp.Requests(authtest.Token) {
@@ -233,7 +233,7 @@ func isIllegible(t *testing.T, h Home) {
 	}
 	issued := a.issued.list()
 	if len(issued) < 2 {
-		t.Fatal("no tokens were issued: the test looks at nothing")
+		t.Fatal("no tokens were issued, so the test checks nothing")
 	}
 	secrets = append(secrets, issued...)
 	for where, text := range kept {
@@ -241,7 +241,7 @@ func isIllegible(t *testing.T, h Home) {
 		for _, layer := range layers(text, 5) {
 			for _, secret := range secrets {
 				if len(secret) > 4 && strings.Contains(layer, secret) {
-					t.Errorf("%s tells %q: %.200q", where, secret, layer)
+					t.Errorf("%s contains %q: %.200q", where, secret, layer)
 				}
 			}
 		}
@@ -250,7 +250,7 @@ func isIllegible(t *testing.T, h Home) {
 
 var encoded = regexp.MustCompile(`[A-Za-z0-9+/_=-]{12,}`)
 
-// layers returns a text and all that is encoded in it, to some depth.
+// layers returns a text and all texts that are encoded in it, up to a depth.
 func layers(text string, depth int) []string {
 	all := []string{text}
 	if depth == 0 {
@@ -290,8 +290,7 @@ func diesAtLogout(t *testing.T, h Home) {
 	}
 }
 
-// refusesTwo sends the cookies of two people at once: whose browser it is
-// cannot be told, and neither is believed.
+// refusesTwo sends the session cookies of two users in one request, which is rejected as ambiguous.
 func refusesTwo(t *testing.T, h Home) {
 	a := newApp(t, h)
 	a.signIn(a.browser, "ada")
@@ -305,7 +304,7 @@ func refusesTwo(t *testing.T, h Home) {
 	if len(p.Header["Set-Cookie"]) == 0 {
 		t.Error("neither was cleared")
 	}
-	// A forged one before the true one is merely ignored.
+	// A forged cookie before the genuine one is ignored.
 	b := a.newBrowser()
 	a.signIn(b, "grace")
 	for _, c := range a.sessionCookies(b) {
@@ -316,13 +315,13 @@ func refusesTwo(t *testing.T, h Home) {
 	}
 }
 
-// isReplaced signs a second person in where the first one still is.
+// isReplaced signs a second user in while the first is still signed in.
 func isReplaced(t *testing.T, h Home) {
 	a := startApp(t, h, false, func(_ *app, o *ginauth.Options) { o.KeepClaims = []string{"email"} })
 	a.signIn(a.browser, "ada")
 	before := a.browser.Clone()
 	a.signIn(a.browser, "grace")
-	a.wants(before, "", "after somebody else's sign-in, with the cookies from before")
+	a.wants(before, "", "after another user's sign-in, with the cookies from before")
 	a.wants(a.browser, "grace", "afterwards")
 	if p := a.fetch(a.browser, "GET", "/claims"); !strings.Contains(p.Text(), "grace@example.com") || strings.Contains(p.Text(), "ada") {
 		t.Errorf("the claims are %s", p.Text())

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// decoder reads one text, which is known to be valid UTF-8, from the left.
+// decoder reads one text, which must be valid UTF-8, from left to right.
 type decoder struct {
 	text   string
 	pos    int
@@ -32,7 +32,7 @@ func (d *decoder) space() {
 	}
 }
 
-// skip reads c, if it is next.
+// skip reads c if it is the next byte, and reports whether it was.
 func (d *decoder) skip(c byte) bool {
 	if d.pos < len(d.text) && d.text[d.pos] == c {
 		d.pos++
@@ -41,7 +41,7 @@ func (d *decoder) skip(c byte) bool {
 	return false
 }
 
-// value reads the value that begins here, without space around it.
+// value reads the value that begins here, without the white space around it.
 func (d *decoder) value() (any, error) {
 	if d.pos == len(d.text) {
 		return nil, d.fault("unexpected end")
@@ -78,8 +78,8 @@ var literals = []struct {
 	value any
 }{{"true", true}, {"false", false}, {"null", nil}}
 
-// enter goes one level down. An error ends the reading, so only success has to
-// come up again.
+// enter goes one level down. After an error reading ends, so only the successful paths go back
+// up.
 func (d *decoder) enter() error {
 	if d.depth++; d.depth > maxDepth {
 		return d.fault("nested too deeply")
@@ -136,7 +136,7 @@ func (d *decoder) member(obj map[string]any) error {
 	if obj[name], err = d.value(); err != nil {
 		return err
 	}
-	if len(obj) == before { // obj is as good as gone
+	if len(obj) == before { // the first value is overwritten, but obj is discarded with the error
 		return fmt.Errorf("duplicate member %s", quote(name))
 	}
 	return nil
@@ -195,8 +195,7 @@ func (d *decoder) string() (string, error) {
 	return "", d.fault("unexpected end")
 }
 
-// escaped reads the rest of a string that began at start, from its first
-// backslash on.
+// escaped reads the rest of a string that began at start, from its first backslash.
 func (d *decoder) escaped(start int) (string, error) {
 	var b strings.Builder
 	for d.pos < len(d.text) {
@@ -293,8 +292,8 @@ func (d *decoder) number() (any, error) {
 	return json.Number(rest[:n]), nil
 }
 
-// scanNumber measures the number that s begins with, and says whether it is
-// written as RFC 8259 has it, with an exponent within bounds.
+// scanNumber returns the length of the number that s begins with, and whether it is written as
+// RFC 8259 requires, with an exponent within the limits.
 func scanNumber(s string) (n int, ok bool) {
 	if n < len(s) && s[n] == '-' {
 		n++

@@ -12,10 +12,9 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// FuzzObject holds the decoder against encoding/json: what is accepted here
-// means the same there, has no name twice at any depth, and survives being
-// written out and read again. With a member of it doubled it is refused, and so
-// is a name that differs in case alone, if it is asked for.
+// FuzzObject compares the decoder with encoding/json: an accepted text has the same meaning
+// there, has no duplicate name at any depth, and survives being encoded and decoded again. With
+// a duplicate member added it is refused. CheckCase refuses a name that differs only in case.
 func FuzzObject(f *testing.F) {
 	f.Add([]byte(idToken))
 	for _, text := range []string{
@@ -61,11 +60,11 @@ func FuzzObject(f *testing.F) {
 	})
 }
 
-// twice finds a name that an object has more than once, however deep. It reads
-// tokens, and so what encoding/json would hide.
+// twice finds a duplicate name in an object at any depth. It reads tokens, since the decoder of
+// encoding/json hides duplicates.
 func twice(dec *json.Decoder) string {
-	var names []map[string]bool // of the objects that are open; nil for an array
-	key := false                // whether the next text is a name
+	var names []map[string]bool // the names of each open object; nil for an array
+	key := false                // whether the next string is a name
 	for {
 		token, err := dec.Token()
 		if err != nil {
@@ -94,7 +93,7 @@ func twice(dec *json.Decoder) string {
 	}
 }
 
-// alike says whether an object has a name that is almost this one.
+// alike reports whether an object has a name that differs from name only in case.
 func alike(obj map[string]any, name string) bool {
 	for other := range obj {
 		if other != name && strings.EqualFold(other, name) {
@@ -124,7 +123,7 @@ func standard(t *testing.T, data []byte) map[string]any {
 	return obj
 }
 
-// useValues gives every value to every reader of values; none may panic.
+// useValues passes every value to every function that reads values: they must not panic.
 func useValues(obj map[string]any) {
 	for name, v := range obj {
 		strictjson.String(v)
@@ -136,7 +135,7 @@ func useValues(obj map[string]any) {
 	}
 }
 
-// FuzzNumericDate holds the exact reading against the rounded one.
+// FuzzNumericDate compares the exact result with that of float64.
 func FuzzNumericDate(f *testing.F) {
 	for _, s := range []string{"0", "1516239022.5", "-1", "1e30", "253370764799.9", "1e-400", "0x1p4"} {
 		f.Add(s)
@@ -150,7 +149,7 @@ func FuzzNumericDate(f *testing.F) {
 		if err != nil || !json.Valid([]byte(s)) {
 			t.Fatalf("%q is accepted as %v", s, got)
 		}
-		// A float64 of this size is a few hundredths of a millisecond coarse.
+		// The precision of a float64 of this size is a few hundredths of a millisecond.
 		exact := float64(got.Unix()) + float64(got.Nanosecond())/1e9
 		if diff := rounded - exact; diff < -1e-4 || diff > 1e-4 {
 			t.Fatalf("%q is read as %v, off by %v s", s, got, diff)

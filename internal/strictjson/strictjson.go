@@ -1,5 +1,5 @@
-// Package strictjson decodes JSON from untrusted sources: metadata, keys, token answers,
-// ID-token claims, profiles.
+// Package strictjson decodes JSON from untrusted sources: metadata, keys, token responses, ID
+// token claims, profiles.
 //
 // RFC 8259 does not define the meaning of duplicate names, lone surrogates and huge numbers,
 // so two decoders can read two different users from one ID token. This package rejects such
@@ -8,13 +8,13 @@
 //   - one value in valid UTF-8, no byte order mark, nothing after it;
 //   - no object names a member twice, however the name is escaped;
 //   - no lone surrogate and no NUL in any string or name;
-//   - numbers are kept as written, and are at most 100 characters long with
-//     an exponent of at most 400 either way;
-//   - nesting is at most 32 levels, an object has at most 2,000 members, and
-//     the text holds at most 20,000 values in all.
+//   - numbers are kept as written, have at most 100 characters, and an exponent between
+//     -400 and 400;
+//   - nesting is at most 32 levels, an object has at most 2,000 members, and the text has
+//     at most 20,000 values in total.
 //
-// The time is linear in the size of the text, which the caller must limit. Errors name a
-// member at most, never a value, which may be a secret.
+// The time is linear in the size of the text, which the caller must limit. Errors may name a
+// member but never contain a value, which may be a secret.
 package strictjson
 
 import (
@@ -26,19 +26,19 @@ import (
 	"unicode/utf8"
 )
 
-// The limits leave an order of magnitude above what providers send: a person
-// in 10,000 groups, a key set of 100 keys, a page of 100 teams.
+// The limits are an order of magnitude above what providers send: a user in 10,000 groups, a key
+// set of 100 keys, a page of 100 teams.
 const (
-	maxDepth    = 32     // levels of nesting, the outermost counted
+	maxDepth    = 32     // levels of nesting, including the outermost
 	maxMembers  = 2_000  // members of one object
-	maxValues   = 20_000 // values in all, of whatever kind
+	maxValues   = 20_000 // values in total, of all kinds
 	maxNumber   = 100    // characters of a number
-	maxExponent = 400    // of a number, either way
+	maxExponent = 400    // of a number, positive or negative
 )
 
-// Object decodes a text whose value is an object. The values in it are string,
-// json.Number, bool, nil, []any and map[string]any. Strings without escapes
-// share memory with each other: clone one that must outlive the rest.
+// Object decodes a text whose value is an object. Its values are string, json.Number, bool, nil,
+// []any and map[string]any. Strings without escapes share the memory of the text: clone a string
+// that must outlive the rest.
 func Object[T string | []byte](data T) (map[string]any, error) {
 	v, err := decode(string(data))
 	if err != nil {
@@ -51,7 +51,7 @@ func Object[T string | []byte](data T) (map[string]any, error) {
 	return obj, nil
 }
 
-// Array decodes a text whose value is an array, as Object does for an object.
+// Array is Object for a text whose value is an array.
 func Array[T string | []byte](data T) ([]any, error) {
 	v, err := decode(string(data))
 	if err != nil {
@@ -87,20 +87,18 @@ func decode(text string) (any, error) {
 	return v, nil
 }
 
-// CaseError is the error of CheckCase: Member differs from Name only in case. Both
-// are as they were sent.
+// CaseError is the error of CheckCase: Member differs from Name only in case.
 type CaseError struct{ Member, Name string }
 
-// Error names both, quoted and cut.
+// Error implements error. The text has both names, quoted and cut.
 func (e *CaseError) Error() string {
 	return fmt.Sprintf("member %s is a variant of %s", quote(e.Member), quote(e.Name))
 }
 
-// CheckCase refuses an object that has a member whose name differs from one of
-// names only in case: "SUB" or "ſub" for "sub". encoding/json stores such a
-// member in the field of that name, a map does not, and the two then disagree
-// about who signed in. A member that is exactly one of names is always fine. The
-// error is a *CaseError.
+// CheckCase returns a *CaseError if obj has a member whose name differs from one of names only in
+// case: "SUB" or "ſub" for "sub". encoding/json stores such a member in the struct field sub, a
+// map does not, and two programs would disagree about who signed in. A member whose name is
+// exactly one of names is always accepted.
 func CheckCase(obj map[string]any, names ...string) error {
 	for member := range obj {
 		if slices.Contains(names, member) {
@@ -125,8 +123,8 @@ func HasCase(name string) bool {
 	return false
 }
 
-// quote makes a name from the data fit for a log line: ASCII, so that a
-// look-alike letter shows, and at most 40 bytes of it.
+// quote makes a name from the data fit for a log line: quoted ASCII, so that a look-alike letter
+// is visible, and at most 40 bytes of it.
 func quote(name string) string {
 	if len(name) > 40 {
 		name = strings.ToValidUTF8(name[:40], "") + "…"

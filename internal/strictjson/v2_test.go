@@ -12,8 +12,8 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// FuzzObjectV2 holds the decoder against encoding/json/v2, which is strict
-// about duplicates and UTF-8 itself. Run it with GOEXPERIMENT=jsonv2.
+// FuzzObjectV2 compares the decoder with encoding/json/v2, which also rejects duplicates and
+// invalid UTF-8. Run it with GOEXPERIMENT=jsonv2.
 func FuzzObjectV2(f *testing.F) {
 	f.Add([]byte(idToken))
 	f.Add([]byte(`{"a":[-0,1.50,1E+2],"b":{"c":null,"s":"\ud83d\ude00"}}`))

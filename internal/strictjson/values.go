@@ -8,13 +8,11 @@ import (
 	"time"
 )
 
-// Lookup finds the value at a dotted path such as
-// "kakao_account.profile.nickname" or "items.0.user_id"; a number is an index
-// where the value is an array. Names may contain dots themselves, as in
-// "https://slack.com/user_id": at each level the longest name that fits the
-// path wins, whether or not the rest of the path leads anywhere from there, so
-// that a path never has two meanings in one object. An empty path finds
-// nothing.
+// Lookup returns the value at a dotted path such as "kakao_account.profile.nickname" or
+// "items.0.user_id", where a number is an index into an array. Names may contain dots, as in
+// "https://slack.com/user_id": at each level the longest matching name wins, even if the rest of
+// the path does not exist below it, so that a path never has two meanings in one object. An
+// empty path finds nothing.
 func Lookup(obj map[string]any, path string) (any, bool) {
 	if path == "" {
 		return nil, false
@@ -29,8 +27,8 @@ func Lookup(obj map[string]any, path string) (any, bool) {
 	}
 }
 
-// step goes one level down; rest, if any, begins with the dot. Where nothing is
-// found, there is none.
+// step goes one level down. A rest that is not empty begins with the dot. If nothing is found,
+// rest is empty.
 func step(at any, path string) (v any, rest string, ok bool) {
 	switch at := at.(type) {
 	case map[string]any:
@@ -53,9 +51,9 @@ func index(s string, length int) (int, bool) {
 	return i, 0 <= i && i < length && strconv.Itoa(i) == s
 }
 
-// String returns a string as it is, and a number that is written as an integer digit for
-// digit, since some providers number their users. It is false for anything else, including
-// "1e3", "1.0" and "-0".
+// String returns a string unchanged, and an integer as the digits that were sent, since some
+// providers number their users. It returns false for anything else, including the numbers 1e3,
+// 1.0 and -0.
 func String(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
@@ -66,9 +64,9 @@ func String(v any) (string, bool) {
 	return "", false
 }
 
-// Int64 returns a number that is written as an integer and fits.
+// Int64 returns a number that is written as an integer and fits into an int64.
 func Int64(v any) (int64, bool) {
-	n, _ := v.(json.Number) // "", which is no integer, if it is something else
+	n, _ := v.(json.Number) // "" for other types, which is not an integer
 	if !isInteger(string(n)) {
 		return 0, false
 	}
@@ -81,16 +79,16 @@ func isInteger(s string) bool {
 	return whole != "" && digits(whole) == len(whole) && (whole[0] != '0' || s == "0")
 }
 
-// maxDate is the first second after year 9998. The year to spare keeps sums
-// with a leeway, and other time zones, within what four digits can say.
+// maxDate is the first second after the year 9998. The spare year keeps the year at four digits
+// when a leeway is added, and in other time zones.
 const maxDate = 253_370_764_800
 
-// NumericDate returns the time that a number stands for as seconds since 1970,
-// fractions allowed (RFC 7519, section 2), cut to the nanosecond. Strings, and
-// times outside the years 1970 to 9998, are refused. No float is involved: a
-// float64 too large for an int64 becomes a different time on each processor.
+// NumericDate returns the time of a NumericDate (RFC 7519, section 2): seconds since 1970, with
+// fractions, cut to the nanosecond. It refuses strings, and times outside the years 1970 to 9998.
+// It uses no floats: the conversion of a float64 that is too large for an int64 depends on the
+// processor.
 func NumericDate(v any) (time.Time, bool) {
-	n, _ := v.(json.Number) // "", which is no number, if it is something else
+	n, _ := v.(json.Number) // "" for other types, which is not a number
 	sec, nanos, ok := seconds(string(n))
 	if !ok || sec < 0 || sec >= maxDate {
 		return time.Time{}, false
@@ -102,7 +100,7 @@ func seconds(s string) (sec, nanos int64, ok bool) {
 	if sec, ok = Int64(json.Number(s)); ok {
 		return sec, 0, true
 	}
-	// The bounds of scanNumber also keep big.Rat from computing 10 to the billionth.
+	// scanNumber limits the exponent: otherwise big.Rat would compute 10 to the billionth power.
 	if n, ok := scanNumber(s); !ok || n != len(s) || n > maxNumber {
 		return 0, 0, false
 	}
@@ -117,8 +115,8 @@ func seconds(s string) (sec, nanos int64, ok bool) {
 	return whole.Int64(), rest.Int64(), true
 }
 
-// Strings returns the strings of a list, and nil for anything else. Elements of
-// other types are left out.
+// Strings returns the strings in a list, without elements of other types. It returns nil for
+// anything but a list.
 func Strings(v any) (list []string) {
 	items, _ := v.([]any)
 	for _, item := range items {

@@ -9,16 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// Base is the page that a reference of the site stands on.
+// Base returns the URL of the page that contains the site's references.
 func (s *Site) Base() string { return s.Origin + s.Prefix + s.Mount + "/logout" }
 
-// refs are what Node is asked about a path that was admitted.
+// refs returns the references that Node resolves for an admitted path.
 func (s *Site) refs(raw string, w Written) []Ref {
 	return []Ref{{w.Location, s.Base()}, {w.Link, s.Base()}, {w.Path, s.Origin + "/"}, {raw, s.Origin + "/"}}
 }
 
-// check holds Node's answers against what was written, and returns what is
-// wrong.
+// check compares the URLs that Node resolved with the return path, and describes what is wrong.
 func (s *Site) check(raw string, w Written, answers []URL) (wrong []string) {
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	location, link, href, asked := answers[0], answers[1], answers[2], answers[3]
@@ -27,7 +26,7 @@ func (s *Site) check(raw string, w Written, answers []URL) (wrong []string) {
 		add("the link %q leads to %+v", w.Link, link)
 	}
 	if w.Field != w.Path {
-		add("the form's field says %q", w.Field)
+		add("the form's field has %q", w.Field)
 	}
 	if href.Origin != s.Origin {
 		add("as a link it leads to %+v", href)
@@ -38,7 +37,7 @@ func (s *Site) check(raw string, w Written, answers []URL) (wrong []string) {
 	return wrong
 }
 
-// strays says what is wrong with where a redirect ends.
+// strays describes what is wrong with the target of a redirect.
 func (s *Site) strays(to URL) (wrong []string) {
 	if to.Origin != s.Origin {
 		return []string{fmt.Sprintf("the redirect leads to %+v", to)}
@@ -52,18 +51,18 @@ func (s *Site) strays(to URL) (wrong []string) {
 	}
 	for _, reading := range readings(page) {
 		if strings.HasPrefix(reading, "//") {
-			wrong = append(wrong, fmt.Sprintf("the redirect leads to %q for who decodes it", reading))
+			wrong = append(wrong, fmt.Sprintf("the redirect leads to %q if decoded again", reading))
 		}
 		for _, route := range []string{"/login", "/authorize", "/logout"} {
 			if r := strings.ToLower(path.Clean(reading)) + "/"; strings.HasPrefix(r, strings.ToLower(s.Mount)+route+"/") {
-				wrong = append(wrong, fmt.Sprintf("the redirect leads to ginauth's own %s, for who decodes it: %q", route, reading))
+				wrong = append(wrong, fmt.Sprintf("the redirect leads to ginauth's own %s if decoded again: %q", route, reading))
 			}
 		}
 	}
 	return wrong
 }
 
-// readings are what servers make of a path that decode it once, twice, …
+// readings returns a path as it is, and decoded once, twice, and so on.
 func readings(page string) []string {
 	all := []string{page}
 	for range 8 {
@@ -76,7 +75,7 @@ func readings(page string) []string {
 	return all
 }
 
-// unescape decodes every %XX there is, and leaves what is none.
+// unescape decodes every valid %XX, and leaves invalid ones unchanged.
 func unescape(s string) string {
 	parts := strings.Split(s, "%")
 	for i, part := range parts[1:] {
@@ -89,8 +88,8 @@ func unescape(s string) string {
 	return strings.Join(parts, "")
 }
 
-// same reports whether two URLs ask for the same: they may differ in what is
-// percent-encoded, but not in what is a slash and what is an encoded one.
+// same reports whether two URLs are equivalent: they may differ in percent-encoding, but a slash is
+// not the same as an encoded slash.
 func same(a, b URL) bool {
 	segments := func(p string) []string {
 		list := strings.Split(p, "/")
@@ -99,22 +98,21 @@ func same(a, b URL) bool {
 		}
 		return list
 	}
-	// A backslash in a query stays what it is in browsers, and is written as %5C: the
-	// same to everyone who reads the query.
+	// Browsers leave a backslash in a query unchanged, and ginauth writes it as %5C: parsers of the
+	// query decode both to the same.
 	search := strings.ReplaceAll(b.Search, `\`, "%5C")
 	return a.Origin == b.Origin && a.Search == search && unescape(a.Hash) == unescape(b.Hash) && slices.Equal(segments(a.Path), segments(b.Path))
 }
 
-// Report is what a comparison saw.
+// Report is the result of a comparison.
 type Report struct {
-	Strings  int      // that were compared
-	Away     int      // of them that lead a browser away from the application as they are
-	Admitted int      // by the first site
-	Wrong    []string // what must not be
+	Strings  int      // number of strings that were compared
+	Away     int      // number that lead a browser away from the application if unchanged
+	Admitted int      // number that the first site admits
+	Wrong    []string // descriptions of errors
 }
 
-// Compare writes each of the strings at each of the sites, and asks Node where
-// it leads.
+// Compare passes each of the strings to each of the sites, and lets Node resolve the results.
 func Compare(sites []*Site, node *Node, corpus []string) (*Report, error) {
 	report := &Report{Strings: len(corpus)}
 	for batch := range slices.Chunk(corpus, 5000) {

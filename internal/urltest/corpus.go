@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// What hostile return paths are made of. Unicode has characters that a host's
-// name is read without, or in the place of others (UTS 46): dots, slashes, full
-// width forms. Some bytes are no UTF-8: surrogates, overlong forms, fragments.
+// The parts of hostile return paths. In host names, some Unicode characters are removed or mapped to
+// others (UTS 46): dots, slashes, full-width forms. Some bytes are invalid UTF-8: surrogates,
+// overlong forms, fragments.
 var (
 	slashes = []string{"/", "//", "///", `\`, `\\`, `/\`, `\/`, "/./", "/../", "/%2f", "%2F", "%5c", "%5C", "/%09/", "/\t/", "/\n/", "/\r\n/", "／", "＼", "∕", "⁄", "⧸", "╱", "/;/", "/ /"}
 	openers = []string{"//", "///", `/\`, `\\`, `\/`, "/\t/", "\t//", "/\n\\", "\r\n//", " //", "https://", "https:/", "https:", "HTTP://", `http:\\`, "/.//", "/..//", "/x/..//", "/%2e//", "javascript://", "//\t", "/\\\t/"}
@@ -25,11 +25,10 @@ var (
 	mounts = []string{"", "", "/Desk", "/desk", "/DESK", "/base", "/base/Desk", "/Desk/..", "/DeſK", "/DesK"}
 )
 
-// generator makes hostile strings; the same ones for the same seed.
+// generator makes hostile strings. The same seed gives the same strings.
 type generator struct{ *rand.Rand }
 
-// Corpus returns n strings for a seed: what an attacker would write to be
-// returned to, and what an application would.
+// Corpus returns n strings for a seed: return paths of attackers and of applications.
 func Corpus(seed uint64, n int) []string {
 	g := generator{rand.New(rand.NewPCG(seed, 0x67696e61757468))}
 	kinds := []func() string{g.foreign, g.foreign, g.soup, g.disguised, g.disguised, g.page, g.page, g.bytes}
@@ -52,7 +51,7 @@ func Corpus(seed uint64, n int) []string {
 
 func (g generator) one(list []string) string { return list[g.IntN(len(list))] }
 
-// maybe is one of list, or nothing.
+// maybe returns one of list, or "".
 func (g generator) maybe(list []string) string {
 	if g.IntN(2) == 0 {
 		return ""
@@ -60,7 +59,7 @@ func (g generator) maybe(list []string) string {
 	return g.one(list)
 }
 
-// foreign is the address of another site, more or less.
+// foreign returns the address of another site, or a similar string.
 func (g generator) foreign() string {
 	if g.IntN(2) == 0 {
 		return g.one(openers) + g.one(users) + g.one(hosts) + g.one(tails)
@@ -72,7 +71,7 @@ func (g generator) foreign() string {
 	return g.maybe(slashes) + scheme + g.one(slashes) + g.maybe(slashes) + g.one(users) + g.one(hosts) + g.maybe([]string{"/", "/x", `\`, ":80"}) + g.one(tails)
 }
 
-// soup is parts in no order.
+// soup returns random parts in random order.
 func (g generator) soup() string {
 	var b strings.Builder
 	if g.IntN(4) > 0 {
@@ -85,7 +84,7 @@ func (g generator) soup() string {
 	return b.String()
 }
 
-// disguised is one of ginauth's own routes, or almost.
+// disguised returns one of ginauth's own routes in disguise, or a similar path.
 func (g generator) disguised() string {
 	path := g.one(mounts) + g.one(routes)
 	switch g.IntN(6) {
@@ -106,7 +105,7 @@ func (g generator) disguised() string {
 	return path + g.one(tails)
 }
 
-// page is a page of an application's own.
+// page returns the path of an application's page.
 func (g generator) page() string {
 	var b strings.Builder
 	for range 1 + g.IntN(4) {
@@ -115,7 +114,7 @@ func (g generator) page() string {
 	return b.String() + g.maybe([]string{"/", "//", "/" + g.one(dots)}) + g.one(tails)
 }
 
-// bytes is bytes.
+// bytes returns random bytes.
 func (g generator) bytes() string {
 	b := []byte("/")
 	for range g.IntN(24) {
@@ -124,7 +123,7 @@ func (g generator) bytes() string {
 	return string(b[g.IntN(2):])
 }
 
-// spoiled puts something where it does not belong, or repeats a part.
+// spoiled inserts a part at a random place, or repeats one.
 func (g generator) spoiled(s string) string {
 	i := g.IntN(len(s) + 1)
 	if g.IntN(4) == 0 {
@@ -133,7 +132,7 @@ func (g generator) spoiled(s string) string {
 	return s[:i] + g.one([][]string{slashes, dots, spaces, words, tails}[g.IntN(5)]) + s[i:]
 }
 
-// scattered encodes some characters.
+// scattered percent-encodes some characters.
 func (g generator) scattered(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -146,7 +145,7 @@ func (g generator) scattered(s string) string {
 	return b.String()
 }
 
-// encoded encodes what stands for something in a URL, once more.
+// encoded percent-encodes the characters that have a meaning in a URL.
 func (g generator) encoded(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -159,7 +158,7 @@ func (g generator) encoded(s string) string {
 	return b.String()
 }
 
-// long is about as long as a return path may be, or much longer.
+// long makes a string about as long as a return path may be, or much longer.
 func (g generator) long(s string) string {
 	part := g.one(words)
 	n := []int{2000, 2040, 2047, 2048, 2049, 4096, 9000}[g.IntN(7)] - len(s)

@@ -11,29 +11,28 @@ import (
 //go:embed testdata/whatwg.tsv
 var expected string
 
-// The strings that Node's answers are kept for.
+// The seed and the number of the strings in testdata.
 const (
 	expectSeed = 20111
 	expectMany = 3000
 )
 
-// away is Node's path for what leads to another origin, or nowhere.
+// away stands for the path of a reference that leads to another origin or is invalid.
 const away = "away"
 
-// Expectation is what Node says about one string, on the pages of the first of
-// the Sites.
+// Expectation is how Node resolves one string, on the pages of the first of the Sites.
 type Expectation struct {
 	Raw   string // the string
-	Leads string // the path that a browser is led to by it as it is, or "away"
-	Path  string // as it was admitted, or ""
-	Ends  string // the path that a redirect to it ends at
+	Leads string // the path to which the unchanged string leads a browser, or "away"
+	Path  string // the admitted path, or ""
+	Ends  string // the path to which a redirect to Path leads
 }
 
-// Expect asks Node for the file of expectations.
+// Expect returns the contents of the file of expectations, resolved by Node.
 func Expect(s *Site, node *Node) ([]byte, error) {
 	var b bytes.Buffer
 	for _, raw := range Corpus(expectSeed, expectMany) {
-		if len(raw) > 200 { // the limit has tests of its own
+		if len(raw) > 200 { // other tests are about the limit
 			continue
 		}
 		w, err := s.Write(raw)
@@ -53,8 +52,8 @@ func Expect(s *Site, node *Node) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// path is where a URL leads on this site. The standard began to encode ^ in
-// 2024, and releases of Node differ in it.
+// path returns the path of a URL on this site, or away. It encodes ^, which the standard does only
+// since 2024, so that releases of Node differ.
 func (s *Site) path(u URL) string {
 	if u.Origin != s.Origin {
 		return away
@@ -62,7 +61,7 @@ func (s *Site) path(u URL) string {
 	return strings.ReplaceAll(u.Path, "^", "%5E")
 }
 
-// Expectations are what Node said when testdata was written.
+// Expectations returns the results of Node in testdata.
 func Expectations() (list []Expectation, err error) {
 	for line := range strings.Lines(expected) {
 		field := strings.Split(strings.TrimSuffix(line, "\n"), "\t")

@@ -20,12 +20,11 @@ type Node struct {
 	out *bufio.Reader
 }
 
-// Ref is a reference on a page. What is no UTF-8 in it becomes U+FFFD, as in
-// a browser.
+// Ref is a reference on a page. Invalid UTF-8 becomes U+FFFD, as in a browser.
 type Ref struct{ Href, Base string }
 
-// URL is where a reference leads, in the words of the URL standard. Its zero
-// value is a reference that leads nowhere.
+// URL is a resolved reference, with the terms of the URL standard. The zero value stands for an
+// invalid reference.
 type URL struct {
 	Origin, Path, Search, Hash string
 	ReturnTo                   string // the search parameter return_to
@@ -56,7 +55,7 @@ func (n *Node) Close() error {
 	return n.cmd.Wait()
 }
 
-// Resolve resolves references, all of them at once.
+// Resolve resolves references in one batch.
 func (n *Node) Resolve(refs []Ref) ([]URL, error) {
 	sent := make(chan error, 1)
 	go func() {

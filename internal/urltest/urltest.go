@@ -1,9 +1,8 @@
-// Package urltest holds return paths against the URL standard of browsers
-// (https://url.spec.whatwg.org), as Node.js has it: whatever ginauth admits has
-// to stay on the application's origin, off ginauth's own routes, and mean what
-// it meant. The program in directory node asks Node itself about as many
-// strings as it is told to; testdata/whatwg.tsv has its answers about a few
-// thousand, for machines without Node.
+// Package urltest compares return paths with the URL standard of browsers
+// (https://url.spec.whatwg.org) as implemented by Node.js: every path that ginauth admits has to
+// stay on the application's origin, avoid ginauth's own routes, and keep its meaning. The program
+// in directory node runs Node on any number of strings; testdata/whatwg.tsv has its results for a
+// few thousand, for machines without Node.
 package urltest
 
 import (
@@ -21,28 +20,28 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Site is an application behind ginauth, asked without a network.
+// Site is an application with ginauth, used without a network.
 type Site struct {
 	Origin, Prefix string // of BaseURL
-	Mount          string // the group's path
+	Mount          string // the path of the router group
 	engine         *gin.Engine
-	cookie         string // of somebody who is signed in
+	cookie         string // of a signed-in user
 	routers        []*router
 }
 
-// Written is what a site made of a return path.
+// Written is how a site uses a return path.
 type Written struct {
-	Path     string // as it is kept; "" if the site refused it
-	Location string // where the browser is sent to
-	Field    string // of the form to sign out with
+	Path     string // the admitted path; "" if the site rejected it
+	Location string // the target of the redirect after a sign-out
+	Field    string // of the form to sign out
 	Link     string // to a provider, on the login page
 }
 
-// elsewhere is where a site sends browsers whose return path it refused.
+// elsewhere is where a site redirects if it rejects the return path.
 const elsewhere = "/the-default"
 
-// Sites are one whose address has a path, behind a proxy that takes it off, and
-// whose routes are below a group; and one without either.
+// Sites returns two sites: one whose BaseURL has a path that a proxy strips, with routes below a
+// group; and one without either.
 func Sites() ([]*Site, error) {
 	gin.SetMode(gin.TestMode)
 	sites := []*Site{
@@ -83,7 +82,7 @@ func signIn(auth *ginauth.Auth) (string, error) {
 	return pair, nil
 }
 
-// Write asks the site to return to raw, in all the places that it writes it to.
+// Write passes the return path raw to the site, and returns all the places where the site uses it.
 func (s *Site) Write(raw string) (w Written, err error) {
 	query := "return_to=" + url.QueryEscape(raw)
 	out, err := s.ask("POST", "/logout", "", query)
@@ -93,7 +92,7 @@ func (s *Site) Write(raw string) (w Written, err error) {
 	w.Location = out.Header().Get("Location")
 	path, ok := strings.CutPrefix(w.Location, s.Origin+s.Prefix)
 	if !ok || path == "" {
-		return w, fmt.Errorf("a browser that signs out is sent to %q, which does not begin with %s", w.Location, s.Origin+s.Prefix)
+		return w, fmt.Errorf("the sign-out redirects to %q, which does not begin with %s", w.Location, s.Origin+s.Prefix)
 	}
 	if w.Path = strings.TrimSuffix(path, "#"); w.Path == elsewhere {
 		w.Path = ""
@@ -121,7 +120,7 @@ func (s *Site) ask(method, path, query, form string) (*httptest.ResponseRecorder
 	r.URL.RawQuery = query
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "text/html")
-	if method == http.MethodGet { // who is signed in is asked whether to sign out
+	if method == http.MethodGet { // the page to sign out is for signed-in users
 		r.Header.Set("Cookie", s.cookie)
 	}
 	s.engine.ServeHTTP(out, r)
@@ -131,24 +130,24 @@ func (s *Site) ask(method, path, query, form string) (*httptest.ResponseRecorder
 	return out, nil
 }
 
-// attribute reads a page as a browser does: an attribute ends with its quote,
-// and only then are its references resolved.
+// attribute parses an attribute in a page as a browser does: the value ends at the quote, and then
+// its character references are decoded.
 func attribute(page *httptest.ResponseRecorder, before string) (string, error) {
 	_, rest, found := strings.Cut(page.Body.String(), before)
 	value, _, closed := strings.Cut(rest, `"`)
 	if !found || !closed {
-		return "", errors.New("a page lacks what it should have: " + before)
+		return "", errors.New("the page does not contain " + before)
 	}
 	return html.UnescapeString(value), nil
 }
 
-// router is Gin with a site's routes and nothing behind them.
+// router is a Gin engine with a site's routes, whose handlers only record the route.
 type router struct {
 	engine *gin.Engine
-	hit    string // the route that the last request met
+	hit    string // the route of the last request
 }
 
-// routers are Gin in each way that an application may have set it up.
+// routers returns an engine for each combination of Gin's settings.
 func routers(mounted *gin.Engine) []*router {
 	var all []*router
 	for bits := range 1 << 5 {
@@ -168,8 +167,8 @@ func routers(mounted *gin.Engine) []*router {
 	return all
 }
 
-// Own returns the route of ginauth that a visit of the path ends at, in any of
-// the ways to set Gin up, or "". path is escaped, and without BaseURL's.
+// Own returns the route of ginauth that a request for path reaches with any combination of Gin's
+// settings, or "". path is escaped and without the path of BaseURL.
 func (s *Site) Own(path string) string {
 	for _, r := range s.routers {
 		r.hit = ""

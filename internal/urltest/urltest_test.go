@@ -15,9 +15,8 @@ func sites(t *testing.T) []*Site {
 	return all
 }
 
-// What Node said about the return paths that are admitted, in testdata, is that
-// none leads away. A path that is written in another way than Node was asked
-// about fails: let node/main.go ask again.
+// According to the results of Node in testdata, no admitted return path leads away. The test also
+// fails if a path is written in a way that Node has not checked: then run node/main.go again.
 func TestReturnPathsAreWhatNodeWasAskedAbout(t *testing.T) {
 	list, err := Expectations()
 	if err != nil {
@@ -34,7 +33,7 @@ func TestReturnPathsAreWhatNodeWasAskedAbout(t *testing.T) {
 			hostile++
 		}
 		if w.Path != e.Path {
-			t.Errorf("%q is admitted as %q, and testdata has %q", e.Raw, w.Path, e.Path)
+			t.Errorf("%q is admitted as %q, but testdata has %q", e.Raw, w.Path, e.Path)
 		}
 		if e.Path == "" {
 			continue
@@ -48,18 +47,18 @@ func TestReturnPathsAreWhatNodeWasAskedAbout(t *testing.T) {
 		}
 	}
 	if len(list) < 2500 || admitted < 300 || hostile < 300 {
-		t.Errorf("of %d strings %d are admitted and %d lead away: that proves little", len(list), admitted, hostile)
+		t.Errorf("of %d strings %d are admitted and %d lead away: too few to prove anything", len(list), admitted, hostile)
 	}
 }
 
 func TestTheCorpusIsTheSameForASeed(t *testing.T) {
 	first := Corpus(7, 1000)
 	if !slices.Equal(first, Corpus(7, 1000)) || slices.Equal(first, Corpus(8, 1000)) {
-		t.Error("the seed does not decide what the corpus is")
+		t.Error("the seed does not determine the corpus")
 	}
 }
 
-// A comparison that finds nothing wrong must be able to.
+// The comparison must find errors, so that finding none proves something.
 func TestTheComparisonFindsWhatIsWrong(t *testing.T) {
 	s := sites(t)[0]
 	good := URL{Origin: s.Origin, Path: "/base/x%2Fy"}
@@ -81,8 +80,8 @@ func TestTheComparisonFindsWhatIsWrong(t *testing.T) {
 		{"a route of ginauth", w, []URL{at("/base/Desk/logout"), link, plain, plain}, "own /Desk/logout, by Gin"},
 		{"one that Gin corrects the case of", w, []URL{at("/base/desk/LOGIN/one"), link, plain, plain}, "by Gin"},
 		{"one that Gin drops slashes of", w, []URL{at("/base//Desk//login/one"), link, plain, plain}, "by Gin"},
-		{"one that is decoded twice", w, []URL{at("/base/%2544esk/log%256Fut"), link, plain, plain}, "for who decodes it"},
-		{"two slashes that are decoded twice", w, []URL{at("/base/%252fevil.example"), link, plain, plain}, "for who decodes it"},
+		{"one that is decoded twice", w, []URL{at("/base/%2544esk/log%256Fut"), link, plain, plain}, "if decoded again"},
+		{"two slashes that are decoded twice", w, []URL{at("/base/%252fevil.example"), link, plain, plain}, "if decoded again"},
 		{"a link to another site", w, []URL{good, {Origin: "https://evil.example"}, plain, plain}, "the link"},
 		{"a link that returns elsewhere", w, []URL{good, {Origin: s.Origin, Path: "/base/Desk/login/one", ReturnTo: "/x/y"}, plain, plain}, "the link"},
 		{"a field that differs", Written{Path: "/x%2Fy", Field: "/x"}, []URL{good, link, plain, plain}, "the form's field"},

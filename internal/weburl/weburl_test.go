@@ -7,7 +7,7 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// The hosts are set as they are: url.Parse refuses some of them first.
+// The hosts are set directly, since url.Parse refuses some of them.
 func TestHasHost(t *testing.T) {
 	for host, want := range map[string]bool{
 		"app.example.com": true, "APP-1.example_2.com.": true, "localhost:8443": true, "127.0.0.1:80": true, "[::1]:8443": true,
@@ -76,6 +76,6 @@ func TestUnfit(t *testing.T) {
 		}
 	}
 	if got, _ := weburl.Unfit("http://login.example.com", true); got != "" {
-		t.Errorf("http is %q where it may be used", got)
+		t.Errorf("http is %q where it is allowed", got)
 	}
 }

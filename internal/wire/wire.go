@@ -1,7 +1,6 @@
-// Package wire writes and reads the compact records that are sealed into
-// cookies: numbers as varints, texts behind their length. A record begins with
-// a version of its owner's, and reading never panics and never allocates more
-// than the record is long.
+// Package wire encodes and decodes the compact records that are sealed into cookies: numbers as
+// varints, texts with their length before them. A record begins with a version, which its owner
+// defines. Decoding never panics, and limits what it allocates by the length of the record.
 package wire
 
 import (
@@ -38,7 +37,7 @@ func AppendMap(b []byte, m map[string]string) []byte {
 	return b
 }
 
-// AppendTime appends a time, to the second; the zero time stays zero.
+// AppendTime appends a time in seconds. The zero time stays zero.
 func AppendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, 0)
@@ -46,7 +45,7 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(b, uint64(max(t.Unix(), 1)))
 }
 
-// AppendMicros appends a time, to the microsecond; the zero time stays zero.
+// AppendMicros appends a time in microseconds. The zero time stays zero.
 func AppendMicros(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, 0)
@@ -54,28 +53,26 @@ func AppendMicros(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(b, uint64(max(t.UnixMicro(), 1)))
 }
 
-// AppendSince appends a time by its distance from another one, in whole
-// seconds; the zero time stays zero.
+// AppendSince appends a time as its distance from base in whole seconds. The zero time stays zero.
 func AppendSince(b []byte, t, base time.Time) []byte {
 	if t.IsZero() {
 		return append(b, 0)
 	}
 	d := t.Unix() - base.Unix()
-	return binary.AppendUvarint(b, uint64(d<<1^d>>63)+1) // zigzag: small either way
+	return binary.AppendUvarint(b, uint64(d<<1^d>>63)+1) // zigzag: small for both signs
 }
 
-// farthest is how many seconds from its base a time may be that is read again.
+// farthest is the largest distance in seconds that Since accepts.
 const farthest = (math.MaxInt32*64 - 1) / 2
 
-// Reaches says whether Since reads what AppendSince writes of t.
+// Reaches reports whether Since can read the record of t that AppendSince writes.
 func Reaches(t, base time.Time) bool {
 	d := t.Unix() - base.Unix()
 	return t.IsZero() || -farthest-1 <= d && d <= farthest
 }
 
-// Reader reads a record in the order it was written. After the first thing
-// that does not fit, everything it returns is zero and OK is false. Texts that
-// it returns share the record's memory.
+// Reader reads a record in the order in which it was written. After the first invalid field, all
+// results are zero and OK is false. Texts that it returns share the record's memory.
 type Reader struct {
 	rest string
 	bad  bool
@@ -127,11 +124,10 @@ func (r *Reader) String() string {
 	return r.Bytes(int(n))
 }
 
-// Strings reads a list of texts, into room if it has enough; an empty list is
-// nil.
+// Strings reads a list of texts, into room if the list fits. An empty list is nil.
 func (r *Reader) Strings(room []string) []string {
 	n := r.Uint()
-	if n == 0 || n > uint64(len(r.rest)) { // each text takes a byte at least
+	if n == 0 || n > uint64(len(r.rest)) { // each text takes at least one byte
 		if n > 0 {
 			r.fail()
 		}
@@ -147,7 +143,7 @@ func (r *Reader) Strings(room []string) []string {
 	return list
 }
 
-// Map reads the pairs of a map; an empty one is nil.
+// Map reads the pairs of a map. An empty map is nil.
 func (r *Reader) Map() map[string]string {
 	n := r.Uint()
 	if n == 0 || n > uint64(len(r.rest)) {
@@ -167,7 +163,7 @@ func (r *Reader) Map() map[string]string {
 // Time reads a time.
 func (r *Reader) Time() time.Time {
 	v := r.Uint()
-	if v == 0 || v > math.MaxInt32*64 { // far beyond any year that matters
+	if v == 0 || v > math.MaxInt32*64 { // more than four thousand years after 1970
 		if v > 0 {
 			r.fail()
 		}
@@ -201,8 +197,8 @@ func (r *Reader) Since(base time.Time) time.Time {
 	return time.Unix(base.Unix()+(int64(v>>1)^-int64(v&1)), 0)
 }
 
-// More reports whether something is left to read; after a failure nothing is.
+// More reports whether the record has more to read. It is false after a failure.
 func (r *Reader) More() bool { return r.rest != "" }
 
-// OK says whether everything fitted and nothing is left.
+// OK reports whether all fields were valid and the whole record was read.
 func (r *Reader) OK() bool { return !r.bad && r.rest == "" }

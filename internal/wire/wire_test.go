@@ -13,7 +13,7 @@ import (
 
 var distances = []time.Duration{0, time.Second, -time.Second, 7 * 24 * time.Hour, -400 * 24 * time.Hour, 1500 * time.Millisecond}
 
-// Room is used if the list fits, and is no part of the list's own otherwise.
+// A list that fits is read into the room; otherwise it has separate memory.
 func TestStringsInARoom(t *testing.T) {
 	var room [2]string
 	for _, tt := range []struct {
@@ -120,17 +120,16 @@ func TestEveryCutRecordIsRefused(t *testing.T) {
 		}
 	}
 	if read(string(b) + "x") {
-		t.Error("a record with more behind it is accepted")
+		t.Error("a record with trailing data is accepted")
 	}
 }
 
-// Each read alone refuses what does not fit, and leaves nothing that a later
-// one could take for a record that ended well.
+// Each method alone refuses an invalid field, and then OK is false.
 func TestEveryReadRefuses(t *testing.T) {
 	number := func(v uint64) string { return string(wire.AppendUint(nil, v)) }
 	for _, tt := range []struct {
 		name, record string
-		read         func(r *wire.Reader) bool // whether it returned something
+		read         func(r *wire.Reader) bool // reports whether the result is not zero
 	}{
 		{"a number beyond 64 bits", strings.Repeat("\xff", 9) + "\x02", func(r *wire.Reader) bool { return r.Uint() != 0 }},
 		{"more bytes than there are", "", func(r *wire.Reader) bool { return r.Bytes(1) != "" }},
@@ -147,7 +146,7 @@ func TestEveryReadRefuses(t *testing.T) {
 	}
 }
 
-// The zero time takes one byte, whatever it is a distance from.
+// The zero time takes one byte, whatever the base is.
 func TestZeroTimesAreShort(t *testing.T) {
 	var zero time.Time
 	for i, b := range [][]byte{wire.AppendTime(nil, zero), wire.AppendMicros(nil, zero), wire.AppendSince(nil, zero, time.Unix(1_800_000_000, 0))} {
@@ -196,12 +195,12 @@ func FuzzReader(f *testing.F) {
 		b := wire.AppendTime(wire.AppendStrings(wire.AppendString(nil, s), l), at)
 		again := wire.NewReader(string(wire.AppendMap(wire.AppendSince(b, since, base), m)))
 		if again.String() != s || !slices.Equal(again.Strings(nil), l) || !again.Time().Equal(at) || !again.Since(base).Equal(since) || !maps.Equal(again.Map(), m) || !again.OK() {
-			t.Errorf("%q does not survive being written again", record)
+			t.Errorf("%q is different after being decoded and encoded again", record)
 		}
 	})
 }
 
-// Reaches knows what Since does not read.
+// Reaches is true for exactly the times that Since can read.
 func TestReaches(t *testing.T) {
 	base := time.Unix(1_800_000_000, 0)
 	for _, far := range []int64{0, 1, -1, 1 << 36, -1 << 36, 1<<36 - 33, -1<<36 + 33, 1<<36 - 32, -1<<36 + 32, 1 << 40, -1 << 40} {
@@ -209,12 +208,12 @@ func TestReaches(t *testing.T) {
 		r := wire.NewReader(string(wire.AppendSince(nil, at, base)))
 		read := r.Since(base).Equal(at) && r.OK()
 		if got := wire.Reaches(at, base); got != read {
-			t.Errorf("%d seconds: %v, and what was written reads: %v", far, got, read)
+			t.Errorf("%d seconds: Reaches is %v, but whether Since reads the time is %v", far, got, read)
 		}
 	}
 	for _, base := range []time.Time{base, base.AddDate(5000, 0, 0)} {
 		if !wire.Reaches(time.Time{}, base) {
-			t.Error("the zero time is not written at all")
+			t.Error("the zero time is not reached")
 		}
 	}
 }

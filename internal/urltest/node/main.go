@@ -3,8 +3,8 @@
 //
 //	go run ./internal/urltest/node [-n 120000] [-seed 1]
 //
-// It also checks that internal/urltest/testdata/whatwg.tsv says what Node says;
-// with -write it writes that file anew. Run it from the root of the repository.
+// It also checks that internal/urltest/testdata/whatwg.tsv agrees with Node; with -write it writes
+// that file. Run it from the root of the repository.
 package main
 
 import (
@@ -21,7 +21,7 @@ const expectations = "internal/urltest/testdata/whatwg.tsv"
 
 func main() {
 	n := flag.Int("n", 120_000, "how many strings to compare")
-	seed := flag.Uint64("seed", 1, "what they are made from")
+	seed := flag.Uint64("seed", 1, "seed of the strings")
 	write := flag.Bool("write", false, "write "+expectations)
 	flag.Parse()
 	if err := run(*seed, *n, *write); err != nil {
@@ -45,13 +45,13 @@ func run(seed uint64, n int, write bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d of them lead away from the application as they are; %d were admitted, and %d of these answers are wrong\n",
+	fmt.Printf("%d of them lead away from the application if unchanged; %d were admitted, with %d errors\n",
 		report.Away, report.Admitted, len(report.Wrong))
 	for _, wrong := range report.Wrong[:min(len(report.Wrong), 50)] {
 		fmt.Println(wrong)
 	}
 	if len(report.Wrong) > 0 {
-		return errors.New("return paths are admitted that must not be")
+		return errors.New("invalid return paths are admitted")
 	}
 	return fresh(sites[0], node, write)
 }
@@ -70,8 +70,8 @@ func fresh(site *urltest.Site, node *urltest.Node, write bool) error {
 		return err
 	}
 	if !bytes.Equal(have, want) {
-		return errors.New(expectations + " is not what Node says now: run this with -write, and look at what changes")
+		return errors.New(expectations + " differs from the results of Node: run this with -write, and review the diff")
 	}
-	fmt.Println(expectations + " is what Node says")
+	fmt.Println(expectations + " agrees with Node")
 	return nil
 }
