@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -160,13 +161,24 @@ var besides = []struct {
 	{"attempts", "five sign-ins in progress, beside none", setting{attempts: 5}, setting{}},
 }
 
-// BenchmarkBeside measures each of these settings and the other in turns of a millisecond.
+// BenchmarkBeside measures each of these settings and the other in turns of a millisecond, in eight
+// applications each: the addresses of one may be better than those of another for as long as the
+// process lives. The garbage collector runs as in BenchmarkParallel: both settings leave the same to
+// it, and its runs would be noise.
 func BenchmarkBeside(b *testing.B) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for _, pair := range besides {
 		b.Run(pair.name, func(b *testing.B) {
 			visiting := func(s setting) func() {
-				v := newVisitor(ours(s)())
+				var same [8]*visitor
+				for i := range same {
+					same[i] = newVisitor(ours(s)())
+				}
+				calls := 0
 				return func() {
+					v := same[calls/500%len(same)]
+					calls++
 					if !v.visit() {
 						b.Fatalf("answered with %d", v.writer.status)
 					}
@@ -177,10 +189,11 @@ func BenchmarkBeside(b *testing.B) {
 	}
 }
 
-// inTurns measures two functions in turns of n calls: a processor changes its speed by more than a few
-// percent within seconds, so that two successive runs could not show the difference. times is the CPU
-// time of the second divided by that of the first; times-waited is the same for elapsed time, which
-// includes the work of other processes.
+// inTurns measures two functions in turns of about n calls: a processor changes its speed by more than
+// a few percent within seconds, so that two successive runs could not show the difference. The length
+// of the turns is random: with a fixed one, the garbage collector may run in the turns of one function
+// alone for seconds. times is the CPU time of the second divided by that of the first; times-waited is
+// the same for elapsed time, which includes the work of other processes.
 func inTurns(b *testing.B, n int, than, it func()) {
 	both := [2]func(){than, it}
 	for _, do := range both { // connections, keys
@@ -188,9 +201,10 @@ func inTurns(b *testing.B, n int, than, it func()) {
 	}
 	var spent, waited [2]time.Duration
 	for b.Loop() {
-		for _, which := range [...]int{0, 1, 1, 0} { // so that neither always comes second
+		first, calls := rand.IntN(2), n/2+rand.IntN(n)
+		for _, which := range [...]int{first, 1 - first, 1 - first, first} { // so that neither always comes second
 			start, began := cpu(), time.Now()
-			for range n {
+			for range calls {
 				both[which]()
 			}
 			spent[which] += cpu() - start
