@@ -13,8 +13,6 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
-
-	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // Config configures a Client. The caller has validated it and filled in the
@@ -92,8 +90,7 @@ type Client struct {
 	failed atomic.Pointer[failure]
 	silent *atomic.Bool // the provider did not respond to the last request
 
-	accessHeaders  accessHeaders
-	lowerCaseNames bool // all of cfg.Names are in lower case
+	accessHeaders accessHeaders
 }
 
 // New returns a Client. It makes no request. If a client in before has the same issuer and
@@ -101,7 +98,7 @@ type Client struct {
 // and works even if the provider is down.
 func New(cfg Config, before ...*Client) *Client {
 	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
-	c := &Client{cfg: cfg, silent: new(atomic.Bool), lowerCaseNames: !slices.ContainsFunc(cfg.Names, strictjson.HasCase)}
+	c := &Client{cfg: cfg, silent: new(atomic.Bool)}
 	known := &metadata{}
 	i := slices.IndexFunc(before, func(b *Client) bool { return b.cfg.endpoints() == cfg.endpoints() })
 	if i >= 0 {

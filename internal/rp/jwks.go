@@ -25,51 +25,50 @@ import (
 )
 
 const (
-	keysAge      = time.Hour        // then keys are fetched again: one that leaked is withdrawn
-	keysCooldown = 15 * time.Second // after a request for keys that did not bring the one asked for
+	keysAge      = time.Hour        // then keys are fetched again, since a leaked key may have been withdrawn
+	keysCooldown = 15 * time.Second // after a request that did not return the needed key
 	keysLimit    = 512 << 10        // bytes
 	keysMost     = 100
-	keysTried    = 10 // for a token that does not name its key
+	keysTried    = 10 // for a token without a kid
 )
 
-// keySet holds a provider's signing keys. It uses the keys that it can and passes over
-// the rest. RFC 7517, 5: "Implementations SHOULD ignore JWKs within a JWK Set that use
-// "kty" (key type) values that are not understood by them, that are missing required
-// members, or for which values are out of the supported ranges." One key of an unknown
-// kind does not make the good ones unusable. Keys outlive an outage.
+// keySet holds a provider's signing keys and ignores those that it cannot use. RFC 7517, 5:
+// "Implementations SHOULD ignore JWKs within a JWK Set that use "kty" (key type) values that
+// are not understood by them, that are missing required members, or for which values are out
+// of the supported ranges." Keys stay in use during an outage of the provider.
 type keySet struct {
 	url    string
 	http   *http.Client
 	now    func() time.Time
-	shared bool // several issuers sign with these keys, which may name the one that they are for
+	shared bool // several issuers share the keys; a key may name its issuer
 	flight singleflight.Group
 	held   atomic.Pointer[heldKeys]
-	failed atomic.Pointer[failure]                 // the last request, and until when not to ask again
-	vain   [fromAnyone + 1]atomic.Pointer[failure] // until when not to ask again for a token that came this way
+	failed atomic.Pointer[failure]                 // the last request, if it failed, with its cool-down
+	vain   [fromAnyone + 1]atomic.Pointer[failure] // by source: the last request, if it did not return the needed key, with its cool-down
 }
 
-// source is the channel by which a token arrived. Each has its own cool-down: what anyone
-// sends here does not keep the keys from being fetched that have signed an ID token.
+// source is the channel by which a token arrived. Each has its own cool-down, so that forged
+// tokens in requests cannot delay fetching the key of an ID token.
 type source int
 
 const (
-	fromProvider source = iota // in an answer of its token endpoint
+	fromProvider source = iota // in a response of the token endpoint
 	fromAnyone                 // in a request to this application
 )
 
-// signingKey is a key of the provider, or the secret that it shares with us.
+// signingKey is a public key of the provider, or the client secret.
 type signingKey struct {
 	jose.JSONWebKey
-	issuer string // whose tokens it is for, where one set of keys serves several (Microsoft); or ""
+	issuer string // issuer that the key is for, in a key set that several share (Microsoft); or ""
 }
 
-// passedKey is a key that cannot be used here.
+// passedKey is a key that cannot be used.
 type passedKey struct {
 	kid, why string
-	other    bool // it is not for signatures, so that nothing is amiss
+	other    bool // the key is not for signatures, which is no problem
 }
 
-// heldKeys are keys as they were fetched. They are immutable; newer ones replace them.
+// heldKeys is an immutable result of fetching the keys.
 type heldKeys struct {
 	keys    []signingKey
 	passed  []passedKey
@@ -84,21 +83,20 @@ func newKeySet(url string, h *http.Client, now func() time.Time, shared bool) *k
 
 // find returns the keys that may have signed a token with this header. RFC 7517, 4.5: the
 // kid "is used, for instance, to choose among a set of keys within a JWK Set during key
-// rollover". OpenID Connect
-// Core, 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
-// the keys when it sees an unfamiliar kid value." So it asks the provider if it has
-// none, at once after a rotation, but not more often than the cool-down allows: anyone
-// can invent key ids.
+// rollover". OpenID Connect Core, 10.1.1: "The verifier knows to go back to the jwks_uri
+// location to re-retrieve the keys when it sees an unfamiliar kid value." So find fetches the
+// keys if no key matches, at once after a rotation, but not more often than the cool-down
+// allows, since anyone can invent a kid.
 func (k *keySet) find(ctx context.Context, kid, alg string, from source) ([]*signingKey, error) {
-	// strict while the keys may be old: a key without a kid must not hide that the one
-	// asked for has been added since.
+	// strict while the keys may be out of date: a key without a kid must not match instead of
+	// one that was added since.
 	held := k.held.Load()
 	found := held.match(kid, alg, true)
 	if len(found) > 0 && fresh(held.fetched, k.now(), keysAge) {
 		return found, nil
 	}
-	// Keys that are older than an hour serve on if there are no newer ones to be had: an
-	// outage of jwks_uri alone must not end every sign-in.
+	// Keys older than an hour stay in use if newer ones cannot be fetched: an outage of
+	// jwks_uri must not stop every sign-in.
 	err := k.refresh(ctx, from, func(h *heldKeys) bool { return kid != "" && len(h.match(kid, alg, true)) > 0 })
 	if again := k.held.Load().match(kid, alg, false); len(again) > 0 {
 		return again, nil
@@ -106,7 +104,7 @@ func (k *keySet) find(ctx context.Context, kid, alg string, from source) ([]*sig
 	return nil, err
 }
 
-// known fetches the keys if they never were.
+// known fetches the keys unless they were fetched before.
 func (k *keySet) known(ctx context.Context) error {
 	if !k.held.Load().fetched.IsZero() {
 		return nil
@@ -114,9 +112,9 @@ func (k *keySet) known(ctx context.Context) error {
 	return k.refresh(ctx, fromProvider, func(*heldKeys) bool { return true })
 }
 
-// match returns the keys for a kid and algorithm. There may be several of one kid: RFC
-// 7517, 4.5: "different keys within the JWK Set SHOULD use distinct "kid" values". Without
-// a kid every key that fits may be tried. strict leaves out keys that have no kid themselves.
+// match returns the keys for a kid and algorithm. Several keys may have one kid: RFC 7517,
+// 4.5, says only that "different keys within the JWK Set SHOULD use distinct "kid" values".
+// Without a kid, every key that fits matches. strict excludes keys without a kid.
 func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	var unnamed []*signingKey
 	for i := range h.keys {
@@ -131,19 +129,18 @@ func (h *heldKeys) match(kid, alg string, strict bool) (found []*signingKey) {
 	if len(found) == 0 && !strict {
 		found = unnamed
 	}
-	// Anyone can send a token without a kid, and each key tried is a signature verified: a
-	// hundred RSA keys would take milliseconds of processor for every one.
+	// Anyone can send a token without a kid, and each candidate costs a signature verification:
+	// a hundred RSA keys would take two milliseconds of CPU for each token.
 	return found[:min(len(found), keysTried)]
 }
 
-// has reports whether a key of that kid is published, usable here or not.
+// has reports whether a key with that kid is published, usable or not.
 func (h *heldKeys) has(kid string) bool {
 	return slices.ContainsFunc(h.keys, func(key signingKey) bool { return key.KeyID == kid }) ||
 		slices.ContainsFunc(h.passed, func(key passedKey) bool { return key.kid == kid })
 }
 
-// passedOver says why the key that a token names, though it is published, cannot
-// have made its signature; nil if that is not so.
+// passedOver returns the error for a token whose key is published but unusable for it, or nil.
 func (h *heldKeys) passedOver(kid, alg string) *Error {
 	if kid == "" || slices.ContainsFunc(h.keys, func(key signingKey) bool { return key.KeyID == kid && fits(&key, alg) }) {
 		return nil
@@ -157,7 +154,7 @@ func (h *heldKeys) passedOver(kid, alg string) *Error {
 		}
 	}
 	for i := range h.keys {
-		if key := &h.keys[i]; key.KeyID == kid { // and does not fit
+		if key := &h.keys[i]; key.KeyID == kid { // the key does not fit alg
 			return told(fmt.Sprintf("it is %s, but the token is signed with %s", describe(key), alg), "have the provider publish its keys with their actual algorithm")
 		}
 	}
@@ -166,7 +163,7 @@ func (h *heldKeys) passedOver(kid, alg string) *Error {
 
 const unusableKeyFix = "have the provider publish the public keys that sign ID tokens: RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519"
 
-// describe says what kind of key it is.
+// describe names the type and algorithm of a key.
 func describe(key *signingKey) string {
 	kind := "an Ed25519 key"
 	switch pub := key.Key.(type) {
@@ -181,20 +178,20 @@ func describe(key *signingKey) string {
 	return kind
 }
 
-// refresh fetches the keys, unless it did so in vain a moment ago for a token that
-// came the same way: found says whether they are those that were sought. If they are,
-// no cool-down starts: the next change of keys may follow at once.
+// refresh fetches the keys, except during the cool-down that follows a request for a token of
+// the same source that did not return the needed key. found reports whether the fetched keys
+// include it; then no cool-down starts, and the next rotation may follow at once.
 func (k *keySet) refresh(ctx context.Context, from source, found func(*heldKeys) bool) error {
 	done := k.flight.DoChan(strconv.Itoa(int(from)), func() (any, error) {
-		// Those who wait share the one request. Within the cool-down there is none, and its
-		// error, if it failed, is the answer.
+		// Concurrent callers share one request. During a cool-down no request is made, and the
+		// error of the last one, if it failed, is returned.
 		now := k.now()
 		for _, f := range []*failure{k.failed.Load(), k.vain[from].Load()} {
 			if f != nil && f.active(now) {
 				return nil, f.err
 			}
 		}
-		// Not on the context of the one that asks first: others wait for the same keys.
+		// Without the caller's cancellation, since others wait for the same keys.
 		held, err := contain.Call(func() (*heldKeys, error) { return k.fetch(context.WithoutCancel(ctx)) })
 		if err != nil {
 			k.failed.Store(newFailure(err, now, longestRetry))
@@ -223,10 +220,10 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 		return nil, err
 	}
 	held := new(heldKeys)
-	// RFC 7517, 5.1: "The value of the "keys" parameter is an array of JWK values." What is
-	// anything else has no keys, which is an answer: a provider may withdraw them all.
+	// RFC 7517, 5.1: "The value of the "keys" parameter is an array of JWK values." Anything
+	// else counts as no keys, which is valid: a provider may withdraw all of them.
 	list, _ := doc["keys"].([]any)
-	var leaked []any // the public keys of the private ones, wherever in the list those are
+	var leaked []any // public keys of the private keys anywhere in the list
 	for _, item := range list {
 		if m, _ := item.(map[string]any); isPrivate(m) {
 			leaked = append(leaked, publicKey(m))
@@ -246,8 +243,8 @@ func (k *keySet) fetch(ctx context.Context) (*heldKeys, error) {
 	return held, nil
 }
 
-// privateMembers are those of a JWK that hold secrets (RFC 7518, sections 6.2.2,
-// 6.3.2 and 6.4.1).
+// privateMembers are the members of a JWK that hold secrets (RFC 7518, sections 6.2.2, 6.3.2
+// and 6.4.1).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
 // isPrivate reports whether a JWK holds a private key or a shared secret.
@@ -255,19 +252,19 @@ func isPrivate(jwk map[string]any) bool {
 	return slices.ContainsFunc(privateMembers, func(name string) bool { return jwk[name] != nil && jwk[name] != "" })
 }
 
-// publicMembers are those of a JWK that hold a public key, by its kty (RFC 7518,
-// sections 6.2.1 and 6.3.1; RFC 8037, section 2).
+// publicMembers are the members of a JWK that hold a public key, by kty (RFC 7518, sections
+// 6.2.1 and 6.3.1; RFC 8037, section 2).
 var publicMembers = map[string][]string{"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
 
-// publicKey returns the public key of a JWK, or nil if it has none that can be used
-// here. Members that its kind of key does not have may be anything.
+// publicKey returns the public key of a JWK, or nil if it is missing or of an unsupported type.
+// Members that this type of key does not have are ignored.
 func publicKey(jwk map[string]any) any {
 	kty, _ := jwk["kty"].(string)
 	public := map[string]any{"kty": kty}
 	for _, name := range publicMembers[kty] {
 		public[name] = jwk[name]
 	}
-	raw, _ := json.Marshal(public) // cannot fail: it was JSON before
+	raw, _ := json.Marshal(public) // cannot fail: the values were decoded from JSON
 	var decoded jose.JSONWebKey
 	if decoded.UnmarshalJSON(raw) != nil || !decoded.Valid() || !decoded.IsPublic() {
 		return nil
@@ -275,9 +272,9 @@ func publicKey(jwk map[string]any) any {
 	return decoded.Key
 }
 
-// samePair reports whether the private key of the one public key signs for the other
-// as well. Of RSA keys the modulus decides: one private exponent factors it, and gives
-// those of every public exponent.
+// samePair reports whether one private key can sign for both public keys. For RSA the modulus
+// decides: a private exponent factors it, which gives the private exponent of every public
+// one.
 func samePair(a, b any) bool {
 	if a, isRSA := a.(*rsa.PublicKey); isRSA {
 		b, isRSA := b.(*rsa.PublicKey)
@@ -287,13 +284,13 @@ func samePair(a, b any) bool {
 	return ok && public.Equal(b)
 }
 
-// readKey reads one key, or says why it is passed over: it is a private one that
-// was published by mistake, one for encryption, one of an unknown kind, or too weak
-// (NIST SP 800-131A). Members that are not used here (x5c, x5t, x5u, and issuer
-// unless several share the keys) may be malformed, and those that are empty are absent.
+// readKey reads one key, or returns why it is unusable: it is a private key that was published
+// by mistake, a key for encryption, of an unknown type, or too weak (NIST SP 800-131A).
+// Members that are not used (x5c, x5t, x5u, and issuer unless the set is shared) may be
+// malformed. Empty members count as absent.
 func readKey(item any, shared bool) (signingKey, *passedKey) {
 	var key signingKey
-	m, _ := item.(map[string]any) // anything but an object has no members, and fails below
+	m, _ := item.(map[string]any) // nil for anything but an object, which fails below
 	for _, member := range []struct {
 		name string
 		into *string
@@ -306,9 +303,8 @@ func readKey(item any, shared bool) (signingKey, *passedKey) {
 			return key, &passedKey{key.KeyID, "its " + member.name + " is not a string", false}
 		}
 	}
-	// Discovery 1.0, 3: "The JWK Set MUST NOT contain private or symmetric key values." A
-	// private key or a shared secret (kty oct) that was published is known to everyone, and
-	// everyone can sign with it.
+	// Discovery 1.0, 3: "The JWK Set MUST NOT contain private or symmetric key values." Anyone
+	// can sign with a private key or shared secret (kty oct) that was published.
 	if isPrivate(m) {
 		return key, &passedKey{key.KeyID, "it is a private key, so anyone could sign with it", false}
 	}
@@ -328,12 +324,11 @@ func readKey(item any, shared bool) (signingKey, *passedKey) {
 	return key, nil
 }
 
-// unfitUse says why a key with this use and key_ops is not one to verify
-// signatures with, or "". other means that it is for something else. RFC 7517, 4.2 and
-// 4.3: use is "sig" or "enc", key_ops has "verify" or not; "if both are used, the
-// information they convey MUST be consistent": each is a reason. Discovery 1.0, 3: where there
-// are keys for encryption as well, use "is REQUIRED for all keys": without it, a key is
-// for signatures.
+// unfitUse returns why a key with this use and key_ops cannot verify signatures, or "". other
+// is true if the key has another purpose. RFC 7517, 4.2 and 4.3: use is "sig" or "enc",
+// key_ops includes "verify" or not; "if both are used, the information they convey MUST be
+// consistent", so either can exclude the key. Discovery 1.0, 3: in a set with encryption keys,
+// use "is REQUIRED for all keys", so a key without it is for signatures.
 func unfitUse(use string, ops any) (why string, other bool) {
 	list, isList := ops.([]any)
 	switch {
@@ -347,11 +342,10 @@ func unfitUse(use string, ops any) (why string, other bool) {
 	return "", false
 }
 
-// fits reports whether a key can have made a signature of that algorithm. RFC 7517,
-// 4.4: alg names the algorithm that the key is for. RFC 8725, 3.1: "each key MUST be used
-// with exactly one algorithm, and this MUST be checked when the cryptographic operation
-// is performed": the token's header chooses among the keys and never what is done with
-// one.
+// fits reports whether a key can verify signatures of that algorithm. RFC 7517, 4.4: alg in
+// the key names its algorithm. RFC 8725, 3.1: "each key MUST be used with exactly one
+// algorithm, and this MUST be checked when the cryptographic operation is performed": the
+// token's header selects a key, but never how the key is used.
 func fits(key *signingKey, alg string) bool {
 	if key.Algorithm != "" && key.Algorithm != alg {
 		return false

@@ -18,37 +18,35 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// SigningAlgs returns the algorithms that a provider may sign with.
+// SigningAlgs returns the algorithms that are accepted for a provider's signatures.
 func SigningAlgs() []string { return slices.Clone(signingAlgs) }
 
-// signingAlgs are the algorithms that a provider may sign with: those with a
-// public key, since with a shared secret everyone who can verify could sign. none is
-// not among them, though Core, section 2, lets a client of the code flow ask for it:
-// such a token would be whatever anyone wrote. RFC 8725, 3.1: "Libraries MUST enable the
+// signingAlgs are the accepted signature algorithms, all with a public key: with a shared
+// secret, every verifier can sign. none is missing, although Core, section 2, allows it in
+// the code flow: anyone can write such a token. RFC 8725, 3.1: "Libraries MUST enable the
 // caller to specify a supported set of algorithms and MUST NOT use any other algorithms
 // when performing cryptographic operations."
 var signingAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
-// tokenLimit is how many bytes a JWT may have. Logout tokens come from anyone.
+// tokenLimit is the maximum size of a JWT in bytes. Anyone can send a logout token.
 const tokenLimit = 64 << 10
 
 const clockFix = "synchronize this machine's clock (NTP)"
 
 // expectedJWT holds the requirements for one kind of JWT, independent of its subject.
 type expectedJWT struct {
-	typs     []string // its header's typ is one of these, or absent
+	typs     []string // accepted values of typ in the header, which may be absent
 	audience string
-	algs     []string // that it may be signed with
-	noExpiry bool     // it need not have an exp; one that is there counts
-	secret   bool     // it may be signed with the client secret (HS256)
+	algs     []string // accepted signature algorithms
+	noExpiry bool     // exp is optional; if present, it is checked
+	secret   bool     // HS256 with the client secret is accepted
 	from     source
 }
 
-// openJWT checks the form, the signature, the audience and the times of a JWT, and
-// decodes its claims strictly. go-oidc verifies; what it leaves to its caller is
-// checked here: how the token is written, and every claim that it does not look
-// at. The error is an *Error without Code and Op, or one with both if the keys
-// could not be fetched.
+// openJWT checks the form, signature, audience and times of a JWT, and decodes its claims
+// strictly. go-oidc verifies; the checks that it leaves to its caller are here: the form of
+// the token, and the claims that it does not read. The error is an *Error without Code and
+// Op, or with both if the keys could not be fetched.
 func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expectedJWT) (claims map[string]any, alg string, err error) {
 	if len(raw) > tokenLimit {
 		return nil, "", fault("jwt.too_long", "the token is longer than 64 KB", "reduce the claims that the provider puts into the token", nil)
@@ -58,8 +56,8 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 		return nil, "", fault("jwt.malformed", err.Error(), "check the provider's log", nil)
 	}
 	// RFC 8725, 3.3: "All cryptographic operations used in the JWT MUST be validated and
-	// the entire JWT MUST be rejected if any of them fail to validate." The header says
-	// which operations there are: it is read first, and what cannot be done is refused.
+	// the entire JWT MUST be rejected if any of them fail to validate." The header names the
+	// operations, so it is read first; unsupported ones are rejected.
 	header, err := readHeader(token.Header, want.typs)
 	if err != nil {
 		return nil, "", err
@@ -71,12 +69,11 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 	}
 	keys.token = token
 	// RFC 8725, 3.9: "if the audience value is not present or not associated with the
-	// recipient, it MUST reject the JWT"; RFC 7519, 4.1.4: exp is when the token "MUST NOT
-	// be accepted for processing". Both are go-oidc's, with a clock that is behind by the
-	// leeway.
+	// recipient, it MUST reject the JWT"; RFC 7519, 4.1.4: from exp on, the token "MUST NOT
+	// be accepted for processing". go-oidc checks both, by a clock set back by the leeway.
 	verifier := oidc.NewVerifier(c.cfg.Issuer, keys, &oidc.Config{
 		ClientID: want.audience, SupportedSigningAlgs: []string{alg},
-		SkipIssuerCheck: true, // ours is stricter: go-oidc lets Google's second spelling pass
+		SkipIssuerCheck: true, // checkIssuer is stricter: go-oidc accepts Google's second spelling
 		SkipExpiryCheck: want.noExpiry,
 		Now:             func() time.Time { return c.cfg.Now().Add(-Leeway) },
 	})
@@ -93,18 +90,18 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 			return nil, "", err
 		}
 	}
-	// RFC 7519, 4.1.3: aud is an array of strings. go-oidc takes a null in it for "".
+	// RFC 7519, 4.1.3: aud is an array of strings. go-oidc reads a null in it as "".
 	if list, _ := claims["aud"].([]any); len(strictjson.Strings(list)) != len(list) {
 		return nil, "", fault("jwt.claims_form", "the token has a claim of the wrong type: aud is not a list of strings", wrongFormFix, nil)
 	}
 	// RFC 7519, 4.1.5: "the JWT MUST NOT be accepted for processing" before nbf.
-	// go-oidc lets an nbf of the next five minutes pass.
+	// go-oidc accepts an nbf up to five minutes in the future.
 	if v, there := claims["nbf"]; there {
 		if nbf, ok := strictjson.NumericDate(v); !ok || nbf.After(c.cfg.Now().Add(Leeway)) {
 			return nil, "", notYetValid(nil)
 		}
 	}
-	if !keys.used.mayIssue(claims) { // true without TokenIssuer: the keys name no issuer then
+	if !keys.used.mayIssue(claims) { // always true without TokenIssuer, since the keys then have no issuer
 		return nil, "", fault("jwt.key_issuer", "the token is signed with the key of another issuer",
 			"report this to the provider: it must sign each issuer's tokens with that issuer's key", nil)
 	}
@@ -113,7 +110,7 @@ func (c *Client) openJWT(ctx context.Context, m *metadata, raw string, want expe
 
 const wrongFormFix = "check whether a claim mapping at the provider changes the type of a protocol claim (iss, sub, aud, exp, …)"
 
-// checkExpiry checks an exp that go-oidc does not, since it need not be there.
+// checkExpiry checks an optional exp, which go-oidc does not.
 func checkExpiry(exp any, now time.Time) error {
 	at, ok := strictjson.NumericDate(exp)
 	switch {
@@ -137,16 +134,15 @@ func notYetValid(cause error) *Error {
 	return e
 }
 
-// readHeader checks the header of a JWT before anything else is read: that two
-// programs cannot read it in two ways (RFC 8725), and that the token is of one of
-// these types.
+// readHeader checks the header of a JWT before anything else is read: that it is unambiguous
+// (RFC 8725), and that the token has one of these types.
 func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
 	bad := func(id, reason string, cause error) error {
 		return fault(id, reason, "have the provider sign plain JWTs (RFC 7519) for this client", cause)
 	}
 	// RFC 7515, 4: "JWS parsers MUST either reject JWSs with duplicate Header Parameter
 	// names or use a JSON parser that returns only the lexically last duplicate member
-	// name". With two algs, one program would verify and another would not.
+	// name". With two algs, one program would accept the token and another reject it.
 	header, err := strictjson.Object(data)
 	if err != nil {
 		return h, bad("jwt.header_json", "the token's header is not strict JSON", err)
@@ -155,21 +151,21 @@ func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
 		return h, bad("jwt.header_ambiguous", "the token's header is ambiguous: "+err.Error(), nil)
 	}
 	// RFC 7515, 4.1.11, of crit: "If any of the listed extension Header Parameters are not
-	// understood and supported by the recipient, then the JWS is invalid." None is
-	// supported. b64 (RFC 7797) changes what is signed, enc and zip are of encrypted
-	// tokens: they are refused even if crit does not name them.
+	// understood and supported by the recipient, then the JWS is invalid." No extension is
+	// supported. b64 (RFC 7797) changes what is signed, and enc and zip belong to encrypted
+	// tokens: these are rejected even if crit does not list them.
 	//
-	// jwk, jku, x5u and x5c would let a token name its own key. They are ignored: Core,
+	// jwk, jku, x5u and x5c would let a token name its own key. They are ignored. Core,
 	// section 2: "references to keys used are communicated in advance".
 	for _, name := range []string{"crit", "b64", "enc", "zip"} {
 		if _, there := header[name]; there {
 			return h, bad("jwt.header_unsupported", fmt.Sprintf("the token's header has %q, which is not supported", name), nil)
 		}
 	}
-	// RFC 8725, 3.11: a token of another kind must not pass for this one: an access token
-	// (at+jwt, RFC 9068) has the same issuer and keys. RFC 7515, 4.1.9: "treat it as if
-	// "application/" were prepended to any "typ" value not containing a '/'"; RFC 7519,
-	// 5.1: "media type names are not case sensitive".
+	// RFC 8725, 3.11, explicit typing: tokens of another kind are rejected, such as access
+	// tokens (at+jwt, RFC 9068), which have the same issuer and keys. RFC 7515, 4.1.9: "treat
+	// it as if "application/" were prepended to any "typ" value not containing a '/'"; RFC
+	// 7519, 5.1: "media type names are not case sensitive".
 	if t, there := header["typ"]; there {
 		s, _ := t.(string)
 		h.typ = strings.TrimPrefix(strings.ToLower(s), "application/")
@@ -187,29 +183,29 @@ func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
 	return h, nil
 }
 
-// jwtHeader is what counts of a JWT's header.
+// jwtHeader holds the parameters of a JWT's header that are used.
 type jwtHeader struct {
 	kid, alg string
 	typ      string // in lower case, without "application/"; "" without one
 }
 
-// mayIssue reports whether a key that names an issuer is for the issuer of this
-// token. RFC 8725, 3.8: "the application MUST validate that the cryptographic keys used
-// for the cryptographic operations in the JWT belong to the issuer. If they do not, the
-// application MUST reject the JWT." One set of keys serves all of Microsoft's tenants:
-// the key that signs for personal accounts must not do so for an organization
-// (Storm-0558, 2023). {tenantid} stands for the token's own.
+// mayIssue reports whether the key belongs to the token's issuer, if the key names one. RFC
+// 8725, 3.8: "the application MUST validate that the cryptographic keys used for the
+// cryptographic operations in the JWT belong to the issuer. If they do not, the application
+// MUST reject the JWT." Microsoft publishes one key set for all tenants: the key for personal
+// accounts must not sign for an organization (Storm-0558, 2023). {tenantid} stands for the
+// token's own tenant.
 // https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-signing-key-issuer
 func (k *signingKey) mayIssue(claims map[string]any) bool {
 	tenant, _ := claims["tid"].(string)
 	return k.issuer == "" || strings.ReplaceAll(k.issuer, "{tenantid}", tenant) == claims["iss"]
 }
 
-// keysFor returns the keys that may have signed a token with this header. HS256 is
-// verified with the client secret alone, and only where that is allowed. RFC 8725, 2.1,
-// has the attack: the algorithm is changed from RS256 to HS256, and a library takes the
-// public key, which everyone knows, for the secret. Here secret and public keys never
-// meet: package jws verifies HS256 with a []byte, and nothing else with one.
+// keysFor returns the keys that may have signed a token with this header. HS256 is verified
+// with the client secret only, and only if want allows it. RFC 8725, 2.1, describes the
+// attack: the algorithm is changed from RS256 to HS256, and a library uses the public key,
+// which everyone knows, as the secret. Package jws cannot confuse them: it verifies HS256 with
+// a []byte, and every other algorithm with a public key.
 func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want expectedJWT) (*candidates, error) {
 	// Core, 3.1.3.7 (8): with HS256, "the octets of the UTF-8 representation of the
 	// client_secret" are the key. 16.19: it "MUST contain at least 32 octets", which
@@ -233,23 +229,23 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 	return keys, nil
 }
 
-// candidates are the keys that may have signed one token: go-oidc's KeySet.
-// go-oidc has read the token with go-jose by then; only the signature is left.
+// candidates implements go-oidc's KeySet with the keys that may have signed one token.
+// go-oidc calls it after it has parsed the token with go-jose.
 type candidates struct {
 	token    *jws.Token
 	kid, alg string
 	from     source
 	keys     []*signingKey
-	set      *keySet        // where they are from; nil for a shared secret
-	seen     *heldKeys      // what the set held when the token came
-	used     *signingKey    // that verified the token
-	claims   map[string]any // of the token that it verified
-	notJSON  error          // why that token has none
+	set      *keySet        // source of the keys; nil for a shared secret
+	seen     *heldKeys      // content of set when the token arrived
+	used     *signingKey    // key that verified the signature; nil before
+	claims   map[string]any // claims of the verified token
+	notJSON  error          // why its payload cannot be decoded
 }
 
-// VerifySignature implements oidc.KeySet. go-oidc rejects claims that are null,
-// which are absent here, and reads _claim_names and _claim_sources, which nothing
-// here uses: it gets the claims without them.
+// VerifySignature implements oidc.KeySet. It returns the claims without nulls, which go-oidc
+// rejects and this package treats as absent, and without _claim_names and _claim_sources,
+// which go-oidc reads and this package does not use.
 func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
 	if !k.signed(ctx) {
 		return nil, fmt.Errorf("none of %d keys matches", len(k.keys))
@@ -281,16 +277,15 @@ func (k *candidates) signed(ctx context.Context) bool {
 	return k.used != nil
 }
 
-// dropNulls deletes the claims that are null: those are absent. Core, section 2:
-// "Claims with no value SHOULD be entirely omitted from the JWT Claims Set and not
-// represented by e.g. a JSON null value", which not all providers do. But for nonce and
-// events: a logout token must not have the one, and an ID token must not have the
-// other.
+// dropNulls deletes claims that are null, which count as absent. Core, section 2: "Claims
+// with no value SHOULD be entirely omitted from the JWT Claims Set and not represented by
+// e.g. a JSON null value"; some providers write null. nonce and events stay: a logout token
+// must not have a nonce, and an ID token must not have events.
 func dropNulls(claims map[string]any) {
 	maps.DeleteFunc(claims, func(name string, v any) bool { return v == nil && name != "nonce" && name != "events" })
 }
 
-// verifies returns the first of the keys that has signed the token, or nil.
+// verifies returns the first key that verifies the signature, or nil.
 func (k *candidates) verifies(keys []*signingKey) *signingKey {
 	for _, key := range keys {
 		if k.token.Verify(k.alg, key.Key) {
@@ -300,23 +295,23 @@ func (k *candidates) verifies(keys []*signingKey) *signingKey {
 	return nil
 }
 
-// refetch looks for a key that verifies the token among those that the provider
-// publishes now, unless they were fetched since the token came. Keys are replaced
-// under the same kid where a provider starts anew (in development), or without any.
+// refetch fetches the provider's keys again, unless they were fetched since the token
+// arrived, and looks for one that verifies the token. A provider may replace a key under the
+// same kid (a development server that restarts), or publish keys without a kid.
 func (k *candidates) refetch(ctx context.Context) {
 	if k.set == nil {
 		return
 	}
 	if k.set.held.Load() == k.seen {
-		// The signature says more about an outage than the error: it is wrong by all keys
-		// that are known.
+		// The error is dropped: "the signature is invalid by all known keys" tells more than
+		// an outage of jwks_uri.
 		_ = k.set.refresh(ctx, k.from, func(h *heldKeys) bool { return k.verifies(h.match(k.kid, k.alg, false)) != nil })
 	}
 	k.keys = k.set.held.Load().match(k.kid, k.alg, false)
 	k.used = k.verifies(k.keys)
 }
 
-// unverified says why no key has verified the token.
+// unverified returns the error for a token that no key verifies.
 func (k *candidates) unverified() *Error {
 	const fix = "check Issuer and JWKSURL: the keys must belong to the environment that signs the tokens (not a test environment, for example)"
 	if k.set != nil {
@@ -330,10 +325,10 @@ func (k *candidates) unverified() *Error {
 	return fault("jwt.signature", "the signature is invalid", fix, nil)
 }
 
-// explain says what go-oidc's error means. Its text quotes the token, which anyone
-// may have sent: it becomes the cause, clipped.
+// explain converts an error of go-oidc. Its text quotes the token, which may be an attacker's,
+// so it is clipped and becomes the cause.
 //
-// The signature is checked first: the claims of an unsigned token are meaningless.
+// The signature comes first: the claims of a token that is not verified mean nothing.
 func explain(err error, keys *candidates, now time.Time) *Error {
 	quoted := errors.New(printable.Clip(err.Error()))
 	switch {
@@ -345,7 +340,7 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 		return fault("jwt.claims_json", "the claims are not strict JSON", wrongFormFix, keys.notJSON)
 	}
 	if e, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		if e.Expiry.IsZero() { // there is none, of which go-oidc says the same
+		if e.Expiry.IsZero() { // go-oidc returns the same error for a missing exp
 			return fault("jwt.exp", "exp is missing", wrongFormFix, nil)
 		}
 		return expired(now, e.Expiry)
@@ -359,13 +354,10 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 	return fault("jwt.claims_form", "the token has a claim of the wrong type", wrongFormFix, quoted)
 }
 
-// checkNames rejects claims that differ in case alone from a name that has a
-// meaning, or from where the path to one begins: Go's decoders, and those of the
-// next program, would take them for it.
+// checkNames rejects claims whose name differs only in case from a protocol claim, a profile
+// claim, or the beginning of a configured claim path: encoding/json, here or in the next
+// program, reads them as that claim.
 func (c *Client) checkNames(claims map[string]any) error {
-	if c.lowerCaseNames && !anyHasCase(claims) { // as a rule
-		return nil
-	}
 	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
 		fix := "have the provider send only one of the two"
 		if e, ok := errors.AsType[*strictjson.CaseError](err); ok && !ProtocolClaim(e.Name) {
@@ -376,19 +368,10 @@ func (c *Client) checkNames(claims map[string]any) error {
 	return nil
 }
 
-func anyHasCase(claims map[string]any) bool {
-	for name := range claims {
-		if strictjson.HasCase(name) {
-			return true
-		}
-	}
-	return false
-}
-
 // checkIssuer: OpenID Connect Core, 3.1.3.7 (2): "The Issuer Identifier […] MUST
 // exactly match the value of the iss (issuer) Claim." 16.15: "OpenID Connect treats the
-// path component of any Issuer URI as being part of the Issuer Identifier": a final
-// slash makes another issuer, with other people.
+// path component of any Issuer URI as being part of the Issuer Identifier": a final slash
+// makes it a different issuer, with different users.
 func (c *Client) checkIssuer(claims map[string]any) error {
 	want := c.cfg.Issuer
 	if c.cfg.TokenIssuer != nil {
@@ -401,8 +384,8 @@ func (c *Client) checkIssuer(claims map[string]any) error {
 		}
 	}
 	iss, _ := claims["iss"].(string)
-	// User.ID is the issuer, # and the subject: with a # in it, an issuer could make the id
-	// of another's user.
+	// User.ID is the issuer, # and the subject: an issuer with a # could produce the id of
+	// another issuer's user.
 	if iss == want && !strings.Contains(iss, "#") {
 		return nil
 	}

@@ -113,16 +113,6 @@ func CheckCase(obj map[string]any, names ...string) error {
 	return nil
 }
 
-// HasCase reports whether a name may differ in case alone from one for which it is false.
-func HasCase(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
-			return true
-		}
-	}
-	return false
-}
-
 // quote makes a name from the data fit for a log line: quoted ASCII, so that a look-alike letter
 // is visible, and at most 40 bytes of it.
 func quote(name string) string {
