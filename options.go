@@ -150,6 +150,7 @@ type config struct {
 
 	callbackPaths []string // the patterns of all that are registered but /authorize/:provider
 	pages         *pageRenderer
+	onRevoked     func(RevocationKey) // after each revocation in this process
 }
 
 // url returns the public URL of a path of the application.

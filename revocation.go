@@ -202,6 +202,7 @@ func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, li
 	if err := c.Revocations.Revoke(ctx, key, at, life); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
+	c.onRevoked(key)
 	return nil
 }
 
