@@ -54,12 +54,11 @@ var errTokenIgnored = errors.New("the request has a bearer token")
 
 // byToken returns the user of a request's bearer token in the form of a session, so that the
 // per-request checks of sessions apply to it, too.
-func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
+func (a *Auth) byToken(c *gin.Context, g *registry, now time.Time) (*opened, error) {
 	raw, err := bearerToken(c.Request)
 	if err != nil {
 		return nil, err
 	}
-	now := a.cfg.Now()
 	b := g.bearers.find(raw, now)
 	if b == nil {
 		open := a.open
