@@ -12,7 +12,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/redisstate"
 )
 
@@ -59,34 +56,6 @@ func newSentinel(t *testing.T, p *pair) string {
 	return addr
 }
 
-// local is a replica of the application in this process.
-type local struct {
-	*gin.Engine
-	store *counting
-}
-
-func (l *local) do(method, path, cookies string) (status int, set string) {
-	r := httptest.NewRequest(method, "https://app.example.com"+path, nil)
-	r.Header.Set("Cookie", cookies)
-	w := httptest.NewRecorder()
-	l.ServeHTTP(w, r)
-	var pairs []string
-	for _, c := range w.Result().Cookies() {
-		pairs = append(pairs, c.Name+"="+c.Value)
-	}
-	return w.Code, strings.Join(pairs, "; ")
-}
-
-func (l *local) me(cookies string) int { status, _ := l.do("GET", "/me", cookies); return status }
-
-func (l *local) fromMemory(t *testing.T, cookies string) {
-	t.Helper()
-	await(t, "a replica answers from memory", func() bool {
-		before := l.store.asked.Load()
-		return l.me(cookies) == http.StatusOK && l.store.asked.Load() == before
-	})
-}
-
 // During a failover by Sentinel, requests of signed-in users get 200 or 503. Afterwards the
 // replicas answer from memory again, sign-outs of before and after the failover are in force,
 // and the users are still signed in.
@@ -98,18 +67,14 @@ func TestFailoverBySentinel(t *testing.T) {
 		c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "app", SentinelAddrs: []string{addr}, DialTimeout: 500 * time.Millisecond, ReadTimeout: 500 * time.Millisecond})
 		t.Cleanup(func() { c.Close() })
 		store := &counting{Store: redisstate.New(c, "app:")}
-		replicas[i] = &local{application(ginauth.Cached(store)), store}
+		replicas[i] = newLocal(store)
 	}
 	one, other := replicas[0], replicas[1]
 	var sessions [3]string
 	for i := range sessions {
-		status, cookies := one.do("POST", "/in?as="+rand.Text(), "")
-		if status != http.StatusNoContent {
-			t.Fatalf("the sign-in got %d", status)
-		}
-		sessions[i] = cookies
-		one.fromMemory(t, cookies)
-		other.fromMemory(t, cookies)
+		sessions[i] = one.signIn(t)
+		one.fromMemory(t, sessions[i])
+		other.fromMemory(t, sessions[i])
 	}
 	signOut := func(cookies string) {
 		t.Helper()
