@@ -97,8 +97,8 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 	gin.SetMode(gin.ReleaseMode)
 	app := gin.New()
 	app.SetHTMLTemplate(template.Must(template.ParseFS(files, "pages.html")))
-	// A provider's answer brings a code in the query: it has no place in a log.
-	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.Recovery(), headers)
+	// Codes in a query and cookies have no place in a log: gin.Recovery would write both.
+	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.CustomRecoveryWithWriter(nil, panicked), headers)
 
 	site := new(site)
 	opts := ginauth.Options{
