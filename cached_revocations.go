@@ -3,6 +3,7 @@ package ginauth
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,8 @@ const (
 	beatEvery  = 50 * time.Millisecond
 	leaseLife  = 250 * time.Millisecond // from before a beat was sent
 	askWait    = 450 * time.Millisecond // so that the answer is 503 within 500 ms
+	roomWait   = 100 * time.Millisecond // of askWait: a query that begins later would be sent in vain
+	mostAsks   = 16                     // queries at a time: see ask
 	knownLife  = 15 * time.Minute       // then a session is asked about again
 	heardLife  = knownLife + 5*time.Minute
 	idleAfter  = time.Minute
@@ -69,8 +72,9 @@ const (
 // normally takes effect here within a few milliseconds, and in every case before any request
 // that begins 250 ms after the sign-out returned, whatever happens to the store and the
 // network. A sign-out in this process takes effect at once. Without a recent beat, and for a
-// session that is not cached, the store is queried, for at most 450 ms; if that fails, guarded
-// requests are answered with 503 ([ErrStoreUnavailable]).
+// session that is not cached, the store is queried, for at most 450 ms and with at most 16
+// queries at a time; if that fails, guarded requests are answered with 503
+// ([ErrStoreUnavailable]).
 //
 // Every replica must use the same store, in a version that publishes its watermarks.
 //
@@ -85,7 +89,7 @@ func Cached(store Followed) Revocations {
 func newCachedRevocations(store Followed, limit int) *cachedRevocations {
 	return &cachedRevocations{
 		store: store, limit: limit, began: time.Now(), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		follows: make(chan struct{}, mostFollows), beats: make(chan struct{}, mostBeats),
+		follows: make(chan struct{}, mostFollows), beats: make(chan struct{}, mostBeats), asks: make(chan struct{}, mostAsks),
 	}
 }
 
@@ -103,6 +107,7 @@ type cachedRevocations struct {
 	trouble atomic.Pointer[error] // what ended the last run of Follow
 	follows chan struct{}
 	beats   chan struct{}
+	asks    chan struct{}
 
 	mu        sync.Mutex
 	listeners []func(error) // of each Mount
@@ -127,20 +132,62 @@ func (c *cachedRevocations) Watermarks(ctx context.Context, keys [4]RevocationKe
 	now := time.Now() // first of all: the lease must cover the start of the request
 	f := c.awake()
 	id := c.identify(&keys)
-	if f.leased(now) {
-		if marks, known := f.recall(id, &keys, now); known {
+	if marks, known := f.answer(id, &keys, now); known {
+		return marks, nil
+	}
+	limit := askWait
+	select {
+	case c.asks <- struct{}{}:
+	default:
+		if err := c.awaitRoom(ctx); err != nil {
+			return [4]time.Time{}, err
+		}
+		limit -= roomWait
+	}
+	defer func() { <-c.asks }()
+	if limit < askWait { // another request of the session may have asked meanwhile
+		if marks, known := f.answer(id, &keys, time.Now()); known {
 			return marks, nil
 		}
 	}
-	return c.ask(ctx, f, id, keys)
+	return c.ask(ctx, limit, f, id, keys)
+}
+
+// answer returns the watermarks of a session from memory, if a request that began at the time
+// now may rely on it.
+func (f *feed) answer(id [16]byte, keys *[4]RevocationKey, now time.Time) (marks [4]time.Time, known bool) {
+	if !f.leased(now) {
+		return marks, false
+	}
+	return f.recall(id, keys, now)
+}
+
+var errBusy = errors.New("too many queries are in progress: the store responds to fewer than are needed")
+
+// awaitRoom waits until one of the queries in progress is over.
+func (c *cachedRevocations) awaitRoom(ctx context.Context) error {
+	timer := time.NewTimer(roomWait)
+	defer timer.Stop()
+	select {
+	case c.asks <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return errBusy
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // ask queries the store. The answer is cached only if watermarks were already being received
 // before the query was sent: then every watermark that the answer lacks will be received.
-func (c *cachedRevocations) ask(ctx context.Context, f *feed, id [16]byte, keys [4]RevocationKey) (marks [4]time.Time, err error) {
+//
+// Only mostAsks queries are in progress at a time. After an interruption every session is
+// queried again; without a limit, the heartbeats would wait behind the queries, and without
+// heartbeats known sessions would be queried, too, until traffic falls.
+func (c *cachedRevocations) ask(ctx context.Context, limit time.Duration, f *feed, id [16]byte, keys [4]RevocationKey) (marks [4]time.Time, err error) {
 	m, asked := f.remembers(), c.since(time.Now())
 	var got [4]time.Time
-	err = contain.Within(ctx, askWait, func(ctx context.Context) (err error) {
+	err = contain.Within(ctx, limit, func(ctx context.Context) (err error) {
 		got, err = c.store.Watermarks(ctx, keys)
 		return err
 	})
