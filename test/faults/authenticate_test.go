@@ -107,7 +107,7 @@ func s23UnknownBearerBesideASession(t *testing.T) {
 	if k.Ran.Load() != 0 {
 		t.Error("a protected handler ran")
 	}
-	for name, header := range map[string][]string{"Basic": {"Authorization", "Basic eA=="}, "an empty header": {"Authorization", ""}, "a scheme that begins so": {"Authorization", "BearerX stale"}, "nothing": nil} {
+	for name, header := range map[string][]string{"Basic": {"Authorization", "Basic eA=="}, "a scheme as long as Bearer": {"Authorization", `Digest username="x"`}, "an empty header": {"Authorization", ""}, "a scheme that begins so": {"Authorization", "BearerX stale"}, "nothing": nil} {
 		if p := k.Ask("GET", "/both", header...); p.Text() != "ada, ada" {
 			t.Errorf("beside %s, the session is of %d %s", name, p.Status, p.Text())
 		}
