@@ -50,12 +50,12 @@ type Follower struct {
 // The times of Cached. The guarantee in docs/replicas.md follows from them.
 const (
 	beatEvery  = 50 * time.Millisecond
-	leaseLife  = 250 * time.Millisecond // from before a beat was sent
-	askWait    = 450 * time.Millisecond // so that the answer is 503 within 500 ms
-	knownLife  = 15 * time.Minute       // then a session is asked about again
+	leaseLife  = 250 * time.Millisecond // since just before a beat was sent
+	askWait    = 450 * time.Millisecond // so that the response is a 503 within 500 ms
+	knownLife  = 15 * time.Minute       // then the store is queried about a session again
 	heardLife  = knownLife + 5*time.Minute
 	idleAfter  = time.Minute
-	cacheLimit = memoryLimit // sessions, and marks, that one process remembers
+	cacheLimit = memoryLimit // sessions, and as many watermarks, that one process caches
 )
 
 // Cached returns Revocations that answer Watermarks from this process's memory and everything
@@ -93,13 +93,13 @@ func newCachedRevocations(store Followed, limit int) *cachedRevocations {
 // messages of an abandoned run have no effect.
 type cachedRevocations struct {
 	store Followed
-	limit int       // of sessions, and of marks
+	limit int       // of sessions, and of watermarks
 	began time.Time // origin of times, by the monotonic clock
 	seeds [2]maphash.Seed
 
 	feed    atomic.Pointer[feed]
 	running atomic.Bool           // a goroutine is following
-	used    atomic.Bool           // since it last looked
+	used    atomic.Bool           // by a request since the last look for idleness
 	trouble atomic.Pointer[error] // what ended the last run of Follow
 	follows chan struct{}
 	beats   chan struct{}
@@ -135,8 +135,8 @@ func (c *cachedRevocations) Watermarks(ctx context.Context, keys [4]RevocationKe
 	return c.ask(ctx, f, id, keys)
 }
 
-// ask queries the store. The answer is cached only if watermarks were already being received
-// before the query was sent: then every watermark that the answer lacks will be received.
+// ask queries the store. The response is cached only if watermarks were already being received
+// before the query was sent: then every watermark that the response lacks will be received.
 func (c *cachedRevocations) ask(ctx context.Context, f *feed, id [16]byte, keys [4]RevocationKey) (marks [4]time.Time, err error) {
 	m, asked := f.remembers(), c.since(time.Now())
 	var got [4]time.Time

@@ -45,7 +45,7 @@ type Revocations interface {
 	Once(ctx context.Context, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
-// revocationKey hashes the parts of a key; their lengths keep them apart.
+// revocationKey hashes the parts of a key, each prefixed by its length.
 func revocationKey(kind byte, parts ...string) RevocationKey {
 	var buf [256]byte
 	b := buf[:0]
@@ -107,7 +107,7 @@ const (
 	oneSession        = 'l'
 	allOfUser         = 'e'
 	providerSession   = 's'
-	providerNoSession = 'n' // a person's sessions whose ID token had no sid
+	providerNoSession = 'n' // a user's sessions whose ID token had no sid
 	providerUser      = 'u'
 	spentState        = 'a'
 	sessionTokens     = 't'
@@ -124,8 +124,8 @@ func (s *session) revoked(marks [4]time.Time) bool {
 }
 
 // markChanged reports whether the user's watermark differs from the one at the start of the
-// session. An existing watermark only rises; one that was made by a clock far ahead, expired
-// and was made again is lower.
+// session. An existing watermark only rises; one that was set by a clock far ahead, expired and
+// was set again may be lower.
 func (s *session) markChanged(mark time.Time) bool {
 	at := millis(mark)
 	if s.mark == s.estimatedMark() { // version 2 did not record the watermark at its start
@@ -197,7 +197,7 @@ func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
 	return c.revoke(ctx, key, at, c.personMarkLife())
 }
 
-// revoke raises a watermark, and keeps it for life.
+// revoke raises a watermark, which is stored for the duration life.
 func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, life time.Duration) error {
 	if err := c.Revocations.Revoke(ctx, key, at, life); err != nil {
 		return storeUnavailable("write revocation", err)
