@@ -50,7 +50,7 @@ func mustHave(check string, args []string) {
 	}
 }
 
-// mustNotBeNil panics if one of checks is nil, which would refuse every user.
+// mustNotBeNil panics if one of checks is nil: calling it would panic and reject every user.
 func mustNotBeNil(function string, checks []Check) {
 	if i := slices.IndexFunc(checks, func(check Check) bool { return check == nil }); i >= 0 {
 		panic(fmt.Sprintf("ginauth: %s: check %d is nil", function, i+1))
@@ -178,7 +178,7 @@ func VerifiedEmailDomain(domains ...string) Check {
 			return refused("check.email_unverified", "see docs/providers.md for which addresses this provider verifies; Provider.EmailVerified can change the rule", "the user has no email address verified by the provider")
 		}
 		domain := emailDomain(email)
-		if slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) { // of which none is empty
+		if slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) { // no domain is empty, as "" would be
 			return nil
 		}
 		return refused("check.email_domain", notAdmitted, "the email address is not in any of the domains %q", domains)
@@ -251,7 +251,7 @@ func AnyOf(checks ...Check) Check {
 			if err = check(u); err == nil && !u.Grant.undecided() {
 				return nil
 			}
-			if err != nil && undecided { // what a HasScope in it has said counts no more than the rest
+			if err != nil && undecided { // a HasScope that passed inside the failed check must not admit the token
 				u.Grant.takeBack()
 			}
 			if passed = passed || err == nil; err == nil { // a later one may admit the token

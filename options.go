@@ -143,12 +143,12 @@ type config struct {
 	loopback    bool   // BaseURL is on loopback
 	insecure    bool   // BaseURL is http, and InsecureHTTP permits it
 	secure      bool   // BaseURL is https
-	baseUnknown bool   // BaseURL is missing, or cannot be read: nothing follows from it
+	baseUnknown bool   // BaseURL is missing or invalid, so checks that depend on it are lenient
 	keyMade     bool   // Keys was empty
 
 	resourceServer bool // no provider has a client: only access tokens are accepted
 
-	callbackPaths []string // the patterns of all that are registered but /authorize/:provider
+	callbackPaths []string // all registered patterns except /authorize/:provider
 	pages         *pageRenderer
 }
 

@@ -50,8 +50,8 @@ func (c *config) check(mount string) error {
 	return errors.Join(wrong...)
 }
 
-// checkTokens: replicas that share Tokens must share Revocations, which ensure that a token is
-// refreshed once.
+// checkTokens checks that replicas that share Tokens also share Revocations, which ensure that
+// a token is refreshed once.
 func (c *config) checkTokens(wrong *mistakes) {
 	_, ours := c.Tokens.(*memoryTokens)
 	_, alone := c.Revocations.(*memoryRevocations)
@@ -111,7 +111,8 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 	c.origin, c.prefix = weburl.Origin(u), path
 }
 
-// checkMount: a redirect URI is one fixed address, and is compared to the byte.
+// checkMount checks the path of the router group, which is part of the redirect URI: one fixed
+// URL that is compared byte by byte.
 func (c *config) checkMount(wrong *mistakes, mount string) {
 	switch {
 	case strings.ContainsAny(mount, ":*"):
@@ -225,8 +226,8 @@ func placeholder(s string) bool {
 	return dollar && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
-// checkPaths checks the application's own pages, and writes their paths as
-// addresses have them: they go into headers.
+// checkPaths checks the paths of the application's pages, and normalizes them, since they are
+// sent in headers.
 func (c *config) checkPaths(wrong *mistakes) {
 	for _, p := range []struct {
 		name  string
@@ -268,7 +269,7 @@ func (c *config) checkNames(wrong *mistakes) {
 	}
 }
 
-// checkOrigins: anyone on the network path can impersonate an http origin.
+// checkOrigins checks TrustedOrigins. Anyone on the network path can impersonate an http origin.
 func (c *config) checkOrigins(wrong *mistakes) {
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
@@ -296,7 +297,8 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		written := p.Issuer
 		p.check(add, c.loopback || c.baseUnknown)
 		if c.insecure && p.ResponseMode == "form_post" {
-			// The form would come from an https page: browsers warn of it, and send no cookie.
+			// The provider's page is https: browsers warn users about its form, and send no
+			// cookies with it.
 			add("ResponseMode", "form_post_http", `is "form_post", but BaseURL is http: browsers warn users about forms sent from https to http`, `use "query", or https in BaseURL`)
 		}
 		if p.Issuer != written {
