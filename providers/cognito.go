@@ -28,15 +28,15 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/token-endpoint.html
 		AuthMethod: "client_secret_basic",
 
-		// The ID token has every attribute that the client may read, and the groups,
-		// which userinfo has not.
+		// The ID token has every attribute that the client may read, and the groups, which
+		// userinfo lacks.
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
 		Scopes:     []string{"openid", "profile", "email"},
 		Userinfo:   "never",
 		ClaimPaths: map[string]string{"groups": "cognito:groups"},
 
-		// A boolean in the documentation's ID token; a text in its userinfo, and in
-		// ID tokens that markbates/goth has met.
+		// A boolean in the documentation's ID token; a string in its userinfo, and in ID tokens
+		// that markbates/goth has seen.
 		EmailVerified: func(claims map[string]any) bool {
 			return claims["email_verified"] == true || claims["email_verified"] == "true"
 		},
@@ -44,8 +44,8 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/authorization-endpoint.html
 		LoginParams: []string{"prompt", "login_hint", "lang", "identity_provider", "idp_identifier"},
 
-		// logout_uri has to be one of the client's sign-out URLs to the letter, so
-		// that there is no room for a state: people come back to AfterLogout.
+		// logout_uri must equal one of the client's sign-out URLs, so it cannot contain a state:
+		// users return to AfterLogout.
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
 		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/logout?client_id={client_id}&logout_uri={post_logout_redirect_uri}"},
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// zitadelRoles is an object with a member for each role, which has the
-// organizations that gave it: {"miller": {"2784": "kvarnbygd.example"}}.
+// zitadelRoles is the claim with an object of roles, each with the organizations that granted
+// it: {"miller": {"2784": "kvarnbygd.example"}}.
 const zitadelRoles = "urn:zitadel:iam:org:project:roles"
 
 // Zitadel configures a ZITADEL instance: "kvarnbygd-x1y2z3.eu1.zitadel.cloud", or a
@@ -26,11 +26,11 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 		Issuer: serverAt(host),
 		Err:    hostError(host),
 
-		// What an application of the type Web with the method CODE or BASIC has:
+		// The method of an application of the type Web with the method CODE or BASIC:
 		// https://zitadel.com/docs/apis/openidoauth/authn-methods
 		AuthMethod: "client_secret_basic",
 
-		// The roles need no scope of their own if the project asserts them.
+		// The roles need no scope if the project asserts them.
 		// https://zitadel.com/docs/apis/openidoauth/scopes
 		Scopes: []string{"openid", "profile", "email"},
 
@@ -44,7 +44,7 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// zitadelGroups makes a list of the roles.
+// zitadelGroups adds the list of the roles.
 func zitadelGroups(claims map[string]any) error {
 	if roles, ok := claims[zitadelRoles].(map[string]any); ok && claims["roles"] == nil {
 		claims["roles"] = slices.Sorted(maps.Keys(roles))
