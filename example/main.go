@@ -2,7 +2,7 @@
 // a few demo users runs in the same process.
 //
 //	go run ./example
-//	go run ./example -check   # asks the providers, says what is wrong, and ends
+//	go run ./example -check   # queries the providers, reports problems, and exits
 //
 // Environment variables add real providers, each with the redirect URI that is printed at
 // startup: those of docs/providers.md, and any OpenID provider.
