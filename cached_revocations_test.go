@@ -20,18 +20,18 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// tape is a store that can be followed, by any number of processes, and that a test
-// delays, cuts and stops. Its clock is that of a synctest bubble, so that a test about
-// 250 ms neither waits for them nor is late.
+// tape is a store that any number of processes can follow, and that a test delays, disconnects
+// and stops. Its clock is that of a synctest bubble, so that a test about 250 ms neither waits
+// nor is late.
 type tape struct {
 	mu      sync.Mutex
 	marks   map[ginauth.RevocationKey]time.Time
 	feeds   map[*tapeFeed]bool
-	wait    chan struct{} // while it is not nil, Watermarks waits for it after it has read
-	gate    chan struct{} // while it is not nil, Follow waits for it before it begins
+	wait    chan struct{} // if not nil, Watermarks waits for it after reading
+	gate    chan struct{} // if not nil, Follow waits for it before it begins
 	down    bool
 	mute    bool // Follow never becomes live
-	lost    bool // messages are lost, which is noticed when the next one comes
+	lost    bool // messages are lost, which the next message reveals
 	late    time.Duration
 	asked   atomic.Int64
 	follows atomic.Int64
@@ -56,7 +56,7 @@ func newTape() *tape {
 
 var errDown = errors.New("the store is down")
 
-// do calls f at a moment of the store's own.
+// do calls f at a separate moment of the clock.
 func (s *tape) do(f func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,14 +67,14 @@ func (s *tape) do(f func()) error {
 	return nil
 }
 
-// set changes how the store behaves.
+// set changes the behaviour of the store.
 func (s *tape) set(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
 }
 
-// followers is how many runs of Follow there are.
+// followers returns the number of running calls of Follow.
 func (s *tape) followers() (n int) {
 	s.set(func() { n = len(s.feeds) })
 	return n
@@ -95,7 +95,7 @@ func (s *tape) tell(m tapeMessage) {
 	}
 }
 
-// cut ends all runs of Follow.
+// cut ends all calls of Follow.
 func (s *tape) cut() {
 	s.set(func() {
 		for f := range s.feeds {
@@ -182,7 +182,7 @@ func (s *tape) Beat(_ context.Context, token uint64) error {
 	return s.do(func() { s.tell(tapeMessage{token: token}) })
 }
 
-// keysOf are the keys of a session.
+// keysOf returns the keys of a session.
 func keysOf(n int) (keys [4]ginauth.RevocationKey) {
 	for i := range keys {
 		binary.BigEndian.PutUint32(keys[i][:], uint32(n))
@@ -191,13 +191,13 @@ func keysOf(n int) (keys [4]ginauth.RevocationKey) {
 	return keys
 }
 
-// process is what the requests of one process see.
+// process is the view of the requests of one process.
 type process struct {
 	t *testing.T
 	ginauth.Revocations
 }
 
-// admitted asks whether a session has no mark.
+// admitted reports whether a session has no mark.
 func (p process) admitted(n int) bool {
 	p.t.Helper()
 	marks, err := p.Watermarks(p.t.Context(), keysOf(n))
@@ -214,7 +214,7 @@ func (p process) revoke(n int) {
 	}
 }
 
-// warm makes sessions known, and waits for the lease.
+// warm queries sessions, and waits for the lease.
 func (p process) warm(sessions ...int) {
 	p.t.Helper()
 	p.admitted(0)
@@ -224,8 +224,8 @@ func (p process) warm(sessions ...int) {
 	}
 }
 
-// inBubble runs a test in a bubble, and ends when nothing follows any more: a goroutine
-// that is left fails it.
+// inBubble runs a test in a bubble, and returns when no call of Follow is left: a remaining
+// goroutine fails the test.
 func inBubble(t *testing.T, test func(t *testing.T, s *tape, p, other process)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,7 +287,7 @@ func TestCachedHearsOtherProcesses(t *testing.T) {
 	})
 }
 
-// The marks of all four keys count, as they were read and as they were heard.
+// The marks of all four keys count, whether they were read or received.
 func TestCachedAnswersWithTheMarks(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		keys, old, new := keysOf(1), time.UnixMilli(1000), time.UnixMilli(2000)
@@ -322,7 +322,7 @@ func TestCachedRefusesItsOwnSignOutsAtOnce(t *testing.T) {
 	})
 }
 
-// Nothing is heard any more, and nothing says so.
+// Messages stop arriving, without an error.
 func TestCachedBelievesItsMemoryForALease(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		p.warm(1)
@@ -335,7 +335,7 @@ func TestCachedBelievesItsMemoryForALease(t *testing.T) {
 	})
 }
 
-// A beat proves what was heard before it was sent, not before it was heard.
+// A beat confirms messages sent before the beat was sent, not before it was received.
 func TestCachedCountsALeaseFromBeforeTheBeatWasSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.late = 200 * time.Millisecond
@@ -344,7 +344,7 @@ func TestCachedCountsALeaseFromBeforeTheBeatWasSent(t *testing.T) {
 		p.admitted(1)
 		time.Sleep(2 * time.Millisecond)
 		other.revoke(1)
-		time.Sleep(199 * time.Millisecond) // the beat has been heard, and the mark not yet
+		time.Sleep(199 * time.Millisecond) // the beat has been received, but not yet the mark
 		s.set(func() { s.lost = true })
 		time.Sleep(52 * time.Millisecond)
 		if p.admitted(1) {
@@ -353,7 +353,7 @@ func TestCachedCountsALeaseFromBeforeTheBeatWasSent(t *testing.T) {
 	})
 }
 
-// Two of them on one store, with beats that cross: each counts its own.
+// Two processes on one store, with beats that cross: each counts only its own.
 func TestCachedCountsItsOwnBeats(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.late = 100 * time.Millisecond
@@ -364,7 +364,7 @@ func TestCachedCountsItsOwnBeats(t *testing.T) {
 		p.admitted(1)
 		time.Sleep(11 * time.Millisecond) // the other has sent a beat
 		other.revoke(1)
-		time.Sleep(99 * time.Millisecond) // which has been heard, and the mark not yet
+		time.Sleep(99 * time.Millisecond) // which has been received, but not yet the mark
 		s.set(func() { s.lost = true })
 		time.Sleep(152 * time.Millisecond)
 		if p.admitted(1) {
@@ -392,7 +392,7 @@ func TestCachedForgetsWhenItMayHaveMissedSomething(t *testing.T) {
 	})
 }
 
-// A response that was read before Follow was live may lack a mark that is never delivered.
+// A response that was read before Follow was live may lack a mark that will never be delivered.
 func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.wait, s.gate = make(chan struct{}), make(chan struct{})
@@ -417,8 +417,8 @@ func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 	})
 }
 
-// A mark that expires in the store may be read as none elsewhere: a session that begins
-// then has to be the same everywhere.
+// A mark that expires in the store may be missing in another process's response: a session that
+// begins then must be treated equally everywhere.
 func TestCachedForgetsWhatHasExpiredInTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		p.warm(1)
@@ -485,7 +485,7 @@ func TestCachedAnswersOrFailsInTime(t *testing.T) {
 	})
 }
 
-// A store that is down is not believed, nor asked without end.
+// A store that is down is neither trusted nor queried endlessly.
 func TestCachedWithAStoreThatIsDown(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		p.warm(1)
@@ -510,7 +510,7 @@ func TestCachedWithAStoreThatIsDown(t *testing.T) {
 	})
 }
 
-// broken is a store of which Follow and Beat do not behave.
+// broken is a store whose Follow and Beat misbehave.
 type broken struct {
 	*tape
 	follow func(ctx context.Context, to ginauth.Follower) error
@@ -598,8 +598,8 @@ func TestCachedWithAStoreThatDoesNotBehave(t *testing.T) {
 	}
 }
 
-// A store that cannot be followed works, at the cost of a question for each request:
-// that is said where one looks for it.
+// A store that cannot be followed works, at the cost of a query for each request: Diagnose
+// reports it.
 func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 	diagnose := func(s *broken) []*ginauth.Error {
 		auth, err := ginauth.Mount(gin.New(), ginauth.Options{
@@ -626,8 +626,8 @@ func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// Warm says so too, and so does the log of a process that serves requests; once, until marks
-// were followed again.
+// Warm reports it too, and so does the log of a process that serves requests: once, until marks
+// are followed again.
 func TestTheLogSaysThatRevocationsAreNotFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("NOPERM")
@@ -654,7 +654,7 @@ func TestTheLogSaysThatRevocationsAreNotFollowed(t *testing.T) {
 		if n := told(); n != 1 {
 			t.Errorf("the log says it %d times\n%s", n, &logs)
 		}
-		time.Sleep(5 * time.Minute) // it rests, and ends with the test
+		time.Sleep(5 * time.Minute) // it stops following, and ends with the test
 	})
 }
 
@@ -686,9 +686,8 @@ func TestCachedPassesOnErrors(t *testing.T) {
 	})
 }
 
-// Whatever happens between the processes and the store, no request that begins more
-// than 250 ms after Revoke returned is admitted. The model is when each session was
-// revoked.
+// Despite any failure between the processes and the store, no request that begins more than 250
+// ms after Revoke returned is admitted. The model records when each session was revoked.
 func TestCachedKeepsThePromise(t *testing.T) {
 	seed := rand.Uint64()
 	for n := range 10 {

@@ -14,7 +14,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// deadlineWriter is a connection that tells until when it is read from.
+// deadlineWriter is a connection that records its read deadline.
 type deadlineWriter struct {
 	*httptest.ResponseRecorder
 	until time.Time
@@ -25,7 +25,7 @@ func (w *deadlineWriter) SetReadDeadline(until time.Time) error {
 	return nil
 }
 
-// Under gin's Run nothing else ends a body that never does.
+// Under gin's Run there is no other limit for a body that never ends.
 func TestBodiesAreNotWaitedForEver(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" })
 	for _, path := range []string{"/login/demo", "/authorize/demo", "/logout", "/logout/demo/backchannel"} {
@@ -46,7 +46,7 @@ func TestBodiesAreNotWaitedForEver(t *testing.T) {
 	}
 }
 
-// carried is the browser's one cookie that carries an answer.
+// carried returns the browser's only cookie that contains a response.
 func carried(f *sitetest.Flow) *http.Cookie {
 	f.T.Helper()
 	all := f.OwnCookies("-f")
@@ -74,7 +74,7 @@ func TestFormPostCarriesOnce(t *testing.T) {
 		t.Error("the carried answer outlived its use")
 	}
 
-	f.Browser = f.NewBrowser() // somebody who kept all the cookies
+	f.Browser = f.NewBrowser() // a browser that kept all cookies
 	f.KeepCookie(attempt)
 	f.KeepCookie(carried)
 	f.FailsClosed(t, f.Must(f.Browser.Follow(second)), sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1, Hide: sitetest.Secrets(form)})
@@ -92,7 +92,7 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 			f := sitetest.NewFlow(t, sitetest.FormPost)
 			f.Browser.Now = time.Now // one that ignores Max-Age
 			start := f.Open("/login/demo?return_to=/page/form")
-			f.Clock.Advance(time.Minute / 2) // so that the attempt itself is neither over nor from the future
+			f.Clock.Advance(time.Minute / 2) // so that the attempt itself is neither expired nor from the future
 			f.Browser.StopAt = func(next *url.URL) bool { return strings.Contains(next.RawQuery, "carried=") }
 			second := f.Must(f.Browser.Follow(start))
 			f.Browser.StopAt = nil
@@ -114,8 +114,8 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 	}
 }
 
-// TestFormPostSlots: a few cookies serve all answers; each opens in its own
-// place alone, and for its own state.
+// TestFormPostSlots: a few cookies serve all responses; each opens only under its own name, and
+// for its own state.
 func TestFormPostSlots(t *testing.T) {
 	t.Parallel()
 	t.Run("wrong slot", func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestFormPostSlots(t *testing.T) {
 	t.Run("many answers leave few cookies", func(t *testing.T) {
 		f := sitetest.NewFlow(t, sitetest.FormPost)
 		form := f.AnswerForm("/login/demo?return_to=/page/form")
-		for i := range 40 { // some page that makes the browser post
+		for i := range 40 { // a page that makes the browser post
 			f.PostOnly(url.Values{"state": {string(rune('A'+i%26)) + strings.Repeat("A", 51)}, "code": {"x"}})
 		}
 		if n := len(f.OwnCookies("-f")); n > 4 {
@@ -191,7 +191,7 @@ func TestFormPostProviderSwap(t *testing.T) {
 	}
 }
 
-// TestFormPostLoginCSRF: the attacker's page posts the attacker's answer.
+// TestFormPostLoginCSRF: the attacker's page posts the attacker's response.
 func TestFormPostLoginCSRF(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -243,8 +243,8 @@ func TestFormPostErrors(t *testing.T) {
 	f.FailsClosed(t, f.Post(form), sitetest.Closed{Code: ginauth.ErrIssuerMismatch, Hide: sitetest.Secrets(form)})
 }
 
-// Another site can make a browser post answers, and keep it from following: what
-// is left in the browser stays below 4 KB, whatever it posts.
+// Another site can make a browser post responses without following the redirect: the remaining
+// cookies stay below 4 KB for any posts.
 func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -273,8 +273,8 @@ func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
 	f.WantLanded(t, f.Post(form), "/page/form")
 }
 
-// A response that is too large for its cookie is carried in the address, sealed:
-// once, for a minute, in its own browser alone.
+// A response that is too large for its cookie is passed in the URL, sealed: valid once, for a
+// minute, only in its own browser.
 func TestLargeFormPost(t *testing.T) {
 	t.Parallel()
 	large := func(f *sitetest.Flow) (form url.Values, second *authtest.Page) {
@@ -320,7 +320,7 @@ func TestLargeFormPost(t *testing.T) {
 	f.FailsClosed(t, f.Must(f.Browser.Follow(second)), sitetest.Closed{Code: ginauth.ErrBadRequest})
 }
 
-// A code has the same limit however it comes.
+// A code has the same limit in both response modes.
 func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 	t.Parallel()
 	for length, fits := range map[int]bool{2600: true, 4096: true, 4097: false} {
@@ -345,7 +345,7 @@ func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 	}
 }
 
-// Answers of four sign-ins at once do not interfere.
+// Responses of four concurrent sign-ins do not interfere.
 func TestFormPostUsesAllSlots(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -357,8 +357,8 @@ func TestFormPostUsesAllSlots(t *testing.T) {
 	}
 }
 
-// A field of a form_post answer that is there twice is not carried over: which
-// of the two is meant cannot be told.
+// A duplicate field of a form_post response is not passed on: it is ambiguous which of the two
+// is meant.
 func TestFieldsThatAreThereTwiceAreNotCarried(t *testing.T) {
 	t.Parallel()
 	got := make(chan url.Values, 1)

@@ -16,8 +16,8 @@ import (
 	"github.com/ginauth/ginauth/providers"
 )
 
-// Where sign-out goes to the provider, the start names the address to register for
-// the way back: once, since it is the same at all providers.
+// If sign-out redirects to the provider, the log at the start has the post-logout redirect URI
+// to register: once, since it is the same at all providers.
 func TestPostLogoutURIIsAnnounced(t *testing.T) {
 	t.Parallel()
 	discovered := ginauth.Provider{Name: "discovered", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"}
@@ -34,7 +34,7 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 	noReturn.Name, noReturn.ClientID, noReturn.Logout.URL = "no-return", "n", "https://id.example.com/logout"
 	for _, tt := range []struct {
 		providers []ginauth.Provider
-		want      []string // of the providers that are named
+		want      []string // the named providers
 	}{
 		{[]ginauth.Provider{discovered}, []string{"discovered"}},
 		{[]ginauth.Provider{ended}, []string{"ended"}},
@@ -62,7 +62,7 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 	}
 }
 
-// Other providers are a line in the log, and those that are new say what to register.
+// Replacing providers writes a log line, and new ones log what to register.
 func TestSetProvidersSaysWhatToRegister(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -76,7 +76,7 @@ func TestSetProvidersSaysWhatToRegister(t *testing.T) {
 	}
 }
 
-// What is announced is where the provider is asked to come back to.
+// The logged redirect URI is the one sent to the provider.
 func TestAnnouncedPostLogoutURIIsUsed(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -88,8 +88,8 @@ func TestAnnouncedPostLogoutURIIsUsed(t *testing.T) {
 	}
 }
 
-// A second Mount in one place fails, and harms the first one not; in another
-// place both live.
+// A second Mount on the same path fails without affecting the first one; on another path both
+// work.
 func TestMountTwice(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -130,7 +130,7 @@ func asked(engine *gin.Engine, method, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// quietOptions are goodOptions that log nothing and reach nobody.
+// quietOptions are goodOptions that log nothing and make no requests.
 func quietOptions() ginauth.Options {
 	return sitetest.GoodOptionsWith(func(o *ginauth.Options) {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -151,15 +151,15 @@ func TestMountNeedsARouter(t *testing.T) {
 	}
 }
 
-// Gin panics where two routes are in each other's way. Mount says instead what
-// to change, and leaves the application as it was.
+// Gin panics if two routes conflict. Mount instead returns an error with the fix, and leaves the
+// application unchanged.
 func TestRoutesInTheWay(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		routes func(engine *gin.Engine)
 		method string
 		path   string
-		route  string // that Gin names
+		route  string // in Gin's message
 	}{
 		{"a login page", func(e *gin.Engine) { e.GET("/login", sitetest.Teapot) }, "GET", "/login", "'/login'"},
 		{"a login form", func(e *gin.Engine) { e.POST("/login", sitetest.Teapot) }, "POST", "/login", "'/login'"},
@@ -198,7 +198,7 @@ func TestRoutesInTheWay(t *testing.T) {
 	}
 }
 
-// The advice that the error gives has to work.
+// The fix of the error must work.
 func TestWhatTheConflictErrorAdvises(t *testing.T) {
 	t.Run("a group", func(t *testing.T) {
 		engine := gin.New()
@@ -237,7 +237,7 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 	})
 }
 
-// Applications answer the preflights of all their routes in one place.
+// Applications handle the preflights of all their routes in one place.
 func TestAPreflightRouteForEverythingIsNotInTheWay(t *testing.T) {
 	for name, add := range map[string]func(e *gin.Engine){
 		"a catch-all": func(e *gin.Engine) { e.OPTIONS("/*any", sitetest.Teapot) },

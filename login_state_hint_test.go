@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// diagnosis is a cause of state_invalid: how to produce it, the ID that the log and, on
-// loopback, the page have for it, and what both have to name.
+// diagnosis is a cause of state_invalid: how to produce it, the ID in the log and, on loopback,
+// on the page, and what both must name.
 type diagnosis struct {
 	name   string
 	answer func(f *sitetest.Flow) (callback *url.URL)
@@ -65,7 +65,7 @@ func diagnoses() []diagnosis {
 			return callback
 		}, "state.cookie_altered", []string{"proxy"}},
 		{"expired", func(f *sitetest.Flow) *url.URL {
-			f.Browser.Now = time.Now // it keeps the cookie
+			f.Browser.Now = time.Now // a browser that keeps the cookie
 			callback := f.Begin("/login/demo")
 			f.Clock.Advance(11 * time.Minute)
 			return callback
@@ -118,8 +118,8 @@ func diagnoses() []diagnosis {
 	}
 }
 
-// TestStateInvalidDiagnosis: one code for all causes; the log tells them apart,
-// and so does the page where only developers see it.
+// TestStateInvalidDiagnosis: all causes have one code; the log distinguishes them, and so does
+// the page where only developers see it.
 func TestStateInvalidDiagnosis(t *testing.T) {
 	t.Parallel()
 	for _, d := range diagnoses() {
@@ -141,7 +141,7 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 	if !strings.Contains(page, "docs/errors.md#"+d.id+"<") {
 		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
 	}
-	// The page has reason and fix as the log has them.
+	// The page has the same reason and fix as the log.
 	told := regexp.MustCompile(` reason="(.+)" fix="(.+)" docs=`).FindStringSubmatch(log)
 	if told == nil || !strings.Contains(page, told[1]) || !strings.Contains(page, told[2]) {
 		t.Errorf("the page does not say %q:\n%s", told, page)
@@ -151,15 +151,15 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 	}
 }
 
-// Off loopback the log alone says it. Neither host nor scheme of a request
-// decides anything there, and both are told apart all the same.
+// Off loopback only the log has the reason. Host and scheme of a request have no other effect
+// there, but the log distinguishes them.
 func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 	t.Parallel()
 	const host, proxied, direct, none = "state.other_host", "state.began_over_http", "state.began_without_tls", "state.no_cookies"
-	const onHTTP = "Secure cookies" // the browser may be on http all along
+	const onHTTP = "Secure cookies" // the browser may use http throughout
 	for _, tt := range []struct {
-		name, host  string // of the request that began it; "" for BaseURL's
-		proto, back string // X-Forwarded-Proto of begin and callback, "" for none
+		name, host  string // of the first request; "" for BaseURL's
+		proto, back string // X-Forwarded-Proto of the first request and the callback; "" for none
 		id          string
 		part        string // of the fix
 	}{
@@ -207,7 +207,7 @@ func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 	}
 }
 
-// Localhost is another loopback name only for those who are on one themselves.
+// Localhost counts as another loopback name only if BaseURL is on loopback, too.
 func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
@@ -222,7 +222,7 @@ func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
 	}
 }
 
-// On an http BaseURL cookies are not Secure, so no scheme is a reason.
+// With an http BaseURL cookies are not Secure, so the scheme is never the reason.
 func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 	t.Parallel()
 	for _, proto := range [][2]string{{"http", ""}, {"http", "http"}, {"", "https"}, {"https", "https"}} {
@@ -242,7 +242,7 @@ func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 	}
 }
 
-// On an https BaseURL too, the other loopback name is one.
+// With an https BaseURL, too, the other loopback name is a reason.
 func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewTLS(t, nil)
@@ -256,8 +256,8 @@ func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
 	}
 }
 
-// A proxy that writes another Host writes it both times: that is no reason, and
-// hides one. One that says which the browser asked shows it.
+// A proxy that replaces Host replaces it both times: this is no reason, and hides the real host.
+// A proxy that sends X-Forwarded-Host reveals it.
 func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 	t.Parallel()
 	for _, hosts := range [][2]string{{"backend:8080", "backend:8080"}, {"10.0.0.5:8080", "10.0.0.6:8080"}} {
@@ -270,9 +270,8 @@ func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 	}
 }
 
-// The hint that an attempt has failed is one, of the last attempt: nothing
-// hangs on it, a sign-in that works leaves none, and forging it signs nobody in
-// or out.
+// The hint about a failed attempt is only about the last attempt: a successful sign-in leaves
+// none, nothing depends on it, and forging it signs no user in or out.
 func TestTheHintOfAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -308,7 +307,7 @@ func wantStateError(s *sitetest.Site, callback *url.URL, state, id string) {
 	}
 }
 
-// Of a state that only looks like ours, nothing is made of any part.
+// No part of a state that only looks authentic is used.
 func TestStateOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -319,7 +318,7 @@ func TestStateOfAnotherForm(t *testing.T) {
 	}
 }
 
-// That one attempt has failed says nothing of another.
+// A failed attempt implies nothing about another attempt.
 func TestAnotherAttemptHasFailed(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -333,7 +332,7 @@ func TestAnotherAttemptHasFailed(t *testing.T) {
 	}
 }
 
-// TestRestartWithAKeyThatWasMade: nothing is wrong with the replicas.
+// TestRestartWithAKeyThatWasMade: the reason does not blame the replicas.
 func TestRestartWithAKeyThatWasMade(t *testing.T) {
 	t.Parallel()
 	logs := &sitetest.Logs{}

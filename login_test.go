@@ -86,8 +86,8 @@ func TestLoginURLLeadsThere(t *testing.T) {
 	}
 }
 
-// A sign-in that begins at http://127.0.0.1 cannot end at http://localhost:
-// the attempt's cookie would not be there. So the visit is moved first.
+// A sign-in that begins at http://127.0.0.1 cannot end at http://localhost: the attempt's cookie
+// would be missing. So the browser is redirected first.
 func TestVisitOnAnotherLoopbackNameIsMoved(t *testing.T) {
 	for _, names := range []struct{ base, visited string }{
 		{"localhost", "127.0.0.1"}, {"127.0.0.1", "localhost"}, {"app.localhost", "localhost"}, {"localhost", "app.localhost"},
@@ -161,8 +161,8 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 	}
 }
 
-// A form of another site begins a sign-in by the GET of the same address: the POST
-// brings no cookies, and would add one each time.
+// A form from another site begins a sign-in through the GET of the same address: the POST has no
+// cookies, and would add one each time.
 func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].LoginParams = []string{"prompt"} })
@@ -196,7 +196,7 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 		if n := len(f.LoginStates()); n > 5 {
 			t.Errorf("%s: twelve forms left %d cookies", name, n)
 		}
-		p := f.Must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", url.Values{"return_to": {strings.Repeat("/a", 2500)}})) // of 10 KB as an address has it
+		p := f.Must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", url.Values{"return_to": {strings.Repeat("/a", 2500)}})) // 10 KB when percent-encoded
 		if p.Status != http.StatusRequestEntityTooLarge || len(p.Header.Values("Set-Cookie")) > 0 {
 			t.Errorf("%s: a form of 5 KB is answered %d", name, p.Status)
 		}
@@ -212,7 +212,7 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 		f.WantLanded(t, f.Must(f.Browser.Submit(authtest.At("https://evil.example/"), f.Auth.LoginURL("demo", tt.returnTo), form)), tt.want)
 	}
 
-	// A form of our own page begins at once.
+	// A form on the application's own page begins immediately.
 	f.Browser = f.NewBrowser()
 	f.Browser.StopAt = func(*url.URL) bool { return true }
 	p := f.Must(f.Browser.Submit(authtest.At(f.URL+"/"), f.URL+"/login/demo", url.Values{"return_to": {"/page/a"}}))
@@ -295,7 +295,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 	}
 }
 
-// keeping is a proxy that keeps the session's cookie to itself.
+// keeping is a proxy that removes the session's cookie.
 type keeping struct{ gin.ResponseWriter }
 
 func (k keeping) WriteHeaderNow() {
@@ -310,9 +310,8 @@ func (k keeping) WriteHeaderNow() {
 	k.ResponseWriter.WriteHeaderNow()
 }
 
-// All the redirects of the loop follow from opening one page, and browsers stop
-// after so many: ours has to come before that, with room for those of a
-// provider that redirects inside itself.
+// All redirects of the loop result from one page load, and browsers stop after a number of them:
+// our error must come earlier, with room for the redirects of a provider within its own pages.
 func TestTheLoopIsShorterThanABrowsersPatience(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
 		s.Engine.Use(func(c *gin.Context) { c.Writer = keeping{c.Writer} })
@@ -324,7 +323,7 @@ func TestTheLoopIsShorterThanABrowsersPatience(t *testing.T) {
 	}
 }
 
-// Those who sign in often, and keep their session, are left alone.
+// Users that sign in often, and keep their session, are not affected.
 func TestManySignInsAreNoLoop(t *testing.T) {
 	for name, between := range map[string]func(s *sitetest.Site){
 		"tabs":      func(*sitetest.Site) {},
@@ -370,8 +369,7 @@ func TestForgedCountsOfSignIns(t *testing.T) {
 	}
 }
 
-// Only a page that is opened is put on BaseURL's host: a form is not, and what
-// it is put there with is what it came with.
+// Only page loads are redirected to BaseURL's host, not forms, and the redirect keeps the query.
 func TestVisitsOnAnotherLoopbackName(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -400,8 +398,7 @@ func TestVisitsOnAnotherLoopbackName(t *testing.T) {
 	}
 }
 
-// linkingSite is a site whose Revocations fail when they are told to, and whose
-// OnLogin counts.
+// linkingSite is a site whose Revocations fail on demand, and whose OnLogin counts.
 func linkingSite(t *testing.T) (*sitetest.Site, *sitetest.FaultyRevocations, *int) {
 	t.Helper()
 	f, logins := &sitetest.FaultyRevocations{}, new(int)
@@ -419,7 +416,7 @@ func linkingSite(t *testing.T) (*sitetest.Site, *sitetest.FaultyRevocations, *in
 
 var linkForm = url.Values{"link": {"true"}}
 
-// beginLinking asks to link an account, and stops before the answer.
+// beginLinking requests to link an account, and stops before the response.
 func beginLinking(s *sitetest.Site) (callback *url.URL) {
 	s.T.Helper()
 	s.Browser.StopAt = func(next *url.URL) bool {
@@ -431,8 +428,8 @@ func beginLinking(s *sitetest.Site) (callback *url.URL) {
 	return callback
 }
 
-// Who asked to link an account is there still, and is nobody else, when the
-// answer comes: OnLogin must not be told of a person who left.
+// The user that requested to link an account must still be signed in when the response arrives:
+// OnLogin must not receive a user that has left.
 func TestLinkingNeedsTheSessionThatAsked(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -469,8 +466,8 @@ func TestLinkingBeginsWithASessionThatIsKnownToLive(t *testing.T) {
 	s.WantError(s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/login/demo", linkForm)), ginauth.ErrStoreUnavailable)
 }
 
-// Old browsers send no Sec-Fetch-Site: then Origin has to say that the page is
-// ours, and its absence says nothing.
+// Old browsers send no Sec-Fetch-Site: then Origin must show that the page is ours, and its
+// absence proves nothing.
 func TestLinkingFromAnOldBrowser(t *testing.T) {
 	t.Parallel()
 	s, _, _ := linkingSite(t)
@@ -495,7 +492,7 @@ func TestLinkingFromAnOldBrowser(t *testing.T) {
 	}
 }
 
-// A session of a provider that was taken out is none, for linking too.
+// A session of a removed provider does not count, for linking too.
 func TestLinkingToASessionOfAProviderThatIsGone(t *testing.T) {
 	t.Parallel()
 	s, _, _ := linkingSite(t)
@@ -524,8 +521,7 @@ func TestAnEmptyIssBeginsNoSignIn(t *testing.T) {
 	s.WantError(s.Open("/login/demo?iss="), ginauth.ErrBadRequest)
 }
 
-// A store that fails is no loop: the sign-in goes on, and says itself what is
-// wrong.
+// A failing store is not a loop: the sign-in continues, and reports the failure itself.
 func TestAStoreThatFailsIsNoLoop(t *testing.T) {
 	t.Parallel()
 	store := &sitetest.DeafStore{Store: memstore.NewStore([]byte("the store's secret")), Fails: errors.New("connection refused")}
@@ -539,7 +535,7 @@ func TestAStoreThatFailsIsNoLoop(t *testing.T) {
 	}
 }
 
-// Who asks to link an account from a page of ours says so by either header.
+// Either header can prove that a request to link an account comes from our own page.
 func TestLinkingIsProvedByEitherHeader(t *testing.T) {
 	t.Parallel()
 	s, _, _ := linkingSite(t)
@@ -559,8 +555,8 @@ func TestLinkingIsProvedByEitherHeader(t *testing.T) {
 	}
 }
 
-// A sign-in that cannot begin since the provider does not answer has a link that
-// begins the same sign-in, for the time when it does.
+// If a sign-in cannot begin because the provider is down, the error page has a link that begins
+// the same sign-in later.
 func TestRetryWhileTheProviderIsDown(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]authtest.Fault{"down": authtest.Down, "broken": authtest.HTML} {
@@ -587,7 +583,7 @@ func TestRetryWhileTheProviderIsDown(t *testing.T) {
 	}
 }
 
-// To link an account takes a form: a link would sign in with it instead.
+// Linking an account requires a form: a link would sign in with the account instead.
 func TestNoRetryOfALinking(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -600,8 +596,8 @@ func TestNoRetryOfALinking(t *testing.T) {
 	}
 }
 
-// The application listens at another port than BaseURL says, or a container's port is
-// forwarded to another: the first sign-in says so, once, with both.
+// The application listens on another port than BaseURL's, or a container's port is mapped to
+// another: the first sign-in logs it, once, with both ports.
 func TestASignInAtAnotherPortIsWarnedAbout(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

@@ -116,8 +116,7 @@ func TestLogoutURL(t *testing.T) {
 	}
 }
 
-// A form may have a field that says where to go, and then needs no LogoutURL
-// that does.
+// A form may have a field for the page to return to, instead of an argument of LogoutURL.
 func TestLogoutURLLeadsThere(t *testing.T) {
 	for name, there := range map[string]bool{"at the provider too": true, "here only": false} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +151,7 @@ func TestLogoutURLLeadsThere(t *testing.T) {
 	}
 }
 
-// Only this session ends: the person stays signed in elsewhere.
+// Only this session ends: the user stays signed in elsewhere.
 func TestLogoutEndsOneSession(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -164,7 +163,7 @@ func TestLogoutEndsOneSession(t *testing.T) {
 	}
 }
 
-// Scripts are told where to go; they cannot follow a redirect themselves.
+// Scripts receive the address; they cannot follow a redirect themselves.
 func TestLogoutByScripts(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -214,7 +213,7 @@ func TestLogoutPage(t *testing.T) {
 	}
 }
 
-// A hook that panics is told of; who signed out stays so.
+// A panic in the hook is reported; the user stays signed out.
 func TestOnLogoutPanics(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -245,8 +244,8 @@ func TestSignOutThatCannotBeWrittenDown(t *testing.T) {
 	s.WantError(p, ginauth.ErrStoreUnavailable)
 }
 
-// Where a sign-out comes back to is known for ten minutes, also to a browser
-// that keeps cookies for longer.
+// The page after a sign-out is kept for ten minutes, also in a browser that keeps cookies
+// longer.
 func TestReturnFromTheProviderAfterTenMinutes(t *testing.T) {
 	t.Parallel()
 	for after, path := range map[time.Duration]string{9 * time.Minute: "/page/bye", 11 * time.Minute: "/"} {
@@ -272,8 +271,7 @@ func TestReturnFromTheProviderAfterTenMinutes(t *testing.T) {
 	}
 }
 
-// What has the name of the cookie of a sign-out and does not open is not ours
-// to take back.
+// A cookie with the name of the sign-out cookie that cannot be opened is not removed.
 func TestForeignCookieAtTheReturnFromTheProvider(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -298,7 +296,7 @@ func TestForeignCookieAtTheReturnFromTheProvider(t *testing.T) {
 	}
 }
 
-// A Revocations that fails while somebody signs out: they are told so.
+// If Revocations fails during a sign-out, the user gets an error.
 func TestSignOutThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := &sitetest.FaultyRevocations{}
@@ -314,7 +312,7 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 	if p.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
-	if !strings.Contains(p.Text(), "<h1>"+sitetest.Sentence(t, ginauth.Code("title.request"))) { // not that of a sign-in
+	if !strings.Contains(p.Text(), "<h1>"+sitetest.Sentence(t, ginauth.Code("title.request"))) { // not the title of a failed sign-in
 		t.Errorf("the page is %s", p.Text())
 	}
 	if s.Stolen(line) != "ada" {

@@ -24,8 +24,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// crossOriginRequests come with the session's cookie; SELF stands for the
-// application's origin, HOST for its host, OTHER for the scheme it has not.
+// crossOriginRequests have the session's cookie; SELF is replaced by the application's origin,
+// HOST by its host, OTHER by the other scheme.
 var crossOriginRequests = []struct {
 	name, method string
 	header       []string
@@ -123,7 +123,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 			}
 			if !tt.refused {
 				s.Browser = s.NewBrowser()
-				s.As("ada") // Logout and SignIn have ended the session
+				s.As("ada") // Logout and SignIn ended the session
 				if p.Status != http.StatusOK || s.Ran.Load() != ran+1 {
 					t.Errorf("was refused: %d %s", p.Status, p.Text())
 				}
@@ -153,8 +153,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 	}
 }
 
-// Without the session's cookie there is nothing to protect: it is a visitor
-// who is not signed in.
+// Without the session's cookie there is nothing to protect: the request is unauthenticated.
 func TestAnotherOriginWithoutSession(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -162,8 +161,8 @@ func TestAnotherOriginWithoutSession(t *testing.T) {
 	s.WantError(p, ginauth.ErrUnauthenticated)
 }
 
-// What SameSite=Lax does not stop, since a sibling subdomain is the same site;
-// and what it stops already.
+// Requests that SameSite=Lax does not stop, since a sibling subdomain is the same site; and
+// requests that it does stop.
 func TestFormsOfOtherSites(t *testing.T) {
 	t.Parallel()
 	for name, old := range map[string]bool{"today's browser": false, "a browser without Fetch Metadata": true} {
@@ -211,8 +210,8 @@ func TestGuardWithoutMount(t *testing.T) {
 	}
 }
 
-// upload sends a form with a file that does not fit into the memory given to
-// forms: ten megabytes more than Gin is told.
+// upload sends a form with a file that exceeds the memory for forms: ten megabytes more than
+// Gin's setting.
 func upload(t *testing.T, address, cookies string) {
 	t.Helper()
 	var body bytes.Buffer
@@ -239,8 +238,8 @@ func upload(t *testing.T, address, cookies string) {
 	}
 }
 
-// net/http removes the files of an upload that its own request knows of, and a
-// guard hands on a copy.
+// net/http removes the uploaded files of its own request, but a guard passes on a copy of the
+// request.
 func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	files := t.TempDir()
 	t.Setenv("TMPDIR", files)
@@ -257,14 +256,14 @@ func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	s.Engine.POST("/guarded", s.Auth.RequireAuth(), read)
 	s.Engine.POST("/loaded", s.Auth.LoadUser(), read)
 	s.Engine.POST("/both", s.Auth.LoadUser(), s.Auth.RequireAuth(), read)
-	// What was read before the guard stays known, whatever request a handler leaves.
+	// Files that were read before the guard are removed, even if a handler replaces the request.
 	s.Engine.POST("/replaced", read, s.Auth.RequireAuth(), func(c *gin.Context) { c.Request = httptest.NewRequest("GET", "/", nil) })
 	server := httptest.NewServer(s.Engine)
 	cookies := s.Mint(grace())
 	for _, path := range []string{"/guarded", "/loaded", "/both", "/replaced"} {
 		upload(t, server.URL+path, cookies)
 	}
-	server.Close() // and wait until it has finished with the requests
+	server.Close() // and wait until it has finished the requests
 	if left, _ := filepath.Glob(filepath.Join(files, "*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
@@ -285,7 +284,7 @@ func TestAnonymousForItsOriginVariesWithCookies(t *testing.T) {
 	}
 }
 
-// Middleware may give every request the same lines of a header.
+// Middleware may share one slice of header values between requests.
 func TestSharedVaryLines(t *testing.T) {
 	lines := append(make([]string, 0, 4), "Origin", "Accept")
 	s := remembering(t, nil)
@@ -336,7 +335,7 @@ func TestGuardSendsHTMXBackToItsPage(t *testing.T) {
 	}
 }
 
-// Background polling and prefetches must not pile up attempts.
+// Background polling and prefetches must not accumulate attempts.
 func TestOnlyVisitsBeginSignIns(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -392,8 +391,8 @@ func TestGuardAdmits(t *testing.T) {
 	}
 }
 
-// One guard behind another, and LoadUser before both, are one session and one
-// set of headers; the handler runs once.
+// One guard behind another, and LoadUser before both, read one session and set the headers once;
+// the handler runs once.
 func TestGuardsAddUp(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -422,7 +421,7 @@ func TestGuardsAddUp(t *testing.T) {
 	}
 }
 
-// A page that shows more to who is signed in differs by cookie for everybody.
+// A page that shows more to signed-in users varies by cookie for all users.
 func TestLoadUserVaries(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -437,13 +436,12 @@ func TestLoadUserVaries(t *testing.T) {
 	}
 }
 
-// boosted are the headers of HTMX that loads a link in the browser's place.
+// boosted are the headers with which HTMX loads a link in place of the browser.
 func boosted(s *sitetest.Site, page string) http.Header {
 	return http.Header{"Hx-Request": {"true"}, "Hx-Boosted": {"true"}, "Hx-Current-Url": {s.URL + page}}
 }
 
-// boost sends what HTMX sends for a link, or with a form, on a page of the
-// application.
+// boost sends the request of HTMX for a link, or with a form, on a page of the application.
 func boost(s *sitetest.Site, method, path string, form url.Values) *authtest.Page {
 	s.T.Helper()
 	header := boosted(s, "/list")
@@ -453,7 +451,7 @@ func boost(s *sitetest.Site, method, path string, form url.Values) *authtest.Pag
 	return s.Must(s.Browser.Fetch(authtest.At(s.URL+"/list"), method, s.URL+path, header, form.Encode()))
 }
 
-// wantOpened fails the test unless HTMX is told to open an address.
+// wantOpened fails the test unless the response makes HTMX open an address.
 func wantOpened(s *sitetest.Site, p *authtest.Page, address string) {
 	s.T.Helper()
 	if got := p.Header.Get("HX-Redirect"); p.Status != http.StatusNoContent || got != address || len(p.Header["Set-Cookie"]) > 0 {
@@ -462,8 +460,8 @@ func wantOpened(s *sitetest.Site, p *authtest.Page, address string) {
 	sitetest.WantHeaders(s.T, p)
 }
 
-// HTMX cannot show our pages, nor go to a provider: it opens the address that it
-// asked for.
+// HTMX cannot show built-in pages or open a provider's page: it opens the address that it
+// requested.
 func TestBoostedLinksAreOpened(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -499,8 +497,8 @@ func TestBoostedFormsAreOpened(t *testing.T) {
 	}
 }
 
-// A boosted link to a guarded page leads to that page, and not to the one that it
-// was on. A form, and what HTMX loads into a page, lead to the page that is open.
+// A boosted link to a guarded page returns to that page, not to the page that contains the link.
+// A form, and a fragment that HTMX loads, return to the open page.
 func TestBoostedLinkToAGuardedPage(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -524,7 +522,7 @@ func TestBoostedLinkToAGuardedPage(t *testing.T) {
 	}
 }
 
-// What is no boosted link is refused as before.
+// Requests that are not boosted links are rejected as before.
 func TestHTMXWithoutBoostBeginsNoSignIn(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -532,7 +530,7 @@ func TestHTMXWithoutBoostBeginsNoSignIn(t *testing.T) {
 	s.WantError(s.Ask("GET", "/login/demo", sitetest.Plus(sitetest.Fetch, "HX-Boosted", "true")...), ginauth.ErrCrossOrigin)
 }
 
-// An address that begins with two slashes would lead to another host.
+// An address that begins with two slashes would open another host.
 func TestBoostedLinkStaysHere(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -545,7 +543,7 @@ func TestBoostedLinkStaysHere(t *testing.T) {
 	wantOpened(p, boost(p, "GET", "//login/demo", nil), "/login/demo")
 }
 
-// A guard lets our own routes pass, but not what the application has there.
+// A guard lets ginauth's own routes pass, but not the application's handlers at these paths.
 func TestAGuardDoesNotOpenTheApplicationsRouteAtOurPath(t *testing.T) {
 	engine := gin.New()
 	var auth *ginauth.Auth
@@ -563,8 +561,8 @@ func TestAGuardDoesNotOpenTheApplicationsRouteAtOurPath(t *testing.T) {
 	}
 }
 
-// handedOn are the headers of a navigation that a service worker hands on with
-// e.respondWith(fetch(e.request)), by the browser.
+// handedOn are the headers, by browser, of a navigation that a service worker forwards with
+// e.respondWith(fetch(e.request)).
 var handedOn = map[string]http.Header{
 	"Chromium": {"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}},
 	"Firefox": {"Sec-Fetch-Mode": {"same-origin"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Site": {"same-origin"},
@@ -595,9 +593,8 @@ func TestNavigationsBehindAServiceWorker(t *testing.T) {
 	}
 }
 
-// In Firefox, a form of another site looks there like one of the application's own, but
-// comes without the cookies that are SameSite=Lax: it begins a sign-in by GET, links no
-// account and signs no user out.
+// In Firefox, a form from another site then looks like the application's own, but has no
+// SameSite=Lax cookies: it begins a sign-in by GET, links no account and signs no user out.
 func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -637,8 +634,8 @@ func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
 	}
 }
 
-// A script's fetch begins no sign-in in mode same-origin either, unless all of it is as
-// Firefox sends a navigation.
+// A script's fetch in mode same-origin begins no sign-in either, unless all headers are those of
+// a navigation in Firefox.
 func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -693,8 +690,8 @@ func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 	}
 }
 
-// An empty destination alone is a fetch, which begins no sign-in, and a frame is a
-// frame in whatever mode.
+// An empty destination alone means a fetch, which begins no sign-in, and a frame is a frame in
+// any mode.
 func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -716,8 +713,8 @@ func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 	}
 }
 
-// What a handler behind the guard flushes is on its way while the handler goes
-// on, also where the session is renewed with it.
+// Output that a handler behind the guard flushes is sent while the handler continues, also if
+// the response renews the session.
 func TestFlushBehindTheGuard(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -750,7 +747,7 @@ func TestFlushBehindTheGuard(t *testing.T) {
 	}
 }
 
-// HTMX gets no page that it would put into the middle of its own.
+// HTMX gets no page, which it would insert into the current one.
 func TestHTMXIsToldInJSON(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -761,8 +758,8 @@ func TestHTMXIsToldInJSON(t *testing.T) {
 	}
 }
 
-// A guard lets the login routes pass, and those alone: not somebody else's
-// handler that has the same address on another engine.
+// A guard lets only the login routes pass, not another handler with the same path on another
+// engine.
 func TestGuardOnAnotherEngine(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -777,7 +774,7 @@ func TestGuardOnAnotherEngine(t *testing.T) {
 	}
 }
 
-// What one Auth found is not what another one would have found.
+// The result of one Auth is not used by another.
 func TestSessionOfAnotherAuth(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -797,7 +794,7 @@ func TestSessionOfAnotherAuth(t *testing.T) {
 	}
 }
 
-// A request without a path is not one for a login page that there is not.
+// A request with an empty path does not match an unset LoginPage.
 func TestRefusedWithoutAPath(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -810,8 +807,8 @@ func TestRefusedWithoutAPath(t *testing.T) {
 	}
 }
 
-// An answer that varies by something else already varies by the cookie too, or
-// a cache would give it to others.
+// A response with another Vary header must also vary by the cookie, or a cache would send it to
+// other users.
 func TestVaryIsAddedToTheApplicationsOwn(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -822,8 +819,8 @@ func TestVaryIsAddedToTheApplicationsOwn(t *testing.T) {
 	}
 }
 
-// A request from another origin is anonymous behind LoadUser, even if somebody
-// put a user there before.
+// A request from another origin is anonymous behind LoadUser, even if an earlier handler set a
+// user.
 func TestAForeignRequestHasNoUser(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -838,7 +835,7 @@ func TestAForeignRequestHasNoUser(t *testing.T) {
 	}
 }
 
-// LoadUser lets everybody pass, and says in the log why it knows nobody.
+// LoadUser admits every request, and logs why there is no user.
 func TestLoadUserLogsWhatItCannotKnow(t *testing.T) {
 	t.Parallel()
 	f := &sitetest.FaultyRevocations{}
@@ -854,7 +851,7 @@ func TestLoadUserLogsWhatItCannotKnow(t *testing.T) {
 	}
 }
 
-// Two guards in a row say once what the answer varies by.
+// Two guards in a row set Vary once.
 func TestVaryIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -864,7 +861,7 @@ func TestVaryIsSaidOnce(t *testing.T) {
 	}
 }
 
-// post sends a body with the browser's cookies and just these headers.
+// post sends a body with the browser's cookies and only these headers.
 func post(s *sitetest.Site, path, body string, header ...string) *authtest.Page {
 	s.T.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.URL+path, strings.NewReader(body))

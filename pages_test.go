@@ -20,7 +20,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// The zone of an IPv6 address is any text, which would stand in our policy.
+// The zone of an IPv6 address is arbitrary text, which would end up in the
+// Content-Security-Policy.
 func TestMetadataDoesNotWriteThePolicy(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
 		s.IDP.EditMetadata(func(m map[string]any) {
@@ -129,8 +130,7 @@ func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
 	}
 }
 
-// A button shows the provider's own colour and icon, or its letter in a colour
-// that can be read on it.
+// A button shows the provider's colour and icon, or its initial in a readable colour.
 func TestTheButtonsOfProviders(t *testing.T) {
 	for _, tt := range []struct{ color, icon, name, want string }{
 		{"", "", "émile", `<span class="icon brand-1" aria-hidden="true">É</span><span class="label">Sign in with émile</span>`},

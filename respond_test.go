@@ -18,8 +18,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// failures opens addresses that fail, one by one: a late answer as a page and
-// as JSON, a page for another group, and one for those who are signed in.
+// failures opens addresses that fail, one by one: a late response as a page and as JSON, a page
+// for another group, and a page for signed-in users.
 func failures(f *sitetest.Flow) map[ginauth.Code]func() *authtest.Page {
 	fetch := func(path string) *authtest.Page {
 		return f.Must(f.Browser.Fetch(authtest.At(f.URL), "GET", f.URL+path, nil, ""))
@@ -34,7 +34,7 @@ func failures(f *sitetest.Flow) map[ginauth.Code]func() *authtest.Page {
 	}
 }
 
-// eventOf is the event of a code among failures.
+// eventOf returns the event of a code among failures.
 func eventOf(code ginauth.Code) ginauth.EventName {
 	switch code {
 	case ginauth.ErrMethodNotAllowed:
@@ -45,7 +45,7 @@ func eventOf(code ginauth.Code) ginauth.EventName {
 	return ginauth.SignInFailed
 }
 
-// What failed is said by the route, never by an *Error of the application's.
+// The route determines the event of a failure, never an *Error of the application.
 func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
 	t.Parallel()
 	var got ginauth.EventName
@@ -60,8 +60,8 @@ func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
 	}
 }
 
-// A handler gives Fail the error of what it asked for, and OnError and OnEvent learn what
-// that was, as they do of the routes. The error itself does not say.
+// A handler passes the error of a call to Fail, and OnError and OnEvent receive the event of
+// that call, as for the routes. The error itself does not contain it.
 func TestTheEventOfAnErrorGivenToFail(t *testing.T) {
 	t.Parallel()
 	var got, told ginauth.EventName
@@ -136,7 +136,7 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 	}
 }
 
-// TestOnErrorSetsTheStatusAlone: an answer without a body is one.
+// TestOnErrorSetsTheStatusAlone: a response without a body counts as a response.
 func TestOnErrorSetsTheStatusAlone(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -162,8 +162,8 @@ func TestOnErrorRedirects(t *testing.T) {
 	}
 }
 
-// TestOnErrorFallsBack: a hook that writes nothing, or breaks, gets the answer
-// that there would be without it, with all of its headers.
+// TestOnErrorFallsBack: if a hook writes nothing, or panics, the response is the one without the
+// hook, with all of its headers.
 func TestOnErrorFallsBack(t *testing.T) {
 	t.Parallel()
 	for name, hook := range map[string]func(c *gin.Context, e *ginauth.Error){
@@ -187,12 +187,12 @@ func TestOnErrorFallsBack(t *testing.T) {
 			if f.Ran.Load() != 0 {
 				t.Error("a protected handler ran")
 			}
-			f.SignIn() // all is well otherwise
+			f.SignIn() // everything else works
 		})
 	}
 }
 
-// TestOnErrorPanicsHalfway: what is written is written.
+// TestOnErrorPanicsHalfway: output that was already written stays.
 func TestOnErrorPanicsHalfway(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -251,8 +251,8 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// What OnError answers bears its own headers: ours are put back only where it
-// did not answer, also where it answered with the status that was there.
+// A response of OnError has its own headers: the default ones are restored only if OnError did
+// not respond, also if it set the status that was already set.
 func TestOnErrorHasItsOwnHeaders(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -267,7 +267,7 @@ func TestOnErrorHasItsOwnHeaders(t *testing.T) {
 	}
 }
 
-// The same for an answer that is a status and headers, and no body.
+// The same for a response with only a status and headers.
 func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -282,7 +282,7 @@ func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
 	}
 }
 
-// brokenWriter is a connection that has gone.
+// brokenWriter is a closed connection.
 type brokenWriter struct{ http.ResponseWriter }
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
@@ -297,7 +297,7 @@ func TestAPageThatCannotBeWrittenIsLogged(t *testing.T) {
 	}
 }
 
-// The log blames neither a hook that is not there nor a page that was written.
+// The log blames neither a missing hook nor a page that was written.
 func TestTheLogBlamesNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -307,7 +307,7 @@ func TestTheLogBlamesNobodyElse(t *testing.T) {
 	}
 }
 
-// On loopback programs are told the reason too, where there is one.
+// On loopback, JSON contains the reason too, if there is one.
 func TestAnAnswerWithoutAReasonHasNone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

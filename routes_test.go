@@ -16,7 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// A guard in front of everything lets our own routes answer, whatever the method.
+// A guard in front of everything lets ginauth's routes respond, for any method.
 func TestOptionsOfOwnRoutesBehindTheGuard(t *testing.T) {
 	t.Parallel()
 	var auth *ginauth.Auth
@@ -43,18 +43,18 @@ func statusOf(h http.Handler, method, path string) int {
 	return w.Code
 }
 
-// places are how an application can be put behind a proxy, on a group, or both.
+// places are the ways to run an application: behind a proxy, on a group, or both.
 var places = []struct{ name, prefix, group string }{
 	{"neither", "", ""}, {"a prefix", "/shop", ""}, {"a group", "", "/auth"}, {"a prefix and a group", "/shop", "/auth"},
 	{"the same word twice", "/auth", "/auth"}, {"deep ones", "/a/b.c", "/d/e"},
 }
 
-// everywhere runs a test for each of the places.
+// everywhere runs a test for each place.
 func everywhere(t *testing.T, test func(t *testing.T, s *sitetest.Site, group string)) {
 	inModes(t, []string{"query"}, test)
 }
 
-// inModes is everywhere, for each of the response modes.
+// inModes is everywhere, for each response mode.
 func inModes(t *testing.T, modes []string, test func(t *testing.T, s *sitetest.Site, group string)) {
 	for _, place := range places {
 		for _, mode := range modes {
@@ -69,7 +69,7 @@ func inModes(t *testing.T, modes []string, test func(t *testing.T, s *sitetest.S
 	}
 }
 
-// paths are those of a page's hops that are on app.example.com.
+// paths returns the paths of a page's hops on app.example.com.
 func paths(p *authtest.Page) (list []string) {
 	for _, hop := range p.Hops {
 		if hop.URL.Host == "app.example.com" {
@@ -115,7 +115,7 @@ func TestCookiesBehindAProxy(t *testing.T) {
 				}
 				set++
 				prefix, path := "__Host-ginauth-", "; Path=/;"
-				if strings.HasPrefix(line, "__Secure-") { // the ID token, which no other request brings
+				if strings.HasPrefix(line, "__Secure-") { // the ID token, which no other request has
 					prefix, path = "__Secure-ginauth-", "; Path="+base.Path+group+"/logout;"
 				}
 				for _, want := range []string{prefix, path, "; HttpOnly", "; Secure", "; SameSite=Lax"} {
@@ -131,7 +131,7 @@ func TestCookiesBehindAProxy(t *testing.T) {
 		if set == 0 || s.User() == nil {
 			t.Errorf("%d cookies were set, and %v is signed in", set, s.User())
 		}
-		s.Clock.Advance(10 * time.Second) // for which sign-ins are counted
+		s.Clock.Advance(10 * time.Second) // the time for which sign-ins are counted
 		if left := s.Browser.Cookies(s.URL); len(left) != 1 {
 			t.Errorf("%d cookies are left, want the session's alone: %v", len(left), left)
 		}
@@ -156,7 +156,7 @@ func TestSignOutBehindAProxy(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *sitetest.Site, group string) {
 		for _, old := range []bool{false, true} {
 			s.Browser = s.Browser.Clone()
-			s.Browser.NoFetchMetadata = old // then Origin alone says who asks
+			s.Browser.NoFetchMetadata = old // then only Origin identifies the sender
 			s.Get("/me")
 			if s.User() == nil {
 				t.Fatal("nobody is signed in")
@@ -239,8 +239,8 @@ func TestChooserBehindAProxy(t *testing.T) {
 	}
 }
 
-// Two applications behind one host share their cookies' jar, here even their
-// keys, and nothing else.
+// Two applications on one host share the browser's cookie jar, and here even their keys, but no
+// sessions.
 func TestApplicationsOnOneHostDoNotMeet(t *testing.T) {
 	f := sitetest.NewProxy(t, "app.example.com")
 	shop, blog := f.Behind(t, "/shop", "", nil), f.Behind(t, "/blog", "", nil)

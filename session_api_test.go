@@ -37,7 +37,7 @@ func TestLogoutEndsWhatSignInBegan(t *testing.T) {
 	}
 }
 
-// Run with -race: Gin's documented way to go on after the answer.
+// Run with -race: Gin's documented way to continue after the response.
 func TestUpdateBesideACopiedContext(t *testing.T) {
 	s := sitetest.New(t, nil)
 	done := make(chan string, 1)
@@ -137,8 +137,8 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 }
 
-// The provider's clock may be ahead of ours or behind: that must neither save
-// a stolen session nor end the new one.
+// The provider's clock may be ahead of ours or behind: this must neither keep a stolen session
+// nor end the new one.
 func TestLogoutEverywhereWithClocksThatDiffer(t *testing.T) {
 	for _, skew := range []time.Duration{-50 * time.Second, 50 * time.Second} {
 		s := sitetest.New(t, nil)
@@ -177,8 +177,8 @@ func TestSessionInfo(t *testing.T) {
 	}
 }
 
-// Somebody whose account was stolen signs out everywhere and in again, at once:
-// within the second, and even within the millisecond.
+// A user whose account was stolen signs out everywhere and immediately in again: within the same
+// second, and even the same millisecond.
 func TestSignInRightAfterLogoutEverywhere(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.SignIn()
@@ -193,8 +193,8 @@ func TestSignInRightAfterLogoutEverywhere(t *testing.T) {
 	}
 }
 
-// Logout from a handler of the application: gone for the rest of the request,
-// and for good.
+// Logout from a handler of the application: the user is signed out for the rest of the request,
+// and afterwards.
 func TestLogoutFromAHandler(t *testing.T) {
 	t.Parallel()
 	var told []string
@@ -239,8 +239,7 @@ func TestLogoutAfterTheAnswer(t *testing.T) {
 	}
 }
 
-// A session that grew and ended in one request leaves no cookie behind, and
-// Update cannot bring it back.
+// A session that grew and ended in one request leaves no cookie, and Update cannot restore it.
 func TestLogoutBehindUpdate(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -262,7 +261,7 @@ func TestLogoutBehindUpdate(t *testing.T) {
 	}
 }
 
-// SignIn refuses a provider that is not ours.
+// SignIn rejects a provider that is not configured.
 func TestSignInOfAnUnknownProvider(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, nil)
@@ -289,7 +288,7 @@ func TestSignInOfNobody(t *testing.T) {
 	}
 }
 
-// Update asks whether the session lives before it changes anything.
+// Update checks that the session is not revoked before it changes anything.
 func TestUpdateWhenRevocationsCannotBeRead(t *testing.T) {
 	t.Parallel()
 	s, f, _ := linkingSite(t)
@@ -320,8 +319,8 @@ func TestSessionInfoNamesNoTimeAfterTheEnd(t *testing.T) {
 	}
 }
 
-// After a sign-out, the request it happened in has no session, and one that
-// began in the same request has ended as well.
+// After a sign-out, its request has no session, and a session that began in the same request has
+// ended as well.
 func TestSignOutWithinTheRequest(t *testing.T) {
 	t.Parallel()
 	var left []string
@@ -352,7 +351,7 @@ func TestSignOutWithinTheRequest(t *testing.T) {
 	}
 }
 
-// A SignIn that fails has signed nobody in.
+// A failed SignIn signs no user in.
 func TestSignInThatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -442,7 +441,7 @@ func TestUpdateRefuses(t *testing.T) {
 	}
 }
 
-// What is meant by SignIn: a new session, here and now.
+// SignIn starts a new session, which counts immediately.
 func TestSignInByTheApplication(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -495,7 +494,7 @@ func TestSignInByTheApplication(t *testing.T) {
 	}
 }
 
-// A handler that writes too early often drops the error as well.
+// A handler that writes too early often ignores the error as well.
 func TestCookiesThatComeTooLateAreLogged(t *testing.T) {
 	s := sitetest.New(t, nil)
 	for path, late := range map[string]func(c *gin.Context) error{

@@ -15,8 +15,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Sessions of the version before do not say which users were admitted when they
-// began: all live on. Once they are renewed they say it, and end with the next change.
+// Sessions of the previous version do not record which users were admitted when they began: all
+// stay valid. Once renewed they record it, and end with the next change.
 func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/session_v2/sessions.json")
@@ -80,7 +80,7 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 	}
 }
 
-// The order in which Admits names what is admitted means nothing.
+// The order of the values in Admits is irrelevant.
 func TestAdmitsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	before := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Admits = []string{"b", "a"} })
@@ -100,8 +100,8 @@ func TestAdmitsInAnyOrder(t *testing.T) {
 	}
 }
 
-// Marks of sign-outs are kept for the Lifetime of their day; a longer one that
-// is configured later must not outlive them.
+// Marks of sign-outs are kept for the Lifetime that was configured at the time; a longer one
+// that is configured later must not make sessions outlive them.
 func TestALongerLifetimeLaterOn(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Lifetime, o.IdleTimeout = time.Hour, time.Hour })
 	later := gin.New()
@@ -123,8 +123,8 @@ func TestALongerLifetimeLaterOn(t *testing.T) {
 	}
 }
 
-// However the clock is put back, and the session written anew meanwhile: it does
-// not count more than a minute before it began.
+// If the clock is set back, and the session is written again in the meantime, it is not valid
+// more than a minute before it began.
 func TestASessionIsNoneBeforeItBegan(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, nil)
@@ -150,8 +150,8 @@ func TestASessionIsNoneBeforeItBegan(t *testing.T) {
 	}
 }
 
-// An answer that nothing was written of, and that renews the session's cookie,
-// goes into no cache either, whatever the handler said.
+// A response without a body that renews the session's cookie is not cacheable either, even if
+// the handler allows it.
 func TestRenewalsBesideAnEmptyAnswer(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -167,7 +167,7 @@ func TestRenewalsBesideAnEmptyAnswer(t *testing.T) {
 	}
 }
 
-// A session ends when an ID token says so, and not when some profile does.
+// session_expiry ends a session if it is in an ID token, not if it is in a profile.
 func TestSessionExpiryOfAProfile(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, `{"id":7,"session_expiry":1}`, nil)
