@@ -104,7 +104,7 @@ func TestHooksReturnBareCodes(t *testing.T) {
 			code = ginauth.ErrUnauthenticated // would begin a new sign-in, endlessly
 			s.WantError(s.Get("/login/demo"), ginauth.ErrIdentityRejected)
 			if s.User() != nil {
-				t.Error("somebody is signed in")
+				t.Error("a user is signed in")
 			}
 			s.Engine.GET("/checked", s.Auth.RequireAuth(func(*ginauth.User) error { return refuse(ginauth.ErrUnknownProvider) }), sitetest.Teapot)
 			s.As("ada")
@@ -183,7 +183,7 @@ func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
 				s.Ran.Store(0)
 				p := s.Ask(method, "/guarded", sitetest.Plus(sitetest.Fetch, "Origin", s.URL)...)
 				if asked != 1 || told != tt.want {
-					t.Errorf("%s: the hook was asked %d times, and told %q, want once and %q", method, asked, told, tt.want)
+					t.Errorf("%s: the hook was called %d times and got %q, want once and %q", method, asked, told, tt.want)
 				}
 				switch {
 				case tt.answer == "" && (p.Status != http.StatusOK || s.Ran.Load() != 1):
@@ -285,7 +285,7 @@ func TestAuthenticateThatAsksAnotherAuth(t *testing.T) {
 			}
 			first.Browser = first.NewBrowser()
 			if p := first.Ask("GET", path, sitetest.Fetch...); p.Status < 400 || first.Ran.Load() != 1 {
-				t.Errorf("%s, for nobody: %d %s, and %d handlers ran", path, p.Status, p.Text(), first.Ran.Load()-1)
+				t.Errorf("%s, without a user: %d %s, and %d handlers ran", path, p.Status, p.Text(), first.Ran.Load()-1)
 			}
 		}
 	}
@@ -314,7 +314,7 @@ func TestAuthenticateOfTwoThatAskEachOther(t *testing.T) {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
 	if got := strings.Join(told, ", "); got != "hook.authenticate_reentered, session.unauthenticated" {
-		t.Errorf("the hooks were told %s", got)
+		t.Errorf("the hooks got %s", got)
 	}
 }
 
@@ -358,7 +358,7 @@ func TestHooksThatCallBack(t *testing.T) {
 	calls := 0
 	count := func(t *testing.T) {
 		if calls++; calls > 5 {
-			t.Fatal("the hook calls itself without end") // otherwise the process would crash
+			t.Fatal("the hook calls itself endlessly") // otherwise the process would crash
 		}
 	}
 	for name, tt := range map[string]struct {
@@ -504,7 +504,7 @@ func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
 		}
 		p := s.Ask("GET", "/guarded", sitetest.Fetch...)
 		if asked != 1 || (s.Ran.Load() == 1) != session {
-			t.Errorf("session %v: the hook was asked %d times, and %d handlers ran", session, asked, s.Ran.Load())
+			t.Errorf("session %v: the hook was called %d times, and %d handlers ran", session, asked, s.Ran.Load())
 		}
 		if !session {
 			s.WantError(p, ginauth.ErrUnauthenticated)
@@ -532,7 +532,7 @@ func TestCredentialThatOneOfTwoAuthsRefuses(t *testing.T) {
 		}
 		for range 2 { // and its rejection remains
 			if got := idOf(s.Auth.Update(c, func(*ginauth.User) {})); got != "hook.authenticate_invalid" {
-				t.Errorf("the first says %s", got)
+				t.Errorf("the first Auth responded %s", got)
 			}
 		}
 	}, second.RequireAuth(), sitetest.WriteSubject)
@@ -540,7 +540,7 @@ func TestCredentialThatOneOfTwoAuthsRefuses(t *testing.T) {
 		t.Errorf("%d %s\n%s", p.Status, p.Text(), s.Logs)
 	}
 	if asked != 1 {
-		t.Errorf("the hook that refuses was asked %d times", asked)
+		t.Errorf("the rejecting hook was called %d times", asked)
 	}
 }
 

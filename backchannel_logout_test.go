@@ -21,7 +21,7 @@ func TestBackChannelLogoutReachesSessionsWithoutSID(t *testing.T) {
 		t.Error("a sid alone ended a session that has none")
 	}
 	if s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "grace", "sid": "other"}))); s.User() == nil {
-		t.Error("another person's logout ended the session")
+		t.Error("the logout of another user ended the session")
 	}
 	s.Clock.Advance(2 * time.Second)
 	if s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada", "sid": "other"}))); s.User() != nil {
@@ -50,7 +50,7 @@ func TestBackChannelAnswersOK(t *testing.T) {
 		s.Engine.Use(func(c *gin.Context) { c.Status(http.StatusNotFound) })
 	})
 	if p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(sitetest.Claims{"sub": "ada"}))); p.Status != http.StatusOK {
-		t.Errorf("answered %d: %s", p.Status, p.Text())
+		t.Errorf("the response is %d: %s", p.Status, p.Text())
 	}
 }
 

@@ -61,7 +61,7 @@ func TestResourceServer(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if n := len(logs.Lines("INFO", "provider.resource_metadata")); n != 1 {
-		t.Errorf("the log says %d times where the metadata is:\n%s", n, &logs)
+		t.Errorf("the log names the address of the metadata %d times:\n%s", n, &logs)
 	}
 	if strings.Contains(logs.String(), "level=WARN") {
 		t.Errorf("warnings: %s", &logs)
@@ -110,7 +110,7 @@ func TestStepUpOfATokenIsTheClients(t *testing.T) {
 	p := ask(nil)
 	s.WantError(p, ginauth.ErrStepUpRequired)
 	if got, want := p.Header.Get("WWW-Authenticate"), `Bearer error="insufficient_user_authentication", max_age="300", acr_values="mfa", resource_metadata="`; !strings.HasPrefix(got, want) || strings.Contains(p.Text(), "login_url") {
-		t.Errorf("the challenge is %q, and the answer %s", got, p.Text())
+		t.Errorf("the challenge is %q, and the response %s", got, p.Text())
 	}
 	if p := ask(func(_, claims map[string]any) { claims["acr"], claims["auth_time"] = "mfa", s.Clock.Now().Unix() }); p.Status != http.StatusNoContent {
 		t.Errorf("%d %s", p.Status, p.Text())

@@ -247,13 +247,13 @@ func TestCachedAnswersFromMemory(t *testing.T) {
 			p.admitted(1)
 		}
 		if n := s.asked.Load() - before; n != 0 {
-			t.Errorf("in 14 minutes the store was asked %d times", n)
+			t.Errorf("in 14 minutes the store was queried %d times", n)
 		}
 		time.Sleep(30 * time.Second)
 		p.admitted(1)
 		time.Sleep(31 * time.Second)
 		if p.admitted(1); s.asked.Load() != before+1 {
-			t.Errorf("after 15 minutes the store was asked %d times", s.asked.Load()-before)
+			t.Errorf("after 15 minutes the store was queried %d times", s.asked.Load()-before)
 		}
 	})
 }
@@ -282,7 +282,7 @@ func TestCachedHearsOtherProcesses(t *testing.T) {
 			t.Error("another session is not admitted")
 		}
 		if n := s.asked.Load() - before; n != 0 {
-			t.Errorf("the store was asked %d times", n)
+			t.Errorf("the store was queried %d times", n)
 		}
 	})
 }
@@ -382,7 +382,7 @@ func TestCachedForgetsWhenItMayHaveMissedSomething(t *testing.T) {
 		for range 100 {
 			time.Sleep(10 * time.Millisecond) // until it is followed again
 			if p.admitted(1) {
-				t.Fatal("a session that was revoked while nothing was followed is admitted")
+				t.Fatal("a session that was revoked while the store was not followed is admitted")
 			}
 		}
 		before := s.asked.Load()
@@ -408,7 +408,7 @@ func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // now it is followed
 		close(read)
 		if one, two := <-done, <-done; !one || !two {
-			t.Error("what was read is not what was answered")
+			t.Error("the result differs from the store's response")
 		}
 		time.Sleep(60 * time.Millisecond)
 		if p.admitted(1) {
@@ -474,7 +474,7 @@ func TestCachedAnswersOrFailsInTime(t *testing.T) {
 		defer close(s.wait)
 		start := time.Now()
 		if _, err := p.Watermarks(t.Context(), keysOf(1)); err == nil || time.Since(start) >= 500*time.Millisecond {
-			t.Errorf("a store that hangs was asked for %v: %v", time.Since(start), err)
+			t.Errorf("the query of a hanging store took %v: %v", time.Since(start), err)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -493,7 +493,7 @@ func TestCachedWithAStoreThatIsDown(t *testing.T) {
 		s.cut()
 		time.Sleep(250 * time.Millisecond)
 		if _, err := p.Watermarks(t.Context(), keysOf(1)); !errors.Is(err, errDown) {
-			t.Errorf("without the store the answer is %v", err)
+			t.Errorf("without the store the result is %v", err)
 		}
 		before := s.follows.Load()
 		time.Sleep(10 * time.Second)
@@ -505,7 +505,7 @@ func TestCachedWithAStoreThatIsDown(t *testing.T) {
 		before = s.asked.Load()
 		p.admitted(1)
 		if p.admitted(1); s.asked.Load() != before+1 {
-			t.Error("a second after the store is back, it is still asked each time")
+			t.Error("a second after the store is back, it is still queried each time")
 		}
 	})
 }
@@ -585,7 +585,7 @@ func TestCachedWithAStoreThatDoesNotBehave(t *testing.T) {
 					}
 					time.Sleep(5 * time.Millisecond)
 					if got := s.asked.Load(); got != int64(n+1) {
-						t.Fatalf("the store was asked %d times for %d requests", got, n+1)
+						t.Fatalf("the store was queried %d times for %d requests", got, n+1)
 					}
 				}
 				if n := s.follows.Load(); n < 2 || n > 100 {
@@ -612,7 +612,7 @@ func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 		return slices.DeleteFunc(auth.Diagnose(t.Context()).Warnings, func(e *ginauth.Error) bool { return e.ID != "options.revocations.deaf" })
 	}
 	if found := diagnose(&broken{tape: newTape()}); len(found) != 0 {
-		t.Errorf("of a store that is followed it says %v", found)
+		t.Errorf("for a store that is followed, the diagnosis is %v", found)
 	}
 	refused := errors.New("NOPERM")
 	for name, s := range map[string]*broken{
@@ -621,7 +621,7 @@ func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 		"Follow panics": {tape: newTape(), follow: func(context.Context, ginauth.Follower) error { panic("NOPERM") }},
 	} {
 		if found := diagnose(s); len(found) != 1 || !strings.Contains(found[0].Err.Error(), "NOPERM") {
-			t.Errorf("%s: it says %v", name, found)
+			t.Errorf("%s: the diagnosis is %v", name, found)
 		}
 	}
 }
@@ -652,7 +652,7 @@ func TestTheLogSaysThatRevocationsAreNotFollowed(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if n := told(); n != 1 {
-			t.Errorf("the log says it %d times\n%s", n, &logs)
+			t.Errorf("the log has it %d times\n%s", n, &logs)
 		}
 		time.Sleep(5 * time.Minute) // it stops following, and ends with the test
 	})
@@ -741,7 +741,7 @@ func keepThePromise(t *testing.T, r *rand.Rand) {
 				t.Fatalf("a session is admitted %v after it was revoked", begins.Sub(at))
 			}
 			if err == nil && marks != [4]time.Time{} && at.IsZero() {
-				t.Fatal("a session that nobody revoked is not admitted")
+				t.Fatal("a session that was not revoked is not admitted")
 			}
 		}
 		if len(revoked) == sessions { // all others
@@ -752,7 +752,7 @@ func keepThePromise(t *testing.T, r *rand.Rand) {
 		}
 	}
 	if hits < steps/20 {
-		t.Errorf("only %d requests were answered from memory: the test looks at nothing", hits)
+		t.Errorf("only %d requests were checked in memory: the test checks nothing", hits)
 	}
 	s.cut()
 	time.Sleep(2 * time.Minute)

@@ -48,7 +48,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 			text := html.UnescapeString(p.Text())
 			for _, word := range []string{"state.malformed", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
 				if strings.Contains(text, word) {
-					t.Errorf("the answer says %q: %s", word, text)
+					t.Errorf("the response is %q: %s", word, text)
 				}
 			}
 		}
@@ -186,7 +186,7 @@ func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 	}
 	bare := f.Get("/login/demo")
 	if strings.Contains(bare.Text(), "secret") || strings.Contains(bare.Text(), "mine") {
-		t.Errorf("a path is left over:\n%s", bare.Text())
+		t.Errorf("the page has another request's path:\n%s", bare.Text())
 	}
 }
 
@@ -310,7 +310,7 @@ func TestOnLoginThatAnswers(t *testing.T) {
 	p := s.Get("/login/demo")
 	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrSessionError, Tokens: 1})
 	if strings.Contains(p.Text(), "not you") {
-		t.Errorf("the answer of OnLogin was sent: %s", p.Text())
+		t.Errorf("the response of OnLogin was sent: %s", p.Text())
 	}
 	if !strings.Contains(s.Logs.String(), "id=hook.on_login_answered ") {
 		t.Errorf("the log: %s", s.Logs)
@@ -337,7 +337,7 @@ func TestRefusedSignInThatCannotBeTakenBack(t *testing.T) {
 	p := s.Get("/login/demo")
 	f.WriteErr = nil
 	if p.Status != http.StatusServiceUnavailable || s.User() != nil {
-		t.Errorf("answered %d, and %v is signed in", p.Status, s.User())
+		t.Errorf("the status is %d, and %v is signed in", p.Status, s.User())
 	}
 }
 
@@ -380,7 +380,7 @@ func TestOnLoginThatBreaksOff(t *testing.T) {
 	fresh := &http.Transport{} // on a reused connection net/http would repeat the request
 	defer fresh.CloseIdleConnections()
 	if answer, err := fresh.RoundTrip(r); err == nil {
-		t.Errorf("answered %d", answer.StatusCode)
+		t.Errorf("the status is %d", answer.StatusCode)
 		answer.Body.Close()
 	}
 }
@@ -514,7 +514,7 @@ func (tr *trials) try(t *testing.T, holds int) {
 	p := tr.Finish(tr.spoilAnswer(callback, has))
 
 	if n := tr.other.Count(authtest.Token); n != 0 {
-		t.Errorf("the other provider was asked for a token %d times", n)
+		t.Errorf("the other provider got %d token requests", n)
 	}
 	if has(goodState) && has(goodCookie) && len(tr.LoginStates()) != 0 {
 		t.Error("the attempt was used, and its cookie is still there")
@@ -569,7 +569,7 @@ func (tr *trials) request(pkce bool) (callback *url.URL) {
 	defer func() { tr.Browser.StopAt = nil }()
 	p := tr.Must(tr.Browser.Click(authtest.At(tr.URL+"/"), authorize.String()))
 	if callback == nil || callback.Query().Get("code") == "" {
-		tr.Site.T.Fatalf("the provider answered %d %s, and %v", p.Status, p.Text(), callback)
+		tr.Site.T.Fatalf("the provider responded %d %s, and %v", p.Status, p.Text(), callback)
 	}
 	return callback
 }

@@ -92,7 +92,7 @@ func TestVerifiedEmailDomain(t *testing.T) {
 		}
 	}
 	if ginauth.VerifiedEmailDomain("example.org")(&ginauth.User{Email: "ada@example.com", EmailVerified: true}) == nil {
-		t.Error("without domains somebody is admitted")
+		t.Error("without domains a user is admitted")
 	}
 }
 
@@ -282,12 +282,12 @@ func TestChecksRunInOrderAndAllMustAdmit(t *testing.T) {
 	s.As("ada")
 	s.WantError(s.Ask("GET", "/abc", sitetest.Fetch...), ginauth.ErrForbidden)
 	if got := strings.Join(asked, ""); got != "ab" {
-		t.Errorf("asked %q, want a and b", got)
+		t.Errorf("called %q, want a and b", got)
 	}
 	asked = nil
 	s.Browser = s.NewBrowser()
 	if p := s.Ask("GET", "/abc", sitetest.Fetch...); p.Status != http.StatusUnauthorized || asked != nil {
-		t.Errorf("checks were asked about nobody: %d %q", p.Status, asked)
+		t.Errorf("checks were called without a user: %d %q", p.Status, asked)
 	}
 }
 
@@ -345,7 +345,7 @@ func TestHasClaimOfAllClaims(t *testing.T) {
 	s.Engine.GET("/math", s.Auth.RequireAuth(ginauth.HasClaim("department", "math")), func(c *gin.Context) { c.Status(http.StatusOK) })
 	s.SignIn()
 	if p := s.Ask("GET", "/math", sitetest.Fetch...); p.Status != http.StatusOK || atLogin != nil {
-		t.Errorf("answered %d; in OnLogin: %v", p.Status, atLogin)
+		t.Errorf("the status is %d; in OnLogin: %v", p.Status, atLogin)
 	}
 }
 

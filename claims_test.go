@@ -35,7 +35,7 @@ func TestNullIsMissing(t *testing.T) {
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["extra"] = sitetest.Claims{"locale": nil} })
 	s.AcceptsSignIn(t, "/login/demo")
 	if n := s.IDP.Count(authtest.Userinfo); n != 1 {
-		t.Errorf("asked %d times for the claim that is null below another", n)
+		t.Errorf("%d requests for the claim that is null below another", n)
 	}
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["extra"], c["name"] = sitetest.Claims{"locale": "en"}, nil })
 	if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "Ada Lovelace" {
@@ -285,7 +285,7 @@ func TestNobodyLooksAtClaimsOfABadToken(t *testing.T) {
 	})
 	s.WantError(s.Get("/login/demo"), ginauth.ErrIDTokenInvalid)
 	if asked != 0 {
-		t.Errorf("VerifyClaims was asked %d times", asked)
+		t.Errorf("VerifyClaims was called %d times", asked)
 	}
 }
 
@@ -397,6 +397,6 @@ func TestUserWithoutGroups(t *testing.T) {
 	s.SignIn()
 	s.Get("/staff")
 	if log := s.Logs.String(); !strings.Contains(log, "id=check.group ") || strings.Contains(log, "no_groups") {
-		t.Errorf("somebody with a group:\n%s", log)
+		t.Errorf("a user with a group:\n%s", log)
 	}
 }

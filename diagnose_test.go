@@ -277,7 +277,7 @@ func TestDiagnoseLeavesNothingInAStore(t *testing.T) {
 		t.Errorf("%d records were written and %d deleted, want one and one", spy.saved-saved, spy.deleted)
 	}
 	if s.User() == nil {
-		t.Error("who was signed in is not any more")
+		t.Error("the signed-in user is signed out")
 	}
 	for _, line := range spy.lines {
 		name, value, _ := strings.Cut(line, "=")
@@ -482,7 +482,7 @@ func TestDiagnosisOfPlainOAuth(t *testing.T) {
 		t.Errorf("%s\n%+v", d, p)
 	}
 	if s.IDP.Count(authtest.Discovery)+s.IDP.Count(authtest.JWKS) != 0 {
-		t.Error("it was asked for metadata or keys")
+		t.Error("metadata or keys were requested")
 	}
 	if !strings.Contains(d.String(), "plain OAuth 2.0") || strings.Contains(d.String(), "s3cr3t") || p.Endpoints["token_endpoint"] != s.IDP.URL(authtest.Token) {
 		t.Errorf("%s", d)
@@ -542,7 +542,7 @@ func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 		s.SignIn()
 		edited(s, "token_endpoint", s.IDP.EvilURL())
 		if got := s.Auth.Diagnose(t.Context()).Providers[0].Endpoints["token_endpoint"]; got != s.IDP.EvilURL() {
-			t.Errorf("the token endpoint is %q: not asked anew", got)
+			t.Errorf("the token endpoint is %q: it was not queried again", got)
 		}
 		s.SignIn()
 	})
@@ -638,7 +638,7 @@ func TestDiagnoseAsksSixteenProvidersAtATime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if d := s.Auth.Diagnose(ctx); len(d.Problems) != 21 || s.IDP.Count(authtest.Discovery) > 16 {
-		t.Errorf("%d problems; %d were asked", len(d.Problems), s.IDP.Count(authtest.Discovery))
+		t.Errorf("%d problems; %d were queried", len(d.Problems), s.IDP.Count(authtest.Discovery))
 	}
 }
 

@@ -94,7 +94,7 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 			outward = "invalid_request"
 		}
 		if p.Status != want.status || body.Error != outward || len(body.Message) < 20 || !strings.HasSuffix(body.Message, ".") {
-			t.Errorf("%s is answered with %d %+v", code, p.Status, body)
+			t.Errorf("%s results in %d %+v", code, p.Status, body)
 		}
 		if code == "unauthenticated" || code == "step_up_required" { // a page load is redirected to the login
 			continue
@@ -131,7 +131,7 @@ func TestErrorText(t *testing.T) {
 		}
 	}
 	if got := ginauth.ErrStateInvalid.Error(); got != "state_invalid" {
-		t.Errorf("a Code says %q", got)
+		t.Errorf("the text of a Code is %q", got)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestErrorsIsAndAs(t *testing.T) {
 		}
 	}
 	if errors.Is(&ginauth.Error{}, ginauth.Code("another")) || errors.Is(errors.New("state_invalid"), ginauth.ErrStateInvalid) {
-		t.Error("errors.Is takes one error for another")
+		t.Error("errors.Is confuses two errors")
 	}
 	if errors.Unwrap(&ginauth.Error{}) != nil {
 		t.Error("an error without a cause has one")
@@ -305,7 +305,7 @@ func TestDevelopersReadWhichFunctionOfTheirsRefused(t *testing.T) {
 			p := f.Must(f.Browser.Fetch(f.Open("/"), "GET", f.URL+"/checked", nil, ""))
 			var body struct{ ID, Reason, Fix string }
 			if err := json.Unmarshal(p.Body, &body); err != nil || (body.ID == "check.refused" && body.Reason != "" && body.Fix != "") == public {
-				t.Errorf("public %v: %v is told as %+v, %v", public, refuse, body, err)
+				t.Errorf("public %v: %v is reported as %+v, %v", public, refuse, body, err)
 			}
 		}
 	}

@@ -214,8 +214,8 @@ func TestEvents(t *testing.T) {
 	w := newEventSite(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers = append(o.Providers, ginauth.Provider{Name: "down", Issuer: "http://localhost:1", ClientID: "app", ClientSecret: "secret of nobody"})
 	})
-	w.Engine.POST("/cross", w.Auth.RequireAuth(), func(*gin.Context) { t.Error("a refused request came through") })
-	w.Engine.GET("/others", w.Auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a refused request came through") })
+	w.Engine.POST("/cross", w.Auth.RequireAuth(), func(*gin.Context) { t.Error("a rejected request was admitted") })
+	w.Engine.GET("/others", w.Auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a rejected request was admitted") })
 	w.Engine.POST("/become", func(c *gin.Context) { _ = w.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil) })
 	w.Engine.POST("/leave", func(c *gin.Context) { _ = w.Auth.Logout(c) })
 	w.Engine.POST("/everywhere", func(c *gin.Context) { _ = w.Auth.LogoutEverywhere(c, w.IDP.Issuer+"#ada") })
@@ -260,7 +260,7 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 	}
 	row, there := sitetest.DocumentedEvents(t)[e.Name]
 	if !there || row.Level != strings.ToLower(level) && (row.Level != "by its code" || e.Code == "") {
-		t.Errorf("docs/observability.md says of %s: %+v; its level is %s", e.Name, row, level)
+		t.Errorf("docs/observability.md has for %s: %+v; its level is %s", e.Name, row, level)
 	}
 	for name := range line {
 		if slices.Contains([]string{"provider", "user", "session", "by", "code", "duration"}, name) && !slices.Contains(row.With, name) {
@@ -322,11 +322,11 @@ func TestEventsOfASignIn(t *testing.T) {
 		}
 		e := got[1]
 		if took := max(0, tt.pause); e.Duration < took || e.Duration > took+2*time.Second || tt.pause < 0 && e.Duration != 0 {
-			t.Errorf("%s: the provider took %v, it says", tt.name, e.Duration)
+			t.Errorf("%s: the event's duration is %v", tt.name, e.Duration)
 		}
 		lines := w.lines()
 		if logged, _ := lines[len(lines)-1]["duration"].(float64); time.Duration(logged) != e.Duration {
-			t.Errorf("%s: the log says %v, the event %v", tt.name, time.Duration(logged), e.Duration)
+			t.Errorf("%s: the log has %v, the event %v", tt.name, time.Duration(logged), e.Duration)
 		}
 		e.RequestID, e.Duration = "", 0
 		if e.Event != tt.want || e.trace != "GET /authorize/:provider" {
@@ -355,7 +355,7 @@ func TestEventsOutsideOfARequest(t *testing.T) {
 	}
 	w.store.Broken.Store(true)
 	if err := w.Auth.LogoutEverywhere(ctx, w.IDP.Issuer+"#ada"); err == nil || len(w.take()) != 0 {
-		t.Errorf("what did not happen is told: %v", err)
+		t.Errorf("events that did not happen: %v", err)
 	}
 }
 

@@ -51,7 +51,7 @@ func carried(f *sitetest.Flow) *http.Cookie {
 	f.T.Helper()
 	all := f.OwnCookies("-f")
 	if len(all) != 1 {
-		f.T.Fatalf("the browser has %d cookies that carry an answer, want 1", len(all))
+		f.T.Fatalf("the browser has %d cookies with a response, want 1", len(all))
 	}
 	return all[0]
 }
@@ -71,7 +71,7 @@ func TestFormPostCarriesOnce(t *testing.T) {
 	}
 	f.WantLanded(t, f.Must(f.Browser.Follow(second)), "/page/form")
 	if f.OwnCookies("-f") != nil {
-		t.Error("the carried answer outlived its use")
+		t.Error("the response's cookie outlived its use")
 	}
 
 	f.Browser = f.NewBrowser() // a browser that kept all cookies
@@ -98,7 +98,7 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 			f.Browser.StopAt = nil
 			carried := carried(f)
 			if carried.MaxAge > 60 {
-				t.Errorf("the cookie lives for %d seconds", carried.MaxAge)
+				t.Errorf("the cookie lasts %d seconds", carried.MaxAge)
 			}
 			f.Clock.Advance(tc.after)
 			p := f.Must(f.Browser.Follow(second))
@@ -149,7 +149,7 @@ func TestFormPostSlots(t *testing.T) {
 			f.PostOnly(url.Values{"state": {string(rune('A'+i%26)) + strings.Repeat("A", 51)}, "code": {"x"}})
 		}
 		if n := len(f.OwnCookies("-f")); n > 4 {
-			t.Errorf("%d cookies carry answers", n)
+			t.Errorf("%d cookies contain responses", n)
 		}
 		f.WantLanded(t, f.Post(form), "/page/form")
 	})
@@ -169,7 +169,7 @@ func sameSlot(f *sitetest.Flow) (first, second url.Values) {
 		}
 		bySlot[name] = form
 	}
-	f.T.Fatal("five answers went to five slots")
+	f.T.Fatal("five responses used five slots")
 	return nil, nil
 }
 
@@ -187,7 +187,7 @@ func TestFormPostProviderSwap(t *testing.T) {
 	crossed := strings.Replace(second.Header.Get("Location"), "/authorize/demo", "/authorize/other", 1)
 	f.FailsClosed(t, f.Must(f.Browser.Get(crossed)), sitetest.Closed{Code: ginauth.ErrStateInvalid, Hide: sitetest.Secrets(form)})
 	if other.Count(authtest.Token) != 0 {
-		t.Error("the other token endpoint was asked")
+		t.Error("the other token endpoint was called")
 	}
 }
 
@@ -254,7 +254,7 @@ func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
 		defer func() { f.Browser.StopAt = nil }()
 		form := url.Values{"state": {string(first) + strings.Repeat("A", 51)}, "code": {strings.Repeat("c", size)}}
 		if p := f.Must(f.Browser.Submit(evil, f.URL+"/authorize/demo", form)); p.Status != http.StatusSeeOther {
-			t.Errorf("a code of %d is answered %d", size, p.Status)
+			t.Errorf("a code of %d results in %d", size, p.Status)
 		}
 		total := 0
 		for _, c := range f.OwnCookies("-f") {
@@ -338,7 +338,7 @@ func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 					t.Errorf("a code of %d characters of %q in a %s: redeemed %v", length, characters, name, asked)
 				}
 				if code := f.IDP.LastRequest(authtest.Token).Form.Get("code"); fits && len(code) != length {
-					t.Errorf("a code of %d characters of %q in a %s came as %d", length, characters, name, len(code))
+					t.Errorf("a code of %d characters of %q in a %s arrived as %d", length, characters, name, len(code))
 				}
 			}
 		}
@@ -353,7 +353,7 @@ func TestFormPostUsesAllSlots(t *testing.T) {
 		f.PostOnly(url.Values{"state": {string(first) + strings.Repeat("A", 51)}, "code": {"x"}})
 	}
 	if n := len(f.OwnCookies("-f")); n != 4 {
-		t.Errorf("%d cookies carry four answers", n)
+		t.Errorf("%d cookies contain four responses", n)
 	}
 }
 

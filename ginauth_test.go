@@ -72,7 +72,7 @@ func TestSetProvidersSaysWhatToRegister(t *testing.T) {
 	}
 	replaced, uris := s.Logs.Lines("INFO", "options.providers.replaced"), s.Logs.Lines("INFO", "provider.redirect_uri")
 	if len(replaced) != 1 || !strings.HasSuffix(replaced[0], " providers=\"[demo other]\"\n") || len(uris) != 1 || !strings.Contains(uris[0], " provider=other ") {
-		t.Errorf("the log says %q and %q", replaced, uris)
+		t.Errorf("the log has %q and %q", replaced, uris)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestRoutesInTheWay(t *testing.T) {
 			sitetest.WantNames(t, err.Error(), c.route, `ginauth.Mount(router.Group("/auth"), …)`, "Options.LoginPage", "NoRoute")
 			if c.method != "" {
 				if w := asked(engine, c.method, c.path); w.Code != http.StatusTeapot {
-					t.Errorf("the application's own route answers %d: %s", w.Code, w.Body)
+					t.Errorf("the application's own route responds %d: %s", w.Code, w.Body)
 				}
 			}
 			for _, r := range engine.Routes() {
@@ -191,7 +191,7 @@ func TestRoutesInTheWay(t *testing.T) {
 				}
 				w := asked(engine, r.Method, path)
 				if w.Code != http.StatusNotFound && w.Code != http.StatusTeapot || len(w.Result().Cookies()) != 0 {
-					t.Errorf("%s %s answers %d though Mount failed: %s", r.Method, path, w.Code, w.Body)
+					t.Errorf("%s %s responds %d although Mount failed: %s", r.Method, path, w.Code, w.Body)
 				}
 			}
 		})
@@ -207,7 +207,7 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w := asked(engine, "GET", "/auth/login"); w.Code != http.StatusSeeOther {
-			t.Errorf("/auth/login answers %d", w.Code)
+			t.Errorf("/auth/login responds %d", w.Code)
 		}
 	})
 	t.Run("LoginPage", func(t *testing.T) {
@@ -219,10 +219,10 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w := asked(engine, "GET", "/login"); w.Code != http.StatusTeapot {
-			t.Errorf("/login answers %d", w.Code)
+			t.Errorf("/login responds %d", w.Code)
 		}
 		if w := asked(engine, "PUT", "/login/corp"); w.Code != http.StatusMethodNotAllowed {
-			t.Errorf("PUT /login/corp answers %d", w.Code)
+			t.Errorf("PUT /login/corp responds %d", w.Code)
 		}
 	})
 	t.Run("NoRoute", func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w := asked(engine, "GET", "/some/page"); w.Code != http.StatusTeapot {
-			t.Errorf("/some/page answers %d", w.Code)
+			t.Errorf("/some/page responds %d", w.Code)
 		}
 	})
 }
@@ -262,7 +262,7 @@ func TestAPreflightRouteForEverythingIsNotInTheWay(t *testing.T) {
 			{"GET", "/login", http.StatusSeeOther}, {"DELETE", "/login", http.StatusMethodNotAllowed}, {"GET", "/me", http.StatusSeeOther},
 		} {
 			if w := asked(engine, c.method, c.path); w.Code != c.status {
-				t.Errorf("%s: %s %s answers %d, want %d", name, c.method, c.path, w.Code, c.status)
+				t.Errorf("%s: %s %s responds %d, want %d", name, c.method, c.path, w.Code, c.status)
 			}
 		}
 	}
@@ -277,7 +277,7 @@ func TestAnEngineTakesOneMountAtAPath(t *testing.T) {
 	sitetest.WantInvalid(t, err, "mount.route_exists")
 	sitetest.WantNames(t, err.Error(), "'/login'", `router.Group("/auth")`)
 	if w := asked(engine, "GET", "/login"); w.Code != http.StatusSeeOther {
-		t.Errorf("after a second Mount, /login answers %d", w.Code)
+		t.Errorf("after a second Mount, /login responds %d", w.Code)
 	}
 	other := quietOptions()
 	other.Providers[0].Name = "staff"
@@ -286,7 +286,7 @@ func TestAnEngineTakesOneMountAtAPath(t *testing.T) {
 	}
 	for path, status := range map[string]int{"/staff/login/staff": http.StatusBadGateway, "/staff/login/corp": http.StatusNotFound, "/login/staff": http.StatusNotFound} {
 		if w := asked(engine, "GET", path); w.Code != status {
-			t.Errorf("%s answers %d, want %d", path, w.Code, status)
+			t.Errorf("%s responds %d, want %d", path, w.Code, status)
 		}
 	}
 }
@@ -315,7 +315,7 @@ func TestAGroupWithParametersIsRefused(t *testing.T) {
 			t.Errorf("%q: LoginURL is %s", group, got)
 		}
 		if w := asked(engine, "GET", login); w.Code != http.StatusSeeOther {
-			t.Errorf("%q: %s answers %d", group, login, w.Code)
+			t.Errorf("%q: %s responds %d", group, login, w.Code)
 		}
 	}
 }

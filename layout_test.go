@@ -103,7 +103,7 @@ func goFiles(t *testing.T, want func(*goFile) bool) []*goFile {
 		files = append(files, f)
 	}
 	if len(files) == 0 {
-		t.Fatal("no files found: the test looks at nothing")
+		t.Fatal("no files found: the test checks nothing")
 	}
 	return files
 }
@@ -129,7 +129,7 @@ func TestOnlyRespondAborts(t *testing.T) {
 		})
 	}
 	if aborts == 0 {
-		t.Error("nothing aborts: this test, or the guard, looks at the wrong thing")
+		t.Error("no call aborts: this test, or the guard, checks the wrong function")
 	}
 }
 
@@ -356,7 +356,7 @@ func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
 		}
 	})
 	if looked == 0 {
-		t.Error("no scripts found: the test looks at nothing")
+		t.Error("no scripts found: the test checks nothing")
 	}
 }
 

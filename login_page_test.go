@@ -49,7 +49,7 @@ func TestPagesThatSendPeopleRoundAndRound(t *testing.T) {
 			p := s.Get(w.start)
 			s.WantError(p, ginauth.ErrLoginLoop)
 			if n := len(p.Hops); n >= 20 {
-				t.Errorf("told after %d answers: browsers have given up by then", n)
+				t.Errorf("the error came after %d responses: browsers stop before that", n)
 			}
 			if lines := s.Logs.Lines("ERROR", "login.page_redirects"); len(lines) != 1 {
 				t.Errorf("the log has %q", lines)

@@ -139,7 +139,7 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 		t.Errorf("the errors are %q, want %s:\n%s", ids, d.id, log)
 	}
 	if !strings.Contains(page, "docs/errors.md#"+d.id+"<") {
-		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
+		t.Errorf("the page has no link to its row in errors.md:\n%s", page)
 	}
 	// The page has the same reason and fix as the log.
 	told := regexp.MustCompile(` reason="(.+)" fix="(.+)" docs=`).FindStringSubmatch(log)
@@ -201,7 +201,7 @@ func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 				t.Errorf("the log speaks of http:\n%s", log)
 			}
 			if strings.Contains(p.Text(), "host name") || strings.Contains(p.Text(), "Secure") {
-				t.Errorf("people are told: %s", p.Text())
+				t.Errorf("users see: %s", p.Text())
 			}
 		})
 	}
@@ -218,7 +218,7 @@ func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
 	s.Logs.Reset()
 	at("localhost", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
 	if log := s.Logs.String(); strings.Contains(log, "id=state.answered_at_other_host ") || !strings.Contains(log, "id=state.no_cookies ") {
-		t.Errorf("the log says:\n%s", log)
+		t.Errorf("the log is:\n%s", log)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 		s.Logs.Reset()
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\n"+header(proto[1])+sitetest.AskPage)
 		if log := s.Logs.String(); strings.Contains(log, "Secure") || !strings.Contains(log, "id=state.no_cookies ") {
-			t.Errorf("%q: the log says:\n%s", proto, log)
+			t.Errorf("%q: the log is:\n%s", proto, log)
 		}
 	}
 }
@@ -252,7 +252,7 @@ func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
 	r.Header.Set("Accept", "text/html")
 	s.Engine.ServeHTTP(httptest.NewRecorder(), r)
 	if log := s.Logs.String(); !strings.Contains(log, "id=state.answered_at_other_host ") || !strings.Contains(log, "https://localhost:"+callback.Port()+",") || !strings.Contains(log, "BaseURL is "+s.URL+":") {
-		t.Errorf("the log says:\n%s", log)
+		t.Errorf("the log is:\n%s", log)
 	}
 }
 
@@ -265,7 +265,7 @@ func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\nHost: "+hosts[0]+"\r\n"+sitetest.AskPage).Header.Get("Location"))
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\nHost: "+hosts[1]+"\r\n"+sitetest.AskPage)
 		if log := s.Logs.String(); strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "id=state.no_cookies ") || !strings.Contains(log, "another host name") {
-			t.Errorf("%q: the log says:\n%s", hosts, log)
+			t.Errorf("%q: the log is:\n%s", hosts, log)
 		}
 	}
 }
@@ -277,7 +277,7 @@ func TestTheHintOfAFailedAttempt(t *testing.T) {
 	f := sitetest.NewFlow(t, nil)
 	f.SignIn()
 	if f.OwnCookies("-u") != nil {
-		t.Error("a sign-in that worked left a hint of one that failed")
+		t.Error("a successful sign-in left the hint of a failed one")
 	}
 	f.Browser = f.NewBrowser()
 	f.IDP.DenyConsent(true)
@@ -365,6 +365,6 @@ func TestRestartWithAKeyThatWasMade(t *testing.T) {
 	sitetest.WantID(t, log, "state.other_key")
 	sitetest.WantID(t, log, "state.not_authentic")
 	if n := strings.Count(log, "openssl rand -hex 32"); n != 2 || strings.Contains(log, "replica the same") {
-		t.Errorf("said %d times:\n%s", n, log)
+		t.Errorf("logged %d times:\n%s", n, log)
 	}
 }

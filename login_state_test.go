@@ -193,7 +193,7 @@ func TestAnAttemptTooLargeForACookie(t *testing.T) {
 	})
 	s.WantError(s.Open("/login/demo"), ginauth.ErrSessionError)
 	if n := s.IDP.Count(authtest.Authorize); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestFiveTabsFinishInAnyOrder(t *testing.T) {
 			for done, i := range order {
 				f.Lands(t, tabs[i], fmt.Sprintf("/page/tab-%d", i))
 				if n := len(f.LoginStates()); n != len(tabs)-done-1 {
-					t.Errorf("%d attempts are left after %d sign-ins", n, done+1)
+					t.Errorf("%d attempts remain after %d sign-ins", n, done+1)
 				}
 			}
 			if n := f.IDP.Count(authtest.Token); n != len(tabs) {
@@ -246,7 +246,7 @@ func TestFiveTabsOfAFormPostProvider(t *testing.T) {
 				f.WantLanded(t, f.Post(tabs[i]), fmt.Sprintf("/page/tab-%d", i))
 			}
 			if f.LoginStates() != nil || f.OwnCookies("-f") != nil {
-				t.Error("cookies of the sign-ins are left")
+				t.Error("cookies of the sign-ins remain")
 			}
 		})
 	}

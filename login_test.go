@@ -29,7 +29,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("signed in as %+v", u)
 	}
 	if p := s.Get("/"); p.Text() != "home of "+u.Name {
-		t.Errorf("the home page says %q", p.Text())
+		t.Errorf("the home page is %q", p.Text())
 	}
 }
 
@@ -111,7 +111,7 @@ func TestVisitOnAnotherLoopbackNameIsMoved(t *testing.T) {
 				}
 				hint := s.IDP.LastRequest(authtest.Authorize).Form.Get("login_hint")
 				if strings.Contains(path, "login_hint") && hint != "a+b" {
-					t.Errorf("login_hint became %q on the way", hint)
+					t.Errorf("login_hint was changed to %q", hint)
 				}
 			}
 		})
@@ -153,7 +153,7 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 			t.Errorf("%s: an attempt was begun on a host that it cannot end on", tt.name)
 		}
 		if again := tt.s.Raw(t, "GET /login/demo?return_to=/x&moved=1 HTTP/1.1\r\nHost: "+tt.host+"\r\n"+sitetest.AskPage); strings.HasPrefix(again.Header.Get("Location"), tt.s.URL) {
-			t.Errorf("%s: moved twice, for ever if a proxy writes the host", tt.name)
+			t.Errorf("%s: redirected twice, which would loop if a proxy replaces Host", tt.name)
 		}
 		if u, err := url.Parse(location); err != nil || strings.Contains(u.Host, "evil") {
 			t.Errorf("%s: Location is %q", tt.name, location)
@@ -185,7 +185,7 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 			b.StopAt = nil
 			f.WantLanded(t, f.Must(b.Follow(p)), "/page/a?b=c&d=%C3%A9")
 			if asked := f.IDP.LastRequest(authtest.Authorize).Form; asked.Get("prompt") != "login" || asked.Get("login_hint") != "ada@example.com" {
-				t.Errorf("%s, from %s: the provider was asked with %v", name, from, asked)
+				t.Errorf("%s, from %s: the authorization request has %v", name, from, asked)
 			}
 		}
 		b.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), f.IDP.Issuer) }
@@ -198,7 +198,7 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 		}
 		p := f.Must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", url.Values{"return_to": {strings.Repeat("/a", 2500)}})) // 10 KB when percent-encoded
 		if p.Status != http.StatusRequestEntityTooLarge || len(p.Header.Values("Set-Cookie")) > 0 {
-			t.Errorf("%s: a form of 5 KB is answered %d", name, p.Status)
+			t.Errorf("%s: the response to a form of 5 KB is %d", name, p.Status)
 		}
 	}
 
@@ -217,7 +217,7 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 	f.Browser.StopAt = func(*url.URL) bool { return true }
 	p := f.Must(f.Browser.Submit(authtest.At(f.URL+"/"), f.URL+"/login/demo", url.Values{"return_to": {"/page/a"}}))
 	if !strings.HasPrefix(p.Header.Get("Location"), f.IDP.Issuer) || len(f.LoginStates()) != 1 {
-		t.Errorf("a form of our own is answered %d to %s", p.Status, p.Header.Get("Location"))
+		t.Errorf("the response to our own form is %d to %s", p.Status, p.Header.Get("Location"))
 	}
 }
 
@@ -510,7 +510,7 @@ func TestLinkingToASessionOfAProviderThatIsGone(t *testing.T) {
 	}
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusUnauthorized {
-		t.Errorf("answered %d %s", answer.StatusCode, answer.Header.Get("Location"))
+		t.Errorf("the response is %d %s", answer.StatusCode, answer.Header.Get("Location"))
 	}
 }
 
@@ -531,7 +531,7 @@ func TestAStoreThatFailsIsNoLoop(t *testing.T) {
 	}
 	store.Deaf.Store(true)
 	if p := f.Open("/login/demo"); p.Status != http.StatusSeeOther || !strings.HasPrefix(p.Header.Get("Location"), f.IDP.Issuer) {
-		t.Errorf("answered %d: %s", p.Status, p.Text())
+		t.Errorf("the response is %d: %s", p.Status, p.Text())
 	}
 }
 
@@ -568,7 +568,7 @@ func TestRetryWhileTheProviderIsDown(t *testing.T) {
 			from := authtest.At(s.URL + "/")
 			p := s.Must(s.Browser.Submit(from, s.URL+"/login/demo", url.Values{"return_to": {"/page/x?y=1"}, "login_hint": {"ada@example.com&x"}}))
 			if p.Status < 500 {
-				t.Fatalf("answered %d", p.Status)
+				t.Fatalf("the status is %d", p.Status)
 			}
 			s.IDP.Heal()
 			s.Clock.Advance(sitetest.OutageTimeout * 60)
@@ -609,12 +609,12 @@ func TestASignInAtAnotherPortIsWarnedAbout(t *testing.T) {
 	own := "Host: " + sitetest.MustURL(t, s.URL).Host + "\r\n"
 	for _, fine := range []string{own, "Host: 127.0.0.1:" + sitetest.MustURL(t, s.URL).Port() + "\r\n", "Host: app.example.com:3000\r\n", "Host: localhost:3000\r\nX-Forwarded-" + own} {
 		if log := ask(fine); strings.Contains(log, "id=login.other_port") {
-			t.Errorf("%q: the log says %s", fine, log)
+			t.Errorf("%q: the log is %s", fine, log)
 		}
 	}
 	log := ask("Host: localhost:3000\r\n")
 	if lines := s.Logs.Lines("WARN", "login.other_port"); len(lines) != 1 || !strings.Contains(lines[0], "opened=localhost:3000") || !strings.Contains(lines[0], "base_url="+s.URL) {
-		t.Errorf("the log says %s", log)
+		t.Errorf("the log is %s", log)
 	}
 	for _, again := range []string{"Host: localhost:3000\r\n", "Host: localhost\r\n"} {
 		if log := ask(again); strings.Contains(log, "id=login.other_port") {

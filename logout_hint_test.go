@@ -37,7 +37,7 @@ func hintSent(t testing.TB, s *sitetest.Site) string {
 		t.Errorf("signing out ended at %s with %d", p.URL, p.Status)
 	}
 	if len(hintCookies(s, "/logout")) > 0 {
-		t.Error("the ID token is left in the browser")
+		t.Error("the ID token remains in the browser")
 	}
 	if s.IDP.Count(authtest.EndSession) == before {
 		return "not asked"
@@ -188,7 +188,7 @@ func TestIDTokensThatDoNotFit(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := len("HTTP/1.1 303 See Other\r\n\r\n") + header.Len(); n > 4096 {
-				t.Errorf("with %d bytes more in the ID token, the answer has %d bytes of headers", 200*size, n)
+				t.Errorf("with %d bytes more in the ID token, the response has %d bytes of headers", 200*size, n)
 			}
 			if len(hintCookies(s, "/logout")) == 1 {
 				kept++
@@ -301,21 +301,21 @@ func TestScriptsGetNoIDToken(t *testing.T) {
 		t.Run(fmt.Sprint("HTMX: ", htmx), func(t *testing.T) {
 			s, address := script(t, htmx)
 			if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", address, nil, "")); p.Status != http.StatusForbidden {
-				t.Errorf("a fetch of the address is answered %d", p.Status)
+				t.Errorf("the response to a fetch of the address is %d", p.Status)
 			}
 			if p := s.Must(s.Browser.Frame(authtest.At(s.URL+"/"), address)); p.Status != http.StatusForbidden {
-				t.Errorf("a frame of the address is answered %d", p.Status)
+				t.Errorf("the response to a frame of the address is %d", p.Status)
 			}
 			p := s.Must(s.Browser.Click(authtest.At(s.URL+"/"), address))
 			if hint := s.IDP.LastRequest(authtest.EndSession).Form.Get("id_token_hint"); strings.Count(hint, ".") != 2 || p.URL.Path != "/" || p.URL.RawQuery != "bye" {
 				t.Errorf("ended at %s, and the provider got the hint %q", p.URL, hint)
 			}
 			if len(hintCookies(s, "/logout")) > 0 || s.HasCookie("-l") {
-				t.Error("cookies are left")
+				t.Error("cookies remain")
 			}
 			p = s.Must(s.Browser.Click(authtest.At(s.URL+"/"), address))
 			if s.IDP.Count(authtest.EndSession) != 1 || p.URL.Path != "/" {
-				t.Errorf("the second time it ended at %s, and the provider was asked %d times", p.URL, s.IDP.Count(authtest.EndSession))
+				t.Errorf("the second time it ended at %s, with %d requests to the provider", p.URL, s.IDP.Count(authtest.EndSession))
 			}
 		})
 	}
@@ -338,7 +338,7 @@ func TestScriptsGetNoIDToken(t *testing.T) {
 			s, address := script(t, false)
 			spoil(s, &address)
 			if p := s.Must(s.Browser.Click(authtest.At(s.URL+"/"), address)); p.URL.Path != "/" || s.IDP.Count(authtest.EndSession) != 0 {
-				t.Errorf("ended at %s, and the provider was asked %d times", p.URL, s.IDP.Count(authtest.EndSession))
+				t.Errorf("ended at %s, with %d requests to the provider", p.URL, s.IDP.Count(authtest.EndSession))
 			}
 		})
 	}

@@ -38,7 +38,7 @@ func TestProviderLogout(t *testing.T) {
 		s.IDP.Fail(authtest.Discovery, authtest.Down)
 		s.Clock.Advance(25 * time.Hour / 2)
 		if p := post(s); s.User() != nil || p.Status >= 500 {
-			t.Errorf("%s answered %d", p.URL, p.Status)
+			t.Errorf("%s responded %d", p.URL, p.Status)
 		}
 	})
 	t.Run("a provider never heard of since the start does not either", func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestProviderLogout(t *testing.T) {
 			t.Fatal("not signed in")
 		}
 		if p := post(s); s.User() != nil || p.Status != http.StatusOK || p.URL.Path != "/" {
-			t.Errorf("%s answered %d", p.URL, p.Status)
+			t.Errorf("%s responded %d", p.URL, p.Status)
 		}
 	})
 	t.Run("a provider without the endpoint", func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestProviderLogout(t *testing.T) {
 		})
 		s.SignIn()
 		if p := post(s); s.User() != nil || p.URL.Path != "/" || s.HasCookie("-l") {
-			t.Errorf("%s answered %d", p.URL, p.Status)
+			t.Errorf("%s responded %d", p.URL, p.Status)
 		}
 	})
 	t.Run("one of another form, by template", func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestProviderLogout(t *testing.T) {
 		s.Browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.IDP.Issuer) }
 		to, _ := url.Parse(post(s).Header.Get("Location"))
 		if q := to.Query(); q.Get("client") != s.IDP.ClientID || q.Get("returnTo") != s.URL+"/logout/return" || q.Get("state") == "" {
-			t.Errorf("went to %s", to)
+			t.Errorf("redirected to %s", to)
 		}
 	})
 	t.Run("fetch gets the address instead of a redirect", func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestOnLogoutPanics(t *testing.T) {
 	p := s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", url.Values{}))
 	s.WantError(p, ginauth.ErrSessionError)
 	if s.User() != nil || s.Stolen(line) != "" {
-		t.Error("the session lives on")
+		t.Error("the session is still valid")
 	}
 }
 
@@ -266,7 +266,7 @@ func TestReturnFromTheProviderAfterTenMinutes(t *testing.T) {
 		s.Browser = s.NewBrowser()
 		back := s.Ask("GET", "/logout/return?state="+url.QueryEscape(to.Query().Get("state")), "Cookie", strings.Join(pairs, "; "))
 		if got := back.Header.Get("Location"); got != s.URL+path+"#" {
-			t.Errorf("after %v the browser goes to %q", after, got)
+			t.Errorf("after %v the browser is redirected to %q", after, got)
 		}
 	}
 }
@@ -292,7 +292,7 @@ func TestForeignCookieAtTheReturnFromTheProvider(t *testing.T) {
 	}
 	answer := withCookies(s, "GET", s.URL+"/logout/return?state="+url.QueryEscape(state), name+"=somebody-elses")
 	if got := answer.Header.Values("Set-Cookie"); len(got) > 0 || answer.StatusCode != http.StatusSeeOther {
-		t.Errorf("answered %d and %q", answer.StatusCode, got)
+		t.Errorf("the response is %d and %q", answer.StatusCode, got)
 	}
 }
 
@@ -316,7 +316,7 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 		t.Errorf("the page is %s", p.Text())
 	}
 	if s.Stolen(line) != "ada" {
-		t.Fatal("the test is about a copy that lives on")
+		t.Fatal("the copy of the session is not valid, so this tests nothing")
 	}
 	if s.User() != nil {
 		t.Error("this browser, at least, should be signed out")

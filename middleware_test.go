@@ -118,7 +118,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 				defer b.Close()
 				p := s.AskAs(b, tt.method, path, header...)
 				if changed := len(p.Header.Values("Set-Cookie")) > 0; changed == tt.refused || (p.Text() == "refused") != tt.refused {
-					t.Errorf("%s: cookies %q, and it says %q", path, p.Header.Values("Set-Cookie"), p.Text())
+					t.Errorf("%s: cookies %q, and the response is %q", path, p.Header.Values("Set-Cookie"), p.Text())
 				}
 			}
 			if !tt.refused {
@@ -134,7 +134,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 			}
 			s.WantError(p, ginauth.ErrCrossOrigin)
 			if loaded.Text() != "nobody, nobody" {
-				t.Errorf("LoadUser says it is %q", loaded.Text())
+				t.Errorf("LoadUser returns %q", loaded.Text())
 			}
 			updated := s.Ask(tt.method, "/updated", header...)
 			if !strings.Contains(updated.Text(), "cross-origin") || len(updated.Header.Values("Set-Cookie")) > 0 {
@@ -234,7 +234,7 @@ func upload(t *testing.T, address, cookies string) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("the upload was answered with %d", answer.StatusCode)
+		t.Fatalf("the response to the upload is %d", answer.StatusCode)
 	}
 }
 
@@ -265,7 +265,7 @@ func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	}
 	server.Close() // and wait until it has finished the requests
 	if left, _ := filepath.Glob(filepath.Join(files, "*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("remaining files: %q", left)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestSharedVaryLines(t *testing.T) {
 	}
 	all.Wait()
 	if after := lines[:3]; after[2] != "" {
-		t.Errorf("the lines that requests share became %q", after)
+		t.Errorf("the header values that requests share were changed to %q", after)
 	}
 }
 
@@ -306,7 +306,7 @@ func TestUpgradeWithSeveralConnectionLines(t *testing.T) {
 	req.Header = http.Header{"Connection": {"keep-alive", "Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"},
 		"Sec-Fetch-Site": {"cross-site"}, "Cookie": {s.CookieHeader()}}
 	if p := s.Must(s.NewBrowser().Do(req)); p.Status != http.StatusForbidden {
-		t.Errorf("answered %d", p.Status)
+		t.Errorf("the status is %d", p.Status)
 	}
 }
 
@@ -351,7 +351,7 @@ func TestOnlyVisitsBeginSignIns(t *testing.T) {
 		t.Errorf("cookies were set: %v", got)
 	}
 	if n := s.IDP.Count(authtest.Authorize); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 	if p := s.Get("/me"); p.Status != http.StatusOK {
 		t.Errorf("the visit itself ended at %s with %d", p.URL, p.Status)
@@ -364,7 +364,7 @@ func TestGuardWithAPrefixAndALoginPage(t *testing.T) {
 	s.Engine.GET("/welcome", func(c *gin.Context) { c.String(http.StatusOK, "welcome") })
 	p := s.Ask("GET", "/me?x=1", sitetest.Navigation...)
 	if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/app/welcome?return_to=%2Fme%3Fx%3D1" {
-		t.Errorf("answered %d to %q", p.Status, got)
+		t.Errorf("the response is %d to %q", p.Status, got)
 	}
 	p = s.Ask("GET", "/me", sitetest.Plus(sitetest.Fetch, "HX-Request", "true", "HX-Current-URL", s.URL+"/app/list")...)
 	if got := p.Header.Get("HX-Redirect"); got != "/app/welcome?return_to=%2Flist" {
@@ -403,7 +403,7 @@ func TestGuardsAddUp(t *testing.T) {
 	s.As("ada", "admin")
 	p := s.Ask("GET", "/twice", sitetest.Navigation...)
 	if p.Status != http.StatusOK || s.Ran.Load() != 1 {
-		t.Fatalf("answered %d, the handler ran %d times", p.Status, s.Ran.Load())
+		t.Fatalf("the status is %d, the handler ran %d times", p.Status, s.Ran.Load())
 	}
 	if len(users) != 3 || users[0] == nil || users[0] != users[1] || users[1] != users[2] {
 		t.Errorf("one request has several users: %v", users)
@@ -427,7 +427,7 @@ func TestLoadUserVaries(t *testing.T) {
 	s := sitetest.New(t, nil)
 	p := s.Open("/")
 	if p.Text() != "home" || p.Header.Get("Vary") != "Cookie" || p.Header.Get("Cache-Control") != "" {
-		t.Errorf("to nobody: %q, %v", p.Text(), p.Header)
+		t.Errorf("without a user: %q, %v", p.Text(), p.Header)
 	}
 	s.AsUser(&ginauth.User{Subject: "ada", Name: "Ada"})
 	p = s.Open("/")
@@ -471,7 +471,7 @@ func TestBoostedLinksAreOpened(t *testing.T) {
 		wantOpened(s, boost(s, "GET", path, nil), path)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 	if p := s.Get(boost(s, "GET", "/login/demo?return_to=%2Fpage%2Fx", nil).Header.Get("HX-Redirect")); p.URL.Path != "/page/x" || p.Status != http.StatusOK {
 		t.Errorf("the sign-in ended at %s with %d", p.URL, p.Status)
@@ -488,12 +488,12 @@ func TestBoostedFormsAreOpened(t *testing.T) {
 	wantOpened(s, boost(s, "POST", "/login/demo?return_to=%2Fx", url.Values{}), "/login/demo?return_to=%2Fx")
 	wantOpened(s, boost(s, "POST", "/login/demo?return_to=%2Fx", url.Values{"return_to": {"/y z"}, "prompt": {"login"}}), "/login/demo?prompt=login&return_to=%2Fy+z")
 	if p := boost(s, "POST", "/login/demo", url.Values{"notes": {strings.Repeat("x", 8000)}}); p.Status != http.StatusRequestEntityTooLarge || p.Header.Get("HX-Redirect") != "" {
-		t.Errorf("a form of 8 KB is answered %d with an address of %d bytes", p.Status, len(p.Header.Get("HX-Redirect")))
+		t.Errorf("the response to a form of 8 KB is %d with an address of %d bytes", p.Status, len(p.Header.Get("HX-Redirect")))
 	}
 	s.SignIn()
 	s.WantError(boost(s, "POST", "/login/demo", url.Values{"link": {"true"}}), ginauth.ErrCrossOrigin)
 	if p := boost(s, "POST", "/logout", url.Values{}); p.Status != http.StatusNoContent || p.Header.Get("HX-Redirect") == "" || s.User() != nil {
-		t.Errorf("the sign-out answered %d with HX-Redirect %q", p.Status, p.Header.Get("HX-Redirect"))
+		t.Errorf("the sign-out responded %d with HX-Redirect %q", p.Status, p.Header.Get("HX-Redirect"))
 	}
 }
 
@@ -554,10 +554,10 @@ func TestAGuardDoesNotOpenTheApplicationsRouteAtOurPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w := asked(engine, "OPTIONS", "/login"); w.Code != http.StatusUnauthorized {
-		t.Errorf("the application's own OPTIONS /login answers %d", w.Code)
+		t.Errorf("the application's own OPTIONS /login responds %d", w.Code)
 	}
 	if w := asked(engine, "GET", "/login"); w.Code != http.StatusSeeOther || !strings.Contains(w.Header().Get("Location"), "/login/corp") {
-		t.Errorf("our own /login answers %d", w.Code)
+		t.Errorf("ginauth's /login responds %d", w.Code)
 	}
 }
 
@@ -582,7 +582,7 @@ func TestNavigationsBehindAServiceWorker(t *testing.T) {
 				}
 				p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{}))
 				if p.Status != http.StatusOK || s.IDP.Count(authtest.EndSession) != 1 {
-					t.Errorf("the sign-out ended at %s with %d, and asked the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
+					t.Errorf("the sign-out ended at %s with %d, and called the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
 				}
 				p = s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/me", url.Values{}))
 				if p.Status != http.StatusUnauthorized || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
@@ -611,7 +611,7 @@ func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
 	for range 12 {
 		p := s.Must(s.Browser.Submit(evil, s.URL+"/login/demo", url.Values{"return_to": {"/page/x"}}))
 		if first := p.Hops[0]; first.Request.Get("Cookie") != "" || first.Header["Set-Cookie"] != nil || first.Header.Get("Location") != s.URL+"/login/demo?return_to=%2Fpage%2Fx" {
-			t.Fatalf("the form, sent with %v, is answered %d with %v", first.Request, first.Status, first.Header)
+			t.Fatalf("the response to the form, sent with %v, is %d with %v", first.Request, first.Status, first.Header)
 		}
 		if !strings.HasPrefix(p.Header.Get("Location"), s.IDP.Issuer) {
 			t.Fatalf("the sign-in does not begin: %d at %s", p.Status, p.URL)
@@ -676,7 +676,7 @@ func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 			}
 		}
 		if p := s.Ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
-			t.Errorf("%s: a guarded page answered %d to %q", name, p.Status, p.Header.Get("Location"))
+			t.Errorf("%s: a guarded page responded %d to %q", name, p.Status, p.Header.Get("Location"))
 		}
 		switch name {
 		case "dest document", "no dest", "a WebSocket's handshake": // begin a sign-in in any mode
@@ -686,7 +686,7 @@ func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 		s.WantError(s.Ask("POST", "/login/demo", header...), ginauth.ErrCrossOrigin)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 }
 
@@ -705,11 +705,11 @@ func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 		}
 		s.WantError(s.Ask("GET", "/login/demo", header...), ginauth.ErrCrossOrigin)
 		if p := s.Ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
-			t.Errorf("%v: a guarded page answered %d to %q", tt, p.Status, p.Header.Get("Location"))
+			t.Errorf("%v: a guarded page responded %d to %q", tt, p.Status, p.Header.Get("Location"))
 		}
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 }
 
@@ -743,7 +743,7 @@ func TestFlushBehindTheGuard(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("Set-Cookie") == "" {
-		t.Errorf("answered %d, without renewing the session", answer.StatusCode)
+		t.Errorf("the status is %d, without renewing the session", answer.StatusCode)
 	}
 }
 
@@ -770,7 +770,7 @@ func TestGuardOnAnotherEngine(t *testing.T) {
 	w := httptest.NewRecorder()
 	other.ServeHTTP(w, httptest.NewRequest("GET", "/logout", nil))
 	if ran || w.Code != http.StatusUnauthorized {
-		t.Errorf("answered %d; the handler behind the guard ran: %v", w.Code, ran)
+		t.Errorf("the status is %d; the handler behind the guard ran: %v", w.Code, ran)
 	}
 }
 
@@ -790,7 +790,7 @@ func TestSessionOfAnotherAuth(t *testing.T) {
 	})
 	s.As("ada")
 	if s.Ask("GET", "/sessions"); !first || other {
-		t.Errorf("the guard's own knows of a session: %v, the other one: %v", first, other)
+		t.Errorf("session of the guard's Auth: %v, of the other one: %v", first, other)
 	}
 }
 
@@ -803,7 +803,7 @@ func TestRefusedWithoutAPath(t *testing.T) {
 	r.URL.Path = ""
 	s.Engine.ServeHTTP(w, r)
 	if w.Code != http.StatusUnauthorized || s.Ran.Load() != 0 {
-		t.Errorf("answered %d: %s", w.Code, w.Body)
+		t.Errorf("the response is %d: %s", w.Code, w.Body)
 	}
 }
 

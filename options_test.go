@@ -222,7 +222,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		t.Errorf("the authorization request changed: %s", query)
 	}
 	if got := s.IDP.LastRequest("token").Header.Get("X-App"); got != "demo" {
-		t.Errorf("the token request's header became %q", got)
+		t.Errorf("the token request's header is %q", got)
 	}
 }
 
@@ -290,7 +290,7 @@ func TestMountSaysWhatToRegister(t *testing.T) {
 		}
 	}
 	if uris, memory := lines.Lines("INFO", "provider.redirect_uri"), lines.Lines("WARN", "options.revocations.memory"); len(uris) != 2 || len(memory) != 1 || !strings.Contains(memory[0], "Options.Revocations") {
-		t.Errorf("the log says %q and %q", uris, memory)
+		t.Errorf("the log has %q and %q", uris, memory)
 	}
 	if strings.Contains(lines.String(), "s3cr3t") || strings.Contains(lines.String(), sitetest.HexKey) {
 		t.Errorf("the log has a secret: %s", &lines)
@@ -305,7 +305,7 @@ func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(lines.String(), "https://app.example.com/auth/auth/login") {
-		t.Errorf("nothing is said of the doubled path: %s", &lines)
+		t.Errorf("the log has no warning about the doubled path: %s", &lines)
 	}
 }
 

@@ -96,7 +96,7 @@ func TestPagesSpeakTheBrowsersLanguage(t *testing.T) {
 func TestEveryCodeHasASentence(t *testing.T) {
 	for code := range codes {
 		if text := sitetest.Sentence(t, code); len(text) < 10 {
-			t.Errorf("%s says %q", code, text)
+			t.Errorf("%s is %q", code, text)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestOneProviderIsNotRemembered(t *testing.T) {
 	s.Get("/login")
 	for _, c := range s.Browser.Cookies(s.URL) {
 		if strings.HasSuffix(c.Name, "-p") {
-			t.Errorf("there is nothing to choose, and the browser got %s", c.Name)
+			t.Errorf("with one provider the browser got %s", c.Name)
 		}
 	}
 }
@@ -285,13 +285,13 @@ func TestProvidersForAPageOfOnesOwn(t *testing.T) {
 	}
 	for _, p := range list {
 		if p.ClientSecret != "" || p.ClientSecretFunc != nil {
-			t.Errorf("%s comes with its secret", p.Name)
+			t.Errorf("%s is printed with its secret", p.Name)
 		}
 		if p := s.Get(strings.TrimPrefix(s.Auth.LoginURL(p.Name, "/page/own"), s.URL)); p.URL.Path != "/page/own" {
 			t.Errorf("its LoginURL led to %s", p.URL)
 		}
 	}
 	if p := s.Open("/login?return_to=/page/q"); p.Header.Get("Location") != "/welcome?return_to="+url.QueryEscape("/page/q") {
-		t.Errorf("/login goes to %s", p.Header.Get("Location"))
+		t.Errorf("/login redirects to %s", p.Header.Get("Location"))
 	}
 }

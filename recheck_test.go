@@ -249,7 +249,7 @@ func TestReplicasRecheckOnce(t *testing.T) {
 		all.Wait()
 		wantTokenRequests(t, s, i+2)
 		if n := hooks.Load(); n != int64(i+1) {
-			t.Errorf("OnRecheck was asked %d times", n)
+			t.Errorf("OnRecheck was called %d times", n)
 		}
 	}
 }
@@ -386,12 +386,12 @@ func TestOnRecheck(t *testing.T) {
 				s.Clock.Advance(29 * time.Second)
 				s.User()
 				if asked != 1 {
-					t.Errorf("asked %d times", asked)
+					t.Errorf("called %d times", asked)
 				}
 				s.Clock.Advance(3 * time.Second)
 				s.User()
 				if asked != 2 {
-					t.Errorf("asked %d times", asked)
+					t.Errorf("called %d times", asked)
 				}
 				wantTokenRequests(t, s, 3)
 			}
@@ -691,7 +691,7 @@ func TestRecheckKeepsTheNameFromTheCallback(t *testing.T) {
 		o.Providers[0].Userinfo = "never"
 		o.Providers[0].NameFromCallback = func(callback url.Values) string {
 			if callback == nil {
-				t.Error("asked without a callback")
+				t.Error("called without a callback")
 			}
 			return "Ada of the callback"
 		}

@@ -47,7 +47,7 @@ func TestPrefetchFails(t *testing.T) {
 			}
 			s.Browser.Header = nil
 			if n := s.IDP.Count(authtest.Discovery) + s.IDP.Count(authtest.Authorize); n > 0 {
-				t.Errorf("the provider was asked %d times", n)
+				t.Errorf("the provider got %d authorization requests", n)
 			}
 			s.SignIn()
 		})
@@ -61,11 +61,11 @@ func TestPrefetchOfASignedInUser(t *testing.T) {
 	s.SignIn()
 	s.Browser.Header = http.Header{"Sec-Purpose": {"prefetch;prerender"}}
 	if p := s.Open("/me"); p.Status != http.StatusOK {
-		t.Errorf("a guarded page answered %d", p.Status)
+		t.Errorf("a guarded page responded %d", p.Status)
 	}
 	for _, path := range []string{"/logout", "/login/demo"} {
 		if p := s.Open(path); p.Status != http.StatusServiceUnavailable {
-			t.Errorf("%s answered %d", path, p.Status)
+			t.Errorf("%s responded %d", path, p.Status)
 		}
 	}
 	s.Browser.Header = nil

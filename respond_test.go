@@ -56,7 +56,7 @@ func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
 	f.Engine.GET("/refused", f.Auth.RequireAuth(func(*ginauth.User) error { return wrong }), sitetest.Teapot)
 	f.SignIn()
 	if f.WantError(f.Open("/refused"), ginauth.ErrForbidden); got != ginauth.RequestRefused || wrong.Event != ginauth.SignInFailed {
-		t.Errorf("OnError was told %q, and the application's error says %q now", got, wrong.Event)
+		t.Errorf("OnError got %q, and the application's error is now %q", got, wrong.Event)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestTheEventOfAnErrorGivenToFail(t *testing.T) {
 		})
 		f.WantError(f.Ask("POST", path, evil...), ginauth.ErrCrossOrigin)
 		if got != tt.want || told != tt.want {
-			t.Errorf("%s: OnError was told %q, OnEvent %q, want %q", path, got, told, tt.want)
+			t.Errorf("%s: OnError got %q, OnEvent %q, want %q", path, got, told, tt.want)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 		if got == nil || !errors.Is(got, code) || got.Status() != (&ginauth.Error{Code: code}).Status() || !aborted {
 			t.Errorf("%s: the hook was given %v, aborted: %v", code, got, aborted)
 		} else if got.Reason == "" || got.Fix == "" {
-			t.Errorf("%s: the hook is not told why, or what to do: %+v", code, got)
+			t.Errorf("%s: the hook's error has no reason or no fix: %+v", code, got)
 		}
 		if p.Header.Get("Cache-Control") != "no-store" || p.Header.Get("Content-Security-Policy") != "" {
 			t.Errorf("%s: headers %v; the application's page needs a policy of its own", code, p.Header)
@@ -238,7 +238,7 @@ func TestRequestIDs(t *testing.T) {
 				id = answer["request_id"]
 			}
 			if tc.kept && id != tc.sent || !tc.kept && !made.MatchString(id) || !tc.kept && seen[id] {
-				t.Errorf("%q as %s: the answer has the id %q", tc.sent, accept, id)
+				t.Errorf("%q as %s: the response has the id %q", tc.sent, accept, id)
 			}
 			seen[id] = true
 			if log := f.Logs.String()[before:]; !strings.Contains(log, "request_id="+id+" ") {
@@ -293,7 +293,7 @@ func TestAPageThatCannotBeWrittenIsLogged(t *testing.T) {
 	r := httptest.NewRequest("GET", s.URL+"/logout", nil)
 	s.Engine.ServeHTTP(brokenWriter{httptest.NewRecorder()}, r)
 	if lines := s.Logs.Lines("WARN", "page.not_written"); len(lines) != 1 || !strings.Contains(lines[0], "broken pipe") {
-		t.Errorf("the log says:\n%s", s.Logs)
+		t.Errorf("the log is:\n%s", s.Logs)
 	}
 }
 
@@ -303,7 +303,7 @@ func TestTheLogBlamesNobodyElse(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.WantErrorStatus(s.Get("/login/nobody"), ginauth.ErrUnknownProvider, http.StatusNotFound)
 	if got := s.Logs.String(); strings.Contains(got, "OnError") || strings.Contains(got, "id=hook.") || strings.Contains(got, "id=page.") {
-		t.Errorf("the log says:\n%s", got)
+		t.Errorf("the log is:\n%s", got)
 	}
 }
 

@@ -129,7 +129,7 @@ func TestOnLoginSaysWhereToGo(t *testing.T) {
 		to = hook
 		s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
 		if p := s.Must(s.Browser.Get(s.URL + "/login/demo?return_to=/page/asked")); p.URL.String() != s.URL+want || p.Status != http.StatusOK {
-			t.Errorf("OnLogin said %q, and the browser went to %s with %d", hook, p.URL, p.Status)
+			t.Errorf("OnLogin set %q, and the browser was redirected to %s with %d", hook, p.URL, p.Status)
 		}
 	}
 }

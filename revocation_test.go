@@ -37,7 +37,7 @@ func TestSharedMemoryRevocations(t *testing.T) {
 		sites = append(sites, s)
 	}
 	if sites[0].User() == nil || sites[1].User() == nil {
-		t.Fatal("nobody is signed in")
+		t.Fatal("no user is signed in")
 	}
 	if err := sites[0].Auth.LogoutEverywhere(t.Context(), sitetest.Nowhere.Issuer+"#ada"); err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestRevocationsThatPanic(t *testing.T) {
 		o.Revocations = panickyRevocations{marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 1<<20)}
 	})
 	if p := broken.Ask("GET", "/me", "Cookie", line); p.Status != http.StatusServiceUnavailable {
-		t.Errorf("answered %d %s", p.Status, p.Text())
+		t.Errorf("the response is %d %s", p.Status, p.Text())
 	}
 }
 
@@ -125,7 +125,7 @@ func TestSpentStatesAreForgottenInTime(t *testing.T) {
 	}
 	m.clock.Advance(20 * time.Second) // before expired marks are removed
 	if !first() {
-		t.Error("a state is remembered for longer than was asked for")
+		t.Error("a state is remembered for too long")
 	}
 }
 
@@ -240,14 +240,14 @@ func TestRevocationsExpire(t *testing.T) {
 	m.clock.Advance(59 * time.Minute)
 	m.revoke(neighbour, m.clock.Now(), time.Hour)
 	if m.of(key).IsZero() {
-		t.Error("a mark went before its time")
+		t.Error("a mark expired early")
 	}
 	m.clock.Advance(3 * time.Minute)
 	for range 256 { // each call removes expired marks from a part of the table
 		m.revoke(neighbour, m.clock.Now(), time.Hour)
 	}
 	if !m.of(key).IsZero() || m.of(neighbour).IsZero() {
-		t.Error("a mark outlived its time, or one went with it")
+		t.Error("a mark did not expire, or another expired early")
 	}
 }
 
@@ -360,7 +360,7 @@ func TestRevocationsOverflow(t *testing.T) {
 			}
 		}
 		if floor := marks([4]ginauth.RevocationKey{{0xff}, {0xfe}, {0xfd}, {0xfc}}); !floor[1].IsZero() || !floor[2].IsZero() || !floor[3].IsZero() {
-			t.Fatalf("after %d: keys that nobody revoked have the marks %v", i, floor)
+			t.Fatalf("after %d: keys that were not revoked have the marks %v", i, floor)
 		}
 	}
 	if floor := marks([4]ginauth.RevocationKey{})[0]; floor.IsZero() || !floor.Before(m.clock.Now()) {
@@ -395,7 +395,7 @@ func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	}
 	for i, b := range others[len(others)-2:] {
 		if s.UserOf(b) == nil {
-			t.Errorf("of the last two who signed in, number %d was signed out by somebody else", i)
+			t.Errorf("of the last two signed-in users, number %d was signed out by another user", i)
 		}
 	}
 	if s.UserOf(mallory) == nil {
@@ -488,7 +488,7 @@ func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
 	s.Clock.Advance(2 * time.Minute)
 	s.As("grace")
 	if s.User() == nil {
-		t.Error("nobody can sign in after an overflow")
+		t.Error("no user can sign in after an overflow")
 	}
 }
 
@@ -535,7 +535,7 @@ func TestWatermarks(t *testing.T) {
 	s.SignIn()
 	second := s.CookieHeader()
 	if f.Asked[0] == ada[0] || f.Asked[3] != ada[3] {
-		t.Errorf("two sessions of one person have the keys %x and %x", ada, f.Asked)
+		t.Errorf("two sessions of one user have the keys %x and %x", ada, f.Asked)
 	}
 	revoke := func(key ginauth.RevocationKey, at time.Time) {
 		t.Helper()
@@ -560,12 +560,12 @@ func TestWatermarks(t *testing.T) {
 	s.SignIn()
 	alive("and another login later", "ada")
 	if s.User() == nil {
-		t.Error("the later login is dead")
+		t.Error("the later session was revoked")
 	}
 	s.Browser = s.NewBrowser()
 	s.As("grace")
 	if s.User() == nil {
-		t.Error("somebody else was signed out")
+		t.Error("another user was signed out")
 	}
 }
 
@@ -577,7 +577,7 @@ func signOut(s *sitetest.Site, line string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	if s.Engine.ServeHTTP(w, r); w.Code >= 400 {
-		s.T.Fatalf("signing out is answered with %d\n%s", w.Code, s.Logs)
+		s.T.Fatalf("the response to the sign-out is %d\n%s", w.Code, s.Logs)
 	}
 }
 
@@ -615,7 +615,7 @@ func TestSignOutAtAReplicaWhoseClockIsFarBehind(t *testing.T) {
 				s.As("ada")
 				line := s.CookieHeader()
 				if s.Stolen(line) != "ada" {
-					t.Fatal("nobody is signed in")
+					t.Fatal("no user is signed in")
 				}
 				signOut(r, line)
 				if who := s.Stolen(line); who != "" {
@@ -648,7 +648,7 @@ func TestAnyMarkOfASessionEndsIt(t *testing.T) {
 		t.Errorf("%q is still signed in", who)
 	}
 	if s.As("grace"); s.User() == nil {
-		t.Error("and nobody can sign in any more")
+		t.Error("and no user can sign in afterwards")
 	}
 }
 
@@ -669,7 +669,7 @@ func TestSignOutEverywhereAfterAMarkOfTheFuture(t *testing.T) {
 	s.As("ada")
 	line := s.CookieHeader()
 	if s.Stolen(line) != "ada" {
-		t.Fatal("nobody can sign in after the mark")
+		t.Fatal("no user can sign in after the mark")
 	}
 	shared.Expire()
 	if s.Stolen(line) != "ada" {
@@ -704,7 +704,7 @@ func TestMarksLiveAsLongAsSessionsSeenByAClockAhead(t *testing.T) {
 			for range ahead / (20 * time.Hour) {
 				s.Clock.Advance(20 * time.Hour)
 				if s.User() == nil {
-					t.Fatal("nobody is signed in")
+					t.Fatal("no user is signed in")
 				}
 			}
 			var pairs []string
@@ -784,7 +784,7 @@ func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
 			kept.ttls = nil
 			s.Clock.Advance(tt.after)
 			if s.Stolen(line) != "ada" {
-				t.Fatal("nobody is signed in")
+				t.Fatal("no user is signed in")
 			}
 			tt.end(r, line)
 			if len(kept.ttls) == 0 || slices.Max(kept.ttls) < long+time.Minute || slices.Max(kept.ttls) > long+5*time.Minute {

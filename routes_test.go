@@ -133,7 +133,7 @@ func TestCookiesBehindAProxy(t *testing.T) {
 		}
 		s.Clock.Advance(10 * time.Second) // the time for which sign-ins are counted
 		if left := s.Browser.Cookies(s.URL); len(left) != 1 {
-			t.Errorf("%d cookies are left, want the session's alone: %v", len(left), left)
+			t.Errorf("%d cookies remain, want only the session's: %v", len(left), left)
 		}
 	})
 }
@@ -159,7 +159,7 @@ func TestSignOutBehindAProxy(t *testing.T) {
 			s.Browser.NoFetchMetadata = old // then only Origin identifies the sender
 			s.Get("/me")
 			if s.User() == nil {
-				t.Fatal("nobody is signed in")
+				t.Fatal("no user is signed in")
 			}
 			kept := s.Browser.Clone()
 			page := s.Get(group + "/logout" + sitetest.ReturnTo("/?from=logout"))
@@ -177,7 +177,7 @@ func TestSignOutBehindAProxy(t *testing.T) {
 		p := s.Must(s.Browser.Submit(authtest.At("https://other.example.com/"), s.URL+group+"/logout", nil))
 		s.WantError(p, ginauth.ErrCrossOrigin)
 		if s.User() == nil {
-			t.Error("another origin could sign somebody out")
+			t.Error("another origin could sign a user out")
 		}
 	})
 }
@@ -205,7 +205,7 @@ func TestReturnPathsBehindAProxy(t *testing.T) {
 		}
 		p = s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", nil, ""))
 		if want := `"login_url":"` + at + group + `/login"`; p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), want) {
-			t.Errorf("a script is told %d %s, want %s", p.Status, p.Text(), want)
+			t.Errorf("the response to a script is %d %s, want %s", p.Status, p.Text(), want)
 		}
 	})
 }

@@ -120,11 +120,11 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 	for i, b := range all {
 		if s.UserOf(b) != nil {
-			t.Errorf("session %d lives", i)
+			t.Errorf("session %d is still valid", i)
 		}
 	}
 	if s.UserOf(grace) == nil {
-		t.Error("somebody else was signed out")
+		t.Error("another user was signed out")
 	}
 	s.Clock.Advance(time.Second)
 	s.IDP.SignInAs("ada")
@@ -149,7 +149,7 @@ func TestLogoutEverywhereWithClocksThatDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.UserOf(stolen) != nil {
-			t.Errorf("skew %v: the session lives", skew)
+			t.Errorf("skew %v: the session is still valid", skew)
 		}
 		s.Clock.Advance(time.Second)
 		s.Browser = s.NewBrowser()
@@ -215,13 +215,13 @@ func TestLogoutFromAHandler(t *testing.T) {
 	line := s.CookieHeader()
 	p := s.Ask("POST", "/bye", sitetest.Fetch...)
 	if err != nil || p.Text() != "nobody, nobody" || strings.Join(told, " ") != "ada" {
-		t.Errorf("in the request: %v, %q; OnLogout was told %q", err, p.Text(), told)
+		t.Errorf("in the request: %v, %q; OnLogout got %q", err, p.Text(), told)
 	}
 	if len(s.SessionCookies()) > 0 || s.Stolen(line) != "" {
-		t.Error("the session lives on")
+		t.Error("the session is still valid")
 	}
 	if p := s.Ask("POST", "/bye", sitetest.Fetch...); err != nil || p.Text() != "nobody, nobody" || len(told) != 1 {
-		t.Errorf("with nobody signed in: %v, %q, %q", err, p.Text(), told)
+		t.Errorf("with no user signed in: %v, %q, %q", err, p.Text(), told)
 	}
 }
 
@@ -235,7 +235,7 @@ func TestLogoutAfterTheAnswer(t *testing.T) {
 	})
 	s.As("ada")
 	if s.Ask("GET", "/late"); !errors.Is(err, ginauth.ErrSessionError) || s.User() == nil {
-		t.Errorf("after the answer was written: %v", err)
+		t.Errorf("after the response was written: %v", err)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestLogoutBehindUpdate(t *testing.T) {
 		t.Errorf("got %v", errs)
 	}
 	if left := s.SessionCookies(); len(left) > 0 {
-		t.Errorf("left are %v", left)
+		t.Errorf("remaining cookies: %v", left)
 	}
 }
 
@@ -280,11 +280,11 @@ func TestSignInOfNobody(t *testing.T) {
 	u := (*ginauth.User)(nil)
 	s.Engine.GET("/as", func(c *gin.Context) { err = s.Auth.SignIn(c, u, nil) })
 	if s.Ask("GET", "/as"); !errors.Is(err, ginauth.ErrIdentityRejected) || s.User() != nil {
-		t.Errorf("nobody: %v", err)
+		t.Errorf("without a user: %v", err)
 	}
 	u = &ginauth.User{Provider: "demo", Subject: "ada", AuthTime: since}
 	if s.Ask("GET", "/as"); err != nil || s.User() == nil || !s.User().AuthTime.Equal(since) {
-		t.Errorf("somebody whose AuthTime is known: %v, %+v", err, s.User())
+		t.Errorf("a user with an AuthTime: %v, %+v", err, s.User())
 	}
 }
 
@@ -363,7 +363,7 @@ func TestSignInThatCannotBeKept(t *testing.T) {
 		c.Status(http.StatusNoContent)
 	})
 	if p := s.Ask("GET", "/as"); p.Status != http.StatusNoContent || !errors.Is(err, ginauth.ErrSessionError) || u != nil || s.User() != nil {
-		t.Errorf("answered %d, %v, %v is signed in", p.Status, err, u)
+		t.Errorf("the response is %d, %v, %v is signed in", p.Status, err, u)
 	}
 }
 
@@ -413,11 +413,11 @@ func TestUpdateRefuses(t *testing.T) {
 	s.Engine.GET("/nobody", func(c *gin.Context) { nobody = s.Auth.Update(c, func(u *ginauth.User) { u.Name = "x" }) })
 	s.Ask("GET", "/nobody")
 	if !errors.Is(nobody, ginauth.ErrUnauthenticated) || !strings.Contains(nobody.Error(), "RequireAuth") {
-		t.Errorf("nobody is signed in: %v", nobody)
+		t.Errorf("no user is signed in: %v", nobody)
 	}
 	s.AsUser(&ginauth.User{Subject: "ada", Name: "Ada", Data: map[string]string{"k": "v"}})
 	if s.Ask("GET", "/late"); !errors.Is(late, ginauth.ErrSessionError) {
-		t.Errorf("after the answer was written: %v", late)
+		t.Errorf("after the response was written: %v", late)
 	}
 	p, err := update(func(u *ginauth.User) {
 		u.Name = "changed"
@@ -471,10 +471,10 @@ func TestSignInByTheApplication(t *testing.T) {
 		t.Errorf("signed in is %+v", u)
 	}
 	if s.Stolen(old) != "" {
-		t.Error("the session that was replaced lives on")
+		t.Error("the replaced session is still valid")
 	}
 	if s.IDP.Count(authtest.Discovery) != 0 {
-		t.Error("a provider was asked")
+		t.Error("a provider was called")
 	}
 	for name, tt := range map[string]struct {
 		path string

@@ -140,7 +140,7 @@ func TestManyPeopleInTurns(t *testing.T) {
 		for i, cookie := range cookies {
 			for range times {
 				if status, body := visitWith(s, "GET", "/show", cookie); status != http.StatusOK || !strings.HasPrefix(body, fmt.Sprint("person-", i, " ")) {
-					t.Fatalf("person %d: %d %s", i, status, body)
+					t.Fatalf("user %d: %d %s", i, status, body)
 				}
 			}
 		}
@@ -180,11 +180,11 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 			cookies := s.Mint(grace())
 			name := keptName(s, cookies)
 			if collect(); name.Value() == nil {
-				t.Fatal("a session that lives is not remembered")
+				t.Fatal("a valid session is not cached")
 			}
 			tt.end(s, cookies)
 			if status, _ := visitWith(s, "GET", "/show", cookies); status != http.StatusUnauthorized {
-				t.Errorf("a session that is over is answered with %d", status)
+				t.Errorf("the response to an ended session is %d", status)
 			}
 			if collect(); name.Value() != nil {
 				t.Error("still remembered")

@@ -182,7 +182,7 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				t.Helper()
 				got := a.me()
 				if got == nil {
-					t.Fatalf("%s, nobody is signed in", when)
+					t.Fatalf("%s, no user is signed in", when)
 				}
 				got.End = got.End.UTC()
 				got.User.AuthTime = got.User.AuthTime.UTC()
@@ -208,12 +208,12 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				check("until its end", a)
 			}
 			if a.now = golden.End.Add(2 * time.Second); a.me() != nil {
-				t.Error("it outlives its end")
+				t.Error("the session outlives its absolute expiry")
 			}
 
 			idle := newGoldenApp(t, golden)
 			if idle.now = idle.now.Add(24*time.Hour + 2*time.Second); idle.me() != nil {
-				t.Error("it outlives the idle timeout")
+				t.Error("the session outlives the idle timeout")
 			}
 
 			a = newGoldenApp(t, golden)
@@ -342,7 +342,7 @@ func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
 		cookies := a.cookies
 		a = newGoldenApp(t, goldenSession{Cookies: cookies}, admit("another tenant"))
 		if a.now = a.now.Add(3 * time.Hour); tt.lives && a.me() != nil {
-			t.Errorf("the session %q, renewed, outlives what is admitted", tt.session)
+			t.Errorf("the session %q, renewed, is valid although its user is not admitted", tt.session)
 		}
 	}
 }
@@ -371,7 +371,7 @@ func TestASignInOfTheApplicationInTheVersionBefore(t *testing.T) {
 		o.Providers[0].Admits, o.Providers[0].VerifyClaims = []string{"hd=idp.example"}, func(map[string]any) error { return errors.New("no hd") }
 	})
 	if a.me() == nil {
-		t.Error("nobody is signed in")
+		t.Error("no user is signed in")
 	}
 }
 
@@ -508,7 +508,7 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	}
 	s.Clock.Advance(4*time.Hour + 22*time.Minute)
 	if _, who := renewed(); strings.Contains(who, "ada") {
-		t.Error("it outlives its own idle timeout")
+		t.Error("the session outlives its own idle timeout")
 	}
 }
 
@@ -642,7 +642,7 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 				lines := []string{one.Mint(ada), other.Mint(ada)}
 				for i, line := range lines {
 					if got := alive(line); got != both {
-						t.Fatalf("round %d: session %d is answered %s", round, i, got)
+						t.Fatalf("round %d: session %d gets %s", round, i, got)
 					}
 				}
 				for _, s := range []*sitetest.Site{one, other} {
@@ -658,7 +658,7 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 				}
 			}
 			if got := alive(one.Mint(&ginauth.User{Provider: ada.Provider, Issuer: ada.Issuer, Subject: "grace"})); got != both {
-				t.Errorf("somebody else is answered %s", got)
+				t.Errorf("another user gets %s", got)
 			}
 		})
 	}
@@ -691,14 +691,14 @@ func TestIdleTimeoutIsSealed(t *testing.T) {
 	line := before.Mint(&ginauth.User{Provider: sitetest.Nowhere.Name, Subject: "ada"})
 	c.Advance(110 * time.Minute)
 	if got := ask(longer, line); got != http.StatusOK {
-		t.Errorf("before its idle timeout it is answered %d", got)
+		t.Errorf("before its idle timeout it gets %d", got)
 	}
 	if got := ask(shorter, line); got != http.StatusUnauthorized {
-		t.Errorf("with a shorter one it is answered %d", got)
+		t.Errorf("with a shorter one it gets %d", got)
 	}
 	c.Advance(11 * time.Minute)
 	if got := ask(longer, line); got != http.StatusUnauthorized {
-		t.Errorf("after its idle timeout it is answered %d", got)
+		t.Errorf("after its idle timeout it gets %d", got)
 	}
 }
 

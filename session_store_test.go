@@ -282,7 +282,7 @@ func TestWhatAStoreReturnsBesideAnError(t *testing.T) {
 		cookies := s.Mint(grace())
 		o.say = func() (*gorilla.Session, error) { return tt.session, tt.err }
 		if w := send(s, "GET", "/show", cookies); w.Code != http.StatusServiceUnavailable || !strings.Contains(s.Logs.String(), tt.log) || strings.Contains(s.Logs.String(), "panic") {
-			t.Errorf("%s: answered %d\n%s", name, w.Code, s.Logs)
+			t.Errorf("%s: the status is %d\n%s", name, w.Code, s.Logs)
 		}
 	}
 }
@@ -296,7 +296,7 @@ func TestAStoreOfSeveralKeysThatReadsNothing(t *testing.T) {
 	})
 	id, binding, _ := strings.Cut(s.Mint(grace()), "; ")
 	if w := send(s, "GET", "/show", id+"x; "+binding); w.Code != http.StatusUnauthorized {
-		t.Errorf("answered %d\n%s", w.Code, s.Logs)
+		t.Errorf("the status is %d\n%s", w.Code, s.Logs)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestSignOutAsksAFailingStoreOnce(t *testing.T) {
 	before := o.reads.Load()
 	send(s, "POST", "/out", cookies)
 	if n := o.reads.Load() - before; n != 1 {
-		t.Errorf("asked %d times", n)
+		t.Errorf("called %d times", n)
 	}
 }
 
@@ -332,7 +332,7 @@ func TestSignOutOfTwoSessions(t *testing.T) {
 		first, second := s.Mint(grace()), s.Mint(grace())
 		send(s, "POST", "/out", first+"; "+second)
 		if shown(s, first) || shown(s, second) {
-			t.Errorf("%s: one of two sessions is left", name)
+			t.Errorf("%s: one of two sessions remains", name)
 		}
 	}
 }
@@ -358,7 +358,7 @@ func TestABindingUnderAnOldKeyIsReplaced(t *testing.T) {
 	}
 	alone := remembering(t, func(opts *ginauth.Options) { opts.Sessions, opts.Keys = o, []string{newKey} })
 	if again.Code != http.StatusOK || !shown(alone, strings.Join(pairs, "; ")) {
-		t.Errorf("after the old key is gone, nobody is signed in with %q", pairs)
+		t.Errorf("after the old key was removed, no user is signed in with %q", pairs)
 	}
 }
 

@@ -62,11 +62,11 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 			}
 			for text, lives := range map[string]bool{"hd=example.com": true, "hd=other.example": golden.User.Provider == "tenants"} {
 				if later(admits(text)) != lives {
-					t.Errorf("with %s, lives: want %v", text, lives)
+					t.Errorf("with %s, is valid: want %v", text, lives)
 				}
 			}
 			if later() != (golden.User.Provider == "tenants") {
-				t.Error("it lives on without the list that it began under")
+				t.Error("the session is valid without the list under which it began")
 			}
 			gone := func(o *ginauth.Options) {
 				for i := range o.Providers {
@@ -74,7 +74,7 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 				}
 			}
 			if later(gone) {
-				t.Error("it lives on though its users are not admitted")
+				t.Error("the session is valid although its user is not admitted")
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestAdmitsInAnyOrder(t *testing.T) {
 		})
 		p := after.Ask("GET", "/me", append([]string{"Cookie", cookie}, sitetest.Fetch...)...)
 		if (p.Status == 200) != tt.lives {
-			t.Errorf("%q: %d, lives: want %v", tt.admits, p.Status, tt.lives)
+			t.Errorf("%q: %d, is valid: want %v", tt.admits, p.Status, tt.lives)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestALongerLifetimeLaterOn(t *testing.T) {
 		r.Header.Set("Cookie", s.CookieHeader())
 		w := httptest.NewRecorder()
 		if later.ServeHTTP(w, r); w.Code != want {
-			t.Errorf("answered %d, want %d", w.Code, want)
+			t.Errorf("the status is %d, want %d", w.Code, want)
 		}
 		s.Clock.Advance(61 * time.Minute)
 	}
@@ -142,7 +142,7 @@ func TestASessionIsNoneBeforeItBegan(t *testing.T) {
 	s.Engine.ServeHTTP(w, r)
 	pair, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
 	if w.Code != http.StatusOK || !shown(s, pair) {
-		t.Fatalf("the update was answered with %d, %q", w.Code, pair)
+		t.Fatalf("the response to the update is %d, %q", w.Code, pair)
 	}
 	s.Clock.Advance(-50 * time.Second)
 	if shown(s, pair) {
@@ -163,7 +163,7 @@ func TestRenewalsBesideAnEmptyAnswer(t *testing.T) {
 	s.Clock.Advance(3 * time.Hour)
 	p := s.Ask("GET", "/quiet")
 	if p.Status != http.StatusNoContent || p.Header.Get("Set-Cookie") == "" || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") {
-		t.Errorf("answered %d with %v", p.Status, p.Header)
+		t.Errorf("the response is %d with %v", p.Status, p.Header)
 	}
 }
 

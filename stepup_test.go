@@ -93,7 +93,7 @@ func TestACRInTwoRounds(t *testing.T) {
 			}
 			asked := s.IDP.LastRequest(authtest.Authorize).Form
 			if asked.Get("acr_values") != "mfa hwk" || asked.Get("login_hint") != "ada@example.com" || asked.Has("max_age") != (tt.trips == 2) || asked.Get("prompt") != tt.asks {
-				t.Errorf("asked for %v", asked)
+				t.Errorf("requested %v", asked)
 			}
 			if u := s.User(); u.ACR != "mfa" {
 				t.Errorf("acr is %q", u.ACR)
@@ -518,7 +518,7 @@ func TestRevocationsThatAreDownWhenAStepUpComesBack(t *testing.T) {
 	})
 	s.WantError(s.Get("/keys"), ginauth.ErrStoreUnavailable)
 	if asked != 1 {
-		t.Errorf("OnLogin was asked %d times, once of them for the first sign-in", asked)
+		t.Errorf("OnLogin was called %d times, including once for the first sign-in", asked)
 	}
 }
 
@@ -555,7 +555,7 @@ func TestLongestMaxAge(t *testing.T) {
 		}
 	}
 	if asked := s.IDP.LastRequest(authtest.Authorize).Form.Get("max_age"); asked != "2147483647" {
-		t.Errorf("asked for %q seconds", asked)
+		t.Errorf("requested %q seconds", asked)
 	}
 }
 
@@ -589,7 +589,7 @@ func TestLinkingBesideADemand(t *testing.T) {
 		t.Errorf("%d trips, want 2", n)
 	}
 	if fmt.Sprint(previous) != "[ada eve]" {
-		t.Errorf("OnLogin was told of %q\n%s", previous, s.Logs)
+		t.Errorf("OnLogin got %q\n%s", previous, s.Logs)
 	}
 }
 
@@ -767,7 +767,7 @@ func TestUnauthenticatedThoughSignedIn(t *testing.T) {
 		s.Auth.Fail(c, ginauth.ErrUnauthenticated)
 	})
 	if p := s.Open("/fail"); p.Status != http.StatusSeeOther {
-		t.Errorf("a visitor is answered with %d", p.Status)
+		t.Errorf("an unauthenticated request gets %d", p.Status)
 	}
 	s.SignIn()
 	for _, path := range []string{"/check", "/nil", "/fail"} {
@@ -776,7 +776,7 @@ func TestUnauthenticatedThoughSignedIn(t *testing.T) {
 		}
 	}
 	if p := s.Open("/leave"); p.Status != http.StatusSeeOther {
-		t.Errorf("a user who has signed out is answered with %d", p.Status)
+		t.Errorf("a signed-out user gets %d", p.Status)
 	}
 }
 

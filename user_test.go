@@ -41,7 +41,7 @@ func TestAUserThatAHandlerChanges(t *testing.T) {
 		t.Errorf("the session is of %+v", u)
 	}
 	if p := s.Get("/owner"); p.Status != http.StatusForbidden {
-		t.Errorf("the guard took the handler's word: %d", p.Status)
+		t.Errorf("the guard trusted the handler's value: %d", p.Status)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestCurrentUser(t *testing.T) {
 		}
 		for _, name := range []string{"before the guard", "below gin", "below a copy", "elsewhere", "a name"} {
 			if got[name] != nil {
-				t.Errorf("%s (fallback %v): %+v, want nobody", name, fallback, got[name])
+				t.Errorf("%s (fallback %v): %+v, want no user", name, fallback, got[name])
 			}
 		}
 	}
