@@ -78,7 +78,7 @@ func a17MaxAgeAndAcrValues(t *testing.T) {
 			switch v := value.(type) {
 			case nil:
 				delete(claims, name)
-			case func() int64: // when the token is made, not when the test begins
+			case func() int64: // when the token is issued, not when the test begins
 				claims[name] = v()
 			default:
 				claims[name] = v
@@ -140,8 +140,7 @@ func a17MaxAgeAndAcrValues(t *testing.T) {
 	}
 }
 
-// request begins a sign-in and returns the authorization request that the
-// browser is sent to the provider with.
+// request begins a sign-in and returns the authorization request.
 func request(s *sitetest.Site, t testing.TB, query string) (location string, params url.Values) {
 	t.Helper()
 	return sitetest.Authorization(t, s.Open("/login/demo"+query))
@@ -174,8 +173,7 @@ func a1StateIsOursAndRandom(t *testing.T) {
 	}
 }
 
-// injected are an attacker's values for everything that an authorization
-// request may have.
+// injected has an attacker's values for every parameter of an authorization request.
 func injected() url.Values {
 	values := url.Values{}
 	for _, name := range []string{
@@ -392,7 +390,7 @@ func a8PostIsAnsweredWith303(t *testing.T) {
 	}
 }
 
-// a18AddressLongerThan8Kb lets people pass on more than an address can bear.
+// a18AddressLongerThan8Kb lets users pass on parameters that are too long for a URL.
 func a18AddressLongerThan8Kb(t *testing.T) {
 	t.Parallel()
 	var names []string

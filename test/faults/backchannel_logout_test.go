@@ -85,7 +85,7 @@ func h9BackChannelWithABadSignature(t *testing.T) {
 	}
 }
 
-// bad posts tokens whose claims are changed from good ones.
+// bad posts tokens with modified claims.
 func bad(s *sitetest.Site, t *testing.T, changes map[string]func(claims map[string]any)) {
 	t.Helper()
 	for name, change := range changes {
@@ -188,7 +188,7 @@ func h16IdTokenAsLogoutToken(t *testing.T) {
 	for _, typ := range []any{"at+jwt", "secevent+jwt", "logout", "", 1} {
 		s.RefusesLogoutToken(t, s.BackChannel(s.IDP.Sign(map[string]any{"typ": typ}, claims)))
 	}
-	// What Keycloak and others send, and no typ at all, which RFC 7519 allows.
+	// The typ of Keycloak and others, and no typ, which RFC 7519 allows.
 	if p := s.BackChannel(s.IDP.Sign(map[string]any{"typ": "JWT"}, claims)); p.Status != http.StatusOK {
 		t.Errorf("typ JWT: %d %s", p.Status, p.Text())
 	}
@@ -266,7 +266,7 @@ func h19NewLoginAfterLogoutLivesAndOldOnesStayDead(t *testing.T) {
 	}
 }
 
-// The provider's clock is not ours: what counts is which came first by its own.
+// The provider's clock differs from ours: only the order by the provider's clock counts.
 func h20ClocksThatDiffer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
