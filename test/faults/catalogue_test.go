@@ -55,7 +55,7 @@ func testedRows(t *testing.T) map[string][]string {
 	return rows
 }
 
-// Every row of CATALOGUE.md is tested where it says, or says why it is not; and
+// Every row of CATALOGUE.md is tested in the file that it names, or has a reason why not; and
 // every fault is a row.
 func TestTheCatalogueIsTested(t *testing.T) {
 	text, err := os.ReadFile("CATALOGUE.md")

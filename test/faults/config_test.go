@@ -60,7 +60,7 @@ func f8WeakKeys(t *testing.T) {
 	for name, tt := range map[string]struct {
 		keys []string
 		id   string
-		key  string // which it is
+		key  string // the index of the key
 	}{
 		"none":              {nil, "options.keys.empty", ""},
 		"an empty one":      {[]string{""}, "options.keys.key_empty", "key 1"},
@@ -131,7 +131,7 @@ func k6ProvidersInEachOthersWay(t *testing.T) {
 	}
 }
 
-// privateHosts are where InsecureHTTP permits http, publicHosts where it does not.
+// privateHosts are hosts for which InsecureHTTP permits http; publicHosts are others.
 var (
 	privateHosts = []string{"10.0.0.1", "10.255.255.255:8080", "172.16.0.1", "172.31.255.254", "192.168.1.5:8080", "100.64.0.1", "100.127.255.254", "[fc00::1]", "[fd12:3456:789a::1]:8080",
 		"[::ffff:10.0.0.1]", "nas", "NAS", "intranet:8080", "intranet.", "app.internal", "APP.Internal", "app.internal.", "printer.local", "Printer.LOCAL:8080", "router.lan", "a.b.lan", "media.home.arpa"}
@@ -201,7 +201,7 @@ func s35PlainHttpInAPrivateNetwork(t *testing.T) {
 	s35AnswersAreThoseOfProduction(t)
 }
 
-// Nothing of what makes a developer's machine comfortable is there.
+// The defaults for a developer's machine do not apply.
 func s35AnswersAreThoseOfProduction(t *testing.T) {
 	engine := gin.New()
 	auth, err := ginauth.Mount(engine, sitetest.GoodOptionsWith(func(o *ginauth.Options) {
@@ -241,7 +241,7 @@ func s35AnswersAreThoseOfProduction(t *testing.T) {
 		t.Fatalf("the session's cookies are %v", cookies)
 	}
 	cookie := cookies[0].Name + "=" + cookies[0].Value
-	// Browsers send no Fetch Metadata to such a host: Origin decides.
+	// Browsers send no Fetch Metadata to such a host, so Origin decides.
 	for origin, want := range map[string]int{"http://app.internal": 200, "": 200, "https://app.internal": 403, "http://app.internal:8080": 403, "http://evil.internal": 403, "http://internal": 403, "null": 403, "http://APP.internal": 403} {
 		header := []string{"Cookie", cookie}
 		if origin != "" {
@@ -253,7 +253,7 @@ func s35AnswersAreThoseOfProduction(t *testing.T) {
 	}
 }
 
-// A name is one to the letter: in routes, in the cookies of sign-ins and in sessions.
+// Names are compared exactly: in routes, in the cookies of sign-ins and in sessions.
 func s38NamesThatDifferInCase(t *testing.T) {
 	t.Parallel()
 	two := sitetest.GoodOptions()
@@ -292,8 +292,8 @@ func k13ClientSecretEmptyOrWithALineBreak(t *testing.T) {
 	}
 }
 
-// k14Arguments: what a preset is made of must not lead elsewhere, nor fall back
-// to something wider. All presets are tested beside them.
+// k14Arguments: the arguments of a preset must not change its host, nor fall back to wider
+// access. All presets are tested with them.
 func k14ArgumentsOfPresets(t *testing.T) {
 	for _, domain := range []string{"", "../evil", "a/b", "?x", "corp.example?", "me@evil.example", "corp example", "https://corp.example", "..", "*"} {
 		opts := sitetest.GoodOptions()
@@ -341,8 +341,8 @@ func n8BaseUrl(t *testing.T) {
 	}
 }
 
-// What the application has at our paths already is an error that says what to
-// do, and then nothing of a half-made login answers.
+// A route of the application at one of ginauth's paths is an error with a fix, and then no route
+// of the failed Mount responds.
 func o7MistakesAreErrorsOfMount(t *testing.T) {
 	t.Parallel()
 	opts := ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: (&sitetest.Logs{}).Logger()}
@@ -374,8 +374,7 @@ func o7MistakesAreErrorsOfMount(t *testing.T) {
 	}
 }
 
-// printed is v in all the ways in which a program prints things, on purpose or
-// not.
+// printed returns v in all formats in which a program may print it, intentionally or not.
 func printed(t *testing.T, v any) string {
 	t.Helper()
 	var b bytes.Buffer

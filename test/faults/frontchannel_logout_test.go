@@ -72,9 +72,8 @@ func h24RandomFrontChannelSids(t *testing.T) {
 	}
 }
 
-// A member called sid in the profile of a plain OAuth 2.0 provider is not a
-// session at the provider: a link that names it, as a user name could be named,
-// signs nobody out.
+// A member sid in the profile of a plain OAuth 2.0 provider is not a session at the provider: a
+// link with its value, which could be a guessable user name, signs no user out.
 func TestFrontChannelNeedsAnIDToken(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, `{"id":"1","sid":"ada"}`, func(_ *sitetest.Site, p *ginauth.Provider) { p.ClaimPaths = map[string]string{"sub": "id"} })

@@ -26,8 +26,8 @@ func TestFaultsGuard(t *testing.T) {
 	})
 }
 
-// The guard aborts: neither the middleware behind it nor the handler runs, and
-// nothing of theirs is in the answer.
+// The guard aborts: neither the middleware behind it nor the handler runs, and the response
+// contains none of their output.
 func o1NothingRunsBehindTheGuard(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -63,8 +63,7 @@ func o1NothingRunsBehindTheGuard(t *testing.T) {
 	}
 }
 
-// behind2 is the guard called from a middleware, as applications do that wrap
-// it; it aborts all the same.
+// behind2 calls the guard from a middleware, as applications do that wrap it; it aborts, too.
 func behind2(guard gin.HandlerFunc) gin.HandlerFunc { return func(c *gin.Context) { guard(c) } }
 
 func o2NothingRunsForTheWrongUser(t *testing.T) {
@@ -78,7 +77,7 @@ func o2NothingRunsForTheWrongUser(t *testing.T) {
 		{"a check that panics", ginauth.ErrForbidden, func(s *sitetest.Site, _ *sitetest.FaultyRevocations) { s.As("panic", "admin") }},
 		{"a session that is over", ginauth.ErrUnauthenticated, func(s *sitetest.Site, _ *sitetest.FaultyRevocations) {
 			s.As("ada", "admin")
-			s.Browser.Now = time.Now // a browser that keeps it all the same
+			s.Browser.Now = time.Now // a browser that keeps expired cookies
 			s.Clock.Advance(25 * time.Hour)
 		}},
 		{"a session that was revoked", ginauth.ErrUnauthenticated, func(s *sitetest.Site, f *sitetest.FaultyRevocations) {
@@ -128,8 +127,8 @@ func o2NothingRunsForTheWrongUser(t *testing.T) {
 	}
 }
 
-// A preflight is a request like any other: the application's own CORS answers
-// it, in front of the guard, or nobody does.
+// A preflight is a request like any other: only the application's own CORS middleware in front
+// of the guard can allow it.
 func o4Preflight(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -172,7 +171,7 @@ func trickyPaths(paths ...string) (list []string) {
 	return list
 }
 
-// How the guard answers a request without a session.
+// The guard's response to a request without a session.
 const (
 	toLogin   = "a redirect to the login"
 	asJSON    = "401 as JSON"
@@ -183,12 +182,12 @@ const (
 	andBack   = "/login?return_to=%2Fany%3Fx%3D1"
 )
 
-// guardAnswers are the guard's answers to requests without a session, by client.
+// guardAnswers are the guard's responses to requests without a session, by client.
 var guardAnswers = []struct {
 	name, method string
 	header       []string
 	answer       string
-	login        string // where to sign in, with the way back
+	login        string // the login URL, with the return path
 }{
 	{"a page that is opened", "GET", sitetest.Navigation, toLogin, andBack},
 	{"a page that an old browser opens", "GET", sitetest.OldPage, toLogin, andBack},
@@ -217,8 +216,7 @@ var guardAnswers = []struct {
 	{"HTMX that sends a form", "POST", sitetest.Plus(sitetest.Fetch, "HX-Request", "true"), asHTMX, noReturn},
 }
 
-// A page is sent to the login; everything else is told that nobody is signed
-// in, and sets no cookie doing so.
+// A page load is redirected to the login; other requests get 401, without a cookie.
 func o3WhoIsAsking(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -280,8 +278,8 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 	}
 }
 
-// LoadUser finds no user where the origin or a credential refuses the session, and Fail
-// answers as for any such request: the guard is there, and the cookie does not count.
+// If the origin or a credential excludes the session, LoadUser finds no user, and Fail responds
+// as to any such request: the guard is present, and the cookie does not count.
 func o3FailBehindLoadUser(t *testing.T) {
 	t.Parallel()
 	k := newKeyed(t, func(c *gin.Context, key string) (*ginauth.User, error) {
@@ -310,13 +308,13 @@ func o3FailBehindLoadUser(t *testing.T) {
 		site   *sitetest.Site
 		method string
 		header []string
-		bare   ginauth.Code // of the handler that has no guard
+		bare   ginauth.Code // code of the handler without a guard
 	}{
 		{plain, "POST", evil, ginauth.ErrUnauthenticated},
 		{k.Site, "POST", evil, ginauth.ErrUnauthenticated},
 		{k.Site, "GET", []string{"Authorization", "Bearer stale"}, ginauth.ErrUnauthenticated},
 		{k.Site, "POST", sitetest.Plus(evil, "Authorization", "Bearer stale"), ginauth.ErrUnauthenticated},
-		{k.Site, "GET", []string{"X-Key", "revoked"}, ginauth.ErrSessionError}, // nothing has asked about the key
+		{k.Site, "GET", []string{"X-Key", "revoked"}, ginauth.ErrSessionError}, // the key has not been checked
 		{plain, "GET", []string{"Authorization", "Bearer stale"}, ginauth.ErrSessionError},
 		{k.Site, "GET", nil, ginauth.ErrSessionError},
 		{plain, "POST", sitetest.Fetch, ginauth.ErrSessionError},

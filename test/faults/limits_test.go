@@ -36,8 +36,7 @@ func TestFaultsLimits(t *testing.T) {
 	})
 }
 
-// panicky are the functions that an application gives us. boom is called in
-// each of them.
+// panicky sets all functions of an application. Each of them calls boom.
 func panicky(boom func()) map[string]func(o *ginauth.Options) {
 	provider := func(change func(p *ginauth.Provider)) func(o *ginauth.Options) {
 		return func(o *ginauth.Options) { change(&o.Providers[0]) }
@@ -76,8 +75,8 @@ func panicky(boom func()) map[string]func(o *ginauth.Options) {
 	}
 }
 
-// l10Panics: a function of the application that panics fails its request, and
-// the next one finds everything as it was.
+// l10Panics: a panic in a function of the application fails its request, and does not affect the
+// next one.
 func l10Panics(t *testing.T) {
 	for name := range panicky(nil) {
 		t.Run(name, func(t *testing.T) {
@@ -123,9 +122,9 @@ func l10Panics(t *testing.T) {
 	}
 }
 
-// l1LoginsWithoutEnd runs by itself, since it looks at the heap.
+// l1LoginsWithoutEnd is not parallel, since it measures the heap.
 func l1LoginsWithoutEnd(t *testing.T) {
-	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { // whose log and events are not kept either
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { // its log and events are not kept either
 		s.Unheard, o.Logger = true, slog.New(slog.DiscardHandler)
 	})
 	begin := func() {
@@ -146,7 +145,7 @@ func l1LoginsWithoutEnd(t *testing.T) {
 	}
 }
 
-// counted counts the states that are spent.
+// counted counts the used states.
 type counted struct {
 	ginauth.Revocations
 	spent atomic.Int64
@@ -157,8 +156,8 @@ func (c *counted) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.
 	return c.Revocations.Once(ctx, key, ttl)
 }
 
-// Only a state that this browser was given is remembered as
-// spent, and only a provider can make us ask for its keys.
+// Only a state that was issued to this browser is stored as used, and only a provider can cause
+// a request for its keys.
 func l2AnswersWithoutEnd(t *testing.T) {
 	c := &counted{Revocations: marks.NewRevocations[ginauth.RevocationKey](time.Now, 1<<20)}
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -181,8 +180,8 @@ func l2AnswersWithoutEnd(t *testing.T) {
 			answer("")
 			answer(fmt.Sprintf("%08d.%043d", i, i))
 			answer(fmt.Sprintf("%08d.%043d", i, i), jar...)
-			answer(mine[:9]+fmt.Sprintf("%043d", i), jar...) // the cookie is there, the secret is not
-			answer(mine)                                     // and the other way round
+			answer(mine[:9]+fmt.Sprintf("%043d", i), jar...) // the right cookie with the wrong secret
+			answer(mine)                                     // and vice versa
 		}
 	}
 	flood(20)
@@ -200,8 +199,8 @@ func l2AnswersWithoutEnd(t *testing.T) {
 	}
 }
 
-// At the limit sign-ins wait; nothing that was spent is spendable
-// again, and in time there is room.
+// At the limit sign-ins are rejected; no used state becomes usable again, and later there is
+// room.
 func l2SpentStatesHaveALimit(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 16)
@@ -228,8 +227,7 @@ func l2SpentStatesHaveALimit(t *testing.T) {
 	s.SignIn()
 }
 
-// Where there is no room for another sign-out, more is
-// revoked, and never less.
+// If there is no room for another sign-out, more sessions are revoked, never fewer.
 func l3RevocationsHaveALimit(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 128)
@@ -262,8 +260,8 @@ func l3RevocationsHaveALimit(t *testing.T) {
 	s.SignIn()
 }
 
-// l5Hanging: a provider that takes connections and never answers holds up the
-// sign-ins with it, for a while, and nothing else.
+// l5Hanging: a provider that accepts connections and never responds only delays its own
+// sign-ins, for a limited time.
 func l5AProviderThatHangs(t *testing.T) {
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Token} {
 		t.Run(string(e), func(t *testing.T) { hangs(t, e) })
@@ -274,7 +272,7 @@ func hangs(t *testing.T, e authtest.Endpoint) {
 	const logins = 500
 	s := sitetest.NewOutage(t, nil)
 	if e != authtest.Discovery {
-		s.SignIn() // and everything is discovered
+		s.SignIn() // and fetches the metadata
 	}
 	b := s.NewBrowser()
 	var hanging, most atomic.Int64
@@ -310,14 +308,14 @@ func hangs(t *testing.T, e authtest.Endpoint) {
 		}
 		return true
 	})
-	// 64 at a time; a connection that was given up is noticed a moment later.
+	// 64 at a time; a cancelled connection is noticed a moment later.
 	if n := most.Load(); n > 3*64 {
 		t.Errorf("%d connections hung at once", n)
 	}
 	sitetest.Eventually(t, func() bool { return hanging.Load() == 0 })
 }
 
-// l6NothingIsLeftRunning runs by itself, since it counts goroutines.
+// l6NothingIsLeftRunning is not parallel, since it counts goroutines.
 func l6NothingIsLeftRunning(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("faults", func(t *testing.T) {
@@ -344,7 +342,7 @@ func l6NothingIsLeftRunning(t *testing.T) {
 	sitetest.Eventually(t, func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// l11ManyAtOnce is for the race detector: everything happens at once.
+// l11ManyAtOnce is for the race detector: everything runs concurrently.
 func l11ManyAtOnce(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.KeepClaims = []string{"*"}

@@ -27,8 +27,8 @@ func TestFaultsLogin(t *testing.T) {
 	})
 }
 
-// A11: an attacker who sends a signed-in person to /login/demo must not get
-// their own account tied to that person's.
+// A11: an attacker who sends a signed-in user to /login/demo must not get their own account
+// linked to that user's.
 func a11LinkingNeedsTheOwnPage(t *testing.T) {
 	t.Parallel()
 	var logins []ginauth.Login
@@ -106,8 +106,8 @@ func a12AbandonedSignIn(t *testing.T) {
 	s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrProviderDenied, Was: "ada", Tokens: 1})
 }
 
-// A15: another site may begin a sign-in, as OpenID Connect Core 4 has it; it
-// chooses neither the provider nor another site to land on.
+// A15: another site may begin a sign-in, as in OpenID Connect Core 4; it can choose neither
+// another provider nor another site to return to.
 func a15ThirdPartyInitiated(t *testing.T) {
 	t.Parallel()
 	s := homeSite(t)

@@ -98,8 +98,8 @@ func h26PostLogoutRedirectUriOfTheRequest(t *testing.T) {
 	}
 }
 
-// A page of another site must not sign anybody out, whatever it makes the
-// browser do.
+// A page of another site must not sign users out, with any request that it makes the browser
+// send.
 func h1SignOutByAnotherSite(t *testing.T) {
 	t.Parallel()
 	for name, old := range map[string]bool{"today's browser": false, "a browser without Fetch Metadata": true} {
@@ -145,8 +145,8 @@ func h1SignOutByAnotherSite(t *testing.T) {
 	}
 }
 
-// The session ends before the provider is asked, and ends if the provider does not
-// answer.
+// The session ends before any request to the provider, and also if the provider does not
+// respond.
 func h2SignOutIsLocalFirst(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(s *sitetest.Site){
@@ -157,7 +157,7 @@ func h2SignOutIsLocalFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := sitetest.NewSession(t, nil)
-			s.As("ada") // by the application, so that nothing is known of the provider yet
+			s.As("ada") // by the application, so that the provider's metadata is not cached yet
 			fault(s)
 			line := s.CookieHeader()
 			p := s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
@@ -208,8 +208,8 @@ func h5SignOutOfNobody(t *testing.T) {
 	}
 }
 
-// Both cookies of a session and those of attempts go, with the attributes that
-// they were set with: a browser keeps what is expired in another way.
+// Both cookies of a session and those of attempts are deleted, with the attributes with which
+// they were set: otherwise a browser keeps them.
 func h6AllCookiesGo(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewTLS(t, nil)
@@ -236,8 +236,8 @@ func h6AllCookiesGo(t *testing.T) {
 	if left := s.Browser.Cookies(s.URL); len(left) != 1 || left[0].Name != "theme" {
 		t.Errorf("left are %v", left)
 	}
-	// A session that is over leaves nothing behind either, nor does what has its
-	// name and does not open.
+	// The cookies of an ended session are deleted as well, and so are cookies of its name that
+	// cannot be opened.
 	line := s.Mint(&ginauth.User{Subject: "ada"})
 	name, _, _ := strings.Cut(line, "=")
 	s.Clock.Advance(25 * time.Hour)
@@ -249,7 +249,7 @@ func h6AllCookiesGo(t *testing.T) {
 	}
 }
 
-// What was protected is not stored, so that going back shows it to nobody.
+// Protected pages are not stored, so that the back button does not show them.
 func h7BackButtonAfterSignOut(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -267,8 +267,8 @@ func h7BackButtonAfterSignOut(t *testing.T) {
 	}
 }
 
-// The guard has renewed the session already when its owner signs out: the
-// answer that is still on its way must not bring it back.
+// The guard has already renewed the session when its user signs out: the pending response must
+// not restore it.
 func h25RequestUnderWayDuringSignOut(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -300,7 +300,7 @@ func h25RequestUnderWayDuringSignOut(t *testing.T) {
 	}
 }
 
-// Where to go afterwards is a path of ours, or nowhere.
+// The page after the sign-out is a path of the application, or the default.
 func h26RedirectFromTheRequest(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/page/bye" })

@@ -23,8 +23,7 @@ func TestFaultsProxy(t *testing.T) {
 	})
 }
 
-// lies are headers by which proxies say how a request reached them, and
-// anybody else can say it too.
+// lies are headers of proxies about the original request, which any client can send.
 var lies = http.Header{
 	"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"444"}, "X-Forwarded-Server": {"evil.example"},
 	"X-Forwarded-Scheme": {"http"}, "X-Forwarded-Ssl": {"off"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Real-Ip": {"127.0.0.1"},
@@ -39,7 +38,7 @@ func headerLines(h http.Header) string {
 	return b.String()
 }
 
-// unmoved asserts that no request can change what s says its address is.
+// unmoved asserts that no request can change the application's address.
 func unmoved(t *testing.T, s *sitetest.Site) {
 	t.Helper()
 	base := "https://app.example.com/base"
@@ -89,7 +88,7 @@ func n1HostHeaders(t *testing.T) {
 	}
 }
 
-// N4: Gin trusts every proxy unless told otherwise. That changes nothing here.
+// N4: Gin trusts every proxy by default. This has no effect here.
 func n4TrustedProxiesOfGin(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range [][]string{nil, {}, {"0.0.0.0/0", "::/0"}, {"127.0.0.1"}} {
@@ -99,7 +98,7 @@ func n4TrustedProxiesOfGin(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.Engine.ForwardedByClientIP, s.Engine.AppEngine, s.Engine.TrustedPlatform = true, true, "CF-Connecting-IP" //nolint:staticcheck // old, and still read
+		s.Engine.ForwardedByClientIP, s.Engine.AppEngine, s.Engine.TrustedPlatform = true, true, "CF-Connecting-IP" //nolint:staticcheck // deprecated, but still read
 		unmoved(t, s)
 	}
 }
@@ -131,8 +130,8 @@ func n5HeadersThatNameAnotherPath(t *testing.T) {
 	}
 }
 
-// N6: BaseURL's path is what a proxy strips; TestSignInBehindAProxy and its
-// neighbours go the whole way in all combinations.
+// N6: a proxy strips BaseURL's path; TestSignInBehindAProxy and its neighbours test complete
+// sign-ins in all combinations.
 func n6PrefixThatAProxyStrips(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewProxy(t, "app.example.com").Behind(t, "/shop", "/auth", nil)
@@ -176,8 +175,7 @@ func n7IdentityHeaders(t *testing.T) {
 	}
 }
 
-// N9: who begins at one name of the application and is sent back to another
-// has no cookie there.
+// N9: a sign-in that begins at one host name and returns to another has no cookie there.
 func n9TwoHostNames(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewProxy(t, "app.example.com", "other.example.com").Behind(t, "", "", nil)
@@ -207,7 +205,7 @@ func n9TwoHostNames(t *testing.T) {
 	s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1, Was: "ada"})
 }
 
-// beginAt is begin for a host of its own.
+// beginAt is begin for another host.
 func beginAt(s *sitetest.Site, base, path string) (callback *url.URL) {
 	s.T.Helper()
 	s.Browser.StopAt = func(next *url.URL) bool {

@@ -35,8 +35,8 @@ func TestFaultsStepUp(t *testing.T) {
 	})
 }
 
-// newStepUp is a site whose provider remembers who signed in there, with a password
-// unless a request asks for more, and a person who is signed in with Data.
+// newStepUp returns a site whose provider keeps sessions, authenticates with a password unless a
+// request requires more, and a signed-in user with Data.
 func newStepUp(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *sitetest.Site {
 	t.Helper()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -72,7 +72,7 @@ func newStepUp(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) 
 	return s
 }
 
-// trip is the authorization request that a page leads to.
+// trip returns the authorization request to which a page redirects.
 func trip(s *sitetest.Site, page string) (login string, asks url.Values) {
 	s.T.Helper()
 	login = s.Open(page).Header.Get("Location")
@@ -83,7 +83,7 @@ func trip(s *sitetest.Site, page string) (login string, asks url.Values) {
 	return login, u.Query()
 }
 
-// staysAs asserts that the browser still has the session from before.
+// staysAs asserts that the browser still has the previous session.
 func staysAs(t *testing.T, s *sitetest.Site) {
 	t.Helper()
 	ran := s.Ran.Load()
@@ -128,7 +128,7 @@ func p1DemandThatDoesNotOpen(t *testing.T) {
 		t.Errorf("comes back to %q", params.Get("return_to"))
 	}
 	staysAs(t, s)
-	// A tab that was left open leads where it would have led, and is asked there.
+	// An open tab still redirects to its page, where the check runs again.
 	s.Clock.Advance(2 * time.Hour)
 	if p := s.Open(with(demand)); p.Status != http.StatusSeeOther || p.Header.Get("Location") != s.URL+"/payout#" {
 		t.Errorf("an old demand is answered with %d and %q", p.Status, p.Header.Get("Location"))
@@ -139,8 +139,7 @@ func p1DemandThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// The demand of somebody else, in a link: it asks for more than a sign-in would, and
-// gives nothing.
+// A link with another user's requirement demands more than a sign-in, and grants nothing.
 func p2DemandOfAnotherSession(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]func(s *sitetest.Site) *authtest.Browser{
@@ -215,7 +214,7 @@ func p3ProviderThatIgnores(t *testing.T) {
 	}
 }
 
-// Claims that prove nothing, in each trip that is made for them.
+// Insufficient claims, in each redirect that requests them.
 func p3ClaimsThatProveNothing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -254,7 +253,7 @@ func p3ClaimsThatProveNothing(t *testing.T) {
 	}
 }
 
-// A demand is for the provider that it was made for.
+// A requirement applies only to its provider.
 func p1DemandOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	s := newStepUp(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -310,7 +309,7 @@ func p6TwoDemands(t *testing.T) {
 	}
 }
 
-// Neither parameters of a link nor those of the Provider weaken a demand.
+// Neither parameters of a link nor those of the Provider weaken a requirement.
 func p7ParametersOfALink(t *testing.T) {
 	t.Parallel()
 	weak := map[string]string{"max_age": "86400", "acr_values": "pwd"}
