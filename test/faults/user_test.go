@@ -97,9 +97,8 @@ func e7UnverifiedEmail(t *testing.T) {
 	}
 }
 
-// e8EmailIsNoIdentity: a tenant's administrator may write any address into an
-// account. Without the provider's own word for it, it is not verified, and who
-// somebody is never depends on it.
+// e8EmailIsNoIdentity: a tenant's administrator may write any address into an account. Unless
+// the provider reports it as verified, it is not, and a user's identity never depends on it.
 func e8EmailIsNoIdentity(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -206,7 +205,7 @@ func e12NamesChangeHands(t *testing.T) {
 	}
 }
 
-// e13Collisions: an issuer has no "#", so that the first one in an id ends it.
+// e13Collisions: an issuer has no "#", so the first "#" in an id ends the issuer.
 func e13IdsDoNotCollide(t *testing.T) {
 	for _, tt := range []struct {
 		id     string
@@ -254,7 +253,7 @@ func e15HooksThatFail(t *testing.T) {
 		hook func(c *gin.Context, login *ginauth.Login) error
 		code ginauth.Code
 		id   string
-		says string // what the hook returned
+		says string // the error of the hook
 	}{
 		"an error":               {func(*gin.Context, *ginauth.Login) error { return sitetest.ErrRefused }, ginauth.ErrIdentityRejected, "hook.on_login_refused", sitetest.ErrRefused.Error()},
 		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.ErrForbidden, "hook.on_login_refused", own.Reason},
@@ -443,7 +442,7 @@ func e18Groups(t *testing.T) {
 	})
 	u := &ginauth.User{Groups: []string{"admin"}}
 	for _, near := range []string{"adm", "Admin", "admin ", "", "*", "admins"} {
-		if near != "" && ginauth.HasGroup(near)(u) == nil { // a panic at the start
+		if near != "" && ginauth.HasGroup(near)(u) == nil { // an empty name panics at the start
 			t.Errorf("%q is in [admin]", near)
 		}
 		if ginauth.HasGroup("admin")(&ginauth.User{Groups: []string{near}}) == nil {

@@ -196,14 +196,14 @@ func e5AccessTokenInTheHeaderAlone(t *testing.T) {
 	}
 }
 
-// corpOnly admits addresses of one domain at the door.
+// corpOnly admits users with verified addresses of one domain in OnLogin.
 func corpOnly(_ *sitetest.Site, o *ginauth.Options) {
 	check := ginauth.VerifiedEmailDomain("corp.com")
 	o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error { return check(login.User) }
 }
 
-// withoutIssuer makes the provider one whose userinfo says who signed in, though it
-// is asked for an ID token.
+// withoutIssuer configures the provider so that userinfo identifies the user, although the scope
+// openid is requested.
 func withoutIssuer(s *sitetest.Site, o *ginauth.Options) {
 	sitetest.Plain(s, o)
 	o.Providers[0].Namespace, o.Providers[0].ClaimPaths = s.IDP.Issuer, nil

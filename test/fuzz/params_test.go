@@ -16,9 +16,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// FuzzReadParams: whatever a request brings to the login and the callback, it
-// is read in one way or refused: no answer is a failure of ours, nothing is
-// sent twice, and nothing but what may be passed on is.
+// FuzzReadParams: any parameters of a request to the login and the callback are parsed
+// unambiguously or rejected: no response is a 500, no parameter is sent twice, and only allowed
+// parameters are passed on.
 func FuzzReadParams(f *testing.F) {
 	for _, seed := range []struct {
 		post              bool
@@ -86,7 +86,7 @@ func fuzzedEngine(t testing.TB) http.Handler {
 	return engine
 }
 
-// checkBegun holds an answer of /login/demo to what it may be.
+// checkBegun checks a response of /login/demo.
 func checkBegun(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	cookies := len(w.Header()["Set-Cookie"])
