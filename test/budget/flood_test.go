@@ -61,7 +61,7 @@ func staysFlat(b *testing.B, send func(i int)) {
 	b.ReportMetric(float64(most)/1e6, "MB-most")
 	b.ReportMetric(float64(last)/1e6, "MB-after")
 	if most-before > limit {
-		b.Errorf("%d requests left %d bytes behind", b.N, most-before)
+		b.Errorf("%d requests left %d bytes in memory", b.N, most-before)
 	}
 }
 

@@ -102,7 +102,7 @@ func TestErrorsPageHasEveryID(t *testing.T) {
 				t.Errorf("%s has the anchor %s twice", section.page, id)
 			}
 			if anchored[id] = code; raised[id] == nil {
-				t.Errorf("%s has the anchor %s, which nothing raises", section.page, id)
+				t.Errorf("%s has the anchor %s, which no code raises", section.page, id)
 			}
 			if m[2] != id {
 				t.Errorf("%s: the anchor %s is followed by %q", section.page, id, m[2])
@@ -181,16 +181,16 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 			t.Errorf("docs/errors-setup.md, section %s, lacks <a id=%q></a>: say there what causes it, and what to do", logLines, id)
 		}
 		if !strings.Contains(tests.String(), strconv.Quote(id)) {
-			t.Errorf("no test knows the log line %s by its id", id)
+			t.Errorf("no test identifies the log line %s by its id", id)
 		}
 	}
 	for _, m := range regexp.MustCompile(`<a id="([^"]*)">`).FindAllStringSubmatch(section, -1) {
 		if !found[m[1]] {
-			t.Errorf("docs/errors-setup.md, section %s, has %s, which nothing logs", logLines, m[1])
+			t.Errorf("docs/errors-setup.md, section %s, has %s, which no code logs", logLines, m[1])
 		}
 	}
 	if len(found) < 20 {
-		t.Fatalf("%d log lines found: the test looks at the wrong thing", len(found))
+		t.Fatalf("%d log lines found: the test checks the wrong thing", len(found))
 	}
 }
 
@@ -216,7 +216,7 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 		})
 	}
 	if found < 60 {
-		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
+		t.Fatalf("%d mistakes found: the test checks the wrong thing", found)
 	}
 	found = 0
 	for _, f := range sitetest.GoFiles(t, "providers") {
@@ -234,7 +234,7 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 		})
 	}
 	if found < 10 {
-		t.Fatalf("%d mistakes in arguments of presets found: the test looks at the wrong thing", found)
+		t.Fatalf("%d mistakes in arguments of presets found: the test checks the wrong thing", found)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestEveryReasonHasAFix(t *testing.T) {
 		}
 	}
 	if found < 150 {
-		t.Fatalf("%d errors found: the test looks at the wrong thing", found)
+		t.Fatalf("%d errors found: the test checks the wrong thing", found)
 	}
 }
 
@@ -338,11 +338,11 @@ func raisedIDs(t *testing.T) map[string]*raisedID {
 	}
 	for dir, least := range errorSources {
 		if found[dir] < least {
-			t.Fatalf("%s has %d ids, want %d or more: the test looks at the wrong thing", dir, found[dir], least)
+			t.Fatalf("%s has %d ids, want %d or more: the test checks the wrong thing", dir, found[dir], least)
 		}
 	}
 	if known < 150 {
-		t.Fatalf("the codes of %d ids are known: the test looks at the wrong thing", known)
+		t.Fatalf("the codes of %d ids are known: the test checks the wrong thing", known)
 	}
 	return raised
 }
@@ -520,7 +520,7 @@ func TestEveryIDHasALink(t *testing.T) {
 		}
 	}
 	if tried < 200 {
-		t.Fatalf("%d ids tried: the test looks at the wrong thing", tried)
+		t.Fatalf("%d ids tried: the test checks the wrong thing", tried)
 	}
 }
 

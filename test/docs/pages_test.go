@@ -118,7 +118,7 @@ func TestGoCodeIsShownWhereItIsCompiled(t *testing.T) {
 		}
 		for _, b := range shown {
 			if b.Language == "go" {
-				t.Errorf("%s:%d: nothing compiles this: move it to docs", name, b.Line)
+				t.Errorf("%s:%d: no test compiles this: move it to docs", name, b.Line)
 			}
 		}
 	}

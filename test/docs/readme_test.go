@@ -21,7 +21,7 @@ func blocks(t *testing.T, language string) []string {
 		found = append(found, m[1])
 	}
 	if len(found) == 0 {
-		t.Fatalf("the README has no %s block: this test looks at nothing", language)
+		t.Fatalf("the README has no %s block: this test checks nothing", language)
 	}
 	return found
 }

@@ -235,7 +235,7 @@ func otherOrigin(t *testing.T, v *docVisit) {
 	}
 	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)
 	if h := v.page.Header; h.Get("Access-Control-Allow-Origin")+"/" != spa || h.Get("Access-Control-Allow-Credentials") != "true" {
-		t.Errorf("the browser would not show this answer to the page: %v", h)
+		t.Errorf("the browser would not show this response to the page: %v", h)
 	}
 	v.sees(v.fetches("http://localhost:5174/", "POST", "/api/orders", nil), "403", `"error":"cross_origin"`)
 }
@@ -370,7 +370,7 @@ func linking(t *testing.T, v *docVisit) {
 	other.sees(other.presses("Ada Lovelace"), "403", "identity_rejected") // is linked to account 1
 	other.sees(other.opens("/"), "Grace Hopper has account 2")
 	if strings.Contains(other.page.Text(), "#ada") {
-		t.Error("what was refused was linked")
+		t.Error("a rejected account was linked")
 	}
 	other.saw(other.browser.Submit(authtest.At("https://evil.example/"), v.URL+"/login/corp", url.Values{"link": {"true"}}))
 	other.sees(other.page.Text(), "cross_origin")
@@ -429,7 +429,7 @@ func passedOn(t *testing.T, v *docVisit) {
 	}
 	v.sees(v.fetches(v.URL, "GET", "/orders", claims), "X-Forwarded-User: ada", "Accept-Language: de", "Cookie: cart=full", "X-Forwarded-For: 127.0.0.1")
 	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "ginauth") {
-		t.Errorf("the program behind is told %s", text)
+		t.Errorf("the upstream program gets %s", text)
 	}
 	v.sees(v.saw(v.browser.Submit(v.page, "/oauth2/logout", nil)), "You are signed out")
 	// Values that users can enter into a profile are not forwarded as verified.
@@ -439,7 +439,7 @@ func passedOn(t *testing.T, v *docVisit) {
 	t.Cleanup(func() { v.idp.SignInAs("ada") })
 	v.sees(v.opens("/orders"), "X-Forwarded-User: mallory", "X-Forwarded-Groups: domain users,readers\r\n")
 	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "Email") {
-		t.Errorf("the program behind is told %s", text)
+		t.Errorf("the upstream program gets %s", text)
 	}
 }
 

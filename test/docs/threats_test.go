@@ -47,6 +47,6 @@ func TestThreatsNamesWhatExists(t *testing.T) {
 		}
 	}
 	if named < 100 {
-		t.Errorf("only %d tests are named: this looks at the wrong thing", named)
+		t.Errorf("only %d tests are named: this checks the wrong thing", named)
 	}
 }

@@ -534,10 +534,10 @@ func clientCertificate(t *testing.T, origins map[string][]string) {
 	}
 	for where, origin := range origins {
 		if got := ask("POST", origin...); got != http.StatusForbidden {
-			t.Errorf("a certificate, %s: POST is answered with %d", where, got)
+			t.Errorf("a certificate, %s: POST gets %d", where, got)
 		}
 		if got := ask("GET", sitetest.Plus(origin, sitetest.Upgrade...)...); got != http.StatusForbidden {
-			t.Errorf("a certificate, %s: a WebSocket is answered with %d", where, got)
+			t.Errorf("a certificate, %s: a WebSocket gets %d", where, got)
 		}
 	}
 	if got := ask("POST"); got != http.StatusOK {
@@ -613,7 +613,7 @@ func s28StepUpWithoutASession(t *testing.T) {
 					ran := k.Ran.Load()
 					p := k.Ask("GET", path, how...)
 					if p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") || strings.Contains(p.Text(), "demand=") || len(p.Header["Set-Cookie"]) > 0 {
-						t.Errorf("%s: the answer leads elsewhere: %d %v %s", path, p.Status, p.Header, p.Text())
+						t.Errorf("%s: the response redirects elsewhere: %d %v %s", path, p.Status, p.Header, p.Text())
 					}
 					if tt.id == "" && (p.Status != http.StatusOK || k.Ran.Load() != ran+1) {
 						t.Errorf("%s: %d %s", path, p.Status, p.Text())
@@ -627,7 +627,7 @@ func s28StepUpWithoutASession(t *testing.T) {
 				t.Errorf("%d lines of the log have %s\n%s", got, tt.id, k.Logs)
 			}
 			if n := k.IDP.Count(authtest.Authorize); n != 0 {
-				t.Errorf("%d trips", n)
+				t.Errorf("%d redirects", n)
 			}
 		})
 	}
@@ -706,7 +706,7 @@ func s29TheHookIsAskedOnce(t *testing.T) {
 			t.Errorf("%+v: %d %s", tt, p.Status, p.Text())
 		}
 		if tt.want == "" && p.Status != http.StatusUnauthorized {
-			t.Errorf("%+v: answered with %d", tt, p.Status)
+			t.Errorf("%+v: the response is %d", tt, p.Status)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func h8BackChannelLogoutBySidAndBySub(t *testing.T) {
 			s.SignIn()
 			p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(claims)))
 			if p.Status != http.StatusOK || p.Header.Get("Cache-Control") != "no-store" || len(p.Body) != 0 {
-				t.Errorf("answered %d %s, Cache-Control %q\n%s", p.Status, p.Text(), p.Header.Get("Cache-Control"), s.Logs)
+				t.Errorf("the response is %d %s, Cache-Control %q\n%s", p.Status, p.Text(), p.Header.Get("Cache-Control"), s.Logs)
 			}
 			if s.UserOf(first) != nil {
 				t.Error("ada is still signed in")
@@ -57,7 +57,7 @@ func h8BackChannelLogoutBySidAndBySub(t *testing.T) {
 				t.Error("grace is signed out")
 			}
 			if p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "nobody"}))); p.Status != http.StatusOK {
-				t.Errorf("somebody already gone: %d", p.Status)
+				t.Errorf("a user that has left: %d", p.Status)
 			}
 		})
 	}
@@ -212,7 +212,7 @@ func h17BackChannelRequestForm(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if p := s.BackChannelTo("demo", tt.body, tt.contentType); p.Status != tt.status || s.User() == nil {
-				t.Errorf("answered %d %s, want %d and nobody signed out", p.Status, p.Text(), tt.status)
+				t.Errorf("the response is %d %s, want %d and no user signed out", p.Status, p.Text(), tt.status)
 			}
 		})
 	}
@@ -258,11 +258,11 @@ func h19NewLoginAfterLogoutLivesAndOldOnesStayDead(t *testing.T) {
 	s.SignIn()
 	for i, b := range old {
 		if s.UserOf(b) != nil {
-			t.Errorf("old session %d lives again", i)
+			t.Errorf("old session %d is valid again", i)
 		}
 	}
 	if s.User() == nil {
-		t.Error("the new session is dead")
+		t.Error("the new session was revoked")
 	}
 }
 
@@ -305,7 +305,7 @@ func h21RevocationStoreDown(t *testing.T) {
 	store.Broken.Store(true)
 	p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada"})))
 	if p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" {
-		t.Errorf("answered %d, Retry-After %q; want 503 so that the provider tries again", p.Status, p.Header.Get("Retry-After"))
+		t.Errorf("the response is %d, Retry-After %q; want 503 so that the provider tries again", p.Status, p.Header.Get("Retry-After"))
 	}
 	if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", nil, "")); p.Status != http.StatusServiceUnavailable {
 		t.Errorf("a request while it is down: %d", p.Status)
@@ -322,7 +322,7 @@ func h22BackChannelNeedsNoCookie(t *testing.T) {
 	s.SignIn()
 	p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada"})))
 	if p.Status != http.StatusOK || len(p.Header.Values("Set-Cookie")) != 0 {
-		t.Errorf("answered %d with cookies %q", p.Status, p.Header.Values("Set-Cookie"))
+		t.Errorf("the response is %d with cookies %q", p.Status, p.Header.Values("Set-Cookie"))
 	}
 	claims := s.LogoutClaims(map[string]any{"sub": "ada"})
 	req, _ := http.NewRequest("POST", s.URL+"/logout/demo/backchannel", strings.NewReader("logout_token="+s.IDP.Sign(sitetest.LogoutHeader, claims)))

@@ -91,7 +91,7 @@ func TestBearerATokenLinksNoAccount(t *testing.T) {
 	}
 	back.Body.Close()
 	if previous != nil {
-		t.Errorf("%d: OnLogin was told to link grace's account to %s's, by a token without a scope", back.StatusCode, previous.Subject)
+		t.Errorf("%d: OnLogin was called to link grace's account to %s's, by a token without a scope", back.StatusCode, previous.Subject)
 	} else {
 		t.Errorf("/login accepted the token of a request to link: %d, then %d", resp.StatusCode, back.StatusCode)
 	}
@@ -229,7 +229,7 @@ func TestBearerAnOnTokenThatAnswersFails(t *testing.T) {
 		}
 	})
 	if a := b.get(t, "/read", b.token("read")); strings.Contains(a.text, `"user"`) {
-		t.Errorf("the handler ran behind the answer: %d %s", a.status, a.text)
+		t.Errorf("the handler ran behind the response: %d %s", a.status, a.text)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestBearerAFloodOfOpaqueTokensLeavesSignInsAlone(t *testing.T) {
 	cancel() // the clients have disconnected; the introspections continue
 	wg.Wait()
 	if n := entered.Load(); n > 32 {
-		t.Errorf("%d questions at once for random tokens: nothing limits them but the connections, of which there are 64 for everything", n)
+		t.Errorf("%d concurrent introspections for random tokens: only the 64 connections limit them", n)
 	}
 	started := time.Now()
 	done := make(chan int, 1)
@@ -499,7 +499,7 @@ func TestBearerAnIntrospectedPersonIsNoProgram(t *testing.T) {
 	b := newBearing(t, introspecting)
 	a := b.get(t, "/job", b.opaque(func(c map[string]any) { delete(c, "sub"); c["username"], c["client_id"] = "ada", "robot" }))
 	if a.user != nil {
-		t.Errorf("a person's token passes for the program's: %s", a.text)
+		t.Errorf("a user's token counts as the program's: %s", a.text)
 	}
 }
 
@@ -776,7 +776,7 @@ func TestBearerSignInKnowsNoResourceServer(t *testing.T) {
 		c.String(http.StatusOK, "%v", b.Auth.SignIn(c, &ginauth.User{Provider: "partners", Subject: "eve"}, nil))
 	})
 	if a := b.send(t, "POST", "/signin", ""); len(a.cookies) > 0 {
-		t.Errorf("a session of a provider that nobody signs in with: %s", a.text)
+		t.Errorf("a session of a provider without sign-ins: %s", a.text)
 	}
 	engine := gin.New()
 	auth, err := ginauth.Mount(engine, ginauth.Options{BaseURL: b.URL, Providers: []ginauth.Provider{{Name: "partners", Issuer: "https://partners.example", Audience: theAPI}}})
@@ -1146,7 +1146,7 @@ func TestBearerOneSubjectEverywhere(t *testing.T) {
 	b.get(t, "/read", jwt).invalid(t)
 	b.get(t, "/read", opaque).invalid(t)
 	if a := b.get(t, "/read", "", "Cookie", session); a.user != nil {
-		t.Error("the session goes on")
+		t.Error("the session continues")
 	}
 	b.Clock.Advance(61 * time.Second) // the leeway for clocks that differ
 	b.get(t, "/read", b.token("read")).admits(t)
@@ -1431,7 +1431,7 @@ func TestBearerAProviderThatIsDownIsLeftAlone(t *testing.T) {
 		b.get(t, "/read", fmt.Sprint("random-", i))
 	}
 	if n := b.IDP.Count(authtest.Introspect) - before; n > 10 {
-		t.Errorf("%d questions to a provider that answers 503", n)
+		t.Errorf("%d introspections at a provider that responds with 503", n)
 	}
 }
 
@@ -1443,7 +1443,7 @@ func TestBearerDiagnoseFindsAMissingIntrospectionEndpoint(t *testing.T) {
 	d := b.Auth.Diagnose(t.Context())
 	a := b.get(t, "/read", "an-opaque-token")
 	if len(d.Problems) == 0 && !strings.Contains(fmt.Sprint(d), "introspection") {
-		t.Errorf("Diagnose finds nothing, and an opaque token gets %d %s", a.status, a.text)
+		t.Errorf("Diagnose finds no problem, but an opaque token gets %d %s", a.status, a.text)
 	}
 }
 
@@ -1506,7 +1506,7 @@ func TestBearerHasScopeRefusesWhatIsNoScope(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("HasScope(%q) is a check that refuses every token", scope)
+					t.Errorf("HasScope(%q) is a check that rejects every token", scope)
 				}
 			}()
 			ginauth.HasScope(scope)

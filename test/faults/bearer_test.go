@@ -204,7 +204,7 @@ func j2MalformedHeaders(t *testing.T) {
 				t.Errorf("the challenge is %q", a.challenge)
 			}
 			if a.user != nil {
-				t.Error("somebody was admitted")
+				t.Error("a user was admitted")
 			}
 		})
 	}
@@ -1015,12 +1015,12 @@ func j26HooksFail(t *testing.T) {
 			}
 		}
 		if asked != 1 {
-			t.Errorf("asked %d times", asked)
+			t.Errorf("called %d times", asked)
 		}
 		b.Clock.Advance(61 * time.Second)
 		b.get(t, "/read", token).admits(t)
 		if asked != 2 {
-			t.Errorf("asked %d times", asked)
+			t.Errorf("called %d times", asked)
 		}
 	})
 }

@@ -142,7 +142,7 @@ func s30RefusedStarts(t *testing.T) {
 		_, a.err = a.Auth.BeginLogin(c, ginauth.Start{})
 		c.String(http.StatusOK, "first")
 		if _, err := a.Auth.BeginLogin(c, ginauth.Start{}); !errors.Is(err, ginauth.ErrSessionError) {
-			t.Errorf("behind the answer: %v", err)
+			t.Errorf("behind the response: %v", err)
 		}
 	})
 	if p := a.Ask("POST", "/start", post...); !errors.Is(a.err, ginauth.ErrProviderUnavailable) || len(p.Header.Values("Set-Cookie")) > 0 {

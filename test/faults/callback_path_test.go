@@ -95,7 +95,7 @@ func s1CallbackPath(t *testing.T) {
 					t.Errorf("the authorization request has the redirect_uri %q, want %q", got, uri)
 				}
 				if want := strings.TrimPrefix(uri, f.URL); callback.Path != want {
-					t.Errorf("the provider answers at %q, want %q", callback.Path, want)
+					t.Errorf("the provider responds at %q, want %q", callback.Path, want)
 				}
 				callback = sitetest.AtPath(callback, strings.TrimSuffix(callback.Path, "/")+end)
 				p := f.Lands(t, callback, "/page/s1")
@@ -107,13 +107,13 @@ func s1CallbackPath(t *testing.T) {
 				}
 			}
 			if d := f.Auth.Diagnose(t.Context()); d.Providers[0].RedirectURI != uri {
-				t.Errorf("Diagnose says %q", d.Providers[0].RedirectURI)
+				t.Errorf("Diagnose reports %q", d.Providers[0].RedirectURI)
 			}
 			if line := "redirect_uri=" + uri + "\n"; !strings.Contains(f.Logs.String(), line) {
 				t.Errorf("the log does not have %q:\n%s", line, f.Logs)
 			}
 			if p := f.Ask("PUT", test.uri); p.Status != http.StatusMethodNotAllowed || p.Header.Get("Allow") != "GET, POST" {
-				t.Errorf("PUT is answered with %d, Allow: %q", p.Status, p.Header.Get("Allow"))
+				t.Errorf("PUT gets %d, Allow: %q", p.Status, p.Header.Get("Allow"))
 			}
 		})
 	}
@@ -166,7 +166,7 @@ func s1Prefix(t *testing.T) {
 	w = httptest.NewRecorder()
 	engine.ServeHTTP(w, httptest.NewRequest("GET", "/auth/demo/callback?state=x&code=y", nil))
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "state_invalid") {
-		t.Errorf("the callback is answered with %d %s", w.Code, w.Body)
+		t.Errorf("the callback gets %d %s", w.Code, w.Body)
 	}
 }
 
@@ -183,7 +183,7 @@ func s1Guard(t *testing.T) {
 		})
 		guard = f.Auth.RequireAuth()
 		if p := f.Open("/late"); p.Status != http.StatusNotFound {
-			t.Errorf("a callback path without a provider is answered with %d", p.Status)
+			t.Errorf("a callback path without a provider gets %d", p.Status)
 		}
 		f.Lands(t, f.Begin("/page/s1"), "/page/s1")
 	}
@@ -213,7 +213,7 @@ func s2OtherPath(t *testing.T) {
 	for _, path := range []string{"/One", "/one/x", "/two", "/two/other/x"} { // these paths belong to the application
 		leaktest.Of(t).Callback(path)
 		if p := f.Finish(sitetest.AtPath(callback, path)); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "unknown_provider") {
-			t.Errorf("%s is answered with %d %s", path, p.Status, p.Text())
+			t.Errorf("%s gets %d %s", path, p.Status, p.Text())
 		}
 	}
 	f.Lands(t, callback, "/page/s2")
@@ -332,12 +332,12 @@ func s3AdmittedPaths(t *testing.T) {
 			w := httptest.NewRecorder()
 			engine.ServeHTTP(w, httptest.NewRequest("GET", at.Path, nil))
 			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "state_invalid") {
-				t.Errorf("%q is answered with %d %s at %s", path, w.Code, w.Body, at)
+				t.Errorf("%q gets %d %s at %s", path, w.Code, w.Body, at)
 			}
 		}
 	}
 	if admitted < 100 {
-		t.Errorf("only %d paths were admitted: the test looks at nothing", admitted)
+		t.Errorf("only %d paths were admitted: the test checks nothing", admitted)
 	}
 }
 
@@ -364,7 +364,7 @@ func s3RoutesOfMount(t *testing.T) {
 			}
 		}
 		if looked < 9 {
-			t.Errorf("%d routes: the test looks at the wrong thing", looked)
+			t.Errorf("%d routes: the test checks the wrong thing", looked)
 		}
 	}
 	// On a separate path, the name of the provider decides.
@@ -407,7 +407,7 @@ func s3RoutesOfTheApplication(t *testing.T) {
 				w := httptest.NewRecorder()
 				engine.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 				if w.Code != http.StatusNotFound && w.Code != http.StatusTeapot {
-					t.Errorf("%s is answered with %d", path, w.Code)
+					t.Errorf("%s gets %d", path, w.Code)
 				}
 			}
 		})
@@ -502,7 +502,7 @@ func s4MixUp(t *testing.T) {
 	})
 	callback := f.Begin("/login/evil")
 	if callback.Query().Get("iss") != f.IDP.Issuer || callback.Query().Get("code") == "" {
-		t.Fatalf("no code of the honest provider comes: %s", callback)
+		t.Fatalf("no code of the honest provider arrives: %s", callback)
 	}
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIssuerMismatch})
 	if len(stolen) > 0 {
@@ -553,7 +553,7 @@ func s4Warnings(t *testing.T) {
 	demo, second := sitetest.Client("demo", f.IDP), sitetest.Client("other", other)
 	f.SetProviders(demo, second)
 	if got := warned(); len(got) != 0 {
-		t.Errorf("warned of %q, which share nothing", got)
+		t.Errorf("warned about %q, which share no path", got)
 	}
 	demo.CallbackPath, second.CallbackPath = "/cb", "/cb/"
 	f.SetProviders(demo, second)

@@ -96,7 +96,7 @@ func b38BrowserHangsUp(t *testing.T) {
 	f.KeepCookie(saved)
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1}) // used up anyway
 	if stacks := relyingParties(); stacks != "" {
-		t.Errorf("a goroutine is left:\n%s", stacks)
+		t.Errorf("a goroutine remains:\n%s", stacks)
 	}
 }
 
@@ -135,7 +135,7 @@ func b38BrowserHangsUpLate(t *testing.T) {
 	}
 	for _, line := range (<-answers)["Set-Cookie"] {
 		if name, _, _ := strings.Cut(line, "="); !strings.Contains(name, "-a-") && !strings.HasSuffix(name, "-u") {
-			t.Errorf("a session was made for nobody: %s", line)
+			t.Errorf("a session was created without a user: %s", line)
 		}
 	}
 	if !strings.Contains(f.Logs.String(), "id=request.cancelled ") {
@@ -235,7 +235,7 @@ func b34InheritedFragment(t *testing.T) {
 	f.Lands(t, spent, "/")
 	spent.Fragment = "access_token=stolen"
 	if p := f.Finish(spent); p.URL.Fragment != "" {
-		t.Errorf("the late answer's fragment is %q", p.URL.Fragment)
+		t.Errorf("the late response's fragment is %q", p.URL.Fragment)
 	}
 	// A built-in page with the fragment in its URL loads nothing.
 	denied := sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "server_error")
@@ -254,7 +254,7 @@ func b37SecondUser(t *testing.T) {
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			if login.Previous != nil {
-				t.Error("who was signed in before is told without asking to link")
+				t.Error("Login.Previous is set without linking")
 			}
 			return nil
 		}
@@ -292,7 +292,7 @@ func b41SessionSurvivesCrossSiteArrival(t *testing.T) {
 	p := f.Must(f.Browser.Click(authtest.At("https://elsewhere.example/"), f.URL+"/page/b41"))
 	f.WantLanded(t, p, "/page/b41")
 	if n := f.IDP.Count(authtest.Authorize); n != 1 {
-		t.Errorf("it took %d trips to the provider", n)
+		t.Errorf("it took %d redirects to the provider", n)
 	}
 	again := f.Must(f.Browser.Click(authtest.At("https://elsewhere.example/"), f.URL+"/page/b41"))
 	if len(again.Hops) != 1 || again.Status != http.StatusOK {

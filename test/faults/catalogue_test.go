@@ -50,7 +50,7 @@ func testedRows(t *testing.T) map[string][]string {
 		})
 	}
 	if len(rows) < 250 {
-		t.Fatalf("%d rows are tested: the test looks at the wrong thing", len(rows))
+		t.Fatalf("%d rows are tested: the test checks the wrong thing", len(rows))
 	}
 	return rows
 }
@@ -97,7 +97,7 @@ func TestTheCatalogueIsTested(t *testing.T) {
 		t.Errorf("%s of %v is not in the catalogue", row, files)
 	}
 	if counts["tested"] < 250 {
-		t.Errorf("%d rows of the catalogue are tested: the test looks at the wrong thing", counts["tested"])
+		t.Errorf("%d rows of the catalogue are tested: the test checks the wrong thing", counts["tested"])
 	}
 	t.Logf("%v", counts)
 }

@@ -225,7 +225,7 @@ func s35AnswersAreThoseOfProduction(t *testing.T) {
 		return w
 	}
 	if w := ask("GET", "http://app.internal/authorize/demo?state=x&code=y"); w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), "reason") || strings.Contains(w.Body.String(), "docs/errors.md") {
-		t.Errorf("an error is answered with %s", w.Body)
+		t.Errorf("the response to an error is %s", w.Body)
 	}
 	if w := ask("GET", "http://localhost/login/demo", "Sec-Fetch-Dest", "document"); strings.Contains(w.Header().Get("Location"), "app.internal/login") {
 		t.Error("a visit at another name is redirected to BaseURL, as on loopback")
@@ -248,7 +248,7 @@ func s35AnswersAreThoseOfProduction(t *testing.T) {
 			header = append(header, "Origin", origin)
 		}
 		if w := ask("POST", "http://app.internal/guarded", header...); w.Code != want {
-			t.Errorf("a POST from %q is answered with %d, want %d", origin, w.Code, want)
+			t.Errorf("a POST from %q gets %d, want %d", origin, w.Code, want)
 		}
 	}
 }
@@ -336,7 +336,7 @@ func n8BaseUrl(t *testing.T) {
 	for _, base := range []string{"https://app.example.com", "https://app.example.com/", "https://app.example.com:8443/a/b-c_d.e~f/", "https://203.0.113.5", "https://[2001:db8::1]:8443",
 		"http://localhost:8080", "http://app.localhost", "http://127.0.0.1:1/app", "http://127.9.9.9", "http://[::1]:8080", "https://localhost", "https://intranet"} {
 		if err := sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Offline("demo")}}); err != nil {
-			t.Errorf("BaseURL %q was refused: %v", base, err)
+			t.Errorf("BaseURL %q was rejected: %v", base, err)
 		}
 	}
 }
@@ -367,7 +367,7 @@ func o7MistakesAreErrorsOfMount(t *testing.T) {
 				w := httptest.NewRecorder()
 				engine.ServeHTTP(w, httptest.NewRequest("GET", p, nil))
 				if w.Body.String() != "the application" && w.Code != http.StatusNotFound || len(w.Header().Values("Set-Cookie")) > 0 {
-					t.Errorf("after a failed Mount beside %s, %s answers %d %q", path, p, w.Code, w.Body)
+					t.Errorf("after a failed Mount beside %s, %s responds %d %q", path, p, w.Code, w.Body)
 				}
 			}
 		}

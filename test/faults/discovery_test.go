@@ -55,7 +55,7 @@ func k7MixUpByMetadata(t *testing.T) {
 		s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrIssuerMismatch, Hide: callback.Query()["code"]})
 		s.Finish(sitetest.AtPath(callback, "/authorize/honest")) // the code at the honest provider's callback instead
 		if s.User() != nil || honest.Count(authtest.Token) != 0 || s.IDP.Count(authtest.Token) != 0 {
-			t.Error("the code went to a token endpoint")
+			t.Error("the code was sent to a token endpoint")
 		}
 	})
 	t.Run("and the honest provider knows nothing of iss", func(t *testing.T) {
@@ -74,7 +74,7 @@ func k7MixUpByMetadata(t *testing.T) {
 		})
 		p := s.Get("/login/demo")
 		if p.Status < 400 || s.User() != nil {
-			t.Errorf("%s answered %d: %s", p.URL.Path, p.Status, p.Text())
+			t.Errorf("%s responded %d: %s", p.URL.Path, p.Status, p.Text())
 		}
 		for _, r := range honest.Requests(authtest.Token) {
 			if strings.Contains(string(r.Body)+r.Header.Get("Authorization"), "honest") || r.Form.Get("redirect_uri") != s.URL+"/authorize/demo" {
@@ -102,7 +102,7 @@ func k7MixUpByMetadata(t *testing.T) {
 		p := again.Must(again.NewBrowser().Do(r))
 		again.WantError(p, ginauth.ErrIssuerMismatch)
 		if honest.Count(authtest.Token) != 0 || s.IDP.Count(authtest.Token) != 0 {
-			t.Error("the code went to a token endpoint")
+			t.Error("the code was sent to a token endpoint")
 		}
 	})
 }
@@ -160,16 +160,16 @@ func k10OneDiscoveryForAHundred(t *testing.T) {
 		return statuses
 	}
 	if got := hundred(); got[http.StatusBadGateway] != 100 {
-		t.Errorf("the answers were %v", got)
+		t.Errorf("the responses were %v", got)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
-		t.Errorf("a provider that is down was asked %d times at once", n)
+		t.Errorf("a provider that is down was called %d times at once", n)
 	}
 	s.IDP.Heal()
 	s.Clock.Advance(5*time.Second + time.Millisecond)
 	s.IDP.Reset()
 	if got := hundred(); got[http.StatusSeeOther] != 100 {
-		t.Errorf("the answers were %v", got)
+		t.Errorf("the responses were %v", got)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
 		t.Errorf("there were %d discoveries", n)

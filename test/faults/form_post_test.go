@@ -150,7 +150,7 @@ func b40FormPostFromAnotherSite(t *testing.T) {
 				if strings.HasPrefix(hop.URL.Path, "/authorize/demo") {
 					methods = append(methods, hop.Method)
 					if hop.Method == "POST" && (hop.Request.Get("Cookie") != "" || hop.Request.Get("Sec-Fetch-Site") != "cross-site" || hop.Status != http.StatusSeeOther) {
-						t.Errorf("the POST was not what it should be: %v, answered %d", hop.Request, hop.Status)
+						t.Errorf("the POST was not what it should be: %v, responded %d", hop.Request, hop.Status)
 					}
 				}
 				for _, line := range hop.Header["Set-Cookie"] {
@@ -160,10 +160,10 @@ func b40FormPostFromAnotherSite(t *testing.T) {
 				}
 			}
 			if fmt.Sprint(methods) != "[POST GET]" {
-				t.Errorf("the callback was asked with %v", methods)
+				t.Errorf("the callback got %v", methods)
 			}
 			if f.LoginStates() != nil || f.OwnCookies("-f") != nil {
-				t.Errorf("cookies of the sign-in are left: %v %v", f.LoginStates(), f.OwnCookies("-f"))
+				t.Errorf("cookies of the sign-in remain: %v %v", f.LoginStates(), f.OwnCookies("-f"))
 			}
 			token := f.IDP.LastRequest(authtest.Token).Form
 			if len(token.Get("code_verifier")) != 43 || f.IDP.LastRequest(authtest.Authorize).Form.Get("code_challenge_method") != "S256" {
@@ -214,7 +214,7 @@ func b44BodyThatNeverEnds(t *testing.T) {
 		})
 	}
 	if f.IDP.Count(authtest.Token) != 0 {
-		t.Error("the token endpoint was asked")
+		t.Error("the token endpoint was called")
 	}
 }
 

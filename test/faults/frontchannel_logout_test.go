@@ -50,7 +50,7 @@ func h23FrontChannel(t *testing.T) {
 	copied := s.Browser.Clone()
 	p := s.Frame(s.Browser, s.IDP.Issuer, good)
 	if p.Status != http.StatusOK || p.Text() != body || s.User() != nil || s.UserOf(copied) != nil {
-		t.Errorf("the right one: %d, same answer %v, signed in %v\n%s", p.Status, p.Text() == body, s.User() != nil, s.Logs)
+		t.Errorf("the right one: %d, same response %v, signed in %v\n%s", p.Status, p.Text() == body, s.User() != nil, s.Logs)
 	}
 	csp := p.Header.Get("Content-Security-Policy")
 	if !strings.Contains(csp, "frame-ancestors "+s.IDP.Issuer) || !strings.Contains(csp, "default-src 'none'") || p.Header.Get("X-Frame-Options") != "" || p.Header.Get("Cache-Control") != "no-store" {
@@ -68,7 +68,7 @@ func h24RandomFrontChannelSids(t *testing.T) {
 		s.Frame(s.Browser, s.URL, fmt.Sprintf("?iss=%s&sid=%d", url.QueryEscape(s.IDP.Issuer), i))
 	}
 	if got := calls.Revoked.Load(); got != before {
-		t.Errorf("%d revocations were kept for sids that are nobody's", got-before)
+		t.Errorf("%d revocations were kept for unknown sids", got-before)
 	}
 }
 
@@ -80,6 +80,6 @@ func TestFrontChannelNeedsAnIDToken(t *testing.T) {
 	s.SignIn()
 	s.Frame(s.Browser, s.URL, "?iss="+url.QueryEscape(s.User().Issuer)+"&sid=ada")
 	if s.User() == nil {
-		t.Error("a link signed somebody out")
+		t.Error("a link signed a user out")
 	}
 }

@@ -110,7 +110,7 @@ func o10AnswerWrittenTooEarly(t *testing.T) {
 	}
 	early = false
 	if p := s.Finish(callback); p.Status != http.StatusOK || s.User() == nil {
-		t.Errorf("the same answer, in good order: %d %s", p.Status, p.Text())
+		t.Errorf("the same response, correctly ordered: %d %s", p.Status, p.Text())
 	}
 }
 

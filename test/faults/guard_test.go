@@ -118,7 +118,7 @@ func o2NothingRunsForTheWrongUser(t *testing.T) {
 				s.WantError(s.Ask(method, "/admins", sitetest.Fetch...), tt.code)
 			}
 			if p := s.Ask("GET", "/admins", sitetest.Navigation...); tt.code == ginauth.ErrUnauthenticated && p.Status != http.StatusSeeOther || tt.code != ginauth.ErrUnauthenticated && p.Status < 400 {
-				t.Errorf("a visit is answered with %d", p.Status)
+				t.Errorf("a visit gets %d", p.Status)
 			}
 			if ran != 0 {
 				t.Error("the handler ran")
@@ -139,7 +139,7 @@ func o4Preflight(t *testing.T) {
 	s.WantError(p, ginauth.ErrUnauthenticated)
 	for name := range p.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
-			t.Errorf("the guard answers with %s", name)
+			t.Errorf("the guard responds with %s", name)
 		}
 	}
 	cors := func(c *gin.Context) {
@@ -150,11 +150,11 @@ func o4Preflight(t *testing.T) {
 	}
 	s.Engine.Group("/cors", cors, s.Auth.RequireAuth()).Any("/api", s.Protected)
 	if p := s.Ask("OPTIONS", "/cors/api", preflight...); p.Status != http.StatusNoContent {
-		t.Errorf("the application's CORS answered %d", p.Status)
+		t.Errorf("the application's CORS responded %d", p.Status)
 	}
 	p = s.Ask("GET", "/cors/api", sitetest.Fetch...)
 	if s.WantError(p, ginauth.ErrUnauthenticated); p.Header.Get("Access-Control-Allow-Origin") == "" {
-		t.Error("the refusal lost the application's CORS header, so that its script cannot read it")
+		t.Error("the error response lost the application's CORS header, so its script cannot read it")
 	}
 	if s.Ran.Load() != 0 {
 		t.Error("a handler ran")
@@ -235,10 +235,10 @@ func o3WhoIsAsking(t *testing.T) {
 		})
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("refusals asked the provider %d times", n)
+		t.Errorf("rejected requests caused %d requests to the provider", n)
 	}
 	if strings.Contains(s.Logs.String(), " code=") {
-		t.Errorf("that nobody is signed in is no failure, but was logged: %s", s.Logs)
+		t.Errorf("that no user is signed in is no failure, but was logged: %s", s.Logs)
 	}
 }
 
@@ -252,7 +252,7 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 		status = http.StatusServiceUnavailable
 	}
 	if p.Status != status || p.Header.Get("Location") != location {
-		t.Fatalf("answered %d to %q, want %d to %q: %s", p.Status, p.Header.Get("Location"), status, location, p.Text())
+		t.Fatalf("the response is %d to %q, want %d to %q: %s", p.Status, p.Header.Get("Location"), status, location, p.Text())
 	}
 	if redirect := p.Header.Get("HX-Redirect"); (answer == asHTMX) != (redirect != "") || redirect != "" && redirect != login {
 		t.Errorf("HX-Redirect is %q, want %q", redirect, login)
@@ -268,12 +268,12 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 			RequestID string       `json:"request_id"`
 		}
 		if err := json.Unmarshal(p.Body, &body); err != nil || body.Error != ginauth.ErrUnauthenticated || body.LoginURL != login || body.RequestID == "" {
-			t.Errorf("the answer is not JSON with error, login_url and request_id: %v %s", err, p.Text())
+			t.Errorf("the response is not JSON with error, login_url and request_id: %v %s", err, p.Text())
 		}
 	case asPage:
 		if !strings.Contains(p.Header.Get("Content-Type"), "text/html") || !strings.Contains(p.Text(), `href="`+login+`"`) ||
 			!strings.Contains(p.Text(), string(ginauth.ErrUnauthenticated)) {
-			t.Errorf("the answer is not a page with a link to sign in: %s", p.Text())
+			t.Errorf("the response is not a page with a link to sign in: %s", p.Text())
 		}
 	}
 }
@@ -329,7 +329,7 @@ func o3FailBehindLoadUser(t *testing.T) {
 		}
 		tt.site.WantError(p, ginauth.ErrUnauthenticated)
 		if len(p.Header.Values("Set-Cookie")) > 0 {
-			t.Errorf("%q: the answer sets %q", tt.header, p.Header.Values("Set-Cookie"))
+			t.Errorf("%q: the response sets %q", tt.header, p.Header.Values("Set-Cookie"))
 		}
 	}
 }

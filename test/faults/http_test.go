@@ -128,7 +128,7 @@ func m1HeadersOfEveryAnswer(t *testing.T) {
 						t.Errorf("Content-Type is %q", kind)
 					}
 					if p.Header.Get("Set-Cookie") != "" && p.Header.Get("Cache-Control") != "no-store" {
-						t.Error("a cookie comes with an answer that may be kept")
+						t.Error("a cookie is set by a response that is cacheable")
 					}
 				})
 			}
@@ -165,7 +165,7 @@ func m2ErrorPages(t *testing.T) {
 			}
 			for _, raw := range []string{"<script>", "<img"} {
 				if strings.Contains(p.Text(), raw) {
-					t.Errorf("%s for %q: the answer has %q: %s", path, accept, raw, p.Text())
+					t.Errorf("%s for %q: the response has %q: %s", path, accept, raw, p.Text())
 				}
 			}
 			if text := strings.ReplaceAll(html.UnescapeString(p.Text()), f.URL, ""); wantPage && !strings.Contains(text, "alert(1)") && foreignAddress.MatchString(text) {
@@ -244,7 +244,7 @@ func m9NoPasswordDialogs(t *testing.T) {
 	pages["guarded fetch"] = f.Must(f.Browser.Fetch(from, "GET", f.URL+"/me", nil, ""))
 	pages["guarded form"] = f.Must(f.Browser.Submit(from, f.URL+"/me", url.Values{}))
 	if pages["guarded fetch"].Status != http.StatusUnauthorized || pages["guarded form"].Status != http.StatusUnauthorized {
-		t.Error("the guard did not answer 401")
+		t.Error("the guard did not respond with 401")
 	}
 	for name, p := range pages {
 		if got := p.Header.Get("WWW-Authenticate"); got != "" {
@@ -311,10 +311,10 @@ func m10SessionCookieInACacheableAnswer(t *testing.T) {
 				t.Errorf("%s set no cookie: the test proves nothing", tc.path)
 			}
 			if !cookie && p.Status < 300 && control != "public, max-age=31536000" {
-				t.Errorf("%s: the handler's own Cache-Control became %q", tc.path, control)
+				t.Errorf("%s: the handler's own Cache-Control was changed to %q", tc.path, control)
 			}
 			if p.Status == http.StatusOK && p.Text() != "an asset" {
-				t.Errorf("%s: the answer became %q", tc.path, p.Text())
+				t.Errorf("%s: the response is %q", tc.path, p.Text())
 			}
 		}
 	}

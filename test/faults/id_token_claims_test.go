@@ -227,7 +227,7 @@ func d37Tenants(t *testing.T) {
 		t.Parallel()
 		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].TokenIssuer = func(map[string]any) (string, error) {
-				t.Error("TokenIssuer saw claims that nobody signed")
+				t.Error("TokenIssuer got unsigned claims")
 				return s.IDP.Issuer, nil
 			}
 		})
@@ -284,7 +284,7 @@ func d39ClaimSources(t *testing.T) {
 		t.Errorf("got %+v", u)
 	}
 	if n := s.IDP.EvilRequests(); n != 0 {
-		t.Errorf("the claims' source was asked %d times", n)
+		t.Errorf("the claims' source was called %d times", n)
 	}
 }
 

@@ -168,7 +168,7 @@ func d15Aud(t *testing.T) {
 			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.id, 1)
 			for id, name := range names {
 				if strings.Contains(s.Logs.String(), name) != (id == tt.id) {
-					t.Errorf("%s: the log says %q:\n%s", tt.id, name, s.Logs)
+					t.Errorf("%s: the log has %q:\n%s", tt.id, name, s.Logs)
 				}
 			}
 		})

@@ -106,7 +106,7 @@ func l9HostileJson(t *testing.T) {
 				s, p := with(t, text)
 				s.WantError(p, allowed[0])
 				if s.User() != nil {
-					t.Error("somebody is signed in")
+					t.Error("a user is signed in")
 				}
 			})
 		}
@@ -172,7 +172,7 @@ func same(t *testing.T, answers map[string]*authtest.Page) {
 		if first == "" {
 			first, like = outward(p), name
 		} else if got := outward(p); got != first {
-			t.Errorf("%q and %q are answered differently: %s", name, like, difference(got, first))
+			t.Errorf("%q and %q get different responses: %s", name, like, difference(got, first))
 		}
 	}
 }

@@ -31,11 +31,11 @@ func d41KeyRotated(t *testing.T) {
 	s.IDP.RotateKey()
 	s.SignIn()
 	if n := s.IDP.Count(authtest.JWKS); n != 2 {
-		t.Errorf("the keys were asked for %d times, want 2", n)
+		t.Errorf("the keys were requested %d times, want 2", n)
 	}
 	s.SignIn()
 	if n := s.IDP.Count(authtest.JWKS); n != 2 {
-		t.Errorf("the keys were asked for %d times after a third sign-in, want 2", n)
+		t.Errorf("the keys were requested %d times after a third sign-in, want 2", n)
 	}
 }
 
@@ -220,7 +220,7 @@ func k9HostileKeySets(t *testing.T) {
 			p := s.Finish(callback)
 			if c.code == "" {
 				if s.User() == nil {
-					t.Errorf("nobody is signed in: %d %s\n%s", p.Status, p.Text(), s.Logs)
+					t.Errorf("no user is signed in: %d %s\n%s", p.Status, p.Text(), s.Logs)
 				}
 				return
 			}

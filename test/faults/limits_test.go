@@ -93,7 +93,7 @@ func l10Panics(t *testing.T) {
 				p := s.Get("/login/demo")
 				s.WantError(p, ginauth.ErrSessionError)
 				if s.User() != nil || s.Ran.Load() != 0 {
-					t.Error("somebody is signed in")
+					t.Error("a user is signed in")
 				}
 				if strings.Contains(p.Text(), "a panic in") || !strings.Contains(s.Logs.String(), "panic: a panic in "+name) {
 					t.Errorf("the page tells of the panic, or the log does not: %s\n%s", p.Text(), s.Logs)
@@ -141,7 +141,7 @@ func l1LoginsWithoutEnd(t *testing.T) {
 		begin()
 	}
 	if grown := sitetest.Heap() - before; grown > 20*logins {
-		t.Errorf("%d sign-ins that nobody finished left %d bytes behind", logins, grown)
+		t.Errorf("%d unfinished sign-ins left %d bytes in memory", logins, grown)
 	}
 }
 
@@ -188,14 +188,14 @@ func l2AnswersWithoutEnd(t *testing.T) {
 	before := sitetest.Heap()
 	flood(1000)
 	if grown := sitetest.Heap() - before; grown > 20_000 {
-		t.Errorf("5,000 false answers left %d bytes behind", grown)
+		t.Errorf("5,000 false responses left %d bytes in memory", grown)
 	}
 	if c.spent.Load() != 0 || s.IDP.Count(authtest.Token) != 0 || s.IDP.Count(authtest.JWKS) != 0 {
-		t.Errorf("%d states were spent, %d codes and %d keys asked for", c.spent.Load(), s.IDP.Count(authtest.Token), s.IDP.Count(authtest.JWKS))
+		t.Errorf("%d states were used, %d codes and %d keys requested", c.spent.Load(), s.IDP.Count(authtest.Token), s.IDP.Count(authtest.JWKS))
 	}
 	s.Finish(callback)
 	if s.User() == nil || c.spent.Load() != 1 {
-		t.Errorf("the true answer: %v, %d states spent", s.User(), c.spent.Load())
+		t.Errorf("the genuine response: %v, %d states used", s.User(), c.spent.Load())
 	}
 }
 
@@ -221,7 +221,7 @@ func l2SpentStatesHaveALimit(t *testing.T) {
 		s.WantError(again, ginauth.ErrStateInvalid)
 	}
 	if !full {
-		t.Fatal("the table took more than its limit")
+		t.Fatal("the table exceeds its limit")
 	}
 	s.Clock.Advance(15 * time.Minute)
 	s.SignIn()
@@ -255,7 +255,7 @@ func l3RevocationsHaveALimit(t *testing.T) {
 		b.Close()
 	}
 	if s.User() != nil {
-		t.Error("there was room for 400 sign-outs: nobody else was signed out for it")
+		t.Error("there was room for 400 sign-outs, so no other user was signed out")
 	}
 	s.SignIn()
 }
@@ -299,12 +299,12 @@ func hangs(t *testing.T, e authtest.Endpoint) {
 	}
 	sitetest.Eventually(t, func() bool { return hanging.Load() > 0 })
 	if p := s.Must(b.Get(s.URL + "/login/other")); p.Status != http.StatusOK || s.UserOf(b) == nil {
-		t.Errorf("meanwhile the other provider answers %d", p.Status)
+		t.Errorf("in the meantime the other provider responds %d", p.Status)
 	}
 	group.Wait()
 	statuses.Range(func(status, n any) bool {
 		if status != http.StatusGatewayTimeout {
-			t.Errorf("%d of %d sign-ins were answered with %v", n.(*atomic.Int64).Load(), logins, status)
+			t.Errorf("%d of %d sign-ins got %v", n.(*atomic.Int64).Load(), logins, status)
 		}
 		return true
 	})

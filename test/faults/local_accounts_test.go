@@ -289,7 +289,7 @@ func s14BrowserOnlyFromOnLogin(t *testing.T) {
 			t.Errorf("%s: lasting cookies %q", where, lasting(h))
 		}
 		if sent := sessionOf(h); f.User() == nil || !strings.Contains(sent, "-h=") || !strings.Contains(sent, "-p=") {
-			t.Errorf("%s: the answer has the cookies %s", where, sent)
+			t.Errorf("%s: the response has the cookies %s", where, sent)
 		}
 		only, f.Browser = false, f.NewBrowser()
 		if h := answer(); len(lasting(h)) < 3 {
@@ -316,7 +316,7 @@ func s14BrowserOnlyWhenAskedAgain(t *testing.T) {
 	s.Clock.Advance(time.Hour)
 	p := s.Must(s.Browser.Open(s.Begin("/sensitive").String()))
 	if names := lasting(p.Header); p.Status != http.StatusSeeOther || len(names) > 0 || len(s.SessionCookies()) != 1 {
-		t.Errorf("answered %d, with the lasting cookies %q: %s", p.Status, names, p.Text())
+		t.Errorf("the response is %d, with the lasting cookies %q: %s", p.Status, names, p.Text())
 	}
 	s.Get("/sensitive")
 	if !info.Created.After(began) || info.IdleExpiry.Sub(info.LastSeen) != 2*time.Hour {
@@ -353,7 +353,7 @@ func s9WhatAPageIsNotAsked(t *testing.T) {
 		l.WantError(p, ginauth.ErrUnknownProvider)
 	}
 	if p := l.BackChannelTo("password", "logout_token=x", "application/x-www-form-urlencoded"); p.Status != http.StatusNotFound {
-		t.Errorf("the back channel answered %d", p.Status)
+		t.Errorf("the back channel responded %d", p.Status)
 	}
 	callback := l.Begin("/login/demo")
 	elsewhere := *callback
@@ -472,7 +472,7 @@ func s9AGuardInFrontOfThePage(t *testing.T) {
 		s.Engine.GET("/password", s.Auth.RequireAuth(), s.Protected)
 		p := s.Get("/login/password")
 		if p.Status != http.StatusInternalServerError || !strings.Contains(p.Text(), "guard.login_page") {
-			t.Errorf("answered %d %s", p.Status, p.Text())
+			t.Errorf("the response is %d %s", p.Status, p.Text())
 		}
 		if n := len(s.Browser.History()); n > 4 {
 			t.Errorf("after %d redirects", n)
@@ -501,7 +501,7 @@ func s9ToThePageAndBack(t *testing.T) {
 	}
 	p := l.Must(l.Browser.Submit(l.Get("/logout"), l.URL+"/logout", nil))
 	if l.User() != nil || p.Status != http.StatusOK && p.Status != http.StatusNotFound {
-		t.Errorf("signing out answers %d %s", p.Status, p.Text())
+		t.Errorf("signing out responds %d %s", p.Status, p.Text())
 	}
 	for name, header := range map[string][]string{"an image": {"Sec-Fetch-Dest", "image", "Sec-Fetch-Mode", "no-cors"}, "a frame": {"Sec-Fetch-Dest", "iframe", "Sec-Fetch-Mode", "navigate"}} {
 		if p := l.Ask("GET", "/login/password", header...); p.Status != http.StatusForbidden {
@@ -552,7 +552,7 @@ func s10HostileReturnPaths(t *testing.T) {
 		}
 	}
 	if tried < 50 {
-		t.Errorf("%d paths were tried: the test looks at the wrong thing", tried)
+		t.Errorf("%d paths were tried: the test checks the wrong thing", tried)
 	}
 	for raw, want := range sitetest.GoodPaths {
 		for i, got := range ask(raw) {
@@ -601,15 +601,15 @@ func s15NoProviders(t *testing.T) {
 	}
 	s.Guard("/guarded", s.Protected)
 	if p := s.Open("/guarded"); p.Status != http.StatusSeeOther || p.Header.Get("Location") != "/login?return_to=%2Fguarded" {
-		t.Errorf("a guarded page answers %d, %s", p.Status, p.Header.Get("Location"))
+		t.Errorf("a guarded page responds %d, %s", p.Status, p.Header.Get("Location"))
 	}
 	p := s.Get("/guarded")
 	s.WantError(p, ginauth.ErrUnknownProvider)
 	if !strings.Contains(p.Text(), "No sign-in method is set up yet.") || !strings.Contains(p.Text(), "no provider is configured") || s.Ran.Load() != 0 {
-		t.Errorf("the page says %s", p.Text())
+		t.Errorf("the page is %s", p.Text())
 	}
 	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"No sign-in method is set up yet."`) {
-		t.Errorf("a script is told %d %s", p.Status, p.Body)
+		t.Errorf("a script gets %d %s", p.Status, p.Body)
 	}
 	s.WantError(s.Get("/login/demo"), ginauth.ErrUnknownProvider)
 	d := s.Auth.Diagnose(t.Context())
@@ -654,7 +654,7 @@ func s40APageThatSendsPeopleBack(t *testing.T) {
 		}
 	}
 	if trips != 3 || l.Ran.Load() != 0 {
-		t.Errorf("the loop ends at trip %d, and %d handlers ran", trips, l.Ran.Load())
+		t.Errorf("the loop ends at redirect %d, and %d handlers ran", trips, l.Ran.Load())
 	}
 	if u := l.User(); u == nil || u.Subject != "grace" {
 		t.Errorf("%v is signed in", u)
@@ -669,11 +669,11 @@ func s40APageThatAsksAgain(t *testing.T) {
 	l := stale(t, true)
 	p := l.Get("/sensitive?x=y")
 	if p.URL.Path != "/password" || p.URL.Query().Get("prompt") != "login" || p.Text() != "the password, please" {
-		t.Fatalf("came to %s: %d %s", p.URL, p.Status, p.Text())
+		t.Fatalf("ended at %s: %d %s", p.URL, p.Status, p.Text())
 	}
 	p = l.Must(l.Browser.Submit(p, p.URL.String(), nil))
 	if p.URL.RequestURI() != "/sensitive?x=y" || p.Status != http.StatusOK || l.Ran.Load() != 1 {
-		t.Errorf("came back to %s: %d, %v", p.URL, p.Status, l.err)
+		t.Errorf("returned to %s: %d, %v", p.URL, p.Status, l.err)
 	}
 	l.WantError(l.Get("/mfa"), ginauth.ErrForbidden)
 	link := l.Ask("GET", "/mfa", sitetest.Fetch...)

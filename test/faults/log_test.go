@@ -315,7 +315,7 @@ func m7GinErrors(t *testing.T) {
 	everyAnswer(sitetest.NewFlow(t, nil))
 	for _, secret := range []string{callback.Query().Get("code"), callback.Query().Get("state"), "the-refresh-token", "the reason that is", "request failed"} {
 		if strings.Contains(kept, secret) {
-			t.Errorf("Gin was told %q: %s", secret, kept)
+			t.Errorf("Gin has the error %q: %s", secret, kept)
 		}
 	}
 }

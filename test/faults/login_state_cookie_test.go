@@ -61,7 +61,7 @@ func b22StateReplay(t *testing.T) {
 		t.Errorf("the log does not say why:\n%s", f.Logs)
 	}
 	if f.LoginStates() != nil {
-		t.Error("the attempt's cookie was left there")
+		t.Error("the attempt's cookie remains")
 	}
 	// A code that is still valid does not help: the state is used.
 	f.Browser = f.NewBrowser()
@@ -122,7 +122,7 @@ func b24AttemptExpired(t *testing.T) {
 	p := f.Must(f.Browser.Follow(late))
 	f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 	if f.LoginStates() != nil {
-		t.Error("the attempt's cookie was left there")
+		t.Error("the attempt's cookie remains")
 	}
 	f.Clock.Advance(-time.Minute)
 	f.KeepCookie(cookie) // setting the clock back does not make it valid again
@@ -148,7 +148,7 @@ func b24AttemptFromTheFuture(t *testing.T) {
 	f.Clock.Advance(-62 * time.Second)
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 	if f.LoginStates() != nil {
-		t.Error("the attempt's cookie was left there")
+		t.Error("the attempt's cookie remains")
 	}
 	// Replicas' clocks may differ by less.
 	f.Clock.Advance(62 * time.Second)
@@ -238,7 +238,7 @@ func b27CookiesInEachOthersPlace(t *testing.T) {
 	attempt := f.LoginState()
 	posted := f.Must(f.Browser.Submit(authtest.At(f.IDP.Issuer), f.URL+"/authorize/form", callback.Query()))
 	if len(posted.Hops) == 0 {
-		t.Fatal("the form went nowhere")
+		t.Fatal("the form was not sent")
 	}
 	var carried *http.Cookie
 	for _, hop := range posted.Hops {
@@ -249,7 +249,7 @@ func b27CookiesInEachOthersPlace(t *testing.T) {
 		}
 	}
 	if carried == nil {
-		t.Fatalf("no answer was carried: %v", posted.Hops)
+		t.Fatalf("no response was passed on: %v", posted.Hops)
 	}
 	for _, c := range []*http.Cookie{attempt, carried} {
 		for _, value := range []string{c.Value, "1" + c.Value, "2" + c.Value} {

@@ -298,7 +298,7 @@ func b6ProviderSwap(t *testing.T) {
 			}
 			f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid}) // it is spent
 			if other.Count(authtest.Token) != 0 {
-				t.Error("the other token endpoint was asked")
+				t.Error("the other token endpoint was called")
 			}
 		})
 	}
@@ -309,7 +309,7 @@ func b6ProviderSwap(t *testing.T) {
 		mixed := sitetest.With(sitetest.With(callback, "code", stolen.Get("code")), "iss", stolen.Get("iss"))
 		f.Refuses(t, mixed, sitetest.Closed{Code: ginauth.ErrIssuerMismatch, Hide: []string{stolen.Get("state")}})
 		if other.Count(authtest.Token) != 0 {
-			t.Error("the other token endpoint was asked")
+			t.Error("the other token endpoint was called")
 		}
 	})
 }
@@ -338,13 +338,13 @@ func b28BadStateReachesNoNetwork(t *testing.T) {
 		f.Refuses(t, sitetest.WithQuery(callback, query), sitetest.Closed{Code: ginauth.ErrBadRequest})
 	}
 	if n := asked.Load(); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider was called %d times", n)
 	}
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Token, authtest.JWKS, authtest.Userinfo} {
 		f.IDP.Handle(e, nil)
 	}
 	if p := f.Finish(callback); p.Status != http.StatusOK {
-		t.Error(fmt.Errorf("the good answer got %d: %s", p.Status, p.Text()))
+		t.Error(fmt.Errorf("the good response got %d: %s", p.Status, p.Text()))
 	}
 }
 

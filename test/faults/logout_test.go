@@ -52,7 +52,7 @@ func h3ParametersOfTheRedirectToTheProvider(t *testing.T) {
 	}
 	back := s.Must(s.Browser.Follow(p))
 	if got := back.URL.String(); got != s.URL+"/#" && got != s.URL+"/" {
-		t.Errorf("came back to %s: %s", got, back.Text())
+		t.Errorf("returned to %s: %s", got, back.Text())
 	}
 	if s.HasCookie("-l") {
 		t.Error("the logout's cookie is still there")
@@ -94,7 +94,7 @@ func h26PostLogoutRedirectUriOfTheRequest(t *testing.T) {
 		t.Errorf("ended at %s", p.URL)
 	}
 	if s.IDP.Count(authtest.EndSession) != 0 {
-		t.Error("a local sign-out went to the provider")
+		t.Error("a local sign-out redirected to the provider")
 	}
 }
 
@@ -162,10 +162,10 @@ func h2SignOutIsLocalFirst(t *testing.T) {
 			line := s.CookieHeader()
 			p := s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
 			if first := p.Hops[0]; first.Status != http.StatusSeeOther || first.Header.Get("Location") != s.URL+"/#" || p.Text() != "home" {
-				t.Errorf("went from %d %v to %s: %q", first.Status, first.Header, p.URL, p.Text())
+				t.Errorf("redirected from %d %v to %s: %q", first.Status, first.Header, p.URL, p.Text())
 			}
 			if s.User() != nil || s.Stolen(line) != "" {
-				t.Error("the session lives on")
+				t.Error("the session is still valid")
 			}
 		})
 	}
@@ -186,13 +186,13 @@ func h5SignOutOfNobody(t *testing.T) {
 		defer func() { b.StopAt = nil }()
 		p := s.Must(b.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
 		if p.Status != http.StatusSeeOther || p.Header.Get("Location") != s.URL+"/page/bye#" {
-			t.Errorf("answered %d to %q: %s", p.Status, p.Header.Get("Location"), p.Text())
+			t.Errorf("the response is %d to %q: %s", p.Status, p.Header.Get("Location"), p.Text())
 		}
 		sitetest.WantHeaders(t, p)
 	}
 	post()
 	if told != 0 {
-		t.Error("OnLogout was told of nobody")
+		t.Error("OnLogout was called without a user")
 	}
 	s.As("ada")
 	post()
@@ -204,7 +204,7 @@ func h5SignOutOfNobody(t *testing.T) {
 		t.Errorf("GET: %d", p.Status)
 	}
 	if n := s.IDP.Count(authtest.EndSession); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider was called %d times", n)
 	}
 }
 
@@ -234,7 +234,7 @@ func h6AllCookiesGo(t *testing.T) {
 		t.Errorf("sign-out sets\n%q, want\n%q", got, want)
 	}
 	if left := s.Browser.Cookies(s.URL); len(left) != 1 || left[0].Name != "theme" {
-		t.Errorf("left are %v", left)
+		t.Errorf("remaining: %v", left)
 	}
 	// The cookies of an ended session are deleted as well, and so are cookies of its name that
 	// cannot be opened.
@@ -293,7 +293,7 @@ func h25RequestUnderWayDuringSignOut(t *testing.T) {
 	p := <-done
 	saved, _, _ := strings.Cut(p.Header.Get("Set-Cookie"), ";")
 	if p.Text() != "ada" || saved == "" {
-		t.Fatalf("the slow request was answered %d %q with cookie %q", p.Status, p.Text(), saved)
+		t.Fatalf("the slow request got %d %q with cookie %q", p.Status, p.Text(), saved)
 	}
 	if got := s.Stolen(saved); got != "" || s.UserOf(slow) != nil {
 		t.Errorf("the session is back: %q", got)
@@ -334,7 +334,7 @@ func h26RedirectFromTheRequest(t *testing.T) {
 		s.Browser.StopAt = nil
 		p = s.Open("/logout?" + query)
 		if strings.Contains(p.Text(), "evil.example") || p.Header.Get("Location") != "" {
-			t.Errorf("%s=%q: the page says %s", tt.field, tt.value, p.Text())
+			t.Errorf("%s=%q: the page is %s", tt.field, tt.value, p.Text())
 		}
 	}
 }

@@ -149,7 +149,7 @@ func s33WhatOnLoginWrote(t *testing.T) {
 			p := e.Finish(e.Begin("/login/demo"))
 			e.marks.ReadErr = nil
 			if p.Status != (&ginauth.Error{Code: fails.code}).Status() || !strings.Contains(p.Text(), string(fails.code)) || strings.Contains(p.Text(), "by the hook") {
-				t.Errorf("%s, %s: answered %d %s", where, how, p.Status, p.Text())
+				t.Errorf("%s, %s: the response is %d %s", where, how, p.Status, p.Text())
 			}
 			h := p.Header
 			if h.Get("X-Hook") != "" || h.Get("X-Both") != "middleware's" || h.Get("X-Before") != "middleware's" || h.Get("Location") != "" || strings.Contains(sessionOf(h), "hook=") {
@@ -176,10 +176,10 @@ func s33WhatOnLoginWrote(t *testing.T) {
 		}
 		p := e.Must(e.Browser.Open(e.Begin("/login/demo").String()))
 		if p.Status != http.StatusSeeOther || p.Header.Get("X-Hook") != "1" || p.Header.Get("X-Both") != "OnLogin's" || !strings.Contains(sessionOf(p.Header), "hook=1") {
-			t.Errorf("%s: a sign-in that succeeds answers %d %v", where, p.Status, p.Header)
+			t.Errorf("%s: a successful sign-in responds %d %v", where, p.Status, p.Header)
 		}
 		if got := p.Header.Get("Cache-Control"); !strings.Contains(got, "no-store") {
-			t.Errorf("%s: an answer with a session's cookie may be kept: %s", where, got)
+			t.Errorf("%s: a response with a session's cookie is cacheable: %s", where, got)
 		}
 		if u := e.User(); u == nil || u.Subject != "ada" {
 			t.Errorf("%s: %v is signed in", where, u)
@@ -228,7 +228,7 @@ func s33TheConnectionIsCut(t *testing.T) {
 	})
 	p := s.Finish(s.Begin("/login/demo"))
 	if left := sessionOf(p.Header); strings.Contains(left, "hook=") || s.User() != nil || s.IDP.Count(authtest.Token) != 1 {
-		t.Errorf("answered %d with the cookies %s; %v is signed in", p.Status, left, s.User())
+		t.Errorf("the response is %d with the cookies %s; %v is signed in", p.Status, left, s.User())
 	}
 	if who := s.Stolen(eve); who != "" {
 		t.Errorf("a copy of the cookie is %q", who)
@@ -264,7 +264,7 @@ func s33WhatBeganCannotBeEnded(t *testing.T) {
 	p := e.Finish(e.Begin("/login/demo"))
 	e.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStoreUnavailable, Tokens: 1})
 	if left := sessionOf(p.Header); strings.Contains(left, "hook=") {
-		t.Errorf("the answer sets %s", left)
+		t.Errorf("the response sets %s", left)
 	}
 }
 
@@ -291,10 +291,10 @@ func s34NoSessionInARow(t *testing.T) {
 			events = nil
 			p := s.Must(s.Browser.Open(s.Begin("/login/demo").String()))
 			if p.Status != http.StatusSeeOther || !strings.HasSuffix(p.Header.Get("Location"), "/own#") || !strings.Contains(sessionOf(p.Header), "own=ada") {
-				t.Fatalf("answered %d %v %s", p.Status, p.Header, p.Text())
+				t.Fatalf("the response is %d %v %s", p.Status, p.Header, p.Text())
 			}
 			if names := lasting(p.Header); len(names) != 1 || names[0] != "own" {
-				t.Errorf("the answer sets %q", names)
+				t.Errorf("the response sets %q", names)
 			}
 			last := events[len(events)-1]
 			if last.Name != ginauth.SignInSucceeded || last.User == "" || last.Provider != "demo" {

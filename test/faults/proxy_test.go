@@ -66,7 +66,7 @@ func unmoved(t *testing.T, s *sitetest.Site) {
 	}
 	p := s.Raw(t, "GET /me HTTP/1.1\r\nHost: evil.example\r\n"+headerLines(lies)+sitetest.AskPage)
 	if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/base/login"+sitetest.ReturnTo("/me") {
-		t.Errorf("a guarded page answered %d with Location %q", p.Status, got)
+		t.Errorf("a guarded page responded %d with Location %q", p.Status, got)
 	}
 }
 
@@ -112,11 +112,11 @@ func n5HeadersThatNameAnotherPath(t *testing.T) {
 			header := http.Header{name: {value}}
 			p := s.Raw(t, "GET /page/x?y=1 HTTP/1.1\r\nHost: "+s.Addr()+"\r\n"+headerLines(header)+sitetest.AskPage)
 			if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/login"+sitetest.ReturnTo("/page/x?y=1") {
-				t.Errorf("%s: %s: a guarded page answered %d with Location %q", name, value, p.Status, got)
+				t.Errorf("%s: %s: a guarded page responded %d with Location %q", name, value, p.Status, got)
 			}
 			p = s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/me", header, ""))
 			if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), `"login_url":"/login"`) {
-				t.Errorf("%s: %s: a guarded route answered %d %s", name, value, p.Status, p.Text())
+				t.Errorf("%s: %s: a guarded route responded %d %s", name, value, p.Status, p.Text())
 			}
 		}
 		s.Browser.Header = http.Header{name: {"/evil"}}
@@ -159,7 +159,7 @@ func n7IdentityHeaders(t *testing.T) {
 	}
 	s.Browser.Header = forged
 	if s.User() != nil || s.Get("/").Text() != "home" {
-		t.Error("a header signed somebody in")
+		t.Error("a header signed a user in")
 	}
 	if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/admin", forged, "")); p.Status != http.StatusUnauthorized {
 		t.Errorf("a header opened /admin: %d", p.Status)
@@ -189,14 +189,14 @@ func n9TwoHostNames(t *testing.T) {
 		}
 		s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 		if p.URL.Host != "app.example.com" {
-			t.Errorf("the answer came to %s", p.URL)
+			t.Errorf("the response arrived at %s", p.URL)
 		}
 		if log := s.Logs.String(); !strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "https://app.example.com,") {
 			t.Errorf("the log does not say what to do:\n%s", log)
 		}
 		for _, text := range []string{"other.example.com", "cookie", "host"} {
 			if strings.Contains(p.Text(), text) {
-				t.Errorf("the page, which tells nobody why, says %q: %s", text, p.Text())
+				t.Errorf("the public page has the reason %q: %s", text, p.Text())
 			}
 		}
 	}

@@ -87,14 +87,14 @@ func (k *rechecked) ended(t *testing.T, by ginauth.EventBy, id string) {
 	copied := k.CookieHeader()
 	p := k.Ask("GET", "/me", sitetest.Fetch...)
 	if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), "login_url") {
-		t.Errorf("the session is answered with %d %s\n%s", p.Status, p.Text(), k.Logs)
+		t.Errorf("the session gets %d %s\n%s", p.Status, p.Text(), k.Logs)
 	}
 	if k.CookieHeader() == copied {
 		t.Error("the browser still has the cookie")
 	}
 	tokens := k.IDP.Count(authtest.Token)
 	if status := k.with(t, copied); status != http.StatusUnauthorized {
-		t.Errorf("a copy of the cookie is answered with %d", status)
+		t.Errorf("a copy of the cookie gets %d", status)
 	}
 	k.asked(t, tokens)
 	k.mu.Lock()
@@ -331,7 +331,7 @@ func i23RecheckRefused(t *testing.T) {
 				p := k.Ask("GET", "/me", sitetest.Fetch...)
 				k.WantError(p, ginauth.ErrStepUpRequired)
 				if !strings.Contains(p.Text(), "demand=") {
-					t.Errorf("the answer is %s", p.Text())
+					t.Errorf("the response is %s", p.Text())
 				}
 				if i == 0 {
 					tokens = k.IDP.Count(authtest.Token)
@@ -444,17 +444,17 @@ func i24RecheckOutage(t *testing.T) {
 			k.signedIn(t, true)
 			once := tt.asked(k)
 			if once == before {
-				t.Error("nothing was asked")
+				t.Error("no request was sent")
 			}
 			k.Clock.Advance(29 * time.Second)
 			k.signedIn(t, true)
 			if n := tt.asked(k); n != once {
-				t.Errorf("asked again: %d times", n-once)
+				t.Errorf("called again: %d times", n-once)
 			}
 			k.Clock.Advance(2 * time.Second)
 			k.signedIn(t, true)
 			if n := tt.asked(k); n == once {
-				t.Error("not asked again after 30 seconds")
+				t.Error("not queried again after 30 seconds")
 			}
 			if n := len(k.Logs.Lines("WARN", "recheck.put_off")); n != 1 {
 				t.Errorf("%d lines within a minute\n%s", n, k.Logs)

@@ -67,7 +67,7 @@ func g6ProtectedPageWithTwoSlashes(t *testing.T) {
 	for _, target := range []string{"//evil.example/x", "///evil.example/x", `/\evil.example/x`, "/%2fevil.example/x", "/x/..//evil.example/x"} {
 		p := s.Raw(t, "GET "+target+" HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.URL, "http://")+"\r\n"+sitetest.AskPage)
 		if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/login" {
-			t.Errorf("%s answered %d with Location %q, want 303 to /login", target, p.Status, got)
+			t.Errorf("%s responded %d with Location %q, want 303 to /login", target, p.Status, got)
 		}
 	}
 	if s.Ran.Load() != 0 {
@@ -81,7 +81,7 @@ func g7AbsoluteForm(t *testing.T) {
 	anyPage(s)
 	p := s.Raw(t, "GET http://evil.example/x?y=1 HTTP/1.1\r\nHost: evil.example\r\n"+sitetest.AskPage)
 	if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/login"+sitetest.ReturnTo("/x?y=1") {
-		t.Fatalf("an absolute-form request answered %d with Location %q", p.Status, got)
+		t.Fatalf("an absolute-form request responded %d with Location %q", p.Status, got)
 	}
 	if got := s.Returned(t, sitetest.ReturnTo("/x?y=1")); got != "/x?y=1" {
 		t.Errorf("landed on %s%s", s.URL, got)
@@ -168,7 +168,7 @@ func g12OnlyPagesAreReturnedTo(t *testing.T) {
 			t.Errorf("HTMX on %.60q: %d with HX-Redirect %q, want %q", current, p.Status, got, want)
 		}
 		if !strings.Contains(p.Text(), `"message":"You must sign in to continue."`) {
-			t.Errorf("HTMX on %.60q is not told what happened: %s", current, p.Text())
+			t.Errorf("the response to HTMX on %.60q lacks the error: %s", current, p.Text())
 		}
 	}
 	if s.Ran.Load() != 0 {
@@ -223,7 +223,7 @@ func g13LogoutAndTryAgain(t *testing.T) {
 			t.Error("still signed in")
 		}
 		if s.Get("/login/demo"); s.User() == nil {
-			t.Fatal("nobody is signed in")
+			t.Fatal("no user is signed in")
 		}
 		p = s.Must(s.Browser.Submit(home, s.URL+"/logout", url.Values{"return_to": {raw}}))
 		if got := p.URL.String(); got != s.URL+want {

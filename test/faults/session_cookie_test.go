@@ -71,7 +71,7 @@ func f6AlteredCookies(t *testing.T) {
 		t.Error("a session under another key is alive")
 	}
 	if strings.Contains(s.Logs.String(), " code=") {
-		t.Errorf("what anybody can send was logged as a failure: %.500s", s.Logs)
+		t.Errorf("a request that anyone can send was logged as a failure: %.500s", s.Logs)
 	}
 }
 
@@ -223,7 +223,7 @@ func f26ManyCookies(t *testing.T) {
 	}
 	p := s.AskAs(s.NewBrowser(), "GET", "/who", "Cookie", others(300, 8000)+line)
 	if p.Status != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("more than a server takes: %d, want 431", p.Status)
+		t.Errorf("more than a server accepts: %d, want 431", p.Status)
 	}
 }
 
@@ -315,7 +315,7 @@ func f4CookieAttributes(t *testing.T) {
 		t.Errorf("the session's cookie is %q", session)
 	}
 	if got := s.Browser.RefusedCookies(); len(got) > 0 {
-		t.Errorf("the browser refused %q", got)
+		t.Errorf("the browser rejected %q", got)
 	}
 }
 
@@ -333,7 +333,7 @@ func f20CookieOfAnotherApplication(t *testing.T) {
 			t.Fatalf("%s: its cookie is called %q, ours %q", other, name, c.Name)
 		}
 		if who := r.Stolen(name + "=" + c.Value); who != "" {
-			t.Errorf("%s takes our session for its own: %q", other, who)
+			t.Errorf("%s accepts our session: %q", other, who)
 		}
 		if who := r.Stolen(line); who != "grace" {
 			t.Errorf("%s does not take its own session: %q", other, who)

@@ -121,7 +121,7 @@ func f16SavedByARequestUnderWay(t *testing.T) {
 	p := <-done
 	saved, _, _ := strings.Cut(p.Header.Get("Set-Cookie"), ";")
 	if updateErr != nil || saved == "" {
-		t.Fatalf("the slow request saved nothing: %v", updateErr)
+		t.Fatalf("the slow request saved no session: %v", updateErr)
 	}
 	if who := s.Stolen(saved); who != "" || s.UserOf(slow) != nil {
 		t.Errorf("the session is back: %q", who)
@@ -149,7 +149,7 @@ func f17RevocationsFail(t *testing.T) {
 		t.Error("a protected handler ran")
 	}
 	if p := s.Open("/"); p.Status != http.StatusOK || p.Text() != "home" {
-		t.Errorf("LoadUser: %d %q, want the page for nobody", p.Status, p.Text())
+		t.Errorf("LoadUser: %d %q, want the page without a user", p.Status, p.Text())
 	}
 	if !strings.Contains(s.Logs.String(), "dial redis") {
 		t.Error("the log does not say why")
@@ -188,7 +188,7 @@ func f21AHundredRequestsAtOnce(t *testing.T) {
 				defer mu.Unlock()
 				cookies += len(response.Header.Values("Set-Cookie"))
 				if response.StatusCode != http.StatusOK || len(response.Header.Values("Set-Cookie")) > 1 {
-					t.Errorf("answered %d with cookies %q", response.StatusCode, response.Header.Values("Set-Cookie"))
+					t.Errorf("the response is %d with cookies %q", response.StatusCode, response.Header.Values("Set-Cookie"))
 				}
 			})
 		}
@@ -200,7 +200,7 @@ func f21AHundredRequestsAtOnce(t *testing.T) {
 	}
 	s.Clock.Advance(11 * time.Minute)
 	if n := round(); n != 100 {
-		t.Errorf("%d of 100 answers renewed the session after a tenth of the idle timeout", n)
+		t.Errorf("%d of 100 responses renewed the session after a tenth of the idle timeout", n)
 	}
 	if s.User(); round() != 0 {
 		t.Error("the session was renewed, and is again")
@@ -250,7 +250,7 @@ func f13Lifetimes(t *testing.T) {
 		line := s.CookieHeader()
 		s.Clock.Advance(-50 * time.Second)
 		if s.Stolen(line) != "ada" {
-			t.Error("replicas whose clocks differ by seconds sign people out")
+			t.Error("replicas whose clocks differ by seconds sign users out")
 		}
 		s.Clock.Advance(-time.Hour)
 		if s.Stolen(line) != "" {

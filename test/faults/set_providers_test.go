@@ -104,7 +104,7 @@ func s16TwoAtOnce(t *testing.T) {
 			t.Fatalf("a page lists %q", names)
 		}
 		if p := f.Ask("POST", "/update", sitetest.Fetch...); p.Status != http.StatusOK || p.Text() != "ada" {
-			t.Fatalf("a request was answered with %d %s", p.Status, p.Text())
+			t.Fatalf("a request got %d %s", p.Status, p.Text())
 		}
 	}
 	close(done)
@@ -124,16 +124,16 @@ func s17RemovedProvider(t *testing.T) {
 			f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = store() })
 			f.SignIn()
 			if f.User() == nil { // so that it is cached
-				t.Fatal("nobody is signed in")
+				t.Fatal("no user is signed in")
 			}
 			copied := f.CookieHeader()
 			f.SetProviders(sitetest.Offline("other"))
 			p := f.Ask("GET", "/me", sitetest.Fetch...)
 			if p.Status != http.StatusUnauthorized || len(p.Header["Set-Cookie"]) > 0 {
-				t.Errorf("a session of a removed provider is answered with %d and the cookies %q", p.Status, p.Header["Set-Cookie"])
+				t.Errorf("a session of a removed provider gets %d and the cookies %q", p.Status, p.Header["Set-Cookie"])
 			}
 			if p := f.Ask("GET", "/", sitetest.Navigation...); p.Text() != "home" {
-				t.Errorf("LoadUser found somebody: %s", p.Text())
+				t.Errorf("LoadUser found a user: %s", p.Text())
 			}
 			f.WantError(f.Open("/login/demo"), ginauth.ErrUnknownProvider)
 			f.WantError(f.Ask("POST", "/logout/demo/backchannel"), ginauth.ErrUnknownProvider)
@@ -145,12 +145,12 @@ func s17RemovedProvider(t *testing.T) {
 			// A sign-out takes effect, although the provider was removed.
 			f.SetProviders(sitetest.Offline("other"))
 			if p := f.Ask("POST", "/logout", sitetest.Plus(sitetest.Navigation, "Sec-Fetch-Site", "same-origin")...); p.Status != http.StatusSeeOther {
-				t.Errorf("signing out is answered with %d %s", p.Status, p.Text())
+				t.Errorf("signing out gets %d %s", p.Status, p.Text())
 			}
 			f.SetProviders(sitetest.Client("demo", f.IDP))
 			for _, line := range []string{copied, f.CookieHeader()} {
 				if p := f.AskAs(f.NewBrowser(), "GET", "/me", "Cookie", line); p.Status != http.StatusUnauthorized {
-					t.Errorf("a copy of the session is answered with %d", p.Status)
+					t.Errorf("a copy of the session gets %d", p.Status)
 				}
 			}
 		})
@@ -210,7 +210,7 @@ func s17RemovedDuringARequest(t *testing.T) {
 				}
 				p := f.Ask("POST", path, sitetest.Fetch...)
 				if p.Status != http.StatusOK && p.Status != http.StatusNoContent {
-					t.Errorf("%s is answered with %d %s", path, p.Status, p.Text())
+					t.Errorf("%s gets %d %s", path, p.Status, p.Text())
 				}
 				if path == "/me" && len(p.Header["Set-Cookie"]) == 0 {
 					t.Error("the session was not renewed: the test does not show what it should")
@@ -252,7 +252,7 @@ func s18RemovedBeforeTheAnswer(t *testing.T) {
 		f.Refuses(t, callback, sitetest.Closed{Code: code})
 		f.SetProviders(sitetest.Client("demo", f.IDP))
 		if spent := len(f.LoginStates()) == 0; spent != (path != "") {
-			t.Errorf("%q: the login state is spent: %v", path, spent)
+			t.Errorf("%q: the login state is used: %v", path, spent)
 		}
 	}
 }
@@ -350,7 +350,7 @@ func s19SameName(t *testing.T) {
 				was = "ada"
 			}
 			if u := f.User(); (u == nil) != test.dead {
-				t.Errorf("signed in: %v, want it dead: %v", u, test.dead)
+				t.Errorf("signed in: %v, want revoked: %v", u, test.dead)
 			}
 			if test.code == "" {
 				f.Lands(t, callback, "/page/x")
@@ -385,7 +385,7 @@ func s19SignOutInProgress(t *testing.T) {
 		_, address, _ := strings.Cut(p.Text(), `"redirect_to":"`+f.URL)
 		address, _, _ = strings.Cut(address, `"`)
 		if !strings.HasPrefix(address, "/logout/redirect?") {
-			t.Fatalf("%s: signing out is answered with %s", name, p.Text())
+			t.Fatalf("%s: signing out gets %s", name, p.Text())
 		}
 		f.SetProviders(test.by)
 		p = f.Open(address)

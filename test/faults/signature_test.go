@@ -86,7 +86,7 @@ func d1AlgNoneOrHs256IsAllThatIsOffered(t *testing.T) {
 			p := s.Get("/login/demo")
 			s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
 			if err := s.Auth.Warm(t.Context()); !sitetest.HasID(err, "discovery.algorithms") {
-				t.Errorf("Warm says %v", err)
+				t.Errorf("Warm returned %v", err)
 			}
 		})
 	}
@@ -180,7 +180,7 @@ func d4KeyInTheHeader(t *testing.T) {
 				})
 				s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, id, 1)
 				if n := s.IDP.EvilRequests(); n != 0 {
-					t.Errorf("the key's address was asked %d times", n)
+					t.Errorf("the key's address was called %d times", n)
 				}
 			})
 		}

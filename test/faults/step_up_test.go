@@ -125,17 +125,17 @@ func p1DemandThatDoesNotOpen(t *testing.T) {
 	}
 	other.WantError(p, ginauth.ErrBadRequest)
 	if params.Get("return_to") != "/payout" {
-		t.Errorf("comes back to %q", params.Get("return_to"))
+		t.Errorf("returns to %q", params.Get("return_to"))
 	}
 	staysAs(t, s)
 	// An open tab still redirects to its page, where the check runs again.
 	s.Clock.Advance(2 * time.Hour)
 	if p := s.Open(with(demand)); p.Status != http.StatusSeeOther || p.Header.Get("Location") != s.URL+"/payout#" {
-		t.Errorf("an old demand is answered with %d and %q", p.Status, p.Header.Get("Location"))
+		t.Errorf("an old demand gets %d and %q", p.Status, p.Header.Get("Location"))
 	}
 	s.Clock.Advance(-4 * time.Hour)
 	if p := s.Open(with(demand)); p.Header.Get("Location") != s.URL+"/payout#" {
-		t.Errorf("a demand of the future is answered with %d and %q", p.Status, p.Header.Get("Location"))
+		t.Errorf("a demand of the future gets %d and %q", p.Status, p.Header.Get("Location"))
 	}
 }
 
@@ -163,7 +163,7 @@ func p2DemandOfAnotherSession(t *testing.T) {
 			b := again(s)
 			p := s.Must(b.Get(s.URL + login))
 			if asked := s.IDP.LastRequest(authtest.Authorize).Form; asked.Get("acr_values") != "mfa" || asked.Has("login_hint") {
-				t.Errorf("asked for %v", asked)
+				t.Errorf("requested %v", asked)
 			}
 			if u := s.UserOf(b); p.Status != http.StatusOK || u == nil || u.ACR != "mfa" || u.Data["cart"] != "empty" {
 				t.Errorf("%d: signed in is %+v", p.Status, u)
@@ -207,7 +207,7 @@ func p3ProviderThatIgnores(t *testing.T) {
 			before := s.IDP.Count(authtest.Authorize)
 			s.WantError(s.Get(tt.page), ginauth.ErrIDTokenInvalid)
 			if n := s.IDP.Count(authtest.Authorize) - before; n != tt.trips {
-				t.Errorf("%d trips to the provider, want %d", n, tt.trips)
+				t.Errorf("%d redirects to the provider, want %d", n, tt.trips)
 			}
 			staysAs(t, s)
 		})
@@ -246,7 +246,7 @@ func p3ClaimsThatProveNothing(t *testing.T) {
 			before := s.IDP.Count(authtest.Authorize)
 			s.WantError(s.Get(tt.page), ginauth.ErrIDTokenInvalid)
 			if n := s.IDP.Count(authtest.Authorize) - before; n != tt.trips {
-				t.Errorf("%d trips to the provider, want %d", n, tt.trips)
+				t.Errorf("%d redirects to the provider, want %d", n, tt.trips)
 			}
 			staysAs(t, s)
 		})
@@ -286,7 +286,7 @@ func p5RefusalBesideADemand(t *testing.T) {
 	before := s.IDP.Count(authtest.Authorize)
 	s.WantError(s.Get("/staff"), ginauth.ErrForbidden)
 	if s.IDP.Count(authtest.Authorize) != before {
-		t.Error("the provider is asked, though that helps nobody")
+		t.Error("the provider is called without a benefit")
 	}
 	staysAs(t, s)
 }
@@ -301,11 +301,11 @@ func p6TwoDemands(t *testing.T) {
 	before := s.IDP.Count(authtest.Authorize)
 	s.WantError(s.Get("/conflict"), ginauth.ErrForbidden)
 	if s.IDP.Count(authtest.Authorize) != before {
-		t.Error("the provider is asked for what cannot be")
+		t.Error("the provider gets an impossible request")
 	}
 	staysAs(t, s)
 	if p := s.Get("/both"); p.Status != http.StatusOK || s.IDP.Count(authtest.Authorize) != before+1 {
-		t.Errorf("%d after %d trips\n%s", p.Status, s.IDP.Count(authtest.Authorize)-before, s.Logs)
+		t.Errorf("%d after %d redirects\n%s", p.Status, s.IDP.Count(authtest.Authorize)-before, s.Logs)
 	}
 }
 
@@ -351,7 +351,7 @@ func p8PlainOAuth(t *testing.T) {
 		before := s.IDP.Count(authtest.Authorize)
 		s.WantError(s.Get(page), ginauth.ErrForbidden)
 		if s.IDP.Count(authtest.Authorize) != before || !strings.Contains(s.Logs.String(), id) {
-			t.Errorf("%s: the provider is asked, or the log does not say why not\n%s", page, s.Logs)
+			t.Errorf("%s: the provider is called, or the log has no reason\n%s", page, s.Logs)
 		}
 	}
 }
@@ -427,7 +427,7 @@ func p10WhoIsAsking(t *testing.T) {
 	staysAs(t, s)
 	s.Get(fetched.LoginURL)
 	if u := s.User(); u.ACR != "mfa" || u.Data["cart"] != "full" {
-		t.Errorf("after the trip signed in is %+v", u)
+		t.Errorf("after the redirect %+v is signed in", u)
 	}
 }
 

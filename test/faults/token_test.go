@@ -67,7 +67,7 @@ func c22AnswerThatQuotesSecrets(t *testing.T) {
 			s.IDP.Handle(authtest.Token, sitetest.AnswerWith(a.status, a.media, a.body))
 			s.RefusesSignIn(t, "/login/demo", a.code, "", 1, secret, lettersOnly)
 			if strings.Contains(s.Logs.String(), "FAKE LOG") {
-				t.Errorf("the log has what the answer said:\n%s", s.Logs)
+				t.Errorf("the log has the text of the response:\n%s", s.Logs)
 			}
 		})
 	}
@@ -166,7 +166,7 @@ func c3AuthMethods(t *testing.T) {
 				p := s.Get("/login/demo")
 				s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
 				if err := s.Auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderMisconfigured) || !sitetest.HasID(err, "discovery.auth_method") || !strings.Contains(err.Error(), "AuthMethod") {
-					t.Errorf("Warm says %v", err)
+					t.Errorf("Warm returned %v", err)
 				}
 				return
 			}
@@ -439,7 +439,7 @@ func c19ScopeLacksSomething(t *testing.T) {
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			scope, _ := login.Token.Extra("scope").(string)
 			if n := login.Token.Extra("account"); n != json.Number("9007199254740993") || login.Token.ExpiresIn != 3600 || login.Token.RefreshToken != "a+b&c=d %41" {
-				t.Errorf("the answer has become %v, %+v", n, login.Token)
+				t.Errorf("the response is now %v, %+v", n, login.Token)
 			}
 			if !slices.Contains(strings.Fields(scope), "email") {
 				return errors.New("the address was not shared")

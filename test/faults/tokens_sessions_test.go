@@ -58,7 +58,7 @@ func (k *calling) tripURL(t *testing.T) string {
 	p := k.call0(k.IDP.Issuer + "/v2/x")
 	_, rest, ok := strings.Cut(p.Text(), `"login_url":"`)
 	if !ok {
-		t.Fatalf("there is no trip: %d %s", p.Status, p.Text())
+		t.Fatalf("there is no redirect: %d %s", p.Status, p.Text())
 	}
 	trip, _, _ := strings.Cut(strings.ReplaceAll(rest, `\u0026`, "&"), `"`)
 	return trip
@@ -155,7 +155,7 @@ func (s *spied) underWay(t *testing.T, code func()) (finish func() int) {
 	select {
 	case <-asked:
 	case status := <-ended:
-		t.Fatalf("the call refreshes nothing: %d", status)
+		t.Fatalf("the call refreshes no token: %d", status)
 	}
 	return func() int {
 		answer()
@@ -250,7 +250,7 @@ func i1EverythingAtOnce(t *testing.T) {
 	k.IDP.Handle(authtest.Token, nil)
 	k.expire()
 	if status := k.with(t, cookie); status != http.StatusOK || spent.Load() > 0 {
-		t.Errorf("the session is answered with %d, after %d refresh tokens that had been replaced", status, spent.Load())
+		t.Errorf("the session gets %d, after %d refresh tokens that had been replaced", status, spent.Load())
 	}
 }
 
@@ -322,7 +322,7 @@ func i10AccessTokenOfASecond(t *testing.T) {
 	k.refreshesAnswer(http.StatusBadRequest, `{"error":"invalid_scope"}`)
 	p, trips := k.opens(t, "/page")
 	if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-		t.Errorf("%d trips", trips)
+		t.Errorf("%d redirects", trips)
 	}
 	k.signedIn(t, true)
 }
@@ -374,7 +374,7 @@ func i11SlowRefresh(t *testing.T) {
 	u := k.Begin(trip)
 	finish := spy.underWay(t, nil)
 	if p := k.Finish(u); p.Status != http.StatusOK {
-		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+		t.Errorf("the sign-in ended in %d %s", p.Status, p.Text())
 	}
 	finish()
 	if ttl := k.store.kept(); ttl < 4*time.Hour-time.Minute {
@@ -414,7 +414,7 @@ func i11PageOfASecondTab(t *testing.T) {
 	}()
 	<-asked
 	if p := k.Finish(u); p.Status != http.StatusOK {
-		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+		t.Errorf("the sign-in ended in %d %s", p.Status, p.Text())
 	}
 	answer()
 	<-ended
@@ -600,7 +600,7 @@ func i21StoreCutsValues(t *testing.T) {
 	for range 2 {
 		p, trips := k.opens(t, "/page")
 		if k.WantError(p, ginauth.ErrStoreUnavailable); trips > 1 {
-			t.Errorf("%d trips", trips)
+			t.Errorf("%d redirects", trips)
 		}
 		sitetest.WantID(t, k.Logs.String(), "store.tokens_lost")
 		k.signedIn(t, true)
@@ -618,7 +618,7 @@ func i23RecheckThatWantsThePerson(t *testing.T) {
 			k.refreshesAnswer(http.StatusBadRequest, `{"error":"`+code+`"}`)
 			p, trips := k.opens(t, "/page")
 			if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-				t.Errorf("%d trips", trips)
+				t.Errorf("%d redirects", trips)
 			}
 			k.signedIn(t, true)
 		})
@@ -670,7 +670,7 @@ func i27RecheckBeforeTheCall(t *testing.T) {
 	})
 	p, trips := k.opens(t, "/page")
 	if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-		t.Errorf("%d trips", trips)
+		t.Errorf("%d redirects", trips)
 	}
 	k.signedIn(t, true)
 }
@@ -711,7 +711,7 @@ func i27TwoDefaultScopes(t *testing.T) {
 		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
 	})
 	if p, trips := k.opens(t, "/both"); p.Status != http.StatusOK || p.Text() != "both" || trips > 2 {
-		t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+		t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 	}
 }
 
@@ -751,6 +751,6 @@ func i27ScopesOfAnEarlierConfiguration(t *testing.T) {
 	}
 	k.Get(k.tripURL(t))
 	if asked := k.IDP.LastRequest(authtest.Authorize).Form.Get("scope"); asked != "openid profile offline_access phone" {
-		t.Errorf("asked for %q", asked)
+		t.Errorf("requested %q", asked)
 	}
 }

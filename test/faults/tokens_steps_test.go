@@ -265,7 +265,7 @@ func eachStep(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options), b
 					}
 					k.step = steps[at-1]
 					if check(); t.Failed() {
-						t.Errorf("after %s, the last of which went wrong", strings.Join(steps[:at], ", "))
+						t.Errorf("after %s, the last of which failed", strings.Join(steps[:at], ", "))
 					}
 				})
 			}
@@ -364,7 +364,7 @@ func i15EachStepOfASignOut(t *testing.T) {
 				answered = p.Status < 400
 			}, func() {
 				if status := k.with(k.t, copied); answered && status != http.StatusUnauthorized {
-					k.t.Errorf("a copy of the cookie is answered with %d", status)
+					k.t.Errorf("a copy of the cookie gets %d", status)
 				}
 			}
 	})
@@ -453,7 +453,7 @@ func i4UnsavedTokensAndATrip(t *testing.T) {
 	u := k.Begin(trip)
 	finish := spy.underWay(t, func() { down.Store(false) })
 	if p := k.Finish(u); p.Status != http.StatusOK {
-		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+		t.Errorf("the sign-in ended in %d %s", p.Status, p.Text())
 	}
 	finish()
 	k.expire()
@@ -546,7 +546,7 @@ func i24ProfileIsSlow(t *testing.T) {
 	}
 	close(goOn)
 	if status := <-ended; status != http.StatusOK {
-		t.Errorf("the one that asked: %d", status)
+		t.Errorf("the requesting one: %d", status)
 	}
 }
 
@@ -582,13 +582,13 @@ func i19RevocationsHangAfterTheRefresh(t *testing.T) {
 	k.expire()
 	marks.hangAtARefresh(t, k)
 	if status := k.patiently(t, "/call"); status != http.StatusOK {
-		t.Errorf("the call is answered with %d", status)
+		t.Errorf("the call gets %d", status)
 	}
 	k.IDP.Handle(authtest.Token, nil)
 	k.Clock.Advance(16 * time.Second)
 	for range 2 {
 		if status := k.patiently(t, "/call"); status != http.StatusOK {
-			t.Errorf("the next call is answered with %d", status)
+			t.Errorf("the next call gets %d", status)
 		}
 	}
 	if status := k.at(t, k.replica()); status != http.StatusOK {
@@ -605,12 +605,12 @@ func i24RevocationsHangAtARecheck(t *testing.T) {
 	marks.hangAtARefresh(t, k.calling)
 	k.due()
 	if status := k.patiently(t, "/me"); status != http.StatusOK {
-		t.Errorf("the request is answered with %d", status)
+		t.Errorf("the request gets %d", status)
 	}
 	k.IDP.Handle(authtest.Token, nil)
 	k.IDP.RevokeRefreshTokens()
 	k.due()
 	if status := k.patiently(t, "/me"); status != http.StatusUnauthorized {
-		t.Errorf("a recheck later the request is answered with %d", status)
+		t.Errorf("a recheck later the request gets %d", status)
 	}
 }

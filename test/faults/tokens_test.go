@@ -345,7 +345,7 @@ func i4StoreFailsAfterTheRotation(t *testing.T) {
 	k.works(t, 4)
 	for key, value := range k.store.all() {
 		if string(before[key]) == string(value) {
-			t.Error("the store still has the spent refresh token")
+			t.Error("the store still has the used refresh token")
 		}
 	}
 	if status := k.at(t, k.replica()); status != http.StatusOK {
@@ -572,7 +572,7 @@ func i14AtRest(t *testing.T) {
 			}
 		}
 		if strings.Contains(k.CookieHeader(), string(key[:])) {
-			t.Error("the cookie says where the tokens are")
+			t.Error("the cookie reveals the key of the tokens")
 		}
 	}
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -771,7 +771,7 @@ func i17RedirectBack(t *testing.T) {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
 	if token, _ := got.Load().(string); !strings.HasPrefix(token, "Bearer ") {
-		t.Errorf("within the API the redirect came with %q", token)
+		t.Errorf("within the API the redirect has the token %q", token)
 	}
 }
 
@@ -1079,14 +1079,14 @@ func i27FewerScopes(t *testing.T) {
 		p := k.call()
 		k.WantError(p, ginauth.ErrStepUpRequired)
 		if !strings.Contains(p.Text(), `"scope":"groups"`) || !strings.Contains(p.Text(), "login_url") {
-			t.Errorf("the answer is %s", p.Text())
+			t.Errorf("the response is %s", p.Text())
 		}
 		if p := k.Get("/call"); p.Status != http.StatusOK || !strings.Contains(p.Text(), `"groups"`) {
 			t.Errorf("the page is %d %s", p.Status, p.Text())
 		}
 		asked := k.IDP.LastRequest(authtest.Authorize).Form.Get("scope")
 		if asked != "openid profile offline_access groups" {
-			t.Errorf("asked for %q", asked)
+			t.Errorf("requested %q", asked)
 		}
 		if got := k.IDP.LastRequest(authtest.Token).Form.Get("scope"); got != "groups" {
 			t.Errorf("the access token is for %q", got)
@@ -1164,7 +1164,7 @@ func i27TwoAPIsWithScopes(t *testing.T) {
 				c.String(http.StatusOK, "both")
 			})
 			if p, trips := k.opens(t, "/both"); p.Status != http.StatusOK || p.Text() != "both" || trips > 2 {
-				t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+				t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 			}
 		})
 	}
@@ -1189,7 +1189,7 @@ func i27RefusedAfterTheTrip(t *testing.T) {
 					k.refreshesAnswer(http.StatusBadRequest, `{"error":"`+code+`"}`)
 					p, trips := k.opens(t, "/slow")
 					if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-						t.Errorf("%d trips", trips)
+						t.Errorf("%d redirects", trips)
 					}
 					k.signedIn(t, true)
 				})
@@ -1217,7 +1217,7 @@ func i27NoScopeInTheAnswer(t *testing.T) {
 				s.IDP.EditToken(func(answer map[string]any) { delete(answer, "scope") })
 			})
 			if p, trips := k.opens(t, "/call"); p.Status != http.StatusOK || trips != 3-len(scopes) {
-				t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+				t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 			}
 		})
 	}
@@ -1309,7 +1309,7 @@ func i6AnswerToOneUser(t *testing.T) {
 				_, _ = io.WriteString(w, `{"error":"`+code+`"}`)
 			})
 			if k.Browser = ada; k.call().Status == http.StatusOK {
-				t.Error("ada's call went through")
+				t.Error("ada's call succeeded")
 			}
 			if k.Browser = grace; k.call().Status != http.StatusOK {
 				t.Error("grace's did not")
@@ -1411,7 +1411,7 @@ func i15RefreshedMeanwhile(t *testing.T) {
 	})
 	k.signsOut()
 	if got := <-revoked; got != newest || len(k.store.all()) != 0 {
-		t.Errorf("%d records are left, and %q was revoked, want %q", len(k.store.all()), got, newest)
+		t.Errorf("%d records remain, and %q was revoked, want %q", len(k.store.all()), got, newest)
 	}
 }
 
@@ -1549,7 +1549,7 @@ func i11AnotherSessionMeanwhile(t *testing.T) {
 			}()
 			<-asked
 			if p := k.Get(trip); p.URL.Path != "/" {
-				t.Fatalf("the trip ended in %d %s", p.Status, p.Text())
+				t.Fatalf("the sign-in ended in %d %s", p.Status, p.Text())
 			}
 			answer()
 			<-refreshed
@@ -1629,7 +1629,7 @@ func i27ScopesByOtherNames(t *testing.T) {
 				case tt.denied:
 					k.WantError(p, ginauth.ErrProviderDenied)
 				case p.Status != http.StatusOK || trips > 1:
-					t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+					t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 				}
 			})
 		}
@@ -1654,7 +1654,7 @@ func i7RefreshTokenOfTheSignInBefore(t *testing.T) {
 	for range 2 {
 		k.Clock.Advance(10 * time.Minute)
 		if p, trips := k.opens(t, "/payout"); p.Status != http.StatusOK || trips != 1 {
-			t.Fatalf("%d %s after %d trips", p.Status, p.Text(), trips)
+			t.Fatalf("%d %s after %d redirects", p.Status, p.Text(), trips)
 		}
 		k.expire()
 		k.works(t, k.IDP.Count(authtest.Token)+1)

@@ -63,7 +63,7 @@ func e6EmailVerified(t *testing.T) {
 					t.Errorf("verified is %t", u.EmailVerified)
 				}
 				if email, ok := u.VerifiedEmail(); ok != want || (email == "") == want {
-					t.Errorf("VerifiedEmail says %q, %t", email, ok)
+					t.Errorf("VerifiedEmail returned %q, %t", email, ok)
 				}
 			}
 		})
@@ -90,10 +90,10 @@ func e7UnverifiedEmail(t *testing.T) {
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["email"] = "ada@corp.com" })
 	s.AcceptsSignIn(t, "/login/demo")
 	if p := s.Get("/corp"); p.Text() != "in" {
-		t.Errorf("the guard says %s", p.Text())
+		t.Errorf("the guard responds with %s", p.Text())
 	}
 	if email, ok := (&ginauth.User{Email: "ada@corp.com"}).VerifiedEmail(); email != "" || ok {
-		t.Errorf("VerifiedEmail says %q, %t", email, ok)
+		t.Errorf("VerifiedEmail returned %q, %t", email, ok)
 	}
 }
 
@@ -323,7 +323,7 @@ func e16ChangingTheUserChangesNothing(t *testing.T) {
 					t.Error(err)
 				}
 				if u := s.User(); !reflect.DeepEqual(u, want) {
-					t.Errorf("it became %+v", u)
+					t.Errorf("it is %+v", u)
 				}
 			}
 		})
@@ -426,7 +426,7 @@ func e18Groups(t *testing.T) {
 				status = http.StatusOK
 			}
 			if p := s.Open("/admin"); p.Status != status {
-				t.Errorf("/admin answered %d", p.Status)
+				t.Errorf("/admin responded %d", p.Status)
 			}
 		})
 	}

@@ -138,7 +138,7 @@ func FuzzTokenAnswer(f *testing.F) {
 			return
 		}
 		if !slices.Contains([]int{400, 403, 502, 503}, w.Code) {
-			t.Errorf("answered %d %s", w.Code, w.Body)
+			t.Errorf("the response is %d %s", w.Code, w.Body)
 		}
 		s.closes(t, w, a.state, a.nonce, a.value, stageCode)
 	})
@@ -244,7 +244,7 @@ func FuzzUserinfo(f *testing.F) {
 		u := s.who(t, jarOf(w))
 		if u == nil {
 			if !slices.Contains([]int{403, 502, 503, 500}, w.Code) || w.Code == 500 && len(body) < 3000 {
-				t.Errorf("answered %d %s", w.Code, w.Body)
+				t.Errorf("the response is %d %s", w.Code, w.Body)
 			}
 			s.closes(t, w, a.state, a.nonce, a.value, stageCode, stageToken)
 		}

@@ -83,7 +83,7 @@ func FuzzBearerHeader(f *testing.F) {
 		w := httptest.NewRecorder()
 		s.engine.ServeHTTP(w, r)
 		if in := w.Code == http.StatusOK && s.ran == 1; in != good {
-			t.Fatalf("answered %d %s, and the handler ran %d times; the reference says %v\n%q %q", w.Code, w.Body, s.ran, good, all, r.URL.RawQuery)
+			t.Fatalf("the response is %d %s, and the handler ran %d times; the reference says %v\n%q %q", w.Code, w.Body, s.ran, good, all, r.URL.RawQuery)
 		}
 		if !bears {
 			return
@@ -211,7 +211,7 @@ func FuzzAccessTokenClaims(f *testing.F) {
 			want = http.StatusForbidden
 		}
 		if w.Code != want {
-			t.Fatalf("answered %d %s; the reference says %q\n%s\n%s", w.Code, w.Body, why, payload, &s.log)
+			t.Fatalf("the response is %d %s; the reference says %q\n%s\n%s", w.Code, w.Body, why, payload, &s.log)
 		}
 		if c, _ := readClaims(payload); w.Code == http.StatusOK && w.Body.String() != c["sub"] {
 			t.Errorf("the user is %s\n%s", w.Body, payload)

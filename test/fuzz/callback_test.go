@@ -173,7 +173,7 @@ func (s *stage) visits(t *testing.T, browser uint8) (v arrival, own, other attem
 func (s *stage) settled(t *testing.T, w *httptest.ResponseRecorder, was string, good bool) {
 	t.Helper()
 	if n := s.count("/token"); n != 0 && !good || n != 1 && good {
-		t.Errorf("the token endpoint was asked %d times, and good is %t\n%s", n, good, &s.log)
+		t.Errorf("the token endpoint was called %d times, and good is %t\n%s", n, good, &s.log)
 	}
 	u := s.who(t, jarOf(w))
 	if good != (u != nil) || u != nil && (u.Subject != "ada" || u.Issuer != stageIDP) {
@@ -181,7 +181,7 @@ func (s *stage) settled(t *testing.T, w *httptest.ResponseRecorder, was string, 
 	}
 	if was == "" {
 		if good && (w.Code != http.StatusSeeOther || w.Header().Get("Location") != stageURL+whoPath+"#") {
-			t.Errorf("answered %d to %q", w.Code, w.Header().Get("Location"))
+			t.Errorf("the response is %d to %q", w.Code, w.Header().Get("Location"))
 		}
 		return
 	}
@@ -230,7 +230,7 @@ func FuzzCallbackQuery(f *testing.F) {
 			may = append(may, 403, 502) // the provider's own errors
 		}
 		if !slices.Contains(may, w.Code) {
-			t.Errorf("answered %d, which is none of %d", w.Code, may)
+			t.Errorf("the response is %d, not one of %d", w.Code, may)
 		}
 	})
 }
@@ -268,7 +268,7 @@ func FuzzCallbackForm(f *testing.F) {
 		if w.Code != http.StatusSeeOther {
 			readable := good && query == "" && (media == sitetest.FormType || media == sitetest.FormType+"; charset=utf-8")
 			if !slices.Contains([]int{400, 413, 415}, w.Code) || len(w.Header()["Set-Cookie"]) != 0 || readable && (w.Code != 413 || len(body) < 3000) {
-				t.Errorf("answered %d %s", w.Code, w.Body)
+				t.Errorf("the response is %d %s", w.Code, w.Body)
 			}
 			return
 		}
@@ -280,7 +280,7 @@ func FuzzCallbackForm(f *testing.F) {
 		s.settled(t, w, v.was, good)
 		s.closes(t, w, hiddenIn(body, own)...)
 		if !slices.Contains([]int{303, 400, 403, 502}, w.Code) || w.Code == 303 && !good && v.was == "" {
-			t.Errorf("the GET answered %d %s", w.Code, w.Body)
+			t.Errorf("the GET responded %d %s", w.Code, w.Body)
 		}
 	})
 }

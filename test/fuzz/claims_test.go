@@ -306,7 +306,7 @@ func (s *stage) claimed(t *testing.T, program []byte, wait, how uint8) {
 	}
 	if u == nil {
 		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), `"id_token_invalid"`) {
-			t.Errorf("answered %d %s\n%s", w.Code, w.Body, payload)
+			t.Errorf("the response is %d %s\n%s", w.Code, w.Body, payload)
 		}
 		s.closes(t, w, a.state, a.value, token[len(token)-40:])
 		return

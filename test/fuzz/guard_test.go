@@ -108,7 +108,7 @@ func leadsToLogin(t *testing.T, what, address string) {
 		return
 	}
 	if origin, _ := sitetest.WHATWG(base, back); origin != stageURL || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n\t\x00") {
-		t.Errorf("%s comes back to %q, which is at %s", what, back, origin)
+		t.Errorf("%s returns to %q, which is at %s", what, back, origin)
 	}
 }
 
@@ -145,7 +145,7 @@ func FuzzGuard(f *testing.F) {
 		w := s.send(r)
 		if routed := r.Method != "QUERY"; !routed {
 			if w.Code != http.StatusNotFound || s.ran != 0 {
-				t.Errorf("%s answered %d", r.Method, w.Code)
+				t.Errorf("%s responded %d", r.Method, w.Code)
 			}
 			return
 		}
@@ -156,16 +156,16 @@ func FuzzGuard(f *testing.F) {
 			}
 		}
 		if !strings.Contains(h.Get("Cache-Control"), "no-store") || !slices.Contains(h["Vary"], "Cookie") || h["Set-Cookie"] != nil {
-			t.Errorf("answered with %q", h)
+			t.Errorf("the response is %q", h)
 		}
 		switch elsewhere := fromElsewhere(r); {
 		case in && elsewhere:
 			if w.Code != http.StatusForbidden || s.ran != 0 || !strings.Contains(w.Body.String(), "cross_origin") {
-				t.Errorf("answered %d %s\n%s", w.Code, w.Body, lines)
+				t.Errorf("the response is %d %s\n%s", w.Code, w.Body, lines)
 			}
 		case in:
 			if w.Code != http.StatusOK || s.ran != 1 {
-				t.Errorf("Grace was answered %d %s\n%s", w.Code, w.Body, lines)
+				t.Errorf("Grace got %d %s\n%s", w.Code, w.Body, lines)
 			}
 		case s.ran != 0:
 			t.Error("the guarded handler ran")
@@ -181,23 +181,23 @@ func asksToSignIn(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 	h, page := w.Header(), opensPage(r)
 	if prefetches(r) {
 		if w.Code != http.StatusServiceUnavailable || h["Location"] != nil || w.Body.Len() > 0 {
-			t.Errorf("a prefetch is answered %d to %q: %s", w.Code, h["Location"], w.Body)
+			t.Errorf("a prefetch gets %d to %q: %s", w.Code, h["Location"], w.Body)
 		}
 		return
 	}
 	if page && (r.Method == "GET" || r.Method == "HEAD") {
 		if w.Code != http.StatusSeeOther {
-			t.Errorf("a page is answered %d", w.Code)
+			t.Errorf("a page gets %d", w.Code)
 		}
 		leadsToLogin(t, "Location", h.Get("Location"))
 		return
 	}
 	if w.Code != http.StatusUnauthorized || h["Location"] != nil {
-		t.Errorf("answered %d to %q", w.Code, h["Location"])
+		t.Errorf("the response is %d to %q", w.Code, h["Location"])
 	}
 	if page {
 		if !strings.HasPrefix(h.Get("Content-Type"), "text/html") || h["Hx-Redirect"] != nil {
-			t.Errorf("a form is answered with %q", h)
+			t.Errorf("a form gets %q", h)
 		}
 		return
 	}
@@ -212,7 +212,7 @@ func asksToSignIn(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 		LoginURL string `json:"login_url"`
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Error != "unauthenticated" {
-		t.Errorf("answered %s", w.Body)
+		t.Errorf("the response is %s", w.Body)
 	}
 	leadsToLogin(t, "login_url", body.LoginURL)
 }

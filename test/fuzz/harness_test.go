@@ -195,7 +195,7 @@ func (s *stage) beginWith(t testing.TB, provider, query string) attempt {
 	w := s.ask("GET", "/login/"+provider, query, "")
 	to, err := url.Parse(w.Header().Get("Location"))
 	if err != nil || w.Code != http.StatusSeeOther {
-		t.Fatalf("/login/%s answered %d %s\n%s", provider, w.Code, w.Body, &s.log)
+		t.Fatalf("/login/%s responded %d %s\n%s", provider, w.Code, w.Body, &s.log)
 	}
 	name, value, _ := strings.Cut(jarOf(w), "=")
 	q := to.Query()

@@ -168,7 +168,7 @@ func FuzzCompactJWS(f *testing.F) {
 			return
 		}
 		if w.Code != http.StatusForbidden && w.Code != http.StatusBadGateway {
-			t.Errorf("answered %d %s", w.Code, w.Body)
+			t.Errorf("the response is %d %s", w.Code, w.Body)
 		}
 		s.closes(t, w, a.state, a.value, a.nonce, sig)
 	})

@@ -63,7 +63,7 @@ func FuzzAttemptCookie(f *testing.F) {
 			t.Errorf("%q is not taken for the sign-in's\n%s", header, &s.log)
 		}
 		if !redeemed && w.Code != http.StatusBadRequest {
-			t.Errorf("answered %d %s", w.Code, w.Body)
+			t.Errorf("the response is %d %s", w.Code, w.Body)
 		}
 		s.closes(t, w, own.nonce, other.nonce, own.value, other.value)
 	})
@@ -113,7 +113,7 @@ func FuzzAttemptRecord(f *testing.F) {
 			t.Errorf("%+v is signed in by %q", u, record)
 		}
 		if !slices.Contains([]int{303, 400, 403}, w.Code) || slices.Equal(record, good) && w.Code != http.StatusSeeOther {
-			t.Errorf("answered %d %s\n%s", w.Code, w.Body, &s.log)
+			t.Errorf("the response is %d %s\n%s", w.Code, w.Body, &s.log)
 		}
 		s.closes(t, w, a.nonce)
 		s.asked = nil

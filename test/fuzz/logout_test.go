@@ -97,10 +97,10 @@ func (s *stage) signsOut(t *testing.T, ada, grace string, program []byte, wait, 
 	w := s.backChannel(token)
 	s.closes(t, w, token[len(token)-40:])
 	if (why == "") != (w.Code == http.StatusOK) || why != "" && (w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"invalid_request"`) || len(s.marks) != 0) {
-		t.Fatalf("the reference says %q, and it was answered with %d %s\n%s\n%s", why, w.Code, w.Body, payload, &s.log)
+		t.Fatalf("the reference says %q, and it got %d %s\n%s\n%s", why, w.Code, w.Body, payload, &s.log)
 	}
 	if w.Header()["Set-Cookie"] != nil || w.Code == http.StatusOK && w.Body.Len() != 0 {
-		t.Errorf("answered with %q, %s", w.Header()["Set-Cookie"], w.Body)
+		t.Errorf("the response is %q, %s", w.Header()["Set-Cookie"], w.Body)
 	}
 	if s.who(t, grace) == nil {
 		t.Errorf("Grace was signed out\n%s", payload)

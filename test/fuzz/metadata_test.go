@@ -82,7 +82,7 @@ func FuzzDiscovery(f *testing.F) {
 			small := len(body) < 4000
 			fit := good && !slices.ContainsFunc([]string{"authorization_endpoint", "token_endpoint", "jwks_uri"}, func(name string) bool { return !plainAddress(doc[name]) })
 			if w.Code != http.StatusBadGateway || len(w.Header()["Set-Cookie"]) != 0 || fit && small || s.auth.Warm(t.Context()) == nil {
-				t.Errorf("answered %d %s\n%s\n%s", w.Code, w.Body, body, &s.log)
+				t.Errorf("the response is %d %s\n%s\n%s", w.Code, w.Body, body, &s.log)
 			}
 			s.closes(t, w)
 			return
@@ -186,11 +186,11 @@ func FuzzJWKS(f *testing.F) {
 		w := s.ask("GET", "/authorize/demo", answerOf(a), a.cookie())
 		u := s.who(t, jarOf(w))
 		if n := s.count("/keys"); n < 1 || n > 2 || s.count("/evil") != 0 {
-			t.Errorf("the keys were asked for %d times", n)
+			t.Errorf("the keys were requested %d times", n)
 		}
 		if u == nil {
 			if w.Code != http.StatusForbidden && w.Code != http.StatusBadGateway || body == names.Replace(keySets[0]) && media == "application/json" && alg == "EdDSA" {
-				t.Errorf("answered %d %s\n%s", w.Code, w.Body, &s.log)
+				t.Errorf("the response is %d %s\n%s", w.Code, w.Body, &s.log)
 			}
 			s.closes(t, w, a.state, a.nonce, a.value, stageCode, stageToken)
 			return

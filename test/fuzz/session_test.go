@@ -44,7 +44,7 @@ func fuzzed(s *sitetest.Site, t *testing.T, cookies string) (who string, in bool
 	w := httptest.NewRecorder()
 	s.Engine.ServeHTTP(w, r)
 	if w.Code != http.StatusOK && w.Code != http.StatusUnauthorized {
-		t.Fatalf("answered %d %s", w.Code, w.Body)
+		t.Fatalf("the response is %d %s", w.Code, w.Body)
 	}
 	return w.Body.String(), w.Code == http.StatusOK
 }

@@ -130,7 +130,7 @@ func guardStops(t *testing.T) {
 		s.Ask("GET", path, sitetest.Navigation...)
 	}
 	if n := s.Ran.Load(); n != 0 {
-		t.Errorf("%d protected handlers ran for nobody", n)
+		t.Errorf("%d protected handlers ran without a user", n)
 	}
 }
 

@@ -92,12 +92,12 @@ func (m told) run(t *testing.T) {
 			}
 			for _, text := range told[1:] {
 				if shown := strings.Contains(written(p.Text()), text); shown != mode.developer {
-					t.Errorf("the answer says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
+					t.Errorf("the response says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
 				}
 			}
 			f.KeepsSecrets(t, p)
 			if f.User() != nil {
-				t.Error("somebody is signed in")
+				t.Error("a user is signed in")
 			}
 		})
 	}
@@ -122,12 +122,12 @@ func wantTold(t *testing.T, f *sitetest.Flow, status int, body string, code gina
 	}
 	for _, want := range []string{string(code), id[1], sitetest.Sentence(t, code)} {
 		if !strings.Contains(written(body), want) {
-			t.Errorf("the answer lacks %q: %s", want, body)
+			t.Errorf("the response lacks %q: %s", want, body)
 		}
 	}
 	for _, cause := range loggedCause.FindAllStringSubmatch(log, -1) {
 		if text := cause[1] + cause[2]; strings.Contains(written(body), text) {
-			t.Errorf("the answer has the cause %q: %s", text, body)
+			t.Errorf("the response has the cause %q: %s", text, body)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func noSessionMiddleware(t *testing.T) {
 	s.SignIn()
 	defer func() {
 		if text, _ := recover().(string); !strings.Contains(text, "nil *Auth") || !strings.Contains(text, "Mount") {
-			t.Errorf("a guard of nothing panics with %q", text)
+			t.Errorf("a guard without checks panics with %q", text)
 		}
 	}()
 	var none *ginauth.Auth
@@ -169,7 +169,7 @@ func secureOnHTTP(t *testing.T) {
 	http := sitetest.New(t, nil)
 	http.SignIn()
 	if refused := http.Browser.RefusedCookies(); len(refused) > 0 {
-		t.Errorf("on http the browser refused %q", refused)
+		t.Errorf("on http the browser rejected %q", refused)
 	}
 	https := sitetest.NewTLS(t, nil)
 	for _, proto := range []string{"http", "https", "http"} {
@@ -209,7 +209,7 @@ func cookiesAre(attribute string) func(t *testing.T) {
 				}
 			}
 			if set < 2 {
-				t.Errorf("with %s, a sign-in sets %d cookies: the test looks at nothing", name, set)
+				t.Errorf("with %s, a sign-in sets %d cookies: the test checks nothing", name, set)
 			}
 		}
 	}

@@ -273,7 +273,7 @@ func (w *world) provider(r *http.Request) (*http.Response, error) {
 			return answer.Result(), nil
 		}
 	}
-	return nil, fmt.Errorf("nobody answers at %s", r.URL)
+	return nil, fmt.Errorf("no handler responds at %s", r.URL)
 }
 
 // send sends a device's request to the application, and keeps the cookies of the response.

@@ -147,7 +147,7 @@ func TestProfileBesideAnIssuer(t *testing.T) {
 				t.Errorf("got %+v", u)
 			}
 			if n := s.IDP.Count(authtest.Userinfo); n != 0 {
-				t.Errorf("userinfo was asked %d times", n)
+				t.Errorf("userinfo was called %d times", n)
 			}
 		})
 	}

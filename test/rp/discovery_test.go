@@ -21,18 +21,18 @@ import (
 func TestDiscoveryIsLazyAndKept(t *testing.T) {
 	s := sitetest.New(t, nil)
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("Mount asked the provider %d times", n)
+		t.Errorf("Mount called the provider %d times", n)
 	}
 	s.Get("/")
 	s.Open("/login")
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("pages that need no provider asked it %d times", n)
+		t.Errorf("pages without a provider caused %d requests to it", n)
 	}
 	for range 3 {
 		s.SignIn()
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
-		t.Errorf("three sign-ins asked the provider %d times", n)
+		t.Errorf("three sign-ins caused %d requests to the provider", n)
 	}
 }
 
@@ -58,7 +58,7 @@ func TestAnIssuerThatEndsInASlash(t *testing.T) {
 	})
 	s.SignIn()
 	if got := s.IDP.LastRequest(authtest.Discovery).URL.Path; got != "/.well-known/openid-configuration" {
-		t.Errorf("discovery asked %s", got)
+		t.Errorf("discovery requested %s", got)
 	}
 	if got := s.User().ID(); got != s.IDP.Issuer+"/#ada" {
 		t.Errorf("the user is %s", got)
@@ -90,7 +90,7 @@ func TestEndpointsWrittenDownWin(t *testing.T) {
 		})
 		s.SignIn()
 		if s.IDP.EvilRequests() != 0 || s.IDP.Count(authtest.Discovery) != 1 {
-			t.Errorf("%d requests went astray, %d discoveries", s.IDP.EvilRequests(), s.IDP.Count(authtest.Discovery))
+			t.Errorf("%d requests went to wrong addresses, %d discoveries", s.IDP.EvilRequests(), s.IDP.Count(authtest.Discovery))
 		}
 	})
 	t.Run("one that is written down makes up for one that is missing", func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestEachEndpointIsDiscovered(t *testing.T) {
 			})
 			s.SignIn()
 			if n := s.IDP.Count(authtest.Discovery); n != 1 {
-				t.Errorf("discovery was asked %d times", n)
+				t.Errorf("discovery was called %d times", n)
 			}
 		})
 	}
@@ -290,6 +290,6 @@ func TestKeysAreDiscoveredWhereTheyAreNotWrittenDown(t *testing.T) {
 	})
 	s.SignIn()
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
-		t.Errorf("discovery was asked %d times", n)
+		t.Errorf("discovery was called %d times", n)
 	}
 }

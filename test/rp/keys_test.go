@@ -164,12 +164,12 @@ func TestFloodOfUnknownKids(t *testing.T) {
 	}
 	flood()
 	if got := s.IDP.Count(authtest.JWKS); got != 2 {
-		t.Errorf("the keys were asked for %d times, want 2", got)
+		t.Errorf("the keys were requested %d times, want 2", got)
 	}
 	s.Clock.Advance(16 * time.Second)
 	flood()
 	if got := s.IDP.Count(authtest.JWKS); got != 3 {
-		t.Errorf("the keys were asked for %d times, want 3", got)
+		t.Errorf("the keys were requested %d times, want 3", got)
 	}
 	s.IDP.EditIDToken(nil)
 	s.AcceptsSignIn(t, "/login/demo")
@@ -191,7 +191,7 @@ func TestWrongSignaturesFetchKeysOnce(t *testing.T) {
 		s.Get("/login/demo")
 	}
 	if got := s.IDP.Count(authtest.JWKS); got != 2 {
-		t.Errorf("the keys were asked for %d times, want 2", got)
+		t.Errorf("the keys were requested %d times, want 2", got)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestForgedLogoutTokensDoNotDelayARotation(t *testing.T) {
 				s.RefusesLogoutToken(t, s.BackChannel(sitetest.SignJWT(sitetest.StrangerKey(), header, sitetest.JSON(s.LogoutClaims(nil)))))
 			}
 			if got := s.IDP.Count(authtest.JWKS) - before; got != 1 {
-				t.Errorf("the keys were asked for %d times, want once", got)
+				t.Errorf("the keys were requested %d times, want once", got)
 			}
 			s.IDP.RotateKey()
 			s.AcceptsSignIn(t, "/login/demo")
@@ -240,7 +240,7 @@ func TestRotationWithoutKids(t *testing.T) {
 		s.Get("/login/demo")
 	}
 	if got := s.IDP.Count(authtest.JWKS) - before; got > 1 {
-		t.Errorf("wrong signatures without a kid asked for the keys %d times", got)
+		t.Errorf("wrong signatures without a kid requested the keys %d times", got)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestManyAskForKeysOnce(t *testing.T) {
 	}
 	wait.Wait()
 	if got := s.IDP.Count(authtest.JWKS); got > 2 { // the first ones share a request, a late one may find none in flight
-		t.Errorf("the keys were asked for %d times", got)
+		t.Errorf("the keys were requested %d times", got)
 	}
 }
 
@@ -320,7 +320,7 @@ func TestATokenWithoutAKidAsksForKeysOnce(t *testing.T) {
 		s.Clock.Advance(time.Minute)
 	}
 	if n := s.IDP.Count(authtest.JWKS); n != 1 {
-		t.Errorf("the keys were asked for %d times", n)
+		t.Errorf("the keys were requested %d times", n)
 	}
 }
 
@@ -333,7 +333,7 @@ func TestAnOutageOfKeysIsRemembered(t *testing.T) {
 		s.Get("/login/demo")
 	}
 	if n := s.IDP.Count(authtest.JWKS); n != 1 {
-		t.Errorf("the keys were asked for %d times", n)
+		t.Errorf("the keys were requested %d times", n)
 	}
 	s.IDP.Heal()
 	s.Clock.Advance(6 * time.Second)

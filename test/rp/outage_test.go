@@ -52,7 +52,7 @@ func inTrouble(t *testing.T, e authtest.Endpoint, f authtest.Fault) {
 	began := time.Now()
 	p := s.Get("/login/demo")
 	if took := time.Since(began); took > 4*sitetest.OutageTimeout {
-		t.Errorf("the answer took %v", took)
+		t.Errorf("the response took %v", took)
 	}
 	meanwhile.Wait()
 	s.WantError(p, code)
@@ -100,7 +100,7 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 		s.Clock.Advance(wait - 200*time.Millisecond)
 		s.WantError(s.Open("/login/demo"), ginauth.ErrProviderUnavailable)
 		if n := s.IDP.Count(authtest.Discovery); n != asked {
-			t.Fatalf("before %v were over, the provider was asked %d times, want %d", wait, n, asked)
+			t.Fatalf("before %v were over, the provider was called %d times, want %d", wait, n, asked)
 		}
 		s.Clock.Advance(200 * time.Millisecond)
 	}
@@ -147,7 +147,7 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 		o.Providers = append(o.Providers, sitetest.Client("lying", lying), sitetest.Client("slow", slow))
 	})
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("Mount asked the provider %d times", n)
+		t.Errorf("Mount called the provider %d times", n)
 	}
 	err := s.Auth.Warm(t.Context())
 	for _, want := range []string{"ginauth: demo: discovery: ", "answered 503", "ginauth: lying: discovery: ", "https://somebody.else", "ginauth: slow: discovery: ", "in time"} {
@@ -168,17 +168,17 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 func TestWarmIsQuietWhenAllIsWell(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(authtest.Discovery, authtest.Down) })
 	if err := s.Auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderUnavailable) {
-		t.Errorf("Warm says %v", err)
+		t.Errorf("Warm returned %v", err)
 	}
 	s.IDP.Heal()
 	s.Clock.Advance(2 * time.Second)
 	for range 2 {
 		if err := s.Auth.Warm(t.Context()); err != nil {
-			t.Errorf("Warm says %v", err)
+			t.Errorf("Warm returned %v", err)
 		}
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 2 {
-		t.Errorf("the provider was asked %d times, want 2", n)
+		t.Errorf("the provider was called %d times, want 2", n)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestWarmEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	if err := s.Auth.Warm(ctx); !errors.Is(err, ginauth.ErrProviderTimeout) {
-		t.Errorf("Warm says %v", err)
+		t.Errorf("Warm returned %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("Warm took %v", took)
@@ -249,7 +249,7 @@ func TestASignInDoesWithoutUserinfo(t *testing.T) {
 		t.Errorf("signed in as %+v", u)
 	}
 	if lines := s.Logs.Lines("WARN", "userinfo.skipped"); len(lines) == 0 || !strings.Contains(lines[0], " cause=http.timeout ") {
-		t.Errorf("the log says nothing of it: %s", s.Logs)
+		t.Errorf("the log has no line about it: %s", s.Logs)
 	}
 }
 
@@ -317,7 +317,7 @@ func TestRefusedAnswersAreClosed(t *testing.T) {
 		})
 		s.IDP.Handle(e, sitetest.AnswerWith(http.StatusTeapot, "text/plain", "no"))
 		if p := s.Get("/login/demo"); p.Status < 400 || n.open.Load() != 0 {
-			t.Errorf("%s: answered %d; %d bodies are open", e, p.Status, n.open.Load())
+			t.Errorf("%s: the response is %d; %d bodies are open", e, p.Status, n.open.Load())
 		}
 	}
 }

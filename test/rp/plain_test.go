@@ -43,7 +43,7 @@ func TestPlainProfile(t *testing.T) {
 	}
 	start := s.IDP.LastRequest(authtest.Authorize).Form
 	if start.Has("nonce") || start.Get("scope") != "profile email" || start.Get("code_challenge_method") != "S256" {
-		t.Errorf("asked with %v", start)
+		t.Errorf("requested with %v", start)
 	}
 }
 
@@ -122,11 +122,11 @@ func TestProfileFunc(t *testing.T) {
 	}
 	requests := s.IDP.Requests(authtest.Userinfo)
 	if len(requests) != 2 {
-		t.Fatalf("asked %d times", len(requests))
+		t.Fatalf("called %d times", len(requests))
 	}
 	for _, r := range requests {
 		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") || r.Header.Get("X-Api-Version") != "7" || !strings.HasPrefix(r.Header.Get("User-Agent"), "ginauth/") || r.URL.RawQuery != "" {
-			t.Errorf("asked with %v", r.Header)
+			t.Errorf("requested with %v", r.Header)
 		}
 	}
 }
@@ -382,7 +382,7 @@ func TestClientSecretFunc(t *testing.T) {
 	s.SignIn()
 	s.SignIn()
 	if made != 2 {
-		t.Errorf("it was asked %d times", made)
+		t.Errorf("it was called %d times", made)
 	}
 	for name, tt := range map[string]struct {
 		code ginauth.Code
@@ -436,7 +436,7 @@ func TestEndpointsByHand(t *testing.T) {
 			}
 			for _, field := range []string{"authorize", "token", "jwks", "userinfo"} {
 				if got, want := other[field] > 0, slices.Contains(tt.fields, field); got != want {
-					t.Errorf("%s by hand is %t, asked there is %t", field, want, got)
+					t.Errorf("%s configured is %t, requested there is %t", field, want, got)
 				}
 			}
 			if asked := tt.asks > 0 || slices.Contains(tt.fields, "userinfo"); (u.Name != "") != asked {

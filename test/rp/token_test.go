@@ -49,7 +49,7 @@ func TestLongErrorCodesAreNotRepeated(t *testing.T) {
 	s.IDP.Handle(authtest.Token, sitetest.AnswerWith(400, "application/json", `{"error":"`+long+`"}`))
 	s.Get("/login/demo")
 	if text := s.Logs.String(); strings.Contains(text, long) || !strings.Contains(text, "id=token.error ") {
-		t.Errorf("the log says\n%s", text)
+		t.Errorf("the log is\n%s", text)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestTokenByGETAlone(t *testing.T) {
 	})
 	s.WantError(s.Get("/login/demo"), ginauth.ErrBadTokenResponse)
 	if method != "GET authorization_code" {
-		t.Errorf("asked with %q", method)
+		t.Errorf("requested with %q", method)
 	}
 }
 

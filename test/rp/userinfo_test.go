@@ -153,7 +153,7 @@ func TestNoUserinfoForWhatIsThere(t *testing.T) {
 		})
 		s.AcceptsSignIn(t, "/login/demo")
 		if asked.Load() != (missing != "") {
-			t.Errorf("without %q, userinfo was asked: %v", missing, asked.Load())
+			t.Errorf("without %q, userinfo was requested: %v", missing, asked.Load())
 		}
 	}
 }
@@ -182,7 +182,7 @@ func TestProfileInPlaceOfAnEndpoint(t *testing.T) {
 	s.Engine.GET("/zone", s.Auth.RequireAuth(ginauth.HasClaim("zoneinfo", "UTC")), func(c *gin.Context) { c.Status(http.StatusOK) })
 	s.SignIn()
 	if p := s.Ask("GET", "/zone", sitetest.Fetch...); p.Status != http.StatusOK {
-		t.Errorf("answered %d: %s", p.Status, p.Text())
+		t.Errorf("the response is %d: %s", p.Status, p.Text())
 	}
 }
 
@@ -235,7 +235,7 @@ func TestWhenUserinfoIsAsked(t *testing.T) {
 			})
 			s.AcceptsSignIn(t, "/login/demo")
 			if got := s.IDP.Count(authtest.Userinfo); got != tt.asked {
-				t.Errorf("asked %d times, want %d", got, tt.asked)
+				t.Errorf("called %d times, want %d", got, tt.asked)
 			}
 		})
 	}
@@ -335,7 +335,7 @@ func TestSignedUserinfo(t *testing.T) {
 				t.Errorf("got %+v", u)
 			}
 			if accept := s.IDP.LastRequest(authtest.Userinfo).Header.Get("Accept"); !strings.Contains(accept, "application/jwt") {
-				t.Errorf("asked for %q", accept)
+				t.Errorf("requested %q", accept)
 			}
 		})
 	}
