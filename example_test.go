@@ -91,7 +91,7 @@ func ExampleAuth_Token() {
 	}
 	app.GET("/calendar/connect", auth.RequireAuth(), func(c *gin.Context) {
 		if _, err := auth.Token(c, calendar); err != nil {
-			auth.Fail(c, err) // asks the person, and comes back here
+			auth.Fail(c, err) // asks for consent, and returns here
 			return
 		}
 		c.Redirect(http.StatusSeeOther, "/calendar")
