@@ -12,13 +12,13 @@ import (
 )
 
 // Followed is a [Revocations] that notifies every process of the watermarks that any of them
-// raises; [Cached] then answers from memory. Package redisstate implements it on Redis;
+// raises; [Cached] then reads them from memory. Package redisstate implements it on Redis;
 // docs/replicas.md has an implementation on PostgreSQL.
 //
-// Revoke must store the watermark and publish it in one atomic step. In two steps, a process
-// that stops in between leaves a watermark that is stored and not published, or published and
-// not stored. Watermarks must fail where Revoke would fail, such as at a server that was
-// demoted or has lost its replicas: its answers are cached for 15 minutes.
+// Revoke must store the watermark and publish it in one atomic step. With two steps, a process
+// that stops between them leaves a watermark that is stored but not published, or published but
+// not stored. Watermarks must fail where Revoke would fail, for example at a server that was
+// demoted or has lost its replicas, since their results are cached for 15 minutes.
 type Followed interface {
 	Revocations
 
@@ -58,19 +58,18 @@ const (
 	cacheLimit = memoryLimit // sessions, and as many watermarks, that one process caches
 )
 
-// Cached returns Revocations that answer Watermarks from this process's memory and everything
-// else from the store. With it, requests of a signed-in user query the store once in 15
-// minutes.
+// Cached returns Revocations that read watermarks from this process's memory, and use the store
+// for everything else. With it, requests of a signed-in user query the store once in 15 minutes.
 //
 //	Revocations: ginauth.Cached(redisstate.New(client, "myapp:")),
 //
-// The process receives the watermarks of all replicas. It relies on its memory for 250 ms from
-// sending a beat that came back through the store. A sign-out at another replica therefore
+// The process receives the watermarks of all replicas. It relies on its memory for 250 ms after
+// sending a beat that returned through the store. A sign-out at another replica therefore
 // normally takes effect here within a few milliseconds, and in every case before any request
-// that begins 250 ms after the sign-out returned, whatever happens to the store and the
-// network. A sign-out in this process takes effect at once. Without a recent beat, and for a
-// session that is not cached, the store is queried, for at most 450 ms; if that fails, guarded
-// requests are answered with 503 ([ErrStoreUnavailable]).
+// that begins 250 ms after the sign-out returned, even if the store or the network fails. A
+// sign-out in this process takes effect immediately. Without a recent beat, and for a session
+// that is not cached, the store is queried, for at most 450 ms; if that fails, guarded requests
+// get 503 ([ErrStoreUnavailable]).
 //
 // Every replica must use the same store, in a version that publishes its watermarks.
 //

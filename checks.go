@@ -11,16 +11,15 @@ import (
 )
 
 // Check decides whether [Auth.RequireAuth] admits a user: it returns nil to admit the user, or
-// an error that says why not. An application's own checks are plain functions, and may query a
-// database:
+// an error with the reason to reject them. An application's own checks are plain functions, and
+// may query a database:
 //
 //	auth.RequireAuth(func(u *ginauth.User) error { return staff.Welcomes(u.ID()) })
 //
-// The error is logged and answered with 403; the browser does not see the reason. An [*Error]
-// is answered with the status of its Code: return one with [ErrStoreUnavailable] (503) if the
-// database could not be queried, and the error of [MaxAge] or [ACR] if the user must
-// authenticate again. A Check that panics rejects the user. A Check must be safe for
-// concurrent use.
+// The error is logged, and the response is 403 without the reason. An [*Error] results in the
+// status of its Code: return one with [ErrStoreUnavailable] (503) if the database could not be
+// queried, and the error of [MaxAge] or [ACR] if the user must authenticate again. A Check that
+// panics rejects the user. A Check must be safe for concurrent use.
 //
 // A Check alone does not admit an access token: the guard also needs [HasScope] or [IsClient].
 type Check func(*User) error

@@ -88,7 +88,7 @@ type Error struct {
 	Op       string `json:"op,omitempty"`       // the operation that failed: "exchange code"
 	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
 
-	// Event says what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
+	// Event is what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
 	// [RequestRefused]. It is the name of the event that reports the error; unauthenticated
 	// requests, which have no event, have RequestRefused. It is "" in errors returned by
 	// functions of this package.

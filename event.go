@@ -64,7 +64,7 @@ const (
 	RequestRefused      EventName = "request_refused"        // a guard rejected an authenticated request, or could not decide; see Event.Code
 )
 
-// EventBy says who ended a session.
+// EventBy is who ended a session.
 type EventBy string
 
 const (

@@ -53,10 +53,10 @@ type Hooks struct {
 	Authenticate func(c *gin.Context) (*User, error)
 
 	// OnLogin is called after a sign-in is verified and before the session starts. It is the
-	// only hook that can reject a sign-in: its error is logged and answered with 403
-	// ([ErrIdentityRejected]), an [*Error] or a [Code] such as [ErrForbidden] with its own
-	// status. It may change login.User, for example to add groups from a database,
-	// login.ReturnTo, login.Limits and login.NoSession.
+	// only hook that can reject a sign-in: its error is logged and results in 403
+	// ([ErrIdentityRejected]), an [*Error] or a [Code] such as [ErrForbidden] in its own status.
+	// It may change login.User, for example to add groups from a database, login.ReturnTo,
+	// login.Limits and login.NoSession.
 	//
 	// It may set headers and cookies, which are sent only if the sign-in succeeds; if the
 	// sign-in fails later, a session that OnLogin began with [Auth.SignIn] is ended as well.
@@ -99,9 +99,10 @@ type Hooks struct {
 	// otherwise.
 	OnLogout func(c *gin.Context, user *User)
 
-	// OnError answers a failed request in place of the built-in page or JSON. The request is
-	// already aborted, and the failure is logged. err.Event says whether a sign-in, a sign-out
-	// or a guarded request failed. If OnError writes nothing, the built-in response follows.
+	// OnError writes the response to a failed request in place of the built-in page or JSON. The
+	// request is already aborted, and the failure is logged. err.Event is the kind of failure:
+	// of a sign-in, a sign-out or a guarded request. If OnError writes nothing, the built-in
+	// response follows.
 	OnError func(c *gin.Context, err *Error)
 
 	// OnEvent receives every [Event], for metrics, traces and alerts. The outcome is final by

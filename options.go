@@ -34,8 +34,8 @@ type Options struct {
 	InsecureHTTP bool
 
 	// Providers are the identity providers to sign in with, and the issuers of accepted access
-	// tokens. Without any, no user can sign in: Mount logs a warning, and /login answers 404.
-	// If an administrator configures them at run time, see [Auth.SetProviders].
+	// tokens. Without any, no user can sign in: Mount logs a warning, and /login responds with
+	// 404. If an administrator configures them at run time, see [Auth.SetProviders].
 	Providers []Provider
 
 	// CallbackPaths lists callback paths to register in addition to those of Providers, for

@@ -221,19 +221,19 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page load whose
-// user must sign in, or authenticate again, is redirected; other errors get the status of
-// their [Code], or 500 ([ErrSessionError]) if err has none. A page load of a signed-in user
-// gets 403 ([ErrForbidden]) for [ErrUnauthenticated], since the sign-in would only lead back.
-// [Hooks.OnError] may answer instead. Use it in handlers that detect such an error themselves:
+// Fail responds to a request with err as [Auth.RequireAuth] does, and aborts it: a page load
+// whose user must sign in, or authenticate again, is redirected; other errors get the status of
+// their [Code], or 500 ([ErrSessionError]) if err has none. A page load of a signed-in user gets
+// 403 ([ErrForbidden]) for [ErrUnauthenticated], since the sign-in would only redirect back.
+// [Hooks.OnError] may respond instead. Use it in handlers that detect such an error themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
 //		auth.Fail(c, err)
 //		return
 //	}
 //
-// Put [Auth.RequireAuth] or [Auth.LoadUser] before the handler: without one CurrentUser is
-// nil, and a signed-in user would be redirected to the sign-in repeatedly. Fail answers such a
+// Put [Auth.RequireAuth] or [Auth.LoadUser] before the handler: without one CurrentUser is nil,
+// and a signed-in user would be redirected to the sign-in repeatedly. Fail responds to such a
 // request with 500 ([ErrSessionError]).
 //
 // An error of [Auth.BeginLogin] or [Auth.SignIn] is a [SignInFailed] event, and one of

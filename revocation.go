@@ -27,8 +27,8 @@ type RevocationKey [16]byte
 //
 // Several Mounts in one process can share [NewMemoryRevocations].
 //
-// Implementations must be safe for concurrent use. If one returns an error, guarded
-// requests are answered with 503 ([ErrStoreUnavailable]).
+// Implementations must be safe for concurrent use. If one returns an error, guarded requests get
+// 503 ([ErrStoreUnavailable]).
 type Revocations interface {
 	// Revoke raises the watermark of key to at, unless it is already higher, and stores it for
 	// ttl. It may round at up by less than a millisecond.

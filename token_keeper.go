@@ -40,9 +40,9 @@ const (
 
 // Tokens is a store for the provider's tokens of sessions: see [Options.Tokens]. Values are
 // sealed, and keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
-// are answered with 503 ([ErrStoreUnavailable]), [Auth.Client] returns that error once the
-// token in memory has expired, and rechecks are postponed. Implementations must be safe for
-// concurrent use. Package redisstate has one.
+// get 503 ([ErrStoreUnavailable]), [Auth.Client] returns that error once the token in memory has
+// expired, and rechecks are postponed. Implementations must be safe for concurrent use. Package
+// redisstate has one.
 type Tokens interface {
 	// Load returns the value of a key, or nil without one.
 	Load(ctx context.Context, key RevocationKey) ([]byte, error)

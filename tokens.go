@@ -64,8 +64,8 @@ func resourcesOf(list []API) (all []string) {
 // client belongs to this user and works until the session ends.
 //
 // The token is refreshed before it expires, once for all requests, goroutines and replicas. If
-// the API answers 401, the token is refreshed and the request sent again, provided that its
-// body can be sent again. A request to a URL that no API matches fails and is not sent. A
+// the API responds with 401, the token is refreshed and the request sent again, provided that
+// its body can be sent again. A request to a URL that no API matches fails and is not sent. A
 // redirect to such a URL is followed without the token, and so are further redirects.
 //
 // Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which redirects the user to
