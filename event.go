@@ -30,7 +30,7 @@ type Event struct {
 	// the application.
 	Code Code
 
-	// By says who ended a session. It is set only if Name is [SignedOut] or [SessionsRevoked].
+	// By is who ended a session. It is set only if Name is [SignedOut] or [SessionsRevoked].
 	By EventBy
 
 	// Duration is the time spent on requests to the provider after the browser returned: token
