@@ -55,7 +55,7 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 		case found.hasSession():
 			return nil, nil
 		default:
-			return a.attachIdentified(c, found.registry, found.opened), nil // another Auth has put its own user in front
+			return a.attachIdentified(c, found.registry, found.opened, a.cfg.Now()), nil // another Auth has put its own user in front
 		}
 	}
 	var user *User
@@ -69,7 +69,8 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 			return nil, nil // most requests end here
 		}
 	}
-	o, err := a.judge(c, g, user, err, answered, tokens)
+	now := a.cfg.Now()
+	o, err := a.judge(c, g, now, user, err, answered, tokens)
 	if err == errTokenIgnored {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 	if o == nil {
 		return nil, nil
 	}
-	return a.attachIdentified(c, g, o), nil
+	return a.attachIdentified(c, g, o, now), nil
 }
 
 // ask calls Hooks.Authenticate. The request's context records that the hook is running, since
@@ -118,8 +119,8 @@ func reentered(op string) *Error {
 }
 
 // attachIdentified attaches a user without a session to the request.
-func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authRequest {
-	v := a.newAuthRequest(c, g, o, a.cfg.Now())
+func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened, now time.Time) *authRequest {
+	v := a.newAuthRequest(c, g, o, now)
 	vary(c.Writer.Header(), &v.vary)
 	a.attach(c, v)
 	return v
@@ -127,7 +128,7 @@ func (a *Auth) attachIdentified(c *gin.Context, g *registry, o *opened) *authReq
 
 // judge decides by the hook's result, whether it has written a response, and the access token
 // of the request.
-func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answered, tokens bool) (*opened, error) {
+func (a *Auth) judge(c *gin.Context, g *registry, now time.Time, user *User, err error, answered, tokens bool) (*opened, error) {
 	isToken := g.hasToken(c.Request)
 	switch {
 	case answered:
@@ -138,7 +139,7 @@ func (a *Auth) judge(c *gin.Context, g *registry, user *User, err error, answere
 	case user != nil:
 		return a.identified(g, user)
 	case isToken && g.takesTokens() && tokens:
-		return a.byToken(c, g)
+		return a.byToken(c, g, now)
 	case isToken && g.takesTokens():
 		return nil, errTokenIgnored
 	case isToken:

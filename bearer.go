@@ -54,12 +54,11 @@ var errTokenIgnored = errors.New("the request has a bearer token")
 
 // byToken returns the user of a request's bearer token in the form of a session, so that the
 // per-request checks of sessions apply to it, too.
-func (a *Auth) byToken(c *gin.Context, g *registry) (*opened, error) {
+func (a *Auth) byToken(c *gin.Context, g *registry, now time.Time) (*opened, error) {
 	raw, err := bearerToken(c.Request)
 	if err != nil {
 		return nil, err
 	}
-	now := a.cfg.Now()
 	b := g.bearers.find(raw, now)
 	if b == nil {
 		open := a.open
@@ -180,7 +179,7 @@ func (a *Auth) openVerified(c *gin.Context, g *registry, cl *client, t *rp.Acces
 	if err := s.keepClaims(a.cfg.KeepClaims); err != nil {
 		return nil, err
 	}
-	return s.ofToken(), nil
+	return s.ofToken(earlier(t.Expiry, t.IssuedAt.Add(a.cfg.Lifetime)).Add(leeway)), nil
 }
 
 // tokenBelief is how long the result of an introspection or of OnToken is cached.
@@ -195,10 +194,10 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // ofToken returns an opened session that represents a token: it has no id and is never
-// renewed. Watermarks are compared with a time one minute before the token was issued, since
+// renewed, and expires with the token. Watermarks are compared with a time one minute before the token was issued, since
 // the provider's clock may be ahead of the clock that stamped the sign-out.
-func (s *session) ofToken() *opened {
-	o := &opened{session: *s, user: *s.user}
+func (s *session) ofToken(expiry time.Time) *opened {
+	o := &opened{session: *s, user: *s.user, expires: expiry.UnixMicro()}
 	o.session.user = &o.user
 	o.session.mark = o.estimatedMark()
 	person := revocationKey(0, o.user.Issuer, o.user.Subject)

@@ -39,6 +39,9 @@ func hasBearer(r *http.Request) bool {
 // afterBearer returns the rest of an Authorization line after the scheme Bearer, and whether
 // it has that scheme, which is case-insensitive (RFC 9110, section 11.1).
 func afterBearer(line string) (rest string, is bool) {
+	if strings.HasPrefix(line, "Bearer ") { // as nearly all are written
+		return line[len("Bearer"):], true
+	}
 	line = strings.TrimLeftFunc(line, unicode.IsSpace)
 	if len(line) < len("Bearer") || !strings.EqualFold(line[:len("Bearer")], "Bearer") {
 		return "", false

@@ -47,6 +47,7 @@ type parts struct {
 	lastProvider *lastProvider
 	refreshes    singleflight.Group // of Auth.Refresh
 	tokens       *tokenKeeper
+	watcher      sessionWatcher    // of SessionContext
 	apiTransport http.RoundTripper // of Auth.Client
 	pages        *pageRenderer
 	mounted      atomic.Bool // Mount has registered every route
@@ -112,6 +113,8 @@ func Mount(router gin.IRouter, opts Options) (*Auth, error) {
 // newAuth builds an Auth. It makes no network requests.
 func newAuth(cfg *config) (*Auth, error) {
 	a := &Auth{&parts{cfg: cfg, pages: cfg.pages, ownRoutes: map[string]map[string]string{}, bodyWait: 10 * time.Second}}
+	a.watcher.auth = a
+	cfg.onRevoked = a.watcher.revoked
 	a.http = fetch.Client(cfg.HTTPClient, "ginauth/1 (+https://github.com/ginauth/ginauth)")
 	boxes := map[string]*seal.Box{}
 	for _, purpose := range []string{"session", "stored session", "attempt", "form_post", "logout", "id_token_hint", "demand", "tokens"} {

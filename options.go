@@ -111,7 +111,9 @@ type Options struct {
 
 	// HTTPClient sends the requests to providers, for a private certificate authority or a
 	// proxy. It is cloned and restricted: no redirects, no cookies, a timeout of 10 seconds,
-	// limited response sizes. Default: a client that honours HTTPS_PROXY.
+	// limited response sizes, and, if its Transport is an *http.Transport, TLS 1.2 or newer with
+	// verified certificates. Mount rejects one with DialTLSContext. Default: a client that
+	// honours HTTPS_PROXY.
 	HTTPClient *http.Client `json:"-"`
 
 	// Logger receives failures with their causes, and sign-ins and sign-outs with a keyed hash
@@ -150,6 +152,7 @@ type config struct {
 
 	callbackPaths []string // all registered patterns except /authorize/:provider
 	pages         *pageRenderer
+	onRevoked     func(RevocationKey) // after each revocation in this process
 }
 
 // url returns the public URL of a path of the application.

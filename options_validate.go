@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/ginauth/ginauth/internal/errid"
+	"github.com/ginauth/ginauth/internal/fetch"
 	"github.com/ginauth/ginauth/internal/printable"
 	"github.com/ginauth/ginauth/internal/weburl"
 )
@@ -47,6 +48,7 @@ func (c *config) check(mount string) error {
 	c.checkPages(&wrong)
 	c.checkStore(&wrong)
 	c.checkTokens(&wrong)
+	c.checkHTTPClient(&wrong)
 	return errors.Join(wrong...)
 }
 
@@ -61,6 +63,14 @@ func (c *config) checkTokens(wrong *mistakes) {
 	case !ours && alone:
 		wrong.add("Options.Tokens", "revocations", "is set, but Revocations are in the memory of this process: two replicas could use one refresh token twice, which providers treat as theft",
 			"set Options.Revocations as well: redisstate implements both")
+	}
+}
+
+// checkHTTPClient: a function that dials TLS may verify no certificate, unnoticed.
+func (c *config) checkHTTPClient(wrong *mistakes) {
+	if fetch.DialsTLS(c.HTTPClient) {
+		wrong.add("Options.HTTPClient", "dial_tls", "has an http.Transport with DialTLSContext or DialTLS, so that the verification of certificates cannot be ensured",
+			"set DialContext and TLSClientConfig instead; or put the transport into a RoundTripper of yours, which is then responsible for TLS")
 	}
 }
 

@@ -182,7 +182,7 @@ func TestTheSignedOutPage(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/logout" })
 	s.Get("/login/demo")
 	p := s.Must(s.Browser.SubmitForm(s.Get("/logout"), "Sign out", nil))
-	if p.URL.Path != "/logout" || !strings.Contains(p.Text(), "You are signed out") {
+	if p.URL.Path != "/logout" || !strings.Contains(p.Text(), sitetest.Sentence(t, "signed_out.title")) {
 		t.Fatalf("signed out, the browser is at %s: %s", p.URL, p.Text())
 	}
 	sitetest.WantHeaders(t, p)
@@ -271,7 +271,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 				return "", nil
 			}}).Parse(`half of it {{fail .Code}}`))
 		})
-		if p := s.Get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), "Unknown sign-in provider.") {
+		if p := s.Get("/login/nobody"); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "half of it") || !strings.Contains(p.Text(), sitetest.Sentence(t, ginauth.ErrUnknownProvider)) {
 			t.Errorf("got %d %s", p.Status, p.Text())
 		}
 	})

@@ -12,11 +12,14 @@ import (
 )
 
 // RevocationKey identifies a session, or all sessions of a user or of a sign-in at the
-// provider. It is a hash and contains no personal data.
+// provider. The key of a session is its id with one byte changed, which is no credential without
+// [Options.Keys]. The others are SHA-256 hashes, cut to 16 bytes and without a secret: anyone that
+// reads them can find out whether a user whose issuer and subject they know or can guess is among
+// them. Some subjects, such as GitHub's, are small numbers.
 type RevocationKey [16]byte
 
-// Revocations stores which sessions were revoked, and which states and logout tokens were
-// used, for as long as they could be used again. It holds watermarks, not flags: a watermark
+// Revocations stores which sessions were revoked, and which states were used, for as long as
+// they could be used again. It holds watermarks, not flags: a watermark
 // only rises; sessions of its key that started before it rose are revoked, and later ones are
 // valid. A revocation is never undone.
 //
@@ -202,6 +205,7 @@ func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, li
 	if err := c.Revocations.Revoke(ctx, key, at, life); err != nil {
 		return storeUnavailable("write revocation", err)
 	}
+	c.onRevoked(key)
 	return nil
 }
 

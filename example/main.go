@@ -96,8 +96,8 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 	gin.SetMode(gin.ReleaseMode)
 	app := gin.New()
 	app.SetHTMLTemplate(template.Must(template.ParseFS(files, "pages.html")))
-	// Do not log queries: that of a provider's response contains a code.
-	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.Recovery(), headers)
+	// Do not log the query, which may contain a code, nor cookies: gin.Recovery would log both.
+	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.CustomRecoveryWithWriter(nil, panicked), headers)
 
 	site := new(site)
 	opts := ginauth.Options{

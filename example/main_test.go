@@ -2,10 +2,14 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/ginauth/ginauth"
 	"github.com/ginauth/ginauth/authtest"
@@ -123,5 +127,34 @@ func TestTheBuiltInProviderStaysOnLoopback(t *testing.T) {
 	}
 	if _, _, err := newApp("https://app.example.com", []ginauth.Provider{}); err == nil {
 		t.Error("the example started without any provider")
+	}
+}
+
+// A panic about a broken connection, as httputil.ReverseProxy raises it, and any other are
+// logged without the cookies and the query of the request.
+func TestPanicsLogNoSecret(t *testing.T) {
+	var log strings.Builder
+	before := gin.DefaultErrorWriter
+	gin.DefaultErrorWriter = &log
+	t.Cleanup(func() { gin.DefaultErrorWriter = before })
+	logger := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	t.Cleanup(func() { slog.SetDefault(logger) })
+	app, _, err := newApp("http://localhost:8080", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, reason := range map[string]any{"/aborted": http.ErrAbortHandler, "/reset": syscall.ECONNRESET, "/broken": "a mistake"} {
+		app.GET(path, func(*gin.Context) { panic(reason) })
+		r := httptest.NewRequest("GET", path+"?code=s3cr3t", nil)
+		r.Header.Set("Cookie", "ginauth=s3cr3t")
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		if path == "/broken" && w.Code != http.StatusInternalServerError {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+	if got := log.String(); !strings.Contains(got, "a mistake") || strings.Contains(got, "s3cr3t") {
+		t.Errorf("the log is %s", got)
 	}
 }

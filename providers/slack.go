@@ -16,6 +16,8 @@ const slackTeam = "https://slack.com/team_id"
 // another workspace. OpenID Connect requires it to be unique at Slack. Slack's older
 // documentation guarantees that only together with the workspace id, the claim
 // https://slack.com/team_id: see SlackWorkspace.
+//
+// There is no PKCE: Slack accepts it only from public clients. The nonce protects the code.
 func Slack(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "slack", Preset: "slack", DisplayName: "Slack", Color: "#4a154b",
@@ -79,6 +81,7 @@ var presetSlack = preset{
 	user:     "An ID for this user in the workspace, name, picture, locale, e-mail address (verified if Slack says so). The claim `https://slack.com/team_id` is the workspace.",
 	quirks: []string{
 		"Members of all workspaces can sign in: for one, use `slack-workspace`.",
+		"PKCE is off: Slack accepts it only from public clients.",
 		"Slack rejects http redirect URIs, even on localhost.",
 		"`/login/slack` forwards `team`, the workspace to sign in with.",
 	},

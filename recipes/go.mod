@@ -6,6 +6,7 @@ replace github.com/ginauth/ginauth => ../
 
 require (
 	github.com/alexedwards/argon2id v1.0.0
+	github.com/coder/websocket v1.8.15
 	github.com/gin-gonic/gin v1.12.0
 	github.com/ginauth/ginauth v0.0.0
 	github.com/go-webauthn/webauthn v0.18.2

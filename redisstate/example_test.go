@@ -21,7 +21,7 @@ func Example() {
 	})
 	defer client.Close()
 
-	router := gin.Default()
+	router := gin.New()
 	shared := redisstate.New(client, "myapp:")
 	auth, err := ginauth.Mount(router, ginauth.Options{
 		BaseURL:     "https://app.example.com",

@@ -41,7 +41,7 @@ func runReplica() {
 	}
 	redis.SetLogger(silence{})
 	store := &counting{Store: redisstate.New(client, "app:")}
-	engine := application(ginauth.Cached(store))
+	engine, _ := application(ginauth.Cached(store))
 	engine.GET("/asked", func(c *gin.Context) { c.String(http.StatusOK, "%d", store.asked.Load()) })
 	fmt.Println(listener.Addr())
 	go func() {
@@ -52,7 +52,7 @@ func runReplica() {
 }
 
 // application has a page behind the guard, and ways in and out.
-func application(revocations ginauth.Revocations) *gin.Engine {
+func application(revocations ginauth.Revocations) (*gin.Engine, *ginauth.Auth) {
 	engine := gin.New()
 	auth, err := ginauth.Mount(engine, ginauth.Options{
 		BaseURL: "https://app.example.com", Keys: []string{"the key that all replicas of the tests share"}, Logger: slog.New(slog.DiscardHandler),
@@ -67,7 +67,7 @@ func application(revocations ginauth.Revocations) *gin.Engine {
 		answer(c, auth.SignIn(c, &ginauth.User{Provider: "corp", Subject: c.Query("as")}, nil))
 	})
 	engine.POST("/out", func(c *gin.Context) { answer(c, auth.Logout(c)) })
-	return engine
+	return engine, auth
 }
 
 func answer(c *gin.Context, err error) {

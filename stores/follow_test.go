@@ -76,7 +76,8 @@ func TestFollow(t *testing.T) {
 		"one server, RESP2": func(t *testing.T) redis.UniversalClient {
 			return redis.NewClient(&redis.Options{Addr: address(t, "GINAUTH_REDIS"), Protocol: 2})
 		},
-		"a cluster": newCluster,
+		"one server, TLS and a password": newTLSRedis,
+		"a cluster":                      newCluster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, prefix := open(t), "{"+rand.Text()+"}:"

@@ -106,7 +106,11 @@ func TestPostgresTellsMarksInOrder(t *testing.T) {
 func TestPostgresSharesSignOuts(t *testing.T) {
 	one, _, _ := postgresOf(t)
 	other, _, l := postgresOf(t)
-	first, second := httptest.NewServer(application(ginauth.Cached(one))), httptest.NewServer(application(ginauth.Cached(other)))
+	serve := func(store ginauth.Followed) *httptest.Server {
+		engine, _ := application(ginauth.Cached(store))
+		return httptest.NewServer(engine)
+	}
+	first, second := serve(one), serve(other)
 	t.Cleanup(func() { first.Close(); second.Close() })
 	here, there := &replica{t: t, url: first.URL}, &replica{t: t, url: second.URL}
 	cookies := here.mustSignIn()

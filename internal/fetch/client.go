@@ -51,6 +51,20 @@ func Client(base *http.Client, userAgent string) *http.Client {
 	}
 }
 
+// DialsTLS reports whether base has an *http.Transport that leaves TLS to a function of the
+// application. Client cannot restrict that function, which may verify no certificate.
+func DialsTLS(base *http.Client) bool {
+	if base == nil {
+		return false
+	}
+	t, ok := base.Transport.(*http.Transport)
+	if !ok || t == nil {
+		return false
+	}
+	//lint:ignore SA1019 deprecated, and still called
+	return t.DialTLSContext != nil || t.DialTLS != nil //nolint:staticcheck // the same for golangci-lint
+}
+
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{

@@ -44,6 +44,30 @@ func TestDocsOfOtherModulesAreCompiledThere(t *testing.T) {
 	}
 }
 
+// gin.Recovery, which gin.Default adds, writes the headers of some requests to the log, and with
+// them the session cookie.
+func TestProgramsLogNoCookies(t *testing.T) {
+	check := func(name, text string) {
+		for _, call := range []string{"gin.Default()", "gin.Recovery()"} {
+			if strings.Contains(text, call) {
+				t.Errorf("%s calls %s, which can log session cookies: see docs/observability.md", name, call)
+			}
+		}
+	}
+	for _, page := range doctest.ReadAll(t, ".") {
+		for _, p := range page.Programs {
+			for file, text := range p.Files {
+				check(p.Name+"/"+file, text)
+			}
+		}
+	}
+	for _, file := range files(t, ".go") {
+		if dir, _, _ := strings.Cut(file, "/"); dir == "example" || dir == "recipes" || strings.HasSuffix(file, "example_test.go") {
+			check(file, sitetest.File(t, file))
+		}
+	}
+}
+
 // head is the beginning of docs/providers.md.
 const head = "providers/providers.head.md"
 

@@ -605,10 +605,10 @@ func s15NoProviders(t *testing.T) {
 	}
 	p := s.Get("/guarded")
 	s.WantError(p, ginauth.ErrUnknownProvider)
-	if !strings.Contains(p.Text(), "No sign-in method is set up yet.") || !strings.Contains(p.Text(), "no provider is configured") || s.Ran.Load() != 0 {
+	if !strings.Contains(p.Text(), sitetest.Sentence(t, "choose.none")) || s.Ran.Load() != 0 {
 		t.Errorf("the page is %s", p.Text())
 	}
-	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"No sign-in method is set up yet."`) {
+	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"`+sitetest.Sentence(t, "choose.none")+`"`) {
 		t.Errorf("a script gets %d %s", p.Status, p.Body)
 	}
 	s.WantError(s.Get("/login/demo"), ginauth.ErrUnknownProvider)

@@ -7,6 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -281,6 +284,27 @@ func TestMistakesInTheClient(t *testing.T) {
 		onProvider("a public client without PKCE", func(p *ginauth.Provider) { p.ClientSecret, p.AuthMethod, p.Quirks.DisablePKCE = "", "none", true }, "provider.quirks.disable_pkce.public_client", "PKCE"),
 		onProvider("an unknown method", func(p *ginauth.Provider) { p.AuthMethod = "basic" }, "provider.auth_method.unknown", `"basic"`, `"client_secret_basic"`),
 	})
+}
+
+func TestMistakesInTheHTTPClient(t *testing.T) {
+	dial := func(context.Context, string, string) (net.Conn, error) { return nil, io.ErrUnexpectedEOF }
+	with := func(transport http.RoundTripper) func(o *ginauth.Options) {
+		return func(o *ginauth.Options) { o.HTTPClient = &http.Client{Transport: transport} }
+	}
+	old := &http.Transport{}
+	//lint:ignore SA1019 deprecated, and still called
+	old.DialTLS = func(string, string) (net.Conn, error) { return nil, io.ErrUnexpectedEOF } //nolint:staticcheck // the same for golangci-lint
+	reports(t, []mistake{
+		{"a function that dials TLS", with(&http.Transport{DialTLSContext: dial}), "options.http_client.dial_tls", []string{"DialTLSContext", "RoundTripper"}},
+		{"the deprecated one", with(old), "options.http_client.dial_tls", nil},
+	})
+	for name, transport := range map[string]http.RoundTripper{
+		"none": nil, "one that dials": &http.Transport{DialContext: dial}, "a RoundTripper around it": struct{ http.RoundTripper }{&http.Transport{DialTLSContext: dial}},
+	} {
+		if err := sitetest.MountError(sitetest.GoodOptionsWith(with(transport))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestMistakesInAddresses(t *testing.T) {

@@ -121,7 +121,7 @@ func (s *site) socket(c *gin.Context) {
 	if err != nil {
 		return
 	}
-	board.Talk(c.Request.Context(), socket, s.person(c))
+	board.Talk(s.auth.SessionContext(c), socket, s.person(c))
 }
 
 func (s *site) me(c *gin.Context) { c.JSON(http.StatusOK, s.person(c)) }
