@@ -66,7 +66,7 @@ func (c *config) checkTokens(wrong *mistakes) {
 	}
 }
 
-// checkHTTPClient: a function that dials TLS may verify no certificate, unnoticed.
+// checkHTTPClient rejects functions that dial TLS, since they may not verify certificates.
 func (c *config) checkHTTPClient(wrong *mistakes) {
 	if fetch.DialsTLS(c.HTTPClient) {
 		wrong.add("Options.HTTPClient", "dial_tls", "has an http.Transport with DialTLSContext or DialTLS, so that the verification of certificates cannot be ensured",

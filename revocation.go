@@ -11,11 +11,11 @@ import (
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
-// RevocationKey identifies a session, or all sessions of a user or of a sign-in at the
-// provider. The key of a session is its id with one byte changed, which is no credential without
-// [Options.Keys]. The others are SHA-256 hashes, cut to 16 bytes and without a secret: anyone that
-// reads them can find out whether a user whose issuer and subject they know or can guess is among
-// them. Some subjects, such as GitHub's, are small numbers.
+// RevocationKey identifies a session, or all sessions of a user or of a sign-in at the provider.
+// The key of a session is its id with one byte changed, which is no credential without
+// [Options.Keys]. The others are SHA-256 hashes, truncated to 16 bytes and without a secret:
+// anyone who reads them can test whether they include a user whose issuer and subject are known
+// or can be guessed. Some subjects, such as GitHub's, are small numbers.
 type RevocationKey [16]byte
 
 // Revocations stores which sessions were revoked, and which states were used, for as long as

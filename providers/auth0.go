@@ -59,7 +59,7 @@ var presetAuth0 = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "If `AuthParams` name an API as `audience`, switch on its *Allow Offline Access*.",
-		about:   "Each refresh returns a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
+		about:   "Each refresh returns a new one if *Refresh Token Rotation* is on. Its lifetime is set in the application. Revocation: in the metadata.",
 	},
 
 	// https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles

@@ -97,10 +97,10 @@ var presetAzureADB2C = preset{
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/configure-tokens
 	refresh: refreshTokens{
 		scope: "offline_access",
-		about: "It is valid for 14 days, or as the user flow says (1 to 90 days).",
+		about: "It is valid for 14 days, or as set in the user flow (1 to 90 days).",
 	},
 
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/access-tokens
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/tokens-overview
-	api: apiTokens{how: "register it as a separate application, with scopes: `Audience` is its application ID. The client asks for `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
+	api: apiTokens{how: "register it as a separate application, with scopes: `Audience` is its application ID. The client requests `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
 }

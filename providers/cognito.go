@@ -73,10 +73,10 @@ var presetCognito = preset{
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each refresh returns a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
+		about:  "It is valid for 30 days, or as set in the app client (1 hour to 10 years). Each refresh returns a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
 	},
 
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-define-resource-servers.html
 	// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
-	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client asks for `IDENTIFIER/SCOPE`, which is the name for `HasScope`. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; not for programs); without it, such a scope identifies the API."},
+	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client requests `IDENTIFIER/SCOPE`, which is the name for `HasScope`. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; not for programs); without it, such a scope identifies the API."},
 }

@@ -52,7 +52,7 @@ var presetKinde = preset{
 	// https://docs.kinde.com/build/tokens/configure-tokens/
 	refresh: refreshTokens{
 		scope: "offline",
-		about: "It is valid for 15 days, or as the application says. Revocation: `/oauth2/revoke`.",
+		about: "It is valid for 15 days, or as set in the application. Revocation: `/oauth2/revoke`.",
 	},
 
 	// https://docs.kinde.com/developer-tools/your-apis/register-manage-apis

@@ -68,7 +68,7 @@ var presetOkta = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Give the application the grant *Refresh Token*.",
-		about:   "It does not expire, unless the access policy says so. Each refresh returns a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
+		about:   "It does not expire, unless the access policy sets an expiry. Each refresh returns a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
 	},
 
 	// https://developer.okta.com/docs/guides/validate-access-tokens/go/overview/

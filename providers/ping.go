@@ -109,7 +109,7 @@ var presetPingFederate = preset{
 	// https://docs.pingidentity.com/r/en-us/pingfederate-100/help_authorizationserversettingstasklet_oauthauthorizationserversettingsstate
 	refresh: refreshTokens{
 		console: "Give the client the grant *Refresh Token*.",
-		about:   "Settings of the authorization server and the client say how long it is valid, and whether a refresh returns a new one. Revocation: in the metadata.",
+		about:   "Settings of the authorization server and the client determine how long it is valid, and whether a refresh returns a new one. Revocation: in the metadata.",
 	},
 
 	// https://docs.pingidentity.com/pingfederate/latest/administrators_reference_guide/pf_defining_access_token_attribute_contract.html

@@ -69,11 +69,11 @@ var presetZitadel = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Switch on *Refresh Token* for the application.",
-		about:   "Each refresh returns a new one. Settings of the instance say how long it is valid. Revocation: in the metadata.",
+		about:   "Each refresh returns a new one. Settings of the instance determine how long it is valid. Revocation: in the metadata.",
 	},
 
 	// https://github.com/zitadel/zitadel/blob/main/internal/api/oidc/introspect.go
 	// https://github.com/zitadel/zitadel/blob/main/internal/api/oidc/token.go
 	// https://zitadel.com/docs/guides/integrate/token-introspection/basic-auth
-	api: apiTokens{how: "opaque ones, with `Introspect`: `Audience` is the id of the project that the application is in. The client asks for the scope `urn:zitadel:iam:org:project:id:PROJECT_ID:aud`, which `HasScope` can name. JWTs have no scopes, so `HasScope` rejects them. Service users count as users, not as programs."},
+	api: apiTokens{how: "opaque ones, with `Introspect`: `Audience` is the id of the project that the application is in. The client requests the scope `urn:zitadel:iam:org:project:id:PROJECT_ID:aud`, which `HasScope` can name. JWTs have no scopes, so `HasScope` rejects them. Service users count as users, not as programs."},
 }

@@ -150,7 +150,7 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 		t.Errorf("Mount called the provider %d times", n)
 	}
 	err := s.Auth.Warm(t.Context())
-	for _, want := range []string{"ginauth: demo: discovery: ", "answered 503", "ginauth: lying: discovery: ", "https://somebody.else", "ginauth: slow: discovery: ", "in time"} {
+	for _, want := range []string{"ginauth: demo: discovery: ", "responded with 503", "ginauth: lying: discovery: ", "https://somebody.else", "ginauth: slow: discovery: ", "in time"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Warm does not say %q: %v", want, err)
 		}
