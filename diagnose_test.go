@@ -137,7 +137,7 @@ func TestDiagnoseTakesAnyAnswerForOne(t *testing.T) {
 			for _, e := range []authtest.Endpoint{authtest.Token, authtest.Authorize} {
 				s.IDP.Handle(e, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 			}
-		}, problems: []said{{"token endpoint", "http.status", []string{fmt.Sprintf("127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}}},
+		}, problems: []said{{"token endpoint", "http.status", []string{fmt.Sprintf("127.0.0.1:PORT: responded with %d %s", status, http.StatusText(status))}}},
 			warnings: []said{{"authorization endpoint", "http.status", []string{fmt.Sprint(status)}}}})
 	}
 	runFindings(t, sitetest.NewTLS, list)

@@ -359,7 +359,7 @@ func (w *world) backChannel(a, b, c int) {
 	r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
 	got := w.send(newDevice(), r)
 	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503, ginauth.ErrUnknownProvider: 404}[want]; got.Code != status {
-		w.fail("answered %d %s, want %d", got.Code, got.Body, status)
+		w.fail("the response is %d %s, want %d", got.Code, got.Body, status)
 	}
 	if header["kid"] != nil {
 		w.time.Add(int64(keysCooldown))

@@ -44,7 +44,7 @@ func (w *world) expect(got *httptest.ResponseRecorder, want ginauth.Code, status
 		status = (&ginauth.Error{Code: want}).Status()
 	}
 	if got.Code != status || !strings.Contains(got.Body.String(), string(want)) {
-		w.fail("answered %d %s; want %d %s", got.Code, textOn(got.Body.String()), status, cmp.Or(string(want), "and no error"))
+		w.fail("the response is %d %s; want %d %s", got.Code, textOn(got.Body.String()), status, cmp.Or(string(want), "and no error"))
 	}
 }
 
@@ -236,7 +236,7 @@ func (w *world) answer(d *device, i int, request *url.URL, person string, denies
 	absorb(d.there[p], got)
 	callback, err := url.Parse(got.Header().Get("Location"))
 	if err != nil || got.Code != http.StatusSeeOther || !strings.HasPrefix(callback.String(), machineURL+re.attempt.at+"?") {
-		w.fail("the provider answered %d, to %v: %v", got.Code, callback, err)
+		w.fail("the provider responded %d, to %v: %v", got.Code, callback, err)
 	}
 	re.query = callback.Query()
 	for _, c := range w.codes { // which the provider discards after an hour
@@ -317,7 +317,7 @@ func (w *world) update(a, b, _ int) {
 	}
 	got := w.send(d, opened("POST", "/note?note="+url.QueryEscape(note), nil))
 	if want := []int{http.StatusUnauthorized, http.StatusOK, http.StatusServiceUnavailable}[who]; got.Code != want || w.ran != ran {
-		w.fail("answered %d %s after %d handlers, want %d after %d", got.Code, got.Body, w.ran, want, ran)
+		w.fail("the response is %d %s after %d handlers, want %d after %d", got.Code, got.Body, w.ran, want, ran)
 	}
 }
 
